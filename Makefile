@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` lists what there is. Every target does its own set-up: a fresh machine needs Go and Python, nothing else by hand.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+export VISAVIS_CACHE_DIR ?= $(CURDIR)/.cache/visavis
+VISAVIS_HTTP_PORT ?= 8080
+VISAVIS_MQTT_PORT ?= 1883
+CAMERA ?=
+export VISAVIS_HTTP_PORT VISAVIS_MQTT_PORT CAMERA
+
+GO_TAGS := gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
+PYTHON := .venv/bin/python
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: setup
+setup: ## install what is missing, build the daemon, prepare the model
+	@scripts/setup.sh run
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup.sh test
+
+.PHONY: run
+run: setup ## the appliance in the foreground; CAMERA=/dev/video0 for a real camera, Ctrl-C ends it
+	@exec .venv/bin/visavis run
+
+.PHONY: test
+test: setup-test ## every test that needs no special hardware
+	cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TAGS) ./...
+	$(PYTHON) -m pytest
+
+.PHONY: lint
+lint: setup-test ## contracts in step, formatting, types, static analysis
+	$(PYTHON) contracts/generate.py --check
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/mypy
+	cd go-capture && test -z "$$(gofmt -l .)" || { gofmt -l go-capture; echo "lint: run gofmt -w on the files above" >&2; exit 1; }
+	cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
+
+.PHONY: gen
+gen: setup-test ## write everything that contracts/ defines
+	$(PYTHON) contracts/generate.py
+
+.PHONY: bench
+bench: setup-test ## measure the bars beside their rivals; writes docs/reference/performance.md
+	$(PYTHON) tests/bench/run.py
+
+.PHONY: clean
+clean: ## remove what setup and the tests made here
+	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

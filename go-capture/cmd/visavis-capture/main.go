@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// visavis-capture is the daemon: it holds the cameras, the ring, every connection and all state.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/pipeline"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+const usage = `visavis-capture: the daemon of visavis.
+
+  visavis-capture -config /etc/visavis/config.toml          serve; SIGHUP reads the cameras again
+  visavis-capture -config /etc/visavis/config.toml -check   say what is wrong with it, exit 2
+  visavis-capture -effective                                print the configuration as JSON
+
+`
+
+const (
+	exitFailed   = 1
+	exitWrongUse = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(arguments []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("visavis-capture", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	file := flags.String("config", "", "configuration `file`; without it the defaults hold")
+	check := flags.Bool("check", false, "check the configuration and end")
+	effective := flags.Bool("effective", false, "print the effective configuration as JSON and end")
+	dieWithParent := flags.Bool("die-with-parent", false, "end when the process that started this one ends")
+	if err := flags.Parse(arguments); err != nil {
+		return exitWrongUse
+	}
+	load := func() (*config.Config, error) { return config.Load(*file, os.Environ(), nil) }
+	settings, err := load()
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitWrongUse
+	}
+	if *check || *effective {
+		return report(settings, *effective, stdout, stderr)
+	}
+	if err := serve(settings, load, *dieWithParent); err != nil {
+		fmt.Fprintf(stderr, "visavis-capture: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// report prints what -check and -effective promise.
+func report(settings *config.Config, effective bool, stdout, stderr io.Writer) int {
+	if !effective {
+		fmt.Fprintln(stdout, "ok")
+		return 0
+	}
+	text, err := settings.JSON()
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	fmt.Fprintln(stdout, string(text))
+	return 0
+}
+
+// serve runs the appliance until SIGINT or SIGTERM.
+func serve(settings *config.Config, load func() (*config.Config, error), dieWithParent bool) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if dieWithParent {
+		if err := followParent(); err != nil {
+			return err
+		}
+	}
+	appliance, err := pipeline.New(settings, version)
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	go reloadOn(ctx, hangups, load, appliance)
+	if err := appliance.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

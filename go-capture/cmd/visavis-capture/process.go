@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/pipeline"
+)
+
+// followParent asks the kernel for SIGTERM when the starter dies, so that a killed `visavis run` leaves nothing behind.
+func followParent() error {
+	parent := os.Getppid()
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0, 0, 0); err != nil {
+		return fmt.Errorf("ask for a signal at the parent's death: %w", err)
+	}
+	if os.Getppid() != parent {
+		return errors.New("the process that started this one is gone")
+	}
+	return nil
+}
+
+// reloadOn applies the configuration again at each SIGHUP; a bad one changes nothing.
+func reloadOn(ctx context.Context, hangups <-chan os.Signal, load func() (*config.Config, error), appliance *pipeline.Appliance) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			settings, err := load()
+			if err != nil {
+				slog.Error("reload refused, everything goes on as before", "error", err)
+				continue
+			}
+			appliance.Reload(settings)
+		}
+	}
+}

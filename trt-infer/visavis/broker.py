@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mosquitto of our own on loopback, for who has no broker yet."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from visavis.errors import VisavisError
+
+START_LIMIT_S = 5.0
+STOP_LIMIT_S = 3.0
+CONFIG = """\
+# Written by `visavis run`: reachable from this machine only, and gone when it ends.
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+log_dest stderr
+log_type error
+log_type warning
+"""
+# MQTT 3.1.1 CONNECT of a client without a name, clean session; and the first two bytes of any CONNACK.
+PROBE = bytes.fromhex("100c00044d5154540402000a0000")
+PROBE_ANSWER = b"\x20\x02"
+
+
+class BrokerFailed(VisavisError):
+    """mosquitto is missing, does not start, or its port belongs to somebody else."""
+
+
+@contextmanager
+def managed_broker(port: int, folder: Path) -> Iterator[str]:
+    """Run mosquitto on 127.0.0.1:port while the block runs; yields its URL.
+
+    A broker that already answers there is used instead, and left alone at the end.
+
+    Raises:
+        BrokerFailed: the port is taken by something else, or mosquitto is missing or refuses to start.
+    """
+    url = f"mqtt://127.0.0.1:{port}"
+    if port_is_taken(port):
+        if not speaks_mqtt(port):
+            raise BrokerFailed(f"port {port} for the broker is taken: stop what uses it or set VISAVIS_MQTT_PORT")
+        yield url
+        return
+    process = start(port, folder)
+    try:
+        wait_until_up(process, port)
+        yield url
+    finally:
+        stop(process)
+
+
+def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Start mosquitto in a session of its own, so that Ctrl-C reaches it only through us."""
+    program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+    if program is None:
+        raise BrokerFailed("mosquitto is not installed: `apt install mosquitto`, or set mqtt.url to a broker you have")
+    config = folder / "mosquitto.conf"
+    config.write_text(CONFIG.format(port=port))
+    return subprocess.Popen([program, "-c", config], start_new_session=True, stdin=subprocess.DEVNULL)
+
+
+def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
+    """Return when the broker answers; raise BrokerFailed when it ends or does not answer in START_LIMIT_S."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while not speaks_mqtt(port):
+        if process.poll() is not None:
+            raise BrokerFailed(f"mosquitto ended with {process.returncode} at start: its own message is above")
+        if time.monotonic() > deadline:
+            raise BrokerFailed(f"mosquitto does not answer on port {port} after {START_LIMIT_S:.0f} s")
+        time.sleep(0.01)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, then make it end."""
+    process.terminate()
+    try:
+        process.wait(STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def port_is_taken(port: int) -> bool:
+    """Whether something on loopback listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def speaks_mqtt(port: int) -> bool:
+    """Whether what listens there accepts an anonymous MQTT client."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+            probe.sendall(PROBE)
+            return probe.recv(4).startswith(PROBE_ANSWER)
+    except OSError:
+        return False

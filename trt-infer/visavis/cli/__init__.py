@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: one table of commands, each in a module of its own that is imported only when it is asked for.
+
+A command module offers `EXAMPLE` (text for its help), `add_arguments(parser)` and `run(args) -> exit code`.
+Exit codes: 0 ok, 1 failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from visavis import __version__
+
+# name -> what it does, in one line. The module is visavis.cli.<name>.
+COMMANDS = {
+    "run": "start broker, daemon and workers in the foreground",
+    "check": "check a configuration file",
+    "doctor": "look over this machine and say what to mend",
+    "detect": "find faces in pictures and videos",
+    "watch": "follow the detections of a device in the terminal",
+    "model": "list, prepare and verify models",
+    "worker": "the inference worker (what the supervisor and systemd start)",
+}
+
+EPILOG = """examples:
+  visavis run                                  the built-in demo, or what a configuration says
+  visavis run --config /etc/visavis/config.toml
+  visavis detect holiday.jpg --draw out/
+  visavis COMMAND --help                       more about one command
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    args = parser_for(words).parse_args(words)
+    if args.command is None:
+        top_parser().print_help()
+        return 2
+    command = importlib.import_module(f"visavis.cli.{args.command}")
+    return int(command.run(args))
+
+
+def top_parser() -> argparse.ArgumentParser:
+    """The parser without any command's own arguments: enough for `--help` and `--version`."""
+    parser = argparse.ArgumentParser(
+        prog="visavis",
+        description="Face detection as an appliance: camera in, MQTT and a web view out, nothing leaves the building.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"visavis {__version__}")
+    return parser
+
+
+def parser_for(words: list[str]) -> argparse.ArgumentParser:
+    """The whole parser, with the arguments of only the one command that `words` names, so that others stay unimported."""
+    parser = top_parser()
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        if name == wanted:
+            add_command(commands, name, summary)
+        else:
+            commands.add_parser(name, help=summary, add_help=False)
+    return parser
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> None:
+    """Import the module of one command and let it declare its arguments."""
+    module = importlib.import_module(f"visavis.cli.{name}")
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=(module.__doc__ or "").strip(),
+        epilog=f"example:\n{module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start everything in the foreground: broker (when none is configured), daemon and workers.
+
+Without --config it shows the built-in demo, or the camera named by CAMERA. Ctrl-C ends everything with exit code 0.
+Environment: CAMERA (/dev/video0, rtsp://..., a video file), VISAVIS_HTTP_PORT (8080), VISAVIS_MQTT_PORT (1883).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from visavis.appliance import Appliance, RunSettings
+from visavis.errors import VisavisError
+from visavis.signals import stop_on_signals
+from visavis.terminal import complain
+
+EXAMPLE = "  visavis run\n  CAMERA=/dev/video0 visavis run\n  visavis run --config /etc/visavis/config.toml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `visavis run` takes."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: demo or CAMERA)")
+    parser.add_argument("--backend", help="overrides detector.backend, e.g. onnxruntime")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM: exit 0; 1 when a part could not be started; 2 for a bad configuration."""
+    settings = RunSettings.from_environment(args.config, args.backend)
+    try:
+        with stop_on_signals() as stop:
+            Appliance(settings).serve(stop)
+    except VisavisError as error:
+        complain(str(error))
+        return error.exit_code
+    return 0
