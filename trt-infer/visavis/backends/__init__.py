@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a model runs: one table of backends. Adding one is a file beside this one and a line in `BACKENDS`.
+
+A backend's module is imported only when it is asked for, so that a missing library hurts only who needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from visavis.detections import Detections, Frame
+from visavis.errors import ModelError
+from visavis.settings import DetectorSettings
+
+# What "auto" tries, best first.
+AUTOMATIC = ("onnxruntime",)
+
+
+class Detector(Protocol):
+    """Finds faces in one picture at a time.
+
+    Attributes:
+        name: the backend.
+        model_id: the model, as a person would name it.
+        input_size: width and height of the pictures that `detect` takes, pixels.
+    """
+
+    name: str
+    model_id: str
+    input_size: tuple[int, int]
+
+    def warm_up(self) -> None:
+        """Do everything that is slow only once; the first `detect` afterwards is as fast as the others.
+
+        Raises:
+            ModelError: the model cannot run here.
+        """
+
+    def detect(self, frame: Frame) -> Detections:
+        """Find faces.
+
+        Args:
+            frame: (height, width, 3) uint8, BGR, read-only, valid only during the call: no view of it may be kept.
+
+        Returns:
+            (n,) of DETECTION_DTYPE, best score first, coordinates in pixels of `frame`; its own memory.
+
+        Raises:
+            DetectorError: this picture could not be inferred.
+        """
+
+
+Loader = Callable[[DetectorSettings], Detector]
+
+
+def _lazy(module: str, name: str) -> Loader:
+    def load(settings: DetectorSettings) -> Detector:
+        return cast(Loader, getattr(importlib.import_module(module), name))(settings)
+
+    return load
+
+
+BACKENDS: dict[str, Loader] = {
+    "onnxruntime": _lazy("visavis.backends.onnxruntime", "OnnxRuntime"),
+    "fake": _lazy("visavis.backends.fake", "Fake"),
+}
+
+
+def load_detector(settings: DetectorSettings) -> Detector:
+    """Load the detector that `settings.backend` names; "auto" takes the first of `AUTOMATIC` that loads.
+
+    Raises:
+        ModelError: no such backend, its library is missing, or the model cannot be used.
+    """
+    if settings.backend == "auto":
+        return _first_that_loads(settings)
+    if settings.backend not in BACKENDS:
+        raise ModelError(f"no backend is called {settings.backend!r}", f"choose from auto, {', '.join(BACKENDS)}")
+    return _load(settings.backend, settings)
+
+
+def _load(name: str, settings: DetectorSettings) -> Detector:
+    try:
+        return BACKENDS[name](settings)
+    except ImportError as error:
+        raise ModelError(f"cannot load backend {name}, {error}", f"install what {name} needs, or choose another") from error
+
+
+def _first_that_loads(settings: DetectorSettings) -> Detector:
+    reasons: list[str] = []
+    for name in AUTOMATIC:
+        try:
+            return _load(name, settings)
+        except ModelError as error:
+            reasons.append(str(error))
+    raise ModelError(f"no backend can run {settings.model}", "; ".join(reasons))

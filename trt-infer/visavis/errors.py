@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that visavis raises on purpose, as one tree.
+
+Each has a `kind` (one word for logs and tests), a sentence that says what was being done, on what and why it failed,
+and where there is one, the remedy:
+
+    VisavisError
+    ├── RingError             the hand-off between daemon and worker
+    │   ├── DaemonGone        the daemon is not there, or went away: connect again
+    │   ├── Refused           the daemon does not want this worker
+    │   ├── BadMessage        the daemon sent what the protocol does not allow
+    │   │   └── BadRing       the memory is not what the daemon said it is
+    │   ├── ClockMismatch     daemon and worker do not share CLOCK_MONOTONIC
+    │   └── ViewLeaked        a view of a frame outlived its lease: a bug in the detector
+    └── DetectorError         one frame could not be inferred
+        ├── BadDetections     the detector's answer breaks the contract
+        ├── DetectorBroken    it failed on several frames in a row
+        └── ModelError        a model or backend cannot be used at all
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VisavisError(Exception):
+    """What was being done, on what, and why it failed; then what to do about it.
+
+    Args:
+        sentence: what, on what, why.
+        remedy: what a person can do; empty when there is nothing.
+    """
+
+    kind: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, sentence: str, remedy: str = "") -> None:
+        super().__init__(f"{sentence}: {remedy}" if remedy else sentence)
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class RingError(VisavisError):
+    """The hand-off between daemon and worker failed."""
+
+    kind = "ring"
+
+
+class DaemonGone(RingError):
+    """The daemon is not there, or closed the connection; every lease is lost, connect again."""
+
+    kind = "daemon_gone"
+
+
+class Refused(RingError):
+    """The daemon does not want this worker; `code` is REFUSE's."""
+
+    kind = "refused"
+
+    def __init__(self, code: int, sentence: str, remedy: str = "") -> None:
+        super().__init__(sentence, remedy)
+        self.code = code
+
+
+class BadMessage(RingError):
+    """The daemon sent what the protocol does not allow; the connection is of no use any more."""
+
+    kind = "bad_message"
+
+
+class BadRing(BadMessage):
+    """The memory behind a RING_ADD is not what the daemon said it is."""
+
+    kind = "bad_ring"
+
+
+class ClockMismatch(RingError):
+    """Daemon and worker do not share CLOCK_MONOTONIC: another time namespace or another machine."""
+
+    kind = "clock"
+
+
+class ViewLeaked(RingError):
+    """A view of a frame outlived its lease: the daemon writes the next frame under it."""
+
+    kind = "view_leaked"
+
+
+class DetectorError(VisavisError):
+    """One frame could not be inferred."""
+
+    kind = "detector"
+
+
+class BadDetections(DetectorError):
+    """The detector's answer breaks the contract: wrong type or shape, or a number that is not finite."""
+
+    kind = "bad_detections"
+
+
+class DetectorBroken(DetectorError):
+    """The detector failed on several frames in a row; a fresh process is the remedy."""
+
+    kind = "detector_broken"
+
+
+class ModelError(DetectorError):
+    """A model or a backend cannot be used at all: missing, damaged, or not installed."""
+
+    kind = "model"

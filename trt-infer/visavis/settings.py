@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker and its detector are told at start: plain values, decoded once, never changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+SYSTEM_CACHE = Path("/var/cache/visavis")
+
+
+def default_cache_dir() -> Path:
+    """Where prepared models live: $VISAVIS_CACHE_DIR, else the system's cache if we may write there, else the user's."""
+    named = os.environ.get("VISAVIS_CACHE_DIR")
+    if named:
+        return Path(named)
+    if os.access(SYSTEM_CACHE, os.W_OK):
+        return SYSTEM_CACHE
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "visavis"
+
+
+class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model runs where. `input_width` and `input_height` are pixels of the network's input."""
+
+    model: str = "centerface"
+    backend: str = "auto"
+    input_width: int = 640
+    input_height: int = 480
+    threads: int = 1
+    score: float = 0.5
+    iou: float = 0.3
+    cache_dir: Path = msgspec.field(default_factory=default_cache_dir)
+    fake_service_ms: float = 5.0
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker: the daemon's socket, its own name for logs and status, and how many leases it wants to hold."""
+
+    socket: Path
+    name: str = "worker"
+    credit: int = 1
+    detector: DetectorSettings = msgspec.field(default_factory=DetectorSettings)
