@@ -12,7 +12,7 @@ SYSTEM_CACHE = Path("/var/cache/visavis")
 
 
 def default_cache_dir() -> Path:
-    """Where prepared models live: $VISAVIS_CACHE_DIR, else the system's cache if we may write there, else the user's."""
+    """Where prepared models live: $VISAVIS_CACHE_DIR, else the system's cache if writable, else the user's."""
     named = os.environ.get("VISAVIS_CACHE_DIR")
     if named:
         return Path(named)

@@ -85,7 +85,9 @@ def _load(name: str, settings: DetectorSettings) -> Detector:
     try:
         return BACKENDS[name](settings)
     except ImportError as error:
-        raise ModelError(f"cannot load backend {name}, {error}", f"install what {name} needs, or choose another") from error
+        raise ModelError(
+            f"cannot load backend {name}, {error}", f"install what {name} needs, or choose another"
+        ) from error
 
 
 def _first_that_loads(settings: DetectorSettings) -> Detector:

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's end of the frame hand-off: connect, borrow frames without a copy, answer.
+
+    with connect(path, Identity("worker-1", "centerface@onnxruntime"), stop) as ring:
+        for lease in ring.leases(stop):
+            with lease as frame:        # (height, width, 3) uint8, read-only
+                found = detect(frame)
+            del frame                   # no view may be left when the lease ends
+            lease.answer(found)
+
+Say HELLO only when the model is loaded and warm: the daemon sends frames at once. Never fork after connecting: a child
+that keeps the socket hides this process's death from the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from visavis import ring_gen as wire
+from visavis.detections import Detections, Frame, checked, no_detections
+from visavis.errors import BadMessage, ClockMismatch, DaemonGone, Refused, ViewLeaked
+from visavis.ring_memory import Ring
+
+REMEDY = "install worker and daemon from one release"
+# How often an idle worker looks at `stop`, and how long silence must last before a drained connection is closed.
+TICK_S = 0.1
+SEND_LIMIT_S = 2.0
+# Room for more descriptors than the one that is allowed, so that a second one is seen and closed.
+ANCILLARY_BYTES = socket.CMSG_SPACE(8 * 4)
+# One byte more than the longest message, so that a longer one shows.
+RECEIVE_BYTES = wire.Frame.SIZE + 1
+NOTHING = no_detections()
+
+
+def _picked(*names: str) -> itemgetter[int]:
+    """What fetches just these fields from an unpacked FRAME; `planes` means the first four numbers, plane 0."""
+    position: dict[str, int] = {}
+    at = 0
+    for name, code, _ in wire.Frame.FIELDS:
+        position[name] = at
+        at += len(code) if code.isalpha() else 1
+    first = position["planes"]
+    return itemgetter(*(position[name] for name in names), *range(first, first + len(wire.Plane._fields)))
+
+
+_FRAME_FIELDS = _picked(
+    "lease_id", "ring_id", "slot", "frame_seq", "captured_ns", "width", "height", "fourcc", "payload_bytes"
+)
+_HEAD = struct.Struct("<" + dict((name, code) for name, code, _ in wire.Credit.FIELDS)["head"])
+
+
+class Identity(NamedTuple):
+    """How a worker introduces itself: its name, its model (`model@backend`), the leases it wants to hold at a time."""
+
+    name: str
+    model: str
+    credit: int = 1
+
+
+class Lease:
+    """One borrowed frame. Enter it for the picture, leave it, then `answer` or `skip` exactly once."""
+
+    __slots__ = (
+        "_client",
+        "_offset",
+        "_ring",
+        "_row_bytes",
+        "_shape",
+        "_slot",
+        "begin_ns",
+        "captured_ns",
+        "end_ns",
+        "frame_seq",
+        "lease_id",
+        "received_ns",
+    )
+
+    def __init__(self, client: RingClient, ring: Ring, fields: tuple[int, ...]) -> None:
+        self.received_ns = time.monotonic_ns()
+        self._client, self._ring = client, ring
+        self.lease_id, _, self._slot, self.frame_seq, self.captured_ns, width, height = fields[:7]
+        self._offset, self._row_bytes = fields[9], fields[11]
+        self._shape = (height, width, 3)
+        self.begin_ns = self.end_ns = 0
+
+    @property
+    def stream(self) -> str:
+        """The camera's id."""
+        return self._ring.said.stream_name
+
+    def __enter__(self) -> Frame:
+        picture = self._ring.picture(self._slot, self._shape, self._offset, self._row_bytes)
+        self.begin_ns = time.monotonic_ns()
+        return picture
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_ns = time.monotonic_ns()
+
+    def answer(self, detections: Detections) -> None:
+        """End the lease with `detections`, (n,) of DETECTION_DTYPE in pixels of the frame.
+
+        Raises:
+            BadDetections: they may not be sent; the lease is still held.
+            ViewLeaked: a view of the frame is left (only when the client is strict); the lease has ended.
+            DaemonGone: the connection is closed.
+        """
+        self._client.end(self, wire.Status.OK, checked(detections, self._client.most_detections))
+
+    def skip(self, status: wire.Status) -> None:
+        """End the lease without detections; raises as `answer` does."""
+        self._client.end(self, status, NOTHING)
+
+    def leaked(self) -> bool:
+        """Tell whether a view of the frame is left."""
+        return self._ring.leaked(self._slot)
+
+
+class RingClient:
+    """One connection to the daemon, after WELCOME. `strict` makes a leaked view an error, for tests."""
+
+    def __init__(self, connection: socket.socket, welcome: wire.Welcome, *, strict: bool = False) -> None:
+        self.welcome = welcome
+        self.most_detections = min(welcome.max_detections, welcome.max_result_bytes // wire.DETECTION_BYTES)
+        self.strict = strict
+        self.answered = self.leaks = self.held = 0
+        self.rings: dict[int, Ring] = {}
+        self._graveyard: list[Ring] = []
+        self._socket = connection
+        self._buffer = bytearray(RECEIVE_BYTES)
+
+    def leases(self, stop: threading.Event) -> Iterator[Lease]:
+        """Yield each lease until `stop` is set; then take no more, yield what was under way, and return.
+
+        Raises:
+            DaemonGone: the connection was closed.
+            BadMessage: the daemon sent what the protocol does not allow.
+        """
+        while not stop.is_set():
+            lease = self._next()
+            if lease is not None:
+                yield lease
+        self._send(wire.Credit(credit=0).pack())
+        # FRAMEs that crossed CREDIT 0 come within a moment; `_next` returns None after a tick of silence.
+        quiet_from_s = time.monotonic() + TICK_S / 2
+        while time.monotonic() < quiet_from_s:
+            lease = self._next()
+            if lease is not None:
+                quiet_from_s = time.monotonic() + TICK_S / 2
+                yield lease
+
+    def set_credit(self, credit: int) -> None:
+        """Ask to hold `credit` leases at a time from now on; 0 pauses."""
+        self._send(wire.Credit(credit=min(credit, self.welcome.credit)).pack())
+
+    def end(self, lease: Lease, status: wire.Status, detections: Detections) -> None:
+        """Send the RESULT of `lease`; see `Lease.answer`."""
+        leaked = lease.leaked()
+        head = wire.Result(
+            lease_id=lease.lease_id,
+            status=status,
+            detection_count=len(detections),
+            received_ns=lease.received_ns,
+            infer_begin_ns=lease.begin_ns or lease.received_ns,
+            infer_end_ns=lease.end_ns or lease.received_ns,
+            model_tag=0,
+            batch=1,
+            flags=wire.ResultFlag.VIEW_LEAKED if leaked else 0,
+        )
+        self._send(head.pack() + detections.tobytes())
+        self.answered += 1
+        self.held -= 1
+        if leaked:
+            self._count_leak(lease)
+
+    def close(self) -> None:
+        """Close the connection and unmap every ring that nobody looks at any more."""
+        self._socket.close()
+        self._graveyard += self.rings.values()
+        self.rings.clear()
+        self._bury()
+
+    def _count_leak(self, lease: Lease) -> None:
+        self.leaks += 1
+        if self.strict:
+            raise ViewLeaked(
+                f"a view of frame {lease.frame_seq} of {lease.stream} outlived its lease", "copy what must be kept"
+            )
+
+    def _next(self) -> Lease | None:
+        """Wait for one message; return its lease, or None when it was none or a tick passed."""
+        length, fds = receive(self._socket, self._buffer)
+        if length == 0:
+            return None
+        kind = _HEAD.unpack_from(self._buffer)[0]
+        if kind == wire.Frame.TYPE and length == wire.Frame.SIZE and not fds:
+            return self._lend()
+        message = _decoded(self._buffer, length, fds)
+        if isinstance(message, wire.RingAdd):
+            self._add(message, fds)
+        elif isinstance(message, wire.RingRetire) and not fds:
+            self._retire(message)
+        else:
+            _close_all(fds)
+            raise BadMessage(f"the daemon sent {type(message).__name__} with {len(fds)} descriptors", REMEDY)
+        return None
+
+    def _lend(self) -> Lease | None:
+        fields = _FRAME_FIELDS(wire.Frame.FORMAT.unpack_from(self._buffer))
+        _, ring_id, slot, _, _, width, height, fourcc, payload, offset, size, row_bytes, rows = fields
+        ring = self.rings.get(ring_id)
+        if ring is None or slot >= ring.said.slot_count or not 0 < payload <= ring.said.slot_stride:
+            raise BadMessage(f"the daemon lent slot {slot} of ring {ring_id} with {payload} bytes", REMEDY)
+        lease = Lease(self, ring, fields)
+        self.held += 1
+        if fourcc != wire.Fourcc.BGR3:
+            lease.skip(wire.Status.BAD_INPUT)
+            return None
+        if rows != height or row_bytes < 3 * width or size != rows * row_bytes or not 0 < offset + size <= payload:
+            raise BadMessage(f"the daemon lent {width} x {height} pixels in {size} of {payload} bytes", REMEDY)
+        return lease
+
+    def _add(self, said: wire.RingAdd, fds: list[int]) -> None:
+        try:
+            if len(fds) != 1:
+                raise BadMessage(f"RING_ADD of {said.stream_name} came with {len(fds)} descriptors", REMEDY)
+            self.rings[said.ring_id] = Ring(fds[0], said, self.welcome.instance_id)
+        finally:
+            _close_all(fds)
+        self._bury()
+
+    def _retire(self, said: wire.RingRetire) -> None:
+        ring = self.rings.pop(said.ring_id, None)
+        if ring is None:
+            raise BadMessage(f"the daemon retired ring {said.ring_id}, which was never added", REMEDY)
+        self._graveyard.append(ring)
+        self._bury()
+
+    def _bury(self) -> None:
+        self._graveyard = [ring for ring in self._graveyard if not ring.unmap()]
+
+    def _send(self, packet: bytes) -> None:
+        try:
+            self._socket.send(packet)
+        except (BrokenPipeError, ConnectionResetError, BlockingIOError) as error:
+            raise DaemonGone(f"cannot send to the daemon, {error.strerror}") from error
+
+
+@contextmanager
+def connect(path: Path, identity: Identity, stop: threading.Event, *, strict: bool = False) -> Iterator[RingClient]:
+    """Connect to the daemon's socket and introduce oneself; every view of a frame must be gone when the block ends.
+
+    Raises:
+        DaemonGone: nobody listens, the connection was closed, or `stop` was set before WELCOME.
+        Refused: the daemon does not want this worker.
+        ClockMismatch: its CLOCK_MONOTONIC is not ours.
+        BadMessage: it answered something else.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        _dial(connection, path)
+        client = RingClient(connection, _greet(connection, identity, stop), strict=strict)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def receive(connection: socket.socket, into: bytearray) -> tuple[int, list[int]]:
+    """Wait for one packet; returns its length, 0 when a tick passed, and the descriptors that came with it.
+
+    Every packet is received this way: a plain recv loses descriptors, and cuts long packets, without a sign.
+
+    Raises:
+        DaemonGone: the connection was closed.
+        BadMessage: the packet was cut, or its length field is wrong.
+    """
+    try:
+        length, extra, flags, _ = connection.recvmsg_into([into], ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    except BlockingIOError:
+        return 0, []
+    except ConnectionResetError as error:
+        raise DaemonGone("the daemon closed the connection") from error
+    fds = _descriptors(extra) if extra else []
+    if length == 0:
+        _close_all(fds)
+        raise DaemonGone("the daemon closed the connection")
+    cut = flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
+    if cut or length < wire.HEAD_BYTES or _HEAD.unpack_from(into)[2] != length:
+        _close_all(fds)
+        raise BadMessage(f"a message of {length} bytes from the daemon was cut or has a wrong length", REMEDY)
+    return length, fds
+
+
+def _dial(connection: socket.socket, path: Path) -> None:
+    for option, limit_s in ((socket.SO_RCVTIMEO, TICK_S), (socket.SO_SNDTIMEO, SEND_LIMIT_S)):
+        # The kernel's own time-out: unlike settimeout it adds no system call to each message.
+        limit = struct.pack("@ll", int(limit_s), int(limit_s % 1 * 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, option, limit)
+    try:
+        connection.connect(os.fspath(path))
+    except (FileNotFoundError, ConnectionRefusedError, BlockingIOError, ConnectionResetError) as error:
+        raise DaemonGone(f"nobody listens on {path}, {error.strerror}", "start visavis-capture") from error
+    except PermissionError as error:
+        remedy = "join the group that owns the socket"
+        raise Refused(wire.Refusal.PEER_NOT_ALLOWED, f"may not connect to {path}", remedy) from error
+
+
+def _greet(connection: socket.socket, identity: Identity, stop: threading.Event) -> wire.Welcome:
+    hello = wire.Hello(
+        major=wire.MAJOR,
+        minor=wire.MINOR,
+        lane=0,
+        credit=identity.credit,
+        nonce=secrets.randbits(64),
+        name=identity.name,
+        model=identity.model,
+    )
+    buffer = bytearray(RECEIVE_BYTES)
+    length = 0
+    try:
+        connection.send(hello.pack())
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise DaemonGone("the daemon closed the connection before HELLO") from error
+    while length == 0:
+        if stop.is_set():
+            raise DaemonGone("told to stop before the daemon answered HELLO")
+        length, fds = receive(connection, buffer)
+    return _welcomed(_decoded(buffer, length, fds), fds)
+
+
+def _welcomed(answer: wire.Message, fds: list[int]) -> wire.Welcome:
+    _close_all(fds)
+    if isinstance(answer, wire.Refuse):
+        raise Refused(answer.code, f"the daemon refused this worker, {answer.text}")
+    if not isinstance(answer, wire.Welcome) or fds:
+        raise BadMessage(f"the daemon answered HELLO with {type(answer).__name__}", REMEDY)
+    if answer.major != wire.MAJOR:
+        raise BadMessage(f"the daemon speaks version {answer.major} of the protocol, not {wire.MAJOR}", REMEDY)
+    apart_ms = abs(time.monotonic_ns() - answer.now_ns) / 1_000_000
+    if apart_ms > wire.CLOCK_TOLERANCE_MS:
+        remedy = "run both on one machine and in one time namespace"
+        raise ClockMismatch(f"the daemon's clock is {apart_ms:.0f} ms away", remedy)
+    return answer
+
+
+def _decoded(buffer: bytearray, length: int, fds: list[int]) -> wire.Message:
+    try:
+        return wire.decode(bytes(buffer[:length]))
+    except wire.LayoutError as error:
+        _close_all(fds)
+        raise BadMessage(f"cannot read a message of the daemon, {error}") from error
+
+
+def _descriptors(extra: list[tuple[int, int, bytes]]) -> list[int]:
+    fds: list[int] = []
+    for level, kind, raw in extra:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds += memoryview(raw[: len(raw) // 4 * 4]).cast("i").tolist()
+    return fds
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

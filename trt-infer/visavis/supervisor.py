@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps worker processes alive where systemd does not: `visavis run`.
+
+One thread for each worker starts it, waits for its end, and starts it again: after at most 50 ms the first time, after
+5 s when it keeps ending at once. Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and
+end when this process ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from visavis.backoff import backoff
+
+if TYPE_CHECKING:
+    from visavis.config_gen import Config
+
+RESTART_FIRST_MS = 50
+RESTART_MOST_MS = 5_000
+STOP_LIMIT_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def worker_command(config: Config, backend: str | None) -> list[str]:
+    """The command line of a worker for this configuration; `backend` overrides the configured one."""
+    detector = config.detector
+    width, height = detector.input
+    threads = detector.threads or max(1, (os.cpu_count() or 1) // detector.workers)
+    options = {
+        "--socket": config.worker.socket,
+        "--backend": backend or detector.backend,
+        "--model": detector.model,
+        "--input": f"{width}x{height}",
+        "--threads": str(threads),
+        "--score": str(detector.score),
+        "--iou": str(detector.iou),
+    }
+    return [sys.executable, "-m", "visavis.cli", "worker"] + [word for pair in options.items() for word in pair]
+
+
+class Supervisor:
+    """`count` processes of `command`, each with `--name worker-N`, alive while the block runs.
+
+    Args:
+        command: what to start, without `--name` and `--die-with-parent`.
+        count: how many.
+        stop_limit_s: how long a worker may take to finish after SIGTERM before it is killed.
+    """
+
+    def __init__(self, command: list[str], count: int, *, stop_limit_s: float = STOP_LIMIT_S) -> None:
+        self._command = command
+        self._stop_limit_s = stop_limit_s
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._threads = [
+            threading.Thread(target=self._keep, args=(n,), name=f"worker-{n}") for n in range(1, count + 1)
+        ]
+
+    def __enter__(self) -> Supervisor:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._stop.set()
+            running = list(self._running.values())
+        for process in running:
+            process.terminate()
+        for thread in self._threads:
+            thread.join(self._stop_limit_s)
+        for process in running:
+            process.kill()  # does nothing to one that has ended
+        for thread in self._threads:
+            thread.join()
+
+    def pids(self) -> dict[int, int]:
+        """The process ids of the workers that run now, by number."""
+        with self._lock:
+            return {number: process.pid for number, process in self._running.items()}
+
+    def _keep(self, number: int) -> None:
+        for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
+            process = self._start(number)
+            if process is None:
+                return
+            code = process.wait()
+            with self._lock:
+                del self._running[number]
+            if not self._stop.is_set():
+                log.warning("worker-%d ended with %d; starting it again", number, code)
+
+    def _start(self, number: int) -> subprocess.Popen[bytes] | None:
+        """Start one worker, unless we were told to stop: then nobody would end it."""
+        own = ["--name", f"worker-{number}", "--die-with-parent", str(os.getpid())]
+        with self._lock:
+            if self._stop.is_set():
+                return None
+            process = subprocess.Popen(self._command + own, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._running[number] = process
+        return process

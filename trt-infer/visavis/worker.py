@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inference worker: borrows frames from the ring and answers with detections.
+
+The way of a frame, in the order of this file: connect, borrow, detect, answer.
+`run` retries for ever; `run_once` is one straight session.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from visavis.backends import Detector, load_detector
+from visavis.backoff import backoff
+from visavis.detections import Detections
+from visavis.errors import DaemonGone, DetectorBroken, Refused, ViewLeaked
+from visavis.ring import Identity, Lease, RingClient, connect
+from visavis.ring_gen import Refusal, Status
+from visavis.settings import WorkerSettings
+
+RETRY_FIRST_MS = 20
+RETRY_MOST_MS = 1_000
+# Frames that may fail one after the other before a fresh process is tried.
+MOST_FAILURES = 3
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: WorkerSettings, stop: threading.Event) -> None:
+    """Serve until `stop` is set; wait and connect again whenever the daemon goes away.
+
+    Raises:
+        VisavisError: what connecting again cannot mend: no such model, another release, a broken detector.
+    """
+    detector = load_detector(settings.detector)
+    detector.warm_up()
+    log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
+    identity = Identity(settings.name, f"{detector.model_id}@{detector.name}", settings.credit)
+    reason = ""
+    for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
+        try:
+            with connect(settings.socket, identity, stop) as ring:
+                log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
+                reason = ""
+                run_once(ring, detector, stop)
+        except (DaemonGone, Refused) as error:
+            reason = _logged_once(settings.name, reason, _retryable(error))
+    log.info("%s: stopped", settings.name)
+
+
+def run_once(ring: RingClient, detector: Detector, stop: threading.Event) -> None:
+    """Answer every lease of one connection.
+
+    Raises:
+        DaemonGone: the connection was closed; all views are already dropped.
+        DetectorBroken: several frames in a row failed.
+        ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
+    """
+    failures = 0
+    for lease in ring.leases(stop):
+        failures = 0 if answer(lease, detector) else failures + 1
+        if failures == MOST_FAILURES:
+            raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
+
+
+def answer(lease: Lease, detector: Detector) -> bool:
+    """Infer one frame and end its lease; False when that failed, which the daemon is told too."""
+    try:
+        lease.answer(infer(lease, detector))
+    except (DaemonGone, ViewLeaked):
+        raise  # the lease has ended
+    except Exception as error:  # noqa: BLE001 - the outermost loop: a picture that breaks the detector must not end the worker
+        log.warning("frame %d of %s was not inferred: %s", lease.frame_seq, lease.stream, error)
+    else:
+        return True
+    # Only here are the views gone that the exception's traceback held.
+    lease.skip(Status.FAILED)
+    return False
+
+
+def infer(lease: Lease, detector: Detector) -> Detections:
+    """Detect on the borrowed picture; no view of it is left when this returns."""
+    with lease as frame:
+        return detector.detect(frame)
+
+
+def _retryable(error: DaemonGone | Refused) -> DaemonGone | Refused:
+    # A place becomes free when a dead worker is noticed; every other refusal stays.
+    if isinstance(error, Refused) and error.code != Refusal.TOO_MANY_WORKERS:
+        raise error
+    return error
+
+
+def _logged_once(name: str, before: str, error: Exception) -> str:
+    reason = str(error)
+    if reason != before:
+        log.warning("%s: %s; trying again", name, reason)
+    return reason
