@@ -70,7 +70,9 @@ def answer(lease: Lease, detector: Detector) -> bool:
     except (DaemonGone, ViewLeaked):
         raise  # the lease has ended
     except Exception as error:  # noqa: BLE001 - the outermost loop: a picture that breaks the detector must not end the worker
-        log.warning("frame %d of %s was not inferred: %s", lease.frame_seq, lease.stream, error)
+        # As text: a log record that held the exception would hold its traceback, and with it the picture.
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("frame %d of %s was not inferred, %s", lease.frame_seq, lease.stream, reason)
     else:
         return True
     # Only here are the views gone that the exception's traceback held.

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.daemon_double import HEIGHT, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
+from visavis import ring_gen as wire
+from visavis.detections import no_detections
+from visavis.errors import (
+    BadDetections,
+    BadMessage,
+    BadRing,
+    ClockMismatch,
+    DaemonGone,
+    Refused,
+    VisavisError,
+    ViewLeaked,
+)
+from visavis.ring import Identity, Lease, RingClient, connect
+
+ME = Identity("tester", "none@test", 2)
+
+
+@pytest.fixture
+def stop() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[DaemonDouble]:
+    with DaemonDouble(tmp_path / "frames.sock") as double:
+        yield double
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    made = Memory(ring_add())
+    yield made
+    made.close()
+
+
+@contextmanager
+def connected(daemon: DaemonDouble, stop: threading.Event, *, strict: bool = False) -> Iterator[RingClient]:
+    with connect(daemon.path, ME, stop, strict=strict) as ring:
+        yield ring
+
+
+def first_lease(ring: RingClient, stop: threading.Event) -> Lease:
+    return next(ring.leases(stop))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def mappings() -> int:
+    return Path("/proc/self/maps").read_text().count("memfd:ring")
+
+
+def test_a_worker_borrows_a_frame_and_answers(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    memory.fill(0, 77)
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(5).pack())
+        lease = first_lease(ring, stop)
+        with lease as picture:
+            assert picture.shape == (HEIGHT, WIDTH, 3)
+            assert picture.size > 0
+            assert (picture == 77).all()
+        del picture
+        found = no_detections(2)
+        found["score"] = [0.9, 0.8]
+        lease.answer(found)
+        message, packet = daemon.next()
+    assert isinstance(message, wire.Result)
+    assert (message.lease_id, message.status, message.flags) == (5, wire.Status.OK, 0)
+    assert message.received_ns <= message.infer_begin_ns <= message.infer_end_ns
+    np.testing.assert_array_equal(wire.detections_of(packet), found)
+
+
+def test_hello_says_who_the_worker_is(daemon: DaemonDouble, stop: threading.Event) -> None:
+    with connected(daemon, stop) as ring:
+        assert daemon.peer
+        assert daemon.hello is not None
+        assert (daemon.hello.name, daemon.hello.model, daemon.hello.credit) == ME
+        assert ring.welcome.worker_id == 7
+
+
+def test_a_frame_is_read_only(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        with first_lease(ring, stop) as picture, pytest.raises(ValueError, match="read-only"):
+            picture[0, 0, 0] = 1
+
+
+def test_rows_may_be_longer_than_the_picture_is_wide(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    row = WIDTH * 3
+    start = wire.DATA_OFFSET
+    memory.map[start : start + 4 * row] = bytes([1]) * row + bytes([9]) * row + bytes([2]) * row + bytes([9]) * row
+    plane = wire.Plane(0, 4 * row, 2 * row, 2)
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1, height=2, planes=(plane,) + (wire.Plane(0, 0, 0, 0),) * 3).pack())
+        with first_lease(ring, stop) as picture:
+            assert picture[0].max() == picture[0].min() == 1
+            assert picture[1].max() == picture[1].min() == 2
+
+
+@pytest.mark.parametrize(
+    "keep", [lambda p: p, lambda p: p[:2, :2], lambda p: p[1:][1:], memoryview, lambda p: p.ctypes]
+)
+def test_a_view_that_outlives_its_lease_is_seen(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event, keep: object
+) -> None:
+    with connected(daemon, stop, strict=True) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        lease = first_lease(ring, stop)
+        with lease as picture:
+            kept = keep(picture)  # type: ignore[operator]
+        del picture
+        with pytest.raises(ViewLeaked, match="frame 1 of door"):
+            lease.answer(no_detections())
+        assert daemon.result().flags == wire.ResultFlag.VIEW_LEAKED
+        del kept
+        assert ring.leaks == 1
+
+
+def test_a_copy_may_be_kept(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    with connected(daemon, stop, strict=True) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        lease = first_lease(ring, stop)
+        with lease as picture:
+            kept = picture.copy()
+        del picture
+        lease.answer(no_detections())
+        assert kept.size and ring.leaks == 0
+
+
+def test_a_retired_ring_stays_mapped_until_its_last_view_is_gone(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    memory.fill(0, 3)
+    before = mappings()
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        lease = first_lease(ring, stop)
+        with lease as picture:
+            pass
+        lease.answer(no_detections())
+        daemon.send(wire.RingRetire(ring_id=1, reason=wire.Retirement.REMOVED).pack())
+        second = Memory(ring_add(2))
+        daemon.add(ring_add(2), second)
+        daemon.send(frame(2, ring_id=2).pack())
+        later = first_lease(ring, stop)
+        assert (picture == 3).all()
+        assert list(ring.rings) == [2]
+        del picture, lease
+        later.skip(wire.Status.STALE)
+    del later
+    assert mappings() == before + 1  # the double's own mapping of `second`
+    second.close()
+
+
+def test_a_connection_leaves_no_descriptor_and_no_mapping(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    maps = mappings()
+    with connected(daemon, stop) as ring:
+        daemon.peer.fileno()
+        before = descriptors()
+        for ring_id in range(1, 20):
+            daemon.add(ring_add(1), memory)
+            daemon.send(wire.RingRetire(ring_id=1, reason=wire.Retirement.REPLACED).pack())
+            daemon.add(ring_add(1), memory)
+            daemon.send(frame(ring_id).pack())
+            first_lease(ring, stop).skip(wire.Status.OK)
+            daemon.result()
+            daemon.send(wire.RingRetire(ring_id=1, reason=wire.Retirement.REPLACED).pack())
+        daemon.add(ring_add(1), memory)
+        daemon.send(frame(99).pack())
+        first_lease(ring, stop).skip(wire.Status.OK)
+        assert descriptors() <= before + 1
+    assert mappings() == maps
+
+
+def test_another_pixel_format_is_answered_as_bad_input(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1, fourcc=wire.Fourcc.NV12).pack())
+        daemon.send(frame(2).pack())
+        assert first_lease(ring, stop).lease_id == 2
+        assert daemon.result().status == wire.Status.BAD_INPUT
+
+
+def test_stopping_gives_up_credit_answers_what_was_under_way_and_closes(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        leases = ring.leases(stop)
+        held = next(leases)
+        stop.set()
+        daemon.send(frame(2).pack())  # crosses CREDIT 0
+        held.skip(wire.Status.OK)
+        for lease in leases:
+            lease.skip(wire.Status.OK)
+        assert daemon.result().lease_id == 1
+        credit, _ = daemon.next()
+        assert credit == wire.Credit(credit=0)
+        assert daemon.result().lease_id == 2
+        assert ring.held == 0
+    assert daemon.peer.recv(10) == b""
+
+
+def test_more_detections_than_the_daemon_takes_are_cut_to_the_best(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    found = no_detections(150)
+    found["score"] = np.linspace(0, 1, 150, dtype=np.float32)
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        first_lease(ring, stop).answer(found)
+        _, packet = daemon.next()
+    sent = wire.detections_of(packet)
+    assert len(sent) == 100
+    assert sent["score"].min() > 0.33
+
+
+def test_a_number_that_is_not_finite_is_not_sent(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    found = no_detections(1)
+    found["landmarks"][0, 4, 1] = np.inf
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        lease = first_lease(ring, stop)
+        with pytest.raises(BadDetections, match="landmarks"):
+            lease.answer(found)
+        lease.skip(wire.Status.FAILED)
+        assert daemon.result().status == wire.Status.FAILED
+
+
+def test_nobody_listening_is_a_daemon_that_is_gone(tmp_path: Path, stop: threading.Event) -> None:
+    with pytest.raises(DaemonGone, match="start visavis-capture"), connect(tmp_path / "none.sock", ME, stop):
+        pass
+
+
+def test_a_hang_up_is_a_daemon_that_is_gone(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        lease = first_lease(ring, stop)
+        daemon.hang_up()
+        with pytest.raises(DaemonGone):
+            lease.answer(no_detections())
+        with pytest.raises(DaemonGone):
+            first_lease(ring, stop)
+
+
+def test_a_refusal_carries_its_code_and_the_daemons_sentence(tmp_path: Path, stop: threading.Event) -> None:
+    refusal = wire.Refuse(code=wire.Refusal.TOO_MANY_WORKERS, text="2 workers are connected").pack()
+    with (
+        DaemonDouble(tmp_path / "frames.sock", answer=refusal) as daemon,
+        pytest.raises(Refused, match="2 workers") as refused,
+        connected(daemon, stop),
+    ):
+        pass
+    assert refused.value.code == wire.Refusal.TOO_MANY_WORKERS
+
+
+@pytest.mark.parametrize("off_s", [-2, 2])
+def test_a_daemon_with_another_clock_is_not_served(tmp_path: Path, stop: threading.Event, off_s: int) -> None:
+    with (
+        DaemonDouble(tmp_path / "frames.sock", clock_off_ns=off_s * 10**9) as daemon,
+        pytest.raises(ClockMismatch, match="time namespace"),
+        connected(daemon, stop),
+    ):
+        pass
+
+
+def test_stop_ends_the_wait_for_welcome(tmp_path: Path, stop: threading.Event) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(tmp_path / "silent.sock"))
+        listener.listen(1)
+        threading.Timer(0.05, stop.set).start()
+        with pytest.raises(DaemonGone, match="told to stop"), connect(tmp_path / "silent.sock", ME, stop):
+            pass
+
+
+def refused_ring(daemon: DaemonDouble, stop: threading.Event, memory: Memory, said: wire.RingAdd) -> BadRing:
+    before, maps = descriptors(), mappings()
+    with connected(daemon, stop) as ring:
+        daemon.add(said, memory)
+        with pytest.raises(BadRing) as refused:
+            first_lease(ring, stop)
+        assert mappings() == maps
+    assert descriptors() <= before + 1
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("seals", "missing"),
+    [(0, "SHRINK, GROW"), (fcntl.F_SEAL_GROW, "SHRINK"), (fcntl.F_SEAL_SHRINK | 0x10, "GROW")],
+)
+def test_memory_that_could_change_its_size_is_not_mapped(
+    daemon: DaemonDouble, stop: threading.Event, seals: int, missing: str
+) -> None:
+    memory = Memory(ring_add(), seals=seals)
+    assert f"lacks the seals {missing}:" in str(refused_ring(daemon, stop, memory, ring_add()))
+    memory.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ring_id", 9),
+        ("stream_id", 9),
+        ("slot_count", 2),
+        ("slot_stride", 2 * wire.ALIGN),
+        ("slot_header_stride", 128),
+        ("file_size", 1),
+        ("instance_id", 1),
+        ("stream_name", "other"),
+        ("major", 2),
+    ],
+)
+def test_a_ring_header_that_differs_is_refused(
+    daemon: DaemonDouble, stop: threading.Event, field: str, value: object
+) -> None:
+    header = header_of(ring_add())
+    setattr(header, field, value)
+    memory = Memory(ring_add(), header=header)
+    assert field in str(refused_ring(daemon, stop, memory, ring_add()))
+    memory.close()
+
+
+def test_a_file_of_another_size_is_refused(daemon: DaemonDouble, stop: threading.Event, memory: Memory) -> None:
+    said = replace(ring_add(), file_size=ring_add().file_size + wire.ALIGN)
+    assert "bytes, not" in str(refused_ring(daemon, stop, memory, said))
+
+
+def test_slots_that_do_not_fit_the_file_are_refused(
+    daemon: DaemonDouble, stop: threading.Event, memory: Memory
+) -> None:
+    assert "do not fit" in str(refused_ring(daemon, stop, memory, replace(ring_add(), slot_count=4)))
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        frame(1).pack() + b"\0" * 8,
+        frame(1).pack()[:80],
+        b"\1",
+        b"\x63\0\0\0\x08\0\0\0",
+        ring_add().pack(),
+        wire.RingRetire(ring_id=9, reason=1).pack(),
+        wire.Credit(credit=1).pack(),
+        frame(1, slot=3).pack(),
+        frame(1, ring_id=2).pack(),
+        frame(1, payload_bytes=0).pack(),
+        frame(1, payload_bytes=wire.ALIGN + 1).pack(),
+        frame(1, height=HEIGHT + 1).pack(),
+        frame(1, width=WIDTH + 1).pack(),
+        frame(1, planes=(wire.Plane(8, WIDTH * 3 * HEIGHT, WIDTH * 3, HEIGHT),) + (wire.Plane(0, 0, 0, 0),) * 3).pack(),
+    ],
+)
+def test_what_the_protocol_does_not_allow_ends_the_connection(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event, packet: bytes
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(packet)
+        with pytest.raises(BadMessage):
+            first_lease(ring, stop)
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_more_than_one_descriptor_is_refused_and_all_are_closed(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event, count: int
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.peer.fileno()
+        before = descriptors()
+        daemon.send(ring_add().pack(), *[memory.fd] * count)
+        with pytest.raises(BadMessage):
+            first_lease(ring, stop)
+        assert descriptors() == before
+
+
+def test_descriptors_are_not_inherited_by_children(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        first_lease(ring, stop).skip(wire.Status.OK)
+        for entry in Path("/proc/self/fd").iterdir():
+            if "memfd:ring" in (os.readlink(entry) if entry.exists() else ""):
+                assert not os.get_inheritable(int(entry.name))
+
+
+def test_every_error_has_a_kind_of_its_own_and_a_sentence() -> None:
+    seen: dict[str, type[VisavisError]] = {}
+    kinds = [BadDetections, BadMessage, BadRing, ClockMismatch, DaemonGone, Refused, ViewLeaked]
+    for error in kinds:
+        assert error.kind not in seen
+        seen[error.kind] = error
+    assert str(DaemonGone("what, on what", "do this")) == "what, on what: do this"

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from visavis.supervisor import Supervisor
+
+# Ignores the arguments that the supervisor adds.
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+DEAF = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)",
+]
+
+
+def until(condition: Callable[[], bool], what: str, limit_s: float = 10) -> None:
+    """Wait until `condition` holds."""
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s, f"not within {limit_s} s: {what}"
+        time.sleep(0.005)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether the process exists, as a zombie too."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_as_many_workers_as_asked_for_run_and_none_is_left() -> None:
+    with Supervisor(SLEEPER, 3) as workers:
+        until(lambda: len(workers.pids()) == 3, "three workers run")
+        pids = list(workers.pids().values())
+        assert all(alive(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
+
+
+def test_a_worker_that_is_killed_is_started_again() -> None:
+    with Supervisor(SLEEPER, 1) as workers:
+        until(lambda: 1 in workers.pids(), "the worker runs")
+        first = workers.pids()[1]
+        os.kill(first, signal.SIGKILL)
+        until(lambda: workers.pids().get(1, first) != first, "a new worker runs")
+        assert not alive(first), "it is left as a zombie"
+
+
+def test_a_worker_that_ends_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:
+    told = tmp_path / "starts"
+    command = ["/bin/sh", "-c", f"echo >> {told}"]
+    with Supervisor(command, 1):
+        until(lambda: told.exists() and len(told.read_text()) >= 3, "three starts")
+        time.sleep(1)
+    # 50, 100, 200, 400, 800 ms at most, half of it at least: a loop without waits would start hundreds.
+    assert len(told.read_text()) < 12
+
+
+def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    with Supervisor(DEAF, 1, stop_limit_s=0.2) as workers:
+        until(lambda: 1 in workers.pids(), "the worker runs")
+        pid = workers.pids()[1]
+        until(lambda: ignores_term(pid), "it is deaf")
+    assert not alive(pid)
+
+
+def ignores_term(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.split("SigIgn:")[1].split()[0], 16)
+    return bool(mask & 1 << (signal.SIGTERM - 1))
+
+
+def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from visavis.supervisor import Supervisor\n"
+        "command = [sys.executable, '-m', 'visavis.cli', 'worker', '--backend', 'fake', '--model', 'fake',"
+        f" '--socket', {str(tmp_path / 'none.sock')!r}]\n"
+        "with Supervisor(command, 1) as workers:\n"
+        "    while 1 not in workers.pids(): time.sleep(0.01)\n"
+        "    print(workers.pids()[1], flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        assert parent.stdout is not None and parent.stderr is not None
+        pid = int(parent.stdout.readline())
+        line = parent.stderr.readline()
+        assert b"is warm" in line, line
+        parent.kill()
+        until(lambda: not running(pid), "the worker ended with its supervisor")
+
+
+def running(pid: int) -> bool:
+    """Tell whether the process runs; an orphan that nobody reaps is not running."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_process_ends_with_0_on_a_stop_signal(tmp_path: Path, signal_number: int) -> None:
+    command = [sys.executable, "-m", "visavis.cli", "worker", "--backend", "fake", "--model", "fake"]
+    command += ["--socket", str(tmp_path / "none.sock")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert b"is warm" in process.stderr.readline()
+        process.send_signal(signal_number)
+        assert process.wait(5) == 0

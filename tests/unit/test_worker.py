@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
+from visavis import ring_gen as wire
+from visavis.backends.fake import face_of
+from visavis.errors import DetectorBroken, ModelError, Refused
+from visavis.settings import DetectorSettings, WorkerSettings
+from visavis.worker import run
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    made = Memory(ring_add())
+    yield made
+    made.close()
+
+
+def settings(folder: Path, model: str = "fake") -> WorkerSettings:
+    detector = DetectorSettings(model=model, backend="fake", fake_service_ms=0, input_width=64, input_height=48)
+    return WorkerSettings(socket=folder / "frames.sock", name="tester", detector=detector)
+
+
+class Running:
+    """A worker in a thread of this process."""
+
+    def __init__(self, told: WorkerSettings) -> None:
+        self.stop = threading.Event()
+        self.error: Exception | None = None
+        self._told = told
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def ended(self) -> Exception | None:
+        self._thread.join(5)
+        assert not self._thread.is_alive(), "the worker did not end within 5 s"
+        return self.error
+
+    def _run(self) -> None:
+        try:
+            run(self._told, self.stop)
+        except Exception as error:
+            self.error = error
+
+
+@contextmanager
+def worker(told: WorkerSettings) -> Iterator[Running]:
+    running = Running(told)
+    try:
+        yield running
+    finally:
+        running.stop.set()
+        running.ended()
+
+
+def test_a_worker_answers_frames_until_it_is_told_to_stop(tmp_path: Path, memory: Memory) -> None:
+    memory.fill(0, 100)
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path)) as running:
+        daemon.add(ring_add(), memory)
+        for lease_id in range(1, 50):
+            daemon.send(frame(lease_id).pack())
+            message, packet = daemon.next()
+            assert isinstance(message, wire.Result)
+            assert (message.lease_id, message.status) == (lease_id, wire.Status.OK)
+            assert message.flags == 0
+            assert wire.detections_of(packet)["score"][0] == pytest.approx(0.5 + 100 / 512)
+        running.stop.set()
+        assert daemon.next()[0] == wire.Credit(credit=0)
+        assert running.ended() is None
+
+
+def test_a_worker_says_hello_with_model_and_backend(tmp_path: Path) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path)):
+        assert daemon.peer
+        assert daemon.hello is not None
+        assert (daemon.hello.name, daemon.hello.model) == ("tester", "fake@fake")
+
+
+@pytest.mark.parametrize("fault", ["raise", "nan"])
+def test_a_frame_that_fails_is_said_to_have_failed_and_the_next_one_is_answered(
+    tmp_path: Path, memory: Memory, fault: str
+) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, f"fake:{fault}@2")):
+        daemon.add(ring_add(), memory)
+        seen = []
+        for lease_id in (1, 2, 3):
+            daemon.send(frame(lease_id).pack())
+            result = daemon.result()
+            seen.append((result.status, result.flags))
+        assert seen == [(wire.Status.OK, 0), (wire.Status.FAILED, 0), (wire.Status.OK, 0)]
+
+
+def test_three_failures_in_a_row_end_the_worker(tmp_path: Path, memory: Memory) -> None:
+    with (
+        DaemonDouble(tmp_path / "frames.sock") as daemon,
+        worker(settings(tmp_path, "fake:raise@1,raise@3+")) as running,
+    ):
+        daemon.add(ring_add(), memory)
+        for lease_id in range(1, 6):
+            daemon.send(frame(lease_id).pack())
+            daemon.result()
+        assert isinstance(running.ended(), DetectorBroken)
+
+
+def test_a_view_that_the_detector_keeps_is_reported_with_the_result(tmp_path: Path, memory: Memory) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, "fake:leak@2")):
+        daemon.add(ring_add(), memory)
+        flags = []
+        for slot, lease_id in ((0, 1), (1, 2), (2, 3), (1, 4)):
+            daemon.send(frame(lease_id, slot=slot).pack())
+            flags.append(daemon.result().flags)
+        leaked = wire.ResultFlag.VIEW_LEAKED
+        assert flags == [0, leaked, 0, leaked]
+
+
+def test_a_worker_comes_back_when_the_daemon_does(
+    tmp_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with worker(settings(tmp_path)):
+        for _ in range(3):
+            with DaemonDouble(tmp_path / "frames.sock") as daemon:
+                daemon.add(ring_add(), memory)
+                daemon.send(frame(1).pack())
+                assert daemon.result().status == wire.Status.OK
+                daemon.hang_up()
+    assert caplog.text.count("connected as worker 7") == 3
+
+
+def test_the_same_reason_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with worker(settings(tmp_path)):
+        threading.Event().wait(0.3)  # several attempts pass
+    assert caplog.text.count("nobody listens") == 1
+
+
+@pytest.mark.parametrize("code", [wire.Refusal.VERSION, wire.Refusal.PEER_NOT_ALLOWED, wire.Refusal.MALFORMED])
+def test_a_refusal_that_waiting_cannot_mend_ends_the_worker(tmp_path: Path, code: wire.Refusal) -> None:
+    refusal = wire.Refuse(code=code, text="no").pack()
+    with DaemonDouble(tmp_path / "frames.sock", answer=refusal), worker(settings(tmp_path)) as running:
+        assert isinstance(running.ended(), Refused)
+
+
+def test_a_worker_that_is_one_too_many_waits_for_a_place(tmp_path: Path) -> None:
+    refusal = wire.Refuse(code=wire.Refusal.TOO_MANY_WORKERS, text="1 worker is connected").pack()
+    with worker(settings(tmp_path)):
+        with DaemonDouble(tmp_path / "frames.sock", answer=refusal) as full:
+            assert full.peer
+        with DaemonDouble(tmp_path / "frames.sock") as daemon:
+            assert daemon.peer
+
+
+@pytest.mark.parametrize("model", ["fake:explode@1", "fake:crash", "fake:crash@x"])
+def test_a_fault_that_the_fake_does_not_know_is_refused(tmp_path: Path, model: str) -> None:
+    with worker(settings(tmp_path, model)) as running:
+        assert isinstance(running.ended(), ModelError)
+
+
+def test_the_fake_finds_the_same_face_in_the_same_picture(memory: Memory) -> None:
+    from tests.unit.test_backends import picture  # noqa: PLC0415
+
+    assert face_of(picture(64, 48)) == face_of(picture(64, 48))
