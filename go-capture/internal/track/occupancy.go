@@ -30,3 +30,6 @@ func (o *Occupancy) Update(confirmed int, nowNs int64) bool {
 	}
 	return o.on
 }
+
+// On is the last answer.
+func (o *Occupancy) On() bool { return o.on }

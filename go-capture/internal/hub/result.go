@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hub puts the outcomes of all frames back into order, undoes the letterbox, follows faces, and tells the leaves.
+package hub
+
+import (
+	"time"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+)
+
+// Face is one detection, in pixels of the source picture.
+type Face struct {
+	Box       geometry.Box
+	Score     float32
+	Landmarks []geometry.Point // nil when the model has none
+	Track     uint64           // rises per camera; 0 = not confirmed
+}
+
+// Dropped counts frames without detections, by reason.
+type Dropped struct{ Superseded, NoSlot, Aborted, Abandoned uint64 }
+
+// Sum is the number of dropped frames.
+func (d Dropped) Sum() uint64 { return d.Superseded + d.NoSlot + d.Aborted + d.Abandoned }
+
+// Plus adds by reason.
+func (d Dropped) Plus(o Dropped) Dropped {
+	return Dropped{d.Superseded + o.Superseded, d.NoSlot + o.NoSlot, d.Aborted + o.Aborted, d.Abandoned + o.Abandoned}
+}
+
+// Latency splits the way of one frame, in ms. All times are CLOCK_MONOTONIC; the parts add up to Total.
+type Latency struct {
+	Capture float64 // captured -> drawn into its slot (ready)
+	Queue   float64 // ready -> lent to a worker (dispatch)
+	Handoff float64 // dispatch -> inference begins, and inference ends -> result received: both ways over the socket
+	Infer   float64 // inference begins -> ends, by the worker's clock reading
+	Publish float64 // result received -> handed to the leaves, in order
+	Total   float64 // captured -> handed to the leaves
+}
+
+// Result is one inferred frame. Leaves share it and must not change it.
+type Result struct {
+	Camera        string
+	Seq           uint64 // the capture sequence number; starts again at 1 when the camera's stream is made anew
+	CapturedAt    time.Time
+	CapturedNs    int64
+	PublishedNs   int64 // when it was handed to the leaves, CLOCK_MONOTONIC
+	Width, Height int   // of the source picture
+	Model         string
+	Faces         []Face
+	Confirmed     int // tracks
+	Occupied      bool
+	Latency       Latency
+	Dropped       Dropped // since the previous Result: Seq - previous Seq == 1 + Dropped.Sum()
+	Picture       *frame.Picture
+}
+
+// Leaf listens to results.
+type Leaf interface {
+	// Take must not block. It calls Retain on r.Picture if it keeps the picture after returning.
+	Take(r *Result)
+}
+
+// State is what is believed about a camera; it changes with frames and also with silence.
+type State struct {
+	Camera    string
+	Confirmed int
+	Occupied  bool
+}
+
+// StateTaker is what a Leaf implements beside Take to hear of every change of State.
+type StateTaker interface{ TakeState(s State) }

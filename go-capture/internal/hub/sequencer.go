@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+)
+
+type fate int
+
+const (
+	inferred fate = iota
+	superseded
+	noSlot
+	aborted
+	abandoned
+)
+
+// arrival is the one outcome of one captured frame, in pixels of the network's input.
+type arrival struct {
+	camera                                                                          string
+	seq                                                                             uint64
+	fate                                                                            fate
+	letterbox                                                                       geometry.Letterbox
+	picture                                                                         *frame.Picture
+	model                                                                           string
+	capturedNs, readyNs, dispatchNs, receivedNs, inferBeginNs, inferEndNs, resultNs int64
+	detections                                                                      []detection
+}
+
+type detection struct {
+	x1, y1, x2, y2, score float32
+	landmarks             []geometry.Point
+}
+
+func (a *arrival) release() {
+	if a.picture != nil {
+		a.picture.Release()
+		a.picture = nil
+	}
+}
+
+// sequencer holds arrivals back until all earlier frames of the camera have ended too. The dispatcher's lease time bounds
+// how long and how many.
+type sequencer struct {
+	next    uint64
+	waiting map[uint64]*arrival
+	dropped Dropped
+}
+
+func newSequencer() *sequencer { return &sequencer{next: 1, waiting: map[uint64]*arrival{}} }
+
+// push takes one arrival and calls ready for each inferred frame whose turn has come, with what was dropped before it.
+// It releases the pictures of all others; ready owns the rest. An outcome whose number was already used is refused.
+func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool) {
+	if _, twice := s.waiting[a.seq]; twice || a.seq < s.next {
+		a.release()
+		return false
+	}
+	if a.fate != inferred {
+		a.release()
+	}
+	s.waiting[a.seq] = a
+	for {
+		first, ok := s.waiting[s.next]
+		if !ok {
+			return true
+		}
+		delete(s.waiting, s.next)
+		s.next++
+		if first.fate == inferred {
+			ready(first, s.dropped)
+			s.dropped = Dropped{}
+			continue
+		}
+		s.dropped.count(first.fate)
+	}
+}
+
+func (s *sequencer) close() {
+	for _, a := range s.waiting {
+		a.release()
+	}
+	clear(s.waiting)
+}
+
+func (d *Dropped) count(f fate) {
+	switch f {
+	case superseded:
+		d.Superseded++
+	case noSlot:
+		d.NoSlot++
+	case aborted:
+		d.Aborted++
+	default:
+		d.Abandoned++
+	}
+}
