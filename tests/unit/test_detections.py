@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from visavis.detections import checked, no_detections
 from visavis.errors import BadDetections
 

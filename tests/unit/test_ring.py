@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tests.unit.daemon_double import HEIGHT, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
 from visavis import ring_gen as wire
 from visavis.detections import no_detections
 from visavis.errors import (
@@ -23,10 +21,12 @@ from visavis.errors import (
     ClockMismatch,
     DaemonGone,
     Refused,
-    VisavisError,
     ViewLeaked,
+    VisavisError,
 )
 from visavis.ring import Identity, Lease, RingClient, connect
+
+from tests.unit.daemon_double import HEIGHT, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
 
 ME = Identity("tester", "none@test", 2)
 
@@ -148,7 +148,8 @@ def test_a_copy_may_be_kept(daemon: DaemonDouble, memory: Memory, stop: threadin
             kept = picture.copy()
         del picture
         lease.answer(no_detections())
-        assert kept.size and ring.leaks == 0
+        assert kept.size
+        assert ring.leaks == 0
 
 
 def test_a_retired_ring_stays_mapped_until_its_last_view_is_gone(
@@ -412,13 +413,21 @@ def test_descriptors_are_not_inherited_by_children(daemon: DaemonDouble, memory:
         daemon.send(frame(1).pack())
         first_lease(ring, stop).skip(wire.Status.OK)
         for entry in Path("/proc/self/fd").iterdir():
-            if "memfd:ring" in (os.readlink(entry) if entry.exists() else ""):
+            if entry.is_symlink() and "memfd:ring" in str(entry.readlink()):
                 assert not os.get_inheritable(int(entry.name))
 
 
 def test_every_error_has_a_kind_of_its_own_and_a_sentence() -> None:
     seen: dict[str, type[VisavisError]] = {}
-    kinds = [BadDetections, BadMessage, BadRing, ClockMismatch, DaemonGone, Refused, ViewLeaked]
+    kinds: list[type[VisavisError]] = [
+        BadDetections,
+        BadMessage,
+        BadRing,
+        ClockMismatch,
+        DaemonGone,
+        Refused,
+        ViewLeaked,
+    ]
     for error in kinds:
         assert error.kind not in seen
         seen[error.kind] = error

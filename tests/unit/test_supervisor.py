@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from visavis.supervisor import Supervisor
 
 # Ignores the arguments that the supervisor adds.
@@ -90,7 +89,8 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         "    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
-        assert parent.stdout is not None and parent.stderr is not None
+        assert parent.stdout is not None
+        assert parent.stderr is not None
         pid = int(parent.stdout.readline())
         line = parent.stderr.readline()
         assert b"is warm" in line, line

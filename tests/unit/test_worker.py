@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from visavis import ring_gen as wire
 from visavis.backends.fake import face_of
-from visavis.errors import DetectorBroken, ModelError, Refused
+from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.worker import run
+
+from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ class Running:
     def _run(self) -> None:
         try:
             run(self._told, self.stop)
-        except Exception as error:
+        except VisavisError as error:
             self.error = error
 
 
