@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// listener keeps what a leaf hears.
+type listener struct {
+	mu      sync.Mutex
+	results []Result
+	states  []State
+}
+
+func (l *listener) Take(r *Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.results = append(l.results, *r)
+}
+
+func (l *listener) TakeState(s State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.states = append(l.states, s)
+}
+
+func (l *listener) heard() ([]Result, []State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Result(nil), l.results...), append([]State(nil), l.states...)
+}
+
+// startHub runs a hub with one listener until the test ends.
+func startHub(t *testing.T) (*Hub, *listener) {
+	t.Helper()
+	leaf := &listener{}
+	h := New(leaf)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+	return h, leaf
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+var box = geometry.Fit(1280, 720, 640, 480)
+
+func outcome(camera string, seq uint64, end fate) *arrival {
+	return &arrival{camera: camera, seq: seq, fate: end, letterbox: box, capturedNs: frame.MonotonicNs()}
+}
+
+func TestSubscribersCanAddUpWhateverTheFatesAndTheirOrder(t *testing.T) {
+	pool := frame.NewPool(64)
+	rapid.Check(t, func(t *rapid.T) {
+		fates := rapid.SliceOfN(rapid.IntRange(int(inferred), int(abandoned)), 1, 60).Draw(t, "fates")
+		order := rapid.Permutation(indices(len(fates))).Draw(t, "order of completion")
+		leaf := &listener{}
+		h := New(leaf)
+		for _, i := range order {
+			picture, ok := pool.Get()
+			if !ok {
+				t.Fatal("pictures leaked")
+			}
+			a := outcome("door", uint64(i+1), fate(fates[i]))
+			a.picture = picture
+			h.append(event{arrival: a})
+		}
+		h.drain()
+		addsUp(t, leaf.results, fates)
+		allPicturesAreBack(t, pool, 64)
+	})
+}
+
+func addsUp(t *rapid.T, results []Result, fates []int) {
+	var want []uint64
+	for i, f := range fates {
+		if fate(f) == inferred {
+			want = append(want, uint64(i+1))
+		}
+	}
+	if len(results) != len(want) {
+		t.Fatalf("%d results, want %d", len(results), len(want))
+	}
+	before := uint64(0)
+	for i, r := range results {
+		var between Dropped
+		for _, f := range fates[before : r.Seq-1] {
+			between.count(fate(f))
+		}
+		if r.Seq != want[i] || r.Seq-before != 1+r.Dropped.Sum() || r.Dropped != between {
+			t.Fatalf("frame %d after %d with dropped %+v, want frame %d with %+v", r.Seq, before, r.Dropped, want[i], between)
+		}
+		before = r.Seq
+	}
+}
+
+func allPicturesAreBack(t interface{ Fatalf(string, ...any) }, pool *frame.Pool, most int) {
+	var held []*frame.Picture
+	for range most {
+		p, ok := pool.Get()
+		if !ok {
+			t.Fatalf("only %d of %d pictures came back", len(held), most)
+		}
+		held = append(held, p)
+	}
+	for _, p := range held {
+		p.Release()
+	}
+}
+
+func indices(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+func TestAResultWaitsForTheSlowerFrameBeforeIt(t *testing.T) {
+	leaf := &listener{}
+	h := New(leaf)
+	h.append(event{arrival: outcome("door", 2, inferred)})
+	h.drain()
+	if len(leaf.results) != 0 {
+		t.Fatal("frame 2 overtook frame 1")
+	}
+	h.append(event{arrival: outcome("door", 1, inferred)})
+	h.drain()
+	if len(leaf.results) != 2 || leaf.results[0].Seq != 1 {
+		t.Fatalf("results %+v, want frames 1 and 2", leaf.results)
+	}
+}
+
+func TestCamerasDoNotWaitForEachOther(t *testing.T) {
+	leaf := &listener{}
+	h := New(leaf)
+	h.append(event{arrival: outcome("door", 2, inferred)})
+	h.append(event{arrival: outcome("yard", 1, inferred)})
+	h.drain()
+	if len(leaf.results) != 1 || leaf.results[0].Camera != "yard" {
+		t.Fatalf("results %+v, want one of the yard", leaf.results)
+	}
+}
+
+func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
+	leaf := &listener{}
+	h := New(leaf)
+	a := outcome("door", 1, inferred)
+	a.detections = []detection{{x1: 10, y1: 70, x2: 30, y2: 100, score: 0.5, landmarks: []geometry.Point{{X: 15, Y: 80}}}}
+	h.append(event{arrival: a})
+	h.drain()
+	r := leaf.results[0]
+	if r.Faces[0].Box != (geometry.Box{X: 20, Y: 20, W: 40, H: 60}) || r.Faces[0].Landmarks[0] != (geometry.Point{X: 30, Y: 40}) {
+		t.Fatalf("face %+v, want box 20,20 40x60 and landmark 30,40", r.Faces[0])
+	}
+	if r.Width != 1280 || r.Height != 720 {
+		t.Fatalf("picture %dx%d, want 1280x720", r.Width, r.Height)
+	}
+}
+
+func TestTheStagesAddUpToTheTotal(t *testing.T) {
+	leaf := &listener{}
+	h := New(leaf)
+	a := outcome("door", 1, inferred)
+	start := a.capturedNs
+	a.readyNs, a.dispatchNs, a.receivedNs = start+1e6, start+3e6, start+3_100_000
+	a.inferBeginNs, a.inferEndNs, a.resultNs = start+3_200_000, start+13_200_000, start+13_500_000
+	h.append(event{arrival: a})
+	h.drain()
+	l := leaf.results[0].Latency
+	if fmt.Sprintf("%.3f %.3f %.3f %.3f", l.Capture, l.Queue, l.Handoff, l.Infer) != "1.000 2.000 0.500 10.000" {
+		t.Fatalf("stages %+v, want capture 1, queue 2, handoff 0.5, infer 10", l)
+	}
+	if sum := l.Capture + l.Queue + l.Handoff + l.Infer + l.Publish; sum-l.Total > 1e-6 || l.Total-sum > 1e-6 {
+		t.Fatalf("stages %+v do not add up", l)
+	}
+}
+
+func TestANewStreamOfTheSameNameStartsAgain(t *testing.T) {
+	leaf := &listener{}
+	h := New(leaf)
+	stale := outcome("door", 3, inferred)
+	pool := frame.NewPool(1)
+	stale.picture, _ = pool.Get()
+	h.append(event{arrival: outcome("door", 1, inferred)})
+	h.append(event{arrival: outcome("door", 2, noSlot)})
+	h.CameraRemoved("door")
+	h.append(event{arrival: outcome("door", 2, inferred)})
+	h.append(event{arrival: stale})
+	h.append(event{arrival: outcome("door", 1, inferred)})
+	h.append(event{arrival: outcome("door", 3, inferred)})
+	h.drain()
+	var seqs []uint64
+	for _, r := range leaf.results {
+		seqs = append(seqs, r.Seq)
+	}
+	if fmt.Sprint(seqs) != "[1 1 2 3]" {
+		t.Fatalf("frames %v, want 1 of the old stream and 1 2 3 of the new", seqs)
+	}
+	if leaf.results[1].Dropped != (Dropped{}) {
+		t.Fatalf("the new stream inherited %+v", leaf.results[1].Dropped)
+	}
+	allPicturesAreBack(t, pool, 1)
+}
+
+func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
+	h, leaf := startHub(t)
+	for seq := range uint64(3) {
+		a := outcome("door", seq+1, inferred)
+		a.detections = []detection{{x1: 100, y1: 100, x2: 200, y2: 200, score: 0.9}}
+		h.append(event{arrival: a})
+	}
+	h.CameraLost("door")
+	want := []State{{"door", 1, true}, {"door", 0, true}, {"door", 0, false}}
+	await(t, "occupied on, then no faces, then off", func() bool { _, states := leaf.heard(); return len(states) == 3 })
+	if _, states := leaf.heard(); fmt.Sprint(states) != fmt.Sprint(want) {
+		t.Fatalf("states %v, want %v", states, want)
+	}
+	if figures := h.Snapshot("door"); figures.Online || figures.Captured != 3 || figures.Inferred != 3 || figures.Occupied {
+		t.Fatalf("figures %+v, want an offline, empty camera with 3 frames", figures)
+	}
+}
+
+func TestNothingIsHeldWhenTheHubEnds(t *testing.T) {
+	pool := frame.NewPool(1)
+	h := New()
+	a := outcome("door", 9, inferred)
+	a.picture, _ = pool.Get()
+	h.append(event{arrival: a})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := h.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	allPicturesAreBack(t, pool, 1)
+}
