@@ -10,8 +10,8 @@ TOP = '''# SPDX-License-Identifier: Apache-2.0
 """Layouts of the frame hand-off: what travels between the daemon and a worker, and what lies in a ring.
 
 Each message is a dataclass with `pack() -> bytes` and `unpack(packet)`, which raises LayoutError on a wrong type,
-length or fixed value. `TYPE`, `SIZE`, `FORMAT` and `FIELDS` (name, struct format, offset) are class attributes. Text is `str`
-(UTF-8, cut at a whole character), reserved bytes are not shown, `flags` comes last and defaults to 0.
+length or fixed value. `TYPE`, `SIZE`, `FORMAT` and `FIELDS` (name, struct format, offset) are class attributes. Text is
+`str` (UTF-8, cut at a whole character), reserved bytes are not shown, `flags` comes last and defaults to 0.
 
     hello = Hello(major=MAJOR, minor=MINOR, lane=0, credit=1, nonce=7, name="worker-1", model="centerface")
     sock.send(hello.pack())

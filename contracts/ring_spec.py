@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import re
 import struct
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import tomllib
 
 SCALARS = {"u16": "H", "u32": "I", "u64": "Q", "i64": "q", "f32": "f"}
 

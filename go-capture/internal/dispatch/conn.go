@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/ring"
+)
+
+// worker is one connection after its HELLO.
+type worker struct {
+	conn                *net.UnixConn
+	raw                 syscall.RawConn
+	id                  uint32
+	name, model         string
+	credit, granted     int
+	leases              map[uint64]*Slot
+	rings               map[uint32]bool // announced on this connection
+	serviceNs           float64         // average time per frame, 0 = not known yet
+	resultNs            int64           // of the last RESULT
+	used                uint64          // turn of the last dispatch
+	frames, viewsLeaked uint64
+	gone                bool
+}
+
+func (w *worker) ready() bool { return !w.gone && len(w.leases) < w.credit }
+
+func (w *worker) finishNs() float64 { return float64(len(w.leases)+1) * w.serviceNs }
+
+// send makes one attempt and never waits: the buffer holds more than all credit, so a full one means a broken worker.
+func (w *worker) send(packet, rights []byte) error { return sendOnce(w.raw, packet, rights) }
+
+func sendOnce(raw syscall.RawConn, packet, rights []byte) error {
+	var sent error
+	err := raw.Write(func(fd uintptr) bool {
+		for {
+			sent = unix.Sendmsg(int(fd), packet, rights, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+			if sent != unix.EINTR {
+				return true
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return sent
+}
+
+// refusal ends a connection before it became a worker.
+type refusal struct {
+	code uint32
+	text string
+}
+
+// handle serves one connection until it ends.
+func (d *Dispatcher) handle(conn *net.UnixConn) {
+	defer func() { _ = conn.Close() }() // closed twice when the dispatcher dropped the worker
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return // closed already
+	}
+	w, no := d.admit(conn, raw)
+	if no != nil {
+		d.refuse(raw, no)
+	}
+	if w == nil {
+		return
+	}
+	buffer := make([]byte, ring.ResultBytes+ring.MaxResultBytes+1)
+	for {
+		packet, reason := readPacket(conn, buffer)
+		if reason == "" {
+			reason = d.take(w, packet)
+		}
+		if reason != "" {
+			d.leave(w, reason)
+			return
+		}
+	}
+}
+
+// admit reads HELLO and lets the worker in. Neither result is set when the peer just went away.
+func (d *Dispatcher) admit(conn *net.UnixConn, raw syscall.RawConn) (*worker, *refusal) {
+	if !d.allowed(raw) {
+		return nil, &refusal{ring.RefusalPeerNotAllowed, "this user may not connect: see worker users"}
+	}
+	if !d.enter() {
+		return nil, &refusal{ring.RefusalTooManyWorkers, "too many connections without HELLO"}
+	}
+	defer d.exit()
+	deadline := time.Now().Add(time.Duration(d.options.HelloMs) * time.Millisecond)
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return nil, nil // closed already
+	}
+	packet, reason := readPacket(conn, make([]byte, ring.ResultBytes+ring.MaxResultBytes+1))
+	if reason != "" {
+		d.count("hello " + reason)
+		return nil, nil
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return nil, nil // closed already
+	}
+	var hello ring.Hello
+	if err := hello.Decode(packet); err != nil {
+		return nil, &refusal{ring.RefusalMalformed, err.Error()}
+	}
+	return d.join(conn, raw, hello)
+}
+
+func (d *Dispatcher) allowed(raw syscall.RawConn) bool {
+	if len(d.options.AllowUID) == 0 {
+		return true
+	}
+	var peer *unix.Ucred
+	var failed error
+	err := raw.Control(func(fd uintptr) { peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	return err == nil && failed == nil && slices.Contains(d.options.AllowUID, peer.Uid)
+}
+
+func (d *Dispatcher) enter() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.unnamed >= ring.MaxUnnamed {
+		return false
+	}
+	d.unnamed++
+	return true
+}
+
+func (d *Dispatcher) exit() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unnamed--
+}
+
+func (d *Dispatcher) count(reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed[reason]++
+}
+
+func (d *Dispatcher) refuse(raw syscall.RawConn, no *refusal) {
+	message := ring.Refuse{Code: no.code}
+	message.Text.Set(no.text)
+	packet := make([]byte, ring.RefuseBytes)
+	message.Put(packet)
+	_ = sendOnce(raw, packet, nil) // a courtesy: the connection closes in any case
+	d.count("refused " + ring.RefusalName(no.code))
+}
+
+func helloRefusal(hello ring.Hello) *refusal {
+	switch {
+	case hello.Major != ring.Major:
+		return &refusal{ring.RefusalVersion, fmt.Sprintf("protocol %d.x, daemon has %d.x", hello.Major, ring.Major)}
+	case hello.Lane != 0:
+		return &refusal{ring.RefusalMalformed, "lanes are not supported: lane must be 0"}
+	case hello.Credit < 1 || hello.Credit > ring.MaxCredit:
+		return &refusal{ring.RefusalMalformed, fmt.Sprintf("credit must be 1 to %d", ring.MaxCredit)}
+	}
+	return nil
+}
+
+// join sends WELCOME and every ring in one hold of the mutex, so that no ring is missed or sent twice.
+func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.Hello) (*worker, *refusal) {
+	if no := helloRefusal(hello); no != nil {
+		return nil, no
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.workers) >= d.options.MaxWorkers {
+		return nil, &refusal{ring.RefusalTooManyWorkers, fmt.Sprintf("%d workers are connected", len(d.workers))}
+	}
+	d.workerIDs++
+	granted := min(int(hello.Credit), d.options.Credit)
+	w := &worker{
+		conn: conn, raw: raw, id: d.workerIDs, name: hello.Name.String(), model: hello.Model.String(), credit: granted,
+		granted: granted, leases: map[uint64]*Slot{}, rings: map[uint32]bool{},
+	}
+	d.workers = append(d.workers, w)
+	d.welcome(w, hello.Minor)
+	for _, s := range d.streams {
+		if !w.gone && !s.retired {
+			d.announce(w, s)
+		}
+	}
+	d.pump()
+	return w, nil
+}
+
+func (d *Dispatcher) welcome(w *worker, minor uint16) {
+	message := ring.Welcome{
+		Major: ring.Major, Minor: min(minor, ring.Minor), WorkerID: w.id, InstanceID: d.instance, Credit: uint32(w.granted),
+		MaxDetections: uint32(d.options.MaxDetections), LeaseMs: uint32(d.options.LeaseMs),
+		MaxResultBytes: ring.MaxResultBytes, NowNs: now(),
+	}
+	packet := make([]byte, ring.WelcomeBytes)
+	message.Put(packet)
+	if err := w.send(packet, nil); err != nil {
+		d.drop(w, "send")
+	}
+}
+
+// leave drops a worker and lends its freed slots' successors.
+func (d *Dispatcher) leave(w *worker, reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(w, reason)
+	d.pump()
+}
+
+// drop closes a connection and abandons what it held; frames are not sent again, since one that kills workers must not kill the
+// next. The mutex is held; calling it again does nothing.
+func (d *Dispatcher) drop(w *worker, reason string) {
+	if w.gone {
+		return
+	}
+	w.gone = true
+	d.closed[reason]++
+	_ = w.conn.Close() // the descriptor is gone in any case
+	d.workers = slices.DeleteFunc(d.workers, func(other *worker) bool { return other == w })
+	for id, slot := range w.leases {
+		delete(w.leases, id)
+		slot.stream.account.Abandoned++
+		slot.end(Outcome{Fate: Abandoned, Worker: w.id, Model: w.model})
+	}
+}

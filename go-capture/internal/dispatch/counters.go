@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"sort"
+	"strings"
+
+	"visavis/capture/internal/ring"
+)
+
+// Fate is how a captured frame ended.
+type Fate int
+
+// Every captured frame has exactly one of these in the end.
+const (
+	Inferred   Fate = iota // a worker answered; Detections may be empty
+	Superseded             // a newer frame came before a worker was free
+	NoSlot                 // all slots were lent or pinned
+	Aborted                // reading or drawing failed
+	Abandoned              // the worker died, broke the protocol, was too slow, or answered with an error
+)
+
+// String is the fate's name in metrics.
+func (f Fate) String() string {
+	return [...]string{"inferred", "superseded", "no_slot", "aborted", "abandoned"}[f]
+}
+
+// Outcome is the end of one captured frame. The receiver releases Frame.Picture, if there is one. Times are CLOCK_MONOTONIC ns and
+// 0 where the frame did not get that far; detections are in pixels of plane 0.
+type Outcome struct {
+	Stream       string
+	Seq          uint64
+	Fate         Fate
+	Frame        Frame
+	Worker       uint32
+	Model        string
+	DispatchNs   int64
+	ReceivedNs   int64
+	InferBeginNs int64
+	InferEndNs   int64
+	ResultNs     int64
+	Detections   []ring.Detection
+}
+
+// Counters of one stream: Captured == Inferred+InFlight+Superseded+NoSlot+Aborted+Abandoned at every instant. Expired and the
+// status counters are parts of Abandoned.
+type Counters struct {
+	Captured, Inferred, InFlight, Superseded, NoSlot, Aborted, Abandoned, Expired uint64
+	StatusStale, StatusFailed, StatusBadInput, StatusUnknown                      uint64
+}
+
+// account is what one camera's name adds up, over all its formats.
+type account struct {
+	Counters
+	seq uint64
+}
+
+// countStatus counts a RESULT whose status is not 0.
+func (a *account) countStatus(status uint32) {
+	a.Abandoned++
+	switch status {
+	case ring.StatusStale:
+		a.StatusStale++
+	case ring.StatusFailed:
+		a.StatusFailed++
+	case ring.StatusBadInput:
+		a.StatusBadInput++
+	default:
+		a.StatusUnknown++
+	}
+}
+
+// WorkerState is one connected worker. State is "idle", "busy" or "paused".
+type WorkerState struct {
+	ID                          uint32
+	Name, State, Backend, Model string
+	Frames                      uint64
+	ServiceMs                   float64
+	Outstanding, Credit         int
+	ViewsLeaked                 uint64
+}
+
+// StreamState is one camera; a retired one keeps its figures.
+type StreamState struct {
+	Name                       string
+	Rings, Slots, Free, Pinned int
+	Counters                   Counters
+}
+
+// Snapshot holds figures of one instant.
+type Snapshot struct {
+	Workers []WorkerState
+	Streams []StreamState
+	Unnamed int               // connections that have not said HELLO yet
+	Closed  map[string]uint64 // connections closed by the daemon or the peer, by reason
+}
+
+// Snapshot takes all figures in one hold of the mutex.
+func (d *Dispatcher) Snapshot() Snapshot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	shot := Snapshot{Unnamed: d.unnamed, Closed: map[string]uint64{}}
+	for reason, n := range d.closed {
+		shot.Closed[reason] = n
+	}
+	for _, w := range d.workers {
+		shot.Workers = append(shot.Workers, w.snapshot())
+	}
+	for name, a := range d.accounts {
+		shot.Streams = append(shot.Streams, d.streamState(name, a))
+	}
+	sort.Slice(shot.Streams, func(i, j int) bool { return shot.Streams[i].Name < shot.Streams[j].Name })
+	return shot
+}
+
+func (d *Dispatcher) streamState(name string, a *account) StreamState {
+	state := StreamState{Name: name, Counters: a.Counters}
+	for _, s := range d.streams {
+		if s.spec.Name != name {
+			continue
+		}
+		state.Rings++
+		state.Slots += len(s.slots)
+		for _, slot := range s.slots {
+			if slot.pins > 0 {
+				state.Pinned++
+			}
+			if slot.state == free && slot.pins == 0 {
+				state.Free++
+			}
+		}
+	}
+	return state
+}
+
+func (w *worker) snapshot() WorkerState {
+	state := "idle"
+	if len(w.leases) > 0 {
+		state = "busy"
+	} else if w.credit == 0 {
+		state = "paused"
+	}
+	model, backend, _ := strings.Cut(w.model, "@")
+	return WorkerState{
+		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Frames: w.frames, ServiceMs: w.serviceNs / 1e6,
+		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
+	}
+}

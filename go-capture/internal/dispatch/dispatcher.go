@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dispatch lends captured frames to inference workers and takes their results.
+//
+// A Stream is one camera in one format; it writes into slots of its ring. pump lends the newest frame of the least recently served
+// stream to the worker expected to finish first. A lease ends by RESULT, hang-up, a wrong message or its deadline. Every captured
+// frame ends in exactly one Outcome. One mutex guards everything, and nothing under it blocks.
+package dispatch
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/ring"
+)
+
+// Options of a Dispatcher; zero values take the contract's defaults.
+type Options struct {
+	MaxWorkers    int // connected at a time
+	Credit        int // leases that one worker may hold, 1 if 0
+	LeaseMs       int
+	HelloMs       int
+	MaxDetections int
+	Pins          int           // slots that in-process readers may hold at a time
+	Outcome       func(Outcome) // called with the mutex held: must not block and must not call the Dispatcher
+	AllowUID      []uint32      // users that may connect; empty: whoever may open the socket
+	Checksums     bool          // crc32c in every FRAME, for tests
+}
+
+func (o Options) withDefaults() Options {
+	set := func(value *int, otherwise, most int) {
+		if *value <= 0 {
+			*value = otherwise
+		}
+		*value = min(*value, most)
+	}
+	set(&o.MaxWorkers, ring.MaxWorkers, ring.MaxSlots)
+	set(&o.Credit, 1, ring.MaxCredit)
+	set(&o.LeaseMs, ring.LeaseMs, int(time.Hour/time.Millisecond))
+	set(&o.HelloMs, ring.HelloMs, int(time.Hour/time.Millisecond))
+	set(&o.MaxDetections, ring.MaxDetections, ring.MaxDetections)
+	if o.Outcome == nil {
+		o.Outcome = func(Outcome) {}
+	}
+	return o
+}
+
+// Dispatcher holds streams and workers. All methods may be called from any goroutine.
+type Dispatcher struct {
+	options  Options
+	instance uint64
+
+	mu         sync.Mutex
+	streams    []*Stream
+	accounts   map[string]*account // by stream name; outlives a change of format so that frame_seq goes on
+	workers    []*worker
+	unnamed    int
+	leases     uint64
+	workerIDs  uint32
+	ringIDs    uint32
+	turn       uint64 // grows with each dispatch: the order of service
+	timer      *time.Timer
+	timerArmed bool
+	closed     map[string]uint64 // connections closed, by reason
+}
+
+// New makes a Dispatcher without streams; call Serve to let workers in.
+func New(o Options) *Dispatcher {
+	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, closed: map[string]uint64{}}
+	var raw [8]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		panic(err) // documented never to fail
+	}
+	d.instance = binary.LittleEndian.Uint64(raw[:])
+	d.timer = time.AfterFunc(time.Hour, d.expire)
+	d.timer.Stop()
+	return d
+}
+
+// AddStream makes a stream and announces its ring to every worker. On a change of format add the new stream
+// first, then retire the old one: both count into the account of their name, and frame_seq goes on. Errors: bad size, no memory.
+func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
+	if spec.Slots == 0 {
+		// The +1 covers a replacement that connects before a dead worker's leases are back.
+		spec.Slots = (d.options.MaxWorkers+1)*d.options.Credit + 2 + d.options.Pins
+	}
+	spec.Depth = max(spec.Depth, 1)
+	d.mu.Lock()
+	d.ringIDs++
+	id := d.ringIDs
+	d.mu.Unlock()
+	memory, err := ring.Create(ring.Spec{
+		RingID: id, StreamID: id, InstanceID: d.instance, StreamName: spec.Name, Width: spec.Width, Height: spec.Height,
+		Slots: spec.Slots, PayloadBytes: 3 * spec.Width * spec.Height,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("add stream: %w", err)
+	}
+	return d.attach(spec, id, memory), nil
+}
+
+func (d *Dispatcher) attach(spec StreamSpec, id uint32, memory *ring.Ring) *Stream {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.accounts[spec.Name] == nil {
+		d.accounts[spec.Name] = &account{}
+	}
+	s := newStream(d, spec, id, memory, d.accounts[spec.Name])
+	d.streams = append(d.streams, s)
+	for _, w := range append([]*worker(nil), d.workers...) {
+		d.announce(w, s)
+	}
+	return s
+}
+
+// announce sends RING_ADD with the ring's descriptor.
+func (d *Dispatcher) announce(w *worker, s *Stream) {
+	message := s.memory.Add()
+	packet := make([]byte, ring.RingAddBytes)
+	message.Put(packet)
+	if err := w.send(packet, unix.UnixRights(s.memory.Fd())); err != nil {
+		d.drop(w, "send")
+		return
+	}
+	w.rings[s.id] = true
+}
+
+// expire ends connections that hold a lease for too long, also when nothing else happens.
+func (d *Dispatcher) expire() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.timerArmed = false
+	limitNs := int64(d.options.LeaseMs) * 1e6
+	for _, w := range append([]*worker(nil), d.workers...) {
+		for _, slot := range w.leases {
+			if now()-slot.dispatchNs >= limitNs {
+				d.expireWorker(w, limitNs)
+				break
+			}
+		}
+	}
+	d.arm()
+	d.pump()
+}
+
+func (d *Dispatcher) expireWorker(w *worker, limitNs int64) {
+	for _, slot := range w.leases {
+		if now()-slot.dispatchNs >= limitNs {
+			slot.stream.account.Expired++
+		}
+	}
+	d.drop(w, "deadline")
+}
+
+// arm sets the timer to the oldest lease's deadline.
+func (d *Dispatcher) arm() {
+	if d.timerArmed {
+		return
+	}
+	oldest := int64(-1)
+	for _, w := range d.workers {
+		for _, slot := range w.leases {
+			if oldest < 0 || slot.dispatchNs < oldest {
+				oldest = slot.dispatchNs
+			}
+		}
+	}
+	if oldest >= 0 {
+		d.timerArmed = true
+		d.timer.Reset(max(time.Duration(oldest-now())+time.Duration(d.options.LeaseMs)*time.Millisecond, 0))
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"errors"
+	"math"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/ring"
+)
+
+// readPacket reads one whole packet, or says why the connection must close. Descriptors that a hostile peer sends are dropped by
+// the kernel, since no room is given for them.
+func readPacket(conn *net.UnixConn, buffer []byte) (packet []byte, reason string) {
+	n, _, flags, _, err := conn.ReadMsgUnix(buffer, nil)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, "deadline"
+	case err != nil || (n == 0 && flags&unix.MSG_CTRUNC == 0):
+		return nil, "hang-up" // a zero-length packet looks the same
+	case flags&unix.MSG_TRUNC != 0:
+		return nil, "too long"
+	case flags&unix.MSG_CTRUNC != 0:
+		return nil, "sent a descriptor"
+	}
+	return buffer[:n], ""
+}
+
+// take handles one packet of a worker; the answer is the reason to close the connection, if any.
+func (d *Dispatcher) take(w *worker, packet []byte) string {
+	if len(packet) < ring.HeadBytes {
+		return "malformed"
+	}
+	var head ring.Head
+	head.Get(packet)
+	switch head.Type {
+	case ring.TypeResult:
+		return d.takeResult(w, packet)
+	case ring.TypeCredit:
+		return d.takeCredit(w, packet)
+	}
+	return "unknown message"
+}
+
+func (d *Dispatcher) takeCredit(w *worker, packet []byte) string {
+	var message ring.Credit
+	if message.Decode(packet) != nil || message.Credit > ring.MaxCredit {
+		return "malformed"
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.credit = min(int(message.Credit), w.granted)
+	d.pump()
+	return ""
+}
+
+func (d *Dispatcher) takeResult(w *worker, packet []byte) string {
+	var message ring.Result
+	if message.Decode(packet) != nil {
+		return "malformed"
+	}
+	if int64(message.DetectionCount) > int64(d.options.MaxDetections) {
+		return "too many detections"
+	}
+	found, finite := detections(packet[ring.ResultBytes:])
+	if !finite {
+		return "not finite"
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	slot := w.leases[message.LeaseID]
+	if slot == nil {
+		return "unknown lease"
+	}
+	d.complete(w, slot, &message, found)
+	d.pump()
+	return ""
+}
+
+// detections decodes them; finite is false when any number of them is NaN or infinite.
+func detections(raw []byte) (found []ring.Detection, finite bool) {
+	found = make([]ring.Detection, len(raw)/ring.DetectionBytes)
+	for i := range found {
+		found[i].Get(raw[i*ring.DetectionBytes:])
+		if !allFinite(&found[i]) {
+			return nil, false
+		}
+	}
+	return found, true
+}
+
+func allFinite(f *ring.Detection) bool {
+	// NaN and infinity survive a multiplication by zero as NaN, so one sum shows any of them.
+	sum := 0*f.X1 + 0*f.Y1 + 0*f.X2 + 0*f.Y2 + 0*f.Score
+	for _, point := range f.Landmarks {
+		sum += 0*point[0] + 0*point[1]
+	}
+	return !math.IsNaN(float64(sum))
+}
+
+func clampBoxes(found []ring.Detection, width, height float32) {
+	for i := range found {
+		f := &found[i]
+		f.X1, f.X2 = min(max(f.X1, 0), width), min(max(f.X2, 0), width)
+		f.Y1, f.Y2 = min(max(f.Y1, 0), height), min(max(f.Y2, 0), height)
+	}
+}
+
+// complete ends a lease with its result. The mutex is held.
+func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found []ring.Detection) {
+	resultNs := now()
+	delete(w.leases, message.LeaseID)
+	w.measure(float64(resultNs - max(slot.dispatchNs, w.resultNs)))
+	w.resultNs = resultNs
+	w.frames++
+	if message.Flags&ring.ResultFlagViewLeaked != 0 {
+		w.viewsLeaked++
+	}
+	outcome := Outcome{
+		Fate: Inferred, Worker: w.id, Model: w.model, ReceivedNs: message.ReceivedNs, InferBeginNs: message.InferBeginNs,
+		InferEndNs: message.InferEndNs, ResultNs: resultNs,
+	}
+	if message.Status == ring.StatusOK {
+		clampBoxes(found, float32(slot.stream.spec.Width), float32(slot.stream.spec.Height))
+		outcome.Detections = found
+		slot.stream.account.Inferred++
+	} else {
+		outcome.Fate = Abandoned
+		slot.stream.account.countStatus(message.Status)
+	}
+	slot.end(outcome)
+}
+
+// measure moves the average service time by an eighth of the difference.
+func (w *worker) measure(sampleNs float64) {
+	if w.serviceNs == 0 {
+		w.serviceNs = sampleNs
+		return
+	}
+	w.serviceNs += (sampleNs - w.serviceNs) / 8
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/ring"
+)
+
+// tie is how far expected finish times may differ and still count as equal.
+const tie = 1.15
+
+// now is CLOCK_MONOTONIC in ns, the clock that both sides share.
+func now() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err) // every Linux has this clock
+	}
+	return t.Nano()
+}
+
+// pump lends waiting frames while there is a worker for them. The mutex is held.
+func (d *Dispatcher) pump() {
+	for {
+		s, w := d.nextStream(), d.nextWorker()
+		if s == nil || w == nil {
+			return
+		}
+		d.lend(s, w)
+	}
+}
+
+// nextStream is the least recently served one: oldest frame first would starve cameras, since newer frames replace waiting ones.
+func (d *Dispatcher) nextStream() *Stream {
+	var best *Stream
+	for _, s := range d.streams {
+		if len(s.pending) > 0 && (best == nil || s.served < best.served) {
+			best = s
+		}
+	}
+	return best
+}
+
+// nextWorker is the one expected to finish first; among nearly equal ones the least recently used.
+func (d *Dispatcher) nextWorker() *worker {
+	least := -1.0
+	for _, w := range d.workers {
+		if w.ready() && (least < 0 || w.finishNs() < least) {
+			least = w.finishNs()
+		}
+	}
+	var best *worker
+	for _, w := range d.workers {
+		if w.ready() && w.finishNs() <= least*tie && (best == nil || w.used < best.used) {
+			best = w
+		}
+	}
+	return best
+}
+
+// lend sends the stream's oldest waiting frame. A worker that cannot take it is broken and leaves.
+func (d *Dispatcher) lend(s *Stream, w *worker) {
+	slot := s.pending[0]
+	s.pending = s.pending[1:]
+	d.leases++
+	d.turn++
+	s.served, w.used = d.turn, d.turn
+	slot.state, slot.leaseID, slot.dispatchNs = leased, d.leases, now()
+	w.leases[slot.leaseID] = slot
+	message := slot.message()
+	message.LeaseID, message.DispatchedNs = slot.leaseID, slot.dispatchNs
+	s.superseded = 0
+	var packet [ring.FrameBytes]byte
+	message.Put(packet[:])
+	if err := w.send(packet[:], nil); err != nil {
+		d.drop(w, "send")
+		return
+	}
+	d.arm()
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"hash/crc32"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/ring"
+)
+
+type slotState int
+
+const (
+	free slotState = iota
+	writing
+	pending
+	leased
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Frame is what the capturer knows about a picture. Picture travels to the Outcome, whose receiver releases it.
+type Frame struct {
+	CapturedNs, ReadyNs int64 // CLOCK_MONOTONIC
+	Letterbox           geometry.Letterbox
+	Picture             *frame.Picture
+}
+
+// Slot is the place of one frame in a ring. It belongs to the capturer from Acquire to Publish or Abort.
+type Slot struct {
+	stream     *Stream
+	index      int
+	bytes      []byte
+	state      slotState
+	pins       int
+	seq        uint64
+	frame      Frame
+	crc32c     uint32
+	leaseID    uint64
+	dispatchNs int64
+}
+
+// Bytes is the payload, width x height x 3 bytes of BGR; nil when the frame found no slot.
+func (s *Slot) Bytes() []byte { return s.bytes }
+
+// Seq is the frame's number, from 1, one more for each captured frame of the camera.
+func (s *Slot) Seq() uint64 { return s.seq }
+
+// Publish offers the written frame to workers. The slot is no longer the caller's.
+func (s *Slot) Publish(f Frame) {
+	if s.bytes == nil {
+		return
+	}
+	d := s.stream.dispatcher
+	var sum uint32
+	if d.options.Checksums {
+		sum = crc32.Checksum(s.bytes, castagnoli)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.state != writing {
+		return
+	}
+	s.frame, s.crc32c, s.state = f, sum, pending
+	header := s.header()
+	s.stream.memory.PutSlotHeader(s.index, &header)
+	s.stream.pending = append(s.stream.pending, s)
+	if s.stream.retired {
+		s.stream.supersede(0)
+		return
+	}
+	for len(s.stream.pending) > s.stream.spec.Depth {
+		s.stream.supersede(0)
+	}
+	d.pump()
+}
+
+// Abort gives the slot back unwritten; err is what the capturer will log.
+func (s *Slot) Abort(_ error) {
+	if s.bytes == nil {
+		return
+	}
+	s.stream.dispatcher.mu.Lock()
+	defer s.stream.dispatcher.mu.Unlock()
+	if s.state != writing {
+		return
+	}
+	s.stream.account.Aborted++
+	s.end(Outcome{Fate: Aborted})
+}
+
+// Pin keeps the slot's bytes as they are after Publish until Unpin, for a reader inside the daemon. Only before Publish.
+func (s *Slot) Pin() {
+	s.stream.dispatcher.mu.Lock()
+	defer s.stream.dispatcher.mu.Unlock()
+	s.pins++
+}
+
+// Unpin ends one Pin.
+func (s *Slot) Unpin() {
+	s.stream.dispatcher.mu.Lock()
+	defer s.stream.dispatcher.mu.Unlock()
+	s.pins--
+	s.stream.finish()
+}
+
+// end frees the slot and reports what became of its frame.
+func (s *Slot) end(o Outcome) {
+	o.Stream, o.Seq, o.Frame, o.DispatchNs = s.stream.spec.Name, s.seq, s.frame, s.dispatchNs
+	s.state, s.frame, s.leaseID, s.dispatchNs = free, Frame{}, 0, 0
+	s.stream.account.InFlight--
+	s.stream.dispatcher.options.Outcome(o)
+	s.stream.finish()
+}
+
+func (s *Slot) header() ring.SlotHeader {
+	m := s.message()
+	return ring.SlotHeader{
+		Generation: 2 * s.seq, FrameSeq: s.seq, CapturedNs: s.frame.CapturedNs, ReadyNs: s.frame.ReadyNs,
+		PayloadBytes: m.PayloadBytes, CRC32C: m.CRC32C, Width: m.Width, Height: m.Height, FourCC: m.FourCC,
+		PlaneCount: m.PlaneCount, Planes: m.Planes,
+	}
+}
+
+// message is the FRAME of this slot without what only dispatch knows.
+func (s *Slot) message() ring.Frame {
+	width, height := uint32(s.stream.spec.Width), uint32(s.stream.spec.Height)
+	m := ring.Frame{
+		RingID: s.stream.id, Slot: uint32(s.index), FrameSeq: s.seq, CapturedNs: s.frame.CapturedNs,
+		LeaseMs: uint32(s.stream.dispatcher.options.LeaseMs), Width: width, Height: height, FourCC: ring.FourCCBGR3,
+		PlaneCount: 1, PayloadBytes: uint32(len(s.bytes)), CRC32C: s.crc32c, Superseded: s.stream.superseded,
+		Scale: s.frame.Letterbox.Scale, PadX: s.frame.Letterbox.PadX, PadY: s.frame.Letterbox.PadY,
+		SourceWidth: uint16(s.frame.Letterbox.SourceWidth), SourceHeight: uint16(s.frame.Letterbox.SourceHeight),
+	}
+	m.Planes[0] = ring.Plane{Bytes: uint32(len(s.bytes)), Stride: 3 * width, Rows: height}
+	return m
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"visavis/capture/internal/ring"
+)
+
+// StreamSpec describes one camera in one format. Slots 0 computes the number; Depth is how many frames may wait, 1 if 0.
+type StreamSpec struct {
+	Name          string
+	Width, Height int
+	Slots, Depth  int
+}
+
+// Stream is the writing side of one ring. Acquire is called by one goroutine.
+type Stream struct {
+	dispatcher *Dispatcher
+	spec       StreamSpec
+	id         uint32 // of the stream and of its only ring
+	memory     *ring.Ring
+	account    *account
+	slots      []*Slot
+	pending    []*Slot // oldest first
+	served     uint64  // turn of the last dispatch
+	superseded uint32  // since the last dispatch
+	retired    bool
+	gone       bool
+}
+
+func newStream(d *Dispatcher, spec StreamSpec, id uint32, memory *ring.Ring, a *account) *Stream {
+	s := &Stream{dispatcher: d, spec: spec, id: id, memory: memory, account: a}
+	for i := range spec.Slots {
+		s.slots = append(s.slots, &Slot{stream: s, index: i, bytes: memory.Payload(i)})
+	}
+	return s
+}
+
+// Acquire counts a captured frame and gives the slot to write it to. When there is none, or the stream was retired, the outcome is
+// already reported, Bytes is nil, and Publish and Abort do nothing.
+func (s *Stream) Acquire() *Slot {
+	s.dispatcher.mu.Lock()
+	defer s.dispatcher.mu.Unlock()
+	s.account.Captured++
+	s.account.seq++
+	slot := s.free()
+	if slot == nil {
+		s.account.NoSlot++
+		none := &Slot{stream: s, seq: s.account.seq}
+		s.dispatcher.options.Outcome(Outcome{Stream: s.spec.Name, Seq: none.seq, Fate: NoSlot})
+		return none
+	}
+	slot.state, slot.seq, slot.frame = writing, s.account.seq, Frame{}
+	s.account.InFlight++
+	s.memory.PutSlotHeader(slot.index, &ring.SlotHeader{Generation: 2*slot.seq + 1, FrameSeq: slot.seq})
+	return slot
+}
+
+// free finds a slot to write to; a waiting frame gives way to the newer one.
+func (s *Stream) free() *Slot {
+	if s.retired {
+		return nil
+	}
+	for _, slot := range s.slots {
+		if slot.state == free && slot.pins == 0 {
+			return slot
+		}
+	}
+	for i, slot := range s.pending {
+		if slot.pins == 0 {
+			s.supersede(i)
+			return slot
+		}
+	}
+	return nil
+}
+
+// supersede ends the waiting frame at place i.
+func (s *Stream) supersede(i int) {
+	slot := s.pending[i]
+	s.pending = append(s.pending[:i], s.pending[i+1:]...)
+	s.superseded++
+	s.account.Superseded++
+	slot.end(Outcome{Fate: Superseded})
+}
+
+// Retire ends the stream because the camera was removed or its format changed: waiting frames are superseded, lent ones run out,
+// then workers unmap the ring and its memory is freed. Calling it again does nothing.
+func (s *Stream) Retire() {
+	s.dispatcher.mu.Lock()
+	defer s.dispatcher.mu.Unlock()
+	s.retired = true
+	for len(s.pending) > 0 {
+		s.supersede(0)
+	}
+	s.finish()
+}
+
+// finish frees a retired ring once nobody uses a slot of it.
+func (s *Stream) finish() {
+	if !s.retired || s.gone {
+		return
+	}
+	for _, slot := range s.slots {
+		if slot.state != free || slot.pins > 0 {
+			return
+		}
+	}
+	s.gone = true
+	s.dispatcher.detach(s)
+}
+
+// detach tells workers to unmap a ring and frees it.
+func (d *Dispatcher) detach(s *Stream) {
+	for i, other := range d.streams {
+		if other == s {
+			d.streams = append(d.streams[:i], d.streams[i+1:]...)
+			break
+		}
+	}
+	message := ring.RingRetire{RingID: s.id, Reason: d.retirement(s.spec.Name)}
+	packet := make([]byte, ring.RingRetireBytes)
+	message.Put(packet)
+	for _, w := range append([]*worker(nil), d.workers...) {
+		if !w.rings[s.id] {
+			continue
+		}
+		delete(w.rings, s.id)
+		if err := w.send(packet, nil); err != nil {
+			d.drop(w, "send")
+		}
+	}
+	for _, slot := range s.slots {
+		slot.bytes = nil
+	}
+	if err := s.memory.Close(); err != nil {
+		d.closed["unmap"]++ // only a bug can make munmap fail; the counter shows it
+	}
+}
+
+func (d *Dispatcher) retirement(name string) uint32 {
+	for _, s := range d.streams {
+		if s.spec.Name == name {
+			return ring.RetirementReplaced
+		}
+	}
+	return ring.RetirementRemoved
+}
