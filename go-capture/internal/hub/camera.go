@@ -52,12 +52,16 @@ func newCamera(id string, beganNs int64) *camera {
 
 // arrived takes an outcome that came in at atNs and returns the results whose turn has come.
 func (c *camera) arrived(a *arrival, atNs int64) (results []*Result, state *State) {
-	if a.capturedNs != 0 && a.capturedNs < c.beganNs {
-		a.release()
-		return nil, nil
-	}
 	end := a.fate
-	if !c.sequencer.push(a, func(first *arrival, dropped Dropped) { results = append(results, c.result(first, dropped)) }) {
+	ready := func(first *arrival, dropped Dropped) {
+		if first.capturedNs < c.beganNs {
+			first.release()
+			c.sequencer.dropped = dropped.Plus(Dropped{Superseded: 1})
+			return
+		}
+		results = append(results, c.result(first, dropped))
+	}
+	if !c.sequencer.push(a, ready) {
 		return nil, nil
 	}
 	c.online = true

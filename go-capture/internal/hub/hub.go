@@ -51,8 +51,9 @@ func (h *Hub) CameraLost(id string) { h.append(event{camera: id, news: lost}) }
 // CameraBack notes that a lost camera delivers again.
 func (h *Hub) CameraBack(id string) { h.append(event{camera: id, news: back}) }
 
-// CameraRemoved forgets a camera after its stream was retired. A new stream of that name starts at 1 again; results that
-// are still on their way from the old one are recognised by their capture time and let go.
+// CameraRemoved forgets the faces and figures of a camera whose stream was retired. The dispatcher numbers the frames of a
+// later stream of that name on, so the order is kept; results still on their way from the old stream are not shown and
+// count as superseded.
 func (h *Hub) CameraRemoved(id string) { h.append(event{camera: id, news: removed}) }
 
 // append never blocks on anything but a queue append.
@@ -117,8 +118,9 @@ func (h *Hub) hear(e event) *State {
 	if e.news != removed {
 		return nil
 	}
-	c.sequencer.close()
-	h.cameras[e.camera] = newCamera(e.camera, e.atNs)
+	fresh := newCamera(e.camera, e.atNs)
+	fresh.sequencer = c.sequencer
+	h.cameras[e.camera] = fresh
 	return &State{Camera: e.camera}
 }
 

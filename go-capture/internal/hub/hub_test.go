@@ -202,7 +202,7 @@ func TestTheStagesAddUpToTheTotal(t *testing.T) {
 	}
 }
 
-func TestANewStreamOfTheSameNameStartsAgain(t *testing.T) {
+func TestANewStreamOfTheSameNameGoesOnAndOldResultsAreNotShown(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
 	stale := outcome("door", 3, inferred)
@@ -211,20 +211,14 @@ func TestANewStreamOfTheSameNameStartsAgain(t *testing.T) {
 	h.append(event{arrival: outcome("door", 1, inferred)})
 	h.append(event{arrival: outcome("door", 2, noSlot)})
 	h.CameraRemoved("door")
-	h.append(event{arrival: outcome("door", 2, inferred)})
+	h.append(event{arrival: outcome("door", 4, inferred)})
 	h.append(event{arrival: stale})
-	h.append(event{arrival: outcome("door", 1, inferred)})
-	h.append(event{arrival: outcome("door", 3, inferred)})
 	h.drain()
-	var seqs []uint64
-	for _, r := range leaf.results {
-		seqs = append(seqs, r.Seq)
+	if len(leaf.results) != 2 || leaf.results[1].Seq != 4 {
+		t.Fatalf("results %+v, want frames 1 and 4", leaf.results)
 	}
-	if fmt.Sprint(seqs) != "[1 1 2 3]" {
-		t.Fatalf("frames %v, want 1 of the old stream and 1 2 3 of the new", seqs)
-	}
-	if leaf.results[1].Dropped != (Dropped{}) {
-		t.Fatalf("the new stream inherited %+v", leaf.results[1].Dropped)
+	if got := leaf.results[1].Dropped; got != (Dropped{NoSlot: 1, Superseded: 1}) {
+		t.Fatalf("dropped before frame 4: %+v, want one no_slot and one superseded", got)
 	}
 	allPicturesAreBack(t, pool, 1)
 }

@@ -42,7 +42,7 @@ type Latency struct {
 // Result is one inferred frame. Leaves share it and must not change it.
 type Result struct {
 	Camera        string
-	Seq           uint64 // the capture sequence number; starts again at 1 when the camera's stream is made anew
+	Seq           uint64 // the capture sequence number, from 1; goes on when the camera's stream is made anew
 	CapturedAt    time.Time
 	CapturedNs    int64
 	PublishedNs   int64 // when it was handed to the leaves, CLOCK_MONOTONIC

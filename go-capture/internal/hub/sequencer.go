@@ -70,8 +70,9 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 		delete(s.waiting, s.next)
 		s.next++
 		if first.fate == inferred {
-			ready(first, s.dropped)
+			dropped := s.dropped
 			s.dropped = Dropped{}
+			ready(first, dropped)
 			continue
 		}
 		s.dropped.count(first.fate)
