@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""List, prepare and verify models.
+
+`verify` exits 0 when the original and the prepared file are exactly what they should be, 1 when they are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from visavis.errors import ModelError, VisavisError
+from visavis.models import cache, manifest
+from visavis.settings import default_cache_dir
+from visavis.terminal import complain
+
+EXAMPLE = "  visavis model list\n  visavis model prepare centerface --input 640x480\n  visavis model verify --json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `visavis model` takes."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, summary in (
+        ("list", "the models known by name"),
+        ("prepare", "make a model fast and keep it"),
+        ("verify", "check original and prepared file byte for byte"),
+    ):
+        action = actions.add_parser(name, help=summary, description=summary)
+        action.add_argument("--json", action="store_true", help="print one JSON object a line")
+        if name != "list":
+            action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model of the list")
+            action.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
+
+
+def size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT, pixels."""
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, for example 640x480")
+    return int(width), int(height)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 when all went well, 1 otherwise; each failure has its own line and the others go on."""
+    if args.action == "list":
+        return _list(args)
+    work = {"prepare": _prepare, "verify": _verify}[args.action]
+    failed = 0
+    for model in args.model or list(manifest.entries()):
+        try:
+            _say(args, {"model": model, **work(model, args.input)})
+        except VisavisError as error:
+            failed += 1
+            _fail(args, model, error)
+    return 1 if failed else 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    for name, entry in manifest.entries().items():
+        source = entry.package
+        _say(args, {"model": name, "family": entry.family, "source": source, "licence": entry.licence})
+    return 0
+
+
+def _prepare(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
+    prepared = cache.prepared_model(model, *size_px)
+    return {"prepared": str(prepared), "bytes": len(prepared.content)}
+
+
+def _verify(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
+    source = manifest.original(model)
+    path = cache.cached_path(source, *size_px, default_cache_dir())
+    try:
+        content = cache.verify(path, source.sha256)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}, {error.strerror}") from error
+    if content is None:
+        raise ModelError(f"{path} is missing or not what was written", f"visavis model prepare {model}")
+    return {"original_sha256": source.sha256, "prepared": str(path), "bytes": len(content)}
+
+
+def _say(args: argparse.Namespace, fields: dict[str, Any]) -> None:
+    print(json.dumps(fields) if args.json else "  ".join(str(value) for value in fields.values()))
+
+
+def _fail(args: argparse.Namespace, model: str, error: VisavisError) -> None:
+    if args.json:
+        print(json.dumps({"model": model, "error": str(error)}))
+    else:
+        complain(str(error))

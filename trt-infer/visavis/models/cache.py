@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepared models on disk: made once, complete or not there, and never loaded with a byte changed.
+
+`<cache_dir>/models/<name>-<key>.onnx` and, beside it, a `.json` with the sums of the original and of the prepared
+file. The key covers the original, the size and the version of the preparation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from visavis.models.manifest import Original, original, read_limited
+from visavis.settings import default_cache_dir
+
+LOG = logging.getLogger(__name__)
+# Part of every key: raise when `prepare` answers something else.
+PREPARATION = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What was prepared from what; the sums are SHA-256 in hex, the sizes pixels (0 = any)."""
+
+    name: str
+    original_sha256: str
+    prepared_sha256: str
+    width: int
+    height: int
+    preparation: int
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified model: load `content`, never the file again. `path` is None when it could not be kept."""
+
+    name: str
+    family: str
+    content: bytes
+    path: Path | None
+
+    def __str__(self) -> str:
+        return str(self.path or "in memory only")
+
+
+def prepared_model(model: str, width: int = 640, height: int = 480, cache_dir: Path | None = None) -> Prepared:
+    """Return `model` prepared for width x height pixels (0 x 0 = any size), from the cache where that is sound.
+
+    A cache that cannot be written is no reason to fail: the model is then prepared in memory, with a warning.
+
+    Raises:
+        ModelError: the original is missing, is not what the manifest names, or cannot be prepared.
+    """
+    source = original(model)
+    path = cached_path(source, width, height, cache_dir or default_cache_dir())
+    try:
+        with _locked(path):
+            content = _kept(path, source) or _build(path, source, width, height)
+        return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
+    except OSError as error:
+        LOG.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, error.strerror)
+    content = _prepare(source, width, height)
+    return Prepared(name=source.name, family=source.entry.family, content=content, path=None)
+
+
+def cached_path(source: Original, width: int, height: int, cache_dir: Path) -> Path:
+    """Where the prepared model is kept."""
+    key = hashlib.sha256(f"{source.sha256} {width}x{height} {PREPARATION}".encode()).hexdigest()[:16]
+    return cache_dir / "models" / f"{source.name}-{key}.onnx"
+
+
+def verify(path: Path, original_sha256: str) -> bytes | None:
+    """Return the bytes of a kept model if they are exactly what was written, else None.
+
+    Raises:
+        OSError: the record exists but cannot be read.
+        ModelError: the model cannot be read.
+    """
+    try:
+        record = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Record)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    if not path.is_file() or record.original_sha256 != original_sha256:
+        return None
+    content = read_limited(path)
+    return content if hashlib.sha256(content).hexdigest() == record.prepared_sha256 else None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is complete or not there, also when the power fails.
+
+    Raises:
+        OSError: nothing was written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _kept(path: Path, source: Original) -> bytes | None:
+    if not path.exists():
+        return None
+    content = verify(path, source.sha256)
+    if content is None:
+        LOG.warning("prepared model %s is not what was written: it is prepared again", path)
+    return content
+
+
+def _build(path: Path, source: Original, width: int, height: int) -> bytes:
+    content = _prepare(source, width, height)
+    record = Record(
+        name=source.name,
+        original_sha256=source.sha256,
+        prepared_sha256=hashlib.sha256(content).hexdigest(),
+        width=width,
+        height=height,
+        preparation=PREPARATION,
+    )
+    # The record first: a model without one is never believed.
+    write_atomically(path.with_suffix(".json"), msgspec.json.encode(record))
+    write_atomically(path, content)
+    return content
+
+
+def _prepare(source: Original, width: int, height: int) -> bytes:
+    # onnx takes 150 ms and 30 MB to import: only a cold cache pays that.
+    from visavis.models.prepare import prepare  # noqa: PLC0415
+
+    return prepare(source, width, height)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time look and prepare, so that two workers do not do the same work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
