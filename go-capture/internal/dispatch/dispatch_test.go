@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"errors"
+	"math"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"visavis/capture/internal/ring"
+)
+
+func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	p := h.worker(1)
+	slot := publish(s)
+	m, ok := p.frame()
+	if !ok || m.FrameSeq != slot.Seq() || m.Width != 32 || m.Height != 16 || m.PayloadBytes != 32*16*3 {
+		t.Fatalf("lease is %+v", m)
+	}
+	p.check(m)
+	p.answer(ring.Result{LeaseID: m.LeaseID, InferBeginNs: 5, InferEndNs: 6}, ring.Detection{X1: -5, Y1: 2, X2: 99, Y2: 99, Score: 0.5})
+	until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
+	o := h.outcomes[0]
+	if o.Stream != "door" || o.Seq != 1 || o.Model != "centerface@fake" || o.InferBeginNs != 5 || o.DispatchNs == 0 || o.ResultNs < o.DispatchNs {
+		t.Errorf("outcome is %+v", o)
+	}
+	if got := o.Detections[0]; got.X1 != 0 || got.Y1 != 2 || got.X2 != 32 || got.Y2 != 16 {
+		t.Errorf("box is not clamped to the picture: %+v", got)
+	}
+	if w := h.Snapshot().Workers[0]; w.Model != "centerface" || w.Backend != "fake" || w.State != "idle" || w.Frames != 1 {
+		t.Errorf("worker is %+v", w)
+	}
+}
+
+func TestTheNewestFrameWinsWhenNobodyIsFree(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	for range 10 {
+		publish(s)
+	}
+	p := h.worker(1)
+	m, ok := p.frame()
+	if !ok || m.FrameSeq != 10 || m.Superseded != 9 {
+		t.Errorf("lease is of frame %d with %d superseded, want 10 and 9", m.FrameSeq, m.Superseded)
+	}
+}
+
+func TestAFrameWithoutASlotIsCountedAndReported(t *testing.T) {
+	h := newHouse(t, Options{})
+	s, err := h.AddStream(StreamSpec{Name: "door", Width: 8, Height: 8, Slots: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Retire()
+	first := s.Acquire()
+	none := s.Acquire()
+	none.Publish(Frame{})
+	none.Abort(nil)
+	first.Abort(errors.New("camera unplugged"))
+	if none.Bytes() != nil || none.Seq() != 2 {
+		t.Errorf("second slot has %d bytes, seq %d", len(none.Bytes()), none.Seq())
+	}
+	if c := h.counters("door"); c.NoSlot != 1 || c.Aborted != 1 || c.Captured != 2 || c.InFlight != 0 {
+		t.Errorf("counters are %+v", c)
+	}
+}
+
+func TestAPinnedSlotIsNotWrittenTo(t *testing.T) {
+	h := newHouse(t, Options{})
+	s, err := h.AddStream(StreamSpec{Name: "door", Width: 8, Height: 8, Slots: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := s.Acquire()
+	pinned.Pin()
+	pinned.Publish(Frame{})
+	for range 5 {
+		if slot := publish(s); slot == pinned {
+			t.Fatal("a pinned slot was given out")
+		}
+	}
+	s.Retire()
+	if state := h.Snapshot().Streams[0]; state.Rings != 1 || state.Pinned != 1 {
+		t.Errorf("a ring with a pin was freed: %+v", state)
+	}
+	pinned.Unpin()
+	if state := h.Snapshot().Streams[0]; state.Rings != 0 {
+		t.Errorf("the ring outlived its last pin: %+v", state)
+	}
+}
+
+func TestCreditZeroPausesAndCreditOneResumes(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	p := h.worker(1)
+	credit := func(n uint32) {
+		packet := make([]byte, ring.CreditBytes)
+		(&ring.Credit{Credit: n}).Put(packet)
+		p.send(packet)
+	}
+	credit(0)
+	until(t, "the worker is paused", func() bool { return h.Snapshot().Workers[0].State == "paused" })
+	publish(s)
+	if c := h.counters("door"); c.InFlight != 1 || h.Snapshot().Workers[0].Outstanding != 0 {
+		t.Errorf("a paused worker got a frame: %+v", c)
+	}
+	credit(1)
+	if m, ok := p.frame(); !ok || m.FrameSeq != 1 {
+		t.Errorf("after CREDIT 1 the lease is %+v", m)
+	}
+}
+
+func TestAnErrorStatusIsAbandonedAndCountedByStatus(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	p := h.worker(1)
+	for _, status := range []uint32{ring.StatusStale, ring.StatusFailed, ring.StatusBadInput} {
+		publish(s)
+		m, _ := p.frame()
+		p.answer(ring.Result{LeaseID: m.LeaseID, Status: status})
+	}
+	until(t, "three abandoned", func() bool { return h.counters("door").Abandoned == 3 })
+	if c := h.counters("door"); c.StatusStale != 1 || c.StatusFailed != 1 || c.StatusBadInput != 1 || c.Inferred != 0 {
+		t.Errorf("counters are %+v", c)
+	}
+}
+
+func TestALeaseEndsAtItsDeadlineThoughNothingElseHappens(t *testing.T) {
+	h := newHouse(t, Options{LeaseMs: 50})
+	s := h.stream("door")
+	p := h.worker(1)
+	publish(s)
+	if _, ok := p.frame(); !ok {
+		t.Fatal("no lease")
+	}
+	if _, ok := p.frame(); ok {
+		t.Error("the connection of a hanging worker stays open")
+	}
+	if c := h.counters("door"); c.Expired != 1 || c.Abandoned != 1 {
+		t.Errorf("counters are %+v", c)
+	}
+	publish(s)
+	if m, ok := h.worker(1).frame(); !ok || m.FrameSeq != 2 {
+		t.Errorf("the next worker got %+v", m)
+	}
+}
+
+func TestAReplacementJoinsBeforeTheDeadWorkerIsCleaned(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 2, Credit: 1})
+	s := h.stream("door")
+	for range 3 { // two that hang, one too many
+		if len(h.Snapshot().Workers) < 2 {
+			h.worker(1)
+			publish(s)
+		}
+	}
+	until(t, "both hold a lease", func() bool { return h.Snapshot().Streams[0].Free == 5-2 })
+	for range 20 {
+		publish(s)
+	}
+	if c := h.counters("door"); c.NoSlot != 0 {
+		t.Errorf("the camera ran out of slots: %+v", c)
+	}
+}
+
+func TestHelloIsRefusedWithACodeAndASentence(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 1})
+	version, lane, greedy, short := hello(1), hello(1), hello(65), hello(1)
+	version.Major, lane.Lane = ring.Major+1, 1
+	for text, c := range map[string]struct {
+		hello ring.Hello
+		code  uint32
+	}{"protocol 2.x": {version, ring.RefusalVersion}, "lanes": {lane, ring.RefusalMalformed}, "credit": {greedy, ring.RefusalMalformed}} {
+		p := h.dial()
+		p.hello(c.hello)
+		refused(t, p, c.code, text)
+	}
+	p := h.dial()
+	packet := make([]byte, ring.HelloBytes)
+	short.Put(packet)
+	copy(packet[8:], "XXXX")
+	p.send(packet)
+	refused(t, p, ring.RefusalMalformed, "magic")
+	h.worker(1)
+	p = h.dial()
+	p.hello(hello(1))
+	refused(t, p, ring.RefusalTooManyWorkers, "1 workers")
+}
+
+func refused(t *testing.T, p *peer, code uint32, text string) {
+	t.Helper()
+	kind, packet := p.read()
+	var m ring.Refuse
+	if kind != ring.TypeRefuse {
+		t.Fatalf("%s: answer is message %d, want REFUSE", text, kind)
+	}
+	if err := m.Decode(packet); err != nil || m.Code != code || !strings.Contains(m.Text.String(), text) {
+		t.Errorf("refused with %d %q (%v), want %d with %q", m.Code, m.Text, err, code, text)
+	}
+	if kind, _ := p.read(); kind != 0 {
+		t.Errorf("after REFUSE came message %d", kind)
+	}
+}
+
+func TestAnotherUserIsRefused(t *testing.T) {
+	h := newHouse(t, Options{AllowUID: []uint32{math.MaxUint32 - 7}})
+	p := h.dial()
+	refused(t, p, ring.RefusalPeerNotAllowed, "user")
+	allowed := newHouse(t, Options{AllowUID: []uint32{uint32(os.Getuid())}})
+	allowed.worker(1)
+}
+
+func TestSilentConnectionsAreCappedAndEndAtTheirDeadline(t *testing.T) {
+	h := newHouse(t, Options{HelloMs: 300})
+	for range ring.MaxUnnamed {
+		h.dial()
+	}
+	until(t, "all are let in", func() bool { return h.Snapshot().Unnamed == ring.MaxUnnamed })
+	refused(t, h.dial(), ring.RefusalTooManyWorkers, "HELLO")
+	until(t, "silent ones are closed", func() bool { return h.Snapshot().Closed["hello deadline"] == ring.MaxUnnamed })
+	h.worker(1)
+}
+
+func TestASecondDaemonIsToldThatOneRuns(t *testing.T) {
+	h := newHouse(t, Options{})
+	if _, err := ListenUnix(h.path); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("got %v, want EADDRINUSE", err)
+	}
+	info, err := os.Stat(h.path)
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("socket has mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestAStaleSocketIsReplaced(t *testing.T) {
+	path := t.TempDir() + "/frames.sock"
+	first, err := ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.SetUnlinkOnClose(false) // as after kill -9
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"visavis/capture/internal/ring"
+)
+
+// TestEqualCamerasGetEqualShares: Jain's index of the frames inferred is above 0.98.
+func TestEqualCamerasGetEqualShares(t *testing.T) {
+	h := newHouse(t, Options{})
+	var streams []*Stream
+	for _, name := range []string{"a", "b", "c", "d"} {
+		streams = append(streams, h.stream(name))
+	}
+	p := h.worker(1)
+	served := map[uint32]float64{}
+	for range 200 {
+		for _, s := range streams { // always in this order, so that oldest first would starve d
+			publish(s)
+		}
+		m, ok := p.frame()
+		if !ok {
+			t.Fatal("the worker was dropped")
+		}
+		served[m.RingID]++
+		before := h.Snapshot().Workers[0].Frames
+		p.answer(ring.Result{LeaseID: m.LeaseID})
+		until(t, "the result is taken", func() bool { return h.Snapshot().Workers[0].Frames > before })
+		p.drain(h, served)
+	}
+	sum, squares := 0.0, 0.0
+	for _, n := range served {
+		sum += n
+		squares += n * n
+	}
+	if jain := sum * sum / (float64(len(streams)) * squares); jain <= 0.98 {
+		t.Errorf("Jain's index is %.3f of %v", jain, served)
+	}
+}
+
+// drain answers what was lent at once after a result, so that each round begins with a free worker.
+func (p *peer) drain(h *house, served map[uint32]float64) {
+	for h.Snapshot().Workers[0].Outstanding > 0 {
+		m, ok := p.frame()
+		if !ok {
+			return
+		}
+		served[m.RingID]++
+		before := h.Snapshot().Workers[0].Frames
+		p.answer(ring.Result{LeaseID: m.LeaseID})
+		until(p.t, "the result is taken", func() bool { return h.Snapshot().Workers[0].Frames > before })
+	}
+}
+
+// The fast worker does more than twice as much as the slow one, which round robin (1 to 1) would not give.
+func TestAFastWorkerGetsMoreFramesThanASlowOne(t *testing.T) {
+	h := newHouse(t, Options{Credit: 2})
+	s := h.stream("door")
+	fast, slow := h.worker(2), h.worker(2)
+	var mu sync.Mutex
+	counts := map[string]int{}
+	var group sync.WaitGroup
+	for name, w := range map[string]struct {
+		peer *peer
+		time time.Duration
+	}{"fast": {fast, 10 * time.Millisecond}, "slow": {slow, 30 * time.Millisecond}} {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			w.peer.serve(w.time, func(ring.Frame) { mu.Lock(); counts[name]++; mu.Unlock() })
+		}()
+	}
+	until(t, "80 frames", func() bool {
+		publish(s)
+		time.Sleep(15 * time.Millisecond) // about 60 frames/s: less than both could do
+		mu.Lock()
+		defer mu.Unlock()
+		return counts["fast"]+counts["slow"] >= 80
+	})
+	_, _ = fast.conn.Close(), slow.conn.Close() // ends both
+	group.Wait()
+	if counts["fast"] < 2*counts["slow"] {
+		t.Errorf("counts are %v", counts)
+	}
+}
+
+// scene is a dispatcher with workers that are driven event by event.
+type scene struct {
+	h       *house
+	stream  *Stream
+	writing []*Slot
+	peers   []*peer
+}
+
+func TestTheAccountIsExactAfterEveryEvent(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		h := newHouse(t, Options{MaxWorkers: 3, Credit: 2})
+		sc := &scene{h: h}
+		sc.add(r)
+		for range rapid.IntRange(5, 40).Draw(r, "events") {
+			sc.event(r, rapid.SampledFrom([]string{"acquire", "publish", "abort", "join", "leave", "answer", "fail", "change"}).Draw(r, "event"))
+			sc.account(r)
+		}
+		for _, p := range sc.peers {
+			p.close()
+		}
+		for _, slot := range sc.writing {
+			slot.Abort(nil)
+		}
+		sc.stream.Retire()
+		until(t, "every frame has ended", func() bool { return h.counters("door").InFlight == 0 })
+		sc.account(r)
+		sc.oneOutcomeEach(r)
+	})
+}
+
+func (sc *scene) add(r *rapid.T) {
+	s, err := sc.h.AddStream(StreamSpec{Name: "door", Width: 8, Height: 8, Slots: rapid.IntRange(1, 5).Draw(r, "slots"), Depth: rapid.IntRange(1, 3).Draw(r, "depth")})
+	if err != nil {
+		r.Fatal(err)
+	}
+	sc.stream = s
+}
+
+func (sc *scene) event(r *rapid.T, name string) {
+	switch {
+	case name == "acquire":
+		sc.writing = append(sc.writing, sc.stream.Acquire())
+	case name == "publish" && len(sc.writing) > 0:
+		sc.writing[0].Publish(Frame{})
+		sc.writing = sc.writing[1:]
+	case name == "abort" && len(sc.writing) > 0:
+		sc.writing[0].Abort(nil)
+		sc.writing = sc.writing[1:]
+	case name == "change":
+		old := sc.stream
+		sc.add(r)
+		old.Retire()
+	case name == "join" && len(sc.h.Snapshot().Workers) < 3:
+		sc.peers = append(sc.peers, sc.h.worker(2))
+	case len(sc.peers) > 0 && (name == "leave" || name == "answer" || name == "fail"):
+		sc.worker(name)
+	}
+}
+
+// worker lets the oldest peer do one thing.
+func (sc *scene) worker(name string) {
+	p := sc.peers[0]
+	id := sc.h.Snapshot().Workers[0].ID
+	outstanding := sc.h.Snapshot().Workers[0].Outstanding
+	if name == "leave" {
+		p.close()
+		sc.peers = sc.peers[1:]
+		until(sc.h.t, "the worker is gone", func() bool {
+			workers := sc.h.Snapshot().Workers
+			return len(workers) == 0 || workers[0].ID != id
+		})
+		return
+	}
+	if outstanding == 0 {
+		return
+	}
+	m, _ := p.frame()
+	status := map[string]uint32{"answer": ring.StatusOK, "fail": ring.StatusFailed}[name]
+	before := sc.h.Snapshot().Workers[0].Frames
+	p.answer(ring.Result{LeaseID: m.LeaseID, Status: status})
+	until(sc.h.t, "the result is taken", func() bool { return sc.h.Snapshot().Workers[0].Frames > before })
+}
+
+func (sc *scene) account(r *rapid.T) {
+	c := sc.h.counters("door")
+	if c.Captured != c.Inferred+c.InFlight+c.Superseded+c.NoSlot+c.Aborted+c.Abandoned {
+		r.Fatalf("the account does not add up: %+v", c)
+	}
+	if have := sc.h.inFlight(); have != c.InFlight {
+		r.Fatalf("%d slots are in use, the account says %d", have, c.InFlight)
+	}
+}
+
+// inFlight counts slots, independently of the account.
+func (h *house) inFlight() (n uint64) {
+	h.Dispatcher.mu.Lock()
+	defer h.Dispatcher.mu.Unlock()
+	for _, s := range h.streams {
+		for _, slot := range s.slots {
+			if slot.state != free {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (sc *scene) oneOutcomeEach(r *rapid.T) {
+	sc.h.mu.Lock()
+	defer sc.h.mu.Unlock()
+	seen := map[uint64]bool{}
+	for _, o := range sc.h.outcomes {
+		if seen[o.Seq] {
+			r.Fatalf("frame %d ended twice", o.Seq)
+		}
+		seen[o.Seq] = true
+	}
+	if captured := sc.h.counters("door").Captured; uint64(len(seen)) != captured {
+		r.Fatalf("%d outcomes of %d frames", len(seen), captured)
+	}
+}
