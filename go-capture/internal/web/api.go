@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// workerReady is the state of a worker that takes frames.
+const workerReady = "ready"
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	writeText(w, r, "ok\n")
+	return nil
+}
+
+// ready says whether the device does its work: a worker is connected and an online camera has a result. A broker that is
+// down does not count: detections still reach the page, events wait, and restarting the device would not help.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	if !isReady(s.view.Status()) {
+		return refusal{Status: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1}
+	}
+	writeText(w, r, "ready\n")
+	return nil
+}
+
+func isReady(status Status) bool {
+	if len(status.Workers) == 0 {
+		return false
+	}
+	for _, camera := range status.Cameras {
+		if camera.State == CameraOnline && camera.Frames.Inferred > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func writeText(w http.ResponseWriter, r *http.Request, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(text)) // the client has gone: nobody is left to tell
+	}
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: s.fullStatus()})
+	return nil
+}
+
+// fullStatus is the view's status with what only the web side knows; empty lists are lists, not null.
+func (s *Server) fullStatus() Status {
+	status := s.view.Status()
+	status.Viewers = s.viewersNow()
+	status.Workers = append([]Worker{}, status.Workers...)
+	status.Cameras = append([]CameraStatus{}, status.Cameras...)
+	for i := range status.Cameras {
+		s.addViewers(&status.Cameras[i])
+	}
+	return status
+}
+
+func (s *Server) addViewers(camera *CameraStatus) {
+	if camera.LatencyMs == nil {
+		camera.LatencyMs = map[string]Latency{}
+	}
+	s.mu.Lock()
+	studio := s.studios[camera.ID]
+	s.mu.Unlock()
+	if studio == nil {
+		return
+	}
+	figures, age := studio.now()
+	camera.Viewers = figures
+	if age >= 0 {
+		ms := float64(age.Round(100*time.Microsecond)) / float64(time.Millisecond)
+		camera.PictureAge = &ms
+	}
+}
+
+// cameraAnswer is one camera in the answers of /api/v1/cameras.
+type cameraAnswer struct {
+	CameraSettings
+	State    string `json:"state"`
+	Error    string `json:"error,omitempty"`
+	Stream   string `json:"stream"`
+	Snapshot string `json:"snapshot"`
+}
+
+func (s *Server) cameras(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: map[string]any{"cameras": s.cameraAnswers()}})
+	return nil
+}
+
+func (s *Server) camera(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	for _, one := range s.cameraAnswers() {
+		if one.ID == id {
+			w.Header().Set("Cache-Control", "no-store")
+			writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: one})
+			return nil
+		}
+	}
+	return noSuchCamera(id)
+}
+
+func (s *Server) cameraAnswers() []cameraAnswer {
+	states := map[string]CameraStatus{}
+	for _, camera := range s.view.Status().Cameras {
+		states[camera.ID] = camera
+	}
+	answers := []cameraAnswer{}
+	for _, settings := range s.view.Cameras() {
+		settings.Source = withoutPassword(settings.Source)
+		base := "/api/v1/cameras/" + url.PathEscape(settings.ID)
+		state := states[settings.ID]
+		if state.State == "" {
+			state.State = CameraStarting
+		}
+		answers = append(answers, cameraAnswer{CameraSettings: settings, State: state.State, Error: state.Error,
+			Stream: base + "/stream.mjpeg", Snapshot: base + "/snapshot.jpg"})
+	}
+	return answers
+}
+
+// withoutPassword hides the user and the password of a source such as rtsp://user:secret@host/path. Passwords may hold
+// any character, so the last @ of the authority counts and no parser that could give up on the rest.
+func withoutPassword(source string) string {
+	scheme, rest, found := strings.Cut(source, "://")
+	if !found {
+		return source
+	}
+	at := strings.LastIndex(rest, "@")
+	if at < 0 {
+		return source
+	}
+	return scheme + "://…@" + rest[at+1:]
+}

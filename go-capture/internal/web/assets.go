@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+)
+
+//go:embed static
+var static embed.FS
+
+// asset is one file of the page, in memory, found by its exact path only.
+type asset struct {
+	contentType string
+	body        []byte
+	tag         string
+}
+
+var assetTypes = map[string]string{
+	".html":        "text/html; charset=utf-8",
+	".css":         "text/css; charset=utf-8",
+	".js":          "text/javascript; charset=utf-8",
+	".svg":         "image/svg+xml",
+	".webmanifest": "application/manifest+json",
+}
+
+// loadAssets returns the page's files by the path at which they are served; index.html is "/".
+func loadAssets() (map[string]asset, error) {
+	entries, err := fs.ReadDir(static, "static")
+	if err != nil {
+		return nil, err
+	}
+	assets := map[string]asset{}
+	for _, entry := range entries {
+		name := entry.Name()
+		body, err := static.ReadFile("static/" + name)
+		if err != nil {
+			return nil, err
+		}
+		contentType, known := assetTypes[path.Ext(name)]
+		if !known {
+			return nil, fmt.Errorf("static/%s: no content type for this kind of file", name)
+		}
+		sum := sha256.Sum256(body)
+		assets["/"+name] = asset{contentType: contentType, body: body, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+	}
+	assets["/"] = assets["/index.html"]
+	delete(assets, "/index.html")
+	return assets, nil
+}
+
+// serve lets browsers keep the file but ask each time, so that an update of the device shows at once.
+func (a asset) serve(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("ETag", a.tag)
+	w.Header().Set("Cache-Control", "no-cache")
+	if matches(r.Header.Get("If-None-Match"), a.tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	w.Header().Set("Content-Type", a.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.body) // the client has gone: nobody is left to tell
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// contentPolicy lets the page load its own files and nothing else; nothing inline runs or styles.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// guard answers requests that must not reach a route: a foreign Host (DNS rebinding) and another site's page.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		switch {
+		case !s.hostAllowed(r.Host):
+			fail(w, r, problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
+				Detail: "The Host header names none of this device's names. Add the name to web.hosts to allow it."})
+		case fromAnotherSite(r):
+			fail(w, r, problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
+				Detail: "The browser says that a page of another site sent this request."})
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+}
+
+// allowedHosts is the set of names, beside loopback's, by which this device may be asked.
+func allowedHosts(settings Settings) map[string]bool {
+	hosts := map[string]bool{}
+	for _, name := range append([]string{settings.Device, settings.Device + ".local"}, settings.Hosts...) {
+		hosts[bareHost(name)] = true
+	}
+	delete(hosts, "")
+	if host, _, err := net.SplitHostPort(settings.Listen); err == nil {
+		hosts[bareHost(host)] = true
+	}
+	return hosts
+}
+
+func (s *Server) hostAllowed(host string) bool {
+	name := bareHost(host)
+	return s.hosts[name] || isLoopback(name)
+}
+
+// bareHost takes the port, the brackets of an IPv6 address and a final dot away, and lowers the case.
+func bareHost(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.String()
+	}
+	return host
+}
+
+// fromAnotherSite tells whether a page of another site sent the request. Such a page may link here and nothing more: it may
+// change nothing, and it may not hold our streams open either. Programs that are no browsers send neither header.
+func fromAnotherSite(r *http.Request) bool {
+	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "cross-site", "same-site":
+		return !safe || r.Header.Get("Sec-Fetch-Mode") != "navigate"
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	from, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(from.Host, r.Host)
+}

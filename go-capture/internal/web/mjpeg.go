@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	boundary   = "visavis"
+	streamType = "multipart/x-mixed-replace; boundary=" + boundary
+
+	// sendBufferBytes bounds what the kernel holds for a stream: about two frames. The default of some megabytes would let
+	// a slow viewer see what happened seconds ago and call it live.
+	sendBufferBytes = 128 << 10
+)
+
+// multipart wraps a JPEG as a part of a stream. The boundary that ends the part follows at once: browsers show a picture
+// only when they see it, which would otherwise be one frame late.
+func multipart(jpeg []byte) (part, inside []byte) {
+	head := fmt.Sprintf("Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n", len(jpeg))
+	const tail = "\r\n--" + boundary + "\r\n"
+	part = make([]byte, 0, len(head)+len(jpeg)+len(tail))
+	part = append(append(append(part, head...), jpeg...), tail...)
+	return part, part[len(head) : len(head)+len(jpeg)]
+}
+
+// stream serves the live picture of one camera until the viewer, the camera or the server goes.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
+	v, err := readViewer(r)
+	if err != nil {
+		return err
+	}
+	studio := s.studioOf(r.PathValue("id"))
+	if studio == nil {
+		return noSuchCamera(r.PathValue("id"))
+	}
+	if r.Method == http.MethodHead {
+		streamHeader(w.Header())
+		return nil
+	}
+	if err := s.admit(); err != nil {
+		return err
+	}
+	defer s.dismiss()
+	if err := studio.join(v); err != nil {
+		return err
+	}
+	defer studio.leave(v)
+	streamHeader(w.Header())
+	limitSendBuffer(r.Context())
+	s.feed(w, r, studio, v)
+	return nil
+}
+
+// readViewer reads what the viewer asks for.
+func readViewer(r *http.Request) (*viewer, error) {
+	query := r.URL.Query()
+	shown, err := readLook(query)
+	if err != nil {
+		return nil, err
+	}
+	fps, err := fpsParameter.read(query)
+	if err != nil {
+		return nil, err
+	}
+	v := &viewer{look: shown, ready: make(chan struct{}, 1)}
+	if fps > 0 {
+		v.intervalNs = int64(float64(time.Second) / fps)
+	}
+	return v, nil
+}
+
+func streamHeader(h http.Header) {
+	h.Set("Content-Type", streamType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")       // a proxy that collects frames would delay them
+	h.Set("Transfer-Encoding", "identity") // no chunks: one system call a frame instead of three
+}
+
+// feed sends one picture after another. The viewer is closed when it cannot take a frame within the write timeout; until
+// then it loses frames, and nobody else notices.
+func (s *Server) feed(w http.ResponseWriter, r *http.Request, from *studio, v *viewer) {
+	connection := http.NewResponseController(w)
+	send := func(part []byte) bool {
+		if connection.SetWriteDeadline(time.Now().Add(s.settings.WriteTimeout)) != nil {
+			return false
+		}
+		_, err := w.Write(part)
+		return err == nil && connection.Flush() == nil
+	}
+	for alive := send([]byte("--" + boundary + "\r\n")); alive; {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-from.done:
+			return
+		case <-v.ready:
+		}
+		if picture := from.collect(v); picture != nil {
+			if alive = send(picture.part); alive {
+				from.countSent()
+			}
+		}
+	}
+}
+
+// connectionKey finds the connection in a request's context.
+type connectionKey struct{}
+
+func keepConnection(ctx context.Context, connection net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, connection)
+}
+
+func limitSendBuffer(ctx context.Context) {
+	if connection, ok := ctx.Value(connectionKey{}).(*net.TCPConn); ok {
+		_ = connection.SetWriteBuffer(sendBufferBytes) // without it the stream works, with more delay for slow viewers
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net/http"
+	"strings"
+)
+
+// object is one JSON object of the OpenAPI document.
+type object map[string]any
+
+// openAPI describes the documented routes of the table, so that the document cannot differ from what is served.
+func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
+	paths := object{}
+	for _, one := range s.routes {
+		if one.documents {
+			paths[one.pattern] = object{"get": one.operation()}
+		}
+	}
+	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: object{
+		"openapi": "3.1.0",
+		"info": object{"title": "visavis", "version": s.settings.Version,
+			"description": "Where faces are, never whose. Errors are problems as RFC 9457 describes them."},
+		"paths":      paths,
+		"components": object{"schemas": object{"problem": problemSchema()}},
+	}})
+	return nil
+}
+
+func (t route) operation() object {
+	content, _, _ := strings.Cut(t.produces, ";")
+	operation := object{
+		"summary": t.summary,
+		"responses": object{
+			"200":     object{"description": t.summary, "content": object{content: object{}}},
+			"default": object{"description": "A problem", "content": object{"application/problem+json": problemReference()}},
+		},
+	}
+	if parameters := t.parameters(); len(parameters) > 0 {
+		operation["parameters"] = parameters
+	}
+	return operation
+}
+
+func (t route) parameters() []object {
+	var parameters []object
+	if strings.Contains(t.pattern, "{id}") {
+		parameters = append(parameters, object{"name": "id", "in": "path", "required": true, "description": "Id of a camera",
+			"schema": object{"type": "string"}})
+	}
+	for _, p := range t.query {
+		parameters = append(parameters, object{"name": p.name, "in": "query", "description": p.description,
+			"schema": object{"type": p.kind, "minimum": p.least, "maximum": p.most}})
+	}
+	return parameters
+}
+
+func problemReference() object {
+	return object{"schema": object{"$ref": "#/components/schemas/problem"}}
+}
+
+func problemSchema() object {
+	text := object{"type": "string"}
+	return object{"type": "object", "required": []string{"type", "title", "status"},
+		"properties": object{"type": text, "title": text, "detail": text, "status": object{"type": "integer"}}}
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package web serves the page, the API, the live pictures and the metrics.
+//
+// The way of a request: guard.go decides whether it is answered at all, routes.go names who answers. The way of a picture:
+// Take (viewers.go) keeps the newest, one encoder per camera (studio.go) turns it into bytes that all viewers share,
+// mjpeg.go and snapshot.go send them.
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Settings of the server. Zero limits take the defaults.
+type Settings struct {
+	Listen  string   // address:port; only loopback is accepted
+	Hosts   []string // Host names accepted beside loopback's, the bound address, Device and Device.local
+	Device  string
+	Version string
+	Encode  EncodeJPEG
+
+	MaxViewers   int           // streams open at once, default 600
+	WriteTimeout time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
+	Quality      int           // of the JPEGs, default 80
+}
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 60 * time.Second
+	shutdownTimeout   = 2 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+// Server is the web side of the appliance and a leaf of the hub. Make it with New.
+type Server struct {
+	settings Settings
+	view     View
+	hosts    map[string]bool
+	metrics  *metrics
+	assets   map[string]asset
+	routes   []route
+	boot     string // tells this process's pictures from those of the one before, in ETags
+
+	mu          sync.Mutex
+	studios     map[string]*studio
+	studioCount uint64
+	viewers     int
+	closed      bool
+	working     sync.WaitGroup // the studios' encoders
+
+	listening chan struct{} // closed when address is set
+	address   net.Addr
+}
+
+// New prepares a server. It fails when the address is not one to listen on or reaches beyond loopback.
+func New(settings Settings, view View) (*Server, error) {
+	if err := requireLoopback(settings.Listen); err != nil {
+		return nil, err
+	}
+	assets, err := loadAssets()
+	if err != nil {
+		return nil, fmt.Errorf("load the page: %w", err)
+	}
+	s := &Server{
+		settings: withDefaults(settings), view: view, assets: assets, boot: rand.Text()[:8],
+		studios: map[string]*studio{}, listening: make(chan struct{}),
+	}
+	s.hosts = allowedHosts(s.settings)
+	s.metrics = newMetrics(s)
+	s.routes = s.table()
+	return s, nil
+}
+
+func withDefaults(settings Settings) Settings {
+	if settings.MaxViewers == 0 {
+		settings.MaxViewers = 600
+	}
+	if settings.WriteTimeout == 0 {
+		settings.WriteTimeout = 5 * time.Second
+	}
+	if settings.Quality == 0 {
+		settings.Quality = 80
+	}
+	return settings
+}
+
+// requireLoopback is a second lock beside the configuration's own check: without logins nothing may be reachable from
+// another machine.
+func requireLoopback(listen string) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("web.listen = %q: %w; write address:port, such as 127.0.0.1:8080", listen, err)
+	}
+	if isLoopback(host) {
+		return nil
+	}
+	return fmt.Errorf("web.listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", listen)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
+}
+
+// Run listens and serves until ctx ends; then every stream ends and Run returns nil. It fails when the port is taken.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.closeStudios()
+	listener, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	handlers, endHandlers := context.WithCancel(context.WithoutCancel(ctx))
+	defer endHandlers()
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return handlers },
+		ConnContext:       keepConnection,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	endHandlers()
+	s.closeStudios()
+	return stop(server, failed)
+}
+
+// stop lets answers that are under way finish for a moment, then cuts them off.
+func stop(server *http.Server, failed <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close() // only says that a connection was already broken
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("stop the web server: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", s.settings.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is taken by another program; change web.listen in the configuration, or VISAVIS_HTTP_PORT for `make run`: %w",
+			s.settings.Listen, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on web.listen = %q: %w", s.settings.Listen, err)
+	}
+	s.address = listener.Addr()
+	close(s.listening)
+	return listener, nil
+}
+
+// Address waits until the server listens and returns where; it fails when ctx ends first.
+func (s *Server) Address(ctx context.Context) (net.Addr, error) {
+	select {
+	case <-s.listening:
+		return s.address, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the web server to listen: %w", ctx.Err())
+	}
+}

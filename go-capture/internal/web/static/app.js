@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks for the status once a second and shows it. Streams run beside that and stop while the tab is hidden.
+import { Camera, sentence } from "./camera.js";
+import { element, write } from "./element.js";
+import { plural } from "./format.js";
+import { problemsOf, showProblems } from "./problems.js";
+
+const pollMs = 1000;
+const answerMs = 3000;
+const silentAfterMs = 2500;
+const announceMs = 10000;
+
+const place = (id) => document.getElementById(id);
+const cameras = new Map();
+let status = null;
+let answeredAt = performance.now();
+let announced = { key: "", at: -announceMs };
+let timer = 0;
+
+async function poll() {
+  try {
+    const answer = await fetch("/api/v1/status", { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    status = await answer.json();
+    answeredAt = performance.now();
+  } catch {
+    // The device is silent: refresh() says so as soon as it lasts.
+  }
+  refresh();
+  if (!document.hidden) timer = setTimeout(poll, pollMs);
+}
+
+function refresh() {
+  const silentMs = performance.now() - answeredAt;
+  const silent = silentMs > silentAfterMs;
+  if (status) showStatus(status);
+  if (status || silent) showProblems(place("problems"), problemsOf(status, silent ? silentMs : 0));
+  for (const camera of status?.cameras ?? []) {
+    const ageMs = camera.picture_age_ms ?? null;
+    cameras.get(camera.id).picture.showAge(ageMs === null ? null : ageMs + (silent ? silentMs : 0));
+  }
+}
+
+function showStatus(now) {
+  write(place("device"), now.device);
+  write(place("version"), `visavis ${now.version}`);
+  document.title = `${now.device} · visavis`;
+  showParts(now);
+  showCameras(now.cameras);
+  announce(now.cameras);
+}
+
+function showParts(now) {
+  const broker = now.broker.enabled === false ? ["off", "MQTT off"] : now.broker.connected ? ["", "MQTT connected"] : ["bad", "MQTT not connected"];
+  const models = [...new Set(now.workers.map((worker) => `${worker.model} on ${worker.backend}`))].join(", ");
+  const workers = [now.workers.length ? "" : "bad", plural(now.workers.length, "worker") + (models && `: ${models}`)];
+  const key = JSON.stringify([workers, broker]);
+  const list = place("parts");
+  if (list.dataset.shown === key) return;
+  list.dataset.shown = key;
+  list.replaceChildren(...[workers, broker].map(([kind, text]) => element("li", { class: `state ${kind}` }, text)));
+}
+
+function showCameras(list) {
+  const ids = new Set(list.map((camera) => camera.id));
+  for (const [id, card] of cameras) {
+    if (ids.has(id)) continue;
+    card.picture.pause();
+    card.node.remove();
+    cameras.delete(id);
+  }
+  for (const camera of list) {
+    if (!cameras.has(camera.id)) add(camera.id);
+    cameras.get(camera.id).show(camera);
+  }
+}
+
+function add(id) {
+  const card = new Camera(id);
+  cameras.set(id, card);
+  place("cameras").append(card.node);
+  card.picture.play();
+}
+
+/** Says what changed, and the rate now and then: not each second. */
+function announce(list) {
+  const key = list.map((camera) => `${camera.id} ${camera.state} ${camera.faces}`).join();
+  const now = performance.now();
+  if (key === announced.key && now - announced.at < announceMs) return;
+  if (now - announced.at < pollMs) return;
+  announced = { key, at: now };
+  write(place("announcer"), list.map(sentence).join("; "));
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(timer);
+  for (const card of cameras.values()) document.hidden ? card.picture.pause() : card.picture.play();
+  if (!document.hidden) poll();
+});
+
+poll();

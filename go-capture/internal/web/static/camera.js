@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// One camera's card: picture, figures, latency by stage, and frames that add up.
+import { element, svg, mark, write } from "./element.js";
+import { count, milliseconds, plural, rate } from "./format.js";
+import { Picture } from "./picture.js";
+
+const stages = ["capture", "queue", "handoff", "infer", "publish"];
+const stageText = { handoff: "hand-off", infer: "inference" };
+const reasons = ["superseded", "no_slot", "aborted", "abandoned"];
+const states = { online: "live", lost: "lost", starting: "starting" };
+
+export class Camera {
+  constructor(id) {
+    this.id = id;
+    this.picture = new Picture(id);
+    this.values = {};
+    const inside = element("div", { class: "inside" }, this.picture.node,
+      element("div", { class: "about" }, this.title(), this.figures(), this.stageTable(), this.frames()));
+    this.node = element("section", { class: "camera", "aria-label": `Camera ${id}` }, inside);
+  }
+
+  title() {
+    this.occupied = element("span", { class: "state" });
+    this.state = element("span", { class: "state" });
+    this.values.size = element("span", { class: "size" });
+    return element("div", { class: "title" }, element("h2", {}, this.id), this.values.size, this.occupied, this.state);
+  }
+
+  figures() {
+    return element("dl", { class: "figures" },
+      this.figure("faces", "faces", "now"), this.figure("fps", "captured", "fps"),
+      this.figure("fps_inferred", "inferred", "fps"), this.figure("total", "latency", "ms"));
+  }
+
+  figure(name, label, unit) {
+    this.values[name] = element("span", {}, "–");
+    return element("div", { class: name }, element("dt", {}, label), element("dd", {}, this.values[name], element("small", {}, unit)));
+  }
+
+  stageTable() {
+    this.bar = svg("svg", { class: "bar", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" });
+    this.segments = stages.map((stage) => svg("rect", { class: stage, height: 1, y: 0, x: 0, width: 0 }));
+    this.bar.append(...this.segments);
+    const head = element("tr", {}, element("th", { scope: "col" }, "stage, ms"), element("th", { scope: "col" }, "p50"), element("th", { scope: "col" }, "p99"));
+    const rows = [...stages, "total"].map((stage) => this.stageRow(stage));
+    const table = element("table", { class: "stages" },
+      element("thead", {}, head), element("tbody", {}, ...rows));
+    return element("div", { class: "latency" }, this.bar, table);
+  }
+
+  stageRow(stage) {
+    const cells = ["p50", "p99"].map((figure) => (this.values[`${stage}.${figure}`] = element("td", {}, "–")));
+    const key = stage === "total" ? [] : [element("span", { class: `key ${stage}` })];
+    return element("tr", {}, element("th", { scope: "row" }, ...key, stageText[stage] ?? stage), ...cells);
+  }
+
+  frames() {
+    const pair = (name, label) => {
+      this.values[name] = element("dd", {}, "0");
+      return element("div", { class: name }, element("dt", {}, label), this.values[name]);
+    };
+    this.pairs = Object.fromEntries(reasons.map((reason) => [reason, pair(reason, reason.replace("_", " "))]));
+    return element("dl", { class: "frames" }, pair("captured", "captured"), pair("inferred", "= inferred"), pair("in_flight", "+ in flight"),
+      ...reasons.map((reason) => { this.pairs[reason].firstChild.prepend("+ "); return this.pairs[reason]; }), pair("viewers", "viewers"));
+  }
+
+  /** Shows one camera of a status. */
+  show(camera) {
+    this.picture.show(camera);
+    this.showState(camera);
+    this.set("faces", count(camera.faces));
+    this.set("fps", rate(camera.fps));
+    this.set("fps_inferred", rate(camera.fps_inferred));
+    this.set("size", camera.width > 0 ? `${camera.width} × ${camera.height}` : "");
+    this.showLatency(camera.latency_ms ?? {});
+    this.showFrames(camera.frames);
+    const lost = camera.viewers?.dropped ? `, ${plural(camera.viewers.dropped, "frame")} missed` : "";
+    this.set("viewers", `${count(camera.viewers?.now)}${lost}`);
+  }
+
+  set(name, text) { write(this.values[name], text); }
+
+  showState(camera) {
+    write(this.state, states[camera.state] ?? camera.state);
+    mark(this.state, "bad", camera.state === "lost");
+    mark(this.state, "off", camera.state === "starting");
+    write(this.occupied, camera.occupied ? "occupied" : "empty");
+    mark(this.occupied, "off", !camera.occupied);
+  }
+
+  showLatency(latency) {
+    const sum = stages.reduce((total, stage) => total + (latency[stage]?.p50 ?? 0), 0) || 1;
+    let x = 0;
+    stages.forEach((stage, i) => {
+      const width = (100 * (latency[stage]?.p50 ?? 0)) / sum;
+      this.segments[i].setAttribute("x", x.toFixed(2));
+      this.segments[i].setAttribute("width", width.toFixed(2));
+      x += width;
+    });
+    for (const stage of [...stages, "total"]) {
+      this.set(`${stage}.p50`, milliseconds(latency[stage]?.p50));
+      this.set(`${stage}.p99`, milliseconds(latency[stage]?.p99));
+    }
+    this.set("total", milliseconds(latency.total?.p50));
+  }
+
+  showFrames(frames) {
+    for (const name of ["captured", "inferred", "in_flight"]) this.set(name, count(frames[name]));
+    for (const reason of reasons) this.set(reason, count(frames.dropped[reason]));
+  }
+}
+
+/** "door: 2 faces, 30 fps" for readers of the screen. */
+export function sentence(camera) {
+  if (camera.state !== "online") return `${camera.id}: ${states[camera.state] ?? camera.state}`;
+  return `${camera.id}: ${plural(camera.faces, "face")}, ${Math.round(camera.fps_inferred ?? camera.fps)} fps`;
+}

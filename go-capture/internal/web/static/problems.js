@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is wrong, in a sentence, and what to do about it.
+import { element } from "./element.js";
+import { count } from "./format.js";
+
+/** Lists [what, remedy] for a status; `silentMs` is how long the device has not answered, 0 = it does. */
+export function problemsOf(status, silentMs) {
+  if (silentMs > 0) {
+    return [["The device does not answer", "This page tries again by itself. Check that visavis is running and that you are on its network."]];
+  }
+  const found = [];
+  if (status.cameras.length === 0) found.push(["No camera is configured", "Add a [[camera]] to the configuration and reload it."]);
+  if (status.workers.length === 0) {
+    found.push(["No worker is connected, so no face is looked for",
+      "Start one with “visavis worker” or “systemctl start visavis-infer@1”; “visavis doctor” says what it lacks."]);
+  }
+  if (status.broker.enabled !== false && !status.broker.connected) found.push(brokerProblem(status.broker));
+  for (const camera of status.cameras) {
+    if (camera.state === "lost") found.push(cameraProblem(camera));
+  }
+  return found;
+}
+
+function brokerProblem(broker) {
+  const waiting = broker.outbox > 0 ? ` ${count(broker.outbox)} events wait for it.` : "";
+  return ["The MQTT broker is not connected", `Detections reach this page only.${waiting} Check mqtt.url and that the broker runs.`];
+}
+
+function cameraProblem(camera) {
+  return [`Camera ${camera.id} is lost`, camera.error || "Check its cable and power; “visavis doctor” lists the cameras. It is tried again all the time."];
+}
+
+/** Shows the problems; unchanged ones stay as they are, so that they are read aloud once. */
+export function showProblems(place, problems) {
+  const key = JSON.stringify(problems);
+  if (place.dataset.shown === key) return;
+  place.dataset.shown = key;
+  place.replaceChildren(...problems.map(([what, remedy]) =>
+    element("div", { class: "problem" }, element("strong", {}, what), element("span", {}, remedy))));
+}

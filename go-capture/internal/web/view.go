@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
+)
+
+// View is what the page, the API and the metrics know about the rest of the appliance. Its methods are called from many
+// goroutines, Privacy also from the hub's; none of them may wait for a camera, a worker or the broker.
+type View interface {
+	// Status returns the state of everything in one instant: for each camera the frames add up.
+	Status() Status
+	// Cameras returns the settings of the cameras in the order of the configuration.
+	Cameras() []CameraSettings
+	// Privacy returns what viewers of a camera may see, and whether there is such a camera.
+	Privacy(camera string) (privacy string, known bool)
+}
+
+// EncodeJPEG draws and encodes one picture; it never changes picture.Pixels, which others hold too.
+type EncodeJPEG func(picture *frame.Picture, faces []hub.Face, style JPEGStyle) ([]byte, error)
+
+// JPEGStyle says how a picture is shown. Two viewers with the same style share one encode.
+type JPEGStyle struct {
+	Privacy string // one of the Privacy… constants
+	Boxes   bool   // draw the faces' boxes
+	Width   int    // pixels, 0 = the picture's own
+	Quality int    // 1..100
+}
+
+// What viewers may see of a face. The values are those of the setting `privacy` of a camera.
+const (
+	PrivacyPixelate = "pixelate"
+	PrivacyBlur     = "blur"
+	PrivacyNone     = "none"
+)
+
+// Status is the answer of /api/v1/status. View fills it, except for the fields that say so.
+type Status struct {
+	Device  string         `json:"device"`
+	Version string         `json:"version"`
+	Viewers int            `json:"viewers"` // filled by Server: streams open now
+	Workers []Worker       `json:"workers"`
+	Broker  Broker         `json:"broker"`
+	Cameras []CameraStatus `json:"cameras"`
+}
+
+// Worker is one connected inference worker.
+type Worker struct {
+	ID        uint32  `json:"id"`
+	Name      string  `json:"name"`
+	State     string  `json:"state"`
+	Backend   string  `json:"backend"`
+	Model     string  `json:"model"`
+	Frames    uint64  `json:"frames"`
+	ServiceMs float64 `json:"service_ms"`
+}
+
+// Broker is the state of the connection to MQTT. Enabled is false when the configuration turns MQTT off.
+type Broker struct {
+	Enabled       bool   `json:"enabled"`
+	Connected     bool   `json:"connected"`
+	Outbox        int    `json:"outbox"`
+	OutboxDropped uint64 `json:"outbox_dropped"`
+}
+
+// Values of CameraStatus.State.
+const (
+	CameraStarting = "starting"
+	CameraOnline   = "online"
+	CameraLost     = "lost"
+)
+
+// CameraStatus is one camera's part of the status.
+type CameraStatus struct {
+	ID          string             `json:"id"`
+	State       string             `json:"state"`
+	Error       string             `json:"error,omitempty"` // why the camera is lost, with the remedy
+	Width       int                `json:"width"`
+	Height      int                `json:"height"`
+	FPS         float64            `json:"fps"`          // captured per second
+	FPSInferred float64            `json:"fps_inferred"` // inferred per second
+	Privacy     string             `json:"privacy"`
+	Faces       int                `json:"faces"`
+	Occupied    bool               `json:"occupied"`
+	Frames      Frames             `json:"frames"`
+	LatencyMs   map[string]Latency `json:"latency_ms"`     // by stage; "total" is from the camera to the result
+	PictureAge  *float64           `json:"picture_age_ms"` // filled by Server: null until there is a picture
+	Viewers     ViewerFigures      `json:"viewers"`        // filled by Server
+}
+
+// Frames is the exact accounting of one camera: Captured == Inferred + InFlight + the sum of Dropped.
+type Frames struct {
+	Captured uint64  `json:"captured"`
+	Inferred uint64  `json:"inferred"`
+	InFlight uint64  `json:"in_flight"`
+	Dropped  Dropped `json:"dropped"`
+}
+
+// Dropped counts captured frames that were not inferred, by reason.
+type Dropped struct {
+	Superseded uint64 `json:"superseded"`
+	NoSlot     uint64 `json:"no_slot"`
+	Aborted    uint64 `json:"aborted"`
+	Abandoned  uint64 `json:"abandoned"`
+}
+
+// Latency is the spread of one stage over the last seconds, in milliseconds.
+type Latency struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// ViewerFigures counts the streams of one camera. A viewer that asked for fewer frames loses none by that.
+type ViewerFigures struct {
+	Now     int    `json:"now"`
+	Sent    uint64 `json:"sent"`    // frames handed to viewers' connections
+	Dropped uint64 `json:"dropped"` // frames that viewers missed because they or the encoder were slow
+}
+
+// CameraSettings is what a camera was configured with. A password in Source is not shown.
+type CameraSettings struct {
+	ID        string  `json:"id"`
+	Source    string  `json:"source"`
+	Width     int     `json:"width"`
+	Height    int     `json:"height"`
+	FPS       float64 `json:"fps"`
+	Rotate    int     `json:"rotate"`
+	Privacy   string  `json:"privacy"`
+	DetectFPS float64 `json:"detect_fps"`
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"time"
+
+	"visavis/capture/internal/hub"
+)
+
+// freshFor is how long a picture may be shown as "now": to a viewer who just connects, and in front of no picture at all.
+const freshFor = 2 * time.Second
+
+// mostLooks is how many different sizes and styles of one camera are encoded at once.
+const mostLooks = 8
+
+// Take keeps r's picture as the newest of its camera. It is called by the hub and never waits for a viewer or an encode.
+func (s *Server) Take(r *hub.Result) {
+	s.metrics.observe(r)
+	if r.Picture == nil {
+		return
+	}
+	if studio := s.studioOf(r.Camera); studio != nil {
+		studio.take(r)
+	}
+}
+
+// CameraRemoved ends the streams of a camera that is no longer configured, and gives its picture back.
+func (s *Server) CameraRemoved(id string) {
+	s.mu.Lock()
+	studio := s.studios[id]
+	delete(s.studios, id)
+	s.mu.Unlock()
+	if studio != nil {
+		studio.close()
+	}
+}
+
+// studioOf returns the studio of a configured camera and makes it at the first call; nil if there is no such camera or
+// the server has ended.
+func (s *Server) studioOf(id string) *studio {
+	s.mu.Lock()
+	found := s.studios[id]
+	s.mu.Unlock()
+	if found != nil {
+		return found
+	}
+	if _, known := s.view.Privacy(id); !known { // asked without our mutex: the view has its own
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.studios[id] == nil && !s.closed {
+		s.studios[id] = s.newStudio(id)
+	}
+	return s.studios[id]
+}
+
+// closeStudios ends every stream and every encoder, and gives all pictures back.
+func (s *Server) closeStudios() {
+	s.mu.Lock()
+	s.closed = true
+	open := s.studios
+	s.studios = map[string]*studio{}
+	s.mu.Unlock()
+	for _, studio := range open {
+		studio.close()
+	}
+	s.working.Wait()
+}
+
+// viewer is one open stream. Its fields beside ready are guarded by the studio's mutex.
+type viewer struct {
+	look       look
+	intervalNs int64         // least time between frames, 0 = every frame
+	dueNs      int64         // capture time from which the next frame is wanted
+	seen       uint64        // number of the newest shot that was offered
+	next       *still        // newest picture not yet collected
+	ready      chan struct{} // holds one token when next is set
+}
+
+// wants tells whether a shot is new to the viewer and late enough for the frame rate it asked for.
+func (v *viewer) wants(number uint64, capturedNs int64) bool {
+	return number > v.seen && capturedNs >= v.dueNs
+}
+
+// offer hands the viewer a picture and returns how many frames it has missed by that.
+func (v *viewer) offer(picture *still) (missed uint64) {
+	if v.intervalNs == 0 {
+		missed = picture.number - v.seen - 1 // the encoder was behind
+	} else {
+		// Half an interval of grace keeps the average rate although frames come at their own times.
+		v.dueNs = max(v.dueNs+v.intervalNs, picture.capturedNs+v.intervalNs/2)
+	}
+	if v.next != nil {
+		missed++ // the connection was behind
+	}
+	v.seen, v.next = picture.number, picture
+	select {
+	case v.ready <- struct{}{}:
+	default: // the token of the picture that was just replaced is still there
+	}
+	return missed
+}
+
+// admit counts one more viewer, up to the most that the settings allow.
+func (s *Server) admit() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.viewers >= s.settings.MaxViewers {
+		return refusal{Status: http.StatusServiceUnavailable, Title: "Too many viewers",
+			Detail: "All live streams of this device are in use; try again, or fetch snapshot.jpg.", RetryAfter: 5}
+	}
+	s.viewers++
+	return nil
+}
+
+func (s *Server) dismiss() {
+	s.mu.Lock()
+	s.viewers--
+	s.mu.Unlock()
+}
+
+func (s *Server) viewersNow() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.viewers
+}
