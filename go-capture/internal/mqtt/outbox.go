@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"sync"
+
+	"visavis/capture/internal/hub"
+)
+
+// outboxMost bounds the results of one camera that wait for the connection: two seconds at 30 frames a second.
+const outboxMost = 60
+
+// outbox holds what is to be sent: results, of which the newest win, and retained states, of which only the last counts.
+// What it lets go of is counted, so that a subscriber's sums stay exact; see docs/design/accounting.md.
+type outbox struct {
+	mu      sync.Mutex
+	open    bool // connected; while not, only the newest result of each camera is kept
+	results map[string]*lane
+	states  map[string]*retained
+	order   []string // topics of states in the order of their first mention
+}
+
+// lane is one camera's results. unsent is what the next message must answer for beside its own drops.
+type lane struct {
+	waiting []*hub.Result
+	unsent  hub.Dropped
+	lost    uint64 // inferred frames that were never sent, since the start
+}
+
+type retained struct {
+	payload string
+	dirty   bool
+}
+
+func newOutbox() *outbox {
+	return &outbox{results: map[string]*lane{}, states: map[string]*retained{}}
+}
+
+func (o *outbox) lane(camera string) *lane {
+	l, known := o.results[camera]
+	if !known {
+		l = &lane{}
+		o.results[camera] = l
+	}
+	return l
+}
+
+// add takes a result without its picture.
+func (o *outbox) add(r hub.Result) {
+	r.Picture = nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.lane(r.Camera)
+	l.waiting = append(l.waiting, &r)
+	most := 1
+	if o.open {
+		most = outboxMost
+	}
+	for len(l.waiting) > most {
+		l.forgo(l.waiting[0].Dropped)
+		l.waiting = l.waiting[1:]
+	}
+}
+
+// forgo counts one inferred frame that a newer one replaced before it was sent, and the drops it would have reported.
+func (l *lane) forgo(drops hub.Dropped) {
+	l.unsent = l.unsent.Plus(drops).Plus(hub.Dropped{Superseded: 1})
+	l.lost++
+}
+
+// next takes the oldest result of some camera and the drops to send with it.
+func (o *outbox) next() (*hub.Result, hub.Dropped) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.results {
+		if len(l.waiting) == 0 {
+			continue
+		}
+		r := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		drops := r.Dropped.Plus(l.unsent)
+		l.unsent = hub.Dropped{}
+		return r, drops
+	}
+	return nil, hub.Dropped{}
+}
+
+// failed takes back a result that could not be written.
+func (o *outbox) failed(camera string, drops hub.Dropped) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lane(camera).forgo(drops)
+}
+
+// state sets a retained payload; ifNew leaves one that was set before.
+func (o *outbox) state(topic, payload string, ifNew bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s, known := o.states[topic]
+	switch {
+	case !known:
+		o.states[topic] = &retained{payload: payload, dirty: true}
+		o.order = append(o.order, topic)
+	case !ifNew && s.payload != payload:
+		s.payload, s.dirty = payload, true
+	}
+}
+
+// nextState takes a state that the broker does not know yet.
+func (o *outbox) nextState() (topic, payload string, found bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, topic := range o.order {
+		if s := o.states[topic]; s.dirty {
+			s.dirty = false
+			return topic, s.payload, true
+		}
+	}
+	return "", "", false
+}
+
+// connected makes every state due again, for the broker may have forgotten all of them.
+func (o *outbox) connected(open bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open = open
+	for _, s := range o.states {
+		s.dirty = s.dirty || open
+	}
+}
+
+func (o *outbox) unsent() (frames uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.results {
+		frames += l.lost
+	}
+	return frames
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mqtt tells a broker what the hub finds. Run keeps one connection after another; nothing else ever waits for it.
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"visavis/capture/internal/backoff"
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
+)
+
+const (
+	firstRetry     = 200 * time.Millisecond
+	mostRetry      = 5 * time.Second
+	connectTimeout = 5 * time.Second
+	writeTimeout   = 2 * time.Second // a broker that takes nothing for so long counts as lost
+	keepAlive      = 15 * time.Second
+	farewellMost   = time.Second // how long ending waits for the broker to take `offline`
+	statsInterval  = 10 * time.Second
+)
+
+// Publisher is the leaf that speaks MQTT. All methods but Run return at once and may be called from any goroutine.
+type Publisher struct {
+	settings Settings
+	address  string
+	tls      *tls.Config
+	outbox   *outbox
+	wake     chan struct{}
+	online   atomic.Bool
+	stats    atomic.Pointer[func() Stats]
+}
+
+// New checks the settings and reads the certificates; it does not connect.
+func New(s Settings) (*Publisher, error) {
+	address, secure, err := s.address()
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := s.tls(secure)
+	if err != nil {
+		return nil, err
+	}
+	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), wake: make(chan struct{}, 1)}
+	p.outbox.state(s.deviceTopic("status"), "online", false)
+	return p, nil
+}
+
+// Connected reports whether the broker is there.
+func (p *Publisher) Connected() bool { return p.online.Load() }
+
+// Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
+func (p *Publisher) Unsent() uint64 { return p.outbox.unsent() }
+
+// Take implements hub.Leaf.
+func (p *Publisher) Take(r *hub.Result) {
+	p.outbox.add(*r)
+	p.nudge()
+}
+
+// TakeState implements hub.StateTaker.
+func (p *Publisher) TakeState(s hub.State) { p.setState(s, false) }
+
+func (p *Publisher) setState(s hub.State, ifNew bool) {
+	occupied := "OFF"
+	if s.Occupied {
+		occupied = "ON"
+	}
+	p.outbox.state(p.settings.cameraTopic(s.Camera, "faces"), strconv.Itoa(s.Confirmed), ifNew)
+	p.outbox.state(p.settings.cameraTopic(s.Camera, "occupied"), occupied, ifNew)
+	p.nudge()
+}
+
+// SetCameraStatus tells whether a camera delivers. A camera heard of for the first time starts empty.
+func (p *Publisher) SetCameraStatus(id string, online bool) {
+	status := "offline"
+	if online {
+		status = "online"
+	}
+	p.outbox.state(p.settings.cameraTopic(id, "status"), status, false)
+	p.setState(hub.State{Camera: id}, true)
+}
+
+// SetInfo replaces what is retained about the device.
+func (p *Publisher) SetInfo(i Info) {
+	payload, err := json.Marshal(i)
+	if err != nil {
+		slog.Error("info not encoded", "error", err)
+		return
+	}
+	p.outbox.state(p.settings.deviceTopic("info"), string(payload), false)
+	p.nudge()
+}
+
+// StatsFrom sets where the figures sent every ten seconds come from.
+func (p *Publisher) StatsFrom(read func() Stats) { p.stats.Store(&read) }
+
+func (p *Publisher) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps a connection until ctx ends, then says `offline` itself. A broker that is away is never an error.
+func (p *Publisher) Run(ctx context.Context) error {
+	wait := backoff.New(firstRetry, mostRetry)
+	said := ""
+	for {
+		err := p.session(ctx, wait.Reset)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err.Error() != said {
+			said = err.Error()
+			slog.Warn("broker away, trying again", "url", p.settings.URL, "error", err)
+		}
+		if !wait.Wait(ctx) {
+			return nil
+		}
+	}
+}
+
+// session is one connection: connect, tell everything retained, then send what comes until something breaks.
+func (p *Publisher) session(ctx context.Context, reached func()) error {
+	gone := make(chan error, 1)
+	client, err := p.connect(ctx, gone)
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(0)
+	reached()
+	slog.Info("broker connected", "url", p.settings.URL)
+	p.setOnline(true)
+	defer p.setOnline(false)
+	ticker := time.NewTicker(statsInterval)
+	defer ticker.Stop()
+	for {
+		if err := p.flush(client); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return p.leave(client)
+		case err := <-gone:
+			return fmt.Errorf("connection to %s lost: %w", p.settings.URL, err)
+		case <-ticker.C:
+			if err := p.sendStats(client); err != nil {
+				return err
+			}
+		case <-p.wake:
+		}
+	}
+}
+
+func (p *Publisher) setOnline(online bool) {
+	p.outbox.connected(online)
+	p.online.Store(online)
+}
+
+// connect returns when the broker has accepted us, refused us, or ctx ended.
+func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client, error) {
+	password, err := p.settings.password()
+	if err != nil {
+		return nil, err
+	}
+	options := paho.NewClientOptions().AddBroker(p.address).SetTLSConfig(p.tls).
+		SetClientID("visavis-"+p.settings.Device).SetUsername(p.settings.User).SetPassword(password).
+		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
+		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
+		SetWill(p.settings.deviceTopic("status"), "offline", 1, true).
+		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
+	client := paho.NewClient(options)
+	token := client.Connect()
+	select {
+	case <-token.Done():
+	case <-ctx.Done():
+		client.Disconnect(0)
+		<-token.Done() // bounded by connectTimeout; no goroutine outlives Run
+		return nil, ctx.Err()
+	}
+	if err := token.Error(); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w (check mqtt.url, mqtt.user and mqtt.password_file, and that the broker runs)",
+			p.settings.URL, err)
+	}
+	return client, nil
+}
+
+// flush sends all that waits: states first, for there are few, then results.
+func (p *Publisher) flush(client paho.Client) error {
+	for {
+		topic, payload, found := p.outbox.nextState()
+		if !found {
+			break
+		}
+		if err := failure(client.Publish(topic, 1, true, payload)); err != nil {
+			return fmt.Errorf("publish %s: %w", topic, err)
+		}
+	}
+	for {
+		r, drops := p.outbox.next()
+		if r == nil {
+			return nil
+		}
+		if err := p.send(client, r, drops); err != nil {
+			p.outbox.failed(r.Camera, drops)
+			return fmt.Errorf("publish detections of %s: %w", r.Camera, err)
+		}
+	}
+}
+
+func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) error {
+	payload, err := encode(p.settings.Device, r, drops, frame.MonotonicNs())
+	if err != nil {
+		return err
+	}
+	return written(client.Publish(p.settings.cameraTopic(r.Camera, "detections"), 0, false, payload))
+}
+
+func (p *Publisher) sendStats(client paho.Client) error {
+	read := p.stats.Load()
+	if read == nil {
+		return nil
+	}
+	payload, err := json.Marshal((*read)())
+	if err != nil {
+		return fmt.Errorf("encode stats: %w", err)
+	}
+	return written(client.Publish(p.settings.deviceTopic("stats"), 0, false, payload))
+}
+
+// failure is what went wrong at once; a state that is lost later is sent again with the next connection.
+func failure(token paho.Token) error {
+	select {
+	case <-token.Done():
+		return token.Error()
+	default:
+		return nil
+	}
+}
+
+var errNotTaken = errors.New("the broker takes nothing")
+
+// written waits until the connection has the message, so that what was not sent is known exactly.
+func written(token paho.Token) error {
+	if !token.WaitTimeout(2 * writeTimeout) {
+		return errNotTaken
+	}
+	return token.Error()
+}
+
+// leave says offline before the connection is closed in order, for then the broker does not send the will.
+func (p *Publisher) leave(client paho.Client) error {
+	token := client.Publish(p.settings.deviceTopic("status"), 1, true, "offline")
+	if !token.WaitTimeout(farewellMost) {
+		return errNotTaken
+	}
+	return token.Error()
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// Settings say which broker, and under which names.
+type Settings struct {
+	URL          string // mqtt://host:port or mqtts://host:port
+	Prefix       string // first level of every topic
+	Device       string // device id, second level
+	CA           string // file with the PEM certificates that may sign the broker's; "" = the system's
+	Cert, Key    string // files with the client certificate and its key; both or neither
+	User         string
+	PasswordFile string // read at every connection, so that a changed password needs no restart
+}
+
+// address turns the URL into what paho dials; the error names the setting.
+func (s Settings) address() (address string, secure bool, err error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return "", false, fmt.Errorf("mqtt.url: %w", err)
+	}
+	port := u.Port()
+	switch {
+	case u.Hostname() == "":
+		return "", false, fmt.Errorf("mqtt.url %q has no host: write mqtt://host:1883 or mqtts://host:8883", s.URL)
+	case u.Scheme == "mqtt" && port == "":
+		port = "1883"
+	case u.Scheme == "mqtts" && port == "":
+		port = "8883"
+	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
+		return "", false, fmt.Errorf("mqtt.url %q: the scheme must be mqtt or mqtts", s.URL)
+	}
+	host := u.Hostname()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if u.Scheme == "mqtts" {
+		return "ssl://" + host + ":" + port, true, nil
+	}
+	return "tcp://" + host + ":" + port, false, nil
+}
+
+// tls reads the certificates; nil for plain mqtt.
+func (s Settings) tls(secure bool) (*tls.Config, error) {
+	if !secure {
+		return nil, nil
+	}
+	made := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.CA != "" {
+		pem, err := os.ReadFile(s.CA)
+		if err != nil {
+			return nil, fmt.Errorf("mqtt.ca: %w", err)
+		}
+		made.RootCAs = x509.NewCertPool()
+		if !made.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("mqtt.ca: no PEM certificate in %s", s.CA)
+		}
+	}
+	if (s.Cert == "") != (s.Key == "") {
+		return nil, errors.New("mqtt.cert and mqtt.key belong together: set both or neither")
+	}
+	if s.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
+		if err != nil {
+			return nil, fmt.Errorf("mqtt.cert and mqtt.key: %w", err)
+		}
+		made.Certificates = []tls.Certificate{pair}
+	}
+	return made, nil
+}
+
+func (s Settings) password() (string, error) {
+	if s.PasswordFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(s.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("mqtt.password_file: %w", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
