@@ -33,7 +33,6 @@ func TestEqualCamerasGetEqualShares(t *testing.T) {
 		before := h.Snapshot().Workers[0].Frames
 		p.answer(ring.Result{LeaseID: m.LeaseID})
 		until(t, "the result is taken", func() bool { return h.Snapshot().Workers[0].Frames > before })
-		p.drain(h, served)
 	}
 	sum, squares := 0.0, 0.0
 	for _, n := range served {
@@ -45,17 +44,23 @@ func TestEqualCamerasGetEqualShares(t *testing.T) {
 	}
 }
 
-// drain answers what was lent at once after a result, so that each round begins with a free worker.
-func (p *peer) drain(h *house, served map[uint32]float64) {
-	for h.Snapshot().Workers[0].Outstanding > 0 {
-		m, ok := p.frame()
-		if !ok {
-			return
-		}
-		served[m.RingID]++
-		before := h.Snapshot().Workers[0].Frames
-		p.answer(ring.Result{LeaseID: m.LeaseID})
-		until(p.t, "the result is taken", func() bool { return h.Snapshot().Workers[0].Frames > before })
+func TestNearlyEqualWorkersTakeTurnsAndAClearlyFasterOneIsPreferred(t *testing.T) {
+	d := New(Options{})
+	idle := func(serviceNs float64, used uint64) *worker {
+		return &worker{serviceNs: serviceNs, used: used, credit: 1, leases: map[uint64]*Slot{}}
+	}
+	fast, near, slow := idle(100, 9), idle(114, 3), idle(120, 1)
+	d.workers = []*worker{fast, near, slow}
+	if best := d.nextWorker(); best != near {
+		t.Errorf("got the worker with %v ns, want the less used one within 15 %%", best.serviceNs)
+	}
+	near.leases[1] = nil
+	if best := d.nextWorker(); best != fast {
+		t.Errorf("got the worker with %v ns, want the fast one", best.serviceNs)
+	}
+	fast.leases[2] = nil
+	if best := d.nextWorker(); best != slow {
+		t.Errorf("got %v, want the only free one", best)
 	}
 }
 
