@@ -11,6 +11,7 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from visavis.backoff import backoff
 from visavis.detections import Frame, no_detections
 from visavis.errors import DaemonGone
@@ -19,9 +20,10 @@ from visavis.ring import Identity, Lease, RingClient, connect
 # What a worker counts, in a file that survives it.
 FRAMES, TORN_WHEN_LENT, TORN_AT_END, MAPS, FDS = range(5)
 CREDIT = 3
+Counts = npt.NDArray[np.int64]
 
 
-def counts_of(file: Path) -> np.memmap[tuple[int], np.dtype[np.int64]]:
+def counts_of(file: Path) -> Counts:
     """The counters of one worker name, shared through a file."""
     if not file.exists():
         file.write_bytes(bytes(8 * 8))
@@ -40,7 +42,7 @@ def main(socket: Path, counts_file: Path, name: str, *, ignore_leases: bool = Fa
             serve(ring, counts, stop)
 
 
-def serve_with_leases(ring: RingClient, counts: np.ndarray, stop: threading.Event) -> None:
+def serve_with_leases(ring: RingClient, counts: Counts, stop: threading.Event) -> None:
     """Hold as many leases as granted; give the oldest back when the next ones are here."""
     held: deque[tuple[Lease, int]] = deque()
     for lease in ring.leases(stop):
@@ -54,14 +56,14 @@ def serve_with_leases(ring: RingClient, counts: np.ndarray, stop: threading.Even
         end(held.popleft()[0], counts)
 
 
-def end(lease: Lease, counts: np.ndarray) -> None:
+def end(lease: Lease, counts: Counts) -> None:
     """Look again, then give the frame back."""
     counts[TORN_AT_END] += not intact(lease)
     lease.answer(no_detections())
     counts[FRAMES] += 1
 
 
-def serve_without_leases(ring: RingClient, counts: np.ndarray, stop: threading.Event) -> None:
+def serve_without_leases(ring: RingClient, counts: Counts, stop: threading.Event) -> None:
     """The control: give each frame back at once and go on looking at it."""
     for lease in ring.leases(stop):
         with lease as frame:

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 PARTS = ("Inferred", "InFlight", "Superseded", "NoSlot", "Aborted", "Abandoned")
@@ -84,9 +83,7 @@ class Ringload:
     def __enter__(self) -> Ringload:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
 

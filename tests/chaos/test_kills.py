@@ -9,17 +9,19 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.checking_worker import CREDIT, FDS, FRAMES, MAPS, TORN_AT_END, TORN_WHEN_LENT, counts_of, main
+from tests.chaos.checking_worker import CREDIT, FDS, FRAMES, MAPS, TORN_AT_END, TORN_WHEN_LENT, Counts, counts_of, main
 from tests.chaos.ringload import Ringload, until
 
 # Children come from a server that has everything imported and no connection: a start costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.chaos.checking_worker"])
+pytestmark = pytest.mark.timeout(60)
 KILLS = 100
 WORKERS = 4
 
@@ -63,6 +65,10 @@ class Crew:
         process = PROCESSES.Process(target=main, args=arguments, kwargs={"ignore_leases": self._ignore_leases})
         process.start()
         return process
+
+
+def maps_one_ring(counts: Counts) -> bool:
+    return int(counts[MAPS]) == 1
 
 
 @contextmanager
@@ -131,10 +137,7 @@ def test_cameras_that_come_and_go_leave_no_descriptor_and_no_mapping(ringload_pr
         until(lambda: len(daemon.workers()) == 2, "both workers are back")
         for number, counts in enumerate(workers.counts):
             workers.wait_for_work(number)
-            until(lambda counts=counts: int(counts[MAPS]) == 1, f"worker {number} has one ring mapped")
+            until(partial(maps_one_ring, counts), f"worker {number} has one ring mapped")
             assert int(counts[FDS]) == fds[number]
         assert daemon.snapshot()["Fds"] == before["Fds"]
         assert workers.total(TORN_WHEN_LENT) + workers.total(TORN_AT_END) == 0
-
-
-pytestmark = pytest.mark.timeout(60)

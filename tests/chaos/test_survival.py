@@ -72,8 +72,13 @@ def test_a_worker_survives_twenty_deaths_of_the_daemon(ringload_program: Path, s
 
 
 def test_a_stopped_worker_loses_its_lease_and_comes_back(ringload_program: Path, socket: Path) -> None:
-    options = ("-stream", "a:320x240@200", "-lease-ms", "200")
-    with Ringload(ringload_program, socket, *options) as daemon, worker(socket, "idle") as idle, worker(socket, "good"):
+    # More frames than two workers of 5 ms can take, so that both always hold one.
+    options = ("-stream", "a:320x240@1000", "-lease-ms", "200")
+    with (
+        Ringload(ringload_program, socket, *options) as daemon,
+        worker(socket, "idle", service_ms=5) as idle,
+        worker(socket, "good", service_ms=5),
+    ):
         until(lambda: daemon.frames_of("idle") > 5 and daemon.frames_of("good") > 5, "both work")
         until(lambda: stopped_with_lease(daemon, idle), "it was stopped while it held a lease")
         before = daemon.frames_of("good")
@@ -118,7 +123,7 @@ def test_a_view_that_the_detector_keeps_is_counted_and_the_worker_goes_on(ringlo
 def test_without_a_leak_no_view_is_counted_over_twenty_thousand_frames_and_nothing_grows(
     ringload_program: Path, socket: Path
 ) -> None:
-    with Ringload(ringload_program, socket, "-stream", "a:64x48@0") as daemon, worker(socket) as process:
+    with Ringload(ringload_program, socket, "-stream", "a:64x48@4000") as daemon, worker(socket) as process:
         until(lambda: daemon.frames_of("w") > 5_000, "5,000 frames")
         resident, threads, fds = (
             status(process.pid, "VmRSS"),

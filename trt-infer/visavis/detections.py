@@ -36,9 +36,16 @@ def checked(detections: Any, most: int) -> Detections:
         raise BadDetections(f"a detector answered {_shape(detections)}", "it must be (n,) of DETECTION_DTYPE")
     if detections.size == 0:
         return detections
+    # One look at all the bytes as numbers is nearly always enough; class and flags may look like none.
+    if np.isfinite(np.ascontiguousarray(detections).view(np.float32)).all():
+        return _best(detections, most)
     for field in ("x1", "y1", "x2", "y2", "score", "landmarks"):
         if not np.isfinite(detections[field]).all():
             raise BadDetections(f"a detector answered a {field} that is not finite", "look at the model's outputs")
+    return _best(detections, most)
+
+
+def _best(detections: Detections, most: int) -> Detections:
     if detections.size > most:
         return detections[np.argsort(-detections["score"], kind="stable")[:most]]
     return detections

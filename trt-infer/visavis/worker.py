@@ -36,16 +36,26 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
     detector.warm_up()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
     identity = Identity(settings.name, f"{detector.model_id}@{detector.name}", settings.credit)
-    reason = ""
+    while not stop.is_set():
+        serve_a_daemon(settings, identity, detector, stop)
+    log.info("%s: stopped", settings.name)
+
+
+def serve_a_daemon(settings: WorkerSettings, identity: Identity, detector: Detector, stop: threading.Event) -> None:
+    """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
+    reason, answered = "", 0
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
         try:
             with connect(settings.socket, identity, stop) as ring:
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
-                reason = ""
-                run_once(ring, detector, stop)
+                try:
+                    run_once(ring, detector, stop)
+                finally:
+                    answered = ring.answered
         except (DaemonGone, Refused) as error:
             reason = _logged_once(settings.name, reason, _retryable(error))
-    log.info("%s: stopped", settings.name)
+        if answered:
+            return
 
 
 def run_once(ring: RingClient, detector: Detector, stop: threading.Event) -> None:
