@@ -138,3 +138,13 @@ func (o *outbox) unsent() (frames uint64) {
 	}
 	return frames
 }
+
+// size is the number of results that wait.
+func (o *outbox) size() (results int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.results {
+		results += len(l.waiting)
+	}
+	return results
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker is a real mosquitto on a free loopback port. It keeps nothing over a restart.
+type broker struct {
+	t       *testing.T
+	config  string
+	address string
+	process *exec.Cmd
+}
+
+func startBroker(t *testing.T, access string) *broker {
+	t.Helper()
+	if _, err := os.Stat("/usr/sbin/mosquitto"); err != nil {
+		t.Fatalf("these tests need the real broker: apt-get install mosquitto (%v)", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().(*net.TCPAddr)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := &broker{t: t, address: address.String(), config: filepath.Join(t.TempDir(), "mosquitto.conf")}
+	text := fmt.Sprintf("listener %d 127.0.0.1\npersistence false\nmax_queued_messages 0\n%s\n", address.Port, access)
+	if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.kill)
+	return b
+}
+
+const anybody = "allow_anonymous true"
+
+func (b *broker) start() {
+	b.t.Helper()
+	b.process = exec.Command("/usr/sbin/mosquitto", "-c", b.config)
+	if err := b.process.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	await(b.t, "mosquitto listens", func() bool {
+		conn, err := net.Dial("tcp", b.address)
+		if err == nil {
+			_ = conn.Close() // only a probe
+		}
+		return err == nil
+	})
+}
+
+// kill ends the broker as a power cut would.
+func (b *broker) kill() {
+	if b.process == nil {
+		return
+	}
+	_ = b.process.Process.Kill() // it may have ended by itself
+	_ = b.process.Wait()         // killed: always an error
+	b.process = nil
+}
+
+func (b *broker) settings() Settings {
+	return Settings{URL: "mqtt://" + b.address, Prefix: "visavis", Device: "porch"}
+}
+
+// message is what a subscriber saw.
+type message struct {
+	topic, payload string
+	retained       bool
+}
+
+// subscriber keeps all messages in order.
+type subscriber struct {
+	mu   sync.Mutex
+	seen []message
+}
+
+func (b *broker) subscribe() *subscriber {
+	b.t.Helper()
+	s := &subscriber{}
+	options := paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false)
+	client := paho.NewClient(options)
+	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+		b.t.Fatalf("subscriber not connected: %v", token.Error())
+	}
+	b.t.Cleanup(func() { client.Disconnect(0) })
+	token := client.Subscribe("visavis/#", 1, func(_ paho.Client, m paho.Message) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen = append(s.seen, message{m.Topic(), string(m.Payload()), m.Retained()})
+	})
+	if !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+		b.t.Fatalf("not subscribed: %v", token.Error())
+	}
+	return s
+}
+
+// all are the payloads of one topic.
+func (s *subscriber) all(topic string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []string
+	for _, m := range s.seen {
+		if m.topic == topic {
+			found = append(found, m.payload)
+		}
+	}
+	return found
+}
+
+func (s *subscriber) last(topic string) string {
+	found := s.all(topic)
+	if len(found) == 0 {
+		return ""
+	}
+	return found[len(found)-1]
+}
+
+// run starts a publisher and returns what ends it and waits for its end.
+func run(t *testing.T, p *Publisher) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func newPublisher(t *testing.T, s Settings) *Publisher {
+	t.Helper()
+	p, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 15 s: %s", what)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/hub"
+)
+
+const topicDetections, topicStatus = "visavis/porch/door/detections", "visavis/porch/status"
+
+func result(seq uint64, drops hub.Dropped) *hub.Result {
+	now := frame.MonotonicNs()
+	return &hub.Result{
+		Camera: "door", Seq: seq, CapturedAt: time.Now(), CapturedNs: now, PublishedNs: now, Width: 1280, Height: 720,
+		Model: "centerface", Dropped: drops,
+		Faces: []hub.Face{{Box: geometry.Box{X: 1, Y: 2, W: 3, H: 4}, Score: 0.97, Track: 7}},
+	}
+}
+
+func decode(t *testing.T, payload string) detections {
+	t.Helper()
+	var d detections
+	if err := json.Unmarshal([]byte(payload), &d); err != nil {
+		t.Fatalf("%s: %v", payload, err)
+	}
+	return d
+}
+
+// addsUp checks that no frame between the first and the last message is unaccounted for.
+func addsUp(t *testing.T, payloads []string) {
+	t.Helper()
+	for i := 1; i < len(payloads); i++ {
+		a, b := decode(t, payloads[i-1]), decode(t, payloads[i])
+		if b.Frame-a.Frame != 1+hub.Dropped(b.Dropped).Sum() {
+			t.Fatalf("frame %d after %d with dropped %+v does not add up", b.Frame, a.Frame, b.Dropped)
+		}
+	}
+}
+
+func TestAThousandResultsArriveInOrderAndAddUp(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	await(t, "connected", p.Connected)
+	for i := range uint64(1000) {
+		p.Take(result(2*i+2, hub.Dropped{NoSlot: 1}))
+		await(t, "the outbox has room", func() bool { return p.outbox.size() < outboxMost })
+	}
+	await(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
+	addsUp(t, seen.all(topicDetections))
+	if p.Unsent() != 0 {
+		t.Fatalf("%d unsent", p.Unsent())
+	}
+}
+
+func TestTheStatusIsOnlineAndOfflineAfterAnOrderlyEnd(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	p := newPublisher(t, b.settings())
+	stop := run(t, p)
+	seen := b.subscribe()
+	await(t, "online", func() bool { return seen.last(topicStatus) == "online" })
+	stop()
+	await(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
+	late := b.subscribe()
+	await(t, "offline is retained", func() bool { return late.last(topicStatus) == "offline" })
+}
+
+// TestMain cannot fork, so the killed publisher is this test program run again.
+func TestTheWillSaysOfflineWhenTheDaemonIsKilled(t *testing.T) {
+	if address := os.Getenv("VISAVIS_TEST_BROKER"); address != "" {
+		p := newPublisher(t, Settings{URL: "mqtt://" + address, Prefix: "visavis", Device: "porch"})
+		_ = p.Run(context.Background()) // killed by its parent
+		return
+	}
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	child := exec.Command(os.Args[0], "-test.run=^TestTheWillSaysOfflineWhenTheDaemonIsKilled$")
+	child.Env = append(os.Environ(), "VISAVIS_TEST_BROKER="+b.address)
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the child is online", func() bool { return seen.last(topicStatus) == "online" })
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // killed: always an error
+	await(t, "the will", func() bool { return seen.last(topicStatus) == "offline" })
+}
+
+func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
+	b := startBroker(t, anybody)
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	p.SetCameraStatus("door", true)
+	p.SetInfo(Info{Version: "1", Model: "centerface", Cameras: []string{"door"}})
+	p.TakeState(hub.State{Camera: "door", Confirmed: 2, Occupied: true})
+	for range 2 {
+		b.start()
+		seen := b.subscribe()
+		for topic, want := range map[string]string{
+			topicStatus: "online", "visavis/porch/door/status": "online", "visavis/porch/door/faces": "2",
+			"visavis/porch/door/occupied": "ON",
+		} {
+			await(t, topic+" = "+want, func() bool { return seen.last(topic) == want })
+		}
+		await(t, "info", func() bool { return strings.Contains(seen.last("visavis/porch/info"), "centerface") })
+		b.kill()
+		await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	}
+}
+
+func TestSumsStayExactThroughAnOutage(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	first := b.subscribe()
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	await(t, "connected", p.Connected)
+	p.Take(result(1, hub.Dropped{}))
+	await(t, "frame 1", func() bool { return len(first.all(topicDetections)) == 1 })
+	b.kill()
+	await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	for i := range uint64(500) {
+		p.Take(result(2*i+3, hub.Dropped{Aborted: 1}))
+	}
+	if waiting := p.outbox.size(); waiting != 1 {
+		t.Fatalf("%d results wait while the broker is away, want the newest alone", waiting)
+	}
+	b.start()
+	second := b.subscribe()
+	await(t, "connected again", p.Connected)
+	p.Take(result(1002, hub.Dropped{}))
+	await(t, "frame 1002", func() bool {
+		payload := second.last(topicDetections)
+		return payload != "" && decode(t, payload).Frame == 1002
+	})
+	// The second subscriber may have come after the message with the newest old frame.
+	got := second.all(topicDetections)
+	addsUp(t, got)
+	if len(got) == 2 {
+		addsUp(t, append(first.all(topicDetections), got...))
+	}
+}
+
+func TestABrokerThatRefusesUsIsTriedAgain(t *testing.T) {
+	b := startBroker(t, "allow_anonymous false")
+	b.start()
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	_, err := p.connect(context.Background(), make(chan error, 1))
+	if err == nil || !strings.Contains(err.Error(), "mqtt.password_file") {
+		t.Fatalf("error %v, want one that names the settings to check", err)
+	}
+	if p.Connected() {
+		t.Fatal("connected to a broker that refuses")
+	}
+}
+
+func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // accepts by backlog, never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	p := newPublisher(t, Settings{URL: "mqtt://" + listener.Addr().String(), Prefix: "visavis", Device: "porch"})
+	for i := range uint64(10000) {
+		p.Take(result(i+1, hub.Dropped{}))
+	}
+	if p.outbox.size() != 1 || p.Unsent() != 9999 {
+		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.outbox.size(), p.Unsent())
+	}
+	run(t, p)()
+}
+
+func TestWrongSettingsAreRefusedWithTheirName(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, s := range map[string]Settings{
+		"scheme":   {URL: "http://x"},
+		"no host":  {URL: "mqtt://"},
+		"mqtt.ca":  {URL: "mqtts://x", CA: empty},
+		"mqtt.key": {URL: "mqtts://x", Cert: "a"},
+	} {
+		if _, err := New(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want %q in it", s, err, want)
+		}
+	}
+}
+
+func TestAMessageWithoutFacesHasAnEmptyList(t *testing.T) {
+	r := result(1, hub.Dropped{})
+	r.Faces = nil
+	payload, err := encode("porch", r, r.Dropped, r.PublishedNs)
+	if err != nil || !strings.Contains(string(payload), `"faces":[]`) {
+		t.Fatalf("%s, %v", payload, err)
+	}
+}
