@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads config.toml: sections of keys, each with its type, default, limits and sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+KINDS = ("string", "int", "float", "bool", "strings", "size", "polygon", "zones")
+WORDS = {
+    "id": "ID",
+    "url": "URL",
+    "ca": "CA",
+    "fps": "FPS",
+    "iou": "IoU",
+    "mqtt": "MQTT",
+    "csi": "CSI",
+    "kserve": "KServe",
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting."""
+
+    name: str
+    type: str
+    default: Any
+    example: Any
+    doc: str
+    format: str = ""
+    pattern: str = ""
+    says: str = ""
+    choices: tuple[str | int, ...] = ()
+    min: float | None = None
+    max: float | None = None
+    required: bool = False
+    secret: bool = False
+    sample: bool = True
+
+    @property
+    def go_name(self) -> str:
+        """The field's name in Go."""
+        return camel(self.name)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the file: `array` for [[name]], `part_of` for a table that stands inside a key's value."""
+
+    name: str
+    doc: str
+    keys: tuple[Key, ...]
+    array: bool = False
+    part_of: str = ""
+
+    @property
+    def go_name(self) -> str:
+        """The struct's name in Go and Python."""
+        return camel(self.name)
+
+    @property
+    def plain(self) -> bool:
+        """True for a table that stands once in the file."""
+        return not self.array and not self.part_of
+
+
+def camel(name: str) -> str:
+    """`lease_ms` becomes LeaseMs, `kserve_url` KServeURL."""
+    return "".join(WORDS.get(word, word.capitalize()) for word in name.split("_"))
+
+
+def load(path: Path) -> tuple[Section, ...]:
+    """Read the specification.
+
+    Raises:
+        ValueError: a key has an unknown type or an unknown attribute; the text names it.
+    """
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    return tuple(_section(entry) for entry in raw["section"])
+
+
+def _section(entry: dict[str, Any]) -> Section:
+    keys = tuple(_key(entry["name"], key) for key in entry["key"])
+    return Section(entry["name"], entry["doc"], keys, entry.get("array", False), entry.get("part_of", ""))
+
+
+def _key(section: str, entry: dict[str, Any]) -> Key:
+    if entry["type"] not in KINDS:
+        raise ValueError(
+            f"config.toml: {section}.{entry['name']}: type {entry['type']!r} is none of {', '.join(KINDS)}"
+        )
+    if "choices" in entry:
+        entry = entry | {"choices": tuple(entry["choices"])}
+    try:
+        return Key(**entry)
+    except TypeError as error:
+        raise ValueError(f"config.toml: {section}.{entry['name']}: {error}") from error
+
+
+def toml_value(value: Any) -> str:
+    """One value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(toml_value(one) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {toml_value(one)}" for name, one in value.items()) + " }"
+    return str(value)
+
+
+def environment_name(section: Section, key: Key) -> str:
+    """The variable that overrides a key; N is a camera's index."""
+    middle = "__N__" if section.array else "__"
+    return f"VISAVIS_{section.name.upper()}{middle}{key.name.upper()}"

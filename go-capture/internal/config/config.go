@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads the settings: files, environment and flags become one checked Config, or the list of all problems.
+//
+// The way of a setting:
+//
+//  1. a file is parsed, each key keeps its line           document
+//  2. conf.d, environment and flags are laid over it      document, override
+//  3. each value is checked against its rule              reader, rule, formats
+//  4. settings that depend on each other are checked      semantics
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// Load reads the file at path, conf.d/*.toml beside it, VISAVIS_* of env (as os.Environ gives it) and overrides from
+// flags ("web.listen" -> value as in the environment). An empty path means no file: the defaults hold.
+// The error is a Problems that holds everything that is wrong.
+func Load(path string, env []string, overrides map[string]string) (*Config, error) {
+	var problems Problems
+	doc := newDocument(&problems)
+	doc.readFiles(path)
+	doc.addDemo()
+	doc.override(env, overrides)
+	r := reader{problems: &problems, set: map[string]setting{}}
+	made := r.config(doc)
+	r.checkTogether(made)
+	if len(problems) > 0 {
+		problems.sort()
+		return nil, problems
+	}
+	return made, nil
+}
+
+// JSON is the effective configuration as `visavis-capture -effective` prints it. It holds no secret: those stand in files,
+// and only the paths of the files are settings.
+func (c *Config) JSON() ([]byte, error) { return json.MarshalIndent(c, "", "  ") }
+
+// Address returns the source with the camera's user and password put in, for the opener alone: never log it.
+// It reads password_file each time, so that a changed password needs no restart.
+func (c Camera) Address() (string, error) {
+	if c.User == "" {
+		return c.Source, nil
+	}
+	address, err := url.Parse(c.Source)
+	if err != nil {
+		return "", fmt.Errorf("camera %s: source: %w", c.ID, err)
+	}
+	address.User = url.User(c.User)
+	if c.PasswordFile != "" {
+		text, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return "", fmt.Errorf("camera %s: password_file: %w", c.ID, err)
+		}
+		address.User = url.UserPassword(c.User, strings.TrimRight(string(text), "\r\n"))
+	}
+	return address.String(), nil
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Code generated from contracts/config.toml by contracts/generate.py. DO NOT EDIT.
+
+package config
+
+// Config is the whole effective configuration.
+type Config struct {
+	Device   Device   `toml:"device" json:"device"`
+	Web      Web      `toml:"web" json:"web"`
+	MQTT     MQTT     `toml:"mqtt" json:"mqtt"`
+	Detector Detector `toml:"detector" json:"detector"`
+	Worker   Worker   `toml:"worker" json:"worker"`
+	Cameras  []Camera `toml:"camera" json:"camera"`
+}
+
+// Device: What this machine is called.
+type Device struct {
+	// Name of this device in topics and on the page; the host name, made safe, when it is empty.
+	ID string `toml:"id" json:"id"`
+}
+
+// Web: The page and the HTTP API.
+type Web struct {
+	// Address and port of the page; port 0 takes a free one. Only loopback is possible until there are credentials.
+	Listen string `toml:"listen" json:"listen"`
+	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
+	Hosts []string `toml:"hosts" json:"hosts"`
+}
+
+// MQTT: The broker that gets the detections.
+type MQTT struct {
+	// mqtt://host:port or mqtts://host:port; "managed" lets `visavis run` start mosquitto itself; "" turns MQTT off.
+	URL string `toml:"url" json:"url"`
+	// First level of every topic.
+	Prefix string `toml:"prefix" json:"prefix"`
+	// How Home Assistant is told about the entities.
+	Discovery string `toml:"discovery" json:"discovery"`
+	// User name at the broker.
+	User string `toml:"user" json:"user"`
+	// File that holds the password of mqtt.user and nothing else; it is read again at each connection.
+	PasswordFile string `toml:"password_file" json:"password_file"`
+	// File with the certificates that may sign the broker's; the system's when it is empty.
+	CA string `toml:"ca" json:"ca"`
+	// File with the client certificate.
+	Cert string `toml:"cert" json:"cert"`
+	// File with the key of mqtt.cert.
+	Key string `toml:"key" json:"key"`
+}
+
+// Detector: The model, and what runs it.
+type Detector struct {
+	// A name in models/onnx/manifest.toml.
+	Model string `toml:"model" json:"model"`
+	// What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
+	Backend string `toml:"backend" json:"backend"`
+	// Number format of the network.
+	Precision string `toml:"precision" json:"precision"`
+	// Width and height of the network's input in pixels.
+	Input [2]int `toml:"input" json:"input"`
+	// How many workers infer at the same time.
+	Workers int `toml:"workers" json:"workers"`
+	// Threads of each worker; 0 divides the cores among the workers.
+	Threads int `toml:"threads" json:"threads"`
+	// The least score of a face.
+	Score float64 `toml:"score" json:"score"`
+	// Two boxes that overlap by more than this are one face.
+	IoU float64 `toml:"iou" json:"iou"`
+	// http(s):// or grpc:// address of the model server when backend is "kserve".
+	KServeURL string `toml:"kserve_url" json:"kserve_url"`
+}
+
+// Worker: The hand-off of frames to workers.
+type Worker struct {
+	// Unix socket where workers connect.
+	Socket string `toml:"socket" json:"socket"`
+	// A worker that holds a frame for longer loses its connection.
+	LeaseMs int `toml:"lease_ms" json:"lease_ms"`
+	// Frames that one worker may hold; more than 1 only pays for models that take batches.
+	Credit int `toml:"credit" json:"credit"`
+}
+
+// Camera: One table for each camera; without any, a demo plays.
+type Camera struct {
+	// Name of the camera in topics and on the page.
+	ID string `toml:"id" json:"id"`
+	// v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends).
+	Source string `toml:"source" json:"source"`
+	// User name at an rtsp:// or rtsps:// camera.
+	User string `toml:"user" json:"user"`
+	// File that holds the password of the camera's user and nothing else.
+	PasswordFile string `toml:"password_file" json:"password_file"`
+	// Width and height in pixels that the camera is asked for; it may give the nearest it has.
+	Size [2]int `toml:"size" json:"size"`
+	// Pictures a second that the camera is asked for.
+	FPS float64 `toml:"fps" json:"fps"`
+	// Degrees by which each picture is turned clockwise.
+	Rotate int `toml:"rotate" json:"rotate"`
+	// What viewers and snapshots see of a face.
+	Privacy string `toml:"privacy" json:"privacy"`
+	// Pictures a second that are given to the detector at most; 0 sets no limit.
+	DetectFPS float64 `toml:"detect_fps" json:"detect_fps"`
+	// Publish pictures over MQTT, with the camera's privacy applied.
+	Snapshots bool `toml:"snapshots" json:"snapshots"`
+	// How a v4l2 camera is read: by the kernel's own interface, through OpenCV, or by the one that measured better.
+	Reader string `toml:"reader" json:"reader"`
+	// Format that a v4l2 camera is asked for.
+	PixelFormat string `toml:"pixel_format" json:"pixel_format"`
+	// What reads a csi camera: libcamera (Raspberry Pi) or argus (Jetson).
+	CSIDriver string `toml:"csi_driver" json:"csi_driver"`
+	// Parts of the picture that are watched by themselves, each with the keys of a zone.
+	Zones []Zone `toml:"zones" json:"zones"`
+}
+
+// Zone: One part of a camera's picture, inside `zones`.
+type Zone struct {
+	// Name of the zone in topics.
+	Name string `toml:"name" json:"name"`
+	// At least three corners [x, y] as parts of the picture, 0 to 1, origin top left.
+	Polygon [][2]float64 `toml:"polygon" json:"polygon"`
+	// A face must stay this long before it has entered.
+	MinDwellMs int `toml:"min_dwell_ms" json:"min_dwell_ms"`
+}
+
+func defaults() Config {
+	return Config{
+		Device:   Device{ID: ""},
+		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}},
+		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
+		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: ""},
+		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1},
+	}
+}
+
+func defaultCamera() Camera {
+	return Camera{ID: "", Source: "", User: "", PasswordFile: "", Size: [2]int{1280, 720}, FPS: 30.0, Rotate: 0, Privacy: "pixelate", DetectFPS: 0.0, Snapshots: false, Reader: "auto", PixelFormat: "auto", CSIDriver: "auto", Zones: []Zone{}}
+}
+
+func defaultZone() Zone {
+	return Zone{Name: "", Polygon: [][2]float64{}, MinDwellMs: 0}
+}
+
+// sectionKeys are the keys of the tables that stand once in a file.
+var sectionKeys = map[string][]key[Config]{
+	"device": {
+		{rule{name: "id", kind: kindString, pattern: `^[a-z0-9_-]{0,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.Device.ID = value.(string) }},
+	},
+	"web": {
+		{rule{name: "listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
+		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, says: "a host name without scheme and port"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
+	},
+	"mqtt": {
+		{rule{name: "url", kind: kindString, format: "mqtt_url"}, func(into *Config, value any) { into.MQTT.URL = value.(string) }},
+		{rule{name: "prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTT.Prefix = value.(string) }},
+		{rule{name: "discovery", kind: kindString, choices: []any{"device", "component", "off"}}, func(into *Config, value any) { into.MQTT.Discovery = value.(string) }},
+		{rule{name: "user", kind: kindString}, func(into *Config, value any) { into.MQTT.User = value.(string) }},
+		{rule{name: "password_file", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.PasswordFile = value.(string) }},
+		{rule{name: "ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.CA = value.(string) }},
+		{rule{name: "cert", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.Cert = value.(string) }},
+		{rule{name: "key", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.Key = value.(string) }},
+	},
+	"detector": {
+		{rule{name: "model", kind: kindString, pattern: `^[a-z0-9][a-z0-9._-]{0,63}$`, says: "the name of a model, 1 to 64 characters of a-z 0-9 . _ -"}, func(into *Config, value any) { into.Detector.Model = value.(string) }},
+		{rule{name: "backend", kind: kindString, choices: []any{"auto", "tensorrt", "onnxruntime", "kserve", "fake"}}, func(into *Config, value any) { into.Detector.Backend = value.(string) }},
+		{rule{name: "precision", kind: kindString, choices: []any{"auto", "fp32", "fp16", "int8"}}, func(into *Config, value any) { into.Detector.Precision = value.(string) }},
+		{rule{name: "input", kind: kindSize, limits: &[2]float64{32, 1920}}, func(into *Config, value any) { into.Detector.Input = value.([2]int) }},
+		{rule{name: "workers", kind: kindInt, limits: &[2]float64{1, 16}}, func(into *Config, value any) { into.Detector.Workers = value.(int) }},
+		{rule{name: "threads", kind: kindInt, limits: &[2]float64{0, 256}}, func(into *Config, value any) { into.Detector.Threads = value.(int) }},
+		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Detector.Score = value.(float64) }},
+		{rule{name: "iou", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Detector.IoU = value.(float64) }},
+		{rule{name: "kserve_url", kind: kindString, format: "kserve_url"}, func(into *Config, value any) { into.Detector.KServeURL = value.(string) }},
+	},
+	"worker": {
+		{rule{name: "socket", kind: kindString, format: "socket"}, func(into *Config, value any) { into.Worker.Socket = value.(string) }},
+		{rule{name: "lease_ms", kind: kindInt, limits: &[2]float64{50, 60000}}, func(into *Config, value any) { into.Worker.LeaseMs = value.(int) }},
+		{rule{name: "credit", kind: kindInt, limits: &[2]float64{1, 64}}, func(into *Config, value any) { into.Worker.Credit = value.(int) }},
+	},
+}
+
+// cameraKeys are the keys of one camera.
+var cameraKeys = []key[Camera]{
+	{rule{name: "id", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -", required: true}, func(into *Camera, value any) { into.ID = value.(string) }},
+	{rule{name: "source", kind: kindString, format: "source", required: true}, func(into *Camera, value any) { into.Source = value.(string) }},
+	{rule{name: "user", kind: kindString}, func(into *Camera, value any) { into.User = value.(string) }},
+	{rule{name: "password_file", kind: kindString, format: "readable_file"}, func(into *Camera, value any) { into.PasswordFile = value.(string) }},
+	{rule{name: "size", kind: kindSize, limits: &[2]float64{16, 7680}}, func(into *Camera, value any) { into.Size = value.([2]int) }},
+	{rule{name: "fps", kind: kindFloat, limits: &[2]float64{0.1, 240}}, func(into *Camera, value any) { into.FPS = value.(float64) }},
+	{rule{name: "rotate", kind: kindInt, choices: []any{0, 90, 180, 270}}, func(into *Camera, value any) { into.Rotate = value.(int) }},
+	{rule{name: "privacy", kind: kindString, choices: []any{"pixelate", "blur", "none"}}, func(into *Camera, value any) { into.Privacy = value.(string) }},
+	{rule{name: "detect_fps", kind: kindFloat, limits: &[2]float64{0, 240}}, func(into *Camera, value any) { into.DetectFPS = value.(float64) }},
+	{rule{name: "snapshots", kind: kindBool}, func(into *Camera, value any) { into.Snapshots = value.(bool) }},
+	{rule{name: "reader", kind: kindString, choices: []any{"auto", "direct", "opencv"}}, func(into *Camera, value any) { into.Reader = value.(string) }},
+	{rule{name: "pixel_format", kind: kindString, choices: []any{"auto", "mjpg", "yuyv"}}, func(into *Camera, value any) { into.PixelFormat = value.(string) }},
+	{rule{name: "csi_driver", kind: kindString, choices: []any{"auto", "libcamera", "argus"}}, func(into *Camera, value any) { into.CSIDriver = value.(string) }},
+	{rule{name: "zones", kind: kindZones}, func(into *Camera, value any) { into.Zones = value.([]Zone) }},
+}
+
+// zoneKeys are the keys of one zone.
+var zoneKeys = []key[Zone]{
+	{rule{name: "name", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -", required: true}, func(into *Zone, value any) { into.Name = value.(string) }},
+	{rule{name: "polygon", kind: kindPolygon, limits: &[2]float64{0, 1}, required: true}, func(into *Zone, value any) { into.Polygon = value.([][2]float64) }},
+	{rule{name: "min_dwell_ms", kind: kindInt, limits: &[2]float64{0, 3600000}}, func(into *Zone, value any) { into.MinDwellMs = value.(int) }},
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// formats are the checks that contracts/config.toml names. None of them sees an empty text.
+var formats = map[string]func(string) *refusal{
+	"listen":        checkListen,
+	"mqtt_url":      checkMQTT,
+	"kserve_url":    checkKServe,
+	"readable_file": checkReadable,
+	"socket":        checkSocket,
+	"source":        func(text string) *refusal { _, bad := parseSource(text); return bad },
+}
+
+const socketBytesMost = 107 // what sockaddr_un holds
+
+func checkListen(text string) *refusal {
+	const remedy = "write for example 127.0.0.1:8080"
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return refuse(remedy, "%q is not address:port", text)
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return refuse(remedy, "the port %q is not a number up to 65535", port)
+	} else if number > 0 && strconv.FormatUint(number, 10) != port {
+		return refuse(remedy, "the port %q has zeros in front", port)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if address := net.ParseIP(host); address == nil && host != "" {
+		return refuse(remedy, "%q is not an IP address", host)
+	} else if address == nil || !address.IsLoopback() {
+		return refuse("keep 127.0.0.1 or put an authenticating proxy in front",
+			"web.listen = %s needs credentials, which this version cannot hold yet", text)
+	}
+	return nil
+}
+
+func checkMQTT(text string) *refusal {
+	if text == "managed" {
+		return nil
+	}
+	const remedy = `write mqtt://host:1883, mqtts://host:8883, "managed" or ""`
+	address, bad := checkURL(text, remedy, "mqtt", "mqtts")
+	if bad == nil && strings.Trim(address.Path, "/")+address.RawQuery+address.Fragment != "" {
+		return refuse(remedy, "the address of a broker ends with the port")
+	}
+	return bad
+}
+
+func checkKServe(text string) *refusal {
+	_, bad := checkURL(text, "write for example https://triton:8000 or grpc://triton:8001", "http", "https", "grpc")
+	return bad
+}
+
+// checkURL never shows the address itself: it may hold a password.
+func checkURL(text, remedy string, schemes ...string) (*url.URL, *refusal) {
+	scheme, _, found := strings.Cut(text, "://")
+	allowed := false
+	for _, one := range schemes {
+		allowed = allowed || found && scheme == one
+	}
+	if !allowed {
+		return nil, refuse(remedy, "it does not begin with %s://", strings.Join(schemes, ":// or "))
+	}
+	address, err := url.Parse(text)
+	if err != nil {
+		return nil, refuse(remedy, "it is not a valid address")
+	}
+	if address.User != nil {
+		return nil, refuse("put them into the keys user and password_file", "an address with user or password ends up in logs")
+	}
+	if port, err := strconv.Atoi(address.Port()); address.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return nil, refuse(remedy, "the port is not 1 to 65535")
+	}
+	if address.Hostname() == "" {
+		return nil, refuse(remedy, "it names no host")
+	}
+	return address, nil
+}
+
+func checkReadable(path string) *refusal {
+	const remedy = "name a file that the user that runs visavis may read"
+	info, err := os.Stat(path)
+	if err != nil {
+		return refuse(remedy, "%s cannot be read: %v", path, cause(err))
+	}
+	if !info.Mode().IsRegular() {
+		return refuse(remedy, "%s is not a file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return refuse(remedy, "%s cannot be read: %v", path, cause(err))
+	}
+	_ = file.Close() // only opened to see whether that is allowed
+	return nil
+}
+
+func checkSocket(path string) *refusal {
+	if len(path) > socketBytesMost {
+		return refuse("choose a shorter path", "a socket's path has at most %d bytes, this has %d", socketBytesMost, len(path))
+	}
+	return nil
+}

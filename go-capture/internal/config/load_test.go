@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const root = "../../.."
+
+// write makes a configuration file and returns its path.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	put(t, path, text)
+	return path
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func load(t *testing.T, path string, env ...string) *Config {
+	t.Helper()
+	made, err := Load(path, env, nil)
+	if err != nil {
+		t.Fatalf("load %s: %v", path, err)
+	}
+	return made
+}
+
+func refused(t *testing.T, path string, env ...string) Problems {
+	t.Helper()
+	_, err := Load(path, env, nil)
+	var problems Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("%s was not refused: %v", path, err)
+	}
+	return problems
+}
+
+type expectation struct {
+	line        int
+	key, reason string
+}
+
+var (
+	expected       = regexp.MustCompile(`# expect (\S*): (.+)$`)
+	expectedAtLine = regexp.MustCompile(`# expect-line (\d+) (\S*): (.+)$`)
+)
+
+// expectations are what the comments of a broken file say: the key and part of the reason, at the line of the comment.
+func expectations(text string) []expectation {
+	var found []expectation
+	for i, line := range strings.Split(text, "\n") {
+		if at := expectedAtLine.FindStringSubmatch(line); at != nil {
+			number, _ := strconv.Atoi(at[1]) // the pattern holds digits alone
+			found = append(found, expectation{number, at[2], at[3]})
+		} else if here := expected.FindStringSubmatch(line); here != nil {
+			found = append(found, expectation{i + 1, here[1], here[2]})
+		}
+	}
+	return found
+}
+
+func TestEachBrokenFileIsRefusedWithFileLineKeyReasonAndRemedy(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "contracts/config-broken/*.toml"))
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d broken files, want at least 20 (%v)", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			problems, want := refused(t, file), expectations(string(text))
+			if len(problems) != len(want) || len(want) == 0 {
+				t.Fatalf("want %d problems, got\n%v", len(want), problems)
+			}
+			for i, p := range problems {
+				if p.File != file || p.Line != want[i].line || p.Key != want[i].key || !strings.Contains(p.Reason, want[i].reason) {
+					t.Errorf("want %v, got %v", want[i], p)
+				}
+				if p.Remedy == "" {
+					t.Errorf("no remedy in %v", p)
+				}
+			}
+		})
+	}
+}
+
+func TestAProblemReadsAsFileLineKeyReasonRemedy(t *testing.T) {
+	path := write(t, "[detector]\nworkers = 99\n")
+	want := path + ":2: detector.workers: 99 is outside 1 to 16; choose a value in that range"
+	if got := refused(t, path).Error(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAPasswordInAnAddressIsNotShownInTheRefusal(t *testing.T) {
+	for _, name := range []string{"password-in-source", "broker-password-in-address"} {
+		problems := refused(t, filepath.Join(root, "contracts/config-broken", name+".toml"))
+		if strings.Contains(problems.Error(), "hunter2") {
+			t.Errorf("%s shows the password: %v", name, problems)
+		}
+	}
+}
+
+func TestAMissingFileIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nowhere.toml")
+	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+": cannot be read: no such file") {
+		t.Error(got)
+	}
+}
+
+func TestWithoutAFileTheDemoPlaysOnLoopback(t *testing.T) {
+	made := load(t, "")
+	if len(made.Cameras) != 1 || made.Cameras[0].Source != "demo:" || made.Cameras[0].ID != "demo" {
+		t.Errorf("cameras: %+v", made.Cameras)
+	}
+	if made.Web.Listen != "127.0.0.1:8080" || made.Detector.Input != [2]int{640, 480} || made.Cameras[0].Privacy != "pixelate" {
+		t.Errorf("defaults: %+v", made)
+	}
+	if !regexp.MustCompile(`^[a-z0-9_-]{1,32}$`).MatchString(made.Device.ID) {
+		t.Errorf("device.id = %q", made.Device.ID)
+	}
+}
+
+func TestTheSampleOfTheDocumentationLoads(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs/reference/config.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, _ := strings.Cut(string(page), "```toml\n")
+	sample, _, found := strings.Cut(sample, "```")
+	if !found {
+		t.Fatal("the page holds no sample")
+	}
+	made := load(t, write(t, sample))
+	if made.Device.ID != "porch" || len(made.Cameras) != 1 || len(made.Cameras[0].Zones) != 1 {
+		t.Errorf("got %+v", made)
+	}
+}
+
+func TestAHostNameBecomesASafeDeviceName(t *testing.T) {
+	for name, want := range map[string]string{
+		"Porch.example.org": "porch", "küche": "k-che", "": "visavis", "###": "visavis", strings.Repeat("a", 40): strings.Repeat("a", 32),
+	} {
+		if got := hostName(name, nil); got != want {
+			t.Errorf("%q becomes %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestRelativePathsAreSeenFromTheFile(t *testing.T) {
+	path := write(t, "[[camera]]\nid = \"clip\"\nsource = \"file:clip.mp4\"\n")
+	if got, want := load(t, path).Cameras[0].Source, "file:"+filepath.Join(filepath.Dir(path), "clip.mp4"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestACameraPasswordIsReadWhenTheAddressIsAskedForAndNotPrinted(t *testing.T) {
+	path := write(t, "[[camera]]\nid = \"door\"\nsource = \"rtsp://192.0.2.7/s\"\nuser = \"me\"\npassword_file = \"secret\"\n")
+	put(t, filepath.Join(filepath.Dir(path), "secret"), "p@ss/word\n")
+	made := load(t, path)
+	address, err := made.Cameras[0].Address()
+	if err != nil || address != "rtsp://me:p%40ss%2Fword@192.0.2.7/s" {
+		t.Errorf("got %s, %v", address, err)
+	}
+	text, err := made.JSON()
+	if err != nil || strings.Contains(string(text), "p@ss") {
+		t.Errorf("printed %s, %v", text, err)
+	}
+}
+
+// TestTheGoldenJSONIsWhatIsPrinted keeps the file that the Python side decodes in its own test.
+func TestTheGoldenJSONIsWhatIsPrinted(t *testing.T) {
+	golden := filepath.Join(root, "contracts/config-golden")
+	made := load(t, filepath.Join(golden, "config.toml"))
+	text, err := made.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(golden, "effective.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text)+"\n" != string(want) || !json.Valid(text) {
+		t.Errorf("contracts/config-golden/effective.json is stale, want\n%s", text)
+	}
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Problem is one thing that is wrong with the configuration.
+type Problem struct {
+	File        string // empty when the value came from the environment or a flag
+	Line        int    // 1 is the first; 0 when the problem is not at a line
+	Environment string // "environment VISAVIS_…" or "flag …", empty for a file
+	Key         string // such as mqtt.url or camera[0].fps
+	Reason      string
+	Remedy      string
+}
+
+// Error is `file:line: key: reason; remedy`, or `environment NAME: key: reason; remedy`.
+func (p Problem) Error() string {
+	where := p.Environment
+	if where == "" {
+		where = p.File
+		if p.Line > 0 {
+			where += ":" + strconv.Itoa(p.Line)
+		}
+	}
+	parts := []string{}
+	for _, part := range []string{where, p.Key, p.Reason} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ": ") + "; " + p.Remedy
+}
+
+// Problems is everything that is wrong, in the order of files and lines.
+type Problems []Problem
+
+// Error has one problem a line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, one := range p {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// sort keeps what is not in a file after what is, and the order of discovery among equals.
+func (p Problems) sort() {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+const cornersLeast = 3
+
+// reader fills structs from tables and notes everything that is wrong on the way.
+type reader struct {
+	problems *Problems
+	set      map[string]setting // by key: where each value that is not a default was written
+	file     string             // blamed for what stands nowhere
+}
+
+// config fills the whole configuration.
+func (r *reader) config(d *document) *Config {
+	made := defaults()
+	r.file = d.file
+	for _, name := range sortedKeys(d.sections) {
+		fill(r, &made, d.sections[name], sectionKeys[name])
+	}
+	made.Cameras = make([]Camera, len(d.cameras))
+	for i, held := range d.cameras {
+		made.Cameras[i] = defaultCamera()
+		fill(r, &made.Cameras[i], held, cameraKeys)
+	}
+	return &made
+}
+
+// fill checks each setting of a table and puts it into its field; unknown and missing keys are problems.
+func fill[T any](r *reader, into *T, from table, keys []key[T]) {
+	known := map[string]key[T]{}
+	for _, k := range keys {
+		known[k.name] = k
+		if _, given := from.settings[k.name]; k.required && !given {
+			missing := from.setting
+			missing.key = under(from.key, k.name)
+			r.problems.add(missing, "is missing", "add "+k.name+" = "+k.kind.sample())
+		}
+	}
+	for _, name := range sortedKeys(from.settings) {
+		s := from.settings[name]
+		r.set[s.key] = s
+		k, ok := known[name]
+		if !ok {
+			r.problems.add(s, "unknown key", "the keys here are "+strings.Join(names(keys), ", "))
+			continue
+		}
+		if value, ok := r.value(s, k.rule); ok {
+			k.set(into, value)
+		}
+	}
+}
+
+func names[T any](keys []key[T]) []string {
+	made := make([]string, len(keys))
+	for i, k := range keys {
+		made[i] = k.name
+	}
+	return made
+}
+
+// value checks one setting against its rule and returns it in the type of its field.
+func (r *reader) value(s setting, k rule) (any, bool) {
+	list, isList := s.value.([]any)
+	switch k.kind {
+	case kindStrings, kindSize, kindPolygon, kindZones:
+		if !isList {
+			return nil, r.report(s, k.wrongKind(s.value))
+		}
+	}
+	switch k.kind {
+	case kindStrings:
+		return collect[string](r, s, list, k)
+	case kindSize:
+		return r.size(s, list, k)
+	case kindPolygon:
+		return r.polygon(s, list, k)
+	case kindZones:
+		return r.zones(s, list)
+	}
+	s.value = resolved(s, k)
+	value, bad := k.scalar(s.value)
+	return value, r.report(s, bad)
+}
+
+// report notes a refusal; true when there is none.
+func (r *reader) report(s setting, bad *refusal) bool {
+	if bad != nil {
+		r.problems.add(s, bad.reason, bad.remedy)
+	}
+	return bad == nil
+}
+
+func collect[V any](r *reader, s setting, list []any, k rule) ([]V, bool) {
+	made, good := make([]V, 0, len(list)), true
+	for i, one := range list {
+		value, bad := k.scalar(one)
+		if !r.report(s.at(i, one), bad) {
+			good = false
+			continue
+		}
+		made = append(made, value.(V))
+	}
+	return made, good
+}
+
+func (r *reader) size(s setting, list []any, k rule) (any, bool) {
+	if len(list) != 2 {
+		return nil, r.report(s, refuse("write for example [640, 480]", "must be width and height, not %d values", len(list)))
+	}
+	numbers, good := collect[int](r, s, list, k)
+	if !good {
+		return nil, false
+	}
+	return [2]int{numbers[0], numbers[1]}, true
+}
+
+func (r *reader) polygon(s setting, list []any, k rule) (any, bool) {
+	made, good := make([][2]float64, 0, len(list)), true
+	for i, one := range list {
+		corner, isList := one.([]any)
+		if !isList || len(corner) != 2 {
+			good = r.report(s.at(i, one), refuse("write for example [0.1, 0.2]", "must be a corner [x, y]"))
+			continue
+		}
+		numbers, ok := collect[float64](r, s.at(i, one), corner, k)
+		if !ok {
+			good = false
+			continue
+		}
+		made = append(made, [2]float64{numbers[0], numbers[1]})
+	}
+	if len(list) < cornersLeast {
+		good = r.report(s, refuse("add corners", "a polygon has at least %d corners, this has %d", cornersLeast, len(list)))
+	}
+	return made, good
+}
+
+func (r *reader) zones(s setting, list []any) (any, bool) {
+	made := make([]Zone, 0, len(list))
+	for i, one := range list {
+		if held, ok := r.problems.table(s.at(i, one)); ok {
+			zone := defaultZone()
+			fill(r, &zone, held, zoneKeys)
+			made = append(made, zone)
+		}
+	}
+	return made, true
+}
+
+// resolved sees relative paths in a file from the folder of that file; those of the environment from the working directory.
+func resolved(s setting, k rule) any {
+	text, isText := s.value.(string)
+	if !isText || text == "" || s.origin.lines == nil {
+		return s.value
+	}
+	folder := filepath.Dir(s.origin.file)
+	switch {
+	case k.format == "source" && strings.HasPrefix(text, string(SchemeFile)+":"):
+		path := strings.TrimPrefix(text, string(SchemeFile)+":")
+		if path != "" && !filepath.IsAbs(path) {
+			return string(SchemeFile) + ":" + filepath.Join(folder, path)
+		}
+	case (k.format == "readable_file" || k.format == "socket") && !filepath.IsAbs(text):
+		return filepath.Join(folder, text)
+	}
+	return text
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+const nameMost = 32
+
+// checkTogether checks settings that depend on others, and finds the device's name when none is set.
+func (r *reader) checkTogether(c *Config) {
+	if c.Device.ID == "" {
+		c.Device.ID = hostName(os.Hostname())
+	}
+	r.checkBroker(c.MQTT)
+	if c.Detector.Backend == "kserve" && c.Detector.KServeURL == "" {
+		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
+	}
+	seen := map[string]string{}
+	for i, camera := range c.Cameras {
+		at := element("camera", i)
+		r.checkUnique(seen, camera.ID, at+".id")
+		r.checkLogin(camera, at)
+		zones := map[string]string{}
+		for j, zone := range camera.Zones {
+			r.checkUnique(zones, zone.Name, element(at+".zones", j)+".name")
+		}
+	}
+}
+
+// blame reports a problem at a key, at the place where it or the nearest table around it was written.
+func (r *reader) blame(key, reason, remedy string) {
+	s, set := r.set[key]
+	if !set {
+		s = setting{origin: origin{file: r.file}}
+	}
+	s.key = key
+	r.problems.add(s, reason, remedy)
+}
+
+func (r *reader) checkUnique(seen map[string]string, name, key string) {
+	if name == "" {
+		return // already reported
+	}
+	if first, taken := seen[name]; taken {
+		r.blame(key, fmt.Sprintf("%q is already the name at %s", name, first), "choose another name")
+		return
+	}
+	seen[name] = key
+}
+
+func (r *reader) checkBroker(m MQTT) {
+	r.checkPair("mqtt.password_file", m.PasswordFile, "mqtt.user", m.User)
+	r.checkPair("mqtt.cert", m.Cert, "mqtt.key", m.Key)
+	r.checkPair("mqtt.key", m.Key, "mqtt.cert", m.Cert)
+	if strings.HasPrefix(m.URL, "mqtts://") {
+		return
+	}
+	for _, file := range [][2]string{{"mqtt.ca", m.CA}, {"mqtt.cert", m.Cert}, {"mqtt.key", m.Key}} {
+		if file[1] != "" {
+			r.blame(file[0], "has no use without an encrypted connection", "let mqtt.url begin with mqtts://")
+		}
+	}
+}
+
+// checkPair reports a key that has no use without another.
+func (r *reader) checkPair(key, value, otherKey, other string) {
+	if value != "" && other == "" && !r.refused(otherKey) {
+		r.blame(key, "has no use without "+otherKey, "set both or neither")
+	}
+}
+
+// refused tells whether a key already has a problem of its own.
+func (r *reader) refused(key string) bool {
+	for _, p := range *r.problems {
+		if p.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *reader) checkLogin(c Camera, at string) {
+	r.checkPair(at+".password_file", c.PasswordFile, at+".user", c.User)
+	if c.User != "" && !strings.HasPrefix(c.Source, "rtsp") {
+		r.blame(at+".user", "only rtsp:// and rtsps:// cameras have a login", "remove it")
+	}
+}
+
+// hostName makes the machine's name safe for topics.
+func hostName(name string, err error) string {
+	safe := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_', c == '-':
+			return c
+		case c >= 'A' && c <= 'Z':
+			return c + 'a' - 'A'
+		}
+		return '-'
+	}, strings.SplitN(name, ".", 2)[0])
+	safe = strings.Trim(safe[:min(len(safe), nameMost)], "-")
+	if err != nil || safe == "" {
+		return "visavis"
+	}
+	return safe
+}

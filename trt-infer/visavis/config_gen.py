@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+# Generated from contracts/config.toml by contracts/generate.py: do not edit.
+"""The effective configuration, as `visavis-capture -effective` prints it in JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Zone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One part of a camera's picture, inside `zones`."""
+
+    # Name of the zone in topics.
+    name: str
+    # At least three corners [x, y] as parts of the picture, 0 to 1, origin top left.
+    polygon: tuple[tuple[float, float], ...]
+    # A face must stay this long before it has entered.
+    min_dwell_ms: int = 0
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this machine is called."""
+
+    # Name of this device in topics and on the page; the host name, made safe, when it is empty.
+    id: str = ""
+
+
+class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The page and the HTTP API."""
+
+    # Address and port of the page; port 0 takes a free one. Only loopback is possible until there are credentials.
+    listen: str = "127.0.0.1:8080"
+    # Further names under which a browser may ask for the page; the device's own names and addresses always may.
+    hosts: tuple[str, ...] = ()
+
+
+class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The broker that gets the detections."""
+
+    # mqtt://host:port or mqtts://host:port; "managed" lets `visavis run` start mosquitto itself; "" turns MQTT off.
+    url: str = "mqtt://127.0.0.1:1883"
+    # First level of every topic.
+    prefix: str = "visavis"
+    # How Home Assistant is told about the entities.
+    discovery: str = "device"
+    # User name at the broker.
+    user: str = ""
+    # File that holds the password of mqtt.user and nothing else; it is read again at each connection.
+    password_file: str = ""
+    # File with the certificates that may sign the broker's; the system's when it is empty.
+    ca: str = ""
+    # File with the client certificate.
+    cert: str = ""
+    # File with the key of mqtt.cert.
+    key: str = ""
+
+
+class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The model, and what runs it."""
+
+    # A name in models/onnx/manifest.toml.
+    model: str = "centerface"
+    # What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
+    backend: str = "auto"
+    # Number format of the network.
+    precision: str = "auto"
+    # Width and height of the network's input in pixels.
+    input: tuple[int, int] = (640, 480)
+    # How many workers infer at the same time.
+    workers: int = 1
+    # Threads of each worker; 0 divides the cores among the workers.
+    threads: int = 0
+    # The least score of a face.
+    score: float = 0.5
+    # Two boxes that overlap by more than this are one face.
+    iou: float = 0.3
+    # http(s):// or grpc:// address of the model server when backend is "kserve".
+    kserve_url: str = ""
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The hand-off of frames to workers."""
+
+    # Unix socket where workers connect.
+    socket: str = "/run/visavis/frames.sock"
+    # A worker that holds a frame for longer loses its connection.
+    lease_ms: int = 2000
+    # Frames that one worker may hold; more than 1 only pays for models that take batches.
+    credit: int = 1
+
+
+class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table for each camera; without any, a demo plays."""
+
+    # Name of the camera in topics and on the page.
+    id: str
+    # v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends).
+    source: str
+    # User name at an rtsp:// or rtsps:// camera.
+    user: str = ""
+    # File that holds the password of the camera's user and nothing else.
+    password_file: str = ""
+    # Width and height in pixels that the camera is asked for; it may give the nearest it has.
+    size: tuple[int, int] = (1280, 720)
+    # Pictures a second that the camera is asked for.
+    fps: float = 30.0
+    # Degrees by which each picture is turned clockwise.
+    rotate: int = 0
+    # What viewers and snapshots see of a face.
+    privacy: str = "pixelate"
+    # Pictures a second that are given to the detector at most; 0 sets no limit.
+    detect_fps: float = 0.0
+    # Publish pictures over MQTT, with the camera's privacy applied.
+    snapshots: bool = False
+    # How a v4l2 camera is read: by the kernel's own interface, through OpenCV, or by the one that measured better.
+    reader: str = "auto"
+    # Format that a v4l2 camera is asked for.
+    pixel_format: str = "auto"
+    # What reads a csi camera: libcamera (Raspberry Pi) or argus (Jetson).
+    csi_driver: str = "auto"
+    # Parts of the picture that are watched by themselves, each with the keys of a zone.
+    zones: tuple[Zone, ...] = ()
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole effective configuration."""
+
+    device: Device = Device()
+    web: Web = Web()
+    mqtt: MQTT = MQTT()
+    detector: Detector = Detector()
+    worker: Worker = Worker()
+    camera: tuple[Camera, ...] = ()
