@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From mqtt.toml: functions that build topics in Go and Python, and docs/reference/mqtt.md."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomllib
+
+GO_HEAD = """\
+// SPDX-License-Identifier: Apache-2.0
+// Code generated from contracts/mqtt.toml by contracts/generate.py. DO NOT EDIT.
+
+package mqtt
+
+import "strings"
+
+// topicLevel keeps a name inside its level: whatever is not of a-z 0-9 _ - becomes _, so that no name holds a slash, a
+// wildcard or nothing at all.
+func topicLevel(name string) string {
+	if name == "" {
+		return "_"
+	}
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
+			return c
+		}
+		return '_'
+	}, name)
+}
+
+// Delivery is how the messages of one topic are sent.
+type Delivery struct {
+	QoS    byte
+	Retain bool
+}
+"""
+PYTHON_HEAD = '''\
+# SPDX-License-Identifier: Apache-2.0
+# Generated from contracts/mqtt.toml by contracts/generate.py: do not edit.
+"""Topics of visavis. Each level is a name of a-z 0-9 _ - or "+", the wildcard for one level."""
+
+from __future__ import annotations
+
+import re
+
+LEVEL = re.compile(r"[a-z0-9_-]+|\\+")
+
+
+def topic_level(name: str) -> str:
+    """Return the name when it is one level of a topic.
+
+    Raises:
+        ValueError: it holds anything else than a-z 0-9 _ -, or nothing.
+    """
+    if not LEVEL.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be one level of a topic: use a-z 0-9 _ - or +")
+    return name
+'''
+DOCS_HEAD = """\
+<!-- Generated from contracts/mqtt.toml by contracts/generate.py: do not edit. -->
+# MQTT
+
+`{prefix}` is `mqtt.prefix`, `{device}` is `device.id`, `{camera}` the id of a camera. Schemas are JSON Schema 2020-12,
+in [contracts/schemas](../../contracts/schemas). A change that breaks a reader raises `schema` in the payload.
+
+| topic | direction | QoS | retained | payload | |
+|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: `schema` or `payload` says what its messages hold."""
+
+    name: str
+    template: str
+    direction: str
+    qos: int
+    retain: bool
+    doc: str
+    schema: str = ""
+    payload: str = ""
+
+    @property
+    def levels(self) -> list[str]:
+        """The names that vary, in their order."""
+        return re.findall(r"{(\w+)}", self.template)
+
+    @property
+    def go_name(self) -> str:
+        """`zone_faces` becomes ZoneFaces."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
+
+def outputs(root: Path) -> dict[Path, str | bytes]:
+    """The generated files and their texts, not yet formatted."""
+    raw = tomllib.loads((root / "contracts" / "mqtt.toml").read_text(encoding="utf-8"))
+    topics = [Topic(**entry) for entry in raw["topic"]]
+    return {
+        root / "go-capture/internal/mqtt/topics_gen.go": GO_HEAD + "".join(map(_go, topics)),
+        root / "trt-infer/visavis/topics_gen.py": PYTHON_HEAD + "".join(map(_python, topics)),
+        root / "docs/reference/mqtt.md": DOCS_HEAD + "".join(map(_row, topics)),
+    }
+
+
+def _go(topic: Topic) -> str:
+    parts = re.split(r"{(\w+)}", topic.template)
+    pieces = [f"topicLevel({part})" if at % 2 else f'"{part}"' for at, part in enumerate(parts) if part]
+    return f"""
+// {topic.go_name}Topic: {topic.doc}
+func {topic.go_name}Topic({", ".join(topic.levels)} string) string {{
+	return {" + ".join(pieces)}
+}}
+
+// {topic.go_name}Delivery is how {topic.go_name}Topic is sent.
+var {topic.go_name}Delivery = Delivery{{QoS: {topic.qos}, Retain: {str(topic.retain).lower()}}}
+"""
+
+
+def _python(topic: Topic) -> str:
+    template = re.sub(r"{(\w+)}", r"{topic_level(\1)}", topic.template)
+    arguments = ", ".join(f"{level}: str" for level in topic.levels)
+    return f'''
+
+def {topic.name}_topic({arguments}) -> str:
+    """{topic.doc}"""
+    return f"{template}"
+'''
+
+
+def _row(topic: Topic) -> str:
+    payload = f"[{topic.schema}](../../contracts/schemas/{topic.schema}.schema.json)" if topic.schema else topic.payload
+    retained = "yes" if topic.retain else "no"
+    return f"| `{topic.template}` | {topic.direction} | {topic.qos} | {retained} | {payload} | {topic.doc} |\n"

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Code generated from contracts/mqtt.toml by contracts/generate.py. DO NOT EDIT.
+
+package mqtt
+
+import "strings"
+
+// topicLevel keeps a name inside its level: whatever is not of a-z 0-9 _ - becomes _, so that no name holds a slash, a
+// wildcard or nothing at all.
+func topicLevel(name string) string {
+	if name == "" {
+		return "_"
+	}
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
+			return c
+		}
+		return '_'
+	}, name)
+}
+
+// Delivery is how the messages of one topic are sent.
+type Delivery struct {
+	QoS    byte
+	Retain bool
+}
+
+// StatusTopic: Whether the device is there; `offline` is also the last will.
+func StatusTopic(prefix, device string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/status"
+}
+
+// StatusDelivery is how StatusTopic is sent.
+var StatusDelivery = Delivery{QoS: 1, Retain: true}
+
+// InfoTopic: What the device is: version, model, backend, cameras.
+func InfoTopic(prefix, device string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/info"
+}
+
+// InfoDelivery is how InfoTopic is sent.
+var InfoDelivery = Delivery{QoS: 1, Retain: true}
+
+// StatsTopic: Figures of each camera, every ten seconds.
+func StatsTopic(prefix, device string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/stats"
+}
+
+// StatsDelivery is how StatsTopic is sent.
+var StatsDelivery = Delivery{QoS: 0, Retain: false}
+
+// EventsTopic: A face appeared, entered a zone, left it, or is gone. Reserved: this version sends none.
+func EventsTopic(prefix, device string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/events"
+}
+
+// EventsDelivery is how EventsTopic is sent.
+var EventsDelivery = Delivery{QoS: 1, Retain: false}
+
+// CameraStatusTopic: Whether the camera delivers.
+func CameraStatusTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/status"
+}
+
+// CameraStatusDelivery is how CameraStatusTopic is sent.
+var CameraStatusDelivery = Delivery{QoS: 1, Retain: true}
+
+// DetectionsTopic: One message for each inferred frame, also when it shows no face.
+func DetectionsTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/detections"
+}
+
+// DetectionsDelivery is how DetectionsTopic is sent.
+var DetectionsDelivery = Delivery{QoS: 0, Retain: false}
+
+// FacesTopic: How many faces are followed, on change.
+func FacesTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/faces"
+}
+
+// FacesDelivery is how FacesTopic is sent.
+var FacesDelivery = Delivery{QoS: 1, Retain: true}
+
+// OccupiedTopic: Whether somebody is there, on change, debounced.
+func OccupiedTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/occupied"
+}
+
+// OccupiedDelivery is how OccupiedTopic is sent.
+var OccupiedDelivery = Delivery{QoS: 1, Retain: true}
+
+// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`. Reserved: this version sends none.
+func SnapshotTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/snapshot"
+}
+
+// SnapshotDelivery is how SnapshotTopic is sent.
+var SnapshotDelivery = Delivery{QoS: 0, Retain: true}
+
+// ZoneFacesTopic: How many faces are in the zone. Reserved: this version sends none.
+func ZoneFacesTopic(prefix, device, camera, zone string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/zone/" + topicLevel(zone) + "/faces"
+}
+
+// ZoneFacesDelivery is how ZoneFacesTopic is sent.
+var ZoneFacesDelivery = Delivery{QoS: 1, Retain: true}
+
+// ZoneOccupiedTopic: Whether somebody is in the zone. Reserved: this version sends none.
+func ZoneOccupiedTopic(prefix, device, camera, zone string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/zone/" + topicLevel(zone) + "/occupied"
+}
+
+// ZoneOccupiedDelivery is how ZoneOccupiedTopic is sent.
+var ZoneOccupiedDelivery = Delivery{QoS: 1, Retain: true}
+
+// SetTopic: Commands: `detect`, `enabled`, `privacy`, `score`, `snapshot`; retained ones are ignored. Reserved: this version obeys none.
+func SetTopic(prefix, device, camera, name string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/set/" + topicLevel(name)
+}
+
+// SetDelivery is how SetTopic is sent.
+var SetDelivery = Delivery{QoS: 1, Retain: false}
+
+// StateTopic: The state behind each command. Reserved: this version sends none.
+func StateTopic(prefix, device, camera, name string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/state/" + topicLevel(name)
+}
+
+// StateDelivery is how StateTopic is sent.
+var StateDelivery = Delivery{QoS: 1, Retain: true}

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings, topics and payloads as Python sees them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from visavis import config_gen, topics_gen
+from visavis.config_gen import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA_FILES = sorted((ROOT / "contracts/schemas").glob("*.json"))
+SCHEMAS = {path.name.split(".")[0]: json.loads(path.read_text()) for path in SCHEMA_FILES}
+    path.name.split(".")[0]: json.loads(path.read_text()) for path in (ROOT / "contracts/schemas").glob("*.json")
+}
+GOLDEN = (ROOT / "contracts/config-golden/effective.json").read_bytes()
+STAGES: dict[str, Any] = {"capture": 0.4, "queue": 0.9, "handoff": 0.1, "infer": 11.8, "publish": 0.2, "total": 13.4}
+DROPPED: dict[str, Any] = {"superseded": 3, "no_slot": 0, "aborted": 0, "abandoned": 0}
+FACE: dict[str, Any] = {
+    "box": [412.0, 80.5, 96.2, 121.7],
+    "score": 0.97,
+    "landmarks": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]],
+}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "detections": {
+        "schema": 1,
+        "device": "porch",
+        "camera": "door",
+        "frame": 1234,
+        "captured_at": "2026-11-24T20:00:00.123Z",
+        "width": 1280,
+        "height": 720,
+        "model": "centerface",
+        "faces": [FACE | {"track": 17}],
+        "latency_ms": STAGES,
+        "dropped": DROPPED,
+    },
+    "info": {
+        "schema": 1,
+        "version": "0.1.0",
+        "model": "centerface",
+        "backend": "onnxruntime",
+        "precision": "fp32",
+        "workers": 1,
+        "cameras": ["door"],
+        "url": "",
+    },
+    "stats": {
+        "schema": 1,
+        "cameras": {
+            "door": {
+                "fps_captured": 30.0,
+                "fps_inferred": 29.9,
+                "dropped": DROPPED,
+                "latency_ms_p50": STAGES,
+                "latency_ms_p99": STAGES,
+            }
+        },
+        "memory_bytes": 50_000_000,
+    },
+    "event": {
+        "schema": 1,
+        "type": "entered",
+        "id": "porch-1",
+        "camera": "door",
+        "track": 17,
+        "zone": "step",
+        "started_at": "2026-11-24T20:00:00.123Z",
+        "best": {"box": [1, 2, 3, 4], "score": 0.9},
+    },
+    "status": {
+        "device": "porch",
+        "version": "0.1.0",
+        "viewers": 0,
+        "workers": [
+            {
+                "id": 1,
+                "name": "w",
+                "state": "ready",
+                "backend": "fake",
+                "model": "centerface",
+                "frames": 9,
+                "service_ms": 5.1,
+            }
+        ],
+        "broker": {"enabled": True, "connected": True, "outbox": 0, "outbox_dropped": 0},
+        "cameras": [
+            {
+                "id": "door",
+                "state": "online",
+                "width": 1280,
+                "height": 720,
+                "fps": 30.0,
+                "fps_inferred": 29.9,
+                "privacy": "pixelate",
+                "faces": 1,
+                "occupied": True,
+                "frames": {"captured": 13, "inferred": 9, "in_flight": 1, "dropped": DROPPED},
+                "latency_ms": {"total": {"p50": 13.4, "p99": 20.0}},
+                "picture_age_ms": None,
+                "viewers": {"now": 0, "sent": 0, "dropped": 0},
+            }
+        ],
+    },
+    "cameras": {
+        "cameras": [
+            {
+                "id": "door",
+                "source": "demo:",
+                "width": 1280,
+                "height": 720,
+                "fps": 30.0,
+                "rotate": 0,
+                "privacy": "blur",
+                "detect_fps": 0,
+                "state": "online",
+                "stream": "/api/v1/cameras/door/stream.mjpeg",
+                "snapshot": "/api/v1/cameras/door/snapshot.jpg",
+            }
+        ]
+    },
+    "problem": {"type": "about:blank", "title": "Not ready", "status": 503},
+    "detect": {"file": "a.jpg", "width": 640, "height": 480, "model": "centerface", "faces": [FACE]},
+}
+
+
+def accepts(name: str, payload: Any) -> bool:
+    """Whether a schema takes a payload."""
+    return bool(jsonschema.Draft202012Validator(SCHEMAS[name]).is_valid(payload))
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_each_schema_is_valid_and_takes_its_example(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+    jsonschema.validate(EXAMPLES[name], SCHEMAS[name], cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_each_schema_refuses_what_it_does_not_name(name: str) -> None:
+    assert not accepts(name, EXAMPLES[name] | {"colour": "red"})
+    for missing in SCHEMAS[name].get("required", []):
+        assert not accepts(name, {key: value for key, value in EXAMPLES[name].items() if key != missing}), missing
+
+
+@pytest.mark.parametrize("name", sorted(name for name, example in EXAMPLES.items() if "schema" in example))
+def test_a_payload_of_another_version_is_refused(name: str) -> None:
+    assert not accepts(name, EXAMPLES[name] | {"schema": 2})
+
+
+def test_a_face_without_landmarks_or_track_is_fine_and_a_box_of_three_is_not() -> None:
+    payload = copy.deepcopy(EXAMPLES["detections"])
+    payload["faces"] = [{"box": [1, 2, 3, 4], "score": 1}]
+    assert accepts("detections", payload)
+    payload["faces"][0]["box"].pop()
+    assert not accepts("detections", payload)
+
+
+def test_a_file_that_cannot_be_read_is_a_line_with_an_error() -> None:
+    assert accepts("detect", {"file": "a.jpg", "error": "it is not a picture"})
+    assert not accepts("detect", EXAMPLES["detect"] | {"error": "both"})
+
+
+def test_what_the_daemon_prints_decodes_to_the_same_settings() -> None:
+    config = msgspec.json.decode(GOLDEN, type=Config)
+    assert (config.device.id, config.detector.backend, config.detector.workers) == ("porch", "fake", 2)
+    assert config.detector.input == (640, 480)
+    door, demo = config.camera
+    assert (door.id, door.size, door.fps, door.privacy) == ("door", (640, 480), 15.0, "pixelate")
+    assert door.zones == (config_gen.Zone(name="step", polygon=((0.1, 0.2), (0.9, 0.2), (0.9, 0.9)), min_dwell_ms=500),)
+    assert demo == config_gen.Camera(id="demo", source="demo:")
+
+
+def test_the_daemon_prints_every_setting_and_python_knows_no_other() -> None:
+    config = msgspec.json.decode(GOLDEN, type=Config)
+    assert json.loads(msgspec.json.encode(config)) == json.loads(GOLDEN)
+
+
+def test_a_setting_that_python_does_not_know_is_an_error() -> None:
+    changed = json.loads(GOLDEN)
+    changed["web"]["colour"] = "red"
+    with pytest.raises(msgspec.ValidationError, match="colour"):
+        msgspec.json.decode(json.dumps(changed), type=Config)
+
+
+def test_topics_take_names_and_the_wildcard_of_one_level() -> None:
+    assert topics_gen.detections_topic("visavis", "porch", "+") == "visavis/porch/+/detections"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "#", "a+", "A", "a b", "ü", "a\n"])
+def test_a_name_that_is_not_one_level_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="one level"):
+        topics_gen.faces_topic("visavis", "porch", name)

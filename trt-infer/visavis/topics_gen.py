@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Generated from contracts/mqtt.toml by contracts/generate.py: do not edit.
+"""Topics of visavis. Each level is a name of a-z 0-9 _ - or "+", the wildcard for one level."""
+
+from __future__ import annotations
+
+import re
+
+LEVEL = re.compile(r"[a-z0-9_-]+|\+")
+
+
+def topic_level(name: str) -> str:
+    """Return the name when it is one level of a topic.
+
+    Raises:
+        ValueError: it holds anything else than a-z 0-9 _ -, or nothing.
+    """
+    if not LEVEL.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be one level of a topic: use a-z 0-9 _ - or +")
+    return name
+
+
+def status_topic(prefix: str, device: str) -> str:
+    """Whether the device is there; `offline` is also the last will."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/status"
+
+
+def info_topic(prefix: str, device: str) -> str:
+    """What the device is: version, model, backend, cameras."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/info"
+
+
+def stats_topic(prefix: str, device: str) -> str:
+    """Figures of each camera, every ten seconds."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/stats"
+
+
+def events_topic(prefix: str, device: str) -> str:
+    """A face appeared, entered a zone, left it, or is gone. Reserved: this version sends none."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/events"
+
+
+def camera_status_topic(prefix: str, device: str, camera: str) -> str:
+    """Whether the camera delivers."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/status"
+
+
+def detections_topic(prefix: str, device: str, camera: str) -> str:
+    """One message for each inferred frame, also when it shows no face."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/detections"
+
+
+def faces_topic(prefix: str, device: str, camera: str) -> str:
+    """How many faces are followed, on change."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/faces"
+
+
+def occupied_topic(prefix: str, device: str, camera: str) -> str:
+    """Whether somebody is there, on change, debounced."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/occupied"
+
+
+def snapshot_topic(prefix: str, device: str, camera: str) -> str:
+    """The newest picture with the camera's privacy applied, only with `snapshots = true`. Reserved: this version sends none."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/snapshot"
+
+
+def zone_faces_topic(prefix: str, device: str, camera: str, zone: str) -> str:
+    """How many faces are in the zone. Reserved: this version sends none."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/zone/{topic_level(zone)}/faces"
+
+
+def zone_occupied_topic(prefix: str, device: str, camera: str, zone: str) -> str:
+    """Whether somebody is in the zone. Reserved: this version sends none."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/zone/{topic_level(zone)}/occupied"
+
+
+def set_topic(prefix: str, device: str, camera: str, name: str) -> str:
+    """Commands: `detect`, `enabled`, `privacy`, `score`, `snapshot`; retained ones are ignored. Reserved: this version obeys none."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/set/{topic_level(name)}"
+
+
+def state_topic(prefix: str, device: str, camera: str, name: str) -> str:
+    """The state behind each command. Reserved: this version sends none."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/state/{topic_level(name)}"
