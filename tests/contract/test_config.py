@@ -17,8 +17,6 @@ from visavis.config_gen import Config
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA_FILES = sorted((ROOT / "contracts/schemas").glob("*.json"))
 SCHEMAS = {path.name.split(".")[0]: json.loads(path.read_text()) for path in SCHEMA_FILES}
-    path.name.split(".")[0]: json.loads(path.read_text()) for path in (ROOT / "contracts/schemas").glob("*.json")
-}
 GOLDEN = (ROOT / "contracts/config-golden/effective.json").read_bytes()
 STAGES: dict[str, Any] = {"capture": 0.4, "queue": 0.9, "handoff": 0.1, "infer": 11.8, "publish": 0.2, "total": 13.4}
 DROPPED: dict[str, Any] = {"superseded": 3, "no_slot": 0, "aborted": 0, "abandoned": 0}
