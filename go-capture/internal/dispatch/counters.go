@@ -100,7 +100,7 @@ type Snapshot struct {
 func (d *Dispatcher) Snapshot() Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	shot := Snapshot{Unnamed: d.unnamed, Closed: map[string]uint64{}}
+	shot := Snapshot{Workers: []WorkerState{}, Streams: []StreamState{}, Unnamed: d.unnamed, Closed: map[string]uint64{}}
 	for reason, n := range d.closed {
 		shot.Closed[reason] = n
 	}

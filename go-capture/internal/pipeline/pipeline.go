@@ -66,7 +66,7 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 // Run serves until ctx ends. It returns the first error that ends the appliance; a lost camera, worker or broker is not
 // one: each has its own retry and its own line in the status.
 func (a *Appliance) Run(ctx context.Context) error {
-	listener, err := dispatch.Listen(a.config.Worker.Socket)
+	listener, err := dispatch.ListenUnix(a.config.Worker.Socket)
 	if err != nil {
 		return err
 	}
