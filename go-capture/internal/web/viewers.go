@@ -3,6 +3,7 @@
 package web
 
 import (
+	"net/http"
 	"time"
 
 	"visavis/capture/internal/hub"
