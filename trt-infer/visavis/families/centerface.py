@@ -54,7 +54,7 @@ def _checked(outputs: Sequence[Floats]) -> list[Floats]:
     shapes = [tuple(output.shape) for output in outputs]
     good = len(shapes) == len(CHANNELS) and all(len(shape) == 4 for shape in shapes)
     expected = [(1, channels, *shapes[0][2:]) for channels in CHANNELS] if good else []
-    if shapes != expected:
+    if not good or shapes != expected:
         raise DetectorError(f"a CenterFace answered outputs of shapes {shapes}", f"they must have {CHANNELS} channels")
     return [output[0] for output in outputs]
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real pictures with faces, where this machine has them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from visavis.detections import Frame
+from visavis.pictures import decode_still
+
+ROOT = Path(__file__).parents[2]
+LABELLED = ROOT.parent / "shared" / "data" / "faces"
+
+
+def labelled_pictures() -> dict[str, tuple[Frame, list[tuple[int, int, int, int]]]]:
+    """Picture and its labelled faces (x, y, w, h) by file name."""
+    if not LABELLED.is_dir():
+        pytest.skip("../shared/data/faces with the labelled pictures is not here")
+    found = {}
+    for image in ElementTree.parse(LABELLED / "training.xml").iter("image"):  # noqa: S314 (our own file)
+        path = LABELLED / image.attrib["file"]
+        boxes = [tuple(int(box.attrib[key]) for key in ("left", "top", "width", "height")) for box in image.iter("box")]
+        found[path.name] = (decode_still(path.read_bytes(), path.name), boxes)
+    return found  # type: ignore[return-value]
+
+
+def gocv_pictures() -> dict[str, Frame]:
+    """The two pictures with one face each that the Go module gocv carries."""
+    if shutil.which("go") is None:
+        pytest.skip("go is not installed: gocv's pictures cannot be found")
+    asked = ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"]
+    folder = subprocess.run(asked, cwd=ROOT / "go-capture", capture_output=True, text=True, check=False).stdout.strip()
+    if not folder:
+        pytest.skip("the module gocv is not downloaded")
+    names = ("face.jpg", "face-detect.jpg")
+    return {name: decode_still((Path(folder) / "images" / name).read_bytes(), name) for name in names}
