@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"gocv.io/x/gocv"
+
+	"visavis/capture/internal/frame"
+)
+
+// fileSource plays a video file at its configured pace and begins again at its end.
+type fileSource struct {
+	path     string
+	settings Settings
+	clock    *clock
+	video    *watched
+	played   int // pictures since the beginning of the file
+}
+
+func openFile(s Settings, path string) (Source, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	f := &fileSource{path: path, settings: s, clock: newClock(s.FPS)}
+	return f, f.rewind()
+}
+
+func (f *fileSource) rewind() error {
+	if f.video != nil {
+		if err := f.video.Close(); err != nil {
+			return err
+		}
+	}
+	capture, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
+	if err != nil {
+		return fmt.Errorf("%s is no video that OpenCV can read: %w", f.path, err)
+	}
+	f.video, f.played = watch(capture, f.settings.StallLimit), 0
+	return nil
+}
+
+// Grab gives the next picture when it is due.
+func (f *fileSource) Grab(ctx context.Context, into *frame.Picture) error {
+	if err := f.clock.wait(ctx); err != nil {
+		return err
+	}
+	err := f.video.Grab(ctx, into)
+	if errors.Is(err, ErrEnded) && f.played > 0 {
+		if err = f.rewind(); err == nil {
+			err = f.video.Grab(ctx, into)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("play %s: %w", f.path, err)
+	}
+	f.played++
+	return nil
+}
+
+func (f *fileSource) Close() error { return f.video.Close() }
+
+// openCapture opens with one back-end of OpenCV and turns its silence into an error.
+func openCapture(address any, backend gocv.VideoCaptureAPI) (*gocv.VideoCapture, error) {
+	capture, err := gocv.OpenVideoCaptureWithAPI(address, backend)
+	if err != nil {
+		return nil, err
+	}
+	if !capture.IsOpened() {
+		return nil, closeAfter(errors.New("OpenCV cannot open it"), capture)
+	}
+	return capture, nil
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package source opens cameras and video files. Each kind is one file and one line in the table of openers.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"visavis/capture/internal/frame"
+)
+
+// ErrStalled says that a camera gave no picture within the stall limit: unplugged, switched off or hanging.
+var ErrStalled = errors.New("no picture came in time: is the camera plugged in and switched on?")
+
+// defaultStallLimit keeps the notice of a lost camera under two seconds, retry included.
+const defaultStallLimit = 1500 * time.Millisecond
+
+// Source gives one camera's pictures.
+type Source interface {
+	// Grab waits for the next new picture and writes it into `into`: size, pixels, JPEG, CapturedNs. It returns within
+	// the stall limit when the camera gives nothing, and never gives an old picture as new.
+	Grab(ctx context.Context, into *frame.Picture) error
+	// Close frees the camera; a second call does nothing.
+	Close() error
+}
+
+// Settings say what to open and what to ask the camera for.
+type Settings struct {
+	URI           string
+	Width, Height int
+	FPS           float64
+	PixelFormat   string // "auto", "mjpg", "yuyv": of v4l2 cameras
+	CSIDriver     string // "auto", "libcamera", "argus": of csi cameras
+	StallLimit    time.Duration
+}
+
+type opener func(Settings, string) (Source, error)
+
+// openers is an allow-list: an address with another scheme is refused, and no part of an address reaches a shell or a
+// pipeline's text.
+func openers() map[string]opener {
+	return map[string]opener{
+		"demo": openDemo, "file": openFile, "v4l2": openV4L2, "csi": openCSI, "rtsp": openRTSP, "rtsps": openRTSP, "push": openPush,
+	}
+}
+
+// Open opens the camera that s.URI names. The error says what was opened and what to do.
+func Open(ctx context.Context, s Settings) (Source, error) {
+	scheme, rest, _ := strings.Cut(s.URI, ":")
+	open, known := openers()[scheme]
+	if !known {
+		return nil, fmt.Errorf("open source: scheme %q is not one of v4l2, csi, rtsp, rtsps, file, demo, push", scheme)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.StallLimit == 0 {
+		s.StallLimit = defaultStallLimit
+	}
+	opened, err := open(s, rest)
+	if err != nil {
+		return nil, fmt.Errorf("open %s source: %w", scheme, err)
+	}
+	return opened, nil
+}
+
+func openPush(Settings, string) (Source, error) {
+	return nil, errors.New("push: cameras come with the gateway, which this version does not have yet")
+}
