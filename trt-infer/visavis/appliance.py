@@ -27,7 +27,6 @@ from visavis.terminal import LiveLines
 
 FIGURES_PERIOD_S = 1.0
 DAEMON_STOP_LIMIT_S = 5.0
-BAD_CONFIG_EXIT = 2
 
 FIRST_LOOK = """\
 # Written by `visavis run` for a first look; `visavis run --config FILE` takes your own.

@@ -24,6 +24,8 @@ class DaemonMissing(VisavisError):
 class ConfigRefused(VisavisError):
     """The daemon refused the configuration; its words hold file, line, key and remedy."""
 
+    exit_code = 2
+
 
 def daemon_program() -> str:
     """The path of visavis-capture: $VISAVIS_CAPTURE, a checkout's build folder, or PATH.

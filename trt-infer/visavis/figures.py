@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 import urllib.request
 from typing import Any
 
@@ -23,10 +22,9 @@ def figures(listen: str) -> list[str]:
 
 def camera_line(camera: dict[str, Any]) -> str:
     """`door  online  30.0 fps, inferred 29.8  2 faces  13.4 ms to MQTT (p99 19.0)  dropped 3`."""
-    fps = camera["fps"]
     total = camera["latency_ms"]["total"]
     dropped = sum(camera["frames"]["dropped"].values())
     return (
-        f"{camera['id']:<12}{camera['state']:<9}{fps['captured']:5.1f} fps, inferred {fps['inferred']:5.1f}  "
+        f"{camera['id']:<12}{camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
         f"{camera['faces']:2d} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
     )

@@ -13,6 +13,7 @@ const schemaVersion = 1
 
 // Info is what a subscriber may want to know of the device.
 type Info struct {
+	Schema    int      `json:"schema"` // 1
 	Version   string   `json:"version"`
 	Model     string   `json:"model"`
 	Backend   string   `json:"backend"`
@@ -24,6 +25,7 @@ type Info struct {
 
 // Stats are the figures sent every ten seconds.
 type Stats struct {
+	Schema       int                    `json:"schema"` // 1
 	Cameras      map[string]CameraStats `json:"cameras"`
 	TemperatureC *float64               `json:"temperature_c,omitempty"`
 	MemoryBytes  uint64                 `json:"memory_bytes"`

@@ -105,7 +105,11 @@ func (c *camera) found() {
 
 // runOnce is one straight session: open, then grab, draw, publish until something breaks.
 func (c *camera) runOnce(ctx context.Context, delivered func()) error {
-	frames, err := source.Open(ctx, sourceSettings(c.settings))
+	settings, err := sourceSettings(c.settings)
+	if err != nil {
+		return err
+	}
+	frames, err := source.Open(ctx, settings)
 	if err != nil {
 		return err
 	}

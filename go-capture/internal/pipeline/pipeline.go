@@ -40,13 +40,14 @@ type Appliance struct {
 
 	mu      sync.Mutex
 	cameras map[string]*camera
+	listed  []config.Camera // in the order of the newest configuration
 	reloads chan *config.Config
 }
 
 // New builds every part but starts none. It fails when a part's settings cannot work, such as a web address beyond loopback.
 func New(settings *config.Config, version string) (*Appliance, error) {
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, reloads: make(chan *config.Config)}
-	server, err := web.New(webSettings(settings), (*view)(a))
+	server, err := web.New(webSettings(settings, version), (*view)(a))
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,8 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 		if a.mqtt, err = mqtt.New(mqttSettings(settings)); err != nil {
 			return nil, err
 		}
+		a.mqtt.SetInfo(mqttInfo(settings, version))
+		a.mqtt.StatsFrom(a.stats)
 		leaves = append(leaves, a.mqtt)
 	}
 	a.hub = hub.New(leaves...)

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/jpeg"
+	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/source"
+	"visavis/capture/internal/web"
+)
+
+// managedBroker is where `visavis run` and the Debian package keep the broker of our own.
+const managedBroker = "mqtt://127.0.0.1:1883"
+
+func webSettings(c *config.Config, version string) web.Settings {
+	return web.Settings{Listen: c.Web.Listen, Hosts: c.Web.Hosts, Device: c.Device.ID, Version: version, Encode: encode}
+}
+
+// encode lets the web show pictures without knowing OpenCV.
+func encode(picture *frame.Picture, faces []hub.Face, style web.JPEGStyle) ([]byte, error) {
+	boxes := make([]jpeg.Face, len(faces))
+	for i, face := range faces {
+		boxes[i] = jpeg.Face{Box: face.Box, Score: face.Score}
+	}
+	return jpeg.Encode(picture, boxes, jpeg.Style{
+		Privacy: style.Privacy, Boxes: style.Boxes, Width: style.Width, Quality: style.Quality,
+	})
+}
+
+func mqttSettings(c *config.Config) mqtt.Settings {
+	url := c.MQTT.URL
+	if url == "managed" {
+		url = managedBroker
+	}
+	return mqtt.Settings{
+		URL: url, Prefix: c.MQTT.Prefix, Device: c.Device.ID, CA: c.MQTT.CA, Cert: c.MQTT.Cert, Key: c.MQTT.Key,
+		User: c.MQTT.User, PasswordFile: c.MQTT.PasswordFile,
+	}
+}
+
+func mqttInfo(c *config.Config, version string) mqtt.Info {
+	info := mqtt.Info{
+		Schema: 1, Version: version, Model: c.Detector.Model, Backend: c.Detector.Backend, Precision: c.Detector.Precision,
+		Workers: c.Detector.Workers, URL: "http://" + c.Web.Listen + "/", Cameras: []string{},
+	}
+	for _, camera := range c.Cameras {
+		info.Cameras = append(info.Cameras, camera.ID)
+	}
+	return info
+}
+
+func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.Options {
+	return dispatch.Options{
+		MaxWorkers: c.Detector.Workers, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
+	}
+}
+
+// sourceSettings resolves the camera's address; a password comes from its file at each session.
+func sourceSettings(c config.Camera) (source.Settings, error) {
+	address, err := c.Address()
+	if err != nil {
+		return source.Settings{}, err
+	}
+	return source.Settings{
+		URI: address, Width: c.Size[0], Height: c.Size[1], FPS: c.FPS, PixelFormat: c.PixelFormat, CSIDriver: c.CSIDriver,
+	}, nil
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"runtime"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/web"
+)
+
+// view is the appliance as the page, the API and the metrics see it.
+type view Appliance
+
+// Status takes the accounting of all cameras in one instant.
+func (v *view) Status() web.Status {
+	a := (*Appliance)(v)
+	shot := a.dispatcher.Snapshot()
+	status := web.Status{
+		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Broker: a.broker(), Cameras: []web.CameraStatus{},
+	}
+	for _, c := range a.ordered() {
+		status.Cameras = append(status.Cameras, a.cameraView(c, countersOf(shot, c.settings.ID)))
+	}
+	return status
+}
+
+// Cameras returns the settings in the order in which the cameras were started.
+func (v *view) Cameras() []web.CameraSettings {
+	cameras := []web.CameraSettings{}
+	for _, c := range (*Appliance)(v).ordered() {
+		s := c.settings
+		cameras = append(cameras, web.CameraSettings{
+			ID: s.ID, Source: s.Source, Width: s.Size[0], Height: s.Size[1], FPS: s.FPS, Rotate: s.Rotate,
+			Privacy: s.Privacy, DetectFPS: s.DetectFPS,
+		})
+	}
+	return cameras
+}
+
+// Privacy is asked for each picture, so it only reads a table.
+func (v *view) Privacy(id string) (privacy string, known bool) {
+	a := (*Appliance)(v)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, known := a.cameras[id]
+	if !known {
+		return "", false
+	}
+	return c.settings.Privacy, true
+}
+
+func workersOf(shot dispatch.Snapshot) []web.Worker {
+	workers := []web.Worker{}
+	for _, w := range shot.Workers {
+		workers = append(workers, web.Worker{
+			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Frames: w.Frames, ServiceMs: w.ServiceMs,
+		})
+	}
+	return workers
+}
+
+func countersOf(shot dispatch.Snapshot, camera string) dispatch.Counters {
+	for _, stream := range shot.Streams {
+		if stream.Name == camera {
+			return stream.Counters
+		}
+	}
+	return dispatch.Counters{}
+}
+
+func (a *Appliance) broker() web.Broker {
+	if a.mqtt == nil {
+		return web.Broker{}
+	}
+	return web.Broker{Enabled: true, Connected: a.mqtt.Connected(), OutboxDropped: a.mqtt.Unsent()}
+}
+
+func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {
+	figures := a.hub.Snapshot(c.settings.ID)
+	state, reason := c.state()
+	return web.CameraStatus{
+		ID: c.settings.ID, State: state, Error: reason, Width: int(c.width.Load()), Height: int(c.height.Load()),
+		FPS: figures.FPSCaptured, FPSInferred: figures.FPSInferred, Privacy: c.settings.Privacy,
+		Faces: figures.Faces, Occupied: figures.Occupied, Frames: framesOf(n), LatencyMs: latencies(figures),
+	}
+}
+
+// state says whether the camera delivers, and if not why.
+func (c *camera) state() (state, reason string) {
+	if c.online.Load() {
+		return web.CameraOnline, ""
+	}
+	if why := c.reason.Load(); why != nil {
+		return web.CameraLost, *why
+	}
+	return web.CameraStarting, ""
+}
+
+func framesOf(n dispatch.Counters) web.Frames {
+	return web.Frames{
+		Captured: n.Captured, Inferred: n.Inferred, InFlight: n.InFlight,
+		Dropped: web.Dropped{Superseded: n.Superseded, NoSlot: n.NoSlot, Aborted: n.Aborted, Abandoned: n.Abandoned},
+	}
+}
+
+func latencies(f hub.CameraFigures) map[string]web.Latency {
+	return map[string]web.Latency{
+		"capture": {P50: f.P50.Capture, P99: f.P99.Capture}, "queue": {P50: f.P50.Queue, P99: f.P99.Queue},
+		"handoff": {P50: f.P50.Handoff, P99: f.P99.Handoff}, "infer": {P50: f.P50.Infer, P99: f.P99.Infer},
+		"publish": {P50: f.P50.Publish, P99: f.P99.Publish}, "total": {P50: f.P50.Total, P99: f.P99.Total},
+	}
+}
+
+// stats is what goes out over MQTT every ten seconds.
+func (a *Appliance) stats() mqtt.Stats {
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	stats := mqtt.Stats{Schema: 1, Cameras: map[string]mqtt.CameraStats{}, MemoryBytes: memory.Sys}
+	for _, c := range a.ordered() {
+		stats.Cameras[c.settings.ID] = mqtt.StatsOf(a.hub.Snapshot(c.settings.ID))
+	}
+	return stats
+}
+
+// cameraChanged passes on that a camera is lost or back.
+func (a *Appliance) cameraChanged(c *camera, online bool) {
+	if online {
+		a.hub.CameraBack(c.settings.ID)
+	} else {
+		a.hub.CameraLost(c.settings.ID)
+	}
+	a.cameraStatus(c.settings.ID, online)
+}
+
+// ordered returns the cameras as the newest configuration lists them.
+func (a *Appliance) ordered() []*camera {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]*camera, 0, len(a.cameras))
+	for _, settings := range a.listed {
+		if c, running := a.cameras[settings.ID]; running {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// list remembers the order of the cameras.
+func (a *Appliance) list(cameras []config.Camera) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listed = cameras
+}
