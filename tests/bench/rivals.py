@@ -48,7 +48,7 @@ def stamp() -> bytes:
 
 def latency_us(sent: bytes | memoryview) -> float:
     """Microseconds since `sent` was stamped."""
-    return (time.monotonic_ns() - STAMP.unpack_from(sent)[0]) / 1_000
+    return float(time.monotonic_ns() - STAMP.unpack_from(sent)[0]) / 1_000
 
 
 def as_frame(data: bytes | bytearray | memoryview, shape: tuple[int, int, int]) -> None:
@@ -128,7 +128,7 @@ class FrameHandler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
+    def log_message(self, format: str, *args: Any) -> None:
         """Silence: a line for each request would be measured too."""
 
 
@@ -189,14 +189,20 @@ def segment_name(path: Path, slot: int) -> str:
     return f"{path.parent.name}-{slot}"
 
 
+def memory(segment: shared_memory.SharedMemory) -> memoryview:
+    """The bytes of an open segment."""
+    assert segment.buf is not None
+    return segment.buf
+
+
 def shared_memory_send(path: Path, frame: bytes, pace: Pace) -> None:
     """The usual pattern: copy into one of a few named segments, then tell its index and the moment through a queue."""
     segments = [shared_memory.SharedMemory(segment_name(path, slot)) for slot in range(SLOTS)]
-    with socket_client(path) as queue:
+    with socket_client(str(path)) as queue:
         for index in pace:
             moment = stamp()
             slot = index % SLOTS
-            segments[slot].buf[: len(frame)] = frame
+            memory(segments[slot])[: len(frame)] = frame
             queue.send((slot, moment))
     for segment in segments:
         segment.close()
@@ -211,7 +217,7 @@ def shared_memory_receive(path: Path, shape: tuple[int, int, int], count: int, r
         with listener.accept() as queue:
             for _ in range(count):
                 slot, moment = queue.recv()
-                as_frame(segments[slot].buf[:size], shape)
+                as_frame(memory(segments[slot])[:size], shape)
                 latencies.append(latency_us(moment))
     for segment in segments:
         segment.close()

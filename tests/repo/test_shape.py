@@ -58,5 +58,9 @@ def test_functions_are_short(lengths: dict[str, int]) -> None:
 
 def test_files_hold_one_concept() -> None:
     sources = [path for path in tracked("*.py", "*.go") if "_gen." not in path.name and "test" not in path.name]
-    long = {str(path.relative_to(ROOT)): lines for path in sources if (lines := len(path.read_text().splitlines())) > FILE_LINES}
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in sources
+        if (lines := len(path.read_text().splitlines())) > FILE_LINES
+    }
     assert not long

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-
 from visavis.detections import Frame
 from visavis.pictures import decode_still
 

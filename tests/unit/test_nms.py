@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-
 from visavis.bench.centerface import iou
 from visavis.families.nms import nms
 

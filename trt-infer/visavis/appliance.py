@@ -135,7 +135,9 @@ def greet(config: Config) -> None:
     host, _, port = config.mqtt.url.partition("://")[2].rpartition(":")
     print(f"picture     http://{config.web.listen}/")
     if config.mqtt.url:
-        print(f"detections  mosquitto_sub -h {host} -p {port} -t '{config.mqtt.prefix}/{config.device.id}/+/detections'")
+        print(
+            f"detections  mosquitto_sub -h {host} -p {port} -t '{config.mqtt.prefix}/{config.device.id}/+/detections'"
+        )
     print("stop        Ctrl-C", flush=True)
 
 

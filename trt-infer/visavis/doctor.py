@@ -55,7 +55,9 @@ def daemon() -> Finding:
         return Finding("daemon", "fail", str(error))
     if answer.returncode == 0:
         return Finding("daemon", "ok", f"{program} starts, OpenCV's libraries are there")
-    return Finding("daemon", "fail", answer.stderr.strip().splitlines()[-1], "install libopencv-dev and run `make setup`")
+    return Finding(
+        "daemon", "fail", answer.stderr.strip().splitlines()[-1], "install libopencv-dev and run `make setup`"
+    )
 
 
 def cameras() -> Finding:

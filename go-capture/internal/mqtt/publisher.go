@@ -53,7 +53,7 @@ func New(s Settings) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), wake: make(chan struct{}, 1)}
-	p.outbox.state(s.deviceTopic("status"), "online", false)
+	p.outbox.state(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
 
@@ -77,8 +77,8 @@ func (p *Publisher) setState(s hub.State, ifNew bool) {
 	if s.Occupied {
 		occupied = "ON"
 	}
-	p.outbox.state(p.settings.cameraTopic(s.Camera, "faces"), strconv.Itoa(s.Confirmed), ifNew)
-	p.outbox.state(p.settings.cameraTopic(s.Camera, "occupied"), occupied, ifNew)
+	p.outbox.state(FacesTopic(p.settings.Prefix, p.settings.Device, s.Camera), strconv.Itoa(s.Confirmed), ifNew)
+	p.outbox.state(OccupiedTopic(p.settings.Prefix, p.settings.Device, s.Camera), occupied, ifNew)
 	p.nudge()
 }
 
@@ -88,7 +88,7 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	if online {
 		status = "online"
 	}
-	p.outbox.state(p.settings.cameraTopic(id, "status"), status, false)
+	p.outbox.state(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), status, false)
 	p.setState(hub.State{Camera: id}, true)
 }
 
@@ -99,7 +99,7 @@ func (p *Publisher) SetInfo(i Info) {
 		slog.Error("info not encoded", "error", err)
 		return
 	}
-	p.outbox.state(p.settings.deviceTopic("info"), string(payload), false)
+	p.outbox.state(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
 	p.nudge()
 }
 
@@ -179,7 +179,7 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 		SetClientID("visavis-"+p.settings.Device).SetUsername(p.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
-		SetWill(p.settings.deviceTopic("status"), "offline", 1, true).
+		SetWill(StatusTopic(p.settings.Prefix, p.settings.Device), "offline", StatusDelivery.QoS, StatusDelivery.Retain).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
 	client := paho.NewClient(options)
 	token := client.Connect()
@@ -225,7 +225,7 @@ func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) e
 	if err != nil {
 		return err
 	}
-	return written(client.Publish(p.settings.cameraTopic(r.Camera, "detections"), 0, false, payload))
+	return written(client.Publish(DetectionsTopic(p.settings.Prefix, p.settings.Device, r.Camera), DetectionsDelivery.QoS, DetectionsDelivery.Retain, payload))
 }
 
 func (p *Publisher) sendStats(client paho.Client) error {
@@ -237,7 +237,7 @@ func (p *Publisher) sendStats(client paho.Client) error {
 	if err != nil {
 		return fmt.Errorf("encode stats: %w", err)
 	}
-	return written(client.Publish(p.settings.deviceTopic("stats"), 0, false, payload))
+	return written(client.Publish(StatsTopic(p.settings.Prefix, p.settings.Device), StatsDelivery.QoS, StatsDelivery.Retain, payload))
 }
 
 // failure is what went wrong at once; a state that is lost later is sent again with the next connection.
@@ -262,7 +262,7 @@ func written(token paho.Token) error {
 
 // leave says offline before the connection is closed in order, for then the broker does not send the will.
 func (p *Publisher) leave(client paho.Client) error {
-	token := client.Publish(p.settings.deviceTopic("status"), 1, true, "offline")
+	token := client.Publish(StatusTopic(p.settings.Prefix, p.settings.Device), StatusDelivery.QoS, StatusDelivery.Retain, "offline")
 	if !token.WaitTimeout(farewellMost) {
 		return errNotTaken
 	}

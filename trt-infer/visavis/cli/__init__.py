@@ -56,7 +56,7 @@ def top_parser() -> argparse.ArgumentParser:
 
 
 def parser_for(words: list[str]) -> argparse.ArgumentParser:
-    """The whole parser, with the arguments of only the one command that `words` names, so that others stay unimported."""
+    """The whole parser, with the arguments of only the command that `words` names: the others stay unimported."""
     parser = top_parser()
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     wanted = next((word for word in words if not word.startswith("-")), None)
@@ -68,9 +68,7 @@ def parser_for(words: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
-) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str) -> None:
     """Import the module of one command and let it declare its arguments."""
     module = importlib.import_module(f"visavis.cli.{name}")
     parser = commands.add_parser(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look over this machine: one line for each thing that visavis needs or can use, with the remedy where one is missing."""
+"""Look over this machine: one line for each thing that visavis needs or can use, with the remedy if it is missing."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Detections(msgspec.Struct, frozen=True):
 def subscribe(
     host: str, port: int, prefix: str, *, device: str, camera: str, stop: threading.Event
 ) -> Iterator[Detections]:
-    """Yield each detections message until `stop` is set; reconnects by itself, drops the oldest when the reader is slow.
+    """Yield each detections message until `stop` is set; reconnects by itself, drops the oldest for a slow reader.
 
     Args:
         device: a device id, or "+" for all; `camera` likewise.
@@ -50,7 +50,9 @@ def subscribe(
     try:
         client.connect(host, port)
     except OSError as error:
-        raise BrokerUnreachable(f"no broker answers at {host}:{port} ({error}): is it running, is the port right?") from error
+        raise BrokerUnreachable(
+            f"no broker answers at {host}:{port} ({error}): is it running, is the port right?"
+        ) from error
     client.loop_start()
     try:
         yield from drain(messages, stop)
