@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package jpeg
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	stdjpeg "image/jpeg"
+	"testing"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
+)
+
+// checkered returns a picture of single black and white pixels: all detail, nothing else.
+func checkered(t *testing.T, pool *frame.Pool) *frame.Picture {
+	t.Helper()
+	picture, _ := pool.Get()
+	if err := picture.SetSize(320, 240); err != nil {
+		t.Fatal(err)
+	}
+	for y := range 240 {
+		for x := range 320 {
+			value := byte(255 * ((x/2 + y/2) % 2))
+			for channel := range 3 {
+				picture.Pixels[3*(y*320+x)+channel] = value
+			}
+		}
+	}
+	return picture
+}
+
+func decode(t *testing.T, data []byte) image.Image {
+	t.Helper()
+	decoded, err := stdjpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded
+}
+
+// detail is the mean difference of neighbours in an area.
+func detail(picture image.Image, area image.Rectangle) int {
+	sum, count := 0, 0
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X-1; x++ {
+			a := int(color.GrayModel.Convert(picture.At(x, y)).(color.Gray).Y)
+			b := int(color.GrayModel.Convert(picture.At(x+1, y)).(color.Gray).Y)
+			sum, count = sum+max(a-b, b-a), count+1
+		}
+	}
+	return sum / count
+}
+
+func TestHiddenFacesLoseTheirDetailAndTheRestKeepsIt(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	original := append([]byte(nil), picture.Pixels...)
+	face := Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}
+	inside, outside := image.Rect(90, 70, 190, 170), image.Rect(220, 20, 300, 220)
+	for privacy, hidden := range map[string]bool{"pixelate": true, "blur": true, "none": false, "typo": true} {
+		data, err := Encode(picture, []Face{face}, Style{Privacy: privacy, Quality: 95})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := decode(t, data)
+		if got := detail(shown, inside); (got < 20) != hidden {
+			t.Errorf("privacy %q leaves detail %d in the face", privacy, got)
+		}
+		if got := detail(shown, outside); got < 80 {
+			t.Errorf("privacy %q leaves only detail %d elsewhere", privacy, got)
+		}
+	}
+	if !bytes.Equal(original, picture.Pixels) {
+		t.Error("the shared picture was changed")
+	}
+}
+
+func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	picture.SetJPEG([]byte("the camera's own"))
+	for style, passes := range map[Style]bool{
+		{Privacy: "none"}: true, {Privacy: "none", Width: 320}: true, {Privacy: "none", Width: 160}: false,
+		{Privacy: "none", Boxes: true}: false, {Privacy: "pixelate"}: false,
+	} {
+		data, err := Encode(picture, nil, style)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(data) == "the camera's own"; got != passes {
+			t.Errorf("%+v: passed through is %v, want %v", style, got, passes)
+		}
+	}
+}
+
+func TestPicturesAreScaledDownButNeverUpAndFacesAtTheEdgeDoNotBreakThem(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	edge := []Face{{Box: geometry.Box{X: -30, Y: -30, W: 60, H: 60}}, {Box: geometry.Box{X: 310, Y: 235, W: 60, H: 60}}, {}}
+	for asked, want := range map[int]int{0: 320, 160: 160, 4000: 320} {
+		data, err := Encode(picture, edge, Style{Privacy: "pixelate", Boxes: true, Width: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decode(t, data).Bounds().Dx(); got != want {
+			t.Errorf("asked for %d pixels, got %d, want %d", asked, got, want)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/demo"
+	"visavis/capture/internal/frame"
+)
+
+// demoPictures points the demo source at the pictures inside the gocv module.
+func demoPictures(t *testing.T) {
+	t.Helper()
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(demoDirEnvironment, filepath.Join(strings.TrimSpace(string(dir)), "images"))
+}
+
+// clip writes a short video with ffmpeg, which knows nothing of ours.
+func clip(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clip.avi")
+	command := exec.Command("ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=30", "-frames:v", "12", "-c:v", "mjpeg", path)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg (apt install ffmpeg): %v: %s", err, out)
+	}
+	return path
+}
+
+// The conformance suite: what every source that can be opened here must do.
+func TestEverySourceGivesNewPicturesInOrderAndClosesTwice(t *testing.T) {
+	demoPictures(t)
+	cases := map[string]Settings{
+		"demo": {URI: "demo:", Width: 320, Height: 240, FPS: 200},
+		"file": {URI: "file:" + clip(t), Width: 320, Height: 240, FPS: 200},
+	}
+	for name, settings := range cases {
+		t.Run(name, func(t *testing.T) { conform(t, settings) })
+	}
+}
+
+func conform(t *testing.T, settings Settings) {
+	opened, err := Open(context.Background(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := frame.NewPool(2)
+	defer pool.Close()
+	before, beforeNs := "", int64(0)
+	for n := range 30 { // more than the clip holds: it must begin again
+		picture, _ := pool.Get()
+		if err := opened.Grab(context.Background(), picture); err != nil {
+			t.Fatalf("picture %d: %v", n, err)
+		}
+		if picture.Width != settings.Width || picture.Height != settings.Height {
+			t.Fatalf("picture %d is %dx%d, want %dx%d", n, picture.Width, picture.Height, settings.Width, settings.Height)
+		}
+		if picture.CapturedNs <= beforeNs {
+			t.Fatalf("picture %d was captured at %d, not after %d", n, picture.CapturedNs, beforeNs)
+		}
+		if now := string(picture.Pixels); now == before {
+			t.Fatalf("picture %d is the one before it", n)
+		} else {
+			before, beforeNs = now, picture.CapturedNs
+		}
+		picture.Release()
+	}
+	if err := errors.Join(opened.Close(), opened.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheDemoDrawsAFaceWhereTheScriptSays(t *testing.T) {
+	demoPictures(t)
+	opened, err := Open(context.Background(), Settings{URI: "demo:", Width: 640, Height: 480, FPS: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture, _ := pool.Get()
+	empty, face := 0, 0
+	for range 60 {
+		if err := opened.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		crop, shown := demo.Actors[0].Place(int(picture.DriverSeq)-1, 640, 480)
+		middle := 3 * ((int(crop.Y+crop.H/2))*640 + int(crop.X+crop.W/2))
+		skin := picture.Pixels[middle+2] > picture.Pixels[middle] // red above blue: skin, not the background
+		if shown && skin {
+			face++
+		}
+		if !shown && !skin {
+			empty++
+		}
+	}
+	if empty != 30 || face != 30 {
+		t.Fatalf("%d frames without and %d with a face in its place, want 30 and 30", empty, face)
+	}
+}
+
+func TestAnEndedContextEndsTheWaitForAPicture(t *testing.T) {
+	demoPictures(t)
+	opened, err := Open(context.Background(), Settings{URI: "demo:", Width: 320, Height: 240, FPS: 0.01})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture, _ := pool.Get()
+	if err := opened.Grab(context.Background(), picture); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := opened.Grab(ctx, picture); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Grab returned %v, want the context's end", err)
+	}
+}
+
+func TestWhatCannotBeOpenedSaysWhatAndWhatToDo(t *testing.T) {
+	corrupt := filepath.Join(t.TempDir(), "corrupt.mp4")
+	if err := os.WriteFile(corrupt, []byte(strings.Repeat("no video ", 500)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for uri, words := range map[string]string{
+		"v4l2:/dev/video97": "plug the camera in", "file:/no/such.mp4": "no such file", "file:" + corrupt: "no video that OpenCV can read",
+		"push:": "gateway", "exec:rm": "not one of", "csi:0;rm": "not a number",
+	} {
+		_, err := Open(context.Background(), Settings{URI: uri, Width: 320, Height: 240, FPS: 30})
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("open %s: %v, want %q in it", uri, err, words)
+		}
+	}
+}
+
+func TestCSIPipelinesAreWrittenFromNumbers(t *testing.T) {
+	settings := Settings{Width: 1280, Height: 720, FPS: 29.97, CSIDriver: "libcamera"}
+	got, err := csiPipeline(settings, "1")
+	want := "libcamerasrc camera-number=1 ! video/x-raw,width=1280,height=720,framerate=2997/100 ! " +
+		"videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+	if err != nil || got != want {
+		t.Fatalf("%q, %v\nwant %q", got, err, want)
+	}
+	settings.CSIDriver = "argus"
+	if got, err = csiPipeline(settings, "0"); err != nil || !strings.HasPrefix(got, "nvarguscamerasrc sensor-id=0 ! ") {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
