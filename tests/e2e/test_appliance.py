@@ -114,13 +114,18 @@ def test_frames_add_up_under_overload_while_workers_are_killed(start_appliance: 
     for _ in range(5):
         os.kill(worker_pid(appliance), signal.SIGKILL)
         assert_status_adds_up(appliance)
-        before = appliance.camera("demo")["frames"]["inferred"]
-        until(lambda seen=before: appliance.camera("demo")["frames"]["inferred"] > seen, "no worker came back", 20)
+        wait_for_more(appliance, "demo")
     for camera in ("demo", "wide"):
         payloads = [json.loads(line) for line in appliance.messages(f"visavis/box/{camera}/detections", 60)]
         assert_adds_up(payloads)
     assert_status_adds_up(appliance)
     assert sum(appliance.camera("demo")["frames"]["dropped"].values()) > 0
+
+
+def wait_for_more(appliance: RunningAppliance, camera: str) -> None:
+    """Wait until the camera has more inferred frames than now."""
+    before = appliance.camera(camera)["frames"]["inferred"]
+    until(lambda: appliance.camera(camera)["frames"]["inferred"] > before, "no worker came back", 20)
 
 
 def worker_pid(appliance: RunningAppliance) -> int:
