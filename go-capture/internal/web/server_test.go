@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// oneCamera is a View of one online camera and one worker.
+type oneCamera struct{}
+
+func (oneCamera) Status() Status {
+	return Status{
+		Device: "box", Workers: []Worker{{ID: 1, State: "idle"}},
+		Cameras: []CameraStatus{{ID: "door", State: CameraOnline, Frames: Frames{Captured: 3, Inferred: 2, InFlight: 1}}},
+	}
+}
+func (oneCamera) Cameras() []CameraSettings {
+	return []CameraSettings{{ID: "door", Source: "rtsp://user:secret@camera/live"}}
+}
+func (oneCamera) Privacy(id string) (string, bool) { return PrivacyPixelate, id == "door" }
+
+// running is a served page with its address, and the count of encodes.
+type running struct {
+	server  *Server
+	url     string
+	encodes atomic.Int64
+}
+
+func serve(t *testing.T) *running {
+	t.Helper()
+	r := &running{}
+	encode := func(*frame.Picture, []hub.Face, JPEGStyle) ([]byte, error) {
+		r.encodes.Add(1)
+		return make([]byte, 20_000), nil
+	}
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1", Encode: encode, WriteTimeout: 2 * time.Second}, oneCamera{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	address, err := server.Address(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server, r.url = server, "http://"+address.String()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return r
+}
+
+func (r *running) ask(t *testing.T, method, path string, header http.Header) (int, string) {
+	t.Helper()
+	request, err := http.NewRequest(method, r.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range header {
+		request.Header.Set(name, header.Get(name))
+	}
+	request.Host = header.Get("Host")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// show hands one picture to the server as the hub would.
+func (r *running) show(pool *frame.Pool, seq uint64) bool {
+	picture, ok := pool.Get()
+	if !ok {
+		return false
+	}
+	picture.CapturedNs = frame.MonotonicNs()
+	r.server.Take(&hub.Result{Camera: "door", Seq: seq, CapturedNs: picture.CapturedNs, CapturedAt: time.Now(), Picture: picture})
+	picture.Release()
+	return true
+}
+
+func TestRoutesAnswerAsThePageOfContractsSays(t *testing.T) {
+	r := serve(t)
+	for _, c := range []struct {
+		method, path, words string
+		code                int
+	}{
+		{"GET", "/", "<!doctype html>", 200},
+		{"GET", "/healthz", "", 200},
+		{"GET", "/metrics", "visavis_frames_captured_total", 200},
+		{"GET", "/api/v1/status", `"captured":3`, 200},
+		{"GET", "/api/v1/cameras/door", `"door"`, 200},
+		{"GET", "/api/v1/cameras/nobody", "nobody", 404},
+		{"GET", "/api/v1/cameras/door/stream.mjpeg?fps=no", "fps", 400},
+		{"GET", "/api/v1/cameras/door/snapshot.jpg", "", 503},
+		{"GET", "/no/such/page", "", 404},
+		{"POST", "/api/v1/status", "", 405},
+	} {
+		code, body := r.ask(t, c.method, c.path, http.Header{})
+		if code != c.code || !strings.Contains(strings.ToLower(body), strings.ToLower(c.words)) {
+			t.Errorf("%s %s: %d %.200q, want %d with %q", c.method, c.path, code, body, c.code, c.words)
+		}
+	}
+	if _, body := r.ask(t, "GET", "/api/v1/cameras", http.Header{}); strings.Contains(body, "secret") {
+		t.Errorf("a camera's password is shown: %s", body)
+	}
+}
+
+func TestForeignHostsAndForeignPagesAreRefused(t *testing.T) {
+	r := serve(t)
+	if code, _ := r.ask(t, "GET", "/api/v1/status", http.Header{"Host": {"evil.example"}}); code != http.StatusMisdirectedRequest {
+		t.Errorf("a foreign Host gets %d, want 421", code)
+	}
+	if code, _ := r.ask(t, "GET", "/api/v1/status", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}}); code != http.StatusForbidden {
+		t.Errorf("a foreign page gets %d, want 403", code)
+	}
+}
+
+func TestBindingBeyondLoopbackIsRefused(t *testing.T) {
+	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:80"} {
+		if _, err := New(Settings{Listen: listen, Device: "box"}, oneCamera{}); err == nil {
+			t.Errorf("%s was accepted without credentials", listen)
+		}
+	}
+}
+
+func TestASnapshotIsTheNewestPictureAndItsTagSparesTheSecondTransfer(t *testing.T) {
+	r := serve(t)
+	pool := frame.NewPool(4)
+	if !r.show(pool, 1) {
+		t.Fatal("no picture is free")
+	}
+	answer, err := http.Get(r.url + "/api/v1/cameras/door/snapshot.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	tag := answer.Header.Get("ETag")
+	if answer.StatusCode != 200 || tag == "" || answer.Header.Get("Content-Type") != "image/jpeg" {
+		t.Fatalf("snapshot: %d, ETag %q, %s", answer.StatusCode, tag, answer.Header.Get("Content-Type"))
+	}
+	if code, _ := r.ask(t, "GET", "/api/v1/cameras/door/snapshot.jpg", http.Header{"If-None-Match": {tag}}); code != http.StatusNotModified {
+		t.Errorf("the same picture again: %d, want 304", code)
+	}
+	r.show(pool, 2)
+	if code, _ := r.ask(t, "GET", "/api/v1/cameras/door/snapshot.jpg", http.Header{"If-None-Match": {tag}}); code != 200 {
+		t.Errorf("a newer picture: %d, want 200", code)
+	}
+}
+
+// watch reads a stream and counts its pictures until the stream ends.
+func watch(t *testing.T, url string, seen *atomic.Int64, done *sync.WaitGroup) {
+	done.Add(1)
+	go func() {
+		defer done.Done()
+		answer, err := http.Get(url)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer answer.Body.Close()
+		lines := bufio.NewReaderSize(answer.Body, 64<<10)
+		for {
+			line, err := lines.ReadString('\n')
+			if strings.HasPrefix(line, "Content-Type: image/jpeg") {
+				seen.Add(1)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+func TestFiftyViewersShareOneEncodeAndEveryPictureComesBack(t *testing.T) {
+	const viewers, pictures = 50, 40
+	r := serve(t)
+	pool := frame.NewPool(8)
+	seen := make([]atomic.Int64, viewers)
+	var done sync.WaitGroup
+	for i := range seen {
+		watch(t, r.url+"/api/v1/cameras/door/stream.mjpeg", &seen[i], &done)
+	}
+	least := func() int64 {
+		low := seen[0].Load()
+		for i := range seen {
+			low = min(low, seen[i].Load())
+		}
+		return low
+	}
+	for n := uint64(1); least() < pictures; n++ {
+		if n > 100*pictures {
+			t.Fatalf("the slowest of %d viewers has %d pictures after %d", viewers, least(), n)
+		}
+		if !r.show(pool, n) {
+			t.Fatalf("picture %d: all buffers are held", n)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	var shown int64
+	for i := range seen {
+		shown += seen[i].Load()
+	}
+	if encodes := r.encodes.Load(); encodes*viewers/2 > shown*2 {
+		t.Errorf("%d encodes for %d pictures shown to %d viewers: they do not share", encodes, shown, viewers)
+	}
+	r.server.CameraRemoved("door")
+	done.Wait() // the streams end with their camera
+	for i := range 8 {
+		if _, ok := pool.Get(); !ok {
+			t.Fatalf("%d of 8 pictures came back", i)
+		}
+	}
+}
