@@ -28,13 +28,17 @@ def labelled_pictures() -> dict[str, tuple[Frame, list[tuple[int, int, int, int]
     return found  # type: ignore[return-value]
 
 
-def gocv_pictures() -> dict[str, Frame]:
-    """The two pictures with one face each that the Go module gocv carries."""
+def gocv_paths() -> list[Path]:
+    """The files of the two pictures with one face each that the Go module gocv carries."""
     if shutil.which("go") is None:
         pytest.skip("go is not installed: gocv's pictures cannot be found")
     asked = ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"]
     folder = subprocess.run(asked, cwd=ROOT / "go-capture", capture_output=True, text=True, check=False).stdout.strip()
     if not folder:
         pytest.skip("the module gocv is not downloaded")
-    names = ("face.jpg", "face-detect.jpg")
-    return {name: decode_still((Path(folder) / "images" / name).read_bytes(), name) for name in names}
+    return [Path(folder) / "images" / name for name in ("face.jpg", "face-detect.jpg")]
+
+
+def gocv_pictures() -> dict[str, Frame]:
+    """The same, read, by file name."""
+    return {path.name: decode_still(path.read_bytes(), path.name) for path in gocv_paths()}

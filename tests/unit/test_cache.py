@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepared models: made once, complete or not there, and never believed with a byte changed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+from visavis.models import cache
+
+SIZE = (320, 256)
+
+
+def prepared(folder: Path) -> cache.Prepared:
+    return cache.prepared_model("centerface", *SIZE, cache_dir=folder)
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256(prepared(folder).content).hexdigest()
+
+
+def test_the_second_time_comes_from_the_cache_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepared(tmp_path)
+
+    def forbidden(*_: object) -> bytes:
+        raise AssertionError("prepared again although it is kept")
+
+    monkeypatch.setattr(cache, "_prepare", forbidden)
+    assert prepared(tmp_path).content == first.content
+
+
+def test_a_changed_byte_is_noticed_and_the_model_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = prepared(tmp_path)
+    assert first.path is not None
+    spoiled = bytearray(first.content)
+    spoiled[len(spoiled) // 2] ^= 1
+    first.path.write_bytes(spoiled)
+    with caplog.at_level(logging.WARNING):
+        again = prepared(tmp_path)
+    assert again.content == first.content
+    assert first.path.read_bytes() == first.content
+    assert "not what was written" in caplog.text
+
+
+def test_a_model_without_its_record_is_not_believed(tmp_path: Path) -> None:
+    first = prepared(tmp_path)
+    assert first.path is not None
+    first.path.with_suffix(".json").unlink()
+    first.path.write_bytes(b"something else")
+    assert prepared(tmp_path).content == first.content
+
+
+def test_a_cache_that_cannot_be_a_folder_means_in_memory_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / "cache"
+    in_the_way.write_text("a file")
+    with caplog.at_level(logging.WARNING):
+        made = prepared(in_the_way)
+    assert made.path is None
+    assert made.content
+    assert "cannot keep prepared model" in caplog.text
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    made = prepared(tmp_path)
+    assert made.path is None
+    assert made.content
+    left = [path for path in (tmp_path / "models").iterdir() if path.suffix != ".lock"]
+    assert left == []
+
+
+def test_two_processes_that_start_together_end_with_one_model(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        first, second = pool.map(digest, [tmp_path, tmp_path])
+    assert first == second
+    assert len(list((tmp_path / "models").glob("*.onnx"))) == 1
