@@ -61,11 +61,12 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 	return c, nil
 }
 
-// stop ends the camera and gives its ring back.
+// stop ends the camera and gives its ring and its memory back.
 func (c *camera) stop() {
 	c.cancel()
 	<-c.ended
 	c.stream.Retire()
+	c.pool.Close()
 }
 
 // run keeps one camera alive: one session after another, newest frame first.

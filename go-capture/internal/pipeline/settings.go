@@ -3,6 +3,8 @@
 package pipeline
 
 import (
+	"errors"
+
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
@@ -61,6 +63,9 @@ func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.
 
 // sourceSettings resolves the camera's address; a password comes from its file at each session.
 func sourceSettings(c config.Camera) (source.Settings, error) {
+	if c.Reader == "direct" {
+		return source.Settings{}, errors.New("reader = \"direct\" does not exist yet: set it to \"auto\" or \"opencv\"")
+	}
 	address, err := c.Address()
 	if err != nil {
 		return source.Settings{}, err

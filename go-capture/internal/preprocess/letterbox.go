@@ -41,24 +41,38 @@ func (*Letterboxer) Draw(picture *frame.Picture, dst []byte, box geometry.Letter
 	return scaleInto(from, slot, image.Rect(x, y, x+w, y+h))
 }
 
-// scaleInto resizes into a region of the slot and checks that the slot got it: the region's corner must hold what was
-// drawn, which a moved destination would not. Area averaging when it shrinks keeps small faces free of moiré.
+// scaleInto resizes into a region of the slot and checks that the slot got it. Area averaging when it shrinks keeps small
+// faces free of moiré.
 func scaleInto(from, slot gocv.Mat, inner image.Rectangle) error {
 	part := slot.Region(inner)
 	defer part.Close()
-	before := part.Step()
+	before := placeOf(part)
 	interpolation := gocv.InterpolationLinear
-	if inner.Dx() < from.Cols() {
+	if inner.Dx() < from.Cols() || inner.Dy() < from.Rows() {
 		interpolation = gocv.InterpolationArea
 	}
 	if err := resize(from, &part, inner.Size(), interpolation); err != nil {
 		return fmt.Errorf("letterbox: %w", err)
 	}
-	// A destination that OpenCV allocated anew is continuous; the region of a wider slot is not.
-	if part.Step() != before {
+	if placeOf(part) != before {
 		return ErrMoved
 	}
 	return nil
+}
+
+// place tells whether a Mat still lies where it lay. GoCV gives the address of continuous Mats only; the region of a
+// wider slot is not continuous, but a Mat that OpenCV allocated anew always is, so there the stride tells.
+type place struct {
+	first  *byte
+	stride int
+}
+
+func placeOf(mat gocv.Mat) place {
+	bytes, err := mat.DataPtrUint8()
+	if err != nil || len(bytes) == 0 {
+		return place{stride: mat.Step()}
+	}
+	return place{first: &bytes[0], stride: mat.Step()}
 }
 
 // resize copies when nothing is to be scaled.

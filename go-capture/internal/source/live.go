@@ -14,8 +14,9 @@ import (
 const (
 	v4l2TimeoutVariable = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT" // seconds, so that an abandoned read ends soon
 	ffmpegVariable      = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-	// TCP, because lost UDP packets show as grey smears; both names of the socket's time limit (microseconds), old and new.
-	ffmpegOptions = "rtsp_transport;tcp|stimeout;1500000|timeout;1500000"
+	// TCP, because lost UDP packets show as grey smears. stimeout (microseconds) exists before FFmpeg 5 and is ignored
+	// since; its new name, timeout, means "listen" to the old ones, so newer ones rely on our own deadline.
+	ffmpegOptions = "rtsp_transport;tcp|stimeout;1500000"
 )
 
 // openV4L2 opens a camera of the kernel by its device path, also one below /dev/v4l/by-id.

@@ -26,6 +26,7 @@ type watched struct {
 	answered chan error    // capacity 1: it is in mat
 	mat      gocv.Mat      // owned by the goroutine between wanted and answered
 	stop     sync.Once
+	broken   bool // a read was given up: what it brings later is old, so this source gives nothing any more
 }
 
 func watch(capture *gocv.VideoCapture, limit time.Duration) *watched {
@@ -48,6 +49,9 @@ func (w *watched) read(capture *gocv.VideoCapture) {
 
 // Grab waits for one picture at most the limit; after a stall this source is done with.
 func (w *watched) Grab(ctx context.Context, into *frame.Picture) error {
+	if w.broken {
+		return ErrStalled
+	}
 	w.wanted <- struct{}{}
 	timer := time.NewTimer(w.limit)
 	defer timer.Stop()
@@ -57,8 +61,10 @@ func (w *watched) Grab(ctx context.Context, into *frame.Picture) error {
 			return err
 		}
 	case <-timer.C:
+		w.broken = true
 		return ErrStalled
 	case <-ctx.Done():
+		w.broken = true
 		return ctx.Err()
 	}
 	into.CapturedNs, into.DriverSeq, into.JPEG = frame.MonotonicNs(), 0, nil
