@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from visavis.broker import managed_broker
 from visavis.config_gen import Config
@@ -86,8 +87,9 @@ class Appliance:
             environment = dict(os.environ, VISAVIS_WORKER__SOCKET=str(folder / "frames.sock"))
             config = effective_config(file, environment)
             if config.mqtt.url == "managed":
-                environment["VISAVIS_MQTT__URL"] = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
-                config = effective_config(file, environment)
+                url = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
+                environment["VISAVIS_MQTT__URL"] = url
+                config = replace(config, mqtt=replace(config.mqtt, url=url))
             daemon = parts.enter_context(daemon_process(file, environment))
             parts.enter_context(Supervisor(worker_command(config, self._settings.backend), config.detector.workers))
             greet(config)

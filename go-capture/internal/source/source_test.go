@@ -80,16 +80,27 @@ func conform(t *testing.T, settings Settings) {
 	}
 }
 
-func TestTheDemoDrawsAFaceWhereTheScriptSays(t *testing.T) {
+// openedDemo returns the demo and a picture to grab into; both end with the test.
+func openedDemo(t *testing.T, settings Settings) (Source, *frame.Picture) {
+	t.Helper()
 	demoPictures(t)
-	opened, err := Open(context.Background(), Settings{URI: "demo:", Width: 640, Height: 480, FPS: 1000})
+	opened, err := Open(context.Background(), settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer opened.Close()
 	pool := frame.NewPool(1)
-	defer pool.Close()
+	t.Cleanup(func() {
+		pool.Close()
+		if err := opened.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	picture, _ := pool.Get()
+	return opened, picture
+}
+
+func TestTheDemoDrawsAFaceWhereTheScriptSays(t *testing.T) {
+	opened, picture := openedDemo(t, Settings{URI: "demo:", Width: 640, Height: 480, FPS: 1000})
 	empty, face := 0, 0
 	for range 60 {
 		if err := opened.Grab(context.Background(), picture); err != nil {
@@ -111,15 +122,7 @@ func TestTheDemoDrawsAFaceWhereTheScriptSays(t *testing.T) {
 }
 
 func TestAnEndedContextEndsTheWaitForAPicture(t *testing.T) {
-	demoPictures(t)
-	opened, err := Open(context.Background(), Settings{URI: "demo:", Width: 320, Height: 240, FPS: 0.01})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Close()
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture, _ := pool.Get()
+	opened, picture := openedDemo(t, Settings{URI: "demo:", Width: 320, Height: 240, FPS: 0.01})
 	if err := opened.Grab(context.Background(), picture); err != nil {
 		t.Fatal(err)
 	}
