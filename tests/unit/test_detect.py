@@ -3,52 +3,227 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
-import sys
+import termios
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 from visavis.pictures import decode_still
 
+from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.face_pictures import gocv_paths
 
-
-def detect(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "visavis.cli", "detect", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+FRAMES = 12
 
 
-def test_each_picture_is_one_line_and_a_bad_one_does_not_stop_the_others(tmp_path: Path) -> None:
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"no picture at all")
-    pictures = [str(path) for path in gocv_paths()]
-    answer = detect("--json", pictures[0], str(bad), str(tmp_path / "missing.png"), pictures[1])
-    lines = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert answer.returncode == 1
-    assert [line["file"] for line in lines] == [pictures[0], str(bad), str(tmp_path / "missing.png"), pictures[1]]
-    assert [len(line.get("faces", [])) for line in lines] == [1, 0, 0, 1]
-    assert all("error" in line for line in lines[1:3])
+def detect(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return visavis("detect", *words)
 
 
-def test_anonymised_output_hides_the_face_and_nothing_else(tmp_path: Path) -> None:
-    picture = gocv_paths()[0]
-    out = tmp_path / "out"
-    answer = detect("--json", str(picture), "--anonymize", str(out))
+def json_lines(answer: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def face() -> Path:
+    """640x480 with one face."""
+    return gocv_paths()[0]
+
+
+@pytest.fixture(scope="module")
+def film(face: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """FRAMES frames of that face, each with other noise; the index comes first, so that half of it is half a film."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    command = ["ffmpeg", "-v", "error", "-loop", "1", "-framerate", "10", "-i", str(face), "-frames:v", str(FRAMES)]
+    command += ["-vf", "scale=320:240,noise=alls=8:allf=t", "-c:v", "libx264", "-g", "1", "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, "-movflags", "+faststart", str(path)], check=True)
+    return path
+
+
+def test_a_picture_is_one_line_with_its_faces(face: Path) -> None:
+    answer = detect(face)
+    assert answer.returncode == 0
+    first, second = answer.stdout.splitlines()
+    assert first == f"{face}: 1 face"
+    assert re.fullmatch(r"  0\.\d\d at \[\d+\.\d, \d+\.\d, \d+\.\d, \d+\.\d\]", second)
+    assert answer.stderr == ""
+
+
+def test_json_says_what_the_contract_says(face: Path) -> None:
+    (line,) = json_lines(detect("--json", face))
+    assert list(line) == ["file", "width", "height", "model", "faces"]
+    assert (line["file"], line["width"], line["height"], line["model"]) == (str(face), 640, 480, "centerface")
+    (found,) = line["faces"]
+    assert list(found) == ["box", "score", "landmarks"]
+    assert len(found["box"]) == 4
+    assert np.shape(found["landmarks"]) == (5, 2)
+
+
+@pytest.mark.parametrize("order", ["before", "between", "after"])
+def test_options_and_files_come_in_any_order(order: str, face: Path, tmp_path: Path) -> None:
+    options: list[str | Path] = ["--json", "--draw", tmp_path]
+    files: list[str | Path] = [face, gocv_paths()[1]]
+    words = {"before": options + files, "after": files + options, "between": [files[0], *options, files[1]]}
+    answer = detect(*words[order])
     assert answer.returncode == 0, answer.stderr
-    x, y, width, height = (round(value) for value in json.loads(answer.stdout)["faces"][0]["box"])
-    before, after = (decode_still(path.read_bytes(), path.name) for path in (picture, next(out.iterdir())))
-    face = (slice(y, y + height), slice(x, x + width))
-    sharp = [cv2.Laplacian(image[face], cv2.CV_64F).var() for image in (before, after)]
-    assert sharp[1] != pytest.approx(sharp[0], rel=0.05)
-    assert abs(before[:80].astype(int) - after[:80]).mean() < 5
+    assert [line["file"] for line in json_lines(answer)] == [str(path) for path in files]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face-detect.jpg", "face.jpg"]
 
 
-def test_a_wrong_model_file_is_refused_with_a_reason(tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.onnx"
-    wrong.write_bytes(b"not a model")
-    answer = detect("--json", str(gocv_paths()[0]), "--model", str(wrong))
+def test_a_folder_gives_its_pictures_and_videos_by_name(face: Path, film: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").write_bytes(film.read_bytes())
+    (tmp_path / "a.jpg").write_bytes(face.read_bytes())
+    (tmp_path / "notes.txt").write_text("not looked at")
+    answer = detect("--json", tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    names = [Path(line["file"]).name for line in json_lines(answer)]
+    assert names == ["a.jpg"] + ["b.mp4"] * FRAMES
+
+
+def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
+    answer = detect(tmp_path)
     assert answer.returncode == 1
-    assert "wrong is not a valid ONNX model" in answer.stderr
-    assert "Traceback" not in answer.stderr
+    assert complaints(answer) == [f"visavis: folder {tmp_path} holds no picture or video that can be read"]
+
+
+def test_a_video_is_one_line_and_one_picture_for_each_frame(film: Path, tmp_path: Path) -> None:
+    answer = detect("--json", film, "--draw", tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert [len(line["faces"]) for line in json_lines(answer)] == [1] * FRAMES
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"film-{number:06d}.jpg" for number in range(FRAMES)]
+
+
+def test_drawn_output_has_the_box_and_is_else_the_picture(face: Path, tmp_path: Path) -> None:
+    answer = detect("--json", face, "--draw", tmp_path)
+    before, after = (decode_still(path.read_bytes(), path.name).astype(int) for path in (face, tmp_path / "face.jpg"))
+    x, y, width, height = (round(value) for value in json_lines(answer)[0]["faces"][0]["box"])
+    middle = np.abs(before - after)[y + height // 8 : y + height // 4, x + width // 4 : x + width // 2]
+    edge = after[y : y + 2, x + width // 4 : x + width // 2]
+    assert middle.mean() < 5
+    assert (edge[..., 1] > edge[..., 0]).mean() > 0.9, "the upper edge of the box is green"
+
+
+def test_anonymised_output_hides_the_face_and_nothing_else(face: Path, tmp_path: Path) -> None:
+    answer = detect("--json", face, "--anonymize", tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    x, y, width, height = (round(value) for value in json_lines(answer)[0]["faces"][0]["box"])
+    before, after = (decode_still(path.read_bytes(), path.name) for path in (face, tmp_path / "face.jpg"))
+    area = (slice(y, y + height), slice(x, x + width))
+    sharp = [cv2.Laplacian(image[area], cv2.CV_64F).var() for image in (before, after)]
+    assert sharp[1] != pytest.approx(sharp[0], rel=0.05)
+    assert np.abs(before[:80].astype(int) - after[:80]).mean() < 5
+
+
+def test_two_pictures_of_one_name_become_two_files(face: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jpg").write_bytes(face.read_bytes())
+    assert detect(tmp_path / "a", tmp_path / "b", "--draw", tmp_path / "out").returncode == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-2.jpg", "x.jpg"]
+
+
+def test_a_given_picture_is_never_overwritten(face: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jpg"
+    mine.write_bytes(face.read_bytes())
+    answer = detect(mine, "--anonymize", tmp_path)
+    assert answer.returncode == 1
+    assert complaints(answer) == [f"visavis: {mine} would overwrite a picture that was given: choose another folder"]
+    assert mine.read_bytes() == face.read_bytes()
+
+
+def test_draw_and_anonymize_into_one_folder_is_wrong_use(face: Path, tmp_path: Path) -> None:
+    answer = detect(face, "--draw", tmp_path, "--anonymize", tmp_path)
+    assert answer.returncode == 2
+    assert complaints(answer) == ["visavis: --draw and --anonymize need a folder each"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_written_before_stays_when_the_disk_is_full(face: Path, tmp_path: Path) -> None:
+    old = tmp_path / "face.jpg"
+    old.write_bytes(b"of yesterday")
+    # Room for 4 KiB in a file: less than any drawn picture, as on a full disk.
+    answer = visavis("detect", face, "--draw", tmp_path, before=("prlimit", "--fsize=4096"))
+    assert answer.returncode == 1
+    assert complaints(answer) == [f"visavis: {face}: cannot write {old}, File too large"]
+    assert old.read_bytes() == b"of yesterday"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def bad_files(face: Path, film: Path, folder: Path) -> dict[str, tuple[bytes, str]]:
+    """Name -> content and what is said about it."""
+    picture, video = face.read_bytes(), film.read_bytes()
+    middle = len(video) // 2
+    noise = np.random.default_rng(1).integers(0, 256, 4000, np.uint8).tobytes()
+    lost = "cannot read video {}: it is damaged, cut off, or no video that FFmpeg knows"
+    huge = b"\x89PNG\r\n\x1a\n" + bytes.fromhex("0000000d49484452000186a0000186a00802000000")
+    return {
+        "text.jpg": (b"no picture at all", "{} is not a JPEG, PNG, WebP or BMP picture"),
+        "cut.jpg": (picture[: len(picture) // 2], "{} is damaged"),
+        "huge.png": (huge, "{} has 100000x100000 pixels: the limit is 40 million"),
+        "noise.mp4": (noise, lost),
+        "headless.mp4": (video[middle:], lost),
+        "cut.mp4": (video[:middle], r"{} ends after frame \d of 12: it is damaged or cut off"),
+    }
+
+
+def test_bad_files_are_named_with_their_reason_and_the_others_are_done(face: Path, film: Path, tmp_path: Path) -> None:
+    bad = bad_files(face, film, tmp_path)
+    for name, (content, _) in bad.items():
+        (tmp_path / name).write_bytes(content)
+    out = tmp_path / "out"
+    names = [*bad, "missing.png"]
+    answer = detect("--json", *(tmp_path / name for name in names), face, "--draw", out)
+    lines = json_lines(answer)
+    errors = {Path(line["file"]).name: line["error"] for line in lines if "error" in line}
+    assert answer.returncode == 1
+    assert list(errors) == names
+    for name, (_, words) in bad.items():
+        assert re.fullmatch(words.replace("{}", re.escape(str(tmp_path / name))), errors[name])
+    assert errors["missing.png"] == f"cannot read {tmp_path / 'missing.png'}, No such file or directory"
+    assert len(lines[-1]["faces"]) == 1, "the good picture came last and was done"
+    assert answer.stderr == ""
+    written = {path.name for path in out.iterdir()}
+    assert {name for name in written if not name.startswith("cut-")} == {"face.jpg"}
+    assert all(decode_still(path.read_bytes(), path.name) is not None for path in out.iterdir())
+
+
+def test_the_bar_counts_frames_of_videos_not_files(face: Path, film: Path) -> None:
+    seen = on_a_terminal("detect", str(film), str(face))
+    assert f"{FRAMES + 1}/{FRAMES + 1}" in seen, seen
+    assert "frame/s" in seen
+
+
+def on_a_terminal(*words: str) -> str:
+    """What the program writes to stderr when that is a terminal."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [str(PROGRAM), *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    assert process.returncode == 0, seen
+    return seen.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # EIO: the other end is closed
+        return b""
+
+
+def test_a_reader_that_has_enough_is_no_traceback(film: Path) -> None:
+    command = f"{PROGRAM} detect --json {film} | head -n 1"
+    answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602 (a pipe)
+    assert len(answer.stdout.splitlines()) == 1
+    assert answer.stderr == ""

@@ -12,6 +12,7 @@ and where there is one, the remedy:
     │   │   └── BadRing       the memory is not what the daemon said it is
     │   ├── ClockMismatch     daemon and worker do not share CLOCK_MONOTONIC
     │   └── ViewLeaked        a view of a frame outlived its lease: a bug in the detector
+    ├── PictureError          a picture or video cannot be read or written
     └── DetectorError         one frame could not be inferred
         ├── BadDetections     the detector's answer breaks the contract
         ├── DetectorBroken    it failed on several frames in a row
@@ -84,6 +85,12 @@ class ViewLeaked(RingError):
     """A view of a frame outlived its lease: the daemon writes the next frame under it."""
 
     kind = "view_leaked"
+
+
+class PictureError(VisavisError):
+    """A picture or video cannot be read or written."""
+
+    kind = "picture"
 
 
 class DetectorError(VisavisError):

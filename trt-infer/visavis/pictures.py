@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and videos as a person has them: found, read within limits, fitted to a network, drawn on, saved."""
+"""Pictures as a person has them: found, read within limits, fitted to a network, drawn on, saved."""
 
 from __future__ import annotations
 
+import itertools
 import struct
 import urllib.error
 import urllib.request
@@ -13,8 +14,10 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
+from visavis.atomic import write_atomically
 from visavis.detections import Detections, Frame
-from visavis.errors import VisavisError
+from visavis.errors import PictureError
+from visavis.videos import frame_count, frames_of
 
 STILLS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VIDEOS = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
@@ -28,33 +31,40 @@ BLOCKS = 8
 MARGIN = 0.2
 
 
-class PictureError(VisavisError):
-    """A picture or video cannot be read or written."""
-
-    kind = "picture"
-
-
 def files_of(names: list[str]) -> Iterator[str]:
-    """Yield every name as given; a folder gives its pictures and videos, sorted, not those of its folders."""
+    """Yield every name as given; a folder gives its pictures and videos, sorted, not those of its folders.
+
+    A folder without any, or that cannot be read, is yielded itself: `pictures_of` says what is wrong with it.
+    """
     for name in names:
-        if not _is_address(name) and Path(name).is_dir():
-            yield from (str(p) for p in sorted(Path(name).iterdir()) if p.suffix.lower() in STILLS | VIDEOS)
-        else:
-            yield name
+        inside = [] if _is_address(name) else _inside(Path(name))
+        yield from inside or [name]
+
+
+def _inside(folder: Path) -> list[str]:
+    try:
+        return [str(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in STILLS | VIDEOS]
+    except OSError:
+        return []
+
+
+def count_of(name: str) -> int:
+    """How many pictures `pictures_of` will about yield: 1 for a still, the announced frames of a video."""
+    return frame_count(name) if _is_video(name) else 1
 
 
 def pictures_of(name: str) -> Iterator[tuple[str, Frame]]:
     """Yield (stem for output, (H, W, 3) uint8 BGR) for a still, or for each frame of a video.
 
     Raises:
-        PictureError: it cannot be read, or is too large.
+        PictureError: it cannot be read, is too large, or is a video that ends too early.
     """
     path = PurePosixPath(urlsplit(name).path) if _is_address(name) else PurePosixPath(name)
-    if not _is_address(name) and path.suffix.lower() in VIDEOS:
-        for frame in _video(name):
-            yield path.stem, frame
-        return
-    yield path.stem or "picture", decode_still(_bytes_of(name), name)
+    if _is_video(name):
+        for number, frame in enumerate(frames_of(name)):
+            yield f"{path.stem}-{number:06d}", frame
+    else:
+        yield path.stem or "picture", decode_still(_bytes_of(name), name)
 
 
 def decode_still(content: bytes, name: str) -> Frame:
@@ -163,18 +173,39 @@ def anonymise(picture: Frame, found: Detections) -> Frame:
     return hidden
 
 
-def save(folder: Path, stem: str, picture: Frame) -> None:
-    """Write `folder`/`stem`.jpg.
+class Album:
+    """A folder for pictures made from others: none takes the place of another or of an original.
 
-    Raises:
-        PictureError: the folder cannot be made or written.
+    Args:
+        folder: made when the first picture comes.
+        originals: files that must stay as they are.
     """
-    target = folder / f"{stem}.jpg"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
-    except OSError as error:
-        raise PictureError(f"cannot write {target}, {error.strerror}") from error
+
+    def __init__(self, folder: Path, originals: list[str]) -> None:
+        self._folder = folder
+        self._originals = {Path(name).resolve() for name in originals if not _is_address(name)}
+        self._taken: set[str] = set()
+
+    def keep(self, stem: str, picture: Frame) -> None:
+        """Write `stem`.jpg, or `stem`-2.jpg and so on when an earlier picture has that name.
+
+        Raises:
+            PictureError: it cannot be written, or would overwrite an original.
+        """
+        target = self._folder / f"{self._free(stem)}.jpg"
+        if target.resolve() in self._originals:
+            raise PictureError(f"{target} would overwrite a picture that was given", "choose another folder")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, cv2.imencode(".jpg", picture)[1].tobytes())
+        except OSError as error:
+            raise PictureError(f"cannot write {target}, {error.strerror}") from error
+
+    def _free(self, stem: str) -> str:
+        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        free = next(name for name in names if name not in self._taken)
+        self._taken.add(free)
+        return free
 
 
 def _up(side: float) -> int:
@@ -185,12 +216,18 @@ def _is_address(name: str) -> bool:
     return name.startswith(("http://", "https://"))
 
 
+def _is_video(name: str) -> bool:
+    return not _is_address(name) and PurePosixPath(name).suffix.lower() in VIDEOS
+
+
 def _bytes_of(name: str) -> bytes:
     try:
         if _is_address(name):
             with urllib.request.urlopen(name, timeout=FETCH_LIMIT_S) as answer:  # noqa: S310 (http(s) only, see above)
                 content = bytes(answer.read(MOST_BYTES + 1))
         else:
+            if Path(name).is_dir():
+                raise PictureError(f"folder {name} holds no picture or video that can be read")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
     except (OSError, urllib.error.URLError, ValueError) as error:
@@ -198,16 +235,3 @@ def _bytes_of(name: str) -> bytes:
     if len(content) > MOST_BYTES:
         raise PictureError(f"{name} is larger than {MOST_BYTES // 2**20} MiB")
     return content
-
-
-def _video(name: str) -> Iterator[Frame]:
-    video = cv2.VideoCapture(name)
-    try:
-        read, frame = video.read() if video.isOpened() else (False, None)
-        if not read:
-            raise PictureError(f"cannot read video {name}")
-        while read:
-            yield np.asarray(frame, np.uint8)
-            read, frame = video.read()
-    finally:
-        video.release()

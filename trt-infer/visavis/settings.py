@@ -23,9 +23,13 @@ def default_cache_dir() -> Path:
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model runs where. `input_width` and `input_height` are pixels of the network's input."""
+    """Which model runs where. `input_width` and `input_height` are pixels of the network's input.
+
+    `family` is what a model file of one's own must be; empty to recognise it.
+    """
 
     model: str = "centerface"
+    family: str = ""
     backend: str = "auto"
     input_width: int = 640
     input_height: int = 480

@@ -34,7 +34,8 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, settings: DetectorSettings) -> None:
-        prepared = prepared_model(settings.model, settings.input_width, settings.input_height, settings.cache_dir)
+        width, height = settings.input_width, settings.input_height
+        prepared = prepared_model(settings.model, width, height, settings.cache_dir, settings.family)
         self.model_id = prepared.name
         self.input_size = (settings.input_width, settings.input_height)
         self._score, self._iou = settings.score, settings.iou

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+from typing import Any
 
 from visavis import __version__
+from visavis.errors import VisavisError
+from visavis.terminal import complain
 
 # name -> what it does, in one line. The module is visavis.cli.<name>.
 COMMANDS = {
@@ -40,7 +44,33 @@ def main(arguments: list[str] | None = None) -> int:
         top_parser().print_help()
         return 2
     command = importlib.import_module(f"visavis.cli.{args.command}")
-    return int(command.run(args))
+    try:
+        return int(command.run(args))
+    except VisavisError as error:
+        complain(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output, `head` for one, has enough. Python would complain once more at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+class AnyOrderParser(argparse.ArgumentParser):
+    """Takes options before, between and after the files; argparse alone takes files in one place only."""
+
+    _inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's; a parser with subcommands stays as it is, its subcommands' parsers are like this one."""
+        if self._inside or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._inside = True  # parse_known_intermixed_args calls us again
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inside = False
 
 
 def top_parser() -> argparse.ArgumentParser:
@@ -58,7 +88,7 @@ def top_parser() -> argparse.ArgumentParser:
 def parser_for(words: list[str]) -> argparse.ArgumentParser:
     """The whole parser, with the arguments of only the command that `words` names: the others stay unimported."""
     parser = top_parser()
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=AnyOrderParser)
     wanted = next((word for word in words if not word.startswith("-")), None)
     for name, summary in COMMANDS.items():
         if name == wanted:
@@ -68,7 +98,7 @@ def parser_for(words: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str) -> None:
+def add_command(commands: argparse._SubParsersAction[AnyOrderParser], name: str, summary: str) -> None:
     """Import the module of one command and let it declare its arguments."""
     module = importlib.import_module(f"visavis.cli.{name}")
     parser = commands.add_parser(

@@ -2,6 +2,7 @@
 """Find faces in pictures and videos.
 
 Stills run at their own size (each side rounded up to a multiple of 32, at most 1920), so that small faces are found.
+Files and options come in any order; pictures are written as a whole or not at all, and never over one that was given.
 Exit 1 when a file could not be read; the others go on. An address is fetched only because you name it.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from visavis.cli.model import size
 from visavis.detections import Detections, Frame
 from visavis.errors import VisavisError
 from visavis.families import FAMILIES
-from visavis.pictures import anonymise, draw, files_of, letterboxed, pictures_of, save
+from visavis.pictures import Album, anonymise, count_of, draw, files_of, letterboxed, pictures_of
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain
 
@@ -39,23 +40,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 when every file was read, 1 otherwise."""
+    """Exit 0 when every file was read, 1 otherwise, 2 for options that cannot go together."""
+    if args.draw is not None and args.draw == args.anonymize:
+        complain("--draw and --anonymize need a folder each")
+        return 2
     try:
-        # 0 x 0: one session takes every size, stills of different sizes cost nothing extra.
-        detector = load_detector(
-            DetectorSettings(model=args.model, backend="onnxruntime", input_width=0, input_height=0, score=args.score)
-        )
+        detector = _detector(args)
     except VisavisError as error:
         complain(str(error))
         return error.exit_code
+    names = list(files_of(args.file))
+    albums = _albums(args, names)
     failed = 0
-    for name in _progress(list(files_of(args.file))):
-        try:
-            _one_file(name, detector, args)
-        except VisavisError as error:
-            failed += 1
-            _report_failure(name, error, args.json)
+    with Progress(names) as progress:
+        for name in names:
+            try:
+                _one_file(name, detector, albums, args, progress)
+            except VisavisError as error:
+                failed += 1
+                _report_failure(name, error, args.json, progress)
+            progress.end_file(name)
     return 1 if failed else 0
+
+
+def _detector(args: argparse.Namespace) -> Detector:
+    # 0 x 0: one session takes every size, stills of different sizes cost nothing extra.
+    return load_detector(
+        DetectorSettings(
+            model=args.model,
+            family=args.family or "",
+            backend="onnxruntime",
+            input_width=0,
+            input_height=0,
+            score=args.score,
+        )
+    )
+
+
+Change = Callable[[Frame, Detections], Frame]
+
+
+def _albums(args: argparse.Namespace, names: list[str]) -> list[tuple[Album, Change]]:
+    wanted = ((args.draw, draw), (args.anonymize, anonymise))
+    return [(Album(folder, names), change) for folder, change in wanted if folder is not None]
 
 
 def _score(text: str) -> float:
@@ -68,26 +95,60 @@ def _score(text: str) -> float:
     return value
 
 
-def _progress(names: list[str]) -> Iterator[str]:
-    from tqdm import tqdm  # noqa: PLC0415 (only this command draws a bar)
+class Progress:
+    """A bar on a terminal that counts pictures and video frames; nothing elsewhere."""
 
-    yield from tqdm(names, unit="file", file=sys.stderr, disable=not sys.stderr.isatty())
+    def __init__(self, names: list[str]) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 (only this command draws a bar)
+
+        seen = sys.stderr.isatty()
+        self._counts = {name: count_of(name) for name in names} if seen else {}
+        total = sum(self._counts[name] for name in names) if seen else None
+        self._bar = tqdm(total=total, unit="frame", file=sys.stderr, disable=not seen)
+        self._done = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def print(self, line: str) -> None:
+        """Print a result above the bar, and count its frame."""
+        with self._bar.external_write_mode(file=sys.stdout):
+            print(line, flush=True)
+        self._done += 1
+        self._bar.update(1)
+
+    def complain(self, sentence: str) -> None:
+        """Print an error above the bar."""
+        with self._bar.external_write_mode(file=sys.stderr):
+            complain(sentence)
+
+    def end_file(self, name: str) -> None:
+        """Count what a failed file left out, or take back what a video had announced too little."""
+        self._bar.update(self._counts.get(name, self._done) - self._done)
+        self._done = 0
 
 
-def _one_file(name: str, detector: Detector, args: argparse.Namespace) -> None:
-    for number, (stem, picture) in enumerate(pictures_of(name)):
+def _one_file(
+    name: str, detector: Detector, albums: list[tuple[Album, Change]], args: argparse.Namespace, progress: Progress
+) -> None:
+    for stem, picture in pictures_of(name):
         small, scale = letterboxed(picture, args.input)
-        found = detector.detect(small)
-        _unscale(found, scale)
-        for folder, change in ((args.draw, draw), (args.anonymize, anonymise)):
-            if folder is not None:
-                save(folder, f"{stem}-{number:06d}" if number else stem, change(picture, found))
-        print(_line(name, picture, found, detector.model_id, args.json), flush=True)
+        found = _in_picture(detector.detect(small), scale, picture)
+        for album, change in albums:
+            album.keep(stem, change(picture, found))
+        progress.print(_line(name, picture, found, detector.model_id, args.json))
 
 
-def _unscale(found: Detections, scale: float) -> None:
+def _in_picture(found: Detections, scale: float, picture: Frame) -> Detections:
+    """In pixels of the picture, without what was found in the black beside it."""
     for field in ("x1", "y1", "x2", "y2", "landmarks"):
         found[field] /= scale
+    height, width = picture.shape[:2]
+    inside: Detections = found[(found["x1"] < width) & (found["y1"] < height)]
+    return inside
 
 
 def _line(name: str, picture: Frame, found: Detections, model: str, as_json: bool) -> str:
@@ -109,8 +170,8 @@ def _face(item: Any, width: int, height: int) -> dict[str, Any]:
     }
 
 
-def _report_failure(name: str, error: VisavisError, as_json: bool) -> None:
+def _report_failure(name: str, error: VisavisError, as_json: bool, progress: Progress) -> None:
     if as_json:
-        print(json.dumps({"file": name, "error": str(error)}), flush=True)
+        progress.print(json.dumps({"file": name, "error": str(error)}))
     else:
-        complain(f"{name}: {error}")
+        progress.complain(str(error) if name in str(error) else f"{name}: {error}")

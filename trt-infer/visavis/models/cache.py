@@ -2,7 +2,7 @@
 """Prepared models on disk: made once, complete or not there, and never loaded with a byte changed.
 
 `<cache_dir>/models/<name>-<key>.onnx` and, beside it, a `.json` with the sums of the original and of the prepared
-file. The key covers the original, the size and the version of the preparation.
+file. The key covers the original, its family, the size and the version of the preparation.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from visavis.atomic import write_atomically
 from visavis.models.manifest import Original, original, read_limited
 from visavis.settings import default_cache_dir
 
@@ -49,15 +48,21 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.path or "in memory only")
 
 
-def prepared_model(model: str, width: int = 640, height: int = 480, cache_dir: Path | None = None) -> Prepared:
+def prepared_model(
+    model: str, width: int = 640, height: int = 480, cache_dir: Path | None = None, family: str = ""
+) -> Prepared:
     """Return `model` prepared for width x height pixels (0 x 0 = any size), from the cache where that is sound.
 
     A cache that cannot be written is no reason to fail: the model is then prepared in memory, with a warning.
 
+    Args:
+        model: a name of the manifest, or a file that ends in .onnx.
+        family: the family that a file must be of; empty to recognise it.
+
     Raises:
-        ModelError: the original is missing, is not what the manifest names, or cannot be prepared.
+        ModelError: the original is missing, is not what the manifest or `family` names, or cannot be prepared.
     """
-    source = original(model)
+    source = original(model, family)
     path = cached_path(source, width, height, cache_dir or default_cache_dir())
     try:
         with _locked(path):
@@ -71,7 +76,9 @@ def prepared_model(model: str, width: int = 640, height: int = 480, cache_dir: P
 
 def cached_path(source: Original, width: int, height: int, cache_dir: Path) -> Path:
     """Where the prepared model is kept."""
-    key = hashlib.sha256(f"{source.sha256} {width}x{height} {PREPARATION}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{source.sha256} {source.entry.family} {width}x{height} {PREPARATION}".encode()).hexdigest()[
+        :16
+    ]
     return cache_dir / "models" / f"{source.name}-{key}.onnx"
 
 
@@ -90,24 +97,6 @@ def verify(path: Path, original_sha256: str) -> bytes | None:
         return None
     content = read_limited(path)
     return content if hashlib.sha256(content).hexdigest() == record.prepared_sha256 else None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is complete or not there, also when the power fails.
-
-    Raises:
-        OSError: nothing was written.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _kept(path: Path, source: Original) -> bytes | None:

@@ -57,18 +57,24 @@ def entries(path: Path = MANIFEST) -> dict[str, Entry]:
         raise ModelError(f"cannot read the list of models {path}, {error}", "install visavis again") from error
 
 
-def original(model: str) -> Original:
-    """Read the original of a named model, or of a CenterFace file of one's own (its name ends in .onnx).
+def original(model: str, family: str = "") -> Original:
+    """Read the original of a named model, or of a file of one's own (its name ends in .onnx).
+
+    Args:
+        family: the family that it must be of; empty to take the manifest's word, or to recognise the file.
 
     Raises:
-        ModelError: unknown name, package not installed, file too large, or not the file that the manifest names.
+        ModelError: unknown name, package not installed, file too large, not the file that the manifest names, or of
+            another family.
     """
     if model.endswith(".onnx"):
-        return _own_file(Path(model))
+        return _own_file(Path(model), family)
     known = entries()
     if model not in known:
         raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(known)} or name a FILE.onnx")
     entry = known[model]
+    if family not in ("", entry.family):
+        raise ModelError(f"{model} is of the family {entry.family}, not {family}", "leave --family out")
     path = _in_package(entry)
     content = read_limited(path)
     found = hashlib.sha256(content).hexdigest()
@@ -96,9 +102,13 @@ def read_limited(path: Path) -> bytes:
     return content
 
 
-def _own_file(path: Path) -> Original:
+def _own_file(path: Path, family: str) -> Original:
+    # onnx takes 150 ms to import: only a file of one's own needs it here.
+    from visavis.models.recognise import family_of  # noqa: PLC0415
+
     content = read_limited(path)
-    entry = entries()["centerface"]
+    family = family_of(path, content, family)
+    entry = next(entry for entry in entries().values() if entry.family == family)
     return Original(name=path.stem, entry=entry, content=content, sha256=hashlib.sha256(content).hexdigest())
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
 from visavis.errors import ModelError
 from visavis.families.centerface import CHANNELS
 from visavis.models.manifest import Original
+from visavis.models.recognise import parsed
 
 LARGEST_SIDE = 8192
 OPSET = 13
@@ -36,7 +36,7 @@ def prepare(original: Original, width: int, height: int) -> bytes:
         ModelError: a size that the model cannot take, or a file that is not such a model.
     """
     _check_size(original, width, height)
-    graph = _parsed(original).graph
+    graph = parsed(original.name, original.content).graph
     channels = tuple(_channels(item) for item in graph.output)
     if channels != CHANNELS:
         raise ModelError(f"cannot prepare {original.name}, its outputs have {channels} channels, not {CHANNELS}")
@@ -58,18 +58,6 @@ def _check_size(original: Original, width: int, height: int) -> None:
     fits = all(0 <= side <= LARGEST_SIDE and side % multiple == 0 for side in (width, height))
     if not fits or (width == 0) != (height == 0):
         raise ModelError(f"{original.name} cannot take {width}x{height}", f"use multiples of {multiple}")
-
-
-def _parsed(original: Original) -> Any:
-    try:
-        model = onnx.load_model_from_string(original.content)
-        # Refused before any runtime sees it: weights in other files would escape the sum and the size limit.
-        if any(item.data_location == TensorProto.EXTERNAL for item in model.graph.initializer):
-            raise ModelError(f"{original.name} keeps weights in other files", "save it as one file")
-        onnx.checker.check_model(model)
-    except (ValueError, DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{original.name} is not a valid ONNX model, {error}") from error
-    return model
 
 
 def _fold_batch_norms(nodes: list[Any], weights: Weights) -> list[Any]:

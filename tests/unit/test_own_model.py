@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model file of one's own: taken when it fits its family, refused with what was found and wanted when not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto
+from visavis.families import FAMILIES
+from visavis.models.manifest import original
+from visavis.models.recognise import FORMS
+
+from tests.unit.command import complaints, visavis
+from tests.unit.face_pictures import gocv_paths
+from tests.unit.small_models import write_model
+
+WANTED = "centerface, input float [?, 3, ?, ?], outputs [?, 1, ?, ?], [?, 2, ?, ?], [?, 2, ?, ?], [?, 10, ?, ?]"
+
+
+def detect_with(model: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
+    return visavis("detect", gocv_paths()[0], "--input", "64x64", "--json", "--model", model, *words)
+
+
+def only_complaint(answer: subprocess.CompletedProcess[str]) -> str:
+    (line,) = complaints(answer)
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    return line
+
+
+def test_a_copy_of_centerface_finds_what_centerface_finds(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.onnx"
+    copy.write_bytes(original("centerface").content)
+    for words in ([], ["--family", "centerface"]):
+        own, named = detect_with(copy, *words), detect_with("centerface", *words)
+        assert own.returncode == 0, own.stderr
+        (ours,), (theirs,) = ([json.loads(line) for line in answer.stdout.splitlines()] for answer in (own, named))
+        assert ours == {**theirs, "model": "mine"}
+
+
+def test_a_model_of_centerfaces_form_runs_whatever_its_weights(tmp_path: Path) -> None:
+    answer = detect_with(write_model(tmp_path / "small.onnx"), "--score", "0.05")
+    assert answer.returncode == 0, answer.stderr
+    faces = json.loads(answer.stdout)["faces"]
+    assert faces
+    assert all(side > 0 for face in faces for side in face["box"][2:]), "a face in the black beside the picture"
+
+
+def test_other_outputs_are_refused_with_what_was_found_and_wanted(tmp_path: Path) -> None:
+    other = write_model(tmp_path / "other.onnx", channels=(1, 4))
+    found = "it has inputs data float [1, 3, h, w], outputs out0 float [1, 1, r, c], out1 float [1, 4, r, c]"
+    unknown = f"visavis: {other} is no model of a known family, {found}: wanted is {WANTED}"
+    assert only_complaint(detect_with(other)) == unknown
+    named = f"visavis: {other} is no centerface, {found}: wanted is {WANTED}"
+    assert only_complaint(detect_with(other, "--family", "centerface")) == named
+
+
+def test_another_element_type_is_refused(tmp_path: Path) -> None:
+    half = write_model(tmp_path / "half.onnx", kind=TensorProto.FLOAT16)
+    assert f"{half} is no model of a known family, it has inputs data float16" in only_complaint(detect_with(half))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08"], ids=["empty", "text", "no-graph"])
+def test_a_file_that_is_no_model_is_refused_by_its_name(content: bytes, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(content)
+    line = only_complaint(detect_with(wrong))
+    assert line.startswith(f"visavis: {wrong} is not a valid ONNX model, ")
+    assert line.endswith(": export or download it again")
+
+
+def test_a_cut_off_model_is_refused(tmp_path: Path) -> None:
+    content = original("centerface").content
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(content[: len(content) // 2])
+    assert f"{cut} is not a valid ONNX model" in only_complaint(detect_with(cut))
+
+
+def test_weights_in_other_files_are_refused(tmp_path: Path) -> None:
+    split = write_model(tmp_path / "split.onnx")
+    onnx.save(onnx.load(split), split, save_as_external_data=True, size_threshold=0, location="weights.bin")
+    assert only_complaint(detect_with(split)) == f"visavis: {split} keeps weights in other files: save it as one file"
+
+
+def test_a_missing_model_and_a_folder_are_named(tmp_path: Path) -> None:
+    missing, folder = tmp_path / "gone.onnx", tmp_path / "folder.onnx"
+    folder.mkdir()
+    assert only_complaint(detect_with(missing)) == f"visavis: cannot read model {missing}, No such file or directory"
+    assert only_complaint(detect_with(folder)) == f"visavis: cannot read model {folder}, Is a directory"
+
+
+def test_an_unknown_name_is_answered_with_the_choice() -> None:
+    line = only_complaint(detect_with("facefinder"))
+    assert line == "visavis: no model is called 'facefinder': choose from centerface or name a FILE.onnx"
+
+
+def test_an_unknown_family_is_wrong_use() -> None:
+    answer = detect_with("centerface", "--family", "dogs")
+    assert answer.returncode == 2
+    assert "argument --family: invalid choice: 'dogs'" in answer.stderr
+
+
+def test_every_family_says_its_form() -> None:
+    assert FORMS.keys() == FAMILIES.keys()

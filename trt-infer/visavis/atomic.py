@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are complete or not there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is complete or not there, also when the power fails; with the rights of any new file.
+
+    Raises:
+        OSError: nothing was written, and what was at `path` before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
