@@ -106,3 +106,15 @@ def test_an_unknown_family_is_wrong_use() -> None:
 
 def test_every_family_says_its_form() -> None:
     assert FORMS.keys() == FAMILIES.keys()
+
+
+def test_an_input_may_have_the_name_that_ours_has(tmp_path: Path) -> None:
+    answer = detect_with(write_model(tmp_path / "small.onnx", picture="image"), "--score", "0.05")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_operators_that_are_too_new_are_refused(tmp_path: Path) -> None:
+    new = write_model(tmp_path / "new.onnx", opset=18, after="Mish")
+    line = only_complaint(detect_with(new))
+    assert line.startswith("visavis: cannot prepare new, ")
+    assert line.endswith(": export it with opset 13")

@@ -22,6 +22,8 @@ from visavis.models.recognise import parsed
 
 LARGEST_SIDE = 8192
 OPSET = 13
+# (1, 3, H, W) float32: what the original takes, made from `image` inside the graph.
+PLANES = "image_planes"
 
 Weights = dict[str, npt.NDArray[Any]]
 
@@ -42,14 +44,15 @@ def prepare(original: Original, width: int, height: int) -> bytes:
         raise ModelError(f"cannot prepare {original.name}, its outputs have {channels} channels, not {CHANNELS}")
     weights: Weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     inputs = [item.name for item in graph.input if item.name not in weights]
-    nodes = list(graph.node)
+    nodes = _with_input(list(graph.node), inputs[0])
     try:
         nodes = _merge_linear_pairs(_fold_batch_norms(nodes, weights), weights, {out.name for out in graph.output})
         if original.entry.order == "rgb":
-            _swap_channels(nodes, weights, inputs[0])
+            _swap_channels(nodes, weights)
     except (KeyError, IndexError, StopIteration) as error:
         raise ModelError(f"cannot prepare {original.name}, its graph is not a CenterFace ({error!r})") from error
-    model = _assembled(_front(inputs[0]) + nodes, weights, graph.output, (width, height))
+    model = _assembled(_front() + nodes, weights, graph.output, (width, height))
+    _check(original.name, model)
     return bytes(model.SerializeToString())
 
 
@@ -119,17 +122,25 @@ def _pointwise(node: Any, weights: Weights) -> bool:
     return plain and weights[node.input[1]].shape[2:] == (1, 1) and not any(numbers.get("pads", [0]))
 
 
-def _swap_channels(nodes: list[Any], weights: Weights, image: str) -> None:
+def _with_input(nodes: list[Any], image: str) -> list[Any]:
+    """Let the nodes read PLANES instead of the original's input, whose name may be the one that we give ours."""
     for node in nodes:
-        if image in node.input:
+        for index, name in enumerate(node.input):
+            node.input[index] = PLANES if name == image else name
+    return nodes
+
+
+def _swap_channels(nodes: list[Any], weights: Weights) -> None:
+    for node in nodes:
+        if PLANES in node.input:
             name = node.input[1]
             weights[name] = np.ascontiguousarray(weights[name][:, ::-1])
 
 
-def _front(image: str) -> list[Any]:
+def _front() -> list[Any]:
     return [
         helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["image_float"], [image], perm=[0, 3, 1, 2]),
+        helper.make_node("Transpose", ["image_float"], [PLANES], perm=[0, 3, 1, 2]),
     ]
 
 
@@ -147,8 +158,15 @@ def _assembled(nodes: list[Any], weights: Weights, outputs: Any, size: tuple[int
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="visavis"
     )
-    onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _check(name: str, model: Any) -> None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelError(f"cannot prepare {name}, {reason}", f"export it with opset {OPSET}") from error
 
 
 def _channels(output: Any) -> int:
