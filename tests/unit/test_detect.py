@@ -197,13 +197,24 @@ def test_bad_files_are_named_with_their_reason_and_the_others_are_done(face: Pat
 
 
 def test_the_bar_counts_frames_of_videos_not_files(face: Path, film: Path) -> None:
-    seen = on_a_terminal("detect", str(film), str(face))
+    code, seen = on_a_terminal("detect", str(film), str(face))
+    assert code == 0, seen
     assert f"{FRAMES + 1}/{FRAMES + 1}" in seen, seen
     assert "frame/s" in seen
 
 
-def on_a_terminal(*words: str) -> str:
-    """What the program writes to stderr when that is a terminal."""
+def test_the_bar_ends_full_after_a_cut_off_video_too(face: Path, film: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mp4"
+    content = film.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    code, seen = on_a_terminal("detect", str(cut), str(face))
+    assert code == 1, seen
+    assert "cut.mp4 ends after frame" in seen
+    assert f"{FRAMES + 1}/{FRAMES + 1}" in seen, seen
+
+
+def on_a_terminal(*words: str) -> tuple[int, str]:
+    """Exit code, and what the program writes to stderr when that is a terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     command = [str(PROGRAM), *words]
@@ -211,8 +222,7 @@ def on_a_terminal(*words: str) -> str:
         os.close(theirs)
         seen = b"".join(iter(lambda: _read(ours), b""))
     os.close(ours)
-    assert process.returncode == 0, seen
-    return seen.decode()
+    return process.returncode, seen.decode()
 
 
 def _read(terminal: int) -> bytes:
