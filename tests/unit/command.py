@@ -6,21 +6,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("visavis")
+NOTHING: Mapping[str, str] = {}
 
 
-def visavis(*words: str | Path, before: tuple[str, ...] = (), **environment: str) -> subprocess.CompletedProcess[str]:
+def visavis(
+    *words: str | Path, before: tuple[str, ...] = (), variables: Mapping[str, str] = NOTHING
+) -> subprocess.CompletedProcess[str]:
     """Run it to its end.
 
     Args:
         words: the command's arguments.
         before: a program that starts it, with arguments, for example `unshare`.
-        environment: variables on top of this process's.
+        variables: of the environment, on top of this process's.
     """
     command = [*before, str(PROGRAM), *map(str, words)]
-    answer = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     assert "Traceback" not in answer.stderr, answer.stderr
     return answer
 

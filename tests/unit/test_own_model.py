@@ -24,7 +24,7 @@ WANTED = "centerface, input float [?, 3, ?, ?], outputs [?, 1, ?, ?], [?, 2, ?, 
 def detect_with(model: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
     # Beside a model of one's own: what an earlier run prepared must not answer for this one.
     cache = {"VISAVIS_CACHE_DIR": str(model.parent / "cache")} if isinstance(model, Path) else {}
-    return visavis("detect", gocv_paths()[0], "--input", "64x64", "--json", "--model", model, *words, **cache)
+    return visavis("detect", gocv_paths()[0], "--input", "64x64", "--json", "--model", model, *words, variables=cache)
 
 
 def only_complaint(answer: subprocess.CompletedProcess[str]) -> str:

@@ -7,6 +7,7 @@ the daemon and the workers at the same time, show figures until told to stop, en
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -25,9 +27,12 @@ from visavis.errors import VisavisError
 from visavis.figures import figures
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
+from visavis.topics_gen import detections_topic
 
 FIGURES_PERIOD_S = 1.0
 DAEMON_STOP_LIMIT_S = 5.0
+
+BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 FIRST_LOOK = """\
 # Written by `visavis run` for a first look; `visavis run --config FILE` takes your own.
@@ -39,13 +44,20 @@ url = "managed"
 
 [[camera]]
 id = "{camera}"
-source = "{source}"
+source = {source}
 size = [640, 480]
 """
 
 
 class DaemonEnded(VisavisError):
     """visavis-capture ended by itself; its own message went to the terminal."""
+
+
+class WrongPort(VisavisError):
+    """An environment variable that should hold a port holds something else."""
+
+    kind = "setting"
+    exit_code = 2
 
 
 class RunSettings(msgspec.Struct, frozen=True):
@@ -59,14 +71,30 @@ class RunSettings(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_environment(cls, config: Path | None, backend: str | None) -> RunSettings:
-        """Read CAMERA, VISAVIS_HTTP_PORT and VISAVIS_MQTT_PORT."""
+        """Read CAMERA, VISAVIS_HTTP_PORT and VISAVIS_MQTT_PORT.
+
+        Raises:
+            WrongPort: one of the two is no port.
+        """
         return cls(
             config=config,
             backend=backend,
             camera=os.environ.get("CAMERA", ""),
-            http_port=int(os.environ.get("VISAVIS_HTTP_PORT") or 8080),
-            mqtt_port=int(os.environ.get("VISAVIS_MQTT_PORT") or 1883),
+            http_port=port_from_environment("VISAVIS_HTTP_PORT", 8080),
+            mqtt_port=port_from_environment("VISAVIS_MQTT_PORT", 1883),
         )
+
+
+def port_from_environment(name: str, default: int) -> int:
+    """Read the port that variable `name` holds; `default` when it is not set or empty.
+
+    Raises:
+        WrongPort: it holds something else than a port.
+    """
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= 65535):
+        raise WrongPort(f"{name} is {text!r}, which is no port", "set it to a number from 1 to 65535, or unset it")
+    return int(text)
 
 
 class Appliance:
@@ -101,7 +129,8 @@ def first_look(settings: RunSettings, folder: Path) -> Path:
     file = folder / "config.toml"
     source = camera_source(settings.camera)
     camera = "camera" if settings.camera else "demo"
-    file.write_text(FIRST_LOOK.format(http_port=settings.http_port, camera=camera, source=source))
+    # JSON's way to quote a string is TOML's too: a quotation mark in a file's name ends nothing.
+    file.write_text(FIRST_LOOK.format(http_port=settings.http_port, camera=camera, source=json.dumps(source)))
     return file
 
 
@@ -134,12 +163,12 @@ def daemon_process(file: Path, environment: Mapping[str, str]) -> Iterator[subpr
 
 def greet(config: Config) -> None:
     """Say where to look."""
-    host, _, port = config.mqtt.url.partition("://")[2].rpartition(":")
     print(f"picture     http://{config.web.listen}/")
     if config.mqtt.url:
-        print(
-            f"detections  mosquitto_sub -h {host} -p {port} -t '{config.mqtt.prefix}/{config.device.id}/+/detections'"
-        )
+        broker = urlsplit(config.mqtt.url)
+        port = broker.port or BROKER_PORTS[broker.scheme]
+        topic = detections_topic(config.mqtt.prefix, config.device.id, "+")
+        print(f"detections  mosquitto_sub -h {broker.hostname} -p {port} -t '{topic}'")
     print("stop        Ctrl-C", flush=True)
 
 

@@ -24,9 +24,10 @@ log_dest stderr
 log_type error
 log_type warning
 """
-# MQTT 3.1.1 CONNECT of a client without a name, clean session; and the first two bytes of any CONNACK.
+# MQTT 3.1.1 CONNECT of a client without a name, clean session; the first two bytes of any CONNACK; "accepted".
 PROBE = bytes.fromhex("100c00044d5154540402000a0000")
 PROBE_ANSWER = b"\x20\x02"
+ACCEPTED = 0
 
 
 class BrokerFailed(VisavisError):
@@ -40,12 +41,12 @@ def managed_broker(port: int, folder: Path) -> Iterator[str]:
     A broker that already answers there is used instead, and left alone at the end.
 
     Raises:
-        BrokerFailed: the port is taken by something else, or mosquitto is missing or refuses to start.
+        BrokerFailed: the port is taken by something else or by a broker that wants a password, or mosquitto is
+            missing or refuses to start.
     """
     url = f"mqtt://127.0.0.1:{port}"
     if port_is_taken(port):
-        if not speaks_mqtt(port):
-            raise BrokerFailed(f"port {port} for the broker is taken: stop what uses it or set VISAVIS_MQTT_PORT")
+        check_guest(port)
         yield url
         return
     process = start(port, folder)
@@ -69,7 +70,7 @@ def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
 def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
     """Return when the broker answers; raise BrokerFailed when it ends or does not answer in START_LIMIT_S."""
     deadline = time.monotonic() + START_LIMIT_S
-    while not speaks_mqtt(port):
+    while mqtt_answer(port) is None:
         if process.poll() is not None:
             raise BrokerFailed(f"mosquitto ended with {process.returncode} at start: its own message is above")
         if time.monotonic() > deadline:
@@ -93,11 +94,24 @@ def port_is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def speaks_mqtt(port: int) -> bool:
-    """Whether what listens there accepts an anonymous MQTT client."""
+def check_guest(port: int) -> None:
+    """Raise BrokerFailed when what listens there is no broker that takes a client without a name."""
+    answer = mqtt_answer(port)
+    if answer is None:
+        raise BrokerFailed(f"port {port} for the broker is taken", "stop what uses it or set VISAVIS_MQTT_PORT")
+    if answer != ACCEPTED:
+        raise BrokerFailed(
+            f"the broker on port {port} refuses clients without a password",
+            "set mqtt.url, mqtt.user and mqtt.password_file in a configuration, or VISAVIS_MQTT_PORT to another port",
+        )
+
+
+def mqtt_answer(port: int) -> int | None:
+    """The code with which a broker there answers an anonymous client; None when nothing there speaks MQTT."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
             probe.sendall(PROBE)
-            return probe.recv(4).startswith(PROBE_ANSWER)
+            answer = probe.recv(4)
     except OSError:
-        return False
+        return None
+    return answer[3] if len(answer) == 4 and answer.startswith(PROBE_ANSWER) else None

@@ -18,6 +18,8 @@ from visavis.daemon import daemon_program, effective_config
 from visavis.errors import VisavisError
 
 KERNEL_WITH_FUTURE_WRITE = (5, 1)
+# A few models in a few sizes.
+CACHE_FREE_LEAST_MB = 50
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -122,9 +124,13 @@ def cache() -> Finding:
 
     folder = default_cache_dir()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if os.access(existing, os.W_OK):
-        return Finding("cache", "ok", str(folder))
-    return Finding("cache", "fail", f"{folder} cannot be written", "set VISAVIS_CACHE_DIR to a folder of this user")
+    elsewhere = "set VISAVIS_CACHE_DIR to a folder of this user"
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        return Finding("cache", "fail", f"{folder} cannot be written", elsewhere)
+    free_mb = shutil.disk_usage(existing).free // 10**6
+    if free_mb < CACHE_FREE_LEAST_MB:
+        return Finding("cache", "fail", f"{folder} has {free_mb} MB free", f"make room, or {elsewhere}")
+    return Finding("cache", "ok", f"{folder}, {free_mb} MB free")
 
 
 def configuration(file: Path) -> Finding:

@@ -65,6 +65,11 @@ def _list(args: argparse.Namespace) -> int:
 
 def _prepare(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
     prepared = cache.prepared_model(model, *size_px)
+    if prepared.path is None:
+        folder = default_cache_dir()
+        raise ModelError(
+            f"{model} is prepared but cannot be kept in {folder}", "set VISAVIS_CACHE_DIR to another folder"
+        )
     return {"prepared": str(prepared), "bytes": len(prepared.content)}
 
 

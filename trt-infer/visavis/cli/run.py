@@ -11,9 +11,7 @@ import argparse
 from pathlib import Path
 
 from visavis.appliance import Appliance, RunSettings
-from visavis.errors import VisavisError
 from visavis.signals import stop_on_signals
-from visavis.terminal import complain
 
 EXAMPLE = "  visavis run\n  CAMERA=/dev/video0 visavis run\n  visavis run --config /etc/visavis/config.toml"
 
@@ -25,12 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM: exit 0; 1 when a part could not be started; 2 for a bad configuration."""
+    """Serve until Ctrl-C or SIGTERM: exit 0; 1 when a part could not be started; 2 for a bad setting."""
     settings = RunSettings.from_environment(args.config, args.backend)
-    try:
-        with stop_on_signals() as stop:
-            Appliance(settings).serve(stop)
-    except VisavisError as error:
-        complain(str(error))
-        return error.exit_code
+    with stop_on_signals() as stop:
+        Appliance(settings).serve(stop)
     return 0

@@ -69,9 +69,7 @@ def prepared_model(
             content = _kept(path, source) or _build(path, source, width, height)
         return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
     except OSError as error:
-        LOG.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, error.strerror)
-    content = _prepare(source, width, height)
-    return Prepared(name=source.name, family=source.entry.family, content=content, path=None)
+        return _unkept(path, source, (width, height), error)
 
 
 def cached_path(source: Original, width: int, height: int, cache_dir: Path) -> Path:
@@ -108,6 +106,19 @@ def _kept(path: Path, source: Original) -> bytes | None:
     return content
 
 
+def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSError) -> Prepared:
+    """Without the right to write: a model that is there, complete, is used; else it is made in memory."""
+    try:
+        content = _kept(path, source)
+    except OSError:
+        content = None
+    found = path if content is not None else None
+    if content is None:
+        LOG.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
+        content = _prepare(source, *size_px)
+    return Prepared(name=source.name, family=source.entry.family, content=content, path=found)
+
+
 def _build(path: Path, source: Original, width: int, height: int) -> bytes:
     content = _prepare(source, width, height)
     record = Record(
@@ -119,8 +130,13 @@ def _build(path: Path, source: Original, width: int, height: int) -> bytes:
         preparation=PREPARATION,
     )
     # The record first: a model without one is never believed.
-    write_atomically(path.with_suffix(".json"), msgspec.json.encode(record))
-    write_atomically(path, content)
+    beside = path.with_suffix(".json")
+    write_atomically(beside, msgspec.json.encode(record))
+    try:
+        write_atomically(path, content)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     return content
 
 

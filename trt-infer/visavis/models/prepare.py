@@ -155,10 +155,9 @@ def _assembled(nodes: list[Any], weights: Weights, outputs: Any, size: tuple[int
         [_output(item, size) for item in outputs],
         [numpy_helper.from_array(value, name) for name, value in weights.items() if name in used],
     )
-    model = helper.make_model(
+    return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="visavis"
     )
-    return model
 
 
 def _check(name: str, model: Any) -> None:
