@@ -3,4 +3,9 @@
 
 from __future__ import annotations
 
+import os
+
 __version__ = "0.1.0"
+
+# onnxruntime tells its makers about machine and models unless this stands before its import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
