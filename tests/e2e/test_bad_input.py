@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.brokers import PASSWORD, USER, mosquitto
 from tests.e2e.conftest import RunningAppliance, free_port, until
 from tests.unit.command import complaints, visavis
 from tests.unit.test_bad_cache import change_one_byte, changed_package, kept
@@ -86,21 +87,10 @@ def test_a_configuration_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
 
 @pytest.fixture
 def strict_broker(tmp_path: Path) -> Iterator[int]:
-    """A real mosquitto that knows one user, visavis with the password right."""
-    passwords, config, port = tmp_path / "passwords", tmp_path / "mosquitto.conf", free_port()
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "visavis", "right"], check=True)
-    # As root: the user mosquitto may not look into our folder.
-    config.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n")
-    command = ["/usr/sbin/mosquitto", "-c", str(config)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until(lambda: answers(port), "mosquitto does not listen", 10)
+    """A broker that knows one user with one password."""
+    port = free_port()
+    with mosquitto(tmp_path, port, strict=True):
         yield port
-        process.terminate()
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_broker_that_refuses_stops_neither_page_nor_detection(
@@ -108,7 +98,7 @@ def test_a_broker_that_refuses_stops_neither_page_nor_detection(
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_text("wrong\n")
-    settings = f'url = "mqtt://127.0.0.1:{strict_broker}"\nuser = "visavis"\npassword_file = "{secret}"'
+    settings = f'url = "mqtt://127.0.0.1:{strict_broker}"\nuser = "{USER}"\npassword_file = "{secret}"'
     appliance = start_appliance(DEMO.replace('url = "managed"', settings))
     appliance.wait_ready()
     first = appliance.camera("demo")["frames"]["inferred"]
@@ -118,7 +108,7 @@ def test_a_broker_that_refuses_stops_neither_page_nor_detection(
     assert "broker away, trying again" in appliance.log.read_text()
     assert "not Authorized" in appliance.log.read_text()
     # The password is read again at each connection: the remedy needs no restart.
-    secret.write_text("right\n")
+    secret.write_text(f"{PASSWORD}\n")
     until(lambda: appliance.status()["broker"]["connected"], "the right password is not taken", 20)
     assert appliance.stop() == 0
 

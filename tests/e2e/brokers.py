@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real mosquittos for tests: one that takes everybody, one that wants a password."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.conftest import until
+
+USER, PASSWORD = "visavis", "right"
+
+
+@contextmanager
+def mosquitto(folder: Path, port: int, *, strict: bool = False, tls: bool = False) -> Iterator[None]:
+    """Run one on loopback while the block runs.
+
+    Args:
+        folder: for its files; with `tls`, broker.pem in it is the certificate that a client must trust.
+        port: where it listens.
+        strict: it knows only USER with PASSWORD.
+        tls: it speaks TLS.
+    """
+    # As root where we are root: the user mosquitto may not look into our folder.
+    lines = ["user root", f"listener {port} 127.0.0.1", f"allow_anonymous {str(not strict).lower()}"]
+    if strict:
+        passwords = folder / "passwords"
+        subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), USER, PASSWORD], check=True)
+        lines.append(f"password_file {passwords}")
+    if tls:
+        lines += certificate(folder)
+    config = folder / "mosquitto.conf"
+    config.write_text("\n".join(lines) + "\n")
+    command = ["/usr/sbin/mosquitto", "-c", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: is_open(port), "mosquitto does not listen", 10)
+        yield
+        process.terminate()
+
+
+def certificate(folder: Path) -> list[str]:
+    """Make a certificate for 127.0.0.1 that signs itself; the lines of mosquitto's configuration that name it."""
+    key, pem = folder / "broker.key", folder / "broker.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=broker", "-days", "2"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
+    subprocess.run(command, check=True, capture_output=True)
+    return [f"certfile {pem}", f"keyfile {key}"]
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def publish(port: int, topic: str, payload: str, *words: str) -> None:
+    """Send one message with the real mosquitto_pub."""
+    command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-t", topic, "-m", payload, *words]
+    subprocess.run(command, check=True)
