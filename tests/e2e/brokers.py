@@ -36,9 +36,11 @@ def mosquitto(folder: Path, port: int, *, strict: bool = False, tls: bool = Fals
     config.write_text("\n".join(lines) + "\n")
     command = ["/usr/sbin/mosquitto", "-c", str(config)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until(lambda: is_open(port), "mosquitto does not listen", 10)
-        yield
-        process.terminate()
+        try:
+            until(lambda: is_open(port), "mosquitto does not listen", 10)
+            yield
+        finally:
+            process.terminate()
 
 
 def certificate(folder: Path) -> list[str]:
