@@ -39,9 +39,10 @@ EPILOG = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    args = parser_for(words).parse_args(words)
+    parser = parser_for(words)
+    args = parser.parse_args(words)
     if args.command is None:
-        top_parser().print_help()
+        parser.print_help()
         return 2
     command = importlib.import_module(f"visavis.cli.{args.command}")
     try:

@@ -26,7 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("prepare", "make a model fast and keep it"),
         ("verify", "check original and prepared file byte for byte"),
     ):
-        action = actions.add_parser(name, help=summary, description=summary)
+        action = actions.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  visavis model {name}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         action.add_argument("--json", action="store_true", help="print one JSON object a line")
         if name != "list":
             action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model of the list")
