@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of the pages that people copy from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.repo.test_laws import ROOT
+
+
+class Block(NamedTuple):
+    """One fenced block: where it is, the word behind its fence ("" for none), the rest of that line, its text."""
+
+    page: Path
+    line: int
+    kind: str
+    note: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def pages() -> list[Path]:
+    """The README, the tutorial and the how-tos."""
+    docs = ROOT / "docs"
+    return [ROOT / "README.md", docs / "tutorial.md", docs / "troubleshooting.md", *sorted(docs.glob("how-to/*.md"))]
+
+
+def blocks(*kinds: str) -> list[Block]:
+    """Every block of these kinds in the pages, in their order."""
+    found = []
+    for page in pages():
+        text = page.read_text()
+        for match in re.finditer(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(Block(page, line, match[1], match[2], match[3]))
+    return [block for block in found if block.kind in kinds]

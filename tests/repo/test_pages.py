@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the pages tell people to type is understood, and what they show is what the programs say."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+from visavis.appliance import greet
+from visavis.cli import COMMANDS
+from visavis.config_gen import Config
+from visavis.daemon import effective_config
+from visavis.figures import camera_line
+
+from tests.repo.pages import Block, blocks, pages
+from tests.repo.test_laws import ROOT
+from tests.unit.command import visavis
+from tests.unit.shown_commands import parsed, visavis_calls
+
+LINE = re.compile(
+    r"(?P<id>\w+) +(?P<state>\w+) +(?P<fps>[\d.]+) fps, inferred +(?P<inferred>[\d.]+) +(?P<faces>\d+) faces +"
+    r"(?P<p50>[\d.]+) ms to MQTT \(p99 (?P<p99>[\d.]+)\)  dropped (?P<dropped>\d+)"
+)
+# How far a command other than visavis is looked at: its name here, its arguments below where that can be done.
+OTHER_COMMANDS = {"make", "mosquitto_sub", "ssh", "pkill"}
+
+
+def first_words(block: Block) -> list[list[str]]:
+    return [shlex.split(line, comments=True) for line in block.text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("block", blocks("sh"), ids=str)
+def test_every_command_is_understood(block: Block) -> None:
+    for words in first_words(block):
+        assert Path(words[0]).name in OTHER_COMMANDS | {"visavis"}, words
+    for call in visavis_calls(block.text):
+        parsed(call)
+
+
+@pytest.mark.parametrize("block", blocks("sh"), ids=str)
+def test_make_is_given_targets_and_variables_that_it_has(block: Block) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for words in (words for words in first_words(block) if words[0] == "make"):
+        for word in words[1:]:
+            name, _, value = word.partition("=")
+            wanted = rf"^{name} \?=" if value else rf"^{name}:.*##"
+            assert re.search(wanted, makefile, re.MULTILINE), word
+
+
+@pytest.mark.parametrize("block", blocks("sh", ""), ids=str)
+def test_mosquitto_is_asked_for_topics_that_there_are(block: Block) -> None:
+    templates = re.findall(r'^template = "(.+)"', (ROOT / "contracts/mqtt.toml").read_text(), re.MULTILINE)
+    patterns = [re.sub(r"\{\w+\}", "[a-z0-9_+-]+", template.replace("+", r"\+")) for template in templates]
+    for topic in re.findall(r"mosquitto_sub .*-t '([^']+)'", block.text):
+        assert any(re.fullmatch(pattern, topic) for pattern in patterns), topic
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=str)
+def test_every_configuration_is_accepted_or_refused_as_the_page_says(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(block.text)
+    for secret in re.findall(r'password_file = "([^"/]+)"', block.text):
+        (tmp_path / secret).write_text("secret\n")
+    answer = visavis("check", file)
+    assert answer.returncode == (2 if block.note == "refused" else 0), answer.stderr
+    if block.note == "refused":
+        following = block.page.read_text().split(block.text)[1].split("```\n")[2].strip()
+        assert following in answer.stderr
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_every_import_of_ours_is_there(block: Block) -> None:
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("visavis"):
+            module = importlib.import_module(node.module or "")
+            assert all(hasattr(module, alias.name) for alias in node.names), node.module
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_how_to_is_linked_from_the_tutorial() -> None:
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
+    for page in (ROOT / "docs" / "how-to").glob("*.md"):
+        assert f"how-to/{page.name}" in tutorial
+
+
+def readme_block(kind: str, word: str) -> str:
+    (found,) = (block.text for block in blocks(kind) if block.page.name == "README.md" and word in block.text)
+    return found
+
+
+def test_the_readmes_message_is_one_that_the_schema_takes() -> None:
+    schema = json.loads((ROOT / "contracts/schemas/detections.schema.json").read_text())
+    message = json.loads(readme_block("json", "captured_at"))
+    jsonschema.validate(message, schema)
+    stages = message["latency_ms"]
+    assert stages["total"] == pytest.approx(sum(value for stage, value in stages.items() if stage != "total"))
+
+
+def test_the_readmes_live_line_is_what_figures_writes() -> None:
+    shown = readme_block("", "to MQTT").splitlines()[-1]
+    found = LINE.fullmatch(shown)
+    assert found, shown
+    camera = {
+        "id": found["id"],
+        "state": found["state"],
+        "fps": float(found["fps"]),
+        "fps_inferred": float(found["inferred"]),
+        "faces": int(found["faces"]),
+        "latency_ms": {"total": {"p50": float(found["p50"]), "p99": float(found["p99"])}},
+        "frames": {"dropped": {"superseded": int(found["dropped"])}},
+    }
+    assert camera_line(camera) == shown
+
+
+def test_the_readmes_greeting_is_what_run_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    config = effective(ROOT / "contracts" / "config-golden" / "config.toml")
+    greet(config)
+    said = capsys.readouterr().out.splitlines()
+    shown = readme_block("", "to MQTT").splitlines()
+    assert shown[0] == said[0]
+    assert re.sub(r"visavis/\w+/", "visavis/porch/", said[1]) == shown[1]
+
+
+def effective(file: Path) -> Config:
+    return effective_config(file, {})
+
+
+def test_the_readme_names_every_command() -> None:
+    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("`visavis run`"))
+    assert [name.removeprefix("visavis ") for name in re.findall(r"`([^-`][^`]*)`", line.split(":")[0])] == [*COMMANDS]
+
+
+def test_the_pages_hold_no_path_of_a_machine() -> None:
+    answer = subprocess.run(["git", "grep", "-nE", "/(root|work|home/[a-z]+)/", "--", "*.md"], cwd=ROOT, check=False)
+    assert answer.returncode == 1
