@@ -79,6 +79,14 @@ def test_options_and_files_come_in_any_order(order: str, face: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["face-detect.jpg", "face.jpg"]
 
 
+def test_after_two_dashes_everything_is_a_file(face: Path, tmp_path: Path) -> None:
+    (tmp_path / "-a.jpg").write_bytes(face.read_bytes())
+    command = [str(PROGRAM), "detect", "--json", "--", "-a.jpg"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert [line["file"] for line in json_lines(answer)] == ["-a.jpg"]
+
+
 def test_a_folder_gives_its_pictures_and_videos_by_name(face: Path, film: Path, tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes(film.read_bytes())
     (tmp_path / "a.jpg").write_bytes(face.read_bytes())

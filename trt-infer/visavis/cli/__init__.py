@@ -64,8 +64,11 @@ class AnyOrderParser(argparse.ArgumentParser):
     _inside = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's; a parser with subcommands stays as it is, its subcommands' parsers are like this one."""
-        if self._inside or self._subparsers is not None:
+        """As argparse's; a parser with subcommands stays as it is, its subcommands' parsers are like this one.
+
+        With a plain `--`, after which everything is a file, argparse's own order holds: older versions mix it up.
+        """
+        if self._inside or self._subparsers is not None or "--" in (args or []):
             return super().parse_known_args(args, namespace)
         self._inside = True  # parse_known_intermixed_args calls us again
         try:
