@@ -26,6 +26,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/web"
 )
 
@@ -46,6 +47,7 @@ type Appliance struct {
 
 // New builds every part but starts none. It fails when a part's settings cannot work, such as a web address beyond loopback.
 func New(settings *config.Config, version string) (*Appliance, error) {
+	preprocess.OneThreadEach()
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, reloads: make(chan *config.Config)}
 	server, err := web.New(webSettings(settings, version), (*view)(a))
 	if err != nil {
