@@ -29,6 +29,7 @@ const (
 	keepAlive      = 15 * time.Second
 	farewellMost   = time.Second // how long ending waits for the broker to take `offline`
 	statsInterval  = 10 * time.Second
+	infoInterval   = time.Second // how soon a change is seen
 )
 
 // Publisher is the leaf that speaks MQTT. All methods but Run return at once and may be called from any goroutine.
@@ -39,6 +40,7 @@ type Publisher struct {
 	outbox   *outbox
 	wake     chan struct{}
 	online   atomic.Bool
+	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
 }
 
@@ -92,16 +94,8 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.setState(hub.State{Camera: id}, true)
 }
 
-// SetInfo replaces what is retained about the device.
-func (p *Publisher) SetInfo(i Info) {
-	payload, err := json.Marshal(i)
-	if err != nil {
-		slog.Error("info not encoded", "error", err)
-		return
-	}
-	p.outbox.state(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
-	p.nudge()
-}
+// InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
+func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
 
 // StatsFrom sets where the figures sent every ten seconds come from.
 func (p *Publisher) StatsFrom(read func() Stats) { p.stats.Store(&read) }
@@ -144,8 +138,12 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	slog.Info("broker connected", "url", p.settings.URL)
 	p.setOnline(true)
 	defer p.setOnline(false)
-	ticker := time.NewTicker(statsInterval)
-	defer ticker.Stop()
+	stats, info := time.NewTicker(statsInterval), time.NewTicker(infoInterval)
+	defer stats.Stop()
+	defer info.Stop()
+	if err := p.readInfo(); err != nil {
+		return err
+	}
 	for {
 		if err := p.flush(client); err != nil {
 			return err
@@ -155,8 +153,12 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 			return p.leave(client)
 		case err := <-gone:
 			return fmt.Errorf("connection to %s lost: %w", p.settings.URL, err)
-		case <-ticker.C:
+		case <-stats.C:
 			if err := p.sendStats(client); err != nil {
+				return err
+			}
+		case <-info.C:
+			if err := p.readInfo(); err != nil {
 				return err
 			}
 		case <-p.wake:
@@ -226,6 +228,20 @@ func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) e
 		return err
 	}
 	return written(client.Publish(DetectionsTopic(p.settings.Prefix, p.settings.Device, r.Camera), DetectionsDelivery.QoS, DetectionsDelivery.Retain, payload))
+}
+
+// readInfo puts what the device is now among the states, which go out when they differ from what was sent.
+func (p *Publisher) readInfo() error {
+	read := p.info.Load()
+	if read == nil {
+		return nil
+	}
+	payload, err := json.Marshal((*read)())
+	if err != nil {
+		return fmt.Errorf("encode info: %w", err)
+	}
+	p.outbox.state(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
+	return nil
 }
 
 func (p *Publisher) sendStats(client paho.Client) error {

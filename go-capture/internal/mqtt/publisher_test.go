@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
 	p := newPublisher(t, b.settings())
 	run(t, p)
 	p.SetCameraStatus("door", true)
-	p.SetInfo(Info{Version: "1", Model: "centerface", Cameras: []string{"door"}})
+	p.InfoFrom(func() Info { return Info{Version: "1", Model: "centerface", Cameras: []string{"door"}} })
 	p.TakeState(hub.State{Camera: "door", Confirmed: 2, Occupied: true})
 	for range 2 {
 		b.start()
@@ -122,6 +123,30 @@ func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
 		await(t, "info", func() bool { return strings.Contains(seen.last("visavis/porch/info"), "centerface") })
 		b.kill()
 		await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	}
+}
+
+func TestTheInfoIsSentAgainWhenItChangesAndOnlyThen(t *testing.T) {
+	const topicInfo = "visavis/porch/info"
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	p := newPublisher(t, b.settings())
+	var reads atomic.Int64
+	var backend atomic.Value
+	backend.Store("")
+	p.InfoFrom(func() Info {
+		reads.Add(1)
+		return Info{Model: "centerface", Backend: backend.Load().(string)}
+	})
+	run(t, p)
+	await(t, "the first info", func() bool { return len(seen.all(topicInfo)) == 1 })
+	backend.Store("onnxruntime")
+	await(t, "the worker's backend", func() bool { return strings.Contains(seen.last(topicInfo), `"backend":"onnxruntime"`) })
+	before := reads.Load()
+	await(t, "it is read again", func() bool { return reads.Load() > before+1 })
+	if got := seen.all(topicInfo); len(got) != 2 {
+		t.Fatalf("%d infos for one change: %v", len(got)-1, got)
 	}
 }
 

@@ -42,17 +42,6 @@ func mqttSettings(c *config.Config) mqtt.Settings {
 	}
 }
 
-func mqttInfo(c *config.Config, version string) mqtt.Info {
-	info := mqtt.Info{
-		Schema: 1, Version: version, Model: c.Detector.Model, Backend: c.Detector.Backend, Precision: c.Detector.Precision,
-		Workers: c.Detector.Workers, URL: "http://" + c.Web.Listen + "/", Cameras: []string{},
-	}
-	for _, camera := range c.Cameras {
-		info.Cameras = append(info.Cameras, camera.ID)
-	}
-	return info
-}
-
 func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.Options {
 	return dispatch.Options{
 		MaxWorkers: c.Detector.Workers, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
