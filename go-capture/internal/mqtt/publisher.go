@@ -28,6 +28,7 @@ const (
 	writeTimeout   = 2 * time.Second // a broker that takes nothing for so long counts as lost
 	keepAlive      = 15 * time.Second
 	farewellMost   = time.Second // how long ending waits for the broker to take `offline`
+	disconnectMs   = 250         // at most, for DISCONNECT to be written: without it the broker sends the will as well
 	statsInterval  = 10 * time.Second
 	infoInterval   = time.Second // how soon a change is seen
 )
@@ -133,7 +134,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(0)
+	defer client.Disconnect(disconnectMs)
 	reached()
 	slog.Info("broker connected", "url", p.settings.URL)
 	p.setOnline(true)

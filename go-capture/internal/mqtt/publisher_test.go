@@ -77,6 +77,10 @@ func TestTheStatusIsOnlineAndOfflineAfterAnOrderlyEnd(t *testing.T) {
 	await(t, "online", func() bool { return seen.last(topicStatus) == "online" })
 	stop()
 	await(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
+	b.subscribe() // by then the broker has seen the end of the publisher's connection
+	if got := seen.all(topicStatus); len(got) != 2 {
+		t.Fatalf("status %v, want online and one offline: the will was sent after an orderly end", got)
+	}
 	late := b.subscribe()
 	await(t, "offline is retained", func() bool { return late.last(topicStatus) == "offline" })
 }
