@@ -16,7 +16,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.e2e.conftest import RunningAppliance, until
+from tests.e2e.conftest import RunningAppliance
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "contracts" / "schemas"
