@@ -3,7 +3,6 @@
 package pipeline
 
 import (
-	"runtime"
 	"slices"
 	"strings"
 
@@ -78,7 +77,7 @@ func (a *Appliance) broker() web.Broker {
 	if a.mqtt == nil {
 		return web.Broker{}
 	}
-	return web.Broker{Enabled: true, Connected: a.mqtt.Connected(), OutboxDropped: a.mqtt.Unsent()}
+	return web.Broker{Enabled: true, Connected: a.mqtt.Connected(), Outbox: a.mqtt.Waiting(), OutboxDropped: a.mqtt.Unsent()}
 }
 
 func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {
@@ -148,9 +147,10 @@ func joined(names []string) string {
 
 // stats is what goes out over MQTT every ten seconds.
 func (a *Appliance) stats() mqtt.Stats {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	stats := mqtt.Stats{Schema: 1, Cameras: map[string]mqtt.CameraStats{}, MemoryBytes: memory.Sys}
+	stats := mqtt.Stats{
+		Schema: 1, Cameras: map[string]mqtt.CameraStats{},
+		TemperatureC: hottestC(thermalZones), MemoryBytes: anonymousBytes(statusFile),
+	}
 	for _, c := range a.ordered() {
 		stats.Cameras[c.settings.ID] = mqtt.StatsOf(a.hub.Snapshot(c.settings.ID))
 	}
