@@ -17,11 +17,12 @@ from visavis.broker import managed_broker
 
 from tests.e2e.conftest import RunningAppliance, free_port
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
-from tests.e2e.test_appliance import DEMO, daemon_pid
+from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
 from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
 STATS_INTERVAL_S, LATE_S = 10.0, 3.0
+SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
 GOOD: dict[str, Any] = {
     "schema": 1, "version": "1", "model": "centerface", "backend": "onnxruntime", "precision": "auto", "workers": 1,
     "cameras": ["door"], "url": "",
@@ -69,9 +70,25 @@ def test_the_info_follows_the_worker_and_the_list_of_cameras(start_appliance: St
         until(lambda: newest("backend") == "onnxruntime", lambda: f"the info is {seen.all()}")
         assert newest("model") == "centerface"
         appliance.file.write_text(appliance.file.read_text() + '[[camera]]\nid = "second"\nsource = "demo:"\n')
-        os.kill(daemon_pid(appliance), signal.SIGHUP)
+        os.kill(child_pid(appliance, "visavis-capture -config"), signal.SIGHUP)
         until(lambda: newest("cameras") == ["demo", "second"], lambda: f"the info is {seen.all()}")
         assert newest("backend") == "onnxruntime"
+
+
+def test_a_broker_that_hangs_holds_up_neither_capture_nor_pictures(start_appliance: Start) -> None:
+    appliance = start_appliance(DEMO)
+    appliance.wait_ready()
+    broker = child_pid(appliance, "mosquitto -c")
+    with subscribed(appliance.mqtt_port, "visavis/box/demo/detections") as seen:
+        until(seen.all, "a first message")
+        os.kill(broker, signal.SIGSTOP)
+        before, picture = appliance.camera("demo")["frames"]["inferred"], appliance.get(SNAPSHOT)
+        until(lambda: appliance.camera("demo")["frames"]["inferred"] > before + 60, "inference goes on", 30)
+        assert appliance.get(SNAPSHOT) != picture
+        os.kill(broker, signal.SIGCONT)
+        newest = appliance.camera("demo")["frames"]["inferred"]
+        until(lambda: seen.all()[-1].json()["frame"] > newest, "messages go on", 30)
+        assert_adds_up([message.json() for message in seen.all()])
 
 
 @pytest.fixture(scope="module")

@@ -197,8 +197,7 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 		return nil, ctx.Err()
 	}
 	if err := token.Error(); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w (check mqtt.url, mqtt.user and mqtt.password_file, and that the broker runs)",
-			p.settings.URL, err)
+		return nil, p.settings.refused(err)
 	}
 	return client, nil
 }
