@@ -69,14 +69,12 @@ func (f *fileSource) Grab(ctx context.Context, into *frame.Picture) error {
 
 func (f *fileSource) Close() error { return f.video.Close() }
 
-// openCapture opens with one back-end of OpenCV and turns its silence into an error.
-func openCapture(address any, backend gocv.VideoCaptureAPI) (*gocv.VideoCapture, error) {
+// openCapture opens with one back-end of OpenCV. gocv's own words are left out, for they hold the address and with it a
+// password; what it made is closed also when it failed, for the tries go on for ever.
+func openCapture(address string, backend gocv.VideoCaptureAPI) (*gocv.VideoCapture, error) {
 	capture, err := gocv.OpenVideoCaptureWithAPI(address, backend)
-	if err != nil {
-		return nil, err
+	if err == nil && capture.IsOpened() {
+		return capture, nil
 	}
-	if !capture.IsOpened() {
-		return nil, closeAfter(errors.New("OpenCV cannot open it"), capture)
-	}
-	return capture, nil
+	return nil, closeAfter(errors.New("OpenCV cannot open it"), capture)
 }

@@ -151,23 +151,36 @@ func (r *reader) Grab(ctx context.Context, into *frame.Picture) error {
 		return ErrStalled
 	}
 	r.ask()
-	timer := time.NewTimer(r.limit)
-	defer timer.Stop()
-	select {
-	case <-r.fresh:
-	case <-timer.C:
-		r.broken = true
-		return ErrStalled
-	case <-ctx.Done():
-		r.broken = true
-		return ctx.Err()
-	}
-	takenNs, ok := r.take()
-	if !ok {
-		return ErrEnded
+	takenNs, err := r.await(ctx)
+	if err != nil {
+		return err
 	}
 	into.CapturedNs, into.DriverSeq, into.JPEG = takenNs, 0, nil
 	return copyTo(r.mine, into)
+}
+
+// await takes the next picture that is unseen. A token may be of one that was taken with the token before: when a
+// second picture came between that token and its take.
+func (r *reader) await(ctx context.Context) (takenNs int64, err error) {
+	timer := time.NewTimer(r.limit)
+	defer timer.Stop()
+	for {
+		select {
+		case _, more := <-r.fresh:
+			if takenNs, unseen := r.take(); unseen {
+				return takenNs, nil
+			}
+			if !more {
+				return 0, ErrEnded
+			}
+		case <-timer.C:
+			r.broken = true
+			return 0, ErrStalled
+		case <-ctx.Done():
+			r.broken = true
+			return 0, ctx.Err()
+		}
+	}
 }
 
 // ask demands a picture of a stream that is read on demand and has not ended.
