@@ -181,7 +181,8 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 	if err != nil {
 		return nil, err
 	}
-	options := paho.NewClientOptions().AddBroker(p.address).SetTLSConfig(p.tls).
+	line := &line{ctx: ctx, tls: p.tls}
+	options := paho.NewClientOptions().AddBroker(p.address).SetCustomOpenConnectionFn(line.open).
 		SetClientID("visavis-"+p.settings.Device).SetUsername(p.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
@@ -189,13 +190,8 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
 	client := paho.NewClient(options)
 	token := client.Connect()
-	select {
-	case <-token.Done():
-	case <-ctx.Done():
-		client.Disconnect(0)
-		<-token.Done() // bounded by connectTimeout; no goroutine outlives Run
-		return nil, ctx.Err()
-	}
+	<-token.Done() // bounded by connectTimeout and by ctx, so that no goroutine outlives Run
+	line.keep()
 	if err := token.Error(); err != nil {
 		return nil, p.settings.refused(err)
 	}

@@ -82,6 +82,7 @@ func TestTheStatusIsOnlineAndOfflineAfterAnOrderlyEnd(t *testing.T) {
 	if got := seen.all(topicStatus); len(got) != 2 {
 		t.Fatalf("status %v, want online and one offline: the will was sent after an orderly end", got)
 	}
+	await(t, "the broker says that it left in order", func() bool { return strings.Contains(b.log(), "visavis-porch disconnected.") })
 	late := b.subscribe()
 	await(t, "offline is retained", func() bool { return late.last(topicStatus) == "offline" })
 }
@@ -189,7 +190,7 @@ func TestSumsStayExactThroughAnOutage(t *testing.T) {
 }
 
 func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // accepts by backlog, never answers
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,23 @@ func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	if p.outbox.size() != 1 || p.Unsent() != 9999 {
 		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.outbox.size(), p.Unsent())
 	}
-	run(t, p)()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	silent, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(connectTimeout):
+		t.Fatal("only the timeout of the connection ended the publisher")
+	}
 }
 
 // The broker is stopped, not closed: its socket stays open and takes nothing, as when its machine hangs.
