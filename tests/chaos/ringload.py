@@ -5,23 +5,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 PARTS = ("Inferred", "InFlight", "Superseded", "NoSlot", "Aborted", "Abandoned")
-
-
-def until(condition: Callable[[], Any], what: str, limit_s: float = 15) -> Any:
-    """Wait until `condition` returns something true, and return that."""
-    end_s = time.monotonic() + limit_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end_s, f"not within {limit_s} s: {what}"
-        time.sleep(0.002)
 
 
 class Ringload:

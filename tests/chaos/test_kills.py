@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checking_worker import CREDIT, FDS, FRAMES, MAPS, TORN_AT_END, TORN_WHEN_LENT, Counts, counts_of, main
-from tests.chaos.ringload import Ringload, until
+from tests.chaos.ringload import Ringload
+from tests.waiting import until
 
 # Children come from a server that has everything imported and no connection: a start costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")

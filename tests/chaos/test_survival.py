@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from visavis.supervisor import Supervisor
 
-from tests.chaos.ringload import Ringload, until
+from tests.chaos.ringload import Ringload
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.conftest import until
+from tests.waiting import until
 
 USER, PASSWORD = "visavis", "right"
 

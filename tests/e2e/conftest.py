@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import until
 
 READY_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0
@@ -75,17 +76,6 @@ class RunningAppliance:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(STOP_LIMIT_S)
-
-
-def until(condition: Callable[[], Any], words: Callable[[], str] | str, limit_s: float) -> Any:
-    """Wait until `condition` returns something true, and return that."""
-    end_s = time.monotonic() + limit_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end_s, words if isinstance(words, str) else words()
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.e2e.conftest import RunningAppliance, until
+from tests.e2e.conftest import RunningAppliance
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "contracts" / "schemas"
@@ -155,7 +156,12 @@ def test_sighup_reloads_one_camera_and_leaves_the_other_alone(start_appliance: S
 
 
 def daemon_pid(appliance: RunningAppliance) -> int:
-    command = ["pgrep", "-P", str(appliance.process.pid), "-f", "visavis-capture -config"]
+    return child_pid(appliance, "visavis-capture -config")
+
+
+def child_pid(appliance: RunningAppliance, words: str) -> int:
+    """The child of this appliance's `visavis run` whose command line holds these words."""
+    command = ["pgrep", "-P", str(appliance.process.pid), "-f", words]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0])
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.brokers import PASSWORD, USER, mosquitto
-from tests.e2e.conftest import RunningAppliance, free_port, until
+from tests.e2e.conftest import RunningAppliance, free_port
 from tests.unit.command import complaints, visavis
 from tests.unit.test_bad_cache import change_one_byte, changed_package, kept
+from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
 DEMO = """

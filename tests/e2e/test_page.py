@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.e2e.conftest import RunningAppliance, until
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import DEMO
+from tests.waiting import until
 
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

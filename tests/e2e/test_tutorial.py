@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import RunningAppliance, until
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import DEMO
 from tests.repo.pages import Block, blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.command import PROGRAM
+from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
 FOR_EVER = "for detections in subscribe"

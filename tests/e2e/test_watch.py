@@ -15,8 +15,9 @@ import pytest
 from visavis.client import Broker, BrokerRefused, BrokerUnreachable, subscribe
 
 from tests.e2e.brokers import PASSWORD, USER, mosquitto, publish
-from tests.e2e.conftest import free_port, until
+from tests.e2e.conftest import free_port
 from tests.unit.command import PROGRAM, complaints, visavis
+from tests.waiting import until
 
 LINE = "20:00:00.123  porch/door  1 face    13.4 ms  [412, 80, 96, 122] 0.97"
 

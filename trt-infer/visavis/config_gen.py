@@ -112,7 +112,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     detect_fps: float = 0.0
     # Publish pictures over MQTT, with the camera's privacy applied.
     snapshots: bool = False
-    # How a v4l2 camera is read; so far only through OpenCV, and `direct` (the kernel's own interface) is refused.
+    # How a v4l2 camera is read: `direct` (the kernel's own interface), `opencv`, or `auto`: direct, and OpenCV for pixel formats that direct does not know.
     reader: str = "auto"
     # Format that a v4l2 camera is asked for.
     pixel_format: str = "auto"

@@ -22,6 +22,16 @@ func TestWaitsDoubleUpToTheMostAndStartAgainAfterReset(t *testing.T) {
 	}
 }
 
+func TestTwoThatStartTogetherDoNotStayInStep(t *testing.T) {
+	a, b := New(time.Second, time.Minute), New(time.Second, time.Minute)
+	for range 20 {
+		if a.Next() != b.Next() {
+			return
+		}
+	}
+	t.Fatal("20 waits of two are the same: after a power cut all devices would come to the broker at once")
+}
+
 func TestAnEndedContextEndsTheWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

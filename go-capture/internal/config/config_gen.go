@@ -101,7 +101,7 @@ type Camera struct {
 	DetectFPS float64 `toml:"detect_fps" json:"detect_fps"`
 	// Publish pictures over MQTT, with the camera's privacy applied.
 	Snapshots bool `toml:"snapshots" json:"snapshots"`
-	// How a v4l2 camera is read; so far only through OpenCV, and `direct` (the kernel's own interface) is refused.
+	// How a v4l2 camera is read: `direct` (the kernel's own interface), `opencv`, or `auto`: direct, and OpenCV for pixel formats that direct does not know.
 	Reader string `toml:"reader" json:"reader"`
 	// Format that a v4l2 camera is asked for.
 	PixelFormat string `toml:"pixel_format" json:"pixel_format"`

@@ -12,10 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/ring"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // house is a dispatcher that serves on a socket of its own and remembers every outcome.
 type house struct {

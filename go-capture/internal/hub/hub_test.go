@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 )
@@ -181,6 +182,22 @@ func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
 	}
 	if r.Width != 1280 || r.Height != 720 {
 		t.Fatalf("picture %dx%d, want 1280x720", r.Width, r.Height)
+	}
+}
+
+func TestAResultNamesItsModelWithoutTheBackend(t *testing.T) {
+	leaf := &listener{}
+	h := New(leaf)
+	h.Outcome(dispatch.Outcome{Stream: "door", Seq: 1, Model: "centerface@onnxruntime", Frame: dispatch.Frame{Letterbox: box}})
+	h.Outcome(dispatch.Outcome{Stream: "door", Seq: 2, Model: "centerface", Frame: dispatch.Frame{Letterbox: box}})
+	h.drain()
+	for _, r := range leaf.results {
+		if r.Model != "centerface" {
+			t.Errorf("frame %d names model %q, want centerface", r.Seq, r.Model)
+		}
+	}
+	if len(leaf.results) != 2 {
+		t.Fatalf("%d results, want 2", len(leaf.results))
 	}
 }
 

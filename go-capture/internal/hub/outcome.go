@@ -3,6 +3,8 @@
 package hub
 
 import (
+	"strings"
+
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/ring"
@@ -17,8 +19,9 @@ var fates = [...]fate{
 // Outcome takes the end of one captured frame, in any order, from any goroutine, and owns its picture from here on. It
 // only appends to a queue.
 func (h *Hub) Outcome(o dispatch.Outcome) {
+	model, _, _ := strings.Cut(o.Model, "@") // workers say model@backend; the backend is told once, in MQTT's info
 	h.append(event{arrival: &arrival{
-		camera: o.Stream, seq: o.Seq, fate: fates[o.Fate], model: o.Model,
+		camera: o.Stream, seq: o.Seq, fate: fates[o.Fate], model: model,
 		letterbox: o.Frame.Letterbox, picture: o.Frame.Picture, capturedNs: o.Frame.CapturedNs, readyNs: o.Frame.ReadyNs,
 		dispatchNs: o.DispatchNs, receivedNs: o.ReceivedNs, inferBeginNs: o.InferBeginNs, inferEndNs: o.InferEndNs,
 		resultNs: o.ResultNs, detections: detections(o.Detections),

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type broker struct {
 	process *exec.Cmd
 }
 
+// startBroker writes the configuration of a broker that its start() starts; access is what follows the listener.
 func startBroker(t *testing.T, access string) *broker {
 	t.Helper()
 	if _, err := os.Stat("/usr/sbin/mosquitto"); err != nil {
@@ -42,6 +44,7 @@ func startBroker(t *testing.T, access string) *broker {
 	}
 	b := &broker{t: t, address: address.String(), config: filepath.Join(t.TempDir(), "mosquitto.conf")}
 	text := fmt.Sprintf("listener %d 127.0.0.1\npersistence false\nmax_queued_messages 0\n%s\n", address.Port, access)
+	text += "user root\n" // only counts when root starts it: another user could not read the test's files
 	if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -54,16 +57,33 @@ const anybody = "allow_anonymous true"
 func (b *broker) start() {
 	b.t.Helper()
 	b.process = exec.Command("/usr/sbin/mosquitto", "-c", b.config)
+	said, err := os.Create(b.config + ".log")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer said.Close() // the broker has its own
+	b.process.Stderr = said
 	if err := b.process.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	await(b.t, "mosquitto listens", func() bool {
-		conn, err := net.Dial("tcp", b.address)
-		if err == nil {
-			_ = conn.Close() // only a probe
-		}
-		return err == nil
-	})
+	await(b.t, "mosquitto runs", func() bool { return strings.Contains(b.log(), " running\n") })
+}
+
+// log is what the broker has said since its start.
+func (b *broker) log() string {
+	b.t.Helper()
+	text, err := os.ReadFile(b.config + ".log")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (b *broker) signal(s os.Signal) {
+	b.t.Helper()
+	if err := b.process.Process.Signal(s); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // kill ends the broker as a power cut would.

@@ -28,7 +28,9 @@ const (
 	writeTimeout   = 2 * time.Second // a broker that takes nothing for so long counts as lost
 	keepAlive      = 15 * time.Second
 	farewellMost   = time.Second // how long ending waits for the broker to take `offline`
+	disconnectMs   = 250         // at most, for DISCONNECT to be written: without it the broker sends the will as well
 	statsInterval  = 10 * time.Second
+	infoInterval   = time.Second // how soon a change is seen
 )
 
 // Publisher is the leaf that speaks MQTT. All methods but Run return at once and may be called from any goroutine.
@@ -39,6 +41,7 @@ type Publisher struct {
 	outbox   *outbox
 	wake     chan struct{}
 	online   atomic.Bool
+	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
 }
 
@@ -62,6 +65,9 @@ func (p *Publisher) Connected() bool { return p.online.Load() }
 
 // Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
 func (p *Publisher) Unsent() uint64 { return p.outbox.unsent() }
+
+// Waiting is the number of results that are not sent yet; at most two seconds of each camera's.
+func (p *Publisher) Waiting() int { return p.outbox.size() }
 
 // Take implements hub.Leaf.
 func (p *Publisher) Take(r *hub.Result) {
@@ -92,16 +98,8 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.setState(hub.State{Camera: id}, true)
 }
 
-// SetInfo replaces what is retained about the device.
-func (p *Publisher) SetInfo(i Info) {
-	payload, err := json.Marshal(i)
-	if err != nil {
-		slog.Error("info not encoded", "error", err)
-		return
-	}
-	p.outbox.state(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
-	p.nudge()
-}
+// InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
+func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
 
 // StatsFrom sets where the figures sent every ten seconds come from.
 func (p *Publisher) StatsFrom(read func() Stats) { p.stats.Store(&read) }
@@ -139,13 +137,17 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(0)
+	defer client.Disconnect(disconnectMs)
 	reached()
 	slog.Info("broker connected", "url", p.settings.URL)
 	p.setOnline(true)
 	defer p.setOnline(false)
-	ticker := time.NewTicker(statsInterval)
-	defer ticker.Stop()
+	stats, info := time.NewTicker(statsInterval), time.NewTicker(infoInterval)
+	defer stats.Stop()
+	defer info.Stop()
+	if err := p.readInfo(); err != nil {
+		return err
+	}
 	for {
 		if err := p.flush(client); err != nil {
 			return err
@@ -155,8 +157,12 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 			return p.leave(client)
 		case err := <-gone:
 			return fmt.Errorf("connection to %s lost: %w", p.settings.URL, err)
-		case <-ticker.C:
+		case <-stats.C:
 			if err := p.sendStats(client); err != nil {
+				return err
+			}
+		case <-info.C:
+			if err := p.readInfo(); err != nil {
 				return err
 			}
 		case <-p.wake:
@@ -175,7 +181,8 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 	if err != nil {
 		return nil, err
 	}
-	options := paho.NewClientOptions().AddBroker(p.address).SetTLSConfig(p.tls).
+	line := &line{ctx: ctx, tls: p.tls}
+	options := paho.NewClientOptions().AddBroker(p.address).SetCustomOpenConnectionFn(line.open).
 		SetClientID("visavis-"+p.settings.Device).SetUsername(p.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
@@ -183,16 +190,10 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
 	client := paho.NewClient(options)
 	token := client.Connect()
-	select {
-	case <-token.Done():
-	case <-ctx.Done():
-		client.Disconnect(0)
-		<-token.Done() // bounded by connectTimeout; no goroutine outlives Run
-		return nil, ctx.Err()
-	}
+	<-token.Done() // bounded by connectTimeout and by ctx, so that no goroutine outlives Run
+	line.keep()
 	if err := token.Error(); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w (check mqtt.url, mqtt.user and mqtt.password_file, and that the broker runs)",
-			p.settings.URL, err)
+		return nil, p.settings.refused(err)
 	}
 	return client, nil
 }
@@ -226,6 +227,20 @@ func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) e
 		return err
 	}
 	return written(client.Publish(DetectionsTopic(p.settings.Prefix, p.settings.Device, r.Camera), DetectionsDelivery.QoS, DetectionsDelivery.Retain, payload))
+}
+
+// readInfo puts what the device is now among the states, which go out when they differ from what was sent.
+func (p *Publisher) readInfo() error {
+	read := p.info.Load()
+	if read == nil {
+		return nil
+	}
+	payload, err := json.Marshal((*read)())
+	if err != nil {
+		return fmt.Errorf("encode info: %w", err)
+	}
+	p.outbox.state(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
+	return nil
 }
 
 func (p *Publisher) sendStats(client paho.Client) error {

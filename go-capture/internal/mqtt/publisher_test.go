@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,6 +78,11 @@ func TestTheStatusIsOnlineAndOfflineAfterAnOrderlyEnd(t *testing.T) {
 	await(t, "online", func() bool { return seen.last(topicStatus) == "online" })
 	stop()
 	await(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
+	b.subscribe() // by then the broker has seen the end of the publisher's connection
+	if got := seen.all(topicStatus); len(got) != 2 {
+		t.Fatalf("status %v, want online and one offline: the will was sent after an orderly end", got)
+	}
+	await(t, "the broker says that it left in order", func() bool { return strings.Contains(b.log(), "visavis-porch disconnected.") })
 	late := b.subscribe()
 	await(t, "offline is retained", func() bool { return late.last(topicStatus) == "offline" })
 }
@@ -108,7 +115,7 @@ func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
 	p := newPublisher(t, b.settings())
 	run(t, p)
 	p.SetCameraStatus("door", true)
-	p.SetInfo(Info{Version: "1", Model: "centerface", Cameras: []string{"door"}})
+	p.InfoFrom(func() Info { return Info{Version: "1", Model: "centerface", Cameras: []string{"door"}} })
 	p.TakeState(hub.State{Camera: "door", Confirmed: 2, Occupied: true})
 	for range 2 {
 		b.start()
@@ -122,6 +129,30 @@ func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
 		await(t, "info", func() bool { return strings.Contains(seen.last("visavis/porch/info"), "centerface") })
 		b.kill()
 		await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	}
+}
+
+func TestTheInfoIsSentAgainWhenItChangesAndOnlyThen(t *testing.T) {
+	const topicInfo = "visavis/porch/info"
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	p := newPublisher(t, b.settings())
+	var reads atomic.Int64
+	var backend atomic.Value
+	backend.Store("")
+	p.InfoFrom(func() Info {
+		reads.Add(1)
+		return Info{Model: "centerface", Backend: backend.Load().(string)}
+	})
+	run(t, p)
+	await(t, "the first info", func() bool { return len(seen.all(topicInfo)) == 1 })
+	backend.Store("onnxruntime")
+	await(t, "the worker's backend", func() bool { return strings.Contains(seen.last(topicInfo), `"backend":"onnxruntime"`) })
+	before := reads.Load()
+	await(t, "it is read again", func() bool { return reads.Load() > before+1 })
+	if got := seen.all(topicInfo); len(got) != 2 {
+		t.Fatalf("%d infos for one change: %v", len(got)-1, got)
 	}
 }
 
@@ -158,22 +189,8 @@ func TestSumsStayExactThroughAnOutage(t *testing.T) {
 	}
 }
 
-func TestABrokerThatRefusesUsIsTriedAgain(t *testing.T) {
-	b := startBroker(t, "allow_anonymous false")
-	b.start()
-	p := newPublisher(t, b.settings())
-	run(t, p)
-	_, err := p.connect(context.Background(), make(chan error, 1))
-	if err == nil || !strings.Contains(err.Error(), "mqtt.password_file") {
-		t.Fatalf("error %v, want one that names the settings to check", err)
-	}
-	if p.Connected() {
-		t.Fatal("connected to a broker that refuses")
-	}
-}
-
 func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // accepts by backlog, never answers
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +202,73 @@ func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	if p.outbox.size() != 1 || p.Unsent() != 9999 {
 		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.outbox.size(), p.Unsent())
 	}
-	run(t, p)()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	silent, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(connectTimeout):
+		t.Fatal("only the timeout of the connection ended the publisher")
+	}
+}
+
+// The broker is stopped, not closed: its socket stays open and takes nothing, as when its machine hangs.
+func TestABrokerThatHangsHoldsNobodyUpAndNoFrameIsCountedTwiceWhenItGoesOn(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	await(t, "connected", p.Connected)
+	seq := uint64(0)
+	take := func() {
+		seq++
+		p.Take(result(seq, hub.Dropped{}))
+		if waiting := p.outbox.size(); waiting > outboxMost {
+			t.Fatalf("%d results wait, want at most %d", waiting, outboxMost)
+		}
+	}
+	take()
+	await(t, "frame 1", func() bool { return len(seen.all(topicDetections)) == 1 })
+	b.signal(syscall.SIGSTOP)
+	await(t, "the connection takes no more and counts as lost", func() bool {
+		for range 1000 {
+			take()
+		}
+		return !p.Connected()
+	})
+	if p.Unsent() == 0 {
+		t.Fatal("nothing was replaced although the broker took nothing")
+	}
+	b.signal(syscall.SIGCONT)
+	await(t, "connected again", p.Connected)
+	take()
+	await(t, "the newest frame", func() bool {
+		payload := seen.last(topicDetections)
+		return payload != "" && decode(t, payload).Frame == seq
+	})
+	// What was written into the connection that broke may be lost; docs/design/accounting.md says why.
+	neverTooMany(t, seen.all(topicDetections))
+}
+
+// neverTooMany checks that the messages answer for no frame twice.
+func neverTooMany(t *testing.T, payloads []string) {
+	t.Helper()
+	for i := 1; i < len(payloads); i++ {
+		a, b := decode(t, payloads[i-1]), decode(t, payloads[i])
+		if b.Frame < a.Frame+1+hub.Dropped(b.Dropped).Sum() {
+			t.Fatalf("frame %d after %d speaks for more frames than there are: %+v", b.Frame, a.Frame, b.Dropped)
+		}
+	}
 }
 
 func TestWrongSettingsAreRefusedWithTheirName(t *testing.T) {

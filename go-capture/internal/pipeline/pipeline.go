@@ -26,6 +26,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/web"
 )
 
@@ -46,7 +47,8 @@ type Appliance struct {
 
 // New builds every part but starts none. It fails when a part's settings cannot work, such as a web address beyond loopback.
 func New(settings *config.Config, version string) (*Appliance, error) {
-	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, reloads: make(chan *config.Config)}
+	preprocess.OneThreadEach()
+	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
 	server, err := web.New(webSettings(settings, version), (*view)(a))
 	if err != nil {
 		return nil, err
@@ -57,7 +59,7 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 		if a.mqtt, err = mqtt.New(mqttSettings(settings)); err != nil {
 			return nil, err
 		}
-		a.mqtt.SetInfo(mqttInfo(settings, version))
+		a.mqtt.InfoFrom(a.info)
 		a.mqtt.StatsFrom(a.stats)
 		leaves = append(leaves, a.mqtt)
 	}

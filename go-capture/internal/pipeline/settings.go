@@ -3,8 +3,6 @@
 package pipeline
 
 import (
-	"errors"
-
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
@@ -44,17 +42,6 @@ func mqttSettings(c *config.Config) mqtt.Settings {
 	}
 }
 
-func mqttInfo(c *config.Config, version string) mqtt.Info {
-	info := mqtt.Info{
-		Schema: 1, Version: version, Model: c.Detector.Model, Backend: c.Detector.Backend, Precision: c.Detector.Precision,
-		Workers: c.Detector.Workers, URL: "http://" + c.Web.Listen + "/", Cameras: []string{},
-	}
-	for _, camera := range c.Cameras {
-		info.Cameras = append(info.Cameras, camera.ID)
-	}
-	return info
-}
-
 func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.Options {
 	return dispatch.Options{
 		MaxWorkers: c.Detector.Workers, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
@@ -63,14 +50,11 @@ func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.
 
 // sourceSettings resolves the camera's address; a password comes from its file at each session.
 func sourceSettings(c config.Camera) (source.Settings, error) {
-	if c.Reader == "direct" {
-		return source.Settings{}, errors.New("reader = \"direct\" does not exist yet: set it to \"auto\" or \"opencv\"")
-	}
 	address, err := c.Address()
 	if err != nil {
 		return source.Settings{}, err
 	}
 	return source.Settings{
-		URI: address, Width: c.Size[0], Height: c.Size[1], FPS: c.FPS, PixelFormat: c.PixelFormat, CSIDriver: c.CSIDriver,
+		URI: address, Width: c.Size[0], Height: c.Size[1], FPS: c.FPS, Reader: c.Reader, PixelFormat: c.PixelFormat, CSIDriver: c.CSIDriver,
 	}, nil
 }

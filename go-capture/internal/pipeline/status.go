@@ -3,7 +3,8 @@
 package pipeline
 
 import (
-	"runtime"
+	"slices"
+	"strings"
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
@@ -76,7 +77,7 @@ func (a *Appliance) broker() web.Broker {
 	if a.mqtt == nil {
 		return web.Broker{}
 	}
-	return web.Broker{Enabled: true, Connected: a.mqtt.Connected(), OutboxDropped: a.mqtt.Unsent()}
+	return web.Broker{Enabled: true, Connected: a.mqtt.Connected(), Outbox: a.mqtt.Waiting(), OutboxDropped: a.mqtt.Unsent()}
 }
 
 func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {
@@ -115,11 +116,41 @@ func latencies(f hub.CameraFigures) map[string]web.Latency {
 	}
 }
 
+// info is what the broker retains about the device. Model and backend are those of the workers that are connected: `auto`
+// says nothing about what runs, and neither does a setting whose worker did not start.
+func (a *Appliance) info() mqtt.Info {
+	model, backend := running(a.dispatcher.Snapshot().Workers)
+	if model == "" {
+		model = a.config.Detector.Model
+	}
+	return mqtt.Info{
+		Schema: 1, Version: a.version, Model: model, Backend: backend, Precision: a.config.Detector.Precision,
+		Workers: a.config.Detector.Workers, Cameras: a.listedIDs(), URL: "", // only this device can reach the page so far
+	}
+}
+
+// running names what the connected workers run; different ones, as while workers change over, are joined by commas.
+func running(workers []dispatch.WorkerState) (model, backend string) {
+	var models, backends []string
+	for _, w := range workers {
+		models, backends = append(models, w.Model), append(backends, w.Backend)
+	}
+	return joined(models), joined(backends)
+}
+
+// joined lists each name once; a worker may leave its backend out.
+func joined(names []string) string {
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
+	return strings.Join(names, ",")
+}
+
 // stats is what goes out over MQTT every ten seconds.
 func (a *Appliance) stats() mqtt.Stats {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	stats := mqtt.Stats{Schema: 1, Cameras: map[string]mqtt.CameraStats{}, MemoryBytes: memory.Sys}
+	stats := mqtt.Stats{
+		Schema: 1, Cameras: map[string]mqtt.CameraStats{},
+		TemperatureC: hottestC(thermalZones), MemoryBytes: anonymousBytes(statusFile),
+	}
 	for _, c := range a.ordered() {
 		stats.Cameras[c.settings.ID] = mqtt.StatsOf(a.hub.Snapshot(c.settings.ID))
 	}
@@ -147,6 +178,17 @@ func (a *Appliance) ordered() []*camera {
 		}
 	}
 	return list
+}
+
+// listedIDs names the cameras of the newest configuration.
+func (a *Appliance) listedIDs() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids := make([]string, len(a.listed)) // never nil: no camera is [], not null
+	for i, settings := range a.listed {
+		ids[i] = settings.ID
+	}
+	return ids
 }
 
 // list remembers the order of the cameras.

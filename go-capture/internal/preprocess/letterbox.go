@@ -17,6 +17,10 @@ import (
 // ErrMoved says that OpenCV wrote elsewhere than into the slot, so the slot holds no picture.
 var ErrMoved = errors.New("OpenCV moved the destination: its size or type differs from the slot's")
 
+// OneThreadEach keeps OpenCV from spreading a call over all processors: cameras already run side by side, and waiting for
+// its pool costs more processor time than it saves on pictures of this size.
+func OneThreadEach() { gocv.SetNumThreads(1) }
+
 // Letterboxer draws pictures of one camera into slots. Slots change hands, so the bars are drawn anew each time: that is
 // one fill of what the picture does not cover, and nothing when it covers all.
 type Letterboxer struct{}

@@ -28,7 +28,7 @@ type demoSource struct {
 	crops         []gocv.Mat
 }
 
-func openDemo(s Settings, _ string) (Source, error) {
+func openDemo(_ context.Context, s Settings, _ string) (Source, error) {
 	d := &demoSource{width: s.Width, height: s.Height, clock: newClock(s.FPS), background: demoBackground(s.Width, s.Height)}
 	for _, actor := range demo.Actors {
 		crop, err := demoCrop(actor, s.Height)

@@ -18,29 +18,34 @@ type fileSource struct {
 	path     string
 	settings Settings
 	clock    *clock
-	video    *watched
+	video    *reader
 	played   int // pictures since the beginning of the file
 }
 
-func openFile(s Settings, path string) (Source, error) {
+func openFile(ctx context.Context, s Settings, path string) (Source, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
 	f := &fileSource{path: path, settings: s, clock: newClock(s.FPS)}
-	return f, f.rewind()
+	if err := f.rewind(ctx); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
-func (f *fileSource) rewind() error {
+func (f *fileSource) rewind(ctx context.Context) error {
 	if f.video != nil {
 		if err := f.video.Close(); err != nil {
 			return err
 		}
 	}
-	capture, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
+	video, err := readOnDemand(ctx, f.settings.StallLimit, func() (*gocv.VideoCapture, error) {
+		return openCapture(f.path, gocv.VideoCaptureFFmpeg)
+	})
 	if err != nil {
 		return fmt.Errorf("%s is no video that OpenCV can read: %w", f.path, err)
 	}
-	f.video, f.played = watch(capture, f.settings.StallLimit), 0
+	f.video, f.played = video, 0
 	return nil
 }
 
@@ -51,7 +56,7 @@ func (f *fileSource) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 	err := f.video.Grab(ctx, into)
 	if errors.Is(err, ErrEnded) && f.played > 0 {
-		if err = f.rewind(); err == nil {
+		if err = f.rewind(ctx); err == nil {
 			err = f.video.Grab(ctx, into)
 		}
 	}
@@ -64,14 +69,12 @@ func (f *fileSource) Grab(ctx context.Context, into *frame.Picture) error {
 
 func (f *fileSource) Close() error { return f.video.Close() }
 
-// openCapture opens with one back-end of OpenCV and turns its silence into an error.
-func openCapture(address any, backend gocv.VideoCaptureAPI) (*gocv.VideoCapture, error) {
+// openCapture opens with one back-end of OpenCV. gocv's own words are left out, for they hold the address and with it a
+// password; what it made is closed also when it failed, for the tries go on for ever.
+func openCapture(address string, backend gocv.VideoCaptureAPI) (*gocv.VideoCapture, error) {
 	capture, err := gocv.OpenVideoCaptureWithAPI(address, backend)
-	if err != nil {
-		return nil, err
+	if err == nil && capture.IsOpened() {
+		return capture, nil
 	}
-	if !capture.IsOpened() {
-		return nil, closeAfter(errors.New("OpenCV cannot open it"), capture)
-	}
-	return capture, nil
+	return nil, closeAfter(errors.New("OpenCV cannot open it"), capture)
 }

@@ -3,7 +3,7 @@
 package source
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
 
@@ -19,53 +19,31 @@ const (
 	ffmpegOptions = "rtsp_transport;tcp|stimeout;1500000"
 )
 
-// openV4L2 opens a camera of the kernel by its device path, also one below /dev/v4l/by-id.
-func openV4L2(s Settings, path string) (Source, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("%w: plug the camera in, or see `visavis doctor`", err)
-	}
-	if err := os.Setenv(v4l2TimeoutVariable, "1"); err != nil {
-		return nil, err
-	}
-	capture, err := openCapture(path, gocv.VideoCaptureV4L2)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: is it in use, and may this user open it (group video)?", path, err)
-	}
-	askFor(capture, s)
-	return watch(capture, s.StallLimit), nil
-}
-
-// askFor tells the camera what is wanted; it gives the nearest it has. The format goes first: it decides which sizes exist.
-func askFor(capture *gocv.VideoCapture, s Settings) {
-	formats := map[string]string{"": "MJPG", "auto": "MJPG", "mjpg": "MJPG", "yuyv": "YUYV"}
-	capture.Set(gocv.VideoCaptureFOURCC, capture.ToCodec(formats[s.PixelFormat]))
-	capture.Set(gocv.VideoCaptureFrameWidth, float64(s.Width))
-	capture.Set(gocv.VideoCaptureFrameHeight, float64(s.Height))
-	capture.Set(gocv.VideoCaptureFPS, s.FPS)
-	capture.Set(gocv.VideoCaptureBufferSize, 1)
-}
-
 // openRTSP opens a network camera.
-func openRTSP(s Settings, _ string) (Source, error) {
+func openRTSP(ctx context.Context, s Settings, _ string) (Source, error) {
 	if err := os.Setenv(ffmpegVariable, ffmpegOptions); err != nil {
 		return nil, err
 	}
-	capture, err := openCapture(s.URI, gocv.VideoCaptureFFmpeg)
+	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
+		return openCapture(s.URI, gocv.VideoCaptureFFmpeg)
+	})
 	if err != nil {
-		return nil, errors.New("the network camera does not answer or refuses us: check address, user and password_file")
+		return nil, fmt.Errorf("the network camera does not answer or refuses us (%w): check address, user and password_file", err)
 	}
-	return watch(capture, s.StallLimit), nil
+	return opened, nil
 }
 
 // openCSI opens a camera on the ribbon cable through GStreamer.
-func openCSI(s Settings, number string) (Source, error) {
+func openCSI(ctx context.Context, s Settings, number string) (Source, error) {
 	text, err := csiPipeline(s, number)
 	if err != nil {
 		return nil, err
 	}
-	capture, err := openCapture(text, gocv.VideoCaptureGstreamer)
+	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
+		return openCapture(text, gocv.VideoCaptureGstreamer)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: is the ribbon cable in, and is the GStreamer plug-in of csi_driver installed?", err)
 	}
-	return watch(capture, s.StallLimit), nil
+	return opened, nil
 }

@@ -16,6 +16,9 @@ import (
 // errMoved says that OpenCV wrote elsewhere: a destination of another size or type is silently allocated anew.
 var errMoved = errors.New("OpenCV moved the picture: its size or type differs from the buffer's")
 
+// errNothing says that OpenCV made no picture of what it got.
+var errNothing = errors.New("OpenCV makes no picture of it: it is damaged")
+
 // drawInto lets draw write straight into the picture's memory and checks that it did.
 func drawInto(picture *frame.Picture, draw func(*gocv.Mat) error) error {
 	mat, err := gocv.NewMatFromBytes(picture.Height, picture.Width, gocv.MatTypeCV8UC3, picture.Pixels)
@@ -25,6 +28,9 @@ func drawInto(picture *frame.Picture, draw func(*gocv.Mat) error) error {
 	defer mat.Close()
 	if err := draw(&mat); err != nil {
 		return err
+	}
+	if mat.Empty() {
+		return errNothing
 	}
 	bytes, err := mat.DataPtrUint8()
 	if err != nil {

@@ -33,12 +33,13 @@ type Settings struct {
 	URI           string
 	Width, Height int
 	FPS           float64
+	Reader        string // "auto", "direct", "opencv": of v4l2 cameras
 	PixelFormat   string // "auto", "mjpg", "yuyv": of v4l2 cameras
 	CSIDriver     string // "auto", "libcamera", "argus": of csi cameras
 	StallLimit    time.Duration
 }
 
-type opener func(Settings, string) (Source, error)
+type opener func(context.Context, Settings, string) (Source, error)
 
 // openers is an allow-list: an address with another scheme is refused, and no part of an address reaches a shell or a
 // pipeline's text.
@@ -55,19 +56,16 @@ func Open(ctx context.Context, s Settings) (Source, error) {
 	if !known {
 		return nil, fmt.Errorf("open source: scheme %q is not one of v4l2, csi, rtsp, rtsps, file, demo, push", scheme)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	if s.StallLimit == 0 {
 		s.StallLimit = defaultStallLimit
 	}
-	opened, err := open(s, rest)
+	opened, err := open(ctx, s, rest)
 	if err != nil {
 		return nil, fmt.Errorf("open %s source: %w", scheme, err)
 	}
 	return opened, nil
 }
 
-func openPush(Settings, string) (Source, error) {
+func openPush(context.Context, Settings, string) (Source, error) {
 	return nil, errors.New("push: cameras come with the gateway, which this version does not have yet")
 }

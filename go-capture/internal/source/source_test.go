@@ -12,9 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"visavis/capture/internal/demo"
 	"visavis/capture/internal/frame"
 )
+
+// No source leaves a goroutine behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // demoPictures points the demo source at the pictures inside the gocv module.
 func demoPictures(t *testing.T) {

@@ -44,12 +44,18 @@ type running struct {
 
 func serve(t *testing.T) *running {
 	t.Helper()
+	return serveWith(t, 2*time.Second)
+}
+
+// serveWith closes a viewer that cannot take one picture in the given time.
+func serveWith(t *testing.T, writeTimeout time.Duration) *running {
+	t.Helper()
 	r := &running{}
 	encode := func(*frame.Picture, []hub.Face, JPEGStyle) ([]byte, error) {
 		r.encodes.Add(1)
 		return make([]byte, 20_000), nil
 	}
-	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1", Encode: encode, WriteTimeout: 2 * time.Second}, oneCamera{})
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1", Encode: encode, WriteTimeout: writeTimeout}, oneCamera{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +109,15 @@ func (r *running) show(pool *frame.Pool, seq uint64) bool {
 	r.server.Take(&hub.Result{Camera: "door", Seq: seq, CapturedNs: picture.CapturedNs, CapturedAt: time.Now(), Picture: picture})
 	picture.Release()
 	return true
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 15 s: %s", what)
+		}
+	}
 }
 
 func TestRoutesAnswerAsThePageOfContractsSays(t *testing.T) {

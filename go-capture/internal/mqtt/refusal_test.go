@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// secureBroker is a broker that speaks TLS with a certificate of the given CA.
+func secureBroker(t *testing.T, ca *authority, own pair, more string) (*broker, Settings) {
+	t.Helper()
+	b := startBroker(t, fmt.Sprintf("%s\ncafile %s\ncertfile %s\nkeyfile %s\n%s", anybody, ca.file, own.certificate, own.key, more))
+	b.start()
+	_, port, err := net.SplitHostPort(b.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, Settings{URL: "mqtts://localhost:" + port, Prefix: "visavis", Device: "porch", CA: ca.file}
+}
+
+func inAnHour() time.Time { return time.Now().Add(time.Hour) }
+
+// connects reports whether a publisher with these settings gets in, and why not.
+func connects(t *testing.T, s Settings) error {
+	t.Helper()
+	client, err := newPublisher(t, s).connect(context.Background(), make(chan error, 1))
+	if err == nil {
+		client.Disconnect(disconnectMs)
+	}
+	return err
+}
+
+func TestABrokerWithACertificateOfOurCAIsAccepted(t *testing.T) {
+	ca := newAuthority(t, "house")
+	_, settings := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "")
+	p := newPublisher(t, settings)
+	run(t, p)
+	await(t, "connected over TLS", p.Connected)
+}
+
+func TestEveryRefusalNamesTheSettingThatHelps(t *testing.T) {
+	ca, other := newAuthority(t, "house"), newAuthority(t, "other")
+	secure, good := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "")
+	_, foreign := secureBroker(t, ca, ca.issue("cellar", inAnHour()), "")
+	_, expired := secureBroker(t, ca, ca.issue("localhost", time.Now().Add(-time.Minute)), "")
+	_, strict := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "require_certificate true")
+	plain := startBroker(t, "allow_anonymous false")
+	plain.start()
+	for name, c := range map[string]struct {
+		settings Settings
+		words    []string
+	}{
+		"another CA":        {with(good, func(s *Settings) { s.CA = other.file }), []string{"unknown authority", "set mqtt.ca"}},
+		"the system's CAs":  {with(good, func(s *Settings) { s.CA = "" }), []string{"unknown authority", "set mqtt.ca"}},
+		"another name":      {foreign, []string{"cellar, not localhost", "write a name"}},
+		"no name":           {with(good, func(s *Settings) { s.URL = "mqtts://" + secure.address }), []string{"127.0.0.1", "write a name"}},
+		"an old one":        {expired, []string{"expired", "clock"}},
+		"no certificate":    {strict, []string{"mqtt.cert and mqtt.key"}},
+		"TLS where none is": {with(good, func(s *Settings) { s.URL = "mqtts://" + plain.address }), []string{"8883", "mqtt.url"}},
+		"no TLS where it is": {with(plain.settings(), func(s *Settings) { s.URL = "mqtt://" + secure.address }),
+			[]string{"8883", "mqtt.url"}},
+		"nobody there": {Settings{URL: "mqtt://127.0.0.1:1", Device: "porch"}, []string{"refused", "mqtt.url", "the broker runs"}},
+		"no user":      {plain.settings(), []string{"mqtt.user", "mqtt.password_file"}},
+	} {
+		err := connects(t, c.settings)
+		if err == nil {
+			t.Errorf("%s: connected", name)
+			continue
+		}
+		for _, word := range append(c.words, "connect to mqtt") {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("%s: %q is not in: %v", name, word, err)
+			}
+		}
+		if strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: broken text: %v", name, err)
+		}
+	}
+}
+
+func with(s Settings, change func(*Settings)) Settings {
+	change(&s)
+	return s
+}
+
+func TestACertificateOfOurOwnOpensABrokerThatWantsOne(t *testing.T) {
+	ca := newAuthority(t, "house")
+	_, settings := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "require_certificate true")
+	own := ca.issue("porch", inAnHour())
+	settings.Cert, settings.Key = own.certificate, own.key
+	if err := connects(t, settings); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setPassword writes the broker's own file with the broker's own program.
+func setPassword(t *testing.T, file, user, password string) {
+	t.Helper()
+	if out, err := exec.Command("mosquitto_passwd", "-b", "-c", file, user, password).CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+	}
+}
+
+func TestAWrongPasswordIsTriedAgainUntilTheBrokerTakesIt(t *testing.T) {
+	users, ours := filepath.Join(t.TempDir(), "users"), filepath.Join(t.TempDir(), "password")
+	setPassword(t, users, "porch", "at first another one")
+	if err := os.WriteFile(ours, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := startBroker(t, "allow_anonymous false\npassword_file "+users)
+	b.start()
+	settings := b.settings()
+	settings.User, settings.PasswordFile = "porch", ours
+	if err := connects(t, settings); err == nil || !strings.Contains(err.Error(), "mqtt.password_file") {
+		t.Fatalf("error %v, want one that names mqtt.password_file", err)
+	}
+	p := newPublisher(t, settings)
+	run(t, p)
+	await(t, "the publisher was refused and has tried again", func() bool { return strings.Count(b.log(), "not authorised") > 2 })
+	if p.Connected() {
+		t.Fatal("connected with a wrong password")
+	}
+	setPassword(t, users, "porch", "secret")
+	b.signal(syscall.SIGHUP) // mosquitto reads its users again
+	await(t, "it comes back by itself", p.Connected)
+}

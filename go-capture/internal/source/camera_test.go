@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build camera
+
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/preprocess"
+)
+
+// These tests need a camera: `make test-vm` gives them two inside a virtual machine, and anybody may give them theirs.
+//
+//	VISAVIS_TEST_CAMERA    device path of a camera with moving pictures of 640x480
+//	VISAVIS_TEST_PICTURES  folder with the JPEG files that the camera sends, if they are known
+
+func testCamera(t testing.TB, reader string) Settings {
+	t.Helper()
+	path := os.Getenv("VISAVIS_TEST_CAMERA")
+	if path == "" {
+		t.Fatal("VISAVIS_TEST_CAMERA names no camera")
+	}
+	return Settings{URI: "v4l2:" + path, Width: 640, Height: 480, FPS: 15, Reader: reader}
+}
+
+func openTestCamera(t testing.TB, reader string) (Source, *frame.Picture) {
+	t.Helper()
+	opened, err := Open(context.Background(), testCamera(t, reader))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := frame.NewPool(1)
+	t.Cleanup(func() {
+		if err := opened.Close(); err != nil {
+			t.Error(err)
+		}
+		pool.Close()
+	})
+	picture, _ := pool.Get()
+	return opened, picture
+}
+
+func TestCamerasConform(t *testing.T) {
+	for _, reader := range []string{"direct", "opencv"} {
+		t.Run(reader, func(t *testing.T) { conform(t, testCamera(t, reader)) })
+	}
+}
+
+func TestTheDriversNumbersAndTimesAreKept(t *testing.T) {
+	opened, picture := openTestCamera(t, "direct")
+	sequence := uint64(0)
+	for n := range 20 {
+		if err := opened.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		if picture.DriverSeq <= sequence {
+			t.Fatalf("picture %d has number %d after %d", n, picture.DriverSeq, sequence)
+		}
+		if age := frame.MonotonicNs() - picture.CapturedNs; age <= 0 || age > plausibleAge.Nanoseconds() {
+			t.Fatalf("picture %d is %v old", n, time.Duration(age))
+		}
+		sequence = picture.DriverSeq
+	}
+}
+
+const plausibleAge = 2 * time.Second
+
+func TestTheCamerasJPEGIsPassedOnUntouched(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(os.Getenv("VISAVIS_TEST_PICTURES"), "*.jpg"))
+	if len(files) == 0 {
+		t.Skip("VISAVIS_TEST_PICTURES names no folder with JPEG files: this camera's pictures are not known")
+	}
+	sent := map[string]string{}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent[string(content)] = file
+	}
+	opened, picture := openTestCamera(t, "direct")
+	seen := map[string]bool{}
+	for range 3 * len(files) {
+		if err := opened.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		file, known := sent[string(picture.JPEG)]
+		if !known {
+			t.Fatalf("a JPEG of %d bytes is none of those that the camera sent", len(picture.JPEG))
+		}
+		seen[file] = true
+	}
+	if len(seen) < 2 {
+		t.Fatalf("only %v came: the picture does not move", seen)
+	}
+}
+
+func TestBothReadersSeeTheSame(t *testing.T) {
+	if os.Getenv("VISAVIS_TEST_PICTURES") == "" {
+		t.Skip("VISAVIS_TEST_PICTURES is not set: two reads of this camera show different moments")
+	}
+	pictures := map[string][]byte{}
+	direct, picture := openTestCamera(t, "direct")
+	for range 30 {
+		if err := direct.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		pictures[string(picture.Pixels)] = bytes.Clone(picture.JPEG)
+	}
+	if err := direct.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opencv, picture := openTestCamera(t, "opencv")
+	for n := range 10 {
+		if err := opencv.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		if _, same := pictures[string(picture.Pixels)]; !same {
+			t.Fatalf("picture %d through OpenCV is none of the %d that the direct reader saw", n, len(pictures))
+		}
+	}
+}
+
+func TestACameraInUseSaysSo(t *testing.T) {
+	opened, picture := openTestCamera(t, "direct")
+	if err := opened.Grab(context.Background(), picture); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(context.Background(), testCamera(t, "direct"))
+	if !errors.Is(err, syscall.EBUSY) {
+		t.Fatalf("a second reader got %v, want EBUSY", err)
+	}
+}
+
+func TestAnEndedContextEndsTheWaitForACamera(t *testing.T) {
+	opened, picture := openTestCamera(t, "direct")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := opened.Grab(ctx, picture); !errors.Is(err, context.Canceled) {
+		t.Fatalf("Grab returned %v, want the context's end", err)
+	}
+}
+
+// BenchmarkReaders prints what one picture costs each reader in processor time; the wait for the camera costs nothing.
+func BenchmarkReaders(b *testing.B) {
+	preprocess.OneThreadEach() // as the daemon does
+	for _, reader := range []string{"direct", "opencv"} {
+		b.Run(reader, func(b *testing.B) {
+			opened, picture := openTestCamera(b, reader)
+			before := processorTime(b)
+			for b.Loop() {
+				if err := opened.Grab(context.Background(), picture); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((processorTime(b)-before).Microseconds())/float64(b.N), "cpu-us/picture")
+		})
+	}
+}
+
+func processorTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}

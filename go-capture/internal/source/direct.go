@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"os"
+	"time"
+
+	"gocv.io/x/gocv"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/v4l2"
+)
+
+// direct reads a camera of the kernel without a library between: with the driver's numbers and times, and with the
+// camera's own JPEG kept for viewers.
+type direct struct {
+	camera *v4l2.Camera
+	limit  time.Duration
+	unpack unpacker
+}
+
+// unpacker writes one shot of a camera into a picture whose size is set.
+type unpacker func(shot []byte, format v4l2.Format, into *frame.Picture) error
+
+func openDirect(s Settings, path string) (Source, error) {
+	camera, err := v4l2.Open(path, v4l2.Wish{Width: s.Width, Height: s.Height, FPS: s.FPS, Pixels: pixelsFor(s.PixelFormat)})
+	if err != nil {
+		return nil, err
+	}
+	return &direct{camera: camera, limit: s.StallLimit, unpack: unpackers()[camera.Format().Pixels]}, nil
+}
+
+// pixelsFor orders the formats. JPEG goes first: over USB 2 it alone carries HD at 30 fps, and viewers get it as it is.
+func pixelsFor(setting string) []v4l2.FourCC {
+	switch setting {
+	case "mjpg":
+		return []v4l2.FourCC{v4l2.MJPG, v4l2.JPEG}
+	case "yuyv":
+		return []v4l2.FourCC{v4l2.YUYV}
+	default:
+		return []v4l2.FourCC{v4l2.MJPG, v4l2.JPEG, v4l2.YUYV, v4l2.UYVY, v4l2.NV12, v4l2.BGR3}
+	}
+}
+
+func unpackers() map[v4l2.FourCC]unpacker {
+	return map[v4l2.FourCC]unpacker{
+		v4l2.MJPG: unpackJPEG, v4l2.JPEG: unpackJPEG,
+		v4l2.YUYV: raw{gocv.MatTypeCV8UC2, 2, 2, gocv.ColorYUVToBGRYUY2}.unpack,
+		v4l2.UYVY: raw{gocv.MatTypeCV8UC2, 2, 2, gocv.ColorYUVToBGRUYVY}.unpack,
+		v4l2.NV12: raw{gocv.MatTypeCV8UC1, 1, 3, gocv.ColorYUVToBGRNV12}.unpack,
+		v4l2.BGR3: raw{gocv.MatTypeCV8UC3, 3, 2, asIs}.unpack,
+	}
+}
+
+// Grab takes the newest picture. One that cannot be unpacked is passed over: a cable that shakes damages single pictures,
+// and a camera that sends nothing else has stalled.
+func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
+	format := d.camera.Format()
+	if err := into.SetSize(format.Width, format.Height); err != nil {
+		return err
+	}
+	deadline, broken := time.Now().Add(d.limit), error(nil)
+	for {
+		shot, err := d.camera.Next(ctx, time.Until(deadline))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errors.Join(ErrStalled, broken)
+		}
+		if err != nil {
+			return fmt.Errorf("read the camera: %w", err)
+		}
+		into.CapturedNs, into.DriverSeq, into.JPEG = shot.TakenNs, uint64(shot.Sequence)+1, nil
+		if broken = d.unpack(shot.Bytes, format, into); broken == nil {
+			return nil
+		}
+	}
+}
+
+func (d *direct) Close() error { return d.camera.Close() }
+
+// unpackJPEG decodes and keeps the JPEG. Its header is read first: a size other than the camera's never gets memory.
+func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
+	end := bytes.LastIndex(shot, []byte{0xff, 0xd9}) // drivers pad, and a picture without its end was cut off
+	if end < 0 {
+		return errors.New("the camera's JPEG is cut off")
+	}
+	whole := shot[:end+2]
+	header, err := jpeg.DecodeConfig(bytes.NewReader(whole))
+	if err != nil {
+		return fmt.Errorf("damaged JPEG of the camera: %w", err)
+	}
+	if header.Width != format.Width || header.Height != format.Height {
+		return fmt.Errorf("JPEG of %dx%d pixels from a camera of %dx%d", header.Width, header.Height, format.Width, format.Height)
+	}
+	into.SetJPEG(whole)
+	return drawInto(into, func(picture *gocv.Mat) error {
+		return gocv.IMDecodeIntoMat(whole, gocv.IMReadColor|gocv.IMReadIgnoreOrientation, picture)
+	})
+}
+
+// raw is an uncompressed format: how OpenCV sees its memory, and how it becomes BGR.
+type raw struct {
+	kind       gocv.MatType
+	pixelBytes int
+	halfRows   int // lines in memory for each two lines of the picture
+	toBGR      gocv.ColorConversionCode
+}
+
+const asIs gocv.ColorConversionCode = -1
+
+func (r raw) unpack(shot []byte, format v4l2.Format, into *frame.Picture) error {
+	lines, err := r.wrap(shot, format)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	visible := lines.Region(image.Rect(0, 0, format.Width, lines.Rows())) // a line may end in padding
+	defer visible.Close()
+	return drawInto(into, func(picture *gocv.Mat) error {
+		if r.toBGR == asIs {
+			return visible.CopyTo(picture)
+		}
+		return gocv.CvtColor(visible, picture, r.toBGR)
+	})
+}
+
+// wrap lets OpenCV see the camera's memory as lines of StrideBytes.
+func (r raw) wrap(shot []byte, format v4l2.Format) (gocv.Mat, error) {
+	rows, columns := format.Height*r.halfRows/2, max(format.StrideBytes/r.pixelBytes, format.Width)
+	size := rows * columns * r.pixelBytes
+	if len(shot) < size {
+		return gocv.Mat{}, fmt.Errorf("picture of %d bytes from the camera, wanted %d", len(shot), size)
+	}
+	return gocv.NewMatFromBytes(rows, columns, r.kind, shot[:size])
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"strings"
+	"testing"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/v4l2"
+)
+
+// blue is one colour in each form that a camera sends it in; yuv is BT.601 with limited range, as cameras use it.
+var blue = struct{ b, g, r, y, u, v byte }{b: 255, g: 0, r: 0, y: 41, u: 240, v: 110}
+
+// filled repeats pattern to one line of stride bytes, whose end from `used` on is padding.
+func filled(pattern []byte, used, stride, lines int) []byte {
+	line := append(bytes.Repeat(pattern, used/len(pattern)), bytes.Repeat([]byte{0xee}, stride-used)...)
+	return bytes.Repeat(line, lines)
+}
+
+func blueJPEG(t testing.TB, width, height int) []byte {
+	t.Helper()
+	picture := image.NewRGBA(image.Rect(0, 0, width, height))
+	for n := range width * height {
+		picture.Set(n%width, n/width, color.RGBA{B: 255, A: 255})
+	}
+	var out bytes.Buffer
+	if err := jpeg.Encode(&out, picture, nil); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func emptyPicture(t testing.TB, width, height int) *frame.Picture {
+	t.Helper()
+	pool := frame.NewPool(1)
+	t.Cleanup(pool.Close)
+	picture, _ := pool.Get()
+	if err := picture.SetSize(width, height); err != nil {
+		t.Fatal(err)
+	}
+	return picture
+}
+
+func TestEveryFormatOfACameraBecomesBGR(t *testing.T) {
+	const width, height, padding = 32, 16, 8
+	cases := map[v4l2.FourCC]struct {
+		shot        []byte
+		strideBytes int
+	}{
+		v4l2.MJPG: {blueJPEG(t, width, height), 0},
+		v4l2.JPEG: {append(blueJPEG(t, width, height), make([]byte, 100)...), 0},
+		v4l2.YUYV: {filled([]byte{blue.y, blue.u, blue.y, blue.v}, 2*width, 2*width+padding, height), 2*width + padding},
+		v4l2.UYVY: {filled([]byte{blue.u, blue.y, blue.v, blue.y}, 2*width, 2*width+padding, height), 2*width + padding},
+		v4l2.NV12: {append(filled([]byte{blue.y}, width, width+padding, height), filled([]byte{blue.u, blue.v}, width, width+padding, height/2)...), width + padding},
+		v4l2.BGR3: {filled([]byte{blue.b, blue.g, blue.r}, 3*width, 3*width+3*padding, height), 3*width + 3*padding},
+	}
+	if len(cases) != len(unpackers()) {
+		t.Fatalf("%d formats are tested, %d exist", len(cases), len(unpackers()))
+	}
+	for pixels, c := range cases {
+		picture := emptyPicture(t, width, height)
+		format := v4l2.Format{Width: width, Height: height, Pixels: pixels, StrideBytes: c.strideBytes}
+		if err := unpackers()[pixels](c.shot, format, picture); err != nil {
+			t.Errorf("%v: %v", pixels, err)
+			continue
+		}
+		for n := 0; n < len(picture.Pixels); n += 3 {
+			if b, g, r := picture.Pixels[n], picture.Pixels[n+1], picture.Pixels[n+2]; b < 250 || g > 5 || r > 5 {
+				t.Errorf("%v: pixel %d is %d, %d, %d: not blue", pixels, n/3, b, g, r)
+				break
+			}
+		}
+	}
+}
+
+func TestTheJPEGIsKeptWithoutItsPadding(t *testing.T) {
+	sent := blueJPEG(t, 32, 16)
+	picture := emptyPicture(t, 32, 16)
+	if err := unpackJPEG(append(bytes.Clone(sent), make([]byte, 777)...), v4l2.Format{Width: 32, Height: 16}, picture); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(picture.JPEG, sent) {
+		t.Fatalf("%d bytes are kept of the %d that were sent", len(picture.JPEG), len(sent))
+	}
+}
+
+func TestDamagedPicturesAreRefused(t *testing.T) {
+	whole := blueJPEG(t, 32, 16)
+	for words, shot := range map[string][]byte{
+		"cut off":          whole[:len(whole)-2],
+		"damaged JPEG":     append([]byte("no picture"), 0xff, 0xd9),
+		"JPEG of 1600x900": blueJPEG(t, 1600, 900),
+	} {
+		err := unpackJPEG(shot, v4l2.Format{Width: 32, Height: 16}, emptyPicture(t, 32, 16))
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v, want %q in it", err, words)
+		}
+	}
+	format := v4l2.Format{Width: 32, Height: 16, StrideBytes: 64}
+	if err := unpackers()[v4l2.YUYV](make([]byte, 64*16-1), format, emptyPicture(t, 32, 16)); err == nil {
+		t.Error("a picture that is one byte short is accepted")
+	}
+}
+
+// What a camera sends is not to be trusted: a USB stick can call itself a camera.
+func FuzzUnpackJPEG(f *testing.F) {
+	whole := blueJPEG(f, 32, 16)
+	for _, seed := range [][]byte{whole, whole[:40], whole[2:], {0xff, 0xd8, 0xff, 0xd9}, {}} {
+		f.Add(seed)
+	}
+	picture := emptyPicture(f, 32, 16)
+	f.Fuzz(func(t *testing.T, shot []byte) {
+		if err := unpackJPEG(shot, v4l2.Format{Width: 32, Height: 16}, picture); err == nil && len(picture.JPEG) > len(shot) {
+			t.Fatal("the kept JPEG is longer than what came")
+		}
+		if picture.Width != 32 || picture.Height != 16 {
+			t.Fatal("the picture's size changed")
+		}
+	})
+}

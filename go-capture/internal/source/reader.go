@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gocv.io/x/gocv"
+
+	"visavis/capture/internal/frame"
+)
+
+// ErrEnded says that a stream has no further picture.
+var ErrEnded = errors.New("the stream ended")
+
+const (
+	// openLimit bounds the opening of a camera; OpenCV's own bound of 30 s would keep a reload waiting.
+	openLimit = 5 * time.Second
+	// closeLimit is how long Close waits for a read that hangs.
+	closeLimit = 200 * time.Millisecond
+	// retryPause keeps a lost camera, whose reads fail at once, from keeping a processor busy.
+	retryPause = 50 * time.Millisecond
+	// hangingMost bounds the threads that hang in OpenCV for ever: a driver that eats one at each try must not eat all.
+	hangingMost = 16
+)
+
+// hanging counts readers that were closed while they hung.
+var hanging atomic.Int32
+
+// reader reads an OpenCV capture in a goroutine of its own, because OpenCV's calls may block for ever. The goroutine
+// alone touches the capture: it opens it, reads and closes it. A read that comes back late finds nobody who waits for it.
+//
+// A live camera is read all the time and the newest picture wins, so that nothing old waits in the driver or the
+// network; a file is read on demand, so that no picture is passed over.
+type reader struct {
+	limit  time.Duration
+	demand chan struct{} // capacity 1: read the next picture; nil: read all the time
+	fresh  chan struct{} // capacity 1: newest is unseen; closed at the stream's end
+	stop   chan struct{}
+	closed chan struct{} // the capture is closed
+	once   sync.Once
+	broken bool // a read was given up: what it brings later is old, so this source gives nothing any more
+
+	filling gocv.Mat // the goroutine's
+	mine    gocv.Mat // Grab's
+	mu      sync.Mutex
+	newest  gocv.Mat
+	takenNs int64
+	unseen  bool
+}
+
+// follow opens a live camera, readOnDemand a file. They return when it is open, has failed, or ctx ends.
+func follow(ctx context.Context, limit time.Duration, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+	return begin(ctx, &reader{limit: limit}, open)
+}
+
+func readOnDemand(ctx context.Context, limit time.Duration, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+	return begin(ctx, &reader{limit: limit, demand: make(chan struct{}, 1)}, open)
+}
+
+func begin(ctx context.Context, r *reader, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+	if n := hanging.Load(); n >= hangingMost {
+		return nil, fmt.Errorf("%d reads of cameras hang in their drivers: restart visavis, and look at the cables", n)
+	}
+	r.fresh, r.stop, r.closed = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	r.filling, r.newest, r.mine = gocv.NewMat(), gocv.NewMat(), gocv.NewMat()
+	opened := make(chan error, 1)
+	go r.run(open, opened)
+	ctx, cancel := context.WithTimeoutCause(ctx, openLimit, errors.New("it did not open in time"))
+	defer cancel()
+	select {
+	case err := <-opened:
+		if err == nil {
+			return r, nil
+		}
+		return nil, errors.Join(err, r.Close())
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), r.Close())
+	}
+}
+
+// run is the goroutine: open, read, close, and free the pictures when nobody can ask for them any more.
+func (r *reader) run(open func() (*gocv.VideoCapture, error), opened chan<- error) {
+	capture, err := open()
+	opened <- err
+	if err == nil {
+		for r.wanted() && (r.deliver(capture.Read(&r.filling)) || r.retries()) {
+		}
+		_ = capture.Close() // nobody is left to hear of it
+	}
+	close(r.fresh)
+	close(r.closed)
+	<-r.stop
+	for _, mat := range []*gocv.Mat{&r.filling, &r.newest, &r.mine} {
+		_ = mat.Close() // freeing memory does not fail
+	}
+}
+
+// wanted waits for the demand for a picture; false ends the reading.
+func (r *reader) wanted() bool {
+	if r.demand == nil {
+		select {
+		case <-r.stop:
+			return false
+		default:
+			return true
+		}
+	}
+	select {
+	case <-r.demand:
+		return true
+	case <-r.stop:
+		return false
+	}
+}
+
+// deliver makes what was read the newest picture, in place of one that nobody took.
+func (r *reader) deliver(ok bool) bool {
+	if !ok || r.filling.Empty() {
+		return false
+	}
+	r.mu.Lock()
+	r.filling, r.newest = r.newest, r.filling
+	r.takenNs, r.unseen = frame.MonotonicNs(), true
+	r.mu.Unlock()
+	select {
+	case r.fresh <- struct{}{}:
+	default: // Grab was told already
+	}
+	return true
+}
+
+// retries reports whether a failed read is tried again. A live camera may give one damaged picture; when it gives
+// nothing more, Grab's limit ends it. A file is at its end.
+func (r *reader) retries() bool {
+	if r.demand != nil {
+		return false
+	}
+	time.Sleep(retryPause)
+	return true
+}
+
+// Grab waits for one picture at most the limit; after a stall this source is done with.
+func (r *reader) Grab(ctx context.Context, into *frame.Picture) error {
+	if r.broken {
+		return ErrStalled
+	}
+	r.ask()
+	takenNs, err := r.await(ctx)
+	if err != nil {
+		return err
+	}
+	into.CapturedNs, into.DriverSeq, into.JPEG = takenNs, 0, nil
+	return copyTo(r.mine, into)
+}
+
+// await takes the next picture that is unseen. A token may be of one that was taken with the token before: when a
+// second picture came between that token and its take.
+func (r *reader) await(ctx context.Context) (takenNs int64, err error) {
+	timer := time.NewTimer(r.limit)
+	defer timer.Stop()
+	for {
+		select {
+		case _, more := <-r.fresh:
+			if takenNs, unseen := r.take(); unseen {
+				return takenNs, nil
+			}
+			if !more {
+				return 0, ErrEnded
+			}
+		case <-timer.C:
+			r.broken = true
+			return 0, ErrStalled
+		case <-ctx.Done():
+			r.broken = true
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// ask demands a picture of a stream that is read on demand and has not ended.
+func (r *reader) ask() {
+	if r.demand == nil {
+		return
+	}
+	select {
+	case r.demand <- struct{}{}:
+	case <-r.closed:
+	}
+}
+
+// take makes the newest picture Grab's own.
+func (r *reader) take() (int64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.unseen {
+		return 0, false
+	}
+	r.mine, r.newest, r.unseen = r.newest, r.mine, false
+	return r.takenNs, true
+}
+
+func copyTo(mat gocv.Mat, into *frame.Picture) error {
+	if mat.Type() != gocv.MatTypeCV8UC3 {
+		return fmt.Errorf("the camera gives pictures of type %v, wanted 8-bit BGR", mat.Type())
+	}
+	if err := into.SetSize(mat.Cols(), mat.Rows()); err != nil {
+		return err
+	}
+	return drawInto(into, func(picture *gocv.Mat) error { return mat.CopyTo(picture) })
+}
+
+// Close frees the camera. A read that hangs is left behind and frees it when it comes back.
+func (r *reader) Close() error {
+	r.once.Do(func() {
+		close(r.stop)
+		select {
+		case <-r.closed:
+		case <-time.After(closeLimit):
+			hanging.Add(1)
+			go func() { <-r.closed; hanging.Add(-1) }()
+		}
+	})
+	return nil
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/frame"
+)
+
+// The clip: a white mark of markSize pixels that moves markStep to the right in each picture and begins again at the left.
+const (
+	markSize, markStep, markTop, markSteps = 40, 20, 100, 14
+	clipWidth, clipHeight                  = 320, 240
+)
+
+// networkCamera is internal/rtspserve as a program of its own: it can be stopped, ended and started again.
+type networkCamera struct {
+	t         *testing.T
+	arguments []string
+	program   string
+	process   *exec.Cmd
+	stdin     io.Closer
+	address   string // rtsp://…
+}
+
+// newNetworkCamera starts a camera that plays the clip; more are further arguments of rtspserve.
+func newNetworkCamera(t *testing.T, more ...string) *networkCamera {
+	t.Helper()
+	folder := t.TempDir()
+	c := &networkCamera{t: t, program: filepath.Join(folder, "rtspserve")}
+	build := exec.Command("go", "build", "-o", c.program, "../rtspserve")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build rtspserve: %v: %s", err, out)
+	}
+	c.arguments = append([]string{"-listen", freeAddress(t), "-file", movingMark(t, folder)}, more...)
+	c.start()
+	t.Cleanup(c.end)
+	return c
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func movingMark(t *testing.T, folder string) string {
+	t.Helper()
+	path := filepath.Join(folder, "mark.h264")
+	command := exec.Command("ffmpeg", "-loglevel", "error",
+		"-f", "lavfi", "-i", fmt.Sprintf("color=c=0x204080:s=%dx%d:r=30", clipWidth, clipHeight),
+		"-f", "lavfi", "-i", fmt.Sprintf("color=c=white:s=%dx%d:r=30", markSize, markSize),
+		"-filter_complex", fmt.Sprintf("[0][1]overlay=x='mod(n*%d,%d)':y=%d", markStep, markStep*markSteps, markTop),
+		"-frames:v", fmt.Sprint(markSteps), "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "7", "-pix_fmt", "yuv420p",
+		"-x264-params", "aud=1", "-f", "h264", path)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg (apt install ffmpeg): %v: %s", err, out)
+	}
+	return path
+}
+
+func (c *networkCamera) start() {
+	c.t.Helper()
+	c.process = exec.Command(c.program, c.arguments...)
+	stdin, err := c.process.StdinPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.stdin = stdin
+	said, err := c.process.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.process.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("rtspserve did not say its address: %v", err)
+	}
+	c.address = strings.TrimSpace(line)
+}
+
+// end ends it as a power cut would.
+func (c *networkCamera) end() {
+	if c.process == nil {
+		return
+	}
+	_ = c.process.Process.Kill() // it may have ended by itself
+	_ = c.process.Wait()         // killed: always an error
+	_ = c.stdin.Close()          // closed by Wait
+	c.process = nil
+}
+
+func (c *networkCamera) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := c.process.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *networkCamera) settings() Settings {
+	return Settings{URI: c.address, Width: clipWidth, Height: clipHeight, FPS: 30}
+}
+
+func (c *networkCamera) open() Source {
+	c.t.Helper()
+	opened, err := Open(context.Background(), c.settings())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		if err := opened.Close(); err != nil {
+			c.t.Error(err)
+		}
+	})
+	return opened
+}
+
+// grabUntilItFails grabs pictures until there is none; each grab may take at most two seconds.
+func grabUntilItFails(t *testing.T, from Source) error {
+	t.Helper()
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture, _ := pool.Get()
+	defer picture.Release()
+	for range 1000 {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		err := from.Grab(ctx, picture)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	t.Fatal("1000 pictures came, though the camera gives none")
+	return nil
+}
+
+func TestANetworkCameraConforms(t *testing.T) { conform(t, newNetworkCamera(t).settings()) }
+
+func TestANetworkCamerasPicturesAreThoseThatWereSent(t *testing.T) {
+	opened := newNetworkCamera(t).open()
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture, _ := pool.Get()
+	defer picture.Release()
+	seen, before := map[int]bool{}, -1
+	for n := range 8 * markSteps {
+		if err := opened.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		step := markAt(t, picture)
+		if step == before {
+			t.Fatalf("picture %d shows the mark at step %d again", n, step)
+		}
+		seen[step], before = true, step
+	}
+	if len(seen) != markSteps { // not each time, since the newest picture wins
+		t.Fatalf("the mark was seen at %d of %d places", len(seen), markSteps)
+	}
+}
+
+// markAt finds the step of the mark and checks the colours inside and far from it.
+func markAt(t *testing.T, picture *frame.Picture) (step int) {
+	t.Helper()
+	pixel := func(x, y int) [3]int { // blue, green, red
+		at := 3 * (y*picture.Width + x)
+		return [3]int{int(picture.Pixels[at]), int(picture.Pixels[at+1]), int(picture.Pixels[at+2])}
+	}
+	if got := pixel(160, 20); !near(got, [3]int{0x80, 0x40, 0x20}) {
+		t.Fatalf("the background is %v, want blue 128, green 64, red 32", got)
+	}
+	for x := range picture.Width {
+		if y := markTop + markSize/2; pixel(x, y)[1] > 150 {
+			if middle := pixel(x+markSize/2, y); !near(middle, [3]int{255, 255, 255}) {
+				t.Fatalf("the mark is %v, want white", middle)
+			}
+			step, off := (x+4)/markStep, (x+4)%markStep-4 // its edge is blurred by up to 4 pixels
+			if off > 4 {
+				t.Fatalf("the mark is at %d, between two places that were sent", x)
+			}
+			return step
+		}
+	}
+	t.Fatal("there is no mark")
+	return 0
+}
+
+// near allows for what H.264 and its colour space lose.
+func near(a, b [3]int) bool {
+	for i := range a {
+		if a[i] < b[i]-12 || a[i] > b[i]+12 {
+			return false
+		}
+	}
+	return true
+}
+
+func TestANetworkCameraThatHangsIsStalledWithinTwoSeconds(t *testing.T) {
+	camera := newNetworkCamera(t)
+	opened := camera.open()
+	camera.signal(syscall.SIGSTOP)
+	defer camera.signal(syscall.SIGCONT)
+	if err := grabUntilItFails(t, opened); !errors.Is(err, ErrStalled) {
+		t.Fatalf("Grab returned %v, want ErrStalled", err)
+	}
+}
+
+func TestOpeningANetworkCameraThatHangsEndsWithItsContext(t *testing.T) {
+	camera := newNetworkCamera(t)
+	camera.signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := Open(ctx, camera.settings()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Open returned %v, want the context's end", err)
+	}
+}
+
+func TestANetworkCameraThatIsGoneIsAnErrorAndOpensAgainWhenItIsBack(t *testing.T) {
+	camera := newNetworkCamera(t)
+	opened := camera.open()
+	camera.end()
+	if err := grabUntilItFails(t, opened); !errors.Is(err, ErrEnded) && !errors.Is(err, ErrStalled) {
+		t.Fatalf("Grab returned %v, want the end or a stall", err)
+	}
+	if _, err := Open(context.Background(), camera.settings()); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Fatalf("open a camera that is gone: %v", err)
+	}
+	camera.start()
+	conform(t, camera.settings())
+}
+
+func TestANetworkCameraTakesItsPasswordAndRefusesAnother(t *testing.T) {
+	camera := newNetworkCamera(t, "-user", "porch", "-password", "secret")
+	settings := camera.settings()
+	for _, login := range []string{"", "porch:wrong@", "nobody:secret@"} {
+		settings.URI = strings.Replace(camera.address, "rtsp://", "rtsp://"+login, 1)
+		_, err := Open(context.Background(), settings)
+		if err == nil || !strings.Contains(err.Error(), "user and password_file") {
+			t.Errorf("login %q: %v, want a refusal that names user and password_file", login, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "wrong") {
+			t.Errorf("the password is in the error: %v", err)
+		}
+	}
+	settings.URI = strings.Replace(camera.address, "rtsp://", "rtsp://porch:secret@", 1)
+	conform(t, settings)
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"gocv.io/x/gocv"
+
+	"visavis/capture/internal/v4l2"
+)
+
+// openV4L2 opens a camera of the kernel by its device path, also one below /dev/v4l/by-id. The direct reader comes
+// first; "auto" falls back to OpenCV, which knows more formats.
+func openV4L2(ctx context.Context, s Settings, path string) (Source, error) {
+	if s.Reader == "opencv" {
+		return openThroughOpenCV(ctx, s, path)
+	}
+	opened, err := openDirect(s, path)
+	if errors.Is(err, v4l2.ErrNoFormat) && s.Reader != "direct" {
+		return openThroughOpenCV(ctx, s, path)
+	}
+	return opened, withRemedy(err)
+}
+
+// withRemedy says what people can do about a camera that does not open.
+func withRemedy(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: plug the camera in, or see `visavis doctor`", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: add this user to the group video", err)
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w: another program uses the camera, end it", err)
+	case errors.Is(err, v4l2.ErrNoFormat):
+		return fmt.Errorf("%w: set pixel_format = \"auto\", or reader = \"opencv\"", err)
+	default:
+		return err
+	}
+}
+
+func openThroughOpenCV(ctx context.Context, s Settings, path string) (Source, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, withRemedy(err)
+	}
+	if err := os.Setenv(v4l2TimeoutVariable, "1"); err != nil {
+		return nil, err
+	}
+	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
+		capture, err := openCapture(path, gocv.VideoCaptureV4L2)
+		if err == nil {
+			askFor(capture, s)
+		}
+		return capture, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: is it in use, and may this user open it (group video)?", path, err)
+	}
+	return opened, nil
+}
+
+// askFor tells the camera what is wanted; it gives the nearest it has. The format goes first: it decides which sizes exist.
+func askFor(capture *gocv.VideoCapture, s Settings) {
+	formats := map[string]string{"": "MJPG", "auto": "MJPG", "mjpg": "MJPG", "yuyv": "YUYV"}
+	capture.Set(gocv.VideoCaptureFOURCC, capture.ToCodec(formats[s.PixelFormat]))
+	capture.Set(gocv.VideoCaptureFrameWidth, float64(s.Width))
+	capture.Set(gocv.VideoCaptureFrameHeight, float64(s.Height))
+	capture.Set(gocv.VideoCaptureFPS, s.FPS)
+	capture.Set(gocv.VideoCaptureBufferSize, 1)
+}

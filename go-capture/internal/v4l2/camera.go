@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package v4l2 reads cameras of the Linux kernel directly: ioctl, mapped buffers and poll, without C.
+//
+// It knows what a library between hides: the driver's own sequence numbers and times, and the camera's JPEG as it came
+// over the wire. The wait for a picture ends at a deadline or with a context, so an unplugged camera is noticed.
+// The interface is described at https://docs.kernel.org/userspace-api/media/v4l/v4l2.html.
+package v4l2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// buffersWanted lets the driver fill two while one is read and one waits.
+const buffersWanted = 4
+
+// ErrNoCamera says that a device node belongs to no camera.
+var ErrNoCamera = errors.New("this device gives no video: cameras often have several nodes, `v4l2-ctl --list-devices` shows them")
+
+// Shot is one picture as the driver gave it.
+type Shot struct {
+	Bytes    []byte // in the driver's memory: valid until the next call of Next or Close
+	Sequence uint32 // counts the camera's pictures; a gap is a picture that the driver lost
+	TakenNs  int64  // CLOCK_MONOTONIC
+}
+
+// Camera is an open, streaming camera. One goroutine may use it.
+type Camera struct {
+	format  Format
+	file    *os.File
+	buffers [][]byte
+	lent    *buffer // behind the last Shot, nil if none
+}
+
+// Open starts the camera behind a device node with the nearest that it has to the wish.
+func Open(path string, wish Wish) (*Camera, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	c := &Camera{}
+	if err := c.start(fd, wish); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), c.unmap(), unix.Close(fd))
+	}
+	// Only a streaming camera may be polled: before that, its error state would reach Go's poller and stay there.
+	c.file = os.NewFile(uintptr(fd), path)
+	return c, nil
+}
+
+// Format says what the camera was set to.
+func (c *Camera) Format() Format { return c.format }
+
+func (c *Camera) start(fd int, wish Wish) error {
+	if err := checkCapabilities(fd); err != nil {
+		return err
+	}
+	var err error
+	if c.format, err = agree(fd, wish); err != nil {
+		return err
+	}
+	if err := c.mapBuffers(fd); err != nil {
+		return err
+	}
+	for index := range c.buffers {
+		if err := control(fd, queueBuffer, &buffer{index: uint32(index), kind: kindCapture, memory: memoryMmap}); err != nil {
+			return err
+		}
+	}
+	kind := uint32(kindCapture)
+	return control(fd, streamOn, &kind)
+}
+
+func checkCapabilities(fd int) error {
+	var can capability
+	if err := control(fd, queryCapability, &can); err != nil {
+		return errors.Join(ErrNoCamera, err)
+	}
+	node := can.capabilities
+	if node&capDeviceCaps != 0 {
+		node = can.deviceCaps
+	}
+	if node&capCapture == 0 || node&capStreaming == 0 {
+		return ErrNoCamera
+	}
+	return nil
+}
+
+func (c *Camera) mapBuffers(fd int) error {
+	asked := requestBuffers{count: buffersWanted, kind: kindCapture, memory: memoryMmap}
+	if err := control(fd, askBuffers, &asked); err != nil {
+		return err
+	}
+	for index := range asked.count {
+		b := buffer{index: index, kind: kindCapture, memory: memoryMmap}
+		if err := control(fd, queryBuffer, &b); err != nil {
+			return err
+		}
+		memory, err := unix.Mmap(fd, int64(uint32(b.offset)), int(b.length), unix.PROT_READ, unix.MAP_SHARED)
+		if err != nil {
+			return fmt.Errorf("map a buffer of the camera: %w", err)
+		}
+		c.buffers = append(c.buffers, memory)
+	}
+	return nil
+}
+
+// Next waits for a picture, at most limit, and returns the newest that there is; the Shot before it ends. Damaged
+// pictures are passed over. It fails with os.ErrDeadlineExceeded, the context's error, or the driver's (ENODEV: unplugged).
+func (c *Camera) Next(ctx context.Context, limit time.Duration) (Shot, error) {
+	if err := wait(ctx, c.file, limit, c.takeNewest); err != nil {
+		return Shot{}, err
+	}
+	return c.shot(), nil
+}
+
+// wait calls take until it returns something else than EAGAIN, each time that the file has become readable.
+func wait(ctx context.Context, file *os.File, limit time.Duration, take func(fd int) error) error {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := file.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Unix(1, 0)) }) // fails only on a closed file
+	defer stop()
+	var taken error
+	waited := conn.Read(func(fd uintptr) bool {
+		taken = take(int(fd))
+		return !errors.Is(taken, unix.EAGAIN)
+	})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if waited != nil {
+		return waited
+	}
+	return taken
+}
+
+// takeNewest dequeues all that is ready, gives the older ones back and keeps the last good one; EAGAIN if there is none.
+func (c *Camera) takeNewest(fd int) error {
+	if err := c.giveBack(fd); err != nil {
+		return err
+	}
+	for {
+		b := &buffer{kind: kindCapture, memory: memoryMmap}
+		err := control(fd, dequeueBuffer, b)
+		if errors.Is(err, unix.EAGAIN) && c.lent != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if b.flags&bufferError != 0 || b.bytesUsed == 0 {
+			if err := control(fd, queueBuffer, b); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.giveBack(fd); err != nil {
+			return err
+		}
+		c.lent = b
+	}
+}
+
+func (c *Camera) giveBack(fd int) error {
+	if c.lent == nil {
+		return nil
+	}
+	b := c.lent
+	c.lent = nil
+	return control(fd, queueBuffer, b)
+}
+
+func (c *Camera) shot() Shot {
+	memory := c.buffers[c.lent.index]
+	used := min(int(c.lent.bytesUsed), len(memory))
+	return Shot{Bytes: memory[:used:used], Sequence: c.lent.sequence, TakenNs: takenNs(c.lent, monotonicNs())}
+}
+
+// plausibleAgeNs bounds how old a picture may be by its driver's clock: beyond it the clock is not the one it claims.
+const plausibleAgeNs = int64(5 * time.Second)
+
+// takenNs is the driver's time if it is one of CLOCK_MONOTONIC, else now.
+func takenNs(b *buffer, nowNs int64) int64 {
+	driverNs := b.timestamp.Nano()
+	if b.flags&timestampMask != timestampSteady || driverNs > nowNs || nowNs-driverNs > plausibleAgeNs {
+		return nowNs
+	}
+	return driverNs
+}
+
+func monotonicNs() int64 {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		panic("v4l2: CLOCK_MONOTONIC: " + err.Error()) // every Linux has it
+	}
+	return now.Nano()
+}
+
+// Close stops the camera and frees its buffers; a second call does nothing.
+func (c *Camera) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	file := c.file
+	c.file = nil
+	return errors.Join(stopStreaming(file), c.unmap(), file.Close())
+}
+
+func stopStreaming(file *os.File) error {
+	kind, stopped := uint32(kindCapture), error(nil)
+	conn, err := file.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { stopped = control(int(fd), streamOff, &kind) })
+	}
+	if errors.Is(stopped, unix.ENODEV) {
+		stopped = nil // unplugged: nothing is left to stop
+	}
+	return errors.Join(err, stopped)
+}
+
+func (c *Camera) unmap() error {
+	var failed error
+	for _, memory := range c.buffers {
+		failed = errors.Join(failed, unix.Munmap(memory))
+	}
+	c.buffers = nil
+	return failed
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/frame"
+)
+
+// deaf opens a stream and never reads from it.
+func (r *running) deaf(t *testing.T) {
+	t.Helper()
+	address := strings.TrimPrefix(r.url, "http://")
+	connection, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	if _, err := fmt.Fprintf(connection, "GET /api/v1/cameras/door/stream.mjpeg HTTP/1.1\r\nHost: %s\r\n\r\n", address); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// figures of the one camera's viewers.
+func (r *running) figures() ViewerFigures {
+	figures, _ := r.server.studioOf("door").now()
+	return figures
+}
+
+func heapBytes() uint64 {
+	var memory runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
+	return memory.HeapAlloc
+}
+
+func TestAViewerThatReadsNothingLosesFramesAndNobodyElseDoes(t *testing.T) {
+	const pictures, heapMost = 600, 4 << 20
+	r := serveWith(t, time.Minute) // so that the deaf one stays
+	pool := frame.NewPool(4)
+	var seen atomic.Int64
+	var done sync.WaitGroup
+	watch(t, r.url+"/api/v1/cameras/door/stream.mjpeg", &seen, &done)
+	r.deaf(t)
+	await(t, "both watch", func() bool { return r.figures().Now == 2 })
+	var early uint64
+	for n := uint64(1); n <= pictures; n++ {
+		if !r.show(pool, n) {
+			t.Fatalf("picture %d: all buffers are held", n)
+		}
+		await(t, "the one that reads has it", func() bool { return seen.Load() == int64(n) })
+		if n == pictures/2 {
+			early = heapBytes()
+		}
+	}
+	figures := r.figures()
+	if figures.Dropped == 0 || figures.Sent+figures.Dropped < 2*pictures-2 || figures.Sent+figures.Dropped > 2*pictures {
+		t.Errorf("%d sent and %d dropped of %d pictures for two viewers", figures.Sent, figures.Dropped, pictures)
+	}
+	if late := heapBytes(); late > early+heapMost {
+		t.Errorf("the heap has %d bytes after %d pictures and had %d after half of them", late, pictures, early)
+	}
+	r.server.CameraRemoved("door")
+	done.Wait()
+}
+
+func TestAViewerThatReadsNothingIsClosedInTheEnd(t *testing.T) {
+	r := serve(t)
+	pool := frame.NewPool(4)
+	r.deaf(t)
+	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	seq := uint64(0)
+	await(t, "it is closed when it cannot take one picture within the write timeout", func() bool {
+		seq++
+		if !r.show(pool, seq) {
+			t.Fatalf("picture %d: all buffers are held", seq)
+		}
+		return r.figures().Now == 0
+	})
+	if code, _ := r.ask(t, "GET", "/healthz", http.Header{}); code != http.StatusOK {
+		t.Errorf("/healthz answers %d", code)
+	}
+}
