@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -48,7 +49,10 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(program: Path, *words: str, folder: Path) -> str:
-    return subprocess.run([str(program), *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+    """What it says; with no path of this process, which would lead to the checkout."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(program), *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_wheel_holds_every_module_and_the_manifest_itself(wheel: Path) -> None:
