@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"os"
@@ -34,6 +35,49 @@ func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
 	}
 	if w := h.Snapshot().Workers[0]; w.Model != "centerface" || w.Backend != "fake" || w.State != "idle" || w.Frames != 1 {
 		t.Errorf("worker is %+v", w)
+	}
+}
+
+func TestASlotMayHoldAFullPictureBesideTheNetworks(t *testing.T) {
+	h := newHouse(t, Options{Checksums: true})
+	s, err := h.AddStream(StreamSpec{Name: "door", Width: 10, Height: 7, FullWidth: 33, FullHeight: 21})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Retire()
+	p := h.worker(1)
+	slot := s.Acquire()
+	if len(slot.Bytes()) != 3*10*7 || len(slot.Full()) != 3*33*21 {
+		t.Fatalf("the slot has %d and %d bytes", len(slot.Bytes()), len(slot.Full()))
+	}
+	fill(slot.Bytes(), 'n')
+	fill(slot.Full(), 'f')
+	slot.Publish(Frame{CapturedNs: now()})
+	m, ok := p.frame()
+	full := m.Planes[ring.FullPicturePlane]
+	if !ok || m.Flags != ring.FrameFlagFullInP3 || m.PlaneCount != 4 || full.Stride != 3*33 || full.Rows != 21 || full.Offset%ring.Align != 0 {
+		t.Fatalf("lease is %+v", m)
+	}
+	add := p.rings[m.RingID]
+	memory := p.maps[m.RingID][add.DataOffset+uint64(m.Slot)*add.SlotStride:][:m.PayloadBytes]
+	for plane, want := range map[int]byte{0: 'n', ring.FullPicturePlane: 'f'} {
+		place := m.Planes[plane]
+		if got := memory[place.Offset:][:place.Bytes]; bytes.Count(got, []byte{want}) != len(got) {
+			t.Errorf("plane %d holds other bytes than were written", plane)
+		}
+	}
+	p.answer(ring.Result{LeaseID: m.LeaseID})
+	until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
+	plain := h.stream("hall").Acquire()
+	if plain.Full() != nil {
+		t.Error("a stream without a second picture has one")
+	}
+	plain.Abort(nil)
+}
+
+func fill(memory []byte, value byte) {
+	for i := range memory {
+		memory[i] = value
 	}
 }
 

@@ -94,9 +94,10 @@ func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
 	d.ringIDs++
 	id := d.ringIDs
 	d.mu.Unlock()
+	_, payloadBytes := spec.planes()
 	memory, err := ring.Create(ring.Spec{
 		RingID: id, StreamID: id, InstanceID: d.instance, StreamName: spec.Name, Width: spec.Width, Height: spec.Height,
-		Slots: spec.Slots, PayloadBytes: 3 * spec.Width * spec.Height,
+		Slots: spec.Slots, PayloadBytes: payloadBytes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("add stream: %w", err)

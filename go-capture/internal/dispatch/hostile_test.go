@@ -5,6 +5,7 @@ package dispatch
 import (
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,18 +106,38 @@ func TestAHostileWorkerIsClosedAndTheHonestOneGoesOn(t *testing.T) {
 func TestDescriptorsThatAWorkerSendsAreDropped(t *testing.T) {
 	h := newHouse(t, Options{})
 	p := h.worker(1)
-	fds := openFds(t)
+	sent, err := unix.MemfdCreate("unwanted", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(sent)
 	packet := make([]byte, ring.CreditBytes)
 	(&ring.Credit{Credit: 1}).Put(packet)
 	raw, err := p.conn.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sendOnce(raw, packet, unix.UnixRights(0, 1, 2)); err != nil {
+	if err := sendOnce(raw, packet, unix.UnixRights(sent, sent, sent)); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the sender is closed", func() bool { return h.Snapshot().Closed["sent a descriptor"] == 1 })
-	until(t, "no descriptor stays", func() bool { return openFds(t) == fds-1 })
+	until(t, "only our own descriptor stays", func() bool { return fdsOf(t, "/memfd:unwanted") == 1 })
+}
+
+// fdsOf counts this process's descriptors of one file.
+func fdsOf(t *testing.T, name string) int {
+	t.Helper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, name) {
+			count++
+		}
+	}
+	return count
 }
 
 func openFds(t *testing.T) int {

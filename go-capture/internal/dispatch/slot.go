@@ -42,8 +42,25 @@ type Slot struct {
 	dispatchNs int64
 }
 
-// Bytes is the payload, width x height x 3 bytes of BGR; nil when the frame found no slot.
-func (s *Slot) Bytes() []byte { return s.bytes }
+// Bytes is the network's picture, width x height x 3 bytes of BGR; nil when the frame found no slot.
+func (s *Slot) Bytes() []byte { return s.plane(0) }
+
+// Full is the second picture, FullWidth x FullHeight x 3 bytes of BGR; nil when the stream has none or the frame no slot.
+func (s *Slot) Full() []byte {
+	if !s.stream.spec.hasFull() {
+		return nil
+	}
+	return s.plane(ring.FullPicturePlane)
+}
+
+func (s *Slot) plane(index int) []byte {
+	if s.bytes == nil {
+		return nil
+	}
+	planes, _ := s.stream.spec.planes()
+	start, end := planes[index].Offset, planes[index].Offset+planes[index].Bytes
+	return s.bytes[start:end:end]
+}
 
 // Seq is the frame's number, from 1, one more for each captured frame of the camera.
 func (s *Slot) Seq() uint64 { return s.seq }
@@ -134,6 +151,9 @@ func (s *Slot) message() ring.Frame {
 		Scale: s.frame.Letterbox.Scale, PadX: s.frame.Letterbox.PadX, PadY: s.frame.Letterbox.PadY,
 		SourceWidth: uint16(s.frame.Letterbox.SourceWidth), SourceHeight: uint16(s.frame.Letterbox.SourceHeight),
 	}
-	m.Planes[0] = ring.Plane{Bytes: uint32(len(s.bytes)), Stride: 3 * width, Rows: height}
+	m.Planes, _ = s.stream.spec.planes()
+	if s.stream.spec.hasFull() {
+		m.PlaneCount, m.Flags = ring.MaxPlanes, ring.FrameFlagFullInP3
+	}
 	return m
 }

@@ -8,9 +8,29 @@ import (
 
 // StreamSpec describes one camera in one format. Slots 0 computes the number; Depth is how many frames may wait, 1 if 0.
 type StreamSpec struct {
-	Name          string
-	Width, Height int
-	Slots, Depth  int
+	Name                  string
+	Width, Height         int // of the network's picture
+	FullWidth, FullHeight int // of a second picture in the same slot, for crops; 0 if there is none
+	Slots, Depth          int
+}
+
+// planes says where the pictures lie in a slot, and how many bytes they take.
+func (s StreamSpec) planes() (planes [ring.MaxPlanes]ring.Plane, used int) {
+	planes[0] = bgrPlane(0, s.Width, s.Height)
+	used = int(planes[0].Bytes)
+	if s.hasFull() {
+		planes[ring.FullPicturePlane] = bgrPlane((used+ring.Align-1)/ring.Align*ring.Align, s.FullWidth, s.FullHeight)
+		used = int(planes[ring.FullPicturePlane].Offset + planes[ring.FullPicturePlane].Bytes)
+	}
+	return planes, used
+}
+
+func (s StreamSpec) hasFull() bool { return s.FullWidth > 0 && s.FullHeight > 0 }
+
+func bgrPlane(offset, width, height int) ring.Plane {
+	return ring.Plane{
+		Offset: uint32(offset), Bytes: uint32(3 * width * height), Stride: uint32(3 * width), Rows: uint32(height),
+	}
 }
 
 // Stream is the writing side of one ring. Acquire is called by one goroutine.
