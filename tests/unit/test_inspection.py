@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What no runtime may see: a corpus of hostile and broken files, each refused with its own reason."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from visavis.errors import ModelError
+from visavis.models import inspection
+from visavis.models.inspection import inspected
+from visavis.models.manifest import MOST_BYTES, Original, original
+from visavis.models.prepare import prepare
+from visavis.models.stranger import stranger
+
+from tests.unit.model_files import SCRFD, provided, scrfd_like
+
+GOOD = scrfd_like()
+STRUCTURE = 4_000
+
+
+def loaded() -> Any:
+    return onnx.load_model_from_string(GOOD)
+
+
+def bytes_of(model: Any) -> bytes:
+    return bytes(model.SerializeToString())
+
+
+def outside(location: str) -> bytes:
+    model = loaded()
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    return bytes_of(model)
+
+
+def outside_in_an_attribute() -> bytes:
+    model = loaded()
+    hidden = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    hidden.external_data.add(key="location", value="../secret")
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["hidden"], value=hidden))
+    return bytes_of(model)
+
+
+def outside_in_a_sparse_weight() -> bytes:
+    model = loaded()
+    values = TensorProto(name="v", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    sparse = model.graph.sparse_initializer.add(dims=[4])
+    sparse.values.CopyFrom(values)
+    return bytes_of(model)
+
+
+def with_own_operator() -> bytes:
+    model = loaded()
+    model.opset_import.add(domain="evil.example", version=1)
+    model.graph.node.append(helper.make_node("Run", ["input.1"], ["x"], domain="evil.example"))
+    return bytes_of(model)
+
+
+def with_function() -> bytes:
+    model = loaded()
+    model.functions.append(helper.make_function("", "f", ["a"], ["a"], [], [helper.make_opsetid("", 11)]))
+    return bytes_of(model)
+
+
+def with_nested_graph() -> bytes:
+    model = loaded()
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("If", ["input.1"], ["x"], then_branch=body, else_branch=body))
+    return bytes_of(model)
+
+
+def with_many_nodes() -> bytes:
+    model = loaded()
+    node = helper.make_node("Relu", ["input.1"], ["x"])
+    model.graph.node.extend([node] * (inspection.MOST_NODES + 1))
+    return bytes_of(model)
+
+
+def with_weight(dims: list[int]) -> bytes:
+    model = loaded()
+    del model.graph.initializer[0].dims[:]
+    model.graph.initializer[0].dims.extend(dims)
+    return bytes_of(model)
+
+
+def with_input(shape: list[Any], kind: int = TensorProto.FLOAT, more: bool = False) -> bytes:
+    model = loaded()
+    picture = helper.make_tensor_value_info("input.1", kind, shape)
+    model.graph.input[0].CopyFrom(picture)
+    if more:
+        model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, [1]))
+    return bytes_of(model)
+
+
+def with_norm_of_the_picture() -> bytes:
+    model = loaded()
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), "three"))
+    model.graph.node.insert(0, helper.make_node("BatchNormalization", ["input.1", *["three"] * 4], ["normal"]))
+    model.graph.node[1].input[0] = "normal"
+    return bytes_of(model)
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "text": (lambda: b"not a model", "not a valid ONNX model"),
+    "nothing": (lambda: b"", "computes nothing"),
+    "cut off": (lambda: GOOD[:-1000], "not a valid ONNX model"),
+    "parent folder": (lambda: outside("../secret"), "weights in other files"),
+    "password file": (lambda: outside("/etc/passwd"), "weights in other files"),
+    "beside": (lambda: outside("weights.bin"), "weights in other files"),
+    "in an attribute": (outside_in_an_attribute, r"weights in other files \(hidden\)"),
+    "in a sparse weight": (outside_in_a_sparse_weight, "weights in other files"),
+    "own operator": (with_own_operator, r"operators of its own \(evil\.example\)"),
+    "function": (with_function, "operators of its own"),
+    "nested graph": (with_nested_graph, r"graphs within its graph \(If\)"),
+    "many operators": (with_many_nodes, "operators, the limit is 10000"),
+    "huge weight": (lambda: with_weight([100_000, 100_000]), r"claims the shape \[100000, 100000\]"),
+    "negative weight": (lambda: with_weight([-1, 3]), "claims the shape"),
+    "weight of another size": (lambda: with_weight([2, 3, 9, 9]), "not a valid ONNX model|is not a scrfd"),
+    "normalised picture": (with_norm_of_the_picture, "its graph is not a scrfd"),
+    "huge input": (lambda: with_input([1, 3, 2**30, 2**30]), "its input.1 claims the shape"),
+    "two inputs": (lambda: with_input([1, 3, "h", "w"], more=True), "2 inputs"),
+    "grey input": (lambda: with_input([1, 1, "h", "w"]), r"not \(batch, 3, height, width\)"),
+    "flat input": (lambda: with_input([3, "h", "w"]), r"not \(batch, 3, height, width\)"),
+    "double input": (lambda: with_input([1, 3, "h", "w"], TensorProto.DOUBLE), "not float32"),
+}
+
+
+def as_original(content: bytes) -> Original:
+    return Original(name="hostile", entry=stranger(GOOD, Path("good.onnx")), content=content, sha256="")
+
+
+def test_the_good_file_passes() -> None:
+    assert inspected(GOOD, "good").graph.node
+    assert prepare(as_original(GOOD), 64, 64)
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_file_is_refused_with_its_reason(case: str) -> None:
+    make, reason = HOSTILE[case]
+    with pytest.raises(ModelError, match=reason):
+        prepare(as_original(make()), 64, 64)
+
+
+def test_a_memory_bomb_is_refused_before_any_runtime_allocates(tmp_path: Path) -> None:
+    model = loaded()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([100_000, 100_000], np.int64), "sides"))
+    for node in (
+        helper.make_node("ConstantOfShape", ["sides"], ["bomb"]),
+        helper.make_node("ReduceMax", ["bomb"], ["most"], keepdims=0),
+        helper.make_node("Add", ["score_8.flat", "most"], ["score_8.more"]),
+    ):
+        model.graph.node.append(node)
+    [last] = [node for node in model.graph.node if node.output[0] == "score_8"]
+    model.graph.node.remove(last)
+    model.graph.node.append(helper.make_node("Sigmoid", ["score_8.more"], ["score_8"]))
+    assert len(bytes_of(model)) < len(GOOD) + 400
+    with pytest.raises(ModelError, match="one of its values takes 38146 MiB"):
+        prepare(as_original(bytes_of(model)), 64, 64)
+
+
+def test_a_bomb_that_no_output_needs_is_cut_away() -> None:
+    model = loaded()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([100_000, 100_000], np.int64), "sides"))
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["sides"], ["bomb"]))
+    assert b"ConstantOfShape" not in prepare(as_original(bytes_of(model)), 64, 64)
+
+
+def test_a_file_that_is_too_large_is_not_even_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(ModelError, match="larger than 200 MiB"):
+        original(str(path))
+
+
+def test_a_model_of_no_family_is_refused_with_what_it_has(tmp_path: Path) -> None:
+    model = loaded()
+    del model.graph.output[1:]
+    reason = r"odd\.onnx is no model of a known family, it has outputs score_8 \[\?, 1\]: wanted is centerface, outputs"
+    with pytest.raises(ModelError, match=reason):
+        stranger(bytes_of(model), Path("odd.onnx"))
+
+
+def test_a_model_of_another_family_than_asked_for_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"good\.onnx is no yunet, it has outputs .*: wanted is yunet, outputs cls_8"):
+        stranger(GOOD, Path("good.onnx"), "yunet")
+
+
+@pytest.mark.parametrize("model", [SCRFD, "yunet-n", "ultraface-slim-320"])
+@settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(places=st.lists(st.floats(0, 1), min_size=1, max_size=4), noise=st.binary(min_size=1, max_size=12))
+def test_a_spoiled_file_is_prepared_or_refused_with_the_one_error(
+    model: str, places: list[float], noise: bytes, tmp_path: Path
+) -> None:
+    source = original(provided(model, tmp_path), cache_dir=tmp_path)
+    spoiled = bytearray(source.content)
+    for place in places:
+        at = structure(len(spoiled), place)
+        spoiled[at : at + len(noise)] = noise
+    with contextlib.suppress(ModelError):
+        prepare(msgspec.structs.replace(source, content=bytes(spoiled)), 64, 64)
+
+
+def structure(size: int, place: float) -> int:
+    """A place in the operators at a file's start or in the inputs and outputs at its end; weights lie between."""
+    return int(place * 2 * STRUCTURE) if place < 0.5 else size - int((1 - place) * 2 * STRUCTURE) - 1
+
+
+SPOILERS: list[Callable[[random.Random, Any, Any], None]] = [
+    lambda _, graph, node: graph.node.remove(node),
+    lambda dice, _, node: node.input.pop(dice.randrange(len(node.input))) if node.input else None,
+    lambda dice, _, node: setattr(node, "op_type", dice.choice(["Conv", "Concat", "Reshape", "BatchNormalization"])),
+    lambda dice, _, node: node.attribute.pop(dice.randrange(len(node.attribute))) if node.attribute else None,
+    lambda dice, graph, node: node.input.__setitem__(slice(0, 1), [dice.choice(graph.node).output[0]]),
+    lambda dice, graph, node: node.output.__setitem__(0, dice.choice(graph.node).output[0]),
+    lambda dice, graph, _: dice.choice(graph.initializer).dims.append(dice.randrange(4)),
+    lambda dice, graph, _: setattr(dice.choice(graph.initializer), "data_type", dice.choice([1, 6, 7, 10, 11, 99])),
+]
+
+
+@pytest.mark.parametrize("model", [SCRFD, "yunet-n", "ultraface-slim-320"])
+def test_a_graph_that_makes_no_sense_is_prepared_or_refused_with_the_one_error(model: str, tmp_path: Path) -> None:
+    source = original(provided(model, tmp_path), cache_dir=tmp_path)
+    base, refused = onnx.load_model_from_string(source.content), 0
+    for seed in range(80):
+        dice, spoiled = random.Random(seed), onnx.ModelProto()
+        spoiled.CopyFrom(base)
+        for _ in range(dice.randint(1, 3)):
+            dice.choice(SPOILERS)(dice, spoiled.graph, dice.choice(spoiled.graph.node))
+        try:
+            prepare(msgspec.structs.replace(source, content=bytes_of(spoiled)), 64, 64)
+        except ModelError:
+            refused += 1
+    assert refused > 40

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a family of models is: the input it wants, the outputs it gives, and how they become faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.detections import Detections
+from visavis.errors import DetectorError
+
+Floats = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+# decode(outputs, (width, height), score, iou) -> detections
+Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One kind of network. Called, it decodes the outputs of one picture.
+
+    Attributes:
+        name: as in the manifest.
+        landmarks: whether it finds eyes, nose and corners of the mouth.
+        order: of the original's channels.
+        mean, scale: the original takes (value - mean) / scale; preparation moves that into the graph.
+        multiple: width and height of the input are multiples of this, pixels.
+        decode: see `Decode`; never a number that is not finite, never a box outside the picture.
+        shapes: (width, height) of the input -> shapes of a prepared model's float32 outputs, in order, batch 1.
+        fits: whether a model with these outputs (name -> shape, 0 = any) is of this family.
+        form: the same in words, for errors.
+    """
+
+    name: str
+    landmarks: bool
+    order: Literal["rgb", "bgr"]
+    mean: float = 0.0
+    scale: float = 1.0
+    multiple: int = 32
+    decode: Decode
+    shapes: Callable[[int, int], tuple[Shape, ...]]
+    fits: Callable[[Mapping[str, Shape]], bool]
+    form: str
+
+    def __call__(self, outputs: Sequence[Any], input_size: tuple[int, int], score: float, iou: float) -> Detections:
+        """Decode the outputs of one picture; see `Decode`.
+
+        Raises:
+            DetectorError: outputs of another number, type or shape.
+        """
+        return self.decode(outputs, input_size, score, iou)
+
+    def decode_batch(
+        self, outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float
+    ) -> list[Detections]:
+        """Decode the outputs of several pictures: one (n,) of detections each.
+
+        Args:
+            outputs: as `shapes` says, the first axis being the pictures.
+            input_size: width and height of each, pixels.
+            score: least score of a face.
+            iou: overlap from which the weaker of two faces goes.
+
+        Raises:
+            DetectorError: outputs of another number, type or shape.
+        """
+        counts = {item.shape[:1] for item in outputs}
+        if len(counts) != 1 or counts == {()}:
+            raise DetectorError(f"a {self.name} answered {sorted(counts)} pictures", "all outputs must have as many")
+        count = outputs[0].shape[0]
+        return [self.decode([item[at : at + 1] for item in outputs], input_size, score, iou) for at in range(count)]
+
+
+def checked(name: str, outputs: Sequence[Any], shapes: Sequence[Shape]) -> list[Floats]:
+    """Return each output without its batch axis, if they are exactly what the family gives.
+
+    Raises:
+        DetectorError: outputs of another number, type or shape.
+    """
+    if len(outputs) != len(shapes) or not all(map(_is, outputs, shapes)):
+        raise DetectorError(
+            f"a {name} answered outputs of shapes {_words(outputs)}", f"it must be float32 of {list(shapes)}"
+        )
+    return [item[0] for item in outputs]
+
+
+def _is(output: Any, shape: Shape) -> bool:
+    return isinstance(output, np.ndarray) and output.dtype == np.float32 and output.shape == shape
+
+
+def _words(outputs: Sequence[Any]) -> str:
+    kinds = [f"{getattr(item, 'dtype', type(item).__name__)} {getattr(item, 'shape', '')}" for item in outputs]
+    return ", ".join(kinds) or "nothing"
+
+
+def last_sides(outputs: Mapping[str, Shape]) -> list[int]:
+    """How many numbers each output has for one place."""
+    return [shape[-1] if shape else 0 for shape in outputs.values()]

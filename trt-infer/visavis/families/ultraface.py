@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""UltraFace: two or three boxes of fixed size (priors) at each place of four maps, each moved and stretched.
+
+The algorithm is that of github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB (MIT): `generate_priors` and
+`convert_locations_to_boxes` in vision/utils. The published files carry the priors of one input size in the graph;
+preparation cuts them off there, so that this decoder serves every size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from visavis.detections import Detections
+from visavis.families.faces import faces_of, places
+from visavis.families.family import Family, Floats, Shape, checked, last_sides
+
+STRIDES = (8, 16, 32, 64)
+# Sides of the priors at each stride, pixels.
+SIDES = ((10, 16, 24), (32, 48), (64, 96), (128, 192, 256))
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+
+
+def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float) -> Detections:
+    """Turn the model's outputs into faces.
+
+    Args:
+        outputs: (1, n, 2) float32 scores of background and face, (1, n, 4) shifts and stretches of the n priors.
+        input_size: width and height of the network's input, pixels.
+        score: least score of a face, exclusive.
+        iou: overlap from which the weaker of two faces goes.
+
+    Returns:
+        (n,) detections in pixels of the input, best first, without landmarks.
+
+    Raises:
+        DetectorError: the outputs have other shapes.
+    """
+    scores, moves = checked("UltraFace", outputs, _shapes(*input_size))
+    good = np.flatnonzero(scores[:, 1] > score)
+    prior, moves = priors(*input_size)[good], moves[good]
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = prior[:, :2] + moves[:, :2] * CENTRE_VARIANCE * prior[:, 2:]
+        half = prior[:, 2:] * np.exp(moves[:, 2:] * SIZE_VARIANCE) / 2
+        boxes = np.concatenate([middle - half, middle + half], axis=1)
+    return faces_of(boxes, scores[good, 1], None, input_size, iou)
+
+
+@lru_cache(maxsize=8)
+def priors(width: int, height: int) -> Floats:
+    """Return the (n, 4) middle x, y, width and height of the priors for one input size, pixels.
+
+    As published, the middles are those of the maps' places stretched over the picture, and no prior is larger than it.
+    """
+    levels = []
+    for (rows, columns), sides in zip(_maps(width, height), SIDES, strict=True):
+        middles = (places(rows, columns) + 0.5) * np.array([width / columns, height / rows], np.float32)
+        squares = np.repeat(np.array(sides, np.float32)[:, None], 2, axis=1)
+        pairs = np.broadcast_arrays(middles[:, None], squares[None])
+        levels.append(np.concatenate(pairs, axis=2).reshape(-1, 4))
+    limit = np.array([width, height] * 2, np.float32)
+    made: Floats = np.minimum(np.concatenate(levels), limit).astype(np.float32)
+    made.setflags(write=False)
+    return made
+
+
+def _maps(width: int, height: int) -> list[tuple[int, int]]:
+    return [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
+
+
+def _shapes(width: int, height: int) -> tuple[Shape, ...]:
+    maps = zip(_maps(width, height), SIDES, strict=True)
+    count = sum(rows * columns * len(sides) for (rows, columns), sides in maps)
+    return (1, count, 2), (1, count, 4)
+
+
+def _fits(outputs: Mapping[str, Shape]) -> bool:
+    return list(outputs) == ["scores", "boxes"] and last_sides(outputs) == [2, 4]
+
+
+FAMILY = Family(
+    name="ultraface",
+    landmarks=False,
+    order="rgb",
+    mean=127.0,
+    scale=128.0,
+    decode=decode,
+    shapes=_shapes,
+    fits=_fits,
+    form="outputs scores [?, ?, 2], boxes [?, ?, 4]",
+)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model file must be before any runtime sees it.
+
+Runtimes have read other files of the machine as "external data" and allocated whatever a file asked for, so a file is
+refused here, from its bytes alone: weights in other files, operators of strangers, nested graphs, absurd sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto
+
+from visavis.errors import ModelError
+from visavis.families.family import Shape
+from visavis.models.manifest import MOST_BYTES
+
+MOST_NODES = 10_000
+MOST_SIDE = 2**24
+# No family needs a quarter of this for one value of one picture; a bomb asks for more at once.
+MOST_BYTES_PER_PIXEL = 1024
+CHANNELS = 3
+OWN_DOMAINS = ("", "ai.onnx")
+NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+def inspected(content: bytes, name: str) -> Any:
+    """Parse a model file that is safe to work on.
+
+    Args:
+        content: the whole file.
+        name: of the model, for errors.
+
+    Returns:
+        An onnx.ModelProto with one picture as its input and all weights inside.
+
+    Raises:
+        ModelError: not an ONNX model, or one that is refused; the sentence says why.
+    """
+    model = _parsed(content, name)
+    outside = _outside(model)
+    if outside:
+        raise ModelError(f"{name} keeps weights in other files ({outside})", "save it as one file")
+    for wrong in (_foreign(model), _absurd(model), _input_fault(model)):
+        if wrong:
+            raise ModelError(f"model {name} is refused, {wrong}", "use a file from a source that you trust")
+    try:
+        onnx.checker.check_model(model)
+    except (ValueError, onnx.checker.ValidationError) as error:
+        raise _invalid(name, error) from error
+    return model
+
+
+def outputs_of(model: Any) -> dict[str, Shape]:
+    """The outputs of a model: name -> shape, 0 where any size is allowed."""
+    return {item.name: shape_of(item) for item in model.graph.output}
+
+
+def described(outputs: dict[str, Shape]) -> str:
+    """Outputs in words: `scores [1, ?, 2], boxes [1, ?, 4]`."""
+    sides = {name: ", ".join(str(side or "?") for side in shape) for name, shape in outputs.items()}
+    return ", ".join(f"{name} [{words}]" for name, words in sides.items())
+
+
+def picture_input(model: Any) -> Any:
+    """The one input that is not a weight.
+
+    Raises:
+        ModelError: there are more, or none.
+    """
+    weights = {item.name for item in model.graph.initializer}
+    inputs = [item for item in model.graph.input if item.name not in weights]
+    if len(inputs) != 1:
+        raise ModelError(f"a model has {len(inputs)} inputs", "it must have one, the picture")
+    return inputs[0]
+
+
+def shape_of(value: Any) -> Shape:
+    """The declared shape of an input or output, 0 where any size is allowed."""
+    return tuple(int(side.dim_value) for side in value.type.tensor_type.shape.dim)
+
+
+def heaviest(model: Any) -> int:
+    """The size of the largest value that a model computes on the way, bytes, as far as its shapes are known.
+
+    Raises:
+        onnx.shape_inference.InferenceError: the shapes contradict each other.
+    """
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    return max((prod(shape_of(value)) * 4 for value in inferred.graph.value_info), default=0)
+
+
+def _parsed(content: bytes, name: str) -> Any:
+    if len(content) > MOST_BYTES:
+        raise ModelError(f"model {name} is larger than {MOST_BYTES // 2**20} MiB", "use a smaller model")
+    try:
+        model = onnx.load_model_from_string(content)
+    except (ValueError, DecodeError) as error:
+        raise _invalid(name, error) from error
+    if not model.graph.node:
+        raise _invalid(name, "it computes nothing")
+    return model
+
+
+def _invalid(name: str, reason: object) -> ModelError:
+    lines = str(reason).strip().splitlines()
+    return ModelError(f"{name} is not a valid ONNX model, {lines[0] if lines else ''}", "export or download it again")
+
+
+def _foreign(model: Any) -> str:
+    domains = {item.domain for item in (*model.opset_import, *model.graph.node)} - set(OWN_DOMAINS)
+    if domains or len(model.functions):
+        return f"it brings operators of its own ({', '.join(sorted(domains)) or 'functions'})"
+    nested = {node.op_type for node in model.graph.node for item in node.attribute if item.type in NESTED}
+    return f"it holds graphs within its graph ({', '.join(sorted(nested))})" if nested else ""
+
+
+def _outside(model: Any) -> str:
+    outside = [item.name for item in _tensors(model) if item.data_location == TensorProto.EXTERNAL]
+    return (outside[0] or "unnamed") if outside else ""
+
+
+def _absurd(model: Any) -> str:
+    if len(model.graph.node) > MOST_NODES:
+        return f"it has {len(model.graph.node)} operators, the limit is {MOST_NODES}"
+    for item in _tensors(model):
+        if any(side < 0 for side in item.dims) or prod(item.dims) > MOST_BYTES:
+            return f"its weight {item.name or 'without a name'} claims the shape {list(item.dims)}"
+    for value in (*model.graph.input, *model.graph.output):
+        if any(not 0 <= side <= MOST_SIDE for side in shape_of(value)):
+            return f"its {value.name} claims the shape {list(shape_of(value))}"
+    return ""
+
+
+def _input_fault(model: Any) -> str:
+    try:
+        value = picture_input(model)
+    except ModelError as error:
+        return str(error)
+    shape = shape_of(value)
+    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+        return f"its input {value.name} is not float32"
+    if len(shape) != 4 or shape[1] != CHANNELS:
+        return f"its input {value.name} is {list(shape)}, not (batch, 3, height, width)"
+    return ""
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    yield from model.graph.initializer
+    for sparse in model.graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in model.graph.node:
+        for item in node.attribute:
+            yield from (item.t, *item.tensors, item.sparse_tensor.values, item.sparse_tensor.indices)
+            for sparse in item.sparse_tensors:
+                yield from (sparse.values, sparse.indices)
