@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models that a person brought: kept beside the fetched ones, known by a name of their own.
+
+`<cache_dir>/originals/<name>-<sum>.onnx`, and `<name>.json` with its entry.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from visavis.atomic import write_atomically
+from visavis.errors import ModelError
+from visavis.models.manifest import Entry, entries, pulled_path
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if a model may have it.
+
+    Raises:
+        ModelError: it holds what a configuration does not take, or is that of a model of the manifest.
+    """
+    if not NAME.fullmatch(name):
+        raise ModelError(f"a model cannot be called {name!r}", "use 1 to 64 of a-z 0-9 . _ - (--name)")
+    if name in entries():
+        raise ModelError(f"{name} is a model of the manifest", "choose another name (--name)")
+    return name
+
+
+def keep(name: str, entry: Entry, content: bytes, cache_dir: Path) -> Path:
+    """Keep a model under `name`, in place of one that had it before; return where its file is.
+
+    Raises:
+        ModelError: a name that it may not have, or it cannot be written.
+    """
+    path = pulled_path(checked_name(name), entry, cache_dir)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+        # The entry last: a name without its file is never known.
+        write_atomically(path.with_name(f"{name}.json"), msgspec.json.format(msgspec.json.encode(entry), indent=2))
+    except OSError as error:
+        raise ModelError(f"cannot keep model {name} in {path.parent}, {error.strerror}") from error
+    return path
