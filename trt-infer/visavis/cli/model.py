@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List, prepare and verify models.
+"""List, fetch, import, prepare, verify and measure models.
 
 `verify` exits 0 when the original and the prepared file are exactly what they should be, 1 when they are not.
 """
@@ -10,19 +10,27 @@ import argparse
 import json
 from typing import Any
 
+from visavis.cli import model_bench, model_import, model_list, model_pull
 from visavis.errors import ModelError, VisavisError
 from visavis.models import cache, manifest
 from visavis.settings import default_cache_dir
 from visavis.terminal import complain
 
-EXAMPLE = "  visavis model list\n  visavis model prepare centerface --input 640x480\n  visavis model verify --json"
+EXAMPLE = """  visavis model list
+  visavis model pull yunet-n
+  visavis model prepare centerface --input 640x480
+  visavis model verify --json
+  visavis model bench"""
+# Actions that have a module of their own.
+OWN = {"list": model_list, "pull": model_pull, "import": model_import, "bench": model_bench}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis model` takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for module in OWN.values():
+        module.add_to(actions)
     for name, summary in (
-        ("list", "the models known by name"),
         ("prepare", "make a model fast and keep it"),
         ("verify", "check original and prepared file byte for byte"),
     ):
@@ -34,9 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         action.add_argument("--json", action="store_true", help="print one JSON object a line")
-        if name != "list":
-            action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model of the list")
-            action.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
+        action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
+        action.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
 
 
 def size(text: str) -> tuple[int, int]:
@@ -49,24 +56,23 @@ def size(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when all went well, 1 otherwise; each failure has its own line and the others go on."""
-    if args.action == "list":
-        return _list(args)
+    try:
+        return OWN[args.action].run(args) if args.action in OWN else _each(args)
+    except VisavisError as error:
+        complain(str(error))
+        return error.exit_code
+
+
+def _each(args: argparse.Namespace) -> int:
     work = {"prepare": _prepare, "verify": _verify}[args.action]
     failed = 0
-    for model in args.model or list(manifest.entries()):
+    for model in args.model or manifest.at_hand():
         try:
             _say(args, {"model": model, **work(model, args.input)})
         except VisavisError as error:
             failed += 1
             _fail(args, model, error)
     return 1 if failed else 0
-
-
-def _list(args: argparse.Namespace) -> int:
-    for name, entry in manifest.entries().items():
-        source = entry.package
-        _say(args, {"model": name, "family": entry.family, "source": source, "licence": entry.licence})
-    return 0
 
 
 def _prepare(model: str, size_px: tuple[int, int]) -> dict[str, Any]:

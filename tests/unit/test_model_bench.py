@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model bench`: what is measured, and which model it recommends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from visavis.bench.models import Row, recommended
+from visavis.errors import ModelError
+from visavis.models.labels import read_labels
+
+from tests.unit.face_pictures import LABELLED, gocv_paths
+from tests.unit.test_model_cli import model
+
+
+def row(
+    name: str, fps: float, recall: float | None = None, threads: int = 1, size: tuple[int, int] = (640, 480)
+) -> Row:
+    return Row(model=name, size=size, threads=threads, ms=1000 / fps, memory_mib=100, recall=recall)
+
+
+def test_of_those_fast_enough_the_one_that_finds_most_is_recommended() -> None:
+    rows = [row("slow", 5, 1.0), row("fair", 20, 0.9), row("fast", 90, 0.7)]
+    assert recommended(rows, 15) is rows[1]
+    assert recommended(rows, 50) is rows[2]
+    assert recommended(rows, 500) is None
+
+
+def test_of_equals_the_one_on_fewer_threads_and_then_the_faster_is_recommended() -> None:
+    rows = [row("a", 40, 0.9, threads=2), row("b", 20, 0.9), row("c", 30, 0.9)]
+    assert recommended(rows, 15) is rows[2]
+
+
+def test_without_labels_the_order_of_the_list_decides_and_then_the_larger_input() -> None:
+    rows = [row("first", 60, size=(320, 256)), row("second", 90, size=(320, 256)), row("first", 20), row("second", 50)]
+    assert recommended(rows, 15) is rows[2]
+    assert recommended(rows, 30) is rows[0]
+    assert recommended(rows, 70) is rows[1]
+
+
+def labels_beside(folder: Path, body: str) -> Path:
+    (folder / "face.jpg").write_bytes(gocv_paths()[0].read_bytes())
+    path = folder / "labels.xml"
+    path.write_text(f"<dataset><images>{body}</images></dataset>")
+    return path
+
+
+FACE = "<image file='face.jpg'><box top='88' left='252' width='181' height='275'/></image>"
+
+
+def test_every_row_says_what_was_measured_and_the_last_line_what_to_take(tmp_path: Path) -> None:
+    labels = labels_beside(tmp_path, FACE)
+    words = [
+        "centerface",
+        "--input",
+        "128x96",
+        "96x64",
+        "--threads",
+        "1",
+        "2",
+        "--rounds",
+        "2",
+        "--fps",
+        "0.01",
+        "--json",
+    ]
+    answer = model(tmp_path, "bench", *words, "--labels", str(labels))
+    assert answer.returncode == 0, answer.stderr
+    *rows, last = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(line["input"], line["threads"]) for line in rows] == [
+        ([128, 96], 1),
+        ([128, 96], 2),
+        ([96, 64], 1),
+        ([96, 64], 2),
+    ]
+    for line in rows:
+        assert line["ms"] > 0
+        assert line["memory_mib"] > 20
+        assert line["recall"] == 1.0
+    assert last["recommended"] in rows
+
+
+def test_a_table_for_people_ends_with_what_to_write_into_the_configuration(tmp_path: Path) -> None:
+    answer = model(tmp_path, "bench", "--input", "96x64", "--threads", "1", "--rounds", "1", "--fps", "0.01")
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    assert lines[0].split() == ["model", "input", "threads", "ms", "fps", "MiB", "recall"]
+    assert lines[1].split()[:3] == ["centerface", "96x64", "1"]
+    assert lines[-4:] == ["[detector]", 'model = "centerface"', "input = [96, 64]", "threads = 1"]
+
+
+def test_a_goal_that_no_model_reaches_is_said(tmp_path: Path) -> None:
+    answer = model(tmp_path, "bench", "--input", "96x64", "--threads", "1", "--rounds", "1", "--fps", "1e9")
+    assert answer.returncode == 0
+    assert "no model reaches 1e+09 frames a second here" in answer.stderr
+
+
+@pytest.mark.parametrize("body", ["", "<image file='face.jpg'/>", "<image/>", "<image", "<image file='gone.jpg'/>"])
+def test_labels_that_mark_nothing_are_refused(body: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"labels .*labels\.xml"):
+        read_labels(labels_beside(tmp_path, body))
+
+
+def test_the_labelled_pictures_are_read() -> None:
+    if not LABELLED.is_dir():
+        pytest.skip("../shared/data/faces with the labelled pictures is not here")
+    found = read_labels(LABELLED / "training.xml")
+    assert [len(boxes) for _, boxes in found] == [7, 6, 2, 3]
+    assert found[0][1][0].tolist() == [194, 90, 231, 127]

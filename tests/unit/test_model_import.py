@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model import`: a file of one's own becomes a model with a name, or nothing is kept of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from visavis.models.manifest import at_hand, known, original
+
+from tests.unit.face_pictures import gocv_paths
+from tests.unit.model_files import original_file, scrfd_like
+from tests.unit.test_model_cli import model
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "My Model 1.onnx"
+    path.write_bytes(scrfd_like())
+    return path
+
+
+@pytest.fixture
+def white(tmp_path: Path) -> str:
+    """What the SCRFD of chance takes for faces."""
+    path = tmp_path / "white.png"
+    cv2.imwrite(str(path), np.full((64, 64, 3), 255, np.uint8))
+    return str(path)
+
+
+def test_an_imported_model_has_a_name_and_a_line_and_can_be_prepared(mine: Path, white: str, tmp_path: Path) -> None:
+    words = ["--family", "scrfd", "--picture", white, "--licence", "ours", "--json"]
+    answer = model(tmp_path, "import", str(mine), *words)
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    assert (told["model"], told["family"], told["faces"] > 0) == ("my-model-1", "scrfd", True)
+    assert original("my-model-1", cache_dir=tmp_path).content == scrfd_like()
+    assert known(tmp_path)["my-model-1"].licence == "ours"
+    assert at_hand(tmp_path) == ["centerface", "my-model-1"]
+    listed = [json.loads(line) for line in model(tmp_path, "list", "--json").stdout.splitlines()]
+    assert listed[-1]["model"] == "my-model-1"
+    assert listed[-1]["source"] == "imported"
+    assert model(tmp_path, "prepare", "my-model-1", "--input", "64x64").returncode == 0
+
+
+def test_a_real_model_must_find_the_face_of_the_picture(tmp_path: Path) -> None:
+    words = ["--name", "yunet-mine", "--picture", str(gocv_paths()[0])]
+    answer = model(tmp_path, "import", str(original_file("yunet-s")), *words)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.rstrip().endswith("1 faces found")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--family", "yunet"], "is no yunet, it has outputs"),
+        (["--name", "centerface"], "centerface is a model of the manifest"),
+        (["--name", "../up"], "a model cannot be called '../up'"),
+        (["--picture", "none.jpg"], "cannot read none.jpg"),
+    ],
+)
+def test_nothing_is_kept_of_what_is_refused(words: list[str], reason: str, mine: Path, tmp_path: Path) -> None:
+    answer = model(tmp_path, "import", str(mine), *words)
+    assert answer.returncode == 1
+    assert reason in answer.stderr
+    assert at_hand(tmp_path) == ["centerface"]
+
+
+def test_a_model_that_finds_nothing_is_not_kept(mine: Path, tmp_path: Path) -> None:
+    black = tmp_path / "black.png"
+    cv2.imwrite(str(black), np.zeros((64, 64, 3), np.uint8))
+    answer = model(tmp_path, "import", str(mine), "--picture", str(black))
+    assert answer.returncode == 1
+    assert "my-model-1 finds no face" in answer.stderr
+    assert at_hand(tmp_path) == ["centerface"]
+
+
+def test_a_spoiled_entry_is_named(mine: Path, tmp_path: Path) -> None:
+    assert model(tmp_path, "import", str(mine)).returncode == 0
+    (tmp_path / "originals" / "my-model-1.json").write_text("{")
+    answer = model(tmp_path, "list")
+    assert answer.returncode == 1
+    assert "cannot read the imported model" in answer.stderr
+
+
+def test_a_changed_file_is_refused_with_the_command(mine: Path, tmp_path: Path) -> None:
+    model(tmp_path, "import", str(mine))
+    [kept] = (tmp_path / "originals").glob("*.onnx")
+    kept.write_bytes(scrfd_like()[:-1] + b"!")
+    answer = model(tmp_path, "prepare", "my-model-1")
+    assert answer.returncode == 1
+    assert "visavis model import FILE --name my-model-1" in answer.stderr

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model bench`: how fast each model is on this machine, what it needs, what it finds, and which to take."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visavis.models import manifest
+
+if TYPE_CHECKING:
+    from visavis.bench.models import Row
+
+SUMMARY = "measure models on this machine, and recommend one"
+DESCRIPTION = """Measure every model that is on this machine (or those named) at each size of input and number of
+threads. Times are medians, taken turn by turn; another load on the machine makes all of them longer. Recall is the
+share of the faces of --labels (dlib's XML beside its pictures) that a model finds; without labels the recommendation
+goes by the order of `visavis model list`."""
+EXAMPLE = """examples:
+  visavis model bench
+  visavis model bench yunet-n centerface --input 640x480 --threads 1 2 --fps 30
+  visavis model bench --labels faces/training.xml --json
+"""
+
+
+def add_to(actions: Any) -> None:
+    """Declare what `visavis model bench` takes."""
+    parser = actions.add_parser(
+        "bench",
+        help=SUMMARY,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
+    parser.add_argument(
+        "--input",
+        type=_size,
+        nargs="+",
+        default=[(320, 256), (640, 480)],
+        metavar="WxH",
+        help="default 320x256 640x480",
+    )
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help=f"default 1 and {cores}")
+    parser.add_argument("--rounds", type=int, default=20, help="frames for each median; default 20")
+    parser.add_argument("--fps", type=float, default=15.0, help="what the recommended model must reach; default 15")
+    parser.add_argument("--labels", type=Path, metavar="FILE.xml", help="marked faces, as dlib's imglab writes them")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0; errors are told by `visavis model`."""
+    from visavis.bench.models import Plan, measured, recommended  # noqa: PLC0415
+    from visavis.models.labels import read_labels  # noqa: PLC0415
+
+    plan = Plan(
+        models=args.model or manifest.at_hand(),
+        sizes=args.input,
+        threads=args.threads,
+        rounds=max(1, args.rounds),
+        labelled=read_labels(args.labels) if args.labels else [],
+    )
+    rows: list[Row] = []
+    if not args.json:
+        print(f"{'model':<20}{'input':>10}{'threads':>9}{'ms':>9}{'fps':>8}{'MiB':>7}{'recall':>8}")
+    for row in measured(plan):
+        rows.append(row)
+        print(json.dumps(row.fields()) if args.json else _line(row), flush=True)
+    _advise(recommended(rows, args.fps), args.fps, args.json)
+    return 0
+
+
+def _line(row: Row) -> str:
+    width, height = row.size
+    recall = "-" if row.recall is None else f"{row.recall:.2f}"
+    figures = f"{row.ms:>9.1f}{1000 / row.ms:>8.1f}{row.memory_mib:>7.0f}{recall:>8}"
+    return f"{row.model:<20}{f'{width}x{height}':>10}{row.threads:>9}{figures}"
+
+
+def _advise(row: Row | None, fps: float, as_json: bool) -> None:
+    if row is None:
+        print(f"no model reaches {fps:g} frames a second here", file=sys.stderr)
+    elif as_json:
+        print(json.dumps({"recommended": row.fields()}))
+    else:
+        width, height = row.size
+        print("\nrecommended here:\n\n[detector]")
+        print(f'model = "{row.model}"\ninput = [{width}, {height}]\nthreads = {row.threads}')
+
+
+def _size(text: str) -> tuple[int, int]:
+    from visavis.cli.model import size  # noqa: PLC0415 (that module imports this one)
+
+    return size(text)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model import`: look over a model file of one's own, try it, and keep it under a name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from visavis.errors import ModelError
+from visavis.families import FAMILIES
+from visavis.models.manifest import Entry, read_limited
+from visavis.settings import default_cache_dir
+
+SUMMARY = "keep a model file of one's own under a name"
+DESCRIPTION = """Look over an ONNX file, tell its family by its outputs, prepare it, let it look at a picture, and keep
+it under a name that `model = "..."` of a configuration takes. Nothing is kept of a file that is refused, or that finds
+no face in the picture that you give."""
+EXAMPLE = """examples:
+  visavis model import scrfd_500m.onnx --family scrfd --picture people.jpg
+  visavis model import my_yunet.onnx --name yunet-mine --licence MIT
+"""
+
+
+def add_to(actions: Any) -> None:
+    """Declare what `visavis model import` takes."""
+    parser = actions.add_parser(
+        "import",
+        help=SUMMARY,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.onnx")
+    parser.add_argument("--family", choices=sorted(FAMILIES), default="", help="default: recognised by its outputs")
+    parser.add_argument("--name", default="", help="default: the file's, in small letters")
+    parser.add_argument("--licence", default="unknown", help="of the weights, for the list")
+    parser.add_argument("--picture", default="", metavar="FILE|URL", help="a picture with a face that it must find")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0; errors are told by `visavis model`."""
+    import msgspec  # noqa: PLC0415 (beside the imports below: listing models needs neither)
+
+    from visavis.models.imported import checked_name, keep  # noqa: PLC0415
+    from visavis.models.stranger import stranger  # noqa: PLC0415
+
+    name = checked_name(args.name or re.sub(r"[^a-z0-9._-]+", "-", args.file.stem.lower()).strip("-._"))
+    content = read_limited(args.file)
+    entry: Entry = msgspec.structs.replace(stranger(content, args.file, args.family), licence=args.licence)
+    faces = _tried(name, content, args.picture)
+    path = keep(name, entry, content, default_cache_dir())
+    fields = {"model": name, "family": entry.family, "path": str(path), "sha256": entry.sha256, "faces": faces}
+    seen = f"  {faces} faces found" if args.picture else ""
+    print(json.dumps(fields) if args.json else f"{name}  {entry.family}  {path}{seen}")
+    return 0
+
+
+def _tried(name: str, content: bytes, picture: str) -> int:
+    """Prepare and run a model beside the cache; return the number of faces in the picture, 0 without one."""
+    from visavis.bench.models import detector  # noqa: PLC0415
+    from visavis.pictures import letterboxed, pictures_of  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.onnx"
+        path.write_bytes(content)
+        finder = detector(str(path), (0, 0), cache_dir=Path(folder))
+        if not picture:
+            return 0
+        _, frame = next(pictures_of(picture))
+        count = finder.detect(letterboxed(frame, None)[0]).size
+    if count == 0:
+        raise ModelError(
+            f"{name} finds no face in {picture}", "was it trained for faces, and for this family's colours?"
+        )
+    return int(count)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model pull`: fetch originals from their authors, a mirror or a stick."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from visavis.errors import VisavisError
+from visavis.models import manifest
+from visavis.terminal import complain
+
+SUMMARY = "fetch models from their authors, a mirror or a stick"
+DESCRIPTION = """Fetch the originals of models. An interrupted fetch goes on where it was; a file that is here
+already is not fetched again. Only the exact bytes that the manifest names are kept, wherever they come from."""
+EXAMPLE = """examples:
+  visavis model pull yunet-n
+  visavis model pull --all
+  visavis model pull yunet-n --from /media/stick/yunet_n_dynamic.onnx      without a network
+  visavis model pull yunet-n --from https://mirror.example/yunet.onnx --json
+"""
+
+
+def add_to(actions: Any) -> None:
+    """Declare what `visavis model pull` takes."""
+    parser = actions.add_parser(
+        "pull",
+        help=SUMMARY,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", nargs="*", metavar="NAME")
+    parser.add_argument("--all", action="store_true", help="every model of the list that is fetched")
+    parser.add_argument("--from", dest="source", default="", metavar="FILE|URL", help="instead of the authors' address")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 when every model is here, 1 when one could not be fetched, 2 for wrong use."""
+    models = [name for name, entry in manifest.entries().items() if entry.url] if args.all else args.model
+    if not models or (args.source and len(models) > 1):
+        complain("name one model for --from" if models else "name a model, or use --all; `visavis model list` has them")
+        return 2
+    return 1 if sum(not _fetched(model, args) for model in models) else 0
+
+
+def _fetched(model: str, args: argparse.Namespace) -> bool:
+    # A web client takes 40 ms to import: other model commands do not pay for it.
+    from visavis.models.pull import pull  # noqa: PLC0415
+
+    try:
+        with _Bar(model) as bar:
+            path = pull(model, source=args.source, progress=bar)
+    except VisavisError as error:
+        if args.json:
+            print(json.dumps({"model": model, "error": str(error)}))
+        else:
+            complain(str(error))
+        return False
+    _say(model, path, args.json)
+    return True
+
+
+def _say(model: str, path: Path, as_json: bool) -> None:
+    fields = {"model": model, "path": str(path), "bytes": path.stat().st_size}
+    print(json.dumps(fields) if as_json else f"{model}  {path}")
+
+
+class _Bar:
+    """A progress bar on a terminal, nothing elsewhere; called with the bytes so far and in all."""
+
+    def __init__(self, model: str) -> None:
+        from tqdm import tqdm  # noqa: PLC0415
+
+        self._bar = tqdm(
+            desc=model, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, disable=not sys.stderr.isatty()
+        )
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, so_far: int, in_all: int) -> None:
+        self._bar.total = in_all
+        self._bar.update(so_far - self._bar.n)
