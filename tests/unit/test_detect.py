@@ -21,6 +21,7 @@ from visavis.pictures import decode_still
 
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.face_pictures import gocv_paths
+from tests.unit.model_files import provided
 
 FRAMES = 12
 
@@ -66,6 +67,16 @@ def test_json_says_what_the_contract_says(face: Path) -> None:
     assert list(found) == ["box", "score", "landmarks"]
     assert len(found["box"]) == 4
     assert np.shape(found["landmarks"]) == (5, 2)
+
+
+def test_a_model_without_landmarks_tells_and_draws_none(face: Path, tmp_path: Path) -> None:
+    cache = {"VISAVIS_CACHE_DIR": str(tmp_path)}
+    name = provided("ultraface-slim-320", tmp_path)
+    answer = visavis("detect", face, "--json", "--model", name, "--draw", tmp_path / "drawn", variables=cache)
+    (line,) = json_lines(answer)
+    assert {tuple(found) for found in line["faces"]} == {("box", "score")}
+    before, after = (decode_still(path.read_bytes(), "face") for path in (face, tmp_path / "drawn" / "face.jpg"))
+    assert np.abs(before[:8, :8].astype(int) - after[:8, :8]).max() < 40, "a point was drawn at 0, 0"
 
 
 @pytest.mark.parametrize("order", ["before", "between", "after"])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.errors import BadDetections
-from visavis.ring_gen import DETECTION_DTYPE
+from visavis.ring_gen import DETECTION_DTYPE, DetectionFlag
 
 # (height, width, 3) uint8, BGR.
 Frame = npt.NDArray[np.uint8]
@@ -20,6 +20,11 @@ Detections = npt.NDArray[np.void]
 def no_detections(count: int = 0) -> Detections:
     """Make (count,) detections with every field 0."""
     return np.zeros(count, DETECTION_DTYPE)
+
+
+def landmarks_of(face: Any) -> list[tuple[float, float]]:
+    """The x, y of one detection's landmarks, pixels; none when its model finds none."""
+    return [(float(x), float(y)) for x, y in face["landmarks"]] if face["flags"] & DetectionFlag.LANDMARKS else []
 
 
 def checked(detections: Any, most: int) -> Detections:

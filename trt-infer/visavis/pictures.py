@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from visavis.atomic import write_atomically
-from visavis.detections import Detections, Frame
+from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError
 from visavis.videos import frame_count, frames_of
 
@@ -152,7 +152,7 @@ def draw(picture: Frame, found: Detections) -> Frame:
     for face in found:
         corners = [int(face[side]) for side in ("x1", "y1", "x2", "y2")]
         cv2.rectangle(drawn, (corners[0], corners[1]), (corners[2], corners[3]), (80, 200, 60), 2)
-        for x, y in face["landmarks"]:
+        for x, y in landmarks_of(face):
             cv2.circle(drawn, (int(x), int(y)), 2, (80, 200, 60), -1)
     return drawn
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from visavis.backends import Detector, load_detector
 from visavis.cli.model import size
-from visavis.detections import Detections, Frame
+from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import VisavisError
 from visavis.families import FAMILIES
 from visavis.pictures import Album, anonymise, count_of, draw, files_of, letterboxed, pictures_of
@@ -163,11 +163,12 @@ def _line(name: str, picture: Frame, found: Detections, model: str, as_json: boo
 def _face(item: Any, width: int, height: int) -> dict[str, Any]:
     x1, y1 = max(float(item["x1"]), 0.0), max(float(item["y1"]), 0.0)
     x2, y2 = min(float(item["x2"]), width), min(float(item["y2"]), height)
-    return {
+    face: dict[str, Any] = {
         "box": [round(value, 1) for value in (x1, y1, x2 - x1, y2 - y1)],
         "score": round(float(item["score"]), 4),
-        "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in item["landmarks"]],
     }
+    points = [[round(x, 1), round(y, 1)] for x, y in landmarks_of(item)]
+    return {**face, "landmarks": points} if points else face
 
 
 def _report_failure(name: str, error: VisavisError, as_json: bool, progress: Progress) -> None:
