@@ -115,7 +115,6 @@ func (c *camera) runOnce(ctx context.Context, delivered func()) error {
 		return err
 	}
 	defer frames.Close()
-	pace := newPace(c.settings.DetectFPS)
 	for ctx.Err() == nil {
 		picture, err := c.grab(ctx, frames)
 		if err != nil {
@@ -123,10 +122,6 @@ func (c *camera) runOnce(ctx context.Context, delivered func()) error {
 		}
 		delivered()
 		c.found()
-		if !pace.due(picture.CapturedNs) {
-			picture.Release()
-			continue
-		}
 		c.offer(picture)
 	}
 	return ctx.Err()
@@ -195,28 +190,4 @@ func (c *camera) offer(picture *frame.Picture) {
 		return
 	}
 	slot.Publish(dispatch.Frame{CapturedNs: picture.CapturedNs, ReadyNs: frame.MonotonicNs(), Letterbox: box, Picture: picture})
-}
-
-// pace lets through at most `fps` pictures a second; 0 lets all through.
-type pace struct {
-	intervalNs, nextNs int64
-}
-
-func newPace(fps float64) *pace {
-	if fps <= 0 {
-		return &pace{}
-	}
-	return &pace{intervalNs: int64(float64(time.Second) / fps)}
-}
-
-// due reports whether the picture captured at nowNs is wanted. It keeps the rhythm: one late picture does not delay the next.
-func (p *pace) due(nowNs int64) bool {
-	if p.intervalNs == 0 {
-		return true
-	}
-	if nowNs < p.nextNs {
-		return false
-	}
-	p.nextNs = max(p.nextNs+p.intervalNs, nowNs-p.intervalNs/2)
-	return true
 }

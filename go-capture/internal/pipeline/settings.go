@@ -55,6 +55,6 @@ func sourceSettings(c config.Camera) (source.Settings, error) {
 		return source.Settings{}, err
 	}
 	return source.Settings{
-		URI: address, Width: c.Size[0], Height: c.Size[1], FPS: c.FPS, Reader: c.Reader, PixelFormat: c.PixelFormat, CSIDriver: c.CSIDriver,
+		URI: address, Width: c.Size[0], Height: c.Size[1], FPS: c.FPS, MostFPS: c.DetectFPS, Reader: c.Reader, PixelFormat: c.PixelFormat, CSIDriver: c.CSIDriver,
 	}, nil
 }

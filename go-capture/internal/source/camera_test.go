@@ -21,6 +21,8 @@ import (
 // These tests need a camera: `make test-vm` gives them two inside a virtual machine, and anybody may give them theirs.
 //
 //	VISAVIS_TEST_CAMERA    device path of a camera with moving pictures of 640x480
+//	VISAVIS_TEST_CSI       number of a camera that libcamera knows
+//	VISAVIS_TEST_FORMAT    pixel_format to ask for, default auto
 //	VISAVIS_TEST_PICTURES  folder with the JPEG files that the camera sends, if they are known
 
 func testCamera(t testing.TB, reader string) Settings {
@@ -29,7 +31,7 @@ func testCamera(t testing.TB, reader string) Settings {
 	if path == "" {
 		t.Fatal("VISAVIS_TEST_CAMERA names no camera")
 	}
-	return Settings{URI: "v4l2:" + path, Width: 640, Height: 480, FPS: 15, Reader: reader}
+	return Settings{URI: "v4l2:" + path, Width: 640, Height: 480, FPS: 15, Reader: reader, PixelFormat: os.Getenv("VISAVIS_TEST_FORMAT")}
 }
 
 func openTestCamera(t testing.TB, reader string) (Source, *frame.Picture) {
@@ -53,6 +55,20 @@ func TestCamerasConform(t *testing.T) {
 	for _, reader := range []string{"direct", "opencv"} {
 		t.Run(reader, func(t *testing.T) { conform(t, testCamera(t, reader)) })
 	}
+}
+
+// A camera behind libcamera gives its first pictures late.
+func TestCSICameraConforms(t *testing.T) {
+	conform(t, Settings{URI: "csi:" + os.Getenv("VISAVIS_TEST_CSI"), Width: 640, Height: 480, FPS: 15, CSIDriver: "libcamera"})
+}
+
+// Only a Jetson can run this pipeline; elsewhere GStreamer's parser looks at its text.
+func TestPrintArgusPipeline(t *testing.T) {
+	text, err := csiPipeline(Settings{Width: 1280, Height: 720, FPS: 30, CSIDriver: "argus"}, os.Getenv("VISAVIS_TEST_CSI"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log("pipeline: " + text)
 }
 
 func TestTheDriversNumbersAndTimesAreKept(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 type direct struct {
 	camera *v4l2.Camera
 	limit  time.Duration
+	pace   pace
 	unpack unpacker
 }
 
@@ -34,7 +35,7 @@ func openDirect(s Settings, path string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &direct{camera: camera, limit: s.StallLimit, unpack: unpackers()[camera.Format().Pixels]}, nil
+	return &direct{camera: camera, limit: s.StallLimit, pace: newPace(s.MostFPS), unpack: unpackers()[camera.Format().Pixels]}, nil
 }
 
 // pixelsFor orders the formats. JPEG goes first: over USB 2 it alone carries HD at 30 fps, and viewers get it as it is.
@@ -59,24 +60,28 @@ func unpackers() map[v4l2.FourCC]unpacker {
 	}
 }
 
-// Grab takes the newest picture. One that cannot be unpacked is passed over: a cable that shakes damages single pictures,
-// and a camera that sends nothing else has stalled.
+// Grab takes the newest picture that is due. One that cannot be unpacked is passed over: a cable that shakes damages single
+// pictures, and a camera that sends nothing else has stalled.
 func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	format := d.camera.Format()
 	if err := into.SetSize(format.Width, format.Height); err != nil {
 		return err
 	}
-	deadline, broken := time.Now().Add(d.limit), error(nil)
+	deadline, damage := time.Now().Add(d.limit), error(nil)
 	for {
 		shot, err := d.camera.Next(ctx, time.Until(deadline))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return errors.Join(ErrStalled, broken)
+			return errors.Join(ErrStalled, damage)
 		}
 		if err != nil {
 			return fmt.Errorf("read the camera: %w", err)
 		}
+		if !d.pace.due(shot.TakenNs) {
+			deadline = time.Now().Add(d.limit)
+			continue
+		}
 		into.CapturedNs, into.DriverSeq, into.JPEG = shot.TakenNs, uint64(shot.Sequence)+1, nil
-		if broken = d.unpack(shot.Bytes, format, into); broken == nil {
+		if damage = d.unpack(shot.Bytes, format, into); damage == nil {
 			return nil
 		}
 	}

@@ -21,8 +21,8 @@ var ErrEnded = errors.New("the stream ended")
 const (
 	// openLimit bounds the opening of a camera; OpenCV's own bound of 30 s would keep a reload waiting.
 	openLimit = 5 * time.Second
-	// closeLimit is how long Close waits for a read that hangs.
-	closeLimit = 200 * time.Millisecond
+	// hangingLimit is how long Close waits for a read that was given up; others get the time of a picture to come.
+	hangingLimit = 200 * time.Millisecond
 	// retryPause keeps a lost camera, whose reads fail at once, from keeping a processor busy.
 	retryPause = 50 * time.Millisecond
 	// hangingMost bounds the threads that hang in OpenCV for ever: a driver that eats one at each try must not eat all.
@@ -219,9 +219,13 @@ func copyTo(mat gocv.Mat, into *frame.Picture) error {
 func (r *reader) Close() error {
 	r.once.Do(func() {
 		close(r.stop)
+		wait := r.limit
+		if r.broken {
+			wait = hangingLimit
+		}
 		select {
 		case <-r.closed:
-		case <-time.After(closeLimit):
+		case <-time.After(wait):
 			hanging.Add(1)
 			go func() { <-r.closed; hanging.Add(-1) }()
 		}

@@ -33,9 +33,10 @@ type Settings struct {
 	URI           string
 	Width, Height int
 	FPS           float64
-	Reader        string // "auto", "direct", "opencv": of v4l2 cameras
-	PixelFormat   string // "auto", "mjpg", "yuyv": of v4l2 cameras
-	CSIDriver     string // "auto", "libcamera", "argus": of csi cameras
+	MostFPS       float64 // pictures a second that are wanted at most, 0 = all
+	Reader        string  // "auto", "direct", "opencv": of v4l2 cameras
+	PixelFormat   string  // "auto", "mjpg", "yuyv": of v4l2 cameras
+	CSIDriver     string  // "auto", "libcamera", "argus": of csi cameras
 	StallLimit    time.Duration
 }
 
@@ -45,7 +46,8 @@ type opener func(context.Context, Settings, string) (Source, error)
 // pipeline's text.
 func openers() map[string]opener {
 	return map[string]opener{
-		"demo": openDemo, "file": openFile, "v4l2": openV4L2, "csi": openCSI, "rtsp": openRTSP, "rtsps": openRTSP, "push": openPush,
+		"demo": pacing(openDemo), "file": pacing(openFile), "v4l2": openV4L2, "csi": pacing(openCSI),
+		"rtsp": pacing(openRTSP), "rtsps": pacing(openRTSP), "push": openPush,
 	}
 }
 

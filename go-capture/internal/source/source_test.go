@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,38 @@ func TestAnEndedContextEndsTheWaitForAPicture(t *testing.T) {
 	}
 }
 
+func TestAPaceKeepsItsRhythmAndDropsTheRest(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	slow := newPace(10)
+	var passed []int64
+	for _, at := range []int64{0, 33, 66, 99, 133, 166, 199, 233, 900, 933, 966} {
+		if slow.due(1000*ms + at*ms) {
+			passed = append(passed, at)
+		}
+	}
+	if !slices.Equal(passed, []int64{0, 66, 166, 900, 966}) {
+		t.Errorf("passed at %v ms", passed)
+	}
+}
+
+func TestASourceGivesNoMorePicturesThanAreWanted(t *testing.T) {
+	opened, picture := openedDemo(t, Settings{URI: "demo:", Width: 320, Height: 240, FPS: 400, MostFPS: 40})
+	var last int64
+	for range 10 {
+		if err := opened.Grab(context.Background(), picture); err != nil {
+			t.Fatal(err)
+		}
+		last = picture.CapturedNs
+	}
+	first := picture.DriverSeq
+	if err := opened.Grab(context.Background(), picture); err != nil {
+		t.Fatal(err)
+	}
+	if picture.CapturedNs <= last || picture.DriverSeq < first+2 {
+		t.Errorf("after picture %d came %d", first, picture.DriverSeq)
+	}
+}
+
 func TestWhatCannotBeOpenedSaysWhatAndWhatToDo(t *testing.T) {
 	corrupt := filepath.Join(t.TempDir(), "corrupt.mp4")
 	if err := os.WriteFile(corrupt, []byte(strings.Repeat("no video ", 500)), 0o600); err != nil {
@@ -156,14 +189,49 @@ func TestWhatCannotBeOpenedSaysWhatAndWhatToDo(t *testing.T) {
 
 func TestCSIPipelinesAreWrittenFromNumbers(t *testing.T) {
 	settings := Settings{Width: 1280, Height: 720, FPS: 29.97, CSIDriver: "libcamera"}
-	got, err := csiPipeline(settings, "1")
-	want := "libcamerasrc camera-number=1 ! video/x-raw,width=1280,height=720,framerate=2997/100 ! " +
+	got, err := csiPipeline(settings, "0")
+	want := "libcamerasrc ! video/x-raw,width=1280,height=720,framerate=2997/100 ! " +
 		"videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 	if err != nil || got != want {
 		t.Fatalf("%q, %v\nwant %q", got, err, want)
 	}
 	settings.CSIDriver = "argus"
-	if got, err = csiPipeline(settings, "0"); err != nil || !strings.HasPrefix(got, "nvarguscamerasrc sensor-id=0 ! ") {
+	if got, err = csiPipeline(settings, "1"); err != nil || !strings.HasPrefix(got, "nvarguscamerasrc sensor-id=1 ! ") {
 		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+// sysfs is a Raspberry Pi's tree: two sensors, the motor of one's lens, and a receiver that is no sensor.
+func sysfs(t *testing.T) string {
+	t.Helper()
+	sys := t.TempDir()
+	nodes := map[string]string{
+		"v4l-subdev0": "soc/i2c0mux/i2c@1/imx708@1a/port", "v4l-subdev1": "soc/i2c0mux/i2c@1/dw9817@c",
+		"v4l-subdev2": "soc/i2c0mux/i2c@0/imx219@10/port", "v4l-subdev3": "soc/csi@7e801000/port",
+		"v4l-subdev4": "soc/i2c0mux/i2c@1/bad!name@10/port",
+	}
+	for subdevice, node := range nodes {
+		tree := filepath.Join(sys, "firmware/devicetree/base", node)
+		device := filepath.Join(sys, "class/video4linux", subdevice, "device")
+		made := errors.Join(os.MkdirAll(tree, 0o750), os.MkdirAll(device, 0o750))
+		if err := errors.Join(made, os.Symlink(strings.TrimSuffix(tree, "/port"), filepath.Join(device, "of_node"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return sys
+}
+
+func TestASensorIsNamedAsLibcameraNamesIt(t *testing.T) {
+	sys := sysfs(t)
+	for number, want := range []string{` camera-name="/base/soc/i2c0mux/i2c@0/imx219@10"`, ` camera-name="/base/soc/i2c0mux/i2c@1/imx708@1a"`} {
+		if got, err := cameraName(sys, number); err != nil || got != want {
+			t.Errorf("csi:%d: %q, %v, want %q", number, got, err, want)
+		}
+	}
+	if _, err := cameraName(sys, 2); err == nil || !strings.Contains(err.Error(), "csi:2 does not exist") {
+		t.Errorf("csi:2: %v", err)
+	}
+	if got, err := cameraName(t.TempDir(), 0); err != nil || got != "" {
+		t.Errorf("without a device tree: %q, %v", got, err)
 	}
 }

@@ -18,12 +18,13 @@ import (
 // openV4L2 opens a camera of the kernel by its device path, also one below /dev/v4l/by-id. The direct reader comes
 // first; "auto" falls back to OpenCV, which knows more formats.
 func openV4L2(ctx context.Context, s Settings, path string) (Source, error) {
+	throughOpenCV := pacing(openThroughOpenCV)
 	if s.Reader == "opencv" {
-		return openThroughOpenCV(ctx, s, path)
+		return throughOpenCV(ctx, s, path)
 	}
 	opened, err := openDirect(s, path)
 	if errors.Is(err, v4l2.ErrNoFormat) && s.Reader != "direct" {
-		return openThroughOpenCV(ctx, s, path)
+		return throughOpenCV(ctx, s, path)
 	}
 	return opened, withRemedy(err)
 }

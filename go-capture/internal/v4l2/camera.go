@@ -33,9 +33,11 @@ type Shot struct {
 // Camera is an open, streaming camera. One goroutine may use it.
 type Camera struct {
 	format  Format
-	file    *os.File
+	fd      int
+	waiter  waiter
 	buffers [][]byte
 	lent    *buffer // behind the last Shot, nil if none
+	closed  bool
 }
 
 // Open starts the camera behind a device node with the nearest that it has to the wish.
@@ -44,36 +46,38 @@ func Open(path string, wish Wish) (*Camera, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	c := &Camera{}
-	if err := c.start(fd, wish); err != nil {
+	c := &Camera{fd: fd}
+	err = c.start(wish)
+	if err == nil {
+		c.waiter, err = newWaiter(fd)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), c.unmap(), unix.Close(fd))
 	}
-	// Only a streaming camera may be polled: before that, its error state would reach Go's poller and stay there.
-	c.file = os.NewFile(uintptr(fd), path)
 	return c, nil
 }
 
 // Format says what the camera was set to.
 func (c *Camera) Format() Format { return c.format }
 
-func (c *Camera) start(fd int, wish Wish) error {
-	if err := checkCapabilities(fd); err != nil {
+func (c *Camera) start(wish Wish) error {
+	if err := checkCapabilities(c.fd); err != nil {
 		return err
 	}
 	var err error
-	if c.format, err = agree(fd, wish); err != nil {
+	if c.format, err = agree(c.fd, wish); err != nil {
 		return err
 	}
-	if err := c.mapBuffers(fd); err != nil {
+	if err := c.mapBuffers(); err != nil {
 		return err
 	}
 	for index := range c.buffers {
-		if err := control(fd, queueBuffer, &buffer{index: uint32(index), kind: kindCapture, memory: memoryMmap}); err != nil {
+		if err := control(c.fd, queueBuffer, &buffer{index: uint32(index), kind: kindCapture, memory: memoryMmap}); err != nil {
 			return err
 		}
 	}
 	kind := uint32(kindCapture)
-	return control(fd, streamOn, &kind)
+	return control(c.fd, streamOn, &kind)
 }
 
 func checkCapabilities(fd int) error {
@@ -91,17 +95,17 @@ func checkCapabilities(fd int) error {
 	return nil
 }
 
-func (c *Camera) mapBuffers(fd int) error {
+func (c *Camera) mapBuffers() error {
 	asked := requestBuffers{count: buffersWanted, kind: kindCapture, memory: memoryMmap}
-	if err := control(fd, askBuffers, &asked); err != nil {
+	if err := control(c.fd, askBuffers, &asked); err != nil {
 		return err
 	}
 	for index := range asked.count {
 		b := buffer{index: index, kind: kindCapture, memory: memoryMmap}
-		if err := control(fd, queryBuffer, &b); err != nil {
+		if err := control(c.fd, queryBuffer, &b); err != nil {
 			return err
 		}
-		memory, err := unix.Mmap(fd, int64(uint32(b.offset)), int(b.length), unix.PROT_READ, unix.MAP_SHARED)
+		memory, err := unix.Mmap(c.fd, int64(uint32(b.offset)), int(b.length), unix.PROT_READ, unix.MAP_SHARED)
 		if err != nil {
 			return fmt.Errorf("map a buffer of the camera: %w", err)
 		}
@@ -113,45 +117,20 @@ func (c *Camera) mapBuffers(fd int) error {
 // Next waits for a picture, at most limit, and returns the newest that there is; the Shot before it ends. Damaged
 // pictures are passed over. It fails with os.ErrDeadlineExceeded, the context's error, or the driver's (ENODEV: unplugged).
 func (c *Camera) Next(ctx context.Context, limit time.Duration) (Shot, error) {
-	if err := wait(ctx, c.file, limit, c.takeNewest); err != nil {
+	if err := c.waiter.until(ctx, limit, c.takeNewest); err != nil {
 		return Shot{}, err
 	}
 	return c.shot(), nil
 }
 
-// wait calls take until it returns something else than EAGAIN, each time that the file has become readable.
-func wait(ctx context.Context, file *os.File, limit time.Duration, take func(fd int) error) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if err := file.SetReadDeadline(time.Now().Add(limit)); err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Unix(1, 0)) }) // fails only on a closed file
-	defer stop()
-	var taken error
-	waited := conn.Read(func(fd uintptr) bool {
-		taken = take(int(fd))
-		return !errors.Is(taken, unix.EAGAIN)
-	})
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if waited != nil {
-		return waited
-	}
-	return taken
-}
-
 // takeNewest dequeues all that is ready, gives the older ones back and keeps the last good one; EAGAIN if there is none.
-func (c *Camera) takeNewest(fd int) error {
-	if err := c.giveBack(fd); err != nil {
+func (c *Camera) takeNewest() error {
+	if err := c.giveBack(); err != nil {
 		return err
 	}
 	for {
 		b := &buffer{kind: kindCapture, memory: memoryMmap}
-		err := control(fd, dequeueBuffer, b)
+		err := control(c.fd, dequeueBuffer, b)
 		if errors.Is(err, unix.EAGAIN) && c.lent != nil {
 			return nil
 		}
@@ -159,25 +138,25 @@ func (c *Camera) takeNewest(fd int) error {
 			return err
 		}
 		if b.flags&bufferError != 0 || b.bytesUsed == 0 {
-			if err := control(fd, queueBuffer, b); err != nil {
+			if err := control(c.fd, queueBuffer, b); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := c.giveBack(fd); err != nil {
+		if err := c.giveBack(); err != nil {
 			return err
 		}
 		c.lent = b
 	}
 }
 
-func (c *Camera) giveBack(fd int) error {
+func (c *Camera) giveBack() error {
 	if c.lent == nil {
 		return nil
 	}
 	b := c.lent
 	c.lent = nil
-	return control(fd, queueBuffer, b)
+	return control(c.fd, queueBuffer, b)
 }
 
 func (c *Camera) shot() Shot {
@@ -208,24 +187,16 @@ func monotonicNs() int64 {
 
 // Close stops the camera and frees its buffers; a second call does nothing.
 func (c *Camera) Close() error {
-	if c.file == nil {
+	if c.closed {
 		return nil
 	}
-	file := c.file
-	c.file = nil
-	return errors.Join(stopStreaming(file), c.unmap(), file.Close())
-}
-
-func stopStreaming(file *os.File) error {
-	kind, stopped := uint32(kindCapture), error(nil)
-	conn, err := file.SyscallConn()
-	if err == nil {
-		err = conn.Control(func(fd uintptr) { stopped = control(int(fd), streamOff, &kind) })
+	c.closed = true
+	kind := uint32(kindCapture)
+	err := control(c.fd, streamOff, &kind)
+	if errors.Is(err, unix.ENODEV) {
+		err = nil // unplugged: nothing is left to stop
 	}
-	if errors.Is(stopped, unix.ENODEV) {
-		stopped = nil // unplugged: nothing is left to stop
-	}
-	return errors.Join(err, stopped)
+	return errors.Join(err, c.unmap(), c.waiter.close(), unix.Close(c.fd))
 }
 
 func (c *Camera) unmap() error {

@@ -57,21 +57,33 @@ func TestWhatIsNoCameraSaysSo(t *testing.T) {
 	}
 }
 
-// A pipe stands in for a silent camera: it can be polled and never becomes readable.
-func TestTheWaitForAPictureEnds(t *testing.T) {
-	reads, writes, err := os.Pipe()
+// An eventfd stands in for a camera: it can be polled, and becomes readable when told to.
+func TestTheWaitForAPicture(t *testing.T) {
+	camera, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reads.Close()
-	defer writes.Close()
-	empty := func(int) error { return unix.EAGAIN }
-	if err := wait(context.Background(), reads, time.Millisecond, empty); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("after the limit: %v", err)
+	defer unix.Close(camera)
+	w, err := newWaiter(camera)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	take := func() error { _, err := unix.Read(camera, make([]byte, 8)); return err }
+
+	if err := w.until(context.Background(), time.Millisecond, take); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after the limit: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(time.Millisecond, cancel)
-	if err := wait(ctx, reads, time.Hour, empty); !errors.Is(err, context.Canceled) {
-		t.Fatalf("after the context's end: %v", err)
+	if err := w.until(ctx, time.Hour, take); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the context's end: %v", err)
+	}
+	time.AfterFunc(time.Millisecond, func() { _, _ = unix.Write(camera, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
+	if err := w.until(context.Background(), time.Hour, take); err != nil {
+		t.Errorf("after a picture: %v", err)
+	}
+	if err := w.until(context.Background(), time.Hour, func() error { return unix.ENODEV }); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("after a failure: %v", err)
 	}
 }
