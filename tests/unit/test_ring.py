@@ -119,6 +119,50 @@ def test_rows_may_be_longer_than_the_picture_is_wide(
             assert picture[1].max() == picture[1].min() == 2
 
 
+def test_a_slot_may_be_drawn_in_another_place_each_time(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    row = WIDTH * 3
+    start = wire.DATA_OFFSET
+    memory.map[start : start + 3 * row] = bytes([1]) * row + bytes([2]) * row + bytes([3]) * row
+    unused = (wire.Plane(0, 0, 0, 0),) * 3
+    with connected(daemon, stop, strict=True) as ring:
+        daemon.add(ring_add(), memory)
+        for lease_id, plane in enumerate([wire.Plane(0, row, row, 1), wire.Plane(row, row, row, 1)] * 2, 1):
+            daemon.send(frame(lease_id, height=1, planes=(plane, *unused)).pack())
+            lease = first_lease(ring, stop)
+            with lease as picture:
+                assert (picture == 1 + plane.offset // row).all()
+                assert picture.shape == (1, WIDTH, 3)
+            del picture
+            lease.answer(no_detections())
+
+
+def test_a_picture_kept_from_an_earlier_place_is_seen(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    row = WIDTH * 3
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        lease = first_lease(ring, stop)
+        with lease as kept:
+            lease.answer(no_detections())
+        plane = (wire.Plane(row, row, row, 1),) + (wire.Plane(0, 0, 0, 0),) * 3
+        for lease_id in (2, 3):
+            daemon.send(frame(lease_id, height=1, planes=plane).pack())
+            lease = first_lease(ring, stop)
+            with lease as picture:
+                assert picture.shape == (1, WIDTH, 3)
+            del picture
+            lease.answer(no_detections())
+            assert ring.leaks == lease_id
+        del kept
+        daemon.send(frame(4).pack())
+        first_lease(ring, stop).skip(wire.Status.OK)
+        assert ring.leaks == 3
+
+
 @pytest.mark.parametrize(
     "keep", [lambda p: p, lambda p: p[:2, :2], lambda p: p[1:][1:], memoryview, lambda p: p.ctypes]
 )

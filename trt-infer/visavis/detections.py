@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,10 @@ def checked(detections: Any, most: int) -> Detections:
         raise BadDetections(f"a detector answered {_shape(detections)}", "it must be (n,) of DETECTION_DTYPE")
     if detections.size == 0:
         return detections
-    # One look at all the bytes as numbers is nearly always enough; class and flags may look like none.
-    if np.isfinite(np.ascontiguousarray(detections).view(np.float32)).all():
+    # One look at all the bytes as numbers is nearly always enough: a sum of squares is finite only if each number is.
+    # It may also overflow, and class and flags may look like no number.
+    numbers = np.ascontiguousarray(detections).view(np.float32)
+    if math.isfinite(numbers.dot(numbers)):
         return _best(detections, most)
     for field in ("x1", "y1", "x2", "y2", "score", "landmarks"):
         if not np.isfinite(detections[field]).all():

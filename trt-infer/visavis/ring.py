@@ -19,11 +19,10 @@ import secrets
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
+from time import monotonic, monotonic_ns
 from types import TracebackType
 from typing import NamedTuple
 
@@ -41,17 +40,23 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(8 * 4)
 # One byte more than the longest message, so that a longer one shows.
 RECEIVE_BYTES = wire.Frame.SIZE + 1
 NOTHING = no_detections()
+# Plain numbers: an operation on the enumerations they come from takes half a microsecond, each time.
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+_CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+_BGR3 = int(wire.Fourcc.BGR3)
+_OK = int(wire.Status.OK)
 
 
-def _picked(*names: str) -> itemgetter[int]:
-    """What fetches just these fields from an unpacked FRAME; `planes` means the first four numbers, plane 0."""
-    position: dict[str, int] = {}
-    at = 0
+def _picked(*names: str) -> struct.Struct:
+    """What reads just these fields of a FRAME, in the order of its layout, and of `planes` the first one."""
+    layout = "<"
     for name, code, _ in wire.Frame.FIELDS:
-        position[name] = at
-        at += len(code) if code.isalpha() else 1
-    first = position["planes"]
-    return itemgetter(*(position[name] for name in names), *range(first, first + len(wire.Plane._fields)))
+        kept = code if name in names else ""
+        if name == "planes":
+            kept = code[: len(wire.Plane._fields)]
+        skipped = struct.calcsize("<" + code) - struct.calcsize("<" + kept)
+        layout += f"{kept}{skipped}x"
+    return struct.Struct(layout)
 
 
 _FRAME_FIELDS = _picked(
@@ -87,11 +92,11 @@ class Lease:
     )
 
     def __init__(self, client: RingClient, ring: Ring, fields: tuple[int, ...]) -> None:
-        self.received_ns = time.monotonic_ns()
+        self.received_ns = monotonic_ns()
         self._client, self._ring = client, ring
         self.lease_id, _, self._slot, self.frame_seq, self.captured_ns, width, height = fields[:7]
-        self._offset, self._row_bytes = fields[9], fields[11]
         self._shape = (height, width, 3)
+        self._offset, self._row_bytes = fields[9], fields[11]
         self.begin_ns = self.end_ns = 0
 
     @property
@@ -101,13 +106,13 @@ class Lease:
 
     def __enter__(self) -> Frame:
         picture = self._ring.picture(self._slot, self._shape, self._offset, self._row_bytes)
-        self.begin_ns = time.monotonic_ns()
+        self.begin_ns = monotonic_ns()
         return picture
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end_ns = time.monotonic_ns()
+        self.end_ns = monotonic_ns()
 
     def answer(self, detections: Detections) -> None:
         """End the lease with `detections`, (n,) of DETECTION_DTYPE in pixels of the frame.
@@ -117,7 +122,7 @@ class Lease:
             ViewLeaked: a view of the frame is left (only when the client is strict); the lease has ended.
             DaemonGone: the connection is closed.
         """
-        self._client.end(self, wire.Status.OK, checked(detections, self._client.most_detections))
+        self._client.end(self, _OK, checked(detections, self._client.most_detections))
 
     def skip(self, status: wire.Status) -> None:
         """End the lease without detections; raises as `answer` does."""
@@ -140,6 +145,7 @@ class RingClient:
         self._graveyard: list[Ring] = []
         self._socket = connection
         self._buffer = bytearray(RECEIVE_BYTES)
+        self._result = _blank_result()  # filled anew for each answer: making one costs more than filling it
 
     def leases(self, stop: threading.Event) -> Iterator[Lease]:
         """Yield each lease until `stop` is set; then take no more, yield what was under way, and return.
@@ -154,31 +160,26 @@ class RingClient:
                 yield lease
         self._send(wire.Credit(credit=0).pack())
         # FRAMEs that crossed CREDIT 0 come within a moment; `_next` returns None after a tick of silence.
-        quiet_from_s = time.monotonic() + TICK_S / 2
-        while time.monotonic() < quiet_from_s:
+        quiet_from_s = monotonic() + TICK_S / 2
+        while monotonic() < quiet_from_s:
             lease = self._next()
             if lease is not None:
-                quiet_from_s = time.monotonic() + TICK_S / 2
+                quiet_from_s = monotonic() + TICK_S / 2
                 yield lease
 
     def set_credit(self, credit: int) -> None:
         """Ask to hold `credit` leases at a time from now on; 0 pauses."""
         self._send(wire.Credit(credit=min(credit, self.welcome.credit)).pack())
 
-    def end(self, lease: Lease, status: wire.Status, detections: Detections) -> None:
+    def end(self, lease: Lease, status: int, detections: Detections) -> None:
         """Send the RESULT of `lease`; see `Lease.answer`."""
         leaked = lease.leaked()
-        head = wire.Result(
-            lease_id=lease.lease_id,
-            status=status,
-            detection_count=len(detections),
-            received_ns=lease.received_ns,
-            infer_begin_ns=lease.begin_ns or lease.received_ns,
-            infer_end_ns=lease.end_ns or lease.received_ns,
-            model_tag=0,
-            batch=1,
-            flags=wire.ResultFlag.VIEW_LEAKED if leaked else 0,
-        )
+        head = self._result
+        head.lease_id, head.status, head.detection_count = lease.lease_id, status, len(detections)
+        head.received_ns = lease.received_ns
+        head.infer_begin_ns = lease.begin_ns or lease.received_ns
+        head.infer_end_ns = lease.end_ns or lease.received_ns
+        head.flags = wire.ResultFlag.VIEW_LEAKED if leaked else 0
         self._send(head.pack() + detections.tobytes())
         self.answered += 1
         self.held -= 1
@@ -201,12 +202,11 @@ class RingClient:
 
     def _next(self) -> Lease | None:
         """Wait for one message; return its lease, or None when it was none or a tick passed."""
-        length, fds = receive(self._socket, self._buffer)
-        if length == 0:
-            return None
-        kind = _HEAD.unpack_from(self._buffer)[0]
+        kind, length, fds = receive(self._socket, self._buffer)
         if kind == wire.Frame.TYPE and length == wire.Frame.SIZE and not fds:
             return self._lend()
+        if length == 0:
+            return None
         message = _decoded(self._buffer, length, fds)
         if isinstance(message, wire.RingAdd):
             self._add(message, fds)
@@ -218,14 +218,14 @@ class RingClient:
         return None
 
     def _lend(self) -> Lease | None:
-        fields = _FRAME_FIELDS(wire.Frame.FORMAT.unpack_from(self._buffer))
+        fields = _FRAME_FIELDS.unpack_from(self._buffer)
         _, ring_id, slot, _, _, width, height, fourcc, payload, offset, size, row_bytes, rows = fields
         ring = self.rings.get(ring_id)
         if ring is None or slot >= ring.said.slot_count or not 0 < payload <= ring.said.slot_stride:
             raise BadMessage(f"the daemon lent slot {slot} of ring {ring_id} with {payload} bytes", REMEDY)
         lease = Lease(self, ring, fields)
         self.held += 1
-        if fourcc != wire.Fourcc.BGR3:
+        if fourcc != _BGR3:
             lease.skip(wire.Status.BAD_INPUT)
             return None
         if rows != height or row_bytes < 3 * width or size != rows * row_bytes or not 0 < offset + size <= payload:
@@ -277,8 +277,8 @@ def connect(path: Path, identity: Identity, stop: threading.Event, *, strict: bo
             client.close()
 
 
-def receive(connection: socket.socket, into: bytearray) -> tuple[int, list[int]]:
-    """Wait for one packet; returns its length, 0 when a tick passed, and the descriptors that came with it.
+def receive(connection: socket.socket, into: bytearray) -> tuple[int, int, list[int]]:
+    """Wait for one packet; returns its type and length, both 0 when a tick passed, and the descriptors it came with.
 
     Every packet is received this way: a plain recv loses descriptors, and cuts long packets, without a sign.
 
@@ -287,20 +287,20 @@ def receive(connection: socket.socket, into: bytearray) -> tuple[int, list[int]]
         BadMessage: the packet was cut, or its length field is wrong.
     """
     try:
-        length, extra, flags, _ = connection.recvmsg_into([into], ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+        length, extra, flags, _ = connection.recvmsg_into([into], ANCILLARY_BYTES, _CLOSE_ON_EXEC)
     except BlockingIOError:
-        return 0, []
+        return 0, 0, []
     except ConnectionResetError as error:
         raise DaemonGone("the daemon closed the connection") from error
     fds = _descriptors(extra) if extra else []
     if length == 0:
         _close_all(fds)
         raise DaemonGone("the daemon closed the connection")
-    cut = flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
-    if cut or length < wire.HEAD_BYTES or _HEAD.unpack_from(into)[2] != length:
+    kind, _, said_length = _HEAD.unpack_from(into)
+    if flags & _CUT or length < wire.HEAD_BYTES or said_length != length:
         _close_all(fds)
         raise BadMessage(f"a message of {length} bytes from the daemon was cut or has a wrong length", REMEDY)
-    return length, fds
+    return kind, length, fds
 
 
 def _dial(connection: socket.socket, path: Path) -> None:
@@ -336,7 +336,7 @@ def _greet(connection: socket.socket, identity: Identity, stop: threading.Event)
     while length == 0:
         if stop.is_set():
             raise DaemonGone("told to stop before the daemon answered HELLO")
-        length, fds = receive(connection, buffer)
+        _, length, fds = receive(connection, buffer)
     return _welcomed(_decoded(buffer, length, fds), fds)
 
 
@@ -348,11 +348,17 @@ def _welcomed(answer: wire.Message, fds: list[int]) -> wire.Welcome:
         raise BadMessage(f"the daemon answered HELLO with {type(answer).__name__}", REMEDY)
     if answer.major != wire.MAJOR:
         raise BadMessage(f"the daemon speaks version {answer.major} of the protocol, not {wire.MAJOR}", REMEDY)
-    apart_ms = abs(time.monotonic_ns() - answer.now_ns) / 1_000_000
+    apart_ms = abs(monotonic_ns() - answer.now_ns) / 1_000_000
     if apart_ms > wire.CLOCK_TOLERANCE_MS:
         remedy = "run both on one machine and in one time namespace"
         raise ClockMismatch(f"the daemon's clock is {apart_ms:.0f} ms away", remedy)
     return answer
+
+
+def _blank_result() -> wire.Result:
+    return wire.Result(
+        lease_id=0, status=0, detection_count=0, received_ns=0, infer_begin_ns=0, infer_end_ns=0, model_tag=0, batch=1
+    )
 
 
 def _decoded(buffer: bytearray, length: int, fds: list[int]) -> wire.Message:
