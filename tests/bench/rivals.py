@@ -29,15 +29,20 @@ SLOTS = 4
 
 
 class Pace:
-    """Yields `count` times, one each `interval_s`; a late turn does not delay the next."""
+    """Yields `count` times, one each `interval_s`, with every byte of `frame` written anew as a camera would.
 
-    def __init__(self, count: int, interval_s: float) -> None:
-        self._count, self._interval_s = count, interval_s
+    A late turn does not delay the next.
+    """
+
+    def __init__(self, count: int, interval_s: float, frame: bytearray) -> None:
+        self._count, self._interval_s, self._frame = count, interval_s, frame
 
     def __iter__(self) -> Iterator[int]:
+        pixels = np.frombuffer(self._frame, np.uint8)
         start = time.perf_counter()
         for index in range(self._count):
             time.sleep(max(0.0, start + index * self._interval_s - time.perf_counter()))
+            pixels.fill(index % 256)
             yield index
 
 
@@ -57,7 +62,7 @@ def as_frame(data: bytes | bytearray | memoryview, shape: tuple[int, int, int]) 
     assert frame.size > 0
 
 
-def unix_stream_send(path: Path, frame: bytes, pace: Pace) -> None:
+def unix_stream_send(path: Path, frame: bytearray, pace: Pace) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         for _ in pace:
@@ -90,7 +95,7 @@ def receive_exactly(connection: socket.socket, into: memoryview) -> None:
         into = into[connection.recv_into(into) :]
 
 
-def zeromq_send(path: Path, frame: bytes, pace: Pace) -> None:
+def zeromq_send(path: Path, frame: bytearray, pace: Pace) -> None:
     import zmq  # noqa: PLC0415 (only the rival needs it)
 
     with zmq.Context() as context, context.socket(zmq.PUSH) as out:
@@ -132,7 +137,7 @@ class FrameHandler(http.server.BaseHTTPRequestHandler):
         """Silence: a line for each request would be measured too."""
 
 
-def http_send(path: Path, frame: bytes, pace: Pace) -> None:
+def http_send(path: Path, frame: bytearray, pace: Pace) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", int((path.with_suffix(".port")).read_text()))
     connection.connect()
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -150,7 +155,7 @@ def http_receive(path: Path, shape: tuple[int, int, int], count: int, ready: Any
     return FrameHandler.latencies
 
 
-def grpc_send(path: Path, frame: bytes, pace: Pace) -> None:
+def grpc_send(path: Path, frame: bytearray, pace: Pace) -> None:
     import grpc  # noqa: PLC0415
 
     with grpc.insecure_channel(f"unix:{path}", options=GRPC_OPTIONS) as channel:
@@ -195,7 +200,7 @@ def memory(segment: shared_memory.SharedMemory) -> memoryview:
     return segment.buf
 
 
-def shared_memory_send(path: Path, frame: bytes, pace: Pace) -> None:
+def shared_memory_send(path: Path, frame: bytearray, pace: Pace) -> None:
     """The usual pattern: copy into one of a few named segments, then tell its index and the moment through a queue."""
     segments = [shared_memory.SharedMemory(segment_name(path, slot)) for slot in range(SLOTS)]
     with socket_client(str(path)) as queue:
@@ -225,7 +230,7 @@ def shared_memory_receive(path: Path, shape: tuple[int, int, int], count: int, r
     return latencies
 
 
-Send = Callable[[Path, bytes, Pace], None]
+Send = Callable[[Path, bytearray, Pace], None]
 Receive = Callable[[Path, tuple[int, int, int], int, Any], list[float]]
 RIVALS: dict[str, tuple[Send, Receive]] = {
     "shared_memory + queue": (shared_memory_send, shared_memory_receive),

@@ -32,6 +32,7 @@ func (s *specs) Set(value string) error { *s = append(*s, value); return nil }
 type load struct {
 	dispatcher *dispatch.Dispatcher
 	stops      map[string]func()
+	copies     bool
 }
 
 // report is what `snapshot` prints.
@@ -56,13 +57,14 @@ func run() error {
 	workers := flag.Int("workers", 4, "most workers")
 	credit := flag.Int("credit", 1, "leases per worker")
 	crc := flag.Bool("crc", false, "send a crc32c with each frame")
+	copies := flag.Bool("copy", false, "draw each frame elsewhere, note its time, then copy it into the slot")
 	flag.Parse()
 	listener, err := dispatch.ListenUnix(*socket)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{stops: map[string]func(){}, dispatcher: dispatch.New(dispatch.Options{
+	l := &load{stops: map[string]func(){}, copies: *copies, dispatcher: dispatch.New(dispatch.Options{
 		MaxWorkers: *workers, Credit: *credit, LeaseMs: *leaseMs, Checksums: *crc,
 	})}
 	served := make(chan error, 1)
@@ -144,10 +146,14 @@ func (l *load) add(text string) error {
 		return err
 	}
 	l.retire(name) // the old format, after its successor is announced
+	var elsewhere []byte
+	if l.copies {
+		elsewhere = make([]byte, 3*width*height)
+	}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		feed(stream, geometry.Fit(width, height, width, height), fps, stop)
+		feed(fps, stop, func() { capture(stream, geometry.Fit(width, height, width, height), elsewhere) })
 	}()
 	l.stops[name] = func() { close(stop); <-ended; stream.Retire() }
 	return nil
@@ -160,8 +166,8 @@ func (l *load) retire(name string) {
 	}
 }
 
-// feed writes frames at a steady pace.
-func feed(stream *dispatch.Stream, box geometry.Letterbox, fps float64, stop <-chan struct{}) {
+// feed captures at a steady pace.
+func feed(fps float64, stop <-chan struct{}, capture func()) {
 	var ticks <-chan time.Time
 	if fps > 0 {
 		ticker := time.NewTicker(time.Duration(float64(time.Second) / fps))
@@ -183,20 +189,28 @@ func feed(stream *dispatch.Stream, box geometry.Letterbox, fps float64, stop <-c
 				runtime.Gosched()
 			}
 		}
-		capture(stream, box)
+		capture()
 	}
 }
 
-func capture(stream *dispatch.Stream, box geometry.Letterbox) {
+// capture draws a frame in its slot, or, when elsewhere has room for it, there and copies it.
+func capture(stream *dispatch.Stream, box geometry.Letterbox, elsewhere []byte) {
 	slot := stream.Acquire()
 	bytes := slot.Bytes()
 	if bytes == nil {
 		return
 	}
-	bytes[0] = byte(slot.Seq())
-	for n := 1; n < len(bytes); n *= 2 {
-		copy(bytes[n:], bytes[:n])
+	drawn := bytes
+	if elsewhere != nil {
+		drawn = elsewhere
+	}
+	drawn[0] = byte(slot.Seq())
+	for n := 1; n < len(drawn); n *= 2 {
+		copy(drawn[n:], drawn[:n])
 	}
 	nowNs := frame.MonotonicNs() // captured means complete: filling is the test's work, not the hand-off's
+	if elsewhere != nil {
+		copy(bytes, elsewhere)
+	}
 	slot.Publish(dispatch.Frame{CapturedNs: nowNs, ReadyNs: nowNs, Letterbox: box})
 }

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a measurement hands over, and the page made of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Bar(NamedTuple):
+    """A measured value and the limit that it must keep; `most` tells on which side."""
+
+    what: str
+    value: float
+    limit: float
+    unit: str = ""
+    most: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is on the right side."""
+        return self.value <= self.limit if self.most else self.value >= self.limit
+
+    def row(self) -> str:
+        """One line of the table of bars."""
+        unit = f" {self.unit}" if self.unit else ""
+        wanted = f"{'≤' if self.most else '≥'} {self.limit:g}{unit}"
+        return f"| {self.what} | {self.value:.3g}{unit} | {wanted} | {'yes' if self.holds else 'NO'} |"
+
+
+class Section(NamedTuple):
+    """One measurement: its part of the page and its bars."""
+
+    title: str
+    lines: Sequence[str]
+    bars: Sequence[Bar]
+
+
+def page(sections: Sequence[Section]) -> str:
+    """The whole page, Markdown."""
+    parts = [*head(), *bars_table([bar for section in sections for bar in section.bars])]
+    for section in sections:
+        if section.lines:
+            parts += ["", f"## {section.title}", "", *section.lines]
+    return "\n".join(parts) + "\n"
+
+
+def head() -> list[str]:
+    """What was measured where, and on how busy a machine."""
+    machine = f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}"
+    return [
+        "# Performance",
+        "",
+        "The last run of `make bench`, written by it. Machines are noisy and this one is shared: compare only figures",
+        "of one run.",
+        "",
+        f"Machine: {machine}, Python {platform.python_version()}, load average at the end {os.getloadavg()[0]:.1f}.",
+        "",
+    ]
+
+
+def bars_table(bars: Sequence[Bar]) -> list[str]:
+    """Every bar with its value."""
+    return ["## Bars", "", "| what | measured | bar | holds |", "|---|---|---|---|", *(bar.row() for bar in bars)]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return [cells(head), "|" + "---|" * len(head), *(cells(row) for row in rows)]
+
+
+def cells(words: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(words) + " |"

