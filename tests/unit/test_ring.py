@@ -26,7 +26,7 @@ from visavis.errors import (
 )
 from visavis.ring import Identity, Lease, RingClient, connect
 
-from tests.unit.daemon_double import HEIGHT, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
+from tests.unit.daemon_double import HEIGHT, PAYLOAD, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
 
 ME = Identity("tester", "none@test", 2)
 
@@ -136,6 +136,53 @@ def test_a_slot_may_be_drawn_in_another_place_each_time(
                 assert picture.shape == (1, WIDTH, 3)
             del picture
             lease.answer(no_detections())
+
+
+def with_full(full: wire.Plane) -> bytes:
+    """A lease of one row for the network, and of a full picture that lies where `full` says."""
+    row = WIDTH * 3
+    planes = (wire.Plane(0, row, row, 1), wire.Plane(0, 0, 0, 0), wire.Plane(0, 0, 0, 0), full)
+    return frame(1, height=1, planes=planes, plane_count=4, flags=wire.FrameFlag.FULL_IN_P3).pack()
+
+
+def test_a_slot_may_hold_the_full_picture_too(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    row, start = WIDTH * 3, wire.DATA_OFFSET
+    memory.map[start : start + 3 * row] = bytes([1]) * row + bytes([7]) * row + bytes([8]) * row
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(with_full(wire.Plane(row, 2 * row, row, 2)))
+        lease = first_lease(ring, stop)
+        with lease as picture:
+            full = lease.full()
+            assert full is not None
+            assert picture.shape == (1, WIDTH, 3)
+            assert full.shape == (2, WIDTH, 3)
+            assert (full[0] == 7).all()
+            assert (full[1] == 8).all()
+            assert not full.flags.writeable
+            assert lease.leaked(), "a view of the full picture is a view of the frame"
+            del picture, full
+        assert not lease.leaked()
+        daemon.send(frame(2).pack())
+        assert first_lease(ring, stop).full() is None
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        wire.Plane(0, 0, 0, 0),
+        wire.Plane(PAYLOAD - WIDTH * 3, 2 * WIDTH * 3, WIDTH * 3, 2),
+        wire.Plane(0, 2 * WIDTH * 3 + 1, WIDTH * 3, 2),
+    ],
+)
+def test_a_full_picture_beyond_its_slot_ends_the_connection(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event, full: wire.Plane
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(with_full(full))
+        with pytest.raises(BadMessage, match="full picture"):
+            first_lease(ring, stop)
 
 
 def test_a_picture_kept_from_an_earlier_place_is_seen(

@@ -45,6 +45,8 @@ _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _BGR3 = int(wire.Fourcc.BGR3)
 _OK = int(wire.Status.OK)
+_FULL_IN_P3 = int(wire.FrameFlag.FULL_IN_P3)
+_FLAGS_AT = 2  # the low byte of the flags in a message's head
 
 
 def _picked(*names: str) -> struct.Struct:
@@ -78,6 +80,7 @@ class Lease:
 
     __slots__ = (
         "_client",
+        "_full",
         "_offset",
         "_ring",
         "_row_bytes",
@@ -98,6 +101,7 @@ class Lease:
         self._shape = (height, width, 3)
         self._offset, self._row_bytes = fields[9], fields[11]
         self.begin_ns = self.end_ns = 0
+        self._full: wire.Plane | None = None
 
     @property
     def stream(self) -> str:
@@ -113,6 +117,16 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end_ns = monotonic_ns()
+
+    def full(self) -> Frame | None:
+        """Return the full picture, (height, width, 3) BGR uint8, for crops; None where the daemon sends none.
+
+        It lives as long as the lease, like the picture that entering gives.
+        """
+        if self._full is None:
+            return None
+        offset, _, row_bytes, rows = self._full
+        return self._ring.view(self._slot, (rows, row_bytes // 3, 3), offset, row_bytes)
 
     def answer(self, detections: Detections) -> None:
         """End the lease with `detections`, (n,) of DETECTION_DTYPE in pixels of the frame.
@@ -230,6 +244,8 @@ class RingClient:
             return None
         if rows != height or row_bytes < 3 * width or size != rows * row_bytes or not 0 < offset + size <= payload:
             raise BadMessage(f"the daemon lent {width} x {height} pixels in {size} of {payload} bytes", REMEDY)
+        if self._buffer[_FLAGS_AT] & _FULL_IN_P3:
+            lease._full = _full_plane(self._buffer, payload)
         return lease
 
     def _add(self, said: wire.RingAdd, fds: list[int]) -> None:
@@ -301,6 +317,15 @@ def receive(connection: socket.socket, into: bytearray) -> tuple[int, int, list[
         _close_all(fds)
         raise BadMessage(f"a message of {length} bytes from the daemon was cut or has a wrong length", REMEDY)
     return kind, length, fds
+
+
+def _full_plane(message: bytearray, payload_bytes: int) -> wire.Plane:
+    """Where the full picture of a FRAME lies."""
+    plane = wire.Frame.unpack(bytes(message[: wire.Frame.SIZE])).planes[wire.FULL_PICTURE_PLANE]
+    ends = plane.offset + plane.bytes
+    if plane.rows < 1 or plane.stride < 3 or plane.bytes != plane.rows * plane.stride or ends > payload_bytes:
+        raise BadMessage(f"the daemon lent a full picture that ends at byte {ends} of {payload_bytes}", REMEDY)
+    return plane
 
 
 def _dial(connection: socket.socket, path: Path) -> None:

@@ -55,9 +55,13 @@ class Ring:
         """
         picture, place = self._pictures[slot], (offset, row_bytes)
         if self._places[slot] != place or picture.shape != shape:
-            picture = np.ndarray(shape, np.uint8, self._roots[slot], offset, (row_bytes, shape[2], 1))
+            picture = self.view(slot, shape, offset, row_bytes)
             self._pictures[slot], self._places[slot] = picture, place
         return picture
+
+    def view(self, slot: int, shape: tuple[int, int, int], offset: int, row_bytes: int) -> npt.NDArray[np.uint8]:
+        """Return a read-only view like `picture`, made anew at each call."""
+        return np.ndarray(shape, np.uint8, self._roots[slot], offset, (row_bytes, shape[2], 1))
 
     def leaked(self, slot: int) -> bool:
         """Tell whether anything still looks at `slot`: a crop, a view of a view, a memoryview, a ctypes object.
