@@ -66,6 +66,24 @@ install_python() {
 	echo "$sums" >"$stamp"
 }
 
+# The real TensorRT core for tests/tensorrt. In a folder of its own: the product's .venv must do without it.
+install_tensorrt_core() {
+	local pins=requirements/tensorrt-test.txt folder=build/tensorrt minor sums
+	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
+	if [ "$(uname -m)" != x86_64 ] || [ "$minor" -lt 10 ] || [ "$minor" -gt 14 ]; then
+		echo "setup: NOTE: there is no TensorRT core for $(uname -m) and Python 3.$minor: tests/tensorrt will skip what needs it" >&2
+		return 0
+	fi
+	sums=$(echo "3.$minor" | cat - $pins | sha256sum)
+	[ "$(cat $folder/installed 2>/dev/null)" != "$sums" ] || return 0
+	echo "setup: installing the TensorRT core for tests into $folder (146 MB to fetch)"
+	rm -rf $folder
+	.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q \
+		--target $folder/site --no-deps --only-binary :all: --require-hashes -r $pins
+	rm -f $folder/site/onnxruntime_ep_nv_tensorrt_rtx/libtensorrt_plugins.so # 70 MB that nothing here loads
+	echo "$sums" >$folder/installed
+}
+
 build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
@@ -85,6 +103,7 @@ main() {
 	install_python
 	build_daemon
 	[ "$purpose" = run ] || build_test_programs
+	[ "$purpose" = run ] || install_tensorrt_core
 	.venv/bin/visavis model prepare centerface
 }
 

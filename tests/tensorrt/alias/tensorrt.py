@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`import tensorrt` for tests: NVIDIA's own Python module over NVIDIA's own core, joined by the compiled shim.
+
+Only on the path of processes that tests/tensorrt starts or is; $VISAVIS_TEST_TENSORRT is the folder with both.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import sys
+from pathlib import Path
+
+FOLDER = Path(os.environ["VISAVIS_TEST_TENSORRT"])
+
+for _library in ("libnvinfer.so.11", "libnvinfer_plugin.so.11", "libnvonnxparser.so.11"):
+    ctypes.CDLL(str(FOLDER / "shim" / _library), ctypes.RTLD_GLOBAL)
+sys.path.append(str(FOLDER / "site"))
+_bindings = importlib.import_module("tensorrt_bindings")
+globals().update({name: value for name, value in vars(_bindings).items() if not name.startswith("__")})
+__version__ = _bindings.__version__

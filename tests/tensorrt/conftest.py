@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trt`: the real TensorRT module. Where no core exists for the machine, what needs it is skipped, with the reason."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.tensorrt import core
+
+
+@pytest.fixture(scope="session")
+def real_core() -> None:
+    """Compile the shim, once."""
+    reason = core.why_not()
+    if reason:
+        warnings.warn(f"tests/tensorrt is mostly skipped: {reason}", stacklevel=1)
+        pytest.skip(reason)
+    core.build_shim()
+
+
+@pytest.fixture(scope="session")
+def trt(real_core: None) -> Iterator[Any]:
+    """The module as the product imports it; gone from the path again afterwards."""
+    before = list(sys.path)
+    os.environ["VISAVIS_TEST_TENSORRT"] = str(core.FOLDER)
+    sys.path.insert(0, str(core.HERE / "alias"))
+    try:
+        yield importlib.import_module("tensorrt")
+    finally:
+        sys.path[:] = before
+        sys.modules.pop("tensorrt", None)
+        del os.environ["VISAVIS_TEST_TENSORRT"]
