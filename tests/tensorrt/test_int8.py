@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INT8: one calibration, two exports, and an engine that is smaller than the one in float."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from visavis.engines.builder import Built, Recipe, build
+from visavis.engines.int8 import Calibrated, calibrate, for_cpu, for_tensorrt, frames_of
+from visavis.engines.key import ONE_PICTURE, Precision
+from visavis.errors import ModelError
+from visavis.families.centerface import decode
+
+from tests.tensorrt.models import centerface, face_pictures, kinds_of, prepared_tiny
+
+SIZE = (640, 480)
+# Scores may move by this much. 0.02 is what other runtimes of the same weights may differ by.
+SCORE = 0.03
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> Calibrated:
+    return calibrate(centerface().content, frames_of(face_pictures(), SIZE))
+
+
+def built(trt: Any, model: bytes, precision: Precision) -> Built:
+    recipe = Recipe(name="centerface", precision=precision, profile=ONE_PICTURE)
+    return build(trt, model, recipe, lambda _fraction, _phase: True)
+
+
+def test_the_engine_is_smaller_than_the_one_in_float(trt: Any, calibrated: Calibrated) -> None:
+    small = built(trt, for_tensorrt(calibrated), "int8")
+    assert len(small.plan) < len(built(trt, centerface().content, "fp32").plan)
+
+
+def test_depthwise_convolutions_in_int8_are_what_made_it_large(trt: Any, calibrated: Calibrated) -> None:
+    everything = for_cpu(calibrated)
+    with pytest.raises(ModelError, match=r"DequantizeLinear.*Int32"):
+        built(trt, everything, "int8")  # quantised biases, which this form has, are refused
+    dense = built(trt, for_tensorrt(calibrated, least_weights=1), "int8")
+    assert len(dense.plan) < 12_000_000, "a depthwise convolution was quantised: 32 MB and more"
+
+
+def test_only_inputs_and_weights_are_quantised_for_tensorrt(calibrated: Calibrated) -> None:
+    plain, chosen = kinds_of(centerface().content), kinds_of(for_tensorrt(calibrated))
+    inputs, weights = chosen["QuantizeLinear"], chosen["DequantizeLinear"] - chosen["QuantizeLinear"]
+    assert chosen["Conv"] == plain["Conv"]
+    assert 0 < inputs <= weights < plain["Conv"]
+
+
+def test_both_exports_find_the_same_faces(calibrated: Calibrated) -> None:
+    for frame in frames_of(face_pictures(), SIZE):
+        expected = faces(centerface().content, frame)
+        assert expected["score"].size > 0
+        for export in (for_tensorrt(calibrated), for_cpu(calibrated)):
+            found = faces(export, frame)
+            assert found.size == expected.size
+            np.testing.assert_allclose(found["score"], expected["score"], atol=SCORE)
+
+
+def faces(model: bytes, frame: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    found = decode(session.run(None, {"image": frame}), SIZE, 0.5, 0.3)
+    return found[np.argsort(found["x1"])]
+
+
+def test_no_pictures_no_calibration() -> None:
+    nothing: Iterable[np.ndarray] = []
+    with pytest.raises(ModelError, match="without pictures"):
+        calibrate(prepared_tiny().content, nothing)
+
+
+def test_a_network_without_large_convolutions_is_left_alone() -> None:
+    picture = np.zeros((1, 32, 64, 3), np.uint8)
+    with pytest.raises(ModelError, match="nothing in this model is worth quantising"):
+        for_tensorrt(calibrate(prepared_tiny().content, [picture]))
+
+
+def test_an_export_leaves_the_calibration_as_it_was(calibrated: Calibrated) -> None:
+    before = lowest_values(calibrated)
+    for_cpu(calibrated)
+    assert lowest_values(calibrated) == before
+
+
+def lowest_values(calibrated: Calibrated) -> dict[str, float]:
+    return {name: float(np.ravel(calibrated.ranges[name].range_value[0])[0]) for name in calibrated.ranges.keys()}  # noqa: SIM118

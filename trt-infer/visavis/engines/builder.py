@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds an engine from an ONNX file: parse, profile, configure, build; in that order here.
+
+One code for TensorRT 8.6 to 11. Where the API differs, the branch asks `major`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from visavis.engines.api import (
+    Builder,
+    IBuilderConfig,
+    ILogger,
+    INetworkDefinition,
+    OnnxParser,
+    ParserError,
+    TensorRT,
+    major,
+)
+from visavis.engines.key import Precision, Profile
+from visavis.engines.progress import LayerCount, Phases, Report, monitor
+from visavis.errors import ModelError
+
+WORKSPACE_MIB = 512
+MOST_SENTENCES = 3
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How to build: the ONNX is already in `precision`; `timing_cache` is what an earlier build returned."""
+
+    name: str
+    precision: Precision
+    profile: Profile
+    workspace_mib: int = WORKSPACE_MIB
+    timing_cache: bytes = b""
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished engine; `layers` counts the network's before fusing."""
+
+    plan: bytes
+    layers: int
+    took_s: float
+    timing_cache: bytes
+
+
+def build(trt: TensorRT, model: bytes, recipe: Recipe, report: Report) -> Built:
+    """Build an engine for the GPU of this process.
+
+    Args:
+        trt: the module.
+        model: an ONNX file that was verified; input (pictures, height, width, 3) uint8, pictures free unless 1.
+        recipe: precision, profile and limits.
+        report: told how far it is; its answer False ends the build.
+
+    Raises:
+        ModelError: TensorRT cannot read the model, cannot build it, or was stopped; its own words are in it.
+    """
+    began_s = time.monotonic()
+    progress = _Progress(report)
+    logger = _logger(trt, progress)
+    builder = trt.Builder(logger)
+    network = _parsed(trt, builder, model, recipe, logger)
+    progress.layers.expect(network.num_layers)
+    config = _config(trt, builder, network, recipe)
+    _watch(trt, config, progress)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise _failed(trt, recipe, progress)
+    return Built(
+        plan=bytes(plan),
+        layers=network.num_layers,
+        took_s=time.monotonic() - began_s,
+        timing_cache=_timing_cache(config),
+    )
+
+
+class _Progress:
+    """What the log and the monitor of one build say."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.stopped = False
+        self.phases, self.layers = Phases(self._ask), LayerCount(self._ask)
+        self.complaints: list[str] = []
+
+    def _ask(self, fraction: float, phase: str) -> bool:
+        if not self._report(fraction, phase):
+            self.stopped = True
+        return not self.stopped
+
+
+def _logger(trt: TensorRT, progress: _Progress) -> Any:
+    class Log(trt.ILogger):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: object, msg: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                progress.complaints.append(msg.strip())
+            if major(trt) < 10:  # newer ones have a monitor
+                progress.layers.line(msg)
+
+    return Log()
+
+
+def _parsed(trt: TensorRT, builder: Builder, model: bytes, recipe: Recipe, logger: ILogger) -> INetworkDefinition:
+    if major(trt) >= 10:
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    else:
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        raise ModelError(
+            f"TensorRT {trt.__version__} cannot read {recipe.name}, {_parser_words(trt, parser)}",
+            "run it with onnxruntime, or prepare it again with `visavis model prepare`",
+        )
+    return network
+
+
+def _parser_words(trt: TensorRT, parser: OnnxParser) -> str:
+    errors = [parser.get_error(index) for index in range(min(parser.num_errors, MOST_SENTENCES))]
+    return "; ".join(_error_words(trt, error) for error in errors) or "without a reason"
+
+
+def _error_words(trt: TensorRT, error: ParserError) -> str:
+    if error.node() < 0:
+        return str(error.desc())
+    operation = f" ({error.node_operator()})" if major(trt) >= 10 else ""
+    return f"node {error.node()}{operation}: {error.desc()}"
+
+
+def _config(trt: TensorRT, builder: Builder, network: INetworkDefinition, recipe: Recipe) -> IBuilderConfig:
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mib << 20)
+    config.set_timing_cache(config.create_timing_cache(recipe.timing_cache), ignore_mismatch=False)
+    if major(trt) < 10:
+        # Networks of TensorRT 8 are weakly typed: flags allow what the file asks for.
+        if recipe.precision == "fp16":
+            config.set_flag(trt.BuilderFlag.FP16)
+        if recipe.precision == "int8":
+            config.set_flag(trt.BuilderFlag.INT8)
+    profile = builder.create_optimization_profile()
+    image = network.get_input(0)
+    least, best, most = ((count, *image.shape[1:]) for count in _counts(recipe.profile))
+    profile.set_shape(image.name, least, best, most)
+    if config.add_optimization_profile(profile) < 0:
+        raise ModelError(f"TensorRT refuses batches of {recipe.profile} pictures for {recipe.name}")
+    return config
+
+
+def _counts(profile: Profile) -> tuple[int, int, int]:
+    return profile.least, profile.best, profile.most
+
+
+def _watch(trt: TensorRT, config: IBuilderConfig, progress: _Progress) -> None:
+    if major(trt) >= 10:
+        config.progress_monitor = monitor(trt, progress.phases)
+
+
+def _failed(trt: TensorRT, recipe: Recipe, progress: _Progress) -> ModelError:
+    if progress.stopped:
+        return ModelError(f"the build of an engine for {recipe.name} was stopped", "start it again, nothing was kept")
+    words = "; ".join(progress.complaints[:MOST_SENTENCES]) or "without a reason"
+    return ModelError(
+        f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {words}",
+        f"allow more memory than --workspace-mib {recipe.workspace_mib}, or choose --precision fp32",
+    )
+
+
+def _timing_cache(config: IBuilderConfig) -> bytes:
+    cache = config.get_timing_cache()
+    return bytes(cache.serialize()) if cache is not None else b""

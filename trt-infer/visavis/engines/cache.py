@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines on disk: found when they are exactly what is wanted, built otherwise. `<cache_dir>/engines/`.
+
+An engine is loaded only if this device sealed it for this model, TensorRT, GPU, precision and profile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from visavis.engines import rewrite
+from visavis.engines.api import TensorRT
+from visavis.engines.builder import WORKSPACE_MIB, Recipe, build
+from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
+from visavis.engines.progress import Report
+from visavis.engines.vault import Vault
+from visavis.errors import ModelError
+from visavis.models.cache import Prepared
+
+log = logging.getLogger(__name__)
+
+FOLDER = "engines"
+
+
+class Here(msgspec.Struct, frozen=True, kw_only=True):
+    """What engines of this process are for: the TensorRT module, the GPU, and where they are kept."""
+
+    trt: TensorRT
+    gpu: Gpu
+    cache_dir: Path
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine that somebody needs. `pictures` are files for the calibration of int8."""
+
+    prepared: Prepared
+    precision: Precision = "fp16"
+    profile: Profile = ONE_PICTURE
+    workspace_mib: int = WORKSPACE_MIB
+    pictures: list[Path] = []
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about an engine; `outputs` in the order that the model's family decodes."""
+
+    key: EngineKey
+    outputs: list[str]
+    layers: int
+    took_s: float
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """A sound engine: give `plan` to TensorRT, never the file again."""
+
+    record: Record
+    plan: bytes
+    path: Path
+
+
+def key_of(wanted: Wanted, here: Here) -> EngineKey:
+    """What the engine depends on."""
+    return EngineKey(
+        model=wanted.prepared.name,
+        model_sha256=hashlib.sha256(wanted.prepared.content).hexdigest(),
+        tensorrt=str(here.trt.__version__),
+        gpu=here.gpu,
+        precision=wanted.precision,
+        profile=wanted.profile,
+    )
+
+
+def find(wanted: Wanted, here: Here) -> Engine | None:
+    """Return the engine if a sound one is kept, else None; a few milliseconds.
+
+    Raises:
+        ModelError: the folder cannot be read or made.
+    """
+    key = key_of(wanted, here)
+    with _readable(here) as vault:
+        opened = vault.unseal(key.file_name)
+        if opened is None:
+            return None
+        record = _record(opened[0])
+        # The name is a short hash: the record, which the seal covers, has the last word.
+        if record is None or record.key != key:
+            return None
+        return Engine(record=record, plan=opened[1], path=vault.folder / key.file_name)
+
+
+def engine_for(wanted: Wanted, here: Here, report: Report) -> Engine:
+    """Return the kept engine, or build and keep one; of several processes one builds at a time.
+
+    Raises:
+        ModelError: it cannot be built or kept.
+    """
+    with _readable(here) as vault, _locked(vault.folder / "build.lock"):
+        return find(wanted, here) or _built(wanted, here, vault, report)
+
+
+def kept(cache_dir: Path) -> Iterator[tuple[Path, Record | None]]:
+    """Every engine file; None for one that this device would not load.
+
+    Raises:
+        ModelError: the folder cannot be read.
+    """
+    folder = cache_dir / FOLDER
+    if not folder.is_dir():
+        return
+    with _saying(folder):
+        vault = Vault(folder)
+        for path in sorted(folder.glob("*.engine")):
+            opened = vault.unseal(path.name)
+            yield path, _record(opened[0]) if opened else None
+
+
+def _record(content: bytes) -> Record | None:
+    """None for what another release of visavis wrote."""
+    try:
+        return msgspec.json.decode(content, type=Record)
+    except msgspec.DecodeError:
+        return None
+
+
+def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
+    key = key_of(wanted, here)
+    model = _in_precision(wanted)
+    outputs = rewrite.output_names(model)
+    if wanted.profile != ONE_PICTURE:
+        model = rewrite.for_many_pictures(model)
+    timing = _timing_name(here)
+    recipe = Recipe(
+        name=key.model,
+        precision=key.precision,
+        profile=key.profile,
+        workspace_mib=wanted.workspace_mib,
+        timing_cache=(vault.unseal(timing) or (b"", b""))[1],
+    )
+    log.info("building %s in %s for %s with TensorRT %s", key.model, key.precision, key.gpu, key.tensorrt)
+    built = build(here.trt, model, recipe, report)
+    record = Record(key=key, outputs=outputs, layers=built.layers, took_s=built.took_s)
+    if built.timing_cache:
+        vault.seal(timing, b"", built.timing_cache)
+    path = vault.seal(key.file_name, msgspec.json.encode(record), built.plan)
+    report(1.0, "Kept")
+    return Engine(record=record, plan=built.plan, path=path)
+
+
+def _in_precision(wanted: Wanted) -> bytes:
+    if wanted.precision == "fp16":
+        return rewrite.in_half_precision(wanted.prepared.content)
+    if wanted.precision == "int8":
+        return _in_int8(wanted)
+    return wanted.prepared.content
+
+
+def _in_int8(wanted: Wanted) -> bytes:
+    if not wanted.pictures:
+        raise ModelError(
+            f"an int8 engine of {wanted.prepared.name} is not here and cannot be built without pictures",
+            "run `visavis engine build --precision int8 --pictures FOLDER` with pictures of your camera",
+        )
+    from visavis.engines import int8  # noqa: PLC0415 (its imports take a second, wanted only here)
+
+    content = wanted.prepared.content
+    return int8.for_tensorrt(int8.calibrate(content, int8.frames_of(wanted.pictures, rewrite.input_size(content))))
+
+
+def _timing_name(here: Here) -> str:
+    """Timings are a GPU's and a TensorRT's own."""
+    of = f"{here.trt.__version__} {here.gpu}"
+    return f"timing-{hashlib.sha256(of.encode()).hexdigest()[:16]}.cache"
+
+
+@contextlib.contextmanager
+def _readable(here: Here) -> Iterator[Vault]:
+    folder = here.cache_dir / FOLDER
+    with _saying(folder):
+        yield Vault(folder)
+
+
+@contextlib.contextmanager
+def _saying(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"cannot use the engines in {folder}, {error}", "set VISAVIS_CACHE_DIR to a folder of this user"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that only this device believes: sealed with a secret of its own, whole or not there.
+
+TensorRT runs what an engine file says, so a file that somebody else wrote or changed must never reach it. A sealed file
+is `MAGIC`, HMAC-SHA256 of all that follows, the record's length (8 bytes, little endian), the record, the content.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from visavis.atomic import write_atomically
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"visavis sealed 1\n"
+SECRET_BYTES = 32
+SUM_BYTES = 32
+LENGTH_BYTES = 8
+MOST_BYTES = 2 << 30
+
+
+class Vault:
+    """Sealed files in one folder, with the device's secret in `device.key` there.
+
+    Raises:
+        OSError: the folder or the secret cannot be made or read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._secret = _secret(folder / "device.key")
+
+    def seal(self, name: str, record: bytes, content: bytes) -> Path:
+        """Write a file that is complete or not there.
+
+        Raises:
+            OSError: nothing was written.
+        """
+        path = self.folder / name
+        self._sweep(name)
+        body = len(record).to_bytes(LENGTH_BYTES, "little") + record + content
+        write_atomically(path, MAGIC + self._sum(body) + body)
+        return path
+
+    def unseal(self, name: str) -> tuple[bytes, bytes] | None:
+        """Return record and content exactly as they were sealed here, else None: missing, changed, from elsewhere.
+
+        Raises:
+            OSError: the file exists but cannot be read.
+        """
+        path = self.folder / name
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return None
+        sealed = path.read_bytes()
+        head = len(MAGIC) + SUM_BYTES
+        told, body = sealed[len(MAGIC) : head], sealed[head:]
+        if not sealed.startswith(MAGIC) or not hmac.compare_digest(told, self._sum(body)):
+            log.warning("%s was not sealed by this device, or was changed: it is not used", path)
+            return None
+        length = int.from_bytes(body[:LENGTH_BYTES], "little")
+        return body[LENGTH_BYTES : LENGTH_BYTES + length], body[LENGTH_BYTES + length :]
+
+    def _sum(self, body: bytes) -> bytes:
+        return hmac.digest(self._secret, body, "sha256")
+
+    def _sweep(self, name: str) -> None:
+        """Remove what writers left that were killed; one writes a name at a time, so nobody writes now."""
+        for rest in self.folder.glob(f".{name}.*"):
+            rest.unlink(missing_ok=True)
+
+
+def _secret(path: Path) -> bytes:
+    """Read the secret, or make one; one that others may read is no secret any more and is replaced."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        return _new_secret(path)
+    if mode & 0o077 == 0 and len(secret) == SECRET_BYTES:
+        return secret
+    log.warning("%s has mode %03o and %d bytes: a new one is made, engines are built again", path, mode, len(secret))
+    path.unlink(missing_ok=True)
+    return _new_secret(path)
+
+
+def _new_secret(path: Path) -> bytes:
+    # Written aside and then linked: of two processes that come first at the same time one wins, and both read the same.
+    own = path.with_suffix(f".{os.getpid()}")
+    handle = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+            os.fchmod(file.fileno(), 0o600)
+        try:
+            os.link(own, path)
+        except FileExistsError:
+            log.info("another process made %s first", path)
+    finally:
+        own.unlink()
+    return path.read_bytes()
