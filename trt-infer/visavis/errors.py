@@ -16,6 +16,7 @@ and where there is one, the remedy:
     └── DetectorError         one frame could not be inferred
         ├── BadDetections     the detector's answer breaks the contract
         ├── DetectorBroken    it failed on several frames in a row
+        ├── DetectorLost      the device under it failed: the worker ends at once
         └── ModelError        a model or backend cannot be used at all
 """
 
@@ -109,6 +110,13 @@ class DetectorBroken(DetectorError):
     """The detector failed on several frames in a row; a fresh process is the remedy."""
 
     kind = "detector_broken"
+
+
+class DetectorLost(DetectorError):
+    """The device under the detector failed, and all that this process holds there; a fresh one is the remedy."""
+
+    kind = "detector_lost"
+    exit_code = 3
 
 
 class ModelError(DetectorError):

@@ -23,7 +23,7 @@ def default_cache_dir() -> Path:
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model runs where. `input_width` and `input_height` are pixels of the network's input.
+    """Which model runs where. `input_width` and `input_height` are pixels of the network's input, `batch` pictures.
 
     `family` is what a model file of one's own must be; empty to recognise it.
     """
@@ -31,6 +31,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     model: str = "centerface"
     family: str = ""
     backend: str = "auto"
+    precision: str = "auto"
+    batch: int = 1
     input_width: int = 640
     input_height: int = 480
     threads: int = 1

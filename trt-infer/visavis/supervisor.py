@@ -36,6 +36,7 @@ def worker_command(config: Config, backend: str | None) -> list[str]:
     options = {
         "--socket": config.worker.socket,
         "--backend": backend or detector.backend,
+        "--precision": detector.precision,
         "--model": detector.model,
         "--input": f"{width}x{height}",
         "--threads": str(threads),

@@ -13,7 +13,7 @@ import threading
 from visavis.backends import Detector, load_detector
 from visavis.backoff import backoff
 from visavis.detections import Detections
-from visavis.errors import DaemonGone, DetectorBroken, Refused, ViewLeaked
+from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
 from visavis.ring import Identity, Lease, RingClient, connect
 from visavis.ring_gen import Refusal, Status
 from visavis.settings import WorkerSettings
@@ -64,6 +64,7 @@ def run_once(ring: RingClient, detector: Detector, stop: threading.Event) -> Non
     Raises:
         DaemonGone: the connection was closed; all views are already dropped.
         DetectorBroken: several frames in a row failed.
+        DetectorLost: the device under the detector failed.
         ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
     """
     failures = 0
@@ -74,7 +75,11 @@ def run_once(ring: RingClient, detector: Detector, stop: threading.Event) -> Non
 
 
 def answer(lease: Lease, detector: Detector) -> bool:
-    """Infer one frame and end its lease; False when that failed, which the daemon is told too."""
+    """Infer one frame and end its lease; False when that failed, which the daemon is told too.
+
+    Raises:
+        DetectorLost: no other frame can be inferred in this process.
+    """
     try:
         lease.answer(infer(lease, detector))
     except (DaemonGone, ViewLeaked):
@@ -82,11 +87,14 @@ def answer(lease: Lease, detector: Detector) -> bool:
     except Exception as error:  # noqa: BLE001 - the outermost loop: a picture that breaks the detector must not end the worker
         # As text: a log record that held the exception would hold its traceback, and with it the picture.
         reason = f"{type(error).__name__}: {error}"
+        lost = isinstance(error, DetectorLost)
         log.warning("frame %d of %s was not inferred, %s", lease.frame_seq, lease.stream, reason)
     else:
         return True
     # Only here are the views gone that the exception's traceback held.
     lease.skip(Status.FAILED)
+    if lost:
+        raise DetectorLost(f"{detector.model_id} on {detector.name} is lost, {reason}")
     return False
 
 

@@ -7,6 +7,7 @@ A backend's module is imported only when it is asked for, so that a missing libr
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -15,7 +16,9 @@ from visavis.errors import ModelError
 from visavis.settings import DetectorSettings
 
 # What "auto" tries, best first.
-AUTOMATIC = ("onnxruntime",)
+AUTOMATIC = ("tensorrt", "onnxruntime")
+
+log = logging.getLogger(__name__)
 
 
 class Detector(Protocol):
@@ -64,6 +67,7 @@ def _lazy(module: str, name: str) -> Loader:
 
 BACKENDS: dict[str, Loader] = {
     "onnxruntime": _lazy("visavis.backends.onnxruntime", "OnnxRuntime"),
+    "tensorrt": _lazy("visavis.backends.tensorrt", "TensorRt"),
     "fake": _lazy("visavis.backends.fake", "Fake"),
 }
 
@@ -96,5 +100,6 @@ def _first_that_loads(settings: DetectorSettings) -> Detector:
         try:
             return _load(name, settings)
         except ModelError as error:
+            log.info("%s is not used: %s", name, error)
             reasons.append(str(error))
     raise ModelError(f"no backend can run {settings.model}", "; ".join(reasons))

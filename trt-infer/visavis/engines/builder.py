@@ -6,11 +6,12 @@ One code for TensorRT 8.6 to 11. Where the API differs, the branch asks `major`.
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import Any
 
 import msgspec
 
+from visavis.engines import words
 from visavis.engines.api import (
     Builder,
     IBuilderConfig,
@@ -26,7 +27,8 @@ from visavis.engines.progress import LayerCount, Phases, Report, monitor
 from visavis.errors import ModelError
 
 WORKSPACE_MIB = 512
-MOST_SENTENCES = 3
+
+log = logging.getLogger(__name__)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +64,11 @@ def build(trt: TensorRT, model: bytes, recipe: Recipe, report: Report) -> Built:
     """
     began_s = time.monotonic()
     progress = _Progress(report)
-    logger = _logger(trt, progress)
+    # TensorRT 8 tells how far it is in its log alone, newer ones have a monitor.
+    each_line = progress.layers.line if major(trt) < 10 else log.debug
+    logger = words.logger(trt, progress.complaints, each_line)
     builder = trt.Builder(logger)
-    network = _parsed(trt, builder, model, recipe, logger)
+    network: INetworkDefinition = _parsed(trt, builder, model, recipe, logger)
     progress.layers.expect(network.num_layers)
     config = _config(trt, builder, network, recipe)
     _watch(trt, config, progress)
@@ -94,20 +98,6 @@ class _Progress:
         return not self.stopped
 
 
-def _logger(trt: TensorRT, progress: _Progress) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined, unused-ignore]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: object, msg: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                progress.complaints.append(msg.strip())
-            if major(trt) < 10:  # newer ones have a monitor
-                progress.layers.line(msg)
-
-    return Log()
-
-
 def _parsed(trt: TensorRT, builder: Builder, model: bytes, recipe: Recipe, logger: ILogger) -> INetworkDefinition:
     if major(trt) >= 10:
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -123,8 +113,8 @@ def _parsed(trt: TensorRT, builder: Builder, model: bytes, recipe: Recipe, logge
 
 
 def _parser_words(trt: TensorRT, parser: OnnxParser) -> str:
-    errors = [parser.get_error(index) for index in range(min(parser.num_errors, MOST_SENTENCES))]
-    return "; ".join(_error_words(trt, error) for error in errors) or "without a reason"
+    errors = [parser.get_error(index) for index in range(min(parser.num_errors, words.MOST_SENTENCES))]
+    return words.sentence([_error_words(trt, error) for error in errors])
 
 
 def _error_words(trt: TensorRT, error: ParserError) -> str:
@@ -165,9 +155,9 @@ def _watch(trt: TensorRT, config: IBuilderConfig, progress: _Progress) -> None:
 def _failed(trt: TensorRT, recipe: Recipe, progress: _Progress) -> ModelError:
     if progress.stopped:
         return ModelError(f"the build of an engine for {recipe.name} was stopped", "start it again, nothing was kept")
-    words = "; ".join(progress.complaints[:MOST_SENTENCES]) or "without a reason"
+    reason = words.sentence(progress.complaints)
     return ModelError(
-        f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {words}",
+        f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {reason}",
         f"allow more memory than --workspace-mib {recipe.workspace_mib}, or choose --precision fp32",
     )
 

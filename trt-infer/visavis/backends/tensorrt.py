@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a model on an NVIDIA GPU: TensorRT infers, pycuda holds memory and stream. The only door to both.
+
+The way of a frame, in the order of this file: `TensorRt.detect_many` hands pictures to a `Session`, which copies them
+into page-locked memory, sends them up, infers, fetches the outputs and waits; then the model's family decodes.
+
+One worker has one stream in the device's primary context. A `TensorRt` is used on the thread that made it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from visavis.backends import cuda_driver
+from visavis.detections import Detections, Frame
+from visavis.engines import words
+from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
+from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
+from visavis.engines.key import Gpu, Precision, Profile
+from visavis.errors import DetectorError, DetectorLost, ModelError
+from visavis.families import FAMILIES
+from visavis.models.cache import prepared_model
+from visavis.settings import DetectorSettings
+
+INSTALL = (
+    "on a Jetson `sudo apt install python3-libnvinfer` and `pip install pycuda`,"
+    " on another machine with an NVIDIA GPU `pip install tensorrt-cu13 pycuda`"
+)
+# The fastest that needs no calibration.
+AUTOMATIC_PRECISION: Precision = "fp16"
+PRECISIONS: dict[str, Precision] = {"auto": AUTOMATIC_PRECISION, "fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+LOG_EVERY = 0.1
+
+Floats = npt.NDArray[np.float32]
+Cuda = Any  # the module pycuda.driver
+
+log = logging.getLogger(__name__)
+
+
+class TensorRt:
+    """A detector on the GPU.
+
+    With backend "auto" it loads only an engine that is there: a build takes minutes, and onnxruntime serves meanwhile.
+    With backend "tensorrt" it builds a missing engine first.
+
+    Attributes:
+        pictures: how many `detect_many` takes at once.
+
+    Raises:
+        ModelError: no TensorRT, no GPU, no engine, or not enough memory.
+    """
+
+    name = "tensorrt"
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        trt, cuda = modules()
+        gpu = gpu_here(cuda)
+        wanted = wanted_engine(settings)
+        here = Here(trt=trt, gpu=gpu, cache_dir=settings.cache_dir)
+        engine = _ready(wanted, here) if settings.backend == "auto" else engine_for(wanted, here, LoggedProgress())
+        self.model_id = wanted.prepared.name
+        self.input_size = (settings.input_width, settings.input_height)
+        self.pictures = engine.record.key.profile
+        self._score, self._iou = settings.score, settings.iou
+        self._family = FAMILIES[wanted.prepared.family]
+        self._cuda = cuda
+        with _as_model_error(cuda, self.model_id):
+            self._session = Session(trt, cuda, engine)
+
+    def warm_up(self) -> None:
+        """Run every number of pictures once, so that memory, kernels and graphs are there.
+
+        Raises:
+            ModelError: the engine cannot run here.
+        """
+        width, height = self.input_size
+        grey = np.full((height, width, 3), 128, np.uint8)
+        try:
+            for count in range(self.pictures.least, self.pictures.most + 1):
+                self.detect_many([grey] * count)
+        except DetectorError as error:
+            raise ModelError(f"model {self.model_id} does not run on this GPU, {error}") from error
+
+    def detect(self, frame: Frame) -> Detections:
+        """Find faces; see `Detector.detect`. When this returns, the GPU has read all of `frame`.
+
+        Raises:
+            DetectorError: another size than `input_size`.
+            DetectorLost: the GPU failed; only a fresh process can use it again.
+        """
+        return self.detect_many([frame])[0]
+
+    def detect_many(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Find faces in as many pictures as the engine's profile allows; otherwise as `detect`."""
+        self._check(frames)
+        try:
+            outputs = self._session.infer(frames)
+        except self._cuda.Error as error:
+            raise DetectorLost(
+                f"the GPU failed while {self.model_id} ran, {error}", "see `dmesg` and `visavis doctor`"
+            ) from error
+        return self._family.decode_batch(outputs, self.input_size, self._score, self._iou)
+
+    def _check(self, frames: Sequence[Frame]) -> None:
+        width, height = self.input_size
+        shapes = {frame.shape for frame in frames}
+        least, most = self.pictures.least, self.pictures.most
+        if shapes != {(height, width, 3)} or not least <= len(frames) <= most:
+            raise DetectorError(
+                f"cannot infer {len(frames)} pictures of shapes {sorted(shapes)}",
+                f"this engine takes {least} to {most} of {width}x{height}",
+            )
+
+    def share_ring(self, memory: Frame) -> bool:
+        """Let the GPU read a ring's mapping directly where driver and device can; else frames are copied as before.
+
+        Args:
+            memory: the whole mapping, 1-D uint8; `unshare_ring` must come before it is unmapped.
+        """
+        return self._session.share(memory)
+
+    def unshare_ring(self, memory: Frame) -> None:
+        """Stop reading a ring directly."""
+        self._session.unshare(memory)
+
+
+class Session:
+    """One engine, its buffers for the most pictures it takes, one stream.
+
+    Args:
+        trt, cuda: the modules.
+        engine: sound, and for this TensorRT and GPU.
+
+    Raises:
+        ModelError: TensorRT cannot load it, or its input and outputs are not those of a prepared model.
+        pycuda.driver.Error: the GPU failed.
+    """
+
+    def __init__(self, trt: TensorRT, cuda: Cuda, engine: Engine) -> None:
+        self._cuda = cuda
+        self._stream = cuda.Stream()
+        self._driver = cuda_driver.load_driver()
+        complaints: list[str] = []
+        self._runtime: Runtime = trt.Runtime(words.logger(trt, complaints))
+        self._engine: ICudaEngine = _loaded(self._runtime, engine, complaints)
+        self._context: IExecutionContext = self._engine.create_execution_context()
+        if self._context is None:
+            raise ModelError(f"the GPU has no memory for {engine.record.key.model}", "use fewer workers, or fp16")
+        self._input = _checked_names(trt, self._engine, engine)
+        self._outputs = engine.record.outputs
+        self._shape = tuple(self._engine.get_tensor_shape(self._input))[1:]
+        self._profile = engine.record.key.profile
+        self._shared: list[Frame] = []
+        self._allocate(self._profile.most)
+        self._graph = self._recorded() if self._profile.least == self._profile.most else None
+
+    def infer(self, frames: Sequence[Frame]) -> list[Floats]:
+        """Run the pictures and wait.
+
+        Returns:
+            The outputs in the model's order, each (len(frames), channels, rows, columns); valid until the next call.
+
+        Raises:
+            pycuda.driver.Error: the GPU failed.
+        """
+        self._choose(len(frames))
+        self._upload(frames)
+        self._start(len(frames))
+        self._stream.synchronize()
+        return [self._host[name][: len(frames)] for name in self._outputs]
+
+    def share(self, memory: Frame) -> bool:
+        """Register `memory`; False when the GPU cannot read it directly."""
+        if not cuda_driver.can_register(self._driver, 0) or not cuda_driver.register(self._driver, memory):
+            return False
+        self._shared.append(memory)
+        return True
+
+    def unshare(self, memory: Frame) -> None:
+        """Forget `memory`."""
+        kept = [ring for ring in self._shared if ring is not memory]
+        if len(kept) < len(self._shared):
+            self._shared = kept
+            cuda_driver.unregister(self._driver, memory)
+
+    def _allocate(self, most: int) -> None:
+        self._chosen = 1
+        self._choose(most)
+        self._pictures = self._cuda.pagelocked_empty((most, *self._shape), np.uint8)
+        self._device = {self._input: self._cuda.mem_alloc(self._pictures.nbytes)}
+        self._host: dict[str, Floats] = {}
+        for name in self._outputs:
+            self._host[name] = self._cuda.pagelocked_empty(tuple(self._context.get_tensor_shape(name)), np.float32)
+            self._device[name] = self._cuda.mem_alloc(self._host[name].nbytes)
+        for name, memory in self._device.items():
+            self._context.set_tensor_address(name, int(memory))
+
+    def _choose(self, count: int) -> None:
+        # An engine for one picture has a fixed shape and is never told.
+        if count != self._chosen:
+            self._context.set_input_shape(self._input, (count, *self._shape))
+            self._chosen = count
+
+    def _upload(self, frames: Sequence[Frame]) -> None:
+        """Send the pictures up: straight from a shared ring, else through page-locked memory."""
+        if len(frames) == 1 and self._is_shared(frames[0]):
+            self._cuda.memcpy_htod_async(self._device[self._input], frames[0], self._stream)
+            return
+        for place, frame in zip(self._pictures, frames, strict=False):
+            np.copyto(place, frame)
+        self._cuda.memcpy_htod_async(self._device[self._input], self._pictures[: len(frames)], self._stream)
+
+    def _is_shared(self, frame: Frame) -> bool:
+        start = frame.ctypes.data
+        return frame.flags.c_contiguous and any(
+            ring.ctypes.data <= start and start + frame.nbytes <= ring.ctypes.data + ring.nbytes
+            for ring in self._shared
+        )
+
+    def _recorded(self) -> cuda_driver.Graph | None:
+        """Run once, since TensorRT sets itself up on its first run; then record what a run is."""
+        most = self._profile.most
+        self._start_plainly(most)
+        self._stream.synchronize()
+        return cuda_driver.record(self._driver, self._stream.handle, lambda: self._enqueue(most))
+
+    def _start(self, count: int) -> None:
+        if self._graph is None or not self._graph.launch(self._stream.handle):
+            self._graph = None
+            self._start_plainly(count)
+
+    def _start_plainly(self, count: int) -> None:
+        if not self._enqueue(count):
+            raise self._cuda.Error("TensorRT could not start the network")
+
+    def _enqueue(self, count: int) -> bool:
+        """Infer, and fetch the outputs; nothing has happened yet when this returns."""
+        if not self._context.execute_async_v3(self._stream.handle):
+            return False
+        for name in self._outputs:
+            self._cuda.memcpy_dtoh_async(self._host[name][:count], self._device[name], self._stream)
+        return True
+
+
+class LoggedProgress:
+    """Writes a line to the log at each tenth of a build."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, fraction: float, phase: str) -> bool:
+        """See `Report`; never stops the build."""
+        if fraction >= self._next:
+            log.info("building the engine: %d %%, %s", fraction * 100, phase)
+            self._next = fraction + LOG_EVERY
+        return True
+
+
+def modules() -> tuple[TensorRT, Cuda]:
+    """Import TensorRT and pycuda.
+
+    Raises:
+        ModelError: one is not installed, or cannot load its libraries.
+    """
+    try:
+        import pycuda.driver as cuda  # noqa: PLC0415 (heavy, and missing on most machines)
+        import tensorrt  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        raise ModelError(f"TensorRT cannot be used here, {error}", INSTALL) from error
+    return tensorrt, cuda
+
+
+def gpu_here(cuda: Cuda) -> Gpu:
+    """Take the first GPU's primary context for this process, once, and say which GPU it is.
+
+    Raises:
+        ModelError: no driver, no GPU, or it is in use by somebody alone.
+    """
+    try:
+        cuda.init()
+        device = cuda.Device(0)
+        if cuda.Context.get_current() is None:
+            context = device.retain_primary_context()
+            context.push()
+            # pycuda ends the process with abort() when a context is left at its end.
+            atexit.register(context.pop)
+        return Gpu(device.name(), tuple(device.compute_capability()))
+    except cuda.Error as error:
+        raise ModelError(
+            f"no NVIDIA GPU can be used here, {error}", "look at `nvidia-smi`, on a Jetson at `tegrastats`"
+        ) from error
+
+
+def wanted_engine(settings: DetectorSettings) -> Wanted:
+    """The engine that these settings need.
+
+    Raises:
+        ModelError: the model cannot be prepared, or the settings name no such engine.
+    """
+    if settings.precision not in PRECISIONS:
+        raise ModelError(f"no precision is called {settings.precision!r}", f"choose from {', '.join(PRECISIONS)}")
+    width, height = settings.input_width, settings.input_height
+    if not (width and height):
+        raise ModelError("an engine is for one size of picture", "choose backend onnxruntime, or name a size")
+    prepared = prepared_model(settings.model, width, height, settings.cache_dir, settings.family)
+    profile = Profile(1, settings.batch, settings.batch)
+    return Wanted(prepared=prepared, precision=PRECISIONS[settings.precision], profile=profile)
+
+
+def _ready(wanted: Wanted, here: Here) -> Engine:
+    engine = find(wanted, here)
+    if engine is None:
+        raise ModelError(
+            f"no {wanted.precision} engine of {wanted.prepared.name} for {here.gpu} is built yet",
+            "`visavis engine build` does it; another backend serves meanwhile",
+        )
+    return engine
+
+
+@contextlib.contextmanager
+def _as_model_error(cuda: Cuda, model: str) -> Iterator[None]:
+    try:
+        yield
+    except cuda.Error as error:
+        raise ModelError(f"the GPU cannot take {model}, {error}", "use fewer workers, or a smaller input") from error
+
+
+def _loaded(runtime: Runtime, engine: Engine, complaints: list[str]) -> ICudaEngine:
+    loaded = runtime.deserialize_cuda_engine(engine.plan)
+    if loaded is None:
+        raise ModelError(
+            f"TensorRT cannot load {engine.path}, {words.sentence(complaints)}",
+            "if the GPU works, delete the file and run `visavis engine build`",
+        )
+    return loaded
+
+
+def _checked_names(trt: TensorRT, loaded: ICudaEngine, engine: Engine) -> str:
+    """The input's name, after a look at all inputs and outputs."""
+    names = [loaded.get_tensor_name(index) for index in range(loaded.num_io_tensors)]
+    inputs = [name for name in names if loaded.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    kinds = [loaded.get_tensor_dtype(name) for name in (*inputs, *engine.record.outputs)]
+    expected = [trt.DataType.UINT8, *[trt.DataType.FLOAT] * len(engine.record.outputs)]
+    if sorted(names) != sorted([*inputs, *engine.record.outputs]) or kinds != expected:
+        raise ModelError(f"{engine.path} has tensors {names} of {kinds}", "it is not of a prepared model, delete it")
+    return str(inputs[0])
