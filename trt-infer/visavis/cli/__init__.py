@@ -25,6 +25,7 @@ COMMANDS = {
     "detect": "find faces in pictures and videos",
     "watch": "follow the detections of a device in the terminal",
     "model": "list, prepare and verify models",
+    "engine": "build and list TensorRT engines",
     "worker": "the inference worker (what the supervisor and systemd start)",
 }
 

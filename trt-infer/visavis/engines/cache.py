@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 
-from visavis.engines import rewrite
 from visavis.engines.api import TensorRT
 from visavis.engines.builder import WORKSPACE_MIB, Recipe, build
 from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
@@ -129,6 +128,9 @@ def _record(content: bytes) -> Record | None:
 
 
 def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
+    # onnx takes 150 ms and 30 MB to import: only a build pays that.
+    from visavis.engines import rewrite  # noqa: PLC0415
+
     key = key_of(wanted, here)
     model = _in_precision(wanted)
     outputs = rewrite.output_names(model)
@@ -153,6 +155,8 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
 
 
 def _in_precision(wanted: Wanted) -> bytes:
+    from visavis.engines import rewrite  # noqa: PLC0415
+
     if wanted.precision == "fp16":
         return rewrite.in_half_precision(wanted.prepared.content)
     if wanted.precision == "int8":
@@ -166,7 +170,7 @@ def _in_int8(wanted: Wanted) -> bytes:
             f"an int8 engine of {wanted.prepared.name} is not here and cannot be built without pictures",
             "run `visavis engine build --precision int8 --pictures FOLDER` with pictures of your camera",
         )
-    from visavis.engines import int8  # noqa: PLC0415 (its imports take a second, wanted only here)
+    from visavis.engines import int8, rewrite  # noqa: PLC0415 (the first takes a second)
 
     content = wanted.prepared.content
     return int8.for_tensorrt(int8.calibrate(content, int8.frames_of(wanted.pictures, rewrite.input_size(content))))

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis engine` as a person types it, with the real builder; pycuda's double says which GPU there is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tensorrt import core
+from tests.tensorrt.models import face_pictures
+
+VISAVIS = [sys.executable, "-m", "visavis.cli", "engine"]
+
+
+def visavis(*words: Any, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [*VISAVIS, *(str(word) for word in words)]
+    return subprocess.run(command, env=environment or core.environment(), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def small(real_core: None, tmp_path: Path) -> list[Any]:
+    """A build of a fraction of a second."""
+    return ["build", "--input", "64x64", "--cache-dir", tmp_path]
+
+
+def test_build_builds_once_and_says_what(small: list[Any]) -> None:
+    first, again = visavis(*small), visavis(*small)
+    assert first.returncode == again.returncode == 0, first.stderr
+    assert first.stdout.startswith("built: centerface in fp16, 1/1/1 pictures, for Double (sm_87) with TensorRT 11.4.0")
+    assert again.stdout.startswith("kept: centerface in fp16")
+    assert first.stderr == ""
+
+
+def test_list_names_every_engine_for_scripts_too(small: list[Any], tmp_path: Path) -> None:
+    visavis(*small)
+    visavis(*small, "--precision", "fp32", "--batch", "4")
+    (tmp_path / "engines" / "x.engine").write_bytes(b"not ours")
+    answer = visavis("list", "--cache-dir", tmp_path, "--json")
+    listed = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(entry["state"], entry.get("precision"), entry.get("pictures")) for entry in listed] == [
+        ("kept", "fp16", "1/1/1"),
+        ("kept", "fp32", "1/4/4"),
+        ("foreign", None, None),
+    ]
+    plain = visavis("list", "--cache-dir", tmp_path).stdout
+    assert "never loaded" in plain
+    assert plain.count("kept: centerface") == 2
+
+
+def test_an_empty_list_is_no_failure(tmp_path: Path) -> None:
+    answer = visavis("list", "--cache-dir", tmp_path)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_int8_is_calibrated_on_the_pictures_that_are_named(real_core: None, tmp_path: Path) -> None:
+    words: list[Any] = ["build", "--precision", "int8", "--input", "64x64", "--cache-dir", tmp_path]
+    without = visavis(*words)
+    assert without.returncode == 1
+    assert "--pictures FOLDER" in without.stderr
+    built = visavis(*words, "--pictures", face_pictures()[0].parent)
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.startswith("built: centerface in int8")
+
+
+def test_without_tensorrt_it_says_what_to_install() -> None:
+    answer = visavis("build", environment=dict(os.environ))
+    assert answer.returncode == 1
+    assert "python3-libnvinfer" in answer.stderr
+    assert "pip install tensorrt-cu13 pycuda" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_without_a_gpu_it_says_where_to_look(small: list[Any]) -> None:
+    answer = visavis(*small, "--json", environment=core.environment(VISAVIS_TEST_GPU="none"))
+    assert answer.returncode == 1
+    assert "nvidia-smi" in json.loads(answer.stdout)["error"]
+
+
+def test_a_file_that_is_no_model_is_named(small: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "holiday.onnx"
+    file.write_bytes(b"not a model")
+    answer = visavis(*small, file)
+    assert answer.returncode == 1
+    assert "holiday.onnx is not a valid ONNX model" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["build", "--batch", "0"], ["build", "--precision", "fp8"], ["build", "--input", "big"], []]
+)
+def test_wrong_use_is_exit_2(words: list[str]) -> None:
+    answer = visavis(*words)
+    assert answer.returncode == 2
+    assert "usage:" in answer.stderr
+
+
+def test_help_has_examples() -> None:
+    answer = visavis("--help")
+    assert answer.returncode == 0
+    assert "visavis engine build --precision int8 --pictures" in answer.stdout
+
+
+class Terminal:
+    """A process with a terminal for its stderr."""
+
+    def __init__(self, words: list[Any]) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.process = subprocess.Popen(
+            [*VISAVIS, *(str(word) for word in words)], env=core.environment(), stdout=subprocess.PIPE, stderr=theirs
+        )
+        os.close(theirs)
+
+    def shown(self) -> Iterator[str]:
+        """What appears, piece by piece, until the process ends."""
+        while True:
+            try:
+                piece = os.read(self._ours, 4096)
+            except OSError:
+                return
+            yield piece.decode(errors="replace")
+
+
+def test_a_terminal_shows_a_bar_with_what_is_done(real_core: None, tmp_path: Path) -> None:
+    terminal = Terminal(["build", "--cache-dir", tmp_path])
+    shown = "".join(terminal.shown())
+    assert terminal.process.wait() == 0, shown
+    assert "%|" in shown
+    assert "100 %|" in shown
+    assert "Kept" in shown
+
+
+def test_ctrl_c_ends_a_build_and_leaves_nothing(real_core: None, tmp_path: Path) -> None:
+    terminal = Terminal(["build", "--cache-dir", tmp_path])
+    shown, pressed = "", False
+    for piece in terminal.shown():
+        shown += piece
+        if "%|" in shown and not pressed:
+            pressed = True
+            terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait() == 1, shown
+    assert "was stopped" in shown
+    assert not list((tmp_path / "engines").glob("*.engine"))
