@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import stat
 import subprocess
@@ -198,7 +197,6 @@ engine_for(TINY, Here(trt=tensorrt, gpu=ORIN, cache_dir=Path(sys.argv[1])), lamb
 
 def test_a_build_that_is_killed_leaves_nothing_that_is_loaded(here: Here) -> None:
     environment = core.environment()
-    environment["PYTHONPATH"] += os.pathsep + str(core.ROOT)
     command = [sys.executable, "-c", SLOW_WRITER, str(here.cache_dir)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -214,7 +212,6 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_loaded(here: Here) -> Non
 
 def test_a_build_that_is_killed_at_any_moment_leaves_nothing_that_is_loaded(here: Here, real_core: None) -> None:
     environment = core.environment()
-    environment["PYTHONPATH"] += os.pathsep + str(core.ROOT)
     program = SLOW_WRITER.replace("files.os.fsync = slow_fsync", "print('begun', flush=True)")
     for after_ms in (0, 20, 60, 120):
         command = [sys.executable, "-c", program, str(here.cache_dir)]

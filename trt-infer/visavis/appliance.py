@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from visavis.broker import managed_broker
 from visavis.config_gen import Config
 from visavis.daemon import daemon_program, effective_config
+from visavis.engines.first_build import FirstBuild, build_command
 from visavis.errors import VisavisError
 from visavis.figures import figures
 from visavis.supervisor import Supervisor, worker_command
@@ -119,7 +120,9 @@ class Appliance:
                 environment["VISAVIS_MQTT__URL"] = url
                 config = replace(config, mqtt=replace(config.mqtt, url=url))
             daemon = parts.enter_context(daemon_process(file, environment))
-            parts.enter_context(Supervisor(worker_command(config, self._settings.backend), config.detector.workers))
+            backend = self._settings.backend
+            workers = parts.enter_context(Supervisor(worker_command(config, backend), config.detector.workers))
+            parts.enter_context(FirstBuild(build_command(config, backend), workers.renew))
             greet(config)
             follow(daemon, config, stop)
 

@@ -2,21 +2,26 @@
 """Keeps worker processes alive where systemd does not: `visavis run`.
 
 One thread for each worker starts it, waits for its end, and starts it again: after at most 50 ms the first time, after
-5 s when it keeps ending at once. Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and
-end when this process ends, however that happens.
+5 s when it keeps ending at once. A worker that loses its GPU three times in a row goes on without one.
+
+Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and end when this process ends,
+however that happens.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.backoff import backoff
+from visavis.errors import DetectorLost
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 RESTART_FIRST_MS = 50
 RESTART_MOST_MS = 5_000
 STOP_LIMIT_S = 5.0
+# How a worker ends when the GPU under it fails: it says so, or a library of CUDA takes it down.
+LOST = {DetectorLost.exit_code, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
+MOST_LOST = 3
+# A worker that ran this long was well: what came before is no part of the same trouble.
+WELL_S = 600.0
+WITHOUT_GPU = ["--backend", "onnxruntime"]
 
 log = logging.getLogger(__name__)
 
@@ -90,23 +101,63 @@ class Supervisor:
         with self._lock:
             return {number: process.pid for number, process in self._running.items()}
 
+    def renew(self, stop: threading.Event) -> None:
+        """Start every worker afresh, one after the other; each finishes the frame in its hands first.
+
+        Args:
+            stop: ends the waiting for the next one.
+        """
+        for number, pid in self.pids().items():
+            with self._lock:
+                process = self._running.get(number)
+                if process is not None and process.pid == pid:
+                    process.terminate()
+            while not stop.is_set() and self.pids().get(number, pid) == pid:
+                stop.wait(RESTART_FIRST_MS / 1_000)
+
     def _keep(self, number: int) -> None:
+        losses = Losses(number)
         for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
-            process = self._start(number)
+            process = self._start(number, losses.options)
             if process is None:
                 return
+            began_s = time.monotonic()
             code = process.wait()
             with self._lock:
                 del self._running[number]
             if not self._stop.is_set():
                 log.warning("worker-%d ended with %d; starting it again", number, code)
+                losses.ended(code, time.monotonic() - began_s)
 
-    def _start(self, number: int) -> subprocess.Popen[bytes] | None:
+    def _start(self, number: int, options: list[str]) -> subprocess.Popen[bytes] | None:
         """Start one worker, unless we were told to stop: then nobody would end it."""
-        own = ["--name", f"worker-{number}", "--die-with-parent", str(os.getpid())]
+        own = [*options, "--name", f"worker-{number}", "--die-with-parent", str(os.getpid())]
         with self._lock:
             if self._stop.is_set():
                 return None
             process = subprocess.Popen(self._command + own, stdin=subprocess.DEVNULL, start_new_session=True)
             self._running[number] = process
         return process
+
+
+class Losses:
+    """Counts how often one worker lost its GPU in a row, and takes the GPU away after MOST_LOST times."""
+
+    def __init__(self, number: int) -> None:
+        self.options: list[str] = []
+        self._number, self._count = number, 0
+
+    def ended(self, code: int, ran_s: float) -> None:
+        """A worker ended with an exit code (or minus a signal) after `ran_s` seconds."""
+        if code not in LOST:
+            self._count = 0
+            return
+        self._count = 1 if ran_s >= WELL_S else self._count + 1
+        if self._count >= MOST_LOST and not self.options:
+            self.options = WITHOUT_GPU
+            log.error(
+                "worker-%d lost its GPU %d times in a row: it goes on with onnxruntime on the CPU, "
+                "see `visavis doctor` and `dmesg`, then start visavis again",
+                self._number,
+                self._count,
+            )

@@ -78,15 +78,12 @@ class TensorRt:
         """Run every number of pictures once, so that memory, kernels and graphs are there.
 
         Raises:
-            ModelError: the engine cannot run here.
+            DetectorLost: the GPU failed.
         """
         width, height = self.input_size
         grey = np.full((height, width, 3), 128, np.uint8)
-        try:
-            for count in range(self.pictures.least, self.pictures.most + 1):
-                self.detect_many([grey] * count)
-        except DetectorError as error:
-            raise ModelError(f"model {self.model_id} does not run on this GPU, {error}") from error
+        for count in range(self.pictures.least, self.pictures.most + 1):
+            self.detect_many([grey] * count)
 
     def detect(self, frame: Frame) -> Detections:
         """Find faces; see `Detector.detect`. When this returns, the GPU has read all of `frame`.

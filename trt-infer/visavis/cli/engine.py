@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from visavis.cli.model import size
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.errors import VisavisError
+from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings
 from visavis.signals import stop_on_signals
 from visavis.terminal import complain
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--batch", type=_count, default=1, metavar="N", help="most pictures at once (default: 1)")
     build.add_argument("--workspace-mib", type=_count, default=WORKSPACE_MIB, metavar="N", help="default: %(default)s")
     build.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="PATH", help="to calibrate int8 on")
+    build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
     listing = actions.add_parser("list", help="every engine here", description="List every engine here.")
     for action in (build, listing):
         action.add_argument("--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="where they are")
@@ -74,6 +76,8 @@ def _count(text: str) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
+    if args.die_with_parent is not None:
+        die_with_parent(args.die_with_parent)
     # The door to TensorRT; takes long to import where it exists.
     from visavis.backends import tensorrt  # noqa: PLC0415
 

@@ -2,7 +2,7 @@
 """A double of pycuda.driver: the GPU is memory of this process, a stream does its work only when it is waited for.
 
 So work that is used before it was waited for shows as wrong bytes. `calls` notes what was asked for, in order;
-`faults` names calls that fail. $VISAVIS_TEST_GPU=none is a machine without a driver.
+`faults` names calls that fail. $VISAVIS_TEST_GPU=none is a machine without a driver, "dies" a GPU that runs once.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ class Stream:
 
     def synchronize(self) -> None:
         note("synchronize")
+        if os.environ.get("VISAVIS_TEST_GPU") == "dies" and calls.count("synchronize") > 1:
+            raise Error("cuStreamSynchronize failed: an illegal memory access was encountered")
         work, self.waiting = self.waiting, []
         for piece in work:
             piece()

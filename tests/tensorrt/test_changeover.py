@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How workers come to the GPU and how they leave it: real worker processes, a real build, a double of the GPU."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from visavis import ring_gen as wire
+from visavis import worker
+from visavis.config_gen import Config, Detector, Worker
+from visavis.detections import Detections, Frame, no_detections
+from visavis.engines.first_build import FirstBuild, build_command
+from visavis.errors import DetectorLost
+from visavis.models.cache import prepared_model
+from visavis.settings import WorkerSettings
+from visavis.supervisor import MOST_LOST, WITHOUT_GPU, Losses, Supervisor, worker_command
+
+from tests.tensorrt import core
+from tests.unit.daemon_double import HEIGHT, INSTANCE, WIDTH, DaemonDouble, Memory, frame, ring_add
+
+SIZE = (64, 64)
+
+
+class Hellos:
+    """A daemon that lends nothing: it writes down who comes."""
+
+    def __init__(self, path: Path) -> None:
+        self.models: list[str] = []
+        self._peers: list[socket.socket] = []
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(path))
+        self._listener.listen(8)
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for peer in (self._listener, *self._peers):
+            peer.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            self._peers.append(peer)
+            said = peer.recv(4096)
+            if said:
+                peer.send(welcome())
+                self.models.append(wire.Hello.unpack(said).model)
+
+
+def welcome() -> bytes:
+    return wire.Welcome(
+        major=wire.MAJOR,
+        minor=wire.MINOR,
+        worker_id=1,
+        instance_id=INSTANCE,
+        credit=1,
+        max_detections=100,
+        lease_ms=wire.LEASE_MS,
+        max_result_bytes=wire.MAX_RESULT_BYTES,
+        now_ns=time.monotonic_ns(),
+    ).pack()
+
+
+@contextmanager
+def hellos(path: Path) -> Iterator[Hellos]:
+    made = Hellos(path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def until(condition: Callable[[], object], what: str, limit_s: float = 60) -> None:
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s, f"not within {limit_s} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def machine(real_core: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with TensorRT, pycuda and the double of a GPU for every process that starts; a cache of its own."""
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
+    prepared = prepared_model("centerface", *SIZE, tmp_path)
+    network = tmp_path / "network.onnx"
+    network.write_bytes(prepared.content)
+    for name, value in core.environment(VISAVIS_TEST_NETWORK=str(network)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(core.HERE / "alias"))
+    return tmp_path
+
+
+def config(folder: Path) -> Config:
+    socket_path = str(folder / "frames.sock")
+    return Config(detector=Detector(backend="auto", input=SIZE, threads=1), worker=Worker(socket=socket_path))
+
+
+def build_of(folder: Path) -> list[str]:
+    words = build_command(config(folder), None)
+    assert words is not None
+    return words
+
+
+def test_detection_does_not_wait_for_the_build_and_changes_over(machine: Path) -> None:
+    workers_command = worker_command(config(machine), None)
+    with hellos(machine / "frames.sock") as daemon, Supervisor(workers_command, 1) as workers:
+        until(lambda: daemon.models, "the first worker is there")
+        assert daemon.models == ["centerface@onnxruntime"]
+        with FirstBuild(build_of(machine), workers.renew):
+            until(lambda: len(daemon.models) > 1, "a worker came after the build")
+        assert daemon.models == ["centerface@onnxruntime", "centerface@tensorrt"]
+
+
+def test_an_engine_that_is_there_changes_nothing(machine: Path) -> None:
+    subprocess.run(build_of(machine), check=True, capture_output=True)
+    called = threading.Event()
+    with FirstBuild(build_of(machine), lambda _stop: called.set()) as first:
+        first._thread.join()
+    assert not called.is_set()
+
+
+def test_a_build_that_fails_is_said_and_nothing_else_happens(
+    machine: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_TEST_GPU", "none")
+    called = threading.Event()
+    with FirstBuild(build_of(machine), lambda _stop: called.set()) as first:
+        first._thread.join()
+    assert not called.is_set()
+    assert "detection goes on without: no NVIDIA GPU can be used here" in caplog.text
+
+
+def test_the_end_of_the_appliance_ends_a_build() -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with FirstBuild(sleeper, lambda _stop: None) as first:
+        until(lambda: first._process is not None, "it runs")
+        process = first._process
+    assert process is not None
+    assert process.returncode == -15
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "fake"])
+def test_only_auto_builds_beside_the_workers(machine: Path, backend: str) -> None:
+    assert build_command(config(machine), backend) is None
+
+
+def test_a_machine_without_tensorrt_builds_nothing(tmp_path: Path) -> None:
+    assert build_command(config(tmp_path), None) is None
+
+
+def test_three_losses_in_a_row_take_the_gpu_away(caplog: pytest.LogCaptureFixture) -> None:
+    losses = Losses(7)
+    for code in (3, -6):
+        losses.ended(code, 1)
+        assert losses.options == []
+    losses.ended(3, 1)
+    assert losses.options == WITHOUT_GPU
+    assert "worker-7 lost its GPU 3 times in a row: it goes on with onnxruntime" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "ends", [[(3, 1), (3, 1), (1, 1), (3, 1)], [(3, 1), (3, 1), (3, 700), (3, 1)], [(-9, 1)] * 5, [(0, 1)] * 5]
+)
+def test_other_ends_and_long_good_runs_do_not(ends: list[tuple[int, float]]) -> None:
+    losses = Losses(1)
+    for code, ran_s in ends:
+        losses.ended(code, ran_s)
+    assert losses.options == []
+
+
+def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    subprocess.run(build_of(machine), check=True, capture_output=True)
+    monkeypatch.setenv("VISAVIS_TEST_GPU", "dies")
+    caplog.set_level(logging.INFO)
+    with hellos(machine / "frames.sock") as daemon, Supervisor(worker_command(config(machine), None), 1):
+        until(lambda: daemon.models, "a worker serves")
+        assert daemon.models == ["centerface@onnxruntime"]
+    assert caplog.text.count("worker-1 ended with 3") == MOST_LOST
+    assert "it goes on with onnxruntime on the CPU" in caplog.text
+
+
+class Dying:
+    """A detector whose GPU fails on the second frame."""
+
+    name, model_id, input_size = "tensorrt", "centerface", (WIDTH, HEIGHT)
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def detect(self, frame: Frame) -> Detections:
+        self._seen += 1
+        if self._seen == 2:
+            raise DetectorLost("the GPU failed")
+        return no_detections()
+
+
+def test_the_frame_that_a_failing_gpu_had_is_given_back_before_the_worker_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "load_detector", lambda _settings: Dying())
+    memory, ended, stop = Memory(ring_add()), [], threading.Event()
+
+    def run() -> None:
+        try:
+            worker.run(WorkerSettings(socket=tmp_path / "frames.sock"), stop)
+        except DetectorLost as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    with DaemonDouble(tmp_path / "frames.sock") as daemon:
+        thread.start()
+        daemon.add(ring_add(), memory)
+        for lease_id, status in ((1, wire.Status.OK), (2, wire.Status.FAILED)):
+            daemon.send(frame(lease_id).pack())
+            assert daemon.result().status == status
+        thread.join(5)
+        stop.set()
+    thread.join(5)
+    memory.close()
+    assert ended, "the worker went on"
+    assert "centerface on tensorrt is lost, DetectorLost: the GPU failed" in str(ended[0])
+    assert ended[0].exit_code == 3

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first engine is built while workers already serve with onnxruntime; when it is ready, they change over.
+
+The build is a process of its own: it takes minutes and memory, and a fault of TensorRT must not end anything else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from visavis.config_gen import Config
+
+log = logging.getLogger(__name__)
+
+STOP_LIMIT_S = 5.0
+
+
+def build_command(config: Config, backend: str | None) -> list[str] | None:
+    """The command that builds what workers with backend "auto" look for; None where there is no use for it.
+
+    Args:
+        config: the effective configuration.
+        backend: overrides the configured one.
+    """
+    detector = config.detector
+    if (backend or detector.backend) != "auto" or importlib.util.find_spec("tensorrt") is None:
+        return None
+    width, height = detector.input
+    options = ["--input", f"{width}x{height}", "--precision", detector.precision, "--json"]
+    return [sys.executable, "-m", "visavis.cli", "engine", "build", detector.model, *options]
+
+
+class FirstBuild:
+    """Builds while the block runs.
+
+    Args:
+        command: as `build_command` makes it; None builds nothing.
+        ready: called, from a thread, when an engine was built that was not there before; its argument is set when the
+            block ends.
+    """
+
+    def __init__(self, command: list[str] | None, ready: Callable[[threading.Event], None]) -> None:
+        self._command, self._ready = command, ready
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._build, name="first-build")
+
+    def __enter__(self) -> FirstBuild:
+        if self._command is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._stop.set()
+            process = self._process
+        if process is not None:
+            process.terminate()
+        if self._command is not None:
+            self._thread.join(STOP_LIMIT_S)
+            if process is not None:
+                process.kill()  # does nothing to one that has ended
+            self._thread.join()
+
+    def _build(self) -> None:
+        process = self._start()
+        if process is None:
+            return
+        said, _ = process.communicate()
+        if self._stop.is_set():
+            return
+        answer = _last_object(said)
+        if process.returncode != 0:
+            log.warning(
+                "no engine for TensorRT, detection goes on without: %s", answer.get("error", process.returncode)
+            )
+        elif answer.get("state") == "built":
+            log.info("the engine is ready after %s s, workers change over to TensorRT", answer.get("took_s"))
+            self._ready(self._stop)
+
+    def _start(self) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._stop.is_set() or self._command is None:
+                return None
+            command = [*self._command, "--die-with-parent", str(os.getpid())]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+            )
+            return self._process
+
+
+def _last_object(said: str) -> dict[str, object]:
+    """What the build says in its last line; nothing when it was killed before."""
+    lines = said.splitlines()
+    try:
+        answer = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
