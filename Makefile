@@ -50,6 +50,10 @@ gen: setup-test ## write everything that contracts/ defines
 bench: setup-test ## measure the bars beside their rivals; writes docs/reference/performance.md
 	$(PYTHON) tests/bench/run.py
 
+.PHONY: bench-gpu
+bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/reference/gpu.md
+	$(PYTHON) tests/tensorrt/on_gpu.py
+
 .PHONY: clean
 clean: ## remove what setup and the tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

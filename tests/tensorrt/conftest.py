@@ -29,8 +29,7 @@ def real_core() -> None:
 def trt(real_core: None) -> Iterator[Any]:
     """The module as the product imports it; gone from the path again afterwards."""
     before = list(sys.path)
-    os.environ["VISAVIS_TEST_TENSORRT"] = str(core.FOLDER)
-    sys.path.insert(0, str(core.HERE / "alias"))
+    core.take_part()
     try:
         yield importlib.import_module("tensorrt")
     finally:

@@ -49,6 +49,12 @@ def environment(**more: str) -> dict[str, str]:
     return dict(os.environ, PYTHONPATH=path, VISAVIS_TEST_TENSORRT=str(FOLDER), **more)
 
 
+def take_part() -> None:
+    """Let this process find `tensorrt`; `pycuda` must be the real one."""
+    os.environ["VISAVIS_TEST_TENSORRT"] = str(FOLDER)
+    sys.path.insert(0, str(HERE / "alias"))
+
+
 def _only(pattern: str) -> Path:
     found = sorted(LIBRARIES.glob(pattern))
     assert len(found) == 1, f"{pattern} in {LIBRARIES}: {found}"

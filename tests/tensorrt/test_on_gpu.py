@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The script for a machine with a GPU, run on the double: that it comes to its end, not what it measures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from visavis.models.cache import prepared_model
+
+from tests.tensorrt import core
+from tests.tensorrt.models import face_pictures
+
+SCRIPT = Path(__file__).with_name("on_gpu.py")
+SIZE = (320, 256)
+
+
+def test_it_comes_to_its_end_and_writes_every_table(real_core: None, tmp_path: Path) -> None:
+    network, out = tmp_path / "network.onnx", tmp_path / "gpu.md"
+    network.write_bytes(prepared_model("centerface", *SIZE, tmp_path).content)
+    words = ["--frames", "2", "--input", *map(str, SIZE), "--batches", "1", "--out", str(out)]
+    words += ["--pictures", *map(str, face_pictures()[:2])]
+    environment = core.environment(VISAVIS_TEST_NETWORK=str(network))
+    answer = subprocess.run(
+        [sys.executable, SCRIPT, *words], env=environment, capture_output=True, text=True, check=False
+    )
+    assert out.exists(), answer.stderr
+    written = out.read_text()
+    assert "GPU Double (sm_87)" in written
+    for head in ("Engines", "Same faces", "Upload, infer", "ways to the GPU", "Others with", "Checks"):
+        assert f"## {head}" in written or head in written
+    assert "ok   fp32 finds onnxruntime's faces" in answer.stdout
+    # The double has no graphs: a check that cannot hold makes the exit code.
+    assert "FAIL a CUDA graph was recorded" in answer.stdout
+    assert answer.returncode == 1
+
+
+@pytest.mark.parametrize("gpu", ["none"])
+def test_without_a_gpu_it_writes_nothing_and_says_why(real_core: None, tmp_path: Path, gpu: str) -> None:
+    out = tmp_path / "gpu.md"
+    answer = subprocess.run(
+        [sys.executable, SCRIPT, "--out", str(out)],
+        env=core.environment(VISAVIS_TEST_GPU=gpu),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "not run: no NVIDIA GPU can be used here" in answer.stderr
+    assert not out.exists()
