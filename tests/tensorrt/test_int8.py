@@ -12,6 +12,7 @@ import pytest
 from visavis.engines.builder import Built, Recipe, build
 from visavis.engines.int8 import Calibrated, calibrate, for_cpu, for_tensorrt, frames_of
 from visavis.engines.key import ONE_PICTURE, Precision
+from visavis.engines.rewrite import in_half_precision
 from visavis.errors import ModelError
 from visavis.families.centerface import decode
 
@@ -33,8 +34,9 @@ def built(trt: Any, model: bytes, precision: Precision) -> Built:
 
 
 def test_the_engine_is_smaller_than_the_one_in_float(trt: Any, calibrated: Calibrated) -> None:
-    small = built(trt, for_tensorrt(calibrated), "int8")
-    assert len(small.plan) < len(built(trt, centerface().content, "fp32").plan)
+    plain = built(trt, centerface().content, "fp32")
+    for model in (for_tensorrt(calibrated), in_half_precision(for_tensorrt(calibrated))):
+        assert len(built(trt, model, "int8").plan) < len(plain.plan)
 
 
 def test_depthwise_convolutions_in_int8_are_what_made_it_large(trt: Any, calibrated: Calibrated) -> None:
@@ -52,11 +54,28 @@ def test_only_inputs_and_weights_are_quantised_for_tensorrt(calibrated: Calibrat
     assert 0 < inputs <= weights < plain["Conv"]
 
 
-def test_both_exports_find_the_same_faces(calibrated: Calibrated) -> None:
+def test_what_is_not_quantised_may_be_in_half_precision(trt: Any, calibrated: Calibrated) -> None:
+    network = builder_of(trt, in_half_precision(for_tensorrt(calibrated)))
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    kinds = {layer.get_output(0).dtype for layer in layers if layer.type == trt.LayerType.CONVOLUTION}
+    scales = {layer.get_input(1).dtype for layer in layers if layer.type == trt.LayerType.QUANTIZE}
+    assert kinds == scales == {trt.DataType.HALF}
+
+
+def builder_of(trt: Any, model: bytes) -> Any:
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, logger).parse(model)
+    return network
+
+
+def test_all_exports_find_the_same_faces(calibrated: Calibrated) -> None:
     for frame in frames_of(face_pictures(), SIZE):
         expected = faces(centerface().content, frame)
         assert expected["score"].size > 0
-        for export in (for_tensorrt(calibrated), for_cpu(calibrated)):
+        ours = for_tensorrt(calibrated)
+        for export in (ours, in_half_precision(ours), for_cpu(calibrated)):
             found = faces(export, frame)
             assert found.size == expected.size
             np.testing.assert_allclose(found["score"], expected["score"], atol=SCORE)

@@ -130,7 +130,7 @@ def _config(trt: TensorRT, builder: Builder, network: INetworkDefinition, recipe
     config.set_timing_cache(config.create_timing_cache(recipe.timing_cache), ignore_mismatch=False)
     if major(trt) < 10:
         # Networks of TensorRT 8 are weakly typed: flags allow what the file asks for.
-        if recipe.precision == "fp16":
+        if recipe.precision != "fp32":
             config.set_flag(trt.BuilderFlag.FP16)
         if recipe.precision == "int8":
             config.set_flag(trt.BuilderFlag.INT8)

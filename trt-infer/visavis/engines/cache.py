@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from visavis.engines.api import TensorRT
+from visavis.engines.api import TensorRT, major
 from visavis.engines.builder import WORKSPACE_MIB, Recipe, build
 from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
 from visavis.engines.progress import Report
@@ -132,7 +132,7 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
     from visavis.engines import rewrite  # noqa: PLC0415
 
     key = key_of(wanted, here)
-    model = _in_precision(wanted)
+    model = _in_precision(wanted, here.trt)
     outputs = rewrite.output_names(model)
     if wanted.profile != ONE_PICTURE:
         model = rewrite.for_many_pictures(model)
@@ -154,26 +154,28 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
     return Engine(record=record, plan=built.plan, path=path)
 
 
-def _in_precision(wanted: Wanted) -> bytes:
+def _in_precision(wanted: Wanted, trt: TensorRT) -> bytes:
     from visavis.engines import rewrite  # noqa: PLC0415
 
+    if wanted.precision == "fp32":
+        return wanted.prepared.content
     if wanted.precision == "fp16":
         return rewrite.in_half_precision(wanted.prepared.content)
-    if wanted.precision == "int8":
-        return _in_int8(wanted)
-    return wanted.prepared.content
+    quantised = _in_int8(wanted, rewrite.input_size(wanted.prepared.content))
+    # What is not quantised is in half precision too; TensorRT 8 cannot read that, and is told by a flag.
+    return rewrite.in_half_precision(quantised) if major(trt) >= 10 else quantised
 
 
-def _in_int8(wanted: Wanted) -> bytes:
+def _in_int8(wanted: Wanted, size_px: tuple[int, int]) -> bytes:
     if not wanted.pictures:
         raise ModelError(
             f"an int8 engine of {wanted.prepared.name} is not here and cannot be built without pictures",
             "run `visavis engine build --precision int8 --pictures FOLDER` with pictures of your camera",
         )
-    from visavis.engines import int8, rewrite  # noqa: PLC0415 (the first takes a second)
+    from visavis.engines import int8  # noqa: PLC0415 (takes a second)
 
-    content = wanted.prepared.content
-    return int8.for_tensorrt(int8.calibrate(content, int8.frames_of(wanted.pictures, rewrite.input_size(content))))
+    calibrated = int8.calibrate(wanted.prepared.content, int8.frames_of(wanted.pictures, size_px))
+    return int8.for_tensorrt(calibrated)
 
 
 def _timing_name(here: Here) -> str:

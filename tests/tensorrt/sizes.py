@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Print what makes an engine large: the table of docs/design/tensorrt.md. No GPU is needed.
+
+    .venv/bin/python -m tests.tensorrt.sizes
+
+Layers are the network's. Weights and the bytes of kernel sources are read from the finished engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import QuantType
+from visavis.engines.builder import Recipe, build
+from visavis.engines.int8 import Calibrated, _quantised, calibrate, for_cpu, for_tensorrt, frames_of
+from visavis.engines.key import ONE_PICTURE, Profile
+from visavis.engines.rewrite import for_many_pictures, in_half_precision
+
+from tests.tensorrt import core
+from tests.tensorrt.models import centerface, face_pictures
+
+SIZE = (640, 480)
+SYMMETRIC = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
+WEIGHTS = re.compile(r"Total Weights Memory: (\d+)")
+
+
+class Weights(logging.Handler):
+    """Hears TensorRT say how many bytes of weights an engine has."""
+
+    bytes = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = WEIGHTS.search(record.getMessage())
+        self.bytes = int(told[1]) if told else self.bytes
+
+
+def everything(calibrated: Calibrated, options: dict[str, Any]) -> bytes:
+    """Every convolution in int8, as the quantiser does it by itself."""
+    model = onnx.load_model_from_string(calibrated.model)
+    chosen = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    return _quantised(model, calibrated.ranges, QuantType.QInt8, chosen, SYMMETRIC | options)
+
+
+def variants() -> Iterator[tuple[str, bytes, Profile]]:
+    plain = centerface().content
+    calibrated = calibrate(plain, frames_of(face_pictures(), SIZE))
+    inputs: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": ["Conv"]}
+    yield "float32", plain, ONE_PICTURE
+    yield "float32, 1 to 8 pictures", for_many_pictures(plain), Profile(1, 4, 8)
+    yield "float16", in_half_precision(plain), ONE_PICTURE
+    yield "int8, every convolution, inputs and outputs", everything(calibrated, {}), ONE_PICTURE
+    yield "int8, every convolution, inputs only", everything(calibrated, inputs), ONE_PICTURE
+    yield "int8, dense convolutions, inputs only", for_tensorrt(calibrated, least_weights=1), ONE_PICTURE
+    yield "int8, large dense convolutions, inputs only", for_tensorrt(calibrated), ONE_PICTURE
+    yield "**the same, the rest in float16**", in_half_precision(for_tensorrt(calibrated)), ONE_PICTURE
+
+
+def heat(model: bytes) -> list[np.ndarray]:
+    """The heat map of each labelled picture, by onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # a line for each scale in float16 that it does not fold
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_outputs()[0].name
+    return [session.run([name], {"image": frame})[0] for frame in frames_of(face_pictures(), SIZE)]
+
+
+def main() -> None:
+    core.build_shim()
+    core.take_part()
+    trt, weights = importlib.import_module("tensorrt"), Weights()
+    log = logging.getLogger("visavis.engines.builder")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.addHandler(weights)
+    expected: list[np.ndarray] = []
+    print("| network | layers | engine MB | of it weights | kernel sources | largest error of the heat map |")
+    print("|---|---|---|---|---|---|")
+    for name, model, profile in variants():
+        built = build(trt, model, Recipe(name=name, precision="fp32", profile=profile), lambda _fraction, _phase: True)
+        kernels = built.plan.count(b"__global__ void")
+        error = "" if profile != ONE_PICTURE else f"{largest(expected, heat(model)):.3f}"
+        expected = expected or heat(model)
+        size, of_weights = len(built.plan) / 1e6, weights.bytes / 1e6
+        print(f"| {name} | {built.layers} | {size:.1f} | {of_weights:.1f} | {kernels} | {error} |", flush=True)
+    calibrated = calibrate(centerface().content, frames_of(face_pictures(), SIZE))
+    print(f"\nThe export for CPUs: largest error {largest(expected, heat(for_cpu(calibrated))):.3f}.")
+
+
+def largest(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
+    pairs = zip(expected, found, strict=bool(expected))
+    return max((float(np.abs(a - b).max()) for a, b in pairs), default=0.0)
+
+
+if __name__ == "__main__":
+    main()
