@@ -19,7 +19,16 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import QuantType
 from visavis.engines.builder import Recipe, build
-from visavis.engines.int8 import Calibrated, _quantised, calibrate, for_cpu, for_tensorrt, frames_of
+from visavis.engines.int8 import (
+    LEAST_WEIGHTS,
+    Calibrated,
+    _dense_weights,
+    _quantised,
+    calibrate,
+    for_cpu,
+    for_tensorrt,
+    frames_of,
+)
 from visavis.engines.key import ONE_PICTURE, Profile
 from visavis.engines.rewrite import for_many_pictures, in_half_precision
 
@@ -41,10 +50,12 @@ class Weights(logging.Handler):
         self.bytes = int(told[1]) if told else self.bytes
 
 
-def everything(calibrated: Calibrated, options: dict[str, Any]) -> bytes:
+def every(calibrated: Calibrated, options: dict[str, Any], *, dense_only: bool = False) -> bytes:
     """Every convolution in int8, as the quantiser does it by itself."""
     model = onnx.load_model_from_string(calibrated.model)
-    chosen = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    sizes = {item.name: item.dims for item in model.graph.initializer}
+    least = 1 if dense_only else 0
+    chosen = [n.name for n in model.graph.node if n.op_type == "Conv" and _dense_weights(n, sizes) >= least]
     return _quantised(model, calibrated.ranges, QuantType.QInt8, chosen, SYMMETRIC | options)
 
 
@@ -55,8 +66,9 @@ def variants() -> Iterator[tuple[str, bytes, Profile]]:
     yield "float32", plain, ONE_PICTURE
     yield "float32, 1 to 8 pictures", for_many_pictures(plain), Profile(1, 4, 8)
     yield "float16", in_half_precision(plain), ONE_PICTURE
-    yield "int8, every convolution, inputs and outputs", everything(calibrated, {}), ONE_PICTURE
-    yield "int8, every convolution, inputs only", everything(calibrated, inputs), ONE_PICTURE
+    yield "int8, every convolution, inputs and outputs", every(calibrated, {}), ONE_PICTURE
+    yield "int8, every convolution, inputs only", every(calibrated, inputs), ONE_PICTURE
+    yield "int8, dense convolutions, inputs and outputs", every(calibrated, {}, dense_only=True), ONE_PICTURE
     yield "int8, dense convolutions, inputs only", for_tensorrt(calibrated, least_weights=1), ONE_PICTURE
     yield "int8, large dense convolutions, inputs only", for_tensorrt(calibrated), ONE_PICTURE
     yield "**the same, the rest in float16**", in_half_precision(for_tensorrt(calibrated)), ONE_PICTURE
@@ -91,6 +103,36 @@ def main() -> None:
         print(f"| {name} | {built.layers} | {size:.1f} | {of_weights:.1f} | {kernels} | {error} |", flush=True)
     calibrated = calibrate(centerface().content, frames_of(face_pictures(), SIZE))
     print(f"\nThe export for CPUs: largest error {largest(expected, heat(for_cpu(calibrated))):.3f}.")
+    print_shares()
+
+
+def print_shares() -> None:
+    """What the choice of convolutions means."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(centerface().content))
+    sizes = {item.name: tuple(item.dims) for item in model.graph.initializer}
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in (*model.graph.value_info, *model.graph.output)}
+    rows = []
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            groups = next((item.i for item in node.attribute if item.name == "group"), 1)
+            weights = int(np.prod(sizes[node.input[1]]))
+            places = int(np.prod([side.dim_value for side in shapes[node.output[0]][2:]]))
+            rows.append((groups, weights, weights * places, _dense_weights(node, sizes) >= LEAST_WEIGHTS))
+    depthwise = [row for row in rows if row[0] > 1]
+    dense, own = sum(row[0] * row[1] for row in depthwise), sum(row[1] for row in depthwise)
+    print(
+        f"{len(depthwise)} depthwise convolutions: {own:,} weights, {dense:,} when dense; "
+        f"{share(rows, depthwise, 2):.0%} of the multiplications."
+    )
+    chosen = [row for row in rows if row[3]]
+    print(
+        f"{len(chosen)} of {len(rows)} convolutions quantised: {share(rows, chosen, 2):.0%} of the multiplications, "
+        f"{share(rows, chosen, 1):.0%} of the weights."
+    )
+
+
+def share(rows: list[tuple[int, int, int, bool]], chosen: list[tuple[int, int, int, bool]], column: int) -> float:
+    return sum(row[column] for row in chosen) / sum(row[column] for row in rows)
 
 
 def largest(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
