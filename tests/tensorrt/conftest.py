@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,12 +25,12 @@ def real_core() -> None:
 
 
 @pytest.fixture(scope="session")
-def trt(real_core: None) -> Iterator[Any]:
-    """The module as the product imports it; gone from the path again afterwards."""
+def trt(real_core: None) -> Any:
+    """The module as the product imports it. Gone from the path again, so that other tests find a machine without."""
     before = list(sys.path)
     core.take_part()
     try:
-        yield importlib.import_module("tensorrt")
+        return importlib.import_module("tensorrt")
     finally:
         sys.path[:] = before
         sys.modules.pop("tensorrt", None)

@@ -140,6 +140,14 @@ def test_a_recording_that_fails_is_ended_all_the_same(driver: DriverDouble) -> N
     assert cuda.calls == ["cuStreamBeginCapture_v2", "cuStreamEndCapture"]
 
 
+def test_a_network_that_cannot_be_recorded_runs_without(gpu: None, settings: DetectorSettings) -> None:
+    cuda.faults["memcpy_dtoh_async while recording"] = "operation not permitted when stream is capturing"
+    detector = TensorRt(settings)
+    assert cuda.calls.count("cuStreamEndCapture") == 1
+    assert detector.detect(face()).size > 0
+    assert "cuGraphLaunch" not in cuda.calls
+
+
 @pytest.fixture
 def many(gpu: None, module: TensorRtDouble, settings: DetectorSettings) -> TensorRt:
     module.model = for_many_pictures(module.model)

@@ -63,9 +63,12 @@ def record(driver: Any | None, stream: int, work: Callable[[], bool]) -> Graph |
     handle, graph, executable = ctypes.c_void_p(stream), ctypes.c_void_p(), ctypes.c_void_p()
     if driver.cuStreamBeginCapture_v2(handle, CAPTURE_THREAD_LOCAL) != 0:
         return None
-    worked = work()
-    # Always ended, or the stream stays unusable.
-    ended = driver.cuStreamEndCapture(handle, ctypes.byref(graph)) == 0
+    worked = ended = False
+    try:
+        worked = work()
+    finally:
+        # Always ended, or the stream stays unusable.
+        ended = driver.cuStreamEndCapture(handle, ctypes.byref(graph)) == 0
     if not (worked and ended):
         return None
     made = driver.cuGraphInstantiateWithFlags(ctypes.byref(executable), graph, ctypes.c_ulonglong(0)) == 0

@@ -145,7 +145,8 @@ class Session:
         self._stream = cuda.Stream()
         self._driver = cuda_driver.load_driver()
         complaints: list[str] = []
-        self._runtime: Runtime = trt.Runtime(words.logger(trt, complaints))
+        self._logger = words.logger(trt, complaints)  # the runtime keeps only a pointer
+        self._runtime: Runtime = trt.Runtime(self._logger)
         self._engine: ICudaEngine = _loaded(self._runtime, engine, complaints)
         self._context: IExecutionContext = self._engine.create_execution_context()
         if self._context is None:
@@ -226,7 +227,11 @@ class Session:
         most = self._profile.most
         self._start_plainly(most)
         self._stream.synchronize()
-        return cuda_driver.record(self._driver, self._stream.handle, lambda: self._enqueue(most))
+        try:
+            return cuda_driver.record(self._driver, self._stream.handle, lambda: self._enqueue(most))
+        except self._cuda.Error as error:
+            log.info("this network cannot be a CUDA graph, %s", error)
+            return None
 
     def _start(self, count: int) -> None:
         if self._graph is None or not self._graph.launch(self._stream.handle):

@@ -37,7 +37,8 @@ def build_command(config: Config, backend: str | None) -> list[str] | None:
         return None
     width, height = detector.input
     options = ["--input", f"{width}x{height}", "--precision", detector.precision, "--json"]
-    return [sys.executable, "-m", "visavis.cli", "engine", "build", detector.model, *options]
+    # Detection comes first: the build takes what is left of the processor.
+    return ["nice", sys.executable, "-m", "visavis.cli", "engine", "build", detector.model, *options]
 
 
 class FirstBuild:

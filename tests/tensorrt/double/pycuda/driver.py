@@ -30,6 +30,11 @@ class Error(Exception):
 def note(call: str) -> None:
     """Remember a call, or fail as told."""
     calls.append(call)
+    fail(call)
+
+
+def fail(call: str) -> None:
+    """Fail if that was asked for."""
     if call in faults:
         raise Error(f"{call} failed: {faults[call]}")
 
@@ -142,6 +147,8 @@ def memcpy_htod_async(target: DeviceMemory, source: np.ndarray[Any, Any], stream
 def memcpy_dtoh_async(target: np.ndarray[Any, Any], source: DeviceMemory, stream: Stream) -> None:
     """Copy down, when the stream comes to it."""
     note("memcpy_dtoh_async")
+    if calls.count("cuStreamBeginCapture_v2") > calls.count("cuStreamEndCapture"):
+        fail("memcpy_dtoh_async while recording")
     flat = target.reshape(-1).view(np.uint8)
     assert np.shares_memory(flat, target)
 
