@@ -3,6 +3,7 @@
 
 Only on the path of processes that tests/tensorrt starts or is; $VISAVIS_TEST_TENSORRT is the folder with both.
 With $VISAVIS_TEST_NETWORK, an ONNX file, engines run as that network on the doubles of GPU and runtime.
+With $VISAVIS_TEST_BUILD_S, a build takes that much longer, as it does on a small board.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import importlib
 import os
 import sys
+import time
 from pathlib import Path
 
 FOLDER = Path(os.environ["VISAVIS_TEST_TENSORRT"])
@@ -28,3 +30,11 @@ if "VISAVIS_TEST_NETWORK" in os.environ:
     _double = importlib.import_module("tests.tensorrt.gpu_double")
     _network = Path(os.environ["VISAVIS_TEST_NETWORK"]).read_bytes()
     globals()["Runtime"] = lambda _logger: _double.RuntimeDouble(_bindings, _network)
+
+if "VISAVIS_TEST_BUILD_S" in os.environ:
+
+    def _slow_builder(logger: object) -> object:
+        time.sleep(float(os.environ["VISAVIS_TEST_BUILD_S"]))
+        return _bindings.Builder(logger)
+
+    globals()["Builder"] = _slow_builder

@@ -86,7 +86,9 @@ def _build(args: argparse.Namespace) -> int:
     wanted = replace(tensorrt.wanted_engine(_settings(args)), workspace_mib=args.workspace_mib, pictures=args.pictures)
     engine = find(wanted, here)
     state = "built" if engine is None else "kept"
-    print(_line(engine or _built(wanted, here), state, args.json), flush=True)
+    # A bar of our own would run through what our parent shows.
+    draw = sys.stderr.isatty() and args.die_with_parent is None
+    print(_line(engine or _built(wanted, here, draw=draw), state, args.json), flush=True)
     return 0
 
 
@@ -101,9 +103,9 @@ def _settings(args: argparse.Namespace) -> DetectorSettings:
     )
 
 
-def _built(wanted: Wanted, here: Here) -> Engine:
+def _built(wanted: Wanted, here: Here, *, draw: bool) -> Engine:
     with stop_on_signals() as stop:
-        report = Bar(stop) if sys.stderr.isatty() else Lines(stop)
+        report = Bar(stop) if draw else Lines(stop)
         try:
             return engine_for(wanted, here, report)
         finally:

@@ -89,7 +89,8 @@ class FirstBuild:
                 "no engine for TensorRT, detection goes on without: %s", answer.get("error", process.returncode)
             )
         elif answer.get("state") == "built":
-            log.info("the engine is ready after %s s, workers change over to TensorRT", answer.get("took_s"))
+            # Not a fault, but as much as a person wants to see beside the figures.
+            log.warning("the engine is ready after %s s, workers change over to TensorRT", answer.get("took_s"))
             self._ready(self._stop)
 
     def _start(self) -> subprocess.Popen[str] | None:
