@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.engines.key import Gpu, Profile
@@ -120,6 +122,20 @@ def test_one_changed_byte_anywhere_and_it_is_built_again(here: Here, engine: Eng
 def test_a_shortened_engine_is_not_loaded(here: Here, engine: Engine, length: int) -> None:
     engine.path.write_bytes(engine.path.read_bytes()[:length])
     assert find(TINY, here) is None
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_at_all_are_believed(tmp_path_factory: pytest.TempPathFactory, rubbish: bytes, begun: bool) -> None:
+    vault = Vault(tmp_path_factory.getbasetemp() / "vault")
+    (vault.folder / "x").write_bytes(MAGIC * begun + rubbish)
+    assert vault.unseal("x") is None
+
+
+@given(st.binary(max_size=100), st.binary(max_size=100))
+def test_what_was_sealed_comes_back(tmp_path_factory: pytest.TempPathFactory, record: bytes, content: bytes) -> None:
+    vault = Vault(tmp_path_factory.getbasetemp() / "vault")
+    vault.seal("y", record, content)
+    assert vault.unseal("y") == (record, content)
 
 
 def test_an_engine_of_another_device_is_not_loaded(here: Here, engine: Engine, tmp_path: Path) -> None:
