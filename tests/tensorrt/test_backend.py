@@ -250,6 +250,14 @@ def test_settings_that_no_engine_can_have_are_refused(
         TensorRt(replace(settings, **changed))
 
 
+def test_auto_makes_no_noise_where_nothing_is_installed(
+    settings: DetectorSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert load_detector(replace(settings, backend="auto")).name == "onnxruntime"
+    assert caplog.text == ""
+
+
 def test_without_tensorrt_it_says_what_to_install(settings: DetectorSettings) -> None:
     with pytest.raises(ModelError, match=r"cannot be used here, No module named .*python3-libnvinfer.*tensorrt-cu13"):
         TensorRt(settings)

@@ -100,6 +100,8 @@ def _first_that_loads(settings: DetectorSettings) -> Detector:
         try:
             return _load(name, settings)
         except ModelError as error:
-            log.info("%s is not used: %s", name, error)
+            # What is not installed is no news on most machines.
+            level = logging.DEBUG if isinstance(error.__cause__, ImportError) else logging.INFO
+            log.log(level, "%s is not used: %s", name, error)
             reasons.append(str(error))
     raise ModelError(f"no backend can run {settings.model}", "; ".join(reasons))
