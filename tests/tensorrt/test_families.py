@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every family of models becomes an engine, for one picture and for several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from visavis.engines.cache import Here, Wanted, engine_for
+from visavis.engines.key import Gpu, Profile
+from visavis.engines.rewrite import for_many_pictures, in_half_precision, output_names
+from visavis.families import FAMILIES
+from visavis.models.cache import Prepared, prepared_model
+
+from tests.tensorrt.core import ROOT
+
+MODELS = ROOT.parent / "shared" / "data" / "models"
+FILES = ["yunet_n_dynamic", "yunet_s_dynamic", "version-RFB-320", "version-slim-320", "version-RFB-640"]
+SIZE = (320, 256)
+
+
+@pytest.fixture(params=["centerface", *FILES], scope="module")
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    path = MODELS / f"{request.param}.onnx"
+    if request.param != "centerface" and not path.is_file():
+        pytest.skip(f"{path} is not here")
+    name = request.param if request.param == "centerface" else str(path)
+    return prepared_model(name, *SIZE, tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("profile", [Profile(), Profile(1, 4, 4)], ids=str)
+def test_it_becomes_an_engine(trt: Any, tmp_path: Path, prepared: Prepared, profile: Profile) -> None:
+    here = Here(trt=trt, gpu=Gpu("Orin", (8, 7)), cache_dir=tmp_path)
+    engine = engine_for(Wanted(prepared=prepared, profile=profile), here, lambda _fraction, _phase: True)
+    assert len(engine.plan) > 100_000
+    assert len(engine.record.outputs) == len(FAMILIES[prepared.family].shapes(*SIZE))
+
+
+def test_several_pictures_give_what_each_gives_alone(prepared: Prepared) -> None:
+    generator = np.random.default_rng(3)
+    pictures = generator.integers(0, 256, (3, SIZE[1], SIZE[0], 3), np.uint8)
+    single, many = session(prepared.content), session(for_many_pictures(prepared.content))
+    names = output_names(prepared.content)
+    together = many.run(names, {"image": pictures})
+    for index in range(len(pictures)):
+        alone = single.run(names, {"image": pictures[index : index + 1]})
+        for theirs, ours in zip(alone, together, strict=True):
+            np.testing.assert_allclose(ours[index : index + 1], theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_half_precision_is_near(prepared: Prepared) -> None:
+    picture = np.random.default_rng(4).integers(0, 256, (1, SIZE[1], SIZE[0], 3), np.uint8)
+    names = output_names(prepared.content)
+    plain = session(prepared.content).run(names, {"image": picture})
+    half = session(in_half_precision(prepared.content)).run(names, {"image": picture})
+    for theirs, ours in zip(plain, half, strict=True):
+        assert ours.dtype == np.float32
+        assert np.abs(ours - theirs).max() <= 0.02 * max(1.0, float(np.abs(theirs).max()))
+
+
+def session(model: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
