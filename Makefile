@@ -34,6 +34,11 @@ test: setup-test ## every test that needs no special hardware
 	cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TAGS) ./...
 	$(PYTHON) -m pytest
 
+.PHONY: test-vm
+test-vm: ## cameras and services in a virtual machine (QEMU); the first run builds its image
+	@scripts/setup.sh vm
+	$(PYTHON) -m pytest -m vm -s tests/vm
+
 .PHONY: lint
 lint: setup-test ## contracts in step, formatting, types, static analysis
 	$(PYTHON) contracts/generate.py --check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Brings a fresh machine to where `make run` (argument: run) or `make test` (argument: test) works.
+# Brings a fresh machine to where `make run` (argument: run), `make test` (test) or `make test-vm` (vm) works.
 # It says what it installs, uses sudo only when not root, and does nothing that is already done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 purpose=${1:-run}
 tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
 run_packages=(build-essential pkg-config libopencv-dev mosquitto python3-venv)
-test_packages=(mosquitto-clients chromium ffmpeg)
+test_packages=(mosquitto-clients chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base)
+vm_packages=(qemu-system-x86 mmdebstrap openssh-client fakeroot e2fsprogs)
 
 fail() {
 	echo "setup: $*" >&2
@@ -100,6 +101,7 @@ main() {
 	need_toolchains
 	install_packages "${run_packages[@]}"
 	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
+	[ "$purpose" != vm ] || install_packages "${vm_packages[@]}"
 	install_python
 	build_daemon
 	[ "$purpose" = run ] || build_test_programs

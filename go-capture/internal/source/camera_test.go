@@ -5,7 +5,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -16,12 +15,12 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/v4l2"
 )
 
 // These tests need a camera: `make test-vm` gives them two inside a virtual machine, and anybody may give them theirs.
 //
 //	VISAVIS_TEST_CAMERA    device path of a camera with moving pictures of 640x480
-//	VISAVIS_TEST_CSI       number of a camera that libcamera knows
 //	VISAVIS_TEST_FORMAT    pixel_format to ask for, default auto
 //	VISAVIS_TEST_PICTURES  folder with the JPEG files that the camera sends, if they are known
 
@@ -57,20 +56,6 @@ func TestCamerasConform(t *testing.T) {
 	}
 }
 
-// A camera behind libcamera gives its first pictures late.
-func TestCSICameraConforms(t *testing.T) {
-	conform(t, Settings{URI: "csi:" + os.Getenv("VISAVIS_TEST_CSI"), Width: 640, Height: 480, FPS: 15, CSIDriver: "libcamera"})
-}
-
-// Only a Jetson can run this pipeline; elsewhere GStreamer's parser looks at its text.
-func TestPrintArgusPipeline(t *testing.T) {
-	text, err := csiPipeline(Settings{Width: 1280, Height: 720, FPS: 30, CSIDriver: "argus"}, os.Getenv("VISAVIS_TEST_CSI"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log("pipeline: " + text)
-}
-
 func TestTheDriversNumbersAndTimesAreKept(t *testing.T) {
 	opened, picture := openTestCamera(t, "direct")
 	sequence := uint64(0)
@@ -91,10 +76,7 @@ func TestTheDriversNumbersAndTimesAreKept(t *testing.T) {
 const plausibleAge = 2 * time.Second
 
 func TestTheCamerasJPEGIsPassedOnUntouched(t *testing.T) {
-	files, _ := filepath.Glob(filepath.Join(os.Getenv("VISAVIS_TEST_PICTURES"), "*.jpg"))
-	if len(files) == 0 {
-		t.Skip("VISAVIS_TEST_PICTURES names no folder with JPEG files: this camera's pictures are not known")
-	}
+	files := sentFiles(t)
 	sent := map[string]string{}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
@@ -121,29 +103,42 @@ func TestTheCamerasJPEGIsPassedOnUntouched(t *testing.T) {
 }
 
 func TestBothReadersSeeTheSame(t *testing.T) {
-	if os.Getenv("VISAVIS_TEST_PICTURES") == "" {
-		t.Skip("VISAVIS_TEST_PICTURES is not set: two reads of this camera show different moments")
-	}
-	pictures := map[string][]byte{}
-	direct, picture := openTestCamera(t, "direct")
-	for range 30 {
-		if err := direct.Grab(context.Background(), picture); err != nil {
+	decoded := map[string]bool{}
+	for _, file := range sentFiles(t) {
+		content, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-		pictures[string(picture.Pixels)] = bytes.Clone(picture.JPEG)
-	}
-	if err := direct.Close(); err != nil {
-		t.Fatal(err)
-	}
-	opencv, picture := openTestCamera(t, "opencv")
-	for n := range 10 {
-		if err := opencv.Grab(context.Background(), picture); err != nil {
+		picture := emptyPicture(t, 640, 480)
+		if err := unpackJPEG(content, v4l2.Format{Width: 640, Height: 480}, picture); err != nil {
 			t.Fatal(err)
 		}
-		if _, same := pictures[string(picture.Pixels)]; !same {
-			t.Fatalf("picture %d through OpenCV is none of the %d that the direct reader saw", n, len(pictures))
+		decoded[string(picture.Pixels)] = true
+	}
+	for _, reader := range []string{"direct", "opencv"} {
+		opened, picture := openTestCamera(t, reader)
+		for n := range 10 {
+			if err := opened.Grab(context.Background(), picture); err != nil {
+				t.Fatal(err)
+			}
+			if !decoded[string(picture.Pixels)] {
+				t.Fatalf("picture %d of reader %s is none of those that the camera sent", n, reader)
+			}
+		}
+		if err := opened.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
+}
+
+// sentFiles are the pictures that the camera sends.
+func sentFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(os.Getenv("VISAVIS_TEST_PICTURES"), "*.jpg"))
+	if err != nil || len(files) == 0 {
+		t.Skip("VISAVIS_TEST_PICTURES names no folder with JPEG files: this camera's pictures are not known")
+	}
+	return files
 }
 
 func TestACameraInUseSaysSo(t *testing.T) {

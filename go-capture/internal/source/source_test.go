@@ -60,6 +60,7 @@ func conform(t *testing.T, settings Settings) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer opened.Close()
 	pool := frame.NewPool(2)
 	defer pool.Close()
 	before, beforeNs := "", int64(0)
@@ -198,6 +199,34 @@ func TestCSIPipelinesAreWrittenFromNumbers(t *testing.T) {
 	settings.CSIDriver = "argus"
 	if got, err = csiPipeline(settings, "1"); err != nil || !strings.HasPrefix(got, "nvarguscamerasrc sensor-id=1 ! ") {
 		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+// parse lets the real GStreamer look at a pipeline; a Jetson's two elements are stand-ins.
+func parse(pipeline string) (string, error) {
+	out, err := exec.Command("/usr/bin/python3", "testdata/parse_pipeline.py", pipeline).CombinedOutput()
+	return string(out), err
+}
+
+func TestGStreamerTakesThePipelinesOfCSICameras(t *testing.T) {
+	for _, driver := range []string{"libcamera", "argus"} {
+		pipeline, err := csiPipeline(Settings{Width: 1280, Height: 720, FPS: 29.97, CSIDriver: driver}, "0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := parse(pipeline); err != nil {
+			t.Errorf("%s: %v: %s (apt install python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base)", pipeline, err, out)
+		}
+	}
+	name, err := cameraName(sysfs(t), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := parse("libcamerasrc" + name + " ! fakesink"); err != nil {
+		t.Errorf("%s: %v: %s", name, err, out)
+	}
+	if out, err := parse("libcamerasrc camera-number=0 ! fakesink"); err == nil || !strings.Contains(out, "camera-number") {
+		t.Errorf("a property that does not exist: %v: %s", err, out)
 	}
 }
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs inside the virtual machine: a USB camera that can be pulled, and the appliance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.vm.lab import Machine
+
+BY_ID = "/dev/v4l/by-id/usb-visavis_Test_Camera_0001-video-index0"
+INSIDE = "/opt/visavis"
+PYTHON = f"PYTHONPATH={INSIDE}/site:{INSIDE}/trt-infer PYTHONDONTWRITEBYTECODE=1 python3"
+
+
+def retry(condition: str, limit_s: int, otherwise: str = "true") -> str:
+    """A shell loop that ends well as soon as `condition` does."""
+    return f"for i in $(seq {5 * limit_s}); do {condition} && exit 0; sleep 0.2; done; {otherwise}; exit 1"
+
+
+class UsbCamera:
+    """A camera that is plugged in until it is pulled; `usb_camera.py` says how it is made."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def plug(self) -> None:
+        self.machine.run("modprobe vhci_hcd")
+        self.machine.start("usb", f"python3 {INSIDE}/usb_camera.py {INSIDE}/pictures/*.jpg")
+        self.machine.run(retry(f"[ -e {BY_ID} ]", 30, "cat /tmp/usb.log"))
+
+    def pull(self) -> None:
+        self.machine.signal("usb", "KILL")
+
+    def hang(self) -> None:
+        self.machine.signal("usb", "USR1")
+
+    go_on = hang  # the same signal again
+
+
+class Appliance:
+    """`visavis run` inside the machine, on the standard ports."""
+
+    def __init__(self, machine: Machine, configuration: str) -> None:
+        self.machine = machine
+        machine.run(f"cat >/tmp/config.toml <<'EOF'\n{configuration}\nEOF")
+        environment = f"VISAVIS_CACHE_DIR={INSIDE}/cache VISAVIS_CAPTURE={INSIDE}/visavis-capture {PYTHON}"
+        machine.start("run", f"env {environment} -m visavis.cli run --config /tmp/config.toml")
+        machine.run(retry("curl -sf http://127.0.0.1:8080/readyz", 150, "cat /tmp/run.log"))
+
+    def camera(self) -> dict[str, Any]:
+        """What the status says of the first camera."""
+        status = json.loads(self.machine.run("curl -sf http://127.0.0.1:8080/api/v1/status"))
+        found: dict[str, Any] = status["cameras"][0]
+        return found
+
+    def log(self) -> str:
+        return self.machine.run("cat /tmp/run.log")
+
+    def messages(self, topic: str) -> Iterator[dict[str, Any]]:
+        """The next five at most."""
+        for line in self.machine.run(f"mosquitto_sub -t 'visavis/test/{topic}' -C 5 -W 120").splitlines():
+            yield json.loads(line)
+
+    def stop(self) -> bool:
+        self.machine.signal("run", "INT")
+        return self.machine.try_to_run(retry("! kill -0 $(cat /tmp/run.pid)", 20)).returncode == 0
+
+
+class StatusLog:
+    """Listens to the camera's status topic inside, with the machine's own clock."""
+
+    def __init__(self, machine: Machine, topic: str) -> None:
+        self.machine = machine
+        machine.start("status", f"stdbuf -oL mosquitto_sub -R -t {topic} -F '%U %p'")
+        machine.run("sleep 2")
+
+    def wait_for(self, word: str) -> float:
+        """Seconds since the epoch at which `word` was said last."""
+        self.machine.run(retry(f"tail -n1 /tmp/status.log | grep -q ' {word}'", 60, "cat /tmp/run.log"))
+        return float(self.machine.run("tail -n1 /tmp/status.log").split()[0])
+
+    def now(self) -> float:
+        return float(self.machine.run("date +%s.%N"))
+
+    def end(self) -> None:
+        self.machine.signal("status", "TERM")

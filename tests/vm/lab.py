@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole Debian in a virtual machine, for what a test process cannot have: cameras, a kernel's drivers, systemd.
+
+The image is built once by mmdebstrap from the recipe below and kept under the recipe's hash. A machine starts from it
+with a throw-away disk, runs under QEMU without hardware help (any host will do; it is some ten times slower than the
+host) and is reached by ssh on loopback. What a test wants inside goes onto a second, read-only disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tests.e2e.conftest import free_port
+
+SUITE = "bookworm"
+PACKAGES = (
+    *("linux-image-amd64", "systemd-sysv", "udev", "kmod", "dbus", "openssh-server", "iproute2", "netbase"),
+    *("ca-certificates", "python3", "mosquitto", "mosquitto-clients", "v4l-utils", "curl"),
+    *("libopencv-imgcodecs406", "libopencv-imgproc406", "libopencv-videoio406"),
+)
+FILES = {
+    "/etc/systemd/network/20-any.network": "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n",
+    "/etc/fstab": "/dev/vda / ext4 defaults 0 1\n/dev/vdb /opt/visavis ext4 ro,nofail 0 0\n",
+    "/etc/machine-id": "",
+    "/etc/hostname": "visavis-test\n",
+}
+ENABLED = ("systemd-networkd", "ssh")
+START_LIMIT_S = 300
+QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max", "-smp", "2", "-m", "3072"]
+REPOSITORY = Path(__file__).resolve().parents[2]
+CACHE = REPOSITORY / ".cache" / "vm"
+
+
+def recipe_hash() -> str:
+    """Changes with everything that goes into the image."""
+    recipe = repr((SUITE, PACKAGES, FILES, ENABLED))
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def image() -> Path:
+    """The folder with disk.img, vmlinuz, initrd.img and the key to log in; built on first use, which takes minutes."""
+    folder = CACHE / recipe_hash()
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        draft = Path(mkdtemp(dir=CACHE, prefix="building-"))
+        try:
+            build(draft)
+        except BaseException:
+            shutil.rmtree(draft)
+            raise
+        draft.rename(folder)
+    return folder
+
+
+def build(folder: Path) -> None:
+    """Make an image in an empty folder; needs root, or fakeroot and user namespaces."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    hooks = ["mkdir -p $1/root/.ssh $1/opt/visavis", f"upload {folder}/key.pub /root/.ssh/authorized_keys"]
+    for number, (path, content) in enumerate(FILES.items()):
+        draft = folder / f"file{number}"
+        draft.write_text(content)
+        hooks.append(f"upload {draft} {path}")
+    hooks.append(f"chroot $1 systemctl enable {' '.join(ENABLED)}")
+    command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}"]
+    command += [f"--customize-hook={hook}" for hook in hooks]
+    subprocess.run([*command, SUITE, str(folder / "root.tar")], check=True)
+    as_root = [] if os.geteuid() == 0 else ["fakeroot"]
+    subprocess.run([*as_root, "sh", "-ec", MAKE_DISK], cwd=folder, check=True)
+
+
+MAKE_DISK = """
+mkdir root && tar -C root -xf root.tar
+cp root/boot/vmlinuz-* vmlinuz && cp root/boot/initrd.img-* initrd.img
+truncate -s 6G disk.img && mke2fs -q -t ext4 -d root disk.img
+rm -rf root root.tar file*
+"""
+
+
+def pack(content: Path, disk: Path) -> None:
+    """Write a folder to the second disk of a machine, seen there as /opt/visavis."""
+    used = sum(file.stat().st_size for file in content.rglob("*") if file.is_file())
+    with disk.open("wb") as out:
+        out.truncate(used * 5 // 4 + (64 << 20))
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(content), str(disk)], check=True)
+
+
+class Machine:
+    """One running virtual machine; use it in a `with`."""
+
+    def __init__(self, payload: Path, folder: Path) -> None:
+        self.image, self.port = image(), free_port()
+        self.console, self.socket = folder / "console.log", folder / "ssh"
+        self.process = subprocess.Popen([*QEMU, *self.arguments(payload)])
+
+    def arguments(self, payload: Path) -> list[str]:
+        files = self.image
+        return [
+            *("-kernel", str(files / "vmlinuz"), "-initrd", str(files / "initrd.img")),
+            *("-append", "root=/dev/vda rw console=ttyS0 quiet"),
+            *("-drive", f"file={files / 'disk.img'},if=virtio,format=raw,snapshot=on"),
+            *("-drive", f"file={payload},if=virtio,format=raw,readonly=on"),
+            *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
+            *("-device", "virtio-net-pci,netdev=n", "-display", "none", "-monitor", "none"),
+            *("-serial", f"file:{self.console}"),
+        ]
+
+    def __enter__(self) -> Machine:
+        try:
+            self.wait_until_it_answers()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Pull the plug: the disk is thrown away."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait_until_it_answers(self) -> None:
+        end_s = time.monotonic() + START_LIMIT_S
+        while self.try_to_run("true").returncode != 0:
+            assert self.process.poll() is None, f"QEMU ended: see {self.console}"
+            assert time.monotonic() < end_s, f"no answer within {START_LIMIT_S} s: see {self.console}"
+            time.sleep(2)
+
+    def try_to_run(self, command: str, limit_s: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run a shell command inside and return what came of it."""
+        options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60"]
+        # One connection for all commands: a handshake takes seconds inside.
+        options += ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.socket}", "-o", "ControlPersist=60"]
+        ssh = ["ssh", "-q", "-i", str(self.image / "key"), "-p", str(self.port), *options, "root@127.0.0.1"]
+        return subprocess.run([*ssh, command], capture_output=True, text=True, timeout=limit_s, check=False)
+
+    def run(self, command: str, limit_s: float = 600) -> str:
+        """Run a shell command that must succeed and return its output."""
+        done = self.try_to_run(command, limit_s)
+        assert done.returncode == 0, f"{command}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self, name: str, command: str) -> None:
+        """Leave a command running inside; its output goes to /tmp/NAME.log."""
+        self.run(f"setsid {command} </dev/null >/tmp/{name}.log 2>&1 & echo $! >/tmp/{name}.pid")
+
+    def signal(self, name: str, signal: str) -> None:
+        """Send a signal to what `start` started; nothing happens when it has ended."""
+        self.try_to_run(f"kill -{signal} $(cat /tmp/{name}.pid)")
+
+
+def missing_programs() -> list[str]:
+    """What the lab needs and this host lacks."""
+    return [name for name in ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "ssh") if shutil.which(name) is None]
