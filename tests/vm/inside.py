@@ -30,13 +30,16 @@ class UsbCamera:
         self.machine.start("usb", f"python3 {INSIDE}/usb_camera.py {INSIDE}/pictures/*.jpg")
         self.machine.run(retry(f"[ -e {BY_ID} ]", 30, "cat /tmp/usb.log"))
 
-    def pull(self) -> None:
-        self.machine.signal("usb", "KILL")
+    def pull(self) -> float:
+        """Seconds since the epoch, by the machine's clock, just before the plug is pulled."""
+        return self.machine.signal("usb", "KILL")
 
-    def hang(self) -> None:
+    def hang(self) -> float:
+        """The same for a camera that stays plugged in and gives nothing more."""
+        return self.machine.signal("usb", "USR1")
+
+    def go_on(self) -> None:
         self.machine.signal("usb", "USR1")
-
-    go_on = hang  # the same signal again
 
 
 class Appliance:

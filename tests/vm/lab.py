@@ -151,9 +151,9 @@ class Machine:
         """Leave a command running inside; its output goes to /tmp/NAME.log."""
         self.run(f"setsid {command} </dev/null >/tmp/{name}.log 2>&1 & echo $! >/tmp/{name}.pid")
 
-    def signal(self, name: str, signal: str) -> None:
-        """Send a signal to what `start` started; nothing happens when it has ended."""
-        self.try_to_run(f"kill -{signal} $(cat /tmp/{name}.pid)")
+    def signal(self, name: str, signal: str) -> float:
+        """Send a signal to what `start` started, if it still runs; returns the time inside, in s since the epoch."""
+        return float(self.run(f"date +%s.%N; kill -{signal} $(cat /tmp/{name}.pid) || true"))
 
 
 def missing_programs() -> list[str]:

@@ -97,7 +97,7 @@ def test_faces_before_a_usb_camera_arrive_over_mqtt(appliance: Appliance) -> Non
     assert 0 < x + width / 2 < 640
 
 
-LOSSES: dict[str, tuple[Callable[[UsbCamera], None], Callable[[UsbCamera], None]]] = {
+LOSSES: dict[str, tuple[Callable[[UsbCamera], float], Callable[[UsbCamera], None]]] = {
     "pulled": (UsbCamera.pull, UsbCamera.plug),
     "hanging": (UsbCamera.hang, UsbCamera.go_on),
 }
@@ -107,8 +107,7 @@ LOSSES: dict[str, tuple[Callable[[UsbCamera], None], Callable[[UsbCamera], None]
 def test_a_lost_camera_is_noticed_and_comes_back_by_itself(appliance: Appliance, usb: UsbCamera, loss: str) -> None:
     lose, give_back = LOSSES[loss]
     status = StatusLog(appliance.machine, "visavis/test/usb/status")
-    lost_s = status.now()
-    lose(usb)
+    lost_s = lose(usb)
     noticed_s = status.wait_for("offline") - lost_s
     print(f"a {loss} camera was noticed after {noticed_s:.2f} s")
     assert noticed_s <= NOTICE_LIMIT_S

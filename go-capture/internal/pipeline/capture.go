@@ -73,12 +73,17 @@ func (c *camera) stop() {
 func (c *camera) run(ctx context.Context) {
 	wait := backoff.New(firstRetry, mostRetry)
 	for {
-		err := c.runOnce(ctx, wait.Reset)
-		if ctx.Err() != nil {
-			return
+		frames, err := c.open(ctx)
+		if err == nil {
+			err = c.session(ctx, frames, wait.Reset)
 		}
-		c.lost(err)
-		if !wait.Wait(ctx) {
+		if ctx.Err() == nil {
+			c.lost(err) // before the camera is closed: a driver that hangs takes its time
+		}
+		if frames != nil {
+			c.close(frames)
+		}
+		if ctx.Err() != nil || !wait.Wait(ctx) {
 			return
 		}
 	}
@@ -104,17 +109,22 @@ func (c *camera) found() {
 	}
 }
 
-// runOnce is one straight session: open, then grab, draw, publish until something breaks.
-func (c *camera) runOnce(ctx context.Context, delivered func()) error {
+func (c *camera) open(ctx context.Context) (source.Source, error) {
 	settings, err := sourceSettings(c.settings)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	frames, err := source.Open(ctx, settings)
-	if err != nil {
-		return err
+	return source.Open(ctx, settings)
+}
+
+func (c *camera) close(frames source.Source) {
+	if err := frames.Close(); err != nil {
+		slog.Warn("camera not closed well", "camera", c.settings.ID, "error", err)
 	}
-	defer frames.Close()
+}
+
+// session grabs, draws and publishes until something breaks.
+func (c *camera) session(ctx context.Context, frames source.Source, delivered func()) error {
 	for ctx.Err() == nil {
 		picture, err := c.grab(ctx, frames)
 		if err != nil {
