@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of figures for each camera, from the daemon's own status."""
+"""One line of figures for each camera, and one for a broker that is away, from the daemon's own status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def figures(listen: str) -> list[str]:
             status = json.load(answer)
     except (OSError, ValueError):
         return []
-    return [camera_line(camera) for camera in status["cameras"]]
+    return [camera_line(camera) for camera in status["cameras"]] + broker_lines(status["broker"])
 
 
 def camera_line(camera: dict[str, Any]) -> str:
@@ -28,3 +28,10 @@ def camera_line(camera: dict[str, Any]) -> str:
         f"{camera['id']:<12}{camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
         f"{camera['faces']:2d} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
     )
+
+
+def broker_lines(broker: dict[str, Any]) -> list[str]:
+    """`broker      away     connect to mqtt://...: connection refused: check mqtt.url, ...`; none while all is well."""
+    if broker["connected"] or not broker.get("error"):
+        return []
+    return [f"{'broker':<12}{'away':<9}{broker['error']}"]

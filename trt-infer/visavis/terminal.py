@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -26,10 +27,15 @@ class LiveLines:
     def show(self, lines: Sequence[str]) -> None:
         """Draw `lines` over the ones of last time."""
         if self._terminal:
-            up = f"\x1b[{self._drawn}F" if self._drawn else ""
-            sys.stdout.write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
-            self._drawn = len(lines)
+            up = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
+            sys.stdout.write(up + "".join(f"{line}\n" for line in lines))
+            self._drawn = rows(lines, shutil.get_terminal_size().columns)
         elif time.monotonic() - self._printed_at_s >= PLAIN_PERIOD_S:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
             self._printed_at_s = time.monotonic()
         sys.stdout.flush()
+
+
+def rows(lines: Sequence[str], columns: int) -> int:
+    """How many rows of a terminal the lines take: long ones go on in the next row."""
+    return sum(max(1, -(-len(line) // columns)) for line in lines)

@@ -41,6 +41,7 @@ type Publisher struct {
 	outbox   *outbox
 	wake     chan struct{}
 	online   atomic.Bool
+	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
 }
@@ -62,6 +63,14 @@ func New(s Settings) (*Publisher, error) {
 
 // Connected reports whether the broker is there.
 func (p *Publisher) Connected() bool { return p.online.Load() }
+
+// Error says why the broker is away, with the setting and the remedy; "" while it is there and before the first try.
+func (p *Publisher) Error() string {
+	if why := p.away.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
 
 // Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
 func (p *Publisher) Unsent() uint64 { return p.outbox.unsent() }
@@ -120,8 +129,10 @@ func (p *Publisher) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err.Error() != said {
-			said = err.Error()
+		why := err.Error()
+		p.away.Store(&why)
+		if why != said {
+			said = why
 			slog.Warn("broker away, trying again", "url", p.settings.URL, "error", err)
 		}
 		if !wait.Wait(ctx) {
@@ -172,6 +183,9 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 
 func (p *Publisher) setOnline(online bool) {
 	p.outbox.connected(online)
+	if online {
+		p.away.Store(nil)
+	}
 	p.online.Store(online)
 }
 

@@ -129,7 +129,13 @@ func TestAWrongPasswordIsTriedAgainUntilTheBrokerTakesIt(t *testing.T) {
 	if p.Connected() {
 		t.Fatal("connected with a wrong password")
 	}
+	if why := p.Error(); !strings.Contains(why, "mqtt.password_file") {
+		t.Fatalf("Error() is %q, want the sentence that names mqtt.password_file", why)
+	}
 	setPassword(t, users, "porch", "secret")
 	b.signal(syscall.SIGHUP) // mosquitto reads its users again
 	await(t, "it comes back by itself", p.Connected)
+	if why := p.Error(); why != "" {
+		t.Fatalf("Error() is still %q", why)
+	}
 }

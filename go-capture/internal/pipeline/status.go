@@ -77,7 +77,9 @@ func (a *Appliance) broker() web.Broker {
 	if a.mqtt == nil {
 		return web.Broker{}
 	}
-	return web.Broker{Enabled: true, Connected: a.mqtt.Connected(), Outbox: a.mqtt.Waiting(), OutboxDropped: a.mqtt.Unsent()}
+	return web.Broker{
+		Enabled: true, Connected: a.mqtt.Connected(), Error: a.mqtt.Error(), Outbox: a.mqtt.Waiting(), OutboxDropped: a.mqtt.Unsent(),
+	}
 }
 
 func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {

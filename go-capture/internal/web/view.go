@@ -61,6 +61,7 @@ type Worker struct {
 type Broker struct {
 	Enabled       bool   `json:"enabled"`
 	Connected     bool   `json:"connected"`
+	Error         string `json:"error,omitempty"` // why it is not connected, with the remedy
 	Outbox        int    `json:"outbox"`
 	OutboxDropped uint64 `json:"outbox_dropped"`
 }

@@ -23,7 +23,8 @@ export function problemsOf(status, silentMs) {
 
 function brokerProblem(broker) {
   const waiting = broker.outbox > 0 ? ` ${count(broker.outbox)} events wait for it.` : "";
-  return ["The MQTT broker is not connected", `Detections reach this page only.${waiting} Check mqtt.url and that the broker runs.`];
+  const why = broker.error ? `${broker.error}.` : "Check mqtt.url and that the broker runs.";
+  return ["The MQTT broker is not connected", `Detections reach this page only.${waiting} Now: ${why} It is tried again all the time.`];
 }
 
 function cameraProblem(camera) {

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lines that `visavis run` shows."""
+
+from __future__ import annotations
+
+import pytest
+from visavis.figures import broker_lines
+from visavis.terminal import rows
+
+
+def test_a_broker_that_is_away_has_a_line_with_the_remedy() -> None:
+    why = "connect to mqtt://127.0.0.1:1: connection refused: check mqtt.url, and that the broker runs"
+    assert broker_lines({"enabled": True, "connected": False, "error": why}) == [f"broker      away     {why}"]
+
+
+@pytest.mark.parametrize("broker", [{"enabled": False, "connected": False}, {"enabled": True, "connected": True}])
+def test_a_broker_that_is_there_or_not_wanted_has_none(broker: dict[str, bool]) -> None:
+    assert broker_lines(broker) == []
+
+
+@pytest.mark.parametrize(("lines", "expected"), [([], 0), (["", "a" * 80], 2), (["a" * 81, "b"], 3)])
+def test_long_lines_take_the_rows_that_a_terminal_gives_them(lines: list[str], expected: int) -> None:
+    assert rows(lines, columns=80) == expected
