@@ -119,6 +119,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "detect_fps": 0,
                 "state": "online",
                 "stream": "/api/v1/cameras/door/stream.mjpeg",
+                "live": "/api/v1/cameras/door/live",
                 "snapshot": "/api/v1/cameras/door/snapshot.jpg",
             }
         ]

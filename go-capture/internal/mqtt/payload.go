@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 
+	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 )
 
@@ -83,6 +84,11 @@ type dropped struct {
 	NoSlot     uint64 `json:"no_slot"`
 	Aborted    uint64 `json:"aborted"`
 	Abandoned  uint64 `json:"abandoned"`
+}
+
+// Detections is the payload of a result for who gets it otherwise than from the broker, as it leaves now.
+func Detections(device string, r *hub.Result) ([]byte, error) {
+	return encode(device, r, r.Dropped, frame.MonotonicNs())
 }
 
 // encode writes one result as it leaves at nowNs (CLOCK_MONOTONIC): the wait for the broker counts as publishing.

@@ -17,7 +17,10 @@ import (
 const managedBroker = "mqtt://127.0.0.1:1883"
 
 func webSettings(c *config.Config, version string) web.Settings {
-	return web.Settings{Listen: c.Web.Listen, Hosts: c.Web.Hosts, Device: c.Device.ID, Version: version, Encode: encode}
+	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
+	return web.Settings{
+		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Device: c.Device.ID, Version: version, Encode: encode, Detections: detections,
+	}
 }
 
 // encode lets the web show pictures without knowing OpenCV.

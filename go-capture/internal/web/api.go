@@ -89,6 +89,7 @@ type cameraAnswer struct {
 	State    string `json:"state"`
 	Error    string `json:"error,omitempty"`
 	Stream   string `json:"stream"`
+	Live     string `json:"live"`
 	Snapshot string `json:"snapshot"`
 }
 
@@ -124,7 +125,7 @@ func (s *Server) cameraAnswers() []cameraAnswer {
 			state.State = CameraStarting
 		}
 		answers = append(answers, cameraAnswer{CameraSettings: settings, State: state.State, Error: state.Error,
-			Stream: base + "/stream.mjpeg", Snapshot: base + "/snapshot.jpg"})
+			Stream: base + "/stream.mjpeg", Live: base + "/live", Snapshot: base + "/snapshot.jpg"})
 	}
 	return answers
 }

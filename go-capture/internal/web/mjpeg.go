@@ -35,13 +35,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	studio := s.studioOf(r.PathValue("id"))
-	if studio == nil {
-		return noSuchCamera(r.PathValue("id"))
-	}
-	if r.Method == http.MethodHead {
+	return s.watch(r.PathValue("id"), v, func(studio *studio) {
 		streamHeader(w.Header())
-		return nil
+		if r.Method != http.MethodHead {
+			limitSendBuffer(r.Context())
+			s.feed(w, r, studio, v)
+		}
+	})
+}
+
+// watch lets v look at a camera for as long as show runs.
+func (s *Server) watch(camera string, v *viewer, show func(*studio)) error {
+	studio := s.studioOf(camera)
+	if studio == nil {
+		return noSuchCamera(camera)
 	}
 	if err := s.admit(); err != nil {
 		return err
@@ -51,9 +58,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer studio.leave(v)
-	streamHeader(w.Header())
-	limitSendBuffer(r.Context())
-	s.feed(w, r, studio, v)
+	show(studio)
 	return nil
 }
 

@@ -30,10 +30,14 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 
 func (t route) operation() object {
 	content, _, _ := strings.Cut(t.produces, ";")
+	code, good := "200", object{"description": t.summary, "content": object{content: object{}}}
+	if t.upgrades {
+		code, good = "101", object{"description": t.summary}
+	}
 	operation := object{
 		"summary": t.summary,
 		"responses": object{
-			"200":     object{"description": t.summary, "content": object{content: object{}}},
+			code:      good,
 			"default": object{"description": "A problem", "content": object{"application/problem+json": problemReference()}},
 		},
 	}

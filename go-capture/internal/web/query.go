@@ -22,6 +22,8 @@ var (
 	fpsParameter       = parameter{"fps", "Most frames per second; without it every inferred frame", "number", 0.1, 120}
 	widthParameter     = parameter{"width", "Width in pixels; the height follows. Never wider than the camera's own", "integer", 16, 3840}
 	boxesParameter     = parameter{"boxes", "1 draws the faces' boxes", "integer", 0, 1}
+	aheadParameter     = parameter{"ahead", "Most pictures under way; each message of the viewer makes room for one. Without it nobody waits", "integer", 1, 8}
+	liveParameters     = []parameter{fpsParameter, widthParameter, boxesParameter, aheadParameter}
 	streamParameters   = []parameter{fpsParameter, widthParameter, boxesParameter}
 	snapshotParameters = []parameter{widthParameter, boxesParameter}
 )

@@ -17,6 +17,7 @@ type route struct {
 	produces  string
 	query     []parameter
 	documents bool // it is in /openapi.json
+	upgrades  bool // it is a WebSocket
 	handle    func(http.ResponseWriter, *http.Request) error
 }
 
@@ -34,6 +35,8 @@ func (s *Server) table() []route {
 		{pattern: "/api/v1/cameras/{id}", summary: "One camera: state and settings", produces: jsonType, documents: true, handle: s.camera},
 		{pattern: "/api/v1/cameras/{id}/stream.mjpeg", summary: "Live picture; faces are hidden as the camera's privacy says",
 			produces: streamType, query: streamParameters, documents: true, handle: s.stream},
+		{pattern: "/api/v1/cameras/{id}/live", summary: liveSummary, produces: jsonType, query: liveParameters, documents: true,
+			upgrades: true, handle: s.live},
 		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", summary: "Newest picture; faces are hidden as the camera's privacy says",
 			produces: "image/jpeg", query: snapshotParameters, documents: true, handle: s.snapshot},
 	}

@@ -4,7 +4,7 @@
 //
 // The way of a request: guard.go decides whether it is answered at all, routes.go names who answers. The way of a picture:
 // Take (viewers.go) keeps the newest, one encoder per camera (studio.go) turns it into bytes that all viewers share,
-// mjpeg.go and snapshot.go send them.
+// mjpeg.go, live.go and snapshot.go send them.
 package web
 
 import (
@@ -23,11 +23,12 @@ import (
 
 // Settings of the server. Zero limits take the defaults.
 type Settings struct {
-	Listen  string   // address:port; only loopback is accepted
-	Hosts   []string // Host names accepted beside loopback's, the bound address, Device and Device.local
-	Device  string
-	Version string
-	Encode  EncodeJPEG
+	Listen     string   // address:port; only loopback is accepted
+	Hosts      []string // Host names accepted beside loopback's, the bound address, Device and Device.local
+	Device     string
+	Version    string
+	Encode     EncodeJPEG
+	Detections EncodeDetections
 
 	MaxViewers   int           // streams open at once, default 600
 	WriteTimeout time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
@@ -56,7 +57,7 @@ type Server struct {
 	studioCount uint64
 	viewers     int
 	closed      bool
-	working     sync.WaitGroup // the studios' encoders
+	working     sync.WaitGroup // the studios' encoders, and the WebSockets, for which net/http does not wait
 
 	listening chan struct{} // closed when address is set
 	address   net.Addr

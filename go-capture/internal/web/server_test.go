@@ -5,6 +5,7 @@ package web
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -35,6 +36,9 @@ func (oneCamera) Cameras() []CameraSettings {
 }
 func (oneCamera) Privacy(id string) (string, bool) { return PrivacyPixelate, id == "door" }
 
+// seqText stands for the detections of a frame.
+func seqText(seq uint64) string { return fmt.Sprintf(`{"frame":%d}`, seq) }
+
 // running is a served page with its address, and the count of encodes.
 type running struct {
 	server  *Server
@@ -55,7 +59,9 @@ func serveWith(t *testing.T, writeTimeout time.Duration) *running {
 		r.encodes.Add(1)
 		return make([]byte, 20_000), nil
 	}
-	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1", Encode: encode, WriteTimeout: writeTimeout}, oneCamera{})
+	settings := Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1", Encode: encode, WriteTimeout: writeTimeout}
+	settings.Detections = func(result *hub.Result) ([]byte, error) { return []byte(seqText(result.Seq)), nil }
+	server, err := New(settings, oneCamera{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +139,8 @@ func TestRoutesAnswerAsThePageOfContractsSays(t *testing.T) {
 		{"GET", "/api/v1/cameras/door", `"door"`, 200},
 		{"GET", "/api/v1/cameras/nobody", "nobody", 404},
 		{"GET", "/api/v1/cameras/door/stream.mjpeg?fps=no", "fps", 400},
+		{"GET", "/api/v1/cameras/door/live", "ws://", 426},
+		{"GET", "/api/v1/cameras/door/live?ahead=0", "ahead", 400},
 		{"GET", "/api/v1/cameras/door/snapshot.jpg", "", 503},
 		{"GET", "/no/such/page", "", 404},
 		{"POST", "/api/v1/status", "", 405},
@@ -251,5 +259,20 @@ func TestFiftyViewersShareOneEncodeAndEveryPictureComesBack(t *testing.T) {
 		if _, ok := pool.Get(); !ok {
 			t.Fatalf("%d of 8 pictures came back", i)
 		}
+	}
+}
+
+func TestThePageIsSmall(t *testing.T) {
+	const mostBytes = 100_000
+	assets, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, file := range assets {
+		total += len(file.body)
+	}
+	if total > mostBytes {
+		t.Errorf("the page has %d bytes, want at most %d", total, mostBytes)
 	}
 }

@@ -52,7 +52,7 @@ func (s *studio) tag(wanted look) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer newest.picture.Release()
+	defer newest.Picture.Release()
 	if age := newest.age(); age > snapshotMostAge {
 		return "", refusal{Status: http.StatusServiceUnavailable, Title: "The newest picture is too old",
 			Detail:     fmt.Sprintf("Camera %q has given no picture for %.0f s; see /api/v1/status.", s.camera, age.Seconds()),

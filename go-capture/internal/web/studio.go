@@ -35,13 +35,11 @@ type studio struct {
 
 // shot is one inferred frame. Whoever copies it retains its picture.
 type shot struct {
-	number     uint64 // counts the studio's shots, 0 = none yet
-	capturedNs int64
-	faces      []hub.Face
-	picture    *frame.Picture
+	number uint64 // counts the studio's shots, 0 = none yet
+	hub.Result
 }
 
-func (s shot) age() time.Duration { return time.Duration(frame.MonotonicNs() - s.capturedNs) }
+func (s shot) age() time.Duration { return time.Duration(frame.MonotonicNs() - s.CapturedNs) }
 
 // still is one encoded picture, shared by all who look at it: nobody changes it.
 type still struct {
@@ -50,6 +48,7 @@ type still struct {
 	privacy    string
 	part       []byte // as it goes into a stream
 	jpeg       []byte // the picture inside part
+	detections []byte // JSON of the same frame
 }
 
 // newStudio starts the encoder of one camera. Called with the server's mutex held.
@@ -74,9 +73,9 @@ func (s *studio) take(r *hub.Result) {
 	if s.closed {
 		return
 	}
-	old := s.latest.picture
+	old := s.latest.Picture
 	r.Picture.Retain()
-	s.latest = shot{number: s.latest.number + 1, capturedNs: r.CapturedNs, faces: r.Faces, picture: r.Picture}
+	s.latest = shot{number: s.latest.number + 1, Result: *r}
 	if old != nil {
 		old.Release()
 	}
@@ -115,7 +114,7 @@ func (s *studio) wanted() []look {
 	defer s.mu.Unlock()
 	var looks []look
 	for v := range s.viewers {
-		if v.wants(s.latest.number, s.latest.capturedNs) && !slices.Contains(looks, v.look) {
+		if v.wants(s.latest.number, s.latest.CapturedNs) && !slices.Contains(looks, v.look) {
 			looks = append(looks, v.look)
 		}
 	}
@@ -149,7 +148,7 @@ func (s *studio) develop(wanted look) (*still, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer newest.picture.Release()
+	defer newest.Picture.Release()
 	privacy, _ := s.server.view.Privacy(s.camera)
 	if done := s.stills[wanted]; done != nil && done.number == newest.number && done.privacy == privacy {
 		return done, nil
@@ -158,7 +157,11 @@ func (s *studio) develop(wanted look) (*still, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode frame of %s: %w", s.camera, err)
 	}
-	made := &still{number: newest.number, capturedNs: newest.capturedNs, privacy: privacy}
+	detections, err := s.server.settings.Detections(&newest.Result)
+	if err != nil {
+		return nil, fmt.Errorf("write the detections of %s: %w", s.camera, err)
+	}
+	made := &still{number: newest.number, capturedNs: newest.CapturedNs, privacy: privacy, detections: detections}
 	made.part, made.jpeg = multipart(jpeg)
 	if len(s.stills) >= mostLooks {
 		clear(s.stills)
@@ -171,11 +174,11 @@ func (s *studio) develop(wanted look) (*still, error) {
 func (s *studio) borrow() (shot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.latest.picture == nil {
+	if s.closed || s.latest.Picture == nil {
 		return shot{}, refusal{Status: http.StatusServiceUnavailable, Title: "There is no picture yet",
 			Detail: fmt.Sprintf("Camera %q has given no inferred frame; see /api/v1/status.", s.camera), RetryAfter: 1}
 	}
-	s.latest.picture.Retain()
+	s.latest.Picture.Retain()
 	return s.latest, nil
 }
 
@@ -185,13 +188,13 @@ func (s *studio) encode(newest shot, wanted look, privacy string) ([]byte, error
 	if style.Privacy != PrivacyBlur && style.Privacy != PrivacyNone {
 		style.Privacy = PrivacyPixelate // whatever is not known hides the most
 	}
-	if style.Width >= newest.picture.Width {
+	if style.Width >= newest.Picture.Width {
 		style.Width = 0
 	}
-	if style.Privacy == PrivacyNone && !style.Boxes && style.Width == 0 && len(newest.picture.JPEG) > 0 {
-		return newest.picture.JPEG, nil
+	if style.Privacy == PrivacyNone && !style.Boxes && style.Width == 0 && len(newest.Picture.JPEG) > 0 {
+		return newest.Picture.JPEG, nil
 	}
-	return s.server.settings.Encode(newest.picture, newest.faces, style)
+	return s.server.settings.Encode(newest.Picture, newest.Faces, style)
 }
 
 // join adds a viewer. It gets the newest picture at once if that is fresh, else the next one.
@@ -264,8 +267,8 @@ func (s *studio) close() {
 	}
 	s.closed = true
 	close(s.done)
-	if s.latest.picture != nil {
-		s.latest.picture.Release()
-		s.latest.picture = nil
+	if s.latest.Picture != nil {
+		s.latest.Picture.Release()
+		s.latest.Picture = nil
 	}
 }

@@ -21,6 +21,9 @@ type View interface {
 // EncodeJPEG draws and encodes one picture; it never changes picture.Pixels, which others hold too.
 type EncodeJPEG func(picture *frame.Picture, faces []hub.Face, style JPEGStyle) ([]byte, error)
 
+// EncodeDetections writes the JSON that goes with a picture.
+type EncodeDetections func(result *hub.Result) ([]byte, error)
+
 // JPEGStyle says how a picture is shown. Two viewers with the same style share one encode.
 type JPEGStyle struct {
 	Privacy string // one of the Privacy… constants

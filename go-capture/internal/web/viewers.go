@@ -122,6 +122,16 @@ func (s *Server) dismiss() {
 	s.mu.Unlock()
 }
 
+// enter makes the end of the server wait for a WebSocket; false when it is too late for that.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.working.Add(1)
+	}
+	return !s.closed
+}
+
 func (s *Server) viewersNow() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	liveSummary = "Live picture as a WebSocket: for each frame a text message, the detections as JSON, then a binary one, the JPEG " +
+		"of the same frame"
+
+	// mostAcknowledgement is all that a viewer may send at once: what it says does not matter.
+	mostAcknowledgement = 125
+)
+
+// live sends each picture of one camera with its detections until the viewer, the camera or the server goes.
+func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
+	v, err := readViewer(r)
+	if err != nil {
+		return err
+	}
+	ahead, err := aheadParameter.read(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		return refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
+			Detail: "Connect with ws:// instead, or ask for stream.mjpeg."}
+	}
+	return s.watch(r.PathValue("id"), v, func(studio *studio) {
+		if !s.enter() {
+			return
+		}
+		defer s.working.Done()
+		limitSendBuffer(r.Context())
+		connection, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return // Accept has answered
+		}
+		defer func() { _ = connection.CloseNow() }() // it may be closed already
+		s.converse(r.Context(), connection, newRoom(int(ahead)), studio, v)
+	})
+}
+
+// converse sends the newest picture whenever there is room for one under way.
+func (s *Server) converse(ctx context.Context, connection *websocket.Conn, room *room, from *studio, v *viewer) {
+	ctx, end := context.WithCancel(ctx)
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		defer end()
+		room.listen(ctx, connection)
+	}()
+	defer func() { <-listening }()
+	defer end()
+	for s.waitForRoom(ctx, room, from) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-from.done:
+			return
+		case <-v.ready:
+		}
+		picture := from.collect(v)
+		if picture == nil {
+			continue
+		}
+		if s.sendLive(ctx, connection, picture) != nil {
+			return
+		}
+		from.countSent()
+		room.take()
+	}
+}
+
+// waitForRoom tells whether the viewer has made room within the write timeout; until then it loses frames.
+func (s *Server) waitForRoom(ctx context.Context, room *room, from *studio) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.WriteTimeout)
+	defer cancel()
+	for room.full() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-from.done:
+			return false
+		case <-room.acknowledged:
+			room.give()
+		}
+	}
+	return true
+}
+
+func (s *Server) sendLive(ctx context.Context, connection *websocket.Conn, picture *still) error {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.WriteTimeout)
+	defer cancel()
+	if err := connection.Write(ctx, websocket.MessageText, picture.detections); err != nil {
+		return err
+	}
+	return connection.Write(ctx, websocket.MessageBinary, picture.jpeg)
+}
+
+// room counts the pictures under way to one viewer. A browser takes whatever comes and shows it late: without this a slow
+// phone would see what happened seconds ago and call it live.
+type room struct {
+	most, used   int // most is 0 when nobody waits
+	acknowledged chan struct{}
+}
+
+func newRoom(most int) *room {
+	return &room{most: most, acknowledged: make(chan struct{}, max(1, most))}
+}
+
+func (r *room) full() bool { return r.most > 0 && r.used >= r.most }
+func (r *room) take()      { r.used++ }
+func (r *room) give()      { r.used = max(0, r.used-1) }
+
+// listen counts the viewer's messages until it goes.
+func (r *room) listen(ctx context.Context, connection *websocket.Conn) {
+	connection.SetReadLimit(mostAcknowledgement)
+	for {
+		if _, _, err := connection.Read(ctx); err != nil {
+			return
+		}
+		select {
+		case r.acknowledged <- struct{}{}:
+		default: // more than were sent: whoever says so cannot gain by it
+		}
+	}
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"visavis/capture/internal/frame"
+)
+
+// dial opens the live picture of the one camera; the connection ends with the test.
+func (r *running) dial(t *testing.T, query string) *websocket.Conn {
+	t.Helper()
+	connection, _, err := websocket.Dial(context.Background(), r.url+"/api/v1/cameras/door/live"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.CloseNow() }) // most tests have ended it
+	connection.SetReadLimit(1 << 20)
+	return connection
+}
+
+// receive reads one frame: its detections and its JPEG.
+func receive(t *testing.T, connection *websocket.Conn) (detections string, jpeg []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	kind, text, err := connection.Read(ctx)
+	if err != nil || kind != websocket.MessageText {
+		t.Fatalf("the first message of a frame: kind %v, %v", kind, err)
+	}
+	kind, jpeg, err = connection.Read(ctx)
+	if err != nil || kind != websocket.MessageBinary {
+		t.Fatalf("the second message of a frame: kind %v, %v", kind, err)
+	}
+	return string(text), jpeg
+}
+
+func TestALiveViewerGetsTheDetectionsAndThePictureOfTheSameFrame(t *testing.T) {
+	r := serve(t)
+	pool := frame.NewPool(4)
+	connection := r.dial(t, "")
+	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	for n := uint64(1); n <= 5; n++ {
+		r.show(pool, n)
+		detections, jpeg := receive(t, connection)
+		if detections != seqText(n) || len(jpeg) != 20_000 {
+			t.Fatalf("frame %d came as %q with %d bytes", n, detections, len(jpeg))
+		}
+	}
+	if err := connection.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is forgotten", func() bool { return r.figures().Now == 0 })
+}
+
+func TestAViewerThatAcknowledgesIsNeverMoreThanThatFarBehind(t *testing.T) {
+	r := serveWith(t, time.Minute)
+	pool := frame.NewPool(8)
+	connection := r.dial(t, "?ahead=2")
+	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	for n := uint64(1); n <= 100; n++ {
+		r.show(pool, n)
+		if n <= 2 {
+			await(t, "the first two are under way", func() bool { return r.figures().Sent == n })
+		}
+	}
+	await(t, "all are lost but the two under way and the newest, which waits", func() bool { return r.figures().Dropped == 97 })
+	receive(t, connection)
+	receive(t, connection)
+	if sent := r.figures().Sent; sent != 2 {
+		t.Fatalf("%d pictures were sent to a viewer that acknowledged none", sent)
+	}
+	if err := connection.Write(context.Background(), websocket.MessageText, nil); err != nil {
+		t.Fatal(err)
+	}
+	if detections, _ := receive(t, connection); detections != seqText(100) {
+		t.Fatalf("after the pause comes %q, want the newest", detections)
+	}
+}
+
+func TestAViewerThatAcknowledgesNothingIsClosedInTheEnd(t *testing.T) {
+	r := serveWith(t, 200*time.Millisecond)
+	pool := frame.NewPool(4)
+	r.dial(t, "?ahead=1")
+	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	r.show(pool, 1)
+	await(t, "it is closed", func() bool { return r.figures().Sent == 1 && r.figures().Now == 0 })
+}
+
+func TestALiveViewEndsWithItsCamera(t *testing.T) {
+	r := serve(t)
+	connection := r.dial(t, "")
+	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	r.server.CameraRemoved("door")
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if _, _, err := connection.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Fatalf("want the end of the connection, not %v", err)
+	}
+}
+
+func TestOnlyOurOwnPageAndProgramsOpenALiveView(t *testing.T) {
+	r := serve(t)
+	for _, c := range []struct {
+		header http.Header
+		code   int
+	}{
+		{http.Header{"Origin": {"http://evil.example"}}, http.StatusForbidden},
+		{http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"websocket"}}, http.StatusForbidden},
+		{http.Header{"Origin": {r.url}}, http.StatusSwitchingProtocols},
+		{http.Header{}, http.StatusSwitchingProtocols},
+	} {
+		address := strings.Replace(r.url, "http", "ws", 1) + "/api/v1/cameras/door/live"
+		connection, answer, err := websocket.Dial(context.Background(), address, &websocket.DialOptions{HTTPHeader: c.header})
+		if answer == nil || answer.StatusCode != c.code {
+			t.Fatalf("%v: %v, want %d (%v)", c.header, answer, c.code, err)
+		}
+		if connection != nil {
+			_ = connection.CloseNow() // the answer was the test
+		}
+	}
+}
