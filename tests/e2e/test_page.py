@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import DEMO
@@ -19,7 +20,28 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-ROOT = Path(__file__).resolve().parents[2]
+NO_BROKER = '[device]\nid = "box"\n[web]\nlisten = "127.0.0.1:{http_port}"\n[mqtt]\nurl = ""\n'
+CAMERA = '[[camera]]\nid = "demo{n}"\nsource = "demo:"\nsize = [640, 480]\nfps = 10\n'
+# Longer than the page waits for a picture before it takes a connection for dead.
+STILL_MS = 7000
+
+LOOK = "canvas => canvas.toDataURL('image/jpeg', .3)"
+BOX_PIXELS = """() => {
+  const canvas = document.querySelector(".camera canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) found += data[i] === 0x5f && data[i + 1] === 0xf0 && data[i + 2] === 0xd8;
+  return found;
+}"""
+# Playwright keeps every page visible, so the page is told otherwise in the browser's words.
+HIDE = """hidden => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+# Every picture looks the same from now on, as at night.
+PAINT_OVER = (
+    "() => { CanvasRenderingContext2D.prototype.drawImage = function () { this.fillRect(0, 0, 9999, 9999); }; }"
+)
 
 
 @pytest.fixture
@@ -44,7 +66,7 @@ def opened(browser: Browser, appliance: RunningAppliance, width: int, height: in
     page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"http://127.0.0.1:{appliance.http_port}/", wait_until="domcontentloaded")
-    page.wait_for_selector(".camera img", timeout=15_000)
+    page.wait_for_selector(".camera canvas", timeout=15_000)
     return page, complaints
 
 
@@ -54,18 +76,121 @@ def test_the_page_shows_a_moving_picture_and_living_figures(
     appliance = start_appliance(DEMO)
     appliance.wait_ready()
     page, complaints = opened(browser, appliance, 1280, 800)
-    until(lambda: page.evaluate("document.querySelector('.camera img').naturalWidth > 0"), "no picture came", 15)
-    first = page.locator(".camera img").first.screenshot()
-    until(lambda: page.locator(".camera img").first.screenshot() != first, "the picture stands still", 15)
+    until_all_move(page, 1)
     until(lambda: "demo" in page.inner_text("body"), "the camera is not named", 10)
     words = page.inner_text("body")
     until(lambda: page.inner_text("body") != words, "the figures stand still", 15)
     until(lambda: appliance.camera("demo")["faces"] > 0, "the demo shows nobody", 30)
+    until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn", 30)
     keep_picture(page, "page.png")
     page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "a phone must scroll sideways"
+    assert_fits(page)
     keep_picture(page, "phone.png")
     assert complaints == []
+
+
+@pytest.fixture
+def wall(start_appliance: Callable[..., RunningAppliance]) -> RunningAppliance:
+    """Nine cameras; the worker invents a face, so that each camera is inferred at its full rate."""
+    cameras = "".join(CAMERA.replace("{n}", str(n)) for n in range(1, 10))
+    appliance = start_appliance(NO_BROKER + cameras, "--backend", "fake")
+    appliance.wait_ready()
+    return appliance
+
+
+def test_nine_cameras_all_move_on_a_wall(wall: RunningAppliance, browser: Browser) -> None:
+    page, complaints = opened(browser, wall, 1920, 1080)
+    until_all_move(page, 9)
+    until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn", 15)
+    assert_fits(page)
+    bottom = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('.camera')].map(c => c.getBoundingClientRect().bottom))"
+    )
+    assert bottom <= 1080, "a wall has nobody who scrolls"
+    keep_picture(page, "wall.png")
+    assert complaints == []
+
+
+def test_a_phone_loads_what_it_shows_at_the_width_it_shows_it(wall: RunningAppliance, browser: Browser) -> None:
+    page, complaints = opened(browser, wall, 360, 740)
+    until(lambda: 0 < wall.status()["viewers"] < 9, lambda: f"{wall.status()['viewers']} pictures load", 15)
+    assert_fits(page)
+    for n in range(9):
+        canvas = page.locator(".camera canvas").nth(n)
+        canvas.scroll_into_view_if_needed()
+        until_it_moves(canvas, canvas.evaluate(LOOK))
+        assert canvas.evaluate("canvas => canvas.width") in (320, 480)
+    assert wall.status()["viewers"] < 9
+    assert complaints == []
+
+
+def test_a_hidden_page_loads_nothing_and_goes_on_when_it_is_seen(wall: RunningAppliance, browser: Browser) -> None:
+    page, complaints = opened(browser, wall, 1920, 1080)
+    until(lambda: wall.status()["viewers"] == 9, "the pictures do not load", 15)
+    page.evaluate(HIDE, True)
+    until(lambda: wall.status()["viewers"] == 0, "a hidden page loads pictures", 15)
+    page.evaluate(HIDE, False)
+    until_all_move(page, 9)
+    assert complaints == []
+
+
+def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser
+) -> None:
+    lost = '[[camera]]\nid = "gone"\nsource = "v4l2:/dev/video99"\n'
+    text = NO_BROKER.replace('url = ""', 'url = "mqtt://127.0.0.1:1"') + CAMERA.replace("{n}", "1") + lost
+    appliance = start_appliance(text, "--backend", "fake")
+    appliance.wait_ready()
+    page, _ = opened(browser, appliance, 1280, 800)
+    until(lambda: "Camera gone is lost" in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
+    assert "/dev/video99" in page.inner_text("#problems")
+    assert "/dev/video99" in page.inner_text("section[aria-label='Camera gone'] .picture")
+    assert "check mqtt.url" in page.inner_text("#problems")
+    until_all_move(page, 1)
+
+
+def test_a_still_scene_is_no_error(start_appliance: Callable[..., RunningAppliance], browser: Browser) -> None:
+    appliance = start_appliance(NO_BROKER + CAMERA.replace("{n}", "1"), "--backend", "fake")
+    appliance.wait_ready()
+    page, complaints = opened(browser, appliance, 1280, 800)
+    opened_sockets: list[str] = []
+    page.on("websocket", lambda socket: opened_sockets.append(socket.url))
+    until_all_move(page, 1)
+    before = len(opened_sockets)
+    page.evaluate(PAINT_OVER)
+    page.wait_for_timeout(STILL_MS)
+    assert len(opened_sockets) == before, "a picture that looks the same was taken for a dead connection"
+    assert page.locator(".picture.old").count() == 0
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_about(wall: RunningAppliance, browser: Browser, scheme: str) -> None:
+    page, _ = opened(browser, wall, 1280, 800)
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    until_all_move(page, 1)
+    page.locator("summary").first.press("Enter")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def until_all_move(page: Page, count: int) -> None:
+    """Wait until `count` canvases, from the first on, have changed what they show."""
+    canvases = [page.locator(".camera canvas").nth(n) for n in range(count)]
+    first = [canvas.evaluate(LOOK) for canvas in canvases]
+    for canvas, before in zip(canvases, first, strict=True):
+        until_it_moves(canvas, before)
+
+
+def until_it_moves(canvas: Locator, before: str) -> None:
+    """Wait until a canvas no longer shows what it showed `before`."""
+    until(lambda: canvas.evaluate(LOOK) != before, f"{canvas.get_attribute('aria-label')} stands still", 20)
+
+
+def assert_fits(page: Page) -> None:
+    cut = "[...document.querySelectorAll('.about')].filter(about => about.scrollWidth > about.clientWidth).length"
+    assert page.evaluate(cut) == 0, "figures are cut off"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "one must scroll sideways"
 
 
 def keep_picture(page: Page, name: str) -> None:

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks for the status once a second and shows it. Streams run beside that and stop while the tab is hidden.
+// Asks for the status once a second and shows it. Pictures come beside that (wall.js); a hidden page asks for nothing.
 import { Camera, sentence } from "./camera.js";
-import { element, write } from "./element.js";
+import { element, mark, write } from "./element.js";
 import { plural } from "./format.js";
 import { problemsOf, showProblems } from "./problems.js";
+import { hang, takeDown } from "./wall.js";
 
 const pollMs = 1000;
 const answerMs = 3000;
 const silentAfterMs = 2500;
 const announceMs = 10000;
+const openUpTo = 2;
+const wallFrom = 5;
+const largeFrom = 9;
 
 const place = (id) => document.getElementById(id);
 const cameras = new Map();
@@ -65,21 +69,24 @@ function showCameras(list) {
   const ids = new Set(list.map((camera) => camera.id));
   for (const [id, card] of cameras) {
     if (ids.has(id)) continue;
-    card.picture.pause();
+    takeDown(card.picture);
     card.node.remove();
     cameras.delete(id);
   }
   for (const camera of list) {
-    if (!cameras.has(camera.id)) add(camera.id);
+    if (!cameras.has(camera.id)) add(camera.id, list.length <= openUpTo);
     cameras.get(camera.id).show(camera);
   }
+  mark(place("cameras"), "wall", list.length >= wallFrom);
+  mark(place("cameras"), "large", list.length > largeFrom);
 }
 
-function add(id) {
-  const card = new Camera(id);
+/** Few cameras show all their figures at once; more of them on demand. */
+function add(id, open) {
+  const card = new Camera(id, open);
   cameras.set(id, card);
   place("cameras").append(card.node);
-  card.picture.play();
+  hang(card.picture);
 }
 
 /** Says what changed, and the rate now and then: not each second. */
@@ -94,7 +101,6 @@ function announce(list) {
 
 document.addEventListener("visibilitychange", () => {
   clearTimeout(timer);
-  for (const card of cameras.values()) document.hidden ? card.picture.pause() : card.picture.play();
   if (!document.hidden) poll();
 });
 

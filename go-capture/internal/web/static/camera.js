@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One camera's card: picture, figures, latency by stage, and frames that add up.
+// One camera's card: picture, figures, and on demand latency by stage and frames that add up.
 import { element, svg, mark, write } from "./element.js";
 import { count, milliseconds, plural, rate } from "./format.js";
 import { Picture } from "./picture.js";
@@ -10,12 +10,12 @@ const reasons = ["superseded", "no_slot", "aborted", "abandoned"];
 const states = { online: "live", lost: "lost", starting: "starting" };
 
 export class Camera {
-  constructor(id) {
+  constructor(id, open) {
     this.id = id;
     this.picture = new Picture(id);
     this.values = {};
     const inside = element("div", { class: "inside" }, this.picture.node,
-      element("div", { class: "about" }, this.title(), this.figures(), this.stageTable(), this.frames()));
+      element("div", { class: "about" }, this.title(), this.figures(), this.details(open)));
     this.node = element("section", { class: "camera", "aria-label": `Camera ${id}` }, inside);
   }
 
@@ -35,6 +35,11 @@ export class Camera {
   figure(name, label, unit) {
     this.values[name] = element("span", {}, "–");
     return element("div", { class: name }, element("dt", {}, label), element("dd", {}, this.values[name], element("small", {}, unit)));
+  }
+
+  details(open) {
+    const summary = element("summary", {}, "details", element("span", { class: "unseen" }, ` of ${this.id}`));
+    return element("details", open ? { open: "" } : {}, summary, this.stageTable(), this.frames());
   }
 
   stageTable() {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pictures of one camera over a WebSocket: it comes back by itself, and each picture is acknowledged when it is shown.
+
+const retryMs = { first: 500, most: 8000 };
+const picturesAhead = 2; // one is decoded while the next one travels
+
+export class Live {
+  /** `show(bitmap, detections)` is called for each picture. */
+  constructor(id, show) {
+    this.address = `${location.origin.replace(/^http/, "ws")}/api/v1/cameras/${encodeURIComponent(id)}/live`;
+    this.show = show;
+    this.waitMs = retryMs.first;
+  }
+
+  /** Wants pictures of this width and rate, or none: null. The old picture stays until a new one comes. */
+  want(view) {
+    const query = view && new URLSearchParams({ ...view, ahead: picturesAhead }).toString();
+    if (query === this.query) return;
+    this.query = query;
+    this.open();
+  }
+
+  open() {
+    this.close();
+    if (!this.query) return;
+    const socket = new WebSocket(`${this.address}?${this.query}`);
+    this.socket = socket;
+    let detections = null;
+    socket.onmessage = ({ data }) => {
+      if (typeof data === "string") detections = JSON.parse(data);
+      else this.take(socket, data, detections);
+    };
+    socket.onclose = () => this.retry(socket);
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    const old = this.socket;
+    this.socket = null;
+    this.frame = 0;
+    this.cameAt = performance.now();
+    old?.close();
+  }
+
+  retry(socket) {
+    if (socket !== this.socket) return;
+    this.timer = setTimeout(() => this.open(), this.waitMs);
+    this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
+  }
+
+  async take(socket, data, detections) {
+    try {
+      const bitmap = await createImageBitmap(data);
+      if (socket === this.socket && detections.frame > this.frame) this.came(bitmap, detections);
+      bitmap.close();
+    } catch {
+      // A damaged picture: the next one comes soon, and the age says so if it does not.
+    }
+    if (socket.readyState === WebSocket.OPEN) socket.send("");
+  }
+
+  came(bitmap, detections) {
+    this.frame = detections.frame;
+    this.cameAt = performance.now();
+    this.waitMs = retryMs.first;
+    this.show(bitmap, detections);
+  }
+
+  /** How long no picture came over this connection. */
+  get silentMs() {
+    return this.query ? performance.now() - this.cameAt : 0;
+  }
+}
