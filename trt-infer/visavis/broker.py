@@ -24,6 +24,13 @@ log_dest stderr
 log_type error
 log_type warning
 """
+# Ends the command when our end of the pipe is closed, which the kernel does even if we are killed. The death signal
+# that the daemon uses is lost when mosquitto gives up root. `exec` keeps the process id: the command is our child.
+GUARD = """\
+exec 3<&0 </dev/null
+{ read -r _ <&3; kill $$; } &
+exec "$@" 3<&-
+"""
 # MQTT 3.1.1 CONNECT of a client without a name, clean session; the first two bytes of any CONNACK; "accepted".
 PROBE = bytes.fromhex("100c00044d5154540402000a0000")
 PROBE_ANSWER = b"\x20\x02"
@@ -64,7 +71,8 @@ def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
         raise BrokerFailed("mosquitto is not installed: `apt install mosquitto`, or set mqtt.url to a broker you have")
     config = folder / "mosquitto.conf"
     config.write_text(CONFIG.format(port=port))
-    return subprocess.Popen([program, "-c", config], start_new_session=True, stdin=subprocess.DEVNULL)
+    command = ["/bin/sh", "-c", GUARD, "visavis-broker", program, "-c", str(config)]
+    return subprocess.Popen(command, start_new_session=True, stdin=subprocess.PIPE)
 
 
 def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
@@ -79,7 +87,9 @@ def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, then make it end."""
+    """Ask it to end, then make it end. The guard goes first: later, the number could be another process's."""
+    if process.stdin:
+        process.stdin.close()
     process.terminate()
     try:
         process.wait(STOP_LIMIT_S)
