@@ -11,6 +11,8 @@ CAMERA ?=
 export VISAVIS_HTTP_PORT VISAVIS_MQTT_PORT CAMERA
 
 GO_TAGS := gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
+# In the tests GoCV keeps count of the pictures in OpenCV's memory that nobody has closed.
+GO_TEST_TAGS := $(GO_TAGS),matprofile
 PYTHON := .venv/bin/python
 
 .PHONY: help
@@ -31,7 +33,7 @@ run: setup ## the appliance in the foreground; CAMERA=/dev/video0 for a real cam
 
 .PHONY: test
 test: setup-test ## every test that needs no special hardware
-	cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TAGS) ./...
+	cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
