@@ -145,6 +145,7 @@ def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
     until(lambda: "Camera gone is lost" in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
     assert "/dev/video99" in page.inner_text("#problems")
     assert "/dev/video99" in page.inner_text("section[aria-label='Camera gone'] .picture")
+    assert "camera lost" in page.inner_text("section[aria-label='Camera gone'] .picture")
     assert "check mqtt.url" in page.inner_text("#problems")
     until_all_move(page, 1)
 

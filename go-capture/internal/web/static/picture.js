@@ -58,7 +58,8 @@ export class Picture {
   show(camera) {
     write(this.badge, privacyText[camera.privacy] ?? "faces pixelated");
     mark(this.badge, "open", camera.privacy === "none");
-    write(this.why, camera.state === "lost" ? (camera.error ?? "") : "");
+    this.lost = camera.state === "lost";
+    write(this.why, this.lost ? (camera.error ?? "") : "");
   }
 
   /** `ageMs` is null before the first picture. A device that is silent gives no pictures either. */
@@ -66,7 +67,8 @@ export class Picture {
     const known = ageMs !== null && ageMs !== undefined;
     const old = !known || ageMs > oldAfterMs;
     mark(this.node, "old", old);
-    write(this.overlay, !old ? "" : known ? `no picture for ${age(ageMs)}` : "waiting for the first picture");
+    const never = this.lost ? "no picture: camera lost" : "waiting for the first picture";
+    write(this.overlay, !old ? "" : known ? `no picture for ${age(ageMs)}` : never);
     // The device has new pictures and none comes here: the connection is dead without having said so.
     if (!old && this.live.silentMs > deadAfterMs) this.live.open();
   }
