@@ -16,8 +16,20 @@ import (
 // ErrStalled says that a camera gave no picture within the stall limit: unplugged, switched off or hanging.
 var ErrStalled = errors.New("no picture came in time: is the camera plugged in and switched on?")
 
-// defaultStallLimit keeps the notice of a lost camera under two seconds, retry included.
-const defaultStallLimit = 1500 * time.Millisecond
+const (
+	// leastStallLimit keeps the notice of a lost camera under two seconds, closing and telling included.
+	leastStallLimit = 1200 * time.Millisecond
+	// stallIntervals is how many pictures a slow camera may leave out.
+	stallIntervals = 3
+)
+
+// stallLimit is how long a camera of so many pictures a second may be silent.
+func stallLimit(fps float64) time.Duration {
+	if fps <= 0 {
+		return leastStallLimit
+	}
+	return max(leastStallLimit, time.Duration(stallIntervals/fps*float64(time.Second)))
+}
 
 // Source gives one camera's pictures.
 type Source interface {
@@ -59,7 +71,7 @@ func Open(ctx context.Context, s Settings) (Source, error) {
 		return nil, fmt.Errorf("open source: scheme %q is not one of v4l2, csi, rtsp, rtsps, file, demo, push", scheme)
 	}
 	if s.StallLimit == 0 {
-		s.StallLimit = defaultStallLimit
+		s.StallLimit = stallLimit(s.FPS)
 	}
 	opened, err := open(ctx, s, rest)
 	if err != nil {

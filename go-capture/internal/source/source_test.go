@@ -140,6 +140,14 @@ func TestAnEndedContextEndsTheWaitForAPicture(t *testing.T) {
 	}
 }
 
+func TestASlowCameraMayBeSilentForLonger(t *testing.T) {
+	for fps, want := range map[float64]time.Duration{30: 1200 * time.Millisecond, 0: 1200 * time.Millisecond, 1: 3 * time.Second, 0.5: 6 * time.Second} {
+		if got := stallLimit(fps); got != want {
+			t.Errorf("%v fps: %v, want %v", fps, got, want)
+		}
+	}
+}
+
 func TestAPaceKeepsItsRhythmAndDropsTheRest(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	slow := newPace(10)
