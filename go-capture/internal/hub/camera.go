@@ -32,7 +32,7 @@ type camera struct {
 	beganNs   int64 // frames captured earlier belong to a stream that was retired
 	online    bool
 	sequencer *sequencer
-	tracker   track.Tracker
+	tracker   *track.Tracker
 	occupancy *track.Occupancy
 	nowNs     int64 // newest time seen; ticks run ahead of the frames' capture times
 	told      State
@@ -45,7 +45,7 @@ type camera struct {
 
 func newCamera(id string, beganNs int64) *camera {
 	return &camera{
-		id: id, beganNs: beganNs, sequencer: newSequencer(), tracker: track.NewGreedy(),
+		id: id, beganNs: beganNs, sequencer: newSequencer(), tracker: track.New(track.Defaults()),
 		occupancy: track.NewOccupancy(track.OffDelay), told: State{Camera: id},
 	}
 }

@@ -17,7 +17,7 @@ var (
 
 // scene plays frames at a fixed rate to one tracker.
 type scene struct {
-	tracker   *Greedy
+	tracker   *Tracker
 	occupancy *Occupancy
 	nowNs     int64
 	stepNs    int64
@@ -25,7 +25,7 @@ type scene struct {
 }
 
 func newScene(stepNs int64) *scene {
-	return &scene{tracker: NewGreedy(), occupancy: NewOccupancy(OffDelay), nowNs: 1e12, stepNs: stepNs}
+	return &scene{tracker: New(Defaults()), occupancy: NewOccupancy(OffDelay), nowNs: 1e12, stepNs: stepNs}
 }
 
 func (s *scene) frame(boxes ...Box) []uint64 {
@@ -129,7 +129,7 @@ func TestALostFaceEndsAfterATimeAndThePlaceEmptiesAfterTheDelay(t *testing.T) {
 			s.frame(left)
 		}
 		seenNs := s.nowNs
-		for s.nowNs+s.stepNs <= seenNs+LossAfter.Nanoseconds() {
+		for s.nowNs+s.stepNs <= seenNs+Defaults().LostAfter.Nanoseconds() {
 			s.frame()
 			s.expect(t, 1, true)
 		}
@@ -164,7 +164,7 @@ func TestSilenceEmptiesThePlaceWithoutAFrame(t *testing.T) {
 	for range 3 {
 		s.frame(left)
 	}
-	s.silence(LossAfter + 100*time.Millisecond)
+	s.silence(Defaults().LostAfter + 100*time.Millisecond)
 	s.expect(t, 0, true)
 	s.silence(OffDelay + 100*time.Millisecond)
 	s.expect(t, 0, false)

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package track
+
+import (
+	"math/bits"
+	"slices"
+)
+
+const (
+	// A face missing from this many frame times in a row is not lost yet, however slow the inference is.
+	leastMissedFrames = 3
+	// spareFrames are how many of the frames looked back on may miss a face that is not confirmed yet.
+	spareFrames = 2
+
+	// A face and a box are compared after both were grown, more where it is less known where the face should be by now: so
+	// a fast face, a new one and one that was hidden for a while still meet their boxes at five frames a second.
+	sureGrown, unsureGrown     = 0.2, 0    // sizes; an unsure box is false more often, so it must lie closer
+	sureOverlap, unsureOverlap = 0.35, 0.5 // the least IoU
+	doubtGrown, doubtMost      = 0.5, 1.5  // sizes for each size of doubt, and at most
+)
+
+// Tracker follows the faces of one camera. It is used by one goroutine.
+type Tracker struct {
+	settings   Settings
+	assign     assignment
+	faces      []face // the oldest first
+	lastID     uint64
+	lastNs     int64 // of the newest frame, 0 = none yet
+	intervalNs int64 // between inferred frames, smoothed
+	work       workspace
+}
+
+// face is one that is followed, confirmed or not.
+type face struct {
+	Track          // ID is 0 until confirmed, so the numbers have no holes and rise
+	motion  motion // as of the newest frame
+	history uint32 // one bit a frame, the newest lowest: seen or not
+	taken   bool   // by a box of this frame
+}
+
+// workspace is memory that is used again for each frame.
+type workspace struct {
+	order  []int // of the boxes that can be worked with, by what they are
+	taken  []bool
+	pairs  []pair
+	ids    []uint64
+	tracks []Track
+}
+
+// New starts with no faces; the first confirmed one gets number 1.
+func New(s Settings) *Tracker {
+	s.Hits = min(max(s.Hits, 1), MostHits)
+	return &Tracker{settings: s, assign: bestFirst}
+}
+
+// Update takes the boxes of one inferred frame and returns a track number for each of them, 0 while unconfirmed. Boxes that
+// are empty or not finite are ignored. The answer is valid until the next call.
+func (t *Tracker) Update(boxes []Box, nowNs int64) []uint64 {
+	t.begin(boxes, nowNs)
+	confirmed := func(f *face) bool { return f.ID != 0 }
+	unconfirmed := func(f *face) bool { return f.ID == 0 }
+	t.match(boxes, t.sure, confirmed, sureGrown, sureOverlap)
+	t.match(boxes, t.unsure, confirmed, unsureGrown, unsureOverlap)
+	t.match(boxes, t.sure, unconfirmed, sureGrown, sureOverlap)
+	for _, i := range t.work.order {
+		if !t.work.taken[i] && t.sure(boxes[i]) {
+			t.follow(boxes[i], i)
+		}
+	}
+	return t.work.ids
+}
+
+// begin lets time pass up to this frame and prepares the workspace.
+func (t *Tracker) begin(boxes []Box, nowNs int64) {
+	nowNs = max(nowNs, t.lastNs)
+	seconds := float64(nowNs-t.lastNs) / 1e9
+	t.measureInterval(nowNs)
+	t.Advance(nowNs)
+	for i := range t.faces {
+		f := &t.faces[i]
+		f.motion.wait(seconds)
+		f.history = f.history << 1 & (1<<(t.settings.Hits+spareFrames) - 1)
+		f.taken = false
+	}
+	// One that can no longer reach the hits with what it has would only cost time; false alarms come by the hundred.
+	t.faces = slices.DeleteFunc(t.faces, func(f face) bool { return f.ID == 0 && f.history == 0 })
+	w := &t.work
+	w.ids, w.taken, w.order = resized(w.ids, len(boxes)), resized(w.taken, len(boxes)), w.order[:0]
+	for i, b := range boxes {
+		if b.possible() {
+			w.order = append(w.order, i)
+		}
+	}
+	slices.SortFunc(w.order, func(i, j int) int { return boxes[i].compare(boxes[j]) })
+}
+
+// resized returns n zeros, in the same memory if it is large enough.
+func resized[T any](old []T, n int) []T {
+	made := slices.Grow(old[:0], n)[:n]
+	clear(made)
+	return made
+}
+
+func (t *Tracker) sure(b Box) bool   { return b.Score >= t.settings.Score }
+func (t *Tracker) unsure(b Box) bool { return b.Score < t.settings.Score }
+
+// match gives boxes of one kind that are free to faces of one kind that are free.
+func (t *Tracker) match(boxes []Box, wanted func(Box) bool, candidate func(*face) bool, grown, least float64) {
+	pairs := t.work.pairs[:0]
+	for i := range t.faces {
+		f := &t.faces[i]
+		if f.taken || !candidate(f) {
+			continue
+		}
+		grown := grown + min(doubtGrown*f.motion.doubt(), doubtMost)
+		expected := f.motion.rectangle().grown(grown)
+		for rank, b := range t.work.order {
+			if t.work.taken[b] || !wanted(boxes[b]) {
+				continue
+			}
+			if overlap := expected.iou(boxes[b].rectangle().grown(grown)); overlap >= least {
+				pairs = append(pairs, pair{i, rank, overlap})
+			}
+		}
+	}
+	t.work.pairs = pairs
+	for _, p := range t.assign(pairs) {
+		f, b := &t.faces[p.face], t.work.order[p.box]
+		if !f.taken && !t.work.taken[b] {
+			t.see(f, boxes[b], b)
+		}
+	}
+}
+
+// see gives one box to a face.
+func (t *Tracker) see(f *face, b Box, index int) {
+	f.motion.see(b)
+	f.Box, f.SeenNs = b, t.lastNs
+	if b.Score > f.Best.Score {
+		f.Best = b
+	}
+	f.history |= 1
+	f.taken, t.work.taken[index] = true, true
+	t.confirm(f)
+	t.work.ids[index] = f.ID
+}
+
+func (t *Tracker) confirm(f *face) {
+	if f.ID == 0 && bits.OnesCount32(f.history) >= t.settings.Hits {
+		t.lastID++
+		f.ID = t.lastID
+	}
+}
+
+// follow begins a face.
+func (t *Tracker) follow(b Box, index int) {
+	t.faces = append(t.faces, face{Track: Track{Best: b, FirstNs: t.lastNs}, motion: startMotion(b)})
+	t.see(&t.faces[len(t.faces)-1], b, index)
+}
+
+// Advance lets time pass without a frame: faces not seen for long enough are lost.
+func (t *Tracker) Advance(nowNs int64) {
+	oldestNs := nowNs - max(t.settings.LostAfter.Nanoseconds(), leastMissedFrames*t.intervalNs)
+	t.faces = slices.DeleteFunc(t.faces, func(f face) bool { return f.SeenNs < oldestNs })
+}
+
+// Confirmed is the number of faces that are believed to be there.
+func (t *Tracker) Confirmed() int {
+	count := 0
+	for i := range t.faces {
+		if t.faces[i].ID != 0 {
+			count++
+		}
+	}
+	return count
+}
+
+// Tracks are the confirmed faces, the oldest first, valid until the next call.
+func (t *Tracker) Tracks() []Track {
+	t.work.tracks = t.work.tracks[:0]
+	for i := range t.faces {
+		if t.faces[i].ID != 0 {
+			t.work.tracks = append(t.work.tracks, t.faces[i].Track)
+		}
+	}
+	return t.work.tracks
+}
+
+// measureInterval smooths over about eight frames, so one long gap does not keep a lost face alive for long.
+func (t *Tracker) measureInterval(nowNs int64) {
+	switch gapNs := nowNs - t.lastNs; {
+	case t.lastNs == 0:
+	case t.intervalNs == 0:
+		t.intervalNs = min(gapNs, t.settings.LostAfter.Nanoseconds())
+	default:
+		t.intervalNs += (gapNs - t.intervalNs) / 8
+	}
+	t.lastNs = nowNs
+}
