@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package track_test
+
+import (
+	"testing"
+
+	"visavis/capture/internal/track"
+	"visavis/capture/internal/track/scene"
+)
+
+func total(t *testing.T, made func(track.Settings) *track.Tracker) scene.Score {
+	t.Helper()
+	scores, err := scene.Scores(scene.Play(scene.All(scene.Seed), made))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scores["all"]
+}
+
+// The simpler assignment stays only as long as it costs nothing.
+func TestBestFirstMistakesNoMoreFacesThanTheBestSum(t *testing.T) {
+	ours, best := total(t, track.New), total(t, track.NewHungarian)
+	t.Logf("best first %+v, best sum %+v", ours, best)
+	if 100*ours.Switches > 102*best.Switches || 100*ours.Fragments > 102*best.Fragments {
+		t.Errorf("best first: %+v; best sum: %+v", ours, best)
+	}
+}

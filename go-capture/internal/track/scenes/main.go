@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// scenes shows the scripted scenes to a tracker in another language, and judges what it answers.
+//
+//	scenes -print                 each scene as one line of JSON
+//	scenes -ours                  scores of our tracker, by script, detector and rate
+//	scenes -judge < ANSWERS       the same for the answers of another: {"scene name": [[number of each box] of each frame]}
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+
+	"visavis/capture/internal/track"
+	"visavis/capture/internal/track/scene"
+)
+
+func main() {
+	show := flag.Bool("print", false, "print the scenes")
+	ours := flag.Bool("ours", false, "score our tracker")
+	judge := flag.Bool("judge", false, "score the answers on the standard input")
+	flag.Parse()
+	var err error
+	switch {
+	case *show:
+		err = printScenes()
+	case *ours:
+		err = printScores(scene.Play(scene.All(scene.Seed), track.New))
+	case *judge:
+		err = judgeAnswers()
+	default:
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "scenes:", err)
+		os.Exit(1)
+	}
+}
+
+// line is a scene as others read it: boxes are x, y, width, height, score.
+type line struct {
+	Name   string  `json:"name"`
+	FPS    float64 `json:"fps"`
+	Width  int     `json:"width"`
+	Height int     `json:"height"`
+	Frames []shown `json:"frames"`
+}
+
+type shown struct {
+	Seconds float64      `json:"seconds"`
+	Boxes   [][5]float32 `json:"boxes"`
+}
+
+func printScenes() error {
+	out := json.NewEncoder(os.Stdout)
+	for _, s := range scene.All(scene.Seed) {
+		l := line{Name: s.Name, FPS: s.FPS, Width: scene.Width, Height: scene.Height}
+		for _, f := range s.Frames {
+			boxes := make([][5]float32, len(f.Boxes))
+			for i, b := range f.Boxes {
+				boxes[i] = [5]float32{b.Box.X, b.Box.Y, b.Box.W, b.Box.H, b.Box.Score}
+			}
+			l.Frames = append(l.Frames, shown{float64(f.AtNs-s.Frames[0].AtNs) / 1e9, boxes})
+		}
+		if err := out.Encode(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func judgeAnswers() error {
+	var answers map[string][][]uint64
+	if err := json.NewDecoder(os.Stdin).Decode(&answers); err != nil {
+		return err
+	}
+	return printScores(scene.All(scene.Seed), answers)
+}
+
+func printScores(scenes []scene.Scene, answers map[string][][]uint64) error {
+	scores, err := scene.Scores(scenes, answers)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(scores)
+}
