@@ -15,8 +15,11 @@ TYPES = {
     "bool": "bool",
     "strings": "[]string",
     "size": "[2]int",
+    "point": "[2]float64",
     "polygon": "[][2]float64",
+    "polygons": "[][][2]float64",
     "zones": "[]Zone",
+    "lines": "[]Line",
 }
 HEAD = """\
 // SPDX-License-Identifier: Apache-2.0
@@ -66,10 +69,10 @@ def _defaults(section: Section) -> str:
 
 
 def _value(key: Key) -> str:
-    if key.type in ("strings", "zones", "polygon"):
+    if TYPES[key.type].startswith("[]"):
         return TYPES[key.type] + "{" + ", ".join(json.dumps(one) for one in key.default) + "}"
-    if key.type == "size":
-        return "[2]int{" + ", ".join(map(str, key.default)) + "}"
+    if TYPES[key.type].startswith("[2]"):
+        return TYPES[key.type] + "{" + ", ".join(map(str, key.default)) + "}"
     return json.dumps(key.default)
 
 

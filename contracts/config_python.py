@@ -14,8 +14,11 @@ TYPES = {
     "bool": "bool",
     "strings": "tuple[str, ...]",
     "size": "tuple[int, int]",
+    "point": "tuple[float, float]",
     "polygon": "tuple[tuple[float, float], ...]",
+    "polygons": "tuple[tuple[tuple[float, float], ...], ...]",
     "zones": "tuple[Zone, ...]",
+    "lines": "tuple[Line, ...]",
 }
 HEAD = '''\
 # SPDX-License-Identifier: Apache-2.0

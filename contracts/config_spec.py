@@ -9,7 +9,7 @@ from typing import Any
 
 import tomllib
 
-KINDS = ("string", "int", "float", "bool", "strings", "size", "polygon", "zones")
+KINDS = ("string", "int", "float", "bool", "strings", "size", "point", "polygon", "polygons", "zones", "lines")
 WORDS = {
     "id": "ID",
     "url": "URL",

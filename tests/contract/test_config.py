@@ -171,7 +171,12 @@ def test_what_the_daemon_prints_decodes_to_the_same_settings() -> None:
     assert config.detector.input == (640, 480)
     door, demo = config.camera
     assert (door.id, door.size, door.fps, door.privacy) == ("door", (640, 480), 15.0, "pixelate")
-    assert door.zones == (config_gen.Zone(name="step", polygon=((0.1, 0.2), (0.9, 0.2), (0.9, 0.9)), min_dwell_ms=500),)
+    step = config_gen.Zone(
+        name="step", polygon=((0.1, 0.2), (0.9, 0.2), (0.9, 0.9)), min_dwell_ms=500, off_delay_ms=10_000
+    )
+    assert door.zones == (step,)
+    assert door.lines == (config_gen.Line(name="gate", start=(0.5, 1.0), end=(0.5, 0.0)),)
+    assert door.masks[1] == ((0.9, 0.9), (1.0, 0.9), (1.0, 1.0))
     assert demo == config_gen.Camera(id="demo", source="demo:")
 
 

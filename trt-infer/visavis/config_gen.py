@@ -12,10 +12,25 @@ class Zone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     # Name of the zone in topics.
     name: str
-    # At least three corners [x, y] as parts of the picture, 0 to 1, origin top left.
+    # At least three corners [x, y] as parts of the picture, 0 to 1, origin top left; edges must not cross. A face is inside when the middle of its box is.
     polygon: tuple[tuple[float, float], ...]
     # A face must stay this long before it has entered.
     min_dwell_ms: int = 0
+    # Somebody must be in the zone for so long before it counts as occupied.
+    on_delay_ms: int = 0
+    # Nobody must be in the zone for so long before it counts as empty.
+    off_delay_ms: int = 2000
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line across a camera's picture, inside `lines`. Going from its start to its end on the picture, a face that passes from your left to your right goes in, the other way out."""
+
+    # Name of the line in events; no zone of the camera may have it.
+    name: str
+    # Where the line begins, [x, y] as parts of the picture.
+    start: tuple[float, float]
+    # Where it ends.
+    end: tuple[float, float]
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +104,17 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credit: int = 1
 
 
+class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How faces are followed from frame to frame."""
+
+    # The least score of a face that begins a track; between detector.score and this one, a face only continues a track.
+    score: float = 0.5
+    # So many of hits + 2 inferred frames must show a face before it is believed.
+    hits: int = 3
+    # A face that was not seen for so long is gone; three frame times, if inference is slower than that.
+    lost_ms: int = 1000
+
+
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table for each camera; without any, a demo plays."""
 
@@ -118,6 +144,16 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pixel_format: str = "auto"
     # What reads a csi camera: libcamera (Raspberry Pi) or argus (Jetson).
     csi_driver: str = "auto"
+    # Faces whose shorter side has fewer pixels of the camera's picture are not followed or counted; viewers still see them anonymised.
+    min_face: int = 0
+    # Parts of the picture, each a polygon like a zone's, where faces are not followed or counted; viewers still see them anonymised.
+    masks: tuple[tuple[tuple[float, float], ...], ...] = ()
+    # Somebody must be at the camera for so long before it counts as occupied.
+    on_delay_ms: int = 0
+    # Nobody must be at the camera for so long before it counts as empty.
+    off_delay_ms: int = 2000
+    # Lines over which faces are counted, each with the keys of a line.
+    lines: tuple[Line, ...] = ()
     # Parts of the picture that are watched by themselves, each with the keys of a zone.
     zones: tuple[Zone, ...] = ()
 
@@ -130,4 +166,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mqtt: MQTT = MQTT()
     detector: Detector = Detector()
     worker: Worker = Worker()
+    tracker: Tracker = Tracker()
     camera: tuple[Camera, ...] = ()

@@ -10,6 +10,7 @@ type Config struct {
 	MQTT     MQTT     `toml:"mqtt" json:"mqtt"`
 	Detector Detector `toml:"detector" json:"detector"`
 	Worker   Worker   `toml:"worker" json:"worker"`
+	Tracker  Tracker  `toml:"tracker" json:"tracker"`
 	Cameras  []Camera `toml:"camera" json:"camera"`
 }
 
@@ -79,6 +80,16 @@ type Worker struct {
 	Credit int `toml:"credit" json:"credit"`
 }
 
+// Tracker: How faces are followed from frame to frame.
+type Tracker struct {
+	// The least score of a face that begins a track; between detector.score and this one, a face only continues a track.
+	Score float64 `toml:"score" json:"score"`
+	// So many of hits + 2 inferred frames must show a face before it is believed.
+	Hits int `toml:"hits" json:"hits"`
+	// A face that was not seen for so long is gone; three frame times, if inference is slower than that.
+	LostMs int `toml:"lost_ms" json:"lost_ms"`
+}
+
 // Camera: One table for each camera; without any, a demo plays.
 type Camera struct {
 	// Name of the camera in topics and on the page.
@@ -107,6 +118,16 @@ type Camera struct {
 	PixelFormat string `toml:"pixel_format" json:"pixel_format"`
 	// What reads a csi camera: libcamera (Raspberry Pi) or argus (Jetson).
 	CSIDriver string `toml:"csi_driver" json:"csi_driver"`
+	// Faces whose shorter side has fewer pixels of the camera's picture are not followed or counted; viewers still see them anonymised.
+	MinFace int `toml:"min_face" json:"min_face"`
+	// Parts of the picture, each a polygon like a zone's, where faces are not followed or counted; viewers still see them anonymised.
+	Masks [][][2]float64 `toml:"masks" json:"masks"`
+	// Somebody must be at the camera for so long before it counts as occupied.
+	OnDelayMs int `toml:"on_delay_ms" json:"on_delay_ms"`
+	// Nobody must be at the camera for so long before it counts as empty.
+	OffDelayMs int `toml:"off_delay_ms" json:"off_delay_ms"`
+	// Lines over which faces are counted, each with the keys of a line.
+	Lines []Line `toml:"lines" json:"lines"`
 	// Parts of the picture that are watched by themselves, each with the keys of a zone.
 	Zones []Zone `toml:"zones" json:"zones"`
 }
@@ -115,10 +136,24 @@ type Camera struct {
 type Zone struct {
 	// Name of the zone in topics.
 	Name string `toml:"name" json:"name"`
-	// At least three corners [x, y] as parts of the picture, 0 to 1, origin top left.
+	// At least three corners [x, y] as parts of the picture, 0 to 1, origin top left; edges must not cross. A face is inside when the middle of its box is.
 	Polygon [][2]float64 `toml:"polygon" json:"polygon"`
 	// A face must stay this long before it has entered.
 	MinDwellMs int `toml:"min_dwell_ms" json:"min_dwell_ms"`
+	// Somebody must be in the zone for so long before it counts as occupied.
+	OnDelayMs int `toml:"on_delay_ms" json:"on_delay_ms"`
+	// Nobody must be in the zone for so long before it counts as empty.
+	OffDelayMs int `toml:"off_delay_ms" json:"off_delay_ms"`
+}
+
+// Line: One line across a camera's picture, inside `lines`. Going from its start to its end on the picture, a face that passes from your left to your right goes in, the other way out.
+type Line struct {
+	// Name of the line in events; no zone of the camera may have it.
+	Name string `toml:"name" json:"name"`
+	// Where the line begins, [x, y] as parts of the picture.
+	Start [2]float64 `toml:"start" json:"start"`
+	// Where it ends.
+	End [2]float64 `toml:"end" json:"end"`
 }
 
 func defaults() Config {
@@ -128,15 +163,20 @@ func defaults() Config {
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: ""},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1},
+		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 	}
 }
 
 func defaultCamera() Camera {
-	return Camera{ID: "", Source: "", User: "", PasswordFile: "", Size: [2]int{1280, 720}, FPS: 30.0, Rotate: 0, Privacy: "pixelate", DetectFPS: 0.0, Snapshots: false, Reader: "auto", PixelFormat: "auto", CSIDriver: "auto", Zones: []Zone{}}
+	return Camera{ID: "", Source: "", User: "", PasswordFile: "", Size: [2]int{1280, 720}, FPS: 30.0, Rotate: 0, Privacy: "pixelate", DetectFPS: 0.0, Snapshots: false, Reader: "auto", PixelFormat: "auto", CSIDriver: "auto", MinFace: 0, Masks: [][][2]float64{}, OnDelayMs: 0, OffDelayMs: 2000, Lines: []Line{}, Zones: []Zone{}}
 }
 
 func defaultZone() Zone {
-	return Zone{Name: "", Polygon: [][2]float64{}, MinDwellMs: 0}
+	return Zone{Name: "", Polygon: [][2]float64{}, MinDwellMs: 0, OnDelayMs: 0, OffDelayMs: 2000}
+}
+
+func defaultLine() Line {
+	return Line{Name: "", Start: [2]float64{}, End: [2]float64{}}
 }
 
 // sectionKeys are the keys of the tables that stand once in a file.
@@ -174,6 +214,11 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "lease_ms", kind: kindInt, limits: &[2]float64{50, 60000}}, func(into *Config, value any) { into.Worker.LeaseMs = value.(int) }},
 		{rule{name: "credit", kind: kindInt, limits: &[2]float64{1, 64}}, func(into *Config, value any) { into.Worker.Credit = value.(int) }},
 	},
+	"tracker": {
+		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Tracker.Score = value.(float64) }},
+		{rule{name: "hits", kind: kindInt, limits: &[2]float64{1, 30}}, func(into *Config, value any) { into.Tracker.Hits = value.(int) }},
+		{rule{name: "lost_ms", kind: kindInt, limits: &[2]float64{100, 60000}}, func(into *Config, value any) { into.Tracker.LostMs = value.(int) }},
+	},
 }
 
 // cameraKeys are the keys of one camera.
@@ -191,6 +236,11 @@ var cameraKeys = []key[Camera]{
 	{rule{name: "reader", kind: kindString, choices: []any{"auto", "direct", "opencv"}}, func(into *Camera, value any) { into.Reader = value.(string) }},
 	{rule{name: "pixel_format", kind: kindString, choices: []any{"auto", "mjpg", "yuyv"}}, func(into *Camera, value any) { into.PixelFormat = value.(string) }},
 	{rule{name: "csi_driver", kind: kindString, choices: []any{"auto", "libcamera", "argus"}}, func(into *Camera, value any) { into.CSIDriver = value.(string) }},
+	{rule{name: "min_face", kind: kindInt, limits: &[2]float64{0, 4096}}, func(into *Camera, value any) { into.MinFace = value.(int) }},
+	{rule{name: "masks", kind: kindPolygons, limits: &[2]float64{0, 1}}, func(into *Camera, value any) { into.Masks = value.([][][2]float64) }},
+	{rule{name: "on_delay_ms", kind: kindInt, limits: &[2]float64{0, 3600000}}, func(into *Camera, value any) { into.OnDelayMs = value.(int) }},
+	{rule{name: "off_delay_ms", kind: kindInt, limits: &[2]float64{0, 3600000}}, func(into *Camera, value any) { into.OffDelayMs = value.(int) }},
+	{rule{name: "lines", kind: kindLines}, func(into *Camera, value any) { into.Lines = value.([]Line) }},
 	{rule{name: "zones", kind: kindZones}, func(into *Camera, value any) { into.Zones = value.([]Zone) }},
 }
 
@@ -199,4 +249,13 @@ var zoneKeys = []key[Zone]{
 	{rule{name: "name", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -", required: true}, func(into *Zone, value any) { into.Name = value.(string) }},
 	{rule{name: "polygon", kind: kindPolygon, limits: &[2]float64{0, 1}, required: true}, func(into *Zone, value any) { into.Polygon = value.([][2]float64) }},
 	{rule{name: "min_dwell_ms", kind: kindInt, limits: &[2]float64{0, 3600000}}, func(into *Zone, value any) { into.MinDwellMs = value.(int) }},
+	{rule{name: "on_delay_ms", kind: kindInt, limits: &[2]float64{0, 3600000}}, func(into *Zone, value any) { into.OnDelayMs = value.(int) }},
+	{rule{name: "off_delay_ms", kind: kindInt, limits: &[2]float64{0, 3600000}}, func(into *Zone, value any) { into.OffDelayMs = value.(int) }},
+}
+
+// lineKeys are the keys of one line.
+var lineKeys = []key[Line]{
+	{rule{name: "name", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -", required: true}, func(into *Line, value any) { into.Name = value.(string) }},
+	{rule{name: "start", kind: kindPoint, limits: &[2]float64{0, 1}, required: true}, func(into *Line, value any) { into.Start = value.([2]float64) }},
+	{rule{name: "end", kind: kindPoint, limits: &[2]float64{0, 1}, required: true}, func(into *Line, value any) { into.End = value.([2]float64) }},
 }

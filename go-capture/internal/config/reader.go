@@ -5,9 +5,9 @@ package config
 import (
 	"path/filepath"
 	"strings"
-)
 
-const cornersLeast = 3
+	"visavis/capture/internal/zone"
+)
 
 // reader fills structs from tables and notes everything that is wrong on the way.
 type reader struct {
@@ -66,26 +66,35 @@ func names[T any](keys []key[T]) []string {
 
 // value checks one setting against its rule and returns it in the type of its field.
 func (r *reader) value(s setting, k rule) (any, bool) {
-	list, isList := s.value.([]any)
-	switch k.kind {
-	case kindStrings, kindSize, kindPolygon, kindZones:
-		if !isList {
-			return nil, r.report(s, k.wrongKind(s.value))
-		}
+	if !k.kind.isList() {
+		s.value = resolved(s, k)
+		value, bad := k.scalar(s.value)
+		return value, r.report(s, bad)
 	}
+	list, given := s.value.([]any)
+	if !given {
+		return nil, r.report(s, k.wrongKind(s.value))
+	}
+	return r.list(s, list, k)
+}
+
+func (r *reader) list(s setting, list []any, k rule) (any, bool) {
 	switch k.kind {
 	case kindStrings:
 		return collect[string](r, s, list, k)
 	case kindSize:
 		return r.size(s, list, k)
+	case kindPoint:
+		return r.point(s, list, k)
 	case kindPolygon:
 		return r.polygon(s, list, k)
+	case kindPolygons:
+		return r.polygons(s, list, k)
 	case kindZones:
-		return r.zones(s, list)
+		return tables(r, s, list, defaultZone, zoneKeys)
+	default:
+		return tables(r, s, list, defaultLine, lineKeys)
 	}
-	s.value = resolved(s, k)
-	value, bad := k.scalar(s.value)
-	return value, r.report(s, bad)
 }
 
 // report notes a refusal; true when there is none.
@@ -120,34 +129,64 @@ func (r *reader) size(s setting, list []any, k rule) (any, bool) {
 	return [2]int{numbers[0], numbers[1]}, true
 }
 
+func (r *reader) point(s setting, list []any, k rule) (any, bool) {
+	if len(list) != 2 {
+		return nil, r.report(s, refuse("write for example [0.1, 0.2]", "must be a point [x, y]"))
+	}
+	numbers, good := collect[float64](r, s, list, k)
+	if !good {
+		return nil, false
+	}
+	return [2]float64{numbers[0], numbers[1]}, true
+}
+
 func (r *reader) polygon(s setting, list []any, k rule) (any, bool) {
 	made, good := make([][2]float64, 0, len(list)), true
 	for i, one := range list {
-		corner, isList := one.([]any)
-		if !isList || len(corner) != 2 {
-			good = r.report(s.at(i, one), refuse("write for example [0.1, 0.2]", "must be a corner [x, y]"))
-			continue
-		}
-		numbers, ok := collect[float64](r, s.at(i, one), corner, k)
+		corner, _ := one.([]any) // what is no list is no point either
+		point, ok := r.point(s.at(i, one), corner, k)
 		if !ok {
 			good = false
 			continue
 		}
-		made = append(made, [2]float64{numbers[0], numbers[1]})
+		made = append(made, point.([2]float64))
 	}
-	if len(list) < cornersLeast {
-		good = r.report(s, refuse("add corners", "a polygon has at least %d corners, this has %d", cornersLeast, len(list)))
+	if good {
+		good = r.report(s, flaw("move the corners", zone.PolygonOf(made).Flaw()))
 	}
 	return made, good
 }
 
-func (r *reader) zones(s setting, list []any) (any, bool) {
-	made := make([]Zone, 0, len(list))
+// flaw is the refusal of a shape that cannot be used; nil when nothing is wrong with it.
+func flaw(remedy, reason string) *refusal {
+	if reason == "" {
+		return nil
+	}
+	return &refusal{reason: reason, remedy: remedy}
+}
+
+func (r *reader) polygons(s setting, list []any, k rule) (any, bool) {
+	made, good := make([][][2]float64, 0, len(list)), true
+	for i, one := range list {
+		corners, isList := one.([]any)
+		if !isList {
+			good = r.report(s.at(i, one), rule{kind: kindPolygon}.wrongKind(one))
+			continue
+		}
+		polygon, ok := r.polygon(s.at(i, one), corners, k)
+		good = good && ok
+		made = append(made, polygon.([][2]float64))
+	}
+	return made, good
+}
+
+func tables[T any](r *reader, s setting, list []any, fresh func() T, keys []key[T]) (any, bool) {
+	made := make([]T, 0, len(list))
 	for i, one := range list {
 		if held, ok := r.problems.table(s.at(i, one)); ok {
-			zone := defaultZone()
-			fill(r, &zone, held, zoneKeys)
-			made = append(made, zone)
+			filled := fresh()
+			fill(r, &filled, held, keys)
+			made = append(made, filled)
 		}
 	}
 	return made, true

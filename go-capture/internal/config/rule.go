@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// kind is the type of a setting.
+// kind is the type of a setting; lists come after single values.
 type kind int
 
 const (
@@ -22,17 +22,26 @@ const (
 	kindBool
 	kindStrings
 	kindSize
+	kindPoint
 	kindPolygon
+	kindPolygons
 	kindZones
+	kindLines
 )
 
 var kindWords = [...]struct{ words, sample string }{
 	kindString: {"a string", `"text"`}, kindInt: {"a whole number", "1"}, kindFloat: {"a number", "0.5"},
 	kindBool: {"true or false", "true"}, kindStrings: {"a list of strings", `["one", "two"]`},
-	kindSize:    {"width and height", "[640, 480]"},
-	kindPolygon: {"three or more corners", "[[0.1, 0.2], [0.9, 0.2], [0.9, 0.9]]"},
-	kindZones:   {"a list of zones", `[{ name = "step", polygon = [[0.1, 0.2], [0.9, 0.2], [0.9, 0.9]] }]`},
+	kindSize:     {"width and height", "[640, 480]"},
+	kindPoint:    {"a point [x, y]", "[0.1, 0.2]"},
+	kindPolygon:  {"three or more corners", "[[0.1, 0.2], [0.9, 0.2], [0.9, 0.9]]"},
+	kindPolygons: {"a list of polygons", "[[[0.1, 0.2], [0.9, 0.2], [0.9, 0.9]]]"},
+	kindZones:    {"a list of zones", `[{ name = "step", polygon = [[0.1, 0.2], [0.9, 0.2], [0.9, 0.9]] }]`},
+	kindLines:    {"a list of lines", `[{ name = "gate", start = [0.5, 1.0], end = [0.5, 0.0] }]`},
 }
+
+// isList tells whether the value is written as a list.
+func (k kind) isList() bool { return k >= kindStrings }
 
 func (k kind) words() string  { return kindWords[k].words }
 func (k kind) sample() string { return kindWords[k].sample }
@@ -76,7 +85,7 @@ func (r rule) scalar(value any) (any, *refusal) {
 	case int64:
 		return r.whole(made)
 	case float64:
-		if r.kind == kindFloat || r.kind == kindPolygon {
+		if r.real() {
 			return made, r.within(made)
 		}
 	}
@@ -84,16 +93,21 @@ func (r rule) scalar(value any) (any, *refusal) {
 }
 
 func (r rule) whole(value int64) (any, *refusal) {
-	switch r.kind {
-	case kindInt, kindSize:
+	switch {
+	case r.kind == kindInt, r.kind == kindSize:
 		if bad := r.within(float64(value)); bad != nil {
 			return nil, bad
 		}
 		return int(value), r.chosen(int(value))
-	case kindFloat, kindPolygon:
+	case r.real():
 		return float64(value), r.within(float64(value))
 	}
 	return nil, r.wrongKind(value)
+}
+
+// real tells whether the value, or each number in it, may have a fraction.
+func (r rule) real() bool {
+	return slices.Contains([]kind{kindFloat, kindPoint, kindPolygon, kindPolygons}, r.kind)
 }
 
 func (r rule) wrongKind(value any) *refusal {
@@ -105,10 +119,13 @@ func (r rule) within(value float64) *refusal {
 		return refuse("write a finite number", "%v is not a number to work with", value)
 	}
 	if r.limits != nil && (value < r.limits[0] || value > r.limits[1]) {
-		return refuse("choose a value in that range", "%v is outside %v to %v", value, r.limits[0], r.limits[1])
+		return refuse("choose a value in that range", "%s is outside %s to %s", plain(value), plain(r.limits[0]), plain(r.limits[1]))
 	}
 	return nil
 }
+
+// plain writes a number without an exponent.
+func plain(value float64) string { return strconv.FormatFloat(value, 'f', -1, 64) }
 
 func (r rule) chosen(value any) *refusal {
 	if len(r.choices) == 0 || slices.ContainsFunc(r.choices, func(one any) bool { return reflect.DeepEqual(one, value) }) {

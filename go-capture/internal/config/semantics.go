@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"visavis/capture/internal/zone"
 )
 
 const nameMost = 32
@@ -24,10 +26,7 @@ func (r *reader) checkTogether(c *Config) {
 		at := element("camera", i)
 		r.checkUnique(seen, camera.ID, at+".id")
 		r.checkLogin(camera, at)
-		zones := map[string]string{}
-		for j, zone := range camera.Zones {
-			r.checkUnique(zones, zone.Name, element(at+".zones", j)+".name")
-		}
+		r.checkPlaces(camera, at)
 	}
 }
 
@@ -87,6 +86,21 @@ func (r *reader) checkLogin(c Camera, at string) {
 	r.checkPair(at+".password_file", c.PasswordFile, at+".user", c.User)
 	if c.User != "" && !strings.HasPrefix(c.Source, "rtsp") {
 		r.blame(at+".user", "only rtsp:// and rtsps:// cameras have a login", "remove it")
+	}
+}
+
+// checkPlaces checks that zones and lines can be told apart, and that lines have two sides.
+func (r *reader) checkPlaces(c Camera, at string) {
+	seen := map[string]string{}
+	for i, zone := range c.Zones {
+		r.checkUnique(seen, zone.Name, element(at+".zones", i)+".name")
+	}
+	for i, line := range c.Lines {
+		here := element(at+".lines", i)
+		r.checkUnique(seen, line.Name, here+".name")
+		if reason := zone.LineOf(line.Name, line.Start, line.End).Flaw(); reason != "" && !r.refused(here+".start") && !r.refused(here+".end") {
+			r.blame(here+".end", reason, "move its end")
+		}
 	}
 }
 
