@@ -65,7 +65,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "event": {
         "schema": 1,
         "type": "entered",
-        "id": "porch-1",
+        "id": "01KAX3V8N0Q4Y7ZJ2M5R6S8T9V",
+        "visit": "01KAX3V8MZQ4Y7ZJ2M5R6S8T9V",
         "camera": "door",
         "track": 17,
         "zone": "step",

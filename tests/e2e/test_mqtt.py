@@ -23,6 +23,7 @@ from tests.waiting import until
 Start = Callable[..., RunningAppliance]
 STATS_INTERVAL_S, LATE_S = 10.0, 3.0
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
+ZONE = 'zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]'
 GOOD: dict[str, Any] = {
     "schema": 1, "version": "1", "model": "centerface", "backend": "onnxruntime", "precision": "auto", "workers": 1,
     "cameras": ["door"], "url": "",
@@ -31,7 +32,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.mark.slow
 def test_every_topic_is_sent_and_every_message_is_as_the_contract_says(start_appliance: Start) -> None:
-    appliance = start_appliance(DEMO)
+    appliance = start_appliance(DEMO + ZONE)
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "#") as seen:
         until(lambda: len(seen.all("/stats")) == 3, "three stats", 45)

@@ -36,7 +36,7 @@ def stats_topic(prefix: str, device: str) -> str:
 
 
 def events_topic(prefix: str, device: str) -> str:
-    """A face appeared, entered a zone, left it, or is gone. Reserved: this version sends none."""
+    """A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait in memory."""
     return f"{topic_level(prefix)}/{topic_level(device)}/events"
 
 
@@ -56,7 +56,7 @@ def faces_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def occupied_topic(prefix: str, device: str, camera: str) -> str:
-    """Whether somebody is there, on change, debounced."""
+    """Whether somebody is there, on change, debounced by the camera's delays."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/occupied"
 
 
@@ -66,12 +66,12 @@ def snapshot_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def zone_faces_topic(prefix: str, device: str, camera: str, zone: str) -> str:
-    """How many faces are in the zone. Reserved: this version sends none."""
+    """How many faces have entered the zone and not left it, on change."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/zone/{topic_level(zone)}/faces"
 
 
 def zone_occupied_topic(prefix: str, device: str, camera: str, zone: str) -> str:
-    """Whether somebody is in the zone. Reserved: this version sends none."""
+    """Whether somebody is in the zone, on change, debounced by the zone's delays."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/zone/{topic_level(zone)}/occupied"
 
 

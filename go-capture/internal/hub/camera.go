@@ -6,8 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/track"
+	"visavis/capture/internal/zone"
 )
 
 const (
@@ -26,16 +28,23 @@ type CameraFigures struct {
 	Occupied                 bool
 }
 
+// Watch is what is watched at one camera, and how.
+type Watch struct {
+	Tracker track.Settings
+	Places  zone.Settings
+}
+
+// DefaultWatch is that of contracts/config.toml.
+func DefaultWatch() Watch { return Watch{Tracker: track.Defaults(), Places: zone.Defaults()} }
+
 // camera is everything the hub knows of one stream.
 type camera struct {
 	id        string
 	beganNs   int64 // frames captured earlier belong to a stream that was retired
 	online    bool
 	sequencer *sequencer
-	tracker   *track.Tracker
-	occupancy *track.Occupancy
-	nowNs     int64 // newest time seen; ticks run ahead of the frames' capture times
-	told      State
+	follower  *follower
+	told      map[string]State // by zone
 
 	captured, inferred     uint64
 	dropped                Dropped
@@ -43,15 +52,35 @@ type camera struct {
 	latencies              []Latency
 }
 
-func newCamera(id string, beganNs int64) *camera {
-	return &camera{
-		id: id, beganNs: beganNs, sequencer: newSequencer(), tracker: track.New(track.Defaults()),
-		occupancy: track.NewOccupancy(track.OffDelay), told: State{Camera: id},
-	}
+// told is what the leaves are to hear.
+type told struct {
+	results []*Result
+	events  []event.Event
+	states  []State
+}
+
+func newCamera(id string, r *event.Recorder) *camera {
+	c := &camera{id: id, sequencer: newSequencer(), follower: &follower{recorder: r}, told: map[string]State{"": {Camera: id}}}
+	c.watch(DefaultWatch())
+	return c
+}
+
+// successor is the same camera with a new stream: the numbers of frames and faces go on, the figures begin anew.
+func (c *camera) successor(beganNs int64) *camera {
+	next := &camera{id: c.id, beganNs: beganNs, sequencer: c.sequencer, follower: c.follower, told: map[string]State{"": {Camera: c.id}}}
+	next.watch(DefaultWatch())
+	return next
+}
+
+// watch begins anew with other settings, in which every zone is told of, so that nothing older stands retained. Who was
+// there before has left.
+func (c *camera) watch(w Watch) {
+	c.follower.begin(w)
+	c.told = map[string]State{"": c.told[""]}
 }
 
 // arrived takes an outcome that came in at atNs and returns the results whose turn has come.
-func (c *camera) arrived(a *arrival, atNs int64) (results []*Result, state *State) {
+func (c *camera) arrived(a *arrival, atNs int64) (said told) {
 	end := a.fate
 	ready := func(first *arrival, dropped Dropped) {
 		if first.capturedNs < c.beganNs {
@@ -59,10 +88,10 @@ func (c *camera) arrived(a *arrival, atNs int64) (results []*Result, state *Stat
 			c.sequencer.dropped = dropped.Plus(Dropped{Superseded: 1})
 			return
 		}
-		results = append(results, c.result(first, dropped))
+		said.results = append(said.results, c.result(first, dropped))
 	}
 	if !c.sequencer.push(a, ready) {
-		return nil, nil
+		return told{}
 	}
 	c.online = true
 	c.captured++
@@ -73,34 +102,49 @@ func (c *camera) arrived(a *arrival, atNs int64) (results []*Result, state *Stat
 	} else {
 		c.dropped.count(end)
 	}
-	return results, c.changed()
+	said.events, said.states = c.follower.takeEvents(), c.changed()
+	return said
 }
 
-// silence lets time pass; it returns the state if it changed.
-func (c *camera) silence(nowNs int64) *State {
-	c.nowNs = max(c.nowNs, nowNs)
-	c.tracker.Advance(c.nowNs)
-	c.occupancy.Update(c.tracker.Confirmed(), c.nowNs)
-	return c.changed()
+// silence lets time pass.
+func (c *camera) silence(nowNs int64) told {
+	c.follower.silence(nowNs)
+	return told{events: c.follower.takeEvents(), states: c.changed()}
 }
 
-func (c *camera) changed() *State {
-	now := State{Camera: c.id, Confirmed: c.tracker.Confirmed(), Occupied: c.occupancy.On()}
-	if now == c.told {
-		return nil
+// emptied takes leave of everybody who is there; no delay keeps a place occupied that nobody looks at any more.
+func (c *camera) emptied() (said told) {
+	c.follower.leave()
+	said.events = c.follower.takeEvents()
+	for _, s := range c.follower.states() {
+		said.states = append(said.states, State{Camera: c.id, Zone: s.Zone})
+		c.told[s.Zone] = State{Camera: c.id, Zone: s.Zone}
 	}
-	c.told = now
-	return &now
+	return said
+}
+
+// changed are the states that the leaves do not know yet.
+func (c *camera) changed() []State {
+	var changed []State
+	for _, s := range c.follower.states() {
+		now := State{Camera: c.id, Zone: s.Zone, Confirmed: s.Faces, Occupied: s.Occupied}
+		if before, known := c.told[s.Zone]; !known || before != now {
+			c.told[s.Zone] = now
+			changed = append(changed, now)
+		}
+	}
+	return changed
 }
 
 func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	faces := undo(a)
-	c.follow(faces, a.capturedNs)
+	c.follower.frame(faces, a.letterbox.SourceWidth, a.letterbox.SourceHeight, a.capturedNs, frame.MonotonicNs())
+	whole := c.follower.states()[0]
 	r := &Result{
 		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: faces,
 		CapturedAt: time.Now().Add(-time.Duration(frame.MonotonicNs() - a.capturedNs)),
 		Width:      a.letterbox.SourceWidth, Height: a.letterbox.SourceHeight,
-		Confirmed: c.tracker.Confirmed(), Occupied: c.occupancy.On(),
+		Confirmed: whole.Faces, Occupied: whole.Occupied,
 		Latency: stages(a), Dropped: dropped, Picture: a.picture,
 	}
 	r.stampPublished(frame.MonotonicNs())
@@ -109,19 +153,6 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	}
 	c.latencies = append(c.latencies, r.Latency)
 	return r
-}
-
-// follow gives each face its track. The tracker knows only the frames' own times, of which some are behind the ticks.
-func (c *camera) follow(faces []Face, capturedNs int64) {
-	boxes := make([]track.Box, len(faces))
-	for i, f := range faces {
-		boxes[i] = track.Box{X: f.Box.X, Y: f.Box.Y, W: f.Box.W, H: f.Box.H, Score: f.Score}
-	}
-	c.nowNs = max(c.nowNs, capturedNs)
-	for i, id := range c.tracker.Update(boxes, c.nowNs) {
-		faces[i].Track = id
-	}
-	c.occupancy.Update(c.tracker.Confirmed(), c.nowNs)
 }
 
 func undo(a *arrival) []Face {
@@ -165,7 +196,7 @@ func (c *camera) figures(nowNs int64) CameraFigures {
 		Online: c.online, FPSCaptured: perSecond(c.capturedNs), FPSInferred: perSecond(c.inferredNs),
 		Captured: c.captured, Inferred: c.inferred, Dropped: c.dropped,
 		P50: percentile(c.latencies, 50), P99: percentile(c.latencies, 99),
-		Faces: c.told.Confirmed, Occupied: c.told.Occupied,
+		Faces: c.told[""].Confirmed, Occupied: c.told[""].Occupied,
 	}
 }
 

@@ -7,8 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 )
+
+var realClock = event.Clock{Wall: time.Now, MonotonicNs: frame.MonotonicNs}
 
 const tickInterval = 100 * time.Millisecond // how finely silence is noticed
 
@@ -18,17 +21,19 @@ type Hub struct {
 	wake   chan struct{}
 
 	queueMu sync.Mutex
-	queue   []event
+	queue   []entry
 
-	mu      sync.Mutex // guards cameras, held while one event is handled
+	mu      sync.Mutex // guards cameras, held while one entry is handled
 	cameras map[string]*camera
+	ids     *event.IDs
 }
 
-// event is an arrival, or news about a camera.
-type event struct {
+// entry is an arrival, or news about a camera.
+type entry struct {
 	arrival *arrival
 	camera  string
 	news    news
+	watch   Watch // of news added
 	atNs    int64
 }
 
@@ -37,27 +42,31 @@ type news int
 const (
 	lost news = iota + 1
 	back
+	added
 	removed
 )
 
 // New makes a hub that tells each leaf in this order.
 func New(leaves ...Leaf) *Hub {
-	return &Hub{leaves: leaves, wake: make(chan struct{}, 1), cameras: map[string]*camera{}}
+	return &Hub{leaves: leaves, wake: make(chan struct{}, 1), cameras: map[string]*camera{}, ids: event.NewIDs()}
 }
 
 // CameraLost notes that a camera gives no frames. Its faces fall with time, not at once: a short gap is not an empty room.
-func (h *Hub) CameraLost(id string) { h.append(event{camera: id, news: lost}) }
+func (h *Hub) CameraLost(id string) { h.append(entry{camera: id, news: lost}) }
 
 // CameraBack notes that a lost camera delivers again.
-func (h *Hub) CameraBack(id string) { h.append(event{camera: id, news: back}) }
+func (h *Hub) CameraBack(id string) { h.append(entry{camera: id, news: back}) }
+
+// CameraAdded says what is watched at a camera whose stream begins; without it the defaults hold.
+func (h *Hub) CameraAdded(id string, w Watch) { h.append(entry{camera: id, news: added, watch: w}) }
 
 // CameraRemoved forgets the faces and figures of a camera whose stream was retired. The dispatcher numbers the frames of a
 // later stream of that name on, so the order is kept; results still on their way from the old stream are not shown and
-// count as superseded.
-func (h *Hub) CameraRemoved(id string) { h.append(event{camera: id, news: removed}) }
+// count as superseded. Who was there is told to have left.
+func (h *Hub) CameraRemoved(id string) { h.append(entry{camera: id, news: removed}) }
 
 // append never blocks on anything but a queue append.
-func (h *Hub) append(e event) {
+func (h *Hub) append(e entry) {
 	e.atNs = frame.MonotonicNs()
 	h.queueMu.Lock()
 	h.queue = append(h.queue, e)
@@ -85,7 +94,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-func (h *Hub) take() []event {
+func (h *Hub) take() []entry {
 	h.queueMu.Lock()
 	defer h.queueMu.Unlock()
 	events := h.queue
@@ -99,43 +108,47 @@ func (h *Hub) drain() {
 	}
 }
 
-func (h *Hub) handle(e event) {
+func (h *Hub) handle(e entry) {
 	h.mu.Lock()
-	var results []*Result
-	var state *State
+	var told told
 	if e.arrival != nil {
-		results, state = h.camera(e.arrival.camera).arrived(e.arrival, e.atNs)
+		told = h.camera(e.arrival.camera).arrived(e.arrival, e.atNs)
 	} else {
-		state = h.hear(e)
+		told = h.hear(e)
 	}
 	h.mu.Unlock()
-	h.tell(results, state)
+	h.tell(told)
 }
 
-func (h *Hub) hear(e event) *State {
+func (h *Hub) hear(e entry) told {
 	c := h.camera(e.camera)
-	c.online = e.news == back
-	if e.news != removed {
-		return nil
+	switch e.news {
+	case added:
+		said := c.emptied()
+		c.watch(e.watch)
+		said.states = append(said.states, c.changed()...)
+		return said
+	case removed:
+		said := c.emptied()
+		h.cameras[e.camera] = c.successor(e.atNs)
+		return said
 	}
-	fresh := newCamera(e.camera, e.atNs)
-	fresh.sequencer = c.sequencer
-	h.cameras[e.camera] = fresh
-	return &State{Camera: e.camera}
+	c.online = e.news == back
+	return told{}
 }
 
 func (h *Hub) camera(id string) *camera {
 	c, known := h.cameras[id]
 	if !known {
-		c = newCamera(id, 0)
+		c = newCamera(id, event.NewRecorder(id, h.ids, realClock))
 		h.cameras[id] = c
 	}
 	return c
 }
 
 // tell hands results to the leaves outside the mutex, then releases the hub's own hold on each picture.
-func (h *Hub) tell(results []*Result, state *State) {
-	for _, r := range results {
+func (h *Hub) tell(t told) {
+	for _, r := range t.results {
 		r.stampPublished(frame.MonotonicNs())
 		for _, leaf := range h.leaves {
 			leaf.Take(r)
@@ -144,27 +157,34 @@ func (h *Hub) tell(results []*Result, state *State) {
 			r.Picture.Release()
 		}
 	}
-	if state == nil {
-		return
-	}
 	for _, leaf := range h.leaves {
-		if taker, ok := leaf.(StateTaker); ok {
-			taker.TakeState(*state)
+		h.tellChanges(leaf, t)
+	}
+}
+
+// tellChanges tells a leaf what happened before what is the case now.
+func (h *Hub) tellChanges(leaf Leaf, t told) {
+	if taker, ok := leaf.(EventTaker); ok {
+		for _, e := range t.events {
+			taker.TakeEvent(e)
+		}
+	}
+	if taker, ok := leaf.(StateTaker); ok {
+		for _, s := range t.states {
+			taker.TakeState(s)
 		}
 	}
 }
 
 func (h *Hub) tick(nowNs int64) {
 	h.mu.Lock()
-	var changed []*State
+	var changed []told
 	for _, c := range h.cameras {
-		if state := c.silence(nowNs); state != nil {
-			changed = append(changed, state)
-		}
+		changed = append(changed, c.silence(nowNs))
 	}
 	h.mu.Unlock()
-	for _, state := range changed {
-		h.tell(nil, state)
+	for _, t := range changed {
+		h.tell(t)
 	}
 }
 

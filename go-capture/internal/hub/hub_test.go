@@ -90,7 +90,7 @@ func TestSubscribersCanAddUpWhateverTheFatesAndTheirOrder(t *testing.T) {
 			}
 			a := outcome("door", uint64(i+1), fate(fates[i]))
 			a.picture = picture
-			h.append(event{arrival: a})
+			h.append(entry{arrival: a})
 		}
 		h.drain()
 		addsUp(t, leaf.results, fates)
@@ -146,12 +146,12 @@ func indices(n int) []int {
 func TestAResultWaitsForTheSlowerFrameBeforeIt(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	h.append(event{arrival: outcome("door", 2, inferred)})
+	h.append(entry{arrival: outcome("door", 2, inferred)})
 	h.drain()
 	if len(leaf.results) != 0 {
 		t.Fatal("frame 2 overtook frame 1")
 	}
-	h.append(event{arrival: outcome("door", 1, inferred)})
+	h.append(entry{arrival: outcome("door", 1, inferred)})
 	h.drain()
 	if len(leaf.results) != 2 || leaf.results[0].Seq != 1 {
 		t.Fatalf("results %+v, want frames 1 and 2", leaf.results)
@@ -161,8 +161,8 @@ func TestAResultWaitsForTheSlowerFrameBeforeIt(t *testing.T) {
 func TestCamerasDoNotWaitForEachOther(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	h.append(event{arrival: outcome("door", 2, inferred)})
-	h.append(event{arrival: outcome("yard", 1, inferred)})
+	h.append(entry{arrival: outcome("door", 2, inferred)})
+	h.append(entry{arrival: outcome("yard", 1, inferred)})
 	h.drain()
 	if len(leaf.results) != 1 || leaf.results[0].Camera != "yard" {
 		t.Fatalf("results %+v, want one of the yard", leaf.results)
@@ -174,7 +174,7 @@ func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
 	h := New(leaf)
 	a := outcome("door", 1, inferred)
 	a.detections = []detection{{x1: 10, y1: 70, x2: 30, y2: 100, score: 0.5, landmarks: []geometry.Point{{X: 15, Y: 80}}}}
-	h.append(event{arrival: a})
+	h.append(entry{arrival: a})
 	h.drain()
 	r := leaf.results[0]
 	if r.Faces[0].Box != (geometry.Box{X: 20, Y: 20, W: 40, H: 60}) || r.Faces[0].Landmarks[0] != (geometry.Point{X: 30, Y: 40}) {
@@ -208,7 +208,7 @@ func TestTheStagesAddUpToTheTotal(t *testing.T) {
 	start := a.capturedNs
 	a.readyNs, a.dispatchNs, a.receivedNs = start+1e6, start+3e6, start+3_100_000
 	a.inferBeginNs, a.inferEndNs, a.resultNs = start+3_200_000, start+13_200_000, start+13_500_000
-	h.append(event{arrival: a})
+	h.append(entry{arrival: a})
 	h.drain()
 	l := leaf.results[0].Latency
 	if fmt.Sprintf("%.3f %.3f %.3f %.3f", l.Capture, l.Queue, l.Handoff, l.Infer) != "1.000 2.000 0.500 10.000" {
@@ -225,11 +225,11 @@ func TestANewStreamOfTheSameNameGoesOnAndOldResultsAreNotShown(t *testing.T) {
 	stale := outcome("door", 3, inferred)
 	pool := frame.NewPool(1)
 	stale.picture, _ = pool.Get()
-	h.append(event{arrival: outcome("door", 1, inferred)})
-	h.append(event{arrival: outcome("door", 2, noSlot)})
+	h.append(entry{arrival: outcome("door", 1, inferred)})
+	h.append(entry{arrival: outcome("door", 2, noSlot)})
 	h.CameraRemoved("door")
-	h.append(event{arrival: outcome("door", 4, inferred)})
-	h.append(event{arrival: stale})
+	h.append(entry{arrival: outcome("door", 4, inferred)})
+	h.append(entry{arrival: stale})
 	h.drain()
 	if len(leaf.results) != 2 || leaf.results[1].Seq != 4 {
 		t.Fatalf("results %+v, want frames 1 and 4", leaf.results)
@@ -245,10 +245,10 @@ func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
 	for seq := range uint64(3) {
 		a := outcome("door", seq+1, inferred)
 		a.detections = []detection{{x1: 100, y1: 100, x2: 200, y2: 200, score: 0.9}}
-		h.append(event{arrival: a})
+		h.append(entry{arrival: a})
 	}
 	h.CameraLost("door")
-	want := []State{{"door", 1, true}, {"door", 0, true}, {"door", 0, false}}
+	want := []State{{"door", "", 1, true}, {"door", "", 0, true}, {"door", "", 0, false}}
 	await(t, "occupied on, then no faces, then off", func() bool { _, states := leaf.heard(); return len(states) == 3 })
 	if _, states := leaf.heard(); fmt.Sprint(states) != fmt.Sprint(want) {
 		t.Fatalf("states %v, want %v", states, want)
@@ -263,7 +263,7 @@ func TestNothingIsHeldWhenTheHubEnds(t *testing.T) {
 	h := New()
 	a := outcome("door", 9, inferred)
 	a.picture, _ = pool.Get()
-	h.append(event{arrival: a})
+	h.append(entry{arrival: a})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := h.Run(ctx); err != nil {

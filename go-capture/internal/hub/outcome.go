@@ -20,7 +20,7 @@ var fates = [...]fate{
 // only appends to a queue.
 func (h *Hub) Outcome(o dispatch.Outcome) {
 	model, _, _ := strings.Cut(o.Model, "@") // workers say model@backend; the backend is told once, in MQTT's info
-	h.append(event{arrival: &arrival{
+	h.append(entry{arrival: &arrival{
 		camera: o.Stream, seq: o.Seq, fate: fates[o.Fate], model: model,
 		letterbox: o.Frame.Letterbox, picture: o.Frame.Picture, capturedNs: o.Frame.CapturedNs, readyNs: o.Frame.ReadyNs,
 		dispatchNs: o.DispatchNs, receivedNs: o.ReceivedNs, inferBeginNs: o.InferBeginNs, inferEndNs: o.InferEndNs,

@@ -6,6 +6,7 @@ package hub
 import (
 	"time"
 
+	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 )
@@ -62,12 +63,16 @@ type Leaf interface {
 	Take(r *Result)
 }
 
-// State is what is believed about a camera; it changes with frames and also with silence.
+// State is what is believed about a camera, or about one zone of it; it changes with frames and also with silence.
 type State struct {
 	Camera    string
+	Zone      string // "" for the whole picture
 	Confirmed int
 	Occupied  bool
 }
 
 // StateTaker is what a Leaf implements beside Take to hear of every change of State.
 type StateTaker interface{ TakeState(s State) }
+
+// EventTaker is what a Leaf implements beside Take to hear of what happens to faces, in order.
+type EventTaker interface{ TakeEvent(e event.Event) }

@@ -39,6 +39,7 @@ type Publisher struct {
 	address  string
 	tls      *tls.Config
 	outbox   *outbox
+	events   *eventQueue
 	wake     chan struct{}
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
@@ -56,7 +57,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), wake: make(chan struct{}, 1)}
+	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), events: &eventQueue{}, wake: make(chan struct{}, 1)}
 	p.outbox.state(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
@@ -92,9 +93,19 @@ func (p *Publisher) setState(s hub.State, ifNew bool) {
 	if s.Occupied {
 		occupied = "ON"
 	}
-	p.outbox.state(FacesTopic(p.settings.Prefix, p.settings.Device, s.Camera), strconv.Itoa(s.Confirmed), ifNew)
-	p.outbox.state(OccupiedTopic(p.settings.Prefix, p.settings.Device, s.Camera), occupied, ifNew)
+	faces, presence := p.stateTopics(s)
+	p.outbox.state(faces, strconv.Itoa(s.Confirmed), ifNew)
+	p.outbox.state(presence, occupied, ifNew)
 	p.nudge()
+}
+
+// stateTopics are where a state of a camera or of one of its zones is told.
+func (p *Publisher) stateTopics(s hub.State) (faces, occupied string) {
+	prefix, device := p.settings.Prefix, p.settings.Device
+	if s.Zone == "" {
+		return FacesTopic(prefix, device, s.Camera), OccupiedTopic(prefix, device, s.Camera)
+	}
+	return ZoneFacesTopic(prefix, device, s.Camera, s.Zone), ZoneOccupiedTopic(prefix, device, s.Camera, s.Zone)
 }
 
 // SetCameraStatus tells whether a camera delivers. A camera heard of for the first time starts empty.
@@ -159,8 +170,9 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	if err := p.readInfo(); err != nil {
 		return err
 	}
+	events := eventSender{queue: p.events, topic: EventsTopic(p.settings.Prefix, p.settings.Device)}
 	for {
-		if err := p.flush(client); err != nil {
+		if err := errors.Join(events.flush(client), p.flush(client)); err != nil {
 			return err
 		}
 		select {
@@ -177,6 +189,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 				return err
 			}
 		case <-p.wake:
+		case <-events.acknowledgement():
 		}
 	}
 }

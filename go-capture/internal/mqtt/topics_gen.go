@@ -49,7 +49,7 @@ func StatsTopic(prefix, device string) string {
 // StatsDelivery is how StatsTopic is sent.
 var StatsDelivery = Delivery{QoS: 0, Retain: false}
 
-// EventsTopic: A face appeared, entered a zone, left it, or is gone. Reserved: this version sends none.
+// EventsTopic: A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait in memory.
 func EventsTopic(prefix, device string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/events"
 }
@@ -81,7 +81,7 @@ func FacesTopic(prefix, device, camera string) string {
 // FacesDelivery is how FacesTopic is sent.
 var FacesDelivery = Delivery{QoS: 1, Retain: true}
 
-// OccupiedTopic: Whether somebody is there, on change, debounced.
+// OccupiedTopic: Whether somebody is there, on change, debounced by the camera's delays.
 func OccupiedTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/occupied"
 }
@@ -97,7 +97,7 @@ func SnapshotTopic(prefix, device, camera string) string {
 // SnapshotDelivery is how SnapshotTopic is sent.
 var SnapshotDelivery = Delivery{QoS: 0, Retain: true}
 
-// ZoneFacesTopic: How many faces are in the zone. Reserved: this version sends none.
+// ZoneFacesTopic: How many faces have entered the zone and not left it, on change.
 func ZoneFacesTopic(prefix, device, camera, zone string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/zone/" + topicLevel(zone) + "/faces"
 }
@@ -105,7 +105,7 @@ func ZoneFacesTopic(prefix, device, camera, zone string) string {
 // ZoneFacesDelivery is how ZoneFacesTopic is sent.
 var ZoneFacesDelivery = Delivery{QoS: 1, Retain: true}
 
-// ZoneOccupiedTopic: Whether somebody is in the zone. Reserved: this version sends none.
+// ZoneOccupiedTopic: Whether somebody is in the zone, on change, debounced by the zone's delays.
 func ZoneOccupiedTopic(prefix, device, camera, zone string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/zone/" + topicLevel(zone) + "/occupied"
 }

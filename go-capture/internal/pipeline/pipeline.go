@@ -8,7 +8,7 @@
 //  2. Letterbox draws it into a free slot      preprocess, dispatch
 //  3. Dispatch lends the slot to a worker      dispatch, ring
 //  4. the worker's result ends the lease       dispatch
-//  5. the Hub restores order and geometry      hub, track
+//  5. the Hub restores order and geometry      hub, track, zone, event
 //  6. leaves listen: MQTT, viewers, metrics    mqtt, web
 //
 // The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them.

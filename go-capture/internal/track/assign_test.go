@@ -3,6 +3,7 @@
 package track_test
 
 import (
+	"slices"
 	"testing"
 
 	"visavis/capture/internal/track"
@@ -11,7 +12,8 @@ import (
 
 func total(t *testing.T, made func(track.Settings) *track.Tracker) scene.Score {
 	t.Helper()
-	scores, err := scene.Scores(scene.Play(scene.All(scene.Seed), made))
+	slow := slices.DeleteFunc(scene.All(scene.Seed), func(s scene.Scene) bool { return s.FPS > 15 }) // where mistakes are made
+	scores, err := scene.Scores(scene.Play(slow, made))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package track
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -10,6 +11,9 @@ import (
 const (
 	// A face missing from this many frame times in a row is not lost yet, however slow the inference is.
 	leastMissedFrames = 3
+	// boxesMost bounds the work of one frame: of more boxes the surest are looked at. A broken worker may send a thousand,
+	// at new places each time.
+	boxesMost = 256
 	// spareFrames are how many of the frames looked back on may miss a face that is not confirmed yet.
 	spareFrames = 2
 
@@ -54,6 +58,9 @@ func New(s Settings) *Tracker {
 	return &Tracker{settings: s, assign: bestFirst}
 }
 
+// GoOn lets numbers go on where another tracker of the camera stopped.
+func (t *Tracker) GoOn(from *Tracker) { t.lastID = max(t.lastID, from.lastID) }
+
 // Update takes the boxes of one inferred frame and returns a track number for each of them, 0 while unconfirmed. Boxes that
 // are empty or not finite are ignored. The answer is valid until the next call.
 func (t *Tracker) Update(boxes []Box, nowNs int64) []uint64 {
@@ -86,13 +93,25 @@ func (t *Tracker) begin(boxes []Box, nowNs int64) {
 	// One that can no longer reach the hits with what it has would only cost time; false alarms come by the hundred.
 	t.faces = slices.DeleteFunc(t.faces, func(f face) bool { return f.ID == 0 && f.history == 0 })
 	w := &t.work
-	w.ids, w.taken, w.order = resized(w.ids, len(boxes)), resized(w.taken, len(boxes)), w.order[:0]
+	w.ids, w.taken = resized(w.ids, len(boxes)), resized(w.taken, len(boxes))
+	w.order = ordered(w.order[:0], boxes)
+}
+
+// ordered appends the indices of the boxes that can be worked with, in an order that depends on nothing but the boxes.
+func ordered(order []int, boxes []Box) []int {
 	for i, b := range boxes {
 		if b.possible() {
-			w.order = append(w.order, i)
+			order = append(order, i)
 		}
 	}
-	slices.SortFunc(w.order, func(i, j int) int { return boxes[i].compare(boxes[j]) })
+	if len(order) > boxesMost {
+		slices.SortFunc(order, func(i, j int) int {
+			return cmp.Or(cmp.Compare(boxes[j].Score, boxes[i].Score), boxes[i].compare(boxes[j]))
+		})
+		order = order[:boxesMost]
+	}
+	slices.SortFunc(order, func(i, j int) int { return boxes[i].compare(boxes[j]) })
+	return order
 }
 
 // resized returns n zeros, in the same memory if it is large enough.

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package event says what happened to faces, in the form that is sent and kept.
+//
+// Durations come from the monotonic clock; times of day are what the wall clock said when the event was made. A clock that
+// jumps in between moves the times of day, and bends no duration.
+package event
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+
+	"visavis/capture/internal/track"
+	"visavis/capture/internal/zone"
+)
+
+const schemaVersion = 1
+
+// Event is one thing that happened to one face; its JSON is contracts/schemas/event.schema.json.
+type Event struct {
+	Schema    int            `json:"schema"` // 1
+	Type      zone.Kind      `json:"type"`
+	ID        string         `json:"id"`    // a ULID: rises on one device, the same however often the event is sent
+	Visit     string         `json:"visit"` // a ULID: the same for all events of one face from appeared to gone
+	Camera    string         `json:"camera"`
+	Track     uint64         `json:"track"`
+	Zone      string         `json:"zone,omitempty"`
+	Line      string         `json:"line,omitempty"`
+	Direction zone.Direction `json:"direction,omitempty"`
+	StartedAt Time           `json:"started_at"`
+	EndedAt   *Time          `json:"ended_at,omitempty"`
+	DwellMs   *int64         `json:"dwell_ms,omitempty"`
+	Best      Best           `json:"best"`
+}
+
+// Best is the surest box of the face so far.
+type Best struct {
+	Box   [4]float64 `json:"box"` // x, y, width, height in pixels of the picture
+	Score float64    `json:"score"`
+}
+
+// Time is a time of day, in UTC and whole milliseconds.
+type Time struct{ time.Time }
+
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) { return json.Marshal(t.UTC().Format(timeFormat)) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *Time) UnmarshalJSON(text []byte) error {
+	var written string
+	if err := json.Unmarshal(text, &written); err != nil {
+		return err
+	}
+	read, err := time.Parse(timeFormat, written)
+	t.Time = read
+	return err
+}
+
+func bestOf(b track.Box) Best {
+	return Best{
+		Box:   [4]float64{round(b.X, 10), round(b.Y, 10), round(b.W, 10), round(b.H, 10)},
+		Score: min(max(round(b.Score, 1000), 0), 1),
+	}
+}
+
+func round(v float32, parts float64) float64 { return math.Round(float64(v)*parts) / parts }

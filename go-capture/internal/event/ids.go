@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// IDs makes ULIDs that always rise, also while the clock stands, jumps back or is far off. All cameras of a device share one.
+type IDs struct {
+	mu      sync.Mutex
+	entropy *ulid.MonotonicEntropy
+	lastMs  uint64
+}
+
+// NewIDs starts with the system's randomness.
+func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
+
+// Next is the next id. After the clock jumped back, ids go on from the latest time they had: their order is worth more than
+// the time inside them, which events carry anyway.
+func (s *IDs) Next(now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ms := uint64(min(max(now.UnixMilli(), 0), int64(ulid.MaxTime())))
+	s.lastMs = max(s.lastMs, ms)
+	id, err := ulid.New(s.lastMs, s.entropy)
+	if err != nil { // 2^79 ids in one millisecond: the next one has room again
+		s.lastMs++
+		id = ulid.MustNew(s.lastMs, s.entropy)
+	}
+	return id.String()
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/track"
+	"visavis/capture/internal/zone"
+)
+
+// follower turns the faces of one camera's frames into tracks, states and events.
+//
+// Its clock is that of the captures: while no frame comes, it runs on from the newest capture as fast as time does. So the
+// time that a frame spends on its way counts for nothing, however slow the inference is.
+type follower struct {
+	tracker       *track.Tracker
+	watcher       *zone.Watcher
+	recorder      *event.Recorder
+	nowNs         int64 // newest time on the captures' clock
+	behindNs      int64 // of that clock behind the real one: how long the newest frame was on its way
+	width, height int   // of the newest frame
+	boxes         []track.Box
+	faces         []int // the face of each box
+	events        []event.Event
+}
+
+// begin watches with other settings; whoever is there must have left before. No number is used again.
+func (f *follower) begin(w Watch) {
+	next := track.New(w.Tracker)
+	if f.tracker != nil {
+		next.GoOn(f.tracker)
+	}
+	f.tracker, f.watcher = next, zone.NewWatcher(w.Places)
+}
+
+// frame gives each face its track. Faces that the camera's settings ignore have none.
+func (f *follower) frame(faces []Face, width, height int, capturedNs, arrivedNs int64) {
+	f.width, f.height, f.behindNs = width, height, max(arrivedNs-capturedNs, 0)
+	f.boxes, f.faces = f.boxes[:0], f.faces[:0]
+	for i, face := range faces {
+		box := track.Box{X: face.Box.X, Y: face.Box.Y, W: face.Box.W, H: face.Box.H, Score: face.Score}
+		if !f.watcher.Settings().Ignores(box, width, height) {
+			f.boxes, f.faces = append(f.boxes, box), append(f.faces, i)
+		}
+	}
+	for i, id := range f.tracker.Update(f.boxes, capturedNs) {
+		faces[f.faces[i]].Track = id
+	}
+	f.look(capturedNs)
+}
+
+// silence lets time pass up to nowNs on the real clock.
+func (f *follower) silence(nowNs int64) {
+	f.tracker.Advance(nowNs - f.behindNs)
+	f.look(nowNs - f.behindNs)
+}
+
+// leave ends everybody's visit.
+func (f *follower) leave() {
+	f.record(f.watcher.Update(nil, f.width, f.height, f.nowNs))
+}
+
+func (f *follower) look(nowNs int64) {
+	f.nowNs = max(f.nowNs, nowNs)
+	f.record(f.watcher.Update(f.tracker.Tracks(), f.width, f.height, f.nowNs))
+}
+
+func (f *follower) record(moments []zone.Moment) {
+	for _, m := range moments {
+		f.events = append(f.events, f.recorder.Record(m))
+	}
+}
+
+// takeEvents are those since the last call.
+func (f *follower) takeEvents() []event.Event {
+	taken := f.events
+	f.events = nil
+	return taken
+}
+
+func (f *follower) states() []zone.State { return f.watcher.States() }

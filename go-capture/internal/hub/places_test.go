@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/track"
+	"visavis/capture/internal/zone"
+)
+
+// diary keeps events and states in the order in which it heard them.
+type diary struct {
+	mu     sync.Mutex
+	events []event.Event
+	lines  []string
+	tracks []uint64
+}
+
+func (d *diary) Take(r *Result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range r.Faces {
+		d.tracks = append(d.tracks, f.Track)
+	}
+}
+
+func (d *diary) TakeEvent(e event.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, e)
+	d.lines = append(d.lines, strings.Join(strings.Fields(fmt.Sprint(e.Type, " ", e.Track, " ", e.Zone, e.Line)), " "))
+}
+
+func (d *diary) TakeState(s State) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, strings.Join(strings.Fields(fmt.Sprint(s.Camera, " ", s.Zone, " ", s.Confirmed, " ", s.Occupied)), " "))
+}
+
+func (d *diary) expect(t *testing.T, want ...string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if strings.Join(d.lines, "\n") != strings.Join(want, "\n") {
+		t.Fatalf("heard\n%s\nwant\n%s", strings.Join(d.lines, "\n"), strings.Join(want, "\n"))
+	}
+	d.lines = nil
+}
+
+// stepZone is the middle of the picture; the network's input of 640x480 shows the picture from y = 60 to 420.
+func watchStep() Watch {
+	w := DefaultWatch()
+	w.Places.Zones = []zone.Zone{{Name: "step", Polygon: zone.Polygon{{X: 0.3, Y: 0.3}, {X: 0.7, Y: 0.3}, {X: 0.7, Y: 0.7}, {X: 0.3, Y: 0.7}}}}
+	return w
+}
+
+// show appends a frame with a face of 60x60 pixels of the input around a place.
+func show(h *Hub, seq uint64, x, y float32) {
+	a := outcome("door", seq, inferred)
+	a.detections = []detection{{x1: x - 30, y1: y - 30, x2: x + 30, y2: y + 30, score: 0.9}}
+	h.append(entry{arrival: a})
+}
+
+func TestAZoneOfItsOwnIsToldFromTheStartToTheEnd(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	h.CameraAdded("door", watchStep())
+	h.drain()
+	d.expect(t, "door 0 false", "door step 0 false")
+	for seq := range uint64(3) {
+		show(h, seq+1, 320, 240)
+	}
+	h.drain()
+	d.expect(t, "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
+	h.CameraRemoved("door")
+	h.drain()
+	d.expect(t, "left 1 step", "gone 1", "door 0 false", "door step 0 false")
+}
+
+func TestNumbersGoOnWhenACameraComesBackWithOtherSettings(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	for round := range uint64(3) {
+		h.CameraAdded("door", watchStep())
+		for n := range uint64(3) {
+			show(h, 3*round+n+1, 320, 240)
+		}
+		h.drain()
+		if round == 1 {
+			h.CameraRemoved("door")
+		}
+	}
+	var appeared []uint64
+	visits := map[string]int{}
+	for _, e := range d.events {
+		visits[e.Visit]++
+		if e.Type == zone.Appeared {
+			appeared = append(appeared, e.Track)
+		}
+	}
+	if fmt.Sprint(appeared) != "[1 2 3]" || len(visits) != 3 {
+		t.Fatalf("appeared %v in %d visits, want 1 2 3 in 3", appeared, len(visits))
+	}
+}
+
+func TestAnIgnoredFaceIsShownButNotFollowed(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	w := watchStep()
+	w.Places.Masks = []zone.Polygon{{{X: 0.3, Y: 0.3}, {X: 0.7, Y: 0.3}, {X: 0.7, Y: 0.7}, {X: 0.3, Y: 0.7}}}
+	h.CameraAdded("door", w)
+	for seq := range uint64(5) {
+		show(h, seq+1, 320, 240)
+	}
+	h.drain()
+	d.expect(t, "door 0 false", "door step 0 false")
+	if fmt.Sprint(d.tracks) != "[0 0 0 0 0]" {
+		t.Fatalf("faces with tracks %v, want five without", d.tracks)
+	}
+}
+
+// A picture that needs three seconds on its way through a slow worker shows a face that is there all the same.
+func TestTheTimeOnTheWayDoesNotEndAFace(t *testing.T) {
+	f := &follower{recorder: event.NewRecorder("door", event.NewIDs(), realClock)}
+	f.begin(Watch{Tracker: track.Defaults()})
+	const onTheWayNs, stepNs = int64(3 * time.Second), int64(500 * time.Millisecond)
+	capturedNs := frame.MonotonicNs()
+	for n := range 20 {
+		faces := []Face{{Score: 0.9}}
+		faces[0].Box.W, faces[0].Box.H = 50, 50
+		capturedNs += stepNs
+		f.frame(faces, 640, 480, capturedNs, capturedNs+onTheWayNs)
+		for tick := int64(1); tick <= 5; tick++ {
+			f.silence(capturedNs + onTheWayNs + tick*stepNs/5)
+		}
+		if n >= 2 && faces[0].Track != 1 {
+			t.Fatalf("track %d at frame %d", faces[0].Track, n)
+		}
+	}
+	f.silence(capturedNs + onTheWayNs + int64(2*time.Second))
+	if events := f.takeEvents(); len(events) != 2 || events[1].Type != zone.Gone {
+		t.Fatalf("events %+v, want appeared and gone", events)
+	}
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"encoding/json"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/zone"
+)
+
+const topicEvents = "visavis/porch/events"
+
+func happening(n int) event.Event {
+	return event.Event{Schema: 1, Type: zone.Appeared, ID: fmt.Sprintf("%026d", n), Camera: "door", Track: uint64(n)}
+}
+
+// order checks that the ids rise from 0 to most-1 once repetitions are left out, and returns how many there were.
+func order(t *testing.T, payloads []string, most int) (repeated int) {
+	t.Helper()
+	next := 0
+	for _, payload := range payloads {
+		var e event.Event
+		if err := json.Unmarshal([]byte(payload), &e); err != nil {
+			t.Fatalf("%s: %v", payload, err)
+		}
+		switch n := int(e.Track); {
+		case n == next:
+			next++
+		case n < next:
+			repeated++
+		default:
+			t.Fatalf("event %d where %d is due", n, next)
+		}
+	}
+	if next != most {
+		t.Fatalf("%d events, want %d", next, most)
+	}
+	return repeated
+}
+
+func TestEventsArriveInOrderAlsoThoseFromBeforeTheBroker(t *testing.T) {
+	b := startBroker(t, anybody)
+	p := newPublisher(t, b.settings())
+	for n := range 500 {
+		p.TakeEvent(happening(n))
+	}
+	b.start()
+	seen := b.subscribe()
+	run(t, p)
+	for n := range 500 {
+		p.TakeEvent(happening(500 + n))
+	}
+	await(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 1000 })
+	if repeated := order(t, seen.all(topicEvents), 1000); repeated != 0 {
+		t.Errorf("%d arrived twice", repeated)
+	}
+	await(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
+}
+
+// A frozen broker takes events into its buffers and acknowledges none; then it is killed.
+func TestEventsThatWereOnTheirWayAreSentAgain(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	p := newPublisher(t, b.settings())
+	stop := run(t, p)
+	await(t, "connected", p.Connected)
+	b.signal(syscall.SIGSTOP)
+	for n := range 300 {
+		p.TakeEvent(happening(n))
+	}
+	b.kill()
+	await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	stop()
+	b.start()
+	seen := b.subscribe() // before the publisher: a broker keeps nothing for who is not there
+	run(t, p)
+	await(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 300 })
+	order(t, seen.all(topicEvents), 300)
+	await(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
+}
+
+func TestTooManyEventsLoseTheOldestAndAreCounted(t *testing.T) {
+	q := &eventQueue{}
+	for n := range eventsMost + 5 {
+		q.add(happening(n))
+	}
+	if e, place, ok := q.from(0); !ok || e.Track != 5 || place != 5 || q.lost != 5 {
+		t.Fatalf("event %d at %d with %d lost, want the sixth and 5", e.Track, place, q.lost)
+	}
+	q.acknowledged(3) // one that was let go while it was on its way
+	q.acknowledged(6)
+	if e, place, _ := q.from(0); e.Track != 7 || place != 7 || len(q.waiting) != eventsMost-2 {
+		t.Fatalf("event %d at %d of %d", e.Track, place, len(q.waiting))
+	}
+}
+
+func TestAZoneHasTopicsOfItsOwn(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	p.TakeState(hub.State{Camera: "door", Confirmed: 3, Occupied: true})
+	p.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 1, Occupied: false})
+	seen := b.subscribe()
+	for topic, want := range map[string]string{"faces": "3", "occupied": "ON", "zone/step/faces": "1", "zone/step/occupied": "OFF"} {
+		await(t, topic+" = "+want, func() bool { return seen.last("visavis/porch/door/"+topic) == want })
+	}
+}

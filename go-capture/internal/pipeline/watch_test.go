@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/zone"
+)
+
+func TestTheDefaultsOfTheSettingsAreThoseOfTheHub(t *testing.T) {
+	made, err := config.Load("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := watch(made.Tracker, made.Cameras[0]); !reflect.DeepEqual(got, hub.DefaultWatch()) {
+		t.Errorf("%+v, want %+v", got, hub.DefaultWatch())
+	}
+}
+
+func TestEverySettingOfAPlaceReachesTheHub(t *testing.T) {
+	made, err := config.Load("../../../contracts/config-golden/config.toml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := watch(made.Tracker, made.Cameras[0])
+	want := zone.Settings{
+		MinFace:  24,
+		Occupied: zone.Delays{On: 500 * time.Millisecond, Off: 2 * time.Second},
+		Masks: []zone.Polygon{
+			{{X: 0, Y: 0}, {X: 0.2, Y: 0}, {X: 0.2, Y: 0.1}, {X: 0, Y: 0.1}}, {{X: 0.9, Y: 0.9}, {X: 1, Y: 0.9}, {X: 1, Y: 1}},
+		},
+		Zones: []zone.Zone{{
+			Name: "step", Polygon: zone.Polygon{{X: 0.1, Y: 0.2}, {X: 0.9, Y: 0.2}, {X: 0.9, Y: 0.9}},
+			MinDwell: 500 * time.Millisecond, Occupied: zone.Delays{Off: 10 * time.Second},
+		}},
+		Lines: []zone.Line{{Name: "gate", From: zone.Point{X: 0.5, Y: 1}, To: zone.Point{X: 0.5, Y: 0}}},
+	}
+	if !reflect.DeepEqual(got.Places, want) {
+		t.Errorf("%+v, want %+v", got.Places, want)
+	}
+	if got.Tracker.LostAfter != 1500*time.Millisecond {
+		t.Errorf("lost after %v, want 1.5 s", got.Tracker.LostAfter)
+	}
+}
