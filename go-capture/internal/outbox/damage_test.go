@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// logOf is a disk with one segment of n events, and where each record ends in it.
+func logOf(t testing.TB, n int) (d *memoryDisk, name string, ends []int) {
+	t.Helper()
+	d = newMemoryDisk()
+	o := loadedFrom(t, d, Settings{})
+	put(t, o, 1, n)
+	round(t, o)
+	d = d.kill()
+	name = segment{first: 1}.name()
+	scan := scanner{from: d.files[name], offset: segmentHeader, size: int64(len(d.files[name].data))}
+	for range n {
+		if _, err := scan.next(); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, int(scan.offset))
+	}
+	return d, name, ends
+}
+
+func wholeBefore(ends []int, cut int) (records int) {
+	for _, end := range ends {
+		if end <= cut {
+			records++
+		}
+	}
+	return records
+}
+
+func TestALogCutAtAnyByteKeepsEveryWholeRecordAndGoesOn(t *testing.T) {
+	whole, name, ends := logOf(t, 8)
+	for cut := range len(whole.files[name].data) + 1 {
+		d := whole.kill()
+		d.files[name].data = d.files[name].data[:cut]
+		o := loadedFrom(t, d, Settings{})
+		kept := wholeBefore(ends, cut)
+		put(t, o, 100, 103)
+		round(t, o)
+		want := append(numbers(1, kept), numbers(100, 103)...)
+		same(t, taken(t, o, false), want)
+		o = loadedFrom(t, d.kill(), Settings{}) // and once more from what that left
+		same(t, taken(t, o, true), want)
+		if s := o.Stats(); s.Corrupt != 0 || s.Waiting != 0 {
+			t.Fatalf("cut at %d: %+v", cut, s)
+		}
+	}
+}
+
+func TestADamagedByteCostsOneRecordWhichIsCounted(t *testing.T) {
+	whole, name, ends := logOf(t, 8)
+	for at := segmentHeader; at < ends[6]; at++ { // the last record has no neighbour that tells of it
+		d := whole.kill()
+		d.files[name].data[at] ^= 0x41
+		o := loadedFrom(t, d, Settings{})
+		hit := wholeBefore(ends, at) + 1
+		want := append(numbers(1, hit-1), numbers(hit+1, 8)...)
+		same(t, taken(t, o, true), want)
+		if s := o.Stats(); s.Corrupt != 1 || s.Waiting != 0 {
+			t.Fatalf("byte %d: %+v", at, s)
+		}
+	}
+}
+
+func TestAGapWaitsForWhatIsInFlightBeforeIt(t *testing.T) {
+	d, name, ends := logOf(t, 8)
+	d.files[name].data[ends[3]+50] ^= 1 // the fifth
+	o := loadedFrom(t, d, Settings{})
+	same(t, taken(t, o, false), numbers(1, 4))
+	if s := o.Stats(); s.Corrupt != 0 {
+		t.Errorf("%+v", s)
+	}
+	for seq := range uint64(4) {
+		o.Ack(seq + 1)
+	}
+	same(t, taken(t, o, true), numbers(6, 8))
+	if s := o.Stats(); s.Corrupt != 1 || s.Waiting != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestADamagedHeaderCostsNoRecord(t *testing.T) {
+	whole, name, _ := logOf(t, 3)
+	for at := range segmentHeader {
+		d := whole.kill()
+		d.files[name].data[at] ^= 0x41
+		same(t, taken(t, loadedFrom(t, d, Settings{}), true), numbers(1, 3))
+	}
+}
+
+func TestEmptyAndZeroedSegmentsAreSurvived(t *testing.T) {
+	for _, left := range []int{0, 7, segmentHeader, segmentHeader + 5, 4096, 1 << 20} {
+		d, _, _ := logOf(t, 3)
+		name := segment{first: 4}.name()
+		d.files[name] = &memoryFile{disk: d, name: name, data: make([]byte, left)}
+		o := loadedFrom(t, d, Settings{})
+		put(t, o, 4, 5)
+		round(t, o)
+		same(t, taken(t, o, true), numbers(1, 5))
+		if s := o.Stats(); s.Corrupt != 0 || s.Waiting != 0 {
+			t.Errorf("%d zero bytes: %+v", left, s)
+		}
+	}
+}
+
+func TestASegmentThatIsZeroedOrGoneInTheMiddleIsCountedExactly(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		d := newMemoryDisk()
+		for from := 1; from < 300; from += 100 { // three processes, three segments
+			o := loadedFrom(t, d, Settings{})
+			put(t, o, from, from+99)
+			round(t, o)
+			d = d.kill()
+		}
+		middle := segment{first: 101}.name()
+		d.files[middle].data = make([]byte, len(d.files[middle].data))
+		if gone {
+			delete(d.files, middle)
+		}
+		o := loadedFrom(t, d, Settings{})
+		same(t, taken(t, o, true), append(numbers(1, 100), numbers(201, 300)...))
+		round(t, o)
+		if s := loadedFrom(t, d.kill(), Settings{}).Stats(); s.Corrupt != 100 || s.Waiting != 0 {
+			t.Errorf("gone %v: %+v", gone, s)
+		}
+	}
+}
+
+func TestADamagedPositionRepeatsRatherThanLoses(t *testing.T) {
+	d, _, _ := logOf(t, 5)
+	o := loadedFrom(t, d, Settings{})
+	record, _, err := o.take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Ack(record.Seq)
+	round(t, o)
+	same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), false), numbers(2, 5))
+	for _, left := range [][]byte{nil, make([]byte, positionBytes), []byte("visavisP")} {
+		broken := d.kill()
+		broken.files[positionName].data = left
+		o := loadedFrom(t, broken, Settings{})
+		same(t, taken(t, o, true), numbers(1, 5))
+		round(t, o)
+		if s := loadedFrom(t, broken.kill(), Settings{}).Stats(); s.Waiting != 0 {
+			t.Errorf("not saved over %d bytes: %+v", len(left), s)
+		}
+	}
+}
+
+func TestATornPositionLeavesTheOneBefore(t *testing.T) {
+	p := position{generation: 6, settled: 60, runningMs: 1, dropped: 2, corrupt: 3}
+	raw := p.file()
+	later := position{generation: 7, settled: 61, runningMs: 9, dropped: 9, corrupt: 9}
+	for torn := range 49 { // behind it all is zero
+		copy(raw[later.offset():], later.slot()[:torn])
+		got, found, err := parsePosition(raw)
+		if err != nil || !found || got != p {
+			t.Fatalf("torn at %d: %+v %v %v", torn, got, found, err)
+		}
+	}
+	copy(raw[later.offset():], later.slot())
+	if got, _, _ := parsePosition(raw); got != later {
+		t.Errorf("%+v", got)
+	}
+}
+
+// ofVersion changes the version in a header or slot and makes its CRC right again.
+func ofVersion(t *testing.T, path string, v byte) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(raw); at += slotDistance {
+		crc := segmentCRC
+		if filepath.Base(path) == positionName {
+			crc = slotCRC
+		}
+		if len(raw) > at+slotBytes && raw[at] != 0 {
+			raw[at+8] = v
+			putCRC(raw[at:], crc(raw[at:]))
+		}
+		if filepath.Base(path) != positionName {
+			break
+		}
+	}
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func putCRC(raw []byte, crc uint32) {
+	for i := range 4 {
+		raw[12+i] = byte(crc >> (8 * i))
+	}
+}
+
+func TestAnotherVersionIsRefusedWithTheRemedy(t *testing.T) {
+	for _, name := range []string{positionName, segment{first: 1}.name()} {
+		s := Settings{Folder: t.TempDir()}
+		o := open(t, s)
+		put(t, o, 1, 50)
+		if err := o.Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		o.Ack(mustNext(t, o).Seq)
+		if err := o.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		ofVersion(t, filepath.Join(s.Folder, name), 2)
+		_, err := Open(s)
+		var other *VersionError
+		if !errors.As(err, &other) || other.File != name || other.Version != 2 || !strings.Contains(err.Error(), "move the folder away") {
+			t.Errorf("%s: %v", name, err)
+		}
+		ofVersion(t, filepath.Join(s.Folder, name), 1) // and nothing was changed
+		same(t, taken(t, open(t, s), true), numbers(2, 50))
+	}
+}
+
+func mustNext(t *testing.T, o *Outbox) Record {
+	t.Helper()
+	record, err := o.Next(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+// work appends, acknowledges and makes rounds until the disk fails or all is done. All numbers up to synced are on disk for sure.
+func work(t *testing.T, o *Outbox) (synced, acknowledged int) {
+	t.Helper()
+	for n := 1; n <= 24; n++ {
+		if err := o.Append("t", fmt.Appendf(nil, "%-4000d", n)); err != nil {
+			t.Fatal(err)
+		}
+		if n%2 == 0 {
+			if o.round(n%4 == 0) != nil {
+				return synced, acknowledged
+			}
+			synced += 4 * (1 - n%4/2)
+		}
+		if n%3 == 0 {
+			if record, found, err := o.take(); found && err == nil {
+				o.Ack(record.Seq)
+				acknowledged++
+			}
+		}
+	}
+	return synced, acknowledged
+}
+
+func TestAKillAtAnyStepLosesNothingThatWasSynced(t *testing.T) {
+	for steps := 1; ; steps++ {
+		d := newMemoryDisk()
+		o := loadedFrom(t, d, Settings{MostBytes: 256 << 10})
+		d.steps = steps
+		synced, acknowledged := work(t, o)
+		survived := d.steps > 0
+		again := loadedFrom(t, d.kill(), Settings{MostBytes: 256 << 10})
+		payloads := taken(t, again, true)
+		first := int(again.last()) - len(payloads) + 1
+		for n, payload := range payloads {
+			if got := strings.TrimSpace(payload); got != fmt.Sprint(first+n) {
+				t.Fatalf("killed at step %d: place %d holds %s, want %d", steps, n, got, first+n)
+			}
+		}
+		if first > acknowledged+1 || int(again.last()) < synced || again.Stats().Corrupt != 0 {
+			t.Fatalf("killed at step %d: %d to %d left of 1 to %d acknowledged, %d synced; %+v",
+				steps, first, again.last(), acknowledged, synced, again.Stats())
+		}
+		if survived {
+			return
+		}
+	}
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"syscall"
+	"time"
+)
+
+// Kinds of faults, as Stats counts them.
+const (
+	Full       = "full" // no space, no inode, a quota or a file size limit
+	ReadOnly   = "read_only"
+	Permission = "permission"
+	Version    = "version"
+	InUse      = "in_use"
+	IO         = "io"
+)
+
+func kindOf(err error) string {
+	var other *VersionError
+	switch {
+	case errors.As(err, &other):
+		return Version
+	case errors.Is(err, errInUse):
+		return InUse
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return Full
+	case errors.Is(err, syscall.EROFS):
+		return ReadOnly
+	case errors.Is(err, fs.ErrPermission):
+		return Permission
+	}
+	return IO
+}
+
+var remedies = map[string]string{
+	Full:       "make space or inodes (df -h, df -i)",
+	ReadOnly:   "find out why the disk went read-only (dmesg), then mount it for writing",
+	Permission: "give the folder to the user that runs the daemon",
+	Version:    "run the release that wrote it, or move the folder away",
+	InUse:      "end the other program",
+	IO:         "the disk may be failing (dmesg)",
+}
+
+// faults keeps what goes wrong with the disk: counted each time, said when it begins and when it is over.
+type faults struct {
+	counts map[string]uint64
+	now    string // kind of the fault that lasts; "" when all is well
+	since  time.Time
+}
+
+// note takes the outcome of a round.
+func (f *faults) note(folder string, err error) {
+	if err == nil {
+		if f.now != "" {
+			slog.Info("outbox writes again", "folder", folder, "after", time.Since(f.since).Round(time.Millisecond))
+		}
+		f.now = ""
+		return
+	}
+	kind := kindOf(err)
+	f.counts[kind]++
+	if kind == f.now {
+		return
+	}
+	if f.now == "" {
+		f.since = time.Now()
+	}
+	f.now = kind
+	slog.Warn("outbox cannot use its disk, events stay in memory", "folder", folder, "fault", kind, "error", err, "remedy", remedies[kind])
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// file is what the outbox needs of an open file.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+}
+
+// files is what the outbox needs of a folder; tests put a failing one in its place.
+type files interface {
+	prepare() error                              // makes and locks it; may be called again
+	names() ([]string, error)                    // fs.ErrNotExist: there is no folder
+	create(name string, over bool) (file, error) // empty; what is there already is replaced if `over`, else fs.ErrExist
+	open(name string) (file, int64, error)       // for reading; and its size
+	update(name string) (file, error)            // for writing in place
+	replace(name string, content []byte) error   // all of it or nothing, for ever once it returns
+	remove(name string) error
+	sync() error // makes names last
+	close() error
+}
+
+// folder is a folder of the operating system.
+type folder struct {
+	path   string
+	opened *os.File // nil until prepared
+}
+
+var errInUse = errors.New("another program uses it")
+
+func (f *folder) prepare() error {
+	if f.opened != nil {
+		return nil
+	}
+	if err := os.MkdirAll(f.path, 0o700); err != nil {
+		return err
+	}
+	opened, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(opened.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = opened.Close() // nothing was done with it
+		return fmt.Errorf("lock %s: %w", f.path, inUse(err))
+	}
+	f.opened = opened
+	return nil
+}
+
+func inUse(err error) error {
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errInUse
+	}
+	return err
+}
+
+func (f *folder) names() ([]string, error) {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names, nil
+}
+
+func (f *folder) at(name string) string { return filepath.Join(f.path, name) }
+
+func (f *folder) create(name string, over bool) (file, error) {
+	how := os.O_RDWR | os.O_CREATE | os.O_EXCL
+	if over {
+		how = os.O_RDWR | os.O_CREATE | os.O_TRUNC
+	}
+	made, err := os.OpenFile(f.at(name), how, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		_ = f.close() // somebody removed the folder: prepare makes it again
+	}
+	return opened(made, err)
+}
+
+func (f *folder) update(name string) (file, error) {
+	return opened(os.OpenFile(f.at(name), os.O_RDWR, 0))
+}
+
+// opened keeps a nil *os.File from becoming a file that is not nil.
+func opened(f *os.File, err error) (file, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *folder) open(name string) (file, int64, error) {
+	found, err := os.Open(f.at(name))
+	if err != nil {
+		return nil, 0, err
+	}
+	about, err := found.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, found.Close())
+	}
+	return found, about.Size(), nil
+}
+
+func (f *folder) replace(name string, content []byte) error {
+	fresh, err := f.create(name+".new", true)
+	if err != nil {
+		return err
+	}
+	_, err = fresh.WriteAt(content, 0)
+	if err := errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.at(name+".new"), f.at(name)); err != nil {
+		return err
+	}
+	return f.sync()
+}
+
+func (f *folder) remove(name string) error { return os.Remove(f.at(name)) }
+
+func (f *folder) sync() error { return f.opened.Sync() }
+
+func (f *folder) close() error {
+	if f.opened == nil {
+		return nil
+	}
+	err := f.opened.Close()
+	f.opened = nil
+	return err
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+)
+
+// save writes the position if it has moved, and syncs it when a sync is due.
+func (o *Outbox) save(flush bool) error {
+	d := &o.disk
+	now := o.positionNow()
+	if moved := now != d.saved; moved {
+		if err := o.writePosition(now); err != nil {
+			return err
+		}
+		o.startClock()
+	}
+	if !flush {
+		return nil
+	}
+	if err := o.syncPosition(); err != nil {
+		return err
+	}
+	d.due = time.Time{}
+	return nil
+}
+
+func (o *Outbox) syncPosition() error {
+	d := &o.disk
+	if d.synced == d.saved {
+		return nil
+	}
+	if err := d.position.Sync(); err != nil {
+		return errors.Join(err, o.leavePosition())
+	}
+	d.synced = d.saved
+	return nil
+}
+
+// leavePosition closes the position file after a failure: what is opened next may be another disk. Nothing counts as saved.
+func (o *Outbox) leavePosition() error {
+	err := o.disk.position.Close()
+	o.disk.position = nil
+	o.disk.saved = position{generation: o.disk.saved.generation}
+	return err
+}
+
+// saveForSure writes and syncs the position: before what it says is relied on by removing something.
+func (o *Outbox) saveForSure() error {
+	d := &o.disk
+	now := o.positionNow()
+	if now != d.saved {
+		if err := o.writePosition(now); err != nil {
+			return err
+		}
+	}
+	return o.syncPosition()
+}
+
+// positionNow is what is to be saved. The running time alone is no reason to write.
+func (o *Outbox) positionNow() position {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.position
+	now.generation, now.runningMs = o.disk.saved.generation, o.disk.saved.runningMs
+	if now != o.disk.saved {
+		now.runningMs = o.runningMs()
+	}
+	return now
+}
+
+func (o *Outbox) writePosition(p position) error {
+	d := &o.disk
+	p.generation++
+	if d.position == nil {
+		if err := o.openPosition(p); err != nil {
+			return err
+		}
+	}
+	if _, err := d.position.WriteAt(p.slot(), p.offset()); err != nil {
+		return errors.Join(err, o.leavePosition())
+	}
+	d.saved = p
+	return nil
+}
+
+// openPosition opens the position file for writing, and makes it if there is none.
+func (o *Outbox) openPosition(p position) error {
+	if err := o.files.prepare(); err != nil {
+		return err
+	}
+	opened, err := o.files.update(positionName)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := o.files.replace(positionName, p.file()); err != nil {
+			return err
+		}
+		opened, err = o.files.update(positionName)
+	}
+	if err != nil {
+		return err
+	}
+	o.disk.position = opened
+	return nil
+}
+
+// trim removes segments: those that are settled, then the oldest ones while a cap is passed. stored is what writing came to: a disk
+// that is full while memory fills up costs the oldest segment.
+func (o *Outbox) trim(stored error) error {
+	pressed := stored != nil && kindOf(stored) == Full && o.memoryFills()
+	for {
+		if err := o.removeSettled(); err != nil {
+			return err
+		}
+		if !pressed && !o.passesCap() {
+			return nil
+		}
+		pressed = false
+		if dropped, err := o.dropOldest(); err != nil || !dropped {
+			return err
+		}
+	}
+}
+
+func (o *Outbox) memoryFills() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.memory > o.settings.MemoryBytes/2
+}
+
+// oldest returns the first segment and the number of its last record; ok is false if there is none, or it is still written.
+func (o *Outbox) oldest() (s segment, end uint64, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.segments) == 0 || (len(o.segments) == 1 && o.disk.active != nil) {
+		return segment{}, 0, false
+	}
+	if len(o.segments) == 1 {
+		return o.segments[0], o.base - 1, true
+	}
+	return o.segments[0], o.segments[1].first - 1, true
+}
+
+func (o *Outbox) settled() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.position.settled
+}
+
+func (o *Outbox) removeSettled() error {
+	for {
+		s, end, ok := o.oldest()
+		if !ok || end > o.settled() {
+			return nil
+		}
+		if err := o.saveForSure(); err != nil {
+			return err
+		}
+		if err := o.files.remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		o.disk.names = true
+		o.mu.Lock()
+		o.segments = o.segments[1:]
+		o.mu.Unlock()
+	}
+}
+
+// passesCap reports whether the oldest segment must go: too many bytes, or too old.
+func (o *Outbox) passesCap() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if onDisk(o.segments) > o.settings.MostBytes {
+		return true
+	}
+	return len(o.segments) > 0 && o.ageOf(0) > o.settings.MostAge
+}
+
+// ageOf is how old everything in a segment is at least.
+func (o *Outbox) ageOf(i int) time.Duration {
+	if i+1 < len(o.segments) {
+		return o.since(o.segments[i+1].madeMs)
+	}
+	return o.since(o.newestMs)
+}
+
+// since is the running time since an instant of running time.
+func (o *Outbox) since(ms uint64) time.Duration {
+	now := o.runningMs()
+	return time.Duration(now-min(ms, now)) * time.Millisecond
+}
+
+// dropOldest settles the oldest segment as dropped. It is counted before it is removed, so that a kill cannot lose the count.
+func (o *Outbox) dropOldest() (dropped bool, err error) {
+	if err := o.retireOnly(); err != nil {
+		return false, err
+	}
+	_, end, ok := o.oldest()
+	if !ok {
+		return false, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if end > o.position.settled {
+		o.drop(o.settleUpTo(end))
+	}
+	return true, nil
+}
+
+// retireOnly retires the active segment if it is the only one.
+func (o *Outbox) retireOnly() error {
+	o.mu.Lock()
+	only := len(o.segments) == 1
+	o.mu.Unlock()
+	if !only {
+		return nil
+	}
+	return o.retire()
+}
+
+func onDisk(segments []segment) (bytes int64) {
+	for _, s := range segments {
+		bytes += s.onDisk()
+	}
+	return bytes
+}
