@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	retryEvery    = time.Second // while the disk cannot be used
-	lookEvery     = time.Minute // for events that grew too old
-	batchBytes    = 256 << 10
-	unsyncedBytes = 1 << 20 // a burst is synced before SyncEvery
+	retryEvery = time.Second // while the disk cannot be used
+	lookEvery  = time.Minute // for events that grew too old
+	batchBytes = 256 << 10
 )
 
 // disk is what only the writer touches.
@@ -230,10 +229,10 @@ func appeared(err error) error {
 	return err
 }
 
-// sync makes what is written last, and then forgets it in memory.
+// sync makes what is written last, and then forgets it in memory. A burst that would fill memory is not kept waiting for its time.
 func (o *Outbox) sync(flush bool) error {
 	d := &o.disk
-	if wanted := flush || d.unsynced >= unsyncedBytes; !wanted || d.active == nil || o.nothingClaimed() {
+	if wanted := flush || d.unsynced >= int64(o.settings.MemoryBytes/4); !wanted || d.active == nil || o.nothingClaimed() {
 		return nil
 	}
 	if err := d.active.Sync(); err != nil {

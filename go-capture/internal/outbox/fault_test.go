@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// listener keeps what is said.
+type listener struct {
+	slog.Handler
+	mu   sync.Mutex
+	said []string
+}
+
+func (l *listener) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *listener) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, r.Message)
+	return nil
+}
+
+// listen returns what the test says from now on.
+func listen(t *testing.T) *listener {
+	before, l := slog.Default(), &listener{Handler: slog.DiscardHandler}
+	slog.SetDefault(slog.New(l))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return l
+}
+
+// failing makes one kind of operation fail.
+func (d *memoryDisk) failing(what string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = func(asked, _ string) error {
+		if asked == what {
+			return &fs.PathError{Op: what, Path: "outbox", Err: err}
+		}
+		return nil
+	}
+}
+
+func (d *memoryDisk) healed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault, d.room = nil, -1
+}
+
+var kinds = map[error]string{
+	syscall.ENOSPC: Full, syscall.EDQUOT: Full, syscall.EFBIG: Full, syscall.EROFS: ReadOnly,
+	syscall.EACCES: Permission, syscall.EPERM: Permission, syscall.EIO: IO, syscall.ENODEV: IO,
+}
+
+func TestEveryFaultIsCountedSaidOnceAndCostsNothing(t *testing.T) {
+	for reason, kind := range kinds {
+		for _, what := range []string{"write", "create", "sync", "sync folder", "prepare"} {
+			for _, begun := range []bool{false, true} {
+				t.Run(fmt.Sprint(reason, "/", what, "/", begun), func(t *testing.T) { oneFault(t, what, reason, kind, begun) })
+			}
+		}
+	}
+}
+
+// oneFault lets three rounds fail and then no more. begun: there is a segment and a position when it starts.
+func oneFault(t *testing.T, what string, reason error, kind string, begun bool) {
+	l := listen(t)
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{MostBytes: 256 << 10})
+	from := 1
+	if begun {
+		put(t, o, 1, 10)
+		round(t, o)
+		o.Ack(mustNext(t, o).Seq)
+		round(t, o)
+		from = 11
+	}
+	d.failing(what, reason)
+	failed := uint64(0)
+	for n := range 3 {
+		put(t, o, from+10*n, from+10*n+9)
+		if o.round(true) != nil {
+			failed++
+		}
+	}
+	s := o.Stats()
+	if s.Faults[kind] != failed || len(s.Faults) > 1 || (failed > 0) != (s.Fault == kind) {
+		t.Errorf("%d rounds failed: %+v", failed, s)
+	}
+	if affected := !begun || what == "write" || what == "sync"; affected && failed != 3 {
+		t.Errorf("%d of 3 rounds failed", failed)
+	}
+	d.healed()
+	round(t, o)
+	if s := o.Stats(); s.Fault != "" || s.Unsynced != 0 || s.Dropped+s.Corrupt != 0 {
+		t.Errorf("after it: %+v", s)
+	}
+	if want := min(failed, 1) * 2; uint64(len(l.said)) != want {
+		t.Errorf("%d messages instead of %d: %v", len(l.said), want, l.said)
+	}
+	again := loadedFrom(t, d.powerCut(func(int) int { return 0 }), Settings{})
+	got := taken(t, again, true)
+	same(t, got, numbers(from-10*min(from-1, 1)+min(from-1, 1), from+29))
+}
+
+func TestEventsGoOutFromMemoryWhileTheDiskFails(t *testing.T) {
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{})
+	put(t, o, 1, 5)
+	round(t, o)
+	d.failing("write", syscall.EIO)
+	put(t, o, 6, 9)
+	if o.round(true) == nil {
+		t.Fatal("the disk does not fail")
+	}
+	same(t, taken(t, o, true), numbers(1, 9))
+	d.healed()
+	put(t, o, 10, 11)
+	round(t, o)
+	again := loadedFrom(t, d.kill(), Settings{})
+	same(t, taken(t, again, true), numbers(10, 11))
+	if s := again.Stats(); s.Corrupt+s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAFullDiskDropsTheOldestSegmentsWhenMemoryFillsAndCountsExactly(t *testing.T) {
+	d := newMemoryDisk()
+	d.room = 200 << 10
+	o := loadedFrom(t, d, Settings{MostBytes: 1 << 20, MemoryBytes: 64 << 10})
+	const events = 3_000
+	for n := range events {
+		if err := o.Append("t", fmt.Appendf(nil, "%0200d", n)); err != nil {
+			t.Fatal(err)
+		}
+		if n%20 == 0 {
+			_ = o.round(false)
+			d.mu.Lock()
+			d.room = max(200<<10-d.used(), 0) // what is removed makes room
+			d.mu.Unlock()
+		}
+	}
+	d.healed()
+	round(t, o)
+	s := o.Stats()
+	if s.Dropped == 0 || s.Faults[Full] == 0 || s.Corrupt != 0 {
+		t.Fatalf("%+v", s)
+	}
+	again := loadedFrom(t, d.kill(), Settings{MostBytes: 1 << 20})
+	left := taken(t, again, true)
+	if int(s.Dropped)+len(left) != events || again.Stats().Dropped != s.Dropped {
+		t.Fatalf("%d left of %d, %+v", len(left), events, s)
+	}
+	if !slices.IsSorted(left) || left[len(left)-1] != fmt.Sprintf("%0200d", events-1) {
+		t.Errorf("out of order, or not the newest: %v", left)
+	}
+}
+
+func (d *memoryDisk) used() (bytes int) {
+	for _, f := range d.files {
+		bytes += len(f.data)
+	}
+	return bytes
+}
+
+func TestWithoutADiskTheOldestInMemoryGoAndWhatIsInFlightStays(t *testing.T) {
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{MemoryBytes: 10_000, Window: 3})
+	d.failing("create", syscall.EROFS)
+	put(t, o, 1, 3)
+	same(t, taken(t, o, false), numbers(1, 3))
+	put(t, o, 4, 1_000)
+	_ = o.round(true)
+	s := o.Stats()
+	if s.Dropped == 0 || int(s.Dropped+s.Waiting) != 1_000 {
+		t.Fatalf("%+v", s)
+	}
+	var rest []string
+	for _, seq := range []uint64{1, 2, 3} {
+		o.Ack(seq)
+	}
+	rest = taken(t, o, true)
+	same(t, rest, numbers(4+int(s.Dropped), 1_000))
+}
+
+func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
+	d := newMemoryDisk()
+	o := newOutbox(Settings{MemoryBytes: 100_000}, d)
+	go o.run()
+	put(t, o, 1, 10)
+	await(t, "ten are written", func() bool { return o.Stats().Segments == 1 })
+	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
+	d.mu.Lock()
+	d.fault = func(what, _ string) error {
+		if what == "write" {
+			nudge(hangs)
+			d.mu.Unlock()
+			<-goesOn
+			d.mu.Lock()
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	put(t, o, 11, 20)
+	<-hangs
+	put(t, o, 21, 10_000) // returns, while the writer waits
+	s := o.Stats()
+	if s.Dropped == 0 || int(s.Waiting+s.Dropped) != 10_000 {
+		t.Errorf("%+v", s)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := o.Sync(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Sync: %v", err)
+	}
+	close(goesOn)
+	if err := o.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	again := loadedFrom(t, d.kill(), Settings{})
+	count := 0
+	for again.Stats().Waiting > 0 {
+		count += len(taken(t, again, true))
+	}
+	if count+int(s.Dropped) != 10_000 {
+		t.Errorf("%d left, %d dropped", count, s.Dropped)
+	}
+}
+
+func TestAFolderThatCannotBeReadHoldsNewEventsBackUntilItCan(t *testing.T) {
+	d, _, _ := logOf(t, 3)
+	d.failing("list", syscall.EACCES)
+	o := newOutbox(Settings{}, d)
+	if err := o.round(false); kindOf(err) != Permission {
+		t.Fatal(err)
+	}
+	put(t, o, 4, 6)
+	same(t, taken(t, o, true), nil) // those before them are in there
+	if s := o.Stats(); s.Waiting != 3 || s.Faults[Permission] != 1 {
+		t.Errorf("%+v", s)
+	}
+	d.healed()
+	round(t, o)
+	same(t, taken(t, o, true), numbers(1, 6))
+}
+
+func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
+	d := newMemoryDisk()
+	for from := 1; from < 30; from += 10 {
+		o := loadedFrom(t, d, Settings{})
+		put(t, o, from, from+9)
+		round(t, o)
+		d = d.kill()
+	}
+	o := loadedFrom(t, d, Settings{})
+	same(t, []string{string(mustNext(t, o).Payload)}, numbers(1, 1))
+	o.Ack(1)
+	bad := segment{first: 11}.name()
+	d.mu.Lock()
+	d.fault = func(what, name string) error {
+		if what == "read" && name == bad {
+			return syscall.EIO
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	tries := 0
+	var got []string
+	for range 40 {
+		record, found, err := o.take()
+		if err != nil {
+			tries++
+		}
+		if found {
+			got = append(got, string(record.Payload))
+			o.Ack(record.Seq)
+		}
+	}
+	same(t, got, append(numbers(2, 10), numbers(21, 30)...))
+	if s := o.Stats(); tries != readTries-1 || s.Corrupt != 10 || s.Waiting != 0 {
+		t.Errorf("%d tries, %+v", tries, s)
+	}
+}
+
+func TestADiskMountedOverTheFolderIsNotOverwritten(t *testing.T) {
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{})
+	other, name, _ := logOf(t, 3)
+	d.files = other.files // with a segment of the name that ours would get
+	before := string(d.files[name].data)
+	put(t, o, 1, 2)
+	if err := o.round(true); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "start the daemon again") {
+		t.Errorf("%v", err)
+	}
+	if string(d.files[name].data) != before {
+		t.Error("it was overwritten")
+	}
+	same(t, taken(t, o, true), numbers(1, 2))
+}
+
+func TestTheWriterTriesAgainEverySecond(t *testing.T) {
+	o := newOutbox(Settings{}, newMemoryDisk())
+	if got := o.rest(syscall.ENOSPC); got > 10*time.Second {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestCloseSaysWhatOnlyMemoryHad(t *testing.T) {
+	d := newMemoryDisk()
+	d.failing("write", syscall.ENOSPC)
+	o := newOutbox(Settings{}, d)
+	go o.run()
+	put(t, o, 1, 7)
+	if err := o.Close(context.Background()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "7 events") {
+		t.Errorf("%v", err)
+	}
+}
