@@ -61,6 +61,10 @@ bench: setup-test ## measure the bars beside their rivals; writes docs/reference
 bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/reference/gpu.md
 	$(PYTHON) tests/tensorrt/on_gpu.py
 
+.PHONY: chaos
+chaos: setup-test ## kill, cut off and fill up the outbox in full size; writes docs/design/outbox.md
+	$(PYTHON) tests/chaos/outbox_report.py
+
 .PHONY: clean
 clean: ## remove what setup and the tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

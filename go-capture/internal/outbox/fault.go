@@ -53,23 +53,33 @@ type faults struct {
 	since  time.Time
 }
 
-// note takes the outcome of a round.
-func (f *faults) note(folder string, err error) {
+// note takes the outcome of a round and returns what to say about it, which is done when no lock is held: whoever reads our log may
+// hang, and Append must not.
+func (f *faults) note(folder string, err error) (say func()) {
 	if err == nil {
-		if f.now != "" {
-			slog.Info("outbox writes again", "folder", folder, "after", time.Since(f.since).Round(time.Millisecond))
-		}
-		f.now = ""
-		return
+		return f.over(folder)
 	}
 	kind := kindOf(err)
 	f.counts[kind]++
 	if kind == f.now {
-		return
+		return silent
 	}
 	if f.now == "" {
 		f.since = time.Now()
 	}
 	f.now = kind
-	slog.Warn("outbox cannot use its disk, events stay in memory", "folder", folder, "fault", kind, "error", err, "remedy", remedies[kind])
+	return func() {
+		slog.Warn("outbox cannot use its disk, events stay in memory", "folder", folder, "fault", kind, "error", err, "remedy", remedies[kind])
+	}
 }
+
+func (f *faults) over(folder string) (say func()) {
+	if f.now == "" {
+		return silent
+	}
+	f.now = ""
+	after := time.Since(f.since).Round(time.Millisecond)
+	return func() { slog.Info("outbox writes again", "folder", folder, "after", after) }
+}
+
+func silent() {}

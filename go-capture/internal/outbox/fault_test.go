@@ -214,7 +214,10 @@ func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
 	d.mu.Unlock()
 	put(t, o, 11, 20)
 	<-hangs
-	put(t, o, 21, 10_000) // returns, while the writer waits
+	put(t, o, 21, 9_999) // returns, while the writer waits
+	if err := o.Append("t", []byte("newest")); err != nil {
+		t.Fatal(err)
+	}
 	s := o.Stats()
 	if s.Dropped == 0 || int(s.Waiting+s.Dropped) != 10_000 {
 		t.Errorf("%+v", s)
@@ -229,12 +232,9 @@ func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
 		t.Error(err)
 	}
 	again := loadedFrom(t, d.kill(), Settings{})
-	count := 0
-	for again.Stats().Waiting > 0 {
-		count += len(taken(t, again, true))
-	}
-	if count+int(s.Dropped) != 10_000 {
-		t.Errorf("%d left, %d dropped", count, s.Dropped)
+	left := taken(t, again, true)
+	if len(left)+int(s.Dropped) != 10_000 || left[len(left)-1] != "newest" {
+		t.Errorf("%d left to %q, %d dropped", len(left), left[len(left)-1], s.Dropped)
 	}
 }
 
@@ -324,5 +324,40 @@ func TestCloseSaysWhatOnlyMemoryHad(t *testing.T) {
 	put(t, o, 1, 7)
 	if err := o.Close(context.Background()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "7 events") {
 		t.Errorf("%v", err)
+	}
+}
+
+// blocking is a log whose reader hangs.
+type blocking struct {
+	slog.Handler
+	reached, goesOn chan struct{}
+}
+
+func (b *blocking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (b *blocking) Handle(context.Context, slog.Record) error {
+	nudge(b.reached)
+	<-b.goesOn
+	return nil
+}
+
+func TestAppendDoesNotWaitForALogThatHangs(t *testing.T) {
+	log := &blocking{slog.DiscardHandler, make(chan struct{}, 1), make(chan struct{})}
+	before := slog.Default()
+	slog.SetDefault(slog.New(log))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	d := newMemoryDisk()
+	d.failing("write", syscall.EIO)
+	o := newOutbox(Settings{MemoryBytes: 50_000}, d)
+	go o.run()
+	put(t, o, 1, 1)
+	<-log.reached
+	put(t, o, 2, 5_000)
+	if s := o.Stats(); s.Dropped == 0 {
+		t.Errorf("%+v", s)
+	}
+	close(log.goesOn)
+	if err := o.Close(context.Background()); err == nil {
+		t.Error("what was in memory only was not reported")
 	}
 }

@@ -135,7 +135,12 @@ func (f *folder) replace(name string, content []byte) error {
 
 func (f *folder) remove(name string) error { return os.Remove(f.at(name)) }
 
-func (f *folder) sync() error { return f.opened.Sync() }
+func (f *folder) sync() error {
+	if err := f.prepare(); err != nil {
+		return err
+	}
+	return f.opened.Sync()
+}
 
 func (f *folder) close() error {
 	if f.opened == nil {

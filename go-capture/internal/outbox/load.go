@@ -127,13 +127,18 @@ func (o *Outbox) adopt(p position, found bool, segments []segment, end tail) {
 		p.settled = segments[0].first - 1
 	}
 	memoryDropped := o.position.dropped
-	if n := len(segments); n > 0 && end.seq < segments[n-1].first {
-		o.disk.free = segments[n-1].first
+	if n := len(segments); n > 0 {
+		o.disk.inherited, o.disk.names = slices.Clone(segments), true
+		o.startClock()
+		if end.seq < segments[n-1].first {
+			o.disk.free = segments[n-1].first
+		}
 	}
-	o.disk.saved, o.disk.synced, o.disk.last = p, p, max(end.seq, p.settled)
+	o.disk.saved, o.disk.last = p, max(end.seq, p.settled)
 	o.newestMs = end.runningMs
 	o.position = p
 	o.position.dropped += memoryDropped
+	o.saidDropped = p.dropped
 	o.segments = segments
 	o.base = o.disk.last + 1
 	o.next = p.settled + 1

@@ -18,7 +18,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 )
@@ -78,25 +77,28 @@ type Outbox struct {
 	cursor   cursor // the reader's
 	disk     disk   // the writer's
 
-	mu       sync.Mutex
-	loaded   bool // the folder was read, so events can have numbers
-	shut     bool
-	pending  []Record // appended, not surely on disk; numbered from base
-	memory   int      // bytes in pending
-	base     uint64
-	claimed  int // of pending, from its front: being written or written, not synced
-	segments []segment
-	position position
-	past     uint64              // running time of the processes before this one, ms
-	above    map[uint64]struct{} // acknowledged, with something before it that is not
-	inFlight map[uint64]struct{}
-	next     uint64 // to hand out; those before it are in flight, acknowledged or gone
-	gap      bool   // numbers are missing at next, and something is in flight before them
-	newestMs uint64 // running time of the newest record on disk
-	appended uint64
-	faults   faults
-	dropping bool // has been said
-	roundErr error
+	mu          sync.Mutex
+	loaded      bool // the folder was read, so events can have numbers
+	shut        bool
+	pending     []Record // appended, not surely on disk; numbered from base
+	memory      int      // bytes in pending
+	base        uint64
+	claimed     int   // of pending, from its front: being written or written, not synced
+	written     int   // of pending, from its front: in the active segment, where they stay whatever fails
+	offset      int64 // in the active segment, of pending[0]
+	segments    []segment
+	position    position
+	past        uint64              // running time of the processes before this one, ms
+	above       map[uint64]struct{} // acknowledged, with something before it that is not
+	inFlight    map[uint64]struct{}
+	next        uint64 // to hand out; those before it are in flight, acknowledged or gone
+	gap         bool   // numbers are missing at next, and something is in flight before them
+	newestMs    uint64 // running time of the newest record on disk
+	appended    uint64
+	faults      faults
+	dropping    bool   // has been said and goes on
+	saidDropped uint64 // position.dropped when it was looked at last
+	roundErr    error
 }
 
 // Stats are figures of one instant. Dropped and Corrupt count since the folder exists, the others since Open.
@@ -158,7 +160,7 @@ func (o *Outbox) Append(topic string, payload []byte) error {
 
 // dropFromMemory gives up the oldest event that has no number yet. Reports false when all have one.
 func (o *Outbox) dropFromMemory() bool {
-	numbered := o.claimed
+	numbered := max(o.claimed, o.written)
 	if o.loaded && o.next > o.base {
 		numbered = max(numbered, int(o.next-o.base))
 	}
@@ -166,17 +168,11 @@ func (o *Outbox) dropFromMemory() bool {
 		return false
 	}
 	o.memory -= o.pending[numbered].bytes()
-	o.pending = append(o.pending[:numbered], o.pending[numbered+1:]...)
-	o.drop(1)
+	copy(o.pending[1:], o.pending[:numbered])
+	o.pending[0] = Record{}
+	o.pending = o.pending[1:]
+	o.position.dropped++
 	return true
-}
-
-func (o *Outbox) drop(events uint64) {
-	o.position.dropped += events
-	if events > 0 && !o.dropping {
-		o.dropping = true
-		slog.Warn("outbox full, dropping the oldest events; see visavis_outbox_dropped_total", "folder", o.settings.Folder)
-	}
 }
 
 // Ack says that the broker has a record, so that it need not be kept.

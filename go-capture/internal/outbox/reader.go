@@ -121,33 +121,36 @@ func (o *Outbox) handOut(seq uint64) {
 // fromDisk hands out what was found at or behind seq; Seq 0 stands for nothing.
 func (o *Outbox) fromDisk(seq uint64, found Record) (Record, bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.next == seq && found.Seq == seq {
+		defer o.mu.Unlock()
 		o.handOut(seq)
 		return found, true
 	}
 	o.cursor.close() // it has passed what will be wanted
-	if o.next != seq {
-		return Record{}, false // dropped meanwhile
+	lost := uint64(0)
+	if o.next == seq { // else it was dropped meanwhile
+		lost = o.lose(found.Seq)
 	}
-	end := o.base - 1
-	if found.Seq != 0 {
-		end = found.Seq - 1
+	o.mu.Unlock()
+	if lost > 0 {
+		slog.Warn("outbox lost events to damage on its disk", "folder", o.settings.Folder, "events", lost)
 	}
-	o.lose(end)
 	return Record{}, false
 }
 
-// lose settles the numbers up to end, which are missing on disk, once everything before them is settled.
-func (o *Outbox) lose(end uint64) {
+// lose settles the numbers that are missing on disk before `found`, once everything before them is settled. 0: nothing was found.
+func (o *Outbox) lose(found uint64) (lost uint64) {
 	o.gap = len(o.inFlight) > 0
 	if o.gap {
-		return
+		return 0
 	}
-	lost := o.settleUpTo(end)
+	if found == 0 {
+		found = o.base
+	}
+	lost = o.settleUpTo(found - 1)
 	o.position.corrupt += lost
-	slog.Warn("outbox lost events to damage on its disk", "folder", o.settings.Folder, "events", lost)
 	nudge(o.wake)
+	return lost
 }
 
 // fetch finds the first record on disk from seq on; Seq 0 when there is none below base.

@@ -33,6 +33,11 @@ func (o *Outbox) syncPosition() error {
 	if d.synced == d.saved {
 		return nil
 	}
+	if d.position == nil { // another process wrote what is saved
+		if err := o.openPosition(d.saved); err != nil {
+			return err
+		}
+	}
 	if err := d.position.Sync(); err != nil {
 		return errors.Join(err, o.leavePosition())
 	}
@@ -204,7 +209,7 @@ func (o *Outbox) dropOldest() (dropped bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if end > o.position.settled {
-		o.drop(o.settleUpTo(end))
+		o.position.dropped += o.settleUpTo(end)
 	}
 	return true, nil
 }
@@ -212,7 +217,7 @@ func (o *Outbox) dropOldest() (dropped bool, err error) {
 // retireOnly retires the active segment if it is the only one.
 func (o *Outbox) retireOnly() error {
 	o.mu.Lock()
-	only := len(o.segments) == 1
+	only := len(o.segments) == 1 && o.segments[0].first < o.base
 	o.mu.Unlock()
 	if !only {
 		return nil

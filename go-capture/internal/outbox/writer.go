@@ -6,28 +6,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 )
 
 const (
 	retryEvery = time.Second // while the disk cannot be used
 	lookEvery  = time.Minute // for events that grew too old
-	batchBytes = 256 << 10
+	storeTries = 3           // of one segment
 )
 
 // disk is what only the writer touches.
 type disk struct {
-	active   file // the segment being written, the last one; nil: the next write makes one
-	size     int64
-	names    bool // a name was made or removed since the folder was synced
-	unsynced int64
-	due      time.Time // of the next sync; zero: nothing to sync
-	position file
-	saved    position // what the position file holds
-	synced   position // and what of it is there for sure
-	last     uint64   // the last record that was written to disk
-	free     uint64   // a segment of this name holds nothing of worth
-	scratch  []byte
+	active    file  // the segment being written, the last one; nil: the next write makes one
+	size      int64 // of the active segment
+	tries     int   // failures of it in a row
+	names     bool  // a name was made or removed since the folder was synced
+	unsynced  int64
+	due       time.Time // of the next sync; zero: nothing to sync
+	position  file
+	saved     position  // what the position file holds
+	synced    position  // and what of it is there for sure
+	last      uint64    // the last record that was written to disk
+	inherited []segment // made by other processes, which may not have synced them
+	free      uint64    // a segment of this name holds nothing of worth
+	scratch   []byte
 }
 
 // run is the writer: one round after another until Close.
@@ -73,22 +76,48 @@ func (o *Outbox) round(flush bool) error {
 		err = o.store(flush)
 		err = errors.Join(err, o.save(flush), o.trim(err))
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.faults.note(o.settings.Folder, err)
-	o.dropping = o.dropping && (err != nil || onDisk(o.segments) > o.settings.MostBytes/2)
-	o.roundErr = err
+	for _, say := range o.noted(err) {
+		say()
+	}
 	return err
 }
 
-// store writes what is only in memory and syncs it when that is due. After a failure the segment is given up: what was not synced is
-// still in memory and is written again, to the next one.
+// noted keeps the outcome of a round and returns what is to be said about it.
+func (o *Outbox) noted(err error) (say []func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.roundErr = err
+	say = append(say, o.faults.note(o.settings.Folder, err))
+	if o.position.dropped > o.saidDropped && !o.dropping {
+		say = append(say, func() {
+			slog.Warn("outbox full, dropping the oldest events; see visavis_outbox_dropped_total", "folder", o.settings.Folder)
+		})
+	}
+	crowded := err != nil || onDisk(o.segments) > o.settings.MostBytes/2
+	o.dropping = (o.dropping || o.position.dropped > o.saidDropped) && crowded
+	o.saidDropped = o.position.dropped
+	return say
+}
+
+// store writes what is only in memory and syncs it when that is due. After a failure all that was not synced is written again to the
+// same place: a failed sync may have lost any of it, and what is left of it must survive a kill until then.
 func (o *Outbox) store(flush bool) error {
 	err := o.write()
 	if err == nil {
 		err = o.sync(flush)
 	}
-	if err != nil {
+	if err == nil {
+		o.disk.tries = 0
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.claimed = 0
+	o.disk.unsynced = 0
+	if kindOf(err) == IO {
+		o.disk.tries++
+	}
+	if o.disk.tries == storeTries {
 		o.abandon()
 	}
 	return err
@@ -101,15 +130,25 @@ func (o *Outbox) write() error {
 				return err
 			}
 		}
-		batch := o.claim()
+		batch, at := o.claim()
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := o.writeBatch(batch); err != nil {
+		if err := o.writeBatch(batch, at); err != nil {
+			return err
+		}
+		if o.disk.unsynced < o.quarter() {
+			continue
+		}
+		if err := o.sync(true); err != nil {
 			return err
 		}
 	}
 }
+
+// quarter of memory is the most of a batch, and what is synced before its time: so at least half of memory can always be given up for
+// newer events.
+func (o *Outbox) quarter() int64 { return int64(min(o.settings.MemoryBytes/4, 1<<20)) }
 
 // fullSegment also reports one that spans too much time, for age drops whole segments.
 func (o *Outbox) fullSegment() bool {
@@ -118,24 +157,31 @@ func (o *Outbox) fullSegment() bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.claimed < o.written { // what failed comes first
+		return false
+	}
 	spans := o.since(o.segments[len(o.segments)-1].madeMs)
 	return o.disk.size >= o.settings.segmentBytes() || spans > o.settings.MostAge/8
 }
 
-// claim numbers a batch of what is not written yet.
-func (o *Outbox) claim() []Record {
+// claim numbers a batch of what is not written yet, and says where in the active segment it goes.
+func (o *Outbox) claim() (batch []Record, at int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.disk.active == nil { // within a segment no number may be missing
 		o.forgetSettled(len(o.pending))
+		o.offset = segmentHeader
 	}
-	from := o.claimed
-	for bytes := 0; o.claimed < len(o.pending) && bytes < batchBytes; o.claimed++ {
+	from, at := o.claimed, o.offset
+	for i := range o.pending[:from] {
+		at += int64(o.pending[i].bytes())
+	}
+	for bytes := 0; o.claimed < len(o.pending) && bytes < int(o.quarter()); o.claimed++ {
 		record := &o.pending[o.claimed]
 		record.Seq = o.base + uint64(o.claimed)
 		bytes += record.bytes()
 	}
-	return append([]Record(nil), o.pending[from:o.claimed]...)
+	return append(batch, o.pending[from:o.claimed]...), at
 }
 
 // forgetSettled lets go of what was acknowledged already, among the first `most` in memory. The writer calls it between writes.
@@ -149,16 +195,19 @@ func (o *Outbox) forgetSettled(most int) {
 
 // forget takes events from the front of memory.
 func (o *Outbox) forget(events int) {
-	for _, record := range o.pending[:events] {
+	for i, record := range o.pending[:events] {
 		o.memory -= record.bytes()
+		if i < o.written {
+			o.offset += int64(record.bytes())
+		}
 	}
 	o.base += uint64(events)
-	o.claimed = max(o.claimed-events, 0)
+	o.claimed, o.written = max(o.claimed-events, 0), max(o.written-events, 0)
 	clear(o.pending[:events])
 	o.pending = o.pending[events:]
 }
 
-func (o *Outbox) writeBatch(batch []Record) error {
+func (o *Outbox) writeBatch(batch []Record, at int64) error {
 	d := &o.disk
 	if d.active == nil {
 		if err := o.begin(batch[0].Seq); err != nil {
@@ -169,10 +218,10 @@ func (o *Outbox) writeBatch(batch []Record) error {
 	for i := range batch {
 		d.scratch = batch[i].encode(d.scratch)
 	}
-	if _, err := d.active.WriteAt(d.scratch, d.size); err != nil {
+	if _, err := d.active.WriteAt(d.scratch, at); err != nil {
 		return err
 	}
-	d.size += int64(len(d.scratch))
+	d.size = max(d.size, at+int64(len(d.scratch)))
 	d.unsynced += int64(len(d.scratch))
 	d.last = batch[len(batch)-1].Seq
 	o.startClock()
@@ -180,6 +229,7 @@ func (o *Outbox) writeBatch(batch []Record) error {
 	defer o.mu.Unlock()
 	o.segments[len(o.segments)-1].bytes = d.size
 	o.newestMs = batch[len(batch)-1].RunningMs
+	o.written = max(o.written, o.claimed)
 	return nil
 }
 
@@ -229,20 +279,23 @@ func appeared(err error) error {
 	return err
 }
 
-// sync makes what is written last, and then forgets it in memory. A burst that would fill memory is not kept waiting for its time.
+// sync makes what is written last, and then forgets it in memory.
 func (o *Outbox) sync(flush bool) error {
 	d := &o.disk
-	if wanted := flush || d.unsynced >= int64(o.settings.MemoryBytes/4); !wanted || d.active == nil || o.nothingClaimed() {
+	if !flush {
+		return nil
+	}
+	if err := o.syncInherited(); err != nil {
+		return err
+	}
+	if d.active == nil || o.nothingClaimed() {
 		return nil
 	}
 	if err := d.active.Sync(); err != nil {
 		return err
 	}
-	if d.names {
-		if err := o.files.sync(); err != nil {
-			return err
-		}
-		d.names = false
+	if err := o.syncNames(); err != nil {
+		return err
 	}
 	d.unsynced = 0
 	o.mu.Lock()
@@ -251,11 +304,36 @@ func (o *Outbox) sync(flush bool) error {
 	return nil
 }
 
+// syncInherited makes that last what the processes before us wrote: those that were killed may not have come to it.
+func (o *Outbox) syncInherited() error {
+	d := &o.disk
+	for len(d.inherited) > 0 {
+		left, _, err := o.files.open(d.inherited[0].name())
+		if err == nil {
+			err = errors.Join(left.Sync(), left.Close())
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		d.inherited = d.inherited[1:]
+	}
+	return o.syncNames()
+}
+
+func (o *Outbox) syncNames() error {
+	if !o.disk.names {
+		return nil
+	}
+	err := o.files.sync()
+	o.disk.names = err != nil
+	return err
+}
+
 // nothingClaimed reports that a sync would be for nothing: the broker was faster.
 func (o *Outbox) nothingClaimed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.forgetSettled(o.claimed)
+	o.forgetSettled(max(o.claimed, o.written))
 	if o.claimed == 0 {
 		o.disk.unsynced = 0
 	}
@@ -270,17 +348,16 @@ func (o *Outbox) retire() error {
 	if err := o.sync(true); err != nil {
 		return err
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	active := o.disk.active
-	o.disk.active = nil
+	o.disk.active, o.written = nil, 0
 	return active.Close()
 }
 
-// abandon ends the active segment after a failure. What of it was synced stays.
+// abandon ends an active segment that fails again and again: another place on the disk may be better. What of it was synced stays.
 func (o *Outbox) abandon() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.claimed = 0
-	o.disk.unsynced = 0
+	o.disk.tries, o.written = 0, 0
 	if o.disk.active == nil {
 		return
 	}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"visavis/capture/internal/backoff"
+	"visavis/capture/internal/outbox"
+)
+
+const disconnectMs = 250
+
+// publish keeps a connection until the returned function is called.
+func (l *load) publish() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for wait := backoff.New(20*time.Millisecond, 200*time.Millisecond); ; {
+			err := l.session(ctx, wait.Reset)
+			if ctx.Err() != nil || !wait.Wait(ctx) {
+				return
+			}
+			fmt.Fprintln(os.Stderr, "outboxload: session:", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// session is one connection with a memory store: what it has not delivered, the outbox delivers in the next.
+func (l *load) session(ctx context.Context, reached func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	options := paho.NewClientOptions().AddBroker("tcp://" + l.broker).SetClientID("outboxload").SetCleanSession(true).
+		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(2 * time.Second).SetWriteTimeout(2 * time.Second).
+		SetKeepAlive(5 * time.Second).SetConnectionLostHandler(func(_ paho.Client, err error) { cancel(err) })
+	client := paho.NewClient(options)
+	token := client.Connect()
+	<-token.Done()
+	if err := token.Error(); err != nil {
+		return err
+	}
+	defer client.Disconnect(disconnectMs)
+	reached()
+	err := l.outbox.Deliver(ctx, func(r outbox.Record) outbox.Delivery { return client.Publish(r.Topic, 1, false, r.Payload) })
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}

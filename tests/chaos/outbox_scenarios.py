@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an outbox must survive, each as a function that does it for real and returns figures."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.outboxload import Broker, Counter, Outboxload
+from tests.e2e.conftest import free_port
+from tests.waiting import until
+
+CHUNK = (
+    5  # events between two syncs where a kill follows: so many are appended again, as their source cannot know better
+)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What became of the events of an outage."""
+
+    events: int
+    kills: int
+    lost: int
+    duplicates: int
+    out_of_order: int
+    drained_s: float
+
+    @property
+    def duplicates_percent(self) -> float:
+        return 100 * self.duplicates / self.events
+
+
+def outage(program: Path, folder: Path, events: int) -> Outage:
+    """Live events, an outage with two kills, a kill in the middle of the drain, the rest and live events."""
+    chance, port = random.Random(7), free_port()
+    options = ("-folder", str(folder / "outbox"), "-broker", f"127.0.0.1:{port}")
+    broker, sure = Broker(folder, port), 0
+    with broker, Counter(port) as counter:
+        for until_event, kill in (
+            (events // 6, False),
+            (events // 2, True),
+            (events * 2 // 3, True),
+            (events * 5 // 6, False),
+        ):
+            with Outboxload([str(program)], *options) as load:
+                load.ask("connect")
+                reach = until_event + chance.randrange(CHUNK * 3) if kill else None
+                sure = load.append(sure + 1, events if kill else until_event, chunk=CHUNK, kill_after=reach)
+                if sure == events // 6:
+                    until(lambda: counter.distinct() >= events // 6, "the first sixth is delivered", 60)
+                    broker.stop()
+                    continue
+                if not kill:
+                    drained_s = kill_in_the_drain(load, broker, counter, events)
+        with Outboxload([str(program)], *options) as load:
+            began_s = time.monotonic()
+            load.ask("connect")
+            load.append(sure + 1, events, chunk=100)
+            until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 60)
+            drained_s += time.monotonic() - began_s
+            load.quit()
+        until(lambda: counter.distinct() >= events, lambda: f"{counter.distinct()} of {events} came", 60)
+        lost = events - counter.distinct()
+        return Outage(events, 3, lost, counter.duplicates(), counter.out_of_order(), drained_s)
+
+
+def kill_in_the_drain(load: Outboxload, broker: Broker, counter: Counter, events: int) -> float:
+    """Bring the broker back and kill the program once a third of the backlog has arrived; seconds that took."""
+    before, began_s = counter.distinct(), time.monotonic()
+    broker.start()
+    until(lambda: counter.distinct() > before + events // 6, "the drain has begun", 60)
+    load.kill()
+    return time.monotonic() - began_s
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How fast a backlog went out."""
+
+    events: int
+    megabytes: float
+    append_s: float
+    drain_s: float
+    reopen_s: float
+    lost: int
+    duplicates: int
+    out_of_order: int
+
+    @property
+    def drained_per_s(self) -> float:
+        return self.events / self.drain_s
+
+
+def backlog(program: Path, folder: Path, events: int) -> Backlog:
+    """Everything is appended while nobody listens, by a process that then ends; the next one delivers it."""
+    port = free_port()
+    options = ("-folder", str(folder / "outbox"), "-broker", f"127.0.0.1:{port}", "-most-bytes", str(1 << 30))
+    began_s = time.monotonic()
+    with Outboxload([str(program)], *options) as load:
+        load.append(1, events, chunk=1_000)
+        megabytes = load.stats()["Bytes"] / 1e6
+        load.quit()
+    appended_s = time.monotonic()
+    with Broker(folder, port), Counter(port) as counter:
+        opened_s = time.monotonic()
+        with Outboxload([str(program)], *options) as load:
+            ready_s = time.monotonic()
+            load.ask("connect")
+            until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 150)
+            drained_s = time.monotonic()
+            load.quit()
+        until(lambda: counter.distinct() >= events, lambda: f"{counter.distinct()} of {events} came", 60)
+        lost = events - counter.distinct()
+        return Backlog(
+            events,
+            megabytes,
+            appended_s - began_s,
+            drained_s - ready_s,
+            ready_s - opened_s,
+            lost,
+            counter.duplicates(),
+            counter.out_of_order(),
+        )
+
+
+@dataclass(frozen=True)
+class FullDisk:
+    """What a full disk cost."""
+
+    events: int
+    dropped: int
+    arrived: int
+    slowest_append_ms: float
+    recovered_s: float
+    out_of_order: int
+
+
+def in_a_small_disk(program: Path, mount: Path, options: str, *, before: str = "true", user: str = "") -> list[str]:
+    """The command that runs a program with a tmpfs at `mount` that nobody else sees.
+
+    Args:
+        program: the program.
+        mount: an empty folder.
+        options: of the tmpfs.
+        before: a shell command to run once it is mounted.
+        user: a prefix that changes the user, for the program only.
+    """
+    mount.mkdir()
+    script = f'mount -t tmpfs -o {options} tmpfs {mount} && {before} && exec {user} {program} "$@"'
+    return ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"]
+
+
+def inside(load: Outboxload, path: Path) -> Path:
+    """A path as the program sees it."""
+    return Path(f"/proc/{load.process.pid}/root{path}")
+
+
+def fill(folder: Path) -> list[Path]:
+    """Take all space or all inodes of a small disk, whichever ends first, with files of one block; these files."""
+    holders = []
+    try:
+        for number in range(100_000):
+            holder = folder / f"holder-{number}"
+            holders.append(holder)
+            holder.write_bytes(bytes(4096))
+    except OSError:
+        return holders
+    raise AssertionError("the disk does not fill")
+
+
+def full_disk(program: Path, folder: Path, options: str) -> FullDisk:
+    """Events go on while the disk is full and the broker away; then space returns, then the broker."""
+    port, disk = free_port(), folder / "disk"
+    command = in_a_small_disk(program, disk, options)
+    flags = ("-folder", f"{disk}/outbox", "-broker", f"127.0.0.1:{port}", "-memory-bytes", str(256 << 10))
+    with Outboxload(command, *flags, "-most-bytes", str(512 << 10)) as load:
+        load.append(1, 200, chunk=10)
+        holders = fill(inside(load, disk))
+        slowest_us = load.ask("pour 201 3000")["slowest_us"]
+        until(lambda: load.stats()["Fault"] == "full", lambda: f"the disk is not full: {load.stats()}")
+        slowest_us = max(slowest_us, load.ask("pour 3001 6000")["slowest_us"])
+        for holder in holders:
+            holder.unlink(missing_ok=True)
+        began_s = time.monotonic()
+        until(lambda: load.stats()["Fault"] == "", lambda: f"not recovered: {load.stats()}", 20)
+        recovered_s = time.monotonic() - began_s
+        with Broker(folder, port), Counter(port) as counter:
+            load.ask("connect")
+            until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 30)
+            dropped = load.stats()["Dropped"]
+            until(
+                lambda: counter.distinct() + dropped >= 6_000, lambda: f"{counter.distinct()} came, {dropped} dropped"
+            )
+            load.quit()
+            arrived, wrong = counter.distinct(), counter.out_of_order() + counter.duplicates()
+            assert max(counter.arrived) == 6_000, "the newest event must be among those kept"
+    return FullDisk(6_000, dropped, arrived, slowest_us / 1_000, recovered_s, wrong)
