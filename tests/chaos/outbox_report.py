@@ -61,7 +61,8 @@ def made(folder: Path) -> Path:
 def outage_bars(program: Path, folder: Path) -> Iterator[Bar]:
     found = outage(program, folder, 18_000)
     head = f"{found.events:,} events, broker away, {found.kills} × `kill -9`"
-    yield Bar(f"{head}: lost", f"{found.lost}", "0", found.lost == 0)
+    fine = found.lost == 0 and found.left_at_kill > 0
+    yield Bar(f"{head}, the last with {found.left_at_kill:,} to deliver: lost", f"{found.lost}", "0", fine)
     share = f"{found.duplicates} ({found.duplicates_percent:.2f} %)"
     yield Bar("the same: duplicates, all with the same id", share, "≤ 1 %", found.duplicates_percent <= 1)
     yield Bar("the same: out of order within a camera", f"{found.out_of_order}", "0", found.out_of_order == 0)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,10 @@ class Outage:
 
     events: int
     kills: int
+    left_at_kill: int  # events that waited when the drain was killed: without any it would prove nothing
     lost: int
     duplicates: int
     out_of_order: int
-    drained_s: float
 
     @property
     def duplicates_percent(self) -> float:
@@ -35,45 +34,45 @@ class Outage:
 
 def outage(program: Path, folder: Path, events: int) -> Outage:
     """Live events, an outage with two kills, a kill in the middle of the drain, the rest and live events."""
-    chance, port = random.Random(7), free_port()
-    options = ("-folder", str(folder / "outbox"), "-broker", f"127.0.0.1:{port}")
-    broker, sure = Broker(folder, port), 0
+    port, sixth = free_port(), events // 6
+    command = [str(program), "-folder", str(folder / "outbox"), "-broker", f"127.0.0.1:{port}"]
+    broker = Broker(folder, port)
     with broker, Counter(port) as counter:
-        for until_event, kill in (
-            (events // 6, False),
-            (events // 2, True),
-            (events * 2 // 3, True),
-            (events * 5 // 6, False),
-        ):
-            with Outboxload([str(program)], *options) as load:
-                load.ask("connect")
-                reach = until_event + chance.randrange(CHUNK * 3) if kill else None
-                sure = load.append(sure + 1, events if kill else until_event, chunk=CHUNK, kill_after=reach)
-                if sure == events // 6:
-                    until(lambda: counter.distinct() >= events // 6, "the first sixth is delivered", 60)
-                    broker.stop()
-                    continue
-                if not kill:
-                    drained_s = kill_in_the_drain(load, broker, counter, events)
-        with Outboxload([str(program)], *options) as load:
-            began_s = time.monotonic()
+        with Outboxload(command) as load:
             load.ask("connect")
-            load.append(sure + 1, events, chunk=100)
+            load.append(1, sixth, chunk=CHUNK)
+            until(lambda: counter.distinct() >= sixth, "the first sixth is delivered", 60)
+            broker.stop()
+            sure = load.append(sixth + 1, events, chunk=CHUNK, kill_after=3 * sixth)
+        sure = killed_while_appending(command, sure, 4 * sixth, events)
+        sure = killed_in_the_drain(command, sure, 5 * sixth, broker)
+        with Outboxload(command) as load:
+            left = load.stats()["Waiting"]
+            load.ask("connect")
+            load.append(sure + 1, events, chunk=CHUNK)
             until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 60)
-            drained_s += time.monotonic() - began_s
             load.quit()
         until(lambda: counter.distinct() >= events, lambda: f"{counter.distinct()} of {events} came", 60)
-        lost = events - counter.distinct()
-        return Outage(events, 3, lost, counter.duplicates(), counter.out_of_order(), drained_s)
+        return Outage(events, 3, left, events - counter.distinct(), counter.duplicates(), counter.out_of_order())
 
 
-def kill_in_the_drain(load: Outboxload, broker: Broker, counter: Counter, events: int) -> float:
-    """Bring the broker back and kill the program once a third of the backlog has arrived; seconds that took."""
-    before, began_s = counter.distinct(), time.monotonic()
-    broker.start()
-    until(lambda: counter.distinct() > before + events // 6, "the drain has begun", 60)
-    load.kill()
-    return time.monotonic() - began_s
+def killed_while_appending(command: list[str], sure: int, kill_after: int, events: int) -> int:
+    """Go on with the events until a kill; the last one that is on disk for sure."""
+    with Outboxload(command) as load:
+        load.ask("connect")
+        return load.append(sure + 1, events, chunk=CHUNK, kill_after=kill_after)
+
+
+def killed_in_the_drain(command: list[str], sure: int, last: int, broker: Broker) -> int:
+    """Append up to `last`, bring the broker back, and kill the program as soon as it has begun to deliver."""
+    with Outboxload(command) as load:
+        load.ask("connect")
+        sure = load.append(sure + 1, last, chunk=CHUNK)
+        backlog_size = load.stats()["Waiting"]
+        broker.start()
+        until(lambda: load.stats()["Waiting"] < 0.9 * backlog_size, "the drain has begun", 60)
+        load.kill()
+    return sure
 
 
 @dataclass(frozen=True)

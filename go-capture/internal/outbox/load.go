@@ -142,6 +142,7 @@ func (o *Outbox) adopt(p position, found bool, segments []segment, end tail) {
 	o.segments = segments
 	o.base = o.disk.last + 1
 	o.next = p.settled + 1
+	o.saved = p.settled
 	o.past += end.runningMs
 	for i := range o.pending {
 		o.pending[i].RunningMs += end.runningMs

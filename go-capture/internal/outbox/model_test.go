@@ -181,6 +181,7 @@ func (m *machine) drain(t *rapid.T) {
 		t.Fatal(err)
 	}
 	for m.outbox.Stats().Waiting > 0 {
+		m.outbox.goOnUnsaved()
 		m.take(t)
 		for _, record := range m.out {
 			m.acked[number(t, record)] = true

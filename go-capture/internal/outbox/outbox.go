@@ -93,6 +93,8 @@ type Outbox struct {
 	inFlight    map[uint64]struct{}
 	next        uint64 // to hand out; those before it are in flight, acknowledged or gone
 	gap         bool   // numbers are missing at next, and something is in flight before them
+	saved       uint64 // position.settled in the position file
+	unsavedGoes bool   // the disk hangs: hand out more than a window behind saved
 	newestMs    uint64 // running time of the newest record on disk
 	appended    uint64
 	faults      faults

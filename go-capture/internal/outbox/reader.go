@@ -39,6 +39,8 @@ func (o *Outbox) Next(ctx context.Context) (Record, error) {
 		var retry <-chan time.Time
 		if err != nil {
 			slog.Warn("outbox cannot read its disk, trying again", "folder", o.settings.Folder, "error", err)
+		}
+		if err != nil || o.waitsForSave() {
 			retry = time.After(retryEvery)
 		}
 		select {
@@ -46,8 +48,27 @@ func (o *Outbox) Next(ctx context.Context) (Record, error) {
 			return Record{}, ctx.Err()
 		case <-o.ready:
 		case <-retry:
+			o.goOnUnsaved()
 		}
 	}
+}
+
+// waitsForSave reports that the next record waits for the position to be saved. So at most a window comes again after a kill, however
+// fast the broker is. A disk that hangs must not stop deliveries, though: after a while they go on without.
+func (o *Outbox) waitsForSave() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.farFromSaved() && o.next <= o.last()
+}
+
+func (o *Outbox) farFromSaved() bool {
+	return o.loaded && !o.unsavedGoes && o.next > o.saved+uint64(o.settings.Window)
+}
+
+func (o *Outbox) goOnUnsaved() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unsavedGoes = true
 }
 
 // Rewind makes everything that is not acknowledged come again: for a new connection.
@@ -88,7 +109,7 @@ func (o *Outbox) take() (Record, bool, error) {
 func (o *Outbox) wanted() (seq uint64, fromDisk, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.loaded || len(o.inFlight) >= o.settings.Window || (o.gap && len(o.inFlight) > 0) {
+	if !o.loaded || len(o.inFlight) >= o.settings.Window || (o.gap && len(o.inFlight) > 0) || o.farFromSaved() {
 		return 0, false, false
 	}
 	for {

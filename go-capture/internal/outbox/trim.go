@@ -89,6 +89,10 @@ func (o *Outbox) writePosition(p position) error {
 		return errors.Join(err, o.leavePosition())
 	}
 	d.saved = p
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.saved, o.unsavedGoes = p.settled, false
+	nudge(o.ready)
 	return nil
 }
 
