@@ -3,6 +3,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // logOf is a disk with one segment of n events, and where each record ends in it.
@@ -238,6 +240,123 @@ func mustNext(t *testing.T, o *Outbox) Record {
 		t.Fatal(err)
 	}
 	return record
+}
+
+// segmentOf puts a segment on a disk whose events say which segment they are of.
+func (d *memoryDisk) segmentOf(first, last uint64) {
+	s := segment{first: first}
+	raw := s.header()
+	for seq := first; seq <= last; seq++ {
+		r := Record{Seq: seq, Topic: "t", Payload: fmt.Appendf(nil, "%d of %d", seq, first)}
+		raw = r.encode(raw)
+	}
+	d.files[s.name()] = &memoryFile{disk: d, name: s.name(), data: raw}
+}
+
+func TestWhatWasWrittenAgainInTheNextSegmentCountsThere(t *testing.T) {
+	d := newMemoryDisk()
+	d.segmentOf(3, 6)
+	d.segmentOf(5, 7)
+	o := loadedFrom(t, d.kill(), Settings{})
+	same(t, taken(t, o, true), []string{"3 of 3", "4 of 3", "5 of 5", "6 of 5", "7 of 5"})
+	if s := o.Stats(); s.Corrupt != 0 { // without a position the first one kept is the first one
+		t.Errorf("%+v", s)
+	}
+	d.files[segment{first: 3}.name()].data[segmentHeader+headerBytes+10] ^= 1 // event 4
+	o = loadedFrom(t, d.kill(), Settings{})
+	same(t, taken(t, o, true), []string{"3 of 3", "5 of 5", "6 of 5", "7 of 5"})
+}
+
+func TestDamageDoesNotReachWhatMemoryStillHas(t *testing.T) {
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{})
+	put(t, o, 1, 3)
+	round(t, o)
+	put(t, o, 4, 5)
+	if err := o.round(false); err != nil {
+		t.Fatal(err)
+	}
+	data := d.files[segment{first: 1}.name()].data
+	bytes := (len(data) - segmentHeader) / 5
+	data[segmentHeader+2*bytes] ^= 1 // events 3 and 4
+	data[segmentHeader+3*bytes] ^= 1
+	same(t, taken(t, o, true), []string{"1", "2", "4", "5"})
+}
+
+func TestAKillLeavesNoGapWhereEventsWereDeliveredFromMemory(t *testing.T) {
+	for steps := 1; steps <= 12; steps++ {
+		d := newMemoryDisk()
+		o := loadedFrom(t, d, Settings{})
+		put(t, o, 1, 2)
+		o.Ack(mustNext(t, o).Seq)
+		round(t, o)
+		d = d.kill()
+		o = loadedFrom(t, d, Settings{})
+		put(t, o, 3, 5)
+		same(t, taken(t, o, true), numbers(2, 5)) // before the last three were written
+		put(t, o, 6, 7)
+		d.steps = steps
+		_ = o.round(true)
+		o = loadedFrom(t, d.kill(), Settings{})
+		taken(t, o, true)
+		if s := o.Stats(); s.Corrupt != 0 {
+			t.Errorf("killed at step %d: %+v", steps, s)
+		}
+	}
+}
+
+func TestASegmentOfUnknownAgeCountsAsNew(t *testing.T) {
+	d := newMemoryDisk()
+	d.segmentOf(1, 2)
+	d.segmentOf(3, 4)
+	d.files[segment{first: 3}.name()].data[0] = 0
+	p := position{generation: 1, runningMs: uint64((9 * time.Hour).Milliseconds())}
+	d.files[positionName] = &memoryFile{disk: d, name: positionName, data: p.file()}
+	o := loadedFrom(t, d, Settings{MostAge: 8 * time.Hour})
+	if s := o.Stats(); s.Dropped != 0 || s.Waiting != 4 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestTheNextRecordIsFoundWhereverItsMarkLies(t *testing.T) {
+	for shift := range 12 {
+		first := Record{Seq: 1, Topic: "t", Payload: make([]byte, resyncBuffer-headerBytes-6+shift)}
+		second := Record{Seq: 2, Topic: "t", Payload: []byte("found")}
+		raw := second.encode(first.encode(nil))
+		raw[0] ^= 1
+		scan := scanner{from: bytes.NewReader(raw), size: int64(len(raw))}
+		if record, err := scan.next(); err != nil || record.Seq != 2 {
+			t.Errorf("shifted by %d: %+v %v", shift, record, err)
+		}
+	}
+}
+
+func TestAPowerCutAfterARemovalIsNoDamage(t *testing.T) {
+	d := newMemoryDisk()
+	s := Settings{MostBytes: 256 << 10}
+	o := loadedFrom(t, d, s)
+	for range 10 {
+		if err := o.Append("t", make([]byte, 4_000)); err != nil {
+			t.Fatal(err)
+		}
+		round(t, o)
+	}
+	for n := range 6 {
+		o.Ack(mustNext(t, o).Seq)
+		if n == 0 {
+			round(t, o) // there is a position, and it is synced
+		}
+	}
+	if err := o.round(false); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := d.files[segment{first: 1}.name()]; there {
+		t.Fatal("nothing was removed")
+	}
+	o = loadedFrom(t, d.powerCut(func(int) int { return 0 }), s)
+	if n := len(taken(t, o, true)); n != 4 || o.Stats().Corrupt != 0 {
+		t.Errorf("%d came: %+v", n, o.Stats())
+	}
 }
 
 // work appends, acknowledges and makes rounds until the disk fails or all is done. All numbers up to synced are on disk for sure.

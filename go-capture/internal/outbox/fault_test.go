@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -162,8 +161,10 @@ func TestAFullDiskDropsTheOldestSegmentsWhenMemoryFillsAndCountsExactly(t *testi
 	if int(s.Dropped)+len(left) != events || again.Stats().Dropped != s.Dropped {
 		t.Fatalf("%d left of %d, %+v", len(left), events, s)
 	}
-	if !slices.IsSorted(left) || left[len(left)-1] != fmt.Sprintf("%0200d", events-1) {
-		t.Errorf("out of order, or not the newest: %v", left)
+	for i, payload := range left {
+		if payload != fmt.Sprintf("%0200d", int(s.Dropped)+i) {
+			t.Fatalf("place %d of those left holds %s: not the oldest were dropped", i, payload)
+		}
 	}
 }
 
@@ -186,12 +187,44 @@ func TestWithoutADiskTheOldestInMemoryGoAndWhatIsInFlightStays(t *testing.T) {
 	if s.Dropped == 0 || int(s.Dropped+s.Waiting) != 1_000 {
 		t.Fatalf("%+v", s)
 	}
-	var rest []string
-	for _, seq := range []uint64{1, 2, 3} {
-		o.Ack(seq)
+	o.Rewind()
+	same(t, taken(t, o, true), append(numbers(1, 3), numbers(4+int(s.Dropped), 1_000)...))
+}
+
+func TestWhatWasWrittenStaysThereThroughAFailedWrite(t *testing.T) {
+	for _, what := range []string{"write", "sync"} {
+		d := newMemoryDisk()
+		o := loadedFrom(t, d, Settings{MemoryBytes: 10_000})
+		put(t, o, 1, 10)
+		if err := o.round(false); err != nil {
+			t.Fatal(err)
+		}
+		d.failing(what, syscall.EIO)
+		for from := 11; from < 1_000; from += 500 { // more than memory holds
+			put(t, o, from, from+499)
+			if o.round(true) == nil {
+				t.Fatal("nothing failed")
+			}
+		}
+		got := taken(t, loadedFrom(t, d.kill(), Settings{}), true)
+		same(t, got[:min(10, len(got))], numbers(1, 10))
 	}
-	rest = taken(t, o, true)
-	same(t, rest, numbers(4+int(s.Dropped), 1_000))
+}
+
+func TestAPositionThatFailedIsOpenedAgain(t *testing.T) {
+	d, _, _ := logOf(t, 5)
+	o := loadedFrom(t, d, Settings{})
+	o.Ack(mustNext(t, o).Seq)
+	round(t, o)
+	d.failing("write", syscall.EIO)
+	o.Ack(mustNext(t, o).Seq)
+	if o.round(true) == nil {
+		t.Fatal("nothing failed")
+	}
+	d.healed()
+	delete(d.files, positionName) // what is there now is not what was open
+	round(t, o)
+	same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), numbers(3, 5))
 }
 
 func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {

@@ -48,6 +48,7 @@ type machine struct {
 	done    map[int]bool // known to this process as settled, so that it must not come again
 	saved   map[int]bool // of these, saved, so that they must not after a kill either
 	out     []Record     // in flight, in order
+	cut     bool         // there was a power cut
 	seen    int          // newest event handed out since the last rewind
 }
 
@@ -151,6 +152,7 @@ func (m *machine) kill(t *rapid.T) {
 
 func (m *machine) powerCut(t *rapid.T) {
 	chance := func(most int) int { return rapid.IntRange(0, most).Draw(t, "chance") }
+	m.cut = true
 	m.end(t, m.disk.powerCut(chance), m.synced, map[int]bool{})
 }
 
@@ -188,6 +190,9 @@ func (m *machine) drain(t *rapid.T) {
 			m.outbox.Ack(record.Seq)
 		}
 		m.out = nil
+	}
+	if s := m.outbox.Stats(); s.Corrupt > 0 && !m.cut {
+		t.Fatalf("no power cut, and yet %+v", s)
 	}
 	for n := 1; n <= m.born; n++ {
 		if !m.acked[n] && !m.lost[n] {

@@ -90,7 +90,7 @@ func (o *Outbox) noted(err error) (say []func()) {
 	say = append(say, o.faults.note(o.settings.Folder, err))
 	if o.position.dropped > o.saidDropped && !o.dropping {
 		say = append(say, func() {
-			slog.Warn("outbox full, dropping the oldest events; see visavis_outbox_dropped_total", "folder", o.settings.Folder)
+			slog.Warn("outbox full, dropping the oldest events", "folder", o.settings.Folder)
 		})
 	}
 	crowded := err != nil || onDisk(o.segments) > o.settings.MostBytes/2
@@ -285,16 +285,13 @@ func (o *Outbox) sync(flush bool) error {
 	if !flush {
 		return nil
 	}
-	if err := o.syncInherited(); err != nil {
+	if err := errors.Join(o.syncInherited(), o.syncNames()); err != nil {
 		return err
 	}
 	if d.active == nil || o.nothingClaimed() {
 		return nil
 	}
 	if err := d.active.Sync(); err != nil {
-		return err
-	}
-	if err := o.syncNames(); err != nil {
 		return err
 	}
 	d.unsynced = 0
@@ -317,7 +314,7 @@ func (o *Outbox) syncInherited() error {
 		}
 		d.inherited = d.inherited[1:]
 	}
-	return o.syncNames()
+	return nil
 }
 
 func (o *Outbox) syncNames() error {
