@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 export VISAVIS_CACHE_DIR ?= $(CURDIR)/.cache/visavis
+export VISAVIS_STATE_DIR ?= $(CURDIR)/.cache/state
 VISAVIS_HTTP_PORT ?= 8080
 VISAVIS_MQTT_PORT ?= 1883
 CAMERA ?=

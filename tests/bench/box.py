@@ -87,6 +87,7 @@ class Box:
             file = self.folder / "config.toml"
             file.write_text(self._text)
             environment = dict(os.environ, VISAVIS_WORKER__SOCKET=str(self.folder / "frames.sock"))
+            environment["VISAVIS_STATE_DIR"] = str(self.folder)
             config = effective_config(file, environment)
             url = parts.enter_context(managed_broker(self.mqtt_port, self.folder))
             config = replace(config, mqtt=replace(config.mqtt, url=url))

@@ -36,7 +36,7 @@ def stats_topic(prefix: str, device: str) -> str:
 
 
 def events_topic(prefix: str, device: str) -> str:
-    """A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait in memory."""
+    """A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait on disk."""
     return f"{topic_level(prefix)}/{topic_level(device)}/events"
 
 

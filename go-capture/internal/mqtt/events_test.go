@@ -3,6 +3,7 @@
 package mqtt
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
+	durable "visavis/capture/internal/outbox"
 	"visavis/capture/internal/zone"
 )
 
@@ -17,6 +19,22 @@ const topicEvents = "visavis/porch/events"
 
 func happening(n int) event.Event {
 	return event.Event{Schema: 1, Type: zone.Appeared, ID: fmt.Sprintf("%026d", n), Camera: "door", Track: uint64(n)}
+}
+
+// withEvents gives the publisher an outbox in a folder of its own.
+func withEvents(t *testing.T, p *Publisher) *Publisher {
+	t.Helper()
+	events, err := durable.Open(durable.Settings{Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := events.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	p.EventsFrom(events)
+	return p
 }
 
 // order checks that the ids rise from 0 to most-1 once repetitions are left out, and returns how many there were.
@@ -45,7 +63,7 @@ func order(t *testing.T, payloads []string, most int) (repeated int) {
 
 func TestEventsArriveInOrderAlsoThoseFromBeforeTheBroker(t *testing.T) {
 	b := startBroker(t, anybody)
-	p := newPublisher(t, b.settings())
+	p := withEvents(t, newPublisher(t, b.settings()))
 	for n := range 500 {
 		p.TakeEvent(happening(n))
 	}
@@ -66,7 +84,7 @@ func TestEventsArriveInOrderAlsoThoseFromBeforeTheBroker(t *testing.T) {
 func TestEventsThatWereOnTheirWayAreSentAgain(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()
-	p := newPublisher(t, b.settings())
+	p := withEvents(t, newPublisher(t, b.settings()))
 	stop := run(t, p)
 	await(t, "connected", p.Connected)
 	b.signal(syscall.SIGSTOP)
@@ -82,21 +100,6 @@ func TestEventsThatWereOnTheirWayAreSentAgain(t *testing.T) {
 	await(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 300 })
 	order(t, seen.all(topicEvents), 300)
 	await(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
-}
-
-func TestTooManyEventsLoseTheOldestAndAreCounted(t *testing.T) {
-	q := &eventQueue{}
-	for n := range eventsMost + 5 {
-		q.add(happening(n))
-	}
-	if e, place, ok := q.from(0); !ok || e.Track != 5 || place != 5 || q.lost != 5 {
-		t.Fatalf("event %d at %d with %d lost, want the sixth and 5", e.Track, place, q.lost)
-	}
-	q.acknowledged(3) // one that was let go while it was on its way
-	q.acknowledged(6)
-	if e, place, _ := q.from(0); e.Track != 7 || place != 7 || len(q.waiting) != eventsMost-2 {
-		t.Fatalf("event %d at %d of %d", e.Track, place, len(q.waiting))
-	}
 }
 
 func TestAZoneHasTopicsOfItsOwn(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	durable "visavis/capture/internal/outbox"
 )
 
 const (
@@ -39,7 +40,7 @@ type Publisher struct {
 	address  string
 	tls      *tls.Config
 	outbox   *outbox
-	events   *eventQueue
+	events   *durable.Outbox // nil: none are sent
 	wake     chan struct{}
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
@@ -57,7 +58,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), events: &eventQueue{}, wake: make(chan struct{}, 1)}
+	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), wake: make(chan struct{}, 1)}
 	p.outbox.state(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
@@ -154,7 +155,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 
 // session is one connection: connect, tell everything retained, then send what comes until something breaks.
 func (p *Publisher) session(ctx context.Context, reached func()) error {
-	gone := make(chan error, 1)
+	gone := make(chan error, 2) // nobody waits: paho says it once, the events once
 	client, err := p.connect(ctx, gone)
 	if err != nil {
 		return err
@@ -164,15 +165,15 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	slog.Info("broker connected", "url", p.settings.URL)
 	p.setOnline(true)
 	defer p.setOnline(false)
+	defer p.deliverEvents(ctx, client, gone)()
 	stats, info := time.NewTicker(statsInterval), time.NewTicker(infoInterval)
 	defer stats.Stop()
 	defer info.Stop()
 	if err := p.readInfo(); err != nil {
 		return err
 	}
-	events := eventSender{queue: p.events, topic: EventsTopic(p.settings.Prefix, p.settings.Device)}
 	for {
-		if err := errors.Join(events.flush(client), p.flush(client)); err != nil {
+		if err := p.flush(client); err != nil {
 			return err
 		}
 		select {
@@ -189,7 +190,6 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 				return err
 			}
 		case <-p.wake:
-		case <-events.acknowledgement():
 		}
 	}
 }

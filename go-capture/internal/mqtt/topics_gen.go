@@ -49,7 +49,7 @@ func StatsTopic(prefix, device string) string {
 // StatsDelivery is how StatsTopic is sent.
 var StatsDelivery = Delivery{QoS: 0, Retain: false}
 
-// EventsTopic: A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait in memory.
+// EventsTopic: A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait on disk.
 func EventsTopic(prefix, device string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/events"
 }

@@ -16,6 +16,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -71,6 +72,17 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 // Run serves until ctx ends. It returns the first error that ends the appliance; a lost camera, worker or broker is not
 // one: each has its own retry and its own line in the status.
 func (a *Appliance) Run(ctx context.Context) error {
+	if a.mqtt == nil {
+		return a.serve(ctx)
+	}
+	closeEvents, err := a.keepEvents()
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.serve(ctx), closeEvents())
+}
+
+func (a *Appliance) serve(ctx context.Context) error {
 	listener, err := dispatch.ListenUnix(a.config.Worker.Socket)
 	if err != nil {
 		return err

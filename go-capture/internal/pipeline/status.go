@@ -78,7 +78,7 @@ func (a *Appliance) broker() web.Broker {
 		return web.Broker{}
 	}
 	return web.Broker{
-		Enabled: true, Connected: a.mqtt.Connected(), Error: a.mqtt.Error(), Outbox: a.mqtt.Waiting(), OutboxDropped: a.mqtt.Unsent(),
+		Enabled: true, Connected: a.mqtt.Connected(), Error: a.mqtt.Error(), Outbox: int(a.mqtt.EventsWaiting()), OutboxDropped: a.mqtt.EventsLost(),
 	}
 }
 

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test gets: a state folder of its own, so that no event of one appliance reaches another's broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_STATE_DIR", str(tmp_path / "state"))
