@@ -85,6 +85,28 @@ install_tensorrt_core() {
 	echo "$sums" >$folder/installed
 }
 
+# Real model servers for tests/kserve, each in a folder of its own that is used beside .venv: their pins exclude each other.
+install_server() {
+	local name=$1 below=$2 pins=requirements/$1-test.txt folder=build/servers/$1 minor sums
+	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
+	if [ "$minor" -ge "$below" ]; then
+		echo "setup: NOTE: $name does not support Python 3.$minor: tests/kserve will skip what needs it" >&2
+		return 0
+	fi
+	sums=$(echo "3.$minor" | cat - "$pins" | sha256sum)
+	[ "$(cat "$folder/installed" 2>/dev/null)" != "$sums" ] || return 0
+	echo "setup: installing the model server $name for tests into $folder"
+	rm -rf "$folder"
+	.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q --no-compile \
+		--target "$folder/site" --no-deps --require-hashes -r "$pins"
+	echo "$sums" >"$folder/installed"
+}
+
+install_servers() {
+	install_server mlserver 13
+	install_server kserve 14
+}
+
 build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
@@ -106,6 +128,7 @@ main() {
 	build_daemon
 	[ "$purpose" = run ] || build_test_programs
 	[ "$purpose" = run ] || install_tensorrt_core
+	[ "$purpose" = run ] || install_servers
 	.venv/bin/visavis model prepare centerface
 }
 

@@ -25,7 +25,8 @@ def picture(width: int, height: int) -> Frame:
     return made
 
 
-@pytest.fixture(params=sorted(BACKENDS), scope="module")
+# The backend kserve goes through this suite in tests/kserve/test_conformance.py, where there is a server.
+@pytest.fixture(params=sorted(BACKENDS.keys() - {"kserve"}), scope="module")
 def detector(request: pytest.FixtureRequest) -> Detector:
     model = "fake" if request.param == "fake" else DetectorSettings().model
     settings = DetectorSettings(

@@ -14,8 +14,8 @@ from tests.unit.shown_commands import parsed, visavis_calls
 
 def actions(command: str) -> list[str]:
     """The actions of a command that has some."""
-    found = re.search(r"\{([a-z,]+)\} \.\.\.|^  ACTION\n((?:    \w+ .*\n)+)", help_of(command), re.MULTILINE)
-    return re.findall(r"^    (\w+) ", found[2], re.MULTILINE) if found and found[2] else []
+    found = re.search(r"\{([a-z,]+)\} \.\.\.|^  ACTION\n((?:    .+\n)+)", help_of(command), re.MULTILINE)
+    return re.findall(r"^    ([\w-]+)", found[2], re.MULTILINE) if found and found[2] else []
 
 
 def help_of(*words: str) -> str:
@@ -36,7 +36,7 @@ def test_help_has_examples_that_the_parser_takes(command: str) -> None:
 
 def test_each_action_of_model_has_an_example_too() -> None:
     found = actions("model")
-    assert {"list", "prepare", "verify"} <= set(found)
+    assert {"list", "prepare", "verify", "export-triton"} <= set(found)
     for action in found:
         calls = visavis_calls(help_of("model", action).partition("example")[2])
         assert calls, f"visavis model {action} --help has no example"

@@ -89,8 +89,14 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     score: float = 0.5
     # Two boxes that overlap by more than this are one face.
     iou: float = 0.3
-    # http(s):// or grpc:// address of the model server when backend is "kserve".
+    # http(s):// or grpc(s):// address of the model server when backend is "kserve"; the model's name there is detector.model.
     kserve_url: str = ""
+    # File with the certificates that may sign the model server's; the system's when it is empty.
+    kserve_ca: str = ""
+    # File that holds the bearer token for the model server and nothing else; it is read again for each request.
+    kserve_token_file: str = ""
+    # A frame that the model server has not answered after this time is inferred here.
+    kserve_deadline_ms: int = 300
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, monotonic_ns
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from visavis import ring_gen as wire
 from visavis.detections import Detections, Frame, checked, no_detections
@@ -75,6 +75,13 @@ class Identity(NamedTuple):
     credit: int = 1
 
 
+class Stop(Protocol):
+    """Says when to end; a threading.Event does."""
+
+    def is_set(self) -> bool:
+        """Whether to end now."""
+
+
 class Lease:
     """One borrowed frame. Enter it for the picture, leave it, then `answer` or `skip` exactly once."""
 
@@ -107,6 +114,11 @@ class Lease:
     def stream(self) -> str:
         """The camera's id."""
         return self._ring.said.stream_name
+
+    @property
+    def limit_ns(self) -> int:
+        """When an answer is of no use any more at the latest: the lease ends at this age of the picture, or later."""
+        return self.captured_ns + self._client.welcome.lease_ms * 1_000_000
 
     def __enter__(self) -> Frame:
         picture = self._ring.picture(self._slot, self._shape, self._offset, self._row_bytes)
@@ -161,7 +173,7 @@ class RingClient:
         self._buffer = bytearray(RECEIVE_BYTES)
         self._result = _blank_result()  # filled anew for each answer: making one costs more than filling it
 
-    def leases(self, stop: threading.Event) -> Iterator[Lease]:
+    def leases(self, stop: Stop) -> Iterator[Lease]:
         """Yield each lease until `stop` is set; then take no more, yield what was under way, and return.
 
         Raises:

@@ -25,7 +25,8 @@ def default_cache_dir() -> Path:
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which model runs where. `input_width` and `input_height` are pixels of the network's input, `batch` pictures.
 
-    `family` is what a model file of one's own must be; empty to recognise it.
+    `family` is what a model file of one's own must be; empty to recognise it. `kserve_...` say where the model
+    server of the backend kserve is; a file is None for the system's certificates and for no token.
     """
 
     model: str = "centerface"
@@ -40,6 +41,10 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     iou: float = 0.3
     cache_dir: Path = msgspec.field(default_factory=default_cache_dir)
     fake_service_ms: float = 5.0
+    kserve_url: str = ""
+    kserve_ca: Path | None = None
+    kserve_token_file: Path | None = None
+    kserve_deadline_ms: float = 300.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,6 +53,10 @@ def worker_command(config: Config, backend: str | None) -> list[str]:
         "--threads": str(threads),
         "--score": str(detector.score),
         "--iou": str(detector.iou),
+        "--kserve-url": detector.kserve_url,
+        "--kserve-ca": detector.kserve_ca,
+        "--kserve-token-file": detector.kserve_token_file,
+        "--kserve-deadline-ms": str(detector.kserve_deadline_ms),
     }
     return [sys.executable, "-m", "visavis.cli", "worker"] + [word for pair in options.items() for word in pair]
 

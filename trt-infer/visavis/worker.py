@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 
-from visavis.backends import Detector, load_detector
+from visavis.backends import Detector, Waiting, load_detector
 from visavis.backoff import backoff
 from visavis.detections import Detections
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
-from visavis.ring import Identity, Lease, RingClient, connect
+from visavis.ring import Identity, Lease, RingClient, Stop, connect
 from visavis.ring_gen import Refusal, Status
 from visavis.settings import WorkerSettings
 
@@ -35,21 +35,34 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
     detector = load_detector(settings.detector)
     detector.warm_up()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
-    identity = Identity(settings.name, f"{detector.model_id}@{detector.name}", settings.credit)
     while not stop.is_set():
-        serve_a_daemon(settings, identity, detector, stop)
+        serve_a_daemon(settings, detector, stop)
     log.info("%s: stopped", settings.name)
 
 
-def serve_a_daemon(settings: WorkerSettings, identity: Identity, detector: Detector, stop: threading.Event) -> None:
+class Renamed:
+    """Set when `stop` is, or when the detector goes by another name than at first: HELLO must be said again."""
+
+    def __init__(self, detector: Detector, stop: threading.Event) -> None:
+        self._detector, self._stop = detector, stop
+        self.name = detector.name
+
+    def is_set(self) -> bool:
+        """Whether to end the session."""
+        return self._stop.is_set() or self._detector.name != self.name
+
+
+def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading.Event) -> None:
     """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
     reason, answered = "", 0
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
+        until = Renamed(detector, stop)
+        identity = Identity(settings.name, f"{detector.model_id}@{until.name}", settings.credit)
         try:
             with connect(settings.socket, identity, stop) as ring:
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
                 try:
-                    run_once(ring, detector, stop)
+                    run_once(ring, detector, until)
                 finally:
                     answered = ring.answered
         except (DaemonGone, Refused) as error:
@@ -58,7 +71,7 @@ def serve_a_daemon(settings: WorkerSettings, identity: Identity, detector: Detec
             return
 
 
-def run_once(ring: RingClient, detector: Detector, stop: threading.Event) -> None:
+def run_once(ring: RingClient, detector: Detector, stop: Stop) -> None:
     """Answer every lease of one connection.
 
     Raises:
@@ -101,6 +114,8 @@ def answer(lease: Lease, detector: Detector) -> bool:
 def infer(lease: Lease, detector: Detector) -> Detections:
     """Detect on the borrowed picture; no view of it is left when this returns."""
     with lease as frame:
+        if isinstance(detector, Waiting):
+            return detector.detect_until(frame, lease.limit_ns)
         return detector.detect(frame)
 
 

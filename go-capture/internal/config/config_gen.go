@@ -66,8 +66,14 @@ type Detector struct {
 	Score float64 `toml:"score" json:"score"`
 	// Two boxes that overlap by more than this are one face.
 	IoU float64 `toml:"iou" json:"iou"`
-	// http(s):// or grpc:// address of the model server when backend is "kserve".
+	// http(s):// or grpc(s):// address of the model server when backend is "kserve"; the model's name there is detector.model.
 	KServeURL string `toml:"kserve_url" json:"kserve_url"`
+	// File with the certificates that may sign the model server's; the system's when it is empty.
+	KServeCA string `toml:"kserve_ca" json:"kserve_ca"`
+	// File that holds the bearer token for the model server and nothing else; it is read again for each request.
+	KServeTokenFile string `toml:"kserve_token_file" json:"kserve_token_file"`
+	// A frame that the model server has not answered after this time is inferred here.
+	KServeDeadlineMs int `toml:"kserve_deadline_ms" json:"kserve_deadline_ms"`
 }
 
 // Worker: The hand-off of frames to workers.
@@ -161,7 +167,7 @@ func defaults() Config {
 		Device:   Device{ID: ""},
 		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}},
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
-		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: ""},
+		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 	}
@@ -208,6 +214,9 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Detector.Score = value.(float64) }},
 		{rule{name: "iou", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Detector.IoU = value.(float64) }},
 		{rule{name: "kserve_url", kind: kindString, format: "kserve_url"}, func(into *Config, value any) { into.Detector.KServeURL = value.(string) }},
+		{rule{name: "kserve_ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.Detector.KServeCA = value.(string) }},
+		{rule{name: "kserve_token_file", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.Detector.KServeTokenFile = value.(string) }},
+		{rule{name: "kserve_deadline_ms", kind: kindInt, limits: &[2]float64{10, 30000}}, func(into *Config, value any) { into.Detector.KServeDeadlineMs = value.(int) }},
 	},
 	"worker": {
 		{rule{name: "socket", kind: kindString, format: "socket"}, func(into *Config, value any) { into.Worker.Socket = value.(string) }},

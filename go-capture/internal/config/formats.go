@@ -58,7 +58,7 @@ func checkMQTT(text string) *refusal {
 }
 
 func checkKServe(text string) *refusal {
-	_, bad := checkURL(text, "write for example https://triton:8000 or grpc://triton:8001", "http", "https", "grpc")
+	_, bad := checkURL(text, "write for example https://triton:8000 or grpc://triton:8001", "http", "https", "grpc", "grpcs")
 	return bad
 }
 

@@ -21,6 +21,10 @@ func (r *reader) checkTogether(c *Config) {
 	if c.Detector.Backend == "kserve" && c.Detector.KServeURL == "" {
 		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
 	}
+	if c.Detector.Backend == "kserve" && 2*c.Detector.KServeDeadlineMs > c.Worker.LeaseMs {
+		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a frame here when the server fails",
+			"set it to at most half of worker.lease_ms")
+	}
 	seen := map[string]string{}
 	for i, camera := range c.Cameras {
 		at := element("camera", i)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from visavis.detections import Detections, Frame
 from visavis.errors import ModelError
@@ -55,6 +55,14 @@ class Detector(Protocol):
         """
 
 
+@runtime_checkable
+class Waiting(Protocol):
+    """A detector that waits for others, and therefore is told how long an answer is of use."""
+
+    def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
+        """Find faces as `Detector.detect` does; after `limit_ns` (CLOCK_MONOTONIC) nobody wants them any more."""
+
+
 Loader = Callable[[DetectorSettings], Detector]
 
 
@@ -68,6 +76,7 @@ def _lazy(module: str, name: str) -> Loader:
 BACKENDS: dict[str, Loader] = {
     "onnxruntime": _lazy("visavis.backends.onnxruntime", "OnnxRuntime"),
     "tensorrt": _lazy("visavis.backends.tensorrt", "TensorRt"),
+    "kserve": _lazy("visavis.backends.kserve", "KServe"),
     "fake": _lazy("visavis.backends.fake", "Fake"),
 }
 

@@ -29,7 +29,12 @@ ERRORS_ONLY = 3
 
 
 class OnnxRuntime:
-    """A detector on the CPU; an input size of 0 x 0 takes pictures of any size that is a multiple of 32."""
+    """A detector on the CPU; an input size of 0 x 0 takes pictures of any size that is a multiple of 32.
+
+    Attributes:
+        family: of the model.
+        outputs: their names, in the order that the family wants.
+    """
 
     name = "onnxruntime"
 
@@ -39,9 +44,9 @@ class OnnxRuntime:
         self.model_id = prepared.name
         self.input_size = (settings.input_width, settings.input_height)
         self._score, self._iou = settings.score, settings.iou
-        self._decode = FAMILIES[prepared.family]
+        self.family = FAMILIES[prepared.family]
         self._session = _session(prepared, settings.threads)
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self.outputs = [output.name for output in self._session.get_outputs()]
 
     def warm_up(self) -> None:
         """Run one grey picture, so that memory is allocated and weights are packed.
@@ -62,11 +67,11 @@ class OnnxRuntime:
             DetectorError: another size than `input_size`, or the model failed.
         """
         try:
-            outputs = self._session.run(self._outputs, {"image": frame[None]})
+            outputs = self._session.run(self.outputs, {"image": frame[None]})
         except RUNTIME_ERRORS as error:
             raise DetectorError(f"cannot infer a picture of shape {frame.shape}, {error}") from error
         height, width = frame.shape[:2]
-        return self._decode(outputs, (width, height), self._score, self._iou)
+        return self.family(outputs, (width, height), self._score, self._iou)
 
 
 def _session(prepared: Prepared, threads: int) -> Any:

@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import Any
 
-from visavis.cli import model_bench, model_import, model_list, model_pull
+from visavis.cli import model_bench, model_export, model_import, model_list, model_pull
 from visavis.errors import ModelError, VisavisError
 from visavis.models import cache, manifest
 from visavis.settings import default_cache_dir
@@ -22,7 +22,13 @@ EXAMPLE = """  visavis model list
   visavis model verify --json
   visavis model bench"""
 # Actions that have a module of their own.
-OWN = {"list": model_list, "pull": model_pull, "import": model_import, "bench": model_bench}
+OWN = {
+    "list": model_list,
+    "pull": model_pull,
+    "import": model_import,
+    "bench": model_bench,
+    "export-triton": model_export,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

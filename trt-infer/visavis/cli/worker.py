@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iou", type=float, default=DEFAULTS.iou, help="overlap of duplicates (default: %(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="prepared models")
     parser.add_argument("--fake-service-ms", type=float, default=DEFAULTS.fake_service_ms, help="for --backend fake")
+    parser.add_argument("--kserve-url", default="", metavar="URL", help="model server, for --backend kserve")
+    parser.add_argument("--kserve-ca", type=_file, metavar="FILE", help="certificates that may sign the server's")
+    parser.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="holds the bearer token")
+    parser.add_argument("--kserve-deadline-ms", type=float, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 
@@ -46,6 +50,10 @@ def size(text: str) -> tuple[int, int]:
     """Decode "640x480"."""
     width, _, height = text.partition("x")
     return int(width), int(height)
+
+
+def _file(name: str) -> Path | None:
+    return Path(name) if name else None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,5 +88,9 @@ def settings(args: argparse.Namespace) -> WorkerSettings:
         iou=args.iou,
         cache_dir=args.cache_dir,
         fake_service_ms=args.fake_service_ms,
+        kserve_url=args.kserve_url,
+        kserve_ca=args.kserve_ca,
+        kserve_token_file=args.kserve_token_file,
+        kserve_deadline_ms=args.kserve_deadline_ms,
     )
     return WorkerSettings(socket=args.socket, name=args.name, credit=args.credit, detector=detector)

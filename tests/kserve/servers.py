@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real servers of the Open Inference Protocol, with the same prepared ONNX as the local backend."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import onnx
+import pytest
+
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+SITES = ROOT / "build" / "servers"
+START_LIMIT_S = 90
+
+
+def site(name: str) -> Path:
+    """Where scripts/setup.sh has put a server's packages."""
+    found = SITES / name / "site"
+    if not found.is_dir():
+        pytest.skip(f"{found} is not there: `make setup-test` installs it, where the server supports this Python")
+    return found
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Served:
+    """One server's process, which can be stopped, killed and started again on the same ports."""
+
+    package = ""
+
+    def __init__(self, folder: Path, models: dict[str, Path], tls: Path | None = None) -> None:
+        self.folder, self.models, self.tls = folder, models, tls
+        self.http_port, self.grpc_port = free_port(), free_port()
+        self.mood = folder / "mood"
+        self.mood.write_text("well")
+        self.log = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Served:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def command(self) -> list[str]:
+        """What starts it, after the Python interpreter."""
+        raise NotImplementedError
+
+    def url(self, scheme: str = "http", host: str = "127.0.0.1") -> str:
+        """Its address."""
+        return f"{scheme}://{host}:{self.grpc_port if scheme.startswith('grpc') else self.http_port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        surroundings = {**os.environ, "PYTHONPATH": str(site(self.package)), "PYTHONUNBUFFERED": "1"}
+        if self.tls:
+            surroundings["TEST_TLS"] = str(self.tls)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self.command()], cwd=self.folder, env=surroundings, stdout=log, stderr=log
+            )
+        until(self._serves, lambda: self.log.read_text()[-3_000:], START_LIMIT_S)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+
+    def freeze(self) -> None:
+        """Let it neither answer nor go."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _serves(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()[-3_000:]
+        return self._is_ready() and self._listens(self.grpc_port)
+
+    def _is_ready(self) -> bool:
+        if self.tls:
+            unchecked = ssl._create_unverified_context()  # noqa: S323 (only whether it is up)
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.http_port, timeout=5, context=unchecked
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5)
+        try:
+            connection.request("GET", f"/v2/models/{next(iter(self.models))}/ready")
+            return connection.getresponse().status in (200, 401)
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _listens(self, port: int) -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+class KServeServer(Served):
+    """KServe's model server: bytes behind the JSON, and gRPC."""
+
+    package = "kserve"
+
+    def command(self) -> list[str]:
+        """See `Served`."""
+        program = str(Path(__file__).with_name("kserve_program.py"))
+        models = [f"{name}={path}" for name, path in self.models.items()]
+        return [program, str(self.http_port), str(self.grpc_port), str(self.mood), *models]
+
+
+class MLServer(Served):
+    """MLServer: JSON only, and gRPC."""
+
+    package = "mlserver"
+
+    def command(self) -> list[str]:
+        """See `Served`; writes what MLServer reads."""
+        runtime = Path(__file__).with_name("mlserver_runtime.py")
+        (self.folder / runtime.name).write_text(runtime.read_text())
+        settings = {"host": "127.0.0.1", "http_port": self.http_port, "grpc_port": self.grpc_port, "debug": False}
+        quiet = {"parallel_workers": 0, "metrics_endpoint": None}
+        (self.folder / "settings.json").write_text(json.dumps(settings | quiet))
+        for name, path in self.models.items():
+            folder = self.folder / name
+            folder.mkdir(exist_ok=True)
+            (folder / "model-settings.json").write_text(json.dumps(_settings(name, path)))
+        return ["-c", "from mlserver.cli import main; main()", "start", str(self.folder)]
+
+
+def _settings(name: str, path: Path) -> dict[str, object]:
+    graph = onnx.load(path).graph
+    return {
+        "name": name,
+        "implementation": "mlserver_runtime.Prepared",
+        "parameters": {"uri": str(path)},
+        "inputs": [_declared(one, "UINT8") for one in graph.input],
+        "outputs": [_declared(one, "FP32") for one in graph.output],
+    }
+
+
+def _declared(value: onnx.ValueInfoProto, datatype: str) -> dict[str, object]:
+    sides = [side.dim_value or -1 for side in value.type.tensor_type.shape.dim]
+    return {"name": value.name, "datatype": datatype, "shape": sides}

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that goes away, or answers badly, costs no frame: this machine infers until it is back."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from visavis.backends.kserve import KServe
+from visavis.detections import Detections, Frame
+
+from tests.kserve.conftest import MODEL, Asking, assert_same
+from tests.kserve.servers import KServeServer, Served
+from tests.waiting import until
+
+SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
+HURRIED_MS = 1_000
+BACK_LIMIT_S = 60
+
+
+def back(detector: KServe) -> None:
+    """Wait until the server infers again."""
+    until(lambda: detector.name == "kserve", lambda: f"{detector.losses} losses", BACK_LIMIT_S)
+
+
+@pytest.fixture
+def mortal(exported: Path, tmp_path: Path) -> Served:
+    """A server of this test alone, not started yet."""
+    return KServeServer(tmp_path, {MODEL: exported})
+
+
+@SCHEMES
+def test_a_killed_server_costs_no_frame_and_is_used_again_when_it_is_back(
+    scheme: str, mortal: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    with mortal:
+        detector = asking(mortal.url(scheme))
+        assert_same([detector.detect(pictures[0])], found_here[:1])
+        mortal.kill()
+        assert_same([detector.detect(picture) for picture in pictures], found_here)
+        assert (detector.name, detector.losses) == ("onnxruntime", 1)
+        assert (detector.remote_frames, detector.local_frames) == (1, len(pictures))
+        assert f"{mortal.url(scheme)} is lost (loss 1)" in caplog.text
+        mortal.start()
+        back(detector)
+        assert_same([detector.detect(picture) for picture in pictures], found_here)
+        assert (detector.remote_frames, detector.local_frames) == (1 + len(pictures), len(pictures))
+        assert "answers again after" in caplog.text
+        assert f"{len(pictures)} frames were inferred here" in caplog.text
+
+
+def test_a_server_that_is_not_there_at_the_start_is_used_when_it_comes(
+    mortal: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections]
+) -> None:
+    detector = asking(mortal.url())
+    assert_same([detector.detect(pictures[0])], found_here[:1])
+    assert (detector.name, detector.local_frames) == ("onnxruntime", 1)
+    with mortal:
+        back(detector)
+        detector.detect(pictures[0])
+        assert detector.remote_frames == 1
+
+
+@SCHEMES
+def test_a_kept_connection_that_the_server_closed_is_made_again_for_the_same_frame(
+    scheme: str, mortal: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections]
+) -> None:
+    with mortal:
+        detector = asking(mortal.url(scheme))
+        mortal.kill()
+        mortal.start()
+        assert_same([detector.detect(pictures[0])], found_here[:1])
+        assert (detector.remote_frames, detector.losses) == (1, 0)
+        assert detector.second_attempts <= 1
+
+
+@SCHEMES
+def test_a_frame_waits_for_a_frozen_server_no_longer_than_the_deadline(
+    scheme: str, kserve: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    detector = asking(kserve.url(scheme), kserve_deadline_ms=HURRIED_MS)
+    kserve.freeze()
+    # The server is frozen while this returns: only the deadline can have ended the wait.
+    assert_same([detector.detect(picture) for picture in pictures], found_here)
+    assert (detector.name, detector.losses, detector.second_attempts) == ("onnxruntime", 1, 0)
+    assert "the server did not answer in time" in caplog.text
+    kserve.thaw()
+    back(detector)
+
+
+@SCHEMES
+@pytest.mark.parametrize(
+    ("mood", "words"),
+    [
+        ("fail", "out of order"),
+        ("wrong", "does not fit"),
+        ("many", "answered 2 of 1 pictures"),
+        ("token secret", "check the token in detector.kserve_token_file"),
+    ],
+)
+def test_a_server_that_answers_badly_is_left_until_it_answers_well(
+    scheme: str, mood: str, words: str, *, kserve: Served, asking: Asking, pictures: list[Frame],
+    found_here: list[Detections], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    detector = asking(kserve.url(scheme))
+    kserve.mood.write_text(mood)
+    assert_same([detector.detect(picture) for picture in pictures], found_here)
+    assert (detector.name, detector.losses, detector.remote_frames) == ("onnxruntime", 1, 0)
+    assert words in caplog.text
+    kserve.mood.write_text("well")
+    back(detector)
+
+
+@SCHEMES
+def test_an_old_frame_is_inferred_here_and_the_server_is_not_blamed(
+    scheme: str, kserve: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections]
+) -> None:
+    detector = asking(kserve.url(scheme))
+    kserve.freeze()
+    for limit_ns in (0, time.monotonic_ns() + detector._local_ns + 50_000_000):
+        assert_same([detector.detect_until(pictures[0], limit_ns)], found_here[:1])
+    assert (detector.name, detector.losses, detector.local_frames) == ("kserve", 0, 2)
+    kserve.thaw()
+
+
+@SCHEMES
+def test_no_view_of_a_picture_is_kept_when_the_server_fails(
+    scheme: str, kserve: Served, asking: Asking, pictures: list[Frame]
+) -> None:
+    detector = asking(kserve.url(scheme))
+    frame = pictures[0].copy()
+    kserve.mood.write_text("fail")
+    holders = sys.getrefcount(frame)
+    found = detector.detect(frame)
+    gc.collect()
+    assert detector.losses == 1
+    assert sys.getrefcount(frame) == holders
+    assert not np.shares_memory(found, frame)

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a model on a server that speaks the Open Inference Protocol, and here while that server is lost.
+
+The way of a frame: `detect_until` asks the server and waits for at most the deadline. At the first failure `_lose`
+takes the server away; this frame and those after it are inferred here, and `_seek`, in a thread of its own, tries until
+the server answers pictures again. `name` says which of the two infers; the worker tells the daemon when it changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+
+from visavis.backends.onnxruntime import OnnxRuntime
+from visavis.backoff import backoff
+from visavis.detections import Detections, Frame
+from visavis.errors import DetectorError
+from visavis.families.family import Floats
+from visavis.openinference.endpoint import Deadline, Endpoint, ServerLost, ServerUnfit, endpoint
+from visavis.openinference.tensors import Pictures, Server, check_fits
+from visavis.settings import DetectorSettings
+
+# The module of each wire is imported only when it is used: grpcio is optional.
+WIRES = {"http": ("over_http", "Http"), "https": ("over_http", "Http"), "grpc": ("over_grpc", "Grpc")}
+WIRES["grpcs"] = WIRES["grpc"]
+NAME = "kserve"
+# Long enough for a server that loads the model at the first request.
+OPEN_MS = 5_000.0
+SEEK_FIRST_MS = 250.0
+SEEK_MOST_MS = 10_000.0
+# A server that stayed this long was well: what came before is no part of the same trouble.
+WELL_S = 60.0
+# For pictures that no lease limits.
+UNHURRIED_NS = 60 * 10**9
+# For a model that takes any size.
+USUAL_SIDE = 64
+
+log = logging.getLogger(__name__)
+
+
+class KServe:
+    """A detector on a model server, with one on this machine's CPU in reserve.
+
+    Attributes:
+        name: "kserve" while the server infers, "onnxruntime" while this machine does.
+        losses: how often the server was lost.
+        remote_frames, local_frames: how many pictures were inferred there and here.
+        second_attempts: how many requests were sent again.
+    """
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._local = OnnxRuntime(settings)
+        self.name, self.model_id, self.input_size = NAME, self._local.model_id, self._local.input_size
+        self.losses = self.remote_frames = self.local_frames = self.second_attempts = 0
+        self._where = endpoint(settings.kserve_url, self.model_id, settings.kserve_ca, settings.kserve_token_file)
+        self._score, self._iou = settings.score, settings.iou
+        self._deadline_ns = int(settings.kserve_deadline_ms * 1e6)
+        self._local_ns = 0
+        self._server: Server | None = None
+        self._stop = threading.Event()
+        self._seeker: threading.Thread | None = None
+        self._found_s = self._lost_s = time.monotonic()
+        self._pause_ms = SEEK_FIRST_MS / 2
+        self._connect = _wire(self._where)
+
+    def warm_up(self) -> None:
+        """Get the reserve ready, then open the server; one that does not answer is sought in the background.
+
+        Raises:
+            ServerUnfit: the server refuses us, or serves another model.
+            ModelError: the model cannot run here.
+        """
+        self._local.warm_up()
+        began_ns = time.monotonic_ns()
+        self._local.warm_up()
+        self._local_ns = time.monotonic_ns() - began_ns
+        try:
+            self._take(self._opened())
+        except ServerLost as error:
+            self._lose(str(error))
+
+    def detect(self, frame: Frame) -> Detections:
+        """Find faces; see `Detector.detect`."""
+        return self.detect_until(frame, time.monotonic_ns() + UNHURRIED_NS)
+
+    def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
+        """Find faces; see `Waiting.detect_until`. The server gets no more time than leaves enough to infer here.
+
+        Raises:
+            DetectorError: another size than `input_size`, or the model failed here too.
+        """
+        return self._infer([frame], limit_ns)[0]
+
+    def detect_many(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Find faces in pictures of one size with one request; otherwise as `detect`."""
+        return self._infer(frames, time.monotonic_ns() + UNHURRIED_NS)
+
+    def close(self) -> None:
+        """Stop seeking, and give the connection back."""
+        self._stop.set()
+        if self._seeker is not None:
+            self._seeker.join()
+        if self._server is not None:
+            self._server.close()
+
+    def _infer(self, frames: Sequence[Frame], limit_ns: int) -> list[Detections]:
+        server = self._server
+        now_ns = time.monotonic_ns()
+        room_ns = limit_ns - self._local_ns - now_ns
+        if server is not None and room_ns > 0:
+            deadline = Deadline(now_ns + min(self._deadline_ns, room_ns))
+            try:
+                return self._there(server, frames, deadline)
+            except (ServerLost, ServerUnfit) as error:
+                # As text: the exception holds its traceback, and with it the pictures.
+                reason = str(error)
+            # A server is not to blame for a frame that was old when it came.
+            if room_ns >= self._deadline_ns or not deadline.passed:
+                self._lose(reason)
+        self.local_frames += len(frames)
+        return [self._local.detect(frame) for frame in frames]
+
+    def _there(self, server: Server, frames: Sequence[Frame], deadline: Deadline) -> list[Detections]:
+        pictures = frames[0][None] if len(frames) == 1 else np.stack(frames)
+        found = self._decoded(self._attempted(server, pictures, deadline), pictures)
+        self.remote_frames += len(frames)
+        return found
+
+    def _attempted(self, server: Server, pictures: Pictures, deadline: Deadline) -> list[Floats]:
+        """Ask at most twice, and never after the deadline: by then there is a newer frame."""
+        try:
+            return server.infer(pictures, deadline)
+        except ServerLost as error:
+            if not error.again or deadline.passed:
+                raise
+        self.second_attempts += 1
+        return server.infer(pictures, deadline)
+
+    def _decoded(self, outputs: list[Floats], pictures: Pictures) -> list[Detections]:
+        height, width = pictures.shape[1:3]
+        try:
+            found = self._local.family.decode_batch(outputs, (width, height), self._score, self._iou)
+        except DetectorError as error:
+            raise ServerLost(f"the server's answer does not fit, {error}") from error
+        if len(found) != len(pictures):
+            raise ServerLost(f"the server answered {len(found)} of {len(pictures)} pictures")
+        return found
+
+    def _opened(self) -> Server:
+        """Connect, compare the server's model with ours, and see that it answers as fast as frames need it."""
+        with contextlib.ExitStack() as failed:
+            server = self._connect(self._where, self._local.outputs)
+            failed.callback(server.close)
+            opening = Deadline.after(OPEN_MS)
+            family, size = self._local.family, self.input_size
+            check_fits(server.metadata(opening), family, self._local.outputs, size, self._where)
+            grey = np.full((1, size[1] or USUAL_SIDE, size[0] or USUAL_SIDE, 3), 128, np.uint8)
+            for deadline in (opening, None):
+                self._decoded(server.infer(grey, deadline or Deadline.after(self._deadline_ns / 1e6)), grey)
+            failed.pop_all()
+        return server
+
+    def _take(self, server: Server) -> None:
+        self._found_s = time.monotonic()
+        self._server, self.name = server, NAME
+
+    def _lose(self, reason: str) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._server, self.name = None, self._local.name
+        self.losses += 1
+        lost_s = time.monotonic()
+        was_well = lost_s - self._found_s >= WELL_S
+        self._pause_ms = SEEK_FIRST_MS if was_well else min(2 * self._pause_ms, SEEK_MOST_MS)
+        log.warning("%s is lost (loss %d): %s; %s infers here meanwhile", self._where, self.losses, reason, self.name)
+        self._seeker = threading.Thread(target=self._seek, args=(reason, lost_s), name="seek-kserve", daemon=True)
+        self._seeker.start()
+
+    def _seek(self, reason: str, lost_s: float) -> None:
+        here = self.local_frames
+        self._stop.wait(self._pause_ms / 1_000)
+        for _ in backoff(first_ms=self._pause_ms, most_ms=SEEK_MOST_MS, stop=self._stop):
+            try:
+                server = self._opened()
+            except (ServerLost, ServerUnfit) as error:
+                if str(error) != reason:
+                    reason = str(error)
+                    log.warning("%s is still lost: %s", self._where, reason)
+                continue
+            away_s, frames = time.monotonic() - lost_s, self.local_frames - here
+            log.warning("%s answers again after %.1f s; %d frames were inferred here", self._where, away_s, frames)
+            self._take(server)
+            return
+
+
+def _wire(where: Endpoint) -> Callable[[Endpoint, Sequence[str]], Server]:
+    module, name = WIRES[where.scheme]
+    try:
+        found = getattr(importlib.import_module(f"visavis.openinference.{module}"), name)
+    except ImportError as error:
+        raise ServerUnfit(f"cannot speak {where.scheme}://, {error}", "pip install grpcio, or use https://") from error
+    return cast(Callable[[Endpoint, Sequence[str]], Server], found)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model export-triton`: write a model for a Triton server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SUMMARY = "write a model repository for NVIDIA's Triton"
+DESCRIPTION = """Write DIR/MODEL/config.pbtxt and DIR/MODEL/1/model.onnx, which Triton serves with
+--model-repository DIR. --input must be detector.input of the devices that ask the server."""
+EXAMPLE = """examples:
+  visavis model export-triton centerface models/
+  visavis model export-triton yunet-n models/ --input 320x256 --batch 16
+"""
+
+
+def add_to(actions: Any) -> None:
+    """Declare what `visavis model export-triton` takes."""
+    from visavis.cli.model import size  # noqa: PLC0415 (it imports us)
+
+    parser = actions.add_parser(
+        "export-triton",
+        help=SUMMARY,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="NAME|FILE.onnx")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the model repository; made where it is missing")
+    parser.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
+    parser.add_argument("--batch", type=_count, default=8, metavar="N", help="most pictures at a time (default 8)")
+    parser.add_argument("--wait-us", type=_count, default=500, metavar="N", help="for more of them (default 500)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0; errors are told by `visavis model`."""
+    from visavis.openinference.triton import export  # noqa: PLC0415 (onnx is slow to import)
+
+    place = export(args.model, args.folder, args.input, args.batch, args.wait_us)
+    print(json.dumps({"model": place.name, "path": str(place)}) if args.json else f"{place.name}  {place}")
+    return 0
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a model is served, what proves who we are, and how long we wait."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from visavis.errors import DetectorError, ModelError
+
+PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
+ENCRYPTED = {"https", "grpcs"}
+MOST_TOKEN_BYTES = 16_384
+MOST_WORDS = 200
+
+
+class ServerLost(DetectorError):
+    """The server did not answer as it should; another time it may.
+
+    Args:
+        again: whether a second attempt at once has a chance.
+    """
+
+    kind: ClassVar[str] = "server_lost"
+
+    def __init__(self, sentence: str, remedy: str = "", *, again: bool = False) -> None:
+        super().__init__(sentence, remedy)
+        self.again = again
+
+
+class ServerUnfit(ModelError):
+    """The server refuses us, or serves something else: a person must change a setting here or a model there."""
+
+    kind: ClassVar[str] = "server_unfit"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one server. `ca` and `token_file` are None for the system's certificates and for no token."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    model: str
+    ca: Path | None = None
+    token_file: Path | None = None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection is TLS."""
+        return self.scheme in ENCRYPTED
+
+    def token(self) -> str:
+        """Read the bearer token, empty when there is none; each time, because clusters renew theirs every hour.
+
+        Raises:
+            ServerUnfit: the file cannot be read, holds no token, or the token would travel in clear.
+        """
+        if self.token_file is None:
+            return ""
+        if not (self.encrypted or _is_loopback(self.host)):
+            raise ServerUnfit(
+                f"a token may not travel to {self} in clear", "use https:// or grpcs:// in detector.kserve_url"
+            )
+        remedy = "write the token and nothing else into the file of detector.kserve_token_file"
+        try:
+            with self.token_file.open("rb") as file:
+                token = file.read(MOST_TOKEN_BYTES).strip()
+        except OSError as error:
+            raise ServerUnfit(f"cannot read {self.token_file}, {error.strerror}", remedy) from error
+        if not token or not all(0x21 <= byte <= 0x7E for byte in token):
+            raise ServerUnfit(f"{self.token_file} holds no token", remedy)
+        return token.decode("ascii")
+
+
+def endpoint(url: str, model: str, ca: Path | None = None, token_file: Path | None = None) -> Endpoint:
+    """Take the address of a server apart.
+
+    Raises:
+        ServerUnfit: it is no address of a model server.
+    """
+    remedy = "write for example https://triton:8000 or grpc://triton:8001 into detector.kserve_url"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ServerUnfit(f"the address of the model server is refused, {error}", remedy) from error
+    if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ServerUnfit("the address of the model server is missing or not one", remedy)
+    return Endpoint(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port or PORTS[parts.scheme],
+        path=parts.path.rstrip("/"),
+        model=model,
+        ca=ca,
+        token_file=token_file,
+    )
+
+
+class Deadline:
+    """A point in time that whatever we wait for must keep, however many steps it takes.
+
+    Args:
+        limit_ns: on CLOCK_MONOTONIC.
+    """
+
+    def __init__(self, limit_ns: int) -> None:
+        self._limit_ns = limit_ns
+
+    @classmethod
+    def after(cls, wait_ms: float) -> Deadline:
+        """The deadline `wait_ms` from now."""
+        return cls(time.monotonic_ns() + int(wait_ms * 1e6))
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return time.monotonic_ns() >= self._limit_ns
+
+    def left_s(self) -> float:
+        """Seconds that are left, more than 0.
+
+        Raises:
+            ServerLost: none are.
+        """
+        left_ns = self._limit_ns - time.monotonic_ns()
+        if left_ns <= 0:
+            raise too_late()
+        return left_ns / 1e9
+
+
+def too_late() -> ServerLost:
+    """What is raised when the server did not answer in time."""
+    return ServerLost("the server did not answer in time")
+
+
+def refused_token(words: str) -> ServerUnfit:
+    """What is raised when the server does not let us in."""
+    return ServerUnfit(f"the server refuses us, {words}", "check the token in detector.kserve_token_file")
+
+
+def bad_certificate(words: str) -> ServerUnfit:
+    """What is raised when the server cannot prove who it is."""
+    return ServerUnfit(
+        f"the server's certificate is refused, {words}",
+        "name the authority that signed it in detector.kserve_ca, and the host as the certificate does",
+    )
+
+
+def cleaned(words: str) -> str:
+    """A server's own words, short enough and safe for a log."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in words)
+    return " ".join(plain.split())[:MOST_WORDS]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The protocol over HTTP: one kept connection, tensors as bytes behind the JSON, or inside it for servers without that.
+
+A deadline bounds each request as a whole, also against a server that sends one byte now and then: every wait on the
+socket gets what is left of it. The server's name is resolved when it is opened, never while a frame waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+
+from visavis.families.family import Floats
+from visavis.openinference.endpoint import (
+    Deadline,
+    Endpoint,
+    ServerLost,
+    ServerUnfit,
+    bad_certificate,
+    cleaned,
+    refused_token,
+    too_late,
+)
+from visavis.openinference.tensors import INPUT, MOST_ANSWER_BYTES, Metadata, Pictures, floats, in_order
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+# What a proxy or a server says when another attempt may find it better: bad gateway, unavailable, gateway's time-out.
+PASSING = {502, 503, 504}
+BUSY = {408, 429}
+TOKEN_REFUSED = {401, 403}
+# Answers that say nothing against the form of the request.
+TAKEN = {200, *TOKEN_REFUSED, *BUSY}
+
+
+class Http:
+    """A server over http:// or https://; see `visavis.openinference.tensors.Server`.
+
+    Args:
+        where: the server and its model.
+        outputs: the names of the outputs that are wanted, in order.
+
+    Raises:
+        ServerLost: its name cannot be resolved.
+        ServerUnfit: the file with certificates cannot be used.
+    """
+
+    def __init__(self, where: Endpoint, outputs: Sequence[str]) -> None:
+        self._where, self._outputs = where, list(outputs)
+        self._connection = _Connection(where, _context(where))
+        self._at = f"{where.path}/v2/models/{quote(where.model, safe='')}"
+        # Not known before the first picture: servers that take bytes do not all say so.
+        self.binary: bool | None = None
+
+    def metadata(self, deadline: Deadline) -> Metadata:
+        """See `Server.metadata`."""
+        reply = self._ask("GET", self._at, [], {}, deadline)
+        _judge(reply)
+        try:
+            return msgspec.json.decode(reply.content, type=Metadata)
+        except msgspec.DecodeError as error:
+            raise ServerUnfit(
+                f"{self._where} does not speak the Open Inference Protocol, {error}", "check detector.kserve_url"
+            ) from error
+
+    def infer(self, pictures: Pictures, deadline: Deadline) -> list[Floats]:
+        """See `Server.infer`."""
+        if self.binary is None:
+            self.binary = self._takes_bytes(pictures, deadline)
+        reply = self._as_bytes(pictures, deadline) if self.binary else self._as_json(pictures, deadline)
+        _judge(reply)
+        return in_order(_tensors(reply), self._outputs)
+
+    def close(self) -> None:
+        """See `Server.close`."""
+        self._connection.close()
+
+    def _takes_bytes(self, pictures: Pictures, deadline: Deadline) -> bool:
+        try:
+            taken = self._as_bytes(pictures, deadline).status in TAKEN
+        except ServerLost as error:
+            if not error.again:
+                raise
+            taken = False
+        if not taken:
+            # MLServer closes a connection, in the middle or afterwards, over what it does not understand.
+            self.close()
+        return taken
+
+    def _as_bytes(self, pictures: Pictures, deadline: Deadline) -> _Reply:
+        flat = np.ascontiguousarray(pictures).data.cast("B")
+        head = msgspec.json.encode(
+            {
+                "inputs": [_said(pictures) | {"parameters": {"binary_data_size": len(flat)}}],
+                "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in self._outputs],
+                "parameters": {"binary_data_output": True},
+            }
+        )
+        headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
+        return self._ask("POST", f"{self._at}/infer", [head, flat], headers, deadline)
+
+    def _as_json(self, pictures: Pictures, deadline: Deadline) -> _Reply:
+        body = msgspec.json.encode(
+            {
+                "inputs": [_said(pictures) | {"data": pictures.ravel().tolist()}],
+                "outputs": [{"name": name} for name in self._outputs],
+            }
+        )
+        return self._ask("POST", f"{self._at}/infer", [body], {"Content-Type": "application/json"}, deadline)
+
+    def _ask(
+        self, method: str, path: str, body: Sequence[bytes | memoryview], headers: dict[str, str], deadline: Deadline
+    ) -> _Reply:
+        token = self._where.token()
+        headers = headers | {"Content-Length": str(sum(map(len, body)))} | _bearer(token)
+        with contextlib.ExitStack() as broken:
+            # Half a request or half an answer may be in it: of no use any more.
+            broken.callback(self._connection.close)
+            reply = self._connection.ask(method, path, body, headers, deadline)
+            broken.pop_all()
+        return reply
+
+
+class _Reply(NamedTuple):
+    status: int
+    json_length: str | None
+    content: bytes
+
+
+class _Connection(http.client.HTTPConnection):
+    """A kept connection whose every wait ends with the deadline; connects again to the address it has."""
+
+    def __init__(self, where: Endpoint, context: ssl.SSLContext | None) -> None:
+        super().__init__(where.host, where.port)
+        self._where, self._context = where, context
+        self._addresses = _addresses(where)
+        self._deadline = Deadline(0)
+        self.response_class = self._timed_response  # type: ignore[assignment]  # any callable will do
+
+    def ask(
+        self, method: str, path: str, body: Sequence[bytes | memoryview], headers: dict[str, str], deadline: Deadline
+    ) -> _Reply:
+        """Send one request and read all of its answer."""
+        self._deadline = deadline
+        try:
+            self.request(method, path, body or None, headers)
+            response = self.getresponse()
+            return _Reply(response.status, response.getheader(JSON_LENGTH), _content(response))
+        except TimeoutError as error:
+            raise too_late() from error
+        except ssl.SSLCertVerificationError as error:
+            raise bad_certificate(error.verify_message) from error
+        except (OSError, http.client.HTTPException) as error:
+            words = cleaned(str(error)) or type(error).__name__
+            raise ServerLost(f"the connection to {self._where} failed, {words}", again=True) from error
+
+    def connect(self) -> None:
+        """Connect to the first address that answers."""
+        left = len(self._addresses)
+        for family, kind, protocol, _, address in self._addresses:
+            left -= 1
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self._deadline.left_s())
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.sock = self._context.wrap_socket(sock, server_hostname=self.host) if self._context else sock
+                return
+            except (OSError, ServerLost):
+                sock.close()
+                if not left:
+                    raise
+
+    def send(self, data: Any) -> None:
+        """Send all of `data`, in time."""
+        if self.sock is None:
+            self.connect()
+        left = memoryview(data).cast("B")
+        while left:
+            self.sock.settimeout(self._deadline.left_s())
+            left = left[self.sock.send(left) :]
+
+    def _timed_response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
+        response = http.client.HTTPResponse(sock, *args, **kwargs)
+        # Its own reader knows a time-out for each packet only.
+        raw = response.fp.detach()
+        response.fp = io.BufferedReader(_TimedReader(raw, sock, self._deadline))
+        return response
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._deadline.left_s())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _addresses(where: Endpoint) -> list[tuple[Any, ...]]:
+    try:
+        return list(socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM))
+    except OSError as error:
+        raise ServerLost(f"cannot find {where.host}, {error.strerror}", "check detector.kserve_url") from error
+
+
+def _context(where: Endpoint) -> ssl.SSLContext | None:
+    if not where.encrypted:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=where.ca)
+    except OSError as error:
+        raise ServerUnfit(
+            f"cannot use the certificates in {where.ca}, {error.strerror or error}", "check detector.kserve_ca"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _content(response: http.client.HTTPResponse) -> bytes:
+    content = b"" if (response.length or 0) > MOST_ANSWER_BYTES else response.read(MOST_ANSWER_BYTES)
+    if response.length or not response.isclosed():
+        raise ServerLost("the server's answer is cut, or too long")
+    return content
+
+
+def _judge(reply: _Reply) -> None:
+    """Raise what a status that is not 200 means."""
+    if reply.status == 200:
+        return
+    words = cleaned(f"{reply.status}: {reply.content[:1_000].decode(errors='replace')}")
+    if reply.status in TOKEN_REFUSED:
+        raise refused_token(words)
+    if reply.status >= 500 or reply.status in BUSY:
+        raise ServerLost(f"the server failed, {words}", again=reply.status in PASSING)
+    raise ServerUnfit(f"the server refuses the request, {words}", "check detector.kserve_url and detector.model")
+
+
+def _said(pictures: Pictures) -> dict[str, Any]:
+    return {"name": INPUT, "datatype": "UINT8", "shape": list(pictures.shape)}
+
+
+class _Output(msgspec.Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class _Answer(msgspec.Struct):
+    outputs: list[_Output]
+
+
+def _tensors(reply: _Reply) -> dict[str, Floats]:
+    """Decode an answer: JSON, and behind it the bytes of those outputs that say how many they have."""
+    whole = memoryview(reply.content)
+    try:
+        length = len(whole) if reply.json_length is None else int(reply.json_length)
+        answer = msgspec.json.decode(whole[:length], type=_Answer)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise ServerLost(f"the server's answer is no answer of the protocol, {error}") from error
+    found: dict[str, Floats] = {}
+    rest = whole[length:]
+    for one in answer.outputs:
+        size = (one.parameters or {}).get("binary_data_size")
+        if size is not None and not (isinstance(size, int) and 0 <= size <= len(rest)):
+            raise ServerLost(f"the server's output {one.name[:60]} says {size!r} bytes of {len(rest)}")
+        found[one.name] = floats(one.name, one.datatype, one.shape, one.data if size is None else rest[:size])
+        rest = rest[size or 0 :]
+    return found

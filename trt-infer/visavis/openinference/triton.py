@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model repository for NVIDIA's Triton: one folder with the prepared model and what Triton must know about it.
+
+`<folder>/<name>/config.pbtxt` and `<folder>/<name>/1/model.onnx`. The file takes any number of pictures, so that Triton
+may put those of several devices together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+
+from visavis.atomic import write_atomically
+from visavis.errors import ModelError
+from visavis.families import FAMILIES
+from visavis.models.manifest import original
+from visavis.models.prepare import prepare
+
+VERSION = "1"
+CONFIG = """\
+# Written by `visavis model export-triton`: serves {name} for pictures of {width}x{height}.
+name: {quoted}
+backend: "onnxruntime"
+max_batch_size: {batch}
+input [
+  {{ name: "image" data_type: TYPE_UINT8 dims: [ {height}, {width}, 3 ] }}
+]
+output [
+{outputs}
+]
+dynamic_batching {{
+  max_queue_delay_microseconds: {wait_us}
+}}
+instance_group [
+  {{ kind: KIND_AUTO count: 1 }}
+]
+"""
+OUTPUT = "  {{ name: {name} data_type: TYPE_FP32 dims: [ {dims} ] }}"
+
+
+def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us: int) -> Path:
+    """Write `model` into a model repository; one that is there already is replaced.
+
+    Args:
+        model: a name of the manifest, or a FILE.onnx.
+        folder: the model repository.
+        size: width and height of the pictures, pixels.
+        batch: the most pictures that Triton may put together.
+        wait_us: how long Triton may wait for more of them, microseconds.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        ModelError: the model cannot be used or prepared, or the files cannot be written.
+    """
+    source = original(model)
+    content = prepare(source, *size, batch=0)
+    shapes = FAMILIES[source.entry.family].shapes(*size)
+    names = [one.name for one in onnx.load_from_string(content).graph.output]
+    words = CONFIG.format(
+        name=source.name,
+        quoted=json.dumps(source.name),
+        width=size[0],
+        height=size[1],
+        batch=batch,
+        wait_us=wait_us,
+        outputs=",\n".join(_output(name, shape[1:]) for name, shape in zip(names, shapes, strict=True)),
+    )
+    place = folder / source.name
+    try:
+        (place / VERSION).mkdir(parents=True, exist_ok=True)
+        write_atomically(place / VERSION / "model.onnx", content)
+        # Last: Triton takes no folder without it.
+        write_atomically(place / "config.pbtxt", words.encode())
+    except OSError as error:
+        raise ModelError(f"cannot write {place}, {error.strerror}", "name another folder") from error
+    return place
+
+
+def _output(name: str, sides: Sequence[int]) -> str:
+    # JSON's way to quote a string is that of protobuf's text format too.
+    return OUTPUT.format(name=json.dumps(name), dims=", ".join(map(str, sides)))
