@@ -151,7 +151,9 @@ class _Connection(http.client.HTTPConnection):
         """Send one request and read all of its answer."""
         self._deadline = deadline
         try:
-            self.request(method, path, body or None, headers)
+            # A server that refuses may answer and close before it has read the picture: its answer says more.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.request(method, path, body or None, headers)
             response = self.getresponse()
             return _Reply(response.status, response.getheader(JSON_LENGTH), _content(response))
         except TimeoutError as error:
