@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker says HELLO under the name of what infers, and the appliance tells the world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from visavis import ring_gen as wire
+from visavis.settings import WorkerSettings
+
+from tests.e2e.conftest import RunningAppliance
+from tests.kserve.conftest import MODEL, SIZE, asked
+from tests.kserve.servers import KServeServer, Served
+from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
+from tests.unit.test_worker import worker
+from tests.waiting import until
+
+WIDTH, HEIGHT = SIZE
+PICTURE_BYTES = WIDTH * HEIGHT * 3
+APPLIANCE = """
+[device]
+id = "box"
+[web]
+listen = "127.0.0.1:{{http_port}}"
+[mqtt]
+url = "managed"
+[detector]
+input = [320, 256]
+workers = 2
+backend = "kserve"
+kserve_url = "{url}"
+[[camera]]
+id = "demo"
+source = "demo:"
+size = [640, 480]
+"""
+
+
+def lease(number: int, slot: int = 0) -> bytes:
+    planes = (wire.Plane(0, PICTURE_BYTES, WIDTH * 3, HEIGHT),) + (wire.Plane(0, 0, 0, 0),) * 3
+    return frame(number, slot=slot, width=WIDTH, height=HEIGHT, payload_bytes=PICTURE_BYTES, planes=planes).pack()
+
+
+@pytest.fixture
+def ring() -> Iterator[tuple[wire.RingAdd, Memory]]:
+    said = ring_add()
+    said.slot_stride = -(-PICTURE_BYTES // wire.ALIGN) * wire.ALIGN
+    said.file_size = wire.DATA_OFFSET + said.slot_count * said.slot_stride
+    said.width, said.height = WIDTH, HEIGHT
+    memory = Memory(said)
+    yield said, memory
+    memory.close()
+
+
+def hello(daemon: DaemonDouble) -> str:
+    assert daemon.peer
+    assert daemon.hello is not None
+    return daemon.hello.model
+
+
+def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_is_back(
+    kserve: Served, ring: tuple[wire.RingAdd, Memory], tmp_path: Path
+) -> None:
+    detector = replace(asked(kserve.url()), kserve_deadline_ms=5_000)
+    told = WorkerSettings(socket=tmp_path / "frames.sock", name="tester", detector=detector)
+    first = DaemonDouble(tmp_path / "frames.sock")
+    with worker(told):
+        with first as daemon:
+            # Until the model is warm nobody connects.
+            until(daemon._ready.is_set, "no worker connected", 60)
+            assert hello(daemon) == f"{MODEL}@kserve"
+            daemon.add(*ring)
+            daemon.send(lease(1))
+            assert daemon.result().status == wire.Status.OK
+            kserve.mood.write_text("fail")
+            daemon.send(lease(2))
+            daemon.send(lease(3, slot=1))  # crosses the worker's leaving: still answered
+            results = [daemon.result(), daemon.next()[0], daemon.next()[0]]
+            kinds = sorted(type(one).__name__ for one in results)
+            assert kinds == ["Credit", "Result", "Result"]
+            assert all(one.status == wire.Status.OK for one in results if isinstance(one, wire.Result))
+            assert ends(daemon), "the worker stayed under its old name"
+        kserve.mood.write_text("fail")
+        with DaemonDouble(tmp_path / "frames.sock") as daemon:
+            assert hello(daemon) == f"{MODEL}@onnxruntime"
+            daemon.add(*ring)
+            daemon.send(lease(1))
+            assert daemon.result().status == wire.Status.OK
+            kserve.mood.write_text("well")
+            until(lambda: ends(daemon), "the worker stayed under its old name", 60)
+        with DaemonDouble(tmp_path / "frames.sock") as daemon:
+            assert hello(daemon) == f"{MODEL}@kserve"
+
+
+def ends(daemon: DaemonDouble) -> bool:
+    """Whether the worker closes the connection, whatever it says before."""
+    daemon.peer.settimeout(10)
+    try:
+        while daemon.peer.recv(1 << 17):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+    return True
+
+
+@pytest.fixture
+def server(exported: Path, tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "server").mkdir()
+    with KServeServer(tmp_path / "server", {MODEL: exported}) as served:
+        yield served
+
+
+@pytest.fixture
+def appliance(server: Served, tmp_path: Path) -> Iterator[RunningAppliance]:
+    running = RunningAppliance(tmp_path, APPLIANCE.format(url=server.url("grpc")))
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+def backends(appliance: RunningAppliance) -> list[str]:
+    return [worker["backend"] for worker in appliance.status()["workers"]]
+
+
+def inferred(appliance: RunningAppliance) -> int:
+    return int(appliance.camera("demo")["frames"]["inferred"])
+
+
+@pytest.mark.slow
+def test_status_and_info_tell_what_infers_and_no_frame_is_lost(appliance: RunningAppliance, server: Served) -> None:
+    def log() -> str:
+        return f"{backends(appliance)}: {appliance.log.read_text()[-3_000:]}"
+
+    def go_on(frames: int = 10) -> None:
+        wanted = inferred(appliance) + frames
+        until(lambda: inferred(appliance) >= wanted, log, 60)
+
+    appliance.wait_ready()
+    until(lambda: backends(appliance) == ["kserve"] * 2, log, 60)
+    go_on()
+    server.kill()
+    until(lambda: backends(appliance) == ["onnxruntime"] * 2, log, 60)
+    go_on()
+    info: dict[str, Any] = {}
+    until(lambda: info.update(latest(appliance)) or info["backend"] == "onnxruntime", lambda: str(info), 30)
+    server.start()
+    until(lambda: backends(appliance) == ["kserve"] * 2, log, 90)
+    go_on()
+    frames = appliance.camera("demo")["frames"]
+    assert frames["captured"] == frames["inferred"] + frames["in_flight"] + sum(frames["dropped"].values())
+    assert frames["dropped"]["abandoned"] == 0, log()
+    assert "is lost (loss 1)" in appliance.log.read_text()
+    assert appliance.stop() == 0
+
+
+def latest(appliance: RunningAppliance) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(appliance.messages("visavis/box/info", 1)[0])
+    return found
