@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from visavis.openinference.endpoint import ServerUnfit, endpoint
 
 from tests.kserve.certificates import authority, signed_server
 from tests.kserve.conftest import MODEL, Asking, asked, assert_same
-from tests.kserve.servers import KServeServer, Served
+from tests.kserve.servers import ROOT, KServeServer, Served
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
 SECURE = pytest.mark.parametrize("scheme", ["https", "grpcs"])
@@ -114,6 +117,26 @@ def test_a_server_whose_authority_we_do_not_know_gets_no_picture(
 def test_a_file_without_certificates_is_named(scheme: str, asking: Asking, tmp_path: Path) -> None:
     with pytest.raises(ServerUnfit, match=r"certificates in .*nothere.*detector\.kserve_ca"):
         asking(f"{scheme}://localhost:1", kserve_ca=tmp_path / "nothere")
+
+
+def test_grpc_is_loaded_only_where_it_is_used_and_its_package_named_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = "import sys, visavis.backends.kserve; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    monkeypatch.delitem(sys.modules, "visavis.openinference.over_grpc", raising=False)
+    with pytest.raises(ServerUnfit, match=r"cannot speak grpc.*pip install grpcio"):
+        load_detector(asked("grpc://localhost:8001"))
+
+
+def test_the_how_tos_table_holds_what_we_say() -> None:
+    page = (ROOT / "docs" / "how-to" / "triton.md").read_text().partition("## When it does not start")[2]
+    said = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
+    folders = (ROOT / "trt-infer" / "visavis" / name for name in ("openinference", "backends"))
+    sources = "\n".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
+    assert said
+    assert [words for words in said if words.replace(" grpc", " {where.scheme}") not in sources] == []
 
 
 @SCHEMES

@@ -73,7 +73,12 @@ def python_files() -> list[Path]:
 
 @pytest.mark.parametrize(
     ("module", "allowed"),
-    [("tensorrt", "backends/tensorrt.py"), ("pycuda", "backends/tensorrt.py"), ("paho", "client/__init__.py")],
+    [
+        ("tensorrt", "backends/tensorrt.py"),
+        ("pycuda", "backends/tensorrt.py"),
+        ("paho", "client/__init__.py"),
+        ("grpc", "openinference/over_grpc.py"),
+    ],
 )
 def test_heavy_packages_have_one_door(module: str, allowed: str) -> None:
     for path in tracked("trt-infer/*.py"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List, fetch, import, prepare, verify and measure models.
+"""List, fetch, import, prepare, verify, measure and export models.
 
 `verify` exits 0 when the original and the prepared file are exactly what they should be, 1 when they are not.
 """
@@ -20,6 +20,7 @@ EXAMPLE = """  visavis model list
   visavis model pull yunet-n
   visavis model prepare centerface --input 640x480
   visavis model verify --json
+  visavis model export-triton centerface repository/
   visavis model bench"""
 # Actions that have a module of their own.
 OWN = {

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="the daemon's frames.sock")
     parser.add_argument("--name", default="worker", help="shown in logs and status (default: %(default)s)")
     parser.add_argument("--credit", type=int, default=1, help="frames held at a time (default: %(default)s)")
-    parser.add_argument("--backend", default=DEFAULTS.backend, help="auto, tensorrt, onnxruntime, fake")
+    parser.add_argument("--backend", default=DEFAULTS.backend, help="auto, tensorrt, onnxruntime, kserve, fake")
     parser.add_argument("--precision", default=DEFAULTS.precision, help="auto, fp32, fp16, int8")
     parser.add_argument("--model", default=DEFAULTS.model, help="(default: %(default)s)")
     parser.add_argument(
