@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -33,10 +34,12 @@ def site(name: str) -> Path:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody uses now, and that the kernel gives to nobody else while our server is down."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class Served:
@@ -78,7 +81,7 @@ class Served:
             self._process = subprocess.Popen(
                 [sys.executable, *self.command()], cwd=self.folder, env=surroundings, stdout=log, stderr=log
             )
-        until(self._serves, lambda: self.log.read_text()[-3_000:], START_LIMIT_S)
+        until(self._serves, lambda: self.log.read_text()[-9_000:], START_LIMIT_S)
 
     def kill(self) -> None:
         """End it without a word."""
@@ -99,7 +102,7 @@ class Served:
 
     def _serves(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, self.log.read_text()[-3_000:]
+        assert self._process.poll() is None, self.log.read_text()[-9_000:]
         return self._is_ready() and self._listens(self.grpc_port)
 
     def _is_ready(self) -> bool:
