@@ -68,4 +68,5 @@ def test_one_connection_serves_all_frames(kserve: Served, asking: Asking, pictur
     before = wire._connection.sock.getsockname()
     for picture in pictures[:5]:
         detector.detect(picture)
+        detector.detect_until(picture, 0)  # too old to be sent
     assert wire._connection.sock.getsockname() == before

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from visavis.backends.kserve import KServe
 from visavis.detections import Detections, Frame
+from visavis.errors import DetectorError
 
 from tests.kserve.conftest import MODEL, Asking, assert_same
 from tests.kserve.servers import KServeServer, Served
@@ -133,6 +134,16 @@ def test_an_old_frame_is_inferred_here_and_the_server_is_not_blamed(
         assert_same([detector.detect_until(pictures[0], limit_ns)], found_here[:1])
     assert (detector.name, detector.losses, detector.local_frames) == ("kserve", 0, 2)
     kserve.thaw()
+
+
+@SCHEMES
+def test_a_frame_of_another_size_is_an_error_of_that_frame_and_no_loss(
+    scheme: str, kserve: Served, asking: Asking
+) -> None:
+    detector = asking(kserve.url(scheme))
+    with pytest.raises(DetectorError, match="cannot infer a picture of shape"):
+        detector.detect(np.zeros((64, 64, 3), np.uint8))
+    assert (detector.name, detector.losses) == ("kserve", 0)
 
 
 @SCHEMES

@@ -114,7 +114,7 @@ class KServe:
         server = self._server
         now_ns = time.monotonic_ns()
         room_ns = limit_ns - self._local_ns - now_ns
-        if server is not None and room_ns > 0:
+        if server is not None and room_ns > 0 and all(map(self._has_our_size, frames)):
             deadline = Deadline(now_ns + min(self._deadline_ns, room_ns))
             try:
                 return self._there(server, frames, deadline)
@@ -126,6 +126,10 @@ class KServe:
                 self._lose(reason)
         self.local_frames += len(frames)
         return [self._local.detect(frame) for frame in frames]
+
+    def _has_our_size(self, frame: Frame) -> bool:
+        width, height = self.input_size
+        return frame.shape == (height or frame.shape[0], width or frame.shape[1], 3)
 
     def _there(self, server: Server, frames: Sequence[Frame], deadline: Deadline) -> list[Detections]:
         pictures = frames[0][None] if len(frames) == 1 else np.stack(frames)
