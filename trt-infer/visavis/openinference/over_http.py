@@ -84,14 +84,9 @@ class Http:
         self._connection.close()
 
     def _takes_bytes(self, pictures: Pictures, deadline: Deadline) -> bool:
-        try:
-            taken = self._as_bytes(pictures, deadline).status in TAKEN
-        except ServerLost as error:
-            if not error.again:
-                raise
-            taken = False
+        taken = self._as_bytes(pictures, deadline).status in TAKEN
         if not taken:
-            # MLServer closes a connection, in the middle or afterwards, over what it does not understand.
+            # MLServer closes the connection over what it does not understand.
             self.close()
         return taken
 
