@@ -215,8 +215,8 @@ func (d *Dispatcher) leave(w *worker, reason string) {
 	d.pump()
 }
 
-// drop closes a connection and abandons what it held; frames are not sent again, since one that kills workers must not kill the
-// next. The mutex is held; calling it again does nothing.
+// drop closes a connection and abandons what it held; a camera's frames are not sent again, since one that kills workers must not
+// kill the next, and a newer one comes. The mutex is held; calling it again does nothing.
 func (d *Dispatcher) drop(w *worker, reason string) {
 	if w.gone {
 		return
@@ -227,6 +227,9 @@ func (d *Dispatcher) drop(w *worker, reason string) {
 	d.workers = slices.DeleteFunc(d.workers, func(other *worker) bool { return other == w })
 	for id, slot := range w.leases {
 		delete(w.leases, id)
+		if slot.again() {
+			continue
+		}
 		slot.stream.account.Abandoned++
 		slot.end(Outcome{Fate: Abandoned, Worker: w.id, Model: w.model})
 	}

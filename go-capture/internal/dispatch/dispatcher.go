@@ -30,6 +30,7 @@ type Options struct {
 	Outcome       func(Outcome) // called with the mutex held: must not block and must not call the Dispatcher
 	AllowUID      []uint32      // users that may connect; empty: whoever may open the socket
 	Checksums     bool          // crc32c in every FRAME, for tests
+	GuestShare    float64       // part of the lent frames that are guests' while both they and cameras wait, half if 0
 }
 
 func (o Options) withDefaults() Options {
@@ -44,6 +45,9 @@ func (o Options) withDefaults() Options {
 	set(&o.LeaseMs, ring.LeaseMs, int(time.Hour/time.Millisecond))
 	set(&o.HelloMs, ring.HelloMs, int(time.Hour/time.Millisecond))
 	set(&o.MaxDetections, ring.MaxDetections, ring.MaxDetections)
+	if o.GuestShare <= 0 || o.GuestShare >= 1 {
+		o.GuestShare = defaultGuestShare
+	}
 	if o.Outcome == nil {
 		o.Outcome = func(Outcome) {}
 	}
@@ -64,6 +68,7 @@ type Dispatcher struct {
 	workerIDs  uint32
 	ringIDs    uint32
 	turn       uint64 // grows with each dispatch: the order of service
+	guestsDue  float64
 	timer      *time.Timer
 	timerArmed bool
 	closed     map[string]uint64 // connections closed, by reason
@@ -89,7 +94,7 @@ func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
 		// The +1 covers a replacement that connects before a dead worker's leases are back.
 		spec.Slots = (d.options.MaxWorkers+1)*d.options.Credit + 2 + d.options.Pins
 	}
-	spec.Depth = max(spec.Depth, 1)
+	spec.Depth, spec.Tries = max(spec.Depth, 1), max(spec.Tries, 1)
 	d.mu.Lock()
 	d.ringIDs++
 	id := d.ringIDs

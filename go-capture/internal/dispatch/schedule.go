@@ -11,6 +11,8 @@ import (
 // tie is how far expected finish times may differ and still count as equal.
 const tie = 1.15
 
+const defaultGuestShare = 0.5
+
 // now is CLOCK_MONOTONIC in ns, the clock that both sides share.
 func now() int64 {
 	var t unix.Timespec
@@ -31,15 +33,37 @@ func (d *Dispatcher) pump() {
 	}
 }
 
-// nextStream is the least recently served one: oldest frame first would starve cameras, since newer frames replace waiting ones.
+// nextStream is the least recently served camera or guest: oldest frame first would starve cameras, since newer frames replace
+// waiting ones. Where both wait, guests get their share, however many cameras there are and whatever the guests send.
 func (d *Dispatcher) nextStream() *Stream {
+	camera, guest := d.longestUnserved(false), d.longestUnserved(true)
+	if guest == nil || (camera != nil && d.guestsDue < 1-d.options.GuestShare) {
+		return camera
+	}
+	return guest
+}
+
+func (d *Dispatcher) longestUnserved(guest bool) *Stream {
 	var best *Stream
 	for _, s := range d.streams {
-		if len(s.pending) > 0 && (best == nil || s.served < best.served) {
+		if s.spec.Guest == guest && len(s.pending) > 0 && (best == nil || s.served < best.served) {
 			best = s
 		}
 	}
 	return best
+}
+
+// settle keeps what guests are due: their share of each frame lent while both waited, less what they got. It counts no further
+// than one frame, so that nobody saves up while the other has nothing to send.
+func (d *Dispatcher) settle(lent *Stream) {
+	if d.longestUnserved(!lent.spec.Guest) == nil {
+		return
+	}
+	d.guestsDue += d.options.GuestShare
+	if lent.spec.Guest {
+		d.guestsDue--
+	}
+	d.guestsDue = min(max(d.guestsDue, -1), 1)
 }
 
 // nextWorker is the one expected to finish first; among nearly equal ones the least recently used.
@@ -63,6 +87,8 @@ func (d *Dispatcher) nextWorker() *worker {
 func (d *Dispatcher) lend(s *Stream, w *worker) {
 	slot := s.pending[0]
 	s.pending = s.pending[1:]
+	d.settle(s)
+	slot.tries++
 	d.leases++
 	d.turn++
 	s.served, w.used = d.turn, d.turn

@@ -36,6 +36,7 @@ type Slot struct {
 	state      slotState
 	pins       int
 	seq        uint64
+	tries      int // workers that it was lent to
 	frame      Frame
 	crc32c     uint32
 	leaseID    uint64

@@ -6,12 +6,15 @@ import (
 	"visavis/capture/internal/ring"
 )
 
-// StreamSpec describes one camera in one format. Slots 0 computes the number; Depth is how many frames may wait, 1 if 0.
+// StreamSpec describes one camera in one format, or the pictures of clients. Slots 0 computes the number; Depth is how many frames
+// may wait, 1 if 0: with Depth == Slots and a caller that holds at most Slots frames none is ever superseded.
 type StreamSpec struct {
 	Name                  string
 	Width, Height         int // of the network's picture
 	FullWidth, FullHeight int // of a second picture in the same slot, for crops; 0 if there is none
 	Slots, Depth          int
+	Guest                 bool // not a camera: guests together get Options.GuestShare of the workers while cameras wait
+	Tries                 int  // workers that a frame may be lent to, each after the death of the one before; 1 if 0
 }
 
 // planes says where the pictures lie in a slot, and how many bytes they take.
@@ -33,7 +36,7 @@ func bgrPlane(offset, width, height int) ring.Plane {
 	}
 }
 
-// Stream is the writing side of one ring. Acquire is called by one goroutine.
+// Stream is the writing side of one ring. A camera's Acquire is called by one goroutine, so that numbers follow the order of capture.
 type Stream struct {
 	dispatcher *Dispatcher
 	spec       StreamSpec
@@ -70,7 +73,7 @@ func (s *Stream) Acquire() *Slot {
 		s.dispatcher.options.Outcome(Outcome{Stream: s.spec.Name, Seq: none.seq, Fate: NoSlot})
 		return none
 	}
-	slot.state, slot.seq, slot.frame = writing, s.account.seq, Frame{}
+	slot.state, slot.seq, slot.tries, slot.frame = writing, s.account.seq, 0, Frame{}
 	s.account.InFlight++
 	s.memory.PutSlotHeader(slot.index, &ring.SlotHeader{Generation: 2*slot.seq + 1, FrameSeq: slot.seq})
 	return slot

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+// Workers is how many are connected and take frames.
+func (d *Dispatcher) Workers() (ready int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.workers {
+		if w.credit > 0 {
+			ready++
+		}
+	}
+	return ready
+}
+
+// Withdraw tells that nobody waits for a published frame any more. One that no worker has yet ends at once, as aborted; one that is
+// lent ends with its result, and is not lent again when its worker dies. A frame that has ended, or that has another number by now,
+// is left alone.
+func (s *Stream) Withdraw(seq uint64) {
+	s.dispatcher.mu.Lock()
+	defer s.dispatcher.mu.Unlock()
+	for i, slot := range s.pending {
+		if slot.seq == seq {
+			s.pending = append(s.pending[:i], s.pending[i+1:]...)
+			s.account.Aborted++
+			slot.end(Outcome{Fate: Aborted})
+			return
+		}
+	}
+	for _, slot := range s.slots {
+		if slot.state == leased && slot.seq == seq {
+			slot.tries = s.spec.Tries
+		}
+	}
+}
+
+// again puts a lent frame whose worker has died back in front, if it has a try left. The mutex is held.
+func (s *Slot) again() bool {
+	if s.tries >= s.stream.spec.Tries || s.stream.retired {
+		return false
+	}
+	s.state, s.leaseID, s.dispatchNs = pending, 0, 0
+	s.stream.pending = append([]*Slot{s}, s.stream.pending...)
+	return true
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"visavis/capture/internal/ring"
+)
+
+func (h *house) guest(tries int) *Stream {
+	h.t.Helper()
+	s, err := h.AddStream(StreamSpec{Name: "@clients", Width: 32, Height: 16, Slots: 8, Depth: 8, Guest: true, Tries: tries})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(s.Retire)
+	return s
+}
+
+// lent tells which streams are served, in order, while all of them have something waiting.
+func lent(d *Dispatcher, streams []*Stream, turns int) map[*Stream]int {
+	served := map[*Stream]int{}
+	for range turns {
+		for _, s := range streams {
+			if len(s.pending) == 0 {
+				s.pending = append(s.pending, &Slot{stream: s, state: pending})
+			}
+		}
+		next := d.nextStream()
+		next.pending = nil
+		d.settle(next)
+		d.turn++
+		next.served = d.turn
+		served[next]++
+	}
+	return served
+}
+
+// TestGuestsNeverTakeMoreThanTheirShareFromCameras: whatever the share and however many cameras, guests get it to the frame, and
+// the cameras' shares are equal (Jain's index).
+func TestGuestsNeverTakeMoreThanTheirShareFromCameras(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		d := New(Options{GuestShare: rapid.Float64Range(0.05, 0.95).Draw(r, "share")})
+		cameras, guests := rapid.IntRange(1, 8).Draw(r, "cameras"), rapid.IntRange(1, 4).Draw(r, "guests")
+		for i := range cameras + guests {
+			d.streams = append(d.streams, &Stream{dispatcher: d, spec: StreamSpec{Guest: i >= cameras}})
+		}
+		const turns = 400
+		served := lent(d, d.streams, turns)
+		sum, squares, guestFrames := 0.0, 0.0, 0
+		for s, n := range served {
+			if s.spec.Guest {
+				guestFrames += n
+				continue
+			}
+			sum, squares = sum+float64(n), squares+float64(n*n)
+		}
+		if want := d.options.GuestShare * turns; float64(guestFrames) < want-2 || float64(guestFrames) > want+2 {
+			r.Fatalf("guests got %d of %d turns, want %.0f", guestFrames, turns, want)
+		}
+		if jain := sum * sum / (float64(cameras) * squares); jain < 0.95 {
+			r.Fatalf("Jain's index of the cameras is %.3f", jain)
+		}
+	})
+}
+
+func TestGuestsGetEveryPauseOfTheCameras(t *testing.T) {
+	d := New(Options{GuestShare: 0.05})
+	camera, guest := &Stream{dispatcher: d}, &Stream{dispatcher: d, spec: StreamSpec{Guest: true}}
+	d.streams = []*Stream{camera, guest}
+	if served := lent(d, []*Stream{guest}, 50); served[guest] != 50 {
+		t.Fatalf("guests got %d of 50 turns in which no camera waited", served[guest])
+	}
+	if d.guestsDue != 0 {
+		t.Fatalf("guests owe %.2f for pauses that nobody else wanted", d.guestsDue)
+	}
+}
+
+func TestAPictureWhoseWorkerDiesIsLentOnceMore(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 4})
+	guest := h.guest(2)
+	for i := range 2 {
+		first := h.worker(1)
+		if i == 0 {
+			publish(guest)
+		}
+		if m, _ := first.frame(); m.FrameSeq != 1 {
+			t.Fatalf("lent frame %d, want 1", m.FrameSeq)
+		}
+		first.close()
+		until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		if i == 0 && h.counters("@clients").InFlight != 1 {
+			t.Fatalf("after the first death: %+v", h.counters("@clients"))
+		}
+	}
+	until(t, "two deaths are enough", func() bool { return h.counters("@clients").Abandoned == 1 })
+	if c := h.counters("@clients"); c.InFlight != 0 || c.Captured != 1 {
+		t.Fatalf("the account is %+v", c)
+	}
+}
+
+func TestAPictureThatSurvivedADeathIsAnsweredByTheNextWorker(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 4})
+	guest := h.guest(2)
+	first, second := h.worker(1), h.worker(1)
+	publish(guest)
+	h.stream("door")
+	victim, heir := first, second
+	if h.Snapshot().Workers[0].Outstanding == 0 {
+		victim, heir = second, first
+	}
+	victim.close()
+	m, ok := heir.frame()
+	if !ok {
+		t.Fatal("the heir was dropped")
+	}
+	heir.check(m)
+	heir.answer(ring.Result{LeaseID: m.LeaseID})
+	until(t, "it is inferred", func() bool { return h.counters("@clients").Inferred == 1 })
+	if got := h.fates(); got[Inferred] != 1 || len(got) != 1 {
+		t.Fatalf("outcomes %v, want one inferred", got)
+	}
+}
+
+func TestAWithdrawnPictureFreesItsSlotAtOnce(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(2)
+	slots := []*Slot{publish(guest), publish(guest)}
+	guest.Withdraw(slots[0].Seq())
+	guest.Withdraw(99)
+	if c := h.counters("@clients"); c.Aborted != 1 || c.InFlight != 1 {
+		t.Fatalf("the account is %+v", c)
+	}
+}
+
+func TestAWithdrawnPictureIsNotLentAgain(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 2})
+	guest := h.guest(2)
+	p := h.worker(1)
+	seq := publish(guest).Seq()
+	if _, ok := p.frame(); !ok {
+		t.Fatal("the worker was dropped")
+	}
+	guest.Withdraw(seq)
+	p.close()
+	until(t, "it is abandoned", func() bool { return h.counters("@clients").Abandoned == 1 })
+}
+
+func TestWorkersCountsThoseThatTakeFrames(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 2})
+	if n := h.Workers(); n != 0 {
+		t.Fatalf("%d workers of none", n)
+	}
+	p := h.worker(1)
+	until(t, "one", func() bool { return h.Workers() == 1 })
+	packet := make([]byte, ring.CreditBytes)
+	(&ring.Credit{}).Put(packet)
+	p.send(packet)
+	until(t, "none that is not paused", func() bool { return h.Workers() == 0 })
+}
