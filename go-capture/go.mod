@@ -12,6 +12,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	go.uber.org/goleak v1.3.0
 	gocv.io/x/gocv v0.43.0
+	golang.org/x/image v0.25.0
 	golang.org/x/sync v0.19.0
 	golang.org/x/sys v0.41.0
 	pgregory.net/rapid v1.3.0

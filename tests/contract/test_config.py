@@ -39,6 +39,18 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "latency_ms": STAGES,
         "dropped": DROPPED,
     },
+    "detected": {
+        "schema": 1,
+        "device": "porch",
+        "frame": 7,
+        "captured_at": "2026-11-24T20:00:00.123Z",
+        "width": 1280,
+        "height": 720,
+        "model": "centerface",
+        "faces": [FACE],
+        "latency_ms": STAGES,
+        "dropped_frames": [5, 6],
+    },
     "info": {
         "schema": 1,
         "version": "0.1.0",

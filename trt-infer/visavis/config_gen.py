@@ -121,6 +121,25 @@ class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     lost_ms: int = 1000
 
 
+class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pictures that clients send: how large, how many, and how long they may wait."""
+
+    # A picture is refused when it would wait longer than this; on a slow machine three times the detector's own time counts instead.
+    deadline_ms: int = 250
+    # Pictures that may wait at once, of all clients together.
+    queue: int = 64
+    # Pictures that may wait at once from one address.
+    queue_per_client: int = 16
+    # Part of the workers' time that clients get at most while a camera's frame waits, and at least while cameras leave no pause.
+    share: float = 0.5
+    # Size of an encoded picture in MiB at most.
+    picture_mb: int = 16
+    # Memory in MiB that the decoding of clients' pictures may take, all at once; a picture that needs more by itself is refused.
+    decode_mb: int = 48
+    # WebSockets at /api/v1/detect/stream that may be open at once.
+    streams: int = 64
+
+
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table for each camera; without any, a demo plays."""
 
@@ -173,4 +192,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     detector: Detector = Detector()
     worker: Worker = Worker()
     tracker: Tracker = Tracker()
+    gateway: Gateway = Gateway()
     camera: tuple[Camera, ...] = ()

@@ -11,6 +11,7 @@ type Config struct {
 	Detector Detector `toml:"detector" json:"detector"`
 	Worker   Worker   `toml:"worker" json:"worker"`
 	Tracker  Tracker  `toml:"tracker" json:"tracker"`
+	Gateway  Gateway  `toml:"gateway" json:"gateway"`
 	Cameras  []Camera `toml:"camera" json:"camera"`
 }
 
@@ -96,6 +97,24 @@ type Tracker struct {
 	LostMs int `toml:"lost_ms" json:"lost_ms"`
 }
 
+// Gateway: Pictures that clients send: how large, how many, and how long they may wait.
+type Gateway struct {
+	// A picture is refused when it would wait longer than this; on a slow machine three times the detector's own time counts instead.
+	DeadlineMs int `toml:"deadline_ms" json:"deadline_ms"`
+	// Pictures that may wait at once, of all clients together.
+	Queue int `toml:"queue" json:"queue"`
+	// Pictures that may wait at once from one address.
+	QueuePerClient int `toml:"queue_per_client" json:"queue_per_client"`
+	// Part of the workers' time that clients get at most while a camera's frame waits, and at least while cameras leave no pause.
+	Share float64 `toml:"share" json:"share"`
+	// Size of an encoded picture in MiB at most.
+	PictureMb int `toml:"picture_mb" json:"picture_mb"`
+	// Memory in MiB that the decoding of clients' pictures may take, all at once; a picture that needs more by itself is refused.
+	DecodeMb int `toml:"decode_mb" json:"decode_mb"`
+	// WebSockets at /api/v1/detect/stream that may be open at once.
+	Streams int `toml:"streams" json:"streams"`
+}
+
 // Camera: One table for each camera; without any, a demo plays.
 type Camera struct {
 	// Name of the camera in topics and on the page.
@@ -170,6 +189,7 @@ func defaults() Config {
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
+		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64},
 	}
 }
 
@@ -227,6 +247,15 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Tracker.Score = value.(float64) }},
 		{rule{name: "hits", kind: kindInt, limits: &[2]float64{1, 30}}, func(into *Config, value any) { into.Tracker.Hits = value.(int) }},
 		{rule{name: "lost_ms", kind: kindInt, limits: &[2]float64{100, 60000}}, func(into *Config, value any) { into.Tracker.LostMs = value.(int) }},
+	},
+	"gateway": {
+		{rule{name: "deadline_ms", kind: kindInt, limits: &[2]float64{20, 60000}}, func(into *Config, value any) { into.Gateway.DeadlineMs = value.(int) }},
+		{rule{name: "queue", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.Queue = value.(int) }},
+		{rule{name: "queue_per_client", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.QueuePerClient = value.(int) }},
+		{rule{name: "share", kind: kindFloat, limits: &[2]float64{0.05, 0.95}}, func(into *Config, value any) { into.Gateway.Share = value.(float64) }},
+		{rule{name: "picture_mb", kind: kindInt, limits: &[2]float64{1, 256}}, func(into *Config, value any) { into.Gateway.PictureMb = value.(int) }},
+		{rule{name: "decode_mb", kind: kindInt, limits: &[2]float64{4, 4096}}, func(into *Config, value any) { into.Gateway.DecodeMb = value.(int) }},
+		{rule{name: "streams", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.Streams = value.(int) }},
 	},
 }
 

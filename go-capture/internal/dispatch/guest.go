@@ -2,16 +2,24 @@
 
 package dispatch
 
-// Workers is how many are connected and take frames.
-func (d *Dispatcher) Workers() (ready int) {
+import "time"
+
+// Capacity is how many workers are connected and take frames, and how long one of them takes for a frame on average, 0 if that is
+// not known yet.
+func (d *Dispatcher) Capacity() (ready int, service time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	sum, known := 0.0, 0
 	for _, w := range d.workers {
-		if w.credit > 0 {
-			ready++
+		if w.credit == 0 {
+			continue
+		}
+		ready++
+		if w.serviceNs > 0 {
+			sum, known = sum+w.serviceNs, known+1
 		}
 	}
-	return ready
+	return ready, time.Duration(sum / float64(max(known, 1)))
 }
 
 // Withdraw tells that nobody waits for a published frame any more. One that no worker has yet ends at once, as aborted; one that is

@@ -149,15 +149,20 @@ func TestAWithdrawnPictureIsNotLentAgain(t *testing.T) {
 	until(t, "it is abandoned", func() bool { return h.counters("@clients").Abandoned == 1 })
 }
 
-func TestWorkersCountsThoseThatTakeFrames(t *testing.T) {
+func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 	h := newHouse(t, Options{MaxWorkers: 2})
-	if n := h.Workers(); n != 0 {
-		t.Fatalf("%d workers of none", n)
+	ready := func() int { n, _ := h.Capacity(); return n }
+	if n, service := h.Capacity(); n != 0 || service != 0 {
+		t.Fatalf("%d workers of none, which take %v", n, service)
 	}
 	p := h.worker(1)
-	until(t, "one", func() bool { return h.Workers() == 1 })
+	until(t, "one", func() bool { return ready() == 1 })
+	publish(h.guest(1))
+	m, _ := p.frame()
+	p.answer(ring.Result{LeaseID: m.LeaseID})
+	until(t, "its time is known", func() bool { _, service := h.Capacity(); return service > 0 })
 	packet := make([]byte, ring.CreditBytes)
 	(&ring.Credit{}).Put(packet)
 	p.send(packet)
-	until(t, "none that is not paused", func() bool { return h.Workers() == 0 })
+	until(t, "none that is not paused", func() bool { return ready() == 0 })
 }

@@ -11,7 +11,8 @@
 //  5. the Hub restores order and geometry      hub, track, zone, event
 //  6. leaves listen: MQTT, viewers, metrics    mqtt, web
 //
-// The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them.
+// The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them. Pictures that clients
+// send join at 2 and leave after 4: gateway.go.
 package pipeline
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/preprocess"
@@ -37,6 +39,7 @@ type Appliance struct {
 	config     *config.Config
 	dispatcher *dispatch.Dispatcher
 	hub        *hub.Hub
+	gateway    *gateway.Gateway
 	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
 	web        *web.Server
 
@@ -50,12 +53,17 @@ type Appliance struct {
 func New(settings *config.Config, version string) (*Appliance, error) {
 	preprocess.OneThreadEach()
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
-	server, err := web.New(webSettings(settings, version), (*view)(a))
-	if err != nil {
+	var err error
+	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
+	if a.gateway, err = gateway.New(gatewaySettings(settings), a.dispatcher); err != nil {
 		return nil, err
 	}
-	a.web = server
-	leaves := []hub.Leaf{server}
+	site := webSettings(settings, version)
+	site.Guests = guests(a.gateway)
+	if a.web, err = web.New(site, (*view)(a)); err != nil {
+		return nil, err
+	}
+	leaves := []hub.Leaf{a.web}
 	if settings.MQTT.URL != "" {
 		if a.mqtt, err = mqtt.New(mqttSettings(settings)); err != nil {
 			return nil, err
@@ -65,7 +73,6 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 		leaves = append(leaves, a.mqtt)
 	}
 	a.hub = hub.New(leaves...)
-	a.dispatcher = dispatch.New(dispatchOptions(settings, a.hub.Outcome))
 	return a, nil
 }
 

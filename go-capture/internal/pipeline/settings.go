@@ -48,6 +48,7 @@ func mqttSettings(c *config.Config) mqtt.Settings {
 func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.Options {
 	return dispatch.Options{
 		MaxWorkers: c.Detector.Workers, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
+		GuestShare: c.Gateway.Share,
 	}
 }
 

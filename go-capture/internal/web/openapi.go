@@ -15,7 +15,7 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 	paths := object{}
 	for _, one := range s.routes {
 		if one.documents {
-			paths[one.pattern] = object{"get": one.operation()}
+			paths[one.pattern] = object{one.verb(): one.operation()}
 		}
 	}
 	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: object{
@@ -29,6 +29,9 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (t route) operation() object {
+	if t.described != nil {
+		return t.described
+	}
 	content, _, _ := strings.Cut(t.produces, ";")
 	code, good := "200", object{"description": t.summary, "content": object{content: object{}}}
 	if t.upgrades {

@@ -9,10 +9,12 @@ import (
 	"strings"
 )
 
-// route is one line of the table: everything that is served is in it, and /openapi.json is made from it. Every route is
-// read only: GET, and HEAD with the same headers.
+// route is one line of the table: everything that is served is in it, and /openapi.json is made from it. Every route of
+// this package is read only: GET, and HEAD with the same headers.
 type route struct {
 	pattern   string // of net/http's mux, without the method
+	method    string // "" = GET and HEAD
+	described object // the whole OpenAPI operation of a mounted route
 	summary   string
 	produces  string
 	query     []parameter
@@ -40,6 +42,9 @@ func (s *Server) table() []route {
 		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", summary: "Newest picture; faces are hidden as the camera's privacy says",
 			produces: "image/jpeg", query: snapshotParameters, documents: true, handle: s.snapshot},
 	}
+	for _, guest := range s.settings.Guests.Mounts {
+		routes = append(routes, guest.route())
+	}
 	for path, file := range s.assets {
 		routes = append(routes, route{pattern: path, summary: "The page", produces: file.contentType, handle: file.serve})
 	}
@@ -66,12 +71,12 @@ func exact(pattern string) string {
 	return pattern
 }
 
-// ServeHTTP answers GET and HEAD; an error of the handler becomes a problem.
+// ServeHTTP answers the route's methods; an error of the handler becomes a problem.
 func (t route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		fail(w, r, problem{Status: http.StatusMethodNotAllowed, Title: "This can only be read",
-			Detail: fmt.Sprintf("%s is not possible here; use GET.", r.Method)})
+	if !t.answers(r.Method) {
+		w.Header().Set("Allow", t.methods())
+		fail(w, r, problem{Status: http.StatusMethodNotAllowed, Title: "This method is not answered here",
+			Detail: fmt.Sprintf("%s is not possible here; use %s.", r.Method, t.methods())})
 		return
 	}
 	err := t.handle(w, r)

@@ -29,6 +29,7 @@ type Settings struct {
 	Version    string
 	Encode     EncodeJPEG
 	Detections EncodeDetections
+	Guests     Guests
 
 	MaxViewers   int           // streams open at once, default 600
 	WriteTimeout time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	jsonType    = "application/json"
+	jsonMore    = 4096             // bytes of a JSON body beside the picture
+	bodyTimeout = 10 * time.Second // until the whole body is here
+	bodyStep    = 64 << 10         // what a body first gets; it doubles as long as more comes
+)
+
+// body is a picture in memory that counts against what all bodies may take.
+type body struct {
+	bytes       []byte
+	contentType string
+	score       float64 // 0 = not asked for
+	budget      *semaphore.Weighted
+	held        int64
+}
+
+// jsonBody is the body of a request with application/json.
+type jsonBody struct {
+	Image []byte   `json:"image"`
+	Score *float64 `json:"score"`
+}
+
+// readBody takes the request's picture. Whoever gets one calls release.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	contentType, most, err := g.bodyType(r)
+	if err != nil {
+		return nil, err
+	}
+	connection := http.NewResponseController(w)
+	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil, fmt.Errorf("bound the time for the body: %w", err)
+	}
+	b := &body{contentType: contentType, budget: g.bodies}
+	if err := b.read(r.Body, most); err != nil {
+		b.release()
+		return nil, g.bodyError(err)
+	}
+	if err := connection.SetReadDeadline(time.Time{}); err != nil {
+		b.release()
+		return nil, fmt.Errorf("end the time for the body: %w", err)
+	}
+	if contentType != jsonType {
+		return b, nil
+	}
+	if err := b.unwrap(); err != nil {
+		b.release()
+		return nil, err
+	}
+	return b, nil
+}
+
+// bodyType refuses by the request's own headers what would be refused later anyway.
+func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err error) {
+	contentType, _, err = mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		contentType = r.Header.Get("Content-Type")
+	}
+	most = g.settings.Limits.Bytes
+	_, isPicture := formatOf(contentType)
+	switch {
+	case r.Header.Get("Content-Encoding") != "":
+		return "", 0, unsupported(contentType + " with Content-Encoding")
+	case contentType == jsonType:
+		most = most/3*4 + jsonMore
+	case !isPicture:
+		return "", 0, unsupported(contentType)
+	}
+	if r.ContentLength > int64(most) {
+		return "", 0, tooManyBytes(g.settings.Limits.Bytes)
+	}
+	return contentType, most, nil
+}
+
+var (
+	errTooLong = errors.New("the body is too long")
+	errNoRoom  = errors.New("other bodies take all the memory")
+)
+
+// read grows with what has come, so that a client which only announces much holds little.
+func (b *body) read(from io.Reader, most int) error {
+	for {
+		if len(b.bytes) == cap(b.bytes) {
+			if err := b.grow(min(max(2*cap(b.bytes), bodyStep), most+1)); err != nil {
+				return err
+			}
+		}
+		n, err := from.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		switch {
+		case len(b.bytes) > most:
+			return errTooLong
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (b *body) grow(size int) error {
+	if err := b.hold(int64(size) - b.held); err != nil {
+		return err
+	}
+	larger := make([]byte, len(b.bytes), size)
+	copy(larger, b.bytes)
+	b.bytes = larger
+	return nil
+}
+
+func (b *body) hold(more int64) error {
+	if !b.budget.TryAcquire(more) {
+		return errNoRoom
+	}
+	b.held += more
+	return nil
+}
+
+func (b *body) release() {
+	b.budget.Release(b.held)
+	b.held, b.bytes = 0, nil
+}
+
+// bodyError says in the client's words why a body was not taken.
+func (g *Gateway) bodyError(err error) error {
+	switch {
+	case errors.Is(err, errTooLong):
+		return tooManyBytes(g.settings.Limits.Bytes)
+	case errors.Is(err, errNoRoom):
+		return busy(time.Second)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Refusal{Status: http.StatusRequestTimeout, Title: "The picture came too slowly", Reason: reasonInvalid,
+			Detail: fmt.Sprintf("It was not here after %.0f s.", bodyTimeout.Seconds())}
+	}
+	return badRequest("The body cannot be read: %v.", err)
+}
+
+// unwrap takes the picture out of JSON; its type follows from how it begins.
+func (b *body) unwrap() error {
+	if err := b.hold(int64(len(b.bytes))); err != nil {
+		return busy(time.Second)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b.bytes))
+	decoder.DisallowUnknownFields()
+	var wrapped jsonBody
+	if err := decoder.Decode(&wrapped); err != nil {
+		return badRequest(`The JSON cannot be read: %v; send {"image": base64, "score": 0.5}, of which score may be left out.`, err)
+	}
+	if decoder.More() {
+		return badRequest("Something follows the JSON object.")
+	}
+	if wrapped.Score != nil {
+		if *wrapped.Score < 0 || *wrapped.Score > 1 {
+			return badRequest("score is %v: it must be from 0 to 1.", *wrapped.Score)
+		}
+		b.score = *wrapped.Score
+	}
+	b.bytes, b.contentType = wrapped.Image, typeOf(wrapped.Image)
+	if b.contentType == "" {
+		return notAPicture("`image` is no JPEG, PNG or WebP in base64.")
+	}
+	return nil
+}
+
+func typeOf(picture []byte) string {
+	for _, contentType := range []string{jpegType, pngType, webpType} {
+		if kind, _ := formatOf(contentType); kind.begins(picture) {
+			return contentType
+		}
+	}
+	return ""
+}

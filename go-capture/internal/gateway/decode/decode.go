@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package decode makes pixels of the pictures that clients send, after package gateway has looked at their headers.
+package decode
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"gocv.io/x/gocv"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/gateway"
+)
+
+// ErrDamaged says that OpenCV made no picture of what it got, or another one than the header announced.
+var ErrDamaged = errors.New("the picture is damaged")
+
+var flags = map[int]gocv.IMReadFlag{
+	1: gocv.IMReadColor, 2: gocv.IMReadReducedColor2, 4: gocv.IMReadReducedColor4, 8: gocv.IMReadReducedColor8,
+}
+
+// Upright decodes body at 1/reduce of the size that its header names, turns it upright and leaves it in `into`, as BGR. The body is
+// what gateway.Inspect returned with that header. It fails with ErrDamaged, and when there is no memory.
+func Upright(body []byte, header gateway.Header, reduce int, into *frame.Picture) error {
+	if header.Orientation == 1 {
+		return stored(body, header, reduce, into)
+	}
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	lying, _ := pool.Get()
+	defer lying.Release()
+	if err := stored(body, header, reduce, lying); err != nil {
+		return err
+	}
+	return turn(lying, header.Orientation, into)
+}
+
+// stored decodes without turning. Pictures that cannot be decoded smaller are decoded whole by their header's own account, so
+// that reduce is 1 for them.
+func stored(body []byte, header gateway.Header, reduce int, into *frame.Picture) error {
+	if err := into.SetSize(header.Reduced(reduce)); err != nil {
+		return err
+	}
+	unwritten := markEnd(into.Pixels)
+	return write(into, func(mat *gocv.Mat) error {
+		if err := gocv.IMDecodeIntoMat(body, flags[reduce]|gocv.IMReadIgnoreOrientation, mat); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		if unwritten() {
+			return ErrDamaged
+		}
+		return nil
+	})
+}
+
+// markEnd writes a random mark at the end of the pixels and returns whether it is still there: OpenCV reports success, and writes
+// nothing, when it cannot read the header.
+func markEnd(pixels []byte) (unwritten func() bool) {
+	var mark [16]byte
+	if _, err := rand.Read(mark[:]); err != nil {
+		panic(err) // documented never to fail
+	}
+	end := pixels[len(pixels)-min(len(pixels), len(mark)):]
+	copy(end, mark[:])
+	return func() bool { return bytes.HasPrefix(mark[:], end) }
+}
+
+// turns makes a picture upright by EXIF's orientation.
+var turns = map[int]func(from gocv.Mat, to *gocv.Mat) error{
+	2: func(from gocv.Mat, to *gocv.Mat) error { return gocv.Flip(from, to, 1) },
+	3: func(from gocv.Mat, to *gocv.Mat) error { return gocv.Flip(from, to, -1) },
+	4: func(from gocv.Mat, to *gocv.Mat) error { return gocv.Flip(from, to, 0) },
+	5: func(from gocv.Mat, to *gocv.Mat) error { return gocv.Transpose(from, to) },
+	6: func(from gocv.Mat, to *gocv.Mat) error { return gocv.Rotate(from, to, gocv.Rotate90Clockwise) },
+	7: func(from gocv.Mat, to *gocv.Mat) error {
+		return errors.Join(gocv.Transpose(from, to), gocv.Flip(*to, to, -1))
+	},
+	8: func(from gocv.Mat, to *gocv.Mat) error { return gocv.Rotate(from, to, gocv.Rotate90CounterClockwise) },
+}
+
+func turn(from *frame.Picture, orientation int, into *frame.Picture) error {
+	width, height := from.Width, from.Height
+	if orientation >= 5 {
+		width, height = height, width
+	}
+	if err := into.SetSize(width, height); err != nil {
+		return err
+	}
+	lying, err := gocv.NewMatFromBytes(from.Height, from.Width, gocv.MatTypeCV8UC3, from.Pixels)
+	if err != nil {
+		return fmt.Errorf("wrap a picture of %dx%d pixels: %w", from.Width, from.Height, err)
+	}
+	defer lying.Close()
+	return write(into, func(mat *gocv.Mat) error { return turns[orientation](lying, mat) })
+}
+
+// write lets OpenCV write into the picture's memory and checks that it did: a result of another size is silently put elsewhere.
+func write(into *frame.Picture, draw func(*gocv.Mat) error) error {
+	mat, err := gocv.NewMatFromBytes(into.Height, into.Width, gocv.MatTypeCV8UC3, into.Pixels)
+	if err != nil {
+		return fmt.Errorf("wrap a picture of %dx%d pixels: %w", into.Width, into.Height, err)
+	}
+	defer mat.Close()
+	if err := draw(&mat); err != nil {
+		return err
+	}
+	if mat.Empty() {
+		return ErrDamaged
+	}
+	written, err := mat.DataPtrUint8()
+	if err != nil {
+		return fmt.Errorf("look at the decoded picture: %w", err)
+	}
+	if &written[0] != &into.Pixels[0] {
+		return fmt.Errorf("%w: it is not of the size that its header names", ErrDamaged)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"visavis/capture/internal/dispatch"
+)
+
+var errEvicted = errors.New("gave its place in the line to a client with fewer pictures")
+
+// flight is one slot of the ring, from Acquire until its outcome.
+type flight struct {
+	slot  *dispatch.Slot
+	seq   uint64
+	frame dispatch.Frame
+	ended chan dispatch.Outcome // holds one
+}
+
+// board notes a slot, so that its outcome finds the way back.
+func (g *Gateway) board(slot *dispatch.Slot) *flight {
+	f := &flight{slot: slot, seq: slot.Seq(), ended: make(chan dispatch.Outcome, 1)}
+	g.mu.Lock()
+	g.flights[f.seq] = f
+	g.mu.Unlock()
+	return f
+}
+
+// Outcome takes the end of one of the clients' pictures, frees its place and never blocks.
+func (g *Gateway) Outcome(o dispatch.Outcome) {
+	g.mu.Lock()
+	f := g.flights[o.Seq]
+	delete(g.flights, o.Seq)
+	g.mu.Unlock()
+	if f == nil {
+		return // it found no slot, so it never flew
+	}
+	g.pace.observe(o, o.Frame.ReadyNs)
+	f.ended <- o
+	g.line.free()
+}
+
+// fly publishes the picture and waits for its end. When the client goes first, or the deadline comes, the picture is withdrawn.
+func (g *Gateway) fly(ctx context.Context, f *flight) (dispatch.Outcome, error) {
+	f.slot.Publish(f.frame)
+	select {
+	case o := <-f.ended:
+		return o, verdict(o)
+	case <-ctx.Done():
+		g.stream.Withdraw(f.seq)
+		return dispatch.Outcome{}, ctx.Err()
+	}
+}
+
+func verdict(o dispatch.Outcome) error {
+	switch o.Fate {
+	case dispatch.Inferred:
+		return nil
+	case dispatch.Abandoned:
+		return failed("The workers that had the picture ended, or could not read it.")
+	default:
+		return failed("The daemon ends.")
+	}
+}

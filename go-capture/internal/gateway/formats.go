@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// What the standard library's DecodeConfig does not tell: orientation, completeness, and what a decoder would spend beside the
+// pixels. None of these functions reads beyond the body, whatever it says about itself.
+
+const (
+	markerSOF0, markerSOF2          = 0xC0, 0xC2
+	markerSOI, markerEOI, markerSOS = 0xD8, 0xD9, 0xDA
+	markerAPP1                      = 0xE1
+	coefficientBytes                = 2
+)
+
+var errCutOff = notAPicture("The picture ends too early: send it whole.")
+
+// lookAtJPEG walks the segments up to the first scan. A decoder would fill what a cut-off picture lacks with grey; and of a picture
+// in several scans it holds every coefficient of the full size, whatever the scale. So both are looked for here.
+func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
+	var frameHeader []byte
+	for at := 2; at+4 <= len(body) && body[at] == 0xFF; {
+		marker := body[at+1]
+		if marker == 0xFF || marker == 0x01 || (marker >= 0xD0 && marker <= markerSOI) {
+			at++
+			if marker != 0xFF {
+				at++
+			}
+			continue
+		}
+		end := at + 2 + int(binary.BigEndian.Uint16(body[at+2:]))
+		if end > len(body) || end < at+4 {
+			return nil, errCutOff
+		}
+		content := body[at+4 : end]
+		switch {
+		case marker == markerSOS:
+			h.pixelBytes = coefficientBytes * heldSamples(frameHeader, content)
+			return body, checkScans(body[at:])
+		case marker >= markerSOF0 && marker <= markerSOF2:
+			frameHeader = append([]byte{marker}, content...)
+		case marker == markerAPP1 && bytes.HasPrefix(content, []byte("Exif\x00\x00")) && h.Orientation == 1:
+			h.Orientation = orientation(content[6:])
+		}
+		at = end
+	}
+	return nil, errCutOff
+}
+
+// checkScans asks for an end, and bounds the scans: each lets a decoder go over the whole picture, and takes ten bytes.
+func checkScans(scans []byte) error {
+	if bytes.LastIndex(scans, []byte{0xFF, markerEOI}) < 0 {
+		return errCutOff
+	}
+	if n := bytes.Count(scans, []byte{0xFF, markerSOS}); n > scansMost {
+		return notAPicture("The JPEG has %d scans; at most %d are decoded.", n, scansMost)
+	}
+	return nil
+}
+
+// heldSamples is how many samples of each pixel, on average, a decoder keeps until the last scan: none of a picture that comes in a
+// single one. The frame header, from SOF's marker on, says how the components are sampled.
+func heldSamples(frameHeader, scan []byte) float64 {
+	const componentsAt = 7
+	if len(frameHeader) < componentsAt || len(scan) < 1 {
+		return 0 // what is not there is not decoded either
+	}
+	if frameHeader[0] != markerSOF2 && scan[0] >= frameHeader[componentsAt-1] {
+		return 0
+	}
+	most, sum := 1, 0
+	for at := componentsAt; at+3 <= len(frameHeader); at += 3 {
+		area := int(frameHeader[at+1]>>4) * int(frameHeader[at+1]&15)
+		most, sum = max(most, area), sum+area
+	}
+	return float64(sum) / float64(most)
+}
+
+// orientation reads EXIF's tag 0x0112 from a TIFF structure; 1, upright, where it is absent or makes no sense.
+func orientation(tiff []byte) int {
+	var order binary.ByteOrder = binary.LittleEndian
+	if bytes.HasPrefix(tiff, []byte("MM\x00*")) {
+		order = binary.BigEndian
+	} else if !bytes.HasPrefix(tiff, []byte("II*\x00")) {
+		return 1
+	}
+	if len(tiff) < 8 {
+		return 1
+	}
+	directory := int64(order.Uint32(tiff[4:]))
+	if directory+2 > int64(len(tiff)) {
+		return 1
+	}
+	entries := tiff[directory+2:]
+	for range order.Uint16(tiff[directory:]) {
+		if len(entries) < 12 {
+			return 1
+		}
+		if order.Uint16(entries) == 0x0112 && order.Uint16(entries[2:]) == 3 {
+			return validOrientation(int(order.Uint16(entries[8:])))
+		}
+		entries = entries[12:]
+	}
+	return 1
+}
+
+func validOrientation(value int) int {
+	if value < 1 || value > 8 {
+		return 1
+	}
+	return value
+}
+
+// lookAtPNG keeps the chunks that make the picture: text and profiles may be compressed by a factor of a thousand, and libpng unpacks
+// them all.
+func lookAtPNG(body []byte, h *Header) ([]byte, error) {
+	const signature, around = 8, 12 // length and type before the content, a checksum behind it
+	kept := body[:signature]
+	for at := signature; at+around <= len(body); {
+		end := int64(at) + around + int64(binary.BigEndian.Uint32(body[at:]))
+		if end > int64(len(body)) {
+			return nil, errCutOff
+		}
+		chunk := body[at:end]
+		switch kind := string(chunk[4:8]); kind {
+		case "IEND":
+			return append(kept, chunk...), nil
+		case "IHDR", "PLTE", "tRNS", "IDAT":
+			kept = append(kept, chunk...)
+		case "eXIf":
+			h.Orientation = orientation(chunk[8 : len(chunk)-4])
+		}
+		at = int(end)
+	}
+	return nil, errCutOff
+}
+
+// lookAtWebP reads the orientation, and whether the picture is packed without loss, which libwebp unpacks into four bytes a pixel.
+func lookAtWebP(body []byte, h *Header) ([]byte, error) {
+	h.pixelBytes = 1
+	size := int64(binary.LittleEndian.Uint32(body[4:])) + 8
+	if size > int64(len(body)) {
+		return nil, errCutOff
+	}
+	for at := int64(12); at+8 <= size; {
+		length := int64(binary.LittleEndian.Uint32(body[at+4:]))
+		end := at + 8 + length
+		if end > size {
+			return nil, errCutOff
+		}
+		switch string(body[at : at+4]) {
+		case "VP8L", "ALPH":
+			h.pixelBytes = 4
+		case "EXIF":
+			h.Orientation = orientation(bytes.TrimPrefix(body[at+8:end], []byte("Exif\x00\x00")))
+		case "ANIM":
+			return nil, notAPicture("Moving WebP pictures are not decoded: send one picture of it.")
+		}
+		at = end + length&1
+	}
+	return body[:size], nil
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+// object is one JSON object of OpenAPI.
+type object = map[string]any
+
+// DetectOperation describes POST /api/v1/detect.
+func DetectOperation() map[string]any {
+	return object{
+		"summary": "Faces in one picture; EXIF's orientation is honoured, and boxes are in pixels of the upright picture",
+		"parameters": []object{{"name": "anonymize", "in": "query", "schema": object{"type": "integer", "minimum": 0, "maximum": 1},
+			"description": "1 answers the picture with its faces hidden"}},
+		"requestBody": object{"required": true, "content": object{
+			jpegType: binarySchema(), pngType: binarySchema(), webpType: binarySchema(),
+			jsonType: object{"schema": jsonBodySchema()},
+		}},
+		"responses": object{
+			"200": object{"description": "The faces; with `Accept: image/jpeg` the picture with their boxes", "content": object{
+				jsonType: object{"schema": object{"type": "object"}}, jpegType: binarySchema(),
+			}},
+			"400": problemResponse("The request is malformed"), "408": problemResponse("The body came too slowly"),
+			"413": problemResponse("Too many bytes or pixels"), "415": problemResponse("No picture type that is taken"),
+			"422": problemResponse("Not a picture that can be decoded"), "429": problemResponse("Too many pictures wait: see Retry-After"),
+			"503": problemResponse("No worker is ready: see Retry-After"), "504": problemResponse("Not answered within the deadline"),
+		},
+	}
+}
+
+func binarySchema() object { return object{"schema": object{"type": "string", "format": "binary"}} }
+
+func jsonBodySchema() object {
+	return object{"type": "object", "required": []string{"image"}, "additionalProperties": false, "properties": object{
+		"image": object{"type": "string", "contentEncoding": "base64"},
+		"score": object{"type": "number", "minimum": 0, "maximum": 1, "description": "Least score of a face; detector.score or more"},
+	}}
+}
+
+func problemResponse(description string) object {
+	return object{"description": description, "content": object{
+		"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/problem"}},
+	}}
+}

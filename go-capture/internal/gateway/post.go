@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"visavis/capture/internal/frame"
+)
+
+// ServeDetect answers POST /api/v1/detect.
+func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
+	sent, err := g.answerPost(w, r)
+	if err != nil {
+		refused := refusalOf(err)
+		g.metrics.refused(refused.Reason)
+		refused.write(w)
+		return
+	}
+	w.Header().Set("Content-Type", sent.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(sent.body)))
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(sent.body) // the client has gone: nobody is left to tell
+}
+
+// reply is a whole answer.
+type reply struct {
+	contentType string
+	body        []byte
+}
+
+func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, error) {
+	wanted, err := readWishes(r)
+	if err != nil {
+		return reply{}, err
+	}
+	client := clientOf(r)
+	if !g.ready() {
+		return reply{}, noWorker()
+	}
+	if !g.line.open(client) { // before the body: a refusal must be quick
+		return reply{}, busy(g.backlog())
+	}
+	sent, err := g.readBody(w, r)
+	if err != nil {
+		return reply{}, err
+	}
+	defer sent.release()
+	if sent.score > 0 && sent.score < g.settings.Score {
+		return reply{}, badRequest("score is %v, and the device finds faces from detector.score = %v on: ask for that or more.", sent.score, g.settings.Score)
+	}
+	picture, header, err := Inspect(sent.bytes, sent.contentType, g.settings.Limits)
+	if err != nil {
+		return reply{}, err
+	}
+	asked := request{client: client, body: picture, header: header, arrivedNs: frame.MonotonicNs(), draw: wanted.picture}
+	done, err := g.detect(r.Context(), asked)
+	if err != nil {
+		return reply{}, err
+	}
+	defer done.release()
+	return g.reply(asked, done, wanted, sent.score)
+}
+
+// reply writes what the client wanted: the faces, or the picture.
+func (g *Gateway) reply(asked request, done found, wanted wishes, score float64) (reply, error) {
+	faces := atLeast(score, done.faces)
+	if !wanted.picture {
+		body, err := json.Marshal(g.answerOf(asked, done, faces))
+		return reply{jsonType, append(body, '\n')}, err
+	}
+	by := float32(done.picture.Width) / float32(done.width)
+	body, err := g.settings.Tools.Encode(done.picture, scaled(faces, by), wanted.anonymize)
+	return reply{jpegType, body}, err
+}
+
+// wishes are what the client wants back.
+type wishes struct {
+	picture   bool // a JPEG instead of JSON
+	anonymize bool // with faces hidden instead of boxes drawn
+}
+
+func readWishes(r *http.Request) (wishes, error) {
+	query := r.URL.Query()
+	var wanted wishes
+	switch value := query.Get("anonymize"); value {
+	case "", "0":
+	case "1":
+		wanted.anonymize = true
+	default:
+		return wanted, badRequest("anonymize=%q: must be 0 or 1.", value)
+	}
+	if value := query.Get("input"); value != "" {
+		return wanted, badRequest("input=%q: pictures are only looked at in the size of detector.input so far; leave it out.", value)
+	}
+	wanted.picture = wanted.anonymize || acceptsJPEG(r.Header.Get("Accept"))
+	return wanted, nil
+}
+
+// acceptsJPEG tells whether the client names JPEG before JSON.
+func acceptsJPEG(accept string) bool {
+	for _, one := range strings.Split(accept, ",") {
+		name, _, _ := strings.Cut(one, ";")
+		switch strings.TrimSpace(name) {
+		case jpegType, "image/*":
+			return true
+		case jsonType, "application/*", "*/*":
+			return false
+		}
+	}
+	return false
+}
+
+// clientOf is the address that the connection comes from; headers that say otherwise are not believed.
+func clientOf(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // all that have none share one queue
+	}
+	return address.Addr().Unmap()
+}

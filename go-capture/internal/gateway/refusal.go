@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Why a picture got no answer; the label of visavis_client_pictures_total beside "answered".
+const (
+	reasonInvalid   = "invalid"
+	reasonBusy      = "busy"
+	reasonNoWorker  = "no_worker"
+	reasonDeadline  = "deadline"
+	reasonCancelled = "cancelled"
+	reasonFailed    = "failed"
+)
+
+// Refusal is an error that says itself how a client is told.
+type Refusal struct {
+	Status        int
+	Title, Detail string
+	Reason        string        // one of the reason… constants
+	RetryAfter    time.Duration // 0 = no such header
+}
+
+func (r Refusal) Error() string { return r.Title + ": " + r.Detail }
+
+func busy(wait time.Duration) error {
+	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures are waiting", Reason: reasonBusy, RetryAfter: max(wait, time.Second),
+		Detail: "The answer would come later than gateway.deadline_ms allows: send it again after Retry-After, or send fewer at a time."}
+}
+
+func noWorker() error {
+	return Refusal{Status: http.StatusServiceUnavailable, Title: "No worker is ready", Reason: reasonNoWorker, RetryAfter: time.Second,
+		Detail: "The detector starts, or has ended: /api/v1/status and `visavis doctor` tell more."}
+}
+
+func tooLate(deadline time.Duration) error {
+	return Refusal{Status: http.StatusGatewayTimeout, Title: "The answer came too late", Reason: reasonDeadline,
+		Detail: fmt.Sprintf("It was not there after %d ms; gateway.deadline_ms sets how long a picture may take.", deadline.Milliseconds())}
+}
+
+func failed(detail string) error {
+	return Refusal{Status: http.StatusServiceUnavailable, Title: "The detector failed", Reason: reasonFailed, RetryAfter: time.Second, Detail: detail}
+}
+
+func badRequest(format string, values ...any) error {
+	return Refusal{Status: http.StatusBadRequest, Title: "The request is malformed", Reason: reasonInvalid, Detail: fmt.Sprintf(format, values...)}
+}
+
+// refusalOf turns any error into one for the client. A client that has gone gets 499, which only the metrics will see.
+func refusalOf(err error) Refusal {
+	var refused Refusal
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.Is(err, context.Canceled):
+		return Refusal{Status: 499, Title: "The client has gone", Reason: reasonCancelled}
+	}
+	return Refusal{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error(), Reason: reasonFailed}
+}
+
+// problem is a Refusal as RFC 9457 writes it.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+func (r Refusal) problem() problem { return problem{"about:blank", r.Title, r.Status, r.Detail} }
+
+func (r Refusal) write(w http.ResponseWriter) {
+	body, err := json.Marshal(r.problem())
+	if err != nil {
+		body = []byte("{}") // strings and a number: it cannot fail
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if r.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.RetryAfter.Seconds()))))
+	}
+	w.WriteHeader(r.Status)
+	_, _ = w.Write(append(body, '\n')) // the client has gone: nobody is left to tell
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/gateway/decode"
+	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/web"
+)
+
+// outcome sends the end of a frame to whoever waits for it. It is called with the dispatcher's mutex held.
+func (a *Appliance) outcome(o dispatch.Outcome) {
+	if o.Stream == gateway.StreamName {
+		a.gateway.Outcome(o)
+		return
+	}
+	a.hub.Outcome(o)
+}
+
+func gatewaySettings(c *config.Config) gateway.Settings {
+	return gateway.Settings{
+		Device: c.Device.ID, InputWidth: c.Detector.Input[0], InputHeight: c.Detector.Input[1],
+		Workers: c.Detector.Workers, Credit: c.Worker.Credit, Score: c.Detector.Score,
+		Deadline: time.Duration(c.Gateway.DeadlineMs) * time.Millisecond,
+		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams,
+		Limits: gateway.Limits{Bytes: c.Gateway.PictureMb << 20, DecodeBytes: c.Gateway.DecodeMb << 20},
+		Tools:  gateway.Tools{Decode: decode.Upright, Draw: letterbox, Encode: encodeForClient},
+	}
+}
+
+func letterbox(picture *frame.Picture, slot []byte, box geometry.Letterbox) error {
+	var letterboxer preprocess.Letterboxer
+	return letterboxer.Draw(picture, slot, box)
+}
+
+// encodeForClient draws boxes, or hides faces, on a picture that a client sent.
+func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) ([]byte, error) {
+	if anonymize {
+		return encode(picture, faces, web.JPEGStyle{Privacy: web.PrivacyPixelate})
+	}
+	return encode(picture, faces, web.JPEGStyle{Privacy: web.PrivacyNone, Boxes: true})
+}
+
+// guests are the routes and metrics of the gateway.
+func guests(g *gateway.Gateway) web.Guests {
+	return web.Guests{
+		Mounts: []web.Mount{
+			{Method: http.MethodPost, Pattern: "/api/v1/detect", Operation: gateway.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
+		},
+		Collectors: []prometheus.Collector{g.Collector()},
+	}
+}

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clients do to the gateway: send pictures, read answers, watch the daemon's memory and metrics."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.e2e.conftest import RunningAppliance
+
+ANSWER_LIMIT_S = 30
+JPEG = "image/jpeg"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, with the time that it took."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    took_s: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+
+def post(
+    appliance: RunningAppliance,
+    picture: bytes,
+    content_type: str = JPEG,
+    query: str = "",
+    source: str = "127.0.0.1",
+    **headers: str,
+) -> Answer:
+    """POST one picture on a connection of its own, from one of loopback's addresses."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", appliance.http_port, timeout=ANSWER_LIMIT_S, source_address=(source, 0)
+    )
+    try:
+        named = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("POST", f"/api/v1/detect{query}", picture, named)
+        answer = connection.getresponse()
+        body = answer.read()
+        return Answer(answer.status, dict(answer.headers), body, time.monotonic() - began)
+    finally:
+        connection.close()
+
+
+def metrics(appliance: RunningAppliance, name: str) -> dict[str, float]:
+    """Values of one metric by what stands in its braces."""
+    text = appliance.get("/metrics").decode()
+    found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
+    assert found, f"there is no metric {name}"
+    return {labels: float(value) for labels, value in found}
+
+
+def anonymous_bytes(pid: int) -> int:
+    """RssAnon of a process."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"RssAnon:\s+(\d+) kB", text)
+    assert match
+    return int(match[1]) * 1024
+
+
+class PeakMemory:
+    """The most RssAnon that a process had inside a `with`, above what it had before."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = anonymous_bytes(pid)
+        self._most = self._before
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    @property
+    def extra(self) -> int:
+        return self._most - self._before
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.002):
+            self._most = max(self._most, anonymous_bytes(self._pid))

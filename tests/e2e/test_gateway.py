@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that clients post to the real appliance: the faces of `visavis detect`, and an answer to everything."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+from visavis.detections import Frame
+from visavis.pictures import decode_still
+
+from tests.e2e.clients import Answer, metrics, post
+from tests.e2e.conftest import RunningAppliance
+from tests.e2e.test_appliance import schema
+from tests.unit.command import visavis
+from tests.unit.face_pictures import gocv_paths
+from tests.waiting import until
+
+Start = Callable[..., RunningAppliance]
+SETTINGS = """
+[device]
+id = "box"
+[web]
+listen = "127.0.0.1:{http_port}"
+[mqtt]
+url = ""
+[gateway]
+deadline_ms = 20000
+[[camera]]
+id = "demo"
+source = "demo:"
+size = [640, 480]
+fps = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
+    """One appliance for all tests that leave it as it was."""
+    appliance = RunningAppliance(tmp_path_factory.mktemp("gateway"), SETTINGS)
+    appliance.wait_ready()
+    yield appliance
+    assert appliance.stop() == 0
+
+
+def photos() -> list[Path]:
+    return gocv_paths()
+
+
+def pixels(picture: bytes) -> Frame:
+    return decode_still(picture, "a picture of this test")
+
+
+def iou(a: list[float], b: list[float]) -> float:
+    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    shared = max(wide, 0.0) * max(high, 0.0)
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
+def assert_same_faces(found: list[dict[str, Any]], expected: list[dict[str, Any]], least_iou: float = 0.9) -> None:
+    assert len(found) == len(expected), (found, expected)
+    for face in expected:
+        twin = max(found, key=lambda one: iou(one["box"], face["box"]))
+        assert iou(twin["box"], face["box"]) >= least_iou, (twin, face)
+        assert twin["score"] == pytest.approx(face["score"], abs=0.02)
+        assert np.allclose(twin["landmarks"], face["landmarks"], atol=0.05 * face["box"][2])
+
+
+def by_command(path: Path) -> list[dict[str, Any]]:
+    answer = visavis("detect", "--json", "--input", "640x480", path)
+    faces: list[dict[str, Any]] = json.loads(answer.stdout)["faces"]
+    return faces
+
+
+def encoded(path: Path, kind: str, *options: int) -> bytes:
+    return cv2.imencode(kind, pixels(path.read_bytes()), list(options))[1].tobytes()
+
+
+def turned(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with EXIF's orientation in front of it."""
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    content = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
+
+
+@pytest.mark.parametrize("path", photos(), ids=lambda path: path.name)
+def test_the_faces_are_those_of_visavis_detect(gateway: RunningAppliance, path: Path) -> None:
+    answer = post(gateway, path.read_bytes())
+    assert answer.status == 200, answer
+    jsonschema.validate(answer.json, schema("detected"))
+    assert answer.json["faces"]
+    assert_same_faces(answer.json["faces"], by_command(path))
+    stages = answer.json["latency_ms"]
+    total = stages.pop("total")
+    assert sum(stages.values()) == pytest.approx(total, abs=0.01)
+    assert total / 1000 <= answer.took_s
+
+
+def test_every_format_gives_the_same_faces(gateway: RunningAppliance) -> None:
+    path = photos()[0]
+    expected = post(gateway, path.read_bytes()).json["faces"]
+    wrapped = json.dumps({"image": base64.b64encode(path.read_bytes()).decode(), "score": 0.5}).encode()
+    for answer in (
+        post(gateway, encoded(path, ".png"), "image/png"),
+        post(gateway, encoded(path, ".webp"), "image/webp"),
+        post(gateway, encoded(path, ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+        post(gateway, wrapped, "application/json"),
+    ):
+        assert answer.status == 200, answer
+        assert_same_faces(answer.json["faces"], expected, 0.95)
+
+
+def test_a_large_photo_is_decoded_smaller_and_its_faces_are_in_its_own_pixels(gateway: RunningAppliance) -> None:
+    path = photos()[0]
+    large = cv2.resize(pixels(path.read_bytes()), None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    answer = post(gateway, cv2.imencode(".jpg", large)[1].tobytes())
+    assert (answer.json["width"], answer.json["height"]) == (large.shape[1], large.shape[0])
+    expected = post(gateway, path.read_bytes()).json["faces"]
+    faces = answer.json["faces"]
+    for face in faces:
+        face["box"] = [side / 8 for side in face["box"]]
+        face["landmarks"] = [[x / 8, y / 8] for x, y in face["landmarks"]]
+    assert_same_faces(faces, expected)
+
+
+def test_boxes_are_in_the_upright_picture(gateway: RunningAppliance) -> None:
+    upright = pixels(photos()[0].read_bytes())
+    lying = cv2.imencode(".jpg", cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))[1].tobytes()
+    answer = post(gateway, turned(lying, 6))
+    assert (answer.json["width"], answer.json["height"]) == (upright.shape[1], upright.shape[0])
+    assert_same_faces(answer.json["faces"], post(gateway, photos()[0].read_bytes()).json["faces"])
+
+
+def test_the_picture_comes_back_drawn_or_anonymised(gateway: RunningAppliance) -> None:
+    picture = photos()[0].read_bytes()
+    faces = post(gateway, picture).json["faces"]
+    original = pixels(picture).astype(np.int16)
+    x, y, wide, high = (int(side) for side in faces[0]["box"])
+    changed = {}
+    for name, answer in {
+        "drawn": post(gateway, picture, Accept="image/jpeg"),
+        "hidden": post(gateway, picture, query="?anonymize=1"),
+    }.items():
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "image/jpeg")
+        shown = pixels(answer.body)
+        assert shown.shape == original.shape
+        changed[name] = np.abs(shown - original).mean(axis=2)
+    inside = (slice(y + 8, y + high - 8), slice(x + 8, x + wide - 8))
+    assert changed["hidden"][inside].mean() > 4 * changed["drawn"][inside].mean()
+    assert changed["drawn"][y, x + 8 : x + wide - 8].mean() > 30, "there is no box"
+    assert changed["hidden"][:20, :20].mean() < 5, "a corner without a face is changed"
+
+
+def assert_problem(answer: Answer, status: int) -> None:
+    assert answer.status == status, answer
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    jsonschema.validate(answer.json, schema("problem"))
+    assert answer.json["status"] == status
+    assert answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "query", "status", "words"),
+    [
+        (b"{", "application/json", "", 400, "base64"),
+        (b'{"picture": ""}', "application/json", "", 400, "picture"),
+        (b'{"image": "", "score": 2}', "application/json", "", 400, "from 0 to 1"),
+        (b'{"image": "", "score": 0.1}', "application/json", "", 422, "no JPEG"),
+        (b'{"image": "/9j/"}', "application/json", "", 422, "header"),
+        (b"", "image/jpeg", "", 422, "Content-Type"),
+        (b"", "image/jpeg", "?anonymize=maybe", 400, "0 or 1"),
+        (b"", "image/jpeg", "?input=full", 400, "detector.input"),
+        (b"GIF89a", "image/gif", "", 415, "image/webp"),
+        (b"x=1", "application/x-www-form-urlencoded", "", 415, "image/jpeg"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_remedy(
+    gateway: RunningAppliance, body: bytes, content_type: str, query: str, status: int, words: str
+) -> None:
+    answer = post(gateway, body, content_type, query)
+    assert_problem(answer, status)
+    assert words in answer.json["detail"]
+
+
+def test_a_score_that_workers_do_not_report_is_refused(gateway: RunningAppliance) -> None:
+    wrapped = {"image": base64.b64encode(photos()[0].read_bytes()).decode(), "score": 0.3}
+    answer = post(gateway, json.dumps(wrapped).encode(), "application/json")
+    assert_problem(answer, 400)
+    assert "detector.score" in answer.json["detail"]
+    strict = post(gateway, json.dumps(wrapped | {"score": 0.999}).encode(), "application/json")
+    assert strict.json["faces"] == []
+
+
+def test_other_methods_and_other_sites_are_refused(gateway: RunningAppliance) -> None:
+    picture = photos()[0].read_bytes()
+    assert post(gateway, picture, Origin="http://evil.example").status == 403
+    assert post(gateway, picture, Host="evil.example").status == 421
+    assert not gateway.answers("/api/v1/detect")
+    described = json.loads(gateway.get("/openapi.json"))["paths"]["/api/v1/detect"]
+    assert set(described) == {"post"}
+
+
+def test_without_a_worker_the_answer_is_503_at_once(start_appliance: Start) -> None:
+    appliance = start_appliance(SETTINGS)
+    until(lambda: appliance.answers("/healthz"), "the daemon does not answer", 20)
+    answer = post(appliance, photos()[0].read_bytes())
+    assert_problem(answer, 503)
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_clients_that_go_away_leave_nothing_behind(gateway: RunningAppliance) -> None:
+    picture = photos()[0].read_bytes()
+    head = (
+        f"POST /api/v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        f"Content-Length: {len(picture)}\r\n\r\n"
+    ).encode()
+    for sent in [head, head + picture[:999], head + picture] * 8:
+        with socket.create_connection(("127.0.0.1", gateway.http_port)) as client:
+            client.sendall(sent)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: metrics(gateway, "visavis_client_places_busy")[""] == 0, "a place is lost", 20)
+    assert metrics(gateway, "visavis_client_pictures_waiting")[""] == 0
+    assert post(gateway, picture).status == 200
+    assert_pictures_add_up(gateway)
+
+
+def assert_pictures_add_up(appliance: RunningAppliance) -> None:
+    """Every picture that was drawn into the ring has ended in exactly one way."""
+
+    def settled() -> bool:
+        return metrics(appliance, "visavis_client_frames_in_flight")[""] == 0
+
+    until(settled, "pictures stay in the ring", 20)
+    fates = metrics(appliance, "visavis_client_frames_total")
+    assert metrics(appliance, "visavis_client_frames_taken_total")[""] == sum(fates.values()), fates
+    assert fates['fate="superseded"'] == fates['fate="no_slot"'] == 0
