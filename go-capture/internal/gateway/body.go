@@ -133,7 +133,11 @@ func (b *body) hold(more int64) error {
 	return nil
 }
 
+// release may be called for no body.
 func (b *body) release() {
+	if b == nil {
+		return
+	}
 	b.budget.Release(b.held)
 	b.held, b.bytes = 0, nil
 }

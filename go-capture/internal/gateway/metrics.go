@@ -15,6 +15,7 @@ type metrics struct {
 	gateway  *Gateway
 	pictures *prometheus.CounterVec
 	stages   *prometheus.HistogramVec
+	streams  prometheus.Gauge
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -24,8 +25,9 @@ func newMetrics(g *Gateway) *metrics {
 			Help: "Pictures that clients sent, by what came of them."}, []string{"outcome"}),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "visavis_client_stage_seconds",
 			Help: "Time an answered picture spent in each stage.", Buckets: stageBuckets}, []string{"stage"}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "visavis_client_streams", Help: "Streams of pictures open now."}),
 	}
-	for _, outcome := range []string{"answered", reasonInvalid, reasonBusy, reasonNoWorker, reasonDeadline, reasonCancelled, reasonFailed} {
+	for _, outcome := range []string{"answered", reasonInvalid, reasonBusy, reasonNoWorker, reasonDeadline, reasonCancelled, reasonFailed, reasonReplaced} {
 		m.pictures.WithLabelValues(outcome)
 	}
 	return m
@@ -65,6 +67,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	m.pictures.Describe(out)
 	m.stages.Describe(out)
+	m.streams.Describe(out)
 	for _, desc := range []*prometheus.Desc{waitingDesc, placesDesc, framesDesc, takenDesc, flyingDesc} {
 		out <- desc
 	}
@@ -74,6 +77,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	m.pictures.Collect(out)
 	m.stages.Collect(out)
+	m.streams.Collect(out)
 	waiting, busy := m.gateway.line.lengths()
 	out <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(waiting))
 	out <- prometheus.MustNewConstMetric(placesDesc, prometheus.GaugeValue, float64(busy))

@@ -27,6 +27,18 @@ func DetectOperation() map[string]any {
 	}
 }
 
+// StreamOperation describes GET /api/v1/detect/stream.
+func StreamOperation() map[string]any {
+	return object{
+		"summary": "WebSocket: each binary message is one picture, each answer one text message with `frame`, its index from 0. The newest " +
+			"picture wins; those that it replaced are in `dropped_frames`. A picture without an answer gets a `problem` instead of `faces`",
+		"responses": object{
+			"101": object{"description": "The stream is open"}, "426": problemResponse("Not opened as a WebSocket"),
+			"429": problemResponse("Too many streams are open: see Retry-After"),
+		},
+	}
+}
+
 func binarySchema() object { return object{"schema": object{"type": "string", "format": "binary"}} }
 
 func jsonBodySchema() object {

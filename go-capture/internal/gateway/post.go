@@ -8,9 +8,13 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"visavis/capture/internal/frame"
 )
+
+// answerTimeout is how long a client may take for its answer.
+const answerTimeout = 10 * time.Second
 
 // ServeDetect answers POST /api/v1/detect.
 func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
@@ -21,6 +25,9 @@ func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 		refused.write(w)
 		return
 	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
+	defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
 	w.Header().Set("Content-Type", sent.contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(sent.body)))
 	w.Header().Set("Cache-Control", "no-store")

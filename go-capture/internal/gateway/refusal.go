@@ -21,6 +21,7 @@ const (
 	reasonDeadline  = "deadline"
 	reasonCancelled = "cancelled"
 	reasonFailed    = "failed"
+	reasonReplaced  = "replaced" // by a newer picture of the same stream
 )
 
 // Refusal is an error that says itself how a client is told.

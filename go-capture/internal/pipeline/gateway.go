@@ -57,6 +57,7 @@ func guests(g *gateway.Gateway) web.Guests {
 	return web.Guests{
 		Mounts: []web.Mount{
 			{Method: http.MethodPost, Pattern: "/api/v1/detect", Operation: gateway.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
+			{Pattern: "/api/v1/detect/stream", Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
 		},
 		Collectors: []prometheus.Collector{g.Collector()},
 	}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+// droppedMost is how many replaced pictures are remembered; then the reader waits, and with it, through TCP, the client.
+const droppedMost = 256
+
+// mailbox holds the newest picture of a stream.
+type mailbox struct {
+	metrics *metrics
+	ready   chan struct{} // holds one token when there is a picture
+	taken   chan struct{} // holds one token after a take
+
+	mu      sync.Mutex
+	next    parcel
+	full    bool
+	dropped []uint64
+}
+
+// parcel is a picture with its index, and the indices that were dropped since the one before.
+type parcel struct {
+	index   uint64
+	picture *body // nil when there was no memory for it
+	dropped []uint64
+}
+
+func newMailbox(m *metrics) *mailbox {
+	return &mailbox{metrics: m, ready: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
+}
+
+// put replaces the picture that waits. Where there was no memory for the picture it is nil, and replaces none. It waits while too
+// many were dropped, and returns false when ctx ends first.
+func (m *mailbox) put(ctx context.Context, index uint64, picture *body) bool {
+	for !m.replace(index, picture) {
+		select {
+		case <-m.taken:
+		case <-ctx.Done():
+			picture.release()
+			return false
+		}
+	}
+	return true
+}
+
+func (m *mailbox) replace(index uint64, picture *body) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.dropped) >= droppedMost {
+		return false
+	}
+	if picture == nil && m.full {
+		m.drop(index)
+		return true
+	}
+	if m.full {
+		m.drop(m.next.index)
+		m.next.picture.release()
+	}
+	m.next, m.full = parcel{index: index, picture: picture}, true
+	signal(m.ready)
+	return true
+}
+
+func (m *mailbox) drop(index uint64) {
+	m.dropped = append(m.dropped, index)
+	m.metrics.refused(reasonReplaced)
+}
+
+// take waits for a picture and takes it; false when ctx ends first.
+func (m *mailbox) take(ctx context.Context) (parcel, bool) {
+	select {
+	case <-m.ready:
+	case <-ctx.Done():
+		return parcel{}, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.next
+	next.dropped = append([]uint64{}, m.dropped...) // never nil: none is [], not null
+	m.next, m.full, m.dropped = parcel{}, false, nil
+	signal(m.taken)
+	return next, true
+}
+
+// close lets go of a picture that nobody took.
+func (m *mailbox) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.full {
+		m.next.picture.release()
+		m.next, m.full = parcel{}, false
+	}
+}
+
+func signal(token chan struct{}) {
+	select {
+	case token <- struct{}{}:
+	default: // the token of the last time is still there
+	}
+}
+
+// drain reads a message to its end; false when the connection ends first.
+func drain(message io.Reader) bool {
+	_, err := io.Copy(io.Discard, message)
+	return err == nil
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"visavis/capture/internal/frame"
+)
+
+const (
+	streamIdle  = 60 * time.Second // without a whole message the stream is closed
+	streamWrite = 5 * time.Second  // a client that cannot take an answer in this time is closed
+	pauseMost   = time.Second      // after a refusal, before the next picture is taken
+)
+
+// session is one WebSocket. The reader keeps the newest picture, and run answers one at a time: a picture that a newer one
+// replaced is named in the next answer.
+type session struct {
+	gateway *Gateway
+	client  netip.Addr
+	socket  *websocket.Conn
+	box     *mailbox
+}
+
+// ServeStream answers GET /api/v1/detect/stream until the client or the daemon goes.
+func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
+	if refused, no := g.refusesStream(r); no {
+		refused.write(w)
+		return
+	}
+	defer g.sockets.Release(1)
+	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		return // Accept has answered
+	}
+	defer func() { _ = socket.CloseNow() }() // mostly closed before
+	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
+	g.metrics.streams.Inc()
+	defer g.metrics.streams.Dec()
+	s := &session{gateway: g, client: clientOf(r), socket: socket, box: newMailbox(g.metrics)}
+	s.run(r.Context())
+}
+
+// refusesStream tells whether the request gets no stream; otherwise one of them is taken.
+func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return Refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
+			Detail: "Open it with a WebSocket client; POST /api/v1/detect takes single pictures."}, true
+	}
+	if !g.sockets.TryAcquire(1) {
+		return Refusal{Status: http.StatusTooManyRequests, Title: "Too many streams are open", RetryAfter: pauseMost,
+			Detail: "gateway.streams allows no more: close one, or send single pictures to POST /api/v1/detect."}, true
+	}
+	return Refusal{}, false
+}
+
+// run answers until the reader ends, and leaves nothing running.
+func (s *session) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Add(1)
+	go func() {
+		defer reading.Done()
+		defer cancel()
+		s.read(ctx)
+	}()
+	for s.answerNext(ctx) {
+		continue
+	}
+	cancel()
+	_ = s.socket.CloseNow() // ends the reader; mostly closed before
+	reading.Wait()
+	s.box.close()
+}
+
+// read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
+func (s *session) read(ctx context.Context) {
+	for index := uint64(0); ; index++ {
+		picture, ok := s.readOne(ctx)
+		if !ok || !s.box.put(ctx, index, picture) {
+			return
+		}
+	}
+}
+
+// readOne reads one message. It gives no picture when other clients' bodies take all the memory.
+func (s *session) readOne(ctx context.Context) (*body, bool) {
+	ctx, cancel := context.WithTimeout(ctx, streamIdle)
+	defer cancel()
+	kind, message, err := s.socket.Reader(ctx)
+	if err != nil {
+		return nil, false
+	}
+	if kind != websocket.MessageBinary {
+		_ = s.socket.Close(websocket.StatusUnsupportedData, "send each picture as one binary message") // closed before: fine too
+		return nil, false
+	}
+	picture := &body{budget: s.gateway.bodies}
+	switch err := picture.read(message, s.gateway.settings.Limits.Bytes); err {
+	case nil:
+		return picture, true
+	case errNoRoom:
+		picture.release()
+		return nil, drain(message)
+	default:
+		picture.release()
+		return nil, false
+	}
+}
+
+// answerNext answers the newest picture. It returns false when the stream is over.
+func (s *session) answerNext(ctx context.Context) bool {
+	next, ok := s.box.take(ctx)
+	if !ok {
+		return false
+	}
+	message, pause := s.answer(ctx, next)
+	next.picture.release()
+	if !s.write(ctx, message) {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+// streamProblem is the answer to a picture that got none.
+type streamProblem struct {
+	Frame         uint64   `json:"frame"`
+	DroppedFrames []uint64 `json:"dropped_frames"`
+	Problem       problem  `json:"problem"`
+}
+
+// answer gives the message to send, and how long to wait before the next picture is taken.
+func (s *session) answer(ctx context.Context, next parcel) (message any, pause time.Duration) {
+	found, err := s.detect(ctx, next)
+	if err == nil {
+		return found, 0
+	}
+	refused := refusalOf(err)
+	s.gateway.metrics.refused(refused.Reason)
+	return streamProblem{next.index, next.dropped, refused.problem()}, min(refused.RetryAfter, pauseMost)
+}
+
+func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
+	g := s.gateway
+	arrivedNs := frame.MonotonicNs()
+	if next.picture == nil {
+		return answer{}, busy(pauseMost)
+	}
+	contentType := typeOf(next.picture.bytes)
+	if contentType == "" {
+		return answer{}, notAPicture("The message is no JPEG, PNG or WebP.")
+	}
+	picture, header, err := Inspect(next.picture.bytes, contentType, g.settings.Limits)
+	if err != nil {
+		return answer{}, err
+	}
+	asked := request{client: s.client, body: picture, header: header, arrivedNs: arrivedNs}
+	done, err := g.detect(ctx, asked)
+	if err != nil {
+		return answer{}, err
+	}
+	defer done.release()
+	told := g.answerOf(asked, done, done.faces)
+	told.Frame, told.DroppedFrames = next.index, &next.dropped
+	return told, nil
+}
+
+func (s *session) write(ctx context.Context, message any) bool {
+	text, err := json.Marshal(message)
+	if err != nil {
+		return false // numbers and strings: it cannot fail
+	}
+	ctx, cancel := context.WithTimeout(ctx, streamWrite)
+	defer cancel()
+	return s.socket.Write(ctx, websocket.MessageText, text) == nil
+}
