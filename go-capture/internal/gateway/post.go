@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -13,8 +14,11 @@ import (
 	"visavis/capture/internal/frame"
 )
 
-// answerTimeout is how long a client may take for its answer.
-const answerTimeout = 10 * time.Second
+const (
+	answerTimeout = 10 * time.Second // that a client may take for its answer
+	drainTimeout  = time.Second      // for what comes after a refusal
+	drainMost     = 64 << 20
+)
 
 // ServeDetect answers POST /api/v1/detect.
 func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
@@ -22,7 +26,7 @@ func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refused := refusalOf(err)
 		g.metrics.refused(refused.Reason)
-		refused.write(w)
+		tell(w, r, refused)
 		return
 	}
 	connection := http.NewResponseController(w)
@@ -32,6 +36,21 @@ func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(sent.body)))
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(sent.body) // the client has gone: nobody is left to tell
+}
+
+// tell refuses at once, and then takes what the client still sends, for a moment: most clients read only after they have sent
+// everything, and would see a broken connection instead of the reason.
+func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
+	connection := http.NewResponseController(w)
+	_ = connection.EnableFullDuplex() // HTTP/2 always is
+	refused.write(w)
+	_ = connection.Flush()
+	if r.Header.Get("Expect") != "" {
+		return // it waits for our word before it sends
+	}
+	if connection.SetReadDeadline(time.Now().Add(drainTimeout)) == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, drainMost) // it may break off: the answer is out
+	}
 }
 
 // reply is a whole answer.
