@@ -181,13 +181,21 @@ func (g *Gateway) takePlace(ctx context.Context, client netip.Addr) error {
 		if g.line.leave(t) {
 			g.line.free()
 		}
-		return ctx.Err()
+		return g.neverLent(ctx.Err())
 	}
 	if until, set := ctx.Deadline(); set && g.pace.hopeless(time.Until(until)) {
 		g.line.free()
-		return context.DeadlineExceeded
+		return g.neverLent(context.DeadlineExceeded)
 	}
 	return nil
+}
+
+// neverLent turns a deadline that passed in the line into the refusal that was due before: workers have become slower meanwhile.
+func (g *Gateway) neverLent(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return busy(g.backlog())
+	}
+	return err
 }
 
 // backlog is how long everything that waits now will take.

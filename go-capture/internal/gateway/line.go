@@ -114,7 +114,7 @@ func (l *line) leave(t *ticket) (held bool) {
 	}
 }
 
-// free gives a place to the client whose turn it is.
+// free gives a place to the client whose turn it is. When workers have become slower, who would come too late is told so now.
 func (l *line) free() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,6 +130,9 @@ func (l *line) free() {
 		l.turns = append(slices.Delete(l.turns, i, i+1), client)
 	}
 	first.decide(nil)
+	for l.waiting > 0 && l.waiting > l.room(l.busy) {
+		l.evict()
+	}
 }
 
 // remove takes a waiting ticket out; a client without any has no turn.

@@ -72,6 +72,35 @@ func TestAClientWithFewerPicturesTakesThePlaceOfOneWithMore(t *testing.T) {
 	}
 }
 
+func TestWhoWouldComeTooLateIsToldWhenWorkersBecomeSlower(t *testing.T) {
+	room := 4
+	l := newLine(0, 8, func(int) int { return room })
+	var waiting []*ticket
+	for range 4 {
+		one, _ := l.enter(address(1))
+		waiting = append(waiting, one)
+	}
+	room = -1
+	l.free()
+	for i, one := range waiting {
+		if decided, ok := granted(one); !decided || ok != (i == 0) {
+			t.Errorf("picture %d: decided %t, granted %t", i, decided, ok)
+		}
+	}
+}
+
+func TestNoClientHasMoreWaitingThanItMay(t *testing.T) {
+	l := newLine(0, 2, always(8))
+	for i := range 3 {
+		if _, ok := l.enter(address(1)); ok != (i < 2) {
+			t.Errorf("picture %d: %t", i, ok)
+		}
+	}
+	if _, ok := l.enter(address(2)); !ok {
+		t.Error("another client is refused although there is room")
+	}
+}
+
 func TestWhoLeavesFreesItsPlace(t *testing.T) {
 	l := newLine(1, 8, always(8))
 	first, _ := l.enter(address(1))

@@ -22,9 +22,9 @@ type pace struct {
 }
 
 const (
-	smoothing = 8    // each sample moves an average by an eighth
-	caution   = 0.75 // of the deadline is promised: service times scatter
-	patience  = 3    // a picture may take this many service times, or a slow machine would refuse everybody
+	smoothing = 8   // each sample moves an average by an eighth
+	caution   = 0.5 // of the deadline is promised: service times scatter
+	patience  = 3   // a picture may take this many service times, or a slow machine would refuse everybody
 )
 
 // learn takes the workers' time for a frame, cameras' included: it is known before the first client comes.
