@@ -7,6 +7,8 @@ import base64
 import json
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from visavis.pictures import decode_still
 from tests.e2e.clients import Answer, metrics, post
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import schema
+from tests.repo.pages import blocks
 from tests.unit.command import visavis
 from tests.unit.face_pictures import gocv_paths
 from tests.waiting import until
@@ -244,3 +247,26 @@ def assert_pictures_add_up(appliance: RunningAppliance) -> None:
     fates = metrics(appliance, "visavis_client_frames_total")
     assert metrics(appliance, "visavis_client_frames_taken_total")[""] == sum(fates.values()), fates
     assert fates['fate="superseded"'] == fates['fate="no_slot"'] == 0
+
+
+def how_to(kind: str) -> str:
+    return "".join(block.text for block in blocks(kind) if block.page.name == "gateway.md")
+
+
+def test_what_the_how_to_shows_works(gateway: RunningAppliance, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(photos()[0].read_bytes())
+    here = f"localhost:{gateway.http_port}"
+    script = "set -e\n" + how_to("sh").replace("localhost:8080", here)
+    said = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    jsonschema.validate(json.loads(said.stdout), schema("detected"))
+    for name in ("drawn.jpg", "hidden.jpg"):
+        assert pixels((tmp_path / name).read_bytes()).shape == pixels((tmp_path / "photo.jpg").read_bytes()).shape
+    code = how_to("python").replace("localhost:8080", here)
+    said = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    assert [line.split()[0] for line in said.stdout.splitlines()] == ["0", "1", "2"]
+    shown = json.loads(how_to("json"))
+    jsonschema.validate(shown, schema("detected"))
+    stages = shown["latency_ms"]
+    assert stages["total"] == pytest.approx(sum(value for stage, value in stages.items() if stage != "total"))

@@ -29,7 +29,7 @@ LINE = re.compile(
     r"(?P<p50>[\d.]+) ms to MQTT \(p99 (?P<p99>[\d.]+)\)  dropped (?P<dropped>\d+)"
 )
 # How far a command other than visavis is looked at: its name here, its arguments below where that can be done.
-OTHER_COMMANDS = {"make", "mosquitto_sub", "ssh", "pkill"}
+OTHER_COMMANDS = {"make", "mosquitto_sub", "ssh", "pkill", "curl"}
 
 
 def first_words(block: Block) -> list[list[str]]:
