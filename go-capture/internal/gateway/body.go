@@ -14,18 +14,20 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	jsonType    = "application/json"
 	jsonMore    = 4096             // bytes of a JSON body beside the picture
 	bodyTimeout = 10 * time.Second // until the whole body is here
-	bodyStep    = 64 << 10         // what a body first gets; it doubles as long as more comes
+	bodyStep    = int64(64 << 10)  // what a body first may take; it doubles as long as more comes
 )
 
-// body is a picture in memory that counts against what all bodies may take.
+// body is a picture in memory that counts against what all bodies may take. Nothing of it may be used after release.
 type body struct {
 	bytes       []byte
+	memory      []byte // the mapping that holds what was read
 	contentType string
 	score       float64 // 0 = not asked for
 	budget      *semaphore.Weighted
@@ -94,16 +96,23 @@ var (
 	errNoRoom  = errors.New("other bodies take all the memory")
 )
 
-// read grows with what has come, so that a client which only announces much holds little.
+// read fills a mapping of its own, of which only what has come takes memory: a client that announces much and sends little holds
+// little, nothing is copied while it grows, and all of it is back with release.
 func (b *body) read(from io.Reader, most int) error {
+	memory, err := unix.Mmap(-1, 0, most+1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return errNoRoom
+	}
+	_ = unix.Madvise(memory, unix.MADV_NOHUGEPAGE) // a kernel without huge pages refuses, and needs it not
+	b.memory, b.bytes = memory, memory[:0]
 	for {
-		if len(b.bytes) == cap(b.bytes) {
-			if err := b.grow(min(max(2*cap(b.bytes), bodyStep), most+1)); err != nil {
+		if int64(len(b.bytes)) == b.held {
+			if err := b.hold(min(max(b.held, bodyStep), int64(most+1)-b.held)); err != nil {
 				return err
 			}
 		}
-		n, err := from.Read(b.bytes[len(b.bytes):cap(b.bytes)])
-		b.bytes = b.bytes[:len(b.bytes)+n]
+		n, err := from.Read(memory[len(b.bytes):b.held])
+		b.bytes = memory[:len(b.bytes)+n]
 		switch {
 		case len(b.bytes) > most:
 			return errTooLong
@@ -113,16 +122,6 @@ func (b *body) read(from io.Reader, most int) error {
 			return err
 		}
 	}
-}
-
-func (b *body) grow(size int) error {
-	if err := b.hold(int64(size) - b.held); err != nil {
-		return err
-	}
-	larger := make([]byte, len(b.bytes), size)
-	copy(larger, b.bytes)
-	b.bytes = larger
-	return nil
 }
 
 func (b *body) hold(more int64) error {
@@ -139,7 +138,12 @@ func (b *body) release() {
 		return
 	}
 	b.budget.Release(b.held)
-	b.held, b.bytes = 0, nil
+	if b.memory != nil {
+		if err := unix.Munmap(b.memory); err != nil {
+			panic("gateway: munmap of a body's own mapping: " + err.Error()) // only a wild write to the struct can cause it
+		}
+	}
+	b.held, b.bytes, b.memory = 0, nil, nil
 }
 
 // bodyError says in the client's words why a body was not taken.

@@ -28,6 +28,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/ring"
 )
 
 // StreamName is the ring's stream of clients' pictures. No camera can have it.
@@ -80,7 +81,7 @@ type Gateway struct {
 // New makes the ring of clients' pictures. It fails when there is no memory for it. The dispatcher's outcomes of StreamName must
 // come to Outcome.
 func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
-	places := settings.Workers*settings.Credit + placesBeside
+	places := min(settings.Workers*settings.Credit+placesBeside, ring.MaxSlots)
 	stream, err := dispatcher.AddStream(dispatch.StreamSpec{
 		Name: StreamName, Width: settings.InputWidth, Height: settings.InputHeight,
 		Slots: places, Depth: places, Guest: true, Tries: tries,

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"golang.org/x/sync/semaphore"
+	"pgregory.net/rapid"
+)
+
+func TestABodyIsReadWholeUpToTheLimitAndCountsWhileItIsHeld(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		const most, budget = 300_000, 400_000
+		sent := bytes.Repeat([]byte("visavis "), rapid.IntRange(0, 45_000).Draw(r, "words"))
+		sent = sent[:min(len(sent), rapid.IntRange(0, most+20_000).Draw(r, "bytes"))]
+		bodies := semaphore.NewWeighted(budget)
+		b := &body{budget: bodies}
+		err := b.read(iotest.HalfReader(bytes.NewReader(sent)), most)
+		if tooLong := len(sent) > most; errors.Is(err, errTooLong) != tooLong || (err != nil) != tooLong {
+			r.Fatalf("%d bytes: %v", len(sent), err)
+		}
+		if err == nil && !bytes.Equal(b.bytes, sent) {
+			r.Fatalf("%d bytes became %d", len(sent), len(b.bytes))
+		}
+		if b.held < int64(len(b.bytes)) || bodies.TryAcquire(budget) {
+			r.Fatalf("%d bytes count as %d", len(b.bytes), b.held)
+		}
+		b.release()
+		b.release()
+		if !bodies.TryAcquire(budget) {
+			r.Fatal("not everything is back")
+		}
+	})
+}
+
+func TestABodyWithoutRoomIsNotRead(t *testing.T) {
+	bodies := semaphore.NewWeighted(100_000)
+	first, second := &body{budget: bodies}, &body{budget: bodies}
+	if err := first.read(strings.NewReader("a picture"), 1000); err != nil {
+		t.Fatal(err)
+	}
+	endless := io.LimitReader(neverEnding{}, 1<<20)
+	if err := second.read(endless, 1<<20); !errors.Is(err, errNoRoom) {
+		t.Fatalf("read into no room: %v", err)
+	}
+	second.release()
+	first.release()
+	if !bodies.TryAcquire(100_000) {
+		t.Fatal("not everything is back")
+	}
+}
+
+type neverEnding struct{}
+
+func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
