@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +58,8 @@ def assert_few_are_late(outcomes: list[Outcome]) -> None:
 
 
 def test_at_twice_the_capacity_answers_keep_the_deadline_and_refusals_are_quick(start_appliance: Start) -> None:
-    appliance = started(start_appliance, QUIET)
+    # Nothing but the deadline bounds the line.
+    appliance = started(start_appliance, QUIET + "[gateway]\nqueue = 1000\nqueue_per_client = 1000\n")
     capacity = statuses(closed_loop(appliance, PICTURE, ["127.0.0.1"] * 6, SECONDS))[200] / SECONDS
     outcomes = open_loop(appliance, PICTURE, 2 * capacity, SECONDS)
     got = statuses(outcomes)
@@ -122,3 +124,31 @@ def test_killed_workers_cost_clients_nothing(start_appliance: Start) -> None:
     fates = metrics(appliance, "visavis_client_frames_total")
     assert fates['fate="abandoned"'] == 0
     assert_pictures_add_up(appliance)
+
+
+def test_clients_that_go_away_free_their_places_although_the_worker_is_stuck(start_appliance: Start) -> None:
+    settings = "[gateway]\ndeadline_ms = 30000\n[worker]\nlease_ms = 30000\n"
+    appliance = started(start_appliance, QUIET + settings)
+
+    def busy() -> int:
+        return int(metrics(appliance, "visavis_client_places_busy")[""])
+
+    os.kill(worker_pid(appliance), signal.SIGSTOP)
+    clients = [socket.create_connection(("127.0.0.1", appliance.http_port)) for _ in range(5)]
+    for client in clients:
+        client.sendall(request(PICTURE))
+    until(lambda: busy() == 3, "the pictures do not get their places", 10)
+    assert metrics(appliance, "visavis_client_pictures_waiting")[""] == 2
+    for client in clients:
+        client.close()
+    until(lambda: busy() <= 1, "places are kept for clients that have gone", 10)
+    assert metrics(appliance, "visavis_client_pictures_waiting")[""] == 0
+    os.kill(worker_pid(appliance), signal.SIGCONT)
+    assert_pictures_add_up(appliance)
+    cancelled = metrics(appliance, "visavis_client_pictures_total")['outcome="cancelled"']
+    assert cancelled == len(clients)
+
+
+def request(picture: bytes) -> bytes:
+    lines = ["POST /api/v1/detect HTTP/1.1", "Host: localhost", "Content-Type: image/jpeg"]
+    return "\r\n".join([*lines, f"Content-Length: {len(picture)}", "", ""]).encode() + picture
