@@ -25,7 +25,7 @@ from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import schema
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
-from tests.unit.face_pictures import gocv_paths
+from tests.unit.face_pictures import LABELLED, gocv_paths
 from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
@@ -96,7 +96,7 @@ def turned(jpeg: bytes, orientation: int) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
 
 
-@pytest.mark.parametrize("path", photos(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*photos(), *sorted(LABELLED.glob("*.jpg"))], ids=lambda path: path.name)
 def test_the_faces_are_those_of_visavis_detect(gateway: RunningAppliance, path: Path) -> None:
     answer = post(gateway, path.read_bytes())
     assert answer.status == 200, answer
