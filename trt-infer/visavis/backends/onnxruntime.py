@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from visavis.detections import Detections, Frame
 from visavis.errors import DetectorError, ModelError
 from visavis.families import FAMILIES
 from visavis.models.cache import Prepared, prepared_model
+from visavis.models.quantized import quantized_model
 from visavis.settings import DetectorSettings
 
 # onnxruntime's own errors have no common base but Exception: collect those that this version has.
@@ -27,6 +29,8 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 )
 ERRORS_ONLY = 3
 
+log = logging.getLogger(__name__)
+
 
 class OnnxRuntime:
     """A detector on the CPU; an input size of 0 x 0 takes pictures of any size that is a multiple of 32.
@@ -38,9 +42,9 @@ class OnnxRuntime:
 
     name = "onnxruntime"
 
-    def __init__(self, settings: DetectorSettings) -> None:
-        width, height = settings.input_width, settings.input_height
-        prepared = prepared_model(settings.model, width, height, settings.cache_dir, settings.family)
+    def __init__(self, settings: DetectorSettings, model: Prepared | None = None) -> None:
+        """Load what `settings` name; `model` in its place for a file that is not in the cache."""
+        prepared = model or _wanted(settings)
         self.model_id = prepared.name
         self.input_size = (settings.input_width, settings.input_height)
         self._score, self._iou = settings.score, settings.iou
@@ -72,6 +76,20 @@ class OnnxRuntime:
             raise DetectorError(f"cannot infer a picture of shape {frame.shape}, {error}") from error
         height, width = frame.shape[:2]
         return self.family(outputs, (width, height), self._score, self._iou)
+
+
+def _wanted(settings: DetectorSettings) -> Prepared:
+    where = (settings.input_width, settings.input_height, settings.cache_dir, settings.family)
+    if settings.precision != "int8":
+        return prepared_model(settings.model, *where)
+    try:
+        return quantized_model(settings.model, *where)
+    except ModelError as error:
+        if settings.backend != "auto":
+            raise
+        # int8 may be meant for an engine that is still being built: detection does not wait for it.
+        log.warning("%s; detection goes on in fp32", error)
+        return prepared_model(settings.model, *where)
 
 
 def _session(prepared: Prepared, threads: int) -> Any:

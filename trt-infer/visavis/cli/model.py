@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List, fetch, import, prepare, verify, measure and export models.
+"""List, fetch, import, prepare, quantise, verify, measure and export models.
 
 `verify` exits 0 when the original and the prepared file are exactly what they should be, 1 when they are not.
 """
@@ -10,7 +10,7 @@ import argparse
 import json
 from typing import Any
 
-from visavis.cli import model_bench, model_export, model_import, model_list, model_pull
+from visavis.cli import model_bench, model_export, model_import, model_list, model_pull, model_quantize
 from visavis.errors import ModelError, VisavisError
 from visavis.models import cache, manifest
 from visavis.settings import default_cache_dir
@@ -27,6 +27,7 @@ OWN = {
     "list": model_list,
     "pull": model_pull,
     "import": model_import,
+    "quantize": model_quantize,
     "bench": model_bench,
     "export-triton": model_export,
 }

@@ -65,7 +65,7 @@ def prepared_model(
     source = original(model, family, cache_dir)
     path = cached_path(source, width, height, cache_dir or default_cache_dir())
     try:
-        with _locked(path):
+        with locked(path):
             content = _kept(path, source) or _build(path, source, width, height)
         return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
     except OSError as error:
@@ -148,7 +148,7 @@ def _prepare(source: Original, width: int, height: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Let one process at a time look and prepare, so that two workers do not do the same work."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("wb") as lock:

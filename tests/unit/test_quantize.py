@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model quantize`: what is kept, what is refused, and how workers come to it. How fast it is: `make bench`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from visavis.backends import load_detector
+from visavis.detections import Frame
+from visavis.engines.int8 import Calibrated
+from visavis.errors import ModelError
+from visavis.models import quantize as making
+from visavis.models.manifest import original
+from visavis.models.processor import has_dot_products, processor_name
+from visavis.models.quantize import Made, Plan, judge, quantize, spread
+from visavis.models.quantized import Measured, Record, quantized_model, quantized_path
+from visavis.pictures import letterboxed
+from visavis.settings import DetectorSettings
+
+from tests.unit.face_pictures import gocv_pictures
+from tests.unit.test_model_cli import model
+
+SIZE = (320, 256)
+BLACK: Frame = np.zeros((1, SIZE[1], SIZE[0], 3), np.uint8)
+COMMAND = "visavis model quantize centerface --input 320x256 --pictures FOLDER"
+
+
+def silent(_what: str, _done: int, _of: int) -> None:
+    """Nobody watches."""
+
+
+def frames() -> list[Frame]:
+    return [letterboxed(picture, SIZE)[0][None] for picture in gocv_pictures().values()]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """CenterFace in int8, kept however fast it is here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "FASTER", 0.0)
+        patch.setattr(making, "LITTLE_FASTER", 0.0)
+        plan = Plan(model="centerface", size=SIZE, loss=0.01, cache_dir=tmp_path_factory.mktemp("cache"))
+        return quantize(plan, frames(), silent)
+
+
+def settings(cache: Path, backend: str = "onnxruntime") -> DetectorSettings:
+    width, height = SIZE
+    return DetectorSettings(backend=backend, precision="int8", input_width=width, input_height=height, cache_dir=cache)
+
+
+@pytest.fixture
+def cache(kept: Made, tmp_path: Path) -> Path:
+    """A cache of one's own that holds it."""
+    shutil.copytree(kept.path.parent, tmp_path / "models")
+    return tmp_path
+
+
+def test_a_worker_with_precision_int8_runs_it_and_finds_the_faces(cache: Path) -> None:
+    detector = load_detector(settings(cache))
+    operators = quantized_model("centerface", *SIZE, cache).content
+    assert b"QuantizeLinear" in operators
+    for frame in frames():
+        assert detector.detect(frame[0]).size == 1
+
+
+def test_the_record_says_what_was_made_of_what_and_what_it_is_worth(kept: Made) -> None:
+    record = msgspec.json.decode(kept.path.with_suffix(".json").read_bytes(), type=Record)
+    assert record == kept.record
+    assert record.original_sha256 == original("centerface").sha256
+    assert (record.width, record.height, record.processor) == (*SIZE, processor_name())
+    measured = record.measured
+    assert (measured.calibrated, measured.compared, measured.faces, measured.different) == (1, 1, 1, 0)
+    assert measured.speed > 0
+
+
+def test_a_changed_byte_is_refused_with_the_command_that_mends_it(cache: Path) -> None:
+    path = quantized_path(original("centerface"), *SIZE, cache)
+    spoiled = bytearray(path.read_bytes())
+    spoiled[len(spoiled) // 2] ^= 1
+    path.write_bytes(spoiled)
+    with pytest.raises(ModelError, match=f"not what was written: {COMMAND}"):
+        load_detector(settings(cache))
+
+
+def test_a_model_without_its_record_is_refused(cache: Path) -> None:
+    quantized_path(original("centerface"), *SIZE, cache).with_suffix(".json").unlink()
+    with pytest.raises(ModelError, match="not what was written"):
+        load_detector(settings(cache))
+
+
+def test_a_model_of_another_processor_is_not_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visavis.models.quantized.processor_name", lambda: "another")
+    with pytest.raises(ModelError, match="not quantised for 320x256 on this processor"):
+        load_detector(settings(cache))
+
+
+def test_without_it_the_worker_says_which_command_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"not quantised.*: {COMMAND}"):
+        load_detector(settings(tmp_path))
+
+
+def test_backend_auto_goes_on_in_fp32_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        detector = load_detector(settings(tmp_path, "auto"))
+    assert detector.detect(frames()[0][0]).size == 1
+    assert COMMAND in caplog.text
+    assert "detection goes on in fp32" in caplog.text
+
+
+def weakened(calibrated: Calibrated) -> bytes:
+    """What a quantiser gone wrong would make: half of every weight."""
+    network = onnx.load_model_from_string(calibrated.model)
+    for item in network.graph.initializer:
+        if item.data_type == onnx.TensorProto.FLOAT:
+            item.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item) / 2, item.name))
+    return bytes(network.SerializeToString())
+
+
+def test_a_model_that_loses_faces_is_refused_and_nothing_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "for_cpu", weakened)
+    plan = Plan(model="centerface", size=SIZE, loss=0.01, cache_dir=tmp_path)
+    with pytest.raises(ModelError, match=r"differs on 1 of 1 faces \(100\.0%\), 1\.0% is allowed, fp32 stays"):
+        quantize(plan, frames(), silent)
+    assert not list((tmp_path / "models").glob("*int8*"))
+
+
+def test_pictures_without_faces_or_too_few_of_them_are_refused(tmp_path: Path) -> None:
+    plan = Plan(model="centerface", size=SIZE, loss=0.01, cache_dir=tmp_path)
+    with pytest.raises(ModelError, match="no face is on the 1 pictures held out"):
+        quantize(plan, [BLACK, BLACK], silent)
+    with pytest.raises(ModelError, match="with 1 pictures"):
+        quantize(plan, [BLACK], silent)
+
+
+def measured(*, different: int = 0, speed: float = 2.0) -> Measured:
+    return Measured(calibrated=30, compared=10, faces=50, different=different, allowed_loss=0.02, speed=speed)
+
+
+def test_what_is_lost_and_gained_decides() -> None:
+    judge("m", measured(), dot_products=True)
+    judge("m", measured(different=1), dot_products=True)
+    judge("m", measured(speed=1.3), dot_products=False)
+    with pytest.raises(ModelError, match=r"differs on 2 of 50 faces \(4\.0%\), 2\.0% is allowed"):
+        judge("m", measured(different=2), dot_products=True)
+    with pytest.raises(ModelError, match=r"1\.70 times as fast as fp32 here, 1\.8 is wanted of a processor with dot"):
+        judge("m", measured(speed=1.7), dot_products=True)
+    with pytest.raises(ModelError, match=r"1\.10 times as fast as fp32 here, 1\.2 is wanted of a processor without"):
+        judge("m", measured(speed=1.1), dot_products=False)
+
+
+def test_of_many_pictures_some_are_taken_evenly() -> None:
+    numbered = [np.full((1, 1, 1, 3), number % 256, np.uint8) for number in range(100)]
+    assert [frame[0, 0, 0, 0] for frame in spread(numbered[:5], 8)] == [0, 1, 2, 3, 4]
+    taken = [int(frame[0, 0, 0, 0]) for frame in spread(numbered, 8)]
+    assert taken == [0, 16, 32, 48, 64, 80, 96]
+
+
+def test_the_processor_is_known_by_its_first_block() -> None:
+    intel = "processor : 0\nmodel name\t: Xeon\nflags\t\t: fpu avx512_vnni\n\nprocessor : 1\nmodel name : other\n"
+    arm = "processor : 0\nFeatures : fp asimd asimddp\nCPU implementer : 0x41\nCPU part : 0xd0b\n"
+    assert processor_name(intel).endswith(" Xeon")
+    assert processor_name(arm).endswith(" 0x41 0xd0b")
+    assert has_dot_products(intel)
+    assert has_dot_products(arm)
+    assert not has_dot_products(intel.replace("avx512_vnni", "avx2"))
+    assert not has_dot_products("")
+
+
+def test_the_command_says_why_it_refuses(tmp_path: Path) -> None:
+    answer = model(tmp_path, "quantize", "centerface", "--pictures", str(tmp_path), "--input", "320x256")
+    assert answer.returncode == 1
+    assert "holds no picture" in answer.stderr
+    for words in (["centerface"], ["centerface", "--pictures", "a", "--from-camera", "b"]):
+        assert model(tmp_path, "quantize", *words).returncode == 2
+    wrong = model(tmp_path, "quantize", "centerface", "--pictures", "a", "--loss", "much")
+    assert "'much' is not a number of percent" in wrong.stderr
+
+
+def test_the_command_ends_with_what_to_write_into_the_configuration(tmp_path: Path) -> None:
+    for name, picture in zip(("a.png", "b.png"), gocv_pictures().values(), strict=True):
+        cv2.imwrite(str(tmp_path / name), picture)
+    words = ("quantize", "centerface", "--pictures", str(tmp_path), "--input", "320x256")
+    answer = model(tmp_path / "cache", *words)
+    if answer.returncode == 1:
+        # This processor, or whatever else runs on it now, leaves int8 no gain: then that is said.
+        assert "times as fast as fp32 here" in answer.stderr
+        return
+    assert answer.stdout.splitlines()[-1] == 'precision = "int8"'
+    again = json.loads(model(tmp_path / "cache", *words, "--loss", "5", "--json").stdout or "{}")
+    assert again.get("different", 0) == 0

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis model quantize`: the int8 form of a model for this machine's CPU, measured before it is believed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visavis.settings import default_cache_dir
+
+if TYPE_CHECKING:
+    from visavis.detections import Frame
+    from visavis.models.quantize import Made, Plan
+
+SUMMARY = "make a model faster in int8, on pictures of yours"
+DESCRIPTION = """Make the int8 form of a model for the CPU of this machine. Pictures show it which values occur; one in
+four is held out, and on these the faces of int8 and fp32 are compared. It is kept only when both find the same faces
+but for --loss, and when it is at least 1.8 times as fast (1.2 where the processor has no instructions for it).
+`precision = "int8"` of a configuration uses it. --from-camera joins the running daemon in the place of a worker (stop
+one before), keeps pictures with a face on them in memory only, and needs the right to open the daemon's socket."""
+EXAMPLE = """examples:
+  visavis model quantize centerface --pictures photos/
+  visavis model quantize centerface --from-camera door
+  visavis model quantize yunet-n --input 320x256 --pictures photos/ clip.mp4 --loss 2 --json
+"""
+SOCKET = Path("/run/visavis/frames.sock")
+
+
+def add_to(actions: Any) -> None:
+    """Declare what `visavis model quantize` takes."""
+    parser = actions.add_parser(
+        "quantize",
+        help=SUMMARY,
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="NAME|FILE.onnx")
+    parser.add_argument("--input", type=_size, default=(640, 480), metavar="WxH", help="default 640x480")
+    pictures = parser.add_mutually_exclusive_group(required=True)
+    pictures.add_argument("--pictures", type=Path, nargs="+", metavar="PATH", help="folders, pictures, videos")
+    pictures.add_argument("--from-camera", metavar="ID", help="a camera of the running daemon")
+    parser.add_argument("--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's; default %(default)s")
+    parser.add_argument("--wait-s", type=float, default=180.0, help="for faces before the camera; default 180")
+    parser.add_argument("--loss", type=_percent, default=0.01, metavar="PERCENT", help="of faces; default 1")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 when the model is kept; errors are told by `visavis model`."""
+    from visavis.models.quantize import Plan, quantize  # noqa: PLC0415 (listing models needs no runtime)
+
+    plan = Plan(model=args.model, size=args.input, loss=args.loss, cache_dir=default_cache_dir())
+    with _Bar() as bar:
+        frames = _of_files(args.pictures, plan) if args.pictures else _of_camera(args, plan, bar)
+        made = quantize(plan, frames, bar)
+    _say(made, args.json)
+    return 0
+
+
+def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
+    from visavis.engines.int8 import frames_of  # noqa: PLC0415
+    from visavis.models.quantize import spread  # noqa: PLC0415
+
+    return spread(frames_of(pictures, plan.size))
+
+
+def _of_camera(args: argparse.Namespace, plan: Plan, bar: _Bar) -> list[Frame]:
+    from visavis.bench.models import detector  # noqa: PLC0415
+    from visavis.errors import DaemonGone, Refused  # noqa: PLC0415
+    from visavis.models.borrow import Wish, borrowed, without_pictures  # noqa: PLC0415
+    from visavis.signals import stop_on_signals  # noqa: PLC0415
+
+    wish = Wish(socket=args.socket, camera=args.from_camera, limit_s=args.wait_s)
+    finder = detector(plan.model, plan.size, cache_dir=plan.cache_dir)
+    frames: list[Frame] = []
+    with stop_on_signals() as stop:
+        try:
+            for frame in borrowed(wish, finder, stop):
+                frames.append(frame)
+                bar("looking", len(frames), wish.count)
+        except (DaemonGone, Refused) as error:
+            raise without_pictures(error, wish) from error
+    return frames
+
+
+def _say(made: Made, as_json: bool) -> None:
+    record, measured = made.record, made.record.measured
+    if as_json:
+        fields = {"model": record.name, "precision": "int8", "path": str(made.path), "loss": round(measured.loss, 4)}
+        counts = {name: getattr(measured, name) for name in ("calibrated", "compared", "faces", "different")}
+        print(json.dumps({**fields, "speed": round(measured.speed, 2), **counts}))
+        return
+    print(f"{record.name}  int8  {made.path}")
+    print(f"{measured.speed:.2f} times as fast as fp32; {measured.different} of {measured.faces} faces differ")
+    print(f'\n[detector]\nmodel = "{record.name}"\ninput = [{record.width}, {record.height}]\nprecision = "int8"')
+
+
+def _size(text: str) -> tuple[int, int]:
+    from visavis.cli.model import size  # noqa: PLC0415 (that module imports this one)
+
+    return size(text)
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of percent from 0 to 100")
+    return value / 100
+
+
+class _Bar:
+    """A progress bar on a terminal, nothing elsewhere; called with what is done now, how much of it, of how much."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm  # noqa: PLC0415
+
+        self._bar = tqdm(unit="picture", file=sys.stderr, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        self._bar.set_description_str(what, refresh=False)
+        self._bar.total, self._bar.n = of, done
+        self._bar.refresh()
