@@ -23,6 +23,7 @@ MEASUREMENTS = (
     "handoff",
     "bookkeeping",
     "prepared",
+    "quantized",
     "frame_path",
     "cold_start",
     "memory",
