@@ -5,13 +5,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from visavis.backends import Detector
+from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.bench.models import detector
+from visavis.engines.int8 import calibrate, for_cpu
 from visavis.models.accuracy import Accuracy, accuracy
+from visavis.models.cache import prepared_model
 from visavis.models.manifest import entries
 from visavis.pictures import letterboxed
+from visavis.settings import DetectorSettings
 
-from tests.unit.face_pictures import labelled_pictures
+from tests.unit.face_pictures import gocv_pictures, labelled_pictures
 from tests.unit.model_files import provided
 
 # Faces below the usual score still count for average precision.
@@ -27,7 +33,21 @@ def models() -> list[str]:
 
 def scored(model: str, size: str, folder: Path) -> Accuracy:
     """Find faces on every labelled picture and match them with the labels."""
-    finder = detector(provided(model, folder), (0, 0), score=LEAST_SCORE, cache_dir=folder)
+    return matched_with_labels(detector(provided(model, folder), (0, 0), score=LEAST_SCORE, cache_dir=folder), size)
+
+
+def scored_in_int8(model: str, size: str, folder: Path) -> Accuracy:
+    """The same with the form for CPUs, calibrated on gocv's two pictures: none that is scored has been seen before."""
+    width, height = SIZES[size] or (0, 0)
+    plain = prepared_model(provided(model, folder), width, height, folder)
+    frames = [letterboxed(picture, SIZES[size])[0][None] for picture in gocv_pictures().values()]
+    fast = msgspec.structs.replace(plain, content=for_cpu(calibrate(plain.content, frames)), path=None)
+    settings = DetectorSettings(input_width=width, input_height=height, score=LEAST_SCORE)
+    return matched_with_labels(OnnxRuntime(settings, fast), size)
+
+
+def matched_with_labels(finder: Detector, size: str) -> Accuracy:
+    """Score a detector on the labelled pictures, fitted into a size."""
     pairs = []
     for picture, labels in labelled_pictures().values():
         boxed, scale = letterboxed(picture, SIZES[size])
