@@ -73,7 +73,7 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model, and what runs it."""
 
-    # A name in models/onnx/manifest.toml.
+    # A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine.
     model: str = "centerface"
     # What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
     backend: str = "auto"

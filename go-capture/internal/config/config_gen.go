@@ -51,7 +51,7 @@ type MQTT struct {
 
 // Detector: The model, and what runs it.
 type Detector struct {
-	// A name in models/onnx/manifest.toml.
+	// A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine.
 	Model string `toml:"model" json:"model"`
 	// What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
 	Backend string `toml:"backend" json:"backend"`

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visavis.models import manifest
+from visavis.settings import default_cache_dir
+from visavis.terminal import complain
 
 if TYPE_CHECKING:
     from visavis.bench.models import Row
@@ -19,7 +21,7 @@ SUMMARY = "measure models on this machine, and recommend one"
 DESCRIPTION = """Measure every model that is on this machine (or those named) at each size of input and number of
 threads. Times are medians, taken turn by turn; another load on the machine makes all of them longer. Recall is the
 share of the faces of --labels (dlib's XML beside its pictures) that a model finds; without labels the recommendation
-goes by the order of `visavis model list`."""
+goes by the order of `visavis model list`. `model = "auto"` of a configuration takes the model recommended last."""
 EXAMPLE = """examples:
   visavis model bench
   visavis model bench yunet-n centerface --input 640x480 --threads 1 2 --fps 30
@@ -71,8 +73,25 @@ def run(args: argparse.Namespace) -> int:
     for row in measured(plan):
         rows.append(row)
         print(json.dumps(row.fields()) if args.json else _line(row), flush=True)
-    _advise(recommended(rows, args.fps), args.fps, args.json)
+    best = recommended(rows, args.fps)
+    if best is not None and not best.model.endswith(".onnx"):  # a configuration takes names only
+        _remember(best)
+    _advise(best, args.fps, args.json)
     return 0
+
+
+def _remember(row: Row) -> None:
+    """For `model = "auto"`."""
+    from visavis.models.auto import Recommendation, remember, this_machine  # noqa: PLC0415
+
+    found = Recommendation(
+        model=row.model, input=row.size, threads=row.threads, fps=round(1000 / row.ms, 1), here=this_machine()
+    )
+    folder = default_cache_dir()
+    try:
+        remember(found, folder)
+    except OSError as error:
+        complain(f'model "auto" will not know this, {folder} cannot be written, {error.strerror}')
 
 
 def _line(row: Row) -> str:
@@ -89,7 +108,8 @@ def _advise(row: Row | None, fps: float, as_json: bool) -> None:
         print(json.dumps({"recommended": row.fields()}))
     else:
         width, height = row.size
-        print("\nrecommended here:\n\n[detector]")
+        also = "" if row.model.endswith(".onnx") else ', and what model = "auto" takes from now on'
+        print(f"\nrecommended here{also}:\n\n[detector]")
         print(f'model = "{row.model}"\ninput = [{width}, {height}]\nthreads = {row.threads}')
 
 

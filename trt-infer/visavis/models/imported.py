@@ -13,6 +13,7 @@ import msgspec
 
 from visavis.atomic import write_atomically
 from visavis.errors import ModelError
+from visavis.models.auto import AUTO
 from visavis.models.manifest import Entry, entries, pulled_path
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -26,6 +27,8 @@ def checked_name(name: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise ModelError(f"a model cannot be called {name!r}", "use 1 to 64 of a-z 0-9 . _ - (--name)")
+    if name == AUTO:
+        raise ModelError(f"a model cannot be called {name!r}, that is the recommended one", "choose another (--name)")
     if name in entries():
         raise ModelError(f"{name} is a model of the manifest", "choose another name (--name)")
     return name

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from visavis.errors import ModelError
+from visavis.models.auto import AUTO, recommended_model
 from visavis.settings import default_cache_dir
 
 if sys.version_info >= (3, 11):
@@ -85,7 +86,7 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
     """Read the original of a named model, or a FILE.onnx of one's own.
 
     Args:
-        model: a name in the manifest, or a path that ends in .onnx.
+        model: a name in the manifest, "auto" for the one recommended here, or a path that ends in .onnx.
         family: the family that it must be of; empty to take the manifest's word, or to recognise a file.
         cache_dir: where `visavis model pull` keeps what it fetched; None for the usual place.
 
@@ -94,6 +95,8 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
     """
     if model.endswith(".onnx"):
         return _own_file(Path(model), family)
+    if model == AUTO:
+        model = recommended_model(cache_dir or default_cache_dir())
     all_models = known(cache_dir)
     if model not in all_models:
         raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(all_models)} or name a FILE.onnx")
