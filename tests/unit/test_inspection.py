@@ -147,6 +147,13 @@ def test_the_good_file_passes() -> None:
     assert prepare(as_original(GOOD), 64, 64)
 
 
+def test_operators_that_are_announced_and_not_used_do_no_harm() -> None:
+    model = loaded()
+    model.opset_import.add(domain="ai.onnx.ml", version=2)  # as tf2onnx always does
+    prepared = onnx.load_model_from_string(prepare(as_original(bytes_of(model)), 64, 64))
+    assert [item.domain for item in prepared.opset_import] == [""]
+
+
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_is_refused_with_its_reason(case: str) -> None:
     make, reason = HOSTILE[case]
