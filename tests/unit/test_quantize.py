@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from visavis.backends import load_detector
+from visavis.cli import parser_for, worker
+from visavis.daemon import effective_config
 from visavis.detections import Frame
 from visavis.engines.int8 import Calibrated
 from visavis.errors import ModelError
@@ -25,6 +28,7 @@ from visavis.models.quantize import Made, Plan, judge, quantize, spread
 from visavis.models.quantized import Measured, Record, quantized_model, quantized_path
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
+from visavis.supervisor import WITHOUT_GPU, worker_command
 
 from tests.unit.face_pictures import gocv_pictures
 from tests.unit.test_model_cli import model
@@ -197,3 +201,13 @@ def test_the_command_ends_with_what_to_write_into_the_configuration(tmp_path: Pa
     assert answer.stdout.splitlines()[-1] == 'precision = "int8"'
     again = json.loads(model(tmp_path / "cache", *words, "--loss", "5", "--json").stdout or "{}")
     assert again.get("different", 0) == 0
+
+
+def test_a_worker_that_lost_its_gpu_goes_on_without_an_int8_model_for_the_cpu(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[detector]\nprecision = "int8"\ninput = [320, 256]\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
+    config = effective_config(file, os.environ)
+    words = [*worker_command(config, None)[3:], *WITHOUT_GPU, "--cache-dir", str(tmp_path)]
+    told = worker.settings(parser_for(words).parse_args(words)).detector
+    assert told.backend == "onnxruntime"
+    assert load_detector(told).detect(frames()[0][0]).size == 1

@@ -34,7 +34,8 @@ LOST = {DetectorLost.exit_code, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS
 MOST_LOST = 3
 # A worker that ran this long was well: what came before is no part of the same trouble.
 WELL_S = 600.0
-WITHOUT_GPU = ["--backend", "onnxruntime"]
+# Not the configured precision: int8 for the CPU may never have been made, and detection must go on.
+WITHOUT_GPU = ["--backend", "onnxruntime", "--precision", "auto"]
 
 log = logging.getLogger(__name__)
 
