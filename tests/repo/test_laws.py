@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -51,6 +52,25 @@ def test_opencv_is_imported_in_four_folders_only() -> None:
     users = {folder(path) for path in go_files(tests=True) if any("gocv" in name for name in imports(path))}
     assert users, "no file imports gocv: this test looks in the wrong place"
     assert users <= OPENCV_FOLDERS
+
+
+def test_what_does_not_touch_opencv_builds_without_a_c_compiler() -> None:
+    go = ROOT / "go-capture"
+    template = '{{.ImportPath}} {{join .Deps " "}}'
+    tags = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
+    listed = subprocess.run(
+        ["go", "list", "-tags", tags, "-f", template, "./..."], cwd=go, capture_output=True, text=True, check=True
+    )
+    packages = [line.split() for line in listed.stdout.splitlines()]
+    pure = [package for package, *needs in packages if "gocv.io/x/gocv" not in needs]
+    assert {MODULE + name for name in ("ring", "dispatch", "hub", "mqtt", "web", "v4l2", "track", "outbox")} <= set(
+        pure
+    )
+    build = ["go", "build", "-tags", tags, "-o", "/dev/null", *pure]
+    done = subprocess.run(
+        build, cwd=go, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_source_web_and_mqtt_do_not_know_each_other() -> None:
