@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ def stop_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        # In a thread of its own: the handler may run while this one holds the event's lock, and would wait for itself.
+        _thread.start_new_thread(stop.set, ())
 
     before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:

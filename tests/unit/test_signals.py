@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# A signal may arrive while the main thread is inside Event.wait and holds its lock.
+PROGRAM = """
+import signal
+from visavis.signals import stop_on_signals
+with stop_on_signals() as stop:
+    with stop._cond:
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.wait(5), "the signal was lost"
+"""
+
+
+def test_a_signal_in_the_middle_of_a_wait_ends_it() -> None:
+    try:
+        done = subprocess.run([sys.executable, "-c", PROGRAM], timeout=10, capture_output=True, text=True, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.fail("the handler waits for the lock that its own thread holds")
+    assert done.returncode == 0, done.stderr
