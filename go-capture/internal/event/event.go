@@ -8,9 +8,9 @@ package event
 
 import (
 	"encoding/json"
-	"math"
 	"time"
 
+	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/track"
 	"visavis/capture/internal/zone"
 )
@@ -61,9 +61,7 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 
 func bestOf(b track.Box) Best {
 	return Best{
-		Box:   [4]float64{round(b.X, 10), round(b.Y, 10), round(b.W, 10), round(b.H, 10)},
-		Score: min(max(round(b.Score, 1000), 0), 1),
+		Box:   geometry.Box{X: b.X, Y: b.Y, W: b.W, H: b.H}.Tenths(),
+		Score: min(max(geometry.Round(float64(b.Score), 1000), 0), 1),
 	}
 }
-
-func round(v float32, parts float64) float64 { return math.Round(float64(v)*parts) / parts }

@@ -3,44 +3,30 @@
 package gateway
 
 import (
-	"math"
 	"strings"
 	"time"
 
 	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/payload"
 	"visavis/capture/internal/ring"
 )
 
 // answer is contracts/schemas/detected.schema.json: the detections payload of a camera, without what only a camera has.
 type answer struct {
-	Schema        int       `json:"schema"`
-	Device        string    `json:"device"`
-	Frame         uint64    `json:"frame"`
-	CapturedAt    string    `json:"captured_at"`
-	Width         int       `json:"width"`
-	Height        int       `json:"height"`
-	Model         string    `json:"model"`
-	Faces         []face    `json:"faces"`
-	Latency       latency   `json:"latency_ms"`
-	DroppedFrames *[]uint64 `json:"dropped_frames,omitempty"` // of a stream: pictures before this one that a newer one replaced
-}
-
-type face struct {
-	Box       [4]float64   `json:"box"`
-	Score     float64      `json:"score"`
-	Landmarks [][2]float64 `json:"landmarks,omitempty"`
-}
-
-type latency struct {
-	Capture float64 `json:"capture"`
-	Queue   float64 `json:"queue"`
-	Handoff float64 `json:"handoff"`
-	Infer   float64 `json:"infer"`
-	Publish float64 `json:"publish"`
-	Total   float64 `json:"total"`
+	Schema        int             `json:"schema"`
+	Device        string          `json:"device"`
+	Frame         uint64          `json:"frame"`
+	CapturedAt    event.Time      `json:"captured_at"`
+	Width         int             `json:"width"`
+	Height        int             `json:"height"`
+	Model         string          `json:"model"`
+	Faces         []payload.Face  `json:"faces"`
+	Latency       payload.Latency `json:"latency_ms"`
+	DroppedFrames *[]uint64       `json:"dropped_frames,omitempty"` // of a stream: pictures before this one that a newer one replaced
 }
 
 // answered puts the faces into pixels of the upright picture.
@@ -103,32 +89,9 @@ func stages(r request, grantedNs int64, f *flight, o dispatch.Outcome) hub.Laten
 func (g *Gateway) answerOf(r request, f found, faces []hub.Face) answer {
 	arrived := time.Now().Add(-time.Duration(frame.MonotonicNs() - r.arrivedNs))
 	return answer{
-		Schema: 1, Device: g.settings.Device, Frame: f.number, CapturedAt: arrived.UTC().Format("2006-01-02T15:04:05.000Z"),
-		Width: f.width, Height: f.height, Model: f.model, Faces: written(faces), Latency: rounded(f.latency),
+		Schema: 1, Device: g.settings.Device, Frame: f.number, CapturedAt: event.Time{Time: arrived},
+		Width: f.width, Height: f.height, Model: f.model, Faces: payload.Faces(faces), Latency: payload.LatencyOf(f.latency),
 	}
 }
 
-func written(faces []hub.Face) []face {
-	list := make([]face, len(faces)) // never nil: no face is [], not null
-	for i, f := range faces {
-		list[i] = face{
-			Box:   [4]float64{pixels(f.Box.X), pixels(f.Box.Y), pixels(f.Box.W), pixels(f.Box.H)},
-			Score: round(float64(f.Score), 1000),
-		}
-		for _, p := range f.Landmarks {
-			list[i].Landmarks = append(list[i].Landmarks, [2]float64{pixels(p.X), pixels(p.Y)})
-		}
-	}
-	return list
-}
-
-func rounded(l hub.Latency) latency {
-	return latency{
-		Capture: round(l.Capture, 1000), Queue: round(l.Queue, 1000), Handoff: round(l.Handoff, 1000),
-		Infer: round(l.Infer, 1000), Publish: round(l.Publish, 1000), Total: round(l.Total, 1000),
-	}
-}
-
-func ms(ns int64) float64            { return float64(ns) / 1e6 }
-func pixels(v float32) float64       { return round(float64(v), 10) }
-func round(v, parts float64) float64 { return math.Round(v*parts) / parts }
+func ms(ns int64) float64 { return float64(ns) / 1e6 }
