@@ -134,6 +134,12 @@ func (d *Dispatcher) streamState(name string, a *account) StreamState {
 	return state
 }
 
+// ModelName is the model without the backend: workers say model@backend.
+func (o Outcome) ModelName() string {
+	model, _, _ := strings.Cut(o.Model, "@")
+	return model
+}
+
 func (w *worker) snapshot() WorkerState {
 	state := "idle"
 	if len(w.leases) > 0 {

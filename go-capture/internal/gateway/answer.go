@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"strings"
 	"time"
 
 	"visavis/capture/internal/dispatch"
@@ -12,7 +11,6 @@ import (
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/payload"
-	"visavis/capture/internal/ring"
 )
 
 // answer is contracts/schemas/detected.schema.json: the detections payload of a camera, without what only a camera has.
@@ -32,25 +30,10 @@ type answer struct {
 // answered puts the faces into pixels of the upright picture.
 func answered(r request, d drawn, o dispatch.Outcome) found {
 	width, height := r.header.Upright()
-	model, _, _ := strings.Cut(o.Model, "@") // workers say model@backend
 	return found{
-		number: o.Seq, model: model, width: width, height: height, faces: facesOf(o.Detections, o.Frame.Letterbox),
+		number: o.Seq, model: o.ModelName(), width: width, height: height, faces: hub.FacesOf(o.Detections, o.Frame.Letterbox),
 		picture: d.picture, release: d.release,
 	}
-}
-
-func facesOf(detections []ring.Detection, box geometry.Letterbox) []hub.Face {
-	faces := make([]hub.Face, len(detections))
-	for i, d := range detections {
-		faces[i] = hub.Face{Box: box.Undo(d.X1, d.Y1, d.X2, d.Y2), Score: d.Score}
-		if d.Flags&ring.DetectionFlagLandmarks == 0 {
-			continue
-		}
-		for _, p := range d.Landmarks {
-			faces[i].Landmarks = append(faces[i].Landmarks, box.UndoPoint(p[0], p[1]))
-		}
-	}
-	return faces
 }
 
 // atLeast drops faces below a score.

@@ -137,7 +137,7 @@ func (c *camera) changed() []State {
 }
 
 func (c *camera) result(a *arrival, dropped Dropped) *Result {
-	faces := undo(a)
+	faces := FacesOf(a.detections, a.letterbox)
 	c.follower.frame(faces, a.letterbox.SourceWidth, a.letterbox.SourceHeight, a.capturedNs, frame.MonotonicNs())
 	whole := c.follower.states()[0]
 	r := &Result{
@@ -153,17 +153,6 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	}
 	c.latencies = append(c.latencies, r.Latency)
 	return r
-}
-
-func undo(a *arrival) []Face {
-	faces := make([]Face, len(a.detections))
-	for i, d := range a.detections {
-		faces[i] = Face{Box: a.letterbox.Undo(d.x1, d.y1, d.x2, d.y2), Score: d.score}
-		for _, p := range d.landmarks {
-			faces[i].Landmarks = append(faces[i].Landmarks, a.letterbox.UndoPoint(p.X, p.Y))
-		}
-	}
-	return faces
 }
 
 func stages(a *arrival) Latency {

@@ -15,6 +15,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/ring"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -173,7 +174,9 @@ func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
 	a := outcome("door", 1, inferred)
-	a.detections = []detection{{x1: 10, y1: 70, x2: 30, y2: 100, score: 0.5, landmarks: []geometry.Point{{X: 15, Y: 80}}}}
+	a.detections = []ring.Detection{{
+		X1: 10, Y1: 70, X2: 30, Y2: 100, Score: 0.5, Landmarks: [5][2]float32{{15, 80}}, Flags: ring.DetectionFlagLandmarks,
+	}}
 	h.append(entry{arrival: a})
 	h.drain()
 	r := leaf.results[0]
@@ -244,7 +247,7 @@ func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
 	h, leaf := startHub(t)
 	for seq := range uint64(3) {
 		a := outcome("door", seq+1, inferred)
-		a.detections = []detection{{x1: 100, y1: 100, x2: 200, y2: 200, score: 0.9}}
+		a.detections = []ring.Detection{{X1: 100, Y1: 100, X2: 200, Y2: 200, Score: 0.9}}
 		h.append(entry{arrival: a})
 	}
 	h.CameraLost("door")

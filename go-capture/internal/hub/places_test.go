@@ -11,6 +11,7 @@ import (
 
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/ring"
 	"visavis/capture/internal/track"
 	"visavis/capture/internal/zone"
 )
@@ -64,7 +65,7 @@ func watchStep() Watch {
 // show appends a frame with a face of 60x60 pixels of the input around a place.
 func show(h *Hub, seq uint64, x, y float32) {
 	a := outcome("door", seq, inferred)
-	a.detections = []detection{{x1: x - 30, y1: y - 30, x2: x + 30, y2: y + 30, score: 0.9}}
+	a.detections = []ring.Detection{{X1: x - 30, Y1: y - 30, X2: x + 30, Y2: y + 30, Score: 0.9}}
 	h.append(entry{arrival: a})
 }
 

@@ -5,6 +5,7 @@ package hub
 import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/ring"
 )
 
 type fate int
@@ -26,12 +27,7 @@ type arrival struct {
 	picture                                                                         *frame.Picture
 	model                                                                           string
 	capturedNs, readyNs, dispatchNs, receivedNs, inferBeginNs, inferEndNs, resultNs int64
-	detections                                                                      []detection
-}
-
-type detection struct {
-	x1, y1, x2, y2, score float32
-	landmarks             []geometry.Point
+	detections                                                                      []ring.Detection
 }
 
 func (a *arrival) release() {
