@@ -77,9 +77,6 @@ func (p *Publisher) Error() string {
 // Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
 func (p *Publisher) Unsent() uint64 { return p.outbox.unsent() }
 
-// Waiting is the number of results that are not sent yet; at most two seconds of each camera's.
-func (p *Publisher) Waiting() int { return p.outbox.size() }
-
 // Take implements hub.Leaf.
 func (p *Publisher) Take(r *hub.Result) {
 	p.outbox.add(*r)

@@ -14,6 +14,7 @@ import (
 
 	"visavis/capture/internal/demo"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/preprocess"
 )
 
 // demoDirEnvironment names the folder with the demo's pictures; without it they lie beside the program, in demo/.
@@ -95,7 +96,7 @@ func (d *demoSource) Grab(ctx context.Context, into *frame.Picture) error {
 	if err := into.SetSize(d.width, d.height); err != nil {
 		return err
 	}
-	if err := drawInto(into, d.draw); err != nil {
+	if err := preprocess.Into(into, d.draw); err != nil {
 		return err
 	}
 	into.CapturedNs, into.JPEG = frame.MonotonicNs(), nil

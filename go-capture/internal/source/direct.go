@@ -15,6 +15,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/v4l2"
 )
 
@@ -104,9 +105,7 @@ func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 		return fmt.Errorf("JPEG of %dx%d pixels from a camera of %dx%d", header.Width, header.Height, format.Width, format.Height)
 	}
 	into.SetJPEG(whole)
-	return drawInto(into, func(picture *gocv.Mat) error {
-		return gocv.IMDecodeIntoMat(whole, gocv.IMReadColor|gocv.IMReadIgnoreOrientation, picture)
-	})
+	return preprocess.Decode(whole, gocv.IMReadColor, into)
 }
 
 // raw is an uncompressed format: how OpenCV sees its memory, and how it becomes BGR.
@@ -127,7 +126,7 @@ func (r raw) unpack(shot []byte, format v4l2.Format, into *frame.Picture) error 
 	defer lines.Close()
 	visible := lines.Region(image.Rect(0, 0, format.Width, lines.Rows())) // a line may end in padding
 	defer visible.Close()
-	return drawInto(into, func(picture *gocv.Mat) error {
+	return preprocess.Into(into, func(picture *gocv.Mat) error {
 		if r.toBGR == asIs {
 			return visible.CopyTo(picture)
 		}

@@ -13,6 +13,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/preprocess"
 )
 
 // ErrEnded says that a stream has no further picture.
@@ -212,7 +213,7 @@ func copyTo(mat gocv.Mat, into *frame.Picture) error {
 	if err := into.SetSize(mat.Cols(), mat.Rows()); err != nil {
 		return err
 	}
-	return drawInto(into, func(picture *gocv.Mat) error { return mat.CopyTo(picture) })
+	return preprocess.Into(into, func(picture *gocv.Mat) error { return mat.CopyTo(picture) })
 }
 
 // Close frees the camera. A read that hangs is left behind and frees it when it comes back.

@@ -4,8 +4,6 @@
 package decode
 
 import (
-	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -13,6 +11,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/preprocess"
 )
 
 // ErrDamaged says that OpenCV made no picture of what it got, or another one than the header announced.
@@ -44,28 +43,21 @@ func stored(body []byte, header gateway.Header, reduce int, into *frame.Picture)
 	if err := into.SetSize(header.Reduced(reduce)); err != nil {
 		return err
 	}
-	unwritten := markEnd(into.Pixels)
-	return write(into, func(mat *gocv.Mat) error {
-		if err := gocv.IMDecodeIntoMat(body, flags[reduce]|gocv.IMReadIgnoreOrientation, mat); err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-		if unwritten() {
-			return ErrDamaged
-		}
-		return nil
-	})
+	return damaged(preprocess.Decode(body, flags[reduce], into))
 }
 
-// markEnd writes a random mark at the end of the pixels and returns whether it is still there: OpenCV reports success, and writes
-// nothing, when it cannot read the header.
-func markEnd(pixels []byte) (unwritten func() bool) {
-	var mark [16]byte
-	if _, err := rand.Read(mark[:]); err != nil {
-		panic(err) // documented never to fail
+// damaged says so of a picture that was not decoded.
+func damaged(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, preprocess.ErrNothing):
+		return ErrDamaged
+	case errors.Is(err, preprocess.ErrElsewhere):
+		return fmt.Errorf("%w: it is not of the size that its header names", ErrDamaged)
+	default:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	end := pixels[len(pixels)-min(len(pixels), len(mark)):]
-	copy(end, mark[:])
-	return func() bool { return bytes.HasPrefix(mark[:], end) }
 }
 
 // turns makes a picture upright by EXIF's orientation.
@@ -94,28 +86,5 @@ func turn(from *frame.Picture, orientation int, into *frame.Picture) error {
 		return fmt.Errorf("wrap a picture of %dx%d pixels: %w", from.Width, from.Height, err)
 	}
 	defer lying.Close()
-	return write(into, func(mat *gocv.Mat) error { return turns[orientation](lying, mat) })
-}
-
-// write lets OpenCV write into the picture's memory and checks that it did: a result of another size is silently put elsewhere.
-func write(into *frame.Picture, draw func(*gocv.Mat) error) error {
-	mat, err := gocv.NewMatFromBytes(into.Height, into.Width, gocv.MatTypeCV8UC3, into.Pixels)
-	if err != nil {
-		return fmt.Errorf("wrap a picture of %dx%d pixels: %w", into.Width, into.Height, err)
-	}
-	defer mat.Close()
-	if err := draw(&mat); err != nil {
-		return err
-	}
-	if mat.Empty() {
-		return ErrDamaged
-	}
-	written, err := mat.DataPtrUint8()
-	if err != nil {
-		return fmt.Errorf("look at the decoded picture: %w", err)
-	}
-	if &written[0] != &into.Pixels[0] {
-		return fmt.Errorf("%w: it is not of the size that its header names", ErrDamaged)
-	}
-	return nil
+	return preprocess.Into(into, func(mat *gocv.Mat) error { return turns[orientation](lying, mat) })
 }
