@@ -12,13 +12,14 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.chaos.load_program import LoadProgram
 from tests.e2e.brokers import is_open
 from tests.waiting import until
 
 TOPIC = "visavis/load/events"
 
 
-class Outboxload:
+class Outboxload(LoadProgram):
     """A running outboxload.
 
     Args:
@@ -27,31 +28,7 @@ class Outboxload:
     """
 
     def __init__(self, command: list[str], *options: str) -> None:
-        line = [*command, "-topic", TOPIC, *options]
-        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        ready = self.answer()
-        assert ready == {"ready": True}, ready
-
-    def tell(self, command: str) -> None:
-        """Give one command and do not wait for its answer."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> dict[str, Any]:
-        """The next line that it says; empty when it has ended."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {}
-        return answer
-
-    def ask(self, command: str) -> dict[str, Any]:
-        """Give one command and return its answer."""
-        self.tell(command)
-        answer = self.answer()
-        assert answer, "it has ended"
-        assert "error" not in answer, answer
-        return answer
+        super().__init__([*command, "-topic", TOPIC, *options])
 
     def stats(self) -> dict[str, Any]:
         """The outbox's figures of this instant."""
@@ -75,30 +52,6 @@ class Outboxload:
                 self.kill()
                 return sure
         return sure
-
-    def kill(self) -> None:
-        """End it as a crash does."""
-        self.process.kill()
-        self._close()
-
-    def quit(self) -> None:
-        """End it in order."""
-        self.tell("quit")
-        assert self.process.wait(15) == 0
-        self._close()
-
-    def __enter__(self) -> Outboxload:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.kill()
-
-    def _close(self) -> None:
-        self.process.wait(10)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
 
 
 class Broker:

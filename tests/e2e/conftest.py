@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,18 @@ class RunningAppliance:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(STOP_LIMIT_S)
+
+
+@contextmanager
+def running(folder: Path, configuration: str) -> Iterator[RunningAppliance]:
+    """An appliance that is ready, for all tests of a module that leave it as it was; it must end in order."""
+    appliance = RunningAppliance(folder, configuration)
+    try:
+        appliance.wait_ready()
+        yield appliance
+    finally:
+        ended = appliance.stop()
+    assert ended == 0
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from visavis.detections import Frame
 from visavis.pictures import decode_still
 
 from tests.e2e.clients import Answer, metrics, post
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import schema
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
@@ -49,10 +49,8 @@ fps = 5
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
     """One appliance for all tests that leave it as it was."""
-    appliance = RunningAppliance(tmp_path_factory.mktemp("gateway"), SETTINGS)
-    appliance.wait_ready()
-    yield appliance
-    assert appliance.stop() == 0
+    with running(tmp_path_factory.mktemp("gateway"), SETTINGS) as appliance:
+        yield appliance
 
 
 def photos() -> list[Path]:

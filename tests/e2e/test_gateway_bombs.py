@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.bombs import Bomb, all_bombs
 from tests.e2e.clients import Answer, PeakMemory, post
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid, schema
 from tests.e2e.test_gateway import assert_pictures_add_up, photos
 
@@ -36,12 +36,10 @@ BOMBS = all_bombs()
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
-    appliance = RunningAppliance(tmp_path_factory.mktemp("gateway"), SETTINGS)
-    appliance.wait_ready()
-    assert post(appliance, photos()[0].read_bytes()).status == 200
-    yield appliance
-    assert_pictures_add_up(appliance)
-    assert appliance.stop() == 0
+    with running(tmp_path_factory.mktemp("gateway"), SETTINGS) as appliance:
+        assert post(appliance, photos()[0].read_bytes()).status == 200
+        yield appliance
+        assert_pictures_add_up(appliance)
 
 
 def throw(gateway: RunningAppliance, bomb: Bomb) -> Answer:

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.clients import PeakMemory, metrics, post
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid, schema
 from tests.e2e.test_gateway import assert_pictures_add_up, photos
 from tests.waiting import until
@@ -46,10 +46,8 @@ ANSWER_LIMIT_S = 20
 
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
-    started = RunningAppliance(tmp_path_factory.mktemp("streams"), FAKE)
-    started.wait_ready()
-    yield started
-    assert started.stop() == 0
+    with running(tmp_path_factory.mktemp("streams"), FAKE) as started:
+        yield started
 
 
 def stream(appliance: RunningAppliance, **options: Any) -> ClientConnection:
