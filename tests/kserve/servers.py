@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 
@@ -42,7 +43,7 @@ def free_port() -> int:
                 return port
 
 
-class Served:
+class Served(ABC):
     """One server's process, which can be stopped, killed and started again on the same ports."""
 
     package = ""
@@ -64,9 +65,9 @@ class Served:
     ) -> None:
         self.kill()
 
+    @abstractmethod
     def command(self) -> list[str]:
         """What starts it, after the Python interpreter."""
-        raise NotImplementedError
 
     def url(self, scheme: str = "http", host: str = "127.0.0.1") -> str:
         """Its address."""

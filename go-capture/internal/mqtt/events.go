@@ -44,7 +44,10 @@ func (p *Publisher) eventStats() durable.Stats {
 func (p *Publisher) EventsWaiting() uint64 { return p.eventStats().Waiting }
 
 // EventsLost counts the events that were given up: too many or too old, no disk, or damage on it.
-func (p *Publisher) EventsLost() uint64 { return p.eventStats().Dropped + p.eventStats().Corrupt }
+func (p *Publisher) EventsLost() uint64 {
+	s := p.eventStats()
+	return s.Dropped + s.Corrupt
+}
 
 // deliverEvents publishes events beside everything else of a connection until stop. What ends it early goes to gone.
 func (p *Publisher) deliverEvents(ctx context.Context, client paho.Client, gone chan<- error) (stop func()) {

@@ -4,11 +4,12 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/outbox"
 )
@@ -27,8 +28,8 @@ func stateFolder() (string, error) {
 			return named, nil
 		}
 	}
-	if probe, err := os.CreateTemp(systemState, ".probe-"); err == nil {
-		return systemState, errors.Join(probe.Close(), os.Remove(probe.Name()))
+	if unix.Access(systemState, unix.W_OK) == nil {
+		return systemState, nil
 	}
 	if home := os.Getenv("XDG_STATE_HOME"); home != "" {
 		return filepath.Join(home, "visavis"), nil
