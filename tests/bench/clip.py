@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.bench.prepared import gocv_images
+from tests.gocv_module import gocv_images
 
 SECONDS = 6
 MOVING = "scale=704:528,crop=640:480:x='32+32*sin(t)':y='24+24*cos(t)',format=yuv420p"

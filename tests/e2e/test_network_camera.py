@@ -15,9 +15,9 @@ import pytest
 from tests.e2e.conftest import RunningAppliance, free_port
 from tests.e2e.subscriber import subscribed, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, middle
+from tests.gocv_module import GO_MODULE, gocv_images
 from tests.waiting import until
 
-GO_MODULE = Path(__file__).resolve().parents[2] / "go-capture"
 PASSWORD = "between-us"  # noqa: S105 - of a camera that lives as long as a test
 NEAR_PX = 10.0
 H264 = [
@@ -44,9 +44,7 @@ class NetworkCamera:
         self.port = free_port()
         build = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(self._program), "./internal/rtspserve"]
         subprocess.run(build, cwd=GO_MODULE, check=True)
-        where = ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"]
-        gocv = subprocess.run(where, cwd=GO_MODULE, check=True, capture_output=True, text=True).stdout.strip()
-        ffmpeg("-i", f"{gocv}/images/face-detect.jpg", "-vf", "scale=640:480", str(self.picture))
+        ffmpeg("-i", str(gocv_images() / "face-detect.jpg"), "-vf", "scale=640:480", str(self.picture))
         still = ["-loop", "1", "-framerate", "15", "-i", str(self.picture), "-frames:v", "30"]
         ffmpeg(*still, *H264, "-f", "h264", str(self._clip))
         self.start()

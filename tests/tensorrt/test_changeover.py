@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,12 @@ from visavis.models.cache import prepared_model
 from visavis.settings import WorkerSettings
 from visavis.supervisor import MOST_LOST, WITHOUT_GPU, Losses, Supervisor, worker_command
 
+from tests import waiting
 from tests.tensorrt import core
 from tests.unit.daemon_double import HEIGHT, INSTANCE, WIDTH, DaemonDouble, Memory, frame, ring_add
 
 SIZE = (64, 64)
+until = partial(waiting.until, limit_s=60)
 
 
 class Hellos:
@@ -82,13 +85,6 @@ def hellos(path: Path) -> Iterator[Hellos]:
         yield made
     finally:
         made.close()
-
-
-def until(condition: Callable[[], object], what: str, limit_s: float = 60) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture

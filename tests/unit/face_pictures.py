@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from visavis.detections import Frame
 from visavis.pictures import decode_still
+
+from tests.gocv_module import gocv_images
 
 ROOT = Path(__file__).parents[2]
 LABELLED = ROOT.parent / "shared" / "data" / "faces"
@@ -30,13 +30,11 @@ def labelled_pictures() -> dict[str, tuple[Frame, list[tuple[int, int, int, int]
 
 def gocv_paths() -> list[Path]:
     """The files of the two pictures with one face each that the Go module gocv carries."""
-    if shutil.which("go") is None:
-        pytest.skip("go is not installed: gocv's pictures cannot be found")
-    asked = ["go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv"]
-    folder = subprocess.run(asked, cwd=ROOT / "go-capture", capture_output=True, text=True, check=False).stdout.strip()
-    if not folder:
-        pytest.skip("the module gocv is not downloaded")
-    return [Path(folder) / "images" / name for name in ("face.jpg", "face-detect.jpg")]
+    try:
+        images = gocv_images()
+    except FileNotFoundError as error:
+        pytest.skip(f"gocv's pictures are not here: {error}")
+    return [images / name for name in ("face.jpg", "face-detect.jpg")]
 
 
 def gocv_pictures() -> dict[str, Frame]:

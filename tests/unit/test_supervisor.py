@@ -7,11 +7,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from visavis.supervisor import Supervisor
+
+from tests import waiting
+
+until = partial(waiting.until, limit_s=10)
 
 # Ignores the arguments that the supervisor adds.
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -20,14 +24,6 @@ DEAF = [
     "-c",
     "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)",
 ]
-
-
-def until(condition: Callable[[], bool], what: str, limit_s: float = 10) -> None:
-    """Wait until `condition` holds."""
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s, f"not within {limit_s} s: {what}"
-        time.sleep(0.005)
 
 
 def alive(pid: int) -> bool:
