@@ -18,6 +18,7 @@ from typing import cast
 
 import numpy as np
 
+from visavis.backends import Waiting
 from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.backoff import backoff
 from visavis.detections import Detections, Frame
@@ -45,7 +46,7 @@ USUAL_SIDE = 64
 log = logging.getLogger(__name__)
 
 
-class KServe:
+class KServe(Waiting):
     """A detector on a model server, with one on this machine's CPU in reserve.
 
     Attributes:
