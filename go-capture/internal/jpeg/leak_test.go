@@ -77,7 +77,7 @@ func watch(address string, pool *frame.Pool) (err error) {
 		if err := opened.Grab(ctx, picture); err != nil {
 			return err
 		}
-		if err := new(preprocess.Letterboxer).Draw(picture, slot, geometry.Fit(picture.Width, picture.Height, 64, 64)); err != nil {
+		if err := preprocess.Letterbox(picture, slot, geometry.Fit(picture.Width, picture.Height, 64, 64)); err != nil {
 			return err
 		}
 		if err := encodeAll(picture); err != nil {

@@ -30,11 +30,10 @@ var errNoPictureMemory = errors.New("all picture buffers are in use")
 
 // camera is one configured camera: its stream in the ring, its memory for pictures, and what it last said.
 type camera struct {
-	settings  config.Camera
-	stream    *dispatch.Stream
-	pool      *frame.Pool
-	letterbox preprocess.Letterboxer
-	status    func(online bool)
+	settings config.Camera
+	stream   *dispatch.Stream
+	pool     *frame.Pool
+	status   func(online bool)
 
 	inputWidth, inputHeight int // of the network
 
@@ -193,7 +192,7 @@ func (c *camera) offer(picture *frame.Picture) {
 		return
 	}
 	box := geometry.Fit(picture.Width, picture.Height, c.inputWidth, c.inputHeight)
-	if err := c.letterbox.Draw(picture, slot.Bytes(), box); err != nil {
+	if err := preprocess.Letterbox(picture, slot.Bytes(), box); err != nil {
 		slog.Error("picture not drawn", "camera", c.settings.ID, "error", err)
 		slot.Abort(err)
 		picture.Release()

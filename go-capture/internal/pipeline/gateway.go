@@ -13,7 +13,6 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/gateway/decode"
-	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/web"
@@ -35,13 +34,8 @@ func gatewaySettings(c *config.Config) gateway.Settings {
 		Deadline: time.Duration(c.Gateway.DeadlineMs) * time.Millisecond,
 		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams,
 		Limits: gateway.Limits{Bytes: c.Gateway.PictureMb << 20, DecodeBytes: c.Gateway.DecodeMb << 20},
-		Tools:  gateway.Tools{Decode: decode.Upright, Draw: letterbox, Encode: encodeForClient},
+		Tools:  gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox, Encode: encodeForClient},
 	}
-}
-
-func letterbox(picture *frame.Picture, slot []byte, box geometry.Letterbox) error {
-	var letterboxer preprocess.Letterboxer
-	return letterboxer.Draw(picture, slot, box)
 }
 
 // encodeForClient draws boxes, or hides faces, on a picture that a client sent.

@@ -21,12 +21,10 @@ var ErrMoved = errors.New("OpenCV moved the destination: its size or type differ
 // its pool costs more processor time than it saves on pictures of this size.
 func OneThreadEach() { gocv.SetNumThreads(1) }
 
-// Letterboxer draws pictures of one camera into slots. Slots change hands, so the bars are drawn anew each time: that is
-// one fill of what the picture does not cover, and nothing when it covers all.
-type Letterboxer struct{}
-
-// Draw scales the picture into dst (box.Width x box.Height x 3 bytes, BGR), with black bars where it does not reach.
-func (*Letterboxer) Draw(picture *frame.Picture, dst []byte, box geometry.Letterbox) error {
+// Letterbox scales the picture into dst (box.Width x box.Height x 3 bytes, BGR), with black bars where it does not reach.
+// Slots change hands, so the bars are drawn anew each time: that is one fill of what the picture does not cover, and
+// nothing when it covers all.
+func Letterbox(picture *frame.Picture, dst []byte, box geometry.Letterbox) error {
 	if want := 3 * box.Width * box.Height; len(dst) < want {
 		return fmt.Errorf("letterbox into %d bytes: %d are needed for %dx%d", len(dst), want, box.Width, box.Height)
 	}

@@ -35,7 +35,7 @@ func TestTheWholePictureIsDrawnAndEverythingElseIsBlack(t *testing.T) {
 			slot[i] = 77 // what the slot's last frame left
 		}
 		box := geometry.Fit(size[0], size[1], 640, 480)
-		if err := new(Letterboxer).Draw(picture, slot, box); err != nil {
+		if err := Letterbox(picture, slot, box); err != nil {
 			t.Fatalf("%v: %v", size, err)
 		}
 		checkLetterbox(t, slot, box)
@@ -64,7 +64,7 @@ func TestASlotThatIsTooSmallIsRefused(t *testing.T) {
 	defer pool.Close()
 	picture := painted(t, pool, 64, 48, [3]byte{})
 	defer picture.Release()
-	if err := new(Letterboxer).Draw(picture, make([]byte, 10), geometry.Fit(64, 48, 640, 480)); err == nil {
+	if err := Letterbox(picture, make([]byte, 10), geometry.Fit(64, 48, 640, 480)); err == nil {
 		t.Fatal("a slot of 10 bytes was accepted")
 	}
 }
