@@ -2,6 +2,8 @@
 
 package gateway
 
+import "visavis/capture/internal/problem"
+
 // object is one JSON object of OpenAPI.
 type object = map[string]any
 
@@ -50,6 +52,6 @@ func jsonBodySchema() object {
 
 func problemResponse(description string) object {
 	return object{"description": description, "content": object{
-		"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/problem"}},
+		problem.ContentType: object{"schema": object{"$ref": "#/components/schemas/problem"}},
 	}}
 }

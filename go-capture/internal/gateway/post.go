@@ -43,7 +43,7 @@ func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
 	connection := http.NewResponseController(w)
 	_ = connection.EnableFullDuplex() // HTTP/2 always is
-	refused.write(w)
+	refused.problem().Write(w, r)
 	_ = connection.Flush()
 	if r.Header.Get("Expect") != "" {
 		return // it waits for our word before it sends

@@ -4,13 +4,13 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"time"
+
+	"visavis/capture/internal/problem"
 )
 
 // Why a picture got no answer; the label of visavis_client_pictures_total beside "answered".
@@ -69,27 +69,9 @@ func refusalOf(err error) Refusal {
 	return Refusal{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error(), Reason: reasonFailed}
 }
 
-// problem is a Refusal as RFC 9457 writes it.
-type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-}
-
-func (r Refusal) problem() problem { return problem{"about:blank", r.Title, r.Status, r.Detail} }
-
-func (r Refusal) write(w http.ResponseWriter) {
-	body, err := json.Marshal(r.problem())
-	if err != nil {
-		body = []byte("{}") // strings and a number: it cannot fail
+// problem is a Refusal as clients get it.
+func (r Refusal) problem() problem.Problem {
+	return problem.Problem{
+		Type: problem.Blank, Title: r.Title, Status: r.Status, Detail: r.Detail, RetryAfter: int(math.Ceil(r.RetryAfter.Seconds())),
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	if r.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.RetryAfter.Seconds()))))
-	}
-	w.WriteHeader(r.Status)
-	_, _ = w.Write(append(body, '\n')) // the client has gone: nobody is left to tell
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/problem"
 )
 
 const (
@@ -34,7 +35,7 @@ type session struct {
 // ServeStream answers GET /api/v1/detect/stream until the client or the daemon goes.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	if refused, no := g.refusesStream(r); no {
-		refused.write(w)
+		refused.problem().Write(w, r)
 		return
 	}
 	defer g.sockets.Release(1)
@@ -138,9 +139,9 @@ func (s *session) answerNext(ctx context.Context) bool {
 
 // streamProblem is the answer to a picture that got none.
 type streamProblem struct {
-	Frame         uint64   `json:"frame"`
-	DroppedFrames []uint64 `json:"dropped_frames"`
-	Problem       problem  `json:"problem"`
+	Frame         uint64          `json:"frame"`
+	DroppedFrames []uint64        `json:"dropped_frames"`
+	Problem       problem.Problem `json:"problem"`
 }
 
 // answer gives the message to send, and how long to wait before the next picture is taken.

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"visavis/capture/internal/problem"
 )
 
 // workerReady is the state of a worker that takes frames.
@@ -49,7 +51,7 @@ func writeText(w http.ResponseWriter, r *http.Request, text string) {
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: s.fullStatus()})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.fullStatus()})
 	return nil
 }
 
@@ -95,7 +97,7 @@ type cameraAnswer struct {
 
 func (s *Server) cameras(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: map[string]any{"cameras": s.cameraAnswers()}})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: map[string]any{"cameras": s.cameraAnswers()}})
 	return nil
 }
 
@@ -104,7 +106,7 @@ func (s *Server) camera(w http.ResponseWriter, r *http.Request) error {
 	for _, one := range s.cameraAnswers() {
 		if one.ID == id {
 			w.Header().Set("Cache-Control", "no-store")
-			writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: one})
+			problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: one})
 			return nil
 		}
 	}

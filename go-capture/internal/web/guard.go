@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"visavis/capture/internal/problem"
 )
 
 // contentPolicy lets the page load its own files and nothing else; nothing inline runs or styles.
@@ -20,11 +22,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		secure(w.Header())
 		switch {
 		case !s.hostAllowed(r.Host):
-			fail(w, r, problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
-				Detail: "The Host header names none of this device's names. Add the name to web.hosts to allow it."})
+			problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
+				Detail: "The Host header names none of this device's names. Add the name to web.hosts to allow it."}.Write(w, r)
 		case fromAnotherSite(r):
-			fail(w, r, problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
-				Detail: "The browser says that a page of another site sent this request."})
+			problem.Problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
+				Detail: "The browser says that a page of another site sent this request."}.Write(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -5,6 +5,8 @@ package web
 import (
 	"net/http"
 	"strings"
+
+	"visavis/capture/internal/problem"
 )
 
 // object is one JSON object of the OpenAPI document.
@@ -18,7 +20,7 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 			paths[one.pattern] = object{one.verb(): one.operation()}
 		}
 	}
-	writeJSON(w, r, answer{contentType: jsonType, status: http.StatusOK, body: object{
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: object{
 		"openapi": "3.1.0",
 		"info": object{"title": "visavis", "version": s.settings.Version,
 			"description": "Where faces are, never whose. Errors are problems as RFC 9457 describes them."},
@@ -41,7 +43,7 @@ func (t route) operation() object {
 		"summary": t.summary,
 		"responses": object{
 			code:      good,
-			"default": object{"description": "A problem", "content": object{"application/problem+json": problemReference()}},
+			"default": object{"description": "A problem", "content": object{problem.ContentType: problemReference()}},
 		},
 	}
 	if parameters := t.parameters(); len(parameters) > 0 {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"visavis/capture/internal/problem"
 )
 
 // route is one line of the table: everything that is served is in it, and /openapi.json is made from it. Every route of
@@ -75,27 +77,27 @@ func exact(pattern string) string {
 func (t route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !t.answers(r.Method) {
 		w.Header().Set("Allow", t.methods())
-		fail(w, r, problem{Status: http.StatusMethodNotAllowed, Title: "This method is not answered here",
-			Detail: fmt.Sprintf("%s is not possible here; use %s.", r.Method, t.methods())})
+		problem.Problem{Status: http.StatusMethodNotAllowed, Title: "This method is not answered here",
+			Detail: fmt.Sprintf("%s is not possible here; use %s.", r.Method, t.methods())}.Write(w, r)
 		return
 	}
 	err := t.handle(w, r)
 	var refused refusal
 	if errors.As(err, &refused) {
-		fail(w, r, problem(refused))
+		problem.Problem(refused).Write(w, r)
 	} else if err != nil {
-		fail(w, r, problem{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()})
+		problem.Problem{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()}.Write(w, r)
 	}
 }
 
 // refusal is an error that says itself how it is answered.
-type refusal problem
+type refusal problem.Problem
 
 func (r refusal) Error() string { return r.Title + ": " + r.Detail }
 
 func noSuchPage(w http.ResponseWriter, r *http.Request) {
-	fail(w, r, problem{Status: http.StatusNotFound, Title: "There is nothing here",
-		Detail: "See /openapi.json for what is served, or / for the page."})
+	problem.Problem{Status: http.StatusNotFound, Title: "There is nothing here",
+		Detail: "See /openapi.json for what is served, or / for the page."}.Write(w, r)
 }
 
 func noSuchCamera(id string) error {

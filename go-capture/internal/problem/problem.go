@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package problem writes error answers as RFC 9457 describes them.
+package problem
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+const (
+	// ContentType is that of a problem.
+	ContentType = "application/problem+json"
+	// Blank is the type of a problem that its status and title explain.
+	Blank = "about:blank"
+)
+
+// Problem is an error answer.
+type Problem struct {
+	Type   string `json:"type"` // Blank if left empty when it is written
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+
+	RetryAfter int `json:"-"` // seconds, 0 = no such header
+}
+
+// Write answers r with the problem; nobody keeps it for later.
+func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
+	if p.Type == "" {
+		p.Type = Blank
+	}
+	h := w.Header()
+	h.Del("ETag")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	WriteJSON(w, r, Answer{ContentType: ContentType, Status: p.Status, Body: p})
+}
+
+// Answer is one JSON answer.
+type Answer struct {
+	ContentType string
+	Status      int
+	Body        any
+}
+
+// WriteJSON answers r; HEAD gets the headers alone.
+func WriteJSON(w http.ResponseWriter, r *http.Request, a Answer) {
+	body, err := json.Marshal(a.Body)
+	if err != nil {
+		http.Error(w, "the answer could not be written as JSON", http.StatusInternalServerError)
+		return
+	}
+	body = append(body, '\n')
+	w.Header().Set("Content-Type", a.ContentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client has gone: nobody is left to tell
+	}
+}
