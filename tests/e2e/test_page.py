@@ -38,6 +38,8 @@ HIDE = """hidden => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
+# Looks away while the connections of the look before are still being made.
+GLANCE = f"() => {{ for (const hidden of [true, false, true, false]) ({HIDE})(hidden); }}"
 # Every picture looks the same from now on, as at night.
 PAINT_OVER = (
     "() => { CanvasRenderingContext2D.prototype.drawImage = function () { this.fillRect(0, 0, 9999, 9999); }; }"
@@ -131,6 +133,15 @@ def test_a_hidden_page_loads_nothing_and_goes_on_when_it_is_seen(wall: RunningAp
     until(lambda: wall.status()["viewers"] == 0, "a hidden page loads pictures", 15)
     page.evaluate(HIDE, False)
     until_all_move(page, 9)
+    assert complaints == []
+
+
+def test_a_short_look_leaves_no_connection_behind(wall: RunningAppliance, browser: Browser) -> None:
+    page, complaints = opened(browser, wall, 1920, 1080)
+    until(lambda: wall.status()["viewers"] == 9, "the pictures do not load", 15)
+    page.evaluate(GLANCE)
+    until_all_move(page, 9)
+    until(lambda: wall.status()["viewers"] == 9, lambda: f"{wall.status()['viewers']} viewers for 9 pictures", 15)
     assert complaints == []
 
 

@@ -4,6 +4,12 @@
 const retryMs = { first: 500, most: 8000 };
 const picturesAhead = 2; // one is decoded while the next one travels
 
+/** A browser writes an error for a connection that is closed before it stands, so that one is closed as soon as it does. */
+function hangUp(socket) {
+  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+  else socket.close();
+}
+
 export class Live {
   /** `show(bitmap, detections)` is called for each picture. */
   constructor(id, show) {
@@ -39,7 +45,7 @@ export class Live {
     this.socket = null;
     this.frame = 0;
     this.cameAt = performance.now();
-    old?.close();
+    if (old) hangUp(old);
   }
 
   retry(socket) {
