@@ -98,6 +98,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "model": "centerface",
                 "frames": 9,
                 "service_ms": 5.1,
+                "batch": 1.0,
             }
         ],
         "broker": {"enabled": True, "connected": True, "outbox": 0, "outbox_dropped": 0},

@@ -34,6 +34,7 @@ id = "demo"
 source = "demo:"
 size = [640, 480]
 """
+WITHOUT_CAMERAS = DEMO.partition("[[camera]]")[0]
 OVERLOAD = (
     DEMO.replace("size = [640, 480]", "size = [640, 480]\nfps = 90")
     + """
@@ -121,6 +122,16 @@ def test_frames_add_up_under_overload_while_workers_are_killed(start_appliance: 
         assert_adds_up(payloads)
     assert_status_adds_up(appliance)
     assert sum(appliance.camera("demo")["frames"]["dropped"].values()) > 0
+
+
+def test_frames_of_many_cameras_are_inferred_together_and_add_up(start_appliance: Start) -> None:
+    """The fake takes as long for a batch as for one frame, so frames wait for it and the next batch is a full one."""
+    cameras = "".join(f'[[camera]]\nid = "c{n}"\nsource = "demo:"\nsize = [640, 480]\nfps = 90\n' for n in range(4))
+    appliance = start_appliance(WITHOUT_CAMERAS + "[worker]\ncredit = 4\n" + cameras, "--backend", "fake")
+    appliance.wait_ready()
+    until(lambda: appliance.status()["workers"][0]["batch"] > 2, lambda: str(appliance.status()["workers"]), 30)
+    assert_status_adds_up(appliance)
+    assert_adds_up([json.loads(line) for line in appliance.messages("visavis/box/c0/detections", 60)])
 
 
 def wait_for_more(appliance: RunningAppliance, camera: str) -> None:

@@ -24,6 +24,7 @@ from visavis.openinference.tensors import Metadata, Pictures, Spec, check_fits
 
 PICTURE: Pictures = np.zeros((1, 32, 32, 3), np.uint8)
 DEADLINE_MS = 300
+UNHURRIED_MS = 20_000
 SIP_BYTES = 1 << 16
 OUTPUT = {"name": "a", "datatype": "FP32", "shape": [2]}
 
@@ -55,15 +56,19 @@ def answering(answer: bytes) -> Callable[[socket.socket], None]:
     def speak(connection: socket.socket) -> None:
         connection.recv(1 << 20)
         connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        # A connection closed with something unread is reset, and the answer may be lost on the way.
+        while connection.recv(1 << 20):
+            pass
 
     return speak
 
 
-def infer(url: str) -> None:
+def infer(url: str, limit_ms: float = UNHURRIED_MS) -> None:
     http = Http(endpoint(url, "m"), ["a"])
     http.binary = True
     try:
-        http.infer(PICTURE, Deadline.after(DEADLINE_MS))
+        http.infer(PICTURE, Deadline.after(limit_ms))
     finally:
         http.close()
 
@@ -81,7 +86,7 @@ def test_a_server_that_trickles_is_left_at_the_deadline(start: bytes) -> None:
 
     with saying(trickle) as url:
         with pytest.raises(ServerLost, match="did not answer in time"):
-            infer(url)
+            infer(url, DEADLINE_MS)
         given_up.set()
 
 
@@ -207,8 +212,9 @@ def metadata(**changed: object) -> Metadata:
     return Metadata([Spec("image", "UINT8", [-1, 32, 64, 3])], [Spec(**first), *outputs[1:]])  # type: ignore[arg-type]
 
 
-def check(said: Metadata, size: tuple[int, int] = (64, 32)) -> None:
-    check_fits(said, FAMILIES["centerface"], "abcd", size, endpoint("http://triton", "m"))
+def check(said: Metadata, size: tuple[int, int] = (64, 32), most: int = 1) -> None:
+    width, height = size
+    check_fits(said, FAMILIES["centerface"], "abcd", (most, height, width, 3), endpoint("http://triton", "m"))
 
 
 def test_a_model_with_the_names_types_and_shapes_of_ours_fits() -> None:
@@ -238,6 +244,16 @@ def test_a_model_with_another_output_does_not(changed: dict[str, object]) -> Non
 def test_a_model_with_another_input_does_not(inputs: list[Spec]) -> None:
     with pytest.raises(ServerUnfit, match="has the inputs"):
         check(Metadata(inputs, metadata().outputs))
+
+
+def test_a_model_that_takes_one_picture_at_a_time_does_not_fit_a_batch() -> None:
+    check(metadata(), most=4)
+    single = metadata()
+    check(Metadata([Spec("image", "UINT8", [1, 32, 64, 3])], single.outputs))
+    with pytest.raises(ServerUnfit, match="wanted are image UINT8"):
+        check(Metadata([Spec("image", "UINT8", [1, 32, 64, 3])], single.outputs), most=4)
+    with pytest.raises(ServerUnfit, match="has the outputs"):
+        check(metadata(shape=[1, 1, 8, 16]), most=4)
 
 
 def test_any_size_fits_a_model_that_says_so_only() -> None:

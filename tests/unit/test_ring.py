@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -321,6 +321,53 @@ def test_stopping_gives_up_credit_answers_what_was_under_way_and_closes(
         assert daemon.result().lease_id == 2
         assert ring.held == 0
     assert daemon.peer.recv(10) == b""
+
+
+def batch_of(ring: RingClient, stop: threading.Event, most: int, window_ms: float = 0) -> list[Lease]:
+    return next(ring.batches(stop, most, window_ms))
+
+
+def test_frames_that_are_there_together_are_one_batch(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    second = Memory(ring_add(2))
+    with closing(second), connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        daemon.add(ring_add(2), second)  # what is no frame neither ends nor joins a batch
+        for lease_id in range(2, 6):
+            daemon.send(frame(lease_id).pack())
+        batches = ring.batches(stop, most=4)
+        assert [lease.lease_id for lease in next(batches)] == [1, 2, 3, 4]
+        assert [lease.lease_id for lease in next(batches)] == [5]
+
+
+def test_a_frame_waits_for_others_no_longer_than_the_window(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        late = threading.Timer(0.05, lambda: daemon.send(frame(2).pack()))
+        late.start()
+        # A window that would fail the test as a hang if a full batch did not end it.
+        assert [lease.lease_id for lease in batch_of(ring, stop, 2, window_ms=60_000)] == [1, 2]
+        late.join()
+        daemon.send(frame(3).pack())
+        assert [lease.lease_id for lease in batch_of(ring, stop, 2, window_ms=1)] == [3]
+
+
+def test_the_daemon_is_told_how_many_pictures_were_inferred_together(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        for lease_id in (1, 2):
+            daemon.send(frame(lease_id).pack())
+        for lease in batch_of(ring, stop, 2):
+            lease.batch = 2
+            lease.skip(wire.Status.OK)
+        assert [daemon.result().batch for _ in range(2)] == [2, 2]
 
 
 def test_more_detections_than_the_daemon_takes_are_cut_to_the_best(

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from visavis.supervisor import Supervisor
+from visavis.cli import parser_for, worker
+from visavis.daemon import effective_config
+from visavis.supervisor import Supervisor, worker_command
 
 from tests import waiting
 
@@ -29,6 +31,14 @@ DEAF = [
 def alive(pid: int) -> bool:
     """Tell whether the process exists, as a zombie too."""
     return Path(f"/proc/{pid}").exists()
+
+
+def test_workers_take_as_many_frames_together_as_the_configuration_says(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[worker]\ncredit = 4\nbatch_window_ms = 2.5\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
+    words = worker_command(effective_config(file, os.environ), None)[3:]
+    told = worker.settings(parser_for(words).parse_args(words))
+    assert (told.credit, told.detector.batch, told.batch_window_ms) == (4, 4, 2.5)
 
 
 def test_as_many_workers_as_asked_for_run_and_none_is_left() -> None:

@@ -24,9 +24,15 @@ def memory() -> Iterator[Memory]:
     made.close()
 
 
-def settings(folder: Path, model: str = "fake") -> WorkerSettings:
-    detector = DetectorSettings(model=model, backend="fake", fake_service_ms=0, input_width=64, input_height=48)
-    return WorkerSettings(socket=folder / "frames.sock", name="tester", detector=detector)
+def settings(folder: Path, model: str = "fake", credit: int = 1) -> WorkerSettings:
+    detector = DetectorSettings(
+        model=model, backend="fake", fake_service_ms=0, input_width=64, input_height=48, batch=credit
+    )
+    # A window in which every frame that a test sends comes; a full batch does not wait for its end.
+    window_ms = 60_000 if credit > 1 else 0
+    return WorkerSettings(
+        socket=folder / "frames.sock", name="tester", credit=credit, batch_window_ms=window_ms, detector=detector
+    )
 
 
 class Running:
@@ -96,6 +102,45 @@ def test_a_frame_that_fails_is_said_to_have_failed_and_the_next_one_is_answered(
             result = daemon.result()
             seen.append((result.status, result.flags))
         assert seen == [(wire.Status.OK, 0), (wire.Status.FAILED, 0), (wire.Status.OK, 0)]
+
+
+def results(daemon: DaemonDouble, memory: Memory, count: int) -> list[tuple[int, int, int]]:
+    """Lease, status and batch of each answer when `count` frames come together."""
+    daemon.add(ring_add(), memory)
+    for lease_id in range(1, count + 1):
+        daemon.send(frame(lease_id).pack())
+    answers = [daemon.result() for _ in range(count)]
+    assert [answer.flags for answer in answers] == [0] * count
+    return [(answer.lease_id, answer.status, answer.batch) for answer in answers]
+
+
+def test_frames_that_come_together_are_inferred_together(tmp_path: Path, memory: Memory) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, credit=3)):
+        assert results(daemon, memory, 3) == [(n, wire.Status.OK, 3) for n in (1, 2, 3)]
+        assert daemon.hello is not None
+        assert daemon.hello.credit == 3
+
+
+def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path, memory: Memory) -> None:
+    with (
+        DaemonDouble(tmp_path / "frames.sock") as daemon,
+        worker(settings(tmp_path, "fake:raise@2,raise@4", credit=3)),
+    ):
+        # The second picture fails in the batch; alone the first is the detector's third picture, the second its fourth.
+        assert results(daemon, memory, 3) == [
+            (1, wire.Status.OK, 1),
+            (2, wire.Status.FAILED, 1),
+            (3, wire.Status.OK, 1),
+        ]
+
+
+def test_one_answer_of_a_batch_that_may_not_be_sent_leaves_the_others(tmp_path: Path, memory: Memory) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, "fake:nan@2", credit=3)):
+        assert results(daemon, memory, 3) == [
+            (1, wire.Status.OK, 3),
+            (2, wire.Status.FAILED, 3),
+            (3, wire.Status.OK, 3),
+        ]
 
 
 def test_three_failures_in_a_row_end_the_worker(tmp_path: Path, memory: Memory) -> None:

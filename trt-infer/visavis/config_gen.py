@@ -106,8 +106,10 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     socket: str = "/run/visavis/frames.sock"
     # A worker that holds a frame for longer loses its connection.
     lease_ms: int = 2000
-    # Frames that one worker may hold; more than 1 only pays for models that take batches.
+    # Frames that one worker may hold, and infers together where the backend takes batches (tensorrt, kserve); only then does more than 1 pay. Another number makes another engine.
     credit: int = 1
+    # How long a frame waits for others to make a batch of up to worker.credit; 0 takes what came while the batch before was inferred, and nothing waits.
+    batch_window_ms: float = 0
 
 
 class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

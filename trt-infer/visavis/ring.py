@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import socket
 import struct
 import threading
@@ -42,6 +43,7 @@ RECEIVE_BYTES = wire.Frame.SIZE + 1
 NOTHING = no_detections()
 # Plain numbers: an operation on the enumerations they come from takes half a microsecond, each time.
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+_AT_ONCE = int(socket.MSG_DONTWAIT)
 _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _BGR3 = int(wire.Fourcc.BGR3)
 _OK = int(wire.Status.OK)
@@ -83,7 +85,11 @@ class Stop(Protocol):
 
 
 class Lease:
-    """One borrowed frame. Enter it for the picture, leave it, then `answer` or `skip` exactly once."""
+    """One borrowed frame. Enter it for the picture, leave it, then `answer` or `skip` exactly once.
+
+    Attributes:
+        batch: how many pictures the model took together with this one, told to the daemon.
+    """
 
     __slots__ = (
         "_client",
@@ -93,6 +99,7 @@ class Lease:
         "_row_bytes",
         "_shape",
         "_slot",
+        "batch",
         "begin_ns",
         "captured_ns",
         "end_ns",
@@ -108,6 +115,7 @@ class Lease:
         self._shape = (height, width, 3)
         self._offset, self._row_bytes = fields[9], fields[11]
         self.begin_ns = self.end_ns = 0
+        self.batch = 1
         self._full: wire.Plane | None = None
 
     @property
@@ -180,10 +188,21 @@ class RingClient:
             DaemonGone: the connection was closed.
             BadMessage: the daemon sent what the protocol does not allow.
         """
+        for (lease,) in self.batches(stop, most=1):
+            yield lease
+
+    def batches(self, stop: Stop, most: int, window_ms: float = 0.0) -> Iterator[list[Lease]]:
+        """Yield the leases that are there together, 1 to `most` of them; otherwise as `leases`.
+
+        Args:
+            most: no more than the credit are ever there.
+            window_ms: how long the first one waits for others. Without it only those count that came while the batch
+                before was inferred, and nothing waits.
+        """
         while not stop.is_set():
-            lease = self._next()
-            if lease is not None:
-                yield lease
+            first = self._next()
+            if first is not None:
+                yield [first] if most == 1 else self._with_company(first, most, int(window_ms * 1e6))
         self._send(wire.Credit(credit=0).pack())
         # FRAMEs that crossed CREDIT 0 come within a moment; `_next` returns None after a tick of silence.
         quiet_from_s = monotonic() + TICK_S / 2
@@ -191,7 +210,19 @@ class RingClient:
             lease = self._next()
             if lease is not None:
                 quiet_from_s = monotonic() + TICK_S / 2
-                yield lease
+                yield [lease]
+
+    def _with_company(self, first: Lease, most: int, window_ns: int) -> list[Lease]:
+        """The batch that begins with `first`."""
+        held = [first]
+        until_ns = first.received_ns + window_ns
+        while len(held) < most:
+            lease = self._next(_AT_ONCE)
+            if lease is not None:
+                held.append(lease)
+            elif not _readable(self._socket, until_ns - monotonic_ns()):
+                break
+        return held
 
     def set_credit(self, credit: int) -> None:
         """Ask to hold `credit` leases at a time from now on; 0 pauses."""
@@ -205,6 +236,7 @@ class RingClient:
         head.received_ns = lease.received_ns
         head.infer_begin_ns = lease.begin_ns or lease.received_ns
         head.infer_end_ns = lease.end_ns or lease.received_ns
+        head.batch = lease.batch
         head.flags = wire.ResultFlag.VIEW_LEAKED if leaked else 0
         self._send(head.pack() + detections.tobytes())
         self.answered += 1
@@ -226,9 +258,9 @@ class RingClient:
                 f"a view of frame {lease.frame_seq} of {lease.stream} outlived its lease", "copy what must be kept"
             )
 
-    def _next(self) -> Lease | None:
+    def _next(self, flags: int = 0) -> Lease | None:
         """Wait for one message; return its lease, or None when it was none or a tick passed."""
-        kind, length, fds = receive(self._socket, self._buffer)
+        kind, length, fds = receive(self._socket, self._buffer, flags)
         if kind == wire.Frame.TYPE and length == wire.Frame.SIZE and not fds:
             return self._lend()
         if length == 0:
@@ -305,8 +337,10 @@ def connect(path: Path, identity: Identity, stop: threading.Event, *, strict: bo
             client.close()
 
 
-def receive(connection: socket.socket, into: bytearray) -> tuple[int, int, list[int]]:
+def receive(connection: socket.socket, into: bytearray, flags: int = 0) -> tuple[int, int, list[int]]:
     """Wait for one packet; returns its type and length, both 0 when a tick passed, and the descriptors it came with.
+
+    `flags` are those of recvmsg(2).
 
     Every packet is received this way: a plain recv loses descriptors, and cuts long packets, without a sign.
 
@@ -315,7 +349,7 @@ def receive(connection: socket.socket, into: bytearray) -> tuple[int, int, list[
         BadMessage: the packet was cut, or its length field is wrong.
     """
     try:
-        length, extra, flags, _ = connection.recvmsg_into([into], ANCILLARY_BYTES, _CLOSE_ON_EXEC)
+        length, extra, seen, _ = connection.recvmsg_into([into], ANCILLARY_BYTES, flags | _CLOSE_ON_EXEC)
     except BlockingIOError:
         return 0, 0, []
     except ConnectionResetError as error:
@@ -325,10 +359,17 @@ def receive(connection: socket.socket, into: bytearray) -> tuple[int, int, list[
         _close_all(fds)
         raise DaemonGone("the daemon closed the connection")
     kind, _, said_length = _HEAD.unpack_from(into)
-    if flags & _CUT or length < wire.HEAD_BYTES or said_length != length:
+    if seen & _CUT or length < wire.HEAD_BYTES or said_length != length:
         _close_all(fds)
         raise BadMessage(f"a message of {length} bytes from the daemon was cut or has a wrong length", REMEDY)
     return kind, length, fds
+
+
+def _readable(connection: socket.socket, within_ns: int) -> bool:
+    """Tell whether a packet is there, or comes within a time."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(max(0, -(-within_ns // 1_000_000))))
 
 
 def _full_plane(message: bytearray, payload_bytes: int) -> wire.Plane:

@@ -23,7 +23,9 @@ def default_cache_dir() -> Path:
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model runs where. `input_width` and `input_height` are pixels of the network's input, `batch` pictures.
+    """Which model runs where. `input_width` and `input_height` are pixels of the network's input.
+
+    `batch` is how many pictures the network may get at once, where the backend can.
 
     `family` is what a model file of one's own must be; empty to recognise it. `kserve_...` say where the model
     server of the backend kserve is; a file is None for the system's certificates and for no token.
@@ -48,9 +50,13 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker: the daemon's socket, its own name for logs and status, and how many leases it wants to hold."""
+    """One worker: the daemon's socket, its own name for logs and status, and how many leases it wants to hold.
+
+    `batch_window_ms` is how long a frame waits for others to make a batch.
+    """
 
     socket: Path
     name: str = "worker"
     credit: int = 1
+    batch_window_ms: float = 0.0
     detector: DetectorSettings = msgspec.field(default_factory=DetectorSettings)

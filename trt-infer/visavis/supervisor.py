@@ -47,6 +47,8 @@ def worker_command(config: Config, backend: str | None) -> list[str]:
     threads = detector.threads or max(1, (os.cpu_count() or 1) // detector.workers)
     options = {
         "--socket": config.worker.socket,
+        "--credit": str(config.worker.credit),
+        "--batch-window-ms": str(config.worker.batch_window_ms),
         "--backend": backend or detector.backend,
         "--precision": detector.precision,
         "--model": detector.model,

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 
-from visavis.backends import Detector, Waiting, load_detector
+from visavis.backends import Batching, Detector, Waiting, load_detector
 from visavis.backoff import backoff
 from visavis.detections import Detections
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
@@ -62,7 +64,7 @@ def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading
             with connect(settings.socket, identity, stop) as ring:
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
                 try:
-                    run_once(ring, detector, until)
+                    run_once(ring, detector, until, settings.batch_window_ms)
                 finally:
                     answered = ring.answered
         except (DaemonGone, Refused) as error:
@@ -71,7 +73,7 @@ def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading
             return
 
 
-def run_once(ring: RingClient, detector: Detector, stop: Stop) -> None:
+def run_once(ring: RingClient, detector: Detector, stop: Stop, batch_window_ms: float = 0.0) -> None:
     """Answer every lease of one connection.
 
     Raises:
@@ -81,20 +83,21 @@ def run_once(ring: RingClient, detector: Detector, stop: Stop) -> None:
         ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
     """
     failures = 0
-    for lease in ring.leases(stop):
-        failures = 0 if answer(lease, detector) else failures + 1
-        if failures == MOST_FAILURES:
-            raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
+    for leases in ring.batches(stop, _most_together(detector), batch_window_ms):
+        for lease, found in zip(leases, infer_together(leases, detector), strict=True):
+            failures = 0 if answer(lease, detector, found) else failures + 1
+            if failures == MOST_FAILURES:
+                raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
 
 
-def answer(lease: Lease, detector: Detector) -> bool:
-    """Infer one frame and end its lease; False when that failed, which the daemon is told too.
+def answer(lease: Lease, detector: Detector, found: Detections | None = None) -> bool:
+    """End a lease with what was found, or infer its frame first; False when that failed, which the daemon is told too.
 
     Raises:
         DetectorLost: no other frame can be inferred in this process.
     """
     try:
-        lease.answer(infer(lease, detector))
+        lease.answer(infer(lease, detector) if found is None else found)
     except (DaemonGone, ViewLeaked):
         raise  # the lease has ended
     except Exception as error:  # noqa: BLE001 - the outermost loop: a picture that breaks the detector must not end the worker
@@ -109,6 +112,36 @@ def answer(lease: Lease, detector: Detector) -> bool:
     if lost:
         raise DetectorLost(f"{detector.model_id} on {detector.name} is lost, {reason}")
     return False
+
+
+def infer_together(leases: list[Lease], detector: Detector) -> Sequence[Detections | None]:
+    """Detect on all pictures of a batch at once.
+
+    Returns:
+        What was found in each; None where each is to be inferred alone: a single one, or all of a batch that failed,
+        so that one bad picture does not cost the others their answers.
+    """
+    if len(leases) == 1 or not isinstance(detector, Batching):
+        return [None] * len(leases)
+    try:
+        return _inferred_together(leases, detector)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it shows again on the picture that causes it
+        # As text, for the same reason as above.
+        log.warning("%d frames were not inferred together, %s", len(leases), f"{type(error).__name__}: {error}")
+    return [None] * len(leases)
+
+
+def _inferred_together(leases: list[Lease], detector: Batching) -> list[Detections]:
+    limit_ns = min(lease.limit_ns for lease in leases)
+    with ExitStack() as stack:
+        found = detector.detect_many([stack.enter_context(lease) for lease in leases], limit_ns)
+    for lease in leases:
+        lease.batch = len(leases)
+    return found
+
+
+def _most_together(detector: Detector) -> int:
+    return detector.batch if isinstance(detector, Batching) else 1
 
 
 def infer(lease: Lease, detector: Detector) -> Detections:

@@ -83,8 +83,10 @@ type Worker struct {
 	Socket string `toml:"socket" json:"socket"`
 	// A worker that holds a frame for longer loses its connection.
 	LeaseMs int `toml:"lease_ms" json:"lease_ms"`
-	// Frames that one worker may hold; more than 1 only pays for models that take batches.
+	// Frames that one worker may hold, and infers together where the backend takes batches (tensorrt, kserve); only then does more than 1 pay. Another number makes another engine.
 	Credit int `toml:"credit" json:"credit"`
+	// How long a frame waits for others to make a batch of up to worker.credit; 0 takes what came while the batch before was inferred, and nothing waits.
+	BatchWindowMs float64 `toml:"batch_window_ms" json:"batch_window_ms"`
 }
 
 // Tracker: How faces are followed from frame to frame.
@@ -187,7 +189,7 @@ func defaults() Config {
 		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}},
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
-		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1},
+		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64},
 	}
@@ -242,6 +244,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "socket", kind: kindString, format: "socket"}, func(into *Config, value any) { into.Worker.Socket = value.(string) }},
 		{rule{name: "lease_ms", kind: kindInt, limits: &[2]float64{50, 60000}}, func(into *Config, value any) { into.Worker.LeaseMs = value.(int) }},
 		{rule{name: "credit", kind: kindInt, limits: &[2]float64{1, 64}}, func(into *Config, value any) { into.Worker.Credit = value.(int) }},
+		{rule{name: "batch_window_ms", kind: kindFloat, limits: &[2]float64{0, 100}}, func(into *Config, value any) { into.Worker.BatchWindowMs = value.(float64) }},
 	},
 	"tracker": {
 		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Tracker.Score = value.(float64) }},

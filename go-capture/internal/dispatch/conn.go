@@ -24,6 +24,7 @@ type worker struct {
 	leases              map[uint64]*Slot
 	rings               map[uint32]bool // announced on this connection
 	serviceNs           float64         // average time per frame, 0 = not known yet
+	batch               float64         // average number of frames inferred together, 0 = not known yet
 	resultNs            int64           // of the last RESULT
 	used                uint64          // turn of the last dispatch
 	frames, viewsLeaked uint64

@@ -76,7 +76,7 @@ type WorkerState struct {
 	ID                          uint32
 	Name, State, Backend, Model string
 	Frames                      uint64
-	ServiceMs                   float64
+	ServiceMs, Batch            float64
 	Outstanding, Credit         int
 	ViewsLeaked                 uint64
 }
@@ -150,6 +150,6 @@ func (w *worker) snapshot() WorkerState {
 	model, backend, _ := strings.Cut(w.model, "@")
 	return WorkerState{
 		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Frames: w.frames, ServiceMs: w.serviceNs / 1e6,
-		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
+		Batch: w.batch, Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
 	}
 }

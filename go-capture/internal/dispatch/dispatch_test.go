@@ -38,6 +38,22 @@ func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
 	}
 }
 
+func TestAWorkersStateSaysHowManyFramesItInfersTogether(t *testing.T) {
+	h := newHouse(t, Options{Credit: 4})
+	s, p := h.stream("door"), h.worker(4)
+	batch := func() float64 { return h.Snapshot().Workers[0].Batch }
+	if batch() != 0 {
+		t.Fatalf("batch is %v before the first frame", batch())
+	}
+	for _, said := range []uint32{4, 1 << 31, 0} {
+		publish(s)
+		m, _ := p.frame()
+		p.answer(ring.Result{LeaseID: m.LeaseID, Batch: said})
+	}
+	// 4, then an eighth of the way to the most that there can be (64), then an eighth of the way to the least (1).
+	until(t, "an average of 10.1875", func() bool { return batch() == 10.1875 })
+}
+
 func TestASlotMayHoldAFullPictureBesideTheNetworks(t *testing.T) {
 	h := newHouse(t, Options{Checksums: true})
 	s, err := h.AddStream(StreamSpec{Name: "door", Width: 10, Height: 7, FullWidth: 33, FullHeight: 21})

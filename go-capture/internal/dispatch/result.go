@@ -114,7 +114,8 @@ func clampBoxes(found []ring.Detection, width, height float32) {
 func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found []ring.Detection) {
 	resultNs := now()
 	delete(w.leases, message.LeaseID)
-	w.measure(float64(resultNs - max(slot.dispatchNs, w.resultNs)))
+	w.serviceNs = averaged(w.serviceNs, float64(resultNs-max(slot.dispatchNs, w.resultNs)))
+	w.batch = averaged(w.batch, float64(min(max(message.Batch, 1), ring.MaxCredit)))
 	w.resultNs = resultNs
 	w.frames++
 	if message.Flags&ring.ResultFlagViewLeaked != 0 {
@@ -135,11 +136,10 @@ func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found
 	slot.end(outcome)
 }
 
-// measure moves the average service time by an eighth of the difference.
-func (w *worker) measure(sampleNs float64) {
-	if w.serviceNs == 0 {
-		w.serviceNs = sampleNs
-		return
+// averaged moves an average by an eighth of the difference; 0 is one that is not known yet.
+func averaged(average, sample float64) float64 {
+	if average == 0 {
+		return sample
 	}
-	w.serviceNs += (sampleNs - w.serviceNs) / 8
+	return average + (sample-average)/8
 }

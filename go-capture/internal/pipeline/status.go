@@ -59,6 +59,7 @@ func workersOf(shot dispatch.Snapshot) []web.Worker {
 	for _, w := range shot.Workers {
 		workers = append(workers, web.Worker{
 			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Frames: w.Frames, ServiceMs: w.ServiceMs,
+			Batch: w.Batch,
 		})
 	}
 	return workers

@@ -58,6 +58,7 @@ type Worker struct {
 	Model     string  `json:"model"`
 	Frames    uint64  `json:"frames"`
 	ServiceMs float64 `json:"service_ms"`
+	Batch     float64 `json:"batch"`
 }
 
 // Broker is the state of the connection to MQTT. Enabled is false when the configuration turns MQTT off.

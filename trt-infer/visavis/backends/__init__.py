@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from visavis.detections import Detections, Frame
@@ -18,6 +18,8 @@ from visavis.settings import DetectorSettings
 
 # What "auto" tries, best first.
 AUTOMATIC = ("tensorrt", "onnxruntime")
+# A limit for pictures that nobody waits for.
+NEVER_NS = 2**63 - 1
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,20 @@ class Waiting(ABC):
     @abstractmethod
     def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
         """Find faces as `Detector.detect` does; after `limit_ns` (CLOCK_MONOTONIC) nobody wants them any more."""
+
+
+class Batching(ABC):
+    """A detector that takes several pictures in hardly more time than one.
+
+    Attributes:
+        batch: how many at most; with 1 it is asked for one picture after the other.
+    """
+
+    batch: int
+
+    @abstractmethod
+    def detect_many(self, frames: Sequence[Frame], limit_ns: int = NEVER_NS) -> list[Detections]:
+        """Find faces in 1 to `batch` pictures; otherwise as `Detector.detect`, and `Waiting.detect_until`."""
 
 
 Loader = Callable[[DetectorSettings], Detector]

@@ -4,6 +4,7 @@
 `model` is "fake", or "fake:" and faults for tests, separated by commas:
 `crash@N` ends the process without a word on frame N, `hang@N` never answers, `leak@N` keeps a view of the picture,
 `nan@N` answers a number that is not finite, `raise@N` fails; `N+` means from frame N on. Frames count from 1.
+A batch takes the time of one frame, as on a GPU that is far from busy.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from visavis.backends import NEVER_NS, Batching
 from visavis.detections import Detections, Frame, no_detections
 from visavis.errors import DetectorError, ModelError
 from visavis.settings import DetectorSettings
 
 
-class Fake:
+class Fake(Batching):
     """Answers one face whose place and score follow from a few bytes of the picture."""
 
     name = "fake"
@@ -26,6 +28,7 @@ class Fake:
     def __init__(self, settings: DetectorSettings) -> None:
         self.model_id = settings.model
         self.input_size = (settings.input_width, settings.input_height)
+        self.batch = settings.batch
         self._service_s = settings.fake_service_ms / 1_000
         self._faults = _faults(settings.model)
         self._seen = 0
@@ -40,9 +43,20 @@ class Fake:
         Raises:
             DetectorError: a fault asked for it.
         """
-        self._seen += 1
+        return self.detect_many([frame])[0]
+
+    def detect_many(self, frames: Sequence[Frame], limit_ns: int = NEVER_NS) -> list[Detections]:
+        """Answer one face for each after one service time; see `Batching.detect_many`.
+
+        Raises:
+            DetectorError: a fault asked for it.
+        """
         if self._service_s > 0:
             time.sleep(self._service_s)
+        return [self._found(frame) for frame in frames]
+
+    def _found(self, frame: Frame) -> Detections:
+        self._seen += 1
         found = face_of(frame)
         for first, for_ever, fault in self._faults:
             if self._seen == first or (for_ever and self._seen > first):

@@ -18,7 +18,7 @@ from typing import cast
 
 import numpy as np
 
-from visavis.backends import Waiting
+from visavis.backends import NEVER_NS, Batching, Waiting
 from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.backoff import backoff
 from visavis.detections import Detections, Frame
@@ -38,15 +38,13 @@ SEEK_FIRST_MS = 250.0
 SEEK_MOST_MS = 10_000.0
 # A server that stayed this long was well: what came before is no part of the same trouble.
 WELL_S = 60.0
-# For pictures that no lease limits.
-UNHURRIED_NS = 60 * 10**9
 # For a model that takes any size.
 USUAL_SIDE = 64
 
 log = logging.getLogger(__name__)
 
 
-class KServe(Waiting):
+class KServe(Waiting, Batching):
     """A detector on a model server, with one on this machine's CPU in reserve.
 
     Attributes:
@@ -61,7 +59,7 @@ class KServe(Waiting):
         self.name, self.model_id, self.input_size = NAME, self._local.model_id, self._local.input_size
         self.losses = self.remote_frames = self.local_frames = self.second_attempts = 0
         self._where = endpoint(settings.kserve_url, self.model_id, settings.kserve_ca, settings.kserve_token_file)
-        self._score, self._iou = settings.score, settings.iou
+        self._score, self._iou, self.batch = settings.score, settings.iou, settings.batch
         self._deadline_ns = int(settings.kserve_deadline_ms * 1e6)
         self._local_ns = 0
         self._server: Server | None = None
@@ -89,7 +87,7 @@ class KServe(Waiting):
 
     def detect(self, frame: Frame) -> Detections:
         """Find faces; see `Detector.detect`."""
-        return self.detect_until(frame, time.monotonic_ns() + UNHURRIED_NS)
+        return self.detect_until(frame, NEVER_NS)
 
     def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
         """Find faces; see `Waiting.detect_until`. The server gets no more time than leaves enough to infer here.
@@ -99,9 +97,9 @@ class KServe(Waiting):
         """
         return self._infer([frame], limit_ns)[0]
 
-    def detect_many(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Find faces in pictures of one size with one request; otherwise as `detect`."""
-        return self._infer(frames, time.monotonic_ns() + UNHURRIED_NS)
+    def detect_many(self, frames: Sequence[Frame], limit_ns: int = NEVER_NS) -> list[Detections]:
+        """Find faces in pictures of one size with one request; otherwise as `detect_until`."""
+        return self._infer(frames, limit_ns)
 
     def close(self) -> None:
         """Stop seeking, and give the connection back."""
@@ -114,7 +112,7 @@ class KServe(Waiting):
     def _infer(self, frames: Sequence[Frame], limit_ns: int) -> list[Detections]:
         server = self._server
         now_ns = time.monotonic_ns()
-        room_ns = limit_ns - self._local_ns - now_ns
+        room_ns = limit_ns - len(frames) * self._local_ns - now_ns
         if server is not None and room_ns > 0 and all(map(self._has_our_size, frames)):
             deadline = Deadline(now_ns + min(self._deadline_ns, room_ns))
             try:
@@ -164,9 +162,10 @@ class KServe(Waiting):
             server = self._connect(self._where, self._local.outputs)
             failed.callback(server.close)
             opening = Deadline.after(OPEN_MS)
-            family, size = self._local.family, self.input_size
-            check_fits(server.metadata(opening), family, self._local.outputs, size, self._where)
-            grey = np.full((1, size[1] or USUAL_SIDE, size[0] or USUAL_SIDE, 3), 128, np.uint8)
+            width, height = self.input_size
+            said, wanted = server.metadata(opening), (self.batch, height, width, 3)
+            check_fits(said, self._local.family, self._local.outputs, wanted, self._where)
+            grey = np.full((self.batch, height or USUAL_SIDE, width or USUAL_SIDE, 3), 128, np.uint8)
             for deadline in (opening, None):
                 self._decoded(server.infer(grey, deadline or Deadline.after(self._deadline_ns / 1e6)), grey)
             failed.pop_all()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.backends import cuda_driver
+from visavis.backends import NEVER_NS, Batching, cuda_driver
 from visavis.detections import Detections, Frame
 from visavis.engines import words
 from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
@@ -44,14 +44,14 @@ Cuda = Any  # the module pycuda.driver
 log = logging.getLogger(__name__)
 
 
-class TensorRt:
+class TensorRt(Batching):
     """A detector on the GPU.
 
     With backend "auto" it loads only an engine that is there: a build takes minutes, and onnxruntime serves meanwhile.
     With backend "tensorrt" it builds a missing engine first.
 
     Attributes:
-        pictures: how many `detect_many` takes at once.
+        batch: how many pictures `detect_many` takes at most: those of the engine's profile.
 
     Raises:
         ModelError: no TensorRT, no GPU, no engine, or not enough memory.
@@ -67,7 +67,7 @@ class TensorRt:
         engine = _ready(wanted, here) if settings.backend == "auto" else engine_for(wanted, here, LoggedProgress())
         self.model_id = wanted.prepared.name
         self.input_size = (settings.input_width, settings.input_height)
-        self.pictures = engine.record.key.profile
+        self._least, self.batch = engine.record.key.profile.least, engine.record.key.profile.most
         self._score, self._iou = settings.score, settings.iou
         self._family = FAMILIES[wanted.prepared.family]
         self._cuda = cuda
@@ -82,7 +82,7 @@ class TensorRt:
         """
         width, height = self.input_size
         grey = np.full((height, width, 3), 128, np.uint8)
-        for count in range(self.pictures.least, self.pictures.most + 1):
+        for count in range(self._least, self.batch + 1):
             self.detect_many([grey] * count)
 
     def detect(self, frame: Frame) -> Detections:
@@ -94,8 +94,8 @@ class TensorRt:
         """
         return self.detect_many([frame])[0]
 
-    def detect_many(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Find faces in as many pictures as the engine's profile allows; otherwise as `detect`."""
+    def detect_many(self, frames: Sequence[Frame], limit_ns: int = NEVER_NS) -> list[Detections]:
+        """Find faces in pictures of `input_size`, however long it takes; otherwise as `detect`."""
         self._check(frames)
         try:
             outputs = self._session.infer(frames)
@@ -108,11 +108,10 @@ class TensorRt:
     def _check(self, frames: Sequence[Frame]) -> None:
         width, height = self.input_size
         shapes = {frame.shape for frame in frames}
-        least, most = self.pictures.least, self.pictures.most
-        if shapes != {(height, width, 3)} or not least <= len(frames) <= most:
+        if shapes != {(height, width, 3)} or not self._least <= len(frames) <= self.batch:
             raise DetectorError(
                 f"cannot infer {len(frames)} pictures of shapes {sorted(shapes)}",
-                f"this engine takes {least} to {most} of {width}x{height}",
+                f"this engine takes {self._least} to {self.batch} of {width}x{height}",
             )
 
     def share_ring(self, memory: Frame) -> bool:

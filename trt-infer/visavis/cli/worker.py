@@ -27,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis worker` takes."""
     parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="the daemon's frames.sock")
     parser.add_argument("--name", default="worker", help="shown in logs and status (default: %(default)s)")
-    parser.add_argument("--credit", type=int, default=1, help="frames held at a time (default: %(default)s)")
+    parser.add_argument(
+        "--credit", type=int, default=1, help="frames held at a time, and inferred together (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-window-ms", type=float, default=0.0, help="how long a frame waits for others (default: 0)"
+    )
     parser.add_argument("--backend", default=DEFAULTS.backend, help="auto, tensorrt, onnxruntime, kserve, fake")
     parser.add_argument("--precision", default=DEFAULTS.precision, help="auto, fp32, fp16, int8")
     parser.add_argument("--model", default=DEFAULTS.model, help="(default: %(default)s)")
@@ -81,6 +86,7 @@ def settings(args: argparse.Namespace) -> WorkerSettings:
         model=args.model,
         backend=args.backend,
         precision=args.precision,
+        batch=args.credit,
         input_width=args.input[0],
         input_height=args.input[1],
         threads=args.threads,
@@ -93,4 +99,10 @@ def settings(args: argparse.Namespace) -> WorkerSettings:
         kserve_token_file=args.kserve_token_file,
         kserve_deadline_ms=args.kserve_deadline_ms,
     )
-    return WorkerSettings(socket=args.socket, name=args.name, credit=args.credit, detector=detector)
+    return WorkerSettings(
+        socket=args.socket,
+        name=args.name,
+        credit=args.credit,
+        batch_window_ms=args.batch_window_ms,
+        detector=detector,
+    )

@@ -36,9 +36,9 @@ def build_command(config: Config, backend: str | None) -> list[str] | None:
     if (backend or detector.backend) != "auto" or importlib.util.find_spec("tensorrt") is None:
         return None
     width, height = detector.input
-    options = ["--input", f"{width}x{height}", "--precision", detector.precision, "--json"]
+    options = ["--input", f"{width}x{height}", "--batch", str(config.worker.credit), "--precision", detector.precision]
     # Detection comes first: the build takes what is left of the processor.
-    return ["nice", sys.executable, "-m", "visavis.cli", "engine", "build", detector.model, *options]
+    return ["nice", sys.executable, "-m", "visavis.cli", "engine", "build", detector.model, *options, "--json"]
 
 
 class FirstBuild:

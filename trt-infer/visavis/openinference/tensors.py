@@ -55,29 +55,31 @@ class Server(Protocol):
         """Give the connection back."""
 
 
-def check_fits(said: Metadata, family: Family, outputs: Sequence[str], size: tuple[int, int], where: Endpoint) -> None:
+def check_fits(said: Metadata, family: Family, outputs: Sequence[str], pictures: Shape, where: Endpoint) -> None:
     """See that the model on a server is the prepared one, by names, types and shapes.
 
     Args:
         said: by the server.
         family: of the model that is wanted.
         outputs: their names, in the order of `family.shapes`.
-        size: width and height of the pictures, 0 x 0 for any.
+        pictures: (most at a time, height, width, 3), height and width 0 for any.
 
     Raises:
-        ServerUnfit: it is another one, or made for another size.
+        ServerUnfit: it is another one, or made for another size, or for fewer pictures at a time.
     """
-    for width, height in _sizes(size):
-        wanted: dict[str, tuple[str, Shape]] = {INPUT: ("UINT8", (1, height, width, 3))}
+    for count, height, width in _cases(pictures):
+        wanted: dict[str, tuple[str, Shape]] = {INPUT: ("UINT8", (count, height, width, 3))}
         shapes = family.shapes(width, height)
         _compare("input", {one.name: one for one in said.inputs}, wanted, where)
-        wanted = {name: ("FP32", shape) for name, shape in zip(outputs, shapes, strict=False)}
+        wanted = {name: ("FP32", (count, *shape[1:])) for name, shape in zip(outputs, shapes, strict=False)}
         _compare("output", {one.name: one for one in said.outputs}, wanted, where)
 
 
-def _sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
-    # What fits two sizes fits any.
-    return [size] if size[0] else [(64, 64), (128, 192)]
+def _cases(pictures: Shape) -> list[tuple[int, int, int]]:
+    """What is tried: what fits one picture and the most fits all between, what fits two sizes fits any."""
+    most, height, width, _ = pictures
+    sizes = [(height, width)] if height else [(64, 64), (192, 128)]
+    return [(count, *size) for count in sorted({1, most}) for size in sizes]
 
 
 def _compare(kind: str, said: Mapping[str, Spec], wanted: Mapping[str, tuple[str, Shape]], where: Endpoint) -> None:
