@@ -36,12 +36,19 @@ func run() error {
 	c := &camera{ready: make(chan struct{})}
 	flag.StringVar(&c.user, "user", "", "who may watch; empty: anybody")
 	flag.StringVar(&c.password, "password", "", "of the user")
+	encrypted := flag.Bool("tls", false, "rtsps:// with a certificate that nobody has signed, as cameras have them")
 	flag.Parse()
 	clip, err := readClip(*file)
 	if err != nil {
 		return err
 	}
-	server := &gortsplib.Server{Handler: c, RTSPAddress: *listen}
+	server, scheme := &gortsplib.Server{Handler: c, RTSPAddress: *listen}, "rtsp"
+	if *encrypted {
+		scheme = "rtsps"
+		if server.TLSConfig, err = ownCertificate(); err != nil {
+			return err
+		}
+	}
 	if err := server.Start(); err != nil {
 		return err
 	}
@@ -49,7 +56,7 @@ func run() error {
 	if err := c.begin(server, clip, *fps); err != nil {
 		return err
 	}
-	fmt.Printf("rtsp://%s/live\n", *listen)
+	fmt.Printf("%s://%s/live\n", scheme, *listen)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }

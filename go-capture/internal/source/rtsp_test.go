@@ -156,6 +156,14 @@ func grabUntilItFails(t *testing.T, from Source) error {
 
 func TestANetworkCameraConforms(t *testing.T) { conform(t, newNetworkCamera(t).settings()) }
 
+func TestANetworkCameraOverTLSConforms(t *testing.T) {
+	camera := newNetworkCamera(t, "-tls")
+	if !strings.HasPrefix(camera.address, "rtsps://") {
+		t.Fatalf("the camera is at %s, which is not encrypted", camera.address)
+	}
+	conform(t, camera.settings())
+}
+
 func TestANetworkCamerasPicturesAreThoseThatWereSent(t *testing.T) {
 	opened := newNetworkCamera(t).open()
 	pool := frame.NewPool(1)
