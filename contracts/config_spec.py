@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomllib
+from contracts.toml_file import read_toml
 
 KINDS = ("string", "int", "float", "bool", "strings", "size", "point", "polygon", "polygons", "zones", "lines")
 WORDS = {
@@ -79,7 +79,7 @@ def load(path: Path) -> tuple[Section, ...]:
     Raises:
         ValueError: a key has an unknown type or an unknown attribute; the text names it.
     """
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    raw = read_toml(path)
     return tuple(_section(entry) for entry in raw["section"])
 
 

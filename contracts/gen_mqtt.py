@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomllib
+from contracts.toml_file import read_toml
 
 GO_HEAD = """\
 // SPDX-License-Identifier: Apache-2.0
@@ -97,7 +97,7 @@ class Topic:
 
 def outputs(root: Path) -> dict[Path, str | bytes]:
     """The generated files and their texts, not yet formatted."""
-    raw = tomllib.loads((root / "contracts" / "mqtt.toml").read_text(encoding="utf-8"))
+    raw = read_toml(root / "contracts" / "mqtt.toml")
     topics = [Topic(**entry) for entry in raw["topic"]]
     return {
         root / "go-capture/internal/mqtt/topics_gen.go": GO_HEAD + "".join(map(_go, topics)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomllib
+from contracts.toml_file import read_toml
 
 SCALARS = {"u16": "H", "u32": "I", "u64": "Q", "i64": "q", "f32": "f"}
 
@@ -88,7 +88,7 @@ def load(path: Path) -> Spec:
     Raises:
         SpecError: a field is misaligned, overlaps, leaves a gap, or a struct's size is not its fields' sum.
     """
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    raw = read_toml(path)
     structs: dict[str, Struct] = {}
     for entry in raw["struct"]:
         structs[entry["name"]] = _struct(entry, structs)

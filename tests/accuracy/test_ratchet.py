@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,10 @@ import pytest
 from visavis.models.accuracy import Accuracy
 from visavis.models.processor import has_dot_products
 
+from contracts.toml_file import read_toml
 from tests.accuracy.labelled import SIZES, models, scored, scored_in_int8
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-RATCHET: dict[str, Any] = tomllib.loads(Path(__file__).with_name("ratchet.toml").read_text(encoding="utf-8"))
+RATCHET: dict[str, Any] = read_toml(Path(__file__).with_name("ratchet.toml"))
 ROUNDING = 0.0006
 SCORED: dict[str, Callable[[str, str, Path], Accuracy]] = {"fp32": scored, "int8": scored_in_int8}
 

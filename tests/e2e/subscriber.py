@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,10 +18,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from contracts.toml_file import read_toml
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 LEVELS = {"prefix": "[a-z0-9_-]+", "device": "[a-z0-9_-]+", "camera": "[a-z0-9_-]+", "zone": "[^/]+", "name": "[^/]+"}
@@ -83,7 +79,7 @@ def subscribed(port: int, pattern: str) -> Iterator[Subscriber]:
 
 def topics() -> list[dict[str, Any]]:
     """The topics of contracts/mqtt.toml that this version sends."""
-    listed: list[dict[str, Any]] = tomllib.loads((CONTRACTS / "mqtt.toml").read_text())["topic"]
+    listed: list[dict[str, Any]] = read_toml(CONTRACTS / "mqtt.toml")["topic"]
     return [topic for topic in listed if topic["direction"] == "out" and "Reserved:" not in topic["doc"]]
 
 
