@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.sync.connection import Connection
 
 from tests.e2e.clients import PeakMemory, metrics, post
 from tests.e2e.conftest import RunningAppliance, running
@@ -57,7 +58,7 @@ def stream(appliance: RunningAppliance, **options: Any) -> ClientConnection:
     return opened
 
 
-def answer_of(socket: ClientConnection) -> dict[str, Any]:
+def answer_of(socket: Connection) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(socket.recv(ANSWER_LIMIT_S))
     return found
 
@@ -115,7 +116,7 @@ def test_text_closes_the_stream_and_says_why(appliance: RunningAppliance) -> Non
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1003, "send each picture as one binary message")
 
 
-def send_too_much(socket: ClientConnection) -> None:
+def send_too_much(socket: Connection) -> None:
     socket.send(bytes(17 * 2**20))
     socket.recv(ANSWER_LIMIT_S)
 

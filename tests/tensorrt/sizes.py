@@ -32,6 +32,7 @@ from visavis.engines.int8 import (
 from visavis.engines.key import ONE_PICTURE, Profile
 from visavis.engines.rewrite import for_many_pictures, in_half_precision
 
+from tests.arrays import Array
 from tests.tensorrt import core
 from tests.tensorrt.models import centerface, face_pictures
 
@@ -74,7 +75,7 @@ def variants() -> Iterator[tuple[str, bytes, Profile]]:
     yield "**the same, the rest in float16**", in_half_precision(for_tensorrt(calibrated)), ONE_PICTURE
 
 
-def heat(model: bytes) -> list[np.ndarray]:
+def heat(model: bytes) -> list[Array]:
     """The heat map of each labelled picture, by onnxruntime."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # a line for each scale in float16 that it does not fold
@@ -91,7 +92,7 @@ def main() -> None:
     log.setLevel(logging.DEBUG)
     log.propagate = False
     log.addHandler(weights)
-    expected: list[np.ndarray] = []
+    expected: list[Array] = []
     print("| network | layers | engine MB | of it weights | kernel sources | largest error of the heat map |")
     print("|---|---|---|---|---|---|")
     for name, model, profile in variants():
@@ -135,7 +136,7 @@ def share(rows: list[tuple[int, int, int, bool]], chosen: list[tuple[int, int, i
     return sum(row[column] for row in chosen) / sum(row[column] for row in rows)
 
 
-def largest(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
+def largest(expected: list[Array], found: list[Array]) -> float:
     pairs = zip(expected, found, strict=bool(expected))
     return max((float(np.abs(a - b).max()) for a, b in pairs), default=0.0)
 

@@ -16,6 +16,7 @@ from visavis.engines.rewrite import in_half_precision
 from visavis.errors import ModelError
 from visavis.families.centerface import decode
 
+from tests.arrays import Array
 from tests.tensorrt.models import centerface, face_pictures, kinds_of, prepared_tiny
 
 SIZE = (640, 480)
@@ -81,7 +82,7 @@ def test_all_exports_find_the_same_faces(calibrated: Calibrated) -> None:
             np.testing.assert_allclose(found["score"], expected["score"], atol=SCORE)
 
 
-def faces(model: bytes, frame: np.ndarray) -> np.ndarray:
+def faces(model: bytes, frame: Array) -> Array:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -90,7 +91,7 @@ def faces(model: bytes, frame: np.ndarray) -> np.ndarray:
 
 
 def test_no_pictures_no_calibration() -> None:
-    nothing: Iterable[np.ndarray] = []
+    nothing: Iterable[Array] = []
     with pytest.raises(ModelError, match="without pictures"):
         calibrate(prepared_tiny().content, nothing)
 

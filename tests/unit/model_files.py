@@ -16,6 +16,7 @@ from visavis.families.scrfd import CANDIDATES, SIDES, STRIDES
 from visavis.models.manifest import entries, pulled_path
 from visavis.settings import DetectorSettings
 
+from tests.arrays import Array
 from tests.unit.face_pictures import ROOT
 
 SHARED = ROOT.parent / "shared" / "data" / "models"
@@ -102,7 +103,7 @@ def scrfd_like(*, landmarks: bool = True, batched: bool = False, picture: str = 
     return content
 
 
-def _head(part: str, shape: tuple[int, ...], chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _head(part: str, shape: tuple[int, ...], chance: np.random.Generator) -> tuple[Array, Array]:
     places = float(np.prod(shape[1:]))
     if part == "score":  # -1 black .. 1 white, the second candidate a little weaker
         least = -6 if shape[-1] == STRIDES[-1] else -8.5

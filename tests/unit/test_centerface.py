@@ -15,12 +15,13 @@ from visavis.families.centerface import CHANNELS, decode
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
 
+from tests.arrays import Array
 from tests.unit.face_pictures import all_pictures
 
 SIZE = (32, 32)
 
 
-def outputs(rows: int = 8, columns: int = 8) -> list[np.ndarray]:
+def outputs(rows: int = 8, columns: int = 8) -> list[Array]:
     return [np.zeros((1, channels, rows, columns), np.float32) for channels in CHANNELS]
 
 
@@ -53,14 +54,14 @@ def test_places_that_are_not_finite_are_left_out(value: float) -> None:
 
 
 @pytest.mark.parametrize("wrong", [[], outputs()[:3], [item[0] for item in outputs()], [*outputs()[:3], outputs()[0]]])
-def test_outputs_of_another_shape_are_an_error_with_a_sentence(wrong: list[np.ndarray]) -> None:
+def test_outputs_of_another_shape_are_an_error_with_a_sentence(wrong: list[Array]) -> None:
     with pytest.raises(DetectorError, match="shapes"):
         decode(wrong, SIZE, 0.5, 0.3)
 
 
 @settings(max_examples=60, deadline=None)
 @given(hnp.arrays(np.float32, (15, 4, 5), elements=st.floats(width=32)))
-def test_whatever_the_model_says_the_faces_are_finite_and_inside(raw: np.ndarray) -> None:
+def test_whatever_the_model_says_the_faces_are_finite_and_inside(raw: Array) -> None:
     parts = [part[None] for part in np.split(raw, np.cumsum(CHANNELS)[:-1])]
     found = decode(parts, (20, 16), 0.5, 0.3)
     boxes = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")])

@@ -17,6 +17,7 @@ import onnxruntime
 import pytest
 from visavis.models.cache import prepared_model
 
+from tests.arrays import Array
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.test_model_cli import model
@@ -109,7 +110,7 @@ def test_a_recipe_makes_a_file_that_is_imported_and_answers_as_the_network_does(
     assert prepared_model("retrained", 320, 256, tmp_path).content, "the file is for one size only"
 
 
-def same_answers(prepared: bytes, picture: np.ndarray, file: Path) -> None:
+def same_answers(prepared: bytes, picture: Array, file: Path) -> None:
     session = onnxruntime.InferenceSession(prepared, providers=["CPUExecutionProvider"])
     expected = np.load(file)
     for ours, name in zip(session.run(None, {"image": picture}), expected.files, strict=True):

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from visavis.families.faces import faces_of, places
 
+from tests.arrays import Array
+
 BOXES = np.array([[1, 2, 11, 12], [20, 20, 30, 30], [21, 20, 31, 30]], np.float32)
 SCORES = np.array([0.6, 0.7, 0.9], np.float32)
 LIMIT = (40, 40)
 
 
-def corners(found: np.ndarray) -> list[list[float]]:
+def corners(found: Array) -> list[list[float]]:
     return [[float(face[side]) for side in ("x1", "y1", "x2", "y2")] for face in found]
 
 

@@ -22,6 +22,7 @@ from visavis.models.manifest import original
 from visavis.models.prepare import prepare
 from visavis.ring_gen import DETECTION_DTYPE, DetectionFlag
 
+from tests.arrays import Array
 from tests.unit.face_pictures import gocv_pictures
 from tests.unit.model_files import MODELS, detector_for, provided
 
@@ -55,7 +56,7 @@ def scene() -> Frame:
     return made
 
 
-def boxes(found: Detections) -> np.ndarray:
+def boxes(found: Detections) -> Array:
     return np.stack([found[side] for side in SIDES], axis=1)
 
 
@@ -154,12 +155,12 @@ def test_outputs_of_nobody_are_not_recognised() -> None:
 every_family = pytest.mark.parametrize("kind", FAMILIES.values(), ids=FAMILIES.keys())
 
 
-def outputs(family: Family, size: tuple[int, int] = SMALL, value: float = 0.0) -> list[np.ndarray]:
+def outputs(family: Family, size: tuple[int, int] = SMALL, value: float = 0.0) -> list[Array]:
     return [np.full(shape, value, np.float32) for shape in family.shapes(*size)]
 
 
 @st.composite
-def rubbish(draw: st.DrawFn, family: Family) -> list[np.ndarray]:
+def rubbish(draw: st.DrawFn, family: Family) -> list[Array]:
     """Numbers of any kind, some of them high enough to be a face."""
     numbers = st.one_of(st.floats(width=32), st.sampled_from([0.9, 1.0, 3e38, -3e38, 88.8, float("nan"), float("inf")]))
     return [draw(hnp.arrays(np.float32, shape, elements=numbers)) for shape in family.shapes(*SMALL)]

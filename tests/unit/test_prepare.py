@@ -15,6 +15,7 @@ from visavis.models.inspection import picture_input, shape_of
 from visavis.models.manifest import entries, original
 from visavis.models.prepare import prepare
 
+from tests.arrays import Array
 from tests.unit.face_pictures import gocv_pictures
 from tests.unit.model_files import original_file, provided
 
@@ -55,9 +56,9 @@ def any_size(model: bytes) -> bytes:
     return changed
 
 
-def run(model: bytes, picture: np.ndarray) -> list[np.ndarray]:
+def run(model: bytes, picture: Array) -> list[Array]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # the original lists its weights as inputs: a warning for each
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    answers: list[np.ndarray] = session.run(None, {session.get_inputs()[0].name: picture})
+    answers: list[Array] = session.run(None, {session.get_inputs()[0].name: picture})
     return answers

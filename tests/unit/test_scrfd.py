@@ -15,6 +15,7 @@ from visavis.detections import Detections, Frame
 from visavis.families.nms import nms
 from visavis.settings import DetectorSettings
 
+from tests.arrays import Array
 from tests.unit.model_files import scrfd_like
 
 SCORE = 0.2
@@ -46,7 +47,7 @@ def ours(content: bytes, frame: Frame, folder: Path) -> Detections:
     return load_detector(settings).detect(frame)
 
 
-def by_hand(content: bytes, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def by_hand(content: bytes, frame: Frame) -> tuple[Array, Array, Array]:
     """Corners, scores and landmarks from the graph as it is, candidate by candidate."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     blob = (frame[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) - 127.5) / 128

@@ -15,6 +15,7 @@ from visavis.families.nms import nms
 from visavis.families.ultraface import decode, priors
 from visavis.pictures import letterboxed
 
+from tests.arrays import Array
 from tests.unit.face_pictures import all_pictures
 from tests.unit.model_files import detector_for, original_file
 
@@ -60,7 +61,7 @@ def test_one_hot_prior_is_one_face_without_landmarks() -> None:
     assert found["flags"].tolist() == [0]
 
 
-def published(model: str, picture: Frame) -> np.ndarray:
+def published(model: str, picture: Frame) -> Array:
     """(n, 5) corners and scores as the published file itself decodes them, best first; its own size and priors."""
     height, width = picture.shape[:2]
     options = onnxruntime.SessionOptions()

@@ -12,6 +12,7 @@ from visavis.detections import Frame
 from visavis.families.yunet import NAMES, PARTS, decode
 from visavis.pictures import letterboxed
 
+from tests.arrays import Array
 from tests.unit.face_pictures import all_pictures
 from tests.unit.model_files import detector_for, original_file
 
@@ -28,7 +29,7 @@ def detector(model: str, tmp_path_factory: pytest.TempPathFactory) -> Detector:
     return detector_for(model, tmp_path_factory.mktemp("cache"))
 
 
-def opencv(model: str, picture: Frame) -> tuple[np.ndarray, np.ndarray]:
+def opencv(model: str, picture: Frame) -> tuple[Array, Array]:
     """(n, 5) corners within the picture and scores, (n, 5, 2) landmarks, best first."""
     height, width = picture.shape[:2]
     peer = cv2.FaceDetectorYN.create(str(original_file(model)), "", (width, height), 0.5, 0.3, 5000)
@@ -52,7 +53,7 @@ def test_the_faces_are_those_of_opencv_on_every_picture(model: str, detector: De
     assert total >= 40
 
 
-def outputs() -> list[np.ndarray]:
+def outputs() -> list[Array]:
     return [np.zeros((1, 32 * 64 // int(name.split("_")[1]) ** 2, sides), np.float32) for name, sides in NAMES.items()]
 
 

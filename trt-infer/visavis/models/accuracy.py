@@ -41,7 +41,9 @@ def accuracy(pictures: Iterable[tuple[Detections, Floats]], score: float = 0.5) 
         pictures: what was found (down to any score) and the marked faces, (n, 4) x1, y1, x2, y2, in the same pixels.
         score: answers below count for `average_precision` only.
     """
-    scores, right, labels = [np.zeros(0, np.float32)], [np.zeros(0, bool)], 0
+    scores: list[Floats] = [np.zeros(0, np.float32)]
+    right: list[npt.NDArray[np.bool_]] = [np.zeros(0, bool)]
+    labels = 0
     for found, marked in pictures:
         scores.append(found["score"])
         right.append(matched(found, marked))
