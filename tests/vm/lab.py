@@ -13,16 +13,15 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
 from tests.e2e.conftest import free_port
 
-SUITE = "bookworm"
-PACKAGES = (
-    *("linux-image-amd64", "systemd-sysv", "udev", "kmod", "dbus", "openssh-server", "iproute2", "netbase"),
-    *("ca-certificates", "python3", "mosquitto", "mosquitto-clients", "v4l-utils", "curl"),
-    *("libopencv-imgcodecs406", "libopencv-imgproc406", "libopencv-videoio406"),
+COMMON = (
+    *("systemd-sysv", "udev", "kmod", "dbus", "openssh-server", "iproute2", "netbase", "ca-certificates", "python3"),
+    *("mosquitto", "mosquitto-clients", "curl"),
 )
 FILES = {
     "/etc/systemd/network/20-any.network": "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n",
@@ -32,25 +31,61 @@ FILES = {
 }
 ENABLED = ("systemd-networkd", "ssh")
 START_LIMIT_S = 300
-QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max", "-smp", "2", "-m", "3072"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHE = REPOSITORY / ".cache" / "vm"
 
 
-def recipe_hash() -> str:
-    """Changes with everything that goes into the image."""
-    recipe = repr((SUITE, PACKAGES, FILES, ENABLED))
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class Board:
+    """A kind of machine: which Debian is on it, and what QEMU emulates."""
+
+    suite: str
+    architecture: str
+    packages: tuple[str, ...]
+    emulator: str
+    processor: tuple[str, ...]
+    console: str
+
+    @property
+    def recipe_hash(self) -> str:
+        """Changes with everything that goes into the image."""
+        recipe = repr((self.suite, self.architecture, self.packages, COMMON, FILES, ENABLED))
+        return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
-def image() -> Path:
+PC = Board(
+    suite="bookworm",
+    architecture="amd64",
+    packages=(
+        *("linux-image-amd64", "v4l-utils"),
+        *("libopencv-imgcodecs406", "libopencv-imgproc406", "libopencv-videoio406"),
+    ),
+    emulator="qemu-system-x86_64",
+    processor=("-cpu", "max"),
+    console="ttyS0",
+)
+# The processor of a Raspberry Pi 5, and its kernel's pages of 16 KiB.
+PI = Board(
+    suite="trixie",
+    architecture="arm64",
+    packages=(
+        *("linux-image-arm64-16k",),
+        *("libopencv-imgcodecs410", "libopencv-imgproc410", "libopencv-videoio410"),
+    ),
+    emulator="qemu-system-aarch64",
+    processor=("-M", "virt", "-cpu", "cortex-a76"),
+    console="ttyAMA0",
+)
+
+
+def image(board: Board) -> Path:
     """The folder with disk.img, vmlinuz, initrd.img and the key to log in; built on first use, which takes minutes."""
-    folder = CACHE / recipe_hash()
+    folder = CACHE / board.recipe_hash
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         draft = Path(mkdtemp(dir=CACHE, prefix="building-"))
         try:
-            build(draft)
+            build(board, draft)
         except BaseException:
             shutil.rmtree(draft)
             raise
@@ -58,7 +93,7 @@ def image() -> Path:
     return folder
 
 
-def build(folder: Path) -> None:
+def build(board: Board, folder: Path) -> None:
     """Make an image in an empty folder; needs root, or fakeroot and user namespaces."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
     hooks = ["mkdir -p $1/root/.ssh $1/opt/visavis", f"upload {folder}/key.pub /root/.ssh/authorized_keys"]
@@ -67,9 +102,10 @@ def build(folder: Path) -> None:
         draft.write_text(content)
         hooks.append(f"upload {draft} {path}")
     hooks.append(f"chroot $1 systemctl enable {' '.join(ENABLED)}")
-    command = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}"]
+    packages = ",".join((*board.packages, *COMMON))
+    command = ["mmdebstrap", "--quiet", "--variant=apt", f"--arch={board.architecture}", f"--include={packages}"]
     command += [f"--customize-hook={hook}" for hook in hooks]
-    subprocess.run([*command, SUITE, str(folder / "root.tar")], check=True)
+    subprocess.run([*command, board.suite, str(folder / "root.tar")], check=True)
     as_root = [] if os.geteuid() == 0 else ["fakeroot"]
     subprocess.run([*as_root, "sh", "-ec", MAKE_DISK], cwd=folder, check=True)
 
@@ -93,16 +129,17 @@ def pack(content: Path, disk: Path) -> None:
 class Machine:
     """One running virtual machine; use it in a `with`."""
 
-    def __init__(self, payload: Path, folder: Path) -> None:
-        self.image, self.port = image(), free_port()
+    def __init__(self, board: Board, payload: Path, folder: Path) -> None:
+        self.board, self.image, self.port = board, image(board), free_port()
         self.console, self.socket = folder / "console.log", folder / "ssh"
-        self.process = subprocess.Popen([*QEMU, *self.arguments(payload)])
+        self.process = subprocess.Popen([board.emulator, *board.processor, *self.arguments(payload)])
 
     def arguments(self, payload: Path) -> list[str]:
         files = self.image
         return [
+            *("-accel", "tcg,thread=multi,tb-size=1024", "-smp", "2", "-m", "3072"),
             *("-kernel", str(files / "vmlinuz"), "-initrd", str(files / "initrd.img")),
-            *("-append", "root=/dev/vda rw console=ttyS0 quiet"),
+            *("-append", f"root=/dev/vda rw console={self.board.console} quiet"),
             *("-drive", f"file={files / 'disk.img'},if=virtio,format=raw,snapshot=on"),
             *("-drive", f"file={payload},if=virtio,format=raw,readonly=on"),
             *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
@@ -156,6 +193,6 @@ class Machine:
         return float(self.run(f"date +%s.%N; kill -{signal} $(cat /tmp/{name}.pid) || true"))
 
 
-def missing_programs() -> list[str]:
+def missing_programs(board: Board) -> list[str]:
     """What the lab needs and this host lacks."""
-    return [name for name in ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "ssh") if shutil.which(name) is None]
+    return [name for name in (board.emulator, "mmdebstrap", "mke2fs", "ssh") if shutil.which(name) is None]

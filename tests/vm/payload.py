@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests need inside a machine: the product, its Python packages and model, compiled tests, pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from visavis.settings import default_cache_dir
+
+from tests.unit.face_pictures import gocv_pictures
+from tests.vm.lab import REPOSITORY
+
+GO_TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio,camera"
+# The Python of each Debian, and the names that pip knows its machines by.
+PC_PYTHON = ("--python-version", "3.11")
+PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28")
+PI_PYTHON = ("--python-version", "3.13", *(f"--platform={platform}_aarch64" for platform in PLATFORMS))
+RUNTIME = ("runtime.txt", "model.txt")
+# What of dev.txt runs the tests themselves.
+TEST_PACKAGES = {
+    *("attrs", "hypothesis", "iniconfig", "jsonschema", "jsonschema-specifications", "packaging", "pluggy", "pygments"),
+    *("pytest", "pytest-timeout", "referencing", "rpds-py", "sortedcontainers", "typing-extensions"),
+}
+# Packages of the daemon that do not touch OpenCV: Go alone compiles them for another processor.
+PURE_GO = ("config", "dispatch", "event", "frame", "geometry", "hub", "outbox", "ring", "track", "v4l2", "zone")
+ARM64 = {"GOARCH": "arm64", "CGO_ENABLED": "0"}
+IGNORED = shutil.ignore_patterns("__pycache__")
+
+
+def fill_pc(folder: Path) -> None:
+    """The daemon as it was built here, the worker, the Go tests of cameras, and the USB camera."""
+    shutil.copy(REPOSITORY / "build" / "visavis-capture", folder)
+    copy_python(folder)
+    shutil.copy(REPOSITORY / "tests" / "vm" / "usb_camera.py", folder)
+    go("test", "-c", "-tags", GO_TAGS, "-o", str(folder / "source.test"), "./internal/source")
+    install(folder / "site", PC_PYTHON, [REPOSITORY / "requirements" / name for name in RUNTIME])
+    draw_pictures(folder / "pictures")
+
+
+def fill_pi(folder: Path) -> None:
+    """The tests of Go packages, the ring's writer for chaos, the worker and its tests."""
+    for name in PURE_GO:
+        go(
+            "test",
+            "-c",
+            "-o",
+            str(folder / "go" / f"{name}.test"),
+            f"./internal/{name}",
+            GOARCH="arm64",
+            CGO_ENABLED="0",
+        )
+    go("build", "-o", str(folder / "ringload"), "./internal/ringload", GOARCH="arm64", CGO_ENABLED="0")
+    copy_python(folder)
+    for name in ("contracts", "go-capture", "tests"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=IGNORED)
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    picked = folder / "test-packages.txt"
+    picked.write_text(pinned(TEST_PACKAGES))
+    install(folder / "site", PI_PYTHON, [*(REPOSITORY / "requirements" / name for name in RUNTIME), picked])
+    draw_pictures(folder / "pictures")
+
+
+def copy_python(folder: Path) -> None:
+    """Write the worker, and models as they are prepared here."""
+    shutil.copytree(REPOSITORY / "trt-infer", folder / "trt-infer", ignore=IGNORED)
+    shutil.copytree(default_cache_dir(), folder / "cache")
+
+
+def go(*words: str, **environment: str) -> None:
+    """Run the Go command in the daemon's module."""
+    subprocess.run(["go", *words], cwd=REPOSITORY / "go-capture", env={**os.environ, **environment}, check=True)
+
+
+def pinned(names: set[str]) -> str:
+    """Pick packages with versions and sums out of dev.txt."""
+    listed = re.split(r"\n(?=[a-z])", (REPOSITORY / "requirements" / "dev.txt").read_text())
+    picked = [one for one in listed if one.partition("==")[0] in names]
+    missing = names - {one.partition("==")[0] for one in picked}
+    assert not missing, f"dev.txt lacks {', '.join(sorted(missing))}"
+    return "\n".join(picked) + "\n"
+
+
+def install(folder: Path, python: tuple[str, ...], requirements: list[Path]) -> None:
+    """Install for another Python, or another processor, than this one's."""
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+    pip += ["--target", str(folder), *python, "--only-binary", ":all:"]
+    subprocess.run([*pip, *(word for file in requirements for word in ("-r", str(file)))], check=True)
+
+
+def draw_pictures(folder: Path) -> None:
+    """JPEG files of 640x480 in which one face walks to the right; enough that a slow reader does not come round."""
+    folder.mkdir()
+    face = cv2.resize(gocv_pictures()["face.jpg"], (200, 240))
+    for number in range(31):
+        picture = np.full((480, 640, 3), 90, np.uint8)
+        left = 10 + 13 * number
+        picture[120:360, left : left + 200] = face
+        assert cv2.imwrite(str(folder / f"{number:02}.jpg"), picture)
