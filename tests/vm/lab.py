@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -80,12 +81,17 @@ PI = Board(
 
 def image(board: Board) -> Path:
     """The folder with disk.img, vmlinuz, initrd.img and the key to log in; built on first use, which takes minutes."""
-    folder = CACHE / board.recipe_hash
+    return kept(board.recipe_hash, lambda draft: build(board, draft))
+
+
+def kept(name: str, build_in: Callable[[Path], None]) -> Path:
+    """A folder of the cache; made by `build_in`, whole or not at all, when it is not there."""
+    folder = CACHE / name
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         draft = Path(mkdtemp(dir=CACHE, prefix="building-"))
         try:
-            build(board, draft)
+            build_in(draft)
         except BaseException:
             shutil.rmtree(draft)
             raise
@@ -195,4 +201,6 @@ class Machine:
 
 def missing_programs(board: Board) -> list[str]:
     """What the lab needs and this host lacks."""
+    if subprocess.run(["arch-test", board.architecture], capture_output=True, check=False).returncode != 0:
+        return [f"a kernel that runs programs for {board.architecture} through an emulator (binfmt_misc)"]
     return [name for name in (board.emulator, "mmdebstrap", "mke2fs", "ssh") if shutil.which(name) is None]

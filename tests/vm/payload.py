@@ -15,6 +15,7 @@ import numpy as np
 from visavis.settings import default_cache_dir
 
 from tests.unit.face_pictures import gocv_pictures
+from tests.vm import cross
 from tests.vm.lab import REPOSITORY
 
 GO_TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio,camera"
@@ -45,7 +46,8 @@ def fill_pc(folder: Path) -> None:
 
 
 def fill_pi(folder: Path) -> None:
-    """The tests of Go packages, the ring's writer for chaos, the worker and its tests."""
+    """The daemon, the tests of Go packages, the ring's writer for chaos, the worker and its tests."""
+    cross.daemon(folder / "visavis-capture")
     for name in PURE_GO:
         go(
             "test",

@@ -10,12 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.inside import INSIDE, PYTHON
+from tests.vm.inside import INSIDE, PYTHON, Appliance
 from tests.vm.lab import Machine
 from tests.vm.payload import PURE_GO, draw_pictures
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
+CONFIG = """
+[device]
+id = "test"
+[detector]
+input = [320, 256]
+[worker]
+lease_ms = 60000 # inference is slow without the host's help
+[[camera]]
+id = "demo"
+source = "demo:"
+size = [640, 480]
+fps = 15.0
+detect_fps = 2.0
+"""
 PICTURE = "pictures/10.jpg"
 DETECT = ("-m", "visavis.cli", "detect", "--json", "--model", "centerface")
 
@@ -45,6 +59,16 @@ def test_the_same_faces_are_found(pi: Machine, tmp_path: Path) -> None:
     there = pi.run(f"cd {INSIDE} && VISAVIS_CACHE_DIR={INSIDE}/cache {PYTHON} {' '.join(DETECT)} {PICTURE}")
     ours = subprocess.run(here, capture_output=True, text=True, check=True).stdout
     assert json.loads(there)["faces"] == json.loads(ours)["faces"]
+
+
+def test_the_appliance_shows_the_demo(pi: Machine) -> None:
+    running = Appliance(pi, CONFIG)
+    for message in running.messages("demo/detections"):
+        assert message["model"] == "centerface"
+        assert len(message["faces"]) in (0, 1, 2)
+    frames = running.camera()["frames"]
+    assert frames["captured"] == frames["inferred"] + frames["in_flight"] + sum(frames["dropped"].values())
+    assert running.stop(), running.log()
 
 
 def pytest_inside(pi: Machine, words: str) -> str:
