@@ -21,7 +21,7 @@ import (
 GO_TYPES = {"u16": "uint16", "u32": "uint32", "u64": "uint64", "i64": "int64", "f32": "float32"}
 WORDS = {
     "id": "ID", "ok": "OK", "crc32c": "CRC32C", "fourcc": "FourCC", "bgr3": "BGR3", "nv12": "NV12", "jpeg": "JPEG",
-    "yuyv": "YUYV",
+    "yuyv": "YUYV", "fp16": "FP16", "fp32": "FP32",
 }  # fmt: skip
 BITS = {"u16": "16", "u32": "32", "u64": "64", "i64": "64", "f32": "32"}
 

@@ -36,6 +36,7 @@ class Timed:
     def __init__(self, detector: Any) -> None:
         self._detector = detector
         self.name, self.model_id, self.input_size = detector.name, detector.model_id, detector.input_size
+        self.precision = detector.precision
         self.cpu_ns = 0
 
     def warm_up(self) -> None:

@@ -25,8 +25,8 @@ STATS_INTERVAL_S, LATE_S = 10.0, 3.0
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
 ZONE = 'zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]'
 GOOD: dict[str, Any] = {
-    "schema": 1, "version": "1", "model": "centerface", "backend": "onnxruntime", "precision": "auto", "workers": 1,
-    "cameras": ["door"], "url": "",
+    "schema": 1, "version": "1", "model": "centerface", "backend": "onnxruntime", "precision": "fp32", "workers": 1,
+    "fallback": False, "cameras": ["door"], "url": "",
 }  # fmt: skip
 
 
@@ -127,6 +127,7 @@ def test_a_sound_message_is_found_sound(broker: int) -> None:
     [
         ("visavis/box/info", info(schema=2), 1, True, "1 was expected"),
         ("visavis/box/info", info(model="centerface@onnxruntime"), 1, True, "does not match"),
+        ("visavis/box/info", info(precision="auto"), 1, True, "does not match"),
         ("visavis/box/info", info(workers="1"), 1, True, "not of type 'integer'"),
         ("visavis/box/info", info(owner="me"), 1, True, "owner"),
         ("visavis/box/info", b'{"schema": 1}', 1, True, "required property"),

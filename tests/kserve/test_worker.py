@@ -57,10 +57,10 @@ def ring() -> Iterator[tuple[wire.RingAdd, Memory]]:
     memory.close()
 
 
-def hello(daemon: DaemonDouble) -> str:
+def hello(daemon: DaemonDouble) -> tuple[str, int]:
     assert daemon.peer
     assert daemon.hello is not None
-    return daemon.hello.model
+    return daemon.hello.model, daemon.hello.flags
 
 
 def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_is_back(
@@ -73,7 +73,7 @@ def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_
         with first as daemon:
             # Until the model is warm nobody connects.
             until(daemon._ready.is_set, "no worker connected", 60)
-            assert hello(daemon) == f"{MODEL}@kserve"
+            assert hello(daemon) == (f"{MODEL}@kserve", 0)
             daemon.add(*ring)
             daemon.send(lease(1))
             assert daemon.result().status == wire.Status.OK
@@ -87,14 +87,14 @@ def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_
             assert ends(daemon), "the worker stayed under its old name"
         kserve.mood.write_text("fail")
         with DaemonDouble(tmp_path / "frames.sock") as daemon:
-            assert hello(daemon) == f"{MODEL}@onnxruntime"
+            assert hello(daemon) == (f"{MODEL}@onnxruntime", wire.HelloFlag.FP32)
             daemon.add(*ring)
             daemon.send(lease(1))
             assert daemon.result().status == wire.Status.OK
             kserve.mood.write_text("well")
             until(lambda: ends(daemon), "the worker stayed under its old name", 60)
         with DaemonDouble(tmp_path / "frames.sock") as daemon:
-            assert hello(daemon) == f"{MODEL}@kserve"
+            assert hello(daemon) == (f"{MODEL}@kserve", 0)
 
 
 def ends(daemon: DaemonDouble) -> bool:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from visavis.models.cache import prepared_model
 
 from tests.e2e.conftest import RunningAppliance
+from tests.e2e.test_appliance import schema
 from tests.tensorrt import core
 from tests.waiting import until
 
@@ -69,6 +71,7 @@ def test_the_first_engine_comes_while_onnxruntime_serves_and_no_frame_is_lost(ap
     assert frames["captured"] == parts
     assert frames["dropped"]["abandoned"] == 0, "a frame was in the hands of a worker that was stopped"
     assert "the engine is ready" in appliance.log.read_text()
+    assert {worker["precision"] for worker in appliance.status()["workers"]} == {"fp16"}
 
 
 def test_info_and_detections_follow_the_change(appliance: RunningAppliance) -> None:
@@ -81,6 +84,8 @@ def test_info_and_detections_follow_the_change(appliance: RunningAppliance) -> N
         return bool(info["backend"] == "tensorrt")
 
     until(told, lambda: str(info), 30)
+    jsonschema.validate(info, schema("info"))
+    assert (info["precision"], info["fallback"]) == ("fp16", False)
     found = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 20)]
     assert any(message["faces"] for message in found)
     assert appliance.stop() == 0

@@ -160,12 +160,12 @@ def test_a_machine_without_tensorrt_builds_nothing(tmp_path: Path) -> None:
 
 def test_three_losses_in_a_row_take_the_gpu_away(caplog: pytest.LogCaptureFixture) -> None:
     losses = Losses(7)
-    for code in (3, -6):
-        losses.ended(code, 1)
+    for code, ran_s in ((3, 1), (4, 1_000)):
+        losses.ended(code, ran_s)
         assert losses.options == []
-    losses.ended(3, 1)
+    losses.ended(-6, 1)
     assert losses.options == WITHOUT_GPU
-    assert "worker-7 lost its GPU 3 times in a row: it goes on with onnxruntime" in caplog.text
+    assert "worker-7 failed on the GPU 3 times in a row: it goes on with onnxruntime" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
 class Dying:
     """A detector whose GPU fails on the second frame."""
 
-    name, model_id, input_size = "tensorrt", "centerface", (WIDTH, HEIGHT)
+    name, model_id, precision, input_size = "tensorrt", "centerface", "fp16", (WIDTH, HEIGHT)
 
     def __init__(self) -> None:
         self._seen = 0

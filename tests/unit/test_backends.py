@@ -44,6 +44,7 @@ def test_a_detector_says_what_it_is(detector: Detector) -> None:
     assert detector.name in BACKENDS
     assert detector.model_id
     assert detector.input_size == SIZE
+    assert detector.precision == {"fake": "", "kserve": "", "onnxruntime": "fp32", "tensorrt": "fp16"}[detector.name]
 
 
 def test_detections_can_be_sent_as_they_are(detector: Detector) -> None:

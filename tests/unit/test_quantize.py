@@ -72,6 +72,7 @@ def test_a_worker_with_precision_int8_runs_it_and_finds_the_faces(cache: Path) -
     detector = load_detector(settings(cache))
     operators = quantized_model("centerface", *SIZE, cache).content
     assert b"QuantizeLinear" in operators
+    assert detector.precision == "int8"
     for frame in frames():
         assert detector.detect(frame[0]).size == 1
 

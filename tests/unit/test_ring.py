@@ -28,7 +28,7 @@ from visavis.ring import Identity, Lease, RingClient, connect
 
 from tests.unit.daemon_double import HEIGHT, PAYLOAD, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
 
-ME = Identity("tester", "none@test", 2)
+ME = Identity("tester", "none@test", 2, flags=wire.HelloFlag.FP16)
 
 
 @pytest.fixture
@@ -92,7 +92,8 @@ def test_hello_says_who_the_worker_is(daemon: DaemonDouble, stop: threading.Even
     with connected(daemon, stop) as ring:
         assert daemon.peer
         assert daemon.hello is not None
-        assert (daemon.hello.name, daemon.hello.model, daemon.hello.credit) == ME
+        said = daemon.hello
+        assert (said.name, said.model, said.credit, said.flags) == (ME.name, ME.model, ME.credit, ME.flags)
         assert ring.welcome.worker_id == 7
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from visavis import ring_gen as wire
-from visavis.backends.fake import face_of
+from visavis.backends.fake import Fake, face_of
 from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.worker import run
@@ -88,6 +89,21 @@ def test_a_worker_says_hello_with_model_and_backend(tmp_path: Path) -> None:
         assert daemon.peer
         assert daemon.hello is not None
         assert (daemon.hello.name, daemon.hello.model) == ("tester", "fake@fake")
+
+
+@pytest.mark.parametrize(
+    ("precision", "fallback", "flags"),
+    [("", False, 0), ("fp32", False, 1), ("fp16", False, 2), ("int8", False, 4), ("fp32", True, 9)],
+)
+def test_a_worker_says_in_which_number_format_it_runs_and_whether_the_gpu_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, fallback: bool, flags: int
+) -> None:
+    monkeypatch.setattr(Fake, "precision", precision)
+    told = replace(settings(tmp_path), fallback=fallback)
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(told):
+        assert daemon.peer
+        assert daemon.hello is not None
+        assert daemon.hello.flags == flags
 
 
 @pytest.mark.parametrize("fault", ["raise", "nan"])

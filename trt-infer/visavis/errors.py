@@ -18,6 +18,7 @@ and where there is one, the remedy:
         ├── DetectorBroken    it failed on several frames in a row
         ├── DetectorLost      the device under it failed: the worker ends at once
         └── ModelError        a model or backend cannot be used at all
+            └── GpuUnusable   a worker was told to use the GPU and cannot
 """
 
 from __future__ import annotations
@@ -123,3 +124,10 @@ class ModelError(DetectorError):
     """A model or a backend cannot be used at all: missing, damaged, or not installed."""
 
     kind = "model"
+
+
+class GpuUnusable(ModelError):
+    """A worker was told to run on the GPU by name, and nothing there can serve: no driver, no library, no engine."""
+
+    kind = "gpu_unusable"
+    exit_code = 4

@@ -70,11 +70,15 @@ _HEAD = struct.Struct("<" + dict((name, code) for name, code, _ in wire.Credit.F
 
 
 class Identity(NamedTuple):
-    """How a worker introduces itself: its name, its model (`model@backend`), the leases it wants to hold at a time."""
+    """How a worker introduces itself: its name, its model (`model@backend`), the leases it wants to hold at a time.
+
+    `flags` are HelloFlag's: how the model runs.
+    """
 
     name: str
     model: str
     credit: int = 1
+    flags: int = 0
 
 
 class Stop(Protocol):
@@ -404,6 +408,7 @@ def _greet(connection: socket.socket, identity: Identity, stop: threading.Event)
         nonce=secrets.randbits(64),
         name=identity.name,
         model=identity.model,
+        flags=identity.flags,
     )
     buffer = bytearray(RECEIVE_BYTES)
     length = 0

@@ -89,6 +89,15 @@ class ResultFlag(IntFlag):
     VIEW_LEAKED = 1  # a view of the frame outlived the lease: the worker has a bug
 
 
+class HelloFlag(IntFlag):
+    """Bits of HELLO.flags: the number format that the model runs in (none: not known), and whether the worker had to do without its GPU."""
+
+    FP32 = 1  # 32-bit floats
+    FP16 = 2  # 16-bit floats
+    INT8 = 4  # the large convolutions in 8 bits
+    FALLBACK = 8  # it was started on the CPU because three starts on the GPU had failed
+
+
 class DetectionFlag(IntFlag):
     """Bits of a detection's flags."""
 

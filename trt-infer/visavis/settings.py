@@ -52,11 +52,13 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: the daemon's socket, its own name for logs and status, and how many leases it wants to hold.
 
-    `batch_window_ms` is how long a frame waits for others to make a batch.
+    `batch_window_ms` is how long a frame waits for others to make a batch. `fallback` says that it was to run on a GPU,
+    where earlier starts failed.
     """
 
     socket: Path
     name: str = "worker"
     credit: int = 1
     batch_window_ms: float = 0.0
+    fallback: bool = False
     detector: DetectorSettings = msgspec.field(default_factory=DetectorSettings)

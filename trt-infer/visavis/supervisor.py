@@ -2,7 +2,7 @@
 """Keeps worker processes alive where systemd does not: `visavis run`.
 
 One thread for each worker starts it, waits for its end, and starts it again: after at most 50 ms the first time, after
-5 s when it keeps ending at once. A worker that loses its GPU three times in a row goes on without one.
+5 s when it keeps ending at once. A worker that fails on the GPU three times in a row goes on without one.
 
 Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and end when this process ends,
 however that happens.
@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.backoff import backoff
-from visavis.errors import DetectorLost
+from visavis.errors import DetectorLost, GpuUnusable
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -35,7 +35,7 @@ MOST_LOST = 3
 # A worker that ran this long was well: what came before is no part of the same trouble.
 WELL_S = 600.0
 # Not the configured precision: int8 for the CPU may never have been made, and detection must go on.
-WITHOUT_GPU = ["--backend", "onnxruntime", "--precision", "auto"]
+WITHOUT_GPU = ["--backend", "onnxruntime", "--precision", "auto", "--fallback"]
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Supervisor:
 
 
 class Losses:
-    """Counts how often one worker lost its GPU in a row, and takes the GPU away after MOST_LOST times."""
+    """Counts how often one worker failed on the GPU in a row, and takes the GPU away after MOST_LOST times."""
 
     def __init__(self, number: int) -> None:
         self.options: list[str] = []
@@ -156,14 +156,16 @@ class Losses:
 
     def ended(self, code: int, ran_s: float) -> None:
         """A worker ended with an exit code (or minus a signal) after `ran_s` seconds."""
-        if code not in LOST:
+        if code not in LOST | {GpuUnusable.exit_code}:
             self._count = 0
             return
-        self._count = 1 if ran_s >= WELL_S else self._count + 1
+        # One that never served was not well, however long its engine was built before that failed.
+        was_well = code in LOST and ran_s >= WELL_S
+        self._count = 1 if was_well else self._count + 1
         if self._count >= MOST_LOST and not self.options:
             self.options = WITHOUT_GPU
             log.error(
-                "worker-%d lost its GPU %d times in a row: it goes on with onnxruntime on the CPU, "
+                "worker-%d failed on the GPU %d times in a row: it goes on with onnxruntime on the CPU, "
                 "see `visavis doctor` and `dmesg`, then start visavis again",
                 self._number,
                 self._count,

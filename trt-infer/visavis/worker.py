@@ -17,7 +17,7 @@ from visavis.backoff import backoff
 from visavis.detections import Detections
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
 from visavis.ring import Identity, Lease, RingClient, Stop, connect
-from visavis.ring_gen import Refusal, Status
+from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.settings import WorkerSettings
 
 RETRY_FIRST_MS = 20
@@ -59,7 +59,8 @@ def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading
     reason, answered = "", 0
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
         until = Renamed(detector, stop)
-        identity = Identity(settings.name, f"{detector.model_id}@{until.name}", settings.credit)
+        model = f"{detector.model_id}@{until.name}"
+        identity = Identity(settings.name, model, settings.credit, hello_flags(settings, detector))
         try:
             with connect(settings.socket, identity, stop) as ring:
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
@@ -71,6 +72,12 @@ def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading
             reason = _logged_once(settings.name, reason, _retryable(error))
         if answered:
             return
+
+
+def hello_flags(settings: WorkerSettings, detector: Detector) -> int:
+    """What HELLO says beside names: the number format that runs, and whether it should have run on a GPU."""
+    precision = HelloFlag[detector.precision.upper()] if detector.precision else 0
+    return precision | (HelloFlag.FALLBACK if settings.fallback else 0)
 
 
 def run_once(ring: RingClient, detector: Detector, stop: Stop, batch_window_ms: float = 0.0) -> None:

@@ -20,6 +20,7 @@ type worker struct {
 	raw                 syscall.RawConn
 	id                  uint32
 	name, model         string
+	flags               uint16 // HelloFlag…: how the model runs
 	credit, granted     int
 	leases              map[uint64]*Slot
 	rings               map[uint32]bool // announced on this connection
@@ -181,8 +182,8 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	d.workerIDs++
 	granted := min(int(hello.Credit), d.options.Credit)
 	w := &worker{
-		conn: conn, raw: raw, id: d.workerIDs, name: hello.Name.String(), model: hello.Model.String(), credit: granted,
-		granted: granted, leases: map[uint64]*Slot{}, rings: map[uint32]bool{},
+		conn: conn, raw: raw, id: d.workerIDs, name: hello.Name.String(), model: hello.Model.String(), flags: hello.Flags,
+		credit: granted, granted: granted, leases: map[uint64]*Slot{}, rings: map[uint32]bool{},
 	}
 	d.workers = append(d.workers, w)
 	d.welcome(w, hello.Minor)

@@ -71,10 +71,12 @@ func (a *account) countStatus(status uint32) {
 	}
 }
 
-// WorkerState is one connected worker. State is "idle", "busy" or "paused".
+// WorkerState is one connected worker. State is "idle", "busy" or "paused", Precision "fp32", "fp16", "int8" or "" when not known.
 type WorkerState struct {
 	ID                          uint32
 	Name, State, Backend, Model string
+	Precision                   string
+	Fallback                    bool // on the CPU, because the GPU failed
 	Frames                      uint64
 	ServiceMs, Batch            float64
 	Outstanding, Credit         int
@@ -149,7 +151,21 @@ func (w *worker) snapshot() WorkerState {
 	}
 	model, backend, _ := strings.Cut(w.model, "@")
 	return WorkerState{
-		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Frames: w.frames, ServiceMs: w.serviceNs / 1e6,
-		Batch: w.batch, Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
+		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Precision: precision(w.flags),
+		Fallback: w.flags&ring.HelloFlagFallback != 0, Frames: w.frames, ServiceMs: w.serviceNs / 1e6, Batch: w.batch,
+		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
 	}
+}
+
+// precision is the number format that HELLO names; a worker that names several is not believed.
+func precision(flags uint16) string {
+	switch flags & (ring.HelloFlagFP32 | ring.HelloFlagFP16 | ring.HelloFlagInt8) {
+	case ring.HelloFlagFP32:
+		return "fp32"
+	case ring.HelloFlagFP16:
+		return "fp16"
+	case ring.HelloFlagInt8:
+		return "int8"
+	}
+	return ""
 }

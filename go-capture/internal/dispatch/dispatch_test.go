@@ -91,6 +91,26 @@ func TestASlotMayHoldAFullPictureBesideTheNetworks(t *testing.T) {
 	plain.Abort(nil)
 }
 
+func TestTheSnapshotTellsWhatHelloSaysAboutTheModel(t *testing.T) {
+	for flags, want := range map[uint16]WorkerState{
+		0:                      {},
+		ring.HelloFlagFP16:     {Precision: "fp16"},
+		ring.HelloFlagInt8:     {Precision: "int8"},
+		ring.HelloFlagFallback: {Fallback: true},
+		ring.HelloFlagFP32 | ring.HelloFlagFallback | 1<<15: {Precision: "fp32", Fallback: true},
+		ring.HelloFlagFP32 | ring.HelloFlagInt8:             {},
+	} {
+		h := newHouse(t, Options{})
+		said := hello(1)
+		said.Flags = flags
+		h.dial().hello(said)
+		until(t, "the worker is in", func() bool { return len(h.Snapshot().Workers) == 1 })
+		if got := h.Snapshot().Workers[0]; got.Precision != want.Precision || got.Fallback != want.Fallback {
+			t.Errorf("flags %#x are precision %q, fallback %v; want %q, %v", flags, got.Precision, got.Fallback, want.Precision, want.Fallback)
+		}
+	}
+}
+
 func fill(memory []byte, value byte) {
 	for i := range memory {
 		memory[i] = value

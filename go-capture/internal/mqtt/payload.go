@@ -21,6 +21,7 @@ type Info struct {
 	Model     string   `json:"model"`
 	Backend   string   `json:"backend"`
 	Precision string   `json:"precision"`
+	Fallback  bool     `json:"fallback"`
 	Workers   int      `json:"workers"`
 	Cameras   []string `json:"cameras"`
 	URL       string   `json:"url"`

@@ -58,8 +58,8 @@ func workersOf(shot dispatch.Snapshot) []web.Worker {
 	workers := []web.Worker{}
 	for _, w := range shot.Workers {
 		workers = append(workers, web.Worker{
-			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Frames: w.Frames, ServiceMs: w.ServiceMs,
-			Batch: w.Batch,
+			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Precision: w.Precision, Fallback: w.Fallback,
+			Frames: w.Frames, ServiceMs: w.ServiceMs, Batch: w.Batch,
 		})
 	}
 	return workers
@@ -119,29 +119,30 @@ func latencies(f hub.CameraFigures) map[string]web.Latency {
 	}
 }
 
-// info is what the broker retains about the device. Model and backend are those of the workers that are connected: `auto`
-// says nothing about what runs, and neither does a setting whose worker did not start.
+// info is what the broker retains about the device. Model, backend and precision are those of the workers that are connected:
+// `auto` says nothing about what runs, and neither does a setting whose worker did not start.
 func (a *Appliance) info() mqtt.Info {
-	model, backend := running(a.dispatcher.Snapshot().Workers)
-	if model == "" {
-		model = a.config.Detector.Model
+	info := running(a.dispatcher.Snapshot().Workers)
+	if info.Model == "" {
+		info.Model = a.config.Detector.Model
 	}
-	return mqtt.Info{
-		Schema: 1, Version: a.version, Model: model, Backend: backend, Precision: a.config.Detector.Precision,
-		Workers: a.config.Detector.Workers, Cameras: a.listedIDs(), URL: "", // only this device can reach the page so far
-	}
+	info.Schema, info.Version, info.Workers, info.Cameras = 1, a.version, a.config.Detector.Workers, a.listedIDs()
+	return info // without URL: only this device can reach the page so far
 }
 
 // running names what the connected workers run; different ones, as while workers change over, are joined by commas.
-func running(workers []dispatch.WorkerState) (model, backend string) {
-	var models, backends []string
+func running(workers []dispatch.WorkerState) mqtt.Info {
+	var models, backends, precisions []string
+	info := mqtt.Info{}
 	for _, w := range workers {
-		models, backends = append(models, w.Model), append(backends, w.Backend)
+		models, backends, precisions = append(models, w.Model), append(backends, w.Backend), append(precisions, w.Precision)
+		info.Fallback = info.Fallback || w.Fallback
 	}
-	return joined(models), joined(backends)
+	info.Model, info.Backend, info.Precision = joined(models), joined(backends), joined(precisions)
+	return info
 }
 
-// joined lists each name once; a worker may leave its backend out.
+// joined lists each name once; a worker may leave its backend out, and not know its precision.
 func joined(names []string) string {
 	slices.Sort(names)
 	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })

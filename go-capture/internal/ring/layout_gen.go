@@ -130,6 +130,14 @@ const (
 	ResultFlagViewLeaked = 1 // a view of the frame outlived the lease: the worker has a bug
 )
 
+// HelloFlag…: bits of HELLO.flags: the number format that the model runs in (none: not known), and whether the worker had to do without its GPU.
+const (
+	HelloFlagFP32     = 1 // 32-bit floats
+	HelloFlagFP16     = 2 // 16-bit floats
+	HelloFlagInt8     = 4 // the large convolutions in 8 bits
+	HelloFlagFallback = 8 // it was started on the CPU because three starts on the GPU had failed
+)
+
 // DetectionFlag…: bits of a detection's flags.
 const (
 	DetectionFlagLandmarks = 1 // the model found landmarks; without it they mean nothing

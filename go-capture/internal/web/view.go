@@ -56,6 +56,8 @@ type Worker struct {
 	State     string  `json:"state"`
 	Backend   string  `json:"backend"`
 	Model     string  `json:"model"`
+	Precision string  `json:"precision"` // "" when not known
+	Fallback  bool    `json:"fallback"`  // on the CPU, because the GPU failed
 	Frames    uint64  `json:"frames"`
 	ServiceMs float64 `json:"service_ms"`
 	Batch     float64 `json:"batch"`

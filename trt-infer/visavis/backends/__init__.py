@@ -30,11 +30,13 @@ class Detector(Protocol):
     Attributes:
         name: the backend.
         model_id: the model, as a person would name it.
+        precision: the number format it computes in: "fp32", "fp16" or "int8"; "" where somebody else decides.
         input_size: width and height of the pictures that `detect` takes, pixels.
     """
 
     name: str
     model_id: str
+    precision: str
     input_size: tuple[int, int]
 
     def warm_up(self) -> None:

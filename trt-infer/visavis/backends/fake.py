@@ -24,6 +24,7 @@ class Fake(Batching):
     """Answers one face whose place and score follow from a few bytes of the picture."""
 
     name = "fake"
+    precision = ""
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.model_id = settings.model

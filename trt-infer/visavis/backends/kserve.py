@@ -49,6 +49,7 @@ class KServe(Waiting, Batching):
 
     Attributes:
         name: "kserve" while the server infers, "onnxruntime" while this machine does.
+        precision: "" while the server infers, which does not say.
         losses: how often the server was lost.
         remote_frames, local_frames: how many pictures were inferred there and here.
         second_attempts: how many requests were sent again.
@@ -57,6 +58,7 @@ class KServe(Waiting, Batching):
     def __init__(self, settings: DetectorSettings) -> None:
         self._local = OnnxRuntime(settings)
         self.name, self.model_id, self.input_size = NAME, self._local.model_id, self._local.input_size
+        self.precision = ""
         self.losses = self.remote_frames = self.local_frames = self.second_attempts = 0
         self._where = endpoint(settings.kserve_url, self.model_id, settings.kserve_ca, settings.kserve_token_file)
         self._score, self._iou, self.batch = settings.score, settings.iou, settings.batch
@@ -173,12 +175,12 @@ class KServe(Waiting, Batching):
 
     def _take(self, server: Server) -> None:
         self._found_s = time.monotonic()
-        self._server, self.name = server, NAME
+        self._server, self.name, self.precision = server, NAME, ""
 
     def _lose(self, reason: str) -> None:
         if self._server is not None:
             self._server.close()
-        self._server, self.name = None, self._local.name
+        self._server, self.name, self.precision = None, self._local.name, self._local.precision
         self.losses += 1
         lost_s = time.monotonic()
         was_well = lost_s - self._found_s >= WELL_S

@@ -28,6 +28,8 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     ),
 )
 ERRORS_ONLY = 3
+# A node of a quantised model, as ONNX stores its kind: field 4, 14 bytes.
+QUANTISES = b"\x22\x0eQuantizeLinear"
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class OnnxRuntime:
         """Load what `settings` name; `model` in its place for a file that is not in the cache."""
         prepared = model or _wanted(settings)
         self.model_id = prepared.name
+        self.precision = _precision(prepared.content)
         self.input_size = (settings.input_width, settings.input_height)
         self._score, self._iou = settings.score, settings.iou
         self.family = FAMILIES[prepared.family]
@@ -90,6 +93,11 @@ def _wanted(settings: DetectorSettings) -> Prepared:
         # int8 may be meant for an engine that is still being built: detection does not wait for it.
         log.warning("%s; detection goes on in fp32", error)
         return prepared_model(settings.model, *where)
+
+
+def _precision(model: bytes) -> str:
+    """What the CPU computes in: half-precision models too run in fp32 here."""
+    return "int8" if QUANTISES in model else "fp32"
 
 
 def _session(prepared: Prepared, threads: int) -> Any:

@@ -67,6 +67,7 @@ class TensorRt(Batching):
         engine = _ready(wanted, here) if settings.backend == "auto" else engine_for(wanted, here, LoggedProgress())
         self.model_id = wanted.prepared.name
         self.input_size = (settings.input_width, settings.input_height)
+        self.precision = engine.record.key.precision
         self._least, self.batch = engine.record.key.profile.least, engine.record.key.profile.most
         self._score, self._iou = settings.score, settings.iou
         self._family = FAMILIES[wanted.prepared.family]

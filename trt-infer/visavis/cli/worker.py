@@ -12,7 +12,7 @@ import logging
 import os
 from pathlib import Path
 
-from visavis.errors import VisavisError
+from visavis.errors import GpuUnusable, ModelError, VisavisError
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kserve-ca", type=_file, metavar="FILE", help="certificates that may sign the server's")
     parser.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="holds the bearer token")
     parser.add_argument("--kserve-deadline-ms", type=float, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
+    parser.add_argument("--fallback", action="store_true", help="tell the daemon that starts on the GPU failed")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 
@@ -75,9 +76,16 @@ def run(args: argparse.Namespace) -> int:
         try:
             worker.run(settings(args), stop)
         except VisavisError as error:
-            logging.getLogger(__name__).error("%s: %s: %s", args.name, error.kind, error)
-            return error.exit_code
+            return told(args, error)
     return 0
+
+
+def told(args: argparse.Namespace, error: VisavisError) -> int:
+    """Say why the worker ends; returns the exit code, which tells the supervisor whether the GPU is to blame."""
+    if args.backend == "tensorrt" and isinstance(error, ModelError):
+        error = GpuUnusable(error.sentence, error.remedy)
+    logging.getLogger(__name__).error("%s: %s: %s", args.name, error.kind, error)
+    return error.exit_code
 
 
 def settings(args: argparse.Namespace) -> WorkerSettings:
@@ -104,5 +112,6 @@ def settings(args: argparse.Namespace) -> WorkerSettings:
         name=args.name,
         credit=args.credit,
         batch_window_ms=args.batch_window_ms,
+        fallback=args.fallback,
         detector=detector,
     )

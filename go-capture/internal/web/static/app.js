@@ -56,7 +56,7 @@ function showStatus(now) {
 
 function showParts(now) {
   const broker = now.broker.enabled === false ? ["off", "MQTT off"] : now.broker.connected ? ["", "MQTT connected"] : ["bad", "MQTT not connected"];
-  const models = [...new Set(now.workers.map((worker) => `${worker.model} on ${worker.backend}`))].join(", ");
+  const models = [...new Set(now.workers.map((worker) => `${worker.model} on ${worker.backend}${worker.precision && ` in ${worker.precision}`}`))].join(", ");
   const workers = [now.workers.length ? "" : "bad", plural(now.workers.length, "worker") + (models && `: ${models}`)];
   const key = JSON.stringify([workers, broker]);
   const list = place("parts");

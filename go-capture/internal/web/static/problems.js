@@ -14,11 +14,18 @@ export function problemsOf(status, silentMs) {
     found.push(["No worker is connected, so no face is looked for",
       "Start one with “visavis worker” or “systemctl start visavis-infer@1”; “visavis doctor” says what it lacks."]);
   }
+  const onCpu = status.workers.filter((worker) => worker.fallback).map((worker) => worker.name);
+  if (onCpu.length > 0) found.push(gpuProblem(onCpu));
   if (status.broker.enabled !== false && !status.broker.connected) found.push(brokerProblem(status.broker));
   for (const camera of status.cameras) {
     if (camera.state === "lost") found.push(cameraProblem(camera));
   }
   return found;
+}
+
+function gpuProblem(onCpu) {
+  return [`The GPU failed three times, so ${onCpu.join(", ")} works on the CPU`,
+    "“visavis doctor” and “dmesg” say what is wrong. Then start visavis again."];
 }
 
 function brokerProblem(broker) {
