@@ -177,6 +177,19 @@ def test_a_face_without_landmarks_or_track_is_fine_and_a_box_of_three_is_not() -
     assert not accepts("detections", payload)
 
 
+@pytest.mark.parametrize("name", ["info", "status"])
+def test_an_engine_is_told_whole_or_not_at_all(name: str) -> None:
+    since = "2026-11-24T20:00:00Z"
+    engine = {"state": "building", "model": "m", "precision": "fp16", "percent": 42, "phase": "Parsing", "since": since}
+    assert accepts(name, EXAMPLES[name] | {"engine": engine})
+    assert accepts(name, EXAMPLES[name] | {"engine": engine | {"state": "failed", "error": "no GPU"}})
+    for wrong in ({"percent": 101}, {"percent": 0.5}, {"state": "ready"}, {"owner": "me"}):
+        assert not accepts(name, EXAMPLES[name] | {"engine": engine | wrong})
+    for missing in engine:
+        rest = {key: value for key, value in engine.items() if key != missing}
+        assert not accepts(name, EXAMPLES[name] | {"engine": rest}), missing
+
+
 def test_a_file_that_cannot_be_read_is_a_line_with_an_error() -> None:
     assert accepts("detect", {"file": "a.jpg", "error": "it is not a picture"})
     assert not accepts("detect", EXAMPLES["detect"] | {"error": "both"})

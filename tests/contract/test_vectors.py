@@ -85,9 +85,9 @@ def copy(tmp_path: Path) -> Path:
     shutil.copytree(
         ROOT / "contracts",
         root / "contracts",
-        ignore=shutil.ignore_patterns("__pycache__", "config*", "schemas", "mqtt.toml"),
+        ignore=shutil.ignore_patterns("__pycache__", "config*", "schemas", "mqtt.toml", "note.toml"),
     )
-    for name in ("gen_config.py", "gen_mqtt.py"):
+    for name in ("gen_config.py", "gen_mqtt.py", "gen_note.py"):
         (root / "contracts" / name).unlink(missing_ok=True)
     shutil.copy(ROOT / "pyproject.toml", root)
     assert generate(root).returncode == 0

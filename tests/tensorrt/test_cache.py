@@ -29,12 +29,14 @@ TINY = Wanted(prepared=prepared_tiny(), precision="fp32")
 
 
 class Builds:
-    """A report that counts how many builds began."""
+    """A report that counts how many builds came to their end, and notes what they said."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.phases: list[str] = []
 
     def __call__(self, fraction: float, phase: str) -> bool:
+        self.phases.append(phase)
         self.count += fraction == 1.0 and phase == "Kept"
         return True
 
@@ -57,6 +59,7 @@ def test_an_engine_is_built_once_and_found_afterwards(here: Here) -> None:
     assert builds.count == 1
     assert again.plan == first.plan
     assert again.record.outputs == ["heat"]
+    assert builds.phases[0] == "Reading the model", "what comes before TensorRT's first word takes long in int8"
     assert again.path.parent == here.cache_dir / "engines"
 
 

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from visavis import ring_gen as wire
 from visavis import worker
 from visavis.config_gen import Config, Detector, Worker
 from visavis.detections import Detections, Frame, no_detections
-from visavis.engines.first_build import FirstBuild, build_command
+from visavis.engines.first_build import FirstBuild, build_command, build_note
+from visavis.engines.note_gen import Note
 from visavis.errors import DetectorLost
 from visavis.models.cache import prepared_model
 from visavis.settings import WorkerSettings
@@ -116,7 +118,7 @@ def test_detection_does_not_wait_for_the_build_and_changes_over(machine: Path) -
     with hellos(machine / "frames.sock") as daemon, Supervisor(workers_command, 1) as workers:
         until(lambda: daemon.models, "the first worker is there")
         assert daemon.models == ["centerface@onnxruntime"]
-        with FirstBuild(build_of(machine), workers.renew):
+        with FirstBuild(build_of(machine), build_note(config(machine)), workers.renew):
             until(lambda: len(daemon.models) > 1, "a worker came after the build")
         assert daemon.models == ["centerface@onnxruntime", "centerface@tensorrt"]
 
@@ -124,7 +126,7 @@ def test_detection_does_not_wait_for_the_build_and_changes_over(machine: Path) -
 def test_an_engine_that_is_there_changes_nothing(machine: Path) -> None:
     subprocess.run(build_of(machine), check=True, capture_output=True)
     called = threading.Event()
-    with FirstBuild(build_of(machine), lambda _stop: called.set()) as first:
+    with FirstBuild(build_of(machine), build_note(config(machine)), lambda _stop: called.set()) as first:
         first._thread.join()
     assert not called.is_set()
 
@@ -134,19 +136,39 @@ def test_a_build_that_fails_is_said_and_nothing_else_happens(
 ) -> None:
     monkeypatch.setenv("VISAVIS_TEST_GPU", "none")
     called = threading.Event()
-    with FirstBuild(build_of(machine), lambda _stop: called.set()) as first:
+    with FirstBuild(build_of(machine), build_note(config(machine)), lambda _stop: called.set()) as first:
         first._thread.join()
     assert not called.is_set()
     assert "detection goes on without: no NVIDIA GPU can be used here" in caplog.text
+    told = msgspec.json.decode(build_note(config(machine)).path.read_bytes(), type=Note)
+    assert (told.state, told.model) == ("failed", "centerface")
+    assert told.error.startswith("no NVIDIA GPU can be used here")
 
 
-def test_the_end_of_the_appliance_ends_a_build() -> None:
+def test_the_end_of_the_appliance_ends_a_build(tmp_path: Path) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with FirstBuild(sleeper, lambda _stop: None) as first:
+    with FirstBuild(sleeper, build_note(config(tmp_path)), lambda _stop: None) as first:
         until(lambda: first._process is not None, "it runs")
         process = first._process
     assert process is not None
     assert process.returncode == -15
+
+
+def test_a_worker_that_must_use_the_gpu_tells_of_its_build_before_it_serves(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_TEST_BUILD_GATE", str(machine / "gate"))
+    note = build_note(config(machine)).path
+    with (
+        hellos(machine / "frames.sock") as daemon,
+        Supervisor(worker_command(config(machine), "tensorrt"), 1),
+    ):
+        until(note.exists, "the build is told")
+        assert daemon.models == []
+        (machine / "gate").touch()
+        until(lambda: daemon.models, "the worker serves")
+        assert daemon.models == ["centerface@tensorrt"]
+        assert not note.exists()
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "fake"])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from visavis.figures import broker_lines
+from visavis.figures import broker_lines, engine_lines
 from visavis.terminal import rows
 
 
@@ -16,6 +16,13 @@ def test_a_broker_that_is_away_has_a_line_with_the_remedy() -> None:
 @pytest.mark.parametrize("broker", [{"enabled": False, "connected": False}, {"enabled": True, "connected": True}])
 def test_a_broker_that_is_there_or_not_wanted_has_none(broker: dict[str, bool]) -> None:
     assert broker_lines(broker) == []
+
+
+def test_an_engine_has_a_line_while_it_is_built_and_when_it_cannot_be() -> None:
+    built = {"state": "building", "model": "centerface", "precision": "fp16", "percent": 42, "phase": "Timing layers"}
+    assert engine_lines(built) == ["engine      building  centerface fp16  42 %  Timing layers"]
+    assert engine_lines({**built, "state": "failed", "error": "no GPU"}) == ["engine      failed    no GPU"]
+    assert engine_lines(None) == []
 
 
 @pytest.mark.parametrize(("lines", "expected"), [([], 0), (["", "a" * 80], 2), (["a" * 81, "b"], 3)])

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from visavis.broker import managed_broker
 from visavis.config_gen import Config
 from visavis.daemon import daemon_program, effective_config
-from visavis.engines.first_build import FirstBuild, build_command
+from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
 from visavis.figures import figures
 from visavis.supervisor import Supervisor, worker_command
@@ -122,7 +122,7 @@ class Appliance:
             daemon = parts.enter_context(daemon_process(file, environment))
             backend = self._settings.backend
             workers = parts.enter_context(Supervisor(worker_command(config, backend), config.detector.workers))
-            parts.enter_context(FirstBuild(build_command(config, backend), workers.renew))
+            parts.enter_context(FirstBuild(build_command(config, backend), build_note(config), workers.renew))
             greet(config)
             follow(daemon, config, stop)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of figures for each camera, and one for a broker that is away, from the daemon's own status."""
+"""One line of figures for each camera, and one for an engine or a broker with news, from the daemon's own status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def figures(listen: str) -> list[str]:
             status = json.load(answer)
     except (OSError, ValueError):
         return []
-    return [camera_line(camera) for camera in status["cameras"]] + broker_lines(status["broker"])
+    cameras = [camera_line(camera) for camera in status["cameras"]]
+    return cameras + engine_lines(status.get("engine")) + broker_lines(status["broker"])
 
 
 def camera_line(camera: dict[str, Any]) -> str:
@@ -28,6 +29,14 @@ def camera_line(camera: dict[str, Any]) -> str:
         f"{camera['id']:<12}{camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
         f"{camera['faces']:2d} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
     )
+
+
+def engine_lines(engine: dict[str, Any] | None) -> list[str]:
+    """`engine      building  centerface fp16  42 %  Timing layers`, or why there is none; nothing most of the time."""
+    if engine is None:
+        return []
+    told = f"{engine['model']} {engine['precision']}  {engine['percent']} %  {engine['phase']}"
+    return [f"{'engine':<12}{engine['state']:<9} {engine.get('error') or told}"]
 
 
 def broker_lines(broker: dict[str, Any]) -> list[str]:

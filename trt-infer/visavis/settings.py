@@ -28,7 +28,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     `batch` is how many pictures the network may get at once, where the backend can.
 
     `family` is what a model file of one's own must be; empty to recognise it. `kserve_...` say where the model
-    server of the backend kserve is; a file is None for the system's certificates and for no token.
+    server of the backend kserve is; a file is None for the system's certificates and for no token. `engine_note` is
+    where a daemon looks for how far the build of an engine is; None where there is no daemon.
     """
 
     model: str = "centerface"
@@ -43,6 +44,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     iou: float = 0.3
     cache_dir: Path = msgspec.field(default_factory=default_cache_dir)
     fake_service_ms: float = 5.0
+    engine_note: Path | None = None
     kserve_url: str = ""
     kserve_ca: Path | None = None
     kserve_token_file: Path | None = None

@@ -26,7 +26,7 @@ def status_topic(prefix: str, device: str) -> str:
 
 
 def info_topic(prefix: str, device: str) -> str:
-    """What the device is: version, model, backend, cameras."""
+    """What the device is: version, model, backend, precision, cameras; while an engine is built, how far that is."""
     return f"{topic_level(prefix)}/{topic_level(device)}/info"
 
 

@@ -5,6 +5,7 @@ package mqtt
 import (
 	"encoding/json"
 
+	"visavis/capture/internal/engine"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
@@ -16,15 +17,16 @@ const schemaVersion = 1
 
 // Info is what a subscriber may want to know of the device.
 type Info struct {
-	Schema    int      `json:"schema"` // 1
-	Version   string   `json:"version"`
-	Model     string   `json:"model"`
-	Backend   string   `json:"backend"`
-	Precision string   `json:"precision"`
-	Fallback  bool     `json:"fallback"`
-	Workers   int      `json:"workers"`
-	Cameras   []string `json:"cameras"`
-	URL       string   `json:"url"`
+	Schema    int           `json:"schema"` // 1
+	Version   string        `json:"version"`
+	Model     string        `json:"model"`
+	Backend   string        `json:"backend"`
+	Precision string        `json:"precision"`
+	Fallback  bool          `json:"fallback"`
+	Engine    *engine.State `json:"engine,omitempty"`
+	Workers   int           `json:"workers"`
+	Cameras   []string      `json:"cameras"`
+	URL       string        `json:"url"`
 }
 
 // Stats are the figures sent every ten seconds.

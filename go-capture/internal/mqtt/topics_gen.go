@@ -33,7 +33,7 @@ func StatusTopic(prefix, device string) string {
 // StatusDelivery is how StatusTopic is sent.
 var StatusDelivery = Delivery{QoS: 1, Retain: true}
 
-// InfoTopic: What the device is: version, model, backend, cameras.
+// InfoTopic: What the device is: version, model, backend, precision, cameras; while an engine is built, how far that is.
 func InfoTopic(prefix, device string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/info"
 }

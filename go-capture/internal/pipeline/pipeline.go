@@ -26,6 +26,7 @@ import (
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/engine"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
@@ -42,6 +43,8 @@ type Appliance struct {
 	gateway    *gateway.Gateway
 	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
 	web        *web.Server
+	engine     *engine.Watch
+	progress   calm
 
 	mu      sync.Mutex
 	cameras map[string]*camera
@@ -53,6 +56,7 @@ type Appliance struct {
 func New(settings *config.Config, version string) (*Appliance, error) {
 	preprocess.OneThreadEach()
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
+	a.engine = engine.NewWatch(settings.Worker.Socket)
 	var err error
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
 	if a.gateway, err = gateway.New(gatewaySettings(settings), a.dispatcher); err != nil {

@@ -5,6 +5,7 @@ package pipeline
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
@@ -21,7 +22,8 @@ func (v *view) Status() web.Status {
 	a := (*Appliance)(v)
 	shot := a.dispatcher.Snapshot()
 	status := web.Status{
-		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Broker: a.broker(), Cameras: []web.CameraStatus{},
+		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(),
+		Cameras: []web.CameraStatus{},
 	}
 	for _, c := range a.ordered() {
 		status.Cameras = append(status.Cameras, a.cameraView(c, countersOf(shot, c.settings.ID)))
@@ -127,6 +129,7 @@ func (a *Appliance) info() mqtt.Info {
 		info.Model = a.config.Detector.Model
 	}
 	info.Schema, info.Version, info.Workers, info.Cameras = 1, a.version, a.config.Detector.Workers, a.listedIDs()
+	info.Engine = a.progress.of(a.engine.State(), time.Now())
 	return info // without URL: only this device can reach the page so far
 }
 

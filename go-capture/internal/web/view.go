@@ -3,6 +3,7 @@
 package web
 
 import (
+	"visavis/capture/internal/engine"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 )
@@ -45,6 +46,7 @@ type Status struct {
 	Version string         `json:"version"`
 	Viewers int            `json:"viewers"` // filled by Server: streams open now
 	Workers []Worker       `json:"workers"`
+	Engine  *engine.State  `json:"engine,omitempty"` // while one is built, and when TensorRT cannot be used
 	Broker  Broker         `json:"broker"`
 	Cameras []CameraStatus `json:"cameras"`
 }

@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from visavis.engines import words
 from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
 from visavis.engines.key import Gpu, Precision, Profile
+from visavis.engines.note import EngineNote, Progress
 from visavis.errors import DetectorError, DetectorLost, ModelError
 from visavis.families import FAMILIES
 from visavis.models.cache import prepared_model
@@ -64,7 +66,7 @@ class TensorRt(Batching):
         gpu = gpu_here(cuda)
         wanted = wanted_engine(settings)
         here = Here(trt=trt, gpu=gpu, cache_dir=settings.cache_dir)
-        engine = _ready(wanted, here) if settings.backend == "auto" else engine_for(wanted, here, LoggedProgress())
+        engine = _ready(wanted, here) if settings.backend == "auto" else _built(wanted, here, settings.engine_note)
         self.model_id = wanted.prepared.name
         self.input_size = (settings.input_width, settings.input_height)
         self.precision = engine.record.key.precision
@@ -74,6 +76,8 @@ class TensorRt(Batching):
         self._cuda = cuda
         with _as_model_error(cuda, self.model_id):
             self._session = Session(trt, cuda, engine)
+        if settings.engine_note:
+            _note(wanted, settings.engine_note).clear()  # whatever failed before does not any more
 
     def warm_up(self) -> None:
         """Run every number of pictures once, so that memory, kernels and graphs are there.
@@ -324,6 +328,15 @@ def _ready(wanted: Wanted, here: Here) -> Engine:
             "`visavis engine build` does it; another backend serves meanwhile",
         )
     return engine
+
+
+def _built(wanted: Wanted, here: Here, note: Path | None) -> Engine:
+    with Progress(_note(wanted, note) if note else None, LoggedProgress()) as report:
+        return engine_for(wanted, here, report)
+
+
+def _note(wanted: Wanted, path: Path) -> EngineNote:
+    return EngineNote(path, wanted.prepared.name, wanted.precision)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from visavis.cli.model import size
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
+from visavis.engines.note import EngineNote, Progress
 from visavis.errors import VisavisError
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--batch", type=_count, default=1, metavar="N", help="most pictures at once (default: 1)")
     build.add_argument("--workspace-mib", type=_count, default=WORKSPACE_MIB, metavar="N", help="default: %(default)s")
     build.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="PATH", help="to calibrate int8 on")
+    build.add_argument("--note", type=Path, metavar="FILE", help="tell the daemon here how far it is")
     build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
     listing = actions.add_parser("list", help="every engine here", description="List every engine here.")
     for action in (build, listing):
@@ -88,7 +90,8 @@ def _build(args: argparse.Namespace) -> int:
     state = "built" if engine is None else "kept"
     # A bar of our own would run through what our parent shows.
     draw = sys.stderr.isatty() and args.die_with_parent is None
-    print(_line(engine or _built(wanted, here, draw=draw), state, args.json), flush=True)
+    note = EngineNote(args.note, wanted.prepared.name, wanted.precision) if args.note else None
+    print(_line(engine or _built(wanted, here, note, draw=draw), state, args.json), flush=True)
     return 0
 
 
@@ -103,13 +106,14 @@ def _settings(args: argparse.Namespace) -> DetectorSettings:
     )
 
 
-def _built(wanted: Wanted, here: Here, *, draw: bool) -> Engine:
+def _built(wanted: Wanted, here: Here, note: EngineNote | None, *, draw: bool) -> Engine:
     with stop_on_signals() as stop:
-        report = Bar(stop) if draw else Lines(stop)
+        shown = Bar(stop) if draw else Lines(stop)
         try:
-            return engine_for(wanted, here, report)
+            with Progress(note, shown) as report:
+                return engine_for(wanted, here, report)
         finally:
-            report.close()
+            shown.close()
 
 
 class Bar:

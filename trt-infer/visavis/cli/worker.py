@@ -12,7 +12,8 @@ import logging
 import os
 from pathlib import Path
 
-from visavis.errors import GpuUnusable, ModelError, VisavisError
+from visavis.engines.note import EngineNote, note_path
+from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
@@ -85,6 +86,8 @@ def told(args: argparse.Namespace, error: VisavisError) -> int:
     if args.backend == "tensorrt" and isinstance(error, ModelError):
         error = GpuUnusable(error.sentence, error.remedy)
     logging.getLogger(__name__).error("%s: %s: %s", args.name, error.kind, error)
+    if isinstance(error, (GpuUnusable, DetectorLost)):
+        EngineNote(note_path(args.socket), args.model, args.precision).failed(str(error))
     return error.exit_code
 
 
@@ -102,6 +105,7 @@ def settings(args: argparse.Namespace) -> WorkerSettings:
         iou=args.iou,
         cache_dir=args.cache_dir,
         fake_service_ms=args.fake_service_ms,
+        engine_note=note_path(args.socket),
         kserve_url=args.kserve_url,
         kserve_ca=args.kserve_ca,
         kserve_token_file=args.kserve_token_file,

@@ -128,6 +128,7 @@ def _record(content: bytes) -> Record | None:
 
 
 def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
+    report(0.0, "Reading the model")
     # onnx takes 150 ms and 30 MB to import: only a build pays that.
     from visavis.engines import rewrite  # noqa: PLC0415
 

@@ -14,8 +14,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from visavis.engines.note import EngineNote, note_path
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -37,8 +40,14 @@ def build_command(config: Config, backend: str | None) -> list[str] | None:
         return None
     width, height = detector.input
     options = ["--input", f"{width}x{height}", "--batch", str(config.worker.credit), "--precision", detector.precision]
+    options += ["--note", str(note_path(Path(config.worker.socket)))]
     # Detection comes first: the build takes what is left of the processor.
     return ["nice", sys.executable, "-m", "visavis.cli", "engine", "build", detector.model, *options, "--json"]
+
+
+def build_note(config: Config) -> EngineNote:
+    """Where the daemon is told about that build."""
+    return EngineNote(note_path(Path(config.worker.socket)), config.detector.model, config.detector.precision)
 
 
 class FirstBuild:
@@ -46,12 +55,13 @@ class FirstBuild:
 
     Args:
         command: as `build_command` makes it; None builds nothing.
+        note: is told when the build fails; the build itself tells how far it is.
         ready: called, from a thread, when an engine was built that was not there before; its argument is set when the
             block ends.
     """
 
-    def __init__(self, command: list[str] | None, ready: Callable[[threading.Event], None]) -> None:
-        self._command, self._ready = command, ready
+    def __init__(self, command: list[str] | None, note: EngineNote, ready: Callable[[threading.Event], None]) -> None:
+        self._command, self._note, self._ready = command, note, ready
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -85,9 +95,9 @@ class FirstBuild:
             return
         answer = _last_object(said)
         if process.returncode != 0:
-            log.warning(
-                "no engine for TensorRT, detection goes on without: %s", answer.get("error", process.returncode)
-            )
+            why = answer.get("error", f"the build ended with {process.returncode}")
+            log.warning("no engine for TensorRT, detection goes on without: %s", why)
+            self._note.failed(str(why))
         elif answer.get("state") == "built":
             # Not a fault, but as much as a person wants to see beside the figures.
             log.warning("the engine is ready after %s s, workers change over to TensorRT", answer.get("took_s"))

@@ -2,6 +2,7 @@
 // Asks for the status once a second and shows it. Pictures come beside that (wall.js); a hidden page asks for nothing.
 import { Camera, sentence } from "./camera.js";
 import { element, mark, write } from "./element.js";
+import { showEngine } from "./engine.js";
 import { plural } from "./format.js";
 import { problemsOf, showProblems } from "./problems.js";
 import { hang, takeDown } from "./wall.js";
@@ -50,6 +51,7 @@ function showStatus(now) {
   write(place("version"), `visavis ${now.version}`);
   document.title = `${now.device} · visavis`;
   showParts(now);
+  showEngine(place("engine"), now);
   showCameras(now.cameras);
   announce(now.cameras);
 }

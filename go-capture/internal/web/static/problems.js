@@ -10,12 +10,12 @@ export function problemsOf(status, silentMs) {
   }
   const found = [];
   if (status.cameras.length === 0) found.push(["No camera is configured", "Add a [[camera]] to the configuration and reload it."]);
-  if (status.workers.length === 0) {
+  if (status.workers.length === 0 && status.engine?.state !== "building") {
     found.push(["No worker is connected, so no face is looked for",
       "Start one with “visavis worker” or “systemctl start visavis-infer@1”; “visavis doctor” says what it lacks."]);
   }
   const onCpu = status.workers.filter((worker) => worker.fallback).map((worker) => worker.name);
-  if (onCpu.length > 0) found.push(gpuProblem(onCpu));
+  if (onCpu.length > 0 || status.engine?.state === "failed") found.push(gpuProblem(onCpu, status.engine?.error));
   if (status.broker.enabled !== false && !status.broker.connected) found.push(brokerProblem(status.broker));
   for (const camera of status.cameras) {
     if (camera.state === "lost") found.push(cameraProblem(camera));
@@ -23,9 +23,9 @@ export function problemsOf(status, silentMs) {
   return found;
 }
 
-function gpuProblem(onCpu) {
-  return [`The GPU failed three times, so ${onCpu.join(", ")} works on the CPU`,
-    "“visavis doctor” and “dmesg” say what is wrong. Then start visavis again."];
+function gpuProblem(onCpu, error) {
+  const who = onCpu.length > 0 ? `The GPU failed three times, so ${onCpu.join(", ")} works on the CPU` : "TensorRT cannot be used";
+  return [who, `${error || "“visavis doctor” and “dmesg” say what is wrong"}. Then start visavis again.`];
 }
 
 function brokerProblem(broker) {
