@@ -14,6 +14,8 @@ export VISAVIS_HTTP_PORT VISAVIS_MQTT_PORT CAMERA
 GO_TAGS := gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
 # In the tests GoCV keeps count of the pictures in OpenCV's memory that nobody has closed.
 GO_TEST_TAGS := $(GO_TAGS),matprofile
+# Asked for when a recipe runs: set-up may only then have installed OpenCV.
+OPENCV_FLAGS = CGO_CXXFLAGS="$$(scripts/opencv_flags.sh)"
 PYTHON := .venv/bin/python
 
 .PHONY: help
@@ -34,7 +36,7 @@ run: setup ## the appliance in the foreground; CAMERA=/dev/video0 for a real cam
 
 .PHONY: test
 test: setup-test ## every test that needs no special hardware
-	cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
+	export $(OPENCV_FLAGS) && cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
@@ -48,7 +50,7 @@ lint: setup-test ## contracts in step, formatting, types, static analysis
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
 	cd go-capture && test -z "$$(gofmt -l .)" || { gofmt -l go-capture; echo "lint: run gofmt -w on the files above" >&2; exit 1; }
-	cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
+	export $(OPENCV_FLAGS) && cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
 
 .PHONY: gen
 gen: setup-test ## write everything that contracts/ defines

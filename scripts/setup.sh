@@ -112,7 +112,8 @@ build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
 	[ -x build/visavis-capture ] || echo "setup: building the daemon (the first time takes a minute: GoCV compiles against OpenCV)"
-	(cd go-capture && go build -trimpath -tags "$tags" -ldflags "-s -w -X main.version=$version" -o ../build/visavis-capture ./cmd/visavis-capture)
+	(export CGO_CXXFLAGS && CGO_CXXFLAGS=$(scripts/opencv_flags.sh) && cd go-capture &&
+		go build -trimpath -tags "$tags" -ldflags "-s -w -X main.version=$version" -o ../build/visavis-capture ./cmd/visavis-capture)
 	scripts/demo_pictures.sh
 }
 

@@ -1,60 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the daemon for the Pi: this machine's cross compiler, the headers and libraries of the Pi's Debian."""
+"""Compiles the daemon for another system: this machine's compilers, the other one's headers and libraries."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.vm.lab import PI, REPOSITORY, kept
 
-# They are only unpacked, so nothing of the other processor runs here.
-PACKAGES = ("libopencv-dev", "libc6-dev", "libstdc++-14-dev", "libgcc-14-dev")
 TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
-TRIPLE = "aarch64-linux-gnu"
 # OpenCV's own libraries need some whose places are only decided when they are configured.
 LINK = "-O2 -g -Wl,--as-needed -Wl,--allow-shlib-undefined"
+# Debian has no keys of Ubuntu's. What is fetched is compiled against and never run.
+UNSIGNED = ('Acquire::AllowInsecureRepositories "true"', 'APT::Get::AllowUnauthenticated "true"')
 
 
-def sysroot() -> Path:
-    """The folder that stands for the Pi's root when programs are compiled for it."""
-    name = hashlib.sha256(repr((PI.suite, PI.architecture, PACKAGES)).encode()).hexdigest()[:16]
-    return kept(f"sysroot-{name}", unpack)
+@dataclass(frozen=True)
+class Target:
+    """A system to compile for; `libstdcxx` is the version of its C++ library, `options` are mmdebstrap's."""
+
+    suite: str
+    architecture: str
+    triple: str
+    libstdcxx: int
+    options: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """They are only unpacked, so nothing of another processor runs here."""
+        return ("libopencv-dev", "libc6-dev", f"libstdc++-{self.libstdcxx}-dev", f"libgcc-{self.libstdcxx}-dev")
 
 
-def unpack(folder: Path) -> None:
-    """Fetch and unpack `PACKAGES` and what they depend on."""
-    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={PI.architecture}"]
-    subprocess.run([*command, f"--include={','.join(PACKAGES)}", PI.suite, str(folder)], check=True)
-    if not (folder / "lib").exists():
-        (folder / "lib").symlink_to("usr/lib")  # what base-files would do when it is configured
+PI_SYSTEM = Target(PI.suite, PI.architecture, "aarch64-linux-gnu", 14)
+# OpenCV 4.5.4; JetPack 6 stands on it too, with an OpenCV of NVIDIA's.
+UBUNTU_22 = Target(
+    *("jammy", "amd64", "x86_64-linux-gnu", 11),
+    options=("--components=main,universe", *(f"--aptopt={option}" for option in UNSIGNED)),
+)
 
 
-def daemon(program: Path) -> None:
-    """Write visavis-capture for the Pi."""
-    root = sysroot()
+def sysroot(target: Target) -> Path:
+    """The folder that stands for the target's root when programs are compiled for it."""
+    name = hashlib.sha256(repr(target).encode()).hexdigest()[:16]
+    return kept(f"sysroot-{name}", lambda folder: unpack(target, folder))
+
+
+def unpack(target: Target, folder: Path) -> None:
+    """Fetch and unpack the target's packages and what they depend on."""
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={target.architecture}", *target.options]
+    subprocess.run([*command, f"--include={','.join(target.packages)}", target.suite, str(folder)], check=True)
+    for name in ("lib", "lib64"):  # what base-files would do when it is configured
+        if not (folder / name).exists():
+            (folder / name).symlink_to(f"usr/{name}")
+
+
+def daemon(target: Target, program: Path) -> None:
+    """Write visavis-capture for the target."""
+    root = sysroot(target)
     environment = {
         "CGO_ENABLED": "1",
-        "GOARCH": PI.architecture,
-        "CC": f"{TRIPLE}-gcc --sysroot={root}",
-        "CXX": f"{TRIPLE}-g++ --sysroot={root}",
+        "GOARCH": target.architecture,
+        "CC": f"{target.triple}-gcc --sysroot={root}",
+        "CXX": f"{target.triple}-g++ --sysroot={root}",
         "CGO_LDFLAGS": LINK,
-        "CGO_LDFLAGS_ALLOW": "-Wl,.*",
         "PKG_CONFIG_SYSROOT_DIR": str(root),
-        "PKG_CONFIG_LIBDIR": f"{root}/usr/lib/{TRIPLE}/pkgconfig",
+        "PKG_CONFIG_LIBDIR": f"{root}/usr/lib/{target.triple}/pkgconfig",
     }
-    command = [
-        "go",
-        "build",
-        "-trimpath",
-        "-tags",
-        TAGS,
-        "-ldflags",
-        "-s -w",
-        "-o",
-        str(program),
-        "./cmd/visavis-capture",
-    ]
-    subprocess.run(command, cwd=REPOSITORY / "go-capture", env={**os.environ, **environment}, check=True)
+    environment = {**os.environ, **environment}
+    flags = [str(REPOSITORY / "scripts" / "opencv_flags.sh")]
+    said = subprocess.run(flags, env=environment, capture_output=True, text=True, check=True).stdout
+    environment["CGO_CXXFLAGS"] = said.strip()
+    command = ["go", "build", "-trimpath", "-tags", TAGS, "-ldflags", "-s -w", "-o", str(program)]
+    subprocess.run([*command, "./cmd/visavis-capture"], cwd=REPOSITORY / "go-capture", env=environment, check=True)

@@ -30,6 +30,11 @@ FILES = {
     "/etc/machine-id": "",
     "/etc/hostname": "visavis-test\n",
 }
+# All that the first stage of a start needs: to look for more takes long where another processor is emulated.
+EARLY_FILES = {
+    "/etc/initramfs-tools/conf.d/visavis": "MODULES=list\n",
+    "/usr/share/initramfs-tools/modules.d/visavis": "virtio_pci\nvirtio_blk\next4\n",
+}
 ENABLED = ("systemd-networkd", "ssh")
 START_LIMIT_S = 300
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,7 +55,7 @@ class Board:
     @property
     def recipe_hash(self) -> str:
         """Changes with everything that goes into the image."""
-        recipe = repr((self.suite, self.architecture, self.packages, COMMON, FILES, ENABLED))
+        recipe = repr((self.suite, self.architecture, self.packages, COMMON, EARLY_FILES, FILES, ENABLED))
         return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
@@ -102,25 +107,32 @@ def kept(name: str, build_in: Callable[[Path], None]) -> Path:
 def build(board: Board, folder: Path) -> None:
     """Make an image in an empty folder; needs root, or fakeroot and user namespaces."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    early = written(EARLY_FILES, folder / "early")
     hooks = ["mkdir -p $1/root/.ssh $1/opt/visavis", f"upload {folder}/key.pub /root/.ssh/authorized_keys"]
-    for number, (path, content) in enumerate(FILES.items()):
-        draft = folder / f"file{number}"
-        draft.write_text(content)
-        hooks.append(f"upload {draft} {path}")
-    hooks.append(f"chroot $1 systemctl enable {' '.join(ENABLED)}")
+    hooks += [*written(FILES, folder / "late"), f"chroot $1 systemctl enable {' '.join(ENABLED)}"]
     packages = ",".join((*board.packages, *COMMON))
     command = ["mmdebstrap", "--quiet", "--variant=apt", f"--arch={board.architecture}", f"--include={packages}"]
-    command += [f"--customize-hook={hook}" for hook in hooks]
+    command += [f"--essential-hook={hook}" for hook in early] + [f"--customize-hook={hook}" for hook in hooks]
     subprocess.run([*command, board.suite, str(folder / "root.tar")], check=True)
     as_root = [] if os.geteuid() == 0 else ["fakeroot"]
     subprocess.run([*as_root, "sh", "-ec", MAKE_DISK], cwd=folder, check=True)
+
+
+def written(files: dict[str, str], drafts: Path) -> list[str]:
+    """The hooks of mmdebstrap that put files into the image; until then they are kept in `drafts`."""
+    drafts.mkdir()
+    hooks: list[str] = []
+    for number, (path, content) in enumerate(files.items()):
+        (drafts / str(number)).write_text(content)
+        hooks += [f"mkdir -p $1{Path(path).parent}", f"upload {drafts / str(number)} {path}"]
+    return hooks
 
 
 MAKE_DISK = """
 mkdir root && tar -C root -xf root.tar
 cp root/boot/vmlinuz-* vmlinuz && cp root/boot/initrd.img-* initrd.img
 truncate -s 6G disk.img && mke2fs -q -t ext4 -d root disk.img
-rm -rf root root.tar file*
+rm -rf root root.tar early late
 """
 
 

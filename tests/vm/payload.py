@@ -47,7 +47,7 @@ def fill_pc(folder: Path) -> None:
 
 def fill_pi(folder: Path) -> None:
     """The daemon, the tests of Go packages, the ring's writer for chaos, the worker and its tests."""
-    cross.daemon(folder / "visavis-capture")
+    cross.daemon(cross.PI_SYSTEM, folder / "visavis-capture")
     for name in PURE_GO:
         go(
             "test",
