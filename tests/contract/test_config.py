@@ -142,6 +142,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         ]
     },
     "problem": {"type": "about:blank", "title": "Not ready", "status": 503},
+    "pushed": {"index": 4, "dropped": [2, 3], "frame": 1234},
     "detect": {"file": "a.jpg", "width": 640, "height": 480, "model": "centerface", "faces": [FACE]},
 }
 

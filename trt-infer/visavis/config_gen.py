@@ -147,15 +147,15 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     # Name of the camera in topics and on the page.
     id: str
-    # v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends).
+    # v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends them).
     source: str
     # User name at an rtsp:// or rtsps:// camera.
     user: str = ""
     # File that holds the password of the camera's user and nothing else.
     password_file: str = ""
-    # Width and height in pixels that the camera is asked for; it may give the nearest it has.
+    # Width and height in pixels that the camera is asked for; it may give the nearest it has. Of a push: camera, the most that is kept.
     size: tuple[int, int] = (1280, 720)
-    # Pictures a second that the camera is asked for.
+    # Pictures a second that the camera is asked for, or that a push: camera's client sends.
     fps: float = 30.0
     # Degrees by which each picture is turned clockwise.
     rotate: int = 0

@@ -121,15 +121,15 @@ type Gateway struct {
 type Camera struct {
 	// Name of the camera in topics and on the page.
 	ID string `toml:"id" json:"id"`
-	// v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends).
+	// v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends them).
 	Source string `toml:"source" json:"source"`
 	// User name at an rtsp:// or rtsps:// camera.
 	User string `toml:"user" json:"user"`
 	// File that holds the password of the camera's user and nothing else.
 	PasswordFile string `toml:"password_file" json:"password_file"`
-	// Width and height in pixels that the camera is asked for; it may give the nearest it has.
+	// Width and height in pixels that the camera is asked for; it may give the nearest it has. Of a push: camera, the most that is kept.
 	Size [2]int `toml:"size" json:"size"`
-	// Pictures a second that the camera is asked for.
+	// Pictures a second that the camera is asked for, or that a push: camera's client sends.
 	FPS float64 `toml:"fps" json:"fps"`
 	// Degrees by which each picture is turned clockwise.
 	Rotate int `toml:"rotate" json:"rotate"`

@@ -30,6 +30,7 @@ type body struct {
 	memory      []byte // the mapping that holds what was read
 	contentType string
 	score       float64 // 0 = not asked for
+	arrivedNs   int64   // of a WebSocket's message: when it was here whole
 	budget      *semaphore.Weighted
 	held        int64
 }

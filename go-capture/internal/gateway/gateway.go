@@ -11,6 +11,9 @@
 //  5. a worker answers; the outcome frees the place         flight.go, dispatch
 //  6. faces, or the picture with them, go back              answer.go
 //
+// Pictures that are pushed for a camera (push.go) leave at step 3: the camera takes them from their Feed (feed.go) as from a driver, and
+// they go on as its frames.
+//
 // A place is a slot of the ring, so nothing is decoded that could not be lent next. Whoever waits has only its encoded bytes in memory.
 package gateway
 
@@ -76,6 +79,7 @@ type Gateway struct {
 
 	mu      sync.Mutex
 	flights map[uint64]*flight // published pictures by their number in the ring
+	feeds   map[string]*Feed   // by camera
 }
 
 // New makes the ring of clients' pictures. It fails when there is no memory for it. The dispatcher's outcomes of StreamName must
@@ -95,7 +99,7 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
 		bodies:   semaphore.NewWeighted(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
-		flights:  map[uint64]*flight{},
+		flights:  map[uint64]*flight{}, feeds: map[string]*Feed{},
 	}
 	g.line = newLine(places, settings.QueuePerClient, g.pace.room)
 	g.metrics = newMetrics(g)

@@ -13,9 +13,9 @@ const droppedMost = 256
 
 // mailbox holds the newest picture of a stream.
 type mailbox struct {
-	metrics *metrics
-	ready   chan struct{} // holds one token when there is a picture
-	taken   chan struct{} // holds one token after a take
+	replaced func()        // is told of each picture that a newer one replaced
+	ready    chan struct{} // holds one token when there is a picture
+	taken    chan struct{} // holds one token after a take
 
 	mu      sync.Mutex
 	next    parcel
@@ -30,8 +30,8 @@ type parcel struct {
 	dropped []uint64
 }
 
-func newMailbox(m *metrics) *mailbox {
-	return &mailbox{metrics: m, ready: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
+func newMailbox(replaced func()) *mailbox {
+	return &mailbox{replaced: replaced, ready: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
 }
 
 // put replaces the picture that waits. Where there was no memory for the picture it is nil, and replaces none. It waits while too
@@ -69,33 +69,55 @@ func (m *mailbox) replace(index uint64, picture *body) bool {
 
 func (m *mailbox) drop(index uint64) {
 	m.dropped = append(m.dropped, index)
-	m.metrics.refused(reasonReplaced)
+	m.replaced()
 }
 
 // take waits for a picture and takes it; false when ctx ends first.
 func (m *mailbox) take(ctx context.Context) (parcel, bool) {
 	select {
 	case <-m.ready:
+		return m.open(), true
 	case <-ctx.Done():
 		return parcel{}, false
 	}
+}
+
+// tryTake takes a picture if there is one.
+func (m *mailbox) tryTake() (parcel, bool) {
+	select {
+	case <-m.ready:
+		return m.open(), true
+	default:
+		return parcel{}, false
+	}
+}
+
+// open empties the box; the caller has the token of ready.
+func (m *mailbox) open() parcel {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := m.next
 	next.dropped = append([]uint64{}, m.dropped...) // never nil: none is [], not null
 	m.next, m.full, m.dropped = parcel{}, false, nil
 	signal(m.taken)
-	return next, true
+	return next
 }
 
-// close lets go of a picture that nobody took.
-func (m *mailbox) close() {
+// holds tells whether a picture waits.
+func (m *mailbox) holds() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.full {
-		m.next.picture.release()
-		m.next, m.full = parcel{}, false
-	}
+	return m.full
+}
+
+// close lets go of a picture that nobody took, and tells whether there was one.
+func (m *mailbox) close() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	held := m.full
+	m.next.picture.release()
+	m.next, m.full = parcel{}, false
+	return held
 }
 
 func signal(token chan struct{}) {

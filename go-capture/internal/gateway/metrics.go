@@ -16,6 +16,7 @@ type metrics struct {
 	pictures *prometheus.CounterVec
 	stages   *prometheus.HistogramVec
 	streams  prometheus.Gauge
+	pushed   *prometheus.CounterVec
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -26,6 +27,8 @@ func newMetrics(g *Gateway) *metrics {
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "visavis_client_stage_seconds",
 			Help: "Time an answered picture spent in each stage.", Buckets: stageBuckets}, []string{"stage"}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{Name: "visavis_client_streams", Help: "Streams of pictures open now."}),
+		pushed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "visavis_pushed_pictures_total",
+			Help: "Pictures that clients sent for push: cameras, by what came of them."}, []string{"camera", "outcome"}),
 	}
 	for _, outcome := range []string{"answered", reasonInvalid, reasonBusy, reasonNoWorker, reasonDeadline, reasonCancelled, reasonFailed, reasonReplaced} {
 		m.pictures.WithLabelValues(outcome)
@@ -68,6 +71,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	m.pictures.Describe(out)
 	m.stages.Describe(out)
 	m.streams.Describe(out)
+	m.pushed.Describe(out)
 	for _, desc := range []*prometheus.Desc{waitingDesc, placesDesc, framesDesc, takenDesc, flyingDesc} {
 		out <- desc
 	}
@@ -78,6 +82,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	m.pictures.Collect(out)
 	m.stages.Collect(out)
 	m.streams.Collect(out)
+	m.pushed.Collect(out)
 	waiting, busy := m.gateway.line.lengths()
 	out <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(waiting))
 	out <- prometheus.MustNewConstMetric(placesDesc, prometheus.GaugeValue, float64(busy))

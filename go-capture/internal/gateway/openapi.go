@@ -41,6 +41,22 @@ func StreamOperation() map[string]any {
 	}
 }
 
+// PushOperation describes GET /api/v1/cameras/{id}/push.
+func PushOperation() map[string]any {
+	return object{
+		"summary": "WebSocket: feeds a camera with `source = \"push:\"`. Each binary message is one picture (JPEG, PNG, WebP), each answer " +
+			"one text message: `index` of the picture from 0, and the `frame` of the camera that it became, null when detect_fps wants none " +
+			"now. Send the next picture after the answer; faster, and the newest wins: `dropped` names the others",
+		"parameters": []object{{"name": "id", "in": "path", "required": true, "description": "Id of a push: camera",
+			"schema": object{"type": "string"}}},
+		"responses": object{
+			"101": object{"description": "The camera is yours"},
+			"404": problemResponse("There is no such push: camera"), "409": problemResponse("Another client feeds this camera"),
+			"426": problemResponse("Not opened as a WebSocket"),
+		},
+	}
+}
+
 func binarySchema() object { return object{"schema": object{"type": "string", "format": "binary"}} }
 
 func jsonBodySchema() object {

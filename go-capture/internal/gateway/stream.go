@@ -47,21 +47,28 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
 	g.metrics.streams.Inc()
 	defer g.metrics.streams.Dec()
-	s := &session{gateway: g, client: clientOf(r), socket: socket, box: newMailbox(g.metrics)}
+	s := &session{gateway: g, client: clientOf(r), socket: socket, box: newMailbox(func() { g.metrics.refused(reasonReplaced) })}
 	s.run(r.Context())
 }
 
 // refusesStream tells whether the request gets no stream; otherwise one of them is taken.
 func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return Refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
-			Detail: "Open it with a WebSocket client; POST /api/v1/detect takes single pictures."}, true
+	if !opensWebSocket(r) {
+		return plainRequest("POST /api/v1/detect takes single pictures."), true
 	}
 	if !g.sockets.TryAcquire(1) {
 		return Refusal{Status: http.StatusTooManyRequests, Title: "Too many streams are open", RetryAfter: pauseMost,
 			Detail: "gateway.streams allows no more: close one, or send single pictures to POST /api/v1/detect."}, true
 	}
 	return Refusal{}, false
+}
+
+func opensWebSocket(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+func plainRequest(instead string) Refusal {
+	return Refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket", Detail: "Open it with a WebSocket client; " + instead}
 }
 
 // run answers until the reader ends, and leaves nothing running.
@@ -85,29 +92,38 @@ func (s *session) run(ctx context.Context) {
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
 func (s *session) read(ctx context.Context) {
+	pictures := messages{s.gateway, s.socket, streamIdle}
 	for index := uint64(0); ; index++ {
-		picture, ok := s.readOne(ctx)
+		picture, ok := pictures.next(ctx)
 		if !ok || !s.box.put(ctx, index, picture) {
 			return
 		}
 	}
 }
 
-// readOne reads one message. It gives no picture when other clients' bodies take all the memory.
-func (s *session) readOne(ctx context.Context) (*body, bool) {
-	ctx, cancel := context.WithTimeout(ctx, streamIdle)
+// messages reads pictures from a WebSocket.
+type messages struct {
+	gateway *Gateway
+	socket  *websocket.Conn
+	silence time.Duration // without a whole message for so long the socket is closed
+}
+
+// next reads one message. It gives no picture when other clients' bodies take all the memory.
+func (m messages) next(ctx context.Context) (*body, bool) {
+	ctx, cancel := context.WithTimeout(ctx, m.silence)
 	defer cancel()
-	kind, message, err := s.socket.Reader(ctx)
+	kind, message, err := m.socket.Reader(ctx)
 	if err != nil {
 		return nil, false
 	}
 	if kind != websocket.MessageBinary {
-		_ = s.socket.Close(websocket.StatusUnsupportedData, "send each picture as one binary message") // closed before: fine too
+		_ = m.socket.Close(websocket.StatusUnsupportedData, "send each picture as one binary message") // closed before: fine too
 		return nil, false
 	}
-	picture := &body{budget: s.gateway.bodies}
-	switch err := picture.read(message, s.gateway.settings.Limits.Bytes); err {
+	picture := &body{budget: m.gateway.bodies}
+	switch err := picture.read(message, m.gateway.settings.Limits.Bytes); err {
 	case nil:
+		picture.arrivedNs = frame.MonotonicNs()
 		return picture, true
 	case errNoRoom:
 		picture.release()
@@ -181,11 +197,16 @@ func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
 }
 
 func (s *session) write(ctx context.Context, message any) bool {
+	return writeJSON(ctx, s.socket, message)
+}
+
+// writeJSON sends one text message; false when the client does not take it in time.
+func writeJSON(ctx context.Context, socket *websocket.Conn, message any) bool {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return false // numbers and strings: it cannot fail
 	}
 	ctx, cancel := context.WithTimeout(ctx, streamWrite)
 	defer cancel()
-	return s.socket.Write(ctx, websocket.MessageText, text) == nil
+	return socket.Write(ctx, websocket.MessageText, text) == nil
 }

@@ -14,6 +14,7 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/source"
@@ -34,6 +35,7 @@ type camera struct {
 	stream   *dispatch.Stream
 	pool     *frame.Pool
 	status   func(online bool)
+	feed     *gateway.Feed // of a push: camera, else nil
 
 	inputWidth, inputHeight int // of the network
 
@@ -57,6 +59,7 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 		inputWidth: width, inputHeight: height,
 	}
 	c.status = func(online bool) { a.cameraChanged(c, online) }
+	c.feed = a.feedFor(settings)
 	return c, nil
 }
 
@@ -64,6 +67,9 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 func (c *camera) stop() {
 	c.cancel()
 	<-c.ended
+	if c.feed != nil {
+		c.feed.Close()
+	}
 	c.stream.Retire()
 	c.pool.Close()
 }
@@ -82,10 +88,18 @@ func (c *camera) run(ctx context.Context) {
 		if frames != nil {
 			c.close(frames)
 		}
-		if ctx.Err() != nil || !wait.Wait(ctx) {
+		if ctx.Err() != nil || !c.rest(ctx, wait) {
 			return
 		}
 	}
+}
+
+// rest waits for the next try; false when ctx ended meanwhile. A camera that is fed needs none before a picture has come.
+func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) bool {
+	if c.feed != nil {
+		return c.feed.Await(ctx) == nil
+	}
+	return wait.Wait(ctx)
 }
 
 // lost notes why the camera is away: in the status each time, in the log only when the reason is new.
@@ -113,6 +127,9 @@ func (c *camera) open(ctx context.Context) (source.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.feed != nil {
+		settings.Feed = door{c.feed}
+	}
 	return source.Open(ctx, settings)
 }
 
@@ -131,7 +148,10 @@ func (c *camera) session(ctx context.Context, frames source.Source, delivered fu
 		}
 		delivered()
 		c.found()
-		c.offer(picture)
+		number := c.offer(picture)
+		if asked, does := frames.(source.Numbered); does {
+			asked.Numbered(number)
+		}
 	}
 	return ctx.Err()
 }
@@ -184,19 +204,21 @@ func (c *camera) rotated(ctx context.Context, picture *frame.Picture) (*frame.Pi
 	return turned, nil
 }
 
-// offer draws the picture into a slot and publishes it; from there on the picture belongs to the outcome.
-func (c *camera) offer(picture *frame.Picture) {
+// offer draws the picture into a slot and publishes it; from there on the picture belongs to the outcome. It returns the frame's number.
+func (c *camera) offer(picture *frame.Picture) uint64 {
 	slot := c.stream.Acquire()
+	number := slot.Seq()
 	if slot.Bytes() == nil {
 		picture.Release()
-		return
+		return number
 	}
 	box := geometry.Fit(picture.Width, picture.Height, c.inputWidth, c.inputHeight)
 	if err := preprocess.Letterbox(picture, slot.Bytes(), box); err != nil {
 		slog.Error("picture not drawn", "camera", c.settings.ID, "error", err)
 		slot.Abort(err)
 		picture.Release()
-		return
+		return number
 	}
 	slot.Publish(dispatch.Frame{CapturedNs: picture.CapturedNs, ReadyNs: frame.MonotonicNs(), Letterbox: box, Picture: picture})
+	return number
 }

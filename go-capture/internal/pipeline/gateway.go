@@ -52,6 +52,7 @@ func guests(g *gateway.Gateway) web.Guests {
 		Mounts: []web.Mount{
 			{Method: http.MethodPost, Pattern: "/api/v1/detect", Operation: gateway.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
 			{Pattern: "/api/v1/detect/stream", Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
+			{Pattern: "/api/v1/cameras/{id}/push", Operation: gateway.PushOperation(), Handler: http.HandlerFunc(g.ServePush)},
 		},
 		Collectors: []prometheus.Collector{g.Collector()},
 	}

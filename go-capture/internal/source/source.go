@@ -23,8 +23,8 @@ const (
 	stallIntervals = 3
 )
 
-// stallLimit is how long a camera of so many pictures a second may be silent.
-func stallLimit(fps float64) time.Duration {
+// StallLimit is how long a camera of so many pictures a second may be silent.
+func StallLimit(fps float64) time.Duration {
 	if fps <= 0 {
 		return leastStallLimit
 	}
@@ -50,6 +50,7 @@ type Settings struct {
 	PixelFormat   string  // "auto", "mjpg", "yuyv": of v4l2 cameras
 	CSIDriver     string  // "auto", "libcamera", "argus": of csi cameras
 	StallLimit    time.Duration
+	Feed          Feed // of push: cameras
 }
 
 type opener func(context.Context, Settings, string) (Source, error)
@@ -71,15 +72,11 @@ func Open(ctx context.Context, s Settings) (Source, error) {
 		return nil, fmt.Errorf("open source: scheme %q is not one of v4l2, csi, rtsp, rtsps, file, demo, push", scheme)
 	}
 	if s.StallLimit == 0 {
-		s.StallLimit = stallLimit(s.FPS)
+		s.StallLimit = StallLimit(s.FPS)
 	}
 	opened, err := open(ctx, s, rest)
 	if err != nil {
 		return nil, fmt.Errorf("open %s source: %w", scheme, err)
 	}
 	return opened, nil
-}
-
-func openPush(context.Context, Settings, string) (Source, error) {
-	return nil, errors.New("push: cameras come with the gateway, which this version does not have yet")
 }

@@ -46,9 +46,12 @@ func clip(t *testing.T) string {
 // The conformance suite: what every source that can be opened here must do.
 func TestEverySourceGivesNewPicturesInOrderAndClosesTwice(t *testing.T) {
 	demoPictures(t)
+	pushed, url := openGateway(t)
+	pushing(t, url, func(n int) []byte { return shaded(t, 320, 240, n) })
 	cases := map[string]Settings{
 		"demo": {URI: "demo:", Width: 320, Height: 240, FPS: 200},
 		"file": {URI: "file:" + clip(t), Width: 320, Height: 240, FPS: 200},
+		"push": pushed,
 	}
 	for name, settings := range cases {
 		t.Run(name, func(t *testing.T) { conform(t, settings) })
@@ -142,7 +145,7 @@ func TestAnEndedContextEndsTheWaitForAPicture(t *testing.T) {
 
 func TestASlowCameraMayBeSilentForLonger(t *testing.T) {
 	for fps, want := range map[float64]time.Duration{30: 1200 * time.Millisecond, 0: 1200 * time.Millisecond, 1: 3 * time.Second, 0.5: 6 * time.Second} {
-		if got := stallLimit(fps); got != want {
+		if got := StallLimit(fps); got != want {
 			t.Errorf("%v fps: %v, want %v", fps, got, want)
 		}
 	}
@@ -187,7 +190,7 @@ func TestWhatCannotBeOpenedSaysWhatAndWhatToDo(t *testing.T) {
 	}
 	for uri, words := range map[string]string{
 		"v4l2:/dev/video97": "plug the camera in", "file:/no/such.mp4": "no such file", "file:" + corrupt: "no video that OpenCV can read",
-		"push:": "gateway", "exec:rm": "not one of", "csi:0;rm": "not a number",
+		"push:": "need the gateway", "exec:rm": "not one of", "csi:0;rm": "not a number",
 	} {
 		_, err := Open(context.Background(), Settings{URI: uri, Width: 320, Height: 240, FPS: 30})
 		if err == nil || !strings.Contains(err.Error(), words) {

@@ -5,33 +5,40 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"visavis/capture/internal/problem"
 )
 
-// workerReady is the state of a worker that takes frames.
-const workerReady = "ready"
+const (
+	workerReady = "ready" // the state of a worker that takes frames
+	pushSource  = "push:" // of a camera that clients feed
+)
 
 func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	writeText(w, r, "ok\n")
 	return nil
 }
 
-// ready says whether the device does its work: a worker is connected and an online camera has a result. A broker that is
-// down does not count: detections still reach the page, events wait, and restarting the device would not help.
+// ready says whether the device does its work: a worker is connected and an online camera has a result, or all cameras wait for
+// clients that push, who must not wait for this in turn. A broker that is down does not count: detections still reach the page,
+// events wait, and restarting the device would not help.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
-	if !isReady(s.view.Status()) {
+	if !isReady(s.view.Status(), s.view.Cameras()) {
 		return refusal{Status: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1}
 	}
 	writeText(w, r, "ready\n")
 	return nil
 }
 
-func isReady(status Status) bool {
+func isReady(status Status, cameras []CameraSettings) bool {
 	if len(status.Workers) == 0 {
 		return false
+	}
+	if len(cameras) > 0 && !slices.ContainsFunc(cameras, func(c CameraSettings) bool { return c.Source != pushSource }) {
+		return true
 	}
 	for _, camera := range status.Cameras {
 		if camera.State == CameraOnline && camera.Frames.Inferred > 0 {
@@ -93,6 +100,7 @@ type cameraAnswer struct {
 	Stream   string `json:"stream"`
 	Live     string `json:"live"`
 	Snapshot string `json:"snapshot"`
+	Push     string `json:"push,omitempty"` // of push: cameras
 }
 
 func (s *Server) cameras(w http.ResponseWriter, r *http.Request) error {
@@ -126,8 +134,12 @@ func (s *Server) cameraAnswers() []cameraAnswer {
 		if state.State == "" {
 			state.State = CameraStarting
 		}
-		answers = append(answers, cameraAnswer{CameraSettings: settings, State: state.State, Error: state.Error,
-			Stream: base + "/stream.mjpeg", Live: base + "/live", Snapshot: base + "/snapshot.jpg"})
+		answer := cameraAnswer{CameraSettings: settings, State: state.State, Error: state.Error,
+			Stream: base + "/stream.mjpeg", Live: base + "/live", Snapshot: base + "/snapshot.jpg"}
+		if settings.Source == pushSource {
+			answer.Push = base + "/push"
+		}
+		answers = append(answers, answer)
 	}
 	return answers
 }

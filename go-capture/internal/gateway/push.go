@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+
+	"visavis/capture/internal/problem"
+)
+
+// What came of a picture that was pushed: the label of visavis_pushed_pictures_total.
+const (
+	pushCaptured = "captured"
+	pushSkipped  = "skipped"  // camera.detect_fps wants fewer
+	pushReplaced = "replaced" // by a newer one
+	pushRefused  = "refused"
+	pushLeft     = "left" // its client went before the camera took it
+)
+
+// pushAnswer is contracts/schemas/pushed.schema.json.
+type pushAnswer struct {
+	Index   uint64           `json:"index"`
+	Dropped []uint64         `json:"dropped"`
+	Frame   *uint64          `json:"frame"`
+	Problem *problem.Problem `json:"problem,omitempty"`
+}
+
+// ServePush answers GET /api/v1/cameras/{id}/push until the client, the camera or the daemon goes.
+func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
+	feed, known := g.feed(r.PathValue("id"))
+	if !known {
+		noPushCamera(r.PathValue("id")).problem().Write(w, r)
+		return
+	}
+	if !opensWebSocket(r) {
+		plainRequest("each binary message is one picture.").problem().Write(w, r)
+		return
+	}
+	feeder, free := feed.enter()
+	if !free {
+		fedAlready(feed.silence().Seconds()).problem().Write(w, r)
+		return
+	}
+	defer feed.leave(feeder)
+	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		return // Accept has answered
+	}
+	defer func() { _ = socket.CloseNow() }() // mostly closed before
+	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
+	feed.serve(r.Context(), feeder, socket)
+}
+
+func noPushCamera(id string) Refusal {
+	return Refusal{Status: http.StatusNotFound, Title: "There is no such camera to push to",
+		Detail: fmt.Sprintf("No camera has the id %q and source = \"push:\"; /api/v1/cameras lists all cameras.", id)}
+}
+
+func fedAlready(silenceS float64) Refusal {
+	return Refusal{Status: http.StatusConflict, Title: "Another client feeds this camera",
+		Detail: fmt.Sprintf("One client at a time: end the other one, or wait until it has sent nothing for %.0f s.", silenceS)}
+}
+
+// serve answers until the reader ends, and leaves nothing running.
+func (f *Feed) serve(ctx context.Context, by *feeder, socket *websocket.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Add(1)
+	go func() {
+		defer reading.Done()
+		defer cancel()
+		f.read(ctx, by, socket)
+	}()
+	f.answer(ctx, by, socket)
+	cancel()
+	_ = socket.CloseNow() // ends the reader; mostly closed before
+	reading.Wait()
+}
+
+// read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
+func (f *Feed) read(ctx context.Context, by *feeder, socket *websocket.Conn) {
+	pictures := messages{f.gateway, socket, f.silence()}
+	for index := uint64(0); ; index++ {
+		picture, ok := pictures.next(ctx)
+		if !ok {
+			return
+		}
+		if !by.box.put(ctx, index, picture) {
+			f.count(pushLeft)
+			return
+		}
+		signal(f.news)
+	}
+}
+
+// answer tells the client what came of each picture that the camera has taken.
+func (f *Feed) answer(ctx context.Context, by *feeder, socket *websocket.Conn) {
+	for {
+		select {
+		case a := <-by.answers:
+			if !writeJSON(ctx, socket, a) {
+				return
+			}
+			f.answered(by)
+		case <-ctx.Done():
+			return
+		case <-f.closed:
+			_ = socket.Close(websocket.StatusGoingAway, "the camera has gone or changed: connect again") // closed before: fine too
+			return
+		}
+	}
+}
+
+func (f *Feed) count(outcome string) {
+	f.gateway.metrics.pushed.WithLabelValues(f.settings.Camera, outcome).Inc()
+}
