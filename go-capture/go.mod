@@ -15,6 +15,7 @@ require (
 	golang.org/x/image v0.25.0
 	golang.org/x/sync v0.19.0
 	golang.org/x/sys v0.41.0
+	golang.org/x/time v0.12.0
 	pgregory.net/rapid v1.3.0
 )
 

@@ -105,6 +105,23 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ],
         "broker": {"enabled": True, "connected": True, "outbox": 0, "outbox_dropped": 0},
+        "clients": {
+            "received": 9,
+            "answered": 4,
+            "refused": {
+                "invalid": 1,
+                "busy": 1,
+                "no_worker": 0,
+                "deadline": 0,
+                "cancelled": 1,
+                "failed": 0,
+                "replaced": 0,
+                "too_fast": 0,
+            },
+            "open": 2,
+            "waiting": 1,
+            "streams": 0,
+        },
         "cameras": [
             {
                 "id": "door",
@@ -141,7 +158,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ]
     },
-    "problem": {"type": "about:blank", "title": "Not ready", "status": 503},
+    "problem": {"type": "about:blank", "title": "Not ready", "status": 503, "request_id": "a-1"},
     "pushed": {"index": 4, "dropped": [2, 3], "frame": 1234},
     "detect": {"file": "a.jpg", "width": 640, "height": 480, "model": "centerface", "faces": [FACE]},
 }

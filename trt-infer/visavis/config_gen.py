@@ -47,6 +47,8 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     listen: str = "127.0.0.1:8080"
     # Further names under which a browser may ask for the page; the device's own names and addresses always may.
     hosts: tuple[str, ...] = ()
+    # Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
+    log_requests: str = "refused"
 
 
 class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,6 +142,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     decode_mb: int = 48
     # WebSockets at /api/v1/detect/stream that may be open at once.
     streams: int = 64
+    # Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
+    rate: float = 1000.0
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

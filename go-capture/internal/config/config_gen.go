@@ -27,6 +27,8 @@ type Web struct {
 	Listen string `toml:"listen" json:"listen"`
 	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
 	Hosts []string `toml:"hosts" json:"hosts"`
+	// Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
+	LogRequests string `toml:"log_requests" json:"log_requests"`
 }
 
 // MQTT: The broker that gets the detections.
@@ -115,6 +117,8 @@ type Gateway struct {
 	DecodeMb int `toml:"decode_mb" json:"decode_mb"`
 	// WebSockets at /api/v1/detect/stream that may be open at once.
 	Streams int `toml:"streams" json:"streams"`
+	// Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
+	Rate float64 `toml:"rate" json:"rate"`
 }
 
 // Camera: One table for each camera; without any, a demo plays.
@@ -186,12 +190,12 @@ type Line struct {
 func defaults() Config {
 	return Config{
 		Device:   Device{ID: ""},
-		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}},
+		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, LogRequests: "refused"},
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
-		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64},
+		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0},
 	}
 }
 
@@ -215,6 +219,7 @@ var sectionKeys = map[string][]key[Config]{
 	"web": {
 		{rule{name: "listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
 		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, says: "a host name without scheme and port"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
+		{rule{name: "log_requests", kind: kindString, choices: []any{"refused", "all", "none"}}, func(into *Config, value any) { into.Web.LogRequests = value.(string) }},
 	},
 	"mqtt": {
 		{rule{name: "url", kind: kindString, format: "mqtt_url"}, func(into *Config, value any) { into.MQTT.URL = value.(string) }},
@@ -259,6 +264,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "picture_mb", kind: kindInt, limits: &[2]float64{1, 256}}, func(into *Config, value any) { into.Gateway.PictureMb = value.(int) }},
 		{rule{name: "decode_mb", kind: kindInt, limits: &[2]float64{4, 4096}}, func(into *Config, value any) { into.Gateway.DecodeMb = value.(int) }},
 		{rule{name: "streams", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.Streams = value.(int) }},
+		{rule{name: "rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.Rate = value.(float64) }},
 	},
 }
 

@@ -36,7 +36,9 @@ type Feed struct {
 type feeder struct {
 	box     *mailbox
 	answers chan pushAnswer // holds one
-	busy    bool            // a picture is with the camera, or its answer is not written yet; guarded by the feed's mutex
+
+	requestID string // of the request that opened its connection
+	busy      bool   // a picture is with the camera, or its answer is not written yet; guarded by the feed's mutex
 }
 
 // AddFeed opens the door of a camera. Close it before another one is added for the same camera.
@@ -69,13 +71,13 @@ func (g *Gateway) feed(camera string) (*Feed, bool) {
 func (f *Feed) silence() time.Duration { return max(leastSilence, 2*f.settings.Stall) }
 
 // enter makes a client the feeder, unless there is one.
-func (f *Feed) enter() (*feeder, bool) {
+func (f *Feed) enter(requestID string) (*feeder, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.feeder != nil {
 		return nil, false
 	}
-	f.feeder = &feeder{box: newMailbox(func() { f.count(pushReplaced) }), answers: make(chan pushAnswer, 1)}
+	f.feeder = &feeder{box: newMailbox(func() { f.count(pushReplaced) }), answers: make(chan pushAnswer, 1), requestID: requestID}
 	return f.feeder, true
 }
 
@@ -171,6 +173,7 @@ func (p *Pushed) Numbered(number uint64) { p.end(pushCaptured, pushAnswer{Frame:
 
 func (p *Pushed) refuse(err error) {
 	told := refusalOf(err).problem()
+	told.RequestID = p.from.requestID
 	p.end(pushRefused, pushAnswer{Problem: &told})
 }
 

@@ -62,6 +62,7 @@ type Settings struct {
 	Queue, QueuePerClient   int
 	Limits                  Limits
 	Streams                 int
+	Rate                    float64 // pictures a second from one address, 0 = no limit
 	Tools                   Tools
 }
 
@@ -75,6 +76,8 @@ type Gateway struct {
 	decoding   *semaphore.Weighted // bytes
 	bodies     *semaphore.Weighted // bytes
 	metrics    *metrics
+	tally      *tally
+	buckets    *buckets
 	sockets    *semaphore.Weighted
 
 	mu      sync.Mutex
@@ -99,7 +102,8 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
 		bodies:   semaphore.NewWeighted(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
-		flights:  map[uint64]*flight{}, feeds: map[string]*Feed{},
+		tally:    newTally(), buckets: newBuckets(settings.Rate),
+		flights: map[uint64]*flight{}, feeds: map[string]*Feed{},
 	}
 	g.line = newLine(places, settings.QueuePerClient, g.pace.room)
 	g.metrics = newMetrics(g)
@@ -141,8 +145,18 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = tooLate(deadline)
 	}
-	g.metrics.observe(done, err)
+	if err == nil {
+		g.metrics.observe(done.latency)
+	}
 	return done, err
+}
+
+// admit refuses a picture of an address that sends too many.
+func (g *Gateway) admit(client netip.Addr) error {
+	if wait := g.buckets.take(client, time.Now()); wait > 0 {
+		return tooFast(wait)
+	}
+	return nil
 }
 
 // ready tells whether there is a worker, and how long workers take. Called without a mutex: the dispatcher has its own.

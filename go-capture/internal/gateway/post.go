@@ -22,13 +22,13 @@ const (
 
 // ServeDetect answers POST /api/v1/detect.
 func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
+	g.tally.begin()
 	sent, err := g.answerPost(w, r)
 	if err != nil {
-		refused := refusalOf(err)
-		g.metrics.refused(refused.Reason)
-		tell(w, r, refused)
+		tell(w, r, g.tally.refused(err))
 		return
 	}
+	g.tally.end(outcomeAnswered)
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
 	defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
@@ -65,6 +65,9 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 		return reply{}, err
 	}
 	client := clientOf(r)
+	if err := g.admit(client); err != nil {
+		return reply{}, err
+	}
 	if !g.ready() {
 		return reply{}, noWorker()
 	}

@@ -41,7 +41,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		plainRequest("each binary message is one picture.").problem().Write(w, r)
 		return
 	}
-	feeder, free := feed.enter()
+	feeder, free := feed.enter(w.Header().Get(problem.RequestIDHeader))
 	if !free {
 		fedAlready(feed.silence().Seconds()).problem().Write(w, r)
 		return

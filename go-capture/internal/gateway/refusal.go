@@ -22,7 +22,12 @@ const (
 	reasonCancelled = "cancelled"
 	reasonFailed    = "failed"
 	reasonReplaced  = "replaced" // by a newer picture of the same stream
+	reasonTooFast   = "too_fast"
 )
+
+var reasons = []string{
+	reasonInvalid, reasonBusy, reasonNoWorker, reasonDeadline, reasonCancelled, reasonFailed, reasonReplaced, reasonTooFast,
+}
 
 // Refusal is an error that says itself how a client is told.
 type Refusal struct {
@@ -37,6 +42,11 @@ func (r Refusal) Error() string { return r.Title + ": " + r.Detail }
 func busy(wait time.Duration) error {
 	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures are waiting", Reason: reasonBusy, RetryAfter: max(wait, time.Second),
 		Detail: "The answer would come later than gateway.deadline_ms allows: send it again after Retry-After, or send fewer at a time."}
+}
+
+func tooFast(wait time.Duration) error {
+	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures come from this address", Reason: reasonTooFast, RetryAfter: wait,
+		Detail: "gateway.rate allows no more in a second: send it again after Retry-After, or raise it."}
 }
 
 func noWorker() error {

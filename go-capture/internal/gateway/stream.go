@@ -30,6 +30,8 @@ type session struct {
 	client  netip.Addr
 	socket  *websocket.Conn
 	box     *mailbox
+
+	requestID string // of the request that opened it
 }
 
 // ServeStream answers GET /api/v1/detect/stream until the client or the daemon goes.
@@ -45,9 +47,9 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = socket.CloseNow() }() // mostly closed before
 	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
-	g.metrics.streams.Inc()
-	defer g.metrics.streams.Dec()
-	s := &session{gateway: g, client: clientOf(r), socket: socket, box: newMailbox(func() { g.metrics.refused(reasonReplaced) })}
+	defer g.tally.stream()()
+	s := &session{gateway: g, client: clientOf(r), socket: socket, requestID: w.Header().Get(problem.RequestIDHeader),
+		box: newMailbox(func() { g.tally.end(reasonReplaced) })}
 	s.run(r.Context())
 }
 
@@ -87,7 +89,9 @@ func (s *session) run(ctx context.Context) {
 	cancel()
 	_ = s.socket.CloseNow() // ends the reader; mostly closed before
 	reading.Wait()
-	s.box.close()
+	if s.box.close() {
+		s.gateway.tally.end(reasonCancelled)
+	}
 }
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
@@ -95,7 +99,12 @@ func (s *session) read(ctx context.Context) {
 	pictures := messages{s.gateway, s.socket, streamIdle}
 	for index := uint64(0); ; index++ {
 		picture, ok := pictures.next(ctx)
-		if !ok || !s.box.put(ctx, index, picture) {
+		if !ok {
+			return
+		}
+		s.gateway.tally.begin()
+		if !s.box.put(ctx, index, picture) {
+			s.gateway.tally.end(reasonCancelled)
 			return
 		}
 	}
@@ -164,16 +173,21 @@ type streamProblem struct {
 func (s *session) answer(ctx context.Context, next parcel) (message any, pause time.Duration) {
 	found, err := s.detect(ctx, next)
 	if err == nil {
+		s.gateway.tally.end(outcomeAnswered)
 		return found, 0
 	}
-	refused := refusalOf(err)
-	s.gateway.metrics.refused(refused.Reason)
-	return streamProblem{next.index, next.dropped, refused.problem()}, min(refused.RetryAfter, pauseMost)
+	refused := s.gateway.tally.refused(err)
+	told := refused.problem()
+	told.RequestID = s.requestID
+	return streamProblem{next.index, next.dropped, told}, min(refused.RetryAfter, pauseMost)
 }
 
 func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
 	g := s.gateway
 	arrivedNs := frame.MonotonicNs()
+	if err := g.admit(s.client); err != nil {
+		return answer{}, err
+	}
 	if next.picture == nil {
 		return answer{}, busy(pauseMost)
 	}

@@ -32,7 +32,7 @@ func gatewaySettings(c *config.Config) gateway.Settings {
 		Device: c.Device.ID, InputWidth: c.Detector.Input[0], InputHeight: c.Detector.Input[1],
 		Workers: c.Detector.Workers, Credit: c.Worker.Credit, Score: c.Detector.Score,
 		Deadline: time.Duration(c.Gateway.DeadlineMs) * time.Millisecond,
-		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams,
+		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams, Rate: c.Gateway.Rate,
 		Limits: gateway.Limits{Bytes: c.Gateway.PictureMb << 20, DecodeBytes: c.Gateway.DecodeMb << 20},
 		Tools:  gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox, Encode: encodeForClient},
 	}

@@ -23,7 +23,7 @@ func (v *view) Status() web.Status {
 	shot := a.dispatcher.Snapshot()
 	status := web.Status{
 		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(),
-		Cameras: []web.CameraStatus{},
+		Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
 	}
 	for _, c := range a.ordered() {
 		status.Cameras = append(status.Cameras, a.cameraView(c, countersOf(shot, c.settings.ID)))

@@ -14,6 +14,8 @@ const (
 	ContentType = "application/problem+json"
 	// Blank is the type of a problem that its status and title explain.
 	Blank = "about:blank"
+	// RequestIDHeader names the header by which an answer, its problem and its line in the log are found again.
+	RequestIDHeader = "X-Request-Id"
 )
 
 // Problem is an error answer.
@@ -22,6 +24,8 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	// RequestID is that of the answer's header; Write fills it in.
+	RequestID string `json:"request_id,omitempty"`
 
 	RetryAfter int `json:"-"` // seconds, 0 = no such header
 }
@@ -32,6 +36,7 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 		p.Type = Blank
 	}
 	h := w.Header()
+	p.RequestID = h.Get(RequestIDHeader)
 	h.Del("ETag")
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {

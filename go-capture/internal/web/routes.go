@@ -62,7 +62,7 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(exact(r.pattern), s.metrics.count(r.pattern, r))
 	}
 	mux.Handle("/", s.metrics.count("other", http.HandlerFunc(noSuchPage)))
-	return s.guard(mux)
+	return s.named(s.guard(mux))
 }
 
 // exact keeps the mux from taking "/" for every path.

@@ -31,6 +31,7 @@ type Settings struct {
 	Detections EncodeDetections
 	Guests     Guests
 
+	LogRequests  string        // one of the Log… constants, default LogRefused
 	MaxViewers   int           // streams open at once, default 600
 	WriteTimeout time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
 	Quality      int           // of the JPEGs, default 80
@@ -49,6 +50,7 @@ type Server struct {
 	view     View
 	hosts    map[string]bool
 	metrics  *metrics
+	log      *requestLog
 	assets   map[string]asset
 	routes   []route
 	boot     string // tells this process's pictures from those of the one before, in ETags
@@ -79,11 +81,15 @@ func New(settings Settings, view View) (*Server, error) {
 	}
 	s.hosts = allowedHosts(s.settings)
 	s.metrics = newMetrics(s)
+	s.log = newRequestLog(s.settings.LogRequests)
 	s.routes = s.table()
 	return s, nil
 }
 
 func withDefaults(settings Settings) Settings {
+	if settings.LogRequests == "" {
+		settings.LogRequests = LogRefused
+	}
 	if settings.MaxViewers == 0 {
 		settings.MaxViewers = 600
 	}

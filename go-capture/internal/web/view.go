@@ -48,6 +48,7 @@ type Status struct {
 	Workers []Worker       `json:"workers"`
 	Engine  *engine.State  `json:"engine,omitempty"` // while one is built, and when TensorRT cannot be used
 	Broker  Broker         `json:"broker"`
+	Clients Clients        `json:"clients"`
 	Cameras []CameraStatus `json:"cameras"`
 }
 
@@ -63,6 +64,16 @@ type Worker struct {
 	Frames    uint64  `json:"frames"`
 	ServiceMs float64 `json:"service_ms"`
 	Batch     float64 `json:"batch"`
+}
+
+// Clients counts the pictures that clients sent to be looked at: Received == Answered + the sum of Refused + Open.
+type Clients struct {
+	Received uint64            `json:"received"`
+	Answered uint64            `json:"answered"`
+	Refused  map[string]uint64 `json:"refused"` // by reason
+	Open     uint64            `json:"open"`    // being read, waiting, decoded or inferred now
+	Waiting  int               `json:"waiting"` // of these in line
+	Streams  int               `json:"streams"` // open now
 }
 
 // Broker is the state of the connection to MQTT. Enabled is false when the configuration turns MQTT off.
