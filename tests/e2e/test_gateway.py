@@ -134,6 +134,35 @@ def test_a_large_photo_is_decoded_smaller_and_its_faces_are_in_its_own_pixels(ga
     assert_same_faces(faces, expected)
 
 
+def crowd(columns: int, rows: int, width: int, height: int) -> Frame:
+    """A picture of many pictures with a face each."""
+    one = cv2.resize(pixels(photos()[0].read_bytes()), (width, height), interpolation=cv2.INTER_AREA)
+    return np.tile(one, (rows, columns, 1))
+
+
+def test_a_picture_in_its_own_size_has_the_faces_of_visavis_detect(gateway: RunningAppliance, tmp_path: Path) -> None:
+    file = tmp_path / "crowd.png"
+    cv2.imwrite(str(file), crowd(20, 13, 48, 36))
+    expected = json.loads(visavis("detect", "--json", file).stdout)["faces"]
+    assert len(expected) > len(post(gateway, file.read_bytes(), "image/png").json["faces"]), "they are not small"
+    answer = post(gateway, file.read_bytes(), "image/png", "?input=full")
+    assert answer.status == 200, answer
+    jsonschema.validate(answer.json, schema("detected"))
+    assert (answer.json["width"], answer.json["height"]) == (960, 468)
+    assert_same_faces(answer.json["faces"], expected)
+    hidden = post(gateway, file.read_bytes(), "image/png", "?input=full&anonymize=1")
+    assert (hidden.status, hidden.headers["Content-Type"]) == (200, "image/jpeg")
+    assert_pictures_add_up(gateway)
+
+
+def test_a_picture_larger_than_the_longest_side_is_drawn_smaller(gateway: RunningAppliance, tmp_path: Path) -> None:
+    file = tmp_path / "wide.png"
+    cv2.imwrite(str(file), crowd(7, 1, 320, 240))
+    answer = post(gateway, file.read_bytes(), "image/png", "?input=full")
+    assert (answer.json["width"], answer.json["height"]) == (2240, 240)
+    assert_same_faces(answer.json["faces"], json.loads(visavis("detect", "--json", file).stdout)["faces"])
+
+
 def test_boxes_are_in_the_upright_picture(gateway: RunningAppliance) -> None:
     upright = pixels(photos()[0].read_bytes())
     lying = cv2.imencode(".jpg", cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))[1].tobytes()
@@ -180,7 +209,7 @@ def assert_problem(answer: Answer, status: int) -> None:
         (b'{"image": "/9j/"}', "application/json", "", 422, "header"),
         (b"", "image/jpeg", "", 422, "Content-Type"),
         (b"", "image/jpeg", "?anonymize=maybe", 400, "0 or 1"),
-        (b"", "image/jpeg", "?input=full", 400, "detector.input"),
+        (b"", "image/jpeg", "?input=640", 400, "detector.input"),
         (b"GIF89a", "image/gif", "", 415, "image/webp"),
         (b"x=1", "application/x-www-form-urlencoded", "", 415, "image/jpeg"),
     ],

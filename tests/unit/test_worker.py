@@ -171,6 +171,43 @@ def test_three_failures_in_a_row_end_the_worker(tmp_path: Path, memory: Memory) 
         assert isinstance(running.ended(), DetectorBroken)
 
 
+def smaller(lease_id: int) -> wire.Frame:
+    """A lease of a picture that is not of the network's size."""
+    planes = (wire.Plane(0, 32 * 24 * 3, 32 * 3, 24),) + (wire.Plane(0, 0, 0, 0),) * 3
+    return frame(lease_id, width=32, height=24, planes=planes)
+
+
+def test_a_picture_of_another_size_is_inferred_in_its_own(tmp_path: Path, memory: Memory) -> None:
+    memory.fill(0, 128)
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path)):
+        daemon.add(ring_add(), memory)
+        for lease, width in ((frame(1), 64), (smaller(2), 32), (frame(3), 64)):
+            daemon.send(lease.pack())
+            message, packet = daemon.next()
+            assert isinstance(message, wire.Result)
+            assert (message.status, message.flags) == (wire.Status.OK, 0)
+            assert wire.detections_of(packet)["x2"][0] == width / 2
+
+
+def test_pictures_of_other_sizes_in_a_batch_are_inferred_alone(tmp_path: Path, memory: Memory) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, credit=3)):
+        daemon.add(ring_add(), memory)
+        for lease in (frame(1), smaller(2), frame(3)):
+            daemon.send(lease.pack())
+        answers = [daemon.result() for _ in range(3)]
+        assert [(one.lease_id, one.status, one.batch) for one in answers] == [(n, wire.Status.OK, 1) for n in (1, 2, 3)]
+
+
+def test_failures_on_other_sizes_do_not_end_the_worker(tmp_path: Path, memory: Memory) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, "fake:raise@2+")):
+        daemon.add(ring_add(), memory)
+        seen = []
+        for lease in (*map(smaller, range(1, 8)), frame(8)):
+            daemon.send(lease.pack())
+            seen.append(daemon.result().status)
+        assert seen == [wire.Status.OK, *[wire.Status.FAILED] * 6, wire.Status.OK]
+
+
 def test_a_view_that_the_detector_keeps_is_reported_with_the_result(tmp_path: Path, memory: Memory) -> None:
     with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, "fake:leak@2")):
         daemon.add(ring_add(), memory)

@@ -128,6 +128,11 @@ class Lease:
         return self._ring.said.stream_name
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture, pixels."""
+        return self._shape[1], self._shape[0]
+
+    @property
     def limit_ns(self) -> int:
         """When an answer is of no use any more at the latest: the lease ends at this age of the picture, or later."""
         return self.captured_ns + self._client.welcome.lease_ms * 1_000_000

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from visavis.backends import Batching, Detector, Waiting, load_detector
+from visavis.backends.any_size import AnySize
 from visavis.backoff import backoff
 from visavis.detections import Detections
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
@@ -37,8 +38,9 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
     detector = load_detector(settings.detector)
     detector.warm_up()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
+    others = AnySize(settings.detector)
     while not stop.is_set():
-        serve_a_daemon(settings, detector, stop)
+        serve_a_daemon(settings, detector, stop, others)
     log.info("%s: stopped", settings.name)
 
 
@@ -54,7 +56,9 @@ class Renamed:
         return self._stop.is_set() or self._detector.name != self.name
 
 
-def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading.Event) -> None:
+def serve_a_daemon(
+    settings: WorkerSettings, detector: Detector, stop: threading.Event, others: Detector | None = None
+) -> None:
     """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
     reason, answered = "", 0
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
@@ -65,7 +69,7 @@ def serve_a_daemon(settings: WorkerSettings, detector: Detector, stop: threading
             with connect(settings.socket, identity, stop) as ring:
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
                 try:
-                    run_once(ring, detector, until, settings.batch_window_ms)
+                    run_once(ring, detector, until, settings.batch_window_ms, others)
                 finally:
                     answered = ring.answered
         except (DaemonGone, Refused) as error:
@@ -80,8 +84,14 @@ def hello_flags(settings: WorkerSettings, detector: Detector) -> int:
     return precision | (HelloFlag.FALLBACK if settings.fallback else 0)
 
 
-def run_once(ring: RingClient, detector: Detector, stop: Stop, batch_window_ms: float = 0.0) -> None:
-    """Answer every lease of one connection.
+def run_once(
+    ring: RingClient,
+    detector: Detector,
+    stop: Stop,
+    batch_window_ms: float = 0.0,
+    others: Detector | None = None,
+) -> None:
+    """Answer every lease of one connection; `others` infers pictures that are not of the detector's size.
 
     Raises:
         DaemonGone: the connection was closed; all views are already dropped.
@@ -92,6 +102,9 @@ def run_once(ring: RingClient, detector: Detector, stop: Stop, batch_window_ms: 
     failures = 0
     for leases in ring.batches(stop, _most_together(detector), batch_window_ms):
         for lease, found in zip(leases, infer_together(leases, detector), strict=True):
+            if others is not None and lease.size != detector.input_size:
+                answer(lease, others)  # its failures say nothing about the detector
+                continue
             failures = 0 if answer(lease, detector, found) else failures + 1
             if failures == MOST_FAILURES:
                 raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
@@ -125,10 +138,11 @@ def infer_together(leases: list[Lease], detector: Detector) -> Sequence[Detectio
     """Detect on all pictures of a batch at once.
 
     Returns:
-        What was found in each; None where each is to be inferred alone: a single one, or all of a batch that failed,
-        so that one bad picture does not cost the others their answers.
+        What was found in each; None where each is to be inferred alone: a single one, other sizes, or all of a
+        batch that failed, so that one bad picture does not cost the others their answers.
     """
-    if len(leases) == 1 or not isinstance(detector, Batching):
+    own = all(lease.size == detector.input_size for lease in leases)
+    if len(leases) == 1 or not own or not isinstance(detector, Batching):
         return [None] * len(leases)
     try:
         return _inferred_together(leases, detector)

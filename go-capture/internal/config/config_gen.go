@@ -119,6 +119,8 @@ type Gateway struct {
 	Streams int `toml:"streams" json:"streams"`
 	// Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
 	Rate float64 `toml:"rate" json:"rate"`
+	// Longest side in pixels of pictures that `?input=full` looks at in their own size; larger ones are drawn smaller. 0 takes none.
+	FullSide int `toml:"full_side" json:"full_side"`
 }
 
 // Camera: One table for each camera; without any, a demo plays.
@@ -195,7 +197,7 @@ func defaults() Config {
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
-		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0},
+		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, FullSide: 1920},
 	}
 }
 
@@ -265,6 +267,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "decode_mb", kind: kindInt, limits: &[2]float64{4, 4096}}, func(into *Config, value any) { into.Gateway.DecodeMb = value.(int) }},
 		{rule{name: "streams", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.Streams = value.(int) }},
 		{rule{name: "rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.Rate = value.(float64) }},
+		{rule{name: "full_side", kind: kindInt, limits: &[2]float64{0, 1920}}, func(into *Config, value any) { into.Gateway.FullSide = value.(int) }},
 	},
 }
 

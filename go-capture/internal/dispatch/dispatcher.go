@@ -59,19 +59,20 @@ type Dispatcher struct {
 	options  Options
 	instance uint64
 
-	mu         sync.Mutex
-	streams    []*Stream
-	accounts   map[string]*account // by stream name; outlives a change of format so that frame_seq goes on
-	workers    []*worker
-	unnamed    int
-	leases     uint64
-	workerIDs  uint32
-	ringIDs    uint32
-	turn       uint64 // grows with each dispatch: the order of service
-	guestsDue  float64
-	timer      *time.Timer
-	timerArmed bool
-	closed     map[string]uint64 // connections closed, by reason
+	mu        sync.Mutex
+	streams   []*Stream
+	accounts  map[string]*account // by stream name; outlives a change of format so that frame_seq goes on
+	workers   []*worker
+	unnamed   int
+	leases    uint64
+	workerIDs uint32
+	ringIDs   uint32
+	turn      uint64 // grows with each dispatch: the order of service
+	guestsDue float64
+	heaviest  float64 // frame of guests so far, in frames' work
+	timer     *time.Timer
+	timerNs   int64             // when the timer comes, 0 = it is not set
+	closed    map[string]uint64 // connections closed, by reason
 }
 
 // New makes a Dispatcher without streams; call Serve to let workers in.
@@ -140,44 +141,43 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 func (d *Dispatcher) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.timerArmed = false
-	limitNs := int64(d.options.LeaseMs) * 1e6
 	for _, w := range append([]*worker(nil), d.workers...) {
 		for _, slot := range w.leases {
-			if now()-slot.dispatchNs >= limitNs {
-				d.expireWorker(w, limitNs)
+			if now() >= slot.overdueNs() {
+				d.expireWorker(w)
 				break
 			}
 		}
 	}
-	d.arm()
+	d.rearm()
 	d.pump()
 }
 
-func (d *Dispatcher) expireWorker(w *worker, limitNs int64) {
+func (d *Dispatcher) expireWorker(w *worker) {
 	for _, slot := range w.leases {
-		if now()-slot.dispatchNs >= limitNs {
+		if now() >= slot.overdueNs() {
 			slot.stream.account.Expired++
 		}
 	}
 	d.drop(w, "deadline")
 }
 
-// arm sets the timer to the oldest lease's deadline.
-func (d *Dispatcher) arm() {
-	if d.timerArmed {
-		return
-	}
-	oldest := int64(-1)
+// rearm sets the timer to the first deadline of a lease.
+func (d *Dispatcher) rearm() {
+	d.timerNs = 0
 	for _, w := range d.workers {
 		for _, slot := range w.leases {
-			if oldest < 0 || slot.dispatchNs < oldest {
-				oldest = slot.dispatchNs
-			}
+			d.arm(slot)
 		}
 	}
-	if oldest >= 0 {
-		d.timerArmed = true
-		d.timer.Reset(max(time.Duration(oldest-now())+time.Duration(d.options.LeaseMs)*time.Millisecond, 0))
+}
+
+// arm makes sure that the timer does not come later than the lease's deadline.
+func (d *Dispatcher) arm(slot *Slot) {
+	overdueNs := slot.overdueNs()
+	if d.timerNs != 0 && d.timerNs <= overdueNs {
+		return
 	}
+	d.timerNs = overdueNs
+	d.timer.Reset(max(time.Duration(overdueNs-now()), 0))
 }

@@ -30,8 +30,9 @@ func lent(d *Dispatcher, streams []*Stream, turns int) map[*Stream]int {
 			}
 		}
 		next := d.nextStream()
+		slot := next.pending[0]
 		next.pending = nil
-		d.settle(next)
+		d.settle(slot)
 		d.turn++
 		next.served = d.turn
 		served[next]++

@@ -114,7 +114,7 @@ func clampBoxes(found []ring.Detection, width, height float32) {
 func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found []ring.Detection) {
 	resultNs := now()
 	delete(w.leases, message.LeaseID)
-	w.serviceNs = averaged(w.serviceNs, float64(resultNs-max(slot.dispatchNs, w.resultNs)))
+	w.serviceNs = averaged(w.serviceNs, float64(resultNs-max(slot.dispatchNs, w.resultNs))/slot.weight())
 	w.batch = averaged(w.batch, float64(min(max(message.Batch, 1), ring.MaxCredit)))
 	w.resultNs = resultNs
 	w.frames++
@@ -126,7 +126,8 @@ func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found
 		InferEndNs: message.InferEndNs, ResultNs: resultNs,
 	}
 	if message.Status == ring.StatusOK {
-		clampBoxes(found, float32(slot.stream.spec.Width), float32(slot.stream.spec.Height))
+		width, height := slot.size()
+		clampBoxes(found, float32(width), float32(height))
 		outcome.Detections = found
 		slot.stream.account.Inferred++
 	} else {

@@ -54,16 +54,19 @@ func (d *Dispatcher) longestUnserved(guest bool) *Stream {
 }
 
 // settle keeps what guests are due: their share of each frame lent while both waited, less what they got. It counts no further
-// than one frame, so that nobody saves up while the other has nothing to send.
-func (d *Dispatcher) settle(lent *Stream) {
-	if d.longestUnserved(!lent.spec.Guest) == nil {
+// than one frame, or the heaviest that guests have sent, so that nobody saves up while the other has nothing to send.
+func (d *Dispatcher) settle(lent *Slot) {
+	guest := lent.stream.spec.Guest
+	if d.longestUnserved(!guest) == nil {
 		return
 	}
-	d.guestsDue += d.options.GuestShare
-	if lent.spec.Guest {
-		d.guestsDue--
+	weight := lent.weight()
+	d.guestsDue += d.options.GuestShare * weight
+	if guest {
+		d.guestsDue -= weight
+		d.heaviest = max(d.heaviest, weight)
 	}
-	d.guestsDue = min(max(d.guestsDue, -1), 1)
+	d.guestsDue = min(max(d.guestsDue, -max(1, d.heaviest)), 1)
 }
 
 // nextWorker is the one expected to finish first; among nearly equal ones the least recently used.
@@ -87,7 +90,7 @@ func (d *Dispatcher) nextWorker() *worker {
 func (d *Dispatcher) lend(s *Stream, w *worker) {
 	slot := s.pending[0]
 	s.pending = s.pending[1:]
-	d.settle(s)
+	d.settle(slot)
 	slot.tries++
 	d.leases++
 	d.turn++
@@ -103,5 +106,5 @@ func (d *Dispatcher) lend(s *Stream, w *worker) {
 		d.drop(w, "send")
 		return
 	}
-	d.arm()
+	d.arm(slot)
 }

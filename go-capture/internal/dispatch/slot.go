@@ -63,6 +63,29 @@ func (s *Slot) plane(index int) []byte {
 	return s.bytes[start:end:end]
 }
 
+// size is that of the network's picture in the slot.
+func (s *Slot) size() (width, height int) {
+	if s.stream.spec.OwnSize {
+		return s.frame.Letterbox.Width, s.frame.Letterbox.Height
+	}
+	return s.stream.spec.Width, s.stream.spec.Height
+}
+
+// weight is how many frames' work the frame is, 1 or more.
+func (s *Slot) weight() float64 {
+	if !s.stream.spec.OwnSize {
+		return 1
+	}
+	width, height := s.size()
+	return max(1, float64(width*height)/float64(max(1, s.stream.spec.Unit)))
+}
+
+// leaseMs is how long a worker may hold the frame.
+func (s *Slot) leaseMs() float64 { return s.weight() * float64(s.stream.dispatcher.options.LeaseMs) }
+
+// overdueNs is when the lease ends by itself.
+func (s *Slot) overdueNs() int64 { return s.dispatchNs + int64(s.leaseMs()*1e6) }
+
 // Seq is the frame's number, from 1, one more for each captured frame of the camera.
 func (s *Slot) Seq() uint64 { return s.seq }
 
@@ -144,15 +167,18 @@ func (s *Slot) header() ring.SlotHeader {
 
 // message is the FRAME of this slot without what only dispatch knows.
 func (s *Slot) message() ring.Frame {
-	width, height := uint32(s.stream.spec.Width), uint32(s.stream.spec.Height)
+	width, height := s.size()
 	m := ring.Frame{
 		RingID: s.stream.id, Slot: uint32(s.index), FrameSeq: s.seq, CapturedNs: s.frame.CapturedNs,
-		LeaseMs: uint32(s.stream.dispatcher.options.LeaseMs), Width: width, Height: height, FourCC: ring.FourCCBGR3,
+		LeaseMs: uint32(s.leaseMs()), Width: uint32(width), Height: uint32(height), FourCC: ring.FourCCBGR3,
 		PlaneCount: 1, PayloadBytes: uint32(len(s.bytes)), CRC32C: s.crc32c, Superseded: s.stream.superseded,
 		Scale: s.frame.Letterbox.Scale, PadX: s.frame.Letterbox.PadX, PadY: s.frame.Letterbox.PadY,
 		SourceWidth: uint16(s.frame.Letterbox.SourceWidth), SourceHeight: uint16(s.frame.Letterbox.SourceHeight),
 	}
 	m.Planes, _ = s.stream.spec.planes()
+	if s.stream.spec.OwnSize {
+		m.Planes[0] = bgrPlane(0, width, height)
+	}
 	if s.stream.spec.hasFull() {
 		m.PlaneCount, m.Flags = ring.MaxPlanes, ring.FrameFlagFullInP3
 	}

@@ -7,14 +7,17 @@ import (
 )
 
 // StreamSpec describes one camera in one format, or the pictures of clients. Slots 0 computes the number; Depth is how many frames
-// may wait, 1 if 0: with Depth == Slots and a caller that holds at most Slots frames none is ever superseded.
+// may wait, 1 if 0: with Depth == Slots and a caller that holds at most Slots frames none is ever superseded. With OwnSize each frame
+// has the size of its Letterbox, Width x Height at most, and counts as so many frames as it has Units of pixels.
 type StreamSpec struct {
 	Name                  string
 	Width, Height         int // of the network's picture
 	FullWidth, FullHeight int // of a second picture in the same slot, for crops; 0 if there is none
 	Slots, Depth          int
 	Guest                 bool // not a camera: guests together get Options.GuestShare of the workers while cameras wait
-	Tries                 int  // workers that a frame may be lent to, each after the death of the one before; 1 if 0
+	OwnSize               bool
+	Unit                  int // pixels, of OwnSize
+	Tries                 int // workers that a frame may be lent to, each after the death of the one before; 1 if 0
 }
 
 // planes says where the pictures lie in a slot, and how many bytes they take.

@@ -20,36 +20,44 @@ type flight struct {
 }
 
 // board notes a slot, so that its outcome finds the way back.
-func (g *Gateway) board(slot *dispatch.Slot) *flight {
+func (l *lane) board(slot *dispatch.Slot) *flight {
 	f := &flight{slot: slot, seq: slot.Seq(), ended: make(chan dispatch.Outcome, 1)}
-	g.mu.Lock()
-	g.flights[f.seq] = f
-	g.mu.Unlock()
+	l.mu.Lock()
+	l.flights[f.seq] = f
+	l.mu.Unlock()
 	return f
 }
 
 // Outcome takes the end of one of the clients' pictures, frees its place and never blocks.
 func (g *Gateway) Outcome(o dispatch.Outcome) {
-	g.mu.Lock()
-	f := g.flights[o.Seq]
-	delete(g.flights, o.Seq)
-	g.mu.Unlock()
+	if o.Stream == StreamName {
+		g.input.landed(o)
+	} else if full := g.full.Load(); full != nil {
+		full.landed(o)
+	}
+}
+
+func (l *lane) landed(o dispatch.Outcome) {
+	l.mu.Lock()
+	f := l.flights[o.Seq]
+	delete(l.flights, o.Seq)
+	l.mu.Unlock()
 	if f == nil {
 		return // it found no slot, so it never flew
 	}
-	g.pace.observe(o, o.Frame.ReadyNs)
+	l.pace.observe(o, o.Frame.ReadyNs)
 	f.ended <- o
-	g.line.free()
+	l.line.free()
 }
 
 // fly publishes the picture and waits for its end. When the client goes first, or the deadline comes, the picture is withdrawn.
-func (g *Gateway) fly(ctx context.Context, f *flight) (dispatch.Outcome, error) {
+func (l *lane) fly(ctx context.Context, f *flight) (dispatch.Outcome, error) {
 	f.slot.Publish(f.frame)
 	select {
 	case o := <-f.ended:
 		return o, verdict(o)
 	case <-ctx.Done():
-		g.stream.Withdraw(f.seq)
+		l.stream.Withdraw(f.seq)
 		return dispatch.Outcome{}, ctx.Err()
 	}
 }

@@ -20,9 +20,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -31,11 +31,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
-	"visavis/capture/internal/ring"
 )
-
-// StreamName is the ring's stream of clients' pictures. No camera can have it.
-const StreamName = "@clients"
 
 const (
 	tries = 2 // workers that a picture is lent to
@@ -63,6 +59,7 @@ type Settings struct {
 	Limits                  Limits
 	Streams                 int
 	Rate                    float64 // pictures a second from one address, 0 = no limit
+	FullSide                int     // most pixels of a side of pictures in their own size, 0 = none are taken
 	Tools                   Tools
 }
 
@@ -70,51 +67,49 @@ type Settings struct {
 type Gateway struct {
 	settings   Settings
 	dispatcher *dispatch.Dispatcher
-	stream     *dispatch.Stream
-	line       *line
-	pace       *pace
-	decoding   *semaphore.Weighted // bytes
-	bodies     *semaphore.Weighted // bytes
+	input      *lane                // pictures drawn into the network's size
+	full       atomic.Pointer[lane] // pictures in their own size; nil before the first one
+	making     sync.Mutex           // of the full lane
+	decoding   *semaphore.Weighted  // bytes
+	bodies     *semaphore.Weighted  // bytes
 	metrics    *metrics
 	tally      *tally
 	buckets    *buckets
 	sockets    *semaphore.Weighted
 
-	mu      sync.Mutex
-	flights map[uint64]*flight // published pictures by their number in the ring
-	feeds   map[string]*Feed   // by camera
+	mu    sync.Mutex
+	feeds map[string]*Feed // by camera
 }
 
 // New makes the ring of clients' pictures. It fails when there is no memory for it. The dispatcher's outcomes of StreamName must
 // come to Outcome.
 func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
-	places := min(settings.Workers*settings.Credit+placesBeside, ring.MaxSlots)
-	stream, err := dispatcher.AddStream(dispatch.StreamSpec{
-		Name: StreamName, Width: settings.InputWidth, Height: settings.InputHeight,
-		Slots: places, Depth: places, Guest: true, Tries: tries,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the ring of clients' pictures: %w", err)
-	}
 	g := &Gateway{
-		settings: settings, dispatcher: dispatcher, stream: stream,
-		pace:     &pace{configured: settings.Deadline, most: settings.Queue},
+		settings: settings, dispatcher: dispatcher,
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
 		bodies:   semaphore.NewWeighted(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
 		tally:    newTally(), buckets: newBuckets(settings.Rate),
-		flights: map[uint64]*flight{}, feeds: map[string]*Feed{},
+		feeds: map[string]*Feed{},
 	}
-	g.line = newLine(places, settings.QueuePerClient, g.pace.room)
+	var err error
+	if g.input, err = g.newLane(g.inputSpec(), 1); err != nil {
+		return nil, err
+	}
 	g.metrics = newMetrics(g)
 	return g, nil
 }
 
 // Close gives the ring back. Pictures that wait for a worker end as superseded.
-func (g *Gateway) Close() { g.stream.Retire() }
+func (g *Gateway) Close() {
+	for _, l := range g.lanes() {
+		l.stream.Retire()
+	}
+}
 
 // request is one picture whose header is read.
 type request struct {
+	lane      *lane
 	client    netip.Addr
 	body      []byte
 	header    Header
@@ -135,10 +130,10 @@ type found struct {
 
 // detect sees one picture through. Errors are Refusals, or the context's when the client has gone.
 func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
-	if !g.ready() {
+	if !g.ready(r.lane) {
 		return found{}, noWorker()
 	}
-	deadline := g.pace.deadline()
+	deadline := r.lane.pace.deadline()
 	bounded, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	done, err := g.seeThrough(bounded, r)
@@ -160,14 +155,14 @@ func (g *Gateway) admit(client netip.Addr) error {
 }
 
 // ready tells whether there is a worker, and how long workers take. Called without a mutex: the dispatcher has its own.
-func (g *Gateway) ready() bool {
+func (g *Gateway) ready(l *lane) bool {
 	workers, service := g.dispatcher.Capacity()
-	g.pace.learn(service)
+	l.learn(service)
 	return workers > 0
 }
 
 func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
-	if err := g.takePlace(ctx, r.client); err != nil {
+	if err := r.lane.takePlace(ctx, r.client); err != nil {
 		return found{}, err
 	}
 	grantedNs := frame.MonotonicNs()
@@ -175,7 +170,7 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	end, err := g.fly(ctx, drawn.flight)
+	end, err := r.lane.fly(ctx, drawn.flight)
 	if err != nil {
 		drawn.release()
 		return found{}, err
@@ -183,44 +178,6 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 	done := answered(r, drawn, end)
 	done.latency = stages(r, grantedNs, drawn.flight, end)
 	return done, nil
-}
-
-// takePlace waits in the line. Without an error the place is the caller's, who frees it or lets an outcome do so.
-func (g *Gateway) takePlace(ctx context.Context, client netip.Addr) error {
-	t, ok := g.line.enter(client)
-	if !ok {
-		return busy(g.backlog())
-	}
-	select {
-	case verdict := <-t.verdict:
-		if errors.Is(verdict, errEvicted) {
-			return busy(g.backlog())
-		}
-	case <-ctx.Done():
-		if g.line.leave(t) {
-			g.line.free()
-		}
-		return g.neverLent(ctx.Err())
-	}
-	if until, set := ctx.Deadline(); set && g.pace.hopeless(time.Until(until)) {
-		g.line.free()
-		return g.neverLent(context.DeadlineExceeded)
-	}
-	return nil
-}
-
-// neverLent turns a deadline that passed in the line into the refusal that was due before: workers have become slower meanwhile.
-func (g *Gateway) neverLent(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return busy(g.backlog())
-	}
-	return err
-}
-
-// backlog is how long everything that waits now will take.
-func (g *Gateway) backlog() time.Duration {
-	waiting, busy := g.line.lengths()
-	return g.pace.until(waiting + busy)
 }
 
 // drawn is a picture that lies in a slot. release gives the memory back that is still held for it.
@@ -232,15 +189,14 @@ type drawn struct {
 
 // intoSlot decodes the picture and draws it into a slot, within the memory for decoding. On an error the place is free again.
 func (g *Gateway) intoSlot(ctx context.Context, r request) (drawn, error) {
-	width, height := r.header.Upright()
-	box := geometry.Fit(width, height, g.settings.InputWidth, g.settings.InputHeight)
+	box := g.place(r)
 	reduce := g.reduction(r, box)
 	picture, release, err := g.decode(ctx, r, reduce)
 	if err != nil {
-		g.line.free()
+		r.lane.line.free()
 		return drawn{}, err
 	}
-	f, err := g.draw(picture, box, r.arrivedNs)
+	f, err := g.draw(picture, box, r)
 	if err != nil {
 		release()
 		return drawn{}, err
@@ -250,6 +206,15 @@ func (g *Gateway) intoSlot(ctx context.Context, r request) (drawn, error) {
 	}
 	release()
 	return drawn{f, nil, func() {}}, nil
+}
+
+// place is where the picture lies in its slot: centred in the network's input, or as large as it is.
+func (g *Gateway) place(r request) geometry.Letterbox {
+	width, height := r.header.Upright()
+	if r.lane == g.input {
+		return geometry.Fit(width, height, g.settings.InputWidth, g.settings.InputHeight)
+	}
+	return geometry.Corner(width, height, g.settings.FullSide)
 }
 
 // reduction is the scale at which the picture is decoded: enough for the network, or as large as memory allows when it is wanted back.
@@ -296,17 +261,17 @@ func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Pic
 }
 
 // draw letterboxes the picture into a slot. From Acquire on the slot's outcome frees the place.
-func (g *Gateway) draw(picture *frame.Picture, box geometry.Letterbox, arrivedNs int64) (*flight, error) {
-	slot := g.stream.Acquire()
+func (g *Gateway) draw(picture *frame.Picture, box geometry.Letterbox, r request) (*flight, error) {
+	slot := r.lane.stream.Acquire()
 	if slot.Bytes() == nil {
-		g.line.free()
+		r.lane.line.free()
 		return nil, failed("The daemon ends.")
 	}
-	f := g.board(slot)
+	f := r.lane.board(slot)
 	if err := g.settings.Tools.Draw(picture, slot.Bytes(), box); err != nil {
 		slot.Abort(err)
 		return nil, err
 	}
-	f.frame = dispatch.Frame{CapturedNs: arrivedNs, ReadyNs: frame.MonotonicNs(), Letterbox: box}
+	f.frame = dispatch.Frame{CapturedNs: r.arrivedNs, ReadyNs: frame.MonotonicNs(), Letterbox: box}
 	return f, nil
 }

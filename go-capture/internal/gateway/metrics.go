@@ -68,7 +68,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	m.stages.Collect(out)
 	m.pushed.Collect(out)
-	_, busy := m.gateway.line.lengths()
+	_, busy := m.gateway.lengths()
 	figures := m.gateway.Figures()
 	for reason, n := range figures.Refused {
 		out <- prometheus.MustNewConstMetric(picturesDesc, prometheus.CounterValue, float64(n), reason)
@@ -78,11 +78,24 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(streamsDesc, prometheus.GaugeValue, float64(figures.Streams))
 	out <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(figures.Waiting))
 	out <- prometheus.MustNewConstMetric(placesDesc, prometheus.GaugeValue, float64(busy))
-	for _, stream := range m.gateway.dispatcher.Snapshot().Streams {
-		if stream.Name == StreamName {
-			collectFrames(out, stream.Counters)
+	collectFrames(out, m.gateway.frames())
+}
+
+// frames add up the lanes of one instant.
+func (g *Gateway) frames() (sum dispatch.Counters) {
+	for _, stream := range g.dispatcher.Snapshot().Streams {
+		if Takes(stream.Name) {
+			c := stream.Counters
+			sum.Captured += c.Captured
+			sum.Inferred += c.Inferred
+			sum.InFlight += c.InFlight
+			sum.Superseded += c.Superseded
+			sum.NoSlot += c.NoSlot
+			sum.Aborted += c.Aborted
+			sum.Abandoned += c.Abandoned
 		}
 	}
+	return sum
 }
 
 func collectFrames(out chan<- prometheus.Metric, c dispatch.Counters) {

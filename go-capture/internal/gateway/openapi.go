@@ -12,7 +12,9 @@ func DetectOperation() map[string]any {
 	return object{
 		"summary": "Faces in one picture; EXIF's orientation is honoured, and boxes are in pixels of the upright picture",
 		"parameters": []object{{"name": "anonymize", "in": "query", "schema": object{"type": "integer", "minimum": 0, "maximum": 1},
-			"description": "1 answers the picture with its faces hidden"}},
+			"description": "1 answers the picture with its faces hidden"},
+			{"name": "input", "in": "query", "schema": object{"enum": []string{"full"}},
+				"description": "full looks at the picture in its own size, up to gateway.full_side: small faces are found, and it takes longer"}},
 		"requestBody": object{"required": true, "content": object{
 			jpegType: binarySchema(), pngType: binarySchema(), webpType: binarySchema(),
 			jsonType: object{"schema": jsonBodySchema()},

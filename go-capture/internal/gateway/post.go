@@ -68,11 +68,15 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 	if err := g.admit(client); err != nil {
 		return reply{}, err
 	}
-	if !g.ready() {
+	way, err := g.laneOf(wanted)
+	if err != nil {
+		return reply{}, err
+	}
+	if !g.ready(way) {
 		return reply{}, noWorker()
 	}
-	if !g.line.open(client) { // before the body: a refusal must be quick
-		return reply{}, busy(g.backlog())
+	if !way.line.open(client) { // before the body: a refusal must be quick
+		return reply{}, busy(way.backlog())
 	}
 	sent, err := g.readBody(w, r)
 	if err != nil {
@@ -86,7 +90,7 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 	if err != nil {
 		return reply{}, err
 	}
-	asked := request{client: client, body: picture, header: header, arrivedNs: frame.MonotonicNs(), draw: wanted.picture}
+	asked := request{lane: way, client: client, body: picture, header: header, arrivedNs: frame.MonotonicNs(), draw: wanted.picture}
 	done, err := g.detect(r.Context(), asked)
 	if err != nil {
 		return reply{}, err
@@ -111,6 +115,14 @@ func (g *Gateway) reply(asked request, done found, wanted wishes, score float64)
 type wishes struct {
 	picture   bool // a JPEG instead of JSON
 	anonymize bool // with faces hidden instead of boxes drawn
+	full      bool // looked at in its own size
+}
+
+func (g *Gateway) laneOf(wanted wishes) (*lane, error) {
+	if wanted.full {
+		return g.fullLane()
+	}
+	return g.input, nil
 }
 
 func readWishes(r *http.Request) (wishes, error) {
@@ -123,8 +135,12 @@ func readWishes(r *http.Request) (wishes, error) {
 	default:
 		return wanted, badRequest("anonymize=%q: must be 0 or 1.", value)
 	}
-	if value := query.Get("input"); value != "" {
-		return wanted, badRequest("input=%q: pictures are only looked at in the size of detector.input so far; leave it out.", value)
+	switch value := query.Get("input"); value {
+	case "":
+	case "full":
+		wanted.full = true
+	default:
+		return wanted, badRequest("input=%q: must be full, or left out for the size of detector.input.", value)
 	}
 	wanted.picture = wanted.anonymize || acceptsJPEG(r.Header.Get("Accept"))
 	return wanted, nil

@@ -199,7 +199,7 @@ func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	asked := request{client: s.client, body: picture, header: header, arrivedNs: arrivedNs}
+	asked := request{lane: g.input, client: s.client, body: picture, header: header, arrivedNs: arrivedNs}
 	done, err := g.detect(ctx, asked)
 	if err != nil {
 		return answer{}, err

@@ -65,9 +65,18 @@ func (t *tally) stream() (closed func()) {
 	return func() { add(-1) }
 }
 
+// lengths are how many pictures wait, and how many have a place, in all lanes.
+func (g *Gateway) lengths() (waiting, busy int) {
+	for _, l := range g.lanes() {
+		more, used := l.line.lengths()
+		waiting, busy = waiting+more, busy+used
+	}
+	return waiting, busy
+}
+
 // Figures are those of one instant.
 func (g *Gateway) Figures() Figures {
-	waiting, _ := g.line.lengths()
+	waiting, _ := g.lengths()
 	t := g.tally
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -40,6 +40,21 @@ func Fit(sourceWidth, sourceHeight, width, height int) Letterbox {
 	}
 }
 
+// Multiple is what networks for any size want of both sides.
+const Multiple = 32
+
+// Corner puts the picture at the top left of an input of its own size, smaller only where a side would be longer than `most` pixels;
+// both sides of the input are rounded up to Multiple, as long as that is no more than `most`.
+func Corner(sourceWidth, sourceHeight, most int) Letterbox {
+	most = max(most/Multiple*Multiple, Multiple)
+	sourceWidth, sourceHeight = max(sourceWidth, 1), max(sourceHeight, 1)
+	scale := float64(float32(min(1, float64(most)/float64(max(sourceWidth, sourceHeight)))))
+	up := func(source int) int { return (inside(source, scale, most) + Multiple - 1) / Multiple * Multiple }
+	return Letterbox{
+		Scale: float32(scale), SourceWidth: sourceWidth, SourceHeight: sourceHeight, Width: up(sourceWidth), Height: up(sourceHeight),
+	}
+}
+
 // Inner is the rectangle of the network input that the picture covers, in whole pixels; the rest is padding.
 func (l Letterbox) Inner() (x, y, w, h int) {
 	return int(l.PadX), int(l.PadY),

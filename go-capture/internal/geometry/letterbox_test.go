@@ -140,3 +140,27 @@ func drawPoint(t *rapid.T, l Letterbox, name string) Point {
 		Y: rapid.Float32Range(0, float32(l.SourceHeight)).Draw(t, name+".y"),
 	}
 }
+
+func TestAPictureInItsOwnSizeKeepsEveryPixelAndALargerOneFits(t *testing.T) {
+	for _, c := range []struct{ width, height, most, inputWidth, inputHeight, innerWidth, innerHeight int }{
+		{640, 480, 1920, 640, 480, 640, 480}, {641, 479, 1920, 672, 480, 641, 479}, {3840, 2160, 1920, 1920, 1088, 1920, 1080},
+		{1, 5000, 1920, 32, 1920, 1, 1920}, {1000, 1000, 1000, 992, 992, 992, 992}, {7, 7, 5, 32, 32, 7, 7},
+	} {
+		l := Corner(c.width, c.height, c.most)
+		x, y, w, h := l.Inner()
+		if x != 0 || y != 0 || w != c.innerWidth || h != c.innerHeight || l.Width != c.inputWidth || l.Height != c.inputHeight {
+			t.Errorf("%dx%d, %d at most: %d,%d %dx%d in %dx%d", c.width, c.height, c.most, x, y, w, h, l.Width, l.Height)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.IntRange(32, 4000).Draw(t, "most")
+		l := Corner(rapid.IntRange(1, 16384).Draw(t, "width"), rapid.IntRange(1, 16384).Draw(t, "height"), most)
+		_, _, w, h := l.Inner()
+		if w > l.Width || h > l.Height || l.Width > most || l.Height > most || l.Width%Multiple != 0 || l.Height%Multiple != 0 {
+			t.Fatalf("%+v: inner %dx%d", l, w, h)
+		}
+		if got := l.Undo(0, 0, float32(w), float32(h)); got != (Box{W: float32(l.SourceWidth), H: float32(l.SourceHeight)}) {
+			t.Fatalf("%+v: undo of inner = %+v", l, got)
+		}
+	})
+}

@@ -20,7 +20,7 @@ import (
 
 // outcome sends the end of a frame to whoever waits for it. It is called with the dispatcher's mutex held.
 func (a *Appliance) outcome(o dispatch.Outcome) {
-	if o.Stream == gateway.StreamName {
+	if gateway.Takes(o.Stream) {
 		a.gateway.Outcome(o)
 		return
 	}
@@ -32,7 +32,7 @@ func gatewaySettings(c *config.Config) gateway.Settings {
 		Device: c.Device.ID, InputWidth: c.Detector.Input[0], InputHeight: c.Detector.Input[1],
 		Workers: c.Detector.Workers, Credit: c.Worker.Credit, Score: c.Detector.Score,
 		Deadline: time.Duration(c.Gateway.DeadlineMs) * time.Millisecond,
-		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams, Rate: c.Gateway.Rate,
+		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams, Rate: c.Gateway.Rate, FullSide: c.Gateway.FullSide,
 		Limits: gateway.Limits{Bytes: c.Gateway.PictureMb << 20, DecodeBytes: c.Gateway.DecodeMb << 20},
 		Tools:  gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox, Encode: encodeForClient},
 	}

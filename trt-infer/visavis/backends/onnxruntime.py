@@ -54,6 +54,10 @@ class OnnxRuntime:
         self.family = FAMILIES[prepared.family]
         self._session = _session(prepared, settings.threads)
         self.outputs = [output.name for output in self._session.get_outputs()]
+        self._options = onnxruntime.RunOptions()
+        if 0 in self.input_size:
+            # A picture of 1920 pixels takes a gigabyte that the next one may not need.
+            self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def warm_up(self) -> None:
         """Run one grey picture, so that memory is allocated and weights are packed.
@@ -74,7 +78,7 @@ class OnnxRuntime:
             DetectorError: another size than `input_size`, or the model failed.
         """
         try:
-            outputs = self._session.run(self.outputs, {"image": frame[None]})
+            outputs = self._session.run(self.outputs, {"image": frame[None]}, self._options)
         except RUNTIME_ERRORS as error:
             raise DetectorError(f"cannot infer a picture of shape {frame.shape}, {error}") from error
         height, width = frame.shape[:2]
