@@ -20,7 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.e2e.clients import metrics
+from tests.e2e.clients import PeakMemory, metrics
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.subscriber import subscribed
 from tests.e2e.test_appliance import assert_adds_up, assert_status_adds_up, daemon_pid, schema
@@ -149,6 +149,17 @@ def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningApplia
             client.recv(ANSWER_LIMIT_S)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1003
+
+
+def send_too_much(socket: ClientConnection) -> None:
+    socket.send(bytes(17 * 2**20))
+    socket.recv(ANSWER_LIMIT_S)
+
+
+def test_a_message_of_too_many_bytes_ends_the_connection_and_is_not_kept(appliance: RunningAppliance) -> None:
+    with PeakMemory(daemon_pid(appliance)) as memory, feed(appliance) as client, pytest.raises(ConnectionClosed):
+        send_too_much(client)
+    assert memory.extra < 32 * 2**20
 
 
 def test_a_second_client_other_sites_and_other_cameras_are_refused(appliance: RunningAppliance) -> None:
