@@ -56,7 +56,7 @@ class OnnxRuntime:
         self.outputs = [output.name for output in self._session.get_outputs()]
         self._options = onnxruntime.RunOptions()
         if 0 in self.input_size:
-            # A picture of 1920 pixels takes a gigabyte that the next one may not need.
+            # A picture of 1920 pixels takes many times the memory that the next one may need.
             self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def warm_up(self) -> None:
