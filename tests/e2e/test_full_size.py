@@ -15,7 +15,7 @@ import numpy as np
 from tests.e2e.clients import metrics, post
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import assert_status_adds_up, worker_pid
-from tests.e2e.test_gateway import assert_pictures_add_up, assert_problem
+from tests.e2e.test_gateway import assert_pictures_add_up
 from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
@@ -79,12 +79,3 @@ def test_large_and_small_pictures_and_a_camera_share_the_workers(start_appliance
 def answered(appliance: RunningAppliance) -> dict[str, int]:
     answer = post(appliance, picture(640, 480), query="?input=full")
     return answer.json if answer.status == 200 else {}
-
-
-def test_a_device_may_take_no_pictures_in_their_own_size(start_appliance: Start) -> None:
-    appliance = start_appliance(SETTINGS.replace("full_side = 640", "full_side = 0"))
-    appliance.wait_ready()
-    answer = post(appliance, picture(64, 64), query="?input=full")
-    assert_problem(answer, 400)
-    assert "gateway.full_side" in answer.json["detail"]
-    assert post(appliance, picture(64, 64)).status == 200

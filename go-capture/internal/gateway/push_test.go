@@ -311,6 +311,17 @@ func TestWaitingForAPictureEndsWithItsReasonAndAPictureThatCameIsStillThere(t *t
 	d.answer(client)
 }
 
+func TestADeviceMayTakeNoPicturesInTheirOwnSize(t *testing.T) {
+	d := openDoor(t) // its settings leave FullSide at 0
+	for query, want := range map[string]int{"?input=full": http.StatusBadRequest, "": http.StatusServiceUnavailable} {
+		answer := httptest.NewRecorder()
+		d.gateway.ServeDetect(answer, httptest.NewRequest(http.MethodPost, "/api/v1/detect"+query, nil))
+		if answer.Code != want || (query != "" && !strings.Contains(answer.Body.String(), "gateway.full_side")) {
+			t.Errorf("%q got %d %s, want %d", query, answer.Code, answer.Body, want)
+		}
+	}
+}
+
 func TestAPlainRequestAndAnotherCameraAreRefused(t *testing.T) {
 	d := openDoor(t)
 	for path, want := range map[string]int{"": http.StatusUpgradeRequired, "/../../garden/push": http.StatusNotFound} {
