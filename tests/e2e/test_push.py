@@ -124,10 +124,10 @@ def test_a_fed_camera_is_published_shown_and_counted_like_any_other(appliance: R
 
 
 def test_viewers_get_the_clients_own_jpeg_without_what_it_tells(appliance: RunningAppliance) -> None:
-    plain = encoded(640, 480)
+    plain, route = encoded(640, 480), "/api/v1/cameras/robot/snapshot.jpg"
     with feed(appliance) as client:
         frame_of(client, turned(plain, 1))
-        until(lambda: appliance.get("/api/v1/cameras/robot/snapshot.jpg") == plain, "the snapshot is another", 20)
+        until(lambda: appliance.answers(route) and appliance.get(route) == plain, "the snapshot is another", 20)
 
 
 def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningAppliance) -> None:
