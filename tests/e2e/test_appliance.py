@@ -84,7 +84,7 @@ def middle(box: list[float]) -> tuple[float, float]:
 def test_every_detection_is_where_the_face_is(start_appliance: Start, truth: list[list[list[float]]]) -> None:
     appliance = start_appliance(DEMO)
     appliance.wait_ready()
-    payloads = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 400)]
+    payloads = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 400, limit_s=150)]
     assert_adds_up(payloads)
     seen = 0
     for payload in payloads:
