@@ -15,6 +15,7 @@ import pytest
 from visavis.broker import managed_broker
 
 from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.event_stream import pages, streamed
 from tests.e2e.subscriber import subscribed, violation
 from tests.e2e.test_appliance import DEMO, child_pid
 from tests.waiting import until
@@ -23,20 +24,27 @@ PLACES = """zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0
 lines = [{{ name = "mat", start = [0.32, 1], end = [0.32, 0] }}]
 """
 
-SYNCED_S = 1.5  # events are on disk for sure within a second
+
+LOST_S = 1.0  # tracker.lost_ms: nobody is gone earlier than that after an event
 
 
 @pytest.mark.slow
 def test_each_visit_is_told_from_its_beginning_to_its_end(start_appliance: Callable[..., RunningAppliance]) -> None:
     appliance = start_appliance(DEMO + PLACES)
     appliance.wait_ready()
-    with subscribed(appliance.mqtt_port, "visavis/box/#") as seen:
+    with subscribed(appliance.mqtt_port, "visavis/box/#") as seen, streamed(appliance) as stream:
         until(lambda: len(kinds(events(seen), "gone")) >= 3, lambda: f"three visits end: {events(seen)}", 60)
+        until(lambda: still_there(events(seen)), lambda: f"somebody is there at the end: {events(seen)}", 60)
+        paged = pages(appliance)
         assert appliance.stop() == 0
     heard = [message for message in seen.all() if message.topic.endswith(("/events", "/zone/left/faces", "/occupied"))]
     assert [violation(message) for message in heard if violation(message)] == []
     told = events(seen)
     assert [event["id"] for event in told] == sorted({event["id"] for event in told}), "out of order, or twice"
+    assert not still_there(told), "the end of the daemon left a visit open"
+    assert [event for event in told if event in paged] == told[: len(paged)], "the API tells something else than MQTT"
+    assert stream.events[: len(told)] == told[: len(stream.events)], "the stream tells something else than MQTT"
+    assert stream.ids == [event["id"] for event in stream.events]
     assert kinds(told, "entered"), told
     assert kinds(told, "crossed"), told
     for gone in kinds(told, "gone"):
@@ -54,14 +62,24 @@ def test_events_survive_an_outage_and_a_killed_daemon(
     killed = start_appliance(configuration)
     killed.wait_ready()
     until(lambda: killed.status()["broker"]["outbox"] >= 4, "four events wait for the broker", 60)
-    time.sleep(SYNCED_S)
+    kept = pages(killed)
+    kept.append(stopped_with_somebody_there(killed))
     os.kill(child_pid(killed, "visavis-capture"), signal.SIGKILL)
     assert killed.process.wait(30) != 0, "visavis run goes on without its daemon"
     restarted_at = datetime.now(timezone.utc)
     with managed_broker(port, tmp_path), subscribed(port, "visavis/box/events") as seen:
-        start_appliance(configuration)
-        until(lambda: len(events(seen)) >= 4, "the events of before arrive", 60)
+        restarted = start_appliance(configuration)
+        until(lambda: len(events(seen)) > len(kept), "the events of before arrive, and an end", 60)
+        until(lambda: cut_off(events(seen)), lambda: f"who was there is told to be gone: {events(seen)}", 20)
+        until(lambda: restarted.answers("/healthz"), "the API answers", 60)
+        now = pages(restarted)
+        assert [event for event in now if event in kept] == kept, "the API forgot"
+        with streamed(restarted, now[0]["id"]) as stream:
+            until(lambda: len(stream.events) >= len(now) - 1, "the stream goes on from before the kill", 20)
+        assert stream.events[: len(now) - 1] == now[1:]
     told = events(seen)
+    assert kept[-1]["visit"] in {event["visit"] for event in cut_off(told)}
+    assert [violation(message) for message in seen.all() if violation(message)] == []
     before = [
         event for event in told if datetime.fromisoformat(event["started_at"].replace("Z", "+00:00")) < restarted_at
     ]
@@ -69,8 +87,53 @@ def test_events_survive_an_outage_and_a_killed_daemon(
     assert [event["id"] for event in told] == sorted({event["id"] for event in told}), "out of order, or twice"
 
 
+def stopped_with_somebody_there(appliance: RunningAppliance) -> dict[str, Any]:
+    """Stop the daemon, as it is, when somebody has appeared who cannot be gone yet; return that event, now on disk."""
+    daemon, tried = child_pid(appliance, "visavis-capture"), ""
+
+    def there() -> dict[str, Any]:
+        nonlocal tried
+        newest = stream.events[-1] if stream.events else {}
+        if newest.get("type") != "appeared" or newest["id"] == tried:
+            return {}
+        tried = newest["id"]
+        os.kill(daemon, signal.SIGSTOP)
+        if time.time() - made_at_s(tried) < LOST_S and tried in on_disk():
+            return newest
+        os.kill(daemon, signal.SIGCONT)
+        return {}
+
+    with streamed(appliance) as stream:
+        found: dict[str, Any] = until(there, lambda: f"somebody appears: {stream.events}", 90)
+    return found
+
+
+def made_at_s(event_id: str) -> float:
+    """When an event was made, which the first ten characters of its id say in milliseconds."""
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    milliseconds = 0
+    for character in event_id[:10]:
+        milliseconds = 32 * milliseconds + digits.index(character)
+    return milliseconds / 1000
+
+
+def on_disk() -> str:
+    folder = Path(os.environ["VISAVIS_STATE_DIR"]) / "history" / "box"
+    return "".join(file.read_text() for file in folder.glob("*.events"))
+
+
 def events(seen: Any) -> list[dict[str, Any]]:
     return [message.json() for message in seen.all("box/events")]
+
+
+def still_there(told: list[dict[str, Any]]) -> set[str]:
+    """The visits that began and did not end."""
+    ended = {event["visit"] for event in kinds(told, "gone")}
+    return {event["visit"] for event in kinds(told, "appeared")} - ended
+
+
+def cut_off(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in kinds(told, "gone") if "cut_off" in event]
 
 
 def kinds(told: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

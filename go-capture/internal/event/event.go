@@ -31,6 +31,7 @@ type Event struct {
 	StartedAt Time           `json:"started_at"`
 	EndedAt   *Time          `json:"ended_at,omitempty"`
 	DwellMs   *int64         `json:"dwell_ms,omitempty"`
+	CutOff    bool           `json:"cut_off,omitempty"` // the daemon was killed: EndedAt is when the visit was last told of
 	Best      Best           `json:"best"`
 }
 

@@ -4,6 +4,7 @@ package event
 
 import (
 	"crypto/rand"
+	"fmt"
 	"sync"
 	"time"
 
@@ -19,6 +20,21 @@ type IDs struct {
 
 // NewIDs starts with the system's randomness.
 func NewIDs() *IDs { return &IDs{entropy: ulid.Monotonic(rand.Reader, 0)} }
+
+// GoOn lets ids go on above one of an earlier process, whose clock may have been ahead of ours; "" changes nothing.
+func (s *IDs) GoOn(last string) error {
+	if last == "" {
+		return nil
+	}
+	parsed, err := ulid.ParseStrict(last)
+	if err != nil {
+		return fmt.Errorf("go on after the id %q: %w", last, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastMs = max(s.lastMs, min(parsed.Time()+1, ulid.MaxTime()))
+	return nil
+}
 
 // Next is the next id. After the clock jumped back, ids go on from the latest time they had: their order is worth more than
 // the time inside them, which events carry anyway.

@@ -51,6 +51,15 @@ func New(leaves ...Leaf) *Hub {
 	return &Hub{leaves: leaves, wake: make(chan struct{}, 1), cameras: map[string]*camera{}, ids: event.NewIDs()}
 }
 
+// Resume goes on after a process that was killed: ids rise above its last one, and the visits that it left open end. Call it before Run.
+func (h *Hub) Resume(lastID string, unfinished []event.Event) error {
+	if err := h.ids.GoOn(lastID); err != nil {
+		return err
+	}
+	h.tell(told{events: event.Closing(unfinished, h.ids, realClock)})
+	return nil
+}
+
 // CameraLost notes that a camera gives no frames. Its faces fall with time, not at once: a short gap is not an empty room.
 func (h *Hub) CameraLost(id string) { h.append(entry{camera: id, news: lost}) }
 
@@ -77,7 +86,7 @@ func (h *Hub) append(e entry) {
 	}
 }
 
-// Run handles outcomes until ctx ends, then lets go of every picture it still holds.
+// Run handles outcomes until ctx ends; then it tells that everybody has left, and lets go of every picture it still holds.
 func (h *Hub) Run(ctx context.Context) error {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
@@ -85,6 +94,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			h.drain()
+			h.farewell()
 			return nil
 		case <-h.wake:
 			h.drain()
@@ -184,6 +195,19 @@ func (h *Hub) tick(nowNs int64) {
 	}
 	h.mu.Unlock()
 	for _, t := range changed {
+		h.tell(t)
+	}
+}
+
+// farewell ends every visit: nobody looks any more.
+func (h *Hub) farewell() {
+	h.mu.Lock()
+	var said []told
+	for _, c := range h.cameras {
+		said = append(said, c.emptied())
+	}
+	h.mu.Unlock()
+	for _, t := range said {
 		h.tell(t)
 	}
 }

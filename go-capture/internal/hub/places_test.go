@@ -3,6 +3,7 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -148,5 +149,42 @@ func TestTheTimeOnTheWayDoesNotEndAFace(t *testing.T) {
 	f.silence(capturedNs + onTheWayNs + int64(2*time.Second))
 	if events := f.takeEvents(); len(events) != 2 || events[1].Type != zone.Gone {
 		t.Fatalf("events %+v, want appeared and gone", events)
+	}
+}
+
+func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	h.CameraAdded("door", watchStep())
+	for seq := range uint64(3) {
+		show(h, seq+1, 320, 240)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := h.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true",
+		"left 1 step", "gone 1", "door 0 false", "door step 0 false")
+}
+
+func TestTheNextHubEndsTheVisitsOfOneThatWasKilled(t *testing.T) {
+	killed := &diary{}
+	h := New(killed)
+	h.CameraAdded("door", watchStep())
+	for seq := range uint64(3) {
+		show(h, seq+1, 320, 240)
+	}
+	h.drain()
+	d := &diary{}
+	last := killed.events[len(killed.events)-1]
+	if err := New(d).Resume(last.ID, killed.events); err != nil {
+		t.Fatal(err)
+	}
+	d.expect(t, "left 1 step", "gone 1")
+	for _, e := range d.events {
+		if e.ID <= last.ID || e.Visit != last.Visit || !e.CutOff {
+			t.Errorf("%+v after %+v", e, last)
+		}
 	}
 }

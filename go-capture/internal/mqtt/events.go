@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
@@ -47,6 +48,14 @@ func (p *Publisher) EventsWaiting() uint64 { return p.eventStats().Waiting }
 func (p *Publisher) EventsLost() uint64 {
 	s := p.eventStats()
 	return s.Dropped + s.Corrupt
+}
+
+// waitForEvents gives the broker a moment to take the events of the end; what it does not take waits on disk for the next start.
+func (p *Publisher) waitForEvents() {
+	const look = 5 * time.Millisecond
+	for until := time.Now().Add(farewellMost); p.EventsWaiting() > 0 && time.Now().Before(until); {
+		time.Sleep(look)
+	}
 }
 
 // deliverEvents publishes events beside everything else of a connection until stop. What ends it early goes to gone.

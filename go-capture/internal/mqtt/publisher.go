@@ -162,7 +162,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	slog.Info("broker connected", "url", p.settings.URL)
 	p.setOnline(true)
 	defer p.setOnline(false)
-	defer p.deliverEvents(ctx, client, gone)()
+	defer p.deliverEvents(context.WithoutCancel(ctx), client, gone)() // what happened last goes out, too
 	stats, info := time.NewTicker(statsInterval), time.NewTicker(infoInterval)
 	defer stats.Stop()
 	defer info.Stop()
@@ -224,14 +224,8 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 
 // flush sends all that waits: states first, for there are few, then results.
 func (p *Publisher) flush(client paho.Client) error {
-	for {
-		topic, payload, found := p.outbox.nextState()
-		if !found {
-			break
-		}
-		if err := failure(client.Publish(topic, 1, true, payload)); err != nil {
-			return fmt.Errorf("publish %s: %w", topic, err)
-		}
+	if err := p.sendStates(client); err != nil {
+		return err
 	}
 	for {
 		r, drops := p.outbox.next()
@@ -241,6 +235,18 @@ func (p *Publisher) flush(client paho.Client) error {
 		if err := p.send(client, r, drops); err != nil {
 			p.outbox.failed(r.Camera, drops)
 			return fmt.Errorf("publish detections of %s: %w", r.Camera, err)
+		}
+	}
+}
+
+func (p *Publisher) sendStates(client paho.Client) error {
+	for {
+		topic, payload, found := p.outbox.nextState()
+		if !found {
+			return nil
+		}
+		if err := failure(client.Publish(topic, 1, true, payload)); err != nil {
+			return fmt.Errorf("publish %s: %w", topic, err)
 		}
 	}
 }
@@ -299,8 +305,12 @@ func written(token paho.Token) error {
 	return token.Error()
 }
 
-// leave says offline before the connection is closed in order, for then the broker does not send the will.
+// leave sends what happened last and says offline before the connection is closed in order, for then the broker does not send the will.
 func (p *Publisher) leave(client paho.Client) error {
+	if err := p.sendStates(client); err != nil {
+		return err
+	}
+	p.waitForEvents()
 	token := client.Publish(StatusTopic(p.settings.Prefix, p.settings.Device), StatusDelivery.QoS, StatusDelivery.Retain, "offline")
 	if !token.WaitTimeout(farewellMost) {
 		return errNotTaken

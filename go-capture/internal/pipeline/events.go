@@ -4,13 +4,18 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/history"
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/outbox"
 )
 
@@ -41,8 +46,52 @@ func stateFolder() (string, error) {
 	return filepath.Join(home, ".local", "state", "visavis"), nil
 }
 
-// keepEvents gives the publisher its outbox and returns what closes it. Each device has a folder of its own.
+// historyFolder is where a device keeps its recent past; "" keeps it in memory, where there is no folder for anything.
+func historyFolder(device string) string {
+	state, err := stateFolder()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(state, "history", device)
+}
+
+// keeper gives the history what the hub tells.
+type keeper struct{ *history.History }
+
+// Take implements hub.Leaf.
+func (keeper) Take(*hub.Result) {}
+
+// TakeEvent implements hub.EventTaker.
+func (k keeper) TakeEvent(e event.Event) { k.Append(e) }
+
+// keepEvents opens what keeps events, goes on where an earlier process ended, and returns what closes it.
 func (a *Appliance) keepEvents() (closeEvents func() error, err error) {
+	closeOutbox, err := a.openOutbox()
+	if err != nil {
+		return nil, err
+	}
+	a.history.Start()
+	a.resume()
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		return errors.Join(closeOutbox(ctx), a.history.Close(ctx))
+	}, nil
+}
+
+// resume ends the visits that a killed daemon left open. What cannot be read of them is only told.
+func (a *Appliance) resume() {
+	unfinished, err := a.history.Unfinished()
+	if err := errors.Join(err, a.hub.Resume(a.history.Last(), unfinished)); err != nil {
+		slog.Warn("visits of the last run may stay without an end", "error", err)
+	}
+}
+
+// openOutbox gives the publisher its outbox. Each device has its own.
+func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err error) {
+	if a.mqtt == nil {
+		return func(context.Context) error { return nil }, nil
+	}
 	state, err := stateFolder()
 	if err != nil {
 		return nil, err
@@ -52,9 +101,5 @@ func (a *Appliance) keepEvents() (closeEvents func() error, err error) {
 		return nil, fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
 	}
 	a.mqtt.EventsFrom(events)
-	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-		defer cancel()
-		return events.Close(ctx)
-	}, nil
+	return events.Close, nil
 }

@@ -9,7 +9,7 @@
 //  3. Dispatch lends the slot to a worker      dispatch, ring
 //  4. the worker's result ends the lease       dispatch
 //  5. the Hub restores order and geometry      hub, track, zone, event
-//  6. leaves listen: MQTT, viewers, metrics    mqtt, web
+//  6. leaves listen: MQTT, viewers, metrics    mqtt, web, history
 //
 // The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them. Pictures that clients
 // send join at 2 and leave after 4: gateway.go.
@@ -28,6 +28,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/engine"
 	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/preprocess"
@@ -41,6 +42,7 @@ type Appliance struct {
 	dispatcher *dispatch.Dispatcher
 	hub        *hub.Hub
 	gateway    *gateway.Gateway
+	history    *history.History
 	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
 	web        *web.Server
 	engine     *engine.Watch
@@ -64,10 +66,12 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	}
 	site := webSettings(settings, version)
 	site.Guests = guests(a.gateway)
+	a.history = history.New(history.Settings{Folder: historyFolder(settings.Device.ID)})
+	site.Events = a.history
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
 		return nil, err
 	}
-	leaves := []hub.Leaf{a.web}
+	leaves := []hub.Leaf{a.web, keeper{a.history}}
 	if settings.MQTT.URL != "" {
 		if a.mqtt, err = mqtt.New(mqttSettings(settings)); err != nil {
 			return nil, err
@@ -83,9 +87,6 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 // Run serves until ctx ends. It returns the first error that ends the appliance; a lost camera, worker or broker is not
 // one: each has its own retry and its own line in the status.
 func (a *Appliance) Run(ctx context.Context) error {
-	if a.mqtt == nil {
-		return a.serve(ctx)
-	}
 	closeEvents, err := a.keepEvents()
 	if err != nil {
 		return err
@@ -99,11 +100,12 @@ func (a *Appliance) serve(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	untilTold, allTold := context.WithCancel(context.WithoutCancel(ctx)) // ends after the hub, so that its last words go out
 	group.Go(func() error { return a.dispatcher.Serve(ctx, listener) })
-	group.Go(func() error { return a.hub.Run(ctx) })
+	group.Go(func() error { defer allTold(); return a.hub.Run(ctx) })
 	group.Go(func() error { return a.web.Run(ctx) })
 	if a.mqtt != nil {
-		group.Go(func() error { return a.mqtt.Run(ctx) })
+		group.Go(func() error { return a.mqtt.Run(untilTold) })
 	}
 	group.Go(func() error { return a.runCameras(ctx) })
 	slog.Info("serving", "page", "http://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)

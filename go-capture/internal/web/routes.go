@@ -44,6 +44,9 @@ func (s *Server) table() []route {
 		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", summary: "Newest picture; faces are hidden as the camera's privacy says",
 			produces: "image/jpeg", query: snapshotParameters, documents: true, handle: s.snapshot},
 	}
+	if s.settings.Events != nil {
+		routes = append(routes, s.eventsRoute())
+	}
 	for _, guest := range s.settings.Guests.Mounts {
 		routes = append(routes, guest.route())
 	}

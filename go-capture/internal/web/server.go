@@ -30,6 +30,7 @@ type Settings struct {
 	Encode     EncodeJPEG
 	Detections EncodeDetections
 	Guests     Guests
+	Events     Events // nil: there are none to ask for
 
 	LogRequests  string        // one of the Log… constants, default LogRefused
 	MaxViewers   int           // streams open at once, default 600

@@ -54,12 +54,24 @@ func serve(t *testing.T) *running {
 // serveWith closes a viewer that cannot take one picture in the given time.
 func serveWith(t *testing.T, writeTimeout time.Duration) *running {
 	t.Helper()
+	return start(t, Settings{WriteTimeout: writeTimeout})
+}
+
+// serveHistory serves what a history holds.
+func serveHistory(t *testing.T, events Events) *running {
+	t.Helper()
+	return start(t, Settings{WriteTimeout: 2 * time.Second, Events: events})
+}
+
+// start serves with settings of which only what a test is about needs to be set.
+func start(t *testing.T, settings Settings) *running {
+	t.Helper()
 	r := &running{}
-	encode := func(*frame.Picture, []hub.Face, JPEGStyle) ([]byte, error) {
+	settings.Listen, settings.Device, settings.Version = "127.0.0.1:0", "box", "1"
+	settings.Encode = func(*frame.Picture, []hub.Face, JPEGStyle) ([]byte, error) {
 		r.encodes.Add(1)
 		return make([]byte, 20_000), nil
 	}
-	settings := Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1", Encode: encode, WriteTimeout: writeTimeout}
 	settings.Detections = func(result *hub.Result) ([]byte, error) { return []byte(seqText(result.Seq)), nil }
 	server, err := New(settings, oneCamera{})
 	if err != nil {

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/zone"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// author writes events whose ids rise with a clock that only the test moves.
+type author struct {
+	ids *event.IDs
+	now time.Time
+}
+
+func newAuthor() *author {
+	return &author{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC)}
+}
+
+func (a *author) write(kind zone.Kind, camera, visit string) event.Event {
+	a.now = a.now.Add(time.Second)
+	return event.Event{
+		Schema: 1, Type: kind, ID: a.ids.Next(a.now), Visit: visit, Camera: camera, Track: 1, StartedAt: event.Time{Time: a.now},
+		Best: event.Best{Box: [4]float64{1, 2, 3, 4}, Score: 0.9},
+	}
+}
+
+// many are n events of the cameras door and gate in turn; of each camera they appear and are gone in turn.
+func (a *author) many(n int) []event.Event {
+	events := make([]event.Event, n)
+	for i := range events {
+		events[i] = a.write([]zone.Kind{zone.Appeared, zone.Gone}[i/2%2], []string{"door", "gate"}[i%2], "")
+	}
+	return events
+}
+
+// started is a history in a folder that ends with the test.
+func started(t *testing.T, s Settings) *History {
+	t.Helper()
+	h := New(s)
+	h.Start()
+	t.Cleanup(func() { end(t, h) })
+	return h
+}
+
+func end(t *testing.T, h *History) {
+	t.Helper()
+	select {
+	case <-h.closing:
+		return // it was ended before
+	default:
+	}
+	if err := h.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// kept is a history that holds events and has them all on disk.
+func kept(t *testing.T, s Settings, events []event.Event) *History {
+	t.Helper()
+	h := started(t, s)
+	for _, e := range events {
+		h.Append(e)
+	}
+	h.settle(t)
+	return h
+}
+
+// settle waits until nothing is in memory only.
+func (h *History) settle(t *testing.T) {
+	t.Helper()
+	await(t, "all is written", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.unwritten == len(h.recent)
+	})
+}
+
+func await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+func ids(events []event.Event) string {
+	var all []string
+	for _, e := range events {
+		all = append(all, e.ID)
+	}
+	return strings.Join(all, " ")
+}
+
+func idsOf(p Page) string {
+	var all []string
+	for _, e := range p.Entries {
+		all = append(all, e.ID)
+	}
+	return strings.Join(all, " ")
+}
+
+func read(t *testing.T, h *History, q Query) Page {
+	t.Helper()
+	page, err := h.Read(context.Background(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+// all reads everything in small pages.
+func all(t *testing.T, h *History) string {
+	t.Helper()
+	var found []string
+	for q := (Query{After: "0", Limit: 97}); ; {
+		page := read(t, h, q)
+		for _, e := range page.Entries {
+			found = append(found, e.ID)
+			q.After = e.ID
+		}
+		if !page.More {
+			return strings.Join(found, " ")
+		}
+	}
+}
+
+func TestWhatWasAppendedIsReadInPagesAndByWhatIsAskedFor(t *testing.T) {
+	events := newAuthor().many(1000)
+	h := kept(t, Settings{Folder: t.TempDir(), MostBytes: 1 << 20}, events)
+	if got := all(t, h); got != ids(events) {
+		t.Errorf("read %s\nwant %s", got, ids(events))
+	}
+	var gone []event.Event
+	for _, e := range events {
+		if e.Camera == "gate" && e.Type == zone.Gone {
+			gone = append(gone, e)
+		}
+	}
+	for name, c := range map[string]struct {
+		query Query
+		want  []event.Event
+		more  bool
+	}{
+		"newest":                {Query{Limit: 3}, events[997:], false},
+		"newest, from disk too": {Query{Limit: 900}, events[100:], false},
+		"after one":             {Query{After: events[10].ID, Limit: 5}, events[11:16], true},
+		"the last ones":         {Query{After: events[994].ID, Limit: 5}, events[995:], false},
+		"after the last":        {Query{After: events[999].ID, Limit: 5}, nil, false},
+		"a camera and a type":   {Query{After: "0", Limit: 1000, Camera: "gate", Type: "gone"}, gone, false},
+		"the newest of those":   {Query{Limit: 200, Camera: "gate", Type: "gone"}, gone[50:], false},
+		"of no such camera":     {Query{Limit: 5, Camera: "attic"}, nil, false},
+	} {
+		if page := read(t, h, c.query); idsOf(page) != ids(c.want) || page.More != c.more {
+			t.Errorf("%s: %d events %s, more %v; want %s, %v", name, len(page.Entries), idsOf(page), page.More, ids(c.want), c.more)
+		}
+	}
+}
+
+func TestTheJSONIsThatOfTheBroker(t *testing.T) {
+	e := newAuthor().write(zone.Appeared, "door", "01JDG3ZQ3N8XKZ5T0V4W2Y6R1C")
+	h := kept(t, Settings{Folder: t.TempDir()}, []event.Event{e})
+	want, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, h, Query{Limit: 1}).Entries[0].JSON; string(got) != string(want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestTheNextProcessGoesOnWhereTheLastOneEnded(t *testing.T) {
+	folder, a := t.TempDir(), newAuthor()
+	before := a.many(500)
+	end(t, kept(t, Settings{Folder: folder}, before))
+	h := started(t, Settings{Folder: folder})
+	if h.Last() != before[499].ID {
+		t.Errorf("the last id is %q, want %q", h.Last(), before[499].ID)
+	}
+	after := a.many(500)
+	for _, e := range after {
+		h.Append(e)
+	}
+	h.settle(t)
+	if got := all(t, h); got != ids(append(before, after...)) {
+		t.Errorf("%d ids, want 1000", len(strings.Fields(got)))
+	}
+}
+
+// lone is a folder with one segment, of a few events.
+func lone(t *testing.T) (events []event.Event, name string, content []byte) {
+	t.Helper()
+	folder := t.TempDir()
+	events = newAuthor().many(4)
+	end(t, kept(t, Settings{Folder: folder}, events))
+	name = events[0].ID + ending
+	content, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events, name, content
+}
+
+// holds starts a history in a folder with one file and returns what it has, after one more event.
+func holds(t *testing.T, name string, content []byte, more event.Event) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := kept(t, Settings{Folder: folder}, []event.Event{more})
+	end(t, h)
+	next := started(t, Settings{Folder: folder})
+	defer end(t, next)
+	return all(t, next)
+}
+
+// A line that only lacks its newline is whole: the next process writes that.
+func TestALogThatIsCutOffAnywhereKeepsEachWholeLineAndGoesOn(t *testing.T) {
+	t.Parallel()
+	events, name, content := lone(t)
+	more := newAuthor()
+	more.now = more.now.Add(time.Hour)
+	next := more.many(1)[0]
+	for cut := range len(content) + 1 {
+		if cut%97 != 0 && content[cut-1] != '\n' && (cut == len(content) || content[cut] != '\n') {
+			continue
+		}
+		want := ids(append(append([]event.Event(nil), events[:bytes.Count(content[:min(cut+1, len(content))], []byte{'\n'})]...), next))
+		if got := holds(t, name, content[:cut], next); got != want {
+			t.Fatalf("cut at %d of %d: %s, want %s", cut, len(content), got, want)
+		}
+	}
+}
+
+func TestAByteThatChangedCostsOneEvent(t *testing.T) {
+	t.Parallel()
+	events, name, content := lone(t)
+	more := newAuthor()
+	more.now = more.now.Add(time.Hour)
+	next := more.many(1)[0]
+	for at := 0; at < len(content); at += 61 {
+		damaged := append([]byte(nil), content...)
+		damaged[at] ^= 1
+		got := strings.Fields(holds(t, name, damaged, next))
+		lost := 1
+		if content[at] == '\n' {
+			lost = 2 // the two lines are one
+		}
+		if len(got) != len(events)+1-lost || got[len(got)-1] != next.ID {
+			t.Fatalf("byte %d: %d events, want %d", at, len(got), len(events)+1-lost)
+		}
+	}
+}
+
+func TestTheOldestEventsGoWhenThereAreTooManyBytes(t *testing.T) {
+	t.Parallel()
+	const most = 256 << 10
+	folder := t.TempDir()
+	events := newAuthor().many(4000) // about 1 MiB
+	h := kept(t, Settings{Folder: folder, MostBytes: most}, events)
+	await(t, "the cap holds", func() bool { return folderBytes(t, folder) <= most })
+	got := all(t, h)
+	if !strings.HasSuffix(ids(events), got) || len(strings.Fields(got)) < 500 {
+		t.Errorf("%d events are left, or not the newest", len(strings.Fields(got)))
+	}
+}
+
+func folderBytes(t *testing.T, folder string) (total int64) {
+	t.Helper()
+	found, err := segmentsIn(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range found {
+		total += s.onDisk()
+	}
+	return total
+}
+
+func TestEventsThatAreTooOldGoFromDiskAndMemory(t *testing.T) {
+	folder, a := t.TempDir(), newAuthor()
+	s := Settings{Folder: folder, MostAge: time.Hour}
+	h := New(s)
+	old := a.many(10)
+	a.now = a.now.Add(40 * time.Minute)
+	fresh := a.many(10)
+	h.wall = func() time.Time { return fresh[9].StartedAt.Add(30 * time.Minute) }
+	h.Start()
+	t.Cleanup(func() { end(t, h) })
+	for _, e := range append(old, fresh...) {
+		h.Append(e)
+		h.settle(t)
+	}
+	await(t, "the old ones are gone", func() bool { return all(t, h) == ids(fresh) })
+	if read(t, h, Query{Limit: 20}).Entries[0].ID != fresh[0].ID {
+		t.Error("memory still shows the old ones")
+	}
+}
+
+func TestADiskThatCannotBeUsedIsTriedAgainAndMemoryAnswersMeanwhile(t *testing.T) {
+	t.Parallel()
+	blocked := filepath.Join(t.TempDir(), "blocked")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := started(t, Settings{Folder: filepath.Join(blocked, "history")})
+	events := newAuthor().many(memoryEvents + 10)
+	for _, e := range events {
+		h.Append(e)
+	}
+	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "not a directory") })
+	if got := all(t, h); got != ids(events[10:]) || h.Forgotten() != 10 {
+		t.Fatalf("%d events in memory and %d forgotten, want %d and 10", len(strings.Fields(got)), h.Forgotten(), memoryEvents)
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	h.settle(t)
+	end(t, h)
+	if got := all(t, started(t, Settings{Folder: h.settings.Folder})); got != ids(events[10:]) {
+		t.Errorf("%d events on disk, want %d", len(strings.Fields(got)), memoryEvents)
+	}
+}
+
+func TestAFullDiskKeepsEventsInMemoryUntilThereIsSpace(t *testing.T) {
+	t.Parallel()
+	folder, events := t.TempDir(), newAuthor().many(100)
+	full := filepath.Join(folder, events[0].ID+ending)
+	if err := os.Symlink("/dev/full", full); err != nil { // the kernel's own "no space left on device"
+		t.Fatal(err)
+	}
+	h := started(t, Settings{Folder: folder})
+	for _, e := range events {
+		h.Append(e)
+	}
+	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "no space left on device") })
+	if got := all(t, h); got != ids(events) {
+		t.Errorf("%d events, want 100", len(strings.Fields(got)))
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	h.settle(t)
+	end(t, h)
+	if got := all(t, started(t, Settings{Folder: folder})); got != ids(events) {
+		t.Errorf("%d events on disk, want 100", len(strings.Fields(got)))
+	}
+}
+
+func TestASecondProgramKeepsItsEventsInMemoryUntilTheFirstEnds(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthor()
+	first := kept(t, Settings{Folder: folder}, a.many(3))
+	second := started(t, Settings{Folder: folder})
+	events := a.many(2)
+	for _, e := range events {
+		second.Append(e)
+	}
+	await(t, "the fault is noticed", func() bool { return strings.Contains(second.Fault(), "another program") })
+	if got := all(t, second); got != ids(events) {
+		t.Errorf("%s, want %s", got, ids(events))
+	}
+	end(t, first)
+	second.settle(t)
+	if got := all(t, second); len(strings.Fields(got)) != 5 {
+		t.Errorf("%s, want five events", got)
+	}
+}
+
+func TestWithoutAFolderTheNewestEventsAreInMemory(t *testing.T) {
+	h := started(t, Settings{})
+	events := newAuthor().many(memoryEvents + 1)
+	for _, e := range events {
+		h.Append(e)
+	}
+	if got := all(t, h); got != ids(events[1:]) {
+		t.Errorf("%d events, want %d", len(strings.Fields(got)), memoryEvents)
+	}
+}
+
+func TestReadersSeeEachEventOnceWhileItIsWrittenAndOldOnesGo(t *testing.T) {
+	const count = 3000
+	h := started(t, Settings{Folder: t.TempDir(), MostBytes: 256 << 10})
+	events := newAuthor().many(count)
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Add(1)
+		go func() {
+			defer readers.Done()
+			q := Query{After: "0", Limit: 50}
+			for q.After != events[count-1].ID {
+				changed := h.Changed()
+				page, err := h.Read(context.Background(), q)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, e := range page.Entries {
+					if e.ID <= q.After {
+						t.Errorf("%s after %s", e.ID, q.After)
+					}
+					q.After = e.ID
+				}
+				if len(page.Entries) == 0 {
+					<-changed
+				}
+			}
+		}()
+	}
+	for _, e := range events {
+		h.Append(e)
+	}
+	readers.Wait()
+}
+
+func TestOnlyVisitsWithoutAnEndAreUnfinished(t *testing.T) {
+	folder, a := t.TempDir(), newAuthor()
+	var events []event.Event
+	for i := range 300 { // over memory, so that the disk answers
+		visit := fmt.Sprint("V", i)
+		events = append(events, a.write(zone.Appeared, "door", visit), a.write(zone.Gone, "door", visit))
+	}
+	lost := []event.Event{a.write(zone.Appeared, "door", "A"), a.write(zone.Entered, "door", "A"), a.write(zone.Appeared, "gate", "B")}
+	orphan := a.write(zone.Left, "door", "C") // its beginning is no longer kept
+	end(t, kept(t, Settings{Folder: folder}, append(append(events, lost...), orphan)))
+	found, err := started(t, Settings{Folder: folder}).Unfinished()
+	if err != nil || ids(found) != ids(lost) {
+		t.Errorf("%s, %v; want %s", ids(found), err, ids(lost))
+	}
+}
+
+// Opening a pipe for writing hangs until somebody reads from it, as a disk that died may do.
+func TestADiskThatHangsHoldsUpNeitherEventsNorReadersNorTheEnd(t *testing.T) {
+	folder, events := t.TempDir(), newAuthor().many(100)
+	pipe := filepath.Join(folder, events[0].ID+ending)
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := New(Settings{Folder: folder})
+	h.Start()
+	for _, e := range events {
+		h.Append(e)
+	}
+	if got := all(t, h); got != ids(events) {
+		t.Errorf("%d events, want 100", len(strings.Fields(got)))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := h.Close(ctx); err == nil {
+		t.Error("the end of a writer that hangs was not told")
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-h.ended
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

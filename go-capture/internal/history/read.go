@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Query is what somebody wants to read.
+type Query struct {
+	After  string // ids above this one, the oldest first; "" wants the newest ones
+	Camera string // "" = every camera
+	Type   string // "" = every type
+	Limit  int    // at least 1
+}
+
+// Page is a part of the past. Ids rise.
+type Page struct {
+	Entries []Entry
+	More    bool // there are newer ones that fit the query
+}
+
+// Read returns up to q.Limit events. It fails when the disk cannot be read, or when ctx ends while others read.
+func (h *History) Read(ctx context.Context, q Query) (Page, error) {
+	h.mu.Lock()
+	recent, segments := slices.Clone(h.recent), slices.Clone(h.segments)
+	h.mu.Unlock()
+	below := "~" // above every id
+	if len(recent) > 0 {
+		below = recent[0].ID
+	}
+	r := reading{query: q, folder: h.settings.Folder, below: below}
+	if q.After == "" {
+		return h.waitForDisk(ctx, len(r.fitting(recent)) < q.Limit, func() (Page, error) { return r.newest(segments, recent) })
+	}
+	return h.waitForDisk(ctx, q.After < below, func() (Page, error) { return r.following(segments, recent) })
+}
+
+// waitForDisk lets few read the disk at once: each goes through all of it at worst.
+func (h *History) waitForDisk(ctx context.Context, needed bool, read func() (Page, error)) (Page, error) {
+	if !needed {
+		return read()
+	}
+	select {
+	case h.readers <- struct{}{}:
+		defer func() { <-h.readers }()
+		return read()
+	case <-ctx.Done():
+		return Page{}, ctx.Err()
+	}
+}
+
+// reading is one query under way. What memory holds from `below` on does not count on disk.
+type reading struct {
+	query  Query
+	folder string
+	below  string
+}
+
+func (r *reading) fits(e Entry) bool {
+	return fitsText(e.JSON, "camera", r.query.Camera) && fitsText(e.JSON, "type", r.query.Type)
+}
+
+func fitsText(json []byte, key, wanted string) bool {
+	return wanted == "" || bytes.Contains(json, []byte(`"`+key+`":"`+wanted+`"`))
+}
+
+// fitting are the entries above query.After that the query wants.
+func (r *reading) fitting(entries []Entry) []Entry {
+	var fit []Entry
+	for _, e := range entries {
+		if e.ID > r.query.After && r.fits(e) {
+			fit = append(fit, e)
+		}
+	}
+	return fit
+}
+
+// following reads on from query.After: disk first, then memory.
+func (r *reading) following(segments []segment, recent []Entry) (Page, error) {
+	var found []Entry
+	after := r.query.After
+	for _, s := range holding(segments, after) {
+		if max(s.first, after) >= r.below || len(found) > r.query.Limit {
+			break
+		}
+		err := scanFile(r.folder, s, func(e Entry) bool {
+			if e.ID > after && e.ID < r.below {
+				after = e.ID
+				found = r.kept(found, e)
+			}
+			return len(found) <= r.query.Limit
+		})
+		if err != nil {
+			return Page{}, fmt.Errorf("read the history: %w", err)
+		}
+	}
+	if len(found) <= r.query.Limit {
+		found = append(found, r.fitting(recent)...)
+	}
+	more := len(found) > r.query.Limit
+	return Page{Entries: found[:min(len(found), r.query.Limit)], More: more}, nil
+}
+
+// kept adds a copy of an entry that the query wants.
+func (r *reading) kept(to []Entry, e Entry) []Entry {
+	if !r.fits(e) {
+		return to
+	}
+	return append(to, Entry{e.ID, bytes.Clone(e.JSON)})
+}
+
+// newest reads the end of the past: memory first, then one segment after another backwards.
+func (r *reading) newest(segments []segment, recent []Entry) (Page, error) {
+	found := r.fitting(recent)
+	for _, s := range slices.Backward(segments) {
+		if len(found) >= r.query.Limit {
+			break
+		}
+		older, err := r.newestOf(s)
+		if err != nil {
+			return Page{}, fmt.Errorf("read the history: %w", err)
+		}
+		found = append(older, found...)
+	}
+	return Page{Entries: found[max(len(found)-r.query.Limit, 0):]}, nil
+}
+
+// newestOf are the newest entries of a segment, at most as many as are wanted.
+func (r *reading) newestOf(s segment) ([]Entry, error) {
+	var found []Entry
+	after := ""
+	err := scanFile(r.folder, s, func(e Entry) bool {
+		if e.ID > after && e.ID < r.below {
+			after = e.ID
+			found = r.kept(found, e)
+		}
+		if len(found) >= 2*r.query.Limit {
+			found = append(found[:0], found[len(found)-r.query.Limit:]...)
+		}
+		return true
+	})
+	return found[max(len(found)-r.query.Limit, 0):], err
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+const (
+	ending     = ".events"
+	blockBytes = 4096 // what a file takes on disk is counted in blocks
+)
+
+// segment is a file of lines whose ids rise. Its name is the id of its first event.
+type segment struct {
+	first string
+	bytes int64
+}
+
+func (s segment) name() string  { return s.first + ending }
+func (s segment) onDisk() int64 { return (s.bytes + blockBytes - 1) / blockBytes * blockBytes }
+
+// segmentsIn lists the segments of a folder, the oldest first. A folder that is not there holds none.
+func segmentsIn(folder string) ([]segment, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var found []segment
+	for _, one := range entries { // in the order of their names, which is that of their ids
+		first, ours := strings.CutSuffix(one.Name(), ending)
+		if _, err := ulid.ParseStrict(first); !ours || err != nil {
+			continue
+		}
+		if about, err := one.Info(); err == nil && about.Mode().IsRegular() {
+			found = append(found, segment{first, about.Size()})
+		}
+	}
+	return found, nil
+}
+
+// scanFile reads one segment; one that was removed this instant holds nothing.
+func scanFile(folder string, s segment, visit func(Entry) (goOn bool)) error {
+	file, err := os.Open(filepath.Join(folder, s.name()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(scan(file, visit), file.Close())
+}
+
+// holding is the part of the segments, the oldest first, that may hold ids above `after`.
+func holding(segments []segment, after string) []segment {
+	at, _ := slices.BinarySearchFunc(segments, after, func(s segment, id string) int { return strings.Compare(s.first, id) })
+	return segments[max(at-1, 0):]
+}
+
+// madeAt is the time that an id holds.
+func madeAt(id string) time.Time {
+	parsed, err := ulid.ParseStrict(id)
+	if err != nil {
+		return time.Time{} // ids are checked before they come here
+	}
+	return ulid.Time(parsed.Time())
+}

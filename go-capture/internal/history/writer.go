@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	retryEvery = time.Second // while the disk cannot be used
+	syncAfter  = time.Second // how much a power cut may cost
+	lookEvery  = time.Minute // for events that grew too old
+	mostBatch  = 256         // events written at once
+)
+
+// disk is what only the writer touches.
+type disk struct {
+	folder *os.File // locked; nil until it could be
+	loaded bool
+	active *os.File  // the last segment; nil: the next write opens one
+	torn   bool      // it may end within a line
+	due    time.Time // of the next sync; zero: nothing to sync
+}
+
+// run is the writer: one round after another until Close.
+func (h *History) run() {
+	defer close(h.ended)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var err error
+		select {
+		case <-h.closing:
+			_ = h.round(true) // told in the log
+			h.letGo()
+			return
+		case <-h.wake:
+			err = h.round(false)
+		case <-timer.C:
+			err = h.round(false)
+		}
+		timer.Reset(h.rest(err))
+	}
+}
+
+// rest is how long the writer may sleep when nobody wakes it.
+func (h *History) rest(err error) time.Duration {
+	switch {
+	case err != nil:
+		return retryEvery
+	case !h.disk.due.IsZero():
+		return max(time.Until(h.disk.due), 0)
+	}
+	return lookEvery
+}
+
+// round does all there is to do once, and tells of a fault when it begins and when it is over.
+func (h *History) round(flush bool) error {
+	err := h.load()
+	if err == nil {
+		err = h.write()
+	}
+	if err == nil {
+		err = errors.Join(h.sync(flush), h.trim())
+	}
+	h.note(err)
+	return err
+}
+
+func (h *History) note(err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	h.mu.Lock()
+	before := h.fault
+	h.fault = now
+	h.mu.Unlock()
+	switch {
+	case before == "" && now != "":
+		slog.Warn("history cannot use its disk, recent events stay in memory", "folder", h.settings.Folder, "error", err)
+	case before != "" && now == "":
+		slog.Info("history writes again", "folder", h.settings.Folder)
+	}
+}
+
+// load locks the folder and reads what is in it, once.
+func (h *History) load() error {
+	if h.disk.loaded {
+		return nil
+	}
+	if err := h.lock(); err != nil {
+		return err
+	}
+	found, err := segmentsIn(h.settings.Folder)
+	if err != nil {
+		return err
+	}
+	last := ""
+	if n := len(found); n > 0 {
+		last = found[n-1].first
+		if err := scanFile(h.settings.Folder, found[n-1], func(e Entry) bool { last = max(last, e.ID); return true }); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.segments, h.last, h.disk.loaded = found, max(h.last, last), true
+	return nil
+}
+
+func (h *History) lock() error {
+	if h.disk.folder != nil {
+		return nil
+	}
+	if err := os.MkdirAll(h.settings.Folder, 0o700); err != nil {
+		return err
+	}
+	opened, err := os.Open(h.settings.Folder)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(opened.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.Join(fmt.Errorf("lock %s, which another program may use: %w", h.settings.Folder, err), opened.Close())
+	}
+	h.disk.folder = opened
+	return nil
+}
+
+// write writes all that is only in memory. What a failure leaves behind is written again; readers know by the id.
+func (h *History) write() error {
+	for {
+		batch := h.batch()
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := h.place(batch[0].ID); err != nil {
+			return err
+		}
+		if err := h.writeBatch(batch); err != nil {
+			return err
+		}
+	}
+}
+
+func (h *History) batch() []Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]Entry(nil), h.recent[h.unwritten:min(h.unwritten+mostBatch, len(h.recent))]...)
+}
+
+// place makes sure that there is a segment to write to, which a new one is if the last is full or spans too much time.
+func (h *History) place(next string) error {
+	h.mu.Lock()
+	s := segment{first: next}
+	if n := len(h.segments); n > 0 {
+		s = h.segments[n-1]
+	}
+	h.mu.Unlock()
+	full := s.bytes >= h.settings.segmentBytes() || madeAt(next).Sub(madeAt(s.first)) > h.settings.MostAge/8
+	if full {
+		if err := h.retire(); err != nil {
+			return err
+		}
+		s = segment{first: next}
+	}
+	if h.disk.active != nil {
+		return nil
+	}
+	return h.open(s)
+}
+
+// open goes on in a segment, or makes it. One of an earlier process may be torn.
+func (h *History) open(s segment) error {
+	opened, err := os.OpenFile(filepath.Join(h.settings.Folder, s.name()), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, h.lockAgain())
+	}
+	if err != nil {
+		return err
+	}
+	h.disk.active, h.disk.torn = opened, s.bytes > 0
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := len(h.segments); n == 0 || h.segments[n-1].first != s.first {
+		h.segments = append(h.segments, s)
+	}
+	return nil
+}
+
+// lockAgain is for a folder that somebody removed: the next round makes it anew.
+func (h *History) lockAgain() error {
+	err := h.disk.folder.Close()
+	h.disk.folder, h.disk.loaded = nil, false
+	return err
+}
+
+func (h *History) writeBatch(batch []Entry) error {
+	var lines []byte
+	if h.disk.torn {
+		lines = append(lines, '\n')
+	}
+	for _, e := range batch {
+		lines = e.appendLine(lines)
+	}
+	n, err := h.disk.active.Write(lines)
+	h.disk.torn = false
+	if err != nil { // opened again by the next round: whatever it failed on may have been replaced
+		err = errors.Join(err, h.disk.active.Close())
+		h.disk.active = nil
+	}
+	if h.disk.due.IsZero() {
+		h.disk.due = time.Now().Add(syncAfter)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.segments[len(h.segments)-1].bytes += int64(n)
+	if err != nil {
+		return err
+	}
+	h.written(batch[len(batch)-1].ID)
+	return nil
+}
+
+// written notes that everything up to an id is on disk. Meanwhile memory may have forgotten some of it.
+func (h *History) written(last string) {
+	for h.unwritten < len(h.recent) && h.recent[h.unwritten].ID <= last {
+		h.unwritten++
+	}
+	h.forget()
+}
+
+func (h *History) sync(flush bool) error {
+	if h.disk.active == nil || h.disk.due.IsZero() || (!flush && time.Now().Before(h.disk.due)) {
+		return nil
+	}
+	if err := errors.Join(h.disk.active.Sync(), h.disk.folder.Sync()); err != nil {
+		return err
+	}
+	h.disk.due = time.Time{}
+	return nil
+}
+
+// retire ends the active segment.
+func (h *History) retire() error {
+	if h.disk.active == nil {
+		return nil
+	}
+	if err := h.sync(true); err != nil {
+		return err
+	}
+	active := h.disk.active
+	h.disk.active = nil
+	return active.Close()
+}
+
+// trim removes the oldest segments while there are too many bytes or they are too old.
+func (h *History) trim() error {
+	for h.passesCap() {
+		h.mu.Lock()
+		oldest, only := h.segments[0], len(h.segments) == 1
+		h.mu.Unlock()
+		if only {
+			if err := h.retire(); err != nil {
+				return err
+			}
+		}
+		if err := os.Remove(filepath.Join(h.settings.Folder, oldest.name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		h.mu.Lock()
+		h.segments = h.segments[1:]
+		h.dropFromMemory()
+		h.mu.Unlock()
+	}
+	return nil
+}
+
+// dropFromMemory keeps Read from showing what was too old for the disk.
+func (h *History) dropFromMemory() {
+	for h.unwritten > 0 && (len(h.segments) == 0 || h.recent[0].ID < h.segments[0].first) {
+		h.recent, h.unwritten = h.recent[1:], h.unwritten-1
+	}
+}
+
+// passesCap tells whether the oldest segment must go.
+func (h *History) passesCap() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.segments) == 0 {
+		return false
+	}
+	var bytes int64
+	for _, s := range h.segments {
+		bytes += s.onDisk()
+	}
+	newest := h.last
+	if len(h.segments) > 1 {
+		newest = h.segments[1].first
+	}
+	return bytes > h.settings.MostBytes || h.wall().Sub(madeAt(newest)) > h.settings.MostAge
+}
+
+// letGo closes all files.
+func (h *History) letGo() {
+	for _, open := range []*os.File{h.disk.active, h.disk.folder} {
+		if open != nil {
+			_ = open.Close() // synced before, or told as failed
+		}
+	}
+}

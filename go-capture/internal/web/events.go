@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"visavis/capture/internal/history"
+	"visavis/capture/internal/problem"
+	"visavis/capture/internal/zone"
+)
+
+// Events is where the recent events are kept; history.History is one.
+type Events interface {
+	// Read returns a page of them.
+	Read(ctx context.Context, q history.Query) (history.Page, error)
+	// Last is the id of the newest one, "" if there is none.
+	Last() string
+	// Changed is closed when the next one comes.
+	Changed() <-chan struct{}
+}
+
+const (
+	eventsUsual  = 100
+	eventsMost   = 1000
+	fromTheStart = "0" // below every id
+)
+
+var (
+	limitParameter = parameter{"limit", "Most events of one answer; without it 100", "integer", 1, eventsMost}
+	eventTypes     = []zone.Kind{zone.Appeared, zone.Entered, zone.Crossed, zone.Left, zone.Gone}
+	cameraName     = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+)
+
+// eventsAnswer is one page. The events are those of MQTT, byte for byte.
+type eventsAnswer struct {
+	Events []json.RawMessage `json:"events"`
+	Next   string            `json:"next"` // where what follows is read, now or later
+	More   bool              `json:"more"` // there is more already
+}
+
+// events answers with a page of the recent past, or follows it as a stream of server-sent events.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	wanted, err := readEventsQuery(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Vary", "Accept")
+	w.Header().Set("Cache-Control", "no-store")
+	if strings.Contains(r.Header.Get("Accept"), eventStreamType) {
+		return s.followEvents(w, r, wanted)
+	}
+	page, err := s.settings.Events.Read(r.Context(), wanted)
+	if err != nil {
+		return err
+	}
+	answer := eventsAnswer{Events: []json.RawMessage{}, More: page.More, Next: nextLink(wanted, page)}
+	for _, e := range page.Entries {
+		answer.Events = append(answer.Events, e.JSON)
+	}
+	if page.More {
+		w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, answer.Next))
+	}
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: answer})
+	return nil
+}
+
+// nextLink goes on behind a page. Behind an empty one it asks the same again; before the first event it asks for all.
+func nextLink(q history.Query, page history.Page) string {
+	after := q.After
+	if n := len(page.Entries); n > 0 {
+		after = page.Entries[n-1].ID
+	}
+	if after == "" {
+		after = fromTheStart
+	}
+	query := url.Values{"since": {after}, "limit": {strconv.Itoa(q.Limit)}}
+	for name, value := range map[string]string{"camera": q.Camera, "type": q.Type} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return "/api/v1/events?" + query.Encode()
+}
+
+func readEventsQuery(query url.Values) (history.Query, error) {
+	limit, err := limitParameter.read(query)
+	if err != nil {
+		return history.Query{}, err
+	}
+	since, err := readSince(query.Get("since"))
+	if err != nil {
+		return history.Query{}, err
+	}
+	q := history.Query{After: since, Camera: query.Get("camera"), Type: query.Get("type"), Limit: eventsUsual}
+	if limit > 0 {
+		q.Limit = int(limit)
+	}
+	if q.Camera != "" && !cameraName.MatchString(q.Camera) {
+		return q, badQuery("camera", q.Camera, "the id of a camera; those that are gone may be asked for, too")
+	}
+	if q.Type != "" && !slices.Contains(eventTypes, zone.Kind(q.Type)) {
+		return q, badQuery("type", q.Type, fmt.Sprintf("one of %v", eventTypes))
+	}
+	return q, nil
+}
+
+// since is the id of an event, or the ten characters of one that are its time, or 0.
+var since = regexp.MustCompile(`^(0|[0-7][0-9A-HJKMNP-TV-Z]{9}([0-9A-HJKMNP-TV-Z]{16})?)$`)
+
+const timeDigits = 10
+
+// readSince takes the id of an event, or a time: ids begin with the time at which the event was made, so both are compared as text.
+func readSince(text string) (after string, err error) {
+	if text == "" || since.MatchString(text) {
+		return text, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.UnixMilli() < 0 {
+		return "", badQuery("since", text, "the id of an event, a time such as 2026-11-24T20:00:00Z, or 0 for all")
+	}
+	var first ulid.ULID
+	if err := first.SetTime(uint64(at.UnixMilli())); err != nil {
+		return "", badQuery("since", text, "a time before the year 10889")
+	}
+	return first.String()[:timeDigits], nil
+}
+
+func badQuery(name, value, must string) error {
+	return refusal{Status: http.StatusBadRequest, Title: "A query parameter has a bad value",
+		Detail: fmt.Sprintf("%s=%q: must be %s.", name, value, must)}
+}
