@@ -65,6 +65,7 @@ DOCS_HEAD = """\
 
 `{prefix}` is `mqtt.prefix`, `{device}` is `device.id`, `{camera}` the id of a camera. Schemas are JSON Schema 2020-12,
 in [contracts/schemas](../../contracts/schemas). A change that breaks a reader raises `schema` in the payload.
+A retained topic whose camera or zone is removed gets an empty payload, which makes the broker forget it.
 
 | topic | direction | QoS | retained | payload | |
 |---|---|---|---|---|---|

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -24,8 +25,9 @@ PLACES = """zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0
 lines = [{{ name = "mat", start = [0.32, 1], end = [0.32, 0] }}]
 """
 
-
 LOST_S = 1.0  # tracker.lost_ms: nobody is gone earlier than that after an event
+
+GATE = '[[camera]]\nid = "gate"\nsource = "demo:"\nsize = [640, 480]\n'
 
 
 @pytest.mark.slow
@@ -34,6 +36,8 @@ def test_each_visit_is_told_from_its_beginning_to_its_end(start_appliance: Calla
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "visavis/box/#") as seen, streamed(appliance) as stream:
         until(lambda: len(kinds(events(seen), "gone")) >= 3, lambda: f"three visits end: {events(seen)}", 60)
+        until(lambda: kinds(events(seen), "left"), lambda: f"somebody was in the zone: {events(seen)}", 60)
+        until(lambda: kinds(events(seen), "crossed"), lambda: f"somebody goes over the line: {events(seen)}", 60)
         until(lambda: still_there(events(seen)), lambda: f"somebody is there at the end: {events(seen)}", 60)
         paged = pages(appliance)
         assert appliance.stop() == 0
@@ -45,8 +49,6 @@ def test_each_visit_is_told_from_its_beginning_to_its_end(start_appliance: Calla
     assert [event for event in told if event in paged] == told[: len(paged)], "the API tells something else than MQTT"
     assert stream.events[: len(told)] == told[: len(stream.events)], "the stream tells something else than MQTT"
     assert stream.ids == [event["id"] for event in stream.events]
-    assert kinds(told, "entered"), told
-    assert kinds(told, "crossed"), told
     for gone in kinds(told, "gone"):
         assert_whole([event for event in told if event["visit"] == gone["visit"]])
     assert {message.payload for message in seen.all("/zone/left/occupied")} == {b"ON", b"OFF"}
@@ -85,6 +87,33 @@ def test_events_survive_an_outage_and_a_killed_daemon(
     ]
     assert len(before) >= 4, told
     assert [event["id"] for event in told] == sorted({event["id"] for event in told}), "out of order, or twice"
+
+
+@pytest.mark.slow
+def test_removed_zones_and_cameras_leave_nothing_at_the_broker(
+    start_appliance: Callable[..., RunningAppliance], tmp_path: Path
+) -> None:
+    port = free_port()
+    alone = DEMO.replace('"managed"', f'"mqtt://127.0.0.1:{port}"')
+    with managed_broker(port, tmp_path):
+        first = start_appliance(alone + PLACES + GATE)
+        first.wait_ready()
+        until(lambda: {"gate/status", "demo/zone/left/faces"} <= retained(port), lambda: f"{retained(port)}", 20)
+        first.file.write_text((alone + PLACES).format(http_port=first.http_port))
+        os.kill(child_pid(first, "visavis-capture -config"), signal.SIGHUP)
+        until(lambda: not any("gate" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
+        assert {"demo/status", "demo/zone/left/faces"} <= retained(port)
+        assert first.stop() == 0
+        start_appliance(alone).wait_ready()
+        until(lambda: not any("zone" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
+        assert retained(port) == {"status", "info", "demo/status", "demo/faces", "demo/occupied"}
+
+
+def retained(port: int) -> set[str]:
+    """The topics of the device that the broker holds."""
+    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "visavis/box/#", "--retained-only", "-W", "1"]
+    lines = subprocess.run([*command, "-F", "%t"], capture_output=True, text=True, check=False).stdout.split()
+    return {topic.removeprefix("visavis/box/") for topic in lines}
 
 
 def stopped_with_somebody_there(appliance: RunningAppliance) -> dict[str, Any]:

@@ -11,14 +11,11 @@ import (
 // outboxMost bounds the results of one camera that wait for the connection: two seconds at 30 frames a second.
 const outboxMost = 60
 
-// outbox holds what is to be sent: results, of which the newest win, and retained states, of which only the last counts.
-// What it lets go of is counted, so that a subscriber's sums stay exact; see docs/design/accounting.md.
+// outbox holds the results that are to be sent, of which the newest win. What it lets go of is counted, so that a subscriber's sums stay exact; see docs/design/accounting.md.
 type outbox struct {
 	mu      sync.Mutex
 	open    bool // connected; while not, only the newest result of each camera is kept
 	results map[string]*lane
-	states  map[string]*retained
-	order   []string // topics of states in the order of their first mention
 }
 
 // lane is one camera's results. unsent is what the next message must answer for beside its own drops.
@@ -28,13 +25,8 @@ type lane struct {
 	lost    uint64 // inferred frames that were never sent, since the start
 }
 
-type retained struct {
-	payload string
-	dirty   bool
-}
-
 func newOutbox() *outbox {
-	return &outbox{results: map[string]*lane{}, states: map[string]*retained{}}
+	return &outbox{results: map[string]*lane{}}
 }
 
 func (o *outbox) lane(camera string) *lane {
@@ -93,41 +85,10 @@ func (o *outbox) failed(camera string, drops hub.Dropped) {
 	o.lane(camera).forgo(drops)
 }
 
-// state sets a retained payload; ifNew leaves one that was set before.
-func (o *outbox) state(topic, payload string, ifNew bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	s, known := o.states[topic]
-	switch {
-	case !known:
-		o.states[topic] = &retained{payload: payload, dirty: true}
-		o.order = append(o.order, topic)
-	case !ifNew && s.payload != payload:
-		s.payload, s.dirty = payload, true
-	}
-}
-
-// nextState takes a state that the broker does not know yet.
-func (o *outbox) nextState() (topic, payload string, found bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, topic := range o.order {
-		if s := o.states[topic]; s.dirty {
-			s.dirty = false
-			return topic, s.payload, true
-		}
-	}
-	return "", "", false
-}
-
-// connected makes every state due again, for the broker may have forgotten all of them.
 func (o *outbox) connected(open bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.open = open
-	for _, s := range o.states {
-		s.dirty = s.dirty || open
-	}
 }
 
 func (o *outbox) unsent() (frames uint64) {

@@ -40,6 +40,8 @@ type Publisher struct {
 	address  string
 	tls      *tls.Config
 	outbox   *outbox
+	states   *states
+	memory   string          // the file that remembers topics; "" if there is none
 	events   *durable.Outbox // nil: none are sent
 	wake     chan struct{}
 	online   atomic.Bool
@@ -58,8 +60,8 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), wake: make(chan struct{}, 1)}
-	p.outbox.state(StatusTopic(s.Prefix, s.Device), "online", false)
+	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), states: newStates(), wake: make(chan struct{}, 1)}
+	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
 
@@ -92,8 +94,8 @@ func (p *Publisher) setState(s hub.State, ifNew bool) {
 		occupied = "ON"
 	}
 	faces, presence := p.stateTopics(s)
-	p.outbox.state(faces, strconv.Itoa(s.Confirmed), ifNew)
-	p.outbox.state(presence, occupied, ifNew)
+	p.states.set(faces, strconv.Itoa(s.Confirmed), ifNew)
+	p.states.set(presence, occupied, ifNew)
 	p.nudge()
 }
 
@@ -112,7 +114,7 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	if online {
 		status = "online"
 	}
-	p.outbox.state(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), status, false)
+	p.states.set(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), status, false)
 	p.setState(hub.State{Camera: id}, true)
 }
 
@@ -131,6 +133,7 @@ func (p *Publisher) nudge() {
 
 // Run keeps a connection until ctx ends, then says `offline` itself. A broker that is away is never an error.
 func (p *Publisher) Run(ctx context.Context) error {
+	defer p.remember(ctx)()
 	wait := backoff.New(firstRetry, mostRetry)
 	said := ""
 	for {
@@ -193,6 +196,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 
 func (p *Publisher) setOnline(online bool) {
 	p.outbox.connected(online)
+	p.states.connected(online)
 	if online {
 		p.away.Store(nil)
 	}
@@ -241,12 +245,16 @@ func (p *Publisher) flush(client paho.Client) error {
 
 func (p *Publisher) sendStates(client paho.Client) error {
 	for {
-		topic, payload, found := p.outbox.nextState()
+		topic, payload, found := p.states.next()
 		if !found {
 			return nil
 		}
-		if err := failure(client.Publish(topic, 1, true, payload)); err != nil {
+		token := client.Publish(topic, 1, true, payload)
+		if err := failure(token); err != nil {
 			return fmt.Errorf("publish %s: %w", topic, err)
+		}
+		if payload == "" {
+			go p.cleared(topic, token)
 		}
 	}
 }
@@ -269,7 +277,7 @@ func (p *Publisher) readInfo() error {
 	if err != nil {
 		return fmt.Errorf("encode info: %w", err)
 	}
-	p.outbox.state(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
+	p.states.set(InfoTopic(p.settings.Prefix, p.settings.Device), string(payload), false)
 	return nil
 }
 

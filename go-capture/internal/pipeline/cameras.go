@@ -33,6 +33,7 @@ func (a *Appliance) Reload(next *config.Config) { a.reloads <- next }
 // apply ends cameras that are gone or changed, and starts those that are new or changed.
 func (a *Appliance) apply(ctx context.Context, running *sync.WaitGroup, next *config.Config) {
 	a.list(next.Cameras)
+	a.expect(next.Cameras)
 	wanted := map[string]config.Camera{}
 	for _, settings := range next.Cameras {
 		wanted[settings.ID] = settings

@@ -13,9 +13,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"visavis/capture/internal/config"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/outbox"
 )
 
@@ -87,7 +89,7 @@ func (a *Appliance) resume() {
 	}
 }
 
-// openOutbox gives the publisher its outbox. Each device has its own.
+// openOutbox gives the publisher its outbox and the memory of its topics. Each device has its own.
 func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err error) {
 	if a.mqtt == nil {
 		return func(context.Context) error { return nil }, nil
@@ -101,5 +103,21 @@ func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err e
 		return nil, fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
 	}
 	a.mqtt.EventsFrom(events)
+	a.mqtt.RememberIn(filepath.Join(state, "topics", a.config.Device.ID+".json"))
 	return events.Close, nil
+}
+
+// expect tells the publisher which cameras and zones there are from now on.
+func (a *Appliance) expect(cameras []config.Camera) {
+	if a.mqtt == nil {
+		return
+	}
+	places := make([]mqtt.Place, len(cameras))
+	for i, c := range cameras {
+		places[i].Camera = c.ID
+		for _, z := range c.Zones {
+			places[i].Zones = append(places[i].Zones, z.Name)
+		}
+	}
+	a.mqtt.Expect(places)
 }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+)
+
+const (
+	announcedBytes   = 1 << 20
+	announcedVersion = 1
+	rememberRetry    = 5 * time.Second
+)
+
+// Place is a camera with its zones.
+type Place struct {
+	Camera string
+	Zones  []string
+}
+
+// announcedFile is what remembers topics, so that the next process can clear those that are no longer there.
+type announcedFile struct {
+	Version int      `json:"version"`
+	Topics  []string `json:"topics"`
+}
+
+// ours is the form of the topics that we retain. Whatever the file holds, nothing else is ever cleared.
+var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|faces|occupied)$`)
+
+// RememberIn names the file that remembers which topics were announced, and reads what an earlier process did. Call it before Run.
+// A file that cannot be read only costs that old topics stay.
+func (p *Publisher) RememberIn(path string) {
+	p.memory = path
+	topics, err := readAnnounced(path)
+	if err != nil {
+		slog.Warn("topics of removed cameras may stay at the broker", "file", path, "error", err)
+	}
+	p.states.recall(topics)
+}
+
+// Expect says which cameras and zones there are from now on. What is retained about others is cleared at the broker.
+func (p *Publisher) Expect(places []Place) {
+	prefix, device := p.settings.Prefix, p.settings.Device
+	topics := []string{StatusTopic(prefix, device), InfoTopic(prefix, device)}
+	for _, place := range places {
+		c := place.Camera
+		topics = append(topics, CameraStatusTopic(prefix, device, c), FacesTopic(prefix, device, c), OccupiedTopic(prefix, device, c))
+		for _, z := range place.Zones {
+			topics = append(topics, ZoneFacesTopic(prefix, device, c, z), ZoneOccupiedTopic(prefix, device, c, z))
+		}
+	}
+	p.states.want(topics)
+	p.nudge()
+}
+
+// cleared waits until the broker has forgotten a topic. The token ends with the connection at the latest.
+func (p *Publisher) cleared(topic string, token paho.Token) {
+	<-token.Done()
+	if token.Error() == nil {
+		p.states.cleared(topic)
+	}
+}
+
+// remember keeps the file in step until the returned function is called, beside everything else: a disk that hangs holds up nothing.
+func (p *Publisher) remember(ctx context.Context) (stop func()) {
+	if p.memory == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.keepRemembering(ctx)
+	}()
+	return func() {
+		cancel()
+		select {
+		case <-ended:
+		case <-time.After(farewellMost):
+		}
+	}
+}
+
+func (p *Publisher) keepRemembering(ctx context.Context) {
+	var written []string
+	said := false
+	for {
+		var retry <-chan time.Time
+		if topics := p.states.announced(); !slices.Equal(topics, written) {
+			if err := writeAnnounced(p.memory, topics); err == nil {
+				written, said = topics, false
+			} else {
+				retry = time.After(rememberRetry)
+				if !said {
+					slog.Warn("topics are not remembered, those of removed cameras may stay at the broker", "file", p.memory, "error", err)
+				}
+				said = true
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-p.states.changed:
+		case <-retry:
+		}
+	}
+}
+
+func readAnnounced(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(file, announcedBytes))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	return parseAnnounced(raw)
+}
+
+func parseAnnounced(raw []byte) ([]string, error) {
+	var read announcedFile
+	if err := json.Unmarshal(raw, &read); err != nil {
+		return nil, fmt.Errorf("damaged: %w", err)
+	}
+	if read.Version != announcedVersion {
+		return nil, fmt.Errorf("version %d, this program knows %d", read.Version, announcedVersion)
+	}
+	return slices.DeleteFunc(read.Topics, func(topic string) bool { return !ours.MatchString(topic) }), nil
+}
+
+// writeAnnounced replaces the file as a whole.
+func writeAnnounced(path string, topics []string) error {
+	raw, err := json.Marshal(announcedFile{announcedVersion, topics})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fresh.Write(append(raw, '\n'))
+	if err := errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}

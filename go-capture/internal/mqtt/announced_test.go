@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"visavis/capture/internal/hub"
+)
+
+const door, gate = "visavis/porch/door/", "visavis/porch/gate/"
+
+var both = []Place{{Camera: "door", Zones: []string{"step"}}, {Camera: "gate"}}
+
+// remembering is a publisher that remembers its topics in a file.
+func remembering(t *testing.T, s Settings, file string) *Publisher {
+	t.Helper()
+	p := newPublisher(t, s)
+	p.RememberIn(file)
+	return p
+}
+
+// tellAll sets every state of both cameras.
+func tellAll(p *Publisher) {
+	for _, place := range both {
+		p.SetCameraStatus(place.Camera, true)
+		p.TakeState(hub.State{Camera: place.Camera, Confirmed: 2, Occupied: true})
+		for _, z := range place.Zones {
+			p.TakeState(hub.State{Camera: place.Camera, Zone: z, Confirmed: 1, Occupied: true})
+		}
+	}
+}
+
+// retained is what the broker tells somebody who comes now, below a device.
+func (b *broker) retained(t *testing.T, marker *Publisher) map[string]string {
+	t.Helper()
+	seen := b.subscribe()
+	await(t, "retained messages", func() bool { return seen.last(topicStatus) != "" })
+	marker.TakeState(hub.State{Camera: "marker"}) // comes behind all that was retained
+	await(t, "the marker", func() bool { return seen.last("visavis/porch/marker/faces") != "" })
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	found := map[string]string{}
+	for _, m := range seen.seen {
+		if m.retained {
+			found[strings.TrimPrefix(m.topic, "visavis/porch/")] = m.payload
+		}
+	}
+	return found
+}
+
+func TestTopicsOfWhatIsRemovedSayTheirLastWordsAndAreCleared(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	p := remembering(t, b.settings(), filepath.Join(t.TempDir(), "topics.json"))
+	p.Expect(both)
+	run(t, p)
+	tellAll(p)
+	seen := b.subscribe()
+	await(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
+	p.Expect([]Place{{Camera: "door"}})
+	for topic, words := range map[string]string{gate + "status": "offline", gate + "faces": "0", gate + "occupied": "OFF",
+		door + "zone/step/faces": "0", door + "zone/step/occupied": "OFF"} {
+		await(t, topic+" is cleared", func() bool {
+			heard := seen.all(topic)
+			return len(heard) >= 2 && slices.Equal(heard[len(heard)-2:], []string{words, ""})
+		})
+	}
+	tellAll(p) // what still comes of a removed camera is not told
+	await(t, "only the door is remembered", func() bool { return len(p.states.announced()) == 4 })
+	p.states.mu.Lock()
+	p.states.wanted = nil // for the marker
+	p.states.mu.Unlock()
+	got := b.retained(t, p)
+	if want := map[string]string{"status": "online", "door/status": "online", "door/faces": "2", "door/occupied": "ON"}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("retained are %v, want %v", got, want)
+	}
+}
+
+func TestWhatIsRemovedWhileTheDaemonIsAwayIsClearedAtTheNextStart(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	file := filepath.Join(t.TempDir(), "sub", "topics.json")
+	p := remembering(t, b.settings(), file)
+	p.Expect(both)
+	stop := run(t, p)
+	tellAll(p)
+	seen := b.subscribe()
+	await(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
+	stop()
+	next := remembering(t, b.settings(), file)
+	next.Expect([]Place{{Camera: "door"}})
+	run(t, next)
+	for _, topic := range []string{gate + "status", gate + "faces", gate + "occupied", door + "zone/step/faces", door + "zone/step/occupied"} {
+		await(t, topic+" is cleared", func() bool { heard := seen.all(topic); return heard[len(heard)-1] == "" })
+	}
+	await(t, "it is forgotten", func() bool { return len(next.states.announced()) == 1 }) // the device's own status
+}
+
+func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	p := newPublisher(t, b.settings())
+	run(t, p)
+	seen := b.subscribe()
+	for range 5 {
+		p.Expect(both)
+		tellAll(p)
+		p.Expect(nil)
+	}
+	p.Expect(both)
+	tellAll(p)
+	await(t, "it is online", func() bool { return seen.last(gate+"status") == "online" && seen.last(gate+"faces") == "2" })
+	await(t, "all that is there is remembered", func() bool { return len(p.states.announced()) == 9 })
+}
+
+func TestAnotherPrefixClearsTheOldOne(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	file := filepath.Join(t.TempDir(), "topics.json")
+	s := b.settings()
+	p := remembering(t, s, file)
+	p.Expect(nil)
+	stop := run(t, p)
+	await(t, "connected", p.Connected)
+	stop()
+	seen := b.subscribe()
+	s.Prefix = "house"
+	next := remembering(t, s, file)
+	next.Expect(nil)
+	run(t, next)
+	await(t, "the old status is cleared", func() bool { heard := seen.all(topicStatus); return len(heard) > 0 && heard[len(heard)-1] == "" })
+}
+
+func TestAFileOfTopicsThatIsDamagedCostsNothingElse(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "topics.json")
+	for _, text := range []string{"", "{", `{"version":7,"topics":["visavis/porch/door/faces"]}`, `[]`,
+		`{"version":1,"topics":["visavis/porch/door/detections","homeassistant/status","a/status","#","visavis/+/status","visavis/porch/../x y/status"]}`} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch"})
+		p.RememberIn(file)
+		if got := p.states.announced(); len(got) != 1 {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// FuzzAnnounced holds that no file makes us publish outside topics of our own form.
+func FuzzAnnounced(f *testing.F) {
+	f.Add([]byte(`{"version":1,"topics":["visavis/porch/door/faces"]}`))
+	f.Add([]byte(`{"version":1,"topics":["visavis/#/status","` + strings.Repeat("a/", 99) + `status"]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		topics, _ := parseAnnounced(raw)
+		for _, topic := range topics {
+			if strings.ContainsAny(topic, "#+$ \x00") || strings.HasPrefix(topic, "/") || lastWords[filepath.Base(topic)] == "" && filepath.Base(topic) != "info" {
+				t.Errorf("%q", topic)
+			}
+		}
+	})
+}
