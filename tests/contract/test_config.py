@@ -19,6 +19,7 @@ SCHEMA_FILES = sorted((ROOT / "contracts/schemas").glob("*.json"))
 SCHEMAS = {path.name.split(".")[0]: json.loads(path.read_text()) for path in SCHEMA_FILES}
 GOLDEN = (ROOT / "contracts/config-golden/effective.json").read_bytes()
 STAGES: dict[str, Any] = {"capture": 0.4, "queue": 0.9, "handoff": 0.1, "infer": 11.8, "publish": 0.2, "total": 13.4}
+CORNERS = [[0.1, 0.2], [0.9, 0.2], [0.9, 0.9]]
 DROPPED: dict[str, Any] = {"superseded": 3, "no_slot": 0, "aborted": 0, "abandoned": 0}
 FACE: dict[str, Any] = {
     "box": [412.0, 80.5, 96.2, 121.7],
@@ -133,6 +134,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "privacy": "pixelate",
                 "faces": 1,
                 "occupied": True,
+                "zones": [
+                    {"name": "step", "polygon": CORNERS, "faces": 1, "occupied": True, "entered": 7, "left": 6},
+                ],
+                "lines": [{"name": "gate", "start": [0.5, 1], "end": [0.5, 0], "in": 4, "out": 3}],
                 "frames": {"captured": 13, "inferred": 9, "in_flight": 1, "dropped": DROPPED},
                 "latency_ms": {"total": {"p50": 13.4, "p99": 20.0}},
                 "picture_age_ms": None,

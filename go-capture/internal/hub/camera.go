@@ -26,6 +26,8 @@ type CameraFigures struct {
 	P50, P99                 Latency // ms, each stage by itself, over the last 256 results
 	Faces                    int
 	Occupied                 bool
+	Zones                    []ZoneFigures // as the settings list them
+	Lines                    []LineFigures
 }
 
 // Watch is what is watched at one camera, and how.
@@ -186,6 +188,7 @@ func (c *camera) figures(nowNs int64) CameraFigures {
 		Captured: c.captured, Inferred: c.inferred, Dropped: c.dropped,
 		P50: percentile(c.latencies, 50), P99: percentile(c.latencies, 99),
 		Faces: c.told[""].Confirmed, Occupied: c.told[""].Occupied,
+		Zones: c.follower.zones(), Lines: c.follower.lines(),
 	}
 }
 

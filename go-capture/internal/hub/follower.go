@@ -78,4 +78,36 @@ func (f *follower) takeEvents() []event.Event {
 	return taken
 }
 
+// ZoneFigures is a zone and what it has seen since the camera was added.
+type ZoneFigures struct {
+	zone.Zone
+	zone.Count
+	Faces    int
+	Occupied bool
+}
+
+// LineFigures is a line and what it has seen since the camera was added.
+type LineFigures struct {
+	zone.Line
+	zone.Count
+}
+
+func (f *follower) zones() []ZoneFigures {
+	places, states := f.watcher.Settings(), f.states()[1:]
+	zones := make([]ZoneFigures, len(places.Zones))
+	for i, z := range places.Zones {
+		zones[i] = ZoneFigures{Zone: z, Count: f.watcher.Counts(z.Name), Faces: states[i].Faces, Occupied: states[i].Occupied}
+	}
+	return zones
+}
+
+func (f *follower) lines() []LineFigures {
+	places := f.watcher.Settings()
+	lines := make([]LineFigures, len(places.Lines))
+	for i, l := range places.Lines {
+		lines[i] = LineFigures{Line: l, Count: f.watcher.Counts(l.Name)}
+	}
+	return lines
+}
+
 func (f *follower) states() []zone.State { return f.watcher.States() }

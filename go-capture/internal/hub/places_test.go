@@ -188,3 +188,29 @@ func TestTheNextHubEndsTheVisitsOfOneThatWasKilled(t *testing.T) {
 		}
 	}
 }
+
+func TestZonesAndLinesAreCounted(t *testing.T) {
+	h := New()
+	w := watchStep()
+	w.Places.Lines = []zone.Line{{Name: "gate", From: zone.Point{X: 0.9, Y: 1}, To: zone.Point{X: 0.9, Y: 0}}}
+	h.CameraAdded("door", w)
+	for seq := range uint64(20) { // five a second, from the middle to the right
+		a, x := outcome("door", seq+1, inferred), 320+18*float32(seq)
+		a.capturedNs += int64(seq) * int64(200*time.Millisecond)
+		a.detections = []ring.Detection{{X1: x - 30, Y1: 210, X2: x + 30, Y2: 270, Score: 0.9}}
+		h.append(entry{arrival: a})
+	}
+	h.drain()
+	f := h.Snapshot("door")
+	if z := f.Zones[0]; z.Name != "step" || z.Entered != 1 || z.Faces+int(z.Left) != 1 || len(z.Polygon) != 4 {
+		t.Errorf("zone %+v", z)
+	}
+	if l := f.Lines[0]; l.Name != "gate" || l.In != 1 || l.Out != 0 {
+		t.Errorf("line %+v", l)
+	}
+	h.CameraRemoved("door")
+	h.drain()
+	if f := h.Snapshot("door"); len(f.Zones)+len(f.Lines) != 0 {
+		t.Errorf("%+v after the camera was removed", f)
+	}
+}

@@ -92,7 +92,27 @@ func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus 
 		ID: c.settings.ID, State: state, Error: reason, Width: int(c.width.Load()), Height: int(c.height.Load()),
 		FPS: figures.FPSCaptured, FPSInferred: figures.FPSInferred, Privacy: c.settings.Privacy,
 		Faces: figures.Faces, Occupied: figures.Occupied, Frames: framesOf(n), LatencyMs: latencies(figures),
+		Zones: zonesOf(figures), Lines: linesOf(figures),
 	}
+}
+
+func zonesOf(f hub.CameraFigures) []web.ZoneStatus {
+	zones := make([]web.ZoneStatus, len(f.Zones))
+	for i, z := range f.Zones {
+		zones[i] = web.ZoneStatus{Name: z.Name, Faces: z.Faces, Occupied: z.Occupied, Entered: z.Entered, Left: z.Left}
+		for _, corner := range z.Polygon {
+			zones[i].Polygon = append(zones[i].Polygon, [2]float64{corner.X, corner.Y})
+		}
+	}
+	return zones
+}
+
+func linesOf(f hub.CameraFigures) []web.LineStatus {
+	lines := make([]web.LineStatus, len(f.Lines))
+	for i, l := range f.Lines {
+		lines[i] = web.LineStatus{Name: l.Name, Start: [2]float64{l.From.X, l.From.Y}, End: [2]float64{l.To.X, l.To.Y}, In: l.In, Out: l.Out}
+	}
+	return lines
 }
 
 // state says whether the camera delivers, and if not why.

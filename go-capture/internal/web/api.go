@@ -78,6 +78,8 @@ func (s *Server) addViewers(camera *CameraStatus) {
 	if camera.LatencyMs == nil {
 		camera.LatencyMs = map[string]Latency{}
 	}
+	camera.Zones = append([]ZoneStatus{}, camera.Zones...)
+	camera.Lines = append([]LineStatus{}, camera.Lines...)
 	s.mu.Lock()
 	studio := s.studios[camera.ID]
 	s.mu.Unlock()
@@ -95,12 +97,14 @@ func (s *Server) addViewers(camera *CameraStatus) {
 // cameraAnswer is one camera in the answers of /api/v1/cameras.
 type cameraAnswer struct {
 	CameraSettings
-	State    string `json:"state"`
-	Error    string `json:"error,omitempty"`
-	Stream   string `json:"stream"`
-	Live     string `json:"live"`
-	Snapshot string `json:"snapshot"`
-	Push     string `json:"push,omitempty"` // of push: cameras
+	State    string       `json:"state"`
+	Error    string       `json:"error,omitempty"`
+	Zones    []ZoneStatus `json:"zones"`
+	Lines    []LineStatus `json:"lines"`
+	Stream   string       `json:"stream"`
+	Live     string       `json:"live"`
+	Snapshot string       `json:"snapshot"`
+	Push     string       `json:"push,omitempty"` // of push: cameras
 }
 
 func (s *Server) cameras(w http.ResponseWriter, r *http.Request) error {
@@ -123,7 +127,7 @@ func (s *Server) camera(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) cameraAnswers() []cameraAnswer {
 	states := map[string]CameraStatus{}
-	for _, camera := range s.view.Status().Cameras {
+	for _, camera := range s.fullStatus().Cameras {
 		states[camera.ID] = camera
 	}
 	answers := []cameraAnswer{}
@@ -135,6 +139,7 @@ func (s *Server) cameraAnswers() []cameraAnswer {
 			state.State = CameraStarting
 		}
 		answer := cameraAnswer{CameraSettings: settings, State: state.State, Error: state.Error,
+			Zones: append([]ZoneStatus{}, state.Zones...), Lines: append([]LineStatus{}, state.Lines...),
 			Stream: base + "/stream.mjpeg", Live: base + "/live", Snapshot: base + "/snapshot.jpg"}
 		if settings.Source == pushSource {
 			answer.Push = base + "/push"

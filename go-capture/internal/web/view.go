@@ -104,10 +104,31 @@ type CameraStatus struct {
 	Privacy     string             `json:"privacy"`
 	Faces       int                `json:"faces"`
 	Occupied    bool               `json:"occupied"`
+	Zones       []ZoneStatus       `json:"zones"`
+	Lines       []LineStatus       `json:"lines"`
 	Frames      Frames             `json:"frames"`
 	LatencyMs   map[string]Latency `json:"latency_ms"`     // by stage; "total" is from the camera to the result
 	PictureAge  *float64           `json:"picture_age_ms"` // filled by Server: null until there is a picture
 	Viewers     ViewerFigures      `json:"viewers"`        // filled by Server
+}
+
+// ZoneStatus is a zone of a camera, and what it has seen since the camera was added.
+type ZoneStatus struct {
+	Name     string       `json:"name"`
+	Polygon  [][2]float64 `json:"polygon"` // corners x, y: 0..1 of the picture
+	Faces    int          `json:"faces"`   // that have entered and not left
+	Occupied bool         `json:"occupied"`
+	Entered  uint64       `json:"entered"`
+	Left     uint64       `json:"left"`
+}
+
+// LineStatus is a line of a camera, and how often it was crossed since the camera was added.
+type LineStatus struct {
+	Name  string     `json:"name"`
+	Start [2]float64 `json:"start"` // x, y: 0..1 of the picture
+	End   [2]float64 `json:"end"`
+	In    uint64     `json:"in"` // from left to right of who goes from Start to End on the picture
+	Out   uint64     `json:"out"`
 }
 
 // Frames is the exact accounting of one camera: Captured == Inferred + InFlight + the sum of Dropped.

@@ -15,7 +15,7 @@ export class Camera {
     this.picture = new Picture(id);
     this.values = {};
     const inside = element("div", { class: "inside" }, this.picture.node,
-      element("div", { class: "about" }, this.title(), this.figures(), this.details(open)));
+      element("div", { class: "about" }, this.title(), this.figures(), this.places(), this.details(open)));
     this.node = element("section", { class: "camera", "aria-label": `Camera ${id}` }, inside);
   }
 
@@ -30,6 +30,11 @@ export class Camera {
     return element("dl", { class: "figures" },
       this.figure("faces", "faces", "now"), this.figure("fps", "captured", "fps"),
       this.figure("fps_inferred", "inferred", "fps"), this.figure("total", "latency", "ms"));
+  }
+
+  places() {
+    this.values.places = element("p", { class: "places" });
+    return this.values.places;
   }
 
   figure(name, label, unit) {
@@ -77,6 +82,7 @@ export class Camera {
     this.set("fps", rate(camera.fps));
     this.set("fps_inferred", rate(camera.fps_inferred));
     this.set("size", camera.width > 0 ? `${camera.width} × ${camera.height}` : "");
+    this.set("places", [...(camera.zones ?? []).map(zoneText), ...(camera.lines ?? []).map(lineText)].join(" · "));
     this.showLatency(camera.latency_ms ?? {});
     this.showFrames(camera.frames);
     const lost = camera.viewers?.dropped ? `, ${plural(camera.viewers.dropped, "frame")} missed` : "";
@@ -114,6 +120,9 @@ export class Camera {
     for (const reason of reasons) this.set(reason, count(frames.dropped[reason]));
   }
 }
+
+const zoneText = (zone) => `${zone.name}: ${zone.occupied ? plural(zone.faces, "face") : "empty"}, ${count(zone.entered)} entered, ${count(zone.left)} left`;
+const lineText = (line) => `${line.name}: ${count(line.in)} in, ${count(line.out)} out`;
 
 /** "door: 2 faces, 30 fps" for readers of the screen. */
 export function sentence(camera) {

@@ -7,6 +7,7 @@ import { Live } from "./live.js";
 const oldAfterMs = 2000;
 const deadAfterMs = 5000;
 const boxPx = 2;
+const dashPx = 1.5;
 const privacyText = { pixelate: "faces pixelated", blur: "faces blurred", none: "faces visible" };
 
 export class Picture {
@@ -38,9 +39,28 @@ export class Picture {
       this.canvas.height = bitmap.height;
     }
     this.pen.drawImage(bitmap, 0, 0);
+    this.drawPlaces();
     this.drawBoxes(detections);
     this.canvas.dataset.frame = detections.frame;
     this.canvas.dataset.boxes = detections.faces.length;
+  }
+
+  /** Zones and lines as thin dashes, beneath the boxes. */
+  drawPlaces() {
+    if (!this.places?.length) return;
+    const { width, height } = this.canvas;
+    const thin = dashPx * Math.max(1, width / (this.canvas.clientWidth || width));
+    this.pen.setLineDash([4 * thin, 3 * thin]);
+    for (const [style, thick] of [["rgb(0 0 0 / .5)", 2 * thin], ["rgb(255 255 255 / .8)", thin]]) {
+      this.pen.strokeStyle = style;
+      this.pen.lineWidth = thick;
+      for (const corners of this.places) {
+        this.pen.beginPath();
+        for (const [x, y] of corners) this.pen.lineTo(x * width, y * height);
+        this.pen.stroke();
+      }
+    }
+    this.pen.setLineDash([]);
   }
 
   /** Light on dark, so that a box is seen on every picture, and as thick on a phone as on a wall. */
@@ -58,6 +78,7 @@ export class Picture {
   show(camera) {
     write(this.badge, privacyText[camera.privacy] ?? "faces pixelated");
     mark(this.badge, "open", camera.privacy === "none");
+    this.places = [...(camera.zones ?? []).map(({ polygon }) => [...polygon, polygon[0]]), ...(camera.lines ?? []).map(({ start, end }) => [start, end])];
     this.lost = camera.state === "lost";
     write(this.why, this.lost ? (camera.error ?? "") : "");
   }
