@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from visavis.cli import parser_for, worker
+from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
-from visavis.supervisor import Supervisor, worker_command
+from visavis.supervisor import Supervisor, unsure_score, worker_command
 
 from tests import waiting
 
@@ -121,3 +122,12 @@ def test_a_worker_process_ends_with_0_on_a_stop_signal(tmp_path: Path, signal_nu
         assert b"is warm" in process.stderr.readline()
         process.send_signal(signal_number)
         assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "sent"), [(0.5, 0.1667), (0.9, 0.3), (0.3, 0.1), (0.2, 0.1), (0.1, 0.1), (0.05, 0.05), (0.0, 0.0)]
+)
+def test_workers_send_less_sure_faces_than_are_told(told: float, sent: float) -> None:
+    assert unsure_score(told) == pytest.approx(sent)
+    command = worker_command(Config(detector=Detector(score=told)), None)
+    assert float(command[command.index("--score") + 1]) == unsure_score(told)

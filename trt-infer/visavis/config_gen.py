@@ -87,7 +87,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workers: int = 1
     # Threads of each worker; 0 divides the cores among the workers.
     threads: int = 0
-    # The least score of a face.
+    # The least score of a face that is told. The tracker also hears of those from a third of it on, which continue a track.
     score: float = 0.5
     # Two boxes that overlap by more than this are one face.
     iou: float = 0.3
@@ -117,7 +117,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How faces are followed from frame to frame."""
 
-    # The least score of a face that begins a track; between detector.score and this one, a face only continues a track.
+    # The least score of a face that begins a track, if detector.score is not more; one with less only continues a track.
     score: float = 0.5
     # So many of hits + 2 inferred frames must show a face before it is believed.
     hits: int = 3

@@ -34,10 +34,17 @@ LOST = {DetectorLost.exit_code, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS
 MOST_LOST = 3
 # A worker that ran this long was well: what came before is no part of the same trouble.
 WELL_S = 600.0
+# Below this a box is as good as none, and there are so many that they cost time.
+UNSURE_LEAST = 0.1
 # Not the configured precision: int8 for the CPU may never have been made, and detection must go on.
 WITHOUT_GPU = ["--backend", "onnxruntime", "--precision", "auto", "--fallback"]
 
 log = logging.getLogger(__name__)
+
+
+def unsure_score(score: float) -> float:
+    """The least score that a worker sends: what is below `score` is told to nobody, but continues a track."""
+    return min(score, max(UNSURE_LEAST, round(score / 3, 4)))
 
 
 def worker_command(config: Config, backend: str | None) -> list[str]:
@@ -54,7 +61,7 @@ def worker_command(config: Config, backend: str | None) -> list[str]:
         "--model": detector.model,
         "--input": f"{width}x{height}",
         "--threads": str(threads),
-        "--score": str(detector.score),
+        "--score": str(unsure_score(detector.score)),
         "--iou": str(detector.iou),
         "--kserve-url": detector.kserve_url,
         "--kserve-ca": detector.kserve_ca,

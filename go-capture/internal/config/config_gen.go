@@ -65,7 +65,7 @@ type Detector struct {
 	Workers int `toml:"workers" json:"workers"`
 	// Threads of each worker; 0 divides the cores among the workers.
 	Threads int `toml:"threads" json:"threads"`
-	// The least score of a face.
+	// The least score of a face that is told. The tracker also hears of those from a third of it on, which continue a track.
 	Score float64 `toml:"score" json:"score"`
 	// Two boxes that overlap by more than this are one face.
 	IoU float64 `toml:"iou" json:"iou"`
@@ -93,7 +93,7 @@ type Worker struct {
 
 // Tracker: How faces are followed from frame to frame.
 type Tracker struct {
-	// The least score of a face that begins a track; between detector.score and this one, a face only continues a track.
+	// The least score of a face that begins a track, if detector.score is not more; one with less only continues a track.
 	Score float64 `toml:"score" json:"score"`
 	// So many of hits + 2 inferred frames must show a face before it is believed.
 	Hits int `toml:"hits" json:"hits"`

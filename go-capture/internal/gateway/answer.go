@@ -36,17 +36,6 @@ func answered(r request, d drawn, o dispatch.Outcome) found {
 	}
 }
 
-// atLeast drops faces below a score.
-func atLeast(score float64, faces []hub.Face) []hub.Face {
-	var kept []hub.Face
-	for _, one := range faces {
-		if float64(one.Score) >= score {
-			kept = append(kept, one)
-		}
-	}
-	return kept
-}
-
 // scaled puts faces into pixels of the picture at hand, which may have been decoded smaller.
 func scaled(faces []hub.Face, by float32) []hub.Face {
 	small := make([]hub.Face, len(faces))

@@ -176,6 +176,7 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 		return found{}, err
 	}
 	done := answered(r, drawn, end)
+	done.faces = hub.AtLeast(g.settings.Score, done.faces)
 	done.latency = stages(r, grantedNs, drawn.flight, end)
 	return done, nil
 }

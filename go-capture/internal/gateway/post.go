@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
 )
 
 const (
@@ -101,7 +102,7 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 
 // reply writes what the client wanted: the faces, or the picture.
 func (g *Gateway) reply(asked request, done found, wanted wishes, score float64) (reply, error) {
-	faces := atLeast(score, done.faces)
+	faces := hub.AtLeast(score, done.faces)
 	if !wanted.picture {
 		body, err := json.Marshal(g.answerOf(asked, done, faces))
 		return reply{jsonType, append(body, '\n')}, err

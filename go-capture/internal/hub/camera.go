@@ -32,12 +32,15 @@ type CameraFigures struct {
 
 // Watch is what is watched at one camera, and how.
 type Watch struct {
+	Score   float64 // the least of a face that is told
 	Tracker track.Settings
 	Places  zone.Settings
 }
 
 // DefaultWatch is that of contracts/config.toml.
-func DefaultWatch() Watch { return Watch{Tracker: track.Defaults(), Places: zone.Defaults()} }
+func DefaultWatch() Watch {
+	return Watch{Score: 0.5, Tracker: track.Defaults(), Places: zone.Defaults()}
+}
 
 // camera is everything the hub knows of one stream.
 type camera struct {
@@ -46,6 +49,7 @@ type camera struct {
 	online    bool
 	sequencer *sequencer
 	follower  *follower
+	score     float64          // the least of a face that is told
 	told      map[string]State // by zone
 
 	captured, inferred     uint64
@@ -78,6 +82,7 @@ func (c *camera) successor(beganNs int64) *camera {
 // there before has left.
 func (c *camera) watch(w Watch) {
 	c.follower.begin(w)
+	c.score = w.Score
 	c.told = map[string]State{"": c.told[""]}
 }
 
@@ -143,7 +148,7 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	c.follower.frame(faces, a.letterbox.SourceWidth, a.letterbox.SourceHeight, a.capturedNs, frame.MonotonicNs())
 	whole := c.follower.states()[0]
 	r := &Result{
-		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: faces,
+		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: AtLeast(c.score, faces),
 		CapturedAt: time.Now().Add(-time.Duration(frame.MonotonicNs() - a.capturedNs)),
 		Width:      a.letterbox.SourceWidth, Height: a.letterbox.SourceHeight,
 		Confirmed: whole.Faces, Occupied: whole.Occupied,

@@ -25,6 +25,17 @@ func (h *Hub) Outcome(o dispatch.Outcome) {
 	}})
 }
 
+// AtLeast are the faces that are told. Workers send less sure ones as well, which only the tracker hears of.
+func AtLeast(score float64, faces []Face) []Face {
+	sure := []Face{}
+	for _, one := range faces {
+		if one.Score >= float32(score) {
+			sure = append(sure, one)
+		}
+	}
+	return sure
+}
+
 // FacesOf undoes the letterbox, and drops the landmarks that a model without them leaves undefined.
 func FacesOf(detections []ring.Detection, box geometry.Letterbox) []Face {
 	faces := make([]Face, len(detections))

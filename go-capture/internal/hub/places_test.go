@@ -214,3 +214,20 @@ func TestZonesAndLinesAreCounted(t *testing.T) {
 		t.Errorf("%+v after the camera was removed", f)
 	}
 }
+
+func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	h.CameraAdded("door", watchStep())
+	for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.5} { // five a second: without the unsure ones it is lost
+		a := outcome("door", uint64(n+1), inferred)
+		a.capturedNs += int64(n) * int64(300*time.Millisecond)
+		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
+		h.append(entry{arrival: a})
+	}
+	h.drain()
+	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
+	if fmt.Sprint(d.tracks) != "[0 0 1 1]" {
+		t.Errorf("the faces that were told have the tracks %v, want 0 0 1 1", d.tracks)
+	}
+}

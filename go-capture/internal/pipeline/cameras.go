@@ -64,7 +64,7 @@ func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings
 	a.mu.Lock()
 	a.cameras[settings.ID] = c
 	a.mu.Unlock()
-	a.hub.CameraAdded(settings.ID, watch(a.config.Tracker, settings))
+	a.hub.CameraAdded(settings.ID, watch(a.config, settings))
 	a.cameraStatus(settings.ID, false) // retained: a camera that never comes must not look like the last run's
 	running.Add(1)
 	go func() {

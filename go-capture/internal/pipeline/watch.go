@@ -12,7 +12,8 @@ import (
 )
 
 // watch is what the hub is to look for at a camera.
-func watch(t config.Tracker, c config.Camera) hub.Watch {
+func watch(all *config.Config, c config.Camera) hub.Watch {
+	t := all.Tracker
 	places := zone.Settings{Occupied: delays(c.OnDelayMs, c.OffDelayMs), MinFace: float64(c.MinFace)}
 	for _, mask := range c.Masks {
 		places.Masks = append(places.Masks, zone.PolygonOf(mask))
@@ -26,7 +27,8 @@ func watch(t config.Tracker, c config.Camera) hub.Watch {
 		places.Lines = append(places.Lines, zone.LineOf(l.Name, l.Start, l.End))
 	}
 	return hub.Watch{
-		Tracker: track.Settings{Score: float32(t.Score), Hits: t.Hits, LostAfter: milliseconds(t.LostMs)},
+		Score:   all.Detector.Score,
+		Tracker: track.Settings{Score: float32(max(t.Score, all.Detector.Score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs)},
 		Places:  places,
 	}
 }

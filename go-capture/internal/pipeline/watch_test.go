@@ -17,7 +17,7 @@ func TestTheDefaultsOfTheSettingsAreThoseOfTheHub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := watch(made.Tracker, made.Cameras[0]); !reflect.DeepEqual(got, hub.DefaultWatch()) {
+	if got := watch(made, made.Cameras[0]); !reflect.DeepEqual(got, hub.DefaultWatch()) {
 		t.Errorf("%+v, want %+v", got, hub.DefaultWatch())
 	}
 }
@@ -27,7 +27,7 @@ func TestEverySettingOfAPlaceReachesTheHub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := watch(made.Tracker, made.Cameras[0])
+	got := watch(made, made.Cameras[0])
 	want := zone.Settings{
 		MinFace:  24,
 		Occupied: zone.Delays{On: 500 * time.Millisecond, Off: 2 * time.Second},
@@ -45,5 +45,18 @@ func TestEverySettingOfAPlaceReachesTheHub(t *testing.T) {
 	}
 	if got.Tracker.LostAfter != 1500*time.Millisecond {
 		t.Errorf("lost after %v, want 1.5 s", got.Tracker.LostAfter)
+	}
+}
+
+func TestNoTrackBeginsWithAFaceThatIsNotTold(t *testing.T) {
+	for _, c := range []struct{ detector, tracker, told, begins float64 }{{0.5, 0.5, 0.5, 0.5}, {0.7, 0.5, 0.7, 0.7}, {0.3, 0.5, 0.3, 0.5}} {
+		made, err := config.Load("", nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Detector.Score, made.Tracker.Score = c.detector, c.tracker
+		if got := watch(made, made.Cameras[0]); got.Score != c.told || got.Tracker.Score != float32(c.begins) {
+			t.Errorf("%+v: told from %v, tracks begin at %v", c, got.Score, got.Tracker.Score)
+		}
 	}
 }

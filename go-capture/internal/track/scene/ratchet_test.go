@@ -131,3 +131,17 @@ func TestAnswersOfTheWrongLengthAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestBoxesThatAreNotToldKeepNumbersTogether(t *testing.T) {
+	with, without, err := Gain(All(Seed), 0.5/3, 0.5, track.New)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if with.Boxes != without.Boxes {
+		t.Fatalf("%d boxes are told with unsure ones, %d without", with.Boxes, without.Boxes)
+	}
+	// 408 for 707, 302 for 511 and 35 for 35 when it was written.
+	if 10*with.Switches > 6*without.Switches || 10*with.Fragments > 7*without.Fragments || with.False > without.False+3 {
+		t.Errorf("with unsure boxes %+v, without %+v", with, without)
+	}
+}

@@ -45,3 +45,48 @@ func Scores(scenes []Scene, answers map[string][][]uint64) (map[string]Score, er
 	}
 	return scores, nil
 }
+
+// Sure is a scene without the boxes below a score, and the answers without theirs.
+func (s Scene) Sure(least float32, ids [][]uint64) (Scene, [][]uint64) {
+	sure := Scene{Name: s.Name, FPS: s.FPS, Frames: make([]Frame, len(s.Frames))}
+	left := make([][]uint64, len(s.Frames))
+	for i, frame := range s.Frames {
+		sure.Frames[i].AtNs = frame.AtNs
+		for k, seen := range frame.Boxes {
+			if seen.Box.Score >= least {
+				sure.Frames[i].Boxes = append(sure.Frames[i].Boxes, seen)
+				left[i] = append(left[i], ids[i][k])
+			}
+		}
+	}
+	return sure, left
+}
+
+// Gain compares, by what is told, trackers that see all boxes from a score on with ones that see only the sure ones.
+func Gain(scenes []Scene, least, told float32, made func(track.Settings) *track.Tracker) (with, without Score, err error) {
+	total := func(heard float32) (sum Score, err error) {
+		for _, s := range scenes {
+			shown, _ := s.Sure(heard, s.blank())
+			judged, ids := shown.Sure(told, shown.Play(made(track.Defaults())))
+			score, err := judged.Judge(ids)
+			if err != nil {
+				return Score{}, err
+			}
+			sum = sum.Plus(score)
+		}
+		return sum, nil
+	}
+	if with, err = total(least); err == nil {
+		without, err = total(told)
+	}
+	return with, without, err
+}
+
+// blank are answers without a number.
+func (s Scene) blank() [][]uint64 {
+	ids := make([][]uint64, len(s.Frames))
+	for i, frame := range s.Frames {
+		ids[i] = make([]uint64, len(frame.Boxes))
+	}
+	return ids
+}

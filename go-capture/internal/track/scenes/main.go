@@ -4,6 +4,7 @@
 //
 //	scenes -print                 each scene as one line of JSON
 //	scenes -ours                  scores of our tracker, by script, detector and rate
+//	scenes -gain                  the same over all scenes, of the boxes from 0.5 on, with and without less sure ones to continue by
 //	scenes -judge < ANSWERS       the same for the answers of another: {"scene name": [[number of each box] of each frame]}
 package main
 
@@ -20,6 +21,7 @@ import (
 func main() {
 	show := flag.Bool("print", false, "print the scenes")
 	ours := flag.Bool("ours", false, "score our tracker")
+	gain := flag.Bool("gain", false, "score our tracker with and without unsure boxes")
 	judge := flag.Bool("judge", false, "score the answers on the standard input")
 	flag.Parse()
 	var err error
@@ -28,6 +30,8 @@ func main() {
 		err = printScenes()
 	case *ours:
 		err = printScores(scene.Play(scene.All(scene.Seed), track.New))
+	case *gain:
+		err = printGain()
 	case *judge:
 		err = judgeAnswers()
 	default:
@@ -66,6 +70,22 @@ func printScenes() error {
 			l.Frames = append(l.Frames, shown{float64(f.AtNs-s.Frames[0].AtNs) / 1e9, boxes})
 		}
 		if err := out.Encode(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printGain writes a line of JSON for what is told with unsure boxes, and one for without.
+func printGain() error {
+	const least, told = 0.5 / 3, 0.5
+	with, without, err := scene.Gain(scene.All(scene.Seed), least, told, track.New)
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	for _, score := range []scene.Score{with, without} {
+		if err := out.Encode(score); err != nil {
 			return err
 		}
 	}
