@@ -125,6 +125,15 @@ class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     lost_ms: int = 1000
 
 
+class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The events that are kept on the device for who asks later; they go to the broker whatever stands here."""
+
+    # How many days an event is kept at most.
+    days: int = 30
+    # Space on the disk in MiB at most; 16 hold about 40,000 events.
+    mb: int = 16
+
+
 class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pictures that clients send: how large, how many, and how long they may wait."""
 
@@ -200,5 +209,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     detector: Detector = Detector()
     worker: Worker = Worker()
     tracker: Tracker = Tracker()
+    history: History = History()
     gateway: Gateway = Gateway()
     camera: tuple[Camera, ...] = ()

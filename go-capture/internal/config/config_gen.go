@@ -11,6 +11,7 @@ type Config struct {
 	Detector Detector `toml:"detector" json:"detector"`
 	Worker   Worker   `toml:"worker" json:"worker"`
 	Tracker  Tracker  `toml:"tracker" json:"tracker"`
+	History  History  `toml:"history" json:"history"`
 	Gateway  Gateway  `toml:"gateway" json:"gateway"`
 	Cameras  []Camera `toml:"camera" json:"camera"`
 }
@@ -99,6 +100,14 @@ type Tracker struct {
 	Hits int `toml:"hits" json:"hits"`
 	// A face that was not seen for so long is gone; three frame times, if inference is slower than that.
 	LostMs int `toml:"lost_ms" json:"lost_ms"`
+}
+
+// History: The events that are kept on the device for who asks later; they go to the broker whatever stands here.
+type History struct {
+	// How many days an event is kept at most.
+	Days int `toml:"days" json:"days"`
+	// Space on the disk in MiB at most; 16 hold about 40,000 events.
+	Mb int `toml:"mb" json:"mb"`
 }
 
 // Gateway: Pictures that clients send: how large, how many, and how long they may wait.
@@ -197,6 +206,7 @@ func defaults() Config {
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
+		History:  History{Days: 30, Mb: 16},
 		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, FullSide: 1920},
 	}
 }
@@ -257,6 +267,10 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Tracker.Score = value.(float64) }},
 		{rule{name: "hits", kind: kindInt, limits: &[2]float64{1, 30}}, func(into *Config, value any) { into.Tracker.Hits = value.(int) }},
 		{rule{name: "lost_ms", kind: kindInt, limits: &[2]float64{100, 60000}}, func(into *Config, value any) { into.Tracker.LostMs = value.(int) }},
+	},
+	"history": {
+		{rule{name: "days", kind: kindInt, limits: &[2]float64{1, 3650}}, func(into *Config, value any) { into.History.Days = value.(int) }},
+		{rule{name: "mb", kind: kindInt, limits: &[2]float64{1, 1024}}, func(into *Config, value any) { into.History.Mb = value.(int) }},
 	},
 	"gateway": {
 		{rule{name: "deadline_ms", kind: kindInt, limits: &[2]float64{20, 60000}}, func(into *Config, value any) { into.Gateway.DeadlineMs = value.(int) }},

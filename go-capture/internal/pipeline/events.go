@@ -48,13 +48,14 @@ func stateFolder() (string, error) {
 	return filepath.Join(home, ".local", "state", "visavis"), nil
 }
 
-// historyFolder is where a device keeps its recent past; "" keeps it in memory, where there is no folder for anything.
-func historyFolder(device string) string {
-	state, err := stateFolder()
-	if err != nil {
-		return ""
+// historySettings keep a device's recent past in a folder of its own, or in memory where there is no folder for anything.
+func historySettings(c *config.Config) history.Settings {
+	const day = 24 * time.Hour
+	s := history.Settings{MostBytes: int64(c.History.Mb) << 20, MostAge: time.Duration(c.History.Days) * day}
+	if state, err := stateFolder(); err == nil {
+		s.Folder = filepath.Join(state, "history", c.Device.ID)
 	}
-	return filepath.Join(state, "history", device)
+	return s
 }
 
 // keeper gives the history what the hub tells.

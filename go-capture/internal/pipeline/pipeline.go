@@ -66,7 +66,7 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	}
 	site := webSettings(settings, version)
 	site.Guests = guests(a.gateway)
-	a.history = history.New(history.Settings{Folder: historyFolder(settings.Device.ID)})
+	a.history = history.New(historySettings(settings))
 	site.Events = a.history
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
 		return nil, err

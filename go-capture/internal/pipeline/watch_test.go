@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/zone"
 )
@@ -58,5 +59,17 @@ func TestNoTrackBeginsWithAFaceThatIsNotTold(t *testing.T) {
 		if got := watch(made, made.Cameras[0]); got.Score != c.told || got.Tracker.Score != float32(c.begins) {
 			t.Errorf("%+v: told from %v, tracks begin at %v", c, got.Score, got.Tracker.Score)
 		}
+	}
+}
+
+func TestTheHistoryKeepsForTheDaysAndBytesOfTheSettings(t *testing.T) {
+	t.Setenv("VISAVIS_STATE_DIR", "/state")
+	made, err := config.Load("", []string{"VISAVIS_HISTORY__DAYS=7", "VISAVIS_HISTORY__MB=2", "VISAVIS_DEVICE__ID=porch"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := history.Settings{Folder: "/state/history/porch", MostBytes: 2 << 20, MostAge: 7 * 24 * time.Hour}
+	if got := historySettings(made); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
