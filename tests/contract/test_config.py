@@ -160,6 +160,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "stream": "/api/v1/cameras/door/stream.mjpeg",
                 "live": "/api/v1/cameras/door/live",
                 "snapshot": "/api/v1/cameras/door/snapshot.jpg",
+                "zones": [
+                    {"name": "step", "polygon": CORNERS, "faces": 1, "occupied": True, "entered": 7, "left": 6},
+                ],
+                "lines": [{"name": "gate", "start": [0.5, 1], "end": [0.5, 0], "in": 4, "out": 3}],
             }
         ]
     },
