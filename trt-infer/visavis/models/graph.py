@@ -125,19 +125,26 @@ def _pointwise(node: Any, weights: Weights) -> bool:
     return plain and weights[node.input[1]].shape[2:] == (1, 1) and not any(numbers.get("pads", [0]))
 
 
-def take_bytes(nodes: list[Any], weights: Weights, image: str, *, swap: bool, scale: float) -> None:
+def take_bytes(nodes: list[Any], weights: Weights, image: str, *, swap: bool, scale: npt.NDArray[Any]) -> None:
     """Let the first convolutions take BGR instead of RGB (`swap`) and values `scale` times as large.
 
+    Args:
+        nodes, weights: the graph.
+        image: the picture's name in it.
+        swap: whether the original takes RGB.
+        scale: (3,), in the order of the original's channels.
+
     Raises:
-        KeyError: something else than a convolution with fixed weights takes the picture.
+        KeyError: something else than a convolution with fixed weights over all three channels takes the picture.
     """
     for node in nodes:
         if image in node.input:
-            if node.op_type != "Conv":
-                raise KeyError(node.op_type)
+            kernel = weights[node.input[1]] if node.op_type == "Conv" else None
+            if kernel is None or kernel.shape[1] != scale.size:
+                raise KeyError(f"the picture goes into {node.op_type}")
             name = f"{node.input[1]}.bytes"
-            kernel = weights[node.input[1]][:, :: -1 if swap else 1] / np.float32(scale)
-            weights[name] = np.ascontiguousarray(kernel, np.float32)
+            scaled = kernel / scale.astype(np.float32)[:, None, None]
+            weights[name] = np.ascontiguousarray(scaled[:, :: -1 if swap else 1], np.float32)
             node.input[1] = name
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rewrites a model so that it runs fast and takes the frame as it lies in the ring.
 
-What is done, in the order of `prepare`: batch normalisation and pairs of linear 1x1 convolutions become one
-convolution, places become lists for any batch and size, channel swap and scale move into the first weights, the input
-becomes (batch, H, W, 3) uint8 BGR, what no output needs goes, and weights are plain initializers (some originals list
-them as inputs, so a runtime may fold nothing).
+What is done, in the order of `prepare`: places become lists for any batch and size, what no output needs goes, the
+graph's own normalisation of the picture is taken out, batch normalisation and pairs of linear 1x1 convolutions become
+one convolution, channel swap and scale move into the first weights, the input becomes (batch, H, W, 3) uint8 BGR, and
+weights are plain initializers (some originals list them as inputs, so a runtime may fold nothing).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -30,6 +31,7 @@ from visavis.models.inspection import (
     picture_input,
 )
 from visavis.models.manifest import Original
+from visavis.models.normalisation import Affine, is_nothing, taken, taken_out
 
 LARGEST_SIDE = 8192
 # What a model for pictures of any size is weighed at; smaller pictures than LEAST_PIXELS may ask for as much as that.
@@ -66,8 +68,10 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
             f"wanted is {family.form}",
         )
     try:
-        prepared = _prepared(model, family, (batch, height, width))
+        prepared, own = _prepared(model, family, (batch, height, width))
         _weigh(original.name, prepared, width, height)
+        if not is_nothing(own):
+            _compare(original, family, own)
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise ModelError(f"cannot prepare {original.name}, its graph is not a {family.name} ({error!r})") from error
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -83,18 +87,30 @@ def _check_size(name: str, family: Family, width: int, height: int) -> None:
         raise ModelError(f"{name} cannot take {width}x{height}", f"use multiples of {multiple}")
 
 
-def _prepared(model: Any, family: Family, size: tuple[int, int, int]) -> Any:
+def _compare(original: Original, family: Family, own: Affine) -> None:
+    """Let the original judge what was understood of its own normalisation."""
+    # onnxruntime takes 100 ms to import, and a device that runs TensorRT may do without: only who needs it pays.
+    from visavis.models.agreement import check_agreement  # noqa: PLC0415
+
+    any_size, _ = _prepared(inspected(original.content, original.name), family, (1, 0, 0))
+    check_agreement(original.name, original.content, any_size.SerializeToString(), family, taken(own))
+
+
+def _prepared(model: Any, family: Family, size: tuple[int, int, int]) -> tuple[Any, Affine]:
+    """The prepared model, and what the original did to its picture by itself."""
     weights: Weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     image, outputs = picture_input(model).name, _ordered(model, family)
     nodes = rewrite.flatten_heads(rewrite.lift_constants(list(model.graph.node), weights), weights)
     if family.name == "ultraface":
         nodes = _cut_priors(nodes)
-    nodes = rewrite.without_dead(nodes, set(outputs))
+    nodes, own = taken_out(rewrite.without_dead(nodes, set(outputs)), weights, image)
     nodes = rewrite.merge_linear_pairs(rewrite.fold_batch_norms(nodes, weights), weights, set(outputs))
     rewrite.rename(nodes, image, PLANES)
-    rewrite.take_bytes(nodes, weights, PLANES, swap=family.order == "rgb", scale=family.scale)
-    nodes = _front(family, weights) + nodes
-    return _assembled(nodes, weights, _declared(outputs, family, size), size, _opset(model, nodes))
+    seen = usual(family) if is_nothing(own) else taken(own).then(own)
+    swap = family.order == "rgb"
+    rewrite.take_bytes(nodes, weights, PLANES, swap=swap, scale=1 / seen.gain)
+    nodes = _front(-seen.offset / seen.gain, weights, swap=swap) + nodes
+    return _assembled(nodes, weights, _declared(outputs, family, size), size, _opset(model, nodes)), own
 
 
 def _ordered(model: Any, family: Family) -> list[str]:
@@ -116,15 +132,23 @@ def _of_places(concat: Any, made: dict[str, Any]) -> bool:
     return all(name in made and made[name].op_type == "Reshape" for name in concat.input)
 
 
-def _front(family: Family, weights: Weights) -> list[Any]:
-    laid = PLANES if family.mean == 0 else "image_laid"
+def usual(family: Family) -> Affine:
+    """What is done to bytes before an original of the family."""
+    gain = np.full(3, 1 / family.scale)
+    return Affine(gain, -family.mean * gain)
+
+
+def _front(mean: npt.NDArray[Any], weights: Weights, *, swap: bool) -> list[Any]:
+    """The operators from rows of bytes to planes without their mean, (3,) in the order of the original's channels."""
+    laid = "image_laid" if mean.any() else PLANES
     nodes = [
         helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["image_float"], [laid], perm=[0, 3, 1, 2]),
     ]
     if laid != PLANES:
         # Not into the weights: the border of the picture is padded with zeros after the mean has gone.
-        weights["image_mean"] = np.array(family.mean, np.float32)
+        planes = mean[:: -1 if swap else 1].reshape(3, 1, 1)
+        weights["image_mean"] = np.array(mean[0] if (mean == mean[0]).all() else planes, np.float32)
         nodes.append(helper.make_node("Sub", [laid, "image_mean"], [PLANES]))
     return nodes
 

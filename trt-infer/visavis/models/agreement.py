@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last word on what preparation understood of a graph: the prepared model beside its original, on one picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from visavis.errors import ModelError
+from visavis.families.family import Family
+from visavis.models.graph import without_dead
+from visavis.models.inspection import MOST_BYTES_PER_PIXEL, heaviest, picture_input, shape_of
+from visavis.models.normalisation import Affine
+
+Pixels = npt.NDArray[np.uint8]
+# Of each number, and of each number's size.
+MOST_APART = 1e-3
+# Where the original takes any size: a multiple of every family's.
+WIDTH, HEIGHT = 128, 96
+SEED = 1
+ERRORS_ONLY = 3
+# UltraFace's boxes are moves of priors here, boxes in the original: only its scores are the same numbers.
+COMPARED = {"ultraface": 1}
+
+
+def check_agreement(name: str, original: bytes, prepared: bytes, family: Family, taken: Affine) -> None:
+    """Compare all outputs on a picture of chance.
+
+    Args:
+        name: of the model, for errors.
+        original: the file, inspected.
+        prepared: for any size.
+        family: of both.
+        taken: what the original takes for a byte.
+
+    Raises:
+        ModelError: they answer differently, or the original does not run.
+    """
+    model = _alive(onnx.load_model_from_string(original))
+    batch, _, height, width = (side or usual for side, usual in zip(_sides(model), (1, 3, HEIGHT, WIDTH), strict=True))
+    _weigh(name, model, (batch, 3, height, width))
+    picture = np.random.default_rng(SEED).integers(0, 255, (1, height, width, 3), np.uint8)
+    names = [item.name for item in onnx.load_model_from_string(prepared).graph.output]
+    theirs = _run(name, model.SerializeToString(), names, np.repeat(_planes(picture, family, taken), batch, axis=0))
+    ours = _run(name, prepared, names, picture)
+    for one, other in list(zip(ours, theirs, strict=True))[: COMPARED.get(family.name)]:
+        apart = _apart(one, other if batch == 1 else other[:1])
+        if not apart <= 1:
+            raise ModelError(
+                f"cannot prepare {name}, prepared it answers {apart:.1f} times as far from its original as is allowed",
+                "export it without the normalisation in front",
+            )
+
+
+def _apart(ours: Any, theirs: Any) -> float:
+    """The largest difference over the allowed one."""
+    if ours.size != theirs.size:
+        return float("inf")
+    theirs = theirs.reshape(ours.shape)
+    return float((np.abs(ours - theirs) / (MOST_APART + MOST_APART * np.abs(theirs))).max(initial=0))
+
+
+def _planes(picture: Pixels, family: Family, taken: Affine) -> npt.NDArray[np.float32]:
+    """The picture as the original takes it, (1, 3, height, width)."""
+    coloured = picture[..., ::-1] if family.order == "rgb" else picture
+    return np.ascontiguousarray((coloured * taken.gain + taken.offset).transpose(0, 3, 1, 2), np.float32)
+
+
+def _sides(model: Any) -> tuple[int, ...]:
+    return shape_of(picture_input(model))
+
+
+def _alive(model: Any) -> Any:
+    """Without what no output needs: preparation leaves that out too, and it may ask for any memory."""
+    kept = without_dead(list(model.graph.node), {item.name for item in model.graph.output})
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model
+
+
+def _weigh(name: str, model: Any, shape: tuple[int, ...]) -> None:
+    """Refuse an original that asks for absurd memory, as preparation refuses its own result."""
+    for side, value in zip(picture_input(model).type.tensor_type.shape.dim, shape, strict=True):
+        side.dim_value = value
+    asked = heaviest(model)
+    if asked > max(shape[0] * shape[2] * shape[3], 2**18) * MOST_BYTES_PER_PIXEL:
+        raise ModelError(f"model {name} is refused, one of its values takes {asked // 2**20} MiB", "use another")
+
+
+def _run(name: str, model: bytes, outputs: list[str], picture: npt.NDArray[Any]) -> list[Any]:
+    from visavis.backends.onnxruntime import RUNTIME_ERRORS  # noqa: PLC0415 (it loads prepared models, so imports us)
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        answers: list[Any] = session.run(outputs, {session.get_inputs()[0].name: picture})
+    except RUNTIME_ERRORS as error:
+        raise ModelError(f"cannot compare {name} with its original, {error}", "export it again") from error
+    return answers
