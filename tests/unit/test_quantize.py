@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
@@ -25,7 +26,7 @@ from visavis.models import quantize as making
 from visavis.models.manifest import original
 from visavis.models.processor import has_dot_products, processor_name
 from visavis.models.quantize import Made, Plan, judge, quantize, spread
-from visavis.models.quantized import Measured, Record, quantized_model, quantized_path
+from visavis.models.quantized import Measured, Record, file_name, quantized_model, quantized_path, record_of
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
 from visavis.supervisor import WITHOUT_GPU, worker_command
@@ -100,6 +101,79 @@ def test_a_model_without_its_record_is_refused(cache: Path) -> None:
     quantized_path(original("centerface"), *SIZE, cache).with_suffix(".json").unlink()
     with pytest.raises(ModelError, match="not what was written"):
         load_detector(settings(cache))
+
+
+def told(cache: Path, *words: str) -> list[dict[str, Any]]:
+    """The lines of `visavis model ...  --json`."""
+    return [json.loads(line) for line in model(cache, *words, "--json").stdout.splitlines()]
+
+
+def test_the_list_has_int8_forms_below_their_model(kept: Made, cache: Path) -> None:
+    path = quantized_path(original("centerface"), *SIZE, cache)
+    (form,) = next(line["int8"] for line in told(cache, "list") if line["model"] == "centerface")
+    speed = round(kept.record.measured.speed, 2)
+    assert form == {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "input": [320, 256],
+        "runs_on": "here",
+        "speed": speed,
+    }
+    first, second = model(cache, "list").stdout.splitlines()[:2]
+    assert first.startswith("centerface ")
+    assert second.split() == ["int8", "320x256", f"{form['bytes'] / 2**20:.1f}", "MiB", f"{speed:.2f}", "times", "here"]
+
+
+def copied(cache: Path, **changes: Any) -> None:
+    """Put a copy beside the int8 model, with another record, as if it had been made so."""
+    path = quantized_path(original("centerface"), *SIZE, cache)
+    record = record_of(path)
+    assert record is not None
+    record = msgspec.structs.replace(record, **changes)
+    copy = path.with_name(file_name(record, "centerface"))
+    copy.write_bytes(path.read_bytes())
+    copy.with_suffix(".json").write_bytes(msgspec.json.encode(record))
+
+
+def test_forms_of_other_processors_and_files_are_told_as_such(cache: Path) -> None:
+    copied(cache, processor="x86_64 another")
+    copied(cache, name="gone")
+    lines = told(cache, "list")
+    assert [form["runs_on"] for form in lines[0]["int8"]] in (["here", "x86_64 another"], ["x86_64 another", "here"])
+    assert (lines[-1]["model"], lines[-1]["source"]) == ("gone", "a file of one's own")
+    shown = model(cache, "list").stdout
+    assert "for x86_64 another" in shown
+
+
+def test_verify_looks_at_int8_forms_by_their_record(cache: Path) -> None:
+    assert model(cache, "prepare", "centerface", "--input", "320x256").returncode == 0
+    plain, form = told(cache, "verify", "centerface", "--input", "320x256")
+    assert "prepared" in plain
+    path = quantized_path(original("centerface"), *SIZE, cache)
+    assert (form["precision"], form["input"], form["runs_on"]) == ("int8", "320x256", "here")
+    assert (form["quantized"], form["original_sha256"]) == (str(path), plain["original_sha256"])
+    assert len(told(cache, "verify", "centerface", "--input", "96x64")) == 1, "int8 of another size than asked for"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    answer = model(cache, "verify", "centerface", "--input", "320x256")
+    assert answer.returncode == 1
+    assert f"quantised model {path} is not what was written: {COMMAND}" in answer.stderr
+
+
+def test_verify_without_a_size_looks_at_int8_of_every_size(cache: Path) -> None:
+    _, form = told(cache, "verify", "centerface")
+    assert form["input"] == "320x256"
+
+
+@pytest.mark.parametrize("record", [b"{", b"", None], ids=["spoiled", "empty", "of another size"])
+def test_an_int8_form_without_a_record_of_its_own_is_told(record: bytes | None, cache: Path) -> None:
+    path = quantized_path(original("centerface"), *SIZE, cache)
+    if record is None:
+        record = path.with_suffix(".json").read_bytes().replace(b'"width": 320', b'"width": 640')
+    path.with_suffix(".json").write_bytes(record)
+    answer = model(cache, "verify", "centerface", "--input", "320x256")
+    assert answer.returncode == 1
+    assert f"quantised model {path} has no record of its own: remove it, and quantise again" in answer.stderr
+    assert f"no record of its own: {path}" in model(cache, "list").stdout
 
 
 def test_a_model_of_another_processor_is_not_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """List, fetch, import, prepare, quantise, verify, measure and export models.
 
-`verify` exits 0 when the original and the prepared file are exactly what they should be, 1 when they are not.
+`verify` exits 0 when the original, the prepared file and its int8 forms are exactly what they should be, 1 when not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from visavis.cli import model_bench, model_export, model_import, model_list, model_pull, model_quantize
 from visavis.errors import ModelError, VisavisError
-from visavis.models import cache, manifest
+from visavis.models import cache, manifest, quantized
 from visavis.settings import default_cache_dir
 from visavis.terminal import complain
 
@@ -22,6 +24,7 @@ EXAMPLE = """  visavis model list
   visavis model verify --json
   visavis model export-triton centerface repository/
   visavis model bench"""
+USUAL_SIZE = (640, 480)
 # Actions that have a module of their own.
 OWN = {
     "list": model_list,
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         module.add_to(actions)
     for name, summary in (
         ("prepare", "make a model fast and keep it"),
-        ("verify", "check original and prepared file byte for byte"),
+        ("verify", "check originals, prepared files and int8 models byte for byte"),
     ):
         action = actions.add_parser(
             name,
@@ -51,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         action.add_argument("--json", action="store_true", help="print one JSON object a line")
         action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
-        action.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
+        also = ", and int8 of every size" if name == "verify" else ""
+        action.add_argument("--input", type=size, metavar="WxH", help=f"default 640x480{also}")
 
 
 def size(text: str) -> tuple[int, int]:
@@ -72,15 +76,38 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _each(args: argparse.Namespace) -> int:
-    work = {"prepare": _prepare, "verify": _verify}[args.action]
+    work = {"prepare": _preparations, "verify": _verifications}[args.action]
     failed = 0
     for model in args.model or manifest.at_hand():
-        try:
-            _say(args, {"model": model, **work(model, args.input)})
-        except VisavisError as error:
-            failed += 1
-            _fail(args, model, error)
+        for task in work(model, args.input):
+            try:
+                _say(args, {"model": model, **task()})
+            except VisavisError as error:
+                failed += 1
+                _fail(args, model, error)
     return 1 if failed else 0
+
+
+# What is told of one file; raises what is wrong with it.
+Task = Callable[[], dict[str, Any]]
+
+
+def _preparations(model: str, size_px: tuple[int, int] | None) -> list[Task]:
+    return [partial(_prepare, model, size_px or USUAL_SIZE)]
+
+
+def _verifications(model: str, size_px: tuple[int, int] | None) -> list[Task]:
+    """Of original and prepared file, then of each int8 form: of this size, or of every size."""
+    int8 = [one for one in _kept_of(model) if one.record is None or size_px in (None, one.record.size)]
+    return [partial(_verify, model, size_px or USUAL_SIZE), *(partial(_verify_int8, model, one) for one in int8)]
+
+
+def _kept_of(model: str) -> list[quantized.Kept]:
+    try:
+        source = manifest.original(model)
+    except ModelError:
+        return []  # told by `_verify`
+    return quantized.kept_of(source.name, source.entry, quantized.all_kept(default_cache_dir()))
 
 
 def _prepare(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
@@ -103,6 +130,13 @@ def _verify(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
     if content is None:
         raise ModelError(f"{path} is missing or not what was written", f"visavis model prepare {model}")
     return {"original_sha256": source.sha256, "prepared": str(path), "bytes": len(content)}
+
+
+def _verify_int8(model: str, kept: quantized.Kept) -> dict[str, Any]:
+    record = quantized.verify(kept, model)
+    width, height = record.size
+    fields = {"original_sha256": record.original_sha256, "quantized": str(kept.path), "bytes": kept.bytes}
+    return {**fields, "precision": "int8", "input": f"{width}x{height}", "runs_on": record.runs_on}
 
 
 def _say(args: argparse.Namespace, fields: dict[str, Any]) -> None:

@@ -8,19 +8,23 @@ does, the recipe, and the processor: what was gained and lost was measured there
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from visavis.atomic import write_atomically
 from visavis.errors import ModelError
+from visavis.families import FAMILIES
 from visavis.models.cache import PREPARATION, Prepared, locked
-from visavis.models.manifest import Original, original, read_limited
+from visavis.models.manifest import Entry, Original, original, read_limited
 from visavis.models.processor import processor_name
 from visavis.settings import default_cache_dir
 
 # Part of every key: raise when the same model and pictures become another network.
 RECIPE = 1
+NAME = re.compile(r"(.+)-int8-[0-9a-f]{16}\.onnx")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +62,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     onnxruntime: str
     measured: Measured
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the input, pixels."""
+        return self.width, self.height
+
+    @property
+    def runs_on(self) -> str:
+        """Where a worker loads it: "here", or what it was made for instead."""
+        if (self.preparation, self.recipe) != (PREPARATION, RECIPE):
+            return "an earlier visavis"
+        return "here" if self.processor == processor_name() else self.processor
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An int8 model on disk; `record` is None where there is none that can be read, or one of another file."""
+
+    name: str
+    path: Path
+    bytes: int
+    record: Record | None
+
 
 def quantized_model(
     model: str, width: int = 640, height: int = 480, cache_dir: Path | None = None, family: str = ""
@@ -89,8 +114,67 @@ def quantized_model(
 
 def quantized_path(source: Original, width: int, height: int, cache_dir: Path) -> Path:
     """Where the int8 form is kept."""
-    what = f"{source.sha256} {source.entry.family} {width}x{height} {PREPARATION} {RECIPE} {processor_name()}"
-    return cache_dir / "models" / f"{source.name}-int8-{hashlib.sha256(what.encode()).hexdigest()[:16]}.onnx"
+    key = (source.sha256, source.entry.family, f"{width}x{height}", PREPARATION, RECIPE, processor_name())
+    return cache_dir / "models" / _file_name(source.name, *key)
+
+
+def _file_name(name: str, *key: object) -> str:
+    return f"{name}-int8-{hashlib.sha256(' '.join(map(str, key)).encode()).hexdigest()[:16]}.onnx"
+
+
+def kept_of(name: str, entry: Entry, kept: Iterable[Kept]) -> list[Kept]:
+    """Those of `kept` that are forms of a model, for any size and processor; not of another original of its name."""
+    return [one for one in kept if one.name == name and (one.record is None or _is_of(one.record, entry))]
+
+
+def _is_of(record: Record, entry: Entry) -> bool:
+    return record.original_sha256 == entry.sha256
+
+
+def all_kept(cache_dir: Path) -> list[Kept]:
+    """Every int8 model on this machine."""
+    named = [(path, NAME.fullmatch(path.name)) for path in sorted((cache_dir / "models").glob("*.onnx"))]
+    return [
+        Kept(name=match[1], path=path, bytes=path.stat().st_size, record=_own_record(path))
+        for path, match in named
+        if match
+    ]
+
+
+def _own_record(path: Path) -> Record | None:
+    """The record beside a file, if it is that of a file of this name."""
+    record = record_of(path)
+    # Records do not hold the family.
+    named = record is not None and any(path.name == file_name(record, family) for family in FAMILIES)
+    return record if named else None
+
+
+def file_name(record: Record, family: str) -> str:
+    """What the file of a record is called when its model is of a family."""
+    size = f"{record.width}x{record.height}"
+    made = (record.preparation, record.recipe, record.processor)
+    return _file_name(record.name, record.original_sha256, family, size, *made)
+
+
+def verify(kept: Kept, model: str) -> Record:
+    """Return the record of an int8 model whose bytes are exactly what was written.
+
+    Args:
+        kept: the file.
+        model: how its model is named in commands.
+
+    Raises:
+        ModelError: they are not, or cannot be read.
+    """
+    content, record = read_limited(kept.path), kept.record
+    if record is None:
+        raise ModelError(f"quantised model {kept.path} has no record of its own", "remove it, and quantise again")
+    if hashlib.sha256(content).hexdigest() != record.quantized_sha256:
+        raise ModelError(
+            f"quantised model {kept.path} is not what was written",
+            f"visavis model quantize {model} --input {record.width}x{record.height} --pictures FOLDER",
+        )
+    return record
 
 
 def record_of(path: Path) -> Record | None:
