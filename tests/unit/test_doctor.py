@@ -9,9 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from visavis.doctor import EXAMINATIONS
+from visavis.config_gen import Detector
+from visavis.doctor import EXAMINATIONS, model
+from visavis.models.auto import Recommendation, remember, this_machine
 
 from tests.unit.command import PROGRAM, complaints, visavis
+from tests.unit.model_files import provided, scrfd_like
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "contracts" / "config-golden" / "config.toml"
@@ -21,7 +24,7 @@ SUBJECTS = {"kernel", "daemon", "cameras", "cuda", "tensorrt", "onnxruntime", "b
 def test_each_subject_is_one_line_with_its_state() -> None:
     answer = visavis("doctor")
     lines = answer.stdout.splitlines()
-    assert len(lines) == len(EXAMINATIONS)
+    assert len(lines) == len(EXAMINATIONS) + 1
     assert all(line.split()[0] in ("ok", "warn", "FAIL") for line in lines)
     assert answer.returncode == (1 if any(line.startswith("FAIL") for line in lines) else 0)
 
@@ -52,6 +55,67 @@ def test_a_bad_configuration_fails_with_its_line(tmp_path: Path) -> None:
     answer = visavis("doctor", "--config", bad)
     assert answer.returncode == 1
     assert f"FAIL  config       {bad}:2: web.listen" in answer.stdout
+
+
+def doctor_with(detector: str, folder: Path) -> str:
+    """The line about the model, for a [detector] section; `folder` is the cache."""
+    file = folder / "config.toml"
+    file.write_text(f"[detector]\n{detector}\n")
+    answer = visavis("doctor", "--config", file, variables={"VISAVIS_CACHE_DIR": str(folder)})
+    (line,) = (line for line in answer.stdout.splitlines() if line.split()[1] == "model")
+    assert answer.returncode == (1 if "FAIL" in answer.stdout else 0)
+    return line
+
+
+def test_the_configured_model_is_looked_at_and_how_to_get_it_is_said(tmp_path: Path) -> None:
+    line = doctor_with('model = "yunet-n"', tmp_path)
+    assert line == "FAIL  model        model yunet-n is not on this machine: visavis model pull yunet-n"
+    line = doctor_with('model = "facefinder"', tmp_path)
+    assert line.startswith("FAIL  model        no model is called 'facefinder': choose from centerface, ")
+
+
+def test_an_imported_model_is_looked_at_too(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(scrfd_like())
+    variables = {"VISAVIS_CACHE_DIR": str(tmp_path)}
+    assert visavis("model", "import", tmp_path / "mine.onnx", variables=variables).returncode == 0
+    setting = 'model = "mine"\ninput = [64, 64]'
+    assert doctor_with(setting, tmp_path).startswith(f"ok    model        mine is prepared: {tmp_path}/models/mine-")
+    (kept,) = (tmp_path / "originals").glob("mine-*.onnx")
+    kept.write_bytes(scrfd_like()[:-1] + b"!")
+    line = doctor_with(setting, tmp_path)
+    assert line.startswith("FAIL  model ")
+    assert line.endswith(": visavis model import FILE --name mine")
+
+
+def test_auto_is_the_recommended_model_or_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
+    auto = Detector(model="auto", input=(96, 64))
+    found = model(auto)
+    assert (found.state, found.words) == ("warn", '"auto" is centerface, there is no recommendation yet')
+    assert found.remedy == "run `visavis model bench`"
+    name = provided("yunet-n", tmp_path)
+    remember(Recommendation(model=name, input=(96, 64), threads=1, fps=9, here=this_machine()), tmp_path)
+    found = model(auto)
+    assert (found.state, found.words.split(":")[0]) == ("ok", "yunet-n is prepared")
+
+
+def test_an_int8_model_that_was_not_made_is_told_as_its_backend_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
+    found = {
+        backend: model(Detector(precision="int8", backend=backend, input=(96, 64)))
+        for backend in ("auto", "onnxruntime", "tensorrt")
+    }
+    states = {backend: finding.state for backend, finding in found.items()}
+    assert states == {"auto": "warn", "onnxruntime": "fail", "tensorrt": "ok"}
+    assert found["auto"].words.endswith("not quantised for 96x64 on this processor, so it runs in fp32")
+    assert found["onnxruntime"].remedy == "visavis model quantize centerface --input 96x64 --pictures FOLDER"
+
+
+def test_a_configuration_that_is_refused_leaves_the_model_open(tmp_path: Path) -> None:
+    line = doctor_with("model = 7", tmp_path)
+    assert line == "warn  model        not looked at, the configuration cannot be read: mend what fails here"
 
 
 def test_a_missing_daemon_fails_with_the_remedy(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from visavis.config_gen import Detector
 from visavis.daemon import daemon_program, effective_config
 from visavis.errors import VisavisError
+
+if TYPE_CHECKING:
+    from visavis.models.cache import Prepared
 
 KERNEL_WITH_FUTURE_WRITE = (5, 1)
 # A few models in a few sizes.
@@ -35,8 +39,16 @@ def examine(config: Path | None) -> Iterator[Finding]:
     """Run all examinations, one finding after another, the quick ones first."""
     for examination in EXAMINATIONS:
         yield examination()
+    try:
+        settings = effective_config(config, os.environ)
+    except VisavisError as error:
+        yield Finding("model", "warn", "not looked at, the configuration cannot be read", "mend what fails here")
+        if config is not None:
+            yield Finding("config", "fail", str(error))
+        return
+    yield model(settings.detector)
     if config is not None:
-        yield configuration(config)
+        yield Finding("config", "ok", str(config))
 
 
 def kernel() -> Finding:
@@ -107,17 +119,6 @@ def cuda() -> Finding:
     return Finding("cuda", "warn", "no NVIDIA GPU here: the CPU infers")
 
 
-def model() -> Finding:
-    """The default model, verified."""
-    from visavis.models.cache import prepared_model  # noqa: PLC0415 (slow to import, wanted only here)
-
-    try:
-        prepared = prepared_model("centerface")
-    except VisavisError as error:
-        return Finding("model", "fail", str(error), "run `visavis model prepare centerface`")
-    return Finding("model", "ok", f"centerface is prepared: {prepared}")
-
-
 def cache() -> Finding:
     """A folder for prepared models that can be written."""
     from visavis.settings import default_cache_dir  # noqa: PLC0415
@@ -133,15 +134,51 @@ def cache() -> Finding:
     return Finding("cache", "ok", f"{folder}, {free_mb} MB free")
 
 
-def configuration(file: Path) -> Finding:
-    """Whether the daemon accepts the configuration."""
+def model(detector: Detector) -> Finding:
+    """The configured model, as a worker would load it."""
+    if detector.backend == "fake":
+        return Finding("model", "ok", 'none is loaded, backend = "fake" invents faces')
+    name, unmeasured = named(detector.model)
     try:
-        effective_config(file, os.environ)
+        prepared = _prepared(name, detector.input)
     except VisavisError as error:
-        return Finding("config", "fail", str(error))
-    return Finding("config", "ok", str(file))
+        return Finding("model", "fail", error.sentence, error.remedy or "set detector.model to another")
+    if detector.precision == "int8" and detector.backend != "tensorrt":
+        return int8(name, detector)
+    if unmeasured:
+        return Finding("model", "warn", f'"auto" is {name}, {unmeasured}', "run `visavis model bench`")
+    if prepared.path is None:
+        return Finding("model", "warn", f"{name} can be prepared but not kept", "see cache above")
+    return Finding("model", "ok", f"{name} is prepared: {prepared}")
+
+
+def named(configured: str) -> tuple[str, str]:
+    """The model that a setting means; and for "auto", why it is not a measured one, if it is not."""
+    from visavis.models.auto import AUTO, recommended  # noqa: PLC0415 (slow to import, wanted only here)
+    from visavis.settings import default_cache_dir  # noqa: PLC0415
+
+    return recommended(default_cache_dir()) if configured == AUTO else (configured, "")
+
+
+def _prepared(name: str, size_px: tuple[int, int]) -> Prepared:
+    from visavis.models.cache import prepared_model  # noqa: PLC0415 (slow to import, wanted only here)
+
+    return prepared_model(name, *size_px)
+
+
+def int8(name: str, detector: Detector) -> Finding:
+    """The int8 form of a model; only backend = "auto" goes on without it."""
+    from visavis.models.quantized import quantized_model  # noqa: PLC0415 (slow to import, wanted only here)
+
+    try:
+        found = quantized_model(name, *detector.input)
+    except VisavisError as error:
+        if detector.backend == "auto":
+            return Finding("model", "warn", f"{error.sentence}, so it runs in fp32", error.remedy)
+        return Finding("model", "fail", error.sentence, error.remedy)
+    return Finding("model", "ok", f"{name} in int8: {found}")
 
 
 EXAMINATIONS: tuple[Callable[[], Finding], ...] = (
-    kernel, daemon, cameras, cuda, tensorrt, onnxruntime, broker, cache, model,
+    kernel, daemon, cameras, cuda, tensorrt, onnxruntime, broker, cache,
 )  # fmt: skip

@@ -63,20 +63,23 @@ def remember(recommendation: Recommendation, cache_dir: Path) -> Path:
 
 def recommended_model(cache_dir: Path) -> str:
     """The name of the recommended model; OTHERWISE, with a hint in the log, when none counts here."""
+    name, reason = recommended(cache_dir)
+    if reason:
+        log.warning('model "auto" is %s, %s: `visavis model bench` measures and makes one', name, reason)
+    return name
+
+
+def recommended(cache_dir: Path) -> tuple[str, str]:
+    """The name of the recommended model and ""; or OTHERWISE and why none counts here."""
     try:
         found = msgspec.json.decode(_path(cache_dir).read_bytes(), type=Recommendation)
     except FileNotFoundError:
-        return _otherwise("there is no recommendation yet")
+        return OTHERWISE, "there is no recommendation yet"
     except (OSError, msgspec.DecodeError) as error:
-        return _otherwise(f"the recommendation cannot be read ({error})")
+        return OTHERWISE, f"the recommendation cannot be read ({error})"
     if found.here != this_machine():
-        return _otherwise("the recommendation is of another processor or version")
-    return found.model
-
-
-def _otherwise(reason: str) -> str:
-    log.warning('model "auto" is %s, %s: `visavis model bench` measures and makes one', OTHERWISE, reason)
-    return OTHERWISE
+        return OTHERWISE, "the recommendation is of another processor or version"
+    return found.model, ""
 
 
 def _path(cache_dir: Path) -> Path:
