@@ -72,7 +72,7 @@ _HEAD = struct.Struct("<" + dict((name, code) for name, code, _ in wire.Credit.F
 class Identity(NamedTuple):
     """How a worker introduces itself: its name, its model (`model@backend`), the leases it wants to hold at a time.
 
-    `flags` are HelloFlag's: how the model runs.
+    `flags` are HelloFlag's: how the model runs, and whether it is a visitor.
     """
 
     name: str

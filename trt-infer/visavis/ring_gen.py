@@ -65,7 +65,7 @@ class Refusal(IntEnum):
     """Why a worker was not accepted (REFUSE.code)."""
 
     VERSION = 1  # the major versions differ: install worker and daemon from one release
-    TOO_MANY_WORKERS = 2  # `max_workers` are connected
+    TOO_MANY_WORKERS = 2  # `max_workers` are connected, or the visitor is
     PEER_NOT_ALLOWED = 3  # the worker's user may not connect
     MALFORMED = 4  # HELLO was not understood, or asks for a lane that does not exist
 
@@ -90,12 +90,13 @@ class ResultFlag(IntFlag):
 
 
 class HelloFlag(IntFlag):
-    """Bits of HELLO.flags: the number format that the model runs in (none: not known), and whether the worker had to do without its GPU."""
+    """Bits of HELLO.flags: the number format that the model runs in (none: not known), whether the worker had to do without its GPU, and whether it is no worker at all but a visitor."""
 
     FP32 = 1  # 32-bit floats
     FP16 = 2  # 16-bit floats
     INT8 = 4  # the large convolutions in 8 bits
     FALLBACK = 8  # it was started on the CPU because three starts on the GPU had failed
+    VISITOR = 16  # joins for a while beside all workers, and while its credit is not 0 gets the next frame of a camera
 
 
 class DetectionFlag(IntFlag):

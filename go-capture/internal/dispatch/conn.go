@@ -20,7 +20,7 @@ type worker struct {
 	raw                 syscall.RawConn
 	id                  uint32
 	name, model         string
-	flags               uint16 // HelloFlag…: how the model runs
+	flags               uint16 // HelloFlag…: how the model runs, or that it visits
 	credit, granted     int
 	leases              map[uint64]*Slot
 	rings               map[uint32]bool // announced on this connection
@@ -31,6 +31,9 @@ type worker struct {
 	frames, viewsLeaked uint64
 	gone                bool
 }
+
+// visits tells a visitor from a worker.
+func (w *worker) visits() bool { return w.flags&ring.HelloFlagVisitor != 0 }
 
 func (w *worker) ready() bool { return !w.gone && len(w.leases) < w.credit }
 
@@ -176,11 +179,15 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.workers) >= d.options.MaxWorkers {
-		return nil, &refusal{ring.RefusalTooManyWorkers, fmt.Sprintf("%d workers are connected", len(d.workers))}
+	visitor := hello.Flags&ring.HelloFlagVisitor != 0
+	if no := d.fullFor(visitor); no != nil {
+		return nil, no
 	}
 	d.workerIDs++
 	granted := min(int(hello.Credit), d.options.Credit)
+	if visitor {
+		granted = 1
+	}
 	w := &worker{
 		conn: conn, raw: raw, id: d.workerIDs, name: hello.Name.String(), model: hello.Model.String(), flags: hello.Flags,
 		credit: granted, granted: granted, leases: map[uint64]*Slot{}, rings: map[uint32]bool{},
@@ -194,6 +201,24 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	}
 	d.pump()
 	return w, nil
+}
+
+// fullFor refuses one more worker, or visitor, than there are places.
+func (d *Dispatcher) fullFor(visitor bool) *refusal {
+	most, kind := d.options.MaxWorkers, "workers"
+	if visitor {
+		most, kind = d.options.Visitors, "other visitors"
+	}
+	connected := 0
+	for _, w := range d.workers {
+		if w.visits() == visitor {
+			connected++
+		}
+	}
+	if connected >= most {
+		return &refusal{ring.RefusalTooManyWorkers, fmt.Sprintf("%d %s are connected", connected, kind)}
+	}
+	return nil
 }
 
 func (d *Dispatcher) welcome(w *worker, minor uint16) {

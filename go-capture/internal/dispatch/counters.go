@@ -81,6 +81,7 @@ type WorkerState struct {
 	ServiceMs, Batch            float64
 	Outstanding, Credit         int
 	ViewsLeaked                 uint64
+	Visitor                     bool
 }
 
 // StreamState is one camera; a retired one keeps its figures.
@@ -153,7 +154,7 @@ func (w *worker) snapshot() WorkerState {
 	return WorkerState{
 		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Precision: precision(w.flags),
 		Fallback: w.flags&ring.HelloFlagFallback != 0, Frames: w.frames, ServiceMs: w.serviceNs / 1e6, Batch: w.batch,
-		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
+		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked, Visitor: w.visits(),
 	}
 }
 

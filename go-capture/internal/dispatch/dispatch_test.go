@@ -178,18 +178,13 @@ func TestCreditZeroPausesAndCreditOneResumes(t *testing.T) {
 	h := newHouse(t, Options{})
 	s := h.stream("door")
 	p := h.worker(1)
-	credit := func(n uint32) {
-		packet := make([]byte, ring.CreditBytes)
-		(&ring.Credit{Credit: n}).Put(packet)
-		p.send(packet)
-	}
-	credit(0)
+	p.credit(0)
 	until(t, "the worker is paused", func() bool { return h.Snapshot().Workers[0].State == "paused" })
 	publish(s)
 	if c := h.counters("door"); c.InFlight != 1 || h.Snapshot().Workers[0].Outstanding != 0 {
 		t.Errorf("a paused worker got a frame: %+v", c)
 	}
-	credit(1)
+	p.credit(1)
 	if m, ok := p.frame(); !ok || m.FrameSeq != 1 {
 		t.Errorf("after CREDIT 1 the lease is %+v", m)
 	}

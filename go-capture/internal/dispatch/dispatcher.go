@@ -22,6 +22,7 @@ import (
 // Options of a Dispatcher; zero values take the contract's defaults.
 type Options struct {
 	MaxWorkers    int // connected at a time
+	Visitors      int // connected at a time beside them: see ring.HelloFlagVisitor
 	Credit        int // leases that one worker may hold, 1 if 0
 	LeaseMs       int
 	HelloMs       int
@@ -93,7 +94,7 @@ func New(o Options) *Dispatcher {
 func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
 	if spec.Slots == 0 {
 		// The +1 covers a replacement that connects before a dead worker's leases are back.
-		spec.Slots = (d.options.MaxWorkers+1)*d.options.Credit + 2 + d.options.Pins
+		spec.Slots = (d.options.MaxWorkers+1)*d.options.Credit + d.options.Visitors + 2 + d.options.Pins
 	}
 	spec.Depth, spec.Tries = max(spec.Depth, 1), max(spec.Tries, 1)
 	d.mu.Lock()

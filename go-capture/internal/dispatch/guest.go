@@ -11,7 +11,7 @@ func (d *Dispatcher) Capacity() (ready int, service time.Duration) {
 	defer d.mu.Unlock()
 	sum, known := 0.0, 0
 	for _, w := range d.workers {
-		if w.credit == 0 {
+		if w.credit == 0 || w.visits() {
 			continue
 		}
 		ready++

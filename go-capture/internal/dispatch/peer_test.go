@@ -233,6 +233,12 @@ func (p *peer) frame() (m ring.Frame, ok bool) {
 	}
 }
 
+func (p *peer) credit(n uint32) {
+	packet := make([]byte, ring.CreditBytes)
+	(&ring.Credit{Credit: n}).Put(packet)
+	p.send(packet)
+}
+
 func (p *peer) answer(m ring.Result, found ...ring.Detection) {
 	m.DetectionCount = uint32(len(found))
 	p.send(resultPacket(m, found))

@@ -25,7 +25,10 @@ func now() int64 {
 // pump lends waiting frames while there is a worker for them. The mutex is held.
 func (d *Dispatcher) pump() {
 	for {
-		s, w := d.nextStream(), d.nextWorker()
+		s, w := d.longestUnserved(false), d.readyVisitor()
+		if s == nil || w == nil {
+			s, w = d.nextStream(), d.nextWorker()
+		}
 		if s == nil || w == nil {
 			return
 		}
@@ -69,17 +72,28 @@ func (d *Dispatcher) settle(lent *Slot) {
 	d.guestsDue = min(max(d.guestsDue, -max(1, d.heaviest)), 1)
 }
 
+// readyVisitor is one that asks for a camera's frame. It asks seldom and is served first: being slower than the workers it would
+// never get one otherwise.
+func (d *Dispatcher) readyVisitor() *worker {
+	for _, w := range d.workers {
+		if w.visits() && w.ready() {
+			return w
+		}
+	}
+	return nil
+}
+
 // nextWorker is the one expected to finish first; among nearly equal ones the least recently used.
 func (d *Dispatcher) nextWorker() *worker {
 	least := -1.0
 	for _, w := range d.workers {
-		if w.ready() && (least < 0 || w.finishNs() < least) {
+		if !w.visits() && w.ready() && (least < 0 || w.finishNs() < least) {
 			least = w.finishNs()
 		}
 	}
 	var best *worker
 	for _, w := range d.workers {
-		if w.ready() && w.finishNs() <= least*tie && (best == nil || w.used < best.used) {
+		if !w.visits() && w.ready() && w.finishNs() <= least*tie && (best == nil || w.used < best.used) {
 			best = w
 		}
 	}

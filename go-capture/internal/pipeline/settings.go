@@ -46,9 +46,12 @@ func mqttSettings(c *config.Config) mqtt.Settings {
 	}
 }
 
+// visitors is one: `visavis model quantize --from-camera` looks at a camera while all workers work.
+const visitors = 1
+
 func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.Options {
 	return dispatch.Options{
-		MaxWorkers: c.Detector.Workers, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
+		MaxWorkers: c.Detector.Workers, Visitors: visitors, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
 		GuestShare: c.Gateway.Share,
 	}
 }

@@ -158,6 +158,9 @@ func running(workers []dispatch.WorkerState) mqtt.Info {
 	var models, backends, precisions []string
 	info := mqtt.Info{}
 	for _, w := range workers {
+		if w.Visitor {
+			continue
+		}
 		models, backends, precisions = append(models, w.Model), append(backends, w.Backend), append(precisions, w.Precision)
 		info.Fallback = info.Fallback || w.Fallback
 	}

@@ -83,7 +83,7 @@ func StatusName(code uint32) string {
 // Refusal…: why a worker was not accepted (REFUSE.code).
 const (
 	RefusalVersion        = 1 // the major versions differ: install worker and daemon from one release
-	RefusalTooManyWorkers = 2 // `max_workers` are connected
+	RefusalTooManyWorkers = 2 // `max_workers` are connected, or the visitor is
 	RefusalPeerNotAllowed = 3 // the worker's user may not connect
 	RefusalMalformed      = 4 // HELLO was not understood, or asks for a lane that does not exist
 )
@@ -130,12 +130,13 @@ const (
 	ResultFlagViewLeaked = 1 // a view of the frame outlived the lease: the worker has a bug
 )
 
-// HelloFlag…: bits of HELLO.flags: the number format that the model runs in (none: not known), and whether the worker had to do without its GPU.
+// HelloFlag…: bits of HELLO.flags: the number format that the model runs in (none: not known), whether the worker had to do without its GPU, and whether it is no worker at all but a visitor.
 const (
-	HelloFlagFP32     = 1 // 32-bit floats
-	HelloFlagFP16     = 2 // 16-bit floats
-	HelloFlagInt8     = 4 // the large convolutions in 8 bits
-	HelloFlagFallback = 8 // it was started on the CPU because three starts on the GPU had failed
+	HelloFlagFP32     = 1  // 32-bit floats
+	HelloFlagFP16     = 2  // 16-bit floats
+	HelloFlagInt8     = 4  // the large convolutions in 8 bits
+	HelloFlagFallback = 8  // it was started on the CPU because three starts on the GPU had failed
+	HelloFlagVisitor  = 16 // joins for a while beside all workers, and while its credit is not 0 gets the next frame of a camera
 )
 
 // DetectionFlag…: bits of a detection's flags.

@@ -19,8 +19,8 @@ SUMMARY = "make a model faster in int8, on pictures of yours"
 DESCRIPTION = """Make the int8 form of a model for the CPU of this machine. Pictures show it which values occur; one in
 four is held out, and on these the faces of int8 and fp32 are compared. It is kept only when both find the same faces
 but for --loss, and when it is at least 1.8 times as fast (1.2 where the processor has no instructions for it).
-`precision = "int8"` of a configuration uses it. --from-camera joins the running daemon in the place of a worker (stop
-one before), keeps pictures with a face on them in memory only, and needs the right to open the daemon's socket."""
+`precision = "int8"` of a configuration uses it. --from-camera visits the running daemon, whose workers go on; it keeps
+pictures with a face on them in memory only, and needs the right to open the daemon's socket."""
 EXAMPLE = """examples:
   visavis model quantize centerface --pictures photos/
   visavis model quantize centerface --from-camera door
@@ -44,6 +44,7 @@ def add_to(actions: Any) -> None:
     pictures.add_argument("--pictures", type=Path, nargs="+", metavar="PATH", help="folders, pictures, videos")
     pictures.add_argument("--from-camera", metavar="ID", help="a camera of the running daemon")
     parser.add_argument("--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's; default %(default)s")
+    parser.add_argument("--count", type=_count, default=64, metavar="N", help="pictures of the camera; default 64")
     parser.add_argument("--wait-s", type=float, default=180.0, help="for faces before the camera; default 180")
     parser.add_argument("--loss", type=_percent, default=0.01, metavar="PERCENT", help="of faces; default 1")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -71,10 +72,11 @@ def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
 def _of_camera(args: argparse.Namespace, plan: Plan, bar: _Bar) -> list[Frame]:
     from visavis.bench.models import detector  # noqa: PLC0415
     from visavis.errors import DaemonGone, Refused  # noqa: PLC0415
-    from visavis.models.borrow import Wish, borrowed, without_pictures  # noqa: PLC0415
+    from visavis.models.borrow import LEAST, Wish, borrowed, without_pictures  # noqa: PLC0415
     from visavis.signals import stop_on_signals  # noqa: PLC0415
 
-    wish = Wish(socket=args.socket, camera=args.from_camera, limit_s=args.wait_s)
+    least = min(LEAST, args.count)
+    wish = Wish(socket=args.socket, camera=args.from_camera, count=args.count, least=least, limit_s=args.wait_s)
     finder = detector(plan.model, plan.size, cache_dir=plan.cache_dir)
     frames: list[Frame] = []
     with stop_on_signals() as stop:
@@ -103,6 +105,12 @@ def _size(text: str) -> tuple[int, int]:
     from visavis.cli.model import size  # noqa: PLC0415 (that module imports this one)
 
     return size(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) >= 2):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pictures, 2 at least")
+    return int(text)
 
 
 def _percent(text: str) -> float:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of a camera for calibration, straight from the running daemon.
 
-Viewers and snapshots see pixelated faces, which would teach the wrong ranges. So we join as a worker: who may open the
-daemon's socket may see its frames anyway. It takes as many workers as are configured, so one of them must be away.
-Every frame that is lent is answered as any worker would; copies of some stay in this process's memory and are never
-written.
+Viewers and snapshots see pixelated faces, which would teach the wrong ranges. So we join where workers do, as a
+visitor: who may open the daemon's socket may see its frames anyway. A visitor has a place beside all workers. It asks
+for one frame at a time, gets the next one of some camera, and answers it as a worker would: the workers go on, and the
+count of frames stays exact. Copies of some stay in this process's memory and are never written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -20,19 +21,38 @@ import numpy as np
 from visavis.backends import Detector
 from visavis.detections import Frame
 from visavis.errors import DaemonGone, ModelError, Refused
-from visavis.ring import Identity, Lease, connect
-from visavis.ring_gen import Refusal
+from visavis.ring import Identity, Lease, RingClient, connect
+from visavis.ring_gen import HelloFlag, Refusal
+
+# With fewer pictures calibration is a matter of luck.
+LEAST = 8
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """Pictures of `camera` with a face on them, `apart_s` seconds from one to the next, for `limit_s` at most."""
+    """Pictures of `camera` with a face on them, `apart_s` seconds from one to the next, for `limit_s` at most.
+
+    While none has a face, or is of another camera, the next look is `look_s` later: we are slower than the workers.
+    """
 
     socket: Path
     camera: str
     count: int = 64
-    least: int = 8
+    least: int = LEAST
     apart_s: float = 0.5
+    look_s: float = 0.1
     limit_s: float = 180.0
+
+
+class Looked:
+    """Set once a frame was answered, or when `stop` is: ends the asking for frames."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self.answered = False
+
+    def is_set(self) -> bool:
+        """Whether to ask for no more."""
+        return self.answered or self._stop.is_set()
 
 
 def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[Frame]:
@@ -46,29 +66,46 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
     Raises:
         ModelError: too few pictures came, or they are of another size.
         DaemonGone: no daemon is there.
-        Refused: it takes no other worker.
+        Refused: it takes no other visitor.
     """
     count = 0
-    with connect(wish.socket, Identity("calibration", f"{detector.model_id}@{detector.name}"), stop) as ring:
-        timer = threading.Timer(wish.limit_s, stop.set)
-        timer.start()
-        try:
-            next_s = 0.0
-            for lease in ring.leases(stop):
-                copy = answered(lease, detector, wanted=lease.stream == wish.camera and time.monotonic() >= next_s)
-                if copy is not None:
-                    next_s = time.monotonic() + wish.apart_s
-                    count += 1
-                    yield copy
-                if count == wish.count:
-                    stop.set()
-        finally:
-            timer.cancel()
+    identity = Identity("calibration", f"{detector.model_id}@{detector.name}", flags=HelloFlag.VISITOR)
+    end_s = time.monotonic() + wish.limit_s
+    with connect(wish.socket, identity, stop) as ring, _set_at(end_s, stop):
+        while count < wish.count and not stop.is_set():
+            copy = next_look(ring, wish.camera, detector, stop)
+            if copy is not None:
+                count += 1
+                yield copy
+            stop.wait(wish.look_s if copy is None else wish.apart_s)
     if count < wish.least:
         raise ModelError(
             f"camera {wish.camera!r} showed a face on {count} pictures in {wish.limit_s:g} s, {wish.least} are wanted",
             "stand before it, look whether it is online (`/api/v1/status`), or use --pictures",
         )
+
+
+@contextmanager
+def _set_at(end_s: float, stop: threading.Event) -> Iterator[None]:
+    """Set `stop` at a time of the monotonic clock, if the block lasts so long."""
+    timer = threading.Timer(max(0.0, end_s - time.monotonic()), stop.set)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def next_look(ring: RingClient, camera: str, detector: Detector, stop: threading.Event) -> Frame | None:
+    """Ask for one frame and answer it; return a copy when it is the camera's and has a face."""
+    ring.set_credit(1)
+    looked, copy = Looked(stop), None
+    for lease in ring.leases(looked):
+        ring.set_credit(0)  # before the answer, which else brings the next frame
+        found = answered(lease, detector, wanted=lease.stream == camera)
+        copy = found if copy is None else copy
+        looked.answered = True
+    return copy
 
 
 def answered(lease: Lease, detector: Detector, *, wanted: bool) -> Frame | None:
@@ -87,7 +124,7 @@ def answered(lease: Lease, detector: Detector, *, wanted: bool) -> Frame | None:
 def without_pictures(error: DaemonGone | Refused, wish: Wish) -> ModelError:
     """The same for a person who asked for pictures of a camera."""
     remedies = (
-        "stop one of its workers while this runs, or start `visavis-capture` without any"
+        "another calibration runs, wait until it has ended"
         if isinstance(error, Refused) and error.code == Refusal.TOO_MANY_WORKERS
         else "start visavis, name its socket with --socket (under `visavis run`: $TMPDIR/visavis-*/frames.sock)"
     )
