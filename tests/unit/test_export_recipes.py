@@ -37,6 +37,8 @@ class FaceNet(torch.nn.Module):
         ]
         self.body = torch.nn.Sequential(*(part for half in halves for part in half))
         self.heads = torch.nn.ModuleList(torch.nn.Conv2d(16, count, 1) for count in (1, 2, 2, 10))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1))
 
     def forward(self, image):
         seen = self.body(image)
@@ -69,16 +71,31 @@ np.savez("answers.npz", *(np.asarray(value).transpose(0, 3, 1, 2) for value in n
 
 
 class Recipe(NamedTuple):
-    """What a page shows (by a word of it), the network that it exports, and how that network answers itself."""
+    """What a page shows (by a word of it), the network that it exports with a package, and how it answers itself."""
 
+    package: str
     word: str
     network: str
     answers: str
 
+    def normalising(self, plain: str, inside: str) -> Recipe:
+        """The same with a network that takes bytes and normalises them by itself."""
+        assert self.network.count(plain) == 1
+        return self._replace(network=self.network.replace(plain, inside))
 
+
+PYTORCH = Recipe("torch", "torch.onnx.export", TORCH, TORCH_ANSWERS)
+TENSORFLOW = Recipe("tensorflow", "tf2onnx.convert", KERAS, KERAS_ANSWERS)
 RECIPES = {
-    "torch": Recipe("torch.onnx.export", TORCH, TORCH_ANSWERS),
-    "tensorflow": Recipe("tf2onnx.convert", KERAS, KERAS_ANSWERS),
+    "torch": PYTORCH,
+    "torch, image / 255": PYTORCH.normalising("self.body(image)", "self.body(image / 255)"),
+    "torch, mean and deviation": PYTORCH.normalising(
+        "self.body(image)", "self.body((image / 255 - self.mean) / self.std)"
+    ),
+    "tensorflow": TENSORFLOW,
+    "tensorflow, rescaling": TENSORFLOW.normalising(
+        "seen = image", "seen = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)"
+    ),
 }
 
 
@@ -90,9 +107,9 @@ def python_with(package: str) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", RECIPES)
-def test_a_recipe_makes_a_file_that_is_imported_and_answers_as_the_network_does(package: str, tmp_path: Path) -> None:
-    python, recipe = python_with(package), RECIPES[package]
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_recipe_makes_a_file_that_is_imported_and_answers_as_the_network_does(recipe: Recipe, tmp_path: Path) -> None:
+    python = python_with(recipe.package)
     picture = np.random.default_rng(3).integers(0, 255, (1, HEIGHT, WIDTH, 3), np.uint8)
     np.save(tmp_path / "planes.npy", picture[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32))
     (tmp_path / "my_network.py").write_text(recipe.network)
