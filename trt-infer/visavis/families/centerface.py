@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from visavis.detections import Detections
+from visavis.detections import Detections, no_detections
 from visavis.families.faces import faces_of
 from visavis.families.family import Family, Floats, Shape, checked
 
@@ -35,17 +36,25 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
         DetectorError: the outputs have other shapes.
     """
     heat, size, offset, points = checked("CenterFace", outputs, _shapes(*input_size))
-    rows, columns = np.nonzero(heat[0] > score)
-    at = np.stack([columns, rows], axis=1).astype(np.float32)
+    # Places as one number each: NumPy finds and fetches them several times as fast as by row and column.
+    flat = np.flatnonzero(heat > score)
+    if not flat.size:
+        return no_detections()
+    at = np.stack([flat % heat.shape[2], flat // heat.shape[2]], axis=1).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        sides = np.exp(size[::-1, rows, columns].T) * STRIDE
+        sides = np.exp(_at(size, flat)[::-1].T) * STRIDE
         limit = np.array(input_size, np.float32)
-        corner = (at + offset[::-1, rows, columns].T + 0.5) * STRIDE - sides / 2
-        corner = np.clip(corner, 0, limit)
+        corner = (at + _at(offset, flat)[::-1].T + 0.5) * STRIDE - sides / 2
+        corner = np.minimum(np.maximum(corner, 0), limit)
         far = np.minimum(corner + sides, limit)
-        marks = points[:, rows, columns].reshape(5, 2, -1)[:, ::-1].transpose(2, 0, 1)
+        marks = _at(points, flat).reshape(5, 2, -1)[:, ::-1].transpose(2, 0, 1)
         marks = marks * sides[:, None] + corner[:, None]
-    return faces_of(np.concatenate([corner, far], axis=1), heat[0, rows, columns], marks, input_size, iou)
+    return faces_of(np.concatenate([corner, far], axis=1), heat.reshape(-1)[flat], marks, input_size, iou)
+
+
+def _at(maps: Floats, flat: npt.NDArray[np.intp]) -> Floats:
+    """What (c, rows, columns) maps hold at (n,) places: (c, n)."""
+    return np.asarray(maps.reshape(len(maps), -1).take(flat, axis=1), np.float32)
 
 
 def _shapes(width: int, height: int) -> tuple[Shape, ...]:

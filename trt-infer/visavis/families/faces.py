@@ -29,20 +29,36 @@ def faces_of(boxes: Floats, scores: Floats, marks: Floats | None, limit: tuple[i
     Returns:
         (m,) detections, best first; candidates that are not finite or not in the picture are left out.
     """
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    if marks is not None:
-        finite &= np.isfinite(marks).all(axis=(1, 2))
-    boxes, scores = np.clip(boxes[finite], -FAR, FAR), np.clip(scores[finite], 0, 1)
+    boxes, scores, marks = _finite(boxes, scores, marks)
+    boxes = _between(boxes, -FAR, FAR)
     kept = nms(boxes, scores, iou)
-    boxes = np.clip(boxes[kept], 0, [*limit, *limit])
+    boxes = _between(boxes[kept], 0, (*limit, *limit))
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    found = no_detections(int(inside.sum()))
-    found["x1"], found["y1"], found["x2"], found["y2"] = boxes[inside].T
-    found["score"] = scores[kept][inside]
+    if not inside.all():
+        boxes, kept = boxes[inside], kept[inside]
+    found = no_detections(len(kept))
+    found["x1"], found["y1"], found["x2"], found["y2"] = boxes.T
+    found["score"] = _between(scores[kept], 0, 1)
     if marks is not None:
-        found["landmarks"] = np.clip(marks[finite][kept][inside], -FAR, FAR)
-        found["flags"] = DetectionFlag.LANDMARKS
+        found["landmarks"] = _between(marks[kept], -FAR, FAR)
+        found["flags"] = int(DetectionFlag.LANDMARKS)
     return found
+
+
+def _finite(boxes: Floats, scores: Floats, marks: Floats | None) -> tuple[Floats, Floats, Floats | None]:
+    """Those candidates whose numbers are all finite."""
+    every = (boxes, scores) if marks is None else (boxes, scores, marks)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A sum is finite when all numbers are; it also grows beyond all bounds now and then when they are.
+        if all(np.isfinite(part.sum()) for part in every):
+            return boxes, scores, marks
+    finite = np.logical_and.reduce([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in every])
+    return boxes[finite], scores[finite], None if marks is None else marks[finite]
+
+
+def _between(values: Floats, least: float, most: float | tuple[int, ...]) -> Floats:
+    """As np.clip, which takes three times as long for a few numbers."""
+    return np.asarray(np.minimum(np.maximum(values, least), np.asarray(most, values.dtype)))
 
 
 @lru_cache(maxsize=16)
