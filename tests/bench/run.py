@@ -22,13 +22,16 @@ PAGE = ROOT / "docs" / "reference" / "performance.md"
 MEASUREMENTS = (
     "handoff",
     "bookkeeping",
+    "overhead",
     "prepared",
     "quantized",
     "frame_path",
     "cold_start",
     "memory",
+    "flat",
     "viewers",
     "growth",
+    "two_workers",
 )
 
 
