@@ -17,6 +17,7 @@ from visavis.models.manifest import Original, entries
 from visavis.models.normalisation import NOTHING, Affine, taken_out
 from visavis.models.prepare import prepare
 
+from tests.arrays import Array
 from tests.unit.model_files import scrfd_like
 from tests.unit.test_prepare import run
 
@@ -30,7 +31,7 @@ MEAN, STD = (
 class Front(NamedTuple):
     """Operators before a network: each takes what the one before it made (`None` where that stands), and constants."""
 
-    steps: list[tuple[str, list[np.ndarray | None]]]
+    steps: list[tuple[str, list[Array | None]]]
 
     def before(self, model: Any) -> bytes:
         """The model with these operators between its picture and everything else."""
@@ -55,11 +56,11 @@ class Front(NamedTuple):
         return bytes(model.SerializeToString())
 
 
-def number(value: float) -> np.ndarray:
+def number(value: float) -> Array:
     return np.array(value, np.float32)
 
 
-def three(*values: float) -> np.ndarray:
+def three(*values: float) -> Array:
     return np.array(values, np.float32)
 
 
@@ -109,7 +110,7 @@ def of_family(family: str, content: bytes) -> Original:
     return Original(name="mine", entry=entry, content=content, sha256="")
 
 
-def answers_as_the_original(family: str, content: bytes, planes: np.ndarray) -> None:
+def answers_as_the_original(family: str, content: bytes, planes: Array) -> None:
     theirs = run(content, np.ascontiguousarray(planes, np.float32))
     for ours, other in zip(run(prepare(of_family(family, content), 96, 64), PICTURE), theirs, strict=True):
         assert other.size > 0
