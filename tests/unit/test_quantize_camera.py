@@ -159,7 +159,7 @@ def test_a_second_visitor_is_told_that_one_is_there(daemon: Daemon, tmp_path: Pa
         stop.set()
         other.join()
     assert answer.returncode == 1
-    assert "1 other visitors are connected: another calibration runs, wait until it has ended" in answer.stderr
+    assert "another visitor is connected: another calibration runs, wait until it has ended" in answer.stderr
 
 
 def test_without_a_daemon_the_command_says_what_to_do(tmp_path: Path) -> None:

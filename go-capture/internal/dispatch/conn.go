@@ -205,9 +205,9 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 
 // fullFor refuses one more worker, or visitor, than there are places.
 func (d *Dispatcher) fullFor(visitor bool) *refusal {
-	most, kind := d.options.MaxWorkers, "workers"
+	most, why := d.options.MaxWorkers, fmt.Sprintf("%d workers are connected", d.options.MaxWorkers)
 	if visitor {
-		most, kind = d.options.Visitors, "other visitors"
+		most, why = d.options.Visitors, "another visitor is connected"
 	}
 	connected := 0
 	for _, w := range d.workers {
@@ -216,7 +216,7 @@ func (d *Dispatcher) fullFor(visitor bool) *refusal {
 		}
 	}
 	if connected >= most {
-		return &refusal{ring.RefusalTooManyWorkers, fmt.Sprintf("%d %s are connected", connected, kind)}
+		return &refusal{ring.RefusalTooManyWorkers, why}
 	}
 	return nil
 }

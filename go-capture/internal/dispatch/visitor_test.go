@@ -31,7 +31,7 @@ func TestAVisitorJoinsBesideAllWorkersAndNoSecondOne(t *testing.T) {
 	v := h.visitor()
 	p := h.dial()
 	p.hello(visiting())
-	refused(t, p, ring.RefusalTooManyWorkers, "1 other visitors")
+	refused(t, p, ring.RefusalTooManyWorkers, "another visitor")
 	p = h.dial()
 	p.hello(hello(1))
 	refused(t, p, ring.RefusalTooManyWorkers, "1 workers")
