@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +21,7 @@ from visavis.models.prepare import prepare
 
 from tests.arrays import Array
 from tests.unit.model_files import scrfd_like
+from tests.unit.test_model_cli import model
 from tests.unit.test_prepare import run
 
 PICTURE = np.random.default_rng(5).integers(0, 255, (1, 64, 96, 3), np.uint8)
@@ -33,9 +36,9 @@ class Front(NamedTuple):
 
     steps: list[tuple[str, list[Array | None]]]
 
-    def before(self, model: Any) -> bytes:
-        """The model with these operators between its picture and everything else."""
-        graph, name = model.graph, model.graph.input[0].name
+    def before(self, whole: Any) -> bytes:
+        """A model with these operators between its picture and everything else."""
+        graph, name = whole.graph, whole.graph.input[0].name
         nodes, taken = [], name
         for number, (operator, inputs) in enumerate(self.steps):
             names = [taken if value is None else f"front{number}.{place}" for place, value in enumerate(inputs)]
@@ -49,11 +52,11 @@ class Front(NamedTuple):
         for node in graph.node:
             for place, used in enumerate(node.input):
                 node.input[place] = taken if used == name else used
-        whole = [*nodes, *graph.node]
+        after = list(graph.node)
         del graph.node[:]
-        graph.node.extend(whole)
-        onnx.checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString())
+        graph.node.extend([*nodes, *after])
+        onnx.checker.check_model(whole, full_check=True)
+        return bytes(whole.SerializeToString())
 
 
 def number(value: float) -> Array:
@@ -171,11 +174,25 @@ def test_the_original_decides_whether_it_was_understood(monkeypatch: pytest.Monk
 
 
 def test_an_original_of_one_size_is_asked_at_that_size() -> None:
-    model = network()
-    for side, value in zip(model.graph.input[0].type.tensor_type.shape.dim, (2, 3, 32, 64), strict=True):
+    fixed = network()
+    for side, value in zip(fixed.graph.input[0].type.tensor_type.shape.dim, (2, 3, 32, 64), strict=True):
         side.dim_value = value
-    for output in model.graph.output:
+    for output in fixed.graph.output:
         for side, name in zip(output.type.tensor_type.shape.dim, ("n", "", "r", "c"), strict=True):
             if name:
                 side.dim_param = name
-    assert prepare(of_family("centerface", DIVIDED.before(model)), 96, 64)
+    assert prepare(of_family("centerface", DIVIDED.before(fixed)), 96, 64)
+
+
+@pytest.mark.parametrize(
+    ("front", "told"), [(DIVIDED, "bytes"), (OF_UNITS["mean and deviation"], "0..1"), (Front([]), None)]
+)
+def test_import_tells_what_a_network_does_by_itself(front: Front, told: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(front.before(network()))
+    answer = model(tmp_path, "import", str(file), "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["normalises"] == told
+    shown = model(tmp_path, "import", str(file)).stdout
+    assert ("normalises" in shown) == bool(told)
+    assert f"normalises {told} by itself" in shown or told is None

@@ -12,7 +12,7 @@ from typing import Any
 
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
-from visavis.models.manifest import Entry, read_limited
+from visavis.models.manifest import Entry, Original, read_limited
 from visavis.settings import default_cache_dir
 
 SUMMARY = "keep a model file of one's own under a name"
@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 (beside the imports below: listing models needs neither)
 
     from visavis.models.imported import checked_name, keep  # noqa: PLC0415
+    from visavis.models.normalisation import words  # noqa: PLC0415
+    from visavis.models.prepare import own_normalisation  # noqa: PLC0415
     from visavis.models.stranger import stranger  # noqa: PLC0415
 
     name = checked_name(args.name or re.sub(r"[^a-z0-9._-]+", "-", args.file.stem.lower()).strip("-._"))
@@ -54,9 +56,13 @@ def run(args: argparse.Namespace) -> int:
     entry: Entry = msgspec.structs.replace(stranger(content, args.file, args.family), licence=args.licence)
     faces = _tried(name, content, args.picture)
     path = keep(name, entry, content, default_cache_dir())
+    own = words(own_normalisation(Original(name=name, entry=entry, content=content, sha256=entry.sha256)))
     fields = {"model": name, "family": entry.family, "path": str(path), "sha256": entry.sha256, "faces": faces}
-    seen = f"  {faces} faces found" if args.picture else ""
-    print(json.dumps(fields) if args.json else f"{name}  {entry.family}  {path}{seen}")
+    fields["normalises"] = own or None
+    told = [name, entry.family, str(path)]
+    told += [f"normalises {own} by itself"] if own else []
+    told += [f"{faces} faces found"] if args.picture else []
+    print(json.dumps(fields) if args.json else "  ".join(told))
     return 0
 
 

@@ -68,6 +68,13 @@ def taken(own: Affine) -> Affine:
     raise ValueError(f"it takes {own.gain} x value + {own.offset}, which fits neither 0..255 nor 0..1")
 
 
+def words(own: Affine) -> str:
+    """What a graph takes, if it normalises by itself; "" if it does not."""
+    if is_nothing(own):
+        return ""
+    return "bytes" if taken(own) is NOTHING else "0..1"
+
+
 def is_nothing(own: Affine) -> bool:
     """Whether values go through as they are."""
     return bool((own.gain == 1).all() and (own.offset == 0).all())

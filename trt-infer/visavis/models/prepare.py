@@ -80,6 +80,18 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
     return bytes(prepared.SerializeToString())
 
 
+def own_normalisation(original: Original) -> Affine:
+    """What a graph does to each value of its picture by itself, before its first convolution.
+
+    Raises:
+        ModelError: the file is refused.
+    """
+    model = inspected(original.content, original.name)
+    weights: Weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    nodes = rewrite.lift_constants(list(model.graph.node), weights)
+    return taken_out(rewrite.without_dead(nodes, set(outputs_of(model))), weights, picture_input(model).name)[1]
+
+
 def _check_size(name: str, family: Family, width: int, height: int) -> None:
     multiple = family.multiple
     fits = all(0 <= side <= LARGEST_SIDE and side % multiple == 0 for side in (width, height))
