@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from visavis.detections import checked, no_detections
+from visavis.detections import SIDES, checked, no_detections
 from visavis.errors import BadDetections
 
 
@@ -44,3 +44,11 @@ def test_flags_that_look_like_no_number_are_fine() -> None:
     found = no_detections(1)
     found["class_id"], found["flags"] = 0xFFFF, 0xFFFF
     assert checked(found, 10) is found
+
+
+def test_the_four_sides_of_all_faces_are_set_at_once() -> None:
+    found = no_detections(2)
+    found.view(SIDES)["sides"] = [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert [found[side].tolist() for side in ("x1", "y1", "x2", "y2")] == [[1, 5], [2, 6], [3, 7], [4, 8]]
+    assert not found["score"].any()
+    assert not found["landmarks"].any()

@@ -16,6 +16,8 @@ from visavis.ring_gen import DETECTION_DTYPE, DetectionFlag
 Frame = npt.NDArray[np.uint8]
 # (n,) of DETECTION_DTYPE.
 Detections = npt.NDArray[np.void]
+# Detections looked at as this have one field `sides`, (4,) x1, y1, x2, y2: to set all four of all faces at once.
+SIDES = np.dtype({"names": ["sides"], "formats": [("<f4", (4,))], "offsets": [0], "itemsize": DETECTION_DTYPE.itemsize})
 
 
 def no_detections(count: int = 0) -> Detections:

@@ -7,12 +7,13 @@ The algorithm is that of the authors' `decode` (github.com/Star-Clouds/CenterFac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from visavis.detections import Detections, no_detections
-from visavis.families.faces import faces_of
+from visavis.families.faces import faces_of, places
 from visavis.families.family import Family, Floats, Shape, checked
 
 STRIDE = 4
@@ -40,23 +41,23 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     flat = np.flatnonzero(heat > score)
     if not flat.size:
         return no_detections()
-    at = np.stack([flat % heat.shape[2], flat // heat.shape[2]], axis=1).astype(np.float32)
+    at, limit = places(*heat.shape[1:]).take(flat, axis=0), np.array(input_size, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         sides = np.exp(_at(size, flat)[::-1].T) * STRIDE
-        limit = np.array(input_size, np.float32)
         corner = (at + _at(offset, flat)[::-1].T + 0.5) * STRIDE - sides / 2
         corner = np.minimum(np.maximum(corner, 0), limit)
         far = np.minimum(corner + sides, limit)
         marks = _at(points, flat).reshape(5, 2, -1)[:, ::-1].transpose(2, 0, 1)
         marks = marks * sides[:, None] + corner[:, None]
-    return faces_of(np.concatenate([corner, far], axis=1), heat.reshape(-1)[flat], marks, input_size, iou)
+    return faces_of(np.concatenate([corner, far], axis=1), heat.reshape(-1).take(flat), marks, input_size, iou)
 
 
 def _at(maps: Floats, flat: npt.NDArray[np.intp]) -> Floats:
     """What (c, rows, columns) maps hold at (n,) places: (c, n)."""
-    return np.asarray(maps.reshape(len(maps), -1).take(flat, axis=1), np.float32)
+    return maps.reshape(len(maps), -1).take(flat, axis=1)
 
 
+@lru_cache(maxsize=16)
 def _shapes(width: int, height: int) -> tuple[Shape, ...]:
     return tuple((1, channels, height // STRIDE, width // STRIDE) for channels in CHANNELS)
 

@@ -15,6 +15,8 @@ from visavis.errors import DetectorError
 
 Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
+# Compared with this a type is known at once; with np.float32 a type would be made of it each time.
+FLOAT32 = np.dtype(np.float32)
 # decode(outputs, (width, height), score, iou) -> detections
 Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
 
@@ -89,7 +91,7 @@ def checked(name: str, outputs: Sequence[Any], shapes: Sequence[Shape]) -> list[
 
 
 def _is(output: Any, shape: Shape) -> bool:
-    return isinstance(output, np.ndarray) and output.dtype == np.float32 and output.shape == shape
+    return isinstance(output, np.ndarray) and output.dtype == FLOAT32 and output.shape == shape
 
 
 def _words(outputs: Sequence[Any]) -> str:

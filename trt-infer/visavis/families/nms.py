@@ -27,12 +27,13 @@ def nms(boxes: Floats, scores: Floats, iou: float) -> npt.NDArray[np.intp]:
         best, left = left[:1], left[1:]
         kept.append(int(best[0]))
         left = left[~_covers(boxes[best], boxes[left], iou)[0]]
-    covers = _covers(boxes[left], boxes[left], iou)
+    chosen = boxes[left]
+    apart = ~_covers(chosen, chosen, iou)
     free = np.ones(left.size, bool)
-    for index in range(left.size):
+    for index, number in enumerate(left.tolist()):
         if free[index]:
-            kept.append(int(left[index]))
-            free &= ~covers[index]
+            kept.append(number)
+            free &= apart[index]
     return np.array(kept, dtype=np.intp)
 
 
