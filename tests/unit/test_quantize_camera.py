@@ -90,7 +90,7 @@ def test_pictures_are_borrowed_as_a_worker_borrows_them(daemon: Daemon) -> None:
         assert finder.detect(frame[0]).size, "the faces were hidden, or it is another picture"
     camera = daemon.camera()
     assert camera["privacy"] == "pixelate"
-    until(lambda: daemon.camera()["frames"]["inferred"] >= 3, lambda: f"not inferred: {daemon.camera()}")
+    until(lambda: daemon.camera()["frames"]["inferred"] >= 3, lambda: f"not inferred: {daemon.camera()}", 60)
     assert_accounted(daemon)
 
 
@@ -108,12 +108,12 @@ def test_a_daemon_that_has_all_its_workers_is_visited_while_they_go_on(daemon: D
         counts = daemon.frames_by_worker()
         assert counts.keys() == {worker, "calibration"}
         goes_on(daemon, worker, counts[worker])
-    until(lambda: daemon.frames_by_worker().keys() == {worker}, "the visitor is still there")
+    until(lambda: daemon.frames_by_worker().keys() == {worker}, "the visitor is still there", 60)
     assert_accounted(daemon)
 
 
 def goes_on(daemon: Daemon, worker: str, frames: int) -> None:
-    until(lambda: daemon.frames_by_worker()[worker] > frames, f"{worker} stands still")
+    until(lambda: daemon.frames_by_worker()[worker] > frames, f"{worker} stands still", 60)
 
 
 def test_the_command_works_beside_a_running_appliance(daemon: Daemon, worker: str, tmp_path: Path) -> None:
