@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.bench import overhead
 from tests.bench.child import Child
 from tests.bench.page import Bar, Section, page
 from tests.bench.plot import Plot, marked, rounded_up, svg
@@ -55,3 +56,11 @@ def test_a_child_answers() -> None:
 def test_a_child_that_dies_is_not_waited_for() -> None:
     with pytest.raises(ChildProcessError, match="fails"), Child(fails) as child:
         child.answer(30)
+
+
+def test_a_frame_in_the_worker_is_timed_beside_its_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "TURNS", 14)
+    monkeypatch.setattr(overhead, "WARM_UP", 0)
+    found = overhead.found_here()
+    assert found["faces"] >= found["pictures"] >= 2
+    assert found["p50_ms"] > 0
