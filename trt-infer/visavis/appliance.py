@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import tempfile
 import threading
@@ -25,7 +26,7 @@ from visavis.config_gen import Config
 from visavis.daemon import daemon_program, effective_config
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
-from visavis.figures import figures
+from visavis.figures import figures, on_this_machine
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
 from visavis.topics_gen import detections_topic
@@ -119,12 +120,14 @@ class Appliance:
                 url = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
                 environment["VISAVIS_MQTT__URL"] = url
                 config = replace(config, mqtt=replace(config.mqtt, url=url))
+            token = secrets.token_urlsafe() if config.auth.enabled else ""
+            environment["VISAVIS_RUN_TOKEN"] = token  # lets the lines below look at the status, and nobody else
             daemon = parts.enter_context(daemon_process(file, environment))
             backend = self._settings.backend
             workers = parts.enter_context(Supervisor(worker_command(config, backend), config.detector.workers))
             parts.enter_context(FirstBuild(build_command(config, backend), build_note(config), workers.renew))
             greet(config)
-            follow(daemon, config, stop)
+            follow(daemon, config, token, stop)
 
 
 def first_look(settings: RunSettings, folder: Path) -> Path:
@@ -166,7 +169,9 @@ def daemon_process(file: Path, environment: Mapping[str, str]) -> Iterator[subpr
 
 def greet(config: Config) -> None:
     """Say where to look."""
-    print(f"picture     http://{config.web.listen}/")
+    here = on_this_machine(config.web.listen)
+    elsewhere = "" if here == config.web.listen else f"  and port {here.rpartition(':')[2]} at this machine's name"
+    print(f"picture     http://{here}/{elsewhere}")
     if config.mqtt.url:
         broker = urlsplit(config.mqtt.url)
         port = broker.port or BROKER_PORTS[broker.scheme]
@@ -175,12 +180,12 @@ def greet(config: Config) -> None:
     print("stop        Ctrl-C", flush=True)
 
 
-def follow(daemon: subprocess.Popen[bytes], config: Config, stop: threading.Event) -> None:
+def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: threading.Event) -> None:
     """Show figures each second until `stop` is set or the daemon ends."""
     lines = LiveLines()
     while not stop.wait(FIGURES_PERIOD_S):
         if daemon.poll() is not None:
             raise DaemonEnded(f"the daemon ended with {daemon.returncode}: its own message is above")
-        shown = figures(config.web.listen)
+        shown = figures(config.web.listen, token)
         if shown:
             lines.show(shown)

@@ -43,12 +43,25 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The page and the HTTP API."""
 
-    # Address and port of the page; port 0 takes a free one. Only loopback is possible until there are credentials.
+    # Address and port of the page; port 0 takes a free one. Anything but loopback needs a section [auth].
     listen: str = "127.0.0.1:8080"
     # Further names under which a browser may ask for the page; the device's own names and addresses always may.
     hosts: tuple[str, ...] = ()
     # Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
     log_requests: str = "refused"
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Logins and tokens; `visavis auth` makes them."""
+
+    # Let nobody in without a login or a token. A section [auth] in a file means true unless it says false here.
+    enabled: bool = False
+    # The credentials, hashes only, readable by their owner alone; credentials.toml in the state folder when it is empty.
+    file: str = ""
+    # A login on the page that is not used for so many hours ends.
+    session_idle_h: int = 24
+    # A login on the page ends after so many days in any case.
+    session_days: int = 30
 
 
 class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -205,6 +218,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     device: Device = Device()
     web: Web = Web()
+    auth: Auth = Auth()
     mqtt: MQTT = MQTT()
     detector: Detector = Detector()
     worker: Worker = Worker()

@@ -10,10 +10,23 @@ from typing import Any
 TIMEOUT_S = 1.0
 
 
-def figures(listen: str) -> list[str]:
-    """One line a camera, or none while the daemon does not answer yet."""
+def on_this_machine(listen: str) -> str:
+    """The address at which this machine reaches what listens at `listen`, which may be every address."""
+    host, _, port = listen.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("", "0.0.0.0", "[::]") else listen  # noqa: S104 - it is not bound here
+
+
+def figures(listen: str, token: str = "") -> list[str]:
+    """One line a camera, or none while the daemon does not answer yet.
+
+    Args:
+        listen: the daemon's web.listen.
+        token: of somebody who may see all cameras, where logins are wanted.
+    """
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"http://{on_this_machine(listen)}/api/v1/status", headers=headers)
     try:
-        with urllib.request.urlopen(f"http://{listen}/api/v1/status", timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - it begins with http
             status = json.load(answer)
     except (OSError, ValueError):
         return []

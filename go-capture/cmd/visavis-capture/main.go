@@ -25,6 +25,7 @@ const usage = `visavis-capture: the daemon of visavis.
   visavis-capture -config /etc/visavis/config.toml          serve; SIGHUP reads the cameras again
   visavis-capture -config /etc/visavis/config.toml -check   say what is wrong with it, exit 2
   visavis-capture -effective                                print the configuration as JSON
+  visavis-capture auth add|list|revoke                      change the credentials
 
 `
 
@@ -36,6 +37,9 @@ const (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(arguments []string, stdout, stderr io.Writer) int {
+	if len(arguments) > 0 && arguments[0] == "auth" {
+		return runAuth(arguments[1:], os.Stdin, stdout, stderr)
+	}
 	flags := flag.NewFlagSet("visavis-capture", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }

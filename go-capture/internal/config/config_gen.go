@@ -7,6 +7,7 @@ package config
 type Config struct {
 	Device   Device   `toml:"device" json:"device"`
 	Web      Web      `toml:"web" json:"web"`
+	Auth     Auth     `toml:"auth" json:"auth"`
 	MQTT     MQTT     `toml:"mqtt" json:"mqtt"`
 	Detector Detector `toml:"detector" json:"detector"`
 	Worker   Worker   `toml:"worker" json:"worker"`
@@ -24,12 +25,24 @@ type Device struct {
 
 // Web: The page and the HTTP API.
 type Web struct {
-	// Address and port of the page; port 0 takes a free one. Only loopback is possible until there are credentials.
+	// Address and port of the page; port 0 takes a free one. Anything but loopback needs a section [auth].
 	Listen string `toml:"listen" json:"listen"`
 	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
 	Hosts []string `toml:"hosts" json:"hosts"`
 	// Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
 	LogRequests string `toml:"log_requests" json:"log_requests"`
+}
+
+// Auth: Logins and tokens; `visavis auth` makes them.
+type Auth struct {
+	// Let nobody in without a login or a token. A section [auth] in a file means true unless it says false here.
+	Enabled bool `toml:"enabled" json:"enabled"`
+	// The credentials, hashes only, readable by their owner alone; credentials.toml in the state folder when it is empty.
+	File string `toml:"file" json:"file"`
+	// A login on the page that is not used for so many hours ends.
+	SessionIdleH int `toml:"session_idle_h" json:"session_idle_h"`
+	// A login on the page ends after so many days in any case.
+	SessionDays int `toml:"session_days" json:"session_days"`
 }
 
 // MQTT: The broker that gets the detections.
@@ -202,6 +215,7 @@ func defaults() Config {
 	return Config{
 		Device:   Device{ID: ""},
 		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, LogRequests: "refused"},
+		Auth:     Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
@@ -232,6 +246,12 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
 		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, says: "a host name without scheme and port"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
 		{rule{name: "log_requests", kind: kindString, choices: []any{"refused", "all", "none"}}, func(into *Config, value any) { into.Web.LogRequests = value.(string) }},
+	},
+	"auth": {
+		{rule{name: "enabled", kind: kindBool}, func(into *Config, value any) { into.Auth.Enabled = value.(bool) }},
+		{rule{name: "file", kind: kindString, format: "path"}, func(into *Config, value any) { into.Auth.File = value.(string) }},
+		{rule{name: "session_idle_h", kind: kindInt, limits: &[2]float64{1, 8760}}, func(into *Config, value any) { into.Auth.SessionIdleH = value.(int) }},
+		{rule{name: "session_days", kind: kindInt, limits: &[2]float64{1, 365}}, func(into *Config, value any) { into.Auth.SessionDays = value.(int) }},
 	},
 	"mqtt": {
 		{rule{name: "url", kind: kindString, format: "mqtt_url"}, func(into *Config, value any) { into.MQTT.URL = value.(string) }},

@@ -81,7 +81,7 @@ func TestAProblemOfTheEnvironmentNamesTheVariable(t *testing.T) {
 		"VISAVIS_NOWHERE__SPEED=9":              "nowhere.speed: no such setting",
 		"VISAVIS_CAMERA__7__ID=far":             "camera.7.id: no camera has the index 7",
 		"VISAVIS_CAMERA__0__SOURCE=exec:reboot": "camera[0].source: no such kind of camera",
-		"VISAVIS_WEB__LISTEN=192.0.2.1:80":      "web.listen: web.listen = 192.0.2.1:80 needs credentials",
+		"VISAVIS_WEB__LISTEN=192.0.2.1:80":      `web.listen: "192.0.2.1:80" lets other machines in without a login`,
 	} {
 		name, _, _ := strings.Cut(variable, "=")
 		if got := refused(t, path, variable).Error(); !strings.HasPrefix(got, "environment "+name+": "+want) {

@@ -4,6 +4,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"visavis/capture/internal/zone"
@@ -22,6 +23,10 @@ func (r *reader) config(d *document) *Config {
 	r.file = d.file
 	for _, name := range sortedKeys(d.sections) {
 		fill(r, &made, d.sections[name], sectionKeys[name])
+	}
+	if auth, written := d.sections["auth"]; written {
+		_, said := auth.settings["enabled"]
+		made.Auth.Enabled = made.Auth.Enabled || !said // whoever writes the section wants logins
 	}
 	made.Cameras = make([]Camera, len(d.cameras))
 	for i, held := range d.cameras {
@@ -205,7 +210,7 @@ func resolved(s setting, k rule) any {
 		if path != "" && !filepath.IsAbs(path) {
 			return string(SchemeFile) + ":" + filepath.Join(folder, path)
 		}
-	case (k.format == "readable_file" || k.format == "socket") && !filepath.IsAbs(text):
+	case slices.Contains([]string{"readable_file", "socket", "path"}, k.format) && !filepath.IsAbs(text):
 		return filepath.Join(folder, text)
 	}
 	return text

@@ -17,6 +17,10 @@ func (r *reader) checkTogether(c *Config) {
 	if c.Device.ID == "" {
 		c.Device.ID = hostName(os.Hostname())
 	}
+	if beyondLoopback(c.Web.Listen) && !c.Auth.Enabled {
+		r.blame("web.listen", fmt.Sprintf("%q lets other machines in without a login", c.Web.Listen),
+			"add a section [auth] and `visavis auth add NAME --role admin`, or keep 127.0.0.1")
+	}
 	r.checkBroker(c.MQTT)
 	if c.Detector.Backend == "kserve" && c.Detector.KServeURL == "" {
 		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")

@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/event"
@@ -19,41 +16,18 @@ import (
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/state"
 )
 
-const (
-	systemState = "/var/lib/visavis"
-	// closeLimit is how long the end waits for a disk that hangs.
-	closeLimit = 3 * time.Second
-)
-
-// stateFolder is where the device keeps what must outlive it: $VISAVIS_STATE_DIR, systemd's, the system's if it may be
-// written, else the user's.
-func stateFolder() (string, error) {
-	for _, variable := range []string{"VISAVIS_STATE_DIR", "STATE_DIRECTORY"} {
-		if named := os.Getenv(variable); named != "" {
-			return named, nil
-		}
-	}
-	if unix.Access(systemState, unix.W_OK) == nil {
-		return systemState, nil
-	}
-	if home := os.Getenv("XDG_STATE_HOME"); home != "" {
-		return filepath.Join(home, "visavis"), nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("no folder for events: set VISAVIS_STATE_DIR: %w", err)
-	}
-	return filepath.Join(home, ".local", "state", "visavis"), nil
-}
+// closeLimit is how long the end waits for a disk that hangs.
+const closeLimit = 3 * time.Second
 
 // historySettings keep a device's recent past in a folder of its own, or in memory where there is no folder for anything.
 func historySettings(c *config.Config) history.Settings {
 	const day = 24 * time.Hour
 	s := history.Settings{MostBytes: int64(c.History.Mb) << 20, MostAge: time.Duration(c.History.Days) * day}
-	if state, err := stateFolder(); err == nil {
-		s.Folder = filepath.Join(state, "history", c.Device.ID)
+	if folder, err := state.Folder(); err == nil {
+		s.Folder = filepath.Join(folder, "history", c.Device.ID)
 	}
 	return s
 }
@@ -95,16 +69,16 @@ func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err e
 	if a.mqtt == nil {
 		return func(context.Context) error { return nil }, nil
 	}
-	state, err := stateFolder()
+	folder, err := state.Folder()
 	if err != nil {
 		return nil, err
 	}
-	events, err := outbox.Open(outbox.Settings{Folder: filepath.Join(state, "outbox", a.config.Device.ID)})
+	events, err := outbox.Open(outbox.Settings{Folder: filepath.Join(folder, "outbox", a.config.Device.ID)})
 	if err != nil {
 		return nil, fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
 	}
 	a.mqtt.EventsFrom(events)
-	a.mqtt.RememberIn(filepath.Join(state, "topics", a.config.Device.ID+".json"))
+	a.mqtt.RememberIn(filepath.Join(folder, "topics", a.config.Device.ID+".json"))
 	return events.Close, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
@@ -50,9 +51,9 @@ func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) (
 func guests(g *gateway.Gateway) web.Guests {
 	return web.Guests{
 		Mounts: []web.Mount{
-			{Method: http.MethodPost, Pattern: "/api/v1/detect", Operation: gateway.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
-			{Pattern: "/api/v1/detect/stream", Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
-			{Pattern: "/api/v1/cameras/{id}/push", Operation: gateway.PushOperation(), Handler: http.HandlerFunc(g.ServePush)},
+			{Method: http.MethodPost, Pattern: "/api/v1/detect", Least: auth.Operator, Operation: gateway.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
+			{Pattern: "/api/v1/detect/stream", Least: auth.Operator, Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
+			{Pattern: "/api/v1/cameras/{id}/push", Least: auth.Operator, Operation: gateway.PushOperation(), Handler: http.HandlerFunc(g.ServePush)},
 		},
 		Collectors: []prometheus.Collector{g.Collector()},
 	}

@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/engine"
@@ -44,6 +45,7 @@ type Appliance struct {
 	gateway    *gateway.Gateway
 	history    *history.History
 	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
+	gate       *auth.Gate      // nil without [auth]
 	web        *web.Server
 	engine     *engine.Watch
 	progress   calm
@@ -64,7 +66,11 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	if a.gateway, err = gateway.New(gatewaySettings(settings), a.dispatcher); err != nil {
 		return nil, err
 	}
+	if a.gate, err = openGate(settings); err != nil {
+		return nil, err
+	}
 	site := webSettings(settings, version)
+	site.Auth = a.gate
 	site.Guests = guests(a.gateway)
 	a.history = history.New(historySettings(settings))
 	site.Events = a.history
@@ -106,6 +112,9 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.web.Run(ctx) })
 	if a.mqtt != nil {
 		group.Go(func() error { return a.mqtt.Run(untilTold) })
+	}
+	if a.gate != nil {
+		group.Go(func() error { return a.gate.Run(ctx) })
 	}
 	group.Go(func() error { return a.runCameras(ctx) })
 	slog.Info("serving", "page", "http://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)

@@ -20,7 +20,7 @@ func webSettings(c *config.Config, version string) web.Settings {
 	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
 	return web.Settings{
 		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Device: c.Device.ID, Version: version, Encode: encode, Detections: detections,
-		LogRequests: c.Web.LogRequests,
+		LogRequests: c.Web.LogRequests, SessionMost: sessionMost(c),
 	}
 }
 

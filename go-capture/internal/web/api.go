@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
 )
 
@@ -58,20 +59,35 @@ func writeText(w http.ResponseWriter, r *http.Request, text string) {
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.fullStatus()})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.fullStatus(visitorOf(r.Context()))})
 	return nil
 }
 
-// fullStatus is the view's status with what only the web side knows; empty lists are lists, not null.
-func (s *Server) fullStatus() Status {
+// fullStatus is the view's status with what only the web side knows, and with the cameras that somebody may see; empty lists
+// are lists, not null.
+func (s *Server) fullStatus(who auth.Identity) Status {
 	status := s.view.Status()
 	status.Viewers = s.viewersNow()
 	status.Workers = append([]Worker{}, status.Workers...)
-	status.Cameras = append([]CameraStatus{}, status.Cameras...)
-	for i := range status.Cameras {
-		s.addViewers(&status.Cameras[i])
+	cameras := []CameraStatus{}
+	for _, camera := range status.Cameras {
+		if who.MaySee(camera.ID) {
+			s.addViewers(&camera)
+			cameras = append(cameras, camera)
+		}
+	}
+	status.Cameras = cameras
+	if !who.SeesAll() {
+		status.Viewers = viewersOf(cameras)
 	}
 	return status
+}
+
+func viewersOf(cameras []CameraStatus) (viewers int) {
+	for _, camera := range cameras {
+		viewers += camera.Viewers.Now
+	}
+	return viewers
 }
 
 func (s *Server) addViewers(camera *CameraStatus) {
@@ -109,13 +125,13 @@ type cameraAnswer struct {
 
 func (s *Server) cameras(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: map[string]any{"cameras": s.cameraAnswers()}})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: map[string]any{"cameras": s.cameraAnswers(visitorOf(r.Context()))}})
 	return nil
 }
 
 func (s *Server) camera(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	for _, one := range s.cameraAnswers() {
+	for _, one := range s.cameraAnswers(visitorOf(r.Context())) {
 		if one.ID == id {
 			w.Header().Set("Cache-Control", "no-store")
 			problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: one})
@@ -125,13 +141,16 @@ func (s *Server) camera(w http.ResponseWriter, r *http.Request) error {
 	return noSuchCamera(id)
 }
 
-func (s *Server) cameraAnswers() []cameraAnswer {
+func (s *Server) cameraAnswers(who auth.Identity) []cameraAnswer {
 	states := map[string]CameraStatus{}
-	for _, camera := range s.fullStatus().Cameras {
+	for _, camera := range s.fullStatus(who).Cameras {
 		states[camera.ID] = camera
 	}
 	answers := []cameraAnswer{}
 	for _, settings := range s.view.Cameras() {
+		if !who.MaySee(settings.ID) {
+			continue
+		}
 		settings.Source = withoutPassword(settings.Source)
 		base := "/api/v1/cameras/" + url.PathEscape(settings.ID)
 		state := states[settings.ID]

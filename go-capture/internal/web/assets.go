@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
+
+	"visavis/capture/internal/auth"
 )
 
 //go:embed static
@@ -31,7 +34,12 @@ var assetTypes = map[string]string{
 	".webmanifest": "application/manifest+json",
 }
 
-// loadAssets returns the page's files by the path at which they are served; index.html is "/".
+// addressOf is the path at which a file is served: index.html is "/", login.html is "/login".
+func addressOf(name string) string {
+	return "/" + strings.TrimPrefix(strings.TrimSuffix(name, ".html"), "index")
+}
+
+// loadAssets returns the page's files by the path at which they are served.
 func loadAssets() (map[string]asset, error) {
 	entries, err := fs.ReadDir(static, "static")
 	if err != nil {
@@ -49,11 +57,18 @@ func loadAssets() (map[string]asset, error) {
 			return nil, fmt.Errorf("static/%s: no content type for this kind of file", name)
 		}
 		sum := sha256.Sum256(body)
-		assets["/"+name] = asset{contentType: contentType, body: body, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+		assets[addressOf(name)] = asset{contentType: contentType, body: body, tag: `"` + hex.EncodeToString(sum[:8]) + `"`}
 	}
-	assets["/"] = assets["/index.html"]
-	delete(assets, "/index.html")
 	return assets, nil
+}
+
+// route serves the file. Only the page itself needs a login: what it is made of is the same on every device.
+func (a asset) route(path string) route {
+	made := route{pattern: path, least: auth.Public, summary: "The page", produces: a.contentType, handle: a.serve}
+	if path == "/" {
+		made.least, made.page = auth.Viewer, true
+	}
+	return made
 }
 
 // serve lets browsers keep the file but ask each time, so that an update of the device shows at once.

@@ -2,12 +2,12 @@
 
 package web
 
-import "visavis/capture/internal/problem"
+import "visavis/capture/internal/auth"
 
 const eventsSummary = "Recent events, the same JSON as over MQTT: a page of them, or with `Accept: text/event-stream` a stream"
 
 func (s *Server) eventsRoute() route {
-	return route{pattern: "/api/v1/events", described: eventsOperation(), documents: true, handle: s.events}
+	return route{pattern: "/api/v1/events", least: auth.Viewer, everyCamera: true, described: eventsOperation(), documents: true, handle: s.events}
 }
 
 // eventsOperation describes the route in OpenAPI.
@@ -30,7 +30,7 @@ func eventsOperation() object {
 			"200": object{"description": eventsSummary, "content": object{
 				jsonType: object{"schema": eventsSchema()}, eventStreamType: object{"schema": object{"type": "string"}},
 			}},
-			"default": object{"description": "A problem", "content": object{problem.ContentType: problemReference()}},
+			"default": problemAnswer("A problem"),
 		},
 	}
 }

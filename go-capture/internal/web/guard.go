@@ -21,7 +21,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		switch {
-		case !s.hostAllowed(r.Host):
+		case !s.hostAllowed(r):
 			problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
 				Detail: "The Host header names none of this device's names. Add the name to web.hosts to allow it."}.Write(w, r)
 		case fromAnotherSite(r):
@@ -56,9 +56,15 @@ func allowedHosts(settings Settings) map[string]bool {
 	return hosts
 }
 
-func (s *Server) hostAllowed(host string) bool {
-	name := bareHost(host)
-	return s.hosts[name] || isLoopback(name)
+// hostAllowed takes the device's names, and the address at which the request came in: a foreign name can be made to point
+// here, an address cannot be made to be ours.
+func (s *Server) hostAllowed(r *http.Request) bool {
+	name := bareHost(r.Host)
+	if s.hosts[name] || isLoopback(name) {
+		return true
+	}
+	local, known := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return known && bareHost(local.IP.String()) == name
 }
 
 // bareHost takes the port, the brackets of an IPv6 address and a final dot away, and lowers the case.
@@ -68,7 +74,7 @@ func bareHost(host string) string {
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 	if address, err := netip.ParseAddr(host); err == nil {
-		return address.String()
+		return address.Unmap().WithZone("").String()
 	}
 	return host
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/hub"
 )
 
@@ -116,7 +117,7 @@ func (appliance) Describe(out chan<- *prometheus.Desc) {
 
 // Collect sends the figures of this instant.
 func (a appliance) Collect(out chan<- prometheus.Metric) {
-	status := a.server.fullStatus()
+	status := a.server.fullStatus(auth.Everyone()) // /metrics is for those who may see all
 	emit := emitter(out)
 	for _, camera := range status.Cameras {
 		emit.camera(camera)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"visavis/capture/internal/auth"
 )
 
 // Mount is a route that another part of the appliance answers, errors included. The guard, the metrics and the description are
@@ -14,6 +16,7 @@ import (
 type Mount struct {
 	Method    string // "" = GET and HEAD
 	Pattern   string
+	Least     auth.Role      // who may use it; a route that names a camera as /cameras/{id} asks for that camera too
 	Operation map[string]any // of OpenAPI
 	Handler   http.Handler
 }
@@ -29,7 +32,7 @@ func (m Mount) route() route {
 		m.Handler.ServeHTTP(w, r)
 		return nil
 	}
-	return route{pattern: m.Pattern, method: m.Method, described: m.Operation, documents: true, handle: handle}
+	return route{pattern: m.Pattern, method: m.Method, least: m.Least, described: m.Operation, documents: true, handle: handle}
 }
 
 // methods names what the route answers to, as the Allow header does.

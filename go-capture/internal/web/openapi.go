@@ -3,9 +3,11 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
 )
 
@@ -17,17 +19,30 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 	paths := object{}
 	for _, one := range s.routes {
 		if one.documents {
-			paths[one.pattern] = object{one.verb(): one.operation()}
+			paths[one.pattern] = object{one.verb(): s.secured(one)}
 		}
 	}
 	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: object{
 		"openapi": "3.1.0",
 		"info": object{"title": "visavis", "version": s.settings.Version,
 			"description": "Where faces are, never whose. Errors are problems as RFC 9457 describes them."},
-		"paths":      paths,
-		"components": object{"schemas": object{"problem": problemSchema()}},
+		"paths": paths,
+		"components": object{"schemas": object{"problem": problemSchema()}, "securitySchemes": object{
+			"token":   object{"type": "http", "scheme": "bearer"},
+			"session": object{"type": "apiKey", "in": "cookie", "name": s.cookieName(r)},
+		}},
 	}})
 	return nil
+}
+
+// secured is the operation with who may use it, when that is not everybody.
+func (s *Server) secured(t route) object {
+	operation := maps.Clone(t.operation())
+	if s.settings.Auth != nil && t.least != auth.Public {
+		operation["security"] = []object{{"token": []string{}}, {"session": []string{}}}
+		operation["x-least-role"] = t.least.String()
+	}
+	return operation
 }
 
 func (t route) operation() object {
@@ -43,7 +58,7 @@ func (t route) operation() object {
 		"summary": t.summary,
 		"responses": object{
 			code:      good,
-			"default": object{"description": "A problem", "content": object{problem.ContentType: problemReference()}},
+			"default": problemAnswer("A problem"),
 		},
 	}
 	if parameters := t.parameters(); len(parameters) > 0 {
@@ -65,8 +80,9 @@ func (t route) parameters() []object {
 	return parameters
 }
 
-func problemReference() object {
-	return object{"schema": object{"$ref": "#/components/schemas/problem"}}
+func problemAnswer(description string) object {
+	reference := object{"schema": object{"$ref": "#/components/schemas/problem"}}
+	return object{"description": description, "content": object{problem.ContentType: reference}}
 }
 
 func problemSchema() object {

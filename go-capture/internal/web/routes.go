@@ -8,52 +8,89 @@ import (
 	"net/http"
 	"strings"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
 )
 
-// route is one line of the table: everything that is served is in it, and /openapi.json is made from it. Every route of
-// this package is read only: GET, and HEAD with the same headers.
+// route is one line of the table: everything that is served is in it, and /openapi.json is made from it. A route without a
+// least role is an error at start. One that names a camera as {id} is open only to those who may see that camera.
 type route struct {
-	pattern   string // of net/http's mux, without the method
-	method    string // "" = GET and HEAD
-	described object // the whole OpenAPI operation of a mounted route
-	summary   string
-	produces  string
-	query     []parameter
-	documents bool // it is in /openapi.json
-	upgrades  bool // it is a WebSocket
-	handle    func(http.ResponseWriter, *http.Request) error
+	pattern     string // of net/http's mux, without the method
+	method      string // "" = GET and HEAD
+	least       auth.Role
+	everyCamera bool   // it shows all cameras, so only those who may see all of them may see it
+	page        bool   // a person opens it, and is sent to /login instead of being refused
+	described   object // the whole OpenAPI operation of a route that says it itself
+	summary     string
+	produces    string
+	query       []parameter
+	documents   bool // it is in /openapi.json
+	upgrades    bool // it is a WebSocket
+	handle      func(http.ResponseWriter, *http.Request) error
 }
 
 // table names everything that is served, in the order in which a reader of the API meets it.
 func (s *Server) table() []route {
 	routes := []route{
-		{pattern: "/healthz", summary: "The process answers", produces: "text/plain", documents: true, handle: s.health},
-		{pattern: "/readyz", summary: "A worker is ready and a camera has a result; the broker does not count", produces: "text/plain",
+		{pattern: "/healthz", least: auth.Public, summary: "The process answers", produces: "text/plain", documents: true, handle: s.health},
+		{pattern: "/readyz", least: auth.Public, summary: "A worker is ready and a camera has a result; the broker does not count", produces: "text/plain",
 			documents: true, handle: s.ready},
-		{pattern: "/metrics", summary: "Prometheus metrics", produces: "text/plain", documents: true, handle: s.metrics.handle},
-		{pattern: "/openapi.json", summary: "This description", produces: jsonType, documents: true, handle: s.openAPI},
-		{pattern: "/api/v1/status", summary: "State of everything, with exact frame accounting", produces: jsonType, documents: true,
+		{pattern: "/metrics", least: auth.Viewer, everyCamera: true, summary: "Prometheus metrics", produces: "text/plain", documents: true, handle: s.metrics.handle},
+		{pattern: "/openapi.json", least: auth.Viewer, summary: "This description", produces: jsonType, documents: true, handle: s.openAPI},
+		{pattern: "/api/v1/session", least: auth.Public, summary: "Who is logged in", produces: jsonType, documents: true, handle: s.session},
+		{pattern: "/api/v1/status", least: auth.Viewer, summary: "State of everything, with exact frame accounting", produces: jsonType, documents: true,
 			handle: s.status},
-		{pattern: "/api/v1/cameras", summary: "All cameras: state and settings", produces: jsonType, documents: true, handle: s.cameras},
-		{pattern: "/api/v1/cameras/{id}", summary: "One camera: state and settings", produces: jsonType, documents: true, handle: s.camera},
-		{pattern: "/api/v1/cameras/{id}/stream.mjpeg", summary: "Live picture; faces are hidden as the camera's privacy says",
+		{pattern: "/api/v1/cameras", least: auth.Viewer, summary: "All cameras: state and settings", produces: jsonType, documents: true, handle: s.cameras},
+		{pattern: "/api/v1/cameras/{id}", least: auth.Viewer, summary: "One camera: state and settings", produces: jsonType, documents: true, handle: s.camera},
+		{pattern: "/api/v1/cameras/{id}/stream.mjpeg", least: auth.Viewer, summary: "Live picture; faces are hidden as the camera's privacy says",
 			produces: streamType, query: streamParameters, documents: true, handle: s.stream},
-		{pattern: "/api/v1/cameras/{id}/live", summary: liveSummary, produces: jsonType, query: liveParameters, documents: true,
+		{pattern: "/api/v1/cameras/{id}/live", least: auth.Viewer, summary: liveSummary, produces: jsonType, query: liveParameters, documents: true,
 			upgrades: true, handle: s.live},
-		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", summary: "Newest picture; faces are hidden as the camera's privacy says",
+		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", least: auth.Viewer, summary: "Newest picture; faces are hidden as the camera's privacy says",
 			produces: "image/jpeg", query: snapshotParameters, documents: true, handle: s.snapshot},
 	}
 	if s.settings.Events != nil {
 		routes = append(routes, s.eventsRoute())
 	}
+	routes = append(routes, s.loginRoutes()...)
 	for _, guest := range s.settings.Guests.Mounts {
 		routes = append(routes, guest.route())
 	}
 	for path, file := range s.assets {
-		routes = append(routes, route{pattern: path, summary: "The page", produces: file.contentType, handle: file.serve})
+		routes = append(routes, file.route(path))
 	}
 	return routes
+}
+
+// elsewhere answers every path that no route has. Whoever may see nothing does not learn what there is not either.
+func elsewhere() route { return route{pattern: "other", least: auth.Viewer, handle: noSuchPage} }
+
+// RouteInfo is one line of the table as a test walks it.
+type RouteInfo struct {
+	Method, Pattern string // GET stands for HEAD too; the pattern "other" for every path that is not in the table
+	Least           auth.Role
+	EveryCamera     bool
+	Page            bool
+}
+
+// Routes lists the table.
+func (s *Server) Routes() []RouteInfo {
+	var found []RouteInfo
+	for _, one := range append(s.routes, elsewhere()) {
+		found = append(found, RouteInfo{Method: strings.ToUpper(one.verb()), Pattern: one.pattern, Least: one.least,
+			EveryCamera: one.everyCamera, Page: one.page})
+	}
+	return found
+}
+
+// requireRoles refuses a table in which a route was added without a thought about who may use it.
+func requireRoles(routes []route) error {
+	for _, one := range routes {
+		if one.least == auth.Unset {
+			return fmt.Errorf("the route %s has no least role: give it one", one.pattern)
+		}
+	}
+	return nil
 }
 
 const jsonType = "application/json"
@@ -62,9 +99,10 @@ const jsonType = "application/json"
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range s.routes {
-		mux.Handle(exact(r.pattern), s.metrics.count(r.pattern, r))
+		mux.Handle(exact(r.pattern), s.metrics.count(r.pattern, s.guarded(r)))
 	}
-	mux.Handle("/", s.metrics.count("other", http.HandlerFunc(noSuchPage)))
+	rest := elsewhere()
+	mux.Handle("/", s.metrics.count(rest.pattern, s.guarded(rest)))
 	return s.named(s.guard(mux))
 }
 
@@ -84,13 +122,19 @@ func (t route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Detail: fmt.Sprintf("%s is not possible here; use %s.", r.Method, t.methods())}.Write(w, r)
 		return
 	}
-	err := t.handle(w, r)
+	if err := t.handle(w, r); err != nil {
+		answerError(w, r, err)
+	}
+}
+
+// answerError writes an error of a handler as a problem.
+func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	var refused refusal
 	if errors.As(err, &refused) {
 		problem.Problem(refused).Write(w, r)
-	} else if err != nil {
-		problem.Problem{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()}.Write(w, r)
+		return
 	}
+	problem.Problem{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()}.Write(w, r)
 }
 
 // refusal is an error that says itself how it is answered.
@@ -98,9 +142,9 @@ type refusal problem.Problem
 
 func (r refusal) Error() string { return r.Title + ": " + r.Detail }
 
-func noSuchPage(w http.ResponseWriter, r *http.Request) {
-	problem.Problem{Status: http.StatusNotFound, Title: "There is nothing here",
-		Detail: "See /openapi.json for what is served, or / for the page."}.Write(w, r)
+func noSuchPage(http.ResponseWriter, *http.Request) error {
+	return refusal{Status: http.StatusNotFound, Title: "There is nothing here",
+		Detail: "See /openapi.json for what is served, or / for the page."}
 }
 
 func noSuchCamera(id string) error {

@@ -19,11 +19,13 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"visavis/capture/internal/auth"
 )
 
 // Settings of the server. Zero limits take the defaults.
 type Settings struct {
-	Listen     string   // address:port; only loopback is accepted
+	Listen     string   // address:port; without Auth only loopback is accepted
 	Hosts      []string // Host names accepted beside loopback's, the bound address, Device and Device.local
 	Device     string
 	Version    string
@@ -31,6 +33,9 @@ type Settings struct {
 	Detections EncodeDetections
 	Guests     Guests
 	Events     Events // nil: there are none to ask for
+
+	Auth        *auth.Gate    // nil = no login, everyone may do everything
+	SessionMost time.Duration // how long a browser keeps the session's cookie
 
 	LogRequests  string        // one of the Log… constants, default LogRefused
 	MaxViewers   int           // streams open at once, default 600
@@ -67,10 +72,12 @@ type Server struct {
 	address   net.Addr
 }
 
-// New prepares a server. It fails when the address is not one to listen on or reaches beyond loopback.
+// New prepares a server. It fails when the address is not one to listen on or reaches beyond loopback without Auth.
 func New(settings Settings, view View) (*Server, error) {
-	if err := requireLoopback(settings.Listen); err != nil {
-		return nil, err
+	if settings.Auth == nil {
+		if err := requireLoopback(settings.Listen); err != nil {
+			return nil, err
+		}
 	}
 	assets, err := loadAssets()
 	if err != nil {
@@ -84,7 +91,7 @@ func New(settings Settings, view View) (*Server, error) {
 	s.metrics = newMetrics(s)
 	s.log = newRequestLog(s.settings.LogRequests)
 	s.routes = s.table()
-	return s, nil
+	return s, requireRoles(s.routes)
 }
 
 func withDefaults(settings Settings) Settings {

@@ -54,26 +54,26 @@ func serve(t *testing.T) *running {
 // serveWith closes a viewer that cannot take one picture in the given time.
 func serveWith(t *testing.T, writeTimeout time.Duration) *running {
 	t.Helper()
-	return start(t, Settings{WriteTimeout: writeTimeout})
+	return serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: writeTimeout}, oneCamera{})
 }
 
 // serveHistory serves what a history holds.
 func serveHistory(t *testing.T, events Events) *running {
 	t.Helper()
-	return start(t, Settings{WriteTimeout: 2 * time.Second, Events: events})
+	return serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: 2 * time.Second, Events: events}, oneCamera{})
 }
 
-// start serves with settings of which only what a test is about needs to be set.
-func start(t *testing.T, settings Settings) *running {
+// serveSettings fills in what each test has in common.
+func serveSettings(t *testing.T, settings Settings, view View) *running {
 	t.Helper()
 	r := &running{}
-	settings.Listen, settings.Device, settings.Version = "127.0.0.1:0", "box", "1"
+	settings.Device, settings.Version = "box", "1"
 	settings.Encode = func(*frame.Picture, []hub.Face, JPEGStyle) ([]byte, error) {
 		r.encodes.Add(1)
 		return make([]byte, 20_000), nil
 	}
 	settings.Detections = func(result *hub.Result) ([]byte, error) { return []byte(seqText(result.Seq)), nil }
-	server, err := New(settings, oneCamera{})
+	server, err := New(settings, view)
 	if err != nil {
 		t.Fatal(err)
 	}

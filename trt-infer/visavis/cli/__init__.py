@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "check a configuration file",
     "doctor": "look over this machine and say what to mend",
     "detect": "find faces in pictures and videos",
+    "auth": "say who may see the page and ask the API",
     "watch": "follow the detections of a device in the terminal",
     "model": "list, prepare and verify models",
     "engine": "build and list TensorRT engines",

@@ -5,6 +5,7 @@ import { element, mark, write } from "./element.js";
 import { showEngine } from "./engine.js";
 import { plural } from "./format.js";
 import { problemsOf, showProblems } from "./problems.js";
+import { greet, logIn } from "./session.js";
 import { hang, takeDown } from "./wall.js";
 
 const pollMs = 1000;
@@ -25,6 +26,7 @@ let timer = 0;
 async function poll() {
   try {
     const answer = await fetch("/api/v1/status", { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
+    if (answer.status === 401) return logIn();
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     status = await answer.json();
     answeredAt = performance.now();
@@ -106,4 +108,5 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) poll();
 });
 
+greet(place("leave"), place("who"));
 poll();

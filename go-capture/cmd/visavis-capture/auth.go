@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/pipeline"
+)
+
+const authUsage = `visavis-capture auth: the credentials; people use ` + "`visavis auth`" + `.
+
+  visavis-capture auth add [-config FILE] -role ROLE [-camera ID]... NAME      print a new token
+  visavis-capture auth add [-config FILE] -role ROLE -password NAME            the password is a line on standard input
+  visavis-capture auth list [-config FILE]                                     as JSON
+  visavis-capture auth revoke [-config FILE] NAME
+
+`
+
+// authCommand is what the words after "auth" ask for.
+type authCommand struct {
+	action   string
+	name     string
+	config   string
+	role     string
+	cameras  []string
+	noCamera bool
+	password bool
+}
+
+var authActions = map[string]func(authCommand, auth.File, io.Reader, io.Writer) error{
+	"add": addAccount, "list": listAccounts, "revoke": revokeAccount,
+}
+
+func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	asked, ok := readAuth(arguments, stderr)
+	if !ok {
+		return exitWrongUse
+	}
+	settings, err := config.Load(asked.config, os.Environ(), nil)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitWrongUse
+	}
+	file, err := pipeline.CredentialsFile(settings)
+	if err == nil {
+		err = authActions[asked.action](asked, file, stdin, stdout)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "visavis: %v\n", err)
+		return exitFailed
+	}
+	if asked.action == "add" && !settings.Auth.Enabled {
+		fmt.Fprintln(stderr, "visavis: NOTE: nobody is asked for a login yet: add a section [auth] to the configuration and start the daemon again")
+	}
+	return 0
+}
+
+func readAuth(arguments []string, stderr io.Writer) (authCommand, bool) {
+	var asked authCommand
+	flags := flag.NewFlagSet("visavis-capture auth", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, authUsage); flags.PrintDefaults() }
+	flags.StringVar(&asked.config, "config", "", "configuration `file`, which may name the credentials' own")
+	flags.StringVar(&asked.role, "role", "", "viewer, operator or admin")
+	flags.Func("camera", "`id` of a camera that they may see, again for more; without it every one", func(id string) error {
+		asked.cameras = append(asked.cameras, id)
+		return nil
+	})
+	flags.BoolVar(&asked.noCamera, "no-camera", false, "they may see no camera")
+	flags.BoolVar(&asked.password, "password", false, "take a password from standard input instead of making a token")
+	if len(arguments) == 0 || authActions[arguments[0]] == nil {
+		flags.Usage()
+		return asked, false
+	}
+	asked.action = arguments[0]
+	if flags.Parse(arguments[1:]) != nil {
+		return asked, false
+	}
+	wantsName := asked.action != "list"
+	if asked.name = flags.Arg(0); wantsName != (flags.NArg() == 1) || flags.NArg() > 1 {
+		flags.Usage()
+		return asked, false
+	}
+	return asked, true
+}
+
+func addAccount(asked authCommand, file auth.File, stdin io.Reader, stdout io.Writer) error {
+	wanted := auth.Wanted{Name: asked.name, Role: asked.role, Cameras: asked.cameras}
+	if len(wanted.Cameras) == 0 && !asked.noCamera {
+		wanted.Cameras = []string{"*"}
+	}
+	if asked.password {
+		var err error
+		if wanted.Password, err = readPassword(stdin); err != nil {
+			return err
+		}
+	}
+	token, err := file.Add(wanted)
+	if token != "" && err == nil {
+		fmt.Fprintln(stdout, token)
+	}
+	return err
+}
+
+// readPassword takes the first line: what is on the command line, others can see.
+func readPassword(stdin io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(stdin, 2*auth.PasswordMost)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		return "", fmt.Errorf("there is no password on standard input")
+	}
+	return line, nil
+}
+
+// listAccounts prints what may be shown: no hash.
+func listAccounts(_ authCommand, file auth.File, _ io.Reader, stdout io.Writer) error {
+	accounts, err := file.Read()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(accounts, func(a, b *auth.Account) int { return strings.Compare(a.Name, b.Name) })
+	return json.NewEncoder(stdout).Encode(map[string]any{"file": file.Path, "accounts": append([]*auth.Account{}, accounts...)})
+}
+
+func revokeAccount(asked authCommand, file auth.File, _ io.Reader, _ io.Writer) error {
+	return file.Revoke(asked.name)
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+)
+
+// stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock.
+type stamp struct {
+	inode   uint64
+	bytes   int64
+	changed time.Time
+	failed  string
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stamp{}
+	}
+	if err != nil {
+		return stamp{failed: err.Error()}
+	}
+	made := stamp{bytes: info.Size(), changed: info.ModTime()}
+	if detail, known := info.Sys().(*syscall.Stat_t); known {
+		made.inode = detail.Ino
+	}
+	return made
+}
+
+// book is the credentials file as it was last read. An account that did not change keeps its pointer.
+type book struct {
+	file   File
+	read   stamp
+	byName map[string]*Account
+	byID   map[string]*Account // tokens
+	err    error               // why nobody is let in
+}
+
+func openBook(file File) (*book, error) {
+	b := &book{file: file, read: stamp{failed: "not read yet"}, byName: map[string]*Account{}}
+	b.refresh()
+	return b, b.err
+}
+
+// refresh reads the file again if it changed, and tells whether it did.
+func (b *book) refresh() bool {
+	now := stampOf(b.file.Path)
+	if now == b.read {
+		return false
+	}
+	accounts, err := b.file.Read()
+	b.read, b.err = now, err
+	if err != nil {
+		slog.Error("nobody is let in", "error", err)
+	}
+	b.take(accounts)
+	return true
+}
+
+func (b *book) take(accounts []*Account) {
+	before := b.byName
+	b.byName, b.byID = map[string]*Account{}, map[string]*Account{}
+	for _, account := range accounts {
+		if old := before[account.Name]; old != nil && old.same(account) {
+			account = old
+		}
+		b.byName[account.Name] = account
+		if account.Kind == Token {
+			b.byID[account.ID] = account
+		}
+	}
+}
+
+// holds tells whether the account is still there as it was.
+func (b *book) holds(account *Account) bool { return b.byName[account.Name] == account }
+
+func (b *book) hasAdmin() bool {
+	for _, account := range b.byName {
+		if account.role == Admin {
+			return true
+		}
+	}
+	return false
+}

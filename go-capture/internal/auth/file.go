@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+const (
+	fileBytesMost = 1 << 20
+	fileHead      = "# Credentials of visavis: hashes only. `visavis auth add|list|revoke` changes it; the daemon sees each change at once.\n\n"
+)
+
+// File is a credentials file. Only its owner may read it.
+type File struct{ Path string }
+
+// document is the whole file.
+type document struct {
+	Accounts []*Account `toml:"account"`
+}
+
+// Read returns the accounts. A file that is not there holds none; one that others may read is refused.
+func (f File) Read() ([]*Account, error) {
+	file, err := os.Open(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, f.failed("read", err)
+	}
+	defer file.Close() // only read: nothing can be lost
+	info, err := file.Stat()
+	if err != nil {
+		return nil, f.failed("read", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("credentials in %s may be read by others than their owner: chmod 600 %s", f.Path, f.Path)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, fileBytesMost+1))
+	if err != nil {
+		return nil, f.failed("read", err)
+	}
+	return f.parse(text)
+}
+
+func (f File) failed(what string, err error) error {
+	return fmt.Errorf("%s the credentials: %w", what, err)
+}
+
+func (f File) parse(text []byte) ([]*Account, error) {
+	if len(text) > fileBytesMost {
+		return nil, f.damaged(fmt.Errorf("it is larger than %d bytes", fileBytesMost))
+	}
+	var held document
+	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
+	if err := decoder.Decode(&held); err != nil {
+		return nil, f.damaged(err)
+	}
+	names, ids := map[string]bool{}, map[string]bool{}
+	for _, account := range held.Accounts {
+		if err := account.check(); err != nil {
+			return nil, f.damaged(err)
+		}
+		if names[account.Name] || account.ID != "" && ids[account.ID] {
+			return nil, f.damaged(fmt.Errorf("%q is there twice", account.Name))
+		}
+		names[account.Name], ids[account.ID] = true, true
+	}
+	return held.Accounts, nil
+}
+
+func (f File) damaged(err error) error {
+	return fmt.Errorf("credentials in %s cannot be used, so nobody is let in: %w", f.Path, err)
+}
+
+// Add makes an account. Without a password it returns the account's token, which can be had only now.
+func (f File) Add(wanted Wanted) (token string, err error) {
+	made, token, err := newAccount(wanted, time.Now())
+	if err != nil {
+		return "", err
+	}
+	err = f.change(func(accounts []*Account) ([]*Account, error) {
+		for _, one := range accounts {
+			if one.Name == made.Name {
+				return nil, fmt.Errorf("%q is there already: `visavis auth revoke %s` first, or choose another name", made.Name, made.Name)
+			}
+		}
+		return append(accounts, &made), nil
+	})
+	return token, err
+}
+
+// Revoke removes an account. A daemon that runs ends what it has open.
+func (f File) Revoke(name string) error {
+	return f.change(func(accounts []*Account) ([]*Account, error) {
+		for i, one := range accounts {
+			if one.Name == name {
+				return append(accounts[:i:i], accounts[i+1:]...), nil
+			}
+		}
+		return nil, fmt.Errorf("nobody is called %q: `visavis auth list` shows all", name)
+	})
+}
+
+// change reads, changes and writes the file while no other program does.
+func (f File) change(how func([]*Account) ([]*Account, error)) error {
+	folder, err := f.lockFolder()
+	if err != nil {
+		return f.failed("change", err)
+	}
+	defer folder.Close() // gives the lock back
+	accounts, err := f.Read()
+	if err != nil {
+		return err
+	}
+	if accounts, err = how(accounts); err != nil {
+		return err
+	}
+	text, err := toml.Marshal(document{accounts})
+	if err != nil {
+		return f.failed("write", err)
+	}
+	if err := f.replace(folder, append([]byte(fileHead), text...)); err != nil {
+		return f.failed("write", err)
+	}
+	return nil
+}
+
+func (f File) lockFolder() (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(f.Path), 0o750); err != nil {
+		return nil, err
+	}
+	folder, err := os.Open(filepath.Dir(f.Path))
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
+		_ = folder.Close() // the lock's error says more
+		return nil, err
+	}
+	return folder, nil
+}
+
+// replace puts a whole new file in the old one's place, for the user that has the folder: root may add accounts for a daemon
+// that is not root.
+func (f File) replace(folder *os.File, text []byte) error {
+	temporary, err := os.CreateTemp(folder.Name(), ".credentials-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // gone already when all went well
+	defer temporary.Close()           // closed already when all went well
+	if err := giveTo(temporary, folder); err != nil {
+		return err
+	}
+	if _, err := temporary.Write(text); err != nil {
+		return err
+	}
+	if err := errors.Join(temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary.Name(), f.Path); err != nil {
+		return err
+	}
+	return folder.Sync()
+}
+
+// giveTo makes the owner of the folder the owner of the file; only root can, and needs to.
+func giveTo(file, folder *os.File) error {
+	info, err := folder.Stat()
+	if err != nil {
+		return err
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if os.Geteuid() != 0 || !known {
+		return nil
+	}
+	return file.Chown(int(owner.Uid), int(owner.Gid))
+}

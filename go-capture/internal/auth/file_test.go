@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func someFile(t *testing.T) File {
+	t.Helper()
+	return File{filepath.Join(t.TempDir(), "state", "credentials.toml")}
+}
+
+func TestTheFileHoldsHashesAndOnlyItsOwnerReadsIt(t *testing.T) {
+	file := someFile(t)
+	token, err := file.Add(Wanted{Name: "robot", Role: "viewer"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Add(Wanted{Name: "anna", Role: "admin", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, _ := os.Stat(file.Path); info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %v", info.Mode())
+	}
+	if strings.Contains(string(text), password) || strings.Contains(string(text), token[13:]) {
+		t.Errorf("it holds a secret:\n%s", text)
+	}
+	if strings.Count(string(text), "$argon2id$v=19$") != 2 {
+		t.Errorf("it holds other than two argon2id hashes:\n%s", text)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file.Path), "*")); len(left) != 1 {
+		t.Errorf("beside it there is %v", left)
+	}
+}
+
+func TestAFileThatOthersMayReadIsRefused(t *testing.T) {
+	file := someFile(t)
+	if _, err := file.Add(Wanted{Name: "robot", Role: "viewer"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
+		if err := os.Chmod(file.Path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Read(); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+}
+
+func TestAccountsThatCannotBeAreNotMade(t *testing.T) {
+	file := someFile(t)
+	for why, wanted := range map[string]Wanted{
+		"is no name":      {Name: "Anna!", Role: "viewer"},
+		"no role":         {Name: "anna", Role: "king"},
+		"no id":           {Name: "anna", Role: "viewer", Cameras: []string{"../door"}},
+		"too short":       {Name: "anna", Role: "viewer", Password: "elevenchars"},
+		"longer than":     {Name: "anna", Role: "viewer", Password: strings.Repeat("a", PasswordMost+1)},
+		"not valid UTF-8": {Name: "anna", Role: "viewer", Password: "correct horse \xff\xff"},
+	} {
+		if _, err := file.Add(wanted); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%+v: %v, want %q", wanted, err, why)
+		}
+	}
+	if _, err := os.Stat(file.Path); err == nil {
+		t.Error("something was written")
+	}
+}
+
+func TestANameIsThereOnceAndWhoIsNotThereCannotBeRevoked(t *testing.T) {
+	file := someFile(t)
+	if _, err := file.Add(Wanted{Name: "anna", Role: "viewer"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Add(Wanted{Name: "anna", Role: "admin"}); err == nil || !strings.Contains(err.Error(), "revoke anna") {
+		t.Errorf("a second anna: %v", err)
+	}
+	if err := file.Revoke("ben"); err == nil || !strings.Contains(err.Error(), "visavis auth list") {
+		t.Errorf("nobody is revoked: %v", err)
+	}
+}
+
+func TestManyWhoChangeTheFileAtOnceLoseNothing(t *testing.T) {
+	file := someFile(t)
+	var changing sync.WaitGroup
+	for n := range 20 {
+		changing.Add(1)
+		go func() {
+			defer changing.Done()
+			if _, err := file.Add(Wanted{Name: fmt.Sprint("robot", n), Role: "viewer"}); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	changing.Wait()
+	if accounts, err := file.Read(); err != nil || len(accounts) != 20 {
+		t.Errorf("%d of 20 accounts, %v", len(accounts), err)
+	}
+}
+
+func TestAnythingOddInTheFileIsAnErrorThatSaysWhatAndShowsNoHash(t *testing.T) {
+	file := someFile(t)
+	if _, err := file.Add(Wanted{Name: "anna", Role: "viewer", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(file.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{"viewer", "king"}, {"argon2id", "argon2i"}, {"t=1", "t=1000"}, {"m=64", "m=4000000"},
+		{"anna", "Anna"}, {"cameras = []", "cameras = ['a b']"}, {"role =", "rolle ="}, {"'password'", "'key'"}, {"'password'", "'token'"},
+	} {
+		changed := strings.Replace(string(good), change[0], change[1], 1)
+		if changed == string(good) {
+			t.Errorf("%q is not in the file:\n%s", change[0], good)
+		}
+		_, err := file.parse([]byte(changed))
+		if err == nil || !strings.Contains(err.Error(), "nobody is let in") || strings.Contains(err.Error(), "$argon2") && !strings.Contains(err.Error(), "...") {
+			t.Errorf("%q instead of %q: %v", change[1], change[0], err)
+		}
+	}
+	if _, err := file.parse(append(good, good[strings.Index(string(good), "[[account]]"):]...)); err == nil {
+		t.Error("two accounts of one name are taken")
+	}
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	lookEach     = time.Second // how long a stream of a revoked account may go on
+	verifiedMost = 256
+	friendsMost  = 1024
+)
+
+// Settings of a Gate.
+type Settings struct {
+	File        File
+	SessionIdle time.Duration // a session that is not used for so long is over
+	SessionMost time.Duration // and every one is over after this
+	// RunToken lets the program that started the daemon look at the figures; "" lets nobody.
+	RunToken string
+
+	now func() time.Time // nil = time.Now
+}
+
+// Gate answers who somebody is. Make it with Open; its methods may be called from any goroutine.
+type Gate struct {
+	settings Settings
+	verifier *verifier
+	flights  singleflight.Group
+	key      [sha256.Size]byte // of the hashes by which verified tokens are found
+	stranger phc               // what the password of an unknown name is compared with, so that it takes as long
+
+	mu        sync.Mutex
+	book      *book
+	sessions  *sessions
+	verified  map[[sha256.Size]byte]*Account
+	addresses *throttle
+	names     *throttle
+	tokens    *throttle
+	friends   map[string]bool // name and address of whoever has logged in: others cannot lock them out
+	held      map[*hold]struct{}
+}
+
+// Open reads the credentials. A file that cannot be used is an error; one that is not there holds nobody.
+func Open(settings Settings) (*Gate, error) {
+	if settings.now == nil {
+		settings.now = time.Now
+	}
+	book, err := openBook(settings.File)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{
+		settings: settings, verifier: newVerifier(), stranger: hashOf(rand.Text()),
+		book: book, sessions: newSessions(settings.SessionIdle, settings.SessionMost), verified: map[[sha256.Size]byte]*Account{},
+		addresses: newThrottle(perAddress), names: newThrottle(perName), tokens: newThrottle(perToken),
+		friends: map[string]bool{}, held: map[*hold]struct{}{},
+	}
+	_, _ = rand.Read(g.key[:]) // it never fails: without randomness the program ends
+	return g, nil
+}
+
+// Run ends what is open of accounts that are revoked and of sessions that are over, until ctx ends.
+func (g *Gate) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEach)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			g.look()
+		}
+	}
+}
+
+// look is one round of Run.
+func (g *Gate) look() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	g.sessions.sweep(g.settings.now(), g.book.holds)
+	g.cut()
+}
+
+// refresh follows the credentials file. Called with the mutex held, before each answer.
+func (g *Gate) refresh() {
+	if !g.book.refresh() {
+		return
+	}
+	clear(g.verified)
+	g.sessions.sweep(g.settings.now(), g.book.holds)
+	g.cut()
+}
+
+// HasAdmin tells whether anybody is an administrator.
+func (g *Gate) HasAdmin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	return g.book.hasAdmin()
+}
+
+// ByToken finds whose token it is. It fails with ErrUnknown, ErrBusy or Throttled.
+func (g *Gate) ByToken(ctx context.Context, remote, token string) (Identity, error) {
+	if g.isRunToken(token) {
+		return Identity{Name: "visavis run", Role: Viewer, cameras: []string{everyCamera}}, nil
+	}
+	seal := g.sealOf(token)
+	if account := g.known(seal); account != nil {
+		return account.identity(nil), nil
+	}
+	// Requests that come with the same token at the same time cost one hash. It outlives the request that began it.
+	found, err, _ := g.flights.Do(string(seal[:]), func() (any, error) {
+		return g.verify(context.WithoutCancel(ctx), remote, token)
+	})
+	if err != nil {
+		return Identity{}, err
+	}
+	return found.(*Account).identity(nil), nil
+}
+
+func (g *Gate) isRunToken(token string) bool {
+	return g.settings.RunToken != "" && subtle.ConstantTimeCompare([]byte(token), []byte(g.settings.RunToken)) == 1
+}
+
+// sealOf is the hash by which a verified token is found: useless to whoever reads this memory later.
+func (g *Gate) sealOf(token string) (seal [sha256.Size]byte) {
+	mac := hmac.New(sha256.New, g.key[:])
+	mac.Write([]byte(token))
+	mac.Sum(seal[:0])
+	return seal
+}
+
+func (g *Gate) known(seal [sha256.Size]byte) *Account {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	return g.verified[seal]
+}
+
+// verify checks a token against its hash. A token whose id nobody has costs nothing; the ids are random and no secrets.
+func (g *Gate) verify(ctx context.Context, remote, token string) (*Account, error) {
+	id, secret, whole := splitToken(token)
+	if !whole {
+		return nil, ErrUnknown
+	}
+	account, err := g.tryToken(id, remote)
+	if err != nil {
+		return nil, err
+	}
+	good, err := g.verifier.matches(ctx, account.hash, secret)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !good || !g.book.holds(account) {
+		slog.Warn("wrong token", "account", account.Name, "from", placeOf(remote))
+		return nil, ErrUnknown
+	}
+	if len(g.verified) >= verifiedMost {
+		clear(g.verified)
+	}
+	g.verified[g.sealOf(token)] = account
+	return account, nil
+}
+
+func (g *Gate) tryToken(id, remote string) (*Account, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	account := g.book.byID[id]
+	if account == nil {
+		return nil, ErrUnknown
+	}
+	if wait := g.tokens.take(placeOf(remote), g.settings.now()); wait > 0 {
+		return nil, Throttled{wait}
+	}
+	return account, nil
+}
+
+// Login opens a session and returns its cookie. It fails with ErrUnknown, ErrBusy or Throttled.
+func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie string, who Identity, err error) {
+	name, place := strings.ToLower(strings.TrimSpace(name)), placeOf(remote)
+	account, err := g.tryLogin(name, place)
+	if err != nil {
+		return "", Identity{}, err
+	}
+	hash := g.stranger
+	if account != nil {
+		hash = account.hash
+	}
+	good, err := g.verifier.matches(ctx, hash, password)
+	if err != nil {
+		return "", Identity{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !good || account == nil || !g.book.holds(account) {
+		slog.Warn("login refused", "from", place) // without the name: people type passwords there
+		return "", Identity{}, ErrUnknown
+	}
+	g.befriend(name, place)
+	cookie = g.sessions.begin(account, g.settings.now())
+	slog.Info("login", "account", account.Name, "from", place)
+	return cookie, account.identity(nil), nil
+}
+
+// tryLogin counts the try. It returns nil when nobody of that name has a password: the caller must not be quicker for that.
+func (g *Gate) tryLogin(name, place string) (*Account, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	now := g.settings.now()
+	wait := g.addresses.take(place, now)
+	if wait == 0 && !g.friends[friendOf(name, place)] {
+		wait = g.names.take(name[:min(len(name), 64)], now)
+	}
+	if wait > 0 {
+		return nil, Throttled{wait}
+	}
+	account := g.book.byName[name]
+	if account == nil || account.Kind != Password {
+		return nil, nil
+	}
+	return account, nil
+}
+
+func friendOf(name, place string) string { return name + " " + place }
+
+func (g *Gate) befriend(name, place string) {
+	if len(g.friends) >= friendsMost {
+		clear(g.friends)
+	}
+	g.friends[friendOf(name, place)] = true
+}
+
+// BySession finds whose cookie it is; ErrUnknown when it holds no longer.
+func (g *Gate) BySession(cookie string) (Identity, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	found := g.sessions.find(cookie, g.settings.now())
+	if found == nil || !g.book.holds(found.account) {
+		return Identity{}, ErrUnknown
+	}
+	return found.account.identity(found), nil
+}
+
+// Logout ends the session of a cookie, and what it has open. A cookie that does not hold is no error: nobody is logged in then.
+func (g *Gate) Logout(cookie string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if found := g.sessions.find(cookie, g.settings.now()); found != nil {
+		g.sessions.end(found)
+		g.cut()
+	}
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/state"
+)
+
+// runTokenVariable brings a token from `visavis run`, which shows figures of a device that wants logins.
+const runTokenVariable = "VISAVIS_RUN_TOKEN"
+
+// CredentialsFile is where the credentials of a configuration are.
+func CredentialsFile(c *config.Config) (auth.File, error) {
+	if c.Auth.File != "" {
+		return auth.File{Path: c.Auth.File}, nil
+	}
+	folder, err := state.Folder()
+	return auth.File{Path: filepath.Join(folder, "credentials.toml")}, err
+}
+
+func sessionMost(c *config.Config) time.Duration {
+	return time.Duration(c.Auth.SessionDays) * 24 * time.Hour
+}
+
+// openGate reads the credentials; nil when the configuration wants no login.
+func openGate(c *config.Config) (*auth.Gate, error) {
+	if !c.Auth.Enabled {
+		return nil, nil
+	}
+	file, err := CredentialsFile(c)
+	if err != nil {
+		return nil, err
+	}
+	gate, err := auth.Open(auth.Settings{
+		File: file, SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
+		RunToken: os.Getenv(runTokenVariable),
+	})
+	if err == nil && !gate.HasAdmin() {
+		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin", "credentials", file.Path)
+	}
+	return gate, err
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/web"
+)
+
+// leastRoles is the table of rights as a person wrote it down; a route that is not here fails. A new route needs a thought.
+var leastRoles = map[string]auth.Role{
+	"/healthz": auth.Public, "/readyz": auth.Public, "/metrics": auth.Viewer, "/openapi.json": auth.Viewer,
+	"/api/v1/session": auth.Public, "/api/v1/login": auth.Public, "/api/v1/logout": auth.Public,
+	"/api/v1/status": auth.Viewer, "/api/v1/events": auth.Viewer, "/api/v1/cameras": auth.Viewer, "/api/v1/cameras/{id}": auth.Viewer,
+	"/api/v1/cameras/{id}/stream.mjpeg": auth.Viewer, "/api/v1/cameras/{id}/live": auth.Viewer, "/api/v1/cameras/{id}/snapshot.jpg": auth.Viewer,
+	"/api/v1/detect": auth.Operator, "/api/v1/detect/stream": auth.Operator, "/api/v1/cameras/{id}/push": auth.Operator,
+	"/": auth.Viewer, "/login": auth.Public, "other": auth.Viewer,
+}
+
+// isStatic tells whether a path is a file that is the same on every device.
+func isStatic(pattern string) bool {
+	for _, ending := range []string{".js", ".css", ".svg", ".webmanifest"} {
+		if strings.HasSuffix(pattern, ending) && strings.Count(pattern, "/") == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// sender is somebody who asks, with the rights that they should have.
+type sender struct {
+	name    string
+	role    auth.Role // Public = nobody that is known
+	cameras string    // ids that they may see, "*" for all
+	token   string
+	cookie  string
+}
+
+// site is the whole table of a device that wants logins, with somebody of each kind.
+type site struct {
+	handler http.Handler
+	routes  []web.RouteInfo
+	senders []sender
+}
+
+func buildSite(t *testing.T) site {
+	t.Helper()
+	file := auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}
+	settings, err := config.Load("", []string{"VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__FILE=" + file.Path, "VISAVIS_DEVICE__ID=box"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appliance, err := New(settings, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(appliance.gateway.Close)
+	s := site{handler: appliance.web.Handler(), routes: appliance.web.Routes()}
+	s.senders = []sender{{name: "nobody", role: auth.Public}, {name: "a stranger's token", role: auth.Public, token: "vis_aaaaaaaa_bbbb"},
+		{name: "a stranger's cookie", role: auth.Public, cookie: "guessed"}}
+	for _, one := range []sender{
+		{name: "viewer", role: auth.Viewer, cameras: "*"}, {name: "viewer-of-door", role: auth.Viewer, cameras: "door"},
+		{name: "operator", role: auth.Operator, cameras: "*"}, {name: "operator-of-door", role: auth.Operator, cameras: "door"},
+		{name: "admin", role: auth.Admin, cameras: "*"},
+	} {
+		byToken, byCookie := one, one
+		byToken.token = addTo(t, file, auth.Wanted{Name: one.name + "-token", Role: one.role.String(), Cameras: []string{one.cameras}})
+		addTo(t, file, auth.Wanted{Name: one.name, Role: one.role.String(), Cameras: []string{one.cameras}, Password: "correct horse battery"})
+		byCookie.cookie = loginTo(t, appliance.gate, one.name)
+		s.senders = append(s.senders, byToken, byCookie)
+	}
+	revoked := sender{name: "revoked", role: auth.Public, token: addTo(t, file, auth.Wanted{Name: "revoked", Role: "admin", Cameras: []string{"*"}})}
+	if err := file.Revoke("revoked"); err != nil {
+		t.Fatal(err)
+	}
+	s.senders = append(s.senders, revoked)
+	return s
+}
+
+func addTo(t *testing.T, file auth.File, wanted auth.Wanted) (token string) {
+	t.Helper()
+	token, err := file.Add(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func loginTo(t *testing.T, gate *auth.Gate, name string) (cookie string) {
+	t.Helper()
+	cookie, _, err := gate.Login(context.Background(), "192.0.2.1:1", name, "correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cookie
+}
+
+// origin is where a request comes from, in the browser's words.
+type origin struct {
+	name   string
+	header http.Header
+	host   string
+	code   int // of its refusal for a GET, 0 = it is none; whoever it is
+}
+
+var origins = []origin{
+	{name: "a program", host: "box.local"},
+	{name: "our own page", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://box.local"}}},
+	{name: "another site's page", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}}, code: http.StatusForbidden},
+	{name: "an old browser at another site", host: "box.local", header: http.Header{"Origin": {"http://evil.example"}}, code: http.StatusForbidden},
+	{name: "another port of this host", host: "box.local", header: http.Header{"Origin": {"http://box.local:81"}}, code: http.StatusForbidden},
+	{name: "a page that hides where it is", host: "box.local", header: http.Header{"Origin": {"null"}}, code: http.StatusForbidden},
+	{name: "a rebound name", host: "evil.example", header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://evil.example"}}, code: http.StatusMisdirectedRequest},
+}
+
+// ask sends one request whose client has gone already, so that no stream lasts.
+func (s site) ask(method, path string, from origin, who sender) *httptest.ResponseRecorder {
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	request := httptest.NewRequest(method, path, nil).WithContext(gone)
+	request.Host, request.RemoteAddr = from.host, "192.0.2.9:1"
+	for name := range from.header {
+		request.Header.Set(name, from.header.Get(name))
+	}
+	if who.token != "" {
+		request.Header.Set("Authorization", "Bearer "+who.token)
+	}
+	if who.cookie != "" {
+		request.AddCookie(&http.Cookie{Name: "visavis_box", Value: who.cookie})
+	}
+	answer := httptest.NewRecorder()
+	s.handler.ServeHTTP(answer, request)
+	return answer
+}
+
+// expected is the refusal that a request must get, 0 when it may pass.
+func expected(route web.RouteInfo, from origin, who sender, camera string) int {
+	switch {
+	case from.code != 0:
+		return from.code
+	case route.Least == auth.Public:
+		return 0
+	case who.role == auth.Public && route.Page:
+		return http.StatusSeeOther
+	case who.role == auth.Public:
+		return http.StatusUnauthorized
+	case who.role < route.Least:
+		return http.StatusForbidden
+	case (route.Pattern == "/metrics" || route.Pattern == "/api/v1/events") && who.cameras != "*":
+		return http.StatusForbidden
+	case strings.Contains(route.Pattern, "{id}") && who.cameras != "*" && who.cameras != camera:
+		return http.StatusForbidden
+	}
+	return 0
+}
+
+// passed tells whether an answer is no refusal of the door: what the route itself says does not matter here.
+func passed(code int) bool {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusSeeOther:
+		return false
+	}
+	return true
+}
+
+// One site for all: each account costs a real hash.
+func TestTheDoorOfADeviceThatWantsLogins(t *testing.T) {
+	s := buildSite(t)
+	t.Run("every route has the role that is written down", s.rolesAreWrittenDown)
+	t.Run("every route refuses everybody who may not use it", s.everybodyIsRefused)
+	t.Run("what is not in the table needs a login too", s.theRestNeedsALogin)
+}
+
+func (s site) rolesAreWrittenDown(t *testing.T) {
+	seen := map[string]bool{}
+	for _, route := range s.routes {
+		seen[route.Pattern] = true
+		want, known := leastRoles[route.Pattern]
+		if !known && isStatic(route.Pattern) {
+			want, known = auth.Public, true
+		}
+		if !known || route.Least != want {
+			t.Errorf("%s %s needs %s; written down is %q", route.Method, route.Pattern, route.Least, want)
+		}
+	}
+	for pattern := range leastRoles {
+		if !seen[pattern] {
+			t.Errorf("%s is written down and not served", pattern)
+		}
+	}
+}
+
+func (s site) everybodyIsRefused(t *testing.T) {
+	asked := 0
+	for _, route := range s.routes {
+		cameras := []string{""}
+		if strings.Contains(route.Pattern, "{id}") {
+			cameras = []string{"door", "yard", "nowhere"}
+		}
+		for _, camera := range cameras {
+			for _, from := range origins {
+				for _, who := range s.senders {
+					path := strings.NewReplacer("{id}", camera, "other", "/no/such/page").Replace(route.Pattern)
+					if route.Pattern == "/api/v1/logout" {
+						who.cookie = "" // the others still need it
+					}
+					s.check(t, route, path, from, who, expected(route, from, who, camera))
+					asked++
+				}
+			}
+		}
+	}
+	t.Logf("%d routes, %d requests", len(s.routes), asked)
+}
+
+func (s site) check(t *testing.T, route web.RouteInfo, path string, from origin, who sender, want int) {
+	t.Helper()
+	answer := s.ask(route.Method, path, from, who)
+	got := answer.Code
+	if want == 0 && !passed(got) || want != 0 && got != want {
+		t.Errorf("%s %s from %s by %s: %d, want %d (0: it may pass)", route.Method, path, from.name, who.name, got, want)
+	}
+	if got == http.StatusUnauthorized && answer.Header().Get("WWW-Authenticate") == "" {
+		t.Errorf("%s %s: 401 without WWW-Authenticate", route.Method, path)
+	}
+}
+
+func (s site) theRestNeedsALogin(t *testing.T) {
+	program := origins[0]
+	for _, path := range []string{"/nothing", "/api/v2/status", "/api/v1/cameras/door/record", "/api/v1/status/", "/.git/config"} {
+		if got := s.ask(http.MethodGet, path, program, s.senders[0]).Code; got != http.StatusUnauthorized {
+			t.Errorf("%s by nobody: %d", path, got)
+		}
+	}
+	for _, method := range []string{"HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"} {
+		if got := s.ask(method, "/api/v1/status", program, s.senders[0]).Code; got != http.StatusUnauthorized {
+			t.Errorf("%s by nobody: %d", method, got)
+		}
+	}
+}
+
+func TestWithoutAuthEverybodyOnLoopbackMayDoEverything(t *testing.T) {
+	settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appliance, err := New(settings, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(appliance.gateway.Close)
+	s := site{handler: appliance.web.Handler(), routes: appliance.web.Routes()}
+	for _, route := range s.routes {
+		if got := s.ask(route.Method, strings.NewReplacer("{id}", "door", "other", "/no/such/page").Replace(route.Pattern), origins[0], sender{}).Code; !passed(got) {
+			t.Errorf("%s %s: %d", route.Method, route.Pattern, got)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package state finds where the device keeps what must outlive it.
+package state
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+const system = "/var/lib/visavis"
+
+// Folder is $VISAVIS_STATE_DIR, systemd's, the system's if it may be written, else the user's.
+func Folder() (string, error) {
+	for _, variable := range []string{"VISAVIS_STATE_DIR", "STATE_DIRECTORY"} {
+		if named := os.Getenv(variable); named != "" {
+			return named, nil
+		}
+	}
+	if unix.Access(system, unix.W_OK) == nil {
+		return system, nil
+	}
+	if home := os.Getenv("XDG_STATE_HOME"); home != "" {
+		return filepath.Join(home, "visavis"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder for what must be kept: set VISAVIS_STATE_DIR: %w", err)
+	}
+	return filepath.Join(home, ".local", "state", "visavis"), nil
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+
+	"visavis/capture/internal/auth"
+)
+
+// guarded lets a request through to its route when whoever sent it may use that route, and ends it when they no longer may.
+func (s *Server) guarded(t route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if t.least == auth.Public {
+			t.ServeHTTP(w, r)
+			return
+		}
+		who, err := s.identify(r)
+		if err == nil {
+			err = t.allows(who, r)
+		}
+		if err != nil {
+			t.turnAway(w, r, err)
+			return
+		}
+		ctx, release := s.hold(r.Context(), who)
+		defer release()
+		t.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// visitorKey finds in a request's context who sent it.
+type visitorKey struct{}
+
+// visitorOf is whoever was let in; nobody, who sees nothing, on a public route.
+func visitorOf(ctx context.Context) auth.Identity {
+	who, _ := ctx.Value(visitorKey{}).(auth.Identity)
+	return who
+}
+
+func (s *Server) hold(ctx context.Context, who auth.Identity) (context.Context, func()) {
+	ctx = context.WithValue(ctx, visitorKey{}, who)
+	if s.settings.Auth == nil {
+		return ctx, func() {}
+	}
+	return s.settings.Auth.Hold(ctx, who)
+}
+
+// errNobody is for a request with neither token nor cookie.
+var errNobody = errors.New("this needs a login")
+
+// identify finds who sent a request. A token is looked at first, whatever cookie comes with it.
+func (s *Server) identify(r *http.Request) (auth.Identity, error) {
+	gate := s.settings.Auth
+	if gate == nil {
+		return auth.Everyone(), nil
+	}
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return auth.Identity{}, auth.ErrUnknown
+		}
+		return gate.ByToken(r.Context(), r.RemoteAddr, strings.TrimSpace(token))
+	}
+	if cookie, err := r.Cookie(s.cookieName(r)); err == nil {
+		return gate.BySession(cookie.Value)
+	}
+	return auth.Identity{}, errNobody
+}
+
+// allows tells whether somebody may use the route, and the camera that the request names.
+func (t route) allows(who auth.Identity, r *http.Request) error {
+	if who.Role < t.least {
+		return forbidden("This needs the role %s; yours is %s.", t.least, who.Role)
+	}
+	if t.everyCamera && !who.SeesAll() {
+		return forbidden("This shows all cameras, and you may not see all of them.")
+	}
+	if strings.Contains(t.pattern, "/cameras/{id}") && !who.MaySee(r.PathValue("id")) {
+		// The same for a camera that does not exist: what is hidden stays hidden.
+		return forbidden("You may not see the camera %q.", r.PathValue("id"))
+	}
+	return nil
+}
+
+func forbidden(detail string, values ...any) error {
+	return refusal{Status: http.StatusForbidden, Title: "You may not do this", Detail: fmt.Sprintf(detail, values...)}
+}
+
+// turnAway refuses; whoever opens a page without a login is shown where to log in.
+func (t route) turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	refused := refusalOf(err)
+	if refused.Status == http.StatusUnauthorized {
+		if t.page {
+			w.Header().Set("Cache-Control", "no-store")
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="visavis"`)
+	}
+	answerError(w, r, refused)
+}
+
+// refusalOf says how an error of auth is answered.
+func refusalOf(err error) refusal {
+	var refused refusal
+	var throttled auth.Throttled
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.Is(err, errNobody):
+		return refusal{Status: http.StatusUnauthorized, Title: "This needs a login",
+			Detail: "Log in at /login, or send a token as `Authorization: Bearer`; `visavis auth add` makes one."}
+	case errors.Is(err, auth.ErrUnknown):
+		return refusal{Status: http.StatusUnauthorized, Title: "Not known here",
+			Detail: "The name, the password, the token or the session does not hold, or no longer."}
+	case errors.As(err, &throttled):
+		return refusal{Status: http.StatusTooManyRequests, Title: "Too many tries", Detail: "Wait before you try again.",
+			RetryAfter: int(math.Ceil(throttled.Wait.Seconds()))}
+	case errors.Is(err, auth.ErrBusy):
+		return refusal{Status: http.StatusServiceUnavailable, Title: "Too many logins at once", RetryAfter: 1}
+	}
+	return refusal{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()}
+}

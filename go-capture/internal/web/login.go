@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/problem"
+)
+
+const loginBytesMost = 4 << 10
+
+// sessionAnswer says who is logged in; the page asks for it.
+type sessionAnswer struct {
+	Required bool     `json:"required"` // this device wants a login
+	Name     string   `json:"name"`     // empty = nobody is logged in
+	Role     string   `json:"role"`
+	Cameras  []string `json:"cameras"` // "*" is every camera
+}
+
+func answerOf(required bool, who auth.Identity) sessionAnswer {
+	return sessionAnswer{Required: required, Name: who.Name, Role: who.Role.String(), Cameras: append([]string{}, who.Cameras()...)}
+}
+
+// session answers whoever asks, also with who they are not: a page must be able to ask without a login.
+func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.identify(r)
+	if err != nil {
+		who = auth.Identity{}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: answerOf(s.settings.Auth != nil, who)})
+	return nil
+}
+
+// credentials are the body of a login.
+type credentials struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
+}
+
+// login opens a session. Another site's page cannot send this: see guard, and JSON is nothing that a form can send.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
+	var asked credentials
+	if err := readJSON(w, r, &asked); err != nil {
+		return err
+	}
+	cookie, who, err := s.settings.Auth.Login(r.Context(), r.RemoteAddr, asked.Name, asked.Password)
+	if err != nil {
+		return unauthorized(w, err)
+	}
+	s.endSession(r) // of whoever was logged in before
+	http.SetCookie(w, s.cookie(r, cookie, int(s.settings.SessionMost.Seconds())))
+	w.Header().Set("Cache-Control", "no-store")
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: answerOf(true, who)})
+	return nil
+}
+
+// unauthorized is the refusal of a login, with the header that each 401 has.
+func unauthorized(w http.ResponseWriter, err error) error {
+	refused := refusalOf(err)
+	if refused.Status == http.StatusUnauthorized {
+		refused.Title, refused.Detail = "Not known here", "The name or the password is wrong."
+		w.Header().Set("WWW-Authenticate", `Bearer realm="visavis"`)
+	}
+	return refused
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	s.endSession(r)
+	http.SetCookie(w, s.cookie(r, "", -1))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) endSession(r *http.Request) {
+	if cookie, err := r.Cookie(s.cookieName(r)); err == nil {
+		s.settings.Auth.Logout(cookie.Value)
+	}
+}
+
+// cookieName holds the device's: browsers send cookies to every port of a host, and two devices may be on one.
+func (s *Server) cookieName(r *http.Request) string {
+	if r.TLS != nil {
+		return "__Host-visavis_" + s.settings.Device
+	}
+	return "visavis_" + s.settings.Device
+}
+
+func (s *Server) cookie(r *http.Request, value string, maxAgeS int) *http.Cookie {
+	return &http.Cookie{Name: s.cookieName(r), Value: value, Path: "/", MaxAge: maxAgeS, HttpOnly: true, Secure: r.TLS != nil,
+		SameSite: http.SameSiteStrictMode}
+}
+
+// readJSON reads a small body of exactly the fields that there are.
+func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != jsonType {
+		return refusal{Status: http.StatusUnsupportedMediaType, Title: "This is not JSON", Detail: "Send Content-Type: application/json."}
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, loginBytesMost))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(into) != nil || decoder.Decode(&struct{}{}) != io.EOF { // the decoder's words may hold the password
+		return refusal{Status: http.StatusBadRequest, Title: "The body is not what is wanted",
+			Detail: fmt.Sprintf("Send one JSON object of at most %d bytes; /openapi.json has its fields.", loginBytesMost)}
+	}
+	return nil
+}
+
+// loginRoutes are there only when the device wants a login.
+func (s *Server) loginRoutes() []route {
+	if s.settings.Auth == nil {
+		return nil
+	}
+	return []route{
+		{pattern: "/api/v1/login", method: http.MethodPost, least: auth.Public, documents: true, described: loginOperation(), handle: s.login},
+		{pattern: "/api/v1/logout", method: http.MethodPost, least: auth.Public, documents: true, described: logoutOperation(), handle: s.logout},
+	}
+}
+
+func loginOperation() object {
+	text := object{"type": "string"}
+	body := object{"type": "object", "required": []string{"name", "password"}, "additionalProperties": false,
+		"properties": object{"name": text, "password": text}}
+	return object{
+		"summary":     "Log in: the answer sets the session's cookie",
+		"requestBody": object{"required": true, "content": object{jsonType: object{"schema": body}}},
+		"responses": object{
+			"200": object{"description": "Who is logged in", "content": object{jsonType: object{}}},
+			"401": problemAnswer("The name or the password is wrong"), "429": problemAnswer("Too many tries: see Retry-After"),
+			"default": problemAnswer("A problem"),
+		},
+	}
+}
+
+func logoutOperation() object {
+	return object{"summary": "Log out: the session and what it has open end",
+		"responses": object{"204": object{"description": "Nobody is logged in"}, "default": problemAnswer("A problem")}}
+}

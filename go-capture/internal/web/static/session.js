@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is logged in, where the device wants that.
+import { write } from "./element.js";
+
+const address = "/api/v1/session";
+
+/** { required, name, role, cameras }, or null when the device does not answer. */
+export async function session() {
+  try {
+    const answer = await fetch(address, { cache: "no-store" });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Shows who is logged in and lets them leave; nothing where no login is wanted. */
+export async function greet(button, name) {
+  const now = await session();
+  if (!now?.name) return;
+  write(name, now.name);
+  button.hidden = false;
+  button.addEventListener("click", leave);
+}
+
+async function leave() {
+  await fetch("/api/v1/logout", { method: "POST" });
+  logIn();
+}
+
+export function logIn() {
+  location.replace("/login");
+}

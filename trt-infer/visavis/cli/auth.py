@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may see the page, and which programs may ask the API: add, list or revoke people and tokens.
+
+A running daemon sees each change at once. The hashing is the daemon's own: this command asks its program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from visavis.daemon import daemon_program
+from visavis.errors import VisavisError
+
+EXAMPLE = """\
+  visavis auth add anna --role admin                       a person; the password is asked for
+  visavis auth add grafana --role viewer --token           a program; the token is shown once
+  visavis auth add neighbour --role viewer --camera door   sees one camera
+  visavis auth list
+  visavis auth revoke grafana"""
+ROLES = ("viewer", "operator", "admin")
+DEVICE_CONFIG = Path("/etc/visavis/config.toml")
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One account as the daemon's program lists it; `cameras` are ids, "*" is every one."""
+
+    name: str
+    role: str
+    kind: str
+    cameras: tuple[str, ...]
+    created_at: str
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """All accounts, and the file that holds them."""
+
+    file: str
+    accounts: tuple[Account, ...]
+
+
+class PasswordsDiffer(VisavisError):
+    """The password and its repetition are not the same."""
+
+    kind = "password"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `visavis auth` takes."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="make a login for a person or a token for a program")
+    add.add_argument("name", help="a-z 0-9 . _ @ -")
+    add.add_argument("--role", required=True, choices=ROLES, help="viewer looks, operator also sends pictures")
+    cameras = add.add_mutually_exclusive_group()
+    cameras.add_argument("--camera", action="append", default=[], metavar="ID", help="only this one; again for more")
+    cameras.add_argument("--no-camera", action="store_true", help="none, for programs that only send pictures")
+    kind = add.add_mutually_exclusive_group()
+    kind.add_argument("--password", action="store_true", help="ask for a password, or take a line of standard input")
+    kind.add_argument("--token", action="store_true", help="make a token and print it; it cannot be shown again")
+    listing = actions.add_parser("list", help="show who there is")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    revoke = actions.add_parser("revoke", help="remove one; what they have open ends")
+    revoke.add_argument("name")
+    for action in (add, listing, revoke):
+        action.add_argument("--config", type=Path, metavar="FILE", help=f"configuration (default: {DEVICE_CONFIG})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 when it is done, 1 when it cannot be, 2 for wrong use or a bad configuration."""
+    return {"add": add, "list": show, "revoke": revoke}[args.action](args)
+
+
+def add(args: argparse.Namespace) -> int:
+    """Make a password's account, or a token and print it."""
+    words = ["-role", args.role] + [word for camera in args.camera for word in ("-camera", camera)]
+    if args.no_camera:
+        words.append("-no-camera")
+    if args.token:
+        return ask(args, *words, args.name).returncode
+    return ask(args, *words, "-password", args.name, stdin=f"{password_of(args.name)}\n").returncode
+
+
+def password_of(name: str) -> str:
+    """The password, from a person twice or from a pipe once; never from the command line, which others can see.
+
+    Raises:
+        PasswordsDiffer: the two are not the same.
+    """
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass(f"password for {name}: ")
+    if getpass.getpass("once more: ") != first:
+        raise PasswordsDiffer("the two passwords differ", "run the command again; nothing was changed")
+    return first
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print a table, or what the daemon's program says as it is."""
+    answer = ask(args, capture=True)
+    if answer.returncode == 0:
+        held = msgspec.json.decode(answer.stdout, type=Credentials)
+        print(answer.stdout.rstrip() if args.json else table(held))
+    return answer.returncode
+
+
+def table(held: Credentials) -> str:
+    """One line for each account, below a line that says where they are."""
+    lines = [f"{'name':<20} {'role':<9} {'kind':<9} {'since':<11} cameras    in {held.file}"]
+    for one in held.accounts:
+        cameras = "all" if "*" in one.cameras else ", ".join(one.cameras) or "none"
+        lines.append(f"{one.name:<20} {one.role:<9} {one.kind:<9} {one.created_at[:10]:<11} {cameras}")
+    return "\n".join(lines)
+
+
+def revoke(args: argparse.Namespace) -> int:
+    """Remove one account."""
+    return ask(args, args.name).returncode
+
+
+def ask(
+    args: argparse.Namespace, *words: str, stdin: str | None = None, capture: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Let the daemon's program do it; what it says goes to the terminal unless it is captured."""
+    config = args.config or (DEVICE_CONFIG if DEVICE_CONFIG.exists() else None)
+    command = [daemon_program(), "auth", args.action, *(["-config", str(config)] if config else []), *words]
+    stdout = subprocess.PIPE if capture else None
+    return subprocess.run(command, input=stdin, stdout=stdout, text=True, check=False)
