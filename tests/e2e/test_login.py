@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logins on the real appliance: docs/how-to/home-network.md as it stands there, and the page in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.test_page import CAMERA, chromium, keep_picture, until_all_move
+from tests.repo.pages import Block, blocks
+from tests.unit.command import PROGRAM
+from tests.waiting import until
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
+WRONG = "wrong horse battery"
+MORE = (
+    'file = "credentials.toml"\n[device]\nid = "porch"\n[mqtt]\nurl = ""\n[detector]\nbackend = "fake"\n'
+    + CAMERA.replace("demo{n}", "door")
+    + CAMERA.replace("{n}", "2")
+)
+
+
+def how_to(kind: str, word: str) -> Block:
+    """The one block of the page that holds a word."""
+    (found,) = (one for one in blocks(kind) if one.page.name == "home-network.md" and word in one.text)
+    return found
+
+
+class Locked:
+    """An appliance that wants logins, and what the page tells people to type there."""
+
+    def __init__(self, appliance: RunningAppliance) -> None:
+        self.appliance = appliance
+        self.url = f"http://127.0.0.1:{appliance.http_port}"
+
+    def type(self, line: str) -> str:
+        """Run one line of the page: against this configuration, this port, and with a password on standard input."""
+        words = shlex.split(line, comments=True)
+        words = [str(self.appliance.file) if word == "config.toml" else word for word in words]
+        words = [word.replace("http://porch.local:8080", self.url) for word in words]
+        if Path(words[0]).name == "visavis":
+            words[0] = str(PROGRAM)
+        else:
+            words[1:1] = ["-H", "Host: porch.local"]
+        answer = subprocess.run(words, input=f"{PASSWORD}\n", capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        assert PASSWORD not in answer.stdout + answer.stderr
+        return answer.stdout
+
+    def status_code(self, token: str) -> int:
+        request = urllib.request.Request(f"{self.url}/api/v1/status", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """The how-to's own configuration and first login, on a free port; each test adds accounts of its own."""
+    listen = how_to("toml", "\n[auth]").text.replace(":8080", ":{http_port}")
+    with running(tmp_path_factory.mktemp("locked"), listen + MORE) as appliance:
+        made = Locked(appliance)
+        made.type(first_line(how_to("sh", "auth add anna")))
+        yield made
+    said = appliance.log.read_text()
+    assert "online" in said
+    assert PASSWORD not in said
+    assert "vis_" not in said
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+def first_line(block: Block) -> str:
+    return block.text.splitlines()[0]
+
+
+def opened(browser: Browser, locked: Locked) -> tuple[Page, list[str]]:
+    """The page without any cookie, and what its console complains about."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    complaints: list[str] = []
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{locked.url}/")
+    return page, complaints
+
+
+def log_in(page: Page, name: str, password: str) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser: Browser) -> None:
+    page, complaints = opened(browser, locked)
+    assert page.url == f"{locked.url}/login"
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    keep_picture(page, "login.png")
+    assert complaints == []
+    log_in(page, "anna", WRONG)
+    until(lambda: "name or the password is wrong" in page.inner_text("body"), "a wrong password is not told", 10)
+    complaints.clear()  # Chromium notes each refusal
+    log_in(page, "Anna", PASSWORD)
+    page.wait_for_selector(".camera canvas", timeout=15_000)
+    until_all_move(page, 2)
+    cookies = page.context.cookies()
+    assert [(c["httpOnly"], c["sameSite"], c["name"]) for c in cookies] == [(True, "Strict", "visavis_porch")]
+    assert page.evaluate("document.cookie") == ""
+    assert complaints == []
+    page.get_by_role("button", name="Log out anna").click()
+    page.wait_for_url("**/login")
+    page.goto(f"{locked.url}/")
+    assert page.url == f"{locked.url}/login"
+    page.context.add_cookies(cookies)
+    page.goto(f"{locked.url}/")
+    assert page.url == f"{locked.url}/login", "the cookie of a session that was left lets somebody in"
+
+
+def test_a_link_from_another_site_finds_whoever_is_logged_in(locked: Locked, browser: Browser) -> None:
+    page, _ = opened(browser, locked)
+    log_in(page, "anna", PASSWORD)
+    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.set_content(f'<a href="{locked.url}/">to the camera</a>')
+    page.goto("data:text/html,elsewhere")
+    page.set_content(f'<a href="{locked.url}/">to the camera</a>')
+    page.get_by_role("link").click()
+    page.wait_for_selector(".camera canvas", timeout=15_000)
+
+
+def test_a_neighbour_sees_one_camera_until_they_are_revoked(locked: Locked, browser: Browser) -> None:
+    add, listing, revoke = how_to("sh", "auth add neighbour").text.splitlines()
+    locked.type(add)
+    assert "neighbour" in locked.type(listing)
+    page, _ = opened(browser, locked)
+    log_in(page, "neighbour", PASSWORD)
+    page.wait_for_selector(".camera canvas", timeout=15_000)
+    until_all_move(page, 1)
+    assert page.locator(".camera").count() == 1
+    assert "demo2" not in page.inner_text("body")
+    locked.type(revoke)
+    page.wait_for_url("**/login", timeout=15_000)
+
+
+def test_a_programs_token_is_shown_once_and_counts_until_it_is_revoked(locked: Locked) -> None:
+    add, curl = how_to("sh", "grafana").text.splitlines()
+    token = locked.type(add).strip()
+    assert "visavis_frames_captured_total" in locked.type(curl.replace("vis_...", token))
+    assert locked.status_code(token) == 200
+    locked.type(f"visavis auth revoke grafana --config {locked.appliance.file}")
+    assert locked.status_code(token) == 401
+
+
+def test_run_shows_its_figures_and_nobody_else_gets_them_without_a_login(locked: Locked) -> None:
+    until(lambda: "online" in locked.appliance.log.read_text(), locked.appliance.log.read_text, 30)
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        locked.appliance.get("/api/v1/status")
+    problem = json.load(refused.value)
+    assert problem["title"] == "This needs a login"
+    assert refused.value.headers["WWW-Authenticate"].startswith("Bearer")
