@@ -13,6 +13,7 @@ KINDS = ("string", "int", "float", "bool", "strings", "size", "point", "polygon"
 WORDS = {
     "id": "ID",
     "url": "URL",
+    "https": "HTTPS",
     "ca": "CA",
     "fps": "FPS",
     "iou": "IoU",

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 import shlex
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,7 +73,7 @@ class Locked:
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     """The how-to's own configuration and first login, on a free port; each test adds accounts of its own."""
-    listen = how_to("toml", "\n[auth]").text.replace(":8080", ":{http_port}")
+    listen = how_to("toml", ':8080"\n\n[auth]').text.replace(":8080", ":{http_port}")
     with running(tmp_path_factory.mktemp("locked"), listen + MORE) as appliance:
         made = Locked(appliance)
         made.type(first_line(how_to("sh", "auth add anna")))
@@ -121,15 +125,15 @@ def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser:
     log_in(page, "Anna", PASSWORD)
     page.wait_for_selector(".camera canvas", timeout=15_000)
     until_all_move(page, 2)
-    cookies = page.context.cookies()
-    assert [(c["httpOnly"], c["sameSite"], c["name"]) for c in cookies] == [(True, "Strict", "visavis_porch")]
+    (cookie,) = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["name"]) == (True, "Strict", "visavis_porch")
     assert page.evaluate("document.cookie") == ""
     assert complaints == []
     page.get_by_role("button", name="Log out anna").click()
     page.wait_for_url("**/login")
     page.goto(f"{locked.url}/")
     assert page.url == f"{locked.url}/login"
-    page.context.add_cookies(cookies)
+    page.context.add_cookies([{"name": "visavis_porch", "value": cookie["value"], "url": locked.url}])
     page.goto(f"{locked.url}/")
     assert page.url == f"{locked.url}/login", "the cookie of a session that was left lets somebody in"
 
@@ -166,6 +170,19 @@ def test_a_programs_token_is_shown_once_and_counts_until_it_is_revoked(locked: L
     assert locked.status_code(token) == 200
     locked.type(f"visavis auth revoke grafana --config {locked.appliance.file}")
     assert locked.status_code(token) == 401
+
+
+def test_a_device_encrypts_with_a_certificate_of_its_own(start_appliance: Callable[..., RunningAppliance]) -> None:
+    appliance = start_appliance(how_to("toml", "https").text.replace(":8080", ":{http_port}") + MORE)
+    until(lambda: "online" in appliance.log.read_text(), appliance.log.read_text, 60)  # run's own figures cross it too
+    made = Path(os.environ["VISAVIS_STATE_DIR"]) / "certificates" / "porch.pem"
+    trusted = ssl.create_default_context(cafile=str(made))
+    with urllib.request.urlopen(f"https://127.0.0.1:{appliance.http_port}/login", timeout=5, context=trusted) as page:
+        assert page.status == 200
+    (told,) = re.findall(r"sha256=([0-9A-F:]{95})", appliance.log.read_text())
+    certificate = ssl.PEM_cert_to_DER_cert(made.read_text().partition("-----BEGIN PRIVATE")[0])
+    assert told.replace(":", "").lower() == hashlib.sha256(certificate).hexdigest()
+    assert f"https://127.0.0.1:{appliance.http_port}/" in appliance.log.read_text()
 
 
 def test_run_shows_its_figures_and_nobody_else_gets_them_without_a_login(locked: Locked) -> None:

@@ -26,7 +26,7 @@ from visavis.config_gen import Config
 from visavis.daemon import daemon_program, effective_config
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
-from visavis.figures import figures, on_this_machine
+from visavis.figures import EVERYWHERE, figures, page_address
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
 from visavis.topics_gen import detections_topic
@@ -169,9 +169,9 @@ def daemon_process(file: Path, environment: Mapping[str, str]) -> Iterator[subpr
 
 def greet(config: Config) -> None:
     """Say where to look."""
-    here = on_this_machine(config.web.listen)
-    elsewhere = "" if here == config.web.listen else f"  and port {here.rpartition(':')[2]} at this machine's name"
-    print(f"picture     http://{here}/{elsewhere}")
+    host, _, http_port = config.web.listen.rpartition(":")
+    elsewhere = f"  and port {http_port} at this machine's name" if host in EVERYWHERE else ""
+    print(f"picture     {page_address(config.web.listen, config.web.https)}{elsewhere}")
     if config.mqtt.url:
         broker = urlsplit(config.mqtt.url)
         port = broker.port or BROKER_PORTS[broker.scheme]
@@ -186,6 +186,6 @@ def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: th
     while not stop.wait(FIGURES_PERIOD_S):
         if daemon.poll() is not None:
             raise DaemonEnded(f"the daemon ended with {daemon.returncode}: its own message is above")
-        shown = figures(config.web.listen, token)
+        shown = figures(page_address(config.web.listen, config.web.https), token)
         if shown:
             lines.show(shown)

@@ -49,6 +49,12 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hosts: tuple[str, ...] = ()
     # Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
     log_requests: str = "refused"
+    # Encrypt the page and the API: with web.cert and web.key, or with a certificate that the device makes for its own names.
+    https: bool = False
+    # File with the certificate of the page and those that signed it; it turns web.https on and is read again when it changes.
+    cert: str = ""
+    # File with the key of web.cert.
+    key: str = ""
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

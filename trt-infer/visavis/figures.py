@@ -4,29 +4,36 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.request
 from typing import Any
 
 TIMEOUT_S = 1.0
+EVERYWHERE = ("", "0.0.0.0", "[::]")  # noqa: S104 - nothing is bound here
+# The daemon that `visavis run` itself started, on the same machine: its certificate may hold other names only.
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
-def on_this_machine(listen: str) -> str:
-    """The address at which this machine reaches what listens at `listen`, which may be every address."""
+def page_address(listen: str, https: bool) -> str:
+    """Where this machine reaches the page of a daemon that listens at `listen`, which may be every address."""
     host, _, port = listen.rpartition(":")
-    return f"127.0.0.1:{port}" if host in ("", "0.0.0.0", "[::]") else listen  # noqa: S104 - it is not bound here
+    here = f"127.0.0.1:{port}" if host in EVERYWHERE else listen
+    return f"{'https' if https else 'http'}://{here}/"
 
 
-def figures(listen: str, token: str = "") -> list[str]:
+def figures(address: str, token: str = "") -> list[str]:
     """One line a camera, or none while the daemon does not answer yet.
 
     Args:
-        listen: the daemon's web.listen.
+        address: of the page, as `page_address` gives it.
         token: of somebody who may see all cameras, where logins are wanted.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(f"http://{on_this_machine(listen)}/api/v1/status", headers=headers)
+    request = urllib.request.Request(f"{address}api/v1/status", headers=headers)  # noqa: S310 - it begins with http
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - it begins with http
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=_UNVERIFIED) as answer:  # noqa: S310 - it begins with http
             status = json.load(answer)
     except (OSError, ValueError):
         return []

@@ -31,6 +31,12 @@ type Web struct {
 	Hosts []string `toml:"hosts" json:"hosts"`
 	// Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
 	LogRequests string `toml:"log_requests" json:"log_requests"`
+	// Encrypt the page and the API: with web.cert and web.key, or with a certificate that the device makes for its own names.
+	HTTPS bool `toml:"https" json:"https"`
+	// File with the certificate of the page and those that signed it; it turns web.https on and is read again when it changes.
+	Cert string `toml:"cert" json:"cert"`
+	// File with the key of web.cert.
+	Key string `toml:"key" json:"key"`
 }
 
 // Auth: Logins and tokens; `visavis auth` makes them.
@@ -214,7 +220,7 @@ type Line struct {
 func defaults() Config {
 	return Config{
 		Device:   Device{ID: ""},
-		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, LogRequests: "refused"},
+		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
 		Auth:     Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
@@ -246,6 +252,9 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
 		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, says: "a host name without scheme and port"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
 		{rule{name: "log_requests", kind: kindString, choices: []any{"refused", "all", "none"}}, func(into *Config, value any) { into.Web.LogRequests = value.(string) }},
+		{rule{name: "https", kind: kindBool}, func(into *Config, value any) { into.Web.HTTPS = value.(bool) }},
+		{rule{name: "cert", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.Web.Cert = value.(string) }},
+		{rule{name: "key", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.Web.Key = value.(string) }},
 	},
 	"auth": {
 		{rule{name: "enabled", kind: kindBool}, func(into *Config, value any) { into.Auth.Enabled = value.(bool) }},

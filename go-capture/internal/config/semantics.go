@@ -21,6 +21,9 @@ func (r *reader) checkTogether(c *Config) {
 		r.blame("web.listen", fmt.Sprintf("%q lets other machines in without a login", c.Web.Listen),
 			"add a section [auth] and `visavis auth add NAME --role admin`, or keep 127.0.0.1")
 	}
+	r.checkPair("web.cert", c.Web.Cert, "web.key", c.Web.Key)
+	r.checkPair("web.key", c.Web.Key, "web.cert", c.Web.Cert)
+	c.Web.HTTPS = c.Web.HTTPS || c.Web.Cert != ""
 	r.checkBroker(c.MQTT)
 	if c.Detector.Backend == "kserve" && c.Detector.KServeURL == "" {
 		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")

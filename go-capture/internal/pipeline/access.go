@@ -3,12 +3,14 @@
 package pipeline
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/certificate"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/state"
 )
@@ -23,6 +25,39 @@ func CredentialsFile(c *config.Config) (auth.File, error) {
 	}
 	folder, err := state.Folder()
 	return auth.File{Path: filepath.Join(folder, "credentials.toml")}, err
+}
+
+// encryption is how the page is served; nil = as it is.
+func encryption(c *config.Config) (*tls.Config, error) {
+	if !c.Web.HTTPS {
+		return nil, nil
+	}
+	if c.Web.Cert != "" {
+		kept, err := certificate.FromFiles(c.Web.Cert, c.Web.Key)
+		if err != nil {
+			return nil, err
+		}
+		return kept.Config(), nil
+	}
+	folder, err := state.Folder()
+	if err != nil {
+		return nil, err
+	}
+	names := append([]string{c.Device.ID, c.Device.ID + ".local", "localhost"}, c.Web.Hosts...)
+	file := filepath.Join(folder, "certificates", c.Device.ID+".pem")
+	kept, err := certificate.SelfMade(file, names)
+	if err != nil {
+		return nil, err
+	}
+	slog.Info("the page has a certificate of this device's own; compare it once", "sha256", kept.Fingerprint(), "file", file)
+	return kept.Config(), nil
+}
+
+func scheme(c *config.Config) string {
+	if c.Web.HTTPS {
+		return "https"
+	}
+	return "http"
 }
 
 func sessionMost(c *config.Config) time.Duration {

@@ -71,6 +71,9 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	}
 	site := webSettings(settings, version)
 	site.Auth = a.gate
+	if site.TLS, err = encryption(settings); err != nil {
+		return nil, err
+	}
 	site.Guests = guests(a.gateway)
 	a.history = history.New(historySettings(settings))
 	site.Events = a.history
@@ -117,7 +120,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 		group.Go(func() error { return a.gate.Run(ctx) })
 	}
 	group.Go(func() error { return a.runCameras(ctx) })
-	slog.Info("serving", "page", "http://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
+	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}

@@ -4,6 +4,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -122,7 +123,11 @@ func keepConnection(ctx context.Context, connection net.Conn) context.Context {
 }
 
 func limitSendBuffer(ctx context.Context) {
-	if connection, ok := ctx.Value(connectionKey{}).(*net.TCPConn); ok {
+	connection := ctx.Value(connectionKey{})
+	if encrypted, ok := connection.(*tls.Conn); ok {
+		connection = encrypted.NetConn()
+	}
+	if connection, ok := connection.(*net.TCPConn); ok {
 		_ = connection.SetWriteBuffer(sendBufferBytes) // without it the stream works, with more delay for slow viewers
 	}
 }

@@ -10,6 +10,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,7 @@ type Settings struct {
 	Guests     Guests
 	Events     Events // nil: there are none to ask for
 
+	TLS         *tls.Config   // nil = http
 	Auth        *auth.Gate    // nil = no login, everyone may do everything
 	SessionMost time.Duration // how long a browser keeps the session's cookie
 
@@ -150,7 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- s.serve(server, listener) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
@@ -159,6 +161,15 @@ func (s *Server) Run(ctx context.Context) error {
 	endHandlers()
 	s.closeStudios()
 	return stop(server, failed)
+}
+
+func (s *Server) serve(server *http.Server, listener net.Listener) error {
+	if s.settings.TLS == nil {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = s.settings.TLS
+	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2
+	return server.ServeTLS(listener, "", "")
 }
 
 // stop lets answers that are under way finish for a moment, then cuts them off.

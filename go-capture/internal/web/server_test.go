@@ -85,6 +85,9 @@ func serveSettings(t *testing.T, settings Settings, view View) *running {
 		t.Fatal(err)
 	}
 	r.server, r.url = server, "http://"+address.String()
+	if settings.TLS != nil {
+		r.url = "https://" + address.String()
+	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package certificate keeps the certificate of the page: from files, which are read again when they change, or made by the device
+// for its own names.
+package certificate
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Keeper hands the certificate to each connection.
+type Keeper struct {
+	cert, key string // files; the same one when it holds both
+	renew     func() error
+
+	mu   sync.Mutex
+	read [2]time.Time
+	held *tls.Certificate
+}
+
+// FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything.
+func FromFiles(cert, key string) (*Keeper, error) {
+	k := &Keeper{cert: cert, key: key}
+	return k, k.refresh()
+}
+
+// Config is what a server needs. HTTP/2 is left out: browsers open WebSockets over HTTP/1.1.
+func (k *Keeper) Config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.current(), nil }}
+}
+
+// Fingerprint is the SHA-256 of the certificate, as browsers show it.
+func (k *Keeper) Fingerprint() string {
+	sum := sha256.Sum256(k.current().Certificate[0])
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+}
+
+// current is the newest certificate that could be read; a half-written file changes nothing.
+func (k *Keeper) current() *tls.Certificate {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(); err != nil {
+		slog.Error("the certificate stays as it was", "error", err)
+	}
+	return k.held
+}
+
+// refresh reads the files again if one of them changed, after the device has renewed its own. Called with the mutex held.
+func (k *Keeper) refresh() error {
+	if k.renew != nil {
+		if err := k.renew(); err != nil {
+			return err
+		}
+	}
+	changed := [2]time.Time{changedAt(k.cert), changedAt(k.key)}
+	if k.held != nil && changed == k.read {
+		return nil
+	}
+	k.read = changed
+	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	if err != nil {
+		return fmt.Errorf("certificate %s with key %s cannot be used: %w", k.cert, k.key, err)
+	}
+	k.held = &pair
+	return nil
+}
+
+func changedAt(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{} // reading it says why
+	}
+	return info.ModTime()
+}

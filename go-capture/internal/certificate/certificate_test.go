@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package certificate
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var names = []string{"porch", "porch.local", "localhost"}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func selfMade(t *testing.T, file string, names []string) *Keeper {
+	t.Helper()
+	made, err := SelfMade(file, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// shown is the certificate that a client gets when it asks for a name; the handshake is a real one.
+func shown(t *testing.T, k *Keeper, trusted *x509.CertPool, name string) (*x509.Certificate, error) {
+	t.Helper()
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	served := make(chan error, 1)
+	go func() { served <- tls.Server(there, k.Config()).Handshake() }()
+	client := tls.Client(here, &tls.Config{RootCAs: trusted, ServerName: name})
+	if err := client.Handshake(); err != nil {
+		here.Close()
+		<-served
+		return nil, err
+	}
+	<-served
+	return client.ConnectionState().PeerCertificates[0], nil
+}
+
+func trusting(t *testing.T, file string) *x509.CertPool {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		t.Fatalf("%s holds no certificate", file)
+	}
+	return pool
+}
+
+func TestADevicesOwnCertificateIsGoodForItsNamesAndAddressesAndNoOthers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "certificates", "porch.pem")
+	made := selfMade(t, file, names)
+	for _, name := range append(slices.Clone(names), "127.0.0.1", "::1") {
+		if _, err := shown(t, made, trusting(t, file), name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := shown(t, made, trusting(t, file), "bank.example"); err == nil {
+		t.Error("it is good for any name")
+	}
+	held, _ := x509.ParseCertificate(made.current().Certificate[0])
+	if held.IsCA || held.NotAfter.Sub(held.NotBefore) > lifetime {
+		t.Errorf("it may sign others: %t; it lasts %v", held.IsCA, held.NotAfter.Sub(held.NotBefore))
+	}
+	if info, _ := os.Stat(file); info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's mode is %v", info.Mode())
+	}
+}
+
+func TestItStaysTheSameUntilANameIsMissing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "porch.pem")
+	first := selfMade(t, file, names).Fingerprint()
+	if again := selfMade(t, file, names).Fingerprint(); again != first {
+		t.Error("a restart makes another: whoever accepted the first would be asked again")
+	}
+	if other := selfMade(t, file, append(names, "porch.example.org", "192.0.2.99")).Fingerprint(); other == first {
+		t.Error("a new name is not in it")
+	}
+	if _, err := shown(t, selfMade(t, file, append(names, "192.0.2.99")), trusting(t, file), "192.0.2.99"); err != nil {
+		t.Errorf("an address among the names: %v", err)
+	}
+}
+
+func TestItIsMadeAgainBeforeItEndsAndAfterTheClockWasWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "porch.pem")
+	now := time.Now()
+	for what, c := range map[string]struct {
+		made time.Time
+		good bool
+	}{
+		"made today": {now, true}, "made two years ago": {now.Add(-740 * 24 * time.Hour), now.Before(earliest.Add(lifetime - renewBefore))},
+		"about to end": {now.Add(-lifetime), now.Before(earliest.Add(lifetime - renewBefore))}, "made in the future": {now.Add(1000 * time.Hour), false},
+		"made in 1970": {time.Unix(0, 0), now.Before(earliest.Add(lifetime - renewBefore))},
+	} {
+		if _, err := makeFile(file, names, c.made); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keptUntil(file, names, now); (err == nil) != c.good {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := makeFile(file, names, now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keptUntil(file, names, now.Add(lifetime-renewBefore)); err == nil {
+		t.Error("it is kept to its last day")
+	}
+	if _, err := keptUntil(file, names, time.Unix(0, 0)); err != nil {
+		t.Errorf("a board that does not know the time yet makes another at each start: %v", err)
+	}
+}
+
+func TestFilesThatAreRenewedAreUsedWithoutARestart(t *testing.T) {
+	folder := t.TempDir()
+	old, fresh := filepath.Join(folder, "web.pem"), filepath.Join(folder, "fresh.pem")
+	selfMade(t, old, names)
+	kept, err := FromFiles(old, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := kept.Fingerprint()
+	if err := os.WriteFile(old, []byte("half a fi"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if kept.Fingerprint() != before {
+		t.Error("a file that is half written is used")
+	}
+	want := selfMade(t, fresh, names).Fingerprint()
+	if err := os.Rename(fresh, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(old, time.Time{}, time.Now().Add(time.Second)); err != nil { // clocks of file systems are coarse
+		t.Fatal(err)
+	}
+	if kept.Fingerprint() != want {
+		t.Error("the renewed certificate is not used")
+	}
+}
+
+func TestFilesThatCannotBeUsedAreAnErrorAtStart(t *testing.T) {
+	folder := t.TempDir()
+	a, b := filepath.Join(folder, "a.pem"), filepath.Join(folder, "b.pem")
+	selfMade(t, a, names)
+	selfMade(t, b, names)
+	if _, err := FromFiles(a, filepath.Join(folder, "none")); err == nil {
+		t.Error("a key that is not there is taken")
+	}
+	text, _ := os.ReadFile(b)
+	key := filepath.Join(folder, "b.key")
+	if err := os.WriteFile(key, text[len(text)/2:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromFiles(a, b); err == nil {
+		t.Error("the key of another certificate is taken")
+	}
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package certificate
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	lifetime    = 825 * 24 * time.Hour // Apple's devices take none that lasts longer
+	renewBefore = 30 * 24 * time.Hour
+)
+
+// earliest lies before any clock that is right: a board without a battery makes its certificate before it knows the time.
+var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// SelfMade keeps a certificate that the device signs itself, with its key in one private file. It is made again when it lacks one
+// of the names, and before it ends.
+func SelfMade(file string, names []string) (*Keeper, error) {
+	k := &Keeper{cert: file, key: file}
+	var until time.Time // what the file holds is good until then
+	k.renew = func() (err error) {
+		if now := time.Now(); now.Before(until) {
+			return nil
+		}
+		if until, err = keptUntil(file, names, time.Now()); err != nil {
+			until, err = makeFile(file, names, time.Now())
+		}
+		return err
+	}
+	return k, k.refresh()
+}
+
+// keptUntil is when the certificate in the file must be made again; it fails when that is now.
+func keptUntil(file string, names []string, now time.Time) (time.Time, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return time.Time{}, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return time.Time{}, errors.New("it holds no PEM")
+	}
+	held, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, name := range names {
+		if err := held.VerifyHostname(name); err != nil {
+			return time.Time{}, err
+		}
+	}
+	until := held.NotAfter.Add(-renewBefore)
+	clockIsSet := !now.Before(earliest)
+	if now.After(until) || clockIsSet && now.Before(held.NotBefore) { // the clock was wrong when it was made
+		return time.Time{}, errors.New("it is not for this time")
+	}
+	return until, nil
+}
+
+// makeFile makes a key and a certificate for the names and for the addresses that this machine has now.
+func makeFile(file string, names []string, now time.Time) (until time.Time, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return until, err
+	}
+	template, err := templateFor(names, now)
+	if err != nil {
+		return until, err
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return until, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return until, err
+	}
+	var text bytes.Buffer
+	text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
+	text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	if err := replace(file, text.Bytes()); err != nil {
+		return until, fmt.Errorf("keep the certificate that this device made: %w", err)
+	}
+	return template.NotAfter.Add(-renewBefore), nil
+}
+
+func templateFor(names []string, now time.Time) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	addresses, hosts := ownAddresses(), []string{}
+	for _, name := range names {
+		if address := net.ParseIP(name); address != nil {
+			addresses = append(addresses, address)
+		} else {
+			hosts = append(hosts, name)
+		}
+	}
+	begins := now.Add(-24 * time.Hour) // clocks of other machines may be behind
+	if begins.Before(earliest) {
+		begins = earliest
+	}
+	return &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: names[0], Organization: []string{"visavis, made on this device"}},
+		NotBefore: begins, NotAfter: begins.Add(lifetime), DNSNames: hosts, IPAddresses: addresses,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+	}, nil
+}
+
+// ownAddresses are those of this machine, the loopback's first.
+func ownAddresses() []net.IP {
+	found := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return found // its names are enough
+	}
+	for _, one := range addresses {
+		if network, ok := one.(*net.IPNet); ok && !network.IP.IsLoopback() && !network.IP.IsLinkLocalUnicast() {
+			found = append(found, network.IP)
+		}
+	}
+	return found
+}
+
+// replace puts a whole private file in the old one's place.
+func replace(file string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(file), ".certificate-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // gone already when all went well
+	_, err = temporary.Write(text)
+	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), file)
+}
