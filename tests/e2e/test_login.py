@@ -71,11 +71,18 @@ class Locked:
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
-    """The how-to's own configuration and first login, on a free port; each test adds accounts of its own."""
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Locked]:
+    """The how-to's own configuration and first login, on a free port, claimed by its owner before."""
     listen = how_to("toml", ':8080"\n\n[auth]').text.replace(":8080", ":{http_port}")
     with running(tmp_path_factory.mktemp("locked"), listen + MORE) as appliance:
         made = Locked(appliance)
+        claim(browser, made)
         made.type(first_line(how_to("sh", "auth add anna")))
         yield made
     said = appliance.log.read_text()
@@ -84,10 +91,20 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     assert "vis_" not in said
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
+def claim(browser: Browser, locked: Locked) -> None:
+    """Open the page of a device that was just started, and become its administrator."""
+    (code,) = re.findall(r"open /claim .* code=(\S+)", locked.appliance.log.read_text())
+    page, complaints = opened(browser, locked)
+    page.wait_for_url("**/claim")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    keep_picture(page, "claim.png")
+    page.get_by_label("Code").fill(code)
+    page.get_by_label("Your name").fill("owner")
+    page.get_by_label("A new password").fill(PASSWORD)
+    page.get_by_role("button", name="Become its administrator").click()
+    page.wait_for_selector(".camera canvas", timeout=15_000)
+    assert complaints == []
 
 
 def first_line(block: Block) -> str:

@@ -111,6 +111,18 @@ func newAccount(wanted Wanted, now time.Time) (made Account, token string, err e
 	return made, token, made.check()
 }
 
+// Check says what is wrong with the name, the role, the cameras or the password.
+func (w Wanted) Check() error {
+	made := Account{Name: w.Name, Role: w.Role, Cameras: w.Cameras, Kind: Password, Hash: harmless}
+	if err := made.check(); err != nil {
+		return err
+	}
+	return goodPassword(w.Password)
+}
+
+// harmless stands for the hash of an account that is only checked.
+const harmless = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"
+
 func goodPassword(text string) error {
 	switch {
 	case !utf8.ValidString(text):

@@ -73,6 +73,8 @@ func (i Identity) Cameras() []string { return slices.Clone(i.cameras) }
 var (
 	// ErrUnknown is all that is said about a name, a password, a token or a session that does not hold.
 	ErrUnknown = errors.New("the name, the password or the token is not known here")
+	// ErrTaken is said about a second account of the same name.
+	ErrTaken = errors.New("is there already")
 	// ErrBusy is said when so many passwords are being checked that one more would have to wait too long.
 	ErrBusy = errors.New("too many logins are being checked at once")
 )

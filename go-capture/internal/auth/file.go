@@ -85,14 +85,22 @@ func (f File) damaged(err error) error {
 
 // Add makes an account. Without a password it returns the account's token, which can be had only now.
 func (f File) Add(wanted Wanted) (token string, err error) {
+	return f.addIf(wanted, func([]*Account) error { return nil })
+}
+
+// addIf makes an account if those that are there allow it.
+func (f File) addIf(wanted Wanted, allowed func([]*Account) error) (token string, err error) {
 	made, token, err := newAccount(wanted, time.Now())
 	if err != nil {
 		return "", err
 	}
 	err = f.change(func(accounts []*Account) ([]*Account, error) {
+		if err := allowed(accounts); err != nil {
+			return nil, err
+		}
 		for _, one := range accounts {
 			if one.Name == made.Name {
-				return nil, fmt.Errorf("%q is there already: `visavis auth revoke %s` first, or choose another name", made.Name, made.Name)
+				return nil, fmt.Errorf("%q %w: `visavis auth revoke %s` first, or choose another name", made.Name, ErrTaken, made.Name)
 			}
 		}
 		return append(accounts, &made), nil

@@ -50,6 +50,7 @@ type Gate struct {
 	tokens    *throttle
 	friends   map[string]bool // name and address of whoever has logged in: others cannot lock them out
 	held      map[*hold]struct{}
+	claim     *claim // nil when nobody may claim the device
 }
 
 // Open reads the credentials. A file that cannot be used is an error; one that is not there holds nobody.

@@ -105,16 +105,25 @@ type verifier struct {
 func newVerifier() *verifier { return &verifier{places: semaphore.NewWeighted(hashesAtOnce)} }
 
 // matches tells whether the secret is the one of the hash. It fails with ErrBusy, or when ctx ends while it waits.
-func (v *verifier) matches(ctx context.Context, h phc, secret string) (bool, error) {
+func (v *verifier) matches(ctx context.Context, h phc, secret string) (good bool, err error) {
+	err = v.alone(ctx, func() error {
+		good = subtle.ConstantTimeCompare(h.of(secret, len(h.sum)), h.sum) == 1
+		return nil
+	})
+	return good, err
+}
+
+// alone does something that computes a hash when no more than few others do.
+func (v *verifier) alone(ctx context.Context, what func() error) error {
 	if v.waiting.Add(1) > hashesWaiting {
 		v.waiting.Add(-1)
-		return false, ErrBusy
+		return ErrBusy
 	}
 	err := v.places.Acquire(ctx, 1)
 	v.waiting.Add(-1)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer v.places.Release(1)
-	return subtle.ConstantTimeCompare(h.of(secret, len(h.sum)), h.sum) == 1, nil
+	return what()
 }

@@ -42,9 +42,9 @@ func checkListen(text string) *refusal {
 	return nil
 }
 
-// beyondLoopback tells whether other machines can reach an address that checkListen takes.
-func beyondLoopback(listen string) bool {
-	host, _, err := net.SplitHostPort(listen)
+// BeyondLoopback tells whether other machines can reach the page.
+func (c *Config) BeyondLoopback() bool {
+	host, _, err := net.SplitHostPort(c.Web.Listen)
 	address := net.ParseIP(host)
 	return err == nil && host != "localhost" && (address == nil || !address.IsLoopback())
 }

@@ -17,7 +17,7 @@ func (r *reader) checkTogether(c *Config) {
 	if c.Device.ID == "" {
 		c.Device.ID = hostName(os.Hostname())
 	}
-	if beyondLoopback(c.Web.Listen) && !c.Auth.Enabled {
+	if c.BeyondLoopback() && !c.Auth.Enabled {
 		r.blame("web.listen", fmt.Sprintf("%q lets other machines in without a login", c.Web.Listen),
 			"add a section [auth] and `visavis auth add NAME --role admin`, or keep 127.0.0.1")
 	}

@@ -77,8 +77,21 @@ func openGate(c *config.Config) (*auth.Gate, error) {
 		File: file, SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
 		RunToken: os.Getenv(runTokenVariable),
 	})
-	if err == nil && !gate.HasAdmin() {
-		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin", "credentials", file.Path)
+	if err != nil {
+		return nil, err
 	}
-	return gate, err
+	welcome(c, gate)
+	return gate, nil
+}
+
+// welcome says how a device without an administrator gets one. Where only this machine can reach it, the command is enough.
+func welcome(c *config.Config, gate *auth.Gate) {
+	if gate.HasAdmin() {
+		return
+	}
+	if !c.BeyondLoopback() {
+		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin")
+		return
+	}
+	slog.Warn("nobody is an administrator yet: open /claim on the page within 15 minutes", "code", gate.OfferClaim())
 }

@@ -4,10 +4,12 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
@@ -18,13 +20,15 @@ const loginBytesMost = 4 << 10
 // sessionAnswer says who is logged in; the page asks for it.
 type sessionAnswer struct {
 	Required bool     `json:"required"` // this device wants a login
+	Claim    bool     `json:"claim"`    // it waits for its first administrator
 	Name     string   `json:"name"`     // empty = nobody is logged in
 	Role     string   `json:"role"`
 	Cameras  []string `json:"cameras"` // "*" is every camera
 }
 
-func answerOf(required bool, who auth.Identity) sessionAnswer {
-	return sessionAnswer{Required: required, Name: who.Name, Role: who.Role.String(), Cameras: append([]string{}, who.Cameras()...)}
+func (s *Server) answerOf(who auth.Identity) sessionAnswer {
+	gate := s.settings.Auth
+	return sessionAnswer{Required: gate != nil, Claim: gate != nil && gate.ClaimOpen(), Name: who.Name, Role: who.Role.String(), Cameras: append([]string{}, who.Cameras()...)}
 }
 
 // session answers whoever asks, also with who they are not: a page must be able to ask without a login.
@@ -34,7 +38,7 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
 		who = auth.Identity{}
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: answerOf(s.settings.Auth != nil, who)})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.answerOf(who)})
 	return nil
 }
 
@@ -52,20 +56,57 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	cookie, who, err := s.settings.Auth.Login(r.Context(), r.RemoteAddr, asked.Name, asked.Password)
 	if err != nil {
-		return unauthorized(w, err)
+		return unauthorized(w, err, "The name or the password is wrong.")
 	}
-	s.endSession(r) // of whoever was logged in before
-	http.SetCookie(w, s.cookie(r, cookie, int(s.settings.SessionMost.Seconds())))
-	w.Header().Set("Cache-Control", "no-store")
-	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: answerOf(true, who)})
+	s.beginSession(w, r, cookie, who)
 	return nil
 }
 
-// unauthorized is the refusal of a login, with the header that each 401 has.
-func unauthorized(w http.ResponseWriter, err error) error {
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, cookie string, who auth.Identity) {
+	s.endSession(r) // of whoever was logged in before
+	http.SetCookie(w, s.cookie(r, cookie, int(s.settings.SessionMost.Seconds())))
+	w.Header().Set("Cache-Control", "no-store")
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.answerOf(who)})
+}
+
+// claiming is the body of a claim.
+type claiming struct {
+	Code     string `json:"code"`
+	Name     string `json:"name"`
+	Password string `json:"password"`
+}
+
+// claim makes the first administrator of a device that was started without one.
+func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
+	var asked claiming
+	if err := readJSON(w, r, &asked); err != nil {
+		return err
+	}
+	name := strings.ToLower(strings.TrimSpace(asked.Name)) // as a login takes it
+	first := auth.Wanted{Name: name, Password: asked.Password, Role: auth.Admin.String()}
+	if err := first.Check(); err != nil {
+		return refusal{Status: http.StatusUnprocessableEntity, Title: "This cannot be an account", Detail: err.Error()}
+	}
+	cookie, who, err := s.settings.Auth.Claim(r.Context(), r.RemoteAddr, asked.Code, first)
+	if errors.Is(err, auth.ErrClaimed) {
+		return refusal{Status: http.StatusGone, Title: "There is nothing to claim",
+			Detail: "This device has an administrator, or its code is older than 15 minutes: a restart of visavis makes a new one."}
+	}
+	if errors.Is(err, auth.ErrTaken) {
+		return refusal{Status: http.StatusConflict, Title: "This cannot be an account", Detail: "There is somebody of this name already."}
+	}
+	if err != nil {
+		return unauthorized(w, err, "The code is wrong.")
+	}
+	s.beginSession(w, r, cookie, who)
+	return nil
+}
+
+// unauthorized is the refusal of a login in its own words, with the header that each 401 has.
+func unauthorized(w http.ResponseWriter, err error, words string) error {
 	refused := refusalOf(err)
 	if refused.Status == http.StatusUnauthorized {
-		refused.Title, refused.Detail = "Not known here", "The name or the password is wrong."
+		refused.Detail = words
 		w.Header().Set("WWW-Authenticate", `Bearer realm="visavis"`)
 	}
 	return refused
@@ -119,20 +160,32 @@ func (s *Server) loginRoutes() []route {
 	}
 	return []route{
 		{pattern: "/api/v1/login", method: http.MethodPost, least: auth.Public, documents: true, described: loginOperation(), handle: s.login},
+		{pattern: "/api/v1/claim", method: http.MethodPost, least: auth.Public, documents: true, described: claimOperation(), handle: s.claim},
 		{pattern: "/api/v1/logout", method: http.MethodPost, least: auth.Public, documents: true, described: logoutOperation(), handle: s.logout},
 	}
 }
 
 func loginOperation() object {
-	text := object{"type": "string"}
-	body := object{"type": "object", "required": []string{"name", "password"}, "additionalProperties": false,
-		"properties": object{"name": text, "password": text}}
+	return sessionOperation("Log in: the answer sets the session's cookie", "name", "password")
+}
+
+func claimOperation() object {
+	return sessionOperation("Become the first administrator with the code that the device's log shows once", "code", "name", "password")
+}
+
+// sessionOperation describes a route that takes some texts and opens a session.
+func sessionOperation(summary string, fields ...string) object {
+	properties := object{}
+	for _, field := range fields {
+		properties[field] = object{"type": "string"}
+	}
+	body := object{"type": "object", "required": fields, "additionalProperties": false, "properties": properties}
 	return object{
-		"summary":     "Log in: the answer sets the session's cookie",
+		"summary":     summary,
 		"requestBody": object{"required": true, "content": object{jsonType: object{"schema": body}}},
 		"responses": object{
 			"200": object{"description": "Who is logged in", "content": object{jsonType: object{}}},
-			"401": problemAnswer("The name or the password is wrong"), "429": problemAnswer("Too many tries: see Retry-After"),
+			"401": problemAnswer("One of them is wrong"), "429": problemAnswer("Too many tries: see Retry-After"),
 			"default": problemAnswer("A problem"),
 		},
 	}

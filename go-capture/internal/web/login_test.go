@@ -257,6 +257,37 @@ func TestThePageMayAskWhoIsLoggedInWithoutALogin(t *testing.T) {
 	}
 }
 
+func TestADeviceIsClaimedWithItsCode(t *testing.T) {
+	l := serveLocked(t)
+	code := l.gate.OfferClaim()
+	client := l.browser(t)
+	claim := func(code, name, password string) (int, string) {
+		answer, body := l.post(t, client, "/api/v1/claim", fmt.Sprintf(`{"code":%q,"name":%q,"password":%q}`, code, name, password))
+		return answer.StatusCode, body
+	}
+	if _, body := l.get(t, client, "/api/v1/session"); !strings.Contains(body, `"claim":true`) {
+		t.Errorf("the page does not learn that the device waits: %s", body)
+	}
+	for _, c := range []struct {
+		code, name, password string
+		want                 int
+		words                string
+	}{
+		{code, "anna", "short", http.StatusUnprocessableEntity, "at least 12"},
+		{code, "an na", annasPassword, http.StatusUnprocessableEntity, "is no name"},
+		{"AAAA-AAAA", "anna", annasPassword, http.StatusUnauthorized, "code is wrong"},
+		{code, "Anna", annasPassword, http.StatusOK, `"role":"admin"`},
+		{code, "ben", annasPassword, http.StatusGone, "nothing to claim"},
+	} {
+		if got, body := claim(c.code, c.name, c.password); got != c.want || !strings.Contains(body, c.words) {
+			t.Errorf("%s by %s: %d %s, want %d with %q", c.code, c.name, got, body, c.want, c.words)
+		}
+	}
+	if answer, _ := l.get(t, client, "/api/v1/status"); answer.StatusCode != http.StatusOK {
+		t.Errorf("whoever claimed it is not logged in: %d", answer.StatusCode)
+	}
+}
+
 func TestARouteThatNobodyThoughtAboutIsAnErrorAtStart(t *testing.T) {
 	settings := Settings{Listen: "127.0.0.1:0", Guests: Guests{Mounts: []Mount{{Pattern: "/new", Handler: http.NotFoundHandler()}}}}
 	if _, err := New(settings, oneCamera{}); err == nil || !strings.Contains(err.Error(), "/new has no least role") {

@@ -9,4 +9,5 @@ sendForm(document.getElementById("login"), "/api/v1/login", enter);
 
 // A link from another site comes without the cookie, so whoever is logged in may see this page; from here it goes along.
 const now = await session();
-if (now && (now.name || !now.required)) enter();
+if (now?.claim) location.replace("/claim");
+else if (now && (now.name || !now.required)) enter();

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+const (
+	// ClaimLasts is how long a code may be used.
+	ClaimLasts = 15 * time.Minute
+	codeRunes  = 8
+	// No 0, 1, I, O: a code is read from one screen and typed at another. 32 letters, five bits each.
+	codeAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+)
+
+// ErrClaimed says that a device cannot be claimed: it has an administrator, or the time is over.
+var ErrClaimed = errors.New("there is nothing to claim")
+
+// claim is the one chance to become the first administrator of a device that other machines can reach.
+type claim struct {
+	code  string
+	until time.Time
+}
+
+// OfferClaim makes the code with which somebody may become the first administrator; "" when there is one.
+func (g *Gate) OfferClaim() (code string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	if g.book.hasAdmin() {
+		return ""
+	}
+	g.claim = &claim{code: newCode(), until: g.settings.now().Add(ClaimLasts)}
+	return g.claim.code[:codeRunes/2] + "-" + g.claim.code[codeRunes/2:]
+}
+
+func newCode() string {
+	random := make([]byte, codeRunes)
+	_, _ = rand.Read(random) // it never fails: without randomness the program ends
+	for i, value := range random {
+		random[i] = codeAlphabet[int(value)%len(codeAlphabet)] // 256 is a multiple of 32: none is likelier
+	}
+	return string(random)
+}
+
+// ClaimOpen tells whether a code still counts.
+func (g *Gate) ClaimOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	return g.claimOpen()
+}
+
+func (g *Gate) claimOpen() bool {
+	if g.claim != nil && (g.book.hasAdmin() || !g.settings.now().Before(g.claim.until)) {
+		g.claim = nil
+	}
+	return g.claim != nil
+}
+
+// Claim makes the first administrator and logs them in. It fails with ErrClaimed, ErrUnknown for a wrong code, Throttled, ErrBusy,
+// or what is wrong with the name or the password; then the code still counts.
+func (g *Gate) Claim(ctx context.Context, remote, code string, first Wanted) (cookie string, who Identity, err error) {
+	place := placeOf(remote)
+	if err := g.tryCode(code, place); err != nil {
+		return "", Identity{}, err
+	}
+	if err := g.verifier.alone(ctx, func() error { return g.addFirst(first) }); err != nil {
+		return "", Identity{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	account := g.book.byName[first.Name]
+	if account == nil {
+		return "", Identity{}, ErrUnknown // revoked in the same moment
+	}
+	slog.Info("claimed: this device has its first administrator", "account", account.Name, "from", place)
+	return g.sessions.begin(account, g.settings.now()), account.identity(nil), nil
+}
+
+// tryCode counts the try and compares the code.
+func (g *Gate) tryCode(code, place string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	if wait := g.addresses.take(place, g.settings.now()); wait > 0 {
+		return Throttled{wait}
+	}
+	if !g.claimOpen() {
+		return ErrClaimed
+	}
+	typed := strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
+	if subtle.ConstantTimeCompare([]byte(typed), []byte(g.claim.code)) != 1 {
+		slog.Warn("wrong claim code", "from", place)
+		return ErrUnknown
+	}
+	return nil
+}
+
+// addFirst adds the administrator, unless somebody else was quicker.
+func (g *Gate) addFirst(first Wanted) error {
+	first.Role, first.Cameras = Admin.String(), []string{everyCamera}
+	_, err := g.settings.File.addIf(first, func(accounts []*Account) error {
+		for _, one := range accounts {
+			if one.role == Admin {
+				return ErrClaimed
+			}
+		}
+		return nil
+	})
+	return err
+}

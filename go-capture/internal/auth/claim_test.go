@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func (d *door) claimAs(name, code string) error {
+	_, _, err := d.Claim(context.Background(), home, code, Wanted{Name: name, Password: password})
+	return err
+}
+
+func TestWhoeverHasTheCodeBecomesTheFirstAdministratorAndNobodyAfterThem(t *testing.T) {
+	d := openDoor(t)
+	code := d.OfferClaim()
+	if len(code) != 9 || !d.ClaimOpen() {
+		t.Fatalf("the code is %q", code)
+	}
+	typed := " " + strings.ToLower(strings.ReplaceAll(code, "-", " "))
+	cookie, who, err := d.Claim(context.Background(), home, typed, Wanted{Name: "anna", Password: password, Role: "viewer"})
+	if err != nil || who.Role != Admin || !who.SeesAll() {
+		t.Fatalf("claimed by %+v, %v", who, err)
+	}
+	if found, err := d.BySession(cookie); err != nil || found.Name != "anna" {
+		t.Errorf("the cookie is of %+v, %v", found, err)
+	}
+	d.login(t, "anna")
+	d.refuses(t, "a second claim", d.claimAs("ben", code), ErrClaimed)
+	if d.ClaimOpen() || d.OfferClaim() != "" {
+		t.Error("a device that has an administrator can be claimed")
+	}
+}
+
+func TestAClaimIsOverWhenItsTimeIsOrAnAdministratorIsMadeElsewhere(t *testing.T) {
+	d := openDoor(t)
+	d.refuses(t, "without an offer", d.claimAs("ben", ""), ErrClaimed)
+	code := d.OfferClaim()
+	d.time = d.time.Add(ClaimLasts)
+	d.refuses(t, "too late", d.claimAs("ben", code), ErrClaimed)
+	code = d.OfferClaim()
+	d.addAnna(t)
+	d.refuses(t, "after somebody used the command", d.claimAs("ben", code), ErrClaimed)
+}
+
+func TestCodesCannotBeGuessed(t *testing.T) {
+	d := openDoor(t)
+	code := d.OfferClaim()
+	for range perAddress.burst {
+		d.refuses(t, "a wrong code", d.claimAs("ben", "AAAA-AAAA"), ErrUnknown)
+	}
+	if err := d.claimAs("ben", code); !errors.As(err, &Throttled{}) {
+		t.Errorf("after %d wrong codes: %v", perAddress.burst, err)
+	}
+	seen := map[string]bool{}
+	for range 200 {
+		seen[d.OfferClaim()] = true
+	}
+	if len(seen) != 200 {
+		t.Errorf("200 codes, %d different ones", len(seen))
+	}
+}
+
+func TestAClaimWithABadPasswordCanBeTriedAgain(t *testing.T) {
+	d := openDoor(t)
+	code := d.OfferClaim()
+	if _, _, err := d.Claim(context.Background(), home, code, Wanted{Name: "anna", Password: "short"}); err == nil {
+		t.Fatal("a short password is taken")
+	}
+	if err := d.claimAs("anna", code); err != nil {
+		t.Errorf("the second try: %v", err)
+	}
+}
+
+func TestOfTwoWhoClaimAtOnceOneWins(t *testing.T) {
+	d := openDoor(t)
+	code := d.OfferClaim()
+	results := make(chan error, 4)
+	var claiming sync.WaitGroup
+	for _, name := range []string{"anna", "ben", "cleo", "dora"} {
+		claiming.Add(1)
+		go func() {
+			defer claiming.Done()
+			results <- d.claimAs(name, code)
+		}()
+	}
+	claiming.Wait()
+	won := 0
+	for range cap(results) {
+		if err := <-results; err == nil {
+			won++
+		} else {
+			d.refuses(t, "too late", err, ErrClaimed)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of four won", won)
+	}
+}
