@@ -31,9 +31,9 @@ func FromFiles(cert, key string) (*Keeper, error) {
 	return k, k.refresh()
 }
 
-// Config is what a server needs. HTTP/2 is left out: browsers open WebSockets over HTTP/1.1.
+// Config is what a server needs.
 func (k *Keeper) Config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+	return &tls.Config{MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.current(), nil }}
 }
 

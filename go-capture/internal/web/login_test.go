@@ -205,6 +205,22 @@ func TestAnAccountOfOneCameraSeesNoSignOfTheOther(t *testing.T) {
 	if withoutID(strings.ReplaceAll(nowhere, "nowhere", "yard")) != withoutID(yard) {
 		t.Errorf("a camera that is hidden and one that does not exist are told apart: %s %s", yard, nowhere)
 	}
+	watcher, leave := context.WithCancel(context.Background())
+	defer leave()
+	request, err := http.NewRequestWithContext(watcher, "GET", l.url+"/api/v1/cameras/door/stream.mjpeg", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = door
+	stream, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	await(t, "the door is watched", func() bool { return l.figures().Now == 1 })
+	if _, body := l.ask(t, "GET", "/api/v1/status", bearer(l.add(t, "gardener", "viewer", "", "yard"))); !strings.Contains(body, `"viewers":0`) {
+		t.Errorf("whoever sees the yard learns that somebody watches the door: %s", body)
+	}
 	none := bearer(l.add(t, "sender", "operator", ""))
 	if code, body := l.ask(t, "GET", "/api/v1/status", none); code != http.StatusOK || strings.Contains(body, "door") {
 		t.Errorf("an account without a camera: %d %s", code, body)

@@ -168,7 +168,7 @@ func (s *Server) serve(server *http.Server, listener net.Listener) error {
 		return server.Serve(listener)
 	}
 	server.TLSConfig = s.settings.TLS
-	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2
+	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2: WebSockets need HTTP/1.1
 	return server.ServeTLS(listener, "", "")
 }
 
