@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/auth/authtest"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/web"
 )
@@ -72,26 +74,17 @@ func buildSite(t *testing.T) site {
 		{name: "admin", role: auth.Admin, cameras: "*"},
 	} {
 		byToken, byCookie := one, one
-		byToken.token = addTo(t, file, auth.Wanted{Name: one.name + "-token", Role: one.role.String(), Cameras: []string{one.cameras}})
-		addTo(t, file, auth.Wanted{Name: one.name, Role: one.role.String(), Cameras: []string{one.cameras}, Password: "correct horse battery"})
+		byToken.token = authtest.Add(t, file, auth.Wanted{Name: one.name + "-token", Role: one.role.String(), Cameras: []string{one.cameras}})
+		authtest.Add(t, file, auth.Wanted{Name: one.name, Role: one.role.String(), Cameras: []string{one.cameras}, Password: "correct horse battery"})
 		byCookie.cookie = loginTo(t, appliance.gate, one.name)
 		s.senders = append(s.senders, byToken, byCookie)
 	}
-	revoked := sender{name: "revoked", role: auth.Public, token: addTo(t, file, auth.Wanted{Name: "revoked", Role: "admin", Cameras: []string{"*"}})}
+	revoked := sender{name: "revoked", role: auth.Public, token: authtest.Add(t, file, auth.Wanted{Name: "revoked", Role: "admin", Cameras: []string{"*"}})}
 	if err := file.Revoke("revoked"); err != nil {
 		t.Fatal(err)
 	}
 	s.senders = append(s.senders, revoked)
 	return s
-}
-
-func addTo(t *testing.T, file auth.File, wanted auth.Wanted) (token string) {
-	t.Helper()
-	token, err := file.Add(wanted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
 }
 
 func loginTo(t *testing.T, gate *auth.Gate, name string) (cookie string) {
@@ -171,11 +164,11 @@ func passed(code int) bool {
 	return true
 }
 
-// One site for all: each account costs a real hash.
 func TestTheDoorOfADeviceThatWantsLogins(t *testing.T) {
 	s := buildSite(t)
 	t.Run("every route has the role that is written down", s.rolesAreWrittenDown)
 	t.Run("every route refuses everybody who may not use it", s.everybodyIsRefused)
+	t.Run("the description says who may use a route", s.descriptionSaysWho)
 	t.Run("what is not in the table needs a login too", s.theRestNeedsALogin)
 }
 
@@ -230,6 +223,27 @@ func (s site) check(t *testing.T, route web.RouteInfo, path string, from origin,
 	}
 	if got == http.StatusUnauthorized && answer.Header().Get("WWW-Authenticate") == "" {
 		t.Errorf("%s %s: 401 without WWW-Authenticate", route.Method, path)
+	}
+}
+
+func (s site) descriptionSaysWho(t *testing.T) {
+	answer := s.ask(http.MethodGet, "/openapi.json", origins[0], s.senders[len(s.senders)-2])
+	var document struct {
+		Paths map[string]map[string]struct {
+			Security []map[string][]string `json:"security"`
+			Least    string                `json:"x-least-role"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &document); err != nil || len(document.Paths) == 0 {
+		t.Fatalf("%d %v: %s", answer.Code, err, answer.Body)
+	}
+	for pattern, operations := range document.Paths {
+		for _, operation := range operations {
+			want := leastRoles[pattern]
+			if (want != auth.Public) != (len(operation.Security) == 2) || want != auth.Public && operation.Least != want.String() {
+				t.Errorf("%s is described as open to %q with %v", pattern, operation.Least, operation.Security)
+			}
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/auth/authtest"
 	"visavis/capture/internal/frame"
 )
 
@@ -64,11 +65,7 @@ func serveLocked(t *testing.T) *locked {
 // add makes an account that sees the cameras, and returns its token if it has no password.
 func (l *locked) add(t *testing.T, name, role, password string, cameras ...string) string {
 	t.Helper()
-	token, err := l.file.Add(auth.Wanted{Name: name, Role: role, Cameras: cameras, Password: password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return authtest.Add(t, l.file, auth.Wanted{Name: name, Role: role, Cameras: cameras, Password: password})
 }
 
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
