@@ -49,7 +49,7 @@ func (h phc) String() string {
 		unpadded.EncodeToString(h.salt), unpadded.EncodeToString(h.sum))
 }
 
-var errNoHash = errors.New("it is no argon2id hash such as $argon2id$v=19$m=19456,t=2,p=1$...")
+var errNoHash = errors.New("a hash is not one of argon2id as the PHC format writes it")
 
 // parseHash reads a PHC string. What it does not write itself in the same way, it does not take.
 func parseHash(text string) (phc, error) {

@@ -24,7 +24,7 @@ import (
 const annasPassword = "correct horse battery"
 
 // twoCameras is a View with a second camera.
-type twoCameras struct{ oneCamera }
+type twoCameras struct{}
 
 func (twoCameras) Status() Status {
 	status := oneCamera{}.Status()
