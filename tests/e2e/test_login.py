@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -13,13 +14,16 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.e2e.clients import PeakMemory
 from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.test_appliance import daemon_pid
 from tests.e2e.test_page import CAMERA, chromium, keep_picture, until_all_move
 from tests.repo.pages import Block, blocks
 from tests.unit.command import PROGRAM
@@ -209,3 +213,30 @@ def test_run_shows_its_figures_and_nobody_else_gets_them_without_a_login(locked:
     problem = json.load(refused.value)
     assert problem["title"] == "This needs a login"
     assert refused.value.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def try_to_log_in(locked: Locked, source: str) -> list[int]:
+    """Guess ten passwords of strangers from one of loopback's addresses; the status of each answer."""
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", locked.appliance.http_port, timeout=30, source_address=(source, 0)
+    )
+    codes = []
+    for n in range(10):
+        body = json.dumps({"name": f"{source}-{n}", "password": WRONG})
+        connection.request("POST", "/api/v1/login", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        codes.append(answer.status)
+    connection.close()
+    return codes
+
+
+def test_a_flood_of_logins_takes_little_memory_and_only_hurts_itself(locked: Locked) -> None:
+    sources = [f"127.0.1.{n}" for n in range(1, 33)]
+    with PeakMemory(daemon_pid(locked.appliance)) as memory, ThreadPoolExecutor(len(sources)) as attackers:
+        codes = [
+            code for found in attackers.map(lambda source: try_to_log_in(locked, source), sources) for code in found
+        ]
+    assert set(codes) <= {401, 429, 503}
+    assert {401, 429} <= set(codes)
+    assert memory.extra < 96 << 20, f"{memory.extra >> 20} MiB more"
