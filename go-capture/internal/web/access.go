@@ -78,12 +78,14 @@ func (t route) allows(who auth.Identity, r *http.Request) error {
 	if who.Role < t.least {
 		return forbidden("This needs the role %s; yours is %s.", t.least, who.Role)
 	}
-	if t.everyCamera && !who.SeesAll() {
-		return forbidden("This shows all cameras, and you may not see all of them.")
+	if strings.Contains(t.pattern, "/cameras/{id}") {
+		if !who.MaySee(r.PathValue("id")) { // the same for one that does not exist: what is hidden stays hidden
+			return forbidden("You may not see the camera %q.", r.PathValue("id"))
+		}
+		return nil
 	}
-	if strings.Contains(t.pattern, "/cameras/{id}") && !who.MaySee(r.PathValue("id")) {
-		// The same for a camera that does not exist: what is hidden stays hidden.
-		return forbidden("You may not see the camera %q.", r.PathValue("id"))
+	if t.shows == EveryCamera && !who.SeesAll() {
+		return forbidden("This shows all cameras, and you may not see all of them.")
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func loadAssets() (map[string]asset, error) {
 func (a asset) route(path string) route {
 	made := route{pattern: path, least: auth.Public, summary: "The page", produces: a.contentType, handle: a.serve}
 	if path == "/" {
-		made.least, made.page = auth.Viewer, true
+		made.least, made.shows, made.page = auth.Viewer, NoCamera, true
 	}
 	return made
 }

@@ -16,7 +16,8 @@ import (
 type Mount struct {
 	Method    string // "" = GET and HEAD
 	Pattern   string
-	Least     auth.Role      // who may use it; a route that names a camera as /cameras/{id} asks for that camera too
+	Least     auth.Role
+	Shows     Scope
 	Operation map[string]any // of OpenAPI
 	Handler   http.Handler
 }
@@ -32,7 +33,7 @@ func (m Mount) route() route {
 		m.Handler.ServeHTTP(w, r)
 		return nil
 	}
-	return route{pattern: m.Pattern, method: m.Method, least: m.Least, described: m.Operation, documents: true, handle: handle}
+	return route{pattern: m.Pattern, method: m.Method, least: m.Least, shows: m.Shows, described: m.Operation, documents: true, handle: handle}
 }
 
 // methods names what the route answers to, as the Allow header does.

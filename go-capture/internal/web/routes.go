@@ -15,19 +15,29 @@ import (
 // route is one line of the table: everything that is served is in it, and /openapi.json is made from it. A route without a
 // least role is an error at start. One that names a camera as {id} is open only to those who may see that camera.
 type route struct {
-	pattern     string // of net/http's mux, without the method
-	method      string // "" = GET and HEAD
-	least       auth.Role
-	everyCamera bool   // it shows all cameras, so only those who may see all of them may see it
-	page        bool   // a person opens it, and is sent to /login instead of being refused
-	described   object // the whole OpenAPI operation of a route that says it itself
-	summary     string
-	produces    string
-	query       []parameter
-	documents   bool // it is in /openapi.json
-	upgrades    bool // it is a WebSocket
-	handle      func(http.ResponseWriter, *http.Request) error
+	pattern   string // of net/http's mux, without the method
+	method    string // "" = GET and HEAD
+	least     auth.Role
+	shows     Scope
+	page      bool   // a person opens it, and is sent to /login instead of being refused
+	described object // the whole OpenAPI operation of a route that says it itself
+	summary   string
+	produces  string
+	query     []parameter
+	documents bool // it is in /openapi.json
+	upgrades  bool // it is a WebSocket
+	handle    func(http.ResponseWriter, *http.Request) error
 }
+
+// Scope says whose cameras a route shows. One that names a camera as /cameras/{id} shows that one, whatever it says here.
+type Scope int
+
+// The scopes. A route that says nothing is only for those who may see all cameras, so forgetting a filter shows nothing.
+const (
+	EveryCamera Scope = iota
+	OwnCameras        // its handler leaves out what visitorOf may not see
+	NoCamera
+)
 
 // table names everything that is served, in the order in which a reader of the API meets it.
 func (s *Server) table() []route {
@@ -35,12 +45,12 @@ func (s *Server) table() []route {
 		{pattern: "/healthz", least: auth.Public, summary: "The process answers", produces: "text/plain", documents: true, handle: s.health},
 		{pattern: "/readyz", least: auth.Public, summary: "A worker is ready and a camera has a result; the broker does not count", produces: "text/plain",
 			documents: true, handle: s.ready},
-		{pattern: "/metrics", least: auth.Viewer, everyCamera: true, summary: "Prometheus metrics", produces: "text/plain", documents: true, handle: s.metrics.handle},
-		{pattern: "/openapi.json", least: auth.Viewer, summary: "This description", produces: jsonType, documents: true, handle: s.openAPI},
+		{pattern: "/metrics", least: auth.Viewer, summary: "Prometheus metrics", produces: "text/plain", documents: true, handle: s.metrics.handle},
+		{pattern: "/openapi.json", least: auth.Viewer, shows: NoCamera, summary: "This description", produces: jsonType, documents: true, handle: s.openAPI},
 		{pattern: "/api/v1/session", least: auth.Public, summary: "Who is logged in", produces: jsonType, documents: true, handle: s.session},
-		{pattern: "/api/v1/status", least: auth.Viewer, summary: "State of everything, with exact frame accounting", produces: jsonType, documents: true,
+		{pattern: "/api/v1/status", least: auth.Viewer, shows: OwnCameras, summary: "State of everything, with exact frame accounting", produces: jsonType, documents: true,
 			handle: s.status},
-		{pattern: "/api/v1/cameras", least: auth.Viewer, summary: "All cameras: state and settings", produces: jsonType, documents: true, handle: s.cameras},
+		{pattern: "/api/v1/cameras", least: auth.Viewer, shows: OwnCameras, summary: "All cameras: state and settings", produces: jsonType, documents: true, handle: s.cameras},
 		{pattern: "/api/v1/cameras/{id}", least: auth.Viewer, summary: "One camera: state and settings", produces: jsonType, documents: true, handle: s.camera},
 		{pattern: "/api/v1/cameras/{id}/stream.mjpeg", least: auth.Viewer, summary: "Live picture; faces are hidden as the camera's privacy says",
 			produces: streamType, query: streamParameters, documents: true, handle: s.stream},
@@ -63,13 +73,14 @@ func (s *Server) table() []route {
 }
 
 // elsewhere answers every path that no route has. Whoever may see nothing does not learn what there is not either.
-func elsewhere() route { return route{pattern: "other", least: auth.Viewer, handle: noSuchPage} }
+func elsewhere() route {
+	return route{pattern: "other", least: auth.Viewer, shows: NoCamera, handle: noSuchPage}
+}
 
 // RouteInfo is one line of the table as a test walks it.
 type RouteInfo struct {
 	Method, Pattern string // GET stands for HEAD too; the pattern "other" for every path that is not in the table
 	Least           auth.Role
-	EveryCamera     bool
 	Page            bool
 }
 
@@ -77,8 +88,7 @@ type RouteInfo struct {
 func (s *Server) Routes() []RouteInfo {
 	var found []RouteInfo
 	for _, one := range append(s.routes, elsewhere()) {
-		found = append(found, RouteInfo{Method: strings.ToUpper(one.verb()), Pattern: one.pattern, Least: one.least,
-			EveryCamera: one.everyCamera, Page: one.page})
+		found = append(found, RouteInfo{Method: strings.ToUpper(one.verb()), Pattern: one.pattern, Least: one.least, Page: one.page})
 	}
 	return found
 }
