@@ -5,6 +5,7 @@ package pipeline
 import (
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -58,6 +59,18 @@ func scheme(c *config.Config) string {
 		return "https"
 	}
 	return "http"
+}
+
+// pageURL is where other machines find the page, "" when none can. A device that listens everywhere is found by its name.
+func pageURL(c *config.Config) string {
+	host, port, err := net.SplitHostPort(c.Web.Listen)
+	if err != nil || !c.BeyondLoopback() {
+		return ""
+	}
+	if address := net.ParseIP(host); address == nil || address.IsUnspecified() {
+		host = c.Device.ID + ".local"
+	}
+	return scheme(c) + "://" + net.JoinHostPort(host, port) + "/"
 }
 
 func sessionMost(c *config.Config) time.Duration {

@@ -261,6 +261,25 @@ func (s site) theRestNeedsALogin(t *testing.T) {
 	}
 }
 
+func TestOthersAreToldWhereTheyFindThePageIfTheyCanReachIt(t *testing.T) {
+	for listen, want := range map[string]string{
+		"127.0.0.1:8080": "", "localhost:80": "", "[::1]:1": "", "0.0.0.0:8080": "http://box.local:8080/", ":80": "http://box.local:80/",
+		"[::]:8080": "http://box.local:8080/", "192.0.2.7:8080": "http://192.0.2.7:8080/", "[2001:db8::7]:8080": "http://[2001:db8::7]:8080/",
+	} {
+		settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box", "VISAVIS_AUTH__ENABLED=true", "VISAVIS_WEB__LISTEN=" + listen}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pageURL(settings); got != want {
+			t.Errorf("listening at %s: %q, want %q", listen, got, want)
+		}
+		settings.Web.HTTPS = true
+		if got := pageURL(settings); got != strings.Replace(want, "http:", "https:", 1) {
+			t.Errorf("listening at %s, encrypted: %q", listen, got)
+		}
+	}
+}
+
 func TestWithoutAuthEverybodyOnLoopbackMayDoEverything(t *testing.T) {
 	settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box"}, nil)
 	if err != nil {

@@ -150,7 +150,8 @@ func (a *Appliance) info() mqtt.Info {
 	}
 	info.Schema, info.Version, info.Workers, info.Cameras = 1, a.version, a.config.Detector.Workers, a.listedIDs()
 	info.Engine = a.progress.of(a.engine.State(), time.Now())
-	return info // without URL: only this device can reach the page so far
+	info.URL = pageURL(a.config)
+	return info
 }
 
 // running names what the connected workers run; different ones, as while workers change over, are joined by commas.
