@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -132,5 +133,29 @@ func TestAnythingOddInTheFileIsAnErrorThatSaysWhatAndShowsNoHash(t *testing.T) {
 	}
 	if _, err := file.parse(append(good, good[strings.Index(string(good), "[[account]]"):]...)); err == nil {
 		t.Error("two accounts of one name are taken")
+	}
+}
+
+func TestRootAddsAccountsForTheUserThatHasTheFolder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	const daemon = 12345
+	file := someFile(t)
+	if err := os.Mkdir(filepath.Dir(file.Path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Dir(file.Path), daemon, daemon); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Add(Wanted{Name: "robot", Role: "viewer"}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != daemon || owner.Gid != daemon {
+		t.Errorf("the file belongs to %d:%d, and the daemon cannot read it", owner.Uid, owner.Gid)
 	}
 }
