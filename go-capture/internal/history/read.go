@@ -11,10 +11,11 @@ import (
 
 // Query is what somebody wants to read.
 type Query struct {
-	After  string // ids above this one, the oldest first; "" wants the newest ones
-	Camera string // "" = every camera
-	Type   string // "" = every type
-	Limit  int    // at least 1
+	After  string   // ids above this one, the oldest first; "" wants the newest ones
+	Camera string   // "" = every camera
+	Among  []string // only these cameras; nil = every camera
+	Type   string   // "" = every type
+	Limit  int      // at least 1
 }
 
 // Page is a part of the past. Ids rise.
@@ -61,7 +62,12 @@ type reading struct {
 }
 
 func (r *reading) fits(e Entry) bool {
-	return fitsText(e.JSON, "camera", r.query.Camera) && fitsText(e.JSON, "type", r.query.Type)
+	return r.isAmong(e) && fitsText(e.JSON, "camera", r.query.Camera) && fitsText(e.JSON, "type", r.query.Type)
+}
+
+func (r *reading) isAmong(e Entry) bool {
+	return r.query.Among == nil ||
+		slices.ContainsFunc(r.query.Among, func(camera string) bool { return camera != "" && fitsText(e.JSON, "camera", camera) })
 }
 
 func fitsText(json []byte, key, wanted string) bool {

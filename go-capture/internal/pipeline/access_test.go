@@ -147,7 +147,7 @@ func expected(route web.RouteInfo, from origin, who sender, camera string) int {
 		return http.StatusUnauthorized
 	case who.role < route.Least:
 		return http.StatusForbidden
-	case (route.Pattern == "/metrics" || route.Pattern == "/api/v1/events") && who.cameras != "*":
+	case route.Pattern == "/metrics" && who.cameras != "*":
 		return http.StatusForbidden
 	case strings.Contains(route.Pattern, "{id}") && who.cameras != "*" && who.cameras != camera:
 		return http.StatusForbidden

@@ -56,6 +56,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if who := visitorOf(r.Context()); !who.SeesAll() {
+		wanted.Among = append([]string{}, who.Cameras()...) // never nil, which is every camera
+	}
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("Cache-Control", "no-store")
 	if strings.Contains(r.Header.Get("Accept"), eventStreamType) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +255,60 @@ func TestTheServerEndsWhileStreamsAreOpen(t *testing.T) {
 		d.follow(t, "/api/v1/events", "")
 	}
 	await(t, "all are there", func() bool { return d.server.viewersNow() == 5 })
+}
+
+func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {
+	l := serveLocked(t)
+	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{})}
+	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, Events: d.history}, twoCameras{})
+	d.running = l.running
+	_, atDoor := d.tell(t, zone.Appeared, "door")
+	_, inYard := d.tell(t, zone.Appeared, "yard")
+	_, doorAgain := d.tell(t, zone.Gone, "door")
+	for token, want := range map[string][]string{
+		l.add(t, "owner", "viewer", "", "*"): {atDoor, inYard, doorAgain}, l.add(t, "neighbour", "viewer", "", "door"): {atDoor, doorAgain},
+		l.add(t, "gardener", "viewer", "", "yard", "shed"): {inYard}, l.add(t, "sender", "operator", ""): {},
+	} {
+		for _, query := range []string{"", "?since=0", "?since=0&type=appeared", "?camera=yard"} {
+			code, body := l.ask(t, "GET", "/api/v1/events"+query, bearer(token))
+			for _, written := range []string{atDoor, inYard, doorAgain} {
+				asked := !strings.Contains(query, "type") || written != doorAgain
+				asked = asked && (!strings.Contains(query, "camera") || written == inYard)
+				if shown := strings.Contains(body, written); code != 200 || shown != (asked && slices.Contains(want, written)) {
+					t.Errorf("%s, who may see %v: %d %s", query, want, code, body)
+				}
+			}
+		}
+	}
+}
+
+func TestAStreamTellsOnlyOfOnesOwnCameras(t *testing.T) {
+	l := serveLocked(t)
+	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{})}
+	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, Events: d.history}, twoCameras{})
+	request, err := http.NewRequest("GET", l.url+"/api/v1/events?since=0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = bearer(l.add(t, "neighbour", "viewer", "", "door"))
+	request.Header.Set("Accept", eventStreamType)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	d.tell(t, zone.Appeared, "yard")
+	_, atDoor := d.tell(t, zone.Appeared, "door")
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		if told, isData := strings.CutPrefix(lines.Text(), "data: "); isData {
+			if told != atDoor {
+				t.Errorf("the first event that is told is %s", told)
+			}
+			return
+		}
+	}
+	t.Error("the stream ends without an event")
 }
 
 func TestEventsAreDescribed(t *testing.T) {

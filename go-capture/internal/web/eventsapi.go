@@ -7,7 +7,7 @@ import "visavis/capture/internal/auth"
 const eventsSummary = "Recent events, the same JSON as over MQTT: a page of them, or with `Accept: text/event-stream` a stream"
 
 func (s *Server) eventsRoute() route {
-	return route{pattern: "/api/v1/events", least: auth.Viewer, described: eventsOperation(), documents: true, handle: s.events}
+	return route{pattern: "/api/v1/events", least: auth.Viewer, shows: OwnCameras, described: eventsOperation(), documents: true, handle: s.events}
 }
 
 // eventsOperation describes the route in OpenAPI.
