@@ -148,7 +148,7 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	c.follower.frame(faces, a.letterbox.SourceWidth, a.letterbox.SourceHeight, a.capturedNs, frame.MonotonicNs())
 	whole := c.follower.states()[0]
 	r := &Result{
-		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: AtLeast(c.score, faces),
+		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: AtLeast(c.score, faces), Unsure: followed(c.score, faces),
 		CapturedAt: time.Now().Add(-time.Duration(frame.MonotonicNs() - a.capturedNs)),
 		Width:      a.letterbox.SourceWidth, Height: a.letterbox.SourceHeight,
 		Confirmed: whole.Faces, Occupied: whole.Occupied,

@@ -23,6 +23,7 @@ type diary struct {
 	events []event.Event
 	lines  []string
 	tracks []uint64
+	unsure []uint64 // tracks of faces that are only hidden
 }
 
 func (d *diary) Take(r *Result) {
@@ -30,6 +31,9 @@ func (d *diary) Take(r *Result) {
 	defer d.mu.Unlock()
 	for _, f := range r.Faces {
 		d.tracks = append(d.tracks, f.Track)
+	}
+	for _, f := range r.Unsure {
+		d.unsure = append(d.unsure, f.Track)
 	}
 }
 
@@ -229,5 +233,8 @@ func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
 	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
 	if fmt.Sprint(d.tracks) != "[0 0 1 1]" {
 		t.Errorf("the faces that were told have the tracks %v, want 0 0 1 1", d.tracks)
+	}
+	if fmt.Sprint(d.unsure) != "[1 1 1 1 1]" {
+		t.Errorf("the faces that are only hidden have the tracks %v, want 1 five times", d.unsure)
 	}
 }

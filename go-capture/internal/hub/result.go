@@ -50,6 +50,7 @@ type Result struct {
 	Width, Height int   // of the source picture
 	Model         string
 	Faces         []Face
+	Unsure        []Face // hidden from viewers like the others, and told to nobody
 	Confirmed     int // tracks
 	Occupied      bool
 	Latency       Latency

@@ -39,8 +39,8 @@ type Style struct {
 
 // Face is one box in pixels of the picture.
 type Face struct {
-	Box   geometry.Box
-	Score float32
+	Box    geometry.Box
+	Unsure bool // hidden like any other, and never drawn
 }
 
 // Encode returns the picture as JPEG. It never touches p.Pixels, which others hold too, and passes the camera's own JPEG
@@ -96,6 +96,9 @@ func decorate(canvas *gocv.Mat, faces []Face, s Style, scale float64) error {
 		return nil
 	}
 	for _, face := range faces {
+		if face.Unsure {
+			continue
+		}
 		if err := gocv.Rectangle(canvas, rectangle(face.Box, scale, 0), color.RGBA{R: 64, G: 220, B: 160}, boxThickness); err != nil {
 			return fmt.Errorf("draw a box: %w", err)
 		}

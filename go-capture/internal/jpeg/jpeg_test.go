@@ -79,6 +79,30 @@ func TestHiddenFacesLoseTheirDetailAndTheRestKeepsIt(t *testing.T) {
 	}
 }
 
+func TestAnUnsureFaceIsHiddenAndNotDrawn(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	face := Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}, Unsure: true}
+	plain := encoded(t, picture, face, Style{Privacy: "pixelate"})
+	if got := detail(decode(t, plain), image.Rect(90, 70, 190, 170)); got >= 20 {
+		t.Errorf("an unsure face keeps detail %d", got)
+	}
+	if !bytes.Equal(plain, encoded(t, picture, face, Style{Privacy: "pixelate", Boxes: true})) {
+		t.Error("a box was drawn around an unsure face")
+	}
+}
+
+func encoded(t *testing.T, picture *frame.Picture, face Face, style Style) []byte {
+	t.Helper()
+	data, err := Encode(picture, []Face{face}, style)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
 	pool := frame.NewPool(1)
 	defer pool.Close()

@@ -41,10 +41,11 @@ func gatewaySettings(c *config.Config) gateway.Settings {
 
 // encodeForClient draws boxes, or hides faces, on a picture that a client sent.
 func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) ([]byte, error) {
+	result := &hub.Result{Picture: picture, Faces: faces}
 	if anonymize {
-		return encode(picture, faces, web.JPEGStyle{Privacy: web.PrivacyPixelate})
+		return encode(result, web.JPEGStyle{Privacy: web.PrivacyPixelate})
 	}
-	return encode(picture, faces, web.JPEGStyle{Privacy: web.PrivacyNone, Boxes: true})
+	return encode(result, web.JPEGStyle{Privacy: web.PrivacyNone, Boxes: true})
 }
 
 // guests are the routes and metrics of the gateway.

@@ -5,7 +5,6 @@ package pipeline
 import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
-	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
@@ -25,12 +24,15 @@ func webSettings(c *config.Config, version string) web.Settings {
 }
 
 // encode lets the web show pictures without knowing OpenCV.
-func encode(picture *frame.Picture, faces []hub.Face, style web.JPEGStyle) ([]byte, error) {
-	boxes := make([]jpeg.Face, len(faces))
-	for i, face := range faces {
-		boxes[i] = jpeg.Face{Box: face.Box, Score: face.Score}
+func encode(r *hub.Result, style web.JPEGStyle) ([]byte, error) {
+	boxes := make([]jpeg.Face, 0, len(r.Faces)+len(r.Unsure))
+	for _, face := range r.Faces {
+		boxes = append(boxes, jpeg.Face{Box: face.Box})
 	}
-	return jpeg.Encode(picture, boxes, jpeg.Style{
+	for _, face := range r.Unsure {
+		boxes = append(boxes, jpeg.Face{Box: face.Box, Unsure: true})
+	}
+	return jpeg.Encode(r.Picture, boxes, jpeg.Style{
 		Privacy: style.Privacy, Boxes: style.Boxes, Width: style.Width, Quality: style.Quality,
 	})
 }

@@ -68,7 +68,7 @@ func serveSettings(t *testing.T, settings Settings, view View) *running {
 	t.Helper()
 	r := &running{}
 	settings.Device, settings.Version = "box", "1"
-	settings.Encode = func(*frame.Picture, []hub.Face, JPEGStyle) ([]byte, error) {
+	settings.Encode = func(*hub.Result, JPEGStyle) ([]byte, error) {
 		r.encodes.Add(1)
 		return make([]byte, 20_000), nil
 	}

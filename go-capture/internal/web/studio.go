@@ -194,7 +194,7 @@ func (s *studio) encode(newest shot, wanted look, privacy string) ([]byte, error
 	if style.Privacy == PrivacyNone && !style.Boxes && style.Width == 0 && len(newest.Picture.JPEG) > 0 {
 		return newest.Picture.JPEG, nil
 	}
-	return s.server.settings.Encode(newest.Picture, newest.Faces, style)
+	return s.server.settings.Encode(&newest.Result, style)
 }
 
 // join adds a viewer. It gets the newest picture at once if that is fresh, else the next one.

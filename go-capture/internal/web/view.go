@@ -4,7 +4,6 @@ package web
 
 import (
 	"visavis/capture/internal/engine"
-	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 )
 
@@ -19,8 +18,8 @@ type View interface {
 	Privacy(camera string) (privacy string, known bool)
 }
 
-// EncodeJPEG draws and encodes one picture; it never changes picture.Pixels, which others hold too.
-type EncodeJPEG func(picture *frame.Picture, faces []hub.Face, style JPEGStyle) ([]byte, error)
+// EncodeJPEG draws and encodes a result's picture; it never changes the picture's pixels, which others hold too.
+type EncodeJPEG func(result *hub.Result, style JPEGStyle) ([]byte, error)
 
 // EncodeDetections writes the JSON that goes with a picture.
 type EncodeDetections func(result *hub.Result) ([]byte, error)
