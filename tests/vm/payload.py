@@ -59,8 +59,9 @@ def fill_pi(folder: Path) -> None:
             CGO_ENABLED="0",
         )
     go("build", "-o", str(folder / "ringload"), "./internal/ringload", GOARCH="arm64", CGO_ENABLED="0")
+    shutil.copytree(REPOSITORY / "build" / "demo", folder / "demo")
     copy_python(folder)
-    for name in ("contracts", "go-capture", "tests"):
+    for name in ("contracts", "docs", "go-capture", "tests"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=IGNORED)
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     picked = folder / "test-packages.txt"
