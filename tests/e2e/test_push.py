@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.sync.connection import Connection
 
 from tests.e2e.clients import PeakMemory, metrics
 from tests.e2e.conftest import RunningAppliance, running
@@ -76,13 +77,13 @@ def feed(appliance: RunningAppliance, camera: str = "robot", **options: Any) -> 
     return connected
 
 
-def answer_of(socket: ClientConnection) -> dict[str, Any]:
+def answer_of(socket: Connection) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(socket.recv(ANSWER_LIMIT_S))
     jsonschema.validate(answer, schema("pushed"))
     return answer
 
 
-def frame_of(socket: ClientConnection, picture: bytes) -> int:
+def frame_of(socket: Connection, picture: bytes) -> int:
     """Send one picture and return the frame that it became."""
     socket.send(picture)
     answer = answer_of(socket)
@@ -151,7 +152,7 @@ def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningApplia
     assert closed.value.rcvd.code == 1003
 
 
-def send_too_much(socket: ClientConnection) -> None:
+def send_too_much(socket: Connection) -> None:
     socket.send(bytes(17 * 2**20))
     socket.recv(ANSWER_LIMIT_S)
 
