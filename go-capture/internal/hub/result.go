@@ -51,7 +51,7 @@ type Result struct {
 	Model         string
 	Faces         []Face
 	Unsure        []Face // hidden from viewers like the others, and told to nobody
-	Confirmed     int // tracks
+	Confirmed     int    // tracks
 	Occupied      bool
 	Latency       Latency
 	Dropped       Dropped // since the previous Result: Seq - previous Seq == 1 + Dropped.Sum()
