@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync"
 
 	"github.com/coder/websocket"
 
@@ -68,18 +67,8 @@ func fedAlready(silenceS float64) Refusal {
 
 // serve answers until the reader ends, and leaves nothing running.
 func (f *Feed) serve(ctx context.Context, by *feeder, socket *websocket.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	var reading sync.WaitGroup
-	reading.Add(1)
-	go func() {
-		defer reading.Done()
-		defer cancel()
-		f.read(ctx, by, socket)
-	}()
-	f.answer(ctx, by, socket)
-	cancel()
-	_ = socket.CloseNow() // ends the reader; mostly closed before
-	reading.Wait()
+	read := func(ctx context.Context) { f.read(ctx, by, socket) }
+	converse(ctx, socket, read, func(ctx context.Context) { f.answer(ctx, by, socket) })
 }
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.

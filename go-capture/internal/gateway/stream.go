@@ -73,22 +73,29 @@ func plainRequest(instead string) Refusal {
 	return Refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket", Detail: "Open it with a WebSocket client; " + instead}
 }
 
-// run answers until the reader ends, and leaves nothing running.
-func (s *session) run(ctx context.Context) {
+// converse reads and answers at the same time until either ends, closes the socket, and leaves nothing running.
+func converse(ctx context.Context, socket *websocket.Conn, read, answer func(context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
 	reading.Add(1)
 	go func() {
 		defer reading.Done()
 		defer cancel()
-		s.read(ctx)
+		read(ctx)
 	}()
-	for s.answerNext(ctx) {
-		continue
-	}
+	answer(ctx)
 	cancel()
-	_ = s.socket.CloseNow() // ends the reader; mostly closed before
+	_ = socket.CloseNow() // ends the reader; mostly closed before
 	reading.Wait()
+}
+
+// run answers until the reader ends, and leaves nothing running.
+func (s *session) run(ctx context.Context) {
+	converse(ctx, s.socket, s.read, func(ctx context.Context) {
+		for s.answerNext(ctx) {
+			continue
+		}
+	})
 	if s.box.close() {
 		s.gateway.tally.end(reasonCancelled)
 	}
