@@ -13,10 +13,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from websockets.sync.connection import Connection
+
 from tests.e2e.conftest import RunningAppliance
 
 ANSWER_LIMIT_S = 30
+REFUSAL_LIMIT_S = 20
 JPEG = "image/jpeg"
+# A device without a broker whose workers answer in a time that one knows; cameras and limits are for each test to add.
+FAKE_WORKERS = """
+[device]
+id = "box"
+[web]
+listen = "127.0.0.1:{http_port}"
+[mqtt]
+url = ""
+[detector]
+backend = "fake"
+input = [320, 240]
+"""
 
 
 @dataclass(frozen=True)
@@ -100,3 +115,9 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._ended.wait(0.002):
             self._most = max(self._most, anonymous_bytes(self._pid))
+
+
+def send_too_much(socket: Connection) -> None:
+    """Send one message that is larger than any picture may be, and wait for what comes of it."""
+    socket.send(bytes(17 * 2**20))
+    socket.recv(REFUSAL_LIMIT_S)

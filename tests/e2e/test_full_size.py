@@ -12,23 +12,16 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from tests.e2e.clients import metrics, post
+from tests.e2e.clients import FAKE_WORKERS, metrics, post
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import assert_status_adds_up, worker_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
 from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
-SETTINGS = """
-[device]
-id = "box"
-[web]
-listen = "127.0.0.1:{http_port}"
-[mqtt]
-url = ""
-[detector]
-backend = "fake"
-input = [320, 240]
+SETTINGS = (
+    FAKE_WORKERS
+    + """
 [gateway]
 deadline_ms = 5000
 full_side = 640
@@ -38,6 +31,7 @@ source = "demo:"
 size = [320, 240]
 fps = 20
 """
+)
 
 
 def picture(width: int, height: int) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.e2e.bombs import photo
-from tests.e2e.clients import metrics
+from tests.e2e.clients import FAKE_WORKERS, metrics
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.load import Outcome, closed_loop, jain, open_loop, percentile, statuses
 from tests.e2e.test_appliance import assert_status_adds_up, worker_pid
@@ -22,17 +22,6 @@ Start = Callable[..., RunningAppliance]
 DEADLINE_MS = 250
 SECONDS = 4.0
 PICTURE = photo(".jpg", width=320, height=240)
-SETTINGS = """
-[device]
-id = "box"
-[web]
-listen = "127.0.0.1:{http_port}"
-[mqtt]
-url = ""
-[detector]
-backend = "fake"
-input = [320, 240]
-"""
 CAMERA = """
 [[camera]]
 id = "{name}"
@@ -40,8 +29,8 @@ source = "demo:"
 size = [320, 240]
 fps = {fps}
 """
-QUIET = SETTINGS + CAMERA.format(name="demo", fps=2)
-BUSY = SETTINGS + CAMERA.format(name="one", fps=150) + CAMERA.format(name="two", fps=150)
+QUIET = FAKE_WORKERS + CAMERA.format(name="demo", fps=2)
+BUSY = FAKE_WORKERS + CAMERA.format(name="one", fps=150) + CAMERA.format(name="two", fps=150)
 
 
 def started(start_appliance: Start, settings: str) -> RunningAppliance:

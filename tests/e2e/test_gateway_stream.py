@@ -17,22 +17,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 
-from tests.e2e.clients import PeakMemory, metrics, post
+from tests.e2e.clients import FAKE_WORKERS, PeakMemory, metrics, post, send_too_much
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid, schema
 from tests.e2e.test_gateway import assert_pictures_add_up, photos
 from tests.waiting import until
 
-FAKE = """
-[device]
-id = "box"
-[web]
-listen = "127.0.0.1:{http_port}"
-[mqtt]
-url = ""
-[detector]
-backend = "fake"
-input = [320, 240]
+FAKE = (
+    FAKE_WORKERS
+    + """
 [gateway]
 deadline_ms = 5000
 streams = 8
@@ -42,6 +35,7 @@ source = "demo:"
 size = [320, 240]
 fps = 5
 """
+)
 ANSWER_LIMIT_S = 20
 
 
@@ -114,11 +108,6 @@ def test_text_closes_the_stream_and_says_why(appliance: RunningAppliance) -> Non
             socket.recv(ANSWER_LIMIT_S)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1003, "send each picture as one binary message")
-
-
-def send_too_much(socket: Connection) -> None:
-    socket.send(bytes(17 * 2**20))
-    socket.recv(ANSWER_LIMIT_S)
 
 
 def test_a_message_of_too_many_bytes_ends_the_stream_and_is_not_kept(appliance: RunningAppliance) -> None:

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 
-from tests.e2e.clients import PeakMemory, metrics
+from tests.e2e.clients import PeakMemory, metrics, send_too_much
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.subscriber import subscribed
 from tests.e2e.test_appliance import assert_adds_up, assert_status_adds_up, daemon_pid, schema
@@ -150,11 +150,6 @@ def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningApplia
             client.recv(ANSWER_LIMIT_S)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1003
-
-
-def send_too_much(socket: Connection) -> None:
-    socket.send(bytes(17 * 2**20))
-    socket.recv(ANSWER_LIMIT_S)
 
 
 def test_a_message_of_too_many_bytes_ends_the_connection_and_is_not_kept(appliance: RunningAppliance) -> None:

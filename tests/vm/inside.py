@@ -42,6 +42,24 @@ class UsbCamera:
         self.machine.signal("usb", "USR1")
 
 
+def configuration(camera: str, source: str) -> str:
+    """One camera, looked at as often as a machine without the host's help can."""
+    return f"""
+[device]
+id = "test"
+[detector]
+input = [320, 256]
+[worker]
+lease_ms = 60000 # inference is slow without the host's help
+[[camera]]
+id = "{camera}"
+source = "{source}"
+size = [640, 480]
+fps = 15.0
+detect_fps = 2.0
+"""
+
+
 class Appliance:
     """`visavis run` inside the machine, on the standard ports."""
 

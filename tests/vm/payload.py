@@ -18,7 +18,6 @@ from tests.unit.face_pictures import gocv_pictures
 from tests.vm import cross
 from tests.vm.lab import REPOSITORY
 
-GO_TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio,camera"
 # The Python of each Debian, and the names that pip knows its machines by.
 PC_PYTHON = ("--python-version", "3.11")
 PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28")
@@ -40,7 +39,7 @@ def fill_pc(folder: Path) -> None:
     shutil.copy(REPOSITORY / "build" / "visavis-capture", folder)
     copy_python(folder)
     shutil.copy(REPOSITORY / "tests" / "vm" / "usb_camera.py", folder)
-    go("test", "-c", "-tags", GO_TAGS, "-o", str(folder / "source.test"), "./internal/source")
+    go("test", "-c", "-tags", f"{cross.TAGS},camera", "-o", str(folder / "source.test"), "./internal/source")
     install(folder / "site", PC_PYTHON, [REPOSITORY / "requirements" / name for name in RUNTIME])
     draw_pictures(folder / "pictures")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.vm.inside import BY_ID, INSIDE, Appliance, StatusLog, UsbCamera
+from tests.vm.inside import BY_ID, INSIDE, Appliance, StatusLog, UsbCamera, configuration
 from tests.vm.lab import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
@@ -20,21 +20,6 @@ USB = f"VISAVIS_TEST_CAMERA={BY_ID} VISAVIS_TEST_PICTURES={INSIDE}/pictures"
 VIVID = "VISAVIS_TEST_FORMAT=yuyv VISAVIS_TEST_CAMERA="
 CAMERA_TESTS = "-test.run='TestCamera|TestTheDriver|TestTheCamera|TestBoth|TestACamera|ForACamera'"
 READERS = ("-test.run=XXX", "-test.bench=Readers", "-test.benchtime=40x", "-test.count=4")
-
-CONFIG = f"""
-[device]
-id = "test"
-[detector]
-input = [320, 256]
-[worker]
-lease_ms = 60000 # inference is slow without the host's help
-[[camera]]
-id = "usb"
-source = "v4l2:{BY_ID}"
-size = [640, 480]
-fps = 15.0
-detect_fps = 2.0
-"""
 
 
 @pytest.fixture
@@ -55,7 +40,7 @@ def vivid(machine: Machine) -> str:
 
 @pytest.fixture
 def appliance(machine: Machine, usb: UsbCamera) -> Iterator[Appliance]:
-    running = Appliance(machine, CONFIG)
+    running = Appliance(machine, configuration("usb", f"v4l2:{BY_ID}"))
     yield running
     assert running.stop(), running.log()
 

@@ -10,26 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.inside import INSIDE, PYTHON, Appliance
+from tests.vm.inside import INSIDE, PYTHON, Appliance, configuration
 from tests.vm.lab import Machine
 from tests.vm.payload import PURE_GO, draw_pictures
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
-CONFIG = """
-[device]
-id = "test"
-[detector]
-input = [320, 256]
-[worker]
-lease_ms = 60000 # inference is slow without the host's help
-[[camera]]
-id = "demo"
-source = "demo:"
-size = [640, 480]
-fps = 15.0
-detect_fps = 2.0
-"""
 PICTURE = "pictures/10.jpg"
 DETECT = ("-m", "visavis.cli", "detect", "--json", "--model", "centerface")
 
@@ -62,7 +48,7 @@ def test_the_same_faces_are_found(pi: Machine, tmp_path: Path) -> None:
 
 
 def test_the_appliance_shows_the_demo(pi: Machine) -> None:
-    running = Appliance(pi, CONFIG)
+    running = Appliance(pi, configuration("demo", "demo:"))
     for message in running.messages("demo/detections"):
         assert message["model"] == "centerface"
         assert len(message["faces"]) in (0, 1, 2)
