@@ -29,15 +29,20 @@ func lent(d *Dispatcher, streams []*Stream, turns int) map[*Stream]int {
 				s.pending = append(s.pending, &Slot{stream: s, state: pending})
 			}
 		}
-		next := d.nextStream()
-		slot := next.pending[0]
-		next.pending = nil
-		d.settle(slot)
-		d.turn++
-		next.served = d.turn
-		served[next]++
+		served[serveNext(d)]++
 	}
 	return served
+}
+
+// serveNext lends the frame of the stream whose turn it is to nobody.
+func serveNext(d *Dispatcher) *Stream {
+	next := d.nextStream()
+	slot := next.pending[0]
+	next.pending = nil
+	d.settle(slot)
+	d.turn++
+	next.served = d.turn
+	return next
 }
 
 // TestGuestsNeverTakeMoreThanTheirShareFromCameras: whatever the share and however many cameras, guests get it to the frame, and

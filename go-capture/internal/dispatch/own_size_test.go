@@ -93,13 +93,7 @@ func nextOf(d *Dispatcher, camera, guest *Stream) *Stream {
 	for _, s := range []*Stream{camera, guest} {
 		s.pending = []*Slot{{stream: s, state: pending, frame: Frame{Letterbox: geometry.Letterbox{Width: 8, Height: 4}}}}
 	}
-	next := d.nextStream()
-	slot := next.pending[0]
-	next.pending = nil
-	d.settle(slot)
-	d.turn++
-	next.served = d.turn
-	return next
+	return serveNext(d)
 }
 
 func TestTheTimeOfALargeFrameIsCountedForOneOfItsFrames(t *testing.T) {

@@ -3,13 +3,9 @@
 package event
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // begun are the events of a visit until just before it ends: it is in the zone, or has left it.
@@ -69,21 +65,8 @@ func TestEachVisitEndsForItselfAndIdsGoOnAboveThoseOfBefore(t *testing.T) {
 }
 
 func TestTheEndOfACutOffVisitFitsTheSchema(t *testing.T) {
-	schema, err := jsonschema.NewCompiler().Compile("../../../contracts/schemas/event.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := eventSchema(t)
 	for _, e := range Closing(begun(2), NewIDs(), newClocks().read()) {
-		text, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := schema.Validate(value); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
+		fitting(t, schema, e)
 	}
 }

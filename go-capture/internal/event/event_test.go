@@ -123,25 +123,38 @@ func TestClockJumpsBendNoDurationAndNoOrder(t *testing.T) {
 	})
 }
 
-func TestEveryKindOfEventFitsTheSchema(t *testing.T) {
+func eventSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
 	schema, err := jsonschema.NewCompiler().Compile("../../../contracts/schemas/event.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return schema
+}
+
+// fitting is an event as it is sent, which must fit the schema.
+func fitting(t *testing.T, schema *jsonschema.Schema, e Event) []byte {
+	t.Helper()
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Errorf("%s: %v", text, err)
+	}
+	return text
+}
+
+func TestEveryKindOfEventFitsTheSchema(t *testing.T) {
+	schema := eventSchema(t)
 	v := newVisitor()
 	v.visit(7, func() {})
 	for _, e := range v.events {
-		text, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := schema.Validate(value); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
+		text := fitting(t, schema, e)
 		var read Event
 		if err := json.Unmarshal(text, &read); err != nil || read.ID != e.ID || !read.StartedAt.Equal(e.StartedAt.Truncate(time.Millisecond)) {
 			t.Errorf("%s is read as %+v (%v)", text, read, err)

@@ -53,10 +53,10 @@ type site struct {
 	senders []sender
 }
 
-func buildSite(t *testing.T) site {
+// configured is the real appliance, not started.
+func configured(t *testing.T, environment ...string) *Appliance {
 	t.Helper()
-	file := auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}
-	settings, err := config.Load("", []string{"VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__FILE=" + file.Path, "VISAVIS_DEVICE__ID=box"}, nil)
+	settings, err := config.Load("", append(environment, "VISAVIS_DEVICE__ID=box"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,13 @@ func buildSite(t *testing.T) site {
 		t.Fatal(err)
 	}
 	t.Cleanup(appliance.gateway.Close)
+	return appliance
+}
+
+func buildSite(t *testing.T) site {
+	t.Helper()
+	file := auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}
+	appliance := configured(t, "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__FILE="+file.Path)
 	s := site{handler: appliance.web.Handler(), routes: appliance.web.Routes()}
 	s.senders = []sender{{name: "nobody", role: auth.Public}, {name: "a stranger's token", role: auth.Public, token: "vis_aaaaaaaa_bbbb"},
 		{name: "a stranger's cookie", role: auth.Public, cookie: "guessed"}}
@@ -281,15 +288,7 @@ func TestOthersAreToldWhereTheyFindThePageIfTheyCanReachIt(t *testing.T) {
 }
 
 func TestWithoutAuthEverybodyOnLoopbackMayDoEverything(t *testing.T) {
-	settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	appliance, err := New(settings, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(appliance.gateway.Close)
+	appliance := configured(t)
 	s := site{handler: appliance.web.Handler(), routes: appliance.web.Routes()}
 	for _, route := range s.routes {
 		if got := s.ask(route.Method, strings.NewReplacer("{id}", "door", "other", "/no/such/page").Replace(route.Pattern), origins[0], sender{}).Code; !passed(got) {

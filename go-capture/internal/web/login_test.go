@@ -86,20 +86,18 @@ func (l *locked) browser(t *testing.T) *http.Client {
 func (l *locked) post(t *testing.T, client *http.Client, path, body string) (*http.Response, string) {
 	t.Helper()
 	answer, err := client.Post(l.url+path, "application/json; charset=utf-8", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(text)
+	return withBody(t, answer, err)
 }
 
 func (l *locked) get(t *testing.T, client *http.Client, path string) (*http.Response, string) {
 	t.Helper()
 	answer, err := client.Get(l.url + path)
+	return withBody(t, answer, err)
+}
+
+// withBody reads the body of an answer, if there is one.
+func withBody(t *testing.T, answer *http.Response, err error) (*http.Response, string) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
