@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GENERATORS = ("gen_ring", "gen_config", "gen_mqtt", "gen_note")
+GENERATORS = ("gen_ring", "gen_config", "gen_mqtt", "gen_note", "gen_openapi")
 
 
 class GenerateError(Exception):

@@ -240,6 +240,18 @@ def test_other_methods_and_other_sites_are_refused(gateway: RunningAppliance) ->
     assert set(described) == {"post"}
 
 
+def test_answers_are_as_the_description_says(gateway: RunningAppliance) -> None:
+    document = json.loads(gateway.get("/openapi.json"))
+    operations = [(path, verbs["get"]) for path, verbs in document["paths"].items() if "get" in verbs]
+    checked = set()
+    for path, operation in operations:
+        if described := operation["responses"].get("200", {}).get("content", {}).get("application/json"):
+            answered = json.loads(gateway.get(path.replace("{id}", "demo")))
+            jsonschema.validate(answered, described["schema"] | {"components": document["components"]})
+            checked.add(path)
+    assert checked >= {"/api/v1/status", "/api/v1/cameras", "/api/v1/cameras/{id}", "/api/v1/events"}, checked
+
+
 def test_without_a_worker_the_answer_is_503_at_once(start_appliance: Start) -> None:
     appliance = start_appliance(SETTINGS)
     until(lambda: appliance.answers("/healthz"), "the daemon does not answer", 20)

@@ -21,7 +21,7 @@ func DetectOperation() map[string]any {
 		}},
 		"responses": object{
 			"200": object{"description": "The faces; with `Accept: image/jpeg` the picture with their boxes", "content": object{
-				jsonType: object{"schema": object{"type": "object"}}, jpegType: binarySchema(),
+				jsonType: object{"schema": schemaOf("detected")}, jpegType: binarySchema(),
 			}},
 			"400": problemResponse("The request is malformed"), "408": problemResponse("The body came too slowly"),
 			"413": problemResponse("Too many bytes or pixels"), "415": problemResponse("No picture type that is taken"),
@@ -36,6 +36,7 @@ func StreamOperation() map[string]any {
 	return object{
 		"summary": "WebSocket: each binary message is one picture, each answer one text message with `frame`, its index from 0. The newest " +
 			"picture wins; those that it replaced are in `dropped_frames`. A picture without an answer gets a `problem` instead of `faces`",
+		"x-messages": object{"anyOf": []object{schemaOf("detected"), unansweredSchema()}},
 		"responses": object{
 			"101": object{"description": "The stream is open"}, "426": problemResponse("Not opened as a WebSocket"),
 			"429": problemResponse("Too many streams are open: see Retry-After"),
@@ -51,6 +52,7 @@ func PushOperation() map[string]any {
 			"now. Send the next picture after the answer; faster, and the newest wins: `dropped` names the others",
 		"parameters": []object{{"name": "id", "in": "path", "required": true, "description": "Id of a push: camera",
 			"schema": object{"type": "string"}}},
+		"x-messages": schemaOf("pushed"),
 		"responses": object{
 			"101": object{"description": "The camera is yours"},
 			"404": problemResponse("There is no such push: camera"), "409": problemResponse("Another client feeds this camera"),
@@ -70,6 +72,16 @@ func jsonBodySchema() object {
 
 func problemResponse(description string) object {
 	return object{"description": description, "content": object{
-		problem.ContentType: object{"schema": object{"$ref": "#/components/schemas/problem"}},
+		problem.ContentType: object{"schema": schemaOf("problem")},
 	}}
 }
+
+// unansweredSchema is what a stream answers about a picture in which it could not look for faces.
+func unansweredSchema() object {
+	index := object{"type": "integer", "minimum": 0}
+	return object{"type": "object", "required": []string{"frame", "dropped_frames", "problem"}, "additionalProperties": false,
+		"properties": object{"frame": index, "dropped_frames": object{"type": "array", "items": index}, "problem": schemaOf("problem")}}
+}
+
+// schemaOf refers to a schema of contracts/schemas that the document has.
+func schemaOf(name string) object { return object{"$ref": "#/components/schemas/" + name} }

@@ -176,6 +176,7 @@ func TestTheDoorOfADeviceThatWantsLogins(t *testing.T) {
 	t.Run("every route has the role that is written down", s.rolesAreWrittenDown)
 	t.Run("every route refuses everybody who may not use it", s.everybodyIsRefused)
 	t.Run("the description says who may use a route", s.descriptionSaysWho)
+	t.Run("the description has a schema for each answer", s.descriptionIsComplete)
 	t.Run("what is not in the table needs a login too", s.theRestNeedsALogin)
 }
 
@@ -233,8 +234,61 @@ func (s site) check(t *testing.T, route web.RouteInfo, path string, from origin,
 	}
 }
 
+// description is /openapi.json for somebody who may read it.
+func (s site) description() *httptest.ResponseRecorder {
+	return s.ask(http.MethodGet, "/openapi.json", origins[0], s.senders[len(s.senders)-2])
+}
+
+func (s site) descriptionIsComplete(t *testing.T) {
+	var document any
+	if err := json.Unmarshal(s.description().Body.Bytes(), &document); err != nil {
+		t.Fatal(err)
+	}
+	walk(document, func(path string, member any) {
+		if reference, is := member.(string); is && strings.HasSuffix(path, "/$ref") && at(document, reference) == nil {
+			t.Errorf("%s leads nowhere: %s", path, reference)
+		}
+		if kind, is := member.(map[string]any); is && strings.HasSuffix(path, "/content/application/json") && kind["schema"] == nil {
+			t.Errorf("%s has no schema", path)
+		}
+		if of := object(member)["responses"]; object(of)["101"] != nil && object(member)["x-messages"] == nil {
+			t.Errorf("%s: a WebSocket without the schema of its messages", path)
+		}
+	})
+}
+
+// walk visits what a document of JSON holds, with the way there.
+func walk(document any, visit func(path string, member any)) {
+	var into func(path string, member any)
+	into = func(path string, member any) {
+		visit(path, member)
+		for name, inner := range object(member) {
+			into(path+"/"+name, inner)
+		}
+		if list, is := member.([]any); is {
+			for _, inner := range list {
+				into(path+"/[]", inner)
+			}
+		}
+	}
+	into("#", document)
+}
+
+// at finds what a reference such as #/components/schemas/status leads to.
+func at(document any, reference string) any {
+	for _, name := range strings.Split(reference, "/")[1:] {
+		document = object(document)[name]
+	}
+	return document
+}
+
+func object(member any) map[string]any {
+	found, _ := member.(map[string]any)
+	return found
+}
+
 func (s site) descriptionSaysWho(t *testing.T) {
-	answer := s.ask(http.MethodGet, "/openapi.json", origins[0], s.senders[len(s.senders)-2])
+	answer := s.description()
 	var document struct {
 		Paths map[string]map[string]struct {
 			Security []map[string][]string `json:"security"`

@@ -37,9 +37,8 @@ func eventsOperation() object {
 
 func eventsSchema() object {
 	return object{"type": "object", "required": []string{"events", "next", "more"}, "properties": object{
-		"events": object{"type": "array", "description": "By id, the oldest first; contracts/schemas/event.schema.json",
-			"items": object{"type": "object"}},
-		"next": object{"type": "string", "description": "Path and query of what follows, now or later"},
-		"more": object{"type": "boolean", "description": "Whether more follows already"},
+		"events": object{"type": "array", "description": "By id, the oldest first", "items": schemaOf("event")},
+		"next":   object{"type": "string", "description": "Path and query of what follows, now or later"},
+		"more":   object{"type": "boolean", "description": "Whether more follows already"},
 	}}
 }

@@ -185,14 +185,25 @@ func sessionOperation(summary string, fields ...string) object {
 		properties[field] = object{"type": "string"}
 	}
 	body := object{"type": "object", "required": fields, "additionalProperties": false, "properties": properties}
+	answers := sessionAnswers()
+	answers["401"], answers["429"] = problemAnswer("One of them is wrong"), problemAnswer("Too many tries: see Retry-After")
 	return object{
 		"summary":     summary,
 		"requestBody": object{"required": true, "content": object{jsonType: object{"schema": body}}},
-		"responses": object{
-			"200": object{"description": "Who is logged in", "content": object{jsonType: object{}}},
-			"401": problemAnswer("One of them is wrong"), "429": problemAnswer("Too many tries: see Retry-After"),
-			"default": problemAnswer("A problem"),
-		},
+		"responses":   answers,
+	}
+}
+
+// sessionAnswers describes a sessionAnswer, or a problem.
+func sessionAnswers() object {
+	text, flag := object{"type": "string"}, object{"type": "boolean"}
+	schema := object{"type": "object", "required": []string{"required", "claim", "name", "role", "cameras"}, "additionalProperties": false,
+		"properties": object{
+			"required": flag, "claim": flag, "name": text, "role": text, "cameras": object{"type": "array", "items": text},
+		}}
+	return object{
+		"200":     object{"description": "Who is logged in", "content": object{jsonType: object{"schema": schema}}},
+		"default": problemAnswer("A problem"),
 	}
 }
 

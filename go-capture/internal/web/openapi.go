@@ -3,6 +3,7 @@
 package web
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"strings"
@@ -27,7 +28,7 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 		"info": object{"title": "visavis", "version": s.settings.Version,
 			"description": "Where faces are, never whose. Errors are problems as RFC 9457 describes them."},
 		"paths": paths,
-		"components": object{"schemas": object{"problem": problemSchema()}, "securitySchemes": object{
+		"components": object{"schemas": json.RawMessage(answerSchemas), "securitySchemes": object{
 			"token":   object{"type": "http", "scheme": "bearer"},
 			"session": object{"type": "apiKey", "in": "cookie", "name": s.cookieName(r)},
 		}},
@@ -49,23 +50,40 @@ func (t route) operation() object {
 	if t.described != nil {
 		return t.described
 	}
-	content, _, _ := strings.Cut(t.produces, ";")
-	code, good := "200", object{"description": t.summary, "content": object{content: object{}}}
-	if t.upgrades {
-		code, good = "101", object{"description": t.summary}
-	}
 	operation := object{
-		"summary": t.summary,
-		"responses": object{
-			code:      good,
-			"default": problemAnswer("A problem"),
-		},
+		"summary":   t.summary,
+		"responses": object{"200": t.answer(), "default": problemAnswer("A problem")},
+	}
+	if t.upgrades {
+		operation["responses"] = object{"101": object{"description": t.summary}, "default": problemAnswer("A problem")}
+		operation[messagesKey] = schemaOf(t.schema)
 	}
 	if parameters := t.parameters(); len(parameters) > 0 {
 		operation["parameters"] = parameters
 	}
 	return operation
 }
+
+// messagesKey holds the schema of a WebSocket's text messages, of which OpenAPI knows nothing.
+const messagesKey = "x-messages"
+
+// answer is the good one.
+func (t route) answer() object {
+	content, _, _ := strings.Cut(t.produces, ";")
+	kind := object{}
+	switch {
+	case t.schema != "":
+		kind["schema"] = schemaOf(t.schema)
+	case content == jsonType: // this document
+		kind["schema"] = object{"type": "object"}
+	case strings.HasPrefix(content, "text/"):
+		kind["schema"] = object{"type": "string"}
+	}
+	return object{"description": t.summary, "content": object{content: kind}}
+}
+
+// schemaOf refers to a schema of contracts/schemas.
+func schemaOf(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 
 func (t route) parameters() []object {
 	var parameters []object
@@ -81,12 +99,5 @@ func (t route) parameters() []object {
 }
 
 func problemAnswer(description string) object {
-	reference := object{"schema": object{"$ref": "#/components/schemas/problem"}}
-	return object{"description": description, "content": object{problem.ContentType: reference}}
-}
-
-func problemSchema() object {
-	text := object{"type": "string"}
-	return object{"type": "object", "required": []string{"type", "title", "status"},
-		"properties": object{"type": text, "title": text, "detail": text, "status": object{"type": "integer"}}}
+	return object{"description": description, "content": object{problem.ContentType: object{"schema": schemaOf("problem")}}}
 }

@@ -23,6 +23,7 @@ type route struct {
 	described object // the whole OpenAPI operation of a route that says it itself
 	summary   string
 	produces  string
+	schema    string // of the answer, or of a WebSocket's text messages: a name in contracts/schemas
 	query     []parameter
 	documents bool // it is in /openapi.json
 	upgrades  bool // it is a WebSocket
@@ -47,14 +48,15 @@ func (s *Server) table() []route {
 			documents: true, handle: s.ready},
 		{pattern: "/metrics", least: auth.Viewer, summary: "Prometheus metrics", produces: "text/plain", documents: true, handle: s.metrics.handle},
 		{pattern: "/openapi.json", least: auth.Viewer, shows: NoCamera, summary: "This description", produces: jsonType, documents: true, handle: s.openAPI},
-		{pattern: "/api/v1/session", least: auth.Public, summary: "Who is logged in", produces: jsonType, documents: true, handle: s.session},
-		{pattern: "/api/v1/status", least: auth.Viewer, shows: OwnCameras, summary: "State of everything, with exact frame accounting", produces: jsonType, documents: true,
+		{pattern: "/api/v1/session", least: auth.Public, described: object{"summary": "Who is logged in", "responses": sessionAnswers()}, documents: true,
+			handle: s.session},
+		{pattern: "/api/v1/status", least: auth.Viewer, shows: OwnCameras, summary: "State of everything, with exact frame accounting", produces: jsonType, schema: "status", documents: true,
 			handle: s.status},
-		{pattern: "/api/v1/cameras", least: auth.Viewer, shows: OwnCameras, summary: "All cameras: state and settings", produces: jsonType, documents: true, handle: s.cameras},
-		{pattern: "/api/v1/cameras/{id}", least: auth.Viewer, summary: "One camera: state and settings", produces: jsonType, documents: true, handle: s.camera},
+		{pattern: "/api/v1/cameras", least: auth.Viewer, shows: OwnCameras, summary: "All cameras: state and settings", produces: jsonType, schema: "cameras", documents: true, handle: s.cameras},
+		{pattern: "/api/v1/cameras/{id}", least: auth.Viewer, summary: "One camera: state and settings", produces: jsonType, schema: "camera", documents: true, handle: s.camera},
 		{pattern: "/api/v1/cameras/{id}/stream.mjpeg", least: auth.Viewer, summary: "Live picture; faces are hidden as the camera's privacy says",
 			produces: streamType, query: streamParameters, documents: true, handle: s.stream},
-		{pattern: "/api/v1/cameras/{id}/live", least: auth.Viewer, summary: liveSummary, produces: jsonType, query: liveParameters, documents: true,
+		{pattern: "/api/v1/cameras/{id}/live", least: auth.Viewer, summary: liveSummary, produces: jsonType, schema: "detections", query: liveParameters, documents: true,
 			upgrades: true, handle: s.live},
 		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", least: auth.Viewer, summary: "Newest picture; faces are hidden as the camera's privacy says",
 			produces: "image/jpeg", query: snapshotParameters, documents: true, handle: s.snapshot},
