@@ -17,7 +17,8 @@ HEAD = """\
   the first camera. What is not a string is written as in TOML: `VISAVIS_DETECTOR__INPUT='[640, 480]'`.
 - `[[camera]]` tables of all files add up.
 - A relative path in a file is seen from the folder of that file.
-- Passwords stand in files of their own and are never printed.
+- Passwords stand in files of their own and are never printed. `credential:NAME` for any file that is read is what
+  systemd's `LoadCredential=NAME:FILE` gave the daemon.
 """
 SAMPLE_HEAD = "\n## A sample of everything\n\n```toml\n"
 

@@ -66,7 +66,7 @@ def test_mosquitto_is_asked_for_topics_that_there_are(block: Block) -> None:
 def test_every_configuration_is_accepted_or_refused_as_the_page_says(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(block.text)
-    for secret in re.findall(r'(?:password_file|kserve_ca|kserve_token_file) = "([^"/]+)"', block.text):
+    for secret in re.findall(r'(?:password_file|kserve_ca|kserve_token_file|ca|cert|key) = "([^"/]+)"', block.text):
         (tmp_path / secret).write_text("secret\n")
     answer = visavis("check", file)
     assert answer.returncode == (2 if block.note == "refused" else 0), answer.stderr

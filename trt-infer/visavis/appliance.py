@@ -173,11 +173,17 @@ def greet(config: Config) -> None:
     elsewhere = f"  and port {http_port} at this machine's name" if host in EVERYWHERE else ""
     print(f"picture     {page_address(config.web.listen, config.web.https)}{elsewhere}")
     if config.mqtt.url:
-        broker = urlsplit(config.mqtt.url)
-        port = broker.port or BROKER_PORTS[broker.scheme]
         topic = detections_topic(config.mqtt.prefix, config.device.id, "+")
-        print(f"detections  mosquitto_sub -h {broker.hostname} -p {port} -t '{topic}'")
+        print(f"detections  {subscribe_command(config.mqtt.url, topic)}")
     print("stop        Ctrl-C", flush=True)
+
+
+def subscribe_command(url: str, topic: str) -> str:
+    """What shows the detections in a terminal; for a WebSocket, which mosquitto_sub does not speak, where they are."""
+    broker = urlsplit(url)
+    if broker.scheme not in BROKER_PORTS:
+        return f"'{topic}' at {url}"
+    return f"mosquitto_sub -h {broker.hostname} -p {broker.port or BROKER_PORTS[broker.scheme]} -t '{topic}'"
 
 
 def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: threading.Event) -> None:

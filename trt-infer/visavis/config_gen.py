@@ -73,7 +73,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker that gets the detections."""
 
-    # mqtt://host:port or mqtts://host:port; "managed" lets `visavis run` start mosquitto itself; "" turns MQTT off.
+    # mqtt://host:port, mqtts://host:port, or through a WebSocket ws://host:port/path, wss://host:port/path; "managed" lets `visavis run` start mosquitto itself; "" turns MQTT off.
     url: str = "mqtt://127.0.0.1:1883"
     # First level of every topic.
     prefix: str = "visavis"
@@ -81,7 +81,7 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     discovery: str = "device"
     # User name at the broker.
     user: str = ""
-    # File that holds the password of mqtt.user and nothing else; it is read again at each connection.
+    # File that holds the password of mqtt.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
     password_file: str = ""
     # File with the certificates that may sign the broker's; the system's when it is empty.
     ca: str = ""

@@ -27,7 +27,7 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 	doc.readFiles(path)
 	doc.addDemo()
 	doc.override(env, overrides)
-	r := reader{problems: &problems, set: map[string]setting{}}
+	r := reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env)}
 	made := r.config(doc)
 	r.checkTogether(made)
 	if len(problems) > 0 {

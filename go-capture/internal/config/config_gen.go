@@ -53,7 +53,7 @@ type Auth struct {
 
 // MQTT: The broker that gets the detections.
 type MQTT struct {
-	// mqtt://host:port or mqtts://host:port; "managed" lets `visavis run` start mosquitto itself; "" turns MQTT off.
+	// mqtt://host:port, mqtts://host:port, or through a WebSocket ws://host:port/path, wss://host:port/path; "managed" lets `visavis run` start mosquitto itself; "" turns MQTT off.
 	URL string `toml:"url" json:"url"`
 	// First level of every topic.
 	Prefix string `toml:"prefix" json:"prefix"`
@@ -61,7 +61,7 @@ type MQTT struct {
 	Discovery string `toml:"discovery" json:"discovery"`
 	// User name at the broker.
 	User string `toml:"user" json:"user"`
-	// File that holds the password of mqtt.user and nothing else; it is read again at each connection.
+	// File that holds the password of mqtt.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
 	PasswordFile string `toml:"password_file" json:"password_file"`
 	// File with the certificates that may sign the broker's; the system's when it is empty.
 	CA string `toml:"ca" json:"ca"`

@@ -53,12 +53,18 @@ func checkMQTT(text string) *refusal {
 	if text == "managed" {
 		return nil
 	}
-	const remedy = `write mqtt://host:1883, mqtts://host:8883, "managed" or ""`
-	address, bad := checkURL(text, remedy, "mqtt", "mqtts")
-	if bad == nil && strings.Trim(address.Path, "/")+address.RawQuery+address.Fragment != "" {
+	const remedy = `write mqtt://host:1883, mqtts://host:8883, ws://host:9001, wss://host:443/mqtt, "managed" or ""`
+	address, bad := checkURL(text, remedy, "mqtt", "mqtts", "ws", "wss")
+	if bad != nil {
+		return bad
+	}
+	if web := strings.HasPrefix(text, "ws"); !web && strings.Trim(address.Path, "/") != "" {
 		return refuse(remedy, "the address of a broker ends with the port")
 	}
-	return bad
+	if address.RawQuery+address.Fragment != "" {
+		return refuse(remedy, "the address of a broker has no ? or #: what stands there would end up in logs")
+	}
+	return nil
 }
 
 func checkKServe(text string) *refusal {

@@ -15,6 +15,7 @@ type reader struct {
 	problems *Problems
 	set      map[string]setting // by key: where each value that is not a default was written
 	file     string             // blamed for what stands nowhere
+	secrets  string             // the folder of systemd's credentials; "" outside systemd
 }
 
 // config fills the whole configuration.
@@ -72,7 +73,11 @@ func names[T any](keys []key[T]) []string {
 // value checks one setting against its rule and returns it in the type of its field.
 func (r *reader) value(s setting, k rule) (any, bool) {
 	if !k.kind.isList() {
-		s.value = resolved(s, k)
+		held, bad := r.credential(s, k)
+		if bad != nil {
+			return nil, r.report(s, bad)
+		}
+		s.value = resolved(held, k)
 		value, bad := k.scalar(s.value)
 		return value, r.report(s, bad)
 	}

@@ -66,12 +66,12 @@ func (r *reader) checkBroker(m MQTT) {
 	r.checkPair("mqtt.password_file", m.PasswordFile, "mqtt.user", m.User)
 	r.checkPair("mqtt.cert", m.Cert, "mqtt.key", m.Key)
 	r.checkPair("mqtt.key", m.Key, "mqtt.cert", m.Cert)
-	if strings.HasPrefix(m.URL, "mqtts://") {
+	if strings.HasPrefix(m.URL, "mqtts://") || strings.HasPrefix(m.URL, "wss://") {
 		return
 	}
 	for _, file := range [][2]string{{"mqtt.ca", m.CA}, {"mqtt.cert", m.Cert}, {"mqtt.key", m.Key}} {
 		if file[1] != "" {
-			r.blame(file[0], "has no use without an encrypted connection", "let mqtt.url begin with mqtts://")
+			r.blame(file[0], "has no use without an encrypted connection", "let mqtt.url begin with mqtts:// or wss://")
 		}
 	}
 }

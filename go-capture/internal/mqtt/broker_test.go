@@ -34,14 +34,7 @@ func startBroker(t *testing.T, access string) *broker {
 	if _, err := os.Stat("/usr/sbin/mosquitto"); err != nil {
 		t.Fatalf("these tests need the real broker: apt-get install mosquitto (%v)", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().(*net.TCPAddr)
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeAddress(t)
 	b := &broker{t: t, address: address.String(), config: filepath.Join(t.TempDir(), "mosquitto.conf")}
 	text := fmt.Sprintf("listener %d 127.0.0.1\npersistence false\nmax_queued_messages 0\n%s\n", address.Port, access)
 	text += "user root\n" // only counts when root starts it: another user could not read the test's files
@@ -50,6 +43,17 @@ func startBroker(t *testing.T, access string) *broker {
 	}
 	t.Cleanup(b.kill)
 	return b
+}
+
+// freeAddress is one on loopback where nobody listens.
+func freeAddress(t *testing.T) *net.TCPAddr {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr)
 }
 
 const anybody = "allow_anonymous true"

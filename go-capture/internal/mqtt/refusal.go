@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
@@ -49,6 +50,9 @@ func (s Settings) remedy(err error) string {
 		return "check mqtt.user and the password in the file of mqtt.password_file; it is read again at every try"
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return "check mqtt.url, and that the broker runs"
+	}
+	if strings.HasPrefix(s.URL, "ws") {
+		return "check mqtt.url: the port of the broker's WebSockets and their path, often /mqtt; ws:// without TLS, wss:// with it"
 	}
 	return "check mqtt.url (mqtt:// and mostly port 1883, or mqtts:// and 8883), and mqtt.cert and mqtt.key if the broker wants them"
 }

@@ -3,10 +3,12 @@
 package mqtt
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -14,7 +16,7 @@ import (
 
 // Settings say which broker, and under which names.
 type Settings struct {
-	URL          string // mqtt://host:port or mqtts://host:port
+	URL          string // mqtt, mqtts, ws or wss ://host:port; the last two with a path if the broker wants one
 	Prefix       string // first level of every topic
 	Device       string // device id, second level
 	CA           string // file with the PEM certificates that may sign the broker's; "" = the system's
@@ -23,31 +25,38 @@ type Settings struct {
 	PasswordFile string // read at every connection, so that a changed password needs no restart
 }
 
+// scheme is how a broker of that scheme is spoken to.
+type scheme struct {
+	dials  string // what paho calls it
+	port   string
+	secure bool
+}
+
+var schemes = map[string]scheme{
+	"mqtt":  {"tcp", "1883", false},
+	"mqtts": {"ssl", "8883", true},
+	"ws":    {"ws", "80", false},
+	"wss":   {"wss", "443", true},
+}
+
 // address turns the URL into what paho dials; the error names the setting.
 func (s Settings) address() (address string, secure bool, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return "", false, fmt.Errorf("mqtt.url: %w", err)
 	}
-	port := u.Port()
-	switch {
-	case u.Hostname() == "":
+	known, ok := schemes[u.Scheme]
+	if !ok {
+		return "", false, fmt.Errorf("mqtt.url %q: the scheme must be mqtt, mqtts, ws or wss", s.URL)
+	}
+	if u.Hostname() == "" {
 		return "", false, fmt.Errorf("mqtt.url %q has no host: write mqtt://host:1883 or mqtts://host:8883", s.URL)
-	case u.Scheme == "mqtt" && port == "":
-		port = "1883"
-	case u.Scheme == "mqtts" && port == "":
-		port = "8883"
-	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
-		return "", false, fmt.Errorf("mqtt.url %q: the scheme must be mqtt or mqtts", s.URL)
 	}
-	host := u.Hostname()
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
+	dialled := url.URL{Scheme: known.dials, Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), known.port))}
+	if strings.HasPrefix(known.dials, "ws") {
+		dialled.Path = u.Path
 	}
-	if u.Scheme == "mqtts" {
-		return "ssl://" + host + ":" + port, true, nil
-	}
-	return "tcp://" + host + ":" + port, false, nil
+	return dialled.String(), known.secure, nil
 }
 
 // tls reads the certificates; nil for plain mqtt.

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+const (
+	credentialPrefix   = "credential:"
+	credentialsVar     = "CREDENTIALS_DIRECTORY" // set by systemd for each service of its own
+	credentialsExample = "LoadCredential=mqtt.password:/etc/visavis/mqtt.password"
+)
+
+// credentialName is stricter than systemd's, so that no name leads out of the folder.
+var credentialName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$`)
+
+// credentialsFolder is where systemd puts the credentials of the service that env belongs to; "" outside systemd.
+func credentialsFolder(env []string) string {
+	for _, entry := range env {
+		if folder, ours := strings.CutPrefix(entry, credentialsVar+"="); ours {
+			return folder
+		}
+	}
+	return ""
+}
+
+// credential turns credential:NAME, which may stand for any file that is read, into the file that systemd made of it.
+func (r *reader) credential(s setting, k rule) (setting, *refusal) {
+	text, _ := s.value.(string)
+	name, asked := strings.CutPrefix(text, credentialPrefix)
+	if !asked || k.format != "readable_file" {
+		return s, nil
+	}
+	if !credentialName.MatchString(name) {
+		return s, refuse("write credential: and the name in LoadCredential=, such as credential:mqtt.password", "%s is no name of a credential", written(name))
+	}
+	if r.secrets == "" {
+		return s, refuse("put "+credentialsExample+" into the unit; to check by hand, set "+credentialsVar+" to the folder with the file",
+			"systemd gives this program no credentials")
+	}
+	s.value = filepath.Join(r.secrets, name)
+	return s, nil
+}
