@@ -59,6 +59,27 @@ def topic_level(name: str) -> str:
         raise ValueError(f"{name!r} cannot be one level of a topic: use a-z 0-9 _ - or +")
     return name
 '''
+PYTHON_READER = '''
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{(\\w+)}", r"(?P<\\1>[a-z0-9_-]+)", template))
+
+
+PATTERNS = {
+ROWS
+}
+
+
+def read_topic(topic: str) -> tuple[str, dict[str, str]] | None:
+    """The name of a topic and its levels: `("faces", {"prefix": "visavis", "device": "porch", "camera": "door"})`.
+
+    None for a topic that is not of visavis.
+    """
+    for name, pattern in PATTERNS.items():
+        if found := pattern.fullmatch(topic):
+            return name, found.groupdict()
+    return None
+'''
 DOCS_HEAD = """\
 <!-- Generated from contracts/mqtt.toml by contracts/generate.py: do not edit. -->
 # MQTT
@@ -102,7 +123,7 @@ def outputs(root: Path) -> dict[Path, str | bytes]:
     topics = [Topic(**entry) for entry in raw["topic"]]
     return {
         root / "go-capture/internal/mqtt/topics_gen.go": GO_HEAD + "".join(map(_go, topics)),
-        root / "trt-infer/visavis/topics_gen.py": PYTHON_HEAD + "".join(map(_python, topics)),
+        root / "trt-infer/visavis/topics_gen.py": PYTHON_HEAD + "".join(map(_python, topics)) + _python_reader(topics),
         root / "docs/reference/mqtt.md": DOCS_HEAD + "".join(map(_row, topics)),
     }
 
@@ -130,6 +151,11 @@ def {topic.name}_topic({arguments}) -> str:
     """{topic.doc}"""
     return f"{template}"
 '''
+
+
+def _python_reader(topics: list[Topic]) -> str:
+    rows = "".join(f'    "{topic.name}": _pattern("{topic.template}"),\n' for topic in topics)
+    return PYTHON_READER.replace("ROWS\n", rows)
 
 
 def _row(topic: Topic) -> str:

@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GENERATORS = ("gen_ring", "gen_config", "gen_mqtt", "gen_note", "gen_openapi")
 
 
 class GenerateError(Exception):
@@ -41,9 +40,8 @@ def main(argv: list[str]) -> int:
 def outputs() -> dict[Path, str | bytes]:
     """The files of every generator, unformatted."""
     made: dict[Path, str | bytes] = {}
-    for name in GENERATORS:
-        if (ROOT / "contracts" / f"{name}.py").exists():
-            made |= importlib.import_module(f"contracts.{name}").outputs(ROOT)
+    for file in sorted((ROOT / "contracts").glob("gen_*.py")):
+        made |= importlib.import_module(f"contracts.{file.stem}").outputs(ROOT)
     return made
 
 

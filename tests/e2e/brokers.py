@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,9 @@ USER, PASSWORD = "visavis", "right"
 
 
 @contextmanager
-def mosquitto(folder: Path, port: int, *, strict: bool = False, tls: bool = False) -> Iterator[None]:
+def mosquitto(
+    folder: Path, port: int, *, strict: bool = False, tls: bool = False, more: Sequence[str] = ()
+) -> Iterator[None]:
     """Run one on loopback while the block runs.
 
     Args:
@@ -23,6 +25,7 @@ def mosquitto(folder: Path, port: int, *, strict: bool = False, tls: bool = Fals
         port: where it listens.
         strict: it knows only USER with PASSWORD.
         tls: it speaks TLS.
+        more: further lines of its configuration.
     """
     # As root where we are root: the user mosquitto may not look into our folder.
     lines = ["user root", f"listener {port} 127.0.0.1", f"allow_anonymous {str(not strict).lower()}"]
@@ -32,6 +35,7 @@ def mosquitto(folder: Path, port: int, *, strict: bool = False, tls: bool = Fals
         lines.append(f"password_file {passwords}")
     if tls:
         lines += certificate(folder)
+    lines += more
     config = folder / "mosquitto.conf"
     config.write_text("\n".join(lines) + "\n")
     command = ["/usr/sbin/mosquitto", "-c", str(config)]

@@ -101,7 +101,7 @@ def python_files() -> list[Path]:
     [
         ("tensorrt", "backends/tensorrt.py"),
         ("pycuda", "backends/tensorrt.py"),
-        ("paho", "client/__init__.py"),
+        ("paho", "client/connection.py"),
         ("grpc", "openinference/over_grpc.py"),
     ],
 )

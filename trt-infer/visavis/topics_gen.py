@@ -83,3 +83,35 @@ def set_topic(prefix: str, device: str, camera: str, name: str) -> str:
 def state_topic(prefix: str, device: str, camera: str, name: str) -> str:
     """The state behind each command. Reserved: this version sends none."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/state/{topic_level(name)}"
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[a-z0-9_-]+)", template))
+
+
+PATTERNS = {
+    "status": _pattern("{prefix}/{device}/status"),
+    "info": _pattern("{prefix}/{device}/info"),
+    "stats": _pattern("{prefix}/{device}/stats"),
+    "events": _pattern("{prefix}/{device}/events"),
+    "camera_status": _pattern("{prefix}/{device}/{camera}/status"),
+    "detections": _pattern("{prefix}/{device}/{camera}/detections"),
+    "faces": _pattern("{prefix}/{device}/{camera}/faces"),
+    "occupied": _pattern("{prefix}/{device}/{camera}/occupied"),
+    "snapshot": _pattern("{prefix}/{device}/{camera}/snapshot"),
+    "zone_faces": _pattern("{prefix}/{device}/{camera}/zone/{zone}/faces"),
+    "zone_occupied": _pattern("{prefix}/{device}/{camera}/zone/{zone}/occupied"),
+    "set": _pattern("{prefix}/{device}/{camera}/set/{name}"),
+    "state": _pattern("{prefix}/{device}/{camera}/state/{name}"),
+}
+
+
+def read_topic(topic: str) -> tuple[str, dict[str, str]] | None:
+    """The name of a topic and its levels: `("faces", {"prefix": "visavis", "device": "porch", "camera": "door"})`.
+
+    None for a topic that is not of visavis.
+    """
+    for name, pattern in PATTERNS.items():
+        if found := pattern.fullmatch(topic):
+            return name, found.groupdict()
+    return None

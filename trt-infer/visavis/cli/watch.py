@@ -1,35 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follow the detections of a device, live, one line each."""
+"""Follow devices live: a table that renews itself, or one line for each frame or event."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-from pathlib import Path
-from urllib.parse import urlsplit
+import sys
+from collections.abc import Callable, Iterator
+from threading import Event as Flag
 
-from visavis.client import Broker, Detections, subscribe
+from visavis.cli.at_broker import add_broker_arguments, broker_of, level
+from visavis.client import Broker, Detections, Device, Event, Reading
 from visavis.signals import stop_on_signals
 from visavis.terminal import complain
-from visavis.topics_gen import topic_level
+from visavis.topics_gen import detections_topic, events_topic
 
-EXAMPLE = """  visavis watch --host porch.local --camera door
+EXAMPLE = """  visavis watch
+  visavis watch --host porch.local --camera door --lines
+  visavis watch --events
   visavis watch --json | jq .faces
   visavis watch --host mqtts://broker.example --user viewer --password-file secret.txt"""
-PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis watch` takes."""
-    parser.add_argument("--host", default="127.0.0.1", help="the broker (default 127.0.0.1), or mqtt(s)://host:port")
-    parser.add_argument("--port", type=port, help="the broker's port (default 1883, 8883 for mqtts://)")
-    parser.add_argument("--user", default="", help="user name at the broker")
-    parser.add_argument("--password-file", type=Path, metavar="FILE", help="holds the password of --user")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates that may sign the broker's")
-    parser.add_argument("--prefix", type=level, default="visavis", help="topic prefix (default visavis)")
-    parser.add_argument("--device", type=level, default="+", help="device id (default: all)")
+    add_broker_arguments(parser)
     parser.add_argument("--camera", type=level, default="+", help="camera id (default: all)")
+    parser.add_argument("--events", action="store_true", help="one line for each event: appeared, entered, left, ...")
+    parser.add_argument("--lines", action="store_true", help="one line for each frame (what a pipe gets anyway)")
     parser.add_argument("--json", action="store_true", help="print the messages as they are")
 
 
@@ -38,49 +36,55 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="visavis: %(message)s")
     try:
         broker = broker_of(args)
-    except ValueError:
-        complain(f"--host {args.host} is no address: write a host, or mqtt://host:port")
+    except ValueError as error:
+        complain(str(error))
         return 2
     with stop_on_signals() as stop:
-        for detections in subscribe(broker, args.prefix, device=args.device, camera=args.camera, stop=stop):
-            print(json.dumps(detections.payload) if args.json else line(detections), flush=True)
+        _way_to_show(args)(args, broker, stop)
     return 0
 
 
-def broker_of(args: argparse.Namespace) -> Broker:
-    """Where the broker is: --host may be a host or a URL; --port wins over the URL's.
+def _way_to_show(args: argparse.Namespace) -> Callable[[argparse.Namespace, Broker, Flag], None]:
+    if args.json or args.events or args.lines or not sys.stdout.isatty():
+        return _print_lines
+    from visavis.cli.watch_table import show_table  # noqa: PLC0415 (rich takes longer to load than all the rest)
 
-    Raises:
-        ValueError: not such an address.
-    """
-    url = urlsplit(args.host if "://" in args.host else f"mqtt://{args.host}")
-    if url.scheme not in PORTS or not url.hostname:
-        raise ValueError(args.host)
-    at = args.port or url.port or PORTS[url.scheme]
-    return Broker(url.hostname, at, args.user, args.password_file, tls=url.scheme == "mqtts", ca=args.ca)
+    return show_table
 
 
-def port(text: str) -> int:
-    """Read a port."""
-    if not (text.isdecimal() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 65535")
-    return int(text)
+def _print_lines(args: argparse.Namespace, broker: Broker, stop: Flag) -> None:
+    for reading in _readings(args, broker, stop):
+        print(reading.message.payload.decode() if args.json else line(reading), flush=True)
 
 
-def level(text: str) -> str:
-    """Read a part of a topic."""
-    try:
-        return topic_level(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _readings(args: argparse.Namespace, broker: Broker, stop: Flag) -> Iterator[Reading]:
+    device = Device(args.device, broker, args.prefix)
+    if not args.events:
+        return device.readings(detections_topic(args.prefix, args.device, args.camera), stop=stop)
+    events = device.readings(events_topic(args.prefix, args.device), qos=1, stop=stop)
+    return (reading for reading in events if args.camera in ("+", reading.value.camera))
 
 
-def line(detections: Detections) -> str:
+def line(reading: Reading) -> str:
+    """One frame or one event as a line for people."""
+    if isinstance(reading.value, Event):
+        return event_line(reading.levels["device"], reading.value)
+    return frame_line(reading.value)
+
+
+def frame_line(seen: Detections) -> str:
     """`20:00:00.123  porch/door  2 faces  13.4 ms  [412, 80, 96, 122] 0.97  ...`."""
-    payload = detections.payload
-    faces = "  ".join(f"{[round(v) for v in face['box']]} {face['score']:.2f}" for face in payload["faces"])
-    count = len(payload["faces"])
+    faces = "  ".join(f"{[round(v) for v in face.box]} {face.score:.2f}" for face in seen.faces)
+    count = len(seen.faces)
     word = "face " if count == 1 else "faces"
-    clock = payload["captured_at"][11:23]
-    total = payload["latency_ms"]["total"]
-    return f"{clock}  {payload['device']}/{payload['camera']}  {count} {word}  {total:5.1f} ms  {faces}"
+    clock = seen.captured_at.isoformat(timespec="milliseconds")[11:23]
+    return f"{clock}  {seen.device}/{seen.camera}  {count} {word}  {seen.latency_ms.total:5.1f} ms  {faces}"
+
+
+def event_line(device: str, event: Event) -> str:
+    """`20:00:09.456  porch/door  face 17 left step after 9.3 s`."""
+    at = (event.ended_at or event.started_at).isoformat(timespec="milliseconds")[11:23]
+    where = f" {event.zone or event.line}" if event.zone or event.line else ""
+    way = f" {event.direction}" if event.direction else ""
+    after = "" if event.dwell_ms is None else f" after {event.dwell_ms / 1000:.1f} s"
+    return f"{at}  {device}/{event.camera}  face {event.track} {event.type}{where}{way}{after}"

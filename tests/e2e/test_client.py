@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client library against a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visavis.client import Broker, BrokerRefused, BrokerUnreachable, Device, Fleet, Silent, State, aio, broker_at
+
+from tests.e2e.brokers import certificate, mosquitto, publish
+from tests.e2e.conftest import free_port
+from tests.e2e.speaking import KEPT, event, event_id, introduce, stats
+from tests.e2e.test_watch import payload
+from tests.waiting import until
+
+EVENTS = "visavis/porch/events"
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A broker that takes everybody."""
+    number = free_port()
+    with mosquitto(tmp_path_factory.mktemp("broker"), number):
+        yield number
+
+
+@pytest.fixture
+def porch(port: int) -> Device:
+    return Device("porch", Broker("127.0.0.1", port), silence_s=20)
+
+
+class Reader:
+    """Reads an iterator in a thread and keeps what came; `stop` ends it."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.seen: list[Any] = []
+
+    def start(self, values: Iterator[Any]) -> Reader:
+        self._thread = threading.Thread(target=self._read, args=(values,))
+        self._thread.start()
+        return self
+
+    def _read(self, values: Iterator[Any]) -> None:
+        for value in values:
+            self.seen.append(value)
+
+    def end(self) -> None:
+        self.stop.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    one = Reader()
+    yield one
+    one.end()
+
+
+def test_detections_are_typed(porch: Device, port: int, reader: Reader) -> None:
+    reader.start(porch.detections("door", reader.stop))
+
+    def heard() -> bool:
+        publish(port, "visavis/porch/door/detections", json.dumps(payload() | {"of_a_newer_device": 1}))
+        return bool(reader.seen)
+
+    until(heard, "nothing came")
+    first = reader.seen[0]
+    assert (first.camera, first.faces[0].box, first.faces[0].track) == ("door", (412.0, 80.5, 96.2, 121.7), 17)
+    assert first.captured_at == datetime(2026, 11, 24, 20, 0, 0, 123_000, tzinfo=timezone.utc)
+    assert first.dropped.superseded == 0
+
+
+def test_occupied_is_told_at_once_and_at_each_change(porch: Device, port: int, reader: Reader) -> None:
+    publish(port, "visavis/porch/hall/occupied", "ON", *KEPT)
+    reader.start(porch.occupied("hall", stop=reader.stop))
+    until(lambda: reader.seen == [True], lambda: str(reader.seen))
+    publish(port, "visavis/porch/hall/occupied", "OFF", *KEPT)
+    until(lambda: reader.seen == [True, False], lambda: str(reader.seen))
+
+
+def test_faces_of_a_zone(porch: Device, port: int) -> None:
+    publish(port, "visavis/porch/door/zone/step/faces", "3", *KEPT)
+    assert next(porch.faces("door", "step")) == 3
+
+
+def test_what_others_publish_is_left_out(porch: Device, port: int, caplog: pytest.LogCaptureFixture) -> None:
+    publish(port, "visavis/porch/yard/faces", "many", *KEPT)
+    threading.Timer(1.0, publish, (port, "visavis/porch/yard/faces", "4", *KEPT)).start()
+    assert next(porch.faces("yard")) == 4
+    assert "a message on visavis/porch/yard/faces is none of this version's: left out" in caplog.text
+
+
+def session_name(request: pytest.FixtureRequest) -> str:
+    return f"log-{request.node.name[:40]}"
+
+
+def begin_session(device: Device, session: str) -> None:
+    """Let the broker know the session, as a program does that ran before."""
+    with pytest.raises(Silent):
+        next(Device(device.id, device.broker, silence_s=0.5).events(session))
+
+
+def test_events_wait_at_the_broker_while_the_reader_is_away(
+    porch: Device, port: int, request: pytest.FixtureRequest
+) -> None:
+    session = session_name(request)
+    begin_session(porch, session)
+    for number in range(50):
+        publish(port, EVENTS, event(number), "-q", "1")
+    events = porch.events(session)
+    assert [next(events).id for _ in range(50)] == [event_id(number) for number in range(50)]
+
+
+def test_an_event_counts_as_read_when_the_loop_comes_back(
+    porch: Device, port: int, request: pytest.FixtureRequest
+) -> None:
+    session = session_name(request)
+    begin_session(porch, session)
+    for number in range(3):
+        publish(port, EVENTS, event(number), "-q", "1")
+    failing = porch.events(session)
+    assert next(failing).id == event_id(0)
+    assert next(failing).id == event_id(1)
+    failing.close()  # type: ignore[attr-defined] # the program dies with the second in its hands
+    again = porch.events(session)
+    assert [next(again).id for _ in range(2)] == [event_id(1), event_id(2)]
+
+
+def test_an_event_that_is_sent_again_comes_once(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
+    session = session_name(request)
+    begin_session(porch, session)
+    for number in (0, 1, 0, 1, 2):
+        publish(port, EVENTS, event(number), "-q", "1")
+    events = porch.events(session)
+    assert [next(events).id for _ in range(3)] == [event_id(0), event_id(1), event_id(2)]
+
+
+def test_the_end_of_a_visit(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
+    session = session_name(request)
+    begin_session(porch, session)
+    gone = event(0, type="gone", ended_at="2026-11-24T20:00:09.456Z", dwell_ms=9_333)
+    publish(port, EVENTS, gone, "-q", "1")
+    found = next(porch.events(session))
+    assert (found.type, found.dwell_ms, found.cut_off) == ("gone", 9_333, False)
+    assert found.ended_at is not None
+    assert found.ended_at - found.started_at == timedelta(milliseconds=9_333)
+
+
+def test_silence_is_an_error_when_asked_for(port: int) -> None:
+    with pytest.raises(Silent, match=r"nothing came for 0\.3 s: is the device on, and is the name right\?"):
+        next(Device("nobody", Broker("127.0.0.1", port), silence_s=0.3).detections())
+
+
+def test_the_library_raises_what_went_wrong(tmp_path: Path) -> None:
+    port = free_port()
+    with pytest.raises(BrokerUnreachable, match=f"no broker answers at 127.0.0.1:{port}"):
+        next(Device("porch", Broker("127.0.0.1", port)).detections())
+    with mosquitto(tmp_path, port, strict=True), pytest.raises(BrokerRefused, match="check user and password"):
+        next(Device("porch", Broker("127.0.0.1", port)).detections())
+    missing = Broker("127.0.0.1", port, tls=True, cert=tmp_path / "gone.pem", key=tmp_path / "gone.key")
+    with pytest.raises(BrokerRefused, match=r"cannot use the certificate in .*gone\.pem with its key, No such file"):
+        next(Device("porch", missing).detections())
+
+
+@pytest.mark.parametrize(
+    ("address", "broker"),
+    [
+        ("porch.local", Broker("porch.local")),
+        ("porch.local:1884", Broker("porch.local", 1884)),
+        ("mqtts://box", Broker("box", 8883, tls=True)),
+        ("wss://box", Broker("box", 443, tls=True, websocket=True)),
+        ("ws://box:9001", Broker("box", 9001, websocket=True)),
+    ],
+)
+def test_addresses(address: str, broker: Broker) -> None:
+    assert broker_at(address) == broker
+
+
+def test_a_broker_behind_a_websocket(tmp_path: Path) -> None:
+    port, listener = free_port(), free_port()
+    lines = [f"listener {listener} 127.0.0.1", "protocol websockets", *certificate(tmp_path)]
+    with mosquitto(tmp_path, port, more=lines):
+        publish(port, "visavis/porch/door/faces", "2", *KEPT)
+        broker = broker_at(f"wss://127.0.0.1:{listener}", ca=tmp_path / "broker.pem")
+        assert next(Device("porch", broker, silence_s=20).faces("door")) == 2
+
+
+def test_asyncio_reads_several_at_once(port: int) -> None:
+    publish(port, "visavis/porch/door/faces", "2", *KEPT)
+    publish(port, "visavis/porch/door/occupied", "ON", *KEPT)
+    porch = aio.Device("porch", Broker("127.0.0.1", port), silence_s=20)
+
+    async def both() -> list[Any]:
+        return list(await asyncio.gather(anext_of(porch.faces("door")), anext_of(porch.occupied("door"))))
+
+    assert asyncio.run(both()) == [2, True]
+
+
+async def anext_of(values: Any) -> Any:
+    async for value in values:
+        return value
+    raise AssertionError("ended without a value")
+
+
+def test_asyncio_is_cancelled_while_it_waits(port: int) -> None:
+    quiet = aio.Device("nobody", Broker("127.0.0.1", port))
+
+    async def wait() -> None:
+        await asyncio.wait_for(anext_of(quiet.events()), 0.3)
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(wait())
+    until(lambda: not [one for one in threading.enumerate() if "visavis-client" in one.name], "the thread goes on")
+
+
+def test_the_fleet_knows_what_devices_say(port: int) -> None:
+    for name in ("attic", "cellar"):
+        introduce(port, name, online=name == "attic")
+    with Fleet(Broker("127.0.0.1", port)) as fleet:
+
+        def told() -> dict[str, State]:
+            fleet.wait(0.1)
+            return {name: one for name, one in fleet.devices().items() if name in ("attic", "cellar") and one.info}
+
+        until(lambda: len(told()) == 2 and told()["cellar"].cameras["door"].zones, lambda: str(told()))
+        attic, cellar = told()["attic"], told()["cellar"]
+        assert (attic.online, cellar.online) == (True, False)
+        assert attic.info is not None
+        assert attic.info.version == "0.1.0"
+        door = attic.cameras["door"]
+        assert (door.online, door.faces, door.occupied, door.zones) == (True, 2, True, {"step": 1})
+        assert attic.seen_at is None  # all that was kept from before
+        publish(port, "visavis/attic/stats", stats(29.4))
+        until(lambda: told()["attic"].seen_at, lambda: str(told()))
+        for topic in ("status", "faces", "occupied", "zone/step/faces"):
+            publish(port, f"visavis/attic/door/{topic}", "", *KEPT)
+        until(lambda: "door" not in told()["attic"].cameras, "a removed camera stays")

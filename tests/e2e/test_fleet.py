@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis fleet` and the table of `visavis watch` against a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.brokers import mosquitto, publish
+from tests.e2e.conftest import free_port
+from tests.e2e.speaking import KEPT, event, introduce, stats
+from tests.e2e.test_watch import Watch
+from tests.unit.command import PROGRAM, complaints, visavis
+from tests.waiting import until
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    number = free_port()
+    with mosquitto(tmp_path, number):
+        yield number
+
+
+def fleet(port: int, *words: str) -> subprocess.CompletedProcess[str]:
+    return visavis("fleet", "--port", str(port), "--wait", "1.5", *words)
+
+
+def test_the_report_names_every_device_and_fails_for_one_that_is_away(port: int) -> None:
+    introduce(port, "attic")
+    introduce(port, "cellar", online=False)
+    answer = fleet(port, "--json")
+    attic, cellar = json.loads(answer.stdout)
+    assert answer.returncode == 1
+    assert (attic["device"], attic["online"], attic["version"], attic["backend"]) == (
+        "attic",
+        True,
+        "0.1.0",
+        "onnxruntime fp32",
+    )
+    assert (attic["cameras"], attic["cameras_offline"], attic["seen_at"]) == (["door"], [], None)
+    assert (cellar["device"], cellar["online"], cellar["cameras_offline"]) == ("cellar", False, ["door"])
+
+
+def test_the_report_is_a_table_and_0_when_all_are_there(port: int) -> None:
+    introduce(port, "attic")
+    publish(port, "visavis/attic/stats", stats(29.4), *KEPT)
+    answer = fleet(port)
+    assert answer.returncode == 0
+    assert re.search(r"attic +online +0\.1\.0 +centerface +onnxruntime fp32 +1 of 1 +29\.4 +41\.5", answer.stdout)
+
+
+def test_nobody_is_1_with_the_remedy(port: int) -> None:
+    answer = fleet(port)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert complaints(answer) == [
+        f"visavis: no device was heard at 127.0.0.1:{port}: is one on, are its mqtt.url and mqtt.prefix this broker's?"
+    ]
+
+
+def test_events_are_lines_for_people(port: int, tmp_path: Path) -> None:
+    running = Watch(tmp_path, "--port", str(port), "--events")
+    left = event(1, type="left", zone="step", ended_at="2026-11-24T20:00:09.456Z", dwell_ms=9_333)
+    try:
+        first = running.wait_for(lambda: publish(port, "visavis/porch/events", left))[0]
+        assert first == "20:00:09.456  porch/door  face 17 left step after 9.3 s"
+    finally:
+        assert running.end() == 0
+
+
+def test_on_a_terminal_watch_is_a_table_that_renews_itself(port: int) -> None:
+    introduce(port, "porch")
+    screen, side = pty.openpty()
+    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
+    command = [str(PROGRAM), "watch", "--port", str(port)]
+    with subprocess.Popen(command, stdout=side, stderr=subprocess.STDOUT, env=environment) as process:
+        os.close(side)
+        os.set_blocking(screen, False)
+        seen = Screen(screen)
+        until(lambda: re.search(r"porch +door +online +2 +yes +step 1", seen.text()), seen.text, 20)
+        publish(port, "visavis/porch/door/faces", "5", *KEPT)
+        until(lambda: re.search(r"porch +door +online +5 +yes", seen.text()), seen.text)
+        process.terminate()
+        until(lambda: seen.text() and process.poll() is not None, seen.text)
+        assert process.returncode == 0
+    os.close(screen)
+
+
+class Screen:
+    """What a program has written to a terminal, without the colours."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._seen = descriptor, b""
+
+    def text(self) -> str:
+        with suppress(BlockingIOError, OSError):  # nothing new; or the program has ended
+            self._seen += os.read(self._descriptor, 65_536)
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self._seen.decode(errors="replace"))

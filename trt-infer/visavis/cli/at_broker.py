@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands that read from a broker take, and the broker that this makes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from visavis.client import Broker, broker_at
+from visavis.topics_gen import topic_level
+
+
+def add_broker_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where the broker is and who we are there."""
+    parser.add_argument("--host", default="127.0.0.1", help="the broker (default 127.0.0.1), or mqtt(s)://host:port")
+    parser.add_argument("--port", type=port, help="the broker's port (default 1883, 8883 for mqtts://)")
+    parser.add_argument("--user", default="", help="user name at the broker")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="holds the password of --user")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates that may sign the broker's")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="our own certificate, if the broker asks for one")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of --cert")
+    parser.add_argument("--prefix", type=level, default="visavis", help="topic prefix (default visavis)")
+    parser.add_argument("--device", type=level, default="+", help="device id (default: all)")
+
+
+def broker_of(args: argparse.Namespace) -> Broker:
+    """Where the broker is.
+
+    Raises:
+        ValueError: --host is no address.
+    """
+    try:
+        return broker_at(
+            args.host,
+            args.port,
+            user=args.user,
+            password_file=args.password_file,
+            ca=args.ca,
+            cert=args.cert,
+            key=args.key,
+        )
+    except ValueError as error:
+        raise ValueError(f"--host {args.host} is no address: write a host, or mqtt://host:port") from error
+
+
+def port(text: str) -> int:
+    """Read a port."""
+    if not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 65535")
+    return int(text)
+
+
+def level(text: str) -> str:
+    """Read a part of a topic."""
+    try:
+        return topic_level(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

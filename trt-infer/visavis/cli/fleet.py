@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Report on all devices of a broker once: which are there, what runs on them, how they fare."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any
+
+from visavis.cli.at_broker import add_broker_arguments, broker_of
+from visavis.client import Broker, Fleet, State
+from visavis.signals import stop_on_signals
+from visavis.terminal import complain
+
+EXAMPLE = """  visavis fleet
+  visavis fleet --host mqtts://broker.example --user viewer --password-file secret.txt
+  visavis fleet --json | jq -r '.[] | select(.online | not) | .device'"""
+# A device tells its figures every ten seconds.
+WAIT_S = 12.0
+PIPE_COLUMNS = 200
+COLUMNS = ("device", "", "version", "model", "runs on", "cameras", "frames/s", "°C", "last heard")
+
+Devices = dict[str, State]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `visavis fleet` takes."""
+    add_broker_arguments(parser)
+    parser.add_argument("--wait", type=float, default=WAIT_S, metavar="S", help=f"listen so long (default {WAIT_S:g})")
+    parser.add_argument("--json", action="store_true", help="one list of objects")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report: exit 0 when every device and camera is there, 1 when one is not or none was heard."""
+    logging.basicConfig(level=logging.WARNING, format="visavis: %(message)s")
+    try:
+        broker = broker_of(args)
+    except ValueError as error:
+        complain(str(error))
+        return 2
+    devices = _heard(args, broker)
+    rows = [row(name, device) for name, device in devices.items()]
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+    if not rows:
+        complain(f"no device was heard at {broker.where}: is one on, are its mqtt.url and mqtt.prefix this broker's?")
+    return 0 if rows and all(one["online"] and not one["cameras_offline"] for one in rows) else 1
+
+
+def _heard(args: argparse.Namespace, broker: Broker) -> Devices:
+    """What is known after the wait; sooner when each device that is there has told its figures."""
+    with stop_on_signals() as stop, Fleet(broker, args.prefix, args.device, detections=False) as fleet:
+        return _listen(fleet, stop, args.wait, _progress(args.json))
+
+
+def _listen(fleet: Fleet, stop: threading.Event, wait_s: float, show: Callable[[str], None]) -> Devices:
+    end_s = monotonic() + wait_s
+    devices: Devices = {}
+    while monotonic() < end_s and not stop.is_set() and not _all_told(devices):
+        fleet.wait(0.2)
+        devices = fleet.devices()
+        show(f"{len(devices)} devices heard, {sum(one.stats is not None for one in devices.values())} with figures")
+    return devices
+
+
+def _all_told(devices: Devices) -> bool:
+    return bool(devices) and all(one.stats is not None or one.online is False for one in devices.values())
+
+
+def _progress(quiet: bool) -> Callable[[str], None]:
+    from tqdm import tqdm  # noqa: PLC0415 (only here is anything drawn)
+
+    bar = tqdm(bar_format="{desc} ({elapsed})", leave=False, disable=True if quiet else None)
+
+    def show(words: str) -> None:
+        bar.set_description_str(words)
+
+    return show
+
+
+def row(name: str, device: State) -> dict[str, Any]:
+    """What the report says of a device; None for what it has not said."""
+    info, stats = device.info, device.stats
+    cameras = device.cameras.items()
+    return {
+        "device": name,
+        "online": bool(device.online),
+        "version": info and info.version,
+        "model": info and info.model,
+        "backend": info and " ".join(filter(None, (info.backend, info.precision))),
+        "fallback": info and info.fallback,
+        "url": info and info.url,
+        "cameras": [key for key, _ in sorted(cameras)],
+        "cameras_offline": [key for key, one in sorted(cameras) if one.online is False],
+        "fps_inferred": round(sum(one.fps_inferred for one in stats.cameras.values()), 1) if stats else None,
+        "temperature_c": stats and stats.temperature_c,
+        "seen_at": device.seen_at and device.seen_at.isoformat(timespec="seconds"),
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich import box  # noqa: PLC0415 (rich takes longer to load than all the rest)
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for one in rows:
+        table.add_row(*_cells(one))
+    if rows:
+        # A pipe has no width: nothing is cut there.
+        Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
+
+
+def _cells(one: dict[str, Any]) -> list[str]:
+    there = len(one["cameras"]) - len(one["cameras_offline"])
+    shown = [one["version"], one["model"], one["backend"], f"{there} of {len(one['cameras'])}", one["fps_inferred"]]
+    state = "online" if one["online"] else "offline"
+    return [
+        one["device"],
+        state,
+        *("–" if value is None else str(value) for value in [*shown, one["temperature_c"]]),
+        _ago(one["seen_at"]),
+    ]
+
+
+def _ago(seen_at: str | None) -> str:
+    if seen_at is None:
+        return "not now"
+    seconds = (datetime.now(timezone.utc) - datetime.fromisoformat(seen_at)).total_seconds()
+    return f"{max(seconds, 0):.0f} s ago"

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection to the broker that comes back by itself: the only file of the package that imports paho."""
+
+from __future__ import annotations
+
+import queue
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from visavis.errors import VisavisError
+
+QUEUE_MESSAGES_MAX = 1_000
+WAIT_S = 0.2
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+
+
+class BrokerUnreachable(VisavisError):
+    """Nothing that speaks MQTT answers at the address."""
+
+    kind = "broker_unreachable"
+
+
+class BrokerRefused(VisavisError):
+    """The broker does not want this client."""
+
+    kind = "broker_refused"
+
+
+class Silent(VisavisError):
+    """Nothing came for as long as the reader was ready to wait."""
+
+    kind = "silent"
+
+
+class Broker(msgspec.Struct, frozen=True):
+    """Where the broker is, and who we are there.
+
+    Attributes:
+        host: name or address.
+        port: 1883 for plain MQTT, usually 8883 with TLS.
+        user: empty for a broker that takes everybody.
+        password_file: holds the password of `user` and nothing else.
+        tls: whether to speak TLS.
+        ca: certificates that may sign the broker's; the system's when None.
+        cert: our own certificate, for a broker that asks for one; `key` is its key.
+        websocket: whether MQTT goes through a WebSocket.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    user: str = ""
+    password_file: Path | None = None
+    tls: bool = False
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    websocket: bool = False
+
+    @property
+    def where(self) -> str:
+        """For sentences: `host:port`."""
+        return f"{self.host}:{self.port}"
+
+
+def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
+    """The broker at `host`, `host:port` or a URL (mqtt, mqtts, ws, wss); `port` wins over the URL's.
+
+    Args:
+        more: the other attributes of Broker.
+
+    Raises:
+        ValueError: not such an address.
+    """
+    url = urlsplit(address if "://" in address else f"mqtt://{address}")
+    if url.scheme not in PORTS or not url.hostname:
+        raise ValueError(f"{address} is no address: write a host, or mqtt://host:port")
+    at = port or url.port or PORTS[url.scheme]
+    return Broker(url.hostname, at, tls=url.scheme in ("mqtts", "wss"), websocket=url.scheme in ("ws", "wss"), **more)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message as it came.
+
+    Attributes:
+        topic: where it was published.
+        payload: what it holds.
+        retained: whether the broker had kept it from before.
+        receipt: what `Link.acknowledge` needs.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    receipt: tuple[int, int] = (0, 0)
+
+
+Take = Callable[[Message], None]
+
+
+class Link:
+    """One connection, open inside a `with` block; asks for its topics anew whenever the broker comes back.
+
+    Args:
+        broker: where.
+        topics: what to subscribe to, each with its QoS.
+        take: called with each message, in paho's thread; it must not wait and not raise.
+        session: a name under which the broker keeps what comes with QoS 1 while we are away; "" for nothing kept.
+        confirm: whether `acknowledge` must be called for each message; the broker holds back the next ones until then.
+
+    Raises:
+        BrokerUnreachable: on entry, when nothing answers.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        topics: Mapping[str, int],
+        take: Take,
+        session: str = "",
+        confirm: bool = False,
+    ) -> None:
+        self._broker, self._topics, self._take = broker, topics, take
+        self._refusal = ""
+        self._subscribed = threading.Event()
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=session,
+            clean_session=not session,
+            transport="websockets" if broker.websocket else "tcp",
+            manual_ack=confirm,
+        )
+        self._client.on_connect, self._client.on_message = self._on_connect, self._on_message
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+
+    def __enter__(self) -> Link:
+        """Connect; the subscriptions stand a moment later."""
+        _identify(self._client, self._broker)
+        try:
+            self._client.connect(self._broker.host, self._broker.port)
+        except (OSError, paho.WebsocketConnectionError) as error:
+            raise BrokerUnreachable(
+                f"no broker answers at {self._broker.where}, {error}", "is it running, is the port right?"
+            ) from error
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Say goodbye."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def check(self) -> None:
+        """Raise what the broker said against us.
+
+        Raises:
+            BrokerRefused: it wants another user or password.
+        """
+        if self._refusal:
+            sentence = f"the broker at {self._broker.where} refuses us, {self._refusal}"
+            raise BrokerRefused(sentence, "check user and password")
+
+    def wait_subscribed(self, timeout_s: float) -> None:
+        """Return when the broker sends what we asked for.
+
+        Raises:
+            BrokerRefused: it does not want us.
+            Silent: it did not answer in time.
+        """
+        end_s = monotonic() + timeout_s
+        while not self._subscribed.wait(WAIT_S):
+            self.check()
+            if monotonic() > end_s:
+                raise Silent(f"the broker at {self._broker.where} answers no subscription within {timeout_s:g} s")
+
+    def publish(self, topic: str, payload: str) -> None:
+        """Send one message with QoS 1, not retained."""
+        self._client.publish(topic, payload, qos=1)
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that it may forget the message. Only with `confirm`."""
+        self._client.ack(*message.receipt)
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._refusal = str(reason) if reason.is_failure else ""
+        if not reason.is_failure and self._topics:
+            client.subscribe([(topic, qos) for topic, qos in self._topics.items()])
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        receipt = (message.mid, message.qos)
+        self._take(Message(message.topic, bytes(message.payload), message.retain, receipt))
+
+
+class Inbox:
+    """What paho's thread puts in and the reader's thread takes out.
+
+    Args:
+        most: messages that wait; the oldest gives way to one more. 0 for a link on which the broker itself holds back.
+    """
+
+    def __init__(self, most: int = QUEUE_MESSAGES_MAX) -> None:
+        self._messages: queue.Queue[Message] = queue.Queue(most)
+
+    def take(self, message: Message) -> None:
+        """Put one in; never waits."""
+        if self._messages.full():
+            with suppress(queue.Empty):  # the reader was faster
+                self._messages.get_nowait()
+        self._messages.put_nowait(message)
+
+    def read(self, link: Link, stop: threading.Event, silence_s: float | None) -> Iterator[Message]:
+        """Yield what comes until `stop` is set.
+
+        Raises:
+            BrokerRefused: the broker does not want us.
+            Silent: nothing came for `silence_s`.
+        """
+        heard_s = monotonic()
+        while not stop.is_set():
+            link.check()
+            try:
+                yield self._messages.get(timeout=WAIT_S)
+                heard_s = monotonic()
+            except queue.Empty:
+                if silence_s is not None and monotonic() - heard_s > silence_s:
+                    raise Silent(
+                        f"nothing came for {silence_s:g} s", "is the device on, and is the name right?"
+                    ) from None
+
+
+def _identify(client: paho.Client, broker: Broker) -> None:
+    if broker.tls:
+        client.tls_set_context(_trust(broker))
+    if broker.user:
+        client.username_pw_set(broker.user, _password(broker.password_file))
+
+
+def _trust(broker: Broker) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(broker.ca) if broker.ca else None)
+    except OSError as error:  # of which ssl.SSLError is one
+        raise BrokerRefused(f"cannot read the certificates in {broker.ca}, {error.strerror or error}") from error
+    if broker.cert:
+        try:
+            context.load_cert_chain(broker.cert, broker.key)
+        except OSError as error:
+            sentence = f"cannot use the certificate in {broker.cert} with its key, {error.strerror or error}"
+            raise BrokerRefused(sentence) from error
+    return context
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BrokerRefused(f"cannot read the password in {file}, {error.strerror}") from error

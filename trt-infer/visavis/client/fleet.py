@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All devices of a broker at a glance."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import deque
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from visavis.client.connection import Broker, Link, Message
+from visavis.client.messages import Reading, read
+from visavis.client.messages_gen import Detections, Info, Stats
+from visavis.topics_gen import topic_level
+
+# The rate of detections is told over this many.
+PACE_MESSAGES = 30
+
+
+class Camera(msgspec.Struct):
+    """What is known of a camera; None for what it has not said yet.
+
+    Attributes:
+        online: whether it delivers.
+        faces: how many are followed.
+        occupied: whether somebody is there.
+        zones: faces in each zone.
+        detections: the newest.
+        arrived_s: when the last ones arrived, by a clock that does not jump.
+    """
+
+    online: bool | None = None
+    faces: int | None = None
+    occupied: bool | None = None
+    zones: dict[str, int] = {}
+    detections: Detections | None = None
+    arrived_s: deque[float] = msgspec.field(default_factory=lambda: deque(maxlen=PACE_MESSAGES))
+
+    @property
+    def detected_fps(self) -> float:
+        """Detections a second; 0 once they stay away."""
+        if len(self.arrived_s) < 2:
+            return 0.0
+        return (len(self.arrived_s) - 1) / max(monotonic() - self.arrived_s[0], 1e-9)
+
+
+class State(msgspec.Struct):
+    """What is known of a device; None for what it has not said yet.
+
+    Attributes:
+        online: whether it is there.
+        info: what it is.
+        stats: its newest figures.
+        seen_at: when it last said anything that the broker had not kept from before, UTC.
+        cameras: by their ids.
+    """
+
+    online: bool | None = None
+    info: Info | None = None
+    stats: Stats | None = None
+    seen_at: datetime | None = None
+    cameras: dict[str, Camera] = {}
+
+
+class Fleet:
+    """The devices that speak at a broker, kept up to date inside a `with` block.
+
+    with Fleet(Broker("broker.local")) as fleet:
+        fleet.wait(timeout_s=5)
+        for name, device in fleet.devices().items():
+            print(name, device.online, device.info and device.info.version)
+
+    Args:
+        broker: where they publish.
+        prefix: their mqtt.prefix.
+        device: a device id, or "+" for all.
+        detections: False leaves out the messages of each frame, for many devices over a thin line.
+    """
+
+    def __init__(
+        self, broker: Broker | None = None, prefix: str = "visavis", device: str = "+", detections: bool = True
+    ) -> None:
+        here = f"{topic_level(prefix)}/{topic_level(device)}"
+        names = ["status", "info", "stats", "+/status", "+/faces", "+/occupied", "+/zone/+/faces"]
+        topics: dict[str, int] = {f"{here}/{name}": 1 for name in names}
+        if detections:
+            topics[f"{here}/+/detections"] = 0
+        self._link = Link(broker or Broker(), topics, self._take)
+        self._lock, self._changed = threading.Lock(), threading.Event()
+        self._devices: dict[str, State] = {}
+
+    def __enter__(self) -> Fleet:
+        """Connect.
+
+        Raises:
+            BrokerUnreachable: nothing answers.
+        """
+        self._link.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Say goodbye."""
+        self._link.__exit__()
+
+    def devices(self) -> dict[str, State]:
+        """What is known now, by device id: a copy.
+
+        Raises:
+            BrokerRefused: the broker wants another user or password.
+        """
+        self._link.check()
+        with self._lock:
+            return {name: copy.deepcopy(self._devices[name]) for name in sorted(self._devices)}
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until there is something new, at most `timeout_s`; whether there is."""
+        self._link.check()
+        changed = self._changed.wait(timeout_s)
+        self._changed.clear()
+        return changed
+
+    def _take(self, message: Message) -> None:
+        reading = read(message)
+        if reading is None:
+            return
+        with self._lock:
+            self._note(reading)
+        self._changed.set()
+
+    def _note(self, reading: Reading) -> None:
+        device = self._devices.setdefault(reading.levels["device"], State())
+        if not reading.message.retained:
+            device.seen_at = datetime.now(timezone.utc)
+        if "camera" not in reading.levels:
+            setattr(device, {"status": "online"}.get(reading.name, reading.name), reading.value)
+        elif reading.value is None:
+            _forget(device, reading)
+        else:
+            _note_camera(device.cameras.setdefault(reading.levels["camera"], Camera()), reading)
+
+
+def _forget(device: State, reading: Reading) -> None:
+    """A topic that the device has cleared: the camera or the zone is gone."""
+    if reading.name == "zone_faces" and reading.levels["camera"] in device.cameras:
+        device.cameras[reading.levels["camera"]].zones.pop(reading.levels["zone"], None)
+    elif reading.name == "camera_status":
+        device.cameras.pop(reading.levels["camera"], None)
+
+
+def _note_camera(camera: Camera, reading: Reading) -> None:
+    value: Any = reading.value
+    if reading.name == "camera_status":
+        camera.online = value
+    elif reading.name == "zone_faces":
+        camera.zones[reading.levels["zone"]] = value
+    else:
+        setattr(camera, reading.name, value)
+    if reading.name == "detections":
+        camera.arrived_s.append(monotonic())

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of a message to what they mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from visavis.client.connection import Message
+from visavis.client.messages_gen import Detections, Event, Info, Stats
+from visavis.topics_gen import read_topic
+
+log = logging.getLogger(__name__)
+
+
+def _word(yes: bytes, no: bytes) -> Callable[[bytes], bool]:
+    return {yes: True, no: False}.__getitem__
+
+
+_ONLINE = _word(b"online", b"offline")
+_ON = _word(b"ON", b"OFF")
+_READERS: dict[str, Callable[[bytes], Any]] = {
+    "status": _ONLINE,
+    "camera_status": _ONLINE,
+    "info": msgspec.json.Decoder(Info).decode,
+    "stats": msgspec.json.Decoder(Stats).decode,
+    "events": msgspec.json.Decoder(Event).decode,
+    "detections": msgspec.json.Decoder(Detections).decode,
+    "faces": int,
+    "zone_faces": int,
+    "occupied": _ON,
+    "zone_occupied": _ON,
+    "state": lambda payload: payload.decode("utf-8"),
+}
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A message and what it says.
+
+    Attributes:
+        name: of the topic in contracts/mqtt.toml: `detections`, `zone_faces`, ...
+        levels: of the topic: `device`, and `camera`, `zone`, `name` where it has them.
+        value: a Detections, Event, Info, Stats, int, bool or str; None when the device has removed the topic.
+        message: as it came.
+    """
+
+    name: str
+    levels: dict[str, str]
+    value: Any
+    message: Message
+
+
+def read(message: Message) -> Reading | None:
+    """None, and a warning, for what no visavis of this version would say."""
+    named = read_topic(message.topic)
+    if named is None or named[0] not in _READERS:
+        return None
+    name, levels = named
+    if not message.payload and name != "detections":
+        return Reading(name, levels, None, message)
+    try:
+        return Reading(name, levels, _READERS[name](message.payload), message)
+    except (msgspec.MsgspecError, ValueError, KeyError):
+        log.warning("a message on %s is none of this version's: left out", message.topic)
+        return None
