@@ -8,7 +8,7 @@ import "visavis/capture/internal/problem"
 type object = map[string]any
 
 // DetectOperation describes POST /api/v1/detect.
-func DetectOperation() map[string]any {
+func (g *Gateway) DetectOperation() map[string]any {
 	return object{
 		"summary": "Faces in one picture; EXIF's orientation is honoured, and boxes are in pixels of the upright picture",
 		"parameters": []object{{"name": "anonymize", "in": "query", "schema": object{"type": "integer", "minimum": 0, "maximum": 1},
@@ -17,7 +17,7 @@ func DetectOperation() map[string]any {
 				"description": "full looks at the picture in its own size, up to gateway.full_side: small faces are found, and it takes longer"}},
 		"requestBody": object{"required": true, "content": object{
 			jpegType: binarySchema(), pngType: binarySchema(), webpType: binarySchema(),
-			jsonType: object{"schema": jsonBodySchema()},
+			jsonType: object{"schema": jsonBodySchema(g.settings.Score)},
 		}},
 		"responses": object{
 			"200": object{"description": "The faces; with `Accept: image/jpeg` the picture with their boxes", "content": object{
@@ -25,8 +25,8 @@ func DetectOperation() map[string]any {
 			}},
 			"400": problemResponse("The request is malformed"), "408": problemResponse("The body came too slowly"),
 			"413": problemResponse("Too many bytes or pixels"), "415": problemResponse("No picture type that is taken"),
-			"422": problemResponse("Not a picture that can be decoded"), "429": problemResponse("Too many pictures wait: see Retry-After"),
-			"503": problemResponse("No worker is ready: see Retry-After"), "504": problemResponse("Not answered within the deadline"),
+			"422": problemResponse("Not a picture that can be decoded"), "429": laterResponse("Too many pictures wait: see Retry-After"),
+			"503": laterResponse("No worker is ready: see Retry-After"), "504": problemResponse("Not answered within the deadline"),
 		},
 	}
 }
@@ -38,8 +38,8 @@ func StreamOperation() map[string]any {
 			"picture wins; those that it replaced are in `dropped_frames`. A picture without an answer gets a `problem` instead of `faces`",
 		"x-messages": object{"anyOf": []object{schemaOf("detected"), unansweredSchema()}},
 		"responses": object{
-			"101": object{"description": "The stream is open"}, "426": problemResponse("Not opened as a WebSocket"),
-			"429": problemResponse("Too many streams are open: see Retry-After"),
+			"101": object{"description": "The stream is open"}, "400": problemResponse("Opened as no WebSocket can be"),
+			"426": problemResponse("Not opened as a WebSocket"), "429": laterResponse("Too many streams are open: see Retry-After"),
 		},
 	}
 }
@@ -51,10 +51,10 @@ func PushOperation() map[string]any {
 			"one text message: `index` of the picture from 0, and the `frame` of the camera that it became, null when detect_fps wants none " +
 			"now. Send the next picture after the answer; faster, and the newest wins: `dropped` names the others",
 		"parameters": []object{{"name": "id", "in": "path", "required": true, "description": "Id of a push: camera",
-			"schema": object{"type": "string"}}},
+			"schema": object{"type": "string", "pattern": "^[a-z0-9_-]{1,32}$"}}},
 		"x-messages": schemaOf("pushed"),
 		"responses": object{
-			"101": object{"description": "The camera is yours"},
+			"101": object{"description": "The camera is yours"}, "400": problemResponse("Opened as no WebSocket can be"),
 			"404": problemResponse("There is no such push: camera"), "409": problemResponse("Another client feeds this camera"),
 			"426": problemResponse("Not opened as a WebSocket"),
 		},
@@ -63,10 +63,14 @@ func PushOperation() map[string]any {
 
 func binarySchema() object { return object{"schema": object{"type": "string", "format": "binary"}} }
 
-func jsonBodySchema() object {
+// base64Pattern is what base64 looks like, padding included.
+const base64Pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+func jsonBodySchema(score float64) object {
 	return object{"type": "object", "required": []string{"image"}, "additionalProperties": false, "properties": object{
-		"image": object{"type": "string", "contentEncoding": "base64"},
-		"score": object{"type": "number", "minimum": 0, "maximum": 1, "description": "Least score of a face; detector.score or more"},
+		"image": object{"type": "string", "contentEncoding": "base64", "pattern": base64Pattern},
+		"score": object{"description": "Least score of a face: detector.score, which is also meant by 0 and null, or more",
+			"anyOf": []object{{"type": "number", "minimum": score, "maximum": 1}, {"enum": []any{0, nil}}}},
 	}}
 }
 
@@ -74,6 +78,13 @@ func problemResponse(description string) object {
 	return object{"description": description, "content": object{
 		problem.ContentType: object{"schema": schemaOf("problem")},
 	}}
+}
+
+// laterResponse is a problem that says when to come back.
+func laterResponse(description string) object {
+	answer := problemResponse(description)
+	answer["headers"] = object{"Retry-After": object{"required": true, "description": "Seconds", "schema": object{"type": "integer", "minimum": 1}}}
+	return answer
 }
 
 // unansweredSchema is what a stream answers about a picture in which it could not look for faces.

@@ -10,6 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/problem"
+	"visavis/capture/internal/upgrade"
 )
 
 // What came of a picture that was pushed: the label of visavis_pushed_pictures_total.
@@ -36,7 +37,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		noPushCamera(r.PathValue("id")).problem().Write(w, r)
 		return
 	}
-	if !opensWebSocket(r) {
+	if !upgrade.Wanted(r) {
 		plainRequest("each binary message is one picture.").problem().Write(w, r)
 		return
 	}
@@ -46,7 +47,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer feed.leave(feeder)
-	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	socket, err := upgrade.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}

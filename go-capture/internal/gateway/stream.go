@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/problem"
+	"visavis/capture/internal/upgrade"
 )
 
 const (
@@ -41,7 +41,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.sockets.Release(1)
-	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	socket, err := upgrade.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}
@@ -55,7 +55,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 
 // refusesStream tells whether the request gets no stream; otherwise one of them is taken.
 func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
-	if !opensWebSocket(r) {
+	if !upgrade.Wanted(r) {
 		return plainRequest("POST /api/v1/detect takes single pictures."), true
 	}
 	if !g.sockets.TryAcquire(1) {
@@ -63,10 +63,6 @@ func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
 			Detail: "gateway.streams allows no more: close one, or send single pictures to POST /api/v1/detect."}, true
 	}
 	return Refusal{}, false
-}
-
-func opensWebSocket(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
 func plainRequest(instead string) Refusal {

@@ -177,6 +177,7 @@ func TestTheDoorOfADeviceThatWantsLogins(t *testing.T) {
 	t.Run("every route refuses everybody who may not use it", s.everybodyIsRefused)
 	t.Run("the description says who may use a route", s.descriptionSaysWho)
 	t.Run("the description has a schema for each answer", s.descriptionIsComplete)
+	t.Run("the description names every route that is no file", s.descriptionNamesAll)
 	t.Run("what is not in the table needs a login too", s.theRestNeedsALogin)
 }
 
@@ -305,6 +306,32 @@ func (s site) descriptionSaysWho(t *testing.T) {
 				t.Errorf("%s is described as open to %q with %v", pattern, operation.Least, operation.Security)
 			}
 		}
+	}
+}
+
+func (s site) descriptionNamesAll(t *testing.T) {
+	answer := s.ask(http.MethodGet, "/openapi.json", origins[0], s.senders[len(s.senders)-2])
+	var document struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &document); err != nil {
+		t.Fatalf("%d %v: %s", answer.Code, err, answer.Body)
+	}
+	described := map[string]bool{}
+	for pattern, operations := range document.Paths {
+		for method := range operations {
+			described[strings.ToUpper(method)+" "+pattern] = true
+		}
+	}
+	for _, route := range s.routes {
+		name, wanted := route.Method+" "+route.Pattern, !route.File && route.Pattern != "other"
+		if described[name] != wanted {
+			t.Errorf("%s is described: %t, and must be: %t", name, described[name], wanted)
+		}
+		delete(described, name)
+	}
+	if len(described) > 0 {
+		t.Errorf("described and not served: %v", described)
 	}
 }
 

@@ -52,7 +52,7 @@ func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) (
 func guests(g *gateway.Gateway) web.Guests {
 	return web.Guests{
 		Mounts: []web.Mount{
-			{Method: http.MethodPost, Pattern: "/api/v1/detect", Least: auth.Operator, Shows: web.NoCamera, Operation: gateway.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
+			{Method: http.MethodPost, Pattern: "/api/v1/detect", Least: auth.Operator, Shows: web.NoCamera, Operation: g.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
 			{Pattern: "/api/v1/detect/stream", Least: auth.Operator, Shows: web.NoCamera, Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
 			{Pattern: "/api/v1/cameras/{id}/push", Least: auth.Operator, Operation: gateway.PushOperation(), Handler: http.HandlerFunc(g.ServePush)},
 		},

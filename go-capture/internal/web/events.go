@@ -102,18 +102,18 @@ func readEventsQuery(query url.Values) (history.Query, error) {
 	if err != nil {
 		return history.Query{}, err
 	}
-	since, err := readSince(query.Get("since"))
+	after, err := readSince(query)
 	if err != nil {
 		return history.Query{}, err
 	}
-	q := history.Query{After: since, Camera: query.Get("camera"), Type: query.Get("type"), Limit: eventsUsual}
+	q := history.Query{After: after, Camera: query.Get("camera"), Type: query.Get("type"), Limit: eventsUsual}
 	if limit > 0 {
 		q.Limit = int(limit)
 	}
-	if q.Camera != "" && !cameraName.MatchString(q.Camera) {
+	if query.Has("camera") && !cameraName.MatchString(q.Camera) {
 		return q, badQuery("camera", q.Camera, "the id of a camera; those that are gone may be asked for, too")
 	}
-	if q.Type != "" && !slices.Contains(eventTypes, zone.Kind(q.Type)) {
+	if query.Has("type") && !slices.Contains(eventTypes, zone.Kind(q.Type)) {
 		return q, badQuery("type", q.Type, fmt.Sprintf("one of %v", eventTypes))
 	}
 	return q, nil
@@ -125,12 +125,16 @@ var since = regexp.MustCompile(`^(0|[0-7][0-9A-HJKMNP-TV-Z]{9}([0-9A-HJKMNP-TV-Z
 const timeDigits = 10
 
 // readSince takes the id of an event, or a time: ids begin with the time at which the event was made, so both are compared as text.
-func readSince(text string) (after string, err error) {
-	if text == "" || since.MatchString(text) {
+func readSince(query url.Values) (after string, err error) {
+	text := query.Get("since")
+	if !query.Has("since") || since.MatchString(text) {
 		return text, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil || at.UnixMilli() < 0 {
+	if err == nil && at.UnixMilli() < 0 {
+		return fromTheStart, nil // nothing is that old
+	}
+	if err != nil {
 		return "", badQuery("since", text, "the id of an event, a time such as 2026-11-24T20:00:00Z, or 0 for all")
 	}
 	var first ulid.ULID

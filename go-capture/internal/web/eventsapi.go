@@ -2,12 +2,16 @@
 
 package web
 
-import "visavis/capture/internal/auth"
+import (
+	"net/http"
+
+	"visavis/capture/internal/auth"
+)
 
 const eventsSummary = "Recent events, the same JSON as over MQTT: a page of them, or with `Accept: text/event-stream` a stream"
 
 func (s *Server) eventsRoute() route {
-	return route{pattern: "/api/v1/events", least: auth.Viewer, shows: OwnCameras, described: eventsOperation(), documents: true, handle: s.events}
+	return route{pattern: "/api/v1/events", least: auth.Viewer, shows: OwnCameras, described: eventsOperation(), refuses: []int{http.StatusBadRequest, http.StatusServiceUnavailable}, documents: true, handle: s.events}
 }
 
 // eventsOperation describes the route in OpenAPI.
@@ -19,7 +23,8 @@ func eventsOperation() object {
 	parameters := route{query: []parameter{limitParameter}}.parameters()
 	parameters = append(parameters,
 		text("since", "Events after the one with this id, or made at this time or later, the oldest first; 0 begins with the oldest. "+
-			"Without it the newest events", object{"examples": []string{"01JDG3ZQ3N8XKZ5T0V4W2Y6R1C", "2026-11-24T20:00:00Z"}}),
+			"Without it the newest events", object{"examples": []string{"01JDG3ZQ3N8XKZ5T0V4W2Y6R1C", "2026-11-24T20:00:00Z"},
+			"anyOf": []object{{"pattern": since.String()}, {"format": "date-time"}}}),
 		text("camera", "Events of this camera", object{"pattern": cameraName.String()}),
 		text("type", "Events of this type", object{"enum": eventTypes}),
 		object{"name": "Last-Event-ID", "in": "header", "description": "Of a stream: go on after this event", "schema": object{"type": "string"}},
@@ -30,7 +35,6 @@ func eventsOperation() object {
 			"200": object{"description": eventsSummary, "content": object{
 				jsonType: object{"schema": eventsSchema()}, eventStreamType: object{"schema": object{"type": "string"}},
 			}},
-			"default": problemAnswer("A problem"),
 		},
 	}
 }

@@ -5,9 +5,10 @@ package web
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/coder/websocket"
+
+	"visavis/capture/internal/upgrade"
 )
 
 const (
@@ -28,7 +29,10 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+	if s.studioOf(r.PathValue("id")) == nil {
+		return noSuchCamera(r.PathValue("id"))
+	}
+	if !upgrade.Wanted(r) {
 		w.Header().Set("Upgrade", "websocket")
 		return refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
 			Detail: "Connect with ws:// instead, or ask for stream.mjpeg."}
@@ -39,7 +43,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer s.working.Done()
 		limitSendBuffer(r.Context())
-		connection, err := websocket.Accept(w, r, nil)
+		connection, err := upgrade.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered
 		}

@@ -158,14 +158,16 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
+var loginRefusals = []int{http.StatusBadRequest, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+
 // loginRoutes are there only when the device wants a login.
 func (s *Server) loginRoutes() []route {
 	if s.settings.Auth == nil {
 		return nil
 	}
 	return []route{
-		{pattern: "/api/v1/login", method: http.MethodPost, least: auth.Public, documents: true, described: loginOperation(), handle: s.login},
-		{pattern: "/api/v1/claim", method: http.MethodPost, least: auth.Public, documents: true, described: claimOperation(), handle: s.claim},
+		{pattern: "/api/v1/login", method: http.MethodPost, least: auth.Public, documents: true, refuses: loginRefusals, described: loginOperation(), handle: s.login},
+		{pattern: "/api/v1/claim", method: http.MethodPost, least: auth.Public, documents: true, refuses: loginRefusals, described: claimOperation(), handle: s.claim},
 		{pattern: "/api/v1/logout", method: http.MethodPost, least: auth.Public, documents: true, described: logoutOperation(), handle: s.logout},
 	}
 }
@@ -175,7 +177,11 @@ func loginOperation() object {
 }
 
 func claimOperation() object {
-	return sessionOperation("Become the first administrator with the code that the device's log shows once", "code", "name", "password")
+	operation := sessionOperation("Become the first administrator with the code that the device's log shows once", "code", "name", "password")
+	answers := operation["responses"].(object)
+	answers["409"], answers["422"] = problemAnswer("There is somebody of this name"), problemAnswer("This cannot be an account")
+	answers["410"] = problemAnswer("There is an administrator, or the code is too old")
+	return operation
 }
 
 // sessionOperation describes a route that takes some texts and opens a session.
@@ -186,7 +192,7 @@ func sessionOperation(summary string, fields ...string) object {
 	}
 	body := object{"type": "object", "required": fields, "additionalProperties": false, "properties": properties}
 	answers := sessionAnswers()
-	answers["401"], answers["429"] = problemAnswer("One of them is wrong"), problemAnswer("Too many tries: see Retry-After")
+	answers["401"], answers["415"] = problemAnswer("One of them is wrong"), problemAnswer("This is not JSON")
 	return object{
 		"summary":     summary,
 		"requestBody": object{"required": true, "content": object{jsonType: object{"schema": body}}},
@@ -194,7 +200,7 @@ func sessionOperation(summary string, fields ...string) object {
 	}
 }
 
-// sessionAnswers describes a sessionAnswer, or a problem.
+// sessionAnswers describes a sessionAnswer.
 func sessionAnswers() object {
 	text, flag := object{"type": "string"}, object{"type": "boolean"}
 	schema := object{"type": "object", "required": []string{"required", "claim", "name", "role", "cameras"}, "additionalProperties": false,
@@ -202,12 +208,11 @@ func sessionAnswers() object {
 			"required": flag, "claim": flag, "name": text, "role": text, "cameras": object{"type": "array", "items": text},
 		}}
 	return object{
-		"200":     object{"description": "Who is logged in", "content": object{jsonType: object{"schema": schema}}},
-		"default": problemAnswer("A problem"),
+		"200": object{"description": "Who is logged in", "content": object{jsonType: object{"schema": schema}}},
 	}
 }
 
 func logoutOperation() object {
 	return object{"summary": "Log out: the session and what it has open end",
-		"responses": object{"204": object{"description": "Nobody is logged in"}, "default": problemAnswer("A problem")}}
+		"responses": object{"204": object{"description": "Nobody is logged in"}}}
 }

@@ -8,19 +8,18 @@ import (
 	"net/http"
 	"strings"
 
-	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
 )
 
 // object is one JSON object of the OpenAPI document.
-type object map[string]any
+type object = map[string]any
 
 // openAPI describes the documented routes of the table, so that the document cannot differ from what is served.
 func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 	paths := object{}
 	for _, one := range s.routes {
 		if one.documents {
-			paths[one.pattern] = object{one.verb(): s.secured(one)}
+			paths[one.pattern] = object{one.verb(): s.described(one)}
 		}
 	}
 	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: object{
@@ -28,7 +27,7 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 		"info": object{"title": "visavis", "version": s.settings.Version,
 			"description": "Where faces are, never whose. Errors are problems as RFC 9457 describes them."},
 		"paths": paths,
-		"components": object{"schemas": json.RawMessage(answerSchemas), "securitySchemes": object{
+		"components": object{"schemas": json.RawMessage(answerSchemas), "responses": refusalComponents(), "securitySchemes": object{
 			"token":   object{"type": "http", "scheme": "bearer"},
 			"session": object{"type": "apiKey", "in": "cookie", "name": s.cookieName(r)},
 		}},
@@ -36,10 +35,11 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// secured is the operation with who may use it, when that is not everybody.
-func (s *Server) secured(t route) object {
+// described is the operation with its refusals, and with who may use it when that is not everybody.
+func (s *Server) described(t route) object {
 	operation := maps.Clone(t.operation())
-	if s.settings.Auth != nil && t.least != auth.Public {
+	operation["responses"] = s.withRefusals(t, operation["responses"].(object))
+	if s.guards(t) {
 		operation["security"] = []object{{"token": []string{}}, {"session": []string{}}}
 		operation["x-least-role"] = t.least.String()
 	}
@@ -50,12 +50,13 @@ func (t route) operation() object {
 	if t.described != nil {
 		return t.described
 	}
-	operation := object{
-		"summary":   t.summary,
-		"responses": object{"200": t.answer(), "default": problemAnswer("A problem")},
+	answers := object{"200": t.answer()}
+	if t.tagged {
+		answers["304"] = object{"description": "It is the one that If-None-Match names"}
 	}
+	operation := object{"summary": t.summary, "responses": answers}
 	if t.upgrades {
-		operation["responses"] = object{"101": object{"description": t.summary}, "default": problemAnswer("A problem")}
+		operation["responses"] = object{"101": object{"description": t.summary}}
 		operation[messagesKey] = schemaOf(t.schema)
 	}
 	if parameters := t.parameters(); len(parameters) > 0 {
@@ -89,15 +90,11 @@ func (t route) parameters() []object {
 	var parameters []object
 	if strings.Contains(t.pattern, "{id}") {
 		parameters = append(parameters, object{"name": "id", "in": "path", "required": true, "description": "Id of a camera",
-			"schema": object{"type": "string"}})
+			"schema": object{"type": "string", "pattern": cameraName.String()}})
 	}
 	for _, p := range t.query {
 		parameters = append(parameters, object{"name": p.name, "in": "query", "description": p.description,
 			"schema": object{"type": p.kind, "minimum": p.least, "maximum": p.most}})
 	}
 	return parameters
-}
-
-func problemAnswer(description string) object {
-	return object{"description": description, "content": object{problem.ContentType: object{"schema": schemaOf("problem")}}}
 }

@@ -25,8 +25,10 @@ type route struct {
 	produces  string
 	schema    string // of the answer, or of a WebSocket's text messages: a name in contracts/schemas
 	query     []parameter
-	documents bool // it is in /openapi.json
-	upgrades  bool // it is a WebSocket
+	refuses   []int // statuses beside those that follow from the other fields
+	tagged    bool  // the answer has an ETag
+	documents bool  // it is in /openapi.json
+	upgrades  bool  // it is a WebSocket
 	handle    func(http.ResponseWriter, *http.Request) error
 }
 
@@ -40,12 +42,15 @@ const (
 	NoCamera
 )
 
+// notNow is for routes that may have nothing to show yet, or too many who look.
+var notNow = []int{http.StatusServiceUnavailable}
+
 // table names everything that is served, in the order in which a reader of the API meets it.
 func (s *Server) table() []route {
 	routes := []route{
 		{pattern: "/healthz", least: auth.Public, summary: "The process answers", produces: "text/plain", documents: true, handle: s.health},
 		{pattern: "/readyz", least: auth.Public, summary: "A worker is ready and a camera has a result; the broker does not count", produces: "text/plain",
-			documents: true, handle: s.ready},
+			refuses: notNow, documents: true, handle: s.ready},
 		{pattern: "/metrics", least: auth.Viewer, summary: "Prometheus metrics", produces: "text/plain", documents: true, handle: s.metrics.handle},
 		{pattern: "/openapi.json", least: auth.Viewer, shows: NoCamera, summary: "This description", produces: jsonType, documents: true, handle: s.openAPI},
 		{pattern: "/api/v1/session", least: auth.Public, described: object{"summary": "Who is logged in", "responses": sessionAnswers()}, documents: true,
@@ -55,11 +60,11 @@ func (s *Server) table() []route {
 		{pattern: "/api/v1/cameras", least: auth.Viewer, shows: OwnCameras, summary: "All cameras: state and settings", produces: jsonType, schema: "cameras", documents: true, handle: s.cameras},
 		{pattern: "/api/v1/cameras/{id}", least: auth.Viewer, summary: "One camera: state and settings", produces: jsonType, schema: "camera", documents: true, handle: s.camera},
 		{pattern: "/api/v1/cameras/{id}/stream.mjpeg", least: auth.Viewer, summary: "Live picture; faces are hidden as the camera's privacy says",
-			produces: streamType, query: streamParameters, documents: true, handle: s.stream},
+			produces: streamType, query: streamParameters, refuses: notNow, documents: true, handle: s.stream},
 		{pattern: "/api/v1/cameras/{id}/live", least: auth.Viewer, summary: liveSummary, produces: jsonType, schema: "detections", query: liveParameters, documents: true,
-			upgrades: true, handle: s.live},
+			refuses: notNow, upgrades: true, handle: s.live},
 		{pattern: "/api/v1/cameras/{id}/snapshot.jpg", least: auth.Viewer, summary: "Newest picture; faces are hidden as the camera's privacy says",
-			produces: "image/jpeg", query: snapshotParameters, documents: true, handle: s.snapshot},
+			produces: "image/jpeg", query: snapshotParameters, refuses: notNow, tagged: true, documents: true, handle: s.snapshot},
 	}
 	if s.settings.Events != nil {
 		routes = append(routes, s.eventsRoute())
@@ -84,13 +89,16 @@ type RouteInfo struct {
 	Method, Pattern string // GET stands for HEAD too; the pattern "other" for every path that is not in the table
 	Least           auth.Role
 	Page            bool
+	File            bool // of the page
 }
 
 // Routes lists the table.
 func (s *Server) Routes() []RouteInfo {
 	var found []RouteInfo
 	for _, one := range append(s.routes, elsewhere()) {
-		found = append(found, RouteInfo{Method: strings.ToUpper(one.verb()), Pattern: one.pattern, Least: one.least, Page: one.page})
+		_, isFile := s.assets[one.pattern]
+		found = append(found, RouteInfo{Method: strings.ToUpper(one.verb()), Pattern: one.pattern, Least: one.least, Page: one.page,
+			File: isFile})
 	}
 	return found
 }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"visavis/capture/internal/problem"
+)
+
+func serve(t *testing.T) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		socket, err := Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		_ = socket.Write(r.Context(), websocket.MessageText, []byte("hello"))
+		_ = socket.Close(websocket.StatusNormalClosure, "")
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestAWebSocketOpens(t *testing.T) {
+	socket, _, err := websocket.Dial(context.Background(), serve(t).URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := socket.Read(context.Background()); err != nil || string(text) != "hello" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func TestWhatCannotBecomeAWebSocketIsRefusedWithAProblem(t *testing.T) {
+	server := serve(t)
+	for name, header := range map[string]http.Header{
+		"no key":      {"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}},
+		"old version": {"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}},
+		"not asked":   {},
+	} {
+		request, _ := http.NewRequest(http.MethodGet, server.URL, nil)
+		request.Header = header
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told problem.Problem
+		if err := json.NewDecoder(answer.Body).Decode(&told); err != nil || answer.Header.Get("Content-Type") != problem.ContentType {
+			t.Errorf("%s: %v, %s", name, err, answer.Header.Get("Content-Type"))
+		}
+		if answer.StatusCode < 400 || told.Status != answer.StatusCode || !strings.Contains(told.Detail, "WebSocket") {
+			t.Errorf("%s: %d, %+v", name, answer.StatusCode, told)
+		}
+		_ = answer.Body.Close()
+	}
+}
