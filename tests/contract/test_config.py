@@ -105,7 +105,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "batch": 1.0,
             }
         ],
-        "broker": {"enabled": True, "connected": True, "outbox": 0, "outbox_dropped": 0},
+        "broker": {
+            "enabled": True,
+            "connected": True,
+            "outbox": 0,
+            "outbox_dropped": 0,
+            "orders": {"taken": True, "obeyed": 2, "refused": {"retained": 1}},
+        },
         "clients": {
             "received": 9,
             "answered": 4,
@@ -132,6 +138,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "fps": 30.0,
                 "fps_inferred": 29.9,
                 "privacy": "pixelate",
+                "detect": True,
+                "score": 0.5,
                 "faces": 1,
                 "occupied": True,
                 "zones": [

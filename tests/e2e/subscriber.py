@@ -24,6 +24,10 @@ CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 LEVELS = {"prefix": "[a-z0-9_-]+", "device": "[a-z0-9_-]+", "camera": "[a-z0-9_-]+", "zone": "[^/]+", "name": "[^/]+"}
 
 
+NUMBERS = {"a whole number": "[0-9]+", "a number from 0 to 1": r"0(\.[0-9]+)?|1"}
+JPEG_BEGIN = b"\xff\xd8\xff"
+
+
 @dataclass(frozen=True)
 class Message:
     """One message as it was published: QoS and retain are the publisher's, not the delivery's."""
@@ -112,7 +116,10 @@ def against_schema(message: Message, name: str) -> str:
 
 
 def against_words(message: Message, words: str) -> str:
-    """Check a payload that mqtt.toml describes as "`this`, `that`" or as a whole number."""
+    """Check a payload that mqtt.toml describes as "`this`, `that`", as a number, or as a picture."""
+    if words == "JPEG":
+        return "" if message.payload[:3] == JPEG_BEGIN else "want a JPEG"
     text = message.payload.decode()
-    fine = re.fullmatch("[0-9]+", text) if words == "a whole number" else text in re.findall("`([^`]+)`", words)
+    fine = text in re.findall("`([^`]+)`", words)
+    fine = fine or any(words.endswith(kind) and re.fullmatch(form, text) for kind, form in NUMBERS.items())
     return "" if fine else f"want {words}"

@@ -15,6 +15,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from visavis.broker import managed_broker
 
+from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance, free_port
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
@@ -23,6 +24,7 @@ from tests.waiting import until
 Start = Callable[..., RunningAppliance]
 STATS_INTERVAL_S, LATE_S = 10.0, 3.0
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
+PRESS = "visavis/box/demo/set/snapshot"
 ZONE = 'zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]'
 GOOD: dict[str, Any] = {
     "schema": 1, "version": "1", "model": "centerface", "backend": "onnxruntime", "precision": "fp32", "workers": 1,
@@ -32,16 +34,18 @@ GOOD: dict[str, Any] = {
 
 @pytest.mark.slow
 def test_every_topic_is_sent_and_every_message_is_as_the_contract_says(start_appliance: Start) -> None:
-    appliance = start_appliance(DEMO + ZONE)
+    appliance = start_appliance(DEMO + ZONE + "\nsnapshots = true\n")
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "#") as seen:
+        publish(appliance.mqtt_port, PRESS, "press")
         until(lambda: len(seen.all("/stats")) == 3, "three stats", 45)
         until(lambda: len(seen.all("/demo/occupied")) > 2, "somebody comes and goes", 30)
         assert appliance.camera("demo")["frames"]["inferred"] > 0
         assert appliance.stop() == 0  # ends the broker too, after `offline`
     assert_stats_come_every_ten_seconds(seen)
-    assert [violation(message) for message in seen.all() if violation(message)] == []
-    silent = {topic["name"] for topic in topics()} - {name_of(message) for message in seen.all()}
+    sent = [message for message in seen.all() if message.topic != PRESS]
+    assert [violation(message) for message in sent if violation(message)] == []
+    silent = {topic["name"] for topic in topics()} - {name_of(message) for message in sent}
     assert not silent, "these topics were never sent"
     assert [message.payload for message in seen.all("box/status")] == [b"online", b"offline"]
 
@@ -140,6 +144,8 @@ def test_a_sound_message_is_found_sound(broker: int) -> None:
         ("visavis/box/door/occupied", b"true", 1, True, "want `ON`, `OFF`"),
         ("visavis/box/door/faces", b"-1", 1, True, "want a whole number"),
         ("visavis/box/door/events", b"{}", 1, False, "no such topic"),
+        ("visavis/box/door/state/score", b"2", 1, True, "want `ON`, `OFF`, `pixelate`"),
+        ("visavis/box/door/snapshot", b"PNG", 0, True, "want a JPEG"),
     ],
 )
 def test_a_broken_message_is_found(broker: int, topic: str, payload: bytes, qos: int, retain: bool, words: str) -> None:

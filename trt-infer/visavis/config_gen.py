@@ -79,6 +79,8 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prefix: str = "visavis"
     # How Home Assistant is told about the entities.
     discovery: str = "device"
+    # Obey the topics `set/<name>`: "auto" does where mqtt.user or mqtt.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
+    commands: str = "auto"
     # User name at the broker.
     user: str = ""
     # File that holds the password of mqtt.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
@@ -195,9 +197,11 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rotate: int = 0
     # What viewers and snapshots see of a face.
     privacy: str = "pixelate"
+    # What the MQTT command privacy may choose; with "none" in it, whoever may command can make faces visible.
+    privacy_allowed: tuple[str, ...] = ()
     # Pictures a second that are given to the detector at most; 0 sets no limit.
     detect_fps: float = 0.0
-    # Publish pictures over MQTT, with the camera's privacy applied.
+    # Publish pictures over MQTT, with the camera's privacy applied, at the command snapshot.
     snapshots: bool = False
     # How a v4l2 camera is read: `direct` (the kernel's own interface), `opencv`, or `auto`: direct, and OpenCV for pixel formats that direct does not know.
     reader: str = "auto"

@@ -61,7 +61,7 @@ def occupied_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def snapshot_topic(prefix: str, device: str, camera: str) -> str:
-    """The newest picture with the camera's privacy applied, only with `snapshots = true`. Reserved: this version sends none."""
+    """The newest picture with the camera's privacy applied, only with `snapshots = true`: after the command `snapshot`."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/snapshot"
 
 
@@ -76,12 +76,12 @@ def zone_occupied_topic(prefix: str, device: str, camera: str, zone: str) -> str
 
 
 def set_topic(prefix: str, device: str, camera: str, name: str) -> str:
-    """Commands: `detect`, `enabled`, `privacy`, `score`, `snapshot`; retained ones are ignored. Reserved: this version obeys none."""
+    """Commands, if `mqtt.commands` lets them in. Anything else, a retained one, or one too many is refused and counted."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/set/{topic_level(name)}"
 
 
 def state_topic(prefix: str, device: str, camera: str, name: str) -> str:
-    """The state behind each command. Reserved: this version sends none."""
+    """What holds behind each command: `detect`, `enabled`, `privacy`, `score`."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/state/{topic_level(name)}"
 
 

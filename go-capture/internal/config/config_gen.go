@@ -59,6 +59,8 @@ type MQTT struct {
 	Prefix string `toml:"prefix" json:"prefix"`
 	// How Home Assistant is told about the entities.
 	Discovery string `toml:"discovery" json:"discovery"`
+	// Obey the topics `set/<name>`: "auto" does where mqtt.user or mqtt.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
+	Commands string `toml:"commands" json:"commands"`
 	// User name at the broker.
 	User string `toml:"user" json:"user"`
 	// File that holds the password of mqtt.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
@@ -169,9 +171,11 @@ type Camera struct {
 	Rotate int `toml:"rotate" json:"rotate"`
 	// What viewers and snapshots see of a face.
 	Privacy string `toml:"privacy" json:"privacy"`
+	// What the MQTT command privacy may choose; with "none" in it, whoever may command can make faces visible.
+	PrivacyAllowed []string `toml:"privacy_allowed" json:"privacy_allowed"`
 	// Pictures a second that are given to the detector at most; 0 sets no limit.
 	DetectFPS float64 `toml:"detect_fps" json:"detect_fps"`
-	// Publish pictures over MQTT, with the camera's privacy applied.
+	// Publish pictures over MQTT, with the camera's privacy applied, at the command snapshot.
 	Snapshots bool `toml:"snapshots" json:"snapshots"`
 	// How a v4l2 camera is read: `direct` (the kernel's own interface), `opencv`, or `auto`: direct, and OpenCV for pixel formats that direct does not know.
 	Reader string `toml:"reader" json:"reader"`
@@ -222,7 +226,7 @@ func defaults() Config {
 		Device:   Device{ID: ""},
 		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
 		Auth:     Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
-		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
+		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
@@ -232,7 +236,7 @@ func defaults() Config {
 }
 
 func defaultCamera() Camera {
-	return Camera{ID: "", Source: "", User: "", PasswordFile: "", Size: [2]int{1280, 720}, FPS: 30.0, Rotate: 0, Privacy: "pixelate", DetectFPS: 0.0, Snapshots: false, Reader: "auto", PixelFormat: "auto", CSIDriver: "auto", MinFace: 0, Masks: [][][2]float64{}, OnDelayMs: 0, OffDelayMs: 2000, Lines: []Line{}, Zones: []Zone{}}
+	return Camera{ID: "", Source: "", User: "", PasswordFile: "", Size: [2]int{1280, 720}, FPS: 30.0, Rotate: 0, Privacy: "pixelate", PrivacyAllowed: []string{}, DetectFPS: 0.0, Snapshots: false, Reader: "auto", PixelFormat: "auto", CSIDriver: "auto", MinFace: 0, Masks: [][][2]float64{}, OnDelayMs: 0, OffDelayMs: 2000, Lines: []Line{}, Zones: []Zone{}}
 }
 
 func defaultZone() Zone {
@@ -266,6 +270,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "url", kind: kindString, format: "mqtt_url"}, func(into *Config, value any) { into.MQTT.URL = value.(string) }},
 		{rule{name: "prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTT.Prefix = value.(string) }},
 		{rule{name: "discovery", kind: kindString, choices: []any{"device", "component", "off"}}, func(into *Config, value any) { into.MQTT.Discovery = value.(string) }},
+		{rule{name: "commands", kind: kindString, choices: []any{"auto", "on", "off"}}, func(into *Config, value any) { into.MQTT.Commands = value.(string) }},
 		{rule{name: "user", kind: kindString}, func(into *Config, value any) { into.MQTT.User = value.(string) }},
 		{rule{name: "password_file", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.PasswordFile = value.(string) }},
 		{rule{name: "ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.CA = value.(string) }},
@@ -324,6 +329,7 @@ var cameraKeys = []key[Camera]{
 	{rule{name: "fps", kind: kindFloat, limits: &[2]float64{0.1, 240}}, func(into *Camera, value any) { into.FPS = value.(float64) }},
 	{rule{name: "rotate", kind: kindInt, choices: []any{0, 90, 180, 270}}, func(into *Camera, value any) { into.Rotate = value.(int) }},
 	{rule{name: "privacy", kind: kindString, choices: []any{"pixelate", "blur", "none"}}, func(into *Camera, value any) { into.Privacy = value.(string) }},
+	{rule{name: "privacy_allowed", kind: kindStrings, pattern: `^(pixelate|blur|none)$`, says: "pixelate, blur or none"}, func(into *Camera, value any) { into.PrivacyAllowed = value.([]string) }},
 	{rule{name: "detect_fps", kind: kindFloat, limits: &[2]float64{0, 240}}, func(into *Camera, value any) { into.DetectFPS = value.(float64) }},
 	{rule{name: "snapshots", kind: kindBool}, func(into *Camera, value any) { into.Snapshots = value.(bool) }},
 	{rule{name: "reader", kind: kindString, choices: []any{"auto", "direct", "opencv"}}, func(into *Camera, value any) { into.Reader = value.(string) }},

@@ -33,13 +33,14 @@ type CameraFigures struct {
 // Watch is what is watched at one camera, and how.
 type Watch struct {
 	Score   float64 // the least of a face that is told
+	Begins  float32 // the least of one that begins a track, where Score is not more
 	Tracker track.Settings
 	Places  zone.Settings
 }
 
 // DefaultWatch is that of contracts/config.toml.
 func DefaultWatch() Watch {
-	return Watch{Score: 0.5, Tracker: track.Defaults(), Places: zone.Defaults()}
+	return Watch{Score: 0.5, Begins: 0.5, Tracker: track.Defaults(), Places: zone.Defaults()}
 }
 
 // camera is everything the hub knows of one stream.
@@ -50,6 +51,7 @@ type camera struct {
 	sequencer *sequencer
 	follower  *follower
 	score     float64          // the least of a face that is told
+	begins    float32          // the least of a face that begins a track, where score is not more
 	told      map[string]State // by zone
 
 	captured, inferred     uint64
@@ -82,8 +84,14 @@ func (c *camera) successor(beganNs int64) *camera {
 // there before has left.
 func (c *camera) watch(w Watch) {
 	c.follower.begin(w)
-	c.score = w.Score
+	c.score, c.begins = w.Score, w.Begins
 	c.told = map[string]State{"": c.told[""]}
+}
+
+// rescore tells other faces from now on.
+func (c *camera) rescore(least float64) {
+	c.score = least
+	c.follower.tracker.Require(max(c.begins, float32(least)))
 }
 
 // arrived takes an outcome that came in at atNs and returns the results whose turn has come.

@@ -33,7 +33,8 @@ type entry struct {
 	arrival *arrival
 	camera  string
 	news    news
-	watch   Watch // of news added
+	watch   Watch   // of news added
+	score   float64 // of news scored
 	atNs    int64
 }
 
@@ -44,6 +45,7 @@ const (
 	back
 	added
 	removed
+	scored
 )
 
 // New makes a hub that tells each leaf in this order.
@@ -73,6 +75,11 @@ func (h *Hub) CameraAdded(id string, w Watch) { h.append(entry{camera: id, news:
 // later stream of that name on, so the order is kept; results still on their way from the old stream are not shown and
 // count as superseded. Who was there is told to have left.
 func (h *Hub) CameraRemoved(id string) { h.append(entry{camera: id, news: removed}) }
+
+// ScoreChanged sets the least score of a face that is told at a camera. Who is followed stays followed.
+func (h *Hub) ScoreChanged(id string, least float64) {
+	h.append(entry{camera: id, news: scored, score: least})
+}
 
 // append never blocks on anything but a queue append.
 func (h *Hub) append(e entry) {
@@ -139,6 +146,9 @@ func (h *Hub) hear(e entry) told {
 		c.watch(e.watch)
 		said.states = append(said.states, c.changed()...)
 		return said
+	case scored:
+		c.rescore(e.score)
+		return told{}
 	case removed:
 		said := c.emptied()
 		h.cameras[e.camera] = c.successor(e.atNs)

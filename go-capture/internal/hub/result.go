@@ -56,6 +56,7 @@ type Result struct {
 	Latency       Latency
 	Dropped       Dropped // since the previous Result: Seq - previous Seq == 1 + Dropped.Sum()
 	Picture       *frame.Picture
+	Unlooked      bool // nobody has looked for faces in Picture: it has no number, and all of it is hidden where faces are
 }
 
 // Leaf listens to results.

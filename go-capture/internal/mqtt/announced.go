@@ -11,12 +11,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -27,8 +28,9 @@ const (
 
 // Place is a camera with its zones.
 type Place struct {
-	Camera string
-	Zones  []string
+	Camera   string
+	Zones    []string
+	Pictures bool // snapshots may be retained
 }
 
 // announcedFile is what remembers topics, so that the next process can clear those that are no longer there.
@@ -38,7 +40,7 @@ type announcedFile struct {
 }
 
 // ours is the form of the topics that we retain. Whatever the file holds, nothing else is ever cleared.
-var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|faces|occupied)$`)
+var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|faces|occupied|snapshot|state/(detect|enabled|privacy|score))$`)
 
 // RememberIn names the file that remembers which topics were announced, and reads what an earlier process did. Call it before Run.
 // A file that cannot be read only costs that old topics stay.
@@ -58,6 +60,12 @@ func (p *Publisher) Expect(places []Place) {
 	for _, place := range places {
 		c := place.Camera
 		topics = append(topics, CameraStatusTopic(prefix, device, c), FacesTopic(prefix, device, c), OccupiedTopic(prefix, device, c))
+		for _, name := range []string{"enabled", "detect", "privacy", "score"} {
+			topics = append(topics, StateTopic(prefix, device, c, name))
+		}
+		if place.Pictures {
+			topics = append(topics, SnapshotTopic(prefix, device, c))
+		}
 		for _, z := range place.Zones {
 			topics = append(topics, ZoneFacesTopic(prefix, device, c, z), ZoneOccupiedTopic(prefix, device, c, z))
 		}
@@ -153,16 +161,5 @@ func writeAnnounced(path string, topics []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	fresh, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fresh.Write(append(raw, '\n'))
-	if err := errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return state.Replace(path, append(raw, '\n'))
 }

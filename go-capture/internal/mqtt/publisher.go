@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ type Publisher struct {
 	tls      *tls.Config
 	outbox   *outbox
 	states   *states
+	commands *commands
 	memory   string          // the file that remembers topics; "" if there is none
 	events   *durable.Outbox // nil: none are sent
 	wake     chan struct{}
@@ -60,7 +62,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), states: newStates(), wake: make(chan struct{}, 1)}
+	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), states: newStates(), commands: newCommands(), wake: make(chan struct{}, 1)}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
@@ -118,6 +120,12 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.setState(hub.State{Camera: id}, true)
 }
 
+// SetSnapshot publishes a camera's newest picture.
+func (p *Publisher) SetSnapshot(camera string, jpeg []byte) {
+	p.states.set(SnapshotTopic(p.settings.Prefix, p.settings.Device, camera), string(jpeg), false)
+	p.nudge()
+}
+
 // InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
 func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
 
@@ -134,6 +142,7 @@ func (p *Publisher) nudge() {
 // Run keeps a connection until ctx ends, then says `offline` itself. A broker that is away is never an error.
 func (p *Publisher) Run(ctx context.Context) error {
 	defer p.remember(ctx)()
+	defer p.follow(ctx)()
 	wait := backoff.New(firstRetry, mostRetry)
 	said := ""
 	for {
@@ -169,6 +178,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	stats, info := time.NewTicker(statsInterval), time.NewTicker(infoInterval)
 	defer stats.Stop()
 	defer info.Stop()
+	p.listen(client)
 	if err := p.readInfo(); err != nil {
 		return err
 	}
@@ -212,7 +222,7 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 	line := &line{ctx: ctx, tls: p.tls}
 	options := paho.NewClientOptions().AddBroker(p.address).SetCustomOpenConnectionFn(line.open).
 		SetClientID("visavis-"+p.settings.Device).SetUsername(p.settings.User).SetPassword(password).
-		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
+		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
 		SetWill(StatusTopic(p.settings.Prefix, p.settings.Device), "offline", StatusDelivery.QoS, StatusDelivery.Retain).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
@@ -249,7 +259,7 @@ func (p *Publisher) sendStates(client paho.Client) error {
 		if !found {
 			return nil
 		}
-		token := client.Publish(topic, 1, true, payload)
+		token := client.Publish(topic, qosOf(topic), true, payload)
 		if err := failure(token); err != nil {
 			return fmt.Errorf("publish %s: %w", topic, err)
 		}
@@ -257,6 +267,14 @@ func (p *Publisher) sendStates(client paho.Client) error {
 			go p.cleared(topic, token)
 		}
 	}
+}
+
+// qosOf is that of a retained topic: pictures may get lost, a new one comes.
+func qosOf(topic string) byte {
+	if strings.HasSuffix(topic, "/snapshot") {
+		return SnapshotDelivery.QoS
+	}
+	return StatusDelivery.QoS
 }
 
 func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) error {

@@ -23,6 +23,7 @@ type Settings struct {
 	Cert, Key    string // files with the client certificate and its key; both or neither
 	User         string
 	PasswordFile string // read at every connection, so that a changed password needs no restart
+	Commands     bool   // obey the topics set/<name>
 }
 
 // scheme is how a broker of that scheme is spoken to.

@@ -89,7 +89,7 @@ func OccupiedTopic(prefix, device, camera string) string {
 // OccupiedDelivery is how OccupiedTopic is sent.
 var OccupiedDelivery = Delivery{QoS: 1, Retain: true}
 
-// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`. Reserved: this version sends none.
+// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`: after the command `snapshot`.
 func SnapshotTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/snapshot"
 }
@@ -113,7 +113,7 @@ func ZoneOccupiedTopic(prefix, device, camera, zone string) string {
 // ZoneOccupiedDelivery is how ZoneOccupiedTopic is sent.
 var ZoneOccupiedDelivery = Delivery{QoS: 1, Retain: true}
 
-// SetTopic: Commands: `detect`, `enabled`, `privacy`, `score`, `snapshot`; retained ones are ignored. Reserved: this version obeys none.
+// SetTopic: Commands, if `mqtt.commands` lets them in. Anything else, a retained one, or one too many is refused and counted.
 func SetTopic(prefix, device, camera, name string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/set/" + topicLevel(name)
 }
@@ -121,7 +121,7 @@ func SetTopic(prefix, device, camera, name string) string {
 // SetDelivery is how SetTopic is sent.
 var SetDelivery = Delivery{QoS: 1, Retain: false}
 
-// StateTopic: The state behind each command. Reserved: this version sends none.
+// StateTopic: What holds behind each command: `detect`, `enabled`, `privacy`, `score`.
 func StateTopic(prefix, device, camera, name string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/state/" + topicLevel(name)
 }

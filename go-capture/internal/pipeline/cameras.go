@@ -64,7 +64,8 @@ func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings
 	a.mu.Lock()
 	a.cameras[settings.ID] = c
 	a.mu.Unlock()
-	a.hub.CameraAdded(settings.ID, watch(a.config, settings))
+	a.hub.CameraAdded(settings.ID, watch(a.config, settings, c.orders.Now().Score))
+	a.tellOrders(settings.ID, c.orders.Now())
 	a.cameraStatus(settings.ID, false) // retained: a camera that never comes must not look like the last run's
 	running.Add(1)
 	go func() {
@@ -80,6 +81,7 @@ func (a *Appliance) forget(id string) {
 	a.mu.Lock()
 	delete(a.cameras, id)
 	a.mu.Unlock()
+	a.board.Forget(id)
 	a.web.CameraRemoved(id)
 	a.hub.CameraRemoved(id)
 	a.cameraStatus(id, false)

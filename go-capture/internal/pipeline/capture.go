@@ -12,10 +12,12 @@ import (
 
 	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/control"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/source"
 )
@@ -36,6 +38,8 @@ type camera struct {
 	pool     *frame.Pool
 	status   func(online bool)
 	feed     *gateway.Feed // of a push: camera, else nil
+	orders   *control.Camera
+	show     func(*hub.Result) // a picture in which nobody looks for faces
 
 	inputWidth, inputHeight int // of the network
 
@@ -56,7 +60,7 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 	}
 	c := &camera{
 		settings: settings, stream: stream, pool: frame.NewPool(picturesMost), ended: make(chan struct{}),
-		inputWidth: width, inputHeight: height,
+		inputWidth: width, inputHeight: height, orders: a.board.Camera(settings.ID, rules(a.config, settings)), show: a.web.Show,
 	}
 	c.status = func(online bool) { a.cameraChanged(c, online) }
 	c.feed = a.feedFor(settings)
@@ -77,29 +81,48 @@ func (c *camera) stop() {
 // run keeps one camera alive: one session after another, newest frame first.
 func (c *camera) run(ctx context.Context) {
 	wait := backoff.New(firstRetry, mostRetry)
-	for {
-		frames, err := c.open(ctx)
-		if err == nil {
-			err = c.session(ctx, frames, wait.Reset)
+	for c.orders.Await(ctx, true) {
+		on, off := c.orders.WhileOn(ctx)
+		for on.Err() == nil {
+			c.attempt(on, wait.Reset)
+			c.rest(on, wait)
 		}
+		off()
 		if ctx.Err() == nil {
-			c.lost(err) // before the camera is closed: a driver that hangs takes its time
-		}
-		if frames != nil {
-			c.close(frames)
-		}
-		if ctx.Err() != nil || !c.rest(ctx, wait) {
-			return
+			c.switchedOff()
 		}
 	}
 }
 
-// rest waits for the next try; false when ctx ended meanwhile. A camera that is fed needs none before a picture has come.
-func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) bool {
-	if c.feed != nil {
-		return c.feed.Await(ctx) == nil
+// attempt opens the camera, and closes it when something breaks or it is not wanted any more.
+func (c *camera) attempt(ctx context.Context, delivered func()) {
+	frames, err := c.open(ctx)
+	if err == nil {
+		err = c.session(ctx, frames, delivered)
 	}
-	return wait.Wait(ctx)
+	if ctx.Err() == nil {
+		c.lost(err) // before the camera is closed: a driver that hangs takes its time
+	}
+	if frames != nil {
+		c.close(frames)
+	}
+}
+
+// switchedOff notes that the camera gives no picture because nobody wants one.
+func (c *camera) switchedOff() {
+	c.reason.Store(nil)
+	if c.online.CompareAndSwap(true, false) {
+		c.status(false)
+	}
+}
+
+// rest waits for the next try, or until ctx ends. A camera that is fed needs none before a picture has come.
+func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) {
+	if c.feed != nil {
+		_ = c.feed.Await(ctx) // fails only with ctx
+		return
+	}
+	wait.Wait(ctx)
 }
 
 // lost notes why the camera is away: in the status each time, in the log only when the reason is new.
@@ -148,12 +171,26 @@ func (c *camera) session(ctx context.Context, frames source.Source, delivered fu
 		}
 		delivered()
 		c.found()
+		if !c.orders.Now().Detect {
+			c.showOnly(picture)
+			continue
+		}
 		number := c.offer(picture)
 		if asked, does := frames.(source.Numbered); does {
 			asked.Numbered(number)
 		}
 	}
 	return ctx.Err()
+}
+
+// showOnly gives viewers a picture in which nobody looks for faces. It is no frame: it has no number and is counted nowhere.
+func (c *camera) showOnly(picture *frame.Picture) {
+	defer picture.Release()
+	age := time.Duration(frame.MonotonicNs() - picture.CapturedNs)
+	c.show(&hub.Result{
+		Camera: c.settings.ID, CapturedNs: picture.CapturedNs, CapturedAt: time.Now().Add(-age),
+		Width: picture.Width, Height: picture.Height, Picture: picture, Unlooked: true,
+	})
 }
 
 // grab waits for the next picture and turns it the right way up. The caller owns it.

@@ -26,6 +26,7 @@ import (
 
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/control"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/engine"
 	"visavis/capture/internal/gateway"
@@ -45,6 +46,7 @@ type Appliance struct {
 	gateway    *gateway.Gateway
 	history    *history.History
 	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
+	board      *control.Board  // what was ordered of each camera
 	gate       *auth.Gate      // nil without [auth]
 	web        *web.Server
 	engine     *engine.Watch
@@ -87,9 +89,11 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 		}
 		a.mqtt.InfoFrom(a.info)
 		a.mqtt.StatsFrom(a.stats)
+		a.mqtt.CommandsTo(a.obey)
 		leaves = append(leaves, a.mqtt)
 	}
 	a.hub = hub.New(leaves...)
+	a.board = control.NewBoard(ordersFile(settings))
 	return a, nil
 }
 
@@ -100,6 +104,8 @@ func (a *Appliance) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.board.Start()
+	defer a.board.Close()
 	return errors.Join(a.serve(ctx), closeEvents())
 }
 

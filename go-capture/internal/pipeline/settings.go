@@ -3,8 +3,12 @@
 package pipeline
 
 import (
+	"net"
+	"net/url"
+
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
@@ -32,20 +36,45 @@ func encode(r *hub.Result, style web.JPEGStyle) ([]byte, error) {
 	for _, face := range r.Unsure {
 		boxes = append(boxes, jpeg.Face{Box: face.Box, Unsure: true})
 	}
+	if r.Unlooked {
+		whole := geometry.Box{W: float32(r.Picture.Width), H: float32(r.Picture.Height)}
+		boxes, style = []jpeg.Face{{Box: whole, Unsure: true}}, hideAll(style)
+	}
 	return jpeg.Encode(r.Picture, boxes, jpeg.Style{
 		Privacy: style.Privacy, Boxes: style.Boxes, Width: style.Width, Quality: style.Quality,
 	})
 }
 
+// hideAll pixelates a picture that is to be blurred as a whole: a blur so wide would take a second.
+func hideAll(style web.JPEGStyle) web.JPEGStyle {
+	if style.Privacy == web.PrivacyBlur {
+		style.Privacy = web.PrivacyPixelate
+	}
+	return style
+}
+
 func mqttSettings(c *config.Config) mqtt.Settings {
-	url := c.MQTT.URL
-	if url == "managed" {
-		url = managedBroker
+	address := c.MQTT.URL
+	if address == "managed" {
+		address = managedBroker
 	}
 	return mqtt.Settings{
-		URL: url, Prefix: c.MQTT.Prefix, Device: c.Device.ID, CA: c.MQTT.CA, Cert: c.MQTT.Cert, Key: c.MQTT.Key,
-		User: c.MQTT.User, PasswordFile: c.MQTT.PasswordFile,
+		URL: address, Prefix: c.MQTT.Prefix, Device: c.Device.ID, CA: c.MQTT.CA, Cert: c.MQTT.Cert, Key: c.MQTT.Key,
+		User: c.MQTT.User, PasswordFile: c.MQTT.PasswordFile, Commands: takesCommands(c.MQTT, address),
 	}
+}
+
+// takesCommands tells whether commands are let in. A broker elsewhere that wants no login from us wants none from others either.
+func takesCommands(m config.MQTT, address string) bool {
+	if m.Commands != "auto" {
+		return m.Commands == "on"
+	}
+	broker, err := url.Parse(address)
+	if err != nil || m.User != "" || m.Cert != "" {
+		return err == nil
+	}
+	ip := net.ParseIP(broker.Hostname())
+	return broker.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // visitors is one: `visavis model quantize --from-camera` looks at a camera while all workers work.

@@ -53,7 +53,7 @@ func (v *view) Privacy(id string) (privacy string, known bool) {
 	if !known {
 		return "", false
 	}
-	return c.settings.Privacy, true
+	return c.orders.Now().Privacy, true
 }
 
 func workersOf(shot dispatch.Snapshot) []web.Worker {
@@ -78,19 +78,21 @@ func countersOf(shot dispatch.Snapshot, camera string) dispatch.Counters {
 
 func (a *Appliance) broker() web.Broker {
 	if a.mqtt == nil {
-		return web.Broker{}
+		return web.Broker{Orders: web.Orders{Refused: map[string]uint64{}}}
 	}
 	return web.Broker{
 		Enabled: true, Connected: a.mqtt.Connected(), Error: a.mqtt.Error(), Outbox: int(a.mqtt.EventsWaiting()), OutboxDropped: a.mqtt.EventsLost(),
+		Orders: web.Orders(a.mqtt.Commands()),
 	}
 }
 
 func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {
 	figures := a.hub.Snapshot(c.settings.ID)
 	state, reason := c.state()
+	set := c.orders.Now()
 	return web.CameraStatus{
 		ID: c.settings.ID, State: state, Error: reason, Width: int(c.width.Load()), Height: int(c.height.Load()),
-		FPS: figures.FPSCaptured, FPSInferred: figures.FPSInferred, Privacy: c.settings.Privacy,
+		FPS: figures.FPSCaptured, FPSInferred: figures.FPSInferred, Privacy: set.Privacy, Detect: set.Detect, Score: set.Score,
 		Faces: figures.Faces, Occupied: figures.Occupied, Frames: framesOf(n), LatencyMs: latencies(figures),
 		Zones: zonesOf(figures), Lines: linesOf(figures),
 	}
@@ -117,6 +119,9 @@ func linesOf(f hub.CameraFigures) []web.LineStatus {
 
 // state says whether the camera delivers, and if not why.
 func (c *camera) state() (state, reason string) {
+	if !c.orders.Now().Enabled {
+		return web.CameraOff, ""
+	}
 	if c.online.Load() {
 		return web.CameraOnline, ""
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // watch is what the hub is to look for at a camera.
-func watch(all *config.Config, c config.Camera) hub.Watch {
+func watch(all *config.Config, c config.Camera, score float64) hub.Watch {
 	t := all.Tracker
 	places := zone.Settings{Occupied: delays(c.OnDelayMs, c.OffDelayMs), MinFace: float64(c.MinFace)}
 	for _, mask := range c.Masks {
@@ -27,8 +27,9 @@ func watch(all *config.Config, c config.Camera) hub.Watch {
 		places.Lines = append(places.Lines, zone.LineOf(l.Name, l.Start, l.End))
 	}
 	return hub.Watch{
-		Score:   all.Detector.Score,
-		Tracker: track.Settings{Score: float32(max(t.Score, all.Detector.Score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs)},
+		Score:   score,
+		Begins:  float32(t.Score),
+		Tracker: track.Settings{Score: float32(max(t.Score, score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs)},
 		Places:  places,
 	}
 }

@@ -18,7 +18,7 @@ func TestTheDefaultsOfTheSettingsAreThoseOfTheHub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := watch(made, made.Cameras[0]); !reflect.DeepEqual(got, hub.DefaultWatch()) {
+	if got := watch(made, made.Cameras[0], made.Detector.Score); !reflect.DeepEqual(got, hub.DefaultWatch()) {
 		t.Errorf("%+v, want %+v", got, hub.DefaultWatch())
 	}
 }
@@ -28,7 +28,7 @@ func TestEverySettingOfAPlaceReachesTheHub(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := watch(made, made.Cameras[0])
+	got := watch(made, made.Cameras[0], made.Detector.Score)
 	want := zone.Settings{
 		MinFace:  24,
 		Occupied: zone.Delays{On: 500 * time.Millisecond, Off: 2 * time.Second},
@@ -56,7 +56,7 @@ func TestNoTrackBeginsWithAFaceThatIsNotTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		made.Detector.Score, made.Tracker.Score = c.detector, c.tracker
-		if got := watch(made, made.Cameras[0]); got.Score != c.told || got.Tracker.Score != float32(c.begins) {
+		if got := watch(made, made.Cameras[0], made.Detector.Score); got.Score != c.told || got.Tracker.Score != float32(c.begins) {
 			t.Errorf("%+v: told from %v, tracks begin at %v", c, got.Score, got.Tracker.Score)
 		}
 	}

@@ -61,6 +61,9 @@ func New(s Settings) *Tracker {
 // GoOn lets numbers go on where another tracker of the camera stopped.
 func (t *Tracker) GoOn(from *Tracker) { t.lastID = max(t.lastID, from.lastID) }
 
+// Require sets the least score of a box that begins a track. Tracks that began with less go on.
+func (t *Tracker) Require(score float32) { t.settings.Score = score }
+
 // Update takes the boxes of one inferred frame and returns a track number for each of them, 0 while unconfirmed. Boxes that
 // are empty or not finite are ignored. The answer is valid until the next call.
 func (t *Tracker) Update(boxes []Box, nowNs int64) []uint64 {

@@ -24,7 +24,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ready says whether the device does its work: a worker is connected and an online camera has a result, or all cameras wait for
-// clients that push, who must not wait for this in turn. A broker that is down does not count: detections still reach the page,
+// clients that push, who must not wait for this in turn, or were ordered not to look. A broker that is down does not count: detections still reach the page,
 // events wait, and restarting the device would not help.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	if !isReady(s.view.Status(), s.view.Cameras()) {
@@ -41,12 +41,12 @@ func isReady(status Status, cameras []CameraSettings) bool {
 	if len(cameras) > 0 && !slices.ContainsFunc(cameras, func(c CameraSettings) bool { return c.Source != pushSource }) {
 		return true
 	}
-	for _, camera := range status.Cameras {
-		if camera.State == CameraOnline && camera.Frames.Inferred > 0 {
-			return true
-		}
+	working := func(c CameraStatus) bool { return c.State == CameraOnline && c.Frames.Inferred > 0 }
+	stopped := func(c CameraStatus) bool { return c.State == CameraOff || (c.State == CameraOnline && !c.Detect) }
+	if slices.ContainsFunc(status.Cameras, working) {
+		return true
 	}
-	return false
+	return len(status.Cameras) > 0 && !slices.ContainsFunc(status.Cameras, func(c CameraStatus) bool { return !stopped(c) })
 }
 
 func writeText(w http.ResponseWriter, r *http.Request, text string) {

@@ -13,7 +13,7 @@ import (
 
 const (
 	liveSummary = "Live picture as a WebSocket: for each frame a text message, the detections as JSON, then a binary one, the JPEG " +
-		"of the same frame"
+		"of the same frame; a picture in which nobody has looked for faces comes without its text"
 
 	// mostAcknowledgement is all that a viewer may send at once: what it says does not matter.
 	mostAcknowledgement = 125
@@ -103,8 +103,10 @@ func (s *Server) waitForRoom(ctx context.Context, room *room, from *studio) bool
 func (s *Server) sendLive(ctx context.Context, connection *websocket.Conn, picture *still) error {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.WriteTimeout)
 	defer cancel()
-	if err := connection.Write(ctx, websocket.MessageText, picture.detections); err != nil {
-		return err
+	if picture.detections != nil {
+		if err := connection.Write(ctx, websocket.MessageText, picture.detections); err != nil {
+			return err
+		}
 	}
 	return connection.Write(ctx, websocket.MessageBinary, picture.jpeg)
 }

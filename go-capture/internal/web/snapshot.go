@@ -46,6 +46,22 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// Newest is the newest picture of a camera as viewers may see it, as JPEG. It fails when there is none or it is too old to show.
+func (s *Server) Newest(camera string) ([]byte, error) {
+	studio := s.studioOf(camera)
+	if studio == nil {
+		return nil, noSuchCamera(camera)
+	}
+	if _, err := studio.tag(look{}); err != nil {
+		return nil, err
+	}
+	picture, err := studio.develop(look{})
+	if err != nil {
+		return nil, err
+	}
+	return picture.jpeg, nil
+}
+
 // tag is the ETag of the newest picture; it fails when there is none or it is too old to show.
 func (s *studio) tag(wanted look) (string, error) {
 	newest, err := s.borrow()

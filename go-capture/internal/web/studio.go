@@ -48,7 +48,7 @@ type still struct {
 	privacy    string
 	part       []byte // as it goes into a stream
 	jpeg       []byte // the picture inside part
-	detections []byte // JSON of the same frame
+	detections []byte // JSON of the same frame; nil where nobody has looked
 }
 
 // newStudio starts the encoder of one camera. Called with the server's mutex held.
@@ -70,7 +70,7 @@ func (s *Server) newStudio(camera string) *studio {
 func (s *studio) take(r *hub.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || r.CapturedNs < s.latest.CapturedNs { // what was inferred meanwhile is older than a picture that was only shown
 		return
 	}
 	old := s.latest.Picture
@@ -157,9 +157,11 @@ func (s *studio) develop(wanted look) (*still, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode frame of %s: %w", s.camera, err)
 	}
-	detections, err := s.server.settings.Detections(&newest.Result)
-	if err != nil {
-		return nil, fmt.Errorf("write the detections of %s: %w", s.camera, err)
+	var detections []byte
+	if !newest.Unlooked {
+		if detections, err = s.server.settings.Detections(&newest.Result); err != nil {
+			return nil, fmt.Errorf("write the detections of %s: %w", s.camera, err)
+		}
 	}
 	made := &still{number: newest.number, capturedNs: newest.CapturedNs, privacy: privacy, detections: detections}
 	made.part, made.jpeg = multipart(jpeg)

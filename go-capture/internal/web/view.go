@@ -82,6 +82,14 @@ type Broker struct {
 	Error         string `json:"error,omitempty"` // why it is not connected, with the remedy
 	Outbox        int    `json:"outbox"`
 	OutboxDropped uint64 `json:"outbox_dropped"`
+	Orders        Orders `json:"orders"`
+}
+
+// Orders counts the commands that came over MQTT since the start.
+type Orders struct {
+	Taken   bool              `json:"taken"` // mqtt.commands lets them in
+	Obeyed  uint64            `json:"obeyed"`
+	Refused map[string]uint64 `json:"refused"` // by reason
 }
 
 // Values of CameraStatus.State.
@@ -89,6 +97,7 @@ const (
 	CameraStarting = "starting"
 	CameraOnline   = "online"
 	CameraLost     = "lost"
+	CameraOff      = "off" // switched off by an order
 )
 
 // CameraStatus is one camera's part of the status.
@@ -100,7 +109,9 @@ type CameraStatus struct {
 	Height      int                `json:"height"`
 	FPS         float64            `json:"fps"`          // captured per second
 	FPSInferred float64            `json:"fps_inferred"` // inferred per second
-	Privacy     string             `json:"privacy"`
+	Privacy     string             `json:"privacy"`      // as it is now
+	Detect      bool               `json:"detect"`       // faces are looked for
+	Score       float64            `json:"score"`        // the least of a face that is told
 	Faces       int                `json:"faces"`
 	Occupied    bool               `json:"occupied"`
 	Zones       []ZoneStatus       `json:"zones"`

@@ -18,9 +18,13 @@ const mostLooks = 8
 // Take keeps r's picture as the newest of its camera. It is called by the hub and never waits for a viewer or an encode.
 func (s *Server) Take(r *hub.Result) {
 	s.metrics.observe(r)
-	if r.Picture == nil {
-		return
+	if r.Picture != nil {
+		s.Show(r)
 	}
+}
+
+// Show keeps a picture as the newest of its camera without counting it: one in which nobody has looked for faces.
+func (s *Server) Show(r *hub.Result) {
 	if studio := s.studioOf(r.Camera); studio != nil {
 		studio.take(r)
 	}

@@ -7,7 +7,7 @@ import { Picture } from "./picture.js";
 const stages = ["capture", "queue", "handoff", "infer", "publish"];
 const stageText = { handoff: "hand-off", infer: "inference" };
 const reasons = ["superseded", "no_slot", "aborted", "abandoned"];
-const states = { online: "live", lost: "lost", starting: "starting" };
+const states = { online: "live", lost: "lost", starting: "starting", off: "switched off" };
 
 export class Camera {
   constructor(id, open) {
@@ -92,9 +92,10 @@ export class Camera {
   set(name, text) { write(this.values[name], text); }
 
   showState(camera) {
-    write(this.state, states[camera.state] ?? camera.state);
+    const blind = camera.state === "online" && camera.detect === false;
+    write(this.state, blind ? "not detecting" : states[camera.state] ?? camera.state);
     mark(this.state, "bad", camera.state === "lost");
-    mark(this.state, "off", camera.state === "starting");
+    mark(this.state, "off", blind || camera.state === "starting" || camera.state === "off");
     write(this.occupied, camera.occupied ? "occupied" : "empty");
     mark(this.occupied, "off", !camera.occupied);
   }

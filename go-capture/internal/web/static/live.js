@@ -11,7 +11,7 @@ function hangUp(socket) {
 }
 
 export class Live {
-  /** `show(bitmap, detections)` is called for each picture. */
+  /** `show(bitmap, detections)` is called for each picture; detections are null where nobody looked for faces. */
   constructor(id, show) {
     this.address = `${location.origin.replace(/^http/, "ws")}/api/v1/cameras/${encodeURIComponent(id)}/live`;
     this.show = show;
@@ -32,9 +32,14 @@ export class Live {
     const socket = new WebSocket(`${this.address}?${this.query}`);
     this.socket = socket;
     let detections = null;
+    let number = 0;
     socket.onmessage = ({ data }) => {
-      if (typeof data === "string") detections = JSON.parse(data);
-      else this.take(socket, data, detections);
+      if (typeof data === "string") {
+        detections = JSON.parse(data);
+        return;
+      }
+      this.take(socket, data, { number: ++number, detections });
+      detections = null;
     };
     socket.onclose = () => this.retry(socket);
   }
@@ -43,7 +48,7 @@ export class Live {
     clearTimeout(this.timer);
     const old = this.socket;
     this.socket = null;
-    this.frame = 0;
+    this.shown = 0;
     this.cameAt = performance.now();
     if (old) hangUp(old);
   }
@@ -54,10 +59,10 @@ export class Live {
     this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
   }
 
-  async take(socket, data, detections) {
+  async take(socket, data, picture) {
     try {
       const bitmap = await createImageBitmap(data);
-      if (socket === this.socket && detections.frame > this.frame) this.came(bitmap, detections);
+      if (socket === this.socket && picture.number > this.shown) this.came(bitmap, picture);
       bitmap.close();
     } catch {
       // A damaged picture: the next one comes soon, and the age says so if it does not.
@@ -65,8 +70,8 @@ export class Live {
     if (socket.readyState === WebSocket.OPEN) socket.send("");
   }
 
-  came(bitmap, detections) {
-    this.frame = detections.frame;
+  came(bitmap, { number, detections }) {
+    this.shown = number;
     this.cameAt = performance.now();
     this.waitMs = retryMs.first;
     this.show(bitmap, detections);

@@ -40,9 +40,9 @@ export class Picture {
     }
     this.pen.drawImage(bitmap, 0, 0);
     this.drawPlaces();
-    this.drawBoxes(detections);
-    this.canvas.dataset.frame = detections.frame;
-    this.canvas.dataset.boxes = detections.faces.length;
+    if (detections) this.drawBoxes(detections);
+    this.canvas.dataset.frame = detections?.frame ?? "";
+    this.canvas.dataset.boxes = detections?.faces.length ?? 0;
   }
 
   /** Zones and lines as thin dashes, beneath the boxes. */
@@ -76,11 +76,18 @@ export class Picture {
 
   /** Shows what the status says about the picture. */
   show(camera) {
-    write(this.badge, privacyText[camera.privacy] ?? "faces pixelated");
+    write(this.badge, this.hides(camera));
     mark(this.badge, "open", camera.privacy === "none");
     this.places = [...(camera.zones ?? []).map(({ polygon }) => [...polygon, polygon[0]]), ...(camera.lines ?? []).map(({ start, end }) => [start, end])];
     this.lost = camera.state === "lost";
+    this.off = camera.state === "off";
     write(this.why, this.lost ? (camera.error ?? "") : "");
+  }
+
+  /** Where nobody looks for faces, all of the picture is hidden. */
+  hides({ detect, privacy }) {
+    if (detect === false && privacy !== "none") return "all pixelated: detection is off";
+    return privacyText[privacy] ?? "faces pixelated";
   }
 
   /** `ageMs` is null before the first picture. A device that is silent gives no pictures either. */
@@ -89,7 +96,7 @@ export class Picture {
     const old = !known || ageMs > oldAfterMs;
     mark(this.node, "old", old);
     const never = this.lost ? "no picture: camera lost" : "waiting for the first picture";
-    write(this.overlay, !old ? "" : known ? `no picture for ${age(ageMs)}` : never);
+    write(this.overlay, !old ? "" : this.off ? "switched off" : known ? `no picture for ${age(ageMs)}` : never);
     // The device has new pictures and none comes here: the connection is dead without having said so.
     if (!old && this.live.silentMs > deadAfterMs) this.live.open();
   }

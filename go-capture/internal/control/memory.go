@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"visavis/capture/internal/state"
+)
+
+const (
+	memoryVersion = 1
+	memoryBytes   = 1 << 20
+	camerasMost   = 1024 // that are remembered: names come from configurations only, and yet none grows for ever
+	writeRetry    = 5 * time.Second
+	closeMost     = time.Second
+)
+
+// learned is what differs from the configuration because somebody ordered it.
+type learned struct {
+	Enabled *bool    `json:"enabled,omitempty"`
+	Detect  *bool    `json:"detect,omitempty"`
+	Privacy string   `json:"privacy,omitempty"`
+	Score   *float64 `json:"score,omitempty"`
+}
+
+type memoryFile struct {
+	Version int                `json:"version"`
+	Cameras map[string]learned `json:"cameras"`
+}
+
+// over is the state of a camera of which this was learned. What hides less than the configuration is forgotten: a device that comes
+// back shows no more than its files say.
+func (l learned) over(r Rules) State {
+	s := State{Enabled: true, Detect: true, Privacy: r.Privacy, Score: r.Score}
+	if l.Enabled != nil {
+		s.Enabled = *l.Enabled
+	}
+	if l.Detect != nil {
+		s.Detect = *l.Detect
+	}
+	if slices.Contains(r.Allowed, l.Privacy) && hides(l.Privacy, r.Privacy) {
+		s.Privacy = l.Privacy
+	}
+	if l.Score != nil && *l.Score >= 0 && *l.Score <= 1 {
+		s.Score = *l.Score
+	}
+	return s
+}
+
+// hides tells whether a privacy hides at least as much as another. Pixelated and blurred count as equal.
+func hides(one, other string) bool { return one != "none" || other == "none" }
+
+// difference is what there is to remember of a state.
+func difference(s State, r Rules) learned {
+	var l learned
+	if !s.Enabled {
+		l.Enabled = &s.Enabled
+	}
+	if !s.Detect {
+		l.Detect = &s.Detect
+	}
+	if s.Privacy != r.Privacy && hides(s.Privacy, r.Privacy) {
+		l.Privacy = s.Privacy
+	}
+	if s.Score != r.Score {
+		l.Score = &s.Score
+	}
+	return l
+}
+
+// memory keeps what was learned in a file, written beside everything else: a disk that hangs holds up no order.
+type memory struct {
+	path string
+
+	mu      sync.Mutex
+	cameras map[string]learned
+	changed chan struct{}
+	ended   chan struct{}
+	stop    chan struct{}
+}
+
+// openMemory reads the file. One that cannot be read costs only what was learned.
+func openMemory(path string) *memory {
+	m := &memory{path: path, cameras: map[string]learned{}, changed: make(chan struct{}, 1), ended: make(chan struct{}), stop: make(chan struct{})}
+	if path == "" {
+		return m
+	}
+	cameras, err := readMemory(path)
+	if err != nil {
+		slog.Warn("what was ordered over MQTT before is forgotten", "file", path, "error", err)
+	}
+	if cameras != nil {
+		m.cameras = cameras
+	}
+	return m
+}
+
+func (m *memory) of(id string) learned {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cameras[id]
+}
+
+func (m *memory) learn(id string, s State, r Rules) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := difference(s, r); now != (learned{}) && (len(m.cameras) < camerasMost || m.knows(id)) {
+		m.cameras[id] = now
+	} else {
+		delete(m.cameras, id)
+	}
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (m *memory) knows(id string) bool {
+	_, known := m.cameras[id]
+	return known
+}
+
+func (m *memory) close() {
+	close(m.stop)
+	select {
+	case <-m.ended:
+	case <-time.After(closeMost):
+	}
+}
+
+// keep writes each change until the end, and what is left then.
+func (m *memory) keep() {
+	defer close(m.ended)
+	said := false
+	var retry <-chan time.Time
+	for {
+		select {
+		case <-m.stop:
+			select {
+			case <-m.changed:
+				m.report(m.write(), &said)
+			default:
+			}
+			return
+		case <-m.changed:
+		case <-retry:
+		}
+		retry = nil
+		if err := m.write(); m.report(err, &said) {
+			retry = time.After(writeRetry)
+		}
+	}
+}
+
+// report logs the first of a row of failures, and tells whether there was one.
+func (m *memory) report(err error, said *bool) bool {
+	if err != nil && !*said {
+		slog.Warn("what is ordered over MQTT will not survive a restart", "file", m.path, "error", err)
+	}
+	*said = err != nil
+	return err != nil
+}
+
+func (m *memory) write() error {
+	if m.path == "" {
+		return nil
+	}
+	m.mu.Lock()
+	cameras := maps.Clone(m.cameras)
+	m.mu.Unlock()
+	raw, err := json.Marshal(memoryFile{memoryVersion, cameras})
+	if err != nil {
+		return err
+	}
+	return state.Replace(m.path, append(raw, '\n'))
+}
+
+func readMemory(path string) (map[string]learned, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(file, memoryBytes))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	var read memoryFile
+	if err := json.Unmarshal(raw, &read); err != nil {
+		return nil, fmt.Errorf("damaged: %w", err)
+	}
+	if read.Version != memoryVersion {
+		return nil, fmt.Errorf("version %d, this program knows %d", read.Version, memoryVersion)
+	}
+	return read.Cameras, nil
+}

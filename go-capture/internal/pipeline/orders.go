@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/control"
+	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/state"
+)
+
+// told are the states that the broker retains, each beside its command.
+var told = []string{control.Enabled, control.Detect, control.Privacy, control.Score}
+
+// ordersFile is where what was ordered outlives the daemon; "" where there is no folder for anything.
+func ordersFile(c *config.Config) string {
+	folder, err := state.Folder()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(folder, "orders", c.Device.ID+".json")
+}
+
+// rules are what the configuration lets orders do at a camera.
+func rules(all *config.Config, c config.Camera) control.Rules {
+	return control.Rules{Privacy: c.Privacy, Score: all.Detector.Score, Allowed: c.PrivacyAllowed, Pictures: c.Snapshots}
+}
+
+// obey carries a command out. What it changed is told to the broker and written to the journal; what it was refused for, too.
+func (a *Appliance) obey(c mqtt.Command) error {
+	order, err := control.Parse(c.Name, c.Payload)
+	if err != nil {
+		return refused(err)
+	}
+	done, err := a.board.Obey(c.Camera, order)
+	if err != nil {
+		return refused(err)
+	}
+	if order.Name == control.Snapshot {
+		err = a.sendSnapshot(c.Camera)
+	}
+	if err != nil {
+		return err
+	}
+	slog.Info("command obeyed", "camera", c.Camera, "topic", c.Topic, "from", done.From.Text(order.Name), "to", done.To.Text(order.Name))
+	if done.From.Score != done.To.Score {
+		a.hub.ScoreChanged(c.Camera, done.To.Score)
+	}
+	a.tellOrders(c.Camera, done.To)
+	return nil
+}
+
+// refused gives the reason to who counts.
+func refused(err error) error {
+	var why control.Refusal
+	if errors.As(err, &why) {
+		return mqtt.Refusal{Reason: why.Reason, Text: why.Text}
+	}
+	return err
+}
+
+// sendSnapshot publishes the newest picture as viewers may see it.
+func (a *Appliance) sendSnapshot(camera string) error {
+	picture, err := a.web.Newest(camera)
+	if err != nil {
+		return mqtt.Refusal{Reason: "no_picture", Text: fmt.Sprintf("no snapshot of %s: %v", camera, err)}
+	}
+	a.mqtt.SetSnapshot(camera, picture)
+	return nil
+}
+
+// tellOrders tells the broker how a camera is set.
+func (a *Appliance) tellOrders(camera string, s control.State) {
+	if a.mqtt == nil {
+		return
+	}
+	for _, name := range told {
+		a.mqtt.SetState(camera, name, s.Text(name))
+	}
+}

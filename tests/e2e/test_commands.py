@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands over the real broker reach the real cameras: what they change, what they are refused for, what survives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.e2e.brokers import publish
+from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.subscriber import Subscriber, subscribed, violation
+from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
+from tests.waiting import until
+
+RULES = 'snapshots = true\nprivacy_allowed = ["pixelate", "blur"]\n'
+SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
+MOSAIC_MOST = 4.0  # mean difference of a mosaic that went through JPEG
+Start = Callable[..., RunningAppliance]
+
+
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
+    """One that pictures may leave, for tests that put back what they change."""
+    with running(tmp_path_factory.mktemp("commands"), DEMO.replace('"box"', '"orders"') + RULES) as ready:
+        yield ready
+
+
+@pytest.fixture
+def seen(appliance: RunningAppliance) -> Iterator[Subscriber]:
+    with subscribed(appliance.mqtt_port, "visavis/#") as subscriber:
+        until(lambda: state(subscriber, "score"), "the states are retained")
+        yield subscriber
+    sent = [message for message in subscriber.all() if "/set/" not in message.topic]
+    assert [violation(message) for message in sent if violation(message)] == []
+
+
+def order(appliance: RunningAppliance, name: str, payload: str, *words: str) -> None:
+    publish(appliance.mqtt_port, f"visavis/orders/demo/set/{name}", payload, "-q", "1", *words)
+
+
+def state(seen: Subscriber, name: str) -> str:
+    told = seen.all(f"/demo/state/{name}")
+    return told[-1].payload.decode() if told else ""
+
+
+def obey(appliance: RunningAppliance, seen: Subscriber, name: str, payload: str) -> None:
+    """Give an order and wait until it is echoed."""
+    order(appliance, name, payload)
+    until(lambda: state(seen, name) == payload, lambda: f"{name} is {state(seen, name)}, not {payload}")
+
+
+def demo(appliance: RunningAppliance) -> dict[str, Any]:
+    return appliance.camera("demo")
+
+
+def test_detection_off_keeps_the_picture_and_every_frame_is_accounted_for(
+    appliance: RunningAppliance, seen: Subscriber
+) -> None:
+    assert not blocky(appliance.get(SNAPSHOT))
+    obey(appliance, seen, "detect", "OFF")
+    until(lambda: demo(appliance)["frames"]["in_flight"] == 0, "what was under way has ended")
+    before, picture = demo(appliance), appliance.get(SNAPSHOT)
+    until(lambda: appliance.get(SNAPSHOT) != picture, "pictures go on")
+    assert blocky(appliance.get(SNAPSHOT)), "nobody looks for faces, so all is to be hidden"
+    after = demo(appliance)
+    assert (after["state"], after["detect"], after["frames"]) == ("online", False, before["frames"])
+    until(lambda: demo(appliance)["faces"] == 0, "who was there is not believed any more")
+    obey(appliance, seen, "detect", "ON")
+    newest = before["frames"]["captured"]
+    until(lambda: seen.all("/detections")[-1].json()["frame"] > newest + 30, "detections go on")
+    assert_adds_up([message.json() for message in seen.all("/detections")])
+
+
+def blocky(jpeg: bytes) -> bool:
+    """Whether a picture is its own mosaic of seven blocks across."""
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    height, width = picture.shape[:2]
+    blocks = cv2.resize(picture, (7, 7 * height // width), interpolation=cv2.INTER_AREA)
+    mosaic = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_NEAREST)
+    return float(cv2.absdiff(picture, mosaic).mean()) < MOSAIC_MOST
+
+
+def test_a_camera_that_is_switched_off_is_closed_and_comes_back(appliance: RunningAppliance, seen: Subscriber) -> None:
+    obey(appliance, seen, "enabled", "OFF")
+    until(lambda: seen.all("/demo/status")[-1].payload == b"offline", "the camera is told to be away")
+    before = demo(appliance)
+    assert before["state"] == "off"
+    assert appliance.answers("/readyz"), "a camera that is not wanted makes nobody wait"
+    obey(appliance, seen, "enabled", "ON")
+    until(lambda: seen.all("/demo/status")[-1].payload == b"online", "the camera is back")
+    until(lambda: demo(appliance)["frames"]["inferred"] > before["frames"]["inferred"], "frames go on")
+
+
+def test_privacy_follows_where_it_is_allowed_and_nowhere_else(appliance: RunningAppliance, seen: Subscriber) -> None:
+    obey(appliance, seen, "privacy", "blur")
+    assert demo(appliance)["privacy"] == "blur"
+    refused = refusals(appliance)
+    order(appliance, "privacy", "none")
+    until(lambda: refusals(appliance).get("not_allowed", 0) == refused.get("not_allowed", 0) + 1, "it is refused")
+    assert (state(seen, "privacy"), demo(appliance)["privacy"]) == ("blur", "blur")
+    obey(appliance, seen, "privacy", "pixelate")
+
+
+def refusals(appliance: RunningAppliance) -> dict[str, int]:
+    found: dict[str, int] = appliance.status()["broker"]["orders"]["refused"]
+    return found
+
+
+def test_a_score_decides_which_faces_are_told(appliance: RunningAppliance, seen: Subscriber) -> None:
+    until(lambda: any(message.json()["faces"] for message in seen.all("/detections")), "faces are told")
+    obey(appliance, seen, "score", "1")
+    told = len(seen.all("/detections"))
+    until(lambda: len(seen.all("/detections")) > told + 20, "frames go on", 30)
+    assert not any(message.json()["faces"] for message in seen.all("/detections")[told + 5 :])
+    obey(appliance, seen, "score", "0.5")
+    told = len(seen.all("/detections"))
+    until(lambda: any(message.json()["faces"] for message in seen.all("/detections")[told:]), "faces are told again")
+
+
+def test_a_snapshot_shows_what_viewers_see(appliance: RunningAppliance, seen: Subscriber) -> None:
+    order(appliance, "snapshot", "press")
+    until(lambda: seen.all("/demo/snapshot"), "a picture comes")
+    picture = seen.all("/demo/snapshot")[-1]
+    assert picture.payload[:3] == b"\xff\xd8\xff"
+
+
+def test_orders_are_in_the_journal_with_what_held_before(appliance: RunningAppliance, seen: Subscriber) -> None:
+    obey(appliance, seen, "score", "0.25")
+    obey(appliance, seen, "score", "0.5")
+    line = "topic=visavis/orders/demo/set/score from=0.25 to=0.5"
+    until(lambda: line in appliance.log.read_text(), lambda: f"no {line!r} in {appliance.log.read_text()}")
+
+
+def test_nonsense_changes_nothing_and_is_counted(appliance: RunningAppliance, seen: Subscriber) -> None:
+    before = refusals(appliance)
+    order(appliance, "detect", "maybe")
+    order(appliance, "reboot", "ON")
+    want = {**before, "malformed": before.get("malformed", 0) + 1, "unknown": before.get("unknown", 0) + 1}
+    until(lambda: refusals(appliance) == want, lambda: f"{refusals(appliance)}, not {want}")
+    assert (state(seen, "detect"), demo(appliance)["detect"]) == ("ON", True)
+
+
+@pytest.mark.slow
+def test_orders_survive_a_killed_daemon(start_appliance: Start) -> None:
+    first = start_appliance(DEMO.replace('"box"', '"learned"'))
+    first.wait_ready()
+    publish(first.mqtt_port, "visavis/learned/demo/set/enabled", "OFF")
+    until(lambda: first.camera("demo")["state"] == "off", "it is switched off")
+    kept = Path(os.environ["VISAVIS_STATE_DIR"]) / "orders" / "learned.json"
+    until(lambda: kept.exists() and '"enabled":false' in kept.read_text(), "it is written down")
+    os.kill(child_pid(first, "visavis-capture"), signal.SIGKILL)
+    first.process.wait(30)
+    second = start_appliance(DEMO.replace('"box"', '"learned"'))
+    second.wait_ready()
+    assert second.camera("demo")["state"] == "off"
+    publish(second.mqtt_port, "visavis/learned/demo/set/enabled", "ON")
+    until(lambda: second.camera("demo")["frames"]["inferred"] > 0, "it delivers again")
