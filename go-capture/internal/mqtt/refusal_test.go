@@ -105,7 +105,14 @@ func TestACertificateOfOurOwnOpensABrokerThatWantsOne(t *testing.T) {
 // setPassword writes the broker's own file with the broker's own program.
 func setPassword(t *testing.T, file, user, password string) {
 	t.Helper()
-	if out, err := exec.Command("mosquitto_passwd", "-b", "-c", file, user, password).CombinedOutput(); err != nil {
+	writeFile(t, file, "")
+	setPasswordIn(t, file, user, password)
+}
+
+// setPasswordIn leaves the file's other users.
+func setPasswordIn(t *testing.T, file, user, password string) {
+	t.Helper()
+	if out, err := exec.Command("mosquitto_passwd", "-b", file, user, password).CombinedOutput(); err != nil {
 		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
 	}
 }
