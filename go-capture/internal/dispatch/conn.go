@@ -22,7 +22,7 @@ type worker struct {
 	name, model         string
 	flags               uint16 // HelloFlag…: how the model runs, or that it visits
 	credit, granted     int
-	leases              map[uint64]*Slot
+	leases              map[uint64]*lease
 	rings               map[uint32]bool // announced on this connection
 	serviceNs           float64         // average time per frame, 0 = not known yet
 	batch               float64         // average number of frames inferred together, 0 = not known yet
@@ -36,8 +36,6 @@ type worker struct {
 func (w *worker) visits() bool { return w.flags&ring.HelloFlagVisitor != 0 }
 
 func (w *worker) ready() bool { return !w.gone && len(w.leases) < w.credit }
-
-func (w *worker) finishNs() float64 { return float64(len(w.leases)+1) * w.serviceNs }
 
 // send makes one attempt and never waits: the buffer holds more than all credit, so a full one means a broken worker.
 func (w *worker) send(packet, rights []byte) error { return sendOnce(w.raw, packet, rights) }
@@ -183,6 +181,9 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	if no := d.fullFor(visitor); no != nil {
 		return nil, no
 	}
+	if err := d.grow(); err != nil {
+		return nil, &refusal{ring.RefusalTooManyWorkers, err.Error()}
+	}
 	d.workerIDs++
 	granted := min(int(hello.Credit), d.options.Credit)
 	if visitor {
@@ -190,7 +191,7 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	}
 	w := &worker{
 		conn: conn, raw: raw, id: d.workerIDs, name: hello.Name.String(), model: hello.Model.String(), flags: hello.Flags,
-		credit: granted, granted: granted, leases: map[uint64]*Slot{}, rings: map[uint32]bool{},
+		credit: granted, granted: granted, leases: map[uint64]*lease{}, rings: map[uint32]bool{},
 	}
 	d.workers = append(d.workers, w)
 	d.welcome(w, hello.Minor)
@@ -209,14 +210,32 @@ func (d *Dispatcher) fullFor(visitor bool) *refusal {
 	if visitor {
 		most, why = d.options.Visitors, "another visitor is connected"
 	}
-	connected := 0
-	for _, w := range d.workers {
-		if w.visits() == visitor {
-			connected++
-		}
+	connected := d.connected()
+	if visitor {
+		connected = len(d.workers) - connected
 	}
 	if connected >= most {
 		return &refusal{ring.RefusalTooManyWorkers, why}
+	}
+	return nil
+}
+
+// connected counts the workers; visitors are none.
+func (d *Dispatcher) connected() (n int) {
+	for _, w := range d.workers {
+		if !w.visits() {
+			n++
+		}
+	}
+	return n
+}
+
+// grow makes room for one more worker in every ring.
+func (d *Dispatcher) grow() error {
+	for _, s := range d.streams {
+		if err := s.grow(d.connected() + 1); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -252,12 +271,13 @@ func (d *Dispatcher) drop(w *worker, reason string) {
 	d.closed[reason]++
 	_ = w.conn.Close() // the descriptor is gone in any case
 	d.workers = slices.DeleteFunc(d.workers, func(other *worker) bool { return other == w })
-	for id, slot := range w.leases {
-		delete(w.leases, id)
-		if slot.again() {
+	for _, l := range w.leases {
+		l.giveBack()
+		if l.slot.goesOn() {
 			continue
 		}
-		slot.stream.account.Abandoned++
-		slot.end(Outcome{Fate: Abandoned, Worker: w.id, Model: w.model})
+		l.slot.dispatchNs = l.dispatchNs
+		l.slot.stream.account.Abandoned++
+		l.slot.end(Outcome{Fate: Abandoned, Worker: w.id, Model: w.model})
 	}
 }

@@ -3,8 +3,9 @@
 // Package dispatch lends captured frames to inference workers and takes their results.
 //
 // A Stream is one camera in one format; it writes into slots of its ring. pump lends the newest frame of the least recently served
-// stream to the worker expected to finish first. A lease ends by RESULT, hang-up, a wrong message or its deadline. Every captured
-// frame ends in exactly one Outcome. One mutex guards everything, and nothing under it blocks.
+// stream to the worker expected to finish first. A lease ends by RESULT, hang-up, a wrong message or its deadline; a client's picture
+// that is late may be lent to a second worker before (late.go). Every captured frame ends in exactly one Outcome. One mutex guards
+// everything, and nothing under it blocks.
 package dispatch
 
 import (
@@ -22,6 +23,7 @@ import (
 // Options of a Dispatcher; zero values take the contract's defaults.
 type Options struct {
 	MaxWorkers    int // connected at a time
+	Workers       int // that rings have room for from the start, 1 if 0; when more connect, rings get more
 	Visitors      int // connected at a time beside them: see ring.HelloFlagVisitor
 	Credit        int // leases that one worker may hold, 1 if 0
 	LeaseMs       int
@@ -42,6 +44,7 @@ func (o Options) withDefaults() Options {
 		*value = min(*value, most)
 	}
 	set(&o.MaxWorkers, ring.MaxWorkers, ring.MaxSlots)
+	set(&o.Workers, 1, o.MaxWorkers)
 	set(&o.Credit, 1, ring.MaxCredit)
 	set(&o.LeaseMs, ring.LeaseMs, int(time.Hour/time.Millisecond))
 	set(&o.HelloMs, ring.HelloMs, int(time.Hour/time.Millisecond))
@@ -71,6 +74,7 @@ type Dispatcher struct {
 	turn      uint64 // grows with each dispatch: the order of service
 	guestsDue float64
 	heaviest  float64 // frame of guests so far, in frames' work
+	spare     float64 // frames that may be lent a second time: see late.go
 	timer     *time.Timer
 	timerNs   int64             // when the timer comes, 0 = it is not set
 	closed    map[string]uint64 // connections closed, by reason
@@ -78,7 +82,7 @@ type Dispatcher struct {
 
 // New makes a Dispatcher without streams; call Serve to let workers in.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, closed: map[string]uint64{}}
+	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, closed: map[string]uint64{}, spare: mostSpare}
 	var raw [8]byte
 	if _, err := rand.Read(raw[:]); err != nil {
 		panic(err) // documented never to fail
@@ -92,10 +96,7 @@ func New(o Options) *Dispatcher {
 // AddStream makes a stream and announces its ring to every worker. On a change of format add the new stream
 // first, then retire the old one: both count into the account of their name, and frame_seq goes on. Errors: bad size, no memory.
 func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
-	if spec.Slots == 0 {
-		// The +1 covers a replacement that connects before a dead worker's leases are back.
-		spec.Slots = (d.options.MaxWorkers+1)*d.options.Credit + d.options.Visitors + 2 + d.options.Pins
-	}
+	slots, most := d.room(spec, d.options.Workers), d.room(spec, d.options.MaxWorkers)
 	spec.Depth, spec.Tries = max(spec.Depth, 1), max(spec.Tries, 1)
 	d.mu.Lock()
 	d.ringIDs++
@@ -104,7 +105,7 @@ func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
 	_, payloadBytes := spec.planes()
 	memory, err := ring.Create(ring.Spec{
 		RingID: id, StreamID: id, InstanceID: d.instance, StreamName: spec.Name, Width: spec.Width, Height: spec.Height,
-		Slots: spec.Slots, PayloadBytes: payloadBytes,
+		Slots: max(slots, min(most, ring.MaxSlots)), PayloadBytes: payloadBytes, Reserved: slots,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("add stream: %w", err)
@@ -118,7 +119,9 @@ func (d *Dispatcher) attach(spec StreamSpec, id uint32, memory *ring.Ring) *Stre
 	if d.accounts[spec.Name] == nil {
 		d.accounts[spec.Name] = &account{}
 	}
-	s := newStream(d, spec, id, memory, d.accounts[spec.Name])
+	s := &Stream{dispatcher: d, spec: spec, id: id, memory: memory, account: d.accounts[spec.Name]}
+	s.widen(d.room(spec, d.options.Workers))
+	_ = s.grow(d.connected() + 1) // without memory for more workers the stream has what it needs for those that are configured
 	d.streams = append(d.streams, s)
 	for _, w := range append([]*worker(nil), d.workers...) {
 		d.announce(w, s)
@@ -142,43 +145,46 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 func (d *Dispatcher) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	at := now()
 	for _, w := range append([]*worker(nil), d.workers...) {
-		for _, slot := range w.leases {
-			if now() >= slot.overdueNs() {
-				d.expireWorker(w)
-				break
+		if expired := w.overdue(at); expired > 0 {
+			d.drop(w, "deadline")
+		}
+	}
+	d.lendLateAgain(at)
+	d.pump()
+	d.rearm(at)
+}
+
+// overdue counts the leases that the worker has held for too long.
+func (w *worker) overdue(at int64) (expired int) {
+	for _, l := range w.leases {
+		if at >= l.overdueNs() {
+			l.slot.stream.account.Expired++
+			expired++
+		}
+	}
+	return expired
+}
+
+// rearm sets the timer to the first time at which a lease is late or overdue.
+func (d *Dispatcher) rearm(at int64) {
+	d.timerNs = 0
+	for _, w := range d.workers {
+		for _, l := range w.leases {
+			d.arm(l.overdueNs())
+			if l.lateNs > at && (l.awaited || l.slot.mayBeLentAgain()) {
+				d.arm(l.lateNs)
 			}
 		}
 	}
-	d.rearm()
-	d.pump()
 }
 
-func (d *Dispatcher) expireWorker(w *worker) {
-	for _, slot := range w.leases {
-		if now() >= slot.overdueNs() {
-			slot.stream.account.Expired++
-		}
-	}
-	d.drop(w, "deadline")
-}
-
-// rearm sets the timer to the first deadline of a lease.
-func (d *Dispatcher) rearm() {
-	d.timerNs = 0
-	for _, w := range d.workers {
-		for _, slot := range w.leases {
-			d.arm(slot)
-		}
-	}
-}
-
-// arm makes sure that the timer does not come later than the lease's deadline.
-func (d *Dispatcher) arm(slot *Slot) {
-	overdueNs := slot.overdueNs()
-	if d.timerNs != 0 && d.timerNs <= overdueNs {
+// arm makes sure that the timer does not come later.
+func (d *Dispatcher) arm(atNs int64) {
+	if d.timerNs != 0 && d.timerNs <= atNs {
 		return
 	}
-	d.timerNs = overdueNs
-	d.timer.Reset(max(time.Duration(overdueNs-now()), 0))
+	d.timerNs = atNs
+	d.timer.Reset(max(time.Duration(atNs-now()), 0))
 }

@@ -28,27 +28,15 @@ func (d *Dispatcher) Capacity() (ready int, service time.Duration) {
 func (s *Stream) Withdraw(seq uint64) {
 	s.dispatcher.mu.Lock()
 	defer s.dispatcher.mu.Unlock()
-	for i, slot := range s.pending {
-		if slot.seq == seq {
-			s.pending = append(s.pending[:i], s.pending[i+1:]...)
+	for _, slot := range s.slots {
+		if slot.seq != seq {
+			continue
+		}
+		slot.tries = s.spec.Tries
+		s.unwait(slot)
+		if slot.state == pending {
 			s.account.Aborted++
 			slot.end(Outcome{Fate: Aborted})
-			return
 		}
 	}
-	for _, slot := range s.slots {
-		if slot.state == leased && slot.seq == seq {
-			slot.tries = s.spec.Tries
-		}
-	}
-}
-
-// again puts a lent frame whose worker has died back in front, if it has a try left. The mutex is held.
-func (s *Slot) again() bool {
-	if s.tries >= s.stream.spec.Tries || s.stream.retired {
-		return false
-	}
-	s.state, s.leaseID, s.dispatchNs = pending, 0, 0
-	s.stream.pending = append([]*Slot{s}, s.stream.pending...)
-	return true
 }

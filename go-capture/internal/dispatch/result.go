@@ -72,11 +72,11 @@ func (d *Dispatcher) takeResult(w *worker, packet []byte) string {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	slot := w.leases[message.LeaseID]
-	if slot == nil {
+	l := w.leases[message.LeaseID]
+	if l == nil {
 		return "unknown lease"
 	}
-	d.complete(w, slot, &message, found)
+	d.complete(l, &message, found)
 	d.pump()
 	return ""
 }
@@ -110,17 +110,23 @@ func clampBoxes(found []ring.Detection, width, height float32) {
 	}
 }
 
-// complete ends a lease with its result. The mutex is held.
-func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found []ring.Detection) {
+// complete ends a lease with its result. The frame ends too, unless it has ended already, or failed and another worker may have it yet.
+// The mutex is held.
+func (d *Dispatcher) complete(l *lease, message *ring.Result, found []ring.Detection) {
 	resultNs := now()
-	delete(w.leases, message.LeaseID)
-	w.serviceNs = averaged(w.serviceNs, float64(resultNs-max(slot.dispatchNs, w.resultNs))/slot.weight())
-	w.batch = averaged(w.batch, float64(min(max(message.Batch, 1), ring.MaxCredit)))
-	w.resultNs = resultNs
-	w.frames++
-	if message.Flags&ring.ResultFlagViewLeaked != 0 {
-		w.viewsLeaked++
+	w, slot := l.worker, l.slot
+	l.giveBack()
+	d.save()
+	w.learn(l, message, resultNs)
+	if slot.state == spent {
+		slot.release()
+		return
 	}
+	if message.Status != ring.StatusOK && slot.elsewhere() {
+		return
+	}
+	slot.stream.unwait(slot)
+	slot.dispatchNs = l.dispatchNs
 	outcome := Outcome{
 		Fate: Inferred, Worker: w.id, Model: w.model, ReceivedNs: message.ReceivedNs, InferBeginNs: message.InferBeginNs,
 		InferEndNs: message.InferEndNs, ResultNs: resultNs,
@@ -135,6 +141,17 @@ func (d *Dispatcher) complete(w *worker, slot *Slot, message *ring.Result, found
 		slot.stream.account.countStatus(message.Status)
 	}
 	slot.end(outcome)
+}
+
+// learn takes what a result tells about its worker.
+func (w *worker) learn(l *lease, message *ring.Result, resultNs int64) {
+	w.serviceNs = averaged(w.serviceNs, float64(resultNs-max(l.dispatchNs, w.resultNs))/l.weight)
+	w.batch = averaged(w.batch, float64(min(max(message.Batch, 1), ring.MaxCredit)))
+	w.resultNs = resultNs
+	w.frames++
+	if message.Flags&ring.ResultFlagViewLeaked != 0 {
+		w.viewsLeaked++
+	}
 }
 
 // averaged moves an average by an eighth of the difference; 0 is one that is not known yet.

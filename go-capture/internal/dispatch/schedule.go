@@ -13,6 +13,9 @@ const tie = 1.15
 
 const defaultGuestShare = 0.5
 
+// forgotten is after how many frames of others a worker is tried again, however slow it was.
+const forgotten = 64
+
 // now is CLOCK_MONOTONIC in ns, the clock that both sides share.
 func now() int64 {
 	var t unix.Timespec
@@ -25,15 +28,53 @@ func now() int64 {
 // pump lends waiting frames while there is a worker for them. The mutex is held.
 func (d *Dispatcher) pump() {
 	for {
-		s, w := d.longestUnserved(false), d.readyVisitor()
-		if s == nil || w == nil {
-			s, w = d.nextStream(), d.nextWorker()
-		}
-		if s == nil || w == nil {
+		slot, w := d.next()
+		if slot == nil {
 			return
 		}
-		d.lend(s, w)
+		d.lend(slot, w)
 	}
+}
+
+// next is the frame to lend now, and the worker that gets it. A visitor asks seldom and is served first: being slower than the workers
+// it would never get one otherwise.
+func (d *Dispatcher) next() (*Slot, *worker) {
+	if s, visitor := d.longestUnserved(false), d.readyVisitor(); s != nil && visitor != nil {
+		return s.pending[0], visitor
+	}
+	if !d.anyReady() {
+		return nil, nil
+	}
+	first := d.nextStream()
+	if first == nil {
+		return nil, nil
+	}
+	if slot, w := d.match(first); w != nil {
+		return slot, w
+	}
+	if other := d.longestUnserved(!first.spec.Guest); other != nil {
+		return d.match(other)
+	}
+	return nil, nil
+}
+
+func (d *Dispatcher) anyReady() bool {
+	for _, w := range d.workers {
+		if !w.visits() && w.ready() {
+			return true
+		}
+	}
+	return false
+}
+
+// match is the oldest frame of a stream that has a worker to go to.
+func (d *Dispatcher) match(s *Stream) (*Slot, *worker) {
+	for _, slot := range s.pending {
+		if w := d.nextWorker(slot); w != nil {
+			return slot, w
+		}
+	}
+	return nil, nil
 }
 
 // nextStream is the least recently served camera or guest: oldest frame first would starve cameras, since newer frames replace
@@ -72,8 +113,7 @@ func (d *Dispatcher) settle(lent *Slot) {
 	d.guestsDue = min(max(d.guestsDue, -max(1, d.heaviest)), 1)
 }
 
-// readyVisitor is one that asks for a camera's frame. It asks seldom and is served first: being slower than the workers it would
-// never get one otherwise.
+// readyVisitor is one that asks for a camera's frame.
 func (d *Dispatcher) readyVisitor() *worker {
 	for _, w := range d.workers {
 		if w.visits() && w.ready() {
@@ -83,36 +123,82 @@ func (d *Dispatcher) readyVisitor() *worker {
 	return nil
 }
 
-// nextWorker is the one expected to finish first; among nearly equal ones the least recently used.
-func (d *Dispatcher) nextWorker() *worker {
+// nextWorker is the one expected to finish first; among nearly equal ones the least recently used. A client's picture waits for a busy
+// one that will still be faster than those that are free: then there is none.
+func (d *Dispatcher) nextWorker(slot *Slot) *worker {
+	at := now()
 	least := -1.0
 	for _, w := range d.workers {
-		if !w.visits() && w.ready() && (least < 0 || w.finishNs() < least) {
-			least = w.finishNs()
+		if finish := d.promiseNs(w, at); d.mayTake(w, slot) && (least < 0 || finish < least) {
+			least = finish
 		}
 	}
 	var best *worker
 	for _, w := range d.workers {
-		if !w.visits() && w.ready() && w.finishNs() <= least*tie && (best == nil || w.used < best.used) {
+		if d.mayTake(w, slot) && d.promiseNs(w, at) <= least*tie && (best == nil || w.used < best.used) {
 			best = w
 		}
+	}
+	if best == nil || d.fasterSoon(slot, least, at) {
+		return nil
 	}
 	return best
 }
 
-// lend sends the stream's oldest waiting frame. A worker that cannot take it is broken and leaves.
-func (d *Dispatcher) lend(s *Stream, w *worker) {
-	slot := s.pending[0]
-	s.pending = s.pending[1:]
+func (d *Dispatcher) mayTake(w *worker, slot *Slot) bool {
+	return !w.visits() && w.ready() && !slot.heldBy(w)
+}
+
+// promiseNs is when a worker is expected to finish. One that has had nothing for long is tried, since it may have become faster.
+func (d *Dispatcher) promiseNs(w *worker, at int64) float64 {
+	if len(w.leases) == 0 && d.turn-w.used > forgotten {
+		return 0
+	}
+	return w.finishNs(at)
+}
+
+// fasterSoon tells whether a busy worker is expected to do all that waits in front of a client's picture, and the picture, before a free
+// one would have done it alone.
+func (d *Dispatcher) fasterSoon(slot *Slot, leastNs float64, at int64) bool {
+	if !slot.stream.spec.Guest {
+		return false
+	}
+	for _, w := range d.workers {
+		if w.visits() || w.ready() || w.gone || w.credit == 0 || w.serviceNs == 0 || slot.heldBy(w) {
+			continue
+		}
+		ahead := float64(len(slot.stream.pending)-1) * w.serviceNs
+		if (w.finishNs(at)+ahead)*tie < leastNs {
+			d.await(w)
+			return true
+		}
+	}
+	return false
+}
+
+// await makes sure that the timer comes if the worker does not finish when it should.
+func (d *Dispatcher) await(w *worker) {
+	for _, l := range w.leases {
+		l.awaited = true
+		d.arm(l.lateNs)
+	}
+}
+
+// lend sends a waiting frame. A worker that cannot take it is broken and leaves.
+func (d *Dispatcher) lend(slot *Slot, w *worker) {
+	s := slot.stream
+	if slot.state == late {
+		d.spare--
+	}
+	s.unwait(slot)
 	d.settle(slot)
 	slot.tries++
-	d.leases++
 	d.turn++
 	s.served, w.used = d.turn, d.turn
-	slot.state, slot.leaseID, slot.dispatchNs = leased, d.leases, now()
-	w.leases[slot.leaseID] = slot
+	slot.state = leased
+	l := d.newLease(slot, w)
 	message := slot.message()
-	message.LeaseID, message.DispatchedNs = slot.leaseID, slot.dispatchNs
+	message.LeaseID, message.DispatchedNs = l.id, l.dispatchNs
 	s.superseded = 0
 	var packet [ring.FrameBytes]byte
 	message.Put(packet[:])
@@ -120,5 +206,8 @@ func (d *Dispatcher) lend(s *Stream, w *worker) {
 		d.drop(w, "send")
 		return
 	}
-	d.arm(slot)
+	d.arm(l.overdueNs())
+	if slot.mayBeLentAgain() {
+		d.arm(l.lateNs)
+	}
 }

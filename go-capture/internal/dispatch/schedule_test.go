@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -47,19 +48,21 @@ func TestEqualCamerasGetEqualShares(t *testing.T) {
 func TestNearlyEqualWorkersTakeTurnsAndAClearlyFasterOneIsPreferred(t *testing.T) {
 	d := New(Options{})
 	idle := func(serviceNs float64, used uint64) *worker {
-		return &worker{serviceNs: serviceNs, used: used, credit: 1, leases: map[uint64]*Slot{}}
+		return &worker{serviceNs: serviceNs, used: used, credit: 1, leases: map[uint64]*lease{}}
 	}
 	fast, near, slow := idle(100, 9), idle(114, 3), idle(120, 1)
-	d.workers = []*worker{fast, near, slow}
-	if best := d.nextWorker(); best != near {
+	d.turn, d.workers = 9, []*worker{fast, near, slow}
+	frame := &Slot{stream: &Stream{dispatcher: d}}
+	busy := func(w *worker) { w.leases[w.used] = &lease{dispatchNs: now(), lateNs: math.MaxInt64} }
+	if best := d.nextWorker(frame); best != near {
 		t.Errorf("got the worker with %v ns, want the less used one within 15 %%", best.serviceNs)
 	}
-	near.leases[1] = nil
-	if best := d.nextWorker(); best != fast {
+	busy(near)
+	if best := d.nextWorker(frame); best != fast {
 		t.Errorf("got the worker with %v ns, want the fast one", best.serviceNs)
 	}
-	fast.leases[2] = nil
-	if best := d.nextWorker(); best != slow {
+	busy(fast)
+	if best := d.nextWorker(frame); best != slow {
 		t.Errorf("got %v, want the only free one", best)
 	}
 }
@@ -195,7 +198,7 @@ func (h *house) inFlight() (n uint64) {
 	defer h.Dispatcher.mu.Unlock()
 	for _, s := range h.streams {
 		for _, slot := range s.slots {
-			if slot.state != free {
+			if slot.state != free && slot.state != spent {
 				n++
 			}
 		}

@@ -17,6 +17,8 @@ const (
 	writing
 	pending
 	leased
+	late  // leased, and waiting for a second worker
+	spent // ended, and still in a worker's hands
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -39,8 +41,8 @@ type Slot struct {
 	tries      int // workers that it was lent to
 	frame      Frame
 	crc32c     uint32
-	leaseID    uint64
-	dispatchNs int64
+	leases     []*lease // more than one of a client's picture that was late
+	dispatchNs int64    // of the lease that ended it
 }
 
 // Bytes is the network's picture, width x height x 3 bytes of BGR; nil when the frame found no slot.
@@ -82,9 +84,6 @@ func (s *Slot) weight() float64 {
 
 // leaseMs is how long a worker may hold the frame.
 func (s *Slot) leaseMs() float64 { return s.weight() * float64(s.stream.dispatcher.options.LeaseMs) }
-
-// overdueNs is when the lease ends by itself.
-func (s *Slot) overdueNs() int64 { return s.dispatchNs + int64(s.leaseMs()*1e6) }
 
 // Seq is the frame's number, from 1, one more for each captured frame of the camera.
 func (s *Slot) Seq() uint64 { return s.seq }
@@ -147,13 +146,21 @@ func (s *Slot) Unpin() {
 	s.stream.finish()
 }
 
-// end frees the slot and reports what became of its frame.
+// end reports what became of the frame, and frees the slot unless a late worker still has it.
 func (s *Slot) end(o Outcome) {
 	o.Stream, o.Seq, o.Frame, o.DispatchNs = s.stream.spec.Name, s.seq, s.frame, s.dispatchNs
-	s.state, s.frame, s.leaseID, s.dispatchNs = free, Frame{}, 0, 0
+	s.state, s.frame = spent, Frame{}
 	s.stream.account.InFlight--
 	s.stream.dispatcher.options.Outcome(o)
-	s.stream.finish()
+	s.release()
+}
+
+// release frees a slot that nobody needs any more.
+func (s *Slot) release() {
+	if s.state == spent && len(s.leases) == 0 {
+		s.state = free
+		s.stream.finish()
+	}
 }
 
 func (s *Slot) header() ring.SlotHeader {

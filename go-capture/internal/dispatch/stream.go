@@ -3,17 +3,20 @@
 package dispatch
 
 import (
+	"fmt"
+
 	"visavis/capture/internal/ring"
 )
 
-// StreamSpec describes one camera in one format, or the pictures of clients. Slots 0 computes the number; Depth is how many frames
-// may wait, 1 if 0: with Depth == Slots and a caller that holds at most Slots frames none is ever superseded. With OwnSize each frame
-// has the size of its Letterbox, Width x Height at most, and counts as so many frames as it has Units of pixels.
+// StreamSpec describes one camera in one format, or the pictures of clients. Slots 0 computes the number, and gives more when more
+// workers connect: guests then have Beside slots more than workers may hold. Depth is how many frames may wait, 1 if 0: with
+// Depth == Slots and a caller that holds at most Slots frames none is ever superseded. With OwnSize each frame has the size of its
+// Letterbox, Width x Height at most, and counts as so many frames as it has Units of pixels.
 type StreamSpec struct {
 	Name                  string
 	Width, Height         int // of the network's picture
 	FullWidth, FullHeight int // of a second picture in the same slot, for crops; 0 if there is none
-	Slots, Depth          int
+	Slots, Depth, Beside  int
 	Guest                 bool // not a camera: guests together get Options.GuestShare of the workers while cameras wait
 	OwnSize               bool
 	Unit                  int // pixels, of OwnSize
@@ -54,12 +57,38 @@ type Stream struct {
 	gone       bool
 }
 
-func newStream(d *Dispatcher, spec StreamSpec, id uint32, memory *ring.Ring, a *account) *Stream {
-	s := &Stream{dispatcher: d, spec: spec, id: id, memory: memory, account: a}
-	for i := range spec.Slots {
-		s.slots = append(s.slots, &Slot{stream: s, index: i, bytes: memory.Payload(i)})
+// room is how many slots a stream needs while so many workers are connected.
+func (d *Dispatcher) room(spec StreamSpec, workers int) int {
+	lent := workers * d.options.Credit
+	switch {
+	case spec.Slots > 0:
+		return spec.Slots
+	case spec.Guest:
+		// Twice: a late worker may hold what another one has answered already.
+		return min(2*lent+spec.Beside, ring.MaxSlots)
 	}
-	return s
+	// The credit covers a replacement that connects before a dead worker's leases are back.
+	return lent + d.options.Credit + d.options.Visitors + 2 + d.options.Pins
+}
+
+// grow gives the stream the slots that it needs for so many workers. The mutex is held.
+func (s *Stream) grow(workers int) error {
+	slots := min(s.dispatcher.room(s.spec, workers), s.memory.Slots())
+	if slots <= len(s.slots) {
+		return nil
+	}
+	if err := s.memory.Reserve(slots); err != nil {
+		return fmt.Errorf("the ring of %s for one more worker: %w", s.spec.Name, err)
+	}
+	s.widen(slots)
+	return nil
+}
+
+// widen makes slots of memory that is there.
+func (s *Stream) widen(slots int) {
+	for i := len(s.slots); i < slots; i++ {
+		s.slots = append(s.slots, &Slot{stream: s, index: i, bytes: s.memory.Payload(i)})
+	}
 }
 
 // Acquire counts a captured frame and gives the slot to write it to. When there is none, or the stream was retired, the outcome is
@@ -76,7 +105,7 @@ func (s *Stream) Acquire() *Slot {
 		s.dispatcher.options.Outcome(Outcome{Stream: s.spec.Name, Seq: none.seq, Fate: NoSlot})
 		return none
 	}
-	slot.state, slot.seq, slot.tries, slot.frame = writing, s.account.seq, 0, Frame{}
+	slot.state, slot.seq, slot.tries, slot.frame, slot.dispatchNs = writing, s.account.seq, 0, Frame{}, 0
 	s.account.InFlight++
 	s.memory.PutSlotHeader(slot.index, &ring.SlotHeader{Generation: 2*slot.seq + 1, FrameSeq: slot.seq})
 	return slot
@@ -93,7 +122,7 @@ func (s *Stream) free() *Slot {
 		}
 	}
 	for i, slot := range s.pending {
-		if slot.pins == 0 {
+		if slot.state == pending && slot.pins == 0 {
 			s.supersede(i)
 			return slot
 		}
@@ -101,10 +130,13 @@ func (s *Stream) free() *Slot {
 	return nil
 }
 
-// supersede ends the waiting frame at place i.
+// supersede ends the waiting frame at place i; one that a worker has too stays with it.
 func (s *Stream) supersede(i int) {
 	slot := s.pending[i]
-	s.pending = append(s.pending[:i], s.pending[i+1:]...)
+	s.unwait(slot)
+	if slot.state == leased {
+		return
+	}
 	s.superseded++
 	s.account.Superseded++
 	slot.end(Outcome{Fate: Superseded})

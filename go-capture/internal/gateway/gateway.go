@@ -52,7 +52,7 @@ type Tools struct {
 type Settings struct {
 	Device                  string
 	InputWidth, InputHeight int // of the network
-	Workers, Credit         int // most workers, and frames that each may hold
+	Workers, Credit         int // that are there at the start, and frames that each may hold
 	Score                   float64
 	Deadline                time.Duration
 	Queue, QueuePerClient   int
@@ -158,6 +158,7 @@ func (g *Gateway) admit(client netip.Addr) error {
 func (g *Gateway) ready(l *lane) bool {
 	workers, service := g.dispatcher.Capacity()
 	l.learn(service)
+	l.follow(workers)
 	return workers > 0
 }
 
@@ -266,7 +267,7 @@ func (g *Gateway) draw(picture *frame.Picture, box geometry.Letterbox, r request
 	slot := r.lane.stream.Acquire()
 	if slot.Bytes() == nil {
 		r.lane.line.free()
-		return nil, failed("The daemon ends.")
+		return nil, busy(r.lane.backlog()) // late workers hold so many slots, or the daemon ends
 	}
 	f := r.lane.board(slot)
 	if err := g.settings.Tools.Draw(picture, slot.Bytes(), box); err != nil {

@@ -27,13 +27,14 @@ type lane struct {
 	line   *line
 	pace   *pace
 	work   float64 // frames of the network's input that the largest picture of the lane counts as
+	credit int     // frames that each worker may hold, 0 where the number of places does not depend on workers
 
 	mu      sync.Mutex
 	flights map[uint64]*flight // published pictures by their number in the ring
 }
 
 func (g *Gateway) newLane(spec dispatch.StreamSpec, work float64) (*lane, error) {
-	spec.Guest, spec.Depth = true, spec.Slots
+	spec.Guest, spec.Depth = true, ring.MaxSlots
 	stream, err := g.dispatcher.AddStream(spec)
 	if err != nil {
 		return nil, fmt.Errorf("make the ring of clients' pictures: %w", err)
@@ -41,15 +42,24 @@ func (g *Gateway) newLane(spec dispatch.StreamSpec, work float64) (*lane, error)
 	deadline := time.Duration(work * float64(g.settings.Deadline))
 	l := &lane{stream: stream, work: work, pace: &pace{configured: deadline, most: g.settings.Queue}, flights: map[uint64]*flight{}}
 	l.line = newLine(spec.Slots, g.settings.QueuePerClient, l.pace.room)
+	if spec.Slots == 0 {
+		l.credit = g.settings.Credit
+		l.follow(g.settings.Workers)
+	}
 	return l, nil
+}
+
+// follow gives as many places as the workers may hold, and those beside.
+func (l *lane) follow(workers int) {
+	if l.credit > 0 {
+		l.line.resize(max(workers, 1)*l.credit + placesBeside)
+	}
 }
 
 // inputSpec is of pictures in the network's size.
 func (g *Gateway) inputSpec() dispatch.StreamSpec {
 	s := g.settings
-	return dispatch.StreamSpec{
-		Name: StreamName, Width: s.InputWidth, Height: s.InputHeight, Slots: min(s.Workers*s.Credit+placesBeside, ring.MaxSlots), Tries: tries,
-	}
+	return dispatch.StreamSpec{Name: StreamName, Width: s.InputWidth, Height: s.InputHeight, Beside: placesBeside, Tries: tries}
 }
 
 // fullLane is of pictures in their own size, made when the first one comes: a slot of it is large. It has one place: a network that

@@ -15,8 +15,8 @@ type line struct {
 	room      func(busy int) int // how many may wait while that many places are in use
 
 	mu      sync.Mutex
-	places  int // free
-	busy    int
+	places  int
+	busy    int // places in use; more than there are for a moment after workers have gone
 	waiting int
 	queues  map[netip.Addr][]*ticket
 	turns   []netip.Addr // clients with a queue, the next to be served first
@@ -38,8 +38,7 @@ func (l *line) enter(client netip.Addr) (*ticket, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := &ticket{client: client, verdict: make(chan error, 1)}
-	if l.places > 0 {
-		l.places--
+	if l.busy < l.places {
 		l.busy++
 		t.decide(nil)
 		return t, true
@@ -62,7 +61,7 @@ func (l *line) enter(client netip.Addr) (*ticket, bool) {
 func (l *line) open(client netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.places > 0 || l.mayWait(client)
+	return l.busy < l.places || l.mayWait(client)
 }
 
 func (l *line) full() bool { return l.waiting >= l.room(l.busy) }
@@ -118,20 +117,32 @@ func (l *line) leave(t *ticket) (held bool) {
 func (l *line) free() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting == 0 {
-		l.places++
-		l.busy--
-		return
-	}
-	client := l.turns[0]
-	first := l.queues[client][0]
-	l.remove(first)
-	if i := slices.Index(l.turns, client); i >= 0 {
-		l.turns = append(slices.Delete(l.turns, i, i+1), client)
-	}
-	first.decide(nil)
+	l.busy--
+	l.serve()
 	for l.waiting > 0 && l.waiting > l.room(l.busy) {
 		l.evict()
+	}
+}
+
+// resize sets how many places there are, since workers come and go.
+func (l *line) resize(places int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.places = places
+	l.serve()
+}
+
+// serve gives places to those whose turn it is while there are any.
+func (l *line) serve() {
+	for l.waiting > 0 && l.busy < l.places {
+		client := l.turns[0]
+		first := l.queues[client][0]
+		l.remove(first)
+		if i := slices.Index(l.turns, client); i >= 0 {
+			l.turns = append(slices.Delete(l.turns, i, i+1), client)
+		}
+		l.busy++
+		first.decide(nil)
 	}
 }
 

@@ -82,7 +82,7 @@ const visitors = 1
 
 func dispatchOptions(c *config.Config, outcome func(dispatch.Outcome)) dispatch.Options {
 	return dispatch.Options{
-		MaxWorkers: c.Detector.Workers, Visitors: visitors, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
+		Workers: c.Detector.Workers, Visitors: visitors, Credit: c.Worker.Credit, LeaseMs: c.Worker.LeaseMs, Outcome: outcome,
 		GuestShare: c.Gateway.Share,
 	}
 }

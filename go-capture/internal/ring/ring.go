@@ -8,6 +8,7 @@ package ring
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,12 +16,13 @@ import (
 // seals fix the size and allow no new writable view; the mapping made before them stays writable.
 const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
 
-// Spec says what a ring is for. PayloadBytes is what one slot holds.
+// Spec says what a ring is for. PayloadBytes is what one slot holds. There is memory for the first Reserved slots, all if 0; Reserve
+// gets more.
 type Spec struct {
-	RingID, StreamID                   uint32
-	InstanceID                         uint64
-	StreamName                         string
-	Width, Height, Slots, PayloadBytes int
+	RingID, StreamID                             uint32
+	InstanceID                                   uint64
+	StreamName                                   string
+	Width, Height, Slots, PayloadBytes, Reserved int
 }
 
 // Ring is one sealed memfd and its writable mapping. Not safe for concurrent use of one slot.
@@ -29,6 +31,8 @@ type Ring struct {
 	fd     int
 	memory []byte
 	header Header
+
+	reserved int64 // bytes from the start that have memory
 }
 
 // Create makes the memory, writes its header and seals it. The error says which step failed and what to do.
@@ -80,17 +84,40 @@ func (r *Ring) prepare() error {
 	if err := unix.Ftruncate(r.fd, size); err != nil {
 		return fmt.Errorf("set its size to %d bytes: %w", size, err)
 	}
-	// Without this the writer would die of SIGBUS later, when memory runs out.
-	if err := unix.Fallocate(r.fd, 0, 0, size); err != nil {
-		return fmt.Errorf("reserve %d bytes: %w; use a smaller size, fewer cameras or more memory", size, err)
-	}
-	memory, err := unix.Mmap(r.fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	memory, err := unix.Mmap(r.fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("map %d bytes: %w; free memory or raise the limit on address space", size, err)
 	}
 	r.memory = memory
+	if err := r.Reserve(r.spec.reserved()); err != nil {
+		return err
+	}
 	r.header.Put(memory)
 	return r.seal()
+}
+
+func (s Spec) reserved() int {
+	if s.Reserved == 0 {
+		return s.Slots
+	}
+	return min(s.Reserved, s.Slots)
+}
+
+// Reserve gets memory for the first slots of the ring, as far as they have none; without it the writer would die of SIGBUS when memory
+// runs out.
+func (r *Ring) Reserve(slots int) error {
+	end := int64(r.header.DataOffset) + int64(r.header.SlotStride)*int64(slots)
+	if end <= r.reserved {
+		return nil
+	}
+	if err := unix.Fallocate(r.fd, 0, r.reserved, end-r.reserved); err != nil {
+		return fmt.Errorf("reserve %d bytes: %w; use a smaller size, fewer cameras or more memory", end-r.reserved, err)
+	}
+	from := r.reserved / int64(os.Getpagesize()) * int64(os.Getpagesize())
+	// Only a first touch that costs less: kernels before 5.14 do not know it.
+	_ = unix.Madvise(r.memory[from:end], unix.MADV_POPULATE_WRITE)
+	r.reserved = end
+	return nil
 }
 
 func (r *Ring) seal() error {

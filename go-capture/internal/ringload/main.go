@@ -65,7 +65,7 @@ func run() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{stops: map[string]func(){}, copies: *copies, dispatcher: dispatch.New(dispatch.Options{
-		MaxWorkers: *workers, Credit: *credit, LeaseMs: *leaseMs, Checksums: *crc,
+		MaxWorkers: *workers, Workers: *workers, Credit: *credit, LeaseMs: *leaseMs, Checksums: *crc,
 	})}
 	served := make(chan error, 1)
 	go func() { served <- l.dispatcher.Serve(ctx, listener) }()

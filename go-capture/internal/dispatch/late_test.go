@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"visavis/capture/internal/ring"
+)
+
+// makeLate lets the time pass after which every lease is late.
+func (h *house) makeLate() {
+	h.Dispatcher.mu.Lock()
+	defer h.Dispatcher.mu.Unlock()
+	for _, w := range h.workers {
+		for _, l := range w.leases {
+			l.lateNs = l.dispatchNs
+		}
+	}
+	h.lendLateAgain(now())
+	h.pump()
+}
+
+// lentTo waits until one of the peers has a frame, and returns which, and which has none.
+func lentTo(t *testing.T, h *house, a, b *peer) (has, idle *peer, m ring.Frame) {
+	t.Helper()
+	until(t, "one of two has the frame", func() bool {
+		workers := h.Snapshot().Workers
+		return workers[0].Outstanding+workers[1].Outstanding == 1
+	})
+	has, idle = a, b
+	if h.Snapshot().Workers[0].Outstanding == 0 {
+		has, idle = b, a
+	}
+	m, ok := has.frame()
+	if !ok {
+		t.Fatal("the worker was dropped")
+	}
+	return has, idle, m
+}
+
+func TestAPictureThatIsLateIsAnsweredByAnotherWorker(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(2)
+	stuck, idle := h.worker(1), h.worker(1)
+	seq := publish(guest).Seq()
+	stuck, idle, first := lentTo(t, h, stuck, idle)
+	// By itself, when its time has come: nothing was measured yet, so that is an eighth of the lease.
+	second, ok := idle.frame()
+	if !ok || second.FrameSeq != seq || second.Slot != first.Slot || second.LeaseID == first.LeaseID {
+		t.Fatalf("the idle worker got %+v, the other one has %+v", second, first)
+	}
+	idle.check(second)
+	idle.answer(ring.Result{LeaseID: second.LeaseID})
+	until(t, "the picture has its answer", func() bool { return h.counters("@clients").Inferred == 1 })
+	if free := h.Snapshot().Streams[0].Free; free != 7 {
+		t.Fatalf("%d of 8 slots are free while the stuck worker has one", free)
+	}
+	stuck.check(first)
+	stuck.answer(ring.Result{LeaseID: first.LeaseID})
+	until(t, "the slot is free", func() bool { return h.Snapshot().Streams[0].Free == 8 })
+	if c := h.counters("@clients"); c != (Counters{Captured: 1, Inferred: 1}) {
+		t.Fatalf("the account is %+v", c)
+	}
+	if got := h.fates(); len(got) != 1 || got[Inferred] != 1 {
+		t.Fatalf("outcomes %v, want one", got)
+	}
+	if n := len(h.Snapshot().Workers); n != 2 {
+		t.Fatalf("%d workers are left: an answer that comes second must not end its worker", n)
+	}
+}
+
+func TestTheFirstAnswerCountsWhoeverGivesItAndAFailureWaitsForTheOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		status uint32
+		fate   Fate
+	}{"answered": {ring.StatusOK, Inferred}, "failed": {ring.StatusFailed, Abandoned}} {
+		h := newHouse(t, Options{})
+		guest := h.guest(2)
+		a, b := h.worker(1), h.worker(1)
+		publish(guest)
+		slow, other, first := lentTo(t, h, a, b)
+		h.makeLate()
+		second, _ := other.frame()
+		other.answer(ring.Result{LeaseID: second.LeaseID, Status: ring.StatusFailed})
+		until(t, "the failure is taken", func() bool { return h.Snapshot().Workers[0].Outstanding+h.Snapshot().Workers[1].Outstanding == 1 })
+		if in := h.counters("@clients").InFlight; in != 1 {
+			t.Fatalf("%s: %d in flight while one worker still has it", name, in)
+		}
+		slow.answer(ring.Result{LeaseID: first.LeaseID, Status: c.status})
+		until(t, "the end", func() bool { return h.fates()[c.fate] == 1 })
+	}
+}
+
+func TestALatePictureWhoseWorkerAnswersIsNotLentAgain(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(2)
+	p := h.worker(1)
+	publish(guest)
+	m, _ := p.frame()
+	h.makeLate()
+	p.answer(ring.Result{LeaseID: m.LeaseID})
+	until(t, "it is inferred", func() bool { return h.counters("@clients").Inferred == 1 })
+	h.worker(1)
+	if got := h.Snapshot().Workers[1].Outstanding; got != 0 {
+		t.Fatalf("the next worker has %d frames of none", got)
+	}
+}
+
+func TestAFrameOfACameraIsNeverLentTwice(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	a, b := h.worker(1), h.worker(1)
+	publish(s)
+	_, idle, first := lentTo(t, h, a, b)
+	h.makeLate()
+	publish(s)
+	if m, ok := idle.frame(); !ok || m.FrameSeq != first.FrameSeq+1 {
+		t.Fatalf("the idle worker got frame %d, want the next one", m.FrameSeq)
+	}
+}
+
+func TestSecondLeasesAreAPartOfAllFrames(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(2)
+	workers := []*peer{h.worker(1), h.worker(1)}
+	again := 0
+	for range 40 {
+		publish(guest)
+		slow, other, first := lentTo(t, h, workers[0], workers[1])
+		h.makeLate()
+		twice := h.Snapshot().Workers[0].Outstanding+h.Snapshot().Workers[1].Outstanding == 2
+		slow.answer(ring.Result{LeaseID: first.LeaseID})
+		if twice {
+			again++
+			m, _ := other.frame()
+			other.answer(ring.Result{LeaseID: m.LeaseID})
+		}
+		until(t, "all is answered", func() bool { return h.Snapshot().Streams[0].Free == 8 })
+	}
+	if again < mostSpare || again > mostSpare+8 {
+		t.Fatalf("%d of 40 pictures were lent twice, want the %d in stock and a tenth of what came back", again, mostSpare)
+	}
+}
+
+func TestAPictureWaitsForABusyWorkerThatIsFasterThanAFreeOne(t *testing.T) {
+	const ms = float64(time.Millisecond)
+	d := New(Options{})
+	fast := &worker{serviceNs: 20 * ms, credit: 1, leases: map[uint64]*lease{}}
+	slow := &worker{serviceNs: 90 * ms, credit: 1, leases: map[uint64]*lease{}}
+	d.workers = []*worker{fast, slow}
+	camera := &Stream{dispatcher: d}
+	guest := &Stream{dispatcher: d, spec: StreamSpec{Guest: true}}
+	picture := &Slot{stream: guest, state: pending}
+	guest.pending = []*Slot{picture}
+	held := &lease{dispatchNs: now(), lateNs: math.MaxInt64}
+	fast.leases[1] = held
+	if w := d.nextWorker(picture); w != nil {
+		t.Errorf("the picture goes to the worker of %v ns", w.serviceNs)
+	}
+	if w := d.nextWorker(&Slot{stream: camera}); w != slow {
+		t.Error("a camera's frame has no worker although one is free")
+	}
+	guest.pending = []*Slot{picture, picture, picture, picture, picture}
+	if w := d.nextWorker(picture); w != slow {
+		t.Error("five pictures wait for one worker although another would be done before")
+	}
+	guest.pending = guest.pending[:1]
+	held.lateNs = 1
+	if w := d.nextWorker(picture); w != slow {
+		t.Error("the picture waits for a worker that is late")
+	}
+	delete(fast.leases, 1)
+	if w := d.nextWorker(picture); w != fast {
+		t.Error("the picture goes to the slow one of two that are free")
+	}
+	d.turn, fast.used = forgotten+1, forgotten
+	if w := d.nextWorker(picture); w != slow {
+		t.Error("a slow worker is never tried again")
+	}
+}
+
+// TestAPictureDoesNotWaitForEverForAWorkerThatIsStuck: the timer comes although no result does.
+func TestAPictureDoesNotWaitForEverForAWorkerThatIsStuck(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(1)
+	a, b := h.worker(1), h.worker(1)
+	publish(guest)
+	_, idle, _ := lentTo(t, h, a, b)
+	h.Dispatcher.mu.Lock()
+	for _, w := range h.workers {
+		w.serviceNs = 1e8
+		for _, l := range w.leases {
+			w.serviceNs, l.lateNs = 1e6, now()+5e7
+		}
+	}
+	h.Dispatcher.mu.Unlock()
+	second := publish(guest).Seq()
+	if m, ok := idle.frame(); !ok || m.FrameSeq != second {
+		t.Fatalf("the free worker got %d, want %d", m.FrameSeq, second)
+	}
+}
+
+func TestRingsGetRoomForWorkersThatComeLater(t *testing.T) {
+	h := newHouse(t, Options{Workers: 1, Credit: 2})
+	door := h.stream("door")
+	guest, err := h.AddStream(StreamSpec{Name: "@clients", Width: 32, Height: 16, Depth: ring.MaxSlots, Guest: true, Beside: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guest.Retire()
+	slots := func(at int) int { return h.Snapshot().Streams[at].Slots }
+	for n, want := range []struct{ guests, door int }{{6, 6}, {6, 6}, {10, 8}, {14, 10}} {
+		if n > 0 {
+			h.worker(2)
+		}
+		if slots(0) != want.guests || slots(1) != want.door {
+			t.Fatalf("with %d workers there are %d and %d slots, want %+v", n, slots(0), slots(1), want)
+		}
+	}
+	for range 6 {
+		publish(guest)
+	}
+	until(t, "three workers hold two each", func() bool { return h.Snapshot().Streams[0].Free == 14-6 })
+	for range 8 {
+		publish(door)
+	}
+	if late := h.stream("hall"); late.memory.Slots() < 10 || slots(2) != 12 {
+		t.Fatalf("a camera that comes last has %d slots of %d", slots(2), late.memory.Slots())
+	}
+}
+
+// TestTheAccountOfPicturesThatAreLentTwiceIsExact: whatever happens in whatever order.
+func TestTheAccountOfPicturesThatAreLentTwiceIsExact(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		h := newHouse(t, Options{Workers: 3, Credit: 2})
+		guest, err := h.AddStream(StreamSpec{Name: "door", Width: 8, Height: 8, Depth: ring.MaxSlots, Guest: true, Tries: 2, Beside: 2})
+		if err != nil {
+			r.Fatal(err)
+		}
+		sc := &scene{h: h, stream: guest}
+		for range rapid.IntRange(5, 60).Draw(r, "events") {
+			event := rapid.SampledFrom([]string{"acquire", "publish", "publish", "late", "join", "leave", "answer", "answer", "fail", "withdraw"}).Draw(r, "event")
+			switch event {
+			case "late":
+				h.makeLate()
+			case "withdraw":
+				guest.Withdraw(rapid.Uint64Range(1, 20).Draw(r, "seq"))
+			default:
+				sc.event(r, event)
+			}
+			sc.account(r)
+		}
+		for _, p := range sc.peers {
+			p.close()
+		}
+		for _, slot := range sc.writing {
+			slot.Abort(nil)
+		}
+		until(t, "the workers are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		guest.Retire()
+		if n := h.counters("door").InFlight; n != 0 {
+			r.Fatalf("%d frames have no end", n)
+		}
+		sc.account(r)
+		sc.oneOutcomeEach(r)
+	})
+}
