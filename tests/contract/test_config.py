@@ -124,6 +124,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "failed": 0,
                 "replaced": 0,
                 "too_fast": 0,
+                "stopping": 0,
             },
             "open": 2,
             "waiting": 1,

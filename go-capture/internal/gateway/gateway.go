@@ -76,6 +76,7 @@ type Gateway struct {
 	tally      *tally
 	buckets    *buckets
 	sockets    *semaphore.Weighted
+	door       *door
 
 	mu    sync.Mutex
 	feeds map[string]*Feed // by camera
@@ -89,7 +90,7 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
 		bodies:   semaphore.NewWeighted(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
-		tally:    newTally(), buckets: newBuckets(settings.Rate),
+		tally:    newTally(), buckets: newBuckets(settings.Rate), door: newDoor(),
 		feeds: map[string]*Feed{},
 	}
 	var err error

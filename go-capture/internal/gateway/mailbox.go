@@ -72,14 +72,15 @@ func (m *mailbox) drop(index uint64) {
 	m.replaced()
 }
 
-// take waits for a picture and takes it; false when ctx ends first.
-func (m *mailbox) take(ctx context.Context) (parcel, bool) {
+// take waits for a picture and takes it; false when ctx ends first, or end is closed.
+func (m *mailbox) take(ctx context.Context, end <-chan struct{}) (parcel, bool) {
 	select {
 	case <-m.ready:
 		return m.open(), true
 	case <-ctx.Done():
-		return parcel{}, false
+	case <-end:
 	}
+	return parcel{}, false
 }
 
 // tryTake takes a picture if there is one.

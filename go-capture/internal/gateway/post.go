@@ -24,6 +24,12 @@ const (
 // ServeDetect answers POST /api/v1/detect.
 func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 	g.tally.begin()
+	if !g.door.enter() {
+		g.tally.end(reasonStopping)
+		g.turnAway(w, r)
+		return
+	}
+	defer g.door.leave()
 	sent, err := g.answerPost(w, r)
 	if err != nil {
 		tell(w, r, g.tally.refused(err))

@@ -41,6 +41,11 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		plainRequest("each binary message is one picture.").problem().Write(w, r)
 		return
 	}
+	if !g.door.enter() {
+		g.turnAway(w, r)
+		return
+	}
+	defer g.door.leave()
 	feeder, free := feed.enter(w.Header().Get(problem.RequestIDHeader))
 	if !free {
 		fedAlready(feed.silence().Seconds()).problem().Write(w, r)
@@ -69,7 +74,7 @@ func fedAlready(silenceS float64) Refusal {
 // serve answers until the reader ends, and leaves nothing running.
 func (f *Feed) serve(ctx context.Context, by *feeder, socket *websocket.Conn) {
 	read := func(ctx context.Context) { f.read(ctx, by, socket) }
-	converse(ctx, socket, read, func(ctx context.Context) { f.answer(ctx, by, socket) })
+	f.gateway.converse(ctx, socket, read, func(ctx context.Context) { f.answer(ctx, by, socket) })
 }
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
@@ -98,6 +103,8 @@ func (f *Feed) answer(ctx context.Context, by *feeder, socket *websocket.Conn) {
 			}
 			f.answered(by)
 		case <-ctx.Done():
+			return
+		case <-f.gateway.door.closing:
 			return
 		case <-f.closed:
 			_ = socket.Close(websocket.StatusGoingAway, "the camera has gone or changed: connect again") // closed before: fine too

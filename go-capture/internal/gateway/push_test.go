@@ -335,3 +335,18 @@ func TestAPlainRequestAndAnotherCameraAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestADeviceThatStopsTellsItsFeederAndTakesNoOther(t *testing.T) {
+	d := openDoor(t)
+	socket := d.connect()
+	drained := make(chan struct{})
+	go func() { d.gateway.Drain(testLimit); close(drained) }()
+	_, _, err := socket.Read(d.context())
+	if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Fatalf("%v, want going away", err)
+	}
+	<-drained
+	if _, status := d.client(); status != http.StatusServiceUnavailable {
+		t.Fatalf("a client that comes then gets %d, want 503", status)
+	}
+}

@@ -23,10 +23,11 @@ const (
 	reasonFailed    = "failed"
 	reasonReplaced  = "replaced" // by a newer picture of the same stream
 	reasonTooFast   = "too_fast"
+	reasonStopping  = "stopping" // the daemon ends
 )
 
 var reasons = []string{
-	reasonInvalid, reasonBusy, reasonNoWorker, reasonDeadline, reasonCancelled, reasonFailed, reasonReplaced, reasonTooFast,
+	reasonInvalid, reasonBusy, reasonNoWorker, reasonDeadline, reasonCancelled, reasonFailed, reasonReplaced, reasonTooFast, reasonStopping,
 }
 
 // Refusal is an error that says itself how a client is told.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"visavis/capture/internal/farewell"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/problem"
 	"visavis/capture/internal/upgrade"
@@ -41,6 +42,11 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.sockets.Release(1)
+	if !g.door.enter() {
+		g.turnAway(w, r)
+		return
+	}
+	defer g.door.leave()
 	socket, err := upgrade.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
@@ -69,8 +75,9 @@ func plainRequest(instead string) Refusal {
 	return Refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket", Detail: "Open it with a WebSocket client; " + instead}
 }
 
-// converse reads and answers at the same time until either ends, closes the socket, and leaves nothing running.
-func converse(ctx context.Context, socket *websocket.Conn, read, answer func(context.Context)) {
+// converse reads and answers at the same time until either ends, closes the socket, and leaves nothing running. When the daemon ends
+// the client is told that it may connect again.
+func (g *Gateway) converse(ctx context.Context, socket *websocket.Conn, read, answer func(context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
 	reading.Add(1)
@@ -80,6 +87,9 @@ func converse(ctx context.Context, socket *websocket.Conn, read, answer func(con
 		read(ctx)
 	}()
 	answer(ctx)
+	if g.door.isClosing() {
+		farewell.Say(socket, "the device stops: connect again", cancel)
+	}
 	cancel()
 	_ = socket.CloseNow() // ends the reader; mostly closed before
 	reading.Wait()
@@ -87,7 +97,7 @@ func converse(ctx context.Context, socket *websocket.Conn, read, answer func(con
 
 // run answers until the reader ends, and leaves nothing running.
 func (s *session) run(ctx context.Context) {
-	converse(ctx, s.socket, s.read, func(ctx context.Context) {
+	s.gateway.converse(ctx, s.socket, s.read, func(ctx context.Context) {
 		for s.answerNext(ctx) {
 			continue
 		}
@@ -148,7 +158,7 @@ func (m messages) next(ctx context.Context) (*body, bool) {
 
 // answerNext answers the newest picture. It returns false when the stream is over.
 func (s *session) answerNext(ctx context.Context) bool {
-	next, ok := s.box.take(ctx)
+	next, ok := s.box.take(ctx, s.gateway.door.closing)
 	if !ok {
 		return false
 	}
@@ -159,6 +169,8 @@ func (s *session) answerNext(ctx context.Context) bool {
 	}
 	select {
 	case <-ctx.Done():
+		return false
+	case <-s.gateway.door.closing:
 		return false
 	case <-time.After(pause):
 		return true

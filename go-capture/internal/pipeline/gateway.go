@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/web"
 )
+
+// drainMost is how long clients may take to get their answers when the daemon ends. It is less than whoever stops it waits.
+const drainMost = 4 * time.Second
 
 // outcome sends the end of a frame to whoever waits for it. It is called with the dispatcher's mutex held.
 func (a *Appliance) outcome(o dispatch.Outcome) {
@@ -37,6 +41,17 @@ func gatewaySettings(c *config.Config) gateway.Settings {
 		Limits: gateway.Limits{Bytes: c.Gateway.PictureMb << 20, DecodeBytes: c.Gateway.DecodeMb << 20},
 		Tools:  gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox, Encode: encodeForClient},
 	}
+}
+
+// untilAnswered is a context that ends after ctx: when the clients that are there by then have their answers. Cameras, workers and
+// viewers go on until then.
+func (a *Appliance) untilAnswered(ctx context.Context) (context.Context, context.CancelFunc) {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		a.gateway.Drain(drainMost)
+		stop()
+	})
+	return serving, func() { unhook(); stop() }
 }
 
 // encodeForClient draws boxes, or hides faces, on a picture that a client sent.

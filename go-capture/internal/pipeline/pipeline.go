@@ -114,6 +114,8 @@ func (a *Appliance) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := a.untilAnswered(ctx)
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	untilTold, allTold := context.WithCancel(context.WithoutCancel(ctx)) // ends after the hub, so that its last words go out
 	group.Go(func() error { return a.dispatcher.Serve(ctx, listener) })

@@ -56,6 +56,9 @@ func (v *view) Privacy(id string) (privacy string, known bool) {
 	return c.orders.Now().Privacy, true
 }
 
+// Stopping is true from the signal to end on.
+func (v *view) Stopping() bool { return (*Appliance)(v).gateway.Stopping() }
+
 func workersOf(shot dispatch.Snapshot) []web.Worker {
 	workers := []web.Worker{}
 	for _, w := range shot.Workers {

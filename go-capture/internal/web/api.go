@@ -27,7 +27,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 // clients that push, who must not wait for this in turn, or were ordered not to look. A broker that is down does not count: detections still reach the page,
 // events wait, and restarting the device would not help.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
-	if !isReady(s.view.Status(), s.view.Cameras()) {
+	if s.view.Stopping() || !isReady(s.view.Status(), s.view.Cameras()) {
 		return refusal{Status: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1}
 	}
 	writeText(w, r, "ready\n")

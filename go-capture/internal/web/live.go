@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"visavis/capture/internal/farewell"
 	"visavis/capture/internal/upgrade"
 )
 
@@ -63,6 +64,16 @@ func (s *Server) converse(ctx context.Context, connection *websocket.Conn, room 
 	}()
 	defer func() { <-listening }()
 	defer end()
+	s.sendAll(ctx, connection, room, from, v)
+	select {
+	case <-from.done:
+		farewell.Say(connection, "the camera has gone, or the device stops: connect again", end)
+	default: // the viewer has gone, or is too slow
+	}
+}
+
+// sendAll sends until the viewer or the camera goes, or a picture takes too long.
+func (s *Server) sendAll(ctx context.Context, connection *websocket.Conn, room *room, from *studio, v *viewer) {
 	for s.waitForRoom(ctx, room, from) {
 		select {
 		case <-ctx.Done():

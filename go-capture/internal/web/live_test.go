@@ -127,3 +127,20 @@ func TestOnlyOurOwnPageAndProgramsOpenALiveView(t *testing.T) {
 		}
 	}
 }
+
+func TestALiveViewerIsToldWhenTheCameraGoesOrTheDeviceStops(t *testing.T) {
+	for name, end := range map[string]func(*running){
+		"camera": func(r *running) { r.server.CameraRemoved("door") }, "device": func(r *running) { r.server.closeStudios() },
+	} {
+		r := serve(t)
+		connection := r.dial(t, "")
+		await(t, "it watches", func() bool { return r.figures().Now == 1 })
+		go end(r)
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		_, _, err := connection.Read(ctx)
+		cancel()
+		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+			t.Errorf("%s: %v, want going away", name, err)
+		}
+	}
+}

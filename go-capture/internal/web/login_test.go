@@ -36,6 +36,8 @@ func (twoCameras) Cameras() []CameraSettings {
 	return append(oneCamera{}.Cameras(), CameraSettings{ID: "yard", Source: "demo:"})
 }
 
+func (twoCameras) Stopping() bool { return false }
+
 func (twoCameras) Privacy(id string) (string, bool) {
 	return PrivacyPixelate, id == "door" || id == "yard"
 }

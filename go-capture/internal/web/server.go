@@ -158,8 +158,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
+	s.closeStudios() // viewers are told before their requests end
 	endHandlers()
-	s.closeStudios()
 	return stop(server, failed)
 }
 

@@ -34,6 +34,8 @@ func (oneCamera) Status() Status {
 func (oneCamera) Cameras() []CameraSettings {
 	return []CameraSettings{{ID: "door", Source: "rtsp://user:secret@camera/live"}}
 }
+func (oneCamera) Stopping() bool { return false }
+
 func (oneCamera) Privacy(id string) (string, bool) { return PrivacyPixelate, id == "door" }
 
 // seqText stands for the detections of a frame.

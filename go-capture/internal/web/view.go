@@ -16,6 +16,8 @@ type View interface {
 	Cameras() []CameraSettings
 	// Privacy returns what viewers of a camera may see, and whether there is such a camera.
 	Privacy(camera string) (privacy string, known bool)
+	// Stopping tells whether the device ends: it answers what it has, and a balancer should send nothing new.
+	Stopping() bool
 }
 
 // EncodeJPEG draws and encodes a result's picture; it never changes the picture's pixels, which others hold too.
