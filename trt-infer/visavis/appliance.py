@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,16 +22,17 @@ from msgspec.structs import replace
 
 from visavis.broker import managed_broker
 from visavis.config_gen import Config
+from visavis.crew import Crew, Member, Request, listening, run_folder
 from visavis.daemon import daemon_program, effective_config
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
-from visavis.figures import EVERYWHERE, figures, page_address
+from visavis.figures import EVERYWHERE, daemon_status, figures, page_address
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
 from visavis.topics_gen import detections_topic
 
 FIGURES_PERIOD_S = 1.0
-DAEMON_STOP_LIMIT_S = 5.0
+DAEMON_STOP_LIMIT_S = 8.0  # it answers clients for up to 4 s, and then closes everything
 
 BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -112,7 +112,7 @@ class Appliance:
             VisavisError: a part cannot be started, or the daemon ended by itself.
         """
         with ExitStack() as parts:
-            folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="visavis-")))
+            folder = Path(parts.enter_context(run_folder()))
             file = self._settings.config or first_look(self._settings, folder)
             environment = dict(os.environ, VISAVIS_WORKER__SOCKET=str(folder / "frames.sock"))
             config = effective_config(file, environment)
@@ -125,7 +125,9 @@ class Appliance:
             daemon = parts.enter_context(daemon_process(file, environment))
             backend = self._settings.backend
             workers = parts.enter_context(Supervisor(worker_command(config, backend), config.detector.workers))
+            parts.callback(end, daemon)  # before the workers: it lets them answer what clients wait for
             parts.enter_context(FirstBuild(build_command(config, backend), build_note(config), workers.renew))
+            parts.enter_context(listening(folder, CrewOf(config, backend, workers, token).answer))
             greet(config)
             follow(daemon, config, token, stop)
 
@@ -159,12 +161,32 @@ def daemon_process(file: Path, environment: Mapping[str, str]) -> Iterator[subpr
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(DAEMON_STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(daemon: subprocess.Popen[bytes]) -> None:
+    """Ask the daemon to end, then make it end; does nothing to one that has ended."""
+    daemon.terminate()
+    try:
+        daemon.wait(DAEMON_STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+
+
+class CrewOf:
+    """Answers `visavis workers` for one appliance; `token` may look at the daemon's status."""
+
+    def __init__(self, config: Config, backend: str | None, workers: Supervisor, token: str) -> None:
+        self._config, self._backend, self._workers, self._token = config, backend, workers, token
+
+    def answer(self, request: Request) -> Crew:
+        """Change the number of workers if that is asked for, and tell who is connected."""
+        if request.workers is not None:
+            self._workers.resize(request.workers, worker_command(self._config, self._backend, request.workers))
+        status = daemon_status(page_address(self._config.web.listen, self._config.web.https), self._token)
+        members = msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
+        return Crew(device=self._config.device.id, wanted=self._workers.count, workers=members)
 
 
 def greet(config: Config) -> None:

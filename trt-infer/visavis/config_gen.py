@@ -104,7 +104,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     precision: str = "auto"
     # Width and height of the network's input in pixels.
     input: tuple[int, int] = (640, 480)
-    # How many workers infer at the same time.
+    # How many workers `visavis run` starts; `visavis workers N` changes it while it runs. Others may join, up to 16 in all.
     workers: int = 1
     # Threads of each worker; 0 divides the cores among the workers.
     threads: int = 0

@@ -30,15 +30,23 @@ def figures(address: str, token: str = "") -> list[str]:
         address: of the page, as `page_address` gives it.
         token: of somebody who may see all cameras, where logins are wanted.
     """
+    status = daemon_status(address, token)
+    if status is None:
+        return []
+    cameras = [camera_line(camera) for camera in status["cameras"]]
+    return cameras + engine_lines(status.get("engine")) + broker_lines(status["broker"])
+
+
+def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
+    """The daemon's /api/v1/status, or None while it does not answer; arguments as for `figures`."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(f"{address}api/v1/status", headers=headers)  # noqa: S310 - it begins with http
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=_UNVERIFIED) as answer:  # noqa: S310 - it begins with http
-            status = json.load(answer)
+            found: dict[str, Any] = json.load(answer)
     except (OSError, ValueError):
-        return []
-    cameras = [camera_line(camera) for camera in status["cameras"]]
-    return cameras + engine_lines(status.get("engine")) + broker_lines(status["broker"])
+        return None
+    return found
 
 
 def camera_line(camera: dict[str, Any]) -> str:

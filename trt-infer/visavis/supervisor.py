@@ -47,11 +47,17 @@ def unsure_score(score: float) -> float:
     return min(score, max(UNSURE_LEAST, round(score / 3, 4)))
 
 
-def worker_command(config: Config, backend: str | None) -> list[str]:
-    """The command line of a worker for this configuration; `backend` overrides the configured one."""
+def worker_command(config: Config, backend: str | None, workers: int = 0) -> list[str]:
+    """The command line of a worker for this configuration.
+
+    Args:
+        config: the effective configuration.
+        backend: overrides the configured one.
+        workers: how many share the cores; 0 for the configured number.
+    """
     detector = config.detector
     width, height = detector.input
-    threads = detector.threads or max(1, (os.cpu_count() or 1) // detector.workers)
+    threads = detector.threads or max(1, (os.cpu_count() or 1) // (workers or detector.workers))
     options = {
         "--socket": config.worker.socket,
         "--credit": str(config.worker.credit),
@@ -76,44 +82,56 @@ class Supervisor:
 
     Args:
         command: what to start, without `--name` and `--die-with-parent`.
-        count: how many.
+        count: how many, at first.
         stop_limit_s: how long a worker may take to finish after SIGTERM before it is killed.
     """
 
     def __init__(self, command: list[str], count: int, *, stop_limit_s: float = STOP_LIMIT_S) -> None:
-        self._command = command
+        self._command, self._count = command, count
         self._stop_limit_s = stop_limit_s
-        self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self._threads = [
-            threading.Thread(target=self._keep, args=(n,), name=f"worker-{n}") for n in range(1, count + 1)
-        ]
+        self._keepers: list[Keeper] = []
+        self._ended = False
 
     def __enter__(self) -> Supervisor:
-        for thread in self._threads:
-            thread.start()
+        self.resize(self._count)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.resize(0)
+        self._ended = True
+
+    @property
+    def count(self) -> int:
+        """How many workers there should be."""
+        return self._count
+
+    def resize(self, count: int, command: list[str] | None = None) -> None:
+        """Start or end workers until there are `count`; those with the highest numbers end, with what they have.
+
+        Args:
+            count: how many from now on.
+            command: what is started from now on, if it changes; workers that run keep theirs until they end.
+        """
         with self._lock:
-            self._stop.set()
-            running = list(self._running.values())
-        for process in running:
-            process.terminate()
-        for thread in self._threads:
-            thread.join(self._stop_limit_s)
-        for process in running:
-            process.kill()  # does nothing to one that has ended
-        for thread in self._threads:
-            thread.join()
+            if self._ended:
+                return
+            self._count, self._command = count, command or self._command
+            surplus, self._keepers = self._keepers[count:], self._keepers[:count]
+            for number in range(len(self._keepers) + 1, count + 1):
+                self._keepers.append(Keeper(self._command, number))
+            for keeper in surplus:
+                keeper.stop()
+            for keeper in surplus:
+                keeper.end(self._stop_limit_s)
 
     def pids(self) -> dict[int, int]:
         """The process ids of the workers that run now, by number."""
         with self._lock:
-            return {number: process.pid for number, process in self._running.items()}
+            found = {keeper.number: keeper.pid() for keeper in self._keepers}
+        return {number: pid for number, pid in found.items() if pid}
 
     def renew(self, stop: threading.Event) -> None:
         """Start every worker afresh, one after the other; each finishes the frame in its hands first.
@@ -121,37 +139,78 @@ class Supervisor:
         Args:
             stop: ends the waiting for the next one.
         """
-        for number, pid in self.pids().items():
-            with self._lock:
-                process = self._running.get(number)
-                if process is not None and process.pid == pid:
-                    process.terminate()
-            while not stop.is_set() and self.pids().get(number, pid) == pid:
+        with self._lock:
+            keepers = list(self._keepers)
+        for keeper in keepers:
+            pid = keeper.pid()
+            keeper.restart()
+            while not stop.is_set() and not keeper.stopped() and keeper.pid() in (0, pid):
                 stop.wait(RESTART_FIRST_MS / 1_000)
 
-    def _keep(self, number: int) -> None:
-        losses = Losses(number)
+
+class Keeper:
+    """Starts one worker, waits for its end, and starts it again, until it is told to stop."""
+
+    def __init__(self, command: list[str], number: int) -> None:
+        self.number = number
+        self._command = command
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name=f"worker-{number}")
+        self._thread.start()
+
+    def pid(self) -> int:
+        """The process id; 0 while none runs."""
+        with self._lock:
+            return self._process.pid if self._process else 0
+
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    def restart(self) -> None:
+        """Ask the process to finish what it has and end; another one takes its place."""
+        with self._lock:
+            if self._process:
+                self._process.terminate()
+
+    def stop(self) -> None:
+        """Ask the process to finish what it has and end, for good."""
+        with self._lock:
+            self._stop.set()
+        self.restart()
+
+    def end(self, limit_s: float) -> None:
+        """Return when a worker that was told to stop has ended; it is killed after `limit_s`."""
+        self._thread.join(limit_s)
+        with self._lock:
+            if self._process:
+                self._process.kill()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        losses = Losses(self.number)
         for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
-            process = self._start(number, losses.options)
+            process = self._start(losses.options)
             if process is None:
                 return
             began_s = time.monotonic()
             code = process.wait()
             with self._lock:
-                del self._running[number]
+                self._process = None
             if not self._stop.is_set():
-                log.warning("worker-%d ended with %d; starting it again", number, code)
+                log.warning("worker-%d ended with %d; starting it again", self.number, code)
                 losses.ended(code, time.monotonic() - began_s)
 
-    def _start(self, number: int, options: list[str]) -> subprocess.Popen[bytes] | None:
-        """Start one worker, unless we were told to stop: then nobody would end it."""
-        own = [*options, "--name", f"worker-{number}", "--die-with-parent", str(os.getpid())]
+    def _start(self, options: list[str]) -> subprocess.Popen[bytes] | None:
+        """Start the worker, unless we were told to stop: then nobody would end it."""
+        own = [*options, "--name", f"worker-{self.number}", "--die-with-parent", str(os.getpid())]
         with self._lock:
             if self._stop.is_set():
                 return None
-            process = subprocess.Popen(self._command + own, stdin=subprocess.DEVNULL, start_new_session=True)
-            self._running[number] = process
-        return process
+            self._process = subprocess.Popen(self._command + own, stdin=subprocess.DEVNULL, start_new_session=True)
+            return self._process
 
 
 class Losses:

@@ -83,7 +83,7 @@ type Detector struct {
 	Precision string `toml:"precision" json:"precision"`
 	// Width and height of the network's input in pixels.
 	Input [2]int `toml:"input" json:"input"`
-	// How many workers infer at the same time.
+	// How many workers `visavis run` starts; `visavis workers N` changes it while it runs. Others may join, up to 16 in all.
 	Workers int `toml:"workers" json:"workers"`
 	// Threads of each worker; 0 divides the cores among the workers.
 	Threads int `toml:"threads" json:"threads"`

@@ -63,7 +63,7 @@ func TestAPictureThatIsLateIsAnsweredByAnotherWorker(t *testing.T) {
 	stuck.check(first)
 	stuck.answer(ring.Result{LeaseID: first.LeaseID})
 	until(t, "the slot is free", func() bool { return h.Snapshot().Streams[0].Free == 8 })
-	if c := h.counters("@clients"); c != (Counters{Captured: 1, Inferred: 1}) {
+	if c := h.counters("@clients"); c != (Counters{Captured: 1, Inferred: 1, LentAgain: 1}) {
 		t.Fatalf("the account is %+v", c)
 	}
 	if got := h.fates(); len(got) != 1 || got[Inferred] != 1 {

@@ -193,6 +193,9 @@ func (d *Dispatcher) lend(slot *Slot, w *worker) {
 	s.unwait(slot)
 	d.settle(slot)
 	slot.tries++
+	if slot.tries > 1 {
+		s.account.LentAgain++
+	}
 	d.turn++
 	s.served, w.used = d.turn, d.turn
 	slot.state = leased

@@ -48,6 +48,7 @@ var (
 	placesDesc   = describe("visavis_client_places_busy", "Clients' pictures that are being decoded or inferred now.")
 	framesDesc   = describe("visavis_client_frames_total", "Clients' pictures that were drawn into the ring, by their end there.", "fate")
 	takenDesc    = describe("visavis_client_frames_taken_total", "Clients' pictures that were drawn into the ring.")
+	againDesc    = describe("visavis_client_frames_lent_again_total", "Clients' pictures that a second worker got, since the first was late or died.")
 	flyingDesc   = describe("visavis_client_frames_in_flight", "Clients' pictures in the ring now.")
 )
 
@@ -59,7 +60,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	m.stages.Describe(out)
 	m.pushed.Describe(out)
-	for _, desc := range []*prometheus.Desc{picturesDesc, openDesc, streamsDesc, waitingDesc, placesDesc, framesDesc, takenDesc, flyingDesc} {
+	for _, desc := range []*prometheus.Desc{picturesDesc, openDesc, streamsDesc, waitingDesc, placesDesc, framesDesc, takenDesc, againDesc, flyingDesc} {
 		out <- desc
 	}
 }
@@ -93,6 +94,7 @@ func (g *Gateway) frames() (sum dispatch.Counters) {
 			sum.NoSlot += c.NoSlot
 			sum.Aborted += c.Aborted
 			sum.Abandoned += c.Abandoned
+			sum.LentAgain += c.LentAgain
 		}
 	}
 	return sum
@@ -100,6 +102,7 @@ func (g *Gateway) frames() (sum dispatch.Counters) {
 
 func collectFrames(out chan<- prometheus.Metric, c dispatch.Counters) {
 	out <- prometheus.MustNewConstMetric(takenDesc, prometheus.CounterValue, float64(c.Captured))
+	out <- prometheus.MustNewConstMetric(againDesc, prometheus.CounterValue, float64(c.LentAgain))
 	out <- prometheus.MustNewConstMetric(flyingDesc, prometheus.GaugeValue, float64(c.InFlight))
 	for fate, n := range map[dispatch.Fate]uint64{
 		dispatch.Inferred: c.Inferred, dispatch.Superseded: c.Superseded, dispatch.NoSlot: c.NoSlot,

@@ -26,7 +26,7 @@ func (g *Gateway) DetectOperation() map[string]any {
 			"400": problemResponse("The request is malformed"), "408": problemResponse("The body came too slowly"),
 			"413": problemResponse("Too many bytes or pixels"), "415": problemResponse("No picture type that is taken"),
 			"422": problemResponse("Not a picture that can be decoded"), "429": laterResponse("Too many pictures wait: see Retry-After"),
-			"503": laterResponse("No worker is ready: see Retry-After"), "504": problemResponse("Not answered within the deadline"),
+			"503": laterResponse("No worker is ready, or the device stops: see Retry-After"), "504": problemResponse("Not answered within the deadline"),
 		},
 	}
 }
@@ -40,6 +40,7 @@ func StreamOperation() map[string]any {
 		"responses": object{
 			"101": object{"description": "The stream is open"}, "400": problemResponse("Opened as no WebSocket can be"),
 			"426": problemResponse("Not opened as a WebSocket"), "429": laterResponse("Too many streams are open: see Retry-After"),
+			"503": laterResponse("The device stops: see Retry-After"),
 		},
 	}
 }
@@ -56,7 +57,7 @@ func PushOperation() map[string]any {
 		"responses": object{
 			"101": object{"description": "The camera is yours"}, "400": problemResponse("Opened as no WebSocket can be"),
 			"404": problemResponse("There is no such push: camera"), "409": problemResponse("Another client feeds this camera"),
-			"426": problemResponse("Not opened as a WebSocket"),
+			"426": problemResponse("Not opened as a WebSocket"), "503": laterResponse("The device stops: see Retry-After"),
 		},
 	}
 }

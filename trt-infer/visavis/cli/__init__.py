@@ -28,6 +28,7 @@ COMMANDS = {
     "fleet": "report on all devices of a broker",
     "model": "list, prepare and verify models",
     "engine": "build and list TensorRT engines",
+    "workers": "see or change how many workers infer, while it runs",
     "worker": "the inference worker (what the supervisor and systemd start)",
 }
 

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `visavis workers` and `visavis run` say to each other, and workers that come and go."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+from visavis.crew import SOCKET, Crew, Member, NobodyRuns, Refused, Request, ask, find, listening, run_folder
+from visavis.supervisor import Supervisor
+
+from tests import waiting
+from tests.unit.test_supervisor import SLEEPER, alive
+
+until = partial(waiting.until, limit_s=10)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def member(name: str) -> Member:
+    return Member(id=1, name=name, state="idle", backend="fake", model="fake", frames=0, service_ms=1.0)
+
+
+def crew(device: str, wanted: int = 1, *names: str) -> Crew:
+    return Crew(device=device, wanted=wanted, workers=tuple(map(member, names)))
+
+
+def test_a_request_reaches_the_one_that_runs_and_its_answer_comes_back() -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Crew:
+        asked.append(request)
+        return crew("porch", 3, "worker-1")
+
+    with run_folder() as folder, listening(Path(folder), answer):
+        assert ask(find(None), Request(3)) == crew("porch", 3, "worker-1")
+        assert find("porch") == Path(folder) / SOCKET
+    assert asked[:2] == [Request(), Request(3)]
+    with pytest.raises(NobodyRuns, match="start it first"):
+        find(None)
+
+
+def test_of_several_one_must_be_named_and_what_a_kill_left_behind_is_none() -> None:
+    with ExitStack() as stack:
+        left, one, two = (Path(stack.enter_context(run_folder())) for _ in range(3))
+        stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(left / SOCKET))
+        stack.enter_context(listening(one, lambda _: crew("one")))
+        stack.enter_context(listening(two, lambda _: crew("two")))
+        with pytest.raises(NobodyRuns, match="one, two"):
+            find(None)
+        assert find("two") == two / SOCKET
+        with pytest.raises(NobodyRuns, match="of device three"):
+            find("three")
+
+
+@pytest.mark.parametrize(
+    "said", [b'{"workers": 0}\n', b'{"workers": 17}\n', b'{"workers": "all"}\n', b"\n", b"\xff\n", b"{"]
+)
+def test_what_is_no_request_changes_nothing_and_is_told(said: bytes) -> None:
+    def answer(_: Request) -> Crew:
+        raise AssertionError("it was taken")
+
+    with run_folder() as folder, listening(Path(folder), answer), socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{folder}/{SOCKET}")
+        client.sendall(said)
+        client.shutdown(socket.SHUT_WR)
+        assert b'"error":""' not in client.recv(65_536)
+
+
+def test_a_refusal_is_an_error_with_its_words() -> None:
+    with (
+        run_folder() as folder,
+        listening(Path(folder), lambda _: crew("porch")),
+        pytest.raises(Refused, match="1 to 16"),
+    ):
+        ask(Path(folder) / SOCKET, Request(99))
+
+
+def test_the_crew_is_settled_when_its_own_workers_are_there_and_no_others_of_its_own() -> None:
+    assert crew("box", 2, "worker-2", "guest", "worker-1").settled()
+    assert not crew("box", 2, "worker-1", "guest").settled()
+    assert not crew("box", 1, "worker-1", "worker-2").settled()
+
+
+def test_workers_are_added_and_taken_away_while_the_others_stay() -> None:
+    with Supervisor(SLEEPER, 1) as workers:
+        until(lambda: len(workers.pids()) == 1, "one runs")
+        first = workers.pids()[1]
+        workers.resize(3)
+        until(lambda: len(workers.pids()) == 3, "three run")
+        third = workers.pids()[3]
+        workers.resize(1)
+        assert (workers.count, workers.pids()) == (1, {1: first})
+        assert not alive(third)
+    workers.resize(2)
+    assert workers.pids() == {}

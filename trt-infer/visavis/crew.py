@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many workers there are, asked and changed from another terminal: between `visavis run` and `visavis workers`.
+
+`visavis run` listens on a socket in its own folder, which only its user may enter: who can ask could start workers
+anyway, so there is no password, and no other machine can ask at all. One line of JSON each way, then the connection
+ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from visavis.errors import VisavisError
+from visavis.ring_gen import MAX_WORKERS
+
+FOLDER_PREFIX = "visavis-"
+SOCKET = "crew.sock"
+MOST_BYTES = 65_536
+ASK_LIMIT_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class NobodyRuns(VisavisError):
+    """There is no `visavis run` of this user, or there are several and none was named."""
+
+    kind = "crew"
+
+
+class Refused(VisavisError):
+    """`visavis run` refused the request."""
+
+    kind = "crew"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked for: so many workers from now on, or None to leave them as they are."""
+
+    workers: int | None = None
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One worker that is connected to the daemon, as the daemon's status tells it."""
+
+    id: int
+    name: str
+    state: str
+    backend: str
+    model: str
+    frames: int
+    service_ms: float
+
+
+class Crew(msgspec.Struct, frozen=True):
+    """The answer: the device, how many workers `visavis run` keeps, and all that are connected, joined ones too.
+
+    `error` is empty, or says why nothing was changed.
+    """
+
+    device: str
+    wanted: int
+    workers: tuple[Member, ...]
+    error: str = ""
+
+    def settled(self) -> bool:
+        """Whether exactly the workers that `visavis run` should keep are connected, beside those that joined."""
+        own = [member.name for member in self.workers if member.name.startswith("worker-")]
+        return sorted(own) == sorted(f"worker-{number}" for number in range(1, self.wanted + 1))
+
+
+def run_folder() -> tempfile.TemporaryDirectory[str]:
+    """The folder of one `visavis run`, where `visavis workers` finds it; nobody else may enter it."""
+    return tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX)
+
+
+@contextmanager
+def listening(folder: Path, answer: Callable[[Request], Crew]) -> Iterator[None]:
+    """Answer requests in a thread while the block runs.
+
+    Args:
+        folder: as `run_folder` made it.
+        answer: is called for each request, in that thread.
+    """
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / SOCKET))
+        listener.listen()
+        thread = threading.Thread(target=_serve, args=(listener, answer), name="crew")
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+            thread.join()
+
+
+def ask(path: Path, request: Request) -> Crew:
+    """Send one request to the `visavis run` whose socket is at `path`.
+
+    Raises:
+        OSError: nobody listens there any more.
+        Refused: it does not want to do that.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ASK_LIMIT_S)
+        connection.connect(str(path))
+        connection.sendall(msgspec.json.encode(request) + b"\n")
+        crew = msgspec.json.decode(_line(connection), type=Crew)
+    if crew.error:
+        raise Refused(crew.error)
+    return crew
+
+
+def find(device: str | None) -> Path:
+    """The socket of the one `visavis run` of this user, or of that of a device.
+
+    Raises:
+        NobodyRuns: there is none, or several.
+    """
+    found = {path: crew.device for path, crew in _running() if device in (None, crew.device)}
+    if len(found) == 1:
+        return next(iter(found))
+    if found:
+        names = ", ".join(sorted(found.values()))
+        raise NobodyRuns(f"several `visavis run` are running here, {names}", "choose one with --device")
+    which = f" of device {device}" if device else ""
+    raise NobodyRuns(f"no `visavis run`{which} of this user is running here", "start it first, or see `visavis worker`")
+
+
+def _running() -> Iterator[tuple[Path, Crew]]:
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/{SOCKET}")):
+        try:
+            yield path, ask(path, Request())
+        except (OSError, msgspec.DecodeError):
+            continue  # another user's, or left behind by a kill
+
+
+def _serve(listener: socket.socket, answer: Callable[[Request], Crew]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # shut down
+        with connection:
+            try:
+                _answer(connection, answer)
+            except OSError as error:
+                log.warning("a `visavis workers` went away, %s", error)
+
+
+def _answer(connection: socket.socket, answer: Callable[[Request], Crew]) -> None:
+    connection.settimeout(ASK_LIMIT_S)
+    try:
+        request = msgspec.json.decode(_line(connection), type=Request)
+        if request.workers is not None and not 1 <= request.workers <= MAX_WORKERS:
+            raise msgspec.ValidationError(f"{request.workers} workers are not possible: choose 1 to {MAX_WORKERS}")
+        crew = answer(request)
+    except msgspec.DecodeError as error:
+        crew = Crew(device="", wanted=0, workers=(), error=str(error))
+    connection.sendall(msgspec.json.encode(crew) + b"\n")
+
+
+def _line(connection: socket.socket) -> bytes:
+    """Read up to the end of a line, or of what the peer sends."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < MOST_BYTES:
+        more = connection.recv(MOST_BYTES)
+        if not more:
+            break
+        line += more
+    return line
