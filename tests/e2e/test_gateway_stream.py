@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
+from urllib.error import HTTPError
 
 import jsonschema
 import pytest
@@ -121,7 +122,7 @@ def test_other_sites_plain_requests_and_too_many_streams_are_refused(appliance: 
     with pytest.raises(InvalidStatus) as foreign, stream(appliance, origin="http://evil.example"):
         pass
     assert foreign.value.response.status_code == 403
-    assert not appliance.answers("/api/v1/detect/stream")
+    assert plainly(appliance) == 426
     with contextlib.ExitStack() as open_ones:
         for _ in range(8):
             open_ones.enter_context(stream(appliance))
@@ -129,9 +130,17 @@ def test_other_sites_plain_requests_and_too_many_streams_are_refused(appliance: 
             open_ones.enter_context(stream(appliance))
         assert ninth.value.response.status_code == 429
         assert ninth.value.response.headers["Retry-After"] == "1"
+        assert plainly(appliance) == 429, "a page learns in no other way why it gets no stream"
     until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "streams stay open", 10)
     with stream(appliance):
         pass
+
+
+def plainly(appliance: RunningAppliance) -> int:
+    """What a request for the stream that opens no WebSocket is told."""
+    with pytest.raises(HTTPError) as refused:
+        appliance.get("/api/v1/detect/stream")
+    return refused.value.code
 
 
 def test_two_hundred_streams_leave_no_goroutine_and_no_descriptor(appliance: RunningAppliance) -> None:

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, Page
 
 from tests.e2e.clients import PeakMemory
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid
-from tests.e2e.test_page import CAMERA, chromium, keep_picture, until_all_move
+from tests.e2e.test_page import CAMERA, chromium, complaints_of, keep_picture, until_all_move
 from tests.repo.pages import Block, blocks
 from tests.unit.command import PROGRAM
 from tests.waiting import until
@@ -118,14 +118,7 @@ def first_line(block: Block) -> str:
 def opened(browser: Browser, locked: Locked) -> tuple[Page, list[str]]:
     """The page without any cookie, and what its console complains about beside refused logins, which Chromium notes."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "status of 401" not in message.text:
-            complaints.append(message.text)
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page, "status of 401")
     page.goto(f"{locked.url}/")
     return page, complaints
 
@@ -177,13 +170,24 @@ def test_a_neighbour_sees_one_camera_until_they_are_revoked(locked: Locked, brow
     locked.type(add)
     assert "neighbour" in locked.type(listing)
     page, _ = opened(browser, locked)
-    log_in(page, "neighbour", PASSWORD)
+    assert_led_back_to_where_one_wanted_to_go(page, locked)
     page.wait_for_selector(".camera canvas", timeout=15_000)
     until_all_move(page, 1)
     assert page.locator(".camera").count() == 1
     assert "demo2" not in page.inner_text("body")
     locked.type(revoke)
     page.wait_for_url("**/login", timeout=15_000)
+
+
+def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> None:
+    """Who wants to send pictures comes there by a login, and is told what is missing; none leads to other sites."""
+    page.goto(f"{locked.url}/try")
+    assert page.url == f"{locked.url}/login?to=%2Ftry"
+    log_in(page, "neighbour", PASSWORD)
+    page.wait_for_url("**/try")
+    until(lambda: "neighbour may look at cameras" in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
+    page.goto(f"{locked.url}/login?to=https://evil.example/")
+    page.wait_for_url(f"{locked.url}/")
 
 
 def test_a_programs_token_is_shown_once_and_counts_until_it_is_revoked(locked: Locked) -> None:

@@ -55,11 +55,11 @@ PAINT_OVER = (
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*more: str) -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program, "chromium is missing: `make setup-test`, or apt install chromium"
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=QUIET)
+        started = playwright.chromium.launch(executable_path=program, args=[*QUIET, *more])
         yield started
         started.close()
 
@@ -73,18 +73,24 @@ def browser() -> Iterator[Browser]:
 def opened(browser: Browser, appliance: RunningAppliance, width: int, height: int) -> tuple[Page, list[str]]:
     """The page at a size, and what its console complains about."""
     page = browser.new_page(viewport={"width": width, "height": height})
+    complaints = complaints_of(page)
+    page.goto(f"http://127.0.0.1:{appliance.http_port}/", wait_until="domcontentloaded")
+    page.wait_for_selector(".camera canvas", timeout=15_000)
+    return page, complaints
+
+
+def complaints_of(page: Page, *expected: str) -> list[str]:
+    """What the console of a page will complain about, beside lines with these words."""
     complaints: list[str] = []
+    by_us = "willReadFrequently"  # of the tests that look at pixels
 
     def listen(message: ConsoleMessage) -> None:
-        by_us = "willReadFrequently" in message.text  # of the tests that look at pixels
-        if message.type in ("error", "warning") and not by_us:
+        if message.type in ("error", "warning") and not any(words in message.text for words in (by_us, *expected)):
             complaints.append(message.text)
 
     page.on("console", listen)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"http://127.0.0.1:{appliance.http_port}/", wait_until="domcontentloaded")
-    page.wait_for_selector(".camera canvas", timeout=15_000)
-    return page, complaints
+    return complaints
 
 
 def test_the_page_shows_a_moving_picture_and_living_figures(

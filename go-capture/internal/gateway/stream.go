@@ -59,14 +59,16 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	s.run(r.Context())
 }
 
-// refusesStream tells whether the request gets no stream; otherwise one of them is taken.
+// refusesStream tells whether the request gets no stream; otherwise one of them is taken. A page cannot read why a browser got no
+// WebSocket: it asks again plainly, and is told the same unless there would be a stream now.
 func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
-	if !upgrade.Wanted(r) {
-		return plainRequest("POST /api/v1/detect takes single pictures."), true
-	}
 	if !g.sockets.TryAcquire(1) {
 		return Refusal{Status: http.StatusTooManyRequests, Title: "Too many streams are open", RetryAfter: pauseMost,
 			Detail: "gateway.streams allows no more: close one, or send single pictures to POST /api/v1/detect."}, true
+	}
+	if !upgrade.Wanted(r) {
+		g.sockets.Release(1)
+		return plainRequest("POST /api/v1/detect takes single pictures."), true
 	}
 	return Refusal{}, false
 }
@@ -199,7 +201,6 @@ func (s *session) answer(ctx context.Context, next parcel) (message any, pause t
 
 func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
 	g := s.gateway
-	arrivedNs := frame.MonotonicNs()
 	if err := g.admit(s.client); err != nil {
 		return answer{}, err
 	}
@@ -214,7 +215,7 @@ func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	asked := request{lane: g.input, client: s.client, body: picture, header: header, arrivedNs: arrivedNs}
+	asked := request{lane: g.input, client: s.client, body: picture, header: header, arrivedNs: next.picture.arrivedNs}
 	done, err := g.detect(ctx, asked)
 	if err != nil {
 		return answer{}, err

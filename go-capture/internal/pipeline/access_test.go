@@ -24,7 +24,7 @@ var leastRoles = map[string]auth.Role{
 	"/api/v1/status": auth.Viewer, "/api/v1/events": auth.Viewer, "/api/v1/cameras": auth.Viewer, "/api/v1/cameras/{id}": auth.Viewer,
 	"/api/v1/cameras/{id}/stream.mjpeg": auth.Viewer, "/api/v1/cameras/{id}/live": auth.Viewer, "/api/v1/cameras/{id}/snapshot.jpg": auth.Viewer,
 	"/api/v1/detect": auth.Operator, "/api/v1/detect/stream": auth.Operator, "/api/v1/cameras/{id}/push": auth.Operator,
-	"/": auth.Viewer, "/login": auth.Public, "/claim": auth.Public, "other": auth.Viewer,
+	"/": auth.Viewer, "/try": auth.Viewer, "/login": auth.Public, "/claim": auth.Public, "other": auth.Viewer,
 }
 
 // isStatic tells whether a path is a file that is the same on every device.

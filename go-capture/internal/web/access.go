@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"visavis/capture/internal/auth"
@@ -100,12 +101,20 @@ func (t route) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	if refused.Status == http.StatusUnauthorized {
 		if t.page {
 			w.Header().Set("Cache-Control", "no-store")
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			http.Redirect(w, r, loginFor(t.pattern), http.StatusSeeOther)
 			return
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="visavis"`)
 	}
 	answerError(w, r, refused)
+}
+
+// loginFor is where somebody logs in who wanted a page; the login leads back to it.
+func loginFor(page string) string {
+	if page == dashboardPage {
+		return "/login"
+	}
+	return "/login?to=" + url.QueryEscape(page)
 }
 
 // refusalOf says how an error of auth is answered.

@@ -19,6 +19,12 @@ import (
 //go:embed static
 var static embed.FS
 
+// The pages that need a login, and that a person is sent back to after one.
+const (
+	dashboardPage = "/"
+	tryPage       = "/try"
+)
+
 // asset is one file of the page, in memory, found by its exact path only.
 type asset struct {
 	contentType string
@@ -65,10 +71,19 @@ func loadAssets() (map[string]asset, error) {
 // route serves the file. Only the page itself needs a login: what it is made of is the same on every device.
 func (a asset) route(path string) route {
 	made := route{pattern: path, least: auth.Public, summary: "The page", produces: a.contentType, handle: a.serve}
-	if path == "/" {
+	if path == dashboardPage || path == tryPage {
 		made.least, made.shows, made.page = auth.Viewer, NoCamera, true
 	}
+	if path == tryPage {
+		made.handle = a.serveWithCamera
+	}
 	return made
+}
+
+// serveWithCamera lets this page, and no other, ask for the browser's own camera.
+func (a asset) serveWithCamera(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Permissions-Policy", permissions("camera=(self)"))
+	return a.serve(w, r)
 }
 
 // serve lets browsers keep the file but ask each time, so that an update of the device shows at once.

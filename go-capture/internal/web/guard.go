@@ -40,8 +40,11 @@ func secure(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	h.Set("Permissions-Policy", permissions("camera=()"))
 }
+
+// permissions is what a page may ask a browser for, beside a camera: nothing.
+func permissions(camera string) string { return camera + ", microphone=(), geolocation=()" }
 
 // allowedHosts is the set of names, beside loopback's, by which this device may be asked.
 func allowedHosts(settings Settings) map[string]bool {

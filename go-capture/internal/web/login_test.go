@@ -125,6 +125,9 @@ func TestAPersonLogsInLooksAndLogsOut(t *testing.T) {
 	if answer, _ := l.get(t, anna, "/"); answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/login" {
 		t.Errorf("without a login / answers %d to %q", answer.StatusCode, answer.Header.Get("Location"))
 	}
+	if answer, _ := l.get(t, anna, "/try"); answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/login?to=%2Ftry" {
+		t.Errorf("without a login /try answers %d to %q", answer.StatusCode, answer.Header.Get("Location"))
+	}
 	answer, body := l.post(t, anna, "/api/v1/login", annasLogin())
 	if answer.StatusCode != http.StatusOK || !strings.Contains(body, `"name":"anna"`) {
 		t.Fatalf("the login answers %d %s", answer.StatusCode, body)

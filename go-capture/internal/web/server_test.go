@@ -279,6 +279,20 @@ func TestFiftyViewersShareOneEncodeAndEveryPictureComesBack(t *testing.T) {
 	}
 }
 
+func TestOnlyOnePageMayAskForTheBrowsersCamera(t *testing.T) {
+	r := serve(t)
+	for path, want := range map[string]string{"/": "camera=()", "/try": "camera=(self)", "/login": "camera=()", "/api/v1/status": "camera=()"} {
+		answer, err := http.Get(r.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if got := answer.Header.Get("Permissions-Policy"); got != want+", microphone=(), geolocation=()" {
+			t.Errorf("%s may %q, want %s", path, got, want)
+		}
+	}
+}
+
 func TestThePageIsSmall(t *testing.T) {
 	const mostBytes = 100_000
 	assets, err := loadAssets()

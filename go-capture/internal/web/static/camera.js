@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One camera's card: picture, figures, and on demand latency by stage and frames that add up.
-import { element, svg, mark, write } from "./element.js";
+import { element, mark, write } from "./element.js";
 import { count, milliseconds, plural, rate } from "./format.js";
 import { Picture } from "./picture.js";
+import { Stages } from "./stages.js";
 
 const stages = ["capture", "queue", "handoff", "infer", "publish"];
-const stageText = { handoff: "hand-off", infer: "inference" };
 const reasons = ["superseded", "no_slot", "aborted", "abandoned"];
 const states = { online: "live", lost: "lost", starting: "starting", off: "switched off" };
 
@@ -44,24 +44,8 @@ export class Camera {
 
   details(open) {
     const summary = element("summary", {}, "details", element("span", { class: "unseen" }, ` of ${this.id}`));
-    return element("details", open ? { open: "" } : {}, summary, this.stageTable(), this.frames());
-  }
-
-  stageTable() {
-    this.bar = svg("svg", { class: "bar", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" });
-    this.segments = stages.map((stage) => svg("rect", { class: stage, height: 1, y: 0, x: 0, width: 0 }));
-    this.bar.append(...this.segments);
-    const head = element("tr", {}, element("th", { scope: "col" }, "stage, ms"), element("th", { scope: "col" }, "p50"), element("th", { scope: "col" }, "p99"));
-    const rows = [...stages, "total"].map((stage) => this.stageRow(stage));
-    const table = element("table", { class: "stages" },
-      element("thead", {}, head), element("tbody", {}, ...rows));
-    return element("div", { class: "latency" }, this.bar, table);
-  }
-
-  stageRow(stage) {
-    const cells = ["p50", "p99"].map((figure) => (this.values[`${stage}.${figure}`] = element("td", {}, "–")));
-    const key = stage === "total" ? [] : [element("span", { class: `key ${stage}` })];
-    return element("tr", {}, element("th", { scope: "row" }, ...key, stageText[stage] ?? stage), ...cells);
+    this.stages = new Stages(stages, ["p50", "p99"]);
+    return element("details", open ? { open: "" } : {}, summary, this.stages.node, this.frames());
   }
 
   frames() {
@@ -101,18 +85,7 @@ export class Camera {
   }
 
   showLatency(latency) {
-    const sum = stages.reduce((total, stage) => total + (latency[stage]?.p50 ?? 0), 0) || 1;
-    let x = 0;
-    stages.forEach((stage, i) => {
-      const width = (100 * (latency[stage]?.p50 ?? 0)) / sum;
-      this.segments[i].setAttribute("x", x.toFixed(2));
-      this.segments[i].setAttribute("width", width.toFixed(2));
-      x += width;
-    });
-    for (const stage of [...stages, "total"]) {
-      this.set(`${stage}.p50`, milliseconds(latency[stage]?.p50));
-      this.set(`${stage}.p99`, milliseconds(latency[stage]?.p99));
-    }
+    this.stages.show(latency);
     this.set("total", milliseconds(latency.total?.p50));
   }
 

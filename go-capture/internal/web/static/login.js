@@ -3,7 +3,10 @@
 import { sendForm } from "./form.js";
 import { session } from "./session.js";
 
-const enter = () => location.replace("/");
+// Where the login leads is not for whoever made the link to choose.
+const pages = ["/try"];
+const wanted = new URLSearchParams(location.search).get("to");
+const enter = () => location.replace(pages.includes(wanted) ? wanted : "/");
 
 sendForm(document.getElementById("login"), "/api/v1/login", enter);
 

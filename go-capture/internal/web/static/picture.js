@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live picture of one camera with the boxes of the same frame; it looks old when it is old.
+import { drawFaces, grain } from "./boxes.js";
 import { element, svg, mark, write } from "./element.js";
 import { age } from "./format.js";
 import { Live } from "./live.js";
 
 const oldAfterMs = 2000;
 const deadAfterMs = 5000;
-const boxPx = 2;
 const dashPx = 1.5;
 const privacyText = { pixelate: "faces pixelated", blur: "faces blurred", none: "faces visible" };
 
@@ -40,7 +40,7 @@ export class Picture {
     }
     this.pen.drawImage(bitmap, 0, 0);
     this.drawPlaces();
-    if (detections) this.drawBoxes(detections);
+    if (detections) drawFaces(this.pen, detections);
     this.canvas.dataset.frame = detections?.frame ?? "";
     this.canvas.dataset.boxes = detections?.faces.length ?? 0;
   }
@@ -49,7 +49,7 @@ export class Picture {
   drawPlaces() {
     if (!this.places?.length) return;
     const { width, height } = this.canvas;
-    const thin = dashPx * Math.max(1, width / (this.canvas.clientWidth || width));
+    const thin = dashPx * grain(this.canvas);
     this.pen.setLineDash([4 * thin, 3 * thin]);
     for (const [style, thick] of [["rgb(0 0 0 / .5)", 2 * thin], ["rgb(255 255 255 / .8)", thin]]) {
       this.pen.strokeStyle = style;
@@ -61,17 +61,6 @@ export class Picture {
       }
     }
     this.pen.setLineDash([]);
-  }
-
-  /** Light on dark, so that a box is seen on every picture, and as thick on a phone as on a wall. */
-  drawBoxes({ faces, width }) {
-    const scale = this.canvas.width / width;
-    const thick = boxPx * Math.max(1, this.canvas.width / (this.canvas.clientWidth || this.canvas.width));
-    for (const [style, more] of [["rgb(0 0 0 / .55)", 2 * thick], ["#5ff0d8", 0]]) {
-      this.pen.strokeStyle = style;
-      this.pen.lineWidth = thick + more;
-      for (const { box: [x, y, w, h] } of faces) this.pen.strokeRect(x * scale, y * scale, w * scale, h * scale);
-    }
   }
 
   /** Shows what the status says about the picture. */

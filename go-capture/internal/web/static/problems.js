@@ -3,11 +3,12 @@
 import { element } from "./element.js";
 import { count } from "./format.js";
 
+export const silentDevice = ["The device does not answer",
+  "This page tries again by itself. Check that visavis is running and that you are on its network."];
+
 /** Lists [what, remedy] for a status; `silentMs` is how long the device has not answered, 0 = it does. */
 export function problemsOf(status, silentMs) {
-  if (silentMs > 0) {
-    return [["The device does not answer", "This page tries again by itself. Check that visavis is running and that you are on its network."]];
-  }
+  if (silentMs > 0) return [silentDevice];
   const found = [];
   if (status.cameras.length === 0) found.push(["No camera is configured", "Add a [[camera]] to the configuration and reload it."]);
   if (status.workers.length === 0 && status.engine?.state !== "building") {

@@ -28,6 +28,7 @@ async function leave() {
   logIn();
 }
 
+/** The login leads back to this page. */
 export function logIn() {
-  location.replace("/login");
+  location.replace(location.pathname === "/" ? "/login" : `/login?to=${encodeURIComponent(location.pathname)}`);
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pictures to the device and its answers back, over one WebSocket that comes back by itself. The newest picture wins: no more are
+// under way than the device can use.
+import { silentDevice } from "./problems.js";
+import { logIn } from "./session.js";
+
+const address = "/api/v1/detect/stream";
+const retryMs = { first: 500, most: 8000 };
+const near = 4; // a device is near when it takes so many times as long as the way there and back
+const restMs = 1000; // after a refusal
+const answerMs = 3000;
+const deadAfterMs = 10_000;
+const tooBusy = new Set([429, 503, 504]); // the same picture may be taken later
+
+export class Asking {
+  /**
+   * Calls `answered(answer, picture, roundTripMs)` for each answer, `again(picture)` for one that may be sent again,
+   * and `told` with [what, remedy], or null when all is well.
+   */
+  constructor({ answered, again, told }) {
+    Object.assign(this, { answered, again, told });
+    this.waitMs = retryMs.first;
+    this.restsUntil = 0;
+    this.credit = 1; // how many pictures may be under way
+    this.underWay = new Map();
+  }
+
+  /** Wants to be connected, or not. */
+  want(on) {
+    if (on === Boolean(this.wanted)) return;
+    this.wanted = on;
+    this.open();
+  }
+
+  /** Whether the device takes a picture now. */
+  get free() {
+    return this.socket?.readyState === WebSocket.OPEN && this.underWay.size < this.credit && performance.now() >= this.restsUntil;
+  }
+
+  send(blob, picture) {
+    this.underWay.set(this.index, { picture, sentAt: performance.now() });
+    this.index += 1;
+    this.socket.send(blob);
+  }
+
+  open() {
+    this.close();
+    if (!this.wanted) return;
+    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + address);
+    this.socket = socket;
+    socket.onmessage = ({ data }) => socket === this.socket && this.take(JSON.parse(data));
+    socket.onclose = () => socket === this.socket && this.lost();
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    const old = this.socket;
+    this.socket = null;
+    this.index = 0;
+    if (old?.readyState === WebSocket.CONNECTING) old.onopen = () => old.close(); // before it stands a browser calls that an error
+    else old?.close();
+    const left = [...this.underWay.values()];
+    this.underWay.clear();
+    for (const { picture } of left) this.again(picture);
+  }
+
+  take(answer) {
+    for (const index of answer.dropped_frames) this.underWay.delete(index);
+    const { picture, sentAt } = this.underWay.get(answer.frame);
+    this.underWay.delete(answer.frame);
+    this.waitMs = retryMs.first;
+    if (answer.problem) return this.refused(answer.problem, picture);
+    const roundTripMs = performance.now() - sentAt;
+    this.learn(answer.latency_ms.total, roundTripMs);
+    this.told(null);
+    this.answered(answer, picture, roundTripMs);
+  }
+
+  /** One picture may travel while another is looked at. At a near device it would only wait, and a third one would replace it. */
+  learn(deviceMs, roundTripMs) {
+    this.credit = near * (roundTripMs - deviceMs) > deviceMs ? 2 : 1;
+  }
+
+  refused({ status, title, detail }, picture) {
+    this.told([title, detail]);
+    this.restsUntil = performance.now() + restMs;
+    if (tooBusy.has(status)) this.again(picture);
+  }
+
+  async lost() {
+    this.close();
+    this.timer = setTimeout(() => this.open(), this.waitMs);
+    this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
+    const why = await whyNot();
+    if (why && this.wanted) this.told(why);
+  }
+
+  /** Opens a connection anew that is dead without having said so. */
+  check() {
+    const [oldest] = this.underWay.values();
+    if (oldest && performance.now() - oldest.sentAt > deadAfterMs) this.open();
+  }
+}
+
+/** A browser does not say why it got no WebSocket, so it is asked for once more plainly; null when there would be one now. */
+async function whyNot() {
+  try {
+    const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
+    if (answer.status === 401) logIn();
+    if (answer.status === 401 || answer.status === 426) return null;
+    const { title, detail } = await answer.json();
+    return [title, detail];
+  } catch {
+    return silentDevice;
+  }
+}
