@@ -131,9 +131,10 @@ def outputs(root: Path) -> dict[Path, str | bytes]:
 def _go(topic: Topic) -> str:
     parts = re.split(r"{(\w+)}", topic.template)
     pieces = [f"topicLevel({part})" if at % 2 else f'"{part}"' for at, part in enumerate(parts) if part]
+    arguments = ", ".join(topic.levels) + " string" if topic.levels else ""
     return f"""
 // {topic.go_name}Topic: {topic.doc}
-func {topic.go_name}Topic({", ".join(topic.levels)} string) string {{
+func {topic.go_name}Topic({arguments}) string {{
 	return {" + ".join(pieces)}
 }}
 

@@ -26,6 +26,22 @@ FACE: dict[str, Any] = {
     "score": 0.97,
     "landmarks": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]],
 }
+FOR_HOME: dict[str, Any] = {
+    "device": {
+        "identifiers": ["visavis_porch"],
+        "name": "porch", "manufacturer": "visavis", "model": "visavis", "sw_version": "1",
+    },
+    "origin": {"name": "visavis", "sw_version": "1"},
+    "availability": [{"topic": "visavis/porch/status"}],
+    "availability_mode": "all",
+    "qos": 1,
+}  # fmt: skip
+FACES_FOR_HOME = {
+    "unique_id": "visavis/porch/door_faces",
+    "default_entity_id": "sensor.porch_door_faces",
+    "name": "door faces",
+    "state_topic": "visavis/porch/door/faces",
+}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "detections": {
         "schema": 1,
@@ -176,6 +192,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             }
         ]
     },
+    "discovery": {
+        **FOR_HOME,
+        "components": {
+            "door_faces": {"platform": "sensor", **FACES_FOR_HOME},
+            "door_zone_step_faces": {"platform": "sensor"},
+        },
+    },
+    "component": {**FOR_HOME, **FACES_FOR_HOME},
     "problem": {"type": "about:blank", "title": "Not ready", "status": 503, "request_id": "a-1"},
     "pushed": {"index": 4, "dropped": [2, 3], "frame": 1234},
     "detect": {"file": "a.jpg", "width": 640, "height": 480, "model": "centerface", "faces": [FACE]},
@@ -224,6 +248,13 @@ def test_an_engine_is_told_whole_or_not_at_all(name: str) -> None:
     for missing in engine:
         rest = {key: value for key, value in engine.items() if key != missing}
         assert not accepts(name, EXAMPLES[name] | {"engine": rest}), missing
+
+
+def test_home_assistant_gets_no_key_that_it_does_not_know() -> None:
+    faces = EXAMPLES["discovery"]["components"]["door_faces"]
+    for wrong in ({"object_id": "x"}, {"options": ["blur"]}, {"unique_id": "a door"}, {"default_entity_id": "door"}):
+        assert not accepts("component", EXAMPLES["component"] | wrong), wrong
+        assert not accepts("discovery", EXAMPLES["discovery"] | {"components": {"door_faces": faces | wrong}}), wrong
 
 
 def test_a_file_that_cannot_be_read_is_a_line_with_an_error() -> None:

@@ -21,7 +21,15 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from contracts.toml_file import read_toml
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
-LEVELS = {"prefix": "[a-z0-9_-]+", "device": "[a-z0-9_-]+", "camera": "[a-z0-9_-]+", "zone": "[^/]+", "name": "[^/]+"}
+LEVELS = {
+    "prefix": "[a-z0-9_-]+",
+    "device": "[a-z0-9_-]+",
+    "camera": "[a-z0-9_-]+",
+    "zone": "[^/]+",
+    "name": "[^/]+",
+    "platform": "[a-z_]+",
+    "object": "[a-z0-9_-]+",
+}
 
 
 NUMBERS = {"a whole number": "[0-9]+", "a number from 0 to 1": r"0(\.[0-9]+)?|1"}

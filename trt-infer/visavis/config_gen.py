@@ -201,7 +201,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     privacy_allowed: tuple[str, ...] = ()
     # Pictures a second that are given to the detector at most; 0 sets no limit.
     detect_fps: float = 0.0
-    # Publish pictures over MQTT, with the camera's privacy applied, at the command snapshot.
+    # Publish pictures over MQTT, with the camera's privacy applied: when somebody appears, and at the command snapshot.
     snapshots: bool = False
     # How a v4l2 camera is read: `direct` (the kernel's own interface), `opencv`, or `auto`: direct, and OpenCV for pixel formats that direct does not know.
     reader: str = "auto"

@@ -61,8 +61,13 @@ def occupied_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def snapshot_topic(prefix: str, device: str, camera: str) -> str:
-    """The newest picture with the camera's privacy applied, only with `snapshots = true`: after the command `snapshot`."""
+    """The newest picture with the camera's privacy applied, only with `snapshots = true`: when somebody appears, at most once a second, and after the command `snapshot`."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/snapshot"
+
+
+def last_face_topic(prefix: str, device: str, camera: str) -> str:
+    """Who appeared last and what is around the face, with the camera's privacy applied, only with `snapshots = true`."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/last_face"
 
 
 def zone_faces_topic(prefix: str, device: str, camera: str, zone: str) -> str:
@@ -85,6 +90,21 @@ def state_topic(prefix: str, device: str, camera: str, name: str) -> str:
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/state/{topic_level(name)}"
 
 
+def discovery_device_topic(device: str) -> str:
+    """All entities for Home Assistant in one message, with `mqtt.discovery = "device"`; sent again when Home Assistant says `online`."""
+    return f"homeassistant/device/visavis_{topic_level(device)}/config"
+
+
+def discovery_component_topic(platform: str, device: str, object: str) -> str:
+    """One entity for Home Assistant, with `mqtt.discovery = "component"`, for releases before 2024.11."""
+    return f"homeassistant/{topic_level(platform)}/visavis_{topic_level(device)}/{topic_level(object)}/config"
+
+
+def home_assistant_status_topic() -> str:
+    """Said by Home Assistant when it starts and ends."""
+    return "homeassistant/status"
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[a-z0-9_-]+)", template))
 
@@ -99,10 +119,14 @@ PATTERNS = {
     "faces": _pattern("{prefix}/{device}/{camera}/faces"),
     "occupied": _pattern("{prefix}/{device}/{camera}/occupied"),
     "snapshot": _pattern("{prefix}/{device}/{camera}/snapshot"),
+    "last_face": _pattern("{prefix}/{device}/{camera}/last_face"),
     "zone_faces": _pattern("{prefix}/{device}/{camera}/zone/{zone}/faces"),
     "zone_occupied": _pattern("{prefix}/{device}/{camera}/zone/{zone}/occupied"),
     "set": _pattern("{prefix}/{device}/{camera}/set/{name}"),
     "state": _pattern("{prefix}/{device}/{camera}/state/{name}"),
+    "discovery_device": _pattern("homeassistant/device/visavis_{device}/config"),
+    "discovery_component": _pattern("homeassistant/{platform}/visavis_{device}/{object}/config"),
+    "home_assistant_status": _pattern("homeassistant/status"),
 }
 
 

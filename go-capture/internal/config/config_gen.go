@@ -175,7 +175,7 @@ type Camera struct {
 	PrivacyAllowed []string `toml:"privacy_allowed" json:"privacy_allowed"`
 	// Pictures a second that are given to the detector at most; 0 sets no limit.
 	DetectFPS float64 `toml:"detect_fps" json:"detect_fps"`
-	// Publish pictures over MQTT, with the camera's privacy applied, at the command snapshot.
+	// Publish pictures over MQTT, with the camera's privacy applied: when somebody appears, and at the command snapshot.
 	Snapshots bool `toml:"snapshots" json:"snapshots"`
 	// How a v4l2 camera is read: `direct` (the kernel's own interface), `opencv`, or `auto`: direct, and OpenCV for pixel formats that direct does not know.
 	Reader string `toml:"reader" json:"reader"`

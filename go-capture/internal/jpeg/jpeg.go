@@ -33,8 +33,9 @@ const (
 type Style struct {
 	Privacy string // "pixelate", "blur" or "none"; anything else counts as "pixelate"
 	Boxes   bool
-	Width   int // pixels, 0 = the picture's own; never larger than that
-	Quality int // 1..100, 0 = 80
+	Width   int          // pixels, 0 = the picture's own; never larger than that
+	Quality int          // 1..100, 0 = 80
+	Part    geometry.Box // of the picture in its own pixels that is shown; empty = all of it
 }
 
 // Face is one box in pixels of the picture.
@@ -50,7 +51,7 @@ func Encode(p *frame.Picture, faces []Face, s Style) ([]byte, error) {
 	if s.Width <= 0 {
 		width = p.Width
 	}
-	if s.Privacy == none && !s.Boxes && width == p.Width && p.JPEG != nil {
+	if s.Privacy == none && !s.Boxes && s.Part.W == 0 && width == p.Width && p.JPEG != nil {
 		return p.JPEG, nil
 	}
 	canvas, err := copyAt(p, width)
@@ -62,7 +63,21 @@ func Encode(p *frame.Picture, faces []Face, s Style) ([]byte, error) {
 	if err := decorate(&canvas, faces, s, scale); err != nil {
 		return nil, err
 	}
+	if s.Part.W > 0 {
+		return compressPart(canvas, rectangle(s.Part, scale, 0), s.Quality)
+	}
 	return compress(canvas, s.Quality)
+}
+
+// compressPart encodes what of the part lies inside the canvas; all of it when nothing does.
+func compressPart(canvas gocv.Mat, part image.Rectangle, quality int) ([]byte, error) {
+	part = part.Intersect(image.Rect(0, 0, canvas.Cols(), canvas.Rows()))
+	if part.Empty() {
+		return compress(canvas, quality)
+	}
+	region := canvas.Region(part)
+	defer region.Close()
+	return compress(region, quality)
 }
 
 // copyAt makes an own copy of the picture, scaled to the width.

@@ -10,7 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"time"
@@ -31,26 +33,34 @@ type Place struct {
 	Camera   string
 	Zones    []string
 	Pictures bool // snapshots may be retained
+
+	Privacies []string // that may be commanded
 }
 
 // announcedFile is what remembers topics, so that the next process can clear those that are no longer there.
 type announcedFile struct {
 	Version int      `json:"version"`
 	Topics  []string `json:"topics"`
+
+	Components map[string]string `json:"components,omitempty"` // platforms of Home Assistant's entities by key
 }
 
-// ours is the form of the topics that we retain. Whatever the file holds, nothing else is ever cleared.
-var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|faces|occupied|snapshot|state/(detect|enabled|privacy|score))$`)
+// ours is the form of the topics that we retain, discovery that of those for Home Assistant. Whatever the file holds, nothing else is
+// ever cleared.
+var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|faces|occupied|snapshot|last_face|state/(detect|enabled|privacy|score))$`)
+
+var discovery = regexp.MustCompile(`^homeassistant/` +
+	`(device|sensor|binary_sensor|update|camera|image|switch|number|select|button)/visavis_[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,128})?/config$`)
 
 // RememberIn names the file that remembers which topics were announced, and reads what an earlier process did. Call it before Run.
 // A file that cannot be read only costs that old topics stay.
 func (p *Publisher) RememberIn(path string) {
 	p.memory = path
-	topics, err := readAnnounced(path)
+	read, err := readAnnounced(path)
 	if err != nil {
 		slog.Warn("topics of removed cameras may stay at the broker", "file", path, "error", err)
 	}
-	p.states.recall(topics)
+	p.states.recall(read)
 }
 
 // Expect says which cameras and zones there are from now on. What is retained about others is cleared at the broker.
@@ -64,14 +74,28 @@ func (p *Publisher) Expect(places []Place) {
 			topics = append(topics, StateTopic(prefix, device, c, name))
 		}
 		if place.Pictures {
-			topics = append(topics, SnapshotTopic(prefix, device, c))
+			topics = append(topics, SnapshotTopic(prefix, device, c), LastFaceTopic(prefix, device, c))
 		}
 		for _, z := range place.Zones {
 			topics = append(topics, ZoneFacesTopic(prefix, device, c, z), ZoneOccupiedTopic(prefix, device, c, z))
 		}
 	}
-	p.states.want(topics)
+	messages, components := p.announce(places)
+	p.states.want(slices.AppendSeq(topics, maps.Keys(messages)))
+	p.tellHome(messages, components)
 	p.nudge()
+}
+
+// tellHome keeps what Home Assistant is told.
+func (p *Publisher) tellHome(messages, components map[string]string) {
+	for _, topic := range slices.Sorted(maps.Keys(messages)) {
+		if !isDeviceForm(topic) {
+			p.states.set(topic, messages[topic], false)
+			continue
+		}
+		removing := withRemoved(messages[topic], p.states.removed(components))
+		p.states.setDevice(topic, removing, afterwards{messages[topic], components})
+	}
 }
 
 // cleared waits until the broker has forgotten a topic. The token ends with the connection at the latest.
@@ -103,13 +127,13 @@ func (p *Publisher) remember(ctx context.Context) (stop func()) {
 }
 
 func (p *Publisher) keepRemembering(ctx context.Context) {
-	var written []string
+	var written announcedFile
 	said := false
 	for {
 		var retry <-chan time.Time
-		if topics := p.states.announced(); !slices.Equal(topics, written) {
-			if err := writeAnnounced(p.memory, topics); err == nil {
-				written, said = topics, false
+		if now := p.states.announced(); !reflect.DeepEqual(now, written) {
+			if err := writeAnnounced(p.memory, now); err == nil {
+				written, said = now, false
 			} else {
 				retry = time.After(rememberRetry)
 				if !said {
@@ -129,35 +153,39 @@ func (p *Publisher) keepRemembering(ctx context.Context) {
 	}
 }
 
-func readAnnounced(path string) ([]string, error) {
+func readAnnounced(path string) (announcedFile, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return announcedFile{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return announcedFile{}, err
 	}
 	raw, err := io.ReadAll(io.LimitReader(file, announcedBytes))
 	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, err
+		return announcedFile{}, err
 	}
 	return parseAnnounced(raw)
 }
 
-func parseAnnounced(raw []byte) ([]string, error) {
+func parseAnnounced(raw []byte) (announcedFile, error) {
 	var read announcedFile
 	if err := json.Unmarshal(raw, &read); err != nil {
-		return nil, fmt.Errorf("damaged: %w", err)
+		return announcedFile{}, fmt.Errorf("damaged: %w", err)
 	}
 	if read.Version != announcedVersion {
-		return nil, fmt.Errorf("version %d, this program knows %d", read.Version, announcedVersion)
+		return announcedFile{}, fmt.Errorf("version %d, this program knows %d", read.Version, announcedVersion)
 	}
-	return slices.DeleteFunc(read.Topics, func(topic string) bool { return !ours.MatchString(topic) }), nil
+	read.Topics = slices.DeleteFunc(read.Topics, func(topic string) bool { return !ours.MatchString(topic) && !discovery.MatchString(topic) })
+	maps.DeleteFunc(read.Components, func(key, platform string) bool {
+		return !discovery.MatchString("homeassistant/" + platform + "/visavis_d/" + key + "/config")
+	})
+	return read, nil
 }
 
 // writeAnnounced replaces the file as a whole.
-func writeAnnounced(path string, topics []string) error {
-	raw, err := json.Marshal(announcedFile{announcedVersion, topics})
+func writeAnnounced(path string, now announcedFile) error {
+	raw, err := json.Marshal(now)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func TestTopicsOfWhatIsRemovedSayTheirLastWordsAndAreCleared(t *testing.T) {
 		})
 	}
 	tellAll(p) // what still comes of a removed camera is not told
-	await(t, "only the door is remembered", func() bool { return len(p.states.announced()) == 4 })
+	await(t, "only the door is remembered", func() bool { return len(p.states.announced().Topics) == 4 })
 	p.states.mu.Lock()
 	p.states.wanted = nil // for the marker
 	p.states.mu.Unlock()
@@ -99,7 +99,7 @@ func TestWhatIsRemovedWhileTheDaemonIsAwayIsClearedAtTheNextStart(t *testing.T) 
 	for _, topic := range []string{gate + "status", gate + "faces", gate + "occupied", door + "zone/step/faces", door + "zone/step/occupied"} {
 		await(t, topic+" is cleared", func() bool { heard := seen.all(topic); return heard[len(heard)-1] == "" })
 	}
-	await(t, "it is forgotten", func() bool { return len(next.states.announced()) == 1 }) // the device's own status
+	await(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 1 }) // the device's own status
 }
 
 func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {
@@ -116,7 +116,7 @@ func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {
 	p.Expect(both)
 	tellAll(p)
 	await(t, "it is online", func() bool { return seen.last(gate+"status") == "online" && seen.last(gate+"faces") == "2" })
-	await(t, "all that is there is remembered", func() bool { return len(p.states.announced()) == 9 })
+	await(t, "all that is there is remembered", func() bool { return len(p.states.announced().Topics) == 9 })
 }
 
 func TestAnotherPrefixClearsTheOldOne(t *testing.T) {
@@ -146,21 +146,29 @@ func TestAFileOfTopicsThatIsDamagedCostsNothingElse(t *testing.T) {
 		}
 		p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch"})
 		p.RememberIn(file)
-		if got := p.states.announced(); len(got) != 1 {
+		if got := p.states.announced().Topics; len(got) != 1 {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
 }
 
+var lastLevels = []string{"status", "info", "faces", "occupied", "snapshot", "last_face", "enabled", "detect", "privacy", "score", "config"}
+
 // FuzzAnnounced holds that no file makes us publish outside topics of our own form.
 func FuzzAnnounced(f *testing.F) {
 	f.Add([]byte(`{"version":1,"topics":["visavis/porch/door/faces"]}`))
+	f.Add([]byte(`{"version":1,"topics":["homeassistant/device/visavis_porch/config"],"components":{"door_faces":"sensor","a/b":"sensor","c":"#"}}`))
 	f.Add([]byte(`{"version":1,"topics":["visavis/#/status","` + strings.Repeat("a/", 99) + `status"]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		topics, _ := parseAnnounced(raw)
-		for _, topic := range topics {
-			if strings.ContainsAny(topic, "#+$ \x00") || strings.HasPrefix(topic, "/") || lastWords[filepath.Base(topic)] == "" && filepath.Base(topic) != "info" {
+		read, _ := parseAnnounced(raw)
+		for _, topic := range read.Topics {
+			if strings.ContainsAny(topic, "#+$ \x00") || strings.HasPrefix(topic, "/") || !slices.Contains(lastLevels, filepath.Base(topic)) {
 				t.Errorf("%q", topic)
+			}
+		}
+		for key, platform := range read.Components {
+			if strings.ContainsAny(key+platform, "#+$/ \"\x00") {
+				t.Errorf("%q %q", platform, key)
 			}
 		}
 	})

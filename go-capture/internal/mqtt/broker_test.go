@@ -125,7 +125,7 @@ func (b *broker) subscribe() *subscriber {
 		b.t.Fatalf("subscriber not connected: %v", token.Error())
 	}
 	b.t.Cleanup(func() { client.Disconnect(0) })
-	token := client.Subscribe("visavis/#", 1, func(_ paho.Client, m paho.Message) {
+	token := client.Subscribe("#", 1, func(_ paho.Client, m paho.Message) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, message{m.Topic(), string(m.Payload()), m.Retained()})

@@ -107,7 +107,7 @@ func staysBelow(t *rapid.T, n drawnNames, c *config.Config) {
 	for _, rest := range []string{"status", "faces", "occupied", "zone/" + n.zone + "/faces", "zone/" + n.zone + "/occupied"} {
 		want[base+n.camera+"/"+rest] = true
 	}
-	for _, topic := range p.states.announced() {
+	for _, topic := range p.states.announced().Topics {
 		if !want[topic] {
 			t.Fatalf("%s is not below %s", strconv.Quote(topic), base)
 		}

@@ -19,6 +19,7 @@ const schemaVersion = 1
 type Info struct {
 	Schema    int           `json:"schema"` // 1
 	Version   string        `json:"version"`
+	Latest    string        `json:"latest_version,omitempty"` // that this device could have, if something looks for it
 	Model     string        `json:"model"`
 	Backend   string        `json:"backend"`
 	Precision string        `json:"precision"`

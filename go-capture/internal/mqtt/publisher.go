@@ -47,6 +47,7 @@ type Publisher struct {
 	events   *durable.Outbox // nil: none are sent
 	wake     chan struct{}
 	online   atomic.Bool
+	born     atomic.Bool            // Home Assistant has started
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
@@ -120,6 +121,12 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.setState(hub.State{Camera: id}, true)
 }
 
+// SetLastFace publishes a picture of who appeared last.
+func (p *Publisher) SetLastFace(camera string, jpeg []byte) {
+	p.states.set(LastFaceTopic(p.settings.Prefix, p.settings.Device, camera), string(jpeg), false)
+	p.nudge()
+}
+
 // SetSnapshot publishes a camera's newest picture.
 func (p *Publisher) SetSnapshot(camera string, jpeg []byte) {
 	p.states.set(SnapshotTopic(p.settings.Prefix, p.settings.Device, camera), string(jpeg), false)
@@ -179,6 +186,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	defer stats.Stop()
 	defer info.Stop()
 	p.listen(client)
+	p.watchHome(client)
 	if err := p.readInfo(); err != nil {
 		return err
 	}
@@ -196,6 +204,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 				return err
 			}
 		case <-info.C:
+			p.welcomeHome()
 			if err := p.readInfo(); err != nil {
 				return err
 			}
@@ -271,7 +280,7 @@ func (p *Publisher) sendStates(client paho.Client) error {
 
 // qosOf is that of a retained topic: pictures may get lost, a new one comes.
 func qosOf(topic string) byte {
-	if strings.HasSuffix(topic, "/snapshot") {
+	if strings.HasSuffix(topic, "/snapshot") || strings.HasSuffix(topic, "/last_face") {
 		return SnapshotDelivery.QoS
 	}
 	return StatusDelivery.QoS

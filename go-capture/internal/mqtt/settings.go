@@ -24,6 +24,10 @@ type Settings struct {
 	User         string
 	PasswordFile string // read at every connection, so that a changed password needs no restart
 	Commands     bool   // obey the topics set/<name>
+	Discovery    string // "device", "component" or "off": how Home Assistant is told
+	Version      string // of visavis
+	Page         string // where others find the page, "" if they cannot
+	Temperature  bool   // the device knows one
 }
 
 // scheme is how a broker of that scheme is spoken to.

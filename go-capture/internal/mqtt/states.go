@@ -18,12 +18,21 @@ type states struct {
 	recalled map[string]struct{} // of an earlier process, until it is known what is wanted
 	wanted   map[string]struct{} // nil: all
 	changed  chan struct{}       // for who remembers the topics
+
+	components map[string]string // platforms of the entities that the message about the device has told of, by key
 }
 
 type retained struct {
 	payload string
 	dirty   bool
 	leaving bool
+	then    *afterwards
+}
+
+// afterwards is what a topic says once its payload was sent, and what has been told of when that was sent as well.
+type afterwards struct {
+	payload    string
+	components map[string]string
 }
 
 func newStates() *states {
@@ -59,13 +68,14 @@ func (s *states) add(topic string, r *retained) {
 	nudge(s.changed)
 }
 
-// recall takes the topics that an earlier process announced.
-func (s *states) recall(topics []string) {
+// recall takes what an earlier process announced.
+func (s *states) recall(read announcedFile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, topic := range topics {
+	for _, topic := range read.Topics {
 		s.recalled[topic] = struct{}{}
 	}
+	s.components = read.Components
 }
 
 // want says which topics there are from now on. All others that may stand retained are cleared.
@@ -78,12 +88,12 @@ func (s *states) want(topics []string) {
 	}
 	for topic, one := range s.topics {
 		if !s.wants(topic) && !one.leaving {
-			*one = leaving(topic)
+			*one = s.leaving(topic)
 		}
 	}
 	for _, topic := range slices.Sorted(maps.Keys(s.recalled)) {
 		if _, known := s.topics[topic]; !known && !s.wants(topic) {
-			gone := leaving(topic)
+			gone := s.leaving(topic)
 			s.add(topic, &gone)
 		}
 	}
@@ -94,27 +104,108 @@ func (s *states) want(topics []string) {
 // lastWords are what a topic says before it is cleared, by its last level: who listens now hears that, not only the next who comes.
 var lastWords = map[string]string{"status": "offline", "faces": "0", "occupied": "OFF"}
 
-func leaving(topic string) retained {
-	return retained{payload: lastWords[topic[strings.LastIndex(topic, "/")+1:]], dirty: true, leaving: true}
+func (s *states) leaving(topic string) retained {
+	words := lastWords[topic[strings.LastIndex(topic, "/")+1:]]
+	if isDiscovery(topic) && s.otherForm(topic) {
+		words = migrate
+	}
+	return retained{payload: words, dirty: true, leaving: true}
 }
 
-// next takes a state that the broker does not know yet; "" clears its topic.
+// otherForm tells whether Home Assistant is now told in the other form than by this topic.
+func (s *states) otherForm(topic string) bool {
+	for wanted := range s.wanted {
+		if isDiscovery(wanted) && isDeviceForm(wanted) != isDeviceForm(topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// next takes a state that the broker does not know yet; "" clears its topic. Last words go first and clearing last: who is told
+// elsewhere from now on never hears in between that there is nothing.
 func (s *states) next() (topic, payload string, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, topic := range s.order {
-		one := s.topics[topic]
-		if !one.dirty {
-			continue
+	best := clearing + 1
+	for _, one := range s.order {
+		if state := s.topics[one]; state.dirty && state.turn() < best {
+			topic, best = one, state.turn()
 		}
-		said := one.payload
-		one.dirty = one.leaving && said != ""
-		if one.leaving {
-			one.payload = ""
-		}
-		return topic, said, true
 	}
-	return "", "", false
+	if topic == "" {
+		return "", "", false
+	}
+	return topic, s.say(s.topics[topic]), true
+}
+
+// The turns of what is to be said.
+const (
+	leavetaking = iota
+	telling
+	clearing
+)
+
+func (r *retained) turn() int {
+	switch {
+	case !r.leaving:
+		return telling
+	case r.payload != "":
+		return leavetaking
+	}
+	return clearing
+}
+
+// say takes the payload, and leaves what is to be said after it.
+func (s *states) say(one *retained) (said string) {
+	said, one.dirty = one.payload, false
+	switch {
+	case one.leaving:
+		one.payload, one.dirty = "", said != ""
+	case one.then != nil && one.payload != one.then.payload:
+		one.payload, one.dirty = one.then.payload, true
+	case one.then != nil:
+		s.components, one.then = one.then.components, nil
+		nudge(s.changed)
+	}
+	return said
+}
+
+// removed are the components that the message about the device has told of and that are not among these.
+func (s *states) removed(now map[string]string) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := map[string]string{}
+	for key, platform := range s.components {
+		if now[key] != platform {
+			gone[key] = platform
+		}
+	}
+	return gone
+}
+
+// setDevice keeps the message about the device, after one that removes what it has no more.
+func (s *states) setDevice(topic, removing string, then afterwards) {
+	s.set(topic, removing, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one, known := s.topics[topic]; known {
+		one.dirty = true
+		one.then = &then
+	}
+	all := maps.Clone(then.components) // what is being removed is remembered until it is
+	maps.Copy(all, s.components)
+	s.components = all
+	nudge(s.changed)
+}
+
+// again makes topics due that Home Assistant may have missed.
+func (s *states) again(which func(topic string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, one := range s.topics {
+		one.dirty = one.dirty || which(topic)
+	}
 }
 
 // cleared forgets a topic that the broker has forgotten, unless somebody has set it again.
@@ -139,15 +230,15 @@ func (s *states) connected(open bool) {
 	}
 }
 
-// announced are the topics that may stand retained at the broker.
-func (s *states) announced() []string {
+// announced is what may stand retained at the broker.
+func (s *states) announced() announcedFile {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := maps.Clone(s.recalled)
 	for topic := range s.topics {
 		all[topic] = struct{}{}
 	}
-	return slices.Sorted(maps.Keys(all))
+	return announcedFile{announcedVersion, slices.Sorted(maps.Keys(all)), s.components}
 }
 
 // nudge wakes whoever waits, now or the next time.

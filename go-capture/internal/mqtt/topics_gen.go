@@ -89,13 +89,21 @@ func OccupiedTopic(prefix, device, camera string) string {
 // OccupiedDelivery is how OccupiedTopic is sent.
 var OccupiedDelivery = Delivery{QoS: 1, Retain: true}
 
-// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`: after the command `snapshot`.
+// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`: when somebody appears, at most once a second, and after the command `snapshot`.
 func SnapshotTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/snapshot"
 }
 
 // SnapshotDelivery is how SnapshotTopic is sent.
 var SnapshotDelivery = Delivery{QoS: 0, Retain: true}
+
+// LastFaceTopic: Who appeared last and what is around the face, with the camera's privacy applied, only with `snapshots = true`.
+func LastFaceTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/last_face"
+}
+
+// LastFaceDelivery is how LastFaceTopic is sent.
+var LastFaceDelivery = Delivery{QoS: 0, Retain: true}
 
 // ZoneFacesTopic: How many faces have entered the zone and not left it, on change.
 func ZoneFacesTopic(prefix, device, camera, zone string) string {
@@ -128,3 +136,27 @@ func StateTopic(prefix, device, camera, name string) string {
 
 // StateDelivery is how StateTopic is sent.
 var StateDelivery = Delivery{QoS: 1, Retain: true}
+
+// DiscoveryDeviceTopic: All entities for Home Assistant in one message, with `mqtt.discovery = "device"`; sent again when Home Assistant says `online`.
+func DiscoveryDeviceTopic(device string) string {
+	return "homeassistant/device/visavis_" + topicLevel(device) + "/config"
+}
+
+// DiscoveryDeviceDelivery is how DiscoveryDeviceTopic is sent.
+var DiscoveryDeviceDelivery = Delivery{QoS: 1, Retain: true}
+
+// DiscoveryComponentTopic: One entity for Home Assistant, with `mqtt.discovery = "component"`, for releases before 2024.11.
+func DiscoveryComponentTopic(platform, device, object string) string {
+	return "homeassistant/" + topicLevel(platform) + "/visavis_" + topicLevel(device) + "/" + topicLevel(object) + "/config"
+}
+
+// DiscoveryComponentDelivery is how DiscoveryComponentTopic is sent.
+var DiscoveryComponentDelivery = Delivery{QoS: 1, Retain: true}
+
+// HomeAssistantStatusTopic: Said by Home Assistant when it starts and ends.
+func HomeAssistantStatusTopic() string {
+	return "homeassistant/status"
+}
+
+// HomeAssistantStatusDelivery is how HomeAssistantStatusTopic is sent.
+var HomeAssistantStatusDelivery = Delivery{QoS: 1, Retain: false}

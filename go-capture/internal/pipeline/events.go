@@ -89,7 +89,7 @@ func (a *Appliance) expect(cameras []config.Camera) {
 	}
 	places := make([]mqtt.Place, len(cameras))
 	for i, c := range cameras {
-		places[i].Camera, places[i].Pictures = c.ID, c.Snapshots
+		places[i].Camera, places[i].Pictures, places[i].Privacies = c.ID, c.Snapshots, c.PrivacyAllowed
 		for _, z := range c.Zones {
 			places[i].Zones = append(places[i].Zones, z.Name)
 		}

@@ -47,6 +47,7 @@ type Appliance struct {
 	history    *history.History
 	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
 	board      *control.Board  // what was ordered of each camera
+	portraits  *portraits      // nil without mqtt
 	gate       *auth.Gate      // nil without [auth]
 	web        *web.Server
 	engine     *engine.Watch
@@ -84,13 +85,14 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	}
 	leaves := []hub.Leaf{a.web, keeper{a.history}}
 	if settings.MQTT.URL != "" {
-		if a.mqtt, err = mqtt.New(mqttSettings(settings)); err != nil {
+		if a.mqtt, err = mqtt.New(mqttSettings(settings, version)); err != nil {
 			return nil, err
 		}
 		a.mqtt.InfoFrom(a.info)
 		a.mqtt.StatsFrom(a.stats)
 		a.mqtt.CommandsTo(a.obey)
-		leaves = append(leaves, a.mqtt)
+		a.portraits = a.publishPictures()
+		leaves = append(leaves, a.mqtt, a.portraits)
 	}
 	a.hub = hub.New(leaves...)
 	a.board = control.NewBoard(ordersFile(settings))
@@ -123,6 +125,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.web.Run(ctx) })
 	if a.mqtt != nil {
 		group.Go(func() error { return a.mqtt.Run(untilTold) })
+		group.Go(func() error { return a.portraits.Run(untilTold) })
 	}
 	if a.gate != nil {
 		group.Go(func() error { return a.gate.Run(ctx) })

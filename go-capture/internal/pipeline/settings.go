@@ -29,6 +29,11 @@ func webSettings(c *config.Config, version string) web.Settings {
 
 // encode lets the web show pictures without knowing OpenCV.
 func encode(r *hub.Result, style web.JPEGStyle) ([]byte, error) {
+	return encodePart(r, style, geometry.Box{})
+}
+
+// encodePart shows one part of the picture; the empty box stands for all of it.
+func encodePart(r *hub.Result, style web.JPEGStyle, part geometry.Box) ([]byte, error) {
 	boxes := make([]jpeg.Face, 0, len(r.Faces)+len(r.Unsure))
 	for _, face := range r.Faces {
 		boxes = append(boxes, jpeg.Face{Box: face.Box})
@@ -41,7 +46,7 @@ func encode(r *hub.Result, style web.JPEGStyle) ([]byte, error) {
 		boxes, style = []jpeg.Face{{Box: whole, Unsure: true}}, hideAll(style)
 	}
 	return jpeg.Encode(r.Picture, boxes, jpeg.Style{
-		Privacy: style.Privacy, Boxes: style.Boxes, Width: style.Width, Quality: style.Quality,
+		Privacy: style.Privacy, Boxes: style.Boxes, Width: style.Width, Quality: style.Quality, Part: part,
 	})
 }
 
@@ -53,7 +58,7 @@ func hideAll(style web.JPEGStyle) web.JPEGStyle {
 	return style
 }
 
-func mqttSettings(c *config.Config) mqtt.Settings {
+func mqttSettings(c *config.Config, version string) mqtt.Settings {
 	address := c.MQTT.URL
 	if address == "managed" {
 		address = managedBroker
@@ -61,6 +66,7 @@ func mqttSettings(c *config.Config) mqtt.Settings {
 	return mqtt.Settings{
 		URL: address, Prefix: c.MQTT.Prefix, Device: c.Device.ID, CA: c.MQTT.CA, Cert: c.MQTT.Cert, Key: c.MQTT.Key,
 		User: c.MQTT.User, PasswordFile: c.MQTT.PasswordFile, Commands: takesCommands(c.MQTT, address),
+		Discovery: c.MQTT.Discovery, Version: version, Page: pageURL(c), Temperature: hottestC(thermalZones) != nil,
 	}
 }
 

@@ -159,6 +159,7 @@ func (a *Appliance) info() mqtt.Info {
 	info.Schema, info.Version, info.Workers, info.Cameras = 1, a.version, a.config.Detector.Workers, a.listedIDs()
 	info.Engine = a.progress.of(a.engine.State(), time.Now())
 	info.URL = pageURL(a.config)
+	info.Latest = latestVersion()
 	return info
 }
 

@@ -172,6 +172,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema: version of this payload.
         version: of visavis.
+        latest_version: the newest version that this device could have, if something looks for it.
         model: name of the model that runs.
         backend: what runs it; several are joined by commas, empty while no worker is connected.
         precision: number format that runs: fp16, fp32, int8; several are joined by commas, empty while none is known.
@@ -184,6 +185,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: Literal[1]
     version: str
+    latest_version: str | None = None
     model: str
     backend: str
     precision: str

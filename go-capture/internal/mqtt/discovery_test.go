@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+const deviceTopic = "homeassistant/device/visavis_porch/config"
+
+var home = []Place{{Camera: "door", Zones: []string{"step"}, Pictures: true, Privacies: []string{"pixelate", "blur"}}, {Camera: "gate"}}
+
+func (b *broker) homeSettings(form string) Settings {
+	s := b.settings()
+	s.Discovery, s.Version, s.Page, s.Temperature, s.Commands = form, "1.2", "http://porch.local:8080/", true, true
+	return s
+}
+
+// atHome is a connected publisher that tells Home Assistant of both cameras.
+func atHome(t *testing.T, b *broker, form, file string) (*Publisher, func()) {
+	t.Helper()
+	p := newPublisher(t, b.homeSettings(form))
+	p.CommandsTo(func(Command) error { return nil })
+	p.RememberIn(file)
+	p.Expect(home)
+	stop := run(t, p)
+	await(t, "connected", p.Connected)
+	return p, stop
+}
+
+// toldOf are the entities of a message about the device, "platform key".
+func toldOf(t *testing.T, message string) (told, removed []string) {
+	t.Helper()
+	var read struct{ Components map[string]map[string]any }
+	if err := json.Unmarshal([]byte(message), &read); err != nil {
+		t.Fatalf("%s: %v", message, err)
+	}
+	for key, one := range read.Components {
+		name := fmt.Sprint(one["platform"], " ", key)
+		if len(one) == 1 {
+			removed = append(removed, name)
+			continue
+		}
+		told = append(told, name)
+	}
+	slices.Sort(told)
+	slices.Sort(removed)
+	return told, removed
+}
+
+var everything = []string{
+	"binary_sensor door_occupied", "binary_sensor door_zone_step_occupied", "binary_sensor gate_occupied", "button door_snapshot",
+	"camera door_picture", "image door_last_face", "number door_score", "number gate_score", "select door_privacy", "sensor door_faces",
+	"sensor door_fps", "sensor door_latency", "sensor door_zone_step_faces", "sensor gate_faces", "sensor gate_fps", "sensor gate_latency",
+	"sensor temperature", "sensor version", "switch door_detect", "switch door_enabled", "switch gate_detect", "switch gate_enabled", "update update",
+}
+
+func TestOneMessageTellsOfTheWholeDevice(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	atHome(t, b, "device", filepath.Join(t.TempDir(), "topics.json"))
+	seen := b.subscribe()
+	await(t, "the message is retained", func() bool { return seen.last(deviceTopic) != "" })
+	if told, removed := toldOf(t, seen.last(deviceTopic)); !slices.Equal(told, everything) || len(removed) > 0 {
+		t.Errorf("told of %q, removed %q", told, removed)
+	}
+}
+
+func TestEachEntityHasAMessageOfItsOwnInTheOtherForm(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	atHome(t, b, "component", filepath.Join(t.TempDir(), "topics.json"))
+	seen := b.subscribe()
+	for _, name := range everything {
+		platform, key, _ := strings.Cut(name, " ")
+		await(t, name, func() bool { return seen.last("homeassistant/"+platform+"/visavis_porch/"+key+"/config") != "" })
+	}
+	if seen.last(deviceTopic) != "" {
+		t.Error("the message about the device is there, too")
+	}
+}
+
+func TestNoEntityIsOfferedThatCannotWork(t *testing.T) {
+	s := Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch", Discovery: "device"}
+	p := newPublisher(t, s)
+	p.Expect([]Place{{Camera: "door"}})
+	messages, _ := p.announce([]Place{{Camera: "door"}})
+	told, _ := toldOf(t, messages[deviceTopic])
+	want := []string{"binary_sensor door_occupied", "sensor door_faces", "sensor door_fps", "sensor door_latency", "sensor version", "update update"}
+	if !slices.Equal(told, want) {
+		t.Errorf("without commands, pictures and a temperature: %q", told)
+	}
+	if strings.Contains(messages[deviceTopic], "url") {
+		t.Error("a page that nobody can reach is told of")
+	}
+}
+
+func TestTwoEntitiesNeverHaveOneName(t *testing.T) {
+	p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch", Discovery: "device"})
+	entities := p.distinct(p.entities([]Place{{Camera: "a", Zones: []string{"b"}}, {Camera: "a_zone_b"}}))
+	keys := map[string]bool{}
+	for _, e := range entities {
+		if keys[e.key] {
+			t.Errorf("%s twice", e.key)
+		}
+		keys[e.key] = true
+	}
+}
+
+func TestWhatIsRemovedIsNamedOnceAndThenLeftOut(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	file := filepath.Join(t.TempDir(), "topics.json")
+	_, stop := atHome(t, b, "device", file)
+	seen := b.subscribe()
+	await(t, "all is told", func() bool { return seen.last(deviceTopic) != "" })
+	stop()
+	for range 2 { // the next process removes, the one after that has nothing to remove
+		next := newPublisher(t, b.homeSettings("device"))
+		next.CommandsTo(func(Command) error { return nil })
+		next.RememberIn(file)
+		next.Expect(home[:1])
+		stop := run(t, next)
+		await(t, "the gate is gone", func() bool {
+			told, removed := toldOf(t, seen.last(deviceTopic))
+			return len(removed) == 0 && !strings.Contains(strings.Join(told, " "), "gate")
+		})
+		stop()
+	}
+	var removals [][]string
+	for _, message := range seen.all(deviceTopic) {
+		if _, removed := toldOf(t, message); len(removed) > 0 {
+			removals = append(removals, removed)
+		}
+	}
+	want := []string{"binary_sensor gate_occupied", "number gate_score", "sensor gate_faces", "sensor gate_fps", "sensor gate_latency",
+		"switch gate_detect", "switch gate_enabled"}
+	if len(removals) != 1 || !slices.Equal(removals[0], want) {
+		t.Errorf("removed %q, want once %q", removals, want)
+	}
+}
+
+func TestHomeAssistantIsToldAgainWhenItStarts(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	atHome(t, b, "device", filepath.Join(t.TempDir(), "topics.json"))
+	seen, send := b.subscribe(), b.sender()
+	await(t, "it was told", func() bool { return len(seen.all(deviceTopic)) == 1 })
+	send("homeassistant/status", "offline", false)
+	for range 100 {
+		send("homeassistant/status", "online", false)
+	}
+	await(t, "it is told again", func() bool { return len(seen.all(deviceTopic)) > 1 })
+	if told := len(seen.all(deviceTopic)); told > 3 {
+		t.Errorf("told %d times: whoever says `online` can flood the broker", told)
+	}
+}
+
+// changeOver lets a second process announce in another form, and returns what both said, in order: topic and what kind of payload.
+func changeOver(t *testing.T, from, to string) []string {
+	t.Helper()
+	b := startBroker(t, anybody)
+	b.start()
+	file := filepath.Join(t.TempDir(), "topics.json")
+	_, stop := atHome(t, b, from, file)
+	stop()
+	seen := b.subscribe()
+	await(t, "what is retained has come", func() bool { return seen.last(topicStatus) != "" })
+	atHome(t, b, to, file)
+	old := map[string]string{"device": deviceTopic, "component": "homeassistant/sensor/visavis_porch/version/config"}[from]
+	await(t, "the old form is cleared", func() bool { heard := seen.all(old); return len(heard) > 1 && heard[len(heard)-1] == "" })
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	var said []string
+	for _, m := range seen.seen {
+		if !m.retained && isDiscovery(m.topic) {
+			said = append(said, form(m.topic)+" "+kind(m.payload))
+		}
+	}
+	return slices.Compact(said)
+}
+
+func form(topic string) string {
+	if isDeviceForm(topic) {
+		return "device"
+	}
+	return "component"
+}
+
+func kind(payload string) string {
+	switch payload {
+	case "":
+		return "cleared"
+	case migrate:
+		return "migrates"
+	}
+	return "tells"
+}
+
+func TestAnotherFormMovesTheEntitiesAsHomeAssistantAsksForIt(t *testing.T) {
+	for _, c := range [][2]string{{"device", "component"}, {"component", "device"}} {
+		got := changeOver(t, c[0], c[1])
+		if want := []string{c[0] + " migrates", c[1] + " tells", c[0] + " cleared"}; !slices.Equal(got, want) {
+			t.Errorf("from %s to %s: %q, want %q", c[0], c[1], got, want)
+		}
+	}
+}
+
+func TestTurnedOffEverythingIsCleared(t *testing.T) {
+	for _, form := range []string{"device", "component"} {
+		if got := changeOver(t, form, "off"); !slices.Equal(got, []string{form + " cleared"}) {
+			t.Errorf("%s: %q", form, got)
+		}
+	}
+}
+
+// TestEveryMessageIsAsTheSchemasSay holds the keys against those that Home Assistant knows.
+func TestEveryMessageIsAsTheSchemasSay(t *testing.T) {
+	for form, file := range map[string]string{"device": "discovery", "component": "component"} {
+		schema, err := jsonschema.NewCompiler().Compile("../../../contracts/schemas/" + file + ".schema.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range []string{"", "https://porch.local:8080/"} {
+			p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "po-rch", Discovery: form, Version: "1",
+				Page: page, Temperature: true, Commands: true})
+			p.CommandsTo(func(Command) error { return nil })
+			messages, _ := p.announce(home)
+			for topic, message := range messages {
+				value, err := jsonschema.UnmarshalJSON(strings.NewReader(message))
+				if err := errors.Join(err, schema.Validate(value)); err != nil {
+					t.Errorf("%s: %v", topic, err)
+				}
+			}
+		}
+	}
+}
