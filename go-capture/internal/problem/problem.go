@@ -18,6 +18,8 @@ const (
 	RequestIDHeader = "X-Request-Id"
 )
 
+var newline = []byte("\n")
+
 // Problem is an error answer.
 type Problem struct {
 	Type   string `json:"type"` // Blank if left empty when it is written
@@ -49,21 +51,24 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 type Answer struct {
 	ContentType string
 	Status      int
-	Body        any
+	Body        any // a json.RawMessage is sent as it is
 }
 
 // WriteJSON answers r; HEAD gets the headers alone.
 func WriteJSON(w http.ResponseWriter, r *http.Request, a Answer) {
-	body, err := json.Marshal(a.Body)
-	if err != nil {
-		http.Error(w, "the answer could not be written as JSON", http.StatusInternalServerError)
-		return
+	body, done := a.Body.(json.RawMessage)
+	if !done {
+		var err error
+		if body, err = json.Marshal(a.Body); err != nil {
+			http.Error(w, "the answer could not be written as JSON", http.StatusInternalServerError)
+			return
+		}
 	}
-	body = append(body, '\n')
 	w.Header().Set("Content-Type", a.ContentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
 	w.WriteHeader(a.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client has gone: nobody is left to tell
+		_, _ = w.Write(newline)
 	}
 }

@@ -58,8 +58,12 @@ func writeText(w http.ResponseWriter, r *http.Request, text string) {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	text, err := s.statusText(visitorOf(r.Context()))
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Cache-Control", "no-store")
-	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.fullStatus(visitorOf(r.Context()))})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: text})
 	return nil
 }
 

@@ -59,6 +59,7 @@ type Server struct {
 	hosts    map[string]bool
 	metrics  *metrics
 	log      *requestLog
+	statuses *statuses
 	assets   map[string]asset
 	routes   []route
 	boot     string // tells this process's pictures from those of the one before, in ETags
@@ -92,6 +93,7 @@ func New(settings Settings, view View) (*Server, error) {
 	s.hosts = allowedHosts(s.settings)
 	s.metrics = newMetrics(s)
 	s.log = newRequestLog(s.settings.LogRequests)
+	s.statuses = newStatuses()
 	s.routes = s.table()
 	return s, requireRoles(s.routes)
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// counting is a View that counts how often its status is made, and says so in it.
+type counting struct {
+	oneCamera
+	made atomic.Uint64
+}
+
+func (c *counting) Status() Status {
+	status := c.oneCamera.Status()
+	status.Cameras[0].Frames.Captured = c.made.Add(1)
+	return status
+}
+
+func TestAFloodOfStatusRequestsSharesWhatIsMade(t *testing.T) {
+	view := &counting{}
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, view)
+	for i := uint64(1); i <= 20; i++ {
+		if r.ask(t, "GET", "/api/v1/status", nil); view.made.Load() != i {
+			t.Fatalf("%d statuses were made for %d requests: each wants a fresh one", view.made.Load(), i)
+		}
+	}
+	r.server.statuses.fresh.SetLimit(0)
+	r.server.statuses.fresh.SetBurst(2) // two more may be made
+	for range 20 {
+		code, text := r.ask(t, "GET", "/api/v1/status", nil)
+		if code != http.StatusOK || !strings.HasSuffix(text, "}\n") {
+			t.Fatalf("%d %q", code, text)
+		}
+	}
+	if made := view.made.Load(); made != 22 {
+		t.Fatalf("%d statuses were made, not the two more that are allowed", made)
+	}
+	if _, text := r.ask(t, "GET", "/api/v1/status", nil); !strings.Contains(text, `"captured":22`) {
+		t.Fatalf("not the newest: %s", text)
+	}
+}
+
+func TestWhatIsSharedIsNotForThoseWhoMaySeeLess(t *testing.T) {
+	l := serveLocked(t)
+	all := l.add(t, "all", "viewer", "", "*")
+	some := l.add(t, "some", "viewer", "", "door")
+	l.server.statuses.fresh.SetLimit(0)
+	l.server.statuses.fresh.SetBurst(0)
+	for range 2 {
+		if _, text := l.ask(t, "GET", "/api/v1/status", bearer(all)); !strings.Contains(text, `"id":"yard"`) {
+			t.Fatalf("who may see all does not: %s", text)
+		}
+		if _, text := l.ask(t, "GET", "/api/v1/status", bearer(some)); strings.Contains(text, `"id":"yard"`) || !strings.Contains(text, `"id":"door"`) {
+			t.Fatalf("who may see the door sees %s", text)
+		}
+	}
+}
