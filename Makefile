@@ -20,7 +20,7 @@ PYTHON := .venv/bin/python
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 .PHONY: setup
 setup: ## install what is missing, build the daemon, prepare the model
@@ -59,6 +59,11 @@ gen: setup-test ## write everything that contracts/ defines
 .PHONY: bench
 bench: setup-test ## measure the bars beside their rivals; writes docs/reference/performance.md
 	$(PYTHON) tests/bench/run.py
+
+.PHONY: bench-gateway
+bench-gateway: setup-test ## the gateway beside Flask, gunicorn, FastAPI and Celery; writes docs/reference/gateway.md
+	@scripts/setup.sh bench-gateway
+	$(PYTHON) -m tests.bench.gateway.run
 
 .PHONY: bench-gpu
 bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/reference/gpu.md

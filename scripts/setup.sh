@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Brings a fresh machine to where `make run` (argument: run), `make test` (test) or `make test-vm` (vm) works.
+# Brings a fresh machine to where `make run` (argument: run), `make test` (test) or `make test-vm` (vm) works; after `test`,
+# `bench-gateway` adds what `make bench-gateway` compares with.
 # It says what it installs, uses sudo only when not root, and does nothing that is already done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +33,7 @@ has_package() {
 	python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
 	mosquitto) [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null ;;
 	mosquitto-clients) command -v mosquitto_sub >/dev/null ;;
-	ffmpeg | chromium) command -v "$1" >/dev/null ;;
+	ffmpeg | chromium | wrk | valkey-server | redis-server) command -v "$1" >/dev/null ;;
 	libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
 	*) dpkg -s "$1" >/dev/null 2>&1 ;;
 	esac
@@ -108,6 +109,32 @@ install_servers() {
 	install_server kserve 14
 }
 
+# Valkey where the distribution has it, else its Redis: Debian 12's and Ubuntu 22.04's are from before the change of licence.
+store_package() {
+	if command -v valkey-server >/dev/null || ! command -v redis-server >/dev/null && apt-cache show valkey-server >/dev/null 2>&1; then
+		echo valkey-server
+	else
+		echo redis-server
+	fi
+}
+
+# The Python servers that the gateway is compared with, in a folder of their own: the product does without them.
+install_rivals() {
+	local pins=requirements/bench-gateway.txt folder=build/rivals sums
+	sums=$(.venv/bin/python -V | cat - $pins | sha256sum)
+	if [ "$(cat $folder/installed 2>/dev/null)" != "$sums" ]; then
+		echo "setup: installing Flask, gunicorn, FastAPI, uvicorn and Celery into $folder"
+		rm -rf $folder
+		.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q \
+			--target $folder/site --no-deps --require-hashes -r $pins
+		echo "$sums" >$folder/installed
+	fi
+	install_packages wrk # and with it the list of packages, which the next line looks into
+	install_packages "$(store_package)"
+	(cd go-capture && CGO_ENABLED=0 go build -o ../build/gatewayload ./internal/gatewayload)
+	(cd tests/bench/rivals/sender && CGO_ENABLED=0 go build -o ../../../../build/framesender .)
+}
+
 build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
@@ -123,6 +150,10 @@ build_test_programs() {
 
 main() {
 	need_toolchains
+	if [ "$purpose" = bench-gateway ]; then
+		install_rivals
+		return
+	fi
 	install_packages "${run_packages[@]}"
 	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
 	[ "$purpose" != vm ] || install_packages "${vm_packages[@]}"

@@ -19,7 +19,7 @@ from tests.bench.awake import awake_processors
 from tests.bench.child import Child
 from tests.bench.page import Bar, Section, table
 from tests.bench.ring_handoff import RINGS, ring_round
-from tests.bench.rivals import RIVALS, Pace
+from tests.bench.transports import RIVALS, Pace
 
 SIZES = {"640x480": (480, 640, 3), "1920x1080": (1080, 1920, 3)}
 LIMIT_S = 20.0  # for a receiver's start, and for a round

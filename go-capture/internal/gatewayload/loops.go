@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A server that refuses connections at once must not make the clients take the machine.
+const pauseAfterBreak = 10 * time.Millisecond
+
+// closedLoop keeps one request under way on each connection.
+func closedLoop(ctx context.Context, s settings) figures {
+	began := time.Now()
+	end := began.Add(s.span)
+	ctx, cancel := context.WithDeadline(ctx, end.Add(s.grace))
+	defer cancel()
+	var probes []outcome
+	var probing sync.WaitGroup
+	if s.probe != "" {
+		begin(&probing, func() { probes = probe(ctx, s, end) })
+	}
+	seen := make([][]outcome, s.connections)
+	var clients sync.WaitGroup
+	var within counter
+	for i := range seen {
+		begin(&clients, func() { seen[i] = oneAfterTheOther(ctx, s, end, &within) })
+	}
+	clients.Wait()
+	probing.Wait()
+	return summary(slices.Concat(seen...), probes, within.count(), s.span)
+}
+
+// oneAfterTheOther is one client until the end.
+func oneAfterTheOther(ctx context.Context, s settings, end time.Time, within *counter) (seen []outcome) {
+	c := newClient(s, 1)
+	defer c.close()
+	for time.Now().Before(end) {
+		one := c.ask(ctx, s.url, time.Now())
+		seen = append(seen, one)
+		if one.status == 200 && time.Now().Before(end) {
+			within.add()
+		}
+		pause := one.retryAfter
+		if one.status == 0 {
+			pause = pauseAfterBreak
+		}
+		rest(ctx, min(pause, time.Until(end)))
+	}
+	return seen
+}
+
+// openLoop begins requests at a rate; each counts from the time when it was due.
+func openLoop(ctx context.Context, s settings) figures {
+	began := time.Now()
+	end := began.Add(s.span)
+	ctx, cancel := context.WithDeadline(ctx, end.Add(s.grace))
+	defer cancel()
+	c := newClient(s, 0)
+	defer c.close()
+	seen := make([]outcome, int(s.perSecond*s.span.Seconds()))
+	var within counter
+	var asked sync.WaitGroup
+	for i := range seen {
+		due := began.Add(time.Duration(float64(i) / s.perSecond * float64(time.Second)))
+		rest(ctx, time.Until(due))
+		begin(&asked, func() {
+			seen[i] = c.ask(ctx, s.url, due)
+			if seen[i].status == 200 && time.Now().Before(end) {
+				within.add()
+			}
+		})
+	}
+	asked.Wait()
+	return summary(seen, nil, within.count(), s.span)
+}
+
+// probe asks the cheap address over and over on a connection of its own.
+func probe(ctx context.Context, s settings, end time.Time) (seen []outcome) {
+	c := newClient(s, 1)
+	defer c.close()
+	for time.Now().Before(end) {
+		seen = append(seen, c.ask(ctx, s.probe, time.Now()))
+		rest(ctx, s.probePause)
+	}
+	return seen
+}
+
+func rest(ctx context.Context, pause time.Duration) {
+	if pause <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
+	}
+}
+
+// counter counts from many goroutines.
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) add() {
+	c.mu.Lock()
+	c.n++
+	c.mu.Unlock()
+}
+
+func (c *counter) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func begin(group *sync.WaitGroup, work func()) {
+	group.Add(1)
+	go func() {
+		defer group.Done()
+		work()
+	}()
+}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bars of a run: ratios to the rivals in the same run wherever time is concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
+from tests.bench.gateway.live import LiveRun
+from tests.bench.gateway.measure import AT, BUSY, Figures
+from tests.bench.gateway.servers import FLASK, GUNICORN, PATIENT_VISAVIS, RIVALS, UVICORN, VISAVIS, WORKERS
+from tests.bench.gateway.workers import INT8, WorkersRun
+from tests.bench.page import Bar
+
+Servers = Mapping[str, Figures]
+Faces = Sequence[Mapping[str, Any]]
+TIMES = {FLASK.name: 40.0, GUNICORN.name: 10.0, UVICORN.name: 4.0}
+REFUSED_MS, GOODPUT, PSS_MB = 50.0, 0.95, 250.0
+FLAT_MEMORY = 1.1  # memory with the most connections over that with one
+PROBE_P50_MS, PROBE_P99_MS = 0.5, 5.0
+FPS, MOST_FPS_VIEWERS, VIEWERS_CORES, VIEWERS_MB = 30.0, 29.5, 0.3, 40.0
+ROUNDING_FPS = 0.3  # of a count over some seconds
+TWO_WORKERS, INT8_TIMES = 1.9, 1.7
+LEAST_IOU, INT8_IOU = 0.9, 0.5
+INT8_SCORE = 0.55  # a face that is only just one in fp32 may be none in INT8, and the other way
+
+
+def bars(
+    servers: Servers, live: Mapping[str, Sequence[LiveRun]], workers: Mapping[str, WorkersRun], deadline_ms: float
+) -> list[Bar]:
+    """All of them, in the order of the page."""
+    return [
+        *faces_bars(servers),
+        *cheap_bars(servers),
+        *picture_bars(servers),
+        *probe_bars(servers[PATIENT_VISAVIS.name]),
+        *memory_bars(servers[PATIENT_VISAVIS.name]),
+        *open_bars(servers[VISAVIS.name], deadline_ms),
+        *live_bars(live[LIVE_VISAVIS]),
+        *workers_bars(workers),
+    ]
+
+
+def faces_bars(servers: Servers) -> list[Bar]:
+    ours = servers[VISAVIS.name].faces
+    others = [one.faces for one in servers.values()]
+    return [
+        Bar(
+            "faces that a server finds and visavis does not, or the other way",
+            sum(different(ours, one) for one in others),
+            0,
+        )
+    ]
+
+
+def different(some: Faces, others: Faces, least_score: float = 0.0, least_iou: float = LEAST_IOU) -> int:
+    """Faces of either side, from a score on, that have none on the other that lies where they do."""
+
+    def missing(these: Faces, those: Faces) -> int:
+        sure = [one for one in these if one["score"] >= least_score]
+        return sum(all(overlap(a["box"], b["box"]) < least_iou for b in those) for a in sure)
+
+    return missing(some, others) + missing(others, some)
+
+
+def overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    """IoU of two boxes x, y, w, h."""
+    wide = max(0.0, min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0]))
+    high = max(0.0, min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1]))
+    shared = wide * high
+    return shared / max(a[2] * a[3] + b[2] * b[3] - shared, 1e-9)
+
+
+def cheap_bars(servers: Servers) -> list[Bar]:
+    """Cheap requests a second beside the rivals', /healthz and status."""
+    ours = servers[VISAVIS.name]
+    found = []
+    for name, times in TIMES.items():
+        theirs = servers[name]
+        health = ours.health_at(AT).found.per_second / theirs.health_at(AT).found.per_second
+        found.append(Bar(f"`/healthz`, {AT} connections, visavis / {name}", health, times, "times", most=False))
+        if ours.status and theirs.status:
+            status = ours.status.found.per_second / theirs.status.found.per_second
+            found.append(Bar(f"status, {AT} connections, visavis / {name}", status, times, "times", most=False))
+    return found
+
+
+def picture_bars(servers: Servers) -> list[Bar]:
+    best = max(servers[kind.name].capacity for kind in RIVALS)
+    ratio = servers[PATIENT_VISAVIS.name].capacity / best
+    return [Bar(f"pictures a second, {BUSY} connections, visavis / the best rival", ratio, 1.0, "times", most=False)]
+
+
+def probe_bars(patient: Figures) -> list[Bar]:
+    probes = patient.closed_at(BUSY).found.probes
+    assert probes
+    words = f"`/healthz` while {BUSY} clients send pictures"
+    return [Bar(f"{words}, p50", probes.p50, PROBE_P50_MS, "ms"), Bar(f"{words}, p99", probes.p99, PROBE_P99_MS, "ms")]
+
+
+def memory_bars(patient: Figures) -> list[Bar]:
+    runs = [run for run in patient.closed if run.connections <= 256]
+    last = runs[-1]
+    return [
+        Bar(f"PSS of all processes, {last.connections} connections", last.pss_mb, PSS_MB, "MB"),
+        Bar(f"PSS, {last.connections} connections / 1", last.pss_mb / runs[0].pss_mb, FLAT_MEMORY),
+    ]
+
+
+def open_bars(ours: Figures, deadline_ms: float) -> list[Bar]:
+    found = [
+        Bar(f"accepted pictures at {run.share:g} × the capacity, p99", run.found.answered.p99, deadline_ms, "ms")
+        for run in ours.opened
+    ]
+    over = ours.opened[-1]
+    refused = over.found.refused
+    return [
+        *found,
+        Bar(f"refusals at {over.share:g} ×, p99", refused.p99, REFUSED_MS, "ms"),
+        Bar(f"refusals at {over.share:g} × without Retry-After", refused.number - over.found.told, 0),
+        Bar(
+            f"answers a second at {over.share:g} × / capacity",
+            over.found.per_second * over.share / over.per_second,
+            GOODPUT,
+            most=False,
+        ),
+        Bar(
+            "pictures without an answer or a refusal",
+            sum(run.found.errors + run.found.waiting for run in ours.opened),
+            0,
+        ),
+    ]
+
+
+def live_bars(runs: Sequence[LiveRun]) -> list[Bar]:
+    first, last = runs[0], runs[-1]
+    found = [
+        Bar(
+            f"{run.viewers} viewers of a 30 fps video, the slowest",
+            run.least_fps,
+            MOST_FPS_VIEWERS if run.viewers > 16 else FPS - ROUNDING_FPS,
+            "fps",
+            most=False,
+        )
+        for run in runs
+    ]
+    return [
+        *found,
+        Bar(
+            f"processors for {last.viewers} viewers, beside those for 1",
+            last.daemon_cores - first.daemon_cores,
+            VIEWERS_CORES,
+        ),
+        Bar(
+            f"memory for {last.viewers} viewers, beside that for 1", last.daemon_mb - first.daemon_mb, VIEWERS_MB, "MB"
+        ),
+    ]
+
+
+def workers_bars(workers: Mapping[str, WorkersRun]) -> list[Bar]:
+    one, two = workers["1"], workers[str(WORKERS)]
+    found = [Bar(f"pictures a second, {WORKERS} workers / 1", two.per_second / one.per_second, TWO_WORKERS, most=False)]
+    if INT8 in workers:
+        found.append(
+            Bar("pictures a second, INT8 / fp32", workers[INT8].per_second / two.per_second, INT8_TIMES, most=False)
+        )
+        lost = sum(
+            different(faces, workers[INT8].faces[name], INT8_SCORE, INT8_IOU) for name, faces in two.faces.items()
+        )
+        found.append(Bar("faces that INT8 and fp32 do not share", lost, 0))
+    return found

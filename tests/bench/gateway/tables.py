@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables and plots of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.bench.curves import Curves, svg
+from tests.bench.gateway.frames import SIZES, Latency
+from tests.bench.gateway.live import LiveRun
+from tests.bench.gateway.load import Answers, milliseconds
+from tests.bench.gateway.measure import AT, ClosedRun, Figures, OpenRun
+from tests.bench.gateway.workers import WorkersRun
+from tests.bench.page import table
+
+PICTURES = "../pictures/"
+Servers = Mapping[str, Figures]
+
+
+def count(value: float) -> str:
+    """A rate: no digits from ten on."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def cheap_tables(servers: Servers) -> list[str]:
+    """Throughput and times of /healthz over connections, the status beside it."""
+    whole = {name: one for name, one in servers.items() if one.health}
+    connections = [run.connections for run in next(iter(whole.values())).health]
+    head = ["requests/s", *(f"{n:,} conn." for n in connections), f"status, {AT}", "CPU us/request", "status"]
+    rows = [
+        [
+            name,
+            *(count(run.found.per_second) for run in one.health),
+            count(one.status.found.per_second) if one.status else "",
+            f"{one.health_at(AT).cpu_us:,.0f}",
+            f"{one.status.cpu_us:,.0f}" if one.status else "",
+        ]
+        for name, one in whole.items()
+    ]
+    times = [
+        [name, *(f"{milliseconds(run.found.p50_ms)} / {milliseconds(run.found.p99_ms)}" for run in one.health)]
+        for name, one in whole.items()
+    ]
+    errors = [[name, *(count_of(run.found.errors) for run in one.health)] for name, one in whole.items()]
+    labels = [f"{n:,} conn." for n in connections]
+    return [
+        *table(head, rows),
+        "",
+        *table(["p50 / p99, ms", *labels], times),
+        "",
+        *table(["errors", *labels], errors),
+    ]
+
+
+def count_of(number: int) -> str:
+    return f"{number:,}" if number else "–"
+
+
+def closed_tables(servers: Servers) -> list[str]:
+    """Pictures in closed loops: throughput, times, what went wrong, what each costs."""
+    connections = [run.connections for run in next(iter(servers.values())).closed]
+    labels = [f"{n:,} conn." for n in connections]
+    rows: dict[str, list[list[str]]] = {key: [] for key in ("pictures/s", "p50 / p99, ms", "refused / errors", "cost")}
+    for name, one in servers.items():
+        rows["pictures/s"].append([name, *(count(run.found.per_second) for run in one.closed)])
+        rows["p50 / p99, ms"].append([name, *(" / ".join(run.found.answered.words()) for run in one.closed)])
+        rows["refused / errors"].append([name, *(refusals(run.found) for run in one.closed)])
+        rows["cost"].append(
+            [
+                name,
+                *(cost_of(run) for run in one.closed),
+            ]
+        )
+    heads = {"cost": "CPU for each answer, PSS", "refused / errors": "refused / errors / unanswered"}
+    lines: list[str] = []
+    for key, body in rows.items():
+        lines += [*table([heads.get(key, key), *labels], body), ""]
+    return lines[:-1]
+
+
+def cost_of(run: ClosedRun) -> str:
+    spent = f"{milliseconds(run.cpu_ms)} ms" if run.cpu_ms else "–"
+    return f"{spent}, {run.pss_mb:,.0f} MB"
+
+
+def refusals(found: Answers) -> str:
+    return f"{count_of(found.refused.number)} / {count_of(found.errors)} / {count_of(found.waiting)}"
+
+
+def probe_table(servers: Servers, connections: int) -> list[str]:
+    """A cheap request while so many clients send pictures."""
+    rows = []
+    for name, one in servers.items():
+        probes = one.closed_at(connections).found.probes
+        if probes:
+            rows.append(
+                [name, *probes.words(), f"{probes.number:,}", count_of(one.closed_at(connections).found.failed)]
+            )
+    return table(["`/healthz` meanwhile, ms", "p50", "p99", "probes", "failed"], rows)
+
+
+def open_table(servers: Servers, deadline_ms: float) -> list[str]:
+    """Pictures at a rate."""
+    head = [
+        "at",
+        "server",
+        "sent/s",
+        "answered/s",
+        "p50 / p99, ms",
+        "refused",
+        "after, p50 / p99 ms",
+        "Retry-After",
+        "lost",
+    ]
+    rows = []
+    for share in dict.fromkeys(run.share for one in servers.values() for run in one.opened):
+        for name, one in servers.items():
+            rows += [open_row(name, run) for run in one.opened if run.share == share]
+    return [
+        *table(head, rows),
+        "",
+        f"Lost: broken connections, and no answer after a long wait. The deadline is {deadline_ms:.0f} ms.",
+    ]
+
+
+def open_row(name: str, run: OpenRun) -> list[str]:
+    found = run.found
+    refused = found.refused
+    return [
+        f"{run.share:g} ×",
+        name,
+        f"{found.sent / found.seconds:.1f}",
+        f"{found.per_second:.1f}",
+        " / ".join(found.answered.words()),
+        count_of(refused.number),
+        " / ".join(refused.words()) if refused.number else "–",
+        f"{found.told} of {refused.number}" if refused.number else "–",
+        count_of(found.errors + found.waiting),
+    ]
+
+
+def live_table(live: Mapping[str, Sequence[LiveRun]]) -> list[str]:
+    """Viewers of one video."""
+    head = ["server", "viewers", "slowest sees, fps", "median, fps", "processors busy", "PSS, MB", "daemon alone"]
+    rows = [
+        [
+            name,
+            f"{run.viewers}",
+            f"{run.least_fps:.1f}",
+            f"{run.median_fps:.1f}",
+            f"{run.cores:.2f}",
+            f"{run.pss_mb:,.0f}",
+            f"{run.daemon_cores:.2f}, {run.daemon_mb:.0f} MB" if run.daemon_mb else "",
+        ]
+        for name, runs in live.items()
+        for run in runs
+    ]
+    return table(head, rows)
+
+
+def frames_table(frames: Mapping[str, Mapping[str, Latency]]) -> list[str]:
+    """Hand-off of a frame."""
+    head = ["from Go to Python, us", *(word for size in SIZES for word in (f"{size} p50", "p99"))]
+    rows = [[name, *(f"{value:,.0f}" for size in SIZES for value in sizes[size])] for name, sizes in frames.items()]
+    return table(head, rows)
+
+
+def workers_table(workers: Mapping[str, WorkersRun]) -> list[str]:
+    """Pictures a second by workers."""
+    return table(
+        ["workers", "pictures/s", "faces on all test pictures"],
+        [
+            [name, f"{run.per_second:.1f}", f"{sum(len(found) for found in run.faces.values())}"]
+            for name, run in workers.items()
+        ],
+    )
+
+
+def load_plots(servers: Servers) -> str:
+    """The four plots over connections."""
+    whole = {name: one for name, one in servers.items() if one.health}
+    cheap_places = [run.connections for run in next(iter(whole.values())).health]
+    places = [run.connections for run in next(iter(servers.values())).closed]
+    return svg(
+        [
+            Curves(
+                "cheap requests a second",
+                "connections",
+                cheap_places,
+                {name: [run.found.per_second for run in one.health] for name, one in whole.items()},
+            ),
+            Curves(
+                "pictures a second",
+                "connections",
+                places,
+                {name: [run.found.per_second for run in one.closed] for name, one in servers.items()},
+            ),
+            Curves(
+                "picture's answer, p50 in ms (a least value where most got none)",
+                "connections",
+                places,
+                {name: [run.found.answered.p50 for run in one.closed] for name, one in servers.items()},
+            ),
+            Curves(
+                "memory of all processes, PSS in MB",
+                "connections",
+                places,
+                {name: [run.pss_mb for run in one.closed] for name, one in servers.items()},
+            ),
+        ]
+    )
+
+
+def live_plot(live: Mapping[str, Sequence[LiveRun]]) -> str:
+    """Pictures a second of the slowest viewer, and memory."""
+    places = [run.viewers for run in max(live.values(), key=len)]
+
+    def padded(values: Sequence[float]) -> list[float | None]:
+        return [*values, *[None] * (len(places) - len(values))]
+
+    return svg(
+        [
+            Curves(
+                "the slowest viewer's pictures a second",
+                "viewers",
+                places,
+                {n: padded([r.least_fps for r in runs]) for n, runs in live.items()},
+            ),
+            Curves(
+                "memory of all processes, PSS in MB",
+                "viewers",
+                places,
+                {n: padded([r.pss_mb for r in runs]) for n, runs in live.items()},
+            ),
+        ]
+    )

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.bench.curves import Curves, svg
+from tests.bench.gateway.article import claims
+from tests.bench.gateway.bars import bars, different
+from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
+from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
+from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
+from tests.bench.gateway.measure import SHARES, CheapRun, ClosedRun, Figures, OpenRun
+from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS
+from tests.bench.gateway.tables import load_plots
+from tests.bench.gateway.workers import WorkersRun
+
+FACE = {"box": [10.0, 10.0, 20.0, 20.0], "score": 0.9}
+WRK = """\
+  Latency Distribution
+     50%  812.00us
+     99%    1.50s
+  9000 requests in 2.00s, 5.00MB read
+  Socket errors: connect 1, read 2, write 0, timeout 4
+  Non-2xx or 3xx responses: 3
+Requests/sec:   4500.25
+"""
+
+
+def answers(per_second: float, p50_ms: float, refused: int = 0) -> Answers:
+    count = int(per_second)
+    took = Spread(count, p50_ms, False, 2 * p50_ms, False, 2 * p50_ms)
+    quick = Spread(refused, 1.0, False, 2.0, False, 2.0)
+    statuses = {"200": count, "429": refused}
+    return Answers(
+        1.0, count + refused, count, statuses, 0, took, quick, refused, 0, Spread(9, 0.3, False, 1, False, 1)
+    )
+
+
+def figures(name: str, requests: float, pictures: float, refused: int = 0) -> Figures:
+    def cheap(connections: int) -> CheapRun:
+        return CheapRun(connections, Cheap(requests, 1.0, 2.0, int(requests), 0), 1e6 / requests)
+
+    closed = [
+        ClosedRun(n, answers(pictures, 100.0 if refused else 1e3 * n / pictures, refused), 50.0, 200.0)
+        for n in (1, 16, 64, 256)
+    ]
+    opened = [OpenRun(share, share * pictures, answers(min(1, share) * pictures, 99.0, refused)) for share in SHARES]
+    return Figures(name, [FACE], [cheap(1), cheap(64)], cheap(64), closed, opened, 40.0)
+
+
+SERVERS = {kind.name: figures(kind.name, 1000.0, 40.0) for kind in RIVALS} | {
+    PATIENT_VISAVIS.name: figures(PATIENT_VISAVIS.name, 50_000.0, 41.0)._replace(health=[], status=None, opened=[]),
+    VISAVIS.name: figures(VISAVIS.name, 50_000.0, 40.0, refused=20),
+}
+LIVE = {
+    TUTORIAL: [LiveRun(1, 20, 20, 0, 1, 0, 0, 100), LiveRun(64, 1, 1, 0, 2, 0, 0, 900)],
+    BROADCAST: [LiveRun(1, 21, 21, 0, 1, 0, 0, 100), LiveRun(256, 13, 13, 0, 2, 0, 0, 120)],
+    LIVE_VISAVIS: [LiveRun(1, 30, 30, 0, 1, 0.1, 50, 200), LiveRun(256, 29.9, 30, 0, 1.2, 0.3, 60, 210)],
+}
+WORKERS = {
+    "1": WorkersRun(20, {"a": [FACE]}),
+    "2": WorkersRun(39, {"a": [FACE]}),
+    "INT8": WorkersRun(70, {"a": [FACE]}),
+}
+
+
+def test_all_bars_hold_for_figures_as_they_are_wanted() -> None:
+    assert [bar.row() for bar in bars(SERVERS, LIVE, WORKERS, 250) if not bar.holds] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "missed"),
+    [
+        (VISAVIS.name, {"faces": []}, "faces that a server finds"),
+        (VISAVIS.name, {"health": figures("", 3_000.0, 40.0).health}, "`/healthz`, 64 connections"),
+        (VISAVIS.name, {"status": figures("", 3_000.0, 40.0).status}, "status, 64 connections"),
+        (PATIENT_VISAVIS.name, {"closed": figures("", 1.0, 39.0).closed}, "pictures a second, 16 connections"),
+        (VISAVIS.name, {"opened": figures("", 1.0, 20.0).opened}, "answers a second at 2"),
+    ],
+)
+def test_a_figure_that_is_too_low_misses_its_bar(name: str, change: dict[str, Any], missed: str) -> None:
+    servers = SERVERS | {name: SERVERS[name]._replace(**change)}
+    if "opened" in change:
+        slow = [run._replace(per_second=run.share * 40.0) for run in change["opened"]]
+        servers[name] = servers[name]._replace(opened=slow)
+    names = [bar.what for bar in bars(servers, LIVE, WORKERS, 250) if not bar.holds]
+    assert any(name.startswith(missed) for name in names), names
+
+
+def test_verdicts_follow_the_figures() -> None:
+    text = "\n".join(claims(SERVERS, LIVE))
+    assert "True of requests without a picture: 1,000 and 50,000 a second, 50 times" in text
+    assert "With a picture it is 1.02 times" in text
+    assert "256 ÷ 41.0/s = 6,244 ms" in text
+    assert "True: the slowest viewer sees 30.0 pictures a second with 1 and 29.9 with 256" in text
+    assert "Python falls behind from 256 viewers on" in text
+    slow = SERVERS | {VISAVIS.name: figures(VISAVIS.name, 5_000.0, 40.0, refused=20)}
+    assert "Not true here of requests without a picture" in "\n".join(claims(slow, LIVE))
+
+
+def test_faces_are_the_same_when_they_lie_in_the_same_place() -> None:
+    moved = {**FACE, "box": [10.2, 10.0, 20.0, 20.0]}
+    away = {**FACE, "box": [40.0, 10.0, 20.0, 20.0]}
+    assert different([FACE], [moved]) == 0
+    assert different([FACE], [away]) == 2
+    assert different([FACE], []) == 1
+
+
+def test_a_plot_shows_every_known_point() -> None:
+    picture = ElementTree.fromstring(svg([Curves("a < b", "n", [1, 64], {"x": [3.0, 900.0], "y": [5.0, None]})]))  # noqa: S314
+    assert len(picture.findall(".//{http://www.w3.org/2000/svg}circle")) == 3
+    assert {"a < b", "x", "y", "1,000"} <= set(picture.itertext())
+    ElementTree.fromstring(load_plots(SERVERS))  # noqa: S314
+
+
+def test_what_wrk_prints_is_read() -> None:
+    assert wrk_figures(WRK) == Cheap(per_second=4500.25, p50_ms=0.812, p99_ms=1500.0, requests=9000, errors=10)
