@@ -146,11 +146,12 @@ var {topic.go_name}Delivery = Delivery{{QoS: {topic.qos}, Retain: {str(topic.ret
 def _python(topic: Topic) -> str:
     template = re.sub(r"{(\w+)}", r"{topic_level(\1)}", topic.template)
     arguments = ", ".join(f"{level}: str" for level in topic.levels)
+    quoted = f'f"{template}"' if topic.levels else f'"{template}"'
     return f'''
 
 def {topic.name}_topic({arguments}) -> str:
     """{topic.doc}"""
-    return f"{template}"
+    return {quoted}
 '''
 
 
