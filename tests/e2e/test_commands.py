@@ -12,6 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from visavis.client import Broker, Device, NotObeyed
+from visavis.client.orders import set_and_wait
 
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance, running
@@ -163,3 +165,28 @@ def test_orders_survive_a_killed_daemon(start_appliance: Start) -> None:
     assert second.camera("demo")["state"] == "off"
     publish(second.mqtt_port, "visavis/learned/demo/set/enabled", "ON")
     until(lambda: second.camera("demo")["frames"]["inferred"] > 0, "it delivers again")
+
+
+def test_the_client_library_gives_orders_and_waits_until_they_hold(
+    appliance: RunningAppliance, seen: Subscriber
+) -> None:
+    device = Device("orders", Broker("127.0.0.1", appliance.mqtt_port))
+    try:
+        device.set("demo", "score", 0.75)
+        device.set("demo", "detect", False)
+        assert (state(seen, "score"), state(seen, "detect")) == ("0.75", "OFF")
+    finally:
+        device.set("demo", "detect", True)
+        device.set("demo", "score", 0.5)
+    picture = cv2.imdecode(np.frombuffer(device.snapshot("demo"), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+
+
+def test_the_client_library_says_when_an_order_is_not_obeyed(appliance: RunningAppliance) -> None:
+    broker = Broker("127.0.0.1", appliance.mqtt_port)
+    with pytest.raises(
+        NotObeyed, match="visavis/orders/demo/set/privacy none was not obeyed within 1 s: is the device on"
+    ):
+        set_and_wait(broker, ("visavis", "orders", "demo"), "privacy", "none", 1.0)
+    with pytest.raises(ValueError, match="cannot be one level of a topic"):
+        Device("a/b", broker).set("demo", "detect", True)

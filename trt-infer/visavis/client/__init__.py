@@ -16,6 +16,7 @@ from visavis.client.device import Device
 from visavis.client.fleet import Camera, Fleet, State
 from visavis.client.messages import Reading
 from visavis.client.messages_gen import Best, Detections, Dropped, Event, Face, Info, LatencyMs, Stats
+from visavis.client.orders import NotObeyed
 
 __all__ = [
     "Best",
@@ -31,6 +32,7 @@ __all__ = [
     "Fleet",
     "Info",
     "LatencyMs",
+    "NotObeyed",
     "Reading",
     "Silent",
     "State",

@@ -13,11 +13,12 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from visavis.client.connection import Broker
 from visavis.client.device import Device as Waiting
 from visavis.client.messages_gen import Detections, Event, Info, Stats
+from visavis.client.orders import Value
 
 T = TypeVar("T")
 
@@ -64,6 +65,14 @@ class Device:
     def stats(self) -> AsyncIterator[Stats]:
         """Its figures, every ten seconds."""
         return _stepwise(self._device.stats)
+
+    async def set(self, camera: str, name: Literal["detect", "enabled", "privacy", "score"], value: Value) -> None:
+        """Change how a camera works; as `visavis.client.Device.set`."""
+        await asyncio.to_thread(self._device.set, camera, name, value)
+
+    async def snapshot(self, camera: str) -> bytes:
+        """Ask for a picture now; as `visavis.client.Device.snapshot`."""
+        return await asyncio.to_thread(self._device.snapshot, camera)
 
 
 _END = object()

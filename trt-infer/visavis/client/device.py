@@ -6,13 +6,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from visavis.client.connection import Broker, Inbox, Link
 from visavis.client.messages import Reading, read
 from visavis.client.messages_gen import Detections, Event, Info, Stats
+from visavis.client.orders import Value, press, set_and_wait
 from visavis.topics_gen import (
     detections_topic,
     events_topic,
@@ -26,6 +27,8 @@ from visavis.topics_gen import (
 )
 
 EVENTS_REMEMBERED = 4_096
+# A device obeys within milliseconds; a slow line and a snapshot take longer.
+ORDER_S = 10.0
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -86,6 +89,25 @@ class Device(msgspec.Struct, frozen=True):
     def stats(self, stop: threading.Event | None = None) -> Iterator[Stats]:
         """Its figures, every ten seconds."""
         return self._values(stats_topic(self.prefix, self.id), 0, stop)
+
+    def set(self, camera: str, name: Literal["detect", "enabled", "privacy", "score"], value: Value) -> None:
+        """Change how a camera works, and return when the device says that it holds.
+
+        Args:
+            value: True or False for `detect` and `enabled`, a number for `score`, a word for `privacy`.
+
+        Raises:
+            NotObeyed: it does not hold after ORDER_S.
+        """
+        set_and_wait(self.broker, (self.prefix, self.id, camera), name, value, ORDER_S)
+
+    def snapshot(self, camera: str) -> bytes:
+        """Ask for a picture now; JPEG with the camera's privacy applied.
+
+        Raises:
+            NotObeyed: none came within ORDER_S.
+        """
+        return press(self.broker, (self.prefix, self.id, camera), ORDER_S)
 
     def readings(self, topic: str, qos: int = 0, stop: threading.Event | None = None) -> Iterator[Reading]:
         """What comes on a topic, with the message as it came."""

@@ -34,6 +34,7 @@ _READERS: dict[str, Callable[[bytes], Any]] = {
     "occupied": _ON,
     "zone_occupied": _ON,
     "state": lambda payload: payload.decode("utf-8"),
+    "snapshot": lambda payload: payload,
 }
 
 
@@ -43,7 +44,7 @@ class Reading(msgspec.Struct, frozen=True):
     Attributes:
         name: of the topic in contracts/mqtt.toml: `detections`, `zone_faces`, ...
         levels: of the topic: `device`, and `camera`, `zone`, `name` where it has them.
-        value: a Detections, Event, Info, Stats, int, bool or str; None when the device has removed the topic.
+        value: a Detections, Event, Info, Stats, int, bool, str or bytes; None when the device has removed the topic.
         message: as it came.
     """
 
