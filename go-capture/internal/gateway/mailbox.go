@@ -74,34 +74,43 @@ func (m *mailbox) drop(index uint64) {
 
 // take waits for a picture and takes it; false when ctx ends first, or end is closed.
 func (m *mailbox) take(ctx context.Context, end <-chan struct{}) (parcel, bool) {
-	select {
-	case <-m.ready:
-		return m.open(), true
-	case <-ctx.Done():
-	case <-end:
+	for {
+		select {
+		case <-m.ready:
+			if next, full := m.open(); full {
+				return next, true
+			}
+		case <-ctx.Done():
+			return parcel{}, false
+		case <-end:
+			return parcel{}, false
+		}
 	}
-	return parcel{}, false
 }
 
 // tryTake takes a picture if there is one.
 func (m *mailbox) tryTake() (parcel, bool) {
 	select {
 	case <-m.ready:
-		return m.open(), true
+		return m.open()
 	default:
 		return parcel{}, false
 	}
 }
 
-// open empties the box; the caller has the token of ready.
-func (m *mailbox) open() parcel {
+// open empties the box; the caller has the token of ready. The box may be empty already: a picture that came between that token
+// and this call has left a token of its own.
+func (m *mailbox) open() (parcel, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.full {
+		return parcel{}, false
+	}
 	next := m.next
 	next.dropped = append([]uint64{}, m.dropped...) // never nil: none is [], not null
 	m.next, m.full, m.dropped = parcel{}, false, nil
 	signal(m.taken)
-	return next
+	return next, true
 }
 
 // holds tells whether a picture waits.
