@@ -73,6 +73,10 @@ bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/r
 chaos: setup-test ## kill, cut off and fill up the outbox in full size; writes docs/design/outbox.md
 	$(PYTHON) tests/chaos/outbox_report.py
 
+.PHONY: fuzz
+fuzz: setup-test ## each fuzz target for FUZZ_SECONDS=10
+	@export $(OPENCV_FLAGS) && $(PYTHON) tests/fuzz/run.py
+
 .PHONY: clean
 clean: ## remove what setup and the tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

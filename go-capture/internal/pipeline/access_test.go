@@ -54,7 +54,7 @@ type site struct {
 }
 
 // configured is the real appliance, not started.
-func configured(t *testing.T, environment ...string) *Appliance {
+func configured(t testing.TB, environment ...string) *Appliance {
 	t.Helper()
 	settings, err := config.Load("", append(environment, "VISAVIS_DEVICE__ID=box"), nil)
 	if err != nil {

@@ -117,6 +117,9 @@ func loginFor(page string) string {
 	return "/login?to=" + url.QueryEscape(page)
 }
 
+// statusClientGone is nginx's: it blames nobody here for an answer that nobody waited for.
+const statusClientGone = 499
+
 // refusalOf says how an error of auth is answered.
 func refusalOf(err error) refusal {
 	var refused refusal
@@ -133,6 +136,8 @@ func refusalOf(err error) refusal {
 	case errors.As(err, &throttled):
 		return refusal{Status: http.StatusTooManyRequests, Title: "Too many tries", Detail: "Wait before you try again.",
 			RetryAfter: int(math.Ceil(throttled.Wait.Seconds()))}
+	case errors.Is(err, context.Canceled):
+		return refusal{Status: statusClientGone, Title: "The client has gone"} // only the log will see it
 	case errors.Is(err, auth.ErrBusy):
 		return refusal{Status: http.StatusServiceUnavailable, Title: "Too many logins at once", RetryAfter: 1}
 	}

@@ -21,7 +21,7 @@ import (
 var limits = gateway.Limits{Bytes: 1 << 24, DecodeBytes: 1 << 26}
 
 // photo is a JPEG without symmetry, with EXIF's orientation in front.
-func photo(t *testing.T, width, height int, orientation byte) []byte {
+func photo(t testing.TB, width, height int, orientation byte) []byte {
 	t.Helper()
 	picture := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/problem"
+)
+
+const (
+	fuzzRequestMost = 5 * time.Second // an answer that takes longer hangs
+	anAddress       = "192.0.2.9:1"
+)
+
+// FuzzRequest: whatever request of a stranger net/http reads, the site answers it, never with an error of its own, and says no with a
+// problem. All routes, the guard, logins, conditions, ranges and bodies are behind it.
+func FuzzRequest(f *testing.F) {
+	for _, text := range []string{
+		"GET / HTTP/1.1\r\nHost: box.local\r\nRange: bytes=0-,-1\r\n\r\n",
+		"GET /app.css HTTP/1.1\r\nHost: box\r\nIf-None-Match: W/\"x\", *\r\n\r\n",
+		"GET /api/v1/events?since=0&type=gone HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nLast-Event-ID: 0\r\n\r\n",
+		"GET /api/v1/cameras/%2e%2e/live HTTP/1.1\r\nHost: [::1]:80\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+		"POST /api/v1/detect?input=full HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"image\":\"\"}",
+		"POST /api/v1/login HTTP/1.1\r\nHost: box\r\nContent-Type: application/json; charset=x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"POST /api/v1/claim HTTP/1.1\r\nHost: box\r\nOrigin: http://box\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{\"code\"",
+		"GET /metrics HTTP/1.0\r\nHost: box\r\nAuthorization: Bearer vis_aaaaaaaa_b\r\nCookie: visavis_box=a; visavis_box=\"b\"\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: \r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n\r\n",
+		"GET http://evil.example//api/../../etc/passwd HTTP/1.1\r\nHost: box\r\nTraceparent: 00-\r\nX-Request-Id: \t\r\n\r\n",
+	} {
+		f.Add([]byte(text), true)
+		f.Add([]byte(text), false)
+	}
+	open, locked := configured(f).web.Handler(), configured(f, "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__FILE="+f.TempDir()+"/credentials.toml").web.Handler()
+	f.Fuzz(func(t *testing.T, text []byte, wantsLogin bool) {
+		request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(text)))
+		if err != nil || bytes.Contains(text, []byte("Expect")) {
+			return
+		}
+		gone, leave := context.WithCancel(context.Background())
+		leave()
+		request = request.WithContext(gone)
+		site := open
+		if wantsLogin {
+			site = locked
+		}
+		request.RemoteAddr = anAddress
+		answer := httptest.NewRecorder()
+		began := time.Now()
+		site.ServeHTTP(answer, request)
+		if took := time.Since(began); took > fuzzRequestMost {
+			t.Errorf("answered after %v", took)
+		}
+		checkAnswer(t, answer)
+	})
+}
+
+func checkAnswer(t *testing.T, answer *httptest.ResponseRecorder) {
+	t.Helper()
+	code, header := answer.Code, answer.Result().Header
+	if code >= 500 && code != http.StatusServiceUnavailable {
+		t.Errorf("%d: %s", code, answer.Body)
+	}
+	for name, values := range header {
+		if strings.ContainsAny(strings.Join(values, ""), "\r\n\x00") {
+			t.Errorf("%s: %q", name, values)
+		}
+	}
+	if code < 400 {
+		return
+	}
+	var told problem.Problem
+	if answer.Body.Len() > 0 && (json.Unmarshal(answer.Body.Bytes(), &told) != nil || told.Status != code || header.Get("Content-Type") != problem.ContentType) {
+		t.Errorf("%d is told as %s: %s", code, header.Get("Content-Type"), answer.Body)
+	}
+}
