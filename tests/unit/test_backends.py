@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from visavis.backends import AUTOMATIC, BACKENDS, Detector, load_detector
-from visavis.detections import Frame, checked
+from visavis.detections import Frame, sendable
 from visavis.errors import ModelError
 from visavis.ring_gen import DETECTION_DTYPE
 from visavis.settings import DetectorSettings
@@ -50,7 +50,7 @@ def test_a_detector_says_what_it_is(detector: Detector) -> None:
 def test_detections_can_be_sent_as_they_are(detector: Detector) -> None:
     found = detector.detect(picture(*SIZE))
     assert found.dtype == DETECTION_DTYPE
-    assert checked(found, 10_000) is found
+    assert sendable(found, 10_000) == found.tobytes()
 
 
 def test_a_read_only_picture_is_left_alone(detector: Detector) -> None:

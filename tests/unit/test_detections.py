@@ -3,24 +3,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from visavis.detections import SIDES, checked, no_detections
+from visavis.detections import no_detections, packed, sendable
 from visavis.errors import BadDetections
 
 
 def test_no_detections_are_an_answer() -> None:
-    assert checked(no_detections(), 10).size == 0
+    assert sendable(no_detections(), 10) == b""
 
 
 def test_good_detections_are_sent_as_they_are() -> None:
     found = no_detections(3)
-    assert checked(found, 3) is found
+    found["x1"] = [1, 2, 3]
+    assert sendable(found, 3) == found.tobytes()
 
 
 def test_the_best_are_kept_when_there_are_too_many() -> None:
     found = no_detections(5)
     found["score"] = [0.1, 0.9, 0.5, 0.9, 0.7]
     found["x1"] = range(5)
-    assert checked(found, 3)["x1"].tolist() == [1, 3, 4]
+    assert np.frombuffer(sendable(found, 3), found.dtype)["x1"].tolist() == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_the_best_are_kept_when_there_are_too_many() -> None:
 )
 def test_another_type_or_shape_is_refused(answer: object) -> None:
     with pytest.raises(BadDetections, match="must be \\(n,\\) of DETECTION_DTYPE"):
-        checked(answer, 10)
+        sendable(answer, 10)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
@@ -37,18 +38,25 @@ def test_a_number_that_is_not_finite_is_refused(field: str, number: float) -> No
     found = no_detections(2)
     found[field][1] = number
     with pytest.raises(BadDetections, match=field):
-        checked(found, 10)
+        sendable(found, 10)
 
 
 def test_flags_that_look_like_no_number_are_fine() -> None:
     found = no_detections(1)
     found["class_id"], found["flags"] = 0xFFFF, 0xFFFF
-    assert checked(found, 10) is found
+    assert sendable(found, 10) == found.tobytes()
 
 
-def test_the_four_sides_of_all_faces_are_set_at_once() -> None:
-    found = no_detections(2)
-    found.view(SIDES)["sides"] = [[1, 2, 3, 4], [5, 6, 7, 8]]
-    assert [found[side].tolist() for side in ("x1", "y1", "x2", "y2")] == [[1, 5], [2, 6], [3, 7], [4, 8]]
-    assert not found["score"].any()
-    assert not found["landmarks"].any()
+def test_packed_numbers_are_detections() -> None:
+    found = packed([(1, 2, 3, 4, 0.5, 6, 7, *range(10)), (9, 8, 7, 6, 0.25, 0, 0, *[0] * 10)])
+    assert found.dtype == no_detections().dtype
+    assert [found[name].tolist() for name in ("x1", "y2", "score", "class_id", "flags")] == [
+        [1, 9],
+        [4, 6],
+        [0.5, 0.25],
+        [6, 0],
+        [7, 0],
+    ]
+    assert found["landmarks"][0].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    found["x1"] = 5
+    assert packed([]).size == 0

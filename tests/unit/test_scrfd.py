@@ -12,10 +12,10 @@ import pytest
 from onnx import helper, numpy_helper
 from visavis.backends import load_detector
 from visavis.detections import Detections, Frame
-from visavis.families.nms import nms
 from visavis.settings import DetectorSettings
 
 from tests.arrays import Array
+from tests.unit.greedy import best_apart
 from tests.unit.model_files import scrfd_like
 
 SCORE = 0.2
@@ -84,7 +84,7 @@ def test_a_normalisation_of_what_others_use_too_stays(tmp_path: Path) -> None:
         model.graph.node.insert(laid, node)
     content = model.SerializeToString()
     found, (boxes, scores, _) = ours(content, picture(1), tmp_path), by_hand(content, picture(1))
-    kept = nms(boxes, scores, 0.4)
+    kept = best_apart(boxes, scores, 0.4)
     corners = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
     np.testing.assert_allclose(corners, boxes[kept].clip(0, [WIDTH, HEIGHT] * 2), atol=0.01)
 
@@ -96,7 +96,7 @@ def test_the_faces_are_those_of_a_decoding_by_hand(landmarks: bool, batched: boo
     for seed in range(5):
         found = ours(content, picture(seed), tmp_path)
         boxes, scores, marks = by_hand(content, picture(seed))
-        kept = nms(boxes, scores, 0.4)
+        kept = best_apart(boxes, scores, 0.4)
         assert found.size == len(kept) > 3
         corners = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
         np.testing.assert_allclose(corners, boxes[kept].clip(0, [WIDTH, HEIGHT] * 2), atol=0.01)

@@ -11,12 +11,12 @@ import onnxruntime
 import pytest
 from visavis.bench.centerface import same_faces
 from visavis.detections import Frame
-from visavis.families.nms import nms
 from visavis.families.ultraface import decode, priors
 from visavis.pictures import letterboxed
 
 from tests.arrays import Array
 from tests.unit.face_pictures import all_pictures
+from tests.unit.greedy import best_apart
 from tests.unit.model_files import detector_for, original_file
 
 SIZES = {"ultraface-rfb-320": (320, 240), "ultraface-slim-320": (320, 240), "ultraface-rfb-640": (640, 480)}
@@ -71,7 +71,7 @@ def published(model: str, picture: Frame) -> Array:
     scores, boxes = session.run(None, {"input": np.ascontiguousarray(blob)})
     good = scores[0, :, 1] > 0.5
     corners, best = boxes[0, good] * [width, height, width, height], scores[0, good, 1]
-    kept = nms(corners, best, 0.3)
+    kept = best_apart(corners, best, 0.3)
     return np.column_stack([corners[kept].clip(0, [width, height] * 2), best[kept]])
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import struct
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from visavis.ring_gen import DETECTION_DTYPE, DetectionFlag
 Frame = npt.NDArray[np.uint8]
 # (n,) of DETECTION_DTYPE.
 Detections = npt.NDArray[np.void]
-# Detections looked at as this have one field `sides`, (4,) x1, y1, x2, y2: to set all four of all faces at once.
-SIDES = np.dtype({"names": ["sides"], "formats": [("<f4", (4,))], "offsets": [0], "itemsize": DETECTION_DTYPE.itemsize})
+_KINDS = [DETECTION_DTYPE[name] for name in DETECTION_DTYPE.names or ()]
+# The fields of one detection, each landmark's x and y by itself.
+_FIELDS = struct.Struct("<" + "".join(kind.base.char * math.prod(kind.shape) for kind in _KINDS))
 
 
 def no_detections(count: int = 0) -> Detections:
@@ -25,13 +28,19 @@ def no_detections(count: int = 0) -> Detections:
     return np.zeros(count, DETECTION_DTYPE)
 
 
+def packed(rows: Iterable[tuple[float, ...]]) -> Detections:
+    """Make detections of plain numbers, in the order of DETECTION_DTYPE's fields, each landmark's x and y by itself."""
+    # Not one after another into an array: that takes longer for a few.
+    return np.frombuffer(bytearray().join([_FIELDS.pack(*row) for row in rows]), DETECTION_DTYPE)
+
+
 def landmarks_of(face: Any) -> list[tuple[float, float]]:
     """The x, y of one detection's landmarks, pixels; none when its model finds none."""
     return [(float(x), float(y)) for x, y in face["landmarks"]] if face["flags"] & DetectionFlag.LANDMARKS else []
 
 
-def checked(detections: Any, most: int) -> Detections:
-    """Return what may be sent: `detections` itself, or its `most` best when there are more.
+def sendable(detections: Any, most: int) -> bytes:
+    """Return the bytes of what may be sent: of `detections`, or of its `most` best when there are more.
 
     Args:
         detections: what a detector answered; should be (n,) of DETECTION_DTYPE.
@@ -42,17 +51,20 @@ def checked(detections: Any, most: int) -> Detections:
     """
     if not isinstance(detections, np.ndarray) or detections.dtype != DETECTION_DTYPE or detections.ndim != 1:
         raise BadDetections(f"a detector answered {_shape(detections)}", "it must be (n,) of DETECTION_DTYPE")
-    if detections.size == 0:
-        return detections
-    # One look at all the bytes as numbers is nearly always enough: a sum of squares is finite only if each number is.
-    # It may also overflow, and class and flags may look like no number.
-    numbers = np.ascontiguousarray(detections).view(np.float32)
-    if math.isfinite(numbers.dot(numbers)):
-        return _best(detections, most)
+    if not detections.size:
+        return b""
+    raw = _best(detections, most).tobytes()
+    # One look at all the bytes as numbers is nearly always enough: a sum is finite only if each number is. In Python's
+    # numbers it cannot overflow; class and flags may look like no number.
+    if not math.isfinite(sum(memoryview(raw).cast("f").tolist())):
+        _refuse_what_is_not_finite(detections)
+    return raw
+
+
+def _refuse_what_is_not_finite(detections: Detections) -> None:
     for field in ("x1", "y1", "x2", "y2", "score", "landmarks"):
         if not np.isfinite(detections[field]).all():
             raise BadDetections(f"a detector answered a {field} that is not finite", "look at the model's outputs")
-    return _best(detections, most)
 
 
 def _best(detections: Detections, most: int) -> Detections:

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from visavis import ring_gen as wire
-from visavis.detections import Detections, Frame, checked, no_detections
+from visavis.detections import Detections, Frame, sendable
 from visavis.errors import BadMessage, ClockMismatch, DaemonGone, Refused, ViewLeaked
 from visavis.ring_memory import Ring
 
@@ -40,13 +40,14 @@ SEND_LIMIT_S = 2.0
 ANCILLARY_BYTES = socket.CMSG_SPACE(8 * 4)
 # One byte more than the longest message, so that a longer one shows.
 RECEIVE_BYTES = wire.Frame.SIZE + 1
-NOTHING = no_detections()
 # Plain numbers: an operation on the enumerations they come from takes half a microsecond, each time.
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 _AT_ONCE = int(socket.MSG_DONTWAIT)
 _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _BGR3 = int(wire.Fourcc.BGR3)
 _OK = int(wire.Status.OK)
+_VIEW_LEAKED = int(wire.ResultFlag.VIEW_LEAKED)
+_DETECTION_BYTES = wire.DETECTION_BYTES
 _FULL_IN_P3 = int(wire.FrameFlag.FULL_IN_P3)
 _FLAGS_AT = 2  # the low byte of the flags in a message's head
 
@@ -165,11 +166,11 @@ class Lease:
             ViewLeaked: a view of the frame is left (only when the client is strict); the lease has ended.
             DaemonGone: the connection is closed.
         """
-        self._client.end(self, _OK, checked(detections, self._client.most_detections))
+        self._client.end(self, _OK, sendable(detections, self._client.most_detections))
 
     def skip(self, status: wire.Status) -> None:
         """End the lease without detections; raises as `answer` does."""
-        self._client.end(self, status, NOTHING)
+        self._client.end(self, status, b"")
 
     def leaked(self) -> bool:
         """Tell whether a view of the frame is left."""
@@ -237,17 +238,17 @@ class RingClient:
         """Ask to hold `credit` leases at a time from now on; 0 pauses."""
         self._send(wire.Credit(credit=min(credit, self.welcome.credit)).pack())
 
-    def end(self, lease: Lease, status: int, detections: Detections) -> None:
-        """Send the RESULT of `lease`; see `Lease.answer`."""
+    def end(self, lease: Lease, status: int, detections: bytes) -> None:
+        """Send the RESULT of `lease` with the bytes of its detections; see `Lease.answer`."""
         leaked = lease.leaked()
         head = self._result
-        head.lease_id, head.status, head.detection_count = lease.lease_id, status, len(detections)
-        head.received_ns = lease.received_ns
-        head.infer_begin_ns = lease.begin_ns or lease.received_ns
-        head.infer_end_ns = lease.end_ns or lease.received_ns
+        head.lease_id, head.status, head.detection_count = lease.lease_id, status, len(detections) // _DETECTION_BYTES
+        head.received_ns = received_ns = lease.received_ns
+        head.infer_begin_ns = lease.begin_ns or received_ns
+        head.infer_end_ns = lease.end_ns or received_ns
         head.batch = lease.batch
-        head.flags = wire.ResultFlag.VIEW_LEAKED if leaked else 0
-        self._send(head.pack() + detections.tobytes())
+        head.flags = _VIEW_LEAKED if leaked else 0
+        self._send(head.pack() + detections)
         self.answered += 1
         self.held -= 1
         if leaked:

@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 # Compared with this a type is known at once; with np.float32 a type would be made of it each time.
 FLOAT32 = np.dtype(np.float32)
+# The log of a size, in units of a place, from which on the size is taken for infinite: no picture is that large.
+MOST_LOG = 30.0
 # decode(outputs, (width, height), score, iou) -> detections
 Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
 
@@ -77,21 +79,22 @@ class Family:
         return [self.decode([item[at : at + 1] for item in outputs], input_size, score, iou) for at in range(count)]
 
 
-def checked(name: str, outputs: Sequence[Any], shapes: Sequence[Shape]) -> list[Floats]:
-    """Return each output without its batch axis, if they are exactly what the family gives.
+def checked(name: str, outputs: Sequence[Any], shapes: Sequence[Shape]) -> Sequence[Floats]:
+    """Return the outputs, if they are exactly what the family gives.
 
     Raises:
         DetectorError: outputs of another number, type or shape.
     """
-    if len(outputs) != len(shapes) or not all(map(_is, outputs, shapes)):
+    try:
+        right = [item.shape for item in outputs] == list(shapes)
+        right = right and [item.dtype for item in outputs].count(FLOAT32) == len(shapes)
+    except AttributeError:  # something that is no array
+        right = False
+    if not right:
         raise DetectorError(
             f"a {name} answered outputs of shapes {_words(outputs)}", f"it must be float32 of {list(shapes)}"
         )
-    return [item[0] for item in outputs]
-
-
-def _is(output: Any, shape: Shape) -> bool:
-    return isinstance(output, np.ndarray) and output.dtype == FLOAT32 and output.shape == shape
+    return outputs
 
 
 def _words(outputs: Sequence[Any]) -> str:

@@ -1,58 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Non-maximum suppression: of boxes that overlap, only the best stays."""
+"""Non-maximum suppression: of boxes that overlap, only the best stays.
+
+Plain Python on purpose. A picture has some dozens of candidates, and after inference the processor's caches hold none
+of NumPy's code: each of its functions then takes longer than all that is done here with ten of them.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from bisect import bisect_left, bisect_right
 
-Floats = npt.NDArray[np.float32]
-# More candidates than this come only from a broken model or a hostile picture; the best are kept.
-MOST_CANDIDATES = 4096
-# So many are compared all with all at once, which costs less than one after another until the table gets large.
-TABLE = 256
+Box = tuple[float, float, float, float, float]  # x1, y1, x2, y2, and a share of its area
+# With more boxes than this, it pays to look for those that are near.
+FEW = 16
 
 
-def nms(boxes: Floats, scores: Floats, iou: float) -> npt.NDArray[np.intp]:
-    """Return the indices of the boxes that stay, best score first.
+class Apart:
+    """Boxes of which no two overlap by `iou` (intersection over union) or more; give it the best ones first."""
 
-    Args:
-        boxes: (n, 4) x1, y1, x2, y2.
-        scores: (n,).
-        iou: a box goes when it overlaps a better one by at least this much (intersection over union).
-    """
-    left = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
-    kept: list[int] = []
-    while left.size > TABLE:
-        best, left = left[:1], left[1:]
-        kept.append(int(best[0]))
-        left = left[~_covers(boxes[best], boxes[left], iou)[0]]
-    chosen = boxes[left]
-    apart = ~_covers(chosen, chosen, iou)
-    free = np.ones(left.size, bool)
-    for index, number in enumerate(left.tolist()):
-        if free[index]:
-            kept.append(number)
-            free &= apart[index]
-    return np.array(kept, dtype=np.intp)
+    def __init__(self, iou: float) -> None:
+        # With this the intersection is compared with the sum of two areas, not with the union.
+        self._share = iou / (1 + iou)
+        # From left to right.
+        self._lefts: list[float] = []
+        self._boxes: list[Box] = []
+        self._widest = 0.0
 
+    def covers(self, x1: float, y1: float, x2: float, y2: float) -> bool:
+        """Tell whether one of them overlaps this box by that much."""
+        boxes = self._boxes
+        if len(boxes) > FEW:
+            boxes = self._near(x1, x2)
+        wanted = self._share * (x2 - x1) * (y2 - y1)
+        for left, top, right, bottom, share in boxes:
+            if x1 < right and x2 > left and y1 < bottom and y2 > top:
+                wide = (x2 if x2 < right else right) - (x1 if x1 > left else left)
+                high = (y2 if y2 < bottom else bottom) - (y1 if y1 > top else top)
+                if wide * high >= wanted + share:
+                    return True
+        return False
 
-def _covers(some: Floats, others: Floats, iou: float) -> npt.NDArray[np.bool_]:
-    """Which of (n, 4) boxes overlap which of (m, 4) others by at least `iou`: (n, m)."""
-    # Each side by itself: NumPy is slow where the last axis has two numbers.
-    mine, theirs = np.ascontiguousarray(some.T)[:, :, None], np.ascontiguousarray(others.T)
-    shared = _common(mine, theirs, 0) * _common(mine, theirs, 1)
-    union = _areas(some)[:, None] + _areas(others) - shared
-    return np.asarray(shared >= iou * np.maximum(union, np.finfo(np.float32).tiny))
+    def add(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        """Take one more box, which none of them covers."""
+        at = bisect_right(self._lefts, x1)
+        self._lefts.insert(at, x1)
+        self._boxes.insert(at, (x1, y1, x2, y2, self._share * (x2 - x1) * (y2 - y1)))
+        self._widest = max(self._widest, x2 - x1)
 
-
-def _common(mine: Floats, theirs: Floats, side: int) -> Floats:
-    """How far boxes overlap in x (side 0) or y (side 1); (4, n, 1) and (4, m): (n, m)."""
-    common: Floats = np.minimum(mine[side + 2], theirs[side + 2])
-    common -= np.maximum(mine[side], theirs[side])
-    np.maximum(common, 0, out=common)
-    return common
-
-
-def _areas(boxes: Floats) -> Floats:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    def _near(self, x1: float, x2: float) -> list[Box]:
+        """Those that may reach into the columns from x1 to x2."""
+        return self._boxes[bisect_left(self._lefts, x1 - self._widest) : bisect_left(self._lefts, x2)]

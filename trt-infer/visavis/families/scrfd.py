@@ -8,12 +8,12 @@ family.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 from visavis.detections import Detections
-from visavis.families.faces import faces_of, places
+from visavis.families.faces import Candidate, above, best_first, faces_of
 from visavis.families.family import Family, Floats, Shape, checked, last_sides
 
 STRIDES = (8, 16, 32)
@@ -37,27 +37,42 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     Raises:
         DetectorError: the outputs have other shapes.
     """
-    width, height = input_size
-    shapes = _shapes(width, height)
+    width, _ = input_size
+    shapes = _shapes(*input_size)
     parts = checked("SCRFD", outputs, shapes if len(outputs) == len(shapes) else shapes[:6])
-    with np.errstate(over="ignore", invalid="ignore"):
-        levels = [
-            _level(parts[level::3], places(height // stride, width // stride), stride, score)
-            for level, stride in enumerate(STRIDES)
-        ]
-    boxes, scores, marks = (np.concatenate(part) for part in zip(*levels, strict=True))
-    return faces_of(boxes, scores, marks if len(parts) == len(shapes) else None, input_size, iou)
+    candidates = [
+        candidate
+        for level, stride in enumerate(STRIDES)
+        for candidate in _candidates(parts[level::3], width // stride, stride, score)
+    ]
+    return faces_of(best_first(candidates), _marks if len(parts) == len(shapes) else None, input_size, iou)
 
 
-def _level(parts: list[Floats], at: Floats, stride: int, score: float) -> tuple[Floats, Floats, Floats]:
-    scores, distances = parts[0][:, 0], parts[1]
-    good = np.flatnonzero(scores > score)
-    middle, far = np.repeat(at, CANDIDATES, axis=0)[good] * stride, distances[good] * stride
-    boxes = np.concatenate([middle - far[:, :2], middle + far[:, 2:]], axis=1)
-    points = parts[2][good] if len(parts) == len(SIDES) else np.zeros((good.size, 10), np.float32)
-    return boxes, scores[good], points.reshape(-1, 5, 2) * stride + middle[:, None]
+def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float) -> Iterator[Candidate]:
+    scores, distances = parts[0].reshape(-1), parts[1][0]
+    good = above(scores, least)
+    if not good:
+        return
+    points: Any = parts[2][0] if len(parts) == len(SIDES) else [None] * len(scores)
+    numbers = good, scores.take(good).tolist(), distances.take(good, 0).tolist()
+    for index, score, (left, top, right, bottom) in zip(*numbers, strict=True):
+        row, column = divmod(index // CANDIDATES, columns)
+        x, y = column * stride, row * stride
+        origin = (points[index], x, y, stride)
+        yield score, x - left * stride, y - top * stride, x + right * stride, y + bottom * stride, origin
 
 
+def _marks(candidate: Candidate) -> list[float]:
+    points, x, y, stride = candidate[5]
+    numbers = points.tolist()
+    return [
+        number * stride + begin
+        for pair in zip(numbers[::2], numbers[1::2], strict=True)
+        for number, begin in zip(pair, (x, y), strict=True)
+    ]
+
+
+@lru_cache(maxsize=16)
 def _shapes(width: int, height: int) -> tuple[Shape, ...]:
     return tuple(
         (1, (height // stride) * (width // stride) * CANDIDATES, sides) for sides in SIDES for stride in STRIDES

@@ -8,18 +8,21 @@ preparation cuts them off there, so that this decoder serves every size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import exp, inf
 
 import numpy as np
 
 from visavis.detections import Detections
-from visavis.families.faces import faces_of, places
-from visavis.families.family import Family, Floats, Shape, checked, last_sides
+from visavis.families.faces import Candidate, above, best_first, faces_of
+from visavis.families.family import MOST_LOG, Family, Floats, Shape, checked, last_sides
 
 STRIDES = (8, 16, 32, 64)
 # Sides of the priors at each stride, pixels.
 SIDES = ((10, 16, 24), (32, 48), (64, 96), (128, 192, 256))
+# score, a prior, its shift and stretch
+Row = tuple[float, list[float], list[float]]
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 
 
@@ -39,13 +42,20 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
         DetectorError: the outputs have other shapes.
     """
     scores, moves = checked("UltraFace", outputs, _shapes(*input_size))
-    good = np.flatnonzero(scores[:, 1] > score)
-    prior, moves = priors(*input_size)[good], moves[good]
-    with np.errstate(over="ignore", invalid="ignore"):
-        middle = prior[:, :2] + moves[:, :2] * CENTRE_VARIANCE * prior[:, 2:]
-        half = prior[:, 2:] * np.exp(moves[:, 2:] * SIZE_VARIANCE) / 2
-        boxes = np.concatenate([middle - half, middle + half], axis=1)
-    return faces_of(boxes, scores[good, 1], None, input_size, iou)
+    scores = scores[0, :, 1]
+    good = above(scores, score)
+    numbers = scores.take(good), priors(*input_size).take(good, 0), moves[0].take(good, 0)
+    rows = best_first(zip(*(part.tolist() for part in numbers), strict=True))
+    return faces_of(_candidates(rows), None, input_size, iou)
+
+
+def _candidates(rows: list[Row]) -> Iterator[Candidate]:
+    for score, (x, y, wide, high), (right, down, stretch_x, stretch_y) in rows:
+        middle_x, middle_y = x + right * CENTRE_VARIANCE * wide, y + down * CENTRE_VARIANCE * high
+        log_wide, log_high = stretch_x * SIZE_VARIANCE, stretch_y * SIZE_VARIANCE
+        half_wide = inf if log_wide > MOST_LOG else wide * exp(log_wide) / 2
+        half_high = inf if log_high > MOST_LOG else high * exp(log_high) / 2
+        yield score, middle_x - half_wide, middle_y - half_high, middle_x + half_wide, middle_y + half_high, None
 
 
 @lru_cache(maxsize=8)
@@ -56,7 +66,10 @@ def priors(width: int, height: int) -> Floats:
     """
     levels = []
     for (rows, columns), sides in zip(_maps(width, height), SIDES, strict=True):
-        middles = (places(rows, columns) + 0.5) * np.array([width / columns, height / rows], np.float32)
+        y, x = np.mgrid[:rows, :columns]
+        middles = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * np.array(
+            [width / columns, height / rows], np.float32
+        )
         squares = np.repeat(np.array(sides, np.float32)[:, None], 2, axis=1)
         pairs = np.broadcast_arrays(middles[:, None], squares[None])
         levels.append(np.concatenate(pairs, axis=2).reshape(-1, 4))
@@ -70,6 +83,7 @@ def _maps(width: int, height: int) -> list[tuple[int, int]]:
     return [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
 
 
+@lru_cache(maxsize=16)
 def _shapes(width: int, height: int) -> tuple[Shape, ...]:
     maps = zip(_maps(width, height), SIDES, strict=True)
     count = sum(rows * columns * len(sides) for (rows, columns), sides in maps)

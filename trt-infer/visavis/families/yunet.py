@@ -7,13 +7,13 @@ github.com/ShiqiYu/libfacedetection.train (Apache-2.0).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from math import exp, inf, sqrt
 
 from visavis.detections import Detections
-from visavis.families.faces import faces_of, places
-from visavis.families.family import Family, Floats, Shape, checked
+from visavis.families.faces import Candidate, above, best_first, faces_of
+from visavis.families.family import MOST_LOG, Family, Floats, Shape, checked
 
 STRIDES = (8, 16, 32)
 # Outputs in order: each part for each stride, and how many numbers a place has.
@@ -36,27 +36,52 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     Raises:
         DetectorError: the outputs have other shapes.
     """
-    width, height = input_size
-    parts = checked("YuNet", outputs, _shapes(width, height))
-    with np.errstate(over="ignore", invalid="ignore"):
-        levels = [
-            _level(parts[level::3], places(height // stride, width // stride), stride, score)
-            for level, stride in enumerate(STRIDES)
-        ]
-    boxes, scores, marks = (np.concatenate(part) for part in zip(*levels, strict=True))
-    return faces_of(boxes, scores, marks, input_size, iou)
+    width, _ = input_size
+    parts = checked("YuNet", outputs, _shapes(*input_size))
+    candidates = [
+        candidate
+        for level, stride in enumerate(STRIDES)
+        for candidate in _candidates(parts[level::3], width // stride, stride, score)
+    ]
+    return faces_of(best_first(candidates), _marks, input_size, iou)
 
 
-def _level(parts: list[Floats], at: Floats, stride: int, score: float) -> tuple[Floats, Floats, Floats]:
-    kind, thing, box, points = parts
-    scores = np.sqrt(np.clip(kind[:, 0], 0, 1) * np.clip(thing[:, 0], 0, 1))
-    good = np.flatnonzero(scores > score)
-    at, box = at[good], box[good]
-    middle, sides = (at + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
-    marks = (points[good].reshape(-1, 5, 2) + at[:, None]) * stride
-    return np.concatenate([middle - sides / 2, middle + sides / 2], axis=1), scores[good], marks
+def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float) -> Iterator[Candidate]:
+    kinds, things, boxes, points = parts
+    kinds, things = kinds.reshape(-1), things.reshape(-1)
+    # The object score is brought into 0..1, so that no score is above the root of its class score.
+    places = above(kinds, least * least)
+    if not places:
+        return
+    numbers = (
+        places,
+        kinds.take(places).tolist(),
+        things.take(places).tolist(),
+        boxes[0].take(places, 0).tolist(),
+    )
+    for place, kind, thing, (right, down, log_wide, log_high) in zip(*numbers, strict=True):
+        score = sqrt(min(kind, 1.0) * min(max(thing, 0.0), 1.0))
+        if not score > least:
+            continue
+        row, column = divmod(place, columns)
+        x, y = (column + right) * stride, (row + down) * stride
+        half_wide = inf if log_wide > MOST_LOG else exp(log_wide) * stride / 2
+        half_high = inf if log_high > MOST_LOG else exp(log_high) * stride / 2
+        origin = (points[0, place], column, row, stride)
+        yield score, x - half_wide, y - half_high, x + half_wide, y + half_high, origin
 
 
+def _marks(candidate: Candidate) -> list[float]:
+    points, column, row, stride = candidate[5]
+    numbers = points.tolist()
+    return [
+        (number + begin) * stride
+        for pair in zip(numbers[::2], numbers[1::2], strict=True)
+        for number, begin in zip(pair, (column, row), strict=True)
+    ]
+
+
+@lru_cache(maxsize=16)
 def _shapes(width: int, height: int) -> tuple[Shape, ...]:
     return tuple((1, (height // stride) * (width // stride), sides) for sides in PARTS.values() for stride in STRIDES)
 
