@@ -87,17 +87,18 @@ install_tensorrt_core() {
 	echo "$sums" >$folder/installed
 }
 
-# Real model servers for tests/kserve, each in a folder of its own that is used beside .venv: their pins exclude each other.
+# Real model servers for tests/kserve, and a client for tests/e2e, each in a folder of its own that is used beside .venv: their pins
+# exclude each other.
 install_server() {
 	local name=$1 below=$2 pins=requirements/$1-test.txt folder=build/servers/$1 minor sums
 	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
 	if [ "$minor" -ge "$below" ]; then
-		echo "setup: NOTE: $name does not support Python 3.$minor: tests/kserve will skip what needs it" >&2
+		echo "setup: NOTE: $name does not support Python 3.$minor: the tests skip what needs it" >&2
 		return 0
 	fi
 	sums=$(echo "3.$minor" | cat - "$pins" | sha256sum)
 	[ "$(cat "$folder/installed" 2>/dev/null)" != "$sums" ] || return 0
-	echo "setup: installing the model server $name for tests into $folder"
+	echo "setup: installing $name for tests into $folder"
 	rm -rf "$folder"
 	.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q --no-compile \
 		--target "$folder/site" --no-deps --require-hashes -r "$pins"
@@ -107,6 +108,7 @@ install_server() {
 install_servers() {
 	install_server mlserver 13
 	install_server kserve 14
+	install_server tritonclient 15
 }
 
 # Valkey where the distribution has it, else its Redis: Debian 12's and Ubuntu 22.04's are from before the change of licence.

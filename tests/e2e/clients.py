@@ -55,6 +55,7 @@ def post(
     content_type: str = JPEG,
     query: str = "",
     source: str = "127.0.0.1",
+    path: str = "/api/v1/detect",
     **headers: str,
 ) -> Answer:
     """POST one picture on a connection of its own, from one of loopback's addresses."""
@@ -64,7 +65,7 @@ def post(
     )
     try:
         named = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("POST", f"/api/v1/detect{query}", picture, named)
+        connection.request("POST", f"{path}{query}", picture, named)
         answer = connection.getresponse()
         body = answer.read()
         return Answer(answer.status, dict(answer.headers), body, time.monotonic() - began)

@@ -47,25 +47,35 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 	if err != nil {
 		return nil, err
 	}
-	connection := http.NewResponseController(w)
-	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
-		return nil, fmt.Errorf("bound the time for the body: %w", err)
+	b, err := g.takeBody(w, r.Body, most)
+	if err != nil {
+		return nil, err
 	}
-	b := &body{contentType: contentType, budget: g.bodies}
-	if err := b.read(r.Body, most); err != nil {
-		b.release()
-		return nil, g.bodyError(err)
-	}
-	if err := connection.SetReadDeadline(time.Time{}); err != nil {
-		b.release()
-		return nil, fmt.Errorf("end the time for the body: %w", err)
-	}
+	b.contentType = contentType
 	if contentType != jsonType {
 		return b, nil
 	}
 	if err := b.unwrap(); err != nil {
 		b.release()
 		return nil, err
+	}
+	return b, nil
+}
+
+// takeBody reads what comes, in bounded time, up to so many bytes.
+func (g *Gateway) takeBody(w http.ResponseWriter, from io.Reader, most int) (*body, error) {
+	connection := http.NewResponseController(w)
+	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil, fmt.Errorf("bound the time for the body: %w", err)
+	}
+	b := &body{budget: g.bodies}
+	if err := b.read(from, most); err != nil {
+		b.release()
+		return nil, g.bodyError(err)
+	}
+	if err := connection.SetReadDeadline(time.Time{}); err != nil {
+		b.release()
+		return nil, fmt.Errorf("end the time for the body: %w", err)
 	}
 	return b, nil
 }
@@ -82,7 +92,7 @@ func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err e
 	case r.Header.Get("Content-Encoding") != "":
 		return "", 0, unsupported(contentType + " with Content-Encoding")
 	case contentType == jsonType:
-		most = most/3*4 + jsonMore
+		most = inBase64(most) + jsonMore
 	case !isPicture:
 		return "", 0, unsupported(contentType)
 	}
@@ -91,6 +101,9 @@ func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err e
 	}
 	return contentType, most, nil
 }
+
+// inBase64 is how many letters so many bytes take.
+func inBase64(bytes int) int { return bytes / 3 * 4 }
 
 var (
 	errTooLong = errors.New("the body is too long")

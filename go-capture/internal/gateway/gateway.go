@@ -11,6 +11,8 @@
 //  5. a worker answers; the outcome frees the place         flight.go, dispatch
 //  6. faces, or the picture with them, go back              answer.go
 //
+// The Open Inference Protocol is another door to the same way: infer.go.
+//
 // Pictures that are pushed for a camera (push.go) leave at step 3: the camera takes them from their Feed (feed.go) as from a driver, and
 // they go on as its frames.
 //
@@ -51,8 +53,10 @@ type Tools struct {
 // Settings of a Gateway.
 type Settings struct {
 	Device                  string
-	InputWidth, InputHeight int // of the network
-	Workers, Credit         int // that are there at the start, and frames that each may hold
+	Version                 string // of visavis
+	Model                   string // its name in the Open Inference Protocol
+	InputWidth, InputHeight int    // of the network
+	Workers, Credit         int    // that are there at the start, and frames that each may hold
 	Score                   float64
 	Deadline                time.Duration
 	Queue, QueuePerClient   int
@@ -135,6 +139,9 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 		return found{}, noWorker()
 	}
 	deadline := r.lane.pace.deadline()
+	if until, set := ctx.Deadline(); set {
+		deadline = min(deadline, time.Until(until))
+	}
 	bounded, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	done, err := g.seeThrough(bounded, r)

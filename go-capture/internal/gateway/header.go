@@ -85,11 +85,19 @@ func Inspect(body []byte, contentType string, limits Limits) ([]byte, Header, er
 	if err != nil {
 		return nil, Header{}, err
 	}
-	if header.Cost(header.mostReduced()) > limits.DecodeBytes {
-		return nil, Header{}, tooManyPixels("Decoding these %dx%d pixels takes %d MiB of memory, gateway.decode_mb allows %d: send it smaller, or as "+
-			"baseline JPEG.", header.Width, header.Height, header.Cost(header.mostReduced())>>20, limits.DecodeBytes>>20)
+	if err := header.checkCost(limits); err != nil {
+		return nil, Header{}, err
 	}
 	return wanted, header, nil
+}
+
+func (h Header) checkCost(limits Limits) error {
+	cost := h.Cost(h.mostReduced())
+	if cost <= limits.DecodeBytes {
+		return nil
+	}
+	return tooManyPixels("Decoding these %dx%d pixels takes %d MiB of memory, gateway.decode_mb allows %d: send it smaller, or as "+
+		"baseline JPEG.", h.Width, h.Height, cost>>20, limits.DecodeBytes>>20)
 }
 
 func (h Header) checkSize() error {

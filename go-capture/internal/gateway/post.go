@@ -13,6 +13,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/openinference"
 )
 
 const (
@@ -23,6 +24,11 @@ const (
 
 // ServeDetect answers POST /api/v1/detect.
 func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
+	g.serve(w, r, g.answerPost)
+}
+
+// serve answers one picture, and counts it.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, answer func(http.ResponseWriter, *http.Request) (reply, error)) {
 	g.tally.begin()
 	if !g.door.enter() {
 		g.tally.end(reasonStopping)
@@ -30,7 +36,7 @@ func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.door.leave()
-	sent, err := g.answerPost(w, r)
+	sent, err := answer(w, r)
 	if err != nil {
 		tell(w, r, g.tally.refused(err))
 		return
@@ -40,6 +46,9 @@ func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
 	_ = connection.SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
 	defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
 	w.Header().Set("Content-Type", sent.contentType)
+	if sent.jsonBytes > 0 {
+		w.Header().Set(openinference.HeaderLength, strconv.Itoa(sent.jsonBytes))
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(sent.body)))
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(sent.body) // the client has gone: nobody is left to tell
@@ -64,6 +73,7 @@ func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
 type reply struct {
 	contentType string
 	body        []byte
+	jsonBytes   int // of the body, when tensors stand behind them
 }
 
 func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, error) {
@@ -72,26 +82,20 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 		return reply{}, err
 	}
 	client := clientOf(r)
-	if err := g.admit(client); err != nil {
-		return reply{}, err
-	}
-	way, err := g.laneOf(wanted)
+	way, err := g.laneOf(wanted.full)
 	if err != nil {
 		return reply{}, err
 	}
-	if !g.ready(way) {
-		return reply{}, noWorker()
-	}
-	if !way.line.open(client) { // before the body: a refusal must be quick
-		return reply{}, busy(way.backlog())
+	if err := g.letIn(client, way); err != nil {
+		return reply{}, err
 	}
 	sent, err := g.readBody(w, r)
 	if err != nil {
 		return reply{}, err
 	}
 	defer sent.release()
-	if sent.score > 0 && sent.score < g.settings.Score {
-		return reply{}, badRequest("score is %v, and the device finds faces from detector.score = %v on: ask for that or more.", sent.score, g.settings.Score)
+	if err := g.checkScore(sent.score); err != nil {
+		return reply{}, err
 	}
 	picture, header, err := Inspect(sent.bytes, sent.contentType, g.settings.Limits)
 	if err != nil {
@@ -111,11 +115,11 @@ func (g *Gateway) reply(asked request, done found, wanted wishes, score float64)
 	faces := hub.AtLeast(score, done.faces)
 	if !wanted.picture {
 		body, err := json.Marshal(g.answerOf(asked, done, faces))
-		return reply{jsonType, append(body, '\n')}, err
+		return reply{contentType: jsonType, body: append(body, '\n')}, err
 	}
 	by := float32(done.picture.Width) / float32(done.width)
 	body, err := g.settings.Tools.Encode(done.picture, scaled(faces, by), wanted.anonymize)
-	return reply{jpegType, body}, err
+	return reply{contentType: jpegType, body: body}, err
 }
 
 // wishes are what the client wants back.
@@ -125,8 +129,30 @@ type wishes struct {
 	full      bool // looked at in its own size
 }
 
-func (g *Gateway) laneOf(wanted wishes) (*lane, error) {
-	if wanted.full {
+// letIn refuses before the body is read what has no chance: a refusal must be quick.
+func (g *Gateway) letIn(client netip.Addr, way *lane) error {
+	if err := g.admit(client); err != nil {
+		return err
+	}
+	if !g.ready(way) {
+		return noWorker()
+	}
+	if !way.line.open(client) {
+		return busy(way.backlog())
+	}
+	return nil
+}
+
+// checkScore refuses a least score of faces that the workers do not send.
+func (g *Gateway) checkScore(score float64) error {
+	if score > 0 && score < g.settings.Score {
+		return badRequest("score is %v, and the device finds faces from detector.score = %v on: ask for that or more.", score, g.settings.Score)
+	}
+	return nil
+}
+
+func (g *Gateway) laneOf(full bool) (*lane, error) {
+	if full {
 		return g.fullLane()
 	}
 	return g.input, nil

@@ -42,6 +42,9 @@ func MetadataOf(model string) Metadata {
 	}
 }
 
+// OutputNames are those that a client may ask for.
+func OutputNames() []string { return []string{boxesName, scoresName, landmarksName} }
+
 // ServerMetadata describes the device.
 type ServerMetadata struct {
 	Name       string   `json:"name"`

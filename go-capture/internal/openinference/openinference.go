@@ -16,12 +16,15 @@ const (
 	HeaderLength = "Inference-Header-Content-Length"
 	// JSONMost is how many bytes of JSON may stand before tensors that come as bytes.
 	JSONMost = 16 << 10
-
-	idMost = 256 // bytes
+	// IDMost is how many characters of a client's id are sent back.
+	IDMost = 256
 )
 
 // ErrMalformed is wrapped by every error of this package: the request is not one of the protocol, or not one for this model.
 var ErrMalformed = errors.New("the request is malformed")
+
+// ErrPixels is an ErrMalformed: the request is one for this model, but its pixels are not as many as its shape says.
+var ErrPixels = fmt.Errorf("%w: shape and data differ", ErrMalformed)
 
 // malformed is an error whose sentence is for the client.
 type malformed string

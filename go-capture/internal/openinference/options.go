@@ -4,13 +4,13 @@ package openinference
 
 import (
 	"encoding/json"
-	"math"
 	"time"
 )
 
 const (
-	parametersMost  = 4096 // bytes of one object of parameters in JSON
-	microsecondsMax = float64(math.MaxInt64 / int64(time.Microsecond))
+	parametersMost = 4096 // bytes of one object of parameters in JSON
+	// TimeoutMost is the longest timeout in microseconds: a day.
+	TimeoutMost = 86_400_000_000
 )
 
 // Options are a request's own parameters.
@@ -76,7 +76,7 @@ func truth(into *bool, value any, name string) error {
 // readTimeout takes microseconds, as Triton does; 0 sets none.
 func readTimeout(o *Options, value any) error {
 	var us float64
-	if err := between(&us, value, 0, microsecondsMax, "timeout, in microseconds,"); err != nil {
+	if err := between(&us, value, 0, TimeoutMost, "timeout, in microseconds,"); err != nil {
 		return err
 	}
 	o.Timeout = time.Duration(us) * time.Microsecond

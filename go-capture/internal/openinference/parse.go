@@ -5,17 +5,35 @@ package openinference
 import (
 	"encoding/json"
 	"errors"
+	"slices"
+	"unicode/utf8"
 )
 
 // jsonRequest is the JSON of a request. Lists have a fixed length: what is too much in them takes no memory, and is noticed.
 type jsonRequest struct {
-	ID         string                    `json:"id"`
-	Parameters Parameters                `json:"parameters"`
-	Inputs     [inputsMost + 1]*jsonIn   `json:"inputs"`
-	Outputs    [outputsMost + 1]*jsonOut `json:"outputs"`
+	ID         string                         `json:"id"`
+	Parameters Parameters                     `json:"parameters"`
+	Inputs     [InputsMost + 1]slot[jsonIn]   `json:"inputs"`
+	Outputs    [OutputsMost + 1]slot[jsonOut] `json:"outputs"`
 }
 
-const inputsMost, outputsMost = 1, 3
+// slot is one place of a list, which something may stand in.
+type slot[T any] struct {
+	taken bool
+	value T
+}
+
+// UnmarshalJSON notices that there is something.
+func (s *slot[T]) UnmarshalJSON(text []byte) error {
+	s.taken = true
+	return json.Unmarshal(text, &s.value)
+}
+
+// How many tensors a request may have.
+const (
+	InputsMost  = 1
+	OutputsMost = 3
+)
 
 type jsonIn struct {
 	Name       string     `json:"name"`
@@ -60,10 +78,10 @@ func notJSON(err error) error {
 
 // input is the one input, with what stands behind the JSON if it is for it.
 func (r *jsonRequest) input(tail []byte) (Input, error) {
-	if r.Inputs[0] == nil || r.Inputs[1] != nil {
+	if !r.Inputs[0].taken || r.Inputs[1].taken {
 		return Input{}, errOneInput
 	}
-	in := r.Inputs[0]
+	in := r.Inputs[0].value
 	input := Input{Name: in.Name, Datatype: in.Datatype, Shape: in.Shape, content: in.Data}
 	size, binary := in.Parameters["binary_data_size"]
 	switch {
@@ -89,11 +107,11 @@ func (r *jsonRequest) request(input Input) (Request, error) {
 	}
 	var outputs []Output
 	for _, out := range r.Outputs {
-		if out == nil {
-			continue
+		if !out.taken {
+			break
 		}
-		one := Output{Name: out.Name, Binary: options.BinaryOutput}
-		if value, said := out.Parameters["binary_data"]; said {
+		one := Output{Name: out.value.Name, Binary: options.BinaryOutput}
+		if value, said := out.value.Parameters["binary_data"]; said {
 			if err := truth(&one.Binary, value, "binary_data"); err != nil {
 				return Request{}, err
 			}
@@ -105,34 +123,22 @@ func (r *jsonRequest) request(input Input) (Request, error) {
 
 // Build is a request of its parts. Without outputs it wants all.
 func Build(id string, options Options, input Input, outputs []Output) (Request, error) {
-	if len(id) > idMost {
-		return Request{}, malformedf("id has %d bytes, and at most %d are sent back.", len(id), idMost)
+	if utf8.RuneCountInString(id) > IDMost {
+		return Request{}, malformedf("id is longer than %d characters.", IDMost)
 	}
-	if len(outputs) > outputsMost {
-		return Request{}, malformedf("There are %d outputs and no more.", outputsMost)
+	if len(outputs) > OutputsMost {
+		return Request{}, malformedf("There are %d outputs and no more.", OutputsMost)
 	}
 	if len(outputs) == 0 {
 		for _, one := range MetadataOf("").Outputs {
 			outputs = append(outputs, Output{one.Name, options.BinaryOutput})
 		}
 	}
-	for i, one := range outputs {
-		if err := isOutput(one.Name, outputs[:i]); err != nil {
-			return Request{}, err
+	for _, one := range outputs {
+		if !slices.Contains(OutputNames(), one.Name) {
+			return Request{}, malformedf("There is no output %.64q: ask for boxes, scores or landmarks.", one.Name)
 		}
 	}
 	r := Request{ID: id, Options: options, Outputs: outputs}
 	return r, input.fill(&r)
-}
-
-func isOutput(name string, before []Output) error {
-	for _, one := range before {
-		if one.Name == name {
-			return malformedf("The output %.64q is asked for twice.", name)
-		}
-	}
-	if name != boxesName && name != scoresName && name != landmarksName {
-		return malformedf("There is no output %.64q: ask for boxes, scores or landmarks.", name)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ package openinference
 import (
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -85,7 +86,7 @@ func (i Input) fillPixels(r *Request) error {
 	}
 	// Sides are below 2^31, so that their product has room.
 	if i.content.element != nil || int64(len(i.content.numbers))%channels != 0 || height*width != int64(len(i.content.numbers))/channels {
-		return malformedf("The input pixels has %d bytes, and %dx%d pixels need 3 for each.", len(i.content.numbers), width, height)
+		return fmt.Errorf("%w: the input pixels has %d numbers, and %dx%d pixels need 3 for each", ErrPixels, len(i.content.numbers), width, height)
 	}
 	r.Pixels, r.Width, r.Height = i.content.numbers, int(width), int(height)
 	return nil
@@ -116,6 +117,9 @@ func (s *shape) UnmarshalJSON(text []byte) error {
 // UnmarshalJSON reads the data of a tensor from lists in lists without holding more than their bytes: texts are base64.
 func (c *content) UnmarshalJSON(text []byte) error {
 	*c = content{}
+	if text[0] != '[' {
+		return malformedf("Data of a tensor is a list.")
+	}
 	for at := 0; at < len(text); {
 		switch first := text[at]; {
 		case first == '"':

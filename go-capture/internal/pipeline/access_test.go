@@ -24,6 +24,10 @@ var leastRoles = map[string]auth.Role{
 	"/api/v1/status": auth.Viewer, "/api/v1/events": auth.Viewer, "/api/v1/cameras": auth.Viewer, "/api/v1/cameras/{id}": auth.Viewer,
 	"/api/v1/cameras/{id}/stream.mjpeg": auth.Viewer, "/api/v1/cameras/{id}/live": auth.Viewer, "/api/v1/cameras/{id}/snapshot.jpg": auth.Viewer,
 	"/api/v1/detect": auth.Operator, "/api/v1/detect/stream": auth.Operator, "/api/v1/cameras/{id}/push": auth.Operator,
+	"/v2": auth.Viewer, "/v2/health/live": auth.Public, "/v2/health/ready": auth.Public,
+	"/v2/models/{model}": auth.Viewer, "/v2/models/{model}/ready": auth.Viewer, "/v2/models/{model}/infer": auth.Operator,
+	"/v2/models/{model}/versions/{version}": auth.Viewer, "/v2/models/{model}/versions/{version}/ready": auth.Viewer,
+	"/v2/models/{model}/versions/{version}/infer": auth.Operator,
 	"/": auth.Viewer, "/try": auth.Viewer, "/login": auth.Public, "/claim": auth.Public, "other": auth.Viewer,
 }
 

@@ -32,9 +32,9 @@ func (a *Appliance) outcome(o dispatch.Outcome) {
 	a.hub.Outcome(o)
 }
 
-func gatewaySettings(c *config.Config) gateway.Settings {
+func gatewaySettings(c *config.Config, version string) gateway.Settings {
 	return gateway.Settings{
-		Device: c.Device.ID, InputWidth: c.Detector.Input[0], InputHeight: c.Detector.Input[1],
+		Device: c.Device.ID, Version: version, Model: c.Detector.Model, InputWidth: c.Detector.Input[0], InputHeight: c.Detector.Input[1],
 		Workers: c.Detector.Workers, Credit: c.Worker.Credit, Score: c.Detector.Score,
 		Deadline: time.Duration(c.Gateway.DeadlineMs) * time.Millisecond,
 		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams, Rate: c.Gateway.Rate, FullSide: c.Gateway.FullSide,
@@ -66,11 +66,27 @@ func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) (
 // guests are the routes and metrics of the gateway.
 func guests(g *gateway.Gateway) web.Guests {
 	return web.Guests{
-		Mounts: []web.Mount{
+		Mounts: append(inferenceMounts(g), []web.Mount{
 			{Method: http.MethodPost, Pattern: "/api/v1/detect", Least: auth.Operator, Shows: web.NoCamera, Operation: g.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
 			{Pattern: "/api/v1/detect/stream", Least: auth.Operator, Shows: web.NoCamera, Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
 			{Pattern: "/api/v1/cameras/{id}/push", Least: auth.Operator, Operation: gateway.PushOperation(), Handler: http.HandlerFunc(g.ServePush)},
-		},
+		}...),
 		Collectors: []prometheus.Collector{g.Collector()},
 	}
+}
+
+// inferenceMounts are the routes of the Open Inference Protocol.
+func inferenceMounts(g *gateway.Gateway) []web.Mount {
+	var mounts []web.Mount
+	for _, one := range g.InferenceRoutes() {
+		least := auth.Viewer
+		switch {
+		case one.Open:
+			least = auth.Public
+		case one.Method == http.MethodPost:
+			least = auth.Operator
+		}
+		mounts = append(mounts, web.Mount{Method: one.Method, Pattern: one.Pattern, Least: least, Shows: web.NoCamera, Operation: one.Operation, Handler: one.Handler})
+	}
+	return mounts
 }

@@ -66,7 +66,7 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	a.engine = engine.NewWatch(settings.Worker.Socket)
 	var err error
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
-	if a.gateway, err = gateway.New(gatewaySettings(settings), a.dispatcher); err != nil {
+	if a.gateway, err = gateway.New(gatewaySettings(settings, version), a.dispatcher); err != nil {
 		return nil, err
 	}
 	if a.gate, err = openGate(settings); err != nil {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package problem writes error answers as RFC 9457 describes them.
+// Package problem writes error answers as RFC 9457 describes them, and as the Open Inference Protocol does below /v2.
 package problem
 
 import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -44,7 +45,33 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
+	if OfInference(r.URL.Path) {
+		WriteJSON(w, r, Answer{ContentType: inferenceType, Status: p.Status, Body: map[string]string{"error": p.Sentence()}})
+		return
+	}
 	WriteJSON(w, r, Answer{ContentType: ContentType, Status: p.Status, Body: p})
+}
+
+const inferenceType = "application/json"
+
+// OfInference tells whether a path is one of the Open Inference Protocol, whose clients read only their own kind of error.
+func OfInference(path string) bool {
+	return path == "/v2" || strings.HasPrefix(path, "/v2/")
+}
+
+// InferenceContent describes such an error for OpenAPI.
+func InferenceContent() map[string]any {
+	text := map[string]any{"type": "string"}
+	return map[string]any{inferenceType: map[string]any{"schema": map[string]any{
+		"type": "object", "required": []string{"error"}, "properties": map[string]any{"error": text}}}}
+}
+
+// Sentence is the problem for those who take one text.
+func (p Problem) Sentence() string {
+	if p.Detail == "" {
+		return p.Title
+	}
+	return p.Title + ": " + p.Detail
 }
 
 // Answer is one JSON answer.

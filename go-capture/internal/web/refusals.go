@@ -33,8 +33,16 @@ func refusalComponents() object {
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		answers[refusalName(code)] = laterAnswer(refusalWords[code])
 	}
+	for name, answer := range maps.Clone(answers) {
+		told := maps.Clone(answer.(object))
+		told["content"] = problem.InferenceContent()
+		answers[inferencePrefix+name] = told
+	}
 	return answers
 }
+
+// inferencePrefix is that of refusals as the Open Inference Protocol has them.
+const inferencePrefix = "Inference"
 
 func refusalName(code int) string { return strings.ReplaceAll(http.StatusText(code), " ", "") }
 
@@ -42,7 +50,11 @@ func refusalName(code int) string { return strings.ReplaceAll(http.StatusText(co
 func (s *Server) withRefusals(t route, answers object) object {
 	all := object{}
 	for _, code := range append(s.refusals(t), t.refuses...) {
-		all[strconv.Itoa(code)] = object{"$ref": "#/components/responses/" + refusalName(code)}
+		name := refusalName(code)
+		if problem.OfInference(t.pattern) {
+			name = inferencePrefix + name
+		}
+		all[strconv.Itoa(code)] = object{"$ref": "#/components/responses/" + name}
 	}
 	maps.Copy(all, answers)
 	return all

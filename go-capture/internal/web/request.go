@@ -97,7 +97,7 @@ func (l *requestLog) answered(r *http.Request, code int, id string, took time.Du
 	missed := uint64(0)
 	switch {
 	case l.which == LogAll:
-	case l.which == LogNone, code < http.StatusBadRequest, r.URL.Path == "/readyz":
+	case l.which == LogNone, code < http.StatusBadRequest, r.URL.Path == "/readyz", r.URL.Path == "/v2/health/ready":
 		return
 	default:
 		before := <-l.missed

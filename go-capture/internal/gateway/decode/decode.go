@@ -43,7 +43,20 @@ func stored(body []byte, header gateway.Header, reduce int, into *frame.Picture)
 	if err := into.SetSize(header.Reduced(reduce)); err != nil {
 		return err
 	}
+	if header.Type == gateway.PixelsType {
+		return swapped(body, into)
+	}
 	return damaged(preprocess.Decode(body, flags[reduce], into))
+}
+
+// swapped takes pixels that are no more to be decoded: rows of red, green, blue.
+func swapped(pixels []byte, into *frame.Picture) error {
+	given, err := gocv.NewMatFromBytes(into.Height, into.Width, gocv.MatTypeCV8UC3, pixels)
+	if err != nil {
+		return fmt.Errorf("wrap a picture of %dx%d pixels: %w", into.Width, into.Height, err)
+	}
+	defer given.Close()
+	return preprocess.Into(into, func(mat *gocv.Mat) error { return gocv.CvtColor(given, mat, gocv.ColorRGBToBGR) })
 }
 
 // damaged says so of a picture that was not decoded.
