@@ -137,6 +137,18 @@ install_rivals() {
 	(cd tests/bench/rivals/sender && CGO_ENABLED=0 go build -o ../../../../build/framesender .)
 }
 
+# nginx for the test with two daemons: unpacked only, so that no service of it starts on this machine.
+fetch_balancer() {
+	local folder=build/balancer
+	if command -v nginx >/dev/null || [ -x $folder/usr/sbin/nginx ]; then return 0; fi
+	echo "setup: fetching nginx for tests into $folder"
+	rm -rf $folder && mkdir -p $folder
+	local get=(apt-get download -q -o APT::Sandbox::User=root nginx) as_root=()
+	[ "$(id -u)" = 0 ] || as_root=(sudo)
+	(cd $folder && { "${get[@]}" || { "${as_root[@]}" apt-get update -q && "${get[@]}"; }; } && dpkg-deb -x nginx_*.deb . && rm nginx_*.deb)
+	[ -x $folder/usr/sbin/nginx ] || fail "the package nginx holds no /usr/sbin/nginx here: install nginx with your package manager"
+}
+
 build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
@@ -164,6 +176,7 @@ main() {
 	[ "$purpose" = run ] || build_test_programs
 	[ "$purpose" = run ] || install_tensorrt_core
 	[ "$purpose" = run ] || install_servers
+	[ "$purpose" = run ] || fetch_balancer
 	.venv/bin/visavis model prepare centerface
 }
 

@@ -29,6 +29,8 @@ type Web struct {
 	Listen string `toml:"listen" json:"listen"`
 	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
 	Hosts []string `toml:"hosts" json:"hosts"`
+	// Balancers in front of the device: what they say in X-Forwarded-For about where a request comes from is believed.
+	Proxies []string `toml:"proxies" json:"proxies"`
 	// Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
 	LogRequests string `toml:"log_requests" json:"log_requests"`
 	// Encrypt the page and the API: with web.cert and web.key, or with a certificate that the device makes for its own names.
@@ -224,7 +226,7 @@ type Line struct {
 func defaults() Config {
 	return Config{
 		Device:   Device{ID: ""},
-		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
+		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, Proxies: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
 		Auth:     Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
 		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
@@ -255,6 +257,7 @@ var sectionKeys = map[string][]key[Config]{
 	"web": {
 		{rule{name: "listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
 		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, says: "a host name without scheme and port"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
+		{rule{name: "proxies", kind: kindStrings, pattern: `^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$`, says: "an address, or a network such as 10.0.0.0/8"}, func(into *Config, value any) { into.Web.Proxies = value.([]string) }},
 		{rule{name: "log_requests", kind: kindString, choices: []any{"refused", "all", "none"}}, func(into *Config, value any) { into.Web.LogRequests = value.(string) }},
 		{rule{name: "https", kind: kindBool}, func(into *Config, value any) { into.Web.HTTPS = value.(bool) }},
 		{rule{name: "cert", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.Web.Cert = value.(string) }},

@@ -22,7 +22,7 @@ const managedBroker = "mqtt://127.0.0.1:1883"
 func webSettings(c *config.Config, version string) web.Settings {
 	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
 	return web.Settings{
-		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Device: c.Device.ID, Version: version, Encode: encode, Detections: detections,
+		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Proxies: c.Web.Proxies, Device: c.Device.ID, Version: version, Encode: encode, Detections: detections,
 		LogRequests: c.Web.LogRequests, SessionMost: sessionMost(c),
 	}
 }

@@ -27,6 +27,7 @@ import (
 // Settings of the server. Zero limits take the defaults.
 type Settings struct {
 	Listen     string   // address:port; without Auth only loopback is accepted
+	Proxies    []string // addresses and networks whose X-Forwarded-For is believed
 	Hosts      []string // Host names accepted beside loopback's, the bound address, Device and Device.local
 	Device     string
 	Version    string
@@ -57,6 +58,7 @@ type Server struct {
 	settings Settings
 	view     View
 	hosts    map[string]bool
+	proxies  proxies
 	metrics  *metrics
 	log      *requestLog
 	statuses *statuses
@@ -91,6 +93,9 @@ func New(settings Settings, view View) (*Server, error) {
 		studios: map[string]*studio{}, listening: make(chan struct{}),
 	}
 	s.hosts = allowedHosts(s.settings)
+	if s.proxies, err = parseProxies(settings.Proxies); err != nil {
+		return nil, err
+	}
 	s.metrics = newMetrics(s)
 	s.log = newRequestLog(s.settings.LogRequests)
 	s.statuses = newStatuses()

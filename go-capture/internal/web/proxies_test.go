@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.T) {
+	balancers, err := parseProxies([]string{"192.0.2.1", "10.0.0.0/8", "fd00::/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		peer  string
+		said  []string
+		found string
+	}{
+		{"192.0.2.1:5", []string{"203.0.113.7"}, "203.0.113.7:0"},
+		{"[::ffff:192.0.2.1]:5", []string{"203.0.113.7"}, "203.0.113.7:0"},
+		{"[fd00::2]:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
+		{"203.0.113.9:5", []string{"203.0.113.7"}, "203.0.113.9:5"},             // no proxy: a client's own words
+		{"192.0.2.1:5", nil, "192.0.2.1:5"},                                     // the proxy itself asks
+		{"192.0.2.1:5", []string{"nonsense"}, "192.0.2.1:5"},                    // and this
+		{"192.0.2.1:5", []string{"198.51.100.1, 203.0.113.7"}, "203.0.113.7:0"}, // the first was written by the client
+		{"192.0.2.1:5", []string{"203.0.113.7, 10.1.2.3"}, "203.0.113.7:0"},     // two proxies
+		{"192.0.2.1:5", []string{"203.0.113.7", "10.1.2.3"}, "203.0.113.7:0"},
+		{"192.0.2.1:5", []string{"10.1.2.3"}, "10.1.2.3:0"}, // another proxy asks
+		{"192.0.2.1:5", []string{"junk, 203.0.113.7"}, "203.0.113.7:0"},
+	} {
+		var seen string
+		next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.RemoteAddr })
+		request := httptest.NewRequest(http.MethodGet, "/", nil)
+		request.RemoteAddr = c.peer
+		request.Header[forwardedFor] = c.said
+		balancers.unveil(next).ServeHTTP(httptest.NewRecorder(), request)
+		if seen != c.found {
+			t.Errorf("%s says %q: %s, want %s", c.peer, c.said, seen, c.found)
+		}
+	}
+}
+
+func TestAProxyThatIsNoAddressIsAnError(t *testing.T) {
+	for _, name := range []string{"balancer", "10.0.0.0/33", "", "10.0.0"} {
+		if _, err := parseProxies([]string{name}); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+}

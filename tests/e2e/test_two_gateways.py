@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two devices behind a real nginx, set up as containers/nginx.conf: nobody notices when one of them stops or dies."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.e2e.bombs import photo
+from tests.e2e.conftest import STOP_LIMIT_S, RunningAppliance, free_port
+from tests.e2e.test_appliance import daemon_pid
+from tests.repo.test_laws import ROOT
+from tests.unit.command import visavis
+from tests.waiting import until
+
+PICTURE = photo(".jpg", width=320, height=240)
+# The same credentials file; everything else is each device's own.
+SETTINGS = """
+[device]
+id = "{device}"
+[web]
+listen = "127.0.0.1:{port}"
+proxies = ["127.0.0.1"]
+log_requests = "all"
+[auth]
+file = "{credentials}"
+[mqtt]
+url = ""
+[detector]
+backend = "fake"
+input = [320, 240]
+[gateway]
+deadline_ms = 20000
+[[camera]]
+id = "fed"
+source = "push:"
+"""
+CLIENTS = 6
+LIMIT_S = 30
+
+
+class Pair:
+    """Two devices, a token that both know, and nginx in front of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = [free_port(), free_port()]
+        self.http_port = free_port()
+        for number in (1, 2):
+            self._of(number).mkdir()
+        self._write(1).write_text(self._settings(1))
+        words = ("auth", "add", "client", "--role", "operator", "--token", "--no-camera", "--config")
+        said = visavis(*words, self._write(1))
+        assert said.returncode == 0, said.stderr
+        self.token = next(word for word in said.stdout.split() if word.startswith("vis_"))
+        self.gateways = {number: self.start(number) for number in (1, 2)}
+
+    def start(self, number: int) -> RunningAppliance:
+        """Start one device, at the port where nginx looks for it."""
+        started = RunningAppliance(self._of(number), self._settings(number))
+        started.http_port = self._ports[number - 1]
+        started.wait_ready()
+        return started
+
+    def nginx(self) -> list[str]:
+        """The command that serves the pair."""
+        text = (ROOT / "containers" / "nginx.conf").read_text().replace("/tmp/", f"{self._folder}/")  # noqa: S108
+        for number, port in enumerate(self._ports, 1):
+            text = text.replace(f"gateway-{number}:8080", f"127.0.0.1:{port}")
+        file = self._folder / "nginx.conf"
+        file.write_text(text.replace("listen 8080", f"listen 127.0.0.1:{self.http_port}"))
+        program = shutil.which("nginx") or str(ROOT / "build" / "balancer" / "usr" / "sbin" / "nginx")
+        # Started by root its workers would be somebody else, who may not enter the folder.
+        user = "user root;" if os.getuid() == 0 else ""
+        return [program, "-e", "stderr", "-p", str(self._folder), "-c", str(file), "-g", f"daemon off; {user}"]
+
+    def stream(self) -> ClientConnection:
+        """A WebSocket of pictures through nginx."""
+        url = f"ws://127.0.0.1:{self.http_port}/api/v1/detect/stream"
+        return connect(url, additional_headers={"Authorization": f"Bearer {self.token}"})
+
+    def _settings(self, number: int) -> str:
+        credentials = self._folder / "credentials.toml"
+        return SETTINGS.format(device=f"gateway-{number}", port=self._ports[number - 1], credentials=credentials)
+
+    def _of(self, number: int) -> Path:
+        return self._folder / f"gateway-{number}"
+
+    def _write(self, number: int) -> Path:
+        return self._of(number) / "config.toml"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    made = Pair(tmp_path_factory.mktemp("pair"))
+    with subprocess.Popen(made.nginx()) as nginx:
+        try:
+            until(lambda: post(made.http_port, made.token)[0] == 200, "nginx does not serve", LIMIT_S)
+            yield made
+        finally:
+            nginx.terminate()
+            for gateway in made.gateways.values():
+                gateway.stop()
+
+
+def post(port: int, token: str, source: str = "127.0.0.1") -> tuple[int, str]:
+    """The status of one picture, and the device that answered."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S, source_address=(source, 0))
+    headers = {"Content-Type": "image/jpeg", "Authorization": f"Bearer {token}"}
+    try:
+        connection.request("POST", "/api/v1/detect", PICTURE, headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        return answer.status, json.loads(body)["device"] if answer.status == 200 else body.decode()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, repr(error)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def clients(pair: Pair) -> Iterator[Counter[tuple[int, str]]]:
+    """Clients in closed loops while the block runs; yields what they have got so far."""
+    over, lock = threading.Event(), threading.Lock()
+    got: Counter[tuple[int, str]] = Counter()
+
+    def run() -> None:
+        while not over.is_set():
+            one = post(pair.http_port, pair.token)
+            with lock:
+                got[one] += 1
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        loops = [pool.submit(run) for _ in range(CLIENTS)]
+        try:
+            yield got
+        finally:
+            over.set()
+        for loop in loops:
+            loop.result()
+
+
+def until_both_answer(got: Counter[tuple[int, str]]) -> None:
+    before = got.copy()
+    names = [(200, f"gateway-{number}") for number in (1, 2)]
+    until(lambda: all(got[name] > before[name] for name in names), lambda: f"not both answer: {got}", LIMIT_S)
+
+
+def test_a_token_is_known_to_both_devices(pair: Pair) -> None:
+    for number, gateway in pair.gateways.items():
+        assert post(gateway.http_port, pair.token) == (200, f"gateway-{number}")
+
+
+def test_no_request_fails_while_one_device_stops_comes_back_and_the_other_dies(pair: Pair) -> None:
+    with clients(pair) as got:
+        until_both_answer(got)
+        assert pair.gateways[1].stop() == 0
+        pair.gateways[1] = pair.start(1)
+        until_both_answer(got)
+        os.kill(daemon_pid(pair.gateways[2]), signal.SIGKILL)
+        pair.gateways[2].process.wait(STOP_LIMIT_S)
+        pair.gateways[2] = pair.start(2)
+        until_both_answer(got)
+    assert set(got) == {(200, "gateway-1"), (200, "gateway-2")}, got
+    print(f"\n{got.total()} requests through nginx, one device stopped, one killed: 0 failed; {dict(got)}")
+
+
+def test_a_stream_is_told_to_come_again_and_the_other_device_takes_it(pair: Pair) -> None:
+    with pair.stream() as socket:
+        socket.send(PICTURE)
+        name = json.loads(socket.recv(LIMIT_S))["device"]
+        number = int(name[-1])
+        assert pair.gateways[number].stop() == 0
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(LIMIT_S)
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 1001
+    with pair.stream() as again:
+        again.send(PICTURE)
+        assert json.loads(again.recv(LIMIT_S))["device"] == f"gateway-{3 - number}"
+    pair.gateways[number] = pair.start(number)
+
+
+def test_each_client_keeps_its_own_address(pair: Pair) -> None:
+    assert post(pair.http_port, pair.token, source="127.0.0.9")[0] == 200
+
+    def seen() -> bool:
+        return any("client=127.0.0.9:0" in gateway.log.read_text() for gateway in pair.gateways.values())
+
+    until(seen, "the devices see nginx instead of its client", LIMIT_S)
