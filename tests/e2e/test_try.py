@@ -262,7 +262,7 @@ def test_a_page_without_encryption_says_what_the_browser_wants(lab: Lab) -> None
     page, complaints = opened(lab.browser, lab.appliance, host="box.local")
     assert "only over HTTPS, or to localhost" in page.inner_text("#problems")
     assert "HTTP from box.local" in page.inner_text("#problems")
-    assert "web.https = true" in page.inner_text("#problems")
+    assert "visavis serve --https" in page.inner_text("#problems")
     drop(page, "face.jpg", gocv_paths()[0].read_bytes())
     until_a_face_is_drawn(page)
     assert complaints == []

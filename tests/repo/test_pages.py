@@ -13,11 +13,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from visavis.appliance import greet
 from visavis.cli import COMMANDS
 from visavis.config_gen import Config
 from visavis.daemon import effective_config
 from visavis.figures import camera_line
+from visavis.greeting import greet
 
 from tests.repo.pages import Block, blocks, pages
 from tests.repo.test_laws import ROOT

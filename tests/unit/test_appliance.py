@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `visavis run` tells before it follows the daemon."""
+"""What `visavis run` and `serve` tell before they follow the daemon, and what the options of serve stand for."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from visavis.appliance import subscribe_command
+from visavis.appliance import RunSettings
+from visavis.cli import parser_for
+from visavis.cli.serve import overrides
+from visavis.config_gen import MQTT, Camera, Config, Web
+from visavis.greeting import greet, subscribe_command
 
 
 @pytest.mark.parametrize(
@@ -17,3 +23,48 @@ from visavis.appliance import subscribe_command
 )
 def test_the_greeting_fits_the_broker(url: str, said: str) -> None:
     assert subscribe_command(url, "a/b") == said
+
+
+@pytest.mark.parametrize(
+    ("listen", "https", "cameras", "said"),
+    [
+        ("127.0.0.1:80", False, True, ["picture", "try", "stop"]),
+        ("127.0.0.1:80", True, False, ["try", "stop"]),
+        ("0.0.0.0:80", False, True, ["picture", "try", "stop"]),
+        ("0.0.0.0:80", True, True, ["picture", "try", "phones", "stop"]),
+    ],
+)
+def test_the_greeting_says_what_can_be_reached(
+    listen: str, https: bool, cameras: bool, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera = (Camera(id="door", source="demo:"),) if cameras else ()
+    greet(Config(web=Web(listen=listen, https=https), mqtt=MQTT(url=""), camera=camera))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == said
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ([], {}),
+        (["--https"], {"VISAVIS_WEB__HTTPS": "true"}),
+        (
+            ["--lan"],
+            {
+                "VISAVIS_WEB__HTTPS": "true",
+                "VISAVIS_WEB__LISTEN": "0.0.0.0:8123",
+                "VISAVIS_AUTH__ENABLED": "true",
+            },
+        ),
+    ],
+)
+def test_serve_stands_for_settings(options: list[str], wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_HTTP_PORT", "8123")
+    args = parser_for(["serve"]).parse_args(["serve", *options])
+    assert dict(overrides(args, RunSettings.from_environment(None, None))) == wanted
+
+
+def test_serve_lets_others_in_at_the_port_of_a_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[web]\nlisten = "127.0.0.1:8456"\n')
+    args = parser_for(["serve"]).parse_args(["serve", "--lan", "--config", str(file)])
+    assert dict(overrides(args, RunSettings.from_environment(file, None)))["VISAVIS_WEB__LISTEN"] == "0.0.0.0:8456"

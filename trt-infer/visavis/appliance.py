@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -26,15 +25,24 @@ from visavis.crew import Crew, Member, Request, listening, run_folder
 from visavis.daemon import daemon_program, effective_config
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
-from visavis.figures import EVERYWHERE, daemon_status, figures, page_address
+from visavis.figures import daemon_status, figures, page_address
+from visavis.greeting import greet
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
-from visavis.topics_gen import detections_topic
 
 FIGURES_PERIOD_S = 1.0
 DAEMON_STOP_LIMIT_S = 8.0  # it answers clients for up to 4 s, and then closes everything
 
-BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
+CLIENTS_ALONE = """\
+# Written by `visavis serve`; `visavis serve --config FILE` takes your own.
+camera = []
+
+[web]
+listen = "127.0.0.1:{http_port}"
+
+[mqtt]
+url = ""
+"""
 
 FIRST_LOOK = """\
 # Written by `visavis run` for a first look; `visavis run --config FILE` takes your own.
@@ -70,6 +78,8 @@ class RunSettings(msgspec.Struct, frozen=True):
     camera: str
     http_port: int
     mqtt_port: int
+    cameras: bool = True  # without a configuration: False is a device that serves clients alone
+    overrides: tuple[tuple[str, str], ...] = ()  # of the configuration, as environment variables
 
     @classmethod
     def from_environment(cls, config: Path | None, backend: str | None) -> RunSettings:
@@ -114,7 +124,8 @@ class Appliance:
         with ExitStack() as parts:
             folder = Path(parts.enter_context(run_folder()))
             file = self._settings.config or first_look(self._settings, folder)
-            environment = dict(os.environ, VISAVIS_WORKER__SOCKET=str(folder / "frames.sock"))
+            environment = {**os.environ, **dict(self._settings.overrides)}
+            environment["VISAVIS_WORKER__SOCKET"] = str(folder / "frames.sock")
             config = effective_config(file, environment)
             if config.mqtt.url == "managed":
                 url = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
@@ -133,8 +144,11 @@ class Appliance:
 
 
 def first_look(settings: RunSettings, folder: Path) -> Path:
-    """Write a configuration for the demo, or for the one camera that CAMERA names."""
+    """Write a configuration for the demo, for the one camera that CAMERA names, or for clients alone."""
     file = folder / "config.toml"
+    if not settings.cameras:
+        file.write_text(CLIENTS_ALONE.format(http_port=settings.http_port))
+        return file
     source = camera_source(settings.camera)
     camera = "camera" if settings.camera else "demo"
     # JSON's way to quote a string is TOML's too: a quotation mark in a file's name ends nothing.
@@ -187,25 +201,6 @@ class CrewOf:
         status = daemon_status(page_address(self._config.web.listen, self._config.web.https), self._token)
         members = msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
         return Crew(device=self._config.device.id, wanted=self._workers.count, workers=members)
-
-
-def greet(config: Config) -> None:
-    """Say where to look."""
-    host, _, http_port = config.web.listen.rpartition(":")
-    elsewhere = f"  and port {http_port} at this machine's name" if host in EVERYWHERE else ""
-    print(f"picture     {page_address(config.web.listen, config.web.https)}{elsewhere}")
-    if config.mqtt.url:
-        topic = detections_topic(config.mqtt.prefix, config.device.id, "+")
-        print(f"detections  {subscribe_command(config.mqtt.url, topic)}")
-    print("stop        Ctrl-C", flush=True)
-
-
-def subscribe_command(url: str, topic: str) -> str:
-    """What shows the detections in a terminal; for a WebSocket, which mosquitto_sub does not speak, where they are."""
-    broker = urlsplit(url)
-    if broker.scheme not in BROKER_PORTS:
-        return f"'{topic}' at {url}"
-    return f"mosquitto_sub -h {broker.hostname} -p {broker.port or BROKER_PORTS[broker.scheme]} -t '{topic}'"
 
 
 def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: threading.Event) -> None:

@@ -181,7 +181,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table for each camera; without any, a demo plays."""
+    """One table for each camera; without any, a demo plays. With `camera = []` there is none: the device serves clients alone."""
 
     # Name of the camera in topics and on the page.
     id: str

@@ -34,7 +34,7 @@ def figures(address: str, token: str = "") -> list[str]:
     if status is None:
         return []
     cameras = [camera_line(camera) for camera in status["cameras"]]
-    return cameras + engine_lines(status.get("engine")) + broker_lines(status["broker"])
+    return [*cameras, *client_lines(status), *engine_lines(status.get("engine")), *broker_lines(status["broker"])]
 
 
 def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
@@ -57,6 +57,16 @@ def camera_line(camera: dict[str, Any]) -> str:
         f"{camera['id']:<12}{camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
         f"{camera['faces']:2d} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
     )
+
+
+def client_lines(status: dict[str, Any]) -> list[str]:
+    """`clients     answered 12, refused 3, 1 stream open`; nothing beside cameras while no client has come."""
+    clients = status["clients"]
+    if status["cameras"] and not clients["received"]:
+        return []
+    refused, streams = sum(clients["refused"].values()), clients["streams"]
+    plural = "" if streams == 1 else "s"
+    return [f"{'clients':<12}answered {clients['answered']}, refused {refused}, {streams} stream{plural} open"]
 
 
 def engine_lines(engine: dict[str, Any] | None) -> list[str]:

@@ -155,7 +155,7 @@ type Gateway struct {
 	FullSide int `toml:"full_side" json:"full_side"`
 }
 
-// Camera: One table for each camera; without any, a demo plays.
+// Camera: One table for each camera; without any, a demo plays. With `camera = []` there is none: the device serves clients alone.
 type Camera struct {
 	// Name of the camera in topics and on the page.
 	ID string `toml:"id" json:"id"`

@@ -54,6 +54,7 @@ type document struct {
 	file     string
 	sections map[string]table
 	cameras  []table
+	saysNone bool // a file has camera = []
 }
 
 func newDocument(problems *Problems) *document {
@@ -154,6 +155,7 @@ func (d *document) addCameras(s setting) {
 		d.problems.add(s, "must be an array of tables", "write [[camera]] with two brackets")
 		return
 	}
+	d.saysNone = d.saysNone || len(list) == 0
 	for index, value := range list {
 		camera := setting{value: value, key: element("camera", len(d.cameras)), origin: s.origin}
 		camera.origin.path = element(s.origin.path, index)
@@ -163,9 +165,9 @@ func (d *document) addCameras(s setting) {
 	}
 }
 
-// addDemo gives a configuration without cameras one that needs nothing.
+// addDemo gives a configuration that says nothing of cameras one that needs nothing.
 func (d *document) addDemo() {
-	if len(d.cameras) > 0 {
+	if len(d.cameras) > 0 || d.saysNone {
 		return
 	}
 	demo := setting{key: "camera[0]", value: map[string]any{"id": "demo", "source": "demo:"}, origin: origin{file: "default"}}

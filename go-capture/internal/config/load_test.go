@@ -127,6 +127,12 @@ func TestAMissingFileIsNamed(t *testing.T) {
 	}
 }
 
+func TestADeviceMayHaveNoCamera(t *testing.T) {
+	if made := load(t, write(t, "camera = []\n")); len(made.Cameras) != 0 {
+		t.Errorf("cameras: %+v", made.Cameras)
+	}
+}
+
 func TestWithoutAFileTheDemoPlaysOnLoopback(t *testing.T) {
 	made := load(t, "")
 	if len(made.Cameras) != 1 || made.Cameras[0].Source != "demo:" || made.Cameras[0].ID != "demo" {

@@ -38,8 +38,8 @@ func isReady(status Status, cameras []CameraSettings) bool {
 	if len(status.Workers) == 0 {
 		return false
 	}
-	if len(cameras) > 0 && !slices.ContainsFunc(cameras, func(c CameraSettings) bool { return c.Source != pushSource }) {
-		return true
+	if !slices.ContainsFunc(cameras, func(c CameraSettings) bool { return c.Source != pushSource }) {
+		return true // it serves clients
 	}
 	working := func(c CameraStatus) bool { return c.State == CameraOnline && c.Frames.Inferred > 0 }
 	stopped := func(c CameraStatus) bool { return c.State == CameraOff || (c.State == CameraOnline && !c.Detect) }

@@ -20,6 +20,7 @@ from visavis.terminal import complain
 # name -> what it does, in one line. The module is visavis.cli.<name>.
 COMMANDS = {
     "run": "start broker, daemon and workers in the foreground",
+    "serve": "find faces in pictures of clients, without a camera",
     "check": "check a configuration file",
     "doctor": "look over this machine and say what to mend",
     "detect": "find faces in pictures and videos",

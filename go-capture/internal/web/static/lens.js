@@ -21,8 +21,8 @@ export const refusalOf = (error) => whyRefused[error.name] ?? ["The camera does 
 export function lacking() {
   if (!isSecureContext) {
     return ["The browser lends its camera only over HTTPS, or to localhost",
-      `This page came over ${location.protocol.slice(0, -1).toUpperCase()} from ${location.hostname}. Set web.https = true on the device ` +
-      "and open the page with https://. A picture can be tried without that."];
+      `This page came over ${location.protocol.slice(0, -1).toUpperCase()} from ${location.hostname}. Start the device with “visavis serve --https”, ` +
+      "or set web.https = true, and open the page with https://. A picture can be tried without that."];
   }
   return navigator.mediaDevices?.getUserMedia ? null : ["This browser has no camera for pages", "Try another browser, or choose a picture."];
 }

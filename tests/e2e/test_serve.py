@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis serve`: pictures of clients without a camera, for this machine, and for phones of the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.conftest import READY_LIMIT_S, STOP_LIMIT_S, free_port
+from tests.e2e.test_page import chromium, complaints_of
+from tests.e2e.test_try import film_of_a_face, start_camera, until_a_face_is_drawn, with_film
+from tests.unit.command import PROGRAM
+from tests.waiting import until
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
+
+
+class Served:
+    """A `visavis serve` of the device "box" on a free port, with what it said."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.log = folder / "serve.log"
+        environment = {
+            **os.environ,
+            "VISAVIS_HTTP_PORT": str(self.port),
+            "VISAVIS_DEVICE__ID": "box",
+            "TMPDIR": str(folder),
+        }
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(
+                [PROGRAM, "serve", *options], env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
+
+    def said(self, pattern: str) -> str:
+        """Wait for a line that it says; the first group."""
+        found = until(lambda: re.search(pattern, self.log.read_text()), self.log.read_text, READY_LIMIT_S)
+        return str(found[1])
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_LIMIT_S)
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[Served]:
+    started = Served(folder, *options)
+    try:
+        yield started
+    finally:
+        ended = started.stop()
+    assert ended == 0, started.log.read_text()
+
+
+def test_without_options_it_serves_this_machine_and_has_no_camera(tmp_path: Path) -> None:
+    with served(tmp_path) as device:
+        address = device.said(r"try +(\S+)try\n")
+        assert address == f"http://127.0.0.1:{device.port}/"
+        until(lambda: answers(f"{address}readyz"), device.log.read_text, READY_LIMIT_S)
+        assert json.loads(ask(f"{address}api/v1/cameras")) == {"cameras": []}
+        device.said(r"(clients +answered 0, refused 0, 0 streams open)")
+    assert "detections" not in device.log.read_text()
+
+
+def ask(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - it begins with http
+        return bytes(answer.read())
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(ask(address))
+    except OSError:
+        return False
+
+
+def test_a_phone_of_the_network_claims_the_device_and_its_camera_works(tmp_path: Path) -> None:
+    film = tmp_path / "face.y4m"
+    film_of_a_face(film)
+    with served(tmp_path, "--lan") as device, chromium(*with_film(film)) as browser:
+        code = device.said(r"open /claim .* code=(\S+)")
+        assert re.search(rf"phones +https://[\w.-]+:{device.port}/try", device.log.read_text())
+        page = browser.new_page(viewport={"width": 360, "height": 740}, ignore_https_errors=True)
+        complaints = complaints_of(page, "status of 401")
+        page.goto(f"https://box.local:{device.port}/try")
+        page.wait_for_url("**/claim")
+        page.get_by_label("Code").fill(code)
+        page.get_by_label("Your name").fill("owner")
+        page.get_by_label("A new password").fill(PASSWORD)
+        page.get_by_role("button", name="Become its administrator").click()
+        page.wait_for_url(f"https://box.local:{device.port}/")
+        page.goto(f"https://box.local:{device.port}/try")
+        start_camera(page)
+        until_a_face_is_drawn(page)
+        assert complaints == []
+    assert PASSWORD not in device.log.read_text()
