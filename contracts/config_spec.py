@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,25 @@ def load(path: Path) -> tuple[Section, ...]:
     Raises:
         ValueError: a key has an unknown type or an unknown attribute; the text names it.
     """
-    raw = read_toml(path)
-    return tuple(_section(entry) for entry in raw["section"])
+    sections: dict[str, Section] = {}
+    for entry in read_toml(path)["section"]:
+        sections[entry["name"]] = _section(entry, sections)
+    return tuple(sections.values())
 
 
-def _section(entry: dict[str, Any]) -> Section:
-    keys = tuple(_key(entry["name"], key) for key in entry["key"])
+def _section(entry: dict[str, Any], earlier: dict[str, Section]) -> Section:
+    if "like" in entry:
+        keys = _same_keys(earlier[entry["like"]], entry)
+    else:
+        keys = tuple(_key(entry["name"], key) for key in entry["key"])
     return Section(entry["name"], entry["doc"], keys, entry.get("array", False), entry.get("part_of", ""))
+
+
+def _same_keys(other: Section, entry: dict[str, Any]) -> tuple[Key, ...]:
+    """The keys of another section, with the defaults and examples of `but`."""
+    own = entry.get("but", {})
+    docs = {key.name: key.doc.replace(f"{other.name}.", f"{entry['name']}.") for key in other.keys}
+    return tuple(replace(key, **{"doc": docs[key.name], **own.get(key.name, {})}) for key in other.keys)
 
 
 def _key(section: str, entry: dict[str, Any]) -> Key:

@@ -78,6 +78,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "workers": 1,
         "cameras": ["door"],
         "url": "",
+        "brokers": {"mqtt": True, "mqtt_second": False},
     },
     "stats": {
         "schema": 1,
@@ -128,6 +129,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "outbox_dropped": 0,
             "orders": {"taken": True, "obeyed": 2, "refused": {"retained": 1}},
         },
+        "brokers": [{"name": "mqtt", "connected": True, "outbox": 0, "outbox_dropped": 0}],
         "clients": {
             "received": 9,
             "answered": 4,

@@ -29,7 +29,7 @@ PRESS = "visavis/box/demo/set/snapshot"
 ZONE = 'zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]'
 GOOD: dict[str, Any] = {
     "schema": 1, "version": "1", "model": "centerface", "backend": "onnxruntime", "precision": "fp32", "workers": 1,
-    "fallback": False, "cameras": ["door"], "url": "",
+    "fallback": False, "cameras": ["door"], "url": "", "brokers": {"mqtt": True},
 }  # fmt: skip
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from visavis.config_gen import Detector
-from visavis.doctor import EXAMINATIONS, model
+from visavis.daemon import effective_config
+from visavis.doctor import EXAMINATIONS, configured_brokers, model
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from tests.unit.command import PROGRAM, complaints, visavis
@@ -47,6 +49,17 @@ def test_what_set_up_provides_is_ok_here() -> None:
 def test_a_good_configuration_is_ok() -> None:
     last = visavis("doctor", "--config", GOLDEN).stdout.splitlines()[-1]
     assert last == f"ok    config       {GOLDEN}"
+
+
+def test_each_configured_broker_is_looked_at_by_its_name(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    with socket.create_server(("127.0.0.1", 0)) as listens:
+        here = f"mqtt://127.0.0.1:{listens.getsockname()[1]}"
+        config.write_text(f'[mqtt]\nurl = "{here}"\n[mqtt_second]\nurl = "ws://127.0.0.1:1/mqtt"\n')
+        found = {one.subject: one for one in configured_brokers(effective_config(config, {}))}
+    assert found["mqtt"].state == "ok"
+    assert found["mqtt_second"].state == "warn"
+    assert "mqtt_second.url" in found["mqtt_second"].remedy
 
 
 def test_a_bad_configuration_fails_with_its_line(tmp_path: Path) -> None:

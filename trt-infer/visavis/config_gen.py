@@ -95,6 +95,29 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     key: str = ""
 
 
+class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A second broker, which gets the same beside the first one: each waits for itself alone."""
+
+    # As mqtt.url, but not "managed"; "" is no second broker.
+    url: str = ""
+    # First level of every topic.
+    prefix: str = "visavis"
+    # How Home Assistant is told about the entities.
+    discovery: str = "off"
+    # Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
+    commands: str = "auto"
+    # User name at the broker.
+    user: str = ""
+    # File that holds the password of mqtt_second.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
+    password_file: str = ""
+    # File with the certificates that may sign the broker's; the system's when it is empty.
+    ca: str = ""
+    # File with the client certificate.
+    cert: str = ""
+    # File with the key of mqtt_second.cert.
+    key: str = ""
+
+
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model, and what runs it."""
 
@@ -232,6 +255,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     web: Web = Web()
     auth: Auth = Auth()
     mqtt: MQTT = MQTT()
+    mqtt_second: MQTTSecond = MQTTSecond()
     detector: Detector = Detector()
     worker: Worker = Worker()
     tracker: Tracker = Tracker()

@@ -7,14 +7,16 @@ import importlib.util
 import os
 import platform
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
-from visavis.config_gen import Detector
+from visavis.config_gen import Config, Detector
 from visavis.daemon import daemon_program, effective_config
 from visavis.errors import VisavisError
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 KERNEL_WITH_FUTURE_WRITE = (5, 1)
 # A few models in a few sizes.
 CACHE_FREE_LEAST_MB = 50
+BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+BROKER_WAIT_S = 2.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -48,6 +52,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
         return
     yield model(settings.detector)
     if config is not None:
+        yield from configured_brokers(settings)
         yield Finding("config", "ok", str(config))
 
 
@@ -91,6 +96,24 @@ def broker() -> Finding:
     if program:
         return Finding("broker", "ok", f"{program} can be started when no broker is configured")
     return Finding("broker", "warn", "mosquitto is not installed", "apt install mosquitto, or set mqtt.url")
+
+
+def configured_brokers(settings: Config) -> Iterator[Finding]:
+    """Whether each broker of the configuration can be reached, by the name of its section."""
+    for section, url in (("mqtt", settings.mqtt.url), ("mqtt_second", settings.mqtt_second.url)):
+        if url not in ("", "managed"):
+            yield reached(section, url)
+
+
+def reached(section: str, url: str) -> Finding:
+    """Whether something listens where a broker should be."""
+    broker = urlsplit(url)
+    try:
+        socket.create_connection((broker.hostname, broker.port or BROKER_PORTS[broker.scheme]), BROKER_WAIT_S).close()
+    except OSError as error:
+        words = f"{url} is not there: {error.strerror or error}; detection goes on, events wait"
+        return Finding(section, "warn", words, f"start the broker, or correct {section}.url")
+    return Finding(section, "ok", f"{url} is there")
 
 
 def onnxruntime() -> Finding:

@@ -5,16 +5,17 @@ package config
 
 // Config is the whole effective configuration.
 type Config struct {
-	Device   Device   `toml:"device" json:"device"`
-	Web      Web      `toml:"web" json:"web"`
-	Auth     Auth     `toml:"auth" json:"auth"`
-	MQTT     MQTT     `toml:"mqtt" json:"mqtt"`
-	Detector Detector `toml:"detector" json:"detector"`
-	Worker   Worker   `toml:"worker" json:"worker"`
-	Tracker  Tracker  `toml:"tracker" json:"tracker"`
-	History  History  `toml:"history" json:"history"`
-	Gateway  Gateway  `toml:"gateway" json:"gateway"`
-	Cameras  []Camera `toml:"camera" json:"camera"`
+	Device     Device     `toml:"device" json:"device"`
+	Web        Web        `toml:"web" json:"web"`
+	Auth       Auth       `toml:"auth" json:"auth"`
+	MQTT       MQTT       `toml:"mqtt" json:"mqtt"`
+	MQTTSecond MQTTSecond `toml:"mqtt_second" json:"mqtt_second"`
+	Detector   Detector   `toml:"detector" json:"detector"`
+	Worker     Worker     `toml:"worker" json:"worker"`
+	Tracker    Tracker    `toml:"tracker" json:"tracker"`
+	History    History    `toml:"history" json:"history"`
+	Gateway    Gateway    `toml:"gateway" json:"gateway"`
+	Cameras    []Camera   `toml:"camera" json:"camera"`
 }
 
 // Device: What this machine is called.
@@ -72,6 +73,28 @@ type MQTT struct {
 	// File with the client certificate.
 	Cert string `toml:"cert" json:"cert"`
 	// File with the key of mqtt.cert.
+	Key string `toml:"key" json:"key"`
+}
+
+// MQTTSecond: A second broker, which gets the same beside the first one: each waits for itself alone.
+type MQTTSecond struct {
+	// As mqtt.url, but not "managed"; "" is no second broker.
+	URL string `toml:"url" json:"url"`
+	// First level of every topic.
+	Prefix string `toml:"prefix" json:"prefix"`
+	// How Home Assistant is told about the entities.
+	Discovery string `toml:"discovery" json:"discovery"`
+	// Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
+	Commands string `toml:"commands" json:"commands"`
+	// User name at the broker.
+	User string `toml:"user" json:"user"`
+	// File that holds the password of mqtt_second.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
+	PasswordFile string `toml:"password_file" json:"password_file"`
+	// File with the certificates that may sign the broker's; the system's when it is empty.
+	CA string `toml:"ca" json:"ca"`
+	// File with the client certificate.
+	Cert string `toml:"cert" json:"cert"`
+	// File with the key of mqtt_second.cert.
 	Key string `toml:"key" json:"key"`
 }
 
@@ -225,15 +248,16 @@ type Line struct {
 
 func defaults() Config {
 	return Config{
-		Device:   Device{ID: ""},
-		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}, Proxies: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
-		Auth:     Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
-		MQTT:     MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
-		Detector: Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
-		Worker:   Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
-		Tracker:  Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
-		History:  History{Days: 30, Mb: 16},
-		Gateway:  Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, FullSide: 1920},
+		Device:     Device{ID: ""},
+		Web:        Web{Listen: "127.0.0.1:8080", Hosts: []string{}, Proxies: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
+		Auth:       Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
+		MQTT:       MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
+		MQTTSecond: MQTTSecond{URL: "", Prefix: "visavis", Discovery: "off", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
+		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
+		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
+		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
+		History:    History{Days: 30, Mb: 16},
+		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, FullSide: 1920},
 	}
 }
 
@@ -279,6 +303,17 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.CA = value.(string) }},
 		{rule{name: "cert", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.Cert = value.(string) }},
 		{rule{name: "key", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.Key = value.(string) }},
+	},
+	"mqtt_second": {
+		{rule{name: "url", kind: kindString, format: "mqtt_url"}, func(into *Config, value any) { into.MQTTSecond.URL = value.(string) }},
+		{rule{name: "prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTTSecond.Prefix = value.(string) }},
+		{rule{name: "discovery", kind: kindString, choices: []any{"device", "component", "off"}}, func(into *Config, value any) { into.MQTTSecond.Discovery = value.(string) }},
+		{rule{name: "commands", kind: kindString, choices: []any{"auto", "on", "off"}}, func(into *Config, value any) { into.MQTTSecond.Commands = value.(string) }},
+		{rule{name: "user", kind: kindString}, func(into *Config, value any) { into.MQTTSecond.User = value.(string) }},
+		{rule{name: "password_file", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTTSecond.PasswordFile = value.(string) }},
+		{rule{name: "ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTTSecond.CA = value.(string) }},
+		{rule{name: "cert", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTTSecond.Cert = value.(string) }},
+		{rule{name: "key", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTTSecond.Key = value.(string) }},
 	},
 	"detector": {
 		{rule{name: "model", kind: kindString, pattern: `^[a-z0-9][a-z0-9._-]{0,63}$`, says: "the name of a model, 1 to 64 characters of a-z 0-9 . _ -"}, func(into *Config, value any) { into.Detector.Model = value.(string) }},

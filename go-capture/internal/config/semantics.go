@@ -24,7 +24,7 @@ func (r *reader) checkTogether(c *Config) {
 	r.checkPair("web.cert", c.Web.Cert, "web.key", c.Web.Key)
 	r.checkPair("web.key", c.Web.Key, "web.cert", c.Web.Cert)
 	c.Web.HTTPS = c.Web.HTTPS || c.Web.Cert != ""
-	r.checkBroker(c.MQTT)
+	r.checkBrokers(c)
 	if c.Detector.Backend == "kserve" && c.Detector.KServeURL == "" {
 		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
 	}
@@ -62,16 +62,45 @@ func (r *reader) checkUnique(seen map[string]string, name, key string) {
 	seen[name] = key
 }
 
-func (r *reader) checkBroker(m MQTT) {
-	r.checkPair("mqtt.password_file", m.PasswordFile, "mqtt.user", m.User)
-	r.checkPair("mqtt.cert", m.Cert, "mqtt.key", m.Key)
-	r.checkPair("mqtt.key", m.Key, "mqtt.cert", m.Cert)
+// Brokers are the sections of the brokers that are used, by their names.
+func (c *Config) Brokers() []Broker {
+	var used []Broker
+	for _, one := range []Broker{{"mqtt", c.MQTT}, {"mqtt_second", MQTT(c.MQTTSecond)}} {
+		if one.URL != "" {
+			used = append(used, one)
+		}
+	}
+	return used
+}
+
+// Broker is a section of the file that names a broker.
+type Broker struct {
+	Section string
+	MQTT
+}
+
+func (r *reader) checkBrokers(c *Config) {
+	r.checkBroker("mqtt.", c.MQTT)
+	r.checkBroker("mqtt_second.", MQTT(c.MQTTSecond))
+	switch second := c.MQTTSecond.URL; {
+	case second == "managed":
+		r.blame("mqtt_second.url", `"managed" is for one broker`, "set mqtt.url to \"managed\" and write the address of the other one here")
+	case second != "" && second == c.MQTT.URL:
+		r.blame("mqtt_second.url", "is the broker of mqtt.url, which would get everything twice", "remove one of them")
+	}
+}
+
+// checkBroker checks a section whose keys begin with at.
+func (r *reader) checkBroker(at string, m MQTT) {
+	r.checkPair(at+"password_file", m.PasswordFile, at+"user", m.User)
+	r.checkPair(at+"cert", m.Cert, at+"key", m.Key)
+	r.checkPair(at+"key", m.Key, at+"cert", m.Cert)
 	if strings.HasPrefix(m.URL, "mqtts://") || strings.HasPrefix(m.URL, "wss://") {
 		return
 	}
-	for _, file := range [][2]string{{"mqtt.ca", m.CA}, {"mqtt.cert", m.Cert}, {"mqtt.key", m.Key}} {
+	for _, file := range [][2]string{{"ca", m.CA}, {"cert", m.Cert}, {"key", m.Key}} {
 		if file[1] != "" {
-			r.blame(file[0], "has no use without an encrypted connection", "let mqtt.url begin with mqtts:// or wss://")
+			r.blame(at+file[0], "has no use without an encrypted connection", "let "+at+"url begin with mqtts:// or wss://")
 		}
 	}
 }

@@ -116,7 +116,9 @@ type subscriber struct {
 	seen []message
 }
 
-func (b *broker) subscribe() *subscriber {
+func (b *broker) subscribe() *subscriber { return b.subscribeTo("#") }
+
+func (b *broker) subscribeTo(topics string) *subscriber {
 	b.t.Helper()
 	s := &subscriber{}
 	options := paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false)
@@ -125,7 +127,7 @@ func (b *broker) subscribe() *subscriber {
 		b.t.Fatalf("subscriber not connected: %v", token.Error())
 	}
 	b.t.Cleanup(func() { client.Disconnect(0) })
-	token := client.Subscribe("#", 1, func(_ paho.Client, m paho.Message) {
+	token := client.Subscribe(topics, 1, func(_ paho.Client, m paho.Message) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, message{m.Topic(), string(m.Payload()), m.Retained()})

@@ -28,6 +28,8 @@ type Info struct {
 	Workers   int           `json:"workers"`
 	Cameras   []string      `json:"cameras"`
 	URL       string        `json:"url"`
+	// Brokers says of each whether it is there, by its section of the configuration: who listens at one learns of the other.
+	Brokers map[string]bool `json:"brokers"`
 }
 
 // Stats are the figures sent every ten seconds.

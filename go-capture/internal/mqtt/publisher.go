@@ -230,7 +230,7 @@ func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client
 	}
 	line := &line{ctx: ctx, tls: p.tls}
 	options := paho.NewClientOptions().AddBroker(p.address).SetCustomOpenConnectionFn(line.open).
-		SetClientID("visavis-"+p.settings.Device).SetUsername(p.settings.User).SetPassword(password).
+		SetClientID("visavis-"+p.settings.Device+p.settings.suffix("-")).SetUsername(p.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
 		SetWill(StatusTopic(p.settings.Prefix, p.settings.Device), "offline", StatusDelivery.QoS, StatusDelivery.Retain).

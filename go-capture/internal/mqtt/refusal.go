@@ -17,7 +17,7 @@ var errSilent = errors.New("the broker gives no answer")
 // refused says why there is no connection and which setting to look at.
 func (s Settings) refused(err error) error {
 	err = cause(err)
-	return fmt.Errorf("connect to %s: %w: %s", s.URL, err, s.remedy(err))
+	return fmt.Errorf("connect to %s: %w: %s", s.URL, err, s.named(s.remedy(err)))
 }
 
 // cause takes away paho's "network Error", which says nothing, and the nil that it wraps when the answer cannot be read.

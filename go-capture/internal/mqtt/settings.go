@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -16,6 +15,7 @@ import (
 
 // Settings say which broker, and under which names.
 type Settings struct {
+	Section      string // of the configuration, for what is told; "" = mqtt
 	URL          string // mqtt, mqtts, ws or wss ://host:port; the last two with a path if the broker wants one
 	Prefix       string // first level of every topic
 	Device       string // device id, second level
@@ -48,14 +48,14 @@ var schemes = map[string]scheme{
 func (s Settings) address() (address string, secure bool, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
-		return "", false, fmt.Errorf("mqtt.url: %w", err)
+		return "", false, s.says("mqtt.url: %w", err)
 	}
 	known, ok := schemes[u.Scheme]
 	if !ok {
-		return "", false, fmt.Errorf("mqtt.url %q: the scheme must be mqtt, mqtts, ws or wss", s.URL)
+		return "", false, s.says("mqtt.url %q: the scheme must be mqtt, mqtts, ws or wss", s.URL)
 	}
 	if u.Hostname() == "" {
-		return "", false, fmt.Errorf("mqtt.url %q has no host: write mqtt://host:1883 or mqtts://host:8883", s.URL)
+		return "", false, s.says("mqtt.url %q has no host: write mqtt://host:1883 or mqtts://host:8883", s.URL)
 	}
 	dialled := url.URL{Scheme: known.dials, Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), known.port))}
 	if strings.HasPrefix(known.dials, "ws") {
@@ -73,20 +73,20 @@ func (s Settings) tls(secure bool) (*tls.Config, error) {
 	if s.CA != "" {
 		pem, err := os.ReadFile(s.CA)
 		if err != nil {
-			return nil, fmt.Errorf("mqtt.ca: %w", err)
+			return nil, s.says("mqtt.ca: %w", err)
 		}
 		made.RootCAs = x509.NewCertPool()
 		if !made.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("mqtt.ca: no PEM certificate in %s", s.CA)
+			return nil, s.says("mqtt.ca: no PEM certificate in %s", s.CA)
 		}
 	}
 	if (s.Cert == "") != (s.Key == "") {
-		return nil, errors.New("mqtt.cert and mqtt.key belong together: set both or neither")
+		return nil, s.says("mqtt.cert and mqtt.key belong together: set both or neither")
 	}
 	if s.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
 		if err != nil {
-			return nil, fmt.Errorf("mqtt.cert and mqtt.key: %w", err)
+			return nil, s.says("mqtt.cert and mqtt.key: %w", err)
 		}
 		made.Certificates = []tls.Certificate{pair}
 	}
@@ -99,7 +99,28 @@ func (s Settings) password() (string, error) {
 	}
 	text, err := os.ReadFile(s.PasswordFile)
 	if err != nil {
-		return "", fmt.Errorf("mqtt.password_file: %w", err)
+		return "", s.says("mqtt.password_file: %w", err)
 	}
 	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// says makes an error out of a sentence about settings, which name the section that is meant.
+func (s Settings) says(sentence string, values ...any) error {
+	return fmt.Errorf(s.named(sentence), values...)
+}
+
+// named lets a sentence about the section mqtt be about this one.
+func (s Settings) named(sentence string) string {
+	return strings.ReplaceAll(sentence, "mqtt.", cmp.Or(s.Section, firstSection)+".")
+}
+
+const firstSection = "mqtt"
+
+// suffix tells what belongs to another section than the first from what belongs to that: a file's name, a client's.
+func (s Settings) suffix(separator string) string {
+	after, other := strings.CutPrefix(s.Section, firstSection+"_")
+	if !other {
+		return ""
+	}
+	return separator + after
 }

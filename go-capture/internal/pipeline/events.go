@@ -5,7 +5,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
-	"visavis/capture/internal/outbox"
 	"visavis/capture/internal/state"
 )
 
@@ -64,7 +62,7 @@ func (a *Appliance) resume() {
 	}
 }
 
-// openOutbox gives the publisher its outbox and the memory of its topics. Each device has its own.
+// openOutbox gives each broker its outbox and the memory of its topics. Each device has its own.
 func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err error) {
 	if a.mqtt == nil {
 		return func(context.Context) error { return nil }, nil
@@ -73,16 +71,10 @@ func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err e
 	if err != nil {
 		return nil, err
 	}
-	events, err := outbox.Open(outbox.Settings{Folder: filepath.Join(folder, "outbox", a.config.Device.ID)})
-	if err != nil {
-		return nil, fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
-	}
-	a.mqtt.EventsFrom(events)
-	a.mqtt.RememberIn(filepath.Join(folder, "topics", a.config.Device.ID+".json"))
-	return events.Close, nil
+	return a.mqtt.Keep(folder)
 }
 
-// expect tells the publisher which cameras and zones there are from now on.
+// expect tells the brokers which cameras and zones there are from now on.
 func (a *Appliance) expect(cameras []config.Camera) {
 	if a.mqtt == nil {
 		return

@@ -45,10 +45,10 @@ type Appliance struct {
 	hub        *hub.Hub
 	gateway    *gateway.Gateway
 	history    *history.History
-	mqtt       *mqtt.Publisher // nil when mqtt.url is ""
-	board      *control.Board  // what was ordered of each camera
-	portraits  *portraits      // nil without mqtt
-	gate       *auth.Gate      // nil without [auth]
+	mqtt       *mqtt.Brokers  // nil when there is none
+	board      *control.Board // what was ordered of each camera
+	portraits  *portraits     // nil without mqtt
+	gate       *auth.Gate     // nil without [auth]
 	web        *web.Server
 	engine     *engine.Watch
 	progress   calm
@@ -84,8 +84,8 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 		return nil, err
 	}
 	leaves := []hub.Leaf{a.web, keeper{a.history}}
-	if settings.MQTT.URL != "" {
-		if a.mqtt, err = mqtt.New(mqttSettings(settings, version)); err != nil {
+	if brokers := mqttSettings(settings, version); len(brokers) > 0 {
+		if a.mqtt, err = mqtt.NewBrokers(brokers...); err != nil {
 			return nil, err
 		}
 		a.mqtt.InfoFrom(a.info)

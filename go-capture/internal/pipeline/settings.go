@@ -58,15 +58,24 @@ func hideAll(style web.JPEGStyle) web.JPEGStyle {
 	return style
 }
 
-func mqttSettings(c *config.Config, version string) mqtt.Settings {
-	address := c.MQTT.URL
+// mqttSettings are those of each broker that is used.
+func mqttSettings(c *config.Config, version string) []mqtt.Settings {
+	var each []mqtt.Settings
+	for _, broker := range c.Brokers() {
+		each = append(each, brokerSettings(c, broker, version))
+	}
+	return each
+}
+
+func brokerSettings(c *config.Config, m config.Broker, version string) mqtt.Settings {
+	address := m.URL
 	if address == "managed" {
 		address = managedBroker
 	}
 	return mqtt.Settings{
-		URL: address, Prefix: c.MQTT.Prefix, Device: c.Device.ID, CA: c.MQTT.CA, Cert: c.MQTT.Cert, Key: c.MQTT.Key,
-		User: c.MQTT.User, PasswordFile: c.MQTT.PasswordFile, Commands: takesCommands(c.MQTT, address),
-		Discovery: c.MQTT.Discovery, Version: version, Page: pageURL(c), Temperature: hottestC(thermalZones) != nil,
+		Section: m.Section, URL: address, Prefix: m.Prefix, Device: c.Device.ID, CA: m.CA, Cert: m.Cert, Key: m.Key,
+		User: m.User, PasswordFile: m.PasswordFile, Commands: takesCommands(m.MQTT, address),
+		Discovery: m.Discovery, Version: version, Page: pageURL(c), Temperature: hottestC(thermalZones) != nil,
 	}
 }
 

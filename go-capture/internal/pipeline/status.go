@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +21,9 @@ type view Appliance
 // Status takes the accounting of all cameras in one instant.
 func (v *view) Status() web.Status {
 	a := (*Appliance)(v)
-	shot := a.dispatcher.Snapshot()
+	shot, brokers := a.dispatcher.Snapshot(), a.brokers()
 	status := web.Status{
-		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(),
+		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(brokers), Brokers: brokers,
 		Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
 	}
 	for _, c := range a.ordered() {
@@ -79,14 +80,30 @@ func countersOf(shot dispatch.Snapshot, camera string) dispatch.Counters {
 	return dispatch.Counters{}
 }
 
-func (a *Appliance) broker() web.Broker {
+// broker is the state of all brokers as one: what waits for any of them waits.
+func (a *Appliance) broker(each []web.OneBroker) web.Broker {
 	if a.mqtt == nil {
 		return web.Broker{Orders: web.Orders{Refused: map[string]uint64{}}}
 	}
-	return web.Broker{
-		Enabled: true, Connected: a.mqtt.Connected(), Error: a.mqtt.Error(), Outbox: int(a.mqtt.EventsWaiting()), OutboxDropped: a.mqtt.EventsLost(),
-		Orders: web.Orders(a.mqtt.Commands()),
+	whole := web.Broker{Enabled: true, Connected: true, Orders: web.Orders(a.mqtt.Commands())}
+	for _, one := range each {
+		whole.Connected = whole.Connected && one.Connected
+		whole.Error = cmp.Or(whole.Error, one.Error)
+		whole.Outbox += one.Outbox
+		whole.OutboxDropped += one.OutboxDropped
 	}
+	return whole
+}
+
+func (a *Appliance) brokers() []web.OneBroker {
+	each := []web.OneBroker{}
+	if a.mqtt == nil {
+		return each
+	}
+	for _, s := range a.mqtt.States() {
+		each = append(each, web.OneBroker{Name: s.Section, Connected: s.Connected, Error: s.Error, Outbox: int(s.Waiting), OutboxDropped: s.Lost})
+	}
+	return each
 }
 
 func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {
@@ -160,6 +177,10 @@ func (a *Appliance) info() mqtt.Info {
 	info.Engine = a.progress.of(a.engine.State(), time.Now())
 	info.URL = pageURL(a.config)
 	info.Latest = latestVersion()
+	info.Brokers = map[string]bool{}
+	for _, one := range a.brokers() {
+		info.Brokers[one.Name] = one.Connected
+	}
 	return info
 }
 

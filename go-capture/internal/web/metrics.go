@@ -96,7 +96,10 @@ var (
 	viewersDesc  = describe("visavis_viewers", "Live streams open now.")
 	outboxDesc   = describe("visavis_outbox_events", "Events waiting for the broker.")
 	overflowDesc = describe("visavis_outbox_dropped_total", "Events given up because the outbox was full.")
-	brokerDesc   = describe("visavis_mqtt_connected", "1 while the broker is connected.")
+	brokerDesc   = describe("visavis_mqtt_connected", "1 while the broker is connected, all of them if there are more.")
+	eachDesc     = describe("visavis_broker_connected", "1 while this broker is connected.", "broker")
+	waitingDesc  = describe("visavis_broker_outbox_events", "Events waiting for this broker.", "broker")
+	givenUpDesc  = describe("visavis_broker_outbox_dropped_total", "Events given up that were for this broker.", "broker")
 	buildDesc    = describe("visavis_build_info", "Always 1; the labels tell the build.", "version", "goversion")
 )
 
@@ -110,7 +113,7 @@ type appliance struct{ server *Server }
 // Describe lists the metrics that Collect sends.
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, onlineDesc, sentDesc,
-		lostDesc, workersDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, buildDesc} {
+		lostDesc, workersDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, buildDesc} {
 		out <- desc
 	}
 }
@@ -133,6 +136,11 @@ func (a appliance) Collect(out chan<- prometheus.Metric) {
 	emit.gauge(outboxDesc, float64(status.Broker.Outbox))
 	emit.counter(overflowDesc, status.Broker.OutboxDropped)
 	emit.gauge(brokerDesc, oneIf(status.Broker.Connected))
+	for _, broker := range status.Brokers {
+		emit.gauge(eachDesc, oneIf(broker.Connected), broker.Name)
+		emit.gauge(waitingDesc, float64(broker.Outbox), broker.Name)
+		emit.counter(givenUpDesc, broker.OutboxDropped, broker.Name)
+	}
 	emit.gauge(buildDesc, 1, status.Version, runtime.Version())
 }
 

@@ -49,6 +49,7 @@ type Status struct {
 	Workers []Worker       `json:"workers"`
 	Engine  *engine.State  `json:"engine,omitempty"` // while one is built, and when TensorRT cannot be used
 	Broker  Broker         `json:"broker"`
+	Brokers []OneBroker    `json:"brokers"` // the same of each
 	Clients Clients        `json:"clients"`
 	Cameras []CameraStatus `json:"cameras"`
 }
@@ -77,7 +78,7 @@ type Clients struct {
 	Streams  int               `json:"streams"` // open now
 }
 
-// Broker is the state of the connection to MQTT. Enabled is false when the configuration turns MQTT off.
+// Broker is the state of the connections to all brokers: connected if each is, and the sums of what waits. Enabled is false when the configuration turns MQTT off.
 type Broker struct {
 	Enabled       bool   `json:"enabled"`
 	Connected     bool   `json:"connected"`
@@ -85,6 +86,15 @@ type Broker struct {
 	Outbox        int    `json:"outbox"`
 	OutboxDropped uint64 `json:"outbox_dropped"`
 	Orders        Orders `json:"orders"`
+}
+
+// OneBroker is one broker of them, called as its section of the configuration.
+type OneBroker struct {
+	Name          string `json:"name"`
+	Connected     bool   `json:"connected"`
+	Error         string `json:"error,omitempty"` // why it is not connected, with the remedy
+	Outbox        int    `json:"outbox"`
+	OutboxDropped uint64 `json:"outbox_dropped"`
 }
 
 // Orders counts the commands that came over MQTT since the start.

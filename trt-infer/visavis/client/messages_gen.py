@@ -181,6 +181,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
         workers: configured workers.
         cameras: ids.
         url: of the page, empty when only this device can reach it.
+        brokers: whether each broker is there, by its section of the configuration.
     """
 
     schema: Literal[1]
@@ -194,6 +195,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     cameras: tuple[str, ...]
     url: str
+    brokers: dict[str, bool]
 
 
 class CameraStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"visavis/capture/internal/hub"
+)
+
+// twoBrokers are both told by one daemon that keeps its files in the folder. The settings' sections are mqtt and mqtt_second.
+func twoBrokers(t *testing.T, home, plant *broker, folder string) *Brokers {
+	t.Helper()
+	second := plant.settings()
+	second.Section, second.Prefix = "mqtt_second", "plant"
+	both, err := NewBrokers(home.settings(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAll, err := both.Keep(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := closeAll(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- both.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return both
+}
+
+// One broker is away for 500 events and frames: the other gets each at once, and that one gets all events later, in order.
+func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
+	home, plant := startBroker(t, anybody), startBroker(t, anybody)
+	home.start()
+	both := twoBrokers(t, home, plant, t.TempDir())
+	seen := home.subscribe()
+	away := both.all[1]
+	await(t, "the first is there and the other told why not", func() bool {
+		states := both.States()
+		return states[0].Connected && strings.Contains(states[1].Error, "check mqtt_second.url")
+	})
+	if both.Connected() {
+		t.Error("all count as connected while one is away")
+	}
+	for n := range 500 {
+		both.TakeEvent(happening(n))
+		both.Take(result(uint64(2*n+2), hub.Dropped{NoSlot: 1}))
+		await(t, "the outbox has room", func() bool { return both.all[0].outbox.size() < outboxMost })
+	}
+	await(t, "the first broker has all", func() bool {
+		return len(seen.all(topicEvents)) >= 500 && len(seen.all(topicDetections)) == 500
+	})
+	order(t, seen.all(topicEvents), 500)
+	addsUp(t, seen.all(topicDetections))
+	if states := both.States(); states[1].Waiting != 500 || away.Unsent() != 499 || both.all[0].Unsent() != 0 {
+		t.Errorf("%+v, unsent %d and %d: each broker counts for itself", states, both.all[0].Unsent(), away.Unsent())
+	}
+	plant.start()
+	late := plant.subscribeTo("plant/#")
+	await(t, "both are there", both.Connected)
+	await(t, "the other broker has all events", func() bool { return len(late.all("plant/porch/events")) >= 500 })
+	order(t, late.all("plant/porch/events"), 500)
+	await(t, "none waits", func() bool { return both.States()[0].Waiting+both.States()[1].Waiting == 0 })
+}
+
+func TestEachBrokerHasFilesOfItsOwnAndAKilledDaemonGoesOnForBoth(t *testing.T) {
+	home, plant := startBroker(t, anybody), startBroker(t, anybody)
+	folder := t.TempDir()
+	t.Run("before", func(t *testing.T) {
+		both := twoBrokers(t, home, plant, folder)
+		for n := range 10 {
+			both.TakeEvent(happening(n))
+		}
+	})
+	for _, name := range []string{"outbox/porch", "outbox/porch.second", "topics/porch.json", "topics/porch.second.json"} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	home.start()
+	plant.start()
+	first, second := home.subscribe(), plant.subscribeTo("plant/#")
+	twoBrokers(t, home, plant, folder)
+	await(t, "both get them", func() bool { return len(first.all(topicEvents)) >= 10 && len(second.all("plant/porch/events")) >= 10 })
+	order(t, first.all(topicEvents), 10)
+	order(t, second.all("plant/porch/events"), 10)
+}
+
+func TestCommandsOfBothBrokersAreObeyedOneAfterAnother(t *testing.T) {
+	brokers := &Brokers{}
+	for range 2 {
+		s := Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch", Commands: true}
+		brokers.all = append(brokers.all, newPublisher(t, s))
+	}
+	busy := 0
+	brokers.CommandsTo(func(Command) error {
+		busy++ // the race detector sees two at once
+		return nil
+	})
+	done := make(chan struct{})
+	for _, p := range brokers.all {
+		go func() {
+			for range 100 {
+				p.commands.carryOut(Command{})
+			}
+			done <- struct{}{}
+		}()
+	}
+	<-done
+	<-done
+	if got := brokers.Commands(); busy != 200 || got.Obeyed != 200 || !got.Taken {
+		t.Errorf("%d obeyed, counted are %+v", busy, got)
+	}
+}
