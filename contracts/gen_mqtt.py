@@ -93,6 +93,23 @@ A retained topic whose camera or zone is removed gets an empty payload, which ma
 """
 
 
+FORMS_GO_HEAD = """\
+// SPDX-License-Identifier: Apache-2.0
+// Code generated from contracts/mqtt_forms.toml by contracts/generate.py. DO NOT EDIT.
+
+package mqtt
+"""
+FORMS_DOCS_HEAD = """
+## Other forms
+
+With `"frigate"` or `"sparkplug"` in `mqtt.formats` the same is told [in these topics](../how-to/broker.md).
+`{prefix}` is `mqtt.frigate_prefix`, `{group}` `mqtt.sparkplug_group`, `{node}` `device.id`, `{place}` a camera or a zone.
+
+| topic | direction | QoS | retained | payload | |
+|---|---|---|---|---|---|
+"""
+
+
 @dataclass(frozen=True)
 class Topic:
     """One topic: `schema` or `payload` says what its messages hold."""
@@ -119,13 +136,18 @@ class Topic:
 
 def outputs(root: Path) -> dict[Path, str | bytes]:
     """The generated files and their texts, not yet formatted."""
-    raw = read_toml(root / "contracts" / "mqtt.toml")
-    topics = [Topic(**entry) for entry in raw["topic"]]
+    topics, forms = _topics(root, "mqtt.toml"), _topics(root, "mqtt_forms.toml")
+    docs = DOCS_HEAD + "".join(map(_row, topics)) + FORMS_DOCS_HEAD + "".join(map(_row, forms))
     return {
+        root / "go-capture/internal/mqtt/forms_gen.go": FORMS_GO_HEAD + "".join(map(_go, forms)),
         root / "go-capture/internal/mqtt/topics_gen.go": GO_HEAD + "".join(map(_go, topics)),
         root / "trt-infer/visavis/topics_gen.py": PYTHON_HEAD + "".join(map(_python, topics)) + _python_reader(topics),
-        root / "docs/reference/mqtt.md": DOCS_HEAD + "".join(map(_row, topics)),
+        root / "docs/reference/mqtt.md": docs,
     }
+
+
+def _topics(root: Path, name: str) -> list[Topic]:
+    return [Topic(**entry) for entry in read_toml(root / "contracts" / name)["topic"]]
 
 
 def _go(topic: Topic) -> str:

@@ -83,6 +83,12 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     discovery: str = "device"
     # Obey the topics `set/<name>`: "auto" does where mqtt.user or mqtt.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
     commands: str = "auto"
+    # In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
+    formats: tuple[str, ...] = ("native",)
+    # First level of the topics in Frigate's form; another one for each device at the same broker.
+    frigate_prefix: str = "frigate"
+    # Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
+    sparkplug_group: str = "visavis"
     # User name at the broker.
     user: str = ""
     # File that holds the password of mqtt.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
@@ -106,6 +112,12 @@ class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     discovery: str = "off"
     # Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
     commands: str = "auto"
+    # In which forms this broker is told: the topics of docs/reference/mqtt_second.md, those of Frigate, Sparkplug B; each over a connection of its own.
+    formats: tuple[str, ...] = ("native",)
+    # First level of the topics in Frigate's form; another one for each device at the same broker.
+    frigate_prefix: str = "frigate"
+    # Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
+    sparkplug_group: str = "visavis"
     # User name at the broker.
     user: str = ""
     # File that holds the password of mqtt_second.user and nothing else, or credential:NAME of systemd; it is read again at each connection.

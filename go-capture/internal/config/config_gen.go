@@ -64,6 +64,12 @@ type MQTT struct {
 	Discovery string `toml:"discovery" json:"discovery"`
 	// Obey the topics `set/<name>`: "auto" does where mqtt.user or mqtt.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
 	Commands string `toml:"commands" json:"commands"`
+	// In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
+	Formats []string `toml:"formats" json:"formats"`
+	// First level of the topics in Frigate's form; another one for each device at the same broker.
+	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`
+	// Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
+	SparkplugGroup string `toml:"sparkplug_group" json:"sparkplug_group"`
 	// User name at the broker.
 	User string `toml:"user" json:"user"`
 	// File that holds the password of mqtt.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
@@ -86,6 +92,12 @@ type MQTTSecond struct {
 	Discovery string `toml:"discovery" json:"discovery"`
 	// Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
 	Commands string `toml:"commands" json:"commands"`
+	// In which forms this broker is told: the topics of docs/reference/mqtt_second.md, those of Frigate, Sparkplug B; each over a connection of its own.
+	Formats []string `toml:"formats" json:"formats"`
+	// First level of the topics in Frigate's form; another one for each device at the same broker.
+	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`
+	// Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
+	SparkplugGroup string `toml:"sparkplug_group" json:"sparkplug_group"`
 	// User name at the broker.
 	User string `toml:"user" json:"user"`
 	// File that holds the password of mqtt_second.user and nothing else, or credential:NAME of systemd; it is read again at each connection.
@@ -251,8 +263,8 @@ func defaults() Config {
 		Device:     Device{ID: ""},
 		Web:        Web{Listen: "127.0.0.1:8080", Hosts: []string{}, Proxies: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
 		Auth:       Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
-		MQTT:       MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
-		MQTTSecond: MQTTSecond{URL: "", Prefix: "visavis", Discovery: "off", Commands: "auto", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
+		MQTT:       MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
+		MQTTSecond: MQTTSecond{URL: "", Prefix: "visavis", Discovery: "off", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
@@ -298,6 +310,9 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTT.Prefix = value.(string) }},
 		{rule{name: "discovery", kind: kindString, choices: []any{"device", "component", "off"}}, func(into *Config, value any) { into.MQTT.Discovery = value.(string) }},
 		{rule{name: "commands", kind: kindString, choices: []any{"auto", "on", "off"}}, func(into *Config, value any) { into.MQTT.Commands = value.(string) }},
+		{rule{name: "formats", kind: kindStrings, choices: []any{"native", "frigate", "sparkplug"}}, func(into *Config, value any) { into.MQTT.Formats = value.([]string) }},
+		{rule{name: "frigate_prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTT.FrigatePrefix = value.(string) }},
+		{rule{name: "sparkplug_group", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTT.SparkplugGroup = value.(string) }},
 		{rule{name: "user", kind: kindString}, func(into *Config, value any) { into.MQTT.User = value.(string) }},
 		{rule{name: "password_file", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.PasswordFile = value.(string) }},
 		{rule{name: "ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTT.CA = value.(string) }},
@@ -309,6 +324,9 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTTSecond.Prefix = value.(string) }},
 		{rule{name: "discovery", kind: kindString, choices: []any{"device", "component", "off"}}, func(into *Config, value any) { into.MQTTSecond.Discovery = value.(string) }},
 		{rule{name: "commands", kind: kindString, choices: []any{"auto", "on", "off"}}, func(into *Config, value any) { into.MQTTSecond.Commands = value.(string) }},
+		{rule{name: "formats", kind: kindStrings, choices: []any{"native", "frigate", "sparkplug"}}, func(into *Config, value any) { into.MQTTSecond.Formats = value.([]string) }},
+		{rule{name: "frigate_prefix", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTTSecond.FrigatePrefix = value.(string) }},
+		{rule{name: "sparkplug_group", kind: kindString, pattern: `^[a-z0-9_-]{1,32}$`, says: "1 to 32 characters of a-z 0-9 _ -"}, func(into *Config, value any) { into.MQTTSecond.SparkplugGroup = value.(string) }},
 		{rule{name: "user", kind: kindString}, func(into *Config, value any) { into.MQTTSecond.User = value.(string) }},
 		{rule{name: "password_file", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTTSecond.PasswordFile = value.(string) }},
 		{rule{name: "ca", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.MQTTSecond.CA = value.(string) }},

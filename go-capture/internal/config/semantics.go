@@ -92,6 +92,9 @@ func (r *reader) checkBrokers(c *Config) {
 
 // checkBroker checks a section whose keys begin with at.
 func (r *reader) checkBroker(at string, m MQTT) {
+	if len(m.Formats) == 0 {
+		r.blame(at+"formats", "is empty, so that nothing would be told", "write [\"native\"], or \"\" into "+at+"url for no broker")
+	}
 	r.checkPair(at+"password_file", m.PasswordFile, at+"user", m.User)
 	r.checkPair(at+"cert", m.Cert, at+"key", m.Key)
 	r.checkPair(at+"key", m.Key, at+"cert", m.Cert)

@@ -3,11 +3,11 @@
 package mqtt
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -19,11 +19,37 @@ import (
 
 // Brokers are all the brokers that are told. Each has a publisher of its own, with its own outbox, positions and counts, so that
 // one that is away holds up no other. Its methods do what those of a Publisher do, for all of them.
-type Brokers struct{ all []*Publisher }
+type Brokers struct {
+	all   []*Publisher // of the native topics
+	forms []dialect
+}
+
+// dialect tells the same in the topics of another system.
+type dialect interface {
+	hub.Leaf
+	hub.StateTaker
+	hub.EventTaker
+	SetCameraStatus(id string, online bool)
+	SetLastFace(camera string, jpeg []byte)
+	Expect(places []Place)
+	StatsFrom(read func() Stats)
+	EventsFrom(events *durable.Outbox)
+	Run(ctx context.Context) error
+	state() BrokerState
+	folder() string // of its outbox; "" if it has none
+}
+
+// dialects are the forms beside the native one.
+var dialects = []struct {
+	name string
+	open func(Settings) (dialect, error)
+}{
+	{frigateForm, func(s Settings) (dialect, error) { return NewFrigate(s) }},
+}
 
 // BrokerState is what is known of one broker now.
 type BrokerState struct {
-	Section   string // of the configuration
+	Name      string // its section of the configuration, and the form if it is not the native one: mqtt, mqtt/frigate
 	Connected bool
 	Error     string // why it is away, with the remedy
 	Waiting   uint64 // events
@@ -34,14 +60,36 @@ type BrokerState struct {
 func NewBrokers(each ...Settings) (*Brokers, error) {
 	made := &Brokers{}
 	for _, s := range each {
-		p, err := New(s)
-		if err != nil {
+		if err := made.add(s); err != nil {
 			return nil, err
 		}
-		made.all = append(made.all, p)
 	}
 	return made, nil
 }
+
+func (b *Brokers) add(s Settings) error {
+	for _, d := range dialects {
+		if !slices.Contains(s.Formats, d.name) {
+			continue
+		}
+		one, err := d.open(s)
+		if err != nil {
+			return err
+		}
+		b.forms = append(b.forms, one)
+	}
+	if len(s.Formats) > 0 && !slices.Contains(s.Formats, nativeForm) {
+		return nil
+	}
+	p, err := New(s)
+	if err != nil {
+		return err
+	}
+	b.all = append(b.all, p)
+	return nil
+}
+
+const nativeForm = "native"
 
 // Run serves all brokers until ctx ends.
 func (b *Brokers) Run(ctx context.Context) error {
@@ -49,50 +97,71 @@ func (b *Brokers) Run(ctx context.Context) error {
 	for _, p := range b.all {
 		group.Go(func() error { return p.Run(ctx) })
 	}
+	for _, f := range b.forms {
+		group.Go(func() error { return f.Run(ctx) })
+	}
 	return group.Wait()
 }
 
-// Keep gives each publisher its outbox and its memory of topics, in folders of their own below this one. Call it before Run.
+// Keep gives each its outbox and its memory of topics, in folders of their own below this one. Call it before Run.
 func (b *Brokers) Keep(folder string) (closeAll func(context.Context) error, err error) {
-	var opened []*durable.Outbox
-	closeAll = func(ctx context.Context) error {
-		var failed error
-		for _, events := range opened {
-			failed = errors.Join(failed, events.Close(ctx))
-		}
-		return failed
-	}
+	keep := keeper{base: folder}
 	for _, p := range b.all {
-		name := p.settings.Device + p.settings.suffix(".") // no device has a dot in its name
-		events, err := durable.Open(durable.Settings{Folder: filepath.Join(folder, "outbox", name)})
-		if err != nil {
-			err = fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
-			return nil, errors.Join(err, closeAll(context.Background()))
-		}
-		opened = append(opened, events)
-		p.EventsFrom(events)
-		p.RememberIn(filepath.Join(folder, "topics", name+".json"))
+		keep.open(p.folder(), p.EventsFrom)
+		p.RememberIn(filepath.Join(folder, "topics", p.folder()+".json"))
 	}
-	return closeAll, nil
+	for _, f := range b.forms {
+		keep.open(f.folder(), f.EventsFrom)
+	}
+	if keep.failed != nil {
+		return nil, errors.Join(keep.failed, keep.closeAll(context.Background()))
+	}
+	return keep.closeAll, nil
 }
 
-// States are the brokers' in the order of the settings.
+// keeper opens outboxes until one fails.
+type keeper struct {
+	base   string
+	opened []*durable.Outbox
+	failed error
+}
+
+func (k *keeper) open(name string, give func(*durable.Outbox)) {
+	if k.failed != nil || name == "" {
+		return
+	}
+	events, err := durable.Open(durable.Settings{Folder: filepath.Join(k.base, "outbox", name)})
+	if err != nil {
+		k.failed = fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
+		return
+	}
+	k.opened = append(k.opened, events)
+	give(events)
+}
+
+func (k *keeper) closeAll(ctx context.Context) error {
+	var failed error
+	for _, events := range k.opened {
+		failed = errors.Join(failed, events.Close(ctx))
+	}
+	return failed
+}
+
+// States are the brokers' in the order of the settings, then those of the other forms.
 func (b *Brokers) States() []BrokerState {
-	states := make([]BrokerState, len(b.all))
-	for i, p := range b.all {
-		states[i] = BrokerState{p.section(), p.Connected(), p.Error(), p.EventsWaiting(), p.EventsLost()}
+	states := []BrokerState{}
+	for _, p := range b.all {
+		states = append(states, p.state())
+	}
+	for _, f := range b.forms {
+		states = append(states, f.state())
 	}
 	return states
 }
 
 // Connected reports whether every broker is there.
 func (b *Brokers) Connected() bool {
-	for _, p := range b.all {
-		if !p.Connected() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(b.States(), func(s BrokerState) bool { return !s.Connected })
 }
 
 // Commands counts what came from all of them.
@@ -110,17 +179,23 @@ func (b *Brokers) Commands() Tally {
 }
 
 // Take implements hub.Leaf.
-func (b *Brokers) Take(r *hub.Result) { b.each(func(p *Publisher) { p.Take(r) }) }
+func (b *Brokers) Take(r *hub.Result) {
+	b.each(func(p *Publisher) { p.Take(r) }, func(f dialect) { f.Take(r) })
+}
 
 // TakeState implements hub.StateTaker.
-func (b *Brokers) TakeState(s hub.State) { b.each(func(p *Publisher) { p.TakeState(s) }) }
+func (b *Brokers) TakeState(s hub.State) {
+	b.each(func(p *Publisher) { p.TakeState(s) }, func(f dialect) { f.TakeState(s) })
+}
 
 // TakeEvent implements hub.EventTaker.
-func (b *Brokers) TakeEvent(e event.Event) { b.each(func(p *Publisher) { p.TakeEvent(e) }) }
+func (b *Brokers) TakeEvent(e event.Event) {
+	b.each(func(p *Publisher) { p.TakeEvent(e) }, func(f dialect) { f.TakeEvent(e) })
+}
 
 // SetCameraStatus tells whether a camera delivers.
 func (b *Brokers) SetCameraStatus(id string, online bool) {
-	b.each(func(p *Publisher) { p.SetCameraStatus(id, online) })
+	b.each(func(p *Publisher) { p.SetCameraStatus(id, online) }, func(f dialect) { f.SetCameraStatus(id, online) })
 }
 
 // SetState tells how one thing of a camera is set.
@@ -135,11 +210,13 @@ func (b *Brokers) SetSnapshot(camera string, jpeg []byte) {
 
 // SetLastFace publishes a picture of who appeared last.
 func (b *Brokers) SetLastFace(camera string, jpeg []byte) {
-	b.each(func(p *Publisher) { p.SetLastFace(camera, jpeg) })
+	b.each(func(p *Publisher) { p.SetLastFace(camera, jpeg) }, func(f dialect) { f.SetLastFace(camera, jpeg) })
 }
 
 // Expect says which cameras and zones there are from now on.
-func (b *Brokers) Expect(places []Place) { b.each(func(p *Publisher) { p.Expect(places) }) }
+func (b *Brokers) Expect(places []Place) {
+	b.each(func(p *Publisher) { p.Expect(places) }, func(f dialect) { f.Expect(places) })
+}
 
 // CommandsTo sets who obeys. It is called for one command after another, whoever they come from.
 func (b *Brokers) CommandsTo(obey func(Command) error) {
@@ -157,12 +234,18 @@ func (b *Brokers) CommandsTo(obey func(Command) error) {
 func (b *Brokers) InfoFrom(read func() Info) { b.each(func(p *Publisher) { p.InfoFrom(read) }) }
 
 // StatsFrom sets where the figures sent every ten seconds come from.
-func (b *Brokers) StatsFrom(read func() Stats) { b.each(func(p *Publisher) { p.StatsFrom(read) }) }
+func (b *Brokers) StatsFrom(read func() Stats) {
+	b.each(func(p *Publisher) { p.StatsFrom(read) }, func(f dialect) { f.StatsFrom(read) })
+}
 
-func (b *Brokers) each(do func(*Publisher)) {
+// each does something to all publishers, and to the forms that know it.
+func (b *Brokers) each(do func(*Publisher), same ...func(dialect)) {
 	for _, p := range b.all {
 		do(p)
 	}
+	for _, f := range b.forms {
+		for _, do := range same {
+			do(f)
+		}
+	}
 }
-
-func (p *Publisher) section() string { return cmp.Or(p.settings.Section, firstSection) }

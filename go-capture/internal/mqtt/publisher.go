@@ -5,11 +5,9 @@ package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,10 +15,8 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
-	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
-	durable "visavis/capture/internal/outbox"
 )
 
 const (
@@ -37,46 +33,26 @@ const (
 
 // Publisher is the leaf that speaks MQTT. All methods but Run return at once and may be called from any goroutine.
 type Publisher struct {
-	settings Settings
-	address  string
-	tls      *tls.Config
+	*link
 	outbox   *outbox
 	states   *states
 	commands *commands
-	memory   string          // the file that remembers topics; "" if there is none
-	events   *durable.Outbox // nil: none are sent
+	memory   string // the file that remembers topics; "" if there is none
 	wake     chan struct{}
-	online   atomic.Bool
-	born     atomic.Bool            // Home Assistant has started
-	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
+	born     atomic.Bool // Home Assistant has started
 	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
 }
 
 // New checks the settings and reads the certificates; it does not connect.
 func New(s Settings) (*Publisher, error) {
-	address, secure, err := s.address()
+	l, err := newLink(s, "")
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := s.tls(secure)
-	if err != nil {
-		return nil, err
-	}
-	p := &Publisher{settings: s, address: address, tls: certificates, outbox: newOutbox(), states: newStates(), commands: newCommands(), wake: make(chan struct{}, 1)}
+	p := &Publisher{link: l, outbox: newOutbox(), states: newStates(), commands: newCommands(), wake: make(chan struct{}, 1)}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
-}
-
-// Connected reports whether the broker is there.
-func (p *Publisher) Connected() bool { return p.online.Load() }
-
-// Error says why the broker is away, with the setting and the remedy; "" while it is there and before the first try.
-func (p *Publisher) Error() string {
-	if why := p.away.Load(); why != nil {
-		return *why
-	}
-	return ""
 }
 
 // Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
@@ -150,35 +126,18 @@ func (p *Publisher) nudge() {
 func (p *Publisher) Run(ctx context.Context) error {
 	defer p.remember(ctx)()
 	defer p.follow(ctx)()
-	wait := backoff.New(firstRetry, mostRetry)
-	said := ""
-	for {
-		err := p.session(ctx, wait.Reset)
-		if ctx.Err() != nil {
-			return nil
-		}
-		why := err.Error()
-		p.away.Store(&why)
-		if why != said {
-			said = why
-			slog.Warn("broker away, trying again", "url", p.settings.URL, "error", err)
-		}
-		if !wait.Wait(ctx) {
-			return nil
-		}
-	}
+	return p.keep(ctx, p.session)
 }
 
 // session is one connection: connect, tell everything retained, then send what comes until something breaks.
 func (p *Publisher) session(ctx context.Context, reached func()) error {
 	gone := make(chan error, 2) // nobody waits: paho says it once, the events once
-	client, err := p.connect(ctx, gone)
+	client, err := p.connect(ctx, p.will(), gone)
 	if err != nil {
 		return err
 	}
 	defer client.Disconnect(disconnectMs)
 	reached()
-	slog.Info("broker connected", "url", p.settings.URL)
 	p.setOnline(true)
 	defer p.setOnline(false)
 	defer p.deliverEvents(context.WithoutCancel(ctx), client, gone)() // what happened last goes out, too
@@ -216,33 +175,11 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 func (p *Publisher) setOnline(online bool) {
 	p.outbox.connected(online)
 	p.states.connected(online)
-	if online {
-		p.away.Store(nil)
-	}
-	p.online.Store(online)
+	p.link.setOnline(online)
 }
 
-// connect returns when the broker has accepted us, refused us, or ctx ended.
-func (p *Publisher) connect(ctx context.Context, gone chan<- error) (paho.Client, error) {
-	password, err := p.settings.password()
-	if err != nil {
-		return nil, err
-	}
-	line := &line{ctx: ctx, tls: p.tls}
-	options := paho.NewClientOptions().AddBroker(p.address).SetCustomOpenConnectionFn(line.open).
-		SetClientID("visavis-"+p.settings.Device+p.settings.suffix("-")).SetUsername(p.settings.User).SetPassword(password).
-		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
-		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
-		SetWill(StatusTopic(p.settings.Prefix, p.settings.Device), "offline", StatusDelivery.QoS, StatusDelivery.Retain).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
-	client := paho.NewClient(options)
-	token := client.Connect()
-	<-token.Done() // bounded by connectTimeout and by ctx, so that no goroutine outlives Run
-	line.keep()
-	if err := token.Error(); err != nil {
-		return nil, p.settings.refused(err)
-	}
-	return client, nil
+func (p *Publisher) will() will {
+	return will{StatusTopic(p.settings.Prefix, p.settings.Device), []byte("offline"), StatusDelivery}
 }
 
 // flush sends all that waits: states first, for there are few, then results.

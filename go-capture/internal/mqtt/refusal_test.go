@@ -32,7 +32,8 @@ func inAnHour() time.Time { return time.Now().Add(time.Hour) }
 // connects reports whether a publisher with these settings gets in, and why not.
 func connects(t *testing.T, s Settings) error {
 	t.Helper()
-	client, err := newPublisher(t, s).connect(context.Background(), make(chan error, 1))
+	p := newPublisher(t, s)
+	client, err := p.connect(context.Background(), p.will(), make(chan error, 1))
 	if err == nil {
 		client.Disconnect(disconnectMs)
 	}

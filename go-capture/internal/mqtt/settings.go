@@ -15,19 +15,22 @@ import (
 
 // Settings say which broker, and under which names.
 type Settings struct {
-	Section      string // of the configuration, for what is told; "" = mqtt
-	URL          string // mqtt, mqtts, ws or wss ://host:port; the last two with a path if the broker wants one
-	Prefix       string // first level of every topic
-	Device       string // device id, second level
-	CA           string // file with the PEM certificates that may sign the broker's; "" = the system's
-	Cert, Key    string // files with the client certificate and its key; both or neither
-	User         string
-	PasswordFile string // read at every connection, so that a changed password needs no restart
-	Commands     bool   // obey the topics set/<name>
-	Discovery    string // "device", "component" or "off": how Home Assistant is told
-	Version      string // of visavis
-	Page         string // where others find the page, "" if they cannot
-	Temperature  bool   // the device knows one
+	Section   string // of the configuration, for what is told; "" = mqtt
+	URL       string // mqtt, mqtts, ws or wss ://host:port; the last two with a path if the broker wants one
+	Prefix    string // first level of every topic
+	Device    string // device id, second level
+	CA        string // file with the PEM certificates that may sign the broker's; "" = the system's
+	Cert, Key string // files with the client certificate and its key; both or neither
+	User      string
+	Formats   []string // native, frigate, sparkplug; none = native
+	// FrigatePrefix and SparkplugGroup are the first levels of those forms.
+	FrigatePrefix, SparkplugGroup string
+	PasswordFile                  string // read at every connection, so that a changed password needs no restart
+	Commands                      bool   // obey the topics set/<name>
+	Discovery                     string // "device", "component" or "off": how Home Assistant is told
+	Version                       string // of visavis
+	Page                          string // where others find the page, "" if they cannot
+	Temperature                   bool   // the device knows one
 }
 
 // scheme is how a broker of that scheme is spoken to.
@@ -111,10 +114,12 @@ func (s Settings) says(sentence string, values ...any) error {
 
 // named lets a sentence about the section mqtt be about this one.
 func (s Settings) named(sentence string) string {
-	return strings.ReplaceAll(sentence, "mqtt.", cmp.Or(s.Section, firstSection)+".")
+	return strings.ReplaceAll(sentence, "mqtt.", s.section()+".")
 }
 
 const firstSection = "mqtt"
+
+func (s Settings) section() string { return cmp.Or(s.Section, firstSection) }
 
 // suffix tells what belongs to another section than the first from what belongs to that: a file's name, a client's.
 func (s Settings) suffix(separator string) string {

@@ -20,6 +20,8 @@ func TestNoNameLeavesItsLevel(t *testing.T) {
 			FacesTopic(prefix, device, camera): 4, OccupiedTopic(prefix, device, camera): 4, SnapshotTopic(prefix, device, camera): 4,
 			ZoneFacesTopic(prefix, device, camera, last): 6, ZoneOccupiedTopic(prefix, device, camera, last): 6,
 			SetTopic(prefix, device, camera, last): 5, StateTopic(prefix, device, camera, last): 5,
+			FrigateCountTopic(prefix, device, last): 3, FrigateActiveTopic(prefix, device, last): 4,
+			FrigateSnapshotTopic(prefix, device): 4, FrigateCameraStatusTopic(prefix, device): 4,
 		} {
 			parts := strings.Split(topic, "/")
 			if len(parts) != levels || strings.ContainsAny(topic, "+#\x00") || strings.Contains(topic, "//") {

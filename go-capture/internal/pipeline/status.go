@@ -101,7 +101,7 @@ func (a *Appliance) brokers() []web.OneBroker {
 		return each
 	}
 	for _, s := range a.mqtt.States() {
-		each = append(each, web.OneBroker{Name: s.Section, Connected: s.Connected, Error: s.Error, Outbox: int(s.Waiting), OutboxDropped: s.Lost})
+		each = append(each, web.OneBroker{Name: s.Name, Connected: s.Connected, Error: s.Error, Outbox: int(s.Waiting), OutboxDropped: s.Lost})
 	}
 	return each
 }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/hub"
+)
+
+const (
+	frigateForm     = "frigate"
+	frigateFace     = "face" // Frigate's label for what we find
+	frigateAll      = "all"
+	frigateInterval = time.Minute // of the figures, as Frigate has it
+)
+
+// Frigate tells a broker the same as a Publisher in the topics, keys and units of Frigate, for what people have built around that.
+type Frigate struct {
+	*link
+	newest *newest
+	wake   chan struct{}
+	begun  time.Time
+	stats  atomic.Pointer[func() Stats]
+
+	mu      sync.Mutex
+	faces   *frigateFaces
+	zones   map[string]map[string]int // faces in each zone, by camera: zones of one name are one
+	cameras map[string]bool           // whether pictures may be sent
+}
+
+// NewFrigate checks the settings; it does not connect.
+func NewFrigate(s Settings) (*Frigate, error) {
+	l, err := newLink(s, frigateForm)
+	if err != nil {
+		return nil, err
+	}
+	return &Frigate{
+		link: l, newest: newNewest(), wake: make(chan struct{}, 1), begun: time.Now(), faces: newFrigateFaces(),
+		zones: map[string]map[string]int{}, cameras: map[string]bool{},
+	}, nil
+}
+
+// Take implements hub.Leaf.
+func (f *Frigate) Take(r *hub.Result) {
+	f.mu.Lock()
+	messages := f.faces.see(r)
+	f.mu.Unlock()
+	f.keepMessages(messages)
+}
+
+// TakeEvent implements hub.EventTaker.
+func (f *Frigate) TakeEvent(e event.Event) {
+	f.mu.Lock()
+	messages := f.faces.hear(e, f.cameras[e.Camera])
+	f.mu.Unlock()
+	f.keepMessages(messages)
+}
+
+func (f *Frigate) keepMessages(messages []frigateMessage) {
+	if f.events == nil {
+		return
+	}
+	for _, m := range messages {
+		payload, err := json.Marshal(m)
+		if err == nil {
+			err = f.events.Append(FrigateEventsTopic(f.prefix()), payload)
+		}
+		if err != nil {
+			slog.Error("event not kept in Frigate's form", "camera", m.After.Camera, "error", err)
+		}
+	}
+}
+
+func (f *Frigate) prefix() string { return f.settings.FrigatePrefix }
+
+// TakeState implements hub.StateTaker.
+func (f *Frigate) TakeState(s hub.State) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.Zone == "" {
+		f.count(s.Camera, s.Confirmed)
+		return
+	}
+	if f.zones[s.Zone] == nil {
+		f.zones[s.Zone] = map[string]int{}
+	}
+	f.zones[s.Zone][s.Camera] = s.Confirmed
+	f.countZone(s.Zone)
+}
+
+// countZone tells how many are in a zone, whichever camera sees them. A zone called as a camera is not told: Frigate has one level for both.
+func (f *Frigate) countZone(zone string) {
+	if _, isCamera := f.cameras[zone]; isCamera {
+		return
+	}
+	sum := 0
+	for _, faces := range f.zones[zone] {
+		sum += faces
+	}
+	f.count(zone, sum)
+}
+
+func (f *Frigate) count(place string, faces int) {
+	for _, label := range []string{frigateFace, frigateAll} {
+		f.newest.set(FrigateCountTopic(f.prefix(), place, label), strconv.Itoa(faces))
+		f.newest.set(FrigateActiveTopic(f.prefix(), place, label), strconv.Itoa(faces))
+	}
+	nudge(f.wake)
+}
+
+// SetCameraStatus tells whether a camera delivers.
+func (f *Frigate) SetCameraStatus(id string, online bool) {
+	status := "offline"
+	if online {
+		status = "online"
+	}
+	f.newest.set(FrigateCameraStatusTopic(f.prefix(), id), status)
+	nudge(f.wake)
+}
+
+// SetLastFace publishes a picture of who appeared last.
+func (f *Frigate) SetLastFace(camera string, jpeg []byte) {
+	f.newest.set(FrigateSnapshotTopic(f.prefix(), camera), string(jpeg))
+	nudge(f.wake)
+}
+
+// Expect says which cameras and zones there are from now on. The last picture of one that is gone is taken back.
+func (f *Frigate) Expect(places []Place) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.cameras
+	f.cameras = map[string]bool{}
+	kept := map[string]bool{}
+	for _, place := range places {
+		f.cameras[place.Camera] = place.Pictures
+		kept[place.Camera] = true
+		for _, zone := range place.Zones {
+			kept[zone] = true
+		}
+	}
+	f.newest.forget(func(topic string) bool { return !kept[strings.Split(topic, "/")[1]] })
+	for camera, pictures := range before {
+		if pictures && !f.cameras[camera] {
+			f.newest.set(FrigateSnapshotTopic(f.prefix(), camera), "")
+		}
+	}
+	for _, byCamera := range f.zones {
+		for camera := range byCamera {
+			if _, stays := f.cameras[camera]; !stays {
+				delete(byCamera, camera)
+			}
+		}
+	}
+	nudge(f.wake)
+}
+
+// StatsFrom sets where the figures come from.
+func (f *Frigate) StatsFrom(read func() Stats) { f.stats.Store(&read) }
+
+// Run keeps a connection until ctx ends, then says `stopped`.
+func (f *Frigate) Run(ctx context.Context) error { return f.keep(ctx, f.session) }
+
+func (f *Frigate) session(ctx context.Context, reached func()) error {
+	gone := make(chan error, 2) // nobody waits: paho says it once, the events once
+	client, err := f.connect(ctx, f.will(), gone)
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(disconnectMs)
+	reached()
+	f.newest.again()
+	f.setOnline(true)
+	defer f.setOnline(false)
+	if err := f.say(client, FrigateAvailableTopic(f.prefix()), "online", FrigateAvailableDelivery); err != nil {
+		return err
+	}
+	defer f.deliverEvents(context.WithoutCancel(ctx), client, gone)() // what happened last goes out, too
+	figures := time.NewTicker(frigateInterval)
+	defer figures.Stop()
+	if err := f.sendStats(client); err != nil {
+		return err
+	}
+	for {
+		if err := f.flush(client); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return f.leave(client)
+		case err := <-gone:
+			return fmt.Errorf("connection to %s lost: %w", f.settings.URL, err)
+		case <-figures.C:
+			if err := f.sendStats(client); err != nil {
+				return err
+			}
+		case <-f.wake:
+		}
+	}
+}
+
+func (f *Frigate) will() will {
+	return will{FrigateAvailableTopic(f.prefix()), []byte("offline"), FrigateAvailableDelivery}
+}
+
+func (f *Frigate) say(client paho.Client, topic, payload string, how Delivery) error {
+	if err := failure(client.Publish(topic, how.QoS, how.Retain, payload)); err != nil {
+		return fmt.Errorf("publish %s: %w", topic, err)
+	}
+	return nil
+}
+
+func (f *Frigate) flush(client paho.Client) error {
+	for {
+		topic, payload, found := f.newest.next()
+		if !found {
+			return nil
+		}
+		how := FrigateCountDelivery
+		if strings.HasSuffix(topic, "/snapshot") {
+			how = FrigateSnapshotDelivery
+		}
+		if err := f.say(client, topic, payload, how); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *Frigate) leave(client paho.Client) error {
+	if err := f.flush(client); err != nil {
+		return err
+	}
+	f.waitForEvents()
+	token := client.Publish(FrigateAvailableTopic(f.prefix()), FrigateAvailableDelivery.QoS, FrigateAvailableDelivery.Retain, "stopped")
+	if !token.WaitTimeout(farewellMost) {
+		return errNotTaken
+	}
+	return token.Error()
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"visavis/capture/internal/backoff"
+	durable "visavis/capture/internal/outbox"
+)
+
+// link keeps one connection after another to one broker. Each form in which things are told has its own: a connection has one will.
+type link struct {
+	settings Settings
+	name     string // what is told of this link, such as mqtt or mqtt/frigate
+	client   string // what the broker calls us
+	address  string
+	tls      *tls.Config
+	events   *durable.Outbox // nil: none are sent
+	online   atomic.Bool
+	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
+}
+
+// will is what the broker says for us when we are gone.
+type will struct {
+	topic   string
+	payload []byte
+	Delivery
+}
+
+// newLink checks the settings and reads the certificates; it does not connect. form is "" for the native topics.
+func newLink(s Settings, form string) (*link, error) {
+	address, secure, err := s.address()
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := s.tls(secure)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{settings: s, name: s.section(), client: "visavis-" + s.Device + s.suffix("-"), address: address, tls: certificates}
+	if form != "" {
+		l.name, l.client = l.name+"/"+form, l.client+"-"+form
+	}
+	return l, nil
+}
+
+// Connected reports whether the broker is there.
+func (l *link) Connected() bool { return l.online.Load() }
+
+// Error says why the broker is away, with the setting and the remedy; "" while it is there and before the first try.
+func (l *link) Error() string {
+	if why := l.away.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// EventsFrom sets the outbox that keeps events until a broker has acknowledged them. Call it before Run; the outbox stays the
+// caller's to close. Without one no events are sent.
+func (l *link) EventsFrom(events *durable.Outbox) { l.events = events }
+
+func (l *link) setOnline(online bool) {
+	if online {
+		l.away.Store(nil)
+		slog.Info("broker connected", "url", l.settings.URL, "as", l.client)
+	}
+	l.online.Store(online)
+}
+
+// keep runs one session after another until ctx ends. A broker that is away is never an error.
+func (l *link) keep(ctx context.Context, session func(ctx context.Context, reached func()) error) error {
+	wait := backoff.New(firstRetry, mostRetry)
+	said := ""
+	for {
+		err := session(ctx, wait.Reset)
+		if ctx.Err() != nil {
+			return nil
+		}
+		why := err.Error()
+		l.away.Store(&why)
+		if why != said {
+			said = why
+			slog.Warn("broker away, trying again", "url", l.settings.URL, "error", err)
+		}
+		if !wait.Wait(ctx) {
+			return nil
+		}
+	}
+}
+
+// connect returns when the broker has accepted us, refused us, or ctx ended.
+func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.Client, error) {
+	password, err := l.settings.password()
+	if err != nil {
+		return nil, err
+	}
+	line := &line{ctx: ctx, tls: l.tls}
+	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(line.open).
+		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(password).
+		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
+		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
+		SetBinaryWill(last.topic, last.payload, last.QoS, last.Retain).
+		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
+	client := paho.NewClient(options)
+	token := client.Connect()
+	<-token.Done() // bounded by connectTimeout and by ctx, so that no goroutine outlives Run
+	line.keep()
+	if err := token.Error(); err != nil {
+		return nil, l.settings.refused(err)
+	}
+	return client, nil
+}
+
+// eventStats are the outbox's figures, all 0 without one.
+func (l *link) eventStats() durable.Stats {
+	if l.events == nil {
+		return durable.Stats{}
+	}
+	return l.events.Stats()
+}
+
+// EventsWaiting is the number of events that no broker has acknowledged.
+func (l *link) EventsWaiting() uint64 { return l.eventStats().Waiting }
+
+// EventsLost counts the events that were given up: too many or too old, no disk, or damage on it.
+func (l *link) EventsLost() uint64 {
+	s := l.eventStats()
+	return s.Dropped + s.Corrupt
+}
+
+// waitForEvents gives the broker a moment to take the events of the end; what it does not take waits on disk for the next start.
+func (l *link) waitForEvents() {
+	const look = 5 * time.Millisecond
+	for until := time.Now().Add(farewellMost); l.EventsWaiting() > 0 && time.Now().Before(until); {
+		time.Sleep(look)
+	}
+}
+
+// folder is the name of what this link keeps on disk. No device has a dot in its name.
+func (l *link) folder() string {
+	name := l.settings.Device + l.settings.suffix(".")
+	if _, form, other := strings.Cut(l.name, "/"); other {
+		return name + "." + form
+	}
+	return name
+}
+
+// state is what is known of the broker now.
+func (l *link) state() BrokerState {
+	return BrokerState{l.name, l.Connected(), l.Error(), l.EventsWaiting(), l.EventsLost()}
+}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A consumer written after Frigate's own page about MQTT reads a device that speaks in Frigate's form too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.subscriber import Message, Subscriber, subscribed
+from tests.e2e.test_appliance import DEMO
+from tests.waiting import until
+
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "contracts/schemas/frigate_event.schema.json").read_text())
+BOTH = DEMO.replace('url = "managed"', 'url = "managed"\nformats = ["native", "frigate"]')
+ZONE = 'snapshots = true\nzones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]\n'
+
+
+class Consumer:
+    """Keeps what Frigate's page says that one can keep: the objects that are there, by their id."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict[str, Any]] = {}
+        self.types: list[str] = []
+        self.zones: set[str] = set()
+
+    def take(self, message: Message) -> None:
+        event = json.loads(message.payload)
+        jsonschema.validate(event, SCHEMA, cls=jsonschema.Draft202012Validator)
+        before, after = event["before"], event["after"]
+        self.types.append(event["type"])
+        if event["type"] == "new":
+            assert after["id"] not in self.there
+        else:
+            assert before == self.there.pop(after["id"]), "before is not what was told last"
+        if event["type"] == "end":
+            assert after["end_time"] >= after["start_time"]
+            return
+        x1, y1, x2, y2 = after["box"]
+        assert after["area"] == (x2 - x1) * (y2 - y1) > 0
+        self.zones.update(after["current_zones"])
+        self.there[after["id"]] = after
+
+
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
+    with running(tmp_path_factory.mktemp("appliance"), BOTH + ZONE) as appliance:
+        yield appliance
+
+
+def test_what_is_built_around_frigate_keeps_working(appliance: RunningAppliance) -> None:
+    with subscribed(appliance.mqtt_port, "#") as seen:
+        until(lambda: enough(seen), "faces that come, enter the zone and go", 60)
+        until(lambda: seen.all("frigate/demo/face/snapshot"), "a picture", 30)
+        consumer = Consumer()
+        for message in since_somebody_new(seen):
+            consumer.take(message)
+        counts = {message.payload for message in seen.all("frigate/demo/face")}
+        assert counts >= {b"0", b"1"}
+        assert {int(count) for count in counts} == {int(m.payload) for m in seen.all("frigate/demo/all")}
+        assert seen.all("frigate/left/face"), "the zone is not counted"
+        assert [message.payload for message in seen.all("frigate/available")] == [b"online"]
+        picture = np.frombuffer(seen.all("frigate/demo/face/snapshot")[-1].payload, np.uint8)
+        assert cv2.imdecode(picture, cv2.IMREAD_COLOR).size > 0
+        assert seen.all("visavis/box/demo/faces"), "the native topics are gone"
+    assert {"new", "update", "end"} <= set(consumer.types)
+    assert consumer.zones == {"left"}
+    names = [broker["name"] for broker in appliance.status()["brokers"]]
+    assert names == ["mqtt", "mqtt/frigate"]
+
+
+def enough(seen: Subscriber) -> bool:
+    kinds = [json.loads(message.payload)["type"] for message in since_somebody_new(seen)]
+    return kinds.count("end") > 1 and "update" in kinds
+
+
+def since_somebody_new(seen: Subscriber) -> list[Message]:
+    """Without those whose beginning was before we listened."""
+    known: set[str] = set()
+    kept = []
+    for message in seen.all("frigate/events"):
+        event = json.loads(message.payload)
+        if event["type"] == "new":
+            known.add(event["after"]["id"])
+        if event["after"]["id"] in known:
+            kept.append(message)
+    return kept
