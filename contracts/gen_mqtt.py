@@ -103,7 +103,8 @@ FORMS_DOCS_HEAD = """
 ## Other forms
 
 With `"frigate"` or `"sparkplug"` in `mqtt.formats` the same is told [in these topics](../how-to/broker.md).
-`{prefix}` is `mqtt.frigate_prefix`, `{group}` `mqtt.sparkplug_group`, `{node}` `device.id`, `{place}` a camera or a zone.
+`{prefix}` is `mqtt.frigate_prefix`, `{group}` `mqtt.sparkplug_group`, `{node}` `device.id`,
+`{place}` a camera or a zone.
 
 | topic | direction | QoS | retained | payload | |
 |---|---|---|---|---|---|
