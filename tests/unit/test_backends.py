@@ -87,3 +87,15 @@ def test_an_unknown_backend_is_refused_with_the_choice() -> None:
 def test_auto_never_takes_the_fake() -> None:
     assert "fake" in BACKENDS
     assert "fake" not in AUTOMATIC
+
+
+def test_the_model_file_is_not_kept_in_memory() -> None:
+    from visavis.backends.onnxruntime import OnnxRuntime  # noqa: PLC0415
+    from visavis.models.cache import prepared_model  # noqa: PLC0415
+
+    model = prepared_model(DetectorSettings().model, *SIZE)
+    before = sys.getrefcount(model.content)
+    detector = OnnxRuntime(DetectorSettings(input_width=SIZE[0], input_height=SIZE[1]), model)
+    detector.warm_up()
+    after = sys.getrefcount(model.content)  # not inside the assertion, which holds what it compares
+    assert after == before

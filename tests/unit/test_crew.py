@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack
 from functools import partial
@@ -22,6 +24,11 @@ until = partial(waiting.until, limit_s=10)
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def test_who_only_starts_workers_does_without_numpy() -> None:
+    look = "import sys, visavis.cli, visavis.appliance; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", look], check=True)
 
 
 def member(name: str) -> Member:

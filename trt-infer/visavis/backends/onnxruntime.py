@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from typing import Any
 
@@ -70,6 +71,7 @@ class OnnxRuntime:
             self.detect(np.full((height or 32, width or 32, 3), 128, np.uint8))
         except DetectorError as error:
             raise ModelError(f"model {self.model_id} does not run, {error}") from error
+        _give_memory_back()
 
     def detect(self, frame: Frame) -> Detections:
         """Find faces; see `Detector.detect`. `frame` goes in without a copy, and nothing keeps it afterwards.
@@ -114,6 +116,17 @@ def _session(prepared: Prepared, threads: int) -> Any:
     # Threads that spin between frames burn a core at camera rates.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(prepared.content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(prepared.content, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
         raise ModelError(f"onnxruntime cannot load {prepared.name}, {error}") from error
+    # It keeps the file's bytes, 7 MB, to begin again on another device after a failure; there is no other one here.
+    session.disable_fallback()
+    session._model_bytes = None
+    return session
+
+
+def _give_memory_back() -> None:
+    """Return to the system what the C library keeps of freed memory: loading a model leaves several megabytes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries than glibc keep less, and have it not
+    if trim is not None:
+        trim(0)
