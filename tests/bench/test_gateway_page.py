@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,7 +19,9 @@ from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
 from tests.bench.gateway.measure import SHARES, CheapRun, ClosedRun, Figures, OpenRun
 from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS
 from tests.bench.gateway.tables import load_plots
+from tests.bench.gateway.tree import Memory, tree_cpu_s, tree_memory, tree_of
 from tests.bench.gateway.workers import WorkersRun
+from tests.waiting import until
 
 FACE = {"box": [10.0, 10.0, 20.0, 20.0], "score": 0.9}
 WRK = """\
@@ -44,11 +50,11 @@ def figures(name: str, requests: float, pictures: float, refused: int = 0) -> Fi
         return CheapRun(connections, Cheap(requests, 1.0, 2.0, int(requests), 0), 1e6 / requests)
 
     closed = [
-        ClosedRun(n, answers(pictures, 100.0 if refused else 1e3 * n / pictures, refused), 50.0, 200.0)
+        ClosedRun(n, answers(pictures, 100.0 if refused else 1e3 * n / pictures, refused), 50.0, Memory(200.0, 50.0))
         for n in (1, 16, 64, 256)
     ]
     opened = [OpenRun(share, share * pictures, answers(min(1, share) * pictures, 99.0, refused)) for share in SHARES]
-    return Figures(name, [FACE], [cheap(1), cheap(64)], cheap(64), closed, opened, 40.0)
+    return Figures(name, [FACE], [cheap(1), cheap(64)], cheap(64), closed, opened, 40.0, 3)
 
 
 SERVERS = {kind.name: figures(kind.name, 1000.0, 40.0) for kind in RIVALS} | {
@@ -60,11 +66,8 @@ LIVE = {
     BROADCAST: [LiveRun(1, 21, 21, 0, 1, 0, 0, 100), LiveRun(256, 13, 13, 0, 2, 0, 0, 120)],
     LIVE_VISAVIS: [LiveRun(1, 30, 30, 0, 1, 0.1, 50, 200), LiveRun(256, 29.9, 30, 0, 1.2, 0.3, 60, 210)],
 }
-WORKERS = {
-    "1": WorkersRun(20, {"a": [FACE]}),
-    "2": WorkersRun(39, {"a": [FACE]}),
-    "INT8": WorkersRun(70, {"a": [FACE]}),
-}
+RATES = {"1": 20.0, "2": 39.0, "INT8": 70.0}
+WORKERS = {name: WorkersRun(rate, 200.0, {"a": [FACE]}) for name, rate in RATES.items()}
 
 
 def test_all_bars_hold_for_figures_as_they_are_wanted() -> None:
@@ -118,3 +121,17 @@ def test_a_plot_shows_every_known_point() -> None:
 
 def test_what_wrk_prints_is_read() -> None:
     assert wrk_figures(WRK) == Cheap(per_second=4500.25, p50_ms=0.812, p99_ms=1500.0, requests=9000, errors=10)
+
+
+def test_a_tree_is_a_process_with_all_that_it_started() -> None:
+    sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    process = subprocess.Popen([sys.executable, "-c", sleeper], start_new_session=True)
+    try:
+        until(lambda: len(tree_of([process.pid])) == 2, "the second process does not come")
+        memory = tree_memory([process.pid])
+        assert memory.pss > memory.files > 0
+        assert tree_cpu_s([process.pid]) >= 0
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert tree_memory([process.pid]).pss == 0  # who has ended counts nothing, and is no error

@@ -103,8 +103,8 @@ def memory_bars(patient: Figures) -> list[Bar]:
     runs = [run for run in patient.closed if run.connections <= 256]
     last = runs[-1]
     return [
-        Bar(f"PSS of all processes, {last.connections} connections", last.pss_mb, PSS_MB, "MB"),
-        Bar(f"PSS, {last.connections} connections / 1", last.pss_mb / runs[0].pss_mb, FLAT_MEMORY),
+        Bar(f"PSS of all processes, {last.connections} connections", last.memory.pss, PSS_MB, "MB"),
+        Bar(f"PSS, {last.connections} connections / 1", last.memory.pss / runs[0].memory.pss, FLAT_MEMORY),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tests.bench.gateway.load import viewers
 from tests.bench.gateway.measure import Plan
 from tests.bench.gateway.servers import Kind, Place, Server, python, visavis
-from tests.bench.gateway.tree import tree_cpu_s, tree_pss_mb
+from tests.bench.gateway.tree import tree_cpu_s, tree_memory
 
 TUTORIAL, BROADCAST, VISAVIS = "Flask, each viewer for itself", "detect once, asyncio", "visavis"
 # What the tutorial's server is not asked for: it needs a detector, and a third of a gigabyte, for each few viewers.
@@ -81,6 +81,6 @@ def run(server: Server, path: str, count: int, plan: Plan) -> LiveRun:
         broken=found["broken"],
         cores=(server.cpu_s() - all_s) / took_s,
         daemon_cores=(tree_cpu_s(server.daemon()) - daemon_s) / took_s,
-        daemon_mb=tree_pss_mb(server.daemon()),
-        pss_mb=server.pss_mb(),
+        daemon_mb=tree_memory(server.daemon()).pss,
+        pss_mb=server.memory().pss,
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tests.bench.gateway.load import Answers, Cheap, cheap, closed, open_loop
 from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server
+from tests.bench.gateway.tree import Memory
 from tests.waiting import until
 
 SHARES = (0.5, 0.9, 2.0)
@@ -71,7 +72,7 @@ class ClosedRun(NamedTuple):
     connections: int
     found: Answers
     cpu_ms: float
-    pss_mb: float
+    memory: Memory
 
 
 class OpenRun(NamedTuple):
@@ -92,6 +93,7 @@ class Figures(NamedTuple):
     closed: list[ClosedRun]
     opened: list[OpenRun]
     service_ms: float  # of visavis's slowest worker, for a picture
+    libraries: int  # that visavis's daemon maps
 
     def closed_at(self, connections: int) -> ClosedRun:
         return next(run for run in self.closed if run.connections == connections)
@@ -125,9 +127,9 @@ def of_server(kind: Kind, plan: Plan, picture: Path) -> Figures:
         runs = [closed_run(server, picture, count, plan) for count in few]
         opened = open_runs(server, picture, plan, runs) if whole else []
         runs += [closed_run(server, picture, count, plan) for count in many]
-        service_ms = server.service_ms()
+        service_ms, libraries = server.service_ms(), server.libraries()
     print(f"bench-gateway: {kind.name} took {time.monotonic() - begin_s:.0f} s", file=sys.stderr, flush=True)
-    return Figures(kind.name, faces, health, status, runs, opened, service_ms)
+    return Figures(kind.name, faces, health, status, runs, opened, service_ms, libraries)
 
 
 def partition(plan: Plan) -> tuple[list[int], list[int]]:
@@ -168,7 +170,7 @@ def closed_run(server: Server, picture: Path, connections: int, plan: Plan) -> C
     before_s = server.cpu_s()
     found = closed(server.url(server.kind.detect), picture, connections, span_s, grace_s, probe)
     spent_s = server.cpu_s() - before_s
-    return ClosedRun(connections, found, 1e3 * spent_s / found.good if found.good else 0.0, server.pss_mb())
+    return ClosedRun(connections, found, 1e3 * spent_s / found.good if found.good else 0.0, server.memory())
 
 
 def open_runs(server: Server, picture: Path, plan: Plan, runs: list[ClosedRun]) -> list[OpenRun]:

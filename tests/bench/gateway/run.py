@@ -21,7 +21,7 @@ from tests.bench.clip import make_clip
 from tests.bench.gateway import frames, live, measure, workers
 from tests.bench.gateway.article import claims
 from tests.bench.gateway.bars import bars
-from tests.bench.gateway.measure import BUSY, FULL, QUICK, Plan
+from tests.bench.gateway.measure import BUSY, CROWD, FULL, QUICK, Plan
 from tests.bench.gateway.servers import ROOT, SITE, VISAVIS, WORKERS
 from tests.bench.gateway.tables import (
     cheap_tables,
@@ -30,6 +30,7 @@ from tests.bench.gateway.tables import (
     live_plot,
     live_table,
     load_plots,
+    memory_table,
     open_table,
     probe_table,
     workers_table,
@@ -75,6 +76,9 @@ class Found:
         """SVG by file name."""
         return {"gateway-load.svg": load_plots(self.servers), "gateway-viewers.svg": live_plot(self.live)}
 
+    def closed_connections(self) -> list[int]:
+        return [run.connections for run in self.servers[VISAVIS.name].closed]
+
     def lines(self) -> list[str]:
         """The page below its head."""
         return [
@@ -98,6 +102,8 @@ class Found:
             f"A cheap request while {BUSY} clients send pictures:",
             "",
             *probe_table(self.servers, BUSY),
+            "",
+            *memory_table(self.servers, max(n for n in self.closed_connections() if n <= CROWD)),
             "",
             "## Pictures at a rate",
             "",

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from tests.bench.gateway.tree import command_of, tree_cpu_s, tree_of, tree_pss_mb
+from tests.bench.gateway.tree import Memory, command_of, libraries, tree_cpu_s, tree_memory, tree_of
 from tests.e2e.conftest import free_port
 from tests.waiting import until
 
@@ -200,9 +200,13 @@ class Server:
         """Processor time of all processes so far."""
         return tree_cpu_s(self.roots)
 
-    def pss_mb(self) -> float:
-        """Memory of all processes, what they share counted once."""
-        return tree_pss_mb(self.roots)
+    def memory(self) -> Memory:
+        """Memory of all processes."""
+        return tree_memory(self.roots)
+
+    def libraries(self) -> int:
+        """Shared libraries that visavis's daemon maps; 0 of others."""
+        return libraries(self.daemon())
 
     def daemon(self) -> list[int]:
         """visavis's daemon, which starts no process; nothing for other servers."""

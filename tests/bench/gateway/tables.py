@@ -10,6 +10,7 @@ from tests.bench.gateway.frames import SIZES, Latency
 from tests.bench.gateway.live import LiveRun
 from tests.bench.gateway.load import Answers, milliseconds
 from tests.bench.gateway.measure import AT, ClosedRun, Figures, OpenRun
+from tests.bench.gateway.servers import VISAVIS
 from tests.bench.gateway.workers import WorkersRun
 from tests.bench.page import table
 
@@ -80,7 +81,21 @@ def closed_tables(servers: Servers) -> list[str]:
 
 def cost_of(run: ClosedRun) -> str:
     spent = f"{milliseconds(run.cpu_ms)} ms" if run.cpu_ms else "–"
-    return f"{spent}, {run.pss_mb:,.0f} MB"
+    return f"{spent}, {run.memory.pss:,.0f} MB"
+
+
+def memory_table(servers: Servers, connections: int) -> list[str]:
+    """What the memory is, while so many clients send pictures."""
+    rows = []
+    for name, one in servers.items():
+        memory = one.closed_at(connections).memory
+        rows.append([name, f"{memory.pss:,.0f}", f"{memory.pss - memory.files:,.0f}", f"{memory.files:,.0f}"])
+    ours = servers[VISAVIS.name]
+    words = (
+        "Pages of files are those of programs and libraries, which the kernel takes back when memory is short; "
+        f"visavis's daemon maps {ours.libraries} libraries, nearly all of which come with the distribution's OpenCV."
+    )
+    return [*table([f"PSS with {connections} clients, MB", "all", "its own", "pages of files"], rows), "", words]
 
 
 def refusals(found: Answers) -> str:
@@ -168,9 +183,9 @@ def frames_table(frames: Mapping[str, Mapping[str, Latency]]) -> list[str]:
 def workers_table(workers: Mapping[str, WorkersRun]) -> list[str]:
     """Pictures a second by workers."""
     return table(
-        ["workers", "pictures/s", "faces on all test pictures"],
+        ["workers", "pictures/s", "PSS, MB", "faces on all test pictures"],
         [
-            [name, f"{run.per_second:.1f}", f"{sum(len(found) for found in run.faces.values())}"]
+            [name, f"{run.per_second:.1f}", f"{run.pss_mb:,.0f}", f"{sum(len(found) for found in run.faces.values())}"]
             for name, run in workers.items()
         ],
     )
@@ -205,7 +220,7 @@ def load_plots(servers: Servers) -> str:
                 "memory of all processes, PSS in MB",
                 "connections",
                 places,
-                {name: [run.pss_mb for run in one.closed] for name, one in servers.items()},
+                {name: [run.memory.pss for run in one.closed] for name, one in servers.items()},
             ),
         ]
     )

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.process_figures import cpu_s
 
@@ -31,21 +34,40 @@ def tree_cpu_s(roots: list[int]) -> float:
     return sum(known(cpu_s, pid) for pid in tree_of(roots))
 
 
-def tree_pss_mb(roots: list[int]) -> float:
-    """Proportional set size of the tree, MB (10^6 bytes): what processes share counts once."""
-    return sum(known(pss_mb, pid) for pid in tree_of(roots))
+class Memory(NamedTuple):
+    """Memory of a tree of processes, MB (10^6 bytes): what they share counts once.
+
+    Attributes:
+        pss: all of it.
+        files: pages of programs and libraries in that, which the kernel takes back when memory is short.
+    """
+
+    pss: float
+    files: float
 
 
-def pss_mb(pid: int) -> float:
-    """Pss of one process, MB."""
-    match = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+def tree_memory(roots: list[int]) -> Memory:
+    """Memory of the tree now."""
+    pids = tree_of(roots)
+    pss, files = (sum(known(partial(share_mb, kind), pid) for pid in pids) for kind in ("Pss", "Pss_File"))
+    return Memory(pss, files)
+
+
+def share_mb(kind: str, pid: int) -> float:
+    """One line of a process's smaps_rollup, MB."""
+    match = re.search(rf"^{kind}:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     return int(match[1]) * 1024 / 1e6 if match else 0.0
 
 
-def known(figure: object, pid: int) -> float:
+def libraries(pids: list[int]) -> int:
+    """Shared libraries that processes map."""
+    return len({word for pid in pids for word in Path(f"/proc/{pid}/maps").read_text().split() if ".so" in word})
+
+
+def known(figure: Callable[[int], float], pid: int) -> float:
     """A figure of a process; 0 for one that has ended meanwhile."""
     try:
-        return float(figure(pid))  # type: ignore[operator]
+        return figure(pid)
     except (OSError, IndexError):
         return 0.0
 

@@ -22,9 +22,10 @@ INT8 = "INT8"
 
 
 class WorkersRun(NamedTuple):
-    """Pictures a second, and the faces on all test pictures by file name."""
+    """Pictures a second, memory of all processes, and the faces on all test pictures by file name."""
 
     per_second: float
+    pss_mb: float
     faces: dict[str, list[dict[str, Any]]]
 
 
@@ -42,7 +43,9 @@ def of(plan: Plan, picture: Path, workers: int, detector: str = "") -> WorkersRu
         until(lambda: len(server.workers()) == workers, "workers are missing", 60)
         warm_up(server, picture)
         found = closed(server.url(kind.detect), picture, BUSY, plan.workers_s, GRACE_S)
-        return WorkersRun(found.per_second, {name: faces(server, one) for name, one in all_pictures().items()})
+        return WorkersRun(
+            found.per_second, server.memory().pss, {name: faces(server, one) for name, one in all_pictures().items()}
+        )
 
 
 def faces(server: Server, picture: Frame) -> list[dict[str, Any]]:
