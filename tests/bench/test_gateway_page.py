@@ -25,6 +25,8 @@ from tests.waiting import until
 
 FACE = {"box": [10.0, 10.0, 20.0, 20.0], "score": 0.9}
 WRK = """\
+    Latency     5.00ms    9.00ms 200.00ms   91.50%
+    Req/Sec     4.78k     3.87k   15.42k    77.99%
   Latency Distribution
      50%  812.00us
      99%    1.50s
@@ -40,9 +42,8 @@ def answers(per_second: float, p50_ms: float, refused: int = 0) -> Answers:
     took = Spread(count, p50_ms, False, 2 * p50_ms, False, 2 * p50_ms)
     quick = Spread(refused, 1.0, False, 2.0, False, 2.0)
     statuses = {"200": count, "429": refused}
-    return Answers(
-        1.0, count + refused, count, statuses, 0, took, quick, refused, 0, Spread(9, 0.3, False, 1, False, 1)
-    )
+    probes = Spread(9, 0.3, False, 1, False, 1)
+    return Answers(1.0, count + refused, count, count, 1.0, statuses, 0, took, quick, refused, 0, probes)
 
 
 def figures(name: str, requests: float, pictures: float, refused: int = 0) -> Figures:

@@ -17,6 +17,7 @@ type outcome struct {
 	took       time.Duration
 	retryAfter time.Duration // 0 = not said
 	waiting    bool          // there was no answer yet when the time was over: took is how long it had waited
+	ended      time.Time
 }
 
 // client is one connection that is opened again whenever the server ends it.
@@ -33,16 +34,25 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 
 // ask sends one request that was due at a time, and waits for its answer as long as ctx lives.
 func (c *client) ask(ctx context.Context, address string, due time.Time) outcome {
+	status, retryAfter, err := c.answer(ctx, address)
+	now := time.Now()
+	return outcome{
+		status: status, took: now.Sub(due), retryAfter: time.Duration(retryAfter) * time.Second, waiting: err != nil && ctx.Err() != nil, ended: now,
+	}
+}
+
+// answer reads a whole answer; the status is 0 when there is none.
+func (c *client) answer(ctx context.Context, address string) (status, retryAfter int, err error) {
 	answer, err := c.send(ctx, address)
 	if err != nil {
-		return outcome{took: time.Since(due), waiting: ctx.Err() != nil}
+		return 0, 0, err
 	}
 	defer func() { _ = answer.Body.Close() }() // it was read
 	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return outcome{took: time.Since(due), waiting: ctx.Err() != nil}
+		return 0, 0, err
 	}
-	seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
-	return outcome{status: answer.StatusCode, took: time.Since(due), retryAfter: time.Duration(seconds) * time.Second}
+	retryAfter, _ = strconv.Atoi(answer.Header.Get("Retry-After")) // without it 0
+	return answer.StatusCode, retryAfter, nil
 }
 
 func (c *client) send(ctx context.Context, address string) (*http.Response, error) {

@@ -13,6 +13,8 @@ type figures struct {
 	Seconds  float64     `json:"seconds"`
 	Sent     int         `json:"sent"`
 	Within   int         `json:"within"`   // answers of status 200 that came while requests were begun
+	Timely   int         `json:"timely"`   // answers of status 200 that took no longer than -deadline
+	Last     float64     `json:"last"`     // seconds from the beginning to the last answer of status 200
 	Statuses map[int]int `json:"statuses"` // 0 = the connection broke
 	Waiting  int         `json:"waiting"`  // without an answer when the grace was over
 	Answered spread      `json:"answered"` // of status 200, and those that still waited
@@ -32,8 +34,8 @@ type spread struct {
 	Most    float64 `json:"most"`
 }
 
-func summary(seen, probes []outcome, within int, span time.Duration) figures {
-	f := figures{Seconds: span.Seconds(), Sent: len(seen), Within: within, Statuses: map[int]int{}}
+func (s settings) summary(began time.Time, seen, probes []outcome) figures {
+	f := figures{Seconds: s.span.Seconds(), Sent: len(seen), Statuses: map[int]int{}}
 	var answered, refused []outcome
 	for _, one := range seen {
 		switch {
@@ -43,6 +45,7 @@ func summary(seen, probes []outcome, within int, span time.Duration) figures {
 			continue
 		case one.status == 200:
 			answered = append(answered, one)
+			f.good(one, began, s)
 		case one.status == 429 || one.status == 503:
 			refused = append(refused, one)
 			if one.retryAfter > 0 {
@@ -58,6 +61,18 @@ func summary(seen, probes []outcome, within int, span time.Duration) figures {
 		f.Failed = len(slices.DeleteFunc(probes, func(o outcome) bool { return o.status == 200 }))
 	}
 	return f
+}
+
+// good counts one answer of status 200.
+func (f *figures) good(one outcome, began time.Time, s settings) {
+	at := one.ended.Sub(began)
+	f.Last = max(f.Last, at.Seconds())
+	if at <= s.span {
+		f.Within++
+	}
+	if one.took <= s.deadline {
+		f.Timely++
+	}
 }
 
 // spreadOf puts requests without an answer last: each would have taken longer than it had waited.

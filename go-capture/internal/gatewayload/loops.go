@@ -25,25 +25,21 @@ func closedLoop(ctx context.Context, s settings) figures {
 	}
 	seen := make([][]outcome, s.connections)
 	var clients sync.WaitGroup
-	var within counter
 	for i := range seen {
-		begin(&clients, func() { seen[i] = oneAfterTheOther(ctx, s, end, &within) })
+		begin(&clients, func() { seen[i] = oneAfterTheOther(ctx, s, end) })
 	}
 	clients.Wait()
 	probing.Wait()
-	return summary(slices.Concat(seen...), probes, within.count(), s.span)
+	return s.summary(began, slices.Concat(seen...), probes)
 }
 
 // oneAfterTheOther is one client until the end.
-func oneAfterTheOther(ctx context.Context, s settings, end time.Time, within *counter) (seen []outcome) {
+func oneAfterTheOther(ctx context.Context, s settings, end time.Time) (seen []outcome) {
 	c := newClient(s, 1)
 	defer c.close()
 	for time.Now().Before(end) {
 		one := c.ask(ctx, s.url, time.Now())
 		seen = append(seen, one)
-		if one.status == 200 && time.Now().Before(end) {
-			within.add()
-		}
 		pause := one.retryAfter
 		if one.status == 0 {
 			pause = pauseAfterBreak
@@ -62,20 +58,14 @@ func openLoop(ctx context.Context, s settings) figures {
 	c := newClient(s, 0)
 	defer c.close()
 	seen := make([]outcome, int(s.perSecond*s.span.Seconds()))
-	var within counter
 	var asked sync.WaitGroup
 	for i := range seen {
 		due := began.Add(time.Duration(float64(i) / s.perSecond * float64(time.Second)))
 		rest(ctx, time.Until(due))
-		begin(&asked, func() {
-			seen[i] = c.ask(ctx, s.url, due)
-			if seen[i].status == 200 && time.Now().Before(end) {
-				within.add()
-			}
-		})
+		begin(&asked, func() { seen[i] = c.ask(ctx, s.url, due) })
 	}
 	asked.Wait()
-	return summary(seen, nil, within.count(), s.span)
+	return s.summary(began, seen, nil)
 }
 
 // probe asks the cheap address over and over on a connection of its own.
@@ -99,24 +89,7 @@ func rest(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// counter counts from many goroutines.
-type counter struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counter) add() {
-	c.mu.Lock()
-	c.n++
-	c.mu.Unlock()
-}
-
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n
-}
-
+// begin runs work beside what comes next; group waits for it.
 func begin(group *sync.WaitGroup, work func()) {
 	group.Add(1)
 	go func() {

@@ -30,6 +30,7 @@ type settings struct {
 	span                   time.Duration // how long requests are begun
 	grace                  time.Duration // how long afterwards answers are still waited for
 	warmUp                 time.Duration // of viewers: not counted
+	deadline               time.Duration // of an answer that is of use
 	probe                  string
 	probePause             time.Duration
 }
@@ -74,6 +75,7 @@ func read(arguments []string) (settings, error) {
 	flags.Float64Var(&s.perSecond, "rate", 0, "open: requests a second")
 	flags.DurationVar(&s.span, "span", 5*time.Second, "how long requests are begun")
 	flags.DurationVar(&s.grace, "grace", 5*time.Second, "how long afterwards answers are still waited for")
+	flags.DurationVar(&s.deadline, "deadline", 250*time.Millisecond, "until which an answer counts as timely")
 	flags.DurationVar(&s.warmUp, "warm-up", time.Second, "viewers: not counted")
 	flags.StringVar(&s.probe, "probe", "", "closed: a cheap address that is asked meanwhile")
 	flags.DurationVar(&s.probePause, "probe-pause", 25*time.Millisecond, "between two probes")

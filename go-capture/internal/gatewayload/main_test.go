@@ -63,7 +63,7 @@ func TestAnOpenLoopAsksAtItsRateWhateverTheAnswersTake(t *testing.T) {
 	s := served(t, func(http.ResponseWriter, *http.Request) { time.Sleep(300 * time.Millisecond) })
 	s.perSecond = 100
 	found := openLoop(context.Background(), s)
-	if found.Sent != 20 || found.Statuses[200] != 20 || found.Within != 0 || found.Answered.P50 < 300 {
+	if found.Sent != 20 || found.Statuses[200] != 20 || found.Within != 0 || found.Timely != 0 || found.Last < 0.3 || found.Answered.P50 < 300 {
 		t.Fatalf("%+v", found)
 	}
 }

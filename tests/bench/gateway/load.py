@@ -38,6 +38,8 @@ class Answers(NamedTuple):
     seconds: float
     sent: int
     within: int
+    timely: int
+    last: float
     statuses: dict[str, int]
     waiting: int
     answered: Spread
@@ -48,8 +50,8 @@ class Answers(NamedTuple):
 
     @property
     def per_second(self) -> float:
-        """Answers of status 200 while requests were begun."""
-        return self.within / self.seconds
+        """Answers of status 200 until the last one, when none is missing; else those while requests were begun."""
+        return self.within / self.seconds if self.waiting or not self.last else self.good / self.last
 
     @property
     def errors(self) -> int:
@@ -131,7 +133,7 @@ def wrk_figures(text: str) -> Cheap:
     """Read what wrk prints."""
 
     def found(pattern: str) -> str:
-        match = re.search(pattern, text)
+        match = re.search(pattern, text, re.MULTILINE)
         return match[1] if match else "0"
 
     errors = sum(
@@ -139,8 +141,8 @@ def wrk_figures(text: str) -> Cheap:
     )
     return Cheap(
         per_second=float(found(r"Requests/sec:\s+([\d.]+)")),
-        p50_ms=time_ms(found(r"50%\s+(\S+)")),
-        p99_ms=time_ms(found(r"99%\s+(\S+)")),
+        p50_ms=time_ms(found(r"^\s+50%\s+(\S+)")),
+        p99_ms=time_ms(found(r"^\s+99%\s+(\S+)")),
         requests=int(found(r"(\d+) requests in")),
         errors=errors + int(found(r"Non-2xx or 3xx responses: (\d+)")),
     )
