@@ -23,9 +23,10 @@ from visavis.detections import Detections, Frame, no_detections
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.engines.note_gen import Note
 from visavis.errors import DetectorLost
+from visavis.gpu_losses import MOST_LOST
 from visavis.models.cache import prepared_model
 from visavis.settings import WorkerSettings
-from visavis.supervisor import MOST_LOST, WITHOUT_GPU, Losses, Supervisor, worker_command
+from visavis.supervisor import Supervisor, worker_command
 
 from tests import waiting
 from tests.tensorrt import core
@@ -40,6 +41,7 @@ class Hellos:
 
     def __init__(self, path: Path) -> None:
         self.models: list[str] = []
+        self.flags: list[int] = []
         self._peers: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
@@ -63,7 +65,9 @@ class Hellos:
             said = peer.recv(4096)
             if said:
                 peer.send(welcome())
-                self.models.append(wire.Hello.unpack(said).model)
+                hello = wire.Hello.unpack(said)
+                self.flags.append(hello.flags)
+                self.models.append(hello.model)
 
 
 def welcome() -> bytes:
@@ -180,28 +184,8 @@ def test_a_machine_without_tensorrt_builds_nothing(tmp_path: Path) -> None:
     assert build_command(config(tmp_path), None) is None
 
 
-def test_three_losses_in_a_row_take_the_gpu_away(caplog: pytest.LogCaptureFixture) -> None:
-    losses = Losses(7)
-    for code, ran_s in ((3, 1), (4, 1_000)):
-        losses.ended(code, ran_s)
-        assert losses.options == []
-    losses.ended(-6, 1)
-    assert losses.options == WITHOUT_GPU
-    assert "worker-7 failed on the GPU 3 times in a row: it goes on with onnxruntime" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "ends", [[(3, 1), (3, 1), (1, 1), (3, 1)], [(3, 1), (3, 1), (3, 700), (3, 1)], [(-9, 1)] * 5, [(0, 1)] * 5]
-)
-def test_other_ends_and_long_good_runs_do_not(ends: list[tuple[int, float]]) -> None:
-    losses = Losses(1)
-    for code, ran_s in ends:
-        losses.ended(code, ran_s)
-    assert losses.options == []
-
-
 def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
-    machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     subprocess.run(build_of(machine), check=True, capture_output=True)
     monkeypatch.setenv("VISAVIS_TEST_GPU", "dies")
@@ -210,7 +194,26 @@ def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
         until(lambda: daemon.models, "a worker serves")
         assert daemon.models == ["centerface@onnxruntime"]
     assert caplog.text.count("worker-1 ended with 3") == MOST_LOST
-    assert "it goes on with onnxruntime on the CPU" in caplog.text
+    assert "worker-1 failed on the GPU 3 times in a row: it goes on with onnxruntime" in capfd.readouterr().err
+
+
+def test_it_does_so_whoever_starts_it(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a service manager does that knows nothing of GPUs: the same command again and again."""
+    subprocess.run(build_of(machine), check=True, capture_output=True)
+    monkeypatch.setenv("VISAVIS_TEST_GPU", "dies")
+    command = [*worker_command(config(machine), "tensorrt"), "--name", "gpu@1"]
+    with hellos(machine / "frames.sock") as daemon:
+        codes = [subprocess.run(command, check=False, capture_output=True).returncode for _ in range(MOST_LOST)]
+        assert (codes, daemon.models) == ([DetectorLost.exit_code] * MOST_LOST, [])
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving:
+            until(lambda: daemon.models, "the fourth serves")
+            serving.terminate()
+            said = serving.communicate()[1]
+    assert daemon.models == ["centerface@onnxruntime"]
+    assert daemon.flags[0] & wire.HelloFlag.FALLBACK
+    assert "gpu@1 failed on the GPU 3 times in a row" in said
+    # It ended as it was told to: the next start tries the GPU again.
+    assert subprocess.run(command, check=False, capture_output=True).returncode == DetectorLost.exit_code
 
 
 class Dying:

@@ -22,6 +22,7 @@ from visavis.daemon import effective_config
 from visavis.detections import Frame
 from visavis.engines.int8 import Calibrated
 from visavis.errors import ModelError
+from visavis.gpu_losses import MOST_LOST, GpuLosses
 from visavis.models import quantize as making
 from visavis.models.manifest import original
 from visavis.models.processor import has_dot_products, processor_name
@@ -29,7 +30,7 @@ from visavis.models.quantize import Made, Plan, judge, quantize, spread
 from visavis.models.quantized import Measured, Record, file_name, quantized_model, quantized_path, record_of
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
-from visavis.supervisor import WITHOUT_GPU, worker_command
+from visavis.supervisor import worker_command
 
 from tests.unit.face_pictures import gocv_pictures
 from tests.unit.test_model_cli import model
@@ -282,7 +283,13 @@ def test_a_worker_that_lost_its_gpu_goes_on_without_an_int8_model_for_the_cpu(tm
     file = tmp_path / "config.toml"
     file.write_text('[detector]\nprecision = "int8"\ninput = [320, 256]\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
     config = effective_config(file, os.environ)
-    words = [*worker_command(config, None)[3:], *WITHOUT_GPU, "--cache-dir", str(tmp_path)]
-    told = worker.settings(parser_for(words).parse_args(words)).detector
+    words = [*worker_command(config, None)[3:], "--cache-dir", str(tmp_path)]
+    args = parser_for(words).parse_args(words)
+    losses = GpuLosses(tmp_path, args.name)
+    for _ in range(MOST_LOST):
+        losses.begin()
+        losses.lost()
+    assert worker.must_do_without_gpu(args, losses)
+    told = worker.settings(args, fallback=True).detector
     assert told.backend == "onnxruntime"
     assert load_detector(told).detect(frames()[0][0]).size == 1

@@ -2,7 +2,7 @@
 """Keeps worker processes alive where systemd does not: `visavis run`.
 
 One thread for each worker starts it, waits for its end, and starts it again: after at most 50 ms the first time, after
-5 s when it keeps ending at once. A worker that fails on the GPU three times in a row goes on without one.
+5 s when it keeps ending at once. A worker that fails on the GPU counts that itself, see gpu_losses.
 
 Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and end when this process ends,
 however that happens.
@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.backoff import backoff
-from visavis.errors import DetectorLost, GpuUnusable
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -29,15 +26,8 @@ if TYPE_CHECKING:
 RESTART_FIRST_MS = 50
 RESTART_MOST_MS = 5_000
 STOP_LIMIT_S = 5.0
-# How a worker ends when the GPU under it fails: it says so, or a library of CUDA takes it down.
-LOST = {DetectorLost.exit_code, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS}
-MOST_LOST = 3
-# A worker that ran this long was well: what came before is no part of the same trouble.
-WELL_S = 600.0
 # Below this a box is as good as none, and there are so many that they cost time.
 UNSURE_LEAST = 0.1
-# Not the configured precision: int8 for the CPU may never have been made, and detection must go on.
-WITHOUT_GPU = ["--backend", "onnxruntime", "--precision", "auto", "--fallback"]
 
 log = logging.getLogger(__name__)
 
@@ -190,49 +180,21 @@ class Keeper:
         self._thread.join()
 
     def _keep(self) -> None:
-        losses = Losses(self.number)
         for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
-            process = self._start(losses.options)
+            process = self._start()
             if process is None:
                 return
-            began_s = time.monotonic()
             code = process.wait()
             with self._lock:
                 self._process = None
             if not self._stop.is_set():
                 log.warning("worker-%d ended with %d; starting it again", self.number, code)
-                losses.ended(code, time.monotonic() - began_s)
 
-    def _start(self, options: list[str]) -> subprocess.Popen[bytes] | None:
+    def _start(self) -> subprocess.Popen[bytes] | None:
         """Start the worker, unless we were told to stop: then nobody would end it."""
-        own = [*options, "--name", f"worker-{self.number}", "--die-with-parent", str(os.getpid())]
+        own = ["--name", f"worker-{self.number}", "--die-with-parent", str(os.getpid())]
         with self._lock:
             if self._stop.is_set():
                 return None
             self._process = subprocess.Popen(self._command + own, stdin=subprocess.DEVNULL, start_new_session=True)
             return self._process
-
-
-class Losses:
-    """Counts how often one worker failed on the GPU in a row, and takes the GPU away after MOST_LOST times."""
-
-    def __init__(self, number: int) -> None:
-        self.options: list[str] = []
-        self._number, self._count = number, 0
-
-    def ended(self, code: int, ran_s: float) -> None:
-        """A worker ended with an exit code (or minus a signal) after `ran_s` seconds."""
-        if code not in LOST | {GpuUnusable.exit_code}:
-            self._count = 0
-            return
-        # One that never served was not well, however long its engine was built before that failed.
-        was_well = code in LOST and ran_s >= WELL_S
-        self._count = 1 if was_well else self._count + 1
-        if self._count >= MOST_LOST and not self.options:
-            self.options = WITHOUT_GPU
-            log.error(
-                "worker-%d failed on the GPU %d times in a row: it goes on with onnxruntime on the CPU, "
-                "see `visavis doctor` and `dmesg`, then start visavis again",
-                self._number,
-                self._count,
-            )

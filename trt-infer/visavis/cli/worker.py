@@ -14,6 +14,7 @@ from pathlib import Path
 
 from visavis.engines.note import EngineNote, note_path
 from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
+from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
@@ -49,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kserve-ca", type=_file, metavar="FILE", help="certificates that may sign the server's")
     parser.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="holds the bearer token")
     parser.add_argument("--kserve-deadline-ms", type=float, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
-    parser.add_argument("--fallback", action="store_true", help="tell the daemon that starts on the GPU failed")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 
@@ -73,16 +73,49 @@ def run(args: argparse.Namespace) -> int:
     # After the variables, since it imports NumPy.
     from visavis import worker  # noqa: PLC0415
 
+    losses = GpuLosses(note_path(args.socket).parent, args.name) if may_use_gpu(args.backend) else None
+    fallback = losses is not None and must_do_without_gpu(args, losses)
     with stop_on_signals() as stop:
         try:
-            worker.run(settings(args), stop)
+            worker.run(settings(args, fallback=fallback), stop)
         except VisavisError as error:
-            return told(args, error)
+            code = told(args, error)
+            remember(losses, code, fallback=fallback)
+            return code
+    if losses is not None:
+        losses.clear()
     return 0
 
 
+def must_do_without_gpu(args: argparse.Namespace, losses: GpuLosses) -> bool:
+    """Whether earlier starts lost the GPU too often; `args` are those of a worker on the CPU then."""
+    count = losses.begin()
+    if count < MOST_LOST:
+        losses.watch()
+        return False
+    logging.getLogger(__name__).error(
+        "%s failed on the GPU %d times in a row: it goes on with onnxruntime on the CPU, see `visavis doctor` and "
+        "`dmesg`, then start visavis again",
+        args.name,
+        count,
+    )
+    # Not the configured precision: int8 for the CPU may never have been made, and detection must go on.
+    args.backend, args.precision = "onnxruntime", "auto"
+    return True
+
+
+def remember(losses: GpuLosses | None, exit_code: int, *, fallback: bool) -> None:
+    """Count this end when the GPU is to blame; another reason ends the row, but brings no lost GPU back."""
+    if losses is None or fallback:
+        return
+    if exit_code in (GpuUnusable.exit_code, DetectorLost.exit_code):
+        losses.lost()
+    else:
+        losses.clear()
+
+
 def told(args: argparse.Namespace, error: VisavisError) -> int:
-    """Say why the worker ends; returns the exit code, which tells the supervisor whether the GPU is to blame."""
+    """Say why the worker ends; returns the exit code, which tells whether the GPU is to blame."""
     if args.backend == "tensorrt" and isinstance(error, ModelError):
         error = GpuUnusable(error.sentence, error.remedy)
     logging.getLogger(__name__).error("%s: %s: %s", args.name, error.kind, error)
@@ -91,8 +124,8 @@ def told(args: argparse.Namespace, error: VisavisError) -> int:
     return error.exit_code
 
 
-def settings(args: argparse.Namespace) -> WorkerSettings:
-    """Turn the command line into settings."""
+def settings(args: argparse.Namespace, *, fallback: bool = False) -> WorkerSettings:
+    """Turn the command line into settings; `fallback` as WorkerSettings has it."""
     detector = DetectorSettings(
         model=args.model,
         backend=args.backend,
@@ -116,6 +149,6 @@ def settings(args: argparse.Namespace) -> WorkerSettings:
         name=args.name,
         credit=args.credit,
         batch_window_ms=args.batch_window_ms,
-        fallback=args.fallback,
+        fallback=fallback,
         detector=detector,
     )

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker remembers of failures on its GPU from one start to the next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from visavis.gpu_losses import FORGOTTEN_S, MOST_LOST, WELL_S, GpuLosses
+
+NAME = "worker-1"
+START = """
+import os, signal, sys
+from pathlib import Path
+from visavis.gpu_losses import GpuLosses
+losses = GpuLosses(Path(sys.argv[1]), "worker-1")
+losses.begin()
+losses.watch()
+os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+"""
+
+
+def lose(folder: Path, times: int, name: str = NAME) -> None:
+    for _ in range(times):
+        losses = GpuLosses(folder, name)
+        losses.begin()
+        losses.lost()
+
+
+def begun(folder: Path, name: str = NAME) -> int:
+    return GpuLosses(folder, name).begin()
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now_s = time.time()
+    monkeypatch.setattr("visavis.gpu_losses.time.time", lambda: now_s + seconds)
+
+
+def test_starts_that_lost_the_gpu_are_counted_for_each_worker(tmp_path: Path) -> None:
+    lose(tmp_path, MOST_LOST)
+    assert begun(tmp_path) == MOST_LOST
+    assert begun(tmp_path) == MOST_LOST, "whoever does without the GPU goes on without"
+    assert begun(tmp_path, "worker-2") == 0
+
+
+def test_an_end_for_another_reason_ends_the_row(tmp_path: Path) -> None:
+    lose(tmp_path, 2)
+    GpuLosses(tmp_path, NAME).clear()
+    lose(tmp_path, 1)
+    assert begun(tmp_path) == 1
+
+
+def test_a_long_good_run_ends_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(tmp_path, 2)
+    losses = GpuLosses(tmp_path, NAME)
+    losses.begin()
+    pass_time(monkeypatch, WELL_S + 1)
+    losses.lost()
+    assert begun(tmp_path) == 1
+
+
+@pytest.mark.parametrize("seconds", [FORGOTTEN_S + 1, -60.0], ids=["an hour", "a clock that was set back"])
+def test_the_gpu_is_tried_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    lose(tmp_path, MOST_LOST)
+    pass_time(monkeypatch, seconds)
+    assert begun(tmp_path) == 0
+
+
+@pytest.mark.parametrize(("signal_name", "counted"), [("SIGABRT", 2), ("SIGSEGV", 2), ("SIGBUS", 2), ("SIGKILL", 0)])
+def test_a_crash_of_a_library_counts_and_a_kill_does_not(tmp_path: Path, signal_name: str, counted: int) -> None:
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", START, str(tmp_path), signal_name], check=False, capture_output=True)
+    assert begun(tmp_path) == counted
+    assert begun(tmp_path) == counted, "the same crash counts once"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b'{"count": "many"}'])
+def test_a_damaged_record_is_none(tmp_path: Path, content: bytes) -> None:
+    lose(tmp_path, MOST_LOST)
+    [file] = tmp_path.glob("*.json")
+    file.write_bytes(content)
+    assert begun(tmp_path) == 0
+
+
+def test_a_folder_that_cannot_be_written_hurts_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "file"
+    folder.write_text("")
+    losses = GpuLosses(folder, NAME)
+    assert losses.begin() == 0
+    losses.watch()
+    losses.lost()
+    losses.clear()
+    assert "not remembered" in caplog.text
+
+
+def test_a_name_stays_in_the_folder(tmp_path: Path) -> None:
+    lose(tmp_path, 1, "../../" + NAME)
+    assert len(list(tmp_path.glob("*.json"))) == 1

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker remembers of failures on its GPU, so that after three in a row its next start does without.
+
+It remembers by itself, in a file beside the engine's note: whoever starts workers, systemd or `visavis run`, need not
+know. A library of CUDA may take the process down; then Python's fault handler leaves the words that tell so.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib.util
+import logging
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from visavis.atomic import write_atomically
+
+MOST_LOST = 3
+# A worker that ran this long was well: what came before is no part of the same trouble.
+WELL_S = 600.0
+# After this time the GPU is tried again, when the worker is started for whatever reason.
+FORGOTTEN_S = 3_600.0
+
+log = logging.getLogger(__name__)
+
+
+def may_use_gpu(backend: str) -> bool:
+    """Whether a worker with this backend comes near a GPU on this machine."""
+    return backend == "tensorrt" or (backend == "auto" and importlib.util.find_spec("tensorrt") is not None)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """How many starts in a row lost the GPU, when the last of them did, and when the newest start was; UNIX time."""
+
+    count: int = 0
+    lost_s: float = 0.0
+    began_s: float = 0.0
+
+
+class GpuLosses:
+    """The memory of one worker.
+
+    Args:
+        folder: of the notes; where it cannot be written, nothing is remembered, and the log says so.
+        name: the worker's.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        stem = quote(name, safe="")
+        self._file, self._words = folder / f"{stem}.gpu.json", folder / f"{stem}.crash"
+
+    def begin(self) -> int:
+        """Remember this start, and return how many before it lost the GPU in a row."""
+        record, now_s = self._read(), time.time()
+        crashed_s = self._crashed_s()
+        if crashed_s:
+            record = self._one_more(record, crashed_s)
+        if not 0 <= now_s - record.lost_s <= FORGOTTEN_S:
+            record = Record()
+        self._write(Record(record.count, record.lost_s, now_s))
+        _remove(self._words)
+        return record.count
+
+    def watch(self) -> None:
+        """Leave words when a library takes this process down, from now until its end."""
+        try:
+            # Not closed: the fault handler writes into it when nothing else works any more.
+            faulthandler.enable(self._words.open("wb"), all_threads=False)
+        except OSError as error:
+            log.warning("a crash of this worker will not be remembered, %s", error)
+
+    def lost(self) -> None:
+        """Remember that this start lost the GPU."""
+        self._write(self._one_more(self._read(), time.time()))
+
+    def clear(self) -> None:
+        """Forget everything: this worker ended for another reason."""
+        _remove(self._file)
+        _remove(self._words)
+
+    def _one_more(self, record: Record, lost_s: float) -> Record:
+        was_well = lost_s - record.began_s >= WELL_S
+        return Record(1 if was_well else record.count + 1, lost_s, record.began_s)
+
+    def _crashed_s(self) -> float:
+        """When the process before this one was taken down by a library; 0 when it was not."""
+        try:
+            about = self._words.stat()
+        except OSError:
+            return 0.0
+        return about.st_mtime if about.st_size else 0.0
+
+    def _read(self) -> Record:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=Record)
+        except (OSError, msgspec.MsgspecError):
+            return Record()
+
+    def _write(self, record: Record) -> None:
+        try:
+            self._file.parent.mkdir(exist_ok=True)
+            write_atomically(self._file, msgspec.json.encode(record))
+        except OSError as error:
+            log.warning("failures on the GPU are not remembered, %s", error)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("failures on the GPU are not forgotten, %s", error)
