@@ -17,6 +17,7 @@ from visavis.backends.any_size import AnySize
 from visavis.backoff import backoff
 from visavis.detections import Detections
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
+from visavis.heap import give_back
 from visavis.ring import Identity, Lease, RingClient, Stop, connect
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.settings import WorkerSettings
@@ -36,6 +37,7 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
         VisavisError: what connecting again cannot mend: no such model, another release, a broken detector.
     """
     detector = load_detector(settings.detector)
+    give_back()
     detector.warm_up()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
     others = AnySize(settings.detector)
