@@ -148,10 +148,15 @@ def test_a_network_that_only_hands_the_picture_on_is_normalised_as_its_family_wa
     answers_as_the_original("scrfd", content, (RGB - 127.5) / 128)
 
 
+# image.flip(1): starts, ends, axes, steps
+BACKWARDS = [np.array([value], np.int64) for value in (-1, -(2**31), 1, -1)]
+
+
 @pytest.mark.parametrize(
     ("front", "reason"),
     [
         (Front([("Relu", [None])]), "the picture goes into Relu"),
+        (Front([("Slice", [None, *BACKWARDS])]), "the picture goes into Slice"),
         (Front([("Div", [number(1), None])]), "the picture goes into Div"),
         (Front([("Mul", [None, number(0)])]), "the picture goes into Mul"),
         (Front([("Mul", [None, np.ones((1, 1, 64, 96), np.float32)])]), "the picture goes into Mul"),
