@@ -62,6 +62,24 @@ def segment(jpeg: bytes, marker: int, content: bytes) -> bytes:
     return jpeg[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
 
 
+def four_components(jpeg: bytes) -> bytes:
+    """The JPEG with a fourth component in its frame header, as CMYK has."""
+    at = jpeg.index(b"\xff\xc0")
+    frame = jpeg[at + 4 : at + 9] + b"\x04" + jpeg[at + 10 : at + 19] + b"\x04\x11\x00"
+    return jpeg[:at] + b"\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame + jpeg[at + 19 :]
+
+
+def exif_in_circles() -> bytes:
+    """Folders of EXIF that point at each other, the second one also at itself."""
+    entry = struct.pack(">HHII", 0x8769, 4, 1, 8)  # the folder of EXIF begins at 8, which is this one
+    return b"Exif\0\0MM\0*" + struct.pack(">I", 8) + struct.pack(">H", 1) + entry + struct.pack(">I", 8)
+
+
+def cut(picture: bytes, status: int = 422) -> dict[str, tuple[bytes, int]]:
+    """A picture that ends too early, at many places."""
+    return {f"its first {length} bytes": (picture[:length], status) for length in (1, 4, 12, 30, len(picture) - 1)}
+
+
 def webp(*chunks: tuple[bytes, bytes]) -> bytes:
     inside = b"WEBP" + b"".join(
         name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2) for name, content in chunks
@@ -77,6 +95,7 @@ def pngs() -> dict[str, Bomb]:
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(7_900_000), 9))
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(7_900_000), 9))
     good = png(64, 48, black(64, 48))
+    deep = cv2.imencode(".png", np.full((48, 64, 3), 40_000, np.uint16))[1].tobytes()
     cases = {
         "30000 x 30000": (png(30_000, 30_000, b""), 413),
         "12000 x 12000, all there": (png(12_000, 12_000, black(12_000, 12_000)), 413),
@@ -95,7 +114,9 @@ def pngs() -> dict[str, Bomb]:
         "a broken checksum": (good[:20] + b"\x01" + good[21:], 422),
         "a palette that is not there": (png(64, 48, black(64, 48), colour=PALETTE), 422),
         "followed by an archive": (good + b"PK\x03\x04" + bytes(1000), 200),
-    }
+        "16 bits a sample": (deep, 200),
+        "16 bits a sample, 40 MP": (deep[:16] + struct.pack(">II", 6_300, 6_300) + deep[24:], 422),
+    } | cut(good)
     return {f"png: {name}": Bomb("image/png", body, status) for name, (body, status) in cases.items()}
 
 
@@ -128,7 +149,15 @@ def jpegs() -> dict[str, Bomb]:
         "a TIFF": (photo(".tiff"), 422),
         "nothing": (b"", 422),
         "17 MiB": (good + bytes(17 << 20), 413),
-    }
+        "CMYK, damaged": (four_components(good), 422),
+        "EXIF that goes in circles": (segment(good, 0xE1, exif_in_circles()), 200),
+        "a profile of 6 MB": (
+            good[:2] + segment(good, 0xE2, b"ICC_PROFILE\0\1\1" + bytes(65_000))[2:65_020] * 96 + good[2:],
+            200,
+        ),
+        "a hundred comments": (good[:2] + (b"\xff\xfe\xff\xff" + bytes(65_533)) * 100 + good[2:], 200),
+        "a segment longer than the file": (good[:2] + b"\xff\xfe\xff\xff" + good[2:], 422),
+    } | cut(good)
     return {f"jpeg: {name}": Bomb("image/jpeg", body, status) for name, (body, status) in cases.items()}
 
 
@@ -145,7 +174,11 @@ def webps() -> dict[str, Bomb]:
         "moving": (webp(canvas(64, 48, 2), (b"ANIM", bytes(6)), (b"ANMF", bytes(40))), 422),
         "cut off": (lossy[: len(lossy) // 2], 422),
         "a chunk beyond its end": (lossy[:16] + b"\xff\xff\xff\x7f" + lossy[20:], 422),
-    }
+        "a thousand frames": (
+            webp(canvas(64, 48, 2), (b"ANIM", bytes(6)), *[(b"ANMF", bytes(16) + lossy[12:])] * 1000),
+            422,
+        ),
+    } | cut(lossy)
     return {f"webp: {name}": Bomb("image/webp", body, status) for name, (body, status) in cases.items()}
 
 
@@ -154,10 +187,18 @@ def others() -> dict[str, Bomb]:
     inside = base64.b64encode(png(30_000, 30_000, b"")).decode()
     return {
         "a GIF": Bomb("image/gif", b"GIF89a" + bytes(100), 415),
+        "a BMP": Bomb("image/bmp", photo(".bmp"), 415),
+        "a TIFF": Bomb("image/tiff", photo(".tiff"), 415),
+        "an AVIF": Bomb("image/avif", b"\0\0\0\x1cftypavif" + bytes(100), 415),
+        "of no type": Bomb("", good, 415),
         "an SVG": Bomb("image/svg+xml", b"<svg/>", 415),
         "packed again": Bomb("image/jpeg", zlib.compress(good), 415, {"Content-Encoding": "gzip"}),
         "JSON: a PNG of 30000 x 30000": Bomb("application/json", json.dumps({"image": inside}).encode(), 413),
         "JSON: ten thousand lists": Bomb("application/json", b'{"image":' + b"[" * 10_000, 400),
+        "JSON: a hundred thousand objects": Bomb("application/json", b'{"image":' * 100_000, 400),
+        "JSON: twice packed": Bomb(
+            "application/json", json.dumps({"image": base64.b64encode(inside.encode()).decode()}).encode(), 422
+        ),
         "JSON: 30 MiB": Bomb("application/json", b'{"image":"' + b"A" * (30 << 20), 413),
         "JSON: not base64": Bomb("application/json", b'{"image":"\xff\xff"}', 400),
         "JSON: another key": Bomb("application/json", b'{"image":"","url":"file:/etc/passwd"}', 400),
