@@ -19,7 +19,6 @@ import secrets
 import select
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -329,7 +328,7 @@ class RingClient:
 
 
 @contextmanager
-def connect(path: Path, identity: Identity, stop: threading.Event, *, strict: bool = False) -> Iterator[RingClient]:
+def connect(path: Path, identity: Identity, stop: Stop, *, strict: bool = False) -> Iterator[RingClient]:
     """Connect to the daemon's socket and introduce oneself; every view of a frame must be gone when the block ends.
 
     Raises:
@@ -405,7 +404,7 @@ def _dial(connection: socket.socket, path: Path) -> None:
         raise Refused(wire.Refusal.PEER_NOT_ALLOWED, f"may not connect to {path}", remedy) from error
 
 
-def _greet(connection: socket.socket, identity: Identity, stop: threading.Event) -> wire.Welcome:
+def _greet(connection: socket.socket, identity: Identity, stop: Stop) -> wire.Welcome:
     hello = wire.Hello(
         major=wire.MAJOR,
         minor=wire.MINOR,

@@ -21,6 +21,7 @@ from visavis.heap import give_back
 from visavis.ring import Identity, Lease, RingClient, Stop, connect
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.settings import WorkerSettings
+from visavis.systemd import READY, STATUS, STOPPING, SignOfLife, tell
 
 RETRY_FIRST_MS = 20
 RETRY_MOST_MS = 1_000
@@ -40,21 +41,27 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
     give_back()
     detector.warm_up()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
+    tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
     others = AnySize(settings.detector)
     while not stop.is_set():
         serve_a_daemon(settings, detector, stop, others)
+    tell(STOPPING)
     log.info("%s: stopped", settings.name)
 
 
 class Renamed:
-    """Set when `stop` is, or when the detector goes by another name than at first: HELLO must be said again."""
+    """Set when `stop` is, or when the detector goes by another name than at first: HELLO must be said again.
 
-    def __init__(self, detector: Detector, stop: threading.Event) -> None:
-        self._detector, self._stop = detector, stop
+    It is asked after each batch and each moment without one, so this is where a worker that is not stuck shows it.
+    """
+
+    def __init__(self, detector: Detector, stop: threading.Event, life: SignOfLife) -> None:
+        self._detector, self._stop, self._life = detector, stop, life
         self.name = detector.name
 
     def is_set(self) -> bool:
         """Whether to end the session."""
+        self._life.give()
         return self._stop.is_set() or self._detector.name != self.name
 
 
@@ -62,13 +69,14 @@ def serve_a_daemon(
     settings: WorkerSettings, detector: Detector, stop: threading.Event, others: Detector | None = None
 ) -> None:
     """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
-    reason, answered = "", 0
+    reason, answered, life = "", 0, SignOfLife()
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
-        until = Renamed(detector, stop)
+        life.give()
+        until = Renamed(detector, stop, life)
         model = f"{detector.model_id}@{until.name}"
         identity = Identity(settings.name, model, settings.credit, hello_flags(settings, detector))
         try:
-            with connect(settings.socket, identity, stop) as ring:
+            with connect(settings.socket, identity, until) as ring:
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
                 try:
                     run_once(ring, detector, until, settings.batch_window_ms, others)

@@ -9,12 +9,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/pipeline"
+	"visavis/capture/internal/systemd"
 )
 
 // version is set by the linker.
@@ -58,6 +60,9 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	}
 	if *check || *effective {
 		return report(settings, *effective, stdout, stderr)
+	}
+	if journal := systemd.NewJournal(); journal != nil {
+		slog.SetDefault(slog.New(journal))
 	}
 	if err := serve(settings, load, *dieWithParent); err != nil {
 		fmt.Fprintf(stderr, "visavis-capture: %v\n", err)

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -34,8 +35,12 @@ import (
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/systemd"
 	"visavis/capture/internal/web"
 )
+
+// framesSocket is FileDescriptorName in visavis-frames.socket.
+const framesSocket = "frames"
 
 // Appliance is the whole daemon.
 type Appliance struct {
@@ -112,7 +117,7 @@ func (a *Appliance) Run(ctx context.Context) error {
 }
 
 func (a *Appliance) serve(ctx context.Context) error {
-	listener, err := dispatch.ListenUnix(a.config.Worker.Socket)
+	listener, err := workersDoor(a.config.Worker.Socket)
 	if err != nil {
 		return err
 	}
@@ -131,9 +136,19 @@ func (a *Appliance) serve(ctx context.Context) error {
 		group.Go(func() error { return a.gate.Run(ctx) })
 	}
 	group.Go(func() error { return a.runCameras(ctx) })
+	group.Go(func() error { return a.tellSystemd(ctx) })
 	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// workersDoor is where workers connect: the socket that systemd keeps open for us, or one of our own.
+func workersDoor(path string) (*net.UnixListener, error) {
+	listener, err := systemd.Listener(framesSocket)
+	if err != nil || listener != nil {
+		return listener, err
+	}
+	return dispatch.ListenUnix(path)
 }

@@ -17,8 +17,12 @@ import (
 	"visavis/capture/internal/preprocess"
 )
 
-// demoDirEnvironment names the folder with the demo's pictures; without it they lie beside the program, in demo/.
-const demoDirEnvironment = "VISAVIS_DEMO_DIR"
+// demoDirEnvironment names the folder with the demo's pictures; without it they lie beside the program, in demo/, or where the
+// package puts them.
+const (
+	demoDirEnvironment = "VISAVIS_DEMO_DIR"
+	demoDirInstalled   = "/usr/share/visavis/demo"
+)
 
 // demoSource draws the script of package demo over a background that drifts, paced by its own clock.
 type demoSource struct {
@@ -85,7 +89,11 @@ func demoDir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the demo's pictures: %w", err)
 	}
-	return filepath.Join(filepath.Dir(program), "demo"), nil
+	beside := filepath.Join(filepath.Dir(program), "demo")
+	if _, err := os.Stat(beside); err != nil {
+		return demoDirInstalled, nil
+	}
+	return beside, nil
 }
 
 // Grab draws the next frame. DriverSeq is its number in the script plus 1.

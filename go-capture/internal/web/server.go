@@ -140,6 +140,9 @@ func isLoopback(host string) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
+// Listening is closed once requests are let in.
+func (s *Server) Listening() <-chan struct{} { return s.listening }
+
 // Run listens and serves until ctx ends; then every stream ends and Run returns nil. It fails when the port is taken.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.closeStudios()

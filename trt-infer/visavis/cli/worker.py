@@ -11,6 +11,7 @@ import argparse
 import logging
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from visavis.engines.note import EngineNote, note_path
 from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
@@ -18,8 +19,10 @@ from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
+from visavis.systemd import log_handler
 
-EXAMPLE = "  visavis worker --socket /run/visavis/frames.sock --name worker-1 --backend onnxruntime"
+EXAMPLE = """  visavis worker --config /etc/visavis/config.toml --name worker-1
+  visavis worker --socket /run/visavis/frames.sock --name worker-1 --backend onnxruntime"""
 DEFAULTS = DetectorSettings()
 # Idle threads of the math libraries spin; they read these when NumPy is imported, so this must come first.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -27,7 +30,11 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis worker` takes."""
-    parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="the daemon's frames.sock")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--config", type=Path, metavar="FILE", help="take all but --name from the device's configuration"
+    )
+    where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's frames.sock")
     parser.add_argument("--name", default="worker", help="shown in logs and status (default: %(default)s)")
     parser.add_argument(
         "--credit", type=int, default=1, help="frames held at a time, and inferred together (default: %(default)s)"
@@ -65,11 +72,13 @@ def _file(name: str) -> Path | None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop: exit 0; 1 when the supervisor should start a fresh worker."""
+    if args.config is not None:
+        become(args.config, args.name)
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler(args.name)])
     # After the variables, since it imports NumPy.
     from visavis import worker  # noqa: PLC0415
 
@@ -112,6 +121,20 @@ def remember(losses: GpuLosses | None, exit_code: int, *, fallback: bool) -> Non
         losses.lost()
     else:
         losses.clear()
+
+
+def become(config: Path, name: str) -> NoReturn:
+    """Turn this process into the worker that a configuration describes; systemd goes on watching it.
+
+    Raises:
+        ConfigRefused: with every problem, one a line.
+        DaemonMissing: the program that reads configurations is not on this machine.
+    """
+    from visavis.daemon import effective_config  # noqa: PLC0415 (not what a worker needs)
+    from visavis.supervisor import worker_command  # noqa: PLC0415
+
+    command = worker_command(effective_config(config, os.environ), None)
+    os.execv(command[0], [*command, "--name", name])  # noqa: S606 (no shell is what we want)
 
 
 def told(args: argparse.Namespace, error: VisavisError) -> int:

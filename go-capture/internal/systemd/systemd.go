@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package systemd is what the daemon says to systemd and takes from it. Where no systemd started us, each function does nothing.
+package systemd
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Listener returns the listening socket that systemd opened under that FileDescriptorName; nil when there is none. Such a socket
+// outlives the daemon: who connects while it is away waits instead of failing.
+func Listener(name string) (*net.UnixListener, error) {
+	named, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("take the sockets of systemd: %w", err)
+	}
+	for _, listener := range named[name] {
+		if unix, fits := listener.(*net.UnixListener); fits && unix.Addr().Network() == "unixpacket" {
+			return unix, nil
+		}
+		return nil, fmt.Errorf("the socket %q of systemd is no ListenSequentialPacket: see visavis-frames.socket", name)
+	}
+	return nil, nil
+}
+
+// Ready says that the daemon serves.
+func Ready() error { return tell(daemon.SdNotifyReady) }
+
+// Stopping says that the daemon was told to end.
+func Stopping() error { return tell(daemon.SdNotifyStopping) }
+
+// Status is the line that `systemctl status` shows.
+func Status(words string) error {
+	return tell("STATUS=" + strings.ReplaceAll(words, "\n", " "))
+}
+
+// Alive is the sign of life that the watchdog waits for.
+func Alive() error { return tell(daemon.SdNotifyWatchdog) }
+
+// WatchdogPeriod is how often Alive must come: half of what the unit allows; 0 without a watchdog.
+func WatchdogPeriod() (time.Duration, error) {
+	allowed, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return 0, fmt.Errorf("read WATCHDOG_USEC: %w", err)
+	}
+	return allowed / 2, nil
+}
+
+func tell(state string) error {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		return fmt.Errorf("tell systemd %s: %w", state, err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package systemd
+
+import (
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// told listens as systemd does and returns what it was told next.
+func told(t *testing.T) func() string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return func() string {
+		buffer := make([]byte, 1024)
+		if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := socket.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buffer[:n])
+	}
+}
+
+func TestSystemdIsToldInItsOwnWords(t *testing.T) {
+	next := told(t)
+	for want, say := range map[string]func() error{
+		"READY=1": Ready, "STOPPING=1": Stopping, "WATCHDOG=1": Alive,
+		"STATUS=1 of 2 cameras": func() error { return Status("1 of 2\ncameras") },
+	} {
+		if err := say(); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+}
+
+func TestWithoutSystemdNothingIsSaid(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	t.Setenv("LISTEN_PID", "")
+	t.Setenv("WATCHDOG_USEC", "")
+	if err := Ready(); err != nil {
+		t.Error(err)
+	}
+	if listener, err := Listener("frames"); listener != nil || err != nil {
+		t.Errorf("got %v, %v", listener, err)
+	}
+	if period, err := WatchdogPeriod(); period != 0 || err != nil {
+		t.Errorf("got %v, %v", period, err)
+	}
+}
+
+func TestTheSignOfLifeComesTwiceInWhatTheUnitAllows(t *testing.T) {
+	t.Setenv("WATCHDOG_USEC", "10000000")
+	t.Setenv("WATCHDOG_PID", "")
+	if period, err := WatchdogPeriod(); period != 5*time.Second || err != nil {
+		t.Errorf("got %v, %v", period, err)
+	}
+}
+
+func TestTheJournalGetsAttributesAsFields(t *testing.T) {
+	type entry struct {
+		message  string
+		priority journal.Priority
+		fields   map[string]string
+	}
+	var got entry
+	handler := &Journal{send: func(message string, priority journal.Priority, fields map[string]string) error {
+		got = entry{message, priority, fields}
+		return nil
+	}}
+	log := slog.New(handler).With("camera", "door")
+	log.Debug("not for the journal")
+	if got.message != "" {
+		t.Fatalf("debugging came through: %v", got)
+	}
+	log.Warn("camera lost, trying again", "error", `no "picture"`)
+	if got.message != `camera lost, trying again camera=door error="no \"picture\""` || got.priority != journal.PriWarning {
+		t.Errorf("got %q at %d", got.message, got.priority)
+	}
+	want := map[string]string{
+		"VISAVIS_CAMERA": "door", "VISAVIS_ERROR": `no "picture"`, "MESSAGE_ID": messageIDs["camera lost, trying again"],
+	}
+	for name, value := range want {
+		if got.fields[name] != value || value == "" {
+			t.Errorf("%s is %q, want %q", name, got.fields[name], value)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker says to systemd, heard on a socket as systemd hears it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from visavis import systemd
+
+
+@pytest.fixture
+def ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+        line.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield line
+
+
+def test_what_is_told_arrives_as_one_notice(ear: socket.socket) -> None:
+    assert systemd.tell(systemd.READY, f"{systemd.STATUS}warm")
+    assert ear.recv(100) == b"READY=1\nSTATUS=warm"
+
+
+def test_an_abstract_socket_is_reached_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"visavis-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(f"\0{name}")
+        line.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+        assert systemd.tell(systemd.ALIVE)
+        assert line.recv(100) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "/nowhere/notify"])
+def test_without_systemd_nothing_is_told_and_nothing_fails(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    assert not systemd.tell(systemd.READY)
+
+
+def test_the_watchdog_hears_us_twice_in_what_it_allows(ear: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(systemd, "monotonic", lambda: now_s[0])
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    life = systemd.SignOfLife()
+    for now_s[0] in (114.9, 115.0, 129.9, 130.1):
+        life.give()
+    ear.settimeout(0)
+    assert [ear.recv(100), ear.recv(100)] == [b"WATCHDOG=1"] * 2
+    with pytest.raises(BlockingIOError):
+        ear.recv(100)
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "process", "period_s"),
+    [("", "", 0.0), ("x", "", 0.0), ("2000000", "", 1.0), ("2000000", "1", 0.0)],
+)
+def test_the_period(microseconds: str, process: str, period_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", microseconds)
+    monkeypatch.setenv("WATCHDOG_PID", process or str(os.getpid()))
+    assert systemd.watchdog_period_s() == period_s

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker says to systemd: that it is ready, that it lives, and its log with fields.
+
+Debian's python3-systemd does it where it is installed; without it the three lines of the protocol and plain lines on
+stderr do. Where no systemd started us, nothing is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from time import monotonic
+
+STATUS = "STATUS="
+READY = "READY=1"
+STOPPING = "STOPPING=1"
+ALIVE = "WATCHDOG=1"
+LOG_FORMAT = "%(levelname)s %(message)s"
+
+log = logging.getLogger(__name__)
+
+
+def tell(*words: str) -> bool:
+    """Send a notice, such as READY and f"{STATUS}warm"; whether there is a systemd that it went to.
+
+    As sd_notify(3) says: one datagram to the socket that NOTIFY_SOCKET names; "@" stands for an abstract one.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.sendto("\n".join(words).encode(), address)
+    except OSError as error:
+        log.warning("systemd does not listen at NOTIFY_SOCKET, %s", error)
+        return False
+    return True
+
+
+class SignOfLife:
+    """Tells the watchdog that we live, as often as it wants; to be called wherever progress is made."""
+
+    def __init__(self) -> None:
+        self._period_s = watchdog_period_s()
+        self._told_s = monotonic()
+
+    def give(self) -> None:
+        """Cheap: most calls only look at the clock."""
+        if self._period_s and monotonic() - self._told_s >= self._period_s:
+            self._told_s = monotonic()
+            tell(ALIVE)
+
+
+def watchdog_period_s() -> float:
+    """Half of what the unit's WatchdogSec allows; 0 without one, or when it is meant for another process."""
+    for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    allowed_us = os.environ.get("WATCHDOG_USEC", "")
+    return int(allowed_us) / 2e6 if for_us and allowed_us.isdecimal() else 0.0
+
+
+def log_handler(name: str) -> logging.Handler:
+    """Where log records go: to the journal with VISAVIS_WORKER=name if that is where stderr leads, else to stderr."""
+    if "JOURNAL_STREAM" in os.environ:
+        try:
+            from systemd.journal import JournalHandler  # noqa: PLC0415 (only there under systemd)
+        except ImportError:
+            log.debug("python3-systemd is not installed: the log goes to stderr")
+        else:
+            handler: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER="visavis", VISAVIS_WORKER=name)
+            return handler
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter(LOG_FORMAT))
+    return plain
