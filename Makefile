@@ -77,6 +77,11 @@ chaos: setup-test ## kill, cut off and fill up the outbox in full size; writes d
 fuzz: setup-test ## each fuzz target for FUZZ_SECONDS=10
 	@export $(OPENCV_FLAGS) && $(PYTHON) tests/fuzz/run.py
 
+.PHONY: deb
+deb: ## Debian packages for Debian 12 and 13, amd64 and arm64, into build/deb
+	@scripts/setup.sh vm
+	$(PYTHON) -m deb.build
+
 .PHONY: clean
 clean: ## remove what setup and the tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm import payload
-from tests.vm.lab import PC, PI, Board, Machine, missing_programs, pack
+from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, missing_programs, pack
 
 
 def running(board: Board, fill: Callable[[Path], None], folder: Path) -> Iterator[Machine]:
@@ -32,3 +32,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 @pytest.fixture(scope="session")
 def pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     yield from running(PI, payload.fill_pi, tmp_path_factory.mktemp("pi"))
+
+
+@pytest.fixture(scope="session", params=[DEBIAN_12, DEBIAN_13], ids=lambda board: board.suite)
+def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine that knows nothing of visavis; its package and a newer one lie in /opt/visavis."""
+    board: Board = request.param
+    yield from running(board, lambda folder: payload.fill_plain(folder, board), tmp_path_factory.mktemp(board.suite))

@@ -13,11 +13,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
+from deb.kept import kept
 from tests.e2e.conftest import free_port
 
 COMMON = (
@@ -37,8 +36,6 @@ EARLY_FILES = {
 }
 ENABLED = ("systemd-networkd", "ssh")
 START_LIMIT_S = 300
-REPOSITORY = Path(__file__).resolve().parents[2]
-CACHE = REPOSITORY / ".cache" / "vm"
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,21 @@ PC = Board(
     processor=("-cpu", "max"),
     console="ttyS0",
 )
+# A plain machine of each Debian, with what apt would install beside the package. The packages' tests begin here.
+DEBIAN_12, DEBIAN_13 = (
+    Board(
+        suite=suite,
+        architecture="amd64",
+        packages=(
+            *("linux-image-amd64", "python3-systemd"),
+            *(f"libopencv-{module}{opencv}" for module in ("imgcodecs", "imgproc", "videoio")),
+        ),
+        emulator="qemu-system-x86_64",
+        processor=("-cpu", "max"),
+        console="ttyS0",
+    )
+    for suite, opencv in (("bookworm", "406"), ("trixie", "410"))
+)
 # The processor of a Raspberry Pi 5, and its kernel's pages of 16 KiB.
 PI = Board(
     suite="trixie",
@@ -87,21 +99,6 @@ PI = Board(
 def image(board: Board) -> Path:
     """The folder with disk.img, vmlinuz, initrd.img and the key to log in; built on first use, which takes minutes."""
     return kept(board.recipe_hash, lambda draft: build(board, draft))
-
-
-def kept(name: str, build_in: Callable[[Path], None]) -> Path:
-    """A folder of the cache; made by `build_in`, whole or not at all, when it is not there."""
-    folder = CACHE / name
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(dir=CACHE, prefix="building-"))
-        try:
-            build_in(draft)
-        except BaseException:
-            shutil.rmtree(draft)
-            raise
-        draft.rename(folder)
-    return folder
 
 
 def build(board: Board, folder: Path) -> None:

@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 from visavis.settings import default_cache_dir
 
+from deb import cross
+from deb.build import SYSTEMS, package
+from deb.kept import REPOSITORY
 from tests.unit.face_pictures import gocv_pictures
-from tests.vm import cross
-from tests.vm.lab import REPOSITORY
+from tests.vm.lab import Board
 
 # The Python of each Debian, and the names that pip knows its machines by.
 PC_PYTHON = ("--python-version", "3.11")
@@ -46,7 +48,7 @@ def fill_pc(folder: Path) -> None:
 
 def fill_pi(folder: Path) -> None:
     """The daemon, the tests of Go packages, the ring's writer for chaos, the worker and its tests."""
-    cross.daemon(cross.PI_SYSTEM, folder / "visavis-capture")
+    cross.daemon(cross.TRIXIE_ARM, folder / "visavis-capture")
     for name in PURE_GO:
         go(
             "test",
@@ -67,6 +69,13 @@ def fill_pi(folder: Path) -> None:
     picked.write_text(pinned(TEST_PACKAGES))
     install(folder / "site", PI_PYTHON, [*(REPOSITORY / "requirements" / name for name in RUNTIME), picked])
     draw_pictures(folder / "pictures")
+
+
+def fill_plain(folder: Path, board: Board) -> None:
+    """The package for this machine, and the same as an older and a newer version."""
+    system = SYSTEMS[board.suite, board.architecture]
+    for version in ("0.0.1", "0.1.0", "0.2.0"):
+        shutil.copy(package(system, version), folder / f"{version}.deb")
 
 
 def copy_python(folder: Path) -> None:

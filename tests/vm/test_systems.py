@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm import cross
+from deb import cross
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm.lab import PI, REPOSITORY, kept
+from deb.kept import REPOSITORY, kept
 
 TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
 # OpenCV's own libraries need some whose places are only decided when they are configured.
@@ -34,7 +34,10 @@ class Target:
         return ("libopencv-dev", "libc6-dev", f"libstdc++-{self.libstdcxx}-dev", f"libgcc-{self.libstdcxx}-dev")
 
 
-PI_SYSTEM = Target(PI.suite, PI.architecture, "aarch64-linux-gnu", 14)
+BOOKWORM = Target("bookworm", "amd64", "x86_64-linux-gnu", 12)
+BOOKWORM_ARM = Target("bookworm", "arm64", "aarch64-linux-gnu", 12)
+TRIXIE = Target("trixie", "amd64", "x86_64-linux-gnu", 14)
+TRIXIE_ARM = Target("trixie", "arm64", "aarch64-linux-gnu", 14)
 # OpenCV 4.5.4; JetPack 6 stands on it too, with an OpenCV of NVIDIA's.
 UBUNTU_22 = Target(
     *("jammy", "amd64", "x86_64-linux-gnu", 11),
@@ -57,8 +60,8 @@ def unpack(target: Target, folder: Path) -> None:
             (folder / name).symlink_to(f"usr/{name}")
 
 
-def daemon(target: Target, program: Path) -> None:
-    """Write visavis-capture for the target."""
+def daemon(target: Target, program: Path, version: str = "dev") -> None:
+    """Write visavis-capture for the target; the same sources make the same bytes."""
     root = sysroot(target)
     environment = {
         "CGO_ENABLED": "1",
@@ -73,5 +76,6 @@ def daemon(target: Target, program: Path) -> None:
     flags = [str(REPOSITORY / "scripts" / "opencv_flags.sh")]
     said = subprocess.run(flags, env=environment, capture_output=True, text=True, check=True).stdout
     environment["CGO_CXXFLAGS"] = said.strip()
-    command = ["go", "build", "-trimpath", "-tags", TAGS, "-ldflags", "-s -w", "-o", str(program)]
+    link = f"-s -w -buildid= -X main.version={version}"
+    command = ["go", "build", "-trimpath", "-buildvcs=false", "-tags", TAGS, "-ldflags", link, "-o", str(program)]
     subprocess.run([*command, "./cmd/visavis-capture"], cwd=REPOSITORY / "go-capture", env=environment, check=True)

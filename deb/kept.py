@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders that take minutes to make and are kept under the hash of their recipe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CACHE = REPOSITORY / ".cache" / "vm"
+
+
+def kept(name: str, build_in: Callable[[Path], None]) -> Path:
+    """A folder of the cache; made by `build_in`, whole or not at all, when it is not there."""
+    folder = CACHE / name
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        draft = Path(mkdtemp(dir=CACHE, prefix="building-"))
+        try:
+            build_in(draft)
+        except BaseException:
+            shutil.rmtree(draft)
+            raise
+        draft.rename(folder)
+    return folder

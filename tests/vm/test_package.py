@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian package on a plain Debian 12 and 13: installed, watched, upgraded, purged by the real apt and systemd."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deb.build import SYSTEMS, package
+from tests.vm.inside import INSIDE, retry
+from tests.vm.lab import Machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
+
+UNITS = ("visavis-frames.socket", "visavis-capture.service", "visavis-infer@1.service")
+MOST_EXPOSED = {"visavis-capture.service": 2.0, "visavis-infer@1.service": 1.0}
+# Inference is slow without the host's help: smaller pictures, and seldom.
+OWN_SETTINGS = """
+[device]
+id = "test"
+[detector]
+input = [320, 256]
+[worker]
+lease_ms = 60000
+"""
+CONFIG = "/etc/visavis/config.toml"
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    """The package of this machine's own architecture, as `make deb` makes it."""
+    return package(SYSTEMS["bookworm", "amd64"], "0.1.0")
+
+
+def test_the_same_commit_makes_the_same_bytes(built: Path) -> None:
+    before = hashlib.sha256(built.read_bytes()).hexdigest()
+    again = package(SYSTEMS["bookworm", "amd64"], "0.1.0")
+    assert hashlib.sha256(again.read_bytes()).hexdigest() == before
+
+
+def test_lintian_finds_no_error(built: Path) -> None:
+    command = ["lintian", "--allow-root", "--fail-on", "error", str(built)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout
+
+
+@pytest.fixture(scope="module")
+def device(plain: Machine) -> Machine:
+    """A machine on which the package was just installed, with settings for a slow processor."""
+    plain.run(f"dpkg -i {INSIDE}/0.1.0.deb", 900)
+    plain.run(f"cat >/etc/visavis/conf.d/slow.toml <<'EOF'\n{OWN_SETTINGS}\nEOF")
+    plain.run(f"sed -i 's/^size = .*/size = [640, 480]\\ndetect_fps = 1.0/' {CONFIG}")
+    plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
+    plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 300, "journalctl -n 60 --no-pager"))
+    return plain
+
+
+def of(machine: Machine, unit: str, name: str) -> str:
+    return machine.run(f"systemctl show -P {name} {unit}").strip()
+
+
+def test_everything_runs_and_a_face_comes_over_mqtt(device: Machine) -> None:
+    for unit in UNITS:
+        assert of(device, unit, "ActiveState") == "active"
+    assert device.run("curl -sf http://127.0.0.1:8080/healthz")
+    message = json.loads(device.run("mosquitto_sub -t visavis/test/demo/detections -C 1 -W 120"))
+    assert (message["device"], message["camera"], message["width"]) == ("test", "demo", 640)
+    assert re.search(r"1 of 1 cameras, 1 workers, [0-9.]+ frames/s inferred", of(device, UNITS[1], "StatusText"))
+
+
+def test_nobody_is_root_and_the_sandboxes_are_tight(device: Machine) -> None:
+    assert device.run("ps -o user= -C visavis-capture").strip() == "visavis"
+    assert device.run("ps -o user= -p $(systemctl show -P MainPID visavis-infer@1)").strip() == "visavis-infer"
+    for unit, most in MOST_EXPOSED.items():
+        verdict = device.run(f"systemd-analyze security --no-pager {unit} | tail -1")
+        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
+        assert found, verdict
+        assert float(found[1]) <= most, device.run(f"systemd-analyze security --no-pager {unit}")
+
+
+def test_a_worker_keeps_its_process_while_the_daemon_is_restarted(device: Machine) -> None:
+    before = of(device, UNITS[2], "MainPID")
+    device.run("systemctl restart visavis-capture")
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 120, "journalctl -n 60 --no-pager"))
+    assert of(device, UNITS[2], "MainPID") == before
+
+
+@pytest.mark.parametrize("unit", UNITS[1:])
+def test_who_is_killed_comes_back(unit: str, device: Machine) -> None:
+    before = of(device, unit, "MainPID")
+    device.run(f"kill -9 {before}")
+    changed = f'[ "$(systemctl show -P MainPID {unit})" != {before} ] && systemctl is-active -q {unit}'
+    device.run(retry(changed, 120, f"systemctl status {unit}"))
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 120, "journalctl -n 60 --no-pager"))
+
+
+def test_a_daemon_that_is_stuck_is_ended_by_the_watchdog(device: Machine) -> None:
+    before = of(device, UNITS[1], "MainPID")
+    device.run(f"kill -STOP {before}")
+    changed = f'[ "$(systemctl show -P MainPID {UNITS[1]})" != {before} ] && systemctl is-active -q {UNITS[1]}'
+    device.run(retry(changed, 180, f"systemctl status {UNITS[1]}"))
+    assert "Watchdog timeout" in device.run(f"journalctl -u {UNITS[1]} --no-pager | grep -i watchdog")
+
+
+def test_the_journal_has_fields_and_explanations(device: Machine) -> None:
+    line = json.loads(
+        device.run("journalctl VISAVIS_CAMERA=demo MESSAGE_ID=2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d02 -n 1 -o json")
+    )
+    assert line["MESSAGE"].startswith("camera delivers camera=demo")
+    assert "Camera demo delivers pictures" in device.run("journalctl VISAVIS_CAMERA=demo -x -n 1 --no-pager")
+    assert device.run("journalctl VISAVIS_WORKER=worker-1 -n 1 -o cat").strip()
+
+
+def test_an_upgrade_keeps_the_settings_and_a_downgrade_is_refused(device: Machine) -> None:
+    device.run(f"dpkg -i {INSIDE}/0.2.0.deb", 900)
+    assert "detect_fps = 1.0" in device.run(f"cat {CONFIG}")
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 180, "journalctl -n 60 --no-pager"))
+    status = json.loads(device.run("curl -sf http://127.0.0.1:8080/api/v1/status"))
+    assert status["version"] == "0.2.0"
+    refused = device.try_to_run(f"dpkg -i {INSIDE}/0.0.1.deb", 900)
+    assert refused.returncode != 0
+    assert "is older: remove it first, or set VISAVIS_DOWNGRADE=1" in refused.stdout + refused.stderr
+    assert json.loads(device.run("curl -sf http://127.0.0.1:8080/api/v1/status"))["version"] == "0.2.0"
+
+
+def test_purge_leaves_nothing_but_the_users(device: Machine) -> None:
+    device.run("dpkg --remove visavis && dpkg --purge visavis", 300)
+    left = device.run(
+        "find / -xdev -iname '*visavis*' -not -path '/opt/*' -not -path '/proc/*' -not -path '/sys/*'"
+        " -not -path '/var/log/*' -not -path '/tmp/*' -not -path '/run/credentials/*'"
+    )
+    assert left.split() == []
+    assert device.run("systemctl list-units --all 'visavis*' --no-legend").strip() == ""
