@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from visavis.detections import Detections
 from visavis.families.faces import Candidate, above, best_first, faces_of
@@ -53,18 +52,18 @@ def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float
     good = above(scores, least)
     if not good:
         return
-    points: Any = parts[2][0] if len(parts) == len(SIDES) else [None] * len(scores)
+    points = parts[2] if len(parts) == len(SIDES) else None
     numbers = good, scores.take(good).tolist(), distances.take(good, 0).tolist()
     for index, score, (left, top, right, bottom) in zip(*numbers, strict=True):
         row, column = divmod(index // CANDIDATES, columns)
         x, y = column * stride, row * stride
-        origin = (points[index], x, y, stride)
+        origin = (points, index, x, y, stride)
         yield score, x - left * stride, y - top * stride, x + right * stride, y + bottom * stride, origin
 
 
 def _marks(candidate: Candidate) -> list[float]:
-    points, x, y, stride = candidate[5]
-    numbers = points.tolist()
+    points, index, x, y, stride = candidate[5]
+    numbers = points[0, index].tolist()
     return [
         number * stride + begin
         for pair in zip(numbers[::2], numbers[1::2], strict=True)

@@ -67,13 +67,13 @@ def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float
         x, y = (column + right) * stride, (row + down) * stride
         half_wide = inf if log_wide > MOST_LOG else exp(log_wide) * stride / 2
         half_high = inf if log_high > MOST_LOG else exp(log_high) * stride / 2
-        origin = (points[0, place], column, row, stride)
+        origin = (points, place, column, row, stride)
         yield score, x - half_wide, y - half_high, x + half_wide, y + half_high, origin
 
 
 def _marks(candidate: Candidate) -> list[float]:
-    points, column, row, stride = candidate[5]
-    numbers = points.tolist()
+    points, place, column, row, stride = candidate[5]
+    numbers = points[0, place].tolist()
     return [
         (number + begin) * stride
         for pair in zip(numbers[::2], numbers[1::2], strict=True)
