@@ -80,6 +80,18 @@ def test_cameras_and_clients_share_the_worker(start_appliance: Start) -> None:
     assert_status_adds_up(appliance)
 
 
+def test_sixty_four_clients_do_not_starve_a_camera(start_appliance: Start) -> None:
+    appliance = started(start_appliance, FAKE_WORKERS + CAMERA.format(name="slow", fps=10))
+    before = appliance.camera("slow")["frames"]
+    got = statuses(closed_loop(appliance, PICTURE, [f"127.0.2.{n}" for n in range(1, 65)], SECONDS))
+    after = appliance.camera("slow")["frames"]
+    captured, inferred = (after[name] - before[name] for name in ("captured", "inferred"))
+    assert got[429] > 0, f"the clients are no flood: {got}"
+    all_it_wants, its_half = inferred >= 0.9 * captured, inferred >= 0.45 * (inferred + got[200])
+    assert all_it_wants or its_half, (captured, inferred, got)
+    assert_status_adds_up(appliance)
+
+
 def test_a_client_with_few_pictures_gets_as_much_as_one_with_many(start_appliance: Start) -> None:
     appliance = started(start_appliance, QUIET)
     outcomes = closed_loop(appliance, PICTURE, ["127.0.0.2"] * 20 + ["127.0.0.3"] * 4, SECONDS)

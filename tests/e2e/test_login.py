@@ -21,18 +21,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.clients import PeakMemory
+from tests.e2e.clients import Answer, PeakMemory, post
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid
 from tests.e2e.test_page import CAMERA, chromium, complaints_of, keep_picture, until_all_move
 from tests.repo.pages import Block, blocks
 from tests.unit.command import PROGRAM
+from tests.unit.face_pictures import gocv_paths
 from tests.waiting import until
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 WRONG = "wrong horse battery"
 MORE = (
-    'file = "credentials.toml"\n[device]\nid = "porch"\n[mqtt]\nurl = ""\n[detector]\nbackend = "fake"\n'
+    'file = "credentials.toml"\n[device]\nid = "porch"\n[mqtt]\nurl = ""\n'
+    '[gateway]\naccount_rate = 0.1\n[detector]\nbackend = "fake"\n'
     + CAMERA.replace("demo{n}", "door")
     + CAMERA.replace("{n}", "2")
 )
@@ -197,6 +199,24 @@ def test_a_programs_token_is_shown_once_and_counts_until_it_is_revoked(locked: L
     assert locked.status_code(token) == 200
     locked.type(f"visavis auth revoke grafana --config {locked.appliance.file}")
     assert locked.status_code(token) == 401
+
+
+def test_a_token_that_sends_too_much_is_slowed_down_and_another_one_is_not(locked: Locked) -> None:
+    picture = gocv_paths()[0].read_bytes()
+    add = f"visavis auth add {{}} --role operator --no-camera --token --config {locked.appliance.file}"
+    tokens = {name: locked.type(add.format(name)).strip() for name in ("greedy", "polite")}
+
+    def send(name: str) -> Answer:
+        return post(locked.appliance, picture, Authorization=f"Bearer {tokens[name]}")
+
+    def refused() -> Answer | None:
+        answer = send("greedy")
+        return answer if answer.status == 429 else None
+
+    problem = until(refused, "one token may send as fast as it likes", 30)
+    assert problem.json["title"] == "Too many pictures come with this login"
+    assert int(problem.headers["Retry-After"]) >= 1
+    assert send("polite").status == 200
 
 
 def test_a_device_encrypts_with_a_certificate_of_its_own(start_appliance: Callable[..., RunningAppliance]) -> None:

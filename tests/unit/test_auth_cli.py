@@ -75,6 +75,22 @@ def test_a_person_types_the_password_twice_and_nobody_sees_it(state: Path) -> No
     assert names(state) == ["anna"]
 
 
+def test_a_person_gets_a_new_password_and_a_program_does_not(state: Path) -> None:
+    piped(f"{PASSWORD}\n", "add", "anna", "--role", "admin")
+    visavis("auth", "add", "grafana", "--role", "viewer", "--token")
+    before = (state / "credentials.toml").read_text()
+    assert piped("another horse battery\n", "password", "anna").returncode == 0
+    after = (state / "credentials.toml").read_text()
+    changed = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert [line.split(" = ")[0] for line in changed] == ["hash"]
+    for name, says in {"grafana": "a program with a token", "ben": 'nobody is called "ben"'}.items():
+        refused = piped("another horse battery\n", "password", name)
+        assert (refused.returncode, says in refused.stderr) == (1, True), refused.stderr
+    short = piped("short\n", "password", "anna")
+    assert (short.returncode, "too short" in short.stderr) == (1, True)
+    assert (state / "credentials.toml").read_text() == after
+
+
 def test_a_token_is_shown_once_and_can_be_revoked(state: Path) -> None:
     answer = visavis("auth", "add", "grafana", "--role", "viewer", "--token")
     assert re.fullmatch(r"vis_[a-z2-7]{8}_[a-z2-7]{32}\n", answer.stdout)

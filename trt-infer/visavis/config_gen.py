@@ -211,6 +211,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     streams: int = 64
     # Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
     rate: float = 1000.0
+    # The same from one login or token, wherever it sends from.
+    account_rate: float = 1000.0
     # Longest side in pixels of pictures that `?input=full` looks at in their own size; larger ones are drawn smaller. 0 takes none.
     full_side: int = 1920
 

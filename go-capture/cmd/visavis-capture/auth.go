@@ -21,6 +21,7 @@ const authUsage = `visavis-capture auth: the credentials; people use ` + "`visav
 
   visavis-capture auth add [-config FILE] -role ROLE [-camera ID]... NAME      print a new token
   visavis-capture auth add [-config FILE] -role ROLE -password NAME            the password is a line on standard input
+  visavis-capture auth password [-config FILE] NAME                            a new one, as a line on standard input
   visavis-capture auth list [-config FILE]                                     as JSON
   visavis-capture auth revoke [-config FILE] NAME
 
@@ -38,7 +39,7 @@ type authCommand struct {
 }
 
 var authActions = map[string]func(authCommand, auth.File, io.Reader, io.Writer) error{
-	"add": addAccount, "list": listAccounts, "revoke": revokeAccount,
+	"add": addAccount, "password": changePassword, "list": listAccounts, "revoke": revokeAccount,
 }
 
 func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -110,6 +111,14 @@ func addAccount(asked authCommand, file auth.File, stdin io.Reader, stdout io.Wr
 		fmt.Fprintln(stdout, token)
 	}
 	return err
+}
+
+func changePassword(asked authCommand, file auth.File, stdin io.Reader, _ io.Writer) error {
+	password, err := readPassword(stdin)
+	if err != nil {
+		return err
+	}
+	return file.SetPassword(asked.name, password)
 }
 
 // readPassword takes the first line: what is on the command line, others can see.

@@ -27,7 +27,7 @@ const usage = `visavis-capture: the daemon of visavis.
   visavis-capture -config /etc/visavis/config.toml          serve; SIGHUP reads the cameras again
   visavis-capture -config /etc/visavis/config.toml -check   say what is wrong with it, exit 2
   visavis-capture -effective                                print the configuration as JSON
-  visavis-capture auth add|list|revoke                      change the credentials
+  visavis-capture auth add|password|list|revoke             change the credentials
 
 `
 

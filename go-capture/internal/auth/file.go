@@ -18,7 +18,7 @@ import (
 
 const (
 	fileBytesMost = 1 << 20
-	fileHead      = "# Credentials of visavis: hashes only. `visavis auth add|list|revoke` changes it; the daemon sees each change at once.\n\n"
+	fileHead      = "# Credentials of visavis: hashes only. `visavis auth` changes it; the daemon sees each change at once.\n\n"
 )
 
 // File is a credentials file. Only its owner may read it.
@@ -108,6 +108,27 @@ func (f File) addIf(wanted Wanted, allowed func([]*Account) error) (token string
 	return token, err
 }
 
+// SetPassword gives a person another password. A daemon that runs ends the sessions that began with the old one.
+func (f File) SetPassword(name, password string) error {
+	if err := goodPassword(password); err != nil {
+		return err
+	}
+	hash := hashOf(password).String()
+	return f.change(func(accounts []*Account) ([]*Account, error) {
+		for _, one := range accounts {
+			if one.Name != name {
+				continue
+			}
+			if one.Kind != Password {
+				return nil, fmt.Errorf("%q is a program with a token, not a person: `visavis auth revoke %s`, then add it again for a new token", name, name)
+			}
+			one.Hash = hash
+			return accounts, nil
+		}
+		return nil, unknownName(name)
+	})
+}
+
 // Revoke removes an account. A daemon that runs ends what it has open.
 func (f File) Revoke(name string) error {
 	return f.change(func(accounts []*Account) ([]*Account, error) {
@@ -116,8 +137,12 @@ func (f File) Revoke(name string) error {
 				return append(accounts[:i:i], accounts[i+1:]...), nil
 			}
 		}
-		return nil, fmt.Errorf("nobody is called %q: `visavis auth list` shows all", name)
+		return nil, unknownName(name)
 	})
+}
+
+func unknownName(name string) error {
+	return fmt.Errorf("nobody is called %q: `visavis auth list` shows all", name)
 }
 
 // change reads, changes and writes the file while no other program does.

@@ -165,6 +165,58 @@ func TestANewAccountOfTheSameNameIsAnotherOne(t *testing.T) {
 	d.refuses(t, "the session of the anna before", err, ErrUnknown)
 }
 
+func TestANewPasswordEndsWhatBeganWithTheOldOne(t *testing.T) {
+	d := openDoor(t)
+	d.addAnna(t)
+	d.add(t, Wanted{Name: "ben", Role: "viewer", Cameras: []string{"*"}, Password: password})
+	annas, bens := d.login(t, "anna"), d.login(t, "ben")
+	who, err := d.BySession(annas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, release := d.Hold(context.Background(), who)
+	defer release()
+	if err := d.file.SetPassword("anna", "another horse battery"); err != nil {
+		t.Fatal(err)
+	}
+	d.look()
+	if open.Err() == nil {
+		t.Error("her live picture goes on")
+	}
+	_, err = d.BySession(annas)
+	d.refuses(t, "her session", err, ErrUnknown)
+	_, _, err = d.Login(context.Background(), home, "anna", password)
+	d.refuses(t, "the old password", err, ErrUnknown)
+	if _, _, err := d.Login(context.Background(), home, "anna", "another horse battery"); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+	if _, err := d.BySession(bens); err != nil {
+		t.Errorf("ben's session: %v", err)
+	}
+}
+
+func TestTwoDevicesWithOneFileTakeTheSameTokensAndRevokeThemTogether(t *testing.T) {
+	d := openDoor(t)
+	other, err := Open(Settings{File: d.file, SessionIdle: time.Hour, SessionMost: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := d.add(t, Wanted{Name: "robot", Role: "operator"})
+	gates := map[string]*Gate{"one": d.Gate, "other": other}
+	for name, gate := range gates {
+		if who, err := gate.ByToken(context.Background(), home, token); err != nil || who.Name != "robot" {
+			t.Errorf("%s: %v, %v", name, who.Name, err)
+		}
+	}
+	if err := d.file.Revoke("robot"); err != nil {
+		t.Fatal(err)
+	}
+	for name, gate := range gates {
+		_, err := gate.ByToken(context.Background(), home, token)
+		d.refuses(t, name, err, ErrUnknown)
+	}
+}
+
 func TestWhatIsHeldAfterARevocationEndsAtOnce(t *testing.T) {
 	d := openDoor(t)
 	token := d.add(t, Wanted{Name: "robot", Role: "viewer"})

@@ -186,6 +186,8 @@ type Gateway struct {
 	Streams int `toml:"streams" json:"streams"`
 	// Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
 	Rate float64 `toml:"rate" json:"rate"`
+	// The same from one login or token, wherever it sends from.
+	AccountRate float64 `toml:"account_rate" json:"account_rate"`
 	// Longest side in pixels of pictures that `?input=full` looks at in their own size; larger ones are drawn smaller. 0 takes none.
 	FullSide int `toml:"full_side" json:"full_side"`
 }
@@ -269,7 +271,7 @@ func defaults() Config {
 		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 		History:    History{Days: 30, Mb: 16},
-		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, FullSide: 1920},
+		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, FullSide: 1920},
 	}
 }
 
@@ -371,6 +373,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "decode_mb", kind: kindInt, limits: &[2]float64{4, 4096}}, func(into *Config, value any) { into.Gateway.DecodeMb = value.(int) }},
 		{rule{name: "streams", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.Streams = value.(int) }},
 		{rule{name: "rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.Rate = value.(float64) }},
+		{rule{name: "account_rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.AccountRate = value.(float64) }},
 		{rule{name: "full_side", kind: kindInt, limits: &[2]float64{0, 1920}}, func(into *Config, value any) { into.Gateway.FullSide = value.(int) }},
 	},
 }

@@ -22,6 +22,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -63,8 +64,11 @@ type Settings struct {
 	Limits                  Limits
 	Streams                 int
 	Rate                    float64 // pictures a second from one address, 0 = no limit
-	FullSide                int     // most pixels of a side of pictures in their own size, 0 = none are taken
-	Tools                   Tools
+	AccountRate             float64 // the same from one account, wherever it sends from
+	// Account names whoever a request was let in as; "" or nil where nobody needs a login.
+	Account  func(*http.Request) string
+	FullSide int // most pixels of a side of pictures in their own size, 0 = none are taken
+	Tools    Tools
 }
 
 // Gateway answers clients. Make it with New; its methods may be called from any goroutine.
@@ -78,7 +82,8 @@ type Gateway struct {
 	bodies     *semaphore.Weighted  // bytes
 	metrics    *metrics
 	tally      *tally
-	buckets    *buckets
+	addresses  *buckets[netip.Addr]
+	accounts   *buckets[string]
 	sockets    *semaphore.Weighted
 	door       *door
 
@@ -94,7 +99,7 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
 		bodies:   semaphore.NewWeighted(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
-		tally:    newTally(), buckets: newBuckets(settings.Rate), door: newDoor(),
+		tally:    newTally(), addresses: newBuckets[netip.Addr](settings.Rate), accounts: newBuckets[string](settings.AccountRate), door: newDoor(),
 		feeds: map[string]*Feed{},
 	}
 	var err error
@@ -115,7 +120,7 @@ func (g *Gateway) Close() {
 // request is one picture whose header is read.
 type request struct {
 	lane      *lane
-	client    netip.Addr
+	client    sender
 	body      []byte
 	header    Header
 	arrivedNs int64
@@ -152,14 +157,6 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 		g.metrics.observe(done.latency)
 	}
 	return done, err
-}
-
-// admit refuses a picture of an address that sends too many.
-func (g *Gateway) admit(client netip.Addr) error {
-	if wait := g.buckets.take(client, time.Now()); wait > 0 {
-		return tooFast(wait)
-	}
-	return nil
 }
 
 // ready tells whether there is a worker, and how long workers take. Called without a mutex: the dispatcher has its own.

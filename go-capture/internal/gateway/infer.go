@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -35,7 +34,7 @@ func (g *Gateway) answerInfer(w http.ResponseWriter, r *http.Request) (reply, er
 	if err := g.KnowsModel(r.PathValue("model"), r.PathValue("version")); err != nil {
 		return reply{}, err
 	}
-	client := clientOf(r)
+	client := g.senderOf(r)
 	if err := g.letIn(client, g.input); err != nil {
 		return reply{}, err
 	}
@@ -72,7 +71,7 @@ func (g *Gateway) KnowsModel(name, version string) error {
 }
 
 // infer sees the picture of a request through.
-func (g *Gateway) infer(ctx context.Context, client netip.Addr, asked openinference.Request) ([]openinference.Face, error) {
+func (g *Gateway) infer(ctx context.Context, client sender, asked openinference.Request) ([]openinference.Face, error) {
 	if err := g.checkScore(asked.Options.Score); err != nil {
 		return nil, err
 	}

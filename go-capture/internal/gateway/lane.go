@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -102,7 +101,7 @@ func (l *lane) learn(service time.Duration) {
 }
 
 // takePlace waits in the line. Without an error the place is the caller's, who frees it or lets an outcome do so.
-func (l *lane) takePlace(ctx context.Context, client netip.Addr) error {
+func (l *lane) takePlace(ctx context.Context, client sender) error {
 	t, ok := l.line.enter(client)
 	if !ok {
 		return busy(l.backlog())

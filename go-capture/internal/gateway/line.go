@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"net/netip"
 	"slices"
 	"sync"
 )
@@ -18,23 +17,23 @@ type line struct {
 	places  int
 	busy    int // places in use; more than there are for a moment after workers have gone
 	waiting int
-	queues  map[netip.Addr][]*ticket
-	turns   []netip.Addr // clients with a queue, the next to be served first
+	queues  map[sender][]*ticket
+	turns   []sender // clients with a queue, the next to be served first
 }
 
 // ticket is one picture's place in the line. Its verdict comes once: nil when its turn has come, else the refusal.
 type ticket struct {
-	client  netip.Addr
+	client  sender
 	verdict chan error
 	decided bool // guarded by the line's mutex
 }
 
 func newLine(places, perClient int, room func(busy int) int) *line {
-	return &line{perClient: perClient, room: room, places: places, queues: map[netip.Addr][]*ticket{}}
+	return &line{perClient: perClient, room: room, places: places, queues: map[sender][]*ticket{}}
 }
 
 // enter gives a ticket, or nothing when there is no room. Whoever has a ticket calls leave, or, once its turn has come, free.
-func (l *line) enter(client netip.Addr) (*ticket, bool) {
+func (l *line) enter(client sender) (*ticket, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := &ticket{client: client, verdict: make(chan error, 1)}
@@ -58,7 +57,7 @@ func (l *line) enter(client netip.Addr) (*ticket, bool) {
 }
 
 // open tells whether enter would give a ticket now.
-func (l *line) open(client netip.Addr) bool {
+func (l *line) open(client sender) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.busy < l.places || l.mayWait(client)
@@ -66,7 +65,7 @@ func (l *line) open(client netip.Addr) bool {
 
 func (l *line) full() bool { return l.waiting >= l.room(l.busy) }
 
-func (l *line) mayWait(client netip.Addr) bool {
+func (l *line) mayWait(client sender) bool {
 	own := len(l.queues[client])
 	if own >= l.perClient {
 		return false
@@ -75,7 +74,7 @@ func (l *line) mayWait(client netip.Addr) bool {
 }
 
 // greediest is the client with the most waiting; among equals the one whose turn is last.
-func (l *line) greediest() (most netip.Addr) {
+func (l *line) greediest() (most sender) {
 	for _, client := range l.turns {
 		if len(l.queues[client]) >= len(l.queues[most]) {
 			most = client
@@ -157,7 +156,7 @@ func (l *line) remove(t *ticket) {
 		return
 	}
 	delete(l.queues, t.client)
-	l.turns = slices.DeleteFunc(l.turns, func(client netip.Addr) bool { return client == t.client })
+	l.turns = slices.DeleteFunc(l.turns, func(client sender) bool { return client == t.client })
 }
 
 // lengths are how many pictures wait, and how many have a place.

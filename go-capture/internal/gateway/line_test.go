@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func address(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}) }
+func address(i int) sender { return sender{address: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})} }
 
 func always(n int) func(int) int { return func(int) int { return n } }
 
@@ -85,6 +85,21 @@ func TestWhoWouldComeTooLateIsToldWhenWorkersBecomeSlower(t *testing.T) {
 	for i, one := range waiting {
 		if decided, ok := granted(one); !decided || ok != (i == 0) {
 			t.Errorf("picture %d: decided %t, granted %t", i, decided, ok)
+		}
+	}
+}
+
+func TestAccountsAtOneAddressHaveTurnsOfTheirOwn(t *testing.T) {
+	l := newLine(1, 10, func(int) int { return 10 })
+	one, two := sender{account: "one", address: address(1).address}, sender{account: "two", address: address(1).address}
+	_, _ = l.enter(one) // has the place
+	first, _ := l.enter(one)
+	second, _ := l.enter(one)
+	other, _ := l.enter(two)
+	for _, next := range []*ticket{first, other, second} {
+		l.free()
+		if !next.decided {
+			t.Fatalf("it is not the turn of %v", next.client)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +80,7 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 	if err != nil {
 		return reply{}, err
 	}
-	client := clientOf(r)
+	client := g.senderOf(r)
 	way, err := g.laneOf(wanted.full)
 	if err != nil {
 		return reply{}, err
@@ -130,7 +129,7 @@ type wishes struct {
 }
 
 // letIn refuses before the body is read what has no chance: a refusal must be quick.
-func (g *Gateway) letIn(client netip.Addr, way *lane) error {
+func (g *Gateway) letIn(client sender, way *lane) error {
 	if err := g.admit(client); err != nil {
 		return err
 	}
@@ -191,13 +190,4 @@ func acceptsJPEG(accept string) bool {
 		}
 	}
 	return false
-}
-
-// clientOf is the address that the connection comes from; headers that say otherwise are not believed.
-func clientOf(r *http.Request) netip.Addr {
-	address, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{} // all that have none share one queue
-	}
-	return address.Addr().Unmap()
 }

@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -11,24 +10,24 @@ import (
 )
 
 const (
-	bucketsMost = 4096 // addresses that are told apart at once
+	bucketsMost = 4096 // that are told apart at once
 	burstRates  = 2    // seconds of the rate that may come at once
 	networkBits = 64   // of an IPv6 address: one household or one machine has them all
 )
 
-// buckets hold how many pictures each address may send now.
-type buckets struct {
+// buckets hold how many pictures each address, or each account, may send now.
+type buckets[K comparable] struct {
 	perSecond rate.Limit
 	burst     int
 
 	mu     sync.Mutex
-	known  map[netip.Addr]*rate.Limiter
-	others *rate.Limiter // of all addresses that come while too many are known
+	known  map[K]*rate.Limiter
+	others *rate.Limiter // of all that come while too many are known
 }
 
 // newBuckets allows so many pictures a second; 0 sets no limit.
-func newBuckets(perSecond float64) *buckets {
-	b := &buckets{perSecond: rate.Limit(perSecond), burst: max(1, int(burstRates*perSecond)), known: map[netip.Addr]*rate.Limiter{}}
+func newBuckets[K comparable](perSecond float64) *buckets[K] {
+	b := &buckets[K]{perSecond: rate.Limit(perSecond), burst: max(1, int(burstRates*perSecond)), known: map[K]*rate.Limiter{}}
 	if perSecond <= 0 {
 		b.perSecond = rate.Inf
 	}
@@ -36,23 +35,19 @@ func newBuckets(perSecond float64) *buckets {
 	return b
 }
 
-// take takes one picture of the address out of its bucket; when that is empty it returns how long until there is one.
-func (b *buckets) take(client netip.Addr, now time.Time) (wait time.Duration) {
+// take takes one picture out of a bucket; when that is empty it returns how long until there is one.
+func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
 	if b.perSecond == rate.Inf {
 		return 0
 	}
-	asked := b.of(client, now).ReserveN(now, 1)
+	asked := b.of(key, now).ReserveN(now, 1)
 	if wait = asked.DelayFrom(now); wait > 0 {
 		asked.CancelAt(now)
 	}
 	return wait
 }
 
-func (b *buckets) of(client netip.Addr, now time.Time) *rate.Limiter {
-	key := client
-	if network, err := client.Prefix(networkBits); err == nil && client.Is6() {
-		key = network.Addr()
-	}
+func (b *buckets[K]) of(key K, now time.Time) *rate.Limiter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if known := b.known[key]; known != nil {
@@ -69,7 +64,7 @@ func (b *buckets) of(client netip.Addr, now time.Time) *rate.Limiter {
 }
 
 // forget drops the buckets that are full again: they say no more than a new one.
-func (b *buckets) forget(now time.Time) {
+func (b *buckets[K]) forget(now time.Time) {
 	for key, bucket := range b.known {
 		if bucket.TokensAt(now) >= float64(b.burst) {
 			delete(b.known, key)

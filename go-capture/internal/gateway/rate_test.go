@@ -3,37 +3,38 @@
 package gateway
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
 )
 
 func TestAnAddressMaySendItsBurstAndThenWaitsAsLongAsItIsTold(t *testing.T) {
-	b, now := newBuckets(10), time.Unix(1_000_000, 0)
+	b, now := newBuckets[netip.Addr](10), time.Unix(1_000_000, 0)
 	for n := range 20 {
-		if wait := b.take(address(1), now); wait != 0 {
+		if wait := b.take(address(1).network(), now); wait != 0 {
 			t.Fatalf("picture %d has to wait for %v", n, wait)
 		}
 	}
-	wait := b.take(address(1), now)
+	wait := b.take(address(1).network(), now)
 	if wait <= 0 || wait > 100*time.Millisecond {
 		t.Fatalf("the 21st picture has to wait for %v, want a tenth of a second", wait)
 	}
-	if again := b.take(address(1), now); again != wait {
+	if again := b.take(address(1).network(), now); again != wait {
 		t.Errorf("a refusal cost something: %v, then %v", wait, again)
 	}
-	if other := b.take(address(2), now); other != 0 {
+	if other := b.take(address(2).network(), now); other != 0 {
 		t.Errorf("another address has to wait for %v", other)
 	}
-	if later := b.take(address(1), now.Add(wait)); later != 0 {
+	if later := b.take(address(1).network(), now.Add(wait)); later != 0 {
 		t.Errorf("after the wait it has to wait for another %v", later)
 	}
 }
 
 func TestARateOfZeroIsNoLimit(t *testing.T) {
-	b := newBuckets(0)
+	b := newBuckets[netip.Addr](0)
 	for range 100_000 {
-		if wait := b.take(address(1), time.Unix(1, 0)); wait != 0 {
+		if wait := b.take(address(1).network(), time.Unix(1, 0)); wait != 0 {
 			t.Fatalf("has to wait for %v", wait)
 		}
 	}
@@ -43,20 +44,20 @@ func TestARateOfZeroIsNoLimit(t *testing.T) {
 }
 
 func TestTheAddressesOfOneNetworkShareABucket(t *testing.T) {
-	b, now := newBuckets(0.5), time.Unix(1, 0)
-	if wait := b.take(netip.MustParseAddr("2001:db8::1"), now); wait != 0 {
+	b, now := newBuckets[netip.Addr](0.5), time.Unix(1, 0)
+	if wait := b.take(sender{address: netip.MustParseAddr("2001:db8::1")}.network(), now); wait != 0 {
 		t.Fatal(wait)
 	}
-	if wait := b.take(netip.MustParseAddr("2001:db8::2"), now); wait == 0 {
+	if wait := b.take(sender{address: netip.MustParseAddr("2001:db8::2")}.network(), now); wait == 0 {
 		t.Error("a neighbour has a bucket of its own")
 	}
-	if wait := b.take(netip.MustParseAddr("2001:db8:0:1::1"), now); wait != 0 {
+	if wait := b.take(sender{address: netip.MustParseAddr("2001:db8:0:1::1")}.network(), now); wait != 0 {
 		t.Error("another network has none")
 	}
 }
 
 func TestManyAddressesTakeNoMoreMemoryAndTheirBucketsAreForgottenWhenFull(t *testing.T) {
-	b, now := newBuckets(1), time.Unix(1, 0)
+	b, now := newBuckets[netip.Addr](1), time.Unix(1, 0)
 	nth := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}) }
 	for n := range bucketsMost {
 		b.take(nth(n), now)
@@ -73,5 +74,27 @@ func TestManyAddressesTakeNoMoreMemoryAndTheirBucketsAreForgottenWhenFull(t *tes
 	b.take(nth(-1), now.Add(time.Hour))
 	if len(b.known) != 1 {
 		t.Errorf("%d addresses are remembered after an hour", len(b.known))
+	}
+}
+
+func TestAnAccountHasARateOfItsOwnWhereverItSendsFrom(t *testing.T) {
+	g := &Gateway{addresses: newBuckets[netip.Addr](10), accounts: newBuckets[string](1)}
+	greedy := func(i int) sender { return sender{account: "greedy", address: address(i).address} }
+	for i := range 2 {
+		if err := g.admit(greedy(i)); err != nil {
+			t.Fatalf("picture %d: %v", i, err)
+		}
+	}
+	var refused Refusal
+	if err := g.admit(greedy(3)); !errors.As(err, &refused) || refused.Title != "Too many pictures come with this login" || refused.RetryAfter <= 0 {
+		t.Fatalf("the third picture: %v", err)
+	}
+	for range 20 {
+		_ = g.admit(greedy(4)) // refused, as it must not count against its address
+	}
+	for i := range 2 {
+		if err := g.admit(sender{account: "polite", address: address(4).address}); err != nil {
+			t.Errorf("another account's picture %d from that address: %v", i, err)
+		}
 	}
 }

@@ -50,6 +50,11 @@ func tooFast(wait time.Duration) error {
 		Detail: "gateway.rate allows no more in a second: send it again after Retry-After, or raise it."}
 }
 
+func tooFastAccount(wait time.Duration) error {
+	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures come with this login", Reason: reasonTooFast, RetryAfter: wait,
+		Detail: "gateway.account_rate allows no more in a second: send it again after Retry-After, or raise it."}
+}
+
 func noWorker() error {
 	return Refusal{Status: http.StatusServiceUnavailable, Title: "No worker is ready", Reason: reasonNoWorker, RetryAfter: time.Second,
 		Detail: "The detector starts, or has ended: /api/v1/status and `visavis doctor` tell more."}

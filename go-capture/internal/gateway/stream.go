@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -28,7 +27,7 @@ const (
 // replaced is named in the next answer.
 type session struct {
 	gateway *Gateway
-	client  netip.Addr
+	client  sender
 	socket  *websocket.Conn
 	box     *mailbox
 
@@ -54,7 +53,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = socket.CloseNow() }() // mostly closed before
 	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
 	defer g.tally.stream()()
-	s := &session{gateway: g, client: clientOf(r), socket: socket, requestID: w.Header().Get(problem.RequestIDHeader),
+	s := &session{gateway: g, client: g.senderOf(r), socket: socket, requestID: w.Header().Get(problem.RequestIDHeader),
 		box: newMailbox(func() { g.tally.end(reasonReplaced) })}
 	s.run(r.Context())
 }

@@ -37,7 +37,8 @@ func gatewaySettings(c *config.Config, version string) gateway.Settings {
 		Device: c.Device.ID, Version: version, Model: c.Detector.Model, InputWidth: c.Detector.Input[0], InputHeight: c.Detector.Input[1],
 		Workers: c.Detector.Workers, Credit: c.Worker.Credit, Score: c.Detector.Score,
 		Deadline: time.Duration(c.Gateway.DeadlineMs) * time.Millisecond,
-		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams, Rate: c.Gateway.Rate, FullSide: c.Gateway.FullSide,
+		Queue:    c.Gateway.Queue, QueuePerClient: c.Gateway.QueuePerClient, Streams: c.Gateway.Streams, Rate: c.Gateway.Rate, AccountRate: c.Gateway.AccountRate,
+		FullSide: c.Gateway.FullSide, Account: func(r *http.Request) string { return web.AccountOf(r.Context()) },
 		Limits: gateway.Limits{Bytes: c.Gateway.PictureMb << 20, DecodeBytes: c.Gateway.DecodeMb << 20},
 		Tools:  gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox, Encode: encodeForClient},
 	}

@@ -44,6 +44,9 @@ func visitorOf(ctx context.Context) auth.Identity {
 	return who
 }
 
+// AccountOf names the login or token by which a request was let in; "" where nobody needs one.
+func AccountOf(ctx context.Context) string { return visitorOf(ctx).Name }
+
 func (s *Server) hold(ctx context.Context, who auth.Identity) (context.Context, func()) {
 	ctx = context.WithValue(ctx, visitorKey{}, who)
 	if s.settings.Auth == nil {

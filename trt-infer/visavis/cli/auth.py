@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may see the page, and which programs may ask the API: add, list or revoke people and tokens.
+"""Who may see the page, and which programs may ask the API: add, change, list or revoke people and tokens.
 
 A running daemon sees each change at once. The hashing is the daemon's own: this command asks its program.
 """
@@ -21,6 +21,7 @@ EXAMPLE = """\
   visavis auth add anna --role admin                       a person; the password is asked for
   visavis auth add grafana --role viewer --token           a program; the token is shown once
   visavis auth add neighbour --role viewer --camera door   sees one camera
+  visavis auth password anna                               a new password; her sessions end
   visavis auth list
   visavis auth revoke grafana"""
 ROLES = ("viewer", "operator", "admin")
@@ -62,17 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind = add.add_mutually_exclusive_group()
     kind.add_argument("--password", action="store_true", help="ask for a password, or take a line of standard input")
     kind.add_argument("--token", action="store_true", help="make a token and print it; it cannot be shown again")
+    password = actions.add_parser("password", help="give a person a new password; what they have open ends")
+    password.add_argument("name")
     listing = actions.add_parser("list", help="show who there is")
     listing.add_argument("--json", action="store_true", help="as JSON")
     revoke = actions.add_parser("revoke", help="remove one; what they have open ends")
     revoke.add_argument("name")
-    for action in (add, listing, revoke):
+    for action in (add, password, listing, revoke):
         action.add_argument("--config", type=Path, metavar="FILE", help=f"configuration (default: {DEVICE_CONFIG})")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when it is done, 1 when it cannot be, 2 for wrong use or a bad configuration."""
-    return {"add": add, "list": show, "revoke": revoke}[args.action](args)
+    return {"add": add, "password": change_password, "list": show, "revoke": revoke}[args.action](args)
 
 
 def add(args: argparse.Namespace) -> int:
@@ -83,6 +86,11 @@ def add(args: argparse.Namespace) -> int:
     if args.token:
         return ask(args, *words, args.name).returncode
     return ask(args, *words, "-password", args.name, stdin=f"{password_of(args.name)}\n").returncode
+
+
+def change_password(args: argparse.Namespace) -> int:
+    """Ask for a new password, or take a line of standard input."""
+    return ask(args, args.name, stdin=f"{password_of(args.name)}\n").returncode
 
 
 def password_of(name: str) -> str:

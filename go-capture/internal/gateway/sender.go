@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// sender is one client: the account it was let in as, where there are such, and its address. Each has turns of its own in the line, so
+// clients behind one proxy that have logins of their own do not wait for each other.
+type sender struct {
+	account string
+	address netip.Addr
+}
+
+// senderOf tells who sends. The address is the connection's, or what a proxy that web.proxies names has told.
+func (g *Gateway) senderOf(r *http.Request) sender {
+	var made sender
+	if g.settings.Account != nil {
+		made.account = g.settings.Account(r)
+	}
+	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		made.address = address.Addr().Unmap()
+	} // all without one share a queue
+	return made
+}
+
+// network is the address that a rate is held for.
+func (s sender) network() netip.Addr {
+	if network, err := s.address.Prefix(networkBits); err == nil && s.address.Is6() {
+		return network.Addr()
+	}
+	return s.address
+}
+
+// admit refuses a picture of an account or an address that sends too many. The account comes first: what it is refused does not count
+// against others at its address.
+func (g *Gateway) admit(client sender) error {
+	now := time.Now()
+	if client.account != "" {
+		if wait := g.accounts.take(client.account, now); wait > 0 {
+			return tooFastAccount(wait)
+		}
+	}
+	if wait := g.addresses.take(client.network(), now); wait > 0 {
+		return tooFast(wait)
+	}
+	return nil
+}
