@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from tests.e2e.conftest import READY_LIMIT_S, STOP_LIMIT_S, free_port
 from tests.e2e.test_page import chromium, complaints_of
 from tests.e2e.test_try import film_of_a_face, start_camera, until_a_face_is_drawn, with_film
@@ -25,8 +27,8 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 class Served:
     """A `visavis serve` of the device "box" on a free port, with what it said."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, port: int, *options: str) -> None:
+        self.port = port
         self.log = folder / "serve.log"
         environment = {
             **os.environ,
@@ -50,8 +52,8 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[Served]:
-    started = Served(folder, *options)
+def served(folder: Path, *options: str, port: int | None = None) -> Iterator[Served]:
+    started = Served(folder, port or free_port(), *options)
     try:
         yield started
     finally:
@@ -81,23 +83,33 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_a_phone_of_the_network_claims_the_device_and_its_camera_works(tmp_path: Path) -> None:
+def test_a_phone_claims_the_device_its_camera_works_and_a_restart_logs_nobody_out(tmp_path: Path) -> None:
     film = tmp_path / "face.y4m"
     film_of_a_face(film)
-    with served(tmp_path, "--lan") as device, chromium(*with_film(film)) as browser:
-        code = device.said(r"open /claim .* code=(\S+)")
-        assert re.search(rf"phones +https://[\w.-]+:{device.port}/try", device.log.read_text())
+    with chromium(*with_film(film)) as browser:
         page = browser.new_page(viewport={"width": 360, "height": 740}, ignore_https_errors=True)
         complaints = complaints_of(page, "status of 401")
-        page.goto(f"https://box.local:{device.port}/try")
-        page.wait_for_url("**/claim")
-        page.get_by_label("Code").fill(code)
-        page.get_by_label("Your name").fill("owner")
-        page.get_by_label("A new password").fill(PASSWORD)
-        page.get_by_role("button", name="Become its administrator").click()
-        page.wait_for_url(f"https://box.local:{device.port}/")
-        page.goto(f"https://box.local:{device.port}/try")
-        start_camera(page)
-        until_a_face_is_drawn(page)
-        assert complaints == []
-    assert PASSWORD not in device.log.read_text()
+        with served(tmp_path, "--lan") as device:
+            assert device.said(r"phones +(https://[\w.-]+:\d+/try)").endswith(f":{device.port}/try")
+            claim(page, f"https://box.local:{device.port}", device.said(r"open /claim .* code=(\S+)"))
+            page.goto(f"https://box.local:{device.port}/try")
+            start_camera(page)
+            until_a_face_is_drawn(page)
+            assert complaints == []
+            page.goto("about:blank")
+        assert PASSWORD not in device.log.read_text()
+        with served(tmp_path, "--lan", port=device.port) as device:
+            device.said(r"(connected as worker)")  # by then the page answers
+            page.goto(f"https://box.local:{device.port}/try")
+            page.wait_for_function("!document.getElementById('leave').hidden")
+            assert page.inner_text("#who") == "owner"
+
+
+def claim(page: Page, address: str, code: str) -> None:
+    page.goto(f"{address}/try")
+    page.wait_for_url("**/claim")
+    page.get_by_label("Code").fill(code)
+    page.get_by_label("Your name").fill("owner")
+    page.get_by_label("A new password").fill(PASSWORD)
+    page.get_by_role("button", name="Become its administrator").click()
+    page.wait_for_url(f"{address}/")

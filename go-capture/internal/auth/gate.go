@@ -27,6 +27,8 @@ type Settings struct {
 	File        File
 	SessionIdle time.Duration // a session that is not used for so long is over
 	SessionMost time.Duration // and every one is over after this
+	// Sessions is the file that keeps them over a restart; "" keeps none.
+	Sessions string
 	// RunToken lets the program that started the daemon look at the figures; "" lets nobody.
 	RunToken string
 
@@ -40,6 +42,9 @@ type Gate struct {
 	flights  singleflight.Group
 	key      [sha256.Size]byte // of the hashes by which verified tokens are found
 	stranger phc               // what the password of an unknown name is compared with, so that it takes as long
+
+	keeping sync.Mutex // of the sessions' file; taken before mu
+	keptAt  time.Time  // guarded by keeping
 
 	mu        sync.Mutex
 	book      *book
@@ -68,12 +73,14 @@ func Open(settings Settings) (*Gate, error) {
 		addresses: newThrottle(perAddress), names: newThrottle(perName), tokens: newThrottle(perToken),
 		friends: map[string]bool{}, held: map[*hold]struct{}{},
 	}
+	g.resumeSessions()
 	_, _ = rand.Read(g.key[:]) // it never fails: without randomness the program ends
 	return g, nil
 }
 
-// Run ends what is open of accounts that are revoked and of sessions that are over, until ctx ends.
+// Run ends what is open of accounts that are revoked and of sessions that are over, and keeps the sessions, until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
+	defer g.keepSessions(true)
 	tick := time.NewTicker(lookEach)
 	defer tick.Stop()
 	for {
@@ -82,6 +89,7 @@ func (g *Gate) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			g.look()
+			g.keepSessions(false)
 		}
 	}
 }
@@ -259,12 +267,22 @@ func (g *Gate) BySession(cookie string) (Identity, error) {
 	return found.account.identity(found), nil
 }
 
-// Logout ends the session of a cookie, and what it has open. A cookie that does not hold is no error: nobody is logged in then.
+// Logout ends the session of a cookie, and what it has open; also for the daemon after this one, before it returns. A cookie that does
+// not hold is no error: nobody is logged in then.
 func (g *Gate) Logout(cookie string) {
+	if g.endSession(cookie) {
+		g.keepSessions(false)
+	}
+}
+
+func (g *Gate) endSession(cookie string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if found := g.sessions.find(cookie, g.settings.now()); found != nil {
-		g.sessions.end(found)
-		g.cut()
+	found := g.sessions.find(cookie, g.settings.now())
+	if found == nil {
+		return false
 	}
+	g.sessions.end(found)
+	g.cut()
+	return true
 }

@@ -22,10 +22,11 @@ type session struct {
 	open    int // requests under way
 }
 
-// sessions are the browsers that are logged in. They live in memory: whoever restarts the daemon logs everybody out.
+// sessions are the browsers that are logged in.
 type sessions struct {
 	idle, most time.Duration
 	byKey      map[[sha256.Size]byte]*session
+	changed    bool // one began or ended since they were written
 }
 
 func newSessions(idle, most time.Duration) *sessions {
@@ -38,6 +39,7 @@ func (s *sessions) begin(account *Account, now time.Time) string {
 	cookie := randomText(cookieRunes)
 	made := &session{key: sha256.Sum256([]byte(cookie)), account: account, begun: now, used: now}
 	s.byKey[made.key] = made
+	s.changed = true
 	return cookie
 }
 
@@ -56,7 +58,10 @@ func (s *sessions) over(one *session, now time.Time) bool {
 	return now.Sub(one.begun) >= s.most || one.open == 0 && now.Sub(one.used) >= s.idle
 }
 
-func (s *sessions) end(one *session) { delete(s.byKey, one.key) }
+func (s *sessions) end(one *session) {
+	delete(s.byKey, one.key)
+	s.changed = true
+}
 
 func (s *sessions) holds(one *session) bool { return s.byKey[one.key] == one }
 

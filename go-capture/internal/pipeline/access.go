@@ -86,8 +86,12 @@ func openGate(c *config.Config) (*auth.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	folder, err := state.Folder()
+	if err != nil {
+		return nil, err
+	}
 	gate, err := auth.Open(auth.Settings{
-		File: file, SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
+		File: file, Sessions: filepath.Join(folder, "sessions", c.Device.ID+".json"), SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
 		RunToken: os.Getenv(runTokenVariable),
 	})
 	if err != nil {

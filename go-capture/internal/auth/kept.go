@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"visavis/capture/internal/state"
+)
+
+const (
+	keepEach = 5 * time.Minute // how often the last uses are written; beginnings and ends are at once
+	// A clock that was set back by less is no reason to end a session.
+	clockSlack = 5 * time.Minute
+)
+
+// keptSession is a session as it outlives the daemon. Of the cookie and of the account there are only hashes.
+type keptSession struct {
+	Key     string    `json:"key"`
+	Account string    `json:"account"`
+	Seal    string    `json:"seal"`
+	Begun   time.Time `json:"begun"`
+	Used    time.Time `json:"used"`
+}
+
+// seal changes with anything that matters about the account.
+func (a *Account) seal() string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{a.Name, a.Role, a.Kind, a.Hash, strings.Join(a.Cameras, ",")}, "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+// keep gives the sessions as they are to be written. Ages are monotonic, so a clock that was set meanwhile makes none older.
+func (s *sessions) keep(now time.Time) []keptSession {
+	kept := make([]keptSession, 0, len(s.byKey))
+	for _, one := range s.byKey {
+		used := now.Sub(one.used)
+		if one.open > 0 {
+			used = 0
+		}
+		kept = append(kept, keptSession{
+			Key: hex.EncodeToString(one.key[:]), Account: one.account.Name, Seal: one.account.seal(),
+			Begun: now.Add(-now.Sub(one.begun)).UTC(), Used: now.Add(-used).UTC(),
+		})
+	}
+	return kept
+}
+
+// resume takes sessions back whose account has not changed and that are not over.
+func (s *sessions) resume(kept []keptSession, now time.Time, accountOf func(name string) *Account) {
+	for _, one := range kept {
+		account, key := accountOf(one.Account), [sha256.Size]byte{}
+		if n, err := hex.Decode(key[:], []byte(one.Key)); err != nil || n != len(key) || account == nil || account.seal() != one.Seal {
+			continue
+		}
+		begun, used := now.Sub(one.Begun), now.Sub(one.Used)
+		if used < -clockSlack || begun < used-clockSlack || len(s.byKey) >= sessionsMost {
+			continue // the clock is wrong now, or was: nobody knows how old it is
+		}
+		back := &session{key: key, account: account, begun: now.Add(-max(0, begun)), used: now.Add(-max(0, used))}
+		if !s.over(back, now) {
+			s.byKey[key] = back
+		}
+	}
+}
+
+// resumeSessions reads what the daemon before this one has left. What cannot be used logs somebody out, and nothing else.
+func (g *Gate) resumeSessions() {
+	text, err := os.ReadFile(g.settings.Sessions)
+	if errors.Is(err, fs.ErrNotExist) || g.settings.Sessions == "" {
+		return
+	}
+	var kept []keptSession
+	if err == nil && len(text) <= fileBytesMost {
+		err = json.Unmarshal(text, &kept)
+	}
+	if err != nil {
+		slog.Warn("everybody has to log in again", "error", err)
+		return
+	}
+	g.sessions.resume(kept, g.settings.now(), func(name string) *Account { return g.book.byName[name] })
+}
+
+// keepSessions writes the sessions if one began or ended since the last time, or if they were not written for long.
+// Called without the mutex: a disk may be slow.
+func (g *Gate) keepSessions(always bool) {
+	if g.settings.Sessions == "" {
+		return
+	}
+	g.keeping.Lock()
+	defer g.keeping.Unlock()
+	kept, due := g.sessionsToKeep(always)
+	if !due {
+		return
+	}
+	text, err := json.Marshal(kept)
+	if err == nil {
+		err = state.Replace(g.settings.Sessions, text)
+	}
+	if err != nil {
+		slog.Warn("sessions are not kept over a restart", "error", err)
+	}
+}
+
+// sessionsToKeep is what has to be written now, if anything.
+func (g *Gate) sessionsToKeep(always bool) (kept []keptSession, due bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.settings.now()
+	uses := len(g.sessions.byKey) > 0 && now.Sub(g.keptAt) >= keepEach
+	if !always && !g.sessions.changed && !uses {
+		return nil, false
+	}
+	g.sessions.changed, g.keptAt = false, now
+	return g.sessions.keep(now), true
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// restarted is the gate of a daemon that ended in order and was started again, `off` later.
+func (d *door) restarted(t *testing.T, off time.Duration) *door {
+	t.Helper()
+	d.end()
+	return d.startedAgain(t, off)
+}
+
+// end is what Run does when the daemon ends.
+func (d *door) end() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = d.Run(ended)
+}
+
+func (d *door) startedAgain(t *testing.T, off time.Duration) *door {
+	t.Helper()
+	again := &door{file: d.file, time: d.time.Add(off)}
+	settings := d.settings
+	settings.now = func() time.Time { return again.time }
+	gate, err := Open(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Gate = gate
+	return again
+}
+
+func keptDoor(t *testing.T) *door {
+	t.Helper()
+	d := openDoor(t)
+	d.settings.Sessions = filepath.Join(t.TempDir(), "sessions", "box.json")
+	d.addAnna(t)
+	return d
+}
+
+func TestASessionOutlivesTheDaemonAndItsFileHoldsNoCookie(t *testing.T) {
+	d := keptDoor(t)
+	cookie := d.login(t, "anna")
+	again := d.restarted(t, time.Minute)
+	who, err := again.BySession(cookie)
+	if err != nil || who.Name != "anna" || who.Role != Admin {
+		t.Fatalf("after the restart: %v, %v", who, err)
+	}
+	text, err := os.ReadFile(d.settings.Sessions)
+	if err != nil || strings.Contains(string(text), cookie) || strings.Contains(string(text), password) {
+		t.Errorf("the file: %s, %v", text, err)
+	}
+	info, err := os.Stat(d.settings.Sessions)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestTimeGoesOnWhileTheDaemonIsOff(t *testing.T) {
+	d := keptDoor(t)
+	cookie := d.login(t, "anna")
+	for off, want := range map[time.Duration]error{59 * time.Minute: nil, time.Hour: ErrUnknown, -time.Minute: nil, -time.Hour: ErrUnknown} {
+		if _, err := d.restarted(t, off).BySession(cookie); err != want {
+			t.Errorf("off for %v: %v, want %v", off, err, want)
+		}
+	}
+	again := d.restarted(t, 30*time.Minute)
+	again.time = again.time.Add(31 * time.Minute)
+	if _, err := again.BySession(cookie); err != ErrUnknown {
+		t.Errorf("not used for 61 minutes, half of them off: %v", err)
+	}
+}
+
+func TestWhoLoggedOutOrWasChangedMeanwhileIsNotLetInByTheNextDaemon(t *testing.T) {
+	d := keptDoor(t)
+	left, stays := d.login(t, "anna"), d.login(t, "anna")
+	d.keepSessions(false)
+	d.Logout(left)
+	again := d.startedAgain(t, time.Second) // as after a kill: nobody wrote anything at the end
+	_, err := again.BySession(left)
+	d.refuses(t, "who logged out", err, ErrUnknown)
+	if _, err := again.BySession(stays); err != nil {
+		t.Errorf("who did not: %v", err)
+	}
+	if err := d.file.SetPassword("anna", "another horse battery"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.startedAgain(t, time.Second).BySession(stays)
+	d.refuses(t, "a session of the old password", err, ErrUnknown)
+}
+
+func TestADamagedFileOfSessionsLogsEverybodyOutAndNothingElse(t *testing.T) {
+	d := keptDoor(t)
+	cookie := d.login(t, "anna")
+	d.end()
+	whole, err := os.ReadFile(d.settings.Sessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"", "{}", "null", `[{"key":"00"}]`, string(whole[:len(whole)-9]), strings.ReplaceAll(string(whole), `"key":"`, `"key":"zz`)} {
+		if err := os.WriteFile(d.settings.Sessions, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := d.startedAgain(t, time.Second)
+		_, err := again.BySession(cookie)
+		d.refuses(t, text, err, ErrUnknown)
+		if _, err := again.BySession(again.login(t, "anna")); err != nil {
+			t.Errorf("a new login after %q: %v", text, err)
+		}
+	}
+}
