@@ -109,6 +109,7 @@ install_servers() {
 	install_server mlserver 13
 	install_server kserve 14
 	install_server tritonclient 15
+	install_server pysparkplug 15
 }
 
 # Valkey where the distribution has it, else its Redis: Debian 12's and Ubuntu 22.04's are from before the change of licence.

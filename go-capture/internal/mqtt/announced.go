@@ -32,6 +32,7 @@ const (
 type Place struct {
 	Camera   string
 	Zones    []string
+	Lines    []string
 	Pictures bool // snapshots may be retained
 
 	Privacies []string // that may be commanded

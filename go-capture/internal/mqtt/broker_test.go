@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -45,15 +46,17 @@ func startBroker(t *testing.T, access string) *broker {
 	return b
 }
 
-// freeAddress is one on loopback where nobody listens.
+// freeAddress is one on loopback where nobody listens, and that the kernel gives to nobody else while our broker is down.
 func freeAddress(t *testing.T) *net.TCPAddr {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err != nil {
+			continue // taken
+		}
+		defer listener.Close()
+		return listener.Addr().(*net.TCPAddr)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr)
 }
 
 const anybody = "allow_anonymous true"

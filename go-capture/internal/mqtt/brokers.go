@@ -45,6 +45,7 @@ var dialects = []struct {
 	open func(Settings) (dialect, error)
 }{
 	{frigateForm, func(s Settings) (dialect, error) { return NewFrigate(s) }},
+	{sparkplugForm, func(s Settings) (dialect, error) { return NewSparkplug(s) }},
 }
 
 // BrokerState is what is known of one broker now.

@@ -147,6 +147,7 @@ func TestADeviceWritesBelowItsOwnNameOnly(t *testing.T) {
 	}{
 		{"porch", []string{"visavis/cellar/status", "visavis/cellar/door/set/privacy", "visavis", "other/porch/status"}, "visavis/porch/events"},
 		{"cellar", []string{"visavis/porch/events"}, "visavis/cellar/status"},
+		{"porch", []string{"spBv1.0/house/NDATA/cellar", "spBv1.0/house/DDATA/cellar/door"}, "visavis/porch/marker"},
 		{"viewer", []string{"visavis/porch/status", "visavis/porch/door/set/enabled"}, ""},
 		{"homeassistant", []string{"visavis/porch/status"}, "visavis/porch/door/set/enabled"},
 	} {
@@ -189,19 +190,20 @@ func TestTheShippedBrokerLetsNobodyInWithoutAPassword(t *testing.T) {
 
 func TestTheShippedBrokerSpeaksTLSToOtherMachines(t *testing.T) {
 	ca := newAuthority(t, "house")
-	own, port := ca.issue("localhost", inAnHour()), freeAddress(t).Port
+	own := ca.issue("localhost", inAnHour())
 	text, err := os.ReadFile(filepath.Join(shippedFolder, "visavis-tls.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := strings.NewReplacer("/etc/mosquitto/certs/visavis.crt", own.certificate, "/etc/mosquitto/certs/visavis.key", own.key,
-		"/etc/mosquitto/ca_certificates/visavis.crt", ca.file, "listener 8883", fmt.Sprintf("listener %d", port))
 	for _, c := range []struct{ name, uncommented string }{{"a password", ""}, {"a certificate", "# cafile,# require_,# use_"}} {
 		b := shippedBroker(t, "porch")
 		b.kill()
 		for _, line := range strings.Split(c.uncommented, ",") {
 			text = []byte(strings.Replace(string(text), line, strings.TrimPrefix(line, "# "), 1))
 		}
+		port := freeAddress(t).Port
+		ours := strings.NewReplacer("/etc/mosquitto/certs/visavis.crt", own.certificate, "/etc/mosquitto/certs/visavis.key", own.key,
+			"/etc/mosquitto/ca_certificates/visavis.crt", ca.file, "listener 8883", fmt.Sprintf("listener %d", port))
 		writeFile(t, filepath.Join(filepath.Dir(b.config), "conf.d", "visavis-tls.conf"), ours.Replace(string(text)))
 		b.start()
 		settings := b.as(t, "porch")

@@ -59,21 +59,53 @@ func FrigateCameraStatusTopic(prefix, camera string) string {
 // FrigateCameraStatusDelivery is how FrigateCameraStatusTopic is sent.
 var FrigateCameraStatusDelivery = Delivery{QoS: 0, Retain: false}
 
-// SparkplugNodeTopic: The kinds NBIRTH, NDATA and NDEATH, which is the will, of the device as an edge node.
-func SparkplugNodeTopic(group, kind, node string) string {
-	return "spBv1.0/" + topicLevel(group) + "/" + topicLevel(kind) + "/" + topicLevel(node)
+// SparkplugNbirthTopic: The device as an edge node: all its metrics, when it connects and when it is asked to.
+func SparkplugNbirthTopic(group, node string) string {
+	return "spBv1.0/" + topicLevel(group) + "/NBIRTH/" + topicLevel(node)
 }
 
-// SparkplugNodeDelivery is how SparkplugNodeTopic is sent.
-var SparkplugNodeDelivery = Delivery{QoS: 0, Retain: false}
+// SparkplugNbirthDelivery is how SparkplugNbirthTopic is sent.
+var SparkplugNbirthDelivery = Delivery{QoS: 0, Retain: false}
 
-// SparkplugDeviceTopic: The kinds DBIRTH, DDATA and DDEATH of one camera.
-func SparkplugDeviceTopic(group, kind, node, camera string) string {
-	return "spBv1.0/" + topicLevel(group) + "/" + topicLevel(kind) + "/" + topicLevel(node) + "/" + topicLevel(camera)
+// SparkplugNdataTopic: Figures of the node, every ten seconds.
+func SparkplugNdataTopic(group, node string) string {
+	return "spBv1.0/" + topicLevel(group) + "/NDATA/" + topicLevel(node)
 }
 
-// SparkplugDeviceDelivery is how SparkplugDeviceTopic is sent.
-var SparkplugDeviceDelivery = Delivery{QoS: 0, Retain: false}
+// SparkplugNdataDelivery is how SparkplugNdataTopic is sent.
+var SparkplugNdataDelivery = Delivery{QoS: 0, Retain: false}
+
+// SparkplugNdeathTopic: The node's end: the will, and what an orderly end says.
+func SparkplugNdeathTopic(group, node string) string {
+	return "spBv1.0/" + topicLevel(group) + "/NDEATH/" + topicLevel(node)
+}
+
+// SparkplugNdeathDelivery is how SparkplugNdeathTopic is sent.
+var SparkplugNdeathDelivery = Delivery{QoS: 1, Retain: false}
+
+// SparkplugDbirthTopic: A camera that delivers, with all its metrics.
+func SparkplugDbirthTopic(group, node, camera string) string {
+	return "spBv1.0/" + topicLevel(group) + "/DBIRTH/" + topicLevel(node) + "/" + topicLevel(camera)
+}
+
+// SparkplugDbirthDelivery is how SparkplugDbirthTopic is sent.
+var SparkplugDbirthDelivery = Delivery{QoS: 0, Retain: false}
+
+// SparkplugDdataTopic: What has changed at a camera, and each event.
+func SparkplugDdataTopic(group, node, camera string) string {
+	return "spBv1.0/" + topicLevel(group) + "/DDATA/" + topicLevel(node) + "/" + topicLevel(camera)
+}
+
+// SparkplugDdataDelivery is how SparkplugDdataTopic is sent.
+var SparkplugDdataDelivery = Delivery{QoS: 0, Retain: false}
+
+// SparkplugDdeathTopic: A camera that is lost or was taken away.
+func SparkplugDdeathTopic(group, node, camera string) string {
+	return "spBv1.0/" + topicLevel(group) + "/DDEATH/" + topicLevel(node) + "/" + topicLevel(camera)
+}
+
+// SparkplugDdeathDelivery is how SparkplugDdeathTopic is sent.
+var SparkplugDdeathDelivery = Delivery{QoS: 0, Retain: false}
 
 // SparkplugCommandTopic: `Node Control/Rebirth`, which makes everything be told again.
 func SparkplugCommandTopic(group, node string) string {

@@ -20,12 +20,16 @@ func TestNoNameLeavesItsLevel(t *testing.T) {
 			FacesTopic(prefix, device, camera): 4, OccupiedTopic(prefix, device, camera): 4, SnapshotTopic(prefix, device, camera): 4,
 			ZoneFacesTopic(prefix, device, camera, last): 6, ZoneOccupiedTopic(prefix, device, camera, last): 6,
 			SetTopic(prefix, device, camera, last): 5, StateTopic(prefix, device, camera, last): 5,
+			SparkplugDbirthTopic(last, device, camera): 5, SparkplugDdataTopic(last, device, camera): 5, SparkplugDdeathTopic(last, device, camera): 5,
 			FrigateCountTopic(prefix, device, last): 3, FrigateActiveTopic(prefix, device, last): 4,
 			FrigateSnapshotTopic(prefix, device): 4, FrigateCameraStatusTopic(prefix, device): 4,
 		} {
 			parts := strings.Split(topic, "/")
 			if len(parts) != levels || strings.ContainsAny(topic, "+#\x00") || strings.Contains(topic, "//") {
 				t.Fatalf("%q has %d levels, want %d", topic, len(parts), levels)
+			}
+			if parts[0] == "spBv1.0" {
+				parts = []string{topicLevel(prefix), parts[3]} // the device stands behind the kind there
 			}
 			if parts[0] != topicLevel(prefix) || parts[1] != topicLevel(device) {
 				t.Fatalf("%q left %q/%q", topic, prefix, device)

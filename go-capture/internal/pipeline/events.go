@@ -85,6 +85,9 @@ func (a *Appliance) expect(cameras []config.Camera) {
 		for _, z := range c.Zones {
 			places[i].Zones = append(places[i].Zones, z.Name)
 		}
+		for _, l := range c.Lines {
+			places[i].Lines = append(places[i].Lines, l.Name)
+		}
 	}
 	a.mqtt.Expect(places)
 }

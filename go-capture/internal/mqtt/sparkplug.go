@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/hub"
+)
+
+const (
+	sparkplugForm      = "sparkplug"
+	bdSeq              = "bdSeq"
+	nodeRebirth        = "Node Control/Rebirth"
+	sparkplugCycle     = 256              // bdSeq and seq begin anew there
+	sparkplugBreath    = time.Second      // between two births, however many are asked for
+	sparkplugMostBytes = 64 << 10         // of a command
+	sparkplugFigures   = 10 * time.Second // of the node's own metrics
+)
+
+// Sparkplug tells a broker the same as a Publisher as an edge node of Sparkplug B: the device is the node, each camera a device of it.
+// The protocol has QoS 0 for data, so what a broken connection held is lost; states and counters are told again at the next birth.
+type Sparkplug struct {
+	*link
+	wake  chan struct{}
+	stats atomic.Pointer[func() Stats]
+	again atomic.Bool // a birth was asked for
+
+	connects uint64 // of bdSeq; of the session's goroutine alone
+	seq      uint64 // of the next message; of the session's goroutine alone
+
+	mu      sync.Mutex
+	cameras map[string]*sparkplugCamera
+	order   []string
+	died    []string // cameras that were taken away after their birth
+}
+
+// NewSparkplug checks the settings; it does not connect.
+func NewSparkplug(s Settings) (*Sparkplug, error) {
+	l, err := newLink(s, sparkplugForm)
+	if err != nil {
+		return nil, err
+	}
+	return &Sparkplug{link: l, wake: make(chan struct{}, 1), cameras: map[string]*sparkplugCamera{}}, nil
+}
+
+func (s *Sparkplug) folder() string { return "" } // QoS 0: nothing is acknowledged
+
+// Take implements hub.Leaf.
+func (s *Sparkplug) Take(*hub.Result) {}
+
+// SetLastFace sends no pictures: the protocol is for values.
+func (s *Sparkplug) SetLastFace(string, []byte) {}
+
+// TakeState implements hub.StateTaker.
+func (s *Sparkplug) TakeState(state hub.State) {
+	s.with(state.Camera, func(c *sparkplugCamera) { c.believe(state) })
+}
+
+// TakeEvent implements hub.EventTaker.
+func (s *Sparkplug) TakeEvent(e event.Event) {
+	s.with(e.Camera, func(c *sparkplugCamera) {
+		if err := c.hear(e); err != nil {
+			slog.Error("event not told in Sparkplug's form", "camera", e.Camera, "error", err)
+		}
+	})
+}
+
+// SetCameraStatus tells whether a camera delivers: its birth and its death.
+func (s *Sparkplug) SetCameraStatus(id string, online bool) {
+	s.with(id, func(c *sparkplugCamera) { c.online = online })
+}
+
+func (s *Sparkplug) with(camera string, do func(*sparkplugCamera)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, known := s.cameras[camera]; known {
+		do(c)
+		nudge(s.wake)
+	}
+}
+
+// Expect says which cameras there are from now on, with their zones and lines. One whose metrics change is born anew.
+func (s *Sparkplug) Expect(places []Place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.cameras
+	s.cameras, s.order = map[string]*sparkplugCamera{}, nil
+	for _, place := range places {
+		fresh := newSparkplugCamera(place)
+		if old, known := before[place.Camera]; known {
+			fresh.goOn(old)
+		}
+		s.cameras[place.Camera] = fresh
+		s.order = append(s.order, place.Camera)
+	}
+	for id, old := range before {
+		if _, stays := s.cameras[id]; !stays && old.born {
+			s.died = append(s.died, id)
+		}
+	}
+	nudge(s.wake)
+}
+
+// goOn takes over what is known already. It is to be born again: its metrics may be others.
+func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
+	c.online = old.online
+	for _, name := range c.order {
+		if value, known := old.values[name]; known {
+			c.values[name] = value
+		}
+	}
+}
+
+// StatsFrom sets where the node's figures come from.
+func (s *Sparkplug) StatsFrom(read func() Stats) { s.stats.Store(&read) }
+
+// Run keeps a connection until ctx ends.
+func (s *Sparkplug) Run(ctx context.Context) error { return s.keep(ctx, s.session) }
+
+func (s *Sparkplug) session(ctx context.Context, reached func()) error {
+	number := s.connects % sparkplugCycle
+	gone := make(chan error, 1)
+	client, err := s.connect(ctx, s.death(number), gone)
+	if err != nil {
+		return err
+	}
+	s.connects++
+	defer client.Disconnect(disconnectMs)
+	reached()
+	if err := s.listen(client); err != nil {
+		return err
+	}
+	if err := s.birth(client, number); err != nil {
+		return err
+	}
+	s.setOnline(true)
+	defer s.setOnline(false)
+	return s.live(ctx, client, number, gone)
+}
+
+// live tells what changes until something breaks or ctx ends.
+func (s *Sparkplug) live(ctx context.Context, client paho.Client, number uint64, gone <-chan error) error {
+	breath, figures := time.NewTicker(sparkplugBreath), time.NewTicker(sparkplugFigures)
+	defer breath.Stop()
+	defer figures.Stop()
+	for {
+		if err := s.flush(client); err != nil {
+			return err
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			return s.leave(client, number)
+		case err := <-gone:
+			return fmt.Errorf("connection to %s lost: %w", s.settings.URL, err)
+		case <-breath.C:
+			if s.again.Swap(false) {
+				err = s.birth(client, number)
+			}
+		case <-figures.C:
+			err = s.publish(client, nodeData, "", s.figures())
+		case <-s.wake:
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// death is what the broker says for us: the number ties it to the birth that it ends.
+func (s *Sparkplug) death(number uint64) will {
+	payload := encodeSparkplug(time.Now(), nil, metric{bdSeq, number})
+	return will{SparkplugNdeathTopic(s.settings.SparkplugGroup, s.settings.Device), payload, SparkplugNdeathDelivery}
+}
+
+// listen asks for commands before the birth, as the specification wants it.
+func (s *Sparkplug) listen(client paho.Client) error {
+	topic := SparkplugCommandTopic(s.settings.SparkplugGroup, s.settings.Device)
+	token := client.Subscribe(topic, 1, func(_ paho.Client, m paho.Message) { s.hear(m) })
+	if !token.WaitTimeout(connectTimeout) {
+		return errNotTaken
+	}
+	return token.Error()
+}
+
+// hear never waits, and asks for one birth however many commands come.
+func (s *Sparkplug) hear(m paho.Message) {
+	if m.Retained() || len(m.Payload()) > sparkplugMostBytes {
+		return
+	}
+	asked, err := asksForRebirth(m.Payload())
+	if err != nil {
+		slog.Debug("command not understood", "topic", m.Topic(), "error", err)
+		return
+	}
+	if asked {
+		s.again.Store(true)
+	}
+}
+
+// birth tells everything: the node with seq 0, then each camera that is there.
+func (s *Sparkplug) birth(client paho.Client, number uint64) error {
+	s.mu.Lock()
+	for _, c := range s.cameras {
+		c.born = false
+	}
+	s.died = nil
+	s.mu.Unlock()
+	s.seq = 0
+	about := []metric{{bdSeq, number}, {nodeRebirth, false}, {"version", s.settings.Version}, {"url", s.settings.Page}}
+	return s.publish(client, nodeBirth, "", append(about, s.figures()...))
+}
+
+// figures are the node's own metrics.
+func (s *Sparkplug) figures() []metric {
+	memory, hottest := uint64(0), 0.0
+	if read := s.stats.Load(); read != nil {
+		stats := (*read)()
+		memory = stats.MemoryBytes
+		if stats.TemperatureC != nil {
+			hottest = *stats.TemperatureC
+		}
+	}
+	return []metric{{"memory_bytes", memory}, {"temperature_c", hottest}}
+}
+
+// flush tells births, deaths and news of the cameras until there is nothing more.
+func (s *Sparkplug) flush(client paho.Client) error {
+	for {
+		kind, camera, metrics := s.next()
+		if kind == noKind {
+			return nil
+		}
+		if err := s.publish(client, kind, camera, metrics); err != nil {
+			return err
+		}
+	}
+}
+
+// next is the message that is due now; noKind when none is.
+func (s *Sparkplug) next() (kind sparkplugKind, camera string, metrics []metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.died) > 0 {
+		camera, s.died = s.died[0], s.died[1:]
+		return cameraDeath, camera, nil
+	}
+	for _, id := range s.order {
+		c := s.cameras[id]
+		switch {
+		case c.online != c.born:
+			c.born = c.online
+			if c.born {
+				return cameraBirth, id, c.birth()
+			}
+			return cameraDeath, id, nil
+		case c.born && (len(c.changed) > 0 || len(c.events) > 0):
+			return cameraData, id, c.news()
+		}
+	}
+	return noKind, "", nil
+}
+
+// publish sends one message under the next number.
+func (s *Sparkplug) publish(client paho.Client, kind sparkplugKind, camera string, metrics []metric) error {
+	topic := kind.topic(s.settings.SparkplugGroup, s.settings.Device, camera)
+	number := s.seq
+	s.seq = (s.seq + 1) % sparkplugCycle
+	if err := written(client.Publish(topic, 0, false, encodeSparkplug(time.Now(), &number, metrics...))); err != nil {
+		return fmt.Errorf("publish %s: %w", topic, err)
+	}
+	return nil
+}
+
+// sparkplugKind is a kind of message; noKind is none.
+type sparkplugKind int
+
+const (
+	noKind sparkplugKind = iota
+	nodeBirth
+	nodeData
+	cameraBirth
+	cameraData
+	cameraDeath
+)
+
+func (k sparkplugKind) topic(group, node, camera string) string {
+	switch k {
+	case nodeBirth:
+		return SparkplugNbirthTopic(group, node)
+	case nodeData:
+		return SparkplugNdataTopic(group, node)
+	case cameraBirth:
+		return SparkplugDbirthTopic(group, node, camera)
+	case cameraData:
+		return SparkplugDdataTopic(group, node, camera)
+	}
+	return SparkplugDdeathTopic(group, node, camera)
+}
+
+// leave says what the will would: an orderly end sends none.
+func (s *Sparkplug) leave(client paho.Client, number uint64) error {
+	if err := s.flush(client); err != nil {
+		return err
+	}
+	last := s.death(number)
+	token := client.Publish(last.topic, last.QoS, last.Retain, last.payload)
+	if !token.WaitTimeout(farewellMost) {
+		return errNotTaken
+	}
+	return token.Error()
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/zone"
+)
+
+// These tests read with the same few lines as the program; tests/e2e/test_sparkplug.py reads with an independent decoder.
+
+// certificate is what of a payload these tests look at.
+type certificate struct {
+	seq     int // -1: none
+	metrics map[string]uint64
+	texts   map[string]string
+}
+
+func readCertificate(t *testing.T, payload string) certificate {
+	t.Helper()
+	c := certificate{-1, map[string]uint64{}, map[string]string{}}
+	err := fields([]byte(payload), func(number protowire.Number, _ protowire.Type, value []byte) error {
+		switch number {
+		case payloadSeq:
+			seq, _ := protowire.ConsumeVarint(value)
+			c.seq = int(seq)
+		case payloadMetrics:
+			return c.metric(value)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%q: %v", payload, err)
+	}
+	return c
+}
+
+func (c *certificate) metric(raw []byte) error {
+	name := ""
+	return fields(raw, func(number protowire.Number, _ protowire.Type, value []byte) error {
+		switch number {
+		case metricName:
+			name = string(value)
+		case metricInt, metricLong, metricBool:
+			c.metrics[name], _ = protowire.ConsumeVarint(value)
+		case metricText:
+			c.texts[name] = string(value)
+		}
+		return nil
+	})
+}
+
+func startSparkplug(t *testing.T, s Settings) *Sparkplug {
+	t.Helper()
+	s.SparkplugGroup, s.Version = "house", "1"
+	made, err := NewSparkplug(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Expect([]Place{{Camera: "door", Zones: []string{"step"}, Lines: []string{"gate"}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- made.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return made
+}
+
+// kinds are the messages so far, each as its kind and its number: NBIRTH0 DBIRTH1.
+func kinds(t *testing.T, seen *subscriber) string {
+	t.Helper()
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	var told []string
+	for _, m := range seen.seen {
+		if levels := strings.Split(m.topic, "/"); levels[0] == "spBv1.0" && levels[2] != "NCMD" {
+			told = append(told, fmt.Sprint(levels[2], readCertificate(t, m.payload).seq))
+		}
+	}
+	return strings.Join(told, " ")
+}
+
+func ask(t *testing.T, b *broker, payload []byte, retain bool) {
+	t.Helper()
+	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false))
+	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+	defer client.Disconnect(disconnectMs)
+	if token := client.Publish(SparkplugCommandTopic("house", "porch"), 1, retain, payload); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+}
+
+func TestANodeIsBornLivesAndIsBornAgain(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	s := startSparkplug(t, b.settings())
+	await(t, "the node's birth", func() bool { return kinds(t, seen) == "NBIRTH0" })
+	s.SetCameraStatus("door", true)
+	await(t, "the camera's birth", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1" })
+	s.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 2, Occupied: true})
+	await(t, "news", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1 DDATA2" })
+	if news := readCertificate(t, seen.last("spBv1.0/house/DDATA/porch/door")); news.metrics["zone/step/faces"] != 2 || news.metrics["zone/step/occupied"] != 1 {
+		t.Errorf("%+v", news)
+	}
+	for n := range 3 {
+		s.TakeEvent(visit(zone.Entered, n, "step"))
+	}
+	await(t, "each event", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == 4 })
+	ask(t, b, encodeSparkplug(time.Now(), nil, metric{nodeRebirth, true}), false)
+	await(t, "another birth", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1") })
+	if born := readCertificate(t, seen.last("spBv1.0/house/DBIRTH/porch/door")); born.metrics["zone/step/entered"] != 3 || born.texts["event"] == "" {
+		t.Errorf("%+v", born)
+	}
+	s.SetCameraStatus("door", false)
+	await(t, "the camera's death", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1 DDEATH2") })
+}
+
+func TestEachConnectionHasTheNextNumberAndItsWillTheSame(t *testing.T) {
+	b := startBroker(t, anybody)
+	s := startSparkplug(t, b.settings())
+	var first *subscriber
+	for number := range 2 {
+		b.start()
+		first = b.subscribe()
+		await(t, "connected", s.Connected)
+		ask(t, b, encodeSparkplug(time.Now(), nil, metric{nodeRebirth, true}), false) // the first birth may have been before the subscriber
+		await(t, "a birth", func() bool { return first.last("spBv1.0/house/NBIRTH/porch") != "" })
+		if born := readCertificate(t, first.last("spBv1.0/house/NBIRTH/porch")); born.metrics[bdSeq] != uint64(number) || born.seq != 0 {
+			t.Errorf("%+v, want the number %d", born, number)
+		}
+		if number == 0 {
+			b.kill()
+			await(t, "the loss is noticed", func() bool { return !s.Connected() })
+		}
+	}
+	thief, err := s.connect(context.Background(), will{topic: "x", payload: []byte("x")}, make(chan error, 1)) // the same name: it is thrown out
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Disconnect(0)
+	await(t, "the will", func() bool { return first.last("spBv1.0/house/NDEATH/porch") != "" })
+	if death := readCertificate(t, first.all("spBv1.0/house/NDEATH/porch")[0]); death.metrics[bdSeq] != 1 || death.seq != -1 {
+		t.Errorf("%+v", death)
+	}
+}
+
+func TestNumbersBeginAnewAfter255AndACameraThatIsGoneDies(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	s := startSparkplug(t, b.settings())
+	await(t, "connected", s.Connected)
+	s.SetCameraStatus("door", true)
+	await(t, "the camera's birth", func() bool { return seen.last("spBv1.0/house/DBIRTH/porch/door") != "" })
+	for n := range 300 {
+		s.TakeEvent(visit(zone.Appeared, n, ""))
+		await(t, "it was told", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == n+1 })
+	}
+	told := strings.Fields(kinds(t, seen))
+	if at := slices.Index(told, "DDATA255"); at < 0 || told[at+1] != "DDATA0" {
+		t.Errorf("%v", told)
+	}
+	s.Expect(nil)
+	await(t, "its death", func() bool { return len(seen.all("spBv1.0/house/DDEATH/porch/door")) == 1 })
+}
+
+// FuzzRebirth holds that no command does anything but ask for a birth.
+func FuzzRebirth(f *testing.F) {
+	f.Add(encodeSparkplug(began, nil, metric{nodeRebirth, true}))
+	f.Add([]byte{0x12, 0x7f})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if asked, err := asksForRebirth(raw); asked && (err != nil || !strings.Contains(string(raw), nodeRebirth)) {
+			t.Errorf("%x: %v", raw, err)
+		}
+	})
+}
