@@ -70,8 +70,9 @@ bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/r
 	$(PYTHON) tests/tensorrt/on_gpu.py
 
 .PHONY: chaos
-chaos: setup-test ## kill, cut off and fill up the outbox in full size; writes docs/design/outbox.md
+chaos: setup-test ## outages, full disks and load that hurts in full size; writes docs/design/outbox.md and resilience.md
 	$(PYTHON) tests/chaos/outbox_report.py
+	$(PYTHON) tests/chaos/gateway_report.py
 
 .PHONY: fuzz
 fuzz: setup-test ## each fuzz target for FUZZ_SECONDS=10

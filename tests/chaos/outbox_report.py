@@ -6,42 +6,28 @@ Exit 1 when a bar is missed.
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.outbox_scenarios import backlog, full_disk, outage  # noqa: E402 (the root must be on the path first)
+from tests.chaos.bars import Bar, exit_code, told, write  # noqa: E402 (the root must be on the path first)
+from tests.chaos.outbox_scenarios import backlog, full_disk, outage  # noqa: E402
 from tests.chaos.test_outbox import build  # noqa: E402
 
 PAGE = ROOT / "docs" / "design" / "outbox.md"
-BEGIN, END = "<!-- figures: written by make chaos -->", "<!-- end of figures -->"
 FULL_DISKS = {"0 bytes free": "size=1m", "0 inodes free": "size=8m,nr_inodes=60"}
-
-
-class Bar(NamedTuple):
-    """One figure, what it must be, and whether it is."""
-
-    what: str
-    value: str
-    bar: str
-    holds: bool
 
 
 def main() -> int:
     """Do it all, write the page, and say which bars hold."""
     with tempfile.TemporaryDirectory() as folder:
-        bars = list(measured(Path(folder)))
-    write(bars)
-    for bar in bars:
-        print(f"{'ok  ' if bar.holds else 'MISS'} {bar.what}: {bar.value} ({bar.bar})")
-    return 0 if all(bar.holds for bar in bars) else 1
+        bars = list(told(measured(Path(folder))))
+    write(PAGE, bars, "mosquitto on loopback")
+    return exit_code(bars)
 
 
 def measured(folder: Path) -> Iterator[Bar]:
@@ -88,18 +74,6 @@ def full_disk_bars(program: Path, folder: Path, name: str, options: str) -> Iter
     yield Bar(
         "the same: writes again after space returns", f"{found.recovered_s:.1f} s", "≤ 10 s", found.recovered_s <= 10
     )
-
-
-def write(bars: list[Bar]) -> None:
-    """Put the table between the marks of the page."""
-    lines = [BEGIN, f"{os.cpu_count()} cores, {platform.machine()}, shared with other work; mosquitto on loopback.", ""]
-    lines += [
-        "| what | measured | bar |",
-        "|---|---|---|",
-        *(f"| {bar.what} | {bar.value} | {bar.bar} |" for bar in bars),
-    ]
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(before + "\n".join([*lines, END]) + rest.split(END)[1])
 
 
 if __name__ == "__main__":

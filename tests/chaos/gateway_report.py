@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `make chaos` does to the gateway: load that hurts in full size; writes figures into docs/design/resilience.md.
+
+Two demo cameras are at work all the time. Everything is on loopback and ends by itself. Exit 1 when a bar is missed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.chaos import attacks  # noqa: E402 (the root must be on the path first)
+from tests.chaos.attacks import Reply  # noqa: E402
+from tests.chaos.bars import Bar, exit_code, told, write  # noqa: E402
+from tests.chaos.gateway_scenarios import (  # noqa: E402
+    CREDIT,
+    PICTURE,
+    SPARE,
+    Device,
+    Frames,
+    Levels,
+    attacked,
+    enough_descriptors,
+    kills,
+    statuses,
+    while_honest,
+)
+from tests.e2e.bombs import all_bombs  # noqa: E402
+from tests.e2e.clients import PeakMemory  # noqa: E402
+from tests.e2e.clients import post as post_once  # noqa: E402
+from tests.e2e.openapi_run import MORE_PHASES, described_device, judge  # noqa: E402
+
+PAGE = ROOT / "docs" / "design" / "resilience.md"
+MIB = 2**20
+EXTRA_MIB, REFUSAL_MS, LOST_PERCENT = 64, 5.0, 1.0
+BODIES_MIB = 64  # gateway.picture_mb, four times: what all bodies together may take
+SMALL_BODY = 1 << 20  # a larger one takes the time of sending it
+FINE = {0, 200, 101, 503}  # beside 4xx; 0 is a connection that was closed
+LEFT_MIB = 16  # Go gives memory back slowly
+EXAMPLES = 40
+IDLE_S = 10.0
+
+
+def main() -> int:
+    """Do it all, write the page, and say which bars hold."""
+    if missing := enough_descriptors():
+        print(f"gateway_report: {missing}", file=sys.stderr)
+        return 1
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, attacked(Path(folder)) as device:
+        bars = list(told(measured(device)))
+    with tempfile.TemporaryDirectory() as folder:
+        bars += told(judged(Path(folder)))
+    took_s = time.monotonic() - began
+    bars += told([Bar("all of this took", f"{took_s:.0f} s", "≤ 300 s", took_s <= 300)])
+    write(PAGE, bars, "clients, daemon and workers on one machine")
+    return exit_code(bars)
+
+
+def measured(device: Device) -> Iterator[Bar]:
+    """The bars, one attack after another; what cameras lost and what is left comes last."""
+    yield from bombs(device)
+    before, frames = device.levels(), device.frames()
+    yield from slow_clients(device)
+    yield from idle_clients(device)
+    yield from giant_clients(device)
+    yield from departed_clients(device)
+    yield from killed_workers(device)
+    yield from cameras(device.frames().since(frames))
+    yield from left(device, before)
+
+
+def only_fine(what: str, replies: list[Reply]) -> Bar:
+    """Every answer is of a kind that a client can expect, and each refusal is a problem."""
+    odd = [one for one in replies if not (one.as_problem and (one.status in FINE or 400 <= one.status < 500))]
+    counts = ", ".join(f"{count} × {status or 'closed'}" for status, count in sorted(statuses(replies).items()))
+    return Bar(f"{what}: answers", counts, "200, 4xx, 429, 503; refusals as problem JSON", not odd)
+
+
+def honest(what: str, seen: list[Reply]) -> Bar:
+    answered = sum(one.status == 200 for one in seen)
+    slowest = max((one.took_s for one in seen), default=0.0)
+    value = f"{answered} of {len(seen)} answered, the slowest after {1000 * slowest:.0f} ms"
+    return Bar(f"{what}: a client that behaves", value, "≥ 99 % answered", answered >= 0.99 * len(seen) > 0)
+
+
+def bombs(device: Device) -> Iterator[Bar]:
+    """Every picture that is not what it seems, one after the other."""
+    refusals: list[float] = []
+    thrown = all_bombs()
+    with PeakMemory(device.pid) as memory:
+        for bomb in thrown.values():
+            headers = {name.replace("-", "_"): value for name, value in bomb.headers.items()}
+            answers = [post_once(device.appliance, bomb.body, bomb.content_type, **headers) for _ in range(3)]
+            if bomb.status != 200 and len(bomb.body) < SMALL_BODY:
+                refusals.append(1000 * statistics.median(one.took_s for one in answers))
+    extra = memory.extra / MIB
+    yield Bar(f"{len(thrown)} image bombs: extra memory", f"{extra:.0f} MiB", f"≤ {EXTRA_MIB} MiB", extra <= EXTRA_MIB)
+    median = statistics.median(refusals)
+    value = f"{median:.1f} ms, the slowest {max(refusals):.1f} ms"
+    yield Bar("the same: refused, median, with the connection", value, f"≤ {REFUSAL_MS:.0f} ms", median <= REFUSAL_MS)
+
+
+def slow_clients(device: Device) -> Iterator[Bar]:
+    replies, seen = while_honest(device, lambda: attacks.slow_loris(device.port, 600))
+    what = "600 clients that send a few bytes a second"
+    yield only_fine(what, replies)
+    slowest = max(one.took_s for one in replies)
+    yield Bar("the same: all are gone after", f"{slowest:.1f} s", "≤ 15 s", slowest <= 15)
+    yield honest("the same", seen)
+
+
+def idle_clients(device: Device) -> Iterator[Bar]:
+    open_now: list[int] = []
+
+    def look() -> None:
+        time.sleep(IDLE_S)
+        open_now.append(int(device.appliance.status()["clients"]["streams"]))
+
+    replies, seen = while_honest(device, lambda: attacks.idle_websockets(device.port, 1000, look))
+    yield only_fine("1,000 WebSockets that say nothing", replies)
+    yield Bar("the same: open at once", f"{open_now[0]}", "1000", open_now[0] == 1000)
+    yield honest("the same", seen)
+
+
+def giant_clients(device: Device) -> Iterator[Bar]:
+    with PeakMemory(device.pid) as memory:
+        replies, seen = while_honest(device, lambda: attacks.giants(device.port, 16))
+        messages = attacks.giant_messages(device.port, 16)
+    yield only_fine("16 requests of 1 GiB, announced, in chunks, as JSON", replies)
+    closed = ", ".join(f"{count} × {status or 'closed'}" for status, count in sorted(statuses(messages).items()))
+    fine = all(one.status in (0, 1009) for one in messages)
+    yield Bar("16 WebSocket messages of 1 GiB", closed, "1009 (too big) or closed", fine)
+    extra = memory.extra / MIB
+    most = BODIES_MIB + EXTRA_MIB
+    yield Bar("both: extra memory", f"{extra:.0f} MiB", f"≤ {most} MiB, of which bodies {BODIES_MIB}", extra <= most)
+    yield honest("both", seen)
+
+
+def departed_clients(device: Device) -> Iterator[Bar]:
+    _, seen = while_honest(device, lambda: attacks.departures(device.port, 1400, PICTURE))
+    yield honest("1,400 clients that go in the middle", seen)
+
+
+def killed_workers(device: Device) -> Iterator[Bar]:
+    clients, count = 64, 8
+    replies, frames = kills(device, clients, count, 4.0)
+    what = f"{clients} clients, {count} × `kill -9` of a worker"
+    yield only_fine(what, replies)
+    most = CREDIT * count
+    yield Bar("the same: camera frames that killed workers had", f"{frames.lost}", f"≤ {most}", frames.lost <= most)
+
+
+def cameras(frames: Frames) -> Iterator[Bar]:
+    value = f"{frames.lost_percent:.2f} % of {frames.captured:,} ({frames.superseded:,} replaced by newer ones)"
+    yield Bar(
+        "frames that cameras lost in all of this", value, f"< {LOST_PERCENT:.0f} %", frames.lost_percent < LOST_PERCENT
+    )
+
+
+def left(device: Device, before: Levels) -> Iterator[Bar]:
+    """What is still held a minute later at the most."""
+    open_pictures, now = device.open_pictures(), device.settled(before)
+    for what, then, held in zip(("descriptors", "goroutines"), before, now, strict=False):
+        yield Bar(f"{what} afterwards", f"{held}, {then} before", f"≤ {SPARE} more", held <= then + SPARE)
+    more = (now.memory_bytes - before.memory_bytes) / MIB
+    yield Bar("memory afterwards", f"{more:+.1f} MiB", f"≤ +{LEFT_MIB} MiB", more <= LEFT_MIB)
+    yield Bar(
+        "pictures of which no client was told", f"{open_pictures}", "0, and every account adds up", open_pictures == 0
+    )
+
+
+def judged(folder: Path) -> Iterator[Bar]:
+    with described_device(folder) as device:
+        found = judge(device, *MORE_PHASES, "--max-examples", str(EXAMPLES))
+    value = f"{', '.join(found.faults) or 'none'} in {found.requests:,} requests"
+    yield Bar("schemathesis: answers that are not as described", value, "none", not found.faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

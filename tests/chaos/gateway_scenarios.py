@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device with two demo cameras and two workers, and what is left of it after clients that do harm."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.chaos.attacks import HOST, PROBLEM, Reply
+from tests.chaos.test_survival import descriptors
+from tests.e2e.bombs import photo
+from tests.e2e.clients import anonymous_bytes, metrics
+from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.test_appliance import assert_status_adds_up, daemon_pid
+from tests.e2e.test_gateway import assert_pictures_add_up
+from tests.waiting import until
+
+DESCRIPTORS = 4096  # that this program needs at a time
+CREDIT = 2  # frames that a worker may hold
+SETTINGS = f"""
+[web]
+listen = "127.0.0.1:{{http_port}}"
+[mqtt]
+url = ""
+[detector]
+input = [320, 256]
+workers = 2
+[worker]
+credit = {CREDIT}
+[gateway]
+deadline_ms = 10000
+streams = 1024
+"""
+CAMERA = '[[camera]]\nid = "{name}"\nsource = "demo:"\nsize = [320, 240]\nfps = 15\n'
+PICTURE = photo(".jpg", width=320, height=240)
+REQUEST_LIMIT_S = 20
+HONEST_EVERY_S = 0.1
+SETTLE_LIMIT_S = 60.0
+SPARE = 2  # descriptors and goroutines that may be more than before
+
+
+class Levels(NamedTuple):
+    """What the daemon holds."""
+
+    descriptors: int
+    goroutines: int
+    memory_bytes: int
+
+
+class Frames(NamedTuple):
+    """Of all cameras together; lost is what ended otherwise than inferred or replaced by a newer one."""
+
+    captured: int
+    superseded: int
+    lost: int
+
+    def since(self, before: Frames) -> Frames:
+        return Frames(*(now - then for now, then in zip(self, before, strict=True)))
+
+    @property
+    def lost_percent(self) -> float:
+        return 100 * self.lost / self.captured
+
+
+class Device:
+    """The appliance under attack."""
+
+    def __init__(self, appliance: RunningAppliance) -> None:
+        self.appliance, self.port, self.pid = appliance, appliance.http_port, daemon_pid(appliance)
+
+    def levels(self) -> Levels:
+        goroutines = int(metrics(self.appliance, "go_goroutines")[""])
+        return Levels(descriptors(self.pid), goroutines, anonymous_bytes(self.pid))
+
+    def frames(self) -> Frames:
+        counts = [camera["frames"] for camera in self.appliance.status()["cameras"]]
+        dropped = [one["dropped"] for one in counts]
+        lost = sum(one["no_slot"] + one["aborted"] + one["abandoned"] for one in dropped)
+        return Frames(sum(one["captured"] for one in counts), sum(one["superseded"] for one in dropped), lost)
+
+    def workers(self) -> list[int]:
+        command = ["pgrep", "-P", str(self.appliance.process.pid), "-f", "visavis.cli worker"]
+        return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()]
+
+    def ready_workers(self) -> int:
+        return len(self.appliance.status()["workers"])
+
+    def settled(self, before: Levels) -> Levels:
+        """The levels once descriptors and goroutines are back, or when that has lasted too long."""
+        end = time.monotonic() + SETTLE_LIMIT_S
+        while True:
+            now = self.levels()
+            back = now.descriptors <= before.descriptors + SPARE and now.goroutines <= before.goroutines + SPARE
+            if back or time.monotonic() > end:
+                return now
+            time.sleep(0.5)
+
+    def open_pictures(self) -> int:
+        """Check every account, and return the pictures that no client was told of."""
+        assert_status_adds_up(self.appliance)
+        assert_pictures_add_up(self.appliance)
+        found: dict[str, Any] = self.appliance.status()["clients"]
+        assert found["received"] == found["answered"] + sum(found["refused"].values()) + found["open"], found
+        return int(found["open"])
+
+
+def enough_descriptors() -> str:
+    """Raise the limit of open files as far as it is needed and allowed; says so when that is too little."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    return (
+        "" if allowed == DESCRIPTORS else f"only {hard} open files are allowed (ulimit -Hn), {DESCRIPTORS} are needed"
+    )
+
+
+@contextmanager
+def attacked(folder: Path) -> Iterator[Device]:
+    with running(folder, SETTINGS + CAMERA.format(name="one") + CAMERA.format(name="two")) as appliance:
+        device = Device(appliance)
+        until(lambda: device.ready_workers() == 2, "there are no two workers", 60)
+        yield device
+
+
+def post(port: int, source: str) -> Reply:
+    """One picture on a connection of its own."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(HOST, port, timeout=REQUEST_LIMIT_S, source_address=(source, 0))
+    try:
+        connection.request("POST", "/api/v1/detect", PICTURE, {"Content-Type": "image/jpeg"})
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+    except (OSError, http.client.HTTPException):
+        return Reply(0, True, time.monotonic() - began)
+    finally:
+        connection.close()
+    as_problem = answer.headers["Content-Type"] == PROBLEM.decode() and body["status"] == answer.status
+    return Reply(answer.status, answer.status == 200 or as_problem, time.monotonic() - began)
+
+
+@contextmanager
+def honest_client(device: Device) -> Iterator[list[Reply]]:
+    """Somebody who sends a picture now and then while the attack goes on."""
+    over, seen = threading.Event(), []
+
+    def run() -> None:
+        while not over.wait(HONEST_EVERY_S):
+            seen.append(post(device.port, "127.0.0.9"))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def kills(device: Device, clients: int, count: int, every_s: float) -> tuple[list[Reply], Frames]:
+    """Kill workers while clients send as fast as they are answered; says what they were told, and what cameras lost."""
+    over, before = threading.Event(), device.frames()
+
+    def run(number: int) -> list[Reply]:
+        seen: list[Reply] = []
+        while not over.is_set():
+            seen.append(post(device.port, f"127.0.1.{1 + number % 16}"))
+            if seen[-1].status != 200:
+                time.sleep(0.2)  # clients that come back at once would measure this program
+        return seen
+
+    with ThreadPoolExecutor(clients) as pool:
+        running_clients = [pool.submit(run, number) for number in range(clients)]
+        for number in range(count):
+            time.sleep(every_s)
+            os.kill(device.workers()[number % 2], signal.SIGKILL)
+            until(lambda: len(device.workers()) == 2 and device.ready_workers() == 2, "no worker comes back", 30)
+        over.set()
+        replies = [reply for one in running_clients for reply in one.result()]
+    return replies, device.frames().since(before)
+
+
+def statuses(replies: list[Reply]) -> Counter[int]:
+    return Counter(reply.status for reply in replies)
+
+
+def while_honest(device: Device, attack: Callable[[], Any]) -> tuple[Any, list[Reply]]:
+    """What an attack returns, and what an honest client was told meanwhile."""
+    with honest_client(device) as seen:
+        found = attack()
+    return found, seen
