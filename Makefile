@@ -55,6 +55,7 @@ lint: setup-test ## contracts in step, formatting, types, static analysis
 .PHONY: gen
 gen: setup-test ## write everything that contracts/ defines
 	$(PYTHON) contracts/generate.py
+	$(PYTHON) contracts/inference.py
 
 .PHONY: bench
 bench: setup-test ## measure the bars beside their rivals; writes docs/reference/performance.md

@@ -85,7 +85,9 @@ def copy(tmp_path: Path) -> Path:
     shutil.copytree(
         ROOT / "contracts",
         root / "contracts",
-        ignore=shutil.ignore_patterns("__pycache__", "config*", "schemas", "journal.toml", "mqtt*.toml", "note.toml"),
+        ignore=shutil.ignore_patterns(
+            "__pycache__", "config*", "schemas", "journal.toml", "mqtt*.toml", "note.toml", "*.proto"
+        ),
     )
     for generator in {*(root / "contracts").glob("gen_*.py")} - {root / "contracts" / "gen_ring.py"}:
         generator.unlink()

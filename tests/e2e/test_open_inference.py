@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.clients import FAKE_WORKERS, PeakMemory, metrics, post
-from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.conftest import RunningAppliance, free_port, running
 from tests.e2e.test_appliance import daemon_pid
 from tests.e2e.test_gateway import SETTINGS, assert_pictures_add_up, crowd, photos, pixels
 from tests.e2e.triton import TritonClient, run_beside_tritonclient, triton_client
@@ -29,9 +29,15 @@ Infer = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppliance]:
+def grpc_address() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, grpc_address: str) -> Iterator[RunningAppliance]:
     """One appliance for all tests that leave it as it was."""
-    with running(tmp_path_factory.mktemp("box"), SETTINGS) as appliance:
+    settings = SETTINGS.replace("[gateway]\n", f'[gateway]\ngrpc_listen = "{grpc_address}"\n')
+    with running(tmp_path_factory.mktemp("box"), settings) as appliance:
         yield appliance
 
 
@@ -45,6 +51,18 @@ def triton() -> Iterator[TritonClient]:
 def ask(box: RunningAppliance, triton: TritonClient) -> Callable[..., dict[str, Any]]:
     """A call over HTTP."""
     return lambda method, **more: triton.call("http", f"127.0.0.1:{box.http_port}", method, **more)
+
+
+@pytest.fixture(scope="module")
+def ask_grpc(box: RunningAppliance, triton: TritonClient, grpc_address: str) -> Callable[..., dict[str, Any]]:
+    """A call over gRPC."""
+    return lambda method, **more: triton.call("grpc", grpc_address, method, **more)
+
+
+@pytest.fixture(scope="module")
+def infer_grpc(ask_grpc: Callable[..., dict[str, Any]]) -> Infer:
+    """One picture over gRPC."""
+    return lambda file, **more: ask_grpc("infer", **{"model": MODEL, "input": "image", "file": str(file), **more})
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +95,11 @@ def as_pixels(tmp_path: Path, picture: bytes) -> Path:
     return file
 
 
+@pytest.mark.parametrize("wire", ["ask", "ask_grpc"])
 def test_server_and_model_are_as_tritonclient_expects(
-    box: RunningAppliance, ask: Callable[..., dict[str, Any]]
+    box: RunningAppliance, request: pytest.FixtureRequest, wire: str
 ) -> None:
+    ask: Callable[..., dict[str, Any]] = request.getfixturevalue(wire)
     for method in ("is_server_live", "is_server_ready"):
         assert ask(method) == {"said": True}
     for version in ("", "1"):
@@ -90,7 +110,8 @@ def test_server_and_model_are_as_tritonclient_expects(
         assert [one["name"] for one in described["outputs"]] == ["boxes", "scores", "landmarks"]
     server = ask("get_server_metadata")["said"]
     assert (server["name"], server["version"]) == ("visavis", box.status()["version"])
-    assert ask("is_model_ready", arguments=["resnet"]) == {"said": False}
+    unknown = ask("is_model_ready", arguments=["resnet"])
+    assert unknown == {"said": False} or unknown["status"] == "StatusCode.NOT_FOUND"
 
 
 @pytest.mark.parametrize("path", photos(), ids=lambda path: path.name)
@@ -114,6 +135,48 @@ def test_tensors_are_the_faces_of_detect_whatever_the_form(
     ):
         assert found.get("tensors") == expected, found
     assert "'shop-17'" in found["said"]
+
+
+@pytest.mark.parametrize("path", photos(), ids=lambda path: path.name)
+def test_tensors_over_grpc_are_the_faces_of_detect(
+    box: RunningAppliance, infer_grpc: Infer, path: Path, tmp_path: Path
+) -> None:
+    expected = tensors_of(post(box, path.read_bytes()).json["faces"])
+    assert expected["scores"]
+    for more in (
+        {},
+        {"outputs": dict.fromkeys(expected, True)},
+        {"more": {"compression_algorithm": "gzip"}},
+        {"more": {"model_version": "1", "request_id": "shop-17", "parameters": {"score": 0.6}}},
+    ):
+        found = infer_grpc(path, **more)
+        assert found.get("tensors") == expected, found
+    assert "'shop-17'" in found["said"]
+    file = tmp_path / "lossless.png"
+    file.write_bytes(cv2.imencode(".png", pixels(path.read_bytes()))[1].tobytes())
+    found = infer_grpc(as_pixels(tmp_path, path.read_bytes()), input="pixels")
+    assert found["tensors"] == tensors_of(post(box, file.read_bytes(), "image/png").json["faces"])
+
+
+def test_a_refusal_over_grpc_has_its_code(
+    box: RunningAppliance, infer_grpc: Infer, ask_grpc: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    text = tmp_path / "no.jpg"
+    text.write_bytes(b"hello")
+    large = tmp_path / "large.jpg"
+    large.write_bytes(photos()[0].read_bytes() + bytes(17 * 2**20))
+    for found, status, words in (
+        (infer_grpc(photos()[0], model="resnet"), "NOT_FOUND", "detector.model"),
+        (infer_grpc(text), "INVALID_ARGUMENT", "no JPEG"),
+        (infer_grpc(large), "RESOURCE_EXHAUSTED", "larger than max"),
+        (infer_grpc(photos()[0], more={"parameters": {"scor": 1}}), "INVALID_ARGUMENT", "scor"),
+        (infer_grpc(photos()[0], more={"timeout": 1}), "DEADLINE_EXCEEDED", "timeout"),
+        (ask_grpc("get_model_repository_index"), "UNIMPLEMENTED", "ModelInfer"),
+    ):
+        assert found["status"] == f"StatusCode.{status}", found
+        assert words in found["refused"], found
+    until(lambda: metrics(box, "visavis_client_pictures_open")[""] == 0, "a picture stays open", 20)
+    assert_pictures_add_up(box)
 
 
 def test_pixels_are_inferred_as_they_are(box: RunningAppliance, infer: Infer, tmp_path: Path) -> None:
@@ -168,7 +231,9 @@ def test_a_deadline_of_the_client_counts(box: RunningAppliance, infer: Infer) ->
     assert_pictures_add_up(box)
 
 
-def test_requests_are_counted_and_described_like_all_others(box: RunningAppliance, infer: Infer) -> None:
+def test_requests_are_counted_and_described_like_all_others(
+    box: RunningAppliance, infer: Infer, infer_grpc: Infer
+) -> None:
     def answered() -> float:
         return metrics(box, "visavis_client_pictures_total")['outcome="answered"']
 
@@ -177,6 +242,10 @@ def test_requests_are_counted_and_described_like_all_others(box: RunningApplianc
     assert answered() == before + 1
     routes = metrics(box, "visavis_requests_total")
     assert routes['code="200",route="/v2/models/{model}/infer"'] >= 1
+    assert infer_grpc(photos()[0])["tensors"]["scores"]
+    assert answered() == before + 2
+    routes = metrics(box, "visavis_requests_total")
+    assert routes['code="OK",route="/inference.GRPCInferenceService/ModelInfer"'] >= 1
     described = json.loads(box.get("/openapi.json"))["paths"]
     assert set(described["/v2/models/{model}/infer"]) == {"post"}
     assert_pictures_add_up(box)
@@ -186,7 +255,9 @@ def test_a_device_that_wants_logins_answers_only_those_who_may(
     tmp_path_factory: pytest.TempPathFactory, triton: TritonClient
 ) -> None:
     folder = tmp_path_factory.mktemp("locked")
+    over_grpc = f"127.0.0.1:{free_port()}"
     locked = FAKE_WORKERS + '[auth]\nenabled = true\nfile = "credentials.toml"\n'
+    locked += f'[gateway]\ngrpc_listen = "{over_grpc}"\n'
     photo = str(photos()[0])
     with running(folder, locked) as appliance:
         address = f"127.0.0.1:{appliance.http_port}"
@@ -201,6 +272,11 @@ def test_a_device_that_wants_logins_answers_only_those_who_may(
         for token, status in (("", "401"), ("vis_aaaaaaaa_bbbb", "401"), (tokens["viewer"], "403")):
             found = call("infer", token, **sent)
             assert found["status"] == status, found
+        for token, status in (("", "UNAUTHENTICATED"), (tokens["viewer"], "PERMISSION_DENIED")):
+            found = triton.call("grpc", over_grpc, "infer", token=token, **sent)
+            assert found["status"] == f"StatusCode.{status}", found
+        found = triton.call("grpc", over_grpc, "infer", token=tokens["operator"], **sent)
+        assert len(found["tensors"]["scores"]) == 1
         assert call("get_model_metadata", tokens["viewer"], arguments=[MODEL])["said"]["name"] == MODEL
         assert len(call("infer", tokens["operator"], **sent)["tensors"]["scores"]) == 1
 

@@ -88,7 +88,8 @@ def test_only_pipeline_and_cmd_see_everything() -> None:
 
 
 def test_no_go_file_has_an_init_function() -> None:
-    guilty = [path for path in go_files(tests=True) if re.search(r"^func init\(\)", path.read_text(), re.MULTILINE)]
+    written = [path for path in go_files(tests=True) if "_gen." not in path.name]  # protoc writes some
+    guilty = [path for path in written if re.search(r"^func init\(\)", path.read_text(), re.MULTILINE)]
     assert not guilty
 
 

@@ -213,6 +213,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rate: float = 1000.0
     # The same from one login or token, wherever it sends from.
     account_rate: float = 1000.0
+    # Address and port of the Open Inference Protocol over gRPC; empty serves it over HTTP alone. Anything but loopback needs a section [auth]; `web.https` encrypts it too.
+    grpc_listen: str = ""
     # Longest side in pixels of pictures that `?input=full` looks at in their own size; larger ones are drawn smaller. 0 takes none.
     full_side: int = 1920
 

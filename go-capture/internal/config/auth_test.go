@@ -33,6 +33,16 @@ func TestWithLoginsThePageMayListenEverywhere(t *testing.T) {
 	}
 }
 
+func TestGRPCListensBeyondLoopbackOnlyWithLogins(t *testing.T) {
+	for text, fine := range map[string]bool{
+		"grpc_listen = \"127.0.0.1:8001\"\n": true, "grpc_listen = \"0.0.0.0:8001\"\n": false, "grpc_listen = \"0.0.0.0:8001\"\n[auth]\n": true,
+	} {
+		if _, err := Load(write(t, "[gateway]\n"+text), nil, nil); (err == nil) != fine {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestACertificateTurnsHTTPSOnAndItsPathIsSeenFromTheFile(t *testing.T) {
 	path := write(t, "[web]\ncert = \"web.pem\"\nkey = \"web.pem\"\n[auth]\nfile = \"mine.toml\"\n")
 	put(t, filepath.Join(filepath.Dir(path), "web.pem"), "not looked at here")

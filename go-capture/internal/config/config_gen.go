@@ -188,6 +188,8 @@ type Gateway struct {
 	Rate float64 `toml:"rate" json:"rate"`
 	// The same from one login or token, wherever it sends from.
 	AccountRate float64 `toml:"account_rate" json:"account_rate"`
+	// Address and port of the Open Inference Protocol over gRPC; empty serves it over HTTP alone. Anything but loopback needs a section [auth]; `web.https` encrypts it too.
+	GrpcListen string `toml:"grpc_listen" json:"grpc_listen"`
 	// Longest side in pixels of pictures that `?input=full` looks at in their own size; larger ones are drawn smaller. 0 takes none.
 	FullSide int `toml:"full_side" json:"full_side"`
 }
@@ -271,7 +273,7 @@ func defaults() Config {
 		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 		History:    History{Days: 30, Mb: 16},
-		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, FullSide: 1920},
+		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, GrpcListen: "", FullSide: 1920},
 	}
 }
 
@@ -374,6 +376,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "streams", kind: kindInt, limits: &[2]float64{1, 4096}}, func(into *Config, value any) { into.Gateway.Streams = value.(int) }},
 		{rule{name: "rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.Rate = value.(float64) }},
 		{rule{name: "account_rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.AccountRate = value.(float64) }},
+		{rule{name: "grpc_listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Gateway.GrpcListen = value.(string) }},
 		{rule{name: "full_side", kind: kindInt, limits: &[2]float64{0, 1920}}, func(into *Config, value any) { into.Gateway.FullSide = value.(int) }},
 	},
 }

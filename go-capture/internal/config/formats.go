@@ -43,8 +43,11 @@ func checkListen(text string) *refusal {
 }
 
 // BeyondLoopback tells whether other machines can reach the page.
-func (c *Config) BeyondLoopback() bool {
-	host, _, err := net.SplitHostPort(c.Web.Listen)
+func (c *Config) BeyondLoopback() bool { return beyondLoopback(c.Web.Listen) }
+
+// beyondLoopback is true of no address at all.
+func beyondLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
 	address := net.ParseIP(host)
 	return err == nil && host != "localhost" && (address == nil || !address.IsLoopback())
 }

@@ -21,6 +21,10 @@ func (r *reader) checkTogether(c *Config) {
 		r.blame("web.listen", fmt.Sprintf("%q lets other machines in without a login", c.Web.Listen),
 			"add a section [auth] and `visavis auth add NAME --role admin`, or keep 127.0.0.1")
 	}
+	if beyondLoopback(c.Gateway.GrpcListen) && !c.Auth.Enabled {
+		r.blame("gateway.grpc_listen", fmt.Sprintf("%q lets other machines in without a login", c.Gateway.GrpcListen),
+			"add a section [auth] and `visavis auth add NAME --role operator --token`, or keep 127.0.0.1")
+	}
 	r.checkPair("web.cert", c.Web.Cert, "web.key", c.Web.Key)
 	r.checkPair("web.key", c.Web.Key, "web.cert", c.Web.Cert)
 	c.Web.HTTPS = c.Web.HTTPS || c.Web.Cert != ""

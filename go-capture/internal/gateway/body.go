@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	jsonType    = "application/json"
-	jsonMore    = 4096             // bytes of a JSON body beside the picture
-	bodyTimeout = 10 * time.Second // until the whole body is here
-	bodyStep    = int64(64 << 10)  // what a body first may take; it doubles as long as more comes
+	jsonType = "application/json"
+	jsonMore = 4096 // bytes of a JSON body beside the picture
+	// BodyTimeout is how long a picture may take to come.
+	BodyTimeout = 10 * time.Second
+	bodyStep    = int64(64 << 10) // what a body first may take; it doubles as long as more comes
 )
 
 // body is a picture in memory that counts against what all bodies may take. Nothing of it may be used after release.
@@ -65,7 +66,7 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 // takeBody reads what comes, in bounded time, up to so many bytes.
 func (g *Gateway) takeBody(w http.ResponseWriter, from io.Reader, most int) (*body, error) {
 	connection := http.NewResponseController(w)
-	if err := connection.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+	if err := connection.SetReadDeadline(time.Now().Add(BodyTimeout)); err != nil {
 		return nil, fmt.Errorf("bound the time for the body: %w", err)
 	}
 	b := &body{budget: g.bodies}
@@ -97,7 +98,7 @@ func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err e
 		return "", 0, unsupported(contentType)
 	}
 	if r.ContentLength > int64(most) {
-		return "", 0, tooManyBytes(g.settings.Limits.Bytes)
+		return "", 0, TooManyBytes(g.settings.Limits.Bytes)
 	}
 	return contentType, most, nil
 }
@@ -164,14 +165,19 @@ func (b *body) release() {
 func (g *Gateway) bodyError(err error) error {
 	switch {
 	case errors.Is(err, errTooLong):
-		return tooManyBytes(g.settings.Limits.Bytes)
+		return TooManyBytes(g.settings.Limits.Bytes)
 	case errors.Is(err, errNoRoom):
 		return busy(time.Second)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return Refusal{Status: http.StatusRequestTimeout, Title: "The picture came too slowly", Reason: reasonInvalid,
-			Detail: fmt.Sprintf("It was not here after %.0f s.", bodyTimeout.Seconds())}
+		return TooSlow()
 	}
 	return badRequest("The body cannot be read: %v.", err)
+}
+
+// TooSlow is for a client whose picture does not come.
+func TooSlow() error {
+	return Refusal{Status: http.StatusRequestTimeout, Title: "The picture came too slowly", Reason: reasonInvalid,
+		Detail: fmt.Sprintf("It was not here after %.0f s.", BodyTimeout.Seconds())}
 }
 
 // unwrap takes the picture out of JSON; its type follows from how it begins.

@@ -68,7 +68,7 @@ func Inspect(body []byte, contentType string, limits Limits) ([]byte, Header, er
 		return nil, Header{}, unsupported(contentType)
 	}
 	if len(body) > limits.Bytes {
-		return nil, Header{}, tooManyBytes(limits.Bytes)
+		return nil, Header{}, TooManyBytes(limits.Bytes)
 	}
 	if !kind.begins(body) {
 		return nil, Header{}, notAPicture("The body is not of the type %s that its Content-Type names.", contentType)
@@ -162,7 +162,8 @@ func unsupported(contentType string) error {
 		Detail: fmt.Sprintf("Content-Type is %q; send %s, %s, %s, or application/json with the picture as base64.", contentType, jpegType, pngType, webpType)}
 }
 
-func tooManyBytes(most int) error {
+// TooManyBytes refuses a picture that is larger than so many bytes.
+func TooManyBytes(most int) error {
 	return Refusal{Status: http.StatusRequestEntityTooLarge, Title: "The picture has too many bytes", Reason: reasonInvalid,
 		Detail: fmt.Sprintf("gateway.picture_mb allows %d MiB: send it smaller.", most>>20)}
 }

@@ -89,11 +89,8 @@ func (g *Gateway) infer(ctx context.Context, client sender, asked openinference.
 		ctx = shorter
 	}
 	done, err := g.detect(ctx, request{lane: way, client: client, body: picture, header: header, arrivedNs: frame.MonotonicNs()})
-	if asked.Options.Timeout > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, hurried(asked.Options.Timeout)
-	}
 	if err != nil {
-		return nil, err
+		return nil, inItsOwnTime(err, asked.Options.Timeout)
 	}
 	defer done.release()
 	return facesFor(hub.AtLeast(asked.Options.Score, done.faces)), nil
@@ -110,7 +107,7 @@ func inspectInput(asked openinference.Request, limits Limits) ([]byte, Header, e
 	}
 	header := Header{Type: PixelsType, Width: asked.Width, Height: asked.Height, Orientation: 1}
 	if len(asked.Pixels) > limits.Bytes {
-		return nil, Header{}, tooManyBytes(limits.Bytes)
+		return nil, Header{}, TooManyBytes(limits.Bytes)
 	}
 	if err := header.checkSize(); err != nil {
 		return nil, Header{}, err
@@ -148,7 +145,7 @@ func (g *Gateway) readInference(w http.ResponseWriter, r *http.Request, header i
 		most = inBase64(g.settings.Limits.Bytes) + jsonMore
 	}
 	if r.ContentLength > int64(most) {
-		return nil, tooManyBytes(g.settings.Limits.Bytes)
+		return nil, TooManyBytes(g.settings.Limits.Bytes)
 	}
 	from, err := unpacked(r, most)
 	if err != nil {
@@ -213,10 +210,14 @@ func refusedInference(err error) error {
 	return err
 }
 
-// hurried is for a picture whose client would not wait longer. Its status is Triton's.
-func hurried(timeout time.Duration) error {
-	return Refusal{Status: http.StatusServiceUnavailable, Title: "The answer came too late", Reason: reasonDeadline, RetryAfter: time.Second,
-		Detail: fmt.Sprintf("The request's own timeout of %v has passed: give it more, or send it again.", timeout)}
+// inItsOwnTime says so when there was not enough time and the client had set a limit itself. The status is Triton's.
+func inItsOwnTime(err error, timeout time.Duration) error {
+	refused := refusalOf(err)
+	if timeout == 0 || refused.Reason != reasonDeadline && refused.Reason != reasonBusy {
+		return err
+	}
+	return Refusal{Status: http.StatusServiceUnavailable, Title: "The answer would come too late", Reason: reasonDeadline, RetryAfter: time.Second,
+		Detail: fmt.Sprintf("The request's own timeout is %v: give it more, or send it again.", timeout)}
 }
 
 func noSuchModel(name, version, served string) error {

@@ -40,6 +40,9 @@ type Refusal struct {
 
 func (r Refusal) Error() string { return r.Title + ": " + r.Detail }
 
+// IsLate tells whether time was all that was wrong.
+func (r Refusal) IsLate() bool { return r.Reason == reasonDeadline }
+
 func busy(wait time.Duration) error {
 	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures are waiting", Reason: reasonBusy, RetryAfter: max(wait, time.Second),
 		Detail: "The answer would come later than gateway.deadline_ms allows: send it again after Retry-After, or send fewer at a time."}

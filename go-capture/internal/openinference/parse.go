@@ -79,7 +79,7 @@ func notJSON(err error) error {
 // input is the one input, with what stands behind the JSON if it is for it.
 func (r *jsonRequest) input(tail []byte) (Input, error) {
 	if !r.Inputs[0].taken || r.Inputs[1].taken {
-		return Input{}, errOneInput
+		return Input{}, ErrOneInput
 	}
 	in := r.Inputs[0].value
 	input := Input{Name: in.Name, Datatype: in.Datatype, Shape: in.Shape, content: in.Data}

@@ -15,7 +15,8 @@ const (
 	prefixSize = 4   // of each element of a BYTES tensor: its length
 )
 
-var errOneInput = malformedf("A request has one input: `image`, BYTES of shape [1] with a JPEG, PNG or WebP, or `pixels`, UINT8 of shape " +
+// ErrOneInput says what a request must have.
+var ErrOneInput = malformedf("A request has one input: `image`, BYTES of shape [1] with a JPEG, PNG or WebP, or `pixels`, UINT8 of shape " +
 	"[1, height, width, 3]. Send one request for each picture; they run side by side.")
 
 // Input is a tensor that a client sent.
@@ -70,7 +71,7 @@ func (i Input) fill(r *Request) error {
 func (i Input) fillEncoded(r *Request) error {
 	one := len(i.Shape) == 1 && i.Shape[0] == 1 || len(i.Shape) == 2 && i.Shape[0] == 1 && i.Shape[1] == 1
 	if !one {
-		return errOneInput
+		return ErrOneInput
 	}
 	if i.content.element == nil {
 		return malformedf("The input image has no element of BYTES. In JSON that is the picture in base64, as text.")
@@ -167,7 +168,7 @@ func endOfText(text []byte, at int) int {
 
 func (c *content) addElement(quoted []byte) error {
 	if c.given() {
-		return errOneInput
+		return ErrOneInput
 	}
 	if err := json.Unmarshal(quoted, &c.element); err != nil {
 		return malformedf("A picture in JSON must be base64: %v.", err)
@@ -182,7 +183,7 @@ func (c *content) addNumber(digits []byte, listBytes int) error {
 		return malformedf("%.16q is not a number from 0 to 255.", digits)
 	}
 	if c.element != nil {
-		return errOneInput
+		return ErrOneInput
 	}
 	if c.numbers == nil {
 		c.numbers = make([]byte, 0, listBytes/2)

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/gateway/decode"
+	"visavis/capture/internal/gateway/overgrpc"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/web"
@@ -74,6 +76,17 @@ func guests(g *gateway.Gateway) web.Guests {
 		}...),
 		Collectors: []prometheus.Collector{g.Collector()},
 	}
+}
+
+// openGRPC is the gateway's second door; nil when nobody asked for it.
+func (a *Appliance) openGRPC(encrypted *tls.Config) (*overgrpc.Server, error) {
+	listen := a.config.Gateway.GrpcListen
+	if listen == "" {
+		return nil, nil
+	}
+	return overgrpc.New(overgrpc.Settings{
+		Listen: listen, PictureBytes: a.config.Gateway.PictureMb << 20, TLS: encrypted, Auth: a.gate, Gateway: a.gateway, Count: a.web.CountCall,
+	})
 }
 
 // inferenceMounts are the routes of the Open Inference Protocol.

@@ -31,6 +31,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/engine"
 	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/gateway/overgrpc"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
@@ -55,6 +56,7 @@ type Appliance struct {
 	portraits  *portraits     // nil without mqtt
 	gate       *auth.Gate     // nil without [auth]
 	web        *web.Server
+	grpc       *overgrpc.Server // nil when gateway.grpc_listen is ""
 	engine     *engine.Watch
 	progress   calm
 
@@ -86,6 +88,9 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	a.history = history.New(historySettings(settings))
 	site.Events = a.history
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
+		return nil, err
+	}
+	if a.grpc, err = a.openGRPC(site.TLS); err != nil {
 		return nil, err
 	}
 	leaves := []hub.Leaf{a.web, keeper{a.history}}
@@ -128,6 +133,9 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.dispatcher.Serve(ctx, listener) })
 	group.Go(func() error { defer allTold(); return a.hub.Run(ctx) })
 	group.Go(func() error { return a.web.Run(ctx) })
+	if a.grpc != nil {
+		group.Go(func() error { return a.grpc.Run(ctx) })
+	}
 	if a.mqtt != nil {
 		group.Go(func() error { return a.mqtt.Run(untilTold) })
 		group.Go(func() error { return a.portraits.Run(untilTold) })

@@ -68,6 +68,9 @@ func (m *metrics) count(route string, next http.Handler) http.Handler {
 	})
 }
 
+// CountCall counts an answer that went out another way than over HTTP.
+func (s *Server) CountCall(route, code string) { s.metrics.requests.WithLabelValues(route, code).Inc() }
+
 // recorder remembers the status code of an answer.
 type recorder struct {
 	http.ResponseWriter

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overgrpc
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/openinference"
+)
+
+// method is one call that is answered, with who may make it.
+type method struct {
+	name   string
+	least  auth.Role
+	answer func(context.Context, *Server, grpc.ServerStream) error
+}
+
+// serve answers a method to those who may call it, and counts.
+func (s *Server) serve(m method) grpc.StreamHandler {
+	return func(_ any, stream grpc.ServerStream) error {
+		err := told(stream, s.guarded(m, stream))
+		s.settings.Count("/"+serviceName+"/"+m.name, status.Code(err).String())
+		return err
+	}
+}
+
+func (s *Server) guarded(m method, stream grpc.ServerStream) error {
+	if m.least == auth.Public {
+		return m.answer(stream.Context(), s, stream)
+	}
+	if s.settings.Auth == nil {
+		return m.answer(stream.Context(), s, stream)
+	}
+	who, err := s.identify(stream.Context())
+	if err != nil {
+		return err
+	}
+	if m.least == auth.Unset || who.Role < m.least {
+		return status.Errorf(codes.PermissionDenied, "This needs the role %s; yours is %s.", m.least, who.Role)
+	}
+	ctx, release := s.settings.Auth.Hold(context.WithValue(stream.Context(), accountKey{}, who.Name), who)
+	defer release()
+	return m.answer(ctx, s, stream)
+}
+
+// identify finds who calls by the token in the call's metadata.
+func (s *Server) identify(ctx context.Context) (auth.Identity, error) {
+	given := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(given) != 1 {
+		return auth.Identity{}, status.Error(codes.Unauthenticated, "This needs a token, as `authorization: Bearer` in the call's metadata; `visavis auth add` makes one.")
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return auth.Identity{}, auth.ErrUnknown
+	}
+	return s.settings.Auth.ByToken(ctx, remote(ctx), strings.TrimSpace(token))
+}
+
+// remote is the address and port that the connection comes from.
+func remote(ctx context.Context) string {
+	if from, known := peer.FromContext(ctx); known {
+		return from.Addr.String()
+	}
+	return ""
+}
+
+// accountKey finds in a call's context whose token let it in.
+type accountKey struct{}
+
+// callerOf tells who calls; all whose address is not known share one queue.
+func callerOf(ctx context.Context) gateway.Caller {
+	var made gateway.Caller
+	made.Account, _ = ctx.Value(accountKey{}).(string)
+	if address, err := netip.ParseAddrPort(remote(ctx)); err == nil {
+		made.Address = address.Addr().Unmap()
+	}
+	return made
+}
+
+// codeOf has gRPC's word for a refusal's status.
+var codeOf = map[int]codes.Code{
+	http.StatusBadRequest: codes.InvalidArgument, http.StatusRequestEntityTooLarge: codes.InvalidArgument,
+	http.StatusUnsupportedMediaType: codes.InvalidArgument, http.StatusUnprocessableEntity: codes.InvalidArgument,
+	http.StatusNotFound: codes.NotFound, http.StatusTooManyRequests: codes.ResourceExhausted, http.StatusServiceUnavailable: codes.Unavailable,
+	http.StatusRequestTimeout: codes.DeadlineExceeded, http.StatusGatewayTimeout: codes.DeadlineExceeded,
+}
+
+// told is an error as the client gets it; when it should come again goes into the trailer.
+func told(stream grpc.ServerStream, err error) error {
+	var refused gateway.Refusal
+	var throttled auth.Throttled
+	switch {
+	case errors.As(err, &refused):
+		if refused.RetryAfter > 0 {
+			stream.SetTrailer(metadata.Pairs("retry-after", strconv.Itoa(int(math.Ceil(refused.RetryAfter.Seconds())))))
+		}
+		return status.Error(refusedCode(refused), refused.Error())
+	case errors.Is(err, openinference.ErrMalformed):
+		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.As(err, &throttled):
+		return status.Error(codes.ResourceExhausted, throttled.Error())
+	case errors.Is(err, auth.ErrUnknown):
+		return status.Error(codes.Unauthenticated, "The token is not known here, or no longer.")
+	case errors.Is(err, auth.ErrBusy):
+		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "The call has been cancelled.")
+	}
+	return err
+}
+
+func refusedCode(refused gateway.Refusal) codes.Code {
+	if refused.IsLate() {
+		return codes.DeadlineExceeded
+	}
+	if code, known := codeOf[refused.Status]; known {
+		return code
+	}
+	return codes.Internal
+}

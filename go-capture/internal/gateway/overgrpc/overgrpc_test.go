@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overgrpc
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/auth/authtest"
+	"visavis/capture/internal/certificate"
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/openinference"
+	"visavis/capture/internal/openinference/wire"
+)
+
+const pictureMost = 1 << 18
+
+// leastRoles is the table of rights as a person wrote it down; a call that is not here fails. A new one needs a thought.
+var leastRoles = map[string]auth.Role{
+	"ServerLive": auth.Public, "ServerReady": auth.Public, "ModelReady": auth.Viewer, "ServerMetadata": auth.Viewer,
+	"ModelMetadata": auth.Viewer, "ModelInfer": auth.Operator,
+}
+
+// box is a device without workers.
+type box struct {
+	server  *Server
+	address string
+
+	mu      sync.Mutex
+	counted map[string]int // by route and code
+}
+
+func open(t *testing.T, change func(*Settings)) *box {
+	t.Helper()
+	dispatcher := dispatch.New(dispatch.Options{Outcome: func(dispatch.Outcome) {}})
+	g, err := gateway.New(gateway.Settings{Model: "centerface", Version: "1.2.3", InputWidth: 32, InputHeight: 32, Workers: 1, Credit: 1, Queue: 1,
+		QueuePerClient: 1, Streams: 1, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &box{counted: map[string]int{}}
+	settings := Settings{Listen: "127.0.0.1:0", PictureBytes: pictureMost, Gateway: g, Count: b.count}
+	change(&settings)
+	if b.server, err = New(settings); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", settings.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.address = listener.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.server.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		g.Close()
+	})
+	return b
+}
+
+func (b *box) count(route, code string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counted[strings.TrimPrefix(route, "/"+serviceName+"/")+" "+code]++
+}
+
+func (b *box) dial(t *testing.T, how credentials.TransportCredentials) *grpc.ClientConn {
+	t.Helper()
+	connection, err := grpc.NewClient(b.address, grpc.WithTransportCredentials(how))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	return connection
+}
+
+// ask makes a call with a token, "" for none.
+func ask(t *testing.T, connection *grpc.ClientConn, method, token string, asked, said proto.Message) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	return connection.Invoke(ctx, "/"+serviceName+"/"+method, asked, said)
+}
+
+func TestADeviceTellsOverGRPCWhatItServes(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	connection := b.dial(t, insecure.NewCredentials())
+	var live wire.ServerLiveResponse
+	if err := ask(t, connection, "ServerLive", "", &wire.ServerLiveRequest{}, &live); err != nil || !live.Live {
+		t.Errorf("%v %v", &live, err)
+	}
+	var ready wire.ModelReadyResponse
+	if err := ask(t, connection, "ModelReady", "", &wire.ModelReadyRequest{Name: "centerface"}, &ready); err != nil || ready.Ready {
+		t.Errorf("without a worker: %v %v", &ready, err)
+	}
+	var model wire.ModelMetadataResponse
+	if err := ask(t, connection, "ModelMetadata", "", &wire.ModelMetadataRequest{Name: "centerface", Version: "1"}, &model); err != nil ||
+		model.Inputs[0].Name != "image" || model.Outputs[2].Shape[1] != 5 {
+		t.Errorf("%v %v", &model, err)
+	}
+	for method, want := range map[string]codes.Code{"ModelReady": codes.NotFound, "ModelInfer": codes.Unavailable, "ModelStreamInfer": codes.Unimplemented} {
+		var said wire.ModelInferResponse
+		if err := ask(t, connection, method, "", &wire.ModelReadyRequest{Name: "yunet"}, &said); status.Code(err) != want {
+			t.Errorf("%s: %v, want %v", method, err, want)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, one := range []string{"ServerLive OK", "ModelReady NotFound", "ModelInfer Unavailable", "other Unimplemented"} {
+		if b.counted[one] != 1 {
+			t.Errorf("%s is counted %d times: %v", one, b.counted[one], b.counted)
+		}
+	}
+}
+
+func TestEachCallIsRefusedToWhoeverMayNotMakeIt(t *testing.T) {
+	file := auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}
+	tokens := map[string]string{"": "", "vis_aaaaaaaa_bbbb": ""}
+	roles := map[string]auth.Role{"": auth.Public, "vis_aaaaaaaa_bbbb": auth.Public}
+	for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
+		token := authtest.Add(t, file, auth.Wanted{Name: role.String(), Role: role.String()})
+		tokens[token], roles[token] = role.String(), role
+	}
+	gate, err := auth.Open(auth.Settings{File: file, SessionIdle: time.Hour, SessionMost: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, func(s *Settings) { s.Auth = gate })
+	connection := b.dial(t, insecure.NewCredentials())
+	names := map[string]auth.Role{"ModelStreamInfer": auth.Viewer}
+	for _, one := range b.server.methods {
+		if names[one.name] = leastRoles[one.name]; one.least != leastRoles[one.name] {
+			t.Errorf("%s needs %q; written down is %q", one.name, one.least, leastRoles[one.name])
+		}
+	}
+	for name, least := range names {
+		for token := range tokens {
+			var said wire.ModelInferResponse
+			got := status.Code(ask(t, connection, name, token, &wire.ModelReadyRequest{Name: "centerface"}, &said))
+			want := codes.OK
+			switch {
+			case roles[token] == auth.Public && least != auth.Public:
+				want = codes.Unauthenticated
+			case roles[token] < least:
+				want = codes.PermissionDenied
+			}
+			refused := got == codes.Unauthenticated || got == codes.PermissionDenied
+			if refused != (want != codes.OK) || refused && got != want {
+				t.Errorf("%s by %q: %v, want %v", name, tokens[token], got, want)
+			}
+		}
+	}
+}
+
+func TestItIsEncryptedAsThePageIs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "box.pem")
+	kept, err := certificate.SelfMade(file, []string{"localhost"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, func(s *Settings) { s.TLS = kept.Config() })
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	var live wire.ServerLiveResponse
+	if err := ask(t, b.dial(t, credentials.NewClientTLSFromCert(roots, "localhost")), "ServerLive", "", &wire.ServerLiveRequest{}, &live); err != nil || !live.Live {
+		t.Errorf("%v %v", &live, err)
+	}
+	if err := ask(t, b.dial(t, insecure.NewCredentials()), "ServerLive", "", &wire.ServerLiveRequest{}, &live); status.Code(err) != codes.Unavailable {
+		t.Errorf("not encrypted: %v", err)
+	}
+}
+
+func TestAMessageThatIsTooLargeIsRefused(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	large := &wire.ModelReadyRequest{Name: strings.Repeat("a", pictureMost+openinference.JSONMost)}
+	var said wire.ModelReadyResponse
+	if err := ask(t, b.dial(t, insecure.NewCredentials()), "ModelReady", "", large, &said); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOtherMachinesNeedALogin(t *testing.T) {
+	for listen, fine := range map[string]bool{"127.0.0.1:0": true, "localhost:0": true, "[::1]:0": true, "0.0.0.0:8001": false, ":8001": false, "8001": false} {
+		if _, err := New(Settings{Listen: listen}); (err == nil) != fine {
+			t.Errorf("%s: %v", listen, err)
+		}
+	}
+}
+
+// asked is a request for a picture, changed.
+func asked(t testing.TB, change func(*wire.ModelInferRequest)) []byte {
+	t.Helper()
+	request := &wire.ModelInferRequest{ModelName: "centerface", Id: "a", Inputs: []*wire.ModelInferRequest_InferInputTensor{{
+		Name: "image", Datatype: "BYTES", Shape: []int64{1}, Contents: &wire.InferTensorContents{BytesContents: [][]byte{[]byte("photo")}}}}}
+	change(request)
+	raw, err := proto.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestAPictureIsTakenOutOfItsMessage(t *testing.T) {
+	for name, change := range map[string]func(*wire.ModelInferRequest){
+		"contents": func(*wire.ModelInferRequest) {},
+		"raw": func(r *wire.ModelInferRequest) {
+			r.Inputs[0].Contents, r.RawInputContents = nil, [][]byte{[]byte("\x05\x00\x00\x00photo")}
+		},
+	} {
+		call, err := callOf(asked(t, change))
+		if err != nil || string(call.Request.Encoded) != "photo" || call.Model != "centerface" || call.Request.ID != "a" {
+			t.Errorf("%s: %+v, %v", name, call, err)
+		}
+	}
+	for name, change := range map[string]func(*wire.ModelInferRequest_InferInputTensor){
+		"numbers": func(in *wire.ModelInferRequest_InferInputTensor) {
+			in.Contents = &wire.InferTensorContents{UintContents: []uint32{1, 2, 255}}
+		},
+	} {
+		call, err := callOf(asked(t, func(r *wire.ModelInferRequest) {
+			r.Inputs[0].Name, r.Inputs[0].Datatype, r.Inputs[0].Shape = "pixels", "UINT8", []int64{1, 1, 1, 3}
+			change(r.Inputs[0])
+		}))
+		if err != nil || string(call.Request.Pixels) != "\x01\x02\xff" {
+			t.Errorf("%s: %+v, %v", name, call, err)
+		}
+	}
+	call, err := callOf(asked(t, func(r *wire.ModelInferRequest) {
+		r.Parameters = map[string]*wire.InferParameter{
+			"score":   {ParameterChoice: &wire.InferParameter_DoubleParam{DoubleParam: 0.7}},
+			"timeout": {ParameterChoice: &wire.InferParameter_Int64Param{Int64Param: 5000}},
+			"input":   {ParameterChoice: &wire.InferParameter_StringParam{StringParam: "full"}},
+		}
+		r.Outputs = []*wire.ModelInferRequest_InferRequestedOutputTensor{{Name: "scores"}}
+	}))
+	want := openinference.Options{Score: 0.7, Full: true, Timeout: 5 * time.Millisecond}
+	if err != nil || call.Request.Options != want || len(call.Request.Outputs) != 1 {
+		t.Errorf("%+v, %v", call.Request, err)
+	}
+}
+
+func TestHostileMessagesAreRefusedBeforeTheyAreTakenApart(t *testing.T) {
+	many := make([]*wire.ModelInferRequest_InferInputTensor, 1000)
+	for i := range many {
+		many[i] = &wire.ModelInferRequest_InferInputTensor{}
+	}
+	for name, change := range map[string]func(*wire.ModelInferRequest){
+		"no input":    func(r *wire.ModelInferRequest) { r.Inputs = nil },
+		"no data":     func(r *wire.ModelInferRequest) { r.Inputs[0].Contents = nil },
+		"two kinds":   func(r *wire.ModelInferRequest) { r.RawInputContents = [][]byte{[]byte("\x05\x00\x00\x00photo")} },
+		"many inputs": func(r *wire.ModelInferRequest) { r.Inputs = many },
+		"many raw":    func(r *wire.ModelInferRequest) { r.RawInputContents = make([][]byte, 1000) },
+		"many elements": func(r *wire.ModelInferRequest) {
+			r.Inputs[0].Contents.BytesContents = make([][]byte, 1000)
+		},
+		"numbers that become eight times as many bytes": func(r *wire.ModelInferRequest) {
+			r.Inputs[0].Contents.Int64Contents = make([]int64, 10)
+		},
+		"millions of numbers": func(r *wire.ModelInferRequest) { r.Inputs[0].Contents.UintContents = make([]uint32, 2<<20) },
+		"a long shape":        func(r *wire.ModelInferRequest) { r.Inputs[0].Shape = make([]int64, 100_000) },
+		"a long name":         func(r *wire.ModelInferRequest) { r.ModelName = strings.Repeat("a", 100_000) },
+		"256": func(r *wire.ModelInferRequest) {
+			r.Inputs[0].Contents = &wire.InferTensorContents{UintContents: []uint32{256}}
+		},
+		"an unknown output": func(r *wire.ModelInferRequest) {
+			r.Outputs = []*wire.ModelInferRequest_InferRequestedOutputTensor{{Name: "faces"}}
+		},
+		"a parameter without a value": func(r *wire.ModelInferRequest) {
+			r.Parameters = map[string]*wire.InferParameter{"score": {}}
+		},
+		"a raw length that lies": func(r *wire.ModelInferRequest) {
+			r.Inputs[0].Contents, r.RawInputContents = nil, [][]byte{[]byte("\xff\xff\xff\xffphoto")}
+		},
+	} {
+		if _, err := callOf(asked(t, change)); !errors.Is(err, openinference.ErrMalformed) || len(err.Error()) > 400 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	whole := asked(t, func(*wire.ModelInferRequest) {})
+	if _, err := callOf(whole[:len(whole)-2]); !errors.Is(err, openinference.ErrMalformed) {
+		t.Errorf("a message that is cut off: %v", err)
+	}
+}
+
+// FuzzCall: no message makes it fail otherwise than with a sentence, and what it lets through is one picture within the message.
+func FuzzCall(f *testing.F) {
+	f.Add(asked(f, func(*wire.ModelInferRequest) {}))
+	f.Add(asked(f, func(r *wire.ModelInferRequest) {
+		r.Inputs[0].Contents, r.RawInputContents = nil, [][]byte{[]byte("\x05\x00\x00\x00photo")}
+		r.Parameters = map[string]*wire.InferParameter{"score": {ParameterChoice: &wire.InferParameter_DoubleParam{DoubleParam: 0.7}}}
+		r.Outputs = []*wire.ModelInferRequest_InferRequestedOutputTensor{{Name: "scores"}}
+	}))
+	f.Add(asked(f, func(r *wire.ModelInferRequest) {
+		r.Inputs[0] = &wire.ModelInferRequest_InferInputTensor{Name: "pixels", Datatype: "UINT8", Shape: []int64{1, 1, 1, 3},
+			Contents: &wire.InferTensorContents{UintContents: []uint32{1, 2, 3}}}
+	}))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		call, err := callOf(raw)
+		if err != nil {
+			if !errors.Is(err, openinference.ErrMalformed) {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		r := call.Request
+		if (r.Encoded == nil) == (r.Pixels == nil) || len(r.Encoded)+len(r.Pixels) > len(raw) || len(r.Pixels) != 3*r.Width*r.Height {
+			t.Fatalf("%d and %d bytes of %d, %dx%d", len(r.Encoded), len(r.Pixels), len(raw), r.Width, r.Height)
+		}
+	})
+}

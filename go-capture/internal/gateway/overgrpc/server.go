@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package overgrpc serves the Open Inference Protocol over gRPC, on a port of its own.
+//
+// The way of a call: admit.go finds who calls and whether they may, before anything of their message is read; service.go answers;
+// message.go takes a picture out of its message. What comes then is package gateway's, as over HTTP.
+//
+// Each call is unary for clients. Here all are streams, because grpc reads a unary call's message before it asks anybody.
+package overgrpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/encoding/gzip" // clients may pack; what comes out is bounded as any message
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"visavis/capture/internal/auth"
+	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/openinference"
+)
+
+const (
+	callsMost        = 64        // of one connection at once
+	window           = 256 << 10 // bytes that a client may send before they are read
+	headersMost      = 16 << 10
+	readersMost      = 4 // messages that are being read at once
+	handshakeTimeout = 5 * time.Second
+	idleMost         = 5 * time.Minute
+	stopTimeout      = 2 * time.Second
+)
+
+// Settings of a Server.
+type Settings struct {
+	Listen       string
+	PictureBytes int         // of the largest picture
+	TLS          *tls.Config // nil = as it is
+	Auth         *auth.Gate  // nil = no login, everyone may do everything
+	Gateway      *gateway.Gateway
+	Count        func(route, code string) // of an answered call
+}
+
+// Server is the gRPC door of the gateway. Make it with New.
+type Server struct {
+	settings Settings
+	reading  *semaphore.Weighted
+	methods  []method
+}
+
+// New prepares a server. It fails when the address reaches beyond loopback without Auth.
+func New(settings Settings) (*Server, error) {
+	host, _, err := net.SplitHostPort(settings.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.grpc_listen = %q: %w; write address:port, such as 127.0.0.1:8001", settings.Listen, err)
+	}
+	if address := net.ParseIP(host); settings.Auth == nil && host != "localhost" && (address == nil || !address.IsLoopback()) {
+		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
+	}
+	return &Server{settings: settings, reading: semaphore.NewWeighted(readersMost), methods: methods()}, nil
+}
+
+// Run listens and serves until ctx ends. It fails when the port is taken.
+func (s *Server) Run(ctx context.Context) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", s.settings.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is taken by another program; change gateway.grpc_listen: %w", s.settings.Listen, err)
+	}
+	if err != nil {
+		return fmt.Errorf("listen on gateway.grpc_listen = %q: %w", s.settings.Listen, err)
+	}
+	return s.Serve(ctx, listener)
+}
+
+// Serve answers at a listener, which it closes, until ctx ends.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := s.build()
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve gRPC at %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	cut := time.AfterFunc(stopTimeout, server.Stop)
+	defer cut.Stop()
+	server.GracefulStop()
+	if err := <-failed; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("stop the gRPC server: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) build() *grpc.Server {
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(s.settings.PictureBytes + openinference.JSONMost),
+		grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(4 * window),
+		grpc.MaxHeaderListSize(headersMost), grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost}), grpc.WaitForHandlers(true),
+		grpc.UnknownServiceHandler(s.serve(method{name: otherMethod, least: auth.Viewer, answer: unknown})),
+	}
+	if s.settings.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(s.settings.TLS)))
+	}
+	server := grpc.NewServer(options...)
+	description := grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil)}
+	for _, one := range s.methods {
+		description.Streams = append(description.Streams, grpc.StreamDesc{StreamName: one.name, Handler: s.serve(one)})
+	}
+	server.RegisterService(&description, s)
+	return server
+}
+
+// otherMethod stands for all that are not served.
+const otherMethod = "other"
+
+func unknown(context.Context, *Server, grpc.ServerStream) error {
+	return status.Error(codes.Unimplemented, "This call is not answered here: send each picture with ModelInfer, as many at the same time as you like.")
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"visavis/capture/internal/openinference"
+)
+
+// Call is a request for a model that came over another wire than HTTP.
+type Call struct {
+	Model, Version string
+	Request        openinference.Request
+}
+
+// Caller is who sends over another wire: the login or token, "" where nobody needs one, and the address.
+type Caller struct {
+	Account string
+	Address netip.Addr
+}
+
+// Infer answers a picture as ServeInfer does. read takes it from the wire; it is called when there is a chance that it is answered.
+// An error is a Refusal.
+func (g *Gateway) Infer(ctx context.Context, from Caller, read func() (Call, error)) (Call, []openinference.Face, error) {
+	g.tally.begin()
+	if !g.door.enter() {
+		g.tally.end(reasonStopping)
+		return Call{}, nil, stopping()
+	}
+	defer g.door.leave()
+	call, faces, err := g.inferRead(ctx, sender{from.Account, from.Address}, read)
+	if err != nil {
+		return Call{}, nil, g.tally.refused(err)
+	}
+	g.tally.end(outcomeAnswered)
+	return call, faces, nil
+}
+
+func (g *Gateway) inferRead(ctx context.Context, client sender, read func() (Call, error)) (Call, []openinference.Face, error) {
+	if err := g.letIn(client, g.input); err != nil {
+		return Call{}, nil, err
+	}
+	call, err := read()
+	if err != nil {
+		return Call{}, nil, refusedInference(err)
+	}
+	if err := g.KnowsModel(call.Model, call.Version); err != nil {
+		return Call{}, nil, err
+	}
+	held := int64(len(call.Request.Encoded) + len(call.Request.Pixels))
+	if !g.bodies.TryAcquire(held) {
+		return Call{}, nil, busy(time.Second)
+	}
+	defer g.bodies.Release(held)
+	faces, err := g.infer(ctx, client, call.Request)
+	return call, faces, err
+}
+
+// Served are the names under which clients of the Open Inference Protocol find the device and its model.
+func (g *Gateway) Served() (openinference.ServerMetadata, openinference.Metadata) {
+	return openinference.ServerOf(g.settings.Version), openinference.MetadataOf(g.settings.Model)
+}
