@@ -14,6 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
+from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import DEMO
 from tests.e2e.test_events import PLACES
@@ -136,6 +137,22 @@ def test_zones_and_lines_are_drawn_and_counted(
     one = json.loads(appliance.get("/api/v1/cameras/demo"))
     assert one["zones"][0]["polygon"] == [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
     assert one["lines"][0]["start"] == [0.32, 1]
+    assert complaints == []
+
+
+def test_what_was_ordered_is_said_and_the_picture_goes_on_hidden(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser
+) -> None:
+    appliance = start_appliance(DEMO)
+    appliance.wait_ready()
+    page, complaints = opened(browser, appliance, 1280, 800)
+    publish(appliance.mqtt_port, "visavis/box/demo/set/detect", "OFF")
+    until(lambda: "not detecting" in page.inner_text("body"), "the page does not say that detection is off", 20)
+    assert "all pixelated: detection is off" in page.inner_text("body")
+    canvas = page.locator(".camera canvas")
+    until_it_moves(canvas, canvas.evaluate(LOOK))
+    publish(appliance.mqtt_port, "visavis/box/demo/set/enabled", "OFF")
+    until(lambda: "switched off" in page.inner_text(".over"), "the picture does not say that it is switched off", 20)
     assert complaints == []
 
 

@@ -139,3 +139,34 @@ func TestPicturesAreScaledDownButNeverUpAndFacesAtTheEdgeDoNotBreakThem(t *testi
 		}
 	}
 }
+
+func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	face := geometry.Box{X: 100, Y: 80, W: 60, H: 60}
+	for _, c := range []struct {
+		part geometry.Box
+		size image.Point
+	}{
+		{geometry.Box{X: 40, Y: 20, W: 180, H: 180}, image.Pt(180, 180)},
+		{geometry.Box{X: -50, Y: 200, W: 100, H: 100}, image.Pt(50, 40)}, // what is outside is left out
+		{geometry.Box{X: 900, Y: 900, W: 10, H: 10}, image.Pt(320, 240)},
+	} {
+		data, err := Encode(picture, []Face{{Box: face}}, Style{Privacy: pixelate, Part: c.part})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decode(t, data).Bounds().Size(); got != c.size {
+			t.Errorf("%v has %v, want %v", c.part, got, c.size)
+		}
+	}
+	data, err := Encode(picture, []Face{{Box: face}}, Style{Privacy: pixelate, Part: face})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := detail(decode(t, data), image.Rect(0, 0, 60, 60)); found > 20 {
+		t.Errorf("the face has detail %d", found)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
 )
 
 // dial opens the live picture of the one camera; the connection ends with the test.
@@ -142,5 +143,48 @@ func TestALiveViewerIsToldWhenTheCameraGoesOrTheDeviceStops(t *testing.T) {
 		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("%s: %v, want going away", name, err)
 		}
+	}
+}
+
+func TestAPictureInWhichNobodyLookedComesWithoutDetections(t *testing.T) {
+	r := serve(t)
+	pool := frame.NewPool(4)
+	connection := r.dial(t, "")
+	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	r.show(pool, 1)
+	receive(t, connection)
+	picture, _ := pool.Get()
+	picture.CapturedNs = frame.MonotonicNs()
+	r.server.Show(&hub.Result{Camera: "door", CapturedNs: picture.CapturedNs, Picture: picture, Unlooked: true})
+	picture.Release()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if kind, _, err := connection.Read(ctx); err != nil || kind != websocket.MessageBinary {
+		t.Fatalf("the picture came as %v, %v", kind, err)
+	}
+	r.show(pool, 2)
+	if detections, _ := receive(t, connection); detections != seqText(2) {
+		t.Errorf("after it came %q", detections)
+	}
+}
+
+func TestAPictureThatIsOlderThanTheNewestIsNotShown(t *testing.T) {
+	r := serve(t)
+	pool := frame.NewPool(4)
+	newest, _ := pool.Get()
+	newest.CapturedNs = frame.MonotonicNs()
+	older, _ := pool.Get()
+	older.CapturedNs = newest.CapturedNs - 1
+	r.server.Show(&hub.Result{Camera: "door", CapturedNs: newest.CapturedNs, Picture: newest, Unlooked: true})
+	r.server.Take(&hub.Result{Camera: "door", Seq: 7, CapturedNs: older.CapturedNs, Picture: older})
+	newest.Release()
+	older.Release()
+	shown, err := r.server.studioOf("door").borrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shown.Picture.Release()
+	if shown.Picture != newest {
+		t.Error("who looks now sees what was before")
 	}
 }
