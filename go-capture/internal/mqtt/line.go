@@ -28,7 +28,7 @@ func (l *line) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 		return nil, err
 	}
 	l.forget = context.AfterFunc(l.ctx, func() { _ = connection.Close() }) // whoever reads from it hears of it
-	return connection, nil
+	return shorten(connection), nil
 }
 
 func (l *line) dial(broker *url.URL) (net.Conn, error) {
