@@ -44,6 +44,11 @@ test-vm: ## cameras and services in a virtual machine (QEMU); the first run buil
 	@scripts/setup.sh vm
 	$(PYTHON) -m pytest -m vm -s tests/vm
 
+.PHONY: test-ha
+test-ha: ## real releases of Home Assistant beside the appliance; the first run installs them
+	@scripts/setup.sh ha
+	$(PYTHON) -m pytest -m ha -s tests/ha
+
 .PHONY: lint
 lint: setup-test ## contracts in step, formatting, types, static analysis
 	$(PYTHON) contracts/generate.py --check

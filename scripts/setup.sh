@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Brings a fresh machine to where `make run` (argument: run), `make test` (test) or `make test-vm` (vm) works; after `test`,
+# Brings a fresh machine to where `make run` (argument: run), `make test` (test) or `make test-vm` (vm) or `make test-ha` (ha) works; after `test`,
 # `bench-gateway` adds what `make bench-gateway` compares with.
 # It says what it installs, uses sudo only when not root, and does nothing that is already done.
 set -euo pipefail
@@ -12,6 +12,7 @@ run_packages=(build-essential pkg-config libopencv-dev mosquitto python3-venv)
 test_packages=(mosquitto-clients chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
 vm_packages=(qemu-system-x86 mmdebstrap openssh-client fakeroot e2fsprogs lintian)
 vm_packages+=(qemu-system-arm qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu)
+ha_packages=(mmdebstrap)
 
 fail() {
 	echo "setup: $*" >&2
@@ -172,6 +173,7 @@ main() {
 	install_packages "${run_packages[@]}"
 	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
 	[ "$purpose" != vm ] || install_packages "${vm_packages[@]}"
+	[ "$purpose" != ha ] || install_packages "${ha_packages[@]}"
 	install_python
 	build_daemon
 	[ "$purpose" = run ] || build_test_programs

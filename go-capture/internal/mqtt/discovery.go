@@ -147,9 +147,9 @@ func (p *Publisher) watchHome(client paho.Client) {
 	})
 }
 
-// welcomeHome makes discovery due again if Home Assistant has started since the last call.
+// welcomeHome makes discovery due again if Home Assistant has started since the last call, or has had to move entities.
 func (p *Publisher) welcomeHome() {
-	if p.born.Swap(false) {
+	if born, moved := p.born.Swap(false), p.states.repeats(); born || moved {
 		p.states.again(isDiscovery)
 	}
 }

@@ -175,8 +175,9 @@ func changeOver(t *testing.T, from, to string) []string {
 	seen := b.subscribe()
 	await(t, "what is retained has come", func() bool { return seen.last(topicStatus) != "" })
 	atHome(t, b, to, file)
-	old := map[string]string{"device": deviceTopic, "component": "homeassistant/sensor/visavis_porch/version/config"}[from]
-	await(t, "the old form is cleared", func() bool { heard := seen.all(old); return len(heard) > 1 && heard[len(heard)-1] == "" })
+	topics := map[string]string{"device": deviceTopic, "component": "homeassistant/sensor/visavis_porch/version/config"}
+	await(t, "the old form is cleared", func() bool { heard := seen.all(topics[from]); return len(heard) > 1 && heard[len(heard)-1] == "" })
+	await(t, "the new form is told", func() bool { return to == "off" || seen.last(topics[to]) != "" })
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	var said []string
@@ -208,7 +209,7 @@ func kind(payload string) string {
 func TestAnotherFormMovesTheEntitiesAsHomeAssistantAsksForIt(t *testing.T) {
 	for _, c := range [][2]string{{"device", "component"}, {"component", "device"}} {
 		got := changeOver(t, c[0], c[1])
-		if want := []string{c[0] + " migrates", c[1] + " tells", c[0] + " cleared"}; !slices.Equal(got, want) {
+		if want := []string{c[0] + " migrates", c[0] + " cleared", c[1] + " tells"}; !slices.Equal(got, want) {
 			t.Errorf("from %s to %s: %q, want %q", c[0], c[1], got, want)
 		}
 	}

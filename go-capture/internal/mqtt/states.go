@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // states are the retained topics, of which only the last payload counts. A topic that is no longer wanted says its last words and
@@ -20,7 +21,16 @@ type states struct {
 	changed  chan struct{}       // for who remembers the topics
 
 	components map[string]string // platforms of the entities that the message about the device has told of, by key
+
+	pause     time.Duration // after migrate, for Home Assistant to let go of the entities
+	heldUntil time.Time     // discovery, by that
+	repeatAt  time.Time     // discovery, zero if not
 }
+
+const (
+	migrationPause  = 3 * time.Second
+	migrationRepeat = 10 * time.Second
+)
 
 type retained struct {
 	payload string
@@ -36,7 +46,7 @@ type afterwards struct {
 }
 
 func newStates() *states {
-	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, changed: make(chan struct{}, 1)}
+	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, changed: make(chan struct{}, 1), pause: migrationPause}
 }
 
 // set keeps a payload; ifNew leaves one that was set before. A topic that is not wanted stays away.
@@ -122,14 +132,16 @@ func (s *states) otherForm(topic string) bool {
 	return false
 }
 
-// next takes a state that the broker does not know yet; "" clears its topic. Last words go first and clearing last: who is told
-// elsewhere from now on never hears in between that there is nothing.
+// next takes a state that the broker does not know yet; "" clears its topic. Last words go first, then topics are cleared: an entity
+// that moves is let go of before it is told of elsewhere.
 func (s *states) next() (topic, payload string, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	best := clearing + 1
+	held := time.Now().Before(s.heldUntil)
+	best := telling + 1
 	for _, one := range s.order {
-		if state := s.topics[one]; state.dirty && state.turn() < best {
+		state := s.topics[one]
+		if waits := held && isDiscovery(one) && state.turn() > leavetaking; state.dirty && !waits && state.turn() < best {
 			topic, best = one, state.turn()
 		}
 	}
@@ -142,8 +154,8 @@ func (s *states) next() (topic, payload string, found bool) {
 // The turns of what is to be said.
 const (
 	leavetaking = iota
-	telling
 	clearing
+	telling
 )
 
 func (r *retained) turn() int {
@@ -162,6 +174,10 @@ func (s *states) say(one *retained) (said string) {
 	switch {
 	case one.leaving:
 		one.payload, one.dirty = "", said != ""
+		if said == migrate {
+			s.heldUntil = time.Now().Add(s.pause)
+			s.repeatAt = s.heldUntil.Add(migrationRepeat)
+		}
 	case one.then != nil && one.payload != one.then.payload:
 		one.payload, one.dirty = one.then.payload, true
 	case one.then != nil:
@@ -197,6 +213,18 @@ func (s *states) setDevice(topic, removing string, then afterwards) {
 	maps.Copy(all, s.components)
 	s.components = all
 	nudge(s.changed)
+}
+
+// repeats tells, once, that a move is long enough ago to tell everything again: a Home Assistant that was slower than the pause has
+// missed some of it.
+func (s *states) repeats() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due := !s.repeatAt.IsZero() && time.Now().After(s.repeatAt)
+	if due {
+		s.repeatAt = time.Time{}
+	}
+	return due
 }
 
 // again makes topics due that Home Assistant may have missed.
