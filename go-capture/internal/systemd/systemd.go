@@ -20,13 +20,14 @@ func Listener(name string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the sockets of systemd: %w", err)
 	}
-	for _, listener := range named[name] {
-		if unix, fits := listener.(*net.UnixListener); fits && unix.Addr().Network() == "unixpacket" {
-			return unix, nil
-		}
+	if len(named[name]) == 0 {
+		return nil, nil
+	}
+	unix, fits := named[name][0].(*net.UnixListener)
+	if !fits || unix.Addr().Network() != "unixpacket" {
 		return nil, fmt.Errorf("the socket %q of systemd is no ListenSequentialPacket: see visavis-frames.socket", name)
 	}
-	return nil, nil
+	return unix, nil
 }
 
 // Ready says that the daemon serves.
