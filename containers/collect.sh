@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Puts the daemon with everything that it needs, and nothing else, below a folder that becomes the root of its image.
+set -eu
+root=$1
+add() { install -D -m "$(stat -L -c %a "$1")" "$1" "$root$1"; }
+
+add /usr/bin/visavis-capture
+ldd /usr/bin/visavis-capture | awk '/=> \//{print $3} /^\t\//{print $1}' | while read -r library; do add "$library"; done
+add /etc/ssl/certs/ca-certificates.crt
+install -D -m 0755 /bin/busybox "$root/bin/busybox" # for the health check alone
+install -D -m 0644 -t "$root/usr/lib/visavis/demo" ../build/demo/*
+mkdir -p "$root/etc" "$root/tmp" "$root/etc/visavis"
+chmod 1777 "$root/tmp"
+printf 'visavis:x:10001:10000::/var/lib/visavis:/none\n' >"$root/etc/passwd"
+printf 'visavis:x:10000:\n' >"$root/etc/group"
+install -d -o 10001 -g 10000 -m 0770 "$root/run/visavis"
+install -d -o 10001 -g 10000 -m 0700 "$root/var/lib/visavis" "$root/var/lib/visavis-credentials"

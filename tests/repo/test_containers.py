@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compose.yaml is what the Compose specification allows, and no container may do more than it has to."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.repo.test_laws import ROOT
+from tests.unit.command import visavis
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "containers" / "Dockerfile").read_text()
+# The reference implementation's own schema, by Go's module proxy and its sum.
+SPECIFICATION = "github.com/compose-spec/compose-go/v2@v2.4.9"
+SUM = "h1:2K4TDw+1ba2idiR6empXHKRXvWYpnvAKoNQy93/sSOs="
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    command = ["go", "mod", "download", "-json", SPECIFICATION]
+    said = subprocess.run(command, cwd=tmp_path_factory.mktemp("go"), capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    module = json.loads(said.stdout)
+    assert module["Sum"] == SUM
+    found: dict[str, Any] = json.loads((Path(module["Dir"]) / "schema" / "compose-spec.json").read_text())
+    return found
+
+
+def test_it_is_what_the_specification_allows(schema: dict[str, Any]) -> None:
+    specification = jsonschema.Draft7Validator(schema)
+    specification.validate(COMPOSE)
+    with pytest.raises(jsonschema.ValidationError):
+        specification.validate(COMPOSE | {"services": {"daemon": {"readonly": True}}})
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_may_do_as_little_as_possible(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].split(":")[0] not in ("0", "root")
+    assert service["healthcheck"]["test"]
+    assert not {"privileged", "cap_add", "devices", "pid", "ipc"} & set(service)
+    assert service.get("network_mode") in (None, "none")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_only_this_machine_reaches_a_port(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+def test_the_demo_comes_up_without_a_profile_and_the_cluster_with_one() -> None:
+    assert {name for name in SERVICES if "profiles" not in SERVICES[name]} == {"broker", "daemon", "worker"}
+    cluster = {name for name in SERVICES if "cluster" in SERVICES[name].get("profiles", [])}
+    assert {"balancer", "gateway-1", "gateway-2", "inference"} <= cluster
+    assert SERVICES["worker"]["deploy"]["replicas"] == 2
+
+
+def test_every_image_of_ours_is_a_target_and_none_is_run_by_root() -> None:
+    targets = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+    users = {
+        re.split(r" AS ", stage.splitlines()[0])[1]: re.search(r"^USER (\S+)", stage, re.MULTILINE) for stage in stages
+    }
+    assert targets == {"daemon", "worker", "broker", "balancer"}
+    assert all(users[target] for target in targets)
+    ours = {f"visavis-{target}" for target in targets}
+    assert {service["image"] for service in SERVICES.values() if not service["image"].startswith("$")} == ours
+
+
+@pytest.mark.parametrize("file", ["daemon.toml", "gateway.toml"])
+def test_the_configurations_are_right(file: str) -> None:
+    said = visavis("check", ROOT / "containers" / file)
+    assert said.returncode == 0, said.stderr
+
+
+def test_both_gateways_share_the_credentials_and_their_clients_are_behind_nginx() -> None:
+    text = (ROOT / "containers" / "gateway.toml").read_text()
+    for number in (1, 2):
+        assert f"server gateway-{number}:8080 " in (ROOT / "containers" / "nginx.conf").read_text()
+        mounts = [volume.split(":")[1] for volume in SERVICES[f"gateway-{number}"]["volumes"]]
+        assert any(f'file = "{mount}/' in text for mount in mounts)
