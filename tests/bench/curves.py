@@ -11,7 +11,7 @@ from tests.bench.plot import text
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 380, 260, 56, 16, 34, 40
 LEGEND_LINE, LEGEND_TOP = 18, 12
-COLOURS = ("#d1495b", "#edae49", "#8d6a9f", "#66a182", "#9fc9ff", "#2a7de1")
+COLOURS = ("#8d6a9f", "#66a182", "#b07d48", "#d1495b", "#edae49", "#2a7de1")
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#777}.title{font-weight:600}"
     "path{fill:none;stroke-width:2}line{stroke:#999;stroke-width:1}.grid{stroke:#999;stroke-opacity:.25}"
@@ -29,7 +29,8 @@ class Curves(NamedTuple):
 
 def svg(plots: Sequence[Curves], columns: int = 2) -> str:
     """The plots in rows, with one legend below for all of them."""
-    names = list(dict.fromkeys(name for plot in plots for name in plot.lines))
+    fullest_first = sorted(plots, key=lambda plot: -len(plot.lines))
+    names = list(dict.fromkeys(name for plot in fullest_first for name in plot.lines))
     colours = {name: COLOURS[-1 - i % len(COLOURS)] for i, name in enumerate(reversed(names))}
     rows = -(-len(plots) // columns)
     width, top = WIDTH * min(columns, len(plots)), HEIGHT * rows

@@ -51,10 +51,11 @@ def main(options: list[str]) -> int:
     begin_s = time.monotonic()
     found = Found(QUICK if quick else FULL)
     text = "\n".join([*head(time.monotonic() - begin_s), *found.lines()]) + "\n"
+    pictures = found.pictures()
     print(text)
     if not quick:
         PAGE.write_text(text)
-        for name, picture in found.pictures().items():
+        for name, picture in pictures.items():
             (PICTURES / name).write_text(picture)
     return verdict([Section("", [], found.bars)])
 
@@ -98,6 +99,8 @@ class Found:
             *closed_tables(self.servers),
             "",
             "![over connections](../pictures/gateway-load.svg)",
+            "",
+            "The upright scales are logarithmic; a p50 is a least value where the table says so.",
             "",
             f"A cheap request while {BUSY} clients send pictures:",
             "",

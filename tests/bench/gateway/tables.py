@@ -214,7 +214,7 @@ def load_plots(servers: Servers) -> str:
                 {name: [run.found.per_second for run in one.closed] for name, one in servers.items()},
             ),
             Curves(
-                "picture's answer, p50 in ms (a least value where most got none)",
+                "answer to a picture, p50 in ms",
                 "connections",
                 places,
                 {name: [run.found.answered.p50 for run in one.closed] for name, one in servers.items()},
