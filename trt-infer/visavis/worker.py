@@ -38,8 +38,8 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
         VisavisError: what connecting again cannot mend: no such model, another release, a broken detector.
     """
     detector = load_detector(settings.detector)
-    give_back()
     detector.warm_up()
+    give_back()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
     others = AnySize(settings.detector)

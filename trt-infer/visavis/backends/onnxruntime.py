@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 from typing import Any
 
@@ -71,7 +70,6 @@ class OnnxRuntime:
             self.detect(np.full((height or 32, width or 32, 3), 128, np.uint8))
         except DetectorError as error:
             raise ModelError(f"model {self.model_id} does not run, {error}") from error
-        _give_memory_back()
 
     def detect(self, frame: Frame) -> Detections:
         """Find faces; see `Detector.detect`. `frame` goes in without a copy, and nothing keeps it afterwards.
@@ -123,10 +121,3 @@ def _session(prepared: Prepared, threads: int) -> Any:
     session.disable_fallback()
     session._model_bytes = None
     return session
-
-
-def _give_memory_back() -> None:
-    """Return to the system what the C library keeps of freed memory: loading a model leaves several megabytes."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries than glibc keep less, and have it not
-    if trim is not None:
-        trim(0)
