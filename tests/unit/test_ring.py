@@ -25,8 +25,9 @@ from visavis.errors import (
     VisavisError,
 )
 from visavis.ring import Identity, Lease, RingClient, connect
+from visavis.ring_memory import Ring
 
-from tests.unit.daemon_double import HEIGHT, PAYLOAD, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
+from tests.unit.daemon_double import HEIGHT, INSTANCE, PAYLOAD, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
 
 ME = Identity("tester", "none@test", 2, flags=wire.HelloFlag.FP16)
 
@@ -571,3 +572,15 @@ def test_every_error_has_a_kind_of_its_own_and_a_sentence() -> None:
         assert error.kind not in seen
         seen[error.kind] = error
     assert str(DaemonGone("what, on what", "do this")) == "what, on what: do this"
+
+
+def test_slots_that_nobody_uses_take_no_memory() -> None:
+    said = ring_add(slots=64)
+    memory = Memory(said)
+    try:
+        before = os.fstat(memory.fd).st_blocks
+        mapped = Ring(memory.fd, said, INSTANCE)
+        assert os.fstat(memory.fd).st_blocks == before
+        assert mapped.unmap()
+    finally:
+        memory.close()
