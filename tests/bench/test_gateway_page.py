@@ -17,7 +17,7 @@ from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
 from tests.bench.gateway.measure import SHARES, CheapRun, ClosedRun, Figures, OpenRun
-from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS
+from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
 from tests.bench.gateway.tables import load_plots
 from tests.bench.gateway.tree import Memory, tree_cpu_s, tree_memory, tree_of
 from tests.bench.gateway.workers import WorkersRun
@@ -136,3 +136,13 @@ def test_a_tree_is_a_process_with_all_that_it_started() -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert tree_memory([process.pid]).pss == 0  # who has ended counts nothing, and is no error
+
+
+def test_a_server_that_answers_nothing_has_a_page_all_the_same() -> None:
+    nothing = answers(0.0, 1.0)
+    flask = SERVERS[FLASK.name]
+    silent = flask._replace(closed=[run._replace(found=nothing, cpu_ms=0.0) for run in flask.closed])
+    servers = SERVERS | {FLASK.name: silent}
+    assert "With a picture it is inf times" in "\n".join(claims(servers, LIVE))
+    assert bars(servers, LIVE, WORKERS, 250)
+    ElementTree.fromstring(load_plots(servers))  # noqa: S314

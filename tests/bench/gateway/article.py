@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import milliseconds
-from tests.bench.gateway.measure import AT, Figures
+from tests.bench.gateway.measure import AT, Figures, over
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, VISAVIS
 
 CLAIMED_TIMES, CLAIMED_MS, CLAIMED_SHARE = 11.0, 21.0, 0.5
@@ -40,10 +40,10 @@ def throughput(servers: Servers) -> list[str]:
     """Requests a second."""
     flask, ours = servers[FLASK.name].health_at(AT), servers[VISAVIS.name].health_at(AT)
     slow, fast = flask.found.per_second, ours.found.per_second
-    pictures = servers[PATIENT_VISAVIS.name].capacity / servers[FLASK.name].capacity
+    pictures = over(servers[PATIENT_VISAVIS.name].capacity, servers[FLASK.name].capacity)
     return [
-        f"{verdict(fast / slow >= CLAIMED_TIMES)} of requests without a picture: {slow:,.0f} and {fast:,.0f} a second, "
-        f"{fast / slow:.0f} times.",
+        f"{verdict(over(fast, slow) >= CLAIMED_TIMES)} of requests without a picture: {slow:,.0f} and {fast:,.0f} a "
+        f"second, {over(fast, slow):.0f} times.",
         f"One takes {flask.cpu_us:,.0f} us of processor time in Python, {ours.cpu_us:,.0f} us in Go.",
         f"With a picture it is {pictures:.2f} times: nearly all of the time is the network's, whatever language waits.",
     ]
@@ -63,7 +63,7 @@ def latency(servers: Servers) -> list[str]:
         f"With {clients} clients the median is {milliseconds(theirs.p50, theirs.p50_more)} ms behind Flask and "
         f"{milliseconds(shown.found.answered.p50)} ms behind visavis when it lets everybody wait.",
         f"Whoever waits for every answer waits connections ÷ throughput, {clients} ÷ {rate:.1f}/s = "
-        f"{1e3 * clients / rate:,.0f} ms, behind any server.",
+        f"{over(1e3 * clients, rate):,.0f} ms, behind any server.",
         "Only refusing bounds it: with its default deadline visavis answers in "
         f"{milliseconds(bounded.answered.p50)} ms (p99 {milliseconds(bounded.answered.p99)}), and tells "
         f"{bounded.refused.number:,} of {bounded.sent:,} requests within {milliseconds(bounded.refused.p50)} ms to "
@@ -93,7 +93,7 @@ def half(servers: Servers) -> list[str]:
     """Processor time."""
     flask, ours = servers[FLASK.name], servers[PATIENT_VISAVIS.name]
     cheap = servers[VISAVIS.name].health_at(AT).cpu_us / flask.health_at(AT).cpu_us
-    alone, many = (ours.closed_at(clients).cpu_ms / flask.closed_at(clients).cpu_ms for clients in (1, AT))
+    alone, many = (over(ours.closed_at(clients).cpu_ms, flask.closed_at(clients).cpu_ms) for clients in (1, AT))
     return [
         f"{verdict(cheap <= CLAIMED_SHARE)} of cheap requests, which take {cheap:.2f} of Flask's processor time; "
         f"{verdict(alone <= CLAIMED_SHARE, 'not true').lower()} of pictures: {alone:.2f} with 1 client, {many:.2f} "

@@ -10,7 +10,7 @@ from visavis.models.processor import has_dot_products
 
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.live import LiveRun
-from tests.bench.gateway.measure import AT, BUSY, Figures
+from tests.bench.gateway.measure import AT, BUSY, Figures, over
 from tests.bench.gateway.servers import FLASK, GUNICORN, PATIENT_VISAVIS, RIVALS, UVICORN, VISAVIS, WORKERS
 from tests.bench.gateway.workers import INT8, WorkersRun
 from tests.bench.page import Bar
@@ -80,17 +80,17 @@ def cheap_bars(servers: Servers) -> list[Bar]:
     found = []
     for name, times in TIMES.items():
         theirs = servers[name]
-        health = ours.health_at(AT).found.per_second / theirs.health_at(AT).found.per_second
+        health = over(ours.health_at(AT).found.per_second, theirs.health_at(AT).found.per_second)
         found.append(Bar(f"`/healthz`, {AT} connections, visavis / {name}", health, times, "times", most=False))
         if ours.status and theirs.status:
-            status = ours.status.found.per_second / theirs.status.found.per_second
+            status = over(ours.status.found.per_second, theirs.status.found.per_second)
             found.append(Bar(f"status, {AT} connections, visavis / {name}", status, times, "times", most=False))
     return found
 
 
 def picture_bars(servers: Servers) -> list[Bar]:
     best = max(servers[kind.name].capacity for kind in RIVALS)
-    ratio = servers[PATIENT_VISAVIS.name].capacity / best
+    ratio = over(servers[PATIENT_VISAVIS.name].capacity, best)
     return [Bar(f"pictures a second, {BUSY} connections, visavis / the best rival", ratio, 1.0, "times", most=False)]
 
 
@@ -115,15 +115,15 @@ def open_bars(ours: Figures, deadline_ms: float) -> list[Bar]:
         Bar(f"accepted pictures at {run.share:g} × the capacity, p99", run.found.answered.p99, deadline_ms, "ms")
         for run in ours.opened
     ]
-    over = ours.opened[-1]
-    refused = over.found.refused
+    most = ours.opened[-1]
+    refused = most.found.refused
     return [
         *found,
-        Bar(f"refusals at {over.share:g} ×, p99", refused.p99, REFUSED_MS, "ms"),
-        Bar(f"refusals at {over.share:g} × without Retry-After", refused.number - over.found.told, 0),
+        Bar(f"refusals at {most.share:g} ×, p99", refused.p99, REFUSED_MS, "ms"),
+        Bar(f"refusals at {most.share:g} × without Retry-After", refused.number - most.found.told, 0),
         Bar(
-            f"answers a second at {over.share:g} × / capacity",
-            over.found.per_second * over.share / over.per_second,
+            f"answers a second at {most.share:g} × / capacity",
+            over(most.found.per_second * most.share, most.per_second),
             GOODPUT,
             most=False,
         ),
@@ -162,10 +162,14 @@ def live_bars(runs: Sequence[LiveRun]) -> list[Bar]:
 
 def workers_bars(workers: Mapping[str, WorkersRun]) -> list[Bar]:
     one, two = workers["1"], workers[str(WORKERS)]
-    found = [Bar(f"pictures a second, {WORKERS} workers / 1", two.per_second / one.per_second, TWO_WORKERS, most=False)]
+    found = [
+        Bar(f"pictures a second, {WORKERS} workers / 1", over(two.per_second, one.per_second), TWO_WORKERS, most=False)
+    ]
     if INT8 in workers:
         found.append(
-            Bar("pictures a second, INT8 / fp32", workers[INT8].per_second / two.per_second, INT8_TIMES, most=False)
+            Bar(
+                "pictures a second, INT8 / fp32", over(workers[INT8].per_second, two.per_second), INT8_TIMES, most=False
+            )
         )
         lost = sum(
             different(faces, workers[INT8].faces[name], INT8_SCORE, INT8_IOU) for name, faces in two.faces.items()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -56,6 +57,11 @@ QUICK = Plan(
     frames=60,
     workers_s=2,
 )
+
+
+def over(value: float, other: float) -> float:
+    """How many times the other; endless times nothing."""
+    return value / other if other else math.inf
 
 
 class CheapRun(NamedTuple):
