@@ -26,7 +26,7 @@ func (g *Gateway) DetectOperation() map[string]any {
 			"400": problemResponse("The request is malformed"), "408": problemResponse("The body came too slowly"),
 			"413": problemResponse("Too many bytes or pixels"), "415": problemResponse("No picture type that is taken"),
 			"422": problemResponse("Not a picture that can be decoded"), "429": laterResponse("Too many pictures wait: see Retry-After"),
-			"503": laterResponse("No worker is ready, or the device stops: see Retry-After"), "504": problemResponse("Not answered within the deadline"),
+			"503": laterResponse("No worker is ready, the one that has the picture is late, or the device stops: see Retry-After"),
 		},
 	}
 }

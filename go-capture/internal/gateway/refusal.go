@@ -64,7 +64,7 @@ func noWorker() error {
 }
 
 func tooLate(deadline time.Duration) error {
-	return Refusal{Status: http.StatusGatewayTimeout, Title: "The answer came too late", Reason: reasonDeadline,
+	return Refusal{Status: http.StatusServiceUnavailable, Title: "The answer came too late", Reason: reasonDeadline, RetryAfter: time.Second,
 		Detail: fmt.Sprintf("It was not there after %d ms; gateway.deadline_ms sets how long a picture may take.", deadline.Milliseconds())}
 }
 

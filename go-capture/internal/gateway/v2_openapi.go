@@ -14,7 +14,7 @@ import (
 var v2Errors = map[string]string{
 	"400": "The request is malformed", "404": "No such model", "408": "The body came too slowly", "413": "Too many bytes or pixels",
 	"415": "No Content-Encoding that is taken", "422": "Not a picture that can be decoded", "429": "Too many pictures wait: see Retry-After",
-	"503": "No worker is ready, or the request's own timeout has passed: see Retry-After", "504": "Not answered within the deadline",
+	"503": "No worker is ready, or the deadline or the request's own timeout has passed: see Retry-After",
 }
 
 var (
@@ -76,7 +76,7 @@ const inferSummary = "Faces in one picture, as tensors of the Open Inference Pro
 
 func (g *Gateway) inferOperation(path string) object {
 	answered := exactly(object{"model_name": textSchema, "model_version": textSchema, "outputs": listOf(exactly(tensorSchema))})
-	operation := g.ofModel(path, v2Operation(inferSummary, answered, "400", "404", "408", "413", "415", "422", "429", "503", "504"))
+	operation := g.ofModel(path, v2Operation(inferSummary, answered, "400", "404", "408", "413", "415", "422", "429", "503"))
 	operation["responses"].(object)["200"].(object)["content"].(object)[tensorsType] = binarySchema()
 	operation["requestBody"] = object{"required": true, "content": object{jsonType: object{"schema": inferSchema(g.settings.Score)}}}
 	return operation

@@ -96,7 +96,7 @@ var codeOf = map[int]codes.Code{
 	http.StatusBadRequest: codes.InvalidArgument, http.StatusRequestEntityTooLarge: codes.InvalidArgument,
 	http.StatusUnsupportedMediaType: codes.InvalidArgument, http.StatusUnprocessableEntity: codes.InvalidArgument,
 	http.StatusNotFound: codes.NotFound, http.StatusTooManyRequests: codes.ResourceExhausted, http.StatusServiceUnavailable: codes.Unavailable,
-	http.StatusRequestTimeout: codes.DeadlineExceeded, http.StatusGatewayTimeout: codes.DeadlineExceeded,
+	http.StatusRequestTimeout: codes.DeadlineExceeded,
 }
 
 // told is an error as the client gets it; when it should come again goes into the trailer.
