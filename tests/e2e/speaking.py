@@ -46,7 +46,7 @@ def stats(fps: float) -> str:
 
 def info(version: str = "0.1.0") -> str:
     fields = {"version": version, "model": "centerface", "backend": "onnxruntime", "precision": "fp32"}
-    more = {"schema": 1, "fallback": False, "workers": 1, "cameras": ["door"], "url": ""}
+    more = {"schema": 1, "fallback": False, "workers": 1, "cameras": ["door"], "url": "", "brokers": {"mqtt": True}}
     return json.dumps(fields | more)
 
 

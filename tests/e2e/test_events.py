@@ -106,7 +106,8 @@ def test_removed_zones_and_cameras_leave_nothing_at_the_broker(
         assert first.stop() == 0
         start_appliance(alone).wait_ready()
         until(lambda: not any("zone" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
-        assert retained(port) == {"status", "info", "demo/status", "demo/faces", "demo/occupied"}
+        states = {f"demo/state/{name}" for name in ("detect", "enabled", "privacy", "score")}
+        assert retained(port) == {"status", "info", "demo/status", "demo/faces", "demo/occupied"} | states
 
 
 def retained(port: int) -> set[str]:

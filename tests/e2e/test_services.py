@@ -84,7 +84,7 @@ class House:
 
     def inferred(self) -> int:
         with urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=10) as answer:
-            return int(json.load(answer)["cameras"][0]["frames"]["inferred"])
+            return sum(camera["frames"]["inferred"] for camera in json.load(answer)["cameras"])
 
 
 @pytest.fixture
