@@ -134,5 +134,5 @@ def test_purge_leaves_nothing_but_the_users(device: Machine) -> None:
         "find / -xdev -iname '*visavis*' -not -path '/opt/*' -not -path '/proc/*' -not -path '/sys/*'"
         " -not -path '/var/log/*' -not -path '/tmp/*' -not -path '/run/credentials/*'"
     )
-    assert left.split() == []
+    assert left.split() == [], left
     assert device.run("systemctl list-units --all 'visavis*' --no-legend").strip() == ""
