@@ -72,7 +72,14 @@ def _listen(fleet: Fleet, stop: threading.Event, wait_s: float, show: Callable[[
 
 
 def _all_told(devices: Devices) -> bool:
-    return bool(devices) and all(one.stats is not None or one.online is False for one in devices.values())
+    return bool(devices) and all(map(_told, devices.values()))
+
+
+def _told(device: State) -> bool:
+    """Whether a device has said what it is, how each of its cameras is and, if it is there, its figures."""
+    if device.info is None or (device.stats is None and device.online is not False):
+        return False
+    return all(name in device.cameras and device.cameras[name].online is not None for name in device.info.cameras)
 
 
 def _progress(quiet: bool) -> Callable[[str], None]:
