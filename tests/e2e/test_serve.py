@@ -15,6 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from tests.e2e.brokers import is_open
 from tests.e2e.conftest import READY_LIMIT_S, STOP_LIMIT_S, free_port
 from tests.e2e.test_page import chromium, complaints_of
 from tests.e2e.test_try import film_of_a_face, start_camera, until_a_face_is_drawn, with_film
@@ -99,7 +100,7 @@ def test_a_phone_claims_the_device_its_camera_works_and_a_restart_logs_nobody_ou
             page.goto("about:blank")
         assert PASSWORD not in device.log.read_text()
         with served(tmp_path, "--lan", port=device.port) as device:
-            device.said(r"(connected as worker)")  # by then the page answers
+            until(lambda: is_open(device.port), device.log.read_text, READY_LIMIT_S)
             page.goto(f"https://box.local:{device.port}/try")
             page.wait_for_function("!document.getElementById('leave').hidden")
             assert page.inner_text("#who") == "owner"

@@ -72,3 +72,7 @@ def test_of_scores_the_places_above_the_least_are_found() -> None:
 def test_of_too_many_candidates_the_best_are_kept() -> None:
     scores = np.linspace(0.6, 0.9, MOST_CANDIDATES + 100, dtype=np.float32)
     assert sorted(above(scores, 0.5)) == list(range(100, MOST_CANDIDATES + 100))
+
+
+def test_a_box_that_float32_would_make_a_line_is_none() -> None:
+    assert faces([(39.99999999, 4, 50, 12), (4, -8, 12, 1e-12), (4, 4, 12, 12)]).size == 1

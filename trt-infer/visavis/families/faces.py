@@ -24,6 +24,8 @@ LANDMARKS = int(DetectionFlag.LANDMARKS)
 T = TypeVar("T", bound=tuple[Any, ...])
 # More candidates than this come only from a broken model or a hostile picture; the best are kept.
 MOST_CANDIDATES = 4096
+# Pixels. What is narrower may have no width at all as float32, in which faces are answered.
+LEAST_SIDE = 0.01
 # No landmark of a real picture is farther out.
 FAR = 1e5
 _first = itemgetter(0)
@@ -76,7 +78,7 @@ def faces_of(candidates: Iterable[Candidate], marks: Marks | None, limit: tuple[
             continue
         apart.add(x1, y1, x2, y2)
         box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
-        if box[2] > box[0] and box[3] > box[1]:
+        if box[2] - box[0] > LEAST_SIDE and box[3] - box[1] > LEAST_SIDE:
             found.append((*box, min(score, 1.0), 0, flags, *_near(points)))
     return packed(found)
 
