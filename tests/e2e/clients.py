@@ -20,18 +20,24 @@ from tests.e2e.conftest import RunningAppliance
 ANSWER_LIMIT_S = 30
 REFUSAL_LIMIT_S = 20
 JPEG = "image/jpeg"
-# A device without a broker whose workers answer in a time that one knows; cameras and limits are for each test to add.
-FAKE_WORKERS = """
+# A device without a broker; detector, cameras and limits are for each test to add.
+ALONE = """
 [device]
 id = "box"
 [web]
 listen = "127.0.0.1:{http_port}"
 [mqtt]
 url = ""
+"""
+# Its workers answer in a time that one knows.
+FAKE_WORKERS = (
+    ALONE
+    + """
 [detector]
 backend = "fake"
 input = [320, 240]
 """
+)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pytest
 from visavis.detections import Frame
 from visavis.pictures import decode_still
 
-from tests.e2e.clients import Answer, metrics, post
+from tests.e2e.clients import ALONE, Answer, metrics, post
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import schema
 from tests.repo.pages import blocks
@@ -29,13 +29,9 @@ from tests.unit.face_pictures import LABELLED, gocv_paths
 from tests.waiting import until
 
 Start = Callable[..., RunningAppliance]
-SETTINGS = """
-[device]
-id = "box"
-[web]
-listen = "127.0.0.1:{http_port}"
-[mqtt]
-url = ""
+SETTINGS = (
+    ALONE
+    + """
 [gateway]
 deadline_ms = 20000
 [[camera]]
@@ -44,6 +40,7 @@ source = "demo:"
 size = [640, 480]
 fps = 5
 """
+)
 
 
 @pytest.fixture(scope="module")

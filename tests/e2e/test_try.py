@@ -17,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
+from tests.e2e.clients import ALONE
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import worker_pid
 from tests.e2e.test_gateway import pixels, turned
@@ -25,13 +26,9 @@ from tests.e2e.test_page import HIDE, QUIET, assert_fits, chromium, complaints_o
 from tests.unit.face_pictures import gocv_paths
 from tests.waiting import until
 
-SETTINGS = """
-[device]
-id = "box"
-[web]
-listen = "127.0.0.1:{http_port}"
-[mqtt]
-url = ""
+SETTINGS = (
+    ALONE
+    + """
 [gateway]
 deadline_ms = 20000
 streams = 2
@@ -41,6 +38,7 @@ source = "demo:"
 size = [320, 240]
 fps = 2
 """
+)
 USUAL = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 WIDTH, HEIGHT = 640, 480
 # Where CenterFace finds the face of gocv's face.jpg at its own size, as in go-capture/internal/demo.
