@@ -7,7 +7,15 @@ import argparse
 from pathlib import Path
 
 from visavis.client import Broker, broker_at
+from visavis.errors import VisavisError
 from visavis.topics_gen import topic_level
+
+
+class WrongAddress(VisavisError):
+    """What --host holds is no address of a broker."""
+
+    kind = "setting"
+    exit_code = 2
 
 
 def add_broker_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +35,7 @@ def broker_of(args: argparse.Namespace) -> Broker:
     """Where the broker is.
 
     Raises:
-        ValueError: --host is no address.
+        WrongAddress: --host is no address.
     """
     try:
         return broker_at(
@@ -40,7 +48,7 @@ def broker_of(args: argparse.Namespace) -> Broker:
             key=args.key,
         )
     except ValueError as error:
-        raise ValueError(f"--host {args.host} is no address: write a host, or mqtt://host:port") from error
+        raise WrongAddress(f"--host {args.host} is no address", "write a host, or mqtt://host:port") from error
 
 
 def port(text: str) -> int:

@@ -12,7 +12,6 @@ from threading import Event as Flag
 from visavis.cli.at_broker import add_broker_arguments, broker_of, level
 from visavis.client import Broker, Detections, Device, Event, Reading
 from visavis.signals import stop_on_signals
-from visavis.terminal import complain
 from visavis.topics_gen import detections_topic, events_topic
 
 EXAMPLE = """  visavis watch
@@ -34,11 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print until Ctrl-C: exit 0; 1 when the broker cannot be reached or refuses, 2 for an address that is none."""
     logging.basicConfig(level=logging.WARNING, format="visavis: %(message)s")
-    try:
-        broker = broker_of(args)
-    except ValueError as error:
-        complain(str(error))
-        return 2
+    broker = broker_of(args)
     with stop_on_signals() as stop:
         _way_to_show(args)(args, broker, stop)
     return 0
