@@ -4,13 +4,9 @@ package control
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -187,15 +183,8 @@ func (m *memory) write() error {
 }
 
 func readMemory(path string) (map[string]learned, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(file, memoryBytes))
-	if err := errors.Join(err, file.Close()); err != nil {
+	raw, err := state.Read(path, memoryBytes)
+	if err != nil || raw == nil {
 		return nil, err
 	}
 	var read memoryFile

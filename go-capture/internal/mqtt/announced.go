@@ -5,13 +5,9 @@ package mqtt
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -155,15 +151,8 @@ func (p *Publisher) keepRemembering(ctx context.Context) {
 }
 
 func readAnnounced(path string) (announcedFile, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return announcedFile{}, nil
-	}
-	if err != nil {
-		return announcedFile{}, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(file, announcedBytes))
-	if err := errors.Join(err, file.Close()); err != nil {
+	raw, err := state.Read(path, announcedBytes)
+	if err != nil || raw == nil {
 		return announcedFile{}, err
 	}
 	return parseAnnounced(raw)

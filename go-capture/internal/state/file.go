@@ -4,9 +4,24 @@ package state
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// Read returns what a file holds, cut after so many bytes; nothing when there is none.
+func Read(path string, most int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(file, most))
+	return raw, errors.Join(err, file.Close())
+}
 
 // Replace writes a file as a whole, for its owner alone, and makes its folder: whoever reads it finds the old content or the new one.
 func Replace(path string, content []byte) error {
