@@ -35,9 +35,14 @@ class House:
         self.port = free_port()
         self.file, self.door = folder / "config.toml", folder / "frames.sock"
         self.file.write_text(
-            f'[web]\nlisten = "127.0.0.1:{self.port}"\n[mqtt]\nurl = ""\n[worker]\nsocket = "{self.door}"\n'
+            f'[web]\nlisten = "127.0.0.1:{self.port}"\n[mqtt]\nurl = ""\nuser = "house"\n'
+            f'password_file = "credential:mqtt.password"\n[worker]\nsocket = "{self.door}"\n'
             '[detector]\nbackend = "fake"\n[[camera]]\nid = "demo"\nsource = "demo:"\nsize = [640, 480]\n'
         )
+        # What systemd gives to the daemon alone.
+        self.secrets = folder / "credentials"
+        self.secrets.mkdir()
+        (self.secrets / "mqtt.password").write_text("secret\n")
         self.frames = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.frames.bind(str(self.door))
         self.frames.listen(16)
@@ -59,7 +64,8 @@ class House:
 
         command = ["sh", "-c", TAKE, str(DAEMON), str(self.file)]
         options = {"preexec_fn": as_three, "pass_fds": (3,)}
-        with subprocess.Popen(command, env=self.environment, **options) as process:  # type: ignore[call-overload]
+        environment = {**self.environment, "CREDENTIALS_DIRECTORY": str(self.secrets)}
+        with subprocess.Popen(command, env=environment, **options) as process:  # type: ignore[call-overload]
             try:
                 yield process
             finally:

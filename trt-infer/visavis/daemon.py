@@ -42,17 +42,19 @@ def daemon_program() -> str:
     raise DaemonMissing(f"{PROGRAM} is not here: in a checkout run `make setup`, elsewhere install the package visavis")
 
 
-def effective_config(file: Path | None, environment: Mapping[str, str]) -> Config:
+def effective_config(file: Path | None, environment: Mapping[str, str], *, for_worker: bool = False) -> Config:
     """Read file, conf.d and environment with the daemon's own eyes.
 
     Args:
         file: the configuration, or None for the defaults.
         environment: holds the VISAVIS_* overrides.
+        for_worker: whether files with secrets are left alone, because this user may not read them.
 
     Raises:
         ConfigRefused: with every problem, one a line.
     """
     command = [daemon_program(), "-effective"] + (["-config", str(file)] if file else [])
+    command += ["-for-worker"] if for_worker else []
     answer = subprocess.run(command, env=environment, capture_output=True, check=False)
     if answer.returncode != 0:
         raise ConfigRefused(answer.stderr.decode(errors="replace").strip())

@@ -48,11 +48,17 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	file := flags.String("config", "", "configuration `file`; without it the defaults hold")
 	check := flags.Bool("check", false, "check the configuration and end")
 	effective := flags.Bool("effective", false, "print the effective configuration as JSON and end")
+	forWorker := flags.Bool("for-worker", false, "with -effective: do not look into the files with secrets, which a worker may not read")
 	dieWithParent := flags.Bool("die-with-parent", false, "end when the process that started this one ends")
 	if err := flags.Parse(arguments); err != nil {
 		return exitWrongUse
 	}
-	load := func() (*config.Config, error) { return config.Load(*file, os.Environ(), nil) }
+	load := func() (*config.Config, error) {
+		if *effective && *forWorker {
+			return config.LoadForWorker(*file, os.Environ())
+		}
+		return config.Load(*file, os.Environ(), nil)
+	}
 	settings, err := load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)

@@ -22,12 +22,22 @@ import (
 // flags ("web.listen" -> value as in the environment). An empty path means no file: the defaults hold.
 // The error is a Problems that holds everything that is wrong.
 func Load(path string, env []string, overrides map[string]string) (*Config, error) {
+	return loadAs(&reader{secrets: credentialsFolder(env)}, path, env, overrides)
+}
+
+// LoadForWorker is Load for who may not see the secrets that it has no use for: whether the files that settings name can be
+// read is not asked, and a credential keeps its name.
+func LoadForWorker(path string, env []string) (*Config, error) {
+	return loadAs(&reader{blind: true}, path, env, nil)
+}
+
+func loadAs(r *reader, path string, env []string, overrides map[string]string) (*Config, error) {
 	var problems Problems
 	doc := newDocument(&problems)
 	doc.readFiles(path)
 	doc.addDemo()
 	doc.override(env, overrides)
-	r := reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env)}
+	r.problems, r.set = &problems, map[string]setting{}
 	made := r.config(doc)
 	r.checkTogether(made)
 	if len(problems) > 0 {

@@ -31,7 +31,7 @@ func credentialsFolder(env []string) string {
 func (r *reader) credential(s setting, k rule) (setting, *refusal) {
 	text, _ := s.value.(string)
 	name, asked := strings.CutPrefix(text, credentialPrefix)
-	if !asked || k.format != "readable_file" {
+	if !asked || k.format != "readable_file" || r.blind {
 		return s, nil
 	}
 	if !credentialName.MatchString(name) {

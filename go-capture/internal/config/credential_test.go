@@ -58,3 +58,17 @@ func TestNoCredentialLeadsOutOfTheirFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestAWorkerNeedsNoSecret(t *testing.T) {
+	made, err := LoadForWorker(write(t, credentialFile+`
+[web]
+cert = "/nowhere/page.pem"
+key = "/nowhere/page.key"
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.MQTT.PasswordFile != "credential:mqtt.password" || made.Web.Key != "/nowhere/page.key" {
+		t.Errorf("the files are %s and %s", made.MQTT.PasswordFile, made.Web.Key)
+	}
+}

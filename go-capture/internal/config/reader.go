@@ -16,6 +16,7 @@ type reader struct {
 	set      map[string]setting // by key: where each value that is not a default was written
 	file     string             // blamed for what stands nowhere
 	secrets  string             // the folder of systemd's credentials; "" outside systemd
+	blind    bool               // it may not look into the files that settings name
 }
 
 // config fills the whole configuration.
@@ -78,6 +79,9 @@ func (r *reader) value(s setting, k rule) (any, bool) {
 			return nil, r.report(s, bad)
 		}
 		s.value = resolved(held, k)
+		if r.blind && k.format == "readable_file" {
+			k.format = ""
+		}
 		value, bad := k.scalar(s.value)
 		return value, r.report(s, bad)
 	}
@@ -205,7 +209,7 @@ func tables[T any](r *reader, s setting, list []any, fresh func() T, keys []key[
 // resolved sees relative paths in a file from the folder of that file; those of the environment from the working directory.
 func resolved(s setting, k rule) any {
 	text, isText := s.value.(string)
-	if !isText || text == "" || s.origin.lines == nil {
+	if !isText || text == "" || s.origin.lines == nil || strings.HasPrefix(text, credentialPrefix) {
 		return s.value
 	}
 	folder := filepath.Dir(s.origin.file)
