@@ -179,6 +179,32 @@ def test_a_refusal_over_grpc_has_its_code(
     assert_pictures_add_up(box)
 
 
+def test_a_stream_answers_each_picture_in_turn(
+    box: RunningAppliance, ask_grpc: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    text = tmp_path / "no.jpg"
+    text.write_bytes(b"hello")
+    sent = [*photos(), text] * 10
+    expected = {path: tensors_of(post(box, path.read_bytes()).json["faces"]) for path in photos()}
+    before = metrics(box, "visavis_client_pictures_total")
+    told = ask_grpc("stream", model=MODEL, files=[str(path) for path in sent])["told"]
+    assert len(told) == len(sent)
+    for number, (path, answer) in enumerate(zip(sent, told, strict=True)):
+        if path == text:
+            assert "no JPEG" in answer["refused"], answer
+        else:
+            assert answer["tensors"] == expected[path], answer
+            assert f"'{number}'" in answer["said"]
+    # Back-pressure: as fast as a client can send, nothing is refused because too much came.
+    after = metrics(box, "visavis_client_pictures_total")
+    assert {kind: after[kind] - before[kind] for kind in after if after[kind] != before[kind]} == {
+        'outcome="answered"': 10 * len(photos()),
+        'outcome="invalid"': 10,
+    }
+    until(lambda: box.status()["clients"]["streams"] == 0, "the stream stays open", 20)
+    assert_pictures_add_up(box)
+
+
 def test_pixels_are_inferred_as_they_are(box: RunningAppliance, infer: Infer, tmp_path: Path) -> None:
     picture = photos()[0].read_bytes()
     small = cv2.imencode(".png", cv2.resize(pixels(picture), (160, 120), interpolation=cv2.INTER_AREA))[1].tobytes()
@@ -277,6 +303,11 @@ def test_a_device_that_wants_logins_answers_only_those_who_may(
             assert found["status"] == f"StatusCode.{status}", found
         found = triton.call("grpc", over_grpc, "infer", token=tokens["operator"], **sent)
         assert len(found["tensors"]["scores"]) == 1
+        for role, words in (("viewer", "needs the role operator"), ("operator", None)):
+            streamed = triton.call("grpc", over_grpc, "stream", token=tokens[role], model=MODEL, files=[photo])["told"]
+            assert [words in one.get("refused", "") if words else one["tensors"] for one in streamed] == [
+                words is not None or found["tensors"]
+            ]
         assert call("get_model_metadata", tokens["viewer"], arguments=[MODEL])["said"]["name"] == MODEL
         assert len(call("infer", tokens["operator"], **sent)["tensors"]["scores"]) == 1
 

@@ -48,6 +48,24 @@ class Caller:
             outputs = [self._module.InferRequestedOutput(name, binary_data=binary) for name, binary in wanted.items()]
         more = call.get("more", {})
         found = self._client.infer(call["model"], [given], outputs=outputs or None, headers=self._headers, **more)
+        return self._tensors(found)
+
+    def stream(self, call: dict[str, Any]) -> dict[str, Any]:
+        """Send pictures over one stream, each as soon as the client takes it: what came back, in that order."""
+        told: list[dict[str, Any]] = []
+
+        def came(result: Any, error: Any) -> None:
+            told.append({"refused": error.message()} if error else self._tensors(result))
+
+        self._client.start_stream(came, headers=self._headers)
+        for number, file in enumerate(call["files"]):
+            picture = self._module.InferInput("image", [1], "BYTES")
+            picture.set_data_from_numpy(np.array([Path(file).read_bytes()], dtype=np.object_))
+            self._client.async_stream_infer(call["model"], [picture], request_id=str(number))
+        self._client.stop_stream()  # waits for the answers
+        return {"told": told}
+
+    def _tensors(self, found: Any) -> dict[str, Any]:
         response = found.get_response()
         listed = response.outputs if self._wire == "grpc" else response["outputs"]
         names = [one.name if self._wire == "grpc" else one["name"] for one in listed]
@@ -68,8 +86,9 @@ def answer(callers: dict[tuple[str, ...], Caller], call: dict[str, Any]) -> dict
     try:
         if key not in callers:
             callers[key] = Caller(*key)
-        if call["method"] == "infer":
-            return callers[key].infer(call)
+        if call["method"] in ("infer", "stream"):
+            found: dict[str, Any] = getattr(callers[key], call["method"])(call)
+            return found
         return {"said": callers[key].ask(call["method"], *call.get("arguments", []))}
     except InferenceServerException as refused:
         return {"refused": refused.message(), "status": str(refused.status())}

@@ -207,7 +207,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     picture_mb: int = 16
     # Memory in MiB that the decoding of clients' pictures may take, all at once; a picture that needs more by itself is refused.
     decode_mb: int = 48
-    # WebSockets at /api/v1/detect/stream that may be open at once.
+    # WebSockets at /api/v1/detect/stream and streams over gRPC that may be open at once; of the latter never more than 8.
     streams: int = 64
     # Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
     rate: float = 1000.0

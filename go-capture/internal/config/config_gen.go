@@ -182,7 +182,7 @@ type Gateway struct {
 	PictureMb int `toml:"picture_mb" json:"picture_mb"`
 	// Memory in MiB that the decoding of clients' pictures may take, all at once; a picture that needs more by itself is refused.
 	DecodeMb int `toml:"decode_mb" json:"decode_mb"`
-	// WebSockets at /api/v1/detect/stream that may be open at once.
+	// WebSockets at /api/v1/detect/stream and streams over gRPC that may be open at once; of the latter never more than 8.
 	Streams int `toml:"streams" json:"streams"`
 	// Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
 	Rate float64 `toml:"rate" json:"rate"`

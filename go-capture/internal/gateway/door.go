@@ -84,10 +84,11 @@ func (g *Gateway) Stopping() bool { return g.door.isClosing() }
 // turnAway refuses a client because the daemon ends. Its connection ends too: the next one finds who serves then.
 func (g *Gateway) turnAway(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Connection", "close")
-	stopping().problem().Write(w, r)
+	Stopping().problem().Write(w, r)
 }
 
-func stopping() Refusal {
+// Stopping refuses because the daemon ends.
+func Stopping() Refusal {
 	return Refusal{Status: http.StatusServiceUnavailable, Title: "The device stops", Reason: reasonStopping, RetryAfter: restart,
 		Detail: "It answers what it has and takes nothing new: send it again after Retry-After."}
 }

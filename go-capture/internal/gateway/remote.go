@@ -28,7 +28,7 @@ func (g *Gateway) Infer(ctx context.Context, from Caller, read func() (Call, err
 	g.tally.begin()
 	if !g.door.enter() {
 		g.tally.end(reasonStopping)
-		return Call{}, nil, stopping()
+		return Call{}, nil, Stopping()
 	}
 	defer g.door.leave()
 	call, faces, err := g.inferRead(ctx, sender{from.Account, from.Address}, read)
@@ -58,6 +58,31 @@ func (g *Gateway) inferRead(ctx context.Context, client sender, read func() (Cal
 	faces, err := g.infer(ctx, client, call.Request)
 	return call, faces, err
 }
+
+// OpenStream takes one of the streams that gateway.streams allows, for a client over another wire. Whoever gets one calls release.
+func (g *Gateway) OpenStream() (release func(), err error) {
+	if g.door.isClosing() {
+		return nil, Stopping()
+	}
+	if !g.sockets.TryAcquire(1) {
+		return nil, tooManyStreams()
+	}
+	end := g.tally.stream()
+	return func() {
+		end()
+		g.sockets.Release(1)
+	}, nil
+}
+
+// AtOnce is how many pictures of one stream are worth taking at the same time: as many as there are workers, and one that is read
+// meanwhile.
+func (g *Gateway) AtOnce() int {
+	workers, _ := g.dispatcher.Capacity()
+	return workers + 1
+}
+
+// Closing ends when the daemon does: what has come is answered, and nothing new is taken.
+func (g *Gateway) Closing() <-chan struct{} { return g.door.closing }
 
 // Served are the names under which clients of the Open Inference Protocol find the device and its model.
 func (g *Gateway) Served() (openinference.ServerMetadata, openinference.Metadata) {

@@ -62,14 +62,18 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 // WebSocket: it asks again plainly, and is told the same unless there would be a stream now.
 func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
 	if !g.sockets.TryAcquire(1) {
-		return Refusal{Status: http.StatusTooManyRequests, Title: "Too many streams are open", RetryAfter: pauseMost,
-			Detail: "gateway.streams allows no more: close one, or send single pictures to POST /api/v1/detect."}, true
+		return tooManyStreams(), true
 	}
 	if !upgrade.Wanted(r) {
 		g.sockets.Release(1)
 		return plainRequest("POST /api/v1/detect takes single pictures."), true
 	}
 	return Refusal{}, false
+}
+
+func tooManyStreams() Refusal {
+	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many streams are open", RetryAfter: pauseMost,
+		Detail: "gateway.streams allows no more: close one, or send single pictures (POST /api/v1/detect, ModelInfer)."}
 }
 
 func plainRequest(instead string) Refusal {

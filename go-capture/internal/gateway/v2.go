@@ -55,7 +55,7 @@ func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
 // Unready says why a picture that came now would get no answer; nil when it would.
 func (g *Gateway) Unready() error {
 	if g.Stopping() {
-		return stopping()
+		return Stopping()
 	}
 	if !g.ready(g.input) {
 		return noWorker()

@@ -24,9 +24,10 @@ import (
 
 // method is one call that is answered, with who may make it.
 type method struct {
-	name   string
-	least  auth.Role
-	answer func(context.Context, *Server, grpc.ServerStream) error
+	name    string
+	least   auth.Role
+	answer  func(context.Context, *Server, grpc.ServerStream) error
+	streams bool // many messages and answers in one call
 }
 
 // serve answers a method to those who may call it, and counts.
@@ -102,12 +103,18 @@ var codeOf = map[int]codes.Code{
 // told is an error as the client gets it; when it should come again goes into the trailer.
 func told(stream grpc.ServerStream, err error) error {
 	var refused gateway.Refusal
+	if errors.As(err, &refused) && refused.RetryAfter > 0 {
+		stream.SetTrailer(metadata.Pairs("retry-after", strconv.Itoa(int(math.Ceil(refused.RetryAfter.Seconds())))))
+	}
+	return asStatus(err)
+}
+
+// asStatus has gRPC's code for an error.
+func asStatus(err error) error {
+	var refused gateway.Refusal
 	var throttled auth.Throttled
 	switch {
 	case errors.As(err, &refused):
-		if refused.RetryAfter > 0 {
-			stream.SetTrailer(metadata.Pairs("retry-after", strconv.Itoa(int(math.Ceil(refused.RetryAfter.Seconds())))))
-		}
 		return status.Error(refusedCode(refused), refused.Error())
 	case errors.Is(err, openinference.ErrMalformed):
 		return status.Error(codes.InvalidArgument, err.Error())

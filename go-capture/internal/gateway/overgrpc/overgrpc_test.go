@@ -36,12 +36,13 @@ const pictureMost = 1 << 18
 // leastRoles is the table of rights as a person wrote it down; a call that is not here fails. A new one needs a thought.
 var leastRoles = map[string]auth.Role{
 	"ServerLive": auth.Public, "ServerReady": auth.Public, "ModelReady": auth.Viewer, "ServerMetadata": auth.Viewer,
-	"ModelMetadata": auth.Viewer, "ModelInfer": auth.Operator,
+	"ModelMetadata": auth.Viewer, "ModelInfer": auth.Operator, "ModelStreamInfer": auth.Operator,
 }
 
 // box is a device without workers.
 type box struct {
 	server  *Server
+	gateway *gateway.Gateway
 	address string
 
 	mu      sync.Mutex
@@ -52,16 +53,17 @@ func open(t *testing.T, change func(*Settings)) *box {
 	t.Helper()
 	dispatcher := dispatch.New(dispatch.Options{Outcome: func(dispatch.Outcome) {}})
 	g, err := gateway.New(gateway.Settings{Model: "centerface", Version: "1.2.3", InputWidth: 32, InputHeight: 32, Workers: 1, Credit: 1, Queue: 1,
-		QueuePerClient: 1, Streams: 1, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
+		QueuePerClient: 1, Streams: 2 * streamsMost, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{counted: map[string]int{}}
+	b := &box{gateway: g, counted: map[string]int{}}
 	settings := Settings{Listen: "127.0.0.1:0", PictureBytes: pictureMost, Gateway: g, Count: b.count}
 	change(&settings)
 	if b.server, err = New(settings); err != nil {
 		t.Fatal(err)
 	}
+	b.server.patience = 100 * time.Millisecond
 	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +125,7 @@ func TestADeviceTellsOverGRPCWhatItServes(t *testing.T) {
 		model.Inputs[0].Name != "image" || model.Outputs[2].Shape[1] != 5 {
 		t.Errorf("%v %v", &model, err)
 	}
-	for method, want := range map[string]codes.Code{"ModelReady": codes.NotFound, "ModelInfer": codes.Unavailable, "ModelStreamInfer": codes.Unimplemented} {
+	for method, want := range map[string]codes.Code{"ModelReady": codes.NotFound, "ModelInfer": codes.Unavailable, "ModelConfig": codes.Unimplemented} {
 		var said wire.ModelInferResponse
 		if err := ask(t, connection, method, "", &wire.ModelReadyRequest{Name: "yunet"}, &said); status.Code(err) != want {
 			t.Errorf("%s: %v, want %v", method, err, want)
@@ -152,7 +154,7 @@ func TestEachCallIsRefusedToWhoeverMayNotMakeIt(t *testing.T) {
 	}
 	b := open(t, func(s *Settings) { s.Auth = gate })
 	connection := b.dial(t, insecure.NewCredentials())
-	names := map[string]auth.Role{"ModelStreamInfer": auth.Viewer}
+	names := map[string]auth.Role{"ModelConfig": auth.Viewer}
 	for _, one := range b.server.methods {
 		if names[one.name] = leastRoles[one.name]; one.least != leastRoles[one.name] {
 			t.Errorf("%s needs %q; written down is %q", one.name, one.least, leastRoles[one.name])

@@ -2,10 +2,12 @@
 
 // Package overgrpc serves the Open Inference Protocol over gRPC, on a port of its own.
 //
-// The way of a call: admit.go finds who calls and whether they may, before anything of their message is read; service.go answers;
-// message.go takes a picture out of its message. What comes then is package gateway's, as over HTTP.
+// The way of a call: admit.go finds who calls and whether they may, before anything of their message is read; service.go answers, or
+// stream.go where one call has many messages; message.go takes a picture out of its message. What comes then is package gateway's, as
+// over HTTP.
 //
-// Each call is unary for clients. Here all are streams, because grpc reads a unary call's message before it asks anybody.
+// All calls but ModelStreamInfer are unary for clients. Here all are streams, because grpc reads a unary call's message before it asks
+// anybody.
 package overgrpc
 
 import (
@@ -54,6 +56,8 @@ type Settings struct {
 type Server struct {
 	settings Settings
 	reading  *semaphore.Weighted
+	streams  *semaphore.Weighted
+	patience time.Duration // with a client that does not take an answer of its stream
 	methods  []method
 }
 
@@ -66,7 +70,8 @@ func New(settings Settings) (*Server, error) {
 	if address := net.ParseIP(host); settings.Auth == nil && host != "localhost" && (address == nil || !address.IsLoopback()) {
 		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
 	}
-	return &Server{settings: settings, reading: semaphore.NewWeighted(readersMost), methods: methods()}, nil
+	return &Server{settings: settings, reading: semaphore.NewWeighted(readersMost), streams: semaphore.NewWeighted(streamsMost),
+		patience: answerTimeout, methods: methods()}, nil
 }
 
 // Run listens and serves until ctx ends. It fails when the port is taken.
@@ -115,7 +120,8 @@ func (s *Server) build() *grpc.Server {
 	server := grpc.NewServer(options...)
 	description := grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil)}
 	for _, one := range s.methods {
-		description.Streams = append(description.Streams, grpc.StreamDesc{StreamName: one.name, Handler: s.serve(one)})
+		description.Streams = append(description.Streams, grpc.StreamDesc{StreamName: one.name, Handler: s.serve(one),
+			ClientStreams: one.streams, ServerStreams: one.streams})
 	}
 	server.RegisterService(&description, s)
 	return server
@@ -125,5 +131,5 @@ func (s *Server) build() *grpc.Server {
 const otherMethod = "other"
 
 func unknown(context.Context, *Server, grpc.ServerStream) error {
-	return status.Error(codes.Unimplemented, "This call is not answered here: send each picture with ModelInfer, as many at the same time as you like.")
+	return status.Error(codes.Unimplemented, "This call is not answered here: send pictures with ModelInfer, as many at the same time as you like, or with ModelStreamInfer.")
 }

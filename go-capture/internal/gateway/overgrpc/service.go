@@ -21,12 +21,13 @@ const serviceName = "inference.GRPCInferenceService"
 // methods are those that are answered; what is open tells nothing that /readyz does not tell.
 func methods() []method {
 	return []method{
-		{"ServerLive", auth.Public, unary(serverLive)},
-		{"ServerReady", auth.Public, unary(serverReady)},
-		{"ModelReady", auth.Viewer, unary(modelReady)},
-		{"ServerMetadata", auth.Viewer, unary(serverMetadata)},
-		{"ModelMetadata", auth.Viewer, unary(modelMetadata)},
-		{"ModelInfer", auth.Operator, modelInfer},
+		{"ServerLive", auth.Public, unary(serverLive), false},
+		{"ServerReady", auth.Public, unary(serverReady), false},
+		{"ModelReady", auth.Viewer, unary(modelReady), false},
+		{"ServerMetadata", auth.Viewer, unary(serverMetadata), false},
+		{"ModelMetadata", auth.Viewer, unary(modelMetadata), false},
+		{"ModelInfer", auth.Operator, modelInfer, false},
+		{"ModelStreamInfer", auth.Operator, modelStreamInfer, true},
 	}
 }
 
@@ -101,12 +102,16 @@ func modelInfer(ctx context.Context, s *Server, stream grpc.ServerStream) error 
 	if err != nil {
 		return err
 	}
+	return stream.SendMsg(responseOf(call, faces))
+}
+
+func responseOf(call gateway.Call, faces []openinference.Face) *wire.ModelInferResponse {
 	said := &wire.ModelInferResponse{ModelName: call.Model, ModelVersion: openinference.Version, Id: call.Request.ID}
 	for _, one := range call.Request.Tensors(faces) {
 		said.Outputs = append(said.Outputs, &wire.ModelInferResponse_InferOutputTensor{Name: one.Name, Datatype: one.Datatype, Shape: one.Shape})
 		said.RawOutputContents = append(said.RawOutputContents, one.Raw())
 	}
-	return stream.SendMsg(said)
+	return said
 }
 
 // unread says why a message did not come.
