@@ -180,6 +180,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "batch": 1.0,
             }
         ],
+        "thermal": {"temperature_c": 81.5, "slowed": True, "share": 0.63},
         "broker": {
             "enabled": True,
             "connected": True,

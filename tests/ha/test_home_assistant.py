@@ -46,7 +46,7 @@ OTHERS = {
     "sensor.box_demo_latency", "sensor.box_version", "switch.box_demo_detect", "switch.box_demo_enabled",
     "update.box_update",
 }  # fmt: skip
-TEMPERATURE = "sensor.box_temperature"  # only on machines that know one
+HEAT = {"sensor.box_temperature", "binary_sensor.box_slowed"}  # only on machines with sensors
 LOAD_LIMIT_S = 120  # two programs that are heavy at their start share the machine
 
 Start = Callable[[str, str], RunningAppliance]
@@ -93,14 +93,14 @@ def start(broker: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
             appliance.stop()
 
 
-def without_temperature(states: dict[str, str]) -> set[str]:
-    return set(states) - {TEMPERATURE}
+def without_heat(states: dict[str, str]) -> set[str]:
+    return set(states) - HEAT
 
 
 def entities(assistant: Home, wanted: set[str]) -> None:
     until(
-        lambda: without_temperature(assistant.states()) == wanted,
-        lambda: f"{sorted(without_temperature(assistant.states()) ^ wanted)} are too much or missing",
+        lambda: without_heat(assistant.states()) == wanted,
+        lambda: f"{sorted(without_heat(assistant.states()) ^ wanted)} are too much or missing",
         LOAD_LIMIT_S,
     )
 
@@ -123,7 +123,7 @@ def test_a_device_lives_in_home_assistant_from_its_coming_to_its_going(
 
 def everything(assistant: Home) -> list[str]:
     """All states but of what has never had one."""
-    return [state for entity, state in assistant.states().items() if entity != TEMPERATURE]
+    return [state for entity, state in assistant.states().items() if entity not in HEAT]
 
 
 def assert_follows_the_scene(assistant: Home) -> None:
@@ -220,7 +220,7 @@ def test_the_forms_move_into_each_other_and_nothing_is_lost(
 
 def fully_there(assistant: Home, wanted: set[str]) -> bool:
     states = assistant.states()
-    return without_temperature(states) == wanted and "unavailable" not in states.values()
+    return without_heat(states) == wanted and "unavailable" not in states.values()
 
 
 def test_nothing_was_wrong_in_the_eyes_of_home_assistant(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from visavis.figures import broker_lines, engine_lines
+from visavis.figures import broker_lines, engine_lines, heat_lines
 from visavis.terminal import rows
 
 
@@ -23,6 +23,15 @@ def test_an_engine_has_a_line_while_it_is_built_and_when_it_cannot_be() -> None:
     assert engine_lines(built) == ["engine      building  centerface fp16  42 %  Timing layers"]
     assert engine_lines({**built, "state": "failed", "error": "no GPU"}) == ["engine      failed    no GPU"]
     assert engine_lines(None) == []
+
+
+def test_heat_has_a_line_while_it_slows_the_workers() -> None:
+    hot = {"temperature_c": 81.24, "slowed": True, "share": 0.63}
+    assert heat_lines(hot) == ["heat        81.2 °C   workers work 63 % of the time until it is cooler"]
+    assert heat_lines({"slowed": True, "share": 0.99}) == [
+        "heat        unknown   workers work 99 % of the time until it is cooler"
+    ]
+    assert heat_lines({**hot, "slowed": False, "share": 1}) == []
 
 
 @pytest.mark.parametrize(("lines", "expected"), [([], 0), (["", "a" * 80], 2), (["a" * 81, "b"], 3)])

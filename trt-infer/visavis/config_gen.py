@@ -219,6 +219,19 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     full_side: int = 1920
 
 
+class Thermal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A device that gets too hot looks for faces less often, until it is cool again; see docs/design/thermal.md."""
+
+    # From this temperature in °C on inference is slowed, a little more every two seconds; 0 never does.
+    throttle_at_c: float = 78.0
+    # From this temperature in °C down it becomes faster again, as slowly; between the two it stays as it is.
+    resume_at_c: float = 72.0
+    # Types of the kernel's thermal zones that count, the hottest of them; by default those of a Raspberry Pi and of a Jetson. A PC's is x86_pkg_temp.
+    zones: tuple[str, ...] = ("cpu-thermal", "gpu-thermal", "tj-thermal", "CPU-therm", "GPU-therm")
+    # Where the kernel shows its thermal zones.
+    folder: str = "/sys/class/thermal"
+
+
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table for each camera; without any, a demo plays. With `camera = []` there is none: the device serves clients alone."""
 
@@ -277,4 +290,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tracker: Tracker = Tracker()
     history: History = History()
     gateway: Gateway = Gateway()
+    thermal: Thermal = Thermal()
     camera: tuple[Camera, ...] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of figures for each camera, and one for an engine or a broker with news, from the daemon's own status."""
+"""One line of figures for each camera, and one for an engine, the heat or a broker with news."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def figures(address: str, token: str = "") -> list[str]:
     if status is None:
         return []
     cameras = [camera_line(camera) for camera in status["cameras"]]
-    return [*cameras, *client_lines(status), *engine_lines(status.get("engine")), *broker_lines(status["broker"])]
+    others = [*engine_lines(status.get("engine")), *heat_lines(status["thermal"]), *broker_lines(status["broker"])]
+    return [*cameras, *client_lines(status), *others]
 
 
 def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
@@ -75,6 +76,14 @@ def engine_lines(engine: dict[str, Any] | None) -> list[str]:
         return []
     told = f"{engine['model']} {engine['precision']}  {engine['percent']} %  {engine['phase']}"
     return [f"{'engine':<12}{engine['state']:<9} {engine.get('error') or told}"]
+
+
+def heat_lines(thermal: dict[str, Any]) -> list[str]:
+    """`heat        81.2 °C   workers work 63 % of the time until it is cooler`; none while it is not too hot."""
+    if not thermal["slowed"]:
+        return []
+    hot = f"{thermal['temperature_c']:.1f} °C" if "temperature_c" in thermal else "unknown"
+    return [f"{'heat':<12}{hot:<9} workers work {100 * thermal['share']:.0f} % of the time until it is cooler"]
 
 
 def broker_lines(broker: dict[str, Any]) -> list[str]:

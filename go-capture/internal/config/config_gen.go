@@ -15,6 +15,7 @@ type Config struct {
 	Tracker    Tracker    `toml:"tracker" json:"tracker"`
 	History    History    `toml:"history" json:"history"`
 	Gateway    Gateway    `toml:"gateway" json:"gateway"`
+	Thermal    Thermal    `toml:"thermal" json:"thermal"`
 	Cameras    []Camera   `toml:"camera" json:"camera"`
 }
 
@@ -194,6 +195,18 @@ type Gateway struct {
 	FullSide int `toml:"full_side" json:"full_side"`
 }
 
+// Thermal: A device that gets too hot looks for faces less often, until it is cool again; see docs/design/thermal.md.
+type Thermal struct {
+	// From this temperature in °C on inference is slowed, a little more every two seconds; 0 never does.
+	ThrottleAtC float64 `toml:"throttle_at_c" json:"throttle_at_c"`
+	// From this temperature in °C down it becomes faster again, as slowly; between the two it stays as it is.
+	ResumeAtC float64 `toml:"resume_at_c" json:"resume_at_c"`
+	// Types of the kernel's thermal zones that count, the hottest of them; by default those of a Raspberry Pi and of a Jetson. A PC's is x86_pkg_temp.
+	Zones []string `toml:"zones" json:"zones"`
+	// Where the kernel shows its thermal zones.
+	Folder string `toml:"folder" json:"folder"`
+}
+
 // Camera: One table for each camera; without any, a demo plays. With `camera = []` there is none: the device serves clients alone.
 type Camera struct {
 	// Name of the camera in topics and on the page.
@@ -274,6 +287,7 @@ func defaults() Config {
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 		History:    History{Days: 30, Mb: 16},
 		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, GrpcListen: "", FullSide: 1920},
+		Thermal:    Thermal{ThrottleAtC: 78.0, ResumeAtC: 72.0, Zones: []string{"cpu-thermal", "gpu-thermal", "tj-thermal", "CPU-therm", "GPU-therm"}, Folder: "/sys/class/thermal"},
 	}
 }
 
@@ -378,6 +392,12 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "account_rate", kind: kindFloat, limits: &[2]float64{0, 1000000}}, func(into *Config, value any) { into.Gateway.AccountRate = value.(float64) }},
 		{rule{name: "grpc_listen", kind: kindString, format: "listen"}, func(into *Config, value any) { into.Gateway.GrpcListen = value.(string) }},
 		{rule{name: "full_side", kind: kindInt, limits: &[2]float64{0, 1920}}, func(into *Config, value any) { into.Gateway.FullSide = value.(int) }},
+	},
+	"thermal": {
+		{rule{name: "throttle_at_c", kind: kindFloat, limits: &[2]float64{0, 120}}, func(into *Config, value any) { into.Thermal.ThrottleAtC = value.(float64) }},
+		{rule{name: "resume_at_c", kind: kindFloat, limits: &[2]float64{0, 120}}, func(into *Config, value any) { into.Thermal.ResumeAtC = value.(float64) }},
+		{rule{name: "zones", kind: kindStrings, pattern: `^[A-Za-z0-9._-]{1,32}$`, says: "the type of a thermal zone, 1 to 32 characters of A-Z a-z 0-9 . _ -"}, func(into *Config, value any) { into.Thermal.Zones = value.([]string) }},
+		{rule{name: "folder", kind: kindString, format: "path"}, func(into *Config, value any) { into.Thermal.Folder = value.(string) }},
 	},
 }
 

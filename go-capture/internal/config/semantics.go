@@ -36,6 +36,9 @@ func (r *reader) checkTogether(c *Config) {
 		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a frame here when the server fails",
 			"set it to at most half of worker.lease_ms")
 	}
+	if c.Thermal.ThrottleAtC > 0 && c.Thermal.ResumeAtC >= c.Thermal.ThrottleAtC {
+		r.blame("thermal.resume_at_c", "is not below thermal.throttle_at_c", "leave some degrees between them, 78 and 72 for example")
+	}
 	seen := map[string]string{}
 	for i, camera := range c.Cameras {
 		at := element("camera", i)

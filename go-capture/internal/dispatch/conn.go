@@ -27,6 +27,7 @@ type worker struct {
 	serviceNs           float64         // average time per frame, 0 = not known yet
 	batch               float64         // average number of frames inferred together, 0 = not known yet
 	resultNs            int64           // of the last RESULT
+	restsUntilNs        int64           // 0 while no worker has to rest
 	used                uint64          // turn of the last dispatch
 	frames, viewsLeaked uint64
 	gone                bool
@@ -35,7 +36,9 @@ type worker struct {
 // visits tells a visitor from a worker.
 func (w *worker) visits() bool { return w.flags&ring.HelloFlagVisitor != 0 }
 
-func (w *worker) ready() bool { return !w.gone && len(w.leases) < w.credit }
+func (w *worker) ready() bool {
+	return !w.gone && len(w.leases) < w.credit && (w.restsUntilNs == 0 || w.restsUntilNs <= now())
+}
 
 // send makes one attempt and never waits: the buffer holds more than all credit, so a full one means a broken worker.
 func (w *worker) send(packet, rights []byte) error { return sendOnce(w.raw, packet, rights) }

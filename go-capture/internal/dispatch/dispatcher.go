@@ -73,6 +73,7 @@ type Dispatcher struct {
 	ringIDs   uint32
 	turn      uint64 // grows with each dispatch: the order of service
 	guestsDue float64
+	rest      float64 // of a worker after a frame, in times of that frame: see rest.go
 	heaviest  float64 // frame of guests so far, in frames' work
 	spare     float64 // frames that may be lent a second time: see late.go
 	timer     *time.Timer
@@ -170,6 +171,7 @@ func (w *worker) overdue(at int64) (expired int) {
 // rearm sets the timer to the first time at which a lease is late or overdue.
 func (d *Dispatcher) rearm(at int64) {
 	d.timerNs = 0
+	d.armRests(at)
 	for _, w := range d.workers {
 		for _, l := range w.leases {
 			d.arm(l.overdueNs())

@@ -64,8 +64,9 @@ func (d *Dispatcher) serviceNs(w *worker) float64 {
 
 // finishNs is how long the worker will take until it has done one frame more than it holds. One that is late is not counted on.
 func (w *worker) finishNs(at int64) float64 {
+	rest := float64(max(w.restsUntilNs-at, 0))
 	if len(w.leases) == 0 {
-		return w.serviceNs
+		return rest + w.serviceNs
 	}
 	begunNs := int64(math.MaxInt64)
 	for _, l := range w.leases {
@@ -75,5 +76,5 @@ func (w *worker) finishNs(at int64) float64 {
 		begunNs = min(begunNs, l.dispatchNs)
 	}
 	left := w.serviceNs - float64(at-max(begunNs, w.resultNs))
-	return max(left, 0) + float64(len(w.leases))*w.serviceNs
+	return max(left, rest, 0) + float64(len(w.leases))*w.serviceNs
 }

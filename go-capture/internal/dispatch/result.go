@@ -118,6 +118,7 @@ func (d *Dispatcher) complete(l *lease, message *ring.Result, found []ring.Detec
 	l.giveBack()
 	d.save()
 	w.learn(l, message, resultNs)
+	d.sendToRest(w, l.weight, resultNs)
 	if slot.state == spent {
 		slot.release()
 		return

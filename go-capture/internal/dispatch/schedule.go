@@ -30,6 +30,9 @@ func (d *Dispatcher) pump() {
 	for {
 		slot, w := d.next()
 		if slot == nil {
+			if d.rest > 0 {
+				d.armRests(now())
+			}
 			return
 		}
 		d.lend(slot, w)

@@ -57,7 +57,7 @@ func toldOf(t *testing.T, message string) (told, removed []string) {
 }
 
 var everything = []string{
-	"binary_sensor door_occupied", "binary_sensor door_zone_step_occupied", "binary_sensor gate_occupied", "button door_snapshot",
+	"binary_sensor door_occupied", "binary_sensor door_zone_step_occupied", "binary_sensor gate_occupied", "binary_sensor slowed", "button door_snapshot",
 	"camera door_picture", "image door_last_face", "number door_score", "number gate_score", "select door_privacy", "sensor door_faces",
 	"sensor door_fps", "sensor door_latency", "sensor door_zone_step_faces", "sensor gate_faces", "sensor gate_fps", "sensor gate_latency",
 	"sensor temperature", "sensor version", "switch door_detect", "switch door_enabled", "switch gate_detect", "switch gate_enabled", "update update",

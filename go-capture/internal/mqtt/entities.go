@@ -47,7 +47,9 @@ func (p *Publisher) deviceEntities() []entity {
 	if p.settings.Temperature {
 		made = append(made, p.entity("sensor", "temperature", map[string]any{"name": "temperature", "state_topic": stats,
 			"value_template": "{{ value_json.temperature_c | default(none) }}", "device_class": "temperature", "unit_of_measurement": "°C",
-			"state_class": "measurement", "entity_category": diagnostic, "expire_after": expireS}))
+			"state_class": "measurement", "entity_category": diagnostic, "expire_after": expireS}),
+			p.entity("binary_sensor", "slowed", map[string]any{"name": "slowed by heat", "state_topic": info,
+				"value_template": "{{ 'ON' if value_json.slowed else 'OFF' }}", "device_class": "heat", "entity_category": diagnostic}))
 	}
 	return made
 }

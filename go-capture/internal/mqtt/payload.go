@@ -24,6 +24,7 @@ type Info struct {
 	Backend   string        `json:"backend"`
 	Precision string        `json:"precision"`
 	Fallback  bool          `json:"fallback"`
+	Slowed    bool          `json:"slowed"` // it is too hot
 	Engine    *engine.State `json:"engine,omitempty"`
 	Workers   int           `json:"workers"`
 	Cameras   []string      `json:"cameras"`
@@ -37,7 +38,9 @@ type Stats struct {
 	Schema       int                    `json:"schema"` // 1
 	Cameras      map[string]CameraStats `json:"cameras"`
 	TemperatureC *float64               `json:"temperature_c,omitempty"`
-	MemoryBytes  uint64                 `json:"memory_bytes"`
+	// InferenceShare is the part of their time in which workers may work.
+	InferenceShare float64 `json:"inference_share"`
+	MemoryBytes    uint64  `json:"memory_bytes"`
 }
 
 // CameraStats are the figures of one camera.

@@ -58,6 +58,7 @@ type Appliance struct {
 	web        *web.Server
 	grpc       *overgrpc.Server // nil when gateway.grpc_listen is ""
 	engine     *engine.Watch
+	cooling    cooling
 	progress   calm
 
 	mu      sync.Mutex
@@ -71,6 +72,7 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	preprocess.OneThreadEach()
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
+	a.cooling = newCooling(settings.Thermal)
 	var err error
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
 	if a.gateway, err = gateway.New(gatewaySettings(settings, version), a.dispatcher); err != nil {
@@ -145,6 +147,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	}
 	group.Go(func() error { return a.runCameras(ctx) })
 	group.Go(func() error { return a.tellSystemd(ctx) })
+	group.Go(func() error { return a.keepCool(ctx) })
 	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)

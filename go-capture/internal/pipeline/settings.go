@@ -76,7 +76,7 @@ func brokerSettings(c *config.Config, m config.Broker, version string) mqtt.Sett
 		Section: m.Section, URL: address, Prefix: m.Prefix, Device: c.Device.ID, CA: m.CA, Cert: m.Cert, Key: m.Key,
 		User: m.User, PasswordFile: m.PasswordFile, Commands: takesCommands(m.MQTT, address),
 		Formats: m.Formats, FrigatePrefix: m.FrigatePrefix, SparkplugGroup: m.SparkplugGroup,
-		Discovery: m.Discovery, Version: version, Page: pageURL(c), Temperature: hottestC(thermalZones) != nil,
+		Discovery: m.Discovery, Version: version, Page: pageURL(c), Temperature: newCooling(c.Thermal).all.HottestC() != nil,
 	}
 }
 

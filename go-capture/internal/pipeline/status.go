@@ -24,7 +24,7 @@ func (v *view) Status() web.Status {
 	shot, brokers := a.dispatcher.Snapshot(), a.brokers()
 	status := web.Status{
 		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(brokers), Brokers: brokers,
-		Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
+		Thermal: thermalOf(a.cooling.governor.Now(), shot.Share), Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
 	}
 	for _, c := range a.ordered() {
 		status.Cameras = append(status.Cameras, a.cameraView(c, countersOf(shot, c.settings.ID)))
@@ -176,6 +176,7 @@ func (a *Appliance) info() mqtt.Info {
 	info.Schema, info.Version, info.Workers, info.Cameras = 1, a.version, a.config.Detector.Workers, a.listedIDs()
 	info.Engine = a.progress.of(a.engine.State(), time.Now())
 	info.URL = pageURL(a.config)
+	info.Slowed = a.cooling.governor.Now().Slowed()
 	info.Latest = latestVersion()
 	info.Brokers = map[string]bool{}
 	for _, one := range a.brokers() {
@@ -210,7 +211,7 @@ func joined(names []string) string {
 func (a *Appliance) stats() mqtt.Stats {
 	stats := mqtt.Stats{
 		Schema: 1, Cameras: map[string]mqtt.CameraStats{},
-		TemperatureC: hottestC(thermalZones), MemoryBytes: anonymousBytes(statusFile),
+		TemperatureC: a.cooling.all.HottestC(), InferenceShare: rounded(a.cooling.governor.Now().Share), MemoryBytes: anonymousBytes(statusFile),
 	}
 	for _, c := range a.ordered() {
 		stats.Cameras[c.settings.ID] = mqtt.StatsOf(a.hub.Snapshot(c.settings.ID))

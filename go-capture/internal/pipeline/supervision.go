@@ -87,7 +87,11 @@ func summary(status web.Status) string {
 		}
 		fps += c.FPSInferred
 	}
-	return fmt.Sprintf("%d of %d cameras, %d workers, %.1f frames/s inferred", online, len(status.Cameras), len(status.Workers), fps)
+	words := fmt.Sprintf("%d of %d cameras, %d workers, %.1f frames/s inferred", online, len(status.Cameras), len(status.Workers), fps)
+	if status.Thermal.Slowed {
+		words += fmt.Sprintf(", slowed to %.0f %% because of the heat", 100*status.Thermal.Share)
+	}
+	return words
 }
 
 func shorter(a, b time.Duration) time.Duration {

@@ -15,4 +15,6 @@ var messageIDs = map[string]string{
 	"outbox cannot use its disk, events stay in memory":     "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d08",
 	"a part stands still, no sign of life for the watchdog": "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d09",
 	"reload refused, everything goes on as before":          "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0a",
+	"too hot, inference is slowed":                          "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0b",
+	"cool again, inference at full speed":                   "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0c",
 }

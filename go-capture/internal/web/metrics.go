@@ -103,6 +103,8 @@ var (
 	eachDesc     = describe("visavis_broker_connected", "1 while this broker is connected.", "broker")
 	waitingDesc  = describe("visavis_broker_outbox_events", "Events waiting for this broker.", "broker")
 	givenUpDesc  = describe("visavis_broker_outbox_dropped_total", "Events given up that were for this broker.", "broker")
+	shareDesc    = describe("visavis_inference_share", "Part of their time in which workers may work, less than 1 while the device is too hot.")
+	heatDesc     = describe("visavis_temperature_celsius", "The hottest thermal zone that counts.")
 	buildDesc    = describe("visavis_build_info", "Always 1; the labels tell the build.", "version", "goversion")
 )
 
@@ -116,7 +118,7 @@ type appliance struct{ server *Server }
 // Describe lists the metrics that Collect sends.
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, onlineDesc, sentDesc,
-		lostDesc, workersDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, buildDesc} {
+		lostDesc, workersDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, shareDesc, heatDesc, buildDesc} {
 		out <- desc
 	}
 }
@@ -143,6 +145,10 @@ func (a appliance) Collect(out chan<- prometheus.Metric) {
 		emit.gauge(eachDesc, oneIf(broker.Connected), broker.Name)
 		emit.gauge(waitingDesc, float64(broker.Outbox), broker.Name)
 		emit.counter(givenUpDesc, broker.OutboxDropped, broker.Name)
+	}
+	emit.gauge(shareDesc, status.Thermal.Share)
+	if celsius := status.Thermal.TemperatureC; celsius != nil {
+		emit.gauge(heatDesc, *celsius)
 	}
 	emit.gauge(buildDesc, 1, status.Version, runtime.Version())
 }

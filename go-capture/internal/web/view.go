@@ -48,6 +48,7 @@ type Status struct {
 	Viewers int            `json:"viewers"` // filled by Server: streams open now
 	Workers []Worker       `json:"workers"`
 	Engine  *engine.State  `json:"engine,omitempty"` // while one is built, and when TensorRT cannot be used
+	Thermal Thermal        `json:"thermal"`
 	Broker  Broker         `json:"broker"`
 	Brokers []OneBroker    `json:"brokers"` // the same of each
 	Clients Clients        `json:"clients"`
@@ -66,6 +67,13 @@ type Worker struct {
 	Frames    uint64  `json:"frames"`
 	ServiceMs float64 `json:"service_ms"`
 	Batch     float64 `json:"batch"`
+}
+
+// Thermal is how hot the device is, and what that does.
+type Thermal struct {
+	TemperatureC *float64 `json:"temperature_c,omitempty"` // of the hottest zone that counts
+	Slowed       bool     `json:"slowed"`                  // workers may not work all the time
+	Share        float64  `json:"share"`                   // of their time in which they may, 0 to 1
 }
 
 // Clients counts the pictures that clients sent to be looked at: Received == Answered + the sum of Refused + Open.

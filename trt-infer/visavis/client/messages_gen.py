@@ -177,6 +177,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
         backend: what runs it; several are joined by commas, empty while no worker is connected.
         precision: number format that runs: fp16, fp32, int8; several are joined by commas, empty while none is known.
         fallback: a worker runs on the CPU because the GPU failed three times.
+        slowed: the device is too hot, so faces are looked for less often.
         engine: a TensorRT engine that is being built, or why TensorRT cannot be used; not there while there is nothing to tell.
         workers: configured workers.
         cameras: ids.
@@ -191,6 +192,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     backend: str
     precision: str
     fallback: bool
+    slowed: bool | None = None
     engine: EngineBuild | None = None
     workers: int
     cameras: tuple[str, ...]
@@ -222,10 +224,12 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema: version of this payload.
         temperature_c: of the hottest sensor; left out where there is none.
+        inference_share: part of their time in which workers may work, less than 1 while the device is too hot.
         memory_bytes: anonymous memory of the daemon.
     """
 
     schema: Literal[1]
     cameras: dict[str, CameraStats]
     temperature_c: float | None = None
+    inference_share: float | None = None
     memory_bytes: int

@@ -17,6 +17,10 @@ export function problemsOf(status, silentMs) {
   }
   const onCpu = status.workers.filter((worker) => worker.fallback).map((worker) => worker.name);
   if (onCpu.length > 0 || status.engine?.state === "failed") found.push(gpuProblem(onCpu, status.engine?.error));
+  if (status.thermal?.slowed) {
+    found.push(["The device is too hot, so faces are looked for less often",
+      "It goes back to full speed by itself when it has cooled down; a fan or a place in the shade helps."]);
+  }
   if (status.broker.enabled !== false && !status.broker.connected) found.push(brokerProblem(status.broker));
   for (const camera of status.cameras) {
     if (camera.state === "lost") found.push(cameraProblem(camera));

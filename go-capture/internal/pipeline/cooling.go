@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/thermal"
+	"visavis/capture/internal/web"
+)
+
+// cooling is what keeps the device from getting too hot.
+type cooling struct {
+	counts   thermal.Zones // those that slow inference
+	all      thermal.Zones // those whose hottest is told
+	governor *thermal.Governor
+}
+
+func newCooling(c config.Thermal) cooling {
+	return cooling{
+		counts:   thermal.Zones{Folder: c.Folder, Types: c.Zones},
+		all:      thermal.Zones{Folder: c.Folder},
+		governor: thermal.NewGovernor(thermal.Limits{ThrottleC: c.ThrottleAtC, ResumeC: c.ResumeAtC}),
+	}
+}
+
+// keepCool looks at the temperature until ctx ends.
+func (a *Appliance) keepCool(ctx context.Context) error {
+	looks := time.NewTicker(thermal.Period)
+	defer looks.Stop()
+	for {
+		a.look()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-looks.C:
+		}
+	}
+}
+
+// look passes the share that workers may work on to the dispatcher, and says when slowing begins and when it is over.
+func (a *Appliance) look() {
+	before, after := a.cooling.governor.Look(a.cooling.counts.HottestC())
+	if before.Share == after.Share {
+		return
+	}
+	a.dispatcher.SetShare(after.Share)
+	switch {
+	case !before.Slowed():
+		slog.Warn("too hot, inference is slowed", "temperature_c", celsius(after))
+	case !after.Slowed():
+		slog.Info("cool again, inference at full speed", "temperature_c", celsius(after))
+	}
+}
+
+// celsius is a temperature for a line of the log.
+func celsius(s thermal.State) any {
+	if s.TemperatureC == nil {
+		return "unknown"
+	}
+	return *s.TemperatureC
+}
+
+func thermalOf(s thermal.State, share float64) web.Thermal {
+	return web.Thermal{TemperatureC: s.TemperatureC, Slowed: share < 1, Share: rounded(share)}
+}
+
+// rounded is a share in whole percent; one that is less than 1 never looks like 1.
+func rounded(share float64) float64 {
+	if share < 1 {
+		return min(geometry.Round(share, 100), 0.99)
+	}
+	return share
+}
