@@ -10,7 +10,9 @@ purpose=${1:-run}
 tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
 run_packages=(build-essential pkg-config libopencv-dev mosquitto python3-venv)
 test_packages=(mosquitto-clients chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
+test_packages+=(openssl rauc squashfs-tools)
 vm_packages=(qemu-system-x86 mmdebstrap openssh-client fakeroot e2fsprogs lintian)
+vm_packages+=(ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
 vm_packages+=(qemu-system-arm qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu)
 ha_packages=(mmdebstrap)
 

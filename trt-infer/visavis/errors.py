@@ -13,6 +13,7 @@ and where there is one, the remedy:
     │   ├── ClockMismatch     daemon and worker do not share CLOCK_MONOTONIC
     │   └── ViewLeaked        a view of a frame outlived its lease: a bug in the detector
     ├── PictureError          a picture or video cannot be read or written
+    ├── UpdateError           a system cannot be updated, or an update not be made
     └── DetectorError         one frame could not be inferred
         ├── BadDetections     the detector's answer breaks the contract
         ├── DetectorBroken    it failed on several frames in a row
@@ -93,6 +94,12 @@ class PictureError(VisavisError):
     """A picture or video cannot be read or written."""
 
     kind = "picture"
+
+
+class UpdateError(VisavisError):
+    """A system cannot be updated, or an update cannot be made; what runs is as it was."""
+
+    kind = "update"
 
 
 class DetectorError(VisavisError):

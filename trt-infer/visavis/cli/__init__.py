@@ -30,6 +30,7 @@ COMMANDS = {
     "model": "list, prepare and verify models",
     "engine": "build and list TensorRT engines",
     "workers": "see or change how many workers infer, while it runs",
+    "update": "update a device that was flashed, and make what that needs",
     "worker": "the inference worker (what the supervisor and systemd start)",
 }
 

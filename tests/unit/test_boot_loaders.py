@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What RAUC is told about each boot loader: an update, its trial, the way back; on files as boot loaders read them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from visavis.errors import UpdateError
+from visavis.update.boot import BootLoader, answer
+from visavis.update.boot.grub import Grub, fresh_environment
+from visavis.update.boot.nvbootctrl import Nvbootctrl
+from visavis.update.boot.sector import overwrite, values
+from visavis.update.boot.tryboot import Tryboot, fresh_files
+
+# As NVIDIA's tool answers (JetPack 5 and 6); its slots lie in a file here, in UEFI variables there.
+NVBOOTCTRL = """#!/bin/sh
+set -eu
+cd {folder}
+[ "$1 $2" = "-t rootfs" ] || exit 1
+. ./slots
+save() {{ printf 'current=%s\\nactive=%s\\nstatus0=%s\\nstatus1=%s\\nretry0=%s\\nretry1=%s\\n' \\
+	"$current" "$active" "$status0" "$status1" "$retry0" "$retry1" >slots; }}
+case $3 in
+dump-slots-info)
+	letter() {{ [ "$1" = 0 ] && echo A || echo B; }}
+	echo "Current rootfs slot: $(letter "$current")"
+	echo "Active rootfs slot: $(letter "$active")"
+	echo "num_slots: 2"
+	echo "slot: 0,             retry_count: $retry0,             status: $status0"
+	echo "slot: 1,             retry_count: $retry1,             status: $status1"
+	;;
+set-active-boot-slot) active=$4; save ;;
+mark-boot-successful) eval "retry$current=3"; save ;;
+*) echo "unknown command" >&2; exit 1 ;;
+esac
+"""
+
+
+class GrubBoard:
+    """A device with GRUB; `boot` does what grub.cfg does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "grubenv"
+        self.file.write_bytes(fresh_environment())
+        self.loader: BootLoader = Grub(self.file)
+
+    def boot(self) -> str:
+        self.loader.before_restart()
+        now = values(self.file.read_text())
+        able = [slot for slot in now["ORDER"].split() if now[f"{slot}_OK"] == "1" and now[f"{slot}_TRY"] != "3"]
+        tries = int(now[f"{able[0]}_TRY"]) + 1
+        self.file.write_text(re.sub(rf"{able[0]}_TRY=\d", f"{able[0]}_TRY={tries}", self.file.read_text()))
+        return able[0]
+
+    def cut_power(self) -> str:
+        return self.boot()
+
+
+class Pi:
+    """A Raspberry Pi; `boot` does what its firmware does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.parameter = folder, folder / "run" / "reboot-param"
+        for name, content in fresh_files().items():
+            (folder / name).write_bytes(content)
+        self.loader: BootLoader = Tryboot(folder, self.parameter)
+
+    def boot(self) -> str:
+        self.loader.before_restart()
+        return self.cut_power()
+
+    def cut_power(self) -> str:
+        asked = self.parameter.exists() and self.parameter.read_text().split() == ["0", "tryboot"]
+        self.parameter.unlink(missing_ok=True)
+        section = "tryboot" if asked else "all"
+        found = re.search(rf"\[{section}\][^\[]*boot_partition=(\d)", (self.folder / "autoboot.txt").read_text())
+        assert found
+        return {"2": "A", "3": "B"}[found[1]]
+
+
+class Jetson:
+    """A Jetson; `boot` does what its firmware does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.slots, program = folder / "slots", folder / "nvbootctrl"
+        self.slots.write_text("current=0\nactive=0\nstatus0=normal\nstatus1=normal\nretry0=3\nretry1=3\n")
+        program.write_text(NVBOOTCTRL.format(folder=folder))
+        program.chmod(0o755)
+        self.loader: BootLoader = Nvbootctrl(folder / "rauc" / "note", str(program))
+
+    def boot(self) -> str:
+        now = values(self.slots.read_text())
+        at = now["active"]
+        if now[f"retry{at}"] == "0":
+            now[f"status{at}"], at = "unbootable", str(1 - int(at))
+        now.update({"active": at, "current": at, f"retry{at}": str(int(now[f"retry{at}"]) - 1)})
+        self.slots.write_text("".join(f"{name}={value}\n" for name, value in now.items()))
+        return "AB"[int(at)]
+
+    def cut_power(self) -> str:
+        return self.boot()
+
+
+Board = GrubBoard | Pi | Jetson
+
+
+@pytest.fixture(params=[GrubBoard, Pi, Jetson])
+def board(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
+    make: Callable[[Path], Board] = request.param
+    return make(tmp_path)
+
+
+def install(board: Board, slot: str) -> None:
+    """What RAUC does around the writing."""
+    answer(board.loader, ["set-state", slot, "bad"])
+    answer(board.loader, ["set-primary", slot])
+
+
+def good(board: Board, slot: str) -> None:
+    answer(board.loader, ["set-state", slot, "good"])
+
+
+def test_a_fresh_device_boots_slot_a_which_is_not_on_trial(board: Board) -> None:
+    assert board.boot() == "A"
+    assert answer(board.loader, ["get-primary"]) == "A"
+    assert not board.loader.on_trial("A")
+    good(board, "A")
+    assert answer(board.loader, ["get-state", "A"]) == "good"
+    assert answer(board.loader, ["get-state", "B"]) == (
+        "good" if isinstance(board, Jetson) else "bad"
+    )  # flashed in both
+
+
+def test_an_update_is_tried_and_kept_when_it_is_good_and_so_is_the_next(board: Board) -> None:
+    running = board.boot()
+    for _ in range(3):
+        good(board, running)
+        other = "B" if running == "A" else "A"
+        install(board, other)
+        assert answer(board.loader, ["get-primary"]) == other
+        assert board.boot() == other
+        assert board.loader.on_trial(other)
+        good(board, other)
+        assert not board.loader.on_trial(other)
+        assert answer(board.loader, ["get-state", other]) == "good"
+        assert [board.cut_power(), board.boot()] == [other, other]
+        running = other
+
+
+def test_three_boots_that_are_not_marked_good_lead_back_for_good(board: Board) -> None:
+    assert board.boot() == "A"
+    good(board, "A")
+    install(board, "B")
+    assert [board.boot() for _ in range(3)] == ["B", "B", "B"]
+    assert board.loader.on_trial("B")
+    assert board.boot() == "A"
+    assert not board.loader.on_trial("A")
+    good(board, "A")
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+    assert not board.loader.on_trial("B")
+    assert answer(board.loader, ["get-primary"]) == "A"
+    for _ in range(5):
+        assert board.boot() == "A"
+        good(board, "A")
+
+
+def test_a_slot_that_is_being_written_is_never_booted(board: Board) -> None:
+    board.boot()
+    good(board, "A")
+    answer(board.loader, ["set-state", "B", "bad"])
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+    for _ in range(3):
+        assert board.cut_power() == "A"
+        good(board, "A")
+
+
+def test_the_way_back_is_a_trial_too(board: Board) -> None:
+    board.boot()
+    good(board, "A")
+    install(board, "B")
+    board.boot()
+    good(board, "B")
+    answer(board.loader, ["set-primary", "A"])
+    assert board.boot() == "A"
+    assert board.loader.on_trial("A")
+    good(board, "A")
+    assert board.boot() == "A"
+
+
+def test_grub_passes_a_proved_slot_over_that_does_not_start_any_more(tmp_path: Path) -> None:
+    board = GrubBoard(tmp_path)
+    install(board, "B")
+    board.boot()
+    good(board, "B")
+    good(board, "A")
+    assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
+
+
+def test_a_pi_whose_new_system_does_not_come_up_is_back_at_the_next_start(tmp_path: Path) -> None:
+    board = Pi(tmp_path)
+    install(board, "B")
+    assert board.boot() == "B"
+    assert board.cut_power() == "A"
+    good(board, "A")
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+    assert board.boot() == "A"
+
+
+def test_a_pi_that_loses_power_between_the_two_writes_of_keeping_boots_the_new_system(tmp_path: Path) -> None:
+    board = Pi(tmp_path)
+    install(board, "B")
+    board.boot()
+    before = (tmp_path / "visavis-slots.txt").read_bytes()
+    good(board, "B")
+    (tmp_path / "visavis-slots.txt").write_bytes(before)
+    assert board.cut_power() == "B"
+    assert not board.loader.on_trial("B")
+    assert answer(board.loader, ["get-primary"]) == "B"
+    good(board, "B")
+    assert board.boot() == "B"
+
+
+def test_the_slot_that_a_pi_boots_cannot_be_marked_bad(tmp_path: Path) -> None:
+    with pytest.raises(UpdateError, match="slot A is the one that the firmware boots"):
+        Pi(tmp_path).loader.set_bad("A")
+
+
+def test_what_autoboot_names_has_to_be_a_slot(tmp_path: Path) -> None:
+    board = Pi(tmp_path)
+    (tmp_path / "autoboot.txt").write_text("[all]\nboot_partition=7\n")
+    with pytest.raises(UpdateError, match="names no slot: write it anew"):
+        board.loader.primary()
+
+
+def test_a_jetson_that_gave_a_slot_up_says_where_to_undo_it(tmp_path: Path) -> None:
+    board = Jetson(tmp_path)
+    board.slots.write_text(board.slots.read_text().replace("status1=normal", "status1=unbootable"))
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+    with pytest.raises(UpdateError, match="unbootable, and nvbootctrl cannot change that: in the UEFI menu set"):
+        board.loader.set_primary("B")
+
+
+def test_a_jetson_without_its_tool_names_the_package(tmp_path: Path) -> None:
+    with pytest.raises(UpdateError, match="missing: this board's image needs NVIDIA's nvidia-l4t-tools"):
+        Nvbootctrl(tmp_path / "note", str(tmp_path / "none")).primary()
+
+
+def test_files_are_written_in_place_within_a_sector(tmp_path: Path) -> None:
+    for board in (GrubBoard(tmp_path), Pi(tmp_path)):
+        files = [file for file in tmp_path.iterdir() if file.is_file()]
+        before = {file: (file.stat().st_ino, file.stat().st_size) for file in files}
+        install(board, "B")
+        good(board, "B")
+        assert {file: (file.stat().st_ino, file.stat().st_size) for file in files} == before
+
+
+def test_a_power_cut_after_any_byte_of_a_write_cannot_be_shorter_than_a_sector(tmp_path: Path) -> None:
+    """What makes that so: one write call, all of it in the first sector; the rest of the file is what it was."""
+    board = GrubBoard(tmp_path)
+    before = board.file.read_bytes()
+    install(board, "B")
+    after = board.file.read_bytes()
+    assert before[:512] != after[:512]
+    assert before[512:] == after[512:] == b"#" * 512
+
+
+def test_what_does_not_fit_a_sector_or_the_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "small"
+    file.write_bytes(b"x" * 20)
+    with pytest.raises(UpdateError, match="do not fit one sector"):
+        overwrite(file, "y" * 513, "#")
+    with pytest.raises(UpdateError, match="has room for 20 bytes only"):
+        overwrite(file, "y" * 21, "#")
+    with pytest.raises(UpdateError, match="is missing: write the device's image anew"):
+        overwrite(tmp_path / "none", "y", "#")
+    assert file.read_bytes() == b"x" * 20
+
+
+def test_words_that_rauc_does_not_have_are_refused(board: Board) -> None:
+    with pytest.raises(UpdateError, match="asks its boot loader for 'fly home'"):
+        answer(board.loader, ["fly", "home"])
+
+
+def test_an_environment_that_is_lost_counts_as_fresh(tmp_path: Path) -> None:
+    board = GrubBoard(tmp_path)
+    board.file.write_bytes(os.urandom(1024).replace(b"=", b"#").translate(bytes(i % 128 for i in range(256))))
+    assert board.loader.primary() == "A"
+    good(board, "A")
+    assert values(board.file.read_text())["ORDER"] == "A B"

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys and bundles with the real openssl and rauc: what is made is accepted, and what was tampered with is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+import stat
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from visavis.errors import UpdateError
+from visavis.update import rauc
+from visavis.update.bundle import Contents, make_bundle
+from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
+from visavis.update.system import System
+
+from tests.unit.command import visavis
+
+BUILT_AT = datetime(2026, 11, 26, 9, 0, tzinfo=timezone.utc)
+DEVICE = System("visavis-generic-amd64", "1.2.0")
+FLIPS = 40
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with keys in keys/ and, in others/, keys of somebody else; a root image and a bundle of it."""
+    folder = tmp_path_factory.mktemp("update")
+    answer = visavis("update", "keys", folder / "keys")
+    assert answer.returncode == 0, answer.stderr
+    make_keys(folder / "others")
+    (folder / "root.img").write_bytes(random.Random(1).randbytes(200_000))
+    bundle(folder, "good.raucb")
+    return folder
+
+
+def bundle(place: Path, name: str, keys: str = "keys", version: str = "1.2.0", board: str = "generic-amd64") -> Path:
+    contents = Contents(board, version, BUILT_AT, {"rootfs": place / "root.img"})
+    make_bundle(contents, place / keys, place / name)
+    return place / name
+
+
+def trusting(place: Path) -> list[str]:
+    return [f"--keyring={place / 'keys' / CA}"]
+
+
+def extract(place: Path, file: Path, to: Path) -> subprocess.CompletedProcess[str]:
+    """What a device does before it installs: the signature and every block are checked."""
+    command = ["rauc", "extract", *trusting(place), str(file), str(to)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_keys_are_for_their_owner_alone_and_never_overwritten(place: Path) -> None:
+    for file in (KEY, CA_KEY):
+        assert stat.S_IMODE((place / "keys" / file).stat().st_mode) == 0o600
+    assert stat.S_IMODE((place / "keys").stat().st_mode) == 0o700
+    before = {file: (place / "keys" / file).read_bytes() for file in (CA, CA_KEY, KEY, CERTIFICATE)}
+    again = visavis("update", "keys", place / "keys")
+    assert again.returncode == 1
+    assert "already holds ca.key, ca.pem, signing.key, signing.pem: devices trust these keys" in again.stderr
+    assert before == {file: (place / "keys" / file).read_bytes() for file in before}
+    assert not list((place / "keys").glob("*/")), "a draft was left"
+
+
+def test_the_command_says_where_to_keep_each_key(tmp_path: Path) -> None:
+    said = visavis("update", "keys", tmp_path / "mine").stdout
+    assert "ca.pem           goes into every image" in said
+    assert "ca.key           signs new signing keys: keep it off line" in said
+
+
+def test_a_bundle_says_its_board_version_and_build_date(place: Path) -> None:
+    found = rauc.info(place / "good.raucb", trusting(place))
+    assert found == rauc.BundleInfo("visavis-generic-amd64", "1.2.0", "2026-11-26T09:00:00Z")
+    rauc.must_fit(found, DEVICE, place / "good.raucb")
+
+
+def test_its_format_is_verity_and_its_content_is_the_image(place: Path, tmp_path: Path) -> None:
+    done = extract(place, place / "good.raucb", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "rootfs.img").read_bytes() == (place / "root.img").read_bytes()
+    shown = subprocess.run(
+        ["rauc", "info", *trusting(place), str(place / "good.raucb")], capture_output=True, text=True, check=True
+    )
+    assert "verity" in shown.stdout
+
+
+def test_the_same_image_and_time_make_the_same_payload(place: Path) -> None:
+    again = bundle(place, "again.raucb").read_bytes()
+    first = (place / "good.raucb").read_bytes()
+    squashed = int.from_bytes(first[40:48], "little")  # squashfs notes its length there; sums with a salt follow
+    assert squashed > 200_000
+    assert first[:squashed] == again[:squashed]
+
+
+def test_the_command_makes_bundles_too(place: Path) -> None:
+    words: list[str | Path] = [
+        "--board",
+        "rpi5",
+        "--boot",
+        place / "root.img",
+        "--version",
+        "1.3.0-rc.1",
+        "--keys",
+        place / "keys",
+    ]
+    out = place / "command.raucb"
+    answer = visavis("update", "bundle", place / "root.img", *words, "--out", out, variables={"SOURCE_DATE_EPOCH": "0"})
+    assert answer.returncode == 0, answer.stderr
+    assert rauc.info(out, trusting(place)) == rauc.BundleInfo("visavis-rpi5", "1.3.0-rc.1", "1970-01-01T00:00:00Z")
+    again = visavis("update", "bundle", place / "root.img", *words, "--out", out)
+    assert "is there already: remove it first, or name another file" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [("root.img", "root.img is not there"), ("keys/signing.key", "make keys with `visavis update keys DIR`")],
+)
+def test_what_a_bundle_needs_and_is_not_there_is_named(
+    place: Path, missing: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "keys").mkdir()
+    for file in ("root.img", "keys/signing.key", "keys/signing.pem", "keys/ca.pem"):
+        if file != missing:
+            (tmp_path / file).write_bytes((place / file).read_bytes())
+    with pytest.raises(UpdateError, match=sentence):
+        bundle(tmp_path, "never.raucb")
+    assert not (tmp_path / "never.raucb").exists()
+
+
+def test_an_unknown_board_and_a_bad_version_are_refused(place: Path) -> None:
+    with pytest.raises(UpdateError, match="there is no board 'toaster': use one of generic-amd64"):
+        bundle(place, "never.raucb", board="toaster")
+    with pytest.raises(UpdateError, match="'latest' is no version"):
+        bundle(place, "never.raucb", version="latest")
+
+
+def test_a_key_that_the_device_does_not_trust_is_refused(place: Path) -> None:
+    strange = bundle(place, "strange.raucb", keys="others")
+    with pytest.raises(UpdateError, match=r"signed with a key that this device does not trust: sign it with the keys"):
+        rauc.info(strange, trusting(place))
+
+
+def test_an_older_version_is_refused_and_the_same_is_not(place: Path) -> None:
+    older = bundle(place, "older.raucb", version="1.1.9")
+    with pytest.raises(
+        UpdateError, match=r"holds version 1.1.9, which is older than 1.2.0 on this device: take a newer"
+    ):
+        rauc.must_fit(rauc.info(older, trusting(place)), DEVICE, older)
+
+
+def test_another_board_is_refused(place: Path) -> None:
+    other = bundle(place, "other.raucb", board="rpi4")
+    with pytest.raises(UpdateError, match="is for visavis-rpi4, this device is visavis-generic-amd64"):
+        rauc.must_fit(rauc.info(other, trusting(place)), DEVICE, other)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 4096, 0.5, 0.98, 0.999999])
+def test_a_bundle_that_was_cut_is_refused(place: Path, kept: float, tmp_path: Path) -> None:
+    whole = (place / "good.raucb").read_bytes()
+    (tmp_path / "cut.raucb").write_bytes(whole[: kept if isinstance(kept, int) else int(len(whole) * kept)])
+    with pytest.raises(UpdateError, match=r"is cut short or is no bundle: copy it again|is damaged: copy it again"):
+        rauc.info(tmp_path / "cut.raucb", trusting(place))
+
+
+def test_every_flipped_bit_is_refused(place: Path, tmp_path: Path) -> None:
+    """Anywhere: payload, block sums, signature and the length at its end; 1,000 of them in `make test-vm-long`."""
+    refused_flips(place, tmp_path, FLIPS, seed=26)
+
+
+def refused_flips(place: Path, tmp_path: Path, count: int, seed: int) -> None:
+    """Flip one bit in each of `count` copies of the good bundle; none may be accepted."""
+    whole, dice = (place / "good.raucb").read_bytes(), random.Random(seed)
+    tail = len(whole) - 6_000  # what is not payload is small and would seldom be hit
+    for number in range(count):
+        at = dice.randrange(tail) if number % 2 else dice.randrange(tail, len(whole))
+        bit = 1 << dice.randrange(8)
+        (tmp_path / "flip.raucb").write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+        done = extract(place, tmp_path / "flip.raucb", tmp_path / f"out{number}")
+        assert done.returncode != 0, f"accepted with bit {bit} of byte {at} of {len(whole)} flipped"
+        said = str(rauc.refusal(Path("a.raucb"), done.stderr))
+        assert "refused by rauc" not in said, said
+
+
+def test_what_rauc_says_newly_is_passed_on() -> None:
+    assert (
+        str(rauc.refusal(Path("a.raucb"), "one\nthe moon is full\n")) == "a.raucb is refused by rauc: the moon is full"
+    )
+
+
+def test_its_status_is_read() -> None:
+    said = json.loads(STATUS)
+    status = rauc.read_status(said)
+    assert (status.running, status.next, status.other.name) == ("A", "B", "rootfs.1")
+    assert status.other == rauc.Slot("rootfs.1", "B", False, "1.3.0", "2026-11-26T09:00:00Z")
+
+
+STATUS = """
+{"compatible":"visavis-generic-amd64","variant":"","booted":"A","boot_primary":"rootfs.1","slots":[
+ {"rootfs.1":{"class":"rootfs","device":"/dev/vda3","type":"raw","bootname":"B","state":"inactive","parent":null,
+  "mountpoint":null,"boot_status":"bad","slot_status":{"bundle":{"compatible":"visavis-generic-amd64","version":"1.3.0",
+  "description":"","build":"","hash":"1"},"checksum":{"sha256":"2","size":3},"installed":{"timestamp":
+  "2026-11-26T09:00:00Z","count":1},"activated":{"timestamp":"2026-11-26T09:00:01Z","count":1},"status":"ok"}}},
+ {"boot.0":{"class":"boot","device":"/dev/vda4","type":"raw","bootname":null,"state":"active","parent":"rootfs.0",
+  "mountpoint":null,"boot_status":null}},
+ {"rootfs.0":{"class":"rootfs","device":"/dev/vda2","type":"raw","bootname":"A","state":"booted","parent":null,
+  "mountpoint":"/","boot_status":"good"}}]}
+"""
+
+
+def test_where_there_is_no_image_the_remedy_is_apt() -> None:
+    answer = visavis("update", "status", before=("env", "PATH=/nowhere"))
+    assert answer.returncode == 1
+    assert (
+        "rauc is not installed: this system has no slots to update: a system of packages is updated with apt"
+        in answer.stderr
+    )

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a new system is kept, and what an image is told for that."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from visavis.cli.update import appliance_url
+from visavis.errors import UpdateError
+from visavis.update.boards import BOARDS
+from visavis.update.boot import loader_of
+from visavis.update.boot.grub import Grub, fresh_environment
+from visavis.update.gate import pass_or_restart, wait_until_healthy, what_is_wrong
+from visavis.update.keys import CA, make_keys
+from visavis.update.system import read_system, running_slot
+
+from tests.repo.test_laws import ROOT
+
+INTO = ROOT / "firmware-image" / "update" / "into"
+
+
+class Appliance:
+    """A web server that answers with the codes it is told."""
+
+    def __init__(self) -> None:
+        self.codes = {"/healthz": 200, "/readyz": 200}
+        codes = self.codes
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(codes.get(self.path, 404))
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def appliance() -> Iterator[Appliance]:
+    made = Appliance()
+    Thread(target=made.server.serve_forever, args=(0.01,), daemon=True).start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "wrong"),
+    [("/healthz", 503, "/healthz answers 503"), ("/readyz", 503, "/readyz answers 503"), ("/readyz", 200, "")],
+)
+def test_healthy_is_healthz_and_readyz(appliance: Appliance, path: str, code: int, wrong: str) -> None:
+    appliance.codes[path] = code
+    assert what_is_wrong(appliance.url) == wrong
+
+
+def test_who_does_not_answer_is_not_healthy(appliance: Appliance) -> None:
+    appliance.server.server_close()
+    assert what_is_wrong(appliance.url).startswith("/healthz does not answer: ")
+
+
+def test_what_was_wrong_last_is_said_when_the_time_is_over(appliance: Appliance) -> None:
+    appliance.codes["/readyz"] = 503
+    with pytest.raises(UpdateError, match="not healthy within -1 s: /readyz answers 503: look into `journalctl -b`"):
+        wait_until_healthy(appliance.url, -1)
+    appliance.codes["/readyz"] = 200
+    wait_until_healthy(appliance.url, -1)
+
+
+class Device:
+    """Slot B runs, after an update if `tried`; notes what is done to it."""
+
+    def __init__(self, folder: Path, *, tried: bool) -> None:
+        (folder / "grubenv").write_bytes(fresh_environment())
+        self.loader, self.done = Grub(folder / "grubenv"), list[str]()
+        self.loader.set_primary("B")
+        if not tried:
+            self.loader.set_good("B")
+
+    def decide(self, url: str) -> str:
+        return pass_or_restart(
+            *(self.loader, "B", lambda: wait_until_healthy(url, -1)),
+            *(lambda: self.done.append("good"), lambda: self.done.append("restart")),
+        )
+
+
+def test_a_new_system_that_is_healthy_is_kept(appliance: Appliance, tmp_path: Path) -> None:
+    device = Device(tmp_path, tried=True)
+    assert device.decide(appliance.url) == "slot B has proved itself: it is kept"
+    assert device.done == ["good"]
+
+
+def test_a_new_system_that_is_not_healthy_is_restarted_and_not_marked(appliance: Appliance, tmp_path: Path) -> None:
+    appliance.codes["/readyz"] = 503
+    device = Device(tmp_path, tried=True)
+    with pytest.raises(UpdateError, match="/readyz answers 503"):
+        device.decide(appliance.url)
+    assert device.done == ["restart"]
+
+
+def test_a_proved_system_is_kept_whatever_its_cameras_do(appliance: Appliance, tmp_path: Path) -> None:
+    appliance.codes["/readyz"] = 503
+    device = Device(tmp_path, tried=False)
+    assert device.decide(appliance.url) == "slot B has proved itself before"
+    assert device.done == ["good"]
+
+
+def test_the_page_is_where_the_configuration_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_WEB__LISTEN", "127.0.0.1:8443")
+    monkeypatch.setenv("VISAVIS_WEB__HTTPS", "true")
+    assert appliance_url() == "https://127.0.0.1:8443"
+    monkeypatch.setenv("VISAVIS_WEB__LISTEN", "nonsense")
+    assert appliance_url() == "http://127.0.0.1:8080"
+
+
+def test_the_running_slot_is_what_the_kernel_was_told(tmp_path: Path) -> None:
+    (tmp_path / "cmdline").write_text("root=PARTLABEL=visavis-b ro rauc.slot=B quiet\n")
+    assert running_slot(tmp_path / "cmdline") == "B"
+    (tmp_path / "cmdline").write_text("root=/dev/sda1 ro\n")
+    with pytest.raises(UpdateError, match="was not booted from a slot"):
+        running_slot(tmp_path / "cmdline")
+
+
+def test_a_system_without_slots_or_with_a_strange_configuration_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(
+        UpdateError, match="has no slots to update: a system installed from packages is updated with apt"
+    ):
+        read_system(tmp_path / "none")
+    (tmp_path / "system.conf").write_text("[system]\ncompatible=visavis-rpi5\n")
+    with pytest.raises(UpdateError, match="min-bundle-version"):
+        read_system(tmp_path / "system.conf")
+
+
+@pytest.fixture(scope="module")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys") / "keys"
+    make_keys(folder)
+    return folder / CA
+
+
+def put(root: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([INTO, root, *words], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_an_image_gets_its_configuration_keyring_and_units(board: str, keyring: Path, tmp_path: Path) -> None:
+    done = put(tmp_path, board, "1.4.0", keyring)
+    assert done.returncode == 0, done.stderr
+    system = read_system(tmp_path / "etc/rauc/system.conf")
+    assert (system.board, system.version) == (board, "1.4.0")
+    assert (tmp_path / "etc/rauc/keyring.pem").read_bytes() == keyring.read_bytes()
+    assert (tmp_path / "usr/lib/systemd/system/multi-user.target.wants/visavis-mark-good.service").resolve().exists()
+    assert loader_of(system)
+    conf = configparser.ConfigParser()
+    conf.read(tmp_path / "etc/rauc/system.conf")
+    assert conf["system"]["bundle-formats"] == "verity"
+    assert {conf[f"slot.rootfs.{at}"]["bootname"] for at in (0, 1)} == {"A", "B"}
+    assert ("slot.boot.1" in conf) == board.startswith("rpi")
+    handler = conf["handlers"]["bootloader-custom-backend"]
+    assert (tmp_path / handler.lstrip("/")).stat().st_mode & 0o111
+
+
+def test_an_image_without_a_keyring_or_for_no_board_is_refused(keyring: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert (
+        "make keys with `visavis update keys DIR`" in put(tmp_path / "root", "rpi5", "1.0", tmp_path / "empty").stderr
+    )
+    refused = put(tmp_path / "root", "toaster", "1.0", keyring)
+    assert (refused.returncode, "there is no board toaster" in refused.stderr) == (2, True)
+    assert not (tmp_path / "root").exists()

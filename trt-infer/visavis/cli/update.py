@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Update a device that was flashed with an image of visavis, and make the keys and bundles for that.
+
+The new system is written beside the running one and has to prove itself: it is kept once it is healthy, and after three
+boots without that the device goes back by itself. A system of packages is updated with apt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from visavis.cli.auth import DEVICE_CONFIG
+from visavis.errors import UpdateError, VisavisError
+from visavis.update import gate, rauc
+from visavis.update.boards import BOARDS
+from visavis.update.boot import answer, loader_of
+from visavis.update.bundle import Contents, make_bundle
+from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
+from visavis.update.system import read_system, running_slot
+
+EXAMPLE = """\
+  visavis update keys ~/visavis-keys                       once, before the first image is made
+  visavis update bundle root.img --board rpi5 --version 1.4.0 --keys ~/visavis-keys --out 1.4.0.raucb
+  visavis update install 1.4.0.raucb --restart             on the device
+  visavis update status
+  visavis update rollback --restart                        the system from before
+  visavis update good                                      keep this one, whatever its health"""
+HEALTHY_WITHIN_S = 300.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `visavis update` takes."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_makers(actions)
+    install = actions.add_parser("install", help="write a bundle to the other slot, to be tried at the next restart")
+    install.add_argument("file", type=Path, metavar="FILE.raucb")
+    status = actions.add_parser("status", help="which slot runs, what is in each, which comes next")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    actions.add_parser("good", help="keep the running system without waiting for its health")
+    rollback = actions.add_parser("rollback", help="boot the other slot next, on trial")
+    for action in (install, rollback):
+        action.add_argument("--restart", action="store_true", help="restart the device when that is done")
+    through = actions.add_parser("gate", help="keep the running system if it is healthy (what systemd starts)")
+    through.add_argument("--url", help="of the appliance (default: from the configuration)")
+    through.add_argument("--wait", type=float, default=HEALTHY_WITHIN_S, metavar="S", help="default: %(default)g")
+    boot = actions.add_parser("boot", help="answer for the boot loader (what RAUC asks)")
+    boot.add_argument("words", nargs="+", metavar="WORD", help="get-primary, set-primary A, get-state A, ...")
+
+
+def _add_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    make = actions.add_parser("keys", help="make the keys that sign your updates")
+    make.add_argument("folder", type=Path, metavar="DIR", help="where they go; what is there is never overwritten")
+    make.add_argument(
+        "--name", default="visavis", help="whose they are, as the certificates say (default: %(default)s)"
+    )
+    bundle = actions.add_parser("bundle", help="make a signed bundle of a root image")
+    bundle.add_argument("root", type=Path, metavar="ROOT.img", help="image of the root file system")
+    bundle.add_argument(
+        "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi)"
+    )
+    bundle.add_argument("--board", required=True, choices=BOARDS)
+    bundle.add_argument("--version", required=True, help="such as 1.4.0; devices refuse what is older than they are")
+    bundle.add_argument("--keys", type=Path, required=True, metavar="DIR", help="from `visavis update keys`")
+    bundle.add_argument("--out", type=Path, required=True, metavar="FILE.raucb")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 when it is done, 1 when it cannot be."""
+    return ACTIONS[args.action](args)
+
+
+def keys(args: argparse.Namespace) -> int:
+    """Make the keys and say what each is for."""
+    make_keys(args.folder, args.name)
+    print(f"{args.folder / CA}           goes into every image: devices trust what it has signed")
+    print(f"{args.folder / KEY}      signs bundles, with {CERTIFICATE}: keep it where you build, and nowhere else")
+    print(f"{args.folder / CA_KEY}           signs new signing keys: keep it off line. Who has it owns your devices,")
+    print("and without it a lost signing key means to flash every device again")
+    return 0
+
+
+def bundle(args: argparse.Namespace) -> int:
+    """Make a bundle; its build date is $SOURCE_DATE_EPOCH or now."""
+    built_s = os.environ.get("SOURCE_DATE_EPOCH")
+    built_at = datetime.fromtimestamp(int(built_s), timezone.utc) if built_s else datetime.now(timezone.utc)
+    images = {"rootfs": args.root, **({"boot": args.boot} if args.boot else {})}
+    make_bundle(Contents(args.board, args.version, built_at, images), args.keys, args.out)
+    print(args.out)
+    return 0
+
+
+def install(args: argparse.Namespace) -> int:
+    """Check, write, and restart if told to."""
+    system = read_system()
+    found = rauc.info(args.file)
+    rauc.must_fit(found, system, args.file)
+    print(f"installing {found.version}, built {found.build}, beside {system.version}", flush=True)
+    rauc.install(args.file)
+    _restart_or_say(args.restart, "written; it runs after a restart, and has to prove itself then")
+    return 0
+
+
+def rollback(args: argparse.Namespace) -> int:
+    """Boot the other slot next.
+
+    Raises:
+        UpdateError: there is nothing whole in it, or what failed its trial.
+    """
+    other = rauc.status().other
+    if not other.good:
+        raise UpdateError(f"slot {other.bootname} holds no system that could be booted", "install a bundle instead")
+    rauc.mark("active", other.name)
+    _restart_or_say(args.restart, f"slot {other.bootname} runs after a restart")
+    return 0
+
+
+def _restart_or_say(restart: bool, sentence: str) -> None:
+    if restart:
+        gate.restart_device()
+    else:
+        print(f"{sentence}: sudo systemctl reboot")
+
+
+def status(args: argparse.Namespace) -> int:
+    """Print a table, or JSON."""
+    now, system = rauc.status(), read_system()
+    trial = loader_of(system).on_trial(now.running)
+    if args.json:
+        print(json.dumps({**asdict(now), "compatible": system.compatible, "version": system.version, "trial": trial}))
+        return 0
+    print(f"{system.compatible} {system.version}{', has to prove itself yet' if trial else ''}")
+    for slot in now.slots:
+        marks = ["runs"] * (slot.bootname == now.running) + ["next"] * (slot.bootname == now.next)
+        held = f"{slot.version or '-':<12} {slot.installed_at or '-':<22}"
+        print(f"  {slot.bootname}  {held} {'good' if slot.good else 'bad':<5} {', '.join(marks)}".rstrip())
+    return 0
+
+
+def good(_: argparse.Namespace) -> int:
+    """Keep the running system."""
+    rauc.mark("good")
+    return 0
+
+
+def through_gate(args: argparse.Namespace) -> int:
+    """Keep the running system if it is healthy, else restart."""
+    url, slot = args.url or appliance_url(), running_slot()
+    said = gate.pass_or_restart(
+        *(loader_of(read_system()), slot, lambda: gate.wait_until_healthy(url, args.wait)),
+        *(lambda: rauc.mark("good"), gate.restart_device),
+    )
+    print(said)
+    return 0
+
+
+def appliance_url() -> str:
+    """Where the page of this device is, by its configuration; the default place if that cannot be read."""
+    from visavis.daemon import effective_config  # noqa: PLC0415 (the other actions do without)
+
+    try:
+        web = effective_config(DEVICE_CONFIG if DEVICE_CONFIG.exists() else None, os.environ).web
+    except VisavisError:  # then it is not healthy, and the gate says so
+        return "http://127.0.0.1:8080"
+    parts = urlsplit(f"//{web.listen}")
+    host = parts.hostname if parts.hostname not in (None, "", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    return f"http{'s' if web.https or web.cert else ''}://{host}:{parts.port}"
+
+
+def boot(args: argparse.Namespace) -> int:
+    """Answer RAUC for the boot loader."""
+    said = answer(loader_of(read_system()), args.words)
+    if said:
+        print(said)
+    return 0
+
+
+ACTIONS = {
+    "keys": keys,
+    "bundle": bundle,
+    "install": install,
+    "rollback": rollback,
+    "status": status,
+    "good": good,
+    "gate": through_gate,
+    "boot": boot,
+}

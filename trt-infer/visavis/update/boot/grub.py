@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GRUB on UEFI boards: its environment on the EFI partition, with the names that RAUC gives them.
+
+    ORDER   slots, the first that may be booted is taken
+    A_OK    1: slot A may be booted
+    A_TRY   boots of slot A since it was marked good; grub.cfg counts them, and at 3 the slot is passed over
+    TRIAL   the slot that has not proved itself yet, or nothing
+
+RAUC has a backend for GRUB; it calls grub-editenv, which empties the file before it writes it. A power cut between the
+two loses every variable, also which slot is half written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visavis.update.boot.sector import lines, overwrite, values
+
+ENVIRONMENT = Path("/boot/efi/EFI/visavis/grubenv")
+HEADER = "# GRUB Environment Block\n"
+SIZE = 1024
+MOST_TRIES = 3
+FRESH = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0", "TRIAL": ""}
+
+
+class Grub:
+    """The environment of one device."""
+
+    def __init__(self, environment: Path = ENVIRONMENT) -> None:
+        self._file = environment
+
+    def primary(self) -> str:
+        """The slot that grub.cfg takes next."""
+        now = self._read()
+        able = [slot for slot in now["ORDER"].split() if now[f"{slot}_OK"] == "1" and _tries(now, slot) < MOST_TRIES]
+        return (able or now["ORDER"].split())[0]
+
+    def set_primary(self, slot: str) -> None:
+        """Boot this one next, on trial unless it is proved and first already."""
+        now = self._read()
+        if self.primary() == slot and now["TRIAL"] != slot:
+            return
+        others = [other for other in now["ORDER"].split() if other != slot]
+        self._write({**now, "ORDER": " ".join([slot, *others]), f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": slot})
+
+    def good(self, slot: str) -> bool:
+        """As RAUC's own backend: may be booted, and no boot of it is unconfirmed."""
+        now = self._read()
+        return now[f"{slot}_OK"] == "1" and _tries(now, slot) == 0
+
+    def set_good(self, slot: str) -> None:
+        """Count its boots from 0; the other, if its trial has used up all boots, is bad now."""
+        now = self._read()
+        other = now["TRIAL"]
+        if other not in ("", slot) and _tries(now, other) >= MOST_TRIES:
+            now = _without(now, other)
+        trial = "" if now["TRIAL"] == slot else now["TRIAL"]
+        self._write({**now, f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial})
+
+    def set_bad(self, slot: str) -> None:
+        """Pass it over, also once both have used up their boots."""
+        self._write(_without(self._read(), slot))
+
+    def on_trial(self, slot: str) -> bool:
+        """Whether `slot` is the one on trial."""
+        return self._read()["TRIAL"] == slot
+
+    def before_restart(self) -> None:
+        """GRUB counts by itself."""
+
+    def _read(self) -> dict[str, str]:
+        text = self._file.read_text() if self._file.exists() else ""
+        known = {name: value for name, value in values(text).items() if name in FRESH}
+        return {**FRESH, **known}
+
+    def _write(self, now: dict[str, str]) -> None:
+        overwrite(self._file, HEADER + lines(now), "#")
+
+
+def fresh_environment() -> bytes:
+    """The whole file for a new device, on which slot A is written."""
+    return (HEADER + lines(FRESH)).encode().ljust(SIZE, b"#")
+
+
+def _tries(now: dict[str, str], slot: str) -> int:
+    tries = now[f"{slot}_TRY"]
+    return int(tries) if tries.isdecimal() else 0
+
+
+def _without(now: dict[str, str], slot: str) -> dict[str, str]:
+    """Slot `slot` bad, last in the order and not on trial."""
+    order = [other for other in now["ORDER"].split() if other != slot] + [slot]
+    trial = "" if now["TRIAL"] == slot else now["TRIAL"]
+    return {**now, "ORDER": " ".join(order), f"{slot}_OK": "0", f"{slot}_TRY": "0", "TRIAL": trial}

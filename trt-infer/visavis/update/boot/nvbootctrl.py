@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NVIDIA's Jetson: its firmware counts the boots of each root slot and gives one up after three, nvbootctrl asks it.
+
+Needs a device that was flashed with ROOTFS_AB=1. Whether a slot has proved itself to us stands on the data partition,
+because the firmware calls any system good that gets as far as NVIDIA's own service.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from visavis.atomic import write_atomically
+from visavis.errors import UpdateError
+from visavis.update.boot.sector import lines, values
+from visavis.update.said import last_line
+
+STATE = Path("/data/rauc/jetson-slots")
+NUMBERS = {"A": "0", "B": "1"}
+
+
+class Nvbootctrl:
+    """The firmware's slots, and our note of which are on trial or bad."""
+
+    def __init__(self, state: Path = STATE, program: str = "nvbootctrl") -> None:
+        self._state, self._program = state, program
+
+    def primary(self) -> str:
+        """The slot that the firmware calls active."""
+        found = re.search(r"^Active rootfs slot: ([AB])$", self._dump(), re.MULTILINE)
+        if not found:
+            raise UpdateError(f"{self._program} names no active slot", "flash this device with ROOTFS_AB=1")
+        return found[1]
+
+    def set_primary(self, slot: str) -> None:
+        """Boot this one next.
+
+        Raises:
+            UpdateError: the firmware has given it up, which only its own menu can undo.
+        """
+        if not self._bootable(slot):
+            raise UpdateError(
+                f"the firmware calls slot {slot} unbootable, and nvbootctrl cannot change that",
+                "in the UEFI menu set Device Manager > NVIDIA Configuration > L4T Configuration > the slot's status",
+            )
+        proved = self.primary() == slot and not self.on_trial(slot)
+        self._ask("set-active-boot-slot", NUMBERS[slot])
+        note = self._read()
+        self._write({"trial": note["trial"] if proved else slot, "bad": "" if note["bad"] == slot else note["bad"]})
+
+    def good(self, slot: str) -> bool:
+        """Whether the firmware would boot it and we have not marked it bad."""
+        return self._bootable(slot) and self._read()["bad"] != slot
+
+    def set_good(self, slot: str) -> None:
+        """Tell the firmware that this boot went well; a trial of the other that it came back from is over."""
+        self._ask("mark-boot-successful")
+        note = self._read()
+        trial, bad = note["trial"], "" if note["bad"] == slot else note["bad"]
+        if trial not in ("", slot) and self.primary() != trial:
+            trial, bad = "", trial
+        self._write({"trial": "" if trial == slot else trial, "bad": bad})
+
+    def set_bad(self, slot: str) -> None:
+        """Note it, and let the firmware not take it next."""
+        self._write({"trial": "" if self._read()["trial"] == slot else self._read()["trial"], "bad": slot})
+        if self.primary() == slot:
+            self._ask("set-active-boot-slot", NUMBERS["B" if slot == "A" else "A"])
+
+    def on_trial(self, slot: str) -> bool:
+        """Whether `slot` is the one on trial."""
+        return self._read()["trial"] == slot
+
+    def before_restart(self) -> None:
+        """The firmware counts by itself."""
+
+    def _bootable(self, slot: str) -> bool:
+        found = re.search(rf"^slot: {NUMBERS[slot]},.*status: (\w+)", self._dump(), re.MULTILINE)
+        return bool(found and found[1] == "normal")
+
+    def _dump(self) -> str:
+        return self._ask("dump-slots-info")
+
+    def _ask(self, *words: str) -> str:
+        command = [self._program, "-t", "rootfs", *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise UpdateError(
+                f"{self._program} is missing", "this board's image needs NVIDIA's nvidia-l4t-tools"
+            ) from error
+        if done.returncode != 0:
+            raise UpdateError(f"{' '.join(command)} failed: {last_line(done.stderr)}")
+        return done.stdout
+
+    def _read(self) -> dict[str, str]:
+        text = self._state.read_text() if self._state.exists() else ""
+        return {"trial": "", "bad": "", **values(text)}
+
+    def _write(self, note: dict[str, str]) -> None:
+        self._state.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._state, lines(note).encode())

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Raspberry Pi's firmware: autoboot.txt names the proved slot and the other, which is booted once when asked for.
+
+`reboot "0 tryboot"` boots the partition below [tryboot]; any other start, also after a crash, boots the one below
+[all]. So a system that does not come up is given up at once. One that comes up and is not healthy starts again, at
+most three times; visavis-slots.txt counts that.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from visavis.errors import UpdateError
+from visavis.update.boot.sector import lines, overwrite, values
+
+FOLDER = Path("/boot/visavis")
+REBOOT_PARAMETER = Path("/run/systemd/reboot-param")
+PARTITIONS = {"A": 2, "B": 3}
+OTHER = {"A": "B", "B": "A"}
+MOST_TRIES = 3
+# Of the files: one sector of any card, and below the 512 bytes that the firmware reads.
+SIZE = 256
+
+
+class Tryboot:
+    """The first partition of one device, and where systemd takes the argument of the reboot from."""
+
+    def __init__(self, folder: Path = FOLDER, reboot_parameter: Path = REBOOT_PARAMETER) -> None:
+        self._autoboot, self._slots = folder / "autoboot.txt", folder / "visavis-slots.txt"
+        self._reboot_parameter = reboot_parameter
+
+    def primary(self) -> str:
+        """The slot on trial, else the proved one."""
+        return self._trial() or self._proved()
+
+    def set_primary(self, slot: str) -> None:
+        """Try this one at the next restart, unless it is the proved one."""
+        now = self._read()
+        bad = "" if now["bad"] == slot else now["bad"]
+        trial = "" if slot == self._proved() else slot
+        self._write({"trial": trial, "tries": "0", "bad": bad})
+
+    def good(self, slot: str) -> bool:
+        """Whether it is neither bad nor being tried."""
+        now = self._read()
+        return now["bad"] != slot and not (self._trial() == slot and int(now["tries"]))
+
+    def set_good(self, slot: str) -> None:
+        """The slot that runs has proved itself: the firmware boots it from now on."""
+        trial, now = self._trial(), self._read()
+        bad = "" if now["bad"] == slot else now["bad"]
+        if trial == slot:
+            overwrite(self._autoboot, autoboot(slot), "\n")  # a power cut here leaves a trial of the proved slot: none
+            self._write({"trial": "", "tries": "0", "bad": bad})
+        elif trial and int(now["tries"]):  # it was tried, and here we are again
+            self._write({"trial": "", "tries": "0", "bad": trial})
+        elif bad != now["bad"]:
+            self._write({**now, "bad": bad})
+
+    def set_bad(self, slot: str) -> None:
+        """End its trial; the firmware boots it only when asked for."""
+        if slot == self._proved():
+            raise UpdateError(f"slot {slot} is the one that the firmware boots: it cannot be marked bad")
+        self._write({"trial": "", "tries": "0", "bad": slot})
+
+    def on_trial(self, slot: str) -> bool:
+        """Whether `slot` is the one to be tried."""
+        return self._trial() == slot
+
+    def before_restart(self) -> None:
+        """Ask the firmware for the slot on trial, as long as it has tries left."""
+        trial, now = self._trial(), self._read()
+        if trial and int(now["tries"]) < MOST_TRIES:
+            self._write({**now, "tries": str(int(now["tries"]) + 1)})
+            self._reboot_parameter.parent.mkdir(parents=True, exist_ok=True)
+            self._reboot_parameter.write_text("0 tryboot\n")
+
+    def _proved(self) -> str:
+        found = re.search(r"^boot_partition=(\d+)", self._autoboot.read_text(), re.MULTILINE)
+        for slot, partition in PARTITIONS.items():
+            if found and int(found[1]) == partition:
+                return slot
+        raise UpdateError(f"{self._autoboot} names no slot", "write it anew: its [all] has boot_partition=2 or 3")
+
+    def _trial(self) -> str:
+        trial = self._read()["trial"]
+        return "" if trial == self._proved() else trial
+
+    def _read(self) -> dict[str, str]:
+        text = self._slots.read_text() if self._slots.exists() else ""
+        found = {"trial": "", "tries": "0", "bad": "", **values(text)}
+        return {**found, "tries": found["tries"] if found["tries"].isdecimal() else "0"}
+
+    def _write(self, now: dict[str, str]) -> None:
+        overwrite(self._slots, lines(now), "\n")
+
+
+def autoboot(slot: str) -> str:
+    """What autoboot.txt says when `slot` has proved itself."""
+    there, try_there = PARTITIONS[slot], PARTITIONS[OTHER[slot]]
+    return f"[all]\ntryboot_a_b=1\nboot_partition={there}\n[tryboot]\nboot_partition={try_there}\n"
+
+
+def fresh_files() -> dict[str, bytes]:
+    """The files of the first partition for a new device, on which slot A is written."""
+    slots = lines({"trial": "", "tries": "0", "bad": "B"})
+    return {
+        "autoboot.txt": autoboot("A").encode().ljust(SIZE, b"\n"),
+        "visavis-slots.txt": slots.encode().ljust(SIZE, b"\n"),
+    }

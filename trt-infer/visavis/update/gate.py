@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate between a new system and its being kept: it is marked good only when it does its work.
+
+A slot that has proved itself once is marked good at each boot without a look at cameras: an unplugged one is no reason
+to boot an older system.
+"""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+
+from visavis.errors import UpdateError
+from visavis.update.boot import BootLoader
+
+ANSWER_LIMIT_S = 10.0
+PERIOD_S = 2.0
+# /readyz is 200 when a worker is ready and a camera has a result, or none is configured.
+QUESTIONS = ("/healthz", "/readyz")
+
+
+def what_is_wrong(url: str) -> str:
+    """One sentence about what keeps the appliance at `url` from being healthy; empty when it is."""
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE  # it is this device, over loopback
+    for path in QUESTIONS:
+        try:
+            with urllib.request.urlopen(url + path, timeout=ANSWER_LIMIT_S, context=trust):  # noqa: S310 (http or https)
+                pass
+        except urllib.error.HTTPError as error:
+            return f"{path} answers {error.code}"
+        except (OSError, HTTPException) as error:
+            return f"{path} does not answer: {error}"
+    return ""
+
+
+def wait_until_healthy(url: str, limit_s: float) -> None:
+    """Return as soon as the appliance is healthy.
+
+    Raises:
+        UpdateError: it is not within `limit_s`; with what was wrong last.
+    """
+    end_s = time.monotonic() + limit_s
+    while wrong := what_is_wrong(url):
+        if time.monotonic() > end_s:
+            raise UpdateError(f"not healthy within {limit_s:g} s: {wrong}", "look into `journalctl -b`")
+        time.sleep(PERIOD_S)
+
+
+def pass_or_restart(
+    loader: BootLoader, slot: str, wait: Callable[[], None], mark_good: Callable[[], None], restart: Callable[[], None]
+) -> str:
+    """Mark the running slot good if it is proved or healthy, else start again, by which its boots run out.
+
+    Args:
+        loader: knows whether `slot`, which runs, is on trial.
+        slot: A or B.
+        wait: raises UpdateError when the appliance does not become healthy.
+        mark_good: tells RAUC.
+        restart: restarts the device.
+
+    Returns:
+        What was decided, for the journal.
+
+    Raises:
+        UpdateError: the slot was on trial and is not healthy; a restart has begun.
+    """
+    if not loader.on_trial(slot):
+        mark_good()
+        return f"slot {slot} has proved itself before"
+    try:
+        wait()
+    except UpdateError:
+        restart()
+        raise
+    mark_good()
+    return f"slot {slot} has proved itself: it is kept"
+
+
+def restart_device() -> None:
+    """Go down and start again; returns at once."""
+    subprocess.run(["systemctl", "reboot", "--no-block"], check=True)
