@@ -167,6 +167,8 @@ type History struct {
 	Days int `toml:"days" json:"days"`
 	// Space on the disk in MiB at most; 16 hold about 40,000 events.
 	Mb int `toml:"mb" json:"mb"`
+	// Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 makes none.
+	ThumbnailsMb int `toml:"thumbnails_mb" json:"thumbnails_mb"`
 }
 
 // Gateway: Pictures that clients send: how large, how many, and how long they may wait.
@@ -285,7 +287,7 @@ func defaults() Config {
 		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
-		History:    History{Days: 30, Mb: 16},
+		History:    History{Days: 30, Mb: 16, ThumbnailsMb: 64},
 		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, GrpcListen: "", FullSide: 1920},
 		Thermal:    Thermal{ThrottleAtC: 78.0, ResumeAtC: 72.0, Zones: []string{"cpu-thermal", "gpu-thermal", "tj-thermal", "CPU-therm", "GPU-therm"}, Folder: "/sys/class/thermal"},
 	}
@@ -379,6 +381,7 @@ var sectionKeys = map[string][]key[Config]{
 	"history": {
 		{rule{name: "days", kind: kindInt, limits: &[2]float64{1, 3650}}, func(into *Config, value any) { into.History.Days = value.(int) }},
 		{rule{name: "mb", kind: kindInt, limits: &[2]float64{1, 1024}}, func(into *Config, value any) { into.History.Mb = value.(int) }},
+		{rule{name: "thumbnails_mb", kind: kindInt, limits: &[2]float64{0, 65536}}, func(into *Config, value any) { into.History.ThumbnailsMb = value.(int) }},
 	},
 	"gateway": {
 		{rule{name: "deadline_ms", kind: kindInt, limits: &[2]float64{20, 60000}}, func(into *Config, value any) { into.Gateway.DeadlineMs = value.(int) }},

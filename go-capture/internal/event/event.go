@@ -33,6 +33,7 @@ type Event struct {
 	DwellMs   *int64         `json:"dwell_ms,omitempty"`
 	CutOff    bool           `json:"cut_off,omitempty"` // the daemon was killed: EndedAt is when the visit was last told of
 	Best      Best           `json:"best"`
+	Thumbnail string         `json:"thumbnail,omitempty"` // path of a picture of the visit; "" if there is none
 }
 
 // Best is the surest box of the face so far.
@@ -66,3 +67,6 @@ func bestOf(b track.Box) Best {
 		Score: min(max(geometry.Round(float64(b.Score), 1000), 0), 1),
 	}
 }
+
+// ThumbnailPath is where the page's server shows the picture of an event.
+func ThumbnailPath(id string) string { return "/api/v1/events/" + id + "/thumbnail.jpg" }

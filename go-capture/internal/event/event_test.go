@@ -153,6 +153,7 @@ func TestEveryKindOfEventFitsTheSchema(t *testing.T) {
 	schema := eventSchema(t)
 	v := newVisitor()
 	v.visit(7, func() {})
+	v.events[4].Thumbnail = ThumbnailPath(v.events[4].ID)
 	for _, e := range v.events {
 		text := fitting(t, schema, e)
 		var read Event

@@ -64,6 +64,7 @@ type History struct {
 	recent    []Entry // the newest events; ids rise
 	unwritten int     // of recent, from here on: not on disk yet
 	segments  []segment
+	listed    bool          // segments are what the disk holds
 	last      string        // id of the newest event that was ever kept; "" if there was none
 	changed   chan struct{} // closed at the next Append
 	forgotten uint64
@@ -126,6 +127,23 @@ func (h *History) Last() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last
+}
+
+// Oldest is an id below which no event is kept; not known until the disk could be read.
+func (h *History) Oldest() (id string, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.settings.Folder != "" && !h.listed:
+		return "", false
+	case len(h.segments) > 0:
+		return h.segments[0].first, true
+	case len(h.recent) > 0:
+		return h.recent[0].ID, true
+	case h.last != "":
+		return h.last + "~", true // above it, and below all that follow
+	}
+	return "", true
 }
 
 // Changed is closed when the next event comes.

@@ -340,6 +340,38 @@ func TestADiskThatCannotBeUsedIsTriedAgainAndMemoryAnswersMeanwhile(t *testing.T
 	}
 }
 
+func TestTheOldestIsKnownOnceTheDiskWasRead(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthor()
+	h := New(Settings{Folder: folder, MostAge: time.Hour})
+	if _, known := h.Oldest(); known {
+		t.Error("it is known before the disk was read")
+	}
+	h.wall = func() time.Time { return a.now }
+	h.Start()
+	defer end(t, h)
+	if oldest, known := h.Oldest(); oldest != "" || !known {
+		t.Errorf("nothing was ever kept, and the oldest is %q, %v", oldest, known)
+	}
+	first := a.write(zone.Appeared, "door", "")
+	h.Append(first)
+	if oldest, _ := h.Oldest(); oldest != first.ID {
+		t.Errorf("%q, want %q", oldest, first.ID)
+	}
+	h.settle(t)
+	a.now = a.now.Add(2 * time.Hour)
+	h.wake <- struct{}{}
+	await(t, "it is too old", func() bool { oldest, _ := h.Oldest(); return oldest > first.ID })
+	if next := a.write(zone.Appeared, "door", ""); next.ID < oldestOf(h) {
+		t.Errorf("%q is below %q", next.ID, oldestOf(h))
+	}
+}
+
+func oldestOf(h *History) string {
+	oldest, _ := h.Oldest()
+	return oldest
+}
+
 func TestAFullDiskKeepsEventsInMemoryUntilThereIsSpace(t *testing.T) {
 	t.Parallel()
 	folder, events := t.TempDir(), newAuthor().many(100)

@@ -4,14 +4,13 @@ package history
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -113,26 +112,15 @@ func (h *History) load() error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.segments, h.last, h.disk.loaded = found, max(h.last, last), true
+	h.segments, h.last, h.disk.loaded, h.listed = found, max(h.last, last), true, true
 	return nil
 }
 
-func (h *History) lock() error {
-	if h.disk.folder != nil {
-		return nil
+func (h *History) lock() (err error) {
+	if h.disk.folder == nil {
+		h.disk.folder, err = state.Lock(h.settings.Folder)
 	}
-	if err := os.MkdirAll(h.settings.Folder, 0o700); err != nil {
-		return err
-	}
-	opened, err := os.Open(h.settings.Folder)
-	if err != nil {
-		return err
-	}
-	if err := unix.Flock(int(opened.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return errors.Join(fmt.Errorf("lock %s, which another program may use: %w", h.settings.Folder, err), opened.Close())
-	}
-	h.disk.folder = opened
-	return nil
+	return err
 }
 
 // write writes all that is only in memory. What a failure leaves behind is written again; readers know by the id.

@@ -169,6 +169,7 @@ func (h *Hub) camera(id string) *camera {
 
 // tell hands results to the leaves outside the mutex, then releases the hub's own hold on each picture.
 func (h *Hub) tell(t told) {
+	h.illustrate(t)
 	for _, r := range t.results {
 		r.stampPublished(frame.MonotonicNs())
 		for _, leaf := range h.leaves {
@@ -180,6 +181,17 @@ func (h *Hub) tell(t told) {
 	}
 	for _, leaf := range h.leaves {
 		h.tellChanges(leaf, t)
+	}
+}
+
+// illustrate lets events say where their pictures will be, before anybody hears of them.
+func (h *Hub) illustrate(t told) {
+	for _, leaf := range h.leaves {
+		if illustrator, ok := leaf.(Illustrator); ok {
+			for i := range t.events {
+				illustrator.Illustrate(t.results, &t.events[i])
+			}
+		}
 	}
 }
 

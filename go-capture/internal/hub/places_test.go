@@ -238,3 +238,35 @@ func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
 		t.Errorf("the faces that are only hidden have the tracks %v, want 1 five times", d.unsure)
 	}
 }
+
+// painter says where pictures of events will be, and which frames it could take them from.
+type painter struct{ frames []int }
+
+func (*painter) Take(*Result) {}
+
+func (p *painter) Illustrate(results []*Result, e *event.Event) {
+	p.frames = append(p.frames, len(results))
+	e.Thumbnail = event.ThumbnailPath(e.ID)
+}
+
+func TestEventsSayWhereTheirPictureIsBeforeAnybodyHearsOfThem(t *testing.T) {
+	d, p := &diary{}, &painter{}
+	h := New(d, p) // whoever listens comes first
+	for seq := range uint64(3) {
+		show(h, seq+1, 320, 240)
+	}
+	h.drain()
+	h.CameraRemoved("door")
+	h.drain()
+	if fmt.Sprint(p.frames) != "[1 0]" {
+		t.Errorf("events came with %v frames", p.frames)
+	}
+	for _, e := range d.events {
+		if e.Thumbnail != event.ThumbnailPath(e.ID) {
+			t.Errorf("%s is told with %q", e.Type, e.Thumbnail)
+		}
+	}
+	if len(d.events) != 2 {
+		t.Errorf("%d events", len(d.events))
+	}
+}

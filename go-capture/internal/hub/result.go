@@ -78,3 +78,9 @@ type StateTaker interface{ TakeState(s State) }
 
 // EventTaker is what a Leaf implements beside Take to hear of what happens to faces, in order.
 type EventTaker interface{ TakeEvent(e event.Event) }
+
+// Illustrator is what a Leaf implements beside Take to add to an event where its picture will be. It is asked before anybody hears of
+// the event and of the results that came with it, and must not block either.
+type Illustrator interface {
+	Illustrate(results []*Result, e *event.Event)
+}

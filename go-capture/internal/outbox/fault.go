@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"syscall"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 // Kinds of faults, as Stats counts them.
@@ -25,7 +27,7 @@ func kindOf(err error) string {
 	switch {
 	case errors.As(err, &other):
 		return Version
-	case errors.Is(err, errInUse):
+	case errors.Is(err, state.ErrInUse):
 		return InUse
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		return Full

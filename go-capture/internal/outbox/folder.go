@@ -4,13 +4,12 @@ package outbox
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"visavis/capture/internal/state"
 )
 
 // file is what the outbox needs of an open file.
@@ -40,30 +39,9 @@ type folder struct {
 	opened *os.File // nil until prepared
 }
 
-var errInUse = errors.New("another program uses it")
-
-func (f *folder) prepare() error {
-	if f.opened != nil {
-		return nil
-	}
-	if err := os.MkdirAll(f.path, 0o700); err != nil {
-		return err
-	}
-	opened, err := os.Open(f.path)
-	if err != nil {
-		return err
-	}
-	if err := unix.Flock(int(opened.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = opened.Close() // nothing was done with it
-		return fmt.Errorf("lock %s: %w", f.path, inUse(err))
-	}
-	f.opened = opened
-	return nil
-}
-
-func inUse(err error) error {
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errInUse
+func (f *folder) prepare() (err error) {
+	if f.opened == nil {
+		f.opened, err = state.Lock(f.path)
 	}
 	return err
 }

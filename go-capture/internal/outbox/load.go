@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+
+	"visavis/capture/internal/state"
 )
 
 // load reads the folder, once. Nothing in it is changed: a torn tail stays behind, for the next segment begins where it does.
@@ -14,7 +16,7 @@ func (o *Outbox) load() error {
 	if o.isLoaded() {
 		return nil
 	}
-	if err := o.files.prepare(); errors.Is(err, errInUse) {
+	if err := o.files.prepare(); errors.Is(err, state.ErrInUse) {
 		return err
 	} // any other failure matters only if there is something to read, or when something is written
 	names, err := o.files.names()

@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 // Settings of an outbox. Zero values other than Folder mean the default.
@@ -123,7 +125,7 @@ func Open(s Settings) (*Outbox, error) {
 	o := newOutbox(s, &folder{path: s.Folder})
 	err := o.round(false)
 	var other *VersionError
-	if errors.As(err, &other) || errors.Is(err, errInUse) {
+	if errors.As(err, &other) || errors.Is(err, state.ErrInUse) {
 		return nil, errors.Join(fmt.Errorf("open outbox in %s: %w", s.Folder, err), o.files.close())
 	}
 	go o.run()

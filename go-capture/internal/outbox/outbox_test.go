@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"visavis/capture/internal/state"
 )
 
 func TestMain(m *testing.M) {
@@ -242,7 +244,7 @@ func TestAnEventThatCannotBeSentIsRefused(t *testing.T) {
 func TestTwoProgramsCannotShareAFolder(t *testing.T) {
 	s := Settings{Folder: t.TempDir()}
 	first := open(t, s)
-	if _, err := Open(s); !errors.Is(err, errInUse) {
+	if _, err := Open(s); !errors.Is(err, state.ErrInUse) {
 		t.Fatalf("second open: %v", err)
 	}
 	if err := first.Close(context.Background()); err != nil {

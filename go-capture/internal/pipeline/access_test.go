@@ -21,7 +21,8 @@ import (
 var leastRoles = map[string]auth.Role{
 	"/healthz": auth.Public, "/readyz": auth.Public, "/metrics": auth.Viewer, "/openapi.json": auth.Viewer,
 	"/api/v1/session": auth.Public, "/api/v1/login": auth.Public, "/api/v1/claim": auth.Public, "/api/v1/logout": auth.Public,
-	"/api/v1/status": auth.Viewer, "/api/v1/events": auth.Viewer, "/api/v1/cameras": auth.Viewer, "/api/v1/cameras/{id}": auth.Viewer,
+	"/api/v1/status": auth.Viewer, "/api/v1/events": auth.Viewer, "/api/v1/events/{event}/thumbnail.jpg": auth.Viewer,
+	"/api/v1/cameras": auth.Viewer, "/api/v1/cameras/{id}": auth.Viewer,
 	"/api/v1/cameras/{id}/stream.mjpeg": auth.Viewer, "/api/v1/cameras/{id}/live": auth.Viewer, "/api/v1/cameras/{id}/snapshot.jpg": auth.Viewer,
 	"/api/v1/detect": auth.Operator, "/api/v1/detect/stream": auth.Operator, "/api/v1/cameras/{id}/push": auth.Operator,
 	"/v2": auth.Viewer, "/v2/health/live": auth.Public, "/v2/health/ready": auth.Public,

@@ -46,12 +46,21 @@ func (a *Appliance) keepEvents() (closeEvents func() error, err error) {
 		return nil, err
 	}
 	a.history.Start()
+	closePictures := a.startPainter()
 	a.resume()
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 		defer cancel()
-		return errors.Join(closeOutbox(ctx), a.history.Close(ctx))
+		return errors.Join(closeOutbox(ctx), closePictures(ctx), a.history.Close(ctx))
 	}, nil
+}
+
+func (a *Appliance) startPainter() (closePictures func(context.Context) error) {
+	if a.painter == nil {
+		return func(context.Context) error { return nil }
+	}
+	a.painter.Start()
+	return a.painter.Close
 }
 
 // resume ends the visits that a killed daemon left open. What cannot be read of them is only told.

@@ -9,7 +9,7 @@
 //  3. Dispatch lends the slot to a worker      dispatch, ring
 //  4. the worker's result ends the lease       dispatch
 //  5. the Hub restores order and geometry      hub, track, zone, event
-//  6. leaves listen: MQTT, viewers, metrics    mqtt, web, history
+//  6. leaves listen: MQTT, viewers, metrics    mqtt, web, history, album
 //
 // The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them. Pictures that clients
 // send join at 2 and leave after 4: gateway.go.
@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"visavis/capture/internal/album"
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/control"
@@ -51,9 +52,10 @@ type Appliance struct {
 	hub        *hub.Hub
 	gateway    *gateway.Gateway
 	history    *history.History
+	album      *album.Album   // of the pictures of events; nil when none are kept
 	mqtt       *mqtt.Brokers  // nil when there is none
 	board      *control.Board // what was ordered of each camera
-	portraits  *portraits     // nil without mqtt
+	painter    *painter       // nil when nobody wants pictures of events
 	gate       *auth.Gate     // nil without [auth]
 	web        *web.Server
 	grpc       *overgrpc.Server // nil when gateway.grpc_listen is ""
@@ -89,6 +91,9 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	site.Guests = guests(a.gateway)
 	a.history = history.New(historySettings(settings))
 	site.Events = a.history
+	if a.album = openAlbum(settings, a.history); a.album != nil {
+		site.Thumbnails = a.album
+	}
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
 		return nil, err
 	}
@@ -103,8 +108,10 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 		a.mqtt.InfoFrom(a.info)
 		a.mqtt.StatsFrom(a.stats)
 		a.mqtt.CommandsTo(a.obey)
-		a.portraits = a.publishPictures()
-		leaves = append(leaves, a.mqtt, a.portraits)
+		leaves = append(leaves, a.mqtt)
+	}
+	if a.painter = a.newPainter(); a.painter != nil {
+		leaves = append(leaves, a.painter.ordered)
 	}
 	a.hub = hub.New(leaves...)
 	a.board = control.NewBoard(ordersFile(settings))
@@ -140,7 +147,6 @@ func (a *Appliance) serve(ctx context.Context) error {
 	}
 	if a.mqtt != nil {
 		group.Go(func() error { return a.mqtt.Run(untilTold) })
-		group.Go(func() error { return a.portraits.Run(untilTold) })
 	}
 	if a.gate != nil {
 		group.Go(func() error { return a.gate.Run(ctx) })

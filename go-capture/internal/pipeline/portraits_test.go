@@ -3,63 +3,214 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
+	"image"
+	"image/jpeg"
+	"strings"
 	"testing"
 
+	"visavis/capture/internal/album"
+	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/zone"
 )
 
-// shows is a result that shows faces with these tracks, in a picture of the pool.
-func shows(t *testing.T, pool *frame.Pool, camera string, tracks ...uint64) *hub.Result {
+// gallery is a painter with what it needs, in a folder of its own. Nothing is painted before paintAll.
+type gallery struct {
+	*painter
+	pool    *frame.Pool
+	ids     int
+	hidden  string // what viewers see
+	sent    []string
+	seconds int64
+}
+
+func newGallery(t *testing.T) *gallery {
 	t.Helper()
-	picture, free := pool.Get()
+	g := &gallery{pool: frame.NewPool(8), hidden: "pixelate"}
+	g.painter = &painter{
+		album:   album.New(album.Settings{Folder: t.TempDir(), MostBytes: 1 << 20, Oldest: func() (string, bool) { return "", true }}),
+		privacy: func(string) string { return g.hidden },
+		send:    func(_ *hub.Result, face look) error { g.sent = append(g.sent, face.camera); return nil },
+		closing: make(chan struct{}), ended: make(chan struct{}),
+	}
+	g.ordered = newPortraits(portraitRules{expect: g.album.Expect, leaves: func(camera string) bool { return camera == "open" }})
+	t.Cleanup(g.album.Close)
+	return g
+}
+
+var facesBox = geometry.Box{X: 250, Y: 150, W: 140, H: 180}
+
+// shows is a result a second after the one before: a face in a picture that is all detail.
+func (g *gallery) shows(t *testing.T, camera string, track uint64, score float32) *hub.Result {
+	t.Helper()
+	picture, free := g.pool.Get()
 	if !free {
 		t.Fatal("a picture was not given back")
 	}
-	r := &hub.Result{Camera: camera, Picture: picture}
-	for _, track := range tracks {
-		r.Faces = append(r.Faces, hub.Face{Track: track, Box: geometry.Box{X: float32(track)}})
-	}
-	return r
-}
-
-func TestWhoAppearsIsSentOnceAndNobodyElseIs(t *testing.T) {
-	pool := frame.NewPool(2)
-	p := newPortraits(func(camera string) bool { return camera != "secret" }, nil)
-	for _, c := range []struct {
-		camera string
-		tracks []uint64
-		want   float32 // 0 = nothing is sent
-	}{
-		{"door", nil, 0}, {"door", []uint64{0}, 0}, {"secret", []uint64{1}, 0}, {"door", []uint64{1}, 1}, {"gate", []uint64{1}, 1},
-		{"door", []uint64{1}, 0},    // still there
-		{"door", []uint64{1, 2}, 0}, // too soon after the one before
-	} {
-		r := shows(t, pool, c.camera, c.tracks...)
-		p.Take(r)
-		r.Picture.Release()
-		sent, waits := p.take()[c.camera]
-		if waits != (c.want != 0) || sent.face.X != c.want {
-			t.Errorf("%s %v: sent %v %v", c.camera, c.tracks, waits, sent.face)
-		}
-		if waits {
-			sent.result.Picture.Release()
-		}
-	}
-}
-
-func TestTheEndGivesEveryPictureBack(t *testing.T) {
-	pool := frame.NewPool(1)
-	p := newPortraits(func(string) bool { return true }, func(portrait) error { return nil })
-	r := shows(t, pool, "door", 1)
-	p.Take(r)
-	r.Picture.Release()
-	ctx, end := context.WithCancel(context.Background())
-	end()
-	if err := p.Run(ctx); err != nil {
+	if err := picture.SetSize(640, 480); err != nil {
 		t.Fatal(err)
 	}
-	shows(t, pool, "door").Picture.Release()
+	for i := range picture.Pixels {
+		picture.Pixels[i] = byte(255 * (i / 6 % 2))
+	}
+	g.seconds++
+	return &hub.Result{Camera: camera, Picture: picture, Width: 640, Height: 480, CapturedNs: g.seconds * 1e9,
+		Faces: []hub.Face{{Track: track, Score: score, Box: facesBox}}}
+}
+
+// happens tells of an event as the hub does, beside the results it came with, which it then gives back.
+func (g *gallery) happens(kind zone.Kind, camera string, track uint64, results ...*hub.Result) event.Event {
+	g.ids++
+	e := event.Event{Type: kind, Camera: camera, Track: track, ID: "01JDG3ZQ3N8XKZ5T0V4W2Y00" + string(rune('0'+g.ids/10)) + string(rune('0'+g.ids%10))}
+	g.ordered.Illustrate(results, &e)
+	for _, r := range results {
+		g.ordered.Take(r)
+		r.Picture.Release()
+	}
+	return e
+}
+
+func (g *gallery) kept(id string) (album.Picture, bool) {
+	return g.album.Find(context.Background(), id)
+}
+
+// idIn is the event to whose picture a path leads.
+func idIn(path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(path, "/api/v1/events/"), "/thumbnail.jpg")
+}
+
+// detail is the mean difference of neighbours in the middle and at the left edge of a picture.
+func detail(t *testing.T, data []byte) (middle, edge int) {
+	t.Helper()
+	shown, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := shown.Bounds().Size()
+	if size.X > portraitWidth || size.X < portraitWidth-2 {
+		t.Errorf("%v wide", size.X)
+	}
+	of := func(area image.Rectangle) int {
+		sum := 0
+		for y := area.Min.Y; y < area.Max.Y; y++ {
+			for x := area.Min.X; x < area.Max.X; x++ {
+				one, _, _, _ := shown.At(x, y).RGBA()
+				next, _, _, _ := shown.At(x+1, y).RGBA()
+				sum += max(int(one)-int(next), int(next)-int(one)) >> 8
+			}
+		}
+		return sum / (area.Dx() * area.Dy())
+	}
+	return of(image.Rect(size.X*2/5, size.Y*2/5, size.X*3/5, size.Y*3/5)), of(image.Rect(0, 0, size.X/8, size.Y))
+}
+
+func TestWhoAppearsIsKeptWithTheFaceHiddenAsViewersSeeIt(t *testing.T) {
+	g := newGallery(t)
+	for _, hidden := range []string{"pixelate", "blur", "none"} {
+		g.hidden = hidden
+		e := g.happens(zone.Appeared, "door", uint64(g.ids+1), g.shows(t, "door", uint64(g.ids+1), 0.9))
+		if e.Thumbnail != event.ThumbnailPath(e.ID) {
+			t.Errorf("%q", e.Thumbnail)
+		}
+		g.paintAll()
+		picture, found := g.kept(e.ID)
+		if !found || picture.Camera != "door" || picture.Privacy != hidden {
+			t.Fatalf("found %v: of %s, %s", found, picture.Camera, picture.Privacy)
+		}
+		middle, edge := detail(t, picture.JPEG)
+		if plain := hidden == "none"; (middle > 30) != plain || edge < 30 || len(picture.JPEG) > 60_000 {
+			t.Errorf("%s: detail of the face %d, around it %d, in %d bytes", hidden, middle, edge, len(picture.JPEG))
+		}
+	}
+}
+
+func TestAVisitShowsItsBeginningAndAtTheEndAMuchBetterLook(t *testing.T) {
+	g := newGallery(t)
+	begun := g.happens(zone.Appeared, "door", 1, g.shows(t, "door", 1, 0.6))
+	for _, score := range []float32{0.62, 0.9, 0.91} {
+		r := g.shows(t, "door", 1, score)
+		g.ordered.Take(r)
+		r.Picture.Release()
+		g.paintAll()
+	}
+	if e := g.happens(zone.Entered, "door", 1); e.Thumbnail != begun.Thumbnail {
+		t.Errorf("in between it shows %q, at first %q", e.Thumbnail, begun.Thumbnail)
+	}
+	ended := g.happens(zone.Gone, "door", 1)
+	g.paintAll()
+	if _, found := g.kept(ended.ID); !found || ended.Thumbnail != event.ThumbnailPath(ended.ID) {
+		t.Errorf("at the end it shows %q, found: %v", ended.Thumbnail, found)
+	}
+	first := g.happens(zone.Appeared, "door", 2, g.shows(t, "door", 2, 0.9))
+	last := g.happens(zone.Gone, "door", 2)
+	if last.Thumbnail == "" || last.Thumbnail != first.Thumbnail {
+		t.Errorf("a visit that never looked better ends with %q, began with %q", last.Thumbnail, first.Thumbnail)
+	}
+	if len(g.ordered.visits) != 0 {
+		t.Errorf("%d visits are still held", len(g.ordered.visits))
+	}
+}
+
+func TestWhatThePainterCannotKeepUpWithHasNoPicture(t *testing.T) {
+	g := newGallery(t)
+	var told []event.Event
+	for track := range uint64(4) {
+		told = append(told, g.happens(zone.Appeared, "door", track+1, g.shows(t, "door", track+1, 0.9)))
+	}
+	other := g.happens(zone.Appeared, "gate", 1, g.shows(t, "gate", 1, 0.9))
+	both := g.shows(t, "yard", 1, 0.9)
+	both.Faces = append(both.Faces, hub.Face{Track: 2, Score: 0.9, Box: facesBox})
+	both.Picture.Retain() // of two events at once
+	one, two := g.happens(zone.Appeared, "yard", 1, both), g.happens(zone.Appeared, "yard", 2, both)
+	g.paintAll()
+	for _, e := range append(told[:2:2], other, one, two) {
+		if _, found := g.kept(idIn(e.Thumbnail)); !found {
+			t.Errorf("%s of %s: %q leads nowhere", e.ID, e.Camera, e.Thumbnail)
+		}
+	}
+	if told[2].Thumbnail != "" || told[3].Thumbnail != "" {
+		t.Errorf("pictures are promised that nobody makes: %v", told[2:])
+	}
+	if late := g.happens(zone.Appeared, "door", 9, g.shows(t, "door", 9, 0.9)); late.Thumbnail == "" {
+		t.Error("the painter is not asked any more")
+	}
+	g.paintAll()
+	for range 8 {
+		g.shows(t, "door", 1, 0) // every picture was given back
+	}
+}
+
+func TestPicturesLeaveOnlyWhereTheyMayAndOnceASecond(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		g := newGallery(t)
+		if !kept {
+			g.album, g.ordered.rules.expect = nil, nil
+		}
+		for _, camera := range []string{"door", "open", "open"} { // the second is too soon after the first
+			e := g.happens(zone.Appeared, camera, uint64(g.ids+1), g.shows(t, camera, uint64(g.ids+1), 0.9))
+			if (e.Thumbnail != "") != kept {
+				t.Errorf("kept: %v, and the event says %q", kept, e.Thumbnail)
+			}
+		}
+		g.paintAll()
+		if strings.Join(g.sent, " ") != "open" {
+			t.Errorf("kept: %v, sent: %v", kept, g.sent)
+		}
+	}
+}
+
+func TestTheEndOfThePainterMakesWhatIsOrdered(t *testing.T) {
+	g := newGallery(t)
+	g.Start()
+	e := g.happens(zone.Appeared, "door", 1, g.shows(t, "door", 1, 0.9))
+	if err := g.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, found := g.kept(e.ID); !found {
+		t.Error("the last picture is lost")
+	}
 }

@@ -60,7 +60,8 @@ func serveLocked(t *testing.T) *locked {
 	ended := make(chan error, 1)
 	go func() { ended <- l.gate.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
-	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, SessionMost: 24 * time.Hour}, twoCameras{})
+	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, SessionMost: 24 * time.Hour,
+		Thumbnails: pictures()}, twoCameras{})
 	return l
 }
 

@@ -69,6 +69,9 @@ func (s *Server) table() []route {
 	if s.settings.Events != nil {
 		routes = append(routes, s.eventsRoute())
 	}
+	if s.settings.Thumbnails != nil {
+		routes = append(routes, s.thumbnailRoute())
+	}
 	routes = append(routes, s.loginRoutes()...)
 	for _, guest := range s.settings.Guests.Mounts {
 		routes = append(routes, guest.route())

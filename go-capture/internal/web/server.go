@@ -34,7 +34,8 @@ type Settings struct {
 	Encode     EncodeJPEG
 	Detections EncodeDetections
 	Guests     Guests
-	Events     Events // nil: there are none to ask for
+	Events     Events     // nil: there are none to ask for
+	Thumbnails Thumbnails // nil: events have no pictures
 
 	TLS         *tls.Config   // nil = http
 	Auth        *auth.Gate    // nil = no login, everyone may do everything

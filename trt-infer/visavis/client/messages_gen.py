@@ -127,6 +127,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         ended_at: UTC; of left and gone: when it was last seen inside, or last seen.
         dwell_ms: of left and gone: how long it lasted, by a clock that does not jump; so it is not always ended_at - started_at.
         cut_off: of left and gone: the daemon was killed before the end, so ended_at is when the visit was last told of, and dwell_ms follows from that.
+        thumbnail: path on the device's page of a small JPEG of the face and what is around it, hidden as the camera's privacy says; absent if none was made.
     """
 
     schema: Literal[1]
@@ -143,6 +144,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     dwell_ms: int | None = None
     cut_off: bool = False
     best: Best
+    thumbnail: str | None = None
 
 
 class EngineBuild(msgspec.Struct, frozen=True, kw_only=True):

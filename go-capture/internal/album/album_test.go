@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package album
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// taken is a picture of so many bytes, in the frame that every JPEG has.
+func taken(number, size int) Picture {
+	jpeg := append([]byte{0xff, 0xd8}, bytes.Repeat([]byte{byte(number)}, size-4)...)
+	return Picture{ID: fmt.Sprintf("01JDG3ZQ3N8XKZ5T0V4W2Y%04d", number), Camera: "door", Privacy: "pixelate", JPEG: append(jpeg, 0xff, 0xd9)}
+}
+
+// keepsAll is a history that has forgotten nothing.
+func keepsAll() (string, bool) { return "", true }
+
+func opened(t *testing.T, folder string, most int64) *Album {
+	t.Helper()
+	a := New(Settings{Folder: folder, MostBytes: most, Oldest: keepsAll})
+	t.Cleanup(a.Close)
+	a.Trim()
+	if a.fault != "" {
+		t.Fatal(a.fault)
+	}
+	return a
+}
+
+// numbers are the pictures that can be found, whole and as they were kept.
+func numbers(a *Album, among int) string {
+	var found []string
+	for n := range among {
+		want := taken(n, 5000)
+		if got, there := a.Find(context.Background(), want.ID); there && got.Camera == "door" && got.Privacy == "pixelate" && bytes.Equal(got.JPEG, want.JPEG) {
+			found = append(found, fmt.Sprint(n))
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+func files(t *testing.T, folder string) int {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestPicturesOutliveTheProcess(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "thumbnails", "box")
+	a := opened(t, folder, 1<<20)
+	for n := range 3 {
+		a.Keep(taken(n, 5000))
+	}
+	if got := numbers(a, 4); got != "0 1 2" {
+		t.Errorf("found %q", got)
+	}
+	a.Close()
+	if got := numbers(opened(t, folder, 1<<20), 4); got != "0 1 2" {
+		t.Errorf("after a restart %q", got)
+	}
+}
+
+func TestTheOldestPicturesGoWhenThereAreTooMany(t *testing.T) {
+	folder := t.TempDir()
+	a := opened(t, folder, 3*8192) // 5,000 bytes take two blocks
+	for n := range 10 {
+		a.Keep(taken(n, 5000))
+	}
+	if got := numbers(a, 10); got != "7 8 9" || files(t, folder) != 3 {
+		t.Errorf("found %q in %d files", got, files(t, folder))
+	}
+	a.Close()
+	if got := numbers(opened(t, folder, 8192), 10); got != "9" || files(t, folder) != 1 {
+		t.Errorf("with a smaller cap %q in %d files", got, files(t, folder))
+	}
+}
+
+func TestAPictureGoesWithTheRecordOfItsEvent(t *testing.T) {
+	folder, oldest, known := t.TempDir(), taken(2, 5000).ID, false
+	a := New(Settings{Folder: folder, MostBytes: 1 << 20, Oldest: func() (string, bool) { return oldest, known }})
+	defer a.Close()
+	for n := range 5 {
+		a.Keep(taken(n, 5000))
+	}
+	a.Trim()
+	if got := numbers(a, 5); got != "0 1 2 3 4" {
+		t.Errorf("while nobody knows what is kept %q", got)
+	}
+	known = true
+	a.Trim()
+	if got := numbers(a, 5); got != "2 3 4" || files(t, folder) != 3 {
+		t.Errorf("found %q in %d files", got, files(t, folder))
+	}
+}
+
+func TestWhatAKillOrAPowerCutLeavesIsNoPicture(t *testing.T) {
+	folder := t.TempDir()
+	a := opened(t, folder, 1<<20)
+	for n := range 4 {
+		a.Keep(taken(n, 5000))
+	}
+	a.Close()
+	path := func(n int) string { return a.path(a.kept[n]) }
+	for n, left := range map[int][]byte{0: {}, 1: taken(1, 5000).JPEG[:700]} {
+		if err := os.WriteFile(path(n), left, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(path(2), path(2)+unfinished); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "notes.txt"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next := opened(t, folder, 1<<20)
+	if got := numbers(next, 4); got != "3" || files(t, folder) != 4 { // 0, 1, 3 and the notes
+		t.Errorf("found %q in %d files", got, files(t, folder))
+	}
+	for n := range 2 {
+		if left, there := next.Find(context.Background(), taken(n, 5000).ID); there {
+			t.Errorf("%d is shown: %d bytes", n, len(left.JPEG))
+		}
+	}
+}
+
+func TestAFullDiskCostsPicturesUntilThereIsSpace(t *testing.T) {
+	folder := t.TempDir()
+	a := opened(t, folder, 1<<20)
+	first := taken(0, 5000)
+	full := filepath.Join(folder, page{id: first.ID, camera: "door", privacy: "pixelate"}.name()+unfinished)
+	if err := os.Symlink("/dev/full", full); err != nil { // the kernel's own "no space left on device"
+		t.Fatal(err)
+	}
+	a.Keep(first)
+	if !strings.Contains(a.fault, "no space left on device") || files(t, folder) != 0 {
+		t.Errorf("fault %q, %d files", a.fault, files(t, folder))
+	}
+	a.Keep(taken(1, 5000))
+	if got := numbers(a, 2); got != "1" || a.fault != "" {
+		t.Errorf("found %q, fault %q", got, a.fault)
+	}
+}
+
+func TestAFolderThatIsRemovedOrInUseIsTriedAgain(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "box")
+	first := opened(t, folder, 1<<20)
+	second := New(Settings{Folder: folder, MostBytes: 1 << 20, Oldest: keepsAll})
+	defer second.Close()
+	second.Keep(taken(0, 5000))
+	if got := numbers(second, 1); got != "" || !strings.Contains(second.fault, "another program uses it") {
+		t.Errorf("two albums in one folder: %q, fault %q", got, second.fault)
+	}
+	first.Close()
+	second.Keep(taken(1, 5000))
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	second.Keep(taken(2, 5000)) // finds no folder
+	second.Keep(taken(3, 5000))
+	if got := numbers(second, 4); got != "3" || second.fault != "" {
+		t.Errorf("found %q, fault %q", got, second.fault)
+	}
+}
+
+func TestWhoAsksAtOnceWaitsForThePicture(t *testing.T) {
+	a := opened(t, t.TempDir(), 1<<20)
+	there := taken(0, 5000)
+	a.Expect(there.ID)
+	found := make(chan string)
+	go func() { found <- numbers(a, 1) }()
+	select {
+	case <-found:
+		t.Error("nobody waited")
+	case <-time.After(20 * time.Millisecond): // it may be too early to see who does not wait, never too late
+		a.Keep(there)
+		if got := <-found; got != "0" {
+			t.Errorf("found %q", got)
+		}
+	}
+	never := taken(1, 5000)
+	a.Expect(never.ID)
+	a.GiveUp(never.ID)
+	if _, found := a.Find(context.Background(), never.ID); found || len(a.coming) != 0 {
+		t.Errorf("found %v, %d still expected", found, len(a.coming))
+	}
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"visavis/capture/internal/album"
+	"visavis/capture/internal/auth"
+)
+
+// Thumbnails is where the pictures of events are kept; album.Album is one.
+type Thumbnails interface {
+	// Find waits for a picture that is being made; false when there is none.
+	Find(ctx context.Context, id string) (album.Picture, bool)
+}
+
+const (
+	thumbnailSummary = "A face as it appeared, or at its best when it is gone, with what is around it; hidden as the camera's privacy said"
+	noThumbnail      = "There is no picture of this event, or none any more"
+
+	forEver = "private, max-age=31536000, immutable" // an event's picture never changes
+	asked   = "private, no-cache"                    // one that shows a face is asked for each time, whether it may still be seen
+)
+
+func (s *Server) thumbnailRoute() route {
+	return route{pattern: "/api/v1/events/{event}/thumbnail.jpg", least: auth.Viewer, shows: OwnCameras, described: thumbnailOperation(),
+		documents: true, handle: s.thumbnail}
+}
+
+// thumbnailOperation describes the route in OpenAPI.
+func thumbnailOperation() object {
+	return object{
+		"summary": thumbnailSummary,
+		"parameters": []object{{"name": "event", "in": "path", "required": true, "description": "Id of an event, as its `thumbnail` has it",
+			"schema": object{"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"}}},
+		"responses": object{
+			"200": object{"description": thumbnailSummary, "content": object{"image/jpeg": object{}}},
+			"304": object{"description": "It is the one that If-None-Match names"},
+			"404": problemAnswer(noThumbnail),
+		},
+	}
+}
+
+// thumbnail serves the picture of an event to those who may see its camera. To others it is not there, as one that never was.
+func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
+	picture, found := s.settings.Thumbnails.Find(r.Context(), r.PathValue("event"))
+	if !found || !visitorOf(r.Context()).MaySee(picture.Camera) || s.showsTooMuch(picture) {
+		return refusal{Status: http.StatusNotFound, Title: noThumbnail,
+			Detail: "Pictures go when there are too many (history.thumbnails_mb), and with the record of their event."}
+	}
+	w.Header().Set("Cache-Control", forEver)
+	if picture.Privacy == PrivacyNone {
+		w.Header().Set("Cache-Control", asked)
+	}
+	tag := `"` + picture.ID + `"`
+	w.Header().Set("ETag", tag)
+	if matches(r.Header.Get("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Header().Set("Content-Length", strconv.Itoa(len(picture.JPEG)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(picture.JPEG) // the client has gone: nobody is left to tell
+	}
+	return nil
+}
+
+// showsTooMuch tells whether a face is plain in a picture of a camera whose viewers may not see faces any more.
+func (s *Server) showsTooMuch(picture album.Picture) bool {
+	now, known := s.view.Privacy(picture.Camera)
+	return picture.Privacy == PrivacyNone && (!known || now != PrivacyNone)
+}
