@@ -12,6 +12,7 @@ Both ends of the socket live in this process: the frame waits there when the tur
 from __future__ import annotations
 
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -27,6 +28,7 @@ import numpy as np
 from visavis import ring_gen as wire
 from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.detections import Frame
+from visavis.heap import with_huge_pages
 from visavis.pictures import letterboxed
 from visavis.ring import Lease, RingClient
 from visavis.settings import DetectorSettings
@@ -48,7 +50,10 @@ MOST_MS = 0.3
 def measure() -> Section:
     """The bar, from a process of its own."""
     command = [sys.executable, "-m", "tests.bench.overhead"]
-    found = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    answer = subprocess.run(
+        command, cwd=ROOT, env=with_huge_pages(os.environ), capture_output=True, text=True, check=True
+    )
+    found = json.loads(answer.stdout)
     lines = [
         "CenterFace on one thread, {turns} frames of {pictures} pictures with {faces} faces. Milliseconds beside",
         "inference: p50 {p50_ms:.3f}, p99 {p99_ms:.3f}; {most_faces_ms:.3f} with {most_faces} faces on a picture,",

@@ -24,6 +24,7 @@ MEASUREMENTS = (
     "bookkeeping",
     "overhead",
     "prepared",
+    "huge_pages",
     "quantized",
     "frame_path",
     "cold_start",

@@ -70,6 +70,13 @@ def test_a_worker_that_ends_at_once_is_started_less_and_less_often(tmp_path: Pat
     assert len(told.read_text()) < 12
 
 
+def test_workers_ask_for_huge_pages(tmp_path: Path) -> None:
+    told = tmp_path / "tunables"
+    with Supervisor(["/bin/sh", "-c", f"echo $GLIBC_TUNABLES > {told}.new; mv {told}.new {told}; sleep 60"], 1):
+        until(told.exists, "the worker has said them")
+    assert "glibc.malloc.hugetlb=1" in told.read_text()
+
+
 def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     with Supervisor(DEAF, 1, stop_limit_s=0.2) as workers:
         until(lambda: 1 in workers.pids(), "the worker runs")

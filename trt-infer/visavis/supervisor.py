@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.backoff import backoff
+from visavis.heap import with_huge_pages
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -196,5 +197,10 @@ class Keeper:
         with self._lock:
             if self._stop.is_set():
                 return None
-            self._process = subprocess.Popen(self._command + own, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                self._command + own,
+                env=with_huge_pages(os.environ),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
             return self._process
