@@ -116,13 +116,18 @@ func (c *camera) switchedOff() {
 	}
 }
 
-// rest waits for the next try, or until ctx ends. A camera that is fed needs none before a picture has come.
+// rest waits for the next try, or until ctx ends. A camera that is fed needs none before a picture has come; one that is plugged in
+// is tried at once, and soon again, for its node may not yet be ours.
 func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) {
 	if c.feed != nil {
 		_ = c.feed.Await(ctx) // fails only with ctx
 		return
 	}
-	wait.Wait(ctx)
+	ctx, end := context.WithTimeout(ctx, wait.Next())
+	defer end()
+	if source.AwaitPlug(ctx, c.settings.Source) {
+		wait.Reset()
+	}
 }
 
 // lost notes why the camera is away: in the status each time, in the log only when the reason is new.

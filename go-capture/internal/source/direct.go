@@ -90,7 +90,11 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 
 func (d *direct) Close() error { return d.camera.Close() }
 
-// unpackJPEG decodes and keeps the JPEG. Its header is read first: a size other than the camera's never gets memory.
+// grownMost is how many times the pixels that it was set to a camera may send.
+const grownMost = 4
+
+// unpackJPEG decodes and keeps the JPEG. Its header is read first: some cameras change their resolution without a word, and one that
+// claims to have grown too much gets no memory.
 func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	end := bytes.LastIndex(shot, []byte{0xff, 0xd9}) // drivers pad, and a picture without its end was cut off
 	if end < 0 {
@@ -101,8 +105,11 @@ func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	if err != nil {
 		return fmt.Errorf("damaged JPEG of the camera: %w", err)
 	}
-	if header.Width != format.Width || header.Height != format.Height {
+	if header.Width*header.Height > grownMost*format.Width*format.Height {
 		return fmt.Errorf("JPEG of %dx%d pixels from a camera of %dx%d", header.Width, header.Height, format.Width, format.Height)
+	}
+	if err := into.SetSize(header.Width, header.Height); err != nil {
+		return err
 	}
 	into.SetJPEG(whole)
 	return preprocess.Decode(whole, gocv.IMReadColor, into)
