@@ -7,6 +7,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -127,6 +128,54 @@ func TestBothReadersSeeTheSame(t *testing.T) {
 		}
 		if err := opened.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// bars are the colours of vivid's first pattern from left to right, each channel full or dark, in the order b, g, r.
+var bars = [][3]bool{{true, true, true}, {false, true, true}, {true, true, false}, {false, true, false}, {true, false, true}, {false, false, true}, {true, false, false}, {false, false, false}}
+
+func TestEveryFormatAndSizeShowsTheSameBars(t *testing.T) {
+	for _, size := range [][2]int{{320, 180}, {640, 360}, {640, 480}, {1280, 720}} {
+		for pixels, unpack := range unpackers() {
+			wish := v4l2.Wish{Width: size[0], Height: size[1], FPS: 5, Pixels: []v4l2.FourCC{pixels}}
+			camera, err := v4l2.Open(os.Getenv("VISAVIS_TEST_CAMERA"), wish)
+			if errors.Is(err, v4l2.ErrNoFormat) {
+				continue // vivid has no JPEG
+			}
+			if err != nil {
+				t.Fatalf("%v of %v: %v", pixels, size, err)
+			}
+			t.Run(fmt.Sprintf("%v %dx%d", pixels, size[0], size[1]), func(t *testing.T) { seesBars(t, camera, unpack, size) })
+		}
+	}
+}
+
+func seesBars(t *testing.T, camera *v4l2.Camera, unpack unpacker, size [2]int) {
+	defer func() {
+		if err := camera.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	format := camera.Format()
+	if format.Width != size[0] || format.Height != size[1] {
+		t.Fatalf("asked for %v, got %+v", size, format)
+	}
+	shot, err := camera.Next(context.Background(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := emptyPicture(t, size[0], size[1])
+	if err := unpack(shot.Bytes, format, picture); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range bars {
+		at := 3 * (size[1]*3/4*size[0] + size[0]*(2*n+1)/(2*len(bars)))
+		for channel, full := range want {
+			if value := picture.Pixels[at+channel]; (value > 128) != full {
+				t.Errorf("bar %d is %v", n, picture.Pixels[at:at+3])
+				break
+			}
 		}
 	}
 }

@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look over this machine: one line for each thing that visavis needs or can use, with the remedy if it is missing."""
+"""Look over this machine: one line for each thing that visavis needs or can use, with the remedy if it is missing.
+
+With --hardware it measures for some minutes what this board can do and writes one file, which you may send to those who
+have no such board. It asks nothing, sends nothing, and leaves names, addresses and serial numbers out.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 from visavis.doctor import Finding, examine
+from visavis.errors import VisavisError
 
-EXAMPLE = "  visavis doctor\n  visavis doctor --config /etc/visavis/config.toml --json"
+EXAMPLE = (
+    "  visavis doctor\n"
+    "  visavis doctor --config /etc/visavis/config.toml --json\n"
+    "  visavis doctor --hardware --output pi5.txt"
+)
+REPORT = Path("visavis-hardware.txt")
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -17,15 +28,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis doctor` takes."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="also check what this configuration names")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--hardware", action="store_true", help="measure this board and write a report")
+    parser.add_argument("--short", action="store_true", help="with --hardware: seconds instead of minutes, no engine")
+    parser.add_argument("--output", type=Path, default=REPORT, metavar="FILE", help="with --hardware; %(default)s")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when nothing fails (warnings are allowed), else 1."""
+    if args.hardware:
+        return report(args.output, short=args.short)
     failed = False
     for finding in examine(args.config):
         print(json.dumps(finding_json(finding)) if args.json else line(finding), flush=True)
         failed = failed or finding.state == "fail"
     return 1 if failed else 0
+
+
+def report(file: Path, *, short: bool) -> int:
+    """Measure, write, and say where it is; exit 0 also when the board lacks things, for that is what the report tells.
+
+    Raises:
+        VisavisError: the file cannot be written.
+    """
+    from visavis.hardware.report import SHORT, Plan, cleaned, gather, lines, written  # noqa: PLC0415 (slow to import)
+
+    try:
+        out = file.open("w", encoding="utf-8")
+    except OSError as error:
+        raise VisavisError(f"{file} cannot be written, {error.strerror}", "name another with --output") from error
+    began = time.monotonic()
+    found = cleaned(gather(SHORT if short else Plan(), lambda words: print(f"{clock(began)}  {words}", flush=True)))
+    with out:
+        out.write(written(found))
+    print("\n".join(["", *lines(found), "", f"{file} holds all of it. Read it before you send it."]))
+    return 0
+
+
+def clock(began_s: float) -> str:
+    """Minutes and seconds since then."""
+    seconds = int(time.monotonic() - began_s)
+    return f"{seconds // 60:2d}:{seconds % 60:02d}"
 
 
 def line(finding: Finding) -> str:

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine is: its board, system, memory, libraries, and how hot it is. Nothing here takes long."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from visavis import __version__
+
+LIMIT_S = 20
+PACKAGES = ("onnxruntime", "numpy", "tensorrt", "pycuda")
+# GStreamer's elements that cameras need: a Raspberry Pi's, a Jetson's, and what both end in.
+ELEMENTS = ("libcamerasrc", "nvarguscamerasrc", "nvvidconv", "videoconvert", "appsink")
+PROGRAMS = {
+    "vcgencmd": ["vcgencmd", "get_throttled"],  # a Raspberry Pi's: whether it was too hot or had too little power
+    "libcamera": ["cam", "--list"],
+    "rpicam": ["rpicam-hello", "--list-cameras"],
+    "jetson": ["cat", "/etc/nv_tegra_release"],
+    "power mode": ["nvpmodel", "-q"],
+    "gpu": ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],
+}
+
+
+def board() -> dict[str, Any]:
+    """The board by its device tree, or a PC by its product name."""
+    return {
+        "model": _read("/proc/device-tree/model") or _read("/sys/class/dmi/id/product_name") or "unknown",
+        "compatible": _read("/proc/device-tree/compatible").split("\0"),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_mib": _meminfo("MemTotal") // 1024,
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
+        "most_mhz": int(_read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") or 0) // 1000,
+    }
+
+
+def system() -> dict[str, Any]:
+    """The system, its kernel, and the versions of what visavis stands on."""
+    release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
+    return {
+        "visavis": __version__,
+        "os": release.get("PRETTY_NAME", "unknown").strip('"'),
+        "kernel": platform.release(),
+        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+        "libc": " ".join(platform.libc_ver()),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "programs": {name: said(command) for name, command in PROGRAMS.items()},
+    }
+
+
+def libraries(daemon: str) -> dict[str, Any]:
+    """Which OpenCV the daemon finds, what GStreamer offers."""
+    linked = said(["ldd", daemon])
+    opencv = sorted({line.split()[0] for line in linked.splitlines() if "opencv" in line and "not found" not in line})
+    inspect = shutil.which("gst-inspect-1.0")
+    elements = {name: said([inspect, "--exists", name], code=True) == "0" for name in ELEMENTS} if inspect else {}
+    return {
+        "opencv": opencv,
+        "opencv_uses_gstreamer": "libgstreamer" in linked,
+        "opencv_uses_ffmpeg": "libavcodec" in linked,
+        "missing": [line.split()[0] for line in linked.splitlines() if "not found" in line],
+        "gst_inspect": bool(inspect),
+        "gstreamer": elements,
+    }
+
+
+def heat(folder: Path = Path("/sys/class/thermal")) -> dict[str, float]:
+    """The temperature of each thermal zone, degrees Celsius; one that cannot be read is left out."""
+    found: dict[str, float] = {}
+    for zone in sorted(folder.glob("thermal_zone*")):
+        text = _read(str(zone / "temp"))
+        if text.lstrip("-").isdigit():
+            found[f"{zone.name} {_read(str(zone / 'type'))}"] = int(text) / 1000
+    return found
+
+
+def free_mib() -> int:
+    """Memory that is to be had now."""
+    return _meminfo("MemAvailable") // 1024
+
+
+def said(command: list[str], *, code: bool = False) -> str:
+    """What a program prints, or its exit code; "" when it is not there or takes too long."""
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return str(answer.returncode) if code else answer.stdout.strip()
+
+
+def _version(package: str) -> str:
+    if importlib.util.find_spec(package) is None:
+        return "missing"
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "there, without a version"
+
+
+def _meminfo(name: str) -> int:
+    return next((int(line.split()[1]) for line in _read("/proc/meminfo").splitlines() if line.startswith(name)), 0)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+    except OSError:
+        return ""

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The appliance for some seconds with every camera: rates, the hand-off, and workers that are killed at any moment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from visavis.figures import daemon_status, page_address
+
+START_LIMIT_S = 120.0
+STOP_LIMIT_S = 20.0
+FRAME_BYTES = 640 * 480 * 3
+STREAM_FRAMES = 100
+KILL_PAUSES_S = (0.2, 1.5)
+CAMERA = '[[camera]]\nid = "{id}"\nsource = "{source}"\nsize = [640, 480]\nfps = 30.0\n'
+SETTINGS = (
+    '[device]\nid = "report"\n[web]\nlisten = "127.0.0.1:{port}"\n[mqtt]\nurl = ""\n[detector]\ninput = [320, 256]\n'
+)
+
+Say = Callable[[str], None]
+
+
+def configuration(sources: dict[str, str], port: int) -> str:
+    """The demo and these cameras, without a broker; nobody beyond this machine can reach the page."""
+    tables = [CAMERA.format(id=name, source=source) for name, source in {"demo": "demo:", **sources}.items()]
+    return SETTINGS.format(port=port) + "".join(tables)
+
+
+class Appliance:
+    """A `visavis run` of our own."""
+
+    def __init__(self, folder: Path, sources: dict[str, str]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.address = page_address(f"127.0.0.1:{port}", https=False)
+        file, self.log = folder / "config.toml", folder / "run.log"
+        file.write_text(configuration(sources, port), encoding="utf-8")
+        command = [sys.executable, "-m", "visavis.cli", "run", "--config", str(file)]
+        environment = {**os.environ, "TMPDIR": str(folder), "VISAVIS_STATE_DIR": str(folder / "state")}
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
+
+    def status(self) -> dict[str, Any] | None:
+        return daemon_status(self.address)
+
+    def demo(self) -> dict[str, Any]:
+        """The demo's part of the status; empty while nobody answers."""
+        status = self.status()
+        return next((one for one in status["cameras"] if one["id"] == "demo"), {}) if status else {}
+
+    def inferred(self) -> int:
+        return int(self.demo().get("frames", {}).get("inferred", 0))
+
+    def wait_for_results(self, more_than: int) -> float | None:
+        """Seconds until the demo has more results than that; None when it never has."""
+        began_s = time.monotonic()
+        while self.process.poll() is None and time.monotonic() - began_s < START_LIMIT_S:
+            if self.inferred() > more_than:
+                return time.monotonic() - began_s
+            time.sleep(0.02)
+        return None
+
+    def workers(self) -> list[int]:
+        """The process numbers of the workers, children of ours."""
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
+        return [pid for pid in map(int, text.split()) if b"worker" in _command(pid)]
+
+    def stop(self) -> None:
+        """In order, or by force when it takes too long."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""  # it has just ended
+
+
+@contextmanager
+def running(folder: Path, sources: dict[str, str]) -> Iterator[Appliance]:
+    """An appliance that gives results, or says in its log why not."""
+    appliance = Appliance(folder, sources)
+    try:
+        yield appliance
+    finally:
+        appliance.stop()
+
+
+def measured(folder: Path, sources: dict[str, str], seconds: tuple[float, float], say: Say) -> dict[str, Any]:
+    """What cameras deliver in the first of `seconds`, and what becomes of frames while workers die in the second."""
+    with running(folder, sources) as appliance:
+        say("starting the appliance")
+        start_s = appliance.wait_for_results(0)
+        if start_s is None:
+            return {"error": "no result came", "log": appliance.log.read_text(errors="replace").splitlines()[-20:]}
+        say(f"reading {len(sources) + 1} cameras for {seconds[0]:g} s")
+        time.sleep(seconds[0])
+        status = appliance.status() or {"cameras": []}
+        say(f"killing workers at random moments for {seconds[1]:g} s")
+        chaos = killed(appliance, seconds[1])
+    found = {one["id"]: _figures(one) for one in status["cameras"]}
+    stream_ms = stream_median_ms()
+    handoff_ms = found.get("demo", {}).get("handoff_ms_p50")
+    return {
+        "first_result_s": round(start_s, 2),
+        "cameras": found,
+        "stream_ms_p50": round(stream_ms, 3),
+        "handoff_to_stream": round(handoff_ms / stream_ms, 3) if handoff_ms else None,
+        "kills": chaos,
+    }
+
+
+def _figures(camera: dict[str, Any]) -> dict[str, Any]:
+    latency = camera["latency_ms"]
+    return {
+        "state": camera["state"],
+        "error": camera.get("error", ""),
+        "size": f"{camera['width']}x{camera['height']}",
+        "fps": round(camera["fps"], 1),
+        "fps_inferred": round(camera["fps_inferred"], 1),
+        "handoff_ms_p50": round(latency["handoff"]["p50"], 3),
+        "infer_ms_p50": round(latency["infer"]["p50"], 2),
+        "total_ms_p99": round(latency["total"]["p99"], 2),
+        "frames": camera["frames"],
+    }
+
+
+def killed(appliance: Appliance, seconds: float) -> dict[str, Any]:
+    """Kill workers and wait for the next result, over and over; then every frame must be accounted for."""
+    chance, recoveries, unanswered = random.Random(1), [], 0  # noqa: S311 (moments, not secrets)
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        time.sleep(chance.uniform(*KILL_PAUSES_S))
+        before = appliance.inferred()
+        for pid in appliance.workers():
+            os.kill(pid, signal.SIGKILL)
+        recovered_s = appliance.wait_for_results(before + 1)
+        if recovered_s is None:
+            unanswered += 1
+            break
+        recoveries.append(recovered_s)
+    frames = appliance.demo().get("frames", {})
+    ends = sum(frames.get("dropped", {}).values()) + frames.get("inferred", 0) + frames.get("in_flight", 0)
+    return {
+        "kills": len(recoveries) + unanswered,
+        "without_recovery": unanswered,
+        "recovery_s_median": round(statistics.median(recoveries), 2) if recoveries else None,
+        "recovery_s_most": round(max(recoveries), 2) if recoveries else None,
+        "adds_up": frames.get("captured") == ends,
+    }
+
+
+def stream_median_ms() -> float:
+    """What a frame takes through a unix socket from one process to another, for comparison with the hand-off."""
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=_answer, args=(theirs,))
+    child.start()
+    theirs.close()
+    frame, spent = bytes(FRAME_BYTES), []
+    ours.recv_bytes()  # it is there
+    for _ in range(STREAM_FRAMES):
+        began = time.perf_counter()
+        ours.send_bytes(frame)
+        ours.recv_bytes()
+        spent.append((time.perf_counter() - began) * 1e3)
+    ours.close()
+    child.join()
+    return statistics.median(spent)
+
+
+def _answer(connection: Connection) -> None:
+    try:
+        while True:
+            connection.send_bytes(b"!")
+            connection.recv_bytes()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
