@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -163,7 +165,7 @@ func (f File) change(how func([]*Account) ([]*Account, error)) error {
 	if err != nil {
 		return f.failed("write", err)
 	}
-	if err := f.replace(folder, append([]byte(fileHead), text...)); err != nil {
+	if err := state.Replace(f.Path, append([]byte(fileHead), text...)); err != nil {
 		return f.failed("write", err)
 	}
 	return nil
@@ -182,41 +184,4 @@ func (f File) lockFolder() (*os.File, error) {
 		return nil, err
 	}
 	return folder, nil
-}
-
-// replace puts a whole new file in the old one's place, for the user that has the folder: root may add accounts for a daemon
-// that is not root.
-func (f File) replace(folder *os.File, text []byte) error {
-	temporary, err := os.CreateTemp(folder.Name(), ".credentials-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // gone already when all went well
-	defer temporary.Close()           // closed already when all went well
-	if err := giveTo(temporary, folder); err != nil {
-		return err
-	}
-	if _, err := temporary.Write(text); err != nil {
-		return err
-	}
-	if err := errors.Join(temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), f.Path); err != nil {
-		return err
-	}
-	return folder.Sync()
-}
-
-// giveTo makes the owner of the folder the owner of the file; only root can, and needs to.
-func giveTo(file, folder *os.File) error {
-	info, err := folder.Stat()
-	if err != nil {
-		return err
-	}
-	owner, known := info.Sys().(*syscall.Stat_t)
-	if os.Geteuid() != 0 || !known {
-		return nil
-	}
-	return file.Chown(int(owner.Uid), int(owner.Gid))
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -43,10 +45,10 @@ type Gate struct {
 	key      [sha256.Size]byte // of the hashes by which verified tokens are found
 	stranger phc               // what the password of an unknown name is compared with, so that it takes as long
 
-	keeping sync.Mutex // of the sessions' file; taken before mu
-	keptAt  time.Time  // guarded by keeping
+	keeper *state.Keeper // of the sessions' file
 
 	mu        sync.Mutex
+	keptAt    time.Time // when the sessions were last due to be written
 	book      *book
 	sessions  *sessions
 	verified  map[[sha256.Size]byte]*Account
@@ -73,6 +75,7 @@ func Open(settings Settings) (*Gate, error) {
 		addresses: newThrottle(perAddress), names: newThrottle(perName), tokens: newThrottle(perToken),
 		friends: map[string]bool{}, held: map[*hold]struct{}{},
 	}
+	g.keeper = state.NewKeeper(settings.Sessions, "sessions are not kept over a restart", g.sessionsText)
 	g.resumeSessions()
 	_, _ = rand.Read(g.key[:]) // it never fails: without randomness the program ends
 	return g, nil
@@ -271,7 +274,7 @@ func (g *Gate) BySession(cookie string) (Identity, error) {
 // not hold is no error: nobody is logged in then.
 func (g *Gate) Logout(cookie string) {
 	if g.endSession(cookie) {
-		g.keepSessions(false)
+		g.keepSessions(true) // waits for a write under way, which may not know of this
 	}
 }
 

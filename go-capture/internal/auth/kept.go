@@ -6,10 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -73,12 +70,12 @@ func (s *sessions) resume(kept []keptSession, now time.Time, accountOf func(name
 
 // resumeSessions reads what the daemon before this one has left. What cannot be used logs somebody out, and nothing else.
 func (g *Gate) resumeSessions() {
-	text, err := os.ReadFile(g.settings.Sessions)
-	if errors.Is(err, fs.ErrNotExist) || g.settings.Sessions == "" {
+	if g.settings.Sessions == "" {
 		return
 	}
+	text, err := state.Read(g.settings.Sessions, fileBytesMost)
 	var kept []keptSession
-	if err == nil && len(text) <= fileBytesMost {
+	if err == nil && text != nil {
 		err = json.Unmarshal(text, &kept)
 	}
 	if err != nil {
@@ -89,35 +86,31 @@ func (g *Gate) resumeSessions() {
 }
 
 // keepSessions writes the sessions if one began or ended since the last time, or if they were not written for long.
-// Called without the mutex: a disk may be slow.
+// Called without the mutex: a disk may be slow. What could not be written is due again.
 func (g *Gate) keepSessions(always bool) {
-	if g.settings.Sessions == "" {
+	if !g.sessionsDue(always) || g.keeper.Write() {
 		return
 	}
-	g.keeping.Lock()
-	defer g.keeping.Unlock()
-	kept, due := g.sessionsToKeep(always)
-	if !due {
-		return
-	}
-	text, err := json.Marshal(kept)
-	if err == nil {
-		err = state.Replace(g.settings.Sessions, text)
-	}
-	if err != nil {
-		slog.Warn("sessions are not kept over a restart", "error", err)
-	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sessions.changed = true
 }
 
-// sessionsToKeep is what has to be written now, if anything.
-func (g *Gate) sessionsToKeep(always bool) (kept []keptSession, due bool) {
+func (g *Gate) sessionsDue(always bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.settings.now()
 	uses := len(g.sessions.byKey) > 0 && now.Sub(g.keptAt) >= keepEach
 	if !always && !g.sessions.changed && !uses {
-		return nil, false
+		return false
 	}
 	g.sessions.changed, g.keptAt = false, now
-	return g.sessions.keep(now), true
+	return true
+}
+
+// sessionsText is what the file of the sessions should hold.
+func (g *Gate) sessionsText() ([]byte, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return json.Marshal(g.sessions.keep(g.settings.now()))
 }

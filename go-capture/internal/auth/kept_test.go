@@ -43,7 +43,7 @@ func keptDoor(t *testing.T) *door {
 	d := openDoor(t)
 	d.settings.Sessions = filepath.Join(t.TempDir(), "sessions", "box.json")
 	d.addAnna(t)
-	return d
+	return d.startedAgain(t, 0)
 }
 
 func TestASessionOutlivesTheDaemonAndItsFileHoldsNoCookie(t *testing.T) {
@@ -105,7 +105,8 @@ func TestADamagedFileOfSessionsLogsEverybodyOutAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "{}", "null", `[{"key":"00"}]`, string(whole[:len(whole)-9]), strings.ReplaceAll(string(whole), `"key":"`, `"key":"zz`)} {
+	for _, text := range []string{"", "{}", "null", `[{"key":"00"}]`, string(whole[:len(whole)-9]), strings.ReplaceAll(string(whole), `"key":"`, `"key":"zz`),
+		string(whole) + strings.Repeat(" ", fileBytesMost)} {
 		if err := os.WriteFile(d.settings.Sessions, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

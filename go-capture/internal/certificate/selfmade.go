@@ -15,8 +15,9 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -92,7 +93,7 @@ func makeFile(file string, names []string, now time.Time) (until time.Time, err 
 	var text bytes.Buffer
 	text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
 	text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	if err := replace(file, text.Bytes()); err != nil {
+	if err := state.Replace(file, text.Bytes()); err != nil {
 		return until, fmt.Errorf("keep the certificate that this device made: %w", err)
 	}
 	return template.NotAfter.Add(-renewBefore), nil
@@ -135,21 +136,4 @@ func ownAddresses() []net.IP {
 		}
 	}
 	return found
-}
-
-// replace puts a whole private file in the old one's place.
-func replace(file string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(file), ".certificate-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // gone already when all went well
-	_, err = temporary.Write(text)
-	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), file)
 }

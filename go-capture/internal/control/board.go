@@ -98,7 +98,7 @@ func (r Rules) refuse(o Order) error {
 }
 
 // Start begins to write down what is learned. Close ends that.
-func (b *Board) Start() { go b.memory.keep() }
+func (b *Board) Start() { b.memory.keeper.Start() }
 
 // Close waits until what was learned is on the disk. It needs a Start before.
-func (b *Board) Close() { b.memory.close() }
+func (b *Board) Close() { b.memory.keeper.Close(closeMost) }

@@ -18,7 +18,6 @@ const (
 	memoryVersion = 1
 	memoryBytes   = 1 << 20
 	camerasMost   = 1024 // that are remembered: names come from configurations only, and yet none grows for ever
-	writeRetry    = 5 * time.Second
 	closeMost     = time.Second
 )
 
@@ -75,20 +74,18 @@ func difference(s State, r Rules) learned {
 	return l
 }
 
-// memory keeps what was learned in a file, written beside everything else: a disk that hangs holds up no order.
+// memory keeps what was learned, and a file of it.
 type memory struct {
-	path string
+	keeper *state.Keeper
 
 	mu      sync.Mutex
 	cameras map[string]learned
-	changed chan struct{}
-	ended   chan struct{}
-	stop    chan struct{}
 }
 
 // openMemory reads the file. One that cannot be read costs only what was learned.
 func openMemory(path string) *memory {
-	m := &memory{path: path, cameras: map[string]learned{}, changed: make(chan struct{}, 1), ended: make(chan struct{}), stop: make(chan struct{})}
+	m := &memory{cameras: map[string]learned{}}
+	m.keeper = state.NewKeeper(path, "what is ordered over MQTT will not survive a restart", m.content)
 	if path == "" {
 		return m
 	}
@@ -116,10 +113,7 @@ func (m *memory) learn(id string, s State, r Rules) {
 	} else {
 		delete(m.cameras, id)
 	}
-	select {
-	case m.changed <- struct{}{}:
-	default:
-	}
+	m.keeper.Changed()
 }
 
 func (m *memory) knows(id string) bool {
@@ -127,59 +121,12 @@ func (m *memory) knows(id string) bool {
 	return known
 }
 
-func (m *memory) close() {
-	close(m.stop)
-	select {
-	case <-m.ended:
-	case <-time.After(closeMost):
-	}
-}
-
-// keep writes each change until the end, and what is left then.
-func (m *memory) keep() {
-	defer close(m.ended)
-	said := false
-	var retry <-chan time.Time
-	for {
-		select {
-		case <-m.stop:
-			select {
-			case <-m.changed:
-				m.report(m.write(), &said)
-			default:
-			}
-			return
-		case <-m.changed:
-		case <-retry:
-		}
-		retry = nil
-		if err := m.write(); m.report(err, &said) {
-			retry = time.After(writeRetry)
-		}
-	}
-}
-
-// report logs the first of a row of failures, and tells whether there was one.
-func (m *memory) report(err error, said *bool) bool {
-	if err != nil && !*said {
-		slog.Warn("what is ordered over MQTT will not survive a restart", "file", m.path, "error", err)
-	}
-	*said = err != nil
-	return err != nil
-}
-
-func (m *memory) write() error {
-	if m.path == "" {
-		return nil
-	}
+func (m *memory) content() ([]byte, error) {
 	m.mu.Lock()
 	cameras := maps.Clone(m.cameras)
 	m.mu.Unlock()
 	raw, err := json.Marshal(memoryFile{memoryVersion, cameras})
-	if err != nil {
-		return err
-	}
-	return state.Replace(m.path, append(raw, '\n'))
+	return append(raw, '\n'), err
 }
 
 func readMemory(path string) (map[string]learned, error) {

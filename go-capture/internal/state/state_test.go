@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := Read(path, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestAFileIsReplacedAsAWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "file.json")
+	if got := read(t, path); got != "" {
+		t.Errorf("a file that is not there holds %q", got)
+	}
+	for _, text := range []string{"first", "second"} {
+		if err := Replace(path, []byte(text)); err != nil || read(t, path) != text {
+			t.Errorf("%q, %v", read(t, path), err)
+		}
+	}
+	about, err := os.Stat(path)
+	if err != nil || about.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", about.Mode(), err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left beside it: %v %v", entries, err)
+	}
+}
+
+func TestAFileThatIsTooLongIsNotReadInPart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for size, good := range map[int]bool{100: true, 101: false} {
+		if err := Replace(path, []byte(strings.Repeat("x", size))); err != nil {
+			t.Fatal(err)
+		}
+		text, err := Read(path, 100)
+		if (err == nil) != good || (len(text) == size) != good {
+			t.Errorf("%d bytes: %d, %v", size, len(text), err)
+		}
+	}
+}
+
+func TestALinkThatSomebodyPutThereIsNotFollowed(t *testing.T) {
+	folder := t.TempDir()
+	other, path := filepath.Join(folder, "other"), filepath.Join(folder, "file")
+	if err := os.WriteFile(other, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, path+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("ours")); err != nil || read(t, path) != "ours" || read(t, other) != "theirs" {
+		t.Errorf("%v: %q and %q", err, read(t, path), read(t, other))
+	}
+}
+
+func TestAFolderIsForOneProgram(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "sub")
+	first, err := Lock(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(folder); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second has it too: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Lock(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+func TestAKeeperWritesEachChangeAndTheLastAtTheEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	var now atomic.Value
+	now.Store("one")
+	k := NewKeeper(path, "a file is not kept", func() ([]byte, error) { return []byte(now.Load().(string)), nil })
+	k.Start()
+	k.Changed()
+	await(t, "the first is written", func() bool { return read(t, path) == "one" })
+	now.Store("two")
+	k.Changed()
+	k.Close(time.Minute)
+	if got := read(t, path); got != "two" {
+		t.Errorf("at the end it holds %q", got)
+	}
+}
+
+func TestAKeeperThatCannotWriteTriesAtTheEndOnceMore(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "sub", "file")
+	if err := os.WriteFile(filepath.Join(folder, "sub"), nil, 0o600); err != nil { // a file where its folder should be
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 9)
+	k := NewKeeper(path, "a file is not kept", func() ([]byte, error) { asked <- struct{}{}; return []byte("kept"), nil })
+	k.Start()
+	k.Changed()
+	<-asked
+	if err := os.Remove(filepath.Join(folder, "sub")); err != nil {
+		t.Fatal(err)
+	}
+	k.Close(time.Minute)
+	if got := read(t, path); got != "kept" {
+		t.Errorf("it holds %q", got)
+	}
+	if k.failing || NewKeeper("", "", nil).Write() != true {
+		t.Error("it fails still, or nobody's file does")
+	}
+}
+
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 15 s: %s", what)
+		}
+	}
+}
