@@ -104,10 +104,14 @@ def test_removed_zones_and_cameras_leave_nothing_at_the_broker(
         until(lambda: not any("gate" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
         assert {"demo/status", "demo/zone/left/faces"} <= retained(port)
         assert first.stop() == 0
-        start_appliance(alone).wait_ready()
+        second = start_appliance(alone)
+        second.wait_ready()
         until(lambda: not any("zone" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
         states = {f"demo/state/{name}" for name in ("detect", "enabled", "privacy", "score")}
         assert retained(port) == {"status", "info", "demo/status", "demo/faces", "demo/occupied"} | states
+        assert second.stop() == 0
+        start_appliance(alone.replace('id = "box"', 'id = "hall"'))
+        until(lambda: not retained(port), lambda: f"under the old name: {retained(port)}", 60)
 
 
 def retained(port: int) -> set[str]:

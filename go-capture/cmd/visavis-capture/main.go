@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"visavis/capture/internal/config"
@@ -70,7 +71,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	if journal := systemd.NewJournal(); journal != nil {
 		slog.SetDefault(slog.New(journal))
 	}
-	if err := serve(settings, load, *dieWithParent); err != nil {
+	if err := serve(settings, *file, load, *dieWithParent); err != nil {
 		fmt.Fprintf(stderr, "visavis-capture: %v\n", err)
 		return exitFailed
 	}
@@ -92,8 +93,19 @@ func report(settings *config.Config, effective bool, stdout, stderr io.Writer) i
 	return 0
 }
 
+// sameName is how a configuration is called wherever the daemon was started from.
+func sameName(file string) string {
+	if file == "" {
+		return "defaults"
+	}
+	if absolute, err := filepath.Abs(file); err == nil {
+		return absolute
+	}
+	return file // there is no working folder: the name that was given is all there is
+}
+
 // serve runs the appliance until SIGINT or SIGTERM.
-func serve(settings *config.Config, load func() (*config.Config, error), dieWithParent bool) error {
+func serve(settings *config.Config, file string, load func() (*config.Config, error), dieWithParent bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if dieWithParent {
@@ -105,6 +117,7 @@ func serve(settings *config.Config, load func() (*config.Config, error), dieWith
 	if err != nil {
 		return err
 	}
+	appliance.ConfiguredBy(sameName(file))
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)

@@ -21,7 +21,7 @@ var both = []Place{{Camera: "door", Zones: []string{"step"}}, {Camera: "gate"}}
 func remembering(t *testing.T, s Settings, file string) *Publisher {
 	t.Helper()
 	p := newPublisher(t, s)
-	p.RememberIn(file)
+	p.RememberIn(file, "")
 	return p
 }
 
@@ -145,7 +145,7 @@ func TestAFileOfTopicsThatIsDamagedCostsNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch"})
-		p.RememberIn(file)
+		p.RememberIn(file, "")
 		if got := p.states.announced().Topics; len(got) != 1 {
 			t.Errorf("%s: %v", text, got)
 		}

@@ -121,14 +121,20 @@ type subscriber struct {
 
 func (b *broker) subscribe() *subscriber { return b.subscribeTo("#") }
 
+// visitor is somebody else at the broker.
+func (b *broker) visitor(t *testing.T) paho.Client {
+	t.Helper()
+	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false))
+	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+		t.Fatalf("not connected: %v", token.Error())
+	}
+	return client
+}
+
 func (b *broker) subscribeTo(topics string) *subscriber {
 	b.t.Helper()
 	s := &subscriber{}
-	options := paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false)
-	client := paho.NewClient(options)
-	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		b.t.Fatalf("subscriber not connected: %v", token.Error())
-	}
+	client := b.visitor(b.t)
 	b.t.Cleanup(func() { client.Disconnect(0) })
 	token := client.Subscribe(topics, 1, func(_ paho.Client, m paho.Message) {
 		s.mu.Lock()

@@ -36,7 +36,8 @@ type dialect interface {
 	EventsFrom(events *durable.Outbox)
 	Run(ctx context.Context) error
 	state() BrokerState
-	folder() string // of its outbox; "" if it has none
+	folder() string     // of its outbox; "" if it has none
+	retaining() *memory // nil: nothing is retained
 }
 
 // dialects are the forms beside the native one.
@@ -104,15 +105,17 @@ func (b *Brokers) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Keep gives each its outbox and its memory of topics, in folders of their own below this one. Call it before Run.
-func (b *Brokers) Keep(folder string) (closeAll func(context.Context) error, err error) {
-	keep := keeper{base: folder}
+// Keep gives each its outbox and its memory of topics, in folders of their own below this one. The configuration is the file that
+// says how the device is called: what it announced under another name is cleared. Call it before Run.
+func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Context) error, err error) {
+	keep := keeper{base: folder, configuration: configuration}
 	for _, p := range b.all {
 		keep.open(p.folder(), p.EventsFrom)
-		p.RememberIn(filepath.Join(folder, "topics", p.folder()+".json"))
+		keep.remember(p.folder(), p.memory)
 	}
 	for _, f := range b.forms {
 		keep.open(f.folder(), f.EventsFrom)
+		keep.remember(f.folder(), f.retaining())
 	}
 	if keep.failed != nil {
 		return nil, errors.Join(keep.failed, keep.closeAll(context.Background()))
@@ -122,9 +125,21 @@ func (b *Brokers) Keep(folder string) (closeAll func(context.Context) error, err
 
 // keeper opens outboxes until one fails.
 type keeper struct {
-	base   string
+	base, configuration string
+
 	opened []*durable.Outbox
 	failed error
+}
+
+// remember gives a memory its file, and what this device has left in others.
+func (k *keeper) remember(name string, m *memory) {
+	if k.failed != nil || m == nil {
+		return
+	}
+	m.RememberIn(filepath.Join(k.base, "topics", name+".json"), k.configuration)
+	for _, path := range others(k.base, name) {
+		m.inherit(path)
+	}
 }
 
 func (k *keeper) open(name string, give func(*durable.Outbox)) {

@@ -21,7 +21,7 @@ func twoBrokers(t *testing.T, home, plant *broker, folder string) *Brokers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closeAll, err := both.Keep(folder)
+	closeAll, err := both.Keep(folder, "")
 	if err != nil {
 		t.Fatal(err)
 	}

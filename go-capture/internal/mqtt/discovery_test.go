@@ -29,7 +29,7 @@ func atHome(t *testing.T, b *broker, form, file string) (*Publisher, func()) {
 	t.Helper()
 	p := newPublisher(t, b.homeSettings(form))
 	p.CommandsTo(func(Command) error { return nil })
-	p.RememberIn(file)
+	p.RememberIn(file, "")
 	p.Expect(home)
 	stop := run(t, p)
 	await(t, "connected", p.Connected)
@@ -126,7 +126,7 @@ func TestWhatIsRemovedIsNamedOnceAndThenLeftOut(t *testing.T) {
 	for range 2 { // the next process removes, the one after that has nothing to remove
 		next := newPublisher(t, b.homeSettings("device"))
 		next.CommandsTo(func(Command) error { return nil })
-		next.RememberIn(file)
+		next.RememberIn(file, "")
 		next.Expect(home[:1])
 		stop := run(t, next)
 		await(t, "the gate is gone", func() bool {

@@ -29,10 +29,11 @@ const (
 // Frigate tells a broker the same as a Publisher in the topics, keys and units of Frigate, for what people have built around that.
 type Frigate struct {
 	*link
-	newest *newest
-	wake   chan struct{}
-	begun  time.Time
-	stats  atomic.Pointer[func() Stats]
+	*memory         // of pictures, and of whether it is there
+	newest  *newest // of the counts
+	wake    chan struct{}
+	begun   time.Time
+	stats   atomic.Pointer[func() Stats]
 
 	mu      sync.Mutex
 	faces   *frigateFaces
@@ -46,11 +47,15 @@ func NewFrigate(s Settings) (*Frigate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Frigate{
-		link: l, newest: newNewest(), wake: make(chan struct{}, 1), begun: time.Now(), faces: newFrigateFaces(),
+	f := &Frigate{
+		link: l, memory: newMemory(l.address), newest: newNewest(), wake: make(chan struct{}, 1), begun: time.Now(), faces: newFrigateFaces(),
 		zones: map[string]map[string]int{}, cameras: map[string]bool{},
-	}, nil
+	}
+	f.states.set(FrigateAvailableTopic(f.prefix()), "online", false)
+	return f, nil
 }
+
+func (f *Frigate) retaining() *memory { return f.memory }
 
 // Take implements hub.Leaf.
 func (f *Frigate) Take(r *hub.Result) {
@@ -132,7 +137,7 @@ func (f *Frigate) SetCameraStatus(id string, online bool) {
 
 // SetLastFace publishes a picture of who appeared last.
 func (f *Frigate) SetLastFace(camera string, jpeg []byte) {
-	f.newest.set(FrigateSnapshotTopic(f.prefix(), camera), string(jpeg))
+	f.states.set(FrigateSnapshotTopic(f.prefix(), camera), string(jpeg), false)
 	nudge(f.wake)
 }
 
@@ -140,22 +145,20 @@ func (f *Frigate) SetLastFace(camera string, jpeg []byte) {
 func (f *Frigate) Expect(places []Place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.cameras
 	f.cameras = map[string]bool{}
-	kept := map[string]bool{}
+	kept, topics := map[string]bool{}, []string{FrigateAvailableTopic(f.prefix())}
 	for _, place := range places {
 		f.cameras[place.Camera] = place.Pictures
+		if place.Pictures {
+			topics = append(topics, FrigateSnapshotTopic(f.prefix(), place.Camera))
+		}
 		kept[place.Camera] = true
 		for _, zone := range place.Zones {
 			kept[zone] = true
 		}
 	}
 	f.newest.forget(func(topic string) bool { return !kept[strings.Split(topic, "/")[1]] })
-	for camera, pictures := range before {
-		if pictures && !f.cameras[camera] {
-			f.newest.set(FrigateSnapshotTopic(f.prefix(), camera), "")
-		}
-	}
+	f.states.want(topics)
 	for _, byCamera := range f.zones {
 		for camera := range byCamera {
 			if _, stays := f.cameras[camera]; !stays {
@@ -170,7 +173,10 @@ func (f *Frigate) Expect(places []Place) {
 func (f *Frigate) StatsFrom(read func() Stats) { f.stats.Store(&read) }
 
 // Run keeps a connection until ctx ends, then says `stopped`.
-func (f *Frigate) Run(ctx context.Context) error { return f.keep(ctx, f.session) }
+func (f *Frigate) Run(ctx context.Context) error {
+	defer f.remember()()
+	return f.keep(ctx, f.session)
+}
 
 func (f *Frigate) session(ctx context.Context, reached func()) error {
 	gone := make(chan error, 2) // nobody waits: paho says it once, the events once
@@ -181,9 +187,10 @@ func (f *Frigate) session(ctx context.Context, reached func()) error {
 	defer client.Disconnect(disconnectMs)
 	reached()
 	f.newest.again()
+	f.states.connected(true)
 	f.setOnline(true)
 	defer f.setOnline(false)
-	if err := f.say(client, FrigateAvailableTopic(f.prefix()), "online", FrigateAvailableDelivery); err != nil {
+	if err := f.memory.flush(client); err != nil { // that it is there comes first
 		return err
 	}
 	defer f.deliverEvents(context.WithoutCancel(ctx), client, gone)() // what happened last goes out, too
@@ -214,25 +221,18 @@ func (f *Frigate) will() will {
 	return will{FrigateAvailableTopic(f.prefix()), []byte("offline"), FrigateAvailableDelivery}
 }
 
-func (f *Frigate) say(client paho.Client, topic, payload string, how Delivery) error {
-	if err := failure(client.Publish(topic, how.QoS, how.Retain, payload)); err != nil {
-		return fmt.Errorf("publish %s: %w", topic, err)
-	}
-	return nil
-}
-
+// flush sends what is retained, then the counts.
 func (f *Frigate) flush(client paho.Client) error {
+	if err := f.memory.flush(client); err != nil {
+		return err
+	}
 	for {
 		topic, payload, found := f.newest.next()
 		if !found {
 			return nil
 		}
-		how := FrigateCountDelivery
-		if strings.HasSuffix(topic, "/snapshot") {
-			how = FrigateSnapshotDelivery
-		}
-		if err := f.say(client, topic, payload, how); err != nil {
-			return err
+		if err := failure(client.Publish(topic, FrigateCountDelivery.QoS, FrigateCountDelivery.Retain, payload)); err != nil {
+			return fmt.Errorf("publish %s: %w", topic, err)
 		}
 	}
 }

@@ -34,10 +34,9 @@ const (
 // Publisher is the leaf that speaks MQTT. All methods but Run return at once and may be called from any goroutine.
 type Publisher struct {
 	*link
-	outbox   *outbox
-	states   *states
+	outbox *outbox
+	*memory
 	commands *commands
-	memory   string // the file that remembers topics; "" if there is none
 	wake     chan struct{}
 	born     atomic.Bool // Home Assistant has started
 	info     atomic.Pointer[func() Info]
@@ -50,7 +49,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{link: l, outbox: newOutbox(), states: newStates(), commands: newCommands(), wake: make(chan struct{}, 1)}
+	p := &Publisher{link: l, outbox: newOutbox(), memory: newMemory(l.address), commands: newCommands(), wake: make(chan struct{}, 1)}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
@@ -124,7 +123,7 @@ func (p *Publisher) nudge() {
 
 // Run keeps a connection until ctx ends, then says `offline` itself. A broker that is away is never an error.
 func (p *Publisher) Run(ctx context.Context) error {
-	defer p.remember(ctx)()
+	defer p.remember()()
 	defer p.follow(ctx)()
 	return p.keep(ctx, p.session)
 }
@@ -184,7 +183,7 @@ func (p *Publisher) will() will {
 
 // flush sends all that waits: states first, for there are few, then results.
 func (p *Publisher) flush(client paho.Client) error {
-	if err := p.sendStates(client); err != nil {
+	if err := p.memory.flush(client); err != nil {
 		return err
 	}
 	for {
@@ -195,22 +194,6 @@ func (p *Publisher) flush(client paho.Client) error {
 		if err := p.send(client, r, drops); err != nil {
 			p.outbox.failed(r.Camera, drops)
 			return fmt.Errorf("publish detections of %s: %w", r.Camera, err)
-		}
-	}
-}
-
-func (p *Publisher) sendStates(client paho.Client) error {
-	for {
-		topic, payload, found := p.states.next()
-		if !found {
-			return nil
-		}
-		token := client.Publish(topic, qosOf(topic), true, payload)
-		if err := failure(token); err != nil {
-			return fmt.Errorf("publish %s: %w", topic, err)
-		}
-		if payload == "" {
-			go p.cleared(topic, token)
 		}
 	}
 }
@@ -279,7 +262,7 @@ func written(token paho.Token) error {
 
 // leave sends what happened last and says offline before the connection is closed in order, for then the broker does not send the will.
 func (p *Publisher) leave(client paho.Client) error {
-	if err := p.sendStates(client); err != nil {
+	if err := p.memory.flush(client); err != nil {
 		return err
 	}
 	p.waitForEvents()

@@ -123,6 +123,9 @@ func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
 // StatsFrom sets where the node's figures come from.
 func (s *Sparkplug) StatsFrom(read func() Stats) { s.stats.Store(&read) }
 
+// retaining is nil: nothing of Sparkplug B is retained.
+func (s *Sparkplug) retaining() *memory { return nil }
+
 // Run keeps a connection until ctx ends.
 func (s *Sparkplug) Run(ctx context.Context) error { return s.keep(ctx, s.session) }
 

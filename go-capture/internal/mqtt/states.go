@@ -18,7 +18,7 @@ type states struct {
 	order    []string            // topics in the order of their first mention
 	recalled map[string]struct{} // of an earlier process, until it is known what is wanted
 	wanted   map[string]struct{} // nil: all
-	changed  chan struct{}       // for who remembers the topics
+	notice   func()              // for who remembers the topics; it never waits
 
 	components map[string]string // platforms of the entities that the message about the device has told of, by key
 
@@ -46,7 +46,7 @@ type afterwards struct {
 }
 
 func newStates() *states {
-	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, changed: make(chan struct{}, 1), pause: migrationPause}
+	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, notice: func() {}, pause: migrationPause}
 }
 
 // set keeps a payload; ifNew leaves one that was set before. A topic that is not wanted stays away.
@@ -75,17 +75,19 @@ func (s *states) wants(topic string) bool {
 func (s *states) add(topic string, r *retained) {
 	s.topics[topic] = r
 	s.order = append(s.order, topic)
-	nudge(s.changed)
+	s.notice()
 }
 
 // recall takes what an earlier process announced.
-func (s *states) recall(read announcedFile) {
+func (s *states) recall(read announcedAt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, topic := range read.Topics {
 		s.recalled[topic] = struct{}{}
 	}
-	s.components = read.Components
+	if read.Components != nil {
+		s.components = read.Components
+	}
 }
 
 // want says which topics there are from now on. All others that may stand retained are cleared.
@@ -108,11 +110,11 @@ func (s *states) want(topics []string) {
 		}
 	}
 	clear(s.recalled)
-	nudge(s.changed)
+	s.notice()
 }
 
 // lastWords are what a topic says before it is cleared, by its last level: who listens now hears that, not only the next who comes.
-var lastWords = map[string]string{"status": "offline", "faces": "0", "occupied": "OFF"}
+var lastWords = map[string]string{"status": "offline", "available": "offline", "faces": "0", "occupied": "OFF"}
 
 func (s *states) leaving(topic string) retained {
 	words := lastWords[topic[strings.LastIndex(topic, "/")+1:]]
@@ -122,15 +124,18 @@ func (s *states) leaving(topic string) retained {
 	return retained{payload: words, dirty: true, leaving: true}
 }
 
-// otherForm tells whether Home Assistant is now told in the other form than by this topic.
+// otherForm tells whether Home Assistant is now told of the same device in the other form than by this topic.
 func (s *states) otherForm(topic string) bool {
 	for wanted := range s.wanted {
-		if isDiscovery(wanted) && isDeviceForm(wanted) != isDeviceForm(topic) {
+		if isDiscovery(wanted) && isDeviceForm(wanted) != isDeviceForm(topic) && deviceIn(wanted) == deviceIn(topic) {
 			return true
 		}
 	}
 	return false
 }
+
+// deviceIn is the level of a topic of discovery that names the device.
+func deviceIn(topic string) string { return strings.Split(topic, "/")[2] }
 
 // next takes a state that the broker does not know yet; "" clears its topic. Last words go first, then topics are cleared: an entity
 // that moves is let go of before it is told of elsewhere.
@@ -182,7 +187,7 @@ func (s *states) say(one *retained) (said string) {
 		one.payload, one.dirty = one.then.payload, true
 	case one.then != nil:
 		s.components, one.then = one.then.components, nil
-		nudge(s.changed)
+		s.notice()
 	}
 	return said
 }
@@ -212,7 +217,7 @@ func (s *states) setDevice(topic, removing string, then afterwards) {
 	all := maps.Clone(then.components) // what is being removed is remembered until it is
 	maps.Copy(all, s.components)
 	s.components = all
-	nudge(s.changed)
+	s.notice()
 }
 
 // repeats tells, once, that a move is long enough ago to tell everything again: a Home Assistant that was slower than the pause has
@@ -246,7 +251,7 @@ func (s *states) cleared(topic string) {
 	}
 	delete(s.topics, topic)
 	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == topic })
-	nudge(s.changed)
+	s.notice()
 }
 
 // connected makes every state due again, for the broker may have forgotten all of them.
@@ -259,14 +264,14 @@ func (s *states) connected(open bool) {
 }
 
 // announced is what may stand retained at the broker.
-func (s *states) announced() announcedFile {
+func (s *states) announced() announcedAt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := maps.Clone(s.recalled)
 	for topic := range s.topics {
 		all[topic] = struct{}{}
 	}
-	return announcedFile{announcedVersion, slices.Sorted(maps.Keys(all)), s.components}
+	return announcedAt{Topics: slices.Sorted(maps.Keys(all)), Components: maps.Clone(s.components)}
 }
 
 // nudge wakes whoever waits, now or the next time.

@@ -80,7 +80,7 @@ func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err e
 	if err != nil {
 		return nil, err
 	}
-	return a.mqtt.Keep(folder)
+	return a.mqtt.Keep(folder, a.file)
 }
 
 // expect tells the brokers which cameras and zones there are from now on.

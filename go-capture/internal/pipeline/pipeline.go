@@ -48,6 +48,7 @@ const framesSocket = "frames"
 type Appliance struct {
 	version    string
 	config     *config.Config
+	file       string // that names the device; "" if not known
 	dispatcher *dispatch.Dispatcher
 	hub        *hub.Hub
 	gateway    *gateway.Gateway
@@ -117,6 +118,9 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	a.board = control.NewBoard(ordersFile(settings))
 	return a, nil
 }
+
+// ConfiguredBy says which file names the device, so that what it announced under another name is found. Call it before Run.
+func (a *Appliance) ConfiguredBy(file string) { a.file = file }
 
 // Run serves until ctx ends. It returns the first error that ends the appliance; a lost camera, worker or broker is not
 // one: each has its own retry and its own line in the status.
