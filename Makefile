@@ -49,6 +49,11 @@ test-ha: ## real releases of Home Assistant beside the appliance; the first run 
 	@scripts/setup.sh ha
 	$(PYTHON) -m pytest -m ha -s tests/ha
 
+.PHONY: test-adapters
+test-adapters: ## Node-RED, Telegraf with InfluxDB, and Prometheus beside the appliance; the first run installs them
+	@scripts/setup.sh adapters
+	$(PYTHON) -m pytest -m adapters tests/adapters
+
 .PHONY: lint
 lint: setup-test ## contracts in step, formatting, types, static analysis
 	$(PYTHON) contracts/generate.py --check

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Brings a fresh machine to where `make run` (argument: run), `make test` (test) or `make test-vm` (vm) or `make test-ha` (ha) works; after `test`,
-# `bench-gateway` adds what `make bench-gateway` compares with.
+# Brings a fresh machine to where `make run` (argument: run), `make test` (test), `make test-vm` (vm), `make test-ha` (ha) or
+# `make test-adapters` (adapters) works; after `test`, `bench-gateway` adds what `make bench-gateway` compares with.
 # It says what it installs, uses sudo only when not root, and does nothing that is already done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ vm_packages=(qemu-system-x86 mmdebstrap openssh-client fakeroot e2fsprogs lintia
 vm_packages+=(ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
 vm_packages+=(qemu-system-arm qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu)
 ha_packages=(mmdebstrap)
+adapter_packages=(nodejs npm)
 
 fail() {
 	echo "setup: $*" >&2
@@ -36,7 +37,8 @@ has_package() {
 	python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
 	mosquitto) [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null ;;
 	mosquitto-clients) command -v mosquitto_sub >/dev/null ;;
-	ffmpeg | chromium | wrk | valkey-server | redis-server) command -v "$1" >/dev/null ;;
+	nodejs) command -v node >/dev/null ;;
+	ffmpeg | chromium | npm | wrk | valkey-server | redis-server) command -v "$1" >/dev/null ;;
 	libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
 	*) dpkg -s "$1" >/dev/null 2>&1 ;;
 	esac
@@ -141,16 +143,48 @@ install_rivals() {
 	(cd tests/bench/rivals/sender && CGO_ENABLED=0 go build -o ../../../../build/framesender .)
 }
 
-# nginx for the test with two daemons: unpacked only, so that no service of it starts on this machine.
-fetch_balancer() {
-	local folder=build/balancer
-	if command -v nginx >/dev/null || [ -x $folder/usr/sbin/nginx ]; then return 0; fi
-	echo "setup: fetching nginx for tests into $folder"
-	rm -rf $folder && mkdir -p $folder
-	local get=(apt-get download -q -o APT::Sandbox::User=root nginx) as_root=()
+# A package only unpacked, so that no service of it starts on this machine.
+unpack() {
+	local package=$1 program=$2 folder=$3
+	[ ! -x "$folder/$program" ] || return 0
+	echo "setup: fetching $package for tests into $folder"
+	rm -rf "$folder" && mkdir -p "$folder"
+	local get=(apt-get download -q -o APT::Sandbox::User=root "$package") as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
-	(cd $folder && { "${get[@]}" || { "${as_root[@]}" apt-get update -q && "${get[@]}"; }; } && dpkg-deb -x nginx_*.deb . && rm nginx_*.deb)
-	[ -x $folder/usr/sbin/nginx ] || fail "the package nginx holds no /usr/sbin/nginx here: install nginx with your package manager"
+	(cd "$folder" && { "${get[@]}" || { "${as_root[@]}" apt-get update -q && "${get[@]}"; }; } && dpkg-deb -x "$package"_*.deb . && rm "$package"_*.deb)
+	[ -x "$folder/$program" ] || fail "the package $package holds no /$program here: install $package with your package manager"
+}
+
+# For the test with two daemons.
+fetch_balancer() {
+	command -v nginx >/dev/null || unpack nginx usr/sbin/nginx build/balancer
+}
+
+# What others read devices with, for `make test-adapters`.
+install_adapters() {
+	install_packages "${adapter_packages[@]}"
+	unpack prometheus usr/bin/prometheus build/adapters/prometheus
+	unpack influxdb usr/bin/influxd build/adapters/influxdb
+	build_telegraf
+	install_node_red
+}
+
+# Telegraf with the plugins that our page uses, as its makers' own custom builder does it: all of them would take half an hour.
+build_telegraf() {
+	local plugins=custom,inputs.mqtt_consumer,processors.starlark,outputs.influxdb,parsers.json_v2,parsers.value,parsers.xpath main=github.com/influxdata/telegraf
+	[ -x build/adapters/telegraf ] || echo "setup: building Telegraf for tests into build/adapters (some minutes, once)"
+	(cd tests/adapters/telegraf && version=$(go list -m -f '{{.Version}}' $main) &&
+		CGO_ENABLED=0 go build -trimpath -tags "$plugins" -ldflags "-s -w -X $main/internal.Version=${version#v}" -o ../../../build/adapters/telegraf $main/cmd/telegraf)
+}
+
+install_node_red() {
+	local pins=tests/adapters/node_red folder=build/adapters/node-red sums
+	sums=$(cat $pins/*.json | sha256sum)
+	[ "$(cat $folder/installed 2>/dev/null)" != "$sums" ] || return 0
+	echo "setup: installing Node-RED for tests into $folder (100 MB)"
+	rm -rf $folder && mkdir -p $folder && cp $pins/*.json $folder
+	(cd $folder && npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund)
+	echo "$sums" >$folder/installed
 }
 
 build_daemon() {
@@ -182,6 +216,7 @@ main() {
 	[ "$purpose" = run ] || install_tensorrt_core
 	[ "$purpose" = run ] || install_servers
 	[ "$purpose" = run ] || fetch_balancer
+	[ "$purpose" != adapters ] || install_adapters
 	.venv/bin/visavis model prepare centerface
 }
 

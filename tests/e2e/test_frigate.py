@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,14 @@ import jsonschema
 import numpy as np
 import pytest
 
+from contracts.toml_file import read_toml
 from tests.e2e.conftest import RunningAppliance, running
-from tests.e2e.subscriber import Message, Subscriber, subscribed
+from tests.e2e.subscriber import CONTRACTS, Message, Subscriber, subscribed
 from tests.e2e.test_appliance import DEMO
+from tests.repo.pages import blocks
 from tests.waiting import until
 
-SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "contracts/schemas/frigate_event.schema.json").read_text())
+SCHEMA = json.loads((CONTRACTS / "schemas/frigate_event.schema.json").read_text())
 BOTH = DEMO.replace('url = "managed"', 'url = "managed"\nformats = ["native", "frigate"]')
 ZONE = 'snapshots = true\nzones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]\n'
 
@@ -74,6 +80,35 @@ def test_what_is_built_around_frigate_keeps_working(appliance: RunningAppliance)
     assert consumer.zones == {"left"}
     names = [broker["name"] for broker in appliance.status()["brokers"]]
     assert names == ["mqtt", "mqtt/frigate"]
+
+
+@pytest.mark.slow
+def test_the_script_of_the_page_says_who_comes_and_goes(appliance: RunningAppliance, tmp_path: Path) -> None:
+    (script,) = (block for block in blocks("python") if block.note == "frigate_events.py")
+    file, out = tmp_path / script.note, tmp_path / "said"
+    file.write_text(script.text)
+    command = [sys.executable, str(file), "127.0.0.1", str(appliance.mqtt_port)]
+    with out.open("w") as said, subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as process:
+        try:
+            for words in (r"somebody came, \d+% sure", "somebody is in left", r"somebody went after \d+ s"):
+                until(partial(said_so, out, f"demo: {words}"), out.read_text, 60)
+        finally:
+            process.kill()
+    assert "Traceback" not in out.read_text()
+
+
+def said_so(out: Path, words: str) -> bool:
+    return re.search(words, out.read_text()) is not None
+
+
+def test_metrics_are_those_of_the_reference(appliance: RunningAppliance) -> None:
+    """Nothing else, and everything but what this device need not have: a thermometer, a line, clients."""
+    told = set(re.findall(r"^# TYPE (visavis_\w+ \w+)$", appliance.get("/metrics").decode(), re.MULTILINE))
+    known = {f"visavis_{one['name']} {one['kind']}" for one in read_toml(CONTRACTS / "metrics.toml")["metric"]}
+    may_miss = {"temperature_celsius gauge", "line_crossed_total counter"}
+    may_miss |= {"pushed_pictures_total counter", "client_stage_seconds histogram"}
+    assert told <= known
+    assert known - told <= {f"visavis_{name}" for name in may_miss}
 
 
 def counted(seen: Subscriber) -> set[bytes]:

@@ -7,9 +7,8 @@ import (
 
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/metric"
 )
-
-var stageBuckets = []float64{0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2}
 
 // metrics are the gateway's own; frames in the ring are counted by the dispatcher.
 type metrics struct {
@@ -21,10 +20,8 @@ type metrics struct {
 func newMetrics(g *Gateway) *metrics {
 	return &metrics{
 		gateway: g,
-		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "visavis_client_stage_seconds",
-			Help: "Time an answered picture spent in each stage.", Buckets: stageBuckets}, []string{"stage"}),
-		pushed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "visavis_pushed_pictures_total",
-			Help: "Pictures that clients sent for push: cameras, by what came of them."}, []string{"camera", "outcome"}),
+		stages:  metric.ClientStageSeconds.StageTimes(),
+		pushed:  metric.PushedPicturesTotal.Counters(),
 	}
 }
 
@@ -41,20 +38,16 @@ func (m *metrics) observe(l hub.Latency) {
 }
 
 var (
-	picturesDesc = describe("visavis_client_pictures_total", "Pictures that clients sent, by what came of them.", "outcome")
-	openDesc     = describe("visavis_client_pictures_open", "Clients' pictures that are being read, wait, are decoded or inferred now.")
-	streamsDesc  = describe("visavis_client_streams", "Streams of pictures open now.")
-	waitingDesc  = describe("visavis_client_pictures_waiting", "Clients' pictures in the line now.")
-	placesDesc   = describe("visavis_client_places_busy", "Clients' pictures that are being decoded or inferred now.")
-	framesDesc   = describe("visavis_client_frames_total", "Clients' pictures that were drawn into the ring, by their end there.", "fate")
-	takenDesc    = describe("visavis_client_frames_taken_total", "Clients' pictures that were drawn into the ring.")
-	againDesc    = describe("visavis_client_frames_lent_again_total", "Clients' pictures that a second worker got, since the first was late or died.")
-	flyingDesc   = describe("visavis_client_frames_in_flight", "Clients' pictures in the ring now.")
+	picturesDesc = metric.ClientPicturesTotal.Desc()
+	openDesc     = metric.ClientPicturesOpen.Desc()
+	streamsDesc  = metric.ClientStreams.Desc()
+	waitingDesc  = metric.ClientPicturesWaiting.Desc()
+	placesDesc   = metric.ClientPlacesBusy.Desc()
+	framesDesc   = metric.ClientFramesTotal.Desc()
+	takenDesc    = metric.ClientFramesTakenTotal.Desc()
+	againDesc    = metric.ClientFramesLentAgainTotal.Desc()
+	flyingDesc   = metric.ClientFramesInFlight.Desc()
 )
-
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, labels, nil)
-}
 
 // Describe lists the metrics that Collect sends.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {

@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	workerReady = "ready" // the state of a worker that takes frames
-	pushSource  = "push:" // of a camera that clients feed
+	pushSource = "push:" // of a camera that clients feed
 )
 
 func (s *Server) health(w http.ResponseWriter, r *http.Request) error {

@@ -13,10 +13,8 @@ import (
 
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/metric"
 )
-
-// stageBuckets reach from a hand-off (tens of microseconds) to a slow network on a small board, in seconds.
-var stageBuckets = []float64{0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2}
 
 // metrics owns the registry behind /metrics. Figures that others count are read from the View when Prometheus asks.
 type metrics struct {
@@ -27,10 +25,8 @@ type metrics struct {
 
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "visavis_requests_total",
-			Help: "Answered requests; a live stream counts when it ends."}, []string{"route", "code"}),
-		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "visavis_stage_seconds",
-			Help: "Time an inferred frame spent in each stage.", Buckets: stageBuckets}, []string{"stage"}),
+		requests: metric.RequestsTotal.Counters(),
+		stages:   metric.StageSeconds.StageTimes(),
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.requests, m.stages, appliance{s}, collectors.NewGoCollector(),
@@ -87,38 +83,40 @@ func (r *recorder) WriteHeader(code int) {
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 var (
-	capturedDesc = describe("visavis_frames_captured_total", "Frames taken from the camera.", "camera")
-	inferredDesc = describe("visavis_frames_inferred_total", "Frames with a result.", "camera")
-	inFlightDesc = describe("visavis_frames_in_flight", "Frames in the ring now.", "camera")
-	droppedDesc  = describe("visavis_frames_dropped_total", "Captured frames without a result, by reason.", "camera", "reason")
-	facesDesc    = describe("visavis_faces", "Faces (confirmed tracks) in the picture now.", "camera")
-	onlineDesc   = describe("visavis_camera_online", "1 while the camera gives frames.", "camera")
-	sentDesc     = describe("visavis_viewer_frames_sent_total", "Frames handed to viewers.", "camera")
-	lostDesc     = describe("visavis_viewer_frames_dropped_total", "Frames that viewers missed because they or the encoder were slow.", "camera")
-	workersDesc  = describe("visavis_workers", "Connected workers by state.", "state")
-	viewersDesc  = describe("visavis_viewers", "Live streams open now.")
-	outboxDesc   = describe("visavis_outbox_events", "Events waiting for the broker.")
-	overflowDesc = describe("visavis_outbox_dropped_total", "Events given up because the outbox was full.")
-	brokerDesc   = describe("visavis_mqtt_connected", "1 while the broker is connected, all of them if there are more.")
-	eachDesc     = describe("visavis_broker_connected", "1 while this broker is connected.", "broker")
-	waitingDesc  = describe("visavis_broker_outbox_events", "Events waiting for this broker.", "broker")
-	givenUpDesc  = describe("visavis_broker_outbox_dropped_total", "Events given up that were for this broker.", "broker")
-	shareDesc    = describe("visavis_inference_share", "Part of their time in which workers may work, less than 1 while the device is too hot.")
-	heatDesc     = describe("visavis_temperature_celsius", "The hottest thermal zone that counts.")
-	buildDesc    = describe("visavis_build_info", "Always 1; the labels tell the build.", "version", "goversion")
+	capturedDesc     = metric.FramesCapturedTotal.Desc()
+	inferredDesc     = metric.FramesInferredTotal.Desc()
+	inFlightDesc     = metric.FramesInFlight.Desc()
+	droppedDesc      = metric.FramesDroppedTotal.Desc()
+	facesDesc        = metric.Faces.Desc()
+	occupiedDesc     = metric.Occupied.Desc()
+	zoneFacesDesc    = metric.ZoneFaces.Desc()
+	zoneOccupiedDesc = metric.ZoneOccupied.Desc()
+	zoneEnteredDesc  = metric.ZoneEnteredTotal.Desc()
+	crossedDesc      = metric.LineCrossedTotal.Desc()
+	onlineDesc       = metric.CameraOnline.Desc()
+	sentDesc         = metric.ViewerFramesSentTotal.Desc()
+	lostDesc         = metric.ViewerFramesDroppedTotal.Desc()
+	workersDesc      = metric.Workers.Desc()
+	viewersDesc      = metric.Viewers.Desc()
+	outboxDesc       = metric.OutboxEvents.Desc()
+	overflowDesc     = metric.OutboxDroppedTotal.Desc()
+	brokerDesc       = metric.MqttConnected.Desc()
+	eachDesc         = metric.BrokerConnected.Desc()
+	waitingDesc      = metric.BrokerOutboxEvents.Desc()
+	givenUpDesc      = metric.BrokerOutboxDroppedTotal.Desc()
+	shareDesc        = metric.InferenceShare.Desc()
+	heatDesc         = metric.TemperatureCelsius.Desc()
+	buildDesc        = metric.BuildInfo.Desc()
 )
-
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, labels, nil)
-}
 
 // appliance reads one status for each scrape, so that the frames of a scrape add up too.
 type appliance struct{ server *Server }
 
 // Describe lists the metrics that Collect sends.
 func (appliance) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, onlineDesc, sentDesc,
-		lostDesc, workersDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, shareDesc, heatDesc, buildDesc} {
+	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, occupiedDesc,
+		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, sentDesc, lostDesc, workersDesc,
+		viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, shareDesc, heatDesc, buildDesc} {
 		out <- desc
 	}
 }
@@ -130,13 +128,7 @@ func (a appliance) Collect(out chan<- prometheus.Metric) {
 	for _, camera := range status.Cameras {
 		emit.camera(camera)
 	}
-	states := map[string]int{workerReady: 0}
-	for _, worker := range status.Workers {
-		states[worker.State]++
-	}
-	for state, workers := range states {
-		emit.gauge(workersDesc, float64(workers), state)
-	}
+	emit.workers(status.Workers)
 	emit.gauge(viewersDesc, float64(status.Viewers))
 	emit.gauge(outboxDesc, float64(status.Broker.Outbox))
 	emit.counter(overflowDesc, status.Broker.OutboxDropped)
@@ -174,9 +166,35 @@ func (e emitter) camera(camera CameraStatus) {
 	e.counter(droppedDesc, dropped.Aborted, camera.ID, "aborted")
 	e.counter(droppedDesc, dropped.Abandoned, camera.ID, "abandoned")
 	e.gauge(facesDesc, float64(camera.Faces), camera.ID)
+	e.gauge(occupiedDesc, oneIf(camera.Occupied), camera.ID)
+	e.places(camera)
 	e.gauge(onlineDesc, oneIf(camera.State == CameraOnline), camera.ID)
 	e.counter(sentDesc, camera.Viewers.Sent, camera.ID)
 	e.counter(lostDesc, camera.Viewers.Dropped, camera.ID)
+}
+
+// workers tells each state also when nobody is in it: a series that comes and goes with the scrape would be no use in an alert.
+func (e emitter) workers(workers []Worker) {
+	states := map[string]int{"idle": 0, "busy": 0, "paused": 0}
+	for _, worker := range workers {
+		states[worker.State]++
+	}
+	for state, workers := range states {
+		e.gauge(workersDesc, float64(workers), state)
+	}
+}
+
+// places are the zones and lines of a camera.
+func (e emitter) places(camera CameraStatus) {
+	for _, zone := range camera.Zones {
+		e.gauge(zoneFacesDesc, float64(zone.Faces), camera.ID, zone.Name)
+		e.gauge(zoneOccupiedDesc, oneIf(zone.Occupied), camera.ID, zone.Name)
+		e.counter(zoneEnteredDesc, zone.Entered, camera.ID, zone.Name)
+	}
+	for _, line := range camera.Lines {
+		e.counter(crossedDesc, line.In, camera.ID, line.Name, "in")
+		e.counter(crossedDesc, line.Out, camera.ID, line.Name, "out")
+	}
 }
 
 func oneIf(condition bool) float64 {
