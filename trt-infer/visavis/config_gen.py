@@ -70,6 +70,8 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     session_idle_h: int = 24
     # A login on the page ends after so many days in any case.
     session_days: int = 30
+    # Holds the code, eight of A-Z 2-9 without I and O, with which the first administrator is made at /claim; it counts until it was used. Empty: a new code at each start, for 15 minutes.
+    claim_code_file: str = ""
 
 
 class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ var ErrClaimed = errors.New("there is nothing to claim")
 // claim is the one chance to become the first administrator of a device that other machines can reach.
 type claim struct {
 	code  string
-	until time.Time
+	until time.Time // zero: it counts until it was used
 }
 
 // OfferClaim makes the code with which somebody may become the first administrator; "" when there is one.
@@ -39,6 +40,24 @@ func (g *Gate) OfferClaim() (code string) {
 	}
 	g.claim = &claim{code: newCode(), until: g.settings.now().Add(ClaimLasts)}
 	return g.claim.code[:codeRunes/2] + "-" + g.claim.code[codeRunes/2:]
+}
+
+// OfferKnownClaim does the same with a code that its owner has already, and that counts until it was used. It fails on what is no code.
+func (g *Gate) OfferKnownClaim(code string) error {
+	code = plainCode(code)
+	if len(code) != codeRunes || strings.Trim(code, codeAlphabet) != "" {
+		return fmt.Errorf("a claim code is %d of the letters %s", codeRunes, codeAlphabet)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	g.claim = &claim{code: code}
+	return nil
+}
+
+// plainCode is a code without what people type between its letters.
+func plainCode(typed string) string {
+	return strings.ToUpper(strings.NewReplacer("-", "", " ", "", "\n", "", "\r", "").Replace(typed))
 }
 
 func newCode() string {
@@ -59,10 +78,14 @@ func (g *Gate) ClaimOpen() bool {
 }
 
 func (g *Gate) claimOpen() bool {
-	if g.claim != nil && (g.book.hasAdmin() || !g.settings.now().Before(g.claim.until)) {
+	if g.claim != nil && (g.book.hasAdmin() || g.claim.over(g.settings.now())) {
 		g.claim = nil
 	}
 	return g.claim != nil
+}
+
+func (c *claim) over(now time.Time) bool {
+	return !c.until.IsZero() && !now.Before(c.until)
 }
 
 // Claim makes the first administrator and logs them in. It fails with ErrClaimed, ErrUnknown for a wrong code, Throttled, ErrBusy,
@@ -97,8 +120,7 @@ func (g *Gate) tryCode(code, place string) error {
 	if !g.claimOpen() {
 		return ErrClaimed
 	}
-	typed := strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
-	if subtle.ConstantTimeCompare([]byte(typed), []byte(g.claim.code)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(g.claim.code)) != 1 {
 		slog.Warn("wrong claim code", "from", place)
 		return ErrUnknown
 	}

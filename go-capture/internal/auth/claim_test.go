@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func (d *door) claimAs(name, code string) error {
@@ -45,6 +46,24 @@ func TestAClaimIsOverWhenItsTimeIsOrAnAdministratorIsMadeElsewhere(t *testing.T)
 	code = d.OfferClaim()
 	d.addAnna(t)
 	d.refuses(t, "after somebody used the command", d.claimAs("ben", code), ErrClaimed)
+}
+
+func TestACodeThatItsOwnerHasAlreadyCountsUntilItWasUsed(t *testing.T) {
+	d := openDoor(t)
+	for _, bad := range []string{"", "ABCD", "ABCD-EFG1", "ABCD-EFGHJ"} {
+		if d.OfferKnownClaim(bad) == nil {
+			t.Errorf("%q is taken for a code", bad)
+		}
+	}
+	if err := d.OfferKnownClaim("abcd-efgh\n"); err != nil {
+		t.Fatal(err)
+	}
+	d.time = d.time.Add(30 * 24 * time.Hour)
+	d.refuses(t, "another code", d.claimAs("ben", "ABCD-EFGJ"), ErrUnknown)
+	if err := d.claimAs("anna", "ABCDEFGH"); err != nil {
+		t.Fatal(err)
+	}
+	d.refuses(t, "a second time", d.claimAs("ben", "ABCDEFGH"), ErrClaimed)
 }
 
 func TestCodesCannotBeGuessed(t *testing.T) {

@@ -53,6 +53,8 @@ type Auth struct {
 	SessionIdleH int `toml:"session_idle_h" json:"session_idle_h"`
 	// A login on the page ends after so many days in any case.
 	SessionDays int `toml:"session_days" json:"session_days"`
+	// Holds the code, eight of A-Z 2-9 without I and O, with which the first administrator is made at /claim; it counts until it was used. Empty: a new code at each start, for 15 minutes.
+	ClaimCodeFile string `toml:"claim_code_file" json:"claim_code_file"`
 }
 
 // MQTT: The broker that gets the detections.
@@ -281,7 +283,7 @@ func defaults() Config {
 	return Config{
 		Device:     Device{ID: ""},
 		Web:        Web{Listen: "127.0.0.1:8080", Hosts: []string{}, Proxies: []string{}, LogRequests: "refused", HTTPS: false, Cert: "", Key: ""},
-		Auth:       Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30},
+		Auth:       Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30, ClaimCodeFile: ""},
 		MQTT:       MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		MQTTSecond: MQTTSecond{URL: "", Prefix: "visavis", Discovery: "off", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
@@ -324,6 +326,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "file", kind: kindString, format: "path"}, func(into *Config, value any) { into.Auth.File = value.(string) }},
 		{rule{name: "session_idle_h", kind: kindInt, limits: &[2]float64{1, 8760}}, func(into *Config, value any) { into.Auth.SessionIdleH = value.(int) }},
 		{rule{name: "session_days", kind: kindInt, limits: &[2]float64{1, 365}}, func(into *Config, value any) { into.Auth.SessionDays = value.(int) }},
+		{rule{name: "claim_code_file", kind: kindString, format: "path"}, func(into *Config, value any) { into.Auth.ClaimCodeFile = value.(string) }},
 	},
 	"mqtt": {
 		{rule{name: "url", kind: kindString, format: "mqtt_url"}, func(into *Config, value any) { into.MQTT.URL = value.(string) }},

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -97,18 +98,31 @@ func openGate(c *config.Config) (*auth.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	welcome(c, gate)
-	return gate, nil
+	return gate, welcome(c, gate)
 }
 
 // welcome says how a device without an administrator gets one. Where only this machine can reach it, the command is enough.
-func welcome(c *config.Config, gate *auth.Gate) {
-	if gate.HasAdmin() {
-		return
-	}
-	if !c.BeyondLoopback() {
+func welcome(c *config.Config, gate *auth.Gate) error {
+	switch {
+	case gate.HasAdmin():
+	case !c.BeyondLoopback():
 		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin")
-		return
+	case c.Auth.ClaimCodeFile != "":
+		slog.Warn("nobody is an administrator yet: open /claim on the page with the device's code", "file", c.Auth.ClaimCodeFile)
+		return offerCodeOf(c.Auth.ClaimCodeFile, gate)
+	default:
+		slog.Warn("nobody is an administrator yet: open /claim on the page within 15 minutes", "code", gate.OfferClaim())
 	}
-	slog.Warn("nobody is an administrator yet: open /claim on the page within 15 minutes", "code", gate.OfferClaim())
+	return nil
+}
+
+func offerCodeOf(file string, gate *auth.Gate) error {
+	code, err := os.ReadFile(file)
+	if err == nil {
+		err = gate.OfferKnownClaim(string(code))
+	}
+	if err != nil {
+		return fmt.Errorf("auth.claim_code_file: read %s: %w", file, err)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -380,5 +381,31 @@ func TestWithoutAuthEverybodyOnLoopbackMayDoEverything(t *testing.T) {
 		if got := s.ask(route.Method, strings.NewReplacer("{id}", "door", "other", "/no/such/page").Replace(route.Pattern), origins[0], sender{}).Code; !passed(got) {
 			t.Errorf("%s %s: %d", route.Method, route.Pattern, got)
 		}
+	}
+}
+
+func TestADeviceWithACodeOfItsOwnIsClaimedWithIt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "claim-code")
+	settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box", "VISAVIS_WEB__LISTEN=0.0.0.0:0", "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__CLAIM_CODE_FILE=" + file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() (*auth.Gate, error) {
+		t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
+		return openGate(settings)
+	}
+	if _, err := open(); err == nil || !strings.Contains(err.Error(), "auth.claim_code_file: read "+file) {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("ABCD-EFGH\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gate, err := open()
+	if err != nil || !gate.ClaimOpen() {
+		t.Fatalf("%v", err)
+	}
+	first := auth.Wanted{Name: "anna", Password: "correct horse battery staple"}
+	if _, _, err := gate.Claim(context.Background(), "192.0.2.1:1", "abcdefgh", first); err != nil {
+		t.Error(err)
 	}
 }
