@@ -12,6 +12,7 @@ and where there is one, the remedy:
     │   │   └── BadRing       the memory is not what the daemon said it is
     │   ├── ClockMismatch     daemon and worker do not share CLOCK_MONOTONIC
     │   └── ViewLeaked        a view of a frame outlived its lease: a bug in the detector
+    ├── ResetError            a flashed device cannot be made as new
     ├── PictureError          a picture or video cannot be read or written
     ├── UpdateError           a system cannot be updated, or an update not be made
     └── DetectorError         one frame could not be inferred
@@ -88,6 +89,12 @@ class ViewLeaked(RingError):
     """A view of a frame outlived its lease: the daemon writes the next frame under it."""
 
     kind = "view_leaked"
+
+
+class ResetError(VisavisError):
+    """A flashed device cannot be made as new; nothing was changed."""
+
+    kind = "reset"
 
 
 class PictureError(VisavisError):

@@ -31,6 +31,7 @@ COMMANDS = {
     "engine": "build and list TensorRT engines",
     "workers": "see or change how many workers infer, while it runs",
     "update": "update a device that was flashed, and make what that needs",
+    "reset": "make a flashed device as new",
     "worker": "the inference worker (what the supervisor and systemd start)",
 }
 

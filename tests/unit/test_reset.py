@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis reset`: who may ask for it, and what it leaves for the next start."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+from visavis.cli import main, reset
+from visavis.errors import ResetError
+
+from tests.unit.command import visavis
+
+
+@pytest.fixture
+def started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A flashed device, as far as the command looks; holds the commands that it gave."""
+    given: list[list[str]] = []
+
+    def take(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        given.append(command)
+        return subprocess.CompletedProcess(command, int(check))
+
+    (tmp_path / "board").write_text("generic-amd64\n")
+    monkeypatch.setattr(reset, "IMAGE_MARK", tmp_path / "board")
+    monkeypatch.setattr(reset, "WISH", tmp_path / "factory-reset")
+    monkeypatch.setattr("visavis.cli.reset.subprocess.run", take)
+    return given
+
+
+def test_a_machine_that_was_not_flashed_is_left_alone() -> None:
+    answer = visavis("reset", "--factory", "--yes")
+    assert answer.returncode == 1
+    assert "this system was not flashed" in answer.stderr
+
+
+def test_it_leaves_the_wish_and_starts_again(started_again: list[list[str]], tmp_path: Path) -> None:
+    assert main(["reset", "--factory", "--yes"]) == 0
+    assert (tmp_path / "factory-reset").exists()
+    assert started_again == [["systemctl", "reboot"]]
+
+
+@pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("y\n", 1), ("", 1)])
+def test_it_asks_first(
+    typed: str, code: int, started_again: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert main(["reset", "--factory"]) == code
+    assert (tmp_path / "factory-reset").exists() == bool(started_again) == (code == 0)
+
+
+def test_a_boot_partition_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ResetError, match="run it as root"):
+        reset.wish(tmp_path / "missing" / "factory-reset")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a flashed device as new: at the next start everything that it keeps is removed, and its system stays."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from visavis.errors import ResetError
+
+EXAMPLE = """  visavis reset --factory           asks, then starts the device again
+  visavis reset --factory --yes     does not ask"""
+IMAGE_MARK = Path("/usr/lib/visavis-image/board")
+WISH = Path("/boot/efi/factory-reset")
+QUESTION = "Settings, accounts, history and keys of this device are removed for good, and it starts again. Type yes: "
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `visavis reset` takes."""
+    parser.add_argument("--factory", action="store_true", required=True, help="remove everything that the device keeps")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Leave the wish on the boot partition and start again; 1 if its owner thinks better of it.
+
+    Raises:
+        ResetError: this is not a flashed device, or its boot partition cannot be written.
+    """
+    if not IMAGE_MARK.exists():
+        raise ResetError(
+            "this system was not flashed from an image of visavis", "apt purge visavis removes the package"
+        )
+    if not args.yes and not confirmed():
+        print("Nothing was changed.")
+        return 1
+    wish(WISH)
+    print("The device starts again and is as new then.", flush=True)
+    return subprocess.run(["systemctl", "reboot"], check=False).returncode
+
+
+def confirmed() -> bool:
+    print(QUESTION, end="", flush=True)
+    return sys.stdin.readline().strip() == "yes"
+
+
+def wish(file: Path) -> None:
+    """Write the file that the next start looks for; it is on the disk when this returns."""
+    try:
+        with file.open("w") as out:
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise ResetError(f"{file} cannot be written: {error}", "run it as root on the device itself") from error
