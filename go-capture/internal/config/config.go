@@ -26,9 +26,9 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 }
 
 // LoadForWorker is Load for who may not see the secrets that it has no use for: whether the files that settings name can be
-// read is not asked, and a credential keeps its name.
+// read is not asked, and a credential keeps its name; only [detector] may name those of the worker's own service.
 func LoadForWorker(path string, env []string) (*Config, error) {
-	return loadAs(&reader{blind: true}, path, env, nil)
+	return loadAs(&reader{blind: true, secrets: credentialsFolder(env)}, path, env, nil)
 }
 
 func loadAs(r *reader, path string, env []string, overrides map[string]string) (*Config, error) {

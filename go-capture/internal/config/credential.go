@@ -3,14 +3,17 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
 const (
+	workersSection     = "detector."
 	credentialPrefix   = "credential:"
 	credentialsVar     = "CREDENTIALS_DIRECTORY" // set by systemd for each service of its own
+	credstore          = "/etc/credstore"        // from where systemd takes what a unit names without a path
 	credentialsExample = "LoadCredential=mqtt.password:/etc/visavis/mqtt.password"
 )
 
@@ -31,16 +34,21 @@ func credentialsFolder(env []string) string {
 func (r *reader) credential(s setting, k rule) (setting, *refusal) {
 	text, _ := s.value.(string)
 	name, asked := strings.CutPrefix(text, credentialPrefix)
-	if !asked || k.format != "readable_file" || r.blind {
+	foreign := r.blind && (r.secrets == "" || !strings.HasPrefix(s.key, workersSection))
+	if !asked || k.format != "readable_file" || foreign {
 		return s, nil
 	}
 	if !credentialName.MatchString(name) {
 		return s, refuse("write credential: and the name in LoadCredential=, such as credential:mqtt.password", "%s is no name of a credential", written(name))
 	}
-	if r.secrets == "" {
-		return s, refuse("put "+credentialsExample+" into the unit; to check by hand, set "+credentialsVar+" to the folder with the file",
+	folder := r.secrets
+	if folder == "" {
+		folder = credstore // by hand, for whoever may read it
+	}
+	s.value = filepath.Join(folder, name)
+	if _, err := os.Stat(s.value.(string)); err != nil && r.secrets == "" {
+		return s, refuse("put "+credentialsExample+" into the unit; to check by hand, set "+credentialsVar+" to the folder with the file, or be root where it lies in "+credstore,
 			"systemd gives this program no credentials")
 	}
-	s.value = filepath.Join(r.secrets, name)
 	return s, nil
 }

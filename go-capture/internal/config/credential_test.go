@@ -72,3 +72,14 @@ key = "/nowhere/page.key"
 		t.Errorf("the files are %s and %s", made.MQTT.PasswordFile, made.Web.Key)
 	}
 }
+
+func TestAWorkerHasTheCredentialsOfItsOwnService(t *testing.T) {
+	file := write(t, credentialFile+"[detector]\nkserve_token_file = \"credential:kserve.token\"\n")
+	made, err := LoadForWorker(file, []string{"CREDENTIALS_DIRECTORY=/run/credentials/worker"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Detector.KServeTokenFile != "/run/credentials/worker/kserve.token" || made.MQTT.PasswordFile != "credential:mqtt.password" {
+		t.Errorf("the files are %s and %s", made.Detector.KServeTokenFile, made.MQTT.PasswordFile)
+	}
+}

@@ -48,7 +48,7 @@ def add_to(actions: Any) -> None:
         metavar="WxH",
         help="default 320x256 640x480",
     )
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help=f"default 1 and {cores}")
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="default 1 and all cores")
     parser.add_argument("--rounds", type=int, default=20, help="frames for each median; default 20")
     parser.add_argument("--fps", type=float, default=15.0, help="what the recommended model must reach; default 15")
     parser.add_argument("--labels", type=Path, metavar="FILE.xml", help="marked faces, as dlib's imglab writes them")

@@ -7,6 +7,7 @@ is `MAGIC`, HMAC-SHA256 of all that follows, the record's length (8 bytes, littl
 
 from __future__ import annotations
 
+import errno
 import hmac
 import logging
 import os
@@ -19,6 +20,7 @@ from visavis.atomic import write_atomically
 log = logging.getLogger(__name__)
 
 MAGIC = b"visavis sealed 1\n"
+CREDENTIAL = "engine.key"
 SECRET_BYTES = 32
 SUM_BYTES = 32
 LENGTH_BYTES = 8
@@ -26,7 +28,7 @@ MOST_BYTES = 2 << 30
 
 
 class Vault:
-    """Sealed files in one folder, with the device's secret in `device.key` there.
+    """Sealed files in one folder, with the device's secret: systemd's credential engine.key, else `device.key` there.
 
     Raises:
         OSError: the folder or the secret cannot be made or read.
@@ -35,7 +37,7 @@ class Vault:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._secret = _secret(folder / "device.key")
+        self._secret = _given_secret() or _secret(folder / "device.key")
 
     def seal(self, name: str, record: bytes, content: bytes) -> Path:
         """Write a file that is complete or not there.
@@ -74,6 +76,17 @@ class Vault:
         """Remove what writers left that were killed; one writes a name at a time, so nobody writes now."""
         for rest in self.folder.glob(f".{name}.*"):
             rest.unlink(missing_ok=True)
+
+
+def _given_secret() -> bytes | None:
+    """The secret that systemd hands to this service; None without one."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder or not (file := Path(folder) / CREDENTIAL).is_file():
+        return None
+    secret = file.read_bytes()
+    if len(secret) < SECRET_BYTES:
+        raise OSError(errno.EINVAL, f"the credential has fewer than {SECRET_BYTES} bytes, make a longer one", str(file))
+    return secret
 
 
 def _secret(path: Path) -> bytes:

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packages beside `visavis`, one for every system each: a broker that keeps what it acknowledged, and the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deb.kept import REPOSITORY
+from deb.packing import OUT, Package, empty, pack, put
+
+BROKER_SETTINGS = ("etc/mosquitto/conf.d/visavis.conf", "etc/mosquitto/visavis.acl")
+BROKER = """\
+mosquitto that keeps the events of visavis
+Settings for mosquitto: what it acknowledged is on disk within two seconds, it
+holds an hour of messages for a subscriber that is away, nobody comes in
+without a password, and a device writes below its own name only. Where visavis
+is installed too, it is made a user of this broker. An example shows TLS."""
+TENSORRT = """\
+workers of visavis on an NVIDIA GPU
+Lets the workers open the GPU, and nothing else of the hardware. NVIDIA's
+driver, its TensorRT for Python (python3-libnvinfer, in JetPack and in NVIDIA's
+own repository) and pycuda are not in here: how they come onto a device stands
+in README of this package. Without them workers go on with the processor.
+Not run on a Jetson yet."""
+
+
+def packages(version: str, out: Path = OUT) -> list[Path]:
+    """Make them and return their files."""
+    return [broker(version, out), tensorrt(version, out)]
+
+
+def broker(version: str, out: Path = OUT) -> Path:
+    """mosquitto's settings, and the user of this device."""
+    made = Package(
+        name="visavis-broker",
+        architecture="all",
+        version=version,
+        section="net",
+        description=BROKER,
+        depends=("mosquitto (>= 2.0)",),
+        recommends=("mosquitto-clients",),
+        settings=BROKER_SETTINGS,
+        woken_by=("/usr/bin/visavis-capture",),
+    )
+    return pack(made, filled(made, fill_broker, out), out)
+
+
+def fill_broker(root: Path) -> None:
+    for file in BROKER_SETTINGS:
+        put(REPOSITORY / "broker" / Path(file).name, root / file)
+    put(REPOSITORY / "broker/visavis-tls.conf", root / "usr/share/doc/visavis-broker/examples/visavis-tls.conf")
+    put(REPOSITORY / "docs/how-to/broker.md", root / "usr/share/doc/visavis-broker/broker.md")
+    put(REPOSITORY / "deb/broker/join.py", root / "usr/lib/visavis-broker/join.py")
+
+
+def tensorrt(version: str, out: Path = OUT) -> Path:
+    """The workers' door to the GPU."""
+    made = Package(
+        name="visavis-tensorrt",
+        architecture="all",
+        version=version,
+        section="video",
+        description=TENSORRT,
+        depends=("visavis",),
+        recommends=("python3-libnvinfer",),
+        suggests=("python3-pycuda",),
+    )
+    return pack(made, filled(made, fill_tensorrt, out), out)
+
+
+def fill_tensorrt(root: Path) -> None:
+    put(REPOSITORY / "deb/tensorrt/gpu.conf", root / "usr/lib/systemd/system/visavis-infer@.service.d/gpu.conf")
+    put(REPOSITORY / "deb/tensorrt/README", root / "usr/share/doc/visavis-tensorrt/README")
+
+
+def filled(package: Package, fill: Callable[[Path], None], out: Path) -> Path:
+    root = empty(package.name, out)
+    fill(root)
+    return root

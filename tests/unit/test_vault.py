@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The secret that engines are sealed with may come from systemd; tests/tensorrt/test_cache.py has the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from visavis.engines.vault import CREDENTIAL, SECRET_BYTES, Vault
+
+
+def credentials(folder: Path, secret: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / CREDENTIAL).write_bytes(secret)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+
+
+def test_a_credential_is_the_secret_and_none_is_left_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials(tmp_path / "given", b"x" * SECRET_BYTES, monkeypatch)
+    Vault(tmp_path / "engines").seal("one", b"record", b"content")
+    assert Vault(tmp_path / "engines").unseal("one") == (b"record", b"content")
+    assert [path.name for path in (tmp_path / "engines").iterdir()] == ["one"]
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert Vault(tmp_path / "engines").unseal("one") is None
+
+
+def test_a_service_without_that_credential_keeps_a_secret_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    Vault(tmp_path / "engines")
+    assert (tmp_path / "engines" / "device.key").exists()
+
+
+def test_a_short_credential_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials(tmp_path / "given", b"short", monkeypatch)
+    with pytest.raises(OSError, match="fewer than 32 bytes"):
+        Vault(tmp_path / "engines")
