@@ -11,6 +11,7 @@ from tests.vm.lab import Machine
 
 BY_ID = "/dev/v4l/by-id/usb-visavis_Test_Camera_0001-video-index0"
 INSIDE = "/opt/visavis"
+CONFIG = "/etc/visavis/config.toml"
 PYTHON = f"PYTHONPATH={INSIDE}/site:{INSIDE}/trt-infer PYTHONDONTWRITEBYTECODE=1 python3"
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from visavis.settings import default_cache_dir
 
-from deb import cross
+from deb import beside, cross
 from deb.build import SYSTEMS, package
 from deb.kept import REPOSITORY
 from tests.unit.face_pictures import gocv_pictures
@@ -72,10 +72,12 @@ def fill_pi(folder: Path) -> None:
 
 
 def fill_plain(folder: Path, board: Board) -> None:
-    """The package for this machine, and the same as an older and a newer version."""
+    """The package for this machine, the same as an older and a newer version, and the packages beside it."""
     system = SYSTEMS[board.suite, board.architecture]
     for version in ("0.0.1", "0.1.0", "0.2.0"):
         shutil.copy(package(system, version), folder / f"{version}.deb")
+    for file in beside.packages("0.1.0"):
+        shutil.copy(file, folder / f"{file.name.partition('_')[0]}.deb")
 
 
 def copy_python(folder: Path) -> None:

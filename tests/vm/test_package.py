@@ -12,23 +12,13 @@ from pathlib import Path
 import pytest
 
 from deb.build import SYSTEMS, package
-from tests.vm.inside import INSIDE, retry
+from tests.vm.inside import CONFIG, INSIDE, retry
 from tests.vm.lab import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
 UNITS = ("visavis-frames.socket", "visavis-capture.service", "visavis-infer@1.service")
 MOST_EXPOSED = {"visavis-capture.service": 2.0, "visavis-infer@1.service": 1.0}
-# Inference is slow without the host's help: smaller pictures, and seldom.
-OWN_SETTINGS = """
-[device]
-id = "test"
-[detector]
-input = [320, 256]
-[worker]
-lease_ms = 60000
-"""
-CONFIG = "/etc/visavis/config.toml"
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +37,6 @@ def test_lintian_finds_no_error(built: Path) -> None:
     command = ["lintian", "--allow-root", "--fail-on", "error", str(built)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout
-
-
-@pytest.fixture(scope="module")
-def device(plain: Machine) -> Machine:
-    """A machine on which the package was just installed, with settings for a slow processor."""
-    plain.run(f"dpkg -i {INSIDE}/0.1.0.deb", 900)
-    plain.run(f"cat >/etc/visavis/conf.d/slow.toml <<'EOF'\n{OWN_SETTINGS}\nEOF")
-    plain.run(f"sed -i 's/^size = .*/size = [640, 480]\\ndetect_fps = 1.0/' {CONFIG}")
-    plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
-    plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 300, "journalctl -n 60 --no-pager"))
-    return plain
 
 
 def of(machine: Machine, unit: str, name: str) -> str:

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed beside the package: a broker with users, secrets that only the daemon sees, the GPU's door."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.vm.inside import CONFIG, INSIDE, retry
+from tests.vm.lab import Machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+
+DAEMON, WORKER = "visavis-capture.service", "visavis-infer@1.service"
+SECRET = f"/run/credentials/{DAEMON}/mqtt.password"
+STORED = "/etc/credstore/mqtt.password"
+CONNECTED = 'curl -sf http://127.0.0.1:8080/api/v1/status | grep -qE \'"broker": ?\\{[^}]*"connected": ?true\''
+READY = "curl -sf http://127.0.0.1:8080/readyz"
+JOURNAL = "journalctl -n 60 --no-pager"
+
+
+@pytest.fixture(scope="module")
+def broker(device: Machine) -> Machine:
+    """The device after visavis-broker came, with a user who looks on."""
+    device.run(f"dpkg -i {INSIDE}/visavis-broker.deb", 300)
+    device.run("mosquitto_passwd -b /etc/mosquitto/visavis.passwd viewer look && systemctl restart mosquitto")
+    device.run(retry(CONNECTED, 120, JOURNAL))
+    return device
+
+
+def test_mosquitto_asks_who_comes_and_the_device_is_a_user_of_it(broker: Machine) -> None:
+    nameless = broker.try_to_run("mosquitto_sub -t visavis/test/info -C 1 -W 20")
+    assert "not authorised" in nameless.stderr
+    message = json.loads(broker.run("mosquitto_sub -u viewer -P look -t visavis/test/demo/detections -C 1 -W 240"))
+    assert message["device"] == "test"
+    denied = broker.try_to_run("mosquitto_pub -u viewer -P look -t visavis/test/demo/set/detect -m OFF -q 1")
+    assert denied.returncode == 0  # MQTT 3.1.1 has no answer for a refused message
+    assert broker.run("mosquitto_sub -u viewer -P look -t visavis/test/demo/state/detect -C 1 -W 20").strip() == "ON"
+
+
+def test_the_password_is_seen_by_the_daemon_alone(broker: Machine) -> None:
+    assert broker.run(f"stat -c '%a %U' {STORED}").split() == ["600", "root"]
+    assert broker.run(f"runuser -u visavis -- cat {SECRET}") == broker.run(f"cat {STORED}")
+    for who in ("visavis-infer", "mosquitto", "nobody"):
+        for file in (SECRET, STORED):
+            assert broker.try_to_run(f"runuser -u {who} -- cat {file}").returncode != 0
+    worker = f"nsenter -t $(systemctl show -P MainPID {WORKER}) -m -S $(id -u visavis-infer)"
+    assert broker.try_to_run(f"{worker} cat {SECRET}").returncode != 0
+    assert broker.try_to_run(f"{worker} cat {CONFIG}").returncode == 0
+
+
+def test_a_worker_starts_though_it_may_not_read_the_daemons_secret(broker: Machine) -> None:
+    broker.run(f"systemctl restart {WORKER}", 600)
+    broker.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
+
+
+def test_the_password_may_be_encrypted_on_disk(broker: Machine) -> None:
+    password = broker.run(f"cat {STORED}").strip()
+    folder = "/etc/credstore.encrypted"
+    broker.run(f"install -d -m 0700 {folder}")
+    broker.run(f"systemd-creds encrypt --name=mqtt.password {STORED} {folder}/mqtt.password && mv {STORED} /root/plain")
+    drop_in = f"[Service]\nLoadCredentialEncrypted=mqtt.password:{folder}/mqtt.password\n"
+    broker.run(f"printf '{drop_in}' >/etc/systemd/system/{DAEMON}.d/secret.conf")
+    broker.run(f"systemctl daemon-reload && systemctl restart {DAEMON}")
+    broker.run(retry(CONNECTED, 120, JOURNAL))
+    assert broker.run(f"runuser -u visavis -- cat {SECRET}").strip() == password
+    assert broker.try_to_run(f"runuser -u visavis-infer -- cat {SECRET}").returncode != 0
+    assert broker.try_to_run(f"grep -rqF -- '{password}' {folder}").returncode == 1
+    broker.run(f"mv /root/plain {STORED}; rm -r {folder} /etc/systemd/system/{DAEMON}.d/secret.conf")
+
+
+def test_without_its_settings_mosquitto_serves_as_before(broker: Machine) -> None:
+    broker.run("dpkg --purge visavis-broker", 300)
+    broker.run(retry(CONNECTED, 120, JOURNAL))
+    assert json.loads(broker.run("mosquitto_sub -t visavis/test/demo/detections -C 1 -W 240"))["device"] == "test"
+    left = broker.run("find /etc /usr /var/lib -xdev -name '*visavis-broker*' -o -path '/etc/mosquitto/*visavis*'")
+    assert [path for path in left.split() if "/dpkg/info/" not in path] == []
+    assert broker.try_to_run(f"ls {STORED} /etc/visavis/conf.d/broker.toml").stdout == ""
+
+
+def test_the_gpus_drop_in_opens_nothing_else(device: Machine) -> None:
+    device.run(f"dpkg -i {INSIDE}/visavis-tensorrt.deb", 600)
+    device.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
+    assert device.run(f"systemctl show -P PrivateDevices {WORKER}").strip() == "no"
+    group = device.run(f"systemctl show -P ControlGroup {WORKER}").strip()
+    for node, may in (("/dev/vda", False), ("/dev/urandom", True)):
+        tried = device.try_to_run(f"echo $$ >/sys/fs/cgroup{group}/cgroup.procs && head -c 1 {node} | wc -c")
+        assert tried.stdout.strip() == ("1" if may else "0"), tried.stderr
+    verdict = device.run(f"systemd-analyze security --no-pager {WORKER} | tail -1")
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
+    assert found, verdict
+    assert float(found[1]) <= 1.5, device.run(f"systemd-analyze security --no-pager {WORKER}")
+    device.run("dpkg --purge visavis-tensorrt", 600)
+    device.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
+    assert device.run(f"systemctl show -P PrivateDevices {WORKER}").strip() == "yes"
