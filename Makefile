@@ -94,6 +94,13 @@ deb: ## Debian packages for Debian 12 and 13, amd64 and arm64, into build/deb
 	@scripts/setup.sh vm
 	$(PYTHON) -m deb.build
 
+APT_URL ?= file://$(CURDIR)/build/apt
+.PHONY: apt-repo
+apt-repo: ## a signed repository of the packages in build/deb: KEY="name of a gpg key" APT_URL=https://host/apt
+	@test -n "$(KEY)" || { echo 'apt-repo: KEY="..." names the gpg key that signs; docs/how-to/install.md says how to make one' >&2; exit 1; }
+	@scripts/setup.sh vm
+	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
+
 .PHONY: clean
 clean: ## remove what setup and the tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

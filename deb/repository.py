@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a repository that apt believes: `python -m deb.repository --key KEY --url URL`, or `make apt-repo`.
+
+What lies in build/deb is put in order for each Debian, listed by apt-ftparchive and signed by a key of yours. The same
+packages make the same lists; only a signature holds its moment. Any web server can then serve the folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import re
+import shutil
+import subprocess
+import sys
+from email.utils import formatdate
+from pathlib import Path
+
+from deb.kept import REPOSITORY
+from deb.packing import OUT, commit_time_s
+
+PLACE = REPOSITORY / "build" / "apt"
+COMPONENT = "main"
+EXAMPLE = """examples:
+  gpg --quick-generate-key "packages for my devices" ed25519 sign 3y      once: it asks for a passphrase
+  python -m deb.repository --key "packages for my devices" --url https://host.example/apt
+"""
+
+
+class RepositoryError(Exception):
+    """What is missing, and what to do."""
+
+
+def main() -> int:
+    """Make the repository of the command line; prints what an owner copies to a device."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--key", required=True, help="who signs: name, address or fingerprint of a key that gpg has")
+    parser.add_argument("--url", required=True, help="where devices will find it, http(s):// or file:///")
+    parser.add_argument("--packages", type=Path, default=OUT, metavar="DIR", help="default: build/deb")
+    parser.add_argument("--out", type=Path, default=PLACE, metavar="DIR", help="default: build/apt")
+    wanted = parser.parse_args()
+    try:
+        for file in make(wanted.packages, wanted.out, wanted.key, wanted.url):
+            print(file)
+    except RepositoryError as error:
+        print(f"repository: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
+    """Write the whole repository anew and return the .sources file for each Debian."""
+    public = public_key(key)
+    suites = by_suite(sorted(packages.glob("*.deb")))
+    if not suites:
+        raise RepositoryError(f"there is no package in {packages}: run `make deb`")
+    shutil.rmtree(out, ignore_errors=True)
+    for suite, files in suites.items():
+        add(out, suite, files)
+        sign(out / "dists" / suite / "Release", key)
+    return [sources(out, suite, url, public) for suite in suites]
+
+
+def by_suite(packages: list[Path]) -> dict[str, list[Path]]:
+    """The packages for each Debian: their versions end with its name, and those for every system go to all."""
+    named = {file: re.search(r"\+([a-z]+)_", file.name) for file in packages}
+    suites = sorted({found[1] for found in named.values() if found})
+    return {suite: [file for file, found in named.items() if not found or found[1] == suite] for suite in suites}
+
+
+def add(out: Path, suite: str, files: list[Path]) -> None:
+    """Put the packages of one Debian into the pool, and write its lists and Release."""
+    pool = out / "pool" / suite
+    pool.mkdir(parents=True)
+    for file in files:
+        shutil.copyfile(file, pool / file.name)
+    architectures = sorted({file.stem.rpartition("_")[2] for file in files} - {"all"})
+    for architecture in architectures:
+        folder = out / "dists" / suite / COMPONENT / f"binary-{architecture}"
+        folder.mkdir(parents=True)
+        listed = ftparchive(out, f"--arch={architecture}", "packages", f"pool/{suite}")
+        text = "\n\n".join(sorted(listed.strip().split("\n\n"))) + "\n"
+        (folder / "Packages").write_text(text)
+        (folder / "Packages.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    (out / "dists" / suite / "Release").write_text(release(out, suite, architectures))
+
+
+def release(out: Path, suite: str, architectures: list[str]) -> str:
+    """The sums of the lists, with the time of the commit."""
+    facts = {
+        **{"Origin": "visavis", "Label": "visavis", "Suite": suite, "Codename": suite},
+        **{"Architectures": " ".join(architectures), "Components": COMPONENT},
+    }
+    options = [f"-oAPT::FTPArchive::Release::{name}={value}" for name, value in facts.items()]
+    text = ftparchive(out, *options, "release", f"dists/{suite}")
+    return re.sub(r"(?m)^Date: .*$", f"Date: {formatdate(commit_time_s(), usegmt=True)}", text)
+
+
+def ftparchive(out: Path, *words: str) -> str:
+    command = ["apt-ftparchive", "-oAPT::FTPArchive::AlwaysStat=true", *words]
+    return subprocess.run(command, cwd=out, capture_output=True, text=True, check=True).stdout
+
+
+def public_key(key: str) -> str:
+    """The key that devices check with, as text."""
+    told = subprocess.run(["gpg", "--batch", "--armor", "--export", key], capture_output=True, text=True, check=False)
+    if not told.stdout:
+        raise RepositoryError(f'gpg has no key "{key}": gpg --quick-generate-key "{key}" ed25519 sign 3y')
+    return told.stdout
+
+
+def sign(file: Path, key: str) -> None:
+    """Sign as apt wants it: within the text, and beside it."""
+    gpg = ["gpg", "--batch", "--yes", "--local-user", key]
+    subprocess.run([*gpg, "--clear-sign", "--output", str(file.with_name("InRelease")), str(file)], check=True)
+    subprocess.run([*gpg, "--detach-sign", "--armor", "--output", str(file.with_suffix(".gpg")), str(file)], check=True)
+
+
+def sources(out: Path, suite: str, url: str, public: str) -> Path:
+    """What an owner puts into /etc/apt/sources.list.d: the address, and the one key that is believed for it."""
+    key = "\n".join(f" {line or '.'}" for line in public.strip().splitlines())
+    file = out / f"visavis-{suite}.sources"
+    file.write_text(f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: {COMPONENT}\nSigned-By:\n{key}\n")
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())
