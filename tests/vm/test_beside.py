@@ -86,12 +86,12 @@ def test_the_gpus_drop_in_opens_nothing_else(device: Machine) -> None:
     assert device.run(f"systemctl show -P PrivateDevices {WORKER}").strip() == "no"
     group = device.run(f"systemctl show -P ControlGroup {WORKER}").strip()
     for node, may in (("/dev/vda", False), ("/dev/urandom", True)):
-        tried = device.try_to_run(f"echo $$ >/sys/fs/cgroup{group}/cgroup.procs && head -c 1 {node} | wc -c")
+        tried = device.try_to_run(f"echo $$ >'/sys/fs/cgroup{group}/cgroup.procs' && head -c 1 {node} | wc -c")
         assert tried.stdout.strip() == ("1" if may else "0"), tried.stderr
     verdict = device.run(f"systemd-analyze security --no-pager {WORKER} | tail -1")
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
     assert found, verdict
-    assert float(found[1]) <= 1.5, device.run(f"systemd-analyze security --no-pager {WORKER}")
+    assert float(found[1]) <= 1.0, device.run(f"systemd-analyze security --no-pager {WORKER}")
     device.run("dpkg --purge visavis-tensorrt", 600)
     device.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
     assert device.run(f"systemctl show -P PrivateDevices {WORKER}").strip() == "yes"
