@@ -87,6 +87,7 @@ def test_cameras_are_read_and_workers_killed(report: tuple[str, str]) -> None:
     assert found["cameras"]["demo"]["state"] == "online"
     assert found["cameras"]["demo"]["frames"]["inferred"] > 0
     assert found["handoff_to_stream"] > 0
+    assert all(found["memory_mib"][part] > 10 for part in ("daemon", "worker"))
     kills = found["kills"]
     assert kills["kills"] >= 1
     assert (kills["without_recovery"], kills["adds_up"]) == (0, True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -74,9 +75,18 @@ class Appliance:
         return None
 
     def workers(self) -> list[int]:
-        """The process numbers of the workers, children of ours."""
-        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
-        return [pid for pid in map(int, text.split()) if b"worker" in _command(pid)]
+        """The process numbers of the workers."""
+        return [pid for pid in self.children() if "worker" in _command(pid)]
+
+    def children(self) -> list[int]:
+        """The process numbers of all parts: each thread of `visavis run` has children of its own."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for file in threads for pid in _text(file).split()]
+
+    def memory_mib(self) -> dict[str, float]:
+        """What each part holds now, by its name."""
+        parts = {"worker" if "worker" in _command(pid) else "daemon": pid for pid in self.children()}
+        return {name: round(_resident_kib(pid) / 1024, 1) for name, pid in parts.items()}
 
     def stop(self) -> None:
         """In order, or by force when it takes too long."""
@@ -88,11 +98,20 @@ class Appliance:
             self.process.wait()
 
 
-def _command(pid: int) -> bytes:
+def _command(pid: int) -> str:
+    return _text(Path(f"/proc/{pid}/cmdline"))
+
+
+def _resident_kib(pid: int) -> int:
+    lines = _text(Path(f"/proc/{pid}/status")).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+
+
+def _text(file: Path) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return file.read_text(encoding="ascii", errors="replace")
     except OSError:
-        return b""  # it has just ended
+        return ""  # the process has just ended
 
 
 @contextmanager
@@ -114,7 +133,7 @@ def measured(folder: Path, sources: dict[str, str], seconds: tuple[float, float]
             return {"error": "no result came", "log": appliance.log.read_text(errors="replace").splitlines()[-20:]}
         say(f"reading {len(sources) + 1} cameras for {seconds[0]:g} s")
         time.sleep(seconds[0])
-        status = appliance.status() or {"cameras": []}
+        status, memory_mib = appliance.status() or {"cameras": []}, appliance.memory_mib()
         say(f"killing workers at random moments for {seconds[1]:g} s")
         chaos = killed(appliance, seconds[1])
     found = {one["id"]: _figures(one) for one in status["cameras"]}
@@ -125,6 +144,7 @@ def measured(folder: Path, sources: dict[str, str], seconds: tuple[float, float]
         "cameras": found,
         "stream_ms_p50": round(stream_ms, 3),
         "handoff_to_stream": round(handoff_ms / stream_ms, 3) if handoff_ms else None,
+        "memory_mib": memory_mib,
         "kills": chaos,
     }
 
@@ -146,13 +166,15 @@ def _figures(camera: dict[str, Any]) -> dict[str, Any]:
 
 def killed(appliance: Appliance, seconds: float) -> dict[str, Any]:
     """Kill workers and wait for the next result, over and over; then every frame must be accounted for."""
-    chance, recoveries, unanswered = random.Random(1), [], 0  # noqa: S311 (moments, not secrets)
+    chance, recoveries, unanswered, kills = random.Random(1), [], 0, 0  # noqa: S311 (moments, not secrets)
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
         time.sleep(chance.uniform(*KILL_PAUSES_S))
         before = appliance.inferred()
         for pid in appliance.workers():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
         recovered_s = appliance.wait_for_results(before + 1)
         if recovered_s is None:
             unanswered += 1
@@ -161,7 +183,7 @@ def killed(appliance: Appliance, seconds: float) -> dict[str, Any]:
     frames = appliance.demo().get("frames", {})
     ends = sum(frames.get("dropped", {}).values()) + frames.get("inferred", 0) + frames.get("in_flight", 0)
     return {
-        "kills": len(recoveries) + unanswered,
+        "kills": kills,
         "without_recovery": unanswered,
         "recovery_s_median": round(statistics.median(recoveries), 2) if recoveries else None,
         "recovery_s_most": round(max(recoveries), 2) if recoveries else None,

@@ -112,6 +112,7 @@ def _capture_lines(found: dict[str, Any]) -> list[str]:
     kills = found["kills"]
     return [
         *cameras,
+        f"memory       {', '.join(f'{name} {mib} MiB' for name, mib in found['memory_mib'].items())}",
         f"hand-off     {found['handoff_to_stream']} of a unix socket's time",
         f"kills        {kills['kills']}, {kills['without_recovery']} without recovery, "
         f"longest {kills['recovery_s_most']} s, frames {'add up' if kills['adds_up'] else 'DO NOT ADD UP'}",
