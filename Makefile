@@ -44,6 +44,11 @@ test-vm: ## cameras and services in a virtual machine (QEMU); the first run buil
 	@scripts/setup.sh vm
 	$(PYTHON) -m pytest -m vm -s tests/vm
 
+.PHONY: test-vm-long
+test-vm-long: ## what takes hours: twenty power cuts within updates, a thousand flipped bits
+	@scripts/setup.sh vm
+	$(PYTHON) -m pytest -m vm_long -s tests
+
 .PHONY: test-ha
 test-ha: ## real releases of Home Assistant beside the appliance; the first run installs them
 	@scripts/setup.sh ha

@@ -164,21 +164,36 @@ def test_a_bundle_that_was_cut_is_refused(place: Path, kept: float, tmp_path: Pa
         rauc.info(tmp_path / "cut.raucb", trusting(place))
 
 
-def test_every_flipped_bit_is_refused(place: Path, tmp_path: Path) -> None:
-    """Anywhere: payload, block sums, signature and the length at its end; 1,000 of them in `make test-vm-long`."""
+def test_no_flipped_bit_gets_through(place: Path, tmp_path: Path) -> None:
+    """In payload, block sums, signature and the length at its end; 1,000 of them in `make test-vm-long`."""
     refused_flips(place, tmp_path, FLIPS, seed=26)
 
 
+@pytest.mark.vm_long
+@pytest.mark.timeout(1800)
+def test_no_bit_of_a_thousand_gets_through(place: Path, tmp_path: Path) -> None:
+    refused_flips(place, tmp_path, 1_000, seed=1126)
+
+
 def refused_flips(place: Path, tmp_path: Path, count: int, seed: int) -> None:
-    """Flip one bit in each of `count` copies of the good bundle; none may be accepted."""
+    """Flip one bit in each of `count` copies of the good bundle; none may be accepted.
+
+    The envelope of a signature holds a few bytes that nothing signs, such as a second naming of the hash. A flip in
+    one of them may pass, for the content is still the one that was signed: that is looked at then.
+    """
     whole, dice = (place / "good.raucb").read_bytes(), random.Random(seed)
+    signature = len(whole) - 8 - int.from_bytes(whole[-8:], "big")
     tail = len(whole) - 6_000  # what is not payload is small and would seldom be hit
     for number in range(count):
         at = dice.randrange(tail) if number % 2 else dice.randrange(tail, len(whole))
-        bit = 1 << dice.randrange(8)
+        bit, out = 1 << dice.randrange(8), tmp_path / f"out{number}"
         (tmp_path / "flip.raucb").write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
-        done = extract(place, tmp_path / "flip.raucb", tmp_path / f"out{number}")
-        assert done.returncode != 0, f"accepted with bit {bit} of byte {at} of {len(whole)} flipped"
+        done = extract(place, tmp_path / "flip.raucb", out)
+        if done.returncode == 0:
+            assert at >= signature, f"accepted with bit {bit} of byte {at} of {len(whole)} flipped"
+            assert (out / "rootfs.img").read_bytes() == (place / "root.img").read_bytes()
+            assert sorted(file.name for file in out.iterdir()) == ["manifest.raucm", "rootfs.img"]
+            continue
         said = str(rauc.refusal(Path("a.raucb"), done.stderr))
         assert "refused by rauc" not in said, said
 
@@ -207,6 +222,20 @@ STATUS = """
  {"rootfs.0":{"class":"rootfs","device":"/dev/vda2","type":"raw","bootname":"A","state":"booted","parent":null,
   "mountpoint":"/","boot_status":"good"}}]}
 """
+
+
+def test_a_service_that_is_slow_to_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rauc itself would do, but not run into its 25 s here."""
+    slow = tmp_path / "rauc"
+    slow.write_text(f"""#!/bin/sh
+echo "$@" >>{tmp_path}/asked
+[ "$(wc -l <{tmp_path}/asked)" -gt 2 ] && exit 0
+echo "rauc mark: Timeout was reached" >&2; exit 1
+""")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    rauc.mark("good")
+    assert (tmp_path / "asked").read_text() == "status mark-good booted\n" * 3
 
 
 def test_where_there_is_no_image_the_remedy_is_apt() -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import configparser
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -176,3 +178,23 @@ def test_an_image_without_a_keyring_or_for_no_board_is_refused(keyring: Path, tm
     refused = put(tmp_path / "root", "toaster", "1.0", keyring)
     assert (refused.returncode, "there is no board toaster" in refused.stderr) == (2, True)
     assert not (tmp_path / "root").exists()
+
+
+def test_what_rauc_runs_starts_quickly_and_says_what_is_wrong() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "visavis.update.boot", "get-primary"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "/etc/rauc/system.conf cannot be read" in done.stderr
+    for heavy in ("argparse", "json", "ssl", "msgspec", "numpy", "urllib.request"):
+        assert not re.search(rf"\| +{heavy}\b", done.stderr), f"it imports {heavy}"
+
+
+@pytest.mark.parametrize("unit", ["visavis-mark-good", "visavis-try-slot"])
+def test_the_sandboxes_of_an_updates_services_are_tight(unit: str) -> None:
+    """Without a running systemd, which is where `make test` runs; older ones cannot."""
+    command = ["systemd-analyze", "security", "--offline=true", str(INTO.parent / "units" / f"{unit}.service")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    if not found:
+        pytest.skip(f"systemd-analyze cannot judge a file here: {done.stderr.strip()}")
+    assert float(found[1]) <= 2.5

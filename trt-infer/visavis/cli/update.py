@@ -15,11 +15,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from visavis.cli.auth import DEVICE_CONFIG
 from visavis.errors import UpdateError, VisavisError
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
-from visavis.update.boot import answer, loader_of
+from visavis.update.boot import loader_of
 from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
 from visavis.update.system import read_system, running_slot
@@ -49,8 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     through = actions.add_parser("gate", help="keep the running system if it is healthy (what systemd starts)")
     through.add_argument("--url", help="of the appliance (default: from the configuration)")
     through.add_argument("--wait", type=float, default=HEALTHY_WITHIN_S, metavar="S", help="default: %(default)g")
-    boot = actions.add_parser("boot", help="answer for the boot loader (what RAUC asks)")
-    boot.add_argument("words", nargs="+", metavar="WORD", help="get-primary, set-primary A, get-state A, ...")
 
 
 def _add_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -161,7 +158,8 @@ def through_gate(args: argparse.Namespace) -> int:
 
 def appliance_url() -> str:
     """Where the page of this device is, by its configuration; the default place if that cannot be read."""
-    from visavis.daemon import effective_config  # noqa: PLC0415 (the other actions do without)
+    from visavis.cli.auth import DEVICE_CONFIG  # noqa: PLC0415 (the other actions do without)
+    from visavis.daemon import effective_config  # noqa: PLC0415
 
     try:
         web = effective_config(DEVICE_CONFIG if DEVICE_CONFIG.exists() else None, os.environ).web
@@ -172,14 +170,6 @@ def appliance_url() -> str:
     return f"http{'s' if web.https or web.cert else ''}://{host}:{parts.port}"
 
 
-def boot(args: argparse.Namespace) -> int:
-    """Answer RAUC for the boot loader."""
-    said = answer(loader_of(read_system()), args.words)
-    if said:
-        print(said)
-    return 0
-
-
 ACTIONS = {
     "keys": keys,
     "bundle": bundle,
@@ -188,5 +178,4 @@ ACTIONS = {
     "status": status,
     "good": good,
     "gate": through_gate,
-    "boot": boot,
 }

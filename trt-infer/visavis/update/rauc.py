@@ -17,6 +17,8 @@ from visavis.update.said import last_line
 from visavis.update.system import System
 from visavis.update.versions import older
 
+# A device that is just starting may need longer than the 25 s after which rauc stops waiting for its own service.
+TRIES = 5
 COPY_AGAIN = "copy it again and compare its sum with the builder's"
 # What rauc says -> what is wrong with the bundle, and the remedy. The first that fits.
 REFUSALS = (
@@ -154,7 +156,7 @@ def status() -> Status:
     Raises:
         UpdateError: it does not answer.
     """
-    done = _rauc("status", "--detailed", "--output-format=json")
+    done = _patiently("status", "--detailed", "--output-format=json")
     if done.returncode != 0:
         raise UpdateError(f"rauc does not answer: {last_line(done.stderr)}", "look into `journalctl -u rauc`")
     return read_status(json.loads(done.stdout))
@@ -189,11 +191,20 @@ def mark(state: str, slot: str = "booted") -> None:
     Raises:
         UpdateError: RAUC refuses or does not answer.
     """
-    done = _rauc("status", f"mark-{state}", slot)
+    done = _patiently("status", f"mark-{state}", slot)
     if done.returncode != 0:
         raise UpdateError(
             f"rauc cannot mark the slot {state}: {last_line(done.stderr)}", "look into `journalctl -u rauc`"
         )
+
+
+def _patiently(*words: str) -> subprocess.CompletedProcess[str]:
+    """Ask what does no harm when it is asked twice."""
+    for _ in range(TRIES):
+        done = _rauc(*words)
+        if done.returncode == 0 or "Timeout was reached" not in done.stderr:
+            break
+    return done
 
 
 def _rauc(*words: str, capture: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
