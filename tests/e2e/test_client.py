@@ -146,10 +146,11 @@ def test_an_event_that_is_sent_again_comes_once(porch: Device, port: int, reques
 def test_the_end_of_a_visit(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
     session = session_name(request)
     begin_session(porch, session)
-    gone = event(0, type="gone", ended_at="2026-11-24T20:00:09.456Z", dwell_ms=9_333)
+    path = f"/api/v1/events/{event_id(0)}/thumbnail.jpg"
+    gone = event(0, type="gone", ended_at="2026-11-24T20:00:09.456Z", dwell_ms=9_333, thumbnail=path)
     publish(port, EVENTS, gone, "-q", "1")
     found = next(porch.events(session))
-    assert (found.type, found.dwell_ms, found.cut_off) == ("gone", 9_333, False)
+    assert (found.type, found.dwell_ms, found.cut_off, found.thumbnail) == ("gone", 9_333, False, path)
     assert found.ended_at is not None
     assert found.ended_at - found.started_at == timedelta(milliseconds=9_333)
 

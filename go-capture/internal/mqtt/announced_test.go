@@ -152,24 +152,33 @@ func TestAFileOfTopicsThatIsDamagedCostsNothingElse(t *testing.T) {
 	}
 }
 
-var lastLevels = []string{"status", "info", "faces", "occupied", "snapshot", "last_face", "enabled", "detect", "privacy", "score", "config"}
+var lastLevels = []string{"status", "info", "faces", "occupied", "snapshot", "last_face", "enabled", "detect", "privacy", "score", "config", "available"}
 
 // FuzzAnnounced holds that no file makes us publish outside topics of our own form.
 func FuzzAnnounced(f *testing.F) {
 	f.Add([]byte(`{"version":1,"topics":["visavis/porch/door/faces"]}`))
 	f.Add([]byte(`{"version":1,"topics":["homeassistant/device/visavis_porch/config"],"components":{"door_faces":"sensor","a/b":"sensor","c":"#"}}`))
+	f.Add([]byte(`{"version":1,"topics":["frigate/available","frigate/door/face/snapshot"],"broker":"tcp://a:1",` +
+		`"elsewhere":[{"broker":"tcp://b:1","topics":["visavis/porch/status","a/#"],"components":{"#":"sensor"}}]}`))
 	f.Add([]byte(`{"version":1,"topics":["visavis/#/status","` + strings.Repeat("a/", 99) + `status"]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		read, _ := parseAnnounced(raw)
-		for _, topic := range read.Topics {
-			if strings.ContainsAny(topic, "#+$ \x00") || strings.HasPrefix(topic, "/") || !slices.Contains(lastLevels, filepath.Base(topic)) {
-				t.Errorf("%q", topic)
-			}
-		}
-		for key, platform := range read.Components {
-			if strings.ContainsAny(key+platform, "#+$/ \"\x00") {
-				t.Errorf("%q %q", platform, key)
-			}
+		for _, at := range append(read.Elsewhere, read.announcedAt) {
+			onlyOurs(t, at)
 		}
 	})
+}
+
+func onlyOurs(t *testing.T, at announcedAt) {
+	t.Helper()
+	for _, topic := range at.Topics {
+		if strings.ContainsAny(topic, "#+$ \x00") || strings.HasPrefix(topic, "/") || !slices.Contains(lastLevels, filepath.Base(topic)) {
+			t.Errorf("%q", topic)
+		}
+	}
+	for key, platform := range at.Components {
+		if strings.ContainsAny(key+platform, "#+$/ \"\x00") {
+			t.Errorf("%q %q", platform, key)
+		}
+	}
 }
