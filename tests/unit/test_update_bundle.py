@@ -204,6 +204,12 @@ def test_what_rauc_says_newly_is_passed_on() -> None:
     )
 
 
+def test_of_an_installation_that_failed_the_reason_is_said() -> None:
+    said = "100% Installing failed.\nLastError: Failed mounting bundle: No such file\nidle\nInstalling `x` failed\n"
+    expected = "corrupt.raucb is refused by rauc: Failed mounting bundle: No such file"
+    assert str(rauc.refusal(Path("corrupt.raucb"), said)) == expected
+
+
 def test_its_status_is_read() -> None:
     said = json.loads(STATUS)
     status = rauc.read_status(said)

@@ -17,6 +17,7 @@ from http.client import HTTPException
 
 from visavis.errors import UpdateError
 from visavis.update.boot import BootLoader
+from visavis.update.said import last_line
 
 ANSWER_LIMIT_S = 10.0
 PERIOD_S = 2.0
@@ -83,5 +84,11 @@ def pass_or_restart(
 
 
 def restart_device() -> None:
-    """Go down and start again; returns at once."""
-    subprocess.run(["systemctl", "reboot", "--no-block"], check=True)
+    """Go down and start again; returns at once.
+
+    Raises:
+        UpdateError: systemd refuses.
+    """
+    done = subprocess.run(["systemctl", "reboot", "--no-block"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise UpdateError(f"the device does not restart: {last_line(done.stderr)}", "restart it yourself")

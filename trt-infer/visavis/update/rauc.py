@@ -44,7 +44,6 @@ REFUSALS = (
         "is damaged",
         COPY_AGAIN,
     ),
-    (r"No such file|not found", "is not there", ""),
     (
         r"[Nn]ot (enough|sufficient)|No space left|too large|larger than",
         "does not fit the slot",
@@ -95,10 +94,12 @@ class Status:
 
 def refusal(file: Path, said: str) -> UpdateError:
     """What rauc's words mean for a person."""
+    error = re.search(r"LastError: (.+)", said)
+    words = (error[1] if error else said).replace(str(file), "")  # a file may be called corrupt.raucb
     for pattern, sentence, remedy in REFUSALS:
-        if re.search(pattern, said):
+        if re.search(pattern, words):
             return UpdateError(f"{file} {sentence}", remedy)
-    return UpdateError(f"{file} is refused by rauc: {last_line(said)}")
+    return UpdateError(f"{file} is refused by rauc: {last_line(words)}")
 
 
 def info(file: Path, options: Sequence[str] = ()) -> BundleInfo:
