@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 purpose=${1:-run}
 tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
 run_packages=(build-essential pkg-config libopencv-dev mosquitto python3-venv)
-test_packages=(mosquitto-clients chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
+test_packages=(mosquitto-clients iproute2 chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
 test_packages+=(openssl rauc squashfs-tools zsh fish)
 vm_packages=(qemu-system-x86 mmdebstrap openssh-client fakeroot e2fsprogs lintian apt-utils gnupg)
 vm_packages+=(qemu-utils ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
@@ -37,6 +37,7 @@ has_package() {
 	python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
 	mosquitto) [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null ;;
 	mosquitto-clients) command -v mosquitto_sub >/dev/null ;;
+	iproute2) command -v ip >/dev/null ;;
 	nodejs) command -v node >/dev/null ;;
 	ffmpeg | chromium | npm | wrk | valkey-server | redis-server) command -v "$1" >/dev/null ;;
 	libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
