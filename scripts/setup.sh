@@ -13,7 +13,7 @@ test_packages=(mosquitto-clients iproute2 chromium ffmpeg python3-gst-1.0 gstrea
 test_packages+=(openssl rauc squashfs-tools zsh fish)
 vm_packages=(qemu-system-x86 mmdebstrap openssh-client fakeroot e2fsprogs lintian apt-utils gnupg)
 vm_packages+=(qemu-utils ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
-vm_packages+=(qemu-system-arm qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu)
+vm_packages+=(qemu-system-arm qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu buildah)
 ha_packages=(mmdebstrap)
 adapter_packages=(nodejs npm)
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import random
 import signal
@@ -16,7 +15,6 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 
-import onnx
 import pytest
 
 from tests.waiting import until
@@ -140,35 +138,15 @@ class KServeServer(Served):
 
 
 class MLServer(Served):
-    """MLServer: JSON only, and gRPC."""
+    """MLServer: JSON only, and gRPC. It is the container's."""
 
     package = "mlserver"
 
     def command(self) -> list[str]:
-        """See `Served`; writes what MLServer reads."""
-        runtime = Path(__file__).with_name("mlserver_runtime.py")
-        (self.folder / runtime.name).write_text(runtime.read_text())
-        settings = {"host": "127.0.0.1", "http_port": self.http_port, "grpc_port": self.grpc_port, "debug": False}
-        quiet = {"parallel_workers": 0, "metrics_endpoint": None}
-        (self.folder / "settings.json").write_text(json.dumps(settings | quiet))
+        """See `Served`; puts the models into a repository."""
+        repository = self.folder / "repository"
         for name, path in self.models.items():
-            folder = self.folder / name
-            folder.mkdir(exist_ok=True)
-            (folder / "model-settings.json").write_text(json.dumps(_settings(name, path)))
-        return ["-c", "from mlserver.cli import main; main()", "start", str(self.folder)]
-
-
-def _settings(name: str, path: Path) -> dict[str, object]:
-    graph = onnx.load(path).graph
-    return {
-        "name": name,
-        "implementation": "mlserver_runtime.Prepared",
-        "parameters": {"uri": str(path)},
-        "inputs": [_declared(one, "UINT8") for one in graph.input],
-        "outputs": [_declared(one, "FP32") for one in graph.output],
-    }
-
-
-def _declared(value: onnx.ValueInfoProto, datatype: str) -> dict[str, object]:
-    sides = [side.dim_value or -1 for side in value.type.tensor_type.shape.dim]
-    return {"name": value.name, "datatype": datatype, "shape": sides}
+            (repository / name / "1").mkdir(parents=True, exist_ok=True)
+            (repository / name / "1" / "model.onnx").write_bytes(path.read_bytes())
+        program = str(ROOT / "containers" / "model_server.py")
+        return [program, str(repository), "127.0.0.1", str(self.http_port), str(self.grpc_port)]

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from containers.build import TARGETS
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
 
@@ -63,6 +64,7 @@ def test_the_demo_comes_up_without_a_profile_and_the_cluster_with_one() -> None:
     assert {name for name in SERVICES if "profiles" not in SERVICES[name]} == {"broker", "daemon", "worker"}
     cluster = {name for name in SERVICES if "cluster" in SERVICES[name].get("profiles", [])}
     assert {"balancer", "gateway-1", "gateway-2", "inference"} <= cluster
+    assert {name for name in SERVICES if "triton" in SERVICES[name].get("profiles", [])} == {"triton"}
     assert SERVICES["worker"]["deploy"]["replicas"] == 2
 
 
@@ -72,7 +74,7 @@ def test_every_image_of_ours_is_a_target_and_none_is_run_by_root() -> None:
     users = {
         re.split(r" AS ", stage.splitlines()[0])[1]: re.search(r"^USER (\S+)", stage, re.MULTILINE) for stage in stages
     }
-    assert targets == {"daemon", "worker", "broker", "balancer"}
+    assert targets == set(TARGETS)
     assert all(users[target] for target in targets)
     ours = {f"visavis-{target}" for target in targets}
     assert {service["image"] for service in SERVICES.values() if not service["image"].startswith("$")} == ours

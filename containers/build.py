@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images of compose.yaml without Docker and without a registry: `python -m containers.build [TARGET...]`.
+
+buildah builds them from the Dockerfile as `docker build` does, from Debians that mmdebstrap makes in place of
+debian:trixie-slim and debian:bookworm-slim. They lie in build/containers for `docker load`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from deb.kept import CACHE, REPOSITORY, kept
+
+TARGETS = ("broker", "balancer", "worker", "model-server", "daemon")
+# The arguments of the Dockerfile, and what they stand for when there is a registry.
+BASES = {"BASE": "trixie", "OLDER_BASE": "bookworm"}
+ARCHIVES = REPOSITORY / "build" / "containers"
+DOCKERFILE = "containers/Dockerfile"
+# What debian:*-slim leaves out.
+UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/groff/*")
+CLEAN = "rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/* $1/var/log/*"
+AUTHORITIES = "SSL_CERT_FILE"  # where a proxy signs for the world, the builder's own are needed inside too
+
+
+def buildah(*words: str) -> str:
+    """Run buildah on a store of our own, and return what it says."""
+    places = ("--root", str(CACHE / "containers"), "--runroot", str(Path(tempfile.gettempdir()) / "visavis-containers"))
+    done = subprocess.run(["buildah", *places, *words], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+def base(suite: str, architecture: str) -> str:
+    """The name of a slim Debian; made when it is not there."""
+    name = f"localhost/visavis-base:{suite}-{architecture}"
+    if buildah("images", "--filter", f"reference={name}", "-q"):
+        return name
+    root = kept(f"base-{suite}-{architecture}", lambda folder: debian(suite, architecture, folder / "root.tar"))
+    container = buildah("from", "--arch", architecture, "scratch")
+    buildah("add", "-q", container, str(root / "root.tar"), "/")
+    if authorities := os.environ.get(AUTHORITIES):
+        buildah("copy", "-q", container, authorities, "/etc/ssl/of-the-builder.crt")
+        buildah("config", "--env", f"{AUTHORITIES}=/etc/ssl/of-the-builder.crt", container)
+    buildah("config", "--cmd", "bash", "--arch", architecture, container)
+    buildah("commit", "-q", "--rm", container, name)
+    return name
+
+
+def debian(suite: str, architecture: str, file: Path) -> None:
+    """Write the root of a Debian that has nothing but apt."""
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={architecture}"]
+    command += ["--include=usr-is-merged"]  # without it bookworm brings all of Perl along
+    command += [f"--dpkgopt=path-exclude={path}" for path in UNWANTED]
+    subprocess.run([*command, f"--customize-hook={CLEAN}", suite, str(file)], check=True)
+
+
+def build(target: str, architecture: str = "amd64") -> str:
+    """Build one image; returns its name."""
+    name = f"localhost/visavis-{target}:{architecture}"
+    bases = [f"--build-arg={word}={base(suite, architecture)}" for word, suite in BASES.items()]
+    options = ["--isolation=chroot", "--layers", "--arch", architecture, "--pull-never", *bases]
+    buildah("build", "-q", *options, "--target", target, "-t", name, "-f", DOCKERFILE, ".")
+    return name
+
+
+def archive(target: str, architecture: str = "amd64") -> Path:
+    """Build one image and write it for `docker load`, which then has it under its name in compose.yaml."""
+    return save(build(target, architecture), f"docker.io/library/visavis-{target}:latest")
+
+
+def save(image: str, name: str) -> Path:
+    """Write an image for `docker load`, which then has it under `name`."""
+    ARCHIVES.mkdir(parents=True, exist_ok=True)
+    file = ARCHIVES / f"{image.rsplit('/', maxsplit=1)[-1].replace(':', '-')}.tar"
+    file.unlink(missing_ok=True)
+    buildah("push", "-q", image, f"docker-archive:{file}:{name}")
+    return file
+
+
+def missing_programs() -> list[str]:
+    """What this needs and the host lacks."""
+    return [name for name in ("buildah", "mmdebstrap") if shutil.which(name) is None]
+
+
+def main(targets: list[str]) -> int:
+    """Build and save; returns the exit status."""
+    if missing := missing_programs():
+        print(f"containers: install {' and '.join(missing)}, or run `scripts/setup.sh vm`", file=sys.stderr)
+        return 1
+    for target in targets or TARGETS:
+        file = archive(target)
+        print(f"{file.stat().st_size / 1e6:4.0f} MB  {file.relative_to(REPOSITORY)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
