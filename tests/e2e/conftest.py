@@ -33,14 +33,15 @@ def free_port() -> int:
 class RunningAppliance:
     """A `visavis run` with its ports and its output."""
 
-    def __init__(self, folder: Path, configuration: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, configuration: str, *arguments: str, before: tuple[str, ...] = ()) -> None:
+        """Start it; `before` is a program that starts it, with arguments, for example `unshare`."""
         self.http_port, self.mqtt_port = free_port(), free_port()
         self.log = folder / "run.log"
         file = folder / "config.toml"
         file.write_text(configuration.format(http_port=self.http_port))
         self.file = file
         environment = {**os.environ, "VISAVIS_MQTT_PORT": str(self.mqtt_port), "TMPDIR": str(folder)}
-        command = [sys.executable, "-m", "visavis.cli", "run", "--config", str(file), *arguments]
+        command = [*before, sys.executable, "-m", "visavis.cli", "run", "--config", str(file), *arguments]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
 

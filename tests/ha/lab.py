@@ -20,9 +20,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
+
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import free_port
 from tests.e2e.subscriber import Subscriber, subscribed
+from tests.repo.pages import blocks
 from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,9 +62,12 @@ HTTP = {
     "error": None, "error_message": None,
 }  # fmt: skip
 CONFIGURATION = """\
-homeassistant: {name: test, latitude: 0, longitude: 0, elevation: 0, unit_system: metric, time_zone: UTC}
+homeassistant:
+  {name: test, latitude: 0, longitude: 0, elevation: 0, unit_system: metric, time_zone: UTC,
+   allowlist_external_dirs: [/config/pictures]}
 logger: {default: warning}
 mqtt_statestream: {base_topic: ha}
+automation shown: !include shown.yaml
 automation:
   - id: order
     mode: queued
@@ -82,6 +88,17 @@ automation:
             {%- set found.all = dict(found.all, **{id: states(id)}) -%}
             {%- endfor -%}
             {{ {"asked": trigger.payload, "states": found.all} | to_json }}
+  - id: describe
+    mode: queued
+    triggers: [{trigger: mqtt, topic: test/describe}]
+    actions:
+      - action: mqtt.publish
+        data:
+          topic: test/described
+          payload: >-
+            {% set of = trigger.payload_json %}
+            {{ {"asked": of.asked, "attribute": state_attr(of.entity, of.attribute),
+                "url": device_attr(of.entity, "configuration_url")} | to_json }}
   - id: registry
     mode: queued
     max: 1000
@@ -155,22 +172,35 @@ def apart(script: str, *folders: Path) -> list[str]:
 class Home:
     """A Home Assistant that runs."""
 
-    def __init__(self, port: int, seen: Subscriber) -> None:
+    def __init__(self, port: int, seen: Subscriber, folder: Path) -> None:
         self.seen = seen
+        self.folder = folder
         self._port = port
         self._asked = 0
 
     def states(self) -> dict[str, str]:
         """Every entity that came over MQTT, with its state."""
-        self._asked += 1
-        number = str(self._asked)
+        number = self._next()
         publish(self._port, "test/ask", number)
-        return dict(until(lambda: self._answer(number), "Home Assistant tells its states", 60))
+        return self._answer("test/states", number)["states"] or {"none": ""}
 
-    def _answer(self, number: str) -> dict[str, str] | None:
-        answers = [message.json() for message in self.seen.all("test/states")]
-        found = [answer["states"] for answer in answers if str(answer["asked"]) == number]
-        return found[0] or {"none": ""} if found else None
+    def described(self, entity: str, attribute: str) -> dict[str, Any]:
+        """An attribute of an entity, and the `url` of its device."""
+        number = self._next()
+        publish(self._port, "test/describe", json.dumps({"asked": number, "entity": entity, "attribute": attribute}))
+        return self._answer("test/described", number)
+
+    def _next(self) -> str:
+        self._asked += 1
+        return str(self._asked)
+
+    def _answer(self, topic: str, number: str) -> dict[str, Any]:
+        def found() -> list[dict[str, Any]]:
+            answers = [message.json() for message in self.seen.all(topic)]
+            return [answer for answer in answers if str(answer["asked"]) == number]
+
+        answer: dict[str, Any] = until(found, f"Home Assistant answers on {topic}", 60)[0]
+        return answer
 
     def told(self, entity: str) -> list[str]:
         """The states that an entity has had, in order."""
@@ -183,7 +213,11 @@ class Home:
 
     def order(self, action: str, entity: str, **data: Any) -> None:
         """Call an action on an entity."""
-        publish(self._port, "test/order", json.dumps({"action": action, "data": {"entity_id": entity, **data}}))
+        self.call(action, entity_id=entity, **data)
+
+    def call(self, action: str, **data: Any) -> None:
+        """Call an action."""
+        publish(self._port, "test/order", json.dumps({"action": action, "data": data}))
 
 
 @contextmanager
@@ -199,7 +233,7 @@ def home(release: Release, broker: int, folder: Path) -> Iterator[Home]:
     ):
         try:
             until(lambda: has_started(seen), (folder / "output.log").read_text, START_LIMIT_S)
-            yield Home(broker, seen)
+            yield Home(broker, seen, folder)
         finally:
             process.kill()  # unshare heeds nothing else, and ends what it started
 
@@ -215,11 +249,23 @@ def configure(release: Release, broker: int, folder: Path) -> None:
     storage.mkdir(parents=True)
     text = CONFIGURATION + ("" if release.http_in_storage else YAML_HTTP.format(port=port))
     (folder / "configuration.yaml").write_text(text)
+    (folder / "shown.yaml").write_text(yaml.safe_dump(shown_automations()))
+    (folder / "pictures").mkdir()
     entry = {**ENTRY, "data": {"broker": "127.0.0.1", "port": broker}}
     keep(storage, "core.config_entries", 1, {"entries": [entry]})
     if release.http_in_storage:
         stable = {"server_port": port, **HTTP}
         keep(storage, "http", 3, {"stable": stable, "pending": None, "yaml_migration_done": True})
+
+
+def shown_automations() -> list[dict[str, Any]]:
+    """The automations of our pages, for the camera of the tests."""
+    found: list[dict[str, Any]] = []
+    for block in blocks("yaml"):
+        if block.page.name in ("home-assistant.md", "frigate.md"):
+            shown = yaml.safe_load(block.text.replace("porch_door", "box_demo"))
+            found += shown if isinstance(shown, list) else shown["automation"]
+    return [{"id": f"shown_{number}", "alias": f"shown {number}"} | one for number, one in enumerate(found)]
 
 
 def keep(storage: Path, name: str, version: int, data: Any) -> None:
