@@ -41,7 +41,7 @@ def broker(version: str, out: Path = OUT) -> Path:
         depends=("mosquitto (>= 2.0)",),
         recommends=("mosquitto-clients",),
         settings=BROKER_SETTINGS,
-        woken_by=("/usr/bin/visavis-capture",),
+        woken_by=("visavis-configured",),
     )
     return pack(made, filled(made, fill_broker, out), out)
 

@@ -30,7 +30,7 @@ class Package:
         description: one line, and below it what the package is.
         settings: files below the root that belong to their owner once they are installed.
         folders: empty ones that the package has.
-        woken_by: files of other packages; postinst is called again with "triggered" when one of them comes.
+        woken_by: dpkg triggers of other packages; postinst is called again with "triggered" at each.
     """
 
     name: str

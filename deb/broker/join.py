@@ -26,7 +26,7 @@ SAID = "# Written by the package visavis-broker, which removes it when it is pur
 
 def main() -> int:
     """Exit 0 also where there is nothing to do: the broker serves other devices all the same."""
-    if not DAEMON.exists() or not CONFIG.exists() or PASSWORD.exists():
+    if not DAEMON.exists() or not CONFIG.exists() or SETTINGS.exists():
         return 0
     said = subprocess.run([DAEMON, "-config", CONFIG, "-effective"], capture_output=True, text=True, check=False)
     if said.returncode != 0:
@@ -43,11 +43,12 @@ def main() -> int:
 def join(device: str) -> None:
     """Add the user and tell the daemon; each file is written for those alone who read it."""
     password = secrets.token_urlsafe(24)
-    with USERS.open("a") as users:
-        users.write(hashed(device, password))
-    write(SETTINGS, f'{SAID}[mqtt]\nuser = "{device}"\npassword_file = "credential:{PASSWORD.name}"\n', 0o644)
+    others = [line for line in USERS.read_text().splitlines(keepends=True) if not line.startswith(f"{device}:")]
+    USERS.write_text("".join(others) + hashed(device, password))
+    write(PASSWORD, password + "\n", 0o600)
     write(UNIT, f"{SAID}[Service]\nLoadCredential={PASSWORD.name}:{PASSWORD}\n", 0o644)
-    write(PASSWORD, password + "\n", 0o600)  # last: with it all is done
+    # Last: with it all is done.
+    write(SETTINGS, f'{SAID}[mqtt]\nuser = "{device}"\npassword_file = "credential:{PASSWORD.name}"\n', 0o644)
 
 
 def hashed(device: str, password: str) -> str:

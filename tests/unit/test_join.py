@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""visavis-broker makes this device a user of its broker, with the real daemon's program and mosquitto's own."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from visavis.daemon import daemon_program
+
+from deb.broker import join
+
+DEVICE = '[device]\nid = "porch"\n'
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for /etc."""
+    monkeypatch.setattr(join, "DAEMON", Path(daemon_program()))
+    for name in ("CONFIG", "USERS", "PASSWORD", "SETTINGS", "UNIT"):
+        monkeypatch.setattr(join, name, tmp_path / getattr(join, name).relative_to("/etc"))
+    join.CONFIG.parent.mkdir()
+    join.USERS.parent.mkdir()
+    join.CONFIG.write_text(DEVICE)
+    join.USERS.write_text("viewer:$7$101$x==\n")
+    return tmp_path
+
+
+def users(device: Path) -> list[str]:
+    return [line.partition(":")[0] for line in join.USERS.read_text().splitlines()]
+
+
+def test_the_device_becomes_a_user_once(device: Path) -> None:
+    assert join.main() == 0
+    assert users(device) == ["viewer", "porch"]
+    password = join.PASSWORD.read_text().strip()
+    assert stat.S_IMODE(join.PASSWORD.stat().st_mode) == 0o600
+    assert password not in join.USERS.read_text() + join.SETTINGS.read_text() + join.UNIT.read_text()
+    assert 'user = "porch"\npassword_file = "credential:mqtt.password"' in join.SETTINGS.read_text()
+    assert join.main() == 0
+    assert join.PASSWORD.read_text().strip() == password
+
+
+def test_after_a_purge_of_visavis_it_gets_a_new_password_and_no_second_line(device: Path) -> None:
+    join.main()
+    before = join.PASSWORD.read_text()
+    join.SETTINGS.unlink()
+    join.main()
+    assert join.PASSWORD.read_text() != before
+    assert users(device) == ["viewer", "porch"]
+
+
+@pytest.mark.parametrize(
+    "settings", ['[mqtt]\nurl = "mqtt://elsewhere:1883"\n', '[mqtt]\nuser = "me"\n', '[mqtt]\nurl = ""\n']
+)
+def test_a_device_with_a_broker_or_user_of_its_own_is_left_alone(device: Path, settings: str) -> None:
+    join.CONFIG.write_text(DEVICE + settings)
+    assert join.main() == 0
+    assert users(device) == ["viewer"]
+    assert not join.SETTINGS.exists()
+
+
+def test_a_configuration_that_is_refused_holds_up_no_installation(
+    device: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    join.CONFIG.write_text("[device]\nid = 1\n")
+    assert join.main() == 0
+    assert users(device) == ["viewer"]
+    assert "mend that and run: python3 " in capsys.readouterr().err
