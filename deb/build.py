@@ -28,12 +28,13 @@ and nothing leaves the device by itself."""
 EXAMPLE = """examples:
   python -m deb.build                                    every package
   python -m deb.build --suite trixie --arch arm64        those for Raspberry Pi OS 13
+  python -m deb.build --suite jammy --arch arm64         those for JetPack 6, which stands on Ubuntu 22.04
 """
 
 
 @dataclass(frozen=True)
 class System:
-    """A Debian to package for: its Python, and the number of its OpenCV's libraries."""
+    """A Debian or Ubuntu to package for: its Python, and the number of its OpenCV's libraries."""
 
     target: cross.Target
     python: Python
@@ -55,8 +56,14 @@ SYSTEMS = {
         (cross.BOOKWORM_ARM, "3.11", "406"),
         (cross.TRIXIE, "3.13", "410"),
         (cross.TRIXIE_ARM, "3.13", "410"),
+        (cross.UBUNTU_22, "3.10", "4.5d"),
+        (cross.UBUNTU_22_ARM, "3.10", "4.5d"),
+        (cross.UBUNTU_24, "3.12", "406t64"),
+        (cross.UBUNTU_24_ARM, "3.12", "406t64"),
     )
 }
+# Made when nothing is named. Ubuntu's are only made when they are asked for: nobody checks who signed what is fetched.
+USUAL = ("bookworm", "trixie")
 
 
 def main() -> int:
@@ -65,11 +72,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--suite", choices=suites, help="only for this Debian")
+    parser.add_argument("--suite", choices=suites, help="only for this release; Ubuntu's are made only so")
     parser.add_argument("--arch", choices=architectures, help="only for this architecture")
     wanted = parser.parse_args()
     for (suite, architecture), system in SYSTEMS.items():
-        if suite == (wanted.suite or suite) and architecture == (wanted.arch or architecture):
+        if suite in ([wanted.suite] if wanted.suite else USUAL) and architecture == (wanted.arch or architecture):
             print(package(system, current_version()), flush=True)
     for file in beside.packages(current_version()):
         print(file, flush=True)

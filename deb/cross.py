@@ -38,11 +38,12 @@ BOOKWORM = Target("bookworm", "amd64", "x86_64-linux-gnu", 12)
 BOOKWORM_ARM = Target("bookworm", "arm64", "aarch64-linux-gnu", 12)
 TRIXIE = Target("trixie", "amd64", "x86_64-linux-gnu", 14)
 TRIXIE_ARM = Target("trixie", "arm64", "aarch64-linux-gnu", 14)
-# OpenCV 4.5.4; JetPack 6 stands on it too, with an OpenCV of NVIDIA's.
-UBUNTU_22 = Target(
-    *("jammy", "amd64", "x86_64-linux-gnu", 11),
-    options=("--components=main,universe", *(f"--aptopt={option}" for option in UNSIGNED)),
-)
+UBUNTU = ("--components=main,universe", *(f"--aptopt={option}" for option in UNSIGNED))
+# OpenCV 4.5.4; JetPack 6 stands on it too, with an OpenCV of NVIDIA's beside it.
+UBUNTU_22 = Target("jammy", "amd64", "x86_64-linux-gnu", 11, UBUNTU)
+UBUNTU_22_ARM = Target("jammy", "arm64", "aarch64-linux-gnu", 11, UBUNTU)
+UBUNTU_24 = Target("noble", "amd64", "x86_64-linux-gnu", 13, UBUNTU)
+UBUNTU_24_ARM = Target("noble", "arm64", "aarch64-linux-gnu", 13, UBUNTU)
 
 
 def sysroot(target: Target) -> Path:

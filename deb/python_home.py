@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deb.kept import REPOSITORY, kept
+from deb.pins import pins_for
 
 HOME = "usr/lib/visavis"
 REQUIREMENTS = ("runtime.txt", "model.txt")
@@ -55,7 +56,8 @@ def make(root: Path, python: Python) -> None:
 def installed(python: Python) -> Path:
     """The folder with what requirements/ pins; made once for each set of pins."""
     files = [REPOSITORY / "requirements" / name for name in REQUIREMENTS]
-    pins = repr(python).encode() + b"".join(file.read_bytes() for file in files) + Path(__file__).read_bytes()
+    recipe = [*files, Path(__file__), Path(__file__).with_name("pins.py")]
+    pins = repr(python).encode() + b"".join(file.read_bytes() for file in recipe)
     name = f"python-{hashlib.sha256(pins).hexdigest()[:16]}"
     return kept(name, lambda folder: install(folder, python, files))
 
@@ -64,7 +66,11 @@ def install(site: Path, python: Python, requirements: list[Path]) -> None:
     """Install pinned wheels for `python` into a folder; the same pins make the same bytes."""
     pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action", "ignore"]
     pip += ["--no-deps", "--require-hashes", "--no-compile", "--target", str(site), *python.pip_options]
-    subprocess.run([*pip, *(word for file in requirements for word in ("-r", str(file)))], check=True)
+    meant = site / "requirements.txt"
+    texts = [pins_for(file.read_text(), python.version, MACHINES[python.architecture]) for file in requirements]
+    meant.write_text("\n".join(texts) + "\n")
+    subprocess.run([*pip, "-r", str(meant)], check=True)
+    meant.unlink()
     shutil.rmtree(site / "bin", ignore_errors=True)  # their scripts name this machine's Python
     for tests in [*site.rglob("tests"), site / "onnx" / "backend" / "test"]:  # a third of all files, of no use here
         shutil.rmtree(tests, ignore_errors=True)
