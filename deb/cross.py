@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,9 @@ def unpack(target: Target, folder: Path) -> None:
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={target.architecture}", *target.options]
     subprocess.run([*command, f"--include={','.join(target.packages)}", target.suite, str(folder)], check=True)
     for name in ("lib", "lib64"):  # what base-files would do when it is configured
+        if (folder / name).is_dir() and not (folder / name).is_symlink():  # some packages still bring files there
+            shutil.copytree(folder / name, folder / "usr" / name, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(folder / name)
         if not (folder / name).exists():
             (folder / name).symlink_to(f"usr/{name}")
 
