@@ -33,7 +33,8 @@ class Python:
     def pip_options(self) -> list[str]:
         """What pip needs to know to choose wheels for it."""
         platforms = [f"--platform={name}_{MACHINES[self.architecture]}" for name in PLATFORMS]
-        return ["--python-version", self.version, "--implementation", "cp", *platforms, "--only-binary", ":all:"]
+        python = ["--python-version", self.version, "--ignore-requires-python"]  # it would ask that of its own version
+        return [*python, "--implementation", "cp", *platforms, "--only-binary", ":all:"]
 
 
 def make(root: Path, python: Python) -> None:
