@@ -21,7 +21,7 @@ def test_the_daemon_compiles_against_the_oldest_opencv(tmp_path: Path) -> None:
     assert "libopencv_core.so.4.5d" in needs
 
 
-@pytest.mark.parametrize("suite", ["jammy", "noble"])
+@pytest.mark.parametrize("suite", ["jammy"])
 def test_apt_finds_all_that_the_package_for_ubuntu_needs(suite: str, tmp_path: Path) -> None:
     built = package(SYSTEMS[suite, "amd64"], "0.1.0", tmp_path)
     said = simulated(suite, built, tmp_path)
