@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     place = tmp_path_factory.mktemp("quiet")
     port = free_port()
-    (place / "config.toml").write_text(DEMO.format(http_port=port) + "snapshots = true\n[history]\nthumbnails_mb = 0\n")
+    (place / "config.toml").write_text(DEMO.format(http_port=port) + "snapshots = true\n")
     own = {"VISAVIS_MQTT_PORT": str(free_port()), "VISAVIS_STATE_DIR": str(place / "state"), "TMPDIR": str(place)}
     command = [*APART, sys.executable, "-m", "tests.e2e.quiet_program", str(place / "config.toml")]
     command += [f"http://127.0.0.1:{port}", "3"]

@@ -23,6 +23,7 @@ from tests.waiting import until
 
 QUICK = DEMO + "fps = 90\n"
 PLAIN = QUICK + '[[camera]]\nid = "plain"\nsource = "demo:"\nsize = [640, 480]\nfps = 90\nprivacy = "none"\n'
+KEEPING = "[history]\nthumbnails_mb = 64\n"
 PATH = re.compile(r"/api/v1/events/([0-9A-Z]{26})/thumbnail\.jpg")
 PADDED_BYTES = 200_000
 
@@ -31,7 +32,7 @@ PADDED_BYTES = 200_000
 def test_events_refer_to_pictures_that_hide_faces_as_viewers_see_them(
     start_appliance: Callable[..., RunningAppliance],
 ) -> None:
-    appliance = start_appliance(PLAIN)
+    appliance = start_appliance(PLAIN + KEEPING)
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "visavis/box/events") as seen:
         until(lambda: finished(told(seen)) == {"demo", "plain"}, lambda: f"visits end: {told(seen)}", 120)
@@ -45,7 +46,7 @@ def test_events_refer_to_pictures_that_hide_faces_as_viewers_see_them(
     paths = sorted({event["thumbnail"] for event in events})
     assert appliance.stop() == 0
 
-    again = start_appliance(PLAIN)
+    again = start_appliance(PLAIN + KEEPING)
     again.wait_ready()
     kept = [event for event in pages(again) if event["thumbnail"] in paths]
     assert {event["id"] for event in events} <= {event["id"] for event in kept}, "the API tells of other pictures"
@@ -63,8 +64,8 @@ def test_events_refer_to_pictures_that_hide_faces_as_viewers_see_them(
 
 
 @pytest.mark.slow
-def test_without_room_for_pictures_events_have_none(start_appliance: Callable[..., RunningAppliance]) -> None:
-    appliance = start_appliance(QUICK + "[history]\nthumbnails_mb = 0\n")
+def test_unless_told_to_it_keeps_no_picture(start_appliance: Callable[..., RunningAppliance]) -> None:
+    appliance = start_appliance(QUICK)
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "visavis/box/events") as seen:
         until(lambda: told(seen), "somebody appears", 120)

@@ -39,5 +39,5 @@ def test_the_worker_that_looks_at_pictures_has_no_network() -> None:
 
 def test_its_figures_are_the_defaults() -> None:
     defaults = (ROOT / "docs/reference/config.md").read_text()
-    for key, value in (("thumbnails_mb", "64"), ("days", "30"), ("mb", "16")):
+    for key, value in (("thumbnails_mb", "0"), ("days", "30"), ("mb", "16")):
         assert re.search(rf"^\| `{key}` \| int \| `{value}` ", defaults, re.MULTILINE), key

@@ -192,8 +192,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     days: int = 30
     # Space on the disk in MiB at most; 16 hold about 40,000 events.
     mb: int = 16
-    # Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 makes none.
-    thumbnails_mb: int = 64
+    # Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 keeps no picture.
+    thumbnails_mb: int = 0
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

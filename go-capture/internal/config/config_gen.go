@@ -169,7 +169,7 @@ type History struct {
 	Days int `toml:"days" json:"days"`
 	// Space on the disk in MiB at most; 16 hold about 40,000 events.
 	Mb int `toml:"mb" json:"mb"`
-	// Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 makes none.
+	// Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 keeps no picture.
 	ThumbnailsMb int `toml:"thumbnails_mb" json:"thumbnails_mb"`
 }
 
@@ -289,7 +289,7 @@ func defaults() Config {
 		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
 		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
-		History:    History{Days: 30, Mb: 16, ThumbnailsMb: 64},
+		History:    History{Days: 30, Mb: 16, ThumbnailsMb: 0},
 		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, GrpcListen: "", FullSide: 1920},
 		Thermal:    Thermal{ThrottleAtC: 78.0, ResumeAtC: 72.0, Zones: []string{"cpu-thermal", "gpu-thermal", "tj-thermal", "CPU-therm", "GPU-therm"}, Folder: "/sys/class/thermal"},
 	}

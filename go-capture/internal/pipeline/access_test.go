@@ -77,7 +77,7 @@ func configured(t testing.TB, environment ...string) *Appliance {
 func buildSite(t *testing.T) site {
 	t.Helper()
 	file := auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}
-	appliance := configured(t, "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__FILE="+file.Path)
+	appliance := configured(t, "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__FILE="+file.Path, "VISAVIS_HISTORY__THUMBNAILS_MB=1")
 	s := site{handler: appliance.web.Handler(), routes: appliance.web.Routes()}
 	s.senders = []sender{{name: "nobody", role: auth.Public}, {name: "a stranger's token", role: auth.Public, token: "vis_aaaaaaaa_bbbb"},
 		{name: "a stranger's cookie", role: auth.Public, cookie: "guessed"}}
