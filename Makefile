@@ -45,7 +45,7 @@ test-vm: ## cameras and services in a virtual machine (QEMU); the first run buil
 	$(PYTHON) -m pytest -m vm -s tests/vm
 
 .PHONY: test-vm-long
-test-vm-long: ## what takes hours: twenty power cuts within updates, a thousand flipped bits
+test-vm-long: ## what takes hours: power cuts within updates and of an outbox, a thousand flipped bits
 	@scripts/setup.sh vm
 	$(PYTHON) -m pytest -m vm_long -s tests
 

@@ -7,6 +7,7 @@
 //	append FROM TO CHUNK   appends the events and syncs after each CHUNK, saying {"synced":N} each time
 //	pour FROM TO           appends the events as fast as it can and says how long the slowest Append took
 //	connect                publishes from now on
+//	drain                  says {"delivered":N} for each event that waits, in order; "ok" acknowledges one, "done" follows the last
 //	stats                  says outbox.Stats
 //	quit                   closes the outbox and ends
 package main
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -49,13 +51,22 @@ func run() error {
 	flag.IntVar(&s.MemoryBytes, "memory-bytes", 0, "memory cap, 0 = default")
 	broker := flag.String("broker", "", "host:port of a broker")
 	topic := flag.String("topic", "visavis/load/events", "topic of the events")
+	serial := flag.String("serial", "", "a serial line to talk over, instead of stdin and stdout")
 	flag.Parse()
+	in, out := os.Stdin, os.Stdout
+	if *serial != "" {
+		line, err := openSerial(*serial)
+		if err != nil {
+			return err
+		}
+		in, out = line, line
+	}
 	opened, err := outbox.Open(s)
 	if err != nil {
 		return err
 	}
-	l := &load{outbox: opened, broker: *broker, topic: *topic, answers: json.NewEncoder(os.Stdout)}
-	return errors.Join(l.serve(), l.end())
+	l := &load{outbox: opened, broker: *broker, topic: *topic, answers: json.NewEncoder(out)}
+	return errors.Join(l.serve(in), l.end())
 }
 
 func (l *load) end() error {
@@ -67,16 +78,16 @@ func (l *load) end() error {
 	return l.outbox.Close(ctx)
 }
 
-func (l *load) serve() error {
+func (l *load) serve(from io.Reader) error {
 	if err := l.answers.Encode(map[string]bool{"ready": true}); err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(os.Stdin)
+	lines := bufio.NewScanner(from)
 	for lines.Scan() {
 		if lines.Text() == "quit" {
 			return nil
 		}
-		answer, err := l.command(lines.Text())
+		answer, err := l.command(lines.Text(), lines)
 		if err != nil {
 			answer = map[string]string{"error": err.Error()}
 		}
@@ -87,7 +98,7 @@ func (l *load) serve() error {
 	return lines.Err()
 }
 
-func (l *load) command(line string) (answer any, err error) {
+func (l *load) command(line string, more *bufio.Scanner) (answer any, err error) {
 	var from, to, chunk int
 	switch name, words, _ := strings.Cut(line, " "); name {
 	case "append":
@@ -104,6 +115,8 @@ func (l *load) command(line string) (answer any, err error) {
 	case "connect":
 		l.stop = l.publish()
 		return map[string]bool{"publishing": true}, nil
+	case "drain":
+		return map[string]bool{"drained": true}, l.drain(more)
 	case "stats":
 		return l.outbox.Stats(), nil
 	}
