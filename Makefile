@@ -64,6 +64,7 @@ lint: setup-test ## contracts in step, formatting, types, static analysis
 	$(PYTHON) contracts/generate.py --check
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
+	scripts/ansible.sh lint
 	cd go-capture && test -z "$$(gofmt -l .)" || { gofmt -l .; echo "lint: run gofmt -w in go-capture on the files above" >&2; exit 1; }
 	export $(OPENCV_FLAGS) && cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
 

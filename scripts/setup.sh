@@ -10,7 +10,7 @@ purpose=${1:-run}
 tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
 run_packages=(build-essential pkg-config libopencv-dev mosquitto python3-venv)
 test_packages=(mosquitto-clients iproute2 chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
-test_packages+=(openssl rauc squashfs-tools zsh fish)
+test_packages+=(openssl rauc squashfs-tools zsh fish dosfstools fdisk mtools)
 vm_packages=(qemu-system-x86 nbdkit mmdebstrap openssh-client fakeroot e2fsprogs lintian apt-utils gnupg)
 vm_packages+=(qemu-utils ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
 vm_packages+=(qemu-system-arm qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu buildah)
@@ -93,10 +93,11 @@ install_tensorrt_core() {
 	echo "$sums" >$folder/installed
 }
 
-# Real model servers for tests/kserve, and a client for tests/e2e, each in a folder of its own that is used beside .venv: their pins
+# Real model servers for tests/kserve, and programs for other tests, each in a folder of its own that is used beside .venv: their pins
 # exclude each other.
 install_server() {
 	local name=$1 below=$2 pins=requirements/$1-test.txt folder=build/servers/$1 minor sums
+	[ -f "$pins" ] || pins=requirements/$1.txt
 	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
 	if [ "$minor" -ge "$below" ]; then
 		echo "setup: NOTE: $name does not support Python 3.$minor: the tests skip what needs it" >&2
@@ -116,6 +117,17 @@ install_servers() {
 	install_server kserve 14
 	install_server tritonclient 15
 	install_server pysparkplug 15
+	install_ansible
+}
+
+# The Ansible of today with its linter, and the one of Debian 12: programs for tests and `make lint`.
+install_ansible() {
+	if .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+		install_server ansible 15
+	else
+		echo "setup: NOTE: Ansible of today needs Python 3.11: the tests skip what needs it, and make lint leaves ansible/ out" >&2
+	fi
+	install_server ansible-oldest 12
 }
 
 # Valkey where the distribution has it, else its Redis: Debian 12's and Ubuntu 22.04's are from before the change of licence.

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`flash.yml` and its guards, on a loop device with a name as udev gives it to a card."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ansible_programs import PLAYBOOKS, Ansible
+
+WRITER = PLAYBOOKS / "roles" / "card" / "files" / "write_card.py"
+BY_ID = Path("/dev/disk/by-id")
+DISK_BYTES, START_SECTOR = 24 << 20, 2048
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has loop devices: run the tests as root for these")
+
+
+class Card:
+    """A loop device; `name` is its link by id, `part` that of its first partition."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "disk"
+        with self.file.open("wb") as file:
+            file.truncate(DISK_BYTES)
+        self.loop = Path(out("losetup", "--partscan", "--show", "--find", str(self.file)))
+        self.name = BY_ID / f"visavis-test-{secrets.token_hex(4)}"
+        self.part = self.name.with_name(f"{self.name.name}-part1")
+        BY_ID.mkdir(parents=True, exist_ok=True)
+        self.name.symlink_to(self.loop)
+        self.part.symlink_to(f"{self.loop}p1")
+
+    def remove(self) -> None:
+        self.name.unlink()
+        self.part.unlink()
+        subprocess.run(["losetup", "-d", str(self.loop)], check=True)
+
+
+def out(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Iterator[Card]:
+    one = Card(tmp_path)
+    yield one
+    one.remove()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small disk with a boot partition, as an image of the firmware has it, packed."""
+    folder = tmp_path_factory.mktemp("image")
+    disk, boot = folder / "disk.img", folder / "boot"
+    for file, size_bytes in ((disk, DISK_BYTES - (4 << 20)), (boot, 16 << 20)):
+        with file.open("wb") as target:
+            target.truncate(size_bytes)
+    subprocess.run(["mkfs.vfat", str(boot)], check=True, capture_output=True)
+    table = f"label: dos\nstart={START_SECTOR}, size={(16 << 20) // 512}, type=c\n"
+    subprocess.run(["sfdisk", "-q", str(disk)], input=table, text=True, check=True)
+    subprocess.run(
+        ["dd", f"if={boot}", f"of={disk}", "bs=512", f"seek={START_SECTOR}", "conv=notrunc", "status=none"], check=True
+    )
+    packed = folder / "visavis.img.xz"
+    packed.write_bytes(lzma.compress(disk.read_bytes(), preset=1))
+    return packed
+
+
+def sum_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def write(device: Path, image: Path, *more: str | Path, sha256: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, WRITER, "--device", device, "--image", image, "--sha256", sha256 or sum_of(image), *more]
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+
+
+def test_the_card_holds_the_image_and_the_first_settings(card: Card, image: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text('[device]\nid = "porch"\n')
+    said = write(card.name, image, "--fixed-disk", "--first-boot", tmp_path / "first.toml")
+    assert said.returncode == 0, said.stderr
+    assert "read back the same" in said.stdout
+    before = lzma.decompress(image.read_bytes())
+    assert card.file.read_bytes()[: START_SECTOR * 512] == before[: START_SECTOR * 512]
+    where = f"{card.file}@@{START_SECTOR * 512}"
+    assert out("mtype", "-i", where, "::visavis.toml") == '[device]\nid = "porch"'
+
+
+def test_nothing_is_written_when_it_is_only_checked(card: Card, image: Path) -> None:
+    said = write(card.name, image, "--fixed-disk", "--check")
+    assert (said.returncode, said.stdout) == (0, f"{card.name}: would be written\n")
+    assert not any(card.file.read_bytes())
+
+
+def refused(said: subprocess.CompletedProcess[str], words: str, card: Card) -> None:
+    assert said.returncode == 1
+    assert words in said.stderr
+    assert not any(card.file.read_bytes()[: START_SECTOR * 512])
+
+
+def test_a_name_that_may_be_another_disk_tomorrow_is_refused(card: Card, image: Path) -> None:
+    refused(write(card.loop, image, "--fixed-disk"), "names such as sdb change", card)
+    refused(write(BY_ID / "nothing", image, "--fixed-disk"), "is no link in", card)
+    refused(write(BY_ID / ".." / "by-id" / card.name.name, image, "--fixed-disk"), "is no link in", card)
+
+
+def test_what_is_neither_a_card_nor_a_stick_is_refused(card: Card, image: Path) -> None:
+    refused(write(card.name, image), "neither a card nor a stick", card)
+
+
+def test_an_image_that_is_not_what_its_sum_says_is_refused(card: Card, image: Path) -> None:
+    refused(write(card.name, image, "--fixed-disk", sha256="0" * 64), "has the sum", card)
+
+
+def test_a_file_that_is_no_image_is_refused(card: Card, tmp_path: Path) -> None:
+    (tmp_path / "image.zip").write_bytes(b"PK")
+    refused(write(card.name, tmp_path / "image.zip", "--fixed-disk"), "unpack it first", card)
+
+
+def test_a_disk_of_which_a_part_is_mounted_is_refused(card: Card, image: Path, tmp_path: Path) -> None:
+    assert write(card.name, image, "--fixed-disk").returncode == 0
+    subprocess.run(["partx", "--add", str(card.loop)], check=False, stderr=subprocess.DEVNULL)  # some kernels did
+    subprocess.run(["mkfs.ext4", "-q", "-F", f"{card.loop}p1"], check=True)
+    where = tmp_path / "mounted"
+    where.mkdir()
+    subprocess.run(["mount", f"{card.loop}p1", str(where)], check=True)
+    try:
+        said = write(card.name, image, "--fixed-disk")
+        assert (said.returncode, f"mounted at {where}" in said.stderr) == (1, True), said.stderr
+        said = write(card.part, image, "--fixed-disk")
+        assert (said.returncode, "is a partition" in said.stderr) == (1, True), said.stderr
+    finally:
+        subprocess.run(["umount", str(where)], check=True)
+        subprocess.run(["partx", "--delete", str(card.loop)], check=True)
+
+
+def test_the_disk_of_this_system_is_refused(image: Path) -> None:
+    root = out("findmnt", "-n", "-o", "SOURCE", "/")
+    name = BY_ID / f"visavis-test-{secrets.token_hex(4)}"
+    BY_ID.mkdir(parents=True, exist_ok=True)
+    name.symlink_to(root)
+    try:
+        said = write(name, image, "--fixed-disk", "--check")
+        assert said.returncode == 1
+        assert "is mounted at" in said.stderr or "is a partition" in said.stderr
+    finally:
+        name.unlink()
+
+
+def test_an_image_that_does_not_fit_is_told(card: Card, tmp_path: Path) -> None:
+    large = tmp_path / "large.img.xz"
+    large.write_bytes(lzma.compress(bytes(DISK_BYTES + 1), preset=0))
+    said = write(card.name, large, "--fixed-disk")
+    assert (said.returncode, "the image is larger" in said.stderr) == (1, True), said.stderr
+
+
+@pytest.fixture
+def ansible(tmp_path: Path) -> Ansible:
+    one = Ansible("ansible", tmp_path / "ansible")
+    if not one.site.exists():
+        pytest.skip(f"there is no Ansible of today for Python {sys.version_info[0]}.{sys.version_info[1]}")
+    return one
+
+
+def test_the_playbook_wants_the_disk_named_twice(ansible: Ansible, card: Card, image: Path) -> None:
+    given = ["flash.yml", "-e", f"card_image={image} card_sha256={sum_of(image)} card_fixed_disk=true"]
+    given += ["-e", f"ansible_become=false card_device={card.name}"]
+    played = ansible.play(*given, "-e", f"card_confirmed={card.part}")
+    assert (played.code, "are not the same: nothing was written" in played.said) == (2, True), played.said
+    assert not any(card.file.read_bytes())
+    played = ansible.play(*given, "-e", f"card_confirmed={card.name}")
+    assert played.code == 0, played.said
+    assert card.file.read_bytes()[: DISK_BYTES - (4 << 20)] == lzma.decompress(image.read_bytes())
+
+
+def usb(folder: Path, **boards: tuple[str, str, str]) -> Path:
+    """What the kernel tells of devices at USB: vendor, number and product."""
+    for port, told in boards.items():
+        (folder / port).mkdir(parents=True)
+        for name, text in zip(("idVendor", "idProduct", "product"), told, strict=True):
+            (folder / port / name).write_text(f"{text}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("boards", "code", "words"),
+    [
+        ({"p1": ("0955", "7523", "APX"), "p2": ("046d", "0825", "C270")}, 0, "Jetson 7523"),
+        ({"p1": ("0a5c", "2712", "BCM2712 Boot")}, 0, "Raspberry Pi 5"),
+        ({"p1": ("0955", "7020", "L4T")}, 1, "there is none"),
+        ({"p2": ("0955", "7523", "APX")}, 1, "at p1; there is Jetson 7523 at p2"),
+        ({"p1": ("0955", "7523", "APX"), "p2": ("0a5c", "2711", "BCM2711 Boot")}, 1, "Raspberry Pi 4 at p2"),
+    ],
+)
+def test_the_one_board_in_recovery_mode_is_found(
+    boards: dict[str, tuple[str, str, str]], code: int, words: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, WRITER.with_name("in_recovery.py"), "--port", "p1", "--devices", usb(tmp_path, **boards)]
+    said = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert (said.returncode, words in said.stdout + said.stderr) == (code, True), said.stdout + said.stderr

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`visavis-inventory` beside a real broker with what three devices have left there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visavis.broker import managed_broker
+
+from tests.ansible_programs import PLAYBOOKS, Ansible
+from tests.e2e.conftest import free_port
+
+PROGRAM = PLAYBOOKS / "visavis-inventory"
+INFO = {
+    **{"schema": 1, "version": "0.1.0", "model": "centerface", "backend": "onnxruntime", "precision": "fp32"},
+    **{"fallback": False, "workers": 1, "cameras": ["door"], "url": "", "brokers": {"mqtt": True}},
+}
+RETAINED = {
+    "porch/status": "online",
+    "porch/info": json.dumps(INFO | {"url": "http://192.0.2.11:8080/"}),
+    "porch/door/status": "online",
+    "garden/status": "online",
+    "garden/info": json.dumps(INFO | {"version": "0.2.0"}),
+    "garden/door/status": "offline",
+    "attic/status": "offline",
+    "attic/info": json.dumps(INFO),
+    "attic/door/status": "offline",
+}
+LISTED = """
+[device.porch]
+site = "home"
+[device.garden]
+address = "192.0.2.12"
+site = "home"
+domain = "outside"
+[device.new]
+site = "work shop"
+"""
+
+
+def ask(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "VISAVIS_FLEET": str(folder / "fleet.toml")}
+    command = [sys.executable, str(PROGRAM), *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a fleet.toml; its broker holds what the devices told."""
+    folder, port = tmp_path_factory.mktemp("house"), free_port()
+    (folder / "fleet.toml").write_text(f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n{LISTED}')
+    with managed_broker(port, folder):
+        for topic, payload in RETAINED.items():
+            publish = ["mosquitto_pub", "-p", str(port), "-r", "-q", "1", "-t", f"visavis/{topic}", "-m", payload]
+            subprocess.run(publish, check=True)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def listed(house: Path) -> dict[str, Any]:
+    said = ask(house, "--list")
+    assert said.returncode == 0, said.stderr
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
+
+
+def test_devices_are_grouped_by_site_version_and_health(listed: dict[str, Any]) -> None:
+    assert {name: group["hosts"] for name, group in listed.items() if name != "_meta"} == {
+        "visavis": ["attic", "garden", "new", "porch"],
+        "site_home": ["garden", "porch"],
+        "site_work_shop": ["new"],
+        "version_0_1_0": ["attic", "porch"],
+        "version_0_2_0": ["garden"],
+        "health_ok": ["porch"],
+        "health_degraded": ["garden"],
+        "health_offline": ["attic"],
+        "health_unknown": ["new"],
+    }
+
+
+def test_the_address_is_the_listed_one_or_the_pages_or_the_name(listed: dict[str, Any]) -> None:
+    hosts = listed["_meta"]["hostvars"]
+    assert {name: one["ansible_host"] for name, one in hosts.items()} == {
+        **{"porch": "192.0.2.11", "garden": "192.0.2.12", "attic": "attic.local", "new": "new.local"}
+    }
+    assert {name: one["visavis_domain"] for name, one in hosts.items()} == {
+        **{"porch": "home", "garden": "outside", "attic": "", "new": "work shop"}
+    }
+    assert hosts["garden"]["visavis_seen"]["cameras_offline"] == ["door"]
+
+
+def test_one_host_is_what_the_list_says_of_it(house: Path, listed: dict[str, Any]) -> None:
+    assert json.loads(ask(house, "--host", "porch").stdout) == listed["_meta"]["hostvars"]["porch"]
+    assert json.loads(ask(house, "--host", "nobody").stdout) == {}
+
+
+def test_ansible_itself_reads_it(house: Path, tmp_path: Path) -> None:
+    ansible = Ansible("ansible", tmp_path, {"VISAVIS_FLEET": str(house / "fleet.toml")})
+    if not ansible.site.exists():
+        pytest.skip(f"there is no Ansible of today for Python {sys.version_info[0]}.{sys.version_info[1]}")
+    said = ansible.run("ansible-inventory", "-i", PROGRAM, "--list", "--limit", "site_home:&health_ok")
+    assert list(json.loads(said.stdout)["_meta"]["hostvars"]) == ["porch"], said.stderr
+
+
+def test_without_its_broker_the_listed_devices_are_there(tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text(f'[broker]\nurl = "mqtt://127.0.0.1:{free_port()}"\n{LISTED}')
+    said = ask(tmp_path, "--list")
+    assert said.returncode == 0
+    assert json.loads(said.stdout)["health_unknown"]["hosts"] == ["garden", "new", "porch"]
+    assert "nothing is known of what runs" in said.stderr
+
+
+def test_each_device_gets_a_password_of_its_own_each_time(tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text(LISTED)
+    made = [json.loads(ask(tmp_path, "--new-passwords").stdout)["vault_mqtt_passwords"] for _ in range(2)]
+    assert list(made[0]) == ["garden", "new", "porch", "homeassistant", "viewer"]
+    assert len({*made[0].values(), *made[1].values()}) == 10
+    assert all(len(password) >= 24 for password in made[0].values())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[device.porch]\nadress = 1", "unknown field `adress`"),
+        ("[device", "fleet.toml: "),
+        ('[broker]\nurl = "porch:mqtt"', "broker.url: "),
+        (None, "fleet.toml cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_told(text: str | None, words: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "fleet.toml").write_text(text)
+    said = ask(tmp_path, "--list")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert words in said.stderr
