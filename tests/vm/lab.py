@@ -35,7 +35,7 @@ EARLY_FILES = {
     "/usr/share/initramfs-tools/modules.d/visavis": "virtio_pci\nvirtio_blk\next4\n",
 }
 ENABLED = ("systemd-networkd", "ssh")
-START_LIMIT_S = 300
+START_LIMIT_S = 900
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two plain machines, Debian 12 and 13, become devices and are updated by the playbooks, over ssh."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from visavis.client import Broker, Device
+
+from deb.build import SYSTEMS, package
+from deb.packing import OUT
+from tests.ansible_programs import Ansible, Played
+from tests.e2e.conftest import free_port
+from tests.repo.test_laws import ROOT
+from tests.vm.conftest import running
+from tests.vm.inside import retry
+from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine
+from tests.waiting import until
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
+
+BOARDS = {"porch": DEBIAN_12, "workshop": DEBIAN_13}
+PASSWORDS = {"porch": "from the porch", "workshop": "from the workshop", "viewer": "looks on"}
+HOST_SEEN_FROM_INSIDE = "10.0.2.2"
+# Inference is slow without the host's help: smaller pictures, and seldom.
+SETTINGS = {
+    "detector": {"input": [320, 256]},
+    "worker": {"lease_ms": 60000},
+    "tracker": {"hits": 1, "lost_ms": 5000},
+}
+# What a device does that cannot live with a new version: the daemon does not start.
+FAULT = "/etc/systemd/system/visavis-capture.service.d/fault.conf"
+BREAK = f"""mkdir -p $(dirname {FAULT}) && cat >{FAULT} <<'EOF' && systemctl daemon-reload
+[Service]
+ExecStartPre=/bin/sh -c '! dpkg-query -W -f "$${{Version}}" visavis | grep -q ^0.2.0'
+EOF"""
+MEND = f"rm {FAULT} && systemctl daemon-reload"
+ENVIRONMENT = {"ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_TIMEOUT": "120"}
+LIMIT_S = 3000
+
+
+class Fleet:
+    """Both machines, the broker of the house, and the playbooks that know them."""
+
+    def __init__(self, machines: dict[str, Machine], broker: Broker, folder: Path) -> None:
+        self.machines, self.broker, self.folder = machines, broker, folder
+        self.ansible = {name: Ansible(name, folder / name, ENVIRONMENT) for name in ("ansible", "ansible-oldest")}
+
+    def play(self, *words: str, version: str = "0.1.0", release: str = "ansible") -> Played:
+        """Run a playbook with everything that an owner would give it."""
+        given: list[str | Path] = ["-i", self.folder / "inventory", "--vault-password-file", self.folder / "vault.word"]
+        return self.ansible[release].play(*given, "-e", f"visavis_version={version}", *words, limit_s=LIMIT_S)
+
+    def versions(self) -> dict[str, str]:
+        """What dpkg says on each machine, and the running daemon agrees with."""
+        found = {}
+        for name, machine in self.machines.items():
+            found[name] = self.status(name)["version"]
+            installed = machine.run("dpkg-query -W -f '${Version}' visavis")
+            assert installed.startswith(f"{found[name]}+"), f"{name}: {installed} is installed, {found[name]} runs"
+        return found
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.machines[name].run("curl -sf http://127.0.0.1:8080/api/v1/status"))
+        return found
+
+
+def inventory(machines: dict[str, Machine], broker_port: int) -> dict[str, Any]:
+    """What an owner writes; the workshop has a broker of its own beside the one of the house."""
+    house = {
+        "url": f"mqtt://{HOST_SEEN_FROM_INSIDE}:{broker_port}",
+        "user": "{{ visavis_device_id }}",
+        "password_file": "credential:mqtt.password",
+    }
+    own = {"url": "mqtt://127.0.0.1:1883", "user": "workshop", "password_file": "credential:mqtt.password"}
+    hosts = {
+        name: {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": machine.port,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(machine.image / "key"),
+            "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null",
+            "visavis_domain": name,
+            "visavis_host_settings": {"mqtt": house} if name == "porch" else {"mqtt": own, "mqtt_second": house},
+        }
+        for name, machine in machines.items()
+    }
+    of_all = {
+        "visavis_packages": str(OUT),
+        "visavis_ready_s": 900,
+        "visavis_settings": SETTINGS,
+        "visavis_secrets": {"mqtt.password": "{{ vault_passwords[visavis_device_id] }}"},
+        "visavis_cameras": [{"id": "demo", "source": "demo:", "size": [640, 480], "detect_fps": 1.0}],
+        "broker_users": "{{ vault_passwords }}",
+    }
+    groups = {"visavis": {"hosts": hosts}, "brokers": {"hosts": {"workshop": {}}}}
+    return {"all": {"vars": of_all, "children": groups}}
+
+
+@contextmanager
+def house_broker(port: int, folder: Path) -> Iterator[Broker]:
+    """A mosquitto of this host with the rights that broker/ gives; yields it as who looks on sees it."""
+    (folder / "passwords").write_text("".join(f"{user}:{password}\n" for user, password in PASSWORDS.items()))
+    subprocess.run(["mosquitto_passwd", "-U", str(folder / "passwords")], check=True)
+    (folder / "mosquitto.conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder / 'passwords'}\n"
+        f"acl_file {ROOT / 'broker' / 'visavis.acl'}\nmax_queued_messages 40000\nuser root\n"
+    )
+    (folder / "viewer").write_text(PASSWORDS["viewer"])
+    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+    command = ["mosquitto", "-c", str(folder / "mosquitto.conf")]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            yield Broker("127.0.0.1", port, user="viewer", password_file=folder / "viewer")
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two machines that know nothing of visavis, both packages for each on this host, and a broker."""
+    folder = tmp_path_factory.mktemp("fleet")
+    for board in BOARDS.values():
+        for version in ("0.1.0", "0.2.0"):
+            package(SYSTEMS[board.suite, board.architecture], version)
+    with ExitStack() as stack:
+        broker = stack.enter_context(house_broker(free_port(), folder))
+        machines = {
+            name: stack.enter_context(contextmanager(running)(board, lambda _: None, tmp_path_factory.mktemp(name)))
+            for name, board in BOARDS.items()
+        }
+        (folder / "vault.word").write_text("open\n")
+        written = folder / "inventory"
+        (written / "group_vars" / "all").mkdir(parents=True)
+        (written / "hosts.yml").write_text(yaml.safe_dump(inventory(machines, broker.port)))
+        one = Fleet(machines, broker, folder)
+        vault = one.ansible["ansible"].run(
+            *("ansible-vault", "encrypt", "--vault-password-file", folder / "vault.word"),
+            *("--output", written / "group_vars" / "all" / "vault.yml"),
+            stdin=yaml.safe_dump({"vault_passwords": PASSWORDS}),
+        )
+        assert vault.returncode == 0, vault.stderr
+        yield one
+
+
+def test_a_dry_run_tells_what_new_hosts_would_get_and_changes_nothing(fleet: Fleet) -> None:
+    played = fleet.play("site.yml", "--check", "--diff")
+    assert played.code == 0, played.said
+    assert all(played.changed.values()), played.said
+    assert 'source = "demo:"' in played.said.replace('\\"', '"')
+    for machine in fleet.machines.values():
+        assert machine.try_to_run("dpkg -s visavis").returncode != 0
+        assert machine.try_to_run("ls /etc/visavis").returncode != 0
+
+
+def test_plain_hosts_become_devices(fleet: Fleet) -> None:
+    played = fleet.play("site.yml")
+    assert played.code == 0, played.said
+    assert fleet.versions() == {"porch": "0.1.0", "workshop": "0.1.0"}
+    for name in BOARDS:
+        assert all(one["connected"] for one in fleet.status(name)["brokers"]), fleet.status(name)["brokers"]
+    assert not [password for password in PASSWORDS.values() if password in played.said]
+
+
+def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
+    played = fleet.play("site.yml", "--diff")
+    assert (played.code, played.changed) == (0, {"porch": 0, "workshop": 0}), played.said
+
+
+def test_debian_12s_own_ansible_changes_nothing_either(fleet: Fleet) -> None:
+    played = fleet.play("site.yml", "--limit", "porch", release="ansible-oldest")
+    assert (played.code, played.changed) == (0, {"porch": 0}), played.said
+
+
+def test_a_wrong_setting_never_reaches_a_device(fleet: Fleet) -> None:
+    porch = fleet.machines["porch"]
+    before = porch.run("sha256sum /etc/visavis/config.toml; systemctl show -P MainPID visavis-capture")
+    wrong = json.dumps({"visavis_settings": {**SETTINGS, "detector": {"input": [320, 256], "score": 7}}})
+    played = fleet.play("site.yml", "--limit", "porch", "-e", wrong)
+    assert played.code != 0
+    assert "detector.score: 7 is outside 0 to 1" in played.said
+    assert porch.run("sha256sum /etc/visavis/config.toml; systemctl show -P MainPID visavis-capture") == before
+    assert porch.run("curl -sf http://127.0.0.1:8080/readyz")
+
+
+class Ear:
+    """Collects every event of the house's broker, by device, as a program with a session does."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.heard: set[str] = set()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.listen, args=(Device("+", broker),))
+
+    def listen(self, devices: Device) -> None:
+        for event in devices.events("ear", self.stop):
+            self.heard.add(event.id)
+
+    def __enter__(self) -> Ear:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+
+
+def events_kept(fleet: Fleet, name: str) -> set[str]:
+    """Ids of all events that a device has ever told."""
+    ids: set[str] = set()
+    cursor = ""
+    while True:
+        page = json.loads(fleet.machines[name].run(f"curl -sf 'http://127.0.0.1:8080/api/v1/events?limit=500{cursor}'"))
+        ids |= {event["id"] for event in page["events"]}
+        if not page["more"]:
+            return ids
+        cursor = f"&since={page['events'][-1]['id']}"
+
+
+@pytest.fixture(scope="module")
+def ear(fleet: Fleet) -> Iterator[Ear]:
+    with Ear(fleet.broker) as one:
+        yield one
+
+
+def test_a_device_that_does_not_work_before_stops_the_update_untouched(fleet: Fleet, ear: Ear) -> None:
+    porch, workshop = fleet.machines["porch"], fleet.machines["workshop"]
+    started = workshop.run("systemctl show -P MainPID visavis-capture")
+    porch.run("systemctl stop visavis-capture")
+    played = fleet.play("update.yml", "-e", "visavis_ready_s=30", version="0.2.0")
+    assert played.code != 0
+    assert not any(played.changed.values()), played.said
+    assert workshop.run("systemctl show -P MainPID visavis-capture") == started
+    porch.run("systemctl start visavis-capture")
+    porch.run(retry("curl -sf http://127.0.0.1:8080/readyz", 580, "journalctl -n 60 --no-pager"))
+    assert fleet.versions() == {"porch": "0.1.0", "workshop": "0.1.0"}
+
+
+def test_an_update_stops_at_the_device_that_fails_and_takes_that_one_back(fleet: Fleet, ear: Ear) -> None:
+    fleet.machines["workshop"].run(BREAK)
+    played = fleet.play("update.yml", "-e", "visavis_ready_s=300", version="0.2.0")
+    assert played.code != 0
+    assert "workshop did not work with 0.2.0+trixie" in played.said
+    assert fleet.versions() == {"porch": "0.2.0", "workshop": "0.1.0"}
+
+
+def test_an_update_goes_on_where_it_stopped(fleet: Fleet, ear: Ear) -> None:
+    fleet.machines["workshop"].run(MEND)
+    started = fleet.machines["porch"].run("systemctl show -P MainPID visavis-capture")
+    played = fleet.play("update.yml", version="0.2.0")
+    assert (played.code, played.changed["porch"]) == (0, 0), played.said
+    assert fleet.versions() == {"porch": "0.2.0", "workshop": "0.2.0"}
+    assert fleet.machines["porch"].run("systemctl show -P MainPID visavis-capture") == started
+
+
+def test_no_event_was_lost_on_the_way_and_every_frame_is_accounted_for(fleet: Fleet, ear: Ear) -> None:
+    for name in BOARDS:
+        kept = events_kept(fleet, name)
+        assert kept, f"nothing ever happened at {name}: this test shows nothing"
+        until(partial(kept.issubset, ear.heard), f"some of {len(kept)} events of {name} never came to the broker", 120)
+        for camera in fleet.status(name)["cameras"]:
+            frames = camera["frames"]
+            told = frames["inferred"] + frames["in_flight"] + sum(frames["dropped"].values())
+            assert frames["captured"] == told, frames
+
+
+def test_the_fleet_report_shows_both(fleet: Fleet) -> None:
+    command = [sys.executable, "-m", "visavis.cli", "fleet", "--host", f"127.0.0.1:{fleet.broker.port}", "--json"]
+    command += ["--user", "viewer", "--password-file", str(fleet.broker.password_file), "--wait", "60"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    assert said.returncode == 0, said.stdout + said.stderr
+    report = {one["device"]: (one["version"], one["online"], one["cameras"]) for one in json.loads(said.stdout)}
+    assert report == {name: ("0.2.0", True, ["demo"]) for name in BOARDS}
