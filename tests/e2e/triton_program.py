@@ -61,7 +61,10 @@ class Caller:
         for number, file in enumerate(call["files"]):
             picture = self._module.InferInput("image", [1], "BYTES")
             picture.set_data_from_numpy(np.array([Path(file).read_bytes()], dtype=np.object_))
-            self._client.async_stream_infer(call["model"], [picture], request_id=str(number))
+            try:
+                self._client.async_stream_infer(call["model"], [picture], request_id=str(number))
+            except InferenceServerException:
+                break  # it was refused so soon that nothing more can be sent: `came` hears why
         self._client.stop_stream()  # waits for the answers
         return {"told": told}
 
