@@ -38,7 +38,8 @@ def measured(plan: Plan, picture: Path) -> dict[str, WorkersRun]:
 
 
 def of(plan: Plan, picture: Path, workers: int, detector: str = "") -> WorkersRun:
-    kind = own(f"visavis, {workers} workers {detector}", visavis(PATIENT, workers, detector=detector))
+    """One thread in each worker: by itself, a single one would take both processors."""
+    kind = own(f"visavis, {workers} workers {detector}", visavis(PATIENT, workers, detector=f"threads = 1\n{detector}"))
     with Server(kind) as server:
         until(lambda: len(server.workers()) == workers, "workers are missing", 60)
         warm_up(server, picture)
