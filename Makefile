@@ -107,6 +107,11 @@ apt-repo: ## a signed repository of the packages in build/deb: KEY="name of a gp
 	@scripts/setup.sh vm
 	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
 
+.PHONY: image
+image: ## an image for BOARD=generic-amd64, into build/image; KEYRING=FILE: what its updates are signed with
+	@scripts/setup.sh vm
+	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson $(ARGS),-m image.build --board $(or $(BOARD),generic-amd64) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS))
+
 .PHONY: clean
 clean: ## remove what setup and the tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs at each start of a device that was made from an image, before anything that serves.
+
+What a device must have and no image may bring, it makes for itself: a name, SSH host keys, a claim code. Then it takes
+the settings that its owner left on the boot partition. Nothing here keeps a device from starting: what is wrong is said
+on the console and in a file on the boot partition.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from visavis_device import files, settings
+from visavis_device.files import File
+
+CHECK = ("/usr/bin/visavis-capture", "-config", "/etc/visavis/config.toml", "-check")
+ACCOUNTS = "var/lib/visavis/credentials.toml"
+STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the device's files are; tests have a root of their own."""
+
+    root: Path = Path("/")
+    boot: Path = Path("/boot/efi")
+    run: Path = Path("/run")
+
+
+def main() -> int:
+    """Prepare the device; 1 when the owner's settings could not be taken."""
+    places = Places()
+    make_identity(places)
+    sentence, good = take_settings(places, check)
+    with contextlib.suppress(OSError):  # a device that cannot be renamed has the old name until its next start
+        socket.sethostname((places.root / files.HOSTNAME).read_text().strip())
+    greet(places, sentence)
+    os.sync()
+    return 0 if good else 1
+
+
+def make_identity(places: Places) -> None:
+    """A name, a claim code and host keys, unless they are there. What a power cut left empty counts as missing."""
+    if not has_content(places.root / files.HOSTNAME):
+        for file in files.identity(f"visavis-{secrets.token_hex(2)}"):
+            write(places.root, file)
+    if not has_content(places.root / files.CLAIM):
+        write(places.root, files.claim("".join(secrets.choice(settings.CLAIM_LETTERS) for _ in range(8))))
+    for key in (places.root / "etc/ssh").glob("ssh_host_*"):
+        if not has_content(key):
+            key.unlink()
+    subprocess.run(["ssh-keygen", "-A", "-f", str(places.root)], check=True, stdout=subprocess.DEVNULL)
+
+
+def has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def write(root: Path, file: File) -> None:
+    """Write a file so that it is complete or not there, readable by its group alone where it is secret."""
+    path = root / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:  # noqa: PTH123 (never readable in between)
+        out.write(file.content)
+        out.flush()
+        os.fsync(out.fileno())
+    if file.group != "root":
+        shutil.chown(draft, group=file.group)
+    draft.chmod(file.mode)
+    draft.replace(path)
+
+
+def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]:
+    """Apply and remove the owner's file. Returns what to tell them, and whether all is well."""
+    file = places.boot / settings.NAME
+    if not file.exists():
+        return "", True
+    try:
+        wanted = files.of(settings.read(file.read_bytes()))
+        apply(places.root, wanted, accept)
+    except (settings.SettingsError, OSError) as error:
+        return f"{error}\nNothing of {settings.NAME} was applied: mend it, and start the device again.", False
+    file.unlink()  # it may hold passwords, and every computer can read this partition
+    return (
+        f"{settings.NAME} was applied and removed: {', '.join(one.path for one in wanted) or 'it said nothing'}",
+        True,
+    )
+
+
+def apply(root: Path, wanted: list[File], accept: Callable[[], str]) -> None:
+    """Write all files, or none if the daemon refuses what came of them."""
+    before = {file.path: content_of(root / file.path) for file in wanted}
+    for file in wanted:
+        write(root, file)
+    if complaint := accept():
+        for file in wanted:
+            restore(root, file, before[file.path])
+        raise settings.SettingsError(complaint)
+
+
+def content_of(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+def restore(root: Path, file: File, content: str | None) -> None:
+    if content is None:
+        (root / file.path).unlink()
+    else:
+        write(root, File(file.path, content, file.mode, file.group))
+
+
+def check() -> str:
+    """What the daemon says against the configuration as it is now."""
+    done = subprocess.run(CHECK, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    return f"the daemon refuses these settings: {done.stderr.strip() or done.stdout.strip()}"
+
+
+def greet(places: Places, sentence: str) -> None:
+    """Say on every console, and on the boot partition, who this is and how it is claimed."""
+    name = (places.root / files.HOSTNAME).read_text().strip()
+    lines = [f"This is {name}: https://{name}.local:8080/"]
+    code = (places.root / files.CLAIM).read_text().strip()
+    claimed = (places.root / ACCOUNTS).exists()
+    if not claimed:
+        lines.append(f"Nobody is its administrator yet: open https://{name}.local:8080/claim and type {code}")
+    lines += sentence.splitlines()
+    print("\n".join(lines), flush=True)
+    issue = places.run / "issue.d" / "visavis.issue"
+    issue.parent.mkdir(parents=True, exist_ok=True)
+    issue.write_text("".join(f"{line}\n" for line in lines).replace("\\", "\\\\") + "\n")
+    with contextlib.suppress(OSError):  # a boot partition that cannot be written is no reason not to start
+        leave_word(places.boot, sentence, "" if claimed else code)
+
+
+def leave_word(boot: Path, sentence: str, code: str) -> None:
+    """The files on the boot partition, for who has no console; the code only as long as it counts."""
+    if sentence:
+        (boot / STATUS).write_text(f"{sentence}\n")
+    copy = boot / CLAIM_COPY
+    if code and (not copy.exists() or copy.read_text().strip() != code):
+        copy.write_text(f"{code}\n")
+    elif not code:
+        copy.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes an image that is written onto a card or a disk: `make image BOARD=generic-amd64`.
+
+Debian's packages come from the board's lock file, the product from the package that `make deb` makes. The same commit
+makes the same bytes. It needs root, because programs of the new system run while it is put together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from deb.build import SYSTEMS, commit_time_s, current_version, package
+from deb.kept import REPOSITORY
+from image import disk, root, sbom
+from image.boards import BOARDS, SUITE
+from image.packages import LockError, missing_programs, read_lock, relock
+
+OUT = REPOSITORY / "build" / "image"
+EXAMPLE = """examples:
+  make image BOARD=generic-amd64                     an image for a PC or a virtual machine with UEFI firmware
+  make image BOARD=generic-amd64 KEYRING=keys.pem    the same; it takes updates that are signed with these keys
+  PYTHONPATH=firmware-image python -m image.build --board generic-amd64 --relock
+                                                     take today's packages of Debian into its lock file
+"""
+
+
+def main() -> int:
+    """Make what the command line names; prints the image's path."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--board", choices=BOARDS, required=True, help="the hardware that it is for")
+    parser.add_argument("--keyring", type=Path, help="public certificates; updates must be signed by one of them")
+    parser.add_argument("--relock", action="store_true", help="only write the lock file anew, with today's packages")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the results (build/image)")
+    wanted = parser.parse_args()
+    try:
+        print(run(wanted))
+    except LockError as error:
+        print(f"image: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(wanted: argparse.Namespace) -> Path:
+    """Do what was asked and return the file that came of it."""
+    board = BOARDS[wanted.board]
+    if wanted.relock:
+        with TemporaryDirectory() as draft:
+            relock(board, int(time.time()), Path(draft))
+        return board.lock
+    check(wanted.keyring)
+    version, lock = current_version(), read_lock(board.lock)
+    product = package(SYSTEMS[SUITE, board.architecture], version)
+    recipe = root.Recipe(board, lock, product, version, commit_time_s(), str(wanted.keyring or ""))
+    return make(recipe, wanted.out / board.name)
+
+
+def check(keyring: Path | None) -> None:
+    """Say at once what would fail in ten minutes."""
+    if missing := missing_programs():
+        raise LockError(f"{', '.join(missing)} are missing: `scripts/setup.sh vm` installs them")
+    if os.geteuid() != 0:
+        raise LockError("an image is put together by root: run it with sudo, or in a container")
+    if keyring and not keyring.is_file():
+        raise LockError(f"--keyring: {keyring} is not a file: name the certificates that updates are signed with")
+
+
+def make(recipe: root.Recipe, out: Path) -> Path:
+    """Make all files of a board's image in `out` and return the image itself."""
+    board = recipe.board
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    system, boot = out / "rootfs.squashfs", out / "boot.fat"
+    with TemporaryDirectory(dir=out) as work:
+        tree, files = Path(work) / "root", Path(work) / "boot"
+        tree.mkdir()
+        files.mkdir()
+        root.make(recipe, tree)
+        about = sbom.product(f"visavis-{board.name}", recipe.version)
+        (out / "sbom.cdx.json").write_bytes(sbom.write(tree, about, recipe.lock, recipe.time_s))
+        disk.boot_files(board, disk.grub(board, tree), files)
+        root.clean(tree)
+        print(f"image: {board.name}: compressing the root file system", file=sys.stderr, flush=True)
+        root.squash(tree, system, recipe.time_s)
+        disk.boot_partition(board, files, boot, recipe.time_s)
+    image = out / f"visavis-{board.name}.img"
+    disk.assemble(board, boot, system, image)
+    boot.unlink()
+    compress(image)
+    return image
+
+
+def compress(image: Path) -> None:
+    """Beside the image, the file that one sends around."""
+    print("image: compressing the image", file=sys.stderr, flush=True)
+    subprocess.run(["zstd", "-q", "-f", "-T0", "-3", str(image)], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

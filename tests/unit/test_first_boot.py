@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device makes of the file that its owner leaves on the boot partition, and of its first start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from visavis_device import files
+from visavis_device.first_boot import Places, greet, make_identity, take_settings
+from visavis_device.settings import Settings, SettingsError, read
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfH2y2gS6dUvJ0mV9mC3xTn6yVv3tq0l2c1dYl0aB1k anna@example"
+WHOLE = f"""
+[device]
+id = "porch"
+claim = "abcd-efgh"
+[wifi]
+ssid = "Café am Eck"
+password = " starts with a space"
+country = "DE"
+[mqtt]
+url = "mqtts://broker.example:8883"
+user = "porch"
+password = 'has "quotes"'
+[ssh]
+keys = ["{KEY}"]
+"""
+
+
+def written(content: str) -> dict[str, str]:
+    return {file.path: file.content for file in files.of(read(content.encode()))}
+
+
+def test_every_setting_becomes_the_file_that_its_service_reads() -> None:
+    found = written(WHOLE)
+    assert found["etc/hostname"] == "porch\n"
+    assert found["etc/visavis/conf.d/50-device.toml"] == '[device]\nid = "porch"\n'
+    assert found["etc/visavis/claim-code"] == "ABCD-EFGH\n"
+    assert found[f"var/lib/iwd/={'Café am Eck'.encode().hex()}.psk"] == (
+        "[Security]\nPassphrase=\\sstarts with a space\n[Settings]\nAutoConnect=true\n"
+    )
+    assert found["etc/iwd/main.conf"] == "[General]\nCountry=DE\n"
+    assert found["etc/visavis/conf.d/50-broker.toml"] == (
+        '[mqtt]\nurl = "mqtts://broker.example:8883"\nuser = "porch"\npassword_file = "/etc/visavis/mqtt.password"\n'
+    )
+    assert found["etc/visavis/mqtt.password"] == 'has "quotes"'
+    assert found["etc/ssh/authorized_keys.d/root"] == f"{KEY}\n"
+
+
+def test_what_is_secret_is_readable_by_its_service_alone() -> None:
+    modes = {file.path: (file.mode, file.group) for file in files.of(read(WHOLE.encode()))}
+    assert modes["etc/visavis/mqtt.password"] == modes["etc/visavis/claim-code"] == (0o640, "visavis")
+    assert [mode for path, mode in modes.items() if path.startswith("var/lib/iwd")] == [(0o600, "root")]
+
+
+def test_sections_may_be_left_out_and_editors_of_other_systems_are_understood() -> None:
+    assert read(b"") == Settings()
+    assert list(written('\ufeff[device]\r\nid = "door"\r\n')) == ["etc/hostname", "etc/visavis/conf.d/50-device.toml"]
+    assert list(written('[wifi]\nssid = "open house"\n')) == ["var/lib/iwd/open house.open"]
+
+
+def test_the_example_on_the_boot_partition_is_a_file_that_can_be_used() -> None:
+    text = (ROOT / "firmware-image/esp/visavis.toml.example").read_text().replace("AAAA... you@example", KEY.split()[1])
+    assert read(text.replace('# claim = "', 'claim = "').encode()).device.claim == "ABCD-EFGH"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[wifi]\nssid = porch", "line 2"),
+        ("[wlan]\nssid = 'a'", "unknown field `wlan`"),
+        ("[wifi]\nsid = 'a'", "wifi: "),
+        ("[wifi]\npassword = 'long enough'", "wifi: what is missing is `ssid`"),
+        ("[device]\nid = 7", "device.id: Expected `str`, got `int`"),
+        ("[device]\nid = 'Front Door'", "device.id: 'Front Door' cannot be used: write 1 to 32 of a-z 0-9 and -"),
+        ("[device]\nclaim = 'ABCD-EFG1'", "device.claim"),
+        ("[wifi]\nssid = 'a'\npassword = 'short'", "wifi.password: cannot be used: write 8 to 63 characters"),
+        ("[wifi]\nssid = 'a'\ncountry = 'Germany'", "wifi.country"),
+        ("[wifi]\nssid = '012345678901234567890123456789012'", "wifi.ssid"),
+        (f"[ssh]\nkeys = ['command=\"reboot\" {KEY}']", "ssh.keys[0]"),
+        ("[ssh]\nkeys = ['ssh-ed25519 AAAA']", "ssh.keys[0]"),
+        (f'[ssh]\nkeys = ["{KEY}\\nssh-rsa"]', "ssh.keys[0]"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_its_place(content: str, says: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(content.encode())
+    assert says in str(refused.value)
+    assert "short" not in str(refused.value)  # a password is never shown
+
+
+def test_another_encoding_is_said() -> None:
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        read("[device]".encode("utf-16"))
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """A device's folders; this machine has no group visavis."""
+    found = Places(tmp_path / "root", tmp_path / "boot", tmp_path / "run")
+    (found.root / "etc/ssh").mkdir(parents=True)
+    found.boot.mkdir()
+    monkeypatch.setattr("visavis_device.first_boot.shutil.chown", lambda path, group: None)
+    return found
+
+
+def test_a_device_makes_its_own_name_keys_and_code_once(places: Places) -> None:
+    make_identity(places)
+    first = {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+    assert {path.name for path in first} >= {"hostname", "claim-code", "ssh_host_ed25519_key", "50-device.toml"}
+    make_identity(places)
+    assert {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()} == first
+
+
+def test_what_a_power_cut_left_empty_is_made_again(places: Places) -> None:
+    make_identity(places)
+    for name in ("etc/hostname", "etc/visavis/claim-code", "etc/ssh/ssh_host_ed25519_key"):
+        (places.root / name).write_text("")
+    make_identity(places)
+    for name in ("etc/hostname", "etc/visavis/claim-code", "etc/ssh/ssh_host_ed25519_key"):
+        assert (places.root / name).read_text()
+
+
+def test_settings_are_applied_and_the_file_is_removed(places: Places) -> None:
+    (places.boot / "visavis.toml").write_text(WHOLE)
+    sentence, good = take_settings(places, lambda: "")
+    assert good
+    assert "was applied and removed" in sentence
+    assert not (places.boot / "visavis.toml").exists()
+    assert (places.root / "etc/hostname").read_text() == "porch\n"
+    assert (places.root / "etc/visavis/mqtt.password").stat().st_mode & 0o777 == 0o640
+
+
+def test_settings_that_the_daemon_refuses_leave_everything_as_it_was(places: Places) -> None:
+    make_identity(places)
+    name = (places.root / "etc/hostname").read_text()
+    (places.boot / "visavis.toml").write_text(WHOLE)
+    sentence, good = take_settings(places, lambda: "mqtt.url: no such scheme")
+    assert not good
+    assert "mqtt.url: no such scheme" in sentence
+    assert (places.boot / "visavis.toml").exists()
+    assert (places.root / "etc/hostname").read_text() == name
+    assert not (places.root / "etc/visavis/mqtt.password").exists()
+
+
+def test_a_bad_file_stays_and_the_device_says_why(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    make_identity(places)
+    (places.boot / "visavis.toml").write_text("[wlan]\n")
+    sentence, good = take_settings(places, lambda: "")
+    greet(places, sentence)
+    assert not good
+    for text in (capsys.readouterr().out, (places.boot / "visavis-status.txt").read_text()):
+        assert "unknown field `wlan`" in text
+        assert "Nothing of visavis.toml was applied" in text
+
+
+def test_the_code_is_shown_until_the_device_has_an_account(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    make_identity(places)
+    code = (places.root / "etc/visavis/claim-code").read_text().strip()
+    greet(places, "")
+    assert code in capsys.readouterr().out
+    assert code in (places.run / "issue.d/visavis.issue").read_text()
+    assert (places.boot / "claim-code.txt").read_text().strip() == code
+    (places.root / "var/lib/visavis").mkdir(parents=True)
+    (places.root / "var/lib/visavis/credentials.toml").write_text("")
+    greet(places, "")
+    assert code not in capsys.readouterr().out
+    assert not (places.boot / "claim-code.txt").exists()

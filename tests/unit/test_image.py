@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an image is laid out, pinned and listed, as far as that can be seen without making one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from image import disk, sbom
+from image.boards import BOARDS, Board
+from image.packages import Lock, LockError, Package, keep, parse_uris, read_lock, write_lock
+
+BOARD = BOARDS["generic-amd64"]
+LOCK = Lock(1_795_651_200, (Package("debian", "pool/main/a/acl/acl_2.3_amd64.deb", "ab" * 32),))
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_partitions_follow_each_other_and_have_the_names_that_updates_use(board: Board) -> None:
+    found = disk.partitions(board)
+    assert [one.label for one in found] == ["visavis-esp", "visavis-a", "visavis-b"]
+    ends = [one.start_mib + one.size_mib for one in found]
+    assert all(one.start_mib >= end for one, end in zip(found[1:], ends, strict=False))
+    assert disk.size_mib(board) > ends[-1]
+
+
+def test_sfdisk_writes_the_table_and_the_same_one_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "SLOT_MIB", 4)
+    monkeypatch.setattr(disk, "ESP_MIB", 4)
+    images = [tmp_path / name for name in ("one.img", "two.img")]
+    esp, system = tmp_path / "esp", tmp_path / "system"
+    esp.write_bytes(b"boot" * 100)
+    system.write_bytes(b"system" * 100)
+    for image in images:
+        disk.assemble(BOARD, esp, system, image)
+    dumped = json.loads(subprocess.run(["sfdisk", "-J", images[0]], capture_output=True, text=True, check=True).stdout)
+    assert [one["name"] for one in dumped["partitiontable"]["partitions"]] == ["visavis-esp", "visavis-a", "visavis-b"]
+    assert subprocess.run(["cmp", *images], check=False).returncode == 0
+    written = images[0].read_bytes()
+    assert len(written) == disk.size_mib(BOARD) << 20
+    for part, content in zip(disk.partitions(BOARD), (b"boot", b"system", b"\0\0\0"), strict=True):
+        assert written[part.start_mib << 20 :].startswith(content)
+
+
+def test_a_root_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    system = tmp_path / "system"
+    with system.open("wb") as out:
+        out.truncate((disk.SLOT_MIB << 20) + 1)
+    with pytest.raises(ValueError, match="leave packages out"):
+        disk.assemble(BOARD, system, system, tmp_path / "image")
+
+
+def test_the_boot_partition_is_the_same_each_time_and_can_be_read(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "EFI/BOOT").mkdir(parents=True)
+        (folder / "EFI/BOOT/BOOTX64.EFI").write_bytes(b"program")
+        disk.boot_partition(BOARD, folder, tmp_path / f"{name}.fat", 1_795_651_200)
+    assert subprocess.run(["cmp", tmp_path / "one.fat", tmp_path / "two.fat"], check=False).returncode == 0
+    read = ["mtype", "-i", str(tmp_path / "one.fat"), "::/EFI/BOOT/BOOTX64.EFI"]
+    assert subprocess.run(read, capture_output=True, check=True).stdout == b"program"
+
+
+def test_grub_finds_its_program_and_its_variables_where_it_looks(tmp_path: Path) -> None:
+    disk.boot_files(BOARD, b"program", tmp_path)
+    assert (tmp_path / "EFI/BOOT/BOOTX64.EFI").read_bytes() == b"program"
+    settings = (tmp_path / disk.GRUB_FOLDER / "grub.cfg").read_text()
+    assert f"/{disk.GRUB_FOLDER}/grubenv" in settings
+    assert len((tmp_path / disk.GRUB_FOLDER / "grubenv").read_bytes()) == 1024
+
+
+def test_a_lock_can_be_read_again_and_a_damaged_one_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "board.lock"
+    with pytest.raises(LockError, match="--relock"):
+        read_lock(file)
+    write_lock(file, LOCK)
+    assert read_lock(file) == LOCK
+    file.write_text(file.read_text() + "debian only-two\n")
+    with pytest.raises(LockError, match="damaged"):
+        read_lock(file)
+
+
+def test_what_apt_names_is_pinned() -> None:
+    address = "http://deb.debian.org/debian-security/pool/main/g/glib/x_1%2b2%7edeb_amd64.deb"
+    said = f"'{address}' x_1+2~deb_amd64.deb 5 SHA256:{'cd' * 32}\n"
+    assert list(parse_uris(said)) == [Package("debian-security", "pool/main/g/glib/x_1+2~deb_amd64.deb", "cd" * 32)]
+
+
+def test_a_package_with_another_sum_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image.packages.KEPT", tmp_path)
+    with pytest.raises(LockError, match="nothing was taken"):
+        keep(LOCK.packages[0], b"something else")
+    assert list(tmp_path.rglob("*.deb")) == []
+
+
+@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.lock.exists()])
+def test_the_locks_in_the_repository_name_what_their_boards_install(name: str) -> None:
+    files = {package.path.rsplit("/", 1)[-1].split("_")[0] for package in read_lock(BOARDS[name].lock).packages}
+    assert set(BOARDS[name].every_package) <= files
+
+
+STATUS = """Package: acl
+Status: install ok installed
+Architecture: amd64
+Version: 1:2.3
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1
+"""
+GO = """visavis-capture: go1.24.4
+\tpath\tvisavis/capture/cmd/visavis-capture
+\tdep\tgithub.com/BurntSushi/toml\tv1.5.0\th1:sum
+\tdep\texample.org/old\tv1.0.0
+\t=>\texample.org/new\tv1.0.1\th1:sum
+\tbuild\t-tags=x
+"""
+
+
+def test_the_list_of_parts_names_debian_python_and_go(tmp_path: Path) -> None:
+    status, site = tmp_path / "var/lib/dpkg/status", tmp_path / "usr/lib/visavis/lib/python3.13/site-packages"
+    status.parent.mkdir(parents=True)
+    status.write_text(STATUS)
+    (site / "numpy-2.0.dist-info").mkdir(parents=True)
+    (site / "numpy-2.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\n\nText: no\n")
+    found = [*sbom.debian(tmp_path, LOCK), *sbom.python(tmp_path), *sbom.go_modules(GO)]
+    about = sbom.product("visavis-generic-amd64", "1.0")
+    document = sbom.document(about, found, 1_795_651_200)
+    assert document == sbom.document(about, list(reversed(found)), 1_795_651_200)
+    said = json.loads(document)
+    assert (said["bomFormat"], said["specVersion"]) == ("CycloneDX", "1.6")
+    parts = {part["purl"]: part for part in said["components"]}
+    assert set(parts) == {
+        "pkg:deb/debian/acl@1:2.3?arch=amd64&distro=trixie",
+        "pkg:pypi/numpy@2.0",
+        "pkg:golang/stdlib@1.24.4",
+        "pkg:golang/github.com/BurntSushi/toml@v1.5.0",
+        "pkg:golang/example.org/new@v1.0.1",
+    }
+    assert parts["pkg:deb/debian/acl@1:2.3?arch=amd64&distro=trixie"]["hashes"][0]["content"] == "ab" * 32

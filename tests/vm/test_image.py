@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image for PCs, from the first start to the factory reset: the real firmware, GRUB, kernel and systemd."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.vm.image_lab import IMAGE, Flashed
+from tests.vm.inside import retry
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(7200)]
+
+# Inference is slow without the host's help: smaller pictures, and seldom.
+SLOW = """
+[detector]
+input = [320, 256]
+[worker]
+lease_ms = 60000
+"""
+SETTINGS = """
+[device]
+id = "porch"
+[wifi]
+ssid = "porch wifi"
+password = "not a real one"
+[ssh]
+keys = ["{key}"]
+"""
+PAGE = "https://127.0.0.1:8080"
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flashed]:
+    """A machine that was flashed, given a file with settings, and switched on for the first time."""
+    assert IMAGE.exists(), f"{IMAGE} is missing: run `make image BOARD=generic-amd64` first"
+    flashed = Flashed(IMAGE, tmp_path_factory.mktemp("flashed"))
+    flashed.put("visavis.toml", SETTINGS.format(key=(flashed.folder / "key.pub").read_text().strip()))
+    flashed.switch_on()
+    with flashed:
+        yield flashed
+
+
+def identity(device: Flashed) -> dict[str, str]:
+    """What two devices never share."""
+    files = {
+        "machine": "/etc/machine-id",
+        "key": "/etc/ssh/ssh_host_ed25519_key.pub",
+        "code": "/etc/visavis/claim-code",
+    }
+    return {name: device.run(f"cat {file}").strip() for name, file in files.items()}
+
+
+def ask(device: Flashed, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+    """Ask the page from inside, whose certificate nobody has signed; the status and the answer."""
+    script = f"""
+import json, ssl, urllib.error, urllib.request
+body = {body!r}
+data = json.dumps(body).encode() if body else None
+asked = urllib.request.Request("{PAGE}{path}", data, {{"Content-Type": "application/json"}})
+try:
+    answer = urllib.request.urlopen(asked, context=ssl._create_unverified_context())
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.read().decode())
+"""
+    status, _, text = device.run(f"python3 - <<'EOF'\n{script}\nEOF").partition(" ")
+    return int(status), text
+
+
+def test_the_first_start_ends_with_everything_running(device: Flashed) -> None:
+    device.run(retry("systemctl is-active -q visavis-capture visavis-infer@1", 900, "systemctl --failed"))
+    assert ask(device, "/healthz")[0] == 200
+    assert device.run("systemctl --failed --no-legend").strip() == ""
+
+
+def test_the_settings_were_taken_and_removed(device: Flashed) -> None:
+    assert device.run("hostname").strip() == "porch"
+    assert "Passphrase=not a real one" in device.run("cat '/var/lib/iwd/porch wifi.psk'")
+    assert "was applied and removed" in device.run("cat /boot/efi/visavis-status.txt")
+    assert device.try_to_run("ls /boot/efi/visavis.toml").returncode != 0
+    assert device.said("visavis.toml was applied and removed")
+
+
+def test_the_system_cannot_be_written_and_what_is_kept_lies_on_the_rest_of_the_disk(device: Flashed) -> None:
+    assert device.try_to_run("touch /usr/bin/x").returncode != 0
+    assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
+    kept = json.loads(device.run("findmnt -J -b -o TARGET,FSTYPE,SIZE /data"))["filesystems"][0]
+    assert kept["fstype"] == "ext4"
+    assert int(kept["size"]) > 2 << 30
+    for folder in ("/etc", "/var"):
+        assert device.run(f"findmnt -no FSTYPE {folder}").strip() == "overlay"
+
+
+def test_nobody_can_log_in_with_a_password(device: Flashed) -> None:
+    effective = device.run("sshd -T")
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no"} <= set(effective.splitlines())
+    secrets = [line.split(":")[1] for line in device.run("cat /etc/shadow").splitlines()]
+    assert {secret[:1] for secret in secrets} <= {"*", "!"}
+
+
+def test_a_face_comes_over_mqtt(device: Flashed) -> None:
+    device.run(f"cat >/etc/visavis/conf.d/90-slow.toml <<'EOF'\n{SLOW}\nEOF")
+    device.run("systemctl restart visavis-capture 'visavis-infer@*'")
+    message = json.loads(device.run("mosquitto_sub -t visavis/porch/demo/detections -C 1 -W 900", 1000))
+    assert (message["device"], message["camera"], message["width"]) == ("porch", "demo", 640)
+
+
+def test_the_list_of_parts_is_inside_and_beside(device: Flashed) -> None:
+    inside = device.run("cat /usr/share/visavis/sbom.cdx.json")
+    assert inside == (IMAGE.parent / "sbom.cdx.json").read_text()
+    kinds = {re.match(r"pkg:(\w+)/", part["purl"])[1] for part in json.loads(inside)["components"]}  # type: ignore[index]
+    assert kinds == {"deb", "pypi", "golang"}
+    for program in ("visavis", "systemd", "openssh-server"):
+        assert f'"pkg:deb/debian/{program}@' in inside
+
+
+def test_the_owner_claims_it_with_the_code_from_the_console(device: Flashed) -> None:
+    code = identity(device)["code"]
+    assert device.said(f"type {code}")
+    assert device.run("cat /boot/efi/claim-code.txt").strip() == code
+    first = {"name": "anna", "password": "correct horse battery staple"}
+    assert ask(device, "/api/v1/claim", {"code": "AAAA-AAAA", **first})[0] == 401
+    assert ask(device, "/api/v1/claim", {"code": code, **first})[0] in (200, 204)
+    assert ask(device, "/api/v1/claim", {"code": code, **first})[0] == 410
+
+
+def test_a_device_stays_the_same_over_a_power_cut(device: Flashed) -> None:
+    before = identity(device)
+    device.stop()
+    assert device.boot_file("visavis.toml") is None
+    device.switch_on()
+    device.wait_until_it_answers()
+    assert identity(device) == before
+    device.run(retry("[ ! -e /boot/efi/claim-code.txt ]", 60))
+    assert not device.said(f"type {before['code']}")
+
+
+def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -> None:
+    device.switch_off()
+    device.put("visavis.toml", '[mqtt]\nurl = "http://broker"\n')
+    device.switch_on()
+    device.wait_until_it_answers()
+    device.wait_until_it_says("Nothing of visavis.toml was applied")
+    assert device.said("mqtt.url")
+    assert device.try_to_run("ls /etc/visavis/conf.d/50-broker.toml").returncode != 0
+    assert ask(device, "/healthz")[0] == 200
+    device.run("rm /boot/efi/visavis.toml")
+
+
+def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:
+    before = identity(device)
+    device.run("touch /data/mine /var/lib/visavis/mine /etc/mine")
+    device.try_to_run("visavis reset --factory --yes")
+    device.wait_until_it_says("everything that this device kept is removed")
+    device.wait_until_it_says("Nobody is its administrator yet")
+    device.stop()
+    assert device.boot_file("factory-reset") is None
+    device.put("visavis.toml", SETTINGS.format(key=(device.folder / "key.pub").read_text().strip()))
+    device.switch_on()
+    device.wait_until_it_answers()
+    after = identity(device)
+    assert all(after[name] != value for name, value in before.items())
+    for file in ("/data/mine", "/var/lib/visavis/mine", "/etc/mine", "/etc/visavis/conf.d/90-slow.toml"):
+        assert device.try_to_run(f"ls {file}").returncode != 0
+
+
+def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
+    from image import build, root  # noqa: PLC0415
+    from image.boards import BOARDS  # noqa: PLC0415
+    from image.packages import read_lock  # noqa: PLC0415
+
+    from deb.build import SYSTEMS, commit_time_s, current_version, package  # noqa: PLC0415 (heavy, and only here)
+
+    board = BOARDS["generic-amd64"]
+    product = package(SYSTEMS["trixie", "amd64"], current_version())
+    recipe = root.Recipe(board, read_lock(board.lock), product, current_version(), commit_time_s())
+    sums = [sum_of(build.make(recipe, tmp_path / name)) for name in ("one", "two")]
+    assert sums[0] == sums[1]
+
+
+def sum_of(image: Path) -> str:
+    with image.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
