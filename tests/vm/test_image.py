@@ -150,6 +150,7 @@ def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -
     device.wait_until_it_says("Nothing of visavis.toml was applied")
     assert device.said("mqtt.url")
     assert device.try_to_run("ls /etc/visavis/conf.d/50-broker.toml").returncode != 0
+    device.run(retry("systemctl is-active -q visavis-capture", 900, "systemctl --failed"))
     assert ask(device, "/healthz")[0] == 200
     device.run("rm /boot/efi/visavis.toml")
 
