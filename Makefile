@@ -42,6 +42,7 @@ test: setup-test ## every test that needs no special hardware
 .PHONY: test-vm
 test-vm: ## cameras and services in a virtual machine (QEMU); the first run builds its image
 	@scripts/setup.sh vm
+	@$(MAKE) --no-print-directory image
 	$(PYTHON) -m pytest -m vm -s tests/vm
 
 .PHONY: test-vm-long
