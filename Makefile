@@ -43,12 +43,12 @@ test: setup-test ## every test that needs no special hardware
 test-vm: ## cameras and services in a virtual machine (QEMU); the first run builds its image
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
-	$(PYTHON) -m pytest -m vm -s tests/vm
+	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
 
 .PHONY: test-vm-long
 test-vm-long: ## what takes hours: power cuts within updates and of an outbox, a thousand flipped bits
 	@scripts/setup.sh vm
-	$(PYTHON) -m pytest -m vm_long -s tests
+	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 
 .PHONY: test-ha
 test-ha: ## real releases of Home Assistant beside the appliance; the first run installs them

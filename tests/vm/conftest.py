@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from deb.kept import REPOSITORY
 from tests.vm import payload
+from tests.vm.device_page import Row, head_of, page_of, rows_of
 from tests.vm.inside import CONFIG, INSIDE, retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, missing_programs, pack
 
@@ -69,3 +75,56 @@ def device(plain: Machine) -> Machine:
     plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
     plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 300, "journalctl -n 60 --no-pager"))
     return plain
+
+
+# A path from the repository: `make test-vm` names docs/reference/device.md, and a run by hand names none.
+PAGE = os.environ.get("VISAVIS_DEVICE_PAGE", "")
+RAN: dict[str, list[pytest.TestReport]] = {}
+MACHINES: dict[str, str] = {}
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say a figure: it is printed, and stands on the page of what was run."""
+
+    def say(words: str) -> None:
+        print(words)
+        record_property("measured", words)
+
+    return say
+
+
+def pytest_runtest_teardown(item: pytest.Function) -> None:
+    """Remember where a test ran while its fixtures are known."""
+    boards = [value.board for value in item.funcargs.values() if isinstance(value, Machine)]
+    names = [f"{'Debian 12' if one.suite == 'bookworm' else 'Debian 13'} {one.architecture}" for one in boards]
+    MACHINES[item.nodeid] = ", ".join(names) or f"this host, {platform.machine()}"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep the three parts of each test."""
+    RAN.setdefault(report.nodeid, []).append(report)
+
+
+def pytest_sessionfinish() -> None:
+    """Write the page, if one is named."""
+    ran = {nodeid: parts for nodeid, parts in RAN.items() if "/vm/test_" in nodeid}
+    if not PAGE or not ran:
+        return
+    page = REPOSITORY / PAGE
+    before = page.read_text()
+    commit = ["git", "describe", "--always", "--dirty"]
+    said = subprocess.run(commit, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    when = f"{time.strftime('%Y-%m-%d')}, {said.strip()}"
+    rows = rows_of(before)
+    rows |= {(row.file, row.name): row for row in (row_of(nodeid, parts, when) for nodeid, parts in ran.items())}
+    page.write_text(page_of(head_of(before), rows))
+
+
+def row_of(nodeid: str, parts: list[pytest.TestReport], when: str) -> Row:
+    file, _, name = nodeid.partition("::")
+    outcomes = [part.outcome for part in parts]
+    result = next((word for word in ("failed", "skipped") if word in outcomes), "passed")
+    said = [str(words) for key, words in parts[-1].user_properties if key == "measured"]
+    seconds = sum(part.duration for part in parts)
+    return Row(Path(file).name, name, MACHINES.get(nodeid, ""), result, seconds, when, "; ".join(said))

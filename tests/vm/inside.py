@@ -10,6 +10,7 @@ from typing import Any
 from tests.vm.lab import Machine
 
 BY_ID = "/dev/v4l/by-id/usb-visavis_Test_Camera_0001-video-index0"
+VIVID_BY_PATH = "/dev/v4l/by-path/platform-vivid.0-video-index0"
 INSIDE = "/opt/visavis"
 CONFIG = "/etc/visavis/config.toml"
 PYTHON = f"PYTHONPATH={INSIDE}/site:{INSIDE}/trt-infer PYTHONDONTWRITEBYTECODE=1 python3"
@@ -26,9 +27,10 @@ class UsbCamera:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
-    def plug(self) -> None:
+    def plug(self, words: str = f"{INSIDE}/pictures/*.jpg") -> None:
+        """`words` are what `usb_camera.py` is told."""
         self.machine.run("modprobe vhci_hcd")
-        self.machine.start("usb", f"python3 {INSIDE}/usb_camera.py {INSIDE}/pictures/*.jpg")
+        self.machine.start("usb", f"python3 {INSIDE}/usb_camera.py {words}")
         self.machine.run(retry(f"[ -e {BY_ID} ]", 30, "cat /tmp/usb.log"))
 
     def pull(self) -> float:
@@ -42,22 +44,35 @@ class UsbCamera:
     def go_on(self) -> None:
         self.machine.signal("usb", "USR1")
 
+    def change(self) -> None:
+        """Sends the pictures behind --then from now on."""
+        self.machine.signal("usb", "USR2")
 
-def configuration(camera: str, source: str) -> str:
-    """One camera, looked at as often as a machine without the host's help can."""
-    return f"""
+
+DEVICE = """
 [device]
 id = "test"
 [detector]
 input = [320, 256]
 [worker]
 lease_ms = 60000 # inference is slow without the host's help
+"""
+
+
+def configuration(camera: str, source: str, more: str = "") -> str:
+    """One camera."""
+    return DEVICE + camera_table(camera, source, more)
+
+
+def camera_table(camera: str, source: str, more: str = "") -> str:
+    """A camera that is looked at as often as a machine without the host's help can, unless `more` says otherwise."""
+    return f"""
 [[camera]]
 id = "{camera}"
 source = "{source}"
 size = [640, 480]
 fps = 15.0
-detect_fps = 2.0
+{more or "detect_fps = 2.0"}
 """
 
 
@@ -71,10 +86,10 @@ class Appliance:
         machine.start("run", f"env {environment} -m visavis.cli run --config /tmp/config.toml")
         machine.run(retry("curl -sf http://127.0.0.1:8080/readyz", 150, "cat /tmp/run.log"))
 
-    def camera(self) -> dict[str, Any]:
-        """What the status says of the first camera."""
+    def camera(self, number: int = 0) -> dict[str, Any]:
+        """What the status says of a camera, the first if nothing is said."""
         status = json.loads(self.machine.run("curl -sf http://127.0.0.1:8080/api/v1/status"))
-        found: dict[str, Any] = status["cameras"][0]
+        found: dict[str, Any] = status["cameras"][number]
         return found
 
     def log(self) -> str:

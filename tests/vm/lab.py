@@ -61,6 +61,7 @@ PC = Board(
     architecture="amd64",
     packages=(
         *("linux-image-amd64", "v4l-utils"),
+        *("gstreamer1.0-libcamera", "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good", "gstreamer1.0-tools"),
         *("libopencv-imgcodecs406", "libopencv-imgproc406", "libopencv-videoio406"),
     ),
     emulator="qemu-system-x86_64",

@@ -40,7 +40,8 @@ def fill_pc(folder: Path) -> None:
     """The daemon as it was built here, the worker, the Go tests of cameras, and the USB camera."""
     shutil.copy(REPOSITORY / "build" / "visavis-capture", folder)
     copy_python(folder)
-    shutil.copy(REPOSITORY / "tests" / "vm" / "usb_camera.py", folder)
+    for name in ("usb_camera.py", "outages.py"):
+        shutil.copy(REPOSITORY / "tests" / "vm" / name, folder)
     go("test", "-c", "-tags", f"{cross.TAGS},camera", "-o", str(folder / "source.test"), "./internal/source")
     install(folder / "site", PC_PYTHON, [REPOSITORY / "requirements" / name for name in RUNTIME])
     draw_pictures(folder / "pictures")
@@ -108,11 +109,19 @@ def install(folder: Path, python: tuple[str, ...], requirements: list[Path]) -> 
 
 
 def draw_pictures(folder: Path) -> None:
-    """JPEG files of 640x480 in which one face walks to the right; enough that a slow reader does not come round."""
-    folder.mkdir()
+    """JPEG files of 640x480 in which one face walks to the right; enough that a slow reader does not come round.
+
+    Beside them a few of 480x360 in `small`, and raw ones of 320x240 in `raw`.
+    """
+    for part in (folder, folder / "small", folder / "raw"):
+        part.mkdir()
     face = cv2.resize(gocv_pictures()["face.jpg"], (200, 240))
     for number in range(31):
         picture = np.full((480, 640, 3), 90, np.uint8)
         left = 10 + 13 * number
         picture[120:360, left : left + 200] = face
         assert cv2.imwrite(str(folder / f"{number:02}.jpg"), picture)
+        if number % 10 == 0:
+            assert cv2.imwrite(str(folder / "small" / f"{number:02}.jpg"), cv2.resize(picture, (480, 360)))
+            raw = cv2.cvtColor(cv2.resize(picture, (320, 240)), cv2.COLOR_BGR2YUV_YUY2)
+            (folder / "raw" / f"{number:02}.yuyv").write_bytes(raw.tobytes())

@@ -3,17 +3,32 @@
 
 from __future__ import annotations
 
+import json
+import statistics
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import pytest
 
-from tests.vm.inside import BY_ID, INSIDE, Appliance, StatusLog, UsbCamera, configuration
+from tests.vm.inside import (
+    BY_ID,
+    INSIDE,
+    VIVID_BY_PATH,
+    Appliance,
+    StatusLog,
+    UsbCamera,
+    camera_table,
+    configuration,
+)
 from tests.vm.lab import Machine
 
+Say = Callable[[str], None]
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 NOTICE_LIMIT_S = 2.0  # a lost camera is noticed within it
+BACK_LIMIT_S = 3.0  # and delivers again so long after its node is there
 
 USB = f"VISAVIS_TEST_CAMERA={BY_ID} VISAVIS_TEST_PICTURES={INSIDE}/pictures"
 # Without a format OpenCV would take one that it needs not convert, which no camera in the field has.
@@ -34,15 +49,20 @@ def usb(machine: Machine) -> Iterator[UsbCamera]:
 def vivid(machine: Machine) -> str:
     """The device path of the test-pattern camera."""
     machine.run("modprobe vivid n_devs=1 && udevadm settle")
-    node = "grep -l vivid-000-vid-cap /sys/class/video4linux/*/name | cut -d/ -f5"
-    return "/dev/" + machine.run(node).strip()
+    return VIVID_BY_PATH
+
+
+@contextmanager
+def running(machine: Machine, settings: str) -> Iterator[Appliance]:
+    appliance = Appliance(machine, settings)
+    yield appliance
+    assert appliance.stop(), appliance.log()
 
 
 @pytest.fixture
 def appliance(machine: Machine, usb: UsbCamera) -> Iterator[Appliance]:
-    running = Appliance(machine, configuration("usb", f"v4l2:{BY_ID}"))
-    yield running
-    assert running.stop(), running.log()
+    with running(machine, configuration("usb", f"v4l2:{BY_ID}")) as ready:
+        yield ready
 
 
 def go_tests(machine: Machine, environment: str, *flags: str) -> str:
@@ -60,11 +80,11 @@ def test_a_camera_of_raw_pictures_is_read_as_every_source(machine: Machine, vivi
     assert said.count("--- PASS") == 6, said
 
 
-def test_the_readers_are_compared(machine: Machine, usb: UsbCamera, vivid: str) -> None:
+def test_the_readers_are_compared(machine: Machine, usb: UsbCamera, vivid: str, measured: Say) -> None:
     for name, environment in {"usb, MJPEG": USB, "vivid, YUYV": VIVID + vivid}.items():
         said = go_tests(machine, environment, *READERS)
         ratio = cost(said, "direct") / cost(said, "opencv")
-        print(f"{name}: processor time of a picture, direct / OpenCV = {ratio:.2f}")
+        measured(f"{name}: processor time of a picture, direct / OpenCV = {ratio:.2f}")
 
 
 def cost(said: str, reader: str) -> float:
@@ -89,12 +109,14 @@ LOSSES: dict[str, tuple[Callable[[UsbCamera], float], Callable[[UsbCamera], None
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_lost_camera_is_noticed_and_comes_back_by_itself(appliance: Appliance, usb: UsbCamera, loss: str) -> None:
+def test_a_lost_camera_is_noticed_and_comes_back_by_itself(
+    appliance: Appliance, usb: UsbCamera, loss: str, measured: Say
+) -> None:
     lose, give_back = LOSSES[loss]
     status = StatusLog(appliance.machine, "visavis/test/usb/status")
     lost_s = lose(usb)
     noticed_s = status.wait_for("offline") - lost_s
-    print(f"a {loss} camera was noticed after {noticed_s:.2f} s")
+    measured(f"a {loss} camera was noticed after {noticed_s:.2f} s")
     assert noticed_s <= NOTICE_LIMIT_S
     old, back_s = appliance.camera()["frames"]["captured"], status.now()
     give_back(usb)
@@ -103,3 +125,84 @@ def test_a_lost_camera_is_noticed_and_comes_back_by_itself(appliance: Appliance,
     captured_s = datetime.fromisoformat(new["captured_at"].replace("Z", "+00:00")).timestamp()
     assert captured_s > back_s, "an old picture came as a new one"
     status.end()
+
+
+def outages(machine: Machine, camera: str, times: int, measured: Say) -> list[dict[str, Any]]:
+    """Take a camera away and give it back so often, beside another one; `outages.py` says what is measured."""
+    settings = configuration("usb", f"v4l2:{BY_ID}") + camera_table("vivid", f"v4l2:{VIVID_BY_PATH}")
+    with running(machine, settings):
+        said = machine.run(f"python3 {INSIDE}/outages.py {camera} {times}", limit_s=60 + 90 * times)
+    found = [json.loads(line) for line in said.splitlines()]
+    assert len(found) == times
+    for figure in ("noticed_s", "back_s", "other_fps"):
+        values = [one[figure] for one in found]
+        measured(f"{figure} {min(values):.2f} to {max(values):.2f}, median {statistics.median(values):.2f}")
+    return found
+
+
+@pytest.mark.parametrize("times", [10, pytest.param(100, marks=pytest.mark.vm_long)])
+@pytest.mark.parametrize("camera", ["usb", "vivid"])
+def test_a_camera_that_comes_and_goes_leaves_nothing_and_troubles_nobody(
+    machine: Machine, usb: UsbCamera, vivid: str, camera: str, times: int, measured: Say
+) -> None:
+    found = outages(machine, camera, times, measured)
+    assert max(one["noticed_s"] for one in found) <= NOTICE_LIMIT_S
+    assert max(one["back_s"] for one in found) <= BACK_LIMIT_S
+    assert sum(one["old_pictures"] for one in found) == 0, found
+    assert found[-1]["descriptors"] <= found[0]["descriptors"], found
+    # Both cameras are looked at twice a second, which the one that stays must not notice.
+    assert statistics.median(one["other_fps"] for one in found) > 1.6, found
+
+
+def test_every_format_and_size_of_a_camera_shows_the_same(machine: Machine, vivid: str, measured: Say) -> None:
+    said = go_tests(machine, VIVID + vivid, "-test.run=TestEveryFormatAndSize")
+    assert said.count("    --- PASS") >= 16, said
+    assert "SKIP" not in said
+    measured(f"{said.count('    --- PASS')} formats and sizes")
+
+
+def test_a_camera_may_change_its_resolution(machine: Machine, usb: UsbCamera) -> None:
+    usb.pull()
+    usb.plug(f"{INSIDE}/pictures/*.jpg --then {INSIDE}/pictures/small/*.jpg")
+    with running(machine, configuration("usb", f"v4l2:{BY_ID}")) as appliance:
+        for size in ((640, 480), (480, 360), (640, 480)):
+            message = seen_in(appliance, size)
+            assert message["faces"], message
+            x, _, width, _ = message["faces"][0]["box"]
+            assert 0 <= x < x + width <= size[0], message
+            usb.change()
+        assert appliance.log().count("camera lost") == 0, "it goes on without a break"
+
+
+def seen_in(appliance: Appliance, size: tuple[int, int]) -> dict[str, Any]:
+    """The next detections in pictures of this size."""
+    for _ in range(4):
+        for message in appliance.messages("usb/detections"):
+            if (message["width"], message["height"]) == size:
+                return message
+    raise AssertionError(f"no picture of {size} came: {appliance.log()}")
+
+
+@pytest.mark.parametrize("sends", [4, 30])
+def test_a_camera_that_lies_about_its_rate_is_believed_by_what_comes(
+    machine: Machine, usb: UsbCamera, sends: int
+) -> None:
+    usb.pull()
+    usb.plug(f"--fps 15 --sends {sends} {INSIDE}/pictures/*.jpg")
+    with running(machine, configuration("usb", f"v4l2:{BY_ID}", "detect_fps = 8.0")) as appliance:
+        next(appliance.messages("usb/detections"))
+        machine.run("sleep 6")
+        camera = appliance.camera()
+        assert camera["state"] == "online"
+        assert 0 < camera["fps"] <= (sends if sends < 8 else 8) * 1.25, camera
+        assert appliance.log().count("camera lost") == 0
+
+
+def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
+    usb.pull()
+    usb.plug(f"--size 320 240 --fps 5 {INSIDE}/pictures/raw/*.yuyv")
+    table = configuration("csi", "csi:0", 'csi_driver = "libcamera"\ndetect_fps = 2.0')
+    settings = table.replace("[640, 480]", "[320, 240]").replace("fps = 15.0", "fps = 5.0")
+    with running(machine, settings) as appliance:
+        message = next(appliance.messages("csi/detections"))
+        assert (message["width"], message["height"], len(message["faces"])) == (320, 240, 1), message

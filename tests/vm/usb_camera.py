@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A USB camera made of software: plugs itself into this machine and sends the JPEG files it is given, over and over.
+"""A USB camera made of software: plugs itself into this machine and sends the files it is given, over and over.
 
 The kernel's `vhci_hcd` is a USB host whose devices answer over a socket (USB/IP,
 https://docs.kernel.org/usb/usbip_protocol.html). This program is such a device: a camera of the USB Video Class 1.1
-with one MJPEG size, sent over a bulk endpoint. The real driver `uvcvideo` finds it and makes a real /dev/video. It ends
-with the camera unplugged; SIGUSR1 makes it hang while plugged in, a second one lets it go on.
+with one size, as JPEG files or (.yuyv) raw, sent over a bulk endpoint. The real driver `uvcvideo` finds it and makes a
+real /dev/video. It ends with the camera unplugged; SIGUSR1 makes it hang while plugged in, a second one lets it go on.
+SIGUSR2 lets it send the pictures behind --then, whatever their size. With --sends it sends at another rate than it
+says.
 
     usb_camera.py --size 640 480 --fps 15 PICTURE.jpg...
 """
@@ -34,6 +36,7 @@ SETUP = struct.Struct("<BBHHH")  # type, request, value, index, length
 
 GET_CUR, GET_MIN, GET_MAX, GET_LEN, GET_INFO, GET_DEF = 0x81, 0x82, 0x83, 0x85, 0x86, 0x87
 PAYLOAD_BYTES = 1 << 20
+YUY2 = bytes.fromhex("5955593200001000800000aa00389b71")  # the GUID of raw YUYV
 END_OF_HEADER, END_OF_FRAME = 0x80, 0x02
 
 
@@ -49,7 +52,8 @@ def text(words: str) -> bytes:
 class Descriptors:
     """What the camera says of itself: https://www.usb.org/document-library/video-class-v11-document-set."""
 
-    def __init__(self, width: int, height: int, interval_100ns: int) -> None:
+    def __init__(self, width: int, height: int, interval_100ns: int, *, raw: bool) -> None:
+        self.raw = raw
         self.device = block(1, struct.pack("<HBBBBHHHBBBB", 0x0200, 0xEF, 2, 1, 64, 0x1D6B, 0x0102, 0x0100, 1, 2, 3, 1))
         self.strings = [block(3, struct.pack("<H", 0x0409)), text("visavis"), text("Test Camera"), text("0001")]
         body = self.association() + self.control() + self.streaming(width, height, interval_100ns)
@@ -67,11 +71,12 @@ class Descriptors:
         header = block(0x24, struct.pack("<BHHIBB", 1, 0x0110, total, 48_000_000, 1, 1))
         return block(4, bytes([0, 0, 0, 14, 1, 0, 2])) + header + camera + output
 
-    @staticmethod
-    def streaming(width: int, height: int, interval_100ns: int) -> bytes:
-        formats = block(0x24, bytes([6, 1, 1, 1, 1, 0, 0, 0, 0]))
-        bits, rates = (1 << 20, 1 << 27), (interval_100ns, 1, interval_100ns)
-        formats += block(0x24, struct.pack("<BBBHHIIIIBI", 7, 1, 0, width, height, *bits, PAYLOAD_BYTES, *rates))
+    def streaming(self, width: int, height: int, interval_100ns: int) -> bytes:
+        mjpeg, yuyv = bytes([6, 1, 1, 1, 1, 0, 0, 0, 0]), bytes([4, 1, 1, *YUY2, 16, 1, 0, 0, 0, 0])
+        formats = block(0x24, yuyv if self.raw else mjpeg)
+        kind, bits, rates = 5 if self.raw else 7, (1 << 20, 1 << 27), (interval_100ns, 1, interval_100ns)
+        most = 2 * width * height if self.raw else PAYLOAD_BYTES
+        formats += block(0x24, struct.pack("<BBBHHIIIIBI", kind, 1, 0, width, height, *bits, most, *rates))
         formats += block(0x24, bytes([13, 1, 1, 4]))
         header = block(0x24, struct.pack("<BBHBBBBBBBB", 1, 1, 14 + len(formats), 0x81, 0, 2, 0, 0, 0, 1, 0))
         endpoint = block(5, struct.pack("<BBHB", 0x81, 2, 512, 0))
@@ -87,10 +92,12 @@ class Descriptors:
 class Camera:
     """Answers the kernel's requests; `pictures` are sent one after another, each in as many transfers as it needs."""
 
-    def __init__(self, host: socket.socket, pictures: list[bytes], size: tuple[int, int], fps: float) -> None:
-        self.host, self.pictures, self.period_s = host, pictures, 1 / fps
-        interval_100ns = round(1e7 / fps)
-        self.descriptors = Descriptors(*size, interval_100ns)
+    def __init__(self, host: socket.socket, args: argparse.Namespace) -> None:
+        self.host, self.pictures, self.period_s = host, read(args.pictures), 1 / (args.sends or args.fps)
+        self.later = read(args.then)
+        interval_100ns = round(1e7 / args.fps)
+        width, height = args.size
+        self.descriptors = Descriptors(width, height, interval_100ns, raw=args.pictures[0].suffix == ".yuyv")
         head, sizes = (1, 1, 1, interval_100ns, 0, 0, 0, 0, 0), (PAYLOAD_BYTES, PAYLOAD_BYTES, 48_000_000)
         self.stream_control = struct.pack("<HBBIHHHHHIIIBBBB", *head, *sizes, 0, 0, 0, 0)
         self.waiting: deque[tuple[int, int]] = deque()  # number and length of transfers that want picture data
@@ -101,6 +108,9 @@ class Camera:
 
     def hang(self, *_: object) -> None:
         self.hangs = not self.hangs
+
+    def change(self, *_: object) -> None:
+        self.pictures, self.later = self.later, self.pictures
 
     def serve(self) -> None:
         """Until the kernel hangs up."""
@@ -179,6 +189,10 @@ class Camera:
         self.host.sendall(HEADER.pack(UNLINKED_REPLY, number, 0, 0, 0, struct.pack(">i24s", status, b"")))
 
 
+def read(files: list[Path]) -> list[bytes]:
+    return [file.read_bytes() for file in files]
+
+
 def plug_in(port: int) -> socket.socket:
     """Hands one end of a socket to the kernel and returns the other."""
     ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -192,14 +206,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="a USB camera made of software (needs the module vhci_hcd)")
     parser.add_argument("--size", nargs=2, type=int, default=(640, 480), metavar=("W", "H"))
     parser.add_argument("--fps", type=float, default=15.0)
+    parser.add_argument("--sends", type=float, metavar="FPS", help="pictures a second that really come")
+    parser.add_argument("--then", nargs="+", type=Path, default=[], metavar="PICTURE")
     parser.add_argument("--port", type=int, default=0, help="of the virtual hub")
     parser.add_argument("pictures", nargs="+", type=Path)
     args = parser.parse_args()
     if not ATTACH.exists():
         raise SystemExit(f"usb_camera: {ATTACH} is missing: modprobe vhci_hcd (process {os.getpid()})")
     with plug_in(args.port) as host:
-        camera = Camera(host, [p.read_bytes() for p in args.pictures], tuple(args.size), args.fps)
+        camera = Camera(host, args)
         signal.signal(signal.SIGUSR1, camera.hang)
+        signal.signal(signal.SIGUSR2, camera.change)
         camera.serve()
 
 

@@ -90,7 +90,7 @@ func TestTheJPEGIsKeptWithoutItsPadding(t *testing.T) {
 	}
 }
 
-func TestACameraMayChangeItsResolutionWithoutAWord(t *testing.T) {
+func TestTheResolutionMayChangeWithoutAWord(t *testing.T) {
 	picture := emptyPicture(t, 32, 16)
 	for _, side := range []int{16, 32, 8} {
 		if err := unpackJPEG(blueJPEG(t, side, side), v4l2.Format{Width: 32, Height: 16}, picture); err != nil {

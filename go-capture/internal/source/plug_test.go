@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestACameraThatIsPluggedInIsNoticed(t *testing.T) {
+func TestThePlugOfACameraIsNoticed(t *testing.T) {
 	node := filepath.Join(t.TempDir(), "video0")
 	plugged := make(chan bool)
 	go func() { plugged <- AwaitPlug(context.Background(), "v4l2:"+node) }()
