@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.vm.lab import Machine
@@ -14,6 +15,18 @@ VIVID_BY_PATH = "/dev/v4l/by-path/platform-vivid.0-video-index0"
 INSIDE = "/opt/visavis"
 CONFIG = "/etc/visavis/config.toml"
 PYTHON = f"PYTHONPATH={INSIDE}/site:{INSIDE}/trt-infer PYTHONDONTWRITEBYTECODE=1 python3"
+
+# libcamera names a USB camera by its controller's node in the firmware, which a controller made of software lacks.
+# One is laid over it; udev takes only what lies on sysfs itself, so the bus is put back into its place.
+VHCI = "/sys/devices/platform/vhci_hcd.0"
+ADD_NODE = f"""
+set -e
+mkdir -p /tmp/node/firmware_node /tmp/bus
+echo VHCI >/tmp/node/firmware_node/path
+mount --bind {VHCI}/usb1 /tmp/bus
+mount -t overlay overlay -o lowerdir=/tmp/node:{VHCI} {VHCI}
+mount --bind /tmp/bus {VHCI}/usb1
+"""
 
 
 def retry(condition: str, limit_s: int, otherwise: str = "true") -> str:
@@ -47,6 +60,15 @@ class UsbCamera:
     def change(self) -> None:
         """Sends the pictures behind --then from now on."""
         self.machine.signal("usb", "USR2")
+
+    @contextmanager
+    def in_firmware(self) -> Iterator[None]:
+        """While the camera is plugged in, its controller is known to the firmware, as a real one is."""
+        self.machine.run(ADD_NODE)
+        try:
+            yield
+        finally:
+            self.machine.run(f"umount {VHCI}/usb1 {VHCI} /tmp/bus")
 
 
 DEVICE = """

@@ -207,7 +207,7 @@ def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
     usb.plug(f"--size 320 240 --fps 5 {INSIDE}/pictures/raw/*.yuyv")
     table = configuration("csi", "csi:0", 'csi_driver = "libcamera"\ndetect_fps = 2.0')
     settings = table.replace("[640, 480]", "[320, 240]").replace("fps = 15.0", "fps = 5.0")
-    with running(machine, settings) as appliance:
+    with usb.in_firmware(), running(machine, settings) as appliance:
         message = next(appliance.messages("csi/detections"))
         assert (message["width"], message["height"], len(message["faces"])) == (320, 240, 1), message
 
