@@ -75,7 +75,7 @@ DEVICE = """
 [device]
 id = "test"
 [detector]
-input = [160, 128]
+input = [320, 256]
 [worker]
 lease_ms = 60000 # inference is slow without the host's help
 """

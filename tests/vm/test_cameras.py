@@ -3,26 +3,20 @@
 
 from __future__ import annotations
 
-import json
-import re
-import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import pytest
-from visavis.hardware.report import MARK
 
 from tests.vm.inside import (
     BY_ID,
     INSIDE,
-    PYTHON,
     VIVID_BY_PATH,
     Appliance,
     StatusLog,
     UsbCamera,
-    camera_table,
     configuration,
 )
 from tests.vm.lab import Machine
@@ -31,7 +25,6 @@ Say = Callable[[str], None]
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 NOTICE_LIMIT_S = 2.0  # a lost camera is noticed within it
-BACK_LIMIT_S = 3.0  # and delivers again so long after its node is there
 
 USB = f"VISAVIS_TEST_CAMERA={BY_ID} VISAVIS_TEST_PICTURES={INSIDE}/pictures"
 # Without a format OpenCV would take one that it needs not convert, which no camera in the field has.
@@ -130,33 +123,6 @@ def test_a_lost_camera_is_noticed_and_comes_back_by_itself(
     status.end()
 
 
-def outages(machine: Machine, camera: str, times: int, measured: Say) -> list[dict[str, Any]]:
-    """Take a camera away and give it back so often, beside another one; `outages.py` says what is measured."""
-    settings = configuration("usb", f"v4l2:{BY_ID}") + camera_table("vivid", f"v4l2:{VIVID_BY_PATH}")
-    with running(machine, settings):
-        said = machine.run(f"python3 {INSIDE}/outages.py {camera} {times}", limit_s=60 + 90 * times)
-    found = [json.loads(line) for line in said.splitlines()]
-    assert len(found) == times
-    for figure in ("noticed_s", "back_s", "other_fps"):
-        values = [one[figure] for one in found]
-        measured(f"{figure} {min(values):.2f} to {max(values):.2f}, median {statistics.median(values):.2f}")
-    return found
-
-
-@pytest.mark.parametrize("times", [10, pytest.param(100, marks=pytest.mark.vm_long)])
-@pytest.mark.parametrize("camera", ["usb", "vivid"])
-def test_a_camera_that_comes_and_goes_leaves_nothing_and_troubles_nobody(
-    machine: Machine, usb: UsbCamera, vivid: str, camera: str, times: int, measured: Say
-) -> None:
-    found = outages(machine, camera, times, measured)
-    assert max(one["noticed_s"] for one in found) <= NOTICE_LIMIT_S
-    assert max(one["back_s"] for one in found) <= BACK_LIMIT_S
-    assert sum(one["old_pictures"] for one in found) == 0, found
-    assert found[-1]["descriptors"] <= found[0]["descriptors"], found
-    # Both cameras are looked at twice a second, which the one that stays must not notice.
-    assert statistics.median(one["other_fps"] for one in found) > 1.6, found
-
-
 def test_every_format_and_size_of_a_camera_shows_the_same(machine: Machine, vivid: str, measured: Say) -> None:
     machine.run(f"v4l2-ctl -d {vivid} -c osd_text_mode=2")  # text would hide the bars of small pictures
     said = go_tests(machine, VIVID + vivid, "-test.run=TestEveryFormatAndSize")
@@ -207,20 +173,7 @@ def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
     usb.plug(f"--size 320 240 --fps 5 {INSIDE}/pictures/raw/*.yuyv")
     table = configuration("csi", "csi:0", 'csi_driver = "libcamera"\ndetect_fps = 2.0')
     settings = table.replace("[640, 480]", "[320, 240]").replace("fps = 15.0", "fps = 5.0")
+    settings = settings.replace("[320, 256]", "[160, 128]")  # what the detector sees
     with usb.in_firmware(), running(machine, settings) as appliance:
         message = next(appliance.messages("csi/detections"))
         assert (message["width"], message["height"], len(message["faces"])) == (320, 240, 1), message
-
-
-def test_a_hardware_report_tells_of_both_cameras(machine: Machine, usb: UsbCamera, vivid: str) -> None:
-    environment = f"VISAVIS_CACHE_DIR={INSIDE}/cache VISAVIS_CAPTURE={INSIDE}/visavis-capture {PYTHON}"
-    machine.run(f"cd /tmp && env {environment} -m visavis.cli doctor --hardware --short --output report.txt", 900)
-    found = json.loads(machine.run("cat /tmp/report.txt").partition(MARK)[2])
-    cards = {one["card"]: one["formats"] for one in found["cameras"]}
-    assert cards["Test Camera: Test Camera"] == {"MJPG": ["640x480"]}, cards
-    assert "1280x720" in cards["vivid"]["YUYV"], cards
-    states = [one["state"] for one in found["capture"]["cameras"].values()]
-    assert len(states) == 3
-    assert set(states) == {"online"}, found["capture"]
-    assert found["capture"]["kills"]["adds_up"]
-    assert not re.search(r"([0-9a-f]{2}:){5}", json.dumps(found)), "no address of a network card"
