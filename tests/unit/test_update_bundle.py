@@ -251,3 +251,15 @@ def test_where_there_is_no_image_the_remedy_is_apt() -> None:
         "rauc is not installed: this system has no slots to update: a system of packages is updated with apt"
         in answer.stderr
     )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed mounting bundle: Check /dev/dm-0 device failed between 458752 and 524288 bytes with error: I/O error",
+        "Installation error: Failed updating slot: Failed to copy data: Error reading from file: Input/output error",
+    ],
+)
+def test_damage_that_only_the_kernel_sees_is_called_damage(said: str) -> None:
+    """As rauc 1.13 says it on a device."""
+    assert "a.raucb is damaged: copy it again" in str(rauc.refusal(Path("a.raucb"), f"LastError: {said}\n"))

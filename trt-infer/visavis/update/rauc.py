@@ -40,7 +40,8 @@ REFUSALS = (
         COPY_AGAIN,
     ),
     (
-        r"corrupt|Verification failed|signature verification failed|verity|digest|Failed to parse",
+        r"corrupt|Verification failed|signature verification failed|verity|digest|Failed to parse"
+        r"|Check \S+ device failed|Error reading from file: Input/output error",
         "is damaged",
         COPY_AGAIN,
     ),
