@@ -191,6 +191,8 @@ class Machine:
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60"]
         # One connection for all commands: a handshake takes seconds inside.
         options += ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.socket}", "-o", "ControlPersist=60"]
+        # A machine that starts anew says no goodbye.
+        options += ["-o", "ServerAliveInterval=20", "-o", "ServerAliveCountMax=15"]
         ssh = ["ssh", "-q", "-i", str(self.image / "key"), "-p", str(self.port), *options, "root@127.0.0.1"]
         return subprocess.run([*ssh, command], capture_output=True, text=True, timeout=limit_s, check=False)
 
