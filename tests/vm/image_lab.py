@@ -13,7 +13,7 @@ from image import disk
 
 from deb.kept import REPOSITORY
 from tests.e2e.conftest import free_port
-from tests.vm.lab import Machine
+from tests.vm.lab import DEBIAN_13, Machine
 
 FIRMWARE = Path("/usr/share/OVMF")
 IMAGE = REPOSITORY / "build" / "image" / "generic-amd64" / "visavis-generic-amd64.img"
@@ -25,6 +25,7 @@ class Flashed(Machine):
     """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between."""
 
     def __init__(self, image: Path, folder: Path) -> None:
+        self.board = DEBIAN_13  # which the image is made of
         self.folder, self.disk, self.socket = folder, folder / "disk.img", folder / "ssh"
         self.console, self.image = folder / "console.log", folder  # where the key to log in lies
         subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
@@ -66,11 +67,14 @@ class Flashed(Machine):
             self.process.kill()
         self.process.wait()
 
-    def said(self, words: str) -> bool:
-        return words in self.console.read_text(errors="replace")
+    def said(self, words: str, after: str = "") -> bool:
+        text = self.console.read_text(errors="replace")
+        begin = text.rfind(after) if after else 0
+        return begin >= 0 and words in text[begin:]
 
-    def wait_until_it_says(self, words: str) -> None:
-        self.wait_for(lambda: self.said(words), f"the console never said {words!r}")
+    def wait_until_it_says(self, words: str, after: str = "") -> None:
+        """Since it was switched on, or since it said something else: a restart goes on in the same console."""
+        self.wait_for(lambda: self.said(words, after), f"the console never said {words!r}")
 
     def wait_until_it_answers(self) -> None:
         self.wait_for(lambda: self.try_to_run("true").returncode == 0, "no answer by ssh")

@@ -160,7 +160,7 @@ def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:
     device.run("touch /data/mine /var/lib/visavis/mine /etc/mine")
     device.try_to_run("visavis reset --factory --yes")
     device.wait_until_it_says("everything that this device kept is removed")
-    device.wait_until_it_says("Nobody is its administrator yet")
+    device.wait_until_it_says("Nobody is its administrator yet", after="everything that this device kept is removed")
     device.stop()
     assert device.boot_file("factory-reset") is None
     device.put("visavis.toml", SETTINGS.format(key=(device.folder / "key.pub").read_text().strip()))
