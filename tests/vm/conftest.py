@@ -98,7 +98,8 @@ def pytest_runtest_teardown(item: pytest.Function) -> None:
     """Remember where a test ran while its fixtures are known."""
     boards = [value.board for value in item.funcargs.values() if isinstance(value, Machine)]
     names = [f"{'Debian 12' if one.suite == 'bookworm' else 'Debian 13'} {one.architecture}" for one in boards]
-    MACHINES[item.nodeid] = ", ".join(names) or f"this host, {platform.machine()}"
+    # A fixture and the one that it stands on may be the same machine.
+    MACHINES[item.nodeid] = ", ".join(dict.fromkeys(names)) or f"this host, {platform.machine()}"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
