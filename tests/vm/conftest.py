@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from tests.vm import payload
 from tests.vm.device_page import Row, head_of, page_of, rows_of
 from tests.vm.inside import CONFIG, INSIDE, retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, missing_programs, pack
+from tests.vm.releases import made_factory
+from tests.vm.two_slots import Factory
 
 # Everything is slow without the host's help: small pictures, seldom, and patience before something counts as stuck.
 OWN_SETTINGS = """
@@ -60,6 +63,14 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A machine that knows nothing of visavis; its package and a newer one lie in /opt/visavis."""
     board: Board = request.param
     yield from running(board, lambda folder: payload.fill_plain(folder, board), tmp_path_factory.mktemp(board.suite))
+
+
+@pytest.fixture(scope="session")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    """What devices with two slots are flashed with and updated to."""
+    folder = tmp_path_factory.mktemp("factory")
+    yield made_factory(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,87 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Updates of a device with two slots: there and back, and refused bundles."""
+"""Updates of a device with two slots: there and back, refused bundles, and systems that are given up."""
 
 from __future__ import annotations
 
-import json
-import random
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.vm.lab import PC, missing_programs
-from tests.vm.two_slots import Device, Factory, Release
+from tests.vm.releases import BLUE, BUNDLES, GREEN, SICK, STUCK, goodness, runs_whole, status, update_to
+from tests.vm.two_slots import START_LIMIT_S, Device, Factory, Release
 
 pytestmark = [pytest.mark.timeout(7200)]
 
-FIRST = Release("first", "1.0.0")
-# Two builds of one version, so that each may follow the other.
-BLUE, GREEN = Release("blue", "2.0.0"), Release("green", "2.0.0+1")
-PROGRAMS = ("qemu-img", "mksquashfs", "sfdisk", "mkfs.fat", "mcopy", "grub-mkimage", "rauc")
-BUNDLES = "/data/bundles"
-SEED = 20261126
-CHUNK = 64 << 10  # rauc's check before writing reads so much at a time, and sees damage at the beginning only
 UNTOUCHED = "sha256sum /boot/efi/EFI/visavis/grubenv; head -c 2000000 /dev/disk/by-partlabel/visavis-b | sha256sum"
-
-
-@pytest.fixture(scope="module")
-def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
-    missing = missing_programs(PC) + [name for name in PROGRAMS if shutil.which(name) is None]
-    assert not missing, f"the lab needs {', '.join(missing)}: run `make test-vm`, which installs them"
-    folder = tmp_path_factory.mktemp("factory")
-    made = Factory(folder, FIRST, [BLUE, GREEN])
-    add_refused(made)
-    made.disk(FIRST.name)
-    yield made
-    shutil.rmtree(folder)
-
-
-def add_refused(factory: Factory) -> None:
-    """Bundles that no device may take, of a small image."""
-    image = factory.folder / "small.img"
-    image.write_bytes(random.Random(SEED).randbytes(1_000_000))
-    factory.bundle("old", "0.9.0", image)
-    factory.bundle("strange", "9.0.0", image, keys="strangers")
-    factory.bundle("other-board", "9.0.0", image, board="rpi5")
-    whole = factory.bundle("whole", "9.0.0", image).read_bytes()
-    (factory.bundles / "whole.raucb").unlink()
-    for name, where in (("early", 7 * CHUNK), ("late", 7 * CHUNK + CHUNK // 2)):
-        flipped = bytearray(whole)
-        flipped[where] ^= 1
-        (factory.bundles / f"{name}.raucb").write_bytes(flipped)
-    (factory.bundles / "cut.raucb").write_bytes(whole[: len(whole) * 9 // 10])
-
-
-def device_of(factory: Factory, folder: Path) -> Iterator[Device]:
-    with Device(factory.folder / "disk.img", folder) as device:
-        yield device
 
 
 @pytest.fixture(scope="module")
 def device(factory: Factory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     """One device for the tests below, in their order."""
-    yield from device_of(factory, tmp_path_factory.mktemp("device"))
-
-
-def runs_whole(device: Device, factory: Factory, slot: str, release: str) -> None:
-    """The slot that runs is byte by byte the release that it calls itself."""
-    assert (device.slot(), device.release()) == (slot, release)
-    whole, size = factory.sums[release]
-    assert device.slot_sum(slot, size) == whole
-
-
-def status(device: Device) -> dict[str, object]:
-    found: dict[str, object] = json.loads(device.run("visavis update status --json"))
-    return found
-
-
-def update_to(device: Device, release: Release) -> None:
-    """Install, and wait until the new system answers."""
-    before = device.boot_id()
-    device.try_to_run(f"visavis update install {BUNDLES}/{release.name}.raucb --restart", 1800)
-    device.wait_for_another_start(before)
+    with Device(factory.folder / "disk.img", tmp_path_factory.mktemp("device")) as device:
+        yield device
 
 
 @pytest.mark.vm
@@ -126,7 +64,7 @@ def test_damage_that_is_seen_late_spoils_the_other_slot_alone(device: Device) ->
     assert "is damaged: copy it again" in damaged.stderr, damaged.stderr
     now = status(device)
     assert (now["running"], now["primary"]) == ("A", "rootfs.0")
-    assert {slot["bootname"]: slot["good"] for slot in now["slots"]} == {"A": True, "B": False}  # type: ignore[attr-defined]
+    assert goodness(device) == {"A": True, "B": False}
 
 
 @pytest.mark.vm
@@ -137,3 +75,39 @@ def test_an_update_leads_to_b_and_the_next_back_to_a(device: Device, factory: Fa
         assert device.gate() == "success"
         now = status(device)
         assert (now["running"], now["version"], now["trial"]) == (slot, release.version, False)
+
+
+@pytest.mark.vm
+def test_a_rollback_leads_to_the_system_from_before(device: Device, factory: Factory) -> None:
+    before = device.boot_id()
+    device.try_to_run("visavis update rollback --restart")
+    device.wait_for_another_start(before)
+    runs_whole(device, factory, "B", BLUE.name)
+    assert device.gate() == "success"
+
+
+@pytest.mark.vm
+def test_a_system_that_is_not_healthy_is_given_up_after_three_starts(device: Device, factory: Factory) -> None:
+    is_given_up_after_three_starts(device, factory, SICK)
+
+
+@pytest.mark.vm_long
+def test_a_system_that_does_not_come_up_is_given_up_after_three_starts(device: Device, factory: Factory) -> None:
+    assert device.gate() == "success"
+    is_given_up_after_three_starts(device, factory, STUCK)
+
+
+def is_given_up_after_three_starts(device: Device, factory: Factory, release: Release) -> None:
+    """Install it, and see the device come back to the system that runs now."""
+    here, kept = device.slot(), device.release()
+    there = {"A": "B", "B": "A"}[here]
+    device.run(f"visavis update install {BUNDLES}/{release.name}.raucb", 1800)
+    device.try_to_run("systemctl reboot")
+    device.wait_for(lambda: f"{there} 1" in device.boots_that_grub_counted()[-1:], START_LIMIT_S, "first start")
+    device.wait_for_slot(here, 4 * START_LIMIT_S)
+    assert device.boots_that_grub_counted()[-4:] == [f"{there} 1", f"{there} 2", f"{there} 3", f"{here} 1"]
+    runs_whole(device, factory, here, kept)
+    assert device.gate() == "success"
+    assert goodness(device) == {here: True, there: False}
+    refused = device.try_to_run("visavis update rollback")
+    assert f"slot {there} holds no system that could be booted" in refused.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -23,7 +24,7 @@ from visavis.update.keys import CA, make_keys
 
 from deb.kept import REPOSITORY, kept
 from tests.e2e.conftest import free_port
-from tests.vm.lab import PC, Machine, written
+from tests.vm.lab import DEBIAN_13, Machine, written
 
 UPDATE = REPOSITORY / "firmware-image" / "update"
 PACKAGES = (
@@ -65,7 +66,7 @@ HTTPServer(("127.0.0.1", 8080), Answers).serve_forever()
 """,
     "usr/lib/systemd/system/stand-in.service": "[Service]\nExecStart=/usr/bin/python3 /usr/lib/visavis/stand_in.py\n",
     "etc/systemd/system/visavis-mark-good.service.d/quick.conf": "[Service]\nExecStart=\n"
-    "ExecStart=/usr/bin/visavis update gate --url http://127.0.0.1:8080 --wait 20\n",
+    "ExecStart=/usr/bin/visavis update gate --url http://127.0.0.1:8080 --wait 40\n",
 }
 ENABLED = ("systemd-networkd", "ssh")
 MODULES = (
@@ -103,10 +104,11 @@ def build_base(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Release:
-    """A system for a slot."""
+    """A system for a slot; `spoil` is shell that makes something of its root wrong."""
 
     name: str
     version: str
+    spoil: str = ""
 
 
 # Python compiles what it imports each time where it cannot write: as in the package, that is done before.
@@ -119,6 +121,7 @@ cp -r {product}/visavis {site}/ && find {site} -name __pycache__ -prune -exec rm
 chroot root python3 -m compileall -q /usr/lib/visavis/lib
 ln -s ../stand-in.service root/usr/lib/systemd/system/multi-user.target.wants/
 echo {name} >root/etc/visavis-release
+{spoil}
 rm -f {image} && mksquashfs root {image} -comp gzip -Xcompression-level 3 -all-root -no-progress -quiet >&2
 rm -rf root slot-files
 """
@@ -131,6 +134,7 @@ def slot_image(release: Release, keyring: Path, folder: Path) -> Path:
     script = MAKE_ROOT.format(
         **{"base": base(), "update": UPDATE, "version": release.version, "keyring": keyring, "image": image},
         **{"product": REPOSITORY / "trt-infer", "name": release.name, "site": SITE},
+        spoil=release.spoil,
     )
     for path, content in SLOT_FILES.items():
         (folder / "slot-files" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -225,13 +229,23 @@ class Device(Machine):
     """One device with a disk of its own, which stays as it is when the power is cut."""
 
     def __init__(self, disk: Path, folder: Path) -> None:
-        self.board, self.image, self.folder = PC, base(), folder
+        self.board, self.image, self.folder = DEBIAN_13, base(), folder
         self.starts = self.connections = 0
-        self.overlay, self.variables = folder / "disk.qcow2", folder / "variables.fd"
-        form = ["-f", "qcow2", "-F", "raw", "-b", str(disk)]
-        subprocess.run(["qemu-img", "create", "-q", *form, str(self.overlay)], check=True)
+        self.variables = folder / "variables.fd"
         shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", self.variables)
+        self.disk = self.own_disk(disk)
         self.power_on()
+
+    def own_disk(self, flashed: Path) -> Path:
+        """A disk that begins as the flashed one."""
+        overlay = self.folder / "disk.qcow2"
+        form = ["-f", "qcow2", "-F", "raw", "-b", str(flashed)]
+        subprocess.run(["qemu-img", "create", "-q", *form, str(overlay)], check=True)
+        return overlay
+
+    def drive(self) -> str:
+        """Where QEMU finds it."""
+        return f"file={self.disk},format=qcow2"
 
     def power_on(self) -> None:
         """Start it; `wait_until_it_answers` follows."""
@@ -246,7 +260,7 @@ class Device(Machine):
             *("-accel", "tcg,thread=multi,tb-size=512", "-machine", "q35", "-smp", "2", "-m", "1024"),
             *("-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"),
             *("-drive", f"if=pflash,format=raw,file={self.variables}"),
-            *("-drive", f"file={self.overlay},if=none,id=disk,format=qcow2,cache=writeback"),
+            *("-drive", f"{self.drive()},if=none,id=disk,cache=writeback"),
             *("-device", "virtio-blk-pci,drive=disk,bootindex=1"),
             *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=n,romfile=", "-nodefaults", "-display", "none"),
@@ -268,6 +282,11 @@ class Device(Machine):
         """Until it has come up again by itself."""
         self.wait_for(lambda: self.boot_id() not in ("", before), START_LIMIT_S, "another start")
 
+    def wait_for_slot(self, slot: str, limit_s: float) -> None:
+        """Until it runs this slot, however often it starts before."""
+        grep = f"grep -q rauc.slot={slot} /proc/cmdline"
+        self.wait_for(lambda: self.try_to_run(grep).returncode == 0, limit_s, f"start of slot {slot}")
+
     def wait_for(self, condition: Callable[[], bool], limit_s: float, what: str) -> None:
         end_s = time.monotonic() + limit_s
         while not condition():
@@ -276,6 +295,11 @@ class Device(Machine):
             assert self.process.poll() is None, f"QEMU ended: see {self.console}"
             assert time.monotonic() < end_s, f"no {what} within {limit_s} s: see {self.console}"
             time.sleep(2)
+
+    def boots_that_grub_counted(self) -> list[str]:
+        """Slot and number of each boot since the power came, as GRUB said them on the console."""
+        said = self.console.read_bytes().decode(errors="replace")
+        return [f"{slot} {boot}" for slot, boot in re.findall(r"visavis: slot (\w), boot (\d) of 3", said)]
 
     def __enter__(self) -> Device:
         super().__enter__()
