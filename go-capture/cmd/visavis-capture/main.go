@@ -108,6 +108,7 @@ func sameName(file string) string {
 func serve(settings *config.Config, file string, load func() (*config.Config, error), dieWithParent bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	collectLess()
 	if dieWithParent {
 		if err := followParent(); err != nil {
 			return err

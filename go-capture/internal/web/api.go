@@ -48,9 +48,15 @@ func isReady(status Status, cameras []CameraSettings) bool {
 	return len(status.Cameras) > 0 && !slices.ContainsFunc(status.Cameras, func(c CameraStatus) bool { return !stopped(c) })
 }
 
+// Values of headers that are asked for so often that making them anew would show; see shields.
+var (
+	plainText = []string{"text/plain; charset=utf-8"}
+	notKept   = []string{"no-store"}
+)
+
 func writeText(w http.ResponseWriter, r *http.Request, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
+	h := w.Header()
+	h["Content-Type"], h["Cache-Control"] = plainText, notKept
 	if r.Method != http.MethodHead {
 		_, _ = w.Write([]byte(text)) // the client has gone: nobody is left to tell
 	}
@@ -61,7 +67,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Cache-Control", "no-store")
+	w.Header()["Cache-Control"] = notKept
 	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: text})
 	return nil
 }

@@ -32,8 +32,10 @@ type asset struct {
 	tag         string
 }
 
+const htmlType = "text/html; charset=utf-8"
+
 var assetTypes = map[string]string{
-	".html":        "text/html; charset=utf-8",
+	".html":        htmlType,
 	".css":         "text/css; charset=utf-8",
 	".js":          "text/javascript; charset=utf-8",
 	".svg":         "image/svg+xml",
@@ -74,15 +76,19 @@ func (a asset) route(path string) route {
 	if path == dashboardPage || path == tryPage {
 		made.least, made.shows, made.page = auth.Viewer, NoCamera, true
 	}
-	if path == tryPage {
-		made.handle = a.serveWithCamera
+	if a.contentType == htmlType {
+		made.handle = a.serveDocument
 	}
 	return made
 }
 
-// serveWithCamera lets this page, and no other, ask for the browser's own camera.
-func (a asset) serveWithCamera(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Permissions-Policy", permissions("camera=(self)"))
+// serveDocument serves a page; /try, and no other, may ask for the browser's own camera.
+func (a asset) serveDocument(w http.ResponseWriter, r *http.Request) error {
+	camera := "camera=()"
+	if r.URL.Path == tryPage {
+		camera = "camera=(self)"
+	}
+	secureDocument(w.Header(), camera)
 	return a.serve(w, r)
 }
 

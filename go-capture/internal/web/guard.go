@@ -3,6 +3,7 @@
 package web
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -33,14 +34,21 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-func secure(h http.Header) {
-	h.Set("Content-Security-Policy", contentPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+// shields are headers of every answer. All answers share their values, which are full: whoever adds to one copies it.
+var shields = http.Header{
+	"Content-Security-Policy":      {contentPolicy},
+	"X-Content-Type-Options":       {"nosniff"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"X-Frame-Options":              {"DENY"},
+}
+
+func secure(h http.Header) { maps.Copy(h, shields) }
+
+// secureDocument adds the headers that browsers look at only where a page is opened; camera says whether it may ask for one.
+func secureDocument(h http.Header, camera string) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Permissions-Policy", permissions("camera=()"))
+	h.Set("Permissions-Policy", permissions(camera))
 }
 
 // permissions is what a page may ask a browser for, beside a camera: nothing.

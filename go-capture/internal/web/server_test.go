@@ -100,6 +100,17 @@ func serveSettings(t *testing.T, settings Settings, view View) *running {
 	return r
 }
 
+// head asks for a path and returns the answer's headers.
+func (r *running) head(t *testing.T, path string) http.Header {
+	t.Helper()
+	answer, err := http.Get(r.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.Header
+}
+
 func (r *running) ask(t *testing.T, method, path string, header http.Header) (int, string) {
 	t.Helper()
 	request, err := http.NewRequest(method, r.url+path, nil)
@@ -281,15 +292,40 @@ func TestFiftyViewersShareOneEncodeAndEveryPictureComesBack(t *testing.T) {
 
 func TestOnlyOnePageMayAskForTheBrowsersCamera(t *testing.T) {
 	r := serve(t)
-	for path, want := range map[string]string{"/": "camera=()", "/try": "camera=(self)", "/login": "camera=()", "/api/v1/status": "camera=()"} {
-		answer, err := http.Get(r.url + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
-		if got := answer.Header.Get("Permissions-Policy"); got != want+", microphone=(), geolocation=()" {
+	for path, want := range map[string]string{"/": "camera=()", "/try": "camera=(self)", "/login": "camera=()"} {
+		said := r.head(t, path)
+		if got := said.Get("Permissions-Policy"); got != want+", microphone=(), geolocation=()" {
 			t.Errorf("%s may %q, want %s", path, got, want)
 		}
+		if got := said.Get("Cross-Origin-Opener-Policy"); got != "same-origin" {
+			t.Errorf("%s may be reached by its opener: %q", path, got)
+		}
+	}
+}
+
+func TestEveryAnswerIsShielded(t *testing.T) {
+	r := serve(t)
+	for _, path := range []string{"/", "/app.css", "/healthz", "/api/v1/status", "/nowhere", "/healthz"} {
+		said := r.head(t, path)
+		for name, want := range map[string]string{
+			"Content-Security-Policy": contentPolicy, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := said.Values(name); len(got) != 1 || got[0] != want {
+				t.Errorf("%s of %s is %q, want %q", name, path, got, want)
+			}
+		}
+	}
+}
+
+func TestNoAnswerWritesIntoTheHeadersOfAnother(t *testing.T) {
+	first, second := http.Header{}, http.Header{}
+	secure(first)
+	first.Add("X-Frame-Options", "also")
+	first.Set("Referrer-Policy", "origin")
+	secure(second)
+	if frame, referrer := second.Values("X-Frame-Options"), second.Get("Referrer-Policy"); len(frame) != 1 || referrer != "no-referrer" {
+		t.Errorf("the next answer says %q and %q", frame, referrer)
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 )
 
 // How many statuses are made in a second, and at once. Making one takes longer than answering a request does: of a flood, most
-// get the one that was made a millisecond before.
+// get the one that was made some milliseconds before.
 const (
-	statusesPerSecond = 1000
-	statusesBurst     = 100
+	statusesPerSecond = 100
+	statusesBurst     = 50
 )
 
 // statuses keeps the newest status as it is sent to those who may see all.
