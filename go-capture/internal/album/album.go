@@ -9,11 +9,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 // Settings of an album.
@@ -38,16 +39,19 @@ const awaitMost = 2 * time.Second
 type Album struct {
 	settings Settings
 	folder   *os.File // locked; nil until it could be
+	fault    *state.Fault
 
 	mu     sync.Mutex
 	kept   []page // ids rise
 	bytes  int64
 	coming map[string]chan struct{} // closed when a picture is there, or will not be
-	fault  string
 }
 
 // New makes an album that has read nothing yet.
-func New(s Settings) *Album { return &Album{settings: s, coming: map[string]chan struct{}{}} }
+func New(s Settings) *Album {
+	fault := state.NewFault(s.Folder, "pictures of events are not kept, the events are", "pictures of events are kept again")
+	return &Album{settings: s, coming: map[string]chan struct{}{}, fault: fault}
+}
 
 // Expect tells that a picture is being made, so that whoever has heard of its event finds it.
 func (a *Album) Expect(id string) {
@@ -76,7 +80,7 @@ func (a *Album) Keep(p Picture) {
 	if err == nil {
 		err = a.write(p)
 	}
-	a.note(err)
+	a.fault.Note(err)
 }
 
 // Trim removes what is too much or whose event is no longer kept. It is called now and then, and first of all.
@@ -85,7 +89,7 @@ func (a *Album) Trim() {
 	if err == nil {
 		err = a.trim(0)
 	}
-	a.note(err)
+	a.fault.Note(err)
 }
 
 // Find is the picture of an event. It waits for one that is being made; false when there is none, or none any more.
@@ -165,23 +169,6 @@ func (a *Album) write(p Picture) error {
 }
 
 func (p page) compare(id string) int { return cmp.Compare(p.id, id) }
-
-func (a *Album) note(err error) {
-	now := ""
-	if err != nil {
-		now = err.Error()
-	}
-	a.mu.Lock()
-	before := a.fault
-	a.fault = now
-	a.mu.Unlock()
-	switch {
-	case before == "" && now != "":
-		slog.Warn("pictures of events are not kept, the events are", "folder", a.settings.Folder, "error", err)
-	case before != "" && now == "":
-		slog.Info("pictures of events are kept again", "folder", a.settings.Folder)
-	}
-}
 
 // Close lets another program have the folder.
 func (a *Album) Close() {

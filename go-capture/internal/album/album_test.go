@@ -27,8 +27,8 @@ func opened(t *testing.T, folder string, most int64) *Album {
 	a := New(Settings{Folder: folder, MostBytes: most, Oldest: keepsAll})
 	t.Cleanup(a.Close)
 	a.Trim()
-	if a.fault != "" {
-		t.Fatal(a.fault)
+	if a.fault.Now() != "" {
+		t.Fatal(a.fault.Now())
 	}
 	return a
 }
@@ -141,12 +141,12 @@ func TestAFullDiskCostsPicturesUntilThereIsSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Keep(first)
-	if !strings.Contains(a.fault, "no space left on device") || files(t, folder) != 0 {
-		t.Errorf("fault %q, %d files", a.fault, files(t, folder))
+	if !strings.Contains(a.fault.Now(), "no space left on device") || files(t, folder) != 0 {
+		t.Errorf("fault %q, %d files", a.fault.Now(), files(t, folder))
 	}
 	a.Keep(taken(1, 5000))
-	if got := numbers(a, 2); got != "1" || a.fault != "" {
-		t.Errorf("found %q, fault %q", got, a.fault)
+	if got := numbers(a, 2); got != "1" || a.fault.Now() != "" {
+		t.Errorf("found %q, fault %q", got, a.fault.Now())
 	}
 }
 
@@ -156,8 +156,8 @@ func TestAFolderThatIsRemovedOrInUseIsTriedAgain(t *testing.T) {
 	second := New(Settings{Folder: folder, MostBytes: 1 << 20, Oldest: keepsAll})
 	defer second.Close()
 	second.Keep(taken(0, 5000))
-	if got := numbers(second, 1); got != "" || !strings.Contains(second.fault, "another program uses it") {
-		t.Errorf("two albums in one folder: %q, fault %q", got, second.fault)
+	if got := numbers(second, 1); got != "" || !strings.Contains(second.fault.Now(), "another program uses it") {
+		t.Errorf("two albums in one folder: %q, fault %q", got, second.fault.Now())
 	}
 	first.Close()
 	second.Keep(taken(1, 5000))
@@ -166,8 +166,8 @@ func TestAFolderThatIsRemovedOrInUseIsTriedAgain(t *testing.T) {
 	}
 	second.Keep(taken(2, 5000)) // finds no folder
 	second.Keep(taken(3, 5000))
-	if got := numbers(second, 4); got != "3" || second.fault != "" {
-		t.Errorf("found %q, fault %q", got, second.fault)
+	if got := numbers(second, 4); got != "3" || second.fault.Now() != "" {
+		t.Errorf("found %q, fault %q", got, second.fault.Now())
 	}
 }
 

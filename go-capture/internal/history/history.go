@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/event"
+	"visavis/capture/internal/state"
 )
 
 // Settings of a history. Zero values other than Folder mean the default.
@@ -59,6 +60,7 @@ type History struct {
 	ended    chan struct{}
 	readers  chan struct{}
 	disk     disk // the writer's
+	fault    *state.Fault
 
 	mu        sync.Mutex
 	recent    []Entry // the newest events; ids rise
@@ -68,12 +70,12 @@ type History struct {
 	last      string        // id of the newest event that was ever kept; "" if there was none
 	changed   chan struct{} // closed at the next Append
 	forgotten uint64
-	fault     string
 }
 
 // New makes a history that is in memory until Start.
 func New(s Settings) *History {
 	return &History{
+		fault:    state.NewFault(s.Folder, "history cannot use its disk, recent events stay in memory", "history writes again"),
 		settings: s.filled(), wall: time.Now, wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
 		readers: make(chan struct{}, readersMost), changed: make(chan struct{}),
 	}
@@ -161,11 +163,7 @@ func (h *History) Forgotten() uint64 {
 }
 
 // Fault says why the disk cannot be used now; "" when all is well.
-func (h *History) Fault() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.fault
-}
+func (h *History) Fault() string { return h.fault.Now() }
 
 // Close writes what it can and ends the writer. When ctx ends first, the disk hangs and the writer is left to it.
 func (h *History) Close(ctx context.Context) error {

@@ -5,7 +5,6 @@ package history
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -70,25 +69,8 @@ func (h *History) round(flush bool) error {
 	if err == nil {
 		err = errors.Join(h.sync(flush), h.trim())
 	}
-	h.note(err)
+	h.fault.Note(err)
 	return err
-}
-
-func (h *History) note(err error) {
-	now := ""
-	if err != nil {
-		now = err.Error()
-	}
-	h.mu.Lock()
-	before := h.fault
-	h.fault = now
-	h.mu.Unlock()
-	switch {
-	case before == "" && now != "":
-		slog.Warn("history cannot use its disk, recent events stay in memory", "folder", h.settings.Folder, "error", err)
-	case before != "" && now == "":
-		slog.Info("history writes again", "folder", h.settings.Folder)
-	}
 }
 
 // load locks the folder and reads what is in it, once.
