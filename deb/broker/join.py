@@ -7,6 +7,7 @@ The password is made here and is no concern of anybody's: the broker keeps its h
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -26,6 +27,8 @@ SAID = "# Written by the package visavis-broker, which removes it when it is pur
 
 def main() -> int:
     """Exit 0 also where there is nothing to do: the broker serves other devices all the same."""
+    if os.environ.get("VISAVIS_JOIN") == "no":  # who gives this broker its users by other means says so
+        return 0
     if not DAEMON.exists() or not CONFIG.exists() or SETTINGS.exists():
         return 0
     said = subprocess.run([DAEMON, "-config", CONFIG, "-effective"], capture_output=True, text=True, check=False)

@@ -68,3 +68,10 @@ def test_a_configuration_that_is_refused_holds_up_no_installation(
     assert join.main() == 0
     assert users(device) == ["viewer"]
     assert "mend that and run: python3 " in capsys.readouterr().err
+
+
+def test_where_users_come_from_elsewhere_none_is_made(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_JOIN", "no")
+    assert join.main() == 0
+    assert users(device) == ["viewer"]
+    assert not join.SETTINGS.exists()
