@@ -107,10 +107,20 @@ def measured(record_property: Callable[[str, object], None]) -> Callable[[str], 
 
 def pytest_runtest_teardown(item: pytest.Function) -> None:
     """Remember where a test ran while its fixtures are known."""
-    boards = [value.board for value in item.funcargs.values() if isinstance(value, Machine)]
-    names = [f"{'Debian 12' if one.suite == 'bookworm' else 'Debian 13'} {one.architecture}" for one in boards]
     # A fixture and the one that it stands on may be the same machine.
-    MACHINES[item.nodeid] = ", ".join(dict.fromkeys(names)) or f"this host, {platform.machine()}"
+    names = dict.fromkeys(map(named, machines_of(item)))
+    MACHINES[item.nodeid] = ", ".join(names) or f"this host, {platform.machine()}"
+
+
+def machines_of(item: pytest.Function) -> list[Machine]:
+    """The machines of a test, alone or in something that has several."""
+    some = [value.machines.values() if hasattr(value, "machines") else [value] for value in item.funcargs.values()]
+    return [one for several in some for one in several if isinstance(one, Machine)]
+
+
+def named(machine: Machine) -> str:
+    debian = "Debian 12" if machine.board.suite == "bookworm" else "Debian 13"
+    return f"{debian} {machine.board.architecture}{machine.kind}"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -145,6 +145,8 @@ def pack(content: Path, disk: Path) -> None:
 class Machine:
     """One running virtual machine; use it in a `with`."""
 
+    kind = ""  # beside the system's name on the page of what ran
+
     def __init__(self, board: Board, payload: Path, folder: Path) -> None:
         self.board, self.image, self.port = board, image(board), free_port()
         self.console, self.socket = folder / "console.log", folder / "ssh"

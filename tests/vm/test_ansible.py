@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two plain machines, Debian 12 and 13, become devices and are updated by the playbooks, over ssh."""
+"""Two plain machines, Debian 12 and 13, become devices and are updated by the playbooks, over ssh.
+
+They are containers that run systemd, or with VISAVIS_FLEET=machines virtual machines, which take an hour.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from visavis.client import Broker, Device
 
+from deb import beside
 from deb.build import SYSTEMS, package
 from deb.packing import OUT
 from tests.ansible_programs import Ansible, Played
 from tests.e2e.conftest import free_port
 from tests.repo.test_laws import ROOT
 from tests.vm.conftest import running
+from tests.vm.container import Container, missing_for_containers
 from tests.vm.inside import retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine
 from tests.waiting import until
@@ -31,6 +36,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
 
 BOARDS = {"porch": DEBIAN_12, "workshop": DEBIAN_13}
+MACHINES = os.environ.get("VISAVIS_FLEET", "") == "machines"
 PASSWORDS = {"porch": "from the porch", "workshop": "from the workshop", "viewer": "looks on"}
 HOST_SEEN_FROM_INSIDE = "10.0.2.2"
 # Inference is slow without the host's help: smaller pictures, and seldom.
@@ -102,6 +108,8 @@ def inventory(machines: dict[str, Machine], broker_port: int) -> dict[str, Any]:
         "visavis_settings": SETTINGS,
         "visavis_secrets": {"mqtt.password": "{{ vault_passwords[visavis_device_id] }}"},
         "visavis_cameras": [{"id": "demo", "source": "demo:", "size": [640, 480], "detect_fps": 1.0}],
+        "broker_packages": str(OUT),
+        "broker_version": "0.1.0",
         "broker_users": "{{ vault_passwords }}",
     }
     groups = {"visavis": {"hosts": hosts}, "brokers": {"hosts": {"workshop": {}}}}
@@ -127,19 +135,29 @@ def house_broker(port: int, folder: Path) -> Iterator[Broker]:
             process.terminate()
 
 
+@contextmanager
+def started(name: str, folder: Path) -> Iterator[Machine]:
+    """One machine that knows nothing of visavis."""
+    if MACHINES:
+        yield from running(BOARDS[name], lambda _: None, folder)
+        return
+    missing = missing_for_containers()
+    assert not missing, f"containers need {', '.join(missing)}: `make test-vm` as root, or VISAVIS_FLEET=machines"
+    with Container(BOARDS[name], name, folder) as machine:
+        yield machine
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two machines that know nothing of visavis, both packages for each on this host, and a broker."""
     folder = tmp_path_factory.mktemp("fleet")
+    beside.packages("0.1.0")
     for board in BOARDS.values():
         for version in ("0.1.0", "0.2.0"):
             package(SYSTEMS[board.suite, board.architecture], version)
     with ExitStack() as stack:
         broker = stack.enter_context(house_broker(free_port(), folder))
-        machines = {
-            name: stack.enter_context(contextmanager(running)(board, lambda _: None, tmp_path_factory.mktemp(name)))
-            for name, board in BOARDS.items()
-        }
+        machines = {name: stack.enter_context(started(name, tmp_path_factory.mktemp(name))) for name in BOARDS}
         (folder / "vault.word").write_text("open\n")
         written = folder / "inventory"
         (written / "group_vars" / "all").mkdir(parents=True)
