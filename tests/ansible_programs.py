@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.repo.test_laws import ROOT
 
 PLAYBOOKS = ROOT / "ansible"
@@ -35,6 +37,14 @@ class Ansible:
     name: str
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def installed(cls, name: str, home: Path, environment: dict[str, str] | None = None) -> Ansible:
+        """The release of this name; skips the test where there is none for this Python, as set-up has said."""
+        one = cls(name, home, environment or {})
+        if not (one.site / "bin" / "ansible-playbook").exists():
+            pytest.skip(f"there is no {name} for Python {sys.version_info[0]}.{sys.version_info[1]}")
+        return one
 
     @property
     def site(self) -> Path:
