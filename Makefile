@@ -46,7 +46,7 @@ test-vm: ## cameras and services in a virtual machine (QEMU); the first run buil
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
 
 .PHONY: test-vm-long
-test-vm-long: ## what takes hours: power cuts within updates and of an outbox, a thousand flipped bits
+test-vm-long: ## what takes hours: power cuts within updates and of an outbox, cameras taken away a hundred times, a thousand flipped bits
 	@scripts/setup.sh vm
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 

@@ -40,7 +40,8 @@ def fill_pc(folder: Path) -> None:
     """The daemon as it was built here, the worker, the Go tests of cameras, and the USB camera."""
     shutil.copy(REPOSITORY / "build" / "visavis-capture", folder)
     copy_python(folder)
-    shutil.copy(REPOSITORY / "tests" / "vm" / "usb_camera.py", folder)
+    for name in ("usb_camera.py", "outages.py"):
+        shutil.copy(REPOSITORY / "tests" / "vm" / name, folder)
     go("test", "-c", "-tags", f"{cross.TAGS},camera", "-o", str(folder / "source.test"), "./internal/source")
     install(folder / "site", PC_PYTHON, [REPOSITORY / "requirements" / name for name in RUNTIME])
     draw_pictures(folder / "pictures")
