@@ -25,6 +25,7 @@ from visavis.update.keys import CA, make_keys
 from deb.kept import REPOSITORY, kept
 from tests.e2e.conftest import free_port
 from tests.vm.lab import DEBIAN_13, Machine, written
+from tests.waiting import until
 
 UPDATE = REPOSITORY / "firmware-image" / "update"
 PACKAGES = (
@@ -324,3 +325,40 @@ class Device(Machine):
         wait = f"for i in $(seq 600); do {done} || exit 0; sleep 1; done; systemctl list-jobs; exit 1"
         self.run(wait, START_LIMIT_S)
         return self.run("systemctl show -P Result visavis-mark-good").strip()
+
+
+class Forgetful(Device):
+    """A device whose disk holds what was flushed, and nothing else, once the power is cut.
+
+    nbdkit keeps each write in memory until the machine flushes, and is killed with it.
+    """
+
+    def own_disk(self, flashed: Path) -> Path:
+        disk = self.folder / "disk.img"
+        subprocess.run(["cp", "--sparse=always", flashed, disk], check=True)
+        return disk
+
+    def drive(self) -> str:
+        return f"file=nbd:unix:{self.folder / 'disk.socket'},format=raw"
+
+    def power_on(self) -> None:
+        socket = self.folder / "disk.socket"
+        socket.unlink(missing_ok=True)
+        served = ["nbdkit", "--foreground", "--unix", str(socket), "--filter=cache", "file", str(self.disk)]
+        self.server = subprocess.Popen([*served, "cache=writeback"])
+        until(socket.exists, "nbdkit does not listen")
+        super().power_on()
+
+    def stop(self) -> None:
+        """Pull the plug."""
+        self.server.kill()
+        self.server.wait()
+        super().stop()
+
+    def partition(self, name: str) -> Path:
+        """A copy of one partition of a device that is off."""
+        start, size = PARTITIONS[name]
+        copy = self.folder / f"{name}.img"
+        where = [f"if={self.disk}", f"of={copy}", "bs=1M", f"skip={start}", f"count={size}", "conv=sparse"]
+        subprocess.run(["dd", *where, "status=none"], check=True)
+        return copy
