@@ -39,6 +39,7 @@ IGNORED = shutil.ignore_patterns("__pycache__")
 def fill_pc(folder: Path) -> None:
     """The daemon as it was built here, the worker, the Go tests of cameras, and the USB camera."""
     shutil.copy(REPOSITORY / "build" / "visavis-capture", folder)
+    shutil.copytree(REPOSITORY / "build" / "demo", folder / "demo")
     copy_python(folder)
     for name in ("usb_camera.py", "outages.py"):
         shutil.copy(REPOSITORY / "tests" / "vm" / name, folder)

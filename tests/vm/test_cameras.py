@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from visavis.hardware.report import MARK
 
 from tests.vm.inside import (
     BY_ID,
     INSIDE,
+    PYTHON,
     VIVID_BY_PATH,
     Appliance,
     StatusLog,
@@ -141,7 +144,7 @@ def outages(machine: Machine, camera: str, times: int, measured: Say) -> list[di
         said = machine.run(COUNTED.format(camera=camera, times=times), 60 + 90 * times)
     found = [json.loads(line) for line in said.splitlines()]
     assert len(found) == times
-    for figure in ("noticed_s", "back_s", "other_fps", "descriptors"):
+    for figure in ("noticed_s", "back_s", "other_fps", "old_pictures", "descriptors"):
         values = [one[figure] for one in found]
         measured(f"{figure} {min(values):g} to {max(values):g}, median {statistics.median(values):.3g}")
     return found
@@ -219,3 +222,18 @@ def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
     with usb.in_firmware(), running(machine, settings) as appliance:
         message = next(appliance.messages("csi/detections"))
         assert (message["width"], message["height"], len(message["faces"])) == (320, 240, 1), message
+
+
+@pytest.mark.timeout(1800)
+def test_a_hardware_report_tells_of_both_cameras(machine: Machine, usb: UsbCamera, vivid: str) -> None:
+    environment = f"VISAVIS_CACHE_DIR={INSIDE}/cache VISAVIS_CAPTURE={INSIDE}/visavis-capture {PYTHON}"
+    machine.run(f"cd /tmp && env {environment} -m visavis.cli doctor --hardware --short --output report.txt", 1500)
+    found = json.loads(machine.run("cat /tmp/report.txt").partition(MARK)[2])
+    cards = {one["card"]: one["formats"] for one in found["cameras"]}
+    assert cards["Test Camera: Test Camera"] == {"MJPG": ["640x480"]}, cards
+    assert "1280x720" in cards["vivid"]["YUYV"], cards
+    states = [one["state"] for one in found["capture"]["cameras"].values()]
+    assert len(states) == 3
+    assert set(states) == {"online"}, found["capture"]
+    assert found["capture"]["kills"]["adds_up"]
+    assert not re.search(r"([0-9a-f]{2}:){5}", json.dumps(found)), "no address of a network card"

@@ -27,8 +27,10 @@ FRAME_BYTES = 640 * 480 * 3
 STREAM_FRAMES = 100
 KILL_PAUSES_S = (0.2, 1.5)
 CAMERA = '[[camera]]\nid = "{id}"\nsource = "{source}"\nsize = [640, 480]\nfps = 30.0\n'
+# With the usual lease a board that takes longer than that for a picture would have no figures at all.
 SETTINGS = (
     '[device]\nid = "report"\n[web]\nlisten = "127.0.0.1:{port}"\n[mqtt]\nurl = ""\n[detector]\ninput = [320, 256]\n'
+    "[worker]\nlease_ms = 60000\n"
 )
 
 Say = Callable[[str], None]
