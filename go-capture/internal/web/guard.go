@@ -45,15 +45,13 @@ var shields = http.Header{
 
 func secure(h http.Header) { maps.Copy(h, shields) }
 
-// secureDocument adds the headers that browsers look at only where a page is opened; camera says whether it may ask for one.
+// secureDocument adds the headers that browsers look at only where a page is opened; a page may ask for nothing
+// but perhaps a camera, which is said by the first part of the permissions.
 func secureDocument(h http.Header, camera string) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
-	h.Set("Permissions-Policy", permissions(camera))
+	h.Set("Permissions-Policy", camera+", microphone=(), geolocation=()")
 }
-
-// permissions is what a page may ask a browser for, beside a camera: nothing.
-func permissions(camera string) string { return camera + ", microphone=(), geolocation=()" }
 
 // allowedHosts is the set of names, beside loopback's, by which this device may be asked.
 func allowedHosts(settings Settings) map[string]bool {
