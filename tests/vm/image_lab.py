@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from image import disk
@@ -17,12 +15,13 @@ from tests.vm.lab import DEBIAN_13, Machine
 
 FIRMWARE = Path("/usr/share/OVMF")
 IMAGE = REPOSITORY / "build" / "image" / "generic-amd64" / "visavis-generic-amd64.img"
-START_LIMIT_S = 1800
 DISK_BYTES = 5 << 30
 
 
 class Flashed(Machine):
     """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between."""
+
+    start_limit_s = 1800.0
 
     def __init__(self, image: Path, folder: Path) -> None:
         self.board = DEBIAN_13  # which the image is made of
@@ -76,18 +75,7 @@ class Flashed(Machine):
         """Since it was switched on, or since it said something else: a restart goes on in the same console."""
         self.wait_for(lambda: self.said(words, after), f"the console never said {words!r}")
 
-    def wait_until_it_answers(self) -> None:
-        self.wait_for(lambda: self.try_to_run("true").returncode == 0, "no answer by ssh")
-
-    def wait_for(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Wait, without taking time from the machine, until a condition holds."""
-        end_s = time.monotonic() + START_LIMIT_S
-        while not condition():
-            assert self.process.poll() is None, f"QEMU ended: see {self.console}"
-            assert time.monotonic() < end_s, f"{otherwise} within {START_LIMIT_S} s: see {self.console}"
-            time.sleep(2)
-
     def switch_off(self) -> None:
         """As its owner would, who then takes the card out."""
         self.try_to_run("systemctl poweroff")
-        self.process.wait(timeout=START_LIMIT_S)
+        self.process.wait(timeout=self.start_limit_s)

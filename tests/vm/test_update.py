@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.vm.releases import BLUE, BUNDLES, GREEN, SICK, STUCK, goodness, runs_whole, status, update_to
-from tests.vm.two_slots import START_LIMIT_S, Device, Factory, Release
+from tests.vm.releases import BLUE, BUNDLES, GREEN, OTHER, SICK, STUCK, goodness, runs_whole, status, update_to
+from tests.vm.two_slots import Device, Factory, Release
 
 pytestmark = [pytest.mark.timeout(7200)]
 
@@ -100,11 +100,11 @@ def test_a_system_that_does_not_come_up_is_given_up_after_three_starts(device: D
 def is_given_up_after_three_starts(device: Device, factory: Factory, release: Release) -> None:
     """Install it, and see the device come back to the system that runs now."""
     here, kept = device.slot(), device.release()
-    there = {"A": "B", "B": "A"}[here]
+    there = OTHER[here]
     device.run(f"visavis update install {BUNDLES}/{release.name}.raucb", 1800)
     device.try_to_run("systemctl reboot")
-    device.wait_for(lambda: f"{there} 1" in device.boots_that_grub_counted()[-1:], START_LIMIT_S, "first start")
-    device.wait_for_slot(here, 4 * START_LIMIT_S)
+    device.wait_for(lambda: f"{there} 1" in device.boots_that_grub_counted()[-1:], "no first start")
+    device.wait_for_slot(here, 4 * device.start_limit_s)
     assert device.boots_that_grub_counted()[-4:] == [f"{there} 1", f"{there} 2", f"{there} 3", f"{here} 1"]
     runs_whole(device, factory, here, kept)
     assert device.gate() == "success"

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from visavis.update.boot.sector import values
 
-from tests.vm.releases import BLUE, BUNDLES, GREEN, SEED, goodness, runs_whole
+from tests.vm.releases import BLUE, BUNDLES, GREEN, OTHER, SEED, goodness, runs_whole
 from tests.vm.two_slots import Factory, Forgetful
 
 pytestmark = [pytest.mark.timeout(14400)]
 
 KEPT = "/data/kept"
 KEEP = f"mkdir -p {KEPT} && cd {KEPT} && head -c 300000 /dev/urandom >{{name}} && sha256sum {{name}} >>sums && sync"
-OTHER = {"A": "B", "B": "A"}
 
 
 @pytest.fixture
