@@ -41,9 +41,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, answer func(http
 		return
 	}
 	g.tally.end(outcomeAnswered)
-	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
-	defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
 	w.Header().Set("Content-Type", sent.contentType)
 	if sent.jsonBytes > 0 {
 		w.Header().Set(openinference.HeaderLength, strconv.Itoa(sent.jsonBytes))
@@ -57,7 +55,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, answer func(http
 // everything, and would see a broken connection instead of the reason.
 func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
 	connection := http.NewResponseController(w)
-	_ = connection.EnableFullDuplex() // HTTP/2 always is
+	_ = connection.EnableFullDuplex()                              // HTTP/2 always is
+	_ = connection.SetWriteDeadline(time.Now().Add(answerTimeout)) // the one of the request may be over
 	refused.problem().Write(w, r)
 	_ = connection.Flush()
 	if r.Header.Get("Expect") != "" {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"visavis/capture/internal/problem"
 )
@@ -31,6 +32,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		default:
 			next.ServeHTTP(w, r)
 		}
+	})
+}
+
+// hurry bounds the time for a body, whoever wants it: net/http waits for one before it answers, also where nobody reads it.
+func (s *Server) hurry(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.settings.BodyTimeout)) // without deadlines it is no connection that can be slow
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -10,16 +10,12 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
 )
 
-const (
-	loginBytesMost = 4 << 10
-	loginTimeout   = 10 * time.Second // for the body
-)
+const loginBytesMost = 4 << 10
 
 // sessionAnswer says who is logged in; the page asks for it.
 type sessionAnswer struct {
@@ -148,7 +144,6 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != jsonType {
 		return refusal{Status: http.StatusUnsupportedMediaType, Title: "This is not JSON", Detail: "Send Content-Type: application/json."}
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(loginTimeout)) // a connection without deadlines is none that can be slow
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, loginBytesMost))
 	decoder.DisallowUnknownFields()
 	if decoder.Decode(into) != nil || decoder.Decode(&struct{}{}) != io.EOF { // the decoder's words may hold the password

@@ -44,7 +44,10 @@ type Settings struct {
 	LogRequests  string        // one of the Log… constants, default LogRefused
 	MaxViewers   int           // streams open at once, default 600
 	WriteTimeout time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
-	Quality      int           // of the JPEGs, default 80
+	// BodyTimeout and AnswerTimeout are how long a client may take to send what it asks with, default 10 s, and to take an answer that
+	// is no stream, default 60 s.
+	BodyTimeout, AnswerTimeout time.Duration
+	Quality                    int // of the JPEGs, default 80
 }
 
 const (
@@ -114,6 +117,12 @@ func withDefaults(settings Settings) Settings {
 	if settings.WriteTimeout == 0 {
 		settings.WriteTimeout = 5 * time.Second
 	}
+	if settings.BodyTimeout == 0 {
+		settings.BodyTimeout = 10 * time.Second
+	}
+	if settings.AnswerTimeout == 0 {
+		settings.AnswerTimeout = time.Minute
+	}
 	if settings.Quality == 0 {
 		settings.Quality = 80
 	}
@@ -156,6 +165,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
+		WriteTimeout:      s.settings.AnswerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return handlers },

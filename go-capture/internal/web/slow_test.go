@@ -3,9 +3,12 @@
 package web
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/frame"
 )
 
@@ -88,5 +92,61 @@ func TestAViewerThatReadsNothingIsClosedInTheEnd(t *testing.T) {
 	})
 	if code, _ := r.ask(t, "GET", "/healthz", http.Header{}); code != http.StatusOK {
 		t.Errorf("/healthz answers %d", code)
+	}
+}
+
+// says opens a connection, sends a text, and gives what comes back until the server closes it.
+func (r *running) says(t *testing.T, text string) string {
+	t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if err := errors.Join(connection.SetDeadline(time.Now().Add(15*time.Second)), writeAll(connection, text)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(connection)
+	if err != nil {
+		t.Fatalf("it is open still: %v", err)
+	}
+	return string(answer)
+}
+
+func writeAll(to io.Writer, text string) error {
+	_, err := io.WriteString(to, text)
+	return err
+}
+
+func TestAClientWhoseBodyDoesNotComeIsAnsweredAndClosed(t *testing.T) {
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0", BodyTimeout: 50 * time.Millisecond}, oneCamera{})
+	for request, code := range map[string]string{"GET /healthz": "200", "GET /nothing": "404", "POST /healthz": "405"} {
+		for _, body := range []string{"Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n"} {
+			answer := r.says(t, request+" HTTP/1.1\r\nHost: localhost\r\n"+body)
+			if !strings.HasPrefix(answer, "HTTP/1.1 "+code) {
+				t.Errorf("%s with %q: %q", request, body, answer)
+			}
+		}
+	}
+}
+
+func TestAClientThatDoesNotTakeItsAnswerIsClosed(t *testing.T) {
+	ended := make(chan error, 1)
+	large := Mount{Pattern: "/large", Least: auth.Public, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, err := w.Write(make([]byte, 64<<20)) // more than all the kernel's buffers hold
+		ended <- err
+	})}
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0", AnswerTimeout: 50 * time.Millisecond, Guests: Guests{Mounts: []Mount{large}}}, oneCamera{})
+	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if err := writeAll(connection, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the answer is given up", func() bool { return len(ended) > 0 })
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the answer ended with %v", err)
 	}
 }
