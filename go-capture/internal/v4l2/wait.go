@@ -35,8 +35,7 @@ func newWaiter(fd int) (waiter, error) {
 // until calls take each time that the descriptor is readable, until it returns something else than EAGAIN. It fails with
 // os.ErrDeadlineExceeded after the limit and with the context's error.
 func (w waiter) until(ctx context.Context, limit time.Duration, take func() error) error {
-	stop := context.AfterFunc(ctx, w.interrupt)
-	defer stop()
+	defer w.interruptAfter(ctx)()
 	deadline := time.Now().Add(limit)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -76,7 +75,22 @@ func (w waiter) poll(limit time.Duration) error {
 	return nil
 }
 
-// interrupt may come late, after until has returned: the next poll then ends early once, which costs one look.
+// interruptAfter lets the end of ctx interrupt, until the returned function is called. That waits for an interrupt under way, which
+// would write to whatever had the number of our descriptor by then.
+func (w waiter) interruptAfter(ctx context.Context) (stop func()) {
+	done := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		defer close(done)
+		w.interrupt()
+	})
+	return func() {
+		if !unhook() {
+			<-done
+		}
+	}
+}
+
+// interrupt may come when nobody polls any more: the next poll then ends early once, which costs one look.
 func (w waiter) interrupt() {
 	_, _ = unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only when it would overflow: it is readable then
 }
