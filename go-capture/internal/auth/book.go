@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock.
+// stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock. The time
+// is that of its last change of any kind: who may read it counts as much as what it holds.
 type stamp struct {
 	inode   uint64
 	bytes   int64
@@ -29,7 +30,7 @@ func stampOf(path string) stamp {
 	}
 	made := stamp{bytes: info.Size(), changed: info.ModTime()}
 	if detail, known := info.Sys().(*syscall.Stat_t); known {
-		made.inode = detail.Ino
+		made.inode, made.changed = detail.Ino, time.Unix(detail.Ctim.Unix())
 	}
 	return made
 }
@@ -56,12 +57,21 @@ func (b *book) refresh() bool {
 		return false
 	}
 	accounts, err := b.file.Read()
-	b.read, b.err = now, err
-	if err != nil {
+	if err != nil && (b.err == nil || b.err.Error() != err.Error()) {
 		slog.Error("nobody is let in", "error", err)
+	}
+	b.read, b.err = now, err
+	if isUnread(err) {
+		b.read = stamp{failed: err.Error()} // it may be readable the next time, though nothing about it changes
 	}
 	b.take(accounts)
 	return true
+}
+
+// isUnread tells a failure of the system from something that is wrong with the file.
+func isUnread(err error) bool {
+	var failed *fs.PathError
+	return errors.As(err, &failed)
 }
 
 func (b *book) take(accounts []*Account) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -410,5 +411,52 @@ func TestAFileThatBreaksWhileServingLetsNobodyIn(t *testing.T) {
 	d.refuses(t, "a session while the file is damaged", err, ErrUnknown)
 	if _, err := Open(Settings{File: d.file}); err == nil {
 		t.Error("a device starts with a damaged file")
+	}
+}
+
+func TestWhoRepairsTheFileAsTheLogSaysIsLetInAgain(t *testing.T) {
+	d := openDoor(t)
+	d.addAnna(t)
+	copied := func() { // by somebody whose copies others may read
+		text, err := os.ReadFile(d.file.Path)
+		fresh := d.file.Path + ".copy"
+		if err := errors.Join(err, os.WriteFile(fresh, text, 0o644), os.Rename(fresh, d.file.Path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied()
+	_, _, err := d.Login(context.Background(), home, "anna", password)
+	d.refuses(t, "a login while others may read the file", err, ErrUnknown)
+	if err := os.Chmod(d.file.Path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.login(t, "anna")
+}
+
+func TestAFileThatCouldNotBeReadOnceIsReadAgain(t *testing.T) {
+	d := openDoor(t)
+	d.addAnna(t)
+	withoutDescriptors(t, func() {
+		_, _, err := d.Login(context.Background(), home, "anna", password)
+		d.refuses(t, "a login while no file can be opened", err, ErrUnknown)
+	})
+	d.login(t, "anna")
+}
+
+// withoutDescriptors does something while this process may open no more files.
+func withoutDescriptors(t *testing.T, do func()) {
+	t.Helper()
+	var usual syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &usual); err != nil {
+		t.Fatal(err)
+	}
+	none := usual
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	do()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &usual); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -20,9 +20,10 @@ type Keeper struct {
 	cert, key string // files; the same one when it holds both
 	renew     func() error
 
-	mu   sync.Mutex
-	read [2]time.Time
-	held *tls.Certificate
+	mu     sync.Mutex
+	read   [2]time.Time // when the files of held were changed
+	held   *tls.Certificate
+	failed string // what was said of the last try, "" after a good one
 }
 
 // FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything.
@@ -47,13 +48,18 @@ func (k *Keeper) Fingerprint() string {
 func (k *Keeper) current() *tls.Certificate {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.refresh(); err != nil {
+	err := k.refresh()
+	if err == nil {
+		k.failed = ""
+	} else if k.failed != err.Error() { // each connection tries again
+		k.failed = err.Error()
 		slog.Error("the certificate stays as it was", "error", err)
 	}
 	return k.held
 }
 
-// refresh reads the files again if one of them changed, after the device has renewed its own. Called with the mutex held.
+// refresh reads the files again if one of them is not the one that is held, after the device has renewed its own: a file that cannot be
+// used now may be without a change of its time. Called with the mutex held.
 func (k *Keeper) refresh() error {
 	if k.renew != nil {
 		if err := k.renew(); err != nil {
@@ -64,12 +70,11 @@ func (k *Keeper) refresh() error {
 	if k.held != nil && changed == k.read {
 		return nil
 	}
-	k.read = changed
 	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s cannot be used: %w", k.cert, k.key, err)
 	}
-	k.held = &pair
+	k.held, k.read = &pair, changed
 	return nil
 }
 

@@ -5,6 +5,7 @@ package certificate
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -143,6 +144,33 @@ func TestFilesThatAreRenewedAreUsedWithoutARestart(t *testing.T) {
 	}
 	if err := os.Chtimes(old, time.Time{}, time.Now().Add(time.Second)); err != nil { // clocks of file systems are coarse
 		t.Fatal(err)
+	}
+	if kept.Fingerprint() != want {
+		t.Error("the renewed certificate is not used")
+	}
+}
+
+func TestAFileThatCouldNotBeUsedIsTriedAgainThoughItsTimeStaysTheSame(t *testing.T) {
+	folder := t.TempDir()
+	used, fresh := filepath.Join(folder, "web.pem"), filepath.Join(folder, "fresh.pem")
+	selfMade(t, used, names)
+	kept, err := FromFiles(used, used)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := selfMade(t, fresh, names).Fingerprint()
+	text, err := os.ReadFile(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Second)
+	for _, state := range [][]byte{text[:len(text)/2], text} { // as after a chmod, or within one tick of the clock
+		if err := errors.Join(os.WriteFile(used, state, 0o600), os.Chtimes(used, later, later)); err != nil {
+			t.Fatal(err)
+		}
+		if kept.Fingerprint() == want && len(state) < len(text) {
+			t.Fatal("half a file is used")
+		}
 	}
 	if kept.Fingerprint() != want {
 		t.Error("the renewed certificate is not used")
