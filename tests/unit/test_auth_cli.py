@@ -143,3 +143,18 @@ def test_the_configuration_says_where_the_credentials_are(state: Path, tmp_path:
 def test_without_a_section_auth_it_says_that_nobody_is_asked(state: Path) -> None:
     answer = visavis("auth", "add", "robot", "--role", "viewer", "--token")
     assert "nobody is asked for a login yet" in answer.stderr
+
+
+def test_ctrl_d_instead_of_a_password_changes_nothing_and_says_so(state: Path) -> None:
+    code, shown = typed("\x04", words=("add", "bob", "--role", "admin"))
+    assert code == 1
+    assert "Traceback" not in shown
+    assert "visavis: no password was given: run the command again; nothing was changed" in shown
+    assert not (state / "credentials.toml").exists()
+
+
+def test_a_password_in_another_encoding_is_refused_with_the_reason(state: Path) -> None:
+    command = [str(PROGRAM), "auth", "add", "eve", "--role", "viewer"]
+    answer = subprocess.run(command, input=b"caf\xe9 correct horse\n", capture_output=True, check=False)
+    assert (answer.returncode, answer.stderr) == (1, b"visavis: the password is not valid UTF-8\n")
+    assert not (state / "credentials.toml").exists()

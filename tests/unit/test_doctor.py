@@ -183,3 +183,17 @@ def test_check_without_the_file_is_2(tmp_path: Path) -> None:
     answer = visavis("check", tmp_path / "gone.toml")
     assert answer.returncode == 2
     assert "no such file or directory" in complaints(answer)[0]
+
+
+def test_a_daemon_that_cannot_start_or_dies_without_a_word_is_named_by_every_command(tmp_path: Path) -> None:
+    program = tmp_path / "visavis-capture"
+    for content, words in (
+        ("not for this processor", f"{program} cannot be started, Exec format error: is it for another processor?"),
+        ("#!/bin/sh\nkill -ILL $$\n", "visavis-capture was ended by the system: Illegal instruction"),
+        ("#!/bin/sh\nexit 3\n", "visavis-capture ended with 3 and said nothing"),
+    ):
+        program.write_text(content)
+        program.chmod(0o755)
+        here = {"VISAVIS_CAPTURE": str(program)}
+        assert f"FAIL  daemon       {words}" in visavis("doctor", variables=here).stdout
+        assert complaints(visavis("run", variables=here))[0].startswith(f"visavis: {words}")

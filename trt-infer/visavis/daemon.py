@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -42,6 +44,20 @@ def daemon_program() -> str:
     raise DaemonMissing(f"{PROGRAM} is not here: in a checkout run `make setup`, elsewhere install the package visavis")
 
 
+def ask_daemon(*words: str, **options: Any) -> subprocess.CompletedProcess[Any]:
+    """Run visavis-capture with these words, to its end; `options` are those of subprocess.run.
+
+    Raises:
+        DaemonMissing: it is not here, or cannot be started on this machine.
+    """
+    program = daemon_program()
+    try:
+        return subprocess.run([program, *words], check=False, **options)
+    except OSError as error:
+        remedy = "is it for another processor? Build it here with `make setup`, or install the package visavis"
+        raise DaemonMissing(f"{program} cannot be started, {error.strerror}", remedy) from error
+
+
 def effective_config(file: Path | None, environment: Mapping[str, str], *, for_worker: bool = False) -> Config:
     """Read file, conf.d and environment with the daemon's own eyes.
 
@@ -52,10 +68,19 @@ def effective_config(file: Path | None, environment: Mapping[str, str], *, for_w
 
     Raises:
         ConfigRefused: with every problem, one a line.
+        DaemonMissing: as `ask_daemon`.
     """
-    command = [daemon_program(), "-effective"] + (["-config", str(file)] if file else [])
-    command += ["-for-worker"] if for_worker else []
-    answer = subprocess.run(command, env=environment, capture_output=True, check=False)
+    words = ["-effective"] + (["-config", str(file)] if file else []) + (["-for-worker"] if for_worker else [])
+    answer = ask_daemon(*words, env=environment, capture_output=True)
     if answer.returncode != 0:
-        raise ConfigRefused(answer.stderr.decode(errors="replace").strip())
+        raise ConfigRefused(last_words(answer))
     return msgspec.json.decode(answer.stdout, type=Config)
+
+
+def last_words(answer: subprocess.CompletedProcess[bytes]) -> str:
+    """What a daemon's program said before it failed; how it ended, if it said nothing."""
+    said = answer.stderr.decode(errors="replace").strip()
+    if said or answer.returncode >= 0:
+        return said or f"{PROGRAM} ended with {answer.returncode} and said nothing"
+    name = signal.strsignal(-answer.returncode) or f"signal {-answer.returncode}"
+    return f"{PROGRAM} was ended by the system: {name}"

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,8 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from visavis.config_gen import Config, Detector
-from visavis.daemon import daemon_program, effective_config
-from visavis.errors import VisavisError
+from visavis.daemon import ask_daemon, effective_config, last_words
+from visavis.errors import ModelError, VisavisError
 
 if TYPE_CHECKING:
     from visavis.models.cache import Prepared
@@ -68,15 +67,13 @@ def kernel() -> Finding:
 def daemon() -> Finding:
     """The Go program and, through it, OpenCV's libraries."""
     try:
-        program = daemon_program()
-        answer = subprocess.run([program, "-effective"], capture_output=True, text=True, check=False)
+        answer = ask_daemon("-effective", capture_output=True)
     except VisavisError as error:
-        return Finding("daemon", "fail", str(error))
+        return Finding("daemon", "fail", error.sentence, error.remedy)
     if answer.returncode == 0:
-        return Finding("daemon", "ok", f"{program} starts, OpenCV's libraries are there")
-    return Finding(
-        "daemon", "fail", answer.stderr.strip().splitlines()[-1], "install libopencv-dev and run `make setup`"
-    )
+        return Finding("daemon", "ok", f"{answer.args[0]} starts, OpenCV's libraries are there")
+    said = last_words(answer).splitlines()[-1]
+    return Finding("daemon", "fail", said, "install libopencv-dev and run `make setup`")
 
 
 def cameras() -> Finding:
@@ -147,8 +144,11 @@ def cache() -> Finding:
     from visavis.settings import default_cache_dir  # noqa: PLC0415
 
     folder = default_cache_dir()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
     elsewhere = "set VISAVIS_CACHE_DIR to a folder of this user"
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:
+        return Finding("cache", "fail", f"{folder} cannot be looked at, {error.strerror}", elsewhere)
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         return Finding("cache", "fail", f"{folder} cannot be written", elsewhere)
     free_mb = shutil.disk_usage(existing).free // 10**6
@@ -186,7 +186,10 @@ def named(configured: str) -> tuple[str, str]:
 def _prepared(name: str, size_px: tuple[int, int]) -> Prepared:
     from visavis.models.cache import prepared_model  # noqa: PLC0415 (slow to import, wanted only here)
 
-    return prepared_model(name, *size_px)
+    try:
+        return prepared_model(name, *size_px)
+    except OSError as error:
+        raise ModelError(f"{name} cannot be looked at, {error.strerror}", "see cache above") from error
 
 
 def int8(name: str, detector: Detector) -> Finding:

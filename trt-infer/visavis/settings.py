@@ -12,14 +12,23 @@ SYSTEM_CACHE = Path("/var/cache/visavis")
 
 
 def default_cache_dir() -> Path:
-    """Where prepared models live: $VISAVIS_CACHE_DIR, else the system's cache if writable, else the user's."""
+    """Where prepared models live: $VISAVIS_CACHE_DIR, else the system's cache if writable, else the user's.
+
+    A user without a home, as in a container that runs as any number, gets the system's cache: what cannot be kept
+    there is prepared in memory, and that is said.
+    """
     named = os.environ.get("VISAVIS_CACHE_DIR")
     if named:
         return Path(named)
     if os.access(SYSTEM_CACHE, os.W_OK):
         return SYSTEM_CACHE
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "visavis"
+    own = os.environ.get("XDG_CACHE_HOME")
+    if own:
+        return Path(own) / "visavis"
+    try:
+        return Path.home() / ".cache" / "visavis"
+    except RuntimeError:
+        return SYSTEM_CACHE
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):

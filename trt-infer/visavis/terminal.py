@@ -1,14 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees in the terminal: complaints, and figures that renew themselves in place."""
+"""What a person sees in the terminal: complaints, figures that renew themselves in place, and what streams can take."""
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 
 PLAIN_PERIOD_S = 10.0
+
+
+def ready_streams() -> None:
+    """Let every stream be one that can be asked and written to, whatever was closed and whatever a file is called."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names that are no UTF-8 go out as they came; what another encoding does not have is written in escapes.
+        sys.stdout.reconfigure(errors="surrogateescape" if _is_utf8(sys.stdout) else "backslashreplace")
+
+
+def _is_utf8(stream: io.TextIOWrapper) -> bool:
+    return codecs.lookup(stream.encoding).name == "utf-8"
+
+
+def drop_unwritten() -> None:
+    """Forget what stdout could not take; Python would complain about it once more at its own end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(sentence: str) -> None:

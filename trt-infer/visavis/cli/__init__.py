@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from typing import Any
 
 from visavis import __version__
 from visavis.errors import VisavisError
-from visavis.terminal import complain
+from visavis.terminal import complain, drop_unwritten, ready_streams
 
 # name -> what it does, in one line. The module is visavis.cli.<name>.
 COMMANDS = {
@@ -45,24 +44,48 @@ EPILOG = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
+    ready_streams()
+    try:
+        code = obey(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()  # here a full disk still has a sentence
+    except VisavisError as error:
+        complain(str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        code = 1  # the reader of our output, `head` for one, has enough
+    except OSError as error:
+        complain(of_the_system(error))
+        code = 1
+    except ImportError as error:
+        complain(f"{error}: install visavis again, or run `make setup` in a checkout")
+        code = 1
+    except KeyboardInterrupt:
+        code = 1
+    drop_unwritten()
+    return code
+
+
+def obey(words: list[str]) -> int:
+    """Understand the words and do what they say; loading a command takes a moment, and is part of it.
+
+    Raises:
+        VisavisError, OSError, ImportError, KeyboardInterrupt: for `main`.
+    """
     parser = parser_for(words)
-    args = parser.parse_args(words)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as end:  # argparse has shown help, or what is wrong
+        return int(end.code or 0)
     if args.command is None:
         parser.print_help()
         return 2
-    command = importlib.import_module(f"visavis.cli.{args.command}")
-    try:
-        return int(command.run(args))
-    except VisavisError as error:
-        complain(str(error))
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output, `head` for one, has enough. Python would complain once more at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 1
+    return int(importlib.import_module(f"visavis.cli.{args.command}").run(args))
+
+
+def of_the_system(error: OSError) -> str:
+    """What the system refuses, and to what: `/data/models: Permission denied`."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 class AnyOrderParser(argparse.ArgumentParser):

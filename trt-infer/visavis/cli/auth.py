@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 
-from visavis.daemon import daemon_program
+from visavis.daemon import ask_daemon
 from visavis.errors import VisavisError
 
 EXAMPLE = """\
@@ -26,6 +27,7 @@ EXAMPLE = """\
   visavis auth revoke grafana"""
 ROLES = ("viewer", "operator", "admin")
 DEVICE_CONFIG = Path("/etc/visavis/config.toml")
+UNCHANGED = "run the command again; nothing was changed"
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -45,8 +47,8 @@ class Credentials(msgspec.Struct, frozen=True):
     accounts: tuple[Account, ...]
 
 
-class PasswordsDiffer(VisavisError):
-    """The password and its repetition are not the same."""
+class NoPassword(VisavisError):
+    """A person gave no password, or two that are not the same."""
 
     kind = "password"
 
@@ -85,26 +87,30 @@ def add(args: argparse.Namespace) -> int:
         words.append("-no-camera")
     if args.token:
         return ask(args, *words, args.name).returncode
-    return ask(args, *words, "-password", args.name, stdin=f"{password_of(args.name)}\n").returncode
+    return ask(args, *words, "-password", args.name, stdin=password_of(args.name) + b"\n").returncode
 
 
 def change_password(args: argparse.Namespace) -> int:
     """Ask for a new password, or take a line of standard input."""
-    return ask(args, args.name, stdin=f"{password_of(args.name)}\n").returncode
+    return ask(args, args.name, stdin=password_of(args.name) + b"\n").returncode
 
 
-def password_of(name: str) -> str:
+def password_of(name: str) -> bytes:
     """The password, from a person twice or from a pipe once; never from the command line, which others can see.
 
     Raises:
-        PasswordsDiffer: the two are not the same.
+        NoPassword: none was given, or the two are not the same.
     """
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    first = getpass.getpass(f"password for {name}: ")
-    if getpass.getpass("once more: ") != first:
-        raise PasswordsDiffer("the two passwords differ", "run the command again; nothing was changed")
-    return first
+        return sys.stdin.buffer.readline().rstrip(b"\r\n")
+    try:
+        first, second = getpass.getpass(f"password for {name}: "), getpass.getpass("once more: ")
+    except EOFError:  # Ctrl-D
+        print(file=sys.stderr)
+        raise NoPassword("no password was given", UNCHANGED) from None
+    if first != second:
+        raise NoPassword("the two passwords differ", UNCHANGED)
+    return os.fsencode(first)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -112,7 +118,7 @@ def show(args: argparse.Namespace) -> int:
     answer = ask(args, capture=True)
     if answer.returncode == 0:
         held = msgspec.json.decode(answer.stdout, type=Credentials)
-        print(answer.stdout.rstrip() if args.json else table(held))
+        print(answer.stdout.decode().rstrip() if args.json else table(held))
     return answer.returncode
 
 
@@ -131,10 +137,9 @@ def revoke(args: argparse.Namespace) -> int:
 
 
 def ask(
-    args: argparse.Namespace, *words: str, stdin: str | None = None, capture: bool = False
-) -> subprocess.CompletedProcess[str]:
+    args: argparse.Namespace, *words: str, stdin: bytes | None = None, capture: bool = False
+) -> subprocess.CompletedProcess[bytes]:
     """Let the daemon's program do it; what it says goes to the terminal unless it is captured."""
     config = args.config or (DEVICE_CONFIG if DEVICE_CONFIG.exists() else None)
-    command = [daemon_program(), "auth", args.action, *(["-config", str(config)] if config else []), *words]
-    stdout = subprocess.PIPE if capture else None
-    return subprocess.run(command, input=stdin, stdout=stdout, text=True, check=False)
+    named = ["-config", str(config)] if config else []
+    return ask_daemon("auth", args.action, *named, *words, input=stdin, stdout=subprocess.PIPE if capture else None)

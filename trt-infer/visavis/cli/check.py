@@ -7,10 +7,9 @@ The daemon is the one reader of configurations; this command asks it.
 from __future__ import annotations
 
 import argparse
-import subprocess
 from pathlib import Path
 
-from visavis.daemon import daemon_program
+from visavis.daemon import ask_daemon
 
 EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
@@ -22,4 +21,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when the configuration is good, 2 when it is not."""
-    return subprocess.run([daemon_program(), "-config", args.file, "-check"], check=False).returncode
+    return ask_daemon("-config", str(args.file), "-check").returncode

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line where the system around it does not play along: full disks, closed streams, odd names, no home."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from visavis.settings import SYSTEM_CACHE, default_cache_dir
+
+from tests.unit.command import PROGRAM, complaints, visavis
+from tests.unit.face_pictures import gocv_paths
+
+# What a pipe or a file is written with; the variable is set where people look at logs.
+BUFFERED = {"PYTHONUNBUFFERED": ""}
+
+
+def into(stdout: int, *words: str) -> tuple[int, list[str]]:
+    """Run visavis with its output going there: its exit code and complaints."""
+    command = [str(PROGRAM), *words]
+    answer = subprocess.run(
+        command, env={**os.environ, **BUFFERED}, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+    return answer.returncode, answer.stderr.splitlines()
+
+
+@pytest.mark.parametrize("words", [("model", "list"), ("--help",)])
+def test_output_for_which_there_is_no_room_is_a_failure_with_its_reason(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert into(full.fileno(), *words) == (1, ["visavis: No space left on device"])
+
+
+@pytest.mark.parametrize("words", [("model", "list"), ("--help",)])
+def test_a_reader_that_has_enough_is_no_reason_to_complain(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert into(writing, *words) == (1, [])
+    os.close(writing)
+
+
+def without(stream: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run visavis with a closed stream, as some who start programs leave it."""
+    command = ["sh", "-c", f'exec "$0" "$@" {stream}', PROGRAM, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_closed_stream_is_one_that_nobody_looks_at() -> None:
+    answer = without(">&-", "watch", "--port", "1")
+    assert answer.stderr.startswith("visavis: no broker answers at 127.0.0.1:1")
+    assert answer.returncode == 1
+    answer = without("2>&-", "detect", gocv_paths()[0])
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert ": 1 face\n" in answer.stdout
+
+
+def test_ctrl_c_while_a_command_is_still_loaded_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "paho.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    answer = visavis("watch", variables={"PYTHONPATH": str(tmp_path)})
+    assert (answer.returncode, answer.stdout, answer.stderr) == (1, "", "")
+
+
+def test_a_package_that_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "paho.py").write_text("")  # a package of that name, without what is needed
+    answer = visavis("watch", variables={"PYTHONPATH": str(tmp_path)})
+    assert answer.returncode == 1
+    (complaint,) = complaints(answer)
+    assert complaint.startswith("visavis: No module named 'paho.mqtt'")
+    assert complaint.endswith("install visavis again, or run `make setup` in a checkout")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8:strict", b"caf\xe9\xe2\x80\x93"), ("ascii:strict", b"caf\\udce9\\u2013")],
+)
+def test_a_file_may_have_any_name(encoding: str, shown: bytes, tmp_path: Path) -> None:
+    picture = os.fsencode(tmp_path) + b"/caf\xe9\xe2\x80\x93.jpg"
+    Path(os.fsdecode(picture)).write_bytes(gocv_paths()[0].read_bytes())
+    answer = subprocess.run(
+        [PROGRAM, "detect", picture],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    assert answer.stdout.startswith(os.fsencode(tmp_path) + b"/" + shown + b".jpg: 1 face\n")
+
+
+def test_a_user_without_a_home_gets_the_cache_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VISAVIS_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)  # as in a container that runs as any number
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert default_cache_dir() == SYSTEM_CACHE
+
+
+def test_a_cache_that_cannot_even_be_looked_at_is_a_sentence(tmp_path: Path) -> None:
+    # As with a folder of somebody else's; but root may enter those.
+    nowhere = {"VISAVIS_CACHE_DIR": str(tmp_path / ("x" * 300))}
+    found = visavis("doctor", variables=nowhere)
+    assert f"FAIL  cache        {tmp_path}/xxx" in found.stdout
+    assert "File name too long: set VISAVIS_CACHE_DIR to a folder of this user" in found.stdout
+    assert "FAIL  model        centerface cannot be looked at, File name too long: see cache above" in found.stdout
+    listed = visavis("model", "list", variables=nowhere)
+    assert listed.returncode == 1
+    assert complaints(listed)[0].endswith("/originals: File name too long")
