@@ -67,6 +67,14 @@ def test_of_several_one_must_be_named_and_what_a_kill_left_behind_is_none() -> N
             find("three")
 
 
+def test_one_that_ends_between_two_questions_is_no_fault_of_who_asks() -> None:
+    with run_folder() as folder:
+        with listening(Path(folder), lambda _: crew("porch")):
+            path = find(None)
+        with pytest.raises(NobodyRuns, match="has it ended"):
+            ask(path, Request())
+
+
 @pytest.mark.parametrize(
     "said", [b'{"workers": 0}\n', b'{"workers": 17}\n', b'{"workers": "all"}\n', b"\n", b"\xff\n", b"{"]
 )

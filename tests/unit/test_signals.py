@@ -23,3 +23,21 @@ def test_a_signal_in_the_middle_of_a_wait_ends_it() -> None:
     except subprocess.TimeoutExpired:
         pytest.fail("the handler waits for the lock that its own thread holds")
     assert done.returncode == 0, done.stderr
+
+
+# A terminal that is closed sends SIGHUP; nohup has let its command ignore that.
+UNDER_NOHUP = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from visavis.signals import stop_on_signals
+with stop_on_signals() as stop:
+    signal.raise_signal(signal.SIGHUP)
+    assert not stop.wait(0.2), "it ends with the terminal"
+    signal.raise_signal(signal.SIGTERM)
+    assert stop.wait(5), "it ends with nothing any more"
+"""
+
+
+def test_what_nohup_started_outlives_the_terminal() -> None:
+    done = subprocess.run([sys.executable, "-c", UNDER_NOHUP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

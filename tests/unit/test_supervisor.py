@@ -51,6 +51,15 @@ def test_as_many_workers_as_asked_for_run_and_none_is_left() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker-")]
 
 
+def test_a_worker_that_could_not_be_started_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    program = tmp_path / "worker"  # as while a package is upgraded, or without a free process
+    with Supervisor([str(program)], 1) as workers:
+        until(lambda: "cannot be started" in caplog.text, "it was tried")
+        program.write_text("#!/bin/sh\nexec sleep 60\n")
+        program.chmod(0o755)
+        until(lambda: 1 in workers.pids(), "the worker runs")
+
+
 def test_a_worker_that_is_killed_is_started_again() -> None:
     with Supervisor(SLEEPER, 1) as workers:
         until(lambda: 1 in workers.pids(), "the worker runs")

@@ -64,6 +64,14 @@ def test_healthy_is_healthz_and_readyz(appliance: Appliance, path: str, code: in
     assert what_is_wrong(appliance.url) == wrong
 
 
+def test_a_proxy_for_other_machines_is_not_asked_about_this_one(
+    appliance: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert what_is_wrong(appliance.url) == ""
+
+
 def test_who_does_not_answer_is_not_healthy(appliance: Appliance) -> None:
     appliance.server.server_close()
     assert what_is_wrong(appliance.url).startswith("/healthz does not answer: ")

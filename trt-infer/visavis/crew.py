@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class NobodyRuns(VisavisError):
-    """There is no `visavis run` of this user, or there are several and none was named."""
+    """There is no `visavis run` of this user any more, or there are several and none was named."""
 
     kind = "crew"
 
@@ -104,14 +104,17 @@ def ask(path: Path, request: Request) -> Crew:
     """Send one request to the `visavis run` whose socket is at `path`.
 
     Raises:
-        OSError: nobody listens there any more.
+        NobodyRuns: nobody answers there, or no longer.
         Refused: it does not want to do that.
     """
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(ASK_LIMIT_S)
-        connection.connect(str(path))
-        connection.sendall(msgspec.json.encode(request) + b"\n")
-        crew = msgspec.json.decode(_line(connection), type=Crew)
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ASK_LIMIT_S)
+            connection.connect(str(path))
+            connection.sendall(msgspec.json.encode(request) + b"\n")
+            crew = msgspec.json.decode(_line(connection), type=Crew)
+    except (OSError, msgspec.DecodeError) as error:
+        raise NobodyRuns(f"`visavis run` does not answer at {path}, {error}", "has it ended? Start it again") from error
     if crew.error:
         raise Refused(crew.error)
     return crew
@@ -137,7 +140,7 @@ def _running() -> Iterator[tuple[Path, Crew]]:
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/{SOCKET}")):
         try:
             yield path, ask(path, Request())
-        except (OSError, msgspec.DecodeError):
+        except NobodyRuns:
             continue  # another user's, or left behind by a kill
 
 

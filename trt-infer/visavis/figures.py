@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import json
-import ssl
-import urllib.request
+from http.client import HTTPException
 from typing import Any
+
+from visavis.loopback import get
 
 TIMEOUT_S = 1.0
 EVERYWHERE = ("", "0.0.0.0", "[::]")  # noqa: S104 - nothing is bound here
-# The daemon that `visavis run` itself started, on the same machine: its certificate may hold other names only.
-_UNVERIFIED = ssl.create_default_context()
-_UNVERIFIED.check_hostname = False
-_UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 
 def page_address(listen: str, https: bool) -> str:
@@ -41,11 +38,10 @@ def figures(address: str, token: str = "") -> list[str]:
 def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
     """The daemon's /api/v1/status, or None while it does not answer; arguments as for `figures`."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(f"{address}api/v1/status", headers=headers)  # noqa: S310 - it begins with http
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=_UNVERIFIED) as answer:  # noqa: S310 - it begins with http
+        with get(f"{address}api/v1/status", TIMEOUT_S, headers) as answer:
             found: dict[str, Any] = json.load(answer)
-    except (OSError, ValueError):
+    except (OSError, HTTPException, ValueError):
         return None
     return found
 

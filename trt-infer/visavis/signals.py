@@ -15,14 +15,18 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that the stop signals set; the handlers of before are back afterwards."""
+    """Yield an event that the stop signals set; the handlers of before are back afterwards.
+
+    A SIGHUP that is ignored stays so: that is how nohup keeps a command alive when its terminal is closed.
+    """
     stop = threading.Event()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         # In a thread of its own: the handler may run while this one holds the event's lock, and would wait for itself.
         _thread.start_new_thread(stop.set, ())
 
-    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    kept = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS if number not in kept}
     try:
         yield stop
     finally:

@@ -182,7 +182,11 @@ class Keeper:
 
     def _keep(self) -> None:
         for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
-            process = self._start()
+            try:
+                process = self._start()
+            except OSError as error:  # no memory or process is free for it, or its program is just being replaced
+                log.warning("worker-%d cannot be started, %s; trying again", self.number, error)
+                continue
             if process is None:
                 return
             code = process.wait()
@@ -192,7 +196,11 @@ class Keeper:
                 log.warning("worker-%d ended with %d; starting it again", self.number, code)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
-        """Start the worker, unless we were told to stop: then nobody would end it."""
+        """Start the worker, unless we were told to stop: then nobody would end it.
+
+        Raises:
+            OSError: it cannot be started now.
+        """
         own = ["--name", f"worker-{self.number}", "--die-with-parent", str(os.getpid())]
         with self._lock:
             if self._stop.is_set():
