@@ -21,19 +21,20 @@ type Query struct {
 // Page is a part of the past. Ids rise.
 type Page struct {
 	Entries []Entry
-	More    bool // there are newer ones that fit the query
+	More    bool   // there are newer ones that fit the query
+	Seen    string // every event up to this id was looked at, whether it fits or not; "" if there was none
 }
 
 // Read returns up to q.Limit events. It fails when the disk cannot be read, or when ctx ends while others read.
 func (h *History) Read(ctx context.Context, q Query) (Page, error) {
 	h.mu.Lock()
-	recent, segments := slices.Clone(h.recent), slices.Clone(h.segments)
+	recent, segments, last := slices.Clone(h.recent), slices.Clone(h.segments), h.last
 	h.mu.Unlock()
 	below := "~" // above every id
 	if len(recent) > 0 {
 		below = recent[0].ID
 	}
-	r := reading{query: q, folder: h.settings.Folder, below: below}
+	r := reading{query: q, folder: h.settings.Folder, below: below, last: last}
 	if q.After == "" {
 		return h.waitForDisk(ctx, len(r.fitting(recent)) < q.Limit, func() (Page, error) { return r.newest(segments, recent) })
 	}
@@ -54,11 +55,12 @@ func (h *History) waitForDisk(ctx context.Context, needed bool, read func() (Pag
 	}
 }
 
-// reading is one query under way. What memory holds from `below` on does not count on disk.
+// reading is one query under way. What was found from `below` on does not count on disk.
 type reading struct {
 	query  Query
 	folder string
 	below  string
+	last   string // id of the newest event there is
 }
 
 func (r *reading) fits(e Entry) bool {
@@ -107,8 +109,11 @@ func (r *reading) following(segments []segment, recent []Entry) (Page, error) {
 	if len(found) <= r.query.Limit {
 		found = append(found, r.fitting(recent)...)
 	}
-	more := len(found) > r.query.Limit
-	return Page{Entries: found[:min(len(found), r.query.Limit)], More: more}, nil
+	if len(found) <= r.query.Limit {
+		return Page{Entries: found, Seen: max(r.query.After, r.last)}, nil
+	}
+	found = found[:r.query.Limit]
+	return Page{Entries: found, More: true, Seen: found[len(found)-1].ID}, nil
 }
 
 // kept adds a copy of an entry that the query wants.
@@ -132,16 +137,17 @@ func (r *reading) newest(segments []segment, recent []Entry) (Page, error) {
 		}
 		found = append(older, found...)
 	}
-	return Page{Entries: found[max(len(found)-r.query.Limit, 0):]}, nil
+	return Page{Entries: found[max(len(found)-r.query.Limit, 0):], Seen: r.last}, nil
 }
 
-// newestOf are the newest entries of a segment, at most as many as are wanted.
+// newestOf are the newest entries of a segment, at most as many as are wanted. What is in it does not count in older ones: a full disk
+// may have left some of it there, too.
 func (r *reading) newestOf(s segment) ([]Entry, error) {
 	var found []Entry
-	after := ""
+	after, below := "", r.below
 	err := scanFile(r.folder, s, func(e Entry) bool {
-		if e.ID > after && e.ID < r.below {
-			after = e.ID
+		if e.ID > after && e.ID < below {
+			after, r.below = e.ID, min(r.below, e.ID)
 			found = r.kept(found, e)
 		}
 		if len(found) >= 2*r.query.Limit {

@@ -64,13 +64,17 @@ func (h *History) rest(err error) time.Duration {
 func (h *History) round(flush bool) error {
 	err := h.load()
 	if err == nil {
-		err = h.write()
-	}
-	if err == nil {
-		err = errors.Join(h.sync(flush), h.trim())
+		err = errors.Join(h.keep(flush), h.trim()) // what is too old goes also while nothing can be written: it makes room
 	}
 	h.fault.Note(err)
 	return err
+}
+
+func (h *History) keep(flush bool) error {
+	if err := h.write(); err != nil {
+		return err
+	}
+	return h.sync(flush)
 }
 
 // load locks the folder and reads what is in it, once.

@@ -330,3 +330,30 @@ func TestEventsAreDescribed(t *testing.T) {
 		t.Errorf("parameters %s", got)
 	}
 }
+
+// overlooked is a history that notes from where it is read.
+type overlooked struct {
+	*history.History
+	after chan string
+}
+
+func (o overlooked) Read(ctx context.Context, q history.Query) (history.Page, error) {
+	page, err := o.History.Read(ctx, q)
+	o.after <- q.After
+	return page, err
+}
+
+func TestAStreamReadsWhatItHasLookedAtOnlyOnce(t *testing.T) {
+	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{})}
+	events := overlooked{d.history, make(chan string, 10)}
+	d.running = serveHistory(t, events)
+	d.follow(t, "/api/v1/events?camera=attic", "")
+	before := <-events.after
+	for range 3 {
+		id, _ := d.tell(t, zone.Appeared, "door")
+		if after := <-events.after; after != before {
+			t.Errorf("it reads from %s, though it has looked up to %s", after, before)
+		}
+		before = id
+	}
+}

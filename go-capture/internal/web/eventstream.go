@@ -73,9 +73,10 @@ func (f *follower) run(r *http.Request) {
 		if err != nil {
 			return // the reader comes back, with its place
 		}
-		if len(page.Entries) > 0 && !f.send(f.serverSent(page)) {
+		if len(page.Entries) > 0 && !f.send(serverSent(page)) {
 			return
 		}
+		f.query.After = max(f.query.After, page.Seen) // what this reader does not want is not looked at again
 		if page.More {
 			continue
 		}
@@ -91,10 +92,9 @@ func (f *follower) run(r *http.Request) {
 	}
 }
 
-// serverSent writes a page as a browser's EventSource reads it, and moves behind it. JSON holds no newline.
-func (f *follower) serverSent(page history.Page) (text []byte) {
+// serverSent writes a page as a browser's EventSource reads it. JSON holds no newline.
+func serverSent(page history.Page) (text []byte) {
 	for _, e := range page.Entries {
-		f.query.After = e.ID
 		text = append(text, "id: "+e.ID+"\ndata: "...)
 		text = append(append(text, e.JSON...), "\n\n"...)
 	}
