@@ -181,12 +181,13 @@ func (p *Publisher) will() will {
 	return will{StatusTopic(p.settings.Prefix, p.settings.Device), []byte("offline"), StatusDelivery}
 }
 
-// flush sends all that waits: states first, for there are few, then results.
+// flush sends all that waits: states first, for there are few, then results. Those that come meanwhile have their turn after
+// everything else has had its own: on a slow line there are always more.
 func (p *Publisher) flush(client paho.Client) error {
 	if err := p.memory.flush(client); err != nil {
 		return err
 	}
-	for {
+	for range p.outbox.size() {
 		r, drops := p.outbox.next()
 		if r == nil {
 			return nil
@@ -196,6 +197,10 @@ func (p *Publisher) flush(client paho.Client) error {
 			return fmt.Errorf("publish detections of %s: %w", r.Camera, err)
 		}
 	}
+	if p.outbox.size() > 0 {
+		p.nudge()
+	}
+	return nil
 }
 
 // qosOf is that of a retained topic: pictures may get lost, a new one comes.
