@@ -44,8 +44,8 @@ def stats(fps: float) -> str:
     return json.dumps({"schema": 1, "cameras": {"door": camera}, "memory_bytes": 1, "temperature_c": 41.5})
 
 
-def info(version: str = "0.1.0") -> str:
-    fields = {"version": version, "model": "centerface", "backend": "onnxruntime", "precision": "fp32"}
+def info(version: str = "0.1.0", model: str = "centerface") -> str:
+    fields = {"version": version, "model": model, "backend": "onnxruntime", "precision": "fp32"}
     more = {"schema": 1, "fallback": False, "workers": 1, "cameras": ["door"], "url": "", "brokers": {"mqtt": True}}
     return json.dumps(fields | more)
 

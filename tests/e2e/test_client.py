@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -179,10 +180,49 @@ def test_the_library_raises_what_went_wrong(tmp_path: Path) -> None:
         ("mqtts://box", Broker("box", 8883, tls=True)),
         ("wss://box", Broker("box", 443, tls=True, websocket=True)),
         ("ws://box:9001", Broker("box", 9001, websocket=True)),
+        ("wss://box/broker", Broker("box", 443, tls=True, websocket=True, path="/broker")),
+        ("::1", Broker("::1")),
+        ("[::1]:1884", Broker("::1", 1884)),
+        ("mqtts://[fd00::7]", Broker("fd00::7", 8883, tls=True)),
     ],
 )
 def test_addresses(address: str, broker: Broker) -> None:
     assert broker_at(address) == broker
+
+
+def test_a_user_in_an_address_is_refused_instead_of_forgotten() -> None:
+    with pytest.raises(ValueError, match="user and password go elsewhere"):
+        broker_at("mqtt://anna:secret@box")
+
+
+def test_what_cannot_be_a_broker_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BrokerUnreachable, match=r"no broker answers at \[::1\]:1, "):
+        next(Device("porch", broker_at("::1", 1)).faces("door"))
+    with pytest.raises(BrokerUnreachable, match=r"no broker answers at a\.\.b:1883, "):
+        next(Device("porch", broker_at("a..b")).faces("door"))
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"caf\xe9\n")
+    with pytest.raises(BrokerRefused, match="secret is not UTF-8"):
+        next(Device("porch", broker_at("box", user="anna", password_file=secret)).faces("door"))
+
+
+def test_a_websocket_is_opened_at_the_path_of_the_address() -> None:
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        broker = broker_at(f"ws://127.0.0.1:{server.getsockname()[1]}/broker")
+        listens = threading.Thread(target=lambda: asked.append(heard(server)))
+        listens.start()
+        with pytest.raises(BrokerUnreachable):
+            next(Device("porch", broker).faces("door"))
+        listens.join()
+    assert asked[0].startswith(b"GET /broker HTTP/1.1")
+
+
+def heard(server: socket.socket) -> bytes:
+    """What a client says first; then the connection ends."""
+    connection, _ = server.accept()
+    with connection:
+        return connection.recv(4_096)
 
 
 def test_a_broker_behind_a_websocket(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.brokers import mosquitto, publish
 from tests.e2e.conftest import free_port
-from tests.e2e.speaking import KEPT, event, introduce, stats
+from tests.e2e.speaking import KEPT, event, info, introduce, stats
 from tests.e2e.test_watch import Watch
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.waiting import until
@@ -58,6 +58,13 @@ def test_the_report_is_a_table_and_0_when_all_are_there(port: int) -> None:
     assert re.search(r"attic +online +0\.1\.0 +centerface +onnxruntime fp32 +1 of 1 +29\.4 +41\.5", answer.stdout)
 
 
+def test_what_a_device_says_of_itself_does_not_steer_the_terminal(port: int) -> None:
+    introduce(port, "attic")
+    publish(port, "visavis/attic/info", info("[/bold]", "[red]\x1b]0;mine\x07"), *KEPT)
+    publish(port, "visavis/attic/stats", stats(29.4), *KEPT)
+    assert r" [/bold]  [red]\x1b]0;mine\x07 " in fleet(port).stdout
+
+
 def test_nobody_is_1_with_the_remedy(port: int) -> None:
     answer = visavis("fleet", "--port", str(port), "--wait", "0.5")
     assert (answer.returncode, answer.stdout) == (1, "")
@@ -72,6 +79,16 @@ def test_events_are_lines_for_people(port: int, tmp_path: Path) -> None:
     try:
         first = running.wait_for(lambda: publish(port, "visavis/porch/events", left))[0]
         assert first == "20:00:09.456  porch/door  face 17 left step after 9.3 s"
+    finally:
+        assert running.end() == 0
+
+
+def test_what_an_event_says_does_not_steer_the_terminal(port: int, tmp_path: Path) -> None:
+    running = Watch(tmp_path, "--port", str(port), "--events")
+    entered = event(1, type="entered", zone="\x1b[2Jstep")
+    try:
+        first = running.wait_for(lambda: publish(port, "visavis/porch/events", entered))[0]
+        assert first.endswith(r"face 17 entered \x1b[2Jstep")
     finally:
         assert running.end() == 0
 

@@ -70,21 +70,13 @@ def test_a_package_that_is_missing_is_named_with_the_remedy(tmp_path: Path) -> N
     assert complaint.endswith("install visavis again, or run `make setup` in a checkout")
 
 
-@pytest.mark.parametrize(
-    ("encoding", "shown"),
-    [("utf-8:strict", b"caf\xe9\xe2\x80\x93"), ("ascii:strict", b"caf\\udce9\\u2013")],
-)
-def test_a_file_may_have_any_name(encoding: str, shown: bytes, tmp_path: Path) -> None:
-    picture = os.fsencode(tmp_path) + b"/caf\xe9\xe2\x80\x93.jpg"
-    Path(os.fsdecode(picture)).write_bytes(gocv_paths()[0].read_bytes())
-    answer = subprocess.run(
-        [PROGRAM, "detect", picture],
-        env={**os.environ, "PYTHONIOENCODING": encoding},
-        capture_output=True,
-        check=False,
-    )
-    assert (answer.returncode, answer.stderr) == (0, b"")
-    assert answer.stdout.startswith(os.fsencode(tmp_path) + b"/" + shown + b".jpg: 1 face\n")
+@pytest.mark.parametrize(("encoding", "dash"), [("utf-8:strict", "–"), ("ascii:strict", "\\u2013")])
+def test_a_file_may_have_any_name_and_does_not_steer_the_terminal(encoding: str, dash: str, tmp_path: Path) -> None:
+    picture = tmp_path / os.fsdecode(b"caf\xe9\x1b]0;x\xe2\x80\x93.jpg")
+    picture.write_bytes(gocv_paths()[0].read_bytes())
+    answer = visavis("detect", picture, tmp_path / "\x1b[2Jnone.jpg", variables={"PYTHONIOENCODING": encoding})
+    assert answer.stdout.startswith(f"{tmp_path}/caf\\udce9\\x1b]0;x{dash}.jpg: 1 face\n")
+    assert complaints(answer)[-1] == f"visavis: cannot read {tmp_path}/\\x1b[2Jnone.jpg, No such file or directory"
 
 
 def test_a_user_without_a_home_gets_the_cache_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import os
 import shutil
@@ -20,12 +19,7 @@ def ready_streams() -> None:
         if getattr(sys, name) is None:  # closed by who started us
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names that are no UTF-8 go out as they came; what another encoding does not have is written in escapes.
-        sys.stdout.reconfigure(errors="surrogateescape" if _is_utf8(sys.stdout) else "backslashreplace")
-
-
-def _is_utf8(stream: io.TextIOWrapper) -> bool:
-    return codecs.lookup(stream.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding does not have is written in escapes
 
 
 def drop_unwritten() -> None:
@@ -38,7 +32,17 @@ def drop_unwritten() -> None:
 
 def complain(sentence: str) -> None:
     """One error for a person, on stderr."""
-    print(f"visavis: {sentence}", file=sys.stderr, flush=True)
+    told = "\n".join(map(plain, sentence.split("\n")))
+    print(f"visavis: {told}", file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """What others wrote, so that it cannot steer a terminal: what is not to be seen becomes an escape or a blank."""
+    return "".join(letter if letter.isprintable() else _seen(letter) for letter in text)
+
+
+def _seen(letter: str) -> str:
+    return " " if letter.isspace() else ascii(letter)[1:-1]
 
 
 class LiveLines:

@@ -48,7 +48,8 @@ def broker_of(args: argparse.Namespace) -> Broker:
             key=args.key,
         )
     except ValueError as error:
-        raise WrongAddress(f"--host {args.host} is no address", "write a host, or mqtt://host:port") from error
+        remedy = "write a host, or mqtt://host:port; see also --user"
+        raise WrongAddress(f"--host {args.host} is no address", remedy) from error
 
 
 def port(text: str) -> int:

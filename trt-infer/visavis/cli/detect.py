@@ -22,7 +22,7 @@ from visavis.errors import VisavisError
 from visavis.families import FAMILIES
 from visavis.pictures import Album, anonymise, count_of, draw, files_of, letterboxed, pictures_of
 from visavis.settings import DetectorSettings
-from visavis.terminal import complain
+from visavis.terminal import complain, plain
 
 EXAMPLE = "  visavis detect holiday.jpg --draw out/\n  visavis detect clip.mp4 photos/ --json > faces.jsonl"
 
@@ -157,7 +157,7 @@ def _line(name: str, picture: Frame, found: Detections, model: str, as_json: boo
     if as_json:
         return json.dumps({"file": name, "width": width, "height": height, "model": model, "faces": faces})
     places = "".join(f"\n  {face['score']:.2f} at {face['box']}" for face in faces)
-    return f"{name}: {len(faces)} face{'s' if len(faces) != 1 else ''}{places}"
+    return f"{plain(name)}: {len(faces)} face{'s' if len(faces) != 1 else ''}{places}"
 
 
 def _face(item: Any, width: int, height: int) -> dict[str, Any]:

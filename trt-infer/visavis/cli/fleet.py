@@ -16,7 +16,7 @@ from typing import Any
 from visavis.cli.at_broker import add_broker_arguments, broker_of
 from visavis.client import Broker, Fleet, State
 from visavis.signals import stop_on_signals
-from visavis.terminal import complain
+from visavis.terminal import complain, plain
 
 EXAMPLE = """  visavis fleet
   visavis fleet --host mqtts://broker.example --user viewer --password-file secret.txt
@@ -113,10 +113,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich import box  # noqa: PLC0415 (rich takes longer to load than all the rest)
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(*COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for one in rows:
-        table.add_row(*_cells(one))
+        table.add_row(*(Text(plain(cell)) for cell in _cells(one)))
     if rows:
         # A pipe has no width: nothing is cut there.
         Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)

@@ -12,6 +12,7 @@ from threading import Event as Flag
 from visavis.cli.at_broker import add_broker_arguments, broker_of, level
 from visavis.client import Broker, Detections, Device, Event, Reading
 from visavis.signals import stop_on_signals
+from visavis.terminal import plain
 from visavis.topics_gen import detections_topic, events_topic
 
 EXAMPLE = """  visavis watch
@@ -49,7 +50,7 @@ def _way_to_show(args: argparse.Namespace) -> Callable[[argparse.Namespace, Brok
 
 def _print_lines(args: argparse.Namespace, broker: Broker, stop: Flag) -> None:
     for reading in _readings(args, broker, stop):
-        print(reading.message.payload.decode() if args.json else line(reading), flush=True)
+        print(reading.message.payload.decode(errors="replace") if args.json else plain(line(reading)), flush=True)
 
 
 def _readings(args: argparse.Namespace, broker: Broker, stop: Flag) -> Iterator[Reading]:

@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,6 +22,7 @@ from visavis.errors import VisavisError
 
 QUEUE_MESSAGES_MAX = 1_000
 WAIT_S = 0.2
+WEBSOCKET_PATH = "/mqtt"
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
@@ -54,6 +56,7 @@ class Broker(msgspec.Struct, frozen=True):
         ca: certificates that may sign the broker's; the system's when None.
         cert: our own certificate, for a broker that asks for one; `key` is its key.
         websocket: whether MQTT goes through a WebSocket.
+        path: of the WebSocket.
     """
 
     host: str = "127.0.0.1"
@@ -65,11 +68,12 @@ class Broker(msgspec.Struct, frozen=True):
     cert: Path | None = None
     key: Path | None = None
     websocket: bool = False
+    path: str = WEBSOCKET_PATH
 
     @property
     def where(self) -> str:
         """For sentences: `host:port`."""
-        return f"{self.host}:{self.port}"
+        return f"{_in_brackets(self.host)}:{self.port}"
 
 
 def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
@@ -81,11 +85,20 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
     Raises:
         ValueError: not such an address.
     """
-    url = urlsplit(address if "://" in address else f"mqtt://{address}")
-    if url.scheme not in PORTS or not url.hostname:
-        raise ValueError(f"{address} is no address: write a host, or mqtt://host:port")
-    at = port or url.port or PORTS[url.scheme]
-    return Broker(url.hostname, at, tls=url.scheme in ("mqtts", "wss"), websocket=url.scheme in ("ws", "wss"), **more)
+    url = urlsplit(address if "://" in address else f"mqtt://{_in_brackets(address)}")
+    if url.scheme not in PORTS or not url.hostname or "@" in url.netloc:
+        raise ValueError(f"{address} is no address: write a host, or mqtt://host:port; user and password go elsewhere")
+    at, path = port or url.port or PORTS[url.scheme], url.path or WEBSOCKET_PATH
+    tls, websocket = url.scheme in ("mqtts", "wss"), url.scheme in ("ws", "wss")
+    return Broker(url.hostname, at, tls=tls, websocket=websocket, path=path, **more)
+
+
+def _in_brackets(host: str) -> str:
+    """An IPv6 address as it stands before a port; anything else as it is."""
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -147,7 +160,7 @@ class Link:
         _identify(self._client, self._broker)
         try:
             self._client.connect(self._broker.host, self._broker.port)
-        except (OSError, paho.WebsocketConnectionError) as error:
+        except (OSError, UnicodeError, paho.WebsocketConnectionError) as error:  # a host may be no name at all
             raise BrokerUnreachable(
                 f"no broker answers at {self._broker.where}, {error}", "is it running, is the port right?"
             ) from error
@@ -240,6 +253,8 @@ class Inbox:
 def _identify(client: paho.Client, broker: Broker) -> None:
     if broker.tls:
         client.tls_set_context(_trust(broker))
+    if broker.websocket:
+        client.ws_set_options(broker.path)
     if broker.user:
         client.username_pw_set(broker.user, _password(broker.password_file))
 
@@ -265,3 +280,5 @@ def _password(file: Path | None) -> str | None:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise BrokerRefused(f"cannot read the password in {file}, {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BrokerRefused(f"the password in {file} is not UTF-8", "write it anew") from error

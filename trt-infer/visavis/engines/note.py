@@ -18,6 +18,7 @@ import msgspec
 from visavis.atomic import write_atomically
 from visavis.engines.note_gen import BEAT_MS, FILE, TEXTS, Note
 from visavis.engines.progress import Report
+from visavis.terminal import plain
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,8 @@ def note_path(socket: Path) -> Path:
 
 def _fitting(text: str, most: int) -> str:
     """Without control characters, and cut where it is too long."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    return plain if len(plain) <= most else plain[: most - 1] + "…"
+    shown = plain(text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 class Progress:

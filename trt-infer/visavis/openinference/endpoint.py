@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from visavis.errors import DetectorError, ModelError
+from visavis.terminal import plain
 
 PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
 ENCRYPTED = {"https", "grpcs"}
@@ -159,8 +160,7 @@ def bad_certificate(words: str) -> ServerUnfit:
 
 def cleaned(words: str) -> str:
     """A server's own words, short enough and safe for a log."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in words)
-    return " ".join(plain.split())[:MOST_WORDS]
+    return " ".join(plain(words).split())[:MOST_WORDS]
 
 
 def _is_loopback(host: str) -> bool:
