@@ -78,6 +78,21 @@ def test_doctor_sees_it(options: str, finding: str, tmp_path: Path) -> None:
     assert finding.format(cache) in out.read_text()
 
 
+@pytest.mark.parametrize("stick", ["/dev/zero", "model.onnx"])
+def test_a_fetched_file_for_which_there_is_no_room_is_said_and_not_left(stick: str, tmp_path: Path) -> None:
+    file = tmp_path / stick
+    if not file.exists():
+        file.write_bytes(bytes(2 << 20))
+    code, complaints, left = on_file_system(FULL, tmp_path / "cache", "model", "pull", "yunet-n", "--from", file)
+    assert code == 1
+    assert complaints == [
+        "visavis: model /dev/zero is larger than 200 MiB: use a smaller model"
+        if stick == "/dev/zero"
+        else f"visavis: cannot keep model yunet-n in {tmp_path}/cache/originals, No space left on device"
+    ]
+    assert [name for name in left if not name.endswith(".lock")] == []
+
+
 def test_a_model_on_a_read_only_file_system_is_used_as_it_is(tmp_path: Path) -> None:
     cache = tmp_path / "image"
     assert visavis("model", "prepare", variables={"VISAVIS_CACHE_DIR": str(cache)}).returncode == 0

@@ -8,9 +8,11 @@ import json
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import termios
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +258,21 @@ def test_a_reader_that_has_enough_is_no_traceback(film: Path) -> None:
     answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602 (a pipe)
     assert len(answer.stdout.splitlines()) == 1
     assert answer.stderr == ""
+
+
+def test_an_address_without_a_picture_is_named_with_its_reason() -> None:
+    def babble(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4_096)
+            connection.sendall(b"no answer of HTTP\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.jpg"
+        threading.Thread(target=babble, args=(server,)).start()
+        answer = detect(address, "http://[", "http://a host/a.jpg")
+    assert answer.returncode == 1
+    refused, malformed, spaced = complaints(answer)
+    assert refused == f"visavis: cannot read {address}, no answer of HTTP"
+    assert malformed == "visavis: cannot read http://[, Invalid IPv6 URL"
+    assert spaced.startswith("visavis: cannot read http://a host/a.jpg, ")

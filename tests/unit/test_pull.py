@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import resource
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -188,6 +189,22 @@ def test_the_servers_refusal_is_told(site: Site, tmp_path: Path) -> None:
 def test_no_server_is_an_error_that_names_the_address(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot fetch http://127\.0\.0\.1:9/not-used.*refused"):
         pull("mine", tmp_path)
+
+
+def test_what_is_no_address_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot fetch http://\[, Invalid IPv6 URL: choose another source"):
+        pull("mine", tmp_path, "http://[")
+
+
+def test_a_disk_without_room_is_no_fault_of_the_server(site: Site, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE // 2, before[1]))
+    try:
+        with pytest.raises(ModelError, match=r"cannot keep model mine in .*, File too large"):
+            pull("mine", tmp_path, site.address)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(site.asked) == 1
 
 
 def test_a_file_on_a_stick_will_do(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import itertools
 import struct
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -59,12 +59,12 @@ def pictures_of(name: str) -> Iterator[tuple[str, Frame]]:
     Raises:
         PictureError: it cannot be read, is too large, or is a video that ends too early.
     """
-    path = PurePosixPath(urlsplit(name).path) if _is_address(name) else PurePosixPath(name)
     if _is_video(name):
         for number, frame in enumerate(frames_of(name)):
-            yield f"{path.stem}-{number:06d}", frame
+            yield f"{PurePosixPath(name).stem}-{number:06d}", frame
     else:
-        yield path.stem or "picture", decode_still(_bytes_of(name), name)
+        picture = decode_still(_bytes_of(name), name)
+        yield _stem_of(name) or "picture", picture
 
 
 def decode_still(content: bytes, name: str) -> Frame:
@@ -216,6 +216,10 @@ def _is_address(name: str) -> bool:
     return name.startswith(("http://", "https://"))
 
 
+def _stem_of(name: str) -> str:
+    return PurePosixPath(urlsplit(name).path if _is_address(name) else name).stem
+
+
 def _is_video(name: str) -> bool:
     return not _is_address(name) and PurePosixPath(name).suffix.lower() in VIDEOS
 
@@ -230,8 +234,9 @@ def _bytes_of(name: str) -> bytes:
                 raise PictureError(f"folder {name} holds no picture or video that can be read")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        raise PictureError(f"cannot read {name}, {getattr(error, 'strerror', None) or error}") from error
+    except (OSError, HTTPException, ValueError) as error:  # urllib's own errors are OSErrors
+        reason = getattr(error, "strerror", None) or str(error).strip()
+        raise PictureError(f"cannot read {name}, {reason}") from error
     if len(content) > MOST_BYTES:
         raise PictureError(f"{name} is larger than {MOST_BYTES // 2**20} MiB")
     return content

@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +17,7 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from visavis.addresses import in_brackets
 from visavis.errors import VisavisError
 
 QUEUE_MESSAGES_MAX = 1_000
@@ -73,7 +73,7 @@ class Broker(msgspec.Struct, frozen=True):
     @property
     def where(self) -> str:
         """For sentences: `host:port`."""
-        return f"{_in_brackets(self.host)}:{self.port}"
+        return f"{in_brackets(self.host)}:{self.port}"
 
 
 def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
@@ -85,20 +85,12 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
     Raises:
         ValueError: not such an address.
     """
-    url = urlsplit(address if "://" in address else f"mqtt://{_in_brackets(address)}")
+    url = urlsplit(address if "://" in address else f"mqtt://{in_brackets(address)}")
     if url.scheme not in PORTS or not url.hostname or "@" in url.netloc:
         raise ValueError(f"{address} is no address: write a host, or mqtt://host:port; user and password go elsewhere")
     at, path = port or url.port or PORTS[url.scheme], url.path or WEBSOCKET_PATH
     tls, websocket = url.scheme in ("mqtts", "wss"), url.scheme in ("ws", "wss")
     return Broker(url.hostname, at, tls=tls, websocket=websocket, path=path, **more)
-
-
-def _in_brackets(host: str) -> str:
-    """An IPv6 address as it stands before a port; anything else as it is."""
-    try:
-        return f"[{host}]" if ip_address(host).version == 6 else host
-    except ValueError:
-        return host
 
 
 class Message(msgspec.Struct, frozen=True):

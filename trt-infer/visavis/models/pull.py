@@ -7,20 +7,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import http.client
 import os
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from visavis import __version__
 from visavis.errors import ModelError
-from visavis.models.manifest import Entry, entries, pulled_path
+from visavis.models.manifest import Entry, entries, pulled_path, read_limited
 from visavis.settings import default_cache_dir
 
 # progress(bytes so far, bytes in all)
@@ -31,6 +32,7 @@ SILENCE_LIMIT_S = 30
 MOST_FRUITLESS = 3
 MOST_CONNECTIONS = 100
 PARTIAL, RANGE_REFUSED = 206, 416
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OTHER_SOURCE = "choose another source (--from)"
 
 
@@ -81,6 +83,7 @@ def _entry(model: str) -> Entry:
 def _fetch(model: str, entry: Entry, source: str, path: Path, progress: Progress) -> None:
     part = path.with_suffix(".part")
     if source.startswith(("http://", "https://")):
+        _check_address(source)
         _download(source, part, entry.bytes, progress)
     else:
         _copy(Path(source), part)
@@ -88,6 +91,13 @@ def _fetch(model: str, entry: Entry, source: str, path: Path, progress: Progress
     part.replace(path)
     _settle(path.parent)
     progress(entry.bytes, entry.bytes)
+
+
+def _check_address(address: str) -> None:
+    try:
+        urlsplit(address)
+    except ValueError as error:
+        raise ModelError(f"cannot fetch {address}, {error}", OTHER_SOURCE) from error
 
 
 def _download(address: str, part: Path, size: int, progress: Progress) -> None:
@@ -102,6 +112,8 @@ def _download(address: str, part: Path, size: int, progress: Progress) -> None:
             reason = f"the server answered {error.code} {error.reason}"
             raise ModelError(f"cannot fetch {address}, {reason}", OTHER_SOURCE) from error
         except (CutOff, OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise  # no other connection mends that
             fruitless = 0 if _size(part) > before else fruitless + 1
             if fruitless == MOST_FRUITLESS or connection == MOST_CONNECTIONS - 1:
                 kept = f"run it again, it goes on after {_size(part)} of {size} bytes"
@@ -143,11 +155,12 @@ def _opened(address: str, start: int) -> Any:
 
 
 def _copy(source: Path, part: Path) -> None:
+    content = read_limited(source)
     try:
-        with source.open("rb") as file, part.open("wb") as copy:
-            shutil.copyfileobj(file, copy)
-    except OSError as error:
-        raise ModelError(f"cannot read {source}, {error.strerror}") from error
+        part.write_bytes(content)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _believe(model: str, entry: Entry, source: str, part: Path) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from visavis.addresses import in_brackets
 from visavis.errors import DetectorError, ModelError
 from visavis.terminal import plain
 
@@ -52,8 +53,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
+        return f"{self.scheme}://{in_brackets(self.host)}:{self.port}{self.path}"
 
     @property
     def encrypted(self) -> bool:

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of machines as people write them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+
+def in_brackets(host: str) -> str:
+    """An IPv6 address as it stands before a port; any other host, and one that has its brackets, as it is."""
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host
+    except ValueError:
+        return host
