@@ -134,3 +134,16 @@ def test_a_configuration_that_is_refused_ends_the_worker_with_the_reason(tmp_pat
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert "config.toml:2" in answer.stderr
+
+
+def test_a_camera_that_is_looked_at_seldom_or_not_at_all_is_alive(house: House) -> None:
+    seldom = '[[camera]]\nid = "seldom"\nsource = "demo:"\nsize = [640, 480]\ndetect_fps = 0.01\n'
+    house.file.write_text('[device]\nid = "porch"\n' + house.file.read_text() + seldom)
+    orders = house.file.with_name("orders") / "porch.json"
+    orders.parent.mkdir()
+    orders.write_text('{"version": 1, "cameras": {"demo": {"detect": false}}}')
+    house.environment["WATCHDOG_USEC"] = "400000"
+    with house.daemon():
+        house.wait_for("STATUS=2 of 2 cameras")
+        for _ in range(5):
+            house.wait_for("WATCHDOG=1")

@@ -47,6 +47,7 @@ type camera struct {
 	ended  chan struct{}
 	online atomic.Bool
 	reason atomic.Pointer[string] // why it is offline, nil before the first try
+	gaveNs atomic.Int64           // when its newest picture came, CLOCK_MONOTONIC
 	width  atomic.Int32
 	height atomic.Int32
 }
@@ -213,6 +214,7 @@ func (c *camera) grab(ctx context.Context, frames source.Source) (*frame.Picture
 			return nil, err
 		}
 	}
+	c.gaveNs.Store(frame.MonotonicNs())
 	c.width.Store(int32(picture.Width))
 	c.height.Store(int32(picture.Height))
 	return picture, nil

@@ -8,12 +8,18 @@ import (
 	"log/slog"
 	"time"
 
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/source"
 	"visavis/capture/internal/systemd"
 	"visavis/capture/internal/web"
 )
 
-// statusPeriod is how often `systemctl status` gets new figures where there is no watchdog that asks for more.
-const statusPeriod = 5 * time.Second
+const (
+	// statusPeriod is how often `systemctl status` gets new figures where there is no watchdog that asks for more.
+	statusPeriod = 5 * time.Second
+	// leeway is what a picture may take beside the wait for it, on a machine that has no time.
+	leeway = 5 * time.Second
+)
 
 // tellSystemd says when the appliance serves, then how it fares, and gives signs of life for as long as every part moves.
 func (a *Appliance) tellSystemd(ctx context.Context) error {
@@ -31,25 +37,24 @@ func (a *Appliance) tellSystemd(ctx context.Context) error {
 	}
 	looks := time.NewTicker(shorter(period, statusPeriod))
 	defer looks.Stop()
-	moves := pulse{}
 	for {
 		select {
 		case <-ctx.Done():
 			return systemd.Stopping()
 		case <-looks.C:
-			a.sign(&moves)
+			a.sign()
 		}
 	}
 }
 
 // sign tells systemd the figures and, unless a part stands still, that we live. The status takes the lock of every part, so one
 // that never lets go of it keeps the sign of life away too.
-func (a *Appliance) sign(moves *pulse) {
+func (a *Appliance) sign() {
 	status := (*view)(a).Status()
 	if err := systemd.Status(summary(status)); err != nil {
 		slog.Warn("systemd does not listen", "error", err)
 	}
-	if part := moves.stuck(status.Cameras); part != "" {
+	if part := a.stuck(frame.MonotonicNs()); part != "" {
 		slog.Error("a part stands still, no sign of life for the watchdog", "part", part)
 		return
 	}
@@ -58,25 +63,24 @@ func (a *Appliance) sign(moves *pulse) {
 	}
 }
 
-// pulse remembers how far each camera was at the last look.
-type pulse struct{ captured map[string]uint64 }
-
-// stuck names a camera that delivered at the last look, still counts as delivering, and has captured nothing since; "" when there
-// is none. A camera that is lost is not stuck: its own deadline has noticed it.
-func (p *pulse) stuck(cameras []web.CameraStatus) string {
-	before := p.captured
-	p.captured = map[string]uint64{}
-	stands := ""
-	for _, c := range cameras {
-		if c.State != web.CameraOnline {
-			continue
+// stuck names a camera that counts as delivering, and has given no picture for longer than it may; "" when there is none. A camera
+// that is lost is not stuck: its own deadline has noticed it.
+func (a *Appliance) stuck(nowNs int64) string {
+	for _, c := range a.ordered() {
+		if c.online.Load() && nowNs-c.gaveNs.Load() > c.silenceMost().Nanoseconds() {
+			return "camera " + c.settings.ID
 		}
-		if count, seen := before[c.ID]; seen && count == c.Frames.Captured {
-			stands = "camera " + c.ID
-		}
-		p.captured[c.ID] = c.Frames.Captured
 	}
-	return stands
+	return ""
+}
+
+// silenceMost is how long a camera that delivers may give no picture. One that is asked for few passes over the others.
+func (c *camera) silenceMost() time.Duration {
+	most := source.StallLimit(c.settings.FPS) + leeway
+	if c.settings.DetectFPS > 0 {
+		most += time.Duration(float64(time.Second) / c.settings.DetectFPS)
+	}
+	return most
 }
 
 func summary(status web.Status) string {

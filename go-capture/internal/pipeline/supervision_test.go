@@ -4,31 +4,33 @@ package pipeline
 
 import (
 	"testing"
+	"time"
 
-	"visavis/capture/internal/web"
+	"visavis/capture/internal/config"
 )
 
-func seen(id, state string, captured uint64) web.CameraStatus {
-	return web.CameraStatus{ID: id, State: state, Frames: web.Frames{Captured: captured}}
-}
-
 func TestACameraThatStandsStillIsNamed(t *testing.T) {
-	looks := []struct {
-		cameras []web.CameraStatus
-		stuck   string
+	const nowNs = int64(time.Hour)
+	for name, c := range map[string]struct {
+		fps, detectFPS float64
+		silent         time.Duration // since its newest picture
+		lost, stuck    bool
 	}{
-		{[]web.CameraStatus{seen("door", web.CameraOnline, 10), seen("yard", web.CameraLost, 3)}, ""},
-		{[]web.CameraStatus{seen("door", web.CameraOnline, 20), seen("yard", web.CameraLost, 3)}, ""},
-		{[]web.CameraStatus{seen("door", web.CameraOnline, 20), seen("yard", web.CameraOnline, 4)}, "camera door"},
-		{[]web.CameraStatus{seen("door", web.CameraLost, 20), seen("yard", web.CameraOnline, 5)}, ""},
-		// Started again: it counts from its first look on.
-		{[]web.CameraStatus{seen("door", web.CameraOnline, 20), seen("yard", web.CameraOnline, 6)}, ""},
-		{[]web.CameraStatus{seen("door", web.CameraOnline, 20), seen("yard", web.CameraOnline, 7)}, "camera door"},
-	}
-	moves := pulse{}
-	for i, look := range looks {
-		if got := moves.stuck(look.cameras); got != look.stuck {
-			t.Errorf("look %d: %q stands still, want %q", i, got, look.stuck)
+		"delivers":                   {fps: 30, silent: 30 * time.Millisecond},
+		"has a moment of rest":       {fps: 30, silent: 6 * time.Second},
+		"stands still":               {fps: 30, silent: 7 * time.Second, stuck: true},
+		"is lost, which it knows":    {fps: 30, silent: time.Minute, lost: true},
+		"gives a picture in ten":     {fps: 0.1, silent: 25 * time.Second},
+		"is asked for one a minute":  {fps: 30, detectFPS: 1.0 / 60, silent: time.Minute},
+		"and does not give that one": {fps: 30, detectFPS: 1.0 / 60, silent: 67 * time.Second, stuck: true},
+	} {
+		settings := config.Camera{ID: "door", FPS: c.fps, DetectFPS: c.detectFPS}
+		door := &camera{settings: settings}
+		door.online.Store(!c.lost)
+		door.gaveNs.Store(nowNs - c.silent.Nanoseconds())
+		a := &Appliance{cameras: map[string]*camera{"door": door}, listed: []config.Camera{settings}}
+		if got := a.stuck(nowNs); (got == "camera door") != c.stuck || (got != "" && !c.stuck) {
+			t.Errorf("one that %s: %q stands still", name, got)
 		}
 	}
 }
