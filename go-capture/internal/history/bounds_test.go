@@ -81,3 +81,41 @@ func TestAPageTellsHowFarItLooked(t *testing.T) {
 		}
 	}
 }
+
+func TestEventsMadeWhileTheClockWasAheadGoInTimeToo(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthor()
+	var now atomic.Pointer[time.Time]
+	pass := func(by time.Duration) {
+		later := now.Load().Add(by)
+		now.Store(&later)
+	}
+	begins := time.Now()
+	now.Store(&begins)
+	a.now = begins.Add(10 * 365 * 24 * time.Hour) // and ids go on from there when the clock is right again
+	settings := Settings{Folder: folder, MostAge: time.Hour}
+	begin := func() *History {
+		h := New(settings)
+		h.wall = func() time.Time { return *now.Load() }
+		h.Start()
+		t.Cleanup(func() { end(t, h) })
+		return h
+	}
+	first := begin()
+	events := a.many(3)
+	for _, e := range events {
+		first.Append(e)
+		first.settle(t)
+		pass(40 * time.Minute)
+	}
+	first.wake <- struct{}{}
+	await(t, "the first one is gone", func() bool { return all(t, first) == ids(events[1:]) })
+	end(t, first)
+	next := begin()
+	last := a.write(zone.Appeared, "door", "")
+	next.Append(last)
+	next.settle(t)
+	pass(30 * time.Minute)
+	next.wake <- struct{}{}
+	await(t, "those of the last process are gone", func() bool { return all(t, next) == last.ID })
+}

@@ -19,10 +19,13 @@ const (
 	blockBytes = 4096 // what a file takes on disk is counted in blocks
 )
 
-// segment is a file of lines whose ids rise. Its name is the id of its first event.
+// segment is a file of lines whose ids rise. Its name is the id of its first event. Its times are what the clock on the wall said; they
+// count only where ids are ahead of that.
 type segment struct {
-	first string
-	bytes int64
+	first   string
+	bytes   int64
+	begun   time.Time // by this process; zero for one of an earlier process
+	written time.Time // the last time
 }
 
 func (s segment) name() string  { return s.first + ending }
@@ -41,7 +44,7 @@ func segmentsIn(folder string) ([]segment, error) {
 			continue
 		}
 		if about, err := one.Info(); err == nil && about.Mode().IsRegular() {
-			found = append(found, segment{first, about.Size()})
+			found = append(found, segment{first: first, bytes: about.Size(), written: about.ModTime()})
 		}
 	}
 	return found, nil

@@ -131,20 +131,26 @@ func (h *History) batch() []Entry {
 	return append([]Entry(nil), h.recent[h.unwritten:min(h.unwritten+mostBatch, len(h.recent))]...)
 }
 
-// place makes sure that there is a segment to write to, which a new one is if the last is full or spans too much time.
+// place makes sure that there is a segment to write to, which a new one is if the last is full or spans too much time. After the clock
+// was ahead, ids go on from there and tell nothing about time.
 func (h *History) place(next string) error {
 	h.mu.Lock()
-	s := segment{first: next}
+	now := h.wall()
+	fresh := segment{first: next, begun: now, written: now}
+	s := fresh
 	if n := len(h.segments); n > 0 {
 		s = h.segments[n-1]
 	}
 	h.mu.Unlock()
-	full := s.bytes >= h.settings.segmentBytes() || madeAt(next).Sub(madeAt(s.first)) > h.settings.MostAge/8
-	if full {
+	spans := madeAt(next).Sub(madeAt(s.first))
+	if madeAt(next).After(now) {
+		spans = now.Sub(s.begun)
+	}
+	if s.bytes >= h.settings.segmentBytes() || spans > h.settings.MostAge/8 {
 		if err := h.retire(); err != nil {
 			return err
 		}
-		s = segment{first: next}
+		s = fresh
 	}
 	if h.disk.active != nil {
 		return nil
@@ -196,7 +202,8 @@ func (h *History) writeBatch(batch []Entry) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.segments[len(h.segments)-1].bytes += int64(n)
+	last := &h.segments[len(h.segments)-1]
+	last.bytes, last.written = last.bytes+int64(n), h.wall()
 	if err != nil {
 		return err
 	}
@@ -276,11 +283,24 @@ func (h *History) passesCap() bool {
 	for _, s := range h.segments {
 		bytes += s.onDisk()
 	}
-	newest := h.last
+	return bytes > h.settings.MostBytes || h.ageOfOldest() > h.settings.MostAge
+}
+
+// ageOfOldest is how old everything in the oldest segment is at least.
+func (h *History) ageOfOldest() time.Duration {
+	now, newest := h.wall(), h.last
 	if len(h.segments) > 1 {
 		newest = h.segments[1].first
 	}
-	return bytes > h.settings.MostBytes || h.wall().Sub(madeAt(newest)) > h.settings.MostAge
+	made := madeAt(newest)
+	if made.After(now) {
+		oldest := &h.segments[0]
+		if oldest.written.After(now) { // while the clock was ahead: it ages from now on
+			oldest.written = now
+		}
+		made = oldest.written
+	}
+	return now.Sub(made)
 }
 
 // letGo closes all files.
