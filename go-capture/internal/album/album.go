@@ -170,6 +170,19 @@ func (a *Album) write(p Picture) error {
 
 func (p page) compare(id string) int { return cmp.Compare(p.id, id) }
 
+// Empty removes the pictures of a folder for which there is no album any more. One that is not there is empty.
+func Empty(folder string) error {
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	a := New(Settings{Folder: folder, Oldest: func() (string, bool) { return "", false }})
+	defer a.Close()
+	if err := a.load(); err != nil {
+		return err
+	}
+	return a.trim(0)
+}
+
 // Close lets another program have the folder.
 func (a *Album) Close() {
 	if a.folder != nil {

@@ -193,3 +193,23 @@ func TestWhoAsksAtOnceWaitsForThePicture(t *testing.T) {
 		t.Errorf("found %v, %d still expected", found, len(a.coming))
 	}
 }
+
+func TestAFolderWithoutAnAlbumIsEmptied(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "thumbnails", "box")
+	if err := Empty(folder); err != nil {
+		t.Errorf("none were ever kept: %v", err)
+	}
+	a := opened(t, folder, 1<<20)
+	a.Keep(taken(0, 5000))
+	if err := Empty(folder); err == nil || files(t, folder) != 1 {
+		t.Errorf("while another program uses it: %v", err)
+	}
+	a.Close()
+	mine := filepath.Join(folder, "mine.txt")
+	if err := os.WriteFile(mine, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Empty(folder); err != nil || files(t, folder) != 1 {
+		t.Errorf("%d files are left, want what is no picture: %v", files(t, folder), err)
+	}
+}

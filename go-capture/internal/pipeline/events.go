@@ -56,6 +56,9 @@ func (a *Appliance) keepEvents() (closeEvents func() error, err error) {
 }
 
 func (a *Appliance) startPainter() (closePictures func(context.Context) error) {
+	if a.album == nil {
+		forgetPictures(a.config)
+	}
 	if a.painter == nil {
 		return func(context.Context) error { return nil }
 	}

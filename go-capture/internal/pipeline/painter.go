@@ -31,15 +31,30 @@ type painter struct {
 	ended   chan struct{}
 }
 
-// openAlbum is where pictures of events are kept; nil when the configuration wants none or there is no folder for anything.
-func openAlbum(c *config.Config, events *history.History) *album.Album {
+// pictureFolder is where pictures of events are kept; it fails when there is no folder for anything.
+func pictureFolder(c *config.Config) (string, error) {
 	folder, err := state.Folder()
+	return filepath.Join(folder, "thumbnails", c.Device.ID), err
+}
+
+// openAlbum is nil when the configuration wants no pictures or there is no folder for anything.
+func openAlbum(c *config.Config, events *history.History) *album.Album {
+	folder, err := pictureFolder(c)
 	if err != nil || c.History.ThumbnailsMb == 0 {
 		return nil
 	}
-	return album.New(album.Settings{
-		Folder: filepath.Join(folder, "thumbnails", c.Device.ID), MostBytes: int64(c.History.ThumbnailsMb) << 20, Oldest: events.Oldest,
-	})
+	return album.New(album.Settings{Folder: folder, MostBytes: int64(c.History.ThumbnailsMb) << 20, Oldest: events.Oldest})
+}
+
+// forgetPictures removes what was kept when the configuration wanted pictures.
+func forgetPictures(c *config.Config) {
+	folder, err := pictureFolder(c)
+	if err != nil {
+		return // none can have been kept
+	}
+	if err := album.Empty(folder); err != nil {
+		slog.Warn("no pictures of events are wanted, and those of before may stay", "folder", folder, "error", err)
+	}
 }
 
 // newPainter is nil when nobody wants pictures.

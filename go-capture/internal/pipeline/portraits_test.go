@@ -7,13 +7,16 @@ import (
 	"context"
 	"image"
 	"image/jpeg"
+	"os"
 	"strings"
 	"testing"
 
 	"visavis/capture/internal/album"
+	"visavis/capture/internal/config"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/zone"
 )
@@ -212,5 +215,23 @@ func TestTheEndOfThePainterMakesWhatIsOrdered(t *testing.T) {
 	}
 	if _, found := g.kept(e.ID); !found {
 		t.Error("the last picture is lost")
+	}
+}
+
+func TestPicturesOfBeforeGoWhereNoneAreWanted(t *testing.T) {
+	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
+	settings := &config.Config{Device: config.Device{ID: "porch"}, History: config.History{ThumbnailsMb: 1}}
+	before := openAlbum(settings, history.New(history.Settings{}))
+	before.Keep(album.Picture{ID: "01JDG3ZQ3N8XKZ5T0V4W2Y0001", Camera: "door", Privacy: "pixelate", JPEG: []byte{0xff, 0xd8, 0xff, 0xd9}})
+	before.Close()
+	settings.History.ThumbnailsMb = 0
+	a := &Appliance{config: settings, album: openAlbum(settings, nil)}
+	a.startPainter()
+	folder, err := pictureFolder(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
+		t.Errorf("%d are left, %v", len(left), err)
 	}
 }
