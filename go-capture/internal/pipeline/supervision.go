@@ -32,35 +32,42 @@ func (a *Appliance) tellSystemd(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	if err := systemd.Ready(); err != nil {
-		return err
-	}
+	said := &said{}
+	said.note(systemd.Ready())
 	looks := time.NewTicker(shorter(period, statusPeriod))
 	defer looks.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return systemd.Stopping()
+			said.note(systemd.Stopping())
+			return nil
 		case <-looks.C:
-			a.sign()
+			a.sign(said)
 		}
 	}
 }
 
 // sign tells systemd the figures and, unless a part stands still, that we live. The status takes the lock of every part, so one
 // that never lets go of it keeps the sign of life away too.
-func (a *Appliance) sign() {
+func (a *Appliance) sign(said *said) {
 	status := (*view)(a).Status()
-	if err := systemd.Status(summary(status)); err != nil {
-		slog.Warn("systemd does not listen", "error", err)
-	}
+	said.note(systemd.Status(summary(status)))
 	if part := a.stuck(frame.MonotonicNs()); part != "" {
 		slog.Error("a part stands still, no sign of life for the watchdog", "part", part)
 		return
 	}
-	if err := systemd.Alive(); err != nil {
+	said.note(systemd.Alive())
+}
+
+// said is whether systemd heard what it was told last.
+type said struct{ unheard bool }
+
+// note tells it once when it did not. That ends nothing here: the socket may be one that our starter inherited.
+func (s *said) note(err error) {
+	if err != nil && !s.unheard {
 		slog.Warn("systemd does not listen", "error", err)
 	}
+	s.unheard = err != nil
 }
 
 // stuck names a camera that counts as delivering, and has given no picture for longer than it may; "" when there is none. A camera

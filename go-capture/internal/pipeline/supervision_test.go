@@ -3,11 +3,53 @@
 package pipeline
 
 import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"visavis/capture/internal/config"
 )
+
+// lines counts those of the log that hold a text.
+type lines struct {
+	text string
+	seen atomic.Int32
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), l.text) {
+		l.seen.Add(1)
+	}
+	return len(line), nil
+}
+
+func TestASystemdThatDoesNotListenEndsNothing(t *testing.T) {
+	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
+	t.Setenv("NOTIFY_SOCKET", "/nowhere/notify") // as whoever started us may have left it
+	t.Setenv("WATCHDOG_USEC", "2000")
+	deaf, usual := &lines{text: "systemd does not listen"}, slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(deaf, nil)))
+	t.Cleanup(func() { slog.SetDefault(usual) })
+	appliance := configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	served, told := make(chan error, 1), make(chan error, 1)
+	go func() { served <- appliance.web.Run(ctx) }()
+	go func() { told <- appliance.tellSystemd(ctx) }()
+	for deaf.seen.Load() == 0 && len(told) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-told; err != nil {
+		t.Errorf("the daemon ends: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
 
 func TestACameraThatStandsStillIsNamed(t *testing.T) {
 	const nowNs = int64(time.Hour)
