@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -57,9 +58,10 @@ func (j *Journal) WithAttrs(more []slog.Attr) slog.Handler {
 // WithGroup is slog's; nothing here groups.
 func (j *Journal) WithGroup(string) slog.Handler { return j }
 
+// quoted keeps a value in its place: what a client sends may hold a new line, or move the cursor of whoever reads the journal.
 func quoted(value string) string {
-	if strings.ContainsAny(value, " \"=") || value == "" {
-		return fmt.Sprintf("%q", value)
+	if made := strconv.Quote(value); value == "" || made != `"`+value+`"` || strings.ContainsAny(value, " =") {
+		return made
 	}
 	return value
 }

@@ -102,3 +102,19 @@ func TestTheJournalGetsAttributesAsFields(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatComesFromOutsideMakesNoLineOfItsOwn(t *testing.T) {
+	var got string
+	handler := &Journal{send: func(message string, _ journal.Priority, _ map[string]string) error {
+		got = message
+		return nil
+	}}
+	for value, want := range map[string]string{
+		"/\nlogin": `"/\nlogin"`, "/\x1b[2J": `"/\x1b[2J"`, "/\u202efdp": `"/\u202efdp"`, "/\xff": `"/\xff"`, "/tür": "/tür", "": `""`,
+	} {
+		slog.New(handler).Info("request answered", "path", value)
+		if got != "request answered path="+want {
+			t.Errorf("%q: %q, want path=%s", value, got, want)
+		}
+	}
+}

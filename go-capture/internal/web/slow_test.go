@@ -3,9 +3,11 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +20,7 @@ import (
 
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/hub"
 )
 
 // deaf opens a stream and never reads from it.
@@ -148,5 +151,42 @@ func TestAClientThatDoesNotTakeItsAnswerIsClosed(t *testing.T) {
 	await(t, "the answer is given up", func() bool { return len(ended) > 0 })
 	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the answer ended with %v", err)
+	}
+}
+
+// complaints counts the errors in the log.
+type complaints struct {
+	slog.Handler
+	count atomic.Int64
+}
+
+func (c *complaints) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		c.count.Add(1)
+	}
+	return c.Handler.Handle(ctx, r)
+}
+
+func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
+	usual := slog.Default()
+	heard := &complaints{Handler: slog.NewTextHandler(io.Discard, nil)}
+	slog.SetDefault(slog.New(heard))
+	t.Cleanup(func() { slog.SetDefault(usual) })
+	r := serve(t)
+	r.server.settings.Encode = func(*hub.Result, JPEGStyle) ([]byte, error) { // of the first of two looks
+		r.server.CameraRemoved("door")
+		return make([]byte, 100), nil
+	}
+	var seen atomic.Int64
+	var done sync.WaitGroup
+	for _, look := range []string{"?width=100", "?width=200"} {
+		watch(t, r.url+"/api/v1/cameras/door/stream.mjpeg"+look, &seen, &done)
+	}
+	await(t, "both watch", func() bool { return r.figures().Now == 2 })
+	r.show(frame.NewPool(1), 1)
+	done.Wait()
+	r.server.closeStudios() // waits for the encoder
+	if heard.count.Load() > 0 {
+		t.Error("the log has an error")
 	}
 }

@@ -101,11 +101,20 @@ func (s *studio) run() {
 		}
 		for _, wanted := range s.wanted() {
 			picture, err := s.develop(wanted)
+			if s.isClosed() {
+				return // that there is nothing to show any more is no failure
+			}
 			if s.report(err); err == nil {
 				s.hand(wanted, picture)
 			}
 		}
 	}
+}
+
+func (s *studio) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // wanted lists the looks in which at least one viewer wants the newest shot.
