@@ -34,11 +34,12 @@ EXAMPLE = """examples:
 
 @dataclass(frozen=True)
 class System:
-    """A Debian or Ubuntu to package for: its Python, and the number of its OpenCV's libraries."""
+    """A Debian or Ubuntu to package for: its Python, the number of its OpenCV's libraries, its libjpeg-turbo."""
 
     target: cross.Target
     python: Python
     opencv: str
+    jpeg: str
 
     @property
     def depends(self) -> tuple[str, ...]:
@@ -46,20 +47,20 @@ class System:
         major, minor = self.python.version.split(".")
         modules = [f"libopencv-{module}{self.opencv}" for module in ("imgcodecs", "imgproc", "videoio")]
         python = [f"python3 (>= {self.python.version})", f"python3 (<< {major}.{int(minor) + 1})", "python3-systemd"]
-        return ("libc6", "libstdc++6", *modules, *python, "systemd", "udev")
+        return ("libc6", "libstdc++6", self.jpeg, *modules, *python, "systemd", "udev")
 
 
 SYSTEMS = {
-    (target.suite, target.architecture): System(target, Python(python, target.architecture), opencv)
-    for target, python, opencv in (
-        (cross.BOOKWORM, "3.11", "406"),
-        (cross.BOOKWORM_ARM, "3.11", "406"),
-        (cross.TRIXIE, "3.13", "410"),
-        (cross.TRIXIE_ARM, "3.13", "410"),
-        (cross.UBUNTU_22, "3.10", "4.5d"),
-        (cross.UBUNTU_22_ARM, "3.10", "4.5d"),
-        (cross.UBUNTU_24, "3.12", "406t64"),
-        (cross.UBUNTU_24_ARM, "3.12", "406t64"),
+    (target.suite, target.architecture): System(target, Python(python, target.architecture), opencv, jpeg)
+    for target, python, opencv, jpeg in (
+        (cross.BOOKWORM, "3.11", "406", "libjpeg62-turbo"),
+        (cross.BOOKWORM_ARM, "3.11", "406", "libjpeg62-turbo"),
+        (cross.TRIXIE, "3.13", "410", "libjpeg62-turbo"),
+        (cross.TRIXIE_ARM, "3.13", "410", "libjpeg62-turbo"),
+        (cross.UBUNTU_22, "3.10", "4.5d", "libjpeg-turbo8"),
+        (cross.UBUNTU_22_ARM, "3.10", "4.5d", "libjpeg-turbo8"),
+        (cross.UBUNTU_24, "3.12", "406t64", "libjpeg-turbo8"),
+        (cross.UBUNTU_24_ARM, "3.12", "406t64", "libjpeg-turbo8"),
     )
 }
 # Made when nothing is named. Ubuntu's are only made when they are asked for: nobody checks who signed what is fetched.

@@ -32,7 +32,8 @@ class Target:
     @property
     def packages(self) -> tuple[str, ...]:
         """They are only unpacked, so nothing of another processor runs here."""
-        return ("libopencv-dev", "libc6-dev", f"libstdc++-{self.libstdcxx}-dev", f"libgcc-{self.libstdcxx}-dev")
+        compiler = (f"libstdc++-{self.libstdcxx}-dev", f"libgcc-{self.libstdcxx}-dev")
+        return ("libopencv-dev", "libjpeg-dev", "libc6-dev", *compiler)
 
 
 BOOKWORM = Target("bookworm", "amd64", "x86_64-linux-gnu", 12)

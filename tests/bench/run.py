@@ -26,6 +26,7 @@ MEASUREMENTS = (
     "prepared",
     "huge_pages",
     "quantized",
+    "jpeg",
     "frame_path",
     "cold_start",
     "memory",

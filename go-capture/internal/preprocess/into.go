@@ -3,8 +3,6 @@
 package preprocess
 
 import (
-	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -40,31 +38,4 @@ func Into(picture *frame.Picture, draw func(*gocv.Mat) error) error {
 		return ErrElsewhere
 	}
 	return nil
-}
-
-// Decode writes a compressed picture into memory whose size is set, as it lies and not as EXIF turns it. It fails with
-// ErrElsewhere when the picture is of another size, and with ErrNothing when OpenCV makes nothing of it: then OpenCV may
-// report success and leave what was there before, which must not pass for the new picture.
-func Decode(compressed []byte, flags gocv.IMReadFlag, into *frame.Picture) error {
-	unwritten := markEnd(into.Pixels)
-	return Into(into, func(mat *gocv.Mat) error {
-		if err := gocv.IMDecodeIntoMat(compressed, flags|gocv.IMReadIgnoreOrientation, mat); err != nil {
-			return err
-		}
-		if unwritten() {
-			return ErrNothing
-		}
-		return nil
-	})
-}
-
-// markEnd writes a random mark at the end of the pixels and returns whether it is still there.
-func markEnd(pixels []byte) (unwritten func() bool) {
-	var mark [16]byte
-	if _, err := rand.Read(mark[:]); err != nil {
-		panic(err) // documented never to fail
-	}
-	end := pixels[len(pixels)-min(len(pixels), len(mark)):]
-	copy(end, mark[:])
-	return func() bool { return bytes.HasPrefix(mark[:], end) }
 }

@@ -112,7 +112,10 @@ func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 		return err
 	}
 	into.SetJPEG(whole)
-	return preprocess.Decode(whole, gocv.IMReadColor, into)
+	if err := preprocess.Decode(whole, 1, into); err != nil {
+		return fmt.Errorf("damaged JPEG of the camera: %w", err)
+	}
+	return nil
 }
 
 // raw is an uncompressed format: how OpenCV sees its memory, and how it becomes BGR.

@@ -108,8 +108,8 @@ func TestDamagedPicturesAreRefused(t *testing.T) {
 		"cut off":          whole[:len(whole)-2],
 		"damaged JPEG":     append([]byte("no picture"), 0xff, 0xd9),
 		"JPEG of 1600x900": blueJPEG(t, 1600, 900),
-		// A header that Go reads and OpenCV does not: OpenCV calls that success and leaves the picture before it.
-		"OpenCV makes no picture": []byte("\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00\xff\xda\x00\x08\x01\x07\x00\x00\x3f\x00\xff\xd9"),
+		// A header that Go reads and libjpeg does not.
+		"Invalid component": []byte("\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00\xff\xda\x00\x08\x01\x07\x00\x00\x3f\x00\xff\xd9"),
 	} {
 		err := unpackJPEG(shot, v4l2.Format{Width: 32, Height: 16}, emptyPicture(t, 32, 16))
 		if err == nil || !strings.Contains(err.Error(), words) {

@@ -14,12 +14,8 @@ import (
 	"visavis/capture/internal/preprocess"
 )
 
-// ErrDamaged says that OpenCV made no picture of what it got, or another one than the header announced.
+// ErrDamaged says that there was no picture in it, or another one than the header announced.
 var ErrDamaged = errors.New("the picture is damaged")
-
-var flags = map[int]gocv.IMReadFlag{
-	1: gocv.IMReadColor, 2: gocv.IMReadReducedColor2, 4: gocv.IMReadReducedColor4, 8: gocv.IMReadReducedColor8,
-}
 
 // Upright decodes body at 1/reduce of the size that its header names, turns it upright and leaves it in `into`, as BGR. The body is
 // what gateway.Inspect returned with that header. It fails with ErrDamaged, and when there is no memory.
@@ -46,7 +42,7 @@ func stored(body []byte, header gateway.Header, reduce int, into *frame.Picture)
 	if header.Type == gateway.PixelsType {
 		return swapped(body, into)
 	}
-	return damaged(preprocess.Decode(body, flags[reduce], into))
+	return damaged(preprocess.Decode(body, reduce, into))
 }
 
 // swapped takes pixels that are no more to be decoded: rows of red, green, blue.

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "libjpeg.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+#ifndef JCS_EXTENSIONS
+#error "this jpeglib.h is not libjpeg-turbo's: install its headers, libjpeg-dev on Debian and Ubuntu"
+#endif
+
+// One picture, and where its first error leaves libjpeg.
+struct job {
+	struct jpeg_decompress_struct decoder;
+	struct jpeg_error_mgr errors;
+	jmp_buf left;
+	int kind;
+	char *text;
+};
+
+static void leave(struct job *job, int kind) {
+	job->kind = kind;
+	longjmp(job->left, 1);
+}
+
+static void fail(j_common_ptr decoder) {
+	struct job *job = decoder->client_data;
+	decoder->err->format_message(decoder, job->text);
+	leave(job, VISAVIS_JPEG_DAMAGED);
+}
+
+// Of a picture that ends too early libjpeg only warns, and fills it with grey. Its other warnings leave a picture to look at.
+static void warn(j_common_ptr decoder, int level) {
+	if (level < 0 && decoder->err->msg_code == JWRN_JPEG_EOF) fail(decoder);
+}
+
+static void begin(struct job *job, const uint8_t *body, const struct visavis_jpeg_sizes *sizes) {
+	struct jpeg_decompress_struct *decoder = &job->decoder;
+	jpeg_mem_src(decoder, (unsigned char *)body, sizes->body_bytes);
+	jpeg_read_header(decoder, TRUE);
+	if (decoder->num_components != 1 && decoder->num_components != 3) leave(job, VISAVIS_JPEG_COLOURS);
+	decoder->out_color_space = JCS_EXT_BGR;
+	decoder->scale_num = 1;
+	decoder->scale_denom = sizes->reduce;
+	jpeg_start_decompress(decoder);
+}
+
+static void read_lines(struct job *job, uint8_t *pixels, const struct visavis_jpeg_sizes *sizes) {
+	struct jpeg_decompress_struct *decoder = &job->decoder;
+	if (decoder->output_width != sizes->width || decoder->output_height != sizes->height) leave(job, VISAVIS_JPEG_SIZE);
+	while (decoder->output_scanline < sizes->height) {
+		JSAMPROW line = pixels + (size_t)decoder->output_scanline * sizes->width * 3;
+		jpeg_read_scanlines(decoder, &line, 1);
+	}
+	jpeg_finish_decompress(decoder);
+}
+
+static void run(struct job *job, const uint8_t *body, uint8_t *pixels, const struct visavis_jpeg_sizes *sizes) {
+	if (setjmp(job->left)) return;
+	jpeg_create_decompress(&job->decoder);
+	begin(job, body, sizes);
+	read_lines(job, pixels, sizes);
+}
+
+int visavis_jpeg_decode(const uint8_t *body, uint8_t *pixels, struct visavis_jpeg_sizes sizes, char *text) {
+	struct job job = {.kind = VISAVIS_JPEG_OK, .text = text};
+	job.decoder.client_data = &job;
+	job.decoder.err = jpeg_std_error(&job.errors);
+	job.errors.error_exit = fail;
+	job.errors.emit_message = warn;
+	run(&job, body, pixels, &sizes);
+	jpeg_destroy_decompress(&job.decoder);
+	return job.kind;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libjpeg_test
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"testing"
+
+	"visavis/capture/internal/libjpeg"
+)
+
+const width, height = 101, 67
+
+func encoded(t *testing.T) []byte {
+	t.Helper()
+	picture := image.NewRGBA(image.Rect(0, 0, width, height))
+	for n := range width * height {
+		picture.Set(n%width, n/width, color.RGBA{byte(n), byte(n / width), byte(n % 7 * 30), 255})
+	}
+	var out bytes.Buffer
+	if err := jpeg.Encode(&out, picture, nil); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// The pixels themselves are compared with OpenCV's in package preprocess.
+func TestNothingIsWrittenBehindThePicture(t *testing.T) {
+	for reduce, size := range map[int][2]int{1: {101, 67}, 2: {51, 34}, 4: {26, 17}, 8: {13, 9}} {
+		pixels := size[0] * size[1] * 3
+		memory := bytes.Repeat([]byte{0xA5}, pixels+64)
+		if err := libjpeg.Decode(encoded(t), reduce, memory[:pixels:pixels], size[0], size[1]); err != nil {
+			t.Fatal(err)
+		}
+		if behind := memory[pixels:]; len(bytes.Trim(behind, "\xA5")) > 0 {
+			t.Errorf("1/%d: %v", reduce, behind)
+		}
+	}
+}
+
+func TestWhatIsNoWholePictureIsRefused(t *testing.T) {
+	body := encoded(t)
+	pixels := make([]byte, width*height*3)
+	four := bytes.Clone(body)
+	frame := bytes.Index(four, []byte{0xFF, 0xC0})
+	four[frame+3] += 3 // the header is one component longer
+	four[frame+9] = 4
+	four = append(append(bytes.Clone(four[:frame+19]), 4, 0x11, 0), four[frame+19:]...)
+	for name, damaged := range map[string][]byte{
+		"nothing": nil, "two bytes": body[:2], "a header": body[:100], "half": body[:len(body)/2], "without its end": body[:len(body)-2],
+		"text": []byte("no picture at all"),
+	} {
+		if err := libjpeg.Decode(damaged, 1, pixels, width, height); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+	if err := libjpeg.Decode(body, 1, pixels[:len(pixels)-3], width, height); err == nil {
+		t.Error("memory that is too small is accepted")
+	}
+	if err := libjpeg.Decode(body, 1, pixels, height, width); !errors.Is(err, libjpeg.ErrSize) {
+		t.Errorf("another size: %v", err)
+	}
+	if err := libjpeg.Decode(four, 1, pixels, width, height); !errors.Is(err, libjpeg.ErrColours) {
+		t.Errorf("four components: %v", err)
+	}
+}
