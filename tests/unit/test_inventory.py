@@ -71,6 +71,28 @@ def listed(house: Path) -> dict[str, Any]:
     return found
 
 
+TEMPLATE = "{{lookup('pipe','reboot')}}"
+
+
+@pytest.mark.parametrize("url", ["http://-oProxyCommand=reboot:22/", "http://[", "http://a b/", f"http://{TEMPLATE}/"])
+def test_what_a_device_tells_cannot_steer_ansible_or_hide_the_others(url: str, tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "fleet.toml").write_text(f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n[device.porch]\n')
+    hostile = dict.fromkeys(("version", "model", "backend"), TEMPLATE) | {"cameras": [TEMPLATE], "url": url}
+    with managed_broker(port, tmp_path):
+        for topic, payload in (("info", json.dumps(INFO | hostile)), ("status", "online")):
+            command = ["mosquitto_pub", "-p", str(port), "-r", "-q", "1", "-t", f"visavis/attic/{topic}", "-m", payload]
+            subprocess.run(command, check=True)
+        said = ask(tmp_path, "--list")
+    assert (said.returncode, said.stderr, "{{" in said.stdout) == (0, "", False)
+    hosts = json.loads(said.stdout)["_meta"]["hostvars"]
+    assert {name: one["ansible_host"] for name, one in hosts.items()} == {
+        "attic": "attic.local",
+        "porch": "porch.local",
+    }
+    assert hosts["attic"]["visavis_seen"]["version"] is None
+
+
 def test_devices_are_grouped_by_site_version_and_health(listed: dict[str, Any]) -> None:
     assert {name: group["hosts"] for name, group in listed.items() if name != "_meta"} == {
         "visavis": ["attic", "garden", "new", "porch"],
