@@ -6,10 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from visavis.appliance import RunSettings
+from visavis.appliance import RunSettings, WrongPort, first_look
 from visavis.cli import parser_for
 from visavis.cli.serve import overrides
 from visavis.config_gen import MQTT, Camera, Config, Web
+from visavis.daemon import effective_config
 from visavis.greeting import greet, subscribe_command
 
 
@@ -68,3 +69,17 @@ def test_serve_lets_others_in_at_the_port_of_a_configuration(tmp_path: Path) -> 
     file.write_text('[web]\nlisten = "127.0.0.1:8456"\n')
     args = parser_for(["serve"]).parse_args(["serve", "--lan", "--config", str(file)])
     assert dict(overrides(args, RunSettings.from_environment(file, None)))["VISAVIS_WEB__LISTEN"] == "0.0.0.0:8456"
+
+
+@pytest.mark.parametrize("name", ['my "own" clip.mp4', "🎥 ünd.mp4"])
+def test_a_film_of_any_name_is_a_first_look(name: str, tmp_path: Path) -> None:
+    settings = RunSettings(config=None, backend=None, camera=str(tmp_path / name), http_port=8080, mqtt_port=1883)
+    (camera,) = effective_config(first_look(settings, tmp_path), {}).camera
+    assert camera.source == f"file:{tmp_path / name}"
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "0080000", "8" * 5_000, "eight", "-1", "٨٠"])
+def test_what_is_no_port_is_said(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_HTTP_PORT", text)
+    with pytest.raises(WrongPort, match="set it to a number from 1 to 65535"):
+        RunSettings.from_environment(None, None)

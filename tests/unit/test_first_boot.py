@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from visavis_device import files
-from visavis_device.first_boot import Places, greet, make_identity, take_settings
+from visavis_device.first_boot import Places, greet, make_identity, prepare, take_settings
 from visavis_device.settings import Settings, SettingsError, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +51,11 @@ def test_every_setting_becomes_the_file_that_its_service_reads() -> None:
     )
     assert found["etc/visavis/mqtt.password"] == 'has "quotes"'
     assert found["etc/ssh/authorized_keys.d/root"] == f"{KEY}\n"
+
+
+def test_a_user_at_the_broker_may_have_any_name() -> None:
+    text = written('[mqtt]\nurl = "mqtt://box"\nuser = "\U0001f6aa \\u007f"\n')["etc/visavis/conf.d/50-broker.toml"]
+    assert msgspec.toml.decode(text)["mqtt"]["user"] == "\U0001f6aa \x7f"
 
 
 def test_what_is_secret_is_readable_by_its_service_alone() -> None:
@@ -98,11 +107,12 @@ def test_another_encoding_is_said() -> None:
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
-    """A device's folders; this machine has no group visavis."""
+    """A device's folders; this machine has no group visavis, and keeps its name."""
     found = Places(tmp_path / "root", tmp_path / "boot", tmp_path / "run")
     (found.root / "etc/ssh").mkdir(parents=True)
     found.boot.mkdir()
     monkeypatch.setattr("visavis_device.first_boot.shutil.chown", lambda path, group: None)
+    monkeypatch.setattr("visavis_device.first_boot.socket.sethostname", lambda name: None)
     return found
 
 
@@ -143,6 +153,54 @@ def test_settings_that_the_daemon_refuses_leave_everything_as_it_was(places: Pla
     assert (places.boot / "visavis.toml").exists()
     assert (places.root / "etc/hostname").read_text() == name
     assert not (places.root / "etc/visavis/mqtt.password").exists()
+
+
+def test_settings_of_which_one_cannot_be_written_leave_everything_as_it_was(places: Places) -> None:
+    make_identity(places)
+    name = (places.root / "etc/hostname").read_text()
+    (places.root / "etc/ssh/authorized_keys.d").write_text("in the way")  # as a full disk would be, at the last file
+    (places.boot / "visavis.toml").write_text(WHOLE)
+    sentence, good = take_settings(places, lambda: "")
+    assert not good
+    assert "Nothing of visavis.toml was applied" in sentence
+    assert (places.root / "etc/hostname").read_text() == name
+    assert not (places.root / "etc/visavis/mqtt.password").exists()
+
+
+def test_what_was_there_in_another_encoding_comes_back_as_it_was(places: Places) -> None:
+    make_identity(places)
+    password = places.root / "etc/visavis/mqtt.password"
+    password.write_bytes(b"caf\xe9")
+    (places.boot / "visavis.toml").write_text(WHOLE)
+    assert "no such scheme" in take_settings(places, lambda: "mqtt.url: no such scheme")[0]
+    assert password.read_bytes() == b"caf\xe9"
+
+
+def test_a_boot_partition_that_cannot_be_read_or_data_that_is_full_is_told_and_the_device_greets(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (places.root / "etc/visavis").write_text("no room for a claim code")
+    unreadable = Places(places.root, places.boot / ("x" * 300), places.run)  # its mount fails: every look is an error
+    assert not prepare(unreadable, lambda: "")
+    said = capsys.readouterr().out
+    assert said.startswith("This is visavis-")
+    assert "Is its data partition full?" in said
+    assert "File name too long" in said
+
+
+def test_settings_that_cannot_be_removed_are_said_to_be_applied(places: Places) -> None:
+    program = (
+        "import sys; from pathlib import Path; from visavis_device.first_boot import Places, take_settings; "
+        "print(*take_settings(Places(Path(sys.argv[1]), Path(sys.argv[2])), str))"
+    )
+    script = 'mount --bind "$4" "$4" && mount -o remount,ro,bind "$4" && exec "$1" -c "$2" "$3" "$4"'
+    (places.boot / "visavis.toml").write_text('[device]\nid = "porch"\n')
+    words = [sys.executable, program, places.root, places.boot]
+    own = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", *map(str, words)]
+    path = {**os.environ, "PYTHONPATH": str(ROOT / "firmware-image" / "device")}
+    said = subprocess.run(own, env=path, capture_output=True, text=True, check=True).stdout
+    assert said == "visavis.toml was applied and cannot be removed, Read-only file system: remove it yourself. False\n"
+    assert (places.root / "etc/hostname").read_text() == "porch\n"
 
 
 def test_a_bad_file_stays_and_the_device_says_why(places: Places, capsys: pytest.CaptureFixture[str]) -> None:

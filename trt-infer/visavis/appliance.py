@@ -7,7 +7,6 @@ the daemon and the workers at the same time, show figures until told to stop, en
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import subprocess
@@ -29,8 +28,10 @@ from visavis.figures import daemon_status, figures, page_address
 from visavis.greeting import greet
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
+from visavis.toml_text import quoted
 
 FIGURES_PERIOD_S = 1.0
+MOST_DIGITS = 5  # of a port
 DAEMON_STOP_LIMIT_S = 8.0  # it answers clients for up to 4 s, and then closes everything
 
 CLIENTS_ALONE = """\
@@ -104,7 +105,7 @@ def port_from_environment(name: str, default: int) -> int:
         WrongPort: it holds something else than a port.
     """
     text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= 65535):
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS and 1 <= int(text) <= 65535):
         raise WrongPort(f"{name} is {text!r}, which is no port", "set it to a number from 1 to 65535, or unset it")
     return int(text)
 
@@ -147,12 +148,12 @@ def first_look(settings: RunSettings, folder: Path) -> Path:
     """Write a configuration for the demo, for the one camera that CAMERA names, or for clients alone."""
     file = folder / "config.toml"
     if not settings.cameras:
-        file.write_text(CLIENTS_ALONE.format(http_port=settings.http_port))
+        file.write_text(CLIENTS_ALONE.format(http_port=settings.http_port), encoding="utf-8")
         return file
     source = camera_source(settings.camera)
     camera = "camera" if settings.camera else "demo"
-    # JSON's way to quote a string is TOML's too: a quotation mark in a file's name ends nothing.
-    file.write_text(FIRST_LOOK.format(http_port=settings.http_port, camera=camera, source=json.dumps(source)))
+    text = FIRST_LOOK.format(http_port=settings.http_port, camera=camera, source=quoted(source))
+    file.write_text(text, encoding="utf-8")
     return file
 
 

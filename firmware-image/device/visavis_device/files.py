@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
+
+from visavis.toml_text import quoted
 
 from visavis_device.settings import Mqtt, Settings, Wifi
 
@@ -87,8 +88,3 @@ def broker(settings: Mqtt) -> list[File]:
         lines.append(f"password_file = {quoted('/' + BROKER_PASSWORD)}")
         files.append(File(BROKER_PASSWORD, settings.password, 0o640, "visavis"))
     return [*files, File(BROKER_CONFIG, "\n".join(lines) + "\n")]
-
-
-def quoted(text: str) -> str:
-    """As TOML writes a text; its basic strings and JSON's are escaped alike."""
-    return json.dumps(text)

@@ -24,6 +24,8 @@ from visavis_device.files import File
 
 CHECK = ("/usr/bin/visavis-capture", "-config", "/etc/visavis/config.toml", "-check")
 ACCOUNTS = "var/lib/visavis/credentials.toml"
+# Of text that is not UTF-8: written again as it was read.
+KEEP = "surrogateescape"
 STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
 
 
@@ -37,15 +39,35 @@ class Places:
 
 
 def main() -> int:
-    """Prepare the device; 1 when the owner's settings could not be taken."""
-    places = Places()
-    make_identity(places)
-    sentence, good = take_settings(places, check)
+    """Prepare the device; 1 when something of that failed."""
+    return 0 if prepare(Places(), check) else 1
+
+
+def prepare(places: Places, accept: Callable[[], str]) -> bool:
+    """Do what can be done and tell what cannot; whether all is well.
+
+    Args:
+        places: the device's folders.
+        accept: what the daemon says against its configuration, empty when it takes it.
+    """
+    failure = tell_failure(lambda: make_identity(places))
+    sentence, good = take_settings(places, accept)
     with contextlib.suppress(OSError):  # a device that cannot be renamed has the old name until its next start
-        socket.sethostname((places.root / files.HOSTNAME).read_text().strip())
-    greet(places, sentence)
+        socket.sethostname(line_of(places.root / files.HOSTNAME))
+    greet(places, "\n".join(filter(None, (failure, sentence))))
     os.sync()
-    return 0 if good else 1
+    return good and not failure
+
+
+def tell_failure(make: Callable[[], None]) -> str:
+    """What kept the device from making what it must have; empty when nothing did."""
+    try:
+        make()
+    except (OSError, subprocess.CalledProcessError) as error:
+        return (
+            f"This device cannot keep a name, a claim code or SSH keys of its own: {error}. Is its data partition full?"
+        )
+    return ""
 
 
 def make_identity(places: Places) -> None:
@@ -70,7 +92,7 @@ def write(root: Path, file: File) -> None:
     path = root / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:  # noqa: PTH123 (never readable in between)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", errors=KEEP) as out:  # noqa: PTH123 (never readable in between)
         out.write(file.content)
         out.flush()
         os.fsync(out.fileno())
@@ -83,38 +105,49 @@ def write(root: Path, file: File) -> None:
 def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]:
     """Apply and remove the owner's file. Returns what to tell them, and whether all is well."""
     file = places.boot / settings.NAME
-    if not file.exists():
-        return "", True
     try:
+        if not file.exists():
+            return "", True
         wanted = files.of(settings.read(file.read_bytes()))
         apply(places.root, wanted, accept)
     except (settings.SettingsError, OSError) as error:
         return f"{error}\nNothing of {settings.NAME} was applied: mend it, and start the device again.", False
-    file.unlink()  # it may hold passwords, and every computer can read this partition
-    return (
-        f"{settings.NAME} was applied and removed: {', '.join(one.path for one in wanted) or 'it said nothing'}",
-        True,
-    )
+    try:
+        file.unlink()  # it may hold passwords, and every computer can read this partition
+    except OSError as error:
+        return f"{settings.NAME} was applied and cannot be removed, {error.strerror}: remove it yourself.", False
+    paths = ", ".join(one.path for one in wanted)
+    return f"{settings.NAME} was applied and removed: {paths or 'it said nothing'}", True
 
 
 def apply(root: Path, wanted: list[File], accept: Callable[[], str]) -> None:
-    """Write all files, or none if the daemon refuses what came of them."""
+    """Write all files, or none if one cannot be written or the daemon refuses what came of them.
+
+    Raises:
+        SettingsError: with the daemon's words.
+        OSError: of the file that cannot be written.
+    """
     before = {file.path: content_of(root / file.path) for file in wanted}
-    for file in wanted:
-        write(root, file)
-    if complaint := accept():
+    try:
         for file in wanted:
-            restore(root, file, before[file.path])
-        raise settings.SettingsError(complaint)
+            write(root, file)
+        if complaint := accept():
+            raise settings.SettingsError(complaint)
+    except (OSError, settings.SettingsError):
+        for file in wanted:
+            with contextlib.suppress(OSError):  # what could not be written needs no way back
+                restore(root, file, before[file.path])
+        raise
 
 
 def content_of(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
+    """What a file holds, whatever its encoding; None where there is none."""
+    return path.read_text("utf-8", KEEP) if path.exists() else None
 
 
 def restore(root: Path, file: File, content: str | None) -> None:
     if content is None:
-        (root / file.path).unlink()
+        (root / file.path).unlink(missing_ok=True)
     else:
         write(root, File(file.path, content, file.mode, file.group))
 
@@ -127,13 +160,18 @@ def check() -> str:
     return f"the daemon refuses these settings: {done.stderr.strip() or done.stdout.strip()}"
 
 
+def line_of(path: Path) -> str:
+    """The one line of a file, empty where there is none."""
+    return (content_of(path) or "").strip()
+
+
 def greet(places: Places, sentence: str) -> None:
     """Say on every console, and on the boot partition, who this is and how it is claimed."""
-    name = (places.root / files.HOSTNAME).read_text().strip()
+    name = line_of(places.root / files.HOSTNAME) or socket.gethostname()
     lines = [f"This is {name}: https://{name}.local:8080/"]
-    code = (places.root / files.CLAIM).read_text().strip()
     claimed = (places.root / ACCOUNTS).exists()
-    if not claimed:
+    code = "" if claimed else line_of(places.root / files.CLAIM)
+    if code:
         lines.append(f"Nobody is its administrator yet: open https://{name}.local:8080/claim and type {code}")
     lines += sentence.splitlines()
     print("\n".join(lines), flush=True)
@@ -141,7 +179,7 @@ def greet(places: Places, sentence: str) -> None:
     issue.parent.mkdir(parents=True, exist_ok=True)
     issue.write_text("".join(f"{line}\n" for line in lines).replace("\\", "\\\\") + "\n")
     with contextlib.suppress(OSError):  # a boot partition that cannot be written is no reason not to start
-        leave_word(places.boot, sentence, "" if claimed else code)
+        leave_word(places.boot, sentence, code)
 
 
 def leave_word(boot: Path, sentence: str, code: str) -> None:
@@ -149,10 +187,10 @@ def leave_word(boot: Path, sentence: str, code: str) -> None:
     if sentence:
         (boot / STATUS).write_text(f"{sentence}\n")
     copy = boot / CLAIM_COPY
-    if code and (not copy.exists() or copy.read_text().strip() != code):
-        copy.write_text(f"{code}\n")
-    elif not code:
+    if not code:
         copy.unlink(missing_ok=True)
+    elif line_of(copy) != code:
+        copy.write_text(f"{code}\n")
 
 
 if __name__ == "__main__":
