@@ -4,7 +4,7 @@
 # `make test-adapters` (adapters) works; after `test`, `bench-gateway` adds what `make bench-gateway` compares with.
 # It says what it installs, uses sudo only when not root, and does nothing that is already done.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 purpose=${1:-run}
 tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
@@ -57,6 +57,11 @@ install_packages() {
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
+# One that was cut off while it was made, came with its folder from elsewhere, or whose Python is gone is made anew, stamps and all.
+ready_venv() {
+	.venv/bin/pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
+}
+
 # The stamp holds the sums of what was installed, so that a changed pin installs again and an unchanged one costs nothing.
 install_python() {
 	local files=(requirements/runtime.txt requirements/model.txt requirements/build.txt) stamp sums
@@ -65,7 +70,6 @@ install_python() {
 	sums=$(cat "${files[@]}" pyproject.toml | sha256sum)
 	[ "$(cat "$stamp" 2>/dev/null)" != "$sums" ] || return 0
 	echo "setup: installing Python packages into .venv (pinned by hash)"
-	[ -x .venv/bin/python ] || python3 -m venv .venv
 	local pip=(.venv/bin/pip install --disable-pip-version-check -q --require-hashes)
 	local file
 	for file in "${files[@]}"; do
@@ -224,6 +228,7 @@ main() {
 	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
 	[ "$purpose" != vm ] || install_packages "${vm_packages[@]}"
 	[ "$purpose" != ha ] || install_packages "${ha_packages[@]}"
+	ready_venv
 	install_python
 	build_daemon
 	[ "$purpose" = run ] || build_test_programs
@@ -234,4 +239,4 @@ main() {
 	.venv/bin/visavis model prepare centerface
 }
 
-main
+[ "${BASH_SOURCE[0]}" != "$0" ] || main # tests take single functions

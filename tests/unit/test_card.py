@@ -124,6 +124,15 @@ def test_a_file_that_is_no_image_is_refused(card: Card, tmp_path: Path) -> None:
     refused(write(card.name, tmp_path / "image.zip", "--fixed-disk"), "unpack it first", card)
 
 
+def test_an_image_that_ends_too_early_is_said(card: Card, image: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.img.xz"
+    cut.write_bytes(image.read_bytes()[:-200])
+    said = write(card.name, cut, "--fixed-disk")
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"card: {card.loop.name} or cut.img.xz fails, ")
+    assert said.stderr.endswith(": the disk is not whole; try another\n")
+
+
 def test_a_disk_of_which_a_part_is_mounted_is_refused(card: Card, image: Path, tmp_path: Path) -> None:
     assert write(card.name, image, "--fixed-disk").returncode == 0
     subprocess.run(["partx", "--add", str(card.loop)], check=False, stderr=subprocess.DEVNULL)  # some kernels did

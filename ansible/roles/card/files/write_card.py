@@ -15,6 +15,7 @@ import os
 import stat
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,24 +165,34 @@ def write(disk: Disk, image: Path) -> None:
     """Write, and compare what the disk then holds.
 
     Raises:
-        Refused: the kernel says that the disk is in use, it is too small, or it holds something else afterwards.
+        Refused: the kernel says that the disk is in use, it is too small, fails, or holds something else afterwards.
     """
-    digest, written = hashlib.sha256(), 0
     try:
         descriptor = os.open(disk.dev, os.O_RDWR | os.O_EXCL)
     except OSError as error:
         raise Refused(f"{disk.name} cannot be taken: {error.strerror}") from error
-    with OPENERS[image.suffix](image, "rb") as source, os.fdopen(descriptor, "r+b", buffering=0) as target:
+    with os.fdopen(descriptor, "r+b", buffering=0) as target:
+        try:
+            written, digest = copied(disk, image, target)
+            compare(disk, target, digest, written)
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise Refused(f"{disk.name} or {image.name} fails, {error}: the disk is not whole; try another") from error
+
+
+def copied(disk: Disk, image: Path, target: BinaryIO) -> tuple[int, str]:
+    """Write the unpacked image from the disk's first byte on; how many bytes that were, and their sum."""
+    digest, written = hashlib.sha256(), 0
+    with OPENERS[image.suffix](image, "rb") as source:
         for block in blocks(source):
             if written + len(block) > disk.size_bytes:
                 raise Refused(f"{disk.name} has {disk.size_bytes} bytes, and the image is larger: it is not whole now")
             put(target, block)
             digest.update(block)
             written += len(block)
-        os.fsync(target.fileno())
-        os.posix_fadvise(target.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        target.seek(0)
-        compare(disk, target, digest.hexdigest(), written)
+    os.fsync(target.fileno())
+    os.posix_fadvise(target.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    target.seek(0)
+    return written, digest.hexdigest()
 
 
 def put(target: BinaryIO, block: bytes) -> None:

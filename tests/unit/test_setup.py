@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make setup` where an earlier one was cut off."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.repo.test_laws import ROOT
+
+
+def test_an_environment_that_was_cut_off_while_it_was_made_is_made_anew(tmp_path: Path) -> None:
+    checkout = tmp_path / "my projects" / "visavis"
+    (checkout / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "setup.sh", checkout / "scripts")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")], check=True)
+    (checkout / ".venv" / ".visavis-run").write_text("a stamp of what is not there any more")
+    script = ". scripts/setup.sh && ready_venv && .venv/bin/pip --version"
+    done = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("pip ")
+    assert not (checkout / ".venv" / ".visavis-run").exists()
