@@ -30,8 +30,8 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.studioOf(r.PathValue("id")) == nil {
-		return noSuchCamera(r.PathValue("id"))
+	if _, err := s.studioFor(r.PathValue("id")); err != nil {
+		return err
 	}
 	if !upgrade.Wanted(r) {
 		w.Header().Set("Upgrade", "websocket")

@@ -47,9 +47,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 
 // watch lets v look at a camera for as long as show runs.
 func (s *Server) watch(camera string, v *viewer, show func(*studio)) error {
-	studio := s.studioOf(camera)
-	if studio == nil {
-		return noSuchCamera(camera)
+	studio, err := s.studioFor(camera)
+	if err != nil {
+		return err
 	}
 	if err := s.admit(); err != nil {
 		return err

@@ -190,3 +190,16 @@ func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
 		t.Error("the log has an error")
 	}
 }
+
+func TestADeviceThatStopsDoesNotSayThatACameraIsNotThere(t *testing.T) {
+	r := serve(t)
+	r.server.closeStudios() // as Run does while answers that are under way finish
+	for path, code := range map[string]int{"door": http.StatusServiceUnavailable, "attic": http.StatusNotFound} {
+		for _, view := range []string{"/snapshot.jpg", "/stream.mjpeg", "/live"} {
+			answer := get(t, r.url+"/api/v1/cameras/"+path+view)
+			if answer.StatusCode != code || (code == http.StatusServiceUnavailable) != (answer.Header.Get("Retry-After") != "") {
+				t.Errorf("%s%s: %s, Retry-After %q", path, view, answer.Status, answer.Header.Get("Retry-After"))
+			}
+		}
+	}
+}

@@ -19,9 +19,9 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	studio := s.studioOf(r.PathValue("id"))
-	if studio == nil {
-		return noSuchCamera(r.PathValue("id"))
+	studio, err := s.studioFor(r.PathValue("id"))
+	if err != nil {
+		return err
 	}
 	tag, err := studio.tag(wanted)
 	if err != nil {
@@ -48,9 +48,9 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
 
 // Newest is the newest picture of a camera as viewers may see it, as JPEG. It fails when there is none or it is too old to show.
 func (s *Server) Newest(camera string) ([]byte, error) {
-	studio := s.studioOf(camera)
-	if studio == nil {
-		return nil, noSuchCamera(camera)
+	studio, err := s.studioFor(camera)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := studio.tag(look{}); err != nil {
 		return nil, err

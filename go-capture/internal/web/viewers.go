@@ -61,6 +61,18 @@ func (s *Server) studioOf(id string) *studio {
 	return s.studios[id]
 }
 
+// studioFor is the same for who asks, with the refusal where there is none.
+func (s *Server) studioFor(id string) (*studio, error) {
+	if found := s.studioOf(id); found != nil {
+		return found, nil
+	}
+	if _, known := s.view.Privacy(id); known {
+		return nil, refusal{Status: http.StatusServiceUnavailable, Title: "The device stops", RetryAfter: 1,
+			Detail: "It shows nothing new: ask again after Retry-After."}
+	}
+	return nil, noSuchCamera(id)
+}
+
 // closeStudios ends every stream and every encoder, and gives all pictures back.
 func (s *Server) closeStudios() {
 	s.mu.Lock()
