@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
 	"strings"
 )
 
@@ -50,6 +51,18 @@ func loadAs(r *reader, path string, env []string, overrides map[string]string) (
 // JSON is the effective configuration as `visavis-capture -effective` prints it. It holds no secret: those stand in files,
 // and only the paths of the files are settings.
 func (c *Config) JSON() ([]byte, error) { return json.MarshalIndent(c, "", "  ") }
+
+// Differs names the sections that another configuration has otherwise; cameras are none.
+func (c *Config) Differs(other *Config) (sections []string) {
+	one, next := reflect.ValueOf(c).Elem(), reflect.ValueOf(other).Elem()
+	for i := range one.NumField() {
+		name := one.Type().Field(i).Tag.Get("toml")
+		if name != "camera" && !reflect.DeepEqual(one.Field(i).Interface(), next.Field(i).Interface()) {
+			sections = append(sections, name)
+		}
+	}
+	return sections
+}
 
 // Address returns the source with the camera's user and password put in, for the opener alone: never log it.
 // It reads password_file each time, so that a changed password needs no restart.

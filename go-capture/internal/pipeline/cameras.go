@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"strings"
 	"sync"
 
 	"visavis/capture/internal/config"
@@ -27,8 +28,13 @@ func (a *Appliance) runCameras(ctx context.Context) error {
 }
 
 // Reload changes the set of cameras to that of `next`. Cameras whose settings are the same do not notice; everything
-// beside the cameras keeps the values it was started with.
-func (a *Appliance) Reload(next *config.Config) { a.reloads <- next }
+// beside the cameras keeps the values it was started with, which is told where it would have others.
+func (a *Appliance) Reload(next *config.Config) {
+	if sections := a.config.Differs(next); len(sections) > 0 {
+		slog.Warn("only cameras are read again: restart the service for what else has changed", "sections", strings.Join(sections, ", "))
+	}
+	a.reloads <- next
+}
 
 // apply ends cameras that are gone or changed, and starts those that are new or changed.
 func (a *Appliance) apply(ctx context.Context, running *sync.WaitGroup, next *config.Config) {

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"visavis/capture/internal/config"
+)
+
+// read is a configuration of variables alone.
+func read(t *testing.T, environment ...string) *config.Config {
+	t.Helper()
+	settings, err := config.Load("", append(environment, "VISAVIS_DEVICE__ID=box"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
+func TestAReloadTellsWhatItLeavesAsItWas(t *testing.T) {
+	usual := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(usual) })
+	for changed, sections := range map[string]string{
+		"": "", "VISAVIS_CAMERA__0__FPS=5": "", "VISAVIS_AUTH__ENABLED=true": "sections=auth\n", "VISAVIS_MQTT__PREFIX=house": "sections=mqtt\n",
+	} {
+		var said bytes.Buffer
+		slog.SetDefault(slog.New(slog.NewTextHandler(&said, nil)))
+		a := &Appliance{config: read(t), reloads: make(chan *config.Config, 1)}
+		a.Reload(read(t, changed))
+		if !strings.HasSuffix(said.String(), sections) || (sections == "") != (said.Len() == 0) {
+			t.Errorf("%q: %q, want %q", changed, said.String(), sections)
+		}
+	}
+}
