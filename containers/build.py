@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images of compose.yaml without Docker and without a registry: `python -m containers.build [TARGET...]`.
+"""The images of compose.yaml without Docker and without a registry.
+
+`python -m containers.build [--arch arm64] [TARGET...]`
 
 buildah builds them from the Dockerfile as `docker build` does, from Debians that mmdebstrap makes in place of
 debian:trixie-slim and debian:bookworm-slim. They lie in build/containers for `docker load`.
@@ -7,6 +9,7 @@ debian:trixie-slim and debian:bookworm-slim. They lie in build/containers for `d
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -24,7 +27,9 @@ DOCKERFILE = "containers/Dockerfile"
 # What debian:*-slim leaves out.
 UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/groff/*")
 CLEAN = "rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/* $1/var/log/*"
-AUTHORITIES = "SSL_CERT_FILE"  # where a proxy signs for the world, the builder's own are needed inside too
+# Where a proxy signs for the world, the builder's own authorities are needed inside too. The second is for older pips.
+AUTHORITIES = ("SSL_CERT_FILE", "PIP_CERT")
+BUILDERS = "/etc/ssl/of-the-builder.crt"
 
 
 def buildah(*words: str) -> str:
@@ -42,9 +47,9 @@ def base(suite: str, architecture: str) -> str:
     root = kept(f"base-{suite}-{architecture}", lambda folder: debian(suite, architecture, folder / "root.tar"))
     container = buildah("from", "--arch", architecture, "scratch")
     buildah("add", "-q", container, str(root / "root.tar"), "/")
-    if authorities := os.environ.get(AUTHORITIES):
-        buildah("copy", "-q", container, authorities, "/etc/ssl/of-the-builder.crt")
-        buildah("config", "--env", f"{AUTHORITIES}=/etc/ssl/of-the-builder.crt", container)
+    if authorities := os.environ.get(AUTHORITIES[0]):
+        buildah("copy", "-q", container, authorities, BUILDERS)
+        buildah("config", *(f"--env={name}={BUILDERS}" for name in AUTHORITIES), container)
     buildah("config", "--cmd", "bash", "--arch", architecture, container)
     buildah("commit", "-q", "--rm", container, name)
     return name
@@ -86,13 +91,17 @@ def missing_programs() -> list[str]:
     return [name for name in ("buildah", "mmdebstrap") if shutil.which(name) is None]
 
 
-def main(targets: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Build and save; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="containers.build", description="images for `docker load`")
+    parser.add_argument("--arch", default="amd64", choices=("amd64", "arm64"), help="arm64 runs through an emulator")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    wanted = parser.parse_args(words)
     if missing := missing_programs():
         print(f"containers: install {' and '.join(missing)}, or run `scripts/setup.sh vm`", file=sys.stderr)
         return 1
-    for target in targets or TARGETS:
-        file = archive(target)
+    for target in wanted.targets or TARGETS:
+        file = archive(target, wanted.arch)
         print(f"{file.stat().st_size / 1e6:4.0f} MB  {file.relative_to(REPOSITORY)}", flush=True)
     return 0
 

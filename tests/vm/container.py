@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -27,8 +28,9 @@ class Container(Machine):
 
     kind = " in systemd-nspawn"
 
-    def __init__(self, board: Board, name: str, folder: Path) -> None:
-        self.board, self.image, self.port = board, image(board), free_port()
+    def __init__(self, board: Board, name: str, folder: Path, options: tuple[str, ...] = ()) -> None:
+        """`options` are systemd-nspawn's, for what a machine of its own could do and a container may not."""
+        self.board, self.image, self.port, self.options = board, image(board), free_port(), options
         self.name, self.folder = f"visavis-{name}", folder
         self.console, self.socket = folder / "console.log", folder / "ssh"
         self.undo = ExitStack()
@@ -47,9 +49,12 @@ class Container(Machine):
         # As in its own group from the first moment on: two systemds in one would end each other's services.
         boot = f"echo $$ >{group}/cgroup.procs && exec systemd-nspawn --quiet --keep-unit --register=no --boot"
         boot += f" --console=read-only --machine={self.name} --network-namespace-path=/run/netns/{self.name}"
-        environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        boot += f" {shlex.join(self.options)}"
+        # Its network is its own, and so are that network's settings.
+        settings = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
         command = ["sh", "-c", f"{boot} --directory={root}"]
         with self.console.open("wb") as out:
+            environment = os.environ | settings
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment)
         self.undo.callback(end, process)
         return process

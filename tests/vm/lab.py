@@ -83,6 +83,15 @@ DEBIAN_12, DEBIAN_13 = (
     )
     for suite, opencv in (("bookworm", "406"), ("trixie", "410"))
 )
+# A machine with Docker and Compose as Debian has them.
+CONTAINERS = Board(
+    suite="trixie",
+    architecture="amd64",
+    packages=("linux-image-amd64", "docker.io", "docker-cli", "docker-compose", "docker-buildx", "iptables"),
+    emulator="qemu-system-x86_64",
+    processor=("-cpu", "max"),
+    console="ttyS0",
+)
 # The processor of a Raspberry Pi 5, and its kernel's pages of 16 KiB.
 PI = Board(
     suite="trixie",

@@ -82,6 +82,18 @@ def fill_plain(folder: Path, board: Board) -> None:
         shutil.copy(file, folder / f"{file.name.partition('_')[0]}.deb")
 
 
+def fill_containers(folder: Path, archives: list[Path]) -> None:
+    """The repository as `docker compose` needs it, images for `docker load`, and a photo with a face."""
+    (folder / "project").mkdir()
+    for name in ("compose.yaml", ".dockerignore"):
+        shutil.copy(REPOSITORY / name, folder / "project")
+    shutil.copytree(REPOSITORY / "containers", folder / "project" / "containers", ignore=IGNORED)
+    (folder / "images").mkdir()
+    for file in archives:
+        shutil.copy(file, folder / "images")
+    assert cv2.imwrite(str(folder / "photo.jpg"), gocv_pictures()["face.jpg"])
+
+
 def copy_python(folder: Path) -> None:
     """Write the worker, and models as they are prepared here."""
     shutil.copytree(REPOSITORY / "trt-infer", folder / "trt-infer", ignore=IGNORED)
