@@ -47,7 +47,7 @@ def join(device: str) -> None:
     """Add the user and tell the daemon; each file is written for those alone who read it."""
     password = secrets.token_urlsafe(24)
     others = [line for line in USERS.read_text().splitlines(keepends=True) if not line.startswith(f"{device}:")]
-    USERS.write_text("".join(others) + hashed(device, password))
+    replace(USERS, "".join(others) + hashed(device, password))
     write(PASSWORD, password + "\n", 0o600)
     write(UNIT, f"{SAID}[Service]\nLoadCredential={PASSWORD.name}:{PASSWORD}\n", 0o644)
     # Last: with it all is done.
@@ -61,6 +61,21 @@ def hashed(device: str, password: str) -> str:
         draft.flush()
         subprocess.run(["mosquitto_passwd", "-U", draft.name], check=True)
         return Path(draft.name).read_text()  # it may be a new file of that name
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file that others need anew: as a whole or not at all, with the owner and the rights that it has."""
+    draft, now = file.with_name(f".{file.name}.new"), file.stat()
+    try:
+        with draft.open("w") as out:
+            os.fchmod(out.fileno(), now.st_mode)
+            os.fchown(out.fileno(), now.st_uid, now.st_gid)
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write(file: Path, text: str, mode: int) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 from pathlib import Path
 
@@ -75,3 +76,21 @@ def test_where_users_come_from_elsewhere_none_is_made(device: Path, monkeypatch:
     assert join.main() == 0
     assert users(device) == ["viewer"]
     assert not join.SETTINGS.exists()
+
+
+def test_a_disk_without_room_costs_no_user_of_the_broker(device: Path) -> None:
+    names = [f"user{number}" for number in range(1_000)]
+    join.USERS.write_text("".join(f"{name}:$7$101$x==\n" for name in names))
+    join.USERS.chmod(0o640)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            join.join("porch")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert users(device) == names
+    join.join("porch")
+    assert users(device) == [*names, "porch"]
+    assert stat.S_IMODE(join.USERS.stat().st_mode) == 0o640
+    assert [file.name for file in join.USERS.parent.iterdir()] == [join.USERS.name]
