@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 SYSTEM_CACHE = Path("/var/cache/visavis")
+# Of a network's input, pixels.
+LARGEST_SIDE = 8192
 
 
 def default_cache_dir() -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.backends import Detector, load_detector
-from visavis.cli.model import size
+from visavis.cli.arguments import size
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import VisavisError
 from visavis.families import FAMILIES

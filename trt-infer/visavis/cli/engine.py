@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from visavis.cli.model import size
+from visavis.cli.arguments import count, size
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.engines.note import EngineNote, Progress
 from visavis.errors import VisavisError
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default: 640x480")
     build.add_argument("--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto", help="auto is fp16")
-    build.add_argument("--batch", type=_count, default=1, metavar="N", help="most pictures at once (default: 1)")
-    build.add_argument("--workspace-mib", type=_count, default=WORKSPACE_MIB, metavar="N", help="default: %(default)s")
+    build.add_argument("--batch", type=count, default=1, metavar="N", help="most pictures at once (default: 1)")
+    build.add_argument("--workspace-mib", type=count, default=WORKSPACE_MIB, metavar="N", help="default: %(default)s")
     build.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="PATH", help="to calibrate int8 on")
     build.add_argument("--note", type=Path, metavar="FILE", help="tell the daemon here how far it is")
     build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
@@ -69,12 +69,6 @@ def run(args: argparse.Namespace) -> int:
         else:
             complain(str(error))
         return error.exit_code
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 def _build(args: argparse.Namespace) -> int:

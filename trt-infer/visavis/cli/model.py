@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from visavis.cli import model_bench, model_export, model_import, model_list, model_pull, model_quantize
+from visavis.cli.arguments import size
 from visavis.errors import ModelError, VisavisError
 from visavis.models import cache, manifest, quantized
 from visavis.settings import default_cache_dir
@@ -56,14 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
         also = ", and int8 of every size" if name == "verify" else ""
         action.add_argument("--input", type=size, metavar="WxH", help=f"default 640x480{also}")
-
-
-def size(text: str) -> tuple[int, int]:
-    """Read WIDTHxHEIGHT, pixels."""
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, for example 640x480")
-    return int(width), int(height)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visavis.cli.arguments import size
 from visavis.models import manifest
 from visavis.settings import default_cache_dir
 from visavis.terminal import complain
@@ -42,7 +43,7 @@ def add_to(actions: Any) -> None:
     parser.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
     parser.add_argument(
         "--input",
-        type=_size,
+        type=size,
         nargs="+",
         default=[(320, 256), (640, 480)],
         metavar="WxH",
@@ -111,9 +112,3 @@ def _advise(row: Row | None, fps: float, as_json: bool) -> None:
         also = "" if row.model.endswith(".onnx") else ', and what model = "auto" takes from now on'
         print(f"\nrecommended here{also}:\n\n[detector]")
         print(f'model = "{row.model}"\ninput = [{width}, {height}]\nthreads = {row.threads}')
-
-
-def _size(text: str) -> tuple[int, int]:
-    from visavis.cli.model import size  # noqa: PLC0415 (that module imports this one)
-
-    return size(text)

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from visavis.cli.arguments import count, size
+
 SUMMARY = "write a model repository for NVIDIA's Triton"
 DESCRIPTION = """Write DIR/MODEL/config.pbtxt and DIR/MODEL/1/model.onnx, which Triton serves with
 --model-repository DIR. --input must be detector.input of the devices that ask the server."""
@@ -19,8 +21,6 @@ EXAMPLE = """examples:
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model export-triton` takes."""
-    from visavis.cli.model import size  # noqa: PLC0415 (it imports us)
-
     parser = actions.add_parser(
         "export-triton",
         help=SUMMARY,
@@ -31,8 +31,8 @@ def add_to(actions: Any) -> None:
     parser.add_argument("model", metavar="NAME|FILE.onnx")
     parser.add_argument("folder", type=Path, metavar="DIR", help="the model repository; made where it is missing")
     parser.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
-    parser.add_argument("--batch", type=_count, default=8, metavar="N", help="most pictures at a time (default 8)")
-    parser.add_argument("--wait-us", type=_count, default=500, metavar="N", help="for more of them (default 500)")
+    parser.add_argument("--batch", type=count, default=8, metavar="N", help="most pictures at a time (default 8)")
+    parser.add_argument("--wait-us", type=count, default=500, metavar="N", help="for more of them (default 500)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -43,9 +43,3 @@ def run(args: argparse.Namespace) -> int:
     place = export(args.model, args.folder, args.input, args.batch, args.wait_us)
     print(json.dumps({"model": place.name, "path": str(place)}) if args.json else f"{place.name}  {place}")
     return 0
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)

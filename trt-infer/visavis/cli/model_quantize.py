@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visavis.cli.arguments import size
 from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def add_to(actions: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="NAME|FILE.onnx")
-    parser.add_argument("--input", type=_size, default=(640, 480), metavar="WxH", help="default 640x480")
+    parser.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
     pictures = parser.add_mutually_exclusive_group(required=True)
     pictures.add_argument("--pictures", type=Path, nargs="+", metavar="PATH", help="folders, pictures, videos")
     pictures.add_argument("--from-camera", metavar="ID", help="a camera of the running daemon")
@@ -99,12 +100,6 @@ def _say(made: Made, as_json: bool) -> None:
     print(f"{record.name}  int8  {made.path}")
     print(f"{measured.speed:.2f} times as fast as fp32; {measured.different} of {measured.faces} faces differ")
     print(f'\n[detector]\nmodel = "{record.name}"\ninput = [{record.width}, {record.height}]\nprecision = "int8"')
-
-
-def _size(text: str) -> tuple[int, int]:
-    from visavis.cli.model import size  # noqa: PLC0415 (that module imports this one)
-
-    return size(text)
 
 
 def _count(text: str) -> int:

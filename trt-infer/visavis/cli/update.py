@@ -84,12 +84,26 @@ def keys(args: argparse.Namespace) -> int:
 
 def bundle(args: argparse.Namespace) -> int:
     """Make a bundle; its build date is $SOURCE_DATE_EPOCH or now."""
-    built_s = os.environ.get("SOURCE_DATE_EPOCH")
-    built_at = datetime.fromtimestamp(int(built_s), timezone.utc) if built_s else datetime.now(timezone.utc)
     images = {"rootfs": args.root, **({"boot": args.boot} if args.boot else {})}
-    make_bundle(Contents(args.board, args.version, built_at, images), args.keys, args.out)
+    make_bundle(Contents(args.board, args.version, built_at(), images), args.keys, args.out)
     print(args.out)
     return 0
+
+
+def built_at() -> datetime:
+    """$SOURCE_DATE_EPOCH, or now.
+
+    Raises:
+        UpdateError: the variable holds something else than seconds.
+    """
+    built_s = os.environ.get("SOURCE_DATE_EPOCH")
+    if not built_s:
+        return datetime.now(timezone.utc)
+    try:
+        return datetime.fromtimestamp(int(built_s), timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:
+        remedy = "set it to seconds since 1970, or unset it"
+        raise UpdateError(f"SOURCE_DATE_EPOCH is {built_s!r}, which is no time", remedy) from error
 
 
 def install(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
+from visavis.cli.arguments import size
 from visavis.engines.note import EngineNote, note_path
 from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
 from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
@@ -58,12 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="holds the bearer token")
     parser.add_argument("--kserve-deadline-ms", type=float, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
-
-
-def size(text: str) -> tuple[int, int]:
-    """Decode "640x480"."""
-    width, _, height = text.partition("x")
-    return int(width), int(height)
 
 
 def _file(name: str) -> Path | None:

@@ -31,10 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def count(text: str) -> int:
     """Decode a number of workers."""
-    number = int(text)
-    if not 1 <= number <= MAX_WORKERS:
-        raise argparse.ArgumentTypeError(f"{number} workers are not possible: choose 1 to {MAX_WORKERS}")
-    return number
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_WORKERS):
+        raise argparse.ArgumentTypeError(f"{text!r} workers are not possible: choose 1 to {MAX_WORKERS}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -32,8 +32,8 @@ from visavis.models.inspection import (
 )
 from visavis.models.manifest import Original
 from visavis.models.normalisation import Affine, is_nothing, taken, taken_out
+from visavis.settings import LARGEST_SIDE
 
-LARGEST_SIDE = 8192
 # What a model for pictures of any size is weighed at; smaller pictures than LEAST_PIXELS may ask for as much as that.
 USUAL_SIDE = 1024
 LEAST_PIXELS = 2**18
