@@ -99,6 +99,16 @@ def test_what_others_publish_is_left_out(porch: Device, port: int, caplog: pytes
     assert "a message on visavis/porch/yard/faces is none of this version's: left out" in caplog.text
 
 
+def test_one_device_cannot_silence_the_others_with_json_that_is_nested_too_deep(port: int) -> None:
+    publish(port, "visavis/attic/info", '{"schema":1,"x":' + "[" * 5_000, *KEPT)
+    publish(port, "visavis/porch/status", "online", *KEPT)
+    with Fleet(Broker("127.0.0.1", port)) as fleet:
+        until(lambda: "porch" in fleet.devices(), "the other one is heard")
+        publish(port, "visavis/porch/status", "offline", *KEPT)
+        until(lambda: fleet.devices()["porch"].online is False, "and heard again")
+    publish(port, "visavis/attic/info", "", *KEPT)
+
+
 def session_name(request: pytest.FixtureRequest) -> str:
     return f"log-{request.node.name[:40]}"
 

@@ -127,6 +127,7 @@ def test_a_server_that_reads_a_little_now_and_then_is_left_at_the_deadline() -> 
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "cut, or too long"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "no answer of the protocol"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'{"outputs":[]}', "left out a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b'{"x":'.ljust(9_999, b"["), "no answer of the"),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nwait", "the server failed, 503: wait"),
         (b"HTTP/1.1 500 Oops\r\nContent-Length: 9\r\n\r\n\x1b[31m\nbad", r"the server failed, 500: \\x1b\[31m bad"),
     ],

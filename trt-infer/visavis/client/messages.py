@@ -64,6 +64,6 @@ def read(message: Message) -> Reading | None:
         return Reading(name, levels, None, message)
     try:
         return Reading(name, levels, _READERS[name](message.payload), message)
-    except (msgspec.MsgspecError, ValueError, KeyError):
+    except (msgspec.MsgspecError, ValueError, KeyError, RecursionError):  # the last for JSON that is nested too deep
         log.warning("a message on %s is none of this version's: left out", message.topic)
         return None

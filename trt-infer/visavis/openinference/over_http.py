@@ -37,6 +37,8 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 PASSING = {502, 503, 504}
 BUSY = {408, 429}
 TOKEN_REFUSED = {401, 403}
+# What reading an answer's JSON raises; a deep one is no DecodeError.
+MALFORMED = (msgspec.DecodeError, RecursionError)
 # Answers that say nothing against the form of the request.
 TAKEN = {200, *TOKEN_REFUSED, *BUSY}
 
@@ -66,7 +68,7 @@ class Http:
         _judge(reply)
         try:
             return msgspec.json.decode(reply.content, type=Metadata)
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise ServerUnfit(
                 f"{self._where} does not speak the Open Inference Protocol, {error}", "check detector.kserve_url"
             ) from error
@@ -274,7 +276,7 @@ def _tensors(reply: _Reply) -> dict[str, Floats]:
     try:
         length = len(whole) if reply.json_length is None else int(reply.json_length)
         answer = msgspec.json.decode(whole[:length], type=_Answer)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, *MALFORMED) as error:
         raise ServerLost(f"the server's answer is no answer of the protocol, {error}") from error
     found: dict[str, Floats] = {}
     rest = whole[length:]
