@@ -75,8 +75,20 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 @pytest.fixture(scope="session")
 def device(plain: Machine) -> Machine:
-    """A machine on which the package was just installed, with settings for a slow processor."""
-    plain.run(f"dpkg -i {INSIDE}/0.1.0.deb", 900)
+    """A machine on which the package was just installed."""
+    return installed(plain)
+
+
+@pytest.fixture(scope="module")
+def pi_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """The same with the processor and the pages of a Raspberry Pi 5."""
+    for machine in running(PI, lambda folder: payload.fill_plain(folder, PI), tmp_path_factory.mktemp("pi-device")):
+        yield installed(machine)
+
+
+def installed(plain: Machine) -> Machine:
+    """Install the package, with settings for a slow processor, and wait until it is ready."""
+    plain.run(f"dpkg -i {INSIDE}/0.1.0.deb", 1800)
     plain.run(f"cat >/etc/visavis/conf.d/slow.toml <<'EOF'\n{OWN_SETTINGS}\nEOF")
     plain.run(f"sed -i 's/^size = .*/size = [640, 480]\\ndetect_fps = 1.0/' {CONFIG}")
     for unit, words in PATIENCE.items():
@@ -84,7 +96,7 @@ def device(plain: Machine) -> Machine:
         plain.run(f"mkdir -p {folder} && printf '[Service]\n{words}\n' >{folder}/slow.conf")
     plain.run("systemctl daemon-reload")
     plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
-    plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 300, "journalctl -n 60 --no-pager"))
+    plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 900, "journalctl -n 60 --no-pager"))
     return plain
 
 

@@ -97,7 +97,7 @@ PI = Board(
     suite="trixie",
     architecture="arm64",
     packages=(
-        *("linux-image-arm64-16k",),
+        *("linux-image-arm64-16k", "python3-systemd"),
         *("libopencv-imgcodecs410", "libopencv-imgproc410", "libopencv-videoio410"),
     ),
     emulator="qemu-system-aarch64",

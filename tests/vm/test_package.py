@@ -44,12 +44,24 @@ def of(machine: Machine, unit: str, name: str) -> str:
 
 
 def test_everything_runs_and_a_face_comes_over_mqtt(device: Machine) -> None:
+    runs_and_sends_a_face(device)
+
+
+def runs_and_sends_a_face(device: Machine) -> None:
+    """All services are active, and what the demo shows arrives."""
     for unit in UNITS:
         assert of(device, unit, "ActiveState") == "active"
     assert device.run("curl -sf http://127.0.0.1:8080/healthz")
     message = json.loads(device.run("mosquitto_sub -t visavis/test/demo/detections -C 1 -W 120"))
     assert (message["device"], message["camera"], message["width"]) == ("test", "demo", 640)
     assert re.search(r"1 of 1 cameras, 1 workers, [0-9.]+ frames/s inferred", of(device, UNITS[1], "StatusText"))
+
+
+@pytest.mark.timeout(3600)
+def test_it_runs_on_arm64_with_large_pages_too(pi_device: Machine) -> None:
+    assert pi_device.run("uname -m; getconf PAGESIZE").split() == ["aarch64", "16384"]
+    assert pi_device.run("dpkg-query -W -f '${Architecture} ${db:Status-Status}' visavis") == "arm64 installed"
+    runs_and_sends_a_face(pi_device)
 
 
 def test_nobody_is_root_and_the_sandboxes_are_tight(device: Machine) -> None:
