@@ -16,12 +16,12 @@ import pytest
 from deb.kept import REPOSITORY
 from tests.vm import payload
 from tests.vm.device_page import Row, head_of, page_of, rows_of
-from tests.vm.inside import CONFIG, INSIDE, retry
+from tests.vm.inside import CONFIG, INSIDE, be_patient, retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, missing_programs, pack
 from tests.vm.releases import made_factory
 from tests.vm.two_slots import Factory
 
-# Everything is slow without the host's help: small pictures, seldom, and patience before something counts as stuck.
+# Everything is slow without the host's help: small pictures, and seldom.
 OWN_SETTINGS = """
 [device]
 id = "test"
@@ -30,11 +30,7 @@ input = [160, 128]
 [worker]
 lease_ms = 60000
 """
-PATIENCE = {
-    "visavis-capture.service": "WatchdogSec=60",
-    "visavis-infer@.service": "WatchdogSec=900\nTimeoutStartSec=1800",
-}
-# An emulated processor of another kind is slow on a host that has other work: this long until a command counts as stuck.
+# An emulated processor is slow on a host that has other work: this long until a command counts as stuck.
 PATIENT_S = 2400
 
 
@@ -94,10 +90,7 @@ def installed(plain: Machine, by: str) -> Machine:
     plain.run(f"{by} {INSIDE}/0.1.0.deb", PATIENT_S)
     plain.run(f"cat >/etc/visavis/conf.d/slow.toml <<'EOF'\n{OWN_SETTINGS}\nEOF")
     plain.run(f"sed -i 's/^size = .*/size = [640, 480]\\ndetect_fps = 1.0/' {CONFIG}")
-    for unit, words in PATIENCE.items():
-        folder = f"/etc/systemd/system/{unit}.d"
-        plain.run(f"mkdir -p {folder} && printf '[Service]\n{words}\n' >{folder}/slow.conf")
-    plain.run("systemctl daemon-reload")
+    be_patient(plain)
     plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
     plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 900, "journalctl -n 60 --no-pager"), PATIENT_S)
     return plain

@@ -34,6 +34,28 @@ def retry(condition: str, limit_s: int, otherwise: str = "true") -> str:
     return f"for i in $(seq {5 * limit_s}); do {condition} && exit 0; sleep 0.2; done; {otherwise}; exit 1"
 
 
+# For services that are slow, not stuck.
+PATIENCE = {
+    "visavis-capture.service": "WatchdogSec=60",
+    "visavis-infer@.service": "WatchdogSec=900\nTimeoutStartSec=1800",
+}
+
+
+def be_patient(machine: Machine) -> None:
+    """Give services more time before systemd takes them for stuck; from their next start on."""
+    for unit, words in PATIENCE.items():
+        folder = f"/etc/systemd/system/{unit}.d"
+        machine.run(f"mkdir -p {folder} && printf '[Service]\n{words}\n' >{folder}/slow.conf")
+    machine.run("systemctl daemon-reload")
+
+
+def message_with_a_face(machine: Machine, topic: str) -> dict[str, Any]:
+    """The next message of a camera's detections that tells of a face."""
+    command = f"stdbuf -oL mosquitto_sub -t '{topic}' -W 1800 | grep -m1 '\"faces\":\\[{{'"
+    found: dict[str, Any] = json.loads(machine.run(command, 2400))
+    return found
+
+
 class UsbCamera:
     """A camera that is plugged in until it is pulled; `usb_camera.py` says how it is made."""
 

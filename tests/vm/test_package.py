@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deb.build import SYSTEMS, package
-from tests.vm.inside import CONFIG, INSIDE, retry
+from tests.vm.inside import CONFIG, INSIDE, message_with_a_face, retry
 from tests.vm.lab import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
@@ -52,7 +52,7 @@ def runs_and_sends_a_face(device: Machine) -> None:
     for unit in UNITS:
         assert of(device, unit, "ActiveState") == "active"
     assert device.run("curl -sf http://127.0.0.1:8080/healthz")
-    message = json.loads(device.run("mosquitto_sub -t visavis/test/demo/detections -C 1 -W 900", 1200))
+    message = message_with_a_face(device, "visavis/test/demo/detections")
     assert (message["device"], message["camera"], message["width"]) == ("test", "demo", 640)
     assert re.search(r"1 of 1 cameras, 1 workers, [0-9.]+ frames/s inferred", of(device, UNITS[1], "StatusText"))
 
