@@ -36,7 +36,7 @@ def retry(condition: str, limit_s: int, otherwise: str = "true") -> str:
 
 # For services that are slow, not stuck.
 PATIENCE = {
-    "visavis-capture.service": "WatchdogSec=60",
+    "visavis-capture.service": "WatchdogSec=60\nTimeoutStartSec=1800",
     "visavis-infer@.service": "WatchdogSec=900\nTimeoutStartSec=1800",
 }
 
