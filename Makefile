@@ -40,13 +40,13 @@ test: setup-test ## every test that needs no special hardware
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
-test-vm: ## cameras and services in a virtual machine (QEMU); the first run builds its image
+test-vm: ## cameras, the package, the image, updates and a fleet in virtual machines (QEMU): half an hour once their roots are built
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
 
 .PHONY: test-vm-long
-test-vm-long: ## what takes hours: power cuts within updates and of an outbox, cameras taken away a hundred times, a thousand flipped bits
+test-vm-long: ## what takes hours: Debian 12 and arm64, systems that do not come up, power cuts, cameras taken away a hundred times
 	@scripts/setup.sh vm
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 

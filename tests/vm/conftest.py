@@ -56,7 +56,11 @@ def pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     yield from running(PI, payload.fill_pi, tmp_path_factory.mktemp("pi"))
 
 
-@pytest.fixture(scope="session", params=[DEBIAN_12, DEBIAN_13], ids=lambda board: board.suite)
+OLDER = pytest.param(DEBIAN_12, id="bookworm", marks=pytest.mark.vm_long)
+NEWER = pytest.param(DEBIAN_13, id="trixie")
+
+
+@pytest.fixture(scope="session", params=[OLDER, NEWER])
 def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine that knows nothing of visavis; its package and a newer one lie in /opt/visavis."""
     board: Board = request.param

@@ -11,7 +11,7 @@ from image import disk
 
 from deb.kept import REPOSITORY
 from tests.e2e.conftest import free_port
-from tests.vm.lab import DEBIAN_13, Machine
+from tests.vm.lab import DEBIAN_13, Machine, accelerated
 
 FIRMWARE = Path("/usr/share/OVMF")
 IMAGE = REPOSITORY / "build" / "image" / "generic-amd64" / "visavis-generic-amd64.img"
@@ -51,7 +51,7 @@ class Flashed(Machine):
     def switch_on(self) -> None:
         self.console.write_text("")
         command = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "2048"]
-        command += ["-accel", "tcg,thread=multi,tb-size=1024", "-display", "none", "-monitor", "none"]
+        command += [*accelerated(self.board, 1024), "-display", "none", "-monitor", "none"]
         code = FIRMWARE / "OVMF_CODE_4M.fd"
         command += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
         command += ["-drive", f"if=pflash,format=raw,file={self.folder / 'variables.fd'}"]

@@ -2,14 +2,15 @@
 """A whole Debian in a virtual machine, for what a test process cannot have: cameras, a kernel's drivers, systemd.
 
 The image is built once by mmdebstrap from the recipe below and kept under the recipe's hash. A machine starts from it
-with a throw-away disk, runs under QEMU without hardware help (any host will do; it is some ten times slower than the
-host) and is reached by ssh on loopback. What a test wants inside goes onto a second, read-only disk.
+with a throw-away disk, runs under QEMU (any host will do; where it has no KVM, the machine is some ten times slower than
+the host) and is reached by ssh on loopback. What a test wants inside goes onto a second, read-only disk.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -106,6 +107,16 @@ PI = Board(
 )
 
 
+KVM = Path("/dev/kvm")
+
+
+def accelerated(board: Board, translated_mib: int) -> list[str]:
+    """The host's own processor where it lends it, and else an emulated one that keeps so much translated code."""
+    if board.architecture == "amd64" and platform.machine() == "x86_64" and os.access(KVM, os.R_OK | os.W_OK):
+        return ["-accel", "kvm"]
+    return ["-accel", f"tcg,thread=multi,tb-size={translated_mib}"]
+
+
 def image(board: Board) -> Path:
     """The folder with disk.img, vmlinuz, initrd.img and the key to log in; built on first use, which takes minutes."""
     return kept(board.recipe_hash, lambda draft: build(board, draft))
@@ -165,7 +176,7 @@ class Machine:
     def arguments(self, payload: Path) -> list[str]:
         files = self.image
         return [
-            *("-accel", "tcg,thread=multi,tb-size=1024", "-smp", "2", "-m", "3072"),
+            *(*accelerated(self.board, 1024), "-smp", "2", "-m", "3072"),
             *("-kernel", str(files / "vmlinuz"), "-initrd", str(files / "initrd.img")),
             *("-append", f"root=/dev/vda rw console={self.board.console} quiet"),
             *("-drive", f"file={files / 'disk.img'},if=virtio,format=raw,snapshot=on"),

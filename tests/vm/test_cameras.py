@@ -150,11 +150,9 @@ def outages(machine: Machine, camera: str, times: int, measured: Say) -> list[di
     return found
 
 
-TEN = pytest.param(10, marks=pytest.mark.timeout(1800))
-HUNDRED = pytest.param(100, marks=[pytest.mark.vm_long, pytest.mark.timeout(10_000)])
-
-
-@pytest.mark.parametrize("times", [TEN, HUNDRED])
+@pytest.mark.vm_long
+@pytest.mark.timeout(10_000)
+@pytest.mark.parametrize("times", [10, 100])
 @pytest.mark.parametrize("camera", ["usb", "vivid"])
 def test_a_camera_that_comes_and_goes_leaves_nothing_and_troubles_nobody(
     machine: Machine, usb: UsbCamera, vivid: str, camera: str, times: int, measured: Say
@@ -214,6 +212,7 @@ def test_a_camera_that_lies_about_its_rate_is_believed_by_what_comes(
         assert appliance.log().count("camera lost") == 0
 
 
+@pytest.mark.vm_long
 def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
     usb.pull()
     usb.plug(f"--size 320 240 --fps 5 {INSIDE}/pictures/raw/*.yuyv")
@@ -224,6 +223,7 @@ def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
         assert (message["width"], message["height"], len(message["faces"])) == (320, 240, 1), message
 
 
+@pytest.mark.vm_long
 @pytest.mark.timeout(1800)
 def test_a_hardware_report_tells_of_both_cameras(machine: Machine, usb: UsbCamera, vivid: str) -> None:
     environment = f"VISAVIS_CACHE_DIR={INSIDE}/cache VISAVIS_CAPTURE={INSIDE}/visavis-capture {PYTHON}"

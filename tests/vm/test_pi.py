@@ -14,7 +14,7 @@ from tests.vm.inside import INSIDE, PYTHON, Appliance, configuration
 from tests.vm.lab import Machine
 from tests.vm.payload import PURE_GO, draw_pictures
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(1800)]
 
 PICTURE = "pictures/10.jpg"
 DETECT = ("-m", "visavis.cli", "detect", "--json", "--model", "centerface")

@@ -86,7 +86,7 @@ def test_a_rollback_leads_to_the_system_from_before(device: Device, factory: Fac
     assert device.gate() == "success"
 
 
-@pytest.mark.vm
+@pytest.mark.vm_long
 def test_a_system_that_is_not_healthy_is_given_up_after_three_starts(device: Device, factory: Factory) -> None:
     is_given_up_after_three_starts(device, factory, SICK)
 

@@ -16,7 +16,9 @@ from visavis.update.boot.sector import values
 from tests.vm.releases import BLUE, BUNDLES, GREEN, OTHER, SEED, goodness, runs_whole
 from tests.vm.two_slots import Factory, Forgetful
 
-pytestmark = [pytest.mark.timeout(14400)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(14400)]
+
+CUTS = 20
 
 KEPT = "/data/kept"
 KEEP = f"mkdir -p {KEPT} && cd {KEPT} && head -c 300000 /dev/urandom >{{name}} && sha256sum {{name}} >>sums && sync"
@@ -30,36 +32,24 @@ def device(factory: Factory, tmp_path: Path) -> Iterator[Forgetful]:
         yield device
 
 
-@pytest.mark.vm
-def test_three_power_cuts_within_updates_leave_a_whole_system(
-    device: Forgetful, factory: Factory, measured: Callable[[str], None]
-) -> None:
-    cut_power_again_and_again(device, factory, 3, measured)
-
-
-@pytest.mark.vm_long
 def test_twenty_power_cuts_within_updates_leave_a_whole_system(
     device: Forgetful, factory: Factory, measured: Callable[[str], None]
 ) -> None:
-    cut_power_again_and_again(device, factory, 20, measured)
-
-
-def cut_power_again_and_again(device: Forgetful, factory: Factory, cuts: int, say: Callable[[str], None]) -> None:
     """Each second time while an update is installed, else in the restart or the start that follow."""
     dice, struck = random.Random(SEED), list[str]()
     assert device.gate() == "success"
     install_s, start_s = time_of(lambda: install(device)), 0.0
-    for cut in range(cuts):
+    for cut in range(CUTS):
         device.run(KEEP.format(name=cut))
         after_s = dice.uniform(0, install_s) if cut % 2 == 0 else install_s + dice.uniform(0, start_s)
         struck.append(cut_within_an_update(device, factory, after_s))
-        print(f"power cut {cut + 1} of {cuts} after {after_s:.0f} s, {struck[-1]}", flush=True)
+        print(f"power cut {cut + 1} of {CUTS} after {after_s:.0f} s, {struck[-1]}", flush=True)
         start_s = time_of(lambda: start(device))
         is_whole(device, factory)
         install_s = time_of(lambda: install(device))
         what_was_installed_is_whole(device, factory)
     counts = [f"{struck.count(moment)} {moment}" for moment in sorted(set(struck))]
-    say(f"{cuts} power cuts ({', '.join(counts)}): a whole system each time")
+    measured(f"{CUTS} power cuts ({', '.join(counts)}): a whole system each time")
 
 
 def time_of(step: Callable[[], None]) -> float:

@@ -23,7 +23,7 @@ from visavis.update.keys import CA, make_keys
 
 from deb.kept import REPOSITORY, kept
 from tests.e2e.conftest import free_port
-from tests.vm.lab import DEBIAN_13, Machine, written
+from tests.vm.lab import DEBIAN_13, Machine, accelerated, written
 from tests.waiting import until
 
 UPDATE = REPOSITORY / "firmware-image" / "update"
@@ -256,7 +256,7 @@ class Device(Machine):
 
     def hardware(self) -> list[str]:
         return [
-            *("-accel", "tcg,thread=multi,tb-size=512", "-machine", "q35", "-smp", "2", "-m", "1024"),
+            *(*accelerated(self.board, 512), "-machine", "q35", "-smp", "2", "-m", "1024"),
             *("-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"),
             *("-drive", f"if=pflash,format=raw,file={self.variables}"),
             *("-drive", f"{self.drive()},if=none,id=disk,cache=writeback"),
