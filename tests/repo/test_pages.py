@@ -148,3 +148,11 @@ def test_the_readme_names_every_command() -> None:
 def test_the_pages_hold_no_path_of_a_machine() -> None:
     answer = subprocess.run(["git", "grep", "-nE", "/(root|work|home/[a-z]+)/", "--", "*.md"], cwd=ROOT, check=False)
     assert answer.returncode == 1
+
+
+def test_the_picture_of_the_way_of_a_frame_names_what_there_is() -> None:
+    picture = (ROOT / "docs/pictures/way-of-a-frame.svg").read_text()
+    rooms = {name for text in re.findall(r'class="room[^"]*"[^>]*>([^<]+)<', picture) for name in text.split()}
+    assert len(rooms) > 10, "it shows no rooms any more: this test looks in the wrong place"
+    homes = (ROOT / "go-capture/internal", ROOT / "trt-infer/visavis")
+    assert {name for name in rooms if not any((home / name).exists() for home in homes)} == set()
