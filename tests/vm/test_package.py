@@ -57,6 +57,7 @@ def runs_and_sends_a_face(device: Machine) -> None:
     assert re.search(r"1 of 1 cameras, 1 workers, [0-9.]+ frames/s inferred", of(device, UNITS[1], "StatusText"))
 
 
+@pytest.mark.vm_long
 @pytest.mark.timeout(7200)
 def test_it_runs_on_arm64_with_large_pages_too(pi_device: Machine) -> None:
     assert pi_device.run("uname -m; getconf PAGESIZE").split() == ["aarch64", "16384"]
@@ -64,6 +65,7 @@ def test_it_runs_on_arm64_with_large_pages_too(pi_device: Machine) -> None:
     runs_and_sends_a_face(pi_device)
 
 
+@pytest.mark.vm_long
 def test_apt_purges_it_on_arm64_too(pi_device: Machine) -> None:
     pi_device.run("apt-get purge -y -q visavis", 900)
     nothing_is_left(pi_device)
