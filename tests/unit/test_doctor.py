@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
-from visavis.doctor import EXAMINATIONS, configured_brokers, model
+from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from tests.unit.command import PROGRAM, complaints, visavis
@@ -197,3 +197,11 @@ def test_a_daemon_that_cannot_start_or_dies_without_a_word_is_named_by_every_com
         here = {"VISAVIS_CAPTURE": str(program)}
         assert f"FAIL  daemon       {words}" in visavis("doctor", variables=here).stdout
         assert complaints(visavis("run", variables=here))[0].startswith(f"visavis: {words}")
+
+
+@pytest.mark.parametrize(
+    ("release", "state"), [("6.9+", "ok"), ("5.1.0", "ok"), ("6.6.31+rpt-rpi-v8", "ok"), ("4.19.0-27-amd64", "fail")]
+)
+def test_a_kernel_is_known_by_its_first_two_numbers(release: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.release", lambda: release)
+    assert kernel().state == state

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from visavis.errors import ModelError
 from visavis.models.manifest import at_hand, known, original
 
 from tests.unit.face_pictures import gocv_paths
@@ -78,12 +79,18 @@ def test_a_model_that_finds_nothing_is_not_kept(mine: Path, tmp_path: Path) -> N
     assert at_hand(tmp_path) == ["centerface"]
 
 
-def test_a_spoiled_entry_is_named(mine: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("old", "new"), [('"scrfd"', '"of tomorrow"'), ("{", "")])
+def test_a_spoiled_entry_is_named_and_costs_no_other_model(old: str, new: str, mine: Path, tmp_path: Path) -> None:
     assert model(tmp_path, "import", str(mine)).returncode == 0
-    (tmp_path / "originals" / "my-model-1.json").write_text("{")
+    entry = tmp_path / "originals" / "my-model-1.json"
+    entry.write_text(entry.read_text().replace(old, new))
     answer = model(tmp_path, "list")
-    assert answer.returncode == 1
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("centerface ")
     assert "cannot read the imported model" in answer.stderr
+    assert original("centerface", cache_dir=tmp_path).name == "centerface"
+    with pytest.raises(ModelError, match="cannot read the imported model"):
+        original("my-model-1", cache_dir=tmp_path)
 
 
 def test_a_changed_file_is_refused_with_the_command(mine: Path, tmp_path: Path) -> None:

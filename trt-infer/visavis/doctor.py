@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
 def kernel() -> Finding:
     """Sealed rings need F_SEAL_FUTURE_WRITE."""
     release = platform.release()
-    numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2])
+    numbers = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
     if numbers >= KERNEL_WITH_FUTURE_WRITE:
         return Finding("kernel", "ok", f"Linux {release}, {os.sysconf('SC_PAGE_SIZE')} byte pages")
     return Finding("kernel", "fail", f"Linux {release} cannot seal frames against workers", "use Linux 5.1 or newer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+log = logging.getLogger(__name__)
 
 MANIFEST = Path(__file__).with_name("manifest.toml")
 MOST_BYTES = 200 * 1024 * 1024
@@ -65,21 +68,43 @@ def entries(path: Path = MANIFEST) -> dict[str, Entry]:
 
 
 def known(cache_dir: Path | None = None) -> dict[str, Entry]:
-    """The models of the manifest, then those that were imported on this machine.
+    """The models of the manifest, then those that were imported on this machine; a spoiled one costs no other.
 
     Raises:
-        ModelError: the manifest, or the entry of an imported model, cannot be read.
+        ModelError: the manifest cannot be read.
     """
     folder = (cache_dir or default_cache_dir()) / "originals"
-    own = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    return entries() | {path.stem: _imported(path) for path in own}
+    found = entries()
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            found[path.stem] = _imported(path)
+        except ModelError as error:
+            log.warning("%s", error)
+    return found
 
 
 def _imported(path: Path) -> Entry:
+    # The families take NumPy with them: who imported nothing does without.
+    from visavis.families import FAMILIES  # noqa: PLC0415
+
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Entry)
+        entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+        if entry.family not in FAMILIES:
+            raise msgspec.ValidationError(f"this release knows no family {entry.family!r}")
     except (OSError, msgspec.DecodeError) as error:
         raise ModelError(f"cannot read the imported model {path}, {error}", "import it again, or remove it") from error
+    return entry
+
+
+def _entry(model: str, cache_dir: Path) -> Entry:
+    """What is known of one model; what was imported beside it is not looked at."""
+    found = entries()
+    if model in found:
+        return found[model]
+    own = {path.stem: path for path in (cache_dir / "originals").glob("*.json")}
+    if model in own:
+        return _imported(own[model])
+    raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(known(cache_dir))} or name a FILE.onnx")
 
 
 def original(model: str, family: str = "", cache_dir: Path | None = None) -> Original:
@@ -95,15 +120,13 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
     """
     if model.endswith(".onnx"):
         return _own_file(Path(model), family)
+    folder = cache_dir or default_cache_dir()
     if model == AUTO:
-        model = recommended_model(cache_dir or default_cache_dir())
-    all_models = known(cache_dir)
-    if model not in all_models:
-        raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(all_models)} or name a FILE.onnx")
-    entry = all_models[model]
+        model = recommended_model(folder)
+    entry = _entry(model, folder)
     if family not in ("", entry.family):
         raise ModelError(f"{model} is of the family {entry.family}, not {family}", "leave --family out")
-    path = _in_package(entry) if entry.package else pulled_path(model, entry, cache_dir or default_cache_dir())
+    path = _in_package(entry) if entry.package else pulled_path(model, entry, folder)
     if not path.exists():
         raise ModelError(f"model {model} is not on this machine", _remedy(model, entry))
     content = read_limited(path)
