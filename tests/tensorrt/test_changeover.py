@@ -149,6 +149,14 @@ def test_a_build_that_fails_is_said_and_nothing_else_happens(
     assert told.error.startswith("no NVIDIA GPU can be used here")
 
 
+def test_a_build_that_cannot_even_be_started_is_said_too(tmp_path: Path) -> None:
+    note = build_note(config(tmp_path))
+    with FirstBuild([str(tmp_path / "nothing")], note, lambda _stop: None) as first:
+        first._thread.join()
+    told = msgspec.json.decode(note.path.read_bytes(), type=Note)
+    assert told.error.startswith("the build cannot be started, ")
+
+
 def test_the_end_of_the_appliance_ends_a_build(tmp_path: Path) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
     with FirstBuild(sleeper, build_note(config(tmp_path)), lambda _stop: None) as first:

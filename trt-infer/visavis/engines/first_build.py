@@ -87,7 +87,11 @@ class FirstBuild:
             self._thread.join()
 
     def _build(self) -> None:
-        process = self._start()
+        try:
+            process = self._start()
+        except OSError as error:  # no memory or process is free for it
+            self._fail(f"the build cannot be started, {error}")
+            return
         if process is None:
             return
         said, _ = process.communicate()
@@ -95,13 +99,15 @@ class FirstBuild:
             return
         answer = _last_object(said)
         if process.returncode != 0:
-            why = answer.get("error", f"the build ended with {process.returncode}")
-            log.warning("no engine for TensorRT, detection goes on without: %s", why)
-            self._note.failed(str(why))
+            self._fail(str(answer.get("error", f"the build ended with {process.returncode}")))
         elif answer.get("state") == "built":
             # Not a fault, but as much as a person wants to see beside the figures.
             log.warning("the engine is ready after %s s, workers change over to TensorRT", answer.get("took_s"))
             self._ready(self._stop)
+
+    def _fail(self, why: str) -> None:
+        log.warning("no engine for TensorRT, detection goes on without: %s", why)
+        self._note.failed(why)
 
     def _start(self) -> subprocess.Popen[str] | None:
         with self._lock:

@@ -142,12 +142,12 @@ def must_fit(bundle: BundleInfo, system: System, file: Path) -> None:
 
 
 def install(file: Path) -> None:
-    """Write a bundle to the other slot and let the boot loader take that next; rauc's progress goes to the terminal.
+    """Write a bundle to the other slot and let the boot loader take that next; returns when that is done.
 
     Raises:
         UpdateError: it was refused or failed; the running slot is as it was.
     """
-    done = _rauc("install", str(file.resolve()), capture=subprocess.PIPE)
+    done = _rauc("install", str(file.resolve()))
     if done.returncode != 0:
         raise refusal(file, done.stderr + done.stdout)
 
@@ -209,12 +209,10 @@ def _patiently(*words: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _rauc(*words: str, capture: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+def _rauc(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LC_ALL": "C"}
     try:
-        environment = {**os.environ, "LC_ALL": "C"}
-        return subprocess.run(
-            ["rauc", *words], env=environment, stdout=capture, stderr=subprocess.PIPE, text=True, check=False
-        )
+        return subprocess.run(["rauc", *words], env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise UpdateError(
             "rauc is not installed: this system has no slots to update", "a system of packages is updated with apt"
