@@ -41,9 +41,11 @@ type Settings struct {
 	Auth        *auth.Gate    // nil = no login, everyone may do everything
 	SessionMost time.Duration // how long a browser keeps the session's cookie
 
-	LogRequests  string        // one of the Log… constants, default LogRefused
-	MaxViewers   int           // streams open at once, default 600
-	WriteTimeout time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
+	LogRequests string // one of the Log… constants, default LogRefused
+	MaxViewers  int    // streams open at once, default 600
+	// MaxConnections and MaxPerAddress are open at once beside WebSockets, in all and from one address; default 8192 and 1024.
+	MaxConnections, MaxPerAddress int
+	WriteTimeout                  time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
 	// BodyTimeout and AnswerTimeout are how long a client may take to send what it asks with, default 10 s, and to take an answer that
 	// is no stream, default 60 s.
 	BodyTimeout, AnswerTimeout time.Duration
@@ -114,6 +116,12 @@ func withDefaults(settings Settings) Settings {
 	if settings.MaxViewers == 0 {
 		settings.MaxViewers = 600
 	}
+	if settings.MaxConnections == 0 {
+		settings.MaxConnections = 8192
+	}
+	if settings.MaxPerAddress == 0 {
+		settings.MaxPerAddress = 1024
+	}
 	if settings.WriteTimeout == 0 {
 		settings.WriteTimeout = 5 * time.Second
 	}
@@ -170,6 +178,7 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return handlers },
 		ConnContext:       keepConnection,
+		ConnState:         newCrowd(s.settings, s.proxies).note,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)

@@ -70,9 +70,11 @@ func serveSettings(t *testing.T, settings Settings, view View) *running {
 	t.Helper()
 	r := &running{}
 	settings.Device, settings.Version = "box", "1"
-	settings.Encode = func(*hub.Result, JPEGStyle) ([]byte, error) {
-		r.encodes.Add(1)
-		return make([]byte, 20_000), nil
+	if settings.Encode == nil {
+		settings.Encode = func(*hub.Result, JPEGStyle) ([]byte, error) {
+			r.encodes.Add(1)
+			return make([]byte, 20_000), nil
+		}
 	}
 	settings.Detections = func(result *hub.Result) ([]byte, error) { return []byte(seqText(result.Seq)), nil }
 	server, err := New(settings, view)

@@ -172,11 +172,12 @@ func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
 	heard := &complaints{Handler: slog.NewTextHandler(io.Discard, nil)}
 	slog.SetDefault(slog.New(heard))
 	t.Cleanup(func() { slog.SetDefault(usual) })
-	r := serve(t)
-	r.server.settings.Encode = func(*hub.Result, JPEGStyle) ([]byte, error) { // of the first of two looks
+	var r *running
+	goes := func(*hub.Result, JPEGStyle) ([]byte, error) { // while the first of two looks is encoded
 		r.server.CameraRemoved("door")
 		return make([]byte, 100), nil
 	}
+	r = serveSettings(t, Settings{Listen: "127.0.0.1:0", Encode: goes}, oneCamera{})
 	var seen atomic.Int64
 	var done sync.WaitGroup
 	for _, look := range []string{"?width=100", "?width=200"} {
