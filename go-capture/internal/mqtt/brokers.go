@@ -14,7 +14,7 @@ import (
 
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
-	durable "visavis/capture/internal/outbox"
+	"visavis/capture/internal/outbox"
 )
 
 // Brokers are all the brokers that are told. Each has a publisher of its own, with its own outbox, positions and counts, so that
@@ -33,7 +33,7 @@ type dialect interface {
 	SetLastFace(camera string, jpeg []byte)
 	Expect(places []Place)
 	StatsFrom(read func() Stats)
-	EventsFrom(events *durable.Outbox)
+	EventsFrom(events *outbox.Outbox)
 	Run(ctx context.Context) error
 	state() BrokerState
 	folder() string     // of its outbox; "" if it has none
@@ -127,7 +127,7 @@ func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Cont
 type keeper struct {
 	base, configuration string
 
-	opened []*durable.Outbox
+	opened []*outbox.Outbox
 	failed error
 }
 
@@ -142,11 +142,11 @@ func (k *keeper) remember(name string, m *memory) {
 	}
 }
 
-func (k *keeper) open(name string, give func(*durable.Outbox)) {
+func (k *keeper) open(name string, give func(*outbox.Outbox)) {
 	if k.failed != nil || name == "" {
 		return
 	}
-	events, err := durable.Open(durable.Settings{Folder: filepath.Join(k.base, "outbox", name)})
+	events, err := outbox.Open(outbox.Settings{Folder: filepath.Join(k.base, "outbox", name)})
 	if err != nil {
 		k.failed = fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
 		return

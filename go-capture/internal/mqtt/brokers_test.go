@@ -59,7 +59,7 @@ func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
 	for n := range 500 {
 		both.TakeEvent(happening(n))
 		both.Take(result(uint64(2*n+2), hub.Dropped{NoSlot: 1}))
-		await(t, "the outbox has room", func() bool { return both.all[0].outbox.size() < outboxMost })
+		await(t, "the backlog has room", func() bool { return both.all[0].backlog.size() < backlogMost })
 	}
 	await(t, "the first broker has all", func() bool {
 		return len(seen.all(topicEvents)) >= 500 && len(seen.all(topicDetections)) == 500

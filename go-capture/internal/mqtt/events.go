@@ -11,7 +11,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/event"
-	durable "visavis/capture/internal/outbox"
+	"visavis/capture/internal/outbox"
 )
 
 // TakeEvent implements hub.EventTaker.
@@ -37,7 +37,7 @@ func (l *link) deliverEvents(ctx context.Context, client paho.Client, gone chan<
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err := l.events.Deliver(ctx, func(r durable.Record) durable.Delivery {
+		err := l.events.Deliver(ctx, func(r outbox.Record) outbox.Delivery {
 			return client.Publish(r.Topic, EventsDelivery.QoS, EventsDelivery.Retain, r.Payload)
 		})
 		if ctx.Err() == nil {

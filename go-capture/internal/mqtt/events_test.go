@@ -11,7 +11,7 @@ import (
 
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
-	durable "visavis/capture/internal/outbox"
+	"visavis/capture/internal/outbox"
 	"visavis/capture/internal/zone"
 )
 
@@ -24,7 +24,7 @@ func happening(n int) event.Event {
 // withEvents gives the publisher an outbox in a folder of its own.
 func withEvents(t *testing.T, p *Publisher) *Publisher {
 	t.Helper()
-	events, err := durable.Open(durable.Settings{Folder: t.TempDir()})
+	events, err := outbox.Open(outbox.Settings{Folder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
-	durable "visavis/capture/internal/outbox"
+	"visavis/capture/internal/outbox"
 	"visavis/capture/internal/zone"
 )
 
@@ -120,7 +120,7 @@ func startFrigate(t *testing.T, s Settings) (f *Frigate, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := durable.Open(durable.Settings{Folder: t.TempDir()})
+	events, err := outbox.Open(outbox.Settings{Folder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/backoff"
-	durable "visavis/capture/internal/outbox"
+	"visavis/capture/internal/outbox"
 )
 
 // link keeps one connection after another to one broker. Each form in which things are told has its own: a connection has one will.
@@ -23,7 +23,7 @@ type link struct {
 	client   string // what the broker calls us
 	address  string
 	tls      *tls.Config
-	events   *durable.Outbox // nil: none are sent
+	events   *outbox.Outbox // nil: none are sent
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 }
@@ -65,7 +65,7 @@ func (l *link) Error() string {
 
 // EventsFrom sets the outbox that keeps events until a broker has acknowledged them. Call it before Run; the outbox stays the
 // caller's to close. Without one no events are sent.
-func (l *link) EventsFrom(events *durable.Outbox) { l.events = events }
+func (l *link) EventsFrom(events *outbox.Outbox) { l.events = events }
 
 func (l *link) setOnline(online bool) {
 	if online {
@@ -120,9 +120,9 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 }
 
 // eventStats are the outbox's figures, all 0 without one.
-func (l *link) eventStats() durable.Stats {
+func (l *link) eventStats() outbox.Stats {
 	if l.events == nil {
-		return durable.Stats{}
+		return outbox.Stats{}
 	}
 	return l.events.Stats()
 }

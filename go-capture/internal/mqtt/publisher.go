@@ -34,7 +34,7 @@ const (
 // Publisher is the leaf that speaks MQTT. All methods but Run return at once and may be called from any goroutine.
 type Publisher struct {
 	*link
-	outbox *outbox
+	backlog *backlog
 	*memory
 	commands *commands
 	wake     chan struct{}
@@ -49,17 +49,17 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{link: l, outbox: newOutbox(), memory: newMemory(l.address), commands: newCommands(), wake: make(chan struct{}, 1)}
+	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l.address), commands: newCommands(), wake: make(chan struct{}, 1)}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
 
 // Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
-func (p *Publisher) Unsent() uint64 { return p.outbox.unsent() }
+func (p *Publisher) Unsent() uint64 { return p.backlog.unsent() }
 
 // Take implements hub.Leaf.
 func (p *Publisher) Take(r *hub.Result) {
-	p.outbox.add(*r)
+	p.backlog.add(*r)
 	p.nudge()
 }
 
@@ -172,7 +172,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 }
 
 func (p *Publisher) setOnline(online bool) {
-	p.outbox.connected(online)
+	p.backlog.connected(online)
 	p.states.connected(online)
 	p.link.setOnline(online)
 }
@@ -187,17 +187,17 @@ func (p *Publisher) flush(client paho.Client) error {
 	if err := p.memory.flush(client); err != nil {
 		return err
 	}
-	for range p.outbox.size() {
-		r, drops := p.outbox.next()
+	for range p.backlog.size() {
+		r, drops := p.backlog.next()
 		if r == nil {
 			return nil
 		}
 		if err := p.send(client, r, drops); err != nil {
-			p.outbox.failed(r.Camera, drops)
+			p.backlog.failed(r.Camera, drops)
 			return fmt.Errorf("publish detections of %s: %w", r.Camera, err)
 		}
 	}
-	if p.outbox.size() > 0 {
+	if p.backlog.size() > 0 {
 		p.nudge()
 	}
 	return nil

@@ -60,7 +60,7 @@ func TestAThousandResultsArriveInOrderAndAddUp(t *testing.T) {
 	await(t, "connected", p.Connected)
 	for i := range uint64(1000) {
 		p.Take(result(2*i+2, hub.Dropped{NoSlot: 1}))
-		await(t, "the outbox has room", func() bool { return p.outbox.size() < outboxMost })
+		await(t, "the backlog has room", func() bool { return p.backlog.size() < backlogMost })
 	}
 	await(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
 	addsUp(t, seen.all(topicDetections))
@@ -170,7 +170,7 @@ func TestSumsStayExactThroughAnOutage(t *testing.T) {
 	for i := range uint64(500) {
 		p.Take(result(2*i+3, hub.Dropped{Aborted: 1}))
 	}
-	if waiting := p.outbox.size(); waiting != 1 {
+	if waiting := p.backlog.size(); waiting != 1 {
 		t.Fatalf("%d results wait while the broker is away, want the newest alone", waiting)
 	}
 	b.start()
@@ -199,8 +199,8 @@ func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	for i := range uint64(10000) {
 		p.Take(result(i+1, hub.Dropped{}))
 	}
-	if p.outbox.size() != 1 || p.Unsent() != 9999 {
-		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.outbox.size(), p.Unsent())
+	if p.backlog.size() != 1 || p.Unsent() != 9999 {
+		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.backlog.size(), p.Unsent())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -233,8 +233,8 @@ func TestABrokerThatHangsHoldsNobodyUpAndNoFrameIsCountedTwiceWhenItGoesOn(t *te
 	take := func() {
 		seq++
 		p.Take(result(seq, hub.Dropped{}))
-		if waiting := p.outbox.size(); waiting > outboxMost {
-			t.Fatalf("%d results wait, want at most %d", waiting, outboxMost)
+		if waiting := p.backlog.size(); waiting > backlogMost {
+			t.Fatalf("%d results wait, want at most %d", waiting, backlogMost)
 		}
 	}
 	take()

@@ -30,7 +30,7 @@ func TestAThousandResultsArriveThroughAWebSocket(t *testing.T) {
 	await(t, "connected", p.Connected)
 	for i := range uint64(1000) {
 		p.Take(result(2*i+2, hub.Dropped{NoSlot: 1}))
-		await(t, "the outbox has room", func() bool { return p.outbox.size() < outboxMost })
+		await(t, "the backlog has room", func() bool { return p.backlog.size() < backlogMost })
 	}
 	await(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
 	addsUp(t, seen.all(topicDetections))

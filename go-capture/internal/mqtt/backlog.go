@@ -8,11 +8,11 @@ import (
 	"visavis/capture/internal/hub"
 )
 
-// outboxMost bounds the results of one camera that wait for the connection: two seconds at 30 frames a second.
-const outboxMost = 60
+// backlogMost bounds the results of one camera that wait for the connection: two seconds at 30 frames a second.
+const backlogMost = 60
 
-// outbox holds the results that are to be sent, of which the newest win. What it lets go of is counted, so that a subscriber's sums stay exact; see docs/design/accounting.md.
-type outbox struct {
+// backlog holds the results that are to be sent, of which the newest win. What it lets go of is counted, so that a subscriber's sums stay exact; see docs/design/accounting.md.
+type backlog struct {
 	mu      sync.Mutex
 	open    bool // connected; while not, only the newest result of each camera is kept
 	results map[string]*lane
@@ -25,29 +25,29 @@ type lane struct {
 	lost    uint64 // inferred frames that were never sent, since the start
 }
 
-func newOutbox() *outbox {
-	return &outbox{results: map[string]*lane{}}
+func newBacklog() *backlog {
+	return &backlog{results: map[string]*lane{}}
 }
 
-func (o *outbox) lane(camera string) *lane {
-	l, known := o.results[camera]
+func (b *backlog) lane(camera string) *lane {
+	l, known := b.results[camera]
 	if !known {
 		l = &lane{}
-		o.results[camera] = l
+		b.results[camera] = l
 	}
 	return l
 }
 
 // add takes a result without its picture.
-func (o *outbox) add(r hub.Result) {
+func (b *backlog) add(r hub.Result) {
 	r.Picture = nil
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	l := o.lane(r.Camera)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lane(r.Camera)
 	l.waiting = append(l.waiting, &r)
 	most := 1
-	if o.open {
-		most = outboxMost
+	if b.open {
+		most = backlogMost
 	}
 	for len(l.waiting) > most {
 		l.forgo(l.waiting[0].Dropped)
@@ -62,10 +62,10 @@ func (l *lane) forgo(drops hub.Dropped) {
 }
 
 // next takes the oldest result of some camera and the drops to send with it.
-func (o *outbox) next() (*hub.Result, hub.Dropped) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, l := range o.results {
+func (b *backlog) next() (*hub.Result, hub.Dropped) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.results {
 		if len(l.waiting) == 0 {
 			continue
 		}
@@ -79,32 +79,32 @@ func (o *outbox) next() (*hub.Result, hub.Dropped) {
 }
 
 // failed takes back a result that could not be written.
-func (o *outbox) failed(camera string, drops hub.Dropped) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.lane(camera).forgo(drops)
+func (b *backlog) failed(camera string, drops hub.Dropped) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lane(camera).forgo(drops)
 }
 
-func (o *outbox) connected(open bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.open = open
+func (b *backlog) connected(open bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open = open
 }
 
-func (o *outbox) unsent() (frames uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, l := range o.results {
+func (b *backlog) unsent() (frames uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.results {
 		frames += l.lost
 	}
 	return frames
 }
 
 // size is the number of results that wait.
-func (o *outbox) size() (results int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, l := range o.results {
+func (b *backlog) size() (results int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.results {
 		results += len(l.waiting)
 	}
 	return results
