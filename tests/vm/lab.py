@@ -2,8 +2,8 @@
 """A whole Debian in a virtual machine, for what a test process cannot have: cameras, a kernel's drivers, systemd.
 
 The image is built once by mmdebstrap from the recipe below and kept under the recipe's hash. A machine starts from it
-with a throw-away disk, runs under QEMU (any host will do; where it has no KVM, the machine is some ten times slower than
-the host) and is reached by ssh on loopback. What a test wants inside goes onto a second, read-only disk.
+with a throw-away disk, runs under QEMU (any host will do; where it has no KVM, the machine is some ten times slower)
+and is reached by ssh on loopback. What a test wants inside goes onto a second, read-only disk.
 """
 
 from __future__ import annotations
