@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from visavis import ring_gen as wire
+from visavis import worker as worker_module
 from visavis.backends.fake import Fake, face_of
 from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
 from visavis.settings import DetectorSettings, WorkerSettings
@@ -219,9 +220,10 @@ def test_a_view_that_the_detector_keeps_is_reported_with_the_result(tmp_path: Pa
         assert flags == [0, leaked, 0, leaked]
 
 
-def test_a_worker_comes_back_when_the_daemon_does(
-    tmp_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture
+def test_a_worker_comes_back_when_the_daemon_does_and_warns_of_nothing(
+    tmp_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker_module, "AWAY_S", 60.0)
     caplog.set_level(logging.INFO)
     with worker(settings(tmp_path)):
         for _ in range(3):
@@ -231,9 +233,13 @@ def test_a_worker_comes_back_when_the_daemon_does(
                 assert daemon.result().status == wire.Status.OK
                 daemon.hang_up()
     assert caplog.text.count("connected as worker 7") == 3
+    assert "WARNING" not in caplog.text
 
 
-def test_the_same_reason_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_daemon_that_stays_away_is_a_warning_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "AWAY_S", 0.05)
     with worker(settings(tmp_path)):
         threading.Event().wait(0.3)  # several attempts pass
     assert caplog.text.count("nobody listens") == 1

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from time import monotonic
 
 from visavis.backends import Batching, Detector, Waiting, load_detector
 from visavis.backends.any_size import AnySize
@@ -25,6 +26,8 @@ from visavis.systemd import READY, STATUS, STOPPING, SignOfLife, tell
 
 RETRY_FIRST_MS = 20
 RETRY_MOST_MS = 1_000
+# A daemon that starts anew, or that ends before this worker does, is away for less than that.
+AWAY_S = 1.0
 # Frames that may fail one after the other before a fresh process is tried.
 MOST_FAILURES = 3
 
@@ -69,7 +72,7 @@ def serve_a_daemon(
     settings: WorkerSettings, detector: Detector, stop: threading.Event, others: Detector | None = None
 ) -> None:
     """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
-    reason, answered, life = "", 0, SignOfLife()
+    absence, answered, life = Absence(settings.name), 0, SignOfLife()
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
         life.give()
         until = Renamed(detector, stop, life)
@@ -77,15 +80,38 @@ def serve_a_daemon(
         identity = Identity(settings.name, model, settings.credit, hello_flags(settings, detector))
         try:
             with connect(settings.socket, identity, until) as ring:
+                absence.ends()
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
                 try:
                     run_once(ring, detector, until, settings.batch_window_ms, others)
                 finally:
                     answered = ring.answered
         except (DaemonGone, Refused) as error:
-            reason = _logged_once(settings.name, reason, _retryable(error))
+            absence.goes_on(_retryable(error))
         if answered:
             return
+
+
+class Absence:
+    """Tells of a daemon that is away: once for each reason, and only when it does not come back at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._since_s: float | None = None
+        self._told = ""
+
+    def ends(self) -> None:
+        """The daemon is there."""
+        self._since_s = None
+
+    def goes_on(self, error: DaemonGone | Refused) -> None:
+        """It has just gone, or is still away; `error` says how that showed."""
+        if self._since_s is None:
+            self._since_s = monotonic()
+        reason = str(error)
+        if monotonic() - self._since_s >= AWAY_S and reason != self._told:
+            log.warning("%s: %s; trying again", self._name, reason)
+            self._told = reason
 
 
 def hello_flags(settings: WorkerSettings, detector: Detector) -> int:
@@ -188,10 +214,3 @@ def _retryable(error: DaemonGone | Refused) -> DaemonGone | Refused:
     if isinstance(error, Refused) and error.code != Refusal.TOO_MANY_WORKERS:
         raise error
     return error
-
-
-def _logged_once(name: str, before: str, error: Exception) -> str:
-    reason = str(error)
-    if reason != before:
-        log.warning("%s: %s; trying again", name, reason)
-    return reason
