@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from deb.kept import kept
@@ -112,9 +113,20 @@ KVM = Path("/dev/kvm")
 
 def accelerated(board: Board, translated_mib: int) -> list[str]:
     """The host's own processor where it lends it, and else an emulated one that keeps so much translated code."""
-    if board.architecture == "amd64" and platform.machine() == "x86_64" and os.access(KVM, os.R_OK | os.W_OK):
+    if lends_its_processor(board):
         return ["-accel", "kvm"]
     return ["-accel", f"tcg,thread=multi,tb-size={translated_mib}"]
+
+
+@cache
+def lends_its_processor(board: Board) -> bool:
+    """Whether a machine starts with this host's help: there are hosts with /dev/kvm that refuse what QEMU asks for."""
+    same = (board.architecture, platform.machine()) == ("amd64", "x86_64")
+    if not same or not os.access(KVM, os.R_OK | os.W_OK):
+        return False
+    quick = ["-accel", "kvm", "-m", "64", "-display", "none", "-serial", "none", "-monitor", "stdio"]
+    tried = [board.emulator, *board.processor, *quick]
+    return subprocess.run(tried, input=b"quit\n", capture_output=True, check=False, timeout=60).returncode == 0
 
 
 def image(board: Board) -> Path:
