@@ -83,6 +83,11 @@ bench-gateway: setup-test ## the gateway beside Flask, gunicorn, FastAPI and Cel
 	@scripts/setup.sh bench-gateway
 	$(PYTHON) -m tests.bench.gateway.run
 
+.PHONY: bench-containers
+bench-containers: ## images' sizes and containers' starts beside Flask's and FastAPI's; writes docs/reference/containers.md
+	@scripts/setup.sh vm
+	$(PYTHON) -m tests.bench.containers
+
 .PHONY: bench-gpu
 bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/reference/gpu.md
 	$(PYTHON) tests/tensorrt/on_gpu.py

@@ -26,6 +26,10 @@ ARCHIVES = REPOSITORY / "build" / "containers"
 DOCKERFILE = "containers/Dockerfile"
 # What debian:*-slim leaves out.
 UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/groff/*")
+# bookworm brings all of Perl along for a program that has nothing to do in a new root.
+PERL = "usrmerge perl 'perl-modules-*' 'libperl5*' 'lib*-perl' 'libgdbm*'"
+PURGE = f"chroot $1 dpkg --purge $(chroot $1 dpkg-query -Wf '${{Package}} ' {PERL})"
+WITHOUT_PERL = f"! chroot $1 dpkg -s usrmerge >/dev/null 2>&1 || {PURGE}"
 CLEAN = "rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/* $1/var/log/*"
 # Where a proxy signs for the world, the builder's own authorities are needed inside too. The second is for older pips.
 AUTHORITIES = ("SSL_CERT_FILE", "PIP_CERT")
@@ -58,9 +62,10 @@ def base(suite: str, architecture: str) -> str:
 def debian(suite: str, architecture: str, file: Path) -> None:
     """Write the root of a Debian that has nothing but apt."""
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={architecture}"]
-    command += ["--include=usr-is-merged"]  # without it bookworm brings all of Perl along
+    command += ["--include=usr-is-merged"]
     command += [f"--dpkgopt=path-exclude={path}" for path in UNWANTED]
-    subprocess.run([*command, f"--customize-hook={CLEAN}", suite, str(file)], check=True)
+    command += [f"--customize-hook={hook}" for hook in (WITHOUT_PERL, CLEAN)]
+    subprocess.run([*command, suite, str(file)], check=True)
 
 
 def build(target: str, architecture: str = "amd64") -> str:
