@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes an image that is written onto a card or a disk: `make image BOARD=generic-amd64`.
+"""Makes an image that is written onto a card or a disk: `make image BOARD=generic-amd64` or `generic-arm64`.
 
 Debian's packages come from the board's lock file, the product from the package that `make deb` makes. The same commit
 makes the same bytes. It needs root, because programs of the new system run while it is put together.
@@ -19,13 +19,14 @@ from tempfile import TemporaryDirectory
 from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.kept import REPOSITORY
 from image import disk, root, sbom
-from image.boards import BOARDS, SUITE
+from image.boards import BOARDS, SUITE, Board
 from image.packages import LockError, missing_programs, read_lock, relock
 
 OUT = REPOSITORY / "build" / "image"
 EXAMPLE = """examples:
   make image BOARD=generic-amd64                     an image for a PC or a virtual machine with UEFI firmware
-  make image BOARD=generic-amd64 KEYRING=keys.pem    the same; it takes updates that are signed with these keys
+  make image BOARD=generic-arm64                     the same for arm64; elsewhere an emulator runs what has to run
+  make image BOARD=generic-amd64 KEYRING=keys.pem    it takes updates that are signed with these keys
   PYTHONPATH=firmware-image python -m image.build --board generic-amd64 --relock
                                                      take today's packages of Debian into its lock file
 """
@@ -56,17 +57,17 @@ def run(wanted: argparse.Namespace) -> Path:
         with TemporaryDirectory() as draft:
             relock(board, int(time.time()), Path(draft))
         return board.lock
-    check(wanted.keyring)
+    check(board, wanted.keyring)
     version, lock = current_version(), read_lock(board.lock)
     product = package(SYSTEMS[SUITE, board.architecture], version)
     recipe = root.Recipe(board, lock, product, version, commit_time_s(), str(wanted.keyring or ""))
     return make(recipe, wanted.out / board.name)
 
 
-def check(keyring: Path | None) -> None:
+def check(board: Board, keyring: Path | None) -> None:
     """Say at once what would fail in ten minutes."""
-    if missing := missing_programs():
-        raise LockError(f"{', '.join(missing)} are missing: `scripts/setup.sh vm` installs them")
+    if missing := missing_programs(board.architecture):
+        raise LockError(f"missing: {', '.join(missing)}; `scripts/setup.sh vm` installs that")
     if os.geteuid() != 0:
         raise LockError("an image is put together by root: run it with sudo, or in a container")
     if keyring and not keyring.is_file():

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from image import disk, sbom
 from image.boards import BOARDS, Board
-from image.packages import Lock, LockError, Package, keep, parse_uris, read_lock, write_lock
+from image.packages import Lock, LockError, Package, keep, missing_programs, parse_uris, read_lock, write_lock
 
 BOARD = BOARDS["generic-amd64"]
 LOCK = Lock(1_795_651_200, (Package("debian", "pool/main/a/acl/acl_2.3_amd64.deb", "ab" * 32),))
@@ -94,10 +95,22 @@ def test_a_package_with_another_sum_is_not_taken(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.rglob("*.deb")) == []
 
 
-@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.lock.exists()])
+@pytest.mark.parametrize("name", BOARDS)
 def test_the_locks_in_the_repository_name_what_their_boards_install(name: str) -> None:
-    files = {package.path.rsplit("/", 1)[-1].split("_")[0] for package in read_lock(BOARDS[name].lock).packages}
-    assert set(BOARDS[name].every_package) <= files
+    files = [package.path.rsplit("/", 1)[-1].split("_") for package in read_lock(BOARDS[name].lock).packages]
+    assert set(BOARDS[name].every_package) <= {file[0] for file in files}
+    assert {file[-1] for file in files} == {"all.deb", f"{BOARDS[name].architecture}.deb"}
+
+
+def test_what_a_machine_lacks_for_an_image_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    false = shutil.which("false")
+    assert false
+    monkeypatch.setenv("PATH", str(tmp_path))
+    missing = missing_programs("arm64")
+    assert {"mmdebstrap", "mksquashfs", "arch-test"} <= set(missing)
+    for name in missing:
+        (tmp_path / name).symlink_to(false)  # what arch-test says of a processor whose programs do not run here
+    assert missing_programs("arm64") == ["an emulator for programs of arm64 (qemu-user-static with binfmt_misc)"]
 
 
 STATUS = """Package: acl

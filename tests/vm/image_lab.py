@@ -1,36 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A made image in a virtual machine with UEFI firmware, as it would be on a disk of its own."""
+"""A made image in a virtual machine with UEFI firmware, as it would be on a disk of its own.
+
+Who asks such a device does it from inside, by ssh: the file with settings on its first partition brings the key.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from image import disk
 
 from deb.kept import REPOSITORY
 from tests.e2e.conftest import free_port
-from tests.vm.lab import DEBIAN_13, Machine, accelerated
+from tests.vm.inside import be_patient, message_with_a_face, retry
+from tests.vm.lab import DEBIAN_13, PI, Board, Machine, accelerated, missing_programs
 
-FIRMWARE = Path("/usr/share/OVMF")
-IMAGE = REPOSITORY / "build" / "image" / "generic-amd64" / "visavis-generic-amd64.img"
 DISK_BYTES = 5 << 30
+# Inference is slow without the host's help: smaller pictures, and seldom.
+SLOW = """
+[detector]
+input = [160, 128]
+[worker]
+lease_ms = 60000
+"""
+SETTINGS = """
+[device]
+id = "porch"
+[wifi]
+ssid = "porch wifi"
+password = "not a real one"
+[ssh]
+keys = ["{key}"]
+"""
+PAGE = "https://127.0.0.1:8080"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What QEMU emulates for a board's image; `system` is how its Debian is called on the page of what ran."""
+
+    board: str
+    system: Board
+    machine: tuple[str, ...]
+    firmware: Path
+    variables: Path
+
+    @property
+    def image(self) -> Path:
+        """Where `make image` leaves what is flashed."""
+        return REPOSITORY / "build" / "image" / self.board / f"visavis-{self.board}.img"
+
+
+PC = Hardware(
+    board="generic-amd64",
+    system=DEBIAN_13,
+    machine=("-machine", "q35", *DEBIAN_13.processor),
+    firmware=Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+    variables=Path("/usr/share/OVMF/OVMF_VARS_4M.fd"),
+)
+ARM = Hardware(
+    board="generic-arm64",
+    system=PI,
+    machine=PI.processor,
+    firmware=Path("/usr/share/AAVMF/AAVMF_CODE.fd"),
+    variables=Path("/usr/share/AAVMF/AAVMF_VARS.fd"),
+)
 
 
 class Flashed(Machine):
     """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between."""
 
-    start_limit_s = 1800.0
+    start_limit_s = 3600.0
 
-    def __init__(self, image: Path, folder: Path) -> None:
-        self.board = DEBIAN_13  # which the image is made of
+    def __init__(self, hardware: Hardware, folder: Path) -> None:
+        self.hardware, self.board = hardware, hardware.system
         self.folder, self.disk, self.socket = folder, folder / "disk.img", folder / "ssh"
         self.console, self.image = folder / "console.log", folder  # where the key to log in lies
-        subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
+        subprocess.run(["cp", "--sparse=always", str(hardware.image), str(self.disk)], check=True)
         with self.disk.open("r+b") as out:
             out.truncate(DISK_BYTES)
-        shutil.copyfile(FIRMWARE / "OVMF_VARS_4M.fd", folder / "variables.fd")
+        shutil.copyfile(hardware.variables, folder / "variables.fd")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
         self.port, self.web_port = free_port(), free_port()
 
@@ -50,10 +105,9 @@ class Flashed(Machine):
 
     def switch_on(self) -> None:
         self.console.write_text("")
-        command = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "2048"]
+        command = [self.board.emulator, *self.hardware.machine, "-smp", "2", "-m", "2048"]
         command += [*accelerated(self.board, 1024), "-display", "none", "-monitor", "none"]
-        code = FIRMWARE / "OVMF_CODE_4M.fd"
-        command += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
+        command += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.hardware.firmware}"]
         command += ["-drive", f"if=pflash,format=raw,file={self.folder / 'variables.fd'}"]
         command += ["-drive", f"if=virtio,format=raw,file={self.disk}", "-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
@@ -79,3 +133,70 @@ class Flashed(Machine):
         """As its owner would, who then takes the card out."""
         self.try_to_run("systemctl poweroff")
         self.process.wait(timeout=self.start_limit_s)
+
+
+def flashed(hardware: Hardware, folder: Path) -> Iterator[Flashed]:
+    """A machine that was flashed, given a file with settings, and switched on for the first time."""
+    missing = missing_for_images(hardware)
+    assert not missing, f"missing: {', '.join(missing)}"
+    device = Flashed(hardware, folder)
+    device.put("visavis.toml", SETTINGS.format(key=(device.folder / "key.pub").read_text().strip()))
+    device.switch_on()
+    with device:
+        yield device
+
+
+def missing_for_images(hardware: Hardware) -> list[str]:
+    """What a machine with this image needs and this host lacks, with the command that brings it."""
+    lacks = [] if hardware.image.exists() else [f"the image: run `make image BOARD={hardware.board}`"]
+    if not hardware.firmware.exists():
+        lacks.append(f"UEFI firmware ({hardware.firmware}): `scripts/setup.sh vm` installs it")
+    return lacks + missing_programs(hardware.system)
+
+
+def ask(device: Flashed, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+    """Ask the page from inside, whose certificate nobody has signed; the status and the answer."""
+    script = f"""
+import json, ssl, urllib.error, urllib.request
+body = {body!r}
+data = json.dumps(body).encode() if body else None
+asked = urllib.request.Request("{PAGE}{path}", data, {{"Content-Type": "application/json"}})
+try:
+    answer = urllib.request.urlopen(asked, context=ssl._create_unverified_context())
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.read().decode())
+"""
+    status, _, text = device.run(f"python3 - <<'EOF'\n{script}\nEOF").partition(" ")
+    return int(status), text
+
+
+def slow_down(device: Flashed) -> None:
+    """Ask less of a device than its image does: what runs is emulated."""
+    be_patient(device)
+    device.run(f"cat >/etc/visavis/conf.d/90-slow.toml <<'EOF'\n{SLOW}\nEOF")
+    device.run("systemctl restart --no-block visavis-capture 'visavis-infer@*'")
+
+
+def everything_runs(device: Flashed) -> None:
+    """The services of a device that was switched on are active, none failed, and its page says that it is healthy."""
+    active = "systemctl is-active -q visavis-capture visavis-infer@1"
+    device.run(retry(active, 1800, "systemctl --failed"), 3600)
+    assert ask(device, "/healthz")[0] == 200
+    assert device.run("systemctl --failed --no-legend").strip() == ""
+
+
+def a_face_comes_over_mqtt(device: Flashed) -> None:
+    """What the demo shows arrives at the device's own broker."""
+    message = message_with_a_face(device, "visavis/porch/demo/detections")
+    assert (message["device"], message["camera"], message["width"]) == ("porch", "demo", 640)
+
+
+def the_list_of_parts_is_inside_and_beside(device: Flashed) -> None:
+    """The same bytes, with parts of each kind."""
+    inside = device.run("cat /usr/share/visavis/sbom.cdx.json")
+    assert inside == (device.hardware.image.parent / "sbom.cdx.json").read_text()
+    kinds = {part["purl"].partition("/")[0] for part in json.loads(inside)["components"]}
+    assert kinds == {"pkg:deb", "pkg:pypi", "pkg:golang"}
+    for program in ("visavis", "systemd", "openssh-server"):
+        assert f'"pkg:deb/debian/{program}@' in inside

@@ -5,46 +5,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.vm.image_lab import IMAGE, Flashed
+from tests.vm.image_lab import (
+    PC,
+    SETTINGS,
+    Flashed,
+    a_face_comes_over_mqtt,
+    ask,
+    everything_runs,
+    flashed,
+    slow_down,
+    the_list_of_parts_is_inside_and_beside,
+)
 from tests.vm.inside import retry
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(7200)]
 
-# Inference is slow without the host's help: smaller pictures, and seldom.
-SLOW = """
-[detector]
-input = [320, 256]
-[worker]
-lease_ms = 60000
-"""
-SETTINGS = """
-[device]
-id = "porch"
-[wifi]
-ssid = "porch wifi"
-password = "not a real one"
-[ssh]
-keys = ["{key}"]
-"""
-PAGE = "https://127.0.0.1:8080"
-
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flashed]:
-    """A machine that was flashed, given a file with settings, and switched on for the first time."""
-    assert IMAGE.exists(), f"{IMAGE} is missing: run `make image BOARD=generic-amd64` first"
-    flashed = Flashed(IMAGE, tmp_path_factory.mktemp("flashed"))
-    flashed.put("visavis.toml", SETTINGS.format(key=(flashed.folder / "key.pub").read_text().strip()))
-    flashed.switch_on()
-    with flashed:
-        yield flashed
+    yield from flashed(PC, tmp_path_factory.mktemp("flashed"))
 
 
 def identity(device: Flashed) -> dict[str, str]:
@@ -57,27 +41,8 @@ def identity(device: Flashed) -> dict[str, str]:
     return {name: device.run(f"cat {file}").strip() for name, file in files.items()}
 
 
-def ask(device: Flashed, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
-    """Ask the page from inside, whose certificate nobody has signed; the status and the answer."""
-    script = f"""
-import json, ssl, urllib.error, urllib.request
-body = {body!r}
-data = json.dumps(body).encode() if body else None
-asked = urllib.request.Request("{PAGE}{path}", data, {{"Content-Type": "application/json"}})
-try:
-    answer = urllib.request.urlopen(asked, context=ssl._create_unverified_context())
-except urllib.error.HTTPError as error:
-    answer = error
-print(answer.status, answer.read().decode())
-"""
-    status, _, text = device.run(f"python3 - <<'EOF'\n{script}\nEOF").partition(" ")
-    return int(status), text
-
-
 def test_the_first_start_ends_with_everything_running(device: Flashed) -> None:
-    device.run(retry("systemctl is-active -q visavis-capture visavis-infer@1", 900, "systemctl --failed"))
-    assert ask(device, "/healthz")[0] == 200
-    assert device.run("systemctl --failed --no-legend").strip() == ""
+    everything_runs(device)
 
 
 def test_the_settings_were_taken_and_removed(device: Flashed) -> None:
@@ -106,19 +71,12 @@ def test_nobody_can_log_in_with_a_password(device: Flashed) -> None:
 
 
 def test_a_face_comes_over_mqtt(device: Flashed) -> None:
-    device.run(f"cat >/etc/visavis/conf.d/90-slow.toml <<'EOF'\n{SLOW}\nEOF")
-    device.run("systemctl restart visavis-capture 'visavis-infer@*'")
-    message = json.loads(device.run("mosquitto_sub -t visavis/porch/demo/detections -C 1 -W 900", 1000))
-    assert (message["device"], message["camera"], message["width"]) == ("porch", "demo", 640)
+    slow_down(device)
+    a_face_comes_over_mqtt(device)
 
 
 def test_the_list_of_parts_is_inside_and_beside(device: Flashed) -> None:
-    inside = device.run("cat /usr/share/visavis/sbom.cdx.json")
-    assert inside == (IMAGE.parent / "sbom.cdx.json").read_text()
-    kinds = {re.match(r"pkg:(\w+)/", part["purl"])[1] for part in json.loads(inside)["components"]}  # type: ignore[index]
-    assert kinds == {"deb", "pypi", "golang"}
-    for program in ("visavis", "systemd", "openssh-server"):
-        assert f'"pkg:deb/debian/{program}@' in inside
+    the_list_of_parts_is_inside_and_beside(device)
 
 
 def test_the_owner_claims_it_with_the_code_from_the_console(device: Flashed) -> None:

@@ -66,6 +66,7 @@ def test_it_runs_on_arm64_with_large_pages_too(pi_device: Machine) -> None:
 
 
 @pytest.mark.vm_long
+@pytest.mark.timeout(7200)
 def test_apt_purges_it_on_arm64_too(pi_device: Machine) -> None:
     pi_device.run("apt-get purge -y -q visavis", 900)
     nothing_is_left(pi_device)
