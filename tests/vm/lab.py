@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import time
@@ -109,6 +108,8 @@ PI = Board(
 
 
 KVM = Path("/dev/kvm")
+# There are also KVMs without the processor's help, which cannot run a kernel that was not made for them.
+IN_HARDWARE = (Path("/sys/module/kvm_amd"), Path("/sys/module/kvm_intel"))
 
 
 def accelerated(board: Board, translated_mib: int) -> list[str]:
@@ -121,7 +122,7 @@ def accelerated(board: Board, translated_mib: int) -> list[str]:
 @cache
 def lends_its_processor(board: Board) -> bool:
     """Whether a machine starts with this host's help: there are hosts with /dev/kvm that refuse what QEMU asks for."""
-    same = (board.architecture, platform.machine()) == ("amd64", "x86_64")
+    same = board.architecture == "amd64" and any(module.exists() for module in IN_HARDWARE)
     if not same or not os.access(KVM, os.R_OK | os.W_OK):
         return False
     quick = ["-accel", "kvm", "-m", "64", "-display", "none", "-serial", "none", "-monitor", "stdio"]
