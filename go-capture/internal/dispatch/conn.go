@@ -271,6 +271,7 @@ func (d *Dispatcher) drop(w *worker, reason string) {
 		return
 	}
 	w.gone = true
+	d.leaves(w)
 	d.closed[reason]++
 	_ = w.conn.Close() // the descriptor is gone in any case
 	d.workers = slices.DeleteFunc(d.workers, func(other *worker) bool { return other == w })

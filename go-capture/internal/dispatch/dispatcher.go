@@ -71,6 +71,7 @@ type Dispatcher struct {
 	leases    uint64
 	workerIDs uint32
 	ringIDs   uint32
+	leftNs    int64  // when a worker left, 0 = none did
 	turn      uint64 // grows with each dispatch: the order of service
 	guestsDue float64
 	rest      float64 // of a worker after a frame, in times of that frame: see rest.go

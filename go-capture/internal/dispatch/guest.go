@@ -19,7 +19,21 @@ func (d *Dispatcher) Capacity() (ready int, service time.Duration) {
 			sum, known = sum+w.serviceNs, known+1
 		}
 	}
+	if ready == 0 && d.leftNs > 0 && now()-d.leftNs < backNs {
+		ready = 1
+	}
 	return ready, time.Duration(sum / float64(max(known, 1)))
+}
+
+// backNs is how long the last worker that left counts as one that comes back. Each says HELLO anew when its detector goes by another name,
+// after TICK_S of silence in ring.py; a picture that comes meanwhile would rather wait than be refused.
+const backNs = 500e6
+
+// leaves remembers when a worker left, or said that it will take no more. The mutex is held.
+func (d *Dispatcher) leaves(w *worker) {
+	if !w.visits() && w.credit > 0 {
+		d.leftNs = now()
+	}
 }
 
 // Withdraw tells that nobody waits for a published frame any more. One that no worker has yet ends at once, as aborted; one that is

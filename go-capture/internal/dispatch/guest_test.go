@@ -172,3 +172,29 @@ func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 	p.send(packet)
 	until(t, "none that is not paused", func() bool { return ready() == 0 })
 }
+
+func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 2})
+	ready := func(agoNs int64) int {
+		h.Dispatcher.mu.Lock()
+		h.leftNs = now() - agoNs
+		h.Dispatcher.mu.Unlock()
+		n, _ := h.Capacity()
+		return n
+	}
+	left := func() bool {
+		h.Dispatcher.mu.Lock()
+		defer h.Dispatcher.mu.Unlock()
+		return h.leftNs > 0
+	}
+	p := h.worker(1)
+	until(t, "it is there", func() bool { n, _ := h.Capacity(); return n == 1 })
+	if left() {
+		t.Error("nobody has left")
+	}
+	p.close()
+	until(t, "it has left", left)
+	if just, long := ready(0), ready(backNs); just != 1 || long != 0 {
+		t.Errorf("%d workers just after it left, and %d later", just, long)
+	}
+}

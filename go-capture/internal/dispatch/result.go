@@ -53,6 +53,9 @@ func (d *Dispatcher) takeCredit(w *worker, packet []byte) string {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if message.Credit == 0 {
+		d.leaves(w)
+	}
 	w.credit = min(int(message.Credit), w.granted)
 	d.pump()
 	return ""

@@ -27,8 +27,12 @@ const (
 	patience  = 3   // a picture may take this many service times, or a slow machine would refuse everybody
 )
 
-// learn takes the workers' time for a frame, cameras' included: it is known before the first client comes.
+// learn takes the workers' time for a frame, cameras' included: it is known before the first client comes. 0 is no news: it is not known of
+// workers that have just come.
 func (p *pace) learn(service time.Duration) {
+	if service == 0 {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.serviceNs = float64(service)
