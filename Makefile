@@ -40,14 +40,15 @@ test: setup-test ## every test that needs no special hardware
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
-test-vm: ## cameras, the package, the image, updates and a fleet in virtual machines (QEMU): half an hour once their roots are built
+test-vm: ## cameras, the package, the image, updates and compose.yaml in virtual machines (QEMU): half an hour once their roots are built
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
 
 .PHONY: test-vm-long
-test-vm-long: ## what takes hours: Debian 12 and arm64, systems that do not come up, power cuts, cameras taken away a hundred times
+test-vm-long: ## what takes hours: Debian 12 and arm64, a fleet, systems that do not come up, power cuts, cameras taken away a hundred times
 	@scripts/setup.sh vm
+	@$(MAKE) --no-print-directory image
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 
 .PHONY: test-ha

@@ -33,7 +33,7 @@ from tests.vm.inside import retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine
 from tests.waiting import until
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(3600)]
 
 BOARDS = {"porch": DEBIAN_12, "workshop": DEBIAN_13}
 MACHINES = os.environ.get("VISAVIS_FLEET", "") == "machines"

@@ -11,7 +11,7 @@ import pytest
 from tests.vm.inside import CONFIG, INSIDE, retry
 from tests.vm.lab import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(1800)]
 
 DAEMON, WORKER = "visavis-capture.service", "visavis-infer@1.service"
 SECRET = f"/run/credentials/{DAEMON}/mqtt.password"

@@ -90,6 +90,7 @@ def test_a_camera_of_raw_pictures_is_read_as_every_source(machine: Machine, vivi
     assert said.count("--- PASS") == 6, said
 
 
+@pytest.mark.vm_long
 def test_the_readers_are_compared(machine: Machine, usb: UsbCamera, vivid: str, measured: Say) -> None:
     for name, environment in {"usb, MJPEG": USB, "vivid, YUYV": VIVID + vivid}.items():
         said = go_tests(machine, environment, *READERS)

@@ -130,6 +130,7 @@ def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:
         assert device.try_to_run(f"ls {file}").returncode != 0
 
 
+@pytest.mark.vm_long
 def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
     from image import build, root  # noqa: PLC0415
     from image.boards import BOARDS  # noqa: PLC0415

@@ -18,7 +18,7 @@ import pytest
 from deb import beside, repository
 from deb.build import SYSTEMS, package
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(1800)]
 
 KEY, OTHER_KEY = "packages for tests", "somebody else"
 SOURCES = "etc/apt/sources.list.d/visavis.sources"

@@ -11,7 +11,7 @@ import pytest
 from deb import cross
 from deb.build import SYSTEMS, package
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(1800)]
 
 
 def test_the_daemon_compiles_against_the_oldest_opencv(tmp_path: Path) -> None:
