@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"visavis/capture/internal/household"
 )
 
 // bucketsMost bounds the memory of a throttle, whoever asks.
@@ -72,13 +74,13 @@ func (t *throttle) makeRoom(now time.Time) {
 
 // placeOf is what counts as one address: a household has a whole /64 of IPv6.
 func placeOf(remote string) string {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
+	address := household.OfRemote(remote)
+	switch {
+	case !address.IsValid():
 		return "unknown" // all that have none share one bucket
+	case address.Is6():
+		return netip.PrefixFrom(address, household.BitsV6).Masked().String()
+	default:
+		return address.String()
 	}
-	address := at.Addr().Unmap().WithZone("")
-	if address.Is6() {
-		return netip.PrefixFrom(address, 64).Masked().String()
-	}
-	return address.String()
 }

@@ -12,7 +12,6 @@ import (
 const (
 	bucketsMost = 4096 // that are told apart at once
 	burstRates  = 2    // seconds of the rate that may come at once
-	networkBits = 64   // of an IPv6 address: one household or one machine has them all
 )
 
 // buckets hold how many pictures each address, or each account, may send now.

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"visavis/capture/internal/household"
 )
 
 // sender is one client: the account it was let in as, where there are such, and its address. Each has turns of its own in the line, so
@@ -28,12 +30,7 @@ func (g *Gateway) senderOf(r *http.Request) sender {
 }
 
 // network is the address that a rate is held for.
-func (s sender) network() netip.Addr {
-	if network, err := s.address.Prefix(networkBits); err == nil && s.address.Is6() {
-		return network.Addr()
-	}
-	return s.address
-}
+func (s sender) network() netip.Addr { return household.Of(s.address) }
 
 // admit refuses a picture of an account or an address that sends too many. The account comes first: what it is refused does not count
 // against others at its address.

@@ -11,12 +11,11 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"visavis/capture/internal/household"
 )
 
-const (
-	crowdTold   = time.Minute // between two lines about it in the log
-	householdV6 = 64          // bits of an IPv6 address that one household shares
-)
+const crowdTold = time.Minute // between two lines about it in the log
 
 // crowd bounds the connections, in all and from one address: each takes memory and a descriptor, also of whoever has no login. WebSockets
 // have bounds of their own. Loopback and the balancers in front speak for many.
@@ -51,7 +50,7 @@ func (c *crowd) note(connection net.Conn, state http.ConnState) {
 }
 
 func (c *crowd) enter(connection net.Conn, remote string) bool {
-	from := householdOf(remote)
+	from := household.OfRemote(remote)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	speaksForMany := from.IsLoopback() || c.proxies.hold(from)
@@ -75,17 +74,4 @@ func (c *crowd) leave(connection net.Conn) {
 	if c.addresses[from]--; c.addresses[from] == 0 {
 		delete(c.addresses, from)
 	}
-}
-
-// householdOf is the address that counts; all that have none count as one.
-func householdOf(remote string) netip.Addr {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address := at.Addr().Unmap().WithZone("")
-	if address.Is6() && !address.IsLoopback() {
-		return netip.PrefixFrom(address, householdV6).Masked().Addr()
-	}
-	return address
 }

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package household says which addresses count as one where something is bounded for each.
+package household
+
+import "net/netip"
+
+// BitsV6 are those of an IPv6 address that one household or one machine shares.
+const BitsV6 = 64
+
+// Of is the address that stands for a household: the first of its network for IPv6, else the address itself.
+func Of(address netip.Addr) netip.Addr {
+	address = address.Unmap().WithZone("")
+	if !address.Is6() || address.IsLoopback() {
+		return address
+	}
+	return netip.PrefixFrom(address, BitsV6).Masked().Addr()
+}
+
+// OfRemote is that of a connection's address and port; all that have none count as one.
+func OfRemote(remote string) netip.Addr {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return Of(at.Addr())
+}
