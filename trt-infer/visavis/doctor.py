@@ -18,13 +18,12 @@ import msgspec
 
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, effective_config, last_words
-from visavis.errors import ModelError, VisavisError
+from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 
 if TYPE_CHECKING:
     from visavis.models.cache import Prepared
 
 KERNEL_WITH_FUTURE_WRITE = (5, 1)
-AGAIN = "install visavis again, or run `make setup` in a checkout"
 # A few models in a few sizes.
 CACHE_FREE_LEAST_MB = 50
 BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -75,7 +74,7 @@ def daemon() -> Finding:
     if answer.returncode == 0:
         return Finding("daemon", "ok", f"{answer.args[0]} starts, OpenCV's libraries are there")
     said = last_words(answer).splitlines()[-1]
-    return Finding("daemon", "fail", said, AGAIN)
+    return Finding("daemon", "fail", said, INSTALL_AGAIN)
 
 
 def cameras() -> Finding:
@@ -118,7 +117,7 @@ def reached(section: str, url: str) -> Finding:
 def onnxruntime() -> Finding:
     """The backend that works everywhere."""
     if importlib.util.find_spec("onnxruntime") is None:
-        return Finding("onnxruntime", "fail", "the Python package is missing", AGAIN)
+        return Finding("onnxruntime", "fail", "the Python package is missing", INSTALL_AGAIN)
     import onnxruntime  # noqa: PLC0415 (slow to import, wanted only here)
 
     return Finding("onnxruntime", "ok", f"{onnxruntime.__version__}, providers {onnxruntime.get_available_providers()}")

@@ -27,6 +27,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+# The remedy where a part of visavis itself is missing.
+INSTALL_AGAIN = "install visavis again, or run `make setup` in a checkout"
+
 
 class VisavisError(Exception):
     """What was being done, on what, and why it failed; then what to do about it.

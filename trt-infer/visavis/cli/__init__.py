@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from visavis import __version__
-from visavis.errors import VisavisError
+from visavis.errors import INSTALL_AGAIN, VisavisError
 from visavis.terminal import complain, drop_unwritten, ready_streams
 
 # name -> what it does, in one line. The module is visavis.cli.<name>.
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         complain(of_the_system(error))
         code = 1
     except ImportError as error:
-        complain(f"{error}: install visavis again, or run `make setup` in a checkout")
+        complain(f"{error}: {INSTALL_AGAIN}")
         code = 1
     except KeyboardInterrupt:
         code = 1
