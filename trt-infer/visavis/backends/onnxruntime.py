@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,8 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     ),
 )
 ERRORS_ONLY = 3
+# How an arena grows: kSameAsRequested of OrtArenaCfg.
+AS_ASKED = 1
 # A node of a quantised model, as ONNX stores its kind: field 4, 14 bytes.
 QUANTISES = b"\x22\x0eQuantizeLinear"
 
@@ -109,15 +113,38 @@ def _session(prepared: Prepared, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
-    # 107 MB of anonymous memory instead of 149 at 640x480, at the same speed.
+    # Some 40 MB less at 640x480, at the same speed.
     options.enable_mem_pattern = False
     # Threads that spin between frames burn a core at camera rates.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(prepared.content, options, providers=["CPUExecutionProvider"])
+        with _arena_as_large_as_needed(options):
+            session = onnxruntime.InferenceSession(prepared.content, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
         raise ModelError(f"onnxruntime cannot load {prepared.name}, {error}") from error
     # It keeps the file's bytes, 7 MB, to begin again on another device after a failure; there is no other one here.
     session.disable_fallback()
     session._model_bytes = None
     return session
+
+
+@contextmanager
+def _arena_as_large_as_needed(options: Any) -> Iterator[None]:
+    """Give the session that is made meanwhile memory that grows by what is asked for, instead of by powers of two.
+
+    Such memory is registered for the whole process and taken by each session that wants it; so another one, which is
+    empty, is registered after it: only the session is left to hold its own, which goes when the session goes.
+    """
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    _register_arena()
+    try:
+        yield
+    finally:
+        _register_arena()
+
+
+def _register_arena() -> None:
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"arena_extend_strategy": AS_ASKED}))
