@@ -76,47 +76,70 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
 	a.cooling = newCooling(settings.Thermal)
-	var err error
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
-	if a.gateway, err = gateway.New(gatewaySettings(settings, version), a.dispatcher); err != nil {
-		return nil, err
-	}
-	if a.gate, err = openGate(settings); err != nil {
-		return nil, err
-	}
-	site := webSettings(settings, version)
-	site.Auth = a.gate
-	if site.TLS, err = encryption(settings); err != nil {
-		return nil, err
-	}
-	site.Guests = guests(a.gateway)
 	a.history = history.New(historySettings(settings))
-	site.Events = a.history
-	if a.album = openAlbum(settings, a.history); a.album != nil {
+	a.album = openAlbum(settings, a.history)
+	a.board = control.NewBoard(ordersFile(settings))
+	for _, open := range []func() error{a.openGateway, a.openDoors, a.openBrokers} {
+		if err := open(); err != nil {
+			return nil, err
+		}
+	}
+	a.painter = a.newPainter()
+	a.hub = hub.New(a.leaves()...)
+	return a, nil
+}
+
+func (a *Appliance) openGateway() (err error) {
+	a.gateway, err = gateway.New(gatewaySettings(a.config, a.version), a.dispatcher)
+	return err
+}
+
+// openDoors makes what people and programs come in by: the site with its logins, and gRPC.
+func (a *Appliance) openDoors() (err error) {
+	if a.gate, err = openGate(a.config); err != nil {
+		return err
+	}
+	encrypted, err := encryption(a.config)
+	if err != nil {
+		return err
+	}
+	site := webSettings(a.config, a.version)
+	site.Auth, site.TLS, site.Guests, site.Events = a.gate, encrypted, guests(a.gateway), a.history
+	if a.album != nil {
 		site.Thumbnails = a.album
 	}
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
-		return nil, err
+		return err
 	}
-	if a.grpc, err = a.openGRPC(site.TLS); err != nil {
-		return nil, err
+	a.grpc, err = a.openGRPC(encrypted)
+	return err
+}
+
+func (a *Appliance) openBrokers() (err error) {
+	brokers := mqttSettings(a.config, a.version)
+	if len(brokers) == 0 {
+		return nil
 	}
+	if a.mqtt, err = mqtt.NewBrokers(brokers...); err != nil {
+		return err
+	}
+	a.mqtt.InfoFrom(a.info)
+	a.mqtt.StatsFrom(a.stats)
+	a.mqtt.CommandsTo(a.obey)
+	return nil
+}
+
+// leaves are told of every result, in this order.
+func (a *Appliance) leaves() []hub.Leaf {
 	leaves := []hub.Leaf{a.web, keeper{a.history}}
-	if brokers := mqttSettings(settings, version); len(brokers) > 0 {
-		if a.mqtt, err = mqtt.NewBrokers(brokers...); err != nil {
-			return nil, err
-		}
-		a.mqtt.InfoFrom(a.info)
-		a.mqtt.StatsFrom(a.stats)
-		a.mqtt.CommandsTo(a.obey)
+	if a.mqtt != nil {
 		leaves = append(leaves, a.mqtt)
 	}
-	if a.painter = a.newPainter(); a.painter != nil {
+	if a.painter != nil {
 		leaves = append(leaves, a.painter.ordered)
 	}
-	a.hub = hub.New(leaves...)
-	a.board = control.NewBoard(ordersFile(settings))
-	return a, nil
+	return leaves
 }
 
 // ConfiguredBy says which file names the device, so that what it announced under another name is found. Call it before Run.
