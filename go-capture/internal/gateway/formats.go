@@ -20,7 +20,8 @@ const (
 var errCutOff = notAPicture("The picture ends too early: send it whole.")
 
 // lookAtJPEG walks the segments up to the first scan. A decoder would fill what a cut-off picture lacks with grey; and of a picture
-// in several scans it holds every coefficient of the full size, whatever the scale. So both are looked for here.
+// in several scans it holds every coefficient of the full size, whatever the scale. So both are looked for here. A decoder takes zero
+// for no marker and reads on behind it: what lies there would be another picture than the one that is looked at.
 func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 	var frameHeader []byte
 	for at := 2; at+4 <= len(body) && body[at] == 0xFF; {
@@ -31,6 +32,9 @@ func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 				at++
 			}
 			continue
+		}
+		if marker == 0 {
+			return nil, notAPicture("Something lies between the segments of the JPEG.")
 		}
 		end := at + 2 + int(binary.BigEndian.Uint16(body[at+2:]))
 		if end > len(body) || end < at+4 {

@@ -165,6 +165,7 @@ func TestEachPictureGetsItsStatusFromTheHeaderAlone(t *testing.T) {
 		"a JPEG without its end":          {"image/jpeg", photo[:len(photo)-2], 422},
 		"a JPEG cut off in its header":    {"image/jpeg", photo[:60], 422},
 		"a JPEG of a thousand scans":      {"image/jpeg", append(bytes.Repeat(photo, 1), bytes.Repeat([]byte{0xFF, 0xDA, 0, 2}, 200)...), 422},
+		"a JPEG that hides another":       {"image/jpeg", withSegment(photo, 0x00, progressive(resized(photo, 6000, 6000))[2:]), 422},
 		"a PNG of 30000x30000":            {"image/png", pngOf(30000, 30000, 0, deflated(1000)), 413},
 		"an interlaced PNG of 12000x3000": {"image/png", pngOf(12000, 3000, 1, deflated(1000)), 413},
 		"a PNG of 4000x4000":              {"image/png", pngOf(4000, 4000, 0, deflated(1000)), 200},

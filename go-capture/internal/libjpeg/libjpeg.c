@@ -17,7 +17,9 @@
 struct job {
 	struct jpeg_decompress_struct decoder;
 	struct jpeg_error_mgr errors;
+	struct jpeg_progress_mgr progress;
 	jmp_buf left;
+	int scans_most;
 	int kind;
 	char *text;
 };
@@ -38,41 +40,51 @@ static void warn(j_common_ptr decoder, int level) {
 	if (level < 0 && decoder->err->msg_code == JWRN_JPEG_EOF) fail(decoder);
 }
 
-static void begin(struct job *job, const uint8_t *body, const struct visavis_jpeg_sizes *sizes) {
+// Called while the scans of a picture that has several are read.
+static void count_scans(j_common_ptr decoder) {
+	struct job *job = decoder->client_data;
+	if (job->decoder.input_scan_number > job->scans_most) leave(job, VISAVIS_JPEG_SCANS);
+}
+
+// The size is looked at before anything is decoded: of a picture in several scans the decoder keeps all of it.
+static void begin(struct job *job, const uint8_t *body, const struct visavis_jpeg_wanted *wanted) {
 	struct jpeg_decompress_struct *decoder = &job->decoder;
-	jpeg_mem_src(decoder, (unsigned char *)body, sizes->body_bytes);
+	jpeg_mem_src(decoder, (unsigned char *)body, wanted->body_bytes);
 	jpeg_read_header(decoder, TRUE);
 	if (decoder->num_components != 1 && decoder->num_components != 3) leave(job, VISAVIS_JPEG_COLOURS);
 	decoder->out_color_space = JCS_EXT_BGR;
 	decoder->scale_num = 1;
-	decoder->scale_denom = sizes->reduce;
+	decoder->scale_denom = wanted->reduce;
+	jpeg_calc_output_dimensions(decoder);
+	if (decoder->output_width != wanted->width || decoder->output_height != wanted->height) leave(job, VISAVIS_JPEG_SIZE);
 	jpeg_start_decompress(decoder);
 }
 
-static void read_lines(struct job *job, uint8_t *pixels, const struct visavis_jpeg_sizes *sizes) {
+static void read_lines(struct job *job, uint8_t *pixels, const struct visavis_jpeg_wanted *wanted) {
 	struct jpeg_decompress_struct *decoder = &job->decoder;
-	if (decoder->output_width != sizes->width || decoder->output_height != sizes->height) leave(job, VISAVIS_JPEG_SIZE);
-	while (decoder->output_scanline < sizes->height) {
-		JSAMPROW line = pixels + (size_t)decoder->output_scanline * sizes->width * 3;
+	while (decoder->output_scanline < wanted->height) {
+		JSAMPROW line = pixels + (size_t)decoder->output_scanline * wanted->width * 3;
 		jpeg_read_scanlines(decoder, &line, 1);
 	}
 	jpeg_finish_decompress(decoder);
 }
 
-static void run(struct job *job, const uint8_t *body, uint8_t *pixels, const struct visavis_jpeg_sizes *sizes) {
+static void run(struct job *job, const uint8_t *body, uint8_t *pixels, const struct visavis_jpeg_wanted *wanted) {
 	if (setjmp(job->left)) return;
 	jpeg_create_decompress(&job->decoder);
-	begin(job, body, sizes);
-	read_lines(job, pixels, sizes);
+	job->decoder.progress = &job->progress;
+	begin(job, body, wanted);
+	read_lines(job, pixels, wanted);
 }
 
-int visavis_jpeg_decode(const uint8_t *body, uint8_t *pixels, struct visavis_jpeg_sizes sizes, char *text) {
-	struct job job = {.kind = VISAVIS_JPEG_OK, .text = text};
+int visavis_jpeg_decode(const uint8_t *body, uint8_t *pixels, struct visavis_jpeg_wanted wanted, char *text) {
+	struct job job = {.kind = VISAVIS_JPEG_OK, .text = text, .scans_most = wanted.scans_most};
+	job.progress.progress_monitor = count_scans;
 	job.decoder.client_data = &job;
 	job.decoder.err = jpeg_std_error(&job.errors);
 	job.errors.error_exit = fail;
 	job.errors.emit_message = warn;
-	run(&job, body, pixels, &sizes);
+	run(&job, body, pixels, &wanted);
 	jpeg_destroy_decompress(&job.decoder);
 	return job.kind;
 }
