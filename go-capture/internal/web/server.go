@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/crowd"
 )
 
 // Settings of the server. Zero limits take the defaults.
@@ -178,7 +179,7 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return handlers },
 		ConnContext:       keepConnection,
-		ConnState:         newCrowd(s.settings, s.proxies).note,
+		ConnState:         s.admitting(),
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
@@ -191,6 +192,19 @@ func (s *Server) Run(ctx context.Context) error {
 	s.closeStudios() // viewers are told before their requests end
 	endHandlers()
 	return stop(server, failed)
+}
+
+// admitting bounds the connections. WebSockets have bounds of their own: their connections have left.
+func (s *Server) admitting() func(net.Conn, http.ConnState) {
+	inside := crowd.New(s.settings.MaxConnections, s.settings.MaxPerAddress, s.proxies.hold)
+	return func(connection net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			inside.Admit(connection)
+		case http.StateClosed, http.StateHijacked:
+			inside.Leave(connection)
+		}
+	}
 }
 
 func (s *Server) serve(server *http.Server, listener net.Listener) error {

@@ -341,3 +341,23 @@ func FuzzCall(f *testing.F) {
 		}
 	})
 }
+
+// Each holds memory and a descriptor for five minutes without a word or a login.
+func TestMoreConnectionsThanThereMayBeAreClosedAtOnce(t *testing.T) {
+	b := open(t, func(s *Settings) { s.MaxConnections = 2 })
+	greeted := func() bool {
+		connection, err := net.Dial("tcp", b.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { connection.Close() })
+		n, _ := connection.Read(make([]byte, 9)) // HTTP/2's first frame, or the end
+		return n > 0
+	}
+	if !greeted() || !greeted() {
+		t.Fatal("the first two are not let in")
+	}
+	if greeted() {
+		t.Error("a third is let in")
+	}
+}

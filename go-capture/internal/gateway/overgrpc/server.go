@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/crowd"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference"
 )
@@ -39,6 +41,7 @@ const (
 	readersMost      = 4 // messages that are being read at once
 	handshakeTimeout = 5 * time.Second
 	idleMost         = 5 * time.Minute
+	pingPause        = time.Minute // without a word; a client that does not answer it is gone
 	stopTimeout      = 2 * time.Second
 )
 
@@ -50,6 +53,8 @@ type Settings struct {
 	Auth         *auth.Gate  // nil = no login, everyone may do everything
 	Gateway      *gateway.Gateway
 	Count        func(route, code string) // of an answered call
+	// MaxConnections and MaxPerAddress are open at once, in all and from one address; default 512 and 64. One carries many calls.
+	MaxConnections, MaxPerAddress int
 }
 
 // Server is the gRPC door of the gateway. Make it with New.
@@ -70,8 +75,18 @@ func New(settings Settings) (*Server, error) {
 	if address := net.ParseIP(host); settings.Auth == nil && host != "localhost" && (address == nil || !address.IsLoopback()) {
 		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
 	}
-	return &Server{settings: settings, reading: semaphore.NewWeighted(readersMost), streams: semaphore.NewWeighted(streamsMost),
+	return &Server{settings: withDefaults(settings), reading: semaphore.NewWeighted(readersMost), streams: semaphore.NewWeighted(streamsMost),
 		patience: answerTimeout, methods: methods()}, nil
+}
+
+func withDefaults(settings Settings) Settings {
+	if settings.MaxConnections == 0 {
+		settings.MaxConnections = 512
+	}
+	if settings.MaxPerAddress == 0 {
+		settings.MaxPerAddress = 64
+	}
+	return settings
 }
 
 // Run listens and serves until ctx ends. It fails when the port is taken.
@@ -91,7 +106,8 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.build()
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	inside := crowd.New(s.settings.MaxConnections, s.settings.MaxPerAddress, func(netip.Addr) bool { return false })
+	go func() { failed <- server.Serve(inside.Listener(listener)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve gRPC at %s: %w", listener.Addr(), err)
@@ -111,7 +127,7 @@ func (s *Server) build() *grpc.Server {
 		grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(s.settings.PictureBytes + openinference.JSONMost),
 		grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(4 * window),
 		grpc.MaxHeaderListSize(headersMost), grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost}), grpc.WaitForHandlers(true),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost, Time: pingPause}), grpc.WaitForHandlers(true),
 		grpc.UnknownServiceHandler(s.serve(method{name: otherMethod, least: auth.Viewer, answer: unknown})),
 	}
 	if s.settings.TLS != nil {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package crowd
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+)
+
+func TestOneAddressHasOnlyItsShareOfConnections(t *testing.T) {
+	balancers := netip.MustParsePrefix("192.0.2.0/24")
+	c := New(100, 2, balancers.Contains)
+	come := func(remote string) (net.Conn, bool) {
+		connection, other := net.Pipe()
+		t.Cleanup(func() { connection.Close(); other.Close() })
+		return connection, c.enter(connection, remote)
+	}
+	for _, remote := range []string{"198.51.100.7:1", "[2001:db8:1:2::1]:1", "[::ffff:198.51.100.8]:1"} {
+		come(remote)
+		second, in := come(remote)
+		if _, third := come(remote); !in || third {
+			t.Errorf("%s: the second %v, the third %v", remote, in, third)
+		}
+		c.Leave(second)
+		if _, in := come(remote); !in {
+			t.Errorf("%s: not after one has left", remote)
+		}
+	}
+	if _, in := come("[2001:db8:1:2:3::9]:1"); in {
+		t.Error("the same household has more with another address")
+	}
+	for _, many := range []string{"127.0.0.1:1", "[::1]:1", "192.0.2.9:1"} {
+		for range 5 {
+			if _, in := come(many); !in {
+				t.Errorf("%s speaks for many", many)
+			}
+		}
+	}
+}
+
+func TestAListenerAcceptsSoManyAndAgainWhenOneIsClosed(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounded := New(1, 1, func(netip.Addr) bool { return false }).Listener(inner)
+	t.Cleanup(func() { bounded.Close() })
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			connection, err := bounded.Accept()
+			if err != nil {
+				return // it was closed
+			}
+			accepted <- connection
+		}
+	}()
+	dial := func() net.Conn {
+		connection, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { connection.Close() })
+		return connection
+	}
+	dial()
+	first := <-accepted
+	if _, err := dial().Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a second is not closed: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dial()
+	(<-accepted).Close()
+}
