@@ -37,6 +37,7 @@ import (
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/source"
 	"visavis/capture/internal/systemd"
 	"visavis/capture/internal/web"
 )
@@ -73,6 +74,9 @@ type Appliance struct {
 // New builds every part but starts none. It fails when a part's settings cannot work, such as a web address beyond loopback.
 func New(settings *config.Config, version string) (*Appliance, error) {
 	preprocess.OneThreadEach()
+	if err := source.TellOpenCV(); err != nil {
+		return nil, err
+	}
 	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
 	a.cooling = newCooling(settings.Thermal)

@@ -31,8 +31,10 @@ type direct struct {
 // unpacker writes one shot of a camera into a picture whose size is set.
 type unpacker func(shot []byte, format v4l2.Format, into *frame.Picture) error
 
-func openDirect(s Settings, path string) (Source, error) {
-	camera, err := v4l2.Open(path, v4l2.Wish{Width: s.Width, Height: s.Height, FPS: s.FPS, Pixels: pixelsFor(s.PixelFormat)})
+func openDirect(ctx context.Context, s Settings, path string) (Source, error) {
+	camera, err := openAlone(ctx, openLimit, func() (*v4l2.Camera, error) {
+		return v4l2.Open(path, v4l2.Wish{Width: s.Width, Height: s.Height, FPS: s.FPS, Pixels: pixelsFor(s.PixelFormat)})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +90,7 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 }
 
-func (d *direct) Close() error { return d.camera.Close() }
+func (d *direct) Close() error { return closeAlone(d.limit, d.camera) }
 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4

@@ -10,20 +10,27 @@ import (
 	"gocv.io/x/gocv"
 )
 
-// OpenCV reads these from the environment of the process; they hold for every camera.
-const (
-	v4l2TimeoutVariable = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT" // seconds, so that an abandoned read ends soon
-	ffmpegVariable      = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+// toOpenCV is what OpenCV reads from the environment of the process; it holds for every camera.
+var toOpenCV = map[string]string{
+	"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1", // second, so that an abandoned read ends soon
 	// TCP, because lost UDP packets show as grey smears. stimeout (microseconds) exists before FFmpeg 5 and is ignored
 	// since; its new name, timeout, means "listen" to the old ones, so newer ones rely on our own deadline.
-	ffmpegOptions = "rtsp_transport;tcp|stimeout;1500000"
-)
+	"OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|stimeout;1500000",
+}
+
+// TellOpenCV says how it is to open cameras. Call it once, before anything is opened: the threads of C libraries read the environment
+// whenever they like, and die of one that changes meanwhile.
+func TellOpenCV() error {
+	for name, value := range toOpenCV {
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("tell OpenCV how to open cameras: %w", err)
+		}
+	}
+	return nil
+}
 
 // openRTSP opens a network camera.
 func openRTSP(ctx context.Context, s Settings, _ string) (Source, error) {
-	if err := os.Setenv(ffmpegVariable, ffmpegOptions); err != nil {
-		return nil, err
-	}
 	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
 		return openCapture(s.URI, gocv.VideoCaptureFFmpeg)
 	})

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gocv.io/x/gocv"
@@ -20,18 +19,11 @@ import (
 var ErrEnded = errors.New("the stream ended")
 
 const (
-	// openLimit bounds the opening of a camera; OpenCV's own bound of 30 s would keep a reload waiting.
-	openLimit = 5 * time.Second
 	// hangingLimit is how long Close waits for a read that was given up; others get the time of a picture to come.
 	hangingLimit = 200 * time.Millisecond
 	// retryPause keeps a lost camera, whose reads fail at once, from keeping a processor busy.
 	retryPause = 50 * time.Millisecond
-	// hangingMost bounds the threads that hang in OpenCV for ever: a driver that eats one at each try must not eat all.
-	hangingMost = 16
 )
-
-// hanging counts readers that were closed while they hung.
-var hanging atomic.Int32
 
 // reader reads an OpenCV capture in a goroutine of its own, because OpenCV's calls may block for ever. The goroutine
 // alone touches the capture: it opens it, reads and closes it. A read that comes back late finds nobody who waits for it.
@@ -65,14 +57,14 @@ func readOnDemand(ctx context.Context, limit time.Duration, open func() (*gocv.V
 }
 
 func begin(ctx context.Context, r *reader, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	if n := hanging.Load(); n >= hangingMost {
-		return nil, fmt.Errorf("%d reads of cameras hang in their drivers: restart visavis, and look at the cables", n)
+	if err := mayHang(); err != nil {
+		return nil, err
 	}
 	r.fresh, r.stop, r.closed = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	r.filling, r.newest, r.mine = gocv.NewMat(), gocv.NewMat(), gocv.NewMat()
 	opened := make(chan error, 1)
 	go r.run(open, opened)
-	ctx, cancel := context.WithTimeoutCause(ctx, openLimit, errors.New("it did not open in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, openLimit, errNotOpened)
 	defer cancel()
 	select {
 	case err := <-opened:
@@ -227,8 +219,7 @@ func (r *reader) Close() error {
 		select {
 		case <-r.closed:
 		case <-time.After(wait):
-			hanging.Add(1)
-			go func() { <-r.closed; hanging.Add(-1) }()
+			leave(r.closed, func(struct{}) {})
 		}
 	})
 	return nil

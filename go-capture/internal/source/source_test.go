@@ -20,7 +20,12 @@ import (
 )
 
 // No source leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if err := TellOpenCV(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // demoPictures points the demo source at the pictures inside the gocv module.
 func demoPictures(t *testing.T) {

@@ -22,7 +22,7 @@ func openV4L2(ctx context.Context, s Settings, path string) (Source, error) {
 	if s.Reader == "opencv" {
 		return throughOpenCV(ctx, s, path)
 	}
-	opened, err := openDirect(s, path)
+	opened, err := openDirect(ctx, s, path)
 	if errors.Is(err, v4l2.ErrNoFormat) && s.Reader != "direct" {
 		return throughOpenCV(ctx, s, path)
 	}
@@ -48,9 +48,6 @@ func withRemedy(err error) error {
 func openThroughOpenCV(ctx context.Context, s Settings, path string) (Source, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, withRemedy(err)
-	}
-	if err := os.Setenv(v4l2TimeoutVariable, "1"); err != nil {
-		return nil, err
 	}
 	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
 		capture, err := openCapture(path, gocv.VideoCaptureV4L2)

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// A driver may hang when its device is opened, read or closed, and nothing ends a thread that hangs in there. So all of that which has
+// no deadline of its own happens in goroutines that can be left behind; a reload, and the other cameras, wait for none.
+
+const (
+	// openLimit bounds the opening of a camera; OpenCV's own bound of 30 s would keep a reload waiting.
+	openLimit = 5 * time.Second
+	// hangingMost bounds the threads that hang for ever: a driver that eats one at each try must not eat all.
+	hangingMost = 16
+)
+
+var (
+	errNotOpened = errors.New("it did not open in time")
+	errNotClosed = errors.New("its driver hangs while it is closed")
+)
+
+// hanging counts goroutines that were left behind.
+var hanging atomic.Int32
+
+// leave goes on without a result; whoever brings it, when it comes, is heard by then.
+func leave[T any](result <-chan T, then func(T)) {
+	hanging.Add(1)
+	go func() {
+		defer hanging.Add(-1)
+		then(<-result)
+	}()
+}
+
+// mayHang fails when so many hang that no more may.
+func mayHang() error {
+	if n := hanging.Load(); n >= hangingMost {
+		return fmt.Errorf("%d calls hang in drivers of cameras: restart visavis, and look at the cables", n)
+	}
+	return nil
+}
+
+// opened is what came of opening.
+type opened[T io.Closer] struct {
+	made T
+	err  error
+}
+
+// openAlone opens at most until the limit or the end of ctx. What opens later is closed again.
+func openAlone[T io.Closer](ctx context.Context, limit time.Duration, open func() (T, error)) (T, error) {
+	var none T
+	if err := mayHang(); err != nil {
+		return none, err
+	}
+	result := make(chan opened[T], 1)
+	go func() {
+		made, err := open()
+		result <- opened[T]{made, err}
+	}()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errNotOpened)
+	defer cancel()
+	select {
+	case now := <-result:
+		return now.made, now.err
+	case <-ctx.Done():
+		leave(result, func(late opened[T]) {
+			if late.err == nil {
+				_ = late.made.Close() // nobody is left to hear of it
+			}
+		})
+		return none, context.Cause(ctx)
+	}
+}
+
+// closeAlone waits for the end of it at most until the limit.
+func closeAlone(limit time.Duration, device io.Closer) error {
+	result := make(chan error, 1)
+	go func() { result <- device.Close() }()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(limit):
+		leave(result, func(error) {})
+		return errNotClosed
+	}
+}

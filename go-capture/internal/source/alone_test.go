@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// stuck is a device whose driver hangs until `free` is closed: none that does can be had here. `closed` hears of each Close.
+type stuck struct{ free, closed chan struct{} }
+
+func newStuck() stuck { return stuck{make(chan struct{}), make(chan struct{}, hangingMost)} }
+
+func (s stuck) open() (stuck, error) {
+	<-s.free
+	return s, nil
+}
+
+func (s stuck) Close() error {
+	<-s.free
+	s.closed <- struct{}{}
+	return nil
+}
+
+// comesBack lets the driver go on, and waits until it was closed so often and nothing hangs any more.
+func (s stuck) comesBack(t *testing.T, closed int) {
+	t.Helper()
+	close(s.free)
+	for range closed {
+		<-s.closed
+	}
+	for until := time.Now().Add(10 * time.Second); hanging.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it is still counted as hanging")
+		}
+	}
+}
+
+func TestADriverThatHangsWhileItOpensIsLeftBehindAndClosedWhenItComesBack(t *testing.T) {
+	device := newStuck()
+	if _, err := openAlone(t.Context(), time.Millisecond, device.open); !errors.Is(err, errNotOpened) {
+		t.Errorf("%v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	other := newStuck()
+	if _, err := openAlone(ended, time.Hour, other.open); !errors.Is(err, context.Canceled) {
+		t.Errorf("with the context: %v", err)
+	}
+	close(other.free)
+	<-other.closed
+	device.comesBack(t, 1)
+}
+
+func TestADriverThatHangsWhileItClosesIsLeftBehind(t *testing.T) {
+	device := newStuck()
+	if err := closeAlone(time.Millisecond, device); !errors.Is(err, errNotClosed) {
+		t.Errorf("%v", err)
+	}
+	device.comesBack(t, 1)
+}
+
+func TestAfterSoManyThatHangNoneIsOpenedAnyMore(t *testing.T) {
+	device := newStuck()
+	for range hangingMost {
+		if _, err := openAlone(t.Context(), 0, device.open); !errors.Is(err, errNotOpened) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := openAlone(t.Context(), time.Hour, device.open); err == nil || errors.Is(err, errNotOpened) {
+		t.Errorf("one more: %v", err)
+	}
+	device.comesBack(t, hangingMost)
+}
