@@ -36,7 +36,7 @@ func (a *Appliance) Reload(next *config.Config) {
 	a.reloads <- next
 }
 
-// apply ends cameras that are gone or changed, and starts those that are new or changed.
+// apply ends cameras that are gone or changed, all at the same time, and starts those that are new or changed.
 func (a *Appliance) apply(ctx context.Context, running *sync.WaitGroup, next *config.Config) {
 	a.list(next.Cameras)
 	a.expect(next.Cameras)
@@ -44,11 +44,16 @@ func (a *Appliance) apply(ctx context.Context, running *sync.WaitGroup, next *co
 	for _, settings := range next.Cameras {
 		wanted[settings.ID] = settings
 	}
-	for id, old := range a.snapshotCameras() {
+	ending := a.snapshotCameras()
+	for id, old := range ending {
 		if settings, stays := wanted[id]; stays && reflect.DeepEqual(settings, old.settings) {
 			delete(wanted, id)
+			delete(ending, id)
 			continue
 		}
+		old.cancel()
+	}
+	for id, old := range ending {
 		old.stop()
 		a.forget(id)
 	}
@@ -70,8 +75,7 @@ func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings
 	a.mu.Lock()
 	a.cameras[settings.ID] = c
 	a.mu.Unlock()
-	a.hub.CameraAdded(settings.ID, watch(a.config, settings, c.orders.Now().Score))
-	a.tellOrders(settings.ID, c.orders.Now())
+	a.introduce(c)
 	a.cameraStatus(settings.ID, false) // retained: a camera that never comes must not look like the last run's
 	running.Add(1)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"visavis/capture/internal/config"
@@ -34,5 +35,25 @@ func TestAReloadTellsWhatItLeavesAsItWas(t *testing.T) {
 		if !strings.HasSuffix(said.String(), sections) || (sections == "") != (said.Len() == 0) {
 			t.Errorf("%q: %q, want %q", changed, said.String(), sections)
 		}
+	}
+}
+
+// Each camera here ends only after the other was told to: one that takes its time must not make the others wait.
+func TestCamerasThatGoEndAtTheSameTime(t *testing.T) {
+	a := configured(t)
+	var told sync.WaitGroup
+	for _, id := range []string{"door", "yard"} {
+		c, err := a.newCamera(config.Camera{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.Add(1)
+		c.cancel = sync.OnceFunc(told.Done)
+		go func() { told.Wait(); close(c.ended) }()
+		a.cameras[id] = c
+	}
+	a.apply(t.Context(), &sync.WaitGroup{}, &config.Config{})
+	if left := a.snapshotCameras(); len(left) > 0 {
+		t.Errorf("%v are still there", left)
 	}
 }

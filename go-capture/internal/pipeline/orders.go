@@ -37,7 +37,7 @@ func (a *Appliance) obey(c mqtt.Command) error {
 	if err != nil {
 		return refused(err)
 	}
-	done, err := a.board.Obey(c.Camera, order)
+	done, err := a.change(c.Camera, order)
 	if err != nil {
 		return refused(err)
 	}
@@ -48,11 +48,31 @@ func (a *Appliance) obey(c mqtt.Command) error {
 		return err
 	}
 	slog.Info("command obeyed", "camera", c.Camera, "topic", c.Topic, "from", done.From.Text(order.Name), "to", done.To.Text(order.Name))
-	if done.From.Score != done.To.Score {
-		a.hub.ScoreChanged(c.Camera, done.To.Score)
-	}
-	a.tellOrders(c.Camera, done.To)
 	return nil
+}
+
+// change carries an order out at a camera, and tells of it those who do not look themselves.
+func (a *Appliance) change(camera string, o control.Order) (control.Obeyed, error) {
+	a.ordering.Lock()
+	defer a.ordering.Unlock()
+	done, err := a.board.Obey(camera, o)
+	if err != nil {
+		return done, err
+	}
+	if done.From.Score != done.To.Score {
+		a.hub.ScoreChanged(camera, done.To.Score)
+	}
+	a.tellOrders(camera, done.To)
+	return done, nil
+}
+
+// introduce tells the same people how a camera begins. No order comes between the look and the telling: it would be lost.
+func (a *Appliance) introduce(c *camera) {
+	a.ordering.Lock()
+	defer a.ordering.Unlock()
+	now := c.orders.Now()
+	a.hub.CameraAdded(c.settings.ID, watch(a.config, c.settings, now.Score))
+	a.tellOrders(c.settings.ID, now)
 }
 
 // refused gives the reason to who counts.

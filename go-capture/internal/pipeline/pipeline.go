@@ -57,6 +57,7 @@ type Appliance struct {
 	album      *album.Album   // of the pictures of events; nil when none are kept
 	mqtt       *mqtt.Brokers  // nil when there is none
 	board      *control.Board // what was ordered of each camera
+	ordering   sync.Mutex     // held while an order is carried out and told
 	painter    *painter       // nil when nobody wants pictures of events
 	gate       *auth.Gate     // nil without [auth]
 	web        *web.Server
