@@ -92,3 +92,10 @@ def test_both_gateways_share_the_credentials_and_their_clients_are_behind_nginx(
         assert f"server gateway-{number}:8080 " in (ROOT / "containers" / "nginx.conf").read_text()
         mounts = [volume.split(":")[1] for volume in SERVICES[f"gateway-{number}"]["volumes"]]
         assert any(f'file = "{mount}/' in text for mount in mounts)
+
+
+def test_a_picture_has_the_time_in_which_a_silent_model_server_is_noticed() -> None:
+    """And is answered or refused while a device that stops still answers."""
+    (waits,) = re.findall(r"kserve-deadline-ms=.*:-(\d+)}", " ".join(SERVICES["gateway-worker-1"]["command"]))
+    (deadline,) = re.findall(r"^deadline_ms = (\d+)$", (ROOT / "containers" / "gateway.toml").read_text(), re.MULTILINE)
+    assert 2 * int(waits) < int(deadline) < 4_000

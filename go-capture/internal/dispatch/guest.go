@@ -5,8 +5,8 @@ package dispatch
 import "time"
 
 // Capacity is how many workers are connected and take frames, and how long one of them takes for a frame on average, 0 if that is
-// not known yet.
-func (d *Dispatcher) Capacity() (ready int, service time.Duration) {
+// not known yet. Where there is none, one that left within the patience of who asks counts as one that comes back.
+func (d *Dispatcher) Capacity(patience time.Duration) (ready int, service time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	sum, known := 0.0, 0
@@ -19,15 +19,21 @@ func (d *Dispatcher) Capacity() (ready int, service time.Duration) {
 			sum, known = sum+w.serviceNs, known+1
 		}
 	}
-	if ready == 0 && d.leftNs > 0 && now()-d.leftNs < backNs {
+	if ready == 0 && d.comesBack(patience) {
 		ready = 1
 	}
 	return ready, time.Duration(sum / float64(max(known, 1)))
 }
 
-// backNs is how long the last worker that left counts as one that comes back. Each says HELLO anew when its detector goes by another name,
-// after TICK_S of silence in ring.py; a picture that comes meanwhile would rather wait than be refused.
-const backNs = 500e6
+// A worker says HELLO anew when its detector goes by another name, after TICK_S of silence in ring.py. A picture that comes meanwhile
+// would rather wait than be refused, even if its client is in a hurry; and on a busy host the worker is not back sooner than a patient
+// client wants to know. Who is away for longer than that starts anew, or is gone.
+const backLeast, backMost = 500 * time.Millisecond, 2 * time.Second
+
+// comesBack tells whether the last worker has left just now. The mutex is held.
+func (d *Dispatcher) comesBack(patience time.Duration) bool {
+	return d.leftNs > 0 && time.Duration(now()-d.leftNs) < min(max(patience, backLeast), backMost)
+}
 
 // leaves remembers when a worker left, or said that it will take no more. The mutex is held.
 func (d *Dispatcher) leaves(w *worker) {

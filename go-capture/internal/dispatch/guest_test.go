@@ -4,6 +4,7 @@ package dispatch
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -157,8 +158,8 @@ func TestAWithdrawnPictureIsNotLentAgain(t *testing.T) {
 
 func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 	h := newHouse(t, Options{MaxWorkers: 2})
-	ready := func() int { n, _ := h.Capacity(); return n }
-	if n, service := h.Capacity(); n != 0 || service != 0 {
+	ready := func() int { n, _ := h.Capacity(0); return n }
+	if n, service := h.Capacity(0); n != 0 || service != 0 {
 		t.Fatalf("%d workers of none, which take %v", n, service)
 	}
 	p := h.worker(1)
@@ -166,7 +167,7 @@ func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 	publish(h.guest(1))
 	m, _ := p.frame()
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "its time is known", func() bool { _, service := h.Capacity(); return service > 0 })
+	until(t, "its time is known", func() bool { _, service := h.Capacity(0); return service > 0 })
 	packet := make([]byte, ring.CreditBytes)
 	(&ring.Credit{}).Put(packet)
 	p.send(packet)
@@ -175,11 +176,11 @@ func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 
 func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
 	h := newHouse(t, Options{MaxWorkers: 2})
-	ready := func(agoNs int64) int {
+	ready := func(ago, patience time.Duration) int {
 		h.Dispatcher.mu.Lock()
-		h.leftNs = now() - agoNs
+		h.leftNs = now() - int64(ago)
 		h.Dispatcher.mu.Unlock()
-		n, _ := h.Capacity()
+		n, _ := h.Capacity(patience)
 		return n
 	}
 	left := func() bool {
@@ -188,13 +189,18 @@ func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
 		return h.leftNs > 0
 	}
 	p := h.worker(1)
-	until(t, "it is there", func() bool { n, _ := h.Capacity(); return n == 1 })
+	until(t, "it is there", func() bool { n, _ := h.Capacity(0); return n == 1 })
 	if left() {
 		t.Error("nobody has left")
 	}
 	p.close()
 	until(t, "it has left", left)
-	if just, long := ready(0), ready(backNs); just != 1 || long != 0 {
-		t.Errorf("%d workers just after it left, and %d later", just, long)
+	for _, one := range []struct {
+		ago, patience time.Duration
+		want          int
+	}{{0, 0, 1}, {backLeast, 0, 0}, {backLeast, time.Second, 1}, {time.Second, time.Second, 0}, {backMost, time.Hour, 0}} {
+		if got := ready(one.ago, one.patience); got != one.want {
+			t.Errorf("%d workers %v after it left, for who waits %v", got, one.ago, one.patience)
+		}
 	}
 }

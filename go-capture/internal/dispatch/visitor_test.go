@@ -85,7 +85,7 @@ func TestAVisitorSeesNoPictureOfAClientAndIsNoCapacity(t *testing.T) {
 	t.Cleanup(guest.Retire)
 	camera := h.stream("door")
 	v := h.visitor()
-	if ready, _ := h.Capacity(); ready != 0 {
+	if ready, _ := h.Capacity(0); ready != 0 {
 		t.Errorf("%d workers are ready where only a visitor is", ready)
 	}
 	publish(guest)

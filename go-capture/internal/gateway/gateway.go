@@ -159,9 +159,9 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 	return done, err
 }
 
-// ready tells whether there is a worker, and how long workers take. Called without a mutex: the dispatcher has its own.
+// ready tells whether there is a worker, or was one that a picture has the time to wait for, and how long workers take. Called without a mutex: the dispatcher has its own.
 func (g *Gateway) ready(l *lane) bool {
-	workers, service := g.dispatcher.Capacity()
+	workers, service := g.dispatcher.Capacity(l.pace.deadline())
 	l.learn(service)
 	l.follow(workers)
 	return workers > 0

@@ -77,7 +77,7 @@ func (g *Gateway) OpenStream() (release func(), err error) {
 // AtOnce is how many pictures of one stream are worth taking at the same time: as many as there are workers, and one that is read
 // meanwhile.
 func (g *Gateway) AtOnce() int {
-	workers, _ := g.dispatcher.Capacity()
+	workers, _ := g.dispatcher.Capacity(0)
 	return workers + 1
 }
 
