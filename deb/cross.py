@@ -50,8 +50,12 @@ UBUNTU_24_ARM = Target("noble", "arm64", "aarch64-linux-gnu", 13, UBUNTU)
 
 def sysroot(target: Target) -> Path:
     """The folder that stands for the target's root when programs are compiled for it."""
-    name = hashlib.sha256(repr(target).encode()).hexdigest()[:16]
-    return kept(f"sysroot-{name}", lambda folder: unpack(target, folder))
+    return kept(f"sysroot-{recipe(target)}", lambda folder: unpack(target, folder))
+
+
+def recipe(target: Target) -> str:
+    """A name that changes with whatever is unpacked."""
+    return hashlib.sha256(f"{target} {target.packages}".encode()).hexdigest()[:16]
 
 
 def unpack(target: Target, folder: Path) -> None:
