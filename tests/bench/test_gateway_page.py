@@ -18,7 +18,7 @@ from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
 from tests.bench.gateway.measure import SHARES, CheapRun, ClosedRun, Figures, OpenRun
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
-from tests.bench.gateway.tables import load_plots
+from tests.bench.gateway.tables import cheap_words, load_plots
 from tests.bench.gateway.tree import Memory, tree_cpu_s, tree_memory, tree_of
 from tests.bench.gateway.workers import WorkersRun
 from tests.waiting import until
@@ -103,6 +103,12 @@ def test_verdicts_follow_the_figures() -> None:
     assert "Python falls behind from 256 viewers on" in text
     slow = SERVERS | {VISAVIS.name: figures(VISAVIS.name, 5_000.0, 40.0, refused=20)}
     assert "Not true here of requests without a picture" in "\n".join(claims(slow, LIVE))
+
+
+def test_what_the_client_takes_is_said_beside_the_rates() -> None:
+    text = " ".join(cheap_words(SERVERS, 2))
+    assert "wrk leaves visavis 1.0 of 2 processors, and uvicorn 1.0." in text
+    assert "costs uvicorn 50.0 times" in text
 
 
 def test_faces_are_the_same_when_they_lie_in_the_same_place() -> None:

@@ -25,6 +25,7 @@ from tests.bench.gateway.measure import BUSY, CROWD, FULL, QUICK, Plan
 from tests.bench.gateway.servers import ROOT, SITE, VISAVIS, WORKERS
 from tests.bench.gateway.tables import (
     cheap_tables,
+    cheap_words,
     closed_tables,
     frames_table,
     live_plot,
@@ -92,6 +93,8 @@ class Found:
             "",
             *CHEAP,
             *cheap_tables(self.servers),
+            "",
+            *cheap_words(self.servers, os.cpu_count() or 1),
             "",
             "## Pictures, every client waits for its answer",
             "",

@@ -10,7 +10,7 @@ from tests.bench.gateway.frames import SIZES, Latency
 from tests.bench.gateway.live import LiveRun
 from tests.bench.gateway.load import Answers, milliseconds
 from tests.bench.gateway.measure import AT, ClosedRun, Figures, OpenRun
-from tests.bench.gateway.servers import VISAVIS
+from tests.bench.gateway.servers import UVICORN, VISAVIS
 from tests.bench.gateway.workers import WorkersRun
 from tests.bench.page import table
 
@@ -50,6 +50,17 @@ def cheap_tables(servers: Servers) -> list[str]:
         *table(["p50 / p99, ms", *labels], times),
         "",
         *table(["errors", *labels], errors),
+    ]
+
+
+def cheap_words(servers: Servers, processors: int) -> list[str]:
+    """What the rates leave out: the client takes its share of the machine, and the more, the more is answered."""
+    ours, theirs = (servers[kind.name].health_at(AT) for kind in (VISAVIS, UVICORN))
+    taken = [f"{run.cpu_us * run.found.per_second / 1e6:.1f}" for run in (ours, theirs)]
+    return [
+        f"With {AT} connections wrk leaves visavis {taken[0]} of {processors} processors, and uvicorn {taken[1]}. A request costs",
+        f"uvicorn {theirs.cpu_us / ours.cpu_us:.1f} times what it costs visavis; the rates show that only where clients have a machine",
+        "of their own.",
     ]
 
 
