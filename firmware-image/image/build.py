@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes an image that is written onto a card or a disk: `make image BOARD=generic-amd64` or `generic-arm64`.
+"""Makes an image that is written onto a card or a disk: `make image BOARD=rpi5`, or whichever board it is for.
 
 Debian's packages come from the board's lock file, the product from the package that `make deb` makes. The same commit
 makes the same bytes. It needs root, because programs of the new system run while it is put together.
@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.kept import REPOSITORY
-from image import disk, root, sbom
+from image import HERE, disk, root, sbom
 from image.boards import BOARDS, SUITE, Board
 from image.packages import LockError, missing_programs, read_lock, relock
 
@@ -26,6 +26,7 @@ OUT = REPOSITORY / "build" / "image"
 EXAMPLE = """examples:
   make image BOARD=generic-amd64                     an image for a PC or a virtual machine with UEFI firmware
   make image BOARD=generic-arm64                     the same for arm64; elsewhere an emulator runs what has to run
+  make image BOARD=rpi5                              a card for a Raspberry Pi 5; rpi4 for a Pi 4
   make image BOARD=generic-amd64 KEYRING=keys.pem    it takes updates that are signed with these keys
   PYTHONPATH=firmware-image python -m image.build --board generic-amd64 --relock
                                                      take today's packages of Debian into its lock file
@@ -79,24 +80,39 @@ def make(recipe: root.Recipe, out: Path) -> Path:
     board = recipe.board
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    system, boot = out / "rootfs.squashfs", out / "boot.fat"
+    contents = {"root": out / "rootfs.squashfs", "first": out / "first.fat"}
     with TemporaryDirectory(dir=out) as work:
-        tree, files = Path(work) / "root", Path(work) / "boot"
+        tree = Path(work) / "root"
         tree.mkdir()
-        files.mkdir()
         root.make(recipe, tree)
         about = sbom.product(f"visavis-{board.name}", recipe.version)
         (out / "sbom.cdx.json").write_bytes(sbom.write(tree, about, recipe.lock, recipe.time_s))
-        disk.boot_files(board, disk.grub(board, tree), files)
+        partition(recipe, "first", {**board.loader.first_files(tree), **owners_files()}, contents["first"])
+        if files := board.loader.slot_files(tree, board.options):
+            contents["boot"] = out / "boot.fat"
+            partition(recipe, "boot", files, contents["boot"])
         root.clean(tree)
         print(f"image: {board.name}: compressing the root file system", file=sys.stderr, flush=True)
-        root.squash(tree, system, recipe.time_s)
-        disk.boot_partition(board, files, boot, recipe.time_s)
+        root.squash(tree, contents["root"], recipe.time_s)
     image = out / f"visavis-{board.name}.img"
-    disk.assemble(board, boot, system, image)
-    boot.unlink()
+    disk.assemble(board.table, contents, image)
+    contents["first"].unlink()
     compress(image)
     return image
+
+
+def owners_files() -> dict[str, bytes]:
+    """What the owner finds on the first partition of every board."""
+    return {path.name: path.read_bytes() for path in sorted((HERE / "esp").iterdir())}
+
+
+def partition(recipe: root.Recipe, filled_with: str, files: dict[str, bytes], image: Path) -> None:
+    """Write a FAT partition of the board's table."""
+    label = {"first": "VISAVIS", "boot": "VISAVISBOOT"}[filled_with]
+    about = disk.Fat(recipe.board.name, label, recipe.board.table.size_of(filled_with), recipe.time_s)
+    with TemporaryDirectory(dir=image.parent) as folder:
+        disk.write_files(files, Path(folder))
+        disk.fat(about, Path(folder), image)
 
 
 def compress(image: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disk of an image: table, boot partition with GRUB, two places for systems of which the first is filled.
+"""The disk of an image: its table, FAT file systems, and what lies in which partition.
 
+Which partitions there are is up to the board's boot loader; the first slot is filled, the second waits for an update.
 The data partition is not part of it. A device makes it at its first start, on all the room that its own disk has.
 """
 
@@ -11,145 +12,128 @@ import os
 import shutil
 import subprocess
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from visavis.update.boot.grub import fresh_environment
-
-from image.boards import HERE, Board
-
 MIB = 1 << 20
-ESP_MIB = 128
-SLOT_MIB = 1024
 FIRST_MIB = 4
-ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+FIRST_PARTITION_MIB = 128
+SLOT_MIB = 1024
 ROOT_TYPES = {"amd64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", "arm64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"}
-GRUB_MODULES = (
-    "part_gpt",
-    "fat",
-    "squash4",
-    "gzio",
-    "normal",
-    "linux",
-    "loadenv",
-    "test",
-    "regexp",
-    "echo",
-    "configfile",
-    "all_video",
-)
-GRUB_FOLDER = "EFI/visavis"
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A line of the table, in MiB from the disk's start."""
+    """A line of the table; `filled_with` names what lies in it on a new device: `first`, `boot`, `root` or nothing."""
 
     label: str
     type: str
-    start_mib: int
     size_mib: int
+    filled_with: str = ""
 
 
-def partitions(board: Board) -> tuple[Partition, ...]:
-    """The table of a board's image, in the order of the numbers that GRUB and RAUC use."""
-    slot_type = ROOT_TYPES[board.architecture]
-    first_slot = FIRST_MIB + ESP_MIB
-    return (
-        Partition("visavis-esp", ESP_TYPE, FIRST_MIB, ESP_MIB),
-        Partition("visavis-a", slot_type, first_slot, SLOT_MIB),
-        Partition("visavis-b", slot_type, first_slot + SLOT_MIB, SLOT_MIB),
-    )
+@dataclass(frozen=True)
+class Table:
+    """The partitions of a board's image in the order of their numbers. The name makes every identifier in it."""
+
+    board: str
+    partitions: tuple[Partition, ...]
+
+    @property
+    def size_mib(self) -> int:
+        """The whole image: all partitions, and room for both copies of the table."""
+        return 2 * FIRST_MIB + sum(part.size_mib for part in self.partitions)
+
+    def placed(self) -> Iterator[tuple[Partition, int]]:
+        """Each partition with the MiB at which it begins."""
+        start_mib = FIRST_MIB
+        for part in self.partitions:
+            yield part, start_mib
+            start_mib += part.size_mib
+
+    def size_of(self, filled_with: str) -> int:
+        """The MiB that there are for a content."""
+        return next(part.size_mib for part in self.partitions if part.filled_with == filled_with)
+
+    def script(self) -> str:
+        """The table as sfdisk reads it."""
+        lines = [f"label: gpt\nlabel-id: {fixed_uuid(self.board, 'disk')}\nunit: sectors\n"]
+        for part, start_mib in self.placed():
+            start, size = start_mib * MIB // 512, part.size_mib * MIB // 512
+            identity = fixed_uuid(self.board, part.label)
+            lines.append(f'start={start}, size={size}, type={part.type}, uuid={identity}, name="{part.label}"\n')
+        return "".join(lines)
 
 
-def size_mib(board: Board) -> int:
-    """The whole image: the last partition, and room for the second copy of the table."""
-    last = partitions(board)[-1]
-    return last.start_mib + last.size_mib + FIRST_MIB
+def slots(architecture: str) -> tuple[Partition, Partition]:
+    """The places of the two systems, which every board has."""
+    kind = ROOT_TYPES[architecture]
+    return Partition("visavis-a", kind, SLOT_MIB, "root"), Partition("visavis-b", kind, SLOT_MIB)
 
 
-def fixed_uuid(board: Board, name: str) -> uuid.UUID:
+def fixed_uuid(board: str, name: str) -> uuid.UUID:
     """The same for every build of a board: an image's bytes are to be the same."""
-    return uuid.UUID(bytes=hashlib.sha256(f"visavis {board.name} {name}".encode()).digest()[:16], version=4)
+    return uuid.UUID(bytes=hashlib.sha256(f"visavis {board} {name}".encode()).digest()[:16], version=4)
 
 
-def table(board: Board) -> str:
-    """The table as sfdisk reads it."""
-    lines = [f"label: gpt\nlabel-id: {fixed_uuid(board, 'disk')}\nunit: sectors\n"]
-    for part in partitions(board):
-        start, size = part.start_mib * MIB // 512, part.size_mib * MIB // 512
-        identity = fixed_uuid(board, part.label)
-        lines.append(f'start={start}, size={size}, type={part.type}, uuid={identity}, name="{part.label}"\n')
-    return "".join(lines)
+@dataclass(frozen=True)
+class Fat:
+    """A FAT file system to be written: for which board, its name, its size, and the time of its files."""
+
+    board: str
+    label: str
+    size_mib: int
+    time_s: int
 
 
-def grub(board: Board, root: Path) -> bytes:
-    """GRUB as one program, made by the board's own Debian from its own modules."""
-    name = "tmp/grub.efi"
-    command = [
-        "chroot",
-        str(root),
-        "grub-mkimage",
-        "-O",
-        board.grub.platform,
-        "-p",
-        f"/{GRUB_FOLDER}",
-        "-o",
-        f"/{name}",
-        *GRUB_MODULES,
-    ]
-    subprocess.run(command, check=True)
-    program = (root / name).read_bytes()
-    (root / name).unlink()
-    return program
-
-
-def boot_files(board: Board, program: bytes, folder: Path) -> None:
-    """Everything on the boot partition, as a folder."""
-    files = {
-        f"EFI/BOOT/{board.grub.file}": program,
-        f"{GRUB_FOLDER}/grub.cfg": (HERE / "update" / "grub.cfg").read_bytes(),
-        f"{GRUB_FOLDER}/grubenv": fresh_environment(),
-        "visavis.toml.example": (HERE / "esp" / "visavis.toml.example").read_bytes(),
-        "README.txt": (HERE / "esp" / "README.txt").read_bytes(),
-    }
+def write_files(files: dict[str, bytes], folder: Path) -> None:
+    """Lay files out below a folder."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
 
 
-def boot_partition(board: Board, files: Path, image: Path, time_s: int) -> None:
-    """Write a folder as a FAT file system whose bytes depend on its content alone."""
-    for path in (files, *files.rglob("*")):
-        os.utime(path, (time_s, time_s))
+def fat(about: Fat, files: Path, image: Path) -> None:
+    """Write a folder as a FAT file system whose bytes depend on its content alone.
+
+    Raises:
+        ValueError: the files do not fit.
+    """
+    paths = sorted(files.rglob("*"))
+    content, room = sum(path.stat().st_size for path in paths if path.is_file()), about.size_mib * MIB
+    if content > room * 9 // 10:  # the rest is for the file system itself
+        raise ValueError(f"{about.label}: files of {content} bytes do not fit {about.size_mib} MiB: make it larger")
+    for path in (files, *paths):
+        os.utime(path, (about.time_s, about.time_s))
     with image.open("wb") as out:
-        out.truncate(ESP_MIB * MIB)
-    serial = fixed_uuid(board, "boot").hex[:8]
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(time_s), "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}
-    subprocess.run(
-        ["mkfs.vfat", "-F", "32", "-i", serial, "-n", "VISAVIS", "--invariant", str(image)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    for path in sorted(files.rglob("*")):
+        out.truncate(room)
+    serial = fixed_uuid(about.board, about.label).hex[:8]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(about.time_s), "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}
+    make = ["mkfs.vfat", "-F", "32", "-i", serial, "-n", about.label, "--invariant", str(image)]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    for path in paths:
         target = f"::/{path.relative_to(files)}"
-        command = (
-            ["mmd", "-i", str(image), target] if path.is_dir() else ["mcopy", "-m", "-i", str(image), str(path), target]
-        )
-        subprocess.run(command, check=True, env=environment)
+        folder, file = ["mmd", "-i", str(image), target], ["mcopy", "-m", "-i", str(image), str(path), target]
+        subprocess.run(folder if path.is_dir() else file, check=True, env=environment)
 
 
-def assemble(board: Board, esp: Path, root: Path, image: Path) -> None:
-    """Write the image: the table, the boot partition, and the root as the first system."""
-    room, size = SLOT_MIB * MIB, root.stat().st_size
-    if size > room:
-        raise ValueError(f"the root file system has {size} bytes and a system's place {room}: leave packages out")
+def assemble(table: Table, contents: dict[str, Path], image: Path) -> None:
+    """Write the image: the table, and in each partition what it is filled with.
+
+    Raises:
+        ValueError: something does not fit its partition.
+    """
+    for name, source in contents.items():
+        size, room = source.stat().st_size, table.size_of(name) * MIB
+        if size > room:
+            raise ValueError(f"{source.name} has {size} bytes and its partition {room}: leave packages out")
     image.unlink(missing_ok=True)
     with image.open("wb") as out:
-        out.truncate(size_mib(board) * MIB)
-    subprocess.run(["sfdisk", "-q", str(image)], input=table(board), text=True, check=True, stdout=subprocess.DEVNULL)
-    first, slot, _ = partitions(board)
-    for part, source in ((first, esp), (slot, root)):
-        with image.open("r+b") as out, source.open("rb") as content:
-            out.seek(part.start_mib * MIB)
-            shutil.copyfileobj(content, out, 4 * MIB)
+        out.truncate(table.size_mib * MIB)
+    subprocess.run(["sfdisk", "-q", str(image)], input=table.script(), text=True, check=True, stdout=subprocess.DEVNULL)
+    for part, start_mib in table.placed():
+        if part.filled_with:
+            with image.open("r+b") as out, contents[part.filled_with].open("rb") as content:
+                out.seek(start_mib * MIB)
+                shutil.copyfileobj(content, out, 4 * MIB)

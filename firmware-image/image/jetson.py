@@ -17,7 +17,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image.boards import HERE
+from image import HERE
 
 LAYOUT = "tools/kernel_flash/flash_l4t_t234_nvme_rootfs_ab.xml"
 FIRMWARE = "-c bootloader/generic/cfg/flash_t234_qspi.xml"

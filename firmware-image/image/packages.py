@@ -88,10 +88,11 @@ def write_lock(file: Path, lock: Lock) -> None:
 def relock(board: Board, date_s: int, draft: Path) -> Lock:
     """Ask the mirror which packages the board has today. apt chooses them in a folder of its own and installs none."""
     print(f"image: {board.name}: asking {MIRROR} for today's packages", file=sys.stderr, flush=True)
-    apt = private_apt(board.architecture, draft)
+    apt = private_apt(board, draft)
     subprocess.run([*apt, "update", "-q"], check=True, stdout=sys.stderr)
     available = subprocess.run(["apt-cache", *apt[1:], "dumpavail"], capture_output=True, text=True, check=True).stdout
-    names = sorted({*essential(available), *board.every_package})
+    names = sorted({*essential(available), *board.every_package} - set(board.newer))
+    names += [f"{name}/{suite}" for name, suite in sorted(board.newer.items())]
     install = [*apt, "install", "-y", "--print-uris", "--no-install-recommends", *names]
     said = subprocess.run(install, capture_output=True, text=True, check=True).stdout
     lock = Lock(date_s, tuple(parse_uris(said)))
@@ -99,7 +100,7 @@ def relock(board: Board, date_s: int, draft: Path) -> Lock:
     return lock
 
 
-def private_apt(architecture: str, folder: Path) -> list[str]:
+def private_apt(board: Board, folder: Path) -> list[str]:
     """apt-get with lists and a state of its own, for another system than this one."""
     for name in (
         "lists/partial",
@@ -109,13 +110,17 @@ def private_apt(architecture: str, folder: Path) -> list[str]:
         "etc/sources.list.d",
     ):
         (folder / name).mkdir(parents=True)
-    places = (("debian", SUITE), ("debian", f"{SUITE}-updates"), ("debian-security", f"{SUITE}-security"))
+    newer = sorted(set(board.newer.values()))
+    places = [("debian", SUITE), ("debian", f"{SUITE}-updates"), ("debian-security", f"{SUITE}-security")]
+    places += [("debian", suite) for suite in newer]
     lines = [f"deb [signed-by={KEYRING}] {MIRROR}/{archive} {suite} {COMPONENTS}\n" for archive, suite in places]
     (folder / "etc/sources.list").write_text("".join(lines))
+    rare = [f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n\n" for suite in newer]
+    (folder / "etc/preferences.d/newer").write_text("".join(rare))  # only what is asked of them by name
     (folder / "status").touch()
     options = {
-        "APT::Architecture": architecture,
-        "APT::Architectures": architecture,
+        "APT::Architecture": board.architecture,
+        "APT::Architectures": board.architecture,
         "Dir::State::lists": folder / "lists",
         "Dir::State::status": folder / "status",
         "Dir::Cache": folder / "cache",

@@ -17,10 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deb.kept import kept
-from image.boards import HERE, SUITE, Board
+from image import HERE
+from image.boards import SUITE, Board
 from image.packages import Lock, fetch, repository
 
-OWN_FILES = HERE / "rootfs"
 # What differs from one run to the next, or belongs to one device alone.
 OF_THE_MOMENT = (
     *("etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname", "etc/.pwd.lock"),
@@ -49,7 +49,7 @@ def base(board: Board, lock: Lock) -> Path:
     recipe = hashlib.sha256(repr((board.architecture, lock.hash, sorted(board.every_package))).encode()).hexdigest()[
         :16
     ]
-    return kept(f"base-{board.name}-{recipe}", lambda folder: install(board, lock, folder)) / "root.tar"
+    return kept(f"base-{board.family or board.name}-{recipe}", lambda folder: install(board, lock, folder)) / "root.tar"
 
 
 def install(board: Board, lock: Lock, folder: Path) -> None:
@@ -86,7 +86,8 @@ def make(recipe: Recipe, root: Path) -> None:
     print(f"image: {recipe.board.name}: the product and its settings", file=sys.stderr, flush=True)
     for name in ("data", "boot/efi"):
         (root / name).mkdir(exist_ok=True)
-    lay(OWN_FILES, root)
+    for layer in ("rootfs", *recipe.board.loader.layers):
+        lay(HERE / layer, root)
     device_program(root, recipe.time_s)
     board_files(recipe.board, root)
     product(recipe, root)
@@ -105,10 +106,9 @@ def lay(layer: Path, root: Path) -> None:
 
 
 def board_files(board: Board, root: Path) -> None:
-    """Which board this is, and what its kernel is told."""
+    """Which board this is, and what its boot loader looks for in a system."""
     (root / "usr/lib/visavis-image/board").write_text(f"{board.name}\n")
-    consoles = " ".join(f"console={console}" for console in board.consoles)
-    (root / "boot/visavis.cfg").write_text(f'set options="{consoles} quiet systemd.gpt_auto=0"\n')
+    board.loader.prepare(root, board.options)
 
 
 def device_program(root: Path, time_s: int) -> None:

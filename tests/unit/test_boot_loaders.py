@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from visavis.update.boot.nvbootctrl import Nvbootctrl
 from visavis.update.boot.sector import overwrite, values
 from visavis.update.boot.tryboot import Tryboot, fresh_files
 
+END_TRIAL = Path(__file__).parents[2] / "firmware-image/rootfs-pi/usr/lib/visavis-image/end-trial"
 # As NVIDIA's tool answers (JetPack 5 and 6); its slots lie in a file here, in UEFI variables there.
 NVBOOTCTRL = """#!/bin/sh
 set -eu
@@ -61,13 +63,17 @@ class GrubBoard:
 
 
 class Pi:
-    """A Raspberry Pi; `boot` does what its firmware does."""
+    """A Raspberry Pi with its maker's kernel; `boot` does what its firmware does."""
+
+    symbols = "0000000000000000 t rpi_firmware_notify_reboot\n"
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.parameter = folder, folder / "run" / "reboot-param"
         for name, content in fresh_files().items():
             (folder / name).write_bytes(content)
-        self.loader: BootLoader = Tryboot(folder, self.parameter)
+        (folder / "run").mkdir()
+        (folder / "run" / "symbols").write_text(f"0000000000000000 T rpi_firmware_get\n{self.symbols}")
+        self.loader: BootLoader = Tryboot(folder, self.parameter, folder / "run" / "symbols")
 
     def boot(self) -> str:
         self.loader.before_restart()
@@ -80,6 +86,26 @@ class Pi:
         found = re.search(rf"\[{section}\][^\[]*boot_partition=(\d)", (self.folder / "autoboot.txt").read_text())
         assert found
         return {"2": "A", "3": "B"}[found[1]]
+
+
+class DebianPi(Pi):
+    """A Raspberry Pi with Debian's kernel, which asks the firmware for nothing; its first stage is the image's own."""
+
+    symbols = ""
+
+    def cut_power(self) -> str:
+        slot = super().cut_power()
+        end_trial(self.folder)
+        return slot
+
+
+def end_trial(folder: Path, slot: str = "A", partition: int | None = None) -> subprocess.CompletedProcess[str]:
+    """What the first stage of every slot does."""
+    (folder / "run" / "cmdline").write_text(f"root=PARTLABEL=x ro rauc.slot={slot} quiet\n")
+    if partition is not None:
+        (folder / "run" / "partition").write_bytes(partition.to_bytes(4, "big"))
+    command = ["sh", str(END_TRIAL), str(folder), str(folder / "run"), str(folder / "run" / "cmdline")]
+    return subprocess.run(command, capture_output=True, text=True, check=partition is None)
 
 
 class Jetson:
@@ -108,7 +134,7 @@ class Jetson:
 Board = GrubBoard | Pi | Jetson
 
 
-@pytest.fixture(params=[GrubBoard, Pi, Jetson])
+@pytest.fixture(params=[GrubBoard, Pi, DebianPi, Jetson])
 def board(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
     make: Callable[[Path], Board] = request.param
     return make(tmp_path)
@@ -200,14 +226,56 @@ def test_grub_passes_a_proved_slot_over_that_does_not_start_any_more(tmp_path: P
     assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
 
 
-def test_a_pi_whose_new_system_does_not_come_up_is_back_at_the_next_start(tmp_path: Path) -> None:
-    board = Pi(tmp_path)
+@pytest.mark.parametrize("kind", [Pi, DebianPi])
+def test_a_pi_whose_new_system_does_not_come_up_is_back_at_the_next_start(kind: type[Pi], tmp_path: Path) -> None:
+    board = kind(tmp_path)
     install(board, "B")
     assert board.boot() == "B"
     assert board.cut_power() == "A"
     good(board, "A")
     assert answer(board.loader, ["get-state", "B"]) == "bad"
     assert board.boot() == "A"
+
+
+@pytest.mark.parametrize("written", ["visavis-slots.txt", "autoboot.txt"])
+def test_a_pi_with_debians_kernel_that_loses_power_on_the_way_to_a_trial_loses_nothing(
+    written: str, tmp_path: Path
+) -> None:
+    board = DebianPi(tmp_path)
+    install(board, "B")
+    before = (tmp_path / "autoboot.txt").read_bytes()
+    board.loader.before_restart()
+    if written == "visavis-slots.txt":  # and no more than that
+        (tmp_path / "autoboot.txt").write_bytes(before)
+    assert answer(board.loader, ["get-primary"]) == "B"
+    assert board.cut_power() == ("A" if written == "visavis-slots.txt" else "B")
+    assert (tmp_path / "autoboot.txt").read_bytes() == before
+    assert board.cut_power() == "A"
+    good(board, "A")
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+
+
+def test_a_pi_with_debians_kernel_that_loses_power_while_it_keeps_a_system_tries_it_again(tmp_path: Path) -> None:
+    board = DebianPi(tmp_path)
+    install(board, "B")
+    board.boot()
+    before = (tmp_path / "visavis-slots.txt").read_bytes()
+    good(board, "B")
+    (tmp_path / "visavis-slots.txt").write_bytes(before)
+    assert board.cut_power() == "B"
+    assert board.loader.on_trial("B")
+    good(board, "B")
+    assert [board.boot(), board.cut_power()] == ["B", "B"]
+
+
+@pytest.mark.parametrize(("partition", "slot", "right"), [(2, "A", True), (3, "B", True), (3, "A", False)])
+def test_a_pi_whose_firmware_takes_the_wrong_command_line_does_not_run(
+    partition: int, slot: str, right: bool, tmp_path: Path
+) -> None:
+    DebianPi(tmp_path)
+    done = end_trial(tmp_path, slot, partition)
+    assert (done.returncode == 0) == right
+    assert ("renew it with rpi-eeprom-update" in done.stdout) == (not right)
 
 
 def test_a_pi_that_loses_power_between_the_two_writes_of_keeping_boots_the_new_system(tmp_path: Path) -> None:
@@ -250,10 +318,13 @@ def test_a_jetson_without_its_tool_names_the_package(tmp_path: Path) -> None:
 
 
 def test_files_are_written_in_place_within_a_sector(tmp_path: Path) -> None:
-    for board in (GrubBoard(tmp_path), Pi(tmp_path)):
-        files = [file for file in tmp_path.iterdir() if file.is_file()]
+    for kind in (GrubBoard, Pi, DebianPi):
+        (tmp_path / kind.__name__).mkdir()
+        board = kind(tmp_path / kind.__name__)
+        files = [file for file in (tmp_path / kind.__name__).iterdir() if file.is_file()]
         before = {file: (file.stat().st_ino, file.stat().st_size) for file in files}
         install(board, "B")
+        board.boot()
         good(board, "B")
         assert {file: (file.stat().st_ino, file.stat().st_size) for file in files} == before
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from image import disk, sbom
+from image import disk, grub, sbom
 from image.boards import BOARDS, Board
 from image.packages import Lock, LockError, Package, keep, missing_programs, parse_uris, read_lock, write_lock
 
@@ -19,56 +19,63 @@ LOCK = Lock(1_795_651_200, (Package("debian", "pool/main/a/acl/acl_2.3_amd64.deb
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
 def test_partitions_follow_each_other_and_have_the_names_that_updates_use(board: Board) -> None:
-    found = disk.partitions(board)
-    assert [one.label for one in found] == ["visavis-esp", "visavis-a", "visavis-b"]
-    ends = [one.start_mib + one.size_mib for one in found]
-    assert all(one.start_mib >= end for one, end in zip(found[1:], ends, strict=False))
-    assert disk.size_mib(board) > ends[-1]
+    placed = list(board.table.placed())
+    labels = [part.label for part, _ in placed]
+    assert (labels[0], labels[-2:]) == ("visavis-esp", ["visavis-a", "visavis-b"])
+    ends = [start_mib + part.size_mib for part, start_mib in placed]
+    assert [start_mib for _, start_mib in placed] == [disk.FIRST_MIB, *ends[:-1]]
+    assert board.table.size_mib > ends[-1]
+    assert [part.filled_with for part, _ in placed if part.label.endswith("-b")] == [""] * (len(labels) // 2)
 
 
 def test_sfdisk_writes_the_table_and_the_same_one_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "SLOT_MIB", 4)
-    monkeypatch.setattr(disk, "ESP_MIB", 4)
+    monkeypatch.setattr("image.grub.FIRST_PARTITION_MIB", 4)
     images = [tmp_path / name for name in ("one.img", "two.img")]
-    esp, system = tmp_path / "esp", tmp_path / "system"
-    esp.write_bytes(b"boot" * 100)
-    system.write_bytes(b"system" * 100)
+    contents = {"first": tmp_path / "first", "root": tmp_path / "root"}
+    contents["first"].write_bytes(b"boot" * 100)
+    contents["root"].write_bytes(b"system" * 100)
     for image in images:
-        disk.assemble(BOARD, esp, system, image)
+        disk.assemble(BOARD.table, contents, image)
     dumped = json.loads(subprocess.run(["sfdisk", "-J", images[0]], capture_output=True, text=True, check=True).stdout)
     assert [one["name"] for one in dumped["partitiontable"]["partitions"]] == ["visavis-esp", "visavis-a", "visavis-b"]
     assert subprocess.run(["cmp", *images], check=False).returncode == 0
     written = images[0].read_bytes()
-    assert len(written) == disk.size_mib(BOARD) << 20
-    for part, content in zip(disk.partitions(BOARD), (b"boot", b"system", b"\0\0\0"), strict=True):
-        assert written[part.start_mib << 20 :].startswith(content)
+    assert len(written) == BOARD.table.size_mib << 20
+    for (_, start_mib), content in zip(BOARD.table.placed(), (b"boot", b"system", b"\0\0\0"), strict=True):
+        assert written[start_mib << 20 :].startswith(content)
 
 
-def test_a_root_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    system = tmp_path / "system"
-    with system.open("wb") as out:
-        out.truncate((disk.SLOT_MIB << 20) + 1)
-    with pytest.raises(ValueError, match="leave packages out"):
-        disk.assemble(BOARD, system, system, tmp_path / "image")
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    for name, size_mib in (("root", disk.SLOT_MIB), ("first", disk.FIRST_PARTITION_MIB)):
+        with (tmp_path / name).open("wb") as out:
+            out.truncate((size_mib << 20) + 1)
+        with pytest.raises(ValueError, match=f"{name} has .* leave packages out"):
+            disk.assemble(BOARD.table, {name: tmp_path / name}, tmp_path / "image")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "first").rename(tmp_path / "files/first")
+    about = disk.Fat(BOARD.name, "VISAVIS", disk.FIRST_PARTITION_MIB, LOCK.date_s)
+    with pytest.raises(ValueError, match="do not fit 128 MiB: make it larger"):
+        disk.fat(about, tmp_path / "files", tmp_path / "image")
 
 
-def test_the_boot_partition_is_the_same_each_time_and_can_be_read(tmp_path: Path) -> None:
+def test_a_fat_partition_is_the_same_each_time_and_can_be_read(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        folder = tmp_path / name
-        (folder / "EFI/BOOT").mkdir(parents=True)
-        (folder / "EFI/BOOT/BOOTX64.EFI").write_bytes(b"program")
-        disk.boot_partition(BOARD, folder, tmp_path / f"{name}.fat", 1_795_651_200)
+        disk.write_files({"EFI/BOOT/BOOTX64.EFI": b"program"}, tmp_path / name)
+        disk.fat(disk.Fat(BOARD.name, "VISAVIS", 64, LOCK.date_s), tmp_path / name, tmp_path / f"{name}.fat")
     assert subprocess.run(["cmp", tmp_path / "one.fat", tmp_path / "two.fat"], check=False).returncode == 0
     read = ["mtype", "-i", str(tmp_path / "one.fat"), "::/EFI/BOOT/BOOTX64.EFI"]
     assert subprocess.run(read, capture_output=True, check=True).stdout == b"program"
 
 
-def test_grub_finds_its_program_and_its_variables_where_it_looks(tmp_path: Path) -> None:
-    disk.boot_files(BOARD, b"program", tmp_path)
-    assert (tmp_path / "EFI/BOOT/BOOTX64.EFI").read_bytes() == b"program"
-    settings = (tmp_path / disk.GRUB_FOLDER / "grub.cfg").read_text()
-    assert f"/{disk.GRUB_FOLDER}/grubenv" in settings
-    assert len((tmp_path / disk.GRUB_FOLDER / "grubenv").read_bytes()) == 1024
+def test_grub_finds_its_program_and_its_variables_where_it_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grub.Grub, "program", lambda _, root: str(root).encode())
+    files = BOARD.loader.first_files(tmp_path)
+    assert files["EFI/BOOT/BOOTX64.EFI"] == str(tmp_path).encode()
+    assert f"/{grub.FOLDER}/grubenv".encode() in files[f"{grub.FOLDER}/grub.cfg"]
+    assert len(files[f"{grub.FOLDER}/grubenv"]) == 1024
 
 
 def test_a_lock_can_be_read_again_and_a_damaged_one_is_said(tmp_path: Path) -> None:

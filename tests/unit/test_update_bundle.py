@@ -109,6 +109,8 @@ def test_the_command_makes_bundles_too(place: Path) -> None:
     answer = visavis("update", "bundle", place / "root.img", *words, "--out", out, variables={"SOURCE_DATE_EPOCH": "0"})
     assert answer.returncode == 0, answer.stderr
     assert rauc.info(out, trusting(place)) == rauc.BundleInfo("visavis-rpi5", "1.3.0-rc.1", "1970-01-01T00:00:00Z")
+    half = visavis("update", "bundle", place / "root.img", *words[:2], *words[4:], "--out", place / "half.raucb")
+    assert "a slot of rpi5 has a boot partition too: give its image with --boot BOOT.img" in half.stderr
     again = visavis("update", "bundle", place / "root.img", *words, "--out", out)
     assert "is there already: remove it first, or name another file" in again.stderr
 
@@ -151,8 +153,8 @@ def test_an_older_version_is_refused_and_the_same_is_not(place: Path) -> None:
 
 
 def test_another_board_is_refused(place: Path) -> None:
-    other = bundle(place, "other.raucb", board="rpi4")
-    with pytest.raises(UpdateError, match="is for visavis-rpi4, this device is visavis-generic-amd64"):
+    other = bundle(place, "other.raucb", board="generic-arm64")
+    with pytest.raises(UpdateError, match="is for visavis-generic-arm64, this device is visavis-generic-amd64"):
         rauc.must_fit(rauc.info(other, trusting(place)), DEVICE, other)
 
 

@@ -174,6 +174,7 @@ def test_an_image_gets_its_configuration_keyring_and_units(board: str, keyring: 
     assert conf["system"]["bundle-formats"] == "verity"
     assert {conf[f"slot.rootfs.{at}"]["bootname"] for at in (0, 1)} == {"A", "B"}
     assert ("slot.boot.1" in conf) == board.startswith("rpi")
+    assert (tmp_path / "usr/lib/systemd/system/visavis-try-slot.service").exists() == board.startswith("rpi")
     handler = conf["handlers"]["bootloader-custom-backend"]
     assert (tmp_path / handler.lstrip("/")).stat().st_mode & 0o111
 

@@ -49,7 +49,7 @@ def add_refused(factory: Factory) -> None:
     image.write_bytes(random.Random(SEED).randbytes(1_000_000))
     factory.bundle("old", "0.9.0", image)
     factory.bundle("strange", "9.0.0", image, keys="strangers")
-    factory.bundle("other-board", "9.0.0", image, board="rpi5")
+    factory.bundle("other-board", "9.0.0", image, board="generic-arm64")
     whole = factory.bundle("whole", "9.0.0", image).read_bytes()
     (factory.bundles / "whole.raucb").unlink()
     for name, where in (("early", 7 * CHUNK), ("late", 7 * CHUNK + CHUNK // 2)):

@@ -35,10 +35,12 @@ class Contents:
         """RAUC's manifest.
 
         Raises:
-            UpdateError: the board or the version is none.
+            UpdateError: the board or the version is none, or an image is missing.
         """
         if self.board not in BOARDS:
             raise UpdateError(f"there is no board {self.board!r}", f"use one of {', '.join(BOARDS)}")
+        if BOARDS[self.board] == "tryboot" and "boot" not in self.images:
+            raise UpdateError(f"a slot of {self.board} has a boot partition too", "give its image with --boot BOOT.img")
         key(self.version)
         built = self.built_at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         lines = ["[update]", f"compatible={compatible(self.board)}", f"version={self.version}", f"build={built}"]

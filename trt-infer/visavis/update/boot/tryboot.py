@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Raspberry Pi's firmware: autoboot.txt names the proved slot and the other, which is booted once when asked for.
+"""The Raspberry Pi's firmware: autoboot.txt names the proved slot and the other, which is booted once.
 
-`reboot "0 tryboot"` boots the partition below [tryboot]; any other start, also after a crash, boots the one below
-[all]. So a system that does not come up is given up at once. One that comes up and is not healthy starts again, at
-most three times; visavis-slots.txt counts that.
+With Raspberry Pi's own kernel `reboot "0 tryboot"` boots the partition below [tryboot]; any other start, also after a
+crash, boots the one below [all]. Debian's kernel cannot pass that on: with it the slot on trial stands below [all] for
+one start, and the first stage of what is started puts the proved one back (`end-trial`). So a system that does not
+come up is given up at once. One that comes up and is not healthy starts again, at most three times, which
+visavis-slots.txt counts.
 """
 
 from __future__ import annotations
@@ -14,21 +16,27 @@ from pathlib import Path
 from visavis.errors import UpdateError
 from visavis.update.boot.sector import lines, overwrite, values
 
-FOLDER = Path("/boot/visavis")
+FOLDER = Path("/boot/efi")
 REBOOT_PARAMETER = Path("/run/systemd/reboot-param")
+# A kernel that passes `tryboot` on to the firmware has this function.
+SYMBOLS, PASSES_ON = Path("/proc/kallsyms"), "rpi_firmware_notify_reboot"
 PARTITIONS = {"A": 2, "B": 3}
 OTHER = {"A": "B", "B": "A"}
 MOST_TRIES = 3
+# The slot on trial, its starts, the slot that must not be booted, and the one that autoboot.txt names for one start.
+FRESH = {"trial": "", "tries": "0", "bad": "", "once": ""}
 # Of the files: one sector of any card, and below the 512 bytes that the firmware reads.
 SIZE = 256
 
 
 class Tryboot:
-    """The first partition of one device, and where systemd takes the argument of the reboot from."""
+    """The first partition of one device, where systemd takes the reboot's argument from, and what the kernel has."""
 
-    def __init__(self, folder: Path = FOLDER, reboot_parameter: Path = REBOOT_PARAMETER) -> None:
+    def __init__(
+        self, folder: Path = FOLDER, reboot_parameter: Path = REBOOT_PARAMETER, symbols: Path = SYMBOLS
+    ) -> None:
         self._autoboot, self._slots = folder / "autoboot.txt", folder / "visavis-slots.txt"
-        self._reboot_parameter = reboot_parameter
+        self._reboot_parameter, self._symbols = reboot_parameter, symbols
 
     def primary(self) -> str:
         """The slot on trial, else the proved one."""
@@ -71,12 +79,24 @@ class Tryboot:
     def before_restart(self) -> None:
         """Ask the firmware for the slot on trial, as long as it has tries left."""
         trial, now = self._trial(), self._read()
-        if trial and int(now["tries"]) < MOST_TRIES:
-            self._write({**now, "tries": str(int(now["tries"]) + 1)})
+        if not trial or int(now["tries"]) >= MOST_TRIES:
+            return
+        tries = str(int(now["tries"]) + 1)
+        if self._kernel_asks():
+            self._write({**now, "tries": tries, "once": ""})
             self._reboot_parameter.parent.mkdir(parents=True, exist_ok=True)
             self._reboot_parameter.write_text("0 tryboot\n")
+        else:
+            self._write({**now, "tries": tries, "once": trial})  # first: from here on the proved one is known by it
+            overwrite(self._autoboot, autoboot(trial), "\n")
+
+    def _kernel_asks(self) -> bool:
+        with self._symbols.open() as lines_of_symbols:
+            return any(PASSES_ON in line for line in lines_of_symbols)
 
     def _proved(self) -> str:
+        if once := self._read()["once"]:
+            return OTHER[once]
         found = re.search(r"^boot_partition=(\d+)", self._autoboot.read_text(), re.MULTILINE)
         for slot, partition in PARTITIONS.items():
             if found and int(found[1]) == partition:
@@ -89,11 +109,12 @@ class Tryboot:
 
     def _read(self) -> dict[str, str]:
         text = self._slots.read_text() if self._slots.exists() else ""
-        found = {"trial": "", "tries": "0", "bad": "", **values(text)}
-        return {**found, "tries": found["tries"] if found["tries"].isdecimal() else "0"}
+        found = {**FRESH, **values(text)}
+        known = {"tries": found["tries"] if found["tries"].isdecimal() else "0"}
+        return {**found, **known, "once": found["once"] if found["once"] in OTHER else ""}
 
     def _write(self, now: dict[str, str]) -> None:
-        overwrite(self._slots, lines(now), "\n")
+        overwrite(self._slots, lines({**FRESH, **now}), "\n")
 
 
 def autoboot(slot: str) -> str:
@@ -103,9 +124,10 @@ def autoboot(slot: str) -> str:
 
 
 def fresh_files() -> dict[str, bytes]:
-    """The files of the first partition for a new device, on which slot A is written."""
-    slots = lines({"trial": "", "tries": "0", "bad": "B"})
-    return {
-        "autoboot.txt": autoboot("A").encode().ljust(SIZE, b"\n"),
-        "visavis-slots.txt": slots.encode().ljust(SIZE, b"\n"),
-    }
+    """The files of the first partition for a new device, on which slot A is written.
+
+    autoboot-a.txt and autoboot-b.txt are what the first stage copies from: it has no Python.
+    """
+    texts = {f"autoboot-{slot.lower()}.txt": autoboot(slot) for slot in PARTITIONS}
+    texts |= {"autoboot.txt": autoboot("A"), "visavis-slots.txt": lines({**FRESH, "bad": "B"})}
+    return {name: text.encode().ljust(SIZE, b"\n") for name, text in texts.items()}
