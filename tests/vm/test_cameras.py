@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 from collections.abc import Callable, Iterator
@@ -146,8 +147,10 @@ def outages(machine: Machine, camera: str, times: int, measured: Say) -> list[di
     found = [json.loads(line) for line in said.splitlines()]
     assert len(found) == times
     for figure in ("noticed_s", "back_s", "other_fps", "old_pictures", "descriptors"):
-        values = [one[figure] for one in found]
-        measured(f"{figure} {min(values):g} to {max(values):g}, median {statistics.median(values):.3g}")
+        values = sorted(one[figure] for one in found)
+        most = values[len(values) * 95 // 100]
+        measured(f"{figure} {values[0]:g} to {values[-1]:g}, median {statistics.median(values):.3g}, 95 % to {most:g}")
+    measured(f"load of this host {os.getloadavg()[2]:.1f}")
     return found
 
 
