@@ -99,6 +99,35 @@ func TestSubscribersCanAddUpWhateverTheFatesAndTheirOrder(t *testing.T) {
 	})
 }
 
+// One worker of several hangs with the first frame; the others go on, and so does the camera, which needs a picture for each.
+func TestFramesThatWaitForAnEarlierOneKeepFewPictures(t *testing.T) {
+	const last = 100
+	pool := frame.NewPool(picturesMost + 1)
+	h, leaf := New(), &listener{}
+	h.leaves = append(h.leaves, leaf)
+	for seq := uint64(2); seq <= last; seq++ {
+		a, ok := outcome("door", seq, inferred), false
+		if a.picture, ok = pool.Get(); !ok {
+			t.Fatalf("there is no picture for frame %d", seq)
+		}
+		h.append(entry{arrival: a})
+		h.drain()
+	}
+	h.append(entry{arrival: outcome("door", 1, abandoned)})
+	h.drain()
+	if len(leaf.results) != last-1 || leaf.results[0].Dropped.Abandoned != 1 {
+		t.Fatalf("%d results, want %d", len(leaf.results), last-1)
+	}
+	if leaf.results[0].Picture != nil || leaf.results[last-2].Picture == nil {
+		t.Error("it is not the newest ones that have pictures")
+	}
+	for range picturesMost + 1 {
+		if _, ok := pool.Get(); !ok {
+			t.Fatal("a picture was lost")
+		}
+	}
+}
+
 func addsUp(t *rapid.T, results []Result, fates []int) {
 	var want []uint64
 	for i, f := range fates {

@@ -3,6 +3,8 @@
 package hub
 
 import (
+	"slices"
+
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/ring"
@@ -37,12 +39,17 @@ func (a *arrival) release() {
 	}
 }
 
+// picturesMost is how many pictures of frames that wait for an earlier one are kept. A worker that hangs makes the others' frames wait for
+// a lease's time; a camera without memory would stand still as long.
+const picturesMost = 4
+
 // sequencer holds arrivals back until all earlier frames of the camera have ended too. The dispatcher's lease time bounds
-// how long and how many.
+// how long and how many. Only the newest of them have pictures: those are the ones that somebody will still look at.
 type sequencer struct {
-	next    uint64
-	waiting map[uint64]*arrival
-	dropped Dropped
+	next     uint64
+	waiting  map[uint64]*arrival
+	pictured []*arrival // of waiting, those with a picture, in the order in which they came
+	dropped  Dropped
 }
 
 func newSequencer() *sequencer { return &sequencer{next: 1, waiting: map[uint64]*arrival{}} }
@@ -58,6 +65,8 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 		a.release()
 	}
 	s.waiting[a.seq] = a
+	s.pictured = append(s.pictured, a)
+	defer s.letGo()
 	for {
 		first, ok := s.waiting[s.next]
 		if !ok {
@@ -72,6 +81,15 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 			continue
 		}
 		s.dropped.count(first.fate)
+	}
+}
+
+// letGo gives back the oldest pictures where too many wait.
+func (s *sequencer) letGo() {
+	s.pictured = slices.DeleteFunc(s.pictured, func(a *arrival) bool { return a.seq < s.next || a.picture == nil })
+	for len(s.pictured) > picturesMost {
+		s.pictured[0].release()
+		s.pictured = s.pictured[1:]
 	}
 }
 

@@ -57,3 +57,21 @@ func TestCamerasThatGoEndAtTheSameTime(t *testing.T) {
 		t.Errorf("%v are still there", left)
 	}
 }
+
+// A worker that takes batches holds many frames of one camera.
+func TestACameraHasAPictureForEachFrameThatWorkersMayHold(t *testing.T) {
+	const workers, credit = 2, 32
+	a := configured(t, "VISAVIS_DETECTOR__WORKERS=2", "VISAVIS_WORKER__CREDIT=32")
+	c, err := a.newCamera(config.Camera{ID: "door"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.pool.Close()
+	for n := range workers * credit {
+		picture, ok := c.pool.Get()
+		if !ok {
+			t.Fatalf("there are only %d pictures", n)
+		}
+		defer picture.Release()
+	}
+}

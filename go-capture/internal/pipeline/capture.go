@@ -19,14 +19,16 @@ import (
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/ring"
 	"visavis/capture/internal/source"
 )
 
 const (
 	firstRetry = 200 * time.Millisecond
 	mostRetry  = 3 * time.Second
-	// Pictures alive at once: those in flight or in the hub's order, plus what viewers hold and the one being grabbed.
-	picturesMost = 12
+	// Pictures alive at once beside those that workers have: those in the hub's order, what viewers and the painter hold, the one that
+	// waits and the one being grabbed.
+	picturesBeside = 12
 )
 
 var errNoPictureMemory = errors.New("all picture buffers are in use")
@@ -60,7 +62,7 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 		return nil, fmt.Errorf("make the ring of camera %s: %w", settings.ID, err)
 	}
 	c := &camera{
-		settings: settings, stream: stream, pool: frame.NewPool(picturesMost), ended: make(chan struct{}),
+		settings: settings, stream: stream, pool: frame.NewPool(ring.MaxWorkers*a.config.Worker.Credit + picturesBeside), ended: make(chan struct{}),
 		inputWidth: width, inputHeight: height, orders: a.board.Camera(settings.ID, rules(a.config, settings)), show: a.web.Show,
 	}
 	c.status = func(online bool) { a.cameraChanged(c, online) }
