@@ -108,18 +108,35 @@ func TestItIsMadeAgainBeforeItEndsAndAfterTheClockWasWrong(t *testing.T) {
 		if _, err := makeFile(file, names, c.made); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := keptUntil(file, names, now); (err == nil) != c.good {
+		if _, err := keptFor(file, names, now); (err == nil) != c.good {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	if _, err := makeFile(file, names, now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keptUntil(file, names, now.Add(lifetime-renewBefore)); err == nil {
+	if _, err := keptFor(file, names, now.Add(lifetime-renewBefore)); err == nil {
 		t.Error("it is kept to its last day")
 	}
-	if _, err := keptUntil(file, names, time.Unix(0, 0)); err != nil {
+	if _, err := keptFor(file, names, time.Unix(0, 0)); err != nil {
 		t.Errorf("a board that does not know the time yet makes another at each start: %v", err)
+	}
+}
+
+func TestACertificateOfAClockThatWasAheadIsMadeAgainWhenTheClockIsRight(t *testing.T) {
+	now := time.Now().AddDate(70, 0, 0)
+	kept, err := selfMadeBy(func() time.Time { return now }, filepath.Join(t.TempDir(), "web.pem"), names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := kept.Fingerprint()
+	now = time.Now()
+	right := kept.Fingerprint()
+	if right == ahead {
+		t.Error("it is one that nobody accepts before 2096")
+	}
+	if now = now.Add(time.Hour); kept.Fingerprint() != right {
+		t.Error("it does not stay")
 	}
 }
 

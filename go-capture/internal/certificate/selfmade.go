@@ -30,73 +30,83 @@ var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // SelfMade keeps a certificate that the device signs itself, with its key in one private file. It is made again when it lacks one
 // of the names, and before it ends.
-func SelfMade(file string, names []string) (*Keeper, error) {
+func SelfMade(file string, names []string) (*Keeper, error) { return selfMadeBy(time.Now, file, names) }
+
+func selfMadeBy(now func() time.Time, file string, names []string) (*Keeper, error) {
 	k := &Keeper{cert: file, key: file}
-	var until time.Time // what the file holds is good until then
+	var good period // of what the file holds
 	k.renew = func() (err error) {
-		if now := time.Now(); now.Before(until) {
+		if good.holds(now()) {
 			return nil
 		}
-		if until, err = keptUntil(file, names, time.Now()); err != nil {
-			until, err = makeFile(file, names, time.Now())
+		if good, err = keptFor(file, names, now()); err != nil {
+			good, err = makeFile(file, names, now())
 		}
 		return err
 	}
 	return k, k.refresh()
 }
 
-// keptUntil is when the certificate in the file must be made again; it fails when that is now.
-func keptUntil(file string, names []string, now time.Time) (time.Time, error) {
+// period is when a certificate need not be made again.
+type period struct{ from, until time.Time }
+
+func periodOf(c *x509.Certificate) period { return period{c.NotBefore, c.NotAfter.Add(-renewBefore)} }
+
+// holds takes a clock that is not set for none that comes before.
+func (p period) holds(now time.Time) bool {
+	return !now.After(p.until) && (now.Before(earliest) || !now.Before(p.from))
+}
+
+// keptFor is the period of the certificate in the file; it fails when that must be made again now.
+func keptFor(file string, names []string, now time.Time) (period, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return time.Time{}, err
+		return period{}, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return time.Time{}, errors.New("it holds no PEM")
+		return period{}, errors.New("it holds no PEM")
 	}
 	held, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return time.Time{}, err
+		return period{}, err
 	}
 	for _, name := range names {
 		if err := held.VerifyHostname(name); err != nil {
-			return time.Time{}, err
+			return period{}, err
 		}
 	}
-	until := held.NotAfter.Add(-renewBefore)
-	clockIsSet := !now.Before(earliest)
-	if now.After(until) || clockIsSet && now.Before(held.NotBefore) { // the clock was wrong when it was made
-		return time.Time{}, errors.New("it is not for this time")
+	if good := periodOf(held); good.holds(now) {
+		return good, nil
 	}
-	return until, nil
+	return period{}, errors.New("it is not for this time: the clock was wrong when it was made, or it ends")
 }
 
 // makeFile makes a key and a certificate for the names and for the addresses that this machine has now.
-func makeFile(file string, names []string, now time.Time) (until time.Time, err error) {
+func makeFile(file string, names []string, now time.Time) (period, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return until, err
+		return period{}, err
 	}
 	template, err := templateFor(names, now)
 	if err != nil {
-		return until, err
+		return period{}, err
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return until, err
+		return period{}, err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return until, err
+		return period{}, err
 	}
 	var text bytes.Buffer
 	text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
 	text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 	if err := state.Replace(file, text.Bytes()); err != nil {
-		return until, fmt.Errorf("keep the certificate that this device made: %w", err)
+		return period{}, fmt.Errorf("keep the certificate that this device made: %w", err)
 	}
-	return template.NotAfter.Add(-renewBefore), nil
+	return periodOf(template), nil
 }
 
 func templateFor(names []string, now time.Time) (*x509.Certificate, error) {
