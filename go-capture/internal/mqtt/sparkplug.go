@@ -110,9 +110,9 @@ func (s *Sparkplug) Expect(places []Place) {
 	nudge(s.wake)
 }
 
-// goOn takes over what is known already. It is to be born again: its metrics may be others.
+// goOn takes over what is known already. It is to be born again: its metrics may be others. If it is away by then, it dies as what it was.
 func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
-	c.online = old.online
+	c.online, c.born, c.anew = old.online, old.born, old.born
 	for _, name := range c.order {
 		if value, known := old.values[name]; known {
 			c.values[name] = value
@@ -214,7 +214,7 @@ func (s *Sparkplug) hear(m paho.Message) {
 func (s *Sparkplug) birth(client paho.Client, number uint64) error {
 	s.mu.Lock()
 	for _, c := range s.cameras {
-		c.born = false
+		c.born, c.anew = false, false
 	}
 	s.died = nil
 	s.mu.Unlock()
@@ -260,11 +260,11 @@ func (s *Sparkplug) next() (kind sparkplugKind, camera string, metrics []metric)
 	for _, id := range s.order {
 		c := s.cameras[id]
 		switch {
-		case c.online != c.born:
-			c.born = c.online
-			if c.born {
-				return cameraBirth, id, c.birth()
-			}
+		case c.online && (!c.born || c.anew):
+			c.born, c.anew = true, false
+			return cameraBirth, id, c.birth()
+		case c.born && !c.online:
+			c.born, c.anew = false, false
 			return cameraDeath, id, nil
 		case c.born && (len(c.changed) > 0 || len(c.events) > 0):
 			return cameraData, id, c.news()

@@ -16,6 +16,7 @@ const eventsWaiting = 100
 // sparkplugCamera is a device of the edge node: its metrics in the order of its birth certificate.
 type sparkplugCamera struct {
 	online, born bool
+	anew         bool // born with other metrics than these
 	order        []string
 	values       map[string]any
 	changed      map[string]bool

@@ -191,3 +191,32 @@ func FuzzRebirth(f *testing.F) {
 		}
 	})
 }
+
+func TestACameraThatChangesAndStaysAwayDies(t *testing.T) {
+	s, err := NewSparkplug(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch", SparkplugGroup: "plant"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func() (kinds []sparkplugKind) {
+		for {
+			kind, _, _ := s.next()
+			if kind == noKind {
+				return kinds
+			}
+			kinds = append(kinds, kind)
+		}
+	}
+	s.Expect([]Place{{Camera: "door"}})
+	s.SetCameraStatus("door", true)
+	said()
+	s.Expect([]Place{{Camera: "door", Zones: []string{"step"}}}) // a reload, which then stops the camera
+	s.SetCameraStatus("door", false)
+	if kinds := said(); !slices.Equal(kinds, []sparkplugKind{cameraDeath}) {
+		t.Errorf("away: %v", kinds)
+	}
+	s.SetCameraStatus("door", true)
+	s.Expect([]Place{{Camera: "door"}})
+	if kinds := said(); !slices.Equal(kinds, []sparkplugKind{cameraBirth}) {
+		t.Errorf("back, and changed again: %v", kinds)
+	}
+}
