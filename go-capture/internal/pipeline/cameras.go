@@ -8,21 +8,32 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
+	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/config"
 )
 
-// runCameras starts the configured cameras and applies each reload until ctx ends; then it waits for all of them.
+// runCameras starts the configured cameras and applies each reload until ctx ends; then it waits for all of them. One for which there was
+// no memory is tried again.
 func (a *Appliance) runCameras(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	a.apply(ctx, &running, a.config)
-	for {
+	wanted, wait := a.config, backoff.New(firstRetry, mostRetry)
+	a.apply(wanted)
+	for refused := map[string]string{}; ; {
+		var again <-chan time.Time
+		if a.startMissing(ctx, &running, wanted.Cameras, refused); len(refused) > 0 {
+			again = time.After(wait.Next())
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case next := <-a.reloads:
-			a.apply(ctx, &running, next)
+		case wanted = <-a.reloads:
+			a.apply(wanted)
+			clear(refused)
+			wait.Reset()
+		case <-again:
 		}
 	}
 }
@@ -36,40 +47,47 @@ func (a *Appliance) Reload(next *config.Config) {
 	a.reloads <- next
 }
 
-// apply ends cameras that are gone or changed, all at the same time, and starts those that are new or changed.
-func (a *Appliance) apply(ctx context.Context, running *sync.WaitGroup, next *config.Config) {
+// apply says which cameras there are from now on, and ends those that are gone or changed, all at the same time.
+func (a *Appliance) apply(next *config.Config) {
 	a.list(next.Cameras)
 	a.expect(next.Cameras)
-	wanted := map[string]config.Camera{}
-	for _, settings := range next.Cameras {
-		wanted[settings.ID] = settings
-	}
 	ending := a.snapshotCameras()
-	for id, old := range ending {
-		if settings, stays := wanted[id]; stays && reflect.DeepEqual(settings, old.settings) {
-			delete(wanted, id)
-			delete(ending, id)
-			continue
+	for _, settings := range next.Cameras {
+		if old, known := ending[settings.ID]; known && reflect.DeepEqual(settings, old.settings) {
+			delete(ending, settings.ID)
 		}
+	}
+	for _, old := range ending {
 		old.cancel()
 	}
 	for id, old := range ending {
 		old.stop()
 		a.forget(id)
 	}
-	for _, settings := range next.Cameras {
-		if _, isNew := wanted[settings.ID]; isNew {
-			a.start(ctx, running, settings)
+}
+
+// startMissing starts those of the cameras that do not run yet. It notes why one is refused, and says it when the reason is new.
+func (a *Appliance) startMissing(ctx context.Context, running *sync.WaitGroup, cameras []config.Camera, refused map[string]string) {
+	run := a.snapshotCameras()
+	for _, settings := range cameras {
+		if run[settings.ID] != nil {
+			continue
+		}
+		err := a.start(ctx, running, settings)
+		if err == nil {
+			delete(refused, settings.ID)
+		} else if refused[settings.ID] != err.Error() {
+			refused[settings.ID] = err.Error()
+			slog.Error("camera refused, the others go on", "camera", settings.ID, "error", err)
 		}
 	}
 }
 
-// start brings one camera up; a camera that cannot have a ring is refused and logged, the others run.
-func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings config.Camera) {
+// start brings one camera up; it fails when the camera cannot have a ring.
+func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings config.Camera) error {
 	c, err := a.newCamera(settings)
 	if err != nil {
-		slog.Error("camera refused, the others go on", "camera", settings.ID, "error", err)
-		return
+		return err
 	}
 	ctx, c.cancel = context.WithCancel(ctx)
 	a.mu.Lock()
@@ -84,6 +102,7 @@ func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings
 		c.run(ctx)
 	}()
 	slog.Info("camera started", "camera", settings.ID, "source", settings.Source)
+	return nil
 }
 
 // forget removes a camera that was stopped from everything that shows cameras.

@@ -4,10 +4,14 @@ package pipeline
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/config"
 )
@@ -52,7 +56,7 @@ func TestCamerasThatGoEndAtTheSameTime(t *testing.T) {
 		go func() { told.Wait(); close(c.ended) }()
 		a.cameras[id] = c
 	}
-	a.apply(t.Context(), &sync.WaitGroup{}, &config.Config{})
+	a.apply(&config.Config{})
 	if left := a.snapshotCameras(); len(left) > 0 {
 		t.Errorf("%v are still there", left)
 	}
@@ -74,4 +78,50 @@ func TestACameraHasAPictureForEachFrameThatWorkersMayHold(t *testing.T) {
 		}
 		defer picture.Release()
 	}
+}
+
+// There are no descriptors left when the daemon starts, and some later.
+func TestACameraThatCouldNotHaveARingIsTriedAgain(t *testing.T) {
+	a := configured(t, "VISAVIS_CAMERA__0__SOURCE=push:")
+	refusals, starts := &lines{text: "camera refused"}, &lines{text: "camera started"}
+	usual := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(usual) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.MultiWriter(refusals, starts), nil)))
+	restore := withoutDescriptors(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- a.runCameras(ctx) }()
+	for refusals.seen.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(2 * firstRetry) // another try says nothing new
+	restore()
+	for starts.seen.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if n := refusals.seen.Load(); n != 1 {
+		t.Errorf("it is said %d times", n)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// withoutDescriptors lets the process open nothing until restore is called.
+func withoutDescriptors(t *testing.T) (restore func()) {
+	t.Helper()
+	var usual syscall.Rlimit
+	set := func(limit syscall.Rlimit) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &usual); err != nil {
+		t.Fatal(err)
+	}
+	restore = sync.OnceFunc(func() { set(usual) })
+	t.Cleanup(restore)
+	set(syscall.Rlimit{Cur: 0, Max: usual.Max})
+	return restore
 }
