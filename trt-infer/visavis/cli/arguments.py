@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from visavis.settings import LARGEST_SIDE
 
@@ -23,6 +24,45 @@ def count(text: str) -> int:
     if not (_is_number(text) and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
+
+
+def count_or_auto(text: str) -> int:
+    """Read a number from 0 on, where 0 leaves the choice to the program."""
+    if not _is_number(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Read a part of a whole, such as the score of a face."""
+    value = _real(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def percent(text: str) -> float:
+    """Read a part of a hundred; returns it as a part of one."""
+    value = _real(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of percent from 0 to 100")
+    return value / 100
+
+
+def amount(text: str) -> float:
+    """Read how much or how long, in the unit that the option names; with or without a fraction."""
+    value = _real(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
+
+
+def _real(text: str) -> float:
+    """The number; one that no range holds when it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _is_number(text: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.backends import Detector, load_detector
-from visavis.cli.arguments import size
+from visavis.cli.arguments import share, size
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import VisavisError
 from visavis.families import FAMILIES
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draw", type=Path, metavar="OUT", help="folder for pictures with boxes")
     parser.add_argument("--anonymize", type=Path, metavar="OUT", help="folder for pictures with pixelated faces")
     parser.add_argument("--input", type=size, metavar="WxH", help="size of the network's input, multiples of 32")
-    parser.add_argument("--score", type=_score, default=0.5, help="least score of a face, 0 to 1; default 0.5")
+    parser.add_argument("--score", type=share, default=0.5, help="least score of a face, 0 to 1; default 0.5")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,16 +83,6 @@ Change = Callable[[Frame, Detections], Frame]
 def _albums(args: argparse.Namespace, names: list[str]) -> list[tuple[Album, Change]]:
     wanted = ((args.draw, draw), (args.anonymize, anonymise))
     return [(Album(folder, names), change) for folder, change in wanted if folder is not None]
-
-
-def _score(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
 
 
 class Progress:

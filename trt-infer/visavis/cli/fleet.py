@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from time import monotonic
 from typing import Any
 
+from visavis.cli.arguments import amount
 from visavis.cli.at_broker import add_broker_arguments, broker_of
 from visavis.client import Broker, Fleet, State
 from visavis.signals import stop_on_signals
@@ -32,7 +33,7 @@ Devices = dict[str, State]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis fleet` takes."""
     add_broker_arguments(parser)
-    parser.add_argument("--wait", type=float, default=WAIT_S, metavar="S", help=f"listen so long (default {WAIT_S:g})")
+    parser.add_argument("--wait", type=amount, default=WAIT_S, metavar="S", help=f"listen so long (default {WAIT_S:g})")
     parser.add_argument("--json", action="store_true", help="one list of objects")
 
 

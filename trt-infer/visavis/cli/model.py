@@ -121,7 +121,8 @@ def _verify(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"cannot read {path}, {error.strerror}") from error
     if content is None:
-        raise ModelError(f"{path} is missing or not what was written", f"visavis model prepare {model}")
+        sized = "" if size_px == USUAL_SIZE else f" --input {size_px[0]}x{size_px[1]}"
+        raise ModelError(f"{path} is missing or not what was written", f"visavis model prepare {model}{sized}")
     return {"original_sha256": source.sha256, "prepared": str(path), "bytes": len(content)}
 
 

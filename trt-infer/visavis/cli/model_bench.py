@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import size
+from visavis.cli.arguments import amount, count, size
 from visavis.models import manifest
 from visavis.settings import default_cache_dir
 from visavis.terminal import complain
@@ -49,9 +49,9 @@ def add_to(actions: Any) -> None:
         metavar="WxH",
         help="default 320x256 640x480",
     )
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}), help="default 1 and all cores")
-    parser.add_argument("--rounds", type=int, default=20, help="frames for each median; default 20")
-    parser.add_argument("--fps", type=float, default=15.0, help="what the recommended model must reach; default 15")
+    parser.add_argument("--threads", type=count, nargs="+", default=sorted({1, cores}), help="default 1 and all cores")
+    parser.add_argument("--rounds", type=count, default=20, help="frames for each median; default 20")
+    parser.add_argument("--fps", type=amount, default=15.0, help="what the recommended model must reach; default 15")
     parser.add_argument("--labels", type=Path, metavar="FILE.xml", help="marked faces, as dlib's imglab writes them")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         models=args.model or manifest.at_hand(),
         sizes=args.input,
         threads=args.threads,
-        rounds=max(1, args.rounds),
+        rounds=args.rounds,
         labelled=read_labels(args.labels) if args.labels else [],
     )
     rows: list[Row] = []

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from visavis.cli.arguments import amount
 from visavis.errors import UpdateError, VisavisError
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--restart", action="store_true", help="restart the device when that is done")
     through = actions.add_parser("gate", help="keep the running system if it is healthy (what systemd starts)")
     through.add_argument("--url", help="of the appliance (default: from the configuration)")
-    through.add_argument("--wait", type=float, default=HEALTHY_WITHIN_S, metavar="S", help="default: %(default)g")
+    through.add_argument("--wait", type=amount, default=HEALTHY_WITHIN_S, metavar="S", help="default: %(default)g")
 
 
 def _add_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

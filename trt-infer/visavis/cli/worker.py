@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from visavis.cli.arguments import size
+from visavis.cli.arguments import amount, count, count_or_auto, share, size
 from visavis.engines.note import EngineNote, note_path
 from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
 from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
@@ -38,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's frames.sock")
     parser.add_argument("--name", default="worker", help="shown in logs and status (default: %(default)s)")
     parser.add_argument(
-        "--credit", type=int, default=1, help="frames held at a time, and inferred together (default: %(default)s)"
+        "--credit", type=count, default=1, help="frames held at a time, and inferred together (default: %(default)s)"
     )
     parser.add_argument(
-        "--batch-window-ms", type=float, default=0.0, help="how long a frame waits for others (default: 0)"
+        "--batch-window-ms", type=amount, default=0.0, help="how long a frame waits for others (default: 0)"
     )
     parser.add_argument("--backend", default=DEFAULTS.backend, help="auto, tensorrt, onnxruntime, kserve, fake")
     parser.add_argument("--precision", default=DEFAULTS.precision, help="auto, fp32, fp16, int8")
@@ -49,15 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", type=size, default=(640, 480), metavar="WxH", help="network input (default: 640x480)"
     )
-    parser.add_argument("--threads", type=int, default=DEFAULTS.threads, help="0 = one for each core")
-    parser.add_argument("--score", type=float, default=DEFAULTS.score, help="least score (default: %(default)s)")
-    parser.add_argument("--iou", type=float, default=DEFAULTS.iou, help="overlap of duplicates (default: %(default)s)")
+    parser.add_argument("--threads", type=count_or_auto, default=DEFAULTS.threads, help="0 = one for each core")
+    parser.add_argument("--score", type=share, default=DEFAULTS.score, help="least score (default: %(default)s)")
+    parser.add_argument("--iou", type=share, default=DEFAULTS.iou, help="overlap of duplicates (default: %(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="prepared models")
-    parser.add_argument("--fake-service-ms", type=float, default=DEFAULTS.fake_service_ms, help="for --backend fake")
+    parser.add_argument("--fake-service-ms", type=amount, default=DEFAULTS.fake_service_ms, help="for --backend fake")
     parser.add_argument("--kserve-url", default="", metavar="URL", help="model server, for --backend kserve")
     parser.add_argument("--kserve-ca", type=_file, metavar="FILE", help="certificates that may sign the server's")
     parser.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="holds the bearer token")
-    parser.add_argument("--kserve-deadline-ms", type=float, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
+    parser.add_argument("--kserve-deadline-ms", type=amount, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 

@@ -13,6 +13,7 @@ import time
 
 import msgspec
 
+from visavis.cli.arguments import amount
 from visavis.crew import Crew, Member, Request, ask, find
 from visavis.ring_gen import MAX_WORKERS
 from visavis.terminal import complain
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis workers` takes."""
     parser.add_argument("count", nargs="?", type=count, help=f"how many from now on, 1 to {MAX_WORKERS}")
     parser.add_argument("--device", help="device id, where several `visavis run` are running")
-    parser.add_argument("--wait-s", type=float, default=60.0, help="how long they may take (default: %(default)s)")
+    parser.add_argument("--wait-s", type=amount, default=60.0, help="how long they may take (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one object")
 
 

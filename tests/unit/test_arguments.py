@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers of the command line that are none, or out of every range: refused before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+from visavis.cli import main
+
+WORKER = ("worker", "--socket", "s", "--backend", "fake")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*WORKER, "--credit", "0"),
+        (*WORKER, "--credit", "-1"),
+        (*WORKER, "--credit", "99999999999"),
+        (*WORKER, "--batch-window-ms", "nan"),
+        (*WORKER, "--threads", "-2"),
+        (*WORKER, "--score", "nan"),
+        (*WORKER, "--iou", "7"),
+        (*WORKER, "--kserve-deadline-ms", "inf"),
+        ("workers", "2", "--wait-s", "nan"),
+        ("fleet", "--wait", "-5"),
+        ("update", "gate", "--wait", "soon"),
+        ("model", "bench", "--threads", "0"),
+        ("model", "bench", "--rounds", "-1"),
+        ("model", "bench", "--fps", "nan"),
+        ("model", "quantize", "centerface", "--pictures", "x", "--wait-s", "inf"),
+        ("model", "quantize", "centerface", "--pictures", "x", "--loss", "nan"),
+        ("detect", "x.jpg", "--score", "nan"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_numbers_are_wrong_use(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(list(words)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage:")
+    assert "is not a number" in said
