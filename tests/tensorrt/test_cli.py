@@ -88,6 +88,15 @@ def test_without_a_gpu_it_says_where_to_look(small: list[Any]) -> None:
     assert "nvidia-smi" in json.loads(answer.stdout)["error"]
 
 
+def test_a_disk_without_room_is_told_as_one(small: list[Any], tmp_path: Path) -> None:
+    command = ["prlimit", "--fsize=100000", *VISAVIS, *map(str, small)]
+    answer = subprocess.run(command, env=core.environment(), capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[-1].startswith(f"visavis: cannot use the engines in {tmp_path / 'engines'}")
+    assert "make room there" in answer.stderr
+    assert not list((tmp_path / "engines").glob("*.engine*"))
+
+
 def test_a_file_that_is_no_model_is_named(small: list[Any], tmp_path: Path) -> None:
     file = tmp_path / "holiday.onnx"
     file.write_bytes(b"not a model")
@@ -141,14 +150,38 @@ def test_a_terminal_shows_a_bar_with_what_is_done(real_core: None, tmp_path: Pat
     assert "Kept" in shown
 
 
-def test_ctrl_c_ends_a_build_and_leaves_nothing(real_core: None, tmp_path: Path) -> None:
-    terminal = Terminal(["build", "--cache-dir", tmp_path])
+def stopped_at(moment: str, *words: Any) -> str:
+    """What a build shows that is ended by Ctrl-C when `moment` appears."""
+    terminal = Terminal(["build", *words])
     shown, pressed = "", False
     for piece in terminal.shown():
         shown += piece
-        if "%|" in shown and not pressed:
+        if moment in shown and not pressed:
             pressed = True
             terminal.process.send_signal(signal.SIGINT)
     assert terminal.process.wait() == 1, shown
     assert "was stopped" in shown
+    return shown
+
+
+def test_ctrl_c_ends_a_build_and_leaves_nothing(real_core: None, tmp_path: Path) -> None:
+    stopped_at("%|", "--cache-dir", tmp_path)
     assert not list((tmp_path / "engines").glob("*.engine"))
+
+
+def test_ctrl_c_ends_the_wait_for_another_build(real_core: None, tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    with (folder / "build.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stopped_at("Waiting for another build", "--input", "64x64", "--cache-dir", tmp_path)
+
+
+@pytest.mark.parametrize(("moment", "count"), [("Reading picture", 1_000), ("Calibrating on picture", 20)])
+def test_ctrl_c_ends_a_calibration(real_core: None, tmp_path: Path, moment: str, count: int) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(count):
+        (pictures / f"{number}.jpg").symlink_to(face_pictures()[0])
+    words = ("--precision", "int8", "--input", "320x256", "--pictures", pictures, "--cache-dir", tmp_path)
+    assert "Building engine" not in stopped_at(moment, *words)

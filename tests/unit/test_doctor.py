@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
-from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model
+from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from tests.unit.command import PROGRAM, complaints, visavis
@@ -60,6 +60,11 @@ def test_each_configured_broker_is_looked_at_by_its_name(tmp_path: Path) -> None
     assert found["mqtt"].state == "ok"
     assert found["mqtt_second"].state == "warn"
     assert "mqtt_second.url" in found["mqtt_second"].remedy
+
+
+def test_a_broker_whose_name_is_none_is_not_there() -> None:
+    finding = reached("mqtt", f"mqtt://{'a' * 80}.local")
+    assert (finding.state, finding.remedy) == ("warn", "start the broker, or correct mqtt.url")
 
 
 def test_a_bad_configuration_fails_with_its_line(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from visavis.engines import note as module
 from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.engines.note_gen import TEXTS, Note
+from visavis.engines.progress import ELSEWHERE
 
 from tests.waiting import until
 
@@ -95,3 +96,15 @@ def test_a_note_that_cannot_be_written_is_said_once_and_the_build_goes_on(
         report._thread.join(10)
         assert report(0.2, "Parsing")
     assert caplog.text.count("cannot tell the daemon about the engine") == 1
+
+
+def test_who_waits_for_another_build_leaves_the_note_to_that_one(note: EngineNote) -> None:
+    with Progress(note, go_on) as report:
+        report(0.0, ELSEWHERE)
+        assert not note.path.exists()
+        report(0.0, "Reading the model")
+        until(note.path.exists, "the note of our own build")
+    note.building(0.5, "Timing layers", 5)
+    with Progress(note, go_on) as report:
+        report(0.0, ELSEWHERE)
+    assert told(note).phase == "Timing layers"

@@ -20,13 +20,13 @@ from visavis.backends import load_detector
 from visavis.cli import parser_for, worker
 from visavis.daemon import effective_config
 from visavis.detections import Frame
-from visavis.engines.int8 import Calibrated
+from visavis.engines.int8 import Calibrated, spread
 from visavis.errors import ModelError
 from visavis.gpu_losses import MOST_LOST, GpuLosses
 from visavis.models import quantize as making
 from visavis.models.manifest import original
 from visavis.models.processor import has_dot_products, processor_name
-from visavis.models.quantize import Made, Plan, judge, quantize, spread
+from visavis.models.quantize import Made, Plan, judge, quantize
 from visavis.models.quantized import Measured, Record, file_name, quantized_model, quantized_path, record_of
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings

@@ -18,6 +18,7 @@ import msgspec
 
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, effective_config, last_words
+from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ KERNEL_WITH_FUTURE_WRITE = (5, 1)
 CACHE_FREE_LEAST_MB = 50
 BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 BROKER_WAIT_S = 2.0
+# Of cards, of which a container may see any one, of Jetsons, and of Linux inside Windows.
+GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "dxg")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -108,8 +111,8 @@ def reached(section: str, url: str) -> Finding:
     broker = urlsplit(url)
     try:
         socket.create_connection((broker.hostname, broker.port or BROKER_PORTS[broker.scheme]), BROKER_WAIT_S).close()
-    except OSError as error:
-        words = f"{url} is not there: {error.strerror or error}; detection goes on, events wait"
+    except (OSError, UnicodeError) as error:  # a host may be no name at all
+        words = f"{url} is not there: {getattr(error, 'strerror', None) or error}; detection goes on, events wait"
         return Finding(section, "warn", words, f"start the broker, or correct {section}.url")
     return Finding(section, "ok", f"{url} is there")
 
@@ -124,17 +127,18 @@ def onnxruntime() -> Finding:
 
 
 def tensorrt() -> Finding:
-    """TensorRT and pycuda, for who has an NVIDIA GPU."""
+    """TensorRT and pycuda, for who has an NVIDIA GPU: tried, since their being there says little."""
     missing = [name for name in ("tensorrt", "pycuda") if importlib.util.find_spec(name) is None]
-    if not missing:
-        return Finding("tensorrt", "ok", "tensorrt and pycuda can be imported")
-    words = f"{' and '.join(missing)} missing: onnxruntime on the CPU is used"
-    return Finding("tensorrt", "warn", words, "on a Jetson install python3-libnvinfer and pycuda")
+    if missing:
+        words = f"{' and '.join(missing)} missing: onnxruntime on the CPU is used"
+        return Finding("tensorrt", "warn", words, "on a Jetson install python3-libnvinfer and pycuda")
+    answer = asked()
+    return Finding("tensorrt", "ok" if answer.usable else "warn", answer.words, answer.remedy)
 
 
 def cuda() -> Finding:
     """An NVIDIA GPU and its driver."""
-    nodes = [node for node in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0/ctrl") if Path(node).exists()]
+    nodes = [str(node) for pattern in GPU_NODES for node in sorted(Path("/dev").glob(pattern))]
     if nodes:
         return Finding("cuda", "ok", f"GPU driver is loaded ({nodes[0]})")
     return Finding("cuda", "warn", "no NVIDIA GPU here: the CPU infers")

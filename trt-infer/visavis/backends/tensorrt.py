@@ -150,7 +150,7 @@ class Session:
         self._driver = cuda_driver.load_driver()
         complaints: list[str] = []
         self._logger = words.logger(trt, complaints)  # the runtime keeps only a pointer
-        self._runtime: Runtime = trt.Runtime(self._logger)
+        self._runtime: Runtime = words.started(trt, trt.Runtime, self._logger, complaints)
         self._engine: ICudaEngine = _loaded(self._runtime, engine, complaints)
         self._context: IExecutionContext = self._engine.create_execution_context()
         if self._context is None:
@@ -281,6 +281,19 @@ def modules() -> tuple[TensorRT, Cuda]:
     except (ImportError, OSError) as error:
         raise ModelError(f"TensorRT cannot be used here, {error}", INSTALL) from error
     return tensorrt, cuda
+
+
+def look() -> str:
+    """Which TensorRT can be used on which GPU, said after both were tried.
+
+    Raises:
+        ModelError: one of them cannot be used.
+    """
+    trt, cuda = modules()
+    gpu = gpu_here(cuda)
+    complaints: list[str] = []
+    words.started(trt, trt.Runtime, words.logger(trt, complaints), complaints)
+    return f"TensorRT {trt.__version__} on {gpu}"
 
 
 def gpu_here(cuda: Cuda) -> Gpu:

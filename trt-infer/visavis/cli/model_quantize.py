@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import size
+from visavis.cli.arguments import amount, percent, size
 from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def add_to(actions: Any) -> None:
     pictures.add_argument("--from-camera", metavar="ID", help="a camera of the running daemon")
     parser.add_argument("--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's; default %(default)s")
     parser.add_argument("--count", type=_count, default=64, metavar="N", help="pictures of the camera; default 64")
-    parser.add_argument("--wait-s", type=float, default=180.0, help="for faces before the camera; default 180")
-    parser.add_argument("--loss", type=_percent, default=0.01, metavar="PERCENT", help="of faces; default 1")
+    parser.add_argument("--wait-s", type=amount, default=180.0, help="for faces before the camera; default 180")
+    parser.add_argument("--loss", type=percent, default=0.01, metavar="PERCENT", help="of faces; default 1")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -64,8 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
-    from visavis.engines.int8 import frames_of  # noqa: PLC0415
-    from visavis.models.quantize import spread  # noqa: PLC0415
+    from visavis.engines.int8 import frames_of, spread  # noqa: PLC0415
 
     return spread(frames_of(pictures, plan.size))
 
@@ -106,16 +105,6 @@ def _count(text: str) -> int:
     if not (text.isdecimal() and int(text) >= 2):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of pictures, 2 at least")
     return int(text)
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of percent from 0 to 100")
-    return value / 100
 
 
 class _Bar:

@@ -67,7 +67,7 @@ def build(trt: TensorRT, model: bytes, recipe: Recipe, report: Report) -> Built:
     # TensorRT 8 tells how far it is in its log alone, newer ones have a monitor.
     each_line = progress.layers.line if major(trt) < 10 else log.debug
     logger = words.logger(trt, progress.complaints, each_line)
-    builder = trt.Builder(logger)
+    builder: Builder = words.started(trt, trt.Builder, logger, progress.complaints)
     network: INetworkDefinition = _parsed(trt, builder, model, recipe, logger)
     progress.layers.expect(network.num_layers)
     config = _config(trt, builder, network, recipe)
@@ -154,12 +154,17 @@ def _watch(trt: TensorRT, config: IBuilderConfig, progress: _Progress) -> None:
 
 def _failed(trt: TensorRT, recipe: Recipe, progress: _Progress) -> ModelError:
     if progress.stopped:
-        return ModelError(f"the build of an engine for {recipe.name} was stopped", "start it again, nothing was kept")
+        return stopped(recipe.name)
     reason = words.sentence(progress.complaints)
     return ModelError(
         f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {reason}",
         f"allow more memory than --workspace-mib {recipe.workspace_mib}, or choose --precision fp32",
     )
+
+
+def stopped(model: str) -> ModelError:
+    """What a build that was told to stop ends with."""
+    return ModelError(f"the build of an engine for {model} was stopped", "start it again, nothing was kept")
 
 
 def _timing_cache(config: IBuilderConfig) -> bytes:

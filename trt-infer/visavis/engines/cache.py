@@ -10,15 +10,19 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
+from visavis.atomic import NO_ROOM
+from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
-from visavis.engines.builder import WORKSPACE_MIB, Recipe, build
+from visavis.engines.builder import WORKSPACE_MIB, Recipe, build, stopped
 from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
-from visavis.engines.progress import Report
+from visavis.engines.progress import ELSEWHERE, Report
 from visavis.engines.vault import Vault
 from visavis.errors import ModelError
 from visavis.models.cache import Prepared
@@ -26,6 +30,7 @@ from visavis.models.cache import Prepared
 log = logging.getLogger(__name__)
 
 FOLDER = "engines"
+TURN_PERIOD_S = 0.5
 
 
 class Here(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +104,7 @@ def engine_for(wanted: Wanted, here: Here, report: Report) -> Engine:
     Raises:
         ModelError: it cannot be built or kept.
     """
-    with _readable(here) as vault, _locked(vault.folder / "build.lock"):
+    with _readable(here) as vault, _turn(vault.folder / "build.lock", wanted, report):
         return find(wanted, here) or _built(wanted, here, vault, report)
 
 
@@ -133,7 +138,7 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
     from visavis.engines import rewrite  # noqa: PLC0415
 
     key = key_of(wanted, here)
-    model = _in_precision(wanted, here.trt)
+    model = _in_precision(wanted, here.trt, report)
     outputs = rewrite.output_names(model)
     if wanted.profile != ONE_PICTURE:
         model = rewrite.for_many_pictures(model)
@@ -155,19 +160,19 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
     return Engine(record=record, plan=built.plan, path=path)
 
 
-def _in_precision(wanted: Wanted, trt: TensorRT) -> bytes:
+def _in_precision(wanted: Wanted, trt: TensorRT, report: Report) -> bytes:
     from visavis.engines import rewrite  # noqa: PLC0415
 
     if wanted.precision == "fp32":
         return wanted.prepared.content
     if wanted.precision == "fp16":
         return rewrite.in_half_precision(wanted.prepared.content)
-    quantised = _in_int8(wanted, rewrite.input_size(wanted.prepared.content))
+    quantised = _in_int8(wanted, rewrite.input_size(wanted.prepared.content), report)
     # What is not quantised is in half precision too; TensorRT 8 cannot read that, and is told by a flag.
     return rewrite.in_half_precision(quantised) if major(trt) >= 10 else quantised
 
 
-def _in_int8(wanted: Wanted, size_px: tuple[int, int]) -> bytes:
+def _in_int8(wanted: Wanted, size_px: tuple[int, int], report: Report) -> bytes:
     if not wanted.pictures:
         raise ModelError(
             f"an int8 engine of {wanted.prepared.name} is not here and cannot be built without pictures",
@@ -175,8 +180,14 @@ def _in_int8(wanted: Wanted, size_px: tuple[int, int]) -> bytes:
         )
     from visavis.engines import int8  # noqa: PLC0415 (takes a second)
 
-    calibrated = int8.calibrate(wanted.prepared.content, int8.frames_of(wanted.pictures, size_px))
-    return int8.for_tensorrt(calibrated)
+    def told(frames: Iterable[Frame], phase: str) -> Iterator[Frame]:
+        for number, frame in enumerate(frames, 1):
+            if not report(0.0, f"{phase} {number}"):
+                raise stopped(wanted.prepared.name)
+            yield frame
+
+    frames = int8.spread(told(int8.frames_of(wanted.pictures, size_px), "Reading picture"))
+    return int8.for_tensorrt(int8.calibrate(wanted.prepared.content, told(frames, "Calibrating on picture")))
 
 
 def _timing_name(here: Here) -> str:
@@ -197,13 +208,25 @@ def _saying(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ModelError(
-            f"cannot use the engines in {folder}, {error}", "set VISAVIS_CACHE_DIR to a folder of this user"
-        ) from error
+        elsewhere = "set VISAVIS_CACHE_DIR to a folder of this user"
+        remedy = f"make room there, or {elsewhere}" if error.errno in NO_ROOM else elsewhere
+        raise ModelError(f"cannot use the engines in {folder}, {error}", remedy) from error
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _turn(path: Path, wanted: Wanted, report: Report) -> Iterator[None]:
+    """Wait until no other process builds; asking again and again, so that the wait can be stopped."""
     with path.open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not _taken(lock):
+            if not report(0.0, ELSEWHERE):
+                raise stopped(wanted.prepared.name)
+            time.sleep(TURN_PERIOD_S)
         yield
+
+
+def _taken(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

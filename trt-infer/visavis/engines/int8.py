@@ -32,6 +32,8 @@ LEAST_WEIGHTS = 8192
 # Convolutions at the input that stay in float on a CPU: half of all error comes from them, and little time.
 FIRST_IN_FLOAT = 2
 INPUT = "image"
+# Calibration takes seconds for each picture: more would cost minutes and gain nothing.
+MOST_FRAMES = 64
 
 
 class Calibrated(msgspec.Struct, frozen=True):
@@ -50,6 +52,21 @@ def frames_of(pictures: Iterable[Path], size_px: tuple[int, int]) -> Iterator[Fr
     for name in files_of([str(path) for path in pictures]):
         for _, picture in pictures_of(name):
             yield letterboxed(picture, size_px)[0][None]
+
+
+def spread(frames: Iterable[Frame], most: int = MOST_FRAMES) -> list[Frame]:
+    """At most `most` of the frames, evenly over all of them, without holding more than that."""
+    kept: list[Frame] = []
+    step = 1
+    for number, frame in enumerate(frames):
+        if number % step:
+            continue
+        if len(kept) == most:
+            kept, step = kept[::2], step * 2
+            if number % step:
+                continue
+        kept.append(frame)
+    return kept
 
 
 def calibrate(model: bytes, frames: Iterable[Frame]) -> Calibrated:

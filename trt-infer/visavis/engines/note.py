@@ -17,7 +17,7 @@ import msgspec
 
 from visavis.atomic import write_atomically
 from visavis.engines.note_gen import BEAT_MS, FILE, TEXTS, Note
-from visavis.engines.progress import Report
+from visavis.engines.progress import ELSEWHERE, Report
 from visavis.terminal import plain
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Progress:
     def __call__(self, fraction: float, phase: str) -> bool:
         """See `Report`; one call at a time."""
         self._now = (fraction, phase)
-        if self._note is not None and not self._began_ns:
+        if self._note is not None and not self._began_ns and phase != ELSEWHERE:
             self._began_ns = time.monotonic_ns()
             self._thread.start()
         return self._then(fraction, phase)

@@ -10,6 +10,8 @@ from visavis.engines.api import TensorRT, major
 
 # Told a fraction from 0 to 1, never less than before, and what is done now; answers False to stop the build.
 Report = Callable[[float, str], bool]
+# What is reported while another process builds: that one tells how far it is.
+ELSEWHERE = "Waiting for another build"
 # What the log says once for each layer, in every version.
 LAYER_LINE = "Computing costs for"
 # A log cannot tell when the last step begins.

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from visavis.engines.api import ILogger, TensorRT
+from visavis.errors import ModelError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,21 @@ def logger(trt: TensorRT, complaints: list[str], each_line: Callable[[str], None
             each_line(msg)
 
     return Log()
+
+
+def started(trt: TensorRT, part: Callable[[ILogger], Any], log_of: ILogger, complaints: list[str]) -> Any:
+    """A builder or a runtime, which is where TensorRT first asks for CUDA.
+
+    Raises:
+        ModelError: TensorRT has none, most often beside a driver that is too old for it.
+    """
+    try:
+        return part(log_of)
+    except TypeError as error:  # all that its Python module says then
+        raise ModelError(
+            f"TensorRT {trt.__version__} cannot start, {sentence(complaints)}",
+            "it must be made for a CUDA that the driver knows: `nvidia-smi` shows which",
+        ) from error
 
 
 def sentence(complaints: list[str]) -> str:

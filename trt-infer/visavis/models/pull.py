@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import http.client
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from visavis import __version__
+from visavis.atomic import NO_ROOM
 from visavis.errors import ModelError
 from visavis.models.manifest import Entry, entries, pulled_path, read_limited
 from visavis.settings import default_cache_dir
@@ -32,7 +32,6 @@ SILENCE_LIMIT_S = 30
 MOST_FRUITLESS = 3
 MOST_CONNECTIONS = 100
 PARTIAL, RANGE_REFUSED = 206, 416
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OTHER_SOURCE = "choose another source (--from)"
 
 

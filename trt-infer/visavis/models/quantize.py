@@ -8,7 +8,7 @@ are compared, both are timed turn by turn. What differs too much or gains too li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,6 @@ from visavis.models.processor import has_dot_products, processor_name
 from visavis.models.quantized import RECIPE, Measured, Record, keep, quantized_path
 from visavis.settings import DetectorSettings
 
-# Calibration takes seconds for each picture: more would cost minutes and gain nothing.
-MOST_FRAMES = 64
 # One in so many pictures is held out.
 HELD_OUT = 4
 # A face that one form finds is the same when the other finds it too, be it with a score a little below.
@@ -58,21 +56,6 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     record: Record
-
-
-def spread(frames: Iterable[Frame], most: int = MOST_FRAMES) -> list[Frame]:
-    """At most `most` of the frames, evenly over all of them, without holding more than that."""
-    kept: list[Frame] = []
-    step = 1
-    for number, frame in enumerate(frames):
-        if number % step:
-            continue
-        if len(kept) == most:
-            kept, step = kept[::2], step * 2
-            if number % step:
-                continue
-        kept.append(frame)
-    return kept
 
 
 def quantize(plan: Plan, frames: Sequence[Frame], report: Report) -> Made:
