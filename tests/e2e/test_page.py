@@ -28,6 +28,8 @@ NO_BROKER = '[device]\nid = "box"\n[web]\nlisten = "127.0.0.1:{http_port}"\n[mqt
 CAMERA = '[[camera]]\nid = "demo{n}"\nsource = "demo:"\nsize = [640, 480]\nfps = 10\n'
 # Longer than the page waits for a picture before it takes a connection for dead.
 STILL_MS = 7000
+# The least size of what is to be touched, by WCAG 2.2.
+THUMB_PX = 24
 
 LOOK = "canvas => canvas.toDataURL('image/jpeg', .3)"
 BOX_PIXELS = """() => {
@@ -224,6 +226,31 @@ def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
     assert "camera lost" in page.inner_text("section[aria-label='Camera gone'] .picture")
     assert "check mqtt.url" in page.inner_text("#problems")
     until_all_move(page, 1)
+    gone = page.locator("section[aria-label='Camera gone']")
+    assert "empty" not in gone.inner_text(), "who sees nothing cannot say that nobody is there"
+    assert gone.locator(".figures .faces dd").inner_text() == "–now"
+    assert gone.locator(".figures .total dd").inner_text() == "–ms"
+
+
+def test_what_a_silent_device_said_is_no_longer_told(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 390, 844)
+    card, parts = page.locator("section.camera").first, page.locator("#parts")
+    until(lambda: "live" in card.inner_text(), card.inner_text)
+    page.context.set_offline(True)
+    until(lambda: "unknown" in card.inner_text(), card.inner_text)
+    assert not {"live", "occupied", "empty"} & set(card.inner_text().split())
+    assert card.locator(".figures dd").all_inner_texts() == ["–now", "–fps", "–fps", "–ms"]
+    assert parts.inner_text() == "no connection"
+    page.context.set_offline(False)
+    until(lambda: "live" in card.inner_text() and "worker" in parts.inner_text(), card.inner_text)
+
+
+def test_links_are_large_enough_for_a_thumb(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 320, 568)
+    for thing in page.locator("a:visible, button:visible, summary:visible").all():
+        box = thing.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= THUMB_PX, f"{thing.inner_text()}: {box}"
 
 
 def test_a_still_scene_is_no_error(start_appliance: Callable[..., RunningAppliance], browser: Browser) -> None:

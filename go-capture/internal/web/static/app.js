@@ -40,7 +40,7 @@ async function poll() {
 function refresh() {
   const silentMs = performance.now() - answeredAt;
   const silent = silentMs > silentAfterMs;
-  if (status) showStatus(status);
+  if (status) silent ? showSilence() : showStatus(status);
   if (status || silent) showProblems(place("problems"), problemsOf(status, silent ? silentMs : 0));
   for (const camera of status?.cameras ?? []) {
     const ageMs = camera.picture_age_ms ?? null;
@@ -56,6 +56,13 @@ function showStatus(now) {
   showEngine(place("engine"), now);
   showCameras(now.cameras);
   announce(now.cameras);
+}
+
+/** Nobody knows now what the last answer told. */
+function showSilence() {
+  place("parts").dataset.shown = "";
+  place("parts").replaceChildren(element("li", { class: "state bad" }, "no connection"));
+  for (const card of cameras.values()) card.showUnknown();
 }
 
 function showParts(now) {

@@ -7,7 +7,8 @@ import { Stages } from "./stages.js";
 
 const stages = ["capture", "queue", "handoff", "infer", "publish"];
 const reasons = ["superseded", "no_slot", "aborted", "abandoned"];
-const states = { online: "live", lost: "lost", starting: "starting", off: "switched off" };
+const states = { online: "live", lost: "lost", starting: "starting", off: "switched off", unknown: "unknown" };
+const figures = ["faces", "fps", "fps_inferred", "total"];
 
 export class Camera {
   constructor(id, open) {
@@ -62,31 +63,38 @@ export class Camera {
   show(camera) {
     this.picture.show(camera);
     this.showState(camera);
-    this.set("faces", count(camera.faces));
+    this.set("faces", sees(camera) ? count(camera.faces) : "–");
     this.set("fps", rate(camera.fps));
     this.set("fps_inferred", rate(camera.fps_inferred));
     this.set("size", camera.width > 0 ? `${camera.width} × ${camera.height}` : "");
-    this.set("places", [...(camera.zones ?? []).map(zoneText), ...(camera.lines ?? []).map(lineText)].join(" · "));
-    this.showLatency(camera.latency_ms ?? {});
+    this.set("places", [...(camera.zones ?? []).map((zone) => zoneText(zone, sees(camera))), ...(camera.lines ?? []).map(lineText)].join(" · "));
+    this.showLatency(camera);
     this.showFrames(camera.frames);
     const lost = camera.viewers?.dropped ? `, ${plural(camera.viewers.dropped, "frame")} missed` : "";
     this.set("viewers", `${count(camera.viewers?.now)}${lost}`);
   }
 
+  /** Shows that nobody knows how it is now: what was is no longer told as if it were so. The picture tells its age. */
+  showUnknown() {
+    this.showState({ state: "unknown" });
+    for (const name of figures) this.set(name, "–");
+    this.set("places", "");
+  }
+
   set(name, text) { write(this.values[name], text); }
 
   showState(camera) {
-    const blind = camera.state === "online" && camera.detect === false;
-    write(this.state, blind ? "not detecting" : states[camera.state] ?? camera.state);
+    write(this.state, stateText(camera));
     mark(this.state, "bad", camera.state === "lost");
-    mark(this.state, "off", blind || camera.state === "starting" || camera.state === "off");
+    mark(this.state, "off", !sees(camera) && camera.state !== "lost");
+    this.occupied.hidden = !sees(camera);
     write(this.occupied, camera.occupied ? "occupied" : "empty");
     mark(this.occupied, "off", !camera.occupied);
   }
 
-  showLatency(latency) {
-    this.stages.show(latency);
-    this.set("total", milliseconds(latency.total?.p50));
+  showLatency(camera) {
+    this.stages.show(camera.latency_ms ?? {});
+    this.set("total", sees(camera) ? milliseconds(camera.latency_ms?.total?.p50) : "–");
   }
 
   showFrames(frames) {
@@ -95,11 +103,19 @@ export class Camera {
   }
 }
 
-const zoneText = (zone) => `${zone.name}: ${zone.occupied ? plural(zone.faces, "face") : "empty"}, ${count(zone.entered)} entered, ${count(zone.left)} left`;
+/** Whether somebody looks for faces there; who does not cannot say that nobody is there. */
+const sees = (camera) => camera.state === "online" && camera.detect !== false;
+
+const stateText = (camera) => (camera.state === "online" && !sees(camera) ? "not detecting" : states[camera.state] ?? camera.state);
+
+function zoneText(zone, seen) {
+  const now = zone.occupied ? `${plural(zone.faces, "face")}, ` : "empty, ";
+  return `${zone.name}: ${seen ? now : ""}${count(zone.entered)} entered, ${count(zone.left)} left`;
+}
 const lineText = (line) => `${line.name}: ${count(line.in)} in, ${count(line.out)} out`;
 
 /** "door: 2 faces, 30 fps" for readers of the screen. */
 export function sentence(camera) {
-  if (camera.state !== "online") return `${camera.id}: ${states[camera.state] ?? camera.state}`;
+  if (!sees(camera)) return `${camera.id}: ${stateText(camera)}`;
   return `${camera.id}: ${plural(camera.faces, "face")}, ${Math.round(camera.fps_inferred ?? camera.fps)} fps`;
 }
