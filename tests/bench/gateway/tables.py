@@ -58,9 +58,9 @@ def cheap_words(servers: Servers, processors: int) -> list[str]:
     ours, theirs = (servers[kind.name].health_at(AT) for kind in (VISAVIS, UVICORN))
     taken = [f"{run.cpu_us * run.found.per_second / 1e6:.1f}" for run in (ours, theirs)]
     return [
-        f"With {AT} connections wrk leaves visavis {taken[0]} of {processors} processors, and uvicorn {taken[1]}. A request costs",
-        f"uvicorn {theirs.cpu_us / ours.cpu_us:.1f} times what it costs visavis; the rates show that only where clients have a machine",
-        "of their own.",
+        f"With {AT} connections wrk leaves visavis {taken[0]} of {processors} processors, and uvicorn {taken[1]}.",
+        f"A request costs uvicorn {theirs.cpu_us / ours.cpu_us:.1f} times what it costs visavis; the rates show that",
+        "only where clients have a machine of their own.",
     ]
 
 
