@@ -20,8 +20,18 @@ def kept(name: str, build_in: Callable[[Path], None]) -> Path:
         draft = Path(mkdtemp(dir=CACHE, prefix="building-"))
         try:
             build_in(draft)
+            move(draft, folder)
         except BaseException:
             shutil.rmtree(draft)
             raise
-        draft.rename(folder)
     return folder
+
+
+def move(draft: Path, folder: Path) -> None:
+    """Put a whole folder into its place, unless another process has put its own there meanwhile."""
+    try:
+        draft.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        shutil.rmtree(draft)
