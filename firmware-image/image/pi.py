@@ -7,6 +7,7 @@ kernel's command line by the number of the partition that it was read from.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,13 +78,17 @@ class RaspberryPi:
 
 
 def kernel_files(root: Path, modules: Path) -> dict[str, bytes]:
-    """The kernel and its first stage, taken out of the system."""
-    kernels, stages = [*root.glob("boot/vmlinuz-*"), modules / "vmlinuz"], [*root.glob("boot/initrd.img-*")]
-    files = {"vmlinuz": kernels[0].read_bytes(), "initrd.img": stages[0].read_bytes()}
+    """The kernel and its first stage. Then the system has none, nor the copies that raspi-firmware made of both."""
+    kernel, (stage,) = modules / "vmlinuz", root.glob("boot/initrd.img-*")
+    files = {"vmlinuz": kernel.read_bytes(), "initrd.img": stage.read_bytes()}
     if files["vmlinuz"][MAGIC_AT : MAGIC_AT + len(MAGIC)] != MAGIC:
-        raise ValueError(f"{kernels[0].name} is no plain arm64 kernel, and the firmware loads nothing else")
-    for path in (*kernels, *stages, root / "vmlinuz", root / "initrd.img"):
-        path.unlink(missing_ok=True)
+        raise ValueError(f"{kernel} is no plain arm64 kernel, and the firmware loads nothing else")
+    of_boot = [path for path in (root / "boot").iterdir() if path.name != "efi"]
+    for path in (kernel, root / "vmlinuz", root / "initrd.img", *of_boot):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     return files
 
 

@@ -40,6 +40,7 @@ def system(folder: Path) -> Path:
     files = {f"{modules}/dtb/broadcom/{name}.dtb": name.encode() for name in names}
     files |= {f"usr/lib/raspi-firmware/{name}": name.encode() for name in ("start4.elf", "fixup4.dat", "start.elf")}
     files |= {"boot/vmlinuz-7.3.4": KERNEL, f"{modules}/vmlinuz": KERNEL, "boot/initrd.img-7.3.4": b"first stage"}
+    files |= {"boot/firmware/vmlinuz-7.3.4": KERNEL, "boot/efi/README": b"where the first partition is mounted"}
     files |= {LICENCE: b"Redistributions must reproduce", "usr/bin/true": b"program"}
     disk.write_files(files, folder)
     (folder / "initrd.img").symlink_to("boot/initrd.img-7.3.4")
@@ -110,7 +111,8 @@ def test_the_firmwares_licence_lies_beside_it_and_the_kernel_in_one_place(board:
         assert firmware.file(2, "LICENCE.broadcom").startswith(b"Redistributions must reproduce")
     with pytest.raises(AssertionError, match=r"has no start\.elf"):
         firmware.file(2, "start.elf")
-    assert not [*(tmp_path / "root/boot").iterdir(), *(tmp_path / "root").rglob("vmlinuz")]
+    assert [path.name for path in (tmp_path / "root/boot").iterdir()] == ["efi"]
+    assert not [*(tmp_path / "root").rglob("vmlinuz*")]
     assert not (tmp_path / "root/initrd.img").is_symlink()
     assert (tmp_path / "root" / LICENCE).exists()
 
@@ -122,6 +124,6 @@ def test_the_same_system_makes_the_same_bytes(board: Board, tmp_path: Path) -> N
 
 def test_a_kernel_that_the_firmware_cannot_load_is_refused(board: Board, tmp_path: Path) -> None:
     tree = system(tmp_path)
-    (tree / "boot/vmlinuz-7.3.4").write_bytes(b"MZ" + b"\0" * 100)
+    (tree / "usr/lib/modules/7.3.4/vmlinuz").write_bytes(b"MZ" + b"\0" * 100)
     with pytest.raises(ValueError, match="no plain arm64 kernel"):
         board.loader.slot_files(tree, board.options)

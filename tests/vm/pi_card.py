@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The card of a Raspberry Pi in a virtual machine. QEMU has no Pi 4 or 5 with its firmware, so the firmware's part is
+played here on the card itself, and what it would start runs on QEMU's own arm64 machine, the card behind virtio.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from image.boards import BOARDS
+
+from tests.pi_firmware import Firmware
+from tests.vm.image_lab import ARM, Flashed, Hardware
+from tests.vm.lab import PI, accelerated
+
+DEVICE_TREES = {"rpi4": "bcm2711-rpi-4-b.dtb", "rpi5": "bcm2712-rpi-5-b.dtb"}
+CONSOLE = "console=ttyAMA0"
+
+
+class Card(Flashed):
+    """A machine that starts what the firmware of a Pi would take from its card."""
+
+    def __init__(self, board: str, folder: Path) -> None:
+        super().__init__(Hardware(board, PI, PI.processor, ARM.firmware, ARM.variables), folder)
+        self.firmware = Firmware(self.disk, DEVICE_TREES[board])
+
+    def switch_on(self) -> None:
+        """Power, or a restart: the firmware reads the card again. Debian's kernel cannot ask it for tryboot."""
+        loaded = self.firmware.load()
+        self.started_from = loaded.partition
+        for name, content in (("kernel", loaded.kernel), ("initrd", loaded.first_stage)):
+            (self.folder / name).write_bytes(content)
+        self.console.write_text("")
+        self.socket.unlink(missing_ok=True)
+        command = [PI.emulator, *PI.processor, "-smp", "2", "-m", "2048", *accelerated(PI, 1024), "-no-reboot"]
+        command += ["-kernel", str(self.folder / "kernel"), "-initrd", str(self.folder / "initrd")]
+        command += ["-append", f"{loaded.command_line} {CONSOLE}", "-display", "none", "-monitor", "none"]
+        command += ["-drive", f"if=virtio,format=raw,file={self.disk}", "-serial", f"file:{self.console}"]
+        ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
+        self.process = subprocess.Popen(
+            [*command, "-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
+        )
+
+    def restart(self) -> None:
+        """As the device does it by itself; QEMU ends where the board would reset."""
+        self.try_to_run("systemctl reboot")
+        self.process.wait(timeout=self.start_limit_s)
+        self.switch_on()
+        self.wait_until_it_answers()
+
+    def cut_power(self) -> None:
+        """Pull the plug and put it in again."""
+        self.stop()
+        self.switch_on()
+        self.wait_until_it_answers()
+
+    def slot_now(self) -> str:
+        """A or B, as the kernel was told."""
+        return self.run("sed -n 's/.*rauc.slot=\\([AB]\\).*/\\1/p' /proc/cmdline").strip()
+
+    def backend(self, *words: str) -> str:
+        """What RAUC calls."""
+        return self.run(f"/usr/lib/visavis/update/boot-backend {' '.join(words)}").strip()
+
+    def fill_slot_b(self) -> None:
+        """As an update with the same system leaves it: the bytes of both partitions, while the machine is off."""
+        at = {part.label: (start_mib, part.size_mib) for part, start_mib in BOARDS[self.hardware.board].table.placed()}
+        for kind in ("visavis-boot-", "visavis-"):
+            (source, size), (target, _) = at[f"{kind}a"], at[f"{kind}b"]
+            copy = ["dd", f"if={self.disk}", f"of={self.disk}", "bs=1M", "conv=notrunc", "status=none"]
+            subprocess.run([*copy, f"skip={source}", f"seek={target}", f"count={size}"], check=True)

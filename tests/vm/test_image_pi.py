@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image for a Raspberry Pi 5, its firmware played: the first start, a slot that is tried, given up, tried, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vm.image_lab import (
+    SETTINGS,
+    a_face_comes_over_mqtt,
+    everything_runs,
+    slow_down,
+    the_list_of_parts_is_inside_and_beside,
+)
+from tests.vm.lab import PI, missing_programs
+from tests.vm.pi_card import Card
+
+BOARD = "rpi5"
+# Its image alone takes half an hour to make.
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(10_000)]
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
+    assert not missing_programs(PI)
+    card = Card(BOARD, tmp_path_factory.mktemp("card"))
+    assert card.hardware.image.exists(), f"run `make image BOARD={BOARD}`"
+    card.fill_slot_b()
+    card.put("visavis.toml", SETTINGS.format(key=(card.folder / "key.pub").read_text().strip()))
+    card.switch_on()
+    with card:
+        slow_down(card)
+        yield card
+
+
+def test_the_first_start_is_of_slot_a_and_ends_with_everything_running(device: Card) -> None:
+    assert (device.started_from, device.slot_now()) == (2, "A")
+    assert device.run("uname -m").strip() == "aarch64"
+    assert device.run("cat /usr/lib/visavis-image/board").strip() == BOARD
+    assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
+    assert "was applied and removed" in device.run("cat /boot/efi/visavis-status.txt")
+    everything_runs(device)
+
+
+def test_a_face_comes_over_mqtt(device: Card) -> None:
+    a_face_comes_over_mqtt(device)
+
+
+def test_the_list_of_parts_and_the_licences_are_inside(device: Card) -> None:
+    the_list_of_parts_is_inside_and_beside(device)
+    assert "Redistributions must reproduce" in device.run("cat /usr/share/doc/raspi-firmware/copyright")
+
+
+def test_rauc_knows_both_pairs_of_partitions(device: Card) -> None:
+    said = device.run("rauc status")
+    assert f"Compatible:  visavis-{BOARD}" in said
+    for name in ("boot-a", "boot-b", "a", "b"):
+        assert f"/dev/disk/by-partlabel/visavis-{name}" in said
+
+
+def test_a_slot_on_trial_is_started_once_and_without_confirmation_given_up(device: Card) -> None:
+    device.run("systemctl mask --now visavis-mark-good")  # nobody confirms anything
+    device.backend("set-primary", "B")
+    device.restart()
+    assert (device.started_from, device.slot_now()) == (3, "B")
+    assert device.backend("get-primary") == "B"
+    device.cut_power()
+    assert (device.started_from, device.slot_now()) == (2, "A")
+    device.run("visavis update good")
+    assert (device.backend("get-primary"), device.backend("get-state", "B")) == ("A", "bad")
+
+
+def test_a_slot_that_is_confirmed_is_started_from_then_on(device: Card) -> None:
+    device.backend("set-primary", "B")
+    device.restart()
+    assert (device.started_from, device.slot_now()) == (3, "B")
+    device.run("visavis update good")
+    device.stop()
+    assert device.firmware.load().partition == 3
