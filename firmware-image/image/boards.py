@@ -50,7 +50,8 @@ class Board:
     """A kind of hardware: its Debian architecture, further packages and how it starts.
 
     `newer` names packages for which Debian 13 itself is too old, with the suite that they are taken from. Boards of one
-    `family` are made of the same packages.
+    `family` are made of the same packages. A board that is `like` another is made from that one's packages by changing
+    what differs: where an emulator configures them, that is minutes in place of half an hour.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Board:
     consoles: tuple[str, ...]
     newer: dict[str, str] = field(default_factory=dict)
     family: str = ""
+    like: str = ""
 
     @property
     def every_package(self) -> tuple[str, ...]:
@@ -92,8 +94,12 @@ def raspberry_pi(name: str, loader: RaspberryPi, console: str) -> Board:
         packages=("firmware-brcm80211",),
         loader=loader,
         consoles=("tty0", console),
-        newer={"linux-image-arm64": f"{SUITE}-backports", "raspi-firmware": "forky"},
+        newer={
+            **dict.fromkeys(("linux-image-arm64", "linux-base"), f"{SUITE}-backports"),
+            "raspi-firmware": "forky",
+        },
         family="rpi",
+        like="generic-arm64",
     )
 
 

@@ -48,6 +48,10 @@ class Package:
         """Where the file lies once it was fetched; the sum is part of the name."""
         return KEPT / self.sha256[:16] / self.path.rsplit("/", 1)[-1]
 
+    @property
+    def name(self) -> str:
+        return self.kept.name.partition("_")[0]
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -91,8 +95,7 @@ def relock(board: Board, date_s: int, draft: Path) -> Lock:
     apt = private_apt(board, draft)
     subprocess.run([*apt, "update", "-q"], check=True, stdout=sys.stderr)
     available = subprocess.run(["apt-cache", *apt[1:], "dumpavail"], capture_output=True, text=True, check=True).stdout
-    names = sorted({*essential(available), *board.every_package} - set(board.newer))
-    names += [f"{name}/{suite}" for name, suite in sorted(board.newer.items())]
+    names = sorted({*essential(available), *board.every_package})
     install = [*apt, "install", "-y", "--print-uris", "--no-install-recommends", *names]
     said = subprocess.run(install, capture_output=True, text=True, check=True).stdout
     lock = Lock(date_s, tuple(parse_uris(said)))
@@ -115,8 +118,10 @@ def private_apt(board: Board, folder: Path) -> list[str]:
     places += [("debian", suite) for suite in newer]
     lines = [f"deb [signed-by={KEYRING}] {MIRROR}/{archive} {suite} {COMPONENTS}\n" for archive, suite in places]
     (folder / "etc/sources.list").write_text("".join(lines))
-    rare = [f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n\n" for suite in newer]
-    (folder / "etc/preferences.d/newer").write_text("".join(rare))  # only what is asked of them by name
+    # Of a newer suite come the packages that are asked of it, and what no other has.
+    pins = [("*", suite, 100) for suite in newer] + [(name, suite, 990) for name, suite in board.newer.items()]
+    pinned = [f"Package: {name}\nPin: release n={suite}\nPin-Priority: {rank}\n\n" for name, suite, rank in pins]
+    (folder / "etc/preferences.d/newer").write_text("".join(pinned))
     (folder / "status").touch()
     options = {
         "APT::Architecture": board.architecture,

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deb.kept import kept
 from image import HERE
-from image.boards import SUITE, Board
-from image.packages import Lock, fetch, repository
+from image.boards import BOARDS, SUITE, Board
+from image.packages import Lock, LockError, Package, fetch, read_lock, repository
 
 # What differs from one run to the next, or belongs to one device alone.
 OF_THE_MOMENT = (
@@ -54,10 +56,12 @@ class Recipe:
 
 def base(board: Board, lock: Lock) -> Path:
     """The archive with Debian's packages alone, as they are after they were configured."""
-    recipe = hashlib.sha256(repr((board.architecture, lock.hash, sorted(board.every_package))).encode()).hexdigest()[
-        :16
-    ]
-    return kept(f"base-{board.family or board.name}-{recipe}", lambda folder: install(board, lock, folder)) / "root.tar"
+    parts: list[object] = [board.architecture, lock.hash, sorted(board.every_package)]
+    if board.like:
+        parts.append(read_lock(BOARDS[board.like].lock).hash)
+    recipe = hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()[:16]
+    build = change if board.like else install
+    return kept(f"base-{board.family or board.name}-{recipe}", lambda folder: build(board, lock, folder)) / "root.tar"
 
 
 def install(board: Board, lock: Lock, folder: Path) -> None:
@@ -71,6 +75,73 @@ def install(board: Board, lock: Lock, folder: Path) -> None:
         command += [*SHORT_CUTS, f"--include={','.join(board.every_package)}", SUITE, str(folder / "root.tar")]
         command += [f"deb [trusted=yes] copy:{archive} ./"]
         subprocess.run(command, check=True, env=environment(lock.date_s))
+
+
+def change(board: Board, lock: Lock, folder: Path) -> None:
+    """Make a board's packages of those of the board that it is like, by changing those in which their locks differ.
+
+    Raises:
+        LockError: that did not end with what the lock names.
+    """
+    fetch(lock)
+    like = BOARDS[board.like]
+    before = read_lock(like.lock)
+    wanted, gone = differences(before, lock)
+    print(f"image: {board.name}: {like.name} with {len(wanted)} other packages", file=sys.stderr, flush=True)
+    with TemporaryDirectory(dir=folder) as work:
+        root = Path(work) / "root"
+        root.mkdir()
+        unpack(base(like, before), root)
+        for some in in_order([package for package in lock.packages if package.name in wanted]):
+            add(root, some, lock.date_s)
+        inside(root, lock.date_s, "dpkg", "--purge", *gone)
+        must_hold(root, lock)
+        pack = ["tar", "-C", str(root), "--sort=name", "--numeric-owner", "-cpf", str(folder / "root.tar"), "."]
+        subprocess.run(pack, check=True)
+
+
+def in_order(packages: list[Package]) -> tuple[list[Package], list[Package]]:
+    """Those that have to be configured before others may be unpacked, and the rest."""
+    asked = ["dpkg-deb", "--show", "--showformat=${Pre-Depends}, "]
+    said = "".join(
+        subprocess.run([*asked, str(package.kept)], capture_output=True, text=True, check=True).stdout
+        for package in packages
+    )
+    names = {word.split()[0] for word in re.split("[,|]", said) if word.strip()}
+    return [one for one in packages if one.name in names], [one for one in packages if one.name not in names]
+
+
+def add(root: Path, packages: list[Package], time_s: int) -> None:
+    """Install packages together."""
+    with TemporaryDirectory(dir=root / "var/tmp") as folder:
+        for package in packages:
+            shutil.copyfile(package.kept, Path(folder) / package.kept.name)
+        if files := sorted(Path(folder).iterdir()):
+            inside(root, time_s, "dpkg", "-i", *(f"/{file.relative_to(root)}" for file in files))
+
+
+def differences(before: Lock, after: Lock) -> tuple[list[str], list[str]]:
+    """The names of the packages that are new or others in a lock, and of those that are gone."""
+    files = {package.sha256 for package in before.packages}
+    wanted = sorted(package.name for package in after.packages if package.sha256 not in files)
+    gone = {package.name for package in before.packages} - {package.name for package in after.packages}
+    return wanted, sorted(gone)
+
+
+def must_hold(root: Path, lock: Lock) -> None:
+    """Refuse a root in which other packages are installed than a lock names.
+
+    Raises:
+        LockError: with the packages that differ.
+    """
+    found = set()
+    for paragraph in (root / "var/lib/dpkg/status").read_text().strip().split("\n\n"):
+        fields = HeaderParser().parsestr(paragraph)
+        if fields["Status"] != "deinstall ok config-files":
+            version = fields["Version"].rpartition(":")[2]
+            found.add(f"{fields['Package']}_{version}_{fields['Architecture']}.deb")
+    if differing := sorted(found ^ {package.kept.name for package in lock.packages}):
+        raise LockError(f"the root does not hold what its lock names: {', '.join(differing)}: take new locks, --relock")
 
 
 def environment(time_s: int) -> dict[str, str]:
@@ -88,9 +159,7 @@ def environment(time_s: int) -> dict[str, str]:
 
 def make(recipe: Recipe, root: Path) -> None:
     """Write the whole root file system below `root`."""
-    subprocess.run(
-        ["tar", "-C", str(root), "--numeric-owner", "-xpf", str(base(recipe.board, recipe.lock))], check=True
-    )
+    unpack(base(recipe.board, recipe.lock), root)
     print(f"image: {recipe.board.name}: the product and its settings", file=sys.stderr, flush=True)
     for name in ("data", "boot/efi"):
         (root / name).mkdir(exist_ok=True)
@@ -102,6 +171,11 @@ def make(recipe: Recipe, root: Path) -> None:
     updates = [str(HERE / "update" / "into"), str(root), recipe.board.name, recipe.version, recipe.keyring]
     subprocess.run(updates, check=True, env=environment(recipe.time_s))
     inside(root, recipe.time_s, "update-initramfs", "-u", "-k", "all")
+
+
+def unpack(archive: Path, root: Path) -> None:
+    """Unpack what `base` returns."""
+    subprocess.run(["tar", "-C", str(root), "--numeric-owner", "-xpf", str(archive)], check=True)
 
 
 def lay(layer: Path, root: Path) -> None:

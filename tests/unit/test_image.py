@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from image import disk, grub, sbom
+from image import disk, grub, root, sbom
 from image.boards import BOARDS, Board
 from image.packages import Lock, LockError, Package, keep, missing_programs, parse_uris, read_lock, write_lock
 
@@ -107,6 +107,48 @@ def test_the_locks_in_the_repository_name_what_their_boards_install(name: str) -
     files = [package.path.rsplit("/", 1)[-1].split("_") for package in read_lock(BOARDS[name].lock).packages]
     assert set(BOARDS[name].every_package) <= {file[0] for file in files}
     assert {file[-1] for file in files} == {"all.deb", f"{BOARDS[name].architecture}.deb"}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_what_is_asked_of_a_newer_suite_brings_nothing_else_from_there(name: str) -> None:
+    """dpkg is what firmware from a later Debian would bring."""
+    versions = {
+        package.kept.name.split("_")[1] for package in read_lock(BOARDS[name].lock).packages if package.name == "dpkg"
+    }
+    assert {version.split(".")[:2] == ["1", "22"] for version in versions} == {True}
+
+
+def test_a_board_is_made_of_another_by_what_their_locks_differ_in(tmp_path: Path) -> None:
+    names = ("acl_2.3_amd64.deb", "bash_5_amd64.deb", "grub_2_amd64.deb", "acl_2.4_amd64.deb", "linux_7_amd64.deb")
+    acl, bash, grub_2, acl_4, linux = (Package("debian", name, f"{at:064x}") for at, name in enumerate(names))
+    before, after = Lock(1, (acl, bash, grub_2)), Lock(2, (bash, acl_4, linux))
+    assert root.differences(before, after) == (["acl", "linux"], ["grub"])
+    paragraph = "Package: {}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {}\n"
+    gone = "Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n"
+    status = tmp_path / "var/lib/dpkg/status"
+    status.parent.mkdir(parents=True)
+    found = [paragraph.format(name, version) for name, version in (("bash", "5"), ("acl", "1:2.4"), ("linux", "7"))]
+    status.write_text("\n".join([*found, gone]))
+    root.must_hold(tmp_path, after)
+    status.write_text("\n".join(found[:2]))
+    with pytest.raises(LockError, match="does not hold what its lock names: linux_7_amd64"):
+        root.must_hold(tmp_path, after)
+
+
+def test_what_has_to_be_configured_before_others_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image.packages.KEPT", tmp_path)
+    made = []
+    for name, field in (("image", "Pre-Depends: base (>= 2)\n"), ("base", ""), ("other", "Depends: image\n")):
+        control = tmp_path / name / "DEBIAN/control"
+        control.parent.mkdir(parents=True)
+        control.write_text(
+            f"Package: {name}\nVersion: 2\nArchitecture: all\nMaintainer: X <x@x>\nDescription: x\n{field}"
+        )
+        made.append(Package("debian", f"{name}_2_all.deb", name.encode().hex().ljust(64, "0")))
+        made[-1].kept.parent.mkdir()
+        build = ["dpkg-deb", "--root-owner-group", "-b", str(tmp_path / name), str(made[-1].kept)]
+        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    assert [[one.name for one in some] for some in root.in_order(made)] == [["base"], ["image", "other"]]
 
 
 def test_what_a_machine_lacks_for_an_image_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
