@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -17,8 +17,8 @@ import (
 const (
 	// openLimit bounds the opening of a camera; OpenCV's own bound of 30 s would keep a reload waiting.
 	openLimit = 5 * time.Second
-	// hangingMost bounds the threads that hang for ever: a driver that eats one at each try must not eat all.
-	hangingMost = 16
+	// hangingMost bounds the threads that hang for ever because of one camera: a driver that eats one at each try must not eat all.
+	hangingMost = 4
 )
 
 var (
@@ -26,22 +26,41 @@ var (
 	errNotClosed = errors.New("its driver hangs while it is closed")
 )
 
-// hanging counts goroutines that were left behind.
-var hanging atomic.Int32
+// hanging counts the goroutines that were left behind, by the address of their camera.
+var hanging = census{of: map[string]int{}}
+
+type census struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (c *census) add(camera string, more int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of[camera] += more; c.of[camera] == 0 {
+		delete(c.of, camera)
+	}
+}
+
+func (c *census) count(camera string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[camera]
+}
 
 // leave goes on without a result; whoever brings it, when it comes, is heard by then.
-func leave[T any](result <-chan T, then func(T)) {
-	hanging.Add(1)
+func leave[T any](camera string, result <-chan T, then func(T)) {
+	hanging.add(camera, 1)
 	go func() {
-		defer hanging.Add(-1)
+		defer hanging.add(camera, -1)
 		then(<-result)
 	}()
 }
 
-// mayHang fails when so many hang that no more may.
-func mayHang() error {
-	if n := hanging.Load(); n >= hangingMost {
-		return fmt.Errorf("%d calls hang in drivers of cameras: restart visavis, and look at the cables", n)
+// mayHang fails when so many hang because of the camera that no more may.
+func mayHang(camera string) error {
+	if n := hanging.count(camera); n >= hangingMost {
+		return fmt.Errorf("%d calls hang in the camera's driver: look at its cable, and restart visavis if it stays so", n)
 	}
 	return nil
 }
@@ -53,9 +72,9 @@ type opened[T io.Closer] struct {
 }
 
 // openAlone opens at most until the limit or the end of ctx. What opens later is closed again.
-func openAlone[T io.Closer](ctx context.Context, limit time.Duration, open func() (T, error)) (T, error) {
+func openAlone[T io.Closer](ctx context.Context, camera string, limit time.Duration, open func() (T, error)) (T, error) {
 	var none T
-	if err := mayHang(); err != nil {
+	if err := mayHang(camera); err != nil {
 		return none, err
 	}
 	result := make(chan opened[T], 1)
@@ -69,7 +88,7 @@ func openAlone[T io.Closer](ctx context.Context, limit time.Duration, open func(
 	case now := <-result:
 		return now.made, now.err
 	case <-ctx.Done():
-		leave(result, func(late opened[T]) {
+		leave(camera, result, func(late opened[T]) {
 			if late.err == nil {
 				_ = late.made.Close() // nobody is left to hear of it
 			}
@@ -79,14 +98,14 @@ func openAlone[T io.Closer](ctx context.Context, limit time.Duration, open func(
 }
 
 // closeAlone waits for the end of it at most until the limit.
-func closeAlone(limit time.Duration, device io.Closer) error {
+func closeAlone(camera string, limit time.Duration, device io.Closer) error {
 	result := make(chan error, 1)
 	go func() { result <- device.Close() }()
 	select {
 	case err := <-result:
 		return err
 	case <-time.After(limit):
-		leave(result, func(error) {})
+		leave(camera, result, func(error) {})
 		return errNotClosed
 	}
 }

@@ -12,7 +12,7 @@ import (
 // stuck is a device whose driver hangs until `free` is closed: none that does can be had here. `closed` hears of each Close.
 type stuck struct{ free, closed chan struct{} }
 
-func newStuck() stuck { return stuck{make(chan struct{}), make(chan struct{}, hangingMost)} }
+func newStuck() stuck { return stuck{make(chan struct{}), make(chan struct{}, hangingMost+1)} }
 
 func (s stuck) open() (stuck, error) {
 	<-s.free
@@ -32,7 +32,7 @@ func (s stuck) comesBack(t *testing.T, closed int) {
 	for range closed {
 		<-s.closed
 	}
-	for until := time.Now().Add(10 * time.Second); hanging.Load() > 0; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); hanging.count("bad") > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("it is still counted as hanging")
 		}
@@ -41,13 +41,13 @@ func (s stuck) comesBack(t *testing.T, closed int) {
 
 func TestADriverThatHangsWhileItOpensIsLeftBehindAndClosedWhenItComesBack(t *testing.T) {
 	device := newStuck()
-	if _, err := openAlone(t.Context(), time.Millisecond, device.open); !errors.Is(err, errNotOpened) {
+	if _, err := openAlone(t.Context(), "bad", time.Millisecond, device.open); !errors.Is(err, errNotOpened) {
 		t.Errorf("%v", err)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
 	other := newStuck()
-	if _, err := openAlone(ended, time.Hour, other.open); !errors.Is(err, context.Canceled) {
+	if _, err := openAlone(ended, "bad", time.Hour, other.open); !errors.Is(err, context.Canceled) {
 		t.Errorf("with the context: %v", err)
 	}
 	close(other.free)
@@ -57,21 +57,24 @@ func TestADriverThatHangsWhileItOpensIsLeftBehindAndClosedWhenItComesBack(t *tes
 
 func TestADriverThatHangsWhileItClosesIsLeftBehind(t *testing.T) {
 	device := newStuck()
-	if err := closeAlone(time.Millisecond, device); !errors.Is(err, errNotClosed) {
+	if err := closeAlone("bad", time.Millisecond, device); !errors.Is(err, errNotClosed) {
 		t.Errorf("%v", err)
 	}
 	device.comesBack(t, 1)
 }
 
-func TestAfterSoManyThatHangNoneIsOpenedAnyMore(t *testing.T) {
+func TestAfterSoManyThatHangACameraIsNotOpenedAnyMoreAndOthersAre(t *testing.T) {
 	device := newStuck()
 	for range hangingMost {
-		if _, err := openAlone(t.Context(), 0, device.open); !errors.Is(err, errNotOpened) {
+		if _, err := openAlone(t.Context(), "bad", 0, device.open); !errors.Is(err, errNotOpened) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := openAlone(t.Context(), time.Hour, device.open); err == nil || errors.Is(err, errNotOpened) {
+	if _, err := openAlone(t.Context(), "bad", time.Hour, device.open); err == nil || errors.Is(err, errNotOpened) {
 		t.Errorf("one more: %v", err)
 	}
-	device.comesBack(t, hangingMost)
+	if _, err := openAlone(t.Context(), "another", 0, device.open); !errors.Is(err, errNotOpened) {
+		t.Errorf("another camera is not even tried: %v", err)
+	}
+	device.comesBack(t, hangingMost+1)
 }

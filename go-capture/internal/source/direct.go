@@ -22,23 +22,24 @@ import (
 // direct reads a camera of the kernel without a library between: with the driver's numbers and times, and with the
 // camera's own JPEG kept for viewers.
 type direct struct {
-	camera *v4l2.Camera
-	limit  time.Duration
-	pace   pace
-	unpack unpacker
+	address string
+	camera  *v4l2.Camera
+	limit   time.Duration
+	pace    pace
+	unpack  unpacker
 }
 
 // unpacker writes one shot of a camera into a picture whose size is set.
 type unpacker func(shot []byte, format v4l2.Format, into *frame.Picture) error
 
 func openDirect(ctx context.Context, s Settings, path string) (Source, error) {
-	camera, err := openAlone(ctx, openLimit, func() (*v4l2.Camera, error) {
+	camera, err := openAlone(ctx, s.URI, openLimit, func() (*v4l2.Camera, error) {
 		return v4l2.Open(path, v4l2.Wish{Width: s.Width, Height: s.Height, FPS: s.FPS, Pixels: pixelsFor(s.PixelFormat)})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &direct{camera: camera, limit: s.StallLimit, pace: newPace(s.MostFPS), unpack: unpackers()[camera.Format().Pixels]}, nil
+	return &direct{address: s.URI, camera: camera, limit: s.StallLimit, pace: newPace(s.MostFPS), unpack: unpackers()[camera.Format().Pixels]}, nil
 }
 
 // pixelsFor orders the formats. JPEG goes first: over USB 2 it alone carries HD at 30 fps, and viewers get it as it is.
@@ -90,7 +91,7 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 }
 
-func (d *direct) Close() error { return closeAlone(d.limit, d.camera) }
+func (d *direct) Close() error { return closeAlone(d.address, d.limit, d.camera) }
 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4

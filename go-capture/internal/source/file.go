@@ -39,7 +39,7 @@ func (f *fileSource) rewind(ctx context.Context) error {
 			return err
 		}
 	}
-	video, err := readOnDemand(ctx, f.settings.StallLimit, func() (*gocv.VideoCapture, error) {
+	video, err := readOnDemand(ctx, f.settings, func() (*gocv.VideoCapture, error) {
 		return openCapture(f.path, gocv.VideoCaptureFFmpeg)
 	})
 	if err != nil {
@@ -72,7 +72,10 @@ func (f *fileSource) Close() error { return f.video.Close() }
 // openCapture opens with one back-end of OpenCV. gocv's own words are left out, for they hold the address and with it a
 // password; what it made is closed also when it failed, for the tries go on for ever.
 func openCapture(address string, backend gocv.VideoCaptureAPI) (*gocv.VideoCapture, error) {
-	capture, err := gocv.OpenVideoCaptureWithAPI(address, backend)
+	return usable(gocv.OpenVideoCaptureWithAPI(address, backend))
+}
+
+func usable(capture *gocv.VideoCapture, err error) (*gocv.VideoCapture, error) {
 	if err == nil && capture.IsOpened() {
 		return capture, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"gocv.io/x/gocv"
 )
@@ -31,13 +32,28 @@ func TellOpenCV() error {
 
 // openRTSP opens a network camera.
 func openRTSP(ctx context.Context, s Settings, _ string) (Source, error) {
-	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
-		return openCapture(s.URI, gocv.VideoCaptureFFmpeg)
+	opened, err := follow(ctx, s, func() (*gocv.VideoCapture, error) {
+		return openNetwork(s)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the network camera does not answer or refuses us (%w): check address, user and password_file", err)
 	}
 	return opened, nil
+}
+
+// How long OpenCV waits for a network camera, in ms; gocv has no names for these.
+const (
+	openTimeout gocv.VideoCaptureProperties = 53 // cv::CAP_PROP_OPEN_TIMEOUT_MSEC
+	readTimeout gocv.VideoCaptureProperties = 54 // cv::CAP_PROP_READ_TIMEOUT_MSEC
+)
+
+// openNetwork lets OpenCV give up when we do: its own 30 s would leave a thread behind at each try of a camera that falls silent.
+func openNetwork(s Settings) (*gocv.VideoCapture, error) {
+	ms := func(d time.Duration) gocv.VideoCaptureProperties {
+		return gocv.VideoCaptureProperties(d.Milliseconds())
+	}
+	return usable(gocv.OpenVideoCaptureWithAPIParams(s.URI, gocv.VideoCaptureFFmpeg,
+		[]gocv.VideoCaptureProperties{openTimeout, ms(openLimit), readTimeout, ms(s.StallLimit)}))
 }
 
 // openCSI opens a camera on the ribbon cable through GStreamer.
@@ -46,7 +62,7 @@ func openCSI(ctx context.Context, s Settings, number string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := follow(ctx, s.StallLimit, func() (*gocv.VideoCapture, error) {
+	opened, err := follow(ctx, s, func() (*gocv.VideoCapture, error) {
 		return openCapture(text, gocv.VideoCaptureGstreamer)
 	})
 	if err != nil {

@@ -31,6 +31,7 @@ const (
 // A live camera is read all the time and the newest picture wins, so that nothing old waits in the driver or the
 // network; a file is read on demand, so that no picture is passed over.
 type reader struct {
+	camera string // its address
 	limit  time.Duration
 	demand chan struct{} // capacity 1: read the next picture; nil: read all the time
 	fresh  chan struct{} // capacity 1: newest is unseen; closed at the stream's end
@@ -48,16 +49,16 @@ type reader struct {
 }
 
 // follow opens a live camera, readOnDemand a file. They return when it is open, has failed, or ctx ends.
-func follow(ctx context.Context, limit time.Duration, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	return begin(ctx, &reader{limit: limit}, open)
+func follow(ctx context.Context, s Settings, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+	return begin(ctx, &reader{camera: s.URI, limit: s.StallLimit}, open)
 }
 
-func readOnDemand(ctx context.Context, limit time.Duration, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	return begin(ctx, &reader{limit: limit, demand: make(chan struct{}, 1)}, open)
+func readOnDemand(ctx context.Context, s Settings, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+	return begin(ctx, &reader{camera: s.URI, limit: s.StallLimit, demand: make(chan struct{}, 1)}, open)
 }
 
 func begin(ctx context.Context, r *reader, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	if err := mayHang(); err != nil {
+	if err := mayHang(r.camera); err != nil {
 		return nil, err
 	}
 	r.fresh, r.stop, r.closed = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
@@ -219,7 +220,7 @@ func (r *reader) Close() error {
 		select {
 		case <-r.closed:
 		case <-time.After(wait):
-			leave(r.closed, func(struct{}) {})
+			leave(r.camera, r.closed, func(struct{}) {})
 		}
 	})
 	return nil

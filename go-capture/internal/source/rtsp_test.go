@@ -232,6 +232,25 @@ func TestANetworkCameraThatHangsIsStalledWithinTwoSeconds(t *testing.T) {
 	}
 }
 
+// A camera that falls silent again and again is opened again and again: each try must not leave a thread for half a minute.
+func TestANetworkCameraThatHangsLeavesNoThreadForLong(t *testing.T) {
+	camera := newNetworkCamera(t)
+	source := camera.open()
+	camera.signal(syscall.SIGSTOP)
+	defer camera.signal(syscall.SIGCONT)
+	if err := grabUntilItFails(t, source); !errors.Is(err, ErrStalled) {
+		t.Fatal(err)
+	}
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(15 * time.Second); hanging.count(camera.address) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("its read still hangs")
+		}
+	}
+}
+
 func TestOpeningANetworkCameraThatHangsEndsWithItsContext(t *testing.T) {
 	camera := newNetworkCamera(t)
 	camera.signal(syscall.SIGSTOP)
