@@ -114,6 +114,7 @@ func serve(settings *config.Config, file string, load func() (*config.Config, er
 			return err
 		}
 	}
+	pipeline.FollowName(settings, sameName(file))
 	appliance, err := pipeline.New(settings, version)
 	if err != nil {
 		return err

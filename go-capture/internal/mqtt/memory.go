@@ -4,9 +4,7 @@ package mqtt
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -127,22 +125,9 @@ func others(base, name string) []string {
 	for _, entry := range entries {
 		other, isTopics := strings.CutSuffix(entry.Name(), ".json")
 		_, its, _ := strings.Cut(other, ".")
-		if isTopics && other != name && its == ending && !runs(filepath.Join(base, "outbox", other)) {
+		if isTopics && other != name && its == ending && !state.Held(filepath.Join(base, "outbox", other)) {
 			found = append(found, filepath.Join(base, "topics", entry.Name()))
 		}
 	}
 	return slices.Clip(found)
-}
-
-// runs tells whether a daemon holds the outbox in a folder.
-func runs(folder string) bool {
-	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	held, err := state.Lock(folder)
-	if err != nil {
-		return true
-	}
-	_ = held.Close() // nothing was done with it
-	return false
 }

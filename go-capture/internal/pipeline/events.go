@@ -20,6 +20,17 @@ import (
 // closeLimit is how long the end waits for a disk that hangs.
 const closeLimit = 3 * time.Second
 
+// FollowName lets what was kept under another device.id of the same configuration come along. Call it before New.
+func FollowName(c *config.Config, configuration string) {
+	folder, err := state.Folder()
+	if err != nil {
+		return // nothing was kept
+	}
+	if err := state.Follow(folder, configuration, c.Device.ID); err != nil {
+		slog.Warn("an earlier device.id of this device is not known", "error", err)
+	}
+}
+
 // historySettings keep a device's recent past in a folder of its own, or in memory where there is no folder for anything.
 func historySettings(c *config.Config) history.Settings {
 	const day = 24 * time.Hour

@@ -5,6 +5,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -31,4 +32,17 @@ func Lock(folder string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", folder, err)
 	}
 	return opened, nil
+}
+
+// Held tells whether a program holds a folder; what is not there nobody holds.
+func Held(folder string) bool {
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	held, err := Lock(folder)
+	if err != nil {
+		return true
+	}
+	_ = held.Close() // nothing was done with it
+	return false
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// kept makes a folder of state with these files in it.
+func kept(t *testing.T, files ...string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, name := range files {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func filesIn(t *testing.T, folder string) (files []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && path != namesFile {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func follow(t *testing.T, folder, configuration, device string) {
+	t.Helper()
+	if err := Follow(folder, configuration, device); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatADeviceKeepsFollowsItToAnotherName(t *testing.T) {
+	folder := kept(t, "history/porch/1.events", "thumbnails/porch/1.jpg", "outbox/porch/1", "outbox/porch.2.frigate/1", "orders/porch.json",
+		"sessions/porch.json", "certificates/porch.pem", "history/porch-2/1.events", "credentials.toml")
+	follow(t, folder, "/etc/a.toml", "porch")
+	follow(t, folder, "/etc/a.toml", "yard")
+	want := []string{"certificates/yard.pem", "credentials.toml", "history/porch-2/1.events", "history/yard/1.events", "orders/yard.json",
+		"outbox/yard/1", "outbox/yard.2.frigate/1", "sessions/yard.json", "thumbnails/yard/1.jpg"}
+	files := filesIn(t, folder)
+	slices.Sort(files)
+	slices.Sort(want)
+	if !slices.Equal(files, want) {
+		t.Errorf("%q, want %q", files, want)
+	}
+}
+
+func TestWhatBelongsToOthersStays(t *testing.T) {
+	folder := kept(t, "history/porch/1", "history/hall/1", "history/yard/2", "orders/hall.json")
+	follow(t, folder, "/etc/a.toml", "porch")
+	follow(t, folder, "/etc/b.toml", "hall")
+	before := filesIn(t, folder)
+	running, err := Lock(filepath.Join(folder, "history", "porch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Close()
+	for configuration, device := range map[string]string{"/etc/a.toml": "cellar", "/etc/c.toml": "attic"} {
+		follow(t, folder, configuration, device)
+	}
+	if after := filesIn(t, folder); !slices.Equal(before, after) {
+		t.Errorf("%q, want %q", after, before)
+	}
+	follow(t, folder, "/etc/b.toml", "yard") // it has a history already
+	if after, want := filesIn(t, folder), []string{"history/hall/1", "history/porch/1", "history/yard/2", "orders/yard.json"}; !slices.Equal(after, want) {
+		t.Errorf("%q, want %q", after, want)
+	}
+}
+
+func TestAFileOfNamesThatIsDamagedMovesNothingAndIsMadeAnew(t *testing.T) {
+	folder := kept(t, namesFile, "history/porch/1")
+	if err := Follow(folder, "/etc/a.toml", "yard"); err == nil {
+		t.Error("it is not told")
+	}
+	if after := filesIn(t, folder); !slices.Equal(after, []string{"history/porch/1"}) {
+		t.Errorf("%q", after)
+	}
+	follow(t, folder, "/etc/a.toml", "yard")
+}
