@@ -79,6 +79,7 @@ type Dispatcher struct {
 	spare     float64 // frames that may be lent a second time: see late.go
 	timer     *time.Timer
 	timerNs   int64             // when the timer comes, 0 = it is not set
+	patientNs int64             // no lease is overdue before
 	closed    map[string]uint64 // connections closed, by reason
 }
 
@@ -143,11 +144,18 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 	w.rings[s.id] = true
 }
 
+// standstillNs is by how much the timer is late where it was the daemon that stood still: its machine was stopped, as virtual ones are, or
+// had no time. What workers have answered meanwhile waits in their sockets, and gets as long to be read.
+const standstillNs = 250_000_000
+
 // expire ends connections that hold a lease for too long, also when nothing else happens.
 func (d *Dispatcher) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at := now()
+	if d.timerNs != 0 && at-d.timerNs > standstillNs {
+		d.patientNs = at + standstillNs
+	}
 	for _, w := range append([]*worker(nil), d.workers...) {
 		if expired := w.overdue(at); expired > 0 {
 			d.drop(w, "deadline")

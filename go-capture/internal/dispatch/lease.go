@@ -36,7 +36,8 @@ func (l *lease) giveBack() {
 
 // overdueNs is when the worker loses its connection over it.
 func (l *lease) overdueNs() int64 {
-	return l.dispatchNs + int64(l.weight*float64(l.slot.stream.dispatcher.options.LeaseMs)*1e6)
+	d := l.slot.stream.dispatcher
+	return max(l.dispatchNs+int64(l.weight*float64(d.options.LeaseMs)*1e6), d.patientNs)
 }
 
 // expectedNs is how long the lease should take: its turn among the worker's own, or the whole batch in which it is inferred.
