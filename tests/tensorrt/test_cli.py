@@ -43,6 +43,18 @@ def test_build_builds_once_and_says_what(small: list[Any]) -> None:
     assert first.stderr == ""
 
 
+def test_a_configuration_says_what_its_workers_look_for(small: list[Any], tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[detector]\ninput = [96, 64]\nprecision = "fp32"\n[worker]\ncredit = 2\n')
+    words = ["build", "--config", config, "--cache-dir", tmp_path]
+    built = visavis(*words)
+    assert built.stdout.startswith("built: centerface in fp32, 1/2/2 pictures"), built.stderr
+    assert visavis(*words, "--input", "96x64").stdout.startswith("kept:")
+    assert visavis(*words, "--precision", "fp16").stdout.startswith("built: centerface in fp16, 1/2/2 pictures")
+    config.write_text("[detector]\ninput = 7\n")
+    assert visavis(*words).returncode == 2
+
+
 def test_list_names_every_engine_for_scripts_too(small: list[Any], tmp_path: Path) -> None:
     visavis(*small)
     visavis(*small, "--precision", "fp32", "--batch", "4")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -19,8 +20,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from visavis.cli.arguments import count, size
+from visavis.daemon import effective_config
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
-from visavis.engines.note import EngineNote, Progress
+from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.errors import VisavisError
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings
@@ -30,6 +32,7 @@ from visavis.terminal import complain
 EXAMPLE = (
     "  visavis engine build\n"
     "  visavis engine build centerface --input 640x480 --precision fp16 --batch 4\n"
+    "  visavis engine build --config /etc/visavis/config.toml\n"
     "  visavis engine build --precision int8 --pictures /var/lib/visavis/snapshots\n"
     "  visavis engine list --json"
 )
@@ -43,12 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis engine` takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = actions.add_parser("build", help="build what is missing", description="Build what is missing.")
-    build.add_argument(
-        "model", nargs="?", default=DEFAULTS.model, metavar="NAME|FILE.onnx", help="default: %(default)s"
-    )
-    build.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default: 640x480")
-    build.add_argument("--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto", help="auto is fp16")
-    build.add_argument("--batch", type=count, default=1, metavar="N", help="most pictures at once (default: 1)")
+    build.add_argument("model", nargs="?", metavar="NAME|FILE.onnx", help=f"default: {DEFAULTS.model}")
+    build.add_argument("--config", type=Path, metavar="FILE", help="take what is not said here from a configuration")
+    build.add_argument("--input", type=size, metavar="WxH", help="default: 640x480")
+    build.add_argument("--precision", choices=("auto", "fp32", "fp16", "int8"), help="auto, the default, is fp16")
+    build.add_argument("--batch", type=count, metavar="N", help="most pictures at once (default: 1)")
     build.add_argument("--workspace-mib", type=count, default=WORKSPACE_MIB, metavar="N", help="default: %(default)s")
     build.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="PATH", help="to calibrate int8 on")
     build.add_argument("--note", type=Path, metavar="FILE", help="tell the daemon here how far it is")
@@ -79,24 +81,49 @@ def _build(args: argparse.Namespace) -> int:
 
     trt, cuda = tensorrt.modules()
     here = Here(trt=trt, gpu=tensorrt.gpu_here(cuda), cache_dir=args.cache_dir)
-    wanted = replace(tensorrt.wanted_engine(_settings(args)), workspace_mib=args.workspace_mib, pictures=args.pictures)
+    settings = _settings(args)
+    wanted = replace(tensorrt.wanted_engine(settings), workspace_mib=args.workspace_mib, pictures=args.pictures)
     engine = find(wanted, here)
     state = "built" if engine is None else "kept"
     # A bar of our own would run through what our parent shows.
     draw = sys.stderr.isatty() and args.die_with_parent is None
-    note = EngineNote(args.note, wanted.prepared.name, wanted.precision) if args.note else None
+    told = settings.engine_note
+    note = EngineNote(told, wanted.prepared.name, wanted.precision) if told else None
     print(_line(engine or _built(wanted, here, note, draw=draw), state, args.json), flush=True)
     return 0
 
 
 def _settings(args: argparse.Namespace) -> DetectorSettings:
+    """What was said, then what the configuration says, then the defaults."""
+    width, height = args.input or (None, None)
+    said = {
+        "model": args.model,
+        "precision": args.precision,
+        "batch": args.batch,
+        "input_width": width,
+        "input_height": height,
+        "engine_note": args.note,
+        "cache_dir": args.cache_dir,
+    }
+    before = _configured(args.config) if args.config else DEFAULTS
+    return replace(before, **{name: value for name, value in said.items() if value is not None})
+
+
+def _configured(file: Path) -> DetectorSettings:
+    """What workers of a configuration look for.
+
+    Raises:
+        ConfigRefused: with every problem, one a line.
+    """
+    config = effective_config(file, os.environ, for_worker=True)
+    detector = config.detector
     return DetectorSettings(
-        model=args.model,
-        precision=args.precision,
-        batch=args.batch,
-        input_width=args.input[0],
-        input_height=args.input[1],
-        cache_dir=args.cache_dir,
+        model=detector.model,
+        precision=detector.precision,
+        batch=config.worker.credit,
+        input_width=detector.input[0],
+        input_height=detector.input[1],
+        engine_note=note_path(Path(config.worker.socket)),
     )
 
 
