@@ -8,8 +8,10 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from visavis.cli.doctor import report, report_file
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
 from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached
@@ -210,3 +212,23 @@ def test_a_daemon_that_cannot_start_or_dies_without_a_word_is_named_by_every_com
 def test_a_kernel_is_known_by_its_first_two_numbers(release: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.release", lambda: release)
     assert kernel().state == state
+
+
+def test_a_measurement_that_is_stopped_leaves_the_earlier_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    file = tmp_path / "pi5.txt"
+    file.write_text("of last week")
+    monkeypatch.setattr("visavis.hardware.report.gather", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        report(file, short=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"pi5.txt": "of last week"}
+
+
+def test_a_report_into_a_pipe_replaces_no_device() -> None:
+    with report_file(Path("/dev/null")) as out:
+        out.write(b"words")
+    assert Path("/dev/null").is_char_device()

@@ -6,7 +6,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 # What a disk without room answers.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -18,10 +21,21 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: nothing was written, and what was at `path` before is still there.
     """
+    with written_anew(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_anew(path: Path) -> Iterator[BinaryIO]:
+    """The same for what takes long to make: what the block writes is at `path` when it ends without an error.
+
+    Raises:
+        OSError: as `write_atomically`; on entry where nothing can be written there at all.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
+from visavis.atomic import written_anew
 from visavis.doctor import Finding, examine
 from visavis.errors import VisavisError
 
@@ -52,16 +55,22 @@ def report(file: Path, *, short: bool) -> int:
     """
     from visavis.hardware.report import SHORT, Plan, cleaned, gather, lines, written  # noqa: PLC0415 (slow to import)
 
-    try:
-        out = file.open("w", encoding="utf-8")
-    except OSError as error:
-        raise VisavisError(f"{file} cannot be written, {error.strerror}", "name another with --output") from error
     began = time.monotonic()
-    found = cleaned(gather(SHORT if short else Plan(), lambda words: print(f"{clock(began)}  {words}", flush=True)))
-    with out:
-        out.write(written(found))
+    with ExitStack() as end:
+        try:
+            out = end.enter_context(report_file(file))
+        except OSError as error:
+            raise VisavisError(f"{file} cannot be written, {error.strerror}", "name another with --output") from error
+        found = cleaned(gather(SHORT if short else Plan(), lambda words: print(f"{clock(began)}  {words}", flush=True)))
+        out.write(written(found).encode())
     print("\n".join(["", *lines(found), "", f"{file} holds all of it. Read it before you send it."]))
     return 0
+
+
+def report_file(file: Path) -> AbstractContextManager[BinaryIO]:
+    """Open what the report goes to: a file keeps its earlier report until the new one is whole, a pipe has none."""
+    target = file.resolve()
+    return target.open("wb") if target.exists() and not target.is_file() else written_anew(target)
 
 
 def clock(began_s: float) -> str:
