@@ -19,12 +19,15 @@ const (
 	configurationsMost = 256 // that are remembered; more come only from whoever makes a new file for each start
 )
 
-// kinds are the folders in which each device has a file or a folder called by its name, which may have an ending behind a dot.
-var kinds = []string{"history", "thumbnails", "outbox", "orders", "sessions", "certificates"}
+// kinds are the folders in which each device has a file or a folder called by its name, which may have an ending behind a dot. Every
+// device has a history, which moves last: so a move that was cut off goes on.
+var kinds = []string{"thumbnails", "outbox", "orders", "sessions", "certificates", history}
+
+const history = "history"
 
 // Follow lets what a device keeps below a folder follow it to another name, by the configuration that names it. Otherwise events that
-// wait would never be sent, and pictures never grow too old. What belongs to a daemon that runs stays; so does what has a successor
-// already. Call it before anything in the folder is used.
+// wait would never be sent, and pictures never grow too old. What belongs to a daemon that runs stays, and nothing is mixed with what is
+// there under the new name. Call it before anything in the folder is used.
 func Follow(folder, configuration, device string) error {
 	path := filepath.Join(folder, namesFile)
 	names, damage := readNames(path)
@@ -32,9 +35,8 @@ func Follow(folder, configuration, device string) error {
 	if before == device {
 		return nil
 	}
-	if before != "" && !Held(filepath.Join(folder, "history", before)) {
-		slog.Info("device.id was another one: what is kept follows", "from", before, "to", device)
-		if err := moveAll(folder, before, device); err != nil {
+	if before != "" {
+		if err := comeAlong(folder, before, device); err != nil {
 			return fmt.Errorf("not all that was kept under device.id = %q follows: %w", before, err)
 		}
 	}
@@ -44,6 +46,18 @@ func Follow(folder, configuration, device string) error {
 		return err
 	}
 	return errors.Join(damage, Replace(path, append(text, '\n')))
+}
+
+func comeAlong(folder, from, to string) error {
+	switch {
+	case Held(filepath.Join(folder, history, from)):
+		return nil
+	case exists(filepath.Join(folder, history, to)):
+		slog.Warn("device.id was another one: what was kept stays where it is, for there is something under the new name", "from", from, "to", to)
+		return nil
+	}
+	slog.Info("device.id was another one: what was kept follows", "from", from, "to", to)
+	return moveAll(folder, from, to)
 }
 
 // readNames are the devices by their configurations; none where the file cannot be used.
@@ -84,9 +98,13 @@ func moveAll(folder, from, to string) (failed error) {
 
 // move leaves what would replace something.
 func move(from, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		slog.Warn("this does not follow the device to its new name, under which there is something", "stays", from)
+	if exists(to) {
 		return nil
 	}
 	return os.Rename(from, to)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
