@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -27,30 +26,30 @@ type Rules struct {
 // Board is the switches of all cameras of a device.
 type Board struct {
 	mu      sync.Mutex
-	cameras map[string]*place
+	cameras map[string]place
+	rates   map[string]*rate.Limiter // of cameras that are gone, too: a reload is no way to more orders
 	memory  *memory
 }
 
 type place struct {
 	camera *Camera
 	rules  Rules
-	rate   *rate.Limiter
 }
 
 // NewBoard has no cameras; file is where learned states are kept, "" for nowhere.
 func NewBoard(file string) *Board {
-	return &Board{cameras: map[string]*place{}, memory: openMemory(file)}
+	return &Board{cameras: map[string]place{}, rates: map[string]*rate.Limiter{}, memory: openMemory(file)}
 }
 
 // Camera gives the switches of a camera that is configured so. What was ordered earlier holds, as far as the rules allow it now.
 func (b *Board) Camera(id string, rules Rules) *Camera {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	made := &place{rules: rules, camera: NewCamera(b.memory.of(id).over(rules)), rate: rate.NewLimiter(ordersPerSecond, ordersAtOnce)}
-	if before, known := b.cameras[id]; known {
-		made.rate = before.rate // a reload is no way to more orders
-	}
+	made := place{rules: rules, camera: NewCamera(b.memory.of(id).over(rules))}
 	b.cameras[id] = made
+	if b.rates[id] == nil {
+		b.rates[id] = rate.NewLimiter(ordersPerSecond, ordersAtOnce)
+	}
 	return made.camera
 }
 
@@ -72,7 +71,7 @@ func (b *Board) Obey(id string, o Order) (Obeyed, error) {
 	if !known {
 		return Obeyed{}, Refusal{"unknown", fmt.Sprintf("there is no camera %q", id)}
 	}
-	if !at.rate.AllowN(time.Now(), 1) {
+	if !b.rates[id].Allow() {
 		return Obeyed{}, Refusal{"too_many", fmt.Sprintf("more than %d orders at once or %d a second", ordersAtOnce, ordersPerSecond)}
 	}
 	if err := at.rules.refuse(o); err != nil {

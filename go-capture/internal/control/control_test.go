@@ -97,7 +97,8 @@ func TestAFloodOfOneCameraIsRefusedAndAnotherCameraObeys(t *testing.T) {
 	if refused == 0 {
 		t.Error("nothing of the flood was refused")
 	}
-	b.Camera("door", plain) // a reload
+	b.Forget("door") // a reload
+	b.Camera("door", plain)
 	if _, err := b.Obey("door", order(t, Detect, "ON")); reason(err) != "too_many" {
 		t.Errorf("after a reload: %v", err)
 	}
