@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import threading
+from collections.abc import Iterator
 
 from rich import box
 from rich.console import Console, Group
@@ -16,6 +17,12 @@ from visavis.client import Broker, Camera, Fleet, State
 
 REFRESH_S = 0.25
 COLUMNS = ("device", "camera", "", "faces", "somebody there", "in zones", "frames/s", "camera to broker")
+NUMBERS = ("faces", "frames/s", "camera to broker")
+# On a terminal of fewer columns, as on a phone, there is room for these alone.
+WIDE = 80
+NARROW = ("device", "camera", "", "faces")
+
+Row = list[Text | str]
 
 
 def show_table(args: argparse.Namespace, broker: Broker, stop: threading.Event) -> None:
@@ -30,16 +37,17 @@ def show_table(args: argparse.Namespace, broker: Broker, stop: threading.Event) 
         Live(console=Console(), auto_refresh=False, screen=False) as live,
     ):
         while not stop.wait(REFRESH_S):
-            live.update(picture(fleet.devices(), broker.where, args.camera), refresh=True)
+            live.update(picture(fleet.devices(), broker.where, args.camera, live.console.width), refresh=True)
 
 
-def picture(devices: dict[str, State], where: str, camera: str = "+") -> Group:
-    """The table and what stands under it."""
+def picture(devices: dict[str, State], where: str, camera: str = "+", width: int = WIDE) -> Group:
+    """The table, as much of it as `width` columns hold, and what stands under it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right" if heading in ("faces", "frames/s", "camera to broker") else "left")
-    for name, device in devices.items():
-        _add_device(table, name, device, camera)
+    shown = [number for number, heading in enumerate(COLUMNS) if width >= WIDE or heading in NARROW]
+    for number in shown:
+        table.add_column(COLUMNS[number], justify="right" if COLUMNS[number] in NUMBERS else "left", overflow="fold")
+    for row in (row for name, device in devices.items() for row in _rows(name, device, camera)):
+        table.add_row(*(row[number] for number in shown))
     nobody = (
         ""
         if devices
@@ -48,17 +56,17 @@ def picture(devices: dict[str, State], where: str, camera: str = "+") -> Group:
     return Group(table, Text(nobody or f"{where}, Ctrl-C ends", style="dim"))
 
 
-def _add_device(table: Table, name: str, device: State, camera: str) -> None:
+def _rows(name: str, device: State, camera: str) -> Iterator[Row]:
     shown = {key: value for key, value in sorted(device.cameras.items()) if camera in ("+", key)}
     if device.online is False or not shown:
-        table.add_row(name, "", state_word(device.online), *[""] * 5)
+        yield [name, "", state_word(device.online), *[""] * 5]
         return
     for key, seen in shown.items():
-        table.add_row(name, key, *_cells(seen))
+        yield [name, key, *_cells(seen)]
         name = ""
 
 
-def _cells(camera: Camera) -> list[Text | str]:
+def _cells(camera: Camera) -> Row:
     newest = camera.detections
     zones = "  ".join(f"{zone} {faces}" for zone, faces in sorted(camera.zones.items()))
     return [

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of `visavis watch`, drawn for terminals of several widths."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from visavis.cli.watch_table import WIDE, picture
+from visavis.client import Camera, State
+
+DEVICES = {"porch-of-the-old-house": State(online=True, cameras={"door": Camera(online=True, faces=2, occupied=True)})}
+
+
+def drawn(width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(picture(DEVICES, "127.0.0.1:1883", "+", width))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_wide_terminal_shows_all_there_is() -> None:
+    assert all(word in drawn(120) for word in ("somebody there", "in zones", "frames/s", "camera to broker"))
+
+
+@pytest.mark.parametrize("width", [40, 50, WIDE, 100])
+def test_nothing_is_cut_where_there_is_little_room(width: int) -> None:
+    shown = drawn(width)
+    assert "…" not in shown
+    assert all(word in shown for word in ("device", "camera", "door", "online", "faces"))
