@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
 
 ROLES = ("visavis", "broker", "card")
+PASSWORD = "väry secret"  # noqa: S105 (of a broker that lives for one test)
 SECRETS = {"vault_mqtt_passwords": {"porch": "a", "garden": "b", "bench": "c"}, "vault_gate_password": "d"}
 RENDER = """
 - name: Render what a device would get
@@ -101,24 +103,46 @@ def test_no_batch_of_an_update_holds_two_failure_domains() -> None:
         rollout(domains, domains, 0)
 
 
-def test_the_real_mosquitto_takes_the_passwords(tmp_path: Path) -> None:
-    hashed = passwords.mosquitto_password("väry secret", "porch", "hub")
-    assert hashed == passwords.mosquitto_password("väry secret", "porch", "hub")
-    assert hashed.split("$")[3] != passwords.mosquitto_password("väry secret", "bench", "hub").split("$")[3]
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[int]:
+    """The port of the real one, which lets in porch alone, by the password as the role writes it."""
     port = free_port()
-    (tmp_path / "passwords").write_text(f"porch:{hashed}\n")
+    (tmp_path / "passwords").write_text(f"porch:{passwords.mosquitto_password(PASSWORD, 'porch', 'hub')}\n")
     (tmp_path / "conf").write_text(f"listener {port} 127.0.0.1\npassword_file {tmp_path}/passwords\nuser root\n")
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
-    with subprocess.Popen(
-        ["mosquitto", "-c", str(tmp_path / "conf")], env=environment, stderr=subprocess.DEVNULL
-    ) as process:
+    command = ["mosquitto", "-c", str(tmp_path / "conf")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             wait_until_up(process, port)
-            publish = ["mosquitto_pub", "-p", str(port), "-t", "a", "-m", "b", "-u", "porch", "-P"]
-            assert subprocess.run([*publish, "väry secret"], check=False).returncode == 0
-            assert subprocess.run([*publish, "vary secret"], check=False, stderr=subprocess.DEVNULL).returncode == 5
+            yield port
         finally:
             process.terminate()
+
+
+def test_the_real_mosquitto_takes_the_passwords(mosquitto: int) -> None:
+    hashed = passwords.mosquitto_password(PASSWORD, "porch", "hub")
+    assert hashed == passwords.mosquitto_password(PASSWORD, "porch", "hub")
+    assert hashed.split("$")[3] != passwords.mosquitto_password(PASSWORD, "bench", "hub").split("$")[3]
+    publish = ["mosquitto_pub", "-p", str(mosquitto), "-t", "a", "-m", "b", "-u", "porch", "-P"]
+    assert subprocess.run([*publish, PASSWORD], check=False).returncode == 0
+    assert subprocess.run([*publish, "vary secret"], check=False, stderr=subprocess.DEVNULL).returncode == 5
+
+
+def lets_in(port: int, **user: object) -> subprocess.CompletedProcess[str]:
+    """What the playbooks ask of a broker."""
+    command = [sys.executable, str(PLAYBOOKS / "roles/broker/files/lets_in.py"), str(port), "0"]
+    return subprocess.run(command, input=json.dumps(user), capture_output=True, text=True, check=False)
+
+
+def test_a_broker_works_when_it_lets_in_who_may(mosquitto: int) -> None:
+    assert lets_in(mosquitto, user="porch", password=PASSWORD).returncode == 0
+    assert lets_in(mosquitto).returncode == 0, "without users it is enough that it answers"
+    for user, password in (("porch", "x" * 300), ("porch", 7), ("bench", PASSWORD)):
+        said = lets_in(mosquitto, user=user, password=password)
+        assert (said.returncode, said.stderr) == (1, f"it refuses the user {user} (code 5)\n")
+    said = lets_in(free_port(), user="porch", password=PASSWORD)
+    assert said.returncode == 1
+    assert "nobody answers" in said.stderr
 
 
 @pytest.mark.parametrize("role", ROLES)

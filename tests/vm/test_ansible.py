@@ -45,15 +45,18 @@ SETTINGS = {
     "worker": {"lease_ms": 60000},
     "tracker": {"hits": 1, "lost_ms": 5000},
 }
-# What a device does that cannot live with a new version: the daemon does not start.
-FAULT = "/etc/systemd/system/visavis-capture.service.d/fault.conf"
+# What a host does that cannot live with a new version: the daemon, or the broker, does not start.
+FAULT = "/etc/systemd/system/{unit}.service.d/fault.conf"
 BREAK = f"""mkdir -p $(dirname {FAULT}) && cat >{FAULT} <<'EOF' && systemctl daemon-reload
 [Service]
-ExecStartPre=/bin/sh -c '! dpkg -s visavis | grep -q "^Version: 0.2.0"'
+ExecStartPre=/bin/sh -c '! dpkg -s {{package}} | grep -q "^Version: 0.2.0"'
 EOF"""
 MEND = f"rm {FAULT} && systemctl daemon-reload"
+DAEMON = {"unit": "visavis-capture", "package": "visavis"}
+BROKER = {"unit": "mosquitto", "package": "visavis-broker"}
 ENVIRONMENT = {"ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_TIMEOUT": "120"}
 LIMIT_S = 3000
+NEW_BROKER = "broker_version=0.2.0"
 # How long a new version has before it is taken back; one that never starts costs all of it.
 READY = f"visavis_ready_s={600 if MACHINES else 90}"
 
@@ -78,6 +81,12 @@ class Fleet:
             installed = machine.run("dpkg-query -W -f '${Version}' visavis")
             assert installed.startswith(f"{found[name]}+"), f"{name}: {installed} is installed, {found[name]} runs"
         return found
+
+    def broker_version(self) -> str:
+        """The workshop's; its mosquitto runs."""
+        return self.machines["workshop"].run(
+            "systemctl is-active -q mosquitto && dpkg-query -W -f '${Version}' visavis-broker"
+        )
 
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.machines[name].run("curl -sf http://127.0.0.1:8080/api/v1/status"))
@@ -153,7 +162,8 @@ def started(name: str, folder: Path) -> Iterator[Machine]:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two machines that know nothing of visavis, both packages for each on this host, and a broker."""
     folder = tmp_path_factory.mktemp("fleet")
-    beside.packages("0.1.0")
+    for version in ("0.1.0", "0.2.0"):
+        beside.broker(version)
     for board in BOARDS.values():
         for version in ("0.1.0", "0.2.0"):
             package(SYSTEMS[board.suite, board.architecture], version)
@@ -201,6 +211,11 @@ def ear(fleet: Fleet) -> Iterator[Ear]:
         yield one
 
 
+def connected(fleet: Fleet, name: str) -> bool:
+    """Whether a device is at all brokers that it has."""
+    return all(one["connected"] for one in fleet.status(name)["brokers"])
+
+
 def test_a_dry_run_tells_what_new_hosts_would_get_and_changes_nothing(fleet: Fleet) -> None:
     played = fleet.play("site.yml", "--check", "--diff")
     assert played.code == 0, played.said
@@ -216,7 +231,7 @@ def test_plain_hosts_become_devices(fleet: Fleet, ear: Ear) -> None:
     assert played.code == 0, played.said
     assert fleet.versions() == {"porch": "0.1.0", "workshop": "0.1.0"}
     for name in BOARDS:
-        assert all(one["connected"] for one in fleet.status(name)["brokers"]), fleet.status(name)["brokers"]
+        assert connected(fleet, name), fleet.status(name)["brokers"]
     assert not [password for password in PASSWORDS.values() if password in played.said]
 
 
@@ -268,7 +283,7 @@ def test_a_device_that_does_not_work_before_stops_the_update_untouched(fleet: Fl
 
 def test_an_update_stops_at_the_device_that_fails_and_takes_that_one_back(fleet: Fleet, ear: Ear) -> None:
     started = fleet.machines["workshop"].run("systemctl show -P MainPID visavis-capture")
-    fleet.machines["porch"].run(BREAK)
+    fleet.machines["porch"].run(BREAK.format(**DAEMON))
     played = fleet.play("update.yml", "-e", READY, version="0.2.0")
     assert played.code != 0
     assert "porch did not work with 0.2.0+bookworm" in played.said, played.said
@@ -276,17 +291,32 @@ def test_an_update_stops_at_the_device_that_fails_and_takes_that_one_back(fleet:
     assert fleet.machines["workshop"].run("systemctl show -P MainPID visavis-capture") == started
 
 
+def test_a_broker_that_fails_is_taken_back_before_any_device_is_touched(fleet: Fleet, ear: Ear) -> None:
+    workshop = fleet.machines["workshop"]
+    started = workshop.run("systemctl show -P MainPID visavis-capture")
+    workshop.run(BREAK.format(**BROKER))
+    played = fleet.play(
+        "update.yml", "-e", NEW_BROKER, "-e", f"broker_ready_s={120 if MACHINES else 10}", version="0.2.0"
+    )
+    assert played.code != 0
+    assert "workshop did not work with visavis-broker 0.2.0 (mosquitto of workshop does not work: nobody" in played.said
+    assert (fleet.broker_version(), fleet.versions()) == ("0.1.0", {"porch": "0.1.0", "workshop": "0.1.0"})
+    assert workshop.run("systemctl show -P MainPID visavis-capture") == started
+    workshop.run(MEND.format(**BROKER))
+
+
 def test_an_update_goes_through_all_when_each_works(fleet: Fleet, ear: Ear) -> None:
-    fleet.machines["porch"].run(MEND)
-    played = fleet.play("update.yml", version="0.2.0")
+    fleet.machines["porch"].run(MEND.format(**DAEMON))
+    played = fleet.play("update.yml", "-e", NEW_BROKER, version="0.2.0")
     assert played.code == 0, played.said
-    assert fleet.versions() == {"porch": "0.2.0", "workshop": "0.2.0"}
+    assert (fleet.broker_version(), fleet.versions()) == ("0.2.0", {"porch": "0.2.0", "workshop": "0.2.0"})
+    until(partial(connected, fleet, "workshop"), "the workshop does not reach its own broker again", 120)
 
 
 def test_an_update_passes_over_who_has_the_version(fleet: Fleet, ear: Ear) -> None:
-    main_pid = "systemctl show -P MainPID visavis-capture"
+    main_pid = "systemctl show -P MainPID visavis-capture mosquitto"
     started = {name: machine.run(main_pid) for name, machine in fleet.machines.items()}
-    played = fleet.play("update.yml", version="0.2.0")
+    played = fleet.play("update.yml", "-e", NEW_BROKER, version="0.2.0")
     assert (played.code, played.changed) == (0, {"porch": 0, "workshop": 0}), played.said
     assert {name: machine.run(main_pid) for name, machine in fleet.machines.items()} == started
 
