@@ -64,7 +64,7 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
         stop: set to give up.
 
     Raises:
-        ModelError: too few pictures came, or they are of another size.
+        ModelError: it was told to stop, too few pictures came, or they are of another size.
         DaemonGone: no daemon is there.
         Refused: it takes no other visitor.
     """
@@ -78,6 +78,9 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
                 count += 1
                 yield copy
             stop.wait(wish.look_s if copy is None else wish.apart_s)
+    if count < wish.count and time.monotonic() < end_s:
+        sentence = f"the look at camera {wish.camera!r} was stopped after {count} of {wish.count} pictures"
+        raise ModelError(sentence, "start it again, nothing was kept")
     if count < wish.least:
         raise ModelError(
             f"camera {wish.camera!r} showed a face on {count} pictures in {wish.limit_s:g} s, {wish.least} are wanted",
