@@ -38,6 +38,7 @@ class Site:
     wrong_range: bool = False
     status: int = 200
     tells_length: bool = True
+    length: str = ""
     meeting: threading.Barrier | None = None
     asked: list[str | None] = field(default_factory=list)
     address: str = ""
@@ -64,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             told = start + 1 if self.site.wrong_range else start
             self.send_header("Content-Range", f"bytes {told}-{len(self.site.content) - 1}/{len(self.site.content)}")
         if self.site.tells_length:
-            self.send_header("Content-Length", str(len(rest)))
+            self.send_header("Content-Length", self.site.length or str(len(rest)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # who has seen enough hangs up
             self.wfile.write(rest[: self.site.cut_after.pop(0)] if self.site.cut_after else rest)
@@ -177,6 +178,16 @@ def test_an_answer_of_another_length_is_refused_and_what_came_before_is_kept(
     with pytest.raises(ModelError, match=f"has {len(content)} bytes, not the {SIZE}"):
         pull("mine", tmp_path, site.address)
     assert part.read_bytes() == CONTENT[:1000]
+
+
+def test_a_length_that_is_none_is_not_believed(site: Site, tmp_path: Path) -> None:
+    site.length = "9" * 5_000  # more digits than Python reads
+    assert pull("mine", tmp_path, site.address).read_bytes() == CONTENT
+
+
+def test_an_address_of_another_kind_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot fetch ftp://host/mine\.onnx, only http and https are spoken: choose"):
+        pull("mine", tmp_path, "ftp://host/mine.onnx")
 
 
 def test_the_servers_refusal_is_told(site: Site, tmp_path: Path) -> None:

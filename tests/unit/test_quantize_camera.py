@@ -137,11 +137,15 @@ def test_a_camera_that_there_is_not_gives_none(daemon: Daemon) -> None:
 
 
 def test_who_stops_it_is_not_told_to_stand_before_the_camera(daemon: Daemon) -> None:
-    stop = threading.Event()
     wish = Wish(socket=daemon.socket, camera="demo", count=10**6, least=1, apart_s=0.0, limit_s=600)
     with pytest.raises(ModelError, match=r"was stopped after 1 of 1000000 pictures: start it again, nothing was kept"):
-        for _ in borrowed(wish, detector("centerface", SIZE), stop):
-            stop.set()
+        stop_after_one(wish)
+
+
+def stop_after_one(wish: Wish) -> None:
+    stop = threading.Event()
+    for _ in borrowed(wish, detector("centerface", SIZE), stop):
+        stop.set()
 
 
 def test_another_size_than_the_daemon_draws_is_said(daemon: Daemon) -> None:

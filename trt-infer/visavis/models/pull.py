@@ -81,7 +81,7 @@ def _entry(model: str) -> Entry:
 
 def _fetch(model: str, entry: Entry, source: str, path: Path, progress: Progress) -> None:
     part = path.with_suffix(".part")
-    if source.startswith(("http://", "https://")):
+    if "://" in source:
         _check_address(source)
         _download(source, part, entry.bytes, progress)
     else:
@@ -94,9 +94,11 @@ def _fetch(model: str, entry: Entry, source: str, path: Path, progress: Progress
 
 def _check_address(address: str) -> None:
     try:
-        urlsplit(address)
+        scheme = urlsplit(address).scheme
     except ValueError as error:
         raise ModelError(f"cannot fetch {address}, {error}", OTHER_SOURCE) from error
+    if scheme not in ("http", "https"):
+        raise ModelError(f"cannot fetch {address}, only http and https are spoken", OTHER_SOURCE)
 
 
 def _download(address: str, part: Path, size: int, progress: Progress) -> None:
@@ -122,9 +124,10 @@ def _download(address: str, part: Path, size: int, progress: Progress) -> None:
 def _one_connection(address: str, part: Path, size: int, progress: Progress) -> None:
     with _opened(address, _size(part)) as answer, part.open("ab") as file:
         start = file.tell() if answer.status == PARTIAL else 0
-        told = answer.headers.get("Content-Length", "")
-        if told.isdecimal() and start + int(told) != size:
-            raise ModelError(f"{address} has {start + int(told)} bytes, not the {size} of the manifest", OTHER_SOURCE)
+        if answer.length is not None and start + answer.length != size:
+            raise ModelError(
+                f"{address} has {start + answer.length} bytes, not the {size} of the manifest", OTHER_SOURCE
+            )
         file.truncate(start)  # a server that knows no ranges sends everything again
         for chunk in iter(lambda: answer.read(CHUNK_BYTES), b""):
             file.write(chunk)
