@@ -13,7 +13,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -180,7 +179,7 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return handlers },
 		ConnContext:       keepConnection,
 		ConnState:         s.admitting(),
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		ErrorLog:          newServerLog(),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.serve(server, listener) }()
