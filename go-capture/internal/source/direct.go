@@ -91,7 +91,7 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 }
 
-func (d *direct) Close() error { return closeAlone(d.address, d.limit, d.camera) }
+func (d *direct) Close() error { return closeAlone(d.address, leastStallLimit, d.camera) }
 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4
