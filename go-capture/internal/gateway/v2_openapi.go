@@ -97,7 +97,7 @@ func inferSchema(score float64) object {
 func optionsSchema(score float64) object {
 	return orNull(object{"type": "object", "additionalProperties": false, "properties": object{
 		"score":              object{"anyOf": []object{{"type": "number", "minimum": score, "maximum": 1}, {"enum": []any{0}}}},
-		"timeout":            object{"type": "number", "minimum": 0, "maximum": openinference.TimeoutMost, "description": "Microseconds"},
+		"timeout":            object{"type": "number", "minimum": 0, "maximum": int64(openinference.TimeoutMost), "description": "Microseconds"},
 		"input":              object{"enum": []string{"full"}},
 		"binary_data_output": truthSchema,
 	}})
