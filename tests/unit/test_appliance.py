@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
-from visavis.appliance import RunSettings, WrongPort, first_look
+from visavis.appliance import Appliance, RunSettings, WrongPort, first_look
 from visavis.cli import parser_for
 from visavis.cli.serve import overrides
 from visavis.config_gen import MQTT, Camera, Config, Web
-from visavis.daemon import effective_config
+from visavis.daemon import ConfigRefused, effective_config
 from visavis.greeting import greet, subscribe_command
 
 
@@ -76,6 +77,28 @@ def test_a_film_of_any_name_is_a_first_look(name: str, tmp_path: Path) -> None:
     settings = RunSettings(config=None, backend=None, camera=str(tmp_path / name), http_port=8080, mqtt_port=1883)
     (camera,) = effective_config(first_look(settings, tmp_path), {}).camera
     assert camera.source == f"file:{tmp_path / name}"
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        (
+            "rtsp://viewer:secret@192.0.2.7/",
+            r"^CAMERA: an address with user or password ends up in logs;.*rtsp-camera\.md$",
+        ),
+        ("http://192.0.2.7/", r"^CAMERA: no such kind of camera; begin with v4l2:.*push:$"),
+    ],
+)
+def test_a_camera_that_is_refused_is_called_by_its_variable(camera: str, words: str) -> None:
+    settings = RunSettings(config=None, backend="fake", camera=camera, http_port=8080, mqtt_port=1883)
+    with pytest.raises(ConfigRefused, match=words):
+        Appliance(settings).serve(threading.Event())
+
+
+def test_a_backend_that_there_is_not_starts_nothing() -> None:
+    settings = RunSettings(config=None, backend="nonsense", camera="", http_port=8080, mqtt_port=1883)
+    with pytest.raises(ConfigRefused, match='"nonsense" is not possible; choose one of "auto", "tensorrt"'):
+        Appliance(settings).serve(threading.Event())
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "0080000", "8" * 5_000, "eight", "-1", "٨٠"])

@@ -8,6 +8,7 @@ the daemon and the workers at the same time, show figures until told to stop, en
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import threading
@@ -21,7 +22,7 @@ from msgspec.structs import replace
 from visavis.broker import managed_broker
 from visavis.config_gen import Config
 from visavis.crew import Crew, Member, Request, listening, run_folder
-from visavis.daemon import daemon_program, effective_config
+from visavis.daemon import ConfigRefused, daemon_program, effective_config
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
 from visavis.figures import daemon_status, figures, page_address
@@ -127,7 +128,9 @@ class Appliance:
             file = self._settings.config or first_look(self._settings, folder)
             environment = {**os.environ, **dict(self._settings.overrides)}
             environment["VISAVIS_WORKER__SOCKET"] = str(folder / "frames.sock")
-            config = effective_config(file, environment)
+            if self._settings.backend is not None:
+                environment["VISAVIS_DETECTOR__BACKEND"] = self._settings.backend
+            config = self._config(file, environment)
             if config.mqtt.url == "managed":
                 url = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
                 environment["VISAVIS_MQTT__URL"] = url
@@ -135,13 +138,29 @@ class Appliance:
             token = secrets.token_urlsafe() if config.auth.enabled else ""
             environment["VISAVIS_RUN_TOKEN"] = token  # lets the lines below look at the status, and nobody else
             daemon = parts.enter_context(daemon_process(file, environment))
-            backend = self._settings.backend
-            workers = parts.enter_context(Supervisor(worker_command(config, backend), config.detector.workers))
+            workers = parts.enter_context(Supervisor(worker_command(config, None), config.detector.workers))
             parts.callback(end, daemon)  # before the workers: it lets them answer what clients wait for
-            parts.enter_context(FirstBuild(build_command(config, backend), build_note(config), workers.renew))
-            parts.enter_context(listening(folder, CrewOf(config, backend, workers, token).answer))
+            parts.enter_context(FirstBuild(build_command(config, None), build_note(config), workers.renew))
+            parts.enter_context(listening(folder, CrewOf(config, workers, token).answer))
             greet(config)
             follow(daemon, config, token, stop)
+
+    def _config(self, file: Path, environment: Mapping[str, str]) -> Config:
+        """Read the configuration; what is wrong with CAMERA is said of CAMERA, for the file is gone with this process.
+
+        Raises:
+            ConfigRefused: with every problem, one a line.
+        """
+        try:
+            return effective_config(file, environment)
+        except ConfigRefused as error:
+            said = re.sub(rf"{re.escape(str(file))}:\d+: camera\[0\]\.source", "CAMERA", error.sentence)
+            if self._settings.config is not None or said == error.sentence:
+                raise
+            in_a_file = (
+                "a configuration has such keys, see docs/how-to/rtsp-camera.md" if "password_file" in said else ""
+            )
+            raise ConfigRefused(said, in_a_file) from error
 
 
 def first_look(settings: RunSettings, folder: Path) -> Path:
@@ -192,13 +211,13 @@ def end(daemon: subprocess.Popen[bytes]) -> None:
 class CrewOf:
     """Answers `visavis workers` for one appliance; `token` may look at the daemon's status."""
 
-    def __init__(self, config: Config, backend: str | None, workers: Supervisor, token: str) -> None:
-        self._config, self._backend, self._workers, self._token = config, backend, workers, token
+    def __init__(self, config: Config, workers: Supervisor, token: str) -> None:
+        self._config, self._workers, self._token = config, workers, token
 
     def answer(self, request: Request) -> Crew:
         """Change the number of workers if that is asked for, and tell who is connected."""
         if request.workers is not None:
-            self._workers.resize(request.workers, worker_command(self._config, self._backend, request.workers))
+            self._workers.resize(request.workers, worker_command(self._config, None, request.workers))
         status = daemon_status(page_address(self._config.web.listen, self._config.web.https), self._token)
         members = msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
         return Crew(device=self._config.device.id, wanted=self._workers.count, workers=members)
