@@ -49,6 +49,7 @@ test-vm: ## cameras, the package, the image, updates and compose.yaml in virtual
 test-vm-long: ## what takes hours: Debian 12 and arm64, a fleet, systems that do not come up, power cuts, cameras taken away a hundred times
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
+	@$(MAKE) --no-print-directory image BOARD=rpi5
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 
 .PHONY: test-ha
