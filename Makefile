@@ -50,6 +50,7 @@ test-vm-long: ## what takes hours: Debian 12 and arm64, a fleet, systems that do
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory image BOARD=rpi5
+	@$(MAKE) --no-print-directory image BOARD=generic-arm64
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 
 .PHONY: test-ha
@@ -116,7 +117,7 @@ apt-repo: ## a signed repository of the packages in build/deb: KEY="name of a gp
 	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
 
 .PHONY: image
-image: ## an image for BOARD=generic-amd64, into build/image; KEYRING=FILE: what its updates are signed with
+image: ## an image for BOARD=generic-amd64 or generic-arm64, into build/image; KEYRING=FILE: what its updates are signed with
 	@scripts/setup.sh vm
 	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson $(ARGS),-m image.build --board $(or $(BOARD),generic-amd64) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS))
 
