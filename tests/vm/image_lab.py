@@ -19,7 +19,8 @@ from image import disk
 from deb.kept import REPOSITORY
 from tests.e2e.conftest import free_port
 from tests.vm.inside import be_patient, message_with_a_face, retry
-from tests.vm.lab import DEBIAN_13, PI, Board, Machine, accelerated, missing_programs
+from tests.vm.lab import DEBIAN_13, PI, Board, accelerated, missing_programs
+from tests.vm.slots import TwoSlots
 
 DISK_BYTES = 5 << 30
 # Inference is slow without the host's help: smaller pictures, and seldom.
@@ -73,14 +74,14 @@ ARM = Hardware(
 )
 
 
-class Flashed(Machine):
+class Flashed(TwoSlots):
     """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between."""
 
     start_limit_s = 3600.0
 
     def __init__(self, hardware: Hardware, folder: Path) -> None:
         self.hardware, self.board = hardware, hardware.system
-        self.folder, self.disk, self.socket = folder, folder / "disk.img", folder / "ssh"
+        self.folder, self.disk = folder, folder / "disk.img"
         self.console, self.image = folder / "console.log", folder  # where the key to log in lies
         subprocess.run(["cp", "--sparse=always", str(hardware.image), str(self.disk)], check=True)
         with self.disk.open("r+b") as out:
@@ -88,6 +89,7 @@ class Flashed(Machine):
         shutil.copyfile(hardware.variables, folder / "variables.fd")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
         self.port, self.web_port = free_port(), free_port()
+        self.connect_anew()
 
     @property
     def esp(self) -> str:
@@ -113,6 +115,7 @@ class Flashed(Machine):
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         command += ["-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
         self.process = subprocess.Popen(command)
+        self.connect_anew()
 
     def stop(self) -> None:
         """Pull the plug."""

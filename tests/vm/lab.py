@@ -229,13 +229,21 @@ class Machine:
 
     def try_to_run(self, command: str, limit_s: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a shell command inside and return what came of it."""
+        return subprocess.run([*self.ssh(), command], capture_output=True, text=True, timeout=limit_s, check=False)
+
+    def send(self, file: Path, place: str, limit_s: float = 3600) -> None:
+        """Copy a file of this host into the machine."""
+        with file.open("rb") as content:
+            subprocess.run([*self.ssh(), f"cat >{place}"], stdin=content, check=True, timeout=limit_s)
+
+    def ssh(self) -> list[str]:
+        """What goes before a command that is to run inside."""
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60"]
         # One connection for all commands: a handshake takes seconds inside.
         options += ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.socket}", "-o", "ControlPersist=60"]
         # A machine that starts anew says no goodbye.
         options += ["-o", "ServerAliveInterval=20", "-o", "ServerAliveCountMax=15"]
-        ssh = ["ssh", "-q", "-i", str(self.image / "key"), "-p", str(self.port), *options, "root@127.0.0.1"]
-        return subprocess.run([*ssh, command], capture_output=True, text=True, timeout=limit_s, check=False)
+        return ["ssh", "-q", "-i", str(self.image / "key"), "-p", str(self.port), *options, "root@127.0.0.1"]
 
     def run(self, command: str, limit_s: float = 600) -> str:
         """Run a shell command that must succeed and return its output."""

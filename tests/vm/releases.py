@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from pathlib import Path
-from typing import Any
 
 from tests.vm.lab import DEBIAN_13, missing_programs
 from tests.vm.two_slots import Device, Factory, Release
@@ -66,15 +64,9 @@ def runs_whole(device: Device, factory: Factory, slot: str, release: str) -> Non
     assert device.slot_sum(slot, size) == whole
 
 
-def status(device: Device) -> dict[str, Any]:
-    """What the device says of its slots."""
-    found: dict[str, Any] = json.loads(device.run("visavis update status --json"))
-    return found
-
-
 def goodness(device: Device) -> dict[str, bool]:
     """Which slots are good."""
-    return {slot["bootname"]: slot["good"] for slot in status(device)["slots"]}
+    return {slot["bootname"]: slot["good"] for slot in device.slots()["slots"]}
 
 
 def update_to(device: Device, release: Release) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm import image_update
 from tests.vm.image_lab import (
     PC,
     SETTINGS,
@@ -111,6 +112,16 @@ def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -
     device.run(retry("systemctl is-active -q visavis-capture", 900, "systemctl --failed"))
     assert ask(device, "/healthz")[0] == 200
     device.run("rm /boot/efi/visavis.toml")
+
+
+@pytest.mark.vm_long
+def test_an_update_leads_to_the_other_slot(device: Flashed, tmp_path: Path) -> None:
+    slow_down(device)
+    everything_runs(device)
+    parcel = image_update.parcel(PC, tmp_path)
+    image_update.it_trusts(device, parcel)
+    image_update.it_refuses_what_strangers_signed(device, parcel)
+    image_update.an_update_leads_to_slot_b(device, parcel)
 
 
 def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image for arm64 boards with UEFI firmware: its first start, as test_image.py shows it for PCs."""
+"""The image for arm64 boards with UEFI firmware: its first start, as test_image.py shows it for PCs, and an update."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.vm import image_update
 from tests.vm.image_lab import (
     ARM,
     Flashed,
@@ -16,9 +17,10 @@ from tests.vm.image_lab import (
     slow_down,
     the_list_of_parts_is_inside_and_beside,
 )
+from tests.vm.image_update import Parcel
 
 # Its image alone takes half an hour to make.
-pytestmark = [pytest.mark.vm, pytest.mark.vm_long, pytest.mark.timeout(10_000)]
+pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(10_000)]
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,13 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flashed]:
         yield device
 
 
+@pytest.fixture(scope="module")
+def parcel(device: Flashed, tmp_path_factory: pytest.TempPathFactory) -> Parcel:
+    parcel = image_update.parcel(ARM, tmp_path_factory.mktemp("parcel"))
+    image_update.it_trusts(device, parcel)
+    return parcel
+
+
 def test_the_first_start_on_arm64_ends_with_everything_running(device: Flashed) -> None:
     assert device.run("uname -m").strip() == "aarch64"
     assert device.run("cat /usr/lib/visavis-image/board").strip() == "generic-arm64"
@@ -35,9 +44,11 @@ def test_the_first_start_on_arm64_ends_with_everything_running(device: Flashed) 
 
 
 def test_it_started_from_the_first_slot_and_takes_the_other_for_updates(device: Flashed) -> None:
-    assert "rauc.slot=A" in device.run("cat /proc/cmdline")
+    assert device.slot() == "A"
     assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
-    assert "Compatible:  visavis-generic-arm64" in device.run("rauc status")
+    now = device.slots()
+    assert (now["compatible"], now["running"], now["trial"]) == ("visavis-generic-arm64", "A", False)
+    assert {slot["bootname"]: slot["good"] for slot in now["slots"]} == {"A": True, "B": False}
 
 
 def test_a_face_comes_over_mqtt(device: Flashed) -> None:
@@ -46,3 +57,11 @@ def test_a_face_comes_over_mqtt(device: Flashed) -> None:
 
 def test_the_list_of_parts_is_inside_and_beside(device: Flashed) -> None:
     the_list_of_parts_is_inside_and_beside(device)
+
+
+def test_it_refuses_what_strangers_signed(device: Flashed, parcel: Parcel) -> None:
+    image_update.it_refuses_what_strangers_signed(device, parcel)
+
+
+def test_an_update_leads_to_the_other_slot(device: Flashed, parcel: Parcel) -> None:
+    image_update.an_update_leads_to_slot_b(device, parcel)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.vm.releases import BLUE, BUNDLES, GREEN, OTHER, SICK, STUCK, goodness, runs_whole, status, update_to
+from tests.vm.releases import BLUE, BUNDLES, GREEN, OTHER, SICK, STUCK, goodness, runs_whole, update_to
 from tests.vm.two_slots import Device, Factory, Release
 
 pytestmark = [pytest.mark.timeout(7200)]
@@ -62,7 +62,7 @@ def test_damage_that_is_seen_late_spoils_the_other_slot_alone(device: Device) ->
     damaged = device.try_to_run(f"visavis update install {BUNDLES}/late.raucb", 900)
     assert damaged.returncode == 1
     assert "is damaged: copy it again" in damaged.stderr, damaged.stderr
-    now = status(device)
+    now = device.slots()
     assert (now["running"], now["primary"]) == ("A", "rootfs.0")
     assert goodness(device) == {"A": True, "B": False}
 
@@ -73,7 +73,7 @@ def test_an_update_leads_to_b_and_the_next_back_to_a(device: Device, factory: Fa
         update_to(device, release)
         runs_whole(device, factory, slot, release.name)
         assert device.gate() == "success"
-        now = status(device)
+        now = device.slots()
         assert (now["running"], now["version"], now["trial"]) == (slot, release.version, False)
 
 

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +22,8 @@ from visavis.update.keys import CA, make_keys
 
 from deb.kept import REPOSITORY, kept
 from tests.e2e.conftest import free_port
-from tests.vm.lab import DEBIAN_13, Machine, accelerated, written
+from tests.vm.lab import DEBIAN_13, accelerated, written
+from tests.vm.slots import TwoSlots
 from tests.waiting import until
 
 UPDATE = REPOSITORY / "firmware-image" / "update"
@@ -224,12 +224,12 @@ def file_sum(file: Path) -> tuple[str, int]:
     return hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
 
 
-class Device(Machine):
+class Device(TwoSlots):
     """One device with a disk of its own, which stays as it is when the power is cut."""
 
     def __init__(self, disk: Path, folder: Path) -> None:
         self.board, self.image, self.folder = DEBIAN_13, base(), folder
-        self.starts = self.connections = 0
+        self.starts = 0
         self.variables = folder / "variables.fd"
         shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", self.variables)
         self.disk = self.own_disk(disk)
@@ -249,9 +249,8 @@ class Device(Machine):
     def power_on(self) -> None:
         """Start it; `wait_until_it_answers` follows."""
         self.starts += 1
-        self.connections += 1
-        self.port = free_port()
-        self.console, self.socket = self.folder / f"console{self.starts}.log", self.folder / f"ssh{self.connections}"
+        self.port, self.console = free_port(), self.folder / f"console{self.starts}.log"
+        self.connect_anew()
         self.process = subprocess.Popen([self.board.emulator, *self.board.processor, *self.hardware()])
 
     def hardware(self) -> list[str]:
@@ -266,28 +265,10 @@ class Device(Machine):
             *("-serial", f"file:{self.console}"),
         ]
 
-    def boot_id(self) -> str:
-        """Another one after each start; empty while it does not answer."""
-        return self.try_to_run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
-
-    def wait_for_another_start(self, before: str) -> None:
-        """Until it has come up again by itself."""
-        self.wait_for(lambda: self.boot_id() not in ("", before), "no other start")
-
     def wait_for_slot(self, slot: str, limit_s: float) -> None:
         """Until it runs this slot, however often it starts before."""
         grep = f"grep -q rauc.slot={slot} /proc/cmdline"
         self.wait_for(lambda: self.try_to_run(grep).returncode == 0, f"no start of slot {slot}", limit_s)
-
-    def wait_for(self, condition: Callable[[], bool], otherwise: str, limit_s: float | None = None) -> None:
-        """As everywhere, by a new connection each time: the old one knows nothing of a system started since."""
-
-        def anew() -> bool:
-            self.connections += 1
-            self.socket = self.folder / f"ssh{self.connections}"
-            return condition()
-
-        super().wait_for(anew, otherwise, limit_s)
 
     def boots_that_grub_counted(self) -> list[str]:
         """Slot and number of each boot since the power came, as GRUB said them on the console."""
@@ -298,25 +279,9 @@ class Device(Machine):
         super().__enter__()
         return self
 
-    def slot(self) -> str:
-        """A or B."""
-        return self.run("grep -o 'rauc.slot=.' /proc/cmdline").strip()[-1]
-
     def release(self) -> str:
         """What runs, by its own words."""
         return self.run("cat /etc/visavis-release").strip()
-
-    def slot_sum(self, slot: str, size: int) -> str:
-        """SHA-256 of the first `size` bytes of a slot."""
-        return self.run(f"head -c {size} /dev/disk/by-partlabel/visavis-{slot.lower()} | sha256sum").split()[0]
-
-    def gate(self) -> str:
-        """Wait until the gate has decided, and return how its service ended: success or not."""
-        up = "systemctl is-active -q multi-user.target"
-        done = f"! {up} || systemctl show -P ActiveState visavis-mark-good | grep -q ing"
-        wait = f"for i in $(seq 600); do {done} || exit 0; sleep 1; done; systemctl list-jobs; exit 1"
-        self.run(wait, self.start_limit_s)
-        return self.run("systemctl show -P Result visavis-mark-good").strip()
 
 
 class Forgetful(Device):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine with two slots for its system, which starts anew by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.vm.lab import Machine
+
+
+class TwoSlots(Machine):
+    """What is asked of such a machine; who makes one says what it is."""
+
+    folder: Path
+    connections = 0
+
+    def connect_anew(self) -> None:
+        """By another connection from now on: the old one knows nothing of a system started since."""
+        self.connections += 1
+        self.socket = self.folder / f"ssh{self.connections}"
+
+    def wait_for(self, condition: Callable[[], bool], otherwise: str, limit_s: float | None = None) -> None:
+        """As everywhere, by a new connection each time."""
+
+        def anew() -> bool:
+            self.connect_anew()
+            return condition()
+
+        super().wait_for(anew, otherwise, limit_s)
+
+    def boot_id(self) -> str:
+        """Another one after each start; empty while it does not answer."""
+        return self.try_to_run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+
+    def wait_for_another_start(self, before: str) -> None:
+        """Until it has come up again by itself."""
+        self.wait_for(lambda: self.boot_id() not in ("", before), "no other start")
+
+    def slot(self) -> str:
+        """A or B."""
+        return self.run("grep -o 'rauc.slot=.' /proc/cmdline").strip()[-1]
+
+    def slot_sum(self, slot: str, size: int) -> str:
+        """SHA-256 of the first `size` bytes of a slot."""
+        return self.run(f"head -c {size} /dev/disk/by-partlabel/visavis-{slot.lower()} | sha256sum").split()[0]
+
+    def slots(self) -> dict[str, Any]:
+        """What the device says of its slots."""
+        found: dict[str, Any] = json.loads(self.run("visavis update status --json"))
+        return found
+
+    def gate(self) -> str:
+        """Wait until the gate has decided, and return how its service ended: success or not."""
+        up = "systemctl is-active -q multi-user.target"
+        done = f"! {up} || systemctl show -P ActiveState visavis-mark-good | grep -q ing"
+        tries = int(self.start_limit_s * 2 / 3)
+        wait = f"for i in $(seq {tries}); do {done} || exit 0; sleep 1; done; systemctl list-jobs; exit 1"
+        self.run(wait, self.start_limit_s)
+        return self.run("systemctl show -P Result visavis-mark-good").strip()
