@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,7 @@ class Flashed(TwoSlots):
 
     def switch_on(self) -> None:
         self.console.write_text("")
+        self.switched_on_s = time.monotonic()
         command = [self.board.emulator, *self.hardware.machine, "-smp", "2", "-m", "2048"]
         command += [*accelerated(self.board, 1024), "-display", "none", "-monitor", "none"]
         command += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.hardware.firmware}"]
@@ -187,6 +189,15 @@ def everything_runs(device: Flashed) -> None:
     device.run(retry(active, 1800, "systemctl --failed"), 3600)
     assert ask(device, "/healthz")[0] == 200
     assert device.run("systemctl --failed --no-legend").strip() == ""
+
+
+def first_start(device: Flashed) -> str:
+    """Wait until a device that was just switched on is healthy; what it weighs and how long that took."""
+    everything_runs(device)
+    took_s = time.monotonic() - device.switched_on_s
+    image = device.hardware.image
+    sent, system = (file.stat().st_size / 1e6 for file in (Path(f"{image}.zst"), image.parent / "rootfs.squashfs"))
+    return f"{sent:.0f} MB to send, {system:.0f} MB the system in its slot; healthy {took_s:.0f} s after the power came"
 
 
 def a_face_comes_over_mqtt(device: Flashed) -> None:

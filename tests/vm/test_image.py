@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.vm.image_lab import (
     a_face_comes_over_mqtt,
     ask,
     everything_runs,
+    first_start,
     flashed,
     slow_down,
     the_list_of_parts_is_inside_and_beside,
@@ -42,8 +43,8 @@ def identity(device: Flashed) -> dict[str, str]:
     return {name: device.run(f"cat {file}").strip() for name, file in files.items()}
 
 
-def test_the_first_start_ends_with_everything_running(device: Flashed) -> None:
-    everything_runs(device)
+def test_the_first_start_ends_with_everything_running(device: Flashed, measured: Callable[[str], None]) -> None:
+    measured(first_start(device))
 
 
 def test_the_settings_were_taken_and_removed(device: Flashed) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.vm.image_lab import (
     ARM,
     Flashed,
     a_face_comes_over_mqtt,
-    everything_runs,
+    first_start,
     flashed,
     slow_down,
     the_list_of_parts_is_inside_and_beside,
@@ -37,10 +37,12 @@ def parcel(device: Flashed, tmp_path_factory: pytest.TempPathFactory) -> Parcel:
     return parcel
 
 
-def test_the_first_start_on_arm64_ends_with_everything_running(device: Flashed) -> None:
+def test_the_first_start_on_arm64_ends_with_everything_running(
+    device: Flashed, measured: Callable[[str], None]
+) -> None:
+    measured(first_start(device))
     assert device.run("uname -m").strip() == "aarch64"
     assert device.run("cat /usr/lib/visavis-image/board").strip() == "generic-arm64"
-    everything_runs(device)
 
 
 def test_it_started_from_the_first_slot_and_takes_the_other_for_updates(device: Flashed) -> None:
