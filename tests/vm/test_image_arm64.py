@@ -48,6 +48,7 @@ def test_the_first_start_on_arm64_ends_with_everything_running(
 def test_it_started_from_the_first_slot_and_takes_the_other_for_updates(device: Flashed) -> None:
     assert device.slot() == "A"
     assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
+    assert device.gate() == "success"
     now = device.slots()
     assert (now["compatible"], now["running"], now["trial"]) == ("visavis-generic-arm64", "A", False)
     assert {slot["bootname"]: slot["good"] for slot in now["slots"]} == {"A": True, "B": False}
