@@ -157,10 +157,8 @@ class Appliance:
             said = re.sub(rf"{re.escape(str(file))}:\d+: camera\[0\]\.source", "CAMERA", error.sentence)
             if self._settings.config is not None or said == error.sentence:
                 raise
-            in_a_file = (
-                "a configuration has such keys, see docs/how-to/rtsp-camera.md" if "password_file" in said else ""
-            )
-            raise ConfigRefused(said, in_a_file) from error
+            remedy = "a configuration has such keys, see docs/how-to/rtsp-camera.md" if "password_file" in said else ""
+            raise ConfigRefused(said, remedy) from error
 
 
 def first_look(settings: RunSettings, folder: Path) -> Path:
