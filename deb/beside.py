@@ -18,7 +18,8 @@ without a password, and a device writes below its own name only. Where visavis
 is installed too, it is made a user of this broker. An example shows TLS."""
 TENSORRT = """\
 workers of visavis on an NVIDIA GPU
-Lets the workers open the GPU, and nothing else of the hardware. NVIDIA's
+Lets the workers open the GPU, and nothing else of the hardware, and builds
+the engine that they look for while they serve with the processor. NVIDIA's
 driver, its TensorRT for Python (python3-libnvinfer, in JetPack and in NVIDIA's
 own repository) and pycuda are not in here: how they come onto a device stands
 in README of this package. Without them workers go on with the processor.
@@ -71,6 +72,8 @@ def tensorrt(version: str, out: Path = OUT) -> Path:
 
 def fill_tensorrt(root: Path) -> None:
     put(REPOSITORY / "deb/tensorrt/gpu.conf", root / "usr/lib/systemd/system/visavis-infer@.service.d/gpu.conf")
+    put(REPOSITORY / "deb/tensorrt/visavis-engine.service", root / "usr/lib/systemd/system/visavis-engine.service")
+    put(REPOSITORY / "deb/tensorrt/change-over", root / "usr/lib/visavis-tensorrt/change-over")
     put(REPOSITORY / "deb/tensorrt/README", root / "usr/share/doc/visavis-tensorrt/README")
 
 

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from visavis.engines.note_gen import FILE, Note
 
 from tests.tensorrt import core
 from tests.tensorrt.models import face_pictures
@@ -53,6 +55,31 @@ def test_a_configuration_says_what_its_workers_look_for(small: list[Any], tmp_pa
     assert visavis(*words, "--precision", "fp16").stdout.startswith("built: centerface in fp16, 1/2/2 pictures")
     config.write_text("[detector]\ninput = 7\n")
     assert visavis(*words).returncode == 2
+
+
+def test_a_service_builds_what_workers_look_for_and_tells_the_daemon_why_it_cannot(
+    small: list[Any], tmp_path: Path
+) -> None:
+    config, note = tmp_path / "config.toml", tmp_path / FILE
+    config.write_text(f'[detector]\ninput = [64, 64]\n[worker]\nsocket = "{tmp_path}/frames.sock"\n')
+    words = ["build", "--for-workers", config, "--cache-dir", tmp_path, "--json"]
+    failed = visavis(*words, environment=core.environment(VISAVIS_TEST_GPU="none"))
+    assert failed.returncode == 1
+    assert msgspec.json.decode(note.read_bytes(), type=Note).error == json.loads(failed.stdout)["error"]
+    assert json.loads(visavis(*words).stdout)["state"] == "built"
+    assert not note.exists()
+    assert json.loads(visavis(*words).stdout)["state"] == "kept"
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "auto"])
+def test_a_service_builds_nothing_that_no_worker_waits_for(backend: str, tmp_path: Path, real_core: None) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[detector]\nbackend = "{backend}"\n')
+    without_tensorrt = dict(os.environ)
+    environment = without_tensorrt if backend == "auto" else core.environment()
+    answer = visavis("build", "--for-workers", config, "--cache-dir", tmp_path / "cache", environment=environment)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_list_names_every_engine_for_scripts_too(small: list[Any], tmp_path: Path) -> None:

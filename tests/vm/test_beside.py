@@ -19,6 +19,15 @@ STORED = "/etc/credstore/mqtt.password"
 CONNECTED = 'curl -sf http://127.0.0.1:8080/api/v1/status | grep -qE \'"broker": ?\\{[^}]*"connected": ?true\''
 READY = "curl -sf http://127.0.0.1:8080/readyz"
 JOURNAL = "journalctl -n 60 --no-pager"
+# Stands for a build, which needs a GPU.
+PLAYED, SAID = "/run/systemd/system/visavis-engine.service.d", "/usr/share/said"
+PLAYED_BUILD = f"""\
+[Unit]
+ConditionPathExists=
+[Service]
+ExecStart=
+ExecStart=/bin/cp {SAID} %t/visavis-engine/said
+"""
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,23 @@ def test_the_gpus_drop_in_opens_nothing_else(device: Machine) -> None:
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
     assert found, verdict
     assert float(found[1]) <= 1.0, device.run(f"systemd-analyze security --no-pager {WORKER}")
+    assert device.run("systemctl show -P ConditionResult -P Result visavis-engine").split() == ["no", "success"]
+
+
+def test_workers_change_over_when_an_engine_is_built(device: Machine) -> None:
+    device.run(f"mkdir -p {PLAYED} && cat >{PLAYED}/played.conf <<'EOF'\n{PLAYED_BUILD}EOF\nsystemctl daemon-reload")
+    for state, change_over in (("kept", False), ("built", True)):
+        device.run(f"""echo '{{"state": "{state}"}}' >{SAID}""")
+        before = device.run(f"systemctl show -P MainPID {WORKER}").strip()
+        device.run("systemctl start visavis-engine")
+        device.run(retry("systemctl show -P ActiveState visavis-engine | grep -qx inactive", 120, JOURNAL))
+        device.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
+        after = device.run(f"systemctl show -P MainPID {WORKER}").strip()
+        assert (after != before) == change_over, device.run(JOURNAL)
+    device.run(f"rm -r {PLAYED} {SAID} && systemctl daemon-reload")
+
+
+def test_without_the_package_workers_see_no_device(device: Machine) -> None:
     device.run("dpkg --purge visavis-tensorrt", 600)
     device.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
     assert device.run(f"systemctl show -P PrivateDevices {WORKER}").strip() == "yes"

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from visavis.cli.arguments import count, size
 from visavis.daemon import effective_config
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
+from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.errors import VisavisError
 from visavis.parent import die_with_parent
@@ -47,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = actions.add_parser("build", help="build what is missing", description="Build what is missing.")
     build.add_argument("model", nargs="?", metavar="NAME|FILE.onnx", help=f"default: {DEFAULTS.model}")
-    build.add_argument("--config", type=Path, metavar="FILE", help="take what is not said here from a configuration")
+    where = build.add_mutually_exclusive_group()
+    where.add_argument("--config", type=Path, metavar="FILE", help="take what is not said here from a configuration")
+    where.add_argument(
+        "--for-workers", type=Path, metavar="FILE", help="the same for a service: nothing where no worker looks for one"
+    )
     build.add_argument("--input", type=size, metavar="WxH", help="default: 640x480")
     build.add_argument("--precision", choices=("auto", "fp32", "fp16", "int8"), help="auto, the default, is fp16")
     build.add_argument("--batch", type=count, metavar="N", help="most pictures at once (default: 1)")
@@ -64,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when the engine is there, 1 when it cannot be."""
     try:
-        return _list(args) if args.action == "list" else _build(args)
+        return ACTIONS[args.action](args)
     except VisavisError as error:
         if args.json:
             print(json.dumps({"error": str(error)}))
@@ -74,6 +79,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
+    return _build_for_workers(args) if args.for_workers else _build_now(args)
+
+
+def _build_for_workers(args: argparse.Namespace) -> int:
+    """As a service does it: why there is no engine is told on the page, where people look for what a device lacks."""
+    args.config = args.for_workers
+    config = effective_config(args.config, os.environ, for_worker=True)
+    if not wants_engine(config):
+        return 0
+    try:
+        return _build_now(args)
+    except VisavisError as error:
+        build_note(config).failed(str(error))
+        raise
+
+
+def _build_now(args: argparse.Namespace) -> int:
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
     # The door to TensorRT; takes long to import where it exists.
@@ -206,3 +228,6 @@ def _line(engine: Engine, state: str, as_json: bool) -> str:
         f"{state}: {key.model} in {key.precision}, {key.profile} pictures, for {key.gpu} with TensorRT {key.tensorrt},"
         f" {fields['bytes'] / 1e6:.1f} MB, took {fields['took_s']} s  {engine.path}"
     )
+
+
+ACTIONS = {"build": _build, "list": _list}

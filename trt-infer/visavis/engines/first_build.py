@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 STOP_LIMIT_S = 5.0
 
 
+def wants_engine(config: Config, backend: str | None = None) -> bool:
+    """Whether workers look for an engine while they can do without one; `backend` overrides the configured one."""
+    return (backend or config.detector.backend) == "auto" and importlib.util.find_spec("tensorrt") is not None
+
+
 def build_command(config: Config, backend: str | None) -> list[str] | None:
     """The command that builds what workers with backend "auto" look for; None where there is no use for it.
 
@@ -35,9 +40,9 @@ def build_command(config: Config, backend: str | None) -> list[str] | None:
         config: the effective configuration.
         backend: overrides the configured one.
     """
-    detector = config.detector
-    if (backend or detector.backend) != "auto" or importlib.util.find_spec("tensorrt") is None:
+    if not wants_engine(config, backend):
         return None
+    detector = config.detector
     width, height = detector.input
     options = ["--input", f"{width}x{height}", "--batch", str(config.worker.credit), "--precision", detector.precision]
     options += ["--note", str(note_path(Path(config.worker.socket)))]
