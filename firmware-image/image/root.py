@@ -56,7 +56,7 @@ class Recipe:
 
 def base(board: Board, lock: Lock) -> Path:
     """The archive with Debian's packages alone, as they are after they were configured."""
-    parts: list[object] = [board.architecture, lock.hash, sorted(board.every_package)]
+    parts: list[object] = [board.architecture, lock.hash, sorted(board.every_package), SHORT_CUTS]
     if board.like:
         parts.append(read_lock(BOARDS[board.like].lock).hash)
     recipe = hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()[:16]
