@@ -117,7 +117,7 @@ apt-repo: ## a signed repository of the packages in build/deb: KEY="name of a gp
 	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
 
 .PHONY: image
-image: ## an image for BOARD=generic-amd64 or generic-arm64, into build/image; KEYRING=FILE: what its updates are signed with
+image: ## an image for BOARD=generic-amd64, generic-arm64, rpi4 or rpi5, into build/image; KEYRING=FILE: what its updates are signed with
 	@scripts/setup.sh vm
 	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson $(ARGS),-m image.build --board $(or $(BOARD),generic-amd64) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS))
 
