@@ -207,3 +207,10 @@ def test_the_sandboxes_of_an_updates_services_are_tight(unit: str) -> None:
     if not found:
         pytest.skip(f"systemd-analyze cannot judge a file here: {done.stderr.strip()}")
     assert float(found[1]) <= 2.5
+
+
+def test_it_needs_no_package_that_a_damaged_system_may_lack() -> None:
+    command = [sys.executable, "-S", "-m", "visavis.cli", "update", "gate", "--help"]
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "trt-infer")}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr

@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import math
 
-from visavis.settings import LARGEST_SIDE
-
 
 def size(text: str) -> tuple[int, int]:
     """Read WIDTHxHEIGHT, pixels."""
+    from visavis.settings import LARGEST_SIDE  # noqa: PLC0415 (needs packages, without which updates must work)
+
     width, _, height = text.partition("x")
     if not all(_is_number(side) and int(side) for side in (width, height)):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, for example 640x480")
