@@ -18,6 +18,7 @@ from visavis.errors import UpdateError
 from visavis.update.boards import BOARDS
 from visavis.update.boot import loader_of
 from visavis.update.boot.grub import Grub, fresh_environment
+from visavis.update.boot.tryboot import SYMBOLS
 from visavis.update.gate import pass_or_restart, wait_until_healthy, what_is_wrong
 from visavis.update.keys import CA, make_keys
 from visavis.update.system import read_system, running_slot
@@ -207,6 +208,12 @@ def test_the_sandboxes_of_an_updates_services_are_tight(unit: str) -> None:
     if not found:
         pytest.skip(f"systemd-analyze cannot judge a file here: {done.stderr.strip()}")
     assert float(found[1]) <= 2.5
+
+
+def test_who_asks_for_a_trial_sees_what_the_kernel_can_do() -> None:
+    """With that line systemd hides /proc/kallsyms, and no slot was ever tried."""
+    assert SYMBOLS == Path("/proc/kallsyms")
+    assert "\nProtectKernelTunables=" not in (INTO.parent / "units" / "visavis-try-slot.service").read_text()
 
 
 def test_it_needs_no_package_that_a_damaged_system_may_lack() -> None:
