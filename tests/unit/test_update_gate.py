@@ -212,7 +212,7 @@ def test_the_sandboxes_of_an_updates_services_are_tight(unit: str) -> None:
 
 def test_who_asks_for_a_trial_sees_what_the_kernel_can_do() -> None:
     """With that line systemd hides /proc/kallsyms, and no slot was ever tried."""
-    assert SYMBOLS == Path("/proc/kallsyms")
+    assert str(SYMBOLS) == "/proc/kallsyms"
     assert "\nProtectKernelTunables=" not in (INTO.parent / "units" / "visavis-try-slot.service").read_text()
 
 
