@@ -40,7 +40,7 @@ def test_a_new_device_runs_slot_a_and_calls_it_proved(device: Device, factory: F
     [
         ("old", "holds version 0.9.0, which is older than 1.0.0 on this device: take a newer", "Version mismatch"),
         ("strange", "is signed with a key that this device does not trust: sign it with", "unable to get local issuer"),
-        ("other-board", "is for visavis-rpi5, this device is visavis-generic-amd64", "ompatible"),
+        ("other-board", "is for visavis-generic-arm64, this device is visavis-generic-amd64", "ompatible"),
         ("early", "is damaged: copy it again", "device failed"),
         ("cut", "is cut short or is no bundle: copy it again", "ignature"),
     ],
