@@ -92,6 +92,7 @@ def test_a_phone_claims_the_device_its_camera_works_and_a_restart_logs_nobody_ou
         complaints = complaints_of(page, "status of 401")
         with served(tmp_path, "--lan") as device:
             assert device.said(r"phones +(https://[\w.-]+:\d+/try)").endswith(f":{device.port}/try")
+            until(lambda: is_open(device.port), device.log.read_text, READY_LIMIT_S)
             claim(page, f"https://box.local:{device.port}", device.said(r"open /claim .* code=(\S+)"))
             page.goto(f"https://box.local:{device.port}/try")
             start_camera(page)
