@@ -92,7 +92,7 @@ class Box:
             url = parts.enter_context(managed_broker(self.mqtt_port, self.folder))
             config = replace(config, mqtt=replace(config.mqtt, url=url))
             self.daemon = parts.enter_context(daemon_process(file, environment))
-            command = self._command(worker_command(config, None), self.folder)
+            command = self._command(worker_command(config), self.folder)
             self._workers = parts.enter_context(Supervisor(command, config.detector.workers))
             self._wait_until_every_camera_is_inferred()
             self._parts = parts.pop_all()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -106,19 +107,19 @@ def machine(real_core: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
-def config(folder: Path) -> Config:
+def config(folder: Path, backend: Literal["auto", "tensorrt", "onnxruntime", "fake"] = "auto") -> Config:
     socket_path = str(folder / "frames.sock")
-    return Config(detector=Detector(backend="auto", input=SIZE, threads=1), worker=Worker(socket=socket_path))
+    return Config(detector=Detector(backend=backend, input=SIZE, threads=1), worker=Worker(socket=socket_path))
 
 
 def build_of(folder: Path) -> list[str]:
-    words = build_command(config(folder), None)
+    words = build_command(config(folder))
     assert words is not None
     return words
 
 
 def test_detection_does_not_wait_for_the_build_and_changes_over(machine: Path) -> None:
-    workers_command = worker_command(config(machine), None)
+    workers_command = worker_command(config(machine))
     with hellos(machine / "frames.sock") as daemon, Supervisor(workers_command, 1) as workers:
         until(lambda: daemon.models, "the first worker is there")
         assert daemon.models == ["centerface@onnxruntime"]
@@ -173,7 +174,7 @@ def test_a_worker_that_must_use_the_gpu_tells_of_its_build_before_it_serves(
     note = build_note(config(machine)).path
     with (
         hellos(machine / "frames.sock") as daemon,
-        Supervisor(worker_command(config(machine), "tensorrt"), 1),
+        Supervisor(worker_command(config(machine, "tensorrt")), 1),
     ):
         until(note.exists, "the build is told")
         assert daemon.models == []
@@ -184,12 +185,14 @@ def test_a_worker_that_must_use_the_gpu_tells_of_its_build_before_it_serves(
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "fake"])
-def test_only_auto_builds_beside_the_workers(machine: Path, backend: str) -> None:
-    assert build_command(config(machine), backend) is None
+def test_only_auto_builds_beside_the_workers(
+    machine: Path, backend: Literal["tensorrt", "onnxruntime", "fake"]
+) -> None:
+    assert build_command(config(machine, backend)) is None
 
 
 def test_a_machine_without_tensorrt_builds_nothing(tmp_path: Path) -> None:
-    assert build_command(config(tmp_path), None) is None
+    assert build_command(config(tmp_path)) is None
 
 
 def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
@@ -198,7 +201,7 @@ def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
     subprocess.run(build_of(machine), check=True, capture_output=True)
     monkeypatch.setenv("VISAVIS_TEST_GPU", "dies")
     caplog.set_level(logging.INFO)
-    with hellos(machine / "frames.sock") as daemon, Supervisor(worker_command(config(machine), None), 1):
+    with hellos(machine / "frames.sock") as daemon, Supervisor(worker_command(config(machine)), 1):
         until(lambda: daemon.models, "a worker serves")
         assert daemon.models == ["centerface@onnxruntime"]
     assert caplog.text.count("worker-1 ended with 3") == MOST_LOST
@@ -209,7 +212,7 @@ def test_it_does_so_whoever_starts_it(machine: Path, monkeypatch: pytest.MonkeyP
     """As a service manager does that knows nothing of GPUs: the same command again and again."""
     subprocess.run(build_of(machine), check=True, capture_output=True)
     monkeypatch.setenv("VISAVIS_TEST_GPU", "dies")
-    command = [*worker_command(config(machine), "tensorrt"), "--name", "gpu@1"]
+    command = [*worker_command(config(machine, "tensorrt")), "--name", "gpu@1"]
     with hellos(machine / "frames.sock") as daemon:
         codes = [subprocess.run(command, check=False, capture_output=True).returncode for _ in range(MOST_LOST)]
         assert (codes, daemon.models) == ([DetectorLost.exit_code] * MOST_LOST, [])

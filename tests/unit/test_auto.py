@@ -92,7 +92,7 @@ def test_a_bench_that_cannot_keep_it_says_so(tmp_path: Path) -> None:
 def test_the_configuration_takes_it_and_workers_are_told(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[detector]\nmodel = "auto"\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
-    command = worker_command(effective_config(file, os.environ), None)
+    command = worker_command(effective_config(file, os.environ))
     assert command[command.index("--model") + 1] == "auto"
 
 

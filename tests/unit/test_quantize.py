@@ -283,7 +283,7 @@ def test_a_worker_that_lost_its_gpu_goes_on_without_an_int8_model_for_the_cpu(tm
     file = tmp_path / "config.toml"
     file.write_text('[detector]\nprecision = "int8"\ninput = [320, 256]\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
     config = effective_config(file, os.environ)
-    words = [*worker_command(config, None)[3:], "--cache-dir", str(tmp_path)]
+    words = [*worker_command(config)[3:], "--cache-dir", str(tmp_path)]
     args = parser_for(words).parse_args(words)
     losses = GpuLosses(tmp_path, args.name)
     for _ in range(MOST_LOST):

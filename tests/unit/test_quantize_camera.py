@@ -75,7 +75,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 @pytest.fixture
 def worker(daemon: Daemon) -> Iterator[str]:
     """The name of the daemon's only worker, a real one; there is no place for a second."""
-    with Supervisor(worker_command(effective_config(daemon.file, os.environ), None), 1):
+    with Supervisor(worker_command(effective_config(daemon.file, os.environ)), 1):
         until(lambda: daemon.frames_by_worker().get("worker-1"), "the worker got no frame", 60)
         yield "worker-1"
 

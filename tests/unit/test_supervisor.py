@@ -37,7 +37,7 @@ def alive(pid: int) -> bool:
 def test_workers_take_as_many_frames_together_as_the_configuration_says(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[worker]\ncredit = 4\nbatch_window_ms = 2.5\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
-    words = worker_command(effective_config(file, os.environ), None)[3:]
+    words = worker_command(effective_config(file, os.environ))[3:]
     told = worker.settings(parser_for(words).parse_args(words))
     assert (told.credit, told.detector.batch, told.batch_window_ms) == (4, 4, 2.5)
 
@@ -145,5 +145,5 @@ def test_a_worker_process_ends_with_0_on_a_stop_signal(tmp_path: Path, signal_nu
 )
 def test_workers_send_less_sure_faces_than_are_told(told: float, sent: float) -> None:
     assert unsure_score(told) == pytest.approx(sent)
-    command = worker_command(Config(detector=Detector(score=told)), None)
+    command = worker_command(Config(detector=Detector(score=told)))
     assert float(command[command.index("--score") + 1]) == unsure_score(told)

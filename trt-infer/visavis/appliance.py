@@ -138,9 +138,9 @@ class Appliance:
             token = secrets.token_urlsafe() if config.auth.enabled else ""
             environment["VISAVIS_RUN_TOKEN"] = token  # lets the lines below look at the status, and nobody else
             daemon = parts.enter_context(daemon_process(file, environment))
-            workers = parts.enter_context(Supervisor(worker_command(config, None), config.detector.workers))
+            workers = parts.enter_context(Supervisor(worker_command(config), config.detector.workers))
             parts.callback(end, daemon)  # before the workers: it lets them answer what clients wait for
-            parts.enter_context(FirstBuild(build_command(config, None), build_note(config), workers.renew))
+            parts.enter_context(FirstBuild(build_command(config), build_note(config), workers.renew))
             parts.enter_context(listening(folder, CrewOf(config, workers, token).answer))
             greet(config)
             follow(daemon, config, token, stop)
@@ -215,7 +215,7 @@ class CrewOf:
     def answer(self, request: Request) -> Crew:
         """Change the number of workers if that is asked for, and tell who is connected."""
         if request.workers is not None:
-            self._workers.resize(request.workers, worker_command(self._config, None, request.workers))
+            self._workers.resize(request.workers, worker_command(self._config, request.workers))
         status = daemon_status(page_address(self._config.web.listen, self._config.web.https), self._token)
         members = msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
         return Crew(device=self._config.device.id, wanted=self._workers.count, workers=members)

@@ -38,12 +38,11 @@ def unsure_score(score: float) -> float:
     return min(score, max(UNSURE_LEAST, round(score / 3, 4)))
 
 
-def worker_command(config: Config, backend: str | None, workers: int = 0) -> list[str]:
+def worker_command(config: Config, workers: int = 0) -> list[str]:
     """The command line of a worker for this configuration.
 
     Args:
         config: the effective configuration.
-        backend: overrides the configured one.
         workers: how many share the cores; 0 for the configured number.
     """
     detector = config.detector
@@ -53,7 +52,7 @@ def worker_command(config: Config, backend: str | None, workers: int = 0) -> lis
         "--socket": config.worker.socket,
         "--credit": str(config.worker.credit),
         "--batch-window-ms": str(config.worker.batch_window_ms),
-        "--backend": backend or detector.backend,
+        "--backend": detector.backend,
         "--precision": detector.precision,
         "--model": detector.model,
         "--input": f"{width}x{height}",

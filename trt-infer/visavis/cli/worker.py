@@ -128,7 +128,7 @@ def become(config: Path, name: str) -> NoReturn:
     from visavis.daemon import effective_config  # noqa: PLC0415 (not what a worker needs)
     from visavis.supervisor import worker_command  # noqa: PLC0415
 
-    command = worker_command(effective_config(config, os.environ, for_worker=True), None)
+    command = worker_command(effective_config(config, os.environ, for_worker=True))
     os.execv(command[0], [*command, "--name", name])  # noqa: S606 (no shell is what we want)
 
 

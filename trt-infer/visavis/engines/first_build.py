@@ -28,19 +28,14 @@ log = logging.getLogger(__name__)
 STOP_LIMIT_S = 5.0
 
 
-def wants_engine(config: Config, backend: str | None = None) -> bool:
-    """Whether workers look for an engine while they can do without one; `backend` overrides the configured one."""
-    return (backend or config.detector.backend) == "auto" and importlib.util.find_spec("tensorrt") is not None
+def wants_engine(config: Config) -> bool:
+    """Whether workers look for an engine while they can do without one."""
+    return config.detector.backend == "auto" and importlib.util.find_spec("tensorrt") is not None
 
 
-def build_command(config: Config, backend: str | None) -> list[str] | None:
-    """The command that builds what workers with backend "auto" look for; None where there is no use for it.
-
-    Args:
-        config: the effective configuration.
-        backend: overrides the configured one.
-    """
-    if not wants_engine(config, backend):
+def build_command(config: Config) -> list[str] | None:
+    """The command that builds what workers of a configuration look for; None where there is no use for it."""
+    if not wants_engine(config):
         return None
     detector = config.detector
     width, height = detector.input
