@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -180,7 +181,8 @@ func TestSixtyChangesOfStreamsLeaveNothingBehind(t *testing.T) {
 	}
 	old.Retire()
 	until(t, "all rings are gone", func() bool { return h.Snapshot().Streams[0].Rings == 0 })
-	until(t, "descriptors and mappings are back", func() bool { return openFds(t) == fds && ringMaps(t) == maps })
+	// What an earlier test has just closed may still have counted at the start.
+	until(t, fmt.Sprintf("no more than %d descriptors and %d mappings", fds, maps), func() bool { return openFds(t) <= fds && ringMaps(t) <= maps })
 	if c := h.counters("door"); c.Captured != c.Inferred+c.Superseded+c.NoSlot || c.Abandoned != 0 {
 		t.Errorf("counters are %+v", c)
 	}
