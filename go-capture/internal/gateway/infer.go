@@ -169,20 +169,24 @@ func unpacked(r *http.Request, most int) (io.Reader, error) {
 	case "", "identity":
 		return r.Body, nil
 	case "gzip":
-		return &lateReader{open: func() (io.Reader, error) { return gzip.NewReader(packed) }}, nil
+		return &lateReader{body: r.Body, open: func() (io.Reader, error) { return gzip.NewReader(packed) }}, nil
 	case "deflate":
-		return &lateReader{open: func() (io.Reader, error) { return zlib.NewReader(packed) }}, nil
+		return &lateReader{body: r.Body, open: func() (io.Reader, error) { return zlib.NewReader(packed) }}, nil
 	default:
 		return nil, Refusal{Status: http.StatusUnsupportedMediaType, Title: "This encoding is not taken", Reason: reasonInvalid,
 			Detail: "Content-Encoding may be gzip or deflate."}
 	}
 }
 
-// lateReader opens its reader with the first byte that is wanted, when the time for the body is bounded.
+// lateReader opens its reader with the first byte that is wanted, when the time for the body is bounded. It ends where the body does:
+// whatever came behind, net/http would wait for when nothing bounds that time any more.
 type lateReader struct {
+	body io.Reader // what open unpacks
 	open func() (io.Reader, error)
 	from io.Reader
 }
+
+var errBehind = errors.New("something follows what is packed")
 
 // Read opens, then reads.
 func (l *lateReader) Read(into []byte) (int, error) {
@@ -196,7 +200,20 @@ func (l *lateReader) Read(into []byte) (int, error) {
 		}
 		l.from = from
 	}
-	return l.from.Read(into)
+	n, err := l.from.Read(into)
+	if errors.Is(err, io.EOF) {
+		err = l.end()
+	}
+	return n, err
+}
+
+// end is io.EOF where nothing follows.
+func (l *lateReader) end() error {
+	n, err := io.ReadFull(l.body, make([]byte, 1))
+	if n > 0 {
+		return errBehind
+	}
+	return err
 }
 
 // refusedInference says what is wrong with a request.

@@ -149,6 +149,10 @@ func TestAPackedBodyIsUnpackedUpToTheLimit(t *testing.T) {
 			}
 		}
 	}
+	long := append(packed(t, "deflate", []byte("visavis")).Bytes(), make([]byte, 1<<14)...)
+	if code, answer := asked(t, "POST", site.URL+"/echo", "deflate", bytes.NewReader(long)); code != 400 || !strings.Contains(string(answer), "follows") {
+		t.Errorf("a body that goes on: %d %.200s", code, answer)
+	}
 	if code, _ := asked(t, "POST", site.URL+"/echo", "br", strings.NewReader("a")); code != 415 {
 		t.Errorf("another encoding: %d", code)
 	}
