@@ -99,7 +99,28 @@ func TestWhatIsRemovedWhileTheDaemonIsAwayIsClearedAtTheNextStart(t *testing.T) 
 	for _, topic := range []string{gate + "status", gate + "faces", gate + "occupied", door + "zone/step/faces", door + "zone/step/occupied"} {
 		await(t, topic+" is cleared", func() bool { heard := seen.all(topic); return heard[len(heard)-1] == "" })
 	}
-	await(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 1 }) // the device's own status
+	await(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 4 }) // the device's status, and the door's topics
+}
+
+func TestAPictureOfAnEarlierRunIsClearedWithItsCamera(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	file, shown := filepath.Join(t.TempDir(), "topics.json"), []Place{{Camera: "door", Pictures: true}}
+	p := remembering(t, b.settings(), file)
+	p.Expect(shown)
+	stop := run(t, p)
+	p.SetLastFace("door", []byte("jpeg"))
+	seen := b.subscribe()
+	await(t, "the picture is there", func() bool { return seen.last(door+"last_face") == "jpeg" })
+	stop()
+	quiet := remembering(t, b.settings(), file) // nobody appears
+	quiet.Expect(shown)
+	run(t, quiet)()
+	next := remembering(t, b.settings(), file)
+	next.Expect(nil)
+	run(t, next)
+	await(t, "it is cleared", func() bool { return seen.last(door+"last_face") == "" })
+	await(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 1 })
 }
 
 func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {

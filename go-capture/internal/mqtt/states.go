@@ -16,7 +16,7 @@ type states struct {
 	mu       sync.Mutex
 	topics   map[string]*retained
 	order    []string            // topics in the order of their first mention
-	recalled map[string]struct{} // of an earlier process, until it is known what is wanted
+	recalled map[string]struct{} // of an earlier process, and nothing has been said there since
 	wanted   map[string]struct{} // nil: all
 	notice   func()              // for who remembers the topics; it never waits
 
@@ -75,6 +75,7 @@ func (s *states) wants(topic string) bool {
 func (s *states) add(topic string, r *retained) {
 	s.topics[topic] = r
 	s.order = append(s.order, topic)
+	delete(s.recalled, topic)
 	s.notice()
 }
 
@@ -83,7 +84,9 @@ func (s *states) recall(read announcedAt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, topic := range read.Topics {
-		s.recalled[topic] = struct{}{}
+		if _, known := s.topics[topic]; !known {
+			s.recalled[topic] = struct{}{}
+		}
 	}
 	if read.Components != nil {
 		s.components = read.Components
@@ -104,12 +107,11 @@ func (s *states) want(topics []string) {
 		}
 	}
 	for _, topic := range slices.Sorted(maps.Keys(s.recalled)) {
-		if _, known := s.topics[topic]; !known && !s.wants(topic) {
+		if !s.wants(topic) {
 			gone := s.leaving(topic)
 			s.add(topic, &gone)
 		}
 	}
-	clear(s.recalled)
 	s.notice()
 }
 
