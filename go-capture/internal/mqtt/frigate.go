@@ -157,7 +157,7 @@ func (f *Frigate) Expect(places []Place) {
 			kept[zone] = true
 		}
 	}
-	f.newest.forget(func(topic string) bool { return !kept[strings.Split(topic, "/")[1]] })
+	f.newest.keep(func(topic string) bool { return kept[strings.Split(topic, "/")[1]] })
 	f.states.want(topics)
 	for _, byCamera := range f.zones {
 		for camera := range byCamera {

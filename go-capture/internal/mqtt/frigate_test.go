@@ -183,6 +183,38 @@ func TestFrigatesTopicsAreToldOverARealBroker(t *testing.T) {
 	await(t, "stopped is retained", func() bool { return late.last("frigate/available") == "stopped" })
 }
 
+// due takes what would be told now.
+func due(f *Frigate) map[string]string {
+	told := map[string]string{}
+	for topic, payload, found := f.newest.next(); found; topic, payload, found = f.newest.next() {
+		told[topic] = payload
+	}
+	return told
+}
+
+func TestACameraThatIsGoneIsNotToldOfAgain(t *testing.T) {
+	f, err := NewFrigate(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch", FrigatePrefix: "frigate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Expect([]Place{{Camera: "door"}, {Camera: "gate"}})
+	for _, camera := range []string{"door", "gate"} {
+		f.SetCameraStatus(camera, true)
+		f.TakeState(hub.State{Camera: camera, Confirmed: 1})
+	}
+	due(f)
+	f.Expect([]Place{{Camera: "gate"}})
+	f.SetCameraStatus("door", false)
+	f.TakeState(hub.State{Camera: "door"})
+	if told := due(f); told["frigate/door/status/detect"] != "offline" || told["frigate/door/all"] != "0" || len(told) != 5 {
+		t.Errorf("the last words are %v", told)
+	}
+	f.newest.again() // the next connection
+	if told := due(f); len(told) != 5 || told["frigate/gate/all"] != "1" {
+		t.Errorf("told again: %v", told)
+	}
+}
+
 func TestFrigatesWillIsOffline(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()

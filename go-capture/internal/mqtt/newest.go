@@ -13,6 +13,7 @@ type newest struct {
 	payloads map[string]string
 	order    []string // of their first mention
 	due      map[string]bool
+	stays    func(topic string) bool // nil: all do
 }
 
 func newNewest() *newest { return &newest{payloads: map[string]string{}, due: map[string]bool{}} }
@@ -28,18 +29,23 @@ func (n *newest) set(topic, payload string) {
 	n.due[topic] = n.due[topic] || !known || before != payload
 }
 
-// forget takes topics out that are no longer sent.
-func (n *newest) forget(gone func(topic string) bool) {
+// keep forgets the topics that do not stay. What comes of them later is sent once.
+func (n *newest) keep(stays func(topic string) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.stays = stays
 	n.order = slices.DeleteFunc(n.order, func(topic string) bool {
-		if !gone(topic) {
+		if stays(topic) {
 			return false
 		}
-		delete(n.payloads, topic)
-		delete(n.due, topic)
+		n.drop(topic)
 		return true
 	})
+}
+
+func (n *newest) drop(topic string) {
+	delete(n.payloads, topic)
+	delete(n.due, topic)
 }
 
 // again makes everything due.
@@ -55,11 +61,15 @@ func (n *newest) again() {
 func (n *newest) next() (topic, payload string, found bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, topic := range n.order {
-		if n.due[topic] {
-			n.due[topic] = false
-			return topic, n.payloads[topic], true
-		}
+	at := slices.IndexFunc(n.order, func(topic string) bool { return n.due[topic] })
+	if at < 0 {
+		return "", "", false
 	}
-	return "", "", false
+	topic = n.order[at]
+	payload, n.due[topic] = n.payloads[topic], false
+	if n.stays != nil && !n.stays(topic) {
+		n.order = slices.Delete(n.order, at, at+1)
+		n.drop(topic)
+	}
+	return topic, payload, true
 }
