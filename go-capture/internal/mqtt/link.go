@@ -4,7 +4,6 @@ package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -22,7 +21,7 @@ type link struct {
 	name     string // what is told of this link, such as mqtt or mqtt/frigate
 	client   string // what the broker calls us
 	address  string
-	tls      *tls.Config
+	secure   bool
 	events   *outbox.Outbox // nil: none are sent
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
@@ -41,11 +40,10 @@ func newLink(s Settings, form string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := s.tls(secure)
-	if err != nil {
+	if _, err := s.tls(secure); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), client: "visavis-" + s.Device + s.suffix("-"), address: address, tls: certificates}
+	l := &link{settings: s, name: s.section(), client: "visavis-" + s.Device + s.suffix("-"), address: address, secure: secure}
 	if form != "" {
 		l.name, l.client = l.name+"/"+form, l.client+"-"+form
 	}
@@ -102,7 +100,11 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 	if err != nil {
 		return nil, err
 	}
-	line := &line{ctx: ctx, tls: l.tls}
+	certificates, err := l.settings.tls(l.secure) // they may have been renewed
+	if err != nil {
+		return nil, err
+	}
+	line := &line{ctx: ctx, tls: certificates}
 	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(line.open).
 		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).

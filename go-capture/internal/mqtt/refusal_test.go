@@ -103,6 +103,22 @@ func TestACertificateOfOurOwnOpensABrokerThatWantsOne(t *testing.T) {
 	}
 }
 
+func TestACertificateThatIsRenewedNeedsNoRestart(t *testing.T) {
+	ca := newAuthority(t, "house")
+	_, settings := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "require_certificate true")
+	old, fresh := ca.issue("porch", time.Now().Add(-time.Minute)), ca.issue("porch", inAnHour())
+	settings.Cert, settings.Key = old.certificate, old.key
+	p := newPublisher(t, settings)
+	run(t, p)
+	await(t, "the old one is refused", func() bool { return p.Error() != "" })
+	for from, to := range map[string]string{fresh.key: old.key, fresh.certificate: old.certificate} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the new one is taken", p.Connected)
+}
+
 // setPassword writes the broker's own file with the broker's own program.
 func setPassword(t *testing.T, file, user, password string) {
 	t.Helper()
