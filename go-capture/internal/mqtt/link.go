@@ -78,7 +78,7 @@ func (l *link) keep(ctx context.Context, session func(ctx context.Context, reach
 	wait := backoff.New(firstRetry, mostRetry)
 	said := ""
 	for {
-		err := session(ctx, wait.Reset)
+		err := session(ctx, func() { wait.Reset(); said = "" })
 		if ctx.Err() != nil {
 			return nil
 		}
