@@ -291,12 +291,16 @@ func TestAnotherUserIsRefused(t *testing.T) {
 }
 
 func TestSilentConnectionsAreCappedAndEndAtTheirDeadline(t *testing.T) {
-	h := newHouse(t, Options{HelloMs: 300})
+	patient := newHouse(t, Options{HelloMs: 60_000})
+	for range ring.MaxUnnamed {
+		patient.dial()
+	}
+	until(t, "all are let in", func() bool { return patient.Snapshot().Unnamed == ring.MaxUnnamed })
+	refused(t, patient.dial(), ring.RefusalTooManyWorkers, "HELLO")
+	h := newHouse(t, Options{HelloMs: 1000})
 	for range ring.MaxUnnamed {
 		h.dial()
 	}
-	until(t, "all are let in", func() bool { return h.Snapshot().Unnamed == ring.MaxUnnamed })
-	refused(t, h.dial(), ring.RefusalTooManyWorkers, "HELLO")
 	until(t, "silent ones are closed", func() bool { return h.Snapshot().Closed["hello deadline"] == ring.MaxUnnamed })
 	h.worker(1)
 }

@@ -97,7 +97,7 @@ func TestAHostileWorkerIsClosedAndTheHonestOneGoesOn(t *testing.T) {
 			t.Fatalf("%s: the honest worker got nothing", name)
 		}
 	}
-	until(t, "descriptors are back", func() bool { return openFds(t) == fds })
+	until(t, "descriptors are back", func() bool { return openFds(t) <= fds }) // fewer: what an earlier test has just closed may have counted
 	c := h.counters("door")
 	if c.Inferred != uint64(len(attacks))+1 || c.Abandoned != uint64(len(attacks))-1 {
 		t.Errorf("counters are %+v; one attack answers its lease once", c)

@@ -78,19 +78,19 @@ func TestAFastWorkerGetsMoreFramesThanASlowOne(t *testing.T) {
 	for name, w := range map[string]struct {
 		peer *peer
 		time time.Duration
-	}{"fast": {fast, 10 * time.Millisecond}, "slow": {slow, 30 * time.Millisecond}} {
+	}{"fast": {fast, 40 * time.Millisecond}, "slow": {slow, 120 * time.Millisecond}} {
 		group.Add(1)
 		go func() {
 			defer group.Done()
 			w.peer.serve(w.time, func(ring.Frame) { mu.Lock(); counts[name]++; mu.Unlock() })
 		}()
 	}
-	until(t, "80 frames", func() bool {
+	until(t, "40 frames", func() bool {
 		publish(s)
-		time.Sleep(15 * time.Millisecond) // about 60 frames/s: less than both could do
+		time.Sleep(60 * time.Millisecond) // about 16 frames/s: less than both could do
 		mu.Lock()
 		defer mu.Unlock()
-		return counts["fast"]+counts["slow"] >= 80
+		return counts["fast"]+counts["slow"] >= 40
 	})
 	_, _ = fast.conn.Close(), slow.conn.Close() // ends both
 	group.Wait()

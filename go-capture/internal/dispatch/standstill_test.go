@@ -11,7 +11,7 @@ import (
 
 // Whoever comes first when the daemon goes on, here it is the timer.
 func TestADaemonThatStoodStillTakesWhatWasAnsweredMeanwhile(t *testing.T) {
-	const leaseMs = 50
+	const leaseMs = 300 // longer than it takes to hold the daemon up
 	h := newHouse(t, Options{LeaseMs: leaseMs})
 	s, p := h.stream("door"), h.worker(1)
 	publish(s)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -347,7 +348,10 @@ func TestTheOldestIsKnownOnceTheDiskWasRead(t *testing.T) {
 	if _, known := h.Oldest(); known {
 		t.Error("it is known before the disk was read")
 	}
-	h.wall = func() time.Time { return a.now }
+	var now atomic.Pointer[time.Time]
+	begins := a.now
+	now.Store(&begins)
+	h.wall = func() time.Time { return *now.Load() }
 	h.Start()
 	defer end(t, h)
 	if oldest, known := h.Oldest(); oldest != "" || !known {
@@ -360,6 +364,8 @@ func TestTheOldestIsKnownOnceTheDiskWasRead(t *testing.T) {
 	}
 	h.settle(t)
 	a.now = a.now.Add(2 * time.Hour)
+	later := a.now
+	now.Store(&later)
 	h.wake <- struct{}{}
 	await(t, "it is too old", func() bool { oldest, _ := h.Oldest(); return oldest > first.ID })
 	if next := a.write(zone.Appeared, "door", ""); next.ID < oldestOf(h) {

@@ -174,7 +174,8 @@ func TestNumbersBeginAnewAfter255AndACameraThatIsGoneDies(t *testing.T) {
 		await(t, "it was told", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == n+1 })
 	}
 	told := strings.Fields(kinds(t, seen))
-	if at := slices.Index(told, "DDATA255"); at < 0 || told[at+1] != "DDATA0" {
+	at := slices.IndexFunc(told, func(one string) bool { return strings.HasSuffix(one, "DATA255") }) // the node's own figures have numbers, too
+	if at < 0 || !strings.HasSuffix(told[at+1], "DATA0") {
 		t.Errorf("%v", told)
 	}
 	s.Expect(nil)

@@ -87,7 +87,7 @@ func TestAViewerThatAcknowledgesIsNeverMoreThanThatFarBehind(t *testing.T) {
 }
 
 func TestAViewerThatAcknowledgesNothingIsClosedInTheEnd(t *testing.T) {
-	r := serveWith(t, 200*time.Millisecond)
+	r := serveWith(t, time.Second) // enough to send the one picture
 	pool := frame.NewPool(4)
 	r.dial(t, "?ahead=1")
 	await(t, "it watches", func() bool { return r.figures().Now == 1 })

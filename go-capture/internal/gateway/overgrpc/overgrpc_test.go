@@ -51,6 +51,12 @@ type box struct {
 
 func open(t *testing.T, change func(*Settings)) *box {
 	t.Helper()
+	return openWith(t, answerTimeout, change)
+}
+
+// openWith has so much patience with a client that takes no answer.
+func openWith(t *testing.T, patience time.Duration, change func(*Settings)) *box {
+	t.Helper()
 	dispatcher := dispatch.New(dispatch.Options{Outcome: func(dispatch.Outcome) {}})
 	g, err := gateway.New(gateway.Settings{Model: "centerface", Version: "1.2.3", InputWidth: 32, InputHeight: 32, Workers: 1, Credit: 1, Queue: 1,
 		QueuePerClient: 1, Streams: 2 * streamsMost, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
@@ -63,7 +69,7 @@ func open(t *testing.T, change func(*Settings)) *box {
 	if b.server, err = New(settings); err != nil {
 		t.Fatal(err)
 	}
-	b.server.patience = 100 * time.Millisecond
+	b.server.patience = patience
 	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil {
 		t.Fatal(err)

@@ -103,7 +103,7 @@ func TestADeviceThatStopsEndsItsStreams(t *testing.T) {
 
 // A client that sends and does not listen: reading stops with the answers, and then the place of the stream is free again.
 func TestAStreamWhoseAnswersNobodyTakesEnds(t *testing.T) {
-	b := open(t, func(*Settings) {})
+	b := openWith(t, time.Second, func(*Settings) {})
 	stream := b.talk(t)
 	taken(t, stream)
 	go func() {
