@@ -167,6 +167,20 @@ def test_orders_survive_a_killed_daemon(start_appliance: Start) -> None:
     until(lambda: second.camera("demo")["frames"]["inferred"] > 0, "it delivers again")
 
 
+def test_a_retained_picture_with_faces_is_taken_back_when_they_are_hidden(start_appliance: Start) -> None:
+    rules = 'snapshots = true\nprivacy_allowed = ["pixelate", "none"]\n'
+    device = start_appliance(DEMO.replace('"box"', '"bare"') + rules)
+    device.wait_ready()
+    with subscribed(device.mqtt_port, "visavis/#") as seen:
+        publish(device.mqtt_port, "visavis/bare/demo/set/privacy", "none", "-q", "1")
+        until(lambda: state(seen, "privacy") == "none", "faces are shown")
+        before = len(seen.all("/demo/snapshot"))
+        publish(device.mqtt_port, "visavis/bare/demo/set/snapshot", "press", "-q", "1")
+        until(lambda: len(seen.all("/demo/snapshot")) > before, "a picture comes")
+        publish(device.mqtt_port, "visavis/bare/demo/set/privacy", "pixelate", "-q", "1")
+        until(lambda: any(not message.payload for message in seen.all("/demo/snapshot")), "it is taken back")
+
+
 def test_the_client_library_gives_orders_and_waits_until_they_hold(
     appliance: RunningAppliance, seen: Subscriber
 ) -> None:

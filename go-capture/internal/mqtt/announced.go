@@ -41,6 +41,7 @@ type announcedFile struct {
 type announcedAt struct {
 	Broker string   `json:"broker,omitempty"` // "": the one that is used now
 	Topics []string `json:"topics"`
+	Plain  []string `json:"plain,omitempty"` // of these, pictures that show faces
 
 	Components map[string]string `json:"components,omitempty"` // platforms of Home Assistant's entities by key
 }
@@ -114,9 +115,10 @@ func parseAnnounced(raw []byte) (announcedFile, error) {
 
 // keepOurs drops whatever we never retain.
 func (a *announcedAt) keepOurs() {
-	a.Topics = slices.DeleteFunc(a.Topics, func(topic string) bool {
+	foreign := func(topic string) bool {
 		return !ours.MatchString(topic) && !discovery.MatchString(topic) && !ofFrigate.MatchString(topic)
-	})
+	}
+	a.Topics, a.Plain = slices.DeleteFunc(a.Topics, foreign), slices.DeleteFunc(a.Plain, foreign)
 	maps.DeleteFunc(a.Components, func(key, platform string) bool {
 		return !discovery.MatchString("homeassistant/" + platform + "/visavis_d/" + key + "/config")
 	})

@@ -109,7 +109,7 @@ func TestAPictureOfAnEarlierRunIsClearedWithItsCamera(t *testing.T) {
 	p := remembering(t, b.settings(), file)
 	p.Expect(shown)
 	stop := run(t, p)
-	p.SetLastFace("door", []byte("jpeg"))
+	p.SetLastFace("door", Picture{JPEG: []byte("jpeg")})
 	seen := b.subscribe()
 	await(t, "the picture is there", func() bool { return seen.last(door+"last_face") == "jpeg" })
 	stop()

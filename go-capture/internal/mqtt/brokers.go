@@ -30,7 +30,8 @@ type dialect interface {
 	hub.StateTaker
 	hub.EventTaker
 	SetCameraStatus(id string, online bool)
-	SetLastFace(camera string, jpeg []byte)
+	SetLastFace(camera string, face Picture)
+	HidePictures(camera string)
 	Expect(places []Place)
 	StatsFrom(read func() Stats)
 	EventsFrom(events *outbox.Outbox)
@@ -217,16 +218,6 @@ func (b *Brokers) SetCameraStatus(id string, online bool) {
 // SetState tells how one thing of a camera is set.
 func (b *Brokers) SetState(camera, name, value string) {
 	b.each(func(p *Publisher) { p.SetState(camera, name, value) })
-}
-
-// SetSnapshot publishes a camera's newest picture.
-func (b *Brokers) SetSnapshot(camera string, jpeg []byte) {
-	b.each(func(p *Publisher) { p.SetSnapshot(camera, jpeg) })
-}
-
-// SetLastFace publishes a picture of who appeared last.
-func (b *Brokers) SetLastFace(camera string, jpeg []byte) {
-	b.each(func(p *Publisher) { p.SetLastFace(camera, jpeg) }, func(f dialect) { f.SetLastFace(camera, jpeg) })
 }
 
 // Expect says which cameras and zones there are from now on.

@@ -135,12 +135,6 @@ func (f *Frigate) SetCameraStatus(id string, online bool) {
 	nudge(f.wake)
 }
 
-// SetLastFace publishes a picture of who appeared last.
-func (f *Frigate) SetLastFace(camera string, jpeg []byte) {
-	f.states.set(FrigateSnapshotTopic(f.prefix(), camera), string(jpeg), false)
-	nudge(f.wake)
-}
-
 // Expect says which cameras and zones there are from now on. The last picture of one that is gone is taken back.
 func (f *Frigate) Expect(places []Place) {
 	f.mu.Lock()

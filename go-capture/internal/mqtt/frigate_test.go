@@ -161,7 +161,7 @@ func TestFrigatesTopicsAreToldOverARealBroker(t *testing.T) {
 	f.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 2})
 	f.TakeState(hub.State{Camera: "gate", Zone: "step", Confirmed: 1})
 	f.TakeState(hub.State{Camera: "door", Zone: "gate", Confirmed: 9}) // called as a camera
-	f.SetLastFace("door", []byte("jpeg"))
+	f.SetLastFace("door", Picture{JPEG: []byte("jpeg")})
 	for topic, want := range map[string]string{
 		"available": "online", "door/face": "2", "door/all": "2", "door/face/active": "2", "step/face": "3", "step/all": "3",
 		"door/status/detect": "online", "door/face/snapshot": "jpeg",

@@ -4,10 +4,12 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -36,27 +38,26 @@ func startDevice(t *testing.T, folder, configuration string, s Settings) *device
 	d.Expect([]Place{{Camera: "door", Zones: []string{"step"}, Pictures: true}})
 	d.SetCameraStatus("door", true)
 	d.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 1, Occupied: true})
-	d.SetLastFace("door", []byte("jpeg"))
+	d.SetLastFace("door", Picture{JPEG: []byte("jpeg")})
+	d.stop = runBrokers(t, d.Brokers, closeAll)
+	return d
+}
+
+// runBrokers returns, once they are connected, what ends them.
+func runBrokers(t *testing.T, b *Brokers, closeAll func(context.Context) error) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	stopped := false
-	d.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	go func() { ended <- b.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := errors.Join(<-ended, closeAll(context.Background())); err != nil {
 			t.Error(err)
 		}
-		if err := closeAll(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(d.stop)
-	await(t, "connected", d.Connected)
-	return d
+	})
+	t.Cleanup(stop)
+	await(t, "connected", b.Connected)
+	return stop
 }
 
 // standing are the topics that a broker holds, below some first levels: what it tells somebody who comes now.

@@ -96,18 +96,6 @@ func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.setState(hub.State{Camera: id}, true)
 }
 
-// SetLastFace publishes a picture of who appeared last.
-func (p *Publisher) SetLastFace(camera string, jpeg []byte) {
-	p.states.set(LastFaceTopic(p.settings.Prefix, p.settings.Device, camera), string(jpeg), false)
-	p.nudge()
-}
-
-// SetSnapshot publishes a camera's newest picture.
-func (p *Publisher) SetSnapshot(camera string, jpeg []byte) {
-	p.states.set(SnapshotTopic(p.settings.Prefix, p.settings.Device, camera), string(jpeg), false)
-	p.nudge()
-}
-
 // InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
 func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
 

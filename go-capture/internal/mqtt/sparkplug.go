@@ -57,9 +57,6 @@ func (s *Sparkplug) folder() string { return "" } // QoS 0: nothing is acknowled
 // Take implements hub.Leaf.
 func (s *Sparkplug) Take(*hub.Result) {}
 
-// SetLastFace sends no pictures: the protocol is for values.
-func (s *Sparkplug) SetLastFace(string, []byte) {}
-
 // TakeState implements hub.StateTaker.
 func (s *Sparkplug) TakeState(state hub.State) {
 	s.with(state.Camera, func(c *sparkplugCamera) { c.believe(state) })

@@ -20,7 +20,8 @@ type states struct {
 	wanted   map[string]struct{} // nil: all
 	notice   func()              // for who remembers the topics; it never waits
 
-	components map[string]string // platforms of the entities that the message about the device has told of, by key
+	components map[string]string   // platforms of the entities that the message about the device has told of, by key
+	plain      map[string]struct{} // topics of pictures that show faces
 
 	pause     time.Duration // after migrate, for Home Assistant to let go of the entities
 	heldUntil time.Time     // discovery, by that
@@ -46,7 +47,7 @@ type afterwards struct {
 }
 
 func newStates() *states {
-	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, notice: func() {}, pause: migrationPause}
+	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, plain: map[string]struct{}{}, notice: func() {}, pause: migrationPause}
 }
 
 // set keeps a payload; ifNew leaves one that was set before. A topic that is not wanted stays away.
@@ -87,6 +88,9 @@ func (s *states) recall(read announcedAt) {
 		if _, known := s.topics[topic]; !known {
 			s.recalled[topic] = struct{}{}
 		}
+	}
+	for _, topic := range read.Plain {
+		s.plain[topic] = struct{}{}
 	}
 	if read.Components != nil {
 		s.components = read.Components
@@ -252,6 +256,7 @@ func (s *states) cleared(topic string) {
 		return
 	}
 	delete(s.topics, topic)
+	delete(s.plain, topic)
 	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == topic })
 	s.notice()
 }
@@ -273,7 +278,7 @@ func (s *states) announced() announcedAt {
 	for topic := range s.topics {
 		all[topic] = struct{}{}
 	}
-	return announcedAt{Topics: slices.Sorted(maps.Keys(all)), Components: maps.Clone(s.components)}
+	return announcedAt{Topics: slices.Sorted(maps.Keys(all)), Components: maps.Clone(s.components), Plain: slices.Sorted(maps.Keys(s.plain))}
 }
 
 // nudge wakes whoever waits, now or the next time.

@@ -12,6 +12,7 @@ import (
 	"visavis/capture/internal/control"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/state"
+	"visavis/capture/internal/web"
 )
 
 // told are the states that the broker retains, each beside its command.
@@ -86,20 +87,27 @@ func refused(err error) error {
 
 // sendSnapshot publishes the newest picture as viewers may see it.
 func (a *Appliance) sendSnapshot(camera string) error {
+	a.ordering.Lock()
+	defer a.ordering.Unlock()
+	plain := a.privacy(camera) == web.PrivacyNone
 	picture, err := a.web.Newest(camera)
 	if err != nil {
 		return mqtt.Refusal{Reason: "no_picture", Text: fmt.Sprintf("no snapshot of %s: %v", camera, err)}
 	}
-	a.mqtt.SetSnapshot(camera, picture)
+	plain = plain || a.privacy(camera) == web.PrivacyNone // a reload may have come between
+	a.mqtt.SetSnapshot(camera, mqtt.Picture{JPEG: picture, Plain: plain})
 	return nil
 }
 
-// tellOrders tells the broker how a camera is set.
+// tellOrders tells the broker how a camera is set, and takes the pictures back that show more than that.
 func (a *Appliance) tellOrders(camera string, s control.State) {
 	if a.mqtt == nil {
 		return
 	}
 	for _, name := range told {
 		a.mqtt.SetState(camera, name, s.Text(name))
+	}
+	if s.Privacy != web.PrivacyNone {
+		a.mqtt.HidePictures(camera)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/state"
 	"visavis/capture/internal/web"
 )
@@ -175,8 +176,14 @@ func (a *Appliance) sendPictures(r *hub.Result, face look) error {
 	if err != nil {
 		return err
 	}
-	a.mqtt.SetSnapshot(r.Camera, whole)
-	a.mqtt.SetLastFace(r.Camera, face.jpeg)
+	a.ordering.Lock() // an order to hide faces comes before, or takes back what is sent here
+	defer a.ordering.Unlock()
+	plain := face.privacy == web.PrivacyNone
+	if plain && a.privacy(r.Camera) != web.PrivacyNone {
+		return nil
+	}
+	a.mqtt.SetSnapshot(r.Camera, mqtt.Picture{JPEG: whole, Plain: plain})
+	a.mqtt.SetLastFace(r.Camera, mqtt.Picture{JPEG: face.jpeg, Plain: plain})
 	return nil
 }
 

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+// Picture is a JPEG of a camera. A plain one shows faces.
+type Picture struct {
+	JPEG  []byte
+	Plain bool
+}
+
+// picture keeps one that is retained, and notes whether it shows faces.
+func (s *states) picture(topic string, p Picture) {
+	s.mu.Lock()
+	delete(s.plain, topic)
+	if p.Plain && s.wants(topic) {
+		s.plain[topic] = struct{}{}
+	}
+	s.notice()
+	s.mu.Unlock()
+	s.set(topic, string(p.JPEG), false)
+}
+
+// hide takes a picture back that shows faces, also that of an earlier process.
+func (s *states) hide(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, plain := s.plain[topic]; !plain {
+		return
+	}
+	gone := s.leaving(topic)
+	if one, known := s.topics[topic]; known {
+		*one = gone
+		return
+	}
+	s.add(topic, &gone)
+}
+
+// SetLastFace publishes a picture of who appeared last.
+func (p *Publisher) SetLastFace(camera string, face Picture) {
+	p.states.picture(LastFaceTopic(p.settings.Prefix, p.settings.Device, camera), face)
+	p.nudge()
+}
+
+// SetSnapshot publishes a camera's newest picture.
+func (p *Publisher) SetSnapshot(camera string, whole Picture) {
+	p.states.picture(SnapshotTopic(p.settings.Prefix, p.settings.Device, camera), whole)
+	p.nudge()
+}
+
+// HidePictures takes plain pictures of a camera back whose faces are hidden from now on.
+func (p *Publisher) HidePictures(camera string) {
+	p.states.hide(LastFaceTopic(p.settings.Prefix, p.settings.Device, camera))
+	p.states.hide(SnapshotTopic(p.settings.Prefix, p.settings.Device, camera))
+	p.nudge()
+}
+
+// SetLastFace publishes a picture of who appeared last.
+func (f *Frigate) SetLastFace(camera string, face Picture) {
+	f.states.picture(FrigateSnapshotTopic(f.prefix(), camera), face)
+	nudge(f.wake)
+}
+
+// HidePictures takes a plain picture of a camera back whose faces are hidden from now on.
+func (f *Frigate) HidePictures(camera string) {
+	f.states.hide(FrigateSnapshotTopic(f.prefix(), camera))
+	nudge(f.wake)
+}
+
+// SetLastFace sends no pictures: the protocol is for values.
+func (s *Sparkplug) SetLastFace(string, Picture) {}
+
+// HidePictures has none to take back.
+func (s *Sparkplug) HidePictures(string) {}
+
+// SetSnapshot publishes a camera's newest picture.
+func (b *Brokers) SetSnapshot(camera string, whole Picture) {
+	b.each(func(p *Publisher) { p.SetSnapshot(camera, whole) })
+}
+
+// SetLastFace publishes a picture of who appeared last.
+func (b *Brokers) SetLastFace(camera string, face Picture) {
+	b.each(func(p *Publisher) { p.SetLastFace(camera, face) }, func(f dialect) { f.SetLastFace(camera, face) })
+}
+
+// HidePictures takes plain pictures of a camera back whose faces are hidden from now on.
+func (b *Brokers) HidePictures(camera string) {
+	b.each(func(p *Publisher) { p.HidePictures(camera) }, func(f dialect) { f.HidePictures(camera) })
+}
