@@ -99,6 +99,12 @@ class DebianPi(Pi):
         return slot
 
 
+class StubbornPi(Pi):
+    """The same, but its first stage never gets at the first partition."""
+
+    symbols = ""
+
+
 def end_trial(folder: Path, slot: str = "A", partition: int | None = None) -> subprocess.CompletedProcess[str]:
     """What the first stage of every slot does."""
     (folder / "run" / "cmdline").write_text(f"root=PARTLABEL=x ro rauc.slot={slot} quiet\n")
@@ -281,6 +287,39 @@ def test_a_pi_whose_firmware_takes_the_wrong_command_line_does_not_run(
     done = end_trial(tmp_path, slot, partition)
     assert (done.returncode == 0) == right
     assert ("renew it with rpi-eeprom-update" in done.stdout) == (not right)
+
+
+@pytest.mark.parametrize("lost", ["visavis-slots.txt", "autoboot-a.txt", "autoboot.txt"])
+def test_a_pi_runs_what_was_started_also_when_it_cannot_end_the_trial(lost: str, tmp_path: Path) -> None:
+    board = DebianPi(tmp_path)
+    install(board, "B")
+    board.loader.before_restart()
+    (tmp_path / lost).unlink()
+    if lost == "autoboot.txt":
+        (tmp_path / lost).mkdir()  # it cannot be written, as on a card that takes no more writes
+    done = end_trial(tmp_path, "B", 3)
+    assert done.returncode == 0
+    assert lost in done.stdout + done.stderr or "the first partition cannot be written" in done.stdout
+
+
+def test_a_pi_whose_first_stage_cannot_end_a_trial_gives_the_slot_up_all_the_same(tmp_path: Path) -> None:
+    board = StubbornPi(tmp_path)
+    install(board, "B")
+    assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
+    good(board, "A")
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+
+
+@pytest.mark.parametrize(
+    "words", [["set-state", "B", "bad"], ["set-primary", "B"], ["set-state", "A", "good"]], ids=" ".join
+)
+def test_a_trial_whose_restart_never_came_leaves_the_proved_slot(words: list[str], tmp_path: Path) -> None:
+    board = DebianPi(tmp_path)
+    install(board, "B")
+    board.loader.before_restart()
+    answer(board.loader, words)
+    assert board.cut_power() == "A"
+    assert not board.loader.on_trial("A")
 
 
 def test_a_pi_that_loses_power_between_the_two_writes_of_keeping_boots_the_new_system(tmp_path: Path) -> None:

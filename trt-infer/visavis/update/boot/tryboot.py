@@ -44,6 +44,7 @@ class Tryboot:
 
     def set_primary(self, slot: str) -> None:
         """Try this one at the next restart, unless it is the proved one."""
+        self._take_back()
         now = self._read()
         bad = "" if now["bad"] == slot else now["bad"]
         trial = "" if slot == self._proved() else slot
@@ -61,7 +62,9 @@ class Tryboot:
         if trial == slot:
             overwrite(self._autoboot, autoboot(slot), "\n")  # a power cut here leaves a trial of the proved slot: none
             self._write({"trial": "", "tries": "0", "bad": bad})
-        elif trial and int(now["tries"]):  # it was tried, and here we are again
+            return
+        self._take_back()
+        if trial and int(now["tries"]):  # it was tried, and here we are again
             self._write({"trial": "", "tries": "0", "bad": trial})
         elif bad != now["bad"]:
             self._write({**now, "bad": bad})
@@ -70,6 +73,7 @@ class Tryboot:
         """End its trial; the firmware boots it only when asked for."""
         if slot == self._proved():
             raise UpdateError(f"slot {slot} is the one that the firmware boots: it cannot be marked bad")
+        self._take_back()
         self._write({"trial": "", "tries": "0", "bad": slot})
 
     def on_trial(self, slot: str) -> bool:
@@ -78,6 +82,7 @@ class Tryboot:
 
     def before_restart(self) -> None:
         """Ask the firmware for the slot on trial, as long as it has tries left."""
+        self._take_back()
         trial, now = self._trial(), self._read()
         if not trial or int(now["tries"]) >= MOST_TRIES:
             return
@@ -89,6 +94,11 @@ class Tryboot:
         else:
             self._write({**now, "tries": tries, "once": trial})  # first: from here on the proved one is known by it
             overwrite(self._autoboot, autoboot(trial), "\n")
+
+    def _take_back(self) -> None:
+        """Name the proved slot again. The first stage does it; that may have failed, or the restart never came."""
+        if self._read()["once"]:
+            overwrite(self._autoboot, autoboot(self._proved()), "\n")
 
     def _kernel_asks(self) -> bool:
         with self._symbols.open() as lines_of_symbols:
