@@ -91,6 +91,11 @@ def test_the_example_on_the_boot_partition_is_a_file_that_can_be_used() -> None:
         (f"[ssh]\nkeys = ['command=\"reboot\" {KEY}']", "ssh.keys[0]"),
         ("[ssh]\nkeys = ['ssh-ed25519 AAAA']", "ssh.keys[0]"),
         (f'[ssh]\nkeys = ["{KEY}\\nssh-rsa"]', "ssh.keys[0]"),
+        ("[ssh]\nkeys = ['ssh-ed25519 …']", "ssh.keys[0]"),
+        ("[ssh]\nkeys = ['']", "ssh.keys[0]"),
+        ("[wifi]\nssid = ''", "wifi.ssid"),
+        ("[mqtt]\nurl = ''", "mqtt.url"),
+        pytest.param(f"a = {'[' * 100_000}", "too many brackets", id="brackets"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_place(content: str, says: str) -> None:
@@ -124,13 +129,14 @@ def test_a_device_makes_its_own_name_keys_and_code_once(places: Places) -> None:
     assert {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()} == first
 
 
-def test_what_a_power_cut_left_empty_is_made_again(places: Places) -> None:
+@pytest.mark.parametrize("left", [b"", b"\0" * 20], ids=["empty", "zeros"])
+def test_what_a_power_cut_left_empty_is_made_again(left: bytes, places: Places) -> None:
     make_identity(places)
     for name in ("etc/hostname", "etc/visavis/claim-code", "etc/ssh/ssh_host_ed25519_key"):
-        (places.root / name).write_text("")
+        (places.root / name).write_bytes(left)
     make_identity(places)
     for name in ("etc/hostname", "etc/visavis/claim-code", "etc/ssh/ssh_host_ed25519_key"):
-        assert (places.root / name).read_text()
+        assert (places.root / name).read_text().strip("\0")
 
 
 def test_settings_are_applied_and_the_file_is_removed(places: Places) -> None:
@@ -141,6 +147,29 @@ def test_settings_are_applied_and_the_file_is_removed(places: Places) -> None:
     assert not (places.boot / "visavis.toml").exists()
     assert (places.root / "etc/hostname").read_text() == "porch\n"
     assert (places.root / "etc/visavis/mqtt.password").stat().st_mode & 0o777 == 0o640
+
+
+def test_settings_are_on_the_disk_before_their_file_goes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, there = places.boot / "visavis.toml", []
+    monkeypatch.setattr("visavis_device.first_boot.os.sync", lambda: there.append(file.exists()))
+    file.write_text(WHOLE)
+    assert take_settings(places, lambda: "")[1]
+    assert there == [True]
+
+
+def test_an_editor_may_add_an_end_to_the_files_name(places: Places) -> None:
+    (places.boot / "visavis.toml.txt").write_text('[device]\nid = "porch"\n')
+    assert take_settings(places, lambda: "")[0].startswith("visavis.toml.txt was applied and removed")
+    assert (places.root / "etc/hostname").read_text() == "porch\n"
+    assert not (places.boot / "visavis.toml.txt").exists()
+
+
+def test_of_two_files_none_is_taken(places: Places) -> None:
+    for name in ("visavis.toml", "visavis.toml.txt"):
+        (places.boot / name).write_text('[device]\nid = "porch"\n')
+    sentence, good = take_settings(places, lambda: "")
+    assert not good
+    assert "visavis.toml and visavis.toml.txt are both there: remove one of them" in sentence
 
 
 def test_settings_that_the_daemon_refuses_leave_everything_as_it_was(places: Places) -> None:

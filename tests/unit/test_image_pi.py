@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -93,6 +94,13 @@ def test_the_table_has_the_names_that_rauc_writes_to(board: Board, tmp_path: Pat
     subprocess.run(into, check=True)
     configured = (tmp_path / "root/etc/rauc/system.conf").read_text()
     assert all(f"/dev/disk/by-partlabel/{label}\n" in configured for label in labels[1:])
+
+
+def test_what_updates_need_is_put_in_from_a_checkout_of_any_name(tmp_path: Path) -> None:
+    checkout, tree = tmp_path / "my * checkout", tmp_path / "the root"
+    shutil.copytree(HERE / "update", checkout)
+    subprocess.run([str(checkout / "into"), str(tree), "rpi5", "1.0", ""], check=True)
+    assert "[slot.boot.1]" in (tree / "etc/rauc/system.conf").read_text()
 
 
 def test_the_first_partition_has_what_the_boot_loader_and_the_owner_need(board: Board, tmp_path: Path) -> None:

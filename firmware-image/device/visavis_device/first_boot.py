@@ -71,7 +71,7 @@ def tell_failure(make: Callable[[], None]) -> str:
 
 
 def make_identity(places: Places) -> None:
-    """A name, a claim code and host keys, unless they are there. What a power cut left empty counts as missing."""
+    """A name, a claim code and host keys, unless they are there. What a power cut left empty or zeroed is made anew."""
     if not has_content(places.root / files.HOSTNAME):
         for file in files.identity(f"visavis-{secrets.token_hex(2)}"):
             write(places.root, file)
@@ -84,7 +84,7 @@ def make_identity(places: Places) -> None:
 
 
 def has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+    return path.exists() and bool(path.read_bytes().strip(b"\0 \n"))
 
 
 def write(root: Path, file: File) -> None:
@@ -104,20 +104,33 @@ def write(root: Path, file: File) -> None:
 
 def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]:
     """Apply and remove the owner's file. Returns what to tell them, and whether all is well."""
-    file = places.boot / settings.NAME
     try:
-        if not file.exists():
+        file = settings_file(places.boot)
+        if not file:
             return "", True
         wanted = files.of(settings.read(file.read_bytes()))
         apply(places.root, wanted, accept)
     except (settings.SettingsError, OSError) as error:
         return f"{error}\nNothing of {settings.NAME} was applied: mend it, and start the device again.", False
+    os.sync()  # first: a power cut must not take both the file and what became of it
     try:
         file.unlink()  # it may hold passwords, and every computer can read this partition
     except OSError as error:
-        return f"{settings.NAME} was applied and cannot be removed, {error.strerror}: remove it yourself.", False
+        return f"{file.name} was applied and cannot be removed, {error.strerror}: remove it yourself.", False
     paths = ", ".join(one.path for one in wanted)
-    return f"{settings.NAME} was applied and removed: {paths or 'it said nothing'}", True
+    return f"{file.name} was applied and removed: {paths or 'it said nothing'}", True
+
+
+def settings_file(boot: Path) -> Path | None:
+    """The owner's file, None where there is none.
+
+    Raises:
+        SettingsError: there are two, and nobody knows which one counts.
+    """
+    found = [boot / name for name in settings.NAMES if (boot / name).exists()]
+    if len(found) > 1:
+        raise settings.SettingsError(f"{' and '.join(settings.NAMES)} are both there: remove one of them")
+    return found[0] if found else None
 
 
 def apply(root: Path, wanted: list[File], accept: Callable[[], str]) -> None:

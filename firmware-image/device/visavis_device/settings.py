@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ else:
     import tomli as tomllib
 
 NAME = "visavis.toml"
+NAMES = (NAME, f"{NAME}.txt")  # what an editor makes of it where the ends of names are hidden
 CLAIM_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 KEY_TYPES = (
     *("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
@@ -75,7 +75,7 @@ def read(content: bytes) -> Settings:
     """
     settings = structure(parsed(content))
     for place, value, good, remedy in rules(settings):
-        if value and not good(value):
+        if not good(value):
             shown = "" if "password" in place else f" {value!r}"
             raise SettingsError(f"{NAME}: {place}:{shown} cannot be used: write {remedy}")
     return settings
@@ -89,6 +89,8 @@ def parsed(content: bytes) -> dict[str, Any]:
         raise SettingsError(f"{NAME} is not UTF-8 text: save it again with the encoding UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{NAME}: {error}: compare with {NAME}.example; text stands in quotes") from error
+    except RecursionError as error:
+        raise SettingsError(f"{NAME}: too many brackets within one another: compare with {NAME}.example") from error
 
 
 def structure(values: dict[str, Any]) -> Settings:
@@ -110,25 +112,30 @@ def in_plain_words(complaint: str) -> str:
 Rule = tuple[str, str, Callable[[str], bool], str]
 
 
-def rules(settings: Settings) -> list[Rule]:
+def rules(settings: Settings) -> Iterator[Rule]:
     """Place, value, what it must be, and how to say that."""
-    device, wifi = settings.device, settings.wifi or Wifi(ssid="")
-    found: list[Rule] = [
-        ("device.id", device.id, matches(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"), "1 to 32 of a-z 0-9 and - inside"),
-        ("device.claim", device.claim, is_claim, f"eight of {CLAIM_LETTERS}, such as ABCD-EFGH"),
-        (
-            "wifi.ssid",
-            wifi.ssid,
-            lambda ssid: len(ssid.encode()) <= 32 and ssid.isprintable(),
-            "a name of at most 32 bytes",
-        ),
-        ("wifi.password", wifi.password, is_wifi_password, "8 to 63 characters, or 64 hexadecimal digits"),
-        ("wifi.country", wifi.country, matches("[A-Z]{2}"), "two capital letters, such as DE"),
-    ]
-    keys = settings.ssh.keys if settings.ssh else []
-    return found + [
-        (f"ssh.keys[{n}]", key, is_key, "the line of your file id_ed25519.pub") for n, key in enumerate(keys)
-    ]
+    name, claim = settings.device.id, settings.device.claim
+    text = "1 to 32 of a-z 0-9 and - inside"
+    yield "device.id", name, unless_empty(matches(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")), text
+    yield "device.claim", claim, unless_empty(is_claim), f"eight of {CLAIM_LETTERS}, such as ABCD-EFGH"
+    if settings.wifi:
+        yield from wifi_rules(settings.wifi)
+    if settings.mqtt:
+        yield "mqtt.url", settings.mqtt.url, bool, "the address of your broker, or leave the section out"
+    for n, key in enumerate(settings.ssh.keys if settings.ssh else []):
+        yield f"ssh.keys[{n}]", key, is_key, "the line of your file id_ed25519.pub"
+
+
+def wifi_rules(wifi: Wifi) -> Iterator[Rule]:
+    password = "8 to 63 characters, or 64 hexadecimal digits"  # noqa: S105 (what it must be)
+    yield "wifi.ssid", wifi.ssid, is_ssid, "a name of 1 to 32 bytes"
+    yield "wifi.password", wifi.password, unless_empty(is_wifi_password), password
+    yield "wifi.country", wifi.country, unless_empty(matches("[A-Z]{2}")), "two capital letters, such as DE"
+
+
+def unless_empty(good: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Of a setting that may be left out."""
+    return lambda value: not value or good(value)
 
 
 def matches(pattern: str) -> Callable[[str], bool]:
@@ -138,6 +145,10 @@ def matches(pattern: str) -> Callable[[str], bool]:
 def is_claim(code: str) -> bool:
     letters = code.upper().replace("-", "")
     return len(letters) == 8 and not letters.strip(CLAIM_LETTERS)
+
+
+def is_ssid(name: str) -> bool:
+    return 1 <= len(name.encode()) <= 32 and name.isprintable()
 
 
 def is_wifi_password(password: str) -> bool:
@@ -153,7 +164,7 @@ def is_key(line: str) -> bool:
         return False
     try:
         blob = base64.b64decode(words[1], validate=True)
-    except binascii.Error:
+    except ValueError:  # also of letters that base64 does not have
         return False
     length = int.from_bytes(blob[:4], "big")
     return blob[4 : 4 + length] == words[0].encode()
