@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import subprocess
 import sys
 import tempfile
@@ -64,26 +65,25 @@ def hashed(device: str, password: str) -> str:
 
 
 def replace(file: Path, text: str) -> None:
-    """Write a file that others need anew: as a whole or not at all, with the owner and the rights that it has."""
-    draft, now = file.with_name(f".{file.name}.new"), file.stat()
+    """Write a file that others need anew, with the owner and the rights that it has."""
+    now = file.stat()
+    write(file, text, stat.S_IMODE(now.st_mode), (now.st_uid, now.st_gid))
+
+
+def write(file: Path, text: str, mode: int, owner: tuple[int, int] = (-1, -1)) -> None:
+    """Write a file as a whole or not at all, never readable by more users than in the end; -1: who runs this."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.new")
     try:
         with draft.open("w") as out:
-            os.fchmod(out.fileno(), now.st_mode)
-            os.fchown(out.fileno(), now.st_uid, now.st_gid)
+            os.fchmod(out.fileno(), mode)
+            os.fchown(out.fileno(), *owner)
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def write(file: Path, text: str, mode: int) -> None:
-    """Write a file that is never readable by more users than in the end."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=mode)
-    file.chmod(mode)
-    file.write_text(text)
 
 
 if __name__ == "__main__":

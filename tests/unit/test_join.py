@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,17 +80,30 @@ def test_where_users_come_from_elsewhere_none_is_made(device: Path, monkeypatch:
     assert not join.SETTINGS.exists()
 
 
+@contextmanager
+def room_for(size_bytes: int) -> Iterator[None]:
+    """No file can become larger, as on a disk without room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_settings_for_which_there_was_no_room_do_not_say_that_all_is_done(device: Path) -> None:
+    with room_for(10), pytest.raises(OSError, match="File too large"):
+        join.write(join.SETTINGS, "[mqtt]\n" * 10, 0o644)
+    join.main()
+    assert users(device) == ["viewer", "porch"]
+
+
 def test_a_disk_without_room_costs_no_user_of_the_broker(device: Path) -> None:
     names = [f"user{number}" for number in range(1_000)]
     join.USERS.write_text("".join(f"{name}:$7$101$x==\n" for name in names))
     join.USERS.chmod(0o640)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, before[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            join.join("porch")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with room_for(4_096), pytest.raises(OSError, match="File too large"):
+        join.join("porch")
     assert users(device) == names
     join.join("porch")
     assert users(device) == [*names, "porch"]
