@@ -14,12 +14,14 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+
+from visavis.atomic import write_atomically
 
 from deb.kept import CACHE
 from image.boards import SUITE, Board
@@ -171,7 +173,7 @@ def download(package: Package, date_s: int) -> bytes:
         try:
             with urllib.request.urlopen(f"{place}/{package.path}", timeout=60) as answer:  # noqa: S310 (a fixed scheme)
                 return bytes(answer.read())
-        except (urllib.error.URLError, TimeoutError) as error:
+        except (OSError, HTTPException) as error:  # also an answer that is cut short
             reasons.append(f"{place}: {error}")
     raise LockError(
         f"{package.path} cannot be fetched ({'; '.join(reasons)}): try later, or take new ones with --relock"
@@ -184,9 +186,7 @@ def keep(package: Package, content: bytes) -> None:
     if found != package.sha256:
         raise LockError(f"{package.path} has the sum {found}, and the lock says {package.sha256}: nothing was taken")
     package.kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = package.kept.with_suffix(".part")
-    draft.write_bytes(content)
-    draft.rename(package.kept)
+    write_atomically(package.kept, content)
 
 
 def repository(lock: Lock, folder: Path) -> None:

@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
+import resource
 import shutil
 import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from image import disk, grub, root, sbom
+from image import HERE, disk, grub, root, sbom
 from image.boards import BOARDS, Board
-from image.packages import Lock, LockError, Package, keep, missing_programs, parse_uris, read_lock, write_lock
+from image.packages import Lock, LockError, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 
 BOARD = BOARDS["generic-amd64"]
 LOCK = Lock(1_795_651_200, (Package("debian", "pool/main/a/acl/acl_2.3_amd64.deb", "ab" * 32),))
@@ -202,3 +211,85 @@ def test_the_list_of_parts_names_debian_python_and_go(tmp_path: Path) -> None:
         "pkg:golang/example.org/new@v1.0.1",
     }
     assert parts["pkg:deb/debian/acl@1:2.3?arch=amd64&distro=trixie"]["hashes"][0]["content"] == "ab" * 32
+
+
+def copy_program(name: str, tree: Path) -> None:
+    """A program of this machine and its libraries."""
+    program = shutil.which(name)
+    assert program
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for file in (program, *re.findall(r"(/\S+) \(0x", said)):
+        (tree / file[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(file).resolve(), tree / file[1:])
+
+
+def test_what_is_mounted_for_a_program_of_a_root_is_seen_by_it_alone(tmp_path: Path) -> None:
+    """So nothing is left of it by a build that is killed."""
+    for name in ("proc", "dev"):
+        (tmp_path / name).mkdir()
+    copy_program("sh", tmp_path)
+    builder = [*([] if os.geteuid() == 0 else ["unshare", "-rmpf"]), sys.executable, "-c", BUILDER, str(tmp_path)]
+    path = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}:{HERE.parent / 'trt-infer'}"}
+    with subprocess.Popen(builder, env=path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "mounted: []\n"
+    assert running.returncode == 0
+    assert "null" in (tmp_path / "seen").read_text().split()
+
+
+# Looks what is mounted below a root while a program runs there, until its input ends.
+BUILDER = """
+import sys, threading, time
+from pathlib import Path
+from image.root import inside
+tree = Path(sys.argv[1])
+words = ("sh", "-c", "cd /dev; echo * >/seen; : >/begun; read all")
+threading.Thread(target=inside, args=(tree, 0, *words)).start()
+while not (tree / "begun").exists():
+    time.sleep(0.05)
+mounts = [line.split()[4] for line in open("/proc/self/mountinfo")]
+print("mounted:", [place for place in mounts if place.startswith(sys.argv[1])], flush=True)
+"""
+
+
+def test_a_package_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("image.packages.KEPT", tmp_path)
+    content = b"x" * 10_000
+    package = Package("debian", "pool/a_1_amd64.deb", hashlib.sha256(content).hexdigest())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            keep(package, content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_package_that_is_cut_short_is_asked_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mirror(b"whole", short_of=2) as cut, mirror(b"whole") as archive:
+        monkeypatch.setattr("image.packages.MIRROR", cut)
+        monkeypatch.setattr("image.packages.SNAPSHOT", archive)
+        assert download(LOCK.packages[0], LOCK.date_s) == b"whole"
+
+
+@contextmanager
+def mirror(content: bytes, short_of: int = 0) -> Iterator[str]:
+    """A web server that has one file for whoever asks, and may end before its last bytes; its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) - short_of])
+
+        def log_message(self, format: str, *words: object) -> None:
+            del format, words
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
