@@ -40,8 +40,8 @@ SHORT_CUTS = (
     "--essential-hook=echo MODULES=list >$1/etc/initramfs-tools/conf.d/visavis",
     "--customize-hook=mv $1/etc/apt/70debconf $1/etc/apt/apt.conf.d/",
 )
-# What is mounted for a program is seen by it alone and ends with it, also when it is killed. Whoever removes what such a build has left,
-# as the next one does, would otherwise remove this machine's devices.
+# What is mounted for a program is seen by it alone and ends with it, also when it is killed. Whoever removes what such
+# a build has left, as the next one does, would otherwise remove this machine's devices.
 ENTER = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
 
 
