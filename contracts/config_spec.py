@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,8 @@ def _section(entry: dict[str, Any], earlier: dict[str, Section]) -> Section:
 def _same_keys(other: Section, entry: dict[str, Any]) -> tuple[Key, ...]:
     """The keys of another section, with the defaults and examples of `but`."""
     own = entry.get("but", {})
-    docs = {key.name: key.doc.replace(f"{other.name}.", f"{entry['name']}.") for key in other.keys}
+    its_keys = re.compile(rf"(?<![\w/]){other.name}\.")  # not the file of that name
+    docs = {key.name: its_keys.sub(f"{entry['name']}.", key.doc) for key in other.keys}
     return tuple(replace(key, **{"doc": docs[key.name], **own.get(key.name, {})}) for key in other.keys)
 
 

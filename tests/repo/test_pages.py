@@ -20,7 +20,7 @@ from visavis.figures import camera_line
 from visavis.greeting import greet
 
 from tests.repo.pages import Block, blocks, pages
-from tests.repo.test_laws import ROOT
+from tests.repo.test_laws import ROOT, tracked
 from tests.unit.command import visavis
 from tests.unit.shown_commands import parsed, visavis_calls
 
@@ -91,6 +91,24 @@ def test_every_import_of_ours_is_there(block: Block) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which GitHub lets its headings be reached."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", tracked("*.md"), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_heading_finds_it(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
+
+
+def test_every_page_that_is_named_is_there() -> None:
+    for file in tracked("*.md", "*.toml", "*.go", "*.py", "*.sh"):
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", file.read_text()):
+            assert (ROOT / page).exists(), f"{file.relative_to(ROOT)} names {page}"
 
 
 def test_every_how_to_is_linked_from_the_tutorial() -> None:

@@ -114,7 +114,7 @@ class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     discovery: str = "off"
     # Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
     commands: str = "auto"
-    # In which forms this broker is told: the topics of docs/reference/mqtt_second.md, those of Frigate, Sparkplug B; each over a connection of its own.
+    # In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
     formats: tuple[str, ...] = ("native",)
     # First level of the topics in Frigate's form; another one for each device at the same broker.
     frigate_prefix: str = "frigate"

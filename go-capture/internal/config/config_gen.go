@@ -95,7 +95,7 @@ type MQTTSecond struct {
 	Discovery string `toml:"discovery" json:"discovery"`
 	// Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
 	Commands string `toml:"commands" json:"commands"`
-	// In which forms this broker is told: the topics of docs/reference/mqtt_second.md, those of Frigate, Sparkplug B; each over a connection of its own.
+	// In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
 	Formats []string `toml:"formats" json:"formats"`
 	// First level of the topics in Frigate's form; another one for each device at the same broker.
 	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`

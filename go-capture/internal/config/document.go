@@ -3,6 +3,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 const fileBytesMost = 1 << 20
@@ -90,14 +89,10 @@ func (d *document) readFile(path string) {
 		d.refuse(path, 0, fmt.Sprintf("cannot be read: %v", cause(err)), "name a file that exists and that the user that runs visavis may read")
 		return
 	}
-	var values map[string]any
-	if err := toml.Unmarshal(text, &values); err != nil {
-		line := 0
-		if at := (*toml.DecodeError)(nil); errors.As(err, &at) {
-			line, _ = at.Position()
-		}
-		reason := strings.TrimPrefix(err.Error(), "toml: ")
-		d.refuse(path, line, "not TOML: "+reason, "see docs/reference/config.md for a sample")
+	text = bytes.TrimPrefix(text, byteOrderMark)
+	values, line, bad := decode(text)
+	if bad != nil {
+		d.refuse(path, line, bad.reason, bad.remedy)
 		return
 	}
 	lines := linesOf(text)

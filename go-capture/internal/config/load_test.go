@@ -120,6 +120,28 @@ func TestAPasswordInAnAddressIsNotShownInTheRefusal(t *testing.T) {
 	}
 }
 
+func TestWhatAnEditorOfWindowsSavesAsUTF8IsRead(t *testing.T) {
+	if made := load(t, write(t, "\ufeff[device]\r\nid = \"porch\"\r\n")); made.Device.ID != "porch" {
+		t.Errorf("device.id = %q", made.Device.ID)
+	}
+}
+
+func TestAFileInAnotherEncodingIsRefusedByItsLine(t *testing.T) {
+	for text, line := range map[string]string{"[device]\nid = \"k\xfcche\"\n": ":2", "\xff\xfe[\x00d\x00": ":1"} {
+		path := write(t, text)
+		if got, want := refused(t, path).Error(), path+line+": not UTF-8; save it as UTF-8"; !strings.HasPrefix(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestQuotesOfATextAreNamed(t *testing.T) {
+	path := write(t, "# “fine” here\n[web]\nlisten = “127.0.0.1:80”\n")
+	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":3: not TOML: the quotes") || !strings.Contains(got, "straight") {
+		t.Error(got)
+	}
+}
+
 func TestAMissingFileIsNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nowhere.toml")
 	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+": cannot be read: no such file") {
