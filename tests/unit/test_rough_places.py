@@ -48,7 +48,8 @@ def without(stream: str, *words: str | Path) -> subprocess.CompletedProcess[str]
 
 def test_a_closed_stream_is_one_that_nobody_looks_at() -> None:
     answer = without(">&-", "watch", "--port", "1")
-    assert answer.stderr.startswith("visavis: no broker answers at 127.0.0.1:1")
+    sentence = "no broker answers at 127.0.0.1:1, Connection refused: is it running, is the port right?"
+    assert answer.stderr == f"visavis: {sentence}\n"
     assert answer.returncode == 1
     answer = without("2>&-", "detect", gocv_paths()[0])
     assert (answer.returncode, answer.stderr) == (0, "")

@@ -153,8 +153,9 @@ class Link:
         try:
             self._client.connect(self._broker.host, self._broker.port)
         except (OSError, UnicodeError, paho.WebsocketConnectionError) as error:  # a host may be no name at all
+            why = getattr(error, "strerror", None) or error
             raise BrokerUnreachable(
-                f"no broker answers at {self._broker.where}, {error}", "is it running, is the port right?"
+                f"no broker answers at {self._broker.where}, {why}", "is it running, is the port right?"
             ) from error
         self._client.loop_start()
         return self

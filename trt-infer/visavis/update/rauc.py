@@ -19,6 +19,7 @@ from visavis.update.versions import older
 
 # A device that is just starting may need longer than the 25 s after which rauc stops waiting for its own service.
 TRIES = 5
+LOOK = "look into `journalctl -u rauc`; a system that was not flashed has no slots, it is updated with apt"
 COPY_AGAIN = "copy it again and compare its sum with the builder's"
 # What rauc says -> what is wrong with the bundle, and the remedy. The first that fits.
 REFUSALS = (
@@ -160,7 +161,7 @@ def status() -> Status:
     """
     done = _patiently("status", "--detailed", "--output-format=json")
     if done.returncode != 0:
-        raise UpdateError(f"rauc does not answer: {last_line(done.stderr)}", "look into `journalctl -u rauc`")
+        raise UpdateError(f"rauc does not answer: {last_line(done.stderr)}", LOOK)
     return read_status(json.loads(done.stdout))
 
 
@@ -195,9 +196,7 @@ def mark(state: str, slot: str = "booted") -> None:
     """
     done = _patiently("status", f"mark-{state}", slot)
     if done.returncode != 0:
-        raise UpdateError(
-            f"rauc cannot mark the slot {state}: {last_line(done.stderr)}", "look into `journalctl -u rauc`"
-        )
+        raise UpdateError(f"rauc cannot mark the slot {state}: {last_line(done.stderr)}", LOOK)
 
 
 def _patiently(*words: str) -> subprocess.CompletedProcess[str]:
