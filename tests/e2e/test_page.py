@@ -51,6 +51,25 @@ HIDE = """hidden => {
 }"""
 # Looks away while the connections of the look before are still being made.
 GLANCE = f"() => {{ for (const hidden of [true, false, true, false]) ({HIDE})(hidden); }}"
+ANNOUNCE = """async () => {
+  const { Announcer } = await import("/announcer.js");
+  const announcer = new Announcer(document.createElement("p"), 0);
+  const door = { id: "door", state: "online", faces: 1 };
+  const yards = [{ id: "yard", state: "lost" }, { id: "yard", state: "online", faces: 2, fps_inferred: 9 }];
+  return [...yards, { ...yards[1], fps_inferred: 12 }].map((yard) => {
+    announcer.hear([door, yard]);
+    return announcer.node.textContent;
+  });
+}"""
+# One problem stays, with another figure, one goes and one comes before it.
+SHOW_TWICE = """async () => {
+  const { showProblems } = await import("/problems.js");
+  const place = document.createElement("div");
+  showProblems(place, [["broker", "8 wait"], ["camera", ""]]);
+  const first = place.firstChild;
+  showProblems(place, [["hot", ""], ["broker", "9 wait"]]);
+  return [place.lastChild === first, [...place.children].map((node) => node.textContent)];
+}"""
 # Every picture looks the same from now on, as at night.
 PAINT_OVER = (
     "() => { CanvasRenderingContext2D.prototype.drawImage = function () { this.fillRect(0, 0, 9999, 9999); }; }"
@@ -230,6 +249,27 @@ def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
     assert "empty" not in gone.inner_text(), "who sees nothing cannot say that nobody is there"
     assert gone.locator(".figures .faces dd").inner_text() == "–now"
     assert gone.locator(".figures .total dd").inner_text() == "–ms"
+
+
+def test_one_broker_of_two_that_is_away_is_said_of_that_one(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser
+) -> None:
+    appliance = start_appliance(DEMO + '[mqtt_second]\nurl = "mqtt://127.0.0.1:1"\n', "--backend", "fake")
+    appliance.wait_ready()
+    page, _ = opened(browser, appliance, 1280, 800)
+    problems = page.locator("#problems")
+    until(lambda: "check mqtt_second.url" in problems.inner_text(), problems.inner_text, 15)
+    assert "MQTT broker mqtt_second is not connected" in problems.inner_text()
+    assert "reach this page only" not in problems.inner_text(), "the first broker gets everything"
+    assert "MQTT: 1 of 2 brokers" in page.locator("#parts").inner_text()
+
+
+def test_readers_of_the_screen_hear_what_is_new_and_nothing_twice(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 1280, 800)
+    assert page.evaluate(ANNOUNCE) == ["door: 1 face; yard: lost", "yard: 2 faces", "yard: 2 faces"]
+    kept, words = page.evaluate(SHOW_TWICE)
+    assert kept, "it would be read aloud each time"
+    assert words == ["hot", "broker9 wait"]
 
 
 def test_what_a_silent_device_said_is_no_longer_told(wall: RunningAppliance, browser: Browser) -> None:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks for the status once a second and shows it. Pictures come beside that (wall.js); a hidden page asks for nothing.
-import { Camera, sentence } from "./camera.js";
+import { Announcer } from "./announcer.js";
+import { Camera } from "./camera.js";
 import { element, mark, write } from "./element.js";
 import { showEngine } from "./engine.js";
 import { plural } from "./format.js";
@@ -11,16 +12,15 @@ import { hang, takeDown } from "./wall.js";
 const pollMs = 1000;
 const answerMs = 3000;
 const silentAfterMs = 2500;
-const announceMs = 10000;
 const openUpTo = 2;
 const wallFrom = 5;
 const largeFrom = 9;
 
 const place = (id) => document.getElementById(id);
 const cameras = new Map();
+const announcer = new Announcer(place("announcer"));
 let status = null;
 let answeredAt = performance.now();
-let announced = { key: "", at: -announceMs };
 let timer = 0;
 
 async function poll() {
@@ -55,7 +55,7 @@ function showStatus(now) {
   showParts(now);
   showEngine(place("engine"), now);
   showCameras(now.cameras);
-  announce(now.cameras);
+  announcer.hear(now.cameras);
 }
 
 /** Nobody knows now what the last answer told. */
@@ -66,7 +66,7 @@ function showSilence() {
 }
 
 function showParts(now) {
-  const broker = now.broker.enabled === false ? ["off", "MQTT off"] : now.broker.connected ? ["", "MQTT connected"] : ["bad", "MQTT not connected"];
+  const broker = brokerPart(now);
   const models = [...new Set(now.workers.map((worker) => `${worker.model} on ${worker.backend}${worker.precision && ` in ${worker.precision}`}`))].join(", ");
   const workers = [now.workers.length ? "" : "bad", plural(now.workers.length, "worker") + (models && `: ${models}`)];
   const key = JSON.stringify([workers, broker]);
@@ -74,6 +74,13 @@ function showParts(now) {
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;
   list.replaceChildren(...[workers, broker].map(([kind, text]) => element("li", { class: `state ${kind}` }, text)));
+}
+
+function brokerPart({ broker, brokers }) {
+  if (broker.enabled === false) return ["off", "MQTT off"];
+  if (broker.connected) return ["", "MQTT connected"];
+  const there = brokers.filter(({ connected }) => connected).length;
+  return ["bad", there ? `MQTT: ${there} of ${brokers.length} brokers` : "MQTT not connected"];
 }
 
 function showCameras(list) {
@@ -98,16 +105,6 @@ function add(id, open) {
   cameras.set(id, card);
   place("cameras").append(card.node);
   hang(card.picture);
-}
-
-/** Says what changed, and the rate now and then: not each second. */
-function announce(list) {
-  const key = list.map((camera) => `${camera.id} ${camera.state} ${camera.faces}`).join();
-  const now = performance.now();
-  if (key === announced.key && now - announced.at < announceMs) return;
-  if (now - announced.at < pollMs) return;
-  announced = { key, at: now };
-  write(place("announcer"), list.map(sentence).join("; "));
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -114,8 +114,8 @@ function zoneText(zone, seen) {
 }
 const lineText = (line) => `${line.name}: ${count(line.in)} in, ${count(line.out)} out`;
 
-/** "door: 2 faces, 30 fps" for readers of the screen. */
+/** "door: 2 faces" for readers of the screen. */
 export function sentence(camera) {
   if (!sees(camera)) return `${camera.id}: ${stateText(camera)}`;
-  return `${camera.id}: ${plural(camera.faces, "face")}, ${Math.round(camera.fps_inferred ?? camera.fps)} fps`;
+  return `${camera.id}: ${plural(camera.faces, "face")}`;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is wrong, in a sentence, and what to do about it.
-import { element } from "./element.js";
-import { count } from "./format.js";
+import { element, write } from "./element.js";
+import { plural } from "./format.js";
 
 export const silentDevice = ["The device does not answer",
   "This page tries again by itself. Check that visavis is running and that you are on its network."];
@@ -21,7 +21,7 @@ export function problemsOf(status, silentMs) {
     found.push(["The device is too hot, so faces are looked for less often",
       "It goes back to full speed by itself when it has cooled down; a fan or a place in the shade helps."]);
   }
-  if (status.broker.enabled !== false && !status.broker.connected) found.push(brokerProblem(status.broker));
+  found.push(...brokerProblems(status));
   for (const camera of status.cameras) {
     if (camera.state === "lost") found.push(cameraProblem(camera));
   }
@@ -33,21 +33,33 @@ function gpuProblem(onCpu, error) {
   return [who, `${error || "“visavis doctor” and “dmesg” say what is wrong"}. Then start visavis again.`];
 }
 
-function brokerProblem(broker) {
-  const waiting = broker.outbox > 0 ? ` ${count(broker.outbox)} events wait for it.` : "";
-  const why = broker.error ? `${broker.error}.` : "Check mqtt.url and that the broker runs.";
-  return ["The MQTT broker is not connected", `Detections reach this page only.${waiting} Now: ${why} It is tried again all the time.`];
+/** One for each that is away, by its name where there are several. */
+function brokerProblems({ brokers }) {
+  const away = brokers.filter(({ connected }) => !connected);
+  const meanwhile = away.length < brokers.length ? "The others get everything." : "Detections reach this page only.";
+  const called = ({ name }) => (brokers.length > 1 ? `MQTT broker ${name}` : "The MQTT broker");
+  return away.map((broker) => [`${called(broker)} is not connected`, `${meanwhile} ${brokerNews(broker)}`]);
+}
+
+function brokerNews({ error, outbox }) {
+  const waiting = outbox > 0 ? `${plural(outbox, "event")} ${outbox === 1 ? "waits" : "wait"} for it. ` : "";
+  const why = error ? `${error}.` : "Check mqtt.url and that the broker runs.";
+  return `${waiting}Now: ${why} It is tried again all the time.`;
 }
 
 function cameraProblem(camera) {
   return [`Camera ${camera.id} is lost`, camera.error || "Check its cable and power; “visavis doctor” lists the cameras. It is tried again all the time."];
 }
 
-/** Shows the problems; unchanged ones stay as they are, so that they are read aloud once. */
+/** Shows the problems. What is there already stays in its place, and its figures change in silence: it is read aloud once. */
 export function showProblems(place, problems) {
-  const key = JSON.stringify(problems);
-  if (place.dataset.shown === key) return;
-  place.dataset.shown = key;
-  place.replaceChildren(...problems.map(([what, remedy]) =>
-    element("div", { class: "problem" }, element("strong", {}, what), element("span", {}, remedy))));
+  const shown = new Map([...place.children].map((node) => [node.firstChild.textContent, node]));
+  const nodes = problems.map(([what]) => shown.get(what) ?? problemNode(what));
+  for (const node of shown.values()) if (!nodes.includes(node)) node.remove();
+  nodes.forEach((node, i) => {
+    write(node.lastChild, problems[i][1]);
+    if (place.children[i] !== node) place.insertBefore(node, place.children[i] ?? null);
+  });
 }
+
+const problemNode = (what) => element("div", { class: "problem" }, element("strong", {}, what), element("span", { "aria-live": "off" }));
