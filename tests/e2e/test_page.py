@@ -249,6 +249,7 @@ def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
     assert "empty" not in gone.inner_text(), "who sees nothing cannot say that nobody is there"
     assert gone.locator(".figures .faces dd").inner_text() == "–now"
     assert gone.locator(".figures .total dd").inner_text() == "–ms"
+    assert "pixelated" not in gone.inner_text(), "there is no picture"
 
 
 def test_one_broker_of_two_that_is_away_is_said_of_that_one(

@@ -72,6 +72,18 @@ def test_without_options_it_serves_this_machine_and_has_no_camera(tmp_path: Path
     assert "detections" not in device.log.read_text()
 
 
+def test_the_page_without_a_camera_leads_to_the_one_that_takes_pictures(tmp_path: Path) -> None:
+    with served(tmp_path) as device, chromium() as browser:
+        address = device.said(r"try +(\S+)try\n")
+        until(lambda: answers(f"{address}readyz"), device.log.read_text, READY_LIMIT_S)
+        page = browser.new_page()
+        page.goto(address)
+        page.get_by_role("link", name="send one").wait_for()
+        assert page.locator(".problem").count() == 0, "it is meant to have no camera"
+        page.get_by_role("link", name="send one").click()
+        page.get_by_role("button", name="Choose a picture").wait_for()
+
+
 def ask(address: str) -> bytes:
     with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - it begins with http
         return bytes(answer.read())

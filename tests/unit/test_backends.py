@@ -84,6 +84,20 @@ def test_an_unknown_backend_is_refused_with_the_choice() -> None:
         load_detector(DetectorSettings(backend="abacus"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (DetectorSettings(model="nosuch"), "no model is called 'nosuch'"),
+        (DetectorSettings(input_width=641), "centerface cannot take 641x480: use multiples of 32"),
+    ],
+)
+def test_a_wrong_setting_is_told_as_such_and_not_as_a_gpu_that_nobody_has(settings: DetectorSettings, why: str) -> None:
+    with pytest.raises(ModelError, match=r"detector\.model, detector\.input") as refused:
+        load_detector(settings)
+    assert why in str(refused.value)
+    assert "pycuda" not in str(refused.value)
+
+
 def test_auto_never_takes_the_fake() -> None:
     assert "fake" in BACKENDS
     assert "fake" not in AUTOMATIC

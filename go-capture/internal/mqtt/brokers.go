@@ -15,6 +15,7 @@ import (
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/state"
 )
 
 // Brokers are all the brokers that are told. Each has a publisher of its own, with its own outbox, positions and counts, so that
@@ -149,11 +150,19 @@ func (k *keeper) open(name string, give func(*outbox.Outbox)) {
 	}
 	events, err := outbox.Open(outbox.Settings{Folder: filepath.Join(k.base, "outbox", name)})
 	if err != nil {
-		k.failed = fmt.Errorf("%w: another daemon may use the same device.id; set VISAVIS_STATE_DIR for one of them", err)
+		k.failed = whoseFolder(err, filepath.Join(k.base, "outbox", name))
 		return
 	}
 	k.opened = append(k.opened, events)
 	give(events)
+}
+
+// whoseFolder names the remedy where another daemon has the folder.
+func whoseFolder(err error, folder string) error {
+	if !errors.Is(err, state.ErrInUse) {
+		return err
+	}
+	return fmt.Errorf("events wait in %s, which another visavis with this device.id has: end that one, or set VISAVIS_STATE_DIR for one of the two", folder)
 }
 
 func (k *keeper) closeAll(ctx context.Context) error {

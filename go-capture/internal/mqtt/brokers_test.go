@@ -42,6 +42,26 @@ func twoBrokers(t *testing.T, home, plant *broker, folder string) *Brokers {
 	return both
 }
 
+func TestAFolderThatAnotherDaemonHasIsNamedOnceWithTheRemedy(t *testing.T) {
+	home, folder := startBroker(t, anybody), t.TempDir()
+	keep := func() (func(context.Context) error, error) {
+		made, err := NewBrokers(home.settings())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.Keep(folder, "")
+	}
+	closeFirst, err := keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeFirst(context.Background())
+	_, err = keep()
+	if err == nil || strings.Count(err.Error(), folder) != 1 || !strings.Contains(err.Error(), "end that one, or set VISAVIS_STATE_DIR") {
+		t.Errorf("said: %v", err)
+	}
+}
+
 // One broker is away for 500 events and frames: the other gets each at once, and that one gets all events later, in order.
 func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
 	home, plant := startBroker(t, anybody), startBroker(t, anybody)

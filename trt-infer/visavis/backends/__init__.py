@@ -126,13 +126,19 @@ def _load(name: str, settings: DetectorSettings) -> Detector:
 
 
 def _first_that_loads(settings: DetectorSettings) -> Detector:
-    reasons: list[str] = []
+    reasons: list[ModelError] = []
     for name in AUTOMATIC:
         try:
             return _load(name, settings)
         except ModelError as error:
-            # What is not installed is no news on most machines.
-            level = logging.DEBUG if isinstance(error.__cause__, ImportError) else logging.INFO
-            log.log(level, "%s is not used: %s", name, error)
-            reasons.append(str(error))
-    raise ModelError(f"no backend can run {settings.model}", "; ".join(reasons))
+            log.log(logging.DEBUG if _not_installed(error) else logging.INFO, "%s is not used: %s", name, error)
+            reasons.append(error)
+    news = [error for error in reasons if not _not_installed(error)]
+    size = f"{settings.input_width}x{settings.input_height}"
+    sentence = f"no backend can run {settings.model} at {size} (detector.model, detector.input)"
+    raise ModelError(sentence, "; ".join(map(str, news or reasons)))
+
+
+def _not_installed(error: ModelError) -> bool:
+    """What is not installed is no news on most machines."""
+    return isinstance(error.__cause__, ImportError)

@@ -95,6 +95,7 @@ function showCameras(list) {
     if (!cameras.has(camera.id)) add(camera.id, list.length <= openUpTo);
     cameras.get(camera.id).show(camera);
   }
+  place("bare").hidden = list.length > 0;
   mark(place("cameras"), "wall", list.length >= wallFrom);
   mark(place("cameras"), "large", list.length > largeFrom);
 }

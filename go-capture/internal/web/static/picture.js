@@ -84,6 +84,7 @@ export class Picture {
     const known = ageMs !== null && ageMs !== undefined;
     const old = !known || ageMs > oldAfterMs;
     mark(this.node, "old", old);
+    mark(this.node, "blank", !known);
     const never = this.lost ? "no picture: camera lost" : "waiting for the first picture";
     write(this.overlay, !old ? "" : this.off ? "switched off" : known ? `no picture for ${age(ageMs)}` : never);
     // The device has new pictures and none comes here: the connection is dead without having said so.

@@ -10,7 +10,6 @@ export const silentDevice = ["The device does not answer",
 export function problemsOf(status, silentMs) {
   if (silentMs > 0) return [silentDevice];
   const found = [];
-  if (status.cameras.length === 0) found.push(["No camera is configured", "Add a [[camera]] to the configuration and reload it. Pictures of clients are looked at all the same."]);
   if (status.workers.length === 0 && status.engine?.state !== "building") {
     found.push(["No worker is connected, so no face is looked for",
       "Start one with “visavis worker” or “systemctl start visavis-infer@1”; “visavis doctor” says what it lacks."]);
