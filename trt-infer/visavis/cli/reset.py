@@ -53,4 +53,6 @@ def wish(file: Path) -> None:
         with file.open("w") as out:
             os.fsync(out.fileno())
     except OSError as error:
-        raise ResetError(f"{file} cannot be written: {error.strerror}", "run it as root on the device itself") from error
+        raise ResetError(
+            f"{file} cannot be written: {error.strerror}", "run it as root on the device itself"
+        ) from error
