@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from visavis.daemon import daemon_program
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
@@ -70,3 +74,34 @@ def test_what_is_there_is_answered_and_what_is_new_is_told_to_come_again(start_a
         assert waiting.result().status == 200
         assert [code.result() for code in codes] == [1001, 1001, 1001]
     assert appliance.process.wait(STOP_LIMIT_S) == 0
+
+
+def test_a_reload_that_comes_while_the_daemon_starts_does_not_end_it(tmp_path: Path) -> None:
+    credentials, said = tmp_path / "credentials.toml", tmp_path / "said"
+    os.mkfifo(credentials, 0o600)  # who reads it waits for who writes
+    settings = {
+        "AUTH__ENABLED": "true",
+        "AUTH__FILE": str(credentials),
+        "WEB__LISTEN": "127.0.0.1:0",
+        "MQTT__URL": "",
+        "WORKER__SOCKET": str(tmp_path / "frames.sock"),
+    }
+    environment = os.environ | {f"VISAVIS_{name}": value for name, value in settings.items()}
+    with said.open("w") as log, subprocess.Popen([daemon_program()], env=environment, stderr=log) as daemon:
+        try:
+            writer = until(lambda: read_by_somebody(credentials), said.read_text)
+            daemon.send_signal(signal.SIGHUP)
+            credentials.unlink()
+            os.close(writer)  # it is empty
+            until(lambda: daemon.poll() is not None or " serving " in said.read_text(), said.read_text)
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(LIMIT_S) == 0, said.read_text()
+        finally:
+            daemon.kill()
+
+
+def read_by_somebody(pipe: Path) -> int | None:
+    """A descriptor for writing, once there is a reader."""
+    with contextlib.suppress(OSError):
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    return None

@@ -108,6 +108,9 @@ func sameName(file string) string {
 func serve(settings *config.Config, file string, load func() (*config.Config, error), dieWithParent bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	hangups := make(chan os.Signal, 1) // from here on: one that comes earlier than who reads it would end us
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	collectLess()
 	if dieWithParent {
 		if err := followParent(); err != nil {
@@ -120,9 +123,6 @@ func serve(settings *config.Config, file string, load func() (*config.Config, er
 		return err
 	}
 	appliance.ConfiguredBy(sameName(file))
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	go reloadOn(ctx, hangups, load, appliance)
 	if err := appliance.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
