@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -62,8 +63,19 @@ func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
 	if r.Header.Get("Expect") != "" {
 		return // it waits for our word before it sends
 	}
-	if connection.SetReadDeadline(time.Now().Add(drainTimeout)) == nil {
-		_, _ = io.CopyN(io.Discard, r.Body, drainMost) // it may break off: the answer is out
+	if connection.SetReadDeadline(time.Now().Add(drainTimeout)) != nil {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, r.Body, drainMost); !errors.Is(err, io.EOF) {
+		cut(connection)
+	}
+}
+
+// cut ends a connection over which more of a body may come: as long as both ways are open at once, net/http would take that for the next
+// request.
+func cut(connection *http.ResponseController) {
+	if socket, _, err := connection.Hijack(); err == nil {
+		_ = socket.Close() // the answer is out, and nothing else is promised
 	}
 }
 
