@@ -3,7 +3,6 @@
 package libjpeg_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -12,16 +11,17 @@ import (
 	"visavis/capture/internal/libjpeg"
 )
 
-// scans is a grey progressive JPEG of so many scans in which there is nothing: ten bytes each, and a decoder goes over the whole
-// picture for each.
-func scans(width, height, n int) []byte {
+// scans is a progressive JPEG of so many scans in which there is nothing, all of its first component: ten bytes each, and a decoder
+// goes over the whole picture for each.
+func scans(width, height, components, n int) []byte {
 	body := append([]byte("\xff\xd8\xff\xdb\x00\x43\x00"), make([]byte, 64)...)
 	for i := range 64 {
 		body[7+i] = 1
 	}
-	body = append(body, "\xff\xc2\x00\x0b\x08\x00\x00\x00\x00\x01\x01\x11\x00"...)
-	binary.BigEndian.PutUint16(body[len(body)-8:], uint16(height))
-	binary.BigEndian.PutUint16(body[len(body)-6:], uint16(width))
+	body = append(body, 0xff, 0xc2, 0, byte(8+3*components), 8, byte(height>>8), byte(height), byte(width>>8), byte(width), byte(components))
+	for i := range components {
+		body = append(body, byte(1+i), 0x11, 0)
+	}
 	body = append(body, "\xff\xc4\x00\x14\x00\x01"...)
 	body = append(body, make([]byte, 16)...)
 	body = append(body, "\xff\xc4\x00\x14\x10\x01"...)
@@ -36,11 +36,13 @@ func scans(width, height, n int) []byte {
 // Nothing is in the scans, so only their number can be wrong.
 func TestAPictureOfTooManyScansIsRefused(t *testing.T) {
 	pixels := make([]byte, 8*8*3)
-	if err := libjpeg.Decode(scans(8, 8, 100), 1, pixels, 8, 8); err != nil {
-		t.Errorf("100 scans: %v", err)
-	}
-	if err := libjpeg.Decode(scans(8, 8, 101), 1, pixels, 8, 8); !errors.Is(err, libjpeg.ErrScans) {
-		t.Errorf("101 scans: %v", err)
+	for _, components := range []int{1, 3, 4} {
+		if err := libjpeg.Decode(scans(8, 8, components, 100), 1, pixels, 8, 8); err != nil {
+			t.Errorf("%d components, 100 scans: %v", components, err)
+		}
+		if err := libjpeg.Decode(scans(8, 8, components, 101), 1, pixels, 8, 8); !errors.Is(err, libjpeg.ErrScans) {
+			t.Errorf("%d components, 101 scans: %v", components, err)
+		}
 	}
 }
 
@@ -48,7 +50,7 @@ func TestAPictureOfTooManyScansIsRefused(t *testing.T) {
 func TestASizeThatWasNotAnnouncedCostsNothing(t *testing.T) {
 	var before, after unix.Rusage
 	must(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
-	if err := libjpeg.Decode(scans(16000, 16000, 1), 1, make([]byte, 8*8*3), 8, 8); !errors.Is(err, libjpeg.ErrSize) {
+	if err := libjpeg.Decode(scans(16000, 16000, 4, 1), 1, make([]byte, 8*8*3), 8, 8); !errors.Is(err, libjpeg.ErrSize) {
 		t.Errorf("another size: %v", err)
 	}
 	must(t, unix.Getrusage(unix.RUSAGE_SELF, &after))

@@ -46,13 +46,16 @@ static void count_scans(j_common_ptr decoder) {
 	if (job->decoder.input_scan_number > job->scans_most) leave(job, VISAVIS_JPEG_SCANS);
 }
 
+// Cyan, magenta, yellow and black: other programs than cameras write it. Libjpeg has no way from there to colours of light.
+static int in_four(const struct job *job) { return job->decoder.num_components == 4; }
+
 // The size is looked at before anything is decoded: of a picture in several scans the decoder keeps all of it.
 static void begin(struct job *job, const uint8_t *body, const struct visavis_jpeg_wanted *wanted) {
 	struct jpeg_decompress_struct *decoder = &job->decoder;
 	jpeg_mem_src(decoder, (unsigned char *)body, wanted->body_bytes);
 	jpeg_read_header(decoder, TRUE);
-	if (decoder->num_components != 1 && decoder->num_components != 3) leave(job, VISAVIS_JPEG_COLOURS);
-	decoder->out_color_space = JCS_EXT_BGR;
+	if (decoder->num_components != 1 && decoder->num_components != 3 && !in_four(job)) leave(job, VISAVIS_JPEG_COLOURS);
+	decoder->out_color_space = in_four(job) ? JCS_CMYK : JCS_EXT_BGR;
 	decoder->scale_num = 1;
 	decoder->scale_denom = wanted->reduce;
 	jpeg_calc_output_dimensions(decoder);
@@ -66,7 +69,24 @@ static void read_lines(struct job *job, uint8_t *pixels, const struct visavis_jp
 		JSAMPROW line = pixels + (size_t)decoder->output_scanline * wanted->width * 3;
 		jpeg_read_scanlines(decoder, &line, 1);
 	}
-	jpeg_finish_decompress(decoder);
+}
+
+// Programs write such pictures inverted, 255 for no ink, and OpenCV takes all for that; it rounds so, too.
+static void to_bgr(const JSAMPLE *ink, uint8_t *pixels, unsigned width) {
+	for (unsigned x = 0; x < width; x++, ink += 4, pixels += 3) {
+		int black = ink[3];
+		for (int colour = 0; colour < 3; colour++) pixels[2 - colour] = (uint8_t)(black - ((255 - ink[colour]) * black >> 8));
+	}
+}
+
+static void read_inked_lines(struct job *job, uint8_t *pixels, const struct visavis_jpeg_wanted *wanted) {
+	struct jpeg_decompress_struct *decoder = &job->decoder;
+	JSAMPARRAY ink = decoder->mem->alloc_sarray((j_common_ptr)decoder, JPOOL_IMAGE, wanted->width * 4, 1);
+	while (decoder->output_scanline < wanted->height) {
+		uint8_t *line = pixels + (size_t)decoder->output_scanline * wanted->width * 3;
+		jpeg_read_scanlines(decoder, ink, 1);
+		to_bgr(ink[0], line, wanted->width);
+	}
 }
 
 static void run(struct job *job, const uint8_t *body, uint8_t *pixels, const struct visavis_jpeg_wanted *wanted) {
@@ -74,7 +94,9 @@ static void run(struct job *job, const uint8_t *body, uint8_t *pixels, const str
 	jpeg_create_decompress(&job->decoder);
 	job->decoder.progress = &job->progress;
 	begin(job, body, wanted);
-	read_lines(job, pixels, wanted);
+	if (in_four(job)) read_inked_lines(job, pixels, wanted);
+	else read_lines(job, pixels, wanted);
+	jpeg_finish_decompress(&job->decoder);
 }
 
 int visavis_jpeg_decode(const uint8_t *body, uint8_t *pixels, struct visavis_jpeg_wanted wanted, char *text) {

@@ -19,8 +19,8 @@ import (
 // ErrSize says that the picture is of another size than the memory for it.
 var ErrSize = errors.New("the JPEG is of another size than announced")
 
-// ErrColours says that the picture is neither grey nor coloured in three components: it may be CMYK.
-var ErrColours = errors.New("the JPEG has neither one nor three components")
+// ErrColours says that the picture is neither grey nor coloured in three components, nor in four: CMYK.
+var ErrColours = errors.New("the JPEG has neither one, three nor four components")
 
 // ErrScans says that the picture comes in more than ScansMost scans.
 var ErrScans = errors.New("the JPEG has too many scans")

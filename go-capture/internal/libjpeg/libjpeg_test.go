@@ -45,11 +45,12 @@ func TestNothingIsWrittenBehindThePicture(t *testing.T) {
 func TestWhatIsNoWholePictureIsRefused(t *testing.T) {
 	body := encoded(t)
 	pixels := make([]byte, width*height*3)
-	four := bytes.Clone(body)
-	frame := bytes.Index(four, []byte{0xFF, 0xC0})
-	four[frame+3] += 3 // the header is one component longer
-	four[frame+9] = 4
-	four = append(append(bytes.Clone(four[:frame+19]), 4, 0x11, 0), four[frame+19:]...)
+	two := bytes.Clone(body)
+	frame := bytes.Index(two, []byte{0xFF, 0xC0})
+	two[frame+3] -= 3 // the header is one component shorter
+	two[frame+9] = 2
+	two = append(bytes.Clone(two[:frame+16]), two[frame+19:]...)
+	two = bytes.Replace(two, []byte("\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11"), []byte("\xff\xda\x00\x0a\x02\x01\x00\x02\x11"), 1)
 	for name, damaged := range map[string][]byte{
 		"nothing": nil, "two bytes": body[:2], "a header": body[:100], "half": body[:len(body)/2], "without its end": body[:len(body)-2],
 		"text": []byte("no picture at all"),
@@ -64,7 +65,7 @@ func TestWhatIsNoWholePictureIsRefused(t *testing.T) {
 	if err := libjpeg.Decode(body, 1, pixels, height, width); !errors.Is(err, libjpeg.ErrSize) {
 		t.Errorf("another size: %v", err)
 	}
-	if err := libjpeg.Decode(four, 1, pixels, width, height); !errors.Is(err, libjpeg.ErrColours) {
-		t.Errorf("four components: %v", err)
+	if err := libjpeg.Decode(two, 1, pixels, width, height); !errors.Is(err, libjpeg.ErrColours) {
+		t.Errorf("two components: %v", err)
 	}
 }

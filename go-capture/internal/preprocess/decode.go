@@ -5,7 +5,6 @@ package preprocess
 import (
 	"bytes"
 	"crypto/rand"
-	"errors"
 
 	"gocv.io/x/gocv"
 
@@ -20,14 +19,10 @@ var flags = map[int]gocv.IMReadFlag{
 // Decode writes a compressed picture at 1/reduce (1, 2, 4 or 8) into memory whose size is set, as it lies and not as EXIF
 // turns it. It fails when the picture is damaged or of another size; then some of the pixels may be written.
 func Decode(compressed []byte, reduce int, into *frame.Picture) error {
-	if !libjpeg.IsJPEG(compressed) {
-		return decodeByOpenCV(compressed, reduce, into)
+	if libjpeg.IsJPEG(compressed) {
+		return libjpeg.Decode(compressed, reduce, into.Pixels, into.Width, into.Height)
 	}
-	err := libjpeg.Decode(compressed, reduce, into.Pixels, into.Width, into.Height)
-	if errors.Is(err, libjpeg.ErrColours) {
-		return decodeByOpenCV(compressed, reduce, into)
-	}
-	return err
+	return decodeByOpenCV(compressed, reduce, into)
 }
 
 // decodeByOpenCV fails with ErrNothing when OpenCV makes nothing of it: then OpenCV may report success and leave what was there

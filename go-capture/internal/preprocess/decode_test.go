@@ -4,10 +4,14 @@ package preprocess
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
+	"math/bits"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 
 	"gocv.io/x/gocv"
@@ -16,14 +20,39 @@ import (
 	"visavis/capture/internal/libjpeg"
 )
 
-// inFour is a JPEG of 8x8 pixels in cyan, magenta, yellow and black, each 128; its tables of Huffman's code are the usual ones.
-func inFour() []byte {
+// inFour is a JPEG of 8x8 pixels in cyan, magenta, yellow and black, each of one value; its tables of Huffman's code are the usual ones.
+func inFour(cyan, magenta, yellow, black int) []byte {
 	var out bytes.Buffer
 	out.WriteString("\xff\xd8\xff\xdb\x00\x43\x00" + string(bytes.Repeat([]byte{1}, 64)))
 	out.WriteString("\xff\xc0\x00\x14\x08\x00\x08\x00\x08\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00")
 	out.WriteString("\xff\xda\x00\x0e\x04\x01\x00\x02\x00\x03\x00\x04\x00\x00\x3f\x00")
-	out.WriteString("\x28\xa2\x8a\xff\xd9") // four times: no difference of the mean, end of the block
+	var coded strings.Builder
+	for _, value := range []int{cyan, magenta, yellow, black} {
+		coded.WriteString(mean(8*(value-128)) + "1010") // the block ends
+	}
+	coded.WriteString("1111111")
+	for all := coded.String(); len(all) >= 8; all = all[8:] {
+		one, _ := strconv.ParseUint(all[:8], 2, 8)
+		out.WriteByte(byte(one))
+		if one == 0xff {
+			out.WriteByte(0)
+		}
+	}
+	out.WriteString("\xff\xd9")
 	return out.Bytes()
+}
+
+// mean is the code of a block's mean: how many bits it has, and these.
+func mean(value int) string {
+	lengths := []string{"00", "010", "011", "100", "101", "110", "1110", "11110", "111110", "1111110", "11111110"}
+	length := bits.Len(uint(max(value, -value)))
+	if length == 0 {
+		return lengths[0]
+	}
+	if value < 0 {
+		value += 1<<length - 1
+	}
+	return lengths[length] + fmt.Sprintf("%0*b", length, value)
 }
 
 func decoded(t *testing.T, body []byte, reduce, width, height int) (*frame.Picture, error) {
@@ -37,8 +66,8 @@ func decoded(t *testing.T, body []byte, reduce, width, height int) (*frame.Pictu
 	return picture, Decode(body, reduce, picture)
 }
 
-func TestOpenCVDecodesWhatLibjpegHasNoColoursFor(t *testing.T) {
-	picture, err := decoded(t, inFour(), 1, 8, 8)
+func TestAPictureInFourColoursIsDecoded(t *testing.T) {
+	picture, err := decoded(t, inFour(128, 128, 128, 128), 1, 8, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +75,13 @@ func TestOpenCVDecodesWhatLibjpegHasNoColoursFor(t *testing.T) {
 	if want := bytes.Repeat([]byte{65}, 8*8*3); !bytes.Equal(picture.Pixels, want) {
 		t.Errorf("the pixels are %v..., want %v", picture.Pixels[:3], want[:3])
 	}
-	if _, err := decoded(t, inFour(), 1, 8, 16); err == nil {
+	if _, err := decoded(t, inFour(128, 128, 128, 128), 1, 8, 16); err == nil {
 		t.Error("another size is accepted")
 	}
 }
 
 func TestWhatIsNoPictureIsAnError(t *testing.T) {
-	for name, body := range map[string][]byte{"text": []byte("no picture"), "the begin of a JPEG": inFour()[:30], "PNG's first bytes": []byte("\x89PNG\r\n\x1a\n")} {
+	for name, body := range map[string][]byte{"text": []byte("no picture"), "the begin of a JPEG": inFour(1, 2, 3, 4)[:30], "PNG's first bytes": []byte("\x89PNG\r\n\x1a\n")} {
 		if _, err := decoded(t, body, 1, 8, 8); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
@@ -118,7 +147,8 @@ func TestJPEGsBecomeWhatOpenCVMakesOfThem(t *testing.T) {
 	const width, height = 101, 67
 	colour := encoded(t, scene(t, width, height), gocv.IMWriteJpegQuality, 90)
 	progressive := encoded(t, scene(t, width, height), gocv.IMWriteJpegProgressive, 1)
-	kinds := map[string][]byte{"colour": colour, "grey": grey(t, width, height), "progressive": progressive, "no tables": withoutTables(t, colour)}
+	kinds := map[string][]byte{"colour": colour, "grey": grey(t, width, height), "progressive": progressive, "no tables": withoutTables(t, colour),
+		"in four": inFour(168, 8, 228, 198), "in four, without ink": inFour(255, 255, 255, 255)}
 	scales := map[int]gocv.IMReadFlag{
 		1: gocv.IMReadColor, 2: gocv.IMReadReducedColor2, 4: gocv.IMReadReducedColor4, 8: gocv.IMReadReducedColor8,
 	}

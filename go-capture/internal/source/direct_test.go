@@ -108,6 +108,8 @@ func TestDamagedPicturesAreRefused(t *testing.T) {
 		"cut off":          whole[:len(whole)-2],
 		"damaged JPEG":     append([]byte("no picture"), 0xff, 0xd9),
 		"JPEG of 1600x900": blueJPEG(t, 1600, 900),
+		// Its scans are all of the first of four components: Go reads the header alone.
+		"too many scans": inScans(32, 16, 4, 101),
 		// A header that Go reads and libjpeg does not.
 		"Invalid component": []byte("\xff\xd8\xff\xc0\x00\x0b\x08\x00\x10\x00\x20\x01\x01\x11\x00\xff\xda\x00\x08\x01\x07\x00\x00\x3f\x00\xff\xd9"),
 	} {
@@ -120,6 +122,21 @@ func TestDamagedPicturesAreRefused(t *testing.T) {
 	if err := unpackers()[v4l2.YUYV](make([]byte, 64*16-1), format, emptyPicture(t, 32, 16)); err == nil {
 		t.Error("a picture that is one byte short is accepted")
 	}
+}
+
+// inScans is a progressive JPEG in which there is nothing, of so many scans.
+func inScans(width, height, components byte, n int) []byte {
+	body := append([]byte("\xff\xd8\xff\xdb\x00\x43\x00"), bytes.Repeat([]byte{1}, 64)...)
+	body = append(body, 0xff, 0xc2, 0, 8+3*components, 8, 0, height, 0, width, components)
+	for i := range components {
+		body = append(body, 1+i, 0x11, 0)
+	}
+	for _, table := range []string{"\x00", "\x10"} {
+		body = append(body, "\xff\xc4\x00\x14"+table+"\x01"+strings.Repeat("\x00", 16)...)
+	}
+	body = append(body, "\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00"...)
+	body = append(body, strings.Repeat("\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00", n-1)...)
+	return append(body, 0xff, 0xd9)
 }
 
 // What a camera sends is not to be trusted: a USB stick can call itself a camera.
