@@ -53,6 +53,9 @@ func (b *Board) Camera(id string, rules Rules) *Camera {
 	return made.camera
 }
 
+// Remembered is how a camera will be set that does not run yet.
+func (b *Board) Remembered(id string, rules Rules) State { return b.memory.of(id).over(rules) }
+
 // Forget takes a camera away. What was ordered of it is kept for when it comes back.
 func (b *Board) Forget(id string) {
 	b.mu.Lock()

@@ -21,9 +21,9 @@ func (a *Appliance) runCameras(ctx context.Context) error {
 	defer running.Wait()
 	wanted, wait := a.config, backoff.New(firstRetry, mostRetry)
 	a.apply(wanted)
-	for refused := map[string]string{}; ; {
+	for {
 		var again <-chan time.Time
-		if a.startMissing(ctx, &running, wanted.Cameras, refused); len(refused) > 0 {
+		if !a.startMissing(ctx, &running, wanted.Cameras) {
 			again = time.After(wait.Next())
 		}
 		select {
@@ -31,7 +31,6 @@ func (a *Appliance) runCameras(ctx context.Context) error {
 			return nil
 		case wanted = <-a.reloads:
 			a.apply(wanted)
-			clear(refused)
 			wait.Reset()
 		case <-again:
 		}
@@ -67,19 +66,29 @@ func (a *Appliance) apply(next *config.Config) {
 }
 
 // startMissing starts those of the cameras that do not run yet. It notes why one is refused, and says it when the reason is new.
-func (a *Appliance) startMissing(ctx context.Context, running *sync.WaitGroup, cameras []config.Camera, refused map[string]string) {
-	run := a.snapshotCameras()
+func (a *Appliance) startMissing(ctx context.Context, running *sync.WaitGroup, cameras []config.Camera) (all bool) {
+	run, all := a.snapshotCameras(), true
 	for _, settings := range cameras {
 		if run[settings.ID] != nil {
 			continue
 		}
-		err := a.start(ctx, running, settings)
-		if err == nil {
-			delete(refused, settings.ID)
-		} else if refused[settings.ID] != err.Error() {
-			refused[settings.ID] = err.Error()
-			slog.Error("camera refused, the others go on", "camera", settings.ID, "error", err)
+		if err := a.start(ctx, running, settings); err != nil {
+			a.refuse(settings.ID, err)
+			all = false
 		}
+	}
+	return all
+}
+
+// refuse notes why a camera does not run, for the status.
+func (a *Appliance) refuse(id string, err error) {
+	a.mu.Lock()
+	known := a.refused[id] == err.Error()
+	a.refused[id] = err.Error()
+	a.mu.Unlock()
+	if !known {
+		slog.Error("camera refused, the others go on", "camera", id, "error", err)
+		a.cameraStatus(id, false) // retained, as when it starts
 	}
 }
 
@@ -92,6 +101,7 @@ func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings
 	ctx, c.cancel = context.WithCancel(ctx)
 	a.mu.Lock()
 	a.cameras[settings.ID] = c
+	delete(a.refused, settings.ID)
 	a.mu.Unlock()
 	a.introduce(c)
 	a.cameraStatus(settings.ID, false) // retained: a camera that never comes must not look like the last run's

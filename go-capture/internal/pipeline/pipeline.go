@@ -68,7 +68,8 @@ type Appliance struct {
 
 	mu      sync.Mutex
 	cameras map[string]*camera
-	listed  []config.Camera // in the order of the newest configuration
+	listed  []config.Camera   // in the order of the newest configuration
+	refused map[string]string // why cameras of these do not run
 	reloads chan *config.Config
 }
 
@@ -78,7 +79,8 @@ func New(settings *config.Config, version string) (*Appliance, error) {
 	if err := source.TellOpenCV(); err != nil {
 		return nil, err
 	}
-	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, listed: settings.Cameras, reloads: make(chan *config.Config)}
+	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, refused: map[string]string{}, listed: settings.Cameras,
+		reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
 	a.cooling = newCooling(settings.Thermal)
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))

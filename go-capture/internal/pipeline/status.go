@@ -26,17 +26,17 @@ func (v *view) Status() web.Status {
 		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(brokers), Brokers: brokers,
 		Thermal: thermalOf(a.cooling.governor.Now(), shot.Share), Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
 	}
-	for _, c := range a.ordered() {
-		status.Cameras = append(status.Cameras, a.cameraView(c, countersOf(shot, c.settings.ID)))
+	for _, at := range a.places() {
+		status.Cameras = append(status.Cameras, a.placeView(at, countersOf(shot, at.settings.ID)))
 	}
 	return status
 }
 
-// Cameras returns the settings in the order in which the cameras were started.
+// Cameras returns the settings in the order of the newest configuration.
 func (v *view) Cameras() []web.CameraSettings {
 	cameras := []web.CameraSettings{}
-	for _, c := range (*Appliance)(v).ordered() {
-		s := c.settings
+	for _, at := range (*Appliance)(v).places() {
+		s := at.settings
 		cameras = append(cameras, web.CameraSettings{
 			ID: s.ID, Source: s.Source, Width: s.Size[0], Height: s.Size[1], FPS: s.FPS, Rotate: s.Rotate,
 			Privacy: s.Privacy, DetectFPS: s.DetectFPS,
@@ -104,6 +104,26 @@ func (a *Appliance) brokers() []web.OneBroker {
 		each = append(each, web.OneBroker{Name: s.Name, Connected: s.Connected, Error: s.Error, Outbox: int(s.Waiting), OutboxDropped: s.Lost})
 	}
 	return each
+}
+
+func (a *Appliance) placeView(at place, n dispatch.Counters) web.CameraStatus {
+	if at.running == nil {
+		return a.absentView(at, n)
+	}
+	return a.cameraView(at.running, n)
+}
+
+// absentView is a camera that does not run: what holds at it when it comes, and no figures.
+func (a *Appliance) absentView(at place, n dispatch.Counters) web.CameraStatus {
+	set, none := a.board.Remembered(at.settings.ID, rules(a.config, at.settings)), hub.CameraFigures{}
+	state := web.CameraStarting
+	if at.refused != "" {
+		state = web.CameraLost
+	}
+	return web.CameraStatus{
+		ID: at.settings.ID, State: state, Error: at.refused, Privacy: set.Privacy, Detect: set.Detect, Score: set.Score,
+		Frames: framesOf(n), LatencyMs: latencies(none), Zones: zonesOf(none), Lines: linesOf(none),
+	}
 }
 
 func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus {
@@ -213,8 +233,8 @@ func (a *Appliance) stats() mqtt.Stats {
 		Schema: 1, Cameras: map[string]mqtt.CameraStats{},
 		TemperatureC: a.cooling.all.HottestC(), InferenceShare: rounded(a.cooling.governor.Now().Share), MemoryBytes: anonymousBytes(statusFile),
 	}
-	for _, c := range a.ordered() {
-		stats.Cameras[c.settings.ID] = mqtt.StatsOf(a.hub.Snapshot(c.settings.ID))
+	for _, id := range a.listedIDs() {
+		stats.Cameras[id] = mqtt.StatsOf(a.hub.Snapshot(id))
 	}
 	return stats
 }
@@ -229,14 +249,22 @@ func (a *Appliance) cameraChanged(c *camera, online bool) {
 	a.cameraStatus(c.settings.ID, online)
 }
 
-// ordered returns the cameras as the newest configuration lists them.
-func (a *Appliance) ordered() []*camera {
+// place is one camera of the configuration.
+type place struct {
+	settings config.Camera
+	running  *camera // nil when it does not run
+	refused  string  // why not; "" before it was tried
+}
+
+// places are the cameras as the newest configuration lists them, those that do not run too.
+func (a *Appliance) places() []place {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	list := make([]*camera, 0, len(a.cameras))
-	for _, settings := range a.listed {
+	list := make([]place, len(a.listed))
+	for i, settings := range a.listed {
+		list[i] = place{settings: settings, refused: a.refused[settings.ID]}
 		if c, running := a.cameras[settings.ID]; running {
-			list = append(list, c)
+			list[i] = place{settings: c.settings, running: c}
 		}
 	}
 	return list
@@ -253,9 +281,10 @@ func (a *Appliance) listedIDs() []string {
 	return ids
 }
 
-// list remembers the order of the cameras.
+// list remembers the order of the cameras; why some were refused until now is of no interest any more.
 func (a *Appliance) list(cameras []config.Camera) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.listed = cameras
+	clear(a.refused)
 }

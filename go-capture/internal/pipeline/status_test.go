@@ -3,12 +3,56 @@
 package pipeline
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"strings"
+	"sync"
 	"testing"
 
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/web"
 )
+
+// There are no descriptors left for its ring.
+func TestACameraThatIsRefusedIsInTheStatusWithTheReasonAndTheRemedy(t *testing.T) {
+	a := configured(t, "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE=demo:", "VISAVIS_CAMERA__0__PRIVACY=blur")
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	if seen := (*view)(a).Status().Cameras; len(seen) != 1 || seen[0].State != web.CameraStarting {
+		t.Errorf("before the first try: %+v", seen)
+	}
+	restore := withoutDescriptors(t)
+	all := a.startMissing(ctx, &running, a.config.Cameras)
+	restore()
+	seen := (*view)(a).Status().Cameras
+	if all || len(seen) != 1 || seen[0].ID != "door" || seen[0].State != web.CameraLost || seen[0].Privacy != "blur" {
+		t.Fatalf("refused: %t, %+v", !all, seen)
+	}
+	for _, words := range []string{"too many open files", "LimitNOFILE"} {
+		if !strings.Contains(seen[0].Error, words) {
+			t.Errorf("the reason is %q, want %q in it", seen[0].Error, words)
+		}
+	}
+	if _, told := a.stats().Cameras["door"]; !told {
+		t.Error("its figures are not sent")
+	}
+	for path, want := range map[string]int{"/api/v1/cameras/door": http.StatusOK, "/api/v1/cameras/door/snapshot.jpg": http.StatusServiceUnavailable,
+		"/api/v1/cameras/yard/snapshot.jpg": http.StatusNotFound} {
+		answer := httptest.NewRecorder()
+		a.web.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://127.0.0.1"+path, nil))
+		if answer.Code != want {
+			t.Errorf("%s: %d %s, want %d", path, answer.Code, answer.Body, want)
+		}
+	}
+	if all := a.startMissing(ctx, &running, a.config.Cameras); !all || (*view)(a).Status().Cameras[0].Error != "" {
+		t.Errorf("started: %t, %+v", all, (*view)(a).Status().Cameras)
+	}
+}
 
 func TestTheInfoNamesWhatTheConnectedWorkersRun(t *testing.T) {
 	type state = dispatch.WorkerState

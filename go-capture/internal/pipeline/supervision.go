@@ -73,8 +73,8 @@ func (s *said) note(err error) {
 // stuck names a camera that counts as delivering, and has given no picture for longer than it may; "" when there is none. A camera
 // that is lost is not stuck: its own deadline has noticed it.
 func (a *Appliance) stuck(nowNs int64) string {
-	for _, c := range a.ordered() {
-		if c.online.Load() && nowNs-c.gaveNs.Load() > c.silenceMost().Nanoseconds() {
+	for _, at := range a.places() {
+		if c := at.running; c != nil && c.online.Load() && nowNs-c.gaveNs.Load() > c.silenceMost().Nanoseconds() {
 			return "camera " + c.settings.ID
 		}
 	}

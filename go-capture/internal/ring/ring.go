@@ -43,7 +43,7 @@ func Create(spec Spec) (*Ring, error) {
 	}
 	fd, err := memfd("visavis-" + spec.StreamName)
 	if err != nil {
-		return nil, fmt.Errorf("create ring of %s: memfd_create: %w; the kernel must be Linux 5.1 or newer", spec.StreamName, err)
+		return nil, fmt.Errorf("create ring of %s: memfd_create: %w; %s", spec.StreamName, err, memfdRemedy(err))
 	}
 	r := &Ring{spec: spec, fd: fd, header: header}
 	if err := r.prepare(); err != nil {
@@ -77,6 +77,17 @@ func memfd(name string) (int, error) {
 		return unix.MemfdCreate(name, flags)
 	}
 	return fd, err
+}
+
+func memfdRemedy(err error) string {
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return "use fewer cameras, or raise the limit on open files (LimitNOFILE of the unit, ulimit -n)"
+	case errors.Is(err, unix.ENOMEM):
+		return "use fewer cameras or more memory"
+	default:
+		return "the kernel must be Linux 5.1 or newer"
+	}
 }
 
 func (r *Ring) prepare() error {

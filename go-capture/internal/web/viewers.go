@@ -3,7 +3,9 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"visavis/capture/internal/hub"
@@ -69,6 +71,10 @@ func (s *Server) studioFor(id string) (*studio, error) {
 	if _, known := s.view.Privacy(id); known {
 		return nil, refusal{Status: http.StatusServiceUnavailable, Title: "The device stops", RetryAfter: 1,
 			Detail: "It shows nothing new: ask again after Retry-After."}
+	}
+	if slices.ContainsFunc(s.view.Cameras(), func(c CameraSettings) bool { return c.ID == id }) {
+		return nil, refusal{Status: http.StatusServiceUnavailable, Title: "The camera does not run", RetryAfter: 1,
+			Detail: fmt.Sprintf("Why camera %q has not started is told by /api/v1/status.", id)}
 	}
 	return nil, noSuchCamera(id)
 }
