@@ -23,9 +23,6 @@ type fileSource struct {
 }
 
 func openFile(ctx context.Context, s Settings, path string) (Source, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
-	}
 	f := &fileSource{path: path, settings: s, clock: newClock(s.FPS)}
 	if err := f.rewind(ctx); err != nil {
 		return nil, err
@@ -39,14 +36,27 @@ func (f *fileSource) rewind(ctx context.Context) error {
 			return err
 		}
 	}
-	video, err := readOnDemand(ctx, f.settings, func() (*gocv.VideoCapture, error) {
-		return openCapture(f.path, gocv.VideoCaptureFFmpeg)
-	})
+	video, err := readOnDemand(ctx, f.settings, f.open)
+	if errors.Is(err, errNotOpened) {
+		return fmt.Errorf("%s: %w: does the disk or the share answer on which it lies?", f.path, err)
+	}
 	if err != nil {
-		return fmt.Errorf("%s is no video that OpenCV can read: %w", f.path, err)
+		return err
 	}
 	f.video, f.played = video, 0
 	return nil
+}
+
+// open may hang, as all does on a share whose server is gone.
+func (f *fileSource) open() (*gocv.VideoCapture, error) {
+	if _, err := os.Stat(f.path); err != nil {
+		return nil, err
+	}
+	video, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no video that OpenCV can read: %w", f.path, err)
+	}
+	return video, nil
 }
 
 // Grab gives the next picture when it is due.

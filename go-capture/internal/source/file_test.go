@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// silentShare is a folder in which every look hangs until the test ends: a file system whose server takes no request.
+func silentShare(t *testing.T) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a file system without a server")
+	}
+	server, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("there is no FUSE here: %v", err)
+	}
+	folder := t.TempDir()
+	if err := unix.Mount("silent", folder, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", server.Fd())); err != nil {
+		_ = server.Close()
+		t.Skipf("FUSE cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(server.Close(), unix.Unmount(folder, unix.MNT_DETACH)); err != nil {
+			t.Error(err)
+		}
+	})
+	return folder
+}
+
+func TestAFileOnASilentShareKeepsNobodyWaiting(t *testing.T) {
+	path := filepath.Join(silentShare(t), "film.mp4")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := Open(ctx, Settings{URI: "file:" + path, FPS: 30})
+		ended <- err
+	}()
+	stop() // as a reload does
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	if n := hanging.count("file:" + path); n != 1 {
+		t.Errorf("%d calls hang", n)
+	}
+}
