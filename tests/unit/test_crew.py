@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -87,6 +89,42 @@ def test_what_is_no_request_changes_nothing_and_is_told(said: bytes) -> None:
         client.sendall(said)
         client.shutdown(socket.SHUT_WR)
         assert b'"error":""' not in client.recv(65_536)
+
+
+@contextmanager
+def no_descriptor() -> Iterator[None]:
+    """Let this process open nothing beside stdin, stdout and stderr; with a limit of 0 it could not wait with poll."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_could_not_let_anybody_in_does_so_when_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    with run_folder() as folder, listening(Path(folder), lambda _: crew("porch")):
+        waits = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+        with no_descriptor():
+            for client in waits:  # the kernel has given the first one its descriptor before it came
+                client.connect(f"{folder}/{SOCKET}")
+                client.sendall(b"{}\n")
+            until(lambda: "Too many open files" in caplog.text, "it is told")
+        for client in waits:
+            client.settimeout(10)
+            assert b"porch" in client.recv(65_536)
+            client.close()
+    assert caplog.text.count("Too many open files") == 1
+
+
+def test_what_cannot_be_answered_is_told_to_who_asks() -> None:
+    def answer(_: Request) -> Crew:
+        raise NobodyRuns("the daemon does not answer", "wait")
+
+    with run_folder() as folder, listening(Path(folder), answer):
+        for _ in range(2):
+            with pytest.raises(Refused, match="the daemon does not answer"):
+                ask(Path(folder) / SOCKET, Request())
 
 
 def test_a_refusal_is_an_error_with_its_words() -> None:

@@ -24,6 +24,8 @@ FOLDER_PREFIX = "visavis-"
 SOCKET = "crew.sock"
 MOST_BYTES = 65_536
 ASK_LIMIT_S = 10.0
+# How long the one who answers waits when nobody can be let in: no descriptor, no memory.
+REST_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +93,13 @@ def listening(folder: Path, answer: Callable[[Request], Crew]) -> Iterator[None]
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / SOCKET))
         listener.listen()
-        thread = threading.Thread(target=_serve, args=(listener, answer), name="crew")
+        ended = threading.Event()
+        thread = threading.Thread(target=_serve, args=(listener, answer, ended), name="crew")
         thread.start()
         try:
             yield
         finally:
+            ended.set()
             listener.shutdown(socket.SHUT_RDWR)  # wakes accept
             thread.join()
 
@@ -144,17 +148,31 @@ def _running() -> Iterator[tuple[Path, Crew]]:
             continue  # another user's, or left behind by a kill
 
 
-def _serve(listener: socket.socket, answer: Callable[[Request], Crew]) -> None:
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return  # shut down
+def _serve(listener: socket.socket, answer: Callable[[Request], Crew], ended: threading.Event) -> None:
+    for connection in _connections(listener, ended):
         with connection:
             try:
                 _answer(connection, answer)
             except OSError as error:
                 log.warning("a `visavis workers` went away, %s", error)
+
+
+def _connections(listener: socket.socket, ended: threading.Event) -> Iterator[socket.socket]:
+    """Whoever comes until `ended`. What keeps people out is told once, and passes."""
+    told = ""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if ended.is_set():
+                return
+            if told != str(error):
+                log.warning("`visavis workers` gets no answer for now, %s", error)
+            told = str(error)
+            ended.wait(REST_S)
+        else:
+            told = ""
+            yield connection
 
 
 def _answer(connection: socket.socket, answer: Callable[[Request], Crew]) -> None:
@@ -163,16 +181,18 @@ def _answer(connection: socket.socket, answer: Callable[[Request], Crew]) -> Non
         request = msgspec.json.decode(_line(connection), type=Request)
         _check(request)
         crew = answer(request)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, VisavisError) as error:
         crew = Crew(device="", wanted=0, workers=(), error=str(error))
     connection.sendall(msgspec.json.encode(crew) + b"\n")
 
 
 def _check(request: Request) -> None:
+    if request.workers is None:
+        return
     # NumPy comes with it, 9 MB that `visavis run` otherwise does without.
     from visavis.ring_gen import MAX_WORKERS  # noqa: PLC0415
 
-    if request.workers is not None and not 1 <= request.workers <= MAX_WORKERS:
+    if not 1 <= request.workers <= MAX_WORKERS:
         raise msgspec.ValidationError(f"{request.workers} workers are not possible: choose 1 to {MAX_WORKERS}")
 
 
