@@ -20,6 +20,7 @@ SETTINGS = (
 input = [320, 256]
 backend = "kserve"
 kserve_url = "{url}"
+kserve_deadline_ms = 300
 [gateway]
 deadline_ms = 30000
 """

@@ -34,6 +34,9 @@ input = [320, 256]
 workers = 2
 backend = "kserve"
 kserve_url = "{url}"
+kserve_deadline_ms = 300
+[gateway]
+deadline_ms = 600
 [[camera]]
 id = "demo"
 source = "demo:"

@@ -157,8 +157,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kserve_ca: str = ""
     # File that holds the bearer token for the model server and nothing else; it is read again for each request.
     kserve_token_file: str = ""
-    # A frame that the model server has not answered after this time is inferred here.
-    kserve_deadline_ms: int = 300
+    # A frame that the model server has not answered after this time is inferred here; at most half of worker.lease_ms and of gateway.deadline_ms.
+    kserve_deadline_ms: int = 120
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -59,7 +59,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     kserve_url: str = ""
     kserve_ca: Path | None = None
     kserve_token_file: Path | None = None
-    kserve_deadline_ms: float = 300.0
+    kserve_deadline_ms: float = 120.0
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):

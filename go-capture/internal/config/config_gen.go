@@ -137,7 +137,7 @@ type Detector struct {
 	KServeCA string `toml:"kserve_ca" json:"kserve_ca"`
 	// File that holds the bearer token for the model server and nothing else; it is read again for each request.
 	KServeTokenFile string `toml:"kserve_token_file" json:"kserve_token_file"`
-	// A frame that the model server has not answered after this time is inferred here.
+	// A frame that the model server has not answered after this time is inferred here; at most half of worker.lease_ms and of gateway.deadline_ms.
 	KServeDeadlineMs int `toml:"kserve_deadline_ms" json:"kserve_deadline_ms"`
 }
 
@@ -286,7 +286,7 @@ func defaults() Config {
 		Auth:       Auth{Enabled: false, File: "", SessionIdleH: 24, SessionDays: 30, ClaimCodeFile: ""},
 		MQTT:       MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		MQTTSecond: MQTTSecond{URL: "", Prefix: "visavis", Discovery: "off", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
-		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 300},
+		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 120},
 		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 		History:    History{Days: 30, Mb: 16, ThumbnailsMb: 0},

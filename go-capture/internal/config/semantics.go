@@ -29,12 +29,8 @@ func (r *reader) checkTogether(c *Config) {
 	r.checkPair("web.key", c.Web.Key, "web.cert", c.Web.Cert)
 	c.Web.HTTPS = c.Web.HTTPS || c.Web.Cert != ""
 	r.checkBrokers(c)
-	if c.Detector.Backend == "kserve" && c.Detector.KServeURL == "" {
-		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
-	}
-	if c.Detector.Backend == "kserve" && 2*c.Detector.KServeDeadlineMs > c.Worker.LeaseMs {
-		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a frame here when the server fails",
-			"set it to at most half of worker.lease_ms")
+	if c.Detector.Backend == "kserve" {
+		r.checkServer(c)
 	}
 	if c.Thermal.ThrottleAtC > 0 && c.Thermal.ResumeAtC >= c.Thermal.ThrottleAtC {
 		r.blame("thermal.resume_at_c", "is not below thermal.throttle_at_c", "leave some degrees between them, 78 and 72 for example")
@@ -45,6 +41,21 @@ func (r *reader) checkTogether(c *Config) {
 		r.checkUnique(seen, camera.ID, at+".id")
 		r.checkLogin(camera, at)
 		r.checkPlaces(camera, at)
+	}
+}
+
+// checkServer checks that there is a model server, and that enough time is left when it says nothing.
+func (r *reader) checkServer(c *Config) {
+	if c.Detector.KServeURL == "" {
+		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
+	}
+	if 2*c.Detector.KServeDeadlineMs > c.Worker.LeaseMs {
+		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a frame here when the server fails",
+			"set it to at most half of worker.lease_ms")
+	}
+	if 2*c.Detector.KServeDeadlineMs > c.Gateway.DeadlineMs {
+		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a client's picture here when the server fails: it is refused with 503",
+			fmt.Sprintf("set it to at most half of gateway.deadline_ms, or gateway.deadline_ms to %d", 2*c.Detector.KServeDeadlineMs))
 	}
 }
 
