@@ -18,8 +18,9 @@ from typing import Any
 from visavis.backends import Detector, load_detector
 from visavis.cli.arguments import share, size
 from visavis.detections import Detections, Frame, landmarks_of
-from visavis.errors import VisavisError
+from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
+from visavis.free_memory import Room
 from visavis.pictures import Album, anonymise, count_of, draw, files_of, letterboxed, pictures_of
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain, plain
@@ -45,7 +46,12 @@ def run(args: argparse.Namespace) -> int:
         complain("--draw and --anonymize need a folder each")
         return 2
     try:
-        detector = _detector(args)
+        if args.input is not None:
+            Room().check("--input {}x{}".format(*args.input), *args.input)
+        eye = Eye(_detector(args), args.input)
+    except PictureError as error:
+        complain(str(error))
+        return 2
     except VisavisError as error:
         complain(str(error))
         return error.exit_code
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     with Progress(names) as progress:
         for name in names:
             try:
-                _one_file(name, detector, albums, args, progress)
+                _one_file(name, eye, albums, args, progress)
             except VisavisError as error:
                 failed += 1
                 _report_failure(name, error, args.json, progress)
@@ -75,6 +81,25 @@ def _detector(args: argparse.Namespace) -> Detector:
             score=args.score,
         )
     )
+
+
+class Eye:
+    """Finds faces in pictures of any size, at that of the network's input or at their own."""
+
+    def __init__(self, detector: Detector, size_px: tuple[int, int] | None) -> None:
+        self.model = detector.model_id
+        self._detector, self._size_px, self._room = detector, size_px, Room()
+
+    def faces(self, name: str, picture: Frame) -> Detections:
+        """In pixels of the picture.
+
+        Raises:
+            PictureError: there is no memory for its size.
+        """
+        small, scale = letterboxed(picture, self._size_px)
+        height, width = small.shape[:2]
+        self._room.check(f"{name} at {width}x{height}", width, height)
+        return _in_picture(self._detector.detect(small), scale, picture)
 
 
 Change = Callable[[Frame, Detections], Frame]
@@ -122,14 +147,13 @@ class Progress:
 
 
 def _one_file(
-    name: str, detector: Detector, albums: list[tuple[Album, Change]], args: argparse.Namespace, progress: Progress
+    name: str, eye: Eye, albums: list[tuple[Album, Change]], args: argparse.Namespace, progress: Progress
 ) -> None:
     for stem, picture in pictures_of(name):
-        small, scale = letterboxed(picture, args.input)
-        found = _in_picture(detector.detect(small), scale, picture)
+        found = eye.faces(name, picture)
         for album, change in albums:
             album.keep(stem, change(picture, found))
-        progress.print(_line(name, picture, found, detector.model_id, args.json))
+        progress.print(_line(name, picture, found, eye.model, args.json))
 
 
 def _in_picture(found: Detections, scale: float, picture: Frame) -> Detections:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory is to be had, and whether a network that takes any size may take one: without, the kernel ends us."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from visavis.errors import PictureError
+
+# CenterFace with ONNX Runtime, one picture: 184 from 640x640 to 2048x2048, 189 at 8192x8192.
+BYTES_PER_PIXEL = 190
+MULTIPLE = 32
+
+
+class Room:
+    """Whether sizes fit, one after the other: what a run took is kept by the network, and serves the next one."""
+
+    def __init__(self) -> None:
+        self._kept_bytes = 0
+
+    def check(self, what: str, width: int, height: int) -> None:
+        """Raise when the network's run at a size would take more memory than is to be had.
+
+        Args:
+            what: the argument or picture that wants the size, for the sentence.
+            width, height: of the network's input, pixels.
+
+        Raises:
+            PictureError: there is not enough; it names the largest size that fits.
+        """
+        takes_bytes = width * height * BYTES_PER_PIXEL
+        if takes_bytes <= self._kept_bytes:
+            return
+        has_bytes = free() + self._kept_bytes
+        if takes_bytes > has_bytes:
+            raise _too_large(what, takes_bytes, has_bytes)
+        self._kept_bytes = takes_bytes
+
+
+def _too_large(what: str, takes_bytes: int, has_bytes: int) -> PictureError:
+    side = math.isqrt(has_bytes // BYTES_PER_PIXEL) // MULTIPLE * MULTIPLE
+    return PictureError(
+        f"{what} takes about {takes_bytes >> 20} MiB of memory, {has_bytes >> 20} MiB are to be had",
+        f"choose an --input of at most {side}x{side}" if side else "free some memory",
+    )
+
+
+def free(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that this process may still take: what the machine has, or less where a container or a unit is limited.
+
+    Where neither is told, as without /proc, everything is free.
+    """
+    machine = [int(line.split()[1]) * 1024 for line in _lines(proc / "meminfo") if line.startswith("MemAvailable:")]
+    return min(machine + _left_in_groups(proc, groups), default=1 << 62)
+
+
+def _left_in_groups(proc: Path, groups: Path) -> list[int]:
+    own = next((line[4:] for line in _lines(proc / "self" / "cgroup") if line.startswith("0::/")), "")
+    left = []
+    for path in (groups / own, *(groups / own).parents):
+        if not path.is_relative_to(groups):
+            break
+        limit, used = _lines(path / "memory.max"), _lines(path / "memory.current")
+        if limit and used and limit[0] != "max":
+            left.append(max(0, int(limit[0]) - int(used[0])))
+    return left
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
