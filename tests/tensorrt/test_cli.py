@@ -22,6 +22,7 @@ from visavis.engines.note_gen import FILE, Note
 
 from tests.tensorrt import core
 from tests.tensorrt.models import face_pictures
+from tests.waiting import until
 
 VISAVIS = [sys.executable, "-m", "visavis.cli", "engine"]
 
@@ -206,6 +207,25 @@ def stopped_at(moment: str, *words: Any) -> str:
 def test_ctrl_c_ends_a_build_and_leaves_nothing(real_core: None, tmp_path: Path) -> None:
     stopped_at("%|", "--cache-dir", tmp_path)
     assert not list((tmp_path / "engines").glob("*.engine"))
+
+
+def test_ctrl_c_ends_a_build_that_cannot_be_told_to_stop(small: list[Any], tmp_path: Path) -> None:
+    note = tmp_path / FILE
+    command = [*VISAVIS, *map(str, small), "--note", str(note)]
+    deaf = core.environment(VISAVIS_TEST_BUILD_GATE="never")
+    with subprocess.Popen(command, env=deaf, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert "the build has begun" in process.stderr.readline()
+            until(note.exists, "the daemon is told")
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert said == "visavis: the build of an engine for centerface was stopped: start it again, nothing was kept\n"
+    assert not note.exists()
+    assert not list((tmp_path / "engines").glob("*.engine*"))
 
 
 def test_ctrl_c_ends_the_wait_for_another_build(real_core: None, tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import _thread
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,18 +17,63 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def stop_on_signals() -> Iterator[threading.Event]:
     """Yield an event that the stop signals set; the handlers of before are back afterwards.
 
+    It is set at once, also while this thread is in a library that comes back much later: then no handler runs.
     A SIGHUP that is ignored stays so: that is how nohup keeps a command alive when its terminal is closed.
     """
     stop = threading.Event()
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    with _watched(stop):
+        before = {number: signal.signal(number, _nothing) for number in STOP_SIGNALS if number not in ignored}
+        try:
+            yield stop
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        # In a thread of its own: the handler may run while this one holds the event's lock, and would wait for itself.
-        _thread.start_new_thread(stop.set, ())
 
-    kept = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
-    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS if number not in kept}
+@contextmanager
+def ended_anyway(stop: threading.Event, limit_s: float, last: Callable[[], None]) -> Iterator[None]:
+    """End this process with exit 1, after `last`, when the block takes longer than `limit_s` after `stop`.
+
+    For a library that cannot be told to stop. What the block holds is lost, so it must be safe to lose.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        stop.wait()
+        if not done.wait(limit_s):
+            last()
+            os._exit(1)
+
+    threading.Thread(target=watch, name="end-anyway", daemon=True).start()
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        done.set()
+
+
+@contextmanager
+def _watched(stop: threading.Event) -> Iterator[None]:
+    """Let a thread set `stop`: the system's own handler writes each signal's number into a pipe."""
+    ours, systems = os.pipe()
+    os.set_blocking(systems, False)
+    before = signal.set_wakeup_fd(systems, warn_on_full_buffer=False)
+    thread = threading.Thread(target=_watch, args=(ours, stop), name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(systems)
+        thread.join()
+        os.close(ours)
+
+
+def _watch(pipe: int, stop: threading.Event) -> None:
+    while numbers := os.read(pipe, 16):
+        if any(number in STOP_SIGNALS for number in numbers):
+            stop.set()
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """A handler there must be: without one the system does what it does by itself."""

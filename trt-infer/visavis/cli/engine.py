@@ -21,13 +21,14 @@ from msgspec.structs import replace
 
 from visavis.cli.arguments import count, size
 from visavis.daemon import effective_config
+from visavis.engines.builder import stopped
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.errors import VisavisError
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings
-from visavis.signals import stop_on_signals
+from visavis.signals import ended_anyway, stop_on_signals
 from visavis.terminal import complain
 
 EXAMPLE = (
@@ -41,6 +42,8 @@ DEFAULTS = DetectorSettings()
 WORKSPACE_MIB = 512
 BAR = "{desc:<32} {percentage:3.0f} %|{bar}| {elapsed}"
 LINE_EVERY_S = 5.0
+# How long a build that was told to stop may take; TensorRT 8 cannot be told.
+STOP_LIMIT_S = 2.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,8 +155,16 @@ def _configured(file: Path) -> DetectorSettings:
 def _built(wanted: Wanted, here: Here, note: EngineNote | None, *, draw: bool) -> Engine:
     with stop_on_signals() as stop:
         shown = Bar(stop) if draw else Lines(stop)
+
+        def last() -> None:
+            """Engines are written as a whole, at the end, and the lock ends with us: the note is all there is."""
+            if note is not None:
+                note.clear()
+            shown.close()
+            complain(str(stopped(wanted.prepared.name)))
+
         try:
-            with Progress(note, shown) as report:
+            with ended_anyway(stop, STOP_LIMIT_S, last), Progress(note, shown) as report:
                 return engine_for(wanted, here, report)
         finally:
             shown.close()

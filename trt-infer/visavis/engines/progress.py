@@ -64,7 +64,7 @@ class Phases:
 
 
 class LayerCount:
-    """The fraction of layers that the log has named: all that TensorRT 8 tells. It cannot stop a build."""
+    """The fraction of layers that the log has named: all that TensorRT 8 tells. It stops no build."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
