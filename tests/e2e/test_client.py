@@ -99,6 +99,24 @@ def test_what_others_publish_is_left_out(porch: Device, port: int, caplog: pytes
     assert "a message on visavis/porch/yard/faces is none of this version's: left out" in caplog.text
 
 
+def test_a_device_of_another_version_is_told_once_and_not_with_each_frame(
+    port: int, reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, topic = Device("other", Broker("127.0.0.1", port)), "visavis/other/door/detections"
+    reader.start(other.detections("door", reader.stop))
+
+    def heard(more_than: int) -> bool:
+        publish(port, topic, json.dumps(payload()))
+        return len(reader.seen) > more_than
+
+    until(lambda: heard(0), "nothing came")
+    before = len(reader.seen)
+    for _ in range(2):
+        publish(port, topic, json.dumps({"schema": 9}))
+    until(lambda: heard(before + 1), "nothing came after that")
+    assert caplog.text.count(f"a message on {topic} is none of this version's: left out") == 1
+
+
 def test_one_device_cannot_silence_the_others_with_json_that_is_nested_too_deep(port: int) -> None:
     publish(port, "visavis/attic/info", '{"schema":1,"x":' + "[" * 5_000, *KEPT)
     publish(port, "visavis/porch/status", "online", *KEPT)
@@ -180,6 +198,38 @@ def test_the_library_raises_what_went_wrong(tmp_path: Path) -> None:
     missing = Broker("127.0.0.1", port, tls=True, cert=tmp_path / "gone.pem", key=tmp_path / "gone.key")
     with pytest.raises(BrokerRefused, match=r"cannot use the certificate in .*gone\.pem with its key, No such file"):
         next(Device("porch", missing).detections())
+
+
+PARTLY = {
+    "defaultACLAccess": {"publishClientSend": True, "publishClientReceive": True, "subscribe": False},
+    "clients": [],
+    "roles": [{"rolename": "status", "acls": [{"acltype": "subscribePattern", "topic": "+/+/status", "allow": True}]}],
+    "groups": [{"groupname": "everybody", "roles": [{"rolename": "status"}]}],
+    "anonymousGroup": "everybody",
+}
+
+
+@pytest.fixture
+def forbidding(tmp_path: Path) -> Iterator[Broker]:
+    """A broker at which one may listen to the status of devices, and to nothing else."""
+    (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
+    (tmp_path / "rules.json").write_text(json.dumps(PARTLY))
+    port = free_port()
+    with mosquitto(tmp_path, port, more=[f"plugin {plugin}", f"plugin_opt_config_file {tmp_path}/rules.json"]):
+        yield Broker("127.0.0.1", port)
+
+
+def test_what_the_broker_forbids_to_hear_is_told_instead_of_silence(forbidding: Broker) -> None:
+    with pytest.raises(BrokerRefused, match=r"forbids to listen to visavis/porch/events: allow it in its access list"):
+        next(Device("porch", forbidding, silence_s=20).events())
+
+
+def test_who_may_hear_a_part_hears_it(forbidding: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    with Fleet(forbidding) as fleet:
+        until(lambda: "forbids to listen to visavis/+/info" in caplog.text, "it is told")
+        publish(forbidding.port, "visavis/porch/status", "online", *KEPT)
+        until(lambda: fleet.devices().get("porch"), "nothing came")
+    assert "visavis/+/status" not in caplog.text
 
 
 @pytest.mark.parametrize(

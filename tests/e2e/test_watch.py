@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.brokers import PASSWORD, USER, mosquitto, publish
 from tests.e2e.conftest import free_port
+from tests.e2e.speaking import event
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.waiting import until
 
@@ -129,6 +130,19 @@ def test_what_is_no_detections_message_is_said_and_left_out(
     running.wait_for(send(port), len(running.lines()) + 2)
     words = f"visavis: a message on {topic()} is none of this version's: left out\n"
     assert running.errors.read_text() == words
+
+
+def test_an_empty_message_is_no_event(watch: Callable[..., Watch], port: int) -> None:
+    running = watch("--port", str(port), "--events")
+    happened = event(1)
+
+    def both() -> None:
+        publish(port, "visavis/porch/events", "")
+        publish(port, "visavis/porch/events", happened)
+
+    assert len(running.wait_for(both, 2)) >= 2
+    assert running.end() == 0
+    assert running.errors.read_text() == ""
 
 
 def test_it_comes_back_after_the_broker_was_away(watch: Callable[..., Watch], tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def _readings(args: argparse.Namespace, broker: Broker, stop: Flag) -> Iterator[
     if not args.events:
         return device.readings(detections_topic(args.prefix, args.device, args.camera), stop=stop)
     events = device.readings(events_topic(args.prefix, args.device), qos=1, stop=stop)
-    return (reading for reading in events if args.camera in ("+", reading.value.camera))
+    # Whoever clears a retained message publishes an empty one.
+    return (one for one in events if one.value is not None and args.camera in ("+", one.value.camera))
 
 
 def line(reading: Reading) -> str:

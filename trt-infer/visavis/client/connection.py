@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import ssl
 import threading
@@ -24,6 +25,9 @@ QUEUE_MESSAGES_MAX = 1_000
 WAIT_S = 0.2
 WEBSOCKET_PATH = "/mqtt"
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+
+
+log = logging.getLogger(__name__)
 
 
 class BrokerUnreachable(VisavisError):
@@ -135,7 +139,7 @@ class Link:
         confirm: bool = False,
     ) -> None:
         self._broker, self._topics, self._take = broker, topics, take
-        self._refusal = ""
+        self._refusal: tuple[str, str] | None = None
         self._subscribed = threading.Event()
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -145,7 +149,7 @@ class Link:
             manual_ack=confirm,
         )
         self._client.on_connect, self._client.on_message = self._on_connect, self._on_message
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_subscribe = self._on_subscribe
 
     def __enter__(self) -> Link:
         """Connect; the subscriptions stand a moment later."""
@@ -169,11 +173,11 @@ class Link:
         """Raise what the broker said against us.
 
         Raises:
-            BrokerRefused: it wants another user or password.
+            BrokerRefused: it wants another user or password, or lets this one hear nothing.
         """
         if self._refusal:
-            sentence = f"the broker at {self._broker.where} refuses us, {self._refusal}"
-            raise BrokerRefused(sentence, "check user and password")
+            reason, remedy = self._refusal
+            raise BrokerRefused(f"the broker at {self._broker.where} refuses us, {reason}", remedy)
 
     def wait_subscribed(self, timeout_s: float) -> None:
         """Return when the broker sends what we asked for.
@@ -187,6 +191,7 @@ class Link:
             self.check()
             if monotonic() > end_s:
                 raise Silent(f"the broker at {self._broker.where} answers no subscription within {timeout_s:g} s")
+        self.check()
 
     def publish(self, topic: str, payload: str) -> None:
         """Send one message with QoS 1, not retained."""
@@ -197,9 +202,19 @@ class Link:
         self._client.ack(*message.receipt)
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._refusal = str(reason) if reason.is_failure else ""
+        self._refusal = (str(reason), "check user and password") if reason.is_failure else None
         if not reason.is_failure and self._topics:
             client.subscribe([(topic, qos) for topic, qos in self._topics.items()])
+
+    def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        forbidden = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
+        if forbidden:
+            sentence, remedy = f"it forbids to listen to {', '.join(forbidden)}", "allow it in its access list"
+            if len(forbidden) == len(self._topics):
+                self._refusal = (sentence, remedy)
+            else:
+                log.warning("the broker at %s: %s: %s", self._broker.where, sentence, remedy)
+        self._subscribed.set()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         receipt = (message.mid, message.qos)

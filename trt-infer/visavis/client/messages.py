@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from visavis.client.messages_gen import Detections, Event, Info, Stats
 from visavis.topics_gen import read_topic
 
 log = logging.getLogger(__name__)
+
+TOPICS_REMEMBERED = 256
 
 
 def _word(yes: bytes, no: bytes) -> Callable[[bytes], bool]:
@@ -55,7 +58,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 def read(message: Message) -> Reading | None:
-    """None, and a warning, for what no visavis of this version would say."""
+    """None, and a warning for its topic, for what no visavis of this version would say."""
     named = read_topic(message.topic)
     if named is None or named[0] not in _READERS:
         return None
@@ -65,5 +68,11 @@ def read(message: Message) -> Reading | None:
     try:
         return Reading(name, levels, _READERS[name](message.payload), message)
     except (msgspec.MsgspecError, ValueError, KeyError, RecursionError):  # the last for JSON that is nested too deep
-        log.warning("a message on %s is none of this version's: left out", message.topic)
+        _warn(message.topic)
         return None
+
+
+@lru_cache(maxsize=TOPICS_REMEMBERED)
+def _warn(topic: str) -> None:
+    """Once for each of the last topics: a device of another version says it with each frame."""
+    log.warning("a message on %s is none of this version's: left out", topic)
