@@ -124,10 +124,24 @@ def test_a_proved_system_is_kept_whatever_its_cameras_do(appliance: Appliance, t
     assert device.done == ["good"]
 
 
-def test_the_page_is_where_the_configuration_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISAVIS_WEB__LISTEN", "127.0.0.1:8443")
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:8443", "https://127.0.0.1:8443"),
+        ("[::1]:8443", "https://[::1]:8443"),
+        ("0.0.0.0:443", "https://127.0.0.1:443"),
+        ("[::]:443", "https://127.0.0.1:443"),
+        (":443", "https://127.0.0.1:443"),
+    ],
+)
+def test_the_page_is_where_the_configuration_puts_it(listen: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISAVIS_WEB__LISTEN", listen)
     monkeypatch.setenv("VISAVIS_WEB__HTTPS", "true")
-    assert appliance_url() == "https://127.0.0.1:8443"
+    monkeypatch.setenv("VISAVIS_AUTH__ENABLED", "true")
+    assert appliance_url() == url
+
+
+def test_the_page_is_at_the_usual_place_where_the_configuration_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAVIS_WEB__LISTEN", "nonsense")
     assert appliance_url() == "http://127.0.0.1:8080"
 

@@ -13,10 +13,10 @@ import os
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from visavis.cli.arguments import amount
 from visavis.errors import UpdateError, VisavisError
+from visavis.figures import page_address
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
 from visavis.update.boot import loader_of
@@ -180,9 +180,7 @@ def appliance_url() -> str:
         web = effective_config(DEVICE_CONFIG if DEVICE_CONFIG.exists() else None, os.environ).web
     except VisavisError:  # then it is not healthy, and the gate says so
         return "http://127.0.0.1:8080"
-    parts = urlsplit(f"//{web.listen}")
-    host = parts.hostname if parts.hostname not in (None, "", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
-    return f"http{'s' if web.https or web.cert else ''}://{host}:{parts.port}"
+    return page_address(web.listen, web.https).rstrip("/")
 
 
 ACTIONS = {
