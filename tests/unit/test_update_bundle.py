@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import stat
 import subprocess
 from datetime import datetime, timezone
@@ -17,7 +18,7 @@ from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
 from visavis.update.system import System
 
-from tests.unit.command import visavis
+from tests.unit.command import PROGRAM, visavis
 
 BUILT_AT = datetime(2026, 11, 26, 9, 0, tzinfo=timezone.utc)
 DEVICE = System("visavis-generic-amd64", "1.2.0")
@@ -129,6 +130,16 @@ def test_what_a_bundle_needs_and_is_not_there_is_named(
     with pytest.raises(UpdateError, match=sentence):
         bundle(tmp_path, "never.raucb")
     assert not (tmp_path / "never.raucb").exists()
+
+
+def test_a_disk_without_room_for_the_copy_is_told_and_left_as_it_was(place: Path, tmp_path: Path) -> None:
+    words = ["update", "bundle", place / "root.img", "--board", "generic-amd64", "--version", "1.2.0"]
+    words += ["--keys", place / "keys", "--out", tmp_path / "large.raucb"]
+    command = ["prlimit", "--fsize=100000", str(PROGRAM), *map(str, words)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert re.fullmatch(r"visavis: .*root\.img cannot be copied: .*: it needs room for a copy .*\n", answer.stderr)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_board_and_a_bad_version_are_refused(place: Path) -> None:

@@ -81,7 +81,11 @@ def _look_for(*files: Path) -> None:
 
 def _link_or_copy(image: Path, place: Path) -> None:
     """A copy, because its time is changed; a file system that can shares the blocks."""
-    subprocess.run(["cp", "--reflink=auto", "--sparse=always", image, place], check=True)
+    command = ["cp", "--reflink=auto", "--sparse=always", str(image), str(place)]
+    done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        remedy = "it needs room for a copy of the image beside the bundle"
+        raise UpdateError(f"{image} cannot be copied: {last_line(done.stderr)}", remedy)
 
 
 def age(content: Path, built_at: datetime) -> None:
