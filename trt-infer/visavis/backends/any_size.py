@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import msgspec
 
 from visavis.backends import Detector, load_detector
 from visavis.detections import Detections, Frame
+from visavis.errors import ModelError
 from visavis.settings import DetectorSettings
+
+# How long a model that cannot be loaded is not tried again: a try takes a second, and whoever waits is a camera.
+REST_S = 60.0
 
 
 class AnySize:
@@ -28,6 +34,8 @@ class AnySize:
             settings, backend=backend, precision="fp32", batch=1, input_width=0, input_height=0
         )
         self._loaded: Detector | None = None
+        self._refusal = ("", "")
+        self._again_s = 0.0
 
     def warm_up(self) -> None:
         """Nothing: most workers never need it, and it takes memory."""
@@ -40,5 +48,15 @@ class AnySize:
             DetectorError: it failed on this one.
         """
         if self._loaded is None:
-            self._loaded = load_detector(self._settings)
+            self._loaded = self._load()
         return self._loaded.detect(frame)
+
+    def _load(self) -> Detector:
+        if monotonic() < self._again_s:
+            raise ModelError(*self._refusal)
+        try:
+            return load_detector(self._settings)
+        except ModelError as error:
+            # Not the error itself: it holds its traceback, and with it the picture.
+            self._refusal, self._again_s = (error.sentence, error.remedy), monotonic() + REST_S
+            raise
