@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +42,7 @@ func TestAFileOnASilentShareKeepsNobodyWaiting(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := Open(ctx, Settings{URI: "file:" + path, FPS: 30})
+		_, err := Open(ctx, Settings{URI: "file:" + path, FPS: 30, StallLimit: time.Hour}) // as of a camera that gives few pictures
 		ended <- err
 	}()
 	stop() // as a reload does

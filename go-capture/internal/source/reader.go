@@ -19,7 +19,8 @@ import (
 var ErrEnded = errors.New("the stream ended")
 
 const (
-	// hangingLimit is how long Close waits for a read that was given up; others get the time of a picture to come.
+	// hangingLimit is how long Close waits for a read that was given up; others get the time of a picture to come, but of none that
+	// comes seldom: a reload and the end of the daemon wait too.
 	hangingLimit = 200 * time.Millisecond
 	// retryPause keeps a lost camera, whose reads fail at once, from keeping a processor busy.
 	retryPause = 50 * time.Millisecond
@@ -213,7 +214,7 @@ func copyTo(mat gocv.Mat, into *frame.Picture) error {
 func (r *reader) Close() error {
 	r.once.Do(func() {
 		close(r.stop)
-		wait := r.limit
+		wait := min(r.limit, leastStallLimit)
 		if r.broken {
 			wait = hangingLimit
 		}
