@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from visavis.client import Broker, Device, Fleet, Silent, aio
+from visavis.client import Broker, Device, Fleet, Silent, aio, connection
 
 from tests.e2e.brokers import mosquitto, publish
 from tests.e2e.conftest import free_port
@@ -66,6 +68,19 @@ def test_readers_go_on(way: str, tmp_path: Path) -> None:
             publish(port, FACES, "3", *KEPT)
             reading.result(60)
     assert {1, 2} <= set(seen.values)
+
+
+def test_the_pauses_between_tries_stay_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connection.RECONNECT_MOST_S <= 10
+    monkeypatch.setattr(connection, "RECONNECT_MOST_S", 0)  # paho's own pauses, doubled each time, outlast the test
+    port = free_port()
+    with ExitStack() as readers:
+        with mosquitto(tmp_path, port):
+            readers.enter_context(Fleet(Broker("127.0.0.1", port)))
+        with socket.create_server(("127.0.0.1", port)) as nobody:
+            nobody.settimeout(15)
+            for _ in range(8):
+                nobody.accept()[0].close()
 
 
 def test_events_of_a_session_are_read_to_the_last_over_a_broker_that_was_away(tmp_path: Path) -> None:

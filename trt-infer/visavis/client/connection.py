@@ -23,6 +23,8 @@ from visavis.errors import VisavisError
 
 QUEUE_MESSAGES_MAX = 1_000
 WAIT_S = 0.2
+# The longest pause between two tries to reach a broker that is away; paho's own is two minutes.
+RECONNECT_MOST_S = 10
 WEBSOCKET_PATH = "/mqtt"
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
@@ -150,6 +152,7 @@ class Link:
         )
         self._client.on_connect, self._client.on_message = self._on_connect, self._on_message
         self._client.on_subscribe = self._on_subscribe
+        self._client.reconnect_delay_set(max_delay=RECONNECT_MOST_S)
 
     def __enter__(self) -> Link:
         """Connect; the subscriptions stand a moment later."""
