@@ -71,10 +71,13 @@ def tensorrt(version: str, out: Path = OUT) -> Path:
 
 
 def fill_tensorrt(root: Path) -> None:
-    put(REPOSITORY / "deb/tensorrt/gpu.conf", root / "usr/lib/systemd/system/visavis-infer@.service.d/gpu.conf")
-    put(REPOSITORY / "deb/tensorrt/visavis-engine.service", root / "usr/lib/systemd/system/visavis-engine.service")
-    put(REPOSITORY / "deb/tensorrt/change-over", root / "usr/lib/visavis-tensorrt/change-over")
-    put(REPOSITORY / "deb/tensorrt/README", root / "usr/share/doc/visavis-tensorrt/README")
+    ours, units = REPOSITORY / "deb/tensorrt", root / "usr/lib/systemd/system"
+    put(ours / "visavis-engine.service", units / "visavis-engine.service")
+    for unit in ("visavis-infer@.service", "visavis-engine.service"):
+        put(ours / "gpu.conf", units / f"{unit}.d/gpu.conf")
+    put(ours / "engine.conf", units / "visavis-infer@.service.d/engine.conf")
+    put(ours / "change-over", root / "usr/lib/visavis-tensorrt/change-over")
+    put(ours / "README", root / "usr/share/doc/visavis-tensorrt/README")
 
 
 def filled(package: Package, fill: Callable[[Path], None], out: Path) -> Path:

@@ -101,6 +101,8 @@ def test_the_gpus_drop_in_opens_nothing_else(device: Machine) -> None:
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
     assert found, verdict
     assert float(found[1]) <= 1.0, device.run(f"systemd-analyze security --no-pager {WORKER}")
+    opened = [device.run(f"systemctl show -P DeviceAllow {unit}").split() for unit in (WORKER, "visavis-engine")]
+    assert opened[0] == opened[1] != []
     told = device.run("systemctl show -p ConditionResult -p Result visavis-engine").split()
     assert sorted(told) == ["ConditionResult=no", "Result=success"]
 
