@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import pytest
-from visavis.figures import broker_lines, engine_lines, heat_lines
+from visavis.figures import broker_lines, camera_line, engine_lines, heat_lines
 from visavis.terminal import rows
 
 
 def test_a_broker_that_is_away_has_a_line_with_the_remedy() -> None:
     why = "connect to mqtt://127.0.0.1:1: connection refused: check mqtt.url, and that the broker runs"
     assert broker_lines({"enabled": True, "connected": False, "error": why}) == [f"broker      away     {why}"]
+
+
+@pytest.mark.parametrize("error", ["open v4l2 source: ...: plug the camera in", ""])
+def test_a_camera_that_is_lost_tells_why_in_the_place_of_its_figures(error: str) -> None:
+    assert camera_line({"id": "door", "state": "lost", "error": error}) == f"door        lost     {error}".rstrip()
 
 
 @pytest.mark.parametrize("broker", [{"enabled": False, "connected": False}, {"enabled": True, "connected": True}])

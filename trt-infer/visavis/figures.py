@@ -47,7 +47,9 @@ def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
 
 
 def camera_line(camera: dict[str, Any]) -> str:
-    """`door  online  30.0 fps, inferred 29.8  2 faces  13.4 ms to MQTT (p99 19.0)  dropped 3`."""
+    """`door  online  30.0 fps, inferred 29.8  2 faces  13.4 ms to MQTT (p99 19.0)  dropped 3`, or why it is lost."""
+    if camera["state"] == "lost":
+        return f"{camera['id']:<12}{camera['state']:<9}{camera.get('error', '')}".rstrip()
     total = camera["latency_ms"]["total"]
     dropped = sum(camera["frames"]["dropped"].values())
     return (

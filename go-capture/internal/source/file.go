@@ -50,7 +50,7 @@ func (f *fileSource) rewind(ctx context.Context) error {
 // open may hang, as all does on a share whose server is gone.
 func (f *fileSource) open() (*gocv.VideoCapture, error) {
 	if _, err := os.Stat(f.path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: name a video that is there and that this user may read", err)
 	}
 	video, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
 	if err != nil {

@@ -228,15 +228,25 @@ func stop(server *http.Server, failed <-chan error) error {
 	return nil
 }
 
+// notListening is why nobody can listen at an address, with the remedy where there is one.
+func notListening(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is taken by another program; change web.listen in the configuration, or VISAVIS_HTTP_PORT for `make run`: %w", address, err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s has a port that only root may use; change web.listen to one from 1024 on: %w", address, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is no address of this machine; change web.listen to one that `ip address` shows: %w", address, err)
+	default:
+		return fmt.Errorf("listen on web.listen = %q: %w", address, err)
+	}
+}
+
 func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.settings.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is taken by another program; change web.listen in the configuration, or VISAVIS_HTTP_PORT for `make run`: %w",
-			s.settings.Listen, err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on web.listen = %q: %w", s.settings.Listen, err)
+		return nil, notListening(s.settings.Listen, err)
 	}
 	s.address = listener.Addr()
 	close(s.listening)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,6 +201,18 @@ func TestBindingBeyondLoopbackIsRefused(t *testing.T) {
 		if _, err := New(Settings{Listen: listen, Device: "box"}, oneCamera{}); err == nil {
 			t.Errorf("%s was accepted without credentials", listen)
 		}
+	}
+}
+
+func TestAnAddressWhereNobodyCanListenIsNamedWithTheSetting(t *testing.T) {
+	for address, words := range map[string]string{"192.0.2.1:0": "is no address of this machine; change web.listen", "127.0.0.1:99999": "web.listen"} {
+		_, err := (&Server{settings: Settings{Listen: address}}).listen(context.Background())
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v, want %q in it", address, err, words)
+		}
+	}
+	if said := notListening("127.0.0.1:80", syscall.EACCES).Error(); !strings.Contains(said, "change web.listen to one from 1024 on") {
+		t.Error(said)
 	}
 }
 
