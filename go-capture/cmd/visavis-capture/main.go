@@ -51,7 +51,10 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	effective := flags.Bool("effective", false, "print the effective configuration as JSON and end")
 	forWorker := flags.Bool("for-worker", false, "with -effective: do not look into the files with secrets, which a worker may not read")
 	dieWithParent := flags.Bool("die-with-parent", false, "end when the process that started this one ends")
-	if err := flags.Parse(arguments); err != nil {
+	switch err := flags.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
 		return exitWrongUse
 	}
 	load := func() (*config.Config, error) {
