@@ -25,7 +25,7 @@ class Card(Flashed):
         super().__init__(Hardware(board, PI, PI.processor, ARM.firmware, ARM.variables), folder)
         self.firmware = Firmware(self.disk, DEVICE_TREES[board])
 
-    def switch_on(self) -> None:
+    def switch_on(self, writable: bool = True) -> None:
         """Power, or a restart: the firmware reads the card again. Debian's kernel cannot ask it for tryboot."""
         loaded = self.firmware.load()
         self.started_from = loaded.partition
@@ -36,7 +36,8 @@ class Card(Flashed):
         command = [PI.emulator, *PI.processor, "-smp", "2", "-m", "2048", *accelerated(PI, 1024), "-no-reboot"]
         command += ["-kernel", str(self.folder / "kernel"), "-initrd", str(self.folder / "initrd")]
         command += ["-append", f"{loaded.command_line} {CONSOLE}", "-display", "none", "-monitor", "none"]
-        command += ["-drive", f"if=virtio,format=raw,file={self.disk}", "-serial", f"file:{self.console}"]
+        protected = "" if writable else ",readonly=on"
+        command += ["-drive", f"if=virtio,format=raw,file={self.disk}{protected}", "-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         self.process = subprocess.Popen(
             [*command, "-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]

@@ -14,6 +14,7 @@ from tests.vm.image_lab import (
     slow_down,
     the_list_of_parts_is_inside_and_beside,
 )
+from tests.vm.inside import retry
 from tests.vm.lab import PI, missing_programs
 from tests.vm.pi_card import Card
 
@@ -79,3 +80,14 @@ def test_a_slot_that_is_confirmed_is_started_from_then_on(device: Card) -> None:
     device.run("visavis update good")
     device.stop()
     assert device.firmware.load().partition == 3
+
+
+def test_a_card_that_takes_no_more_writes_starts_as_the_same_device(device: Card) -> None:
+    device.stop()
+    device.switch_on(writable=False)
+    device.wait_until_it_answers()  # to the key from its settings
+    assert device.said("the data partition cannot be written")
+    assert device.run("hostname").strip() == "porch"
+    assert device.run("findmnt -no FSTYPE,OPTIONS /data").startswith("ext4 ro")
+    device.run("touch /etc/mine /var/mine")
+    device.run(retry("systemctl is-active -q visavis-capture", 1800, "systemctl --failed"), 3600)
