@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image for a Raspberry Pi 5, its firmware played: the first start, a slot that is tried, given up, tried, kept."""
+"""The image for a Raspberry Pi 5, its firmware played: the first start, a slot that is tried, given up, tried, kept.
+
+VISAVIS_PI=rpi4 takes the image for a Pi 4.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +22,7 @@ from tests.vm.inside import retry
 from tests.vm.lab import PI, missing_programs
 from tests.vm.pi_card import Card
 
-BOARD = "rpi5"
+BOARD = os.environ.get("VISAVIS_PI", "rpi5")
 # Its image alone takes half an hour to make.
 pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(10_000)]
 
