@@ -71,7 +71,7 @@ HTTPServer(("127.0.0.1", 8080), Answers).serve_forever()
 ENABLED = ("systemd-networkd", "ssh")
 MODULES = (
     *("part_gpt", "fat", "squash4", "ext2", "gzio", "normal", "linux", "loadenv", "test", "regexp", "echo"),
-    *("all_video", "configfile"),
+    *("all_video", "configfile", "sleep", "reboot"),
 )
 MIB = 1 << 20
 # name of the partition -> where it begins and how long it is, in MiB.
