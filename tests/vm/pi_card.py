@@ -25,8 +25,13 @@ class Card(Flashed):
         super().__init__(Hardware(board, PI, PI.processor, ARM.firmware, ARM.variables), folder)
         self.firmware = Firmware(self.disk, DEVICE_TREES[board])
 
-    def switch_on(self, writable: bool = True) -> None:
-        """Power, or a restart: the firmware reads the card again. Debian's kernel cannot ask it for tryboot."""
+    def switch_on(self, writable: bool = True, further: str = "") -> None:
+        """Power, or a restart: the firmware reads the card again. Debian's kernel cannot ask it for tryboot.
+
+        Args:
+            writable: False is a card that takes no more writes.
+            further: for the end of the kernel's command line.
+        """
         loaded = self.firmware.load()
         self.started_from = loaded.partition
         for name, content in (("kernel", loaded.kernel), ("initrd", loaded.first_stage)):
@@ -35,7 +40,9 @@ class Card(Flashed):
         self.socket.unlink(missing_ok=True)
         command = [PI.emulator, *PI.processor, "-smp", "2", "-m", "2048", *accelerated(PI, 1024), "-no-reboot"]
         command += ["-kernel", str(self.folder / "kernel"), "-initrd", str(self.folder / "initrd")]
-        command += ["-append", f"{loaded.command_line} {CONSOLE}", "-display", "none", "-monitor", "none"]
+        # The board's own console is not here, and a name with another number would keep this one's from being used.
+        line = loaded.command_line.replace(f"console={BOARDS[self.hardware.board].consoles[1]}", CONSOLE)
+        command += ["-append", f"{line} {further}", "-display", "none", "-monitor", "none"]
         protected = "" if writable else ",readonly=on"
         command += ["-drive", f"if=virtio,format=raw,file={self.disk}{protected}", "-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
