@@ -40,7 +40,7 @@ test: setup-test ## every test that needs no special hardware
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
-test-vm: ## cameras, the package, the image, updates and compose.yaml in virtual machines (QEMU): half an hour once their roots are built
+test-vm: ## cameras, the package, the image, updates and compose.yaml in virtual machines (QEMU): some 40 minutes once their roots are built
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
