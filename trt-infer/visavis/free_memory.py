@@ -51,8 +51,14 @@ def free(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> i
 
     Where neither is told, as without /proc, everything is free.
     """
-    machine = [int(line.split()[1]) * 1024 for line in _lines(proc / "meminfo") if line.startswith("MemAvailable:")]
-    return min(machine + _left_in_groups(proc, groups), default=1 << 62)
+    machine = meminfo_bytes("MemAvailable", proc)
+    return min([*_left_in_groups(proc, groups), 1 << 62 if machine is None else machine])
+
+
+def meminfo_bytes(name: str, proc: Path = Path("/proc")) -> int | None:
+    """What the kernel says of the machine's memory, "MemTotal" for example; None where it says nothing of that."""
+    lines = _lines(proc / "meminfo")
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 def _left_in_groups(proc: Path, groups: Path) -> list[int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis import __version__
+from visavis.free_memory import meminfo_bytes
 
 LIMIT_S = 20
 PACKAGES = ("onnxruntime", "numpy", "tensorrt", "pycuda")
@@ -35,7 +36,7 @@ def board() -> dict[str, Any]:
         "compatible": _read("/proc/device-tree/compatible").split("\0"),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
-        "memory_mib": _meminfo("MemTotal") // 1024,
+        "memory_mib": (meminfo_bytes("MemTotal") or 0) >> 20,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
         "most_mhz": int(_read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") or 0) // 1000,
     }
@@ -84,7 +85,7 @@ def heat(folder: Path = Path("/sys/class/thermal")) -> dict[str, float]:
 
 def free_mib() -> int:
     """Memory that is to be had now."""
-    return _meminfo("MemAvailable") // 1024
+    return (meminfo_bytes("MemAvailable") or 0) >> 20
 
 
 def said(command: list[str], *, code: bool = False) -> str:
@@ -103,10 +104,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "there, without a version"
-
-
-def _meminfo(name: str) -> int:
-    return next((int(line.split()[1]) for line in _read("/proc/meminfo").splitlines() if line.startswith(name)), 0)
 
 
 def _read(path: str) -> str:
