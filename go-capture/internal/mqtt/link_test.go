@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"visavis/capture/internal/logtest"
 )
 
 func TestEachOutageIsSaidOnce(t *testing.T) {
 	var written strings.Builder
-	usual := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&written, nil)))
-	defer slog.SetDefault(usual)
+	logtest.Hear(t, slog.NewTextHandler(&written, nil))
 	l, err := newLink(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch"}, "")
 	if err != nil {
 		t.Fatal(err)

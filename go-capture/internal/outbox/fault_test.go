@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"visavis/capture/internal/logtest"
 )
 
 // listener keeps what is said.
@@ -33,9 +35,8 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 
 // listen returns what the test says from now on.
 func listen(t *testing.T) *listener {
-	before, l := slog.Default(), &listener{Handler: slog.DiscardHandler}
-	slog.SetDefault(slog.New(l))
-	t.Cleanup(func() { slog.SetDefault(before) })
+	l := &listener{Handler: slog.DiscardHandler}
+	logtest.Hear(t, l)
 	return l
 }
 
@@ -376,9 +377,7 @@ func (b *blocking) Handle(context.Context, slog.Record) error {
 
 func TestAppendDoesNotWaitForALogThatHangs(t *testing.T) {
 	log := &blocking{slog.DiscardHandler, make(chan struct{}, 1), make(chan struct{})}
-	before := slog.Default()
-	slog.SetDefault(slog.New(log))
-	t.Cleanup(func() { slog.SetDefault(before) })
+	logtest.Hear(t, log)
 	d := newMemoryDisk()
 	d.failing("write", syscall.EIO)
 	o := newOutbox(Settings{MemoryBytes: 50_000}, d)

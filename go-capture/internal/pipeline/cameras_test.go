@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/logtest"
 )
 
 // read is a configuration of variables alone.
@@ -27,13 +28,11 @@ func read(t *testing.T, environment ...string) *config.Config {
 }
 
 func TestAReloadTellsWhatItLeavesAsItWas(t *testing.T) {
-	usual := slog.Default()
-	t.Cleanup(func() { slog.SetDefault(usual) })
 	for changed, sections := range map[string]string{
 		"": "", "VISAVIS_CAMERA__0__FPS=5": "", "VISAVIS_AUTH__ENABLED=true": "sections=auth\n", "VISAVIS_MQTT__PREFIX=house": "sections=mqtt\n",
 	} {
 		var said bytes.Buffer
-		slog.SetDefault(slog.New(slog.NewTextHandler(&said, nil)))
+		logtest.Hear(t, slog.NewTextHandler(&said, nil))
 		a := &Appliance{config: read(t), reloads: make(chan *config.Config, 1)}
 		a.Reload(read(t, changed))
 		if !strings.HasSuffix(said.String(), sections) || (sections == "") != (said.Len() == 0) {
@@ -84,9 +83,7 @@ func TestACameraHasAPictureForEachFrameThatWorkersMayHold(t *testing.T) {
 func TestACameraThatCouldNotHaveARingIsTriedAgain(t *testing.T) {
 	a := configured(t, "VISAVIS_CAMERA__0__SOURCE=push:")
 	refusals, starts := &lines{text: "camera refused"}, &lines{text: "camera started"}
-	usual := slog.Default()
-	t.Cleanup(func() { slog.SetDefault(usual) })
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.MultiWriter(refusals, starts), nil)))
+	logtest.Hear(t, slog.NewTextHandler(io.MultiWriter(refusals, starts), nil))
 	restore := withoutDescriptors(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)

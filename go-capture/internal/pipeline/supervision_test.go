@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/logtest"
 )
 
 // lines counts those of the log that hold a text.
@@ -30,9 +31,8 @@ func TestASystemdThatDoesNotListenEndsNothing(t *testing.T) {
 	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
 	t.Setenv("NOTIFY_SOCKET", "/nowhere/notify") // as whoever started us may have left it
 	t.Setenv("WATCHDOG_USEC", "2000")
-	deaf, usual := &lines{text: "systemd does not listen"}, slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(deaf, nil)))
-	t.Cleanup(func() { slog.SetDefault(usual) })
+	deaf := &lines{text: "systemd does not listen"}
+	logtest.Hear(t, slog.NewTextHandler(deaf, nil))
 	appliance := configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"visavis/capture/internal/logtest"
 )
 
 func TestAFaultIsSaidWhenItBeginsAndWhenItEnds(t *testing.T) {
 	var log bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	defer slog.SetDefault(before)
+	logtest.Hear(t, slog.NewTextHandler(&log, nil))
 
 	fault := NewFault("/somewhere", "nothing is kept", "kept again")
 	for _, err := range []error{nil, errors.New("full"), errors.New("full"), errors.New("read-only"), nil, nil} {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/problem"
 )
 
@@ -23,9 +24,7 @@ func through(t *testing.T, which string, requests ...*http.Request) (*httptest.R
 	}
 	defer server.closeStudios()
 	var written bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&written, nil)))
-	defer slog.SetDefault(before)
+	logtest.Hear(t, slog.NewJSONHandler(&written, nil))
 	var answer *httptest.ResponseRecorder
 	for _, request := range requests {
 		answer = httptest.NewRecorder()

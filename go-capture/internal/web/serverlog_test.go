@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"visavis/capture/internal/logtest"
 )
 
 // brokenView has a mistake in it.
@@ -17,9 +19,7 @@ func (brokenView) Cameras() []CameraSettings { panic("a mistake of ours") }
 
 func TestAMistakeOfOursIsInTheLogAndWhatStrangersDoIsNot(t *testing.T) {
 	lines := make(chan string, 10)
-	usual := slog.Default()
-	t.Cleanup(func() { slog.SetDefault(usual) })
-	slog.SetDefault(slog.New(slog.NewTextHandler(lineWriter(lines), nil)))
+	logtest.Hear(t, slog.NewTextHandler(lineWriter(lines), nil))
 	said := newServerLog()
 	said.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
 	r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, brokenView{})

@@ -21,6 +21,7 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/logtest"
 )
 
 // deaf opens a stream and never reads from it.
@@ -171,10 +172,8 @@ func (c *complaints) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
-	usual := slog.Default()
 	heard := &complaints{Handler: slog.NewTextHandler(io.Discard, nil)}
-	slog.SetDefault(slog.New(heard))
-	t.Cleanup(func() { slog.SetDefault(usual) })
+	logtest.Hear(t, heard)
 	var r *running
 	goes := func(*hub.Result, JPEGStyle) ([]byte, error) { // while the first of two looks is encoded
 		r.server.CameraRemoved("door")

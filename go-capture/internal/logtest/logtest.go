@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package logtest lets tests hear what is logged.
+package logtest
+
+import (
+	"log/slog"
+	"testing"
+)
+
+// Hear gives all that is logged to a handler until the test ends. No other test may run beside it.
+func Hear(t testing.TB, by slog.Handler) {
+	t.Helper()
+	usual := slog.Default()
+	slog.SetDefault(slog.New(by))
+	t.Cleanup(func() { slog.SetDefault(usual) })
+}
