@@ -4,6 +4,7 @@
 package upgrade
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -17,14 +18,25 @@ func Wanted(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// Accept is websocket.Accept, whose own refusals are plain text.
+var errBody = errors.New("a request for a WebSocket has no body: send what there is to say as messages, once it is open")
+
+// Accept is websocket.Accept, whose own refusals are plain text, and which would take a body for messages.
 func Accept(w http.ResponseWriter, r *http.Request, options *websocket.AcceptOptions) (*websocket.Conn, error) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close") // net/http would wait for the body
+		refuse(w, r, http.StatusBadRequest, errBody)
+		return nil, errBody
+	}
 	held := &refusalHeld{ResponseWriter: w}
 	socket, err := websocket.Accept(held, r, options)
 	if held.code != 0 {
-		problem.Problem{Status: held.code, Title: "This cannot become a WebSocket", Detail: err.Error()}.Write(w, r)
+		refuse(w, r, held.code, err)
 	}
 	return socket, err
+}
+
+func refuse(w http.ResponseWriter, r *http.Request, code int, why error) {
+	problem.Problem{Status: code, Title: "This cannot become a WebSocket", Detail: why.Error()}.Write(w, r)
 }
 
 // refusalHeld keeps a refusal back and lets everything else through.

@@ -5,6 +5,7 @@ package upgrade
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -58,6 +59,23 @@ func TestWhatCannotBecomeAWebSocketIsRefusedWithAProblem(t *testing.T) {
 		}
 		if answer.StatusCode < 400 || told.Status != answer.StatusCode || !strings.Contains(told.Detail, "WebSocket") {
 			t.Errorf("%s: %d, %+v", name, answer.StatusCode, told)
+		}
+		_ = answer.Body.Close()
+	}
+}
+
+// What follows the request would be taken for the first message.
+func TestARequestWithABodyBecomesNoWebSocket(t *testing.T) {
+	server := serve(t)
+	for name, body := range map[string]io.Reader{"of a known size": strings.NewReader("{}"), "in chunks": io.MultiReader(strings.NewReader("{}"))} {
+		request, _ := http.NewRequest(http.MethodGet, server.URL, body)
+		request.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != http.StatusBadRequest || !answer.Close || answer.Header.Get("Content-Type") != problem.ContentType {
+			t.Errorf("%s: %d, %v", name, answer.StatusCode, answer.Header)
 		}
 		_ = answer.Body.Close()
 	}
