@@ -102,11 +102,25 @@ var codeOf = map[int]codes.Code{
 
 // told is an error as the client gets it; when it should come again goes into the trailer.
 func told(stream grpc.ServerStream, err error) error {
-	var refused gateway.Refusal
-	if errors.As(err, &refused) && refused.RetryAfter > 0 {
-		stream.SetTrailer(metadata.Pairs("retry-after", strconv.Itoa(int(math.Ceil(refused.RetryAfter.Seconds())))))
+	if wait := waitS(err); wait > 0 {
+		stream.SetTrailer(metadata.Pairs("retry-after", strconv.Itoa(wait)))
 	}
 	return asStatus(err)
+}
+
+// waitS is after how many seconds the client should come again, as Retry-After says over HTTP; 0 if that is not said.
+func waitS(err error) int {
+	var refused gateway.Refusal
+	var throttled auth.Throttled
+	switch {
+	case errors.As(err, &refused):
+		return int(math.Ceil(refused.RetryAfter.Seconds()))
+	case errors.As(err, &throttled):
+		return int(math.Ceil(throttled.Wait.Seconds()))
+	case errors.Is(err, auth.ErrBusy):
+		return 1
+	}
+	return 0
 }
 
 // asStatus has gRPC's code for an error.

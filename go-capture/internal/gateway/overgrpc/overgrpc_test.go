@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,31 @@ func TestEachCallIsRefusedToWhoeverMayNotMakeIt(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestWhoeverTriesTooOftenIsToldWhenToComeAgain(t *testing.T) {
+	file := auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}
+	token := authtest.Add(t, file, auth.Wanted{Name: "robot", Role: "operator"})
+	gate, err := auth.Open(auth.Settings{File: file, SessionIdle: time.Hour, SessionMost: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, func(s *Settings) { s.Auth = gate })
+	connection := b.dial(t, insecure.NewCredentials())
+	for range 100 {
+		var trailer metadata.MD
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token+"x")
+		err := connection.Invoke(ctx, "/"+serviceName+"/ModelInfer", &wire.ModelInferRequest{}, &wire.ModelInferResponse{}, grpc.Trailer(&trailer))
+		if status.Code(err) == codes.Unauthenticated {
+			continue
+		}
+		seconds, unread := strconv.Atoi(strings.Join(trailer.Get("retry-after"), " "))
+		if status.Code(err) != codes.ResourceExhausted || unread != nil || seconds < 1 {
+			t.Errorf("%v, trailer %v", err, trailer)
+		}
+		return
+	}
+	t.Error("nothing is refused")
 }
 
 func TestItIsEncryptedAsThePageIs(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"google.golang.org/grpc"
@@ -132,9 +131,8 @@ func (c *conversation) answer(ctx context.Context, raw []byte) *wire.ModelStream
 // sentence is a refusal where there is no status and no trailer: a stream goes on after it.
 func sentence(err error) string {
 	text := status.Convert(asStatus(err)).Message()
-	var refused gateway.Refusal
-	if errors.As(err, &refused) && refused.RetryAfter > 0 {
-		text += fmt.Sprintf(" Retry after %.0f s.", math.Ceil(refused.RetryAfter.Seconds()))
+	if wait := waitS(err); wait > 0 {
+		text += fmt.Sprintf(" Retry after %d s.", wait)
 	}
 	return text
 }
