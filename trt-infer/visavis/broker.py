@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from visavis.errors import VisavisError
+from visavis.keeper import Keeper
 
 START_LIMIT_S = 5.0
 STOP_LIMIT_S = 3.0
@@ -19,16 +23,22 @@ CONFIG = """\
 # Written by `visavis run`: reachable from this machine only, and gone when it ends.
 listener {port} 127.0.0.1
 allow_anonymous true
-persistence false
+persistence true
+persistence_location {state}/
+autosave_interval 10
 log_dest stderr
 log_type error
 log_type warning
 """
+REMEDY = (
+    "its own message is above; if something else took its port, stop that or set VISAVIS_MQTT_PORT and start again,"
+    " or set mqtt.url to a broker you have"
+)
 # Ends the command when our end of the pipe is closed, which the kernel does even if we are killed. The death signal
 # that the daemon uses is lost when mosquitto gives up root. `exec` keeps the process id: the command is our child.
 GUARD = """\
 exec 3<&0 </dev/null
-{ read -r _ <&3; kill $$; } &
+{ read -r _ <&3; kill $$ 2>/dev/null; } &
 exec "$@" 3<&-
 """
 # MQTT 3.1.1 CONNECT of a client without a name, clean session; the first two bytes of any CONNACK; "accepted".
@@ -45,7 +55,8 @@ class BrokerFailed(VisavisError):
 def managed_broker(port: int, folder: Path) -> Iterator[str]:
     """Run mosquitto on 127.0.0.1:port while the block runs; yields its URL.
 
-    A broker that already answers there is used instead, and left alone at the end.
+    It is started again when it dies, with sessions and retained messages; a kill costs the last seconds of these. A
+    broker that already answers there is used instead, and left alone at the end.
 
     Raises:
         BrokerFailed: the port is taken by something else or by a broker that wants a password, or mosquitto is
@@ -56,23 +67,65 @@ def managed_broker(port: int, folder: Path) -> Iterator[str]:
         check_guest(port)
         yield url
         return
-    process = start(port, folder)
-    try:
-        wait_until_up(process, port)
-        yield url
-    finally:
-        stop(process)
+    with state_folder() as state:
+        start = partial(started, mosquitto(), written_config(port, folder, state))
+        keeper = Keeper("the broker", start, REMEDY, running=first(start, port))
+        try:
+            yield url
+        finally:
+            keeper.stop()
+            keeper.end(STOP_LIMIT_S)
 
 
-def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start mosquitto in a session of its own, so that Ctrl-C reaches it only through us."""
+def mosquitto() -> str:
+    """The path of the program.
+
+    Raises:
+        BrokerFailed: it is not here.
+    """
     program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
     if program is None:
         raise BrokerFailed("mosquitto is not installed: `apt install mosquitto`, or set mqtt.url to a broker you have")
+    return program
+
+
+@contextmanager
+def state_folder() -> Iterator[Path]:
+    """A folder that mosquitto may write while the block runs: as root it becomes another user."""
+    with tempfile.TemporaryDirectory(prefix="visavis-broker-") as folder:
+        if os.geteuid() == 0:
+            with suppress(LookupError):  # no such user: it becomes nobody, and keeps nothing
+                shutil.chown(folder, "mosquitto")
+        yield Path(folder)
+
+
+def written_config(port: int, folder: Path, state: Path) -> Path:
+    """Write mosquitto's configuration; return where it is."""
     config = folder / "mosquitto.conf"
-    config.write_text(CONFIG.format(port=port))
+    config.write_text(CONFIG.format(port=port, state=state))
+    return config
+
+
+def started(program: str, config: Path) -> subprocess.Popen[bytes]:
+    """Start mosquitto in a session of its own, so that Ctrl-C reaches it only through us."""
     command = ["/bin/sh", "-c", GUARD, "visavis-broker", program, "-c", str(config)]
     return subprocess.Popen(command, start_new_session=True, stdin=subprocess.PIPE)
+
+
+def first(start: Callable[[], subprocess.Popen[bytes]], port: int) -> subprocess.Popen[bytes]:
+    """Start mosquitto and return when it answers.
+
+    Raises:
+        BrokerFailed: it does not, and was ended.
+    """
+    process = start()
+    try:
+        wait_until_up(process, port)
+    except BrokerFailed:
+        process.kill()
+        process.communicate()  # closes the guard's pipe too
+        raise
+    return process
 
 
 def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
@@ -84,18 +137,6 @@ def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
         if time.monotonic() > deadline:
             raise BrokerFailed(f"mosquitto does not answer on port {port} after {START_LIMIT_S:.0f} s")
         time.sleep(0.01)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, then make it end. The guard goes first: later, the number could be another process's."""
-    if process.stdin:
-        process.stdin.close()
-    process.terminate()
-    try:
-        process.wait(STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def port_is_taken(port: int) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps worker processes alive where systemd does not: `visavis run`.
 
-One thread for each worker starts it, waits for its end, and starts it again: after at most 50 ms the first time, after
-5 s when it keeps ending at once. A worker that fails on the GPU counts that itself, see gpu_losses.
+Each worker has a keeper, which starts it again when it ends. A worker that fails on the GPU counts that itself, see
+gpu_losses.
 
 Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and end when this process ends,
 however that happens.
@@ -10,27 +10,24 @@ however that happens.
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from visavis.backoff import backoff
 from visavis.heap import with_huge_pages
+from visavis.keeper import RESTART_FIRST_MS, Keeper
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
 
-RESTART_FIRST_MS = 50
-RESTART_MOST_MS = 5_000
 STOP_LIMIT_S = 5.0
+REMEDY = "its own message is above, and `visavis doctor` looks for the cause"
 # Below this a box is as good as none, and there are so many that they cost time.
 UNSURE_LEAST = 0.1
-
-log = logging.getLogger(__name__)
 
 
 def unsure_score(score: float) -> float:
@@ -65,6 +62,17 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
         "--kserve-deadline-ms": str(detector.kserve_deadline_ms),
     }
     return [sys.executable, "-m", "visavis.cli", "worker"] + [word for pair in options.items() for word in pair]
+
+
+def start_worker(command: list[str], name: str) -> subprocess.Popen[bytes]:
+    """Start a worker that ends with us.
+
+    Raises:
+        OSError: it cannot be started now.
+    """
+    own = ["--name", name, "--die-with-parent", str(os.getpid())]
+    environment = with_huge_pages(os.environ)
+    return subprocess.Popen(command + own, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 class Supervisor:
@@ -111,7 +119,8 @@ class Supervisor:
             self._count, self._command = count, command or self._command
             surplus, self._keepers = self._keepers[count:], self._keepers[:count]
             for number in range(len(self._keepers) + 1, count + 1):
-                self._keepers.append(Keeper(self._command, number))
+                name = f"worker-{number}"
+                self._keepers.append(Keeper(name, partial(start_worker, self._command, name), REMEDY))
             for keeper in surplus:
                 keeper.stop()
             for keeper in surplus:
@@ -120,7 +129,7 @@ class Supervisor:
     def pids(self) -> dict[int, int]:
         """The process ids of the workers that run now, by number."""
         with self._lock:
-            found = {keeper.number: keeper.pid() for keeper in self._keepers}
+            found = {number: keeper.pid() for number, keeper in enumerate(self._keepers, 1)}
         return {number: pid for number, pid in found.items() if pid}
 
     def renew(self, stop: threading.Event) -> None:
@@ -136,78 +145,3 @@ class Supervisor:
             keeper.restart()
             while not stop.is_set() and not keeper.stopped() and keeper.pid() in (0, pid):
                 stop.wait(RESTART_FIRST_MS / 1_000)
-
-
-class Keeper:
-    """Starts one worker, waits for its end, and starts it again, until it is told to stop."""
-
-    def __init__(self, command: list[str], number: int) -> None:
-        self.number = number
-        self._command = command
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, name=f"worker-{number}")
-        self._thread.start()
-
-    def pid(self) -> int:
-        """The process id; 0 while none runs."""
-        with self._lock:
-            return self._process.pid if self._process else 0
-
-    def stopped(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stop.is_set()
-
-    def restart(self) -> None:
-        """Ask the process to finish what it has and end; another one takes its place."""
-        with self._lock:
-            if self._process:
-                self._process.terminate()
-
-    def stop(self) -> None:
-        """Ask the process to finish what it has and end, for good."""
-        with self._lock:
-            self._stop.set()
-        self.restart()
-
-    def end(self, limit_s: float) -> None:
-        """Return when a worker that was told to stop has ended; it is killed after `limit_s`."""
-        self._thread.join(limit_s)
-        with self._lock:
-            if self._process:
-                self._process.kill()
-        self._thread.join()
-
-    def _keep(self) -> None:
-        for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
-            try:
-                process = self._start()
-            except OSError as error:  # no memory or process is free for it, or its program is just being replaced
-                log.warning("worker-%d cannot be started, %s; trying again", self.number, error)
-                continue
-            if process is None:
-                return
-            code = process.wait()
-            with self._lock:
-                self._process = None
-            if not self._stop.is_set():
-                log.warning("worker-%d ended with %d; starting it again", self.number, code)
-
-    def _start(self) -> subprocess.Popen[bytes] | None:
-        """Start the worker, unless we were told to stop: then nobody would end it.
-
-        Raises:
-            OSError: it cannot be started now.
-        """
-        own = ["--name", f"worker-{self.number}", "--die-with-parent", str(os.getpid())]
-        with self._lock:
-            if self._stop.is_set():
-                return None
-            self._process = subprocess.Popen(
-                self._command + own,
-                env=with_huge_pages(os.environ),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            return self._process
