@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"visavis/capture/internal/frame"
@@ -27,6 +28,7 @@ type Feed struct {
 	settings FeedSettings
 	news     chan struct{} // holds a token when Next may find a picture
 	closed   chan struct{}
+	ended    map[string]*atomic.Uint64 // pictures by what came of them; the map stays as it was made
 
 	mu     sync.Mutex
 	feeder *feeder // nil when nobody feeds
@@ -43,7 +45,10 @@ type feeder struct {
 
 // AddFeed opens the door of a camera. Close it before another one is added for the same camera.
 func (g *Gateway) AddFeed(settings FeedSettings) *Feed {
-	f := &Feed{gateway: g, settings: settings, news: make(chan struct{}, 1), closed: make(chan struct{})}
+	f := &Feed{gateway: g, settings: settings, news: make(chan struct{}, 1), closed: make(chan struct{}), ended: map[string]*atomic.Uint64{}}
+	for _, outcome := range []string{pushCaptured, pushSkipped, pushReplaced, pushRefused, pushLeft} {
+		f.ended[outcome] = new(atomic.Uint64)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.feeds[settings.Camera] = f

@@ -14,14 +14,12 @@ import (
 type metrics struct {
 	gateway *Gateway
 	stages  *prometheus.HistogramVec
-	pushed  *prometheus.CounterVec
 }
 
 func newMetrics(g *Gateway) *metrics {
 	return &metrics{
 		gateway: g,
 		stages:  metric.ClientStageSeconds.StageTimes(),
-		pushed:  metric.PushedPicturesTotal.Counters(),
 	}
 }
 
@@ -38,6 +36,7 @@ func (m *metrics) observe(l hub.Latency) {
 }
 
 var (
+	pushedDesc   = metric.PushedPicturesTotal.Desc()
 	picturesDesc = metric.ClientPicturesTotal.Desc()
 	openDesc     = metric.ClientPicturesOpen.Desc()
 	streamsDesc  = metric.ClientStreams.Desc()
@@ -52,8 +51,7 @@ var (
 // Describe lists the metrics that Collect sends.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	m.stages.Describe(out)
-	m.pushed.Describe(out)
-	for _, desc := range []*prometheus.Desc{picturesDesc, openDesc, streamsDesc, waitingDesc, placesDesc, framesDesc, takenDesc, againDesc, flyingDesc} {
+	for _, desc := range []*prometheus.Desc{pushedDesc, picturesDesc, openDesc, streamsDesc, waitingDesc, placesDesc, framesDesc, takenDesc, againDesc, flyingDesc} {
 		out <- desc
 	}
 }
@@ -61,7 +59,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 // Collect sends the figures of this instant; taken = in flight + the sum of all fates.
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	m.stages.Collect(out)
-	m.pushed.Collect(out)
+	m.gateway.collectFeeds(out)
 	_, busy := m.gateway.lengths()
 	figures := m.gateway.Figures()
 	for reason, n := range figures.Refused {
@@ -73,6 +71,17 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(figures.Waiting))
 	out <- prometheus.MustNewConstMetric(placesDesc, prometheus.GaugeValue, float64(busy))
 	collectFrames(out, m.gateway.frames())
+}
+
+// collectFeeds sends what became of pictures for the push: cameras that there are.
+func (g *Gateway) collectFeeds(out chan<- prometheus.Metric) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for camera, feed := range g.feeds {
+		for outcome, n := range feed.ended {
+			out <- prometheus.MustNewConstMetric(pushedDesc, prometheus.CounterValue, float64(n.Load()), camera, outcome)
+		}
+	}
 }
 
 // frames add up the lanes of one instant.

@@ -113,6 +113,4 @@ func (f *Feed) answer(ctx context.Context, by *feeder, socket *websocket.Conn) {
 	}
 }
 
-func (f *Feed) count(outcome string) {
-	f.gateway.metrics.pushed.WithLabelValues(f.settings.Camera, outcome).Inc()
-}
+func (f *Feed) count(outcome string) { f.ended[outcome].Add(1) }

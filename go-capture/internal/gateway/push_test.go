@@ -178,9 +178,9 @@ func TestTheNewestPictureWinsAndTheOthersAreNamed(t *testing.T) {
 	for width := 17; width <= 20; width++ {
 		d.send(client, asJPEG(t, speckled(width, 12)))
 	}
-	for deadline := time.Now().Add(testLimit); d.counted("replaced") < 3; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testLimit); d.counted()["replaced"] < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%v pictures were replaced, want 3", d.counted("replaced"))
+			t.Fatalf("%v pictures were replaced, want 3", d.counted()["replaced"])
 		}
 	}
 	ended, cancel := context.WithCancel(context.Background())
@@ -199,13 +199,13 @@ func TestTheNewestPictureWinsAndTheOthersAreNamed(t *testing.T) {
 	if a := d.answer(client); a.Index != 4 || !slices.Equal(a.Dropped, []uint64{1, 2, 3}) {
 		t.Fatalf("told %+v", a)
 	}
-	if got := d.counted("captured"); got != 2 {
+	if got := d.counted()["captured"]; got != 2 {
 		t.Errorf("%v pictures count as captured, want 2", got)
 	}
 }
 
-// counted is how many pictures ended so.
-func (d *door) counted(outcome string) float64 {
+// counted is what the metrics say became of pictures, by outcome.
+func (d *door) counted() map[string]float64 {
 	d.t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(d.gateway.Collector())
@@ -213,16 +213,15 @@ func (d *door) counted(outcome string) float64 {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	counted := map[string]float64{}
 	for _, family := range families {
 		for _, one := range family.GetMetric() {
-			for _, label := range one.GetLabel() {
-				if family.GetName() == "visavis_pushed_pictures_total" && label.GetValue() == outcome {
-					return one.GetCounter().GetValue()
-				}
+			if family.GetName() == "visavis_pushed_pictures_total" {
+				counted[one.GetLabel()[1].GetValue()] = one.GetCounter().GetValue() // labels are sorted: camera, outcome
 			}
 		}
 	}
-	return 0
+	return counted
 }
 
 func TestAPictureThatCannotBeTakenIsToldAndTheNextOneIsTaken(t *testing.T) {
@@ -286,6 +285,21 @@ func TestACameraThatGoesEndsItsClientAndTakesNoOther(t *testing.T) {
 	}
 	if _, status := d.client(); status != http.StatusNotFound {
 		t.Errorf("a client of a camera that has gone got %d, want 404", status)
+	}
+}
+
+func TestTheFiguresOfACameraGoWithIt(t *testing.T) {
+	d := openDoor(t)
+	client := d.connect()
+	d.send(client, asJPEG(t, speckled(16, 12)))
+	d.decoded().Numbered(1)
+	d.answer(client)
+	if len(d.counted()) == 0 {
+		t.Error("nothing is told of a camera that is there")
+	}
+	d.feed.Close()
+	if got := d.counted(); len(got) > 0 {
+		t.Errorf("a camera that has gone is told of: %v", got)
 	}
 }
 
