@@ -238,7 +238,7 @@ func (p *Pushed) ownJPEG(picture []byte, header Header, reduce int) []byte {
 	if header.Type != jpegType || header.Orientation != 1 || reduce != 1 {
 		return nil
 	}
-	if own := pictureAlone(picture); len(own) <= bytesPerPixel*header.Width*header.Height {
+	if own := stripMetadata(picture); len(own) <= bytesPerPixel*header.Width*header.Height {
 		return own
 	}
 	return nil

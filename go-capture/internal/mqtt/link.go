@@ -104,8 +104,8 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 	if err != nil {
 		return nil, err
 	}
-	line := &line{ctx: ctx, tls: certificates}
-	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(line.open).
+	dial := &dialer{ctx: ctx, tls: certificates}
+	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(dial.open).
 		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
@@ -114,7 +114,7 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 	client := paho.NewClient(options)
 	token := client.Connect()
 	<-token.Done() // bounded by connectTimeout and by ctx, so that no goroutine outlives Run
-	line.keep()
+	dial.keep()
 	if err := token.Error(); err != nil {
 		return nil, l.settings.refused(err)
 	}

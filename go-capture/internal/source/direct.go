@@ -33,7 +33,7 @@ type direct struct {
 type unpacker func(shot []byte, format v4l2.Format, into *frame.Picture) error
 
 func openDirect(ctx context.Context, s Settings, path string) (Source, error) {
-	camera, err := openAlone(ctx, s.URI, openLimit, func() (*v4l2.Camera, error) {
+	camera, err := openWithin(ctx, s.URI, openLimit, func() (*v4l2.Camera, error) {
 		return v4l2.Open(path, v4l2.Wish{Width: s.Width, Height: s.Height, FPS: s.FPS, Pixels: pixelsFor(s.PixelFormat)})
 	})
 	if err != nil {
@@ -91,7 +91,7 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 }
 
-func (d *direct) Close() error { return closeAlone(d.address, leastStallLimit, d.camera) }
+func (d *direct) Close() error { return closeWithin(d.address, leastStallLimit, d.camera) }
 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4

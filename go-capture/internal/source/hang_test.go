@@ -41,13 +41,13 @@ func (s stuck) comesBack(t *testing.T, closed int) {
 
 func TestADriverThatHangsWhileItOpensIsLeftBehindAndClosedWhenItComesBack(t *testing.T) {
 	device := newStuck()
-	if _, err := openAlone(t.Context(), "bad", time.Millisecond, device.open); !errors.Is(err, errNotOpened) {
+	if _, err := openWithin(t.Context(), "bad", time.Millisecond, device.open); !errors.Is(err, errNotOpened) {
 		t.Errorf("%v", err)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
 	other := newStuck()
-	if _, err := openAlone(ended, "bad", time.Hour, other.open); !errors.Is(err, context.Canceled) {
+	if _, err := openWithin(ended, "bad", time.Hour, other.open); !errors.Is(err, context.Canceled) {
 		t.Errorf("with the context: %v", err)
 	}
 	close(other.free)
@@ -57,7 +57,7 @@ func TestADriverThatHangsWhileItOpensIsLeftBehindAndClosedWhenItComesBack(t *tes
 
 func TestADriverThatHangsWhileItClosesIsLeftBehind(t *testing.T) {
 	device := newStuck()
-	if err := closeAlone("bad", time.Millisecond, device); !errors.Is(err, errNotClosed) {
+	if err := closeWithin("bad", time.Millisecond, device); !errors.Is(err, errNotClosed) {
 		t.Errorf("%v", err)
 	}
 	device.comesBack(t, 1)
@@ -66,14 +66,14 @@ func TestADriverThatHangsWhileItClosesIsLeftBehind(t *testing.T) {
 func TestAfterSoManyThatHangACameraIsNotOpenedAnyMoreAndOthersAre(t *testing.T) {
 	device := newStuck()
 	for range hangingMost {
-		if _, err := openAlone(t.Context(), "bad", 0, device.open); !errors.Is(err, errNotOpened) {
+		if _, err := openWithin(t.Context(), "bad", 0, device.open); !errors.Is(err, errNotOpened) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := openAlone(t.Context(), "bad", time.Hour, device.open); err == nil || errors.Is(err, errNotOpened) {
+	if _, err := openWithin(t.Context(), "bad", time.Hour, device.open); err == nil || errors.Is(err, errNotOpened) {
 		t.Errorf("one more: %v", err)
 	}
-	if _, err := openAlone(t.Context(), "another", 0, device.open); !errors.Is(err, errNotOpened) {
+	if _, err := openWithin(t.Context(), "another", 0, device.open); !errors.Is(err, errNotOpened) {
 		t.Errorf("another camera is not even tried: %v", err)
 	}
 	device.comesBack(t, hangingMost+1)

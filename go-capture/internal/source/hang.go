@@ -48,7 +48,7 @@ func (c *census) count(camera string) int {
 	return c.of[camera]
 }
 
-// leave goes on without a result; whoever brings it, when it comes, is heard by then.
+// leave gives up waiting for a result. When it comes after all, then hears of it.
 func leave[T any](camera string, result <-chan T, then func(T)) {
 	hanging.add(camera, 1)
 	go func() {
@@ -71,8 +71,8 @@ type opened[T io.Closer] struct {
 	err  error
 }
 
-// openAlone opens at most until the limit or the end of ctx. What opens later is closed again.
-func openAlone[T io.Closer](ctx context.Context, camera string, limit time.Duration, open func() (T, error)) (T, error) {
+// openWithin opens at most until the limit or the end of ctx. What opens later is closed again.
+func openWithin[T io.Closer](ctx context.Context, camera string, limit time.Duration, open func() (T, error)) (T, error) {
 	var none T
 	if err := mayHang(camera); err != nil {
 		return none, err
@@ -97,8 +97,8 @@ func openAlone[T io.Closer](ctx context.Context, camera string, limit time.Durat
 	}
 }
 
-// closeAlone waits for the end of it at most until the limit.
-func closeAlone(camera string, limit time.Duration, device io.Closer) error {
+// closeWithin waits for the end of it at most until the limit.
+func closeWithin(camera string, limit time.Duration, device io.Closer) error {
 	result := make(chan error, 1)
 	go func() { result <- device.Close() }()
 	select {

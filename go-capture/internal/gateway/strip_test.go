@@ -45,10 +45,10 @@ func TestOnlyThePictureOfAJPEGIsLeft(t *testing.T) {
 	told := with(plain, "another picture\xff\xd8\xff\xd9", jfif,
 		segment(markerAPP0, "JFXX\x00\x10thumbnail"), segment(markerAPP1, "Exif\x00\x00 51.5 N, 0.1 W"), segment(0xE2, "MPF\x00"),
 		segment(0xED, "Photoshop"), segment(markerCOM, "taken by Ada"))
-	if got := pictureAlone(told); !bytes.Equal(got, with(plain, "", jfif)) {
+	if got := stripMetadata(told); !bytes.Equal(got, with(plain, "", jfif)) {
 		t.Errorf("%d bytes are left, want %d", len(got), len(plain)+len(jfif))
 	}
-	if got := pictureAlone(append([]byte{}, plain...)); !bytes.Equal(got, plain) {
+	if got := stripMetadata(append([]byte{}, plain...)); !bytes.Equal(got, plain) {
 		t.Errorf("a picture with nothing beside it became %d of %d bytes", len(got), len(plain))
 	}
 }
@@ -61,14 +61,14 @@ func TestAFileThatIsNotBuiltAsAJPEGIsLeftAlone(t *testing.T) {
 		"length of one": with(plain, "", []byte{0xFF, markerCOM, 0, 1}),
 	} {
 		before := append([]byte{}, file...)
-		if got := pictureAlone(file); got != nil || !bytes.Equal(before, file) {
+		if got := stripMetadata(file); got != nil || !bytes.Equal(before, file) {
 			t.Errorf("%s: %d bytes are left, or it was changed", name, len(got))
 		}
 	}
 }
 
-// FuzzPictureAlone: whatever is taken out, the picture is the same, and nothing is left that tells about it.
-func FuzzPictureAlone(f *testing.F) {
+// FuzzStripMetadata: whatever is taken out, the picture is the same, and nothing is left that tells about it.
+func FuzzStripMetadata(f *testing.F) {
 	plain := drawing(f, 24, 16)
 	for _, file := range [][]byte{
 		plain, with(plain, "\xff\xd8more", segment(markerAPP1, "Exif\x00\x00MM")), with(plain, "", segment(markerAPP14, "Adobe\x00d\x00\x00\x00\x00\x01")),
@@ -78,14 +78,14 @@ func FuzzPictureAlone(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		before := append([]byte{}, file...)
-		left := pictureAlone(file)
+		left := stripMetadata(file)
 		if left == nil {
 			if !bytes.Equal(before, file) {
 				t.Fatal("a file that is not taken was changed")
 			}
 			return
 		}
-		if len(left) > len(before) || !bytes.Equal(pictureAlone(append([]byte{}, left...)), left) {
+		if len(left) > len(before) || !bytes.Equal(stripMetadata(append([]byte{}, left...)), left) {
 			t.Fatalf("%d of %d bytes, and something is still to be taken out", len(left), len(before))
 		}
 		was, err := jpeg.DecodeConfig(bytes.NewReader(before))

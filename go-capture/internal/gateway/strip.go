@@ -16,9 +16,9 @@ const (
 	plainJFIF              = 16 // bytes of an APP0 segment without a thumbnail, its length included
 )
 
-// pictureAlone returns the picture of a JPEG without what else lies in the file: where and with what it was taken, thumbnails, further
+// stripMetadata returns the picture of a JPEG without what else lies in the file: where and with what it was taken, thumbnails, further
 // pictures behind it. It moves the bytes of body for that. It returns nothing of a file that is not built as it should be.
-func pictureAlone(body []byte) []byte {
+func stripMetadata(body []byte) []byte {
 	if !walkSegments(body, func([]byte) {}) {
 		return nil // before anything is moved
 	}
