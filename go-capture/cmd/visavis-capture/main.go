@@ -120,12 +120,10 @@ func serve(settings *config.Config, file string, load func() (*config.Config, er
 			return err
 		}
 	}
-	pipeline.FollowName(settings, sameName(file))
-	appliance, err := pipeline.New(settings, version)
+	appliance, err := pipeline.New(settings, sameName(file), version)
 	if err != nil {
 		return err
 	}
-	appliance.ConfiguredBy(sameName(file))
 	go reloadOn(ctx, hangups, load, appliance)
 	if err := appliance.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err

@@ -66,7 +66,7 @@ func configured(t testing.TB, environment ...string) *Appliance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	appliance, err := New(settings, "test")
+	appliance, err := New(settings, "", "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,13 +20,13 @@ import (
 // closeLimit is how long the end waits for a disk that hangs.
 const closeLimit = 3 * time.Second
 
-// FollowName lets what was kept under another device.id of the same configuration come along. Call it before New.
-func FollowName(c *config.Config, configuration string) {
+// followName lets what was kept under another device.id of the same file come along. Nothing of it may be open yet.
+func followName(c *config.Config, file string) {
 	folder, err := state.Folder()
-	if err != nil {
-		return // nothing was kept
+	if err != nil || file == "" {
+		return // nothing was kept, or nobody knows under which name
 	}
-	if err := state.Follow(folder, configuration, c.Device.ID); err != nil {
+	if err := state.Follow(folder, file, c.Device.ID); err != nil {
 		slog.Warn("an earlier device.id of this device is not known", "error", err)
 	}
 }

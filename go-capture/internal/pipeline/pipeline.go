@@ -49,7 +49,7 @@ const framesSocket = "frames"
 type Appliance struct {
 	version    string
 	config     *config.Config
-	file       string // that names the device; "" if not known
+	file       string // that the settings came from; "" if there is none
 	dispatcher *dispatch.Dispatcher
 	hub        *hub.Hub
 	gateway    *gateway.Gateway
@@ -73,14 +73,17 @@ type Appliance struct {
 	reloads chan *config.Config
 }
 
-// New builds every part but starts none. It fails when a part's settings cannot work, such as a web address beyond loopback.
-func New(settings *config.Config, version string) (*Appliance, error) {
+// New builds every part but starts none. file is the configuration that the settings came from, "" if there is none: what the device
+// kept or announced under another device.id of that file is taken over. It fails when a part's settings cannot work, such as a web
+// address beyond loopback.
+func New(settings *config.Config, file, version string) (*Appliance, error) {
+	followName(settings, file)
 	preprocess.OneThreadEach()
 	if err := source.TellOpenCV(); err != nil {
 		return nil, err
 	}
-	a := &Appliance{version: version, config: settings, cameras: map[string]*camera{}, refused: map[string]string{}, listed: settings.Cameras,
-		reloads: make(chan *config.Config)}
+	a := &Appliance{version: version, config: settings, file: file, cameras: map[string]*camera{}, refused: map[string]string{},
+		listed: settings.Cameras, reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
 	a.cooling = newCooling(settings.Thermal)
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
@@ -148,9 +151,6 @@ func (a *Appliance) leaves() []hub.Leaf {
 	}
 	return leaves
 }
-
-// ConfiguredBy says which file names the device, so that what it announced under another name is found. Call it before Run.
-func (a *Appliance) ConfiguredBy(file string) { a.file = file }
 
 // Run serves until ctx ends. It returns the first error that ends the appliance; a lost camera, worker or broker is not
 // one: each has its own retry and its own line in the status.
