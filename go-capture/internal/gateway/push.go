@@ -10,7 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/problem"
-	"visavis/capture/internal/upgrade"
+	"visavis/capture/internal/websockets"
 )
 
 // What came of a picture that was pushed: the label of visavis_pushed_pictures_total.
@@ -37,7 +37,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		noPushCamera(r.PathValue("id")).problem().Write(w, r)
 		return
 	}
-	if !upgrade.Wanted(r) {
+	if !websockets.Wanted(r) {
 		plainRequest("each binary message is one picture.").problem().Write(w, r)
 		return
 	}
@@ -52,7 +52,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer feed.leave(feeder)
-	socket, err := upgrade.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	socket, err := websockets.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}

@@ -11,10 +11,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"visavis/capture/internal/farewell"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/problem"
-	"visavis/capture/internal/upgrade"
+	"visavis/capture/internal/websockets"
 )
 
 const (
@@ -46,7 +45,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.door.leave()
-	socket, err := upgrade.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	socket, err := websockets.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}
@@ -64,7 +63,7 @@ func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
 	if !g.sockets.TryAcquire(1) {
 		return tooManyStreams(), true
 	}
-	if !upgrade.Wanted(r) {
+	if !websockets.Wanted(r) {
 		g.sockets.Release(1)
 		return plainRequest("POST /api/v1/detect takes single pictures."), true
 	}
@@ -93,7 +92,7 @@ func (g *Gateway) converse(ctx context.Context, socket *websocket.Conn, read, an
 	}()
 	answer(ctx)
 	if g.door.isClosing() {
-		farewell.Say(socket, "the device stops: connect again", cancel)
+		websockets.GoAway(socket, "the device stops: connect again", cancel)
 	}
 	cancel()
 	_ = socket.CloseNow() // ends the reader; mostly closed before

@@ -8,8 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"visavis/capture/internal/farewell"
-	"visavis/capture/internal/upgrade"
+	"visavis/capture/internal/websockets"
 )
 
 const (
@@ -33,7 +32,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.studioFor(r.PathValue("id")); err != nil {
 		return err
 	}
-	if !upgrade.Wanted(r) {
+	if !websockets.Wanted(r) {
 		w.Header().Set("Upgrade", "websocket")
 		return refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
 			Detail: "Connect with ws:// instead, or ask for stream.mjpeg."}
@@ -44,7 +43,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer s.working.Done()
 		limitSendBuffer(r.Context())
-		connection, err := upgrade.Accept(w, r, nil)
+		connection, err := websockets.Accept(w, r, nil)
 		if err != nil {
 			return // Accept has answered
 		}
@@ -67,7 +66,7 @@ func (s *Server) converse(ctx context.Context, connection *websocket.Conn, room 
 	s.sendAll(ctx, connection, room, from, v)
 	select {
 	case <-from.done:
-		farewell.Say(connection, "the camera has gone, or the device stops: connect again", end)
+		websockets.GoAway(connection, "the camera has gone, or the device stops: connect again", end)
 	default: // the viewer has gone, or is too slow
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package upgrade
+package websockets
 
 import (
 	"context"

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upgrade turns requests into WebSockets, or refuses them with a problem as any other request.
-package upgrade
+// Package websockets begins and ends the WebSockets that the daemon serves. One that is refused gets a problem as any other request,
+// and one that is closed because the daemon ends is told so, for its client should connect again.
+package websockets
 
 import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/problem"
 )
+
+// agreeMost is how long a client may take to agree that the socket closes; until then what it still sends is read.
+const agreeMost = time.Second
 
 // Wanted tells whether a request asks for a WebSocket at all.
 func Wanted(r *http.Request) bool {
@@ -62,3 +67,10 @@ func (h *refusalHeld) Write(text []byte) (int, error) {
 
 // Unwrap lets the connection be taken over.
 func (h *refusalHeld) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
+// GoAway closes a socket because the daemon ends, or because what it was about has gone. cut must end whoever reads from it.
+func GoAway(socket *websocket.Conn, reason string, cut func()) {
+	timer := time.AfterFunc(agreeMost, cut)
+	defer timer.Stop()
+	_ = socket.Close(websocket.StatusGoingAway, reason) // closed before: fine too
+}
