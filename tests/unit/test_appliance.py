@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from visavis.appliance import Appliance, RunSettings, WrongPort, first_look
 from visavis.cli import parser_for
 from visavis.cli.serve import overrides
-from visavis.config_gen import MQTT, Camera, Config, Web
+from visavis.config_gen import MQTT, Camera, Config, Detector, Web
 from visavis.daemon import ConfigRefused, effective_config
 from visavis.greeting import greet, subscribe_command
+from visavis.models.configured import check_model
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,38 @@ def test_a_backend_that_there_is_not_starts_nothing() -> None:
     settings = RunSettings(config=None, backend="nonsense", camera="", http_port=8080, mqtt_port=1883)
     with pytest.raises(ConfigRefused, match='"nonsense" is not possible; choose one of "auto", "tensorrt"'):
         Appliance(settings).serve(threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("nonsense", r"^detector\.model: no model is called 'nonsense': choose from centerface, .* name a FILE\.onnx$"),
+        ("yunet-n", r"^detector\.model: model yunet-n is not on this machine: visavis model pull yunet-n$"),
+        ("mine.onnx", r"^detector\.model: no file mine\.onnx is here: look at the path$"),
+    ],
+)
+def test_a_model_that_is_not_here_starts_nothing(
+    model: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_DETECTOR__MODEL", model)
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    settings = RunSettings(config=None, backend="onnxruntime", camera="", http_port=8080, mqtt_port=1883)
+    monkeypatch.setattr("visavis.appliance.managed_broker", started)
+    with pytest.raises(ConfigRefused, match=words):
+        Appliance(settings).serve(threading.Event())
+
+
+def started(*_: object) -> NoReturn:
+    pytest.fail("a part was started")
+
+
+@pytest.mark.parametrize(("model", "backend"), [("auto", "auto"), ("theirs", "kserve"), ("none", "fake")])
+def test_a_model_that_may_be_there_is_not_refused(
+    model: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
+    check_model(Detector(model=model, backend=backend))
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "0080000", "8" * 5_000, "eight", "-1", "٨٠"])

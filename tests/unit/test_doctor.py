@@ -167,7 +167,8 @@ def visavis_in_namespace(script: str, folder: Path) -> str:
 
 
 def test_check_answers_0_for_a_good_configuration() -> None:
-    assert visavis("check", GOLDEN).returncode == 0
+    answer = visavis("check", GOLDEN)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "ok\n", "")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,16 @@ def test_check_names_file_and_line_and_answers_2(text: str, said: str, tmp_path:
     answer = visavis("check", bad)
     assert answer.returncode == 2
     assert said in answer.stderr
+
+
+def test_check_warns_of_a_model_that_this_user_has_not(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[detector]\nmodel = "mine"\n')
+    answer = visavis("check", file)
+    assert (answer.returncode, answer.stdout) == (0, "ok\n")
+    (said,) = complaints(answer)
+    assert f"warning, {file}: detector.model: no model is called 'mine': choose from centerface, " in said
+    assert said.endswith("; workers of another user may have it")
 
 
 def test_check_without_the_file_is_2(tmp_path: Path) -> None:

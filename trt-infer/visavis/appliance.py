@@ -27,6 +27,7 @@ from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.errors import VisavisError
 from visavis.figures import daemon_status, figures, page_address
 from visavis.greeting import greet
+from visavis.models.configured import check_model
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
 from visavis.toml_text import quoted
@@ -131,6 +132,7 @@ class Appliance:
             if self._settings.backend is not None:
                 environment["VISAVIS_DETECTOR__BACKEND"] = self._settings.backend
             config = self._config(file, environment)
+            check_model(config.detector)
             if config.mqtt.url == "managed":
                 url = parts.enter_context(managed_broker(self._settings.mqtt_port, folder))
                 environment["VISAVIS_MQTT__URL"] = url

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check a configuration file: every problem with its file, line, key and remedy.
 
-The daemon is the one reader of configurations; this command asks it.
+The daemon is the one reader of configurations; this command asks it. A model that is not here is a warning: workers of
+another user may have one that you have not.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
-from visavis.daemon import ask_daemon
+from visavis.daemon import ConfigRefused, ask_daemon, effective_config
+from visavis.models.configured import check_model
+from visavis.terminal import complain
 
 EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
@@ -21,4 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when the configuration is good, 2 when it is not."""
-    return ask_daemon("-config", str(args.file), "-check").returncode
+    code = ask_daemon("-config", str(args.file), "-check").returncode
+    if code == 0:
+        warn_of_model(args.file)
+    return code
+
+
+def warn_of_model(file: Path) -> None:
+    """Say when workers of this user would not find the model of a good configuration."""
+    detector = effective_config(file, os.environ).detector
+    try:
+        check_model(detector)
+    except ConfigRefused as error:
+        complain(f"warning, {file}: {error}; workers of another user may have it")

@@ -120,15 +120,7 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
     """
     if model.endswith(".onnx"):
         return _own_file(Path(model), family)
-    folder = cache_dir or default_cache_dir()
-    if model == AUTO:
-        model = recommended_model(folder)
-    entry = _entry(model, folder)
-    if family not in ("", entry.family):
-        raise ModelError(f"{model} is of the family {entry.family}, not {family}", "leave --family out")
-    path = _in_package(entry) if entry.package else pulled_path(model, entry, folder)
-    if not path.exists():
-        raise ModelError(f"model {model} is not on this machine", _remedy(model, entry))
+    model, entry, path = _located(model, family, cache_dir or default_cache_dir())
     content = read_limited(path)
     found = hashlib.sha256(content).hexdigest()
     if found != entry.sha256:
@@ -137,6 +129,31 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
             _remedy(model, entry),
         )
     return Original(name=model, entry=entry, content=content, sha256=found)
+
+
+def check_at_hand(model: str) -> None:
+    """Look whether `original` would find a model in the usual place, without reading it.
+
+    Raises:
+        ModelError: it would not.
+    """
+    if not model.endswith(".onnx"):
+        _located(model, "", default_cache_dir())
+    elif not Path(model).is_file():
+        raise ModelError(f"no file {model} is here", "look at the path")
+
+
+def _located(model: str, family: str, cache_dir: Path) -> tuple[str, Entry, Path]:
+    """The name of a model, what is known of it, and where its original is."""
+    if model == AUTO:
+        model = recommended_model(cache_dir)
+    entry = _entry(model, cache_dir)
+    if family not in ("", entry.family):
+        raise ModelError(f"{model} is of the family {entry.family}, not {family}", "leave --family out")
+    path = _in_package(entry) if entry.package else pulled_path(model, entry, cache_dir)
+    if not path.exists():
+        raise ModelError(f"model {model} is not on this machine", _remedy(model, entry))
+    return model, entry, path
 
 
 def pulled_path(model: str, entry: Entry, cache_dir: Path) -> Path:
