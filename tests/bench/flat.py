@@ -3,42 +3,42 @@
 
 A whole appliance with a broker and eight cameras; the fake detector takes no time, so that what surrounds inference
 does in two minutes what it does in an hour at 30 fps. Memory is looked at a few times a second, since Go's heap
-breathes: the figure is the median of the last fifth less the median of the first. Not counted are the first frames:
-for some ten seconds what is kept of the last seconds fills, and the allocators of both languages find their size.
+breathes. Judged is the slope (slope.py): what leaks, leaks with every frame, while an allocator that takes another
+arena once makes the end higher than the beginning and is no leak. The page tells the whole rise too. Not counted are
+the first frames: for some ten seconds what is kept of the last seconds fills, and the allocators of both languages find
+their size.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 from pathlib import Path
 
 from tests.bench.box import Box
 from tests.bench.page import Bar, Section
 from tests.bench.process_figures import anonymous_mb
+from tests.bench.slope import Look, slope
 
 CAMERAS, FPS = 8, 200
 WARM_UP, FRAMES, PERIOD_S, LIMIT_S = 30_000, 100_000, 0.25, 600.0
 MOST_MB = 1.0
 
-Sample = tuple[int, float, float]  # frames inferred so far, MB of the daemon, MB of the worker
-
 
 def measure() -> Section:
     """A bar for each process."""
     with Box(CAMERAS, backend="fake", fps=FPS, command=without_delay) as box:
-        samples = sampled(box)
-    first, last = samples[0], samples[-1]
-    daemon, worker = ([sample[place] for sample in samples] for place in (1, 2))
+        daemon, worker = looks(box)
+    frames = daemon[-1][0] - daemon[0][0]
     lines = [
-        f"{last[0] - first[0]:,} frames of {CAMERAS} cameras, one worker whose detector takes no time, anonymous MB:",
-        f"daemon {edges(daemon)}, worker {edges(worker)} (median of the first fifth → of the last; least to most).",
+        f"{frames:,.0f} frames of {CAMERAS} cameras, one worker whose detector takes no time, {len(daemon)} looks at",
+        "anonymous memory.",
+        f"The bar is for the slope, the median over pairs of looks, for {FRAMES:,} frames: a step that comes once is",
+        "no leak, and shows in the whole rise (first look → last; least to most).",
+        "",
+        f"Daemon: slope {growth(daemon):.2f} MB, whole rise {rise(daemon)}.",
+        f"Worker: slope {growth(worker):.2f} MB, whole rise {rise(worker)}.",
     ]
-    bars = [
-        Bar("anonymous memory of the daemon, growth over 100,000 frames", growth(daemon), MOST_MB, "MB"),
-        Bar("anonymous memory of a worker, growth over 100,000 frames", growth(worker), MOST_MB, "MB"),
-    ]
-    return Section("Memory over 100,000 frames", lines, bars)
+    return Section(f"Memory over {FRAMES:,} frames", lines, [bar("the daemon", daemon), bar("a worker", worker)])
 
 
 def without_delay(words: list[str], _folder: Path) -> list[str]:
@@ -46,38 +46,39 @@ def without_delay(words: list[str], _folder: Path) -> list[str]:
     return [*words, "--fake-service-ms", "0"]
 
 
-def sampled(box: Box) -> list[Sample]:
-    """Look at the memory until FRAMES are inferred after WARM_UP.
+def looks(box: Box) -> tuple[list[Look], list[Look]]:
+    """Look at the daemon's and the worker's memory, MB, until FRAMES are inferred after WARM_UP.
 
     Raises:
         TimeoutError: that took too long.
     """
-    samples: list[Sample] = []
-    (worker,) = box.workers()
+    daemon: list[Look] = []
+    worker: list[Look] = []
+    (worker_pid,) = box.workers()
     end_s = time.monotonic() + LIMIT_S
-    while not samples or samples[-1][0] - samples[0][0] < FRAMES:
+    while not daemon or daemon[-1][0] - daemon[0][0] < FRAMES:
         time.sleep(PERIOD_S)
         inferred = box.inferred()
         if inferred >= WARM_UP:
-            samples.append((inferred, anonymous_mb(box.daemon.pid), anonymous_mb(worker)))
+            daemon.append((inferred, anonymous_mb(box.daemon.pid)))
+            worker.append((inferred, anonymous_mb(worker_pid)))
         if time.monotonic() > end_s:
             raise TimeoutError(f"{inferred} frames were inferred within {LIMIT_S:.0f} s")
-    return samples
+    return daemon, worker
 
 
-def fifths(values: list[float]) -> tuple[float, float]:
-    """The medians of the first and of the last fifth."""
-    size = max(1, len(values) // 5)
-    return statistics.median(values[:size]), statistics.median(values[-size:])
+def bar(whose: str, found: list[Look]) -> Bar:
+    """The bar of one process."""
+    return Bar(f"anonymous memory of {whose}, growth over {FRAMES:,} frames", growth(found), MOST_MB, "MB")
 
 
-def growth(values: list[float]) -> float:
-    """How much more at the end."""
-    first, last = fifths(values)
-    return last - first
+def growth(found: list[Look]) -> float:
+    """The slope over FRAMES."""
+    return FRAMES * slope(found)
 
 
-def edges(values: list[float]) -> str:
-    """Both medians and the range."""
-    first, last = fifths(values)
-    return f"{first:.2f} → {last:.2f} ({min(values):.2f} to {max(values):.2f})"
+def rise(found: list[Look]) -> str:
+    """How much more at the end than at the beginning, and the range."""
+    values = [mb for _, mb in found]
+    first, last = values[0], values[-1]
+    return f"{last - first:.2f} MB: {first:.2f} → {last:.2f} ({min(values):.2f} to {max(values):.2f})"
