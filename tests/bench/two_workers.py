@@ -2,19 +2,20 @@
 """Two workers beside one: CenterFace on one thread each, with more frames than they can take.
 
 The real dispatcher and real worker processes; frames are synthetic, so that drawing them takes no processor from the
-workers (what capture costs is another bar). What two processes can reach on this machine at all is measured beside it,
-turn by turn: the same detector in processes of their own, each in a loop, with no daemon and no ring.
+workers (what capture costs is another bar). What two processes can reach on this machine at all is measured beside it:
+the same detector in processes of their own, each in a loop, with no daemon and no ring. All take turns (turns.py).
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -24,13 +25,17 @@ from visavis.supervisor import Supervisor
 from tests.bench.child import Child
 from tests.bench.page import Bar, Section, table
 from tests.bench.ring_handoff import PROGRAM
+from tests.bench.turns import in_turn, ratio
 from tests.chaos.ringload import Ringload
 from tests.waiting import until
 
 SIZE = (640, 480)
 STREAMS = ("-stream", "a:640x480@100", "-stream", "b:640x480@100")
-COUNTS, ROUNDS, SECONDS, LIMIT_S = (1, 2), 3, 6.0, 60.0
+COUNTS, ROUNDS, SECONDS, LIMIT_S = (1, 2), 6, 3.0, 60.0
 TIMES = 1.9
+OURS, BARE = "workers", "bare processes"
+
+Rounds = Mapping[tuple[str, int], Sequence[float]]  # frames a second in each round, by what and how many of them
 
 
 def measure() -> Section:
@@ -38,36 +43,38 @@ def measure() -> Section:
     title = "Two workers"
     if len(os.sched_getaffinity(0)) < max(COUNTS):
         return Section(title, ["Not measured: this machine has one processor."], [])
-    ours: dict[int, list[float]] = {count: [] for count in COUNTS}
-    bare: dict[int, list[float]] = {count: [] for count in COUNTS}
-    for _ in range(ROUNDS):
-        for count in COUNTS:
-            ours[count].append(workers_fps(count))
-            bare[count].append(bare_fps(count))
-    rows = [[name, *(words(fps[count]) for count in COUNTS), f"{ratio(fps):.2f}"] for name, fps in named(ours, bare)]
+    fps = in_turn({(what, count): partial(fps_of, what, count) for what in (OURS, BARE) for count in COUNTS}, ROUNDS)
     lines = [
-        f"CenterFace 640x480 in fp32 on one thread each, frames a second; {ROUNDS} rounds of {SECONDS:.0f} s in turn.",
+        f"CenterFace 640x480 in fp32 on one thread each, frames a second; {ROUNDS} rounds, a turn of {SECONDS:.0f} s",
+        "for each. The times are the median of the ratios within a round, since the machine's speed drifts.",
         "Bare processes have no daemon and no ring: what this machine gives to two of them is the most there is.",
         "",
-        *table(["", "1 process", "2 processes", "times"], rows),
+        *table(["", "1 process", "2 processes", "times"], [row(fps, what) for what in (OURS, BARE)]),
     ]
-    return Section(title, lines, [Bar("inferred fps of CenterFace, 2 workers / 1", ratio(ours), TIMES, most=False)])
+    return Section(
+        title, lines, [Bar("inferred fps of CenterFace, 2 workers / 1", times(fps, OURS), TIMES, most=False)]
+    )
 
 
-def named(ours: dict[int, list[float]], bare: dict[int, list[float]]) -> list[tuple[str, dict[int, list[float]]]]:
-    """The rows of the table."""
-    return [("workers", ours), ("bare processes", bare)]
+def row(fps: Rounds, what: str) -> list[str]:
+    """A row of the table."""
+    return [what, *(words(fps[what, count]) for count in COUNTS), f"{times(fps, what):.2f}"]
 
 
-def ratio(fps: dict[int, list[float]]) -> float:
-    """Medians over the rounds, the larger count over the smaller."""
-    one, two = (statistics.median(fps[count]) for count in COUNTS)
-    return two / one
+def times(fps: Rounds, what: str) -> float:
+    """The larger count over the smaller."""
+    one, two = (fps[what, count] for count in COUNTS)
+    return ratio(two, one)
 
 
-def words(values: list[float]) -> str:
+def words(values: Sequence[float]) -> str:
     """Every round's figure."""
     return ", ".join(f"{value:.1f}" for value in values)
+
+
+def fps_of(what: str, count: int) -> float:
+    """One turn."""
+    return workers_fps(count) if what == OURS else bare_fps(count)
 
 
 def workers_fps(count: int) -> float:
