@@ -65,7 +65,7 @@ def test_a_taken_http_port_is_named_with_its_settings(tmp_path: Path) -> None:
     with listener() as port:
         answer = run(tmp_path, VISAVIS_HTTP_PORT=str(port))
     assert answer.returncode == 1
-    sentence = f"visavis-capture: serve: 127.0.0.1:{port} is taken by another program; change web.listen in the "
+    sentence = f"visavis-capture: 127.0.0.1:{port} is taken by another program; change web.listen in the "
     assert sentence + "configuration, or VISAVIS_HTTP_PORT for `make run`: " in answer.stderr
     assert complaints(answer)[-1] == "visavis: the daemon ended with 1: its own message is above"
 

@@ -91,20 +91,17 @@ func openGate(c *config.Config) (*auth.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate, err := auth.Open(auth.Settings{
+	return auth.Open(auth.Settings{
 		File: file, Sessions: filepath.Join(folder, "sessions", c.Device.ID+".json"), SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
 		RunToken: os.Getenv(runTokenVariable),
 	})
-	if err != nil {
-		return nil, err
-	}
-	return gate, welcome(c, gate)
 }
 
 // welcome says how a device without an administrator gets one. Where only this machine can reach it, the command is enough.
-func welcome(c *config.Config, gate *auth.Gate) error {
+func (a *Appliance) welcome() error {
+	c, gate := a.config, a.gate
 	switch {
-	case gate.HasAdmin():
+	case gate == nil, gate.HasAdmin():
 	case !c.BeyondLoopback():
 		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin")
 	case c.Auth.ClaimCodeFile != "":

@@ -392,7 +392,11 @@ func TestADeviceWithACodeOfItsOwnIsClaimedWithIt(t *testing.T) {
 	}
 	open := func() (*auth.Gate, error) {
 		t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
-		return openGate(settings)
+		gate, err := openGate(settings)
+		if err != nil {
+			return nil, err
+		}
+		return gate, (&Appliance{config: settings, gate: gate}).welcome()
 	}
 	if _, err := open(); err == nil || !strings.Contains(err.Error(), "auth.claim_code_file: read "+file) {
 		t.Errorf("without the file: %v", err)

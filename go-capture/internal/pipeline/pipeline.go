@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -38,12 +37,8 @@ import (
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/source"
-	"visavis/capture/internal/systemd"
 	"visavis/capture/internal/web"
 )
-
-// framesSocket is FileDescriptorName in visavis-frames.socket.
-const framesSocket = "frames"
 
 // Appliance is the whole daemon.
 type Appliance struct {
@@ -165,19 +160,22 @@ func (a *Appliance) Run(ctx context.Context) error {
 }
 
 func (a *Appliance) serve(ctx context.Context) error {
-	listener, err := workersDoor(a.config.Worker.Socket)
+	at, err := a.listen(ctx)
 	if err != nil {
 		return err
+	}
+	if err := a.welcome(); err != nil {
+		return errors.Join(err, at.close())
 	}
 	ctx, stop := a.untilAnswered(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	untilTold, allTold := context.WithCancel(context.WithoutCancel(ctx)) // ends after the hub, so that its last words go out
-	group.Go(func() error { return a.dispatcher.Serve(ctx, listener) })
+	group.Go(func() error { return a.dispatcher.Serve(ctx, at.workers) })
 	group.Go(func() error { defer allTold(); return a.hub.Run(ctx) })
-	group.Go(func() error { return a.web.Run(ctx) })
+	group.Go(func() error { return a.web.Serve(ctx, at.page) })
 	if a.grpc != nil {
-		group.Go(func() error { return a.grpc.Run(ctx) })
+		group.Go(func() error { return a.grpc.Serve(ctx, at.grpc) })
 	}
 	if a.mqtt != nil {
 		group.Go(func() error { return a.mqtt.Run(untilTold) })
@@ -193,13 +191,4 @@ func (a *Appliance) serve(ctx context.Context) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
-}
-
-// workersDoor is where workers connect: the socket that systemd keeps open for us, or one of our own.
-func workersDoor(path string) (*net.UnixListener, error) {
-	listener, err := systemd.Listener(framesSocket)
-	if err != nil || listener != nil {
-		return listener, err
-	}
-	return dispatch.ListenUnix(path)
 }

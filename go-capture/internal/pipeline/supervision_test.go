@@ -36,8 +36,12 @@ func TestASystemdThatDoesNotListenEndsNothing(t *testing.T) {
 	appliance := configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	listener, err := appliance.web.Listen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	served, told := make(chan error, 1), make(chan error, 1)
-	go func() { served <- appliance.web.Run(ctx) }()
+	go func() { served <- appliance.web.Serve(ctx, listener) }()
 	go func() { told <- appliance.tellSystemd(ctx) }()
 	for deaf.seen.Load() == 0 && len(told) == 0 {
 		time.Sleep(time.Millisecond)

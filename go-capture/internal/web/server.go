@@ -79,8 +79,7 @@ type Server struct {
 	closed      bool
 	working     sync.WaitGroup // the studios' encoders, and the WebSockets, for which net/http does not wait
 
-	listening chan struct{} // closed when address is set
-	address   net.Addr
+	listening chan struct{} // closed when there is a listener
 }
 
 // New prepares a server. It fails when the address is not one to listen on or reaches beyond loopback without Auth.
@@ -158,16 +157,12 @@ func isLoopback(host string) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
-// Listening is closed once requests are let in.
+// Listening is closed once requests can come.
 func (s *Server) Listening() <-chan struct{} { return s.listening }
 
-// Run listens and serves until ctx ends; then every stream ends and Run returns nil. It fails when the port is taken.
-func (s *Server) Run(ctx context.Context) error {
+// Serve answers at a listener, which it closes, until ctx ends; then every stream ends and Serve returns nil.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeStudios()
-	listener, err := s.listen(ctx)
-	if err != nil {
-		return err
-	}
 	handlers, endHandlers := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHandlers()
 	server := &http.Server{
@@ -182,7 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ErrorLog:          newServerLog(),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- s.serve(server, listener) }()
+	go func() { failed <- s.serveAt(listener, server) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
@@ -206,7 +201,7 @@ func (s *Server) admitting() func(net.Conn, http.ConnState) {
 	}
 }
 
-func (s *Server) serve(server *http.Server, listener net.Listener) error {
+func (s *Server) serveAt(listener net.Listener, server *http.Server) error {
 	if s.settings.TLS == nil {
 		return server.Serve(listener)
 	}
@@ -242,23 +237,13 @@ func notListening(address string, err error) error {
 	}
 }
 
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+// Listen takes the address of the settings; Serve answers there. It fails when the port is taken.
+func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.settings.Listen)
 	if err != nil {
 		return nil, notListening(s.settings.Listen, err)
 	}
-	s.address = listener.Addr()
 	close(s.listening)
 	return listener, nil
-}
-
-// Address waits until the server listens and returns where; it fails when ctx ends first.
-func (s *Server) Address(ctx context.Context) (net.Addr, error) {
-	select {
-	case <-s.listening:
-		return s.address, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for the web server to listen: %w", ctx.Err())
-	}
 }

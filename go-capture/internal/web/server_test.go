@@ -84,19 +84,19 @@ func serveSettings(t *testing.T, settings Settings, view View) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	address, err := server.Address(ctx)
+	listener, err := server.Listen(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.server, r.url = server, "http://"+address.String()
+	go func() { ended <- server.Serve(ctx, listener) }()
+	r.server, r.url = server, "http://"+listener.Addr().String()
 	if settings.TLS != nil {
-		r.url = "https://" + address.String()
+		r.url = "https://" + listener.Addr().String()
 	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
+			t.Errorf("Serve: %v", err)
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
@@ -206,7 +206,7 @@ func TestBindingBeyondLoopbackIsRefused(t *testing.T) {
 
 func TestAnAddressWhereNobodyCanListenIsNamedWithTheSetting(t *testing.T) {
 	for address, words := range map[string]string{"192.0.2.1:0": "is no address of this machine; change web.listen", "127.0.0.1:99999": "web.listen"} {
-		_, err := (&Server{settings: Settings{Listen: address}}).listen(context.Background())
+		_, err := (&Server{settings: Settings{Listen: address}}).Listen(context.Background())
 		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v, want %q in it", address, err, words)
 		}

@@ -89,17 +89,17 @@ func withDefaults(settings Settings) Settings {
 	return settings
 }
 
-// Run listens and serves until ctx ends. It fails when the port is taken.
-func (s *Server) Run(ctx context.Context) error {
+// Listen takes the address of the settings. It fails when the port is taken.
+func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.settings.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is taken by another program; change gateway.grpc_listen: %w", s.settings.Listen, err)
+		return nil, fmt.Errorf("%s is taken by another program; change gateway.grpc_listen: %w", s.settings.Listen, err)
 	}
 	if err != nil {
-		return fmt.Errorf("listen on gateway.grpc_listen = %q: %w", s.settings.Listen, err)
+		return nil, fmt.Errorf("listen on gateway.grpc_listen = %q: %w", s.settings.Listen, err)
 	}
-	return s.Serve(ctx, listener)
+	return listener, nil
 }
 
 // Serve answers at a listener, which it closes, until ctx ends.
