@@ -45,7 +45,7 @@ def build_shim() -> None:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a process that finds `tensorrt`, and `pycuda` as a double without a GPU behind it."""
-    path = os.pathsep.join([str(HERE / "alias"), str(HERE / "double"), str(ROOT)])
+    path = os.pathsep.join([str(HERE / "alias"), str(HERE / "double"), str(ROOT), str(ROOT / "trt-infer")])
     return dict(os.environ, PYTHONPATH=path, VISAVIS_TEST_TENSORRT=str(FOLDER), **more)
 
 

@@ -228,6 +228,26 @@ def test_ctrl_c_ends_a_build_that_cannot_be_told_to_stop(small: list[Any], tmp_p
     assert not list((tmp_path / "engines").glob("*.engine*"))
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_builds_at_its_start_ends_when_it_is_told_to(
+    real_core: None, tmp_path: Path, how: signal.Signals
+) -> None:
+    note = tmp_path / FILE
+    words = ["worker", "--backend", "tensorrt", "--socket", tmp_path / "none.sock", "--input", "64x64"]
+    command = [*VISAVIS[:-1], *map(str, [*words, "--cache-dir", tmp_path])]
+    deaf = core.environment(VISAVIS_TEST_BUILD_GATE="never")
+    with subprocess.Popen(command, env=deaf, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until(note.exists, "the daemon is told", 30)
+            process.send_signal(how)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    assert said.endswith("worker: stopped before it was ready\n")
+    assert not list((tmp_path / "engines").glob("*.engine*"))
+
+
 def test_ctrl_c_ends_the_wait_for_another_build(real_core: None, tmp_path: Path) -> None:
     folder = tmp_path / "engines"
     folder.mkdir()

@@ -32,8 +32,8 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def ended_anyway(stop: threading.Event, limit_s: float, last: Callable[[], None]) -> Iterator[None]:
-    """End this process with exit 1, after `last`, when the block takes longer than `limit_s` after `stop`.
+def ended_anyway(stop: threading.Event, limit_s: float, last: Callable[[], int]) -> Iterator[None]:
+    """End this process with what `last` answers when the block takes longer than `limit_s` after `stop`.
 
     For a library that cannot be told to stop. What the block holds is lost, so it must be safe to lose.
     """
@@ -42,8 +42,7 @@ def ended_anyway(stop: threading.Event, limit_s: float, last: Callable[[], None]
     def watch() -> None:
         stop.wait()
         if not done.wait(limit_s):
-            last()
-            os._exit(1)
+            os._exit(last())
 
     threading.Thread(target=watch, name="end-anyway", daemon=True).start()
     try:

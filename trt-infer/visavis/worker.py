@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from time import monotonic
 
 from visavis.backends import Batching, Detector, Waiting, load_detector
@@ -22,12 +23,15 @@ from visavis.heap import give_back
 from visavis.ring import Identity, Lease, RingClient, Stop, connect
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.settings import WorkerSettings
+from visavis.signals import ended_anyway
 from visavis.systemd import READY, STATUS, STOPPING, SignOfLife, tell
 
 RETRY_FIRST_MS = 20
 RETRY_MOST_MS = 1_000
 # A daemon that starts anew, or that ends before this worker does, is away for less than that.
 AWAY_S = 1.0
+# How long a worker that loads may take to end: the build of an engine takes minutes and cannot always be told to stop.
+LOAD_STOP_LIMIT_S = 2.0
 # Frames that may fail one after the other before a fresh process is tried.
 MOST_FAILURES = 3
 
@@ -35,13 +39,14 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: WorkerSettings, stop: threading.Event) -> None:
-    """Serve until `stop` is set; wait and connect again whenever the daemon goes away.
+    """Serve until `stop` is set, also while the detector loads; wait and connect again whenever the daemon goes away.
 
     Raises:
         VisavisError: what connecting again cannot mend: no such model, another release, a broken detector.
     """
-    detector = load_detector(settings.detector)
-    detector.warm_up()
+    with ended_anyway(stop, LOAD_STOP_LIMIT_S, partial(stopped_early, settings.name)):
+        detector = load_detector(settings.detector)
+        detector.warm_up()
     give_back()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
@@ -50,6 +55,13 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
         serve_a_daemon(settings, detector, stop, others)
     tell(STOPPING)
     log.info("%s: stopped", settings.name)
+
+
+def stopped_early(name: str) -> int:
+    """The end of a worker that was stopped while it loaded: what it made is kept whole or not at all."""
+    log.info("%s: stopped before it was ready", name)
+    tell(STOPPING)
+    return 0
 
 
 class Renamed:

@@ -156,12 +156,13 @@ def _built(wanted: Wanted, here: Here, note: EngineNote | None, *, draw: bool) -
     with stop_on_signals() as stop:
         shown = Bar(stop) if draw else Lines(stop)
 
-        def last() -> None:
+        def last() -> int:
             """Engines are written as a whole, at the end, and the lock ends with us: the note is all there is."""
             if note is not None:
                 note.clear()
             shown.close()
             complain(str(stopped(wanted.prepared.name)))
+            return 1
 
         try:
             with ended_anyway(stop, STOP_LIMIT_S, last), Progress(note, shown) as report:
