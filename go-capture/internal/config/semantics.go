@@ -80,52 +80,6 @@ func (r *reader) checkUnique(seen map[string]string, name, key string) {
 	seen[name] = key
 }
 
-// Brokers are the sections of the brokers that are used, by their names.
-func (c *Config) Brokers() []Broker {
-	var used []Broker
-	for _, one := range []Broker{{"mqtt", c.MQTT}, {"mqtt_second", MQTT(c.MQTTSecond)}} {
-		if one.URL != "" {
-			used = append(used, one)
-		}
-	}
-	return used
-}
-
-// Broker is a section of the file that names a broker.
-type Broker struct {
-	Section string
-	MQTT
-}
-
-func (r *reader) checkBrokers(c *Config) {
-	r.checkBroker("mqtt.", c.MQTT)
-	r.checkBroker("mqtt_second.", MQTT(c.MQTTSecond))
-	switch second := c.MQTTSecond.URL; {
-	case second == "managed":
-		r.blame("mqtt_second.url", `"managed" is for one broker`, "set mqtt.url to \"managed\" and write the address of the other one here")
-	case second != "" && second == c.MQTT.URL:
-		r.blame("mqtt_second.url", "is the broker of mqtt.url, which would get everything twice", "remove one of them")
-	}
-}
-
-// checkBroker checks a section whose keys begin with at.
-func (r *reader) checkBroker(at string, m MQTT) {
-	if len(m.Formats) == 0 {
-		r.blame(at+"formats", "is empty, so that nothing would be told", "write [\"native\"], or \"\" into "+at+"url for no broker")
-	}
-	r.checkPair(at+"password_file", m.PasswordFile, at+"user", m.User)
-	r.checkPair(at+"cert", m.Cert, at+"key", m.Key)
-	r.checkPair(at+"key", m.Key, at+"cert", m.Cert)
-	if strings.HasPrefix(m.URL, "mqtts://") || strings.HasPrefix(m.URL, "wss://") {
-		return
-	}
-	for _, file := range [][2]string{{"ca", m.CA}, {"cert", m.Cert}, {"key", m.Key}} {
-		if file[1] != "" {
-			r.blame(at+file[0], "has no use without an encrypted connection", "let "+at+"url begin with mqtts:// or wss://")
-		}
-	}
-}
-
 // checkPair reports a key that has no use without another.
 func (r *reader) checkPair(key, value, otherKey, other string) {
 	if value != "" && other == "" && !r.refused(otherKey) {

@@ -16,9 +16,6 @@ import (
 	"visavis/capture/internal/web"
 )
 
-// managedBroker is where `visavis run` and the Debian package keep the broker of our own.
-const managedBroker = "mqtt://127.0.0.1:1883"
-
 func webSettings(c *config.Config, version string) web.Settings {
 	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
 	return web.Settings{
@@ -70,7 +67,7 @@ func mqttSettings(c *config.Config, version string) []mqtt.Settings {
 func brokerSettings(c *config.Config, m config.Broker, version string) mqtt.Settings {
 	address := m.URL
 	if address == "managed" {
-		address = managedBroker
+		address = config.ManagedBroker
 	}
 	return mqtt.Settings{
 		Section: m.Section, URL: address, Prefix: m.Prefix, Device: c.Device.ID, CA: m.CA, Cert: m.Cert, Key: m.Key,
