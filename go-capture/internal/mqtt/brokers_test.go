@@ -62,6 +62,38 @@ func TestAFolderThatAnotherDaemonHasIsNamedOnceWithTheRemedy(t *testing.T) {
 	}
 }
 
+// A broker ends the connection of whoever has the client id of a new one.
+func TestNoTwoConnectionsHaveOneClientID(t *testing.T) {
+	seen := map[string]string{}
+	for _, device := range []string{"porch", "porch-second", "porch-frigate", "porch-second-frigate", "porch-sparkplug"} {
+		for _, section := range []string{"mqtt", "mqtt_second"} {
+			made, err := NewBrokers(Settings{Section: section, URL: "mqtt://broker", Prefix: "visavis", Device: device,
+				Formats: []string{"native", "frigate", "sparkplug"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range append(formClients(made), made.all[0].client) {
+				if other, taken := seen[id]; taken {
+					t.Errorf("%s is the client id of %s and of %s", id, other, device)
+				}
+				seen[id] = device
+			}
+		}
+	}
+}
+
+func formClients(b *Brokers) (ids []string) {
+	for _, form := range b.forms {
+		switch form := form.(type) {
+		case *Frigate:
+			ids = append(ids, form.client)
+		case *Sparkplug:
+			ids = append(ids, form.client)
+		}
+	}
+	return ids
+}
+
 // One broker is away for 500 events and frames: the other gets each at once, and that one gets all events later, in order.
 func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
 	home, plant := startBroker(t, anybody), startBroker(t, anybody)

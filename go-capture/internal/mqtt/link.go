@@ -43,10 +43,11 @@ func newLink(s Settings, form string) (*link, error) {
 	if _, err := s.tls(secure); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), client: "visavis-" + s.Device + s.suffix("-"), address: address, secure: secure}
+	l := &link{settings: s, name: s.section(), address: address, secure: secure}
 	if form != "" {
-		l.name, l.client = l.name+"/"+form, l.client+"-"+form
+		l.name += "/" + form
 	}
+	l.client = "visavis-" + l.folder()
 	return l, nil
 }
 
@@ -146,9 +147,10 @@ func (l *link) waitForEvents() {
 	}
 }
 
-// folder is the name of what this link keeps on disk. No device has a dot in its name.
+// folder is the name of what this link keeps on disk, and part of its client id: no other link of any device has it, for no device has
+// a dot in its name.
 func (l *link) folder() string {
-	name := l.settings.Device + l.settings.suffix(".")
+	name := l.settings.Device + l.settings.suffix()
 	if _, form, other := strings.Cut(l.name, "/"); other {
 		return name + "." + form
 	}

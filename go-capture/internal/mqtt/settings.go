@@ -121,11 +121,11 @@ const firstSection = "mqtt"
 
 func (s Settings) section() string { return cmp.Or(s.Section, firstSection) }
 
-// suffix tells what belongs to another section than the first from what belongs to that: a file's name, a client's.
-func (s Settings) suffix(separator string) string {
+// suffix tells what belongs to another section than the first from what belongs to that.
+func (s Settings) suffix() string {
 	after, other := strings.CutPrefix(s.Section, firstSection+"_")
 	if !other {
 		return ""
 	}
-	return separator + after
+	return "." + after
 }
