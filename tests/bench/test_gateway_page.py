@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,16 +14,17 @@ import pytest
 from tests.bench.curves import Curves, svg
 from tests.bench.gateway.article import claims
 from tests.bench.gateway.bars import bars, different
+from tests.bench.gateway.figures import SHARES, CheapRun, ClosedRun, Figures, InTurns, OpenRun
 from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
-from tests.bench.gateway.measure import SHARES, CheapRun, ClosedRun, Figures, OpenRun
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
-from tests.bench.gateway.tables import cheap_words, load_plots
+from tests.bench.gateway.tables import cheap_words, load_plots, turns_table
 from tests.bench.gateway.tree import Memory, tree_cpu_s, tree_memory, tree_of
 from tests.bench.gateway.workers import WorkersRun
 from tests.waiting import until
 
+DRIFT = (1.0, 0.8, 1.2)  # the machine's speed in the rounds
 FACE = {"box": [10.0, 10.0, 20.0, 20.0], "score": 0.9}
 WRK = """\
     Latency     5.00ms    9.00ms 200.00ms   91.50%
@@ -48,18 +50,23 @@ def answers(per_second: float, p50_ms: float, refused: int = 0) -> Answers:
 
 def figures(name: str, requests: float, pictures: float, refused: int = 0) -> Figures:
     def cheap(connections: int) -> CheapRun:
-        return CheapRun(connections, Cheap(requests, 1.0, 2.0, int(requests), 0), 1e6 / requests)
+        rounds = [Cheap(drift * requests, 1.0, 2.0, int(requests), 0) for drift in DRIFT]
+        return CheapRun(connections, rounds, 1e6 / requests)
 
     closed = [
         ClosedRun(n, answers(pictures, 100.0 if refused else 1e3 * n / pictures, refused), 50.0, Memory(200.0, 50.0))
         for n in (1, 16, 64, 256)
     ]
     opened = [OpenRun(share, share * pictures, answers(min(1, share) * pictures, 99.0, refused)) for share in SHARES]
-    return Figures(name, [FACE], [cheap(1), cheap(64)], cheap(64), closed, opened, 40.0, 3)
+    rates = [drift * pictures for drift in DRIFT]
+    turns = InTurns([cheap(1), cheap(64)], cheap(64), rates, rates)
+    return Figures(name, turns, [FACE], closed, opened, 40.0, 3)
 
 
 SERVERS = {kind.name: figures(kind.name, 1000.0, 40.0) for kind in RIVALS} | {
-    PATIENT_VISAVIS.name: figures(PATIENT_VISAVIS.name, 50_000.0, 41.0)._replace(health=[], status=None, opened=[]),
+    PATIENT_VISAVIS.name: figures(PATIENT_VISAVIS.name, 50_000.0, 41.0)._replace(
+        turns=InTurns([], None, [drift * 41.0 for drift in DRIFT], []), opened=[]
+    ),
     VISAVIS.name: figures(VISAVIS.name, 50_000.0, 40.0, refused=20),
 }
 LIVE = {
@@ -67,31 +74,39 @@ LIVE = {
     BROADCAST: [LiveRun(1, 21, 21, 0, 1, 0, 0, 100), LiveRun(256, 13, 13, 0, 2, 0, 0, 120)],
     LIVE_VISAVIS: [LiveRun(1, 30, 30, 0, 1, 0.1, 50, 200), LiveRun(256, 29.9, 30, 0, 1.2, 0.3, 60, 210)],
 }
-RATES = {"1": 20.0, "2": 39.0, "INT8": 70.0}
-WORKERS = {name: WorkersRun(rate, 200.0, {"a": [FACE]}) for name, rate in RATES.items()}
+RATES = {"1": [20.0, 20.0, 16.0], "2": [39.0, 31.2, 31.2], "INT8": [70.0, 56.0, 56.0]}
+WORKERS = {name: WorkersRun(rates, 200.0, {"a": [FACE]}) for name, rates in RATES.items()}
 
 
 def test_all_bars_hold_for_figures_as_they_are_wanted() -> None:
     assert [bar.row() for bar in bars(SERVERS, LIVE, WORKERS, 250) if not bar.holds] == []
 
 
+SLOW = figures("", 3_000.0, 20.0).turns
+
+
 @pytest.mark.parametrize(
     ("name", "change", "missed"),
     [
-        (VISAVIS.name, {"faces": []}, "faces that a server finds"),
-        (VISAVIS.name, {"health": figures("", 3_000.0, 40.0).health}, "`/healthz`, 64 connections"),
-        (VISAVIS.name, {"status": figures("", 3_000.0, 40.0).status}, "status, 64 connections"),
-        (PATIENT_VISAVIS.name, {"closed": figures("", 1.0, 39.0).closed}, "pictures a second, 16 connections"),
-        (VISAVIS.name, {"opened": figures("", 1.0, 20.0).opened}, "answers a second at 2"),
+        (VISAVIS.name, {"health": SLOW.health}, "`/healthz`, 64 connections"),
+        (VISAVIS.name, {"status": SLOW.status}, "status, 64 connections"),
+        (PATIENT_VISAVIS.name, {"pictures": SLOW.pictures}, "pictures a second, 16 connections"),
+        (VISAVIS.name, {"overload": SLOW.overload}, "answers a second at 2"),
     ],
 )
-def test_a_figure_that_is_too_low_misses_its_bar(name: str, change: dict[str, Any], missed: str) -> None:
-    servers = SERVERS | {name: SERVERS[name]._replace(**change)}
-    if "opened" in change:
-        slow = [run._replace(per_second=run.share * 40.0) for run in change["opened"]]
-        servers[name] = servers[name]._replace(opened=slow)
-    names = [bar.what for bar in bars(servers, LIVE, WORKERS, 250) if not bar.holds]
+def test_a_figure_that_is_too_low_in_turns_misses_its_bar(name: str, change: dict[str, Any], missed: str) -> None:
+    one = SERVERS[name]
+    names = missed_bars(SERVERS | {name: one._replace(turns=one.turns._replace(**change))})
     assert any(name.startswith(missed) for name in names), names
+
+
+def test_a_face_that_only_one_finds_misses_its_bar() -> None:
+    blind = SERVERS[VISAVIS.name]._replace(faces=[])
+    assert missed_bars(SERVERS | {VISAVIS.name: blind})[0].startswith("faces that a server finds")
+
+
+def missed_bars(servers: Mapping[str, Figures]) -> list[str]:
+    return [bar.what for bar in bars(servers, LIVE, WORKERS, 250) if not bar.holds]
 
 
 def test_verdicts_follow_the_figures() -> None:
@@ -109,6 +124,15 @@ def test_what_the_client_takes_is_said_beside_the_rates() -> None:
     text = " ".join(cheap_words(SERVERS, 2))
     assert "wrk leaves visavis 1.0 of 2 processors, and uvicorn 1.0." in text
     assert "costs uvicorn 50.0 times" in text
+
+
+def test_the_table_of_turns_tells_the_ratios_of_the_rounds() -> None:
+    uneven = SERVERS[FLASK.name].turns._replace(pictures=[40.0, 20.5, 49.2])
+    servers = SERVERS | {FLASK.name: SERVERS[FLASK.name]._replace(turns=uneven)}
+    text = "\n".join(turns_table(servers))
+    same = "1,000 (50 times: 50 to 50)"
+    assert f"| {FLASK.name} | {same} | {same} | 40 (1.02 times: 1 to 1.6) |" in text
+    assert f"| {PATIENT_VISAVIS.name} |  |  | 41 |" in text
 
 
 def test_faces_are_the_same_when_they_lie_in_the_same_place() -> None:
@@ -147,7 +171,8 @@ def test_a_tree_is_a_process_with_all_that_it_started() -> None:
 def test_a_server_that_answers_nothing_has_a_page_all_the_same() -> None:
     nothing = answers(0.0, 1.0)
     flask = SERVERS[FLASK.name]
-    silent = flask._replace(closed=[run._replace(found=nothing, cpu_ms=0.0) for run in flask.closed])
+    turns = flask.turns._replace(pictures=[0.0 for _ in DRIFT])
+    silent = flask._replace(turns=turns, closed=[run._replace(found=nothing, cpu_ms=0.0) for run in flask.closed])
     servers = SERVERS | {FLASK.name: silent}
     assert "With a picture it is inf times" in "\n".join(claims(servers, LIVE))
     assert bars(servers, LIVE, WORKERS, 250)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tests.bench.gateway.figures import AT, Figures
 from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import milliseconds
-from tests.bench.gateway.measure import AT, Figures, over
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, VISAVIS
+from tests.bench.turns import over, ratio
 
 CLAIMED_TIMES, CLAIMED_MS, CLAIMED_SHARE = 11.0, 21.0, 0.5
 FLAT = 0.95  # of the pictures a second that one viewer sees
@@ -39,11 +40,11 @@ def verdict(true: bool, otherwise: str = "Not true here") -> str:
 def throughput(servers: Servers) -> list[str]:
     """Requests a second."""
     flask, ours = servers[FLASK.name].health_at(AT), servers[VISAVIS.name].health_at(AT)
-    slow, fast = flask.found.per_second, ours.found.per_second
-    pictures = over(servers[PATIENT_VISAVIS.name].capacity, servers[FLASK.name].capacity)
+    times = ratio(ours.rates, flask.rates)
+    pictures = ratio(servers[PATIENT_VISAVIS.name].turns.pictures, servers[FLASK.name].turns.pictures)
     return [
-        f"{verdict(over(fast, slow) >= CLAIMED_TIMES)} of requests without a picture: {slow:,.0f} and {fast:,.0f} a "
-        f"second, {over(fast, slow):.0f} times.",
+        f"{verdict(times >= CLAIMED_TIMES)} of requests without a picture: {flask.per_second:,.0f} and "
+        f"{ours.per_second:,.0f} a second, {times:.0f} times.",
         f"One takes {flask.cpu_us:,.0f} us of processor time in Python, {ours.cpu_us:,.0f} us in Go.",
         f"With a picture it is {pictures:.2f} times: nearly all of the time is the network's, whatever language waits.",
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bars of a run: ratios to the rivals in the same run wherever time is concerned."""
+"""The bars of a run: where speed is concerned, the median of ratios of which each is of one round (turns.py)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from visavis.models.processor import has_dot_products
 
+from tests.bench.gateway.figures import AT, BUSY, Figures
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.live import LiveRun
-from tests.bench.gateway.measure import AT, BUSY, Figures, over
 from tests.bench.gateway.servers import FLASK, GUNICORN, PATIENT_VISAVIS, RIVALS, UVICORN, VISAVIS, WORKERS
 from tests.bench.gateway.workers import INT8, WorkersRun
 from tests.bench.page import Bar
+from tests.bench.turns import ratio
 
 Servers = Mapping[str, Figures]
 Faces = Sequence[Mapping[str, Any]]
@@ -80,18 +81,18 @@ def cheap_bars(servers: Servers) -> list[Bar]:
     found = []
     for name, times in TIMES.items():
         theirs = servers[name]
-        health = over(ours.health_at(AT).found.per_second, theirs.health_at(AT).found.per_second)
+        health = ratio(ours.health_at(AT).rates, theirs.health_at(AT).rates)
         found.append(Bar(f"`/healthz`, {AT} connections, visavis / {name}", health, times, "times", most=False))
-        if ours.status and theirs.status:
-            status = over(ours.status.found.per_second, theirs.status.found.per_second)
+        if ours.turns.status and theirs.turns.status:
+            status = ratio(ours.turns.status.rates, theirs.turns.status.rates)
             found.append(Bar(f"status, {AT} connections, visavis / {name}", status, times, "times", most=False))
     return found
 
 
 def picture_bars(servers: Servers) -> list[Bar]:
-    best = max(servers[kind.name].capacity for kind in RIVALS)
-    ratio = over(servers[PATIENT_VISAVIS.name].capacity, best)
-    return [Bar(f"pictures a second, {BUSY} connections, visavis / the best rival", ratio, 1.0, "times", most=False)]
+    ours = servers[PATIENT_VISAVIS.name].turns.pictures
+    least = min(ratio(ours, servers[kind.name].turns.pictures) for kind in RIVALS)
+    return [Bar(f"pictures a second, {BUSY} connections, visavis / the best rival", least, 1.0, "times", most=False)]
 
 
 def probe_bars(patient: Figures) -> list[Bar]:
@@ -123,7 +124,7 @@ def open_bars(ours: Figures, deadline_ms: float) -> list[Bar]:
         Bar(f"refusals at {most.share:g} × without Retry-After", refused.number - most.found.told, 0),
         Bar(
             f"answers a second at {most.share:g} × / capacity",
-            over(most.found.per_second * most.share, most.per_second),
+            ratio(ours.turns.overload, ours.turns.pictures),
             GOODPUT,
             most=False,
         ),
@@ -162,14 +163,10 @@ def live_bars(runs: Sequence[LiveRun]) -> list[Bar]:
 
 def workers_bars(workers: Mapping[str, WorkersRun]) -> list[Bar]:
     one, two = workers["1"], workers[str(WORKERS)]
-    found = [
-        Bar(f"pictures a second, {WORKERS} workers / 1", over(two.per_second, one.per_second), TWO_WORKERS, most=False)
-    ]
+    found = [Bar(f"pictures a second, {WORKERS} workers / 1", ratio(two.rates, one.rates), TWO_WORKERS, most=False)]
     if INT8 in workers:
         found.append(
-            Bar(
-                "pictures a second, INT8 / fp32", over(workers[INT8].per_second, two.per_second), INT8_TIMES, most=False
-            )
+            Bar("pictures a second, INT8 / fp32", ratio(workers[INT8].rates, two.rates), INT8_TIMES, most=False)
         )
         lost = sum(
             different(faces, workers[INT8].faces[name], INT8_SCORE, INT8_IOU) for name, faces in two.faces.items()

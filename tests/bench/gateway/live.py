@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.gateway.figures import Plan
 from tests.bench.gateway.load import viewers
-from tests.bench.gateway.measure import Plan
 from tests.bench.gateway.servers import Kind, Place, Server, python, visavis
 from tests.bench.gateway.tree import tree_cpu_s, tree_memory
 

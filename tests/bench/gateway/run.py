@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.bench.clip import make_clip
-from tests.bench.gateway import frames, live, measure, workers
+from tests.bench.gateway import frames, live, measure, side_by_side, workers
 from tests.bench.gateway.article import claims
 from tests.bench.gateway.bars import bars
-from tests.bench.gateway.measure import BUSY, CROWD, FULL, QUICK, Plan
+from tests.bench.gateway.figures import BUSY, CROWD, FULL, QUICK, Plan
 from tests.bench.gateway.servers import ROOT, SITE, VISAVIS, WORKERS
 from tests.bench.gateway.tables import (
     cheap_tables,
@@ -34,6 +34,7 @@ from tests.bench.gateway.tables import (
     memory_table,
     open_table,
     probe_table,
+    turns_table,
     workers_table,
 )
 from tests.bench.page import Section, bars_table
@@ -66,7 +67,8 @@ class Found:
 
     def __init__(self, plan: Plan) -> None:
         picture = gocv_images() / "face.jpg"
-        self.servers = measure.measured(plan, picture)
+        turns = told("what takes turns", lambda: side_by_side.measured(plan, picture))
+        self.servers = measure.measured(plan, picture, turns)
         with tempfile.TemporaryDirectory(prefix="clip-") as folder:
             self.live = told("viewers", lambda: live.measured(plan, make_clip(Path(folder))))
         self.frames = told("frames", lambda: frames.measured(plan.frames))
@@ -85,6 +87,11 @@ class Found:
         """The page below its head."""
         return [
             *bars_table(self.bars),
+            "",
+            "## In turns",
+            "",
+            *IN_TURNS,
+            *turns_table(self.servers),
             "",
             "## What the article says",
             "",
@@ -130,7 +137,8 @@ class Found:
             "",
             "## Workers",
             "",
-            f"{BUSY} clients, no deadline, one thread each.",
+            f"{BUSY} clients, no deadline, one thread each; in turns, the median of the rounds. Memory is that",
+            "of one alone.",
             "",
             *workers_table(self.workers),
         ]
@@ -176,11 +184,24 @@ SERVERS = [
     "who would wait in vain.",
     "",
 ]
-CHEAP = ["`/healthz` and the status as JSON, by wrk.", ""]
+IN_TURNS = [
+    "What the bars compare by ratio. The machine's speed drifts, a fifth for half a minute, so that servers which are",
+    "measured one after the other are compared at different speeds. Here all run side by side, one is asked at a time,",
+    "and they take turns: in each round everybody has one, a second or two long, and every other round goes backwards.",
+    "A rate is the median of the rounds. In brackets stands what visavis does as a multiple, for pictures “visavis, no",
+    "deadline”: the median of the ratios within a round, which is the bar's figure, the least and the most.",
+    "",
+]
+CHEAP = [
+    "`/healthz` and the status as JSON, by wrk, in turns: medians of the rounds. There are fewer rounds at connections",
+    "that no bar is about.",
+    "",
+]
 CLOSED = [
-    "Each connection has one picture under way; a refused client waits as long as Retry-After says. A time with > is",
-    "only a least value: so many had no answer when the measurement ended. Processor time is that of all processes of",
-    "the server, for each answer; PSS counts once what processes share.",
+    "One server after the other, each alone, since PSS counts once what processes share. Each connection has one",
+    "picture under way; a refused client waits as long as Retry-After says. A time with > is only a least value: so",
+    "many had no answer when the measurement ended. Processor time is that of all processes of the server, for each",
+    "answer.",
     "",
 ]
 OPEN = [

@@ -70,6 +70,7 @@ class Kind:
         detect: path that takes a JPEG; "" for none.
         status: path of a cheap answer in JSON.
         environment: more variables.
+        workers: of visavis, which all are there before it is asked.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Kind:
     detect: str = "/detect"
     status: str = "/status"
     environment: dict[str, str] = field(default_factory=dict)
+    workers: int = WORKERS
 
 
 def python(*words: str) -> list[str]:
@@ -121,8 +123,8 @@ def visavis(gateway: str = "", workers: int = WORKERS, source: str = "push:", de
     return commands
 
 
-def own(name: str, commands: Commands) -> Kind:
-    return Kind(name, commands, "/api/v1/detect", "/api/v1/status")
+def own(name: str, commands: Commands, workers: int = WORKERS) -> Kind:
+    return Kind(name, commands, "/api/v1/detect", "/api/v1/status", workers=workers)
 
 
 FLASK = Kind("Flask, development server", flask_development)
@@ -241,7 +243,7 @@ class Server:
         try:
             self.get("/healthz")
             if self.kind.status.startswith("/api"):
-                return len(self.workers()) > 0
+                return len(self.workers()) == self.kind.workers
         except (urllib.error.URLError, OSError):
             return False
         return True

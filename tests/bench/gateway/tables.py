@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 from tests.bench.curves import Curves, svg
+from tests.bench.gateway.figures import AT, BUSY, SHARES, ClosedRun, Figures, OpenRun
 from tests.bench.gateway.frames import SIZES, Latency
 from tests.bench.gateway.live import LiveRun
 from tests.bench.gateway.load import Answers, milliseconds
-from tests.bench.gateway.measure import AT, ClosedRun, Figures, OpenRun
-from tests.bench.gateway.servers import UVICORN, VISAVIS
+from tests.bench.gateway.servers import PATIENT_VISAVIS, UVICORN, VISAVIS
 from tests.bench.gateway.workers import WorkersRun
 from tests.bench.page import table
+from tests.bench.turns import ratio, ratios
 
 PICTURES = "../pictures/"
 Servers = Mapping[str, Figures]
@@ -23,26 +25,58 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
+def turns_table(servers: Servers) -> list[str]:
+    """Rates in turns, and how many times as much visavis does."""
+    ours = [*rates_of(servers[VISAVIS.name])[:2], servers[PATIENT_VISAVIS.name].turns.pictures]
+    head = ["a second", f"`/healthz`, {AT} conn.", f"status, {AT} conn.", f"pictures, {BUSY} conn."]
+    rows = [
+        [name, *(beside(*rates) for rates in zip(rates_of(one), ours, strict=True))] for name, one in servers.items()
+    ]
+    own = servers[VISAVIS.name].turns
+    overload = (
+        f"visavis with {SHARES[-1]:g} times the pictures that it can take: "
+        f"{beside(own.pictures, own.overload)} of what it answers {BUSY} clients."
+    )
+    return [*table(head, rows), "", overload]
+
+
+def rates_of(one: Figures) -> list[Sequence[float]]:
+    """Of each round: /healthz, the status, pictures; nothing for what was not measured."""
+    status = one.turns.status
+    return [one.health_at(AT).rates if one.turns.health else [], status.rates if status else [], one.turns.pictures]
+
+
+def beside(rates: Sequence[float], others: Sequence[float]) -> str:
+    """The rate, and the others' as its multiple: the median of the rounds, the least and the most."""
+    if not rates:
+        return ""
+    if rates == others:
+        return count(statistics.median(rates))
+    times = ratios(others, rates)
+    words = f"{ratio(others, rates):.3g} times: {min(times):.3g} to {max(times):.3g}"
+    return f"{count(statistics.median(rates))} ({words})"
+
+
 def cheap_tables(servers: Servers) -> list[str]:
     """Throughput and times of /healthz over connections, the status beside it."""
-    whole = {name: one for name, one in servers.items() if one.health}
+    whole = {name: one.turns for name, one in servers.items() if one.turns.health}
     connections = [run.connections for run in next(iter(whole.values())).health]
     head = ["requests/s", *(f"{n:,} conn." for n in connections), f"status, {AT}", "CPU us/request", "status"]
     rows = [
         [
             name,
-            *(count(run.found.per_second) for run in one.health),
-            count(one.status.found.per_second) if one.status else "",
-            f"{one.health_at(AT).cpu_us:,.0f}",
+            *(count(run.per_second) for run in one.health),
+            count(one.status.per_second) if one.status else "",
+            f"{servers[name].health_at(AT).cpu_us:,.0f}",
             f"{one.status.cpu_us:,.0f}" if one.status else "",
         ]
         for name, one in whole.items()
     ]
     times = [
-        [name, *(f"{milliseconds(run.found.p50_ms)} / {milliseconds(run.found.p99_ms)}" for run in one.health)]
+        [name, *(f"{milliseconds(run.p50_ms)} / {milliseconds(run.p99_ms)}" for run in one.health)]
         for name, one in whole.items()
     ]
-    errors = [[name, *(count_of(run.found.errors) for run in one.health)] for name, one in whole.items()]
+    errors = [[name, *(count_of(run.errors) for run in one.health)] for name, one in whole.items()]
     labels = [f"{n:,} conn." for n in connections]
     return [
         *table(head, rows),
@@ -56,7 +90,7 @@ def cheap_tables(servers: Servers) -> list[str]:
 def cheap_words(servers: Servers, processors: int) -> list[str]:
     """What the rates leave out: the client takes its share of the machine, and the more, the more is answered."""
     ours, theirs = (servers[kind.name].health_at(AT) for kind in (VISAVIS, UVICORN))
-    taken = [f"{run.cpu_us * run.found.per_second / 1e6:.1f}" for run in (ours, theirs)]
+    taken = [f"{run.cpu_us * run.per_second / 1e6:.1f}" for run in (ours, theirs)]
     return [
         f"With {AT} connections wrk leaves visavis {taken[0]} of {processors} processors, and uvicorn {taken[1]}.",
         f"A request costs uvicorn {theirs.cpu_us / ours.cpu_us:.1f} times what it costs visavis; the rates show that",
@@ -196,19 +230,18 @@ def frames_table(frames: Mapping[str, Mapping[str, Latency]]) -> list[str]:
 
 def workers_table(workers: Mapping[str, WorkersRun]) -> list[str]:
     """Pictures a second by workers."""
-    return table(
-        ["workers", "pictures/s", "PSS, MB", "faces on all test pictures"],
-        [
-            [name, f"{run.per_second:.1f}", f"{run.pss_mb:,.0f}", f"{sum(len(found) for found in run.faces.values())}"]
-            for name, run in workers.items()
-        ],
-    )
+    head = ["workers", "pictures/s", "PSS, MB", "faces on all test pictures"]
+    rows = []
+    for name, run in workers.items():
+        faces = sum(len(found) for found in run.faces.values())
+        rows.append([name, f"{statistics.median(run.rates):.1f}", f"{run.pss_mb:,.0f}", f"{faces}"])
+    return table(head, rows)
 
 
 def load_plots(servers: Servers) -> str:
     """The four plots over connections."""
-    whole = {name: one for name, one in servers.items() if one.health}
-    cheap_places = [run.connections for run in next(iter(whole.values())).health]
+    whole = {name: one.turns.health for name, one in servers.items() if one.turns.health}
+    cheap_places = [run.connections for run in next(iter(whole.values()))]
     places = [run.connections for run in next(iter(servers.values())).closed]
     return svg(
         [
@@ -216,7 +249,7 @@ def load_plots(servers: Servers) -> str:
                 "cheap requests a second",
                 "connections",
                 cheap_places,
-                {name: [run.found.per_second for run in one.health] for name, one in whole.items()},
+                {name: [run.per_second for run in runs] for name, runs in whole.items()},
             ),
             Curves(
                 "pictures a second",

@@ -5,48 +5,69 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 from visavis.detections import Frame
 
+from tests.bench.gateway.figures import BUSY, Plan
 from tests.bench.gateway.load import closed
-from tests.bench.gateway.measure import BUSY, Plan, warm_up
-from tests.bench.gateway.servers import PATIENT, WORKERS, Server, own, visavis
+from tests.bench.gateway.servers import PATIENT, WORKERS, Kind, Server, own, visavis
+from tests.bench.gateway.warm import warm_up
+from tests.bench.turns import in_turn
 from tests.unit.face_pictures import LABELLED, all_pictures, gocv_paths
-from tests.waiting import until
 
-GRACE_S = 2.0
+GRACE_S = 5.0
 INT8 = "INT8"
 
 
 class WorkersRun(NamedTuple):
-    """Pictures a second, memory of all processes, and the faces on all test pictures by file name."""
+    """Pictures a second of each round, memory of all processes, and the faces on all test pictures by file name."""
 
-    per_second: float
+    rates: list[float]
     pss_mb: float
     faces: dict[str, list[dict[str, Any]]]
 
 
 def measured(plan: Plan, picture: Path) -> dict[str, WorkersRun]:
     """By number of workers, in words; INT8 where this processor gains from it and finds the same faces."""
-    runs = {str(count): of(plan, picture, count) for count in (1, WORKERS)}
+    kinds = {str(count): kind_of(count) for count in (1, WORKERS)}
     if quantized():
-        runs[INT8] = of(plan, picture, WORKERS, 'precision = "int8"')
-    return runs
+        kinds[INT8] = kind_of(WORKERS, 'precision = "int8"')
+    looked_at = {name: alone(kind, plan, picture) for name, kind in kinds.items()}
+    rates = side_by_side(kinds, plan, picture)
+    return {name: WorkersRun(rates[name], *looked_at[name]) for name in kinds}
 
 
-def of(plan: Plan, picture: Path, workers: int, detector: str = "") -> WorkersRun:
+def kind_of(workers: int, detector: str = "") -> Kind:
     """One thread in each worker: by itself, a single one would take both processors."""
-    kind = own(f"visavis, {workers} workers {detector}", visavis(PATIENT, workers, detector=f"threads = 1\n{detector}"))
+    commands = visavis(PATIENT, workers, detector=f"threads = 1\n{detector}")
+    return own(f"visavis, {workers} workers {detector}", commands, workers)
+
+
+def alone(kind: Kind, plan: Plan, picture: Path) -> tuple[float, dict[str, list[dict[str, Any]]]]:
+    """Memory and faces of one that runs alone: what is counted of shared pages depends on who else has them."""
     with Server(kind) as server:
-        until(lambda: len(server.workers()) == workers, "workers are missing", 60)
         warm_up(server, picture)
-        found = closed(server.url(kind.detect), picture, BUSY, plan.workers_s, GRACE_S)
-        return WorkersRun(
-            found.per_second, server.memory().pss, {name: faces(server, one) for name, one in all_pictures().items()}
-        )
+        turn(server, plan, picture)
+        return server.memory().pss, {name: faces(server, one) for name, one in all_pictures().items()}
+
+
+def side_by_side(kinds: Mapping[str, Kind], plan: Plan, picture: Path) -> dict[str, list[float]]:
+    """Pictures a second of each round; all run, one is asked at a time."""
+    with ExitStack() as running:
+        servers = {name: running.enter_context(Server(kind)) for name, kind in kinds.items()}
+        for server in servers.values():
+            warm_up(server, picture)
+        return in_turn({name: partial(turn, server, plan, picture) for name, server in servers.items()}, plan.rounds)
+
+
+def turn(server: Server, plan: Plan, picture: Path) -> float:
+    return closed(server.url(server.kind.detect), picture, BUSY, plan.turn_s, GRACE_S).per_second
 
 
 def faces(server: Server, picture: Frame) -> list[dict[str, Any]]:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the bars compare by ratio: all servers run side by side, one is asked at a time, and they take turns (turns.py).
+
+A server that nobody asks takes no processor. Memory is not looked at here: what is counted of shared pages depends on
+who else has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from tests.bench.gateway.figures import AT, BUSY, SHARES, CheapRun, InTurns, Plan
+from tests.bench.gateway.load import Cheap, cheap, closed, open_loop
+from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server
+from tests.bench.gateway.warm import wait_until_quiet, warm_up
+from tests.bench.turns import in_turn
+
+OVERLOAD, GRACE_S = "visavis, overloaded", 5.0
+
+Turn = tuple[Cheap, float]  # and the server's processor time, seconds
+
+
+def measured(plan: Plan, picture: Path) -> dict[str, InTurns]:
+    """All servers by name. Most connections come last: some servers are still busy with them afterwards."""
+    with ExitStack() as running:
+        servers = [running.enter_context(Server(kind)) for kind in (*RIVALS, PATIENT_VISAVIS, VISAVIS)]
+        for server in servers:
+            warm_up(server, picture)
+        pictures = pictures_in_turn(servers, picture, plan)
+        whole = [one for one in servers if one.kind != PATIENT_VISAVIS]  # the same but for a queue of pictures
+        status = cheap_in_turn(whole, lambda kind: kind.status, AT, plan)
+        health = [cheap_in_turn(whole, lambda _: "/healthz", count, plan) for count in plan.cheap_connections]
+    return {
+        server.kind.name: InTurns(
+            [runs[server.kind.name] for runs in health if server in whole],
+            status.get(server.kind.name),
+            pictures[server.kind.name],
+            pictures[OVERLOAD] if server.kind == VISAVIS else [],
+        )
+        for server in servers
+    }
+
+
+def pictures_in_turn(servers: Sequence[Server], picture: Path, plan: Plan) -> dict[str, list[float]]:
+    """Answers a second of each round; visavis, which comes last, also with more pictures than it can take."""
+    measures = {server.kind.name: partial(pictures_turn, server, picture, plan) for server in servers}
+    too_many = SHARES[-1] * measures[VISAVIS.name]()
+    return in_turn({**measures, OVERLOAD: partial(overload_turn, servers[-1], picture, too_many, plan)}, plan.rounds)
+
+
+def pictures_turn(server: Server, picture: Path, plan: Plan) -> float:
+    return closed(server.url(server.kind.detect), picture, BUSY, plan.turn_s, GRACE_S).per_second
+
+
+def overload_turn(server: Server, picture: Path, per_second: float, plan: Plan) -> float:
+    return open_loop(server.url(server.kind.detect), picture, per_second, plan.turn_s, GRACE_S).per_second
+
+
+def cheap_in_turn(
+    servers: Sequence[Server], path: Callable[[Kind], str], connections: int, plan: Plan
+) -> dict[str, CheapRun]:
+    """All rounds on so many connections."""
+    measures = {one.kind.name: partial(cheap_turn, one, path(one.kind), connections, plan.cheap_s) for one in servers}
+    found = in_turn(measures, plan.rounds if connections == AT else plan.some_rounds)
+    return {name: cheap_run(connections, turns) for name, turns in found.items()}
+
+
+def cheap_turn(server: Server, path: str, connections: int, span_s: float) -> Turn:
+    before_s = server.cpu_s()
+    found = cheap(server.url(path), connections, span_s)
+    spent_s = server.cpu_s() - before_s
+    wait_until_quiet(server)
+    return found, spent_s
+
+
+def cheap_run(connections: int, turns: Sequence[Turn]) -> CheapRun:
+    rounds = [found for found, _ in turns]
+    spent_s = sum(spent_s for _, spent_s in turns)
+    return CheapRun(connections, rounds, 1e6 * spent_s / max(1, sum(one.requests for one in rounds)))
