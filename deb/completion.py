@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import shtab
-from visavis.cli import COMMANDS, AnyOrderParser, add_command, top_parser
+from visavis.cli.program import COMMANDS, AnyOrderParser, add_command, top_parser
 from visavis.models.manifest import entries
 
 # Where each shell looks for it.

@@ -14,7 +14,7 @@ DAEMON = REPOSITORY / "build" / "visavis-capture"
 
 def command_line(date: str, version: str) -> str:
     """visavis(1): each command with its own help."""
-    from visavis.cli import COMMANDS  # noqa: PLC0415 (only there in a checkout's own Python)
+    from visavis.cli.program import COMMANDS  # noqa: PLC0415 (only there in a checkout's own Python)
 
     page = _head("visavis", "face detection as an appliance", date, version)
     page += _section("SYNOPSIS", "visavis COMMAND [OPTION...]") + _section("DESCRIPTION", _help())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from visavis.cli import COMMANDS
+from visavis.cli.program import COMMANDS
 from visavis.config_gen import Config
 from visavis.daemon import effective_config
 from visavis.figures import camera_line

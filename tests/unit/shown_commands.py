@@ -7,7 +7,7 @@ import argparse
 import re
 import shlex
 
-from visavis.cli import parser_for
+from visavis.cli.program import parser_for
 
 
 def visavis_calls(text: str) -> list[list[str]]:

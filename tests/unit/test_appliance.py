@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 from visavis.appliance import Appliance, RunSettings, WrongPort, first_look
-from visavis.cli import parser_for
+from visavis.cli.program import parser_for
 from visavis.cli.serve import overrides
 from visavis.config_gen import MQTT, Camera, Config, Detector, Web
 from visavis.daemon import ConfigRefused, effective_config

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from visavis.cli import COMMANDS
+from visavis.cli.program import COMMANDS
 
 from tests.unit.command import visavis
 from tests.unit.shown_commands import parsed, visavis_calls

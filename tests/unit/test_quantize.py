@@ -17,7 +17,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from visavis.backends import load_detector
-from visavis.cli import parser_for, worker
+from visavis.cli import worker
+from visavis.cli.program import parser_for
 from visavis.daemon import effective_config
 from visavis.detections import Frame
 from visavis.engines.int8 import Calibrated, spread

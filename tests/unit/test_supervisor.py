@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from visavis.cli import parser_for, worker
+from visavis.cli import worker
+from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
 from visavis.supervisor import Supervisor, unsure_score, worker_command

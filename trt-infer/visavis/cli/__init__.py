@@ -1,145 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: one table of commands, each in a module of its own that is imported only when it is asked for.
-
-A command module offers `EXAMPLE` (text for its help), `add_arguments(parser)` and `run(args) -> exit code`.
-Exit codes: 0 ok, 1 failed, 2 wrong use.
-"""
+"""The command line. This file is loaded first and loads nothing: from here on Ctrl-C ends a command without a word."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import sys
-from typing import Any
-
-from visavis import __version__
-from visavis.errors import INSTALL_AGAIN, VisavisError
-from visavis.terminal import complain, drop_unwritten, ready_streams
-
-# name -> what it does, in one line. The module is visavis.cli.<name>.
-COMMANDS = {
-    "run": "start broker, daemon and workers in the foreground",
-    "serve": "find faces in pictures of clients, without a camera",
-    "check": "check a configuration file",
-    "doctor": "look over this machine and say what to mend",
-    "detect": "find faces in pictures and videos",
-    "auth": "say who may see the page and ask the API",
-    "watch": "follow devices live in the terminal",
-    "fleet": "report on all devices of a broker",
-    "model": "list, prepare and verify models",
-    "engine": "build and list TensorRT engines",
-    "workers": "see or change how many workers infer, while it runs",
-    "update": "update a device that was flashed, and make what that needs",
-    "reset": "make a flashed device as new",
-    "worker": "the inference worker (what the supervisor and systemd start)",
-}
-
-EPILOG = """examples:
-  visavis run                                  the built-in demo, or what a configuration says
-  visavis run --config /etc/visavis/config.toml
-  visavis detect holiday.jpg --draw out/
-  visavis COMMAND --help                       more about one command
-"""
+ENDED_BY_CTRL_C = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    ready_streams()
     try:
-        code = obey(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()  # here a full disk still has a sentence
-    except VisavisError as error:
-        complain(str(error))
-        code = error.exit_code
-    except BrokenPipeError:
-        code = 1  # the reader of our output, `head` for one, has enough
-    except OSError as error:
-        complain(of_the_system(error))
-        code = 1
-    except ImportError as error:
-        complain(f"{error}: {INSTALL_AGAIN}")
-        code = 1
+        from visavis.cli import program  # noqa: PLC0415 (takes a tenth of a second)
+
+        return program.main(arguments)
     except KeyboardInterrupt:
-        code = 1
-    drop_unwritten()
-    return code
-
-
-def obey(words: list[str]) -> int:
-    """Understand the words and do what they say; loading a command takes a moment, and is part of it.
-
-    Raises:
-        VisavisError, OSError, ImportError, KeyboardInterrupt: for `main`.
-    """
-    parser = parser_for(words)
-    try:
-        args = parser.parse_args(words)
-    except SystemExit as end:  # argparse has shown help, or what is wrong
-        return int(end.code or 0)
-    if args.command is None:
-        parser.print_help()
-        return 2
-    return int(importlib.import_module(f"visavis.cli.{args.command}").run(args))
-
-
-def of_the_system(error: OSError) -> str:
-    """What the system refuses, and to what: `/data/models: Permission denied`."""
-    reason = error.strerror or str(error)
-    return f"{error.filename}: {reason}" if error.filename else reason
-
-
-class AnyOrderParser(argparse.ArgumentParser):
-    """Takes options before, between and after the files; argparse alone takes files in one place only."""
-
-    _inside = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's; a parser with subcommands stays as it is, its subcommands' parsers are like this one.
-
-        With a plain `--`, after which everything is a file, argparse's own order holds: older versions mix it up.
-        """
-        if self._inside or self._subparsers is not None or "--" in (args or []):
-            return super().parse_known_args(args, namespace)
-        self._inside = True  # parse_known_intermixed_args calls us again
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._inside = False
-
-
-def top_parser() -> argparse.ArgumentParser:
-    """The parser without any command's own arguments: enough for `--help` and `--version`."""
-    parser = argparse.ArgumentParser(
-        prog="visavis",
-        description="Face detection as an appliance: camera in, MQTT and a web view out, nothing leaves the building.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"visavis {__version__}")
-    return parser
-
-
-def parser_for(words: list[str]) -> argparse.ArgumentParser:
-    """The whole parser, with the arguments of only the command that `words` names: the others stay unimported."""
-    parser = top_parser()
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=AnyOrderParser)
-    wanted = next((word for word in words if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        if name == wanted:
-            add_command(commands, name, summary)
-        else:
-            commands.add_parser(name, help=summary, add_help=False)
-    return parser
-
-
-def add_command(commands: argparse._SubParsersAction[AnyOrderParser], name: str, summary: str) -> None:
-    """Import the module of one command and let it declare its arguments."""
-    module = importlib.import_module(f"visavis.cli.{name}")
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=(module.__doc__ or "").strip(),
-        epilog=f"example:\n{module.EXAMPLE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.add_arguments(parser)
+        return ENDED_BY_CTRL_C
