@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -49,7 +50,7 @@ type Album struct {
 
 // New makes an album that has read nothing yet.
 func New(s Settings) *Album {
-	fault := state.NewFault(s.Folder, "pictures of events are not kept, the events are", "pictures of events are kept again")
+	fault := state.NewFault(slog.String("folder", s.Folder), "pictures of events are not kept, the events are", "pictures of events are kept again")
 	return &Album{settings: s, coming: map[string]chan struct{}{}, fault: fault}
 }
 

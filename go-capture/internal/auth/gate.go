@@ -75,7 +75,7 @@ func Open(settings Settings) (*Gate, error) {
 		addresses: newThrottle(perAddress), names: newThrottle(perName), tokens: newThrottle(perToken),
 		friends: map[string]bool{}, held: map[*hold]struct{}{},
 	}
-	g.keeper = state.NewKeeper(settings.Sessions, "sessions are not kept over a restart", g.sessionsText)
+	g.keeper = state.NewKeeper(settings.Sessions, "sessions are not kept over a restart", "sessions are kept again", g.sessionsText)
 	g.resumeSessions()
 	_, _ = rand.Read(g.key[:]) // it never fails: without randomness the program ends
 	return g, nil

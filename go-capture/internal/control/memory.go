@@ -85,7 +85,7 @@ type memory struct {
 // openMemory reads the file. One that cannot be read costs only what was learned.
 func openMemory(path string) *memory {
 	m := &memory{cameras: map[string]learned{}}
-	m.keeper = state.NewKeeper(path, "what is ordered over MQTT will not survive a restart", m.content)
+	m.keeper = state.NewKeeper(path, "what is ordered over MQTT will not survive a restart", "what is ordered over MQTT is kept again", m.content)
 	if path == "" {
 		return m
 	}

@@ -75,7 +75,7 @@ type History struct {
 // New makes a history that is in memory until Start.
 func New(s Settings) *History {
 	return &History{
-		fault:    state.NewFault(s.Folder, "history cannot use its disk, recent events stay in memory", "history writes again"),
+		fault:    state.NewFault(slog.String("folder", s.Folder), "history cannot use its disk, recent events stay in memory", "history writes again"),
 		settings: s.filled(), wall: time.Now, wake: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
 		readers: make(chan struct{}, readersMost), changed: make(chan struct{}),
 	}

@@ -32,7 +32,8 @@ func newMemory(broker string) *memory { return &memory{states: newStates(), brok
 // that old topics stay.
 func (m *memory) RememberIn(path, configuration string) {
 	m.configuration = configuration
-	m.keeper = state.NewKeeper(path, "topics are not remembered, those of removed cameras may stay at the broker", m.text)
+	m.keeper = state.NewKeeper(path, "topics are not remembered, those of removed cameras may stay at the broker", "topics are remembered again",
+		m.text)
 	m.notice = m.keeper.Changed
 	read, err := readAnnounced(path)
 	if err != nil {

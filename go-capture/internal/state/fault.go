@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// Fault is what goes wrong with a folder: it is said when it begins and when it is over, however often it is met.
+// Fault is what goes wrong with a folder or a file: it is said when it begins and when it is over, however often it is met.
 type Fault struct {
-	folder string
+	where  slog.Attr
 	begins string // what the log says then
 	ends   string
 
@@ -17,19 +17,19 @@ type Fault struct {
 	now string
 }
 
-// NewFault makes one that has not been met. The sentences say what is lost, and that it no longer is.
-func NewFault(folder, begins, ends string) *Fault {
-	return &Fault{folder: folder, begins: begins, ends: ends}
+// NewFault makes one that has not been met. where names the place in the log; the sentences say what is lost, and that it no longer is.
+func NewFault(where slog.Attr, begins, ends string) *Fault {
+	return &Fault{where: where, begins: begins, ends: ends}
 }
 
-// Note takes the outcome of one use of the folder.
+// Note takes the outcome of one use of the place.
 func (f *Fault) Note(err error) {
 	before := f.replace(err)
 	switch {
 	case before == "" && err != nil:
-		slog.Warn(f.begins, "folder", f.folder, "error", err)
+		slog.Warn(f.begins, f.where, slog.Any("error", err))
 	case before != "" && err == nil:
-		slog.Info(f.ends, "folder", f.folder)
+		slog.Info(f.ends, f.where)
 	}
 }
 

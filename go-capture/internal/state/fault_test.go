@@ -16,7 +16,7 @@ func TestAFaultIsSaidWhenItBeginsAndWhenItEnds(t *testing.T) {
 	var log bytes.Buffer
 	logtest.Hear(t, slog.NewTextHandler(&log, nil))
 
-	fault := NewFault("/somewhere", "nothing is kept", "kept again")
+	fault := NewFault(slog.String("folder", "/somewhere"), "nothing is kept", "kept again")
 	for _, err := range []error{nil, errors.New("full"), errors.New("full"), errors.New("read-only"), nil, nil} {
 		fault.Note(err)
 		if want := err != nil; (fault.Now() != "") != want {

@@ -11,11 +11,11 @@ import (
 
 const retryAfter = 5 * time.Second
 
-// Keeper keeps a file in step with what its owner knows. A disk that cannot be used is told once, and tried again.
+// Keeper keeps a file in step with what its owner knows. A disk that cannot be used is tried again.
 type Keeper struct {
 	path    string
-	loss    string // what is lost while the file cannot be written
 	content func() ([]byte, error)
+	fault   *Fault
 
 	changed chan struct{}
 	stop    chan struct{}
@@ -23,14 +23,13 @@ type Keeper struct {
 
 	writing sync.Mutex
 	written []byte // what the file holds; nil: not known
-	failing bool
 }
 
-// NewKeeper has written nothing yet. content is what the file should hold; loss says in a sentence what is lost without it.
-// A path of "" is a file that nobody keeps.
-func NewKeeper(path, loss string, content func() ([]byte, error)) *Keeper {
+// NewKeeper has written nothing yet. content is what the file should hold; lost says in a sentence what is lost while it cannot be
+// written, and kept that this is over. A path of "" is a file that nobody keeps.
+func NewKeeper(path, lost, kept string, content func() ([]byte, error)) *Keeper {
 	return &Keeper{
-		path: path, loss: loss, content: content,
+		path: path, content: content, fault: NewFault(slog.String("file", path), lost, kept),
 		changed: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -48,10 +47,7 @@ func (k *Keeper) Write() (upToDate bool) {
 			k.written = now
 		}
 	}
-	if err != nil && !k.failing {
-		slog.Warn(k.loss, "file", k.path, "error", err)
-	}
-	k.failing = err != nil
+	k.fault.Note(err)
 	return err == nil
 }
 

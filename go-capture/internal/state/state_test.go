@@ -3,7 +3,9 @@
 package state
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"visavis/capture/internal/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -95,7 +99,7 @@ func TestAKeeperWritesEachChangeAndTheLastAtTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	var now atomic.Value
 	now.Store("one")
-	k := NewKeeper(path, "a file is not kept", func() ([]byte, error) { return []byte(now.Load().(string)), nil })
+	k := NewKeeper(path, "a file is not kept", "it is kept again", func() ([]byte, error) { return []byte(now.Load().(string)), nil })
 	k.Start()
 	k.Changed()
 	await(t, "the first is written", func() bool { return read(t, path) == "one" })
@@ -107,14 +111,16 @@ func TestAKeeperWritesEachChangeAndTheLastAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestAKeeperThatCannotWriteTriesAtTheEndOnceMore(t *testing.T) {
+func TestAKeeperThatCannotWriteSaysSoAndTriesAtTheEndOnceMore(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "sub", "file")
 	if err := os.WriteFile(filepath.Join(folder, "sub"), nil, 0o600); err != nil { // a file where its folder should be
 		t.Fatal(err)
 	}
 	asked := make(chan struct{}, 9)
-	k := NewKeeper(path, "a file is not kept", func() ([]byte, error) { asked <- struct{}{}; return []byte("kept"), nil })
+	var log bytes.Buffer
+	logtest.Hear(t, slog.NewTextHandler(&log, nil))
+	k := NewKeeper(path, "a file is not kept", "it is kept again", func() ([]byte, error) { asked <- struct{}{}; return []byte("kept"), nil })
 	k.Start()
 	k.Changed()
 	<-asked
@@ -125,8 +131,12 @@ func TestAKeeperThatCannotWriteTriesAtTheEndOnceMore(t *testing.T) {
 	if got := read(t, path); got != "kept" {
 		t.Errorf("it holds %q", got)
 	}
-	if k.failing || NewKeeper("", "", nil).Write() != true {
-		t.Error("it fails still, or nobody's file does")
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `msg="a file is not kept" file=`+path) || !strings.Contains(lines[1], `msg="it is kept again"`) {
+		t.Errorf("the log says\n%s", log.String())
+	}
+	if !NewKeeper("", "", "", nil).Write() {
+		t.Error("a file that nobody keeps fails")
 	}
 }
 
