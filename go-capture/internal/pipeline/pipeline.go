@@ -9,7 +9,7 @@
 //  3. Dispatch lends the slot to a worker      dispatch, ring
 //  4. the worker's result ends the lease       dispatch
 //  5. the Hub restores order and geometry      hub, track, zone, event
-//  6. leaves listen: MQTT, viewers, metrics    mqtt, web, history, album
+//  6. leaves listen: MQTT, viewers, pictures   mqtt, web, history, portrait
 //
 // The functions stand in that order; cameras.go keeps the cameras alive, status.go answers for all of them. Pictures that clients
 // send join at 2 and leave after 4: gateway.go.
@@ -35,6 +35,7 @@ import (
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/portrait"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/source"
 	"visavis/capture/internal/web"
@@ -49,12 +50,12 @@ type Appliance struct {
 	hub        *hub.Hub
 	gateway    *gateway.Gateway
 	history    *history.History
-	album      *album.Album   // of the pictures of events; nil when none are kept
-	mqtt       *mqtt.Brokers  // nil when there is none
-	board      *control.Board // what was ordered of each camera
-	ordering   sync.Mutex     // held while an order is carried out and told
-	painter    *painter       // nil when nobody wants pictures of events
-	gate       *auth.Gate     // nil without [auth]
+	album      *album.Album      // of the pictures of events; nil when none are kept
+	mqtt       *mqtt.Brokers     // nil when there is none
+	board      *control.Board    // what was ordered of each camera
+	ordering   sync.Mutex        // held while an order is carried out and told
+	painter    *portrait.Painter // nil when nobody wants pictures of events
+	gate       *auth.Gate        // nil without [auth]
 	web        *web.Server
 	grpc       *overgrpc.Server // nil when gateway.grpc_listen is ""
 	engine     *engine.Watch
@@ -142,7 +143,7 @@ func (a *Appliance) leaves() []hub.Leaf {
 		leaves = append(leaves, a.mqtt)
 	}
 	if a.painter != nil {
-		leaves = append(leaves, a.painter.ordered)
+		leaves = append(leaves, a.painter)
 	}
 	return leaves
 }

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package pipeline
+package portrait
 
 import (
 	"bytes"
 	"context"
 	"image"
-	"image/jpeg"
-	"os"
+	stdjpeg "image/jpeg"
 	"strings"
 	"testing"
 
 	"visavis/capture/internal/album"
-	"visavis/capture/internal/config"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
-	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/zone"
 )
 
 // gallery is a painter with what it needs, in a folder of its own. Nothing is painted before paintAll.
 type gallery struct {
-	*painter
+	*Painter
+	album   *album.Album
 	pool    *frame.Pool
 	ids     int
 	hidden  string // what viewers see
@@ -33,16 +32,30 @@ type gallery struct {
 
 func newGallery(t *testing.T) *gallery {
 	t.Helper()
-	g := &gallery{pool: frame.NewPool(8), hidden: "pixelate"}
-	g.painter = &painter{
-		album:   album.New(album.Settings{Folder: t.TempDir(), MostBytes: 1 << 20, Oldest: func() (string, bool) { return "", true }}),
-		privacy: func(string) string { return g.hidden },
-		send:    func(_ *hub.Result, face look) error { g.sent = append(g.sent, face.camera); return nil },
-		closing: make(chan struct{}), ended: make(chan struct{}),
+	return galleryWith(t, album.New(album.Settings{Folder: t.TempDir(), MostBytes: 1 << 20, Oldest: func() (string, bool) { return "", true }}))
+}
+
+// galleryWith keeps pictures in an album; in none where that is nil.
+func galleryWith(t *testing.T, kept *album.Album) *gallery {
+	t.Helper()
+	g := &gallery{album: kept, pool: frame.NewPool(8), hidden: "pixelate"}
+	g.Painter = New(Settings{
+		Album: kept, Privacy: func(string) string { return g.hidden }, Encode: encode,
+		MayLeave: func(camera string) bool { return camera == "open" },
+		Send:     func(_ *hub.Result, face Look) error { g.sent = append(g.sent, face.Camera); return nil },
+	})
+	if kept != nil {
+		t.Cleanup(kept.Close)
 	}
-	g.ordered = newPortraits(portraitRules{expect: g.album.Expect, leaves: func(camera string) bool { return camera == "open" }})
-	t.Cleanup(g.album.Close)
 	return g
+}
+
+func encode(r *hub.Result, style jpeg.Style) ([]byte, error) {
+	var faces []jpeg.Face
+	for _, face := range r.Faces {
+		faces = append(faces, jpeg.Face{Box: face.Box})
+	}
+	return jpeg.Encode(r.Picture, faces, style)
 }
 
 var facesBox = geometry.Box{X: 250, Y: 150, W: 140, H: 180}
@@ -69,9 +82,9 @@ func (g *gallery) shows(t *testing.T, camera string, track uint64, score float32
 func (g *gallery) happens(kind zone.Kind, camera string, track uint64, results ...*hub.Result) event.Event {
 	g.ids++
 	e := event.Event{Type: kind, Camera: camera, Track: track, ID: "01JDG3ZQ3N8XKZ5T0V4W2Y00" + string(rune('0'+g.ids/10)) + string(rune('0'+g.ids%10))}
-	g.ordered.Illustrate(results, &e)
+	g.Illustrate(results, &e)
 	for _, r := range results {
-		g.ordered.Take(r)
+		g.Take(r)
 		r.Picture.Release()
 	}
 	return e
@@ -89,12 +102,12 @@ func idIn(path string) string {
 // detail is the mean difference of neighbours in the middle and at the left edge of a picture.
 func detail(t *testing.T, data []byte) (middle, edge int) {
 	t.Helper()
-	shown, err := jpeg.Decode(bytes.NewReader(data))
+	shown, err := stdjpeg.Decode(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
 	size := shown.Bounds().Size()
-	if size.X > portraitWidth || size.X < portraitWidth-2 {
+	if size.X > widthMost || size.X < widthMost-2 {
 		t.Errorf("%v wide", size.X)
 	}
 	of := func(area image.Rectangle) int {
@@ -136,7 +149,7 @@ func TestAVisitShowsItsBeginningAndAtTheEndAMuchBetterLook(t *testing.T) {
 	begun := g.happens(zone.Appeared, "door", 1, g.shows(t, "door", 1, 0.6))
 	for _, score := range []float32{0.62, 0.9, 0.91} {
 		r := g.shows(t, "door", 1, score)
-		g.ordered.Take(r)
+		g.Take(r)
 		r.Picture.Release()
 		g.paintAll()
 	}
@@ -153,8 +166,8 @@ func TestAVisitShowsItsBeginningAndAtTheEndAMuchBetterLook(t *testing.T) {
 	if last.Thumbnail == "" || last.Thumbnail != first.Thumbnail {
 		t.Errorf("a visit that never looked better ends with %q, began with %q", last.Thumbnail, first.Thumbnail)
 	}
-	if len(g.ordered.visits) != 0 {
-		t.Errorf("%d visits are still held", len(g.ordered.visits))
+	if len(g.visits) != 0 {
+		t.Errorf("%d visits are still held", len(g.visits))
 	}
 }
 
@@ -191,7 +204,7 @@ func TestPicturesLeaveOnlyWhereTheyMayAndOnceASecond(t *testing.T) {
 	for _, kept := range []bool{true, false} {
 		g := newGallery(t)
 		if !kept {
-			g.album, g.ordered.rules.expect = nil, nil
+			g = galleryWith(t, nil)
 		}
 		for _, camera := range []string{"door", "open", "open"} { // the second is too soon after the first
 			e := g.happens(zone.Appeared, camera, uint64(g.ids+1), g.shows(t, camera, uint64(g.ids+1), 0.9))
@@ -215,23 +228,5 @@ func TestTheEndOfThePainterMakesWhatIsOrdered(t *testing.T) {
 	}
 	if _, found := g.kept(e.ID); !found {
 		t.Error("the last picture is lost")
-	}
-}
-
-func TestPicturesOfBeforeGoWhereNoneAreWanted(t *testing.T) {
-	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
-	settings := &config.Config{Device: config.Device{ID: "porch"}, History: config.History{ThumbnailsMb: 1}}
-	before := openAlbum(settings, history.New(history.Settings{}))
-	before.Keep(album.Picture{ID: "01JDG3ZQ3N8XKZ5T0V4W2Y0001", Camera: "door", Privacy: "pixelate", JPEG: []byte{0xff, 0xd8, 0xff, 0xd9}})
-	before.Close()
-	settings.History.ThumbnailsMb = 0
-	a := &Appliance{config: settings, album: openAlbum(settings, nil)}
-	a.startPainter()
-	folder, err := pictureFolder(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
-		t.Errorf("%d are left, %v", len(left), err)
 	}
 }

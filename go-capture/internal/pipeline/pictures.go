@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"log/slog"
+	"path/filepath"
+
+	"visavis/capture/internal/album"
+	"visavis/capture/internal/config"
+	"visavis/capture/internal/history"
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/jpeg"
+	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/portrait"
+	"visavis/capture/internal/state"
+	"visavis/capture/internal/web"
+)
+
+// pictureFolder is where pictures of events are kept; it fails when there is no folder for anything.
+func pictureFolder(c *config.Config) (string, error) {
+	folder, err := state.Folder()
+	return filepath.Join(folder, "thumbnails", c.Device.ID), err
+}
+
+// openAlbum is nil when the configuration wants no pictures or there is no folder for anything.
+func openAlbum(c *config.Config, events *history.History) *album.Album {
+	folder, err := pictureFolder(c)
+	if err != nil || c.History.ThumbnailsMb == 0 {
+		return nil
+	}
+	return album.New(album.Settings{Folder: folder, MostBytes: int64(c.History.ThumbnailsMb) << 20, Oldest: events.Oldest})
+}
+
+// forgetPictures removes what was kept when the configuration wanted pictures.
+func forgetPictures(c *config.Config) {
+	folder, err := pictureFolder(c)
+	if err != nil {
+		return // none can have been kept
+	}
+	if err := album.Empty(folder); err != nil {
+		slog.Warn("no pictures of events are wanted, and those of before may stay", "folder", folder, "error", err)
+	}
+}
+
+// newPainter is nil when nobody wants pictures.
+func (a *Appliance) newPainter() *portrait.Painter {
+	if a.album == nil && a.mqtt == nil {
+		return nil
+	}
+	wanted := portrait.Settings{Album: a.album, Privacy: a.privacy, Encode: encodePortrait}
+	if a.mqtt != nil {
+		wanted.MayLeave, wanted.Send = a.mayLeave, a.sendPictures
+	}
+	return portrait.New(wanted)
+}
+
+func encodePortrait(r *hub.Result, style jpeg.Style) ([]byte, error) {
+	return encodePart(r, web.JPEGStyle{Privacy: style.Privacy, Width: style.Width}, style.Part)
+}
+
+// sendPictures lets the newest picture and the face in it go to the broker.
+func (a *Appliance) sendPictures(r *hub.Result, face portrait.Look) error {
+	whole, err := encode(r, web.JPEGStyle{Privacy: face.Privacy})
+	if err != nil {
+		return err
+	}
+	a.ordering.Lock() // an order to hide faces comes before, or takes back what is sent here
+	defer a.ordering.Unlock()
+	plain := face.Privacy == web.PrivacyNone
+	if plain && a.privacy(r.Camera) != web.PrivacyNone {
+		return nil
+	}
+	a.mqtt.SetSnapshot(r.Camera, mqtt.Picture{JPEG: whole, Plain: plain})
+	a.mqtt.SetLastFace(r.Camera, mqtt.Picture{JPEG: face.JPEG, Plain: plain})
+	return nil
+}
+
+// mayLeave tells whether pictures of a camera may go over MQTT.
+func (a *Appliance) mayLeave(camera string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, known := a.cameras[camera]
+	return known && c.settings.Snapshots
+}
+
+// privacy is what holds at a camera now; of one that is gone, everything is hidden.
+func (a *Appliance) privacy(camera string) string {
+	now, known := (*view)(a).Privacy(camera)
+	if !known {
+		return web.PrivacyPixelate
+	}
+	return now
+}
