@@ -24,10 +24,11 @@ func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
 		t.Fatalf("lease is %+v", m)
 	}
 	p.check(m)
-	p.answer(ring.Result{LeaseID: m.LeaseID, InferBeginNs: 5, InferEndNs: 6}, ring.Detection{X1: -5, Y1: 2, X2: 99, Y2: 99, Score: 0.5})
+	begun, ended := now(), now()
+	p.answer(ring.Result{LeaseID: m.LeaseID, ReceivedNs: begun, InferBeginNs: begun, InferEndNs: ended}, ring.Detection{X1: -5, Y1: 2, X2: 99, Y2: 99, Score: 0.5})
 	until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
 	o := h.outcomes[0]
-	if o.Stream != "door" || o.Seq != 1 || o.Model != "centerface@fake" || o.InferBeginNs != 5 || o.DispatchNs == 0 || o.ResultNs < o.DispatchNs {
+	if o.Stream != "door" || o.Seq != 1 || o.Model != "centerface@fake" || o.InferBeginNs != begun || o.InferEndNs != ended || o.DispatchNs == 0 || o.ResultNs < o.DispatchNs {
 		t.Errorf("outcome is %+v", o)
 	}
 	if got := o.Detections[0]; got.X1 != 0 || got.Y1 != 2 || got.X2 != 32 || got.Y2 != 16 {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,27 @@ func TestAHostileWorkerIsClosedAndTheHonestOneGoesOn(t *testing.T) {
 	c := h.counters("door")
 	if c.Inferred != uint64(len(attacks))+1 || c.Abandoned != uint64(len(attacks))-1 {
 		t.Errorf("counters are %+v; one attack answers its lease once", c)
+	}
+}
+
+// Subscribers count on scores from 0 to 1 and on times that do not run backwards, and so does Prometheus.
+func TestWhatAWorkerSaysOfScoresAndTimesStaysWithinWhatCanBe(t *testing.T) {
+	h := newHouse(t, Options{})
+	s, p := h.stream("door"), h.worker(1)
+	lies := [][3]int64{{math.MinInt64, math.MaxInt64, math.MinInt64}, {math.MaxInt64, math.MinInt64, math.MaxInt64}, {0, 0, 0}}
+	for i, said := range lies {
+		publish(s)
+		m, _ := p.frame()
+		p.answer(ring.Result{LeaseID: m.LeaseID, ReceivedNs: said[0], InferBeginNs: said[1], InferEndNs: said[2]},
+			ring.Detection{Score: math.MaxFloat32}, ring.Detection{Score: -1})
+		until(t, "the outcome", func() bool { return h.fates()[Inferred] == uint64(i)+1 })
+		o := h.outcomes[i]
+		if times := []int64{o.DispatchNs, o.ReceivedNs, o.InferBeginNs, o.InferEndNs, o.ResultNs}; !slices.IsSorted(times) {
+			t.Errorf("%v becomes %v", said, times)
+		}
+		if high, low := o.Detections[0].Score, o.Detections[1].Score; high != 1 || low != 0 {
+			t.Errorf("scores %v and %v", high, low)
+		}
 	}
 }
 

@@ -105,13 +105,18 @@ func allFinite(f *ring.Detection) bool {
 	return !math.IsNaN(float64(sum))
 }
 
-func clampBoxes(found []ring.Detection, width, height float32) {
+// clamp brings what a worker may say of a picture into what can be.
+func clamp(found []ring.Detection, width, height float32) {
 	for i := range found {
 		f := &found[i]
+		f.Score = min(max(f.Score, 0), 1)
 		f.X1, f.X2 = min(max(f.X1, 0), width), min(max(f.X2, 0), width)
 		f.Y1, f.Y2 = min(max(f.Y1, 0), height), min(max(f.Y2, 0), height)
 	}
 }
+
+// within is a time that a worker says, moved to between two of our own.
+func within(saidNs, fromNs, toNs int64) int64 { return min(max(saidNs, fromNs), toNs) }
 
 // complete ends a lease with its result. The frame ends too, unless it has ended already, or failed and another worker may have it yet.
 // The mutex is held.
@@ -131,13 +136,13 @@ func (d *Dispatcher) complete(l *lease, message *ring.Result, found []ring.Detec
 	}
 	slot.stream.unwait(slot)
 	slot.dispatchNs = l.dispatchNs
-	outcome := Outcome{
-		Fate: Inferred, Worker: w.id, Model: w.model, ReceivedNs: message.ReceivedNs, InferBeginNs: message.InferBeginNs,
-		InferEndNs: message.InferEndNs, ResultNs: resultNs,
-	}
+	outcome := Outcome{Fate: Inferred, Worker: w.id, Model: w.model, ResultNs: resultNs}
+	outcome.ReceivedNs = within(message.ReceivedNs, l.dispatchNs, resultNs)
+	outcome.InferBeginNs = within(message.InferBeginNs, outcome.ReceivedNs, resultNs)
+	outcome.InferEndNs = within(message.InferEndNs, outcome.InferBeginNs, resultNs)
 	if message.Status == ring.StatusOK {
 		width, height := slot.size()
-		clampBoxes(found, float32(width), float32(height))
+		clamp(found, float32(width), float32(height))
 		outcome.Detections = found
 		slot.stream.account.Inferred++
 	} else {
