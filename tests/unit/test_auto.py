@@ -39,6 +39,14 @@ def test_what_bench_recommends_is_what_auto_takes(tmp_path: Path) -> None:
     assert detector.model_id == "yunet-n"
 
 
+def test_auto_never_stands_for_itself(tmp_path: Path) -> None:
+    words = ("--input", "96x64", "--threads", "1", "--rounds", "1", "--fps", "0.01")
+    answer = model(tmp_path, "bench", "auto", "centerface", *words)
+    assert answer.returncode == 0, answer.stderr
+    assert recommended_model(tmp_path) == "centerface"
+    assert answer.stdout.count("96x64") == 1, "one model was measured twice"
+
+
 def test_a_file_that_has_no_name_is_not_for_auto(tmp_path: Path) -> None:
     words = ("--input", "96x64", "--threads", "1", "--rounds", "1", "--fps", "0.01")
     answer = model(tmp_path, "bench", provided("scrfd-like", tmp_path), *words)

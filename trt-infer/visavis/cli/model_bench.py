@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from visavis.models.labels import read_labels  # noqa: PLC0415
 
     plan = Plan(
-        models=args.model or manifest.at_hand(),
+        models=_named(args.model) or manifest.at_hand(),
         sizes=args.input,
         threads=args.threads,
         rounds=args.rounds,
@@ -79,6 +79,13 @@ def run(args: argparse.Namespace) -> int:
         _remember(best)
     _advise(best, args.fps, args.json)
     return 0
+
+
+def _named(models: list[str]) -> list[str]:
+    """Each of them once; "auto" is the model that it stands for, or what is recommended next would be "auto" itself."""
+    from visavis.models.auto import AUTO, recommended_model  # noqa: PLC0415
+
+    return list(dict.fromkeys(recommended_model(default_cache_dir()) if one == AUTO else one for one in models))
 
 
 def _remember(row: Row) -> None:
