@@ -24,9 +24,10 @@ class Block(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """The README, the tutorial and the how-tos."""
+    """The README, the index, the tutorial and the how-tos."""
     docs = ROOT / "docs"
-    return [ROOT / "README.md", docs / "tutorial.md", docs / "troubleshooting.md", *sorted(docs.glob("how-to/*.md"))]
+    fixed = [ROOT / "README.md", docs / "README.md", docs / "tutorial.md", docs / "troubleshooting.md"]
+    return [*fixed, *sorted(docs.glob("how-to/*.md"))]
 
 
 def blocks(*kinds: str) -> list[Block]:

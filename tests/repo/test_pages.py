@@ -111,14 +111,19 @@ def test_every_page_that_is_named_is_there() -> None:
             assert (ROOT / page).exists(), f"{file.relative_to(ROOT)} names {page}"
 
 
-def test_every_how_to_is_linked_from_the_tutorial() -> None:
-    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
-    for page in (ROOT / "docs" / "how-to").glob("*.md"):
-        assert f"how-to/{page.name}" in tutorial
+@pytest.mark.parametrize(
+    ("index", "below"),
+    [("docs/README.md", ("*.md", "how-to/*.md", "reference/*.md")), ("docs/design/README.md", ("*.md",))],
+)
+def test_an_index_links_every_page_below_it(index: str, below: tuple[str, ...]) -> None:
+    page = ROOT / index
+    linked = {(page.parent / target).resolve() for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text())}
+    there = {found for pattern in below for found in page.parent.glob(pattern)}
+    assert there - linked == {page}
 
 
 def readme_block(kind: str, word: str) -> str:
-    (found,) = (block.text for block in blocks(kind) if block.page.name == "README.md" and word in block.text)
+    (found,) = (block.text for block in blocks(kind) if block.page == ROOT / "README.md" and word in block.text)
     return found
 
 
