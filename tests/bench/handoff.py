@@ -12,6 +12,7 @@ import multiprocessing
 import statistics
 import tempfile
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,18 +21,20 @@ from tests.bench.child import Child
 from tests.bench.page import Bar, Section, table
 from tests.bench.ring_handoff import RINGS, ring_round
 from tests.bench.transports import RIVALS, Pace
+from tests.bench.turns import in_turn, ratio
 
 SIZES = {"640x480": (480, 640, 3), "1920x1080": (1080, 1920, 3)}
 LIMIT_S = 20.0  # for a receiver's start, and for a round
 BARS = {"640x480": 1 / 5, "1920x1080": 1 / 20}  # of the unix stream's p50
 
 INTRODUCTION = [
-    "Microseconds from the finished frame to the NumPy array; rounds interleaved, all frames of all rounds.",
+    "Microseconds from the finished frame to the NumPy array; everybody has a turn in each round, all frames of all",
+    "rounds. The bars are the medians of the ratios within a round.",
     "The ring's sender is Go, the rivals' senders are Python. See [the design page](../design/handoff.md).",
     "",
 ]
 
-Rows = dict[str, dict[str, dict[str, float]]]
+Rounds = dict[tuple[str, str], list[list[float]]]  # microseconds of each frame of each round, by transport and size
 
 
 class Setting(NamedTuple):
@@ -57,34 +60,37 @@ def measure() -> Section:
     return Section("Hand-off of a frame to a Python process", lines, [bar(judged, size) for size in SIZES])
 
 
-def words(setting: Setting, rows: Rows) -> list[str]:
-    """One table with its conditions."""
+def words(setting: Setting, rounds: Rounds) -> list[str]:
+    """One table with its conditions, of all frames of all rounds."""
     pace = (
         f"{setting.frames} frames a round, {setting.rounds} rounds, one frame each {setting.interval_s * 1000:.0f} ms"
     )
     head = ["transport", *(word for size in SIZES for word in (f"{size} p50", "p99"))]
-    quantity = ("p50_us", "p99_us")
-    body = [[name, *(f"{row[size][q]:,.0f}" for size in SIZES for q in quantity)] for name, row in rows.items()]
+    body = [
+        [name, *(f"{taken_us:,.0f}" for size in SIZES for taken_us in quantiles(rounds[name, size]))]
+        for name in setting.transports
+    ]
     return [f"{setting.what}; {pace}:", "", *table(head, body)]
 
 
-def latencies(setting: Setting) -> Rows:
-    """p50 and p99 of each transport over all rounds; the first tenth of a round is left out as warm-up."""
-    collected: dict[str, dict[str, list[list[float]]]] = {}
+def latencies(setting: Setting) -> Rounds:
+    """All transports and sizes in turn."""
+    measures = {
+        (name, size): partial(one_round, name, shape, setting)
+        for size, shape in SIZES.items()
+        for name in setting.transports
+    }
     with awake_processors() if setting.awake else nullcontext():
-        for _ in range(setting.rounds):
-            for size, shape in SIZES.items():
-                for name in setting.transports:
-                    one = one_round(name, shape, setting)[setting.frames // 10 :]
-                    collected.setdefault(name, {}).setdefault(size, []).append(one)
-    return {name: {size: quantiles(rounds) for size, rounds in sizes.items()} for name, sizes in collected.items()}
+        return in_turn(measures, setting.rounds)
 
 
 def one_round(name: str, shape: tuple[int, int, int], setting: Setting) -> list[float]:
-    """Latencies of one round of one transport in fresh processes."""
+    """Latencies of one round of one transport in fresh processes; the first tenth is left out as warm-up."""
     if name in RINGS:
-        return ring_round(shape, setting.frames, setting.interval_s, *RINGS[name])
-    return rival_round(name, shape, setting)
+        taken_us = ring_round(shape, setting.frames, setting.interval_s, *RINGS[name])
+    else:
+        taken_us = rival_round(name, shape, setting)
+    return taken_us[setting.frames // 10 :]
 
 
 def rival_round(name: str, shape: tuple[int, int, int], setting: Setting) -> list[float]:
@@ -102,13 +108,13 @@ def rival_round(name: str, shape: tuple[int, int, int], setting: Setting) -> lis
     return result
 
 
-def quantiles(rounds: list[list[float]]) -> dict[str, float]:
+def quantiles(rounds: list[list[float]]) -> tuple[float, float]:
     """p50 and p99 in microseconds."""
     cuts = statistics.quantiles([value for one in rounds for value in one], n=100)
-    return {"p50_us": cuts[49], "p99_us": cuts[98]}
+    return cuts[49], cuts[98]
 
 
-def bar(rows: Rows, size: str) -> Bar:
-    """The bar: the ring's p50 as a share of the unix stream's."""
-    share = rows["ring"][size]["p50_us"] / rows["unix stream"][size]["p50_us"]
-    return Bar(f"hand-off p50, {size}, ring / unix stream", share, BARS[size])
+def bar(rounds: Rounds, size: str) -> Bar:
+    """The ring's p50 as a share of the unix stream's, the median of the rounds."""
+    ring, stream = ([statistics.median(one) for one in rounds[name, size]] for name in ("ring", "unix stream"))
+    return Bar(f"hand-off p50, {size}, ring / unix stream", ratio(ring, stream), BARS[size])
