@@ -19,7 +19,6 @@ captured that nobody infers.
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.bench.box import Box
 from tests.bench.child import Child
 from tests.bench.clip import make_clip
 from tests.bench.page import Bar, Section, table
+from tests.bench.percentiles import p50_p99
 from tests.bench.process_figures import cpu_s
 from tests.bench.recorder import recording, records
 from tests.bench.subscriber import arrivals
@@ -64,8 +64,8 @@ def measure() -> Section:
     """Three bars of two runs."""
     fake = observed(Box(backend="fake", command=recording), viewers=0)
     fps, real = at_a_rate_that_is_sustained()
-    thirds = [cut(third) for third in split(fake.ways_ms)]
-    p50, p99 = cut(fake.ways_ms)
+    thirds = [p50_p99(third) for third in split(fake.ways_ms)]
+    p50, p99 = p50_p99(fake.ways_ms)
     bars = [
         Bar("frame in memory → message at a subscriber, less inference, p50", p50, P50_MS, "ms"),
         Bar("frame in memory → message at a subscriber, less inference, p99", p99, P99_MS, "ms"),
@@ -133,12 +133,6 @@ def inference_s(marks: list[tuple[int, int]], begin_ns: int, end_ns: int) -> flo
     return (inside[-1] - inside[0]) / 1e9
 
 
-def cut(values: list[float]) -> tuple[float, float]:
-    """p50 and p99."""
-    cuts = statistics.quantiles(values, n=100)
-    return cuts[49], cuts[98]
-
-
 def stages_table(fake: Observed, real: Observed) -> list[str]:
     """Each stage of both runs, and what the subscriber's clock says."""
     head = ["stage", "fake detector, 5 ms: p50", "p99", "CenterFace: p50", "p99"]
@@ -154,7 +148,7 @@ def stage_cells(run: Observed, stage: str) -> list[str]:
 
 def words(values: list[float]) -> list[str]:
     """p50 and p99 as text."""
-    return [f"{value:.2f}" for value in cut(values)]
+    return [f"{value:.2f}" for value in p50_p99(values)]
 
 
 def processors(run: Observed) -> str:

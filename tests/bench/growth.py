@@ -8,7 +8,6 @@ All with the fake detector at 5 ms, so that the figures are those of what is aro
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from tests.bench.box import Box
 from tests.bench.child import Child
 from tests.bench.page import Bar, Section, table
+from tests.bench.percentiles import p50_p99
 from tests.bench.plot import Plot, svg
 from tests.bench.process_figures import anonymous_mb, cpu_s
 from tests.bench.subscriber import arrivals
@@ -80,9 +80,8 @@ def run(number: int, box: Box, viewers: int = 0) -> Run:
         messages = subscriber.answer(LIMIT_S)
         viewing.answer(LIMIT_S)
     totals_ms = [json.loads(payload)["latency_ms"]["total"] for _, payload in messages]
-    cuts = statistics.quantiles(totals_ms, n=100)
     shares = (100 * daemon_s / span_s, 100 * sum(workers_s) / span_s)
-    return Run(number, *shares, daemon_mb, sum(workers_mb), fps, cuts[49], cuts[98])
+    return Run(number, *shares, daemon_mb, sum(workers_mb), fps, *p50_p99(totals_ms))
 
 
 def processors(one: Run) -> float:

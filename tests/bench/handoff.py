@@ -13,12 +13,14 @@ import statistics
 import tempfile
 from contextlib import nullcontext
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.awake import awake_processors
 from tests.bench.child import Child
 from tests.bench.page import Bar, Section, table
+from tests.bench.percentiles import p50_p99
 from tests.bench.ring_handoff import RINGS, ring_round
 from tests.bench.transports import RIVALS, Pace
 from tests.bench.turns import in_turn, ratio
@@ -67,7 +69,7 @@ def words(setting: Setting, rounds: Rounds) -> list[str]:
     )
     head = ["transport", *(word for size in SIZES for word in (f"{size} p50", "p99"))]
     body = [
-        [name, *(f"{taken_us:,.0f}" for size in SIZES for taken_us in quantiles(rounds[name, size]))]
+        [name, *(f"{taken_us:,.0f}" for size in SIZES for taken_us in p50_p99(list(chain(*rounds[name, size]))))]
         for name in setting.transports
     ]
     return [f"{setting.what}; {pace}:", "", *table(head, body)]
@@ -106,12 +108,6 @@ def rival_round(name: str, shape: tuple[int, int, int], setting: Setting) -> lis
             with Child(send, path, frame, Pace(setting.frames, setting.interval_s, frame)):
                 result: list[float] = receiver.answer(LIMIT_S)
     return result
-
-
-def quantiles(rounds: list[list[float]]) -> tuple[float, float]:
-    """p50 and p99 in microseconds."""
-    cuts = statistics.quantiles([value for one in rounds for value in one], n=100)
-    return cuts[49], cuts[98]
 
 
 def bar(rounds: Rounds, size: str) -> Bar:

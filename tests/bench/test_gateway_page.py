@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -20,9 +16,8 @@ from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
 from tests.bench.gateway.tables import cheap_words, load_plots, turns_table
-from tests.bench.gateway.tree import Memory, tree_cpu_s, tree_memory, tree_of
 from tests.bench.gateway.workers import WorkersRun
-from tests.waiting import until
+from tests.bench.tree import Memory
 
 DRIFT = (1.0, 0.8, 1.2)  # the machine's speed in the rounds
 FACE = {"box": [10.0, 10.0, 20.0, 20.0], "score": 0.9}
@@ -152,20 +147,6 @@ def test_a_plot_shows_every_known_point() -> None:
 
 def test_what_wrk_prints_is_read() -> None:
     assert wrk_figures(WRK) == Cheap(per_second=4500.25, p50_ms=0.812, p99_ms=1500.0, requests=9000, errors=10)
-
-
-def test_a_tree_is_a_process_with_all_that_it_started() -> None:
-    sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    process = subprocess.Popen([sys.executable, "-c", sleeper], start_new_session=True)
-    try:
-        until(lambda: len(tree_of([process.pid])) == 2, "the second process does not come")
-        memory = tree_memory([process.pid])
-        assert memory.pss > memory.files > 0
-        assert tree_cpu_s([process.pid]) >= 0
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert tree_memory([process.pid]).pss == 0  # who has ended counts nothing, and is no error
 
 
 def test_a_server_that_answers_nothing_has_a_page_all_the_same() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 import msgspec
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.bench.process_figures import cpu_s
+from tests.bench.tree import command_of, known, tree_of
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_page import QUIET
 
@@ -24,7 +25,6 @@ CAMERA = '[[camera]]\nid = "demo{n}"\nsource = "demo:"\nsize = [640, 480]\nfps =
 COLUMNS = "| cameras | page | daemon, % of a core | browser, % of a core | inferred/s, each | shown/s, least and most |"
 SECONDS = 10.0
 SETTLE_S = 4.0
-TICKS = 100.0
 
 
 def main() -> None:
@@ -70,12 +70,10 @@ class Instant(msgspec.Struct):
     def now(cls, appliance: RunningAppliance) -> Instant:
         """Read everything at once."""
         cameras = appliance.status()["cameras"]
-        daemon = [pid for pid in children(appliance.process.pid) if "visavis-capture" in command(pid)]
-        browser = [pid for pid in descendants(os.getpid()) if "chrom" in command(pid)]
         return cls(
             at_s=time.monotonic(),
-            daemon_s=spent_s(daemon),
-            browser_s=spent_s(browser),
+            daemon_s=spent_s("visavis-capture", appliance.process.pid),
+            browser_s=spent_s("chrom", os.getpid()),
             sent=[camera["viewers"]["sent"] for camera in cameras],
             inferred=sum(camera["frames"]["inferred"] for camera in cameras),
         )
@@ -94,35 +92,9 @@ def figures(appliance: RunningAppliance, count: int, shown: str) -> str:
     return f"| {count} | {shown} | {daemon:.0f} | {browser:.0f} | {inferred:.1f} | {min(rates):.1f}, {max(rates):.1f} |"
 
 
-def children(parent: int) -> list[int]:
-    """The processes that `parent` started."""
-    answer = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False).stdout
-    return [int(pid) for pid in answer.split()]
-
-
-def descendants(parent: int) -> list[int]:
-    """The processes that `parent` started, and theirs."""
-    return [found for child in children(parent) for found in (child, *descendants(child))]
-
-
-def command(pid: int) -> str:
-    """The command line; empty when the process has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
-        return ""
-
-
-def spent_s(pids: list[int]) -> float:
-    """Processor time of these processes in seconds."""
-    total = 0.0
-    for pid in pids:
-        try:
-            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += (int(words[11]) + int(words[12])) / TICKS
-    return total
+def spent_s(word: str, root: int) -> float:
+    """Processor time, so far, of the processes of a tree whose command line has the word."""
+    return sum(known(cpu_s, pid) for pid in tree_of([root]) if word in command_of(pid))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import statistics
 from typing import Any, NamedTuple
 
 from tests.bench.gateway.load import Answers, Cheap
-from tests.bench.gateway.tree import Memory
+from tests.bench.tree import Memory
 
 SHARES = (0.5, 0.9, 2.0)
 AT = 64  # connections of the bars for cheap requests

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import statistics
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from tests.bench.child import Child
 from tests.bench.gateway.servers import ROOT
+from tests.bench.percentiles import p50_p99
 from tests.bench.ring_handoff import ring_round
 from tests.bench.transports import as_frame, grpc_receive, latency_us
 
@@ -42,8 +42,7 @@ def measured(frames: int) -> dict[str, dict[str, Latency]]:
 def latency(name: str, size: str, frames: int) -> Latency:
     """The first tenth is warm-up."""
     taken = ring_round(SIZES[size], frames, INTERVAL_S) if name == RING else rival_round(name, size, frames)
-    cuts = statistics.quantiles(taken[frames // 10 :], n=100)
-    return Latency(cuts[49], cuts[98])
+    return Latency(*p50_p99(taken[frames // 10 :]))
 
 
 def rival_round(name: str, size: str, frames: int) -> list[float]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tests.bench.gateway.figures import Plan
 from tests.bench.gateway.load import viewers
 from tests.bench.gateway.servers import Kind, Place, Server, python, visavis
-from tests.bench.gateway.tree import tree_cpu_s, tree_memory
+from tests.bench.tree import tree_cpu_s, tree_memory
 
 TUTORIAL, BROADCAST, VISAVIS = "Flask, each viewer for itself", "detect once, asyncio", "visavis"
 # What the tutorial's server is not asked for: it needs a detector, and a third of a gigabyte, for each few viewers.

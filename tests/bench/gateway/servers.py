@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from tests.bench.gateway.tree import Memory, command_of, libraries, tree_cpu_s, tree_memory, tree_of
+from tests.bench.tree import Memory, command_of, libraries, tree_cpu_s, tree_memory, tree_of
 from tests.e2e.conftest import free_port
 from tests.waiting import until
 
