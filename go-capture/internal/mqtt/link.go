@@ -83,11 +83,11 @@ func (l *link) keep(ctx context.Context, session func(ctx context.Context, reach
 		if ctx.Err() != nil {
 			return nil
 		}
-		why := err.Error()
+		why := fromAnyPort(err)
 		l.away.Store(&why)
 		if why != said {
 			said = why
-			slog.Warn("broker away, trying again", "url", l.settings.URL, "error", err)
+			slog.Warn("broker away, trying again", "url", l.settings.URL, "error", why)
 		}
 		if !wait.Wait(ctx) {
 			return nil

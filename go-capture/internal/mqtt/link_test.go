@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 
@@ -34,6 +35,44 @@ func TestEachOutageIsSaidOnce(t *testing.T) {
 		return errors.New("cable pulled")
 	})
 	if err != nil || strings.Count(written.String(), "broker away") != 2 {
+		t.Errorf("%v, said: %s", err, written.String())
+	}
+}
+
+// A proxy without a broker behind it, as a cluster or a forwarded port has, lets in and hangs up; each try comes from another port.
+func TestABrokerThatHangsUpIsSaidOnce(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			caller, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = caller.Read(make([]byte, 1)) // what is unread makes it a reset
+			_ = caller.Close()
+		}
+	}()
+	defer listener.Close()
+	l, err := newLink(Settings{URL: "mqtt://" + listener.Addr().String(), Device: "porch"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written strings.Builder
+	logtest.Hear(t, slog.NewTextHandler(&written, nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	tried := 0
+	err = l.keep(ctx, func(ctx context.Context, _ func()) error {
+		if tried++; tried == 3 {
+			defer cancel()
+		}
+		_, err := l.connect(ctx, will{topic: "visavis/porch/status"}, make(chan error, 1))
+		return err
+	})
+	if err != nil || strings.Count(written.String(), "broker away") != 1 || !strings.Contains(written.String(), listener.Addr().String()) {
 		t.Errorf("%v, said: %s", err, written.String())
 	}
 }

@@ -31,6 +31,15 @@ func cause(err error) error {
 	return errSilent
 }
 
+// fromAnyPort is what an error says without the port that we had by chance: each try has another, and would be news in the log.
+func fromAnyPort(err error) string {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Source == nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), op.Source.String()+"->", "")
+}
+
 // remedy names the setting behind a refusal. Names and dates of certificates are in the error itself.
 func (s Settings) remedy(err error) string {
 	var (
