@@ -106,6 +106,25 @@ def test_a_token_is_shown_once_and_can_be_revoked(state: Path) -> None:
     assert 'nobody is called "grafana"' in again.stderr
 
 
+def test_a_token_that_nobody_got_is_taken_back(state: Path) -> None:
+    command = [PROGRAM, "auth", "add", "grafana", "--role", "viewer", "--token"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Path("/dev/full").open("wb") as full, os.fdopen(writing, "wb") as unread:
+        for stdout, why in ((full, "no space left on device"), (unread, "broken pipe")):
+            answer = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+            assert answer.returncode == 1
+            assert f"{why}; nobody was added" in answer.stderr
+            assert names(state) == []
+
+
+@pytest.mark.parametrize("words", [("add", "--role", "viewer", "--token"), ("password",), ("revoke",)])
+def test_what_looks_like_an_option_is_a_name_after_two_dashes(state: Path, words: tuple[str, ...]) -> None:
+    answer = piped(f"{PASSWORD}\n", *words, "--", "-config")
+    assert answer.returncode == 1
+    assert '"-config"' in answer.stderr, answer.stderr
+
+
 def test_cameras_are_all_some_or_none(state: Path) -> None:
     for name, words in {"two": ["--camera", "door", "--camera", "yard"], "none": ["--no-camera"]}.items():
         assert visavis("auth", "add", name, "--role", "operator", "--token", *words).returncode == 0

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/config"
@@ -47,6 +49,7 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if !ok {
 		return exitWrongUse
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that went away is a token that nobody got, not the end of us
 	settings, err := config.Load(asked.config, os.Environ(), nil)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -107,10 +110,22 @@ func addAccount(asked authCommand, file auth.File, stdin io.Reader, stdout io.Wr
 		}
 	}
 	token, err := file.Add(wanted)
-	if token != "" && err == nil {
-		fmt.Fprintln(stdout, token)
+	if token == "" || err != nil {
+		return err
 	}
-	return err
+	return handOver(token, asked.name, file, stdout)
+}
+
+// handOver prints a token. One that nobody got would be valid for nobody, so it is taken back.
+func handOver(token, name string, file auth.File, stdout io.Writer) error {
+	_, err := fmt.Fprintln(stdout, token)
+	if err == nil {
+		return nil
+	}
+	if kept := file.Revoke(name); kept != nil {
+		return fmt.Errorf("print the token: %w; `visavis auth revoke %s`, for it could not be taken back: %w", err, name, kept)
+	}
+	return fmt.Errorf("print the token: %w; nobody was added, run the command again", err)
 }
 
 func changePassword(asked authCommand, file auth.File, stdin io.Reader, _ io.Writer) error {

@@ -83,16 +83,17 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 
 // report prints what -check and -effective promise.
 func report(settings *config.Config, effective bool, stdout, stderr io.Writer) int {
-	if !effective {
-		fmt.Fprintln(stdout, "ok")
-		return 0
+	text, err := []byte("ok"), error(nil)
+	if effective {
+		text, err = settings.JSON()
 	}
-	text, err := settings.JSON()
+	if err == nil {
+		_, err = fmt.Fprintln(stdout, string(text))
+	}
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintf(stderr, "visavis: %v\n", err)
 		return exitFailed
 	}
-	fmt.Fprintln(stdout, string(text))
 	return 0
 }
 

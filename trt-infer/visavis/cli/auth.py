@@ -86,13 +86,13 @@ def add(args: argparse.Namespace) -> int:
     if args.no_camera:
         words.append("-no-camera")
     if args.token:
-        return ask(args, *words, args.name).returncode
-    return ask(args, *words, "-password", args.name, stdin=password_of(args.name) + b"\n").returncode
+        return ask(args, *words, "--", args.name).returncode
+    return ask(args, *words, "-password", "--", args.name, stdin=password_of(args.name) + b"\n").returncode
 
 
 def change_password(args: argparse.Namespace) -> int:
     """Ask for a new password, or take a line of standard input."""
-    return ask(args, args.name, stdin=password_of(args.name) + b"\n").returncode
+    return ask(args, "--", args.name, stdin=password_of(args.name) + b"\n").returncode
 
 
 def password_of(name: str) -> bytes:
@@ -133,7 +133,7 @@ def table(held: Credentials) -> str:
 
 def revoke(args: argparse.Namespace) -> int:
     """Remove one account."""
-    return ask(args, args.name).returncode
+    return ask(args, "--", args.name).returncode
 
 
 def ask(
