@@ -205,6 +205,17 @@ install_node_red() {
 	echo "$sums" >$folder/installed
 }
 
+# systemd mounts it where there is one; a container and a machine that starts no services do not.
+emulate_arm64() {
+	local as_root=() place=/proc/sys/fs/binfmt_misc
+	! arch-test arm64 >/dev/null 2>&1 || return 0
+	[ "$(id -u)" = 0 ] || as_root=(sudo)
+	echo "setup: letting this kernel run programs for arm64 through an emulator ($place)"
+	[ -e $place/register ] || "${as_root[@]}" mount -t binfmt_misc binfmt_misc $place || true
+	"${as_root[@]}" update-binfmts --enable qemu-aarch64 || true
+	arch-test arm64 >/dev/null 2>&1 || echo "setup: NOTE: this machine lets nobody do that: images and packages for arm64 cannot be made here" >&2
+}
+
 build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
@@ -226,7 +237,10 @@ main() {
 	fi
 	install_packages "${run_packages[@]}"
 	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
-	[ "$purpose" != vm ] || install_packages "${vm_packages[@]}"
+	if [ "$purpose" = vm ]; then
+		install_packages "${vm_packages[@]}"
+		emulate_arm64
+	fi
 	[ "$purpose" != ha ] || install_packages "${ha_packages[@]}"
 	ready_venv
 	install_python

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.vm.lab import Machine
+
+# A look at a machine that goes down in the middle of it hangs until the next system says that it knows nothing of it.
+LOOK_S = 40.0
 
 
 class TwoSlots(Machine):
@@ -23,17 +27,20 @@ class TwoSlots(Machine):
         self.socket = self.folder / f"ssh{self.connections}"
 
     def wait_for(self, condition: Callable[[], bool], otherwise: str, limit_s: float | None = None) -> None:
-        """As everywhere, by a new connection each time."""
+        """As everywhere, by a new connection each time; a look that hangs is one that did not find it."""
 
         def anew() -> bool:
             self.connect_anew()
-            return condition()
+            try:
+                return condition()
+            except subprocess.TimeoutExpired:
+                return False
 
         super().wait_for(anew, otherwise, limit_s)
 
     def boot_id(self) -> str:
         """Another one after each start; empty while it does not answer."""
-        return self.try_to_run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+        return self.try_to_run("cat /proc/sys/kernel/random/boot_id", LOOK_S).stdout.strip()
 
     def wait_for_another_start(self, before: str) -> None:
         """Until it has come up again by itself."""

@@ -68,13 +68,13 @@ def test_damage_that_is_seen_late_spoils_the_other_slot_alone(device: Device) ->
 
 
 @pytest.mark.vm
-def test_an_update_leads_to_b_and_the_next_back_to_a(device: Device, factory: Factory) -> None:
-    for slot, release in (("B", BLUE), ("A", GREEN)):
-        update_to(device, release)
-        runs_whole(device, factory, slot, release.name)
-        assert device.gate() == "success"
-        now = device.slots()
-        assert (now["running"], now["version"], now["trial"]) == (slot, release.version, False)
+@pytest.mark.parametrize(("slot", "release"), [("B", BLUE), ("A", GREEN)], ids=["there", "back"])
+def test_an_update_leads_to_the_other_slot(slot: str, release: Release, device: Device, factory: Factory) -> None:
+    update_to(device, release)
+    runs_whole(device, factory, slot, release.name)
+    assert device.gate() == "success"
+    now = device.slots()
+    assert (now["running"], now["version"], now["trial"]) == (slot, release.version, False)
 
 
 @pytest.mark.vm

@@ -23,7 +23,7 @@ from visavis.update.keys import CA, make_keys
 from deb.kept import REPOSITORY, kept
 from tests.e2e.conftest import free_port
 from tests.vm.lab import DEBIAN_13, accelerated, written
-from tests.vm.slots import TwoSlots
+from tests.vm.slots import LOOK_S, TwoSlots
 from tests.waiting import until
 
 UPDATE = REPOSITORY / "firmware-image" / "update"
@@ -268,7 +268,7 @@ class Device(TwoSlots):
     def wait_for_slot(self, slot: str, limit_s: float) -> None:
         """Until it runs this slot, however often it starts before."""
         grep = f"grep -q rauc.slot={slot} /proc/cmdline"
-        self.wait_for(lambda: self.try_to_run(grep).returncode == 0, f"no start of slot {slot}", limit_s)
+        self.wait_for(lambda: self.try_to_run(grep, LOOK_S).returncode == 0, f"no start of slot {slot}", limit_s)
 
     def boots_that_grub_counted(self) -> list[str]:
         """Slot and number of each boot since the power came, as GRUB said them on the console."""
