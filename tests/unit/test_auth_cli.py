@@ -107,7 +107,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(state: Path) -> None:
 
 
 def test_a_token_that_nobody_got_is_taken_back(state: Path) -> None:
-    command = [PROGRAM, "auth", "add", "grafana", "--role", "viewer", "--token"]
+    command = [str(PROGRAM), "auth", "add", "grafana", "--role", "viewer", "--token"]
     reading, writing = os.pipe()
     os.close(reading)
     with Path("/dev/full").open("wb") as full, os.fdopen(writing, "wb") as unread:
