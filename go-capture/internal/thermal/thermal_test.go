@@ -39,6 +39,14 @@ func TestTheHottestZoneCountsAndBrokenOnesDoNot(t *testing.T) {
 	}
 }
 
+// A driver whose chip does not answer may read all ones. Such a zone would slow the device for ever.
+func TestATemperatureThatNothingOutlivesIsNone(t *testing.T) {
+	folder := tree(t, [2]string{"cpu-thermal", "50000"}, [2]string{"soc", "2147483647"}, [2]string{"ddr", "255000"})
+	if got := (Zones{Folder: folder}).HottestC(); got == nil || *got != 50 {
+		t.Fatalf("%v, want 50", *got)
+	}
+}
+
 func TestOnlyTheZonesOfTheGivenTypesCount(t *testing.T) {
 	folder := tree(t, [2]string{"cpu-thermal", "50000"}, [2]string{"x86_pkg_temp", "90000"}, [2]string{"cpu-thermal-2", "80000"})
 	if got := (Zones{Folder: folder, Types: []string{"cpu-thermal"}}).HottestC(); got == nil || *got != 50 {

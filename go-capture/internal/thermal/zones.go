@@ -17,6 +17,9 @@ const Folder = "/sys/class/thermal"
 // neverMeasured is a zone of Jetsons that says 100 °C always.
 const neverMeasured = "PMIC-Die"
 
+// mostC is more than any chip outlives: what reads more does not measure.
+const mostC = 150
+
 // Zones are the thermal zones below a folder.
 type Zones struct {
 	Folder string
@@ -57,5 +60,6 @@ func readC(path string) (celsius float64, ok bool) {
 		return 0, false
 	}
 	thousandths, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	return float64(thousandths) / 1000, err == nil
+	celsius = float64(thousandths) / 1000
+	return celsius, err == nil && celsius <= mostC
 }
