@@ -15,7 +15,7 @@ import pytest
 from visavis.errors import UpdateError
 from visavis.update import rauc
 from visavis.update.bundle import Contents, make_bundle
-from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
+from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, MOST_NAME, make_keys
 from visavis.update.system import System
 
 from tests.unit.command import PROGRAM, visavis
@@ -51,6 +51,25 @@ def extract(place: Path, file: Path, to: Path) -> subprocess.CompletedProcess[st
     """What a device does before it installs: the signature and every block are checked."""
     command = ["rauc", "extract", *trusting(place), str(file), str(to)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["Müller/Söhne", "A+B", "back\\slash, comma = x", "x" * MOST_NAME])
+def test_keys_are_of_an_owner_of_any_name(name: str, tmp_path: Path) -> None:
+    answer = visavis("update", "keys", tmp_path / "keys", "--name", name)
+    assert answer.returncode == 0, answer.stderr
+    words = ["openssl", "x509", "-in", str(tmp_path / "keys" / CA), "-noout", "-subject"]
+    words += ["-nameopt", "sep_multiline,utf8"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert f"O={name}\n" in said
+    assert f"CN={name} update authority\n" in said
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "x" * (MOST_NAME + 1)])
+def test_a_name_that_no_certificate_can_hold_is_refused(name: str, tmp_path: Path) -> None:
+    answer = visavis("update", "keys", tmp_path / "keys", "--name", name)
+    assert answer.returncode == 1
+    assert f"cannot be the name in certificates: choose one of 1 to {MOST_NAME} letters" in answer.stderr
+    assert not (tmp_path / "keys").exists()
 
 
 def test_keys_are_for_their_owner_alone_and_never_overwritten(place: Path) -> None:

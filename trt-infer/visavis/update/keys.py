@@ -7,6 +7,7 @@ Two, so that the signing key can be replaced without touching a device: the auth
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,6 +18,9 @@ from visavis.errors import UpdateError
 CA_KEY, CA, KEY, CERTIFICATE = "ca.key", "ca.pem", "signing.key", "signing.pem"
 SECRETS = (CA_KEY, KEY)
 CA_DAYS, SIGNING_DAYS = 30 * 365, 10 * 365
+# A certificate's names have 64 letters at most, and AUTHORITY is added.
+AUTHORITY, SIGNER = " update authority", " updates"
+MOST_NAME = 64 - len(AUTHORITY)
 EXTENSIONS = """
 [req]
 distinguished_name = name
@@ -43,8 +47,10 @@ def make_keys(folder: Path, name: str = "visavis") -> None:
         name: the owner, as the certificates say it.
 
     Raises:
-        UpdateError: one of them is there already, or openssl is missing or refuses.
+        UpdateError: one of them is there already, the name cannot be, or openssl is missing or refuses.
     """
+    if not name.isprintable() or not 1 <= len(name) <= MOST_NAME:
+        raise UpdateError(f"{name!r} cannot be the name in certificates", f"choose one of 1 to {MOST_NAME} letters")
     there = [file for file in (CA_KEY, CA, KEY, CERTIFICATE) if (folder / file).exists()]
     if there:
         raise UpdateError(
@@ -63,16 +69,22 @@ def _make(folder: Path, name: str) -> None:
     for key in SECRETS:
         _openssl(folder, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
         (folder / key).chmod(0o600)
-    subject = ("-config", "extensions.conf", "-subj")
+    request = ("req", "-new", "-utf8", "-config", "extensions.conf")
     _openssl(
-        *(folder, "req", "-new", "-x509", "-key", CA_KEY, "-sha256", "-days", str(CA_DAYS), "-out", CA),
-        *(*subject, f"/O={name}/CN={name} update authority", "-extensions", "ca"),
+        *(folder, *request, "-x509", "-key", CA_KEY, "-sha256", "-days", str(CA_DAYS), "-out", CA),
+        *("-subj", _subject(name, AUTHORITY), "-extensions", "ca"),
     )
-    _openssl(folder, "req", "-new", "-key", KEY, "-out", "request", *subject, f"/O={name}/CN={name} updates")
+    _openssl(folder, *request, "-key", KEY, "-out", "request", "-subj", _subject(name, SIGNER))
     _openssl(
         *(folder, "x509", "-req", "-in", "request", "-CA", CA, "-CAkey", CA_KEY, "-CAcreateserial", "-sha256"),
         *("-days", str(SIGNING_DAYS), "-extfile", "extensions.conf", "-extensions", "signing", "-out", CERTIFICATE),
     )
+
+
+def _subject(name: str, role: str) -> str:
+    """As openssl reads it, where three characters have a meaning of their own."""
+    plain = re.sub(r"([\\/+])", r"\\\1", name)
+    return f"/O={plain}/CN={plain}{role}"
 
 
 def _openssl(folder: Path, *words: str) -> None:
