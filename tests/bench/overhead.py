@@ -4,9 +4,9 @@
     .venv/bin/python -m tests.bench.overhead      one JSON object
 
 The worker's real code, its real client and CenterFace in fp32 on one thread, on pictures with faces at 640x480 (one
-without any is told beside them: it is the cheaper case). The
-network runs for each frame, so that decoding begins with the caches that inference leaves; its own time is taken off.
-Both ends of the socket live in this process: the frame waits there when the turn begins, so no waking is measured.
+without any is told beside them: it is the cheaper case). The network runs for each frame, so that decoding begins with
+the caches that inference leaves; its own time is taken off. Both ends of the socket live in this process: the frame
+waits there when the turn begins, so no waking is measured.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 
 The estimator of Theil and Sen is the median of the slopes of pairs of looks (H. Theil, A rank-invariant method of
 linear and polynomial regression analysis, 1950; P. K. Sen, Estimates of the regression coefficient based on Kendall's
-tau, 1968). Here of pairs that are at most half of the run apart: one step, of an allocator that takes another arena,
-then lies within a third of them at most; of all pairs it would be half when it comes in the middle. Steps that come
-again and again are growth, and are found.
+tau, 1968). Here of pairs that are at most half of the run apart: one step, of a pool that finds its size, then lies
+within a third of them at most; of all pairs it would be half when it comes in the middle. Steps that come again and
+again are growth, and are found.
 """
 
 from __future__ import annotations
