@@ -252,7 +252,7 @@ func (d *Dispatcher) welcome(w *worker, minor uint16) {
 	packet := make([]byte, ring.WelcomeBytes)
 	message.Put(packet)
 	if err := w.send(packet, nil); err != nil {
-		d.drop(w, "send")
+		d.drop(w, unread)
 	}
 }
 
@@ -273,6 +273,7 @@ func (d *Dispatcher) drop(w *worker, reason string) {
 	w.gone = true
 	d.leaves(w)
 	d.closed[reason]++
+	d.tell(w, reason)
 	_ = w.conn.Close() // the descriptor is gone in any case
 	d.workers = slices.DeleteFunc(d.workers, func(other *worker) bool { return other == w })
 	for _, l := range w.leases {

@@ -5,12 +5,15 @@ package dispatch
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"math"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
+	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/ring"
 )
 
@@ -224,6 +227,43 @@ func TestALeaseEndsAtItsDeadlineThoughNothingElseHappens(t *testing.T) {
 	if m, ok := h.worker(1).frame(); !ok || m.FrameSeq != 2 {
 		t.Errorf("the next worker got %+v", m)
 	}
+}
+
+func TestAWorkerThatIsCutOffIsToldWithTheRemedyAndAFloodIsNot(t *testing.T) {
+	said := &heard{}
+	logtest.Hear(t, slog.NewTextHandler(said, nil))
+	h := newHouse(t, Options{LeaseMs: 1})
+	s := h.stream("door")
+	for range 2 * cutOffsSaid {
+		p := h.worker(1)
+		publish(s)
+		until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		p.close()
+	}
+	h.worker(1).close() // of one that goes by itself there is nothing to say
+	until(t, "the first are told", func() bool { return said.count("worker.lease_ms") == cutOffsSaid })
+	until(t, "all are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+	if n := said.count("cut off"); n != cutOffsSaid {
+		t.Errorf("%d are told", n)
+	}
+}
+
+// heard is what the log says.
+type heard struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (h *heard) Write(line []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(line)
+}
+
+func (h *heard) count(words string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Count(h.text.String(), words)
 }
 
 func TestAReplacementJoinsBeforeTheDeadWorkerIsCleaned(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
 
 	"visavis/capture/internal/ring"
 )
@@ -81,11 +82,13 @@ type Dispatcher struct {
 	timerNs   int64             // when the timer comes, 0 = it is not set
 	patientNs int64             // no lease is overdue before
 	closed    map[string]uint64 // connections closed, by reason
+	say       rate.Sometimes    // that a worker was cut off
 }
 
 // New makes a Dispatcher without streams; call Serve to let workers in.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, closed: map[string]uint64{}, spare: mostSpare}
+	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, closed: map[string]uint64{}, spare: mostSpare,
+		say: rate.Sometimes{First: cutOffsSaid, Interval: cutOffsPause}}
 	var raw [8]byte
 	if _, err := rand.Read(raw[:]); err != nil {
 		panic(err) // documented never to fail
@@ -138,7 +141,7 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 	packet := make([]byte, ring.RingAddBytes)
 	message.Put(packet)
 	if err := w.send(packet, unix.UnixRights(s.memory.Fd())); err != nil {
-		d.drop(w, "send")
+		d.drop(w, unread)
 		return
 	}
 	w.rings[s.id] = true
@@ -158,7 +161,7 @@ func (d *Dispatcher) expire() {
 	}
 	for _, w := range append([]*worker(nil), d.workers...) {
 		if expired := w.overdue(at); expired > 0 {
-			d.drop(w, "deadline")
+			d.drop(w, overdue)
 		}
 	}
 	d.lendLateAgain(at)

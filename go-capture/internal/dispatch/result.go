@@ -19,9 +19,9 @@ func readPacket(conn *net.UnixConn, buffer []byte) (packet []byte, reason string
 	n, _, flags, _, err := conn.ReadMsgUnix(buffer, nil)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, "deadline"
+		return nil, overdue
 	case err != nil || (n == 0 && flags&unix.MSG_CTRUNC == 0):
-		return nil, "hang-up" // a zero-length packet looks the same
+		return nil, hungUp // a zero-length packet looks the same
 	case flags&unix.MSG_TRUNC != 0:
 		return nil, "too long"
 	case flags&unix.MSG_CTRUNC != 0:

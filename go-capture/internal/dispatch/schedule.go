@@ -209,7 +209,7 @@ func (d *Dispatcher) lend(slot *Slot, w *worker) {
 	var packet [ring.FrameBytes]byte
 	message.Put(packet[:])
 	if err := w.send(packet[:], nil); err != nil {
-		d.drop(w, "send")
+		d.drop(w, unread)
 		return
 	}
 	d.arm(l.overdueNs())

@@ -185,7 +185,7 @@ func (d *Dispatcher) detach(s *Stream) {
 		}
 		delete(w.rings, s.id)
 		if err := w.send(packet, nil); err != nil {
-			d.drop(w, "send")
+			d.drop(w, unread)
 		}
 	}
 	for _, slot := range s.slots {

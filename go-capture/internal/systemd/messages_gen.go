@@ -17,4 +17,5 @@ var messageIDs = map[string]string{
 	"reload refused, everything goes on as before":          "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0a",
 	"too hot, inference is slowed":                          "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0b",
 	"cool again, inference at full speed":                   "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0c",
+	"worker cut off, it may come again":                     "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0d",
 }
