@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from visavis.backends import NEVER_NS, Batching, cuda_driver
 from visavis.detections import Detections, Frame
-from visavis.engines import words
 from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
+from visavis.engines.complaints import Complaints
 from visavis.engines.key import Gpu, Precision, Profile
 from visavis.engines.note import EngineNote, Progress
 from visavis.errors import DetectorError, DetectorLost, ModelError
@@ -148,10 +148,9 @@ class Session:
         self._cuda = cuda
         self._stream = cuda.Stream()
         self._driver = cuda_driver.load_driver()
-        complaints: list[str] = []
-        self._logger = words.logger(trt, complaints)  # the runtime keeps only a pointer
-        self._runtime: Runtime = words.started(trt, trt.Runtime, self._logger, complaints)
-        self._engine: ICudaEngine = _loaded(self._runtime, engine, complaints)
+        self._complaints = Complaints(trt)
+        self._runtime: Runtime = self._complaints.start(trt.Runtime)
+        self._engine: ICudaEngine = _loaded(self._runtime, engine, self._complaints)
         self._context: IExecutionContext = self._engine.create_execution_context()
         if self._context is None:
             raise ModelError(f"the GPU has no memory for {engine.record.key.model}", "use fewer workers, or fp16")
@@ -291,8 +290,8 @@ def look() -> str:
     """
     trt, cuda = modules()
     gpu = gpu_here(cuda)
-    complaints: list[str] = []
-    words.started(trt, trt.Runtime, words.logger(trt, complaints), complaints)
+    complaints = Complaints(trt)
+    complaints.start(trt.Runtime)
     return f"TensorRT {trt.__version__} on {gpu}"
 
 
@@ -360,11 +359,11 @@ def _as_model_error(cuda: Cuda, model: str) -> Iterator[None]:
         raise ModelError(f"the GPU cannot take {model}, {error}", "use fewer workers, or a smaller input") from error
 
 
-def _loaded(runtime: Runtime, engine: Engine, complaints: list[str]) -> ICudaEngine:
+def _loaded(runtime: Runtime, engine: Engine, complaints: Complaints) -> ICudaEngine:
     loaded = runtime.deserialize_cuda_engine(engine.plan)
     if loaded is None:
         raise ModelError(
-            f"TensorRT cannot load {engine.path}, {words.sentence(complaints)}",
+            f"TensorRT cannot load {engine.path}, {complaints.sentence()}",
             "if the GPU works, delete the file and run `visavis engine build`",
         )
     return loaded

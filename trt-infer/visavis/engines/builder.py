@@ -11,7 +11,6 @@ import time
 
 import msgspec
 
-from visavis.engines import words
 from visavis.engines.api import (
     Builder,
     IBuilderConfig,
@@ -22,6 +21,7 @@ from visavis.engines.api import (
     TensorRT,
     major,
 )
+from visavis.engines.complaints import MOST_SENTENCES, Complaints, sentence
 from visavis.engines.key import Precision, Profile
 from visavis.engines.progress import LayerCount, Phases, Report, monitor
 from visavis.errors import ModelError
@@ -66,15 +66,15 @@ def build(trt: TensorRT, model: bytes, recipe: Recipe, report: Report) -> Built:
     progress = _Progress(report)
     # TensorRT 8 tells how far it is in its log alone, newer ones have a monitor.
     each_line = progress.layers.line if major(trt) < 10 else log.debug
-    logger = words.logger(trt, progress.complaints, each_line)
-    builder: Builder = words.started(trt, trt.Builder, logger, progress.complaints)
-    network: INetworkDefinition = _parsed(trt, builder, model, recipe, logger)
+    complaints = Complaints(trt, each_line)
+    builder: Builder = complaints.start(trt.Builder)
+    network: INetworkDefinition = _parsed(trt, builder, model, recipe, complaints.logger)
     progress.layers.expect(network.num_layers)
     config = _config(trt, builder, network, recipe)
     _watch(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise _failed(trt, recipe, progress)
+        raise stopped(recipe.name) if progress.stopped else _failed(trt, recipe, complaints)
     return Built(
         plan=bytes(plan),
         layers=network.num_layers,
@@ -90,7 +90,6 @@ class _Progress:
         self._report = report
         self.stopped = False
         self.phases, self.layers = Phases(self._ask), LayerCount(self._ask)
-        self.complaints: list[str] = []
 
     def _ask(self, fraction: float, phase: str) -> bool:
         if not self._report(fraction, phase):
@@ -113,8 +112,8 @@ def _parsed(trt: TensorRT, builder: Builder, model: bytes, recipe: Recipe, logge
 
 
 def _parser_words(trt: TensorRT, parser: OnnxParser) -> str:
-    errors = [parser.get_error(index) for index in range(min(parser.num_errors, words.MOST_SENTENCES))]
-    return words.sentence([_error_words(trt, error) for error in errors])
+    errors = [parser.get_error(index) for index in range(min(parser.num_errors, MOST_SENTENCES))]
+    return sentence([_error_words(trt, error) for error in errors])
 
 
 def _error_words(trt: TensorRT, error: ParserError) -> str:
@@ -152,12 +151,9 @@ def _watch(trt: TensorRT, config: IBuilderConfig, progress: _Progress) -> None:
         config.progress_monitor = monitor(trt, progress.phases)
 
 
-def _failed(trt: TensorRT, recipe: Recipe, progress: _Progress) -> ModelError:
-    if progress.stopped:
-        return stopped(recipe.name)
-    reason = words.sentence(progress.complaints)
+def _failed(trt: TensorRT, recipe: Recipe, complaints: Complaints) -> ModelError:
     return ModelError(
-        f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {reason}",
+        f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {complaints.sentence()}",
         f"allow more memory than --workspace-mib {recipe.workspace_mib}, or choose --precision fp32",
     )
 
