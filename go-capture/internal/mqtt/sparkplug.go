@@ -222,15 +222,11 @@ func (s *Sparkplug) birth(client paho.Client, number uint64) error {
 
 // figures are the node's own metrics.
 func (s *Sparkplug) figures() []metric {
-	memory, hottest := uint64(0), 0.0
+	stats := Stats{}
 	if read := s.stats.Load(); read != nil {
-		stats := (*read)()
-		memory = stats.MemoryBytes
-		if stats.TemperatureC != nil {
-			hottest = *stats.TemperatureC
-		}
+		stats = (*read)()
 	}
-	return []metric{{"memory_bytes", memory}, {"temperature_c", hottest}}
+	return []metric{{"memory_bytes", stats.MemoryBytes}, {"temperature_c", stats.TemperatureC}}
 }
 
 // flush tells births, deaths and news of the cameras until there is nothing more.

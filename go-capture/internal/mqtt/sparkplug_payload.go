@@ -14,13 +14,13 @@ import (
 // fields needs no generated code.
 const (
 	payloadTimestamp, payloadMetrics, payloadSeq                = 1, 2, 3
-	metricName, metricTimestamp, metricType                     = 1, 3, 4
+	metricName, metricTimestamp, metricType, metricNull         = 1, 3, 4, 7
 	metricInt, metricLong, metricDouble, metricBool, metricText = 10, 11, 13, 14, 15
 
 	typeUInt32, typeUInt64, typeDouble, typeBoolean, typeString = 7, 8, 10, 11, 12
 )
 
-// metric is one value under its name: uint32, uint64, float64, bool or string.
+// metric is one value under its name: uint32, uint64, float64, bool or string; a *float64 is one that may not be known.
 type metric struct {
 	name  string
 	value any
@@ -51,6 +51,11 @@ func (m metric) encode(ms uint64) []byte {
 	case float64:
 		raw = protowire.AppendTag(appendVarint(raw, metricType, typeDouble), metricDouble, protowire.Fixed64Type)
 		return protowire.AppendFixed64(raw, math.Float64bits(value))
+	case *float64:
+		if value == nil {
+			return appendVarint(appendVarint(raw, metricType, typeDouble), metricNull, 1)
+		}
+		return metric{m.name, *value}.encode(ms)
 	case bool:
 		return appendVarint(appendVarint(raw, metricType, typeBoolean), metricBool, protowire.EncodeBool(value))
 	default:

@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -219,5 +220,42 @@ func TestACameraThatChangesAndStaysAwayDies(t *testing.T) {
 	s.Expect([]Place{{Camera: "door"}})
 	if kinds := said(); !slices.Equal(kinds, []sparkplugKind{cameraBirth}) {
 		t.Errorf("back, and changed again: %v", kinds)
+	}
+}
+
+// A historian would keep 0 °C for ever.
+func TestATemperatureThatNobodyKnowsIsNull(t *testing.T) {
+	made, err := NewSparkplug(Settings{URL: "mqtt://broker", Device: "porch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func() (value any, null bool) {
+		for _, m := range made.figures() {
+			if m.name != "temperature_c" {
+				continue
+			}
+			err := fields(m.encode(0), func(number protowire.Number, _ protowire.Type, raw []byte) error {
+				switch number {
+				case 7: // is_null
+					null = true
+				case metricDouble:
+					bits, _ := protowire.ConsumeFixed64(raw)
+					value = math.Float64frombits(bits)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return value, null
+	}
+	if value, null := told(); value != nil || !null {
+		t.Errorf("without a sensor: %v, null %v", value, null)
+	}
+	hot := 61.5
+	made.StatsFrom(func() Stats { return Stats{TemperatureC: &hot} })
+	if value, null := told(); value != hot || null {
+		t.Errorf("at %v: %v, null %v", hot, value, null)
 	}
 }
