@@ -85,7 +85,7 @@ def assert_visits_are_whole(seen: Subscriber) -> None:
         assert visit["seconds"] == pytest.approx(gone[visit["id"]]["dwell_ms"] / 1000)
 
 
-def test_the_function_of_the_page(tmp_path: Path) -> None:
+def test_the_pages_function_tells_of_visits_of_half_a_minute_and_more(tmp_path: Path) -> None:
     file = tmp_path / "function.js"
     body = json.dumps(shown("node-red.md", "js", "function"))
     calls = "console.log(JSON.stringify(JSON.parse(process.argv[2]).map(made)));"

@@ -246,7 +246,7 @@ def test_who_may_hear_a_part_hears_it(forbidding: Broker, caplog: pytest.LogCapt
         ("mqtts://[fd00::7]", Broker("fd00::7", 8883, tls=True)),
     ],
 )
-def test_addresses(address: str, broker: Broker) -> None:
+def test_an_address_is_understood_as_people_write_it(address: str, broker: Broker) -> None:
     assert broker_at(address) == broker
 
 

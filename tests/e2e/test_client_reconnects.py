@@ -53,7 +53,7 @@ class Seen:
 
 
 @pytest.mark.parametrize("way", ["in_a_thread", "under_asyncio", "over_a_fleet"])
-def test_readers_go_on(way: str, tmp_path: Path) -> None:
+def test_readers_go_on_when_the_broker_is_back(way: str, tmp_path: Path) -> None:
     port = free_port()
     seen = Seen(Broker("127.0.0.1", port))
     with ThreadPoolExecutor(1) as pool:

@@ -163,7 +163,7 @@ def walked(text: str, version: str) -> Walk:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_name_exists(version: str) -> None:
+def test_every_name_that_is_used_exists_in_each_tensorrt(version: str) -> None:
     found: set[str] = set()
     for path in sources():
         walk = walked(path.read_text(), version)
@@ -189,7 +189,7 @@ def test_every_name_exists(version: str) -> None:
 OWNERS = ("Builder", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "INetworkDefinition", "OnnxParser")
 
 
-def test_no_use_goes_by_unseen() -> None:
+def test_the_walk_sees_every_use_of_a_tensorrt_name() -> None:
     apis = {version: api_of(version) for version in VERSIONS}
     names = {name for api in apis.values() for owner in OWNERS for name in api.get(owner, {})}
     theirs = {name for name in names if "_" in name.strip("_")}

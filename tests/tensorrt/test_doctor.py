@@ -24,7 +24,7 @@ def found(**variables: str) -> dict[str, str]:
     return finding
 
 
-def test_what_works_is_named(real_core: None) -> None:
+def test_doctor_names_the_tensorrt_and_the_gpu_that_work(real_core: None) -> None:
     finding = found()
     assert (finding["state"], finding["words"]) == ("ok", "TensorRT 11.4.0.106 on Double (sm_87)")
 

@@ -32,7 +32,9 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.parametrize("profile", [Profile(), Profile(1, 4, 4)], ids=str)
-def test_it_becomes_an_engine(trt: Any, tmp_path: Path, prepared: Prepared, profile: Profile) -> None:
+def test_a_model_of_each_family_becomes_an_engine(
+    trt: Any, tmp_path: Path, prepared: Prepared, profile: Profile
+) -> None:
     here = Here(trt=trt, gpu=Gpu("Orin", (8, 7)), cache_dir=tmp_path)
     engine = engine_for(Wanted(prepared=prepared, profile=profile), here, lambda _fraction, _phase: True)
     assert len(engine.plan) > 100_000

@@ -34,7 +34,7 @@ def test_a_phase_counts_as_one_step_of_the_phase_around_it() -> None:
     assert told.phase == "second half"
 
 
-def test_the_fraction_never_falls() -> None:
+def test_the_fraction_does_not_fall_when_another_phase_begins() -> None:
     told = Told()
     phases = Phases(told)
     phases.start("all", None, 1)
@@ -43,7 +43,7 @@ def test_the_fraction_never_falls() -> None:
     assert told.fractions[-1] == 1.0
 
 
-def test_one_no_is_enough() -> None:
+def test_a_build_that_was_told_to_stop_is_not_asked_to_go_on() -> None:
     answers = iter([True, False, True, True])
     phases = Phases(lambda _fraction, _phase: next(answers))
     phases.start("all", None, 3)

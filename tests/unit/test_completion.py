@@ -85,13 +85,13 @@ def shell(request: pytest.FixtureRequest, root: Path) -> Iterator[Shell]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_tab_completes(case: str, shell: Shell) -> None:
+def test_tab_completes_commands_options_and_values(case: str, shell: Shell) -> None:
     keys, expected = CASES[case]
     assert re.findall(r"\n(<.*>)\.\r*\n", shell.answer(f"visavis {keys}")) == [expected]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_fish_offers_the_same(case: str, root: Path) -> None:
+def test_fish_offers_what_bash_and_zsh_do(case: str, root: Path) -> None:
     keys, expected = CASES[case]
     line = f"visavis {keys.rstrip()}"
     command = ["fish", "--no-config", "-c", f"source {root / PLACES['fish']}; complete -C '{line}'"]

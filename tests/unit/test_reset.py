@@ -43,7 +43,7 @@ def test_it_leaves_the_wish_and_starts_again(started_again: list[list[str]], tmp
 
 
 @pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("y\n", 1), ("", 1)])
-def test_it_asks_first(
+def test_a_reset_happens_only_when_yes_is_typed(
     typed: str, code: int, started_again: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))

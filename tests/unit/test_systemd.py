@@ -59,7 +59,9 @@ def test_the_watchdog_hears_us_twice_in_what_it_allows(ear: socket.socket, monke
     ("microseconds", "process", "period_s"),
     [("", "", 0.0), ("x", "", 0.0), ("2000000", "", 1.0), ("2000000", "1", 0.0)],
 )
-def test_the_period(microseconds: str, process: str, period_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sign_of_life_is_due_twice_in_the_watchdogs_time(
+    microseconds: str, process: str, period_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", microseconds)
     monkeypatch.setenv("WATCHDOG_PID", process or str(os.getpid()))
     assert systemd.watchdog_period_s() == period_s

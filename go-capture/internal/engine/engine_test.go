@@ -144,7 +144,7 @@ func TestNothingOfAHostileNoteIsTold(t *testing.T) {
 	}
 }
 
-func TestOnlyAFileIsRead(t *testing.T) {
+func TestANoteThatIsNoPlainFileIsNotRead(t *testing.T) {
 	sound := filepath.Join(t.TempDir(), "sound.json")
 	write(t, sound, build(nil))
 	for name, make := range map[string]func(path string) error{

@@ -12,11 +12,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAgainstAModel drives an outbox and a list side by side through kills, power cuts and full disks at any step.
+// TestNoEventIsLostOrReorderedThroughKillsPowerCutsAndFullDisks drives an outbox and a list side by side through kills, power cuts and full disks at any step.
 //
 // What must hold: events come in the order of their append, with their content; what was acknowledged before a save is not repeated;
 // nothing else is missing but what was never synced before a power cut, or never written before a kill, and what is counted.
-func TestAgainstAModel(t *testing.T) {
+func TestNoEventIsLostOrReorderedThroughKillsPowerCutsAndFullDisks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{disk: newMemoryDisk(), acked: map[int]bool{}, lost: map[int]bool{}}
 		m.open(t, map[int]bool{})

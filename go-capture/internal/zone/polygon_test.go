@@ -80,7 +80,7 @@ func TestAStarHasNoFlawAndOneWithTwoCornersSwappedCrossesItself(t *testing.T) {
 	})
 }
 
-func TestEachFlawIsNamed(t *testing.T) {
+func TestEachFlawOfAPolygonIsNamed(t *testing.T) {
 	cases := map[string]Polygon{
 		"at least 3 corners":                        {{0, 0}, {1, 1}},
 		"corner 3 is at the same place as corner 1": {{0, 0}, {1, 0}, {0, 0}},

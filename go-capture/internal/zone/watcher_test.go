@@ -173,8 +173,8 @@ func TestPassingBesideALineIsNotCrossingIt(t *testing.T) {
 	s.expect(t, "appeared 1")
 }
 
-// Whatever the walk, in and out of a line through the whole picture take turns.
-func TestInAndOutTakeTurns(t *testing.T) {
+// Whatever the walk, and for a line through the whole picture.
+func TestALineIsCrossedInAndOutByTurns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newStreet(Settings{Lines: []Line{gate}})
 		for range rapid.IntRange(2, 40).Draw(t, "steps") {
