@@ -47,6 +47,20 @@ def test_an_imported_model_has_a_name_and_a_line_and_can_be_prepared(mine: Path,
     assert model(tmp_path, "prepare", "my-model-1", "--input", "64x64").returncode == 0
 
 
+def test_a_name_that_says_int8_makes_no_int8_form_of_another_model(mine: Path, tmp_path: Path) -> None:
+    assert model(tmp_path, "import", str(mine), "--name", "mine-int8").returncode == 0
+    assert model(tmp_path, "prepare", "mine-int8", "--input", "64x64").returncode == 0
+    listed = [json.loads(line) for line in model(tmp_path, "list", "--json").stdout.splitlines()]
+    assert [(one["model"], one["int8"]) for one in listed if "mine" in one["model"]] == [("mine-int8", [])]
+
+
+def test_no_model_has_the_name_of_a_file(mine: Path, tmp_path: Path) -> None:
+    answer = model(tmp_path, "import", str(mine), "--name", "mine.onnx")
+    assert answer.returncode == 1
+    assert "cannot be called 'mine.onnx', that is a file: choose another (--name)" in answer.stderr
+    assert at_hand(tmp_path) == ["centerface"]
+
+
 def test_a_real_model_must_find_the_face_of_the_picture(tmp_path: Path) -> None:
     words = ["--name", "yunet-mine", "--picture", str(gocv_paths()[0])]
     answer = model(tmp_path, "import", str(original_file("yunet-s")), *words)

@@ -87,14 +87,27 @@ def verify(path: Path, original_sha256: str) -> bytes | None:
         OSError: the record exists but cannot be read.
         ModelError: the model cannot be read.
     """
-    try:
-        record = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Record)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-    if not path.is_file() or record.original_sha256 != original_sha256:
+    record = _record(path)
+    if record is None or not path.is_file() or record.original_sha256 != original_sha256:
         return None
     content = read_limited(path)
     return content if hashlib.sha256(content).hexdigest() == record.prepared_sha256 else None
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether a model of this folder is a prepared one, by its record: yunet-int8 may be the name of a model."""
+    try:
+        record = _record(path)
+    except OSError:
+        return False
+    return record is not None and path.stem.rpartition("-")[0] == record.name
+
+
+def _record(path: Path) -> Record | None:
+    try:
+        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Record)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def _kept(path: Path, source: Original) -> bytes | None:

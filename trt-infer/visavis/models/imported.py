@@ -27,6 +27,8 @@ def checked_name(name: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise ModelError(f"a model cannot be called {name!r}", "use 1 to 64 of a-z 0-9 . _ - (--name)")
+    if name.endswith(".onnx"):
+        raise ModelError(f"a model cannot be called {name!r}, that is a file", "choose another (--name)")
     if name == AUTO:
         raise ModelError(f"a model cannot be called {name!r}, that is the recommended one", "choose another (--name)")
     if name in entries():

@@ -17,7 +17,7 @@ import msgspec
 from visavis.atomic import write_atomically
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
-from visavis.models.cache import PREPARATION, Prepared, locked
+from visavis.models.cache import PREPARATION, Prepared, is_prepared, locked
 from visavis.models.manifest import Entry, Original, original, read_limited
 from visavis.models.processor import processor_name
 from visavis.settings import default_cache_dir
@@ -137,7 +137,7 @@ def all_kept(cache_dir: Path) -> list[Kept]:
     return [
         Kept(name=match[1], path=path, bytes=path.stat().st_size, record=_own_record(path))
         for path, match in named
-        if match
+        if match and not is_prepared(path)
     ]
 
 
