@@ -9,7 +9,7 @@ import (
 	"visavis/capture/internal/dispatch"
 )
 
-var errEvicted = errors.New("gave its place in the line to a client with fewer pictures")
+var errEvicted = errors.New("gave its place in the queue to a client with fewer pictures")
 
 // flight is one slot of the ring, from Acquire until its outcome.
 type flight struct {
@@ -47,7 +47,7 @@ func (l *lane) landed(o dispatch.Outcome) {
 	}
 	l.pace.observe(o, o.Frame.ReadyNs)
 	f.ended <- o
-	l.line.free()
+	l.queue.free()
 }
 
 // fly publishes the picture and waits for its end. When the client goes first, or the deadline comes, the picture is withdrawn.

@@ -6,7 +6,7 @@
 //
 //  1. body.go reads it, as long as it is small enough       post.go, or stream.go for a WebSocket
 //  2. Inspect looks at its header, before any decoding      header.go, formats.go
-//  3. it waits for a place, in turn with other clients      line.go, pace.go
+//  3. it waits for a place, in turn with other clients      queue.go, pace.go
 //  4. it is decoded and drawn into a slot of the ring       this file, decode
 //  5. a worker answers; the outcome frees the place         flight.go, dispatch
 //  6. faces, or the picture with them, go back              answer.go
@@ -200,7 +200,7 @@ func (g *Gateway) intoSlot(ctx context.Context, r request) (drawn, error) {
 	reduce := g.reduction(r, box)
 	picture, release, err := g.decode(ctx, r, reduce)
 	if err != nil {
-		r.lane.line.free()
+		r.lane.queue.free()
 		return drawn{}, err
 	}
 	f, err := g.draw(picture, box, r)
@@ -271,7 +271,7 @@ func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Pic
 func (g *Gateway) draw(picture *frame.Picture, box geometry.Letterbox, r request) (*flight, error) {
 	slot := r.lane.stream.Acquire()
 	if slot.Bytes() == nil {
-		r.lane.line.free()
+		r.lane.queue.free()
 		return nil, busy(r.lane.backlog()) // late workers hold so many slots, or the daemon ends
 	}
 	f := r.lane.board(slot)

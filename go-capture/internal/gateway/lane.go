@@ -20,10 +20,10 @@ const (
 	fullName   = "@clients-full" // of pictures in their own size
 )
 
-// lane is one ring of clients' pictures, with the line in front of its places and what is on its way.
+// lane is one ring of clients' pictures, with the queue in front of its places and what is on its way.
 type lane struct {
 	stream *dispatch.Stream
-	line   *line
+	queue  *fairQueue
 	pace   *pace
 	work   float64 // frames of the network's input that the largest picture of the lane counts as
 	credit int     // frames that each worker may hold, 0 where the number of places does not depend on workers
@@ -40,7 +40,7 @@ func (g *Gateway) newLane(spec dispatch.StreamSpec, work float64) (*lane, error)
 	}
 	deadline := time.Duration(work * float64(g.settings.Deadline))
 	l := &lane{stream: stream, work: work, pace: &pace{configured: deadline, most: g.settings.Queue}, flights: map[uint64]*flight{}}
-	l.line = newLine(spec.Slots, g.settings.QueuePerClient, l.pace.room)
+	l.queue = newFairQueue(spec.Slots, g.settings.QueuePerClient, l.pace.room)
 	if spec.Slots == 0 {
 		l.credit = g.settings.Credit
 		l.follow(g.settings.Workers)
@@ -51,7 +51,7 @@ func (g *Gateway) newLane(spec dispatch.StreamSpec, work float64) (*lane, error)
 // follow gives as many places as the workers may hold, and those beside.
 func (l *lane) follow(workers int) {
 	if l.credit > 0 {
-		l.line.resize(max(workers, 1)*l.credit + placesBeside)
+		l.queue.resize(max(workers, 1)*l.credit + placesBeside)
 	}
 }
 
@@ -100,9 +100,9 @@ func (l *lane) learn(service time.Duration) {
 	l.pace.learn(time.Duration(l.work * float64(service)))
 }
 
-// takePlace waits in the line. Without an error the place is the caller's, who frees it or lets an outcome do so.
+// takePlace waits in the queue. Without an error the place is the caller's, who frees it or lets an outcome do so.
 func (l *lane) takePlace(ctx context.Context, client sender) error {
-	t, ok := l.line.enter(client)
+	t, ok := l.queue.enter(client)
 	if !ok {
 		return busy(l.backlog())
 	}
@@ -112,19 +112,19 @@ func (l *lane) takePlace(ctx context.Context, client sender) error {
 			return busy(l.backlog())
 		}
 	case <-ctx.Done():
-		if l.line.leave(t) {
-			l.line.free()
+		if l.queue.leave(t) {
+			l.queue.free()
 		}
 		return l.neverLent(ctx.Err())
 	}
 	if until, set := ctx.Deadline(); set && l.pace.hopeless(time.Until(until)) {
-		l.line.free()
+		l.queue.free()
 		return l.neverLent(context.DeadlineExceeded)
 	}
 	return nil
 }
 
-// neverLent turns a deadline that passed in the line into the refusal that was due before: workers have become slower meanwhile.
+// neverLent turns a deadline that passed in the queue into the refusal that was due before: workers have become slower meanwhile.
 func (l *lane) neverLent(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return busy(l.backlog())
@@ -134,6 +134,6 @@ func (l *lane) neverLent(err error) error {
 
 // backlog is how long everything that waits now will take.
 func (l *lane) backlog() time.Duration {
-	waiting, busy := l.line.lengths()
+	waiting, busy := l.queue.lengths()
 	return l.pace.until(waiting + busy)
 }

@@ -147,7 +147,7 @@ func (g *Gateway) letIn(client sender, way *lane) error {
 	if !g.ready(way) {
 		return noWorker()
 	}
-	if !way.line.open(client) {
+	if !way.queue.open(client) {
 		return busy(way.backlog())
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"visavis/capture/internal/household"
 )
 
-// sender is one client: the account it was let in as, where there are such, and its address. Each has turns of its own in the line, so
+// sender is one client: the account it was let in as, where there are such, and its address. Each has turns of its own in the queue, so
 // clients behind one proxy that have logins of their own do not wait for each other.
 type sender struct {
 	account string

@@ -15,7 +15,7 @@ type Figures struct {
 	Received, Answered uint64
 	Refused            map[string]uint64 // by reason, all reasons
 	Open               uint64            // being read, waiting, decoded or inferred now
-	Waiting            int               // of these in line
+	Waiting            int               // of these in the queue
 	Streams            int
 }
 
@@ -68,7 +68,7 @@ func (t *tally) stream() (closed func()) {
 // lengths are how many pictures wait, and how many have a place, in all lanes.
 func (g *Gateway) lengths() (waiting, busy int) {
 	for _, l := range g.lanes() {
-		more, used := l.line.lengths()
+		more, used := l.queue.lengths()
 		waiting, busy = waiting+more, busy+used
 	}
 	return waiting, busy

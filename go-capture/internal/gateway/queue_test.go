@@ -24,7 +24,7 @@ func granted(t *ticket) (decided, ok bool) {
 }
 
 func TestAFreePlaceIsGivenAtOnceAndTheNextOneWaits(t *testing.T) {
-	l := newLine(1, 8, always(8))
+	l := newFairQueue(1, 8, always(8))
 	first, _ := l.enter(address(1))
 	second, ok := l.enter(address(1))
 	if decided, ok := granted(first); !decided || !ok {
@@ -44,7 +44,7 @@ func TestAFreePlaceIsGivenAtOnceAndTheNextOneWaits(t *testing.T) {
 }
 
 func TestAClientWithFewerPicturesTakesThePlaceOfOneWithMore(t *testing.T) {
-	l := newLine(0, 8, always(3))
+	l := newFairQueue(0, 8, always(3))
 	var greedy []*ticket
 	for range 3 {
 		one, _ := l.enter(address(1))
@@ -74,7 +74,7 @@ func TestAClientWithFewerPicturesTakesThePlaceOfOneWithMore(t *testing.T) {
 
 func TestWhoWouldComeTooLateIsToldWhenWorkersBecomeSlower(t *testing.T) {
 	room := 4
-	l := newLine(0, 8, func(int) int { return room })
+	l := newFairQueue(0, 8, func(int) int { return room })
 	var waiting []*ticket
 	for range 4 {
 		one, _ := l.enter(address(1))
@@ -90,7 +90,7 @@ func TestWhoWouldComeTooLateIsToldWhenWorkersBecomeSlower(t *testing.T) {
 }
 
 func TestAccountsAtOneAddressHaveTurnsOfTheirOwn(t *testing.T) {
-	l := newLine(1, 10, func(int) int { return 10 })
+	l := newFairQueue(1, 10, func(int) int { return 10 })
 	one, two := sender{account: "one", address: address(1).address}, sender{account: "two", address: address(1).address}
 	_, _ = l.enter(one) // has the place
 	first, _ := l.enter(one)
@@ -105,7 +105,7 @@ func TestAccountsAtOneAddressHaveTurnsOfTheirOwn(t *testing.T) {
 }
 
 func TestNoClientHasMoreWaitingThanItMay(t *testing.T) {
-	l := newLine(0, 2, always(8))
+	l := newFairQueue(0, 2, always(8))
 	for i := range 3 {
 		if _, ok := l.enter(address(1)); ok != (i < 2) {
 			t.Errorf("picture %d: %t", i, ok)
@@ -117,7 +117,7 @@ func TestNoClientHasMoreWaitingThanItMay(t *testing.T) {
 }
 
 func TestWhoLeavesFreesItsPlace(t *testing.T) {
-	l := newLine(1, 8, always(8))
+	l := newFairQueue(1, 8, always(8))
 	first, _ := l.enter(address(1))
 	second, _ := l.enter(address(1))
 	if l.leave(second) {
@@ -137,7 +137,7 @@ func TestWhoLeavesFreesItsPlace(t *testing.T) {
 func TestClientsThatAlwaysWantGetEqualShares(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		clients := rapid.IntRange(2, 6).Draw(r, "clients")
-		l := newLine(0, 50, always(64))
+		l := newFairQueue(0, 50, always(64))
 		queues := map[int][]*ticket{}
 		served := make([]float64, clients)
 		for range 40 * clients {
@@ -186,7 +186,7 @@ func settled(r *rapid.T, queue []*ticket, served *float64) (left []*ticket) {
 func TestNoPictureAndNoPlaceIsLost(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		places, room := rapid.IntRange(0, 3).Draw(r, "places"), rapid.IntRange(0, 5).Draw(r, "room")
-		l := newLine(places, rapid.IntRange(1, 4).Draw(r, "per client"), always(room))
+		l := newFairQueue(places, rapid.IntRange(1, 4).Draw(r, "per client"), always(room))
 		var waiting []*ticket
 		held := 0
 		for range rapid.IntRange(1, 60).Draw(r, "events") {
@@ -219,7 +219,7 @@ func TestNoPictureAndNoPlaceIsLost(t *testing.T) {
 			}
 			waiting = left
 			if n, busy := l.lengths(); n != len(waiting) || busy != held || (n > 0 && busy < places) || n > room {
-				r.Fatalf("%d wait and %d have a place, the line says %d and %d of %d", len(waiting), held, n, busy, places)
+				r.Fatalf("%d wait and %d have a place, the queue says %d and %d of %d", len(waiting), held, n, busy, places)
 			}
 		}
 	})
