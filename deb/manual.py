@@ -3,23 +3,26 @@
 
 from __future__ import annotations
 
-import os
+import argparse
 import subprocess
-import sys
+from functools import partial
 
 from deb.kept import REPOSITORY
 
+COLUMNS = 76
 DAEMON = REPOSITORY / "build" / "visavis-capture"
 
 
 def command_line(date: str, version: str) -> str:
-    """visavis(1): each command with its own help."""
-    from visavis.cli.program import COMMANDS  # noqa: PLC0415 (only there in a checkout's own Python)
+    """visavis(1): each command, and each of its actions, with its own help."""
+    from visavis.cli.program import COMMANDS, parser_for  # noqa: PLC0415 (only there in a checkout's own Python)
 
     page = _head("visavis", "face detection as an appliance", date, version)
-    page += _section("SYNOPSIS", "visavis COMMAND [OPTION...]") + _section("DESCRIPTION", _help())
+    page += _section("SYNOPSIS", "visavis COMMAND [OPTION...]") + _section("DESCRIPTION", _help(parser_for([])))
     for name in COMMANDS:
-        page += _section(f"VISAVIS {name.upper()}", _help(name))
+        command = _below(parser_for([name]))[name]
+        for parser in (command, *_below(command).values()):
+            page += _section(parser.prog.upper(), _help(parser))
     return page + _section("SEE ALSO", "visavis-capture(1), /usr/share/doc/visavis/config.md")
 
 
@@ -30,10 +33,15 @@ def daemon(date: str, version: str) -> str:
     return page + _section("DESCRIPTION", said) + _section("SEE ALSO", "visavis(1), /usr/share/doc/visavis/config.md")
 
 
-def _help(*command: str) -> str:
-    words = [sys.executable, "-m", "visavis.cli", *command, "--help"]
-    environment = {**os.environ, "COLUMNS": "78"}
-    return subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
+def _below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of its commands or actions, by their names; each has options that its own help does not tell."""
+    found = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]  # there is no other door
+    return dict(found[0].choices) if found else {}
+
+
+def _help(parser: argparse.ArgumentParser) -> str:
+    parser.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=COLUMNS)
+    return parser.format_help()
 
 
 def _head(name: str, about: str, date: str, version: str) -> str:
