@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"visavis/capture/internal/household"
+	"visavis/capture/internal/clientnet"
 )
 
 // bucketsMost bounds the memory of a throttle, whoever asks.
@@ -74,12 +74,12 @@ func (t *throttle) makeRoom(now time.Time) {
 
 // placeOf is what counts as one address: a household has a whole /64 of IPv6.
 func placeOf(remote string) string {
-	address := household.OfRemote(remote)
+	address := clientnet.OfRemote(remote)
 	switch {
 	case !address.IsValid():
 		return "unknown" // all that have none share one bucket
 	case address.Is6():
-		return netip.PrefixFrom(address, household.BitsV6).Masked().String()
+		return netip.PrefixFrom(address, clientnet.BitsV6).Masked().String()
 	default:
 		return address.String()
 	}

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"visavis/capture/internal/household"
+	"visavis/capture/internal/clientnet"
 )
 
 // sender is one client: the account it was let in as, where there are such, and its address. Each has turns of its own in the queue, so
@@ -30,7 +30,7 @@ func (g *Gateway) senderOf(r *http.Request) sender {
 }
 
 // network is the address that a rate is held for.
-func (s sender) network() netip.Addr { return household.Of(s.address) }
+func (s sender) network() netip.Addr { return clientnet.Of(s.address) }
 
 // admit refuses a picture of an account or an address that sends too many. The account comes first: what it is refused does not count
 // against others at its address.

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/auth"
-	"visavis/capture/internal/crowd"
+	"visavis/capture/internal/connlimit"
 )
 
 // Settings of the server. Zero limits take the defaults.
@@ -190,7 +190,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // admitting bounds the connections. WebSockets have bounds of their own: their connections have left.
 func (s *Server) admitting() func(net.Conn, http.ConnState) {
-	inside := crowd.New(s.settings.MaxConnections, s.settings.MaxPerAddress, s.proxies.hold)
+	inside := connlimit.New(s.settings.MaxConnections, s.settings.MaxPerAddress, s.proxies.hold)
 	return func(connection net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:

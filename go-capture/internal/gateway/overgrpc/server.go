@@ -29,7 +29,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/auth"
-	"visavis/capture/internal/crowd"
+	"visavis/capture/internal/connlimit"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference"
 )
@@ -106,7 +106,7 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.build()
 	failed := make(chan error, 1)
-	inside := crowd.New(s.settings.MaxConnections, s.settings.MaxPerAddress, func(netip.Addr) bool { return false })
+	inside := connlimit.New(s.settings.MaxConnections, s.settings.MaxPerAddress, func(netip.Addr) bool { return false })
 	go func() { failed <- server.Serve(inside.Listener(listener)) }()
 	select {
 	case err := <-failed:

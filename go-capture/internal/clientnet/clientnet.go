@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package household says which addresses count as one where something is bounded for each.
-package household
+// Package clientnet says which addresses count as one client's where something is bounded for each client.
+package clientnet
 
 import "net/netip"
 
-// BitsV6 are those of an IPv6 address that one household or one machine shares.
+// BitsV6 are those of an IPv6 address that are the same for all of a household, or for all of a machine's own addresses.
 const BitsV6 = 64
 
-// Of is the address that stands for a household: the first of its network for IPv6, else the address itself.
+// Of is the address that stands for a client: the first of its network for IPv6, else the address itself.
 func Of(address netip.Addr) netip.Addr {
 	address = address.Unmap().WithZone("")
 	if !address.Is6() || address.IsLoopback() {

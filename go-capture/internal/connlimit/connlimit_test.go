@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package crowd
+package connlimit
 
 import (
 	"io"
@@ -29,7 +29,7 @@ func TestOneAddressHasOnlyItsShareOfConnections(t *testing.T) {
 		}
 	}
 	if _, in := come("[2001:db8:1:2:3::9]:1"); in {
-		t.Error("the same household has more with another address")
+		t.Error("the same network has more with another address")
 	}
 	for _, many := range []string{"127.0.0.1:1", "[::1]:1", "192.0.2.9:1"} {
 		for range 5 {
