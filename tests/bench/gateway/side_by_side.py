@@ -7,15 +7,14 @@ who else has them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from tests.bench.gateway.figures import AT, BUSY, SHARES, CheapRun, InTurns, Plan
 from tests.bench.gateway.load import Cheap, cheap, closed, open_loop
 from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server
-from tests.bench.gateway.warm import wait_until_quiet, warm_up
+from tests.bench.gateway.warm import side_by_side, wait_until_quiet
 from tests.bench.turns import in_turn
 
 OVERLOAD, GRACE_S = "visavis, overloaded", 5.0
@@ -25,30 +24,29 @@ Turn = tuple[Cheap, float]  # and the server's processor time, seconds
 
 def measured(plan: Plan, picture: Path) -> dict[str, InTurns]:
     """All servers by name. Most connections come last: some servers are still busy with them afterwards."""
-    with ExitStack() as running:
-        servers = [running.enter_context(Server(kind)) for kind in (*RIVALS, PATIENT_VISAVIS, VISAVIS)]
-        for server in servers:
-            warm_up(server, picture)
+    kinds = {kind.name: kind for kind in (*RIVALS, PATIENT_VISAVIS, VISAVIS)}
+    with side_by_side(kinds, picture) as servers:
         pictures = pictures_in_turn(servers, picture, plan)
-        whole = [one for one in servers if one.kind != PATIENT_VISAVIS]  # the same but for a queue of pictures
+        whole = [one for one in servers.values() if one.kind != PATIENT_VISAVIS]  # the same but for a queue of pictures
         status = cheap_in_turn(whole, lambda kind: kind.status, AT, plan)
         health = [cheap_in_turn(whole, lambda _: "/healthz", count, plan) for count in plan.cheap_connections]
     return {
-        server.kind.name: InTurns(
-            [runs[server.kind.name] for runs in health if server in whole],
-            status.get(server.kind.name),
-            pictures[server.kind.name],
-            pictures[OVERLOAD] if server.kind == VISAVIS else [],
+        name: InTurns(
+            health=[runs[name] for runs in health if name in runs],
+            status=status.get(name),
+            pictures=pictures[name],
+            overload=pictures[OVERLOAD] if name == VISAVIS.name else [],
         )
-        for server in servers
+        for name in kinds
     }
 
 
-def pictures_in_turn(servers: Sequence[Server], picture: Path, plan: Plan) -> dict[str, list[float]]:
-    """Answers a second of each round; visavis, which comes last, also with more pictures than it can take."""
-    measures = {server.kind.name: partial(pictures_turn, server, picture, plan) for server in servers}
+def pictures_in_turn(servers: Mapping[str, Server], picture: Path, plan: Plan) -> dict[str, list[float]]:
+    """Answers a second of each round, of visavis also with more pictures than it can take."""
+    measures = {name: partial(pictures_turn, server, picture, plan) for name, server in servers.items()}
     too_many = SHARES[-1] * measures[VISAVIS.name]()
-    return in_turn({**measures, OVERLOAD: partial(overload_turn, servers[-1], picture, too_many, plan)}, plan.rounds)
+    overload = partial(overload_turn, servers[VISAVIS.name], picture, too_many, plan)
+    return in_turn({**measures, OVERLOAD: overload}, plan.rounds)
 
 
 def pictures_turn(server: Server, picture: Path, plan: Plan) -> float:

@@ -1,16 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting until a server can be measured."""
+"""Servers as they are measured: warm, idle."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.bench.gateway.load import closed
-from tests.bench.gateway.servers import Server
+from tests.bench.gateway.servers import Kind, Server
 from tests.waiting import until
 
 QUIET_S, QUIET_SHARE, LIMIT_S = 0.1, 0.2, 60.0
+
+
+@contextmanager
+def side_by_side(kinds: Mapping[str, Kind], picture: Path) -> Iterator[dict[str, Server]]:
+    """All of them run, and are warm, while the block lasts."""
+    with ExitStack() as running:
+        servers = {name: running.enter_context(Server(kind)) for name, kind in kinds.items()}
+        for server in servers.values():
+            warm_up(server, picture)
+        yield servers
 
 
 def warm_up(server: Server, picture: Path) -> None:

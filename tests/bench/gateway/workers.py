@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,14 +12,13 @@ from typing import Any, NamedTuple
 import cv2
 from visavis.detections import Frame
 
-from tests.bench.gateway.figures import BUSY, Plan
-from tests.bench.gateway.load import closed
+from tests.bench.gateway.figures import Plan
 from tests.bench.gateway.servers import PATIENT, WORKERS, Kind, Server, own, visavis
-from tests.bench.gateway.warm import warm_up
+from tests.bench.gateway.side_by_side import pictures_turn
+from tests.bench.gateway.warm import side_by_side, warm_up
 from tests.bench.turns import in_turn
 from tests.unit.face_pictures import LABELLED, all_pictures, gocv_paths
 
-GRACE_S = 5.0
 INT8 = "INT8"
 
 
@@ -38,8 +35,10 @@ def measured(plan: Plan, picture: Path) -> dict[str, WorkersRun]:
     kinds = {str(count): kind_of(count) for count in (1, WORKERS)}
     if quantized():
         kinds[INT8] = kind_of(WORKERS, 'precision = "int8"')
-    looked_at = {name: alone(kind, plan, picture) for name, kind in kinds.items()}
-    rates = side_by_side(kinds, plan, picture)
+    looked_at = {name: alone(kind, picture, plan) for name, kind in kinds.items()}
+    with side_by_side(kinds, picture) as servers:
+        turns = {name: partial(pictures_turn, server, picture, plan) for name, server in servers.items()}
+        rates = in_turn(turns, plan.rounds)
     return {name: WorkersRun(rates[name], *looked_at[name]) for name in kinds}
 
 
@@ -49,25 +48,12 @@ def kind_of(workers: int, detector: str = "") -> Kind:
     return own(f"visavis, {workers} workers {detector}", commands, workers)
 
 
-def alone(kind: Kind, plan: Plan, picture: Path) -> tuple[float, dict[str, list[dict[str, Any]]]]:
+def alone(kind: Kind, picture: Path, plan: Plan) -> tuple[float, dict[str, list[dict[str, Any]]]]:
     """Memory and faces of one that runs alone: what is counted of shared pages depends on who else has them."""
     with Server(kind) as server:
         warm_up(server, picture)
-        turn(server, plan, picture)
+        pictures_turn(server, picture, plan)
         return server.memory().pss, {name: faces(server, one) for name, one in all_pictures().items()}
-
-
-def side_by_side(kinds: Mapping[str, Kind], plan: Plan, picture: Path) -> dict[str, list[float]]:
-    """Pictures a second of each round; all run, one is asked at a time."""
-    with ExitStack() as running:
-        servers = {name: running.enter_context(Server(kind)) for name, kind in kinds.items()}
-        for server in servers.values():
-            warm_up(server, picture)
-        return in_turn({name: partial(turn, server, plan, picture) for name, server in servers.items()}, plan.rounds)
-
-
-def turn(server: Server, plan: Plan, picture: Path) -> float:
-    return closed(server.url(server.kind.detect), picture, BUSY, plan.turn_s, GRACE_S).per_second
 
 
 def faces(server: Server, picture: Frame) -> list[dict[str, Any]]:
