@@ -19,8 +19,18 @@ func New(first, most time.Duration) *Backoff {
 	return &Backoff{first: first, most: most, next: first}
 }
 
-// Reset makes the next wait the first one again: call it after a success.
+// Reset makes the next wait the first one again.
 func (b *Backoff) Reset() { b.next = b.first }
+
+// Ran takes how long it went well, and makes the next wait the first one again if that was long enough: what always ends soon is tried
+// ever less often. It tells whether it was.
+func (b *Backoff) Ran(long time.Duration) bool {
+	if long < b.most {
+		return false
+	}
+	b.Reset()
+	return true
+}
 
 // Wait sleeps for the next interval, half of it by chance, and reports false when ctx ended meanwhile.
 func (b *Backoff) Wait(ctx context.Context) bool {

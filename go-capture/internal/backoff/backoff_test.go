@@ -22,6 +22,17 @@ func TestWaitsDoubleUpToTheMostAndStartAgainAfterReset(t *testing.T) {
 	}
 }
 
+func TestWhatEndsSoonIsTriedEverLessOften(t *testing.T) {
+	b := New(20*time.Millisecond, time.Second)
+	b.Next()
+	if b.Ran(time.Second-1) || b.Next() < 20*time.Millisecond {
+		t.Error("a short run began the waits anew")
+	}
+	if !b.Ran(time.Second) || b.Next() > 20*time.Millisecond {
+		t.Error("a long run did not")
+	}
+}
+
 func TestTwoThatStartTogetherDoNotStayInStep(t *testing.T) {
 	a, b := New(time.Second, time.Minute), New(time.Second, time.Minute)
 	for range 20 {

@@ -74,19 +74,27 @@ func (l *link) setOnline(online bool) {
 	l.online.Store(online)
 }
 
+// endedSoon is the remedy for what goes on for ever, at both devices, and of which a broker says nothing.
+const endedSoon = "; if it goes on so, another device may have this device.id, and the broker ends the older connection of two"
+
 // keep runs one session after another until ctx ends. A broker that is away is never an error.
 func (l *link) keep(ctx context.Context, session func(ctx context.Context, reached func()) error) error {
 	wait := backoff.New(firstRetry, mostRetry)
 	said := ""
 	for {
-		err := session(ctx, func() { wait.Reset(); said = "" })
+		var reached time.Time
+		err := session(ctx, func() { reached, said = time.Now(), "" })
 		if ctx.Err() != nil {
 			return nil
 		}
-		why := fromAnyPort(err)
+		what := fromAnyPort(err)
+		why := what
+		if !reached.IsZero() && !wait.Ran(time.Since(reached)) {
+			why += endedSoon
+		}
 		l.away.Store(&why)
-		if why != said {
-			said = why
+		if what != said {
+			said = what
 			slog.Warn("broker away, trying again", "url", l.settings.URL, "error", why)
 		}
 		if !wait.Wait(ctx) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/logtest"
 )
@@ -36,6 +37,32 @@ func TestEachOutageIsSaidOnce(t *testing.T) {
 	})
 	if err != nil || strings.Count(written.String(), "broker away") != 2 {
 		t.Errorf("%v, said: %s", err, written.String())
+	}
+}
+
+// Two devices of one device.id, as after copying a card, end each other's connections: not many times a second, and not without a word.
+func TestABrokerThatEndsEachConnectionSoonIsTriedEverLessOften(t *testing.T) {
+	var written strings.Builder
+	logtest.Hear(t, slog.NewTextHandler(&written, nil))
+	l, err := newLink(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	began, tried := time.Now(), 0
+	err = l.keep(ctx, func(_ context.Context, reached func()) error {
+		reached()
+		if tried++; tried == 4 {
+			cancel()
+		}
+		return errors.New("EOF")
+	})
+	if least := 7 * firstRetry / 2; err != nil || time.Since(began) < least {
+		t.Errorf("%v, the fourth try came after %v, want at least %v", err, time.Since(began), least)
+	}
+	if !strings.Contains(written.String(), "another device") {
+		t.Errorf("said: %s", written.String())
 	}
 }
 
