@@ -6,6 +6,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite(
+    "tests.unit.detector_conformance"
+)  # its assertions say what they compared, as those of test files do
+
 # An example that syncs a file on a busy disk takes longer than any limit: time is measured in benchmarks, not here.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every backend must do, for TensorRT too: the suite of tests/unit/test_backends.py on the double of a GPU."""
+"""What every backend must do, for TensorRT too: tests/unit/detector_conformance.py on the double of a GPU."""
 
 from __future__ import annotations
 
@@ -13,25 +13,7 @@ from visavis.settings import DetectorSettings
 
 from tests.tensorrt.double.pycuda import driver as cuda
 from tests.tensorrt.gpu_double import DriverDouble, TensorRtDouble
-from tests.unit.test_backends import (
-    SIZE,
-    test_a_detector_says_what_it_is,
-    test_a_read_only_picture_is_left_alone,
-    test_detections_can_be_sent_as_they_are,
-    test_no_view_of_a_picture_is_kept,
-    test_the_best_detection_comes_first,
-    test_the_same_picture_gives_the_same_answer,
-)
-
-# Collected here with the `detector` below instead of theirs.
-__all__ = [
-    "test_a_detector_says_what_it_is",
-    "test_a_read_only_picture_is_left_alone",
-    "test_detections_can_be_sent_as_they_are",
-    "test_no_view_of_a_picture_is_kept",
-    "test_the_best_detection_comes_first",
-    "test_the_same_picture_gives_the_same_answer",
-]
+from tests.unit.detector_conformance import SIZE, DetectorConformance
 
 
 @pytest.fixture
@@ -46,3 +28,7 @@ def detector(trt: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Detec
     )
     made.warm_up()
     return made
+
+
+class TestTensorRt(DetectorConformance):
+    """On the double of a GPU."""

@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every backend must do: one suite over the table of backends."""
+"""The table of backends: each does what every backend must, and what is not in it is refused."""
 
 from __future__ import annotations
 
-import gc
 import sys
 
-import numpy as np
 import pytest
 from visavis.backends import AUTOMATIC, BACKENDS, Detector, load_detector
-from visavis.detections import Frame, sendable
 from visavis.errors import ModelError
-from visavis.ring_gen import DETECTION_DTYPE
 from visavis.settings import DetectorSettings
 
-SIZE = (320, 256)
+from tests.unit.detector_conformance import SIZE, DetectorConformance
 
 
-def picture(width: int, height: int) -> Frame:
-    """A read-only picture of smooth colours, the same each time."""
-    y, x, c = np.mgrid[:height, :width, :3]
-    made: Frame = ((x * 3 + y * 2 + c * 50) % 256).astype(np.uint8)
-    made.setflags(write=False)
-    return made
-
-
-# The backend kserve goes through this suite in tests/kserve/test_conformance.py, where there is a server.
 @pytest.fixture(params=sorted(BACKENDS.keys() - {"kserve"}), scope="module")
 def detector(request: pytest.FixtureRequest) -> Detector:
     model = "fake" if request.param == "fake" else DetectorSettings().model
@@ -40,43 +27,8 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     return made
 
 
-def test_a_detector_says_what_it_is(detector: Detector) -> None:
-    assert detector.name in BACKENDS
-    assert detector.model_id
-    assert detector.input_size == SIZE
-    assert detector.precision == {"fake": "", "kserve": "", "onnxruntime": "fp32", "tensorrt": "fp16"}[detector.name]
-
-
-def test_detections_can_be_sent_as_they_are(detector: Detector) -> None:
-    found = detector.detect(picture(*SIZE))
-    assert found.dtype == DETECTION_DTYPE
-    assert sendable(found, 10_000) == found.tobytes()
-
-
-def test_a_read_only_picture_is_left_alone(detector: Detector) -> None:
-    frame = picture(*SIZE)
-    before = frame.copy()
-    detector.detect(frame)
-    np.testing.assert_array_equal(frame, before)
-
-
-def test_no_view_of_a_picture_is_kept(detector: Detector) -> None:
-    frame = picture(*SIZE)
-    holders = sys.getrefcount(frame)
-    found = detector.detect(frame)
-    gc.collect()
-    assert sys.getrefcount(frame) == holders
-    assert not np.shares_memory(found, frame)
-
-
-def test_the_same_picture_gives_the_same_answer(detector: Detector) -> None:
-    first, second = detector.detect(picture(*SIZE)), detector.detect(picture(*SIZE))
-    np.testing.assert_array_equal(first, second)
-
-
-def test_the_best_detection_comes_first(detector: Detector) -> None:
-    scores = detector.detect(picture(*SIZE))["score"].tolist()
-    assert scores == sorted(scores, reverse=True)
+class TestEachBackend(DetectorConformance):
+    """All that can run here, but kserve, which needs a server: tests/kserve/test_conformance.py."""
 
 
 def test_an_unknown_backend_is_refused_with_the_choice() -> None:

@@ -17,6 +17,7 @@ from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.worker import run
 
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
+from tests.unit.detector_conformance import four_faces
 
 
 @pytest.fixture
@@ -267,7 +268,5 @@ def test_a_fault_that_the_fake_does_not_know_is_refused(tmp_path: Path, model: s
         assert isinstance(running.ended(), ModelError)
 
 
-def test_the_fake_finds_the_same_face_in_the_same_picture(memory: Memory) -> None:
-    from tests.unit.test_backends import picture  # noqa: PLC0415
-
-    assert face_of(picture(64, 48)) == face_of(picture(64, 48))
+def test_the_fake_finds_the_same_face_in_the_same_picture() -> None:
+    assert face_of(four_faces()) == face_of(four_faces())
