@@ -92,8 +92,12 @@ def running(folder: Path, configuration: str) -> Iterator[RunningAppliance]:
     assert ended == 0
 
 
+# What the fixture start_appliance is: a configuration, and options of `visavis run`.
+Start = Callable[..., RunningAppliance]
+
+
 @pytest.fixture
-def start_appliance(tmp_path: Path) -> Iterator[Callable[..., RunningAppliance]]:
+def start_appliance(tmp_path: Path) -> Iterator[Start]:
     """Start an appliance with a configuration text; whatever still runs is ended after the test."""
     running: list[RunningAppliance] = []
 

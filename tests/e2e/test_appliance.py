@@ -9,14 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, Start
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,8 +44,6 @@ size = [1280, 720]
 fps = 60
 """
 )
-
-Start = Callable[..., RunningAppliance]
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,18 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.brokers import PASSWORD, USER, mosquitto
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import Start, free_port
 from tests.unit.command import complaints, visavis
 from tests.unit.test_bad_cache import change_one_byte, changed_package, kept
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 DEMO = """
 [web]
 listen = "127.0.0.1:{http_port}"

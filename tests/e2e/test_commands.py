@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from visavis.client import Broker, Device, NotObeyed
 from visavis.client.orders import set_and_wait
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.subscriber import Subscriber, subscribed, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
 from tests.waiting import until
@@ -24,7 +24,6 @@ from tests.waiting import until
 RULES = 'snapshots = true\nprivacy_allowed = ["pixelate", "blur"]\n'
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
 MOSAIC_MOST = 4.0  # mean difference of a mosaic that went through JPEG
-Start = Callable[..., RunningAppliance]
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,16 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from tests.e2e.clients import FAKE_WORKERS, metrics, post
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, Start
 from tests.e2e.test_appliance import assert_status_adds_up, worker_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 SETTINGS = (
     FAKE_WORKERS
     + """

@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,13 @@ from visavis.detections import Frame
 from visavis.pictures import decode_still
 
 from tests.e2e.clients import ALONE, Answer, metrics, post
-from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.test_appliance import schema
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
 from tests.unit.face_pictures import LABELLED, gocv_paths
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 SETTINGS = (
     ALONE
     + """

@@ -7,18 +7,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.e2e.bombs import photo
 from tests.e2e.clients import FAKE_WORKERS, metrics
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, Start
 from tests.e2e.load import Outcome, closed_loop, jain, open_loop, percentile, statuses
 from tests.e2e.test_appliance import assert_status_adds_up, worker_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 DEADLINE_MS = 250
 SECONDS = 4.0
 PICTURE = photo(".jpg", width=320, height=240)

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -16,12 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from visavis.broker import managed_broker
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import Start, free_port
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 STATS_INTERVAL_S, LATE_S = 10.0, 3.0
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
 OTHER_FORM = "discovery_component"  # only with mqtt.discovery = "component"

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
@@ -22,14 +22,13 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 
 from tests.e2e.clients import PeakMemory, metrics, send_too_much
-from tests.e2e.conftest import RunningAppliance, running
+from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.subscriber import subscribed
 from tests.e2e.test_appliance import assert_adds_up, assert_status_adds_up, daemon_pid, schema
 from tests.e2e.test_gateway import photos, pixels, turned
 from tests.repo.pages import blocks
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 SETTINGS = """
 [device]
 id = "box"

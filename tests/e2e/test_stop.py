@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,11 +20,10 @@ from websockets.sync.connection import Connection
 
 from tests.e2e.bombs import photo
 from tests.e2e.clients import FAKE_WORKERS, metrics, post
-from tests.e2e.conftest import STOP_LIMIT_S, RunningAppliance
+from tests.e2e.conftest import STOP_LIMIT_S, Start
 from tests.e2e.test_appliance import worker_pid
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 PICTURE = photo(".jpg", width=320, height=240)
 # Cameras that are fed, so that no frame of theirs is what the stopped worker has.
 SETTINGS = (

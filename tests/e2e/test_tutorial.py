@@ -8,19 +8,17 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import RunningAppliance
+from tests.e2e.conftest import RunningAppliance, Start
 from tests.e2e.test_appliance import DEMO
 from tests.repo.pages import Block, blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.command import PROGRAM
 from tests.waiting import until
 
-Start = Callable[..., RunningAppliance]
 FOR_EVER = re.compile(r"^for \w+ in ", re.MULTILINE)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 from visavis.broker import managed_broker
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import RunningAppliance, Start, free_port
 from tests.e2e.speaking import KEPT
 from tests.e2e.test_appliance import child_pid
 from tests.ha.lab import CURRENT, ENTRY, OLDER, Home, Release, home
@@ -78,8 +78,6 @@ TEMPERATURE = "sensor.box_temperature"
 SLOWED, SLOWED_BY_NAME = "binary_sensor.box_slowed", "binary_sensor.box_slowed_by_heat"
 HEAT = {TEMPERATURE, SLOWED, SLOWED_BY_NAME}
 LOAD_LIMIT_S = 120  # two programs that are heavy at their start share the machine
-
-Start = Callable[..., RunningAppliance]
 
 
 @pytest.fixture(
