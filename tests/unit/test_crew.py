@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from visavis.crew import SOCKET, Crew, Member, NobodyRuns, Refused, Request, ask, find, listening, run_folder
+from visavis.crew import SOCKET, Crew, Member, NobodyRuns, Request, RequestRefused, ask, find, listening, run_folder
 from visavis.supervisor import Supervisor
 
 from tests import waiting
@@ -123,7 +123,7 @@ def test_what_cannot_be_answered_is_told_to_who_asks() -> None:
 
     with run_folder() as folder, listening(Path(folder), answer):
         for _ in range(2):
-            with pytest.raises(Refused, match="the daemon does not answer"):
+            with pytest.raises(RequestRefused, match="the daemon does not answer"):
                 ask(Path(folder) / SOCKET, Request())
 
 
@@ -131,7 +131,7 @@ def test_a_refusal_is_an_error_with_its_words() -> None:
     with (
         run_folder() as folder,
         listening(Path(folder), lambda _: crew("porch")),
-        pytest.raises(Refused, match="1 to 16"),
+        pytest.raises(RequestRefused, match="1 to 16"),
     ):
         ask(Path(folder) / SOCKET, Request(99))
 

@@ -36,7 +36,7 @@ class NobodyRuns(VisavisError):
     kind = "crew"
 
 
-class Refused(VisavisError):
+class RequestRefused(VisavisError):
     """`visavis run` refused the request."""
 
     kind = "crew"
@@ -109,7 +109,7 @@ def ask(path: Path, request: Request) -> Crew:
 
     Raises:
         NobodyRuns: nobody answers there, or no longer.
-        Refused: it does not want to do that.
+        RequestRefused: it does not want to do that.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -120,7 +120,7 @@ def ask(path: Path, request: Request) -> Crew:
     except (OSError, msgspec.DecodeError) as error:
         raise NobodyRuns(f"`visavis run` does not answer at {path}, {error}", "has it ended? Start it again") from error
     if crew.error:
-        raise Refused(crew.error)
+        raise RequestRefused(crew.error)
     return crew
 
 
