@@ -14,8 +14,8 @@ func FuzzParseSource(f *testing.F) {
 		f.Add(uri)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		source, err := ParseSource(uri)
-		if err != nil {
+		source, bad := parseSource(uri)
+		if bad != nil {
 			return
 		}
 		if string(source.Scheme)+":"+source.Rest != uri {

@@ -3,7 +3,6 @@
 package config
 
 import (
-	"errors"
 	"strings"
 )
 
@@ -38,15 +37,7 @@ type Source struct {
 	Rest   string // what stands after the colon: a path, a number, //host/path, or nothing
 }
 
-// ParseSource takes a source apart; the error says what is wrong and what to write.
-func ParseSource(uri string) (Source, error) {
-	source, bad := parseSource(uri)
-	if bad != nil {
-		return Source{}, errors.New(bad.reason + "; " + bad.remedy)
-	}
-	return source, nil
-}
-
+// parseSource takes a source apart; the refusal says what is wrong and what to write.
 func parseSource(uri string) (Source, *refusal) {
 	scheme, rest, _ := strings.Cut(uri, ":")
 	check, known := sources[Scheme(scheme)]

@@ -16,7 +16,7 @@ type Fate int
 const (
 	Inferred   Fate = iota // a worker answered; Detections may be empty
 	Superseded             // a newer frame came before a worker was free
-	NoSlot                 // all slots were lent or pinned
+	NoSlot                 // all slots were lent
 	Aborted                // reading or drawing failed
 	Abandoned              // the worker died, broke the protocol, was too slow, or answered with an error
 )
@@ -87,9 +87,9 @@ type WorkerState struct {
 
 // StreamState is one camera; a retired one keeps its figures.
 type StreamState struct {
-	Name                       string
-	Rings, Slots, Free, Pinned int
-	Counters                   Counters
+	Name               string
+	Rings, Slots, Free int
+	Counters           Counters
 }
 
 // Snapshot holds figures of one instant.
@@ -128,10 +128,7 @@ func (d *Dispatcher) streamState(name string, a *account) StreamState {
 		state.Rings++
 		state.Slots += len(s.slots)
 		for _, slot := range s.slots {
-			if slot.pins > 0 {
-				state.Pinned++
-			}
-			if slot.state == free && slot.pins == 0 {
+			if slot.state == free {
 				state.Free++
 			}
 		}

@@ -154,30 +154,6 @@ func TestAFrameWithoutASlotIsCountedAndReported(t *testing.T) {
 	}
 }
 
-func TestAPinnedSlotIsNotWrittenTo(t *testing.T) {
-	h := newHouse(t, Options{})
-	s, err := h.AddStream(StreamSpec{Name: "door", Width: 8, Height: 8, Slots: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pinned := s.Acquire()
-	pinned.Pin()
-	pinned.Publish(Frame{})
-	for range 5 {
-		if slot := publish(s); slot == pinned {
-			t.Fatal("a pinned slot was given out")
-		}
-	}
-	s.Retire()
-	if state := h.Snapshot().Streams[0]; state.Rings != 1 || state.Pinned != 1 {
-		t.Errorf("a ring with a pin was freed: %+v", state)
-	}
-	pinned.Unpin()
-	if state := h.Snapshot().Streams[0]; state.Rings != 0 {
-		t.Errorf("the ring outlived its last pin: %+v", state)
-	}
-}
-
 func TestCreditZeroPausesAndCreditOneResumes(t *testing.T) {
 	h := newHouse(t, Options{})
 	s := h.stream("door")

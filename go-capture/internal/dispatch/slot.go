@@ -36,7 +36,6 @@ type Slot struct {
 	index      int
 	bytes      []byte
 	state      slotState
-	pins       int
 	seq        uint64
 	tries      int // workers that it was lent to
 	frame      Frame
@@ -129,21 +128,6 @@ func (s *Slot) Abort(_ error) {
 	}
 	s.stream.account.Aborted++
 	s.end(Outcome{Fate: Aborted})
-}
-
-// Pin keeps the slot's bytes as they are after Publish until Unpin, for a reader inside the daemon. Only before Publish.
-func (s *Slot) Pin() {
-	s.stream.dispatcher.mu.Lock()
-	defer s.stream.dispatcher.mu.Unlock()
-	s.pins++
-}
-
-// Unpin ends one Pin.
-func (s *Slot) Unpin() {
-	s.stream.dispatcher.mu.Lock()
-	defer s.stream.dispatcher.mu.Unlock()
-	s.pins--
-	s.stream.finish()
 }
 
 // end reports what became of the frame, and frees the slot unless a late worker still has it.

@@ -117,12 +117,12 @@ func (s *Stream) free() *Slot {
 		return nil
 	}
 	for _, slot := range s.slots {
-		if slot.state == free && slot.pins == 0 {
+		if slot.state == free {
 			return slot
 		}
 	}
 	for i, slot := range s.pending {
-		if slot.state == pending && slot.pins == 0 {
+		if slot.state == pending {
 			s.supersede(i)
 			return slot
 		}
@@ -160,7 +160,7 @@ func (s *Stream) finish() {
 		return
 	}
 	for _, slot := range s.slots {
-		if slot.state != free || slot.pins > 0 {
+		if slot.state != free {
 			return
 		}
 	}

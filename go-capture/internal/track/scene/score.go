@@ -15,11 +15,6 @@ type Score struct {
 	Fragments int `json:"fragments"` // times a person lost the number and had one again later
 }
 
-// MOTA is 1 - (misses + false + switches) / boxes: at most 1, and below 0 for a tracker that invents faces.
-func (s Score) MOTA() float64 {
-	return 1 - float64(s.Misses+s.False+s.Switches)/float64(max(s.Boxes, 1))
-}
-
 // Plus adds up.
 func (s Score) Plus(o Score) Score {
 	return Score{
