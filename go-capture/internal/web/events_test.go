@@ -220,6 +220,15 @@ func TestAStreamGoesOnWhereTheBrowserWasBefore(t *testing.T) {
 	expect(t, d.follow(t, "/api/v1/events?since="+first, "no id"), want...)
 }
 
+func TestAStreamOfAHistoryThatWasLostGoesOnFromNow(t *testing.T) {
+	d := keep(t)
+	d.tell(t, zone.Appeared, "door")
+	const later = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
+	lines := d.follow(t, "/api/v1/events", later)
+	id, told := d.tell(t, zone.Gone, "door")
+	expect(t, lines, "id: "+id, "data: "+told, "")
+}
+
 func TestAStreamStartsAtTheFirstEventEver(t *testing.T) {
 	d := keep(t)
 	lines := d.follow(t, "/api/v1/events", "")

@@ -20,11 +20,12 @@ const (
 // followEvents sends events as they come, from where the browser was before (Last-Event-ID), or from `since`, or from now on. Nothing
 // is queued for a reader: it has a place in the past, and one that is slow reads on there. One that takes nothing is closed.
 func (s *Server) followEvents(w http.ResponseWriter, r *http.Request, q history.Query) error {
+	now := max(s.settings.Events.Last(), fromTheStart)
 	if after := r.Header.Get("Last-Event-ID"); after != "" && since.MatchString(after) {
-		q.After = after
+		q.After = min(after, now) // a later one is of a history that was lost, or of a clock that was ahead
 	}
 	if q.After == "" {
-		q.After = max(s.settings.Events.Last(), fromTheStart)
+		q.After = now
 	}
 	q.Limit = eventsPerRead
 	w.Header().Set("Content-Type", eventStreamType)
