@@ -40,11 +40,17 @@ class Section(NamedTuple):
 
 def page(sections: Sequence[Section]) -> str:
     """The whole page, Markdown."""
-    parts = [*head(), *bars_table([bar for section in sections for bar in section.bars])]
+    bars = [bar for section in sections for bar in section.bars]
+    return "\n".join([*head(), *bars_table(bars), *parts(sections)]) + "\n"
+
+
+def parts(sections: Sequence[Section]) -> list[str]:
+    """Their text, each below its title."""
+    lines: list[str] = []
     for section in sections:
         if section.lines:
-            parts += ["", f"## {section.title}", "", *section.lines]
-    return "\n".join(parts) + "\n"
+            lines += ["", f"## {section.title}", "", *section.lines]
+    return lines
 
 
 def head() -> list[str]:

@@ -11,12 +11,15 @@ from tests.bench.curves import Curves, svg
 from tests.bench.gateway.article import claims
 from tests.bench.gateway.bars import bars, different
 from tests.bench.gateway.figures import SHARES, CheapRun, ClosedRun, Figures, InTurns, OpenRun
+from tests.bench.gateway.frames import SIZES, Latency
 from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
+from tests.bench.gateway.page import Found, sections
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
 from tests.bench.gateway.tables import cheap_words, load_plots, turns_table
 from tests.bench.gateway.workers import WorkersRun
+from tests.bench.page import parts
 from tests.bench.tree import Memory
 
 DRIFT = (1.0, 0.8, 1.2)  # the machine's speed in the rounds
@@ -128,6 +131,16 @@ def test_the_table_of_turns_tells_the_ratios_of_the_rounds() -> None:
     same = "1,000 (50 times: 50 to 50)"
     assert f"| {FLASK.name} | {same} | {same} | 40 (1.02 times: 1 to 1.6) |" in text
     assert f"| {PATIENT_VISAVIS.name} |  |  | 41 |" in text
+
+
+def test_the_page_has_every_part_and_each_only_once() -> None:
+    latencies = {"ring": {size: Latency(204.0, 307.0) for size in SIZES}}
+    found = Found(SERVERS, LIVE, latencies, WORKERS, deadline_ms=250, took_s=700)
+    assert all(bar.holds for bar in found.bars)
+    lines = parts(sections(found))
+    assert len([line for line in lines if line.startswith("## ")]) == len(sections(found)) == 8
+    for row in ("| ring | 204 | 307 | 204 | 307 |", "| 2 | 31.2 | 200 | 1 |", "| visavis | 256 | 29.9 | 30.0 | 1.20 |"):
+        assert sum(line.startswith(row) for line in lines) == 1, row
 
 
 def test_faces_are_the_same_when_they_lie_in_the_same_place() -> None:

@@ -30,7 +30,7 @@ def claims(servers: Servers, live: Live) -> list[str]:
     lines: list[str] = []
     for words, sentences in parts.items():
         lines += [f"**“{words}”**", *sentences, ""]
-    return lines
+    return lines[:-1]
 
 
 def verdict(true: bool, otherwise: str = "Not true here") -> str:
