@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from visavis.errors import ModelError
 from visavis.models import inspection
+from visavis.models.identify import identified
 from visavis.models.inspection import inspected
 from visavis.models.manifest import MOST_BYTES, Original, original
 from visavis.models.prepare import prepare
-from visavis.models.stranger import stranger
 
 from tests.unit.model_files import SCRFD, provided, scrfd_like
 
@@ -139,7 +139,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 def as_original(content: bytes) -> Original:
-    return Original(name="hostile", entry=stranger(GOOD, Path("good.onnx")), content=content, sha256="")
+    return Original(name="hostile", entry=identified(GOOD, Path("good.onnx")), content=content, sha256="")
 
 
 def test_the_good_file_passes() -> None:
@@ -198,12 +198,12 @@ def test_a_model_of_no_family_is_refused_with_what_it_has(tmp_path: Path) -> Non
     del model.graph.output[1:]
     reason = r"odd\.onnx is no model of a known family, it has outputs score_8 \[\?, 1\]: wanted is centerface, outputs"
     with pytest.raises(ModelError, match=reason):
-        stranger(bytes_of(model), Path("odd.onnx"))
+        identified(bytes_of(model), Path("odd.onnx"))
 
 
 def test_a_model_of_another_family_than_asked_for_is_refused() -> None:
     with pytest.raises(ModelError, match=r"good\.onnx is no yunet, it has outputs .*: wanted is yunet, outputs cls_8"):
-        stranger(GOOD, Path("good.onnx"), "yunet")
+        identified(GOOD, Path("good.onnx"), "yunet")
 
 
 @pytest.mark.parametrize("model", [SCRFD, "yunet-n", "ultraface-slim-320"])

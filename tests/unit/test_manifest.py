@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
+from visavis.models.identify import checked_against, identified
 from visavis.models.manifest import at_hand, entries, original, pulled_path
-from visavis.models.stranger import checked_against, stranger
 
 from tests.unit.model_files import original_file, provided, scrfd_like
 
@@ -24,7 +24,7 @@ def test_an_entry_says_what_its_file_is(model: str) -> None:
     assert len(content) == entry.bytes
     assert hashlib.sha256(content).hexdigest() == entry.sha256
     checked_against(entry, content, model)
-    assert stranger(content, Path(f"{model}.onnx")).family == entry.family
+    assert identified(content, Path(f"{model}.onnx")).family == entry.family
 
 
 @pytest.mark.parametrize("model", FETCHED)

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 from visavis.errors import ModelError
 from visavis.models import pull as fetching
+from visavis.models.identify import identified
 from visavis.models.manifest import Entry, pulled_path
 from visavis.models.pull import pull
-from visavis.models.stranger import stranger
 
 from tests.unit.model_files import scrfd_like
 
@@ -88,7 +88,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
-    made = msgspec.structs.replace(stranger(CONTENT, Path("mine.onnx")), url="http://127.0.0.1:9/not-used")
+    made = msgspec.structs.replace(identified(CONTENT, Path("mine.onnx")), url="http://127.0.0.1:9/not-used")
     monkeypatch.setattr(fetching, "entries", lambda: {"mine": made})
     return made
 

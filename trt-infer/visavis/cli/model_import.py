@@ -46,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
     """Exit 0; errors are told by `visavis model`."""
     import msgspec  # noqa: PLC0415 (beside the imports below: listing models needs neither)
 
+    from visavis.models.identify import identified  # noqa: PLC0415
     from visavis.models.imported import checked_name, keep  # noqa: PLC0415
     from visavis.models.normalisation import words  # noqa: PLC0415
     from visavis.models.prepare import own_normalisation  # noqa: PLC0415
-    from visavis.models.stranger import stranger  # noqa: PLC0415
 
     name = checked_name(args.name or re.sub(r"[^a-z0-9._-]+", "-", args.file.stem.lower()).strip("-._"))
     content = read_limited(args.file)
-    entry: Entry = msgspec.structs.replace(stranger(content, args.file, args.family), licence=args.licence)
+    entry: Entry = msgspec.structs.replace(identified(content, args.file, args.family), licence=args.licence)
     faces = _tried(name, content, args.picture)
     path = keep(name, entry, content, default_cache_dir())
     own = words(own_normalisation(Original(name=name, entry=entry, content=content, sha256=entry.sha256)))

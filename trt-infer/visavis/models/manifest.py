@@ -201,10 +201,10 @@ def read_limited(path: Path) -> bytes:
 
 def _own_file(path: Path, family: str) -> Original:
     # Looking into a file takes onnx, 150 ms and 30 MB: only who brings a file of one's own pays that.
-    from visavis.models.stranger import stranger  # noqa: PLC0415
+    from visavis.models.identify import identified  # noqa: PLC0415
 
     content = read_limited(path)
-    entry = stranger(content, path, family)
+    entry = identified(content, path, family)
     return Original(name=path.stem, entry=entry, content=content, sha256=entry.sha256)
 
 

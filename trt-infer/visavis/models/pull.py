@@ -168,7 +168,7 @@ def _copy(source: Path, part: Path) -> None:
 def _believe(model: str, entry: Entry, source: str, part: Path) -> None:
     """Refuse, and remove, what is not exactly the file of the manifest or what no runtime should see."""
     # onnx takes 150 ms to import: only who fetches pays that.
-    from visavis.models.stranger import checked_against  # noqa: PLC0415
+    from visavis.models.identify import checked_against  # noqa: PLC0415
 
     with part.open("rb") as file:
         content = file.read(entry.bytes + 1)

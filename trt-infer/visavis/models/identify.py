@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model file that no manifest knows: what it is, by its inputs and outputs."""
+"""What a model file is, by its inputs and outputs: one that no manifest knows, or one that a manifest describes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def checked_against(entry: Entry, content: bytes, name: str) -> None:
             raise ModelError(f"model {name} is refused, its {what} {found} should be {named}", "fetch it again")
 
 
-def stranger(content: bytes, path: Path, family: str = "") -> Entry:
+def identified(content: bytes, path: Path, family: str = "") -> Entry:
     """Describe a file as the manifest would.
 
     Args:
