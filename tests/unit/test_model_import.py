@@ -54,6 +54,15 @@ def test_a_name_that_says_int8_makes_no_int8_form_of_another_model(mine: Path, t
     assert [(one["model"], one["int8"]) for one in listed if "mine" in one["model"]] == [("mine-int8", [])]
 
 
+def test_a_model_takes_the_place_of_the_one_that_had_its_name(mine: Path, tmp_path: Path) -> None:
+    for content in (scrfd_like(), original_file("yunet-s").read_bytes()):
+        mine.write_bytes(content)
+        for name in ("mine", "mine-2"):
+            assert model(tmp_path, "import", str(mine), "--name", name).returncode == 0
+    left = [path.read_bytes() for path in (tmp_path / "originals").glob("*.onnx")]
+    assert left == [original_file("yunet-s").read_bytes()] * 2
+
+
 def test_no_model_has_the_name_of_a_file(mine: Path, tmp_path: Path) -> None:
     answer = model(tmp_path, "import", str(mine), "--name", "mine.onnx")
     assert answer.returncode == 1

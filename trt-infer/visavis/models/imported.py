@@ -16,6 +16,8 @@ from visavis.errors import ModelError
 from visavis.models.auto import AUTO
 from visavis.models.manifest import Entry, entries, pulled_path
 
+# What stands behind a name in that of its file.
+SUM = "[0-9a-f]" * 16
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -48,6 +50,9 @@ def keep(name: str, entry: Entry, content: bytes, cache_dir: Path) -> Path:
         write_atomically(path, content)
         # The entry last: a name without its file is never known.
         write_atomically(path.with_name(f"{name}.json"), msgspec.json.format(msgspec.json.encode(entry), indent=2))
+        for other in path.parent.glob(f"{name}-{SUM}.onnx"):
+            if other != path:
+                other.unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(f"cannot keep model {name} in {path.parent}, {error.strerror}") from error
     return path
