@@ -4,8 +4,8 @@
 A whole appliance with a broker and eight cameras; the fake detector takes no time, so that what surrounds inference
 does in two minutes what it does in an hour at 30 fps. Memory is looked at a few times a second, since Go's heap
 breathes. Judged is the slope (slope.py): what leaks, leaks with every frame. Whenever more pictures are in use at once
-than ever before, since the machine was busy for a moment, a camera's pool makes another one of 0.9 MB and keeps it:
-that makes the end higher than the beginning, and is bounded (internal/frame/pool.go). The page tells the whole rise
+than before, since the machine was busy for a moment, a camera's pool makes another one of 0.9 MB and gives it back
+after 1024 pictures (internal/frame/pool.go): the two ends may differ by that. The page tells the whole rise
 too. Not counted are the first frames: for some ten seconds what is kept of the last seconds fills, and the allocators
 of both languages find their size.
 """

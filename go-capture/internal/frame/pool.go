@@ -2,14 +2,22 @@
 
 package frame
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
+
+// shrinkEvery is after how many pictures lent the pool looks for some that nobody needed: half a minute of a camera at 30 fps.
+const shrinkEvery = 1024
 
 // Pool lends pictures and bounds how many are alive. It is safe for use by many goroutines.
 type Pool struct {
 	mu     sync.Mutex
 	most   int
 	made   int
-	free   []*Picture
+	free   []*Picture // a stack: those at its bottom are used least
+	lent   int        // since the pool shrank
+	unused int        // of free, from the bottom, that were not lent since
 	closed bool
 }
 
@@ -30,6 +38,10 @@ func (p *Pool) Get() (*Picture, bool) {
 	if picture == nil {
 		return nil, false
 	}
+	p.unused = min(p.unused, len(p.free))
+	if p.lent++; p.lent == shrinkEvery {
+		p.shrink()
+	}
 	picture.JPEG, picture.CapturedNs, picture.DriverSeq = nil, 0, 0
 	picture.refs.Store(1)
 	return picture, true
@@ -49,6 +61,16 @@ func (p *Pool) take() *Picture {
 	return &Picture{pool: p}
 }
 
+// shrink gives back to the system what one busy moment needed and nothing since.
+func (p *Pool) shrink() {
+	for _, picture := range p.free[:p.unused] {
+		picture.unmap()
+	}
+	p.made -= p.unused
+	p.free = slices.Delete(p.free, 0, p.unused)
+	p.lent, p.unused = 0, len(p.free)
+}
+
 // Close gives the memory of free pictures back to the system at once, and that of lent ones when they are released.
 func (p *Pool) Close() {
 	p.mu.Lock()
@@ -57,7 +79,7 @@ func (p *Pool) Close() {
 	for _, picture := range p.free {
 		picture.unmap()
 	}
-	p.free = nil
+	p.free, p.unused = nil, 0
 }
 
 // put takes back a picture that nobody holds.

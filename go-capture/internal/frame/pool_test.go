@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"unsafe"
@@ -72,6 +73,38 @@ func TestThePoolLendsAtMostItsNumberOfPictures(t *testing.T) {
 	first.Release()
 	if _, ok := pool.Get(); !ok {
 		t.Fatal("the released picture was not lent again")
+	}
+}
+
+// together has so many pictures in use at once, so many times.
+func together(t *testing.T, pool *Pool, number, times int) (lent []*Picture) {
+	t.Helper()
+	for range times {
+		lent = nil
+		for range number {
+			lent = append(lent, sized(t, pool, 64, 48))
+		}
+		for _, picture := range lent {
+			picture.Release()
+		}
+	}
+	return lent
+}
+
+func TestWhatABusyMomentNeededIsGivenBackAndMayBeLentAgain(t *testing.T) {
+	pool := NewPool(8)
+	busy := together(t, pool, 8, 1)
+	together(t, pool, 2, shrinkEvery)
+	mapped := slices.DeleteFunc(busy, func(p *Picture) bool { return p.memory == nil })
+	if len(mapped) != 2 {
+		t.Errorf("%d pictures keep their memory, want the 2 that are needed", len(mapped))
+	}
+	together(t, pool, 8, 1)
+	for range 8 {
+		sized(t, pool, 64, 48)
+	}
+	if _, ok := pool.Get(); ok {
+		t.Error("more were lent than the pool may have")
 	}
 }
 
