@@ -5,6 +5,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -13,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/frame"
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/source"
 )
 
 // read is a configuration of variables alone.
@@ -76,6 +80,38 @@ func TestACameraHasAPictureForEachFrameThatWorkersMayHold(t *testing.T) {
 			t.Fatalf("there are only %d pictures", n)
 		}
 		defer picture.Release()
+	}
+}
+
+// onePicture is a camera that breaks after its first picture.
+type onePicture struct{ gave bool }
+
+func (o *onePicture) Grab(_ context.Context, into *frame.Picture) error {
+	if o.gave {
+		return source.ErrStalled
+	}
+	o.gave = true
+	return into.SetSize(64, 48)
+}
+
+func (*onePicture) Close() error { return nil }
+
+func TestACameraThatAlwaysBreaksSoonIsTriedEverLessOften(t *testing.T) {
+	a := configured(t)
+	c, err := a.newCamera(config.Camera{ID: "door"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.pool.Close()
+	wait := backoff.New(firstRetry, mostRetry)
+	for range 6 {
+		wait.Next()
+		if err := c.session(t.Context(), &onePicture{}, wait); !errors.Is(err, source.ErrStalled) {
+			t.Fatal(err)
+		}
+	}
+	if got := wait.Next(); got < mostRetry/2 {
+		t.Errorf("the next try comes after %v", got)
 	}
 }
 

@@ -87,7 +87,7 @@ func (c *camera) run(ctx context.Context) {
 	for c.orders.Await(ctx, true) {
 		on, off := c.orders.WhileOn(ctx)
 		for on.Err() == nil {
-			c.attempt(on, wait.Reset)
+			c.attempt(on, wait)
 			c.rest(on, wait)
 		}
 		off()
@@ -98,10 +98,10 @@ func (c *camera) run(ctx context.Context) {
 }
 
 // attempt opens the camera, and closes it when something breaks or it is not wanted any more.
-func (c *camera) attempt(ctx context.Context, delivered func()) {
+func (c *camera) attempt(ctx context.Context, wait *backoff.Backoff) {
 	frames, err := c.open(ctx)
 	if err == nil {
-		err = c.session(ctx, frames, delivered)
+		err = c.session(ctx, frames, wait)
 	}
 	if ctx.Err() == nil {
 		c.lost(err) // before the camera is closed: a driver that hangs takes its time
@@ -170,14 +170,22 @@ func (c *camera) close(frames source.Source) {
 	}
 }
 
-// session grabs, draws and publishes until something breaks.
-func (c *camera) session(ctx context.Context, frames source.Source, delivered func()) error {
+// session grabs, draws and publishes until something breaks. A camera that always breaks soon is tried ever less often.
+func (c *camera) session(ctx context.Context, frames source.Source, wait *backoff.Backoff) error {
+	var first time.Time
+	defer func() {
+		if !first.IsZero() {
+			wait.Ran(time.Since(first))
+		}
+	}()
 	for ctx.Err() == nil {
 		picture, err := c.grab(ctx, frames)
 		if err != nil {
 			return err
 		}
-		delivered()
+		if first.IsZero() {
+			first = time.Now()
+		}
 		c.found()
 		if !c.orders.Now().Detect {
 			c.showOnly(picture)
