@@ -155,7 +155,7 @@ func (h *History) Changed() <-chan struct{} {
 	return h.changed
 }
 
-// Forgotten counts events that found neither disk nor memory, since New.
+// Forgotten counts events that had to leave memory before the disk took them, since New.
 func (h *History) Forgotten() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()

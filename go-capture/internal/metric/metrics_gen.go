@@ -81,6 +81,12 @@ var BrokerOutboxEvents = Metric{Name: "visavis_broker_outbox_events", Help: "Eve
 // BrokerOutboxDroppedTotal: Events given up that were for this broker.
 var BrokerOutboxDroppedTotal = Metric{Name: "visavis_broker_outbox_dropped_total", Help: "Events given up that were for this broker.", Labels: []string{"broker"}}
 
+// BrokerResultsReplacedTotal: Results of frames that newer ones replaced before this broker took them; the next message counts these frames as superseded.
+var BrokerResultsReplacedTotal = Metric{Name: "visavis_broker_results_replaced_total", Help: "Results of frames that newer ones replaced before this broker took them; the next message counts these frames as superseded.", Labels: []string{"broker"}}
+
+// HistoryDroppedTotal: Events that had to leave memory before the disk took them: the history lacks them.
+var HistoryDroppedTotal = Metric{Name: "visavis_history_dropped_total", Help: "Events that had to leave memory before the disk took them: the history lacks them.", Labels: []string{}}
+
 // ClientPicturesTotal: Pictures that clients sent, by what came of them.
 var ClientPicturesTotal = Metric{Name: "visavis_client_pictures_total", Help: "Pictures that clients sent, by what came of them.", Labels: []string{"outcome"}}
 

@@ -58,6 +58,7 @@ type BrokerState struct {
 	Error     string // why it is away, with the remedy
 	Waiting   uint64 // events
 	Lost      uint64 // events
+	Replaced  uint64 // results of frames, by newer ones before the broker could take them
 }
 
 // NewBrokers checks the settings of each; it does not connect.

@@ -167,5 +167,5 @@ func (l *link) folder() string {
 
 // state is what is known of the broker now.
 func (l *link) state() BrokerState {
-	return BrokerState{l.name, l.Connected(), l.Error(), l.EventsWaiting(), l.EventsLost()}
+	return BrokerState{Name: l.name, Connected: l.Connected(), Error: l.Error(), Waiting: l.EventsWaiting(), Lost: l.EventsLost()}
 }

@@ -54,8 +54,11 @@ func New(s Settings) (*Publisher, error) {
 	return p, nil
 }
 
-// Unsent counts the inferred frames that were replaced by newer ones before a broker could take them.
-func (p *Publisher) Unsent() uint64 { return p.backlog.unsent() }
+func (p *Publisher) state() BrokerState {
+	s := p.link.state()
+	s.Replaced = p.backlog.unsent()
+	return s
+}
 
 // Take implements hub.Leaf.
 func (p *Publisher) Take(r *hub.Result) {

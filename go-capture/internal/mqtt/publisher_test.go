@@ -64,8 +64,8 @@ func TestAThousandResultsArriveInOrderAndAddUp(t *testing.T) {
 	}
 	await(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
 	addsUp(t, seen.all(topicDetections))
-	if p.Unsent() != 0 {
-		t.Fatalf("%d unsent", p.Unsent())
+	if p.state().Replaced != 0 {
+		t.Fatalf("%d unsent", p.state().Replaced)
 	}
 }
 
@@ -199,8 +199,8 @@ func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	for i := range uint64(10000) {
 		p.Take(result(i+1, hub.Dropped{}))
 	}
-	if p.backlog.size() != 1 || p.Unsent() != 9999 {
-		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.backlog.size(), p.Unsent())
+	if p.backlog.size() != 1 || p.state().Replaced != 9999 {
+		t.Fatalf("%d wait and %d unsent, want 1 and 9999", p.backlog.size(), p.state().Replaced)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -246,7 +246,7 @@ func TestABrokerThatHangsHoldsNobodyUpAndNoFrameIsCountedTwiceWhenItGoesOn(t *te
 		}
 		return !p.Connected()
 	})
-	if p.Unsent() == 0 {
+	if p.state().Replaced == 0 {
 		t.Fatal("nothing was replaced although the broker took nothing")
 	}
 	b.signal(syscall.SIGCONT)

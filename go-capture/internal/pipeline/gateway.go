@@ -66,15 +66,16 @@ func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) (
 	return encode(result, web.JPEGStyle{Privacy: web.PrivacyNone, Boxes: true})
 }
 
-// guests are the routes and metrics of the gateway.
-func guests(g *gateway.Gateway) web.Guests {
+// guests are the routes and metrics that the site shows for others.
+func (a *Appliance) guests() web.Guests {
+	g := a.gateway
 	return web.Guests{
 		Mounts: append(inferenceMounts(g), []web.Mount{
 			{Method: http.MethodPost, Pattern: "/api/v1/detect", Least: auth.Operator, Shows: web.NoCamera, Operation: g.DetectOperation(), Handler: http.HandlerFunc(g.ServeDetect)},
 			{Pattern: "/api/v1/detect/stream", Least: auth.Operator, Shows: web.NoCamera, Operation: gateway.StreamOperation(), Handler: http.HandlerFunc(g.ServeStream)},
 			{Pattern: "/api/v1/cameras/{id}/push", Least: auth.Operator, Operation: gateway.PushOperation(), Handler: http.HandlerFunc(g.ServePush)},
 		}...),
-		Collectors: []prometheus.Collector{g.Collector()},
+		Collectors: []prometheus.Collector{g.Collector(), losses{a}},
 	}
 }
 

@@ -111,7 +111,7 @@ func (a *Appliance) openDoors() (err error) {
 		return err
 	}
 	site := webSettings(a.config, a.version)
-	site.Auth, site.TLS, site.Guests, site.Events = a.gate, encrypted, guests(a.gateway), a.history
+	site.Auth, site.TLS, site.Guests, site.Events = a.gate, encrypted, a.guests(), a.history
 	if a.album != nil {
 		site.Thumbnails = a.album
 	}
