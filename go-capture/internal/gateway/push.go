@@ -72,13 +72,13 @@ func fedAlready(silenceS float64) Refusal {
 }
 
 // serve answers until the reader ends, and leaves nothing running.
-func (f *Feed) serve(ctx context.Context, by *feeder, socket *websocket.Conn) {
+func (f *Feed) serve(ctx context.Context, by *feeder, socket *websockets.Socket) {
 	read := func(ctx context.Context) { f.read(ctx, by, socket) }
-	f.gateway.converse(ctx, socket, read, func(ctx context.Context) { f.answer(ctx, by, socket) })
+	converse(ctx, socket, read, func(ctx context.Context) string { return f.answer(ctx, by, socket) })
 }
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
-func (f *Feed) read(ctx context.Context, by *feeder, socket *websocket.Conn) {
+func (f *Feed) read(ctx context.Context, by *feeder, socket *websockets.Socket) {
 	pictures := messages{f.gateway, socket, f.silence()}
 	for index := uint64(0); ; index++ {
 		picture, ok := pictures.next(ctx)
@@ -93,22 +93,21 @@ func (f *Feed) read(ctx context.Context, by *feeder, socket *websocket.Conn) {
 	}
 }
 
-// answer tells the client what came of each picture that the camera has taken.
-func (f *Feed) answer(ctx context.Context, by *feeder, socket *websocket.Conn) {
+// answer tells the client what came of each picture that the camera has taken, and says how to part from it.
+func (f *Feed) answer(ctx context.Context, by *feeder, socket *websockets.Socket) (farewell string) {
 	for {
 		select {
 		case a := <-by.answers:
 			if !writeJSON(ctx, socket, a) {
-				return
+				return ""
 			}
 			f.answered(by)
 		case <-ctx.Done():
-			return
+			return ""
 		case <-f.gateway.door.closing:
-			return
+			return goodbye
 		case <-f.closed:
-			_ = socket.Close(websocket.StatusGoingAway, "the camera has gone or changed: connect again") // closed before: fine too
-			return
+			return "the camera has gone or changed: connect again"
 		}
 	}
 }

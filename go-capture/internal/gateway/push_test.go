@@ -33,6 +33,7 @@ type door struct {
 	feed    *gateway.Feed
 	url     string
 	into    *frame.Picture
+	left    chan struct{} // one for each client that has been served
 }
 
 // openDoor makes a camera of 64x48 pixels.
@@ -47,11 +48,12 @@ func openDoor(t *testing.T) *door {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/{id}/push", g.ServePush)
+	left := make(chan struct{}, 16)
+	mux.HandleFunc("/{id}/push", func(w http.ResponseWriter, r *http.Request) { g.ServePush(w, r); left <- struct{}{} })
 	server := httptest.NewServer(mux)
 	pool := frame.NewPool(1)
 	into, _ := pool.Get()
-	d := &door{t: t, gateway: g, url: server.URL + "/door/push", into: into}
+	d := &door{t: t, gateway: g, url: server.URL + "/door/push", into: into, left: left}
 	d.feed = g.AddFeed(gateway.FeedSettings{Camera: "door", Pixels: 64 * 48, Stall: time.Second})
 	t.Cleanup(func() { server.Close(); into.Release(); pool.Close(); g.Close() })
 	return d
@@ -285,6 +287,34 @@ func TestACameraThatGoesEndsItsClientAndTakesNoOther(t *testing.T) {
 	}
 	if _, status := d.client(); status != http.StatusNotFound {
 		t.Errorf("a client of a camera that has gone got %d, want 404", status)
+	}
+}
+
+// libraryWait is how long the library of WebSockets would wait for a peer by itself.
+const libraryWait = 5 * time.Second
+
+// The clients neither read nor answer, as one whose network went away; one of them in the middle of what is no picture.
+func TestASilentClientHoldsUpNoEndOfItsCamera(t *testing.T) {
+	for name, begin := range map[string]func(d *door, socket *websocket.Conn){
+		"the camera goes": func(d *door, _ *websocket.Conn) { d.feed.Close() },
+		"it sent half a text": func(d *door, socket *websocket.Conn) {
+			text, err := socket.Writer(d.context(), websocket.MessageText)
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			if _, err := text.Write(make([]byte, 1<<14)); err != nil { // more than the library keeps back
+				d.t.Fatal(err)
+			}
+		},
+	} {
+		d := openDoor(t)
+		begin(d, d.connect())
+		late := time.After(libraryWait)
+		select {
+		case <-d.left:
+		case <-late:
+			t.Errorf("%s: only the library's own patience ended it", name)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 type session struct {
 	gateway *Gateway
 	client  sender
-	socket  *websocket.Conn
+	socket  *websockets.Socket
 	box     *mailbox
 
 	requestID string // of the request that opened it
@@ -79,9 +79,12 @@ func plainRequest(instead string) Refusal {
 	return Refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket", Detail: "Open it with a WebSocket client; " + instead}
 }
 
-// converse reads and answers at the same time until either ends, closes the socket, and leaves nothing running. When the daemon ends
-// the client is told that it may connect again.
-func (g *Gateway) converse(ctx context.Context, socket *websocket.Conn, read, answer func(context.Context)) {
+// goodbye is what clients are told when the daemon ends.
+const goodbye = "the device stops: connect again"
+
+// converse reads and answers at the same time until either ends, closes the socket, and leaves nothing running. What answer ends with
+// is told to the client as the reason to connect again, "" is not.
+func converse(ctx context.Context, socket *websockets.Socket, read func(context.Context), answer func(context.Context) (farewell string)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
 	reading.Add(1)
@@ -90,9 +93,8 @@ func (g *Gateway) converse(ctx context.Context, socket *websocket.Conn, read, an
 		defer cancel()
 		read(ctx)
 	}()
-	answer(ctx)
-	if g.door.isClosing() {
-		websockets.GoAway(socket, "the device stops: connect again", cancel)
+	if farewell := answer(ctx); farewell != "" {
+		websockets.GoAway(socket, farewell)
 	}
 	cancel()
 	_ = socket.CloseNow() // ends the reader; mostly closed before
@@ -101,10 +103,14 @@ func (g *Gateway) converse(ctx context.Context, socket *websocket.Conn, read, an
 
 // run answers until the reader ends, and leaves nothing running.
 func (s *session) run(ctx context.Context) {
-	s.gateway.converse(ctx, s.socket, s.read, func(ctx context.Context) {
+	converse(ctx, s.socket, s.read, func(ctx context.Context) string {
 		for s.answerNext(ctx) {
 			continue
 		}
+		if s.gateway.door.isClosing() {
+			return goodbye
+		}
+		return ""
 	})
 	if s.box.close() {
 		s.gateway.tally.end(reasonCancelled)
@@ -130,7 +136,7 @@ func (s *session) read(ctx context.Context) {
 // messages reads pictures from a WebSocket.
 type messages struct {
 	gateway *Gateway
-	socket  *websocket.Conn
+	socket  *websockets.Socket
 	silence time.Duration // without a whole message for so long the socket is closed
 }
 
@@ -143,7 +149,7 @@ func (m messages) next(ctx context.Context) (*body, bool) {
 		return nil, false
 	}
 	if kind != websocket.MessageBinary {
-		_ = m.socket.Close(websocket.StatusUnsupportedData, "send each picture as one binary message") // closed before: fine too
+		websockets.Close(m.socket, websocket.StatusUnsupportedData, "send each picture as one binary message")
 		return nil, false
 	}
 	picture := &body{budget: m.gateway.bodies}
@@ -233,7 +239,7 @@ func (s *session) write(ctx context.Context, message any) bool {
 }
 
 // writeJSON sends one text message; false when the client does not take it in time.
-func writeJSON(ctx context.Context, socket *websocket.Conn, message any) bool {
+func writeJSON(ctx context.Context, socket *websockets.Socket, message any) bool {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return false // numbers and strings: it cannot fail

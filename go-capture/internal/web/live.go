@@ -53,7 +53,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 }
 
 // converse sends the newest picture whenever there is room for one under way.
-func (s *Server) converse(ctx context.Context, connection *websocket.Conn, room *room, from *studio, v *viewer) {
+func (s *Server) converse(ctx context.Context, connection *websockets.Socket, room *room, from *studio, v *viewer) {
 	ctx, end := context.WithCancel(ctx)
 	listening := make(chan struct{})
 	go func() {
@@ -66,13 +66,13 @@ func (s *Server) converse(ctx context.Context, connection *websocket.Conn, room 
 	s.sendAll(ctx, connection, room, from, v)
 	select {
 	case <-from.done:
-		websockets.GoAway(connection, "the camera has gone, or the device stops: connect again", end)
+		websockets.GoAway(connection, "the camera has gone, or the device stops: connect again")
 	default: // the viewer has gone, or is too slow
 	}
 }
 
 // sendAll sends until the viewer or the camera goes, or a picture takes too long.
-func (s *Server) sendAll(ctx context.Context, connection *websocket.Conn, room *room, from *studio, v *viewer) {
+func (s *Server) sendAll(ctx context.Context, connection *websockets.Socket, room *room, from *studio, v *viewer) {
 	for s.waitForRoom(ctx, room, from) {
 		select {
 		case <-ctx.Done():
@@ -110,7 +110,7 @@ func (s *Server) waitForRoom(ctx context.Context, room *room, from *studio) bool
 	return true
 }
 
-func (s *Server) sendLive(ctx context.Context, connection *websocket.Conn, picture *still) error {
+func (s *Server) sendLive(ctx context.Context, connection *websockets.Socket, picture *still) error {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.WriteTimeout)
 	defer cancel()
 	if picture.detections != nil {
@@ -137,7 +137,7 @@ func (r *room) take()      { r.used++ }
 func (r *room) give()      { r.used = max(0, r.used-1) }
 
 // listen counts the viewer's messages until it goes.
-func (r *room) listen(ctx context.Context, connection *websocket.Conn) {
+func (r *room) listen(ctx context.Context, connection *websockets.Socket) {
 	connection.SetReadLimit(mostAcknowledgement)
 	for {
 		if _, _, err := connection.Read(ctx); err != nil {

@@ -5,7 +5,9 @@
 package websockets
 
 import (
+	"bufio"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +20,12 @@ import (
 // agreeMost is how long a client may take to agree that the socket closes; until then what it still sends is read.
 const agreeMost = time.Second
 
+// Socket is a WebSocket whose connection can be cut.
+type Socket struct {
+	*websocket.Conn
+	line net.Conn
+}
+
 // Wanted tells whether a request asks for a WebSocket at all.
 func Wanted(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
@@ -26,7 +34,7 @@ func Wanted(r *http.Request) bool {
 var errBody = errors.New("a request for a WebSocket has no body: send what there is to say as messages, once it is open")
 
 // Accept is websocket.Accept, whose own refusals are plain text, and which would take a body for messages.
-func Accept(w http.ResponseWriter, r *http.Request, options *websocket.AcceptOptions) (*websocket.Conn, error) {
+func Accept(w http.ResponseWriter, r *http.Request, options *websocket.AcceptOptions) (*Socket, error) {
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close") // net/http would wait for the body
 		refuse(w, r, http.StatusBadRequest, errBody)
@@ -37,7 +45,10 @@ func Accept(w http.ResponseWriter, r *http.Request, options *websocket.AcceptOpt
 	if held.code != 0 {
 		refuse(w, r, held.code, err)
 	}
-	return socket, err
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{Conn: socket, line: held.line}, nil
 }
 
 func refuse(w http.ResponseWriter, r *http.Request, code int, why error) {
@@ -47,7 +58,8 @@ func refuse(w http.ResponseWriter, r *http.Request, code int, why error) {
 // refusalHeld keeps a refusal back and lets everything else through.
 type refusalHeld struct {
 	http.ResponseWriter
-	code int // of the refusal, 0 = there is none
+	code int      // of the refusal, 0 = there is none
+	line net.Conn // once it is taken over
 }
 
 func (h *refusalHeld) WriteHeader(code int) {
@@ -65,12 +77,20 @@ func (h *refusalHeld) Write(text []byte) (int, error) {
 	return h.ResponseWriter.Write(text)
 }
 
-// Unwrap lets the connection be taken over.
-func (h *refusalHeld) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+// Hijack remembers the connection that is taken over.
+func (h *refusalHeld) Hijack() (line net.Conn, ahead *bufio.ReadWriter, err error) {
+	line, ahead, err = http.NewResponseController(h.ResponseWriter).Hijack()
+	h.line = line
+	return line, ahead, err
+}
 
-// GoAway closes a socket because the daemon ends, or because what it was about has gone. cut must end whoever reads from it.
-func GoAway(socket *websocket.Conn, reason string, cut func()) {
-	timer := time.AfterFunc(agreeMost, cut)
+// GoAway closes a socket because the daemon ends, or because what it was about has gone.
+func GoAway(socket *Socket, reason string) { Close(socket, websocket.StatusGoingAway, reason) }
+
+// Close ends whoever reads from the socket, too. The library would wait for a silent client for seconds, and for one that is silent in
+// the middle of a message for ever.
+func Close(socket *Socket, why websocket.StatusCode, reason string) {
+	timer := time.AfterFunc(agreeMost, func() { _ = socket.line.SetDeadline(time.Unix(1, 0)) }) // closed before: fine too
 	defer timer.Stop()
-	_ = socket.Close(websocket.StatusGoingAway, reason) // closed before: fine too
+	_ = socket.Conn.Close(why, reason) // the same
 }
