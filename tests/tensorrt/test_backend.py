@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,17 @@ def test_a_network_that_does_not_start_is_the_end_too(
     cuda.faults["execute"] = "refused"
     with pytest.raises(DetectorLost, match="could not start the network"):
         detector.detect(face())
+
+
+def test_systemd_waits_for_a_worker_that_builds(
+    gpu: None, settings: DetectorSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        TensorRt(replace(settings, cache_dir=tmp_path))
+        assert ear.recv(100).startswith(b"EXTEND_TIMEOUT_USEC=")
 
 
 @pytest.mark.parametrize("call", ["mem_alloc", "pagelocked_empty", "create_execution_context"])

@@ -55,6 +55,20 @@ def test_the_watchdog_hears_us_twice_in_what_it_allows(ear: socket.socket, monke
         ear.recv(100)
 
 
+def test_a_start_that_goes_on_asks_for_more_time_now_and_then(
+    ear: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [3.0]  # soon after the machine's own start
+    monkeypatch.setattr(systemd, "monotonic", lambda: now_s[0])
+    start = systemd.LongStart()
+    for now_s[0] in (3.0, 12.9, 13.0, 13.1):
+        start.goes_on()
+    ear.settimeout(0)
+    assert [ear.recv(100), ear.recv(100)] == [b"EXTEND_TIMEOUT_USEC=1800000000"] * 2
+    with pytest.raises(BlockingIOError):
+        ear.recv(100)
+
+
 @pytest.mark.parametrize(
     ("microseconds", "process", "period_s"),
     [("", "", 0.0), ("x", "", 0.0), ("2000000", "", 1.0), ("2000000", "1", 0.0)],

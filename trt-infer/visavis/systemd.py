@@ -16,6 +16,10 @@ STATUS = "STATUS="
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 ALIVE = "WATCHDOG=1"
+MORE_TIME_US = "EXTEND_TIMEOUT_USEC="
+# TensorRT says nothing for minutes while it times one large layer on a small GPU.
+START_SILENCE_S = 1_800
+START_ASK_PERIOD_S = 10.0
 LOG_FORMAT = "%(levelname)s %(message)s"
 
 log = logging.getLogger(__name__)
@@ -52,6 +56,19 @@ class SignOfLife:
         if self._period_s and monotonic() - self._told_s >= self._period_s:
             self._told_s = monotonic()
             tell(ALIVE)
+
+
+class LongStart:
+    """Lets a start take longer than the unit's TimeoutStartSec for as long as it goes on."""
+
+    def __init__(self) -> None:
+        self._asked_s = -START_ASK_PERIOD_S
+
+    def goes_on(self) -> None:
+        """To be called wherever progress is made: a start that makes none for START_SILENCE_S is ended."""
+        if monotonic() - self._asked_s >= START_ASK_PERIOD_S:
+            self._asked_s = monotonic()
+            tell(f"{MORE_TIME_US}{START_SILENCE_S * 1_000_000}")
 
 
 def watchdog_period_s() -> float:

@@ -30,6 +30,7 @@ from visavis.errors import DetectorError, DetectorLost, ModelError
 from visavis.families import FAMILIES
 from visavis.models.cache import prepared_model
 from visavis.settings import DetectorSettings
+from visavis.systemd import LongStart
 
 INSTALL = (
     "on a Jetson `sudo apt install python3-libnvinfer` and `pip install pycuda`,"
@@ -255,13 +256,15 @@ class Session:
 
 
 class LoggedProgress:
-    """Writes a line to the log at each tenth of a build."""
+    """Writes a line to the log at each tenth of a build, and lets systemd wait while it goes on."""
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._start = LongStart()
 
     def __call__(self, fraction: float, phase: str) -> bool:
         """See `Report`; never stops the build."""
+        self._start.goes_on()
         if fraction >= self._next:
             log.info("building the engine: %d %%, %s", fraction * 100, phase)
             self._next = fraction + LOG_EVERY
