@@ -78,7 +78,7 @@ def test_events_are_lines_for_people(port: int, tmp_path: Path) -> None:
     left = event(1, type="left", zone="step", ended_at="2026-11-24T20:00:09.456Z", dwell_ms=9_333)
     try:
         first = running.wait_for(lambda: publish(port, "visavis/porch/events", left))[0]
-        assert first == "20:00:09.456  porch/door  face 17 left step after 9.3 s"
+        assert first == "21:00:09.456+01:00  porch/door  face 17 left step after 9.3 s"
     finally:
         assert running.end() == 0
 

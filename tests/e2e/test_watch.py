@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from tests.e2e.speaking import event
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.waiting import until
 
-LINE = "20:00:00.123  porch/door  1 face    13.4 ms  [412, 80, 96, 122] 0.97"
+LINE = "21:00:00.123+01:00  porch/door  1 face    13.4 ms  [412, 80, 96, 122] 0.97"
 
 
 def payload(camera: str = "door", faces: int = 1) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Watch:
         self.out, self.errors = folder / "watch.out", folder / "watch.errors"
         command = [str(PROGRAM), "watch", *words]
         with self.out.open("w") as out, self.errors.open("w") as errors:
-            self.process = subprocess.Popen(command, stdout=out, stderr=errors)
+            self.process = subprocess.Popen(command, stdout=out, stderr=errors, env={**os.environ, "TZ": "CET-1"})
 
     def lines(self) -> list[str]:
         return self.out.read_text().splitlines()

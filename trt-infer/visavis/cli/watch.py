@@ -7,6 +7,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from threading import Event as Flag
 
 from visavis.cli.at_broker import add_broker_arguments, broker_of, level
@@ -70,17 +71,22 @@ def line(reading: Reading) -> str:
 
 
 def frame_line(seen: Detections) -> str:
-    """`20:00:00.123  porch/door  2 faces  13.4 ms  [412, 80, 96, 122] 0.97  ...`."""
+    """`21:00:00.123+01:00  porch/door  2 faces  13.4 ms  [412, 80, 96, 122] 0.97  ...`."""
     faces = "  ".join(f"{[round(v) for v in face.box]} {face.score:.2f}" for face in seen.faces)
     count = len(seen.faces)
     word = "face " if count == 1 else "faces"
-    clock = seen.captured_at.isoformat(timespec="milliseconds")[11:23]
-    return f"{clock}  {seen.device}/{seen.camera}  {count} {word}  {seen.latency_ms.total:5.1f} ms  {faces}"
+    where = f"{seen.device}/{seen.camera}"
+    return f"{clock(seen.captured_at)}  {where}  {count} {word}  {seen.latency_ms.total:5.1f} ms  {faces}"
+
+
+def clock(at: datetime) -> str:
+    """The time where this program runs, with how far that is from UTC: devices may be elsewhere."""
+    return at.astimezone().isoformat(timespec="milliseconds")[11:]
 
 
 def event_line(device: str, event: Event) -> str:
-    """`20:00:09.456  porch/door  face 17 left step after 9.3 s`."""
-    at = (event.ended_at or event.started_at).isoformat(timespec="milliseconds")[11:23]
+    """`21:00:09.456+01:00  porch/door  face 17 left step after 9.3 s`."""
+    at = clock(event.ended_at or event.started_at)
     where = f" {event.zone or event.line}" if event.zone or event.line else ""
     way = f" {event.direction}" if event.direction else ""
     after = "" if event.dwell_ms is None else f" after {event.dwell_ms / 1000:.1f} s"
