@@ -210,6 +210,34 @@ def test_a_wrong_variable_is_named_before_anything_is_done(ansible: Ansible, rol
     assert not list(tmp_path.glob("*.toml"))
 
 
+def secrets_only(folder: Path) -> Path:
+    """The role in a folder for roles, as far as it gives the daemon its secrets; its handler only speaks."""
+    role, whole = folder / "visavis", PLAYBOOKS / "roles" / "visavis"
+    for part in ("tasks", "handlers"):
+        (role / part).mkdir(parents=True)
+    for part in ("defaults", "vars", "tasks/secrets.yml"):
+        (role / part).symlink_to(whole / part)
+    first = yaml.safe_load((whole / "tasks" / "settings.yml").read_text())[:1]
+    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(first))
+    restart = [{"name": "Restart visavis", "ansible.builtin.debug": {"msg": "restarted"}}]
+    (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
+    return folder
+
+
+def test_the_daemon_is_handed_nothing_once_the_last_secret_has_gone(ansible: Ansible, tmp_path: Path) -> None:
+    unit = tmp_path / "50-ansible.conf"
+    unit.write_text("[Service]\nLoadCredential=mqtt.password:/etc/credstore/mqtt.password\n")
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"visavis": {"hosts": {"porch": {}}}}))
+    given = {"visavis_credentials_unit": str(unit), "visavis_secrets": {}}
+    roles = secrets_only(tmp_path)
+    for changed, restarted in ((1, True), (0, False)):
+        played = rendered(ansible, roles, tmp_path, tmp_path / "hosts.yml", **given)
+        assert played.code == 0, played.said
+        assert played.changed == {"porch": changed}
+        assert ('"msg": "restarted"' in played.said) == restarted
+        assert not unit.exists()
+
+
 def test_every_playbook_is_understood(ansible: Ansible) -> None:
     played = ansible.play("-i", "inventory/example", "--syntax-check", *sorted(PLAYBOOKS.glob("*.yml")))
     assert played.code == 0, played.said
