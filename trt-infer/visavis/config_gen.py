@@ -16,9 +16,9 @@ class Zone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     polygon: tuple[tuple[float, float], ...]
     # A face must stay this long before it has entered.
     min_dwell_ms: int = 0
-    # Somebody must be in the zone for so long before it counts as occupied.
+    # Somebody must be in the zone for this long before it counts as occupied.
     on_delay_ms: int = 0
-    # Nobody must be in the zone for so long before it counts as empty.
+    # Nobody must be in the zone for this long before it counts as empty.
     off_delay_ms: int = 2000
 
 
@@ -36,7 +36,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What this machine is called."""
 
-    # Name of this device in topics and on the page; the host name, made safe, when it is empty.
+    # Name of this device in topics and on the page; if empty, the host name, with other characters than those allowed replaced.
     id: str = ""
 
 
@@ -66,11 +66,11 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     enabled: bool = False
     # The credentials, hashes only, readable by their owner alone; credentials.toml in the state folder when it is empty.
     file: str = ""
-    # A login on the page that is not used for so many hours ends.
+    # A login on the page ends when it was not used for this many hours.
     session_idle_h: int = 24
-    # A login on the page ends after so many days in any case.
+    # A login on the page ends after this many days in any case.
     session_days: int = 30
-    # Holds the code, eight of A-Z 2-9 without I and O, with which the first administrator is made at /claim; it counts until it was used. Empty: a new code at each start, for 15 minutes.
+    # File with the code, eight of A-Z 2-9 without I and O, by which the first administrator is made at /claim; it is valid until it is used. Empty: a new code at each start, valid for 15 minutes.
     claim_code_file: str = ""
 
 
@@ -85,7 +85,7 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     discovery: str = "device"
     # Obey the topics `set/<name>`: "auto" does where mqtt.user or mqtt.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
     commands: str = "auto"
-    # In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
+    # Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
     formats: tuple[str, ...] = ("native",)
     # First level of the topics in Frigate's form; another one for each device at the same broker.
     frigate_prefix: str = "frigate"
@@ -104,9 +104,9 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A second broker, which gets the same beside the first one: each waits for itself alone."""
+    """A second broker that gets the same as the first; neither waits for the other."""
 
-    # As mqtt.url, but not "managed"; "" is no second broker.
+    # Like mqtt.url, but not "managed"; "" means that there is no second broker.
     url: str = ""
     # First level of every topic.
     prefix: str = "visavis"
@@ -114,7 +114,7 @@ class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     discovery: str = "off"
     # Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
     commands: str = "auto"
-    # In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
+    # Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
     formats: tuple[str, ...] = ("native",)
     # First level of the topics in Frigate's form; another one for each device at the same broker.
     frigate_prefix: str = "frigate"
@@ -147,7 +147,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workers: int = 1
     # Threads of each worker; 0 divides the cores among the workers.
     threads: int = 0
-    # The least score of a face that is told. The tracker also hears of those from a third of it on, which continue a track.
+    # The least score of a face that is told. The tracker also gets faces down to a third of it, to continue a track.
     score: float = 0.5
     # Two boxes that overlap by more than this are one face.
     iou: float = 0.3
@@ -168,50 +168,50 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     socket: str = "/run/visavis/frames.sock"
     # A worker that holds a frame for longer loses its connection.
     lease_ms: int = 2000
-    # Frames that one worker may hold, and infers together where the backend takes batches (tensorrt, kserve); only then does more than 1 pay. Another number makes another engine.
+    # Frames that one worker may hold at a time. A backend that takes batches (tensorrt, kserve) infers them together; with others more than 1 gains nothing. Another number needs another engine.
     credit: int = 1
-    # How long a frame waits for others to make a batch of up to worker.credit; 0 takes what came while the batch before was inferred, and nothing waits.
+    # How long a frame waits for others, to make a batch of up to worker.credit. With 0 nothing waits: a batch is whatever came while the previous one was inferred.
     batch_window_ms: float = 0
 
 
 class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How faces are followed from frame to frame."""
 
-    # The least score of a face that begins a track, if detector.score is not more; one with less only continues a track.
+    # The least score of a face that begins a track, unless detector.score is higher. A face with less only continues a track.
     score: float = 0.5
-    # So many of hits + 2 inferred frames must show a face before it is believed.
+    # A face is believed when this many of hits + 2 inferred frames have shown it.
     hits: int = 3
-    # A face that was not seen for so long is gone; three frame times, if inference is slower than that.
+    # A face that was not seen for this long is gone; after three frame times, if that is longer.
     lost_ms: int = 1000
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The events that are kept on the device for who asks later; they go to the broker whatever stands here."""
+    """Events that the device keeps for those who ask later. What goes to the broker does not depend on it."""
 
-    # How many days an event is kept at most.
+    # An event is kept for this many days at most.
     days: int = 30
-    # Space on the disk in MiB at most; 16 hold about 40,000 events.
+    # The most space on the disk, in MiB; 16 hold about 40,000 events.
     mb: int = 16
-    # Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 keeps no picture.
+    # The most space on the disk, in MiB, for small pictures of those who appear, faces hidden as the camera's privacy says; 0 keeps no picture.
     thumbnails_mb: int = 0
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pictures that clients send: how large, how many, and how long they may wait."""
 
-    # A picture is refused when it would wait longer than this; on a slow machine three times the detector's own time counts instead.
+    # A picture is refused when it would wait longer than this; on a slow machine, three times the detector's own time counts instead.
     deadline_ms: int = 250
     # Pictures that may wait at once, of all clients together.
     queue: int = 64
     # Pictures that may wait at once from one address.
     queue_per_client: int = 16
-    # Part of the workers' time that clients get at most while a camera's frame waits, and at least while cameras leave no pause.
+    # Share of the workers' time for clients: the most they get while a camera's frame is waiting, and the least while cameras leave no pause.
     share: float = 0.5
-    # Size of an encoded picture in MiB at most.
+    # The largest encoded picture, in MiB.
     picture_mb: int = 16
-    # Memory in MiB that the decoding of clients' pictures may take, all at once; a picture that needs more by itself is refused.
+    # Memory in MiB that the decoding of all clients' pictures together may take; a picture that alone needs more is refused.
     decode_mb: int = 48
-    # WebSockets at /api/v1/detect/stream and streams over gRPC that may be open at once; of the latter never more than 8.
+    # WebSockets at /api/v1/detect/stream and gRPC streams that may be open at once; never more than 8 of the latter.
     streams: int = 64
     # Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
     rate: float = 1000.0
@@ -226,9 +226,9 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Thermal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A device that gets too hot looks for faces less often, until it is cool again; see docs/design/thermal.md."""
 
-    # From this temperature in °C on inference is slowed, a little more every two seconds; 0 never does.
+    # From this temperature in °C upwards inference is slowed, a little more every two seconds; 0 never slows it.
     throttle_at_c: float = 78.0
-    # From this temperature in °C down it becomes faster again, as slowly; between the two it stays as it is.
+    # From this temperature in °C downwards it becomes faster again, just as slowly; between the two it stays as it is.
     resume_at_c: float = 72.0
     # Types of the kernel's thermal zones that count, the hottest of them; by default those of a Raspberry Pi and of a Jetson. A PC's is x86_pkg_temp.
     zones: tuple[str, ...] = ("cpu-thermal", "gpu-thermal", "tj-thermal", "CPU-therm", "GPU-therm")
@@ -237,7 +237,7 @@ class Thermal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table for each camera; without any, a demo plays. With `camera = []` there is none: the device serves clients alone."""
+    """One table for each camera; without any, a demo plays. With `camera = []` there is none, and the device serves only clients."""
 
     # Name of the camera in topics and on the page.
     id: str
@@ -247,7 +247,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     user: str = ""
     # File that holds the password of the camera's user and nothing else.
     password_file: str = ""
-    # Width and height in pixels that the camera is asked for; it may give the nearest it has. Of a push: camera, the most that is kept.
+    # Width and height in pixels that the camera is asked for; it may give the nearest it has. For a push: camera, the largest size that is kept.
     size: tuple[int, int] = (1280, 720)
     # Pictures a second that the camera is asked for, or that a push: camera's client sends.
     fps: float = 30.0
@@ -255,9 +255,9 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rotate: int = 0
     # What viewers and snapshots see of a face.
     privacy: str = "pixelate"
-    # What the MQTT command privacy may choose; with "none" in it, whoever may command can make faces visible.
+    # What the MQTT command privacy may choose. With "none" in it, whoever may send commands can make faces visible.
     privacy_allowed: tuple[str, ...] = ()
-    # Pictures a second that are given to the detector at most; 0 sets no limit.
+    # The most pictures a second that are given to the detector; 0 sets no limit.
     detect_fps: float = 0.0
     # Publish pictures over MQTT, with the camera's privacy applied: when somebody appears, and at the command snapshot.
     snapshots: bool = False
@@ -271,13 +271,13 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_face: int = 0
     # Parts of the picture, each a polygon like a zone's, where faces are not followed or counted; viewers still see them anonymised.
     masks: tuple[tuple[tuple[float, float], ...], ...] = ()
-    # Somebody must be at the camera for so long before it counts as occupied.
+    # Somebody must be at the camera for this long before it counts as occupied.
     on_delay_ms: int = 0
-    # Nobody must be at the camera for so long before it counts as empty.
+    # Nobody must be at the camera for this long before it counts as empty.
     off_delay_ms: int = 2000
     # Lines over which faces are counted, each with the keys of a line.
     lines: tuple[Line, ...] = ()
-    # Parts of the picture that are watched by themselves, each with the keys of a zone.
+    # Parts of the picture that are watched separately, each with the keys of a zone.
     zones: tuple[Zone, ...] = ()
 
 

@@ -26,7 +26,7 @@ def status_topic(prefix: str, device: str) -> str:
 
 
 def info_topic(prefix: str, device: str) -> str:
-    """What the device is: version, model, backend, precision, cameras; while an engine is built, how far that is."""
+    """What the device is: version, model, backend, precision, cameras; while an engine is being built, how far that is."""
     return f"{topic_level(prefix)}/{topic_level(device)}/info"
 
 
@@ -36,7 +36,7 @@ def stats_topic(prefix: str, device: str) -> str:
 
 
 def events_topic(prefix: str, device: str) -> str:
-    """A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait on disk."""
+    """A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each event arrives at least once, and in order; while the broker is away, events wait on disk."""
     return f"{topic_level(prefix)}/{topic_level(device)}/events"
 
 
@@ -46,7 +46,7 @@ def camera_status_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def detections_topic(prefix: str, device: str, camera: str) -> str:
-    """One message for each inferred frame, also when it shows no face."""
+    """One message for each inferred frame, even when it shows no face."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/detections"
 
 
@@ -66,7 +66,7 @@ def snapshot_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def last_face_topic(prefix: str, device: str, camera: str) -> str:
-    """Who appeared last and what is around the face, with the camera's privacy applied, only with `snapshots = true`."""
+    """The face that appeared last and what is around it, with the camera's privacy applied, only with `snapshots = true`."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/last_face"
 
 
@@ -81,12 +81,12 @@ def zone_occupied_topic(prefix: str, device: str, camera: str, zone: str) -> str
 
 
 def set_topic(prefix: str, device: str, camera: str, name: str) -> str:
-    """Commands, if `mqtt.commands` lets them in. Anything else, a retained one, or one too many is refused and counted."""
+    """Commands, if `mqtt.commands` lets them in. Unknown or retained commands, and too many of them, are refused and counted."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/set/{topic_level(name)}"
 
 
 def state_topic(prefix: str, device: str, camera: str, name: str) -> str:
-    """What holds behind each command: `detect`, `enabled`, `privacy`, `score`."""
+    """The value that each command has now: `detect`, `enabled`, `privacy`, `score`."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/state/{topic_level(name)}"
 
 
@@ -101,7 +101,7 @@ def discovery_component_topic(platform: str, device: str, object: str) -> str:
 
 
 def home_assistant_status_topic() -> str:
-    """Said by Home Assistant when it starts and ends."""
+    """What Home Assistant says when it starts and ends."""
     return "homeassistant/status"
 
 

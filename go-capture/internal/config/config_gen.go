@@ -21,7 +21,7 @@ type Config struct {
 
 // Device: What this machine is called.
 type Device struct {
-	// Name of this device in topics and on the page; the host name, made safe, when it is empty.
+	// Name of this device in topics and on the page; if empty, the host name, with other characters than those allowed replaced.
 	ID string `toml:"id" json:"id"`
 }
 
@@ -49,11 +49,11 @@ type Auth struct {
 	Enabled bool `toml:"enabled" json:"enabled"`
 	// The credentials, hashes only, readable by their owner alone; credentials.toml in the state folder when it is empty.
 	File string `toml:"file" json:"file"`
-	// A login on the page that is not used for so many hours ends.
+	// A login on the page ends when it was not used for this many hours.
 	SessionIdleH int `toml:"session_idle_h" json:"session_idle_h"`
-	// A login on the page ends after so many days in any case.
+	// A login on the page ends after this many days in any case.
 	SessionDays int `toml:"session_days" json:"session_days"`
-	// Holds the code, eight of A-Z 2-9 without I and O, with which the first administrator is made at /claim; it counts until it was used. Empty: a new code at each start, for 15 minutes.
+	// File with the code, eight of A-Z 2-9 without I and O, by which the first administrator is made at /claim; it is valid until it is used. Empty: a new code at each start, valid for 15 minutes.
 	ClaimCodeFile string `toml:"claim_code_file" json:"claim_code_file"`
 }
 
@@ -67,7 +67,7 @@ type MQTT struct {
 	Discovery string `toml:"discovery" json:"discovery"`
 	// Obey the topics `set/<name>`: "auto" does where mqtt.user or mqtt.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
 	Commands string `toml:"commands" json:"commands"`
-	// In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
+	// Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
 	Formats []string `toml:"formats" json:"formats"`
 	// First level of the topics in Frigate's form; another one for each device at the same broker.
 	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`
@@ -85,9 +85,9 @@ type MQTT struct {
 	Key string `toml:"key" json:"key"`
 }
 
-// MQTTSecond: A second broker, which gets the same beside the first one: each waits for itself alone.
+// MQTTSecond: A second broker that gets the same as the first; neither waits for the other.
 type MQTTSecond struct {
-	// As mqtt.url, but not "managed"; "" is no second broker.
+	// Like mqtt.url, but not "managed"; "" means that there is no second broker.
 	URL string `toml:"url" json:"url"`
 	// First level of every topic.
 	Prefix string `toml:"prefix" json:"prefix"`
@@ -95,7 +95,7 @@ type MQTTSecond struct {
 	Discovery string `toml:"discovery" json:"discovery"`
 	// Obey the topics `set/<name>`: "auto" does where mqtt_second.user or mqtt_second.cert is set, or the broker runs on this machine; "on" trusts everybody who can publish.
 	Commands string `toml:"commands" json:"commands"`
-	// In which forms this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B; each over a connection of its own.
+	// Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
 	Formats []string `toml:"formats" json:"formats"`
 	// First level of the topics in Frigate's form; another one for each device at the same broker.
 	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`
@@ -127,7 +127,7 @@ type Detector struct {
 	Workers int `toml:"workers" json:"workers"`
 	// Threads of each worker; 0 divides the cores among the workers.
 	Threads int `toml:"threads" json:"threads"`
-	// The least score of a face that is told. The tracker also hears of those from a third of it on, which continue a track.
+	// The least score of a face that is told. The tracker also gets faces down to a third of it, to continue a track.
 	Score float64 `toml:"score" json:"score"`
 	// Two boxes that overlap by more than this are one face.
 	IoU float64 `toml:"iou" json:"iou"`
@@ -147,47 +147,47 @@ type Worker struct {
 	Socket string `toml:"socket" json:"socket"`
 	// A worker that holds a frame for longer loses its connection.
 	LeaseMs int `toml:"lease_ms" json:"lease_ms"`
-	// Frames that one worker may hold, and infers together where the backend takes batches (tensorrt, kserve); only then does more than 1 pay. Another number makes another engine.
+	// Frames that one worker may hold at a time. A backend that takes batches (tensorrt, kserve) infers them together; with others more than 1 gains nothing. Another number needs another engine.
 	Credit int `toml:"credit" json:"credit"`
-	// How long a frame waits for others to make a batch of up to worker.credit; 0 takes what came while the batch before was inferred, and nothing waits.
+	// How long a frame waits for others, to make a batch of up to worker.credit. With 0 nothing waits: a batch is whatever came while the previous one was inferred.
 	BatchWindowMs float64 `toml:"batch_window_ms" json:"batch_window_ms"`
 }
 
 // Tracker: How faces are followed from frame to frame.
 type Tracker struct {
-	// The least score of a face that begins a track, if detector.score is not more; one with less only continues a track.
+	// The least score of a face that begins a track, unless detector.score is higher. A face with less only continues a track.
 	Score float64 `toml:"score" json:"score"`
-	// So many of hits + 2 inferred frames must show a face before it is believed.
+	// A face is believed when this many of hits + 2 inferred frames have shown it.
 	Hits int `toml:"hits" json:"hits"`
-	// A face that was not seen for so long is gone; three frame times, if inference is slower than that.
+	// A face that was not seen for this long is gone; after three frame times, if that is longer.
 	LostMs int `toml:"lost_ms" json:"lost_ms"`
 }
 
-// History: The events that are kept on the device for who asks later; they go to the broker whatever stands here.
+// History: Events that the device keeps for those who ask later. What goes to the broker does not depend on it.
 type History struct {
-	// How many days an event is kept at most.
+	// An event is kept for this many days at most.
 	Days int `toml:"days" json:"days"`
-	// Space on the disk in MiB at most; 16 hold about 40,000 events.
+	// The most space on the disk, in MiB; 16 hold about 40,000 events.
 	Mb int `toml:"mb" json:"mb"`
-	// Space on the disk in MiB at most for small pictures of who appears, faces hidden as the camera's privacy says; 0 keeps no picture.
+	// The most space on the disk, in MiB, for small pictures of those who appear, faces hidden as the camera's privacy says; 0 keeps no picture.
 	ThumbnailsMb int `toml:"thumbnails_mb" json:"thumbnails_mb"`
 }
 
 // Gateway: Pictures that clients send: how large, how many, and how long they may wait.
 type Gateway struct {
-	// A picture is refused when it would wait longer than this; on a slow machine three times the detector's own time counts instead.
+	// A picture is refused when it would wait longer than this; on a slow machine, three times the detector's own time counts instead.
 	DeadlineMs int `toml:"deadline_ms" json:"deadline_ms"`
 	// Pictures that may wait at once, of all clients together.
 	Queue int `toml:"queue" json:"queue"`
 	// Pictures that may wait at once from one address.
 	QueuePerClient int `toml:"queue_per_client" json:"queue_per_client"`
-	// Part of the workers' time that clients get at most while a camera's frame waits, and at least while cameras leave no pause.
+	// Share of the workers' time for clients: the most they get while a camera's frame is waiting, and the least while cameras leave no pause.
 	Share float64 `toml:"share" json:"share"`
-	// Size of an encoded picture in MiB at most.
+	// The largest encoded picture, in MiB.
 	PictureMb int `toml:"picture_mb" json:"picture_mb"`
-	// Memory in MiB that the decoding of clients' pictures may take, all at once; a picture that needs more by itself is refused.
+	// Memory in MiB that the decoding of all clients' pictures together may take; a picture that alone needs more is refused.
 	DecodeMb int `toml:"decode_mb" json:"decode_mb"`
-	// WebSockets at /api/v1/detect/stream and streams over gRPC that may be open at once; of the latter never more than 8.
+	// WebSockets at /api/v1/detect/stream and gRPC streams that may be open at once; never more than 8 of the latter.
 	Streams int `toml:"streams" json:"streams"`
 	// Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
 	Rate float64 `toml:"rate" json:"rate"`
@@ -201,9 +201,9 @@ type Gateway struct {
 
 // Thermal: A device that gets too hot looks for faces less often, until it is cool again; see docs/design/thermal.md.
 type Thermal struct {
-	// From this temperature in °C on inference is slowed, a little more every two seconds; 0 never does.
+	// From this temperature in °C upwards inference is slowed, a little more every two seconds; 0 never slows it.
 	ThrottleAtC float64 `toml:"throttle_at_c" json:"throttle_at_c"`
-	// From this temperature in °C down it becomes faster again, as slowly; between the two it stays as it is.
+	// From this temperature in °C downwards it becomes faster again, just as slowly; between the two it stays as it is.
 	ResumeAtC float64 `toml:"resume_at_c" json:"resume_at_c"`
 	// Types of the kernel's thermal zones that count, the hottest of them; by default those of a Raspberry Pi and of a Jetson. A PC's is x86_pkg_temp.
 	Zones []string `toml:"zones" json:"zones"`
@@ -211,7 +211,7 @@ type Thermal struct {
 	Folder string `toml:"folder" json:"folder"`
 }
 
-// Camera: One table for each camera; without any, a demo plays. With `camera = []` there is none: the device serves clients alone.
+// Camera: One table for each camera; without any, a demo plays. With `camera = []` there is none, and the device serves only clients.
 type Camera struct {
 	// Name of the camera in topics and on the page.
 	ID string `toml:"id" json:"id"`
@@ -221,7 +221,7 @@ type Camera struct {
 	User string `toml:"user" json:"user"`
 	// File that holds the password of the camera's user and nothing else.
 	PasswordFile string `toml:"password_file" json:"password_file"`
-	// Width and height in pixels that the camera is asked for; it may give the nearest it has. Of a push: camera, the most that is kept.
+	// Width and height in pixels that the camera is asked for; it may give the nearest it has. For a push: camera, the largest size that is kept.
 	Size [2]int `toml:"size" json:"size"`
 	// Pictures a second that the camera is asked for, or that a push: camera's client sends.
 	FPS float64 `toml:"fps" json:"fps"`
@@ -229,9 +229,9 @@ type Camera struct {
 	Rotate int `toml:"rotate" json:"rotate"`
 	// What viewers and snapshots see of a face.
 	Privacy string `toml:"privacy" json:"privacy"`
-	// What the MQTT command privacy may choose; with "none" in it, whoever may command can make faces visible.
+	// What the MQTT command privacy may choose. With "none" in it, whoever may send commands can make faces visible.
 	PrivacyAllowed []string `toml:"privacy_allowed" json:"privacy_allowed"`
-	// Pictures a second that are given to the detector at most; 0 sets no limit.
+	// The most pictures a second that are given to the detector; 0 sets no limit.
 	DetectFPS float64 `toml:"detect_fps" json:"detect_fps"`
 	// Publish pictures over MQTT, with the camera's privacy applied: when somebody appears, and at the command snapshot.
 	Snapshots bool `toml:"snapshots" json:"snapshots"`
@@ -245,13 +245,13 @@ type Camera struct {
 	MinFace int `toml:"min_face" json:"min_face"`
 	// Parts of the picture, each a polygon like a zone's, where faces are not followed or counted; viewers still see them anonymised.
 	Masks [][][2]float64 `toml:"masks" json:"masks"`
-	// Somebody must be at the camera for so long before it counts as occupied.
+	// Somebody must be at the camera for this long before it counts as occupied.
 	OnDelayMs int `toml:"on_delay_ms" json:"on_delay_ms"`
-	// Nobody must be at the camera for so long before it counts as empty.
+	// Nobody must be at the camera for this long before it counts as empty.
 	OffDelayMs int `toml:"off_delay_ms" json:"off_delay_ms"`
 	// Lines over which faces are counted, each with the keys of a line.
 	Lines []Line `toml:"lines" json:"lines"`
-	// Parts of the picture that are watched by themselves, each with the keys of a zone.
+	// Parts of the picture that are watched separately, each with the keys of a zone.
 	Zones []Zone `toml:"zones" json:"zones"`
 }
 
@@ -263,9 +263,9 @@ type Zone struct {
 	Polygon [][2]float64 `toml:"polygon" json:"polygon"`
 	// A face must stay this long before it has entered.
 	MinDwellMs int `toml:"min_dwell_ms" json:"min_dwell_ms"`
-	// Somebody must be in the zone for so long before it counts as occupied.
+	// Somebody must be in the zone for this long before it counts as occupied.
 	OnDelayMs int `toml:"on_delay_ms" json:"on_delay_ms"`
-	// Nobody must be in the zone for so long before it counts as empty.
+	// Nobody must be in the zone for this long before it counts as empty.
 	OffDelayMs int `toml:"off_delay_ms" json:"off_delay_ms"`
 }
 

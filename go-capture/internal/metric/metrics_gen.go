@@ -48,8 +48,8 @@ var ViewerFramesDroppedTotal = Metric{Name: "visavis_viewer_frames_dropped_total
 // BuildInfo: Always 1; the labels tell the build.
 var BuildInfo = Metric{Name: "visavis_build_info", Help: "Always 1; the labels tell the build.", Labels: []string{"version", "goversion"}}
 
-// Workers: Connected workers by state: idle, busy, or paused for as long as one asks for nothing.
-var Workers = Metric{Name: "visavis_workers", Help: "Connected workers by state: idle, busy, or paused for as long as one asks for nothing.", Labels: []string{"state"}}
+// Workers: Connected workers by state: idle, busy, or paused while a worker asks for no frames.
+var Workers = Metric{Name: "visavis_workers", Help: "Connected workers by state: idle, busy, or paused while a worker asks for no frames.", Labels: []string{"state"}}
 
 // Viewers: Live streams open now.
 var Viewers = Metric{Name: "visavis_viewers", Help: "Live streams open now.", Labels: []string{}}
@@ -57,14 +57,14 @@ var Viewers = Metric{Name: "visavis_viewers", Help: "Live streams open now.", La
 // TemperatureCelsius: The hottest thermal zone that counts; absent where there is none.
 var TemperatureCelsius = Metric{Name: "visavis_temperature_celsius", Help: "The hottest thermal zone that counts; absent where there is none.", Labels: []string{}}
 
-// InferenceShare: Part of their time in which workers may work, less than 1 while the device is too hot.
-var InferenceShare = Metric{Name: "visavis_inference_share", Help: "Part of their time in which workers may work, less than 1 while the device is too hot.", Labels: []string{}}
+// InferenceShare: Share of the time for which workers may work; less than 1 while the device is too hot.
+var InferenceShare = Metric{Name: "visavis_inference_share", Help: "Share of the time for which workers may work; less than 1 while the device is too hot.", Labels: []string{}}
 
 // RequestsTotal: Answered requests; a live stream counts when it ends.
 var RequestsTotal = Metric{Name: "visavis_requests_total", Help: "Answered requests; a live stream counts when it ends.", Labels: []string{"route", "code"}}
 
-// MqttConnected: 1 while the broker is connected, all of them if there are more.
-var MqttConnected = Metric{Name: "visavis_mqtt_connected", Help: "1 while the broker is connected, all of them if there are more.", Labels: []string{}}
+// MqttConnected: 1 while the broker is connected; with several brokers, while all of them are.
+var MqttConnected = Metric{Name: "visavis_mqtt_connected", Help: "1 while the broker is connected; with several brokers, while all of them are.", Labels: []string{}}
 
 // OutboxEvents: Events waiting for the broker.
 var OutboxEvents = Metric{Name: "visavis_outbox_events", Help: "Events waiting for the broker.", Labels: []string{}}
@@ -84,17 +84,17 @@ var BrokerOutboxDroppedTotal = Metric{Name: "visavis_broker_outbox_dropped_total
 // BrokerResultsReplacedTotal: Results of frames that newer ones replaced before this broker took them; the next message counts these frames as superseded.
 var BrokerResultsReplacedTotal = Metric{Name: "visavis_broker_results_replaced_total", Help: "Results of frames that newer ones replaced before this broker took them; the next message counts these frames as superseded.", Labels: []string{"broker"}}
 
-// HistoryDroppedTotal: Events that had to leave memory before the disk took them: the history lacks them.
-var HistoryDroppedTotal = Metric{Name: "visavis_history_dropped_total", Help: "Events that had to leave memory before the disk took them: the history lacks them.", Labels: []string{}}
+// HistoryDroppedTotal: Events that had to leave memory before the disk took them, so the history lacks them.
+var HistoryDroppedTotal = Metric{Name: "visavis_history_dropped_total", Help: "Events that had to leave memory before the disk took them, so the history lacks them.", Labels: []string{}}
 
-// ClientPicturesTotal: Pictures that clients sent, by what came of them.
-var ClientPicturesTotal = Metric{Name: "visavis_client_pictures_total", Help: "Pictures that clients sent, by what came of them.", Labels: []string{"outcome"}}
+// ClientPicturesTotal: Pictures that clients sent, by what became of them.
+var ClientPicturesTotal = Metric{Name: "visavis_client_pictures_total", Help: "Pictures that clients sent, by what became of them.", Labels: []string{"outcome"}}
 
-// ClientPicturesOpen: Clients' pictures that are being read, wait, are decoded or inferred now.
-var ClientPicturesOpen = Metric{Name: "visavis_client_pictures_open", Help: "Clients' pictures that are being read, wait, are decoded or inferred now.", Labels: []string{}}
+// ClientPicturesOpen: Clients' pictures that are being read, waiting, being decoded or being inferred now.
+var ClientPicturesOpen = Metric{Name: "visavis_client_pictures_open", Help: "Clients' pictures that are being read, waiting, being decoded or being inferred now.", Labels: []string{}}
 
-// ClientPicturesWaiting: Clients' pictures in the line now.
-var ClientPicturesWaiting = Metric{Name: "visavis_client_pictures_waiting", Help: "Clients' pictures in the line now.", Labels: []string{}}
+// ClientPicturesWaiting: Clients' pictures that wait in the queue now.
+var ClientPicturesWaiting = Metric{Name: "visavis_client_pictures_waiting", Help: "Clients' pictures that wait in the queue now.", Labels: []string{}}
 
 // ClientPlacesBusy: Clients' pictures that are being decoded or inferred now.
 var ClientPlacesBusy = Metric{Name: "visavis_client_places_busy", Help: "Clients' pictures that are being decoded or inferred now.", Labels: []string{}}
@@ -105,17 +105,17 @@ var ClientStreams = Metric{Name: "visavis_client_streams", Help: "Streams of pic
 // ClientFramesTakenTotal: Clients' pictures that were drawn into the ring.
 var ClientFramesTakenTotal = Metric{Name: "visavis_client_frames_taken_total", Help: "Clients' pictures that were drawn into the ring.", Labels: []string{}}
 
-// ClientFramesTotal: Clients' pictures that were drawn into the ring, by their end there.
-var ClientFramesTotal = Metric{Name: "visavis_client_frames_total", Help: "Clients' pictures that were drawn into the ring, by their end there.", Labels: []string{"fate"}}
+// ClientFramesTotal: Clients' pictures that were drawn into the ring, by how they ended there.
+var ClientFramesTotal = Metric{Name: "visavis_client_frames_total", Help: "Clients' pictures that were drawn into the ring, by how they ended there.", Labels: []string{"fate"}}
 
 // ClientFramesInFlight: Clients' pictures in the ring now.
 var ClientFramesInFlight = Metric{Name: "visavis_client_frames_in_flight", Help: "Clients' pictures in the ring now.", Labels: []string{}}
 
-// ClientFramesLentAgainTotal: Clients' pictures that a second worker got, since the first was late or died.
-var ClientFramesLentAgainTotal = Metric{Name: "visavis_client_frames_lent_again_total", Help: "Clients' pictures that a second worker got, since the first was late or died.", Labels: []string{}}
+// ClientFramesLentAgainTotal: Clients' pictures that were lent to a second worker because the first one was late or died.
+var ClientFramesLentAgainTotal = Metric{Name: "visavis_client_frames_lent_again_total", Help: "Clients' pictures that were lent to a second worker because the first one was late or died.", Labels: []string{}}
 
 // ClientStageSeconds: Time an answered picture spent in each stage.
 var ClientStageSeconds = Metric{Name: "visavis_client_stage_seconds", Help: "Time an answered picture spent in each stage.", Labels: []string{"stage"}}
 
-// PushedPicturesTotal: Pictures that clients sent for push: cameras, by what came of them.
-var PushedPicturesTotal = Metric{Name: "visavis_pushed_pictures_total", Help: "Pictures that clients sent for push: cameras, by what came of them.", Labels: []string{"camera", "outcome"}}
+// PushedPicturesTotal: Pictures that clients sent for push: cameras, by what became of them.
+var PushedPicturesTotal = Metric{Name: "visavis_pushed_pictures_total", Help: "Pictures that clients sent for push: cameras, by what became of them.", Labels: []string{"camera", "outcome"}}

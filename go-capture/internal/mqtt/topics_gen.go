@@ -33,7 +33,7 @@ func StatusTopic(prefix, device string) string {
 // StatusDelivery is how StatusTopic is sent.
 var StatusDelivery = Delivery{QoS: 1, Retain: true}
 
-// InfoTopic: What the device is: version, model, backend, precision, cameras; while an engine is built, how far that is.
+// InfoTopic: What the device is: version, model, backend, precision, cameras; while an engine is being built, how far that is.
 func InfoTopic(prefix, device string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/info"
 }
@@ -49,7 +49,7 @@ func StatsTopic(prefix, device string) string {
 // StatsDelivery is how StatsTopic is sent.
 var StatsDelivery = Delivery{QoS: 0, Retain: false}
 
-// EventsTopic: A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each arrives at least once, in order; while the broker is away they wait on disk.
+// EventsTopic: A face appeared, entered a zone, crossed a line, left a zone, or is gone. Each event arrives at least once, and in order; while the broker is away, events wait on disk.
 func EventsTopic(prefix, device string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/events"
 }
@@ -65,7 +65,7 @@ func CameraStatusTopic(prefix, device, camera string) string {
 // CameraStatusDelivery is how CameraStatusTopic is sent.
 var CameraStatusDelivery = Delivery{QoS: 1, Retain: true}
 
-// DetectionsTopic: One message for each inferred frame, also when it shows no face.
+// DetectionsTopic: One message for each inferred frame, even when it shows no face.
 func DetectionsTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/detections"
 }
@@ -97,7 +97,7 @@ func SnapshotTopic(prefix, device, camera string) string {
 // SnapshotDelivery is how SnapshotTopic is sent.
 var SnapshotDelivery = Delivery{QoS: 0, Retain: true}
 
-// LastFaceTopic: Who appeared last and what is around the face, with the camera's privacy applied, only with `snapshots = true`.
+// LastFaceTopic: The face that appeared last and what is around it, with the camera's privacy applied, only with `snapshots = true`.
 func LastFaceTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/last_face"
 }
@@ -121,7 +121,7 @@ func ZoneOccupiedTopic(prefix, device, camera, zone string) string {
 // ZoneOccupiedDelivery is how ZoneOccupiedTopic is sent.
 var ZoneOccupiedDelivery = Delivery{QoS: 1, Retain: true}
 
-// SetTopic: Commands, if `mqtt.commands` lets them in. Anything else, a retained one, or one too many is refused and counted.
+// SetTopic: Commands, if `mqtt.commands` lets them in. Unknown or retained commands, and too many of them, are refused and counted.
 func SetTopic(prefix, device, camera, name string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/set/" + topicLevel(name)
 }
@@ -129,7 +129,7 @@ func SetTopic(prefix, device, camera, name string) string {
 // SetDelivery is how SetTopic is sent.
 var SetDelivery = Delivery{QoS: 1, Retain: false}
 
-// StateTopic: What holds behind each command: `detect`, `enabled`, `privacy`, `score`.
+// StateTopic: The value that each command has now: `detect`, `enabled`, `privacy`, `score`.
 func StateTopic(prefix, device, camera, name string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/state/" + topicLevel(name)
 }
@@ -153,7 +153,7 @@ func DiscoveryComponentTopic(platform, device, object string) string {
 // DiscoveryComponentDelivery is how DiscoveryComponentTopic is sent.
 var DiscoveryComponentDelivery = Delivery{QoS: 1, Retain: true}
 
-// HomeAssistantStatusTopic: Said by Home Assistant when it starts and ends.
+// HomeAssistantStatusTopic: What Home Assistant says when it starts and ends.
 func HomeAssistantStatusTopic() string {
 	return "homeassistant/status"
 }
