@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -17,6 +19,8 @@ from pathlib import Path
 from visavis.errors import VisavisError
 from visavis.keeper import Keeper
 
+# Where mosquitto keeps its state if its user may not enter TMPDIR.
+OPEN_TO_ALL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder of our own is made in it)
 START_LIMIT_S = 5.0
 STOP_LIMIT_S = 3.0
 CONFIG = """\
@@ -45,6 +49,8 @@ exec "$@" 3<&-
 PROBE = bytes.fromhex("100c00044d5154540402000a0000")
 PROBE_ANSWER = b"\x20\x02"
 ACCEPTED = 0
+
+log = logging.getLogger(__name__)
 
 
 class BrokerFailed(VisavisError):
@@ -92,11 +98,31 @@ def mosquitto() -> str:
 @contextmanager
 def state_folder() -> Iterator[Path]:
     """A folder that mosquitto may write while the block runs: as root it becomes another user."""
-    with tempfile.TemporaryDirectory(prefix="visavis-broker-") as folder:
-        if os.geteuid() == 0:
+    as_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory(prefix="visavis-broker-", dir=enterable() if as_root else None) as folder:
+        if as_root:
             with suppress(LookupError):  # no such user: it becomes nobody, and keeps nothing
                 shutil.chown(folder, "mosquitto")
         yield Path(folder)
+
+
+def enterable() -> Path:
+    """The folder for temporary files, or one that every user may enter where that one is closed to others."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    for folder in (usual, *map(Path, OPEN_TO_ALL)):
+        if all_may_enter(folder):
+            return folder
+    log.warning(
+        "mosquitto gives up root and cannot enter %s, so the broker forgets retained messages when it ends:"
+        " set TMPDIR to a folder that all users may enter, or do not run as root",
+        usual,
+    )
+    return usual
+
+
+def all_may_enter(folder: Path) -> bool:
+    """Whether folder is one that every user can get into."""
+    return folder.is_dir() and all(one.stat().st_mode & stat.S_IXOTH for one in (folder, *folder.parents))
 
 
 def written_config(port: int, folder: Path, state: Path) -> Path:

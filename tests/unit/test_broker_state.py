@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where `visavis run` lets the broker keep its state: as root, where a user that is not root can go."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from visavis import broker
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """TMPDIR of a root who lets nobody in."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.chown", lambda _folder, _user: None)
+    return folder
+
+
+def test_the_state_is_where_mosquittos_user_can_go(closed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with broker.state_folder() as state:
+        assert closed not in state.parents
+        assert all(one.stat().st_mode & 0o001 for one in state.parents)
+    assert not state.exists()
+    assert caplog.text == ""
+
+
+def test_where_it_can_go_nowhere_that_is_said_with_the_remedy(
+    closed: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "OPEN_TO_ALL", (str(closed / "nowhere"),))
+    with broker.state_folder() as state:
+        assert state.parent == closed
+    assert "set TMPDIR" in caplog.text
+
+
+def test_who_is_not_root_keeps_it_among_its_own(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with broker.state_folder() as state:
+        assert state.parent == closed
