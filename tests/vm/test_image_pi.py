@@ -28,11 +28,18 @@ BOARD = os.environ.get("VISAVIS_PI", "rpi5")
 pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(10_000)]
 
 
+@pytest.fixture(scope="module", params=[BOARD])
+def board(request: pytest.FixtureRequest) -> str:
+    """In the names of the tests, so that what ran for one board is told beside what ran for the other."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
+def device(board: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
     assert not missing_programs(PI)
-    card = Card(BOARD, tmp_path_factory.mktemp("card"))
-    assert card.hardware.image.exists(), f"run `make image BOARD={BOARD}`"
+    card = Card(board, tmp_path_factory.mktemp("card"))
+    assert card.hardware.image.exists(), f"run `make image BOARD={board}`"
     card.fill_slot_b()
     card.put("visavis.toml", SETTINGS.format(key=(card.folder / "key.pub").read_text().strip()))
     card.switch_on()
@@ -41,10 +48,10 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
         yield card
 
 
-def test_the_first_start_is_of_slot_a_and_ends_with_everything_running(device: Card) -> None:
+def test_the_first_start_is_of_slot_a_and_ends_with_everything_running(device: Card, board: str) -> None:
     assert (device.started_from, device.slot_now()) == (2, "A")
     assert device.run("uname -m").strip() == "aarch64"
-    assert device.run("cat /usr/lib/visavis-image/board").strip() == BOARD
+    assert device.run("cat /usr/lib/visavis-image/board").strip() == board
     assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
     assert "was applied and removed" in device.run("cat /boot/efi/visavis-status.txt")
     everything_runs(device)
@@ -59,9 +66,9 @@ def test_the_list_of_parts_and_the_licences_are_inside(device: Card) -> None:
     assert "Redistributions must reproduce" in device.run("cat /usr/share/doc/raspi-firmware/copyright")
 
 
-def test_rauc_knows_both_pairs_of_partitions(device: Card) -> None:
+def test_rauc_knows_both_pairs_of_partitions(device: Card, board: str) -> None:
     said = device.run("rauc status")
-    assert f"Compatible:  visavis-{BOARD}" in said
+    assert f"Compatible:  visavis-{board}" in said
     for name in ("boot-a", "boot-b", "a", "b"):
         assert f"/dev/disk/by-partlabel/visavis-{name}" in said
 
@@ -87,9 +94,9 @@ def test_a_slot_that_is_confirmed_is_started_from_then_on(device: Card) -> None:
     assert device.firmware.load().partition == 3
 
 
-def test_a_card_that_takes_no_more_writes_still_has_what_the_device_keeps(tmp_path: Path) -> None:
+def test_a_card_that_takes_no_more_writes_still_has_what_the_device_keeps(board: str, tmp_path: Path) -> None:
     """The first stage alone: what it starts is a program that looks around and ends, after which QEMU ends too."""
-    card = Card(BOARD, tmp_path)
+    card = Card(board, tmp_path)
     run_as_first(card, "open('/etc/mine','w').write('kept');__import__('os').sync()")
     card.put("factory-reset", "")
     looks = "print(open('/etc/mine').read(),open('/proc/mounts').read(),open('/var/new','w').write('x'))"
