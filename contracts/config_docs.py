@@ -9,16 +9,16 @@ HEAD = """\
 <!-- Generated from contracts/config.toml by contracts/generate.py: do not edit. -->
 # Configuration
 
-`/etc/visavis/config.toml`, then each `conf.d/*.toml` beside it in the order of their names.
-`visavis check FILE` names every problem with its file, line, key and remedy. An unknown key is a problem too.
+Settings are read from `/etc/visavis/config.toml` and then from each `conf.d/*.toml` beside it, in the order of their
+names. `visavis check FILE` names every problem with its file, line, key and remedy. An unknown key is a problem too.
 
-- Precedence: flag, environment, conf.d, file, default.
-- Every key can be set by environment: `VISAVIS_MQTT__URL` is `mqtt.url`, `VISAVIS_CAMERA__0__SOURCE` is the source of
-  the first camera. What is not a string is written as in TOML: `VISAVIS_DETECTOR__INPUT='[640, 480]'`.
-- `[[camera]]` tables of all files add up.
-- A relative path in a file is seen from the folder of that file.
-- Passwords stand in files of their own and are never printed. `credential:NAME` for any file that is read is what
-  systemd's `LoadCredential=NAME:FILE` gave the daemon.
+- A flag wins over the environment, the environment over `conf.d`, `conf.d` over the file, and the file over defaults.
+- Every key can be set in the environment: `VISAVIS_MQTT__URL` is `mqtt.url`, `VISAVIS_CAMERA__0__SOURCE` is the source
+  of the first camera. Values other than strings are written as in TOML: `VISAVIS_DETECTOR__INPUT='[640, 480]'`.
+- The `[[camera]]` tables of all files are taken together.
+- A relative path in a file starts at the folder of that file.
+- Passwords have files of their own and are never printed. In place of any file to be read, `credential:NAME` stands
+  for what systemd's `LoadCredential=NAME:FILE` gave the daemon.
 """
 SAMPLE_HEAD = "\n## A sample of everything\n\n```toml\n"
 

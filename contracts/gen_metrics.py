@@ -21,10 +21,10 @@ DOCS_HEAD = """\
 <!-- Generated from contracts/metrics.toml by contracts/generate.py: do not edit. -->
 # Metrics
 
-`GET /metrics` answers in the text format of Prometheus. Where there are logins it needs an account that may see all
-cameras ([Prometheus](../how-to/prometheus.md) shows one). Figures of one scrape are of one instant: for each camera
-`visavis_frames_captured_total` is the sum of what was inferred, is in flight, and was dropped.
-The collectors of Go and of the process (`go_*`, `process_*`) stand beside these.
+`GET /metrics` answers in the text format of Prometheus. Where there are logins, it needs an account that may see all
+cameras ([Prometheus](../how-to/prometheus.md) shows how to make one). All figures of one scrape are of one instant: for
+each camera `visavis_frames_captured_total` is the sum of the frames that were inferred, are in flight, or were dropped.
+Beside these metrics there are the usual ones of Go and of the process (`go_*`, `process_*`).
 """
 TABLE = """
 ## {about}

@@ -84,9 +84,9 @@ DOCS_HEAD = """\
 <!-- Generated from contracts/mqtt.toml by contracts/generate.py: do not edit. -->
 # MQTT
 
-`{prefix}` is `mqtt.prefix`, `{device}` is `device.id`, `{camera}` the id of a camera. Schemas are JSON Schema 2020-12,
-in [contracts/schemas](../../contracts/schemas). A change that breaks a reader raises `schema` in the payload.
-A retained topic whose camera or zone is removed gets an empty payload, which makes the broker forget it.
+`{prefix}` is `mqtt.prefix`, `{device}` is `device.id`, `{camera}` is the id of a camera. Schemas are JSON Schema
+2020-12, in [contracts/schemas](../../contracts/schemas). A change that would break readers raises `schema` in the
+payload. When a camera or zone is removed, its retained topics get an empty payload, which makes the broker forget them.
 
 | topic | direction | QoS | retained | payload | |
 |---|---|---|---|---|---|
@@ -102,9 +102,9 @@ package mqtt
 FORMS_DOCS_HEAD = """
 ## Other forms
 
-With `"frigate"` or `"sparkplug"` in `mqtt.formats` the same is told [in these topics](../how-to/broker.md).
-`{prefix}` is `mqtt.frigate_prefix`, `{group}` `mqtt.sparkplug_group`, `{node}` `device.id`,
-`{place}` a camera or a zone.
+With `"frigate"` or `"sparkplug"` in `mqtt.formats` the device also publishes
+[in these topics](../how-to/broker.md). Here `{prefix}` is `mqtt.frigate_prefix`, `{group}` is `mqtt.sparkplug_group`,
+`{node}` is `device.id`, and `{place}` is a camera or a zone.
 
 | topic | direction | QoS | retained | payload | |
 |---|---|---|---|---|---|

@@ -34,9 +34,9 @@ DOCS_HEAD = """\
 <!-- Generated from contracts/note.toml by contracts/generate.py: do not edit. -->
 # The note about engines
 
-`{path}`, from the folder of `worker.socket`: one JSON object. Who builds a TensorRT engine, or was told to use the
-GPU and cannot, writes it whole or not at all. The daemon believes nothing of it that is not as below: a note that
-breaks a rule is not shown, and the log says which one. Why it is a file:
+`{path}`, from the folder of `worker.socket`, is one JSON object. It is written, whole or not at all, by a
+process that builds a TensorRT engine, or that was told to use the GPU and cannot. The daemon believes only what is
+exactly as below. A note that breaks a rule is not shown, and the log says which rule. Why it is a file:
 [the design](../design/tensorrt.md#how-far-a-build-is).
 
 | limit | value | |

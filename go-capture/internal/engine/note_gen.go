@@ -10,8 +10,8 @@ const File = "notes/engine.json"
 
 const (
 	mostBytes = 8192  // bytes of the file; a longer one is not read
-	beatMs    = 2000  // how often a build that goes on renews its note
-	staleMs   = 20000 // a note about a build that is older than this is of a build that was killed
+	beatMs    = 2000  // how often a running build renews its note
+	staleMs   = 20000 // a note about a build that is older than this belongs to a build that was killed
 )
 
 // note is the file as somebody wrote it.
@@ -19,12 +19,12 @@ type note struct {
 	Schema    int64  `json:"schema"`    // version of this file
 	State     string `json:"state"`     // an engine is being built, or TensorRT cannot be used
 	Model     string `json:"model"`     // the model's name
-	Precision string `json:"precision"` // of the engine, empty when that was not known yet
+	Precision string `json:"precision"` // of the engine; empty while it is not known yet
 	Percent   int64  `json:"percent"`   // how much of the build is done
-	Phase     string `json:"phase"`     // what the builder does now, in TensorRT's words
+	Phase     string `json:"phase"`     // what the builder is doing, in TensorRT's words
 	BeganNs   int64  `json:"began_ns"`  // CLOCK_MONOTONIC when the build began or failed
 	ToldNs    int64  `json:"told_ns"`   // CLOCK_MONOTONIC when this was written
-	Error     string `json:"error"`     // why it failed, with the remedy; empty while it goes on
+	Error     string `json:"error"`     // why it failed, with the remedy; empty while the build runs
 }
 
 // check says which rules of the contract it breaks.

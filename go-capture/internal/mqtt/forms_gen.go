@@ -11,7 +11,7 @@ func FrigateAvailableTopic(prefix string) string {
 // FrigateAvailableDelivery is how FrigateAvailableTopic is sent.
 var FrigateAvailableDelivery = Delivery{QoS: 1, Retain: true}
 
-// FrigateEventsTopic: `new`, `update` or `end` of one face, with what was before and after. Kept on disk until the broker has them.
+// FrigateEventsTopic: `new`, `update` or `end` of one face, with its state before and after. Events are kept on disk until the broker has them.
 func FrigateEventsTopic(prefix string) string {
 	return topicLevel(prefix) + "/events"
 }
@@ -35,7 +35,7 @@ func FrigateCountTopic(prefix, place, label string) string {
 // FrigateCountDelivery is how FrigateCountTopic is sent.
 var FrigateCountDelivery = Delivery{QoS: 0, Retain: false}
 
-// FrigateActiveTopic: The same: no face counts as standing still.
+// FrigateActiveTopic: The same number, since no face counts as standing still.
 func FrigateActiveTopic(prefix, place, label string) string {
 	return topicLevel(prefix) + "/" + topicLevel(place) + "/" + topicLevel(label) + "/active"
 }
@@ -43,7 +43,7 @@ func FrigateActiveTopic(prefix, place, label string) string {
 // FrigateActiveDelivery is how FrigateActiveTopic is sent.
 var FrigateActiveDelivery = Delivery{QoS: 0, Retain: false}
 
-// FrigateSnapshotTopic: Who appeared last, with the privacy of the camera; only with `snapshots = true`.
+// FrigateSnapshotTopic: The face that appeared last, with the camera's privacy; only with `snapshots = true`.
 func FrigateSnapshotTopic(prefix, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(camera) + "/face/snapshot"
 }
@@ -59,7 +59,7 @@ func FrigateCameraStatusTopic(prefix, camera string) string {
 // FrigateCameraStatusDelivery is how FrigateCameraStatusTopic is sent.
 var FrigateCameraStatusDelivery = Delivery{QoS: 0, Retain: false}
 
-// SparkplugNbirthTopic: The device as an edge node: all its metrics, when it connects and when it is asked to.
+// SparkplugNbirthTopic: The device as an edge node, with all its metrics: when it connects and when it is asked.
 func SparkplugNbirthTopic(group, node string) string {
 	return "spBv1.0/" + topicLevel(group) + "/NBIRTH/" + topicLevel(node)
 }
@@ -75,7 +75,7 @@ func SparkplugNdataTopic(group, node string) string {
 // SparkplugNdataDelivery is how SparkplugNdataTopic is sent.
 var SparkplugNdataDelivery = Delivery{QoS: 0, Retain: false}
 
-// SparkplugNdeathTopic: The node's end: the will, and what an orderly end says.
+// SparkplugNdeathTopic: The end of the node: the will, and what it says at an orderly end.
 func SparkplugNdeathTopic(group, node string) string {
 	return "spBv1.0/" + topicLevel(group) + "/NDEATH/" + topicLevel(node)
 }
@@ -107,7 +107,7 @@ func SparkplugDdeathTopic(group, node, camera string) string {
 // SparkplugDdeathDelivery is how SparkplugDdeathTopic is sent.
 var SparkplugDdeathDelivery = Delivery{QoS: 0, Retain: false}
 
-// SparkplugCommandTopic: `Node Control/Rebirth`, which makes everything be told again.
+// SparkplugCommandTopic: `Node Control/Rebirth`, which asks for everything to be sent again.
 func SparkplugCommandTopic(group, node string) string {
 	return "spBv1.0/" + topicLevel(group) + "/NCMD/" + topicLevel(node)
 }
