@@ -20,7 +20,8 @@ import (
 	"visavis/capture/internal/frame"
 )
 
-// The clip: a white mark of markSize pixels that moves markStep to the right in each picture and begins again at the left.
+// The clip: a white mark of markSize pixels that moves markStep to the right in each picture and begins again at the left. A second one
+// below counts how often it did, so that no two pictures are the same, however many lie between two that are taken.
 const (
 	markSize, markStep, markTop, markSteps = 40, 20, 100, 14
 	clipWidth, clipHeight                  = 320, 240
@@ -68,8 +69,9 @@ func movingMark(t *testing.T, folder string) string {
 	command := exec.Command("ffmpeg", "-loglevel", "error",
 		"-f", "lavfi", "-i", fmt.Sprintf("color=c=0x204080:s=%dx%d:r=30", clipWidth, clipHeight),
 		"-f", "lavfi", "-i", fmt.Sprintf("color=c=white:s=%dx%d:r=30", markSize, markSize),
-		"-filter_complex", fmt.Sprintf("[0][1]overlay=x='mod(n*%d,%d)':y=%d", markStep, markStep*markSteps, markTop),
-		"-frames:v", fmt.Sprint(markSteps), "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "7", "-pix_fmt", "yuv420p",
+		"-filter_complex", fmt.Sprintf("[1]split[mark][count];[0][mark]overlay=x='mod(n,%[1]d)*%[2]d':y=%[3]d[marked];"+
+			"[marked][count]overlay=x='floor(n/%[1]d)*%[2]d':y=%[4]d", markSteps, markStep, markTop, markTop+2*markSize),
+		"-frames:v", fmt.Sprint(markSteps*markSteps), "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "7", "-pix_fmt", "yuv420p",
 		"-x264-params", "aud=1", "-f", "h264", path)
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg (apt install ffmpeg): %v: %s", err, out)
