@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 
 import pytest
 from visavis.cli.program import COMMANDS
 
+from deb.completion import whole_parser
 from tests.unit.command import visavis
 from tests.unit.shown_commands import parsed, visavis_calls
 
 
-def actions(command: str) -> list[str]:
-    """The actions of a command that has some."""
-    found = re.search(r"\{([a-z,]+)\} \.\.\.|^  ACTION\n((?:    .+\n)+)", help_of(command), re.MULTILINE)
-    return re.findall(r"^    ([\w-]+)", found[2], re.MULTILINE) if found and found[2] else []
+def family(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """A parser and those of its commands and actions."""
+    found = [parser]
+    for action in parser._actions:  # argparse has no other door
+        if isinstance(action, argparse._SubParsersAction):
+            found += [one for below in action.choices.values() for one in family(below)]
+    return found
+
+
+PARSERS = family(whole_parser())
+ACTIONS = [words for parser in PARSERS if len(words := parser.prog.split()[1:]) == 2]
 
 
 def help_of(*words: str) -> str:
@@ -34,13 +43,28 @@ def test_help_has_examples_that_the_parser_takes(command: str) -> None:
         assert parsed(call).command == (command or call[0])
 
 
-def test_each_action_of_model_has_an_example_too() -> None:
-    found = actions("model")
-    assert {"list", "prepare", "verify", "export-triton"} <= set(found)
-    for action in found:
-        calls = visavis_calls(help_of("model", action).partition("example")[2])
-        assert calls, f"visavis model {action} --help has no example"
-        assert all(parsed(call).action == action for call in calls)
+def test_actions_are_found() -> None:
+    assert {command for command, _ in ACTIONS} == {"auth", "model", "engine", "update"}
+    assert {"list", "prepare", "verify", "export-triton"} <= {action for _, action in ACTIONS}
+
+
+@pytest.mark.parametrize("words", ACTIONS, ids=" ".join)
+def test_each_action_says_what_it_does_and_has_an_example(words: list[str]) -> None:
+    about, _, shown = help_of(*words).partition("examples:")
+    assert re.search(r"\n\n[A-Z].*?[.]\n\n", about, re.DOTALL), "no sentence"
+    calls = visavis_calls(shown)
+    assert calls, "no example"
+    assert all([parsed(call).command, parsed(call).action] == words for call in calls)
+
+
+def test_every_argument_is_explained() -> None:
+    arguments = [(parser.prog, argument) for parser in PARSERS for argument in parser._actions]
+    silent = [
+        (prog, argument.dest)
+        for prog, argument in arguments
+        if not argument.help and not isinstance(argument, argparse._SubParsersAction)
+    ]
+    assert silent == []
 
 
 def test_without_a_command_it_shows_the_help_and_answers_2() -> None:

@@ -5,6 +5,19 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
+
+
+def add_action(actions: Any, name: str, summary: str, example: str, description: str = "") -> argparse.ArgumentParser:
+    """One action of a command, with a help of its own; the summary stands where there is no longer description."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=summary,
+        description=description or f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"examples:\n{example.rstrip()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
 
 
 def size(text: str) -> tuple[int, int]:

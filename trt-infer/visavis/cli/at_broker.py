@@ -20,15 +20,17 @@ class WrongAddress(VisavisError):
 
 def add_broker_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where the broker is and who we are there."""
-    parser.add_argument("--host", default="127.0.0.1", help="the broker (default 127.0.0.1), or mqtt(s)://host:port")
-    parser.add_argument("--port", type=port, help="the broker's port (default 1883, 8883 for mqtts://)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the broker's name or address, or mqtt(s)://host:port (default 127.0.0.1)"
+    )
+    parser.add_argument("--port", type=port, help="the broker's port (default 1883, or 8883 with mqtts://)")
     parser.add_argument("--user", default="", help="user name at the broker")
-    parser.add_argument("--password-file", type=Path, metavar="FILE", help="holds the password of --user")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates that may sign the broker's")
-    parser.add_argument("--cert", type=Path, metavar="FILE", help="our own certificate, if the broker asks for one")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of --cert")
-    parser.add_argument("--prefix", type=level, default="visavis", help="topic prefix (default visavis)")
-    parser.add_argument("--device", type=level, default="+", help="device id (default: all)")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="file with the password of --user")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="CA certificates to check the broker's with")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="client certificate, if the broker asks for one")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of --cert")
+    parser.add_argument("--prefix", type=level, default="visavis", help="first part of the topics (default visavis)")
+    parser.add_argument("--device", type=level, default="+", help="only the device with this id (default: all)")
 
 
 def broker_of(args: argparse.Namespace) -> Broker:

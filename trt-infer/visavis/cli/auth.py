@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may see the page, and which programs may ask the API: add, change, list or revoke people and tokens.
+"""Manage who may see the page and which programs may use the API: logins for people, tokens for programs.
 
-A running daemon sees each change at once. The hashing is the daemon's own: this command asks its program.
+A running daemon applies each change at once.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ from pathlib import Path
 
 import msgspec
 
+from visavis.cli.arguments import add_action
 from visavis.daemon import ask_daemon
 from visavis.errors import VisavisError
 
-EXAMPLE = """\
+EXAMPLES = {
+    "add": """\
   visavis auth add anna --role admin                       a person; the password is asked for
   visavis auth add grafana --role viewer --token           a program; the token is shown once
-  visavis auth add neighbour --role viewer --camera door   sees one camera
-  visavis auth password anna                               a new password; her sessions end
-  visavis auth list
-  visavis auth revoke grafana"""
+  visavis auth add neighbour --role viewer --camera door   sees one camera""",
+    "password": "  visavis auth password anna                               a new password; her sessions end",
+    "list": "  visavis auth list",
+    "revoke": "  visavis auth revoke grafana",
+}
+EXAMPLE = "\n".join(EXAMPLES.values())
 ROLES = ("viewer", "operator", "admin")
+ROLE_HELP = "viewer sees pictures and results; operator may also send pictures; admin may do everything"
 DEVICE_CONFIG = Path("/etc/visavis/config.toml")
 UNCHANGED = "run the command again; nothing was changed"
 
@@ -56,23 +61,36 @@ class NoPassword(VisavisError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis auth` takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="make a login for a person or a token for a program")
-    add.add_argument("name", help="a-z 0-9 . _ @ -")
-    add.add_argument("--role", required=True, choices=ROLES, help="viewer looks, operator also sends pictures")
-    cameras = add.add_mutually_exclusive_group()
-    cameras.add_argument("--camera", action="append", default=[], metavar="ID", help="only this one; again for more")
-    cameras.add_argument("--no-camera", action="store_true", help="none, for programs that only send pictures")
-    kind = add.add_mutually_exclusive_group()
-    kind.add_argument("--password", action="store_true", help="ask for a password, or take a line of standard input")
-    kind.add_argument("--token", action="store_true", help="make a token and print it; it cannot be shown again")
-    password = actions.add_parser("password", help="give a person a new password; what they have open ends")
-    password.add_argument("name")
-    listing = actions.add_parser("list", help="show who there is")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    revoke = actions.add_parser("revoke", help="remove one; what they have open ends")
-    revoke.add_argument("name")
+    add = add_action(actions, "add", "add a login for a person or a token for a program", EXAMPLES["add"])
+    add.add_argument("name", help="name of the person or program, of a-z 0-9 . _ @ -")
+    _add_rights(add)
+    password = add_action(
+        actions, "password", "give a person a new password and end their sessions", EXAMPLES["password"]
+    )
+    password.add_argument("name", help="name of the person")
+    listing = add_action(actions, "list", "list people and programs with their rights", EXAMPLES["list"])
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    revoke = add_action(actions, "revoke", "remove a person or a program; what they have open ends", EXAMPLES["revoke"])
+    revoke.add_argument("name", help="name of the person or program")
     for action in (add, password, listing, revoke):
         action.add_argument("--config", type=Path, metavar="FILE", help=f"configuration (default: {DEVICE_CONFIG})")
+
+
+def _add_rights(add: argparse.ArgumentParser) -> None:
+    """What the new one may do, and how they prove who they are."""
+    add.add_argument("--role", required=True, choices=ROLES, help=ROLE_HELP)
+    cameras = add.add_mutually_exclusive_group()
+    cameras.add_argument(
+        "--camera", action="append", default=[], metavar="ID", help="may see only this camera; repeat for more cameras"
+    )
+    cameras.add_argument(
+        "--no-camera", action="store_true", help="may see no camera, for programs that only send pictures"
+    )
+    kind = add.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--password", action="store_true", help="ask for a password, or read it from standard input (default)"
+    )
+    kind.add_argument("--token", action="store_true", help="make a token and print it; it cannot be shown again")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check a configuration file: every problem with its file, line, key and remedy.
+"""Check a configuration file: print every problem with file, line and key, and how to mend it.
 
-The daemon is the one reader of configurations; this command asks it. A model that is not here is a warning: workers of
-another user may have one that you have not.
+Exit 2 when there is one. A model that you do not have is only a warning, since workers that run as another user may
+have it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis check` takes."""
-    parser.add_argument("file", type=Path, help="the configuration, TOML; conf.d/*.toml beside it is read too")
+    parser.add_argument("file", type=Path, help="the configuration (TOML); files in conf.d/ beside it are read too")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find faces in pictures and videos.
 
-Stills run at their own size (each side rounded up to a multiple of 32, at most 1920), so that small faces are found.
-Files and options come in any order; pictures are written as a whole or not at all, and never over one that was given.
-Exit 1 when a file could not be read; the others go on. An address is fetched only because you name it.
+Pictures are searched at their own size, up to 1920 pixels a side, so that small faces are found. Results never replace
+a picture that was given. A file that cannot be read does not stop the others; the exit code is 1 then. Nothing is
+fetched from the network but the addresses that you name.
 """
 
 from __future__ import annotations
@@ -30,14 +30,24 @@ EXAMPLE = "  visavis detect holiday.jpg --draw out/\n  visavis detect clip.mp4 p
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis detect` takes."""
-    parser.add_argument("file", nargs="+", metavar="FILE|DIR|URL", help="pictures, videos, folders, http(s) addresses")
-    parser.add_argument("--model", default="centerface", metavar="NAME|FILE.onnx", help="default centerface")
-    parser.add_argument("--family", choices=sorted(FAMILIES), help="of a FILE.onnx; default: recognised")
-    parser.add_argument("--json", action="store_true", help="one object a line for each picture or video frame")
-    parser.add_argument("--draw", type=Path, metavar="OUT", help="folder for pictures with boxes")
-    parser.add_argument("--anonymize", type=Path, metavar="OUT", help="folder for pictures with pixelated faces")
-    parser.add_argument("--input", type=size, metavar="WxH", help="size of the network's input, multiples of 32")
-    parser.add_argument("--score", type=share, default=0.5, help="least score of a face, 0 to 1; default 0.5")
+    parser.add_argument(
+        "file", nargs="+", metavar="FILE|DIR|URL", help="pictures, videos, folders or http(s) addresses"
+    )
+    parser.add_argument(
+        "--model", default="centerface", metavar="NAME|FILE.onnx", help="the model (default centerface)"
+    )
+    parser.add_argument(
+        "--family", choices=sorted(FAMILIES), help="kind of network in FILE.onnx (default: recognised by its outputs)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each picture or video frame")
+    parser.add_argument("--draw", type=Path, metavar="OUT", help="folder to write pictures with boxes to")
+    parser.add_argument(
+        "--anonymize", type=Path, metavar="OUT", help="folder to write pictures with pixelated faces to"
+    )
+    parser.add_argument(
+        "--input", type=size, metavar="WxH", help="input size of the network, multiples of 32 (default: the picture's)"
+    )
+    parser.add_argument("--score", type=share, default=0.5, help="lowest score of a face, 0 to 1 (default 0.5)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look over this machine: one line for each thing that visavis needs or can use, with the remedy if it is missing.
+"""Check this machine: one line for each thing that visavis needs or can use, and what to do if it is missing.
 
-With --hardware it measures for some minutes what this board can do and writes one file, which you may send to those who
-have no such board. It asks nothing, sends nothing, and leaves names, addresses and serial numbers out.
+With --hardware it measures this board for some minutes and writes one file, a report that helps those who have no such
+board. It asks nothing, sends nothing, and leaves out names, addresses and serial numbers.
 """
 
 from __future__ import annotations
@@ -29,11 +29,19 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis doctor` takes."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="also check what this configuration names")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="also check this configuration and its brokers")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--hardware", action="store_true", help="measure this board and write a report")
-    parser.add_argument("--short", action="store_true", help="with --hardware: seconds instead of minutes, no engine")
-    parser.add_argument("--output", type=Path, default=REPORT, metavar="FILE", help="with --hardware; %(default)s")
+    parser.add_argument(
+        "--short", action="store_true", help="with --hardware: take seconds, not minutes; build no TensorRT engine"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=REPORT,
+        metavar="FILE",
+        help="with --hardware: write the report here (default %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

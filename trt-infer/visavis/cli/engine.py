@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build and list TensorRT engines: what a model becomes on this machine's GPU.
+"""Build and list TensorRT engines: the form in which a model runs on this machine's GPU.
 
-An engine belongs to one model, size, precision, GPU and TensorRT version. It is sealed with a secret of this device and
-is built again when anything of that changes. `visavis run` builds a missing one by itself, in the background.
-Exit 1 when there is no TensorRT or GPU here, or the model cannot be built: the reason is on stderr.
+An engine fits one model, input size, precision, batch size, GPU and TensorRT version; if one of them changes, another
+is built. It is sealed with a secret of this device, which loads no other. `visavis run` builds a missing engine by
+itself, in the background. Exit 1 without TensorRT or a GPU, or when the engine cannot be built; stderr says why.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from visavis.cli.arguments import count, size
+from visavis.cli.arguments import add_action, count, size
 from visavis.daemon import effective_config
 from visavis.engines.builder import stopped
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
@@ -31,13 +31,13 @@ from visavis.settings import DetectorSettings
 from visavis.signals import ended_anyway, stop_on_signals
 from visavis.terminal import complain
 
-EXAMPLE = (
-    "  visavis engine build\n"
-    "  visavis engine build centerface --input 640x480 --precision fp16 --batch 4\n"
-    "  visavis engine build --config /etc/visavis/config.toml\n"
-    "  visavis engine build --precision int8 --pictures /var/lib/visavis/snapshots\n"
-    "  visavis engine list --json"
-)
+BUILD_EXAMPLE = """\
+  visavis engine build
+  visavis engine build centerface --input 640x480 --precision fp16 --batch 4
+  visavis engine build --config /etc/visavis/config.toml
+  visavis engine build --precision int8 --pictures /var/lib/visavis/snapshots"""
+LIST_EXAMPLE = "  visavis engine list --json"
+EXAMPLE = f"{BUILD_EXAMPLE}\n{LIST_EXAMPLE}"
 DEFAULTS = DetectorSettings()
 WORKSPACE_MIB = 512
 BAR = "{desc:<32} {percentage:3.0f} %|{bar}| {elapsed}"
@@ -49,24 +49,56 @@ STOP_LIMIT_S = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis engine` takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="build what is missing", description="Build what is missing.")
-    build.add_argument("model", nargs="?", metavar="NAME|FILE.onnx", help=f"default: {DEFAULTS.model}")
-    where = build.add_mutually_exclusive_group()
-    where.add_argument("--config", type=Path, metavar="FILE", help="take what is not said here from a configuration")
-    where.add_argument(
-        "--for-workers", type=Path, metavar="FILE", help="the same for a service: nothing where no worker looks for one"
-    )
-    build.add_argument("--input", type=size, metavar="WxH", help="default: 640x480")
-    build.add_argument("--precision", choices=("auto", "fp32", "fp16", "int8"), help="auto, the default, is fp16")
-    build.add_argument("--batch", type=count, metavar="N", help="most pictures at once (default: 1)")
-    build.add_argument("--workspace-mib", type=count, default=WORKSPACE_MIB, metavar="N", help="default: %(default)s")
-    build.add_argument("--pictures", type=Path, nargs="+", default=[], metavar="PATH", help="to calibrate int8 on")
-    build.add_argument("--note", type=Path, metavar="FILE", help="tell the daemon here how far it is")
-    build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
-    listing = actions.add_parser("list", help="every engine here", description="List every engine here.")
+    build = add_action(actions, "build", "build an engine, unless it is there already", BUILD_EXAMPLE)
+    build.add_argument("model", nargs="?", metavar="NAME|FILE.onnx", help=f"the model (default: {DEFAULTS.model})")
+    _add_what(build)
+    _add_how(build)
+    listing = add_action(actions, "list", "list every engine on this machine", LIST_EXAMPLE)
     for action in (build, listing):
-        action.add_argument("--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="where they are")
-        action.add_argument("--json", action="store_true", help="one JSON object a line")
+        action.add_argument(
+            "--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="folder of the engines"
+        )
+        action.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def _add_what(build: argparse.ArgumentParser) -> None:
+    """What the engine is to fit."""
+    where = build.add_mutually_exclusive_group()
+    where.add_argument(
+        "--config", type=Path, metavar="FILE", help="take what the other options leave out from this configuration"
+    )
+    where.add_argument(
+        "--for-workers",
+        type=Path,
+        metavar="FILE",
+        help="like --config, but build nothing if no worker of this configuration uses TensorRT (for services)",
+    )
+    build.add_argument("--input", type=size, metavar="WxH", help="input size, pixels (default: 640x480)")
+    build.add_argument(
+        "--precision", choices=("auto", "fp32", "fp16", "int8"), help="number format (default: auto, which is fp16)"
+    )
+    build.add_argument("--batch", type=count, metavar="N", help="largest batch, pictures (default: 1)")
+
+
+def _add_how(build: argparse.ArgumentParser) -> None:
+    """How it is built."""
+    build.add_argument(
+        "--workspace-mib",
+        type=count,
+        default=WORKSPACE_MIB,
+        metavar="MIB",
+        help="GPU memory that TensorRT may use while it builds, MiB (default: %(default)s)",
+    )
+    build.add_argument(
+        "--pictures",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="pictures, folders or videos to calibrate int8 with",
+    )
+    build.add_argument("--note", type=Path, metavar="FILE", help="write progress here, for the daemon to show")
+    build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 
 def run(args: argparse.Namespace) -> int:

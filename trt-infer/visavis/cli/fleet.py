@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Report on all devices of a broker once: which are there, what runs on them, how they fare."""
+"""Report once on all devices of a broker: which are online, which version and model they run, and how well."""
 
 from __future__ import annotations
 
@@ -33,8 +33,14 @@ Devices = dict[str, State]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis fleet` takes."""
     add_broker_arguments(parser)
-    parser.add_argument("--wait", type=amount, default=WAIT_S, metavar="S", help=f"listen so long (default {WAIT_S:g})")
-    parser.add_argument("--json", action="store_true", help="one list of objects")
+    parser.add_argument(
+        "--wait",
+        type=amount,
+        default=WAIT_S,
+        metavar="S",
+        help=f"seconds to listen; devices report every 10 s (default {WAIT_S:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list with an object for each device")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List, fetch, import, prepare, quantise, verify, measure and export models.
-
-`verify` exits 0 when the original, the prepared file and its int8 forms are exactly what they should be, 1 when not.
-"""
+"""List, download, import, prepare, quantise, verify, measure and export models."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from visavis.cli import model_bench, model_export, model_import, model_list, model_pull, model_quantize
-from visavis.cli.arguments import size
+from visavis.cli.arguments import add_action, size
 from visavis.errors import ModelError, VisavisError
 from visavis.models import cache, manifest, quantized
 from visavis.settings import default_cache_dir
@@ -25,6 +22,18 @@ EXAMPLE = """  visavis model list
   visavis model verify --json
   visavis model export-triton centerface repository/
   visavis model bench"""
+# Summary, example, description.
+PREPARE = (
+    "optimise models for one input size",
+    "  visavis model prepare\n  visavis model prepare yunet-n --input 320x256",
+    "Optimise models for one input size and keep the result. Without this, the first worker that needs it does so.",
+)
+VERIFY = (
+    "check that the files of models are exactly what they should be",
+    "  visavis model verify\n  visavis model verify centerface --json",
+    "Check the original, the prepared file and the int8 forms of models, byte for byte. Exit 1 when one is not as it\n"
+    "should be.",
+)
 USUAL_SIZE = (640, 480)
 # Actions that have a module of their own.
 OWN = {
@@ -42,21 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for module in OWN.values():
         module.add_to(actions)
-    for name, summary in (
-        ("prepare", "make a model fast and keep it"),
-        ("verify", "check originals, prepared files and int8 models byte for byte"),
-    ):
-        action = actions.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            epilog=f"example:\n  visavis model {name}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    prepare = add_action(actions, "prepare", *PREPARE)
+    prepare.add_argument(
+        "--input", type=size, metavar="WxH", help="input size, pixels: that of detector.input (default 640x480)"
+    )
+    verify = add_action(actions, "verify", *VERIFY)
+    verify.add_argument(
+        "--input", type=size, metavar="WxH", help="check files for this size (default 640x480, and int8 of every size)"
+    )
+    for action in (prepare, verify):
+        action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model on this machine")
         action.add_argument("--json", action="store_true", help="print one JSON object a line")
-        action.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
-        also = ", and int8 of every size" if name == "verify" else ""
-        action.add_argument("--input", type=size, metavar="WxH", help=f"default 640x480{also}")
 
 
 def run(args: argparse.Namespace) -> int:

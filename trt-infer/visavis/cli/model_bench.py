@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import amount, count, size
+from visavis.cli.arguments import add_action, amount, count, size
 from visavis.models import manifest
 from visavis.settings import default_cache_dir
 from visavis.terminal import complain
@@ -18,12 +18,12 @@ from visavis.terminal import complain
 if TYPE_CHECKING:
     from visavis.bench.models import Row
 
-SUMMARY = "measure models on this machine, and recommend one"
-DESCRIPTION = """Measure every model that is on this machine (or those named) at each size of input and number of
-threads. Times are medians, taken turn by turn; another load on the machine makes all of them longer. Recall is the
-share of the faces of --labels (dlib's XML beside its pictures) that a model finds; without labels the recommendation
-goes by the order of `visavis model list`. `model = "auto"` of a configuration takes the model recommended last."""
-EXAMPLE = """examples:
+SUMMARY = "measure models on this machine and recommend one"
+DESCRIPTION = """Measure every model on this machine, or those named, at each input size and number of threads. The
+models take turns, and each time is a median; any other load on the machine makes all of them longer. With --labels,
+recall is the share of the marked faces that a model finds; without, the recommendation goes by the order of
+`visavis model list`. `model = "auto"` in [detector] of a configuration stands for the model recommended last."""
+EXAMPLE = """\
   visavis model bench
   visavis model bench yunet-n centerface --input 640x480 --threads 1 2 --fps 30
   visavis model bench --labels faces/training.xml --json
@@ -32,27 +32,32 @@ EXAMPLE = """examples:
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model bench` takes."""
-    parser = actions.add_parser(
-        "bench",
-        help=SUMMARY,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_action(actions, "bench", SUMMARY, EXAMPLE, DESCRIPTION)
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model here")
+    parser.add_argument("model", nargs="*", metavar="NAME|FILE.onnx", help="default: every model on this machine")
     parser.add_argument(
         "--input",
         type=size,
         nargs="+",
         default=[(320, 256), (640, 480)],
         metavar="WxH",
-        help="default 320x256 640x480",
+        help="input sizes, pixels (default 320x256 640x480)",
     )
-    parser.add_argument("--threads", type=count, nargs="+", default=sorted({1, cores}), help="default 1 and all cores")
-    parser.add_argument("--rounds", type=count, default=20, help="frames for each median; default 20")
-    parser.add_argument("--fps", type=amount, default=15.0, help="what the recommended model must reach; default 15")
-    parser.add_argument("--labels", type=Path, metavar="FILE.xml", help="marked faces, as dlib's imglab writes them")
+    parser.add_argument(
+        "--threads",
+        type=count,
+        nargs="+",
+        default=sorted({1, cores}),
+        metavar="N",
+        help="numbers of threads (default: 1, and one for each core)",
+    )
+    parser.add_argument("--rounds", type=count, default=20, metavar="N", help="frames for each median (default 20)")
+    parser.add_argument(
+        "--fps", type=amount, default=15.0, help="frames a second that the recommended model must reach (default 15)"
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE.xml", help="faces marked with dlib's imglab; the pictures lie beside it"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 

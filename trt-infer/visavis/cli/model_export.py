@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from visavis.cli.arguments import count, size
+from visavis.cli.arguments import add_action, count, size
 
 SUMMARY = "write a model repository for NVIDIA's Triton"
-DESCRIPTION = """Write DIR/MODEL/config.pbtxt and DIR/MODEL/1/model.onnx, which Triton serves with
---model-repository DIR. --input must be detector.input of the devices that ask the server."""
-EXAMPLE = """examples:
+DESCRIPTION = """Write DIR/MODEL/config.pbtxt and DIR/MODEL/1/model.onnx for a Triton server: start it with
+--model-repository DIR. Set detector.input of the devices that ask the server to the size of --input."""
+EXAMPLE = """\
   visavis model export-triton centerface models/
   visavis model export-triton yunet-n models/ --input 320x256 --batch 16
 """
@@ -21,18 +21,20 @@ EXAMPLE = """examples:
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model export-triton` takes."""
-    parser = actions.add_parser(
-        "export-triton",
-        help=SUMMARY,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_action(actions, "export-triton", SUMMARY, EXAMPLE, DESCRIPTION)
+    parser.add_argument("model", metavar="NAME|FILE.onnx", help="a model of `visavis model list`, or a file")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the model repository; created if missing")
+    parser.add_argument(
+        "--input", type=size, default=(640, 480), metavar="WxH", help="input size, pixels (default 640x480)"
     )
-    parser.add_argument("model", metavar="NAME|FILE.onnx")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the model repository; made where it is missing")
-    parser.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
-    parser.add_argument("--batch", type=count, default=8, metavar="N", help="most pictures at a time (default 8)")
-    parser.add_argument("--wait-us", type=count, default=500, metavar="N", help="for more of them (default 500)")
+    parser.add_argument("--batch", type=count, default=8, metavar="N", help="largest batch, pictures (default 8)")
+    parser.add_argument(
+        "--wait-us",
+        type=count,
+        default=500,
+        metavar="US",
+        help="how long a picture may wait for others to fill a batch, microseconds (default 500)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

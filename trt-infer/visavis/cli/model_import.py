@@ -10,16 +10,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from visavis.cli.arguments import add_action
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.manifest import Entry, Original, read_limited
 from visavis.settings import default_cache_dir
 
-SUMMARY = "keep a model file of one's own under a name"
-DESCRIPTION = """Look over an ONNX file, tell its family by its outputs, prepare it, let it look at a picture, and keep
-it under a name that `model = "..."` of a configuration takes. Nothing is kept of a file that is refused, or that finds
-no face in the picture that you give."""
-EXAMPLE = """examples:
+SUMMARY = "add a model file of your own, under a name"
+DESCRIPTION = """Check an ONNX file, recognise its family by its outputs, prepare it, and keep it under a name for
+`model = "..."` in [detector] of the configuration. With --picture it must also find a face in that picture. A file that
+fails is not kept."""
+EXAMPLE = """\
   visavis model import scrfd_500m.onnx --family scrfd --picture people.jpg
   visavis model import my_yunet.onnx --name yunet-mine --licence MIT
 """
@@ -27,18 +28,16 @@ EXAMPLE = """examples:
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model import` takes."""
-    parser = actions.add_parser(
-        "import",
-        help=SUMMARY,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_action(actions, "import", SUMMARY, EXAMPLE, DESCRIPTION)
+    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="the model")
+    parser.add_argument(
+        "--family", choices=sorted(FAMILIES), default="", help="kind of network (default: recognised by its outputs)"
     )
-    parser.add_argument("file", type=Path, metavar="FILE.onnx")
-    parser.add_argument("--family", choices=sorted(FAMILIES), default="", help="default: recognised by its outputs")
-    parser.add_argument("--name", default="", help="default: the file's, in small letters")
-    parser.add_argument("--licence", default="unknown", help="of the weights, for the list")
-    parser.add_argument("--picture", default="", metavar="FILE|URL", help="a picture with a face that it must find")
+    parser.add_argument("--name", default="", help="name to keep it under (default: the file's, in lower case)")
+    parser.add_argument(
+        "--licence", default="unknown", help="licence of the weights, shown by `visavis model list` (default: unknown)"
+    )
+    parser.add_argument("--picture", default="", metavar="FILE|URL", help="try the model: it must find a face in this")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -7,16 +7,17 @@ import argparse
 import json
 from typing import Any
 
+from visavis.cli.arguments import add_action
 from visavis.families import FAMILIES
 from visavis.models import manifest, quantized
 from visavis.models.manifest import Entry
 from visavis.settings import default_cache_dir
 
-SUMMARY = "the models known by name"
+SUMMARY = "list the models known by name"
 DESCRIPTION = """List the models known by name: what each finds, size of the file, licence, and whether it is on this
-machine. Below a model stand its int8 forms that `visavis model quantize` made: size of the input, how many times as
-fast as fp32, and where each runs: workers load an int8 model on the processor that it was made on, nowhere else."""
-EXAMPLE = """examples:
+machine. Below a model stand the int8 forms that `visavis model quantize` made of it: input size, how many times as fast
+as fp32, and the processor: workers load an int8 form only on the processor model that it was made on."""
+EXAMPLE = """\
   visavis model list
   visavis model list --json | jq -r 'select(.here) | .model'
 """
@@ -24,13 +25,7 @@ EXAMPLE = """examples:
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model list` takes."""
-    parser = actions.add_parser(
-        "list",
-        help=SUMMARY,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_action(actions, "list", SUMMARY, EXAMPLE, DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 

@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from visavis.cli.arguments import add_action
 from visavis.errors import VisavisError
 from visavis.models import manifest
 from visavis.terminal import complain
 
-SUMMARY = "fetch models from their authors, a mirror or a stick"
-DESCRIPTION = """Fetch the originals of models. An interrupted fetch goes on where it was; a file that is here
-already is not fetched again. Only the exact bytes that the manifest names are kept, wherever they come from."""
-EXAMPLE = """examples:
+SUMMARY = "download models from their authors, a mirror or a USB stick"
+DESCRIPTION = """Download the original files of models. An interrupted download continues where it stopped. A file that
+is here already is not downloaded again. A file is kept only if its checksum is the known one."""
+EXAMPLE = """\
   visavis model pull yunet-n
   visavis model pull --all
   visavis model pull yunet-n --from /media/stick/yunet_n_dynamic.onnx      without a network
@@ -26,16 +27,12 @@ EXAMPLE = """examples:
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model pull` takes."""
-    parser = actions.add_parser(
-        "pull",
-        help=SUMMARY,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_action(actions, "pull", SUMMARY, EXAMPLE, DESCRIPTION)
+    parser.add_argument("model", nargs="*", metavar="NAME", help="a model of `visavis model list`")
+    parser.add_argument("--all", action="store_true", help="every model that can be downloaded")
+    parser.add_argument(
+        "--from", dest="source", default="", metavar="FILE|URL", help="take the file from here, not from its authors"
     )
-    parser.add_argument("model", nargs="*", metavar="NAME")
-    parser.add_argument("--all", action="store_true", help="every model of the list that is fetched")
-    parser.add_argument("--from", dest="source", default="", metavar="FILE|URL", help="instead of the authors' address")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 

@@ -9,20 +9,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import amount, percent, size
+from visavis.cli.arguments import add_action, amount, percent, size
 from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
     from visavis.detections import Frame
     from visavis.models.quantize import Made, Plan
 
-SUMMARY = "make a model faster in int8, on pictures of yours"
-DESCRIPTION = """Make the int8 form of a model for the CPU of this machine. Pictures show it which values occur; one in
-four is held out, and on these the faces of int8 and fp32 are compared. It is kept only when both find the same faces
-but for --loss, and when it is at least 1.8 times as fast (1.2 where the processor has no instructions for it).
-`precision = "int8"` of a configuration uses it. --from-camera visits the running daemon, whose workers go on; it keeps
-pictures with a face on them in memory only, and needs the right to open the daemon's socket."""
-EXAMPLE = """examples:
+SUMMARY = "make a faster int8 form of a model, with pictures of yours"
+DESCRIPTION = """Make the int8 form of a model for the CPU of this machine. It is calibrated on three quarters of the
+pictures; on the rest, its faces are compared with those of fp32. It is kept only if it finds the same faces, but for
+the share that --loss allows, and is at least 1.8 times as fast (1.2 where the processor has no instructions for int8).
+Use it with `precision = "int8"` in [detector] of the configuration.
+
+--from-camera takes pictures with a face from a camera of the running daemon; detection goes on meanwhile. They stay in
+memory and are not written anywhere. You need the right to open the daemon's socket."""
+EXAMPLE = """\
   visavis model quantize centerface --pictures photos/
   visavis model quantize centerface --from-camera door
   visavis model quantize yunet-n --input 320x256 --pictures photos/ clip.mp4 --loss 2 --json
@@ -32,22 +34,36 @@ SOCKET = Path("/run/visavis/frames.sock")
 
 def add_to(actions: Any) -> None:
     """Declare what `visavis model quantize` takes."""
-    parser = actions.add_parser(
-        "quantize",
-        help=SUMMARY,
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_action(actions, "quantize", SUMMARY, EXAMPLE, DESCRIPTION)
+    parser.add_argument("model", metavar="NAME|FILE.onnx", help="a model of `visavis model list`, or a file")
+    parser.add_argument(
+        "--input",
+        type=size,
+        default=(640, 480),
+        metavar="WxH",
+        help="input size, pixels: that of detector.input (default 640x480)",
     )
-    parser.add_argument("model", metavar="NAME|FILE.onnx")
-    parser.add_argument("--input", type=size, default=(640, 480), metavar="WxH", help="default 640x480")
     pictures = parser.add_mutually_exclusive_group(required=True)
-    pictures.add_argument("--pictures", type=Path, nargs="+", metavar="PATH", help="folders, pictures, videos")
-    pictures.add_argument("--from-camera", metavar="ID", help="a camera of the running daemon")
-    parser.add_argument("--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's; default %(default)s")
-    parser.add_argument("--count", type=_count, default=64, metavar="N", help="pictures of the camera; default 64")
-    parser.add_argument("--wait-s", type=amount, default=180.0, help="for faces before the camera; default 180")
-    parser.add_argument("--loss", type=percent, default=0.01, metavar="PERCENT", help="of faces; default 1")
+    pictures.add_argument(
+        "--pictures", type=Path, nargs="+", metavar="PATH", help="folders, pictures or videos with faces"
+    )
+    pictures.add_argument("--from-camera", metavar="ID", help="id of a camera of the running daemon")
+    parser.add_argument(
+        "--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's socket (default %(default)s)"
+    )
+    parser.add_argument(
+        "--count", type=_count, default=64, metavar="N", help="pictures to take from the camera (default 64)"
+    )
+    parser.add_argument(
+        "--wait-s", type=amount, default=180.0, metavar="S", help="how long to wait for faces, seconds (default 180)"
+    )
+    parser.add_argument(
+        "--loss",
+        type=percent,
+        default=0.01,
+        metavar="PERCENT",
+        help="how many of the faces may differ from those of fp32, percent (default 1)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

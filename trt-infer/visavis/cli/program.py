@@ -20,23 +20,23 @@ from visavis.terminal import complain, drop_unwritten, ready_streams
 # name -> what it does, in one line. The module is visavis.cli.<name>.
 COMMANDS = {
     "run": "start broker, daemon and workers in the foreground",
-    "serve": "find faces in pictures of clients, without a camera",
+    "serve": "find faces in pictures that clients send, without a camera",
     "check": "check a configuration file",
-    "doctor": "look over this machine and say what to mend",
+    "doctor": "check this machine and say what to mend",
     "detect": "find faces in pictures and videos",
-    "auth": "say who may see the page and ask the API",
+    "auth": "manage who may see the page and use the API",
     "watch": "follow devices live in the terminal",
-    "fleet": "report on all devices of a broker",
-    "model": "list, prepare and verify models",
+    "fleet": "report once on all devices of a broker",
+    "model": "list, download, measure and prepare models",
     "engine": "build and list TensorRT engines",
-    "workers": "see or change how many workers infer, while it runs",
-    "update": "update a device that was flashed, and make what that needs",
-    "reset": "make a flashed device as new",
-    "worker": "the inference worker (what the supervisor and systemd start)",
+    "workers": "show or change the number of workers while visavis runs",
+    "update": "update a flashed device, and make the keys and bundles for that",
+    "reset": "reset a flashed device to its factory state",
+    "worker": "run one inference worker (`visavis run` and systemd start it)",
 }
 
 EPILOG = """examples:
-  visavis run                                  the built-in demo, or what a configuration says
+  visavis run                                  the built-in demo
   visavis run --config /etc/visavis/config.toml
   visavis detect holiday.jpg --draw out/
   visavis COMMAND --help                       more about one command
@@ -140,7 +140,7 @@ def add_command(commands: argparse._SubParsersAction[AnyOrderParser], name: str,
         name,
         help=summary,
         description=(module.__doc__ or "").strip(),
-        epilog=f"example:\n{module.EXAMPLE}",
+        epilog=f"examples:\n{module.EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a flashed device as new: at the next start everything that it keeps is removed, and its system stays."""
+"""Reset a device that was flashed with an image: at its next start it removes settings, accounts, history and keys.
+
+The installed system stays.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,10 @@ QUESTION = "Settings, accounts, history and keys of this device are removed for 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis reset` takes."""
-    parser.add_argument("--factory", action="store_true", required=True, help="remove everything that the device keeps")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--factory", action="store_true", required=True, help="required: remove everything that the device has stored"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,8 +18,10 @@ EXAMPLE = "  visavis run\n  CAMERA=/dev/video0 visavis run\n  visavis run --conf
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis run` takes."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: demo or CAMERA)")
-    parser.add_argument("--backend", help="overrides detector.backend, e.g. onnxruntime")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration (default: the demo, or the camera in CAMERA)"
+    )
+    parser.add_argument("--backend", help="use this instead of detector.backend, e.g. onnxruntime")
 
 
 def run(args: argparse.Namespace) -> int:

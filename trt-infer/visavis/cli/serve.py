@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look for faces in pictures of clients, in the foreground: the page /try, and the API of docs/how-to/gateway.md.
+"""Find faces in pictures that clients send: from the page /try, or over HTTP (docs/how-to/gateway.md).
 
-It is `visavis run` without a camera and a broker; with --config it is `visavis run` of that configuration. --https
-encrypts with a certificate that the device makes for itself. --lan lets other machines in: encrypted, and with logins;
-whoever types the code that is shown here at /claim is the first administrator. Ctrl-C ends everything with exit code 0.
+It is `visavis run` without a camera and a broker; with --config it is the same as `visavis run --config`. --https
+encrypts, with a certificate that is made on this machine. --lan lets other machines in, with encryption and logins: to
+become the first administrator, type the code that is shown here on the page /claim. Ctrl-C ends everything with exit
+code 0.
 Environment: VISAVIS_HTTP_PORT (8080).
 """
 
@@ -25,9 +26,9 @@ EXAMPLE = "  visavis serve\n  visavis serve --https\n  visavis serve --lan\n  vi
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis serve` takes."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: no camera, no broker)")
-    parser.add_argument("--backend", help="overrides detector.backend, e.g. onnxruntime")
-    parser.add_argument("--https", action="store_true", help="encrypt, with a certificate made here")
-    parser.add_argument("--lan", action="store_true", help="let other machines in: encrypted, with logins")
+    parser.add_argument("--backend", help="use this instead of detector.backend, e.g. onnxruntime")
+    parser.add_argument("--https", action="store_true", help="encrypt, with a certificate made on this machine")
+    parser.add_argument("--lan", action="store_true", help="let other machines in, with encryption and logins")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Update a device that was flashed with an image of visavis, and make the keys and bundles for that.
 
-The new system is written beside the running one and has to prove itself: it is kept once it is healthy, and after three
-boots without that the device goes back by itself. A system of packages is updated with apt.
+A device has two slots, each with a whole system. An update is written to the slot that does not run, and is on trial
+after the restart: it is kept once it is healthy, and if three boots do not get there, the device goes back by itself.
+Where visavis was installed as a package, update with apt instead.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import os
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-from visavis.cli.arguments import amount
+from visavis.cli.arguments import add_action, amount
 from visavis.errors import UpdateError, VisavisError
 from visavis.figures import page_address
 from visavis.update import gate, rauc
@@ -24,13 +26,16 @@ from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
 from visavis.update.system import read_system, running_slot
 
-EXAMPLE = """\
-  visavis update keys ~/visavis-keys                       once, before the first image is made
-  visavis update bundle root.img --board rpi5 --version 1.4.0 --keys ~/visavis-keys --out 1.4.0.raucb
-  visavis update install 1.4.0.raucb --restart             on the device
-  visavis update status
-  visavis update rollback --restart                        the system from before
-  visavis update good                                      keep this one, whatever its health"""
+EXAMPLES = {
+    "keys": "  visavis update keys ~/visavis-keys                       once, before the first image is made",
+    "bundle": "  visavis update bundle root.img --board rpi5 --version 1.4.0 --keys ~/visavis-keys --out 1.4.0.raucb",
+    "install": "  visavis update install 1.4.0.raucb --restart             on the device",
+    "status": "  visavis update status",
+    "rollback": "  visavis update rollback --restart                        back to the system from before",
+    "good": "  visavis update good                                      keep this one, even if it is not healthy",
+}
+GATE_EXAMPLE = "  visavis update gate --wait 600"
+EXAMPLE = "\n".join(EXAMPLES.values())
 HEALTHY_WITHIN_S = 300.0
 
 
@@ -38,34 +43,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis update` takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_makers(actions)
-    install = actions.add_parser("install", help="write a bundle to the other slot, to be tried at the next restart")
-    install.add_argument("file", type=Path, metavar="FILE.raucb")
-    status = actions.add_parser("status", help="which slot runs, what is in each, which comes next")
-    status.add_argument("--json", action="store_true", help="as JSON")
-    actions.add_parser("good", help="keep the running system without waiting for its health")
-    rollback = actions.add_parser("rollback", help="boot the other slot next, on trial")
+    install = _action(actions, "install", "write a bundle to the other slot, to be tried at the next restart")
+    install.add_argument("file", type=Path, metavar="FILE.raucb", help="the bundle")
+    status = _action(actions, "status", "show both slots: version, which one runs, which one is booted next")
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    _action(actions, "good", "keep the running system without waiting for its health")
+    rollback = _action(actions, "rollback", "boot the other slot next, on trial")
     for action in (install, rollback):
-        action.add_argument("--restart", action="store_true", help="restart the device when that is done")
-    through = actions.add_parser("gate", help="keep the running system if it is healthy (what systemd starts)")
-    through.add_argument("--url", help="of the appliance (default: from the configuration)")
-    through.add_argument("--wait", type=amount, default=HEALTHY_WITHIN_S, metavar="S", help="default: %(default)g")
-
-
-def _add_makers(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    make = actions.add_parser("keys", help="make the keys that sign your updates")
-    make.add_argument("folder", type=Path, metavar="DIR", help="where they go; what is there is never overwritten")
-    make.add_argument(
-        "--name", default="visavis", help="whose they are, as the certificates say (default: %(default)s)"
+        action.add_argument("--restart", action="store_true", help="restart the device afterwards")
+    gate = "keep the running system if it becomes healthy, else restart (systemd starts this)"
+    through = add_action(actions, "gate", gate, GATE_EXAMPLE)
+    through.add_argument("--url", help="address of the device's page (default: from the configuration)")
+    through.add_argument(
+        "--wait",
+        type=amount,
+        default=HEALTHY_WITHIN_S,
+        metavar="S",
+        help="how long to wait for its health, seconds (default: %(default)g)",
     )
-    bundle = actions.add_parser("bundle", help="make a signed bundle of a root image")
+
+
+def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    return add_action(actions, name, summary, EXAMPLES[name])
+
+
+def _add_makers(actions: Any) -> None:
+    make = _action(actions, "keys", "make the keys that sign your updates")
+    make.add_argument("folder", type=Path, metavar="DIR", help="folder for the keys; keys in it are never overwritten")
+    make.add_argument("--name", default="visavis", help="owner's name in the certificates (default: %(default)s)")
+    bundle = _action(actions, "bundle", "make a signed bundle of a root image")
     bundle.add_argument("root", type=Path, metavar="ROOT.img", help="image of the root file system")
     bundle.add_argument(
-        "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi)"
+        "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi only)"
     )
-    bundle.add_argument("--board", required=True, choices=BOARDS)
-    bundle.add_argument("--version", required=True, help="such as 1.4.0; devices refuse what is older than they are")
-    bundle.add_argument("--keys", type=Path, required=True, metavar="DIR", help="from `visavis update keys`")
-    bundle.add_argument("--out", type=Path, required=True, metavar="FILE.raucb")
+    bundle.add_argument("--board", required=True, choices=BOARDS, help="the only kind of board that takes it")
+    bundle.add_argument("--version", required=True, help="such as 1.4.0; devices refuse an older one than they run")
+    bundle.add_argument("--keys", type=Path, required=True, metavar="DIR", help="folder of `visavis update keys`")
+    bundle.add_argument("--out", type=Path, required=True, metavar="FILE.raucb", help="where to write the bundle")
 
 
 def run(args: argparse.Namespace) -> int:

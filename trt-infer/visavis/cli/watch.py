@@ -26,10 +26,12 @@ EXAMPLE = """  visavis watch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis watch` takes."""
     add_broker_arguments(parser)
-    parser.add_argument("--camera", type=level, default="+", help="camera id (default: all)")
-    parser.add_argument("--events", action="store_true", help="one line for each event: appeared, entered, left, ...")
-    parser.add_argument("--lines", action="store_true", help="one line for each frame (what a pipe gets anyway)")
-    parser.add_argument("--json", action="store_true", help="print the messages as they are")
+    parser.add_argument("--camera", type=level, default="+", help="only the camera with this id (default: all)")
+    parser.add_argument(
+        "--events", action="store_true", help="print a line for each event: appeared, entered, left, ..."
+    )
+    parser.add_argument("--lines", action="store_true", help="print a line for each frame, as without a terminal")
+    parser.add_argument("--json", action="store_true", help="print the MQTT messages, one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inference worker: takes frames from the daemon's socket and answers with detections.
+"""The inference worker: takes frames from the daemon and answers with detections.
 
-`visavis run` and systemd start it; by hand it is useful beside a daemon that runs already. SIGTERM or Ctrl-C finishes
-the frame in hand and ends with exit code 0.
+`visavis run` and systemd start workers. Start one by hand to add it to a daemon that is running. At SIGTERM or Ctrl-C
+it finishes its frames and ends with exit code 0.
 """
 
 from __future__ import annotations
@@ -32,33 +32,90 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis worker` takes."""
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "--config", type=Path, metavar="FILE", help="take all but --name from the device's configuration"
-    )
-    where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's frames.sock")
-    parser.add_argument("--name", default="worker", help="shown in logs and status (default: %(default)s)")
-    parser.add_argument(
-        "--credit", type=count, default=1, help="frames held at a time, and inferred together (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--batch-window-ms", type=amount, default=0.0, help="how long a frame waits for others (default: 0)"
-    )
-    parser.add_argument("--backend", default=DEFAULTS.backend, help="auto, tensorrt, onnxruntime, kserve, fake")
-    parser.add_argument("--precision", default=DEFAULTS.precision, help="auto, fp32, fp16, int8")
-    parser.add_argument("--model", default=DEFAULTS.model, help="(default: %(default)s)")
-    parser.add_argument(
-        "--input", type=size, default=(640, 480), metavar="WxH", help="network input (default: 640x480)"
-    )
-    parser.add_argument("--threads", type=count_or_auto, default=DEFAULTS.threads, help="0 = one for each core")
-    parser.add_argument("--score", type=share, default=DEFAULTS.score, help="least score (default: %(default)s)")
-    parser.add_argument("--iou", type=share, default=DEFAULTS.iou, help="overlap of duplicates (default: %(default)s)")
-    parser.add_argument("--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="prepared models")
-    parser.add_argument("--fake-service-ms", type=amount, default=DEFAULTS.fake_service_ms, help="for --backend fake")
-    parser.add_argument("--kserve-url", default="", metavar="URL", help="model server, for --backend kserve")
-    parser.add_argument("--kserve-ca", type=_file, metavar="FILE", help="certificates that may sign the server's")
-    parser.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="holds the bearer token")
-    parser.add_argument("--kserve-deadline-ms", type=amount, default=DEFAULTS.kserve_deadline_ms, help="for each frame")
+    where.add_argument("--config", type=Path, metavar="FILE", help="take everything but --name from this configuration")
+    where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket, frames.sock")
+    parser.add_argument("--name", default="worker", help="name in logs and status (default: %(default)s)")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
+    _add_batches(parser)
+    _add_detector(parser)
+    _add_server(parser)
+
+
+def _add_batches(parser: argparse.ArgumentParser) -> None:
+    """How many frames at a time; the settings of the section [worker]."""
+    parser.add_argument(
+        "--credit",
+        type=count,
+        default=1,
+        metavar="N",
+        help="frames to hold at a time, inferred together if the backend can (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-window-ms",
+        type=amount,
+        default=0.0,
+        metavar="MS",
+        help="how long a frame waits for others to fill a batch, ms (default: %(default)g)",
+    )
+
+
+def _add_detector(parser: argparse.ArgumentParser) -> None:
+    """Which model runs how; the settings of the section [detector]."""
+    parser.add_argument(
+        "--backend",
+        default=DEFAULTS.backend,
+        help="auto, tensorrt, onnxruntime, kserve, or fake for tests (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision", default=DEFAULTS.precision, help="auto, fp32, fp16 or int8 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--model", default=DEFAULTS.model, help="a model of `visavis model list`, or a FILE.onnx (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--input", type=size, default=(640, 480), metavar="WxH", help="input size of the network (default: 640x480)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=count_or_auto,
+        default=DEFAULTS.threads,
+        metavar="N",
+        help="threads of onnxruntime; 0 for one on each core (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--score", type=share, default=DEFAULTS.score, help="lowest score of a face, 0 to 1 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--iou",
+        type=share,
+        default=DEFAULTS.iou,
+        help="boxes that overlap by more than this, 0 to 1, are one face (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="folder of prepared models"
+    )
+    parser.add_argument(
+        "--fake-service-ms",
+        type=amount,
+        default=DEFAULTS.fake_service_ms,
+        metavar="MS",
+        help="with --backend fake: how long each frame takes, ms (default: %(default)g)",
+    )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    """Where the model server is."""
+    server = parser.add_argument_group("with --backend kserve")
+    server.add_argument("--kserve-url", default="", metavar="URL", help="address of the model server")
+    server.add_argument("--kserve-ca", type=_file, metavar="FILE", help="CA certificates to check the server's with")
+    server.add_argument("--kserve-token-file", type=_file, metavar="FILE", help="file with the bearer token")
+    server.add_argument(
+        "--kserve-deadline-ms",
+        type=amount,
+        default=DEFAULTS.kserve_deadline_ms,
+        metavar="MS",
+        help="how long the server has for a frame before it is inferred here, ms (default: %(default)g)",
+    )
 
 
 def _file(name: str) -> Path | None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""See how many workers infer, or change it while the appliance runs; no request and no viewer notices.
+"""Show how many workers infer, or change their number while visavis runs. Clients and viewers do not notice.
 
-It talks to the `visavis run` of the same user on this machine and returns when the workers are there. What a worker has
-in its hands when it has to go is answered first. Workers also join by themselves: `visavis worker --socket ...` beside
-any daemon. The next start of `visavis run` takes detector.workers of the configuration again.
+It talks to the `visavis run` of the same user on this machine, and returns once the workers are ready. A worker that
+has to go finishes its frames first. The change lasts until `visavis run` ends; set detector.workers in the
+configuration to keep it. Another way to add a worker, to any daemon, is `visavis worker --socket ...`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ PERIOD_S = 0.1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis workers` takes."""
-    parser.add_argument("count", nargs="?", type=count, help=f"how many from now on, 1 to {MAX_WORKERS}")
-    parser.add_argument("--device", help="device id, where several `visavis run` are running")
-    parser.add_argument("--wait-s", type=amount, default=60.0, help="how long they may take (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one object")
+    parser.add_argument(
+        "count", nargs="?", type=count, help=f"new number of workers, 1 to {MAX_WORKERS} (without it: show them)"
+    )
+    parser.add_argument("--device", help="device id; needed if more than one `visavis run` is running")
+    parser.add_argument(
+        "--wait-s", type=amount, default=60.0, metavar="S", help="give up after so many seconds (default: %(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def count(text: str) -> int:
