@@ -19,8 +19,8 @@ OPENCV_FLAGS = CGO_CXXFLAGS="$$(scripts/opencv_flags.sh)"
 PYTHON := .venv/bin/python
 
 .PHONY: help
-help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 .PHONY: setup
 setup: ## install what is missing, build the daemon, prepare the model
@@ -31,22 +31,22 @@ setup-test:
 	@scripts/setup.sh test
 
 .PHONY: run
-run: setup ## the appliance in the foreground; CAMERA=/dev/video0 for a real camera, Ctrl-C ends it
+run: setup ## start visavis in the foreground; CAMERA=/dev/video0 for a real camera, Ctrl-C ends it
 	@exec .venv/bin/visavis run
 
 .PHONY: test
-test: setup-test ## every test that needs no special hardware
+test: setup-test ## run every test that needs no special hardware
 	export $(OPENCV_FLAGS) && cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
-test-vm: ## cameras, the package, the image, updates and compose.yaml in virtual machines (QEMU): some 40 minutes once their roots are built
+test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): some 40 minutes, more the first time
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
 
 .PHONY: test-vm-long
-test-vm-long: ## what takes hours: Debian 12 and arm64, a fleet, systems that do not come up, power cuts, cameras taken away a hundred times
+test-vm-long: ## run the tests that take hours: Debian 12 and arm64, a fleet, systems that do not boot, power cuts, cameras unplugged a hundred times
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory image BOARD=rpi5
@@ -54,17 +54,17 @@ test-vm-long: ## what takes hours: Debian 12 and arm64, a fleet, systems that do
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
 
 .PHONY: test-ha
-test-ha: ## real releases of Home Assistant beside the appliance; the first run installs them
+test-ha: ## test with two releases of Home Assistant; the first run installs them
 	@scripts/setup.sh ha
 	$(PYTHON) -m pytest -m ha -s tests/ha
 
 .PHONY: test-adapters
-test-adapters: ## Node-RED, Telegraf with InfluxDB, and Prometheus beside the appliance; the first run installs them
+test-adapters: ## test with Node-RED, Telegraf, InfluxDB and Prometheus; the first run installs them
 	@scripts/setup.sh adapters
 	$(PYTHON) -m pytest -m adapters tests/adapters
 
 .PHONY: lint
-lint: setup-test ## contracts in step, formatting, types, static analysis
+lint: setup-test ## check contracts, formatting, types and style
 	$(PYTHON) contracts/generate.py --check
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -73,21 +73,21 @@ lint: setup-test ## contracts in step, formatting, types, static analysis
 	export $(OPENCV_FLAGS) && cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
 
 .PHONY: gen
-gen: setup-test ## write everything that contracts/ defines
+gen: setup-test ## generate code and pages from contracts/
 	$(PYTHON) contracts/generate.py
 	$(PYTHON) contracts/inference.py
 
 .PHONY: bench
-bench: setup-test ## measure the bars beside their rivals; writes docs/reference/performance.md
+bench: setup-test ## measure visavis beside its rivals; writes docs/reference/performance.md
 	$(PYTHON) tests/bench/run.py
 
 .PHONY: bench-gateway
-bench-gateway: setup-test ## the gateway beside Flask, gunicorn, FastAPI and Celery; writes docs/reference/gateway.md
+bench-gateway: setup-test ## measure the gateway beside Flask, gunicorn, FastAPI and Celery; writes docs/reference/gateway.md
 	@scripts/setup.sh bench-gateway
 	$(PYTHON) -m tests.bench.gateway.run
 
 .PHONY: bench-containers
-bench-containers: ## images' sizes and containers' starts beside Flask's and FastAPI's; writes docs/reference/containers.md
+bench-containers: ## measure image sizes and container starts beside Flask's and FastAPI's; writes docs/reference/containers.md
 	@scripts/setup.sh vm
 	$(PYTHON) -m tests.bench.containers
 
@@ -96,31 +96,31 @@ bench-gpu: setup-test ## check and time TensorRT on an NVIDIA GPU; writes docs/r
 	$(PYTHON) tests/tensorrt/on_gpu.py
 
 .PHONY: chaos
-chaos: setup-test ## outages, full disks and load that hurts in full size; writes docs/design/outbox.md and resilience.md
+chaos: setup-test ## try long outages, full disks and overload; writes docs/design/outbox.md and resilience.md
 	$(PYTHON) tests/chaos/outbox_report.py
 	$(PYTHON) tests/chaos/gateway_report.py
 
 .PHONY: fuzz
-fuzz: setup-test ## each fuzz target for FUZZ_SECONDS=10
+fuzz: setup-test ## run each fuzz target for FUZZ_SECONDS (10 unless set)
 	@export $(OPENCV_FLAGS) && $(PYTHON) tests/fuzz/run.py
 
 .PHONY: deb
-deb: ## Debian packages for Debian 12 and 13, amd64 and arm64, into build/deb
+deb: ## build packages for Debian 12 and 13, amd64 and arm64, into build/deb
 	@scripts/setup.sh vm
 	$(PYTHON) -m deb.build
 
 APT_URL ?= file://$(CURDIR)/build/apt
 .PHONY: apt-repo
-apt-repo: ## a signed repository of the packages in build/deb: KEY="name of a gpg key" APT_URL=https://host/apt
+apt-repo: ## sign a repository of the packages in build/deb: KEY="name of a gpg key" APT_URL=https://host/apt
 	@test -n "$(KEY)" || { echo 'apt-repo: KEY="..." names the gpg key that signs; docs/how-to/install.md says how to make one' >&2; exit 1; }
 	@scripts/setup.sh vm
 	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
 
 .PHONY: image
-image: ## an image for BOARD=generic-amd64, generic-arm64, rpi4 or rpi5, into build/image; KEYRING=FILE: what its updates are signed with
+image: ## build an image for BOARD=generic-amd64, generic-arm64, rpi4 or rpi5, into build/image; KEYRING=FILE: certificate to check updates with
 	@scripts/setup.sh vm
 	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson $(ARGS),-m image.build --board $(or $(BOARD),generic-amd64) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS))
 
 .PHONY: clean
-clean: ## remove what setup and the tests made here
+clean: ## remove what set-up, builds and tests made here
 	rm -rf build .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,13 +19,13 @@ import (
 	"visavis/capture/internal/pipeline"
 )
 
-const authUsage = `visavis-capture auth: the credentials; people use ` + "`visavis auth`" + `.
+const authUsage = `visavis-capture auth: manage logins and tokens; people use ` + "`visavis auth`" + `.
 
   visavis-capture auth add [-config FILE] -role ROLE [-camera ID]... NAME      print a new token
-  visavis-capture auth add [-config FILE] -role ROLE -password NAME            the password is a line on standard input
-  visavis-capture auth password [-config FILE] NAME                            a new one, as a line on standard input
-  visavis-capture auth list [-config FILE]                                     as JSON
-  visavis-capture auth revoke [-config FILE] NAME
+  visavis-capture auth add [-config FILE] -role ROLE -password NAME            read a password from standard input
+  visavis-capture auth password [-config FILE] NAME                            read a new password from standard input
+  visavis-capture auth list [-config FILE]                                     print logins and tokens as JSON
+  visavis-capture auth revoke [-config FILE] NAME                              remove a login or a token
 
 `
 
@@ -74,14 +74,14 @@ func readAuth(arguments []string, stderr io.Writer) (authCommand, bool) {
 	flags := flag.NewFlagSet("visavis-capture auth", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, authUsage); flags.PrintDefaults() }
-	flags.StringVar(&asked.config, "config", "", "configuration `file`, which may name the credentials' own")
-	flags.StringVar(&asked.role, "role", "", "viewer, operator or admin")
-	flags.Func("camera", "`id` of a camera that they may see, again for more; without it every one", func(id string) error {
+	flags.StringVar(&asked.config, "config", "", "configuration `file`; auth.file in it names the file with the credentials")
+	flags.StringVar(&asked.role, "role", "", "what they may do: viewer, operator or admin")
+	flags.Func("camera", "`id` of a camera that they may see; repeat for more (default: every camera)", func(id string) error {
 		asked.cameras = append(asked.cameras, id)
 		return nil
 	})
 	flags.BoolVar(&asked.noCamera, "no-camera", false, "they may see no camera")
-	flags.BoolVar(&asked.password, "password", false, "take a password from standard input instead of making a token")
+	flags.BoolVar(&asked.password, "password", false, "read a password from standard input instead of making a token")
 	if len(arguments) == 0 || authActions[arguments[0]] == nil {
 		flags.Usage()
 		return asked, false

@@ -25,10 +25,10 @@ var version = "dev"
 
 const usage = `visavis-capture: the daemon of visavis.
 
-  visavis-capture -config /etc/visavis/config.toml          serve; SIGHUP reads the cameras again
-  visavis-capture -config /etc/visavis/config.toml -check   say what is wrong with it, exit 2
-  visavis-capture -effective                                print the configuration as JSON
-  visavis-capture auth add|password|list|revoke             change the credentials
+  visavis-capture -config /etc/visavis/config.toml          run; on SIGHUP it reads the cameras again
+  visavis-capture -config /etc/visavis/config.toml -check   print what is wrong with it; exit 2 then
+  visavis-capture -effective                                print the settings in force as JSON
+  visavis-capture auth add|password|list|revoke             manage logins and tokens; people use ` + "`visavis auth`" + `
 
 `
 
@@ -46,10 +46,10 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("visavis-capture", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	file := flags.String("config", "", "configuration `file`; without it the defaults hold")
-	check := flags.Bool("check", false, "check the configuration and end")
-	effective := flags.Bool("effective", false, "print the effective configuration as JSON and end")
-	forWorker := flags.Bool("for-worker", false, "with -effective: do not look into the files with secrets, which a worker may not read")
+	file := flags.String("config", "", "configuration `file`; without it, each setting has its default")
+	check := flags.Bool("check", false, "check the configuration and exit")
+	effective := flags.Bool("effective", false, "print the settings in force as JSON and exit")
+	forWorker := flags.Bool("for-worker", false, "with -effective: do not open the files with secrets, which a worker may not read")
 	dieWithParent := flags.Bool("die-with-parent", false, "end when the process that started this one ends")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
