@@ -56,7 +56,7 @@ def run(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_a_port_that_is_none_is_wrong_use(name: str, value: str, tmp_path: Path) -> None:
     answer = run(tmp_path, **{name: value})
     assert answer.returncode == 2
-    sentence = f"visavis: {name} is {value!r}, which is no port: set it to a number from 1 to 65535, or unset it"
+    sentence = f"visavis: {name} is {value!r}, which is not a port: set it to a number from 1 to 65535, or unset it"
     assert complaints(answer) == [sentence]
 
 

@@ -129,7 +129,7 @@ def test_what_is_no_detections_message_is_said_and_left_out(
     running.wait_for(send(port))
     publish(port, topic(), stranger)
     running.wait_for(send(port), len(running.lines()) + 2)
-    words = f"visavis: a message on {topic()} is none of this version's: left out\n"
+    words = f"visavis: a message on {topic()} is not one that this version reads: left out\n"
     assert running.errors.read_text() == words
 
 
@@ -208,9 +208,9 @@ def test_tls_needs_a_certificate_that_we_trust(watch: Callable[..., Watch], tmp_
     [
         (["--port", "0"], "argument --port: '0' is not a number from 1 to 65535"),
         (["--port", "abc"], "argument --port: 'abc' is not a number from 1 to 65535"),
-        (["--host", "http://box"], "visavis: --host http://box is no address: write a host, or mqtt://host:port"),
-        (["--host", "mqtt://box:99999"], "visavis: --host mqtt://box:99999 is no address"),
-        (["--host", "mqtt://"], "visavis: --host mqtt:// is no address"),
+        (["--host", "http://box"], "visavis: --host http://box is not an address: write a host, or mqtt://host:port"),
+        (["--host", "mqtt://box:99999"], "visavis: --host mqtt://box:99999 is not an address"),
+        (["--host", "mqtt://"], "visavis: --host mqtt:// is not an address"),
         (["--camera", "a/b"], "argument --camera: 'a/b' cannot be one level of a topic: use a-z 0-9 _ - or +"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_backend_that_there_is_not_starts_nothing() -> None:
     [
         ("nonsense", r"^detector\.model: no model is called 'nonsense': choose from centerface, .* name a FILE\.onnx$"),
         ("yunet-n", r"^detector\.model: model yunet-n is not on this machine: visavis model pull yunet-n$"),
-        ("mine.onnx", r"^detector\.model: no file mine\.onnx is here: look at the path$"),
+        ("mine.onnx", r"^detector\.model: no file mine\.onnx is here: check the path$"),
     ],
 )
 def test_a_model_that_is_not_here_starts_nothing(

@@ -119,7 +119,7 @@ def test_a_cache_that_cannot_even_be_looked_at_is_a_sentence(tmp_path: Path) -> 
             "argument --input: '99999x99999' is too large, a side may have 8192 pixels",
         ),
         ("worker --socket s --input 640", "argument --input: '640' is not WIDTHxHEIGHT, for example 640x480"),
-        ("engine build --batch 0", "argument --batch: '0' is not a number from 1 on"),
+        ("engine build --batch 0", "argument --batch: '0' is not a whole number of at least 1"),
         ("workers many", "argument count: 'many' workers are not possible: choose 1 to 16"),
     ],
 )
@@ -132,5 +132,5 @@ def test_a_time_that_is_none_is_said(tmp_path: Path) -> None:
     words = ("--board", "rpi5", "--version", "1.0.0", "--keys", tmp_path, "--out", tmp_path / "a.raucb")
     answer = visavis("update", "bundle", tmp_path, *words, variables={"SOURCE_DATE_EPOCH": "today"})
     assert complaints(answer) == [
-        "visavis: SOURCE_DATE_EPOCH is 'today', which is no time: set it to seconds since 1970, or unset it"
+        "visavis: SOURCE_DATE_EPOCH is 'today', which is not a time: set it to seconds since 1970, or unset it"
     ]

@@ -196,13 +196,17 @@ def test_a_file_that_is_too_large_is_not_even_read_to_its_end(tmp_path: Path) ->
 def test_a_model_of_no_family_is_refused_with_what_it_has(tmp_path: Path) -> None:
     model = loaded()
     del model.graph.output[1:]
-    reason = r"odd\.onnx is no model of a known family, it has outputs score_8 \[\?, 1\]: wanted is centerface, outputs"
+    reason = (
+        r"odd\.onnx is not a model of a known family, it has outputs score_8 \[\?, 1\]: wanted is centerface, outputs"
+    )
     with pytest.raises(ModelError, match=reason):
         identified(bytes_of(model), Path("odd.onnx"))
 
 
 def test_a_model_of_another_family_than_asked_for_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"good\.onnx is no yunet, it has outputs .*: wanted is yunet, outputs cls_8"):
+    with pytest.raises(
+        ModelError, match=r"good\.onnx is not a yunet, it has outputs .*: wanted is yunet, outputs cls_8"
+    ):
         identified(GOOD, Path("good.onnx"), "yunet")
 
 

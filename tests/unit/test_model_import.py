@@ -80,7 +80,7 @@ def test_a_real_model_must_find_the_face_of_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--family", "yunet"], "is no yunet, it has outputs"),
+        (["--family", "yunet"], "is not a yunet, it has outputs"),
         (["--name", "centerface"], "centerface is a model of the manifest"),
         (["--name", "../up"], "a model cannot be called '../up'"),
         (["--picture", "none.jpg"], "cannot read none.jpg"),

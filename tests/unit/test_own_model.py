@@ -54,9 +54,9 @@ def test_a_model_of_centerfaces_form_runs_whatever_its_weights(tmp_path: Path) -
 def test_other_outputs_are_refused_with_what_was_found_and_wanted(tmp_path: Path) -> None:
     other = write_model(tmp_path / "other.onnx", channels=(1, 4))
     found = "it has outputs out0 [1, 1, ?, ?], out1 [1, 4, ?, ?]"
-    unknown = f"visavis: {other} is no model of a known family, {found}: wanted is {'; '.join(WANTED.values())}"
+    unknown = f"visavis: {other} is not a model of a known family, {found}: wanted is {'; '.join(WANTED.values())}"
     assert only_complaint(detect_with(other)) == unknown
-    named = f"visavis: {other} is no centerface, {found}: wanted is {WANTED['centerface']}"
+    named = f"visavis: {other} is not a centerface, {found}: wanted is {WANTED['centerface']}"
     assert only_complaint(detect_with(other, "--family", "centerface")) == named
 
 

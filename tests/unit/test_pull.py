@@ -186,7 +186,9 @@ def test_a_length_that_is_none_is_not_believed(site: Site, tmp_path: Path) -> No
 
 
 def test_an_address_of_another_kind_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"cannot fetch ftp://host/mine\.onnx, only http and https are spoken: choose"):
+    with pytest.raises(
+        ModelError, match=r"cannot fetch ftp://host/mine\.onnx, only http and https are supported: choose"
+    ):
         pull("mine", tmp_path, "ftp://host/mine.onnx")
 
 

@@ -263,7 +263,7 @@ def test_the_command_says_why_it_refuses(tmp_path: Path) -> None:
     for words in (["centerface"], ["centerface", "--pictures", "a", "--from-camera", "b"]):
         assert model(tmp_path, "quantize", *words).returncode == 2
     wrong = model(tmp_path, "quantize", "centerface", "--pictures", "a", "--loss", "much")
-    assert "'much' is not a number of percent" in wrong.stderr
+    assert "'much' is not a percentage" in wrong.stderr
 
 
 def test_the_command_ends_with_what_to_write_into_the_configuration(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_disk_without_room_for_the_copy_is_told_and_left_as_it_was(place: Path
 def test_an_unknown_board_and_a_bad_version_are_refused(place: Path) -> None:
     with pytest.raises(UpdateError, match="there is no board 'toaster': use one of generic-amd64"):
         bundle(place, "never.raucb", board="toaster")
-    with pytest.raises(UpdateError, match="'latest' is no version"):
+    with pytest.raises(UpdateError, match="'latest' is not a version"):
         bundle(place, "never.raucb", version="latest")
 
 

@@ -31,5 +31,5 @@ def test_the_same_version_is_not_older_whatever_it_was_built_from() -> None:
 
 @pytest.mark.parametrize("text", ["", "next", "1.2.3.4", "v1.0", "1.0 ", "1..2", "-1"])
 def test_what_is_no_version_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UpdateError, match=r"is no version: use MAJOR.MINOR.PATCH"):
+    with pytest.raises(UpdateError, match=r"is not a version: use MAJOR.MINOR.PATCH"):
         key(text)

@@ -108,7 +108,7 @@ def port_from_environment(name: str, default: int) -> int:
     """
     text = os.environ.get(name) or str(default)
     if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS and 1 <= int(text) <= 65535):
-        raise WrongPort(f"{name} is {text!r}, which is no port", "set it to a number from 1 to 65535, or unset it")
+        raise WrongPort(f"{name} is {text!r}, which is not a port", "set it to a number from 1 to 65535, or unset it")
     return int(text)
 
 

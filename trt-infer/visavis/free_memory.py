@@ -41,7 +41,7 @@ class Room:
 def _too_large(what: str, takes_bytes: int, has_bytes: int) -> PictureError:
     side = math.isqrt(has_bytes // BYTES_PER_PIXEL) // MULTIPLE * MULTIPLE
     return PictureError(
-        f"{what} takes about {takes_bytes >> 20} MiB of memory, {has_bytes >> 20} MiB are to be had",
+        f"{what} takes about {takes_bytes >> 20} MiB of memory, {has_bytes >> 20} MiB are available",
         f"choose an --input of at most {side}x{side}" if side else "free some memory",
     )
 

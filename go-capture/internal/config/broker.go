@@ -34,7 +34,7 @@ func (r *reader) checkBrokers(c *Config) {
 	r.checkBroker("mqtt_second.", MQTT(c.MQTTSecond))
 	switch second := c.MQTTSecond.URL; {
 	case second == "managed":
-		r.blame("mqtt_second.url", `"managed" is for one broker`, "set mqtt.url to \"managed\" and write the address of the other one here")
+		r.blame("mqtt_second.url", `"managed" is possible only in mqtt.url`, "set mqtt.url to \"managed\" and write the address of the other one here")
 	case brokerAt(second) != "" && brokerAt(second) == brokerAt(c.MQTT.URL):
 		r.blame("mqtt_second.url", "is the broker of mqtt.url, which would get everything twice", "remove one of them")
 	}

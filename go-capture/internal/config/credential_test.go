@@ -53,7 +53,7 @@ func TestNoCredentialLeadsOutOfTheirFolder(t *testing.T) {
 	for _, name := range []string{"", ".", "..", "../outside", "a/b", "/etc/passwd", " x"} {
 		text := strings.Replace(credentialFile, "credential:mqtt.password", "credential:"+name, 1)
 		problems := refused(t, write(t, text), "CREDENTIALS_DIRECTORY="+secrets)
-		if problems[0].Key != "mqtt.password_file" || !strings.Contains(problems[0].Reason, "is no name of a credential") {
+		if problems[0].Key != "mqtt.password_file" || !strings.Contains(problems[0].Reason, "is not the name of a credential") {
 			t.Errorf("%q: %v", name, problems)
 		}
 	}

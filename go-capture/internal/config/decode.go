@@ -33,7 +33,7 @@ func decode(text []byte) (map[string]any, int, *refusal) {
 		line, _ = at.Position()
 	}
 	if line > 0 && line <= len(lines) && bytes.ContainsAny(lines[line-1], otherQuotes) {
-		return nil, line, refuse(`write straight ones, "..." or '...'`, "not TOML: the quotes are those of a text, not of a program")
+		return nil, line, refuse(`write straight ones, "..." or '...'`, "not TOML: it has typographic quotes")
 	}
 	return nil, line, refuse("see docs/reference/config.md for a sample", "not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
 }

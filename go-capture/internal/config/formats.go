@@ -31,7 +31,7 @@ func checkListen(text string) *refusal {
 	if number, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return refuse(remedy, "the port %q is not a number up to 65535", port)
 	} else if number > 0 && strconv.FormatUint(number, 10) != port {
-		return refuse(remedy, "the port %q has zeros in front", port)
+		return refuse(remedy, "the port %q begins with a zero", port)
 	}
 	if host == "localhost" {
 		return nil

@@ -137,7 +137,7 @@ func TestAFileInAnotherEncodingIsRefusedByItsLine(t *testing.T) {
 
 func TestQuotesOfATextAreNamed(t *testing.T) {
 	path := write(t, "# “fine” here\n[web]\nlisten = “127.0.0.1:80”\n")
-	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":3: not TOML: the quotes") || !strings.Contains(got, "straight") {
+	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":3: not TOML: it has typographic quotes") || !strings.Contains(got, "straight") {
 		t.Error(got)
 	}
 }

@@ -116,7 +116,7 @@ func (r rule) wrongKind(value any) *refusal {
 
 func (r rule) within(value float64) *refusal {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
-		return refuse("write a finite number", "%v is not a number to work with", value)
+		return refuse("write a number such as 0.5", "%v is not a finite number", value)
 	}
 	if r.limits != nil && (value < r.limits[0] || value > r.limits[1]) {
 		return refuse("choose a value in that range", "%s is outside %s to %s", plain(value), plain(r.limits[0]), plain(r.limits[1]))

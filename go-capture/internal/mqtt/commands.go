@@ -97,7 +97,7 @@ func (p *Publisher) listen(client paho.Client) {
 	go func() {
 		<-token.Done() // with the connection at the latest
 		if granted := token.(*paho.SubscribeToken).Result()[topics]; granted > SetDelivery.QoS {
-			slog.Warn(p.settings.named("the broker forbids to listen to commands: allow it in its access list, or set mqtt.commands = \"off\""), "topics", topics)
+			slog.Warn(p.settings.named("the broker does not let this device subscribe to its commands: allow it in its access list, or set mqtt.commands = \"off\""), "topics", topics)
 		}
 	}()
 }

@@ -35,14 +35,14 @@ def size(text: str) -> tuple[int, int]:
 def count(text: str) -> int:
     """Read a number from 1 on."""
     if not (_is_number(text) and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def count_or_auto(text: str) -> int:
     """Read a number from 0 on, where 0 leaves the choice to the program."""
     if not _is_number(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
@@ -58,7 +58,7 @@ def percent(text: str) -> float:
     """Read a part of a hundred; returns it as a part of one."""
     value = _real(text)
     if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of percent from 0 to 100")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 0 to 100")
     return value / 100
 
 
@@ -66,7 +66,7 @@ def amount(text: str) -> float:
     """Read how much or how long, in the unit that the option names; with or without a fraction."""
     value = _real(text)
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return value
 
 

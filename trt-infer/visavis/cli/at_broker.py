@@ -51,7 +51,7 @@ def broker_of(args: argparse.Namespace) -> Broker:
         )
     except ValueError as error:
         remedy = "write a host, or mqtt://host:port; see also --user"
-        raise WrongAddress(f"--host {args.host} is no address", remedy) from error
+        raise WrongAddress(f"--host {args.host} is not an address", remedy) from error
 
 
 def port(text: str) -> int:

@@ -118,7 +118,7 @@ def built_at() -> datetime:
         return datetime.fromtimestamp(int(built_s), timezone.utc)
     except (ValueError, OverflowError, OSError) as error:
         remedy = "set it to seconds since 1970, or unset it"
-        raise UpdateError(f"SOURCE_DATE_EPOCH is {built_s!r}, which is no time", remedy) from error
+        raise UpdateError(f"SOURCE_DATE_EPOCH is {built_s!r}, which is not a time", remedy) from error
 
 
 def install(args: argparse.Namespace) -> int:

@@ -93,7 +93,9 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
     """
     url = urlsplit(address if "://" in address else f"mqtt://{in_brackets(address)}")
     if url.scheme not in PORTS or not url.hostname or "@" in url.netloc:
-        raise ValueError(f"{address} is no address: write a host, or mqtt://host:port; user and password go elsewhere")
+        raise ValueError(
+            f"{address} is not an address: write a host, or mqtt://host:port; user and password go elsewhere"
+        )
     at, path = port or url.port or PORTS[url.scheme], url.path or WEBSOCKET_PATH
     tls, websocket = url.scheme in ("mqtts", "wss"), url.scheme in ("ws", "wss")
     return Broker(url.hostname, at, tls=tls, websocket=websocket, path=path, **more)
@@ -212,7 +214,7 @@ class Link:
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         forbidden = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
         if forbidden:
-            sentence, remedy = f"it forbids to listen to {', '.join(forbidden)}", "allow it in its access list"
+            sentence, remedy = f"it does not let us subscribe to {', '.join(forbidden)}", "allow it in its access list"
             if len(forbidden) == len(self._topics):
                 self._refusal = (sentence, remedy)
             else:

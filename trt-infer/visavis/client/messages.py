@@ -75,4 +75,4 @@ def read(message: Message) -> Reading | None:
 @lru_cache(maxsize=TOPICS_REMEMBERED)
 def _warn(topic: str) -> None:
     """Once for each of the last topics: a device of another version says it with each frame."""
-    log.warning("a message on %s is none of this version's: left out", topic)
+    log.warning("a message on %s is not one that this version reads: left out", topic)

@@ -45,7 +45,7 @@ def identified(content: bytes, path: Path, family: str = "") -> Entry:
     if found is None or found.name not in wanted:
         forms = "; ".join(f"{name}, {one.form}" for name, one in wanted.items())
         kind = family or "model of a known family"
-        raise ModelError(f"{path} is no {kind}, it has outputs {described(outputs)}", f"wanted is {forms}")
+        raise ModelError(f"{path} is not a {kind}, it has outputs {described(outputs)}", f"wanted is {forms}")
     return Entry(
         family=found.name,
         licence="unknown",

@@ -140,7 +140,7 @@ def check_at_hand(model: str) -> None:
     if not model.endswith(".onnx"):
         _located(model, "", default_cache_dir())
     elif not Path(model).is_file():
-        raise ModelError(f"no file {model} is here", "look at the path")
+        raise ModelError(f"no file {model} is here", "check the path")
 
 
 def _located(model: str, family: str, cache_dir: Path) -> tuple[str, Entry, Path]:

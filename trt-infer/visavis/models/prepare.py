@@ -64,7 +64,7 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
     model = inspected(original.content, original.name)
     if not family.fits(outputs_of(model)):
         raise ModelError(
-            f"{original.name} is no {family.name}, it has outputs {described(outputs_of(model))}",
+            f"{original.name} is not a {family.name}, it has outputs {described(outputs_of(model))}",
             f"wanted is {family.form}",
         )
     try:

@@ -98,7 +98,7 @@ def _check_address(address: str) -> None:
     except ValueError as error:
         raise ModelError(f"cannot fetch {address}, {error}", OTHER_SOURCE) from error
     if scheme not in ("http", "https"):
-        raise ModelError(f"cannot fetch {address}, only http and https are spoken", OTHER_SOURCE)
+        raise ModelError(f"cannot fetch {address}, only http and https are supported", OTHER_SOURCE)
 
 
 def _download(address: str, part: Path, size: int, progress: Progress) -> None:

@@ -30,7 +30,7 @@ def key(version: str) -> Key:
     """
     found = VERSION.fullmatch(version)
     if not found:
-        raise UpdateError(f"{version!r} is no version", "use MAJOR.MINOR.PATCH, such as 1.4.0 or 1.4.0-rc.1")
+        raise UpdateError(f"{version!r} is not a version", "use MAJOR.MINOR.PATCH, such as 1.4.0 or 1.4.0-rc.1")
     core = tuple(int(part or 0) for part in found.groups()[:3])
     fields = tuple(_field(part) for part in (found[4] or "").split(".") if part)
     return core, 0 if fields else 1, fields
