@@ -139,7 +139,7 @@ def test_cameras_are_all_some_or_none(state: Path) -> None:
     [
         ("short\n", ("add", "anna", "--role", "viewer"), "the password is too short"),
         ("", ("add", "anna", "--role", "viewer"), "there is no password on standard input"),
-        (f"{PASSWORD}\n", ("add", "An na", "--role", "viewer"), "is no name"),
+        (f"{PASSWORD}\n", ("add", "An na", "--role", "viewer"), "is not allowed as a name"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(state: Path, line: str, words: tuple[str, ...], says: str) -> None:

@@ -54,7 +54,7 @@ type Account struct {
 // check fills what is derived from the text and says what is wrong with it.
 func (a *Account) check() error {
 	if !namePattern.MatchString(a.Name) {
-		return fmt.Errorf("%q is no name: use 1 to 64 of a-z 0-9 . _ @ - and begin with a letter or digit", a.Name)
+		return fmt.Errorf("%q is not allowed as a name: use 1 to 64 of a-z 0-9 . _ @ - and begin with a letter or digit", a.Name)
 	}
 	var err error
 	if a.role, err = RoleOf(a.Role); err != nil {
@@ -62,14 +62,14 @@ func (a *Account) check() error {
 	}
 	for _, camera := range a.Cameras {
 		if camera != everyCamera && !cameraPattern.MatchString(camera) {
-			return fmt.Errorf("%q is no id of a camera", camera)
+			return fmt.Errorf("%q is not the id of a camera", camera)
 		}
 	}
 	if a.Kind != Password && a.Kind != Token {
 		return fmt.Errorf("%q is neither %q nor %q", a.Kind, Password, Token)
 	}
 	if a.Kind == Token && !idPattern.MatchString(a.ID) {
-		return fmt.Errorf("%q is no id of a token", a.ID)
+		return fmt.Errorf("%q is not the id of a token", a.ID)
 	}
 	a.hash, err = parseHash(a.Hash)
 	return err

@@ -62,12 +62,12 @@ func TestAFileThatOthersMayReadIsRefused(t *testing.T) {
 func TestAccountsThatCannotBeAreNotMade(t *testing.T) {
 	file := someFile(t)
 	for why, wanted := range map[string]Wanted{
-		"is no name":      {Name: "Anna!", Role: "viewer"},
-		"no role":         {Name: "anna", Role: "king"},
-		"no id":           {Name: "anna", Role: "viewer", Cameras: []string{"../door"}},
-		"too short":       {Name: "anna", Role: "viewer", Password: "elevenchars"},
-		"longer than":     {Name: "anna", Role: "viewer", Password: strings.Repeat("a", PasswordMost+1)},
-		"not valid UTF-8": {Name: "anna", Role: "viewer", Password: "correct horse \xff\xff"},
+		"not allowed as a name":  {Name: "Anna!", Role: "viewer"},
+		"no role":                {Name: "anna", Role: "king"},
+		"not the id of a camera": {Name: "anna", Role: "viewer", Cameras: []string{"../door"}},
+		"too short":              {Name: "anna", Role: "viewer", Password: "elevenchars"},
+		"longer than":            {Name: "anna", Role: "viewer", Password: strings.Repeat("a", PasswordMost+1)},
+		"not valid UTF-8":        {Name: "anna", Role: "viewer", Password: "correct horse \xff\xff"},
 	} {
 		if _, err := file.Add(wanted); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%+v: %v, want %q", wanted, err, why)

@@ -163,7 +163,7 @@ func whoseFolder(err error, folder string) error {
 	if !errors.Is(err, state.ErrInUse) {
 		return err
 	}
-	return fmt.Errorf("events wait in %s, which another visavis with this device.id has: end that one, or set VISAVIS_STATE_DIR for one of the two", folder)
+	return fmt.Errorf("events wait in %s, which another visavis with the same device.id uses: end that one, or set VISAVIS_STATE_DIR for one of the two", folder)
 }
 
 func (k *keeper) closeAll(ctx context.Context) error {

@@ -38,7 +38,7 @@ func (f *fileSource) rewind(ctx context.Context) error {
 	}
 	video, err := readOnDemand(ctx, f.settings, f.open)
 	if errors.Is(err, errNotOpened) {
-		return fmt.Errorf("%s: %w: does the disk or the share answer on which it lies?", f.path, err)
+		return fmt.Errorf("%s: %w: does the disk or network share that holds it answer?", f.path, err)
 	}
 	if err != nil {
 		return err
@@ -50,11 +50,11 @@ func (f *fileSource) rewind(ctx context.Context) error {
 // open may hang, as all does on a share whose server is gone.
 func (f *fileSource) open() (*gocv.VideoCapture, error) {
 	if _, err := os.Stat(f.path); err != nil {
-		return nil, fmt.Errorf("%w: name a video that is there and that this user may read", err)
+		return nil, fmt.Errorf("%w: name a video that exists and that this user may read", err)
 	}
 	video, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no video that OpenCV can read: %w", f.path, err)
+		return nil, fmt.Errorf("%s is not a video that OpenCV can read: %w", f.path, err)
 	}
 	return video, nil
 }

@@ -25,7 +25,7 @@ func Listener(name string) (*net.UnixListener, error) {
 	}
 	unix, fits := named[name][0].(*net.UnixListener)
 	if !fits || unix.Addr().Network() != "unixpacket" {
-		return nil, fmt.Errorf("the socket %q of systemd is no ListenSequentialPacket: see visavis-frames.socket", name)
+		return nil, fmt.Errorf("the socket %q of systemd is not a ListenSequentialPacket: see visavis-frames.socket", name)
 	}
 	return unix, nil
 }

@@ -295,7 +295,7 @@ func TestADeviceIsClaimedWithItsCode(t *testing.T) {
 		words                string
 	}{
 		{code, "anna", "short", http.StatusUnprocessableEntity, "at least 12"},
-		{code, "an na", annasPassword, http.StatusUnprocessableEntity, "is no name"},
+		{code, "an na", annasPassword, http.StatusUnprocessableEntity, "not allowed as a name"},
 		{"AAAA-AAAA", "anna", annasPassword, http.StatusUnauthorized, "code is wrong"},
 		{code, "Anna", annasPassword, http.StatusOK, `"role":"admin"`},
 		{code, "ben", annasPassword, http.StatusGone, "nothing to claim"},

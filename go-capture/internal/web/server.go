@@ -229,9 +229,9 @@ func notListening(address string, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s is taken by another program; change web.listen in the configuration, or VISAVIS_HTTP_PORT for `make run`: %w", address, err)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s has a port that only root may use; change web.listen to one from 1024 on: %w", address, err)
+		return fmt.Errorf("%s has a port that only root may use; change web.listen to a port of 1024 or above: %w", address, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is no address of this machine; change web.listen to one that `ip address` shows: %w", address, err)
+		return fmt.Errorf("%s is not an address of this machine; change web.listen to one that `ip address` shows: %w", address, err)
 	default:
 		return fmt.Errorf("listen on web.listen = %q: %w", address, err)
 	}

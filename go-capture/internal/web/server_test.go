@@ -205,13 +205,13 @@ func TestBindingBeyondLoopbackIsRefused(t *testing.T) {
 }
 
 func TestAnAddressWhereNobodyCanListenIsNamedWithTheSetting(t *testing.T) {
-	for address, words := range map[string]string{"192.0.2.1:0": "is no address of this machine; change web.listen", "127.0.0.1:99999": "web.listen"} {
+	for address, words := range map[string]string{"192.0.2.1:0": "is not an address of this machine; change web.listen", "127.0.0.1:99999": "web.listen"} {
 		_, err := (&Server{settings: Settings{Listen: address}}).Listen(context.Background())
 		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v, want %q in it", address, err, words)
 		}
 	}
-	if said := notListening("127.0.0.1:80", syscall.EACCES).Error(); !strings.Contains(said, "change web.listen to one from 1024 on") {
+	if said := notListening("127.0.0.1:80", syscall.EACCES).Error(); !strings.Contains(said, "change web.listen to a port of 1024 or above") {
 		t.Error(said)
 	}
 }

@@ -74,7 +74,7 @@ class Grpc:
         try:
             return in_order(_tensors(answer), self._outputs)
         except (Malformed, UnicodeDecodeError, TypeError, IndexError) as error:
-            raise ServerLost(f"the server's answer is no answer of the protocol, {error}") from error
+            raise ServerLost(f"the server's answer does not follow the protocol, {error}") from error
 
     def close(self) -> None:
         """See `Server.close`."""

@@ -277,7 +277,7 @@ def _tensors(reply: _Reply) -> dict[str, Floats]:
         length = len(whole) if reply.json_length is None else int(reply.json_length)
         answer = msgspec.json.decode(whole[:length], type=_Answer)
     except (ValueError, *MALFORMED) as error:
-        raise ServerLost(f"the server's answer is no answer of the protocol, {error}") from error
+        raise ServerLost(f"the server's answer does not follow the protocol, {error}") from error
     found: dict[str, Floats] = {}
     rest = whole[length:]
     for one in answer.outputs:

@@ -53,7 +53,7 @@ def loader_of(system: System) -> BootLoader:
         UpdateError: the board is none of ours.
     """
     if system.board not in BOARDS:
-        raise UpdateError(f"{system.compatible!r} in /etc/rauc/system.conf is no board of visavis")
+        raise UpdateError(f"{system.compatible!r} in /etc/rauc/system.conf is not a board that visavis knows")
     return LOADERS[BOARDS[system.board]]()
 
 
