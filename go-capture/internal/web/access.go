@@ -135,7 +135,7 @@ func refusalOf(err error) refusal {
 			Detail: "Log in at /login, or send a token as `Authorization: Bearer`; `visavis auth add` makes one."}
 	case errors.Is(err, auth.ErrUnknown):
 		return refusal{Status: http.StatusUnauthorized, Title: "Not known here",
-			Detail: "The name, the password, the token or the session does not hold, or no longer."}
+			Detail: "The name, password, token or session is wrong, was revoked or has expired."}
 	case errors.As(err, &throttled):
 		return refusal{Status: http.StatusTooManyRequests, Title: "Too many tries", Detail: "Wait before you try again.",
 			RetryAfter: int(math.Ceil(throttled.Wait.Seconds()))}

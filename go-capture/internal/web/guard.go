@@ -25,7 +25,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		switch {
 		case !s.hostAllowed(r):
 			problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
-				Detail: "The Host header names none of this device's names. Add the name to web.hosts to allow it."}.Write(w, r)
+				Detail: "The Host header does not hold a name of this device. Add the name to web.hosts to allow it."}.Write(w, r)
 		case fromAnotherSite(r):
 			problem.Problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
 				Detail: "The browser says that a page of another site sent this request."}.Write(w, r)
