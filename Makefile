@@ -40,7 +40,7 @@ test: setup-test ## run every test that needs no special hardware
 	$(PYTHON) -m pytest
 
 .PHONY: test-vm
-test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): some 40 minutes, more the first time
+test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): some 30 minutes, more the first time
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
