@@ -194,7 +194,7 @@ func TestWhatCannotBeOpenedSaysWhatAndWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for uri, words := range map[string]string{
-		"v4l2:/dev/video97": "plug the camera in", "file:/no/such.mp4": "/no/such.mp4: no such file or directory: name a video that is there", "file:" + corrupt: "no video that OpenCV can read",
+		"v4l2:/dev/video97": "plug the camera in", "file:/no/such.mp4": "/no/such.mp4: no such file or directory: name a video that exists", "file:" + corrupt: "is not a video that OpenCV can read",
 		"push:": "need the gateway", "exec:rm": "not one of", "csi:0;rm": "not a number",
 	} {
 		_, err := Open(context.Background(), Settings{URI: uri, Width: 320, Height: 240, FPS: 30})
