@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from visavis.cli import main
 
@@ -36,4 +38,4 @@ def test_wrong_numbers_are_wrong_use(words: tuple[str, ...], capsys: pytest.Capt
     assert main(list(words)) == 2
     said = capsys.readouterr().err
     assert said.startswith("usage:")
-    assert "is not a number" in said
+    assert re.search(r"is not a (whole )?(number|percentage) (of at least|from) ", said)
