@@ -14,17 +14,24 @@ import (
 	"visavis/capture/internal/logtest"
 )
 
-func TestEachOutageIsSaidOnce(t *testing.T) {
+// heardLink is a link to the broker at url, and what the log says from now on.
+func heardLink(t *testing.T, url string) (*link, *strings.Builder) {
+	t.Helper()
 	var written strings.Builder
 	logtest.Hear(t, slog.NewTextHandler(&written, nil))
-	l, err := newLink(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch"}, "")
+	l, err := newLink(Settings{URL: url, Device: "porch"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l, &written
+}
+
+func TestEachOutageIsSaidOnce(t *testing.T) {
+	l, written := heardLink(t, "mqtt://127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	reaches, tried := []bool{true, false, true, false}, 0 // each loss is followed by a try that fails the same way
-	err = l.keep(ctx, func(_ context.Context, reached func()) error {
+	err := l.keep(ctx, func(_ context.Context, reached func()) error {
 		if tried == len(reaches) {
 			cancel()
 			return ctx.Err()
@@ -42,16 +49,11 @@ func TestEachOutageIsSaidOnce(t *testing.T) {
 
 // Two devices of one device.id, as after copying a card, end each other's connections: not many times a second, and not without a word.
 func TestABrokerThatEndsEachConnectionSoonIsTriedEverLessOften(t *testing.T) {
-	var written strings.Builder
-	logtest.Hear(t, slog.NewTextHandler(&written, nil))
-	l, err := newLink(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch"}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, written := heardLink(t, "mqtt://127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	began, tried := time.Now(), 0
-	err = l.keep(ctx, func(_ context.Context, reached func()) error {
+	err := l.keep(ctx, func(_ context.Context, reached func()) error {
 		reached()
 		if tried++; tried == 4 {
 			cancel()
@@ -83,12 +85,7 @@ func TestABrokerThatHangsUpIsSaidOnce(t *testing.T) {
 		}
 	}()
 	defer listener.Close()
-	l, err := newLink(Settings{URL: "mqtt://" + listener.Addr().String(), Device: "porch"}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var written strings.Builder
-	logtest.Hear(t, slog.NewTextHandler(&written, nil))
+	l, written := heardLink(t, "mqtt://"+listener.Addr().String())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	tried := 0

@@ -92,5 +92,5 @@ func GoAway(socket *Socket, reason string) { Close(socket, websocket.StatusGoing
 func Close(socket *Socket, why websocket.StatusCode, reason string) {
 	timer := time.AfterFunc(agreeMost, func() { _ = socket.line.SetDeadline(time.Unix(1, 0)) }) // closed before: fine too
 	defer timer.Stop()
-	_ = socket.Conn.Close(why, reason) // the same
+	_ = socket.Conn.Close(why, reason) // fails where the client has gone or was cut: it is closed then, too
 }
