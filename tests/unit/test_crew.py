@@ -48,9 +48,9 @@ def test_a_request_reaches_the_one_that_runs_and_its_answer_comes_back() -> None
         asked.append(request)
         return crew("porch", 3, "worker-1")
 
-    with run_folder() as folder, listening(Path(folder), answer):
+    with run_folder() as folder, listening(folder, answer):
         assert ask(find(None), Request(3)) == crew("porch", 3, "worker-1")
-        assert find("porch") == Path(folder) / SOCKET
+        assert find("porch") == folder / SOCKET
     assert asked[:2] == [Request(), Request(3)]
     with pytest.raises(NobodyRuns, match="start it first"):
         find(None)
@@ -58,7 +58,7 @@ def test_a_request_reaches_the_one_that_runs_and_its_answer_comes_back() -> None
 
 def test_of_several_one_must_be_named_and_what_a_kill_left_behind_is_none() -> None:
     with ExitStack() as stack:
-        left, one, two = (Path(stack.enter_context(run_folder())) for _ in range(3))
+        left, one, two = (stack.enter_context(run_folder()) for _ in range(3))
         stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(left / SOCKET))
         stack.enter_context(listening(one, lambda _: crew("one")))
         stack.enter_context(listening(two, lambda _: crew("two")))
@@ -71,7 +71,7 @@ def test_of_several_one_must_be_named_and_what_a_kill_left_behind_is_none() -> N
 
 def test_one_that_ends_between_two_questions_is_no_fault_of_who_asks() -> None:
     with run_folder() as folder:
-        with listening(Path(folder), lambda _: crew("porch")):
+        with listening(folder, lambda _: crew("porch")):
             path = find(None)
         with pytest.raises(NobodyRuns, match="has it ended"):
             ask(path, Request())
@@ -84,7 +84,7 @@ def test_what_is_no_request_changes_nothing_and_is_told(said: bytes) -> None:
     def answer(_: Request) -> Crew:
         raise AssertionError("it was taken")
 
-    with run_folder() as folder, listening(Path(folder), answer), socket.socket(socket.AF_UNIX) as client:
+    with run_folder() as folder, listening(folder, answer), socket.socket(socket.AF_UNIX) as client:
         client.connect(f"{folder}/{SOCKET}")
         client.sendall(said)
         client.shutdown(socket.SHUT_WR)
@@ -103,7 +103,7 @@ def no_descriptor() -> Iterator[None]:
 
 
 def test_who_could_not_let_anybody_in_does_so_when_it_can(caplog: pytest.LogCaptureFixture) -> None:
-    with run_folder() as folder, listening(Path(folder), lambda _: crew("porch")):
+    with run_folder() as folder, listening(folder, lambda _: crew("porch")):
         waits = [socket.socket(socket.AF_UNIX) for _ in range(2)]
         with no_descriptor():
             for client in waits:  # the kernel has given the first one its descriptor before it came
@@ -121,19 +121,19 @@ def test_what_cannot_be_answered_is_told_to_who_asks() -> None:
     def answer(_: Request) -> Crew:
         raise NobodyRuns("the daemon does not answer", "wait")
 
-    with run_folder() as folder, listening(Path(folder), answer):
+    with run_folder() as folder, listening(folder, answer):
         for _ in range(2):
             with pytest.raises(RequestRefused, match="the daemon does not answer"):
-                ask(Path(folder) / SOCKET, Request())
+                ask(folder / SOCKET, Request())
 
 
 def test_a_refusal_is_an_error_with_its_words() -> None:
     with (
         run_folder() as folder,
-        listening(Path(folder), lambda _: crew("porch")),
+        listening(folder, lambda _: crew("porch")),
         pytest.raises(RequestRefused, match="1 to 16"),
     ):
-        ask(Path(folder) / SOCKET, Request(99))
+        ask(folder / SOCKET, Request(99))
 
 
 def test_the_crew_is_settled_when_its_own_workers_are_there_and_no_others_of_its_own() -> None:

@@ -125,7 +125,7 @@ class Appliance:
             VisavisError: a part cannot be started, or the daemon ended by itself.
         """
         with ExitStack() as parts:
-            folder = Path(parts.enter_context(run_folder()))
+            folder = parts.enter_context(run_folder())
             file = self._settings.config or first_look(self._settings, folder)
             environment = {**os.environ, **dict(self._settings.overrides)}
             environment["VISAVIS_WORKER__SOCKET"] = str(folder / "frames.sock")

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from visavis.errors import VisavisError
 from visavis.keeper import Keeper
+from visavis.own_folder import own_folder
 
+FOLDER_PREFIX = "visavis-broker-"
 # Where mosquitto keeps its state if its user may not enter TMPDIR.
 OPEN_TO_ALL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder of our own is made in it)
 START_LIMIT_S = 5.0
@@ -99,11 +101,11 @@ def mosquitto() -> str:
 def state_folder() -> Iterator[Path]:
     """A folder that mosquitto may write while the block runs: as root it becomes another user."""
     as_root = os.geteuid() == 0
-    with tempfile.TemporaryDirectory(prefix="visavis-broker-", dir=enterable() if as_root else None) as folder:
+    with own_folder(FOLDER_PREFIX, enterable() if as_root else None) as folder:
         if as_root:
             with suppress(LookupError):  # no such user: it becomes nobody, and keeps nothing
                 shutil.chown(folder, "mosquitto")
-        yield Path(folder)
+        yield folder
 
 
 def enterable() -> Path:

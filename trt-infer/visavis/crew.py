@@ -13,12 +13,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from visavis.errors import VisavisError
+from visavis.own_folder import own_folder
 
 FOLDER_PREFIX = "visavis-"
 SOCKET = "crew.sock"
@@ -77,9 +78,9 @@ class Crew(msgspec.Struct, frozen=True):
         return sorted(own) == sorted(f"worker-{number}" for number in range(1, self.wanted + 1))
 
 
-def run_folder() -> tempfile.TemporaryDirectory[str]:
+def run_folder() -> AbstractContextManager[Path]:
     """The folder of one `visavis run`, where `visavis workers` finds it; nobody else may enter it."""
-    return tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX)
+    return own_folder(FOLDER_PREFIX)
 
 
 @contextmanager

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of a process among the temporary files: gone with it, or with the next one where it was killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from visavis.broker import state_folder
+from visavis.crew import run_folder
+from visavis.own_folder import MARK, own_folder
+
+Folder = Callable[[], AbstractContextManager[Path]]
+OWNER = "import sys; from {0} import {1}\nwith {1}() as folder: print(folder, flush=True); sys.stdin.read()"
+
+
+def killed(make: Folder) -> Path:
+    """The folder of a process that was killed."""
+    program = OWNER.format(make.__module__, make.__name__)
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout
+        folder = Path(owner.stdout.readline().decode().strip())
+        assert folder.is_dir()
+        with make():
+            assert folder.is_dir(), "it was removed while its owner lived"
+        owner.kill()
+    return folder
+
+
+@pytest.mark.parametrize("make", [run_folder, state_folder])
+def test_what_a_kill_left_behind_is_removed_by_the_next_one(make: Folder) -> None:
+    left = killed(make)
+    assert left.is_dir(), "this test sees nothing: the owner removed it by itself"
+    (left / "mosquitto.db").touch()
+    with make() as folder:
+        assert folder.parent == left.parent
+        assert not left.exists()
+    assert not folder.exists()
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """A folder with a mark that nobody holds."""
+    folder = tmp_path / "visavis-left"
+    folder.mkdir()
+    (folder / MARK).touch()
+    return folder
+
+
+def test_other_users_folders_and_those_without_a_mark_stay(
+    left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "visavis-notes").mkdir()
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with own_folder("visavis-", tmp_path):
+        assert left.exists()
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    with own_folder("visavis-", tmp_path):
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["visavis-notes"]
+
+
+def test_a_link_to_a_folder_elsewhere_leads_to_no_removal(left: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "visavis-link").symlink_to(left)
+    with own_folder("visavis-", place):
+        assert (left / MARK).exists()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of one process, among the system's temporary files, that a kill does not leave behind for ever."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+# Whoever made the folder holds the lock on this file in it, until its process ends in whatever way.
+MARK = "owner.lock"
+
+
+@contextmanager
+def own_folder(prefix: str, place: Path | None = None) -> Iterator[Path]:
+    """A new folder, which is removed at the end of the block.
+
+    What killed processes of this user left behind there is removed first.
+
+    Args:
+        prefix: with which its name begins.
+        place: in which folder it is made; in that for temporary files when None.
+    """
+    parent = place or Path(tempfile.gettempdir())
+    remove_ownerless(parent, prefix)
+    with ExitStack() as afterwards, tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
+        afterwards.callback(os.close, own(Path(name)))
+        yield Path(name)
+
+
+def own(folder: Path) -> int:
+    """Mark a folder as ours while the descriptor is open. The mark gets its name when it is locked, not before."""
+    draft = folder / f"{MARK}.new"
+    mark = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    fcntl.flock(mark, fcntl.LOCK_EX)
+    draft.rename(folder / MARK)
+    return mark
+
+
+def remove_ownerless(parent: Path, prefix: str) -> None:
+    """Remove the folders of this user in `parent` that have a mark and no living owner."""
+    for mark in parent.glob(f"{prefix}*/{MARK}"):
+        if ownerless(mark):
+            # Errors: a broker or daemon that is just ending may still write there. A few bytes stay then.
+            shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def ownerless(mark: Path) -> bool:
+    """Whether nobody holds this mark, and it is of this user."""
+    try:
+        descriptor = os.open(mark, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # another user's, or removed just now
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(descriptor).st_uid == os.geteuid()
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
