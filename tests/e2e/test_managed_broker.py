@@ -60,12 +60,40 @@ def test_a_broker_that_dies_is_started_again_on_its_port(
 def test_what_the_broker_had_to_keep_is_there_when_it_comes_back(tmp_path: Path) -> None:
     port = free_port()
     with managed_broker(port, tmp_path):
-        publish(port, "door", "open", "-r", "-q", "1")
-        first = program(tmp_path)
-        os.kill(first, signal.SIGTERM)
-        until(lambda: program(tmp_path) not in (0, first) and is_open(port), "it does not come back", 15)
-        command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "door", "-C", "1", "-W", "10"]
-        assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "open\n"
+        assert_kept_over_a_restart(port, tmp_path)
+
+
+# Starts what follows where the system has no user mosquitto.
+NO_USER = """
+grep -v ^mosquitto: /etc/passwd >"$1/passwd"
+mount --bind "$1/passwd" /etc/passwd
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root's mosquitto becomes another user: run the tests as root for this"
+)
+def test_where_there_is_no_user_mosquitto_it_keeps_that_too(tmp_path: Path) -> None:
+    port = free_port()
+    command = ["unshare", "-m", "sh", "-ec", NO_USER, "sh", str(tmp_path)]
+    owner = subprocess.Popen([*command, sys.executable, "-c", OWNER, str(port), str(tmp_path)])
+    try:
+        until(lambda: is_open(port), "the broker does not listen", 15)
+        assert_kept_over_a_restart(port, tmp_path)
+    finally:
+        owner.terminate()
+        owner.wait(15)
+
+
+def assert_kept_over_a_restart(port: int, folder: Path) -> None:
+    publish(port, "door", "open", "-r", "-q", "1")
+    first = program(folder)
+    os.kill(first, signal.SIGTERM)
+    until(lambda: program(folder) not in (0, first) and is_open(port), "it does not come back", 15)
+    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "door", "-C", "1", "-W", "10"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "open\n"
 
 
 def test_a_broker_that_ends_at_start_is_no_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from visavis import broker
+from visavis.broker import BrokerFailed
 
 
 @pytest.fixture
@@ -37,6 +40,22 @@ def test_where_it_can_go_nowhere_that_is_said_with_the_remedy(
     with broker.state_folder() as state:
         assert state.parent == closed
     assert "set TMPDIR" in caplog.text
+
+
+def test_it_belongs_to_whom_mosquitto_becomes_or_the_start_is_refused(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: list[str] = []
+    users = {"nobody": Namespace(pw_name="nobody")}
+    monkeypatch.setattr("shutil.chown", lambda _folder, user: owners.append(user))
+    monkeypatch.setattr(pwd, "getpwnam", users.__getitem__)
+    with broker.state_folder():
+        users["mosquitto"] = Namespace(pw_name="mosquitto")
+    with broker.state_folder():
+        users.clear()
+    with pytest.raises(BrokerFailed, match="no user mosquitto or nobody: make one"), broker.state_folder():
+        pytest.fail("it has a folder that its broker cannot write")
+    assert owners == ["nobody", "mosquitto"]
 
 
 def test_who_is_not_root_keeps_it_among_its_own(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

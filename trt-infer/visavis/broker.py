@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import shutil
 import socket
 import stat
@@ -21,6 +22,8 @@ from visavis.keeper import Keeper
 from visavis.own_folder import own_folder
 
 FOLDER_PREFIX = "visavis-broker-"
+# Whom mosquitto becomes when root starts it: the first of these that there is.
+USERS = ("mosquitto", "nobody")
 # Where mosquitto keeps its state if its user may not enter TMPDIR.
 OPEN_TO_ALL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder of our own is made in it)
 START_LIMIT_S = 5.0
@@ -103,9 +106,23 @@ def state_folder() -> Iterator[Path]:
     as_root = os.geteuid() == 0
     with own_folder(FOLDER_PREFIX, enterable() if as_root else None) as folder:
         if as_root:
-            with suppress(LookupError):  # no such user: it becomes nobody, and keeps nothing
-                shutil.chown(folder, "mosquitto")
+            shutil.chown(folder, user_of_mosquitto())
         yield folder
+
+
+def user_of_mosquitto() -> str:
+    """Whom mosquitto becomes when root starts it.
+
+    Raises:
+        BrokerFailed: there is nobody whom it could become.
+    """
+    for name in USERS:
+        with suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+    raise BrokerFailed(
+        f"mosquitto gives up root, and this system has no user {' or '.join(USERS)}",
+        "make one, `useradd --system mosquitto`, or do not run as root",
+    )
 
 
 def enterable() -> Path:
