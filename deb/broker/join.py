@@ -70,6 +70,7 @@ def replace(file: Path, text: str) -> None:
     write(file, text, stat.S_IMODE(now.st_mode), (now.st_uid, now.st_gid))
 
 
+# Not visavis.atomic: that is in another package, with a version of its own. tests/unit/test_atomic.py tries both.
 def write(file: Path, text: str, mode: int, owner: tuple[int, int] = (-1, -1)) -> None:
     """Write a file as a whole or not at all, never readable by more users than in the end; -1: who runs this."""
     file.parent.mkdir(parents=True, exist_ok=True)
