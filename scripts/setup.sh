@@ -184,7 +184,7 @@ install_adapters() {
 	unpack prometheus usr/bin/prometheus build/adapters/prometheus
 	unpack influxdb usr/bin/influxd build/adapters/influxdb
 	build_telegraf
-	install_node_red
+	install_from_npm "Node-RED (100 MB)" tests/adapters/node_red build/adapters/node-red
 }
 
 # Telegraf with the plugins that our page uses, as its makers' own custom builder does it: all of them would take half an hour.
@@ -195,14 +195,24 @@ build_telegraf() {
 		CGO_ENABLED=0 go build -trimpath -tags "$plugins" -ldflags "-s -w -X $main/internal.Version=${version#v}" -o ../../../build/adapters/telegraf $main/cmd/telegraf)
 }
 
-install_node_red() {
-	local pins=tests/adapters/node_red folder=build/adapters/node-red sums
-	sums=$(cat $pins/*.json | sha256sum)
-	[ "$(cat $folder/installed 2>/dev/null)" != "$sums" ] || return 0
-	echo "setup: installing Node-RED for tests into $folder (100 MB)"
-	rm -rf $folder && mkdir -p $folder && cp $pins/*.json $folder
-	(cd $folder && npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund)
-	echo "$sums" >$folder/installed
+# What a folder of pins names, with all that it needs.
+install_from_npm() {
+	local name=$1 pins=$2 folder=$3 sums
+	sums=$(cat "$pins"/*.json | sha256sum)
+	[ "$(cat "$folder/installed" 2>/dev/null)" != "$sums" ] || return 0
+	echo "setup: installing $name for tests into $folder"
+	rm -rf "$folder" && mkdir -p "$folder" && cp "$pins"/*.json "$folder"
+	(cd "$folder" && npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund)
+	echo "$sums" >"$folder/installed"
+}
+
+# Debian's npm brings hundreds of packages: for one test they are not worth it where there is no npm.
+install_mermaid() {
+	if ! command -v npm >/dev/null; then
+		echo "setup: NOTE: npm is not here: the test that draws the diagrams of the pages is skipped" >&2
+		return 0
+	fi
+	install_from_npm Mermaid tests/repo/mermaid build/mermaid
 }
 
 # systemd mounts it where there is one; a container and a machine that starts no services do not.
@@ -249,6 +259,7 @@ main() {
 	[ "$purpose" = run ] || install_tensorrt_core
 	[ "$purpose" = run ] || install_servers
 	[ "$purpose" = run ] || fetch_balancer
+	[ "$purpose" = run ] || install_mermaid
 	[ "$purpose" != adapters ] || install_adapters
 	.venv/bin/visavis model prepare centerface
 }

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks of the pages that people copy from."""
+"""Blocks of the pages: what people copy from them, and what is drawn in them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,10 +31,10 @@ def pages() -> list[Path]:
     return [*fixed, *sorted(docs.glob("how-to/*.md"))]
 
 
-def blocks(*kinds: str) -> list[Block]:
-    """Every block of these kinds in the pages, in their order."""
+def blocks(*kinds: str, among: Iterable[Path] = ()) -> list[Block]:
+    """Every block of these kinds in the pages that people copy from, or `among` others, in their order."""
     found = []
-    for page in pages():
+    for page in among or pages():
         text = page.read_text()
         for match in re.finditer(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             line = text.count("\n", 0, match.start()) + 1
