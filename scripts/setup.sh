@@ -157,7 +157,7 @@ install_rivals() {
 	fi
 	install_packages wrk # and with it the list of packages, which the next line looks into
 	install_packages "$(store_package)"
-	(cd go-capture && CGO_ENABLED=0 go build -o ../build/gatewayload ./internal/gatewayload)
+	(cd go-capture && CGO_ENABLED=0 go build -o ../build/gatewayload ./internal/testprogram/gatewayload)
 	(cd tests/bench/rivals/sender && CGO_ENABLED=0 go build -o ../../../../build/framesender .)
 }
 
@@ -236,7 +236,7 @@ build_daemon() {
 }
 
 build_test_programs() {
-	(cd go-capture && CGO_ENABLED=0 go build -o ../build/ringload ./internal/ringload)
+	(cd go-capture && CGO_ENABLED=0 go build -o ../build/ringload ./internal/testprogram/ringload)
 }
 
 main() {

@@ -58,8 +58,8 @@ def installed() -> Path:
 
 
 def go_scenes(what: str, answers: bytes = b"") -> bytes:
-    """What the program beside the tracker prints."""
-    command = ["go", "run", "./internal/track/scenes", what]
+    """What trackscenes prints."""
+    command = ["go", "run", "./internal/testprogram/trackscenes", what]
     return subprocess.run(command, cwd=ROOT / "go-capture", input=answers, stdout=subprocess.PIPE, check=True).stdout
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays the scripted scenes to the trackers of the package `trackers`. Runs in the folder of tracks.py's own making.
 
-Reads scenes as `scenes -print` writes them; writes {tracker: {scene: [[number of each box] of each frame]}}, 0 = none.
+Reads scenes as `trackscenes -print` writes them; writes {tracker: {scene: [[number of each box] of each frame]}}, where
+0 is none.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def ringload_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(built)
     assert shutil.which("go"), "Go is missing: run `make setup`"
     program = tmp_path_factory.mktemp("program") / "ringload"
-    build = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(program), "./internal/ringload"]
+    build = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(program), "./internal/testprogram/ringload"]
     subprocess.run(build, cwd=GO_MODULE, check=True)
     return program
 

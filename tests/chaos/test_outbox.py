@@ -27,9 +27,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(folder: Path) -> Path:
     """Build outboxload into a folder."""
     assert shutil.which("go"), "Go is missing: run `make setup`"
-    command = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(folder / "outboxload"), "./internal/outboxload"]
+    program = folder / "outboxload"
+    command = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(program), "./internal/testprogram/outboxload"]
     subprocess.run(command, cwd=GO_MODULE, check=True)
-    return folder / "outboxload"
+    return program
 
 
 def test_an_outage_with_kills_loses_nothing_and_keeps_the_order(program: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ fps = 60
 @pytest.fixture(scope="module")
 def truth() -> list[list[list[float]]]:
     """The boxes of the demo's faces, frame by frame, from the script that the source draws by."""
-    command = ["go", "run", "./internal/demo/truth", "-width", "640", "-height", "480"]
+    command = ["go", "run", "./internal/testprogram/demotruth", "-width", "640", "-height", "480"]
     environment = {**os.environ, "CGO_ENABLED": "0"}
     answer = subprocess.run(command, cwd=ROOT / "go-capture", env=environment, capture_output=True, check=True)
     frames: list[list[list[float]]] = json.loads(answer.stdout)

@@ -37,12 +37,12 @@ H264 = [
 
 
 class NetworkCamera:
-    """internal/rtspserve with a clip of one still picture that shows a face."""
+    """internal/testprogram/rtspserve with a clip of one still picture that shows a face."""
 
     def __init__(self, folder: Path) -> None:
         self.picture, self._clip, self._program = folder / "face.png", folder / "face.h264", folder / "rtspserve"
         self.port = free_port()
-        build = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(self._program), "./internal/rtspserve"]
+        build = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(self._program), "./internal/testprogram/rtspserve"]
         subprocess.run(build, cwd=GO_MODULE, check=True)
         ffmpeg("-i", str(gocv_images() / "face-detect.jpg"), "-vf", "scale=640:480", str(self.picture))
         still = ["-loop", "1", "-framerate", "15", "-i", str(self.picture), "-frames:v", "30"]

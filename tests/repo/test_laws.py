@@ -89,6 +89,14 @@ def test_only_pipeline_and_cmd_see_everything() -> None:
             assert "pipeline" not in others, f"{path} imports the wiring"
 
 
+def test_every_go_program_but_the_daemon_lies_among_the_test_programs() -> None:
+    programs = {path.parent for path in go_files() if re.search(r"^package main$", path.read_text(), re.MULTILINE)}
+    assert {str(program.parent.relative_to(ROOT / "go-capture")) for program in programs} == {
+        "cmd",
+        "internal/testprogram",
+    }
+
+
 def test_no_go_file_has_an_init_function() -> None:
     written = [path for path in go_files(tests=True) if "_gen." not in path.name]  # protoc writes some
     guilty = [path for path in written if re.search(r"^func init\(\)", path.read_text(), re.MULTILINE)]

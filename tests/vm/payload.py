@@ -61,7 +61,7 @@ def fill_pi(folder: Path) -> None:
             GOARCH="arm64",
             CGO_ENABLED="0",
         )
-    go("build", "-o", str(folder / "ringload"), "./internal/ringload", GOARCH="arm64", CGO_ENABLED="0")
+    go("build", "-o", str(folder / "ringload"), "./internal/testprogram/ringload", GOARCH="arm64", CGO_ENABLED="0")
     shutil.copytree(REPOSITORY / "build" / "demo", folder / "demo")
     copy_python(folder)
     for name in ("contracts", "docs", "go-capture", "tests"):

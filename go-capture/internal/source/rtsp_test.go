@@ -27,7 +27,7 @@ const (
 	clipWidth, clipHeight                  = 320, 240
 )
 
-// networkCamera is internal/rtspserve as a program of its own: it can be stopped, ended and started again.
+// networkCamera is internal/testprogram/rtspserve as a program of its own: it can be stopped, ended and started again.
 type networkCamera struct {
 	t         *testing.T
 	arguments []string
@@ -42,7 +42,7 @@ func newNetworkCamera(t *testing.T, more ...string) *networkCamera {
 	t.Helper()
 	folder := t.TempDir()
 	c := &networkCamera{t: t, program: filepath.Join(folder, "rtspserve")}
-	build := exec.Command("go", "build", "-o", c.program, "../rtspserve")
+	build := exec.Command("go", "build", "-o", c.program, "../testprogram/rtspserve")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build rtspserve: %v: %s", err, out)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// truth prints the boxes of the demo's faces as JSON, one list for each frame of the script: tests compare with it.
+// Command demotruth prints the boxes of the demo's faces as JSON, one list for each frame of the script: tests compare with it.
 package main
 
 import (

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// scenes shows the scripted scenes to a tracker in another language, and judges what it answers.
+// Command trackscenes shows the scripted scenes to a tracker in another language, and judges what it answers.
 //
-//	scenes -print                 each scene as one line of JSON
-//	scenes -ours                  scores of our tracker, by script, detector and rate
-//	scenes -gain                  the same over all scenes, of the boxes from 0.5 on, with and without less sure ones to continue by
-//	scenes -judge < ANSWERS       the same for the answers of another: {"scene name": [[number of each box] of each frame]}
+//	trackscenes -print                 each scene as one line of JSON
+//	trackscenes -ours                  scores of our tracker, by script, detector and rate
+//	trackscenes -gain                  the same over all scenes, of the boxes from 0.5 on, with and without less sure ones to continue by
+//	trackscenes -judge < ANSWERS       the same for the answers of another: {"scene name": [[number of each box] of each frame]}
 package main
 
 import (
@@ -39,7 +39,7 @@ func main() {
 		os.Exit(2)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "scenes:", err)
+		fmt.Fprintln(os.Stderr, "trackscenes:", err)
 		os.Exit(1)
 	}
 }
