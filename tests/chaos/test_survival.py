@@ -111,6 +111,13 @@ def test_a_worker_that_hangs_is_cut_off(ringload_program: Path, socket: Path) ->
         assert daemon.counter("Inferred") == 9
 
 
+def test_a_worker_that_names_no_model_is_told_so_and_ends(ringload_program: Path, socket: Path) -> None:
+    with Ringload(ringload_program, socket):
+        ended = subprocess.run(command(socket, model=""), capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "model must be NAME or NAME@BACKEND" in ended.stderr
+
+
 def test_a_view_that_the_detector_keeps_is_counted_and_the_worker_goes_on(ringload_program: Path, socket: Path) -> None:
     options = ("-stream", "a:320x240@200")
     with Ringload(ringload_program, socket, *options) as daemon, worker(socket, model="fake:leak@3"):

@@ -67,7 +67,7 @@ class Refusal(IntEnum):
     VERSION = 1  # the major versions differ: install worker and daemon from one release
     TOO_MANY_WORKERS = 2  # `max_workers` are connected, or the visitor is
     PEER_NOT_ALLOWED = 3  # the worker's user may not connect
-    MALFORMED = 4  # HELLO was not understood, or asks for a lane that does not exist
+    MALFORMED = 4  # HELLO was not understood, names no model, or asks for a lane that does not exist
 
 
 class Retirement(IntEnum):
@@ -321,7 +321,7 @@ class Hello:
     credit: int  # leases the worker wants to hold at a time
     nonce: int  # random, for logs
     name: str  # the worker's name
-    model: str  # `model` or `model@backend`
+    model: str  # `model` or `model@backend`; one without a model is refused
     flags: int = 0
 
     TYPE: ClassVar[int] = 1

@@ -162,6 +162,7 @@ func (d *Dispatcher) refuse(raw syscall.RawConn, no *refusal) {
 }
 
 func helloRefusal(hello ring.Hello) *refusal {
+	model, _ := splitModel(hello.Model.String())
 	switch {
 	case hello.Major != ring.Major:
 		return &refusal{ring.RefusalVersion, fmt.Sprintf("protocol %d.x, daemon has %d.x", hello.Major, ring.Major)}
@@ -169,6 +170,8 @@ func helloRefusal(hello ring.Hello) *refusal {
 		return &refusal{ring.RefusalMalformed, "lanes are not supported: lane must be 0"}
 	case hello.Credit < 1 || hello.Credit > ring.MaxCredit:
 		return &refusal{ring.RefusalMalformed, fmt.Sprintf("credit must be 1 to %d", ring.MaxCredit)}
+	case model == "":
+		return &refusal{ring.RefusalMalformed, "model must be NAME or NAME@BACKEND"}
 	}
 	return nil
 }

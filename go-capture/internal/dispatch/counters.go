@@ -136,10 +136,16 @@ func (d *Dispatcher) streamState(name string, a *account) StreamState {
 	return state
 }
 
-// ModelName is the model without the backend: workers say model@backend.
+// splitModel takes apart what workers say of their model: NAME@BACKEND, or NAME alone.
+func splitModel(said string) (name, backend string) {
+	name, backend, _ = strings.Cut(said, "@")
+	return name, backend
+}
+
+// ModelName is the model without the backend.
 func (o Outcome) ModelName() string {
-	model, _, _ := strings.Cut(o.Model, "@")
-	return model
+	name, _ := splitModel(o.Model)
+	return name
 }
 
 func (w *worker) snapshot() WorkerState {
@@ -149,7 +155,7 @@ func (w *worker) snapshot() WorkerState {
 	} else if w.credit == 0 {
 		state = "paused"
 	}
-	model, backend, _ := strings.Cut(w.model, "@")
+	model, backend := splitModel(w.model)
 	return WorkerState{
 		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Precision: precision(w.flags),
 		Fallback: w.flags&ring.HelloFlagFallback != 0, Frames: w.frames, ServiceMs: w.serviceNs / 1e6, Batch: w.batch,

@@ -262,15 +262,21 @@ func TestAReplacementJoinsBeforeTheDeadWorkerIsCleaned(t *testing.T) {
 
 func TestHelloIsRefusedWithACodeAndASentence(t *testing.T) {
 	h := newHouse(t, Options{MaxWorkers: 1})
-	version, lane, greedy, short := hello(1), hello(1), hello(65), hello(1)
+	version, lane, greedy, short, modelless, backendOnly := hello(1), hello(1), hello(65), hello(1), hello(1), hello(1)
 	version.Major, lane.Lane = ring.Major+1, 1
-	for text, c := range map[string]struct {
+	modelless.Model.Set("")
+	backendOnly.Model.Set("@fake")
+	for _, c := range []struct {
 		hello ring.Hello
 		code  uint32
-	}{"protocol 2.x": {version, ring.RefusalVersion}, "lanes": {lane, ring.RefusalMalformed}, "credit": {greedy, ring.RefusalMalformed}} {
+		text  string
+	}{
+		{version, ring.RefusalVersion, "protocol 2.x"}, {lane, ring.RefusalMalformed, "lanes"}, {greedy, ring.RefusalMalformed, "credit"},
+		{modelless, ring.RefusalMalformed, "model must be"}, {backendOnly, ring.RefusalMalformed, "model must be"},
+	} {
 		p := h.dial()
 		p.hello(c.hello)
-		refused(t, p, c.code, text)
+		refused(t, p, c.code, c.text)
 	}
 	p := h.dial()
 	packet := make([]byte, ring.HelloBytes)

@@ -85,7 +85,7 @@ const (
 	RefusalVersion        = 1 // the major versions differ: install worker and daemon from one release
 	RefusalTooManyWorkers = 2 // `max_workers` are connected, or the visitor is
 	RefusalPeerNotAllowed = 3 // the worker's user may not connect
-	RefusalMalformed      = 4 // HELLO was not understood, or asks for a lane that does not exist
+	RefusalMalformed      = 4 // HELLO was not understood, names no model, or asks for a lane that does not exist
 )
 
 // RefusalName is the name of one of the Refusal… codes, for counters and logs.
@@ -514,7 +514,7 @@ type Hello struct {
 	Credit uint32 `json:"credit"` // leases the worker wants to hold at a time
 	Nonce  uint64 `json:"nonce"`  // random, for logs
 	Name   Text32 `json:"name"`   // the worker's name
-	Model  Text32 `json:"model"`  // `model` or `model@backend`
+	Model  Text32 `json:"model"`  // `model` or `model@backend`; one without a model is refused
 }
 
 // Compile errors when a compiler lays this out in another way.
