@@ -53,13 +53,7 @@ def _enum(name: str, spec: Spec) -> str:
     doc, choices = spec.enums[name]
     lines = [f"// {camel(name)}…: {doc}.", "const ("]
     lines += [f"{camel(name)}{camel(c.name)} = {c.value} // {c.doc}" for c in choices]
-    lines += [")", ""]
-    if not name.endswith("_flag"):
-        lines += [f"// {camel(name)}Name is the name of one of the {camel(name)}… codes, for counters and logs."]
-        lines += [f"func {camel(name)}Name(code uint32) string {{", "switch code {"]
-        lines += [f'case {camel(name)}{camel(c.name)}:\nreturn "{c.name}"' for c in choices]
-        lines += ["}", 'return "unknown"', "}", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, ")", ""])
 
 
 def _text_sizes(spec: Spec) -> list[int]:

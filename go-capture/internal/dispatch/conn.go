@@ -74,7 +74,7 @@ func (d *Dispatcher) handle(conn *net.UnixConn) {
 	}
 	w, no := d.admit(conn, raw)
 	if no != nil {
-		d.refuse(raw, no)
+		refuse(raw, no)
 	}
 	if w == nil {
 		return
@@ -107,7 +107,6 @@ func (d *Dispatcher) admit(conn *net.UnixConn, raw syscall.RawConn) (*worker, *r
 	}
 	packet, reason := readPacket(conn, make([]byte, ring.ResultBytes+ring.MaxResultBytes+1))
 	if reason != "" {
-		d.count("hello " + reason)
 		return nil, nil
 	}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
@@ -146,19 +145,12 @@ func (d *Dispatcher) exit() {
 	d.unnamed--
 }
 
-func (d *Dispatcher) count(reason string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed[reason]++
-}
-
-func (d *Dispatcher) refuse(raw syscall.RawConn, no *refusal) {
+func refuse(raw syscall.RawConn, no *refusal) {
 	message := ring.Refuse{Code: no.code}
 	message.Text.Set(no.text)
 	packet := make([]byte, ring.RefuseBytes)
 	message.Put(packet)
 	_ = sendOnce(raw, packet, nil) // a courtesy: the connection closes in any case
-	d.count("refused " + ring.RefusalName(no.code))
 }
 
 func helloRefusal(hello ring.Hello) *refusal {
@@ -275,7 +267,6 @@ func (d *Dispatcher) drop(w *worker, reason string) {
 	}
 	w.gone = true
 	d.leaves(w)
-	d.closed[reason]++
 	d.tell(w, reason)
 	_ = w.conn.Close() // the descriptor is gone in any case
 	d.workers = slices.DeleteFunc(d.workers, func(other *worker) bool { return other == w })

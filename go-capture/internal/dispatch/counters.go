@@ -96,19 +96,15 @@ type StreamState struct {
 type Snapshot struct {
 	Workers []WorkerState
 	Streams []StreamState
-	Unnamed int               // connections that have not said HELLO yet
-	Share   float64           // of their time in which workers may work
-	Closed  map[string]uint64 // connections closed by the daemon or the peer, by reason
+	Unnamed int     // connections that have not said HELLO yet
+	Share   float64 // of their time in which workers may work
 }
 
 // Snapshot takes all figures in one hold of the mutex.
 func (d *Dispatcher) Snapshot() Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	shot := Snapshot{Workers: []WorkerState{}, Streams: []StreamState{}, Unnamed: d.unnamed, Share: 1 / (1 + d.rest), Closed: map[string]uint64{}}
-	for reason, n := range d.closed {
-		shot.Closed[reason] = n
-	}
+	shot := Snapshot{Workers: []WorkerState{}, Streams: []StreamState{}, Unnamed: d.unnamed, Share: 1 / (1 + d.rest)}
 	for _, w := range d.workers {
 		shot.Workers = append(shot.Workers, w.snapshot())
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/ring"
 )
@@ -321,11 +323,59 @@ func TestSilentConnectionsAreCappedAndEndAtTheirDeadline(t *testing.T) {
 	until(t, "all are let in", func() bool { return patient.Snapshot().Unnamed == ring.MaxUnnamed })
 	refused(t, patient.dial(), ring.RefusalTooManyWorkers, "HELLO")
 	h := newHouse(t, Options{HelloMs: 1000})
-	for range ring.MaxUnnamed {
-		h.dial()
+	silent := make([]*peer, ring.MaxUnnamed)
+	for i := range silent {
+		silent[i] = h.dial()
 	}
-	until(t, "silent ones are closed", func() bool { return h.Snapshot().Closed["hello deadline"] == ring.MaxUnnamed })
+	for _, p := range silent {
+		if kind, _ := p.read(); kind != 0 {
+			t.Errorf("a silent one is sent message %d", kind)
+		}
+	}
 	h.worker(1)
+}
+
+func TestADaemonWithoutDescriptorsSaysSoAndLetsWorkersInWhenItHasSome(t *testing.T) {
+	said := &heard{}
+	logtest.Hear(t, slog.NewTextHandler(said, nil))
+	h := newHouse(t, Options{})
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(socket) //nolint:errcheck // it was only there to wait
+	giveBack := takeDescriptors(t)
+	defer giveBack()
+	if err := unix.Connect(socket, &unix.SockaddrUnix{Name: h.path}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is told", func() bool { return said.count("no worker can connect") == 1 })
+	giveBack()
+	h.worker(1)
+}
+
+// takeDescriptors keeps the process from opening anything until the returned function is called.
+func takeDescriptors(t *testing.T) (giveBack func()) {
+	t.Helper()
+	next, err := unix.Dup(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Close(next); err != nil {
+		t.Fatal(err)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(next), Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestASecondDaemonIsToldThatOneRuns(t *testing.T) {

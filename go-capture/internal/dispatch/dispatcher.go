@@ -79,15 +79,14 @@ type Dispatcher struct {
 	heaviest  float64 // frame of guests so far, in frames' work
 	spare     float64 // frames that may be lent a second time: see late.go
 	timer     *time.Timer
-	timerNs   int64             // when the timer comes, 0 = it is not set
-	patientNs int64             // no lease is overdue before
-	closed    map[string]uint64 // connections closed, by reason
-	say       rate.Sometimes    // that a worker was cut off
+	timerNs   int64          // when the timer comes, 0 = it is not set
+	patientNs int64          // no lease is overdue before
+	say       rate.Sometimes // that a worker was cut off
 }
 
 // New makes a Dispatcher without streams; call Serve to let workers in.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, closed: map[string]uint64{}, spare: mostSpare,
+	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, spare: mostSpare,
 		say: rate.Sometimes{First: cutOffsSaid, Interval: cutOffsPause}}
 	var raw [8]byte
 	if _, err := rand.Read(raw[:]); err != nil {

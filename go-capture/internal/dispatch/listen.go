@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // network is the socket type: packets in order, with descriptors, and a notice when the peer dies.
@@ -61,6 +64,7 @@ func (d *Dispatcher) Serve(ctx context.Context, listener *net.UnixListener) erro
 	})
 	defer stop()
 	defer open.wait.Wait()
+	say := rate.Sometimes{Interval: cutOffsPause}
 	for {
 		conn, err := listener.AcceptUnix()
 		switch {
@@ -72,7 +76,7 @@ func (d *Dispatcher) Serve(ctx context.Context, listener *net.UnixListener) erro
 			open.closeAll()
 			return fmt.Errorf("accept workers: %w", err)
 		default:
-			d.count("accept")
+			say.Do(func() { go slog.Warn("no worker can connect for now", "error", err) }) // who reads the log may hang
 			time.Sleep(acceptPause)
 		}
 	}

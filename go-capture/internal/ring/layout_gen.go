@@ -65,21 +65,6 @@ const (
 	StatusBadInput = 3 // the worker cannot use this picture's format
 )
 
-// StatusName is the name of one of the Status… codes, for counters and logs.
-func StatusName(code uint32) string {
-	switch code {
-	case StatusOK:
-		return "ok"
-	case StatusStale:
-		return "stale"
-	case StatusFailed:
-		return "failed"
-	case StatusBadInput:
-		return "bad_input"
-	}
-	return "unknown"
-}
-
 // Refusal…: why a worker was not accepted (REFUSE.code).
 const (
 	RefusalVersion        = 1 // the major versions differ: install worker and daemon from one release
@@ -88,37 +73,11 @@ const (
 	RefusalMalformed      = 4 // HELLO was not understood, names no model, or asks for a lane that does not exist
 )
 
-// RefusalName is the name of one of the Refusal… codes, for counters and logs.
-func RefusalName(code uint32) string {
-	switch code {
-	case RefusalVersion:
-		return "version"
-	case RefusalTooManyWorkers:
-		return "too_many_workers"
-	case RefusalPeerNotAllowed:
-		return "peer_not_allowed"
-	case RefusalMalformed:
-		return "malformed"
-	}
-	return "unknown"
-}
-
 // Retirement…: why a ring ended (RING_RETIRE.reason).
 const (
 	RetirementReplaced = 1 // the stream goes on in another ring
 	RetirementRemoved  = 2 // the camera was removed
 )
-
-// RetirementName is the name of one of the Retirement… codes, for counters and logs.
-func RetirementName(code uint32) string {
-	switch code {
-	case RetirementReplaced:
-		return "replaced"
-	case RetirementRemoved:
-		return "removed"
-	}
-	return "unknown"
-}
 
 // FrameFlag…: bits of FRAME.flags.
 const (
@@ -152,23 +111,6 @@ const (
 	FourCCJPEG = 1195724874 // plane 0 holds the compressed bytes, its stride is 0
 	FourCCYUYV = 1448695129 // two bytes a pixel, 4:2:2
 )
-
-// FourCCName is the name of one of the FourCC… codes, for counters and logs.
-func FourCCName(code uint32) string {
-	switch code {
-	case FourCCBGR3:
-		return "bgr3"
-	case FourCCNV12:
-		return "nv12"
-	case FourCCGrey:
-		return "grey"
-	case FourCCJPEG:
-		return "jpeg"
-	case FourCCYUYV:
-		return "yuyv"
-	}
-	return "unknown"
-}
 
 // Text4 is UTF-8 of at most 4 bytes, padded with NUL.
 type Text4 [4]byte
