@@ -87,7 +87,7 @@ class MQTT(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     commands: str = "auto"
     # Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
     formats: tuple[str, ...] = ("native",)
-    # First level of the topics in Frigate's form; another one for each device at the same broker.
+    # First level of the topics in Frigate's form; not that of our own, and another one for each device at the same broker.
     frigate_prefix: str = "frigate"
     # Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
     sparkplug_group: str = "visavis"
@@ -116,7 +116,7 @@ class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     commands: str = "auto"
     # Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
     formats: tuple[str, ...] = ("native",)
-    # First level of the topics in Frigate's form; another one for each device at the same broker.
+    # First level of the topics in Frigate's form; not that of our own, and another one for each device at the same broker.
     frigate_prefix: str = "frigate"
     # Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
     sparkplug_group: str = "visavis"

@@ -4,8 +4,10 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -42,9 +44,7 @@ func (r *reader) checkBrokers(c *Config) {
 
 // checkBroker checks a section whose keys begin with at.
 func (r *reader) checkBroker(at string, m MQTT) {
-	if len(m.Formats) == 0 {
-		r.blame(at+"formats", "is empty, so that nothing would be told", "write [\"native\"], or \"\" into "+at+"url for no broker")
-	}
+	r.checkForms(at, m)
 	r.checkPair(at+"password_file", m.PasswordFile, at+"user", m.User)
 	r.checkPair(at+"cert", m.Cert, at+"key", m.Key)
 	r.checkPair(at+"key", m.Key, at+"cert", m.Cert)
@@ -56,6 +56,21 @@ func (r *reader) checkBroker(at string, m MQTT) {
 			r.blame(at+file[0], "has no use without an encrypted connection", "let "+at+"url begin with mqtts:// or wss://")
 		}
 	}
+}
+
+// checkForms checks that there is one, and that two can be told apart: a camera that is called as the device would get its topics.
+func (r *reader) checkForms(at string, m MQTT) {
+	if len(m.Formats) == 0 {
+		r.blame(at+"formats", "is empty, so that nothing would be told", "write [\"native\"], or \"\" into "+at+"url for no broker")
+	}
+	if m.Prefix != m.FrigatePrefix || !slices.Contains(m.Formats, "native") || !slices.Contains(m.Formats, "frigate") {
+		return
+	}
+	key, other := at+"frigate_prefix", at+"prefix"
+	if _, written := r.set[key]; !written {
+		key, other = other, key
+	}
+	r.blame(key, fmt.Sprintf("%q is that of %s too, so that topics of both forms would mix", m.Prefix, other), "write another one here or there")
 }
 
 var brokerPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}

@@ -34,3 +34,12 @@ func TestASecondBrokerIsAnotherOne(t *testing.T) {
 		}
 	}
 }
+
+func TestOneFormAloneMayHaveThePrefixOfTheOther(t *testing.T) {
+	for _, formats := range []string{`["native"]`, `["frigate"]`, `["frigate", "sparkplug"]`} {
+		made := load(t, write(t, "[mqtt]\nprefix = \"home\"\nfrigate_prefix = \"home\"\nformats = "+formats+"\n"))
+		if made.MQTT.Prefix != made.MQTT.FrigatePrefix {
+			t.Errorf("%s: %q and %q", formats, made.MQTT.Prefix, made.MQTT.FrigatePrefix)
+		}
+	}
+}

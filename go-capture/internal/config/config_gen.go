@@ -69,7 +69,7 @@ type MQTT struct {
 	Commands string `toml:"commands" json:"commands"`
 	// Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
 	Formats []string `toml:"formats" json:"formats"`
-	// First level of the topics in Frigate's form; another one for each device at the same broker.
+	// First level of the topics in Frigate's form; not that of our own, and another one for each device at the same broker.
 	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`
 	// Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
 	SparkplugGroup string `toml:"sparkplug_group" json:"sparkplug_group"`
@@ -97,7 +97,7 @@ type MQTTSecond struct {
 	Commands string `toml:"commands" json:"commands"`
 	// Forms in which this broker is told: the topics of docs/reference/mqtt.md, those of Frigate, Sparkplug B. Each has a connection of its own.
 	Formats []string `toml:"formats" json:"formats"`
-	// First level of the topics in Frigate's form; another one for each device at the same broker.
+	// First level of the topics in Frigate's form; not that of our own, and another one for each device at the same broker.
 	FrigatePrefix string `toml:"frigate_prefix" json:"frigate_prefix"`
 	// Group of the edge node in Sparkplug B; the node is device.id, and each camera is a device of it.
 	SparkplugGroup string `toml:"sparkplug_group" json:"sparkplug_group"`

@@ -59,7 +59,7 @@ func (r *reader) checkServer(c *Config) {
 	}
 }
 
-// blame reports a problem at a key, at the place where it or the nearest table around it was written.
+// blame reports a problem at a key, at the place where it was written; where it was not, the file is blamed.
 func (r *reader) blame(key, reason, remedy string) {
 	s, set := r.set[key]
 	if !set {
