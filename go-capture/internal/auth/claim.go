@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"visavis/capture/internal/clientnet"
 )
 
 const (
@@ -91,7 +93,7 @@ func (c *claim) over(now time.Time) bool {
 // Claim makes the first administrator and logs them in. It fails with ErrClaimed, ErrUnknown for a wrong code, Throttled, ErrBusy,
 // or what is wrong with the name or the password; then the code still counts.
 func (g *Gate) Claim(ctx context.Context, remote, code string, first Wanted) (cookie string, who Identity, err error) {
-	place := placeOf(remote)
+	place := clientnet.NameOfRemote(remote)
 	if err := g.tryCode(code, place); err != nil {
 		return "", Identity{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/state"
 )
 
@@ -179,7 +180,7 @@ func (g *Gate) verify(ctx context.Context, remote, token string) (*Account, erro
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !good || !g.book.holds(account) {
-		slog.Warn("wrong token", "account", account.Name, "from", placeOf(remote))
+		slog.Warn("wrong token", "account", account.Name, "from", clientnet.NameOfRemote(remote))
 		return nil, ErrUnknown
 	}
 	if len(g.verified) >= verifiedMost {
@@ -196,7 +197,7 @@ func (g *Gate) tryToken(id, remote string) (*Account, error) {
 	if account == nil {
 		return nil, ErrUnknown
 	}
-	if wait := g.tokens.take(placeOf(remote), g.settings.now()); wait > 0 {
+	if wait := g.tokens.take(clientnet.NameOfRemote(remote), g.settings.now()); wait > 0 {
 		return nil, Throttled{wait}
 	}
 	return account, nil
@@ -204,7 +205,7 @@ func (g *Gate) tryToken(id, remote string) (*Account, error) {
 
 // Login opens a session and returns its cookie. It fails with ErrUnknown, ErrBusy or Throttled.
 func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie string, who Identity, err error) {
-	name, place := strings.ToLower(strings.TrimSpace(name)), placeOf(remote)
+	name, place := strings.ToLower(strings.TrimSpace(name)), clientnet.NameOfRemote(remote)
 	account, err := g.tryLogin(name, place)
 	if err != nil {
 		return "", Identity{}, err

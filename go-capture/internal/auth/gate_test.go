@@ -319,14 +319,16 @@ func TestGuessingFromManyAddressesRunsIntoTheNamesLimitAndDoesNotLockItsOwnerOut
 }
 
 func TestAHouseholdsIPv6IsOneAddress(t *testing.T) {
-	for remote, want := range map[string]string{
-		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[2001:db8:1:2::9]:80": "2001:db8:1:2::/64", "[fe80::1%eth0]:1": "fe80::/64",
-		"[::ffff:192.0.2.7]:80": "192.0.2.7", home: "192.0.2.7", "": "unknown",
-	} {
-		if got := placeOf(remote); got != want {
-			t.Errorf("%s counts as %s, want %s", remote, got, want)
-		}
+	d := openDoor(t)
+	for n := range perAddress.burst {
+		_, _, err := d.Login(context.Background(), fmt.Sprintf("[2001:db8:1:2::%d]:80", n+1), "anna", password)
+		d.refuses(t, "a try", err, ErrUnknown)
 	}
+	if _, _, err := d.Login(context.Background(), "[2001:db8:1:2:3:4:5:6]:80", "anna", password); !errors.As(err, &Throttled{}) {
+		t.Errorf("from another address of the household: %v", err)
+	}
+	_, _, err := d.Login(context.Background(), "[2001:db8:1:3::1]:80", "anna", password)
+	d.refuses(t, "the neighbours", err, ErrUnknown)
 }
 
 func TestAThrottleStaysSmallAndRemembersWhoTriedMost(t *testing.T) {

@@ -4,13 +4,10 @@ package auth
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"visavis/capture/internal/clientnet"
 )
 
 // bucketsMost bounds the memory of a throttle, whoever asks.
@@ -69,18 +66,5 @@ func (t *throttle) makeRoom(now time.Time) {
 	})
 	for _, key := range keys[:bucketsMost/2] {
 		delete(t.buckets, key)
-	}
-}
-
-// placeOf is what counts as one address: a household has a whole /64 of IPv6.
-func placeOf(remote string) string {
-	address := clientnet.OfRemote(remote)
-	switch {
-	case !address.IsValid():
-		return "unknown" // all that have none share one bucket
-	case address.Is6():
-		return netip.PrefixFrom(address, clientnet.BitsV6).Masked().String()
-	default:
-		return address.String()
 	}
 }
