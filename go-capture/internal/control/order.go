@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+
+	"visavis/capture/internal/showing"
 )
 
 // Names of orders, and of the states that they change.
@@ -31,7 +33,7 @@ const (
 const payloadMost = 20
 
 // Privacies are all that there are, the one that hides the least last.
-var Privacies = []string{"pixelate", "blur", "none"}
+var Privacies = []string{showing.PrivacyPixelate, showing.PrivacyBlur, showing.PrivacyNone}
 
 // plainNumber has no sign, no exponent and no words such as NaN.
 var plainNumber = regexp.MustCompile(`^(0(\.[0-9]{1,18})?|1(\.0{1,18})?)$`)

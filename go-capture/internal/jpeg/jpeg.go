@@ -13,13 +13,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
-)
-
-// What viewers may see of a face.
-const (
-	pixelate = "pixelate"
-	blur     = "blur"
-	none     = "none"
+	"visavis/capture/internal/showing"
 )
 
 const (
@@ -29,15 +23,6 @@ const (
 	boxThickness   = 2
 )
 
-// Style says how a picture is shown.
-type Style struct {
-	Privacy string // "pixelate", "blur" or "none"; anything else counts as "pixelate"
-	Boxes   bool
-	Width   int          // pixels, 0 = the picture's own; never larger than that
-	Quality int          // 1..100, 0 = 80
-	Part    geometry.Box // of the picture in its own pixels that is shown; empty = all of it
-}
-
 // Face is one box in pixels of the picture.
 type Face struct {
 	Box    geometry.Box
@@ -46,12 +31,12 @@ type Face struct {
 
 // Encode returns the picture as JPEG. It never touches p.Pixels, which others hold too, and passes the camera's own JPEG
 // through when nothing is to be hidden, drawn or scaled.
-func Encode(p *frame.Picture, faces []Face, s Style) ([]byte, error) {
+func Encode(p *frame.Picture, faces []Face, s showing.Style) ([]byte, error) {
 	width := min(p.Width, s.Width)
 	if s.Width <= 0 {
 		width = p.Width
 	}
-	if s.Privacy == none && !s.Boxes && s.Part.W == 0 && width == p.Width && p.JPEG != nil {
+	if s.Privacy == showing.PrivacyNone && !s.Boxes && s.Part.W == 0 && width == p.Width && p.JPEG != nil {
 		return p.JPEG, nil
 	}
 	canvas, err := copyAt(p, width)
@@ -99,8 +84,8 @@ func copyAt(p *frame.Picture, width int) (gocv.Mat, error) {
 }
 
 // decorate hides all faces first, so that no box is hidden by its neighbour.
-func decorate(canvas *gocv.Mat, faces []Face, s Style, scale float64) error {
-	if s.Privacy != none {
+func decorate(canvas *gocv.Mat, faces []Face, s showing.Style, scale float64) error {
+	if s.Privacy != showing.PrivacyNone {
 		for _, face := range faces {
 			if err := hide(canvas, rectangle(face.Box, scale, hiddenMargin), s.Privacy); err != nil {
 				return err
@@ -137,7 +122,7 @@ func hide(canvas *gocv.Mat, area image.Rectangle, privacy string) error {
 	}
 	part := canvas.Region(area)
 	defer part.Close()
-	if privacy == blur {
+	if privacy == showing.PrivacyBlur {
 		kernel := max(3, area.Dx()/2) | 1
 		return gocv.GaussianBlur(part, &part, image.Pt(kernel, kernel), 0, 0, gocv.BorderReplicate)
 	}

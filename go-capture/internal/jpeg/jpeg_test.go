@@ -11,6 +11,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/showing"
 )
 
 // checkered returns a picture of single black and white pixels: all detail, nothing else.
@@ -62,7 +63,7 @@ func TestHiddenFacesLoseTheirDetailAndTheRestKeepsIt(t *testing.T) {
 	face := Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}
 	inside, outside := image.Rect(90, 70, 190, 170), image.Rect(220, 20, 300, 220)
 	for privacy, hidden := range map[string]bool{"pixelate": true, "blur": true, "none": false, "typo": true} {
-		data, err := Encode(picture, []Face{face}, Style{Privacy: privacy, Quality: 95})
+		data, err := Encode(picture, []Face{face}, showing.Style{Privacy: privacy, Quality: 95})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,16 +86,16 @@ func TestAnUnsureFaceIsHiddenAndNotDrawn(t *testing.T) {
 	picture := checkered(t, pool)
 	defer picture.Release()
 	face := Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}, Unsure: true}
-	plain := encoded(t, picture, face, Style{Privacy: "pixelate"})
+	plain := encoded(t, picture, face, showing.Style{Privacy: "pixelate"})
 	if got := detail(decode(t, plain), image.Rect(90, 70, 190, 170)); got >= 20 {
 		t.Errorf("an unsure face keeps detail %d", got)
 	}
-	if !bytes.Equal(plain, encoded(t, picture, face, Style{Privacy: "pixelate", Boxes: true})) {
+	if !bytes.Equal(plain, encoded(t, picture, face, showing.Style{Privacy: "pixelate", Boxes: true})) {
 		t.Error("a box was drawn around an unsure face")
 	}
 }
 
-func encoded(t *testing.T, picture *frame.Picture, face Face, style Style) []byte {
+func encoded(t *testing.T, picture *frame.Picture, face Face, style showing.Style) []byte {
 	t.Helper()
 	data, err := Encode(picture, []Face{face}, style)
 	if err != nil {
@@ -109,7 +110,7 @@ func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
 	picture := checkered(t, pool)
 	defer picture.Release()
 	picture.SetJPEG([]byte("the camera's own"))
-	for style, passes := range map[Style]bool{
+	for style, passes := range map[showing.Style]bool{
 		{Privacy: "none"}: true, {Privacy: "none", Width: 320}: true, {Privacy: "none", Width: 160}: false,
 		{Privacy: "none", Boxes: true}: false, {Privacy: "pixelate"}: false,
 	} {
@@ -130,7 +131,7 @@ func TestPicturesAreScaledDownButNeverUpAndFacesAtTheEdgeDoNotBreakThem(t *testi
 	defer picture.Release()
 	edge := []Face{{Box: geometry.Box{X: -30, Y: -30, W: 60, H: 60}}, {Box: geometry.Box{X: 310, Y: 235, W: 60, H: 60}}, {}}
 	for asked, want := range map[int]int{0: 320, 160: 160, 4000: 320} {
-		data, err := Encode(picture, edge, Style{Privacy: "pixelate", Boxes: true, Width: asked})
+		data, err := Encode(picture, edge, showing.Style{Privacy: "pixelate", Boxes: true, Width: asked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +155,7 @@ func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
 		{geometry.Box{X: -50, Y: 200, W: 100, H: 100}, image.Pt(50, 40)}, // what is outside is left out
 		{geometry.Box{X: 900, Y: 900, W: 10, H: 10}, image.Pt(320, 240)},
 	} {
-		data, err := Encode(picture, []Face{{Box: face}}, Style{Privacy: pixelate, Part: c.part})
+		data, err := Encode(picture, []Face{{Box: face}}, showing.Style{Privacy: showing.PrivacyPixelate, Part: c.part})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +163,7 @@ func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
 			t.Errorf("%v has %v, want %v", c.part, got, c.size)
 		}
 	}
-	data, err := Encode(picture, []Face{{Box: face}}, Style{Privacy: pixelate, Part: face})
+	data, err := Encode(picture, []Face{{Box: face}}, showing.Style{Privacy: showing.PrivacyPixelate, Part: face})
 	if err != nil {
 		t.Fatal(err)
 	}

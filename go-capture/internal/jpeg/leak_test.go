@@ -19,6 +19,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/source"
 )
 
@@ -89,7 +90,7 @@ func watch(address string, pool *frame.Pool) (err error) {
 
 func encodeAll(picture *frame.Picture) error {
 	faces := []Face{{Box: geometry.Box{X: 20, Y: 20, W: 30, H: 40}}, {Box: geometry.Box{X: 150, Y: 110, W: 30, H: 40}}, {Box: geometry.Box{X: 900, W: 9, H: 9}}}
-	for _, style := range []Style{{Privacy: pixelate, Boxes: true}, {Privacy: blur, Width: 80}, {Privacy: none, Width: 40}} {
+	for _, style := range []showing.Style{{Privacy: showing.PrivacyPixelate, Boxes: true}, {Privacy: showing.PrivacyBlur, Width: 80}, {Privacy: showing.PrivacyNone, Width: 40}} {
 		if _, err := Encode(picture, faces, style); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	"visavis/capture/internal/gateway/overgrpc"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/web"
 )
 
@@ -61,9 +62,9 @@ func (a *Appliance) untilAnswered(ctx context.Context) (context.Context, context
 func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) ([]byte, error) {
 	result := &hub.Result{Picture: picture, Faces: faces}
 	if anonymize {
-		return encode(result, web.JPEGStyle{Privacy: web.PrivacyPixelate})
+		return encode(result, showing.Style{Privacy: showing.PrivacyPixelate})
 	}
-	return encode(result, web.JPEGStyle{Privacy: web.PrivacyNone, Boxes: true})
+	return encode(result, showing.Style{Privacy: showing.PrivacyNone, Boxes: true})
 }
 
 // guests are the routes and metrics that the site shows for others.

@@ -11,8 +11,8 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/control"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/state"
-	"visavis/capture/internal/web"
 )
 
 // told are the states that the broker retains, each beside its command.
@@ -89,12 +89,12 @@ func refused(err error) error {
 func (a *Appliance) sendSnapshot(camera string) error {
 	a.ordering.Lock()
 	defer a.ordering.Unlock()
-	plain := a.privacy(camera) == web.PrivacyNone
+	plain := a.privacy(camera) == showing.PrivacyNone
 	picture, err := a.web.Newest(camera)
 	if err != nil {
 		return mqtt.Refusal{Reason: "no_picture", Text: fmt.Sprintf("no snapshot of %s: %v", camera, err)}
 	}
-	plain = plain || a.privacy(camera) == web.PrivacyNone // a reload may have come between
+	plain = plain || a.privacy(camera) == showing.PrivacyNone // a reload may have come between
 	a.mqtt.SetSnapshot(camera, mqtt.Picture{JPEG: picture, Plain: plain})
 	return nil
 }
@@ -107,7 +107,7 @@ func (a *Appliance) tellOrders(camera string, s control.State) {
 	for _, name := range told {
 		a.mqtt.SetState(camera, name, s.Text(name))
 	}
-	if s.Privacy != web.PrivacyNone {
+	if s.Privacy != showing.PrivacyNone {
 		a.mqtt.HidePictures(camera)
 	}
 }

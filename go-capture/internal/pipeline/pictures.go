@@ -10,11 +10,10 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
-	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/portrait"
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/state"
-	"visavis/capture/internal/web"
 )
 
 // pictureFolder is where pictures of events are kept; it fails when there is no folder for anything.
@@ -48,27 +47,23 @@ func (a *Appliance) newPainter() *portrait.Painter {
 	if a.album == nil && a.mqtt == nil {
 		return nil
 	}
-	wanted := portrait.Settings{Album: a.album, Privacy: a.privacy, Encode: encodePortrait}
+	wanted := portrait.Settings{Album: a.album, Privacy: a.privacy, Encode: encode}
 	if a.mqtt != nil {
 		wanted.MayLeave, wanted.Send = a.mayLeave, a.sendPictures
 	}
 	return portrait.New(wanted)
 }
 
-func encodePortrait(r *hub.Result, style jpeg.Style) ([]byte, error) {
-	return encodePart(r, web.JPEGStyle{Privacy: style.Privacy, Width: style.Width}, style.Part)
-}
-
 // sendPictures lets the newest picture and the face in it go to the broker.
 func (a *Appliance) sendPictures(r *hub.Result, face portrait.Look) error {
-	whole, err := encode(r, web.JPEGStyle{Privacy: face.Privacy})
+	whole, err := encode(r, showing.Style{Privacy: face.Privacy})
 	if err != nil {
 		return err
 	}
 	a.ordering.Lock() // an order to hide faces comes before, or takes back what is sent here
 	defer a.ordering.Unlock()
-	plain := face.Privacy == web.PrivacyNone
-	if plain && a.privacy(r.Camera) != web.PrivacyNone {
+	plain := face.Privacy == showing.PrivacyNone
+	if plain && a.privacy(r.Camera) != showing.PrivacyNone {
 		return nil
 	}
 	a.mqtt.SetSnapshot(r.Camera, mqtt.Picture{JPEG: whole, Plain: plain})
@@ -88,7 +83,7 @@ func (a *Appliance) mayLeave(camera string) bool {
 func (a *Appliance) privacy(camera string) string {
 	now, known := (*view)(a).Privacy(camera)
 	if !known {
-		return web.PrivacyPixelate
+		return showing.PrivacyPixelate
 	}
 	return now
 }

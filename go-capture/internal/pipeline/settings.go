@@ -12,6 +12,7 @@ import (
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/source"
 	"visavis/capture/internal/web"
 )
@@ -24,13 +25,8 @@ func webSettings(c *config.Config, version string) web.Settings {
 	}
 }
 
-// encode lets the web show pictures without knowing OpenCV.
-func encode(r *hub.Result, style web.JPEGStyle) ([]byte, error) {
-	return encodePart(r, style, geometry.Box{})
-}
-
-// encodePart shows one part of the picture; the empty box stands for all of it.
-func encodePart(r *hub.Result, style web.JPEGStyle, part geometry.Box) ([]byte, error) {
+// encode lets others show pictures without knowing OpenCV.
+func encode(r *hub.Result, style showing.Style) ([]byte, error) {
 	boxes := make([]jpeg.Face, 0, len(r.Faces)+len(r.Unsure))
 	for _, face := range r.Faces {
 		boxes = append(boxes, jpeg.Face{Box: face.Box})
@@ -42,15 +38,13 @@ func encodePart(r *hub.Result, style web.JPEGStyle, part geometry.Box) ([]byte, 
 		whole := geometry.Box{W: float32(r.Picture.Width), H: float32(r.Picture.Height)}
 		boxes, style = []jpeg.Face{{Box: whole, Unsure: true}}, hideAll(style)
 	}
-	return jpeg.Encode(r.Picture, boxes, jpeg.Style{
-		Privacy: style.Privacy, Boxes: style.Boxes, Width: style.Width, Quality: style.Quality, Part: part,
-	})
+	return jpeg.Encode(r.Picture, boxes, style)
 }
 
 // hideAll pixelates a picture that is to be blurred as a whole: a blur so wide would take a second.
-func hideAll(style web.JPEGStyle) web.JPEGStyle {
-	if style.Privacy == web.PrivacyBlur {
-		style.Privacy = web.PrivacyPixelate
+func hideAll(style showing.Style) showing.Style {
+	if style.Privacy == showing.PrivacyBlur {
+		style.Privacy = showing.PrivacyPixelate
 	}
 	return style
 }

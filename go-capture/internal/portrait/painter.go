@@ -15,7 +15,7 @@ import (
 	"visavis/capture/internal/album"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
-	"visavis/capture/internal/jpeg"
+	"visavis/capture/internal/showing"
 )
 
 const (
@@ -26,11 +26,11 @@ const (
 
 // Settings of a painter.
 type Settings struct {
-	Album    *album.Album                                              // nil: none are kept
-	Privacy  func(camera string) string                                // what viewers see now
-	Encode   func(frame *hub.Result, style jpeg.Style) ([]byte, error) // shows faces as a style says
-	MayLeave func(camera string) bool                                  // pictures of the camera may go to the broker; nil without one
-	Send     func(frame *hub.Result, face Look) error                  // to the broker; nil without one
+	Album    *album.Album                                                 // nil: none are kept
+	Privacy  func(camera string) string                                   // what viewers see now
+	Encode   func(frame *hub.Result, style showing.Style) ([]byte, error) // shows faces as a style says
+	MayLeave func(camera string) bool                                     // pictures of the camera may go to the broker; nil without one
+	Send     func(frame *hub.Result, face Look) error                     // to the broker; nil without one
 }
 
 // Look is a picture of a face.
@@ -151,7 +151,7 @@ func (p *Painter) keep(id string, made *Look) {
 // lookAt shows a face and what is around it as viewers see it now.
 func (p *Painter) lookAt(frame *hub.Result, one wanted, privacy string) (Look, error) {
 	part := around(one.face)
-	shown, err := p.settings.Encode(frame, jpeg.Style{Privacy: privacy, Width: widthFor(frame.Picture.Width, part), Part: part})
+	shown, err := p.settings.Encode(frame, showing.Style{Privacy: privacy, Width: widthFor(frame.Picture.Width, part), Part: part})
 	return Look{frame.Camera, privacy, shown}, err
 }
 

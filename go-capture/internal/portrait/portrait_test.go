@@ -16,6 +16,7 @@ import (
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/zone"
 )
 
@@ -50,7 +51,7 @@ func galleryWith(t *testing.T, kept *album.Album) *gallery {
 	return g
 }
 
-func encode(r *hub.Result, style jpeg.Style) ([]byte, error) {
+func encode(r *hub.Result, style showing.Style) ([]byte, error) {
 	var faces []jpeg.Face
 	for _, face := range r.Faces {
 		faces = append(faces, jpeg.Face{Box: face.Box})

@@ -19,6 +19,7 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/auth/authtest"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/showing"
 )
 
 const annasPassword = "correct horse battery"
@@ -39,7 +40,7 @@ func (twoCameras) Cameras() []CameraSettings {
 func (twoCameras) Stopping() bool { return false }
 
 func (twoCameras) Privacy(id string) (string, bool) {
-	return PrivacyPixelate, id == "door" || id == "yard"
+	return showing.PrivacyPixelate, id == "door" || id == "yard"
 }
 
 // locked is a served page that wants logins, with the file of its credentials.

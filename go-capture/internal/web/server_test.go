@@ -19,6 +19,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/showing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +38,7 @@ func (oneCamera) Cameras() []CameraSettings {
 }
 func (oneCamera) Stopping() bool { return false }
 
-func (oneCamera) Privacy(id string) (string, bool) { return PrivacyPixelate, id == "door" }
+func (oneCamera) Privacy(id string) (string, bool) { return showing.PrivacyPixelate, id == "door" }
 
 // seqText stands for the detections of a frame.
 func seqText(seq uint64) string { return fmt.Sprintf(`{"frame":%d}`, seq) }
@@ -72,7 +73,7 @@ func serveSettings(t *testing.T, settings Settings, view View) *running {
 	r := &running{}
 	settings.Device, settings.Version = "box", "1"
 	if settings.Encode == nil {
-		settings.Encode = func(*hub.Result, JPEGStyle) ([]byte, error) {
+		settings.Encode = func(*hub.Result, showing.Style) ([]byte, error) {
 			r.encodes.Add(1)
 			return make([]byte, 20_000), nil
 		}

@@ -22,6 +22,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/showing"
 )
 
 // deaf opens a stream and never reads from it.
@@ -175,7 +176,7 @@ func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
 	heard := &complaints{Handler: slog.NewTextHandler(io.Discard, nil)}
 	logtest.Hear(t, heard)
 	var r *running
-	goes := func(*hub.Result, JPEGStyle) ([]byte, error) { // while the first of two looks is encoded
+	goes := func(*hub.Result, showing.Style) ([]byte, error) { // while the first of two looks is encoded
 		r.server.CameraRemoved("door")
 		return make([]byte, 100), nil
 	}

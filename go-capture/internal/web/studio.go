@@ -12,6 +12,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/showing"
 )
 
 // studio keeps the newest picture of one camera and encodes it, once for each look that somebody watches.
@@ -195,14 +196,14 @@ func (s *studio) borrow() (shot, error) {
 
 // encode hides faces as privacy says. The camera's own JPEG goes out untouched when nothing is to be changed in it.
 func (s *studio) encode(newest shot, wanted look, privacy string) ([]byte, error) {
-	style := JPEGStyle{Privacy: privacy, Boxes: wanted.boxes, Width: wanted.width, Quality: s.server.settings.Quality}
-	if style.Privacy != PrivacyBlur && style.Privacy != PrivacyNone {
-		style.Privacy = PrivacyPixelate // whatever is not known hides the most
+	style := showing.Style{Privacy: privacy, Boxes: wanted.boxes, Width: wanted.width, Quality: s.server.settings.Quality}
+	if style.Privacy != showing.PrivacyBlur && style.Privacy != showing.PrivacyNone {
+		style.Privacy = showing.PrivacyPixelate // whatever is not known hides the most
 	}
 	if style.Width >= newest.Picture.Width {
 		style.Width = 0
 	}
-	if style.Privacy == PrivacyNone && !style.Boxes && style.Width == 0 && len(newest.Picture.JPEG) > 0 {
+	if style.Privacy == showing.PrivacyNone && !style.Boxes && style.Width == 0 && len(newest.Picture.JPEG) > 0 {
 		return newest.Picture.JPEG, nil
 	}
 	return s.server.settings.Encode(&newest.Result, style)

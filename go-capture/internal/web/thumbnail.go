@@ -9,6 +9,7 @@ import (
 
 	"visavis/capture/internal/album"
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/showing"
 )
 
 // Thumbnails is where the pictures of events are kept; album.Album is one.
@@ -52,7 +53,7 @@ func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
 			Detail: "Pictures go when there are too many (history.thumbnails_mb), and with the record of their event."}
 	}
 	w.Header().Set("Cache-Control", forEver)
-	if picture.Privacy == PrivacyNone {
+	if picture.Privacy == showing.PrivacyNone {
 		w.Header().Set("Cache-Control", asked)
 	}
 	tag := `"` + picture.ID + `"`
@@ -72,5 +73,5 @@ func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
 // showsTooMuch tells whether a face is plain in a picture of a camera whose viewers may not see faces any more.
 func (s *Server) showsTooMuch(picture album.Picture) bool {
 	now, known := s.view.Privacy(picture.Camera)
-	return picture.Privacy == PrivacyNone && (!known || now != PrivacyNone)
+	return picture.Privacy == showing.PrivacyNone && (!known || now != showing.PrivacyNone)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/album"
+	"visavis/capture/internal/showing"
 )
 
 // shelf holds pictures by the ids of their events.
@@ -25,8 +26,8 @@ var jpegOfDoor = []byte{0xff, 0xd8, 1, 2, 3, 0xff, 0xd9}
 func pictures() shelf {
 	held := shelf{}
 	for id, p := range map[string]album.Picture{
-		"01DOOR": {Camera: "door", Privacy: PrivacyPixelate}, "01YARD": {Camera: "yard", Privacy: PrivacyBlur},
-		"01PLAIN": {Camera: "door", Privacy: PrivacyNone}, "01GONE": {Camera: "gone", Privacy: PrivacyPixelate}, "01BARE": {Camera: "gone", Privacy: PrivacyNone},
+		"01DOOR": {Camera: "door", Privacy: showing.PrivacyPixelate}, "01YARD": {Camera: "yard", Privacy: showing.PrivacyBlur},
+		"01PLAIN": {Camera: "door", Privacy: showing.PrivacyNone}, "01GONE": {Camera: "gone", Privacy: showing.PrivacyPixelate}, "01BARE": {Camera: "gone", Privacy: showing.PrivacyNone},
 	} {
 		p.ID, p.JPEG = id, jpegOfDoor
 		held[id] = p
@@ -37,7 +38,7 @@ func pictures() shelf {
 // barely is a View whose cameras show faces.
 type barely struct{ twoCameras }
 
-func (barely) Privacy(id string) (string, bool) { return PrivacyNone, id == "door" }
+func (barely) Privacy(id string) (string, bool) { return showing.PrivacyNone, id == "door" }
 
 // thumbnail asks for a picture, and returns it with the header of the answer.
 func (r *running) thumbnail(t *testing.T, id string, header http.Header) (code int, picture []byte, answered http.Header) {

@@ -5,6 +5,7 @@ package web
 import (
 	"visavis/capture/internal/engine"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/showing"
 )
 
 // View is what the page, the API and the metrics know about the rest of the appliance. Its methods are called from many
@@ -21,25 +22,10 @@ type View interface {
 }
 
 // EncodeJPEG draws and encodes a result's picture; it never changes the picture's pixels, which others hold too.
-type EncodeJPEG func(result *hub.Result, style JPEGStyle) ([]byte, error)
+type EncodeJPEG func(result *hub.Result, style showing.Style) ([]byte, error)
 
 // EncodeDetections writes the JSON that goes with a picture.
 type EncodeDetections func(result *hub.Result) ([]byte, error)
-
-// JPEGStyle says how a picture is shown. Two viewers with the same style share one encode.
-type JPEGStyle struct {
-	Privacy string // one of the Privacy… constants
-	Boxes   bool   // draw the faces' boxes
-	Width   int    // pixels, 0 = the picture's own
-	Quality int    // 1..100
-}
-
-// What viewers may see of a face. The values are those of the setting `privacy` of a camera.
-const (
-	PrivacyPixelate = "pixelate"
-	PrivacyBlur     = "blur"
-	PrivacyNone     = "none"
-)
 
 // Status is the answer of /api/v1/status. View fills it, except for the fields that say so.
 type Status struct {
