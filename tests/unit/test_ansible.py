@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,14 +174,14 @@ def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rendered(ansible: Ansible, roles: Path, out: Path, inventory: Path | str, **variables: Any) -> Played:
+def rendered(ansible: Ansible, roles: Path, out: Path, inventory: Path | str, *words: str, **variables: Any) -> Played:
     """Let every device of an inventory have its settings written to `out`, on this machine."""
     play = [{"hosts": "visavis", "gather_facts": False, "roles": ["visavis"]}]
     (out / "play.yml").write_text(yaml.safe_dump(play))
     given = json.dumps({**SECRETS, "ansible_connection": "local", **variables})
     environment = {"ANSIBLE_ROLES_PATH": str(roles), "RENDERED": str(out), "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
     one = Ansible(ansible.name, ansible.home, environment)
-    return one.play("-i", inventory, out / "play.yml", "-e", given)
+    return one.play("-i", inventory, out / "play.yml", "-e", given, *words)
 
 
 def test_the_daemon_finds_right_what_the_example_gives_to_each_device(
@@ -210,32 +211,91 @@ def test_a_wrong_variable_is_named_before_anything_is_done(ansible: Ansible, rol
     assert not list(tmp_path.glob("*.toml"))
 
 
-def secrets_only(folder: Path) -> Path:
-    """The role in a folder for roles, as far as it gives the daemon its secrets; its handler only speaks."""
-    role, whole = folder / "visavis", PLAYBOOKS / "roles" / "visavis"
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    """The folder of a device, and of the role as far as it gives secrets to the daemon; its handler only speaks."""
+    role, whole = tmp_path / "visavis", PLAYBOOKS / "roles" / "visavis"
     for part in ("tasks", "handlers"):
         (role / part).mkdir(parents=True)
-    for part in ("defaults", "vars", "tasks/secrets.yml"):
+    for part in ("defaults", "filter_plugins", "templates", "vars"):
         (role / part).symlink_to(whole / part)
-    first = yaml.safe_load((whole / "tasks" / "settings.yml").read_text())[:1]
-    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(first))
+    halves = ("secrets.yml", "handing.yml")
+    for name in halves:
+        mine = (whole / "tasks" / name).read_text().replace("owner: root", f"owner: {os.geteuid()}")
+        (role / "tasks" / name).write_text(mine.replace("group: root", f"group: {os.getegid()}"))
+    steps = yaml.safe_load((whole / "tasks" / "settings.yml").read_text())
+    steps = [step for step in steps if step.get("ansible.builtin.include_tasks") in halves]
+    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(steps))
     restart = [{"name": "Restart visavis", "ansible.builtin.debug": {"msg": "restarted"}}]
     (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
-    return folder
-
-
-def test_the_daemon_is_handed_nothing_once_the_last_secret_has_gone(ansible: Ansible, tmp_path: Path) -> None:
-    unit = tmp_path / "50-ansible.conf"
-    unit.write_text("[Service]\nLoadCredential=mqtt.password:/etc/credstore/mqtt.password\n")
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"visavis": {"hosts": {"porch": {}}}}))
-    given = {"visavis_credentials_unit": str(unit), "visavis_secrets": {}}
-    roles = secrets_only(tmp_path)
-    for changed, restarted in ((1, True), (0, False)):
-        played = rendered(ansible, roles, tmp_path, tmp_path / "hosts.yml", **given)
-        assert played.code == 0, played.said
-        assert played.changed == {"porch": changed}
-        assert ('"msg": "restarted"' in played.said) == restarted
-        assert not unit.exists()
+    return tmp_path
+
+
+def handed(ansible: Ansible, device: Path, secrets: dict[str, str], *words: str, **variables: Any) -> Played:
+    """Let the device have these secrets."""
+    places = {
+        "visavis_credstore": device / "store",
+        "visavis_credentials_unit": device / "drop-ins" / "50-ansible.conf",
+    }
+    given = variables | {name: str(place) for name, place in places.items()} | {"visavis_secrets": secrets}
+    return rendered(ansible, device, device, device / "hosts.yml", *words, **given)
+
+
+def provisioned(device: Path, *names: str) -> None:
+    """Put these secrets there as the role has done, and one of the owner."""
+    (device / "store").mkdir(mode=0o700)
+    for name in ("own.password", *names):
+        (device / "store" / name).touch(0o600)
+        (device / "store" / name).write_text(f"{name}\n")
+    if names:
+        (device / "drop-ins").mkdir()
+        (device / "drop-ins" / "50-ansible.conf").write_text("\n".join(["[Service]", *loads(device, *names)]))
+
+
+def loads(device: Path, *names: str) -> list[str]:
+    return [f"LoadCredential={name}:{device}/store/{name}" for name in names]
+
+
+def kept(device: Path) -> tuple[dict[str, str], list[str]]:
+    """The secrets that the device has, and what its unit hands over."""
+    unit = device / "drop-ins" / "50-ansible.conf"
+    lines = unit.read_text().splitlines() if unit.exists() else []
+    files = {file.name: file.read_text() for file in (device / "store").iterdir()}
+    return files, [line for line in lines if line.startswith("LoadCredential=")]
+
+
+NONE, ONE, BOTH = (), ("mqtt.password",), ("gate.password", "mqtt.password")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "changed"),
+    [(NONE, BOTH, [], 3), (BOTH, ONE, ["--check"], 2), (BOTH, ONE, [], 2), (BOTH, NONE, [], 2)],
+)
+def test_a_secret_goes_with_its_name_and_those_of_the_owner_stay(
+    before: tuple[str, ...], after: tuple[str, ...], words: list[str], changed: int, ansible: Ansible, device: Path
+) -> None:
+    provisioned(device, *before)
+    secrets = {name: name for name in after}
+    played = handed(ansible, device, secrets, *words)
+    assert (played.code, played.changed) == (0, {"porch": changed}), played.said
+    assert '"msg": "restarted"' in played.said
+    left = before if words else after
+    assert kept(device) == ({name: f"{name}\n" for name in ("own.password", *left)}, loads(device, *left))
+    if not words:
+        again = handed(ansible, device, secrets)
+        assert (again.code, again.changed) == (0, {"porch": 0}), again.said
+        assert all(stat.S_IMODE((device / "store" / name).stat().st_mode) == 0o600 for name in after)
+
+
+def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: Path) -> None:
+    provisioned(device, "mqtt.password")
+    before = kept(device)
+    mqtt = {"mqtt": {"user": "porch", "password_file": "credential:mqtt.password"}}
+    refused = handed(ansible, device, {"gate.password": "b"}, visavis_settings=mqtt)
+    assert refused.code != 0
+    assert "the settings of porch name credential:mqtt.password, but visavis_secrets no longer" in refused.said
+    assert kept(device) == before
 
 
 def test_every_playbook_is_understood(ansible: Ansible) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings as a dictionary become TOML, and the address of the page that they lead to."""
+"""What the role's tasks and templates cannot say themselves: settings as TOML, and what a device tells of itself."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def visavis_page(settings: Mapping[str, Any]) -> str:
     return f"{scheme}://{ANY_ADDRESS.get(host, host)}:{port}"
 
 
+def visavis_handed_secrets(unit: str, store: str) -> list[str]:
+    """Names of the secrets in folder `store` that a unit file hands over as credentials of the same name."""
+    return re.findall(rf"^LoadCredential=([^:/\n]+):{re.escape(store)}/\1$", unit, re.MULTILINE)
+
+
+def visavis_named_secrets(config: str) -> list[str]:
+    """Names of the credentials that a configuration reads."""
+    return re.findall(r'"credential:([^"]+)"', config)
+
+
 def visavis_unaccounted(cameras: Sequence[Mapping[str, Any]]) -> list[str]:
     """Ids of the cameras in a device's status that have captured frames of which nothing else is told."""
     told = {one["id"]: one["frames"] for one in cameras}
@@ -63,5 +73,7 @@ class FilterModule:
             "visavis_toml": visavis_toml,
             "visavis_page": visavis_page,
             "visavis_key": _key,
+            "visavis_handed_secrets": visavis_handed_secrets,
+            "visavis_named_secrets": visavis_named_secrets,
             "visavis_unaccounted": visavis_unaccounted,
         }
