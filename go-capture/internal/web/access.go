@@ -17,7 +17,7 @@ import (
 // guarded lets a request through to its route when whoever sent it may use that route, and ends it when they no longer may.
 func (s *Server) guarded(t route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if t.least == auth.Public {
+		if t.least == auth.Public || s.settings.Auth == nil {
 			t.ServeHTTP(w, r)
 			return
 		}
@@ -29,7 +29,7 @@ func (s *Server) guarded(t route) http.Handler {
 			t.turnAway(w, r, err)
 			return
 		}
-		ctx, release := s.hold(r.Context(), who)
+		ctx, release := s.settings.Auth.Hold(context.WithValue(r.Context(), visitorKey{}, who), who)
 		defer release()
 		t.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -38,21 +38,20 @@ func (s *Server) guarded(t route) http.Handler {
 // visitorKey finds in a request's context who sent it.
 type visitorKey struct{}
 
-// visitorOf is whoever was let in; nobody, who sees nothing, on a public route.
-func visitorOf(ctx context.Context) auth.Identity {
-	who, _ := ctx.Value(visitorKey{}).(auth.Identity)
-	return who
+// visitorOf is whoever was let in: everyone where nobody needs a login; else nobody, who sees nothing, on a public route.
+func (s *Server) visitorOf(r *http.Request) auth.Identity {
+	if s.settings.Auth == nil {
+		return auth.Everyone()
+	}
+	return letIn(r.Context())
 }
 
 // AccountOf names the login or token by which a request was let in; "" where nobody needs one.
-func AccountOf(ctx context.Context) string { return visitorOf(ctx).Name }
+func AccountOf(ctx context.Context) string { return letIn(ctx).Name }
 
-func (s *Server) hold(ctx context.Context, who auth.Identity) (context.Context, func()) {
-	ctx = context.WithValue(ctx, visitorKey{}, who)
-	if s.settings.Auth == nil {
-		return ctx, func() {}
-	}
-	return s.settings.Auth.Hold(ctx, who)
+func letIn(ctx context.Context) auth.Identity {
+	who, _ := ctx.Value(visitorKey{}).(auth.Identity)
+	return who
 }
 
 // errNobody is for a request with neither token nor cookie.

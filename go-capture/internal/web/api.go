@@ -63,7 +63,7 @@ func writeText(w http.ResponseWriter, r *http.Request, text string) {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
-	text, err := s.statusText(visitorOf(r.Context()))
+	text, err := s.statusText(s.visitorOf(r))
 	if err != nil {
 		return err
 	}
@@ -134,13 +134,13 @@ type cameraAnswer struct {
 
 func (s *Server) cameras(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: map[string]any{"cameras": s.cameraAnswers(visitorOf(r.Context()))}})
+	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: map[string]any{"cameras": s.cameraAnswers(s.visitorOf(r))}})
 	return nil
 }
 
 func (s *Server) camera(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	for _, one := range s.cameraAnswers(visitorOf(r.Context())) {
+	for _, one := range s.cameraAnswers(s.visitorOf(r)) {
 		if one.ID == id {
 			w.Header().Set("Cache-Control", "no-store")
 			problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: one})

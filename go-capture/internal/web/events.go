@@ -56,7 +56,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if who := visitorOf(r.Context()); !who.SeesAll() {
+	if who := s.visitorOf(r); !who.SeesAll() {
 		wanted.Among = append([]string{}, who.Cameras()...) // never nil, which is every camera
 	}
 	w.Header().Set("Vary", "Accept")

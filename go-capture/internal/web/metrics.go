@@ -58,7 +58,7 @@ func (m *metrics) observe(r *hub.Result) {
 // count counts a route's answers by status code.
 func (m *metrics) count(route string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recorder := &recorder{ResponseWriter: w, code: http.StatusOK}
+		recorder := recorderOf(w)
 		defer func() { m.requests.WithLabelValues(route, strconv.Itoa(recorder.code)).Inc() }()
 		next.ServeHTTP(recorder, r)
 	})
@@ -71,6 +71,14 @@ func (s *Server) CountCall(route, code string) { s.metrics.requests.WithLabelVal
 type recorder struct {
 	http.ResponseWriter
 	code int
+}
+
+// recorderOf is the answer's recorder: the one that listens already, where there is one.
+func recorderOf(w http.ResponseWriter) *recorder {
+	if already, ok := w.(*recorder); ok {
+		return already
+	}
+	return &recorder{ResponseWriter: w, code: http.StatusOK}
 }
 
 // WriteHeader remembers the code and passes it on.

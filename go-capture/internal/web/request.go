@@ -4,9 +4,10 @@ package web
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,10 +37,10 @@ func (s *Server) named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(problem.RequestIDHeader)
 		if !isRequestID(id) {
-			id = rand.Text()
+			id = strconv.FormatUint(rand.Uint64(), 36) // it need not be a secret, only another one each time
 		}
 		w.Header().Set(problem.RequestIDHeader, id)
-		began, recorder := time.Now(), &recorder{ResponseWriter: w, code: http.StatusOK}
+		began, recorder := time.Now(), recorderOf(w)
 		defer func() { s.log.answered(r, recorder.code, id, time.Since(began)) }()
 		next.ServeHTTP(recorder, r)
 	})

@@ -48,7 +48,7 @@ func thumbnailOperation() object {
 // thumbnail serves the picture of an event to those who may see its camera. To others it is not there, as one that never was.
 func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
 	picture, found := s.settings.Thumbnails.Find(r.Context(), r.PathValue("event"))
-	if !found || !visitorOf(r.Context()).MaySee(picture.Camera) || s.showsTooMuch(picture) {
+	if !found || !s.visitorOf(r).MaySee(picture.Camera) || s.showsTooMuch(picture) {
 		return refusal{Status: http.StatusNotFound, Title: noThumbnail,
 			Detail: "Pictures go when there are too many (history.thumbnails_mb), and with the record of their event."}
 	}
