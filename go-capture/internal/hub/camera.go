@@ -196,30 +196,37 @@ func (c *camera) figures(nowNs int64) CameraFigures {
 	perSecond := func(times []int64) float64 {
 		return float64(len(since(times, nowNs-windowNs))) / (float64(windowNs) / 1e9)
 	}
+	median, high := spread(c.latencies)
 	return CameraFigures{
 		Online: c.online, FPSCaptured: perSecond(c.capturedNs), FPSInferred: perSecond(c.inferredNs),
 		Captured: c.captured, Inferred: c.inferred, Dropped: c.dropped,
-		P50: percentile(c.latencies, 50), P99: percentile(c.latencies, 99),
+		P50: median, P99: high,
 		Faces: c.told[""].Confirmed, Occupied: c.told[""].Occupied,
 		Zones: c.follower.zones(), Lines: c.follower.lines(),
 	}
 }
 
-func percentile(latencies []Latency, percent int) Latency {
-	of := func(stage func(Latency) float64) float64 {
-		if len(latencies) == 0 {
-			return 0
-		}
-		values := make([]float64, len(latencies))
-		for i, l := range latencies {
-			values[i] = stage(l)
+// spread is the median and the 99th percentile, of each stage by itself.
+func spread(latencies []Latency) (median, high Latency) {
+	values := make([]float64, len(latencies))
+	for stage, at := range median.stages() {
+		for i := range latencies {
+			values[i] = *latencies[i].stages()[stage]
 		}
 		slices.Sort(values)
-		return values[(len(values)-1)*percent/100]
+		*at, *high.stages()[stage] = percentile(values, 50), percentile(values, 99)
 	}
-	return Latency{
-		Capture: of(func(l Latency) float64 { return l.Capture }), Queue: of(func(l Latency) float64 { return l.Queue }),
-		Handoff: of(func(l Latency) float64 { return l.Handoff }), Infer: of(func(l Latency) float64 { return l.Infer }),
-		Publish: of(func(l Latency) float64 { return l.Publish }), Total: of(func(l Latency) float64 { return l.Total }),
+	return median, high
+}
+
+// percentile of values in their order; 0 of none.
+func percentile(values []float64, percent int) float64 {
+	if len(values) == 0 {
+		return 0
 	}
+	return values[(len(values)-1)*percent/100]
+}
+
+func (l *Latency) stages() [6]*float64 {
+	return [...]*float64{&l.Capture, &l.Queue, &l.Handoff, &l.Infer, &l.Publish, &l.Total}
 }

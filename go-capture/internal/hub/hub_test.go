@@ -303,3 +303,20 @@ func TestNothingIsHeldWhenTheHubEnds(t *testing.T) {
 	}
 	allPicturesAreBack(t, pool, 1)
 }
+
+func TestTheSpreadIsThatOfEachStageByItself(t *testing.T) {
+	var latencies []Latency
+	for i := range 201 {
+		latencies = append(latencies, Latency{Capture: float64(i), Total: float64(1000 - i)})
+	}
+	median, high := spread(latencies)
+	if want := (Latency{Capture: 100, Total: 900}); median != want {
+		t.Errorf("median %+v, want %+v", median, want)
+	}
+	if want := (Latency{Capture: 198, Total: 998}); high != want {
+		t.Errorf("99th percentile %+v, want %+v", high, want)
+	}
+	if median, high := spread(nil); median != (Latency{}) || high != (Latency{}) {
+		t.Errorf("of nothing: %+v, %+v", median, high)
+	}
+}
