@@ -22,6 +22,7 @@ type Hub struct {
 
 	queueMu sync.Mutex
 	queue   []entry
+	ended   bool // nobody takes from queue any more
 
 	mu      sync.Mutex // guards cameras, held while one entry is handled
 	cameras map[string]*camera
@@ -36,6 +37,12 @@ type entry struct {
 	watch   Watch   // of news added
 	score   float64 // of news scored
 	atNs    int64
+}
+
+func (e entry) release() {
+	if e.arrival != nil {
+		e.arrival.release()
+	}
 }
 
 type news int
@@ -81,12 +88,19 @@ func (h *Hub) ScoreChanged(id string, least float64) {
 	h.append(entry{camera: id, news: scored, score: least})
 }
 
-// append never blocks on anything but a queue append.
+// append never blocks on anything but a queue append. After the end it lets go of the picture: frames may end later than the hub.
 func (h *Hub) append(e entry) {
 	e.atNs = frame.MonotonicNs()
 	h.queueMu.Lock()
-	h.queue = append(h.queue, e)
+	ended := h.ended
+	if !ended {
+		h.queue = append(h.queue, e)
+	}
 	h.queueMu.Unlock()
+	if ended {
+		e.release()
+		return
+	}
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -235,10 +249,11 @@ func (h *Hub) farewell() {
 }
 
 func (h *Hub) close() {
+	h.queueMu.Lock()
+	h.ended = true
+	h.queueMu.Unlock()
 	for _, e := range h.take() {
-		if e.arrival != nil {
-			e.arrival.release()
-		}
+		e.release()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

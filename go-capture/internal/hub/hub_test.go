@@ -290,18 +290,22 @@ func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
 	}
 }
 
-func TestNothingIsHeldWhenTheHubEnds(t *testing.T) {
-	pool := frame.NewPool(1)
+func TestNothingIsHeldWhenTheHubEndsNorOfWhatComesLater(t *testing.T) {
+	pool := frame.NewPool(2)
 	h := New()
-	a := outcome("door", 9, inferred)
-	a.picture, _ = pool.Get()
-	h.append(entry{arrival: a})
+	bring := func(seq uint64) {
+		a := outcome("door", seq, inferred)
+		a.picture, _ = pool.Get()
+		h.append(entry{arrival: a})
+	}
+	bring(9)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := h.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	allPicturesAreBack(t, pool, 1)
+	bring(10)
+	allPicturesAreBack(t, pool, 2)
 }
 
 func TestTheSpreadIsThatOfEachStageByItself(t *testing.T) {
