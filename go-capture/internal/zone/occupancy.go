@@ -18,8 +18,8 @@ type Occupancy struct {
 // NewOccupancy starts empty.
 func NewOccupancy(d Delays) *Occupancy { return &Occupancy{delays: d} }
 
-// Update takes the number of faces at nowNs, from a frame or a tick, and returns whether the place is occupied. Time never
-// runs backwards here: an earlier nowNs counts as the latest.
+// Update takes the number of faces at nowNs, from a frame or a tick, and returns whether the place is occupied. The caller sees to it
+// that nowNs never runs backwards.
 func (o *Occupancy) Update(faces int, nowNs int64) bool {
 	if (faces > 0) == o.on {
 		o.waiting = false
