@@ -13,6 +13,7 @@ import (
 
 	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/updown"
 )
 
 // link keeps one connection after another to one broker. Each form in which things are told has its own: a connection has one will.
@@ -25,6 +26,7 @@ type link struct {
 	events   *outbox.Outbox // nil: none are sent
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
+	log      *updown.Teller         // of the goroutine of keep
 }
 
 // will is what the broker says for us when we are gone.
@@ -43,7 +45,7 @@ func newLink(s Settings, form string) (*link, error) {
 	if _, err := s.tls(secure); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), address: address, secure: secure}
+	l := &link{settings: s, name: s.section(), address: address, secure: secure, log: updown.New(time.Now)}
 	if form != "" {
 		l.name += "/" + form
 	}
@@ -69,7 +71,9 @@ func (l *link) EventsFrom(events *outbox.Outbox) { l.events = events }
 func (l *link) setOnline(online bool) {
 	if online {
 		l.away.Store(nil)
-		slog.Info("broker connected", "url", l.settings.URL, "as", l.client)
+		if l.log.Back() {
+			slog.Info("broker connected", "url", l.settings.URL, "as", l.client)
+		}
 	}
 	l.online.Store(online)
 }
@@ -80,10 +84,9 @@ const endedSoon = "; if it goes on so, another device may have this device.id, a
 // keep runs one session after another until ctx ends. A broker that is away is never an error.
 func (l *link) keep(ctx context.Context, session func(ctx context.Context, reached func()) error) error {
 	wait := backoff.New(firstRetry, mostRetry)
-	said := ""
 	for {
 		var reached time.Time
-		err := session(ctx, func() { reached, said = time.Now(), "" })
+		err := session(ctx, func() { reached = time.Now() })
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -93,8 +96,7 @@ func (l *link) keep(ctx context.Context, session func(ctx context.Context, reach
 			why += endedSoon
 		}
 		l.away.Store(&why)
-		if what != said {
-			said = what
+		if l.log.Lost(what) {
 			slog.Warn("broker away, trying again", "url", l.settings.URL, "error", why)
 		}
 		if !wait.Wait(ctx) {

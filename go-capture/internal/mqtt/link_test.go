@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/updown"
 )
 
 // heardLink is a link to the broker at url, and what the log says from now on.
@@ -30,6 +31,8 @@ func TestEachOutageIsSaidOnce(t *testing.T) {
 	l, written := heardLink(t, "mqtt://127.0.0.1:1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	now := time.Now()
+	l.log = updown.New(func() time.Time { return now })
 	reaches, tried := []bool{true, false, true, false}, 0 // each loss is followed by a try that fails the same way
 	err := l.keep(ctx, func(_ context.Context, reached func()) error {
 		if tried == len(reaches) {
@@ -38,11 +41,13 @@ func TestEachOutageIsSaidOnce(t *testing.T) {
 		}
 		if reaches[tried] {
 			reached()
+			l.setOnline(true)
+			now = now.Add(24 * time.Hour)
 		}
 		tried++
 		return errors.New("cable pulled")
 	})
-	if err != nil || strings.Count(written.String(), "broker away") != 2 {
+	if err != nil || strings.Count(written.String(), "broker away") != 2 || strings.Count(written.String(), "broker connected") != 2 {
 		t.Errorf("%v, said: %s", err, written.String())
 	}
 }
@@ -55,6 +60,7 @@ func TestABrokerThatEndsEachConnectionSoonIsTriedEverLessOften(t *testing.T) {
 	began, tried := time.Now(), 0
 	err := l.keep(ctx, func(_ context.Context, reached func()) error {
 		reached()
+		l.setOnline(true)
 		if tried++; tried == 4 {
 			cancel()
 		}
@@ -63,8 +69,8 @@ func TestABrokerThatEndsEachConnectionSoonIsTriedEverLessOften(t *testing.T) {
 	if least := 7 * firstRetry / 2; err != nil || time.Since(began) < least {
 		t.Errorf("%v, the fourth try came after %v, want at least %v", err, time.Since(began), least)
 	}
-	if !strings.Contains(written.String(), "another device") {
-		t.Errorf("said: %s", written.String())
+	if !strings.Contains(written.String(), "another device") || strings.Count(written.String(), "\n") != 3 {
+		t.Errorf("it goes on so for a month, and each time is said: %s", written.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/state"
+	"visavis/capture/internal/updown"
 )
 
 // Kinds of faults, as Stats counts them.
@@ -51,6 +52,7 @@ var remedies = map[string]string{
 // faults keeps what goes wrong with the disk: counted each time, said when it begins and when it is over.
 type faults struct {
 	counts map[string]uint64
+	log    *updown.Teller
 	now    string // kind of the fault that lasts; "" when all is well
 	since  time.Time
 }
@@ -63,13 +65,13 @@ func (f *faults) note(folder string, err error) (say func()) {
 	}
 	kind := kindOf(err)
 	f.counts[kind]++
-	if kind == f.now {
-		return silent
-	}
 	if f.now == "" {
 		f.since = time.Now()
 	}
 	f.now = kind
+	if !f.log.Lost(kind) {
+		return silent
+	}
 	return func() {
 		slog.Warn("outbox cannot use its disk, events stay in memory", "folder", folder, "fault", kind, "error", err, "remedy", remedies[kind])
 	}
@@ -80,6 +82,9 @@ func (f *faults) over(folder string) (say func()) {
 		return silent
 	}
 	f.now = ""
+	if !f.log.Back() {
+		return silent
+	}
 	after := time.Since(f.since).Round(time.Millisecond)
 	return func() { slog.Info("outbox writes again", "folder", folder, "after", after) }
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/state"
+	"visavis/capture/internal/updown"
 )
 
 // Settings of an outbox. Zero values other than Folder mean the default.
@@ -136,7 +137,7 @@ func newOutbox(s Settings, in files) *Outbox {
 	return &Outbox{
 		settings: s.filled(), files: in, running: sinceNow(), wake: make(chan struct{}, 1), ready: make(chan struct{}, 1),
 		flush: make(chan chan error), closing: make(chan struct{}), ended: make(chan struct{}), above: map[uint64]struct{}{}, inFlight: map[uint64]struct{}{},
-		faults: faults{counts: map[string]uint64{}},
+		faults: faults{counts: map[string]uint64{}, log: updown.New(time.Now)},
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/source"
+	"visavis/capture/internal/web"
 )
 
 // read is a configuration of variables alone.
@@ -112,6 +113,26 @@ func TestACameraThatAlwaysBreaksSoonIsTriedEverLessOften(t *testing.T) {
 	}
 	if got := wait.Next(); got < mostRetry/2 {
 		t.Errorf("the next try comes after %v", got)
+	}
+}
+
+func TestACameraThatAlwaysBreaksSoonDoesNotFillTheLog(t *testing.T) {
+	a := configured(t)
+	c, err := a.newCamera(config.Camera{ID: "door"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.pool.Close()
+	var written strings.Builder
+	logtest.Hear(t, slog.NewTextHandler(&written, nil))
+	for range 8 { // fewer than there are pictures: nobody gives one back
+		c.lost(c.session(t.Context(), &onePicture{}, backoff.New(firstRetry, mostRetry)))
+	}
+	if lines := strings.Count(written.String(), "\n"); lines != 3 { // it delivers, is lost, delivers again
+		t.Errorf("%d lines: %s", lines, written.String())
+	}
+	if state, why := c.state(); state != web.CameraLost || why == "" {
+		t.Errorf("the status says %q, %q", state, why)
 	}
 }
 

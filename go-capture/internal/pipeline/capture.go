@@ -21,6 +21,7 @@ import (
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/ring"
 	"visavis/capture/internal/source"
+	"visavis/capture/internal/updown"
 )
 
 const (
@@ -49,6 +50,7 @@ type camera struct {
 	ended  chan struct{}
 	online atomic.Bool
 	reason atomic.Pointer[string] // why it is offline, nil before the first try
+	log    *updown.Teller         // of the goroutine of run
 	gaveNs atomic.Int64           // when its newest picture came, CLOCK_MONOTONIC
 	width  atomic.Int32
 	height atomic.Int32
@@ -62,7 +64,7 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 		return nil, fmt.Errorf("make the ring of camera %s: %w", settings.ID, err)
 	}
 	c := &camera{
-		settings: settings, stream: stream, pool: frame.NewPool(ring.MaxWorkers*a.config.Worker.Credit + picturesBeside), ended: make(chan struct{}),
+		settings: settings, stream: stream, pool: frame.NewPool(ring.MaxWorkers*a.config.Worker.Credit + picturesBeside), ended: make(chan struct{}), log: updown.New(time.Now),
 		inputWidth: width, inputHeight: height, orders: a.board.Camera(settings.ID, rules(a.config, settings)), show: a.web.Show,
 	}
 	c.status = func(online bool) { a.cameraChanged(c, online) }
@@ -133,10 +135,11 @@ func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) {
 	}
 }
 
-// lost notes why the camera is away: in the status each time, in the log only when the reason is new.
+// lost notes why the camera is away: in the status each time, in the log only when that is news.
 func (c *camera) lost(err error) {
 	reason := err.Error()
-	if before := c.reason.Swap(&reason); before == nil || *before != reason {
+	c.reason.Store(&reason)
+	if c.log.Lost(reason) {
 		slog.Warn("camera lost, trying again", "camera", c.settings.ID, "error", err)
 	}
 	if c.online.CompareAndSwap(true, false) {
@@ -147,10 +150,13 @@ func (c *camera) lost(err error) {
 // found notes the first picture of a session.
 func (c *camera) found() {
 	c.reason.Store(nil)
-	if c.online.CompareAndSwap(false, true) {
-		slog.Info("camera delivers", "camera", c.settings.ID, "width", c.width.Load(), "height", c.height.Load())
-		c.status(true)
+	if !c.online.CompareAndSwap(false, true) {
+		return
 	}
+	if c.log.Back() {
+		slog.Info("camera delivers", "camera", c.settings.ID, "width", c.width.Load(), "height", c.height.Load())
+	}
+	c.status(true)
 }
 
 func (c *camera) open(ctx context.Context) (source.Source, error) {

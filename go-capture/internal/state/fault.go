@@ -5,6 +5,9 @@ package state
 import (
 	"log/slog"
 	"sync"
+	"time"
+
+	"visavis/capture/internal/updown"
 )
 
 // Fault is what goes wrong with a folder or a file: it is said when it begins and when it is over, however often it is met.
@@ -14,33 +17,37 @@ type Fault struct {
 	ends   string
 
 	mu  sync.Mutex
+	log *updown.Teller
 	now string
 }
 
 // NewFault makes one that has not been met. where names the place in the log; the sentences say what is lost, and that it no longer is.
 func NewFault(where slog.Attr, begins, ends string) *Fault {
-	return &Fault{where: where, begins: begins, ends: ends}
+	return &Fault{where: where, begins: begins, ends: ends, log: updown.New(time.Now)}
 }
 
 // Note takes the outcome of one use of the place.
 func (f *Fault) Note(err error) {
-	before := f.replace(err)
+	begins, ends := f.news(err)
 	switch {
-	case before == "" && err != nil:
+	case begins:
 		slog.Warn(f.begins, f.where, slog.Any("error", err))
-	case before != "" && err == nil:
+	case ends:
 		slog.Info(f.ends, f.where)
 	}
 }
 
-func (f *Fault) replace(err error) (before string) {
+// news tells what of an outcome is to be said.
+func (f *Fault) news(err error) (begins, ends bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before, f.now = f.now, ""
 	if err != nil {
 		f.now = err.Error()
+		return f.log.Lost(f.begins), false // whose error holds the name of a file, which is another one each time
 	}
-	return before
+	ended := f.now != ""
+	f.now = ""
+	return false, ended && f.log.Back()
 }
 
 // Now is what is wrong; "" when all is well.
