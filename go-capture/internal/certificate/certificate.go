@@ -5,6 +5,7 @@
 package certificate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
@@ -13,23 +14,34 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 // Keeper hands the certificate to each connection.
 type Keeper struct {
 	cert, key string // files; the same one when it holds both
+	now       func() time.Time
 	renew     func() error
+	fault     *state.Fault
 
 	mu     sync.Mutex
 	read   [2]time.Time // when the files of held were changed
 	held   *tls.Certificate
-	failed string // what was said of the last try, "" after a good one
+	unkept error // why the certificate that the device made is in memory only
 }
 
 // FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything.
-func FromFiles(cert, key string) (*Keeper, error) {
-	k := &Keeper{cert: cert, key: key}
+func FromFiles(cert, key string) (*Keeper, error) { return fromFilesBy(time.Now, cert, key) }
+
+func fromFilesBy(now func() time.Time, cert, key string) (*Keeper, error) {
+	k := newKeeper(now, cert, key)
 	return k, k.refresh()
+}
+
+func newKeeper(now func() time.Time, cert, key string) *Keeper {
+	fault := state.NewFault(slog.String("file", cert), "the page's certificate needs a hand", "the page's certificate is in order again")
+	return &Keeper{cert: cert, key: key, now: now, fault: fault}
 }
 
 // Config is what a server needs.
@@ -39,22 +51,25 @@ func (k *Keeper) Config() *tls.Config {
 }
 
 // Fingerprint is the SHA-256 of the certificate, as browsers show it.
-func (k *Keeper) Fingerprint() string {
-	sum := sha256.Sum256(k.current().Certificate[0])
+func (k *Keeper) Fingerprint() string { return fingerprint(k.current()) }
+
+func fingerprint(held *tls.Certificate) string {
+	sum := sha256.Sum256(held.Certificate[0])
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 }
+
+// Look renews what is to be renewed, and notes what somebody should see to. It is called now and then: nobody may connect for weeks.
+func (k *Keeper) Look() { k.current() }
+
+// Fault says what somebody should see to: files that cannot be used, or an end that comes; "" when all is well.
+func (k *Keeper) Fault() string { return k.fault.Now() }
 
 // current is the newest certificate that could be read; a half-written file changes nothing.
 func (k *Keeper) current() *tls.Certificate {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	err := k.refresh()
-	if err == nil {
-		k.failed = ""
-	} else if k.failed != err.Error() { // each connection tries again
-		k.failed = err.Error()
-		slog.Error("the certificate stays as it was", "error", err)
-	}
+	err := k.refresh() // each connection tries again
+	k.fault.Note(cmp.Or(err, k.unkept, Ending(k.held.Leaf, k.now())))
 	return k.held
 }
 
@@ -66,7 +81,7 @@ func (k *Keeper) refresh() error {
 			return err
 		}
 	}
-	changed := [2]time.Time{changedAt(k.cert), changedAt(k.key)}
+	changed := k.changed()
 	if k.held != nil && changed == k.read {
 		return nil
 	}
@@ -74,9 +89,19 @@ func (k *Keeper) refresh() error {
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s cannot be used: %w", k.cert, k.key, err)
 	}
-	k.held, k.read = &pair, changed
+	k.take(&pair, changed)
 	return nil
 }
+
+// take changes over. Whoever compared the one before has to be told of the next.
+func (k *Keeper) take(next *tls.Certificate, changed [2]time.Time) {
+	if k.held != nil && fingerprint(k.held) != fingerprint(next) {
+		slog.Info("the page has another certificate from now on", "sha256", fingerprint(next), "until", next.Leaf.NotAfter)
+	}
+	k.held, k.read = next, changed
+}
+
+func (k *Keeper) changed() [2]time.Time { return [2]time.Time{changedAt(k.cert), changedAt(k.key)} }
 
 func changedAt(path string) time.Time {
 	info, err := os.Stat(path)

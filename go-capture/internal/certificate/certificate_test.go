@@ -60,6 +60,18 @@ func trusting(t *testing.T, file string) *x509.CertPool {
 	return pool
 }
 
+// makeFile leaves a certificate that was made at a time.
+func makeFile(t *testing.T, file string, at time.Time) {
+	t.Helper()
+	text, err := made(names, at)
+	if err == nil {
+		err = keep(file, text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestADevicesOwnCertificateIsGoodForItsNamesAndAddressesAndNoOthers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "certificates", "porch.pem")
 	made := selfMade(t, file, names)
@@ -105,16 +117,12 @@ func TestItIsMadeAgainBeforeItEndsAndAfterTheClockWasWrong(t *testing.T) {
 		"about to end": {now.Add(-lifetime), now.Before(earliest.Add(lifetime - renewBefore))}, "made in the future": {now.Add(1000 * time.Hour), false},
 		"made in 1970": {time.Unix(0, 0), now.Before(earliest.Add(lifetime - renewBefore))},
 	} {
-		if _, err := makeFile(file, names, c.made); err != nil {
-			t.Fatal(err)
-		}
+		makeFile(t, file, c.made)
 		if _, err := keptFor(file, names, now); (err == nil) != c.good {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := makeFile(file, names, now); err != nil {
-		t.Fatal(err)
-	}
+	makeFile(t, file, now)
 	if _, err := keptFor(file, names, now.Add(lifetime-renewBefore)); err == nil {
 		t.Error("it is kept to its last day")
 	}

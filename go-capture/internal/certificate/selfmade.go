@@ -3,10 +3,10 @@
 package certificate
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -23,28 +23,75 @@ import (
 const (
 	lifetime    = 825 * 24 * time.Hour // Apple's devices take none that lasts longer
 	renewBefore = 30 * 24 * time.Hour
+
+	keepAgainAfter = time.Minute // where the disk took nothing
 )
 
 // earliest lies before any clock that is right: a board without a battery makes its certificate before it knows the time.
 var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // SelfMade keeps a certificate that the device signs itself, with its key in one private file. It is made again when it lacks one
-// of the names, and before it ends.
+// of the names, and before it ends. Where the disk takes nothing it is in memory only: a device must not stay dark for that.
 func SelfMade(file string, names []string) (*Keeper, error) { return selfMadeBy(time.Now, file, names) }
 
 func selfMadeBy(now func() time.Time, file string, names []string) (*Keeper, error) {
-	k := &Keeper{cert: file, key: file}
-	var good period // of what the file holds
-	k.renew = func() (err error) {
-		if good.holds(now()) {
-			return nil
+	made := &ownCertificate{Keeper: newKeeper(now, file, file), names: names}
+	made.renew = made.renewNow
+	return made.Keeper, made.refresh()
+}
+
+// ownCertificate is what a Keeper needs for a certificate of the device's own; its fields are guarded by the Keeper's mutex.
+type ownCertificate struct {
+	*Keeper
+	names []string
+	good  period // of what is held
+	draft []byte // what was made and is not on the disk yet; nil: it is
+	tried time.Time
+}
+
+func (s *ownCertificate) renewNow() error {
+	now := s.now()
+	if s.good.holds(now) {
+		if s.draft != nil && now.Sub(s.tried) >= keepAgainAfter {
+			s.keepDraft()
 		}
-		if good, err = keptFor(file, names, now()); err != nil {
-			good, err = makeFile(file, names, now())
-		}
+		return nil
+	}
+	if kept, err := keptFor(s.cert, s.names, now); err == nil {
+		s.good, s.draft, s.unkept = kept, nil, nil
+		return nil
+	}
+	return s.makeAnew(now)
+}
+
+func (s *ownCertificate) makeAnew(now time.Time) error {
+	text, err := made(s.names, now)
+	if err != nil {
 		return err
 	}
-	return k, k.refresh()
+	pair, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return err
+	}
+	s.good, s.draft = periodOf(pair.Leaf), text
+	if s.keepDraft(); s.unkept != nil {
+		s.take(&pair, s.changed())
+	}
+	return nil
+}
+
+func (s *ownCertificate) keepDraft() {
+	s.tried, s.unkept = s.now(), keep(s.cert, s.draft)
+	if s.unkept == nil {
+		s.draft = nil
+	}
+}
+
+func keep(file string, text []byte) error {
+	if err := state.Replace(file, text); err != nil {
+		return fmt.Errorf("keep the certificate that this device made: %w; until that works the next start makes another one", err)
+	}
+	return nil
 }
 
 // period is when a certificate need not be made again.
@@ -82,31 +129,26 @@ func keptFor(file string, names []string, now time.Time) (period, error) {
 	return period{}, errors.New("it is not for this time: the clock was wrong when it was made, or it ends")
 }
 
-// makeFile makes a key and a certificate for the names and for the addresses that this machine has now.
-func makeFile(file string, names []string, now time.Time) (period, error) {
+// made are a certificate for the names and for the addresses that this machine has now, and its key, in PEM.
+func made(names []string, now time.Time) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return period{}, err
+		return nil, err
 	}
 	template, err := templateFor(names, now)
 	if err != nil {
-		return period{}, err
+		return nil, err
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return period{}, err
+		return nil, err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return period{}, err
+		return nil, err
 	}
-	var text bytes.Buffer
-	text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
-	text.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	if err := state.Replace(file, text.Bytes()); err != nil {
-		return period{}, fmt.Errorf("keep the certificate that this device made: %w", err)
-	}
-	return periodOf(template), nil
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})
+	return append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...), nil
 }
 
 func templateFor(names []string, now time.Time) (*x509.Certificate, error) {

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package certificate
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+)
+
+// Whoever renews certificates by themselves does so while a third of their time is left: one that has less than a fifth, or two weeks,
+// was forgotten.
+const (
+	forgottenPart = 5
+	forgottenMost = 14 * 24 * time.Hour
+)
+
+const endFormat = "2 January 2006, 15:04 UTC"
+
+// Ending is an error when a certificate has ended, or ends so soon that somebody should see to it.
+func Ending(held *x509.Certificate, now time.Time) error {
+	soon := min(held.NotAfter.Sub(held.NotBefore)/forgottenPart, forgottenMost)
+	at := held.NotAfter.UTC().Format(endFormat)
+	switch left := held.NotAfter.Sub(now); {
+	case left <= 0:
+		return fmt.Errorf("it ended on %s: renew it, or set the clock if that is wrong", at)
+	case left < soon:
+		return fmt.Errorf("it ends on %s and was not renewed until now", at)
+	}
+	return nil
+}
