@@ -189,6 +189,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "orders": {"taken": True, "obeyed": 2, "refused": {"retained": 1}},
         },
         "brokers": [{"name": "mqtt", "connected": True, "outbox": 0, "outbox_dropped": 0}],
+        "parts": [{"name": "history"}, {"name": "orders", "error": "not kept: no space left on device"}],
         "clients": {
             "received": 9,
             "answered": 4,

@@ -265,6 +265,26 @@ def test_one_broker_of_two_that_is_away_is_said_of_that_one(
     assert "MQTT: 1 of 2 brokers" in page.locator("#parts").inner_text()
 
 
+def test_a_disk_that_cannot_be_used_is_said_for_as_long_as_it_cannot(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_STATE_DIR", str(tmp_path / "state"))
+    blocked = tmp_path / "state" / "history"
+    blocked.parent.mkdir()
+    blocked.write_text("a file where the folder should be: nobody, not even root, can write into it")
+    appliance = start_appliance(NO_BROKER + CAMERA.format(n=1))
+    appliance.wait_ready()
+    page, complaints = opened(browser, appliance, 800, 600)
+    said = page.get_by_text("Something is wrong with the history")
+    said.wait_for()
+    assert "recent events stay in memory: " in page.inner_text("#problems")
+    assert 'visavis_part_fault{part="history"} 1' in appliance.get("/metrics").decode()
+    blocked.unlink()
+    said.wait_for(state="detached")
+    assert 'visavis_part_fault{part="history"} 0' in appliance.get("/metrics").decode()
+    assert not complaints, complaints
+
+
 def test_readers_of_the_screen_hear_what_is_new_and_nothing_twice(wall: RunningAppliance, browser: Browser) -> None:
     page, _ = opened(browser, wall, 1280, 800)
     assert page.evaluate(ANNOUNCE) == ["door: 1 face; yard: lost", "yard: 2 faces", "yard: 2 faces"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from visavis.figures import broker_lines, camera_line, engine_lines, heat_lines
+from visavis.figures import broker_lines, camera_line, engine_lines, heat_lines, part_lines
 from visavis.terminal import rows
 
 
@@ -37,6 +37,11 @@ def test_heat_has_a_line_while_it_slows_the_workers() -> None:
         "heat        unknown   workers work 99 % of the time until it is cooler"
     ]
     assert heat_lines({**hot, "slowed": False, "share": 1}) == []
+
+
+def test_a_part_has_a_line_while_something_is_wrong_with_it() -> None:
+    full = "history cannot use its disk, recent events stay in memory: no space left on device"
+    assert part_lines([{"name": "history", "error": full}, {"name": "orders"}]) == [f"fault       history: {full}"]
 
 
 @pytest.mark.parametrize(("lines", "expected"), [([], 0), (["", "a" * 80], 2), (["a" * 81, "b"], 3)])

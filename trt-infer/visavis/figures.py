@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of figures for each camera, and one for an engine, the heat or a broker with news."""
+"""One line of figures for each camera, and one for an engine, the heat, a broker or another part with news."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def figures(address: str, token: str = "") -> list[str]:
         return []
     cameras = [camera_line(camera) for camera in status["cameras"]]
     others = [*engine_lines(status.get("engine")), *heat_lines(status["thermal"]), *broker_lines(status["broker"])]
-    return [*cameras, *client_lines(status), *others]
+    return [*cameras, *client_lines(status), *others, *part_lines(status["parts"])]
 
 
 def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
@@ -89,3 +89,8 @@ def broker_lines(broker: dict[str, Any]) -> list[str]:
     if broker["connected"] or not broker.get("error"):
         return []
     return [f"{'broker':<12}{'away':<9}{broker['error']}"]
+
+
+def part_lines(parts: list[dict[str, Any]]) -> list[str]:
+    """`fault       history: history cannot use its disk, ...: no space left on device`; none while all is well."""
+    return [f"{'fault':<12}{part['name']}: {part['error']}" for part in parts if part.get("error")]

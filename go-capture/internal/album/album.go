@@ -184,6 +184,9 @@ func Empty(folder string) error {
 	return a.trim(0)
 }
 
+// Fault says why no pictures can be kept now; "" when all is well.
+func (a *Album) Fault() string { return a.fault.Now() }
+
 // Close lets another program have the folder.
 func (a *Album) Close() {
 	if a.folder != nil {

@@ -48,6 +48,9 @@ var ViewerFramesDroppedTotal = Metric{Name: "visavis_viewer_frames_dropped_total
 // BuildInfo: Always 1; the labels tell the build.
 var BuildInfo = Metric{Name: "visavis_build_info", Help: "Always 1; the labels tell the build.", Labels: []string{"version", "goversion"}}
 
+// PartFault: 1 while something is wrong with a part beside cameras, workers and brokers, such as the history or a certificate; `parts` in the status says what.
+var PartFault = Metric{Name: "visavis_part_fault", Help: "1 while something is wrong with a part beside cameras, workers and brokers, such as the history or a certificate; `parts` in the status says what.", Labels: []string{"part"}}
+
 // Workers: Connected workers by state: idle, busy, or paused while a worker asks for no frames.
 var Workers = Metric{Name: "visavis_workers", Help: "Connected workers by state: idle, busy, or paused while a worker asks for no frames.", Labels: []string{"state"}}
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,6 +41,8 @@ type dialect interface {
 	state() BrokerState
 	folder() string     // of its outbox; "" if it has none
 	retaining() *memory // nil: nothing is retained
+	faults(topics *memory) []Fault
+	lookAtCertificate(now time.Time)
 }
 
 // dialects are the forms beside the native one.

@@ -13,6 +13,7 @@ import (
 
 	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/state"
 	"visavis/capture/internal/updown"
 )
 
@@ -27,6 +28,7 @@ type link struct {
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	log      *updown.Teller         // of the goroutine of keep
+	ends     *state.Fault           // of the certificate
 }
 
 // will is what the broker says for us when we are gone.
@@ -45,7 +47,7 @@ func newLink(s Settings, form string) (*link, error) {
 	if _, err := s.tls(secure); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), address: address, secure: secure, log: updown.New(time.Now)}
+	l := &link{settings: s, name: s.section(), address: address, secure: secure, log: updown.New(time.Now), ends: faultOfCertificate(s)}
 	if form != "" {
 		l.name += "/" + form
 	}

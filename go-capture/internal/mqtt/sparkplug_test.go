@@ -20,16 +20,16 @@ import (
 
 // These tests read with the same few lines as the program; tests/e2e/test_sparkplug.py reads with an independent decoder.
 
-// certificate is what of a payload these tests look at.
-type certificate struct {
+// birthCertificate is what of a payload these tests look at.
+type birthCertificate struct {
 	seq     int // -1: none
 	metrics map[string]uint64
 	texts   map[string]string
 }
 
-func readCertificate(t *testing.T, payload string) certificate {
+func readCertificate(t *testing.T, payload string) birthCertificate {
 	t.Helper()
-	c := certificate{-1, map[string]uint64{}, map[string]string{}}
+	c := birthCertificate{-1, map[string]uint64{}, map[string]string{}}
 	err := fields([]byte(payload), func(number protowire.Number, _ protowire.Type, value []byte) error {
 		switch number {
 		case payloadSeq:
@@ -46,7 +46,7 @@ func readCertificate(t *testing.T, payload string) certificate {
 	return c
 }
 
-func (c *certificate) metric(raw []byte) error {
+func (c *birthCertificate) metric(raw []byte) error {
 	name := ""
 	return fields(raw, func(number protowire.Number, _ protowire.Type, value []byte) error {
 		switch number {

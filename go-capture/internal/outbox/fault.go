@@ -4,6 +4,7 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"syscall"
@@ -22,6 +23,8 @@ const (
 	InUse      = "in_use"
 	IO         = "io"
 )
+
+const faultBegins = "outbox cannot use its disk, events stay in memory"
 
 func kindOf(err error) string {
 	var other *VersionError
@@ -73,7 +76,7 @@ func (f *faults) note(folder string, err error) (say func()) {
 		return silent
 	}
 	return func() {
-		slog.Warn("outbox cannot use its disk, events stay in memory", "folder", folder, "fault", kind, "error", err, "remedy", remedies[kind])
+		slog.Warn(faultBegins, "folder", folder, "fault", kind, "error", err, "remedy", remedies[kind])
 	}
 }
 
@@ -90,3 +93,13 @@ func (f *faults) over(folder string) (say func()) {
 }
 
 func silent() {}
+
+// Fault says why the disk cannot be used now, and what to do about it; "" when all is well.
+func (o *Outbox) Fault() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.faults.now == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s: %v: %s", faultBegins, o.roundErr, remedies[o.faults.now])
+}

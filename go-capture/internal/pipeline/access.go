@@ -29,17 +29,13 @@ func CredentialsFile(c *config.Config) (auth.File, error) {
 	return auth.File{Path: filepath.Join(folder, "credentials.toml")}, err
 }
 
-// encryption is how the page is served; nil = as it is.
-func encryption(c *config.Config) (*tls.Config, error) {
+// certificateOf is what the page is encrypted with; nil = it is not.
+func certificateOf(c *config.Config) (*certificate.Keeper, error) {
 	if !c.Web.HTTPS {
 		return nil, nil
 	}
 	if c.Web.Cert != "" {
-		kept, err := certificate.FromFiles(c.Web.Cert, c.Web.Key)
-		if err != nil {
-			return nil, err
-		}
-		return kept.Config(), nil
+		return certificate.FromFiles(c.Web.Cert, c.Web.Key)
 	}
 	folder, err := state.Folder()
 	if err != nil {
@@ -52,7 +48,15 @@ func encryption(c *config.Config) (*tls.Config, error) {
 		return nil, err
 	}
 	slog.Info("the page has a certificate of this device's own; compare it once", "sha256", kept.Fingerprint(), "file", file)
-	return kept.Config(), nil
+	return kept, nil
+}
+
+// encryption is how the page is served; nil = as it is.
+func (a *Appliance) encryption() *tls.Config {
+	if a.certificate == nil {
+		return nil
+	}
+	return a.certificate.Config()
 }
 
 func scheme(c *config.Config) string {

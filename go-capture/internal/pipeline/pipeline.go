@@ -26,6 +26,7 @@ import (
 
 	"visavis/capture/internal/album"
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/certificate"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/control"
 	"visavis/capture/internal/dispatch"
@@ -43,24 +44,25 @@ import (
 
 // Appliance is the whole daemon.
 type Appliance struct {
-	version    string
-	config     *config.Config
-	file       string // that the settings came from; "" if there is none
-	dispatcher *dispatch.Dispatcher
-	hub        *hub.Hub
-	gateway    *gateway.Gateway
-	history    *history.History
-	album      *album.Album      // of the pictures of events; nil when none are kept
-	mqtt       *mqtt.Brokers     // nil when there is none
-	board      *control.Board    // what was ordered of each camera
-	ordering   sync.Mutex        // held while an order is carried out and told
-	painter    *portrait.Painter // nil when nobody wants pictures of events
-	gate       *auth.Gate        // nil without [auth]
-	web        *web.Server
-	grpc       *overgrpc.Server // nil when gateway.grpc_listen is ""
-	engine     *engine.Watch
-	cooling    cooling
-	progress   calm
+	version     string
+	config      *config.Config
+	file        string // that the settings came from; "" if there is none
+	dispatcher  *dispatch.Dispatcher
+	hub         *hub.Hub
+	gateway     *gateway.Gateway
+	history     *history.History
+	album       *album.Album        // of the pictures of events; nil when none are kept
+	mqtt        *mqtt.Brokers       // nil when there is none
+	board       *control.Board      // what was ordered of each camera
+	ordering    sync.Mutex          // held while an order is carried out and told
+	painter     *portrait.Painter   // nil when nobody wants pictures of events
+	gate        *auth.Gate          // nil without [auth]
+	certificate *certificate.Keeper // nil where the page is not encrypted
+	web         *web.Server
+	grpc        *overgrpc.Server // nil when gateway.grpc_listen is ""
+	engine      *engine.Watch
+	cooling     cooling
+	progress    calm
 
 	mu      sync.Mutex
 	cameras map[string]*camera
@@ -106,10 +108,10 @@ func (a *Appliance) openDoors() (err error) {
 	if a.gate, err = openGate(a.config); err != nil {
 		return err
 	}
-	encrypted, err := encryption(a.config)
-	if err != nil {
+	if a.certificate, err = certificateOf(a.config); err != nil {
 		return err
 	}
+	encrypted := a.encryption()
 	site := webSettings(a.config, a.version)
 	site.Auth, site.TLS, site.Guests, site.Events = a.gate, encrypted, a.guests(), a.history
 	if a.album != nil {
@@ -187,6 +189,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.runCameras(ctx) })
 	group.Go(func() error { return a.tellSystemd(ctx) })
 	group.Go(func() error { return a.keepCool(ctx) })
+	group.Go(func() error { return a.watchCertificates(ctx) })
 	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)

@@ -24,7 +24,7 @@ func (v *view) Status() web.Status {
 	shot, brokers := a.dispatcher.Snapshot(), a.brokers()
 	status := web.Status{
 		Device: a.config.Device.ID, Version: a.version, Workers: workersOf(shot), Engine: a.engine.State(), Broker: a.broker(brokers), Brokers: brokers,
-		Thermal: thermalOf(a.cooling.governor.Now(), shot.Share), Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
+		Thermal: thermalOf(a.cooling.governor.Now(), shot.Share), Parts: a.parts(), Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
 	}
 	for _, at := range a.places() {
 		status.Cameras = append(status.Cameras, a.placeView(at, countersOf(shot, at.settings.ID)))

@@ -50,9 +50,12 @@ func (f *Fault) news(err error) (begins, ends bool) {
 	return false, ended && f.log.Back()
 }
 
-// Now is what is wrong; "" when all is well.
+// Now is what is wrong, in a sentence, for the status: the log has told it once. "" when all is well.
 func (f *Fault) Now() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.now
+	if f.now == "" {
+		return ""
+	}
+	return f.begins + ": " + f.now
 }

@@ -51,6 +51,9 @@ func (k *Keeper) Write() (upToDate bool) {
 	return err == nil
 }
 
+// Fault says why the file cannot be written now; "" when all is well.
+func (k *Keeper) Fault() string { return k.fault.Now() }
+
 // Changed tells that there may be something to write. It never waits.
 func (k *Keeper) Changed() {
 	select {

@@ -78,6 +78,7 @@ func (s *Server) fullStatus(who auth.Identity) Status {
 	status := s.view.Status()
 	status.Viewers = s.viewersNow()
 	status.Workers = append([]Worker{}, status.Workers...)
+	status.Parts = append([]Part{}, status.Parts...)
 	cameras := []CameraStatus{}
 	for _, camera := range status.Cameras {
 		if who.MaySee(camera.ID) {

@@ -112,6 +112,7 @@ var (
 	eachDesc         = metric.BrokerConnected.Desc()
 	waitingDesc      = metric.BrokerOutboxEvents.Desc()
 	givenUpDesc      = metric.BrokerOutboxDroppedTotal.Desc()
+	faultDesc        = metric.PartFault.Desc()
 	shareDesc        = metric.InferenceShare.Desc()
 	heatDesc         = metric.TemperatureCelsius.Desc()
 	buildDesc        = metric.BuildInfo.Desc()
@@ -124,7 +125,7 @@ type appliance struct{ server *Server }
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, occupiedDesc,
 		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, sentDesc, lostDesc, workersDesc,
-		viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, shareDesc, heatDesc, buildDesc} {
+		viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc, shareDesc, heatDesc, buildDesc} {
 		out <- desc
 	}
 }
@@ -145,6 +146,9 @@ func (a appliance) Collect(out chan<- prometheus.Metric) {
 		emit.gauge(eachDesc, oneIf(broker.Connected), broker.Name)
 		emit.gauge(waitingDesc, float64(broker.Outbox), broker.Name)
 		emit.counter(givenUpDesc, broker.OutboxDropped, broker.Name)
+	}
+	for _, part := range status.Parts {
+		emit.gauge(faultDesc, oneIf(part.Error != ""), part.Name)
 	}
 	emit.gauge(shareDesc, status.Thermal.Share)
 	if celsius := status.Thermal.TemperatureC; celsius != nil {

@@ -37,8 +37,15 @@ type Status struct {
 	Thermal Thermal        `json:"thermal"`
 	Broker  Broker         `json:"broker"`
 	Brokers []OneBroker    `json:"brokers"` // the same of each
+	Parts   []Part         `json:"parts"`   // that work beside all of these
 	Clients Clients        `json:"clients"`
 	Cameras []CameraStatus `json:"cameras"`
+}
+
+// Part is what works beside cameras, workers and brokers, such as what keeps the recent events on disk.
+type Part struct {
+	Name  string `json:"name"`
+	Error string `json:"error,omitempty"` // what is wrong with it now, and what is lost by that
 }
 
 // Worker is one connected inference worker.

@@ -21,6 +21,9 @@ export function problemsOf(status, silentMs) {
       "It goes back to full speed by itself when it has cooled down; a fan or a place in the shade helps."]);
   }
   found.push(...brokerProblems(status));
+  for (const { name, error } of status.parts) {
+    if (error) found.push([`Something is wrong with the ${name}`, `${error}.`]);
+  }
   for (const camera of status.cameras) {
     if (camera.state === "lost") found.push(cameraProblem(camera));
   }

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"visavis/capture/internal/web"
+)
+
+// certificatesLook is how often certificates are looked at: often beside the time for which any is valid.
+const certificatesLook = time.Minute
+
+// parts are what works beside cameras, workers and brokers. The log tells of a fault when it begins; here it is told for as long as it
+// lasts.
+func (a *Appliance) parts() []web.Part {
+	parts := []web.Part{{Name: "history", Error: a.history.Fault()}, {Name: "orders", Error: a.board.Fault()}}
+	if a.album != nil {
+		parts = append(parts, web.Part{Name: "pictures of events", Error: a.album.Fault()})
+	}
+	if a.gate != nil {
+		parts = append(parts, web.Part{Name: "logins", Error: a.gate.Fault()})
+	}
+	if a.certificate != nil {
+		parts = append(parts, web.Part{Name: "certificate of the page", Error: a.certificate.Fault()})
+	}
+	if a.mqtt != nil {
+		for _, one := range a.mqtt.Faults() {
+			parts = append(parts, web.Part{Name: one.Part, Error: one.Error})
+		}
+	}
+	return parts
+}
+
+// watchCertificates looks at them until ctx ends: beside everything else, for a disk may hang.
+func (a *Appliance) watchCertificates(ctx context.Context) error {
+	looks := time.NewTicker(certificatesLook)
+	defer looks.Stop()
+	for {
+		if a.certificate != nil {
+			a.certificate.Look()
+		}
+		if a.mqtt != nil {
+			a.mqtt.LookAtCertificates(time.Now())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-looks.C:
+		}
+	}
+}

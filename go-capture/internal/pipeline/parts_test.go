@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// faultsOf are the errors of the parts by their names.
+func faultsOf(a *Appliance) map[string]string {
+	found := map[string]string{}
+	for _, part := range (*view)(a).Status().Parts {
+		found[part.Name] = part.Error
+	}
+	return found
+}
+
+func TestWhatTheLogHasToldOnceStaysInTheStatus(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	for _, name := range []string{"history", "outbox", "thumbnails", "certificates"} { // files in the way: root may do anything else
+		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := configured(t, "VISAVIS_WEB__HTTPS=true", "VISAVIS_AUTH__ENABLED=true", "VISAVIS_HISTORY__THUMBNAILS_MB=1")
+	closeEvents, err := a.keepEvents()
+	if err != nil {
+		t.Fatalf("a disk that takes nothing ends the daemon: %v", err)
+	}
+	defer func() { _ = closeEvents() }() // says what this test has made
+	broken := []string{"history", "outbox of mqtt", "pictures of events", "certificate of the page"}
+	for deadline := time.Now().Add(10 * time.Second); faultsOf(a)["pictures of events"] == "" && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond) // the painter looks beside everything else
+	}
+	faults := faultsOf(a)
+	for _, part := range broken {
+		if !strings.Contains(faults[part], "not a directory") {
+			t.Errorf("the %s: %q", part, faults[part])
+		}
+	}
+	for _, part := range []string{"orders", "logins"} {
+		if fault, told := faults[part]; !told || fault != "" {
+			t.Errorf("the %s: %q, told %t", part, fault, told)
+		}
+	}
+}
