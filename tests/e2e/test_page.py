@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, sync_playwright
 
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance
@@ -283,6 +283,33 @@ def test_a_disk_that_cannot_be_used_is_said_for_as_long_as_it_cannot(
     said.wait_for(state="detached")
     assert 'visavis_part_fault{part="history"} 0' in appliance.get("/metrics").decode()
     assert not complaints, complaints
+
+
+def test_a_page_that_is_open_since_last_year_becomes_that_of_the_update(
+    wall: RunningAppliance, browser: Browser
+) -> None:
+    page, _ = opened(browser, wall, 800, 600)
+    loads: list[str] = []
+    page.on("domcontentloaded", lambda _: loads.append(page.url))
+
+    def updated(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "version": "9.9.9"})
+
+    page.route("**/api/v1/status", updated)
+    page.get_by_text("visavis 9.9.9").wait_for()
+    page.wait_for_timeout(STILL_MS / 2)
+    assert len(loads) == 1, "it is loaded again, and no more than once"
+
+
+def test_looking_away_and_back_leaves_one_question_a_second(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 800, 600)
+    for _ in range(5):
+        page.evaluate(GLANCE)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/status") else None)
+    page.wait_for_timeout(STILL_MS)
+    assert 1 <= len(asked) <= STILL_MS / 1000 + 2, f"{len(asked)} questions in {STILL_MS} ms"
 
 
 def test_readers_of_the_screen_hear_what_is_new_and_nothing_twice(wall: RunningAppliance, browser: Browser) -> None:

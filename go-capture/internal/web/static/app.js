@@ -28,13 +28,24 @@ async function poll() {
     const answer = await fetch("/api/v1/status", { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
     if (answer.status === 401) return logIn();
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    status = await answer.json();
+    const now = await answer.json();
+    if (isUpdated(now)) return location.reload();
+    status = now;
     answeredAt = performance.now();
   } catch {
     // The device is silent: refresh() says so as soon as it lasts.
   }
-  refresh();
-  if (!document.hidden) timer = setTimeout(poll, pollMs);
+  try {
+    refresh();
+  } finally {
+    clearTimeout(timer); // of another poll that was under way when the page was hidden and seen again
+    if (!document.hidden) timer = setTimeout(poll, pollMs);
+  }
+}
+
+/** Whether the device has another version than this page, which may be open since last year. */
+function isUpdated(now) {
+  return status?.device === now.device && status.version !== now.version;
 }
 
 function refresh() {
