@@ -40,6 +40,7 @@ func shippedBroker(t *testing.T, users ...string) *broker {
 	}
 	debian := "persistence true\npersistence_location %s/\nlog_dest stderr\ninclude_dir %s/conf.d\nuser root\n"
 	writeFile(t, b.config, fmt.Sprintf(debian, etc, etc))
+	b.quiet = true // by its own settings
 	b.start()
 	return b
 }
@@ -126,6 +127,18 @@ func TestWhatTheShippedBrokerAcknowledgedSurvivesItsKill(t *testing.T) {
 		if m := <-retained; m.Topic() == door+"faces" && string(m.Payload()) != "2" {
 			t.Errorf("%s is %s", m.Topic(), m.Payload())
 		}
+	}
+}
+
+func TestTheShippedBrokersLogDoesNotGrowByEachSave(t *testing.T) {
+	b := shippedBroker(t, "porch")
+	for range 2 {
+		b.savedSince(t, time.Now())
+	}
+	_ = run(t, newPublisher(t, b.as(t, "porch")))
+	await(t, "who comes is told", func() bool { return strings.Contains(b.log(), "visavis-porch") })
+	if strings.Contains(b.log(), "Saving") {
+		t.Errorf("a year has fifteen million such lines:\n%s", b.log())
 	}
 }
 
