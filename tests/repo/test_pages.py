@@ -112,6 +112,19 @@ def test_every_page_that_is_named_is_there() -> None:
             assert (ROOT / page).exists(), f"{file.relative_to(ROOT)} names {page}"
 
 
+def test_the_units_ask_for_every_secret_that_the_page_names() -> None:
+    lines = (ROOT / "docs/how-to/secrets.md").read_text().splitlines()
+    table = [line.split("|")[2:4] for line in lines if line.startswith("| ")]
+    daemon, worker = (
+        re.findall(r"^LoadCredential=(.+)$", (ROOT / "systemd" / unit).read_text(), re.MULTILINE)
+        for unit in ("visavis-capture.service", "visavis-infer@.service")
+    )
+    named = {name for files, _ in table for name in re.findall(r"`(?:/etc/credstore/)?([\w.]+)`", files)}
+    assert named == {*daemon, *worker}
+    read = {name for _, settings in table for name in re.findall(r"credential:([\w.]+)", settings)}
+    assert read == {name for name in daemon if not name.startswith("mqtt_second.")}
+
+
 # Words that stand behind a section's name and are no setting: ends of files' names, and credentials.
 NO_SETTINGS = {"md", "go", "py", "key", "password"}
 
