@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -26,12 +26,16 @@ from visavis.broker import wait_until_up
 
 from tests.ansible_programs import PLAYBOOKS, Ansible, Played
 from tests.e2e.conftest import free_port
-from tests.repo.test_laws import ROOT
+from tests.repo.pages import blocks
 from tests.unit.command import visavis
 
 ROLES = ("visavis", "broker", "card")
 PASSWORD = "väry secret"  # noqa: S105 (of a broker that lives for one test)
-SECRETS = {"vault_mqtt_passwords": {"porch": "a", "garden": "b", "bench": "c"}, "vault_gate_password": "d"}
+SECRETS = {
+    "vault_mqtt_passwords": {"porch": "a", "garden": "b", "bench": "c"},
+    "vault_gate_password": "d",
+    "vault_broker_certificate": "e",
+}
 RENDER = """
 - name: Render what a device would get
   ansible.builtin.template:
@@ -189,7 +193,7 @@ def test_the_daemon_finds_right_what_the_example_gives_to_each_device(
 ) -> None:
     played = rendered(ansible, roles, tmp_path, "inventory/example")
     assert played.code == 0, played.said
-    for name in ("mqtt.password", "gate.password"):
+    for name in ("mqtt.password", "gate.password", "broker.crt"):
         (tmp_path / name).write_text("secret\n")
     for device, cameras in (("porch", ["door"]), ("garden", ["gate"]), ("bench", ["demo"])):
         said = visavis("check", tmp_path / f"{device}.toml", variables={"CREDENTIALS_DIRECTORY": str(tmp_path)})
@@ -198,6 +202,15 @@ def test_the_daemon_finds_right_what_the_example_gives_to_each_device(
         assert made["device"]["id"] == made["mqtt"]["user"] == device
         assert [camera["id"] for camera in made.get("camera", [{"id": "demo"}])] == cameras
     assert msgspec.toml.decode((tmp_path / "garden.toml").read_text())["detector"] == {"input": [320, 256]}
+
+
+def test_a_section_without_keys_is_written(ansible: Ansible, roles: Path, tmp_path: Path) -> None:
+    hosts = {"visavis": {"hosts": {"porch": {"visavis_version": "0.1.0"}}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    played = rendered(ansible, roles, tmp_path, tmp_path / "hosts.yml", visavis_settings={"auth": {}, "web": None})
+    assert played.code == 0, played.said
+    made = msgspec.toml.decode((tmp_path / "porch.toml").read_text())
+    assert made == {"device": {"id": "porch"}, "auth": {}, "web": {}}
 
 
 def test_a_wrong_variable_is_named_before_anything_is_done(ansible: Ansible, roles: Path, tmp_path: Path) -> None:
@@ -303,11 +316,13 @@ def test_every_playbook_is_understood(ansible: Ansible) -> None:
     assert played.code == 0, played.said
 
 
+HOW_TO = [block for block in blocks("text", "toml", "yaml", "sh") if block.page.name == "fleet.md"]
+
+
 def shown() -> list[str]:
     """The lines in which the how-to calls one of Ansible's programs."""
-    text = (ROOT / "docs" / "how-to" / "fleet.md").read_text()
-    blocks = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if "ansible-" in line]
+    lines = [line for block in HOW_TO for line in block.text.splitlines() if block.kind == "text"]
+    return [line for line in lines if "ansible-" in line]
 
 
 @pytest.mark.parametrize("line", shown())
@@ -319,3 +334,32 @@ def test_what_the_how_to_shows_is_there(line: str) -> None:
         if given:
             described = [PLAYBOOKS / f"roles/{role}/meta/argument_specs.yml" for role in ROLES]
             assert any(f"{name}:" in one.read_text() for one in described) or name == "visavis_at_once", name
+
+
+def followed(ansible: Ansible, house: Path) -> Path:
+    """The folder of the playbooks after all that the how-to lets its reader type before the first play."""
+    shutil.copytree(PLAYBOOKS, house / "ansible", ignore=shutil.ignore_patterns(".ansible", "home", "fleet.toml"))
+    (house / "word").write_text("open\n")
+    fleet = next(block.text for block in HOW_TO if block.note == "fleet.toml")
+    (house / "ansible" / "fleet.toml").write_text(fleet)
+    typed = [block.text for block in HOW_TO if block.kind == "text"]
+    until_played = typed[: next(number for number, text in enumerate(typed) if "site.yml" in text)]
+    environment = {"ANSIBLE_VAULT_PASSWORD_FILE": str(house / "word")}
+    one = Ansible(ansible.name, ansible.home, environment)
+    said = one.run("bash", "-ec", f"cd {house}\n" + "".join(until_played))
+    assert said.returncode == 0, said.stdout + said.stderr
+    return house / "ansible"
+
+
+@pytest.mark.timeout(600)
+def test_the_how_to_can_be_followed_word_by_word(ansible: Ansible, tmp_path: Path) -> None:
+    there = followed(ansible, tmp_path)
+    home, vault = there / "inventory" / "home", ("--vault-password-file", tmp_path / "word")
+    wanted = "{{ [broker_key, broker_certificate, hostvars['garden'].visavis_secrets] }}"
+    show = ("-m", "ansible.builtin.debug", "-a", f"msg={wanted}", "-e", "visavis_device_id=garden")
+    said = ansible.run("ansible", "hub", "-i", home, *vault, *show)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert said.stdout.count("-----BEGIN ") == 3, said.stdout
+    both = ("-i", there / "visavis-inventory", "-i", home, *vault)
+    garden = json.loads(ansible.run("ansible-inventory", *both, "--host", "garden").stdout)
+    assert (garden["ansible_host"], garden["visavis_domain"]) == ("192.0.2.12", "home")

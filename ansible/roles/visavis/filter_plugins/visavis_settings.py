@@ -29,7 +29,7 @@ def visavis_toml(value: Any) -> str:
 
 def visavis_page(settings: Mapping[str, Any]) -> str:
     """Where a device with these settings has its page, as seen from itself."""
-    web = settings.get("web", {})
+    web = settings.get("web") or {}
     host, _, port = str(web.get("listen", "127.0.0.1:8080")).rpartition(":")
     scheme = "https" if web.get("https") or web.get("cert") else "http"
     return f"{scheme}://{ANY_ADDRESS.get(host, host)}:{port}"
