@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from deb.kept import CACHE, REPOSITORY, kept
 TARGETS = ("broker", "balancer", "worker", "model-server", "daemon")
 # The arguments of the Dockerfile, and what they stand for when there is a registry.
 BASES = {"BASE": "trixie", "OLDER_BASE": "bookworm"}
+NATIVE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 ARCHIVES = REPOSITORY / "build" / "containers"
 DOCKERFILE = "containers/Dockerfile"
 # What debian:*-slim leaves out.
@@ -71,10 +73,21 @@ def debian(suite: str, architecture: str, file: Path) -> None:
 def build(target: str, architecture: str = "amd64") -> str:
     """Build one image; returns its name."""
     name = f"localhost/visavis-{target}:{architecture}"
-    bases = [f"--build-arg={word}={base(suite, architecture)}" for word, suite in BASES.items()]
-    options = ["--isolation=chroot", "--layers", "--arch", architecture, "--pull-never", *bases]
+    given = [f"--build-arg={word}={value}" for word, value in arguments(architecture).items()]
+    options = ["--isolation=chroot", "--layers", f"--platform=linux/{architecture}", "--pull-never", *given]
     buildah("build", "-q", *options, "--target", target, "-t", name, "-f", DOCKERFILE, ".")
     return name
+
+
+def arguments(architecture: str) -> dict[str, str]:
+    """The bases for the image's processor and for the builder's, which Docker itself would know."""
+    bases = {word: identity(base(suite, architecture)) for word, suite in BASES.items()}
+    return bases | {"BUILD_BASE": identity(base(BASES["BASE"], NATIVE)), "BUILDPLATFORM": f"linux/{NATIVE}"}
+
+
+def identity(name: str) -> str:
+    """An image's own name. Once a stage had a --platform, Debian 12's buildah finds no other one's by `name`."""
+    return buildah("images", "-q", "--no-trunc", name).removeprefix("sha256:")
 
 
 def archive(target: str, architecture: str = "amd64") -> Path:
@@ -99,7 +112,8 @@ def missing_programs() -> list[str]:
 def main(words: list[str]) -> int:
     """Build and save; returns the exit status."""
     parser = argparse.ArgumentParser(prog="containers.build", description="images for `docker load`")
-    parser.add_argument("--arch", default="amd64", choices=("amd64", "arm64"), help="arm64 runs through an emulator")
+    emulated = "what another processor than this machine's has to run is emulated: everything but the daemon"
+    parser.add_argument("--arch", default="amd64", choices=("amd64", "arm64"), help=emulated)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     wanted = parser.parse_args(words)
     if missing := missing_programs():

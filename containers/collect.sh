@@ -3,10 +3,12 @@
 # Puts the daemon with everything that it needs, and nothing else, below a folder that becomes the root of its image.
 set -eu
 root=$1
+shift # the others are the folders of its processor's libraries
 add() { install -D -m "$(stat -L -c %a "$1")" "$1" "$root$1"; }
 
 add /usr/bin/visavis-capture
-ldd /usr/bin/visavis-capture | awk '/=> \//{print $3} /^\t\//{print $1}' | while read -r library; do add "$library"; done
+loaded=$("$(dirname "$0")/libraries.sh" /usr/bin/visavis-capture "$@")
+for file in $loaded; do add "$file"; done
 add /etc/ssl/certs/ca-certificates.crt
 install -D -m 0755 /bin/busybox "$root/bin/busybox" # for the health check alone
 install -D -m 0644 -t "$root/usr/lib/visavis/demo" ../build/demo/*

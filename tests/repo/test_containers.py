@@ -80,6 +80,16 @@ def test_every_image_of_ours_is_a_target_and_none_is_run_by_root() -> None:
     assert {service["image"] for service in SERVICES.values() if not service["image"].startswith("$")} == ours
 
 
+def test_what_takes_long_is_done_by_the_processor_of_the_builder() -> None:
+    """An emulated one compiles GoCV for a quarter of an hour."""
+    on_the_builders = re.findall(
+        r"^FROM --platform=\$\{BUILDPLATFORM:-linux\} \$\{BUILD_BASE\} AS (\S+)$", DOCKERFILE, re.MULTILINE
+    )
+    assert on_the_builders == ["compile", "model"]
+    (daemon,) = re.findall(r"^FROM scratch AS daemon\n((?:.+\n)+)", DOCKERFILE, re.MULTILINE)
+    assert "RUN" not in daemon
+
+
 @pytest.mark.parametrize("file", ["daemon.toml", "gateway.toml"])
 def test_the_configurations_are_right(file: str) -> None:
     said = visavis("check", ROOT / "containers" / file)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -83,11 +84,12 @@ def fill_plain(folder: Path, board: Board, versions: tuple[str, ...] = ("0.0.1",
 
 
 def fill_containers(folder: Path, archives: list[Path]) -> None:
-    """The repository as `docker compose` needs it, images for `docker load`, and a photo with a face."""
+    """The repository as Docker needs it, images for `docker load`, and a photo with a face."""
     (folder / "project").mkdir()
-    for name in ("compose.yaml", ".dockerignore"):
-        shutil.copy(REPOSITORY / name, folder / "project")
-    shutil.copytree(REPOSITORY / "containers", folder / "project" / "containers", ignore=IGNORED)
+    builders = re.findall(r"^!(\S+)$", (REPOSITORY / ".dockerignore").read_text(), re.MULTILINE)
+    for name in ("compose.yaml", ".dockerignore", *builders):
+        whole = shutil.copy if (REPOSITORY / name).is_file() else partial(shutil.copytree, ignore=IGNORED)
+        whole(REPOSITORY / name, folder / "project" / name)
     (folder / "images").mkdir()
     for file in archives:
         shutil.copy(file, folder / "images")
