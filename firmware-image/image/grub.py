@@ -15,7 +15,7 @@ from image.disk import FIRST_PARTITION_MIB, Partition, slots
 ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 MODULES = (
     *("part_gpt", "fat", "squash4", "gzio", "normal", "linux", "loadenv", "test", "regexp", "echo", "configfile"),
-    *("all_video", "sleep", "reboot"),
+    *("all_video", "probe", "sleep", "reboot", "true"),
 )
 FOLDER = "EFI/visavis"
 

@@ -93,7 +93,7 @@ def test_the_table_has_the_names_that_rauc_writes_to(board: Board, tmp_path: Pat
     into = [str(HERE / "update" / "into"), str(tmp_path / "root"), board.name, "1.0", ""]
     subprocess.run(into, check=True)
     configured = (tmp_path / "root/etc/rauc/system.conf").read_text()
-    assert all(f"/dev/disk/by-partlabel/{label}\n" in configured for label in labels[1:])
+    assert all(f"/dev/disk/own/{label}\n" in configured for label in labels[1:])
 
 
 def test_what_updates_need_is_put_in_from_a_checkout_of_any_name(tmp_path: Path) -> None:

@@ -76,13 +76,17 @@ ARM = Hardware(
 
 
 class Flashed(TwoSlots):
-    """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between."""
+    """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between.
+
+    What is `beside` is a second disk, which it was not started from.
+    """
 
     start_limit_s = 3600.0
 
-    def __init__(self, hardware: Hardware, folder: Path) -> None:
+    def __init__(self, hardware: Hardware, folder: Path, beside: Path | None = None) -> None:
         self.hardware, self.board = hardware, hardware.system
         self.folder, self.disk = folder, folder / "disk.img"
+        self.disks = [self.disk, *([beside] if beside else [])]
         self.console, self.image = folder / "console.log", folder  # where the key to log in lies
         subprocess.run(["cp", "--sparse=always", str(hardware.image), str(self.disk)], check=True)
         with self.disk.open("r+b") as out:
@@ -113,7 +117,8 @@ class Flashed(TwoSlots):
         command += [*accelerated(self.board, 1024), "-display", "none", "-monitor", "none"]
         command += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.hardware.firmware}"]
         command += ["-drive", f"if=pflash,format=raw,file={self.folder / 'variables.fd'}"]
-        command += ["-drive", f"if=virtio,format=raw,file={self.disk}", "-serial", f"file:{self.console}"]
+        command += [word for one in self.disks for word in ("-drive", f"if=virtio,format=raw,file={one}")]
+        command += ["-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         command += ["-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
         self.process = subprocess.Popen(command)
@@ -140,11 +145,11 @@ class Flashed(TwoSlots):
         self.process.wait(timeout=self.start_limit_s)
 
 
-def flashed(hardware: Hardware, folder: Path) -> Iterator[Flashed]:
+def flashed(hardware: Hardware, folder: Path, beside: Path | None = None) -> Iterator[Flashed]:
     """A machine that was flashed, given a file with settings, and switched on for the first time."""
     missing = missing_for_images(hardware)
     assert not missing, f"missing: {', '.join(missing)}"
-    device = Flashed(hardware, folder)
+    device = Flashed(hardware, folder, beside)
     device.put("visavis.toml", SETTINGS.format(key=(device.folder / "key.pub").read_text().strip()))
     device.switch_on()
     with device:

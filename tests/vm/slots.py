@@ -52,7 +52,7 @@ class TwoSlots(Machine):
 
     def slot_sum(self, slot: str, size: int) -> str:
         """SHA-256 of the first `size` bytes of a slot."""
-        return self.run(f"head -c {size} /dev/disk/by-partlabel/visavis-{slot.lower()} | sha256sum").split()[0]
+        return self.run(f"head -c {size} /dev/disk/own/visavis-{slot.lower()} | sha256sum").split()[0]
 
     def slots(self) -> dict[str, Any]:
         """What the device says of its slots."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,8 +34,16 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flashed]:
-    yield from flashed(PC, tmp_path_factory.mktemp("flashed"))
+def stick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A disk that was flashed for another device and stays plugged in."""
+    copy = tmp_path_factory.mktemp("stick") / "disk.img"
+    subprocess.run(["cp", "--sparse=always", str(PC.image), str(copy)], check=True)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory, stick: Path) -> Iterator[Flashed]:
+    yield from flashed(PC, tmp_path_factory.mktemp("flashed"), stick)
 
 
 def identity(device: Flashed) -> dict[str, str]:
@@ -67,6 +76,13 @@ def test_the_system_cannot_be_written_and_what_is_kept_lies_on_the_rest_of_the_d
     assert int(kept["size"]) > 2 << 30
     for folder in ("/etc", "/var"):
         assert device.run(f"findmnt -no FSTYPE {folder}").strip() == "overlay"
+
+
+def test_everything_lies_on_the_disk_that_it_was_started_from(device: Flashed) -> None:
+    mounted = device.run("ls /boot/efi >/dev/null; findmnt -rno SOURCE -t squashfs,ext4,vfat").split()
+    slots = device.run("readlink -f /dev/disk/own/visavis-*").split()
+    assert {name.rstrip("1234") for name in (*mounted, *slots)} == {"/dev/vda"}
+    assert (len(set(mounted)), len(slots)) == (3, 4)
 
 
 def test_nobody_can_log_in_with_a_password(device: Flashed) -> None:
@@ -116,7 +132,7 @@ def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -
     assert device.try_to_run("ls /etc/visavis/conf.d/50-broker.toml").returncode != 0
     device.run(retry("systemctl is-active -q visavis-capture", 900, "systemctl --failed"))
     assert ask(device, "/healthz")[0] == 200
-    device.run("rm /boot/efi/visavis.toml")
+    device.run("rm /boot/efi/visavis.toml && systemctl reset-failed visavis-first-boot")
 
 
 @pytest.mark.vm_long
@@ -144,6 +160,11 @@ def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:
     assert all(after[name] != value for name, value in before.items())
     for file in ("/data/mine", "/var/lib/visavis/mine", "/etc/mine", "/etc/visavis/conf.d/90-slow.toml"):
         assert device.try_to_run(f"ls {file}").returncode != 0
+
+
+def test_a_stick_with_another_devices_image_was_left_as_it_is(device: Flashed, stick: Path) -> None:
+    device.stop()
+    assert sum_of(stick) == sum_of(PC.image)
 
 
 @pytest.mark.vm_long

@@ -70,7 +70,7 @@ def test_rauc_knows_both_pairs_of_partitions(device: Card, board: str) -> None:
     said = device.run("rauc status")
     assert f"Compatible:  visavis-{board}" in said
     for name in ("boot-a", "boot-b", "a", "b"):
-        assert f"/dev/disk/by-partlabel/visavis-{name}" in said
+        assert f"/dev/disk/own/visavis-{name}" in said
 
 
 def test_a_slot_on_trial_is_started_once_and_without_confirmation_given_up(device: Card) -> None:

@@ -12,7 +12,7 @@ from tests.vm.two_slots import Device, Factory, Release
 
 pytestmark = [pytest.mark.timeout(7200)]
 
-UNTOUCHED = "sha256sum /boot/efi/EFI/visavis/grubenv; head -c 2000000 /dev/disk/by-partlabel/visavis-b | sha256sum"
+UNTOUCHED = "sha256sum /boot/efi/EFI/visavis/grubenv; head -c 2000000 /dev/disk/own/visavis-b | sha256sum"
 
 
 @pytest.fixture(scope="module")

@@ -36,9 +36,10 @@ EARLY_FILES = {
     "/etc/initramfs-tools/conf.d/visavis": "MODULES=list\n",
     "/usr/share/initramfs-tools/modules.d/visavis": "virtio_pci\nvirtio_blk\nsquashfs\n",
 }
+OWN = "/dev/disk/own/visavis"
 FILES = {
     "/etc/systemd/network/20-any.network": "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n",
-    "/etc/fstab": "PARTLABEL=visavis-esp /boot/efi vfat noatime 0 0\nPARTLABEL=visavis-data /data ext4 noatime 0 0\n",
+    "/etc/fstab": f"{OWN}-esp /boot/efi vfat noatime 0 0\n{OWN}-data /data ext4 noatime 0 0\n",
     "/etc/machine-id": "",
     "/etc/hostname": "visavis-slots\n",
 }
@@ -71,7 +72,7 @@ HTTPServer(("127.0.0.1", 8080), Answers).serve_forever()
 ENABLED = ("systemd-networkd", "ssh")
 MODULES = (
     *("part_gpt", "fat", "squash4", "ext2", "gzio", "normal", "linux", "loadenv", "test", "regexp", "echo"),
-    *("all_video", "configfile", "sleep", "reboot"),
+    *("all_video", "configfile", "probe", "sleep", "reboot", "true"),
 )
 MIB = 1 << 20
 # name of the partition -> where it begins and how long it is, in MiB.
