@@ -66,15 +66,21 @@ func TestCamerasThatGoEndAtTheSameTime(t *testing.T) {
 	}
 }
 
-// A worker that takes batches holds many frames of one camera.
-func TestACameraHasAPictureForEachFrameThatWorkersMayHold(t *testing.T) {
-	const workers, credit = 2, 32
-	a := configured(t, "VISAVIS_DETECTOR__WORKERS=2", "VISAVIS_WORKER__CREDIT=32")
-	c, err := a.newCamera(config.Camera{ID: "door"})
+// idleDoor is a camera that nobody runs, of an appliance that is configured by variables.
+func idleDoor(t *testing.T, environment ...string) *camera {
+	t.Helper()
+	c, err := configured(t, environment...).newCamera(config.Camera{ID: "door"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.pool.Close()
+	t.Cleanup(c.pool.Close)
+	return c
+}
+
+// A worker that takes batches holds many frames of one camera.
+func TestACameraHasAPictureForEachFrameThatWorkersMayHold(t *testing.T) {
+	const workers, credit = 2, 32
+	c := idleDoor(t, "VISAVIS_DETECTOR__WORKERS=2", "VISAVIS_WORKER__CREDIT=32")
 	for n := range workers * credit {
 		picture, ok := c.pool.Get()
 		if !ok {
@@ -98,12 +104,7 @@ func (o *onePicture) Grab(_ context.Context, into *frame.Picture) error {
 func (*onePicture) Close() error { return nil }
 
 func TestACameraThatAlwaysBreaksSoonIsTriedEverLessOften(t *testing.T) {
-	a := configured(t)
-	c, err := a.newCamera(config.Camera{ID: "door"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.pool.Close()
+	c := idleDoor(t)
 	wait := backoff.New(firstRetry, mostRetry)
 	for range 6 {
 		wait.Next()
@@ -117,12 +118,7 @@ func TestACameraThatAlwaysBreaksSoonIsTriedEverLessOften(t *testing.T) {
 }
 
 func TestACameraThatAlwaysBreaksSoonDoesNotFillTheLog(t *testing.T) {
-	a := configured(t)
-	c, err := a.newCamera(config.Camera{ID: "door"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.pool.Close()
+	c := idleDoor(t)
 	var written strings.Builder
 	logtest.Hear(t, slog.NewTextHandler(&written, nil))
 	for range 8 { // fewer than there are pictures: nobody gives one back
