@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from image.grub import MODULES
 from visavis.update.boot.grub import fresh_environment
 from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, make_keys
@@ -70,10 +71,6 @@ HTTPServer(("127.0.0.1", 8080), Answers).serve_forever()
     "ExecStart=/usr/bin/visavis update gate --url http://127.0.0.1:8080 --wait 40\n",
 }
 ENABLED = ("systemd-networkd", "ssh")
-MODULES = (
-    *("part_gpt", "fat", "squash4", "ext2", "gzio", "normal", "linux", "loadenv", "test", "regexp", "echo"),
-    *("all_video", "configfile", "probe", "sleep", "reboot", "true"),
-)
 MIB = 1 << 20
 # name of the partition -> where it begins and how long it is, in MiB.
 PARTITIONS = {"visavis-esp": (1, 64), "visavis-a": (65, 192), "visavis-b": (257, 192), "visavis-data": (449, 640)}
