@@ -99,8 +99,8 @@ func (r Rules) refuse(o Order) error {
 	return nil
 }
 
-// Fault says why what is ordered would not survive a restart now; "" when all is well.
-func (b *Board) Fault() string { return b.memory.keeper.Fault() }
+// Fault says why what is ordered would not survive a restart now, or has not survived the last; "" when all is well.
+func (b *Board) Fault() string { return b.memory.fault() }
 
 // Start begins to write down what is learned. Close ends that.
 func (b *Board) Start() { b.memory.keeper.Start() }

@@ -205,6 +205,30 @@ func TestADamagedFileCostsOnlyWhatWasOrdered(t *testing.T) {
 	}
 }
 
+func TestOrdersOfANewerReleaseWaitForItAndThisOneKeepsItsOwn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "porch.json")
+	const newer = `{"version":2,"cameras":{"door":"anything"}}`
+	if err := os.WriteFile(file, []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := started(file)
+	b.Camera("door", plain)
+	if _, err := b.Obey("door", order(t, Detect, "OFF")); err != nil {
+		t.Fatal(err)
+	}
+	b = restarted(file, b)
+	if now := b.Camera("door", plain).Now(); now.Detect {
+		t.Error("what this release was ordered does not survive a restart")
+	}
+	if fault := b.Fault(); !strings.Contains(fault, file+" is of version 2, this program knows 1") {
+		t.Errorf("the fault is %q", fault)
+	}
+	b.Close()
+	if text, err := os.ReadFile(file); err != nil || string(text) != newer {
+		t.Errorf("the newer release finds %s, %v", text, err)
+	}
+}
+
 func TestADiskThatCannotBeWrittenHoldsUpNoOrder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a file, no folder")
 	if err := os.WriteFile(folder, nil, 0o600); err != nil {

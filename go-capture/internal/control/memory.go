@@ -4,6 +4,7 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -77,26 +78,47 @@ func difference(s State, r Rules) learned {
 // memory keeps what was learned, and a file of it.
 type memory struct {
 	keeper *state.Keeper
+	left   string // orders that only another release understands, in a sentence; "" if there are none
 
 	mu      sync.Mutex
 	cameras map[string]learned
 }
 
+const forgotten = "what was ordered over MQTT before is forgotten"
+
 // openMemory reads the file. One that cannot be read costs only what was learned.
 func openMemory(path string) *memory {
 	m := &memory{cameras: map[string]learned{}}
-	m.keeper = state.NewKeeper(path, "what is ordered over MQTT will not survive a restart", "what is ordered over MQTT is kept again", m.content)
+	own := m.read(path)
+	m.keeper = state.NewKeeper(own, "what is ordered over MQTT will not survive a restart", "what is ordered over MQTT is kept again", m.content)
+	return m
+}
+
+// read takes over what is remembered, and returns where that is kept from now on.
+func (m *memory) read(path string) (own string) {
 	if path == "" {
-		return m
+		return path
 	}
-	cameras, err := readMemory(path)
+	cameras, own, err := readMemory(path)
 	if err != nil {
-		slog.Warn("what was ordered over MQTT before is forgotten", "file", path, "error", err)
+		slog.Warn(forgotten, "file", path, "error", err)
+	}
+	var other *state.VersionError
+	if errors.As(err, &other) {
+		m.left = fmt.Sprintf("%s: %v", forgotten, other)
 	}
 	if cameras != nil {
 		m.cameras = cameras
 	}
-	return m
+	return own
+}
+
+// fault says why orders would not survive a restart, or have not survived the last; "" when all is well.
+func (m *memory) fault() string {
+	if now := m.keeper.Fault(); now != "" {
+		return now
+	}
+	return m.left
 }
 
 func (m *memory) of(id string) learned {
@@ -129,17 +151,14 @@ func (m *memory) content() ([]byte, error) {
 	return append(raw, '\n'), err
 }
 
-func readMemory(path string) (map[string]learned, error) {
-	raw, err := state.Read(path, memoryBytes)
-	if err != nil || raw == nil {
-		return nil, err
+func readMemory(path string) (cameras map[string]learned, own string, err error) {
+	raw, own, err := state.ReadOwn(path, memoryBytes, memoryVersion)
+	if raw == nil {
+		return nil, own, err
 	}
 	var read memoryFile
-	if err := json.Unmarshal(raw, &read); err != nil {
-		return nil, fmt.Errorf("damaged: %w", err)
+	if damage := json.Unmarshal(raw, &read); damage != nil {
+		return nil, own, errors.Join(err, fmt.Errorf("damaged: %w", damage))
 	}
-	if read.Version != memoryVersion {
-		return nil, fmt.Errorf("version %d, this program knows %d", read.Version, memoryVersion)
-	}
-	return read.Cameras, nil
+	return read.Cameras, own, err
 }

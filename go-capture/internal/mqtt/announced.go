@@ -8,8 +8,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-
-	"visavis/capture/internal/state"
 )
 
 const (
@@ -90,21 +88,14 @@ func (p *Publisher) tellHome(messages, components map[string]string) {
 	}
 }
 
-func readAnnounced(path string) (announcedFile, error) {
-	raw, err := state.Read(path, announcedBytes)
-	if err != nil || raw == nil {
-		return announcedFile{}, err
-	}
-	return parseAnnounced(raw)
-}
-
+// parseAnnounced reads what a file holds, which is nothing when there is none.
 func parseAnnounced(raw []byte) (announcedFile, error) {
+	if raw == nil {
+		return announcedFile{}, nil
+	}
 	var read announcedFile
 	if err := json.Unmarshal(raw, &read); err != nil {
 		return announcedFile{}, fmt.Errorf("damaged: %w", err)
-	}
-	if read.Version != announcedVersion {
-		return announcedFile{}, fmt.Errorf("version %d, this program knows %d", read.Version, announcedVersion)
 	}
 	read.keepOurs()
 	for i := range read.Elsewhere {

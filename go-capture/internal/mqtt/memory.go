@@ -4,6 +4,7 @@ package mqtt
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,20 +33,22 @@ func newMemory(broker string) *memory { return &memory{states: newStates(), brok
 // that old topics stay.
 func (m *memory) RememberIn(path, configuration string) {
 	m.configuration = configuration
-	m.keeper = state.NewKeeper(path, "topics are not remembered, those of removed cameras may stay at the broker", "topics are remembered again",
-		m.text)
-	m.notice = m.keeper.Changed
-	read, err := readAnnounced(path)
-	if err != nil {
+	raw, own, err := state.ReadOwn(path, announcedBytes, announcedVersion)
+	read, damage := parseAnnounced(raw)
+	if err = errors.Join(err, damage); err != nil {
 		slog.Warn("topics of removed cameras may stay at the broker", "file", path, "error", err)
 	}
+	m.keeper = state.NewKeeper(own, "topics are not remembered, those of removed cameras may stay at the broker", "topics are remembered again",
+		m.text)
+	m.notice = m.keeper.Changed
 	m.take(read)
 }
 
 // inherit takes over the file of a device that this one was, as its configuration says, and removes it once ours holds all.
 func (m *memory) inherit(path string) {
-	read, err := readAnnounced(path)
-	if err != nil || read.Configuration != m.configuration || m.configuration == "" {
+	raw, _, err := state.ReadOwn(path, announcedBytes, announcedVersion)
+	read, damage := parseAnnounced(raw)
+	if err != nil || damage != nil || read.Configuration != m.configuration || m.configuration == "" {
 		return
 	}
 	read.Components = nil // of another device in Home Assistant, whose topic is cleared

@@ -210,26 +210,61 @@ func putCRC(raw []byte, crc uint32) {
 	}
 }
 
-func TestAnotherVersionIsRefusedWithTheRemedy(t *testing.T) {
+func TestEventsOfANewerReleaseWaitForItWhileThisOneSendsItsOwn(t *testing.T) {
 	for _, name := range []string{positionName, segment{first: 1}.name()} {
-		s := Settings{Folder: t.TempDir()}
-		o := open(t, s)
-		put(t, o, 1, 50)
-		if err := o.Sync(context.Background()); err != nil {
+		s := Settings{Folder: filepath.Join(t.TempDir(), "porch")}
+		newer := open(t, s)
+		put(t, newer, 1, 50)
+		if err := newer.Sync(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		o.Ack(mustNext(t, o).Seq)
-		if err := o.Close(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		newer.Ack(mustNext(t, newer).Seq)
+		ended(t, newer)
 		ofVersion(t, filepath.Join(s.Folder, name), 2)
-		_, err := Open(s)
-		var other *VersionError
-		if !errors.As(err, &other) || other.File != name || other.Version != 2 || !strings.Contains(err.Error(), "move the folder away") {
-			t.Errorf("%s: %v", name, err)
+
+		for first := 51; first <= 71; first += 10 { // each start finds what the one before has left
+			old := open(t, s)
+			if fault := old.Fault(); !strings.Contains(fault, s.Folder+" is of version 2, this program knows 1") {
+				t.Errorf("%s: the fault is %q", name, fault)
+			}
+			put(t, old, first, first+9)
+			same(t, taken(t, old, false), numbers(51, first+9))
+			ended(t, old)
 		}
-		ofVersion(t, filepath.Join(s.Folder, name), 1) // and nothing was changed
-		same(t, taken(t, open(t, s), true), numbers(2, 50))
+
+		ofVersion(t, filepath.Join(s.Folder, name), 1)
+		back := open(t, s)
+		same(t, taken(t, back, true), numbers(2, 50))
+		ended(t, back)
+	}
+}
+
+func TestOnceTheNewerReleasesEventsAreMovedAwayTheOwnTakeTheirPlace(t *testing.T) {
+	s := Settings{Folder: filepath.Join(t.TempDir(), "porch")}
+	newer := open(t, s)
+	put(t, newer, 1, 5)
+	ended(t, newer)
+	ofVersion(t, filepath.Join(s.Folder, segment{first: 1}.name()), 2)
+	old := open(t, s)
+	put(t, old, 6, 9)
+	ended(t, old)
+	if err := os.Rename(s.Folder, s.Folder+".away"); err != nil {
+		t.Fatal(err)
+	}
+	next := open(t, s)
+	same(t, taken(t, next, true), numbers(6, 9))
+	if fault := next.Fault(); fault != "" {
+		t.Error(fault)
+	}
+	if _, err := os.Stat(s.Folder + ".v1"); err == nil {
+		t.Error("there are two folders still")
+	}
+}
+
+func ended(t *testing.T, o *Outbox) {
+	t.Helper()
+	if err := errors.Join(o.Sync(context.Background()), o.Close(context.Background())); err != nil {
+		t.Fatal(err)
 	}
 }
 

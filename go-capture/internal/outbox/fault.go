@@ -19,18 +19,17 @@ const (
 	Full       = "full" // no space, no inode, a quota or a file size limit
 	ReadOnly   = "read_only"
 	Permission = "permission"
-	Version    = "version"
 	InUse      = "in_use"
 	IO         = "io"
 )
 
-const faultBegins = "outbox cannot use its disk, events stay in memory"
+const (
+	faultBegins = "outbox cannot use its disk, events stay in memory"
+	leftBehind  = "events wait that only another release can send"
+)
 
 func kindOf(err error) string {
-	var other *VersionError
 	switch {
-	case errors.As(err, &other):
-		return Version
 	case errors.Is(err, state.ErrInUse):
 		return InUse
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
@@ -47,7 +46,6 @@ var remedies = map[string]string{
 	Full:       "make space or inodes (df -h, df -i)",
 	ReadOnly:   "find out why the disk went read-only (dmesg), then mount it for writing",
 	Permission: "give the folder to the user that runs the daemon",
-	Version:    "run the release that wrote it, or move the folder away",
 	InUse:      "end the other program",
 	IO:         "the disk may be failing (dmesg)",
 }
@@ -94,12 +92,12 @@ func (f *faults) over(folder string) (say func()) {
 
 func silent() {}
 
-// Fault says why the disk cannot be used now, and what to do about it; "" when all is well.
+// Fault says why the disk cannot be used now, or what waits on it for another release, and what to do about it; "" when all is well.
 func (o *Outbox) Fault() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.faults.now == "" {
-		return ""
+		return o.left
 	}
 	return fmt.Sprintf("%s: %v: %s", faultBegins, o.roundErr, remedies[o.faults.now])
 }

@@ -23,6 +23,7 @@ type file interface {
 // files is what the outbox needs of a folder; tests put a failing one in its place.
 type files interface {
 	prepare() error                              // makes and locks it; may be called again
+	beside()                                     // from now on it is the one beside it, of this version
 	names() ([]string, error)                    // fs.ErrNotExist: there is no folder
 	create(name string, over bool) (file, error) // empty; what is there already is replaced if `over`, else fs.ErrExist
 	open(name string) (file, int64, error)       // for reading; and its size
@@ -37,13 +38,21 @@ type files interface {
 type folder struct {
 	path   string
 	opened *os.File // nil until prepared
+	left   *os.File // another release's, locked all the same: that release must not run now
 }
 
 func (f *folder) prepare() (err error) {
-	if f.opened == nil {
+	if f.opened != nil {
+		return nil
+	}
+	if err = state.TakeBack(f.path, version); err == nil {
 		f.opened, err = state.Lock(f.path)
 	}
 	return err
+}
+
+func (f *folder) beside() {
+	f.left, f.opened, f.path = f.opened, nil, state.Beside(f.path, version)
 }
 
 func (f *folder) names() ([]string, error) {
@@ -67,7 +76,7 @@ func (f *folder) create(name string, over bool) (file, error) {
 	}
 	made, err := os.OpenFile(f.at(name), how, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		_ = f.close() // somebody removed the folder: prepare makes it again
+		_ = closed(&f.opened) // somebody removed the folder: prepare makes it again
 	}
 	return opened(made, err)
 }
@@ -120,11 +129,13 @@ func (f *folder) sync() error {
 	return f.opened.Sync()
 }
 
-func (f *folder) close() error {
-	if f.opened == nil {
+func (f *folder) close() error { return errors.Join(closed(&f.opened), closed(&f.left)) }
+
+func closed(held **os.File) error {
+	if *held == nil {
 		return nil
 	}
-	err := f.opened.Close()
-	f.opened = nil
+	err := (*held).Close()
+	*held = nil
 	return err
 }

@@ -4,18 +4,40 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"slices"
 
 	"visavis/capture/internal/state"
 )
 
-// load reads the folder, once. Nothing in it is changed: a torn tail stays behind, for the next segment begins where it does.
+// load reads the folder, once. What another release wrote there is neither ours to send nor to lose: then ours is a folder beside it.
 func (o *Outbox) load() error {
 	if o.isLoaded() {
 		return nil
 	}
+	err := o.read()
+	var other *state.VersionError
+	if errors.As(err, &other) {
+		o.goBeside(other)
+		err = o.read()
+	}
+	return err
+}
+
+func (o *Outbox) goBeside(other *state.VersionError) {
+	other.File = o.settings.Folder // whose parts belong together
+	o.files.beside()
+	o.mu.Lock()
+	o.left = fmt.Sprintf("%s: %v", leftBehind, other)
+	o.mu.Unlock()
+	slog.Warn(leftBehind, "folder", o.settings.Folder, "error", other)
+}
+
+// read takes over the folder. Nothing in it is changed: a torn tail stays behind, for the next segment begins where it does.
+func (o *Outbox) read() error {
 	if err := o.files.prepare(); errors.Is(err, state.ErrInUse) {
 		return err
 	} // any other failure matters only if there is something to read, or when something is written

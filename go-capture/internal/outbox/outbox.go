@@ -101,6 +101,7 @@ type Outbox struct {
 	newestMs    uint64 // running time of the newest record on disk
 	appended    uint64
 	faults      faults
+	left        string // what another release left here and only it can send, in a sentence; "" if nothing
 	dropping    bool   // has been said and goes on
 	saidDropped uint64 // position.dropped when it was looked at last
 	roundErr    error
@@ -121,12 +122,11 @@ type Stats struct {
 }
 
 // Open reads the folder and starts the writer. A disk that cannot be used now is no error: it is tried again every second and events
-// stay in memory. What no wait would mend is: another version, or another program in the folder.
+// stay in memory. Another program in the folder is one, for no wait would mend that.
 func Open(s Settings) (*Outbox, error) {
 	o := newOutbox(s, &folder{path: s.Folder})
 	err := o.round(false)
-	var other *VersionError
-	if errors.As(err, &other) || errors.Is(err, state.ErrInUse) {
+	if errors.Is(err, state.ErrInUse) {
 		return nil, errors.Join(fmt.Errorf("open outbox in %s: %w", s.Folder, err), o.files.close())
 	}
 	go o.run()

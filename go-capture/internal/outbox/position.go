@@ -4,8 +4,9 @@ package outbox
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
+
+	"visavis/capture/internal/state"
 )
 
 // The position file holds two slots, each in a sector of its own, written in turn: a torn write leaves the other. It is written in
@@ -66,7 +67,7 @@ func parsePosition(raw []byte) (newest position, found bool, err error) {
 			continue
 		}
 		if v := little.Uint32(slot[8:]); v != version {
-			return position{}, false, unknownVersion(positionName, v)
+			return position{}, false, &state.VersionError{File: positionName, Version: int(v), Known: version}
 		}
 		value := func(i int) uint64 { return little.Uint64(slot[16+8*i:]) }
 		p := position{value(0), value(1), value(2), value(3), value(4)}
@@ -78,17 +79,4 @@ func parsePosition(raw []byte) (newest position, found bool, err error) {
 		}
 	}
 	return newest, found, nil
-}
-
-// VersionError says that another release wrote the folder.
-type VersionError struct {
-	File    string
-	Version uint32
-}
-
-func unknownVersion(file string, v uint32) error { return &VersionError{File: file, Version: v} }
-
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("outbox file %s is of version %d, this program knows %d: run the release that wrote it until it is empty, "+
-		"or move the folder away", e.File, e.Version, version)
 }

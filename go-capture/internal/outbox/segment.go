@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"visavis/capture/internal/state"
 )
 
 // A segment is a file of records that is only ever appended to, and only by the process that made it. Its name is the number of its
@@ -66,7 +68,7 @@ func (s *segment) readHeader(from io.ReaderAt) (known bool, err error) {
 		return false, nil
 	}
 	if v := little.Uint32(raw[8:]); v != version {
-		return false, unknownVersion(s.name(), v)
+		return false, &state.VersionError{File: s.name(), Version: int(v), Known: version}
 	}
 	s.madeMs = little.Uint64(raw[16:])
 	return true, nil
