@@ -136,6 +136,17 @@ def test_a_configuration_that_is_refused_ends_the_worker_with_the_reason(tmp_pat
     assert "config.toml:2" in answer.stderr
 
 
+def test_a_worker_of_systemd_waits_until_a_configuration_that_is_refused_is_mended(house: House) -> None:
+    right = house.file.read_text()
+    house.file.write_text(f"{right}fps = 0\n")
+    with house.worker() as worker:
+        assert "waits until the configuration is mended" in house.wait_for("STATUS=")
+        house.wait_for("EXTEND_TIMEOUT_USEC=")
+        house.file.write_text(right)
+        house.wait_for("READY=1")
+        assert worker.poll() is None
+
+
 def test_a_camera_that_is_looked_at_seldom_or_not_at_all_is_alive(house: House) -> None:
     seldom = '[[camera]]\nid = "seldom"\nsource = "demo:"\nsize = [640, 480]\ndetect_fps = 0.01\n'
     house.file.write_text('[device]\nid = "porch"\n' + house.file.read_text() + seldom)

@@ -11,8 +11,9 @@ import pytest
 from tests.repo.test_laws import ROOT, tracked
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
-# Said by the operating system, by the MQTT libraries and by Go's certificates, not by us.
+# Said by the operating system, by systemd, by the MQTT libraries and by Go's certificates, not by us.
 NOT_OURS = {os.strerror(number) for number in (2, 13, 28, 30)} | {
+    "status=78/CONFIG",
     "not Authorized",
     "Not authorized",
     "signed by unknown authority",

@@ -25,16 +25,19 @@ var version = "dev"
 
 const usage = `visavis-capture: the daemon of visavis.
 
-  visavis-capture -config /etc/visavis/config.toml          run; on SIGHUP it reads the cameras again
+  visavis-capture -config /etc/visavis/config.toml          run; on SIGHUP it reads the cameras again; exit 78 if it is refused
   visavis-capture -config /etc/visavis/config.toml -check   print what is wrong with it; exit 2 then
   visavis-capture -effective                                print the settings in force as JSON
   visavis-capture auth add|password|list|revoke             manage logins and tokens; people use ` + "`visavis auth`" + `
 
 `
 
+// A daemon that refuses its configuration ends with a status of its own, by which systemd knows that another start would be in vain: 2
+// is also how Go ends a program that crashes, or that the watchdog ends.
 const (
 	exitFailed   = 1
 	exitWrongUse = 2
+	exitRefused  = 78 // EX_CONFIG of sysexits.h
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -63,12 +66,16 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		}
 		return config.Load(*file, os.Environ(), nil)
 	}
+	asks, refused := false, exitRefused
+	if *check || *effective {
+		asks, refused = true, exitWrongUse
+	}
 	settings, err := load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		return exitWrongUse
+		return refused
 	}
-	if *check || *effective {
+	if asks {
 		return report(settings, *effective, stdout, stderr)
 	}
 	if journal := systemd.NewJournal(); journal != nil {

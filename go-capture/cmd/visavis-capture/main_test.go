@@ -4,6 +4,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -17,5 +20,25 @@ func TestWhoAsksForHelpIsHelpedAndWhoErrsIsTold(t *testing.T) {
 		if !strings.Contains(told.String(), "visavis-capture -config") {
 			t.Errorf("%s says %q", arguments, told.String())
 		}
+	}
+}
+
+func TestARefusedConfigurationEndsTheDaemonWithTheStatusThatItsUnitKnows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte("[web]\nlisten = 8080\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for more, want := range map[string]int{"": exitRefused, "-check": exitWrongUse, "-effective": exitWrongUse} {
+		var told bytes.Buffer
+		if got := run(append([]string{"-config", file}, strings.Fields(more)...), &told, &told); got != want {
+			t.Errorf("with %q it ends with %d, want %d", more, got, want)
+		}
+		if !strings.HasPrefix(told.String(), file+":2: web.listen: ") {
+			t.Errorf("with %q it says %q", more, told.String())
+		}
+	}
+	unit, err := os.ReadFile("../../../systemd/visavis-capture.service")
+	if want := fmt.Sprintf("\nRestartPreventExitStatus=%d\n", exitRefused); err != nil || !strings.Contains(string(unit), want) {
+		t.Errorf("the unit does not say %q: %v", want, err)
 	}
 }

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from visavis.cli.arguments import amount, count, count_or_auto, share, size
 from visavis.engines.note import EngineNote, note_path
@@ -20,13 +21,17 @@ from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
-from visavis.systemd import log_handler
+from visavis.systemd import STATUS, LongStart, log_handler, tell
+
+if TYPE_CHECKING:
+    from visavis.config_gen import Config
 
 EXAMPLE = """  visavis worker --config /etc/visavis/config.toml --name worker-1
   visavis worker --socket /run/visavis/frames.sock --name worker-1 --backend onnxruntime"""
 DEFAULTS = DetectorSettings()
 # Idle threads of the math libraries spin; they read these when NumPy is imported, so this must come first.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ASK_AGAIN_S = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,13 +129,13 @@ def _file(name: str) -> Path | None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop: exit 0; 1 when the supervisor should start a fresh worker."""
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler(args.name)])
     if args.config is not None:
         become(args.config, args.name)
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
-    logging.basicConfig(level=logging.INFO, handlers=[log_handler(args.name)])
     # After the variables, since it imports NumPy.
     from visavis import worker  # noqa: PLC0415
 
@@ -179,14 +184,35 @@ def become(config: Path, name: str) -> NoReturn:
     """Turn this process into the worker that a configuration describes; systemd goes on watching it.
 
     Raises:
-        ConfigRefused: with every problem, one a line.
+        ConfigRefused: as `accepted`.
         DaemonMissing: the program that reads configurations is not on this machine.
     """
-    from visavis.daemon import effective_config  # noqa: PLC0415 (not what a worker needs)
-    from visavis.supervisor import worker_command  # noqa: PLC0415
+    from visavis.supervisor import worker_command  # noqa: PLC0415 (not what a worker needs)
 
-    command = worker_command(effective_config(config, os.environ, for_worker=True))
+    command = worker_command(accepted(config))
     os.execv(command[0], [*command, "--name", name])  # noqa: S606 (no shell is what we want)
+
+
+def accepted(config: Path) -> Config:
+    """The settings of a configuration. Under systemd one that is refused is waited for, until somebody mends it.
+
+    Raises:
+        ConfigRefused: with every problem, one a line, where no systemd started us.
+    """
+    from visavis.daemon import ConfigRefused, effective_config  # noqa: PLC0415 (not what a worker needs)
+
+    start, said = LongStart(), ""
+    while True:
+        try:
+            return effective_config(config, os.environ, for_worker=True)
+        except ConfigRefused as refused:
+            if not tell(f"{STATUS}waits until the configuration is mended"):
+                raise
+            if str(refused) != said:
+                logging.getLogger(__name__).error("waits until the configuration is mended: %s", refused)
+            said = str(refused)
+        start.goes_on()
+        time.sleep(ASK_AGAIN_S)
 
 
 def told(args: argparse.Namespace, error: VisavisError) -> int:
