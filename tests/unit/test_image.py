@@ -22,6 +22,8 @@ from image import HERE, disk, grub, root, sbom
 from image.boards import BOARDS, Board
 from image.packages import Lock, LockError, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 
+from tests.waiting import until
+
 BOARD = BOARDS["generic-amd64"]
 LOCK = Lock(1_795_651_200, (Package("debian", "pool/main/a/acl/acl_2.3_amd64.deb", "ab" * 32),))
 
@@ -293,3 +295,14 @@ def mirror(content: bytes, short_of: int = 0) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+def test_the_brokers_log_goes_to_the_journal_and_not_into_a_file_that_nothing_rotates(tmp_path: Path) -> None:
+    file, journal = tmp_path / "mosquitto.log", tmp_path / "stderr"
+    settings = f"log_dest file {file}\ninclude_dir {HERE / 'rootfs/etc/mosquitto/conf.d'}\n"  # as Debian ships them
+    (tmp_path / "mosquitto.conf").write_text(f"{settings}user root\nlistener 0 {tmp_path / 'socket'}\n")
+    command = ["mosquitto", "-c", str(tmp_path / "mosquitto.conf")]
+    with journal.open("w") as out, subprocess.Popen(command, stderr=out) as broker:
+        until(lambda: " running" in journal.read_text() or file.exists(), "mosquitto says nothing")
+        broker.terminate()
+    assert not file.exists(), journal.read_text()
