@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -27,6 +28,7 @@ from visavis.broker import wait_until_up
 from tests.ansible_programs import PLAYBOOKS, Ansible, Played
 from tests.e2e.conftest import free_port
 from tests.repo.pages import blocks
+from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
 
 ROLES = ("visavis", "broker", "card")
@@ -309,6 +311,58 @@ def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: P
     assert refused.code != 0
     assert "the settings of porch name credential:mqtt.password, but visavis_secrets no longer" in refused.said
     assert kept(device) == before
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Path:
+    """The folder of a broker's host, and of the role as far as it lets other machines in; its handler only speaks."""
+    role, whole = tmp_path / "broker", PLAYBOOKS / "roles" / "broker"
+    for part in ("tasks", "handlers"):
+        (role / part).mkdir(parents=True)
+    for part in ("defaults", "templates", "vars"):
+        (role / part).symlink_to(whole / part)
+    halves = ("encrypted.yml", "closed.yml")
+    for name in halves:
+        mine = re.sub("owner: root|group: (root|mosquitto)", "", (whole / "tasks" / name).read_text())
+        (role / "tasks" / name).write_text(mine)
+    steps = yaml.safe_load((whole / "tasks" / "settings.yml").read_text())
+    steps = [step for step in steps if step.get("ansible.builtin.include_tasks") in halves]
+    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(steps))
+    restart = [{"name": "Restart mosquitto", "ansible.builtin.debug": {"msg": "restarted"}}]
+    (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": ["broker"]}]))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"house": {}}}}))
+    (tmp_path / "open").mkdir()
+    return tmp_path
+
+
+def let_in(ansible: Ansible, broker: Path, certificate: str) -> Played:
+    """Give the broker this certificate, or none."""
+    place = broker / "open"
+    given = {"broker_certs": str(place), "broker_encrypted": str(place / "tls.conf"), "ansible_connection": "local"}
+    given |= {"broker_certificate": certificate, "broker_key": certificate}
+    environment = {"ANSIBLE_ROLES_PATH": str(broker), "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
+    one = Ansible(ansible.name, ansible.home, environment)
+    return one.play("-i", broker / "hosts.yml", broker / "play.yml", "-e", json.dumps(given))
+
+
+def test_a_certificate_goes_with_its_variable_and_so_does_the_port(ansible: Ansible, broker: Path) -> None:
+    opened = let_in(ansible, broker, "-----BEGIN")
+    assert (opened.code, opened.changed) == (0, {"house": 3}), opened.said
+    assert {file.name for file in (broker / "open").iterdir()} == {"tls.conf", "visavis.crt", "visavis.key"}
+    closed = let_in(ansible, broker, "")
+    assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
+    assert '"msg": "restarted"' in closed.said
+    assert list((broker / "open").iterdir()) == []
+
+
+def test_a_port_that_the_owner_has_opened_stays(ansible: Ansible, broker: Path) -> None:
+    own = {"tls.conf": (ROOT / "broker/visavis-tls.conf").read_text(), "visavis.crt": "own", "visavis.key": "own"}
+    for name, text in own.items():
+        (broker / "open" / name).write_text(text)
+    closed = let_in(ansible, broker, "")
+    assert (closed.code, closed.changed) == (0, {"house": 0}), closed.said
+    assert {file.name: file.read_text() for file in (broker / "open").iterdir()} == own
 
 
 def test_every_playbook_is_understood(ansible: Ansible) -> None:
