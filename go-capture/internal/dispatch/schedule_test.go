@@ -113,7 +113,7 @@ func TestTheAccountIsExactAfterEveryEvent(t *testing.T) {
 		sc := &scene{h: h}
 		sc.add(r)
 		for range rapid.IntRange(5, 40).Draw(r, "events") {
-			sc.event(r, rapid.SampledFrom([]string{"acquire", "publish", "abort", "join", "leave", "answer", "fail", "change"}).Draw(r, "event"))
+			sc.event(r, rapid.SampledFrom([]string{"acquire", "publish", "abort", "join", "leave", "answer", "fail", "change", "return"}).Draw(r, "event"))
 			sc.account(r)
 		}
 		for _, p := range sc.peers {
@@ -151,6 +151,9 @@ func (sc *scene) event(r *rapid.T, name string) {
 		old := sc.stream
 		sc.add(r)
 		old.Retire()
+	case name == "return": // a camera that was taken away comes back
+		sc.stream.Retire()
+		sc.add(r)
 	case name == "join" && len(sc.h.Snapshot().Workers) < 3:
 		sc.peers = append(sc.peers, sc.h.worker(2))
 	case len(sc.peers) > 0 && (name == "leave" || name == "answer" || name == "fail"):

@@ -19,10 +19,7 @@ const (
 
 // CameraFigures is what is measured of one camera.
 type CameraFigures struct {
-	Online                   bool
-	FPSCaptured, FPSInferred float64 // over the last 5 s
-	Captured, Inferred       uint64  // frames that have ended, since the stream began
-	Dropped                  Dropped
+	FPSCaptured, FPSInferred float64 // of the stream's frames that ended within the last 5 s
 	P50, P99                 Latency // ms, each stage by itself, over the last 256 results
 	Faces                    int
 	Occupied                 bool
@@ -47,15 +44,12 @@ func DefaultWatch() Watch {
 type camera struct {
 	id        string
 	beganNs   int64 // frames captured earlier belong to a stream that was retired
-	online    bool
 	sequencer *sequencer
 	follower  *follower
 	score     float64          // the least of a face that is told
 	begins    float32          // the least of a face that begins a track, where score is not more
 	told      map[string]State // by zone
 
-	captured, inferred     uint64
-	dropped                Dropped
 	capturedNs, inferredNs []int64 // arrival times within the window
 	latencies              []Latency
 }
@@ -96,9 +90,8 @@ func (c *camera) rescore(least float64) {
 
 // arrived takes an outcome that came in at atNs and returns the results whose turn has come.
 func (c *camera) arrived(a *arrival, atNs int64) (said told) {
-	end := a.fate
 	ready := func(first *arrival, dropped Dropped) {
-		if first.capturedNs < c.beganNs {
+		if c.stale(first) {
 			first.release()
 			c.sequencer.dropped = dropped.Plus(Dropped{Superseded: 1})
 			return
@@ -108,17 +101,22 @@ func (c *camera) arrived(a *arrival, atNs int64) (said told) {
 	if !c.sequencer.push(a, ready) {
 		return told{}
 	}
-	c.online = true
-	c.captured++
-	c.capturedNs = append(since(c.capturedNs, atNs-windowNs), atNs)
-	if end == inferred {
-		c.inferred++
-		c.inferredNs = append(since(c.inferredNs, atNs-windowNs), atNs)
-	} else {
-		c.dropped.count(end)
+	if !c.stale(a) {
+		c.count(a.fate, atNs)
 	}
 	said.events, said.states = c.follower.takeEvents(), c.changed()
 	return said
+}
+
+// stale tells whether a frame is of a stream that was retired. One without a time never got beyond its capturer, and that of the
+// stream before has ended.
+func (c *camera) stale(a *arrival) bool { return a.capturedNs != 0 && a.capturedNs < c.beganNs }
+
+func (c *camera) count(end fate, atNs int64) {
+	c.capturedNs = append(since(c.capturedNs, atNs-windowNs), atNs)
+	if end == inferred {
+		c.inferredNs = append(since(c.inferredNs, atNs-windowNs), atNs)
+	}
 }
 
 // silence lets time pass.
@@ -198,8 +196,7 @@ func (c *camera) figures(nowNs int64) CameraFigures {
 	}
 	median, high := spread(c.latencies)
 	return CameraFigures{
-		Online: c.online, FPSCaptured: perSecond(c.capturedNs), FPSInferred: perSecond(c.inferredNs),
-		Captured: c.captured, Inferred: c.inferred, Dropped: c.dropped,
+		FPSCaptured: perSecond(c.capturedNs), FPSInferred: perSecond(c.inferredNs),
 		P50: median, P99: high,
 		Faces: c.told[""].Confirmed, Occupied: c.told[""].Occupied,
 		Zones: c.follower.zones(), Lines: c.follower.lines(),

@@ -48,9 +48,7 @@ func (e entry) release() {
 type news int
 
 const (
-	lost news = iota + 1
-	back
-	added
+	added news = iota + 1
 	removed
 	scored
 )
@@ -68,12 +66,6 @@ func (h *Hub) Resume(lastID string, unfinished []event.Event) error {
 	h.tell(told{events: event.Closing(unfinished, h.ids, realClock)})
 	return nil
 }
-
-// CameraLost notes that a camera gives no frames. Its faces fall with time, not at once: a short gap is not an empty room.
-func (h *Hub) CameraLost(id string) { h.append(entry{camera: id, news: lost}) }
-
-// CameraBack notes that a lost camera delivers again.
-func (h *Hub) CameraBack(id string) { h.append(entry{camera: id, news: back}) }
 
 // CameraAdded says what is watched at a camera whose stream begins; without it the defaults hold.
 func (h *Hub) CameraAdded(id string, w Watch) { h.append(entry{camera: id, news: added, watch: w}) }
@@ -152,24 +144,20 @@ func (h *Hub) handle(e entry) {
 	h.tell(told)
 }
 
-func (h *Hub) hear(e entry) told {
+func (h *Hub) hear(e entry) (said told) {
 	c := h.camera(e.camera)
 	switch e.news {
 	case added:
-		said := c.emptied()
+		said = c.emptied()
 		c.watch(e.watch)
 		said.states = append(said.states, c.changed()...)
-		return said
+	case removed:
+		said = c.emptied()
+		h.cameras[e.camera] = c.successor(e.atNs)
 	case scored:
 		c.rescore(e.score)
-		return told{}
-	case removed:
-		said := c.emptied()
-		h.cameras[e.camera] = c.successor(e.atNs)
-		return said
 	}
-	c.online = e.news == back
-	return told{}
+	return said
 }
 
 func (h *Hub) camera(id string) *camera {

@@ -272,6 +272,26 @@ func TestANewStreamOfTheSameNameGoesOnAndOldResultsAreNotShown(t *testing.T) {
 	allPicturesAreBack(t, pool, 1)
 }
 
+func TestFramesOfARetiredStreamCountForNothingInTheNext(t *testing.T) {
+	h := New()
+	before := frame.MonotonicNs()
+	late := []*arrival{outcome("door", 1, inferred), outcome("door", 2, abandoned)}
+	h.CameraRemoved("door")
+	for _, a := range late {
+		h.append(entry{arrival: a})
+	}
+	h.drain()
+	if f := h.cameras["door"].figures(before); f.FPSCaptured != 0 || f.FPSInferred != 0 {
+		t.Errorf("frames of the stream before count as %.1f and %.1f fps", f.FPSCaptured, f.FPSInferred)
+	}
+	h.append(entry{arrival: &arrival{camera: "door", seq: 3, fate: noSlot}}) // as the dispatcher tells of it
+	h.append(entry{arrival: outcome("door", 4, inferred)})
+	h.drain()
+	if f := h.cameras["door"].figures(before); f.FPSCaptured != 2/5. || f.FPSInferred != 1/5. {
+		t.Errorf("a frame without a slot and one with a result within 5 s are %.1f and %.1f fps", f.FPSCaptured, f.FPSInferred)
+	}
+}
+
 func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
 	h, leaf := startHub(t)
 	for seq := range uint64(3) {
@@ -279,14 +299,13 @@ func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
 		a.detections = []ring.Detection{{X1: 100, Y1: 100, X2: 200, Y2: 200, Score: 0.9}}
 		h.append(entry{arrival: a})
 	}
-	h.CameraLost("door")
 	want := []State{{"door", "", 1, true}, {"door", "", 0, true}, {"door", "", 0, false}}
 	await(t, "occupied on, then no faces, then off", func() bool { _, states := leaf.heard(); return len(states) == 3 })
 	if _, states := leaf.heard(); fmt.Sprint(states) != fmt.Sprint(want) {
 		t.Fatalf("states %v, want %v", states, want)
 	}
-	if figures := h.Snapshot("door"); figures.Online || figures.Captured != 3 || figures.Inferred != 3 || figures.Occupied {
-		t.Fatalf("figures %+v, want an offline, empty camera with 3 frames", figures)
+	if figures := h.Snapshot("door"); figures.Faces != 0 || figures.Occupied {
+		t.Fatalf("figures %+v, want an empty camera", figures)
 	}
 }
 

@@ -52,11 +52,11 @@ type CameraStats struct {
 	P99         payload.Latency `json:"latency_ms_p99"`
 }
 
-// StatsOf turns the hub's figures of one camera into what is sent.
-func StatsOf(f hub.CameraFigures) CameraStats {
+// StatsOf turns the figures of one camera, and what it lost since the start, into what is sent.
+func StatsOf(f hub.CameraFigures, lost hub.Dropped) CameraStats {
 	return CameraStats{
 		FPSCaptured: geometry.Round(f.FPSCaptured, 10), FPSInferred: geometry.Round(f.FPSInferred, 10),
-		Dropped: dropped(f.Dropped), P50: payload.LatencyOf(f.P50), P99: payload.LatencyOf(f.P99),
+		Dropped: dropped(lost), P50: payload.LatencyOf(f.P50), P99: payload.LatencyOf(f.P99),
 	}
 }
 

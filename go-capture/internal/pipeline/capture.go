@@ -67,7 +67,7 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 		settings: settings, stream: stream, pool: frame.NewPool(ring.MaxWorkers*a.config.Worker.Credit + picturesBeside), ended: make(chan struct{}), log: updown.New(time.Now),
 		inputWidth: width, inputHeight: height, orders: a.board.Camera(settings.ID, rules(a.config, settings)), show: a.web.Show,
 	}
-	c.status = func(online bool) { a.cameraChanged(c, online) }
+	c.status = func(online bool) { a.cameraStatus(settings.ID, online) }
 	c.feed = a.feedFor(settings)
 	return c, nil
 }

@@ -172,10 +172,11 @@ func (c *camera) state() (state, reason string) {
 }
 
 func framesOf(n dispatch.Counters) web.Frames {
-	return web.Frames{
-		Captured: n.Captured, Inferred: n.Inferred, InFlight: n.InFlight,
-		Dropped: web.Dropped{Superseded: n.Superseded, NoSlot: n.NoSlot, Aborted: n.Aborted, Abandoned: n.Abandoned},
-	}
+	return web.Frames{Captured: n.Captured, Inferred: n.Inferred, InFlight: n.InFlight, Dropped: web.Dropped(droppedOf(n))}
+}
+
+func droppedOf(n dispatch.Counters) hub.Dropped {
+	return hub.Dropped{Superseded: n.Superseded, NoSlot: n.NoSlot, Aborted: n.Aborted, Abandoned: n.Abandoned}
 }
 
 func latencies(f hub.CameraFigures) map[string]web.Latency {
@@ -233,20 +234,11 @@ func (a *Appliance) stats() mqtt.Stats {
 		Schema: 1, Cameras: map[string]mqtt.CameraStats{},
 		TemperatureC: a.cooling.all.HottestC(), InferenceShare: rounded(a.cooling.governor.Now().Share), MemoryBytes: anonymousBytes(statusFile),
 	}
+	shot := a.dispatcher.Snapshot()
 	for _, id := range a.listedIDs() {
-		stats.Cameras[id] = mqtt.StatsOf(a.hub.Snapshot(id))
+		stats.Cameras[id] = mqtt.StatsOf(a.hub.Snapshot(id), droppedOf(countersOf(shot, id)))
 	}
 	return stats
-}
-
-// cameraChanged passes on that a camera is lost or back.
-func (a *Appliance) cameraChanged(c *camera, online bool) {
-	if online {
-		a.hub.CameraBack(c.settings.ID)
-	} else {
-		a.hub.CameraLost(c.settings.ID)
-	}
-	a.cameraStatus(c.settings.ID, online)
 }
 
 // place is one camera of the configuration.

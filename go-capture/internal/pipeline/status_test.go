@@ -54,6 +54,24 @@ func TestACameraThatIsRefusedIsInTheStatusWithTheReasonAndTheRemedy(t *testing.T
 	}
 }
 
+func TestTheBrokerIsToldTheSameLossesAsThePageAlsoOfACameraThatCameBack(t *testing.T) {
+	a := configured(t, "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE=demo:")
+	for range 2 {
+		c, err := a.newCamera(a.config.Cameras[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.stream.Acquire().Abort(nil)
+		c.cancel = func() { close(c.ended) }
+		c.stop()
+		a.forget("door")
+	}
+	shown, sent := (*view)(a).Status().Cameras[0].Frames.Dropped, web.Dropped(a.stats().Cameras["door"].Dropped)
+	if shown.Aborted != 2 || sent != shown {
+		t.Errorf("the page shows %+v, the broker is told %+v", shown, sent)
+	}
+}
+
 func TestTheInfoNamesWhatTheConnectedWorkersRun(t *testing.T) {
 	type state = dispatch.WorkerState
 	for _, c := range []struct {
