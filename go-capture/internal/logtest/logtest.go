@@ -4,6 +4,7 @@
 package logtest
 
 import (
+	"log"
 	"log/slog"
 	"testing"
 )
@@ -11,7 +12,11 @@ import (
 // Hear gives all that is logged to a handler until the test ends. No other test may run beside it.
 func Hear(t testing.TB, by slog.Handler) {
 	t.Helper()
-	usual := slog.Default()
+	usual, writer, flags := slog.Default(), log.Writer(), log.Flags()
 	slog.SetDefault(slog.New(by))
-	t.Cleanup(func() { slog.SetDefault(usual) })
+	t.Cleanup(func() {
+		slog.SetDefault(usual)
+		log.SetOutput(writer) // slog's first handler writes there, and SetDefault has led that to ours
+		log.SetFlags(flags)
+	})
 }
