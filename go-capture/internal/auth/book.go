@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 // stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock. The time
@@ -41,13 +43,12 @@ type book struct {
 	read   stamp
 	byName map[string]*Account
 	byID   map[string]*Account // tokens
-	err    error               // why nobody is let in
+	fault  *state.Fault
 }
 
 func openBook(file File) (*book, error) {
-	b := &book{file: file, read: stamp{failed: "not read yet"}, byName: map[string]*Account{}}
-	b.refresh()
-	return b, b.err
+	b := &book{file: file, fault: state.NewFault(slog.String("file", file.Path), "nobody is let in", "whoever has a login is let in again")}
+	return b, b.readAs(stampOf(file.Path))
 }
 
 // refresh reads the file again if it changed, and tells whether it did.
@@ -56,16 +57,18 @@ func (b *book) refresh() bool {
 	if now == b.read {
 		return false
 	}
+	b.fault.Note(b.readAs(now))
+	return true
+}
+
+func (b *book) readAs(now stamp) error {
 	accounts, err := b.file.Read()
-	if err != nil && (b.err == nil || b.err.Error() != err.Error()) {
-		slog.Error("nobody is let in", "error", err)
-	}
-	b.read, b.err = now, err
+	b.read = now
 	if isUnread(err) {
 		b.read = stamp{failed: err.Error()} // it may be readable the next time, though nothing about it changes
 	}
 	b.take(accounts)
-	return true
+	return err
 }
 
 // isUnread tells a failure of the system from something that is wrong with the file.

@@ -82,7 +82,7 @@ func (f File) parse(text []byte) ([]*Account, error) {
 }
 
 func (f File) damaged(err error) error {
-	return fmt.Errorf("credentials in %s cannot be used, so nobody is let in: %w", f.Path, err)
+	return fmt.Errorf("credentials in %s cannot be used: %w", f.Path, err)
 }
 
 // Add makes an account. Without a password it returns the account's token, which can be had only now.

@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -99,14 +100,7 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 // Fault says what is wrong with the logins now; "" when all is well.
-func (g *Gate) Fault() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.book.err != nil {
-		return g.book.err.Error()
-	}
-	return g.keeper.Fault()
-}
+func (g *Gate) Fault() string { return cmp.Or(g.book.fault.Now(), g.keeper.Fault()) }
 
 // look is one round of Run.
 func (g *Gate) look() {

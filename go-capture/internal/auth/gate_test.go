@@ -411,6 +411,9 @@ func TestAFileThatBreaksWhileServingLetsNobodyIn(t *testing.T) {
 	}
 	_, err := d.BySession(cookie)
 	d.refuses(t, "a session while the file is damaged", err, ErrUnknown)
+	if fault, want := d.Fault(), "nobody is let in: credentials in "+d.file.Path+" cannot be used"; !strings.HasPrefix(fault, want) {
+		t.Errorf("the status says %q, want %q", fault, want)
+	}
 	if _, err := Open(Settings{File: d.file}); err == nil {
 		t.Error("a device starts with a damaged file")
 	}
@@ -433,6 +436,9 @@ func TestWhoRepairsTheFileAsTheLogSaysIsLetInAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.login(t, "anna")
+	if fault := d.Fault(); fault != "" {
+		t.Errorf("after it the status says %q", fault)
+	}
 }
 
 func TestAFileThatCouldNotBeReadOnceIsReadAgain(t *testing.T) {

@@ -4,10 +4,8 @@ package outbox
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"slices"
 
 	"visavis/capture/internal/state"
@@ -30,10 +28,7 @@ func (o *Outbox) load() error {
 func (o *Outbox) goBeside(other *state.VersionError) {
 	other.File = o.settings.Folder // whose parts belong together
 	o.files.beside()
-	o.mu.Lock()
-	o.left = fmt.Sprintf("%s: %v", leftBehind, other)
-	o.mu.Unlock()
-	slog.Warn(leftBehind, "folder", o.settings.Folder, "error", other)
+	o.left.Note(other)
 }
 
 // read takes over the folder. Nothing in it is changed: a torn tail stays behind, for the next segment begins where it does.

@@ -15,14 +15,15 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"visavis/capture/internal/state"
-	"visavis/capture/internal/updown"
 )
 
 // Settings of an outbox. Zero values other than Folder mean the default.
@@ -77,8 +78,10 @@ type Outbox struct {
 	closing  chan struct{}
 	closed   sync.Once
 	ended    chan struct{}
-	cursor   cursor // the reader's
-	disk     disk   // the writer's
+	fault    *state.Fault
+	left     *state.Fault // what another release left here and only it can send
+	cursor   cursor       // the reader's
+	disk     disk         // the writer's
 
 	mu          sync.Mutex
 	loaded      bool // the folder was read, so events can have numbers
@@ -100,8 +103,6 @@ type Outbox struct {
 	unsavedGoes bool   // the disk hangs: hand out more than a window behind saved
 	newestMs    uint64 // running time of the newest record on disk
 	appended    uint64
-	faults      faults
-	left        string // what another release left here and only it can send, in a sentence; "" if nothing
 	dropping    bool   // has been said and goes on
 	saidDropped uint64 // position.dropped when it was looked at last
 	roundErr    error
@@ -109,16 +110,14 @@ type Outbox struct {
 
 // Stats are figures of one instant. Dropped and Corrupt count since the folder exists, the others since Open.
 type Stats struct {
-	Appended uint64            // events taken by Append
-	Waiting  uint64            // not acknowledged, on disk and in memory
-	Unsynced int               // of these, how many a power cut may cost now
-	InFlight int               // handed out
-	Dropped  uint64            // thrown away unacknowledged, oldest first: byte cap, age cap, no disk and no memory left
-	Corrupt  uint64            // lost to damage on disk
-	Bytes    int64             // on disk, in whole blocks
-	Segments int               // files
-	Faults   map[string]uint64 // rounds of the writer that failed, by kind
-	Fault    string            // the kind of the fault that lasts, "" when all is well
+	Appended uint64 // events taken by Append
+	Waiting  uint64 // not acknowledged, on disk and in memory
+	Unsynced int    // of these, how many a power cut may cost now
+	InFlight int    // handed out
+	Dropped  uint64 // thrown away unacknowledged, oldest first: byte cap, age cap, no disk and no memory left
+	Corrupt  uint64 // lost to damage on disk
+	Bytes    int64  // on disk, in whole blocks
+	Segments int    // files
 }
 
 // Open reads the folder and starts the writer. A disk that cannot be used now is no error: it is tried again every second and events
@@ -137,7 +136,8 @@ func newOutbox(s Settings, in files) *Outbox {
 	return &Outbox{
 		settings: s.filled(), files: in, running: sinceNow(), wake: make(chan struct{}, 1), ready: make(chan struct{}, 1),
 		flush: make(chan chan error), closing: make(chan struct{}), ended: make(chan struct{}), above: map[uint64]struct{}{}, inFlight: map[uint64]struct{}{},
-		faults: faults{counts: map[string]uint64{}, log: updown.New(time.Now)},
+		fault: state.NewFault(slog.String("folder", s.Folder), "outbox cannot use its disk, events stay in memory", "outbox writes again"),
+		left:  state.NewFault(slog.String("folder", s.Folder), "events wait that only another release can send", "they can go out"),
 	}
 }
 
@@ -233,16 +233,16 @@ func (o *Outbox) Stats() Stats {
 	s := Stats{
 		Appended: o.appended, Waiting: uint64(len(o.pending)), Unsynced: len(o.pending), InFlight: len(o.inFlight),
 		Dropped: o.position.dropped, Corrupt: o.position.corrupt, Bytes: onDisk(o.segments),
-		Segments: len(o.segments), Faults: map[string]uint64{}, Fault: o.faults.now,
+		Segments: len(o.segments),
 	}
 	if o.loaded {
 		s.Waiting = o.last() - o.position.settled - uint64(len(o.above))
 	}
-	for kind, n := range o.faults.counts {
-		s.Faults[kind] = n
-	}
 	return s
 }
+
+// Fault says why the disk cannot be used now, or what waits on it for another release, and what to do about it; "" when all is well.
+func (o *Outbox) Fault() string { return cmp.Or(o.fault.Now(), o.left.Now()) }
 
 // last is the number of the newest event.
 func (o *Outbox) last() uint64 { return o.base + uint64(len(o.pending)) - 1 }

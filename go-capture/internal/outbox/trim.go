@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 // save writes the position if it has moved, and syncs it when a sync is due.
@@ -118,7 +120,7 @@ func (o *Outbox) openPosition(p position) error {
 // trim removes segments: those that are settled, then the oldest ones while a cap is passed. stored is what writing came to: a disk
 // that is full while memory fills up costs the oldest segment.
 func (o *Outbox) trim(stored error) error {
-	pressed := stored != nil && kindOf(stored) == Full && o.memoryFills()
+	pressed := stored != nil && state.KindOf(stored) == state.Full && o.memoryFills()
 	for {
 		if err := o.removeSettled(); err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"time"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -76,27 +78,22 @@ func (o *Outbox) round(flush bool) error {
 		err = o.store(flush)
 		err = errors.Join(err, o.save(flush), o.trim(err))
 	}
-	for _, say := range o.noted(err) {
-		say()
+	o.fault.Note(err)
+	if o.beginsToDrop(err) {
+		slog.Warn("outbox full, dropping the oldest events", "folder", o.settings.Folder)
 	}
 	return err
 }
 
-// noted keeps the outcome of a round and returns what is to be said about it.
-func (o *Outbox) noted(err error) (say []func()) {
+// beginsToDrop keeps the outcome of a round, and tells whether it is the first of a row in which events were dropped. The caller says
+// so without the mutex: whoever reads our log may hang, and Append must not.
+func (o *Outbox) beginsToDrop(err error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.roundErr = err
-	say = append(say, o.faults.note(o.settings.Folder, err))
-	if o.position.dropped > o.saidDropped && !o.dropping {
-		say = append(say, func() {
-			slog.Warn("outbox full, dropping the oldest events", "folder", o.settings.Folder)
-		})
-	}
+	dropped, before := o.position.dropped > o.saidDropped, o.dropping
 	crowded := err != nil || onDisk(o.segments) > o.settings.MostBytes/2
-	o.dropping = (o.dropping || o.position.dropped > o.saidDropped) && crowded
-	o.saidDropped = o.position.dropped
-	return say
+	o.roundErr, o.saidDropped, o.dropping = err, o.position.dropped, (before || dropped) && crowded
+	return dropped && !before
 }
 
 // store writes what is only in memory and syncs it when that is due. After a failure all that was not synced is written again to the
@@ -114,7 +111,7 @@ func (o *Outbox) store(flush bool) error {
 	defer o.mu.Unlock()
 	o.claimed = 0
 	o.disk.unsynced = 0
-	if kindOf(err) == IO {
+	if kind := state.KindOf(err); kind == state.Failing || kind == state.Other {
 		o.disk.tries++
 	}
 	if o.disk.tries == storeTries {

@@ -4,9 +4,12 @@ package state
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 
 	"visavis/capture/internal/logtest"
@@ -28,4 +31,57 @@ func TestAFaultIsSaidWhenItBeginsAndWhenItEnds(t *testing.T) {
 		!strings.Contains(lines[1], `msg="kept again" folder=/somewhere`) {
 		t.Errorf("the log says\n%s", log.String())
 	}
+}
+
+func TestAFaultSaysWhatHelpsAndIsSaidAgainWhenSomethingElseDoes(t *testing.T) {
+	var log bytes.Buffer
+	logtest.Hear(t, slog.NewTextHandler(&log, nil))
+	fault := NewFault(slog.String("folder", "/somewhere"), "nothing is kept", "kept again")
+	for _, c := range []struct {
+		err    error
+		remedy string
+	}{
+		{&fs.PathError{Op: "write", Path: "1", Err: syscall.ENOSPC}, "1: no space left on device: make space or inodes (df -h, df -i)"},
+		{&fs.PathError{Op: "write", Path: "2", Err: syscall.EDQUOT}, "2: disk quota exceeded: make space or inodes (df -h, df -i)"},
+		{errors.Join(syscall.ENOENT, syscall.EROFS), "no such file or directory; read-only file system: find out why the disk went read-only"},
+		{errors.New("damaged"), "nothing is kept: damaged"},
+	} {
+		fault.Note(c.err)
+		if now := fault.Now(); !strings.Contains(now, c.remedy) {
+			t.Errorf("%q, want %q in it", now, c.remedy)
+		}
+	}
+	if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); len(lines) != 3 {
+		t.Errorf("the log says\n%s", log.String())
+	}
+}
+
+// hung is a log whose reader has stopped reading.
+type hung struct {
+	slog.Handler
+	reached, goesOn chan struct{}
+}
+
+func (h *hung) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *hung) Handle(context.Context, slog.Record) error {
+	close(h.reached)
+	<-h.goesOn
+	return nil
+}
+
+func TestWhoAsksWhatIsWrongDoesNotWaitForALogThatHangs(t *testing.T) {
+	log := &hung{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
+	logtest.Hear(t, log)
+	fault, noted := NewFault(slog.String("folder", "/somewhere"), "nothing is kept", "kept again"), make(chan struct{})
+	go func() {
+		defer close(noted)
+		fault.Note(syscall.EIO)
+	}()
+	<-log.reached
+	if !strings.Contains(fault.Now(), "may be failing") {
+		t.Errorf("it is %q", fault.Now())
+	}
+	close(log.goesOn)
+	<-noted
 }

@@ -118,7 +118,10 @@ func (l *load) command(line string, more *bufio.Scanner) (answer any, err error)
 	case "drain":
 		return map[string]bool{"drained": true}, l.drain(more)
 	case "stats":
-		return l.outbox.Stats(), nil
+		return struct {
+			outbox.Stats
+			Fault string
+		}{l.outbox.Stats(), l.outbox.Fault()}, nil
 	}
 	return nil, fmt.Errorf("unknown command %q", line)
 }
