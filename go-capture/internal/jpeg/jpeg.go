@@ -13,30 +13,25 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/showing"
 )
 
 const (
-	defaultQuality = 80
-	hiddenMargin   = 0.2 // of the box, on each side: hair and chin recognise people too
-	blocksAcross   = 7   // of a pixelated face, few enough that nobody is recognised
-	boxThickness   = 2
+	quality      = 80
+	hiddenMargin = 0.2 // of the box, on each side: hair and chin recognise people too
+	blocksAcross = 7   // of a pixelated face, few enough that nobody is recognised
+	boxThickness = 2
 )
 
-// Face is one box in pixels of the picture.
-type Face struct {
-	Box    geometry.Box
-	Unsure bool // hidden like any other, and never drawn
-}
-
-// Encode returns the picture as JPEG. It never touches p.Pixels, which others hold too, and passes the camera's own JPEG
-// through when nothing is to be hidden, drawn or scaled.
-func Encode(p *frame.Picture, faces []Face, s showing.Style) ([]byte, error) {
-	width := min(p.Width, s.Width)
-	if s.Width <= 0 {
-		width = p.Width
+// Encode returns the picture of a result as JPEG, and alone decides how. It never touches the pixels, which others hold too. When nothing
+// is to be hidden, drawn or scaled it is the camera's own JPEG, which lasts no longer than the picture is held.
+func Encode(r *hub.Result, s showing.Style) ([]byte, error) {
+	p, width := r.Picture, r.Picture.Width
+	if s.Width > 0 {
+		width = min(width, s.Width)
 	}
-	if s.Privacy == showing.PrivacyNone && !s.Boxes && s.Part.W == 0 && width == p.Width && p.JPEG != nil {
+	if s.Privacy == showing.PrivacyNone && !s.Boxes && s.Part.W == 0 && width == p.Width && len(p.JPEG) > 0 {
 		return p.JPEG, nil
 	}
 	canvas, err := copyAt(p, width)
@@ -45,24 +40,24 @@ func Encode(p *frame.Picture, faces []Face, s showing.Style) ([]byte, error) {
 	}
 	defer canvas.Close()
 	scale := float64(width) / float64(p.Width)
-	if err := decorate(&canvas, faces, s, scale); err != nil {
+	if err := decorate(&canvas, r, s, scale); err != nil {
 		return nil, err
 	}
 	if s.Part.W > 0 {
-		return compressPart(canvas, rectangle(s.Part, scale, 0), s.Quality)
+		return compressPart(canvas, rectangle(s.Part, scale, 0))
 	}
-	return compress(canvas, s.Quality)
+	return compress(canvas)
 }
 
 // compressPart encodes what of the part lies inside the canvas; all of it when nothing does.
-func compressPart(canvas gocv.Mat, part image.Rectangle, quality int) ([]byte, error) {
+func compressPart(canvas gocv.Mat, part image.Rectangle) ([]byte, error) {
 	part = part.Intersect(image.Rect(0, 0, canvas.Cols(), canvas.Rows()))
 	if part.Empty() {
-		return compress(canvas, quality)
+		return compress(canvas)
 	}
 	region := canvas.Region(part)
 	defer region.Close()
-	return compress(region, quality)
+	return compress(region)
 }
 
 // copyAt makes an own copy of the picture, scaled to the width.
@@ -84,21 +79,11 @@ func copyAt(p *frame.Picture, width int) (gocv.Mat, error) {
 }
 
 // decorate hides all faces first, so that no box is hidden by its neighbour.
-func decorate(canvas *gocv.Mat, faces []Face, s showing.Style, scale float64) error {
-	if s.Privacy != showing.PrivacyNone {
-		for _, face := range faces {
-			if err := hide(canvas, rectangle(face.Box, scale, hiddenMargin), s.Privacy); err != nil {
-				return err
-			}
-		}
+func decorate(canvas *gocv.Mat, r *hub.Result, s showing.Style, scale float64) error {
+	if err := hideFaces(canvas, r, s.Privacy, scale); err != nil || !s.Boxes {
+		return err
 	}
-	if !s.Boxes {
-		return nil
-	}
-	for _, face := range faces {
-		if face.Unsure {
-			continue
-		}
+	for _, face := range r.Faces {
 		if err := gocv.Rectangle(canvas, rectangle(face.Box, scale, 0), color.RGBA{R: 64, G: 220, B: 160}, boxThickness); err != nil {
 			return fmt.Errorf("draw a box: %w", err)
 		}
@@ -112,6 +97,25 @@ func rectangle(b geometry.Box, scale, margin float64) image.Rectangle {
 	x, y := float64(b.X)*scale-grow(b.W), float64(b.Y)*scale-grow(b.H)
 	w, h := float64(b.W)*scale+2*grow(b.W), float64(b.H)*scale+2*grow(b.H)
 	return image.Rect(int(math.Floor(x)), int(math.Floor(y)), int(math.Ceil(x+w)), int(math.Ceil(y+h)))
+}
+
+// hideFaces hides the unsure ones too, and all of a picture in which nobody has looked for any. That is never blurred: it would take a
+// second.
+func hideFaces(canvas *gocv.Mat, r *hub.Result, privacy string, scale float64) error {
+	if privacy == showing.PrivacyNone {
+		return nil
+	}
+	if r.Unlooked {
+		return mosaic(canvas, image.Pt(canvas.Cols(), canvas.Rows()))
+	}
+	for _, faces := range [][]hub.Face{r.Faces, r.Unsure} {
+		for _, face := range faces {
+			if err := hide(canvas, rectangle(face.Box, scale, hiddenMargin), privacy); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // hide makes the part of the canvas unrecognisable.
@@ -145,10 +149,7 @@ func mosaic(part *gocv.Mat, size image.Point) error {
 }
 
 // compress copies the result out of OpenCV's memory.
-func compress(canvas gocv.Mat, quality int) ([]byte, error) {
-	if quality == 0 {
-		quality = defaultQuality
-	}
+func compress(canvas gocv.Mat) ([]byte, error) {
 	buffer, err := gocv.IMEncodeWithParams(gocv.JPEGFileExt, canvas, []int{gocv.IMWriteJpegQuality, quality})
 	if err != nil {
 		return nil, fmt.Errorf("encode a JPEG of %dx%d pixels: %w", canvas.Cols(), canvas.Rows(), err)

@@ -11,6 +11,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/showing"
 )
 
@@ -60,14 +61,10 @@ func TestHiddenFacesLoseTheirDetailAndTheRestKeepsIt(t *testing.T) {
 	picture := checkered(t, pool)
 	defer picture.Release()
 	original := append([]byte(nil), picture.Pixels...)
-	face := Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}
+	face := hub.Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}
 	inside, outside := image.Rect(90, 70, 190, 170), image.Rect(220, 20, 300, 220)
 	for privacy, hidden := range map[string]bool{"pixelate": true, "blur": true, "none": false, "typo": true} {
-		data, err := Encode(picture, []Face{face}, showing.Style{Privacy: privacy, Quality: 95})
-		if err != nil {
-			t.Fatal(err)
-		}
-		shown := decode(t, data)
+		shown := decode(t, encoded(t, &hub.Result{Picture: picture, Faces: []hub.Face{face}}, showing.Style{Privacy: privacy}))
 		if got := detail(shown, inside); (got < 20) != hidden {
 			t.Errorf("privacy %q leaves detail %d in the face", privacy, got)
 		}
@@ -85,19 +82,32 @@ func TestAnUnsureFaceIsHiddenAndNotDrawn(t *testing.T) {
 	defer pool.Close()
 	picture := checkered(t, pool)
 	defer picture.Release()
-	face := Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}, Unsure: true}
-	plain := encoded(t, picture, face, showing.Style{Privacy: "pixelate"})
+	r := &hub.Result{Picture: picture, Unsure: []hub.Face{{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}}}
+	plain := encoded(t, r, showing.Style{Privacy: "pixelate"})
 	if got := detail(decode(t, plain), image.Rect(90, 70, 190, 170)); got >= 20 {
 		t.Errorf("an unsure face keeps detail %d", got)
 	}
-	if !bytes.Equal(plain, encoded(t, picture, face, showing.Style{Privacy: "pixelate", Boxes: true})) {
+	if !bytes.Equal(plain, encoded(t, r, showing.Style{Privacy: "pixelate", Boxes: true})) {
 		t.Error("a box was drawn around an unsure face")
 	}
 }
 
-func encoded(t *testing.T, picture *frame.Picture, face Face, style showing.Style) []byte {
+func TestAPictureInWhichNobodyHasLookedIsHiddenAsAWhole(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	for privacy, hidden := range map[string]bool{"pixelate": true, "blur": true, "none": false} {
+		shown := decode(t, encoded(t, &hub.Result{Picture: picture, Unlooked: true}, showing.Style{Privacy: privacy, Boxes: true}))
+		if got := detail(shown, shown.Bounds()); (got < 20) != hidden {
+			t.Errorf("privacy %q leaves detail %d", privacy, got)
+		}
+	}
+}
+
+func encoded(t *testing.T, r *hub.Result, style showing.Style) []byte {
 	t.Helper()
-	data, err := Encode(picture, []Face{face}, style)
+	data, err := Encode(r, style)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,13 +121,10 @@ func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
 	defer picture.Release()
 	picture.SetJPEG([]byte("the camera's own"))
 	for style, passes := range map[showing.Style]bool{
-		{Privacy: "none"}: true, {Privacy: "none", Width: 320}: true, {Privacy: "none", Width: 160}: false,
-		{Privacy: "none", Boxes: true}: false, {Privacy: "pixelate"}: false,
+		{Privacy: "none"}: true, {Privacy: "none", Width: 320}: true, {Privacy: "none", Width: 4000}: true, {Privacy: "none", Width: 160}: false,
+		{Privacy: "none", Boxes: true}: false, {Privacy: "pixelate"}: false, {}: false,
 	} {
-		data, err := Encode(picture, nil, style)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := encoded(t, &hub.Result{Picture: picture}, style)
 		if got := string(data) == "the camera's own"; got != passes {
 			t.Errorf("%+v: passed through is %v, want %v", style, got, passes)
 		}
@@ -129,12 +136,9 @@ func TestPicturesAreScaledDownButNeverUpAndFacesAtTheEdgeDoNotBreakThem(t *testi
 	defer pool.Close()
 	picture := checkered(t, pool)
 	defer picture.Release()
-	edge := []Face{{Box: geometry.Box{X: -30, Y: -30, W: 60, H: 60}}, {Box: geometry.Box{X: 310, Y: 235, W: 60, H: 60}}, {}}
+	edge := []hub.Face{{Box: geometry.Box{X: -30, Y: -30, W: 60, H: 60}}, {Box: geometry.Box{X: 310, Y: 235, W: 60, H: 60}}, {}}
 	for asked, want := range map[int]int{0: 320, 160: 160, 4000: 320} {
-		data, err := Encode(picture, edge, showing.Style{Privacy: "pixelate", Boxes: true, Width: asked})
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := encoded(t, &hub.Result{Picture: picture, Faces: edge}, showing.Style{Privacy: "pixelate", Boxes: true, Width: asked})
 		if got := decode(t, data).Bounds().Dx(); got != want {
 			t.Errorf("asked for %d pixels, got %d, want %d", asked, got, want)
 		}
@@ -147,6 +151,7 @@ func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
 	picture := checkered(t, pool)
 	defer picture.Release()
 	face := geometry.Box{X: 100, Y: 80, W: 60, H: 60}
+	r := &hub.Result{Picture: picture, Faces: []hub.Face{{Box: face}}}
 	for _, c := range []struct {
 		part geometry.Box
 		size image.Point
@@ -155,18 +160,12 @@ func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
 		{geometry.Box{X: -50, Y: 200, W: 100, H: 100}, image.Pt(50, 40)}, // what is outside is left out
 		{geometry.Box{X: 900, Y: 900, W: 10, H: 10}, image.Pt(320, 240)},
 	} {
-		data, err := Encode(picture, []Face{{Box: face}}, showing.Style{Privacy: showing.PrivacyPixelate, Part: c.part})
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := encoded(t, r, showing.Style{Privacy: showing.PrivacyPixelate, Part: c.part})
 		if got := decode(t, data).Bounds().Size(); got != c.size {
 			t.Errorf("%v has %v, want %v", c.part, got, c.size)
 		}
 	}
-	data, err := Encode(picture, []Face{{Box: face}}, showing.Style{Privacy: showing.PrivacyPixelate, Part: face})
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := encoded(t, r, showing.Style{Privacy: showing.PrivacyPixelate, Part: face})
 	if found := detail(decode(t, data), image.Rect(0, 0, 60, 60)); found > 20 {
 		t.Errorf("the face has detail %d", found)
 	}

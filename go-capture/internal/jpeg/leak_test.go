@@ -18,6 +18,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/showing"
 	"visavis/capture/internal/source"
@@ -89,9 +90,9 @@ func watch(address string, pool *frame.Pool) (err error) {
 }
 
 func encodeAll(picture *frame.Picture) error {
-	faces := []Face{{Box: geometry.Box{X: 20, Y: 20, W: 30, H: 40}}, {Box: geometry.Box{X: 150, Y: 110, W: 30, H: 40}}, {Box: geometry.Box{X: 900, W: 9, H: 9}}}
+	faces := []hub.Face{{Box: geometry.Box{X: 20, Y: 20, W: 30, H: 40}}, {Box: geometry.Box{X: 150, Y: 110, W: 30, H: 40}}, {Box: geometry.Box{X: 900, W: 9, H: 9}}}
 	for _, style := range []showing.Style{{Privacy: showing.PrivacyPixelate, Boxes: true}, {Privacy: showing.PrivacyBlur, Width: 80}, {Privacy: showing.PrivacyNone, Width: 40}} {
-		if _, err := Encode(picture, faces, style); err != nil {
+		if _, err := Encode(&hub.Result{Picture: picture, Faces: faces}, style); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"visavis/capture/internal/gateway/decode"
 	"visavis/capture/internal/gateway/overgrpc"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/showing"
 	"visavis/capture/internal/web"
@@ -62,9 +63,9 @@ func (a *Appliance) untilAnswered(ctx context.Context) (context.Context, context
 func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) ([]byte, error) {
 	result := &hub.Result{Picture: picture, Faces: faces}
 	if anonymize {
-		return encode(result, showing.Style{Privacy: showing.PrivacyPixelate})
+		return jpeg.Encode(result, showing.Style{Privacy: showing.PrivacyPixelate})
 	}
-	return encode(result, showing.Style{Privacy: showing.PrivacyNone, Boxes: true})
+	return jpeg.Encode(result, showing.Style{Privacy: showing.PrivacyNone, Boxes: true})
 }
 
 // guests are the routes and metrics that the site shows for others.

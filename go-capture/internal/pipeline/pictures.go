@@ -10,6 +10,7 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/portrait"
 	"visavis/capture/internal/showing"
@@ -47,7 +48,7 @@ func (a *Appliance) newPainter() *portrait.Painter {
 	if a.album == nil && a.mqtt == nil {
 		return nil
 	}
-	wanted := portrait.Settings{Album: a.album, Privacy: a.privacy, Encode: encode}
+	wanted := portrait.Settings{Album: a.album, Privacy: a.privacy, Encode: jpeg.Encode}
 	if a.mqtt != nil {
 		wanted.MayLeave, wanted.Send = a.mayLeave, a.sendPictures
 	}
@@ -56,7 +57,7 @@ func (a *Appliance) newPainter() *portrait.Painter {
 
 // sendPictures lets the newest picture and the face in it go to the broker.
 func (a *Appliance) sendPictures(r *hub.Result, face portrait.Look) error {
-	whole, err := encode(r, showing.Style{Privacy: face.Privacy})
+	whole, err := jpeg.Encode(r, showing.Style{Privacy: face.Privacy})
 	if err != nil {
 		return err
 	}

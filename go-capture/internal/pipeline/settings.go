@@ -8,11 +8,9 @@ import (
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/dispatch"
-	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
-	"visavis/capture/internal/showing"
 	"visavis/capture/internal/source"
 	"visavis/capture/internal/web"
 )
@@ -20,33 +18,9 @@ import (
 func webSettings(c *config.Config, version string) web.Settings {
 	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
 	return web.Settings{
-		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Proxies: c.Web.Proxies, Device: c.Device.ID, Version: version, Encode: encode, Detections: detections,
+		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Proxies: c.Web.Proxies, Device: c.Device.ID, Version: version, Encode: jpeg.Encode, Detections: detections,
 		LogRequests: c.Web.LogRequests, SessionMost: sessionMost(c),
 	}
-}
-
-// encode lets others show pictures without knowing OpenCV.
-func encode(r *hub.Result, style showing.Style) ([]byte, error) {
-	boxes := make([]jpeg.Face, 0, len(r.Faces)+len(r.Unsure))
-	for _, face := range r.Faces {
-		boxes = append(boxes, jpeg.Face{Box: face.Box})
-	}
-	for _, face := range r.Unsure {
-		boxes = append(boxes, jpeg.Face{Box: face.Box, Unsure: true})
-	}
-	if r.Unlooked {
-		whole := geometry.Box{W: float32(r.Picture.Width), H: float32(r.Picture.Height)}
-		boxes, style = []jpeg.Face{{Box: whole, Unsure: true}}, hideAll(style)
-	}
-	return jpeg.Encode(r.Picture, boxes, style)
-}
-
-// hideAll pixelates a picture that is to be blurred as a whole: a blur so wide would take a second.
-func hideAll(style showing.Style) showing.Style {
-	if style.Privacy == showing.PrivacyBlur {
-		style.Privacy = showing.PrivacyPixelate
-	}
-	return style
 }
 
 // mqttSettings are those of each broker that is used.

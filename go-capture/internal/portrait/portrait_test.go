@@ -16,7 +16,6 @@ import (
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
-	"visavis/capture/internal/showing"
 	"visavis/capture/internal/zone"
 )
 
@@ -41,7 +40,7 @@ func galleryWith(t *testing.T, kept *album.Album) *gallery {
 	t.Helper()
 	g := &gallery{album: kept, pool: frame.NewPool(8), hidden: "pixelate"}
 	g.Painter = New(Settings{
-		Album: kept, Privacy: func(string) string { return g.hidden }, Encode: encode,
+		Album: kept, Privacy: func(string) string { return g.hidden }, Encode: jpeg.Encode,
 		MayLeave: func(camera string) bool { return camera == "open" },
 		Send:     func(_ *hub.Result, face Look) error { g.sent = append(g.sent, face.Camera); return nil },
 	})
@@ -49,14 +48,6 @@ func galleryWith(t *testing.T, kept *album.Album) *gallery {
 		t.Cleanup(kept.Close)
 	}
 	return g
-}
-
-func encode(r *hub.Result, style showing.Style) ([]byte, error) {
-	var faces []jpeg.Face
-	for _, face := range r.Faces {
-		faces = append(faces, jpeg.Face{Box: face.Box})
-	}
-	return jpeg.Encode(r.Picture, faces, style)
 }
 
 var facesBox = geometry.Box{X: 250, Y: 150, W: 140, H: 180}

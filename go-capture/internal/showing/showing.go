@@ -17,6 +17,5 @@ type Style struct {
 	Privacy string       // one of the Privacy… constants; anything else counts as PrivacyPixelate
 	Boxes   bool         // draw the faces' boxes
 	Width   int          // pixels, 0 = the picture's own; never larger than that
-	Quality int          // 1..100, 0 = 80
 	Part    geometry.Box // of the picture in its own pixels that is shown; empty = all of it
 }

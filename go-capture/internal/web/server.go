@@ -49,7 +49,6 @@ type Settings struct {
 	// BodyTimeout and AnswerTimeout are how long a client may take to send what it asks with, default 10 s, and to take an answer that
 	// is no stream, default 60 s.
 	BodyTimeout, AnswerTimeout time.Duration
-	Quality                    int // of the JPEGs, default 80
 }
 
 const (
@@ -129,9 +128,6 @@ func withDefaults(settings Settings) Settings {
 	}
 	if settings.AnswerTimeout == 0 {
 		settings.AnswerTimeout = time.Minute
-	}
-	if settings.Quality == 0 {
-		settings.Quality = 80
 	}
 	return settings
 }

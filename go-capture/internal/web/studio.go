@@ -163,7 +163,7 @@ func (s *studio) develop(wanted look) (*still, error) {
 	if done := s.stills[wanted]; done != nil && done.number == newest.number && done.privacy == privacy {
 		return done, nil
 	}
-	jpeg, err := s.encode(newest, wanted, privacy)
+	jpeg, err := s.server.settings.Encode(&newest.Result, showing.Style{Privacy: privacy, Boxes: wanted.boxes, Width: wanted.width})
 	if err != nil {
 		return nil, fmt.Errorf("encode frame of %s: %w", s.camera, err)
 	}
@@ -192,21 +192,6 @@ func (s *studio) borrow() (shot, error) {
 	}
 	s.latest.Picture.Retain()
 	return s.latest, nil
-}
-
-// encode hides faces as privacy says. The camera's own JPEG goes out untouched when nothing is to be changed in it.
-func (s *studio) encode(newest shot, wanted look, privacy string) ([]byte, error) {
-	style := showing.Style{Privacy: privacy, Boxes: wanted.boxes, Width: wanted.width, Quality: s.server.settings.Quality}
-	if style.Privacy != showing.PrivacyBlur && style.Privacy != showing.PrivacyNone {
-		style.Privacy = showing.PrivacyPixelate // whatever is not known hides the most
-	}
-	if style.Width >= newest.Picture.Width {
-		style.Width = 0
-	}
-	if style.Privacy == showing.PrivacyNone && !style.Boxes && style.Width == 0 && len(newest.Picture.JPEG) > 0 {
-		return newest.Picture.JPEG, nil
-	}
-	return s.server.settings.Encode(&newest.Result, style)
 }
 
 // join adds a viewer. It gets the newest picture at once if that is fresh, else the next one.

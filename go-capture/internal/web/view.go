@@ -21,7 +21,8 @@ type View interface {
 	Stopping() bool
 }
 
-// EncodeJPEG draws and encodes a result's picture; it never changes the picture's pixels, which others hold too.
+// EncodeJPEG draws and encodes a result's picture; it never changes the picture's pixels, which others hold too. What it returns may be
+// the picture's own, and lasts no longer.
 type EncodeJPEG func(result *hub.Result, style showing.Style) ([]byte, error)
 
 // EncodeDetections writes the JSON that goes with a picture.
