@@ -3,8 +3,7 @@
 package dispatch
 
 import (
-	"golang.org/x/sys/unix"
-
+	"visavis/capture/internal/frame"
 	"visavis/capture/internal/ring"
 )
 
@@ -16,14 +15,8 @@ const defaultGuestShare = 0.5
 // forgotten is after how many frames of others a worker is tried again, however slow it was.
 const forgotten = 64
 
-// now is CLOCK_MONOTONIC in ns, the clock that both sides share.
-func now() int64 {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic(err) // every Linux has this clock
-	}
-	return t.Nano()
-}
+// now is on the clock that workers share.
+func now() int64 { return frame.MonotonicNs() }
 
 // pump lends waiting frames while there is a worker for them. The mutex is held.
 func (d *Dispatcher) pump() {

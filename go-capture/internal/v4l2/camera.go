@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/frame"
 )
 
 // buffersWanted lets the driver fill two while one is read and one waits.
@@ -162,7 +164,7 @@ func (c *Camera) giveBack() error {
 func (c *Camera) shot() Shot {
 	memory := c.buffers[c.lent.index]
 	used := min(int(c.lent.bytesUsed), len(memory))
-	return Shot{Bytes: memory[:used:used], Sequence: c.lent.sequence, TakenNs: takenNs(c.lent, monotonicNs())}
+	return Shot{Bytes: memory[:used:used], Sequence: c.lent.sequence, TakenNs: takenNs(c.lent, frame.MonotonicNs())}
 }
 
 // plausibleAgeNs bounds how old a picture may be by its driver's clock: beyond it the clock is not the one it claims.
@@ -175,14 +177,6 @@ func takenNs(b *buffer, nowNs int64) int64 {
 		return nowNs
 	}
 	return driverNs
-}
-
-func monotonicNs() int64 {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		panic("v4l2: CLOCK_MONOTONIC: " + err.Error()) // every Linux has it
-	}
-	return now.Nano()
 }
 
 // Close stops the camera and frees its buffers; a second call does nothing.
