@@ -94,7 +94,7 @@ func TestASlotMayHoldAFullPictureBesideTheNetworks(t *testing.T) {
 	if plain.Full() != nil {
 		t.Error("a stream without a second picture has one")
 	}
-	plain.Abort(nil)
+	plain.Abort()
 }
 
 func TestTheSnapshotTellsWhatHelloSaysAboutTheModel(t *testing.T) {
@@ -146,8 +146,8 @@ func TestAFrameWithoutASlotIsCountedAndReported(t *testing.T) {
 	first := s.Acquire()
 	none := s.Acquire()
 	none.Publish(Frame{})
-	none.Abort(nil)
-	first.Abort(errors.New("camera unplugged"))
+	none.Abort()
+	first.Abort()
 	if none.Bytes() != nil || none.Seq() != 2 {
 		t.Errorf("second slot has %d bytes, seq %d", len(none.Bytes()), none.Seq())
 	}

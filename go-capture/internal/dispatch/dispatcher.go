@@ -30,7 +30,6 @@ type Options struct {
 	LeaseMs       int
 	HelloMs       int
 	MaxDetections int
-	Pins          int           // slots that in-process readers may hold at a time
 	Outcome       func(Outcome) // called with the mutex held: must not block and must not call the Dispatcher
 	AllowUID      []uint32      // users that may connect; empty: whoever may open the socket
 	Checksums     bool          // crc32c in every FRAME, for tests

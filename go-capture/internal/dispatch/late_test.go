@@ -259,7 +259,7 @@ func TestTheAccountOfPicturesThatAreLentTwiceIsExact(t *testing.T) {
 			p.close()
 		}
 		for _, slot := range sc.writing {
-			slot.Abort(nil)
+			slot.Abort()
 		}
 		until(t, "the workers are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 		guest.Retire()

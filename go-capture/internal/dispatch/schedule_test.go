@@ -120,7 +120,7 @@ func TestTheAccountIsExactAfterEveryEvent(t *testing.T) {
 			p.close()
 		}
 		for _, slot := range sc.writing {
-			slot.Abort(nil)
+			slot.Abort()
 		}
 		sc.stream.Retire()
 		until(t, "every frame has ended", func() bool { return h.counters("door").InFlight == 0 })
@@ -145,7 +145,7 @@ func (sc *scene) event(r *rapid.T, name string) {
 		sc.writing[0].Publish(Frame{})
 		sc.writing = sc.writing[1:]
 	case name == "abort" && len(sc.writing) > 0:
-		sc.writing[0].Abort(nil)
+		sc.writing[0].Abort()
 		sc.writing = sc.writing[1:]
 	case name == "change":
 		old := sc.stream

@@ -116,8 +116,8 @@ func (s *Slot) Publish(f Frame) {
 	d.pump()
 }
 
-// Abort gives the slot back unwritten; err is what the capturer will log.
-func (s *Slot) Abort(_ error) {
+// Abort gives the slot back unwritten.
+func (s *Slot) Abort() {
 	if s.bytes == nil {
 		return
 	}

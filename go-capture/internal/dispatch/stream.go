@@ -69,7 +69,7 @@ func (d *Dispatcher) room(spec StreamSpec, workers int) int {
 		return min(2*lent+spec.Beside, ring.MaxSlots)
 	}
 	// The credit covers a replacement that connects before a dead worker's leases are back.
-	return lent + d.options.Credit + d.options.Visitors + 2 + d.options.Pins
+	return lent + d.options.Credit + d.options.Visitors + 2
 }
 
 // grow gives the stream the slots that it needs for so many workers. The mutex is held.

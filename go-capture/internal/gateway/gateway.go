@@ -276,7 +276,7 @@ func (g *Gateway) draw(picture *frame.Picture, box geometry.Letterbox, r request
 	}
 	f := r.lane.board(slot)
 	if err := g.settings.Tools.Draw(picture, slot.Bytes(), box); err != nil {
-		slot.Abort(err)
+		slot.Abort()
 		return nil, err
 	}
 	f.frame = dispatch.Frame{CapturedNs: r.arrivedNs, ReadyNs: frame.MonotonicNs(), Letterbox: box}

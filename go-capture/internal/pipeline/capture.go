@@ -275,7 +275,7 @@ func (c *camera) offer(picture *frame.Picture) uint64 {
 	box := geometry.Fit(picture.Width, picture.Height, c.inputWidth, c.inputHeight)
 	if err := preprocess.Letterbox(picture, slot.Bytes(), box); err != nil {
 		slog.Error("picture not drawn", "camera", c.settings.ID, "error", err)
-		slot.Abort(err)
+		slot.Abort()
 		picture.Release()
 		return number
 	}

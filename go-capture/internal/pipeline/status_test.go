@@ -61,7 +61,7 @@ func TestTheBrokerIsToldTheSameLossesAsThePageAlsoOfACameraThatCameBack(t *testi
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.stream.Acquire().Abort(nil)
+		c.stream.Acquire().Abort()
 		c.cancel = func() { close(c.ended) }
 		c.stop()
 		a.forget("door")

@@ -42,7 +42,6 @@ type Settings struct {
 	SessionMost time.Duration // how long a browser keeps the session's cookie
 
 	LogRequests string // one of the Log… constants, default LogRefused
-	MaxViewers  int    // streams open at once, default 600
 	// MaxConnections and MaxPerAddress are open at once beside WebSockets, in all and from one address; default 8192 and 1024.
 	MaxConnections, MaxPerAddress int
 	WriteTimeout                  time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
@@ -110,9 +109,6 @@ func New(settings Settings, view View) (*Server, error) {
 func withDefaults(settings Settings) Settings {
 	if settings.LogRequests == "" {
 		settings.LogRequests = LogRefused
-	}
-	if settings.MaxViewers == 0 {
-		settings.MaxViewers = 600
 	}
 	if settings.MaxConnections == 0 {
 		settings.MaxConnections = 8192

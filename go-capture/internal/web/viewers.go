@@ -14,6 +14,9 @@ import (
 // freshFor is how long a picture may be shown as "now": to a viewer who just connects, and in front of no picture at all.
 const freshFor = 2 * time.Second
 
+// viewersMost is how many streams may be open at once.
+const viewersMost = 600
+
 // mostLooks is how many different sizes and styles of one camera are encoded at once.
 const mostLooks = 8
 
@@ -130,7 +133,7 @@ func (v *viewer) offer(picture *still) (missed uint64) {
 func (s *Server) admit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.viewers >= s.settings.MaxViewers {
+	if s.viewers >= viewersMost {
 		return refusal{Status: http.StatusServiceUnavailable, Title: "Too many viewers",
 			Detail: "All live streams of this device are in use; try again, or fetch snapshot.jpg.", RetryAfter: 5}
 	}
