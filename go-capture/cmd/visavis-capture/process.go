@@ -52,7 +52,7 @@ func reloadOn(ctx context.Context, hangups <-chan os.Signal, load func() (*confi
 				slog.Error("reload refused, everything goes on as before", "error", err)
 				continue
 			}
-			appliance.Reload(settings)
+			appliance.Reload(ctx, settings)
 		}
 	}
 }

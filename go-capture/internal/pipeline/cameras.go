@@ -38,12 +38,16 @@ func (a *Appliance) runCameras(ctx context.Context) error {
 }
 
 // Reload changes the set of cameras to that of `next`. Cameras whose settings are the same do not notice; everything
-// beside the cameras keeps the values it was started with, which is told where it would have others.
-func (a *Appliance) Reload(next *config.Config) {
+// beside the cameras keeps the values it was started with, which is told where it would have others. It waits until the cameras run, or
+// ctx ends.
+func (a *Appliance) Reload(ctx context.Context, next *config.Config) {
 	if sections := a.config.Differs(next); len(sections) > 0 {
 		slog.Warn("only cameras are read again: restart the service for what else has changed", "sections", strings.Join(sections, ", "))
 	}
-	a.reloads <- next
+	select {
+	case a.reloads <- next:
+	case <-ctx.Done():
+	}
 }
 
 // apply says which cameras there are from now on, and ends those that are gone or changed, all at the same time.

@@ -39,11 +39,23 @@ func TestAReloadTellsWhatItLeavesAsItWas(t *testing.T) {
 		var said bytes.Buffer
 		logtest.Hear(t, slog.NewTextHandler(&said, nil))
 		a := &Appliance{config: read(t), reloads: make(chan *config.Config, 1)}
-		a.Reload(read(t, changed))
+		a.Reload(t.Context(), read(t, changed))
 		if !strings.HasSuffix(said.String(), sections) || (sections == "") != (said.Len() == 0) {
 			t.Errorf("%q: %q, want %q", changed, said.String(), sections)
 		}
 	}
+}
+
+func TestAReloadThatNobodyTakesEndsWithTheDaemon(t *testing.T) {
+	a := &Appliance{config: read(t), reloads: make(chan *config.Config)}
+	ctx, stop := context.WithCancel(t.Context())
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		a.Reload(ctx, read(t))
+	}()
+	stop()
+	<-reloaded
 }
 
 // Each camera here ends only after the other was told to: one that takes its time must not make the others wait.
