@@ -91,14 +91,7 @@ func streamHeader(h http.Header) {
 // feed sends one picture after another. The viewer is closed when it cannot take a frame within the write timeout; until
 // then it loses frames, and nobody else notices.
 func (s *Server) feed(w http.ResponseWriter, r *http.Request, from *studio, v *viewer) {
-	connection := http.NewResponseController(w)
-	send := func(part []byte) bool {
-		if connection.SetWriteDeadline(time.Now().Add(s.settings.WriteTimeout)) != nil {
-			return false
-		}
-		_, err := w.Write(part)
-		return err == nil && connection.Flush() == nil
-	}
+	send := sender(w, s.settings.WriteTimeout)
 	for alive := send([]byte("--" + boundary + "\r\n")); alive; {
 		select {
 		case <-r.Context().Done():
