@@ -16,6 +16,10 @@ const plugLook = 100 * time.Millisecond
 // only wait for ctx.
 func AwaitPlug(ctx context.Context, uri string) bool {
 	path, hasNode := strings.CutPrefix(uri, "v4l2:")
+	if !hasNode {
+		<-ctx.Done()
+		return false
+	}
 	looks := time.NewTicker(plugLook)
 	defer looks.Stop()
 	for away := false; ; {
@@ -25,7 +29,7 @@ func AwaitPlug(ctx context.Context, uri string) bool {
 		case <-looks.C:
 		}
 		_, err := os.Stat(path)
-		if hasNode && away && err == nil {
+		if away && err == nil {
 			return true
 		}
 		away = away || err != nil
