@@ -28,10 +28,8 @@ func (g *Gateway) Collector() prometheus.Collector { return g.metrics }
 
 // observe takes the stages of an answered picture.
 func (m *metrics) observe(l hub.Latency) {
-	for stage, value := range map[string]float64{
-		"capture": l.Capture, "queue": l.Queue, "handoff": l.Handoff, "infer": l.Infer, "publish": l.Publish, "total": l.Total,
-	} {
-		m.stages.WithLabelValues(stage).Observe(value / 1000)
+	for _, stage := range l.Stages() {
+		m.stages.WithLabelValues(stage.Name).Observe(stage.Ms / 1000)
 	}
 }
 

@@ -206,12 +206,12 @@ func (c *camera) figures(nowNs int64) CameraFigures {
 // spread is the median and the 99th percentile, of each stage by itself.
 func spread(latencies []Latency) (median, high Latency) {
 	values := make([]float64, len(latencies))
-	for stage, at := range median.stages() {
+	for stage, at := range median.fields() {
 		for i := range latencies {
-			values[i] = *latencies[i].stages()[stage]
+			values[i] = *latencies[i].fields()[stage]
 		}
 		slices.Sort(values)
-		*at, *high.stages()[stage] = percentile(values, 50), percentile(values, 99)
+		*at, *high.fields()[stage] = percentile(values, 50), percentile(values, 99)
 	}
 	return median, high
 }
@@ -222,8 +222,4 @@ func percentile(values []float64, percent int) float64 {
 		return 0
 	}
 	return values[(len(values)-1)*percent/100]
-}
-
-func (l *Latency) stages() [6]*float64 {
-	return [...]*float64{&l.Capture, &l.Queue, &l.Handoff, &l.Infer, &l.Publish, &l.Total}
 }

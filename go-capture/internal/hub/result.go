@@ -40,6 +40,24 @@ type Latency struct {
 	Total   float64 // captured -> handed to the leaves
 }
 
+// Stage is one of the times of a Latency by its name.
+type Stage struct {
+	Name string // as metrics and payloads call it
+	Ms   float64
+}
+
+// Stages are all of them in their order.
+func (l Latency) Stages() [6]Stage {
+	return [...]Stage{
+		{"capture", l.Capture}, {"queue", l.Queue}, {"handoff", l.Handoff}, {"infer", l.Infer}, {"publish", l.Publish}, {"total", l.Total},
+	}
+}
+
+// fields are the same to be set.
+func (l *Latency) fields() [6]*float64 {
+	return [...]*float64{&l.Capture, &l.Queue, &l.Handoff, &l.Infer, &l.Publish, &l.Total}
+}
+
 // Result is one inferred frame. Leaves share it and must not change it.
 type Result struct {
 	Camera        string

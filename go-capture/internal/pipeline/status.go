@@ -180,11 +180,11 @@ func droppedOf(n dispatch.Counters) hub.Dropped {
 }
 
 func latencies(f hub.CameraFigures) map[string]web.Latency {
-	return map[string]web.Latency{
-		"capture": {P50: f.P50.Capture, P99: f.P99.Capture}, "queue": {P50: f.P50.Queue, P99: f.P99.Queue},
-		"handoff": {P50: f.P50.Handoff, P99: f.P99.Handoff}, "infer": {P50: f.P50.Infer, P99: f.P99.Infer},
-		"publish": {P50: f.P50.Publish, P99: f.P99.Publish}, "total": {P50: f.P50.Total, P99: f.P99.Total},
+	high, all := f.P99.Stages(), map[string]web.Latency{}
+	for i, median := range f.P50.Stages() {
+		all[median.Name] = web.Latency{P50: median.Ms, P99: high[i].Ms}
 	}
+	return all
 }
 
 // info is what the broker retains about the device. Model, backend and precision are those of the workers that are connected:

@@ -44,14 +44,8 @@ func (m *metrics) handle(w http.ResponseWriter, r *http.Request) error {
 
 // observe adds the stages of one result.
 func (m *metrics) observe(r *hub.Result) {
-	for _, stage := range []struct {
-		name string
-		ms   float64
-	}{
-		{"capture", r.Latency.Capture}, {"queue", r.Latency.Queue}, {"handoff", r.Latency.Handoff},
-		{"infer", r.Latency.Infer}, {"publish", r.Latency.Publish}, {"total", r.Latency.Total},
-	} {
-		m.stages.WithLabelValues(stage.name).Observe(stage.ms / 1000)
+	for _, stage := range r.Latency.Stages() {
+		m.stages.WithLabelValues(stage.Name).Observe(stage.Ms / 1000)
 	}
 }
 
