@@ -15,6 +15,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/libjpeg"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/v4l2"
 )
@@ -96,14 +97,30 @@ func (d *direct) Close() error { return closeWithin(d.address, leastStallLimit, 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4
 
-// unpackJPEG decodes and keeps the JPEG. Its header is read first: some cameras change their resolution without a word, and one that
-// claims to have grown too much gets no memory.
+// unpackJPEG decodes and keeps the JPEG. Some cameras change their resolution without a word: only of a picture that is not of the size
+// that it should be is the header read.
 func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	end := bytes.LastIndex(shot, []byte{0xff, 0xd9}) // drivers pad, and a picture without its end was cut off
 	if end < 0 {
 		return errors.New("the camera's JPEG is cut off")
 	}
 	whole := shot[:end+2]
+	err := libjpeg.Decode(whole, 1, into.Pixels, into.Width, into.Height)
+	if errors.Is(err, libjpeg.ErrSize) {
+		if err := followSize(whole, format, into); err != nil {
+			return err
+		}
+		err = libjpeg.Decode(whole, 1, into.Pixels, into.Width, into.Height)
+	}
+	if err != nil {
+		return fmt.Errorf("damaged JPEG of the camera: %w", err)
+	}
+	into.SetJPEG(whole)
+	return nil
+}
+
+// followSize gives a picture the size of a JPEG. A camera that claims to have grown too much gets no memory.
+func followSize(whole []byte, format v4l2.Format, into *frame.Picture) error {
 	header, err := jpeg.DecodeConfig(bytes.NewReader(whole))
 	if err != nil {
 		return fmt.Errorf("damaged JPEG of the camera: %w", err)
@@ -111,14 +128,7 @@ func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	if header.Width*header.Height > grownMost*format.Width*format.Height {
 		return fmt.Errorf("JPEG of %dx%d pixels from a camera of %dx%d", header.Width, header.Height, format.Width, format.Height)
 	}
-	if err := into.SetSize(header.Width, header.Height); err != nil {
-		return err
-	}
-	into.SetJPEG(whole)
-	if err := preprocess.Decode(whole, 1, into); err != nil {
-		return fmt.Errorf("damaged JPEG of the camera: %w", err)
-	}
-	return nil
+	return into.SetSize(header.Width, header.Height)
 }
 
 // raw is an uncompressed format: how OpenCV sees its memory, and how it becomes BGR.

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -99,6 +100,23 @@ func TestTheResolutionMayChangeWithoutAWord(t *testing.T) {
 		if picture.Width != side || picture.Height != side || len(picture.Pixels) != 3*side*side || picture.Pixels[0] < 250 {
 			t.Fatalf("%dx%d pixels in %d bytes, sent were %dx%d", picture.Width, picture.Height, len(picture.Pixels), side, side)
 		}
+	}
+}
+
+// A camera gives thirty a second, and garbage of each would be collected all the time.
+func TestAPictureIsUnpackedWithLittleGarbage(t *testing.T) {
+	const pictures, most = 100, 1 << 10
+	shot, picture := blueJPEG(t, 32, 16), emptyPicture(t, 32, 16)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range pictures {
+		if err := unpackJPEG(shot, v4l2.Format{Width: 32, Height: 16}, picture); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / pictures; each > most {
+		t.Errorf("%d bytes of garbage for each picture, want up to %d", each, most)
 	}
 }
 
