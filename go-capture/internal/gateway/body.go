@@ -88,7 +88,7 @@ func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err e
 		contentType = r.Header.Get("Content-Type")
 	}
 	most = g.settings.Limits.Bytes
-	_, isPicture := formatOf(contentType)
+	_, isPicture := formats[contentType]
 	switch {
 	case r.Header.Get("Content-Encoding") != "":
 		return "", 0, unsupported(contentType + " with Content-Encoding")
@@ -209,7 +209,7 @@ func (b *body) unwrap() error {
 
 func typeOf(picture []byte) string {
 	for _, contentType := range []string{jpegType, pngType, webpType} {
-		if kind, _ := formatOf(contentType); kind.begins(picture) {
+		if formats[contentType].begins(picture) {
 			return contentType
 		}
 	}

@@ -49,21 +49,17 @@ type format struct {
 	look   func([]byte, *Header) ([]byte, error)
 }
 
-func formatOf(contentType string) (format, bool) {
-	known := map[string]format{
-		jpegType: {func(b []byte) bool { return bytes.HasPrefix(b, []byte("\xff\xd8\xff")) }, jpeg.DecodeConfig, lookAtJPEG},
-		pngType:  {func(b []byte) bool { return bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")) }, png.DecodeConfig, lookAtPNG},
-		webpType: {func(b []byte) bool { return len(b) > 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP" }, webp.DecodeConfig, lookAtWebP},
-	}
-	found, ok := known[contentType]
-	return found, ok
+var formats = map[string]format{
+	jpegType: {func(b []byte) bool { return bytes.HasPrefix(b, []byte("\xff\xd8\xff")) }, jpeg.DecodeConfig, lookAtJPEG},
+	pngType:  {func(b []byte) bool { return bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")) }, png.DecodeConfig, lookAtPNG},
+	webpType: {func(b []byte) bool { return len(b) > 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP" }, webp.DecodeConfig, lookAtWebP},
 }
 
 // Inspect reads the header of a picture that claims to be of the content type. It returns the part of the body that is to be
 // decoded, which shares the body's memory: what only tells about the picture is left out of it, and Inspect may move bytes of the
 // body for that. Refusals: 413 too many bytes or pixels, 415 no such type, 422 damaged or not of its type.
 func Inspect(body []byte, contentType string, limits Limits) ([]byte, Header, error) {
-	kind, known := formatOf(contentType)
+	kind, known := formats[contentType]
 	if !known {
 		return nil, Header{}, unsupported(contentType)
 	}

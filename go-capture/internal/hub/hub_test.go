@@ -217,6 +217,16 @@ func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
 	}
 }
 
+func TestAFaceCostsOneAllocation(t *testing.T) {
+	found := make([]ring.Detection, 3)
+	for i := range found {
+		found[i].Flags = ring.DetectionFlagLandmarks
+	}
+	if made := testing.AllocsPerRun(10, func() { FacesOf(found, box) }); made > float64(1+len(found)) {
+		t.Errorf("%.0f allocations for %d faces", made, len(found))
+	}
+}
+
 func TestAResultNamesItsModelWithoutTheBackend(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)

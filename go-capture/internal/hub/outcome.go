@@ -55,6 +55,7 @@ func FacesOf(detections []ring.Detection, box geometry.Letterbox) []Face {
 		if d.Flags&ring.DetectionFlagLandmarks == 0 {
 			continue
 		}
+		faces[i].Landmarks = make([]geometry.Point, 0, len(d.Landmarks))
 		for _, p := range d.Landmarks {
 			faces[i].Landmarks = append(faces[i].Landmarks, box.UndoPoint(p[0], p[1]))
 		}

@@ -32,6 +32,7 @@ func Faces(from []hub.Face) []Face {
 	for i, f := range from {
 		list[i] = Face{
 			Box: f.Box.Tenths(), Score: geometry.Round(float64(f.Score), 1000), Track: f.Track,
+			Landmarks: make([][2]float64, 0, len(f.Landmarks)),
 		}
 		for _, p := range f.Landmarks {
 			list[i].Landmarks = append(list[i].Landmarks, p.Tenths())

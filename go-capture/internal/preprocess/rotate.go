@@ -10,11 +10,12 @@ import (
 	"visavis/capture/internal/frame"
 )
 
+var turns = map[int]gocv.RotateFlag{90: gocv.Rotate90Clockwise, 180: gocv.Rotate180Clockwise, 270: gocv.Rotate90CounterClockwise}
+
 // Rotate writes the picture, turned clockwise by 90, 180 or 270 degrees, into `into`. The camera's own JPEG is left out:
 // it shows the picture as it was.
 func Rotate(picture, into *frame.Picture, degrees int) error {
-	codes := map[int]gocv.RotateFlag{90: gocv.Rotate90Clockwise, 180: gocv.Rotate180Clockwise, 270: gocv.Rotate90CounterClockwise}
-	code, known := codes[degrees]
+	turn, known := turns[degrees]
 	if !known {
 		return fmt.Errorf("rotate by %d degrees: only 90, 180 and 270 are possible", degrees)
 	}
@@ -36,5 +37,5 @@ func Rotate(picture, into *frame.Picture, degrees int) error {
 		return err
 	}
 	defer to.Close()
-	return gocv.Rotate(from, &to, code)
+	return gocv.Rotate(from, &to, turn)
 }

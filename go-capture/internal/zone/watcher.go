@@ -167,7 +167,8 @@ func (w *Watcher) inside(zone int) int {
 
 // States are what is believed about the whole picture, first, and about each zone.
 func (w *Watcher) States() []State {
-	states := []State{{Faces: len(w.faces), Occupied: w.occupancy.On()}}
+	states := make([]State, 1, 1+len(w.settings.Zones))
+	states[0] = State{Faces: len(w.faces), Occupied: w.occupancy.On()}
 	for i, z := range w.settings.Zones {
 		states = append(states, State{Zone: z.Name, Faces: w.inside(i), Occupied: w.zones[i].On()})
 	}
