@@ -95,20 +95,30 @@ func (c *claim) over(now time.Time) bool {
 func (g *Gate) Claim(ctx context.Context, remote, code string, first Wanted) (cookie string, who Identity, err error) {
 	place := clientnet.NameOfRemote(remote)
 	if err := g.tryCode(code, place); err != nil {
+		if errors.Is(err, ErrUnknown) {
+			slog.Warn("wrong claim code", "from", place)
+		}
 		return "", Identity{}, err
 	}
 	if err := g.verifier.alone(ctx, func() error { return g.addFirst(first) }); err != nil {
 		return "", Identity{}, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.refresh()
-	account := g.book.byName[first.Name]
+	cookie, account := g.welcomeFirst(first.Name)
 	if account == nil {
 		return "", Identity{}, ErrUnknown // revoked in the same moment
 	}
 	slog.Info("claimed: this device has its first administrator", "account", account.Name, "from", place)
-	return g.sessions.begin(account, g.settings.now()), account.identity(nil), nil
+	return cookie, account.identity(nil), nil
+}
+
+func (g *Gate) welcomeFirst(name string) (cookie string, account *Account) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	if account = g.book.byName[name]; account == nil {
+		return "", nil
+	}
+	return g.sessions.begin(account, g.settings.now()), account
 }
 
 // tryCode counts the try and compares the code.
@@ -123,7 +133,6 @@ func (g *Gate) tryCode(code, place string) error {
 		return ErrClaimed
 	}
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(g.claim.code)) != 1 {
-		slog.Warn("wrong claim code", "from", place)
 		return ErrUnknown
 	}
 	return nil

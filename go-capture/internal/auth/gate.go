@@ -181,17 +181,25 @@ func (g *Gate) verify(ctx context.Context, remote, token string) (*Account, erro
 	if err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !good || !g.book.holds(account) {
+	if !good || !g.trust(token, account) {
 		slog.Warn("wrong token", "account", account.Name, "from", clientnet.NameOfRemote(remote))
 		return nil, ErrUnknown
+	}
+	return account, nil
+}
+
+// trust remembers a token that was verified; false when its account was revoked meanwhile.
+func (g *Gate) trust(token string, account *Account) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.book.holds(account) {
+		return false
 	}
 	if len(g.verified) >= verifiedMost {
 		clear(g.verified)
 	}
 	g.verified[g.sealOf(token)] = account
-	return account, nil
+	return true
 }
 
 func (g *Gate) tryToken(id, remote string) (*Account, error) {
@@ -222,16 +230,26 @@ func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie
 	if err != nil {
 		return "", Identity{}, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !good || account == nil || !g.book.holds(account) {
+	if good && account != nil {
+		cookie = g.welcome(account, name, place)
+	}
+	if cookie == "" {
 		slog.Warn("login refused", "from", place) // without the name: people type passwords there
 		return "", Identity{}, ErrUnknown
 	}
-	g.befriend(name, place)
-	cookie = g.sessions.begin(account, g.settings.now())
 	slog.Info("login", "account", account.Name, "from", place)
 	return cookie, account.identity(nil), nil
+}
+
+// welcome begins a session; "" when the account was revoked meanwhile.
+func (g *Gate) welcome(account *Account, name, place string) (cookie string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.book.holds(account) {
+		return ""
+	}
+	g.befriend(name, place)
+	return g.sessions.begin(account, g.settings.now())
 }
 
 // tryLogin counts the try. It returns nil when nobody of that name has a password: the caller must not be quicker for that.
