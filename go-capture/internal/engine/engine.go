@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/state"
 )
 
 // Values of State.State.
@@ -40,23 +41,25 @@ type Watch struct {
 	path string
 	now  func() time.Time
 
+	fault   *state.Fault
 	mu      sync.Mutex
-	said    string    // the last fault of the note, which is logged once
 	beganNs int64     // of the build whose beginning is known
 	began   time.Time // its time of day
 }
 
 // NewWatch looks beside the workers' socket; nothing need be there.
 func NewWatch(socket string) *Watch {
-	return &Watch{path: filepath.Join(filepath.Dir(socket), File), now: time.Now}
+	path := filepath.Join(filepath.Dir(socket), File)
+	fault := state.NewFault(slog.String("file", path), "the note about the engine is not used", "the note about the engine is used again")
+	return &Watch{path: path, now: time.Now, fault: fault}
 }
 
 // State is nil while nothing is built and nothing failed, and when the note cannot be believed.
 func (w *Watch) State() *State {
 	found, err := read(w.path)
+	w.fault.Note(err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.complain(err)
 	if err != nil || found == nil || found.stale(frame.MonotonicNs()) {
 		return nil
 	}
@@ -64,17 +67,6 @@ func (w *Watch) State() *State {
 		State: found.State, Model: found.Model, Precision: found.Precision, Percent: int(found.Percent), Phase: found.Phase,
 		Since: w.since(found.BeganNs), Error: found.Error,
 	}
-}
-
-func (w *Watch) complain(err error) {
-	said := ""
-	if err != nil {
-		said = err.Error()
-	}
-	if said != "" && said != w.said {
-		slog.Warn("the note about the engine is not used", "file", w.path, "error", err)
-	}
-	w.said = said
 }
 
 // since is the time of day of a beginning: the same at each reading, unless the clock was set.

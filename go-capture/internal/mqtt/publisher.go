@@ -105,12 +105,7 @@ func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
 // StatsFrom sets where the figures sent every ten seconds come from.
 func (p *Publisher) StatsFrom(read func() Stats) { p.stats.Store(&read) }
 
-func (p *Publisher) nudge() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
+func (p *Publisher) nudge() { nudge(p.wake) }
 
 // Run keeps a connection until ctx ends, then says `offline` itself. A broker that is away is never an error.
 func (p *Publisher) Run(ctx context.Context) error {
