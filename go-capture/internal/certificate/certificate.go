@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"visavis/capture/internal/state"
@@ -25,10 +26,11 @@ type Keeper struct {
 	renew     func() error
 	fault     *state.Fault
 
-	mu     sync.Mutex
+	held atomic.Pointer[tls.Certificate]
+
+	mu     sync.Mutex   // of whoever looks
 	read   [2]time.Time // when the files of held were changed
-	held   *tls.Certificate
-	unkept error // why the certificate that the device made is in memory only
+	unkept error        // why the certificate that the device made is in memory only
 }
 
 // FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything.
@@ -64,13 +66,15 @@ func (k *Keeper) Look() { k.current() }
 // Fault says what somebody should see to: files that cannot be used, or an end that comes; "" when all is well.
 func (k *Keeper) Fault() string { return k.fault.Now() }
 
-// current is the newest certificate that could be read; a half-written file changes nothing.
+// current is the newest certificate that could be read; a half-written file changes nothing. Each connection looks again, unless another
+// one does: a disk that hangs holds up that one alone.
 func (k *Keeper) current() *tls.Certificate {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	err := k.refresh() // each connection tries again
-	k.fault.Note(cmp.Or(err, k.unkept, Ending(k.held.Leaf, k.now())))
-	return k.held
+	if k.mu.TryLock() {
+		defer k.mu.Unlock()
+		err := k.refresh()
+		k.fault.Note(cmp.Or(err, k.unkept, Ending(k.held.Load().Leaf, k.now())))
+	}
+	return k.held.Load()
 }
 
 // refresh reads the files again if one of them is not the one that is held, after the device has renewed its own: a file that cannot be
@@ -82,7 +86,7 @@ func (k *Keeper) refresh() error {
 		}
 	}
 	changed := k.changed()
-	if k.held != nil && changed == k.read {
+	if k.held.Load() != nil && changed == k.read {
 		return nil
 	}
 	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
@@ -95,10 +99,11 @@ func (k *Keeper) refresh() error {
 
 // take changes over. Whoever compared the one before has to be told of the next.
 func (k *Keeper) take(next *tls.Certificate, changed [2]time.Time) {
-	if k.held != nil && fingerprint(k.held) != fingerprint(next) {
+	if before := k.held.Load(); before != nil && fingerprint(before) != fingerprint(next) {
 		slog.Info("the page has another certificate from now on", "sha256", fingerprint(next), "until", next.Leaf.NotAfter)
 	}
-	k.held, k.read = next, changed
+	k.held.Store(next)
+	k.read = changed
 }
 
 func (k *Keeper) changed() [2]time.Time { return [2]time.Time{changedAt(k.cert), changedAt(k.key)} }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,6 +201,32 @@ func TestAFileThatCouldNotBeUsedIsTriedAgainThoughItsTimeStaysTheSame(t *testing
 	if kept.Fingerprint() != want {
 		t.Error("the renewed certificate is not used")
 	}
+}
+
+func TestOneConnectionAloneWaitsForADiskThatHangs(t *testing.T) {
+	file, hangs, goesOn := filepath.Join(t.TempDir(), "web.pem"), make(chan struct{}), make(chan struct{})
+	makeFile(t, file, time.Now())
+	started := false
+	kept, err := fromFilesBy(func() time.Time { // asked while somebody looks
+		if started {
+			close(hangs)
+			<-goesOn
+		}
+		return time.Now()
+	}, file, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started = true
+	var looking sync.WaitGroup
+	looking.Add(1)
+	go func() { defer looking.Done(); kept.Look() }()
+	<-hangs
+	if kept.Fingerprint() == "" {
+		t.Error("the others get no certificate")
+	}
+	close(goesOn)
+	looking.Wait()
 }
 
 func TestFilesThatCannotBeUsedAreAnErrorAtStart(t *testing.T) {

@@ -4,7 +4,10 @@ package certificate
 
 import (
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -28,4 +31,17 @@ func Ending(held *x509.Certificate, now time.Time) error {
 		return fmt.Errorf("it ends on %s and was not renewed until now", at)
 	}
 	return nil
+}
+
+// FirstIn reads the first certificate of a file in PEM.
+func FirstIn(file string) (*x509.Certificate, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("it holds no PEM")
+	}
+	return x509.ParseCertificate(block.Bytes)
 }

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"os"
 	"time"
 
 	"visavis/capture/internal/state"
@@ -106,15 +105,7 @@ func (p period) holds(now time.Time) bool {
 
 // keptFor is the period of the certificate in the file; it fails when that must be made again now.
 func keptFor(file string, names []string, now time.Time) (period, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return period{}, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return period{}, errors.New("it holds no PEM")
-	}
-	held, err := x509.ParseCertificate(block.Bytes)
+	held, err := FirstIn(file)
 	if err != nil {
 		return period{}, err
 	}

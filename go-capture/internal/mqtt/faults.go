@@ -3,11 +3,7 @@
 package mqtt
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"log/slog"
-	"os"
 	"time"
 
 	"visavis/capture/internal/certificate"
@@ -65,15 +61,7 @@ func (l *link) lookAtCertificate(now time.Time) {
 }
 
 func endingOf(file string, now time.Time) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return errors.New("it holds no PEM")
-	}
-	held, err := x509.ParseCertificate(block.Bytes)
+	held, err := certificate.FirstIn(file)
 	if err != nil {
 		return err
 	}
