@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-
-	"visavis/capture/internal/logtest"
 )
 
 const (
@@ -402,46 +399,6 @@ func TestTheRunTokenLooksAndDoesNothingElse(t *testing.T) {
 	who, err := d.ByToken(context.Background(), home, "of-visavis-run")
 	if err != nil || who.Role != Viewer || !who.SeesAll() {
 		t.Errorf("the run token is of %+v, %v", who, err)
-	}
-}
-
-// hung is a log whose reader has stopped reading.
-type hung struct {
-	slog.Handler
-	reached, goesOn chan struct{}
-}
-
-func (h *hung) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h *hung) Handle(context.Context, slog.Record) error {
-	close(h.reached)
-	<-h.goesOn
-	return nil
-}
-
-func TestWhoIsLoggedInDoesNotWaitForALogThatHangs(t *testing.T) {
-	d := openDoor(t)
-	d.addAnna(t)
-	cookie := d.login(t, "anna")
-	robot := d.add(t, Wanted{Name: "robot", Role: "viewer"})
-	for what, try := range map[string]func(){
-		"a login":          func() { _, _, _ = d.Login(context.Background(), home, "anna", password) },
-		"a wrong password": func() { _, _, _ = d.Login(context.Background(), home, "anna", "wrong horse battery") },
-		"a wrong token":    func() { _, _ = d.ByToken(context.Background(), home, robot+"x") },
-	} {
-		t.Run(what, func(t *testing.T) {
-			log := &hung{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
-			logtest.Hear(t, log)
-			var trying sync.WaitGroup
-			trying.Add(1)
-			go func() { defer trying.Done(); try() }()
-			<-log.reached
-			if _, err := d.BySession(cookie); err != nil {
-				t.Error(err)
-			}
-			close(log.goesOn)
-			trying.Wait()
-		})
 	}
 }
 

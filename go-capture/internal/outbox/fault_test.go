@@ -359,34 +359,19 @@ func TestCloseSaysWhatOnlyMemoryHad(t *testing.T) {
 	}
 }
 
-// blocking is a log whose reader hangs.
-type blocking struct {
-	slog.Handler
-	reached, goesOn chan struct{}
-}
-
-func (b *blocking) Enabled(context.Context, slog.Level) bool { return true }
-
-func (b *blocking) Handle(context.Context, slog.Record) error {
-	nudge(b.reached)
-	<-b.goesOn
-	return nil
-}
-
 func TestAppendDoesNotWaitForALogThatHangs(t *testing.T) {
-	log := &blocking{slog.DiscardHandler, make(chan struct{}, 1), make(chan struct{})}
-	logtest.Hear(t, log)
+	reached, goOn := logtest.Hang(t)
 	d := newMemoryDisk()
 	d.failing("write", syscall.EIO)
 	o := newOutbox(Settings{MemoryBytes: 50_000}, d)
 	go o.run()
 	put(t, o, 1, 1)
-	<-log.reached
+	<-reached
 	put(t, o, 2, 5_000)
 	if s := o.Stats(); s.Dropped == 0 {
 		t.Errorf("%+v", s)
 	}
-	close(log.goesOn)
+	goOn()
 	if err := o.Close(context.Background()); err == nil {
 		t.Error("what was in memory only was not reported")
 	}

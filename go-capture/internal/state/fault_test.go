@@ -4,7 +4,6 @@ package state
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -56,32 +55,17 @@ func TestAFaultSaysWhatHelpsAndIsSaidAgainWhenSomethingElseDoes(t *testing.T) {
 	}
 }
 
-// hung is a log whose reader has stopped reading.
-type hung struct {
-	slog.Handler
-	reached, goesOn chan struct{}
-}
-
-func (h *hung) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h *hung) Handle(context.Context, slog.Record) error {
-	close(h.reached)
-	<-h.goesOn
-	return nil
-}
-
 func TestWhoAsksWhatIsWrongDoesNotWaitForALogThatHangs(t *testing.T) {
-	log := &hung{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
-	logtest.Hear(t, log)
+	reached, goOn := logtest.Hang(t)
 	fault, noted := NewFault(slog.String("folder", "/somewhere"), "nothing is kept", "kept again"), make(chan struct{})
 	go func() {
 		defer close(noted)
 		fault.Note(syscall.EIO)
 	}()
-	<-log.reached
+	<-reached
 	if !strings.Contains(fault.Now(), "may be failing") {
 		t.Errorf("it is %q", fault.Now())
 	}
-	close(log.goesOn)
+	goOn()
 	<-noted
 }

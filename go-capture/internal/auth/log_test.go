@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"visavis/capture/internal/logtest"
+)
+
+func TestWhoIsLoggedInDoesNotWaitForALogThatHangs(t *testing.T) {
+	d := openDoor(t)
+	d.addAnna(t)
+	cookie := d.login(t, "anna")
+	robot := d.add(t, Wanted{Name: "robot", Role: "viewer"})
+	for what, try := range map[string]func(){
+		"a login":          func() { _, _, _ = d.Login(context.Background(), home, "anna", password) },
+		"a wrong password": func() { _, _, _ = d.Login(context.Background(), home, "anna", "wrong horse battery") },
+		"a wrong token":    func() { _, _ = d.ByToken(context.Background(), home, robot+"x") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			reached, goOn := logtest.Hang(t)
+			var trying sync.WaitGroup
+			trying.Add(1)
+			go func() { defer trying.Done(); try() }()
+			<-reached
+			if _, err := d.BySession(cookie); err != nil {
+				t.Error(err)
+			}
+			goOn()
+			trying.Wait()
+		})
+	}
+}

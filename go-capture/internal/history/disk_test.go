@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestADiskThatCannotBeUsedIsTriedAgainAndMemoryAnswersMeanwhile(t *testing.T) {
+	t.Parallel()
+	blocked := filepath.Join(t.TempDir(), "blocked")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := started(t, Settings{Folder: filepath.Join(blocked, "history")})
+	events := newAuthor().many(memoryEvents + 10)
+	for _, e := range events {
+		h.Append(e)
+	}
+	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "not a directory") })
+	if got := all(t, h); got != ids(events[10:]) || h.Forgotten() != 10 {
+		t.Fatalf("%d events in memory and %d forgotten, want %d and 10", len(strings.Fields(got)), h.Forgotten(), memoryEvents)
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	h.settle(t)
+	end(t, h)
+	if got := all(t, started(t, Settings{Folder: h.settings.Folder})); got != ids(events[10:]) {
+		t.Errorf("%d events on disk, want %d", len(strings.Fields(got)), memoryEvents)
+	}
+}
+
+func TestAFullDiskKeepsEventsInMemoryUntilThereIsSpace(t *testing.T) {
+	t.Parallel()
+	folder, events := t.TempDir(), newAuthor().many(100)
+	full := filepath.Join(folder, events[0].ID+ending)
+	if err := os.Symlink("/dev/full", full); err != nil { // the kernel's own "no space left on device"
+		t.Fatal(err)
+	}
+	h := started(t, Settings{Folder: folder})
+	for _, e := range events {
+		h.Append(e)
+	}
+	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "no space left on device") })
+	if got := all(t, h); got != ids(events) {
+		t.Errorf("%d events, want 100", len(strings.Fields(got)))
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	h.settle(t)
+	end(t, h)
+	if got := all(t, started(t, Settings{Folder: folder})); got != ids(events) {
+		t.Errorf("%d events on disk, want 100", len(strings.Fields(got)))
+	}
+}
+
+func TestASecondProgramKeepsItsEventsInMemoryUntilTheFirstEnds(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthor()
+	first := kept(t, Settings{Folder: folder}, a.many(3))
+	second := started(t, Settings{Folder: folder})
+	events := a.many(2)
+	for _, e := range events {
+		second.Append(e)
+	}
+	await(t, "the fault is noticed", func() bool { return strings.Contains(second.Fault(), "another program") })
+	if got := all(t, second); got != ids(events) {
+		t.Errorf("%s, want %s", got, ids(events))
+	}
+	end(t, first)
+	second.settle(t)
+	if got := all(t, second); len(strings.Fields(got)) != 5 {
+		t.Errorf("%s, want five events", got)
+	}
+}
+
+// Opening a pipe for writing hangs until somebody reads from it, as a disk that died may do.
+func TestADiskThatHangsHoldsUpNeitherEventsNorReadersNorTheEnd(t *testing.T) {
+	folder, events := t.TempDir(), newAuthor().many(100)
+	pipe := filepath.Join(folder, events[0].ID+ending)
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := New(Settings{Folder: folder})
+	h.Start()
+	for _, e := range events {
+		h.Append(e)
+	}
+	if got := all(t, h); got != ids(events) {
+		t.Errorf("%d events, want 100", len(strings.Fields(got)))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := h.Close(ctx); err == nil {
+		t.Error("the end of a writer that hangs was not told")
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-h.ended
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
