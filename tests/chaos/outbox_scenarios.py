@@ -179,7 +179,7 @@ def full_disk(program: Path, folder: Path, options: str) -> FullDisk:
         load.append(1, 200, chunk=10)
         holders = fill(inside(load, disk))
         slowest_us = load.ask("pour 201 3000")["slowest_us"]
-        until(lambda: load.stats()["Fault"] == "full", lambda: f"the disk is not full: {load.stats()}")
+        until(lambda: "no space left" in load.stats()["Fault"], lambda: f"the disk is not full: {load.stats()}")
         slowest_us = max(slowest_us, load.ask("pour 3001 6000")["slowest_us"])
         for holder in holders:
             holder.unlink(missing_ok=True)
