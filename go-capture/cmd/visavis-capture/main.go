@@ -66,9 +66,9 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		}
 		return config.Load(*file, os.Environ(), nil)
 	}
-	asks, refused := false, exitRefused
-	if *check || *effective {
-		asks, refused = true, exitWrongUse
+	asks, refused := *check || *effective, exitRefused
+	if asks {
+		refused = exitWrongUse
 	}
 	settings, err := load()
 	if err != nil {

@@ -15,6 +15,7 @@ func TestWhoIsLoggedInDoesNotWaitForALogThatHangs(t *testing.T) {
 	d.addAnna(t)
 	cookie := d.login(t, "anna")
 	robot := d.add(t, Wanted{Name: "robot", Role: "viewer"})
+	// Who is let in is tested elsewhere: here only somebody must write to the log.
 	for what, try := range map[string]func(){
 		"a login":          func() { _, _, _ = d.Login(context.Background(), home, "anna", password) },
 		"a wrong password": func() { _, _, _ = d.Login(context.Background(), home, "anna", "wrong horse battery") },

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,12 +115,7 @@ func (m *memory) read(path string) (own string) {
 }
 
 // fault says why orders would not survive a restart, or have not survived the last; "" when all is well.
-func (m *memory) fault() string {
-	if now := m.keeper.Fault(); now != "" {
-		return now
-	}
-	return m.left
-}
+func (m *memory) fault() string { return cmp.Or(m.keeper.Fault(), m.left) }
 
 func (m *memory) of(id string) learned {
 	m.mu.Lock()

@@ -4,10 +4,13 @@ package mqtt
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -86,6 +89,12 @@ func (p *Publisher) tellHome(messages, components map[string]string) {
 		removing := withRemoved(messages[topic], p.states.removed(components))
 		p.states.setDevice(topic, removing, afterwards{messages[topic], components})
 	}
+}
+
+func readAnnounced(path string) (read announcedFile, own string, err error) {
+	raw, own, err := state.ReadOwn(path, announcedBytes, announcedVersion)
+	read, damage := parseAnnounced(raw)
+	return read, own, errors.Join(err, damage)
 }
 
 // parseAnnounced reads what a file holds, which is nothing when there is none.

@@ -4,7 +4,6 @@ package mqtt
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -33,9 +32,8 @@ func newMemory(broker string) *memory { return &memory{states: newStates(), brok
 // that old topics stay.
 func (m *memory) RememberIn(path, configuration string) {
 	m.configuration = configuration
-	raw, own, err := state.ReadOwn(path, announcedBytes, announcedVersion)
-	read, damage := parseAnnounced(raw)
-	if err = errors.Join(err, damage); err != nil {
+	read, own, err := readAnnounced(path)
+	if err != nil {
 		slog.Warn("topics of removed cameras may stay at the broker", "file", path, "error", err)
 	}
 	m.keeper = state.NewKeeper(own, "topics are not remembered, those of removed cameras may stay at the broker", "topics are remembered again",
@@ -46,9 +44,8 @@ func (m *memory) RememberIn(path, configuration string) {
 
 // inherit takes over the file of a device that this one was, as its configuration says, and removes it once ours holds all.
 func (m *memory) inherit(path string) {
-	raw, _, err := state.ReadOwn(path, announcedBytes, announcedVersion)
-	read, damage := parseAnnounced(raw)
-	if err != nil || damage != nil || read.Configuration != m.configuration || m.configuration == "" {
+	read, _, err := readAnnounced(path)
+	if err != nil || read.Configuration != m.configuration || m.configuration == "" {
 		return
 	}
 	read.Components = nil // of another device in Home Assistant, whose topic is cleared
