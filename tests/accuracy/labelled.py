@@ -10,9 +10,10 @@ import numpy as np
 from visavis.backends import Detector
 from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.bench.models import detector
-from visavis.engines.int8 import calibrate, for_cpu
+from visavis.engines.int8 import Calibrated, calibrate, for_cpu, for_tensorrt
+from visavis.engines.rewrite import in_half_precision
 from visavis.models.accuracy import Accuracy, accuracy
-from visavis.models.cache import prepared_model
+from visavis.models.cache import Prepared, prepared_model
 from visavis.models.manifest import entries
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
@@ -37,13 +38,42 @@ def scored(model: str, size: str, folder: Path) -> Accuracy:
 
 
 def scored_in_int8(model: str, size: str, folder: Path) -> Accuracy:
-    """The same with the form for CPUs, calibrated on gocv's two pictures: none that is scored has been seen before."""
+    """The same with the form for CPUs."""
+    plain = prepared(model, size, folder)
+    return scored_as(plain, for_cpu(calibrated(plain, size)), size)
+
+
+def scored_in_half(model: str, size: str, folder: Path) -> Accuracy:
+    """The same in float16, which TensorRT gets; a CPU computes it too."""
+    plain = prepared(model, size, folder)
+    return scored_as(plain, in_half_precision(plain.content), size)
+
+
+def scored_in_int8_for_tensorrt(model: str, size: str, folder: Path) -> Accuracy:
+    """The same in the int8 that TensorRT gets, with the rest in float16.
+
+    Raises:
+        ModelError: nothing in the model is worth quantising.
+    """
+    plain = prepared(model, size, folder)
+    return scored_as(plain, in_half_precision(for_tensorrt(calibrated(plain, size))), size)
+
+
+def prepared(model: str, size: str, folder: Path) -> Prepared:
+    """The model for a size."""
+    return prepared_model(provided(model, folder), *(SIZES[size] or (0, 0)), folder)
+
+
+def calibrated(plain: Prepared, size: str) -> Calibrated:
+    """On gocv's two pictures: none that is scored has been seen before."""
+    return calibrate(plain.content, [letterboxed(one, SIZES[size])[0][None] for one in gocv_pictures().values()])
+
+
+def scored_as(plain: Prepared, content: bytes, size: str) -> Accuracy:
+    """A form of the model on the labelled pictures."""
     width, height = SIZES[size] or (0, 0)
-    plain = prepared_model(provided(model, folder), width, height, folder)
-    frames = [letterboxed(picture, SIZES[size])[0][None] for picture in gocv_pictures().values()]
-    fast = msgspec.structs.replace(plain, content=for_cpu(calibrate(plain.content, frames)), path=None)
     settings = DetectorSettings(input_width=width, input_height=height, score=LEAST_SCORE)
-    return matched_with_labels(OnnxRuntime(settings, fast), size)
+    return matched_with_labels(OnnxRuntime(settings, msgspec.structs.replace(plain, content=content, path=None)), size)
 
 
 def matched_with_labels(finder: Detector, size: str) -> Accuracy:
