@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from visavis.bench.models import Row, recommended
@@ -15,10 +16,9 @@ from tests.unit.face_pictures import LABELLED, gocv_paths
 from tests.unit.test_model_cli import model
 
 
-def row(
-    name: str, fps: float, recall: float | None = None, threads: int = 1, size: tuple[int, int] = (640, 480)
-) -> Row:
-    return Row(model=name, size=size, threads=threads, ms=1000 / fps, memory_mib=100, recall=recall)
+def row(name: str, fps: float, recall: float | None = None, **more: Any) -> Row:
+    about: dict[str, Any] = {"precision": "fp32", "size": (640, 480), "threads": 1}
+    return Row(model=name, ms=1000 / fps, memory_mib=100, recall=recall, **(about | more))
 
 
 def test_of_those_fast_enough_the_one_that_finds_most_is_recommended() -> None:
@@ -38,6 +38,14 @@ def test_without_labels_the_order_of_the_list_decides_and_then_the_larger_input(
     assert recommended(rows, 15) is rows[2]
     assert recommended(rows, 30) is rows[0]
     assert recommended(rows, 70) is rows[1]
+
+
+def test_int8_is_recommended_where_only_it_is_fast_enough_or_it_finds_as_much_and_is_faster() -> None:
+    rows = [row("one", 12), row("one", 25, precision="int8")]
+    assert recommended(rows, 10) is rows[0]
+    assert recommended(rows, 15) is rows[1]
+    seen = [row("one", 12, 0.9), row("one", 25, 0.9, precision="int8"), row("one", 30, 0.8, precision="int8")]
+    assert recommended(seen, 10) is seen[1]
 
 
 def labels_beside(folder: Path, body: str) -> Path:
@@ -76,6 +84,7 @@ def test_every_row_says_what_was_measured_and_the_last_line_what_to_take(tmp_pat
         ([96, 64], 2),
     ]
     for line in rows:
+        assert line["precision"] == "fp32"
         assert line["ms"] > 0
         assert line["memory_mib"] > 20
         assert line["recall"] == 1.0
@@ -86,8 +95,8 @@ def test_a_table_for_people_ends_with_what_to_write_into_the_configuration(tmp_p
     answer = model(tmp_path, "bench", "--input", "96x64", "--threads", "1", "--rounds", "1", "--fps", "0.01")
     assert answer.returncode == 0, answer.stderr
     lines = answer.stdout.splitlines()
-    assert lines[0].split() == ["model", "input", "threads", "ms", "fps", "MiB", "recall"]
-    assert lines[1].split()[:3] == ["centerface", "96x64", "1"]
+    assert lines[0].split() == ["model", "precision", "input", "threads", "ms", "fps", "MiB", "recall"]
+    assert lines[1].split()[:4] == ["centerface", "fp32", "96x64", "1"]
     assert lines[-4:] == ["[detector]", 'model = "centerface"', "input = [96, 64]", "threads = 1"]
 
 

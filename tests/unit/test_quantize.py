@@ -280,6 +280,28 @@ def test_the_command_ends_with_what_to_write_into_the_configuration(tmp_path: Pa
     assert again.get("different", 0) == 0
 
 
+def test_bench_measures_int8_for_the_sizes_for_which_it_was_made(cache: Path) -> None:
+    words = ("bench", "centerface", "--threads", "1", "--rounds", "1", "--input")
+    answer = model(cache, *words, "96x64", "320x256", "--json")
+    rows = [json.loads(line) for line in answer.stdout.splitlines()[:-1]]
+    measured = [(line["precision"], line["input"]) for line in rows]
+    assert measured == [("fp32", [96, 64]), ("fp32", [320, 256]), ("int8", [320, 256])], answer.stderr
+    missing = model(cache, *words, "96x64", "--precision", "int8")
+    assert (missing.returncode, "is not quantised for 96x64" in missing.stderr) == (1, True)
+
+
+def test_auto_runs_what_was_recommended_in_the_precision_in_which_it_was_measured(cache: Path) -> None:
+    words = ("--input", "320x256", "--threads", "1", "--rounds", "1", "--fps", "0.01")
+    answer = model(cache, "bench", "centerface", "--precision", "int8", *words)
+    assert answer.stdout.splitlines()[-1] == 'precision = "int8"', answer.stderr
+    auto = msgspec.structs.replace(settings(cache), model="auto", precision="auto")
+    assert load_detector(auto).precision == "int8"
+    assert load_detector(msgspec.structs.replace(auto, precision="fp32")).precision == "fp32"
+    other_size = msgspec.structs.replace(auto, input_width=96, input_height=64)
+    assert load_detector(other_size).precision == "fp32", "a device must detect, though another size was measured"
+    assert load_detector(msgspec.structs.replace(auto, model="centerface")).precision == "fp32"
+
+
 def test_a_worker_that_lost_its_gpu_goes_on_without_an_int8_model_for_the_cpu(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[detector]\nprecision = "int8"\ninput = [320, 256]\n[[camera]]\nid = "demo"\nsource = "demo:"\n')

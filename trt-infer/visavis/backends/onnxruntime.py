@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 from visavis.detections import Detections, Frame
 from visavis.errors import DetectorError, ModelError
 from visavis.families import FAMILIES
+from visavis.models.auto import AUTO, recommended_precision
 from visavis.models.cache import Prepared, prepared_model
 from visavis.models.quantized import quantized_model
 from visavis.settings import DetectorSettings
@@ -91,14 +92,18 @@ class OnnxRuntime:
 
 def _wanted(settings: DetectorSettings) -> Prepared:
     where = (settings.input_width, settings.input_height, settings.cache_dir, settings.family)
-    if settings.precision != "int8":
+    precision = settings.precision
+    if (settings.model, precision) == (AUTO, AUTO) and settings.input_width:  # int8 is of one size
+        precision = recommended_precision(settings.cache_dir)
+    if precision != "int8":
         return prepared_model(settings.model, *where)
     try:
         return quantized_model(settings.model, *where)
     except ModelError as error:
-        if settings.backend != "auto":
+        if settings.precision == "int8" and settings.backend != "auto":
             raise
-        # int8 may be meant for an engine that is still being built: detection does not wait for it.
+        # int8 may be meant for an engine that is still being built, or recommended for another size than is
+        # configured: detection does not wait for it.
         log.warning("%s; detection goes on in fp32", error)
         return prepared_model(settings.model, *where)
 

@@ -2,7 +2,7 @@
 """How long models take beside each other, and how much memory each needs.
 
 Times are taken turn by turn in one process, so that a noisy machine is noisy for all alike; compare within a run only.
-Memory is that of a process of its own: `python -m visavis.bench.models MODEL WIDTH HEIGHT THREADS` prints it.
+Memory is that of a process of its own: `python -m visavis.bench.models MODEL WIDTH HEIGHT THREADS PRECISION` prints it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,18 +23,35 @@ from visavis.backends import Detector, load_detector
 from visavis.detections import Frame
 from visavis.errors import ModelError
 from visavis.models.accuracy import accuracy
+from visavis.models.manifest import original
+from visavis.models.quantized import quantized_path
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings, default_cache_dir
 
 Floats = npt.NDArray[np.float32]
+Name = TypeVar("Name")
 
+# In what a CPU computes; what comes first is never missing.
+PRECISIONS = ("fp32", "int8")
 # What a model is timed on: noise has no faces, so that only the network and an empty decoding count.
 SEED = 1
 MEMORY_FRAMES = 5
 
 
+class Form(NamedTuple):
+    """A model as a worker would run it."""
+
+    model: str
+    precision: str
+
+
 def detector(
-    model: str, size: tuple[int, int], threads: int = 1, score: float = 0.5, cache_dir: Path | None = None
+    model: str,
+    size: tuple[int, int],
+    threads: int = 1,
+    score: float = 0.5,
+    cache_dir: Path | None = None,
+    precision: str = PRECISIONS[0],
 ) -> Detector:
     """Load a model with onnxruntime for one size of input (0 x 0 = any), warmed up.
 
@@ -45,6 +62,7 @@ def detector(
         DetectorSettings(
             model=model,
             backend="onnxruntime",
+            precision=precision,
             input_width=size[0],
             input_height=size[1],
             threads=threads,
@@ -61,9 +79,9 @@ def noise(size: tuple[int, int]) -> Frame:
     return np.random.default_rng(SEED).integers(0, 255, (size[1], size[0], 3), np.uint8)
 
 
-def turn_by_turn(detectors: Mapping[str, Detector], picture: Frame, rounds: int) -> dict[str, float]:
+def turn_by_turn(detectors: Mapping[Name, Detector], picture: Frame, rounds: int) -> dict[Name, float]:
     """The median time of each detector on `picture`, from the picture to its faces, milliseconds."""
-    spent: dict[str, list[float]] = {name: [] for name in detectors}
+    spent: dict[Name, list[float]] = {name: [] for name in detectors}
     for _ in range(rounds):
         for name, one in detectors.items():
             begin = time.perf_counter()
@@ -72,23 +90,28 @@ def turn_by_turn(detectors: Mapping[str, Detector], picture: Frame, rounds: int)
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
-def memory_mib(model: str, size: tuple[int, int], threads: int) -> float:
-    """The most memory that a process held which loaded `model` and inferred a few frames, MiB.
+def memory_mib(form: Form, size: tuple[int, int], threads: int) -> float:
+    """The most memory that a process held which loaded a model and inferred a few frames, MiB.
 
     Raises:
         ModelError: the process failed.
     """
-    command = [sys.executable, "-m", "visavis.bench.models", model, *map(str, size), str(threads)]
+    words = [form.model, *map(str, size), str(threads), form.precision]
+    command = [sys.executable, "-m", "visavis.bench.models", *words]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise ModelError(f"cannot measure the memory of {model}, {answer.stderr.strip().splitlines()[-1:]}")
+        raise ModelError(f"cannot measure the memory of {form.model}, {answer.stderr.strip().splitlines()[-1:]}")
     return float(answer.stdout)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to measure; `labelled` are pictures with their marked faces, none for no recall."""
+    """What to measure; `labelled` are pictures with their marked faces, none for no recall.
+
+    Without `precisions` every model is measured in fp32, and in int8 for the sizes for which it was quantised here.
+    """
 
     models: list[str]
+    precisions: list[str]
     sizes: list[tuple[int, int]]
     threads: list[int]
     rounds: int
@@ -99,6 +122,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One model at one size of input (width, height) with so many threads; `recall` is None without labels."""
 
     model: str
+    precision: str
     size: tuple[int, int]
     threads: int
     ms: float
@@ -109,6 +133,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """As JSON takes it."""
         return {
             "model": self.model,
+            "precision": self.precision,
             "input": list(self.size),
             "threads": self.threads,
             "ms": round(self.ms, 2),
@@ -122,19 +147,37 @@ def measured(plan: Plan) -> Iterator[Row]:
     """Measure the models turn by turn, one size and number of threads after another.
 
     Raises:
-        ModelError: a model cannot be used.
+        ModelError: a model cannot be used, or was asked for in int8 and is not quantised for a size.
     """
     for size in plan.sizes:
-        recalls: dict[str, float | None] = {}
+        forms = forms_of(plan, size)
+        recalls: dict[Form, float | None] = {}
         for threads in plan.threads:
-            detectors = {model: detector(model, size, threads) for model in plan.models}
+            detectors = {form: detector(form.model, size, threads, precision=form.precision) for form in forms}
             times = turn_by_turn(detectors, noise(size), plan.rounds)
-            recalls = recalls or {model: recall(one, plan.labelled, size) for model, one in detectors.items()}
-            for model in plan.models:
-                memory = memory_mib(model, size, threads)
+            recalls = recalls or {form: recall(one, plan.labelled, size) for form, one in detectors.items()}
+            for form in forms:
                 yield Row(
-                    model=model, size=size, threads=threads, ms=times[model], memory_mib=memory, recall=recalls[model]
+                    model=form.model,
+                    precision=form.precision,
+                    size=size,
+                    threads=threads,
+                    ms=times[form],
+                    memory_mib=memory_mib(form, size, threads),
+                    recall=recalls[form],
                 )
+
+
+def forms_of(plan: Plan, size: tuple[int, int]) -> list[Form]:
+    """What to measure at one size: what was asked for, else every form that is here."""
+    wanted = plan.precisions or PRECISIONS
+    forms = [Form(model, precision) for model in plan.models for precision in wanted]
+    return forms if plan.precisions else [form for form in forms if form.precision != "int8" or quantised(form, size)]
+
+
+def quantised(form: Form, size: tuple[int, int]) -> bool:
+    """Whether the model has an int8 form for this size and processor."""
+    return quantized_path(original(form.model), *size, default_cache_dir()).exists()
 
 
 def recall(one: Detector, labelled: Sequence[tuple[Frame, Floats]], size: tuple[int, int]) -> float | None:
@@ -149,7 +192,8 @@ def recall(one: Detector, labelled: Sequence[tuple[Frame, Floats]], size: tuple[
 def recommended(rows: Sequence[Row], fps: float) -> Row | None:
     """The row to take: of those that reach `fps`, what finds most, on the fewest threads; None when none does.
 
-    Without recall the models' own order decides, and then the larger input, which sees smaller faces.
+    Without recall the models' own order decides, and then the larger input, which sees smaller faces. Of what is equal
+    in all of that the first is taken, which is fp32: int8 is for who needs its speed.
     """
     order = list(dict.fromkeys(row.model for row in rows))
     good = [row for row in rows if 1000 / row.ms >= fps]
@@ -164,8 +208,8 @@ def recommended(rows: Sequence[Row], fps: float) -> Row | None:
 
 def main(words: list[str]) -> int:
     """Print the peak resident memory of this process after a few frames, MiB."""
-    model, width, height, threads = words[0], *map(int, words[1:])
-    one = detector(model, (width, height), threads)
+    width, height, threads = map(int, words[1:4])
+    one = detector(words[0], (width, height), threads, precision=words[4])
     for _ in range(MEMORY_FRAMES):
         one.detect(noise((width, height)))
     # ru_maxrss would begin with the parent's: a child starts as its copy.

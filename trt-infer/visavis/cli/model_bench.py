@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from visavis.bench.models import Row
 
 SUMMARY = "measure models on this machine and recommend one"
-DESCRIPTION = """Measure every model on this machine, or those named, at each input size and number of threads. The
-models take turns, and each time is a median; any other load on the machine makes all of them longer. With --labels,
-recall is the share of the marked faces that a model finds; without, the recommendation goes by the order of
-`visavis model list`. `model = "auto"` in [detector] of a configuration stands for the model recommended last."""
+DESCRIPTION = """Measure every model on this machine, or those named, at each input size, precision and number of
+threads. int8 is measured where `visavis model quantize` made it for that size. The models take turns, and each time is
+a median; any other load on the machine makes all of them longer. With --labels, recall is the share of the marked faces
+that a model finds; without, the recommendation goes by the order of `visavis model list`. `model = "auto"` in
+[detector] of a configuration stands for the model recommended last."""
 EXAMPLE = """\
   visavis model bench
   visavis model bench yunet-n centerface --input 640x480 --threads 1 2 --fps 30
+  visavis model bench centerface --precision int8
   visavis model bench --labels faces/training.xml --json
 """
 
@@ -51,6 +53,13 @@ def add_to(actions: Any) -> None:
         metavar="N",
         help="numbers of threads (default: 1, and one for each core)",
     )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("fp32", "int8"),
+        default=[],
+        help="number formats (default: fp32, and int8 where it was made)",
+    )
     parser.add_argument("--rounds", type=count, default=20, metavar="N", help="frames for each median (default 20)")
     parser.add_argument(
         "--fps", type=amount, default=15.0, help="frames a second that the recommended model must reach (default 15)"
@@ -68,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     plan = Plan(
         models=_named(args.model) or manifest.at_hand(),
+        precisions=args.precision,
         sizes=args.input,
         threads=args.threads,
         rounds=args.rounds,
@@ -75,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     )
     rows: list[Row] = []
     if not args.json:
-        print(f"{'model':<20}{'input':>10}{'threads':>9}{'ms':>9}{'fps':>8}{'MiB':>7}{'recall':>8}")
+        heads = f"{'model':<20}{'precision':>10}{'input':>10}{'threads':>9}{'ms':>9}{'fps':>8}{'MiB':>7}{'recall':>8}"
+        print(heads)
     for row in measured(plan):
         rows.append(row)
         print(json.dumps(row.fields()) if args.json else _line(row), flush=True)
@@ -98,7 +109,12 @@ def _remember(row: Row) -> None:
     from visavis.models.auto import Recommendation, remember, this_machine  # noqa: PLC0415
 
     found = Recommendation(
-        model=row.model, input=row.size, threads=row.threads, fps=round(1000 / row.ms, 1), here=this_machine()
+        model=row.model,
+        precision=row.precision,
+        input=row.size,
+        threads=row.threads,
+        fps=round(1000 / row.ms, 1),
+        here=this_machine(),
     )
     folder = default_cache_dir()
     try:
@@ -111,7 +127,7 @@ def _line(row: Row) -> str:
     width, height = row.size
     recall = "-" if row.recall is None else f"{row.recall:.2f}"
     figures = f"{row.ms:>9.1f}{1000 / row.ms:>8.1f}{row.memory_mib:>7.0f}{recall:>8}"
-    return f"{row.model:<20}{f'{width}x{height}':>10}{row.threads:>9}{figures}"
+    return f"{row.model:<20}{row.precision:>10}{f'{width}x{height}':>10}{row.threads:>9}{figures}"
 
 
 def _advise(row: Row | None, fps: float, as_json: bool) -> None:
@@ -124,3 +140,5 @@ def _advise(row: Row | None, fps: float, as_json: bool) -> None:
         also = "" if row.model.endswith(".onnx") else ', and what model = "auto" takes from now on'
         print(f"\nrecommended here{also}:\n\n[detector]")
         print(f'model = "{row.model}"\ninput = [{width}, {height}]\nthreads = {row.threads}')
+        if row.precision != "fp32":
+            print(f'precision = "{row.precision}"')

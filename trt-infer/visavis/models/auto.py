@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`model = "auto"`: what `visavis model bench` recommended on this machine.
+"""`model = "auto"`: what `visavis model bench` recommended here; with `precision = "auto"` its precision too.
 
 `<cache_dir>/recommended.json`; it counts as long as the processor and the versions are those that were measured.
 """
@@ -31,9 +31,10 @@ class Here(msgspec.Struct, frozen=True):
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
-    """The model to take, the size (width, height) and number of threads at which it reached `fps`."""
+    """The model to take, the precision, size (width, height) and number of threads at which it reached `fps`."""
 
     model: str
+    precision: str = "fp32"
     input: tuple[int, int]
     threads: int
     fps: float
@@ -71,15 +72,27 @@ def recommended_model(cache_dir: Path) -> str:
 
 def recommended(cache_dir: Path) -> tuple[str, str]:
     """The name of the recommended model and ""; or OTHERWISE and why none counts here."""
+    found, reason = _found(cache_dir)
+    return (found.model if found else OTHERWISE), reason
+
+
+def recommended_precision(cache_dir: Path) -> str:
+    """In what the recommended model reached its rate; "fp32" when none counts here."""
+    found, _ = _found(cache_dir)
+    return found.precision if found else "fp32"
+
+
+def _found(cache_dir: Path) -> tuple[Recommendation | None, str]:
+    """The recommendation and ""; or None and why none counts here."""
     try:
         found = msgspec.json.decode(_path(cache_dir).read_bytes(), type=Recommendation)
     except FileNotFoundError:
-        return OTHERWISE, "there is no recommendation yet"
+        return None, "there is no recommendation yet"
     except (OSError, msgspec.DecodeError) as error:
-        return OTHERWISE, f"the recommendation cannot be read ({error})"
+        return None, f"the recommendation cannot be read ({error})"
     if found.here != this_machine():
-        return OTHERWISE, "the recommendation is of another processor or version"
-    return found.model, ""
+        return None, "the recommendation is of another processor or version"
+    return found, ""
 
 
 def _path(cache_dir: Path) -> Path:
