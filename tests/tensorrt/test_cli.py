@@ -105,7 +105,7 @@ def test_an_empty_list_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_int8_is_calibrated_on_the_pictures_that_are_named(real_core: None, tmp_path: Path) -> None:
-    words: list[Any] = ["build", "--precision", "int8", "--input", "64x64", "--cache-dir", tmp_path]
+    words: list[Any] = ["build", "--precision", "int8", "--input", "320x256", "--cache-dir", tmp_path]
     without = visavis(*words)
     assert without.returncode == 1
     assert "--pictures FOLDER" in without.stderr

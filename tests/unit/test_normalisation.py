@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from visavis.errors import ModelError
 from visavis.families.centerface import CHANNELS
+from visavis.models import graph
 from visavis.models import prepare as preparing
 from visavis.models.manifest import Original, entries
 from visavis.models.normalisation import NOTHING, Affine, taken_out
@@ -176,6 +177,20 @@ def test_the_original_decides_whether_it_was_understood(monkeypatch: pytest.Monk
     monkeypatch.setattr(preparing, "taken_out", misread)
     with pytest.raises(ModelError, match=r"cannot prepare mine, prepared it answers .* times as far from its original"):
         prepare(of_family("centerface", DIVIDED.before(network())), 96, 64)
+
+
+@pytest.mark.parametrize("family", ["centerface", "scrfd"])
+def test_a_plain_graph_that_was_rewritten_wrongly_is_refused_too(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(network().SerializeToString()) if family == "centerface" else scrfd_like()
+    take_bytes = graph.take_bytes
+
+    def misread(*words: Any, swap: bool, scale: Any) -> None:
+        take_bytes(*words, swap=swap, scale=scale * 1.5)
+
+    assert prepare(of_family(family, content), 96, 64)
+    monkeypatch.setattr(graph, "take_bytes", misread)
+    with pytest.raises(ModelError, match=r"cannot prepare mine, prepared it answers .* times as far from its original"):
+        prepare(of_family(family, content), 96, 64)
 
 
 def test_an_original_of_one_size_is_asked_at_that_size() -> None:

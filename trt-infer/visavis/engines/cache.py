@@ -22,7 +22,7 @@ from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
 from visavis.engines.builder import WORKSPACE_MIB, Recipe, build, stopped
 from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
-from visavis.engines.progress import ELSEWHERE, Report
+from visavis.engines.progress import ELSEWHERE, Report, Watch
 from visavis.engines.vault import Vault
 from visavis.errors import ModelError
 from visavis.models.cache import Prepared
@@ -161,33 +161,34 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
 
 
 def _in_precision(wanted: Wanted, trt: TensorRT, report: Report) -> bytes:
-    from visavis.engines import rewrite  # noqa: PLC0415
-
     if wanted.precision == "fp32":
         return wanted.prepared.content
+    from visavis.engines import forms  # noqa: PLC0415 (takes a second)
+
     if wanted.precision == "fp16":
-        return rewrite.in_half_precision(wanted.prepared.content)
-    quantised = _in_int8(wanted, rewrite.input_size(wanted.prepared.content), report)
+        return forms.half(wanted.prepared)
     # What is not quantised is in half precision too; TensorRT 8 cannot read that, and is told by a flag.
-    return rewrite.in_half_precision(quantised) if major(trt) >= 10 else quantised
+    return forms.int8(wanted.prepared, *_frames(wanted, report), rest_in_half=major(trt) >= 10)
 
 
-def _in_int8(wanted: Wanted, size_px: tuple[int, int], report: Report) -> bytes:
+def _frames(wanted: Wanted, report: Report) -> tuple[list[Frame], Watch]:
+    """The frames that calibrate and compare int8, and what tells of each of them when it is taken."""
+    name = wanted.prepared.name
     if not wanted.pictures:
         raise ModelError(
-            f"an int8 engine of {wanted.prepared.name} is not here and cannot be built without pictures",
+            f"an int8 engine of {name} is not here and cannot be built without pictures",
             "run `visavis engine build --precision int8 --pictures FOLDER` with pictures of your camera",
         )
-    from visavis.engines import int8  # noqa: PLC0415 (takes a second)
+    from visavis.engines import int8, rewrite  # noqa: PLC0415 (takes a second)
 
     def told(frames: Iterable[Frame], phase: str) -> Iterator[Frame]:
         for number, frame in enumerate(frames, 1):
             if not report(0.0, f"{phase} {number}"):
-                raise stopped(wanted.prepared.name)
+                raise stopped(name)
             yield frame
 
-    frames = int8.spread(told(int8.frames_of(wanted.pictures, size_px), "Reading picture"))
-    return int8.for_tensorrt(int8.calibrate(wanted.prepared.content, told(frames, "Calibrating on picture")))
+    size_px = rewrite.input_size(wanted.prepared.content)
+    return int8.spread(told(int8.frames_of(wanted.pictures, size_px), "Reading picture")), told
 
 
 def _timing_name(here: Here) -> str:

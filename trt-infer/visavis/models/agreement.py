@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last word on what preparation understood of a graph: the prepared model beside its original, on one picture."""
+"""The last word on what preparation made of a graph: the prepared model beside its original, on one picture."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def check_agreement(name: str, original: bytes, prepared: bytes, family: Family,
     _weigh(name, model, (batch, 3, height, width))
     picture = np.random.default_rng(SEED).integers(0, 255, (1, height, width, 3), np.uint8)
     names = [item.name for item in onnx.load_model_from_string(prepared).graph.output]
-    theirs = _run(name, model.SerializeToString(), names, np.repeat(_planes(picture, family, taken), batch, axis=0))
-    ours = _run(name, prepared, names, picture)
+    theirs = answers(name, model.SerializeToString(), names, np.repeat(_planes(picture, family, taken), batch, axis=0))
+    ours = answers(name, prepared, names, picture)
     for one, other in list(zip(ours, theirs, strict=True))[: COMPARED.get(family.name)]:
         apart = _apart(one, other if batch == 1 else other[:1])
         if not apart <= 1:
             raise ModelError(
                 f"cannot prepare {name}, prepared it answers {apart:.1f} times as far from its original as is allowed",
-                "export it without the normalisation in front",
+                "export it with other operators, and without a normalisation in front",
             )
 
 
@@ -91,7 +91,12 @@ def _weigh(name: str, model: Any, shape: tuple[int, ...]) -> None:
         raise ModelError(f"model {name} is refused, one of its values takes {asked // 2**20} MiB", "use another")
 
 
-def _run(name: str, model: bytes, outputs: list[str], picture: npt.NDArray[Any]) -> list[Any]:
+def answers(name: str, model: bytes, outputs: list[str], picture: npt.NDArray[Any]) -> list[Any]:
+    """What a file answers for a picture, on the CPU and on one thread.
+
+    Raises:
+        ModelError: it does not run.
+    """
     from visavis.backends.onnxruntime import RUNTIME_ERRORS  # noqa: PLC0415 (it loads prepared models, so imports us)
 
     options = onnxruntime.SessionOptions()
@@ -99,7 +104,7 @@ def _run(name: str, model: bytes, outputs: list[str], picture: npt.NDArray[Any])
     options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        answers: list[Any] = session.run(outputs, {session.get_inputs()[0].name: picture})
+        found: list[Any] = session.run(outputs, {session.get_inputs()[0].name: picture})
     except RUNTIME_ERRORS as error:
         raise ModelError(f"cannot compare {name} with its original, {error}", "export it again") from error
-    return answers
+    return found

@@ -70,8 +70,7 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
     try:
         prepared, own = _prepared(model, family, (batch, height, width))
         _weigh(original.name, prepared, width, height)
-        if not is_nothing(own):
-            _compare(original, family, own)
+        _compare(original, family, own)
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise ModelError(f"cannot prepare {original.name}, its graph is not a {family.name} ({error!r})") from error
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -100,12 +99,13 @@ def _check_size(name: str, family: Family, width: int, height: int) -> None:
 
 
 def _compare(original: Original, family: Family, own: Affine) -> None:
-    """Let the original judge what was understood of its own normalisation."""
-    # onnxruntime takes 100 ms to import, and a device that runs TensorRT may do without: only who needs it pays.
+    """Let the original judge what became of it."""
+    # onnxruntime takes 100 ms to import: only who prepares pays.
     from visavis.models.agreement import check_agreement  # noqa: PLC0415
 
     any_size, _ = _prepared(inspected(original.content, original.name), family, (1, 0, 0))
-    check_agreement(original.name, original.content, any_size.SerializeToString(), family, taken(own))
+    takes = usual(family) if is_nothing(own) else taken(own)
+    check_agreement(original.name, original.content, any_size.SerializeToString(), family, takes)
 
 
 def _prepared(model: Any, family: Family, size: tuple[int, int, int]) -> tuple[Any, Affine]:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model becomes before TensorRT builds it in another precision, and whether it still finds the same faces.
+
+The forms are files that a CPU runs too. So each is compared with fp32 there, before minutes go into an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from visavis.detections import Frame
+from visavis.engines.int8 import calibrate, for_tensorrt
+from visavis.engines.progress import Watch
+from visavis.engines.rewrite import in_half_precision, input_size, output_names
+from visavis.errors import ModelError
+from visavis.models.agreement import SEED, answers
+from visavis.models.cache import Prepared
+from visavis.models.quantize import compared, detector_of, parted
+
+# How far a number may be in half precision: of the largest of its output, or of 1.
+HALF_APART = 0.02
+# The share of faces that int8 may lose or invent.
+LOSS = 0.01
+
+
+def half(model: Prepared) -> bytes:
+    """The model in float16.
+
+    Raises:
+        ModelError: it does not answer as in fp32.
+    """
+    made, names = in_half_precision(model.content), output_names(model.content)
+    width, height = input_size(model.content)
+    picture = np.random.default_rng(SEED).integers(0, 255, (1, height, width, 3), np.uint8)
+    pairs = zip(*(answers(model.name, one, names, picture) for one in (model.content, made)), strict=True)
+    apart = max(float(np.abs(a - b).max(initial=0)) / max(1.0, float(np.abs(a).max(initial=0))) for a, b in pairs)
+    if not apart <= HALF_APART:
+        raise ModelError(
+            f"{model.name} in fp16 answers {apart:.1%} from what it answers in fp32, {HALF_APART:.0%} is allowed",
+            "choose --precision fp32, or precision in [detector]",
+        )
+    return made
+
+
+def int8(model: Prepared, frames: Sequence[Frame], watch: Watch, *, rest_in_half: bool) -> bytes:
+    """The model in int8, calibrated on three in four frames, each (1, H, W, 3) uint8 BGR; the others compare it.
+
+    Raises:
+        ModelError: too few frames, no face on those that compare, or more faces differ than may.
+    """
+    held_out, others = parted(frames)
+    made = for_tensorrt(calibrate(model.content, watch(others, "Calibrating on picture")))
+    made = in_half_precision(made) if rest_in_half else made
+    size = input_size(model.content)
+    exact, quick = (detector_of(one, size) for one in (model, msgspec.structs.replace(model, content=made, path=None)))
+    faces, different = compared(exact, quick, list(watch(held_out, "Comparing picture")))
+    if not faces:
+        raise ModelError(
+            f"no face is on the {len(held_out)} pictures held out to compare {model.name} in int8 with fp32",
+            "name pictures with people on them",
+        )
+    if different > LOSS * faces:
+        raise ModelError(
+            f"{model.name} in int8 differs on {different} of {faces} faces, {LOSS:.0%} is allowed",
+            "name more pictures like those of your camera, or choose --precision fp16",
+        )
+    return made
