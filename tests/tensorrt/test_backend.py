@@ -95,6 +95,14 @@ def test_one_frame_is_one_copy_one_launch_and_one_wait(detector: TensorRt) -> No
     assert cuda.calls == ONE_FRAME * 2
 
 
+def test_a_worker_has_one_stream(gpu: None, settings: DetectorSettings) -> None:
+    before = set(cuda.Stream.all)
+    detector = TensorRt(settings)
+    detector.warm_up()
+    detector.detect(face())
+    assert len(set(cuda.Stream.all) - before) == 1
+
+
 def test_the_slot_may_be_written_as_soon_as_the_answer_is_there(detector: TensorRt) -> None:
     frame = face()
     expected = detector.detect(frame.copy())

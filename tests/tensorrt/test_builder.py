@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from visavis.engines.builder import Built, Recipe, build
+from visavis.engines.builder import Built, Recipe, _config, build
 from visavis.engines.key import ONE_PICTURE, Precision, Profile
 from visavis.engines.rewrite import for_many_pictures, in_half_precision, output_names
 from visavis.errors import ModelError
@@ -56,6 +56,14 @@ def test_a_profile_for_many_pictures_costs_little(trt: Any, plain: Built) -> Non
 def test_a_model_of_one_picture_refuses_a_profile_for_many(trt: Any) -> None:
     with pytest.raises(ModelError, match=r"refuses batches of 1/4/8 pictures|cannot build tiny"):
         build(trt, tiny(), recipe(profile=Profile(1, 4, 8)), go_on)
+
+
+def test_tensorrt_gets_no_more_memory_than_it_may(trt: Any) -> None:
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR)).parse(tiny())
+    config = _config(trt, builder, network, recipe(workspace_mib=7))
+    assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 7 << 20
 
 
 def test_the_input_is_the_frame_and_the_outputs_are_float(trt: Any) -> None:

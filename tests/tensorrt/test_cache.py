@@ -16,8 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from visavis.engines import cache
+from visavis.engines.builder import Built, Recipe
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.engines.key import Gpu, Profile
+from visavis.engines.progress import Report
 from visavis.engines.vault import MAGIC, SECRET_BYTES, Vault
 from visavis.errors import ModelError
 
@@ -82,6 +85,19 @@ def test_another_wish_is_another_engine(here: Here, engine: Engine, other: Wante
 def test_an_engine_of_another_gpu_is_not_found(here: Here, engine: Engine, gpu: Gpu) -> None:
     assert engine.path.exists()
     assert find(TINY, replace(here, gpu=gpu)) is None
+
+
+def test_a_build_is_told_how_much_memory_it_may_take(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    def refuse(_trt: Any, _model: bytes, recipe: Recipe, _report: Report) -> Built:
+        told.append(recipe.workspace_mib)
+        raise ModelError("not now")
+
+    monkeypatch.setattr(cache, "build", refuse)
+    with pytest.raises(ModelError, match="not now"):
+        engine_for(replace(TINY, workspace_mib=7), here, Builds())
+    assert told == [7]
 
 
 class OtherVersion:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from visavis.models.cache import prepared_model
 
@@ -29,12 +32,30 @@ def test_it_comes_to_its_end_and_writes_every_table(real_core: None, tmp_path: P
     assert out.exists(), answer.stderr
     written = out.read_text()
     assert "GPU Double (sm_87)" in written
+    assert re.search(
+        r"visavis \d\S+, onnxruntime \d\S+, numpy \d\S+\. Command: `python .*on_gpu\.py --frames 2 ", written
+    )
     for head in ("Engines", "Same faces", "Upload, infer", "ways to the GPU", "Others with", "Checks"):
         assert f"## {head}" in written or head in written
     assert "ok   fp32 finds onnxruntime's faces" in answer.stdout
     # The double has no graphs: a check that cannot hold makes the exit code.
     assert "FAIL a CUDA graph was recorded" in answer.stdout
     assert answer.returncode == 1
+
+
+def test_the_rival_in_torch_knows_every_operator_of_the_network() -> None:
+    """Only a machine with a GPU can run it, at the end of a long run: what it does not know must not be found there."""
+    tree = ast.parse(SCRIPT.with_name("torch_rival.py").read_text())
+    (table,) = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and node.value)
+    assert isinstance(table, ast.Dict)
+    known = {key.value for key in table.keys if isinstance(key, ast.Constant)}
+    nodes = onnx.load_model_from_string(prepared_model("centerface").content).graph.node
+    assert {node.op_type for node in nodes} <= known
+    for node in nodes:
+        told = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        assert set(told) <= {"to", "perm", "pads", "strides", "group", "kernel_shape", "dilations"}, node
+        assert set(told.get("dilations", [1])) == {1}, node
+        assert node.op_type != "ConvTranspose" or not any(told.get("pads", [])), node
 
 
 @pytest.mark.parametrize("gpu", ["none"])
