@@ -29,6 +29,7 @@ MEASUREMENTS = (
     "jpeg",
     "frame_path",
     "cold_start",
+    "restart",
     "memory",
     "flat",
     "viewers",
