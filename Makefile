@@ -100,6 +100,10 @@ chaos: setup-test ## try long outages, full disks and overload; writes docs/desi
 	$(PYTHON) tests/chaos/outbox_report.py
 	$(PYTHON) tests/chaos/gateway_report.py
 
+.PHONY: soak
+soak: setup-test ## use an appliance for SOAK_HOURS (8 unless set) and say whether memory, threads or descriptors grow
+	$(PYTHON) tests/bench/soak.py
+
 .PHONY: fuzz
 fuzz: setup-test ## run each fuzz target for FUZZ_SECONDS (10 unless set)
 	@export $(OPENCV_FLAGS) && $(PYTHON) tests/fuzz/run.py
