@@ -93,6 +93,15 @@ def test_cameras_are_read_and_workers_killed(report: tuple[str, str]) -> None:
     assert (kills["without_recovery"], kills["adds_up"]) == (0, True)
 
 
+def test_bench_measures_the_model_and_the_demo_and_kills_nobody() -> None:
+    answer = visavis("bench", "--seconds", "1", "--rounds", "2", "--json")
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert found["inference"][0]["ms_p50"] > 0
+    assert found["capture"]["cameras"]["demo"]["frames"]["inferred"] > 0
+    assert "kills" not in found["capture"]
+
+
 def test_this_machine_is_not_named(report: tuple[str, str]) -> None:
     assert not [name for name in personal.names() if name in report[1]]
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": "find faces in pictures that clients send, without a camera",
     "check": "check a configuration file",
     "doctor": "check this machine and say what to mend",
+    "bench": "measure what this machine gives visavis",
     "detect": "find faces in pictures and videos",
     "auth": "manage who may see the page and use the API",
     "watch": "follow devices live in the terminal",

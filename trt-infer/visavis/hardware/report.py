@@ -81,9 +81,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         + ("yes" if libraries["opencv_uses_gstreamer"] else "no"),
         *(f"elements     {name}: {'there' if there else 'missing'}" for name, there in libraries["gstreamer"].items()),
         *(_camera_line(one) for one in found["cameras"]),
-        *(_inference_line(one) for one in found["inference"]),
+        *(inference_line(one) for one in found["inference"]),
         f"engine       {'built in ' + str(found['engine']['seconds']) + ' s' if found['engine']['built'] else 'none'}",
-        *_capture_lines(found["capture"]),
+        *capture_lines(found["capture"]),
         f"heat         {_degrees(found['heat_before_c'])} before, {_degrees(found['heat_after_c'])} after",
         f"free memory  {found['free_before_mib']} MiB before, {found['free_after_mib']} MiB after",
     ]
@@ -96,12 +96,14 @@ def _camera_line(camera: dict[str, Any]) -> str:
     return f"camera       {camera['node']} {camera['card']} ({camera['driver']}): {formats}"
 
 
-def _inference_line(one: dict[str, Any]) -> str:
+def inference_line(one: dict[str, Any]) -> str:
+    """How long the model takes in a backend and precision, or why it does not run there."""
     took = f"{one['ms_p50']} ms (p95 {one['ms_p95']})" if "ms_p50" in one else one["error"]
     return f"inference    {one['backend']} {one['precision']} {one['input'][0]}x{one['input'][1]}: {took}"
 
 
-def _capture_lines(found: dict[str, Any]) -> list[str]:
+def capture_lines(found: dict[str, Any]) -> list[str]:
+    """What came of each camera, and what it took."""
     if "error" in found:
         return [f"capture      {found['error']}"]
     cameras = [
@@ -109,14 +111,19 @@ def _capture_lines(found: dict[str, Any]) -> list[str]:
         f"hand-off {one['handoff_ms_p50']} ms {one['error']}".rstrip()
         for name, one in found["cameras"].items()
     ]
-    kills = found["kills"]
     return [
         *cameras,
         f"memory       {', '.join(f'{name} {mib} MiB' for name, mib in found['memory_mib'].items())}",
         f"hand-off     {found['handoff_to_stream']} of a unix socket's time",
-        f"kills        {kills['kills']}, {kills['without_recovery']} without recovery, "
-        f"longest {kills['recovery_s_most']} s, frames {'add up' if kills['adds_up'] else 'DO NOT ADD UP'}",
+        *([_kills_line(found["kills"])] if "kills" in found else []),
     ]
+
+
+def _kills_line(kills: dict[str, Any]) -> str:
+    return (
+        f"kills        {kills['kills']}, {kills['without_recovery']} without recovery, "
+        f"longest {kills['recovery_s_most']} s, frames {'add up' if kills['adds_up'] else 'DO NOT ADD UP'}"
+    )
 
 
 def _degrees(zones: dict[str, float]) -> str:
