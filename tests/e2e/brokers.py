@@ -16,22 +16,22 @@ USER, PASSWORD = "visavis", "right"
 
 @contextmanager
 def mosquitto(
-    folder: Path, port: int, *, strict: bool = False, tls: bool = False, more: Sequence[str] = ()
+    folder: Path, port: int, *, password: str = "", tls: bool = False, more: Sequence[str] = ()
 ) -> Iterator[None]:
     """Run one on loopback while the block runs.
 
     Args:
         folder: for its files; with `tls`, broker.pem in it is the certificate that a client must trust.
         port: where it listens.
-        strict: it knows only USER with PASSWORD.
+        password: USER's, and nobody else comes in; "" lets everybody in.
         tls: it speaks TLS.
         more: further lines of its configuration.
     """
     # As root where we are root: the user mosquitto may not look into our folder.
-    lines = ["user root", f"listener {port} 127.0.0.1", f"allow_anonymous {str(not strict).lower()}"]
-    if strict:
+    lines = ["user root", f"listener {port} 127.0.0.1", f"allow_anonymous {str(not password).lower()}"]
+    if password:
         passwords = folder / "passwords"
-        subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), USER, PASSWORD], check=True)
+        subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), USER, password], check=True)
         lines.append(f"password_file {passwords}")
     if tls:
         lines += certificate(folder)
@@ -48,12 +48,17 @@ def mosquitto(
 
 
 def certificate(folder: Path) -> list[str]:
-    """Make a certificate for 127.0.0.1 that signs itself; the lines of mosquitto's configuration that name it."""
+    """Make the broker's certificate; the lines of mosquitto's configuration that name it."""
     key, pem = folder / "broker.key", folder / "broker.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=broker", "-days", "2"]
+    self_signed(pem, key)
+    return [f"certfile {pem}", f"keyfile {key}"]
+
+
+def self_signed(pem: Path, key: Path) -> None:
+    """Make a certificate for 127.0.0.1 that signs itself, and its key."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={pem.stem}", "-days", "2"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
     subprocess.run(command, check=True, capture_output=True)
-    return [f"certfile {pem}", f"keyfile {key}"]
 
 
 def is_open(port: int) -> bool:

@@ -89,7 +89,7 @@ def test_a_configuration_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
 def strict_broker(tmp_path: Path) -> Iterator[int]:
     """A broker that knows one user with one password."""
     port = free_port()
-    with mosquitto(tmp_path, port, strict=True):
+    with mosquitto(tmp_path, port, password=PASSWORD):
         yield port
 
 

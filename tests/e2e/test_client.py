@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from visavis.client import Broker, BrokerRefused, BrokerUnreachable, Device, Fleet, Silent, State, aio, broker_at
 
-from tests.e2e.brokers import certificate, mosquitto, publish
+from tests.e2e.brokers import PASSWORD, certificate, mosquitto, publish
 from tests.e2e.conftest import free_port
 from tests.e2e.speaking import KEPT, event, event_id, introduce, stats
 from tests.e2e.test_watch import payload
@@ -193,7 +193,7 @@ def test_the_library_raises_what_went_wrong(tmp_path: Path) -> None:
     port = free_port()
     with pytest.raises(BrokerUnreachable, match=f"no broker answers at 127.0.0.1:{port}"):
         next(Device("porch", Broker("127.0.0.1", port)).detections())
-    with mosquitto(tmp_path, port, strict=True), pytest.raises(BrokerRefused, match="check user and password"):
+    with mosquitto(tmp_path, port, password=PASSWORD), pytest.raises(BrokerRefused, match="check user and password"):
         next(Device("porch", Broker("127.0.0.1", port)).detections())
     missing = Broker("127.0.0.1", port, tls=True, cert=tmp_path / "gone.pem", key=tmp_path / "gone.key")
     with pytest.raises(BrokerRefused, match=r"cannot use the certificate in .*gone\.pem with its key, No such file"):

@@ -39,7 +39,8 @@ H264 = [
 class NetworkCamera:
     """internal/testprogram/rtspserve with a clip of one still picture that shows a face."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, password: str = PASSWORD) -> None:
+        self._password = password
         self.picture, self._clip, self._program = folder / "face.png", folder / "face.h264", folder / "rtspserve"
         self.port = free_port()
         build = ["env", "CGO_ENABLED=0", "go", "build", "-o", str(self._program), "./internal/testprogram/rtspserve"]
@@ -51,7 +52,7 @@ class NetworkCamera:
 
     def start(self) -> None:
         command = [str(self._program), "-listen", f"127.0.0.1:{self.port}", "-file", str(self._clip), "-fps", "15"]
-        command += ["-user", "porch", "-password", PASSWORD]
+        command += ["-user", "porch", "-password", self._password]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline().startswith("rtsp://")

@@ -167,7 +167,7 @@ def test_no_broker_is_said_with_the_remedy() -> None:
 
 def test_a_broker_that_wants_a_password_gets_it_from_a_file(watch: Callable[..., Watch], tmp_path: Path) -> None:
     port, secret = free_port(), tmp_path / "secret"
-    with mosquitto(tmp_path, port, strict=True):
+    with mosquitto(tmp_path, port, password=PASSWORD):
         for words in ([], ["--user", USER, "--password-file", str(secret)]):
             secret.write_text("wrong\n")
             answer = visavis("watch", "--port", str(port), *words)

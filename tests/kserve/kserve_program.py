@@ -2,8 +2,8 @@
 """KServe's own model server with prepared models. Arguments: HTTP_PORT GRPC_PORT MOOD_FILE NAME=FILE...
 
 The mood file is read at each request: "fail" answers with an error, "wrong" with a tensor of another shape, "many" with
-a tensor of more pictures than were asked for, "token T" lets in who brings T. $TEST_TLS is a folder with cert.pem and
-key.pem for HTTPS and gRPC.
+a tensor of more pictures than were asked for, "token T" lets in who brings T and repeats to others what they brought.
+$TEST_TLS is a folder with cert.pem and key.pem for HTTPS and gRPC.
 """
 
 from __future__ import annotations
@@ -79,18 +79,19 @@ def output(name: str, value: Any) -> InferOutput:
 
 @app.middleware("http")  # type: ignore[untyped-decorator]
 async def guard(request: Any, proceed: Any) -> Any:
-    if not lets_in(request.headers.get("authorization")):
-        return JSONResponse({"error": "who are you"}, 401)
+    if not lets_in(authorization := request.headers.get("authorization")):
+        return JSONResponse({"error": f"who are you, {authorization}"}, 401)
     return await proceed(request)
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # no types
     async def intercept_service(self, proceed: Any, details: Any) -> Any:
-        if lets_in(dict(details.invocation_metadata).get("authorization")):
+        authorization = dict(details.invocation_metadata).get("authorization")
+        if lets_in(authorization):
             return await proceed(details)
 
         async def refuse(_: Any, context: Any) -> None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you")
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"who are you, {authorization}")
 
         return grpc.unary_unary_rpc_method_handler(refuse)
 

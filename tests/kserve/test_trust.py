@@ -47,8 +47,9 @@ def test_who_does_not_is_told_which_setting_to_mend(
     scheme: str, content: str | None, kserve: Served, token: Path, asking: Asking
 ) -> None:
     token.write_text(content or "")
-    with pytest.raises(ServerUnfit, match=r"who are you.*detector\.kserve_token_file"):
+    with pytest.raises(ServerUnfit, match=r"who are you.*detector\.kserve_token_file") as caught:
         asking(kserve.url(scheme), kserve_token_file=token if content else None)
+    assert "another" not in str(caught.value), "the server repeats the token, and we repeat it too"
 
 
 @SCHEMES

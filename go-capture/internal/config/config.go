@@ -64,6 +64,23 @@ func (c *Config) Differs(other *Config) (sections []string) {
 	return sections
 }
 
+// Shown is the source as logs and answers may show it: of a network camera what follows the host is left out, because cameras that
+// know no other way take their password there.
+func (c Camera) Shown() string {
+	scheme, _, network := strings.Cut(c.Source, "://")
+	if !network {
+		return c.Source
+	}
+	shown := scheme + "://"
+	if address, err := url.Parse(c.Source); err == nil {
+		shown += address.Host
+	}
+	if shown == c.Source {
+		return shown
+	}
+	return shown + "/…"
+}
+
 // Address returns the source with the camera's user and password put in, for the opener alone: never log it.
 // It reads password_file each time, so that a changed password needs no restart.
 func (c Camera) Address() (string, error) {

@@ -71,7 +71,11 @@ func checkMQTT(text string) *refusal {
 }
 
 func checkKServe(text string) *refusal {
-	_, bad := checkURL(text, "write for example https://triton:8000 or grpc://triton:8001", "http", "https", "grpc", "grpcs")
+	const remedy = "write for example https://triton:8000 or grpc://triton:8001"
+	address, bad := checkURL(text, remedy, "http", "https", "grpc", "grpcs")
+	if bad == nil && address.RawQuery+address.Fragment != "" {
+		return refuse(remedy+", and a token into the file of kserve_token_file", "the address of a model server has no ? or #: what stands there would end up in logs")
+	}
 	return bad
 }
 

@@ -44,3 +44,25 @@ func FuzzParseSource(f *testing.F) {
 		}
 	})
 }
+
+// FuzzShown: of a network camera's address everybody may see where it is, and nobody more.
+func FuzzShown(f *testing.F) {
+	for _, source := range []string{"rtsp://192.0.2.7/stream", "rtsp://192.0.2.7/user=anna&password=secret", "rtsps://[::1]:554?password=secret#x",
+		"rtsp://anna:p@ss:w/rd@192.0.2.7/", "rtsp://host", "rtsp://%zz", "file:/srv/clip.mp4", "demo:"} {
+		f.Add(source)
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		shown := Camera{Source: source}.Shown()
+		scheme, rest, network := strings.Cut(source, "://")
+		if !network {
+			if shown != source {
+				t.Errorf("%q shows %q", source, shown)
+			}
+			return
+		}
+		host := strings.TrimSuffix(strings.TrimPrefix(shown, scheme+"://"), "/…")
+		if shown != scheme+"://"+rest && !strings.HasSuffix(shown, "/…") || strings.ContainsAny(host, "/?#@") {
+			t.Errorf("%q shows %q", source, shown)
+		}
+	})
+}

@@ -46,7 +46,7 @@ func (r *reader) checkTogether(c *Config) {
 
 // checkServer checks that there is a model server, and that enough time is left when it says nothing.
 func (r *reader) checkServer(c *Config) {
-	if c.Detector.KServeURL == "" {
+	if c.Detector.KServeURL == "" && !r.refused("detector.kserve_url") {
 		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
 	}
 	if 2*c.Detector.KServeDeadlineMs > c.Worker.LeaseMs {

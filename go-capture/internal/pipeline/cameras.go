@@ -115,7 +115,7 @@ func (a *Appliance) start(ctx context.Context, running *sync.WaitGroup, settings
 		defer close(c.ended)
 		c.run(ctx)
 	}()
-	slog.Info("camera started", "camera", settings.ID, "source", settings.Source)
+	slog.Info("camera started", "camera", settings.ID, "source", settings.Shown())
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (v *view) Cameras() []web.CameraSettings {
 	for _, at := range (*Appliance)(v).places() {
 		s := at.settings
 		cameras = append(cameras, web.CameraSettings{
-			ID: s.ID, Source: s.Source, Width: s.Size[0], Height: s.Size[1], FPS: s.FPS, Rotate: s.Rotate,
+			ID: s.ID, Source: s.Shown(), Width: s.Size[0], Height: s.Size[1], FPS: s.FPS, Rotate: s.Rotate,
 			Privacy: s.Privacy, DetectFPS: s.DetectFPS,
 		})
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"visavis/capture/internal/auth"
@@ -161,7 +160,6 @@ func (s *Server) cameraAnswers(who auth.Identity) []cameraAnswer {
 		if !who.MaySee(settings.ID) {
 			continue
 		}
-		settings.Source = withoutPassword(settings.Source)
 		base := "/api/v1/cameras/" + url.PathEscape(settings.ID)
 		state := states[settings.ID]
 		if state.State == "" {
@@ -176,18 +174,4 @@ func (s *Server) cameraAnswers(who auth.Identity) []cameraAnswer {
 		answers = append(answers, answer)
 	}
 	return answers
-}
-
-// withoutPassword hides the user and the password of a source such as rtsp://user:secret@host/path. Passwords may hold
-// any character, so the last @ of the authority counts and no parser that could give up on the rest.
-func withoutPassword(source string) string {
-	scheme, rest, found := strings.Cut(source, "://")
-	if !found {
-		return source
-	}
-	at := strings.LastIndex(rest, "@")
-	if at < 0 {
-		return source
-	}
-	return scheme + "://…@" + rest[at+1:]
 }

@@ -184,7 +184,7 @@ type ViewerFigures struct {
 	Dropped uint64 `json:"dropped"` // frames that viewers missed because they or the encoder were slow
 }
 
-// CameraSettings is what a camera was configured with. A password in Source is not shown.
+// CameraSettings is what a camera was configured with. Source is as everybody may see it.
 type CameraSettings struct {
 	ID        string  `json:"id"`
 	Source    string  `json:"source"`

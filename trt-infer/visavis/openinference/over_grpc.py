@@ -86,11 +86,12 @@ class Grpc:
         try:
             answer: bytes = method(request, timeout=deadline.left_s(), metadata=words)
         except grpc.RpcError as error:
-            raise self._meaning(error) from error
+            raise self._meaning(error, token) from error
         return answer
 
-    def _meaning(self, error: Any) -> ServerLost | ServerUnfit:
-        code, words = error.code(), cleaned(f"{error.code().name}: {error.details()}")
+    def _meaning(self, error: Any, token: str) -> ServerLost | ServerUnfit:
+        code, said = error.code(), f"{error.code().name}: {error.details()}"
+        words = cleaned(said.replace(token, "...") if token else said)  # careless servers repeat it
         if code == CODE.DEADLINE_EXCEEDED:
             return too_late()
         if code in TOKEN_REFUSED:

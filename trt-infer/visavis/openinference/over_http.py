@@ -123,13 +123,17 @@ class Http:
             broken.callback(self._connection.close)
             reply = self._connection.ask(method, path, body, headers, deadline)
             broken.pop_all()
-        return reply
+        return reply if reply.status == 200 else reply.without(token)
 
 
 class _Reply(NamedTuple):
     status: int
     json_length: str | None
     content: bytes
+
+    def without(self, token: str) -> _Reply:
+        """The same for a log: careless servers and proxies repeat the request in their refusal."""
+        return self._replace(content=self.content.replace(token.encode(), b"...")) if token else self
 
 
 class _Connection(http.client.HTTPConnection):
