@@ -14,7 +14,7 @@ test_packages+=(openssl rauc squashfs-tools zsh fish dosfstools fdisk mtools)
 vm_packages=(qemu-system-x86 nbdkit mmdebstrap openssh-client fakeroot e2fsprogs lintian apt-utils gnupg)
 vm_packages+=(qemu-utils ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
 vm_packages+=(qemu-system-arm qemu-efi-aarch64 qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu buildah)
-vm_packages+=(zstd systemd-container slirp4netns)
+vm_packages+=(zstd systemd-container slirp4netns device-tree-compiler)
 ha_packages=(mmdebstrap)
 adapter_packages=(nodejs npm)
 

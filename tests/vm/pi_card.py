@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The card of a Raspberry Pi in a virtual machine. QEMU has no Pi 4 or 5 with its firmware, so the firmware's part is
-played here on the card itself, and what it would start runs on QEMU's own arm64 machine, the card behind virtio.
+played here on the card itself, and what it would start runs on QEMU's own arm64 machine with the card in a reader.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from image.boards import BOARDS
@@ -16,20 +18,44 @@ from tests.vm.lab import PI, accelerated
 
 DEVICE_TREES = {"rpi4": "bcm2711-rpi-4-b.dtb", "rpi5": "bcm2712-rpi-5-b.dtb"}
 CONSOLE = "console=ttyAMA0"
+CARD_BYTES = 8 << 30  # QEMU takes powers of two only
+
+
+@dataclass(frozen=True)
+class Medium:
+    """Where a card's bytes are: the number that the firmware has for it, and what QEMU calls it."""
+
+    boot_mode: int
+    host: str
+    device: str
+
+    def plugged_in(self, disk: Path, writable: bool = True) -> list[str]:
+        """For QEMU's command line."""
+        protected = "" if writable else ",readonly=on"
+        drive = f"if=none,id={self.device},format=raw,file={disk}{protected}"
+        return ["-drive", drive, "-device", self.host, "-device", f"{self.device},drive={self.device}"]
+
+
+CARD = Medium(1, "sdhci-pci", "sd-card")
+STICK = Medium(4, "qemu-xhci", "usb-storage")
 
 
 class Card(Flashed):
     """A machine that starts what the firmware of a Pi would take from its card."""
 
+    medium = CARD
+
     def __init__(self, board: str, folder: Path) -> None:
         super().__init__(Hardware(board, PI, PI.processor, ARM.firmware, ARM.variables), folder)
+        os.truncate(self.disk, CARD_BYTES)
         self.firmware = Firmware(self.disk, DEVICE_TREES[board])
+        self.further: list[str] = []  # for QEMU's command line
 
     def switch_on(self, writable: bool = True, further: str = "") -> None:
         """Power, or a restart: the firmware reads the card again. Debian's kernel cannot ask it for tryboot.
 
         Args:
-            writable: False is a card that takes no more writes.
+            writable: False is a card that takes no more writes, which QEMU has as a stick only.
             further: for the end of the kernel's command line.
         """
         loaded = self.firmware.load()
@@ -39,16 +65,25 @@ class Card(Flashed):
         self.console.write_text("")
         self.socket.unlink(missing_ok=True)
         command = [PI.emulator, *PI.processor, "-smp", "2", "-m", "2048", *accelerated(PI, 1024), "-no-reboot"]
+        command += ["-display", "none", "-monitor", "none"]
+        command += ["-dtb", str(self.device_tree(command, loaded.partition))]
         command += ["-kernel", str(self.folder / "kernel"), "-initrd", str(self.folder / "initrd")]
         # The board's own console is not here, and a name with another number would keep this one's from being used.
         line = loaded.command_line.replace(f"console={BOARDS[self.hardware.board].consoles[1]}", CONSOLE)
-        command += ["-append", f"{line} {further}", "-display", "none", "-monitor", "none"]
-        protected = "" if writable else ",readonly=on"
-        command += ["-drive", f"if=virtio,format=raw,file={self.disk}{protected}", "-serial", f"file:{self.console}"]
+        command += ["-append", f"{line} {further}", "-serial", f"file:{self.console}"]
+        command += [*self.medium.plugged_in(self.disk, writable), *self.further]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         self.process = subprocess.Popen(
             [*command, "-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
         )
+
+    def device_tree(self, machine: list[str], partition: int) -> Path:
+        """QEMU's own, with what the firmware adds to it: what it read the kernel from."""
+        tree = self.folder / "machine.dtb"
+        subprocess.run([*machine, "-machine", f"dumpdtb={tree}"], capture_output=True, check=True)
+        for name, value in (("boot-mode", self.medium.boot_mode), ("partition", partition)):
+            subprocess.run(["fdtput", "-p", "-t", "i", tree, "/chosen/bootloader", name, str(value)], check=True)
+        return tree
 
     def restart(self) -> None:
         """As the device does it by itself; QEMU ends where the board would reset."""

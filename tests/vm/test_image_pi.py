@@ -21,7 +21,7 @@ from tests.vm.image_lab import (
     the_list_of_parts_is_inside_and_beside,
 )
 from tests.vm.lab import PI, missing_programs
-from tests.vm.pi_card import Card
+from tests.vm.pi_card import CARD, STICK, Card, Medium
 
 BOARD = os.environ.get("VISAVIS_PI", "rpi5")
 # Its image alone takes half an hour to make.
@@ -97,6 +97,7 @@ def test_a_slot_that_is_confirmed_is_started_from_then_on(device: Card) -> None:
 def test_a_card_that_takes_no_more_writes_still_has_what_the_device_keeps(board: str, tmp_path: Path) -> None:
     """The first stage alone: what it starts is a program that looks around and ends, after which QEMU ends too."""
     card = Card(board, tmp_path)
+    card.medium = STICK
     run_as_first(card, "open('/etc/mine','w').write('kept');__import__('os').sync()")
     card.put("factory-reset", "")
     looks = "print(open('/etc/mine').read(),open('/proc/mounts').read(),open('/var/new','w').write('x'))"
@@ -106,6 +107,20 @@ def test_a_card_that_takes_no_more_writes_still_has_what_the_device_keeps(board:
     assert re.search(r"^kept ", said, re.MULTILINE)
     assert re.search(r" /data ext4 ro,", said)
     assert card.boot_file("factory-reset") is not None
+
+
+@pytest.mark.parametrize(("medium", "other"), [(CARD, STICK), (STICK, CARD)], ids=["card", "stick"])
+def test_the_system_is_of_the_disk_that_the_firmware_read(
+    board: str, medium: Medium, other: Medium, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The other one carries the same image, and has been a device too."""
+    mine, foreign = (Card(board, tmp_path_factory.mktemp("card")) for _ in range(2))
+    mine.medium, foreign.medium = medium, other
+    run_as_first(foreign, "print(1)")
+    mine.further = other.plugged_in(foreign.disk)
+    said = run_as_first(mine, "print(open('/proc/mounts').read())")
+    disk = {CARD: "/dev/mmcblk0p", STICK: "/dev/sda"}[medium]
+    assert re.findall(r"^(/dev/\D+(?:0p)?)\d+ (/|/data) ", said, re.MULTILINE) == [(disk, "/"), (disk, "/data")]
 
 
 def run_as_first(card: Card, program: str, writable: bool = True) -> str:
