@@ -100,8 +100,16 @@ def installed(plain: Machine, by: str) -> Machine:
     return plain
 
 
+def commit_here() -> str:
+    """As git describes it."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+
+
 # A path from the repository: `make test-vm` names docs/reference/device.md, and a run by hand names none.
 PAGE = os.environ.get("VISAVIS_DEVICE_PAGE", "")
+# Of the start: later there are this run's own rows too.
+COMMIT = commit_here() if PAGE else ""
 RAN: dict[str, list[pytest.TestReport]] = {}
 MACHINES: dict[str, str] = {}
 
@@ -136,24 +144,17 @@ def named(machine: Machine) -> str:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep the three parts of each test."""
-    RAN.setdefault(report.nodeid, []).append(report)
+    """Write a test's row onto the page, if one is named, when it has ended: a run of hours may be broken off."""
+    parts = RAN.setdefault(report.nodeid, [])
+    parts.append(report)
+    if PAGE and report.when == "teardown" and "/vm/test_" in report.nodeid:
+        write(row_of(report.nodeid, parts, f"{time.strftime('%Y-%m-%d')}, {COMMIT}"))
 
 
-def pytest_sessionfinish() -> None:
-    """Write the page, if one is named."""
-    # A run that is broken off leaves its last test without an end.
-    ran = {nodeid: parts for nodeid, parts in RAN.items() if "/vm/test_" in nodeid and parts[-1].when == "teardown"}
-    if not PAGE or not ran:
-        return
+def write(row: Row) -> None:
     page = REPOSITORY / PAGE
     before = page.read_text()
-    commit = ["git", "describe", "--always", "--dirty"]
-    said = subprocess.run(commit, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    when = f"{time.strftime('%Y-%m-%d')}, {said.strip()}"
-    rows = rows_of(before)
-    rows |= {(row.file, row.name): row for row in (row_of(nodeid, parts, when) for nodeid, parts in ran.items())}
-    page.write_text(page_of(head_of(before), rows))
+    page.write_text(page_of(head_of(before), rows_of(before) | {(row.file, row.name): row}))
 
 
 def row_of(nodeid: str, parts: list[pytest.TestReport], when: str) -> Row:
