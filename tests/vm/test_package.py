@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deb.build import SYSTEMS, package
-from tests.vm.inside import CONFIG, INSIDE, message_with_a_face, retry
+from tests.vm.inside import CONFIG, INSIDE, VIVID_BY_PATH, camera_table, message_with_a_face, retry
 from tests.vm.lab import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
@@ -80,6 +80,24 @@ def test_nobody_is_root_and_the_sandboxes_are_tight(device: Machine) -> None:
         found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
         assert found, verdict
         assert float(found[1]) <= most, device.run(f"systemd-analyze security --no-pager {unit}")
+
+
+@pytest.mark.vm_long  # for the time of `make test-vm`: its cameras are read by a program of root
+def test_a_camera_that_is_plugged_in_is_read_without_root(device: Machine) -> None:
+    table = camera_table("vivid", f"v4l2:{VIVID_BY_PATH}")
+    device.run(f"cat >/etc/visavis/conf.d/vivid.toml <<'EOF'\n{table}\nEOF\nsystemctl restart visavis-capture")
+    device.run(retry(told("vivid", "lost"), 180, "journalctl -n 60 --no-pager"))
+    device.run("modprobe vivid n_devs=1 && udevadm settle")
+    device.run(retry(told("vivid", "online"), 180, "journalctl -n 60 --no-pager"))
+    assert device.run(f"stat -Lc '%U:%G %a' {VIVID_BY_PATH}").strip() == "root:video 660"
+    assert device.run("ps -o user= -C visavis-capture").strip() == "visavis"
+    device.run("rm /etc/visavis/conf.d/vivid.toml && systemctl restart visavis-capture && rmmod vivid")
+
+
+def told(camera: str, word: str) -> str:
+    """A condition for the shell: the status says this of the camera."""
+    look = f"import json,sys;print({{c['id']:c['state'] for c in json.load(sys.stdin)['cameras']}}['{camera}'])"
+    return f'[ "$(curl -sf http://127.0.0.1:8080/api/v1/status | python3 -c "{look}")" = {word} ]'
 
 
 def test_a_worker_keeps_its_process_while_the_daemon_is_restarted(device: Machine) -> None:
