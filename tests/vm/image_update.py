@@ -84,17 +84,17 @@ def it_refuses_what_strangers_signed(device: Flashed, parcel: Parcel) -> None:
     assert device.slots() == before
 
 
-def an_update_leads_to_slot_b(device: Flashed, parcel: Parcel) -> None:
+def an_update_leads_to(slot: str, device: Flashed, parcel: Parcel) -> None:
     """Byte by byte what was built, and a device that is still itself: its name, key and settings."""
     here = device.boot_id()
     device.send(parcel.good, PARCEL)
     device.try_to_run(f"visavis update install {PARCEL} --restart", 3600)
     device.wait_for_another_start(here)
-    assert device.slot() == "B"
+    assert device.slot() == slot
     everything_runs(device)
     assert device.gate() == "success"
     now = device.slots()
-    assert (now["running"], now["version"], now["trial"]) == ("B", VERSION, False)
+    assert (now["running"], now["version"], now["trial"]) == (slot, VERSION, False)
     whole, size = parcel.whole
-    assert device.slot_sum("B", size) == whole
+    assert device.slot_sum(slot, size) == whole
     assert device.run("hostname").strip() == "porch"

@@ -136,13 +136,14 @@ def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -
 
 
 @pytest.mark.vm_long
-def test_an_update_leads_to_the_other_slot(device: Flashed, tmp_path: Path) -> None:
+def test_updates_lead_to_the_other_slot_and_back(device: Flashed, tmp_path: Path) -> None:
     slow_down(device)
     everything_runs(device)
     parcel = image_update.parcel(PC, tmp_path)
     image_update.it_trusts(device, parcel)
     image_update.it_refuses_what_strangers_signed(device, parcel)
-    image_update.an_update_leads_to_slot_b(device, parcel)
+    image_update.an_update_leads_to("B", device, parcel)
+    image_update.an_update_leads_to("A", device, parcel)
 
 
 def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:

@@ -67,4 +67,4 @@ def test_it_refuses_what_strangers_signed(device: Flashed, parcel: Parcel) -> No
 
 
 def test_an_update_leads_to_the_other_slot(device: Flashed, parcel: Parcel) -> None:
-    image_update.an_update_leads_to_slot_b(device, parcel)
+    image_update.an_update_leads_to("B", device, parcel)
