@@ -25,10 +25,10 @@ class Block(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """The README, the index, the tutorial and the how-tos."""
+    """What lies at the root, the index, the tutorial and the how-tos."""
     docs = ROOT / "docs"
-    fixed = [ROOT / "README.md", docs / "README.md", docs / "tutorial.md", docs / "troubleshooting.md"]
-    return [*fixed, *sorted(docs.glob("how-to/*.md"))]
+    fixed = [docs / "README.md", docs / "tutorial.md", docs / "troubleshooting.md"]
+    return [*sorted(ROOT.glob("*.md")), *fixed, *sorted(docs.glob("how-to/*.md"))]
 
 
 def blocks(*kinds: str, among: Iterable[Path] = ()) -> list[Block]:

@@ -144,7 +144,11 @@ def test_every_setting_that_is_named_is_there() -> None:
 
 @pytest.mark.parametrize(
     ("index", "below"),
-    [("docs/README.md", ("*.md", "how-to/*.md", "reference/*.md")), ("docs/design/README.md", ("*.md",))],
+    [
+        ("README.md", ("*.md",)),
+        ("docs/README.md", ("*.md", "how-to/*.md", "reference/*.md")),
+        ("docs/design/README.md", ("*.md",)),
+    ],
 )
 def test_an_index_links_every_page_below_it(index: str, below: tuple[str, ...]) -> None:
     page = ROOT / index
