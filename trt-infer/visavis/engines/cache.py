@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -22,10 +22,13 @@ from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
 from visavis.engines.builder import WORKSPACE_MIB, Recipe, build, stopped
 from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
-from visavis.engines.progress import ELSEWHERE, Report, Watch
+from visavis.engines.progress import ELSEWHERE, Report
 from visavis.engines.vault import Vault
 from visavis.errors import ModelError
 from visavis.models.cache import Prepared
+
+if TYPE_CHECKING:
+    from visavis.engines.forms import Watch
 
 log = logging.getLogger(__name__)
 

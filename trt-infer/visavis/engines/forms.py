@@ -6,20 +6,21 @@ The forms are files that a CPU runs too. So each is compared with fp32 there, be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
 
 from visavis.detections import Frame
 from visavis.engines.int8 import calibrate, for_tensorrt
-from visavis.engines.progress import Watch
 from visavis.engines.rewrite import in_half_precision, input_size, output_names
 from visavis.errors import ModelError
 from visavis.models.agreement import SEED, answers
 from visavis.models.cache import Prepared
 from visavis.models.quantize import compared, detector_of, parted
 
+# Hands frames on and says what is done with them; ends the work when it is told to.
+Watch = Callable[[Iterable[Frame], str], Iterator[Frame]]
 # How far a number may be in half precision: of the largest of its output, or of 1.
 HALF_APART = 0.02
 # The share of faces that int8 may lose or invent.

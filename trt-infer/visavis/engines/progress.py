@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
-from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
 
 # Told a fraction from 0 to 1, never less than before, and what is done now; answers False to stop the build.
 Report = Callable[[float, str], bool]
-# Hands frames on and says what is done with them; ends the work when it is told to.
-Watch = Callable[[Iterable[Frame], str], Iterator[Frame]]
 # What is reported while another process builds: that one tells how far it is.
 ELSEWHERE = "Waiting for another build"
 # What the log says once for each layer, in every version.
