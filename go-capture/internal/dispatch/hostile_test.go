@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -43,6 +44,18 @@ var attacks = map[string]func(p *peer, own, foreign uint64){
 		(&ring.Credit{Credit: ring.MaxCredit + 1}).Put(packet)
 		p.send(packet)
 	},
+}
+
+// TestANameThatIsNoTextBecomesOne: what shows names, such as /metrics, may refuse bytes that are no UTF-8.
+func TestANameThatIsNoTextBecomesOne(t *testing.T) {
+	h := newHouse(t, Options{})
+	said := hello(1)
+	copy(said.Name[:], "\xff\xfew")
+	h.dial().hello(said)
+	until(t, "the worker is in", func() bool { return len(h.Snapshot().Workers) == 1 })
+	if got := h.Snapshot().Workers[0].Name; !utf8.ValidString(got) {
+		t.Errorf("the name is %q", got)
+	}
 }
 
 func nan() float32 { return float32(math.NaN()) }

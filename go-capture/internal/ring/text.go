@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// text is what stands before the padding.
+// text is what stands before the padding; bytes that are no UTF-8 are replaced, since what shows the text may refuse them.
 func text(raw []byte) string {
 	if end := bytes.IndexByte(raw, 0); end >= 0 {
 		raw = raw[:end]
 	}
-	return string(raw)
+	return string(bytes.ToValidUTF8(raw, []byte("\uFFFD")))
 }
 
 // setText stores s and pads with NUL; a character that does not fit whole is left out.
