@@ -178,6 +178,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "frames": 9,
                 "service_ms": 5.1,
                 "batch": 1.0,
+                "server": {"losses": 1, "local_frames": 301},
             }
         ],
         "thermal": {"temperature_c": 81.5, "slowed": True, "share": 0.63},

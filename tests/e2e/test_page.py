@@ -302,6 +302,25 @@ def test_a_page_that_is_open_since_last_year_becomes_that_of_the_update(
     assert len(loads) == 1, "it is loaded again, and no more than once"
 
 
+def test_a_model_server_that_is_lost_is_said_with_what_that_cost(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 800, 600)
+    figures = {"server": {"losses": 1, "local_frames": 301}}
+    backends = ["kserve"]
+
+    def served(route: Route) -> None:
+        answer = route.fetch()
+        status = answer.json()
+        workers = [{**worker, **figures, "backend": backends[-1]} for worker in status["workers"]]
+        route.fulfill(response=answer, json={**status, "workers": workers})
+
+    page.route("**/api/v1/status", served)
+    page.get_by_text("on kserve").wait_for()
+    assert "model server" not in page.inner_text("#problems")
+    backends.append("onnxruntime")
+    page.get_by_text("The model server is lost").wait_for()
+    assert "lost it 1 time and inferred 301 frames here" in page.inner_text("#problems")
+
+
 def test_looking_away_and_back_leaves_one_question_a_second(wall: RunningAppliance, browser: Browser) -> None:
     page, _ = opened(browser, wall, 800, 600)
     for _ in range(5):

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from visavis import ring_gen as wire
 from visavis.settings import WorkerSettings
 
+from tests.e2e.clients import metrics
 from tests.e2e.conftest import RunningAppliance
 from tests.kserve.conftest import MODEL, SIZE, asked
 from tests.kserve.servers import KServeServer, Served
@@ -77,27 +78,31 @@ def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_
             # Until the model is warm nobody connects.
             until(daemon._ready.is_set, "no worker connected", 60)
             assert hello(daemon) == (f"{MODEL}@kserve", 0)
+            assert daemon.next()[0] == wire.ServerState(losses=0, local_frames=0)
             daemon.add(*ring)
             daemon.send(lease(1))
             assert daemon.result().status == wire.Status.OK
             kserve.mood.write_text("fail")
             daemon.send(lease(2))
             daemon.send(lease(3, slot=1))  # crosses the worker's leaving: still answered
-            results = [daemon.result(), daemon.next()[0], daemon.next()[0]]
-            kinds = sorted(type(one).__name__ for one in results)
-            assert kinds == ["Credit", "Result", "Result"]
-            assert all(one.status == wire.Status.OK for one in results if isinstance(one, wire.Result))
+            said = [daemon.next()[0] for _ in range(5)]
+            kinds = sorted(type(one).__name__ for one in said)
+            assert kinds == ["Credit", "Result", "Result", "ServerState", "ServerState"]
+            assert all(one.status == wire.Status.OK for one in said if isinstance(one, wire.Result))
             assert ends(daemon), "the worker stayed under its old name"
         kserve.mood.write_text("fail")
         with DaemonDouble(tmp_path / "frames.sock") as daemon:
             assert hello(daemon) == (f"{MODEL}@onnxruntime", wire.HelloFlag.FP32)
+            assert daemon.next()[0] == wire.ServerState(losses=1, local_frames=2)
             daemon.add(*ring)
             daemon.send(lease(1))
             assert daemon.result().status == wire.Status.OK
+            assert daemon.next()[0] == wire.ServerState(losses=1, local_frames=3)
             kserve.mood.write_text("well")
             until(lambda: ends(daemon), "the worker stayed under its old name", 60)
         with DaemonDouble(tmp_path / "frames.sock") as daemon:
             assert hello(daemon) == (f"{MODEL}@kserve", 0)
+            assert daemon.next()[0] == wire.ServerState(losses=1, local_frames=3)
 
 
 def ends(daemon: DaemonDouble) -> bool:
@@ -132,6 +137,25 @@ def backends(appliance: RunningAppliance) -> list[str]:
     return [worker["backend"] for worker in appliance.status()["workers"]]
 
 
+def servers(appliance: RunningAppliance) -> dict[str, dict[str, int]]:
+    """How the server of each worker did, as the status tells it once both have told the daemon."""
+
+    def told() -> dict[str, dict[str, int]]:
+        return {worker["name"]: worker["server"] for worker in appliance.status()["workers"] if "server" in worker}
+
+    until(lambda: len(told()) == 2, lambda: f"only {told()}")
+    return told()
+
+
+def assert_counted(appliance: RunningAppliance, before: dict[str, dict[str, int]]) -> None:
+    """Both workers have lost their server since, and inferred here; status and metrics say how often."""
+    for what in ("losses", "local_frames"):
+        figures = metrics(appliance, f"visavis_server_{what}_total")
+        for name, server in servers(appliance).items():
+            # The status is the later one, and both go on counting.
+            assert before[name][what] < figures[f'worker="{name}"'] <= server[what]
+
+
 def inferred(appliance: RunningAppliance) -> int:
     return int(appliance.camera("demo")["frames"]["inferred"])
 
@@ -148,14 +172,17 @@ def test_status_and_info_tell_what_infers_and_no_frame_is_lost(appliance: Runnin
     appliance.wait_ready()
     until(lambda: backends(appliance) == ["kserve"] * 2, log, 60)
     go_on()
+    before = servers(appliance)
     server.kill()
     until(lambda: backends(appliance) == ["onnxruntime"] * 2, log, 60)
     go_on()
+    assert_counted(appliance, before)
     info: dict[str, Any] = {}
     until(lambda: info.update(latest(appliance)) or info["backend"] == "onnxruntime", lambda: str(info), 30)
     server.start()
     until(lambda: backends(appliance) == ["kserve"] * 2, log, 90)
     go_on()
+    assert_counted(appliance, before)
     frames = appliance.camera("demo")["frames"]
     assert frames["captured"] == frames["inferred"] + frames["in_flight"] + sum(frames["dropped"].values())
     assert frames["dropped"]["abandoned"] == 0, log()

@@ -325,6 +325,16 @@ def test_stopping_gives_up_credit_answers_what_was_under_way_and_closes(
     assert daemon.peer.recv(10) == b""
 
 
+def test_the_state_of_the_server_is_told_only_when_it_changes(daemon: DaemonDouble, stop: threading.Event) -> None:
+    with connected(daemon, stop) as ring:
+        for state in ((0, 0), (0, 0), (1, 7), (1, 7), (1, 8)):
+            ring.tell_server_state(*state)
+        ring.set_credit(2)
+        told = [daemon.next()[0] for _ in range(4)]
+    states = [wire.ServerState(losses, frames) for losses, frames in ((0, 0), (1, 7), (1, 8))]
+    assert told == [*states, wire.Credit(credit=2)]
+
+
 def batch_of(ring: RingClient, stop: threading.Event, most: int, window_ms: float = 0) -> list[Lease]:
     return next(ring.batches(stop, most, window_ms))
 

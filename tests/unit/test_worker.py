@@ -11,7 +11,9 @@ import pytest
 from msgspec.structs import replace
 from visavis import ring_gen as wire
 from visavis import worker as worker_module
+from visavis.backends import BACKENDS, NEVER_NS, Waiting
 from visavis.backends.fake import Fake, face_of
+from visavis.detections import Detections, Frame
 from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.worker import run
@@ -120,6 +122,42 @@ def test_a_frame_that_fails_is_said_to_have_failed_and_the_next_one_is_answered(
             result = daemon.result()
             seen.append((result.status, result.flags))
         assert seen == [(wire.Status.OK, 0), (wire.Status.FAILED, 0), (wire.Status.OK, 0)]
+
+
+class Served(Fake, Waiting):
+    """A detector whose server is lost at the second frame."""
+
+    losses = local_frames = 0
+
+    def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
+        assert limit_ns < NEVER_NS
+        self.losses, self.local_frames = min(self._seen, 1), self._seen
+        return self.detect(frame)
+
+
+def test_the_daemon_is_told_how_the_server_did_and_the_next_daemon_at_once(
+    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS, "fake", Served)
+    with worker(settings(tmp_path)):
+        with DaemonDouble(tmp_path / "frames.sock") as daemon:
+            assert daemon.next()[0] == wire.ServerState(losses=0, local_frames=0)
+            daemon.add(ring_add(), memory)
+            daemon.send(frame(1).pack())
+            assert daemon.result().status == wire.Status.OK
+            for lease_id, here in ((2, 1), (3, 2)):
+                daemon.send(frame(lease_id).pack())
+                assert daemon.result().status == wire.Status.OK
+                assert daemon.next()[0] == wire.ServerState(losses=1, local_frames=here)
+        with DaemonDouble(tmp_path / "frames.sock") as daemon:
+            assert daemon.next()[0] == wire.ServerState(losses=1, local_frames=2)
+
+
+def test_a_worker_without_a_server_tells_of_none(tmp_path: Path, memory: Memory) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path)):
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        assert isinstance(daemon.next()[0], wire.Result)
 
 
 def results(daemon: DaemonDouble, memory: Memory, count: int) -> list[tuple[int, int, int]]:

@@ -188,6 +188,7 @@ class RingClient:
         self._graveyard: list[Ring] = []
         self._socket = connection
         self._buffer = bytearray(RECEIVE_BYTES)
+        self._server_state: wire.ServerState | None = None  # as it was told last
         self._result = _blank_result()  # filled anew for each answer: making one costs more than filling it
 
     def leases(self, stop: Stop) -> Iterator[Lease]:
@@ -236,6 +237,13 @@ class RingClient:
     def set_credit(self, credit: int) -> None:
         """Ask to hold `credit` leases at a time from now on; 0 pauses."""
         self._send(wire.Credit(credit=min(credit, self.welcome.credit)).pack())
+
+    def tell_server_state(self, losses: int, local_frames: int) -> None:
+        """Tell the daemon how the model server did since this worker started, if that is news."""
+        state = wire.ServerState(losses=losses, local_frames=local_frames)
+        if state != self._server_state:
+            self._send(state.pack())
+            self._server_state = state
 
     def end(self, lease: Lease, status: int, detections: bytes) -> None:
         """Send the RESULT of `lease` with the bytes of its detections; see `Lease.answer`."""

@@ -799,7 +799,40 @@ class Credit:
         )
 
 
-Message = Hello | Welcome | Refuse | RingAdd | RingRetire | Frame | Result | Credit
+@dataclass(slots=True)
+class ServerState:
+    """Worker to daemon: how its model server did since the worker started; after WELCOME and when that changes, only from workers with one."""
+
+    losses: int  # how often it was lost
+    local_frames: int  # frames that this machine inferred instead
+    flags: int = 0
+
+    TYPE: ClassVar[int] = 34
+    SIZE: ClassVar[int] = 24
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<HHIQQ")
+    FIELDS: ClassVar[tuple[tuple[str, str, int], ...]] = (
+        ("head", "HHI", 0),
+        ("losses", "Q", 8),
+        ("local_frames", "Q", 16),
+    )
+
+    def pack(self) -> bytes:
+        """The packet's bytes."""
+        return self.FORMAT.pack(self.TYPE, self.flags, 24, self.losses, self.local_frames)
+
+    @classmethod
+    def unpack(cls, packet: Buffer) -> ServerState:
+        """Decode, or raise LayoutError."""
+        _head("SERVER_STATE", packet, cls.TYPE, cls.SIZE)
+        value: tuple[Any, ...] = cls.FORMAT.unpack_from(packet)
+        return cls(
+            losses=value[3],
+            local_frames=value[4],
+            flags=value[1],
+        )
+
+
+Message = Hello | Welcome | Refuse | RingAdd | RingRetire | Frame | Result | Credit | ServerState
 
 MESSAGES: dict[int, type[Message]] = {
     Hello.TYPE: Hello,
@@ -810,6 +843,7 @@ MESSAGES: dict[int, type[Message]] = {
     Frame.TYPE: Frame,
     Result.TYPE: Result,
     Credit.TYPE: Credit,
+    ServerState.TYPE: ServerState,
 }
 MEMORY = (Header, SlotHeader)
 

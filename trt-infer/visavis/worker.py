@@ -148,6 +148,7 @@ def run_once(
         ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
     """
     failures = 0
+    tell_server_state(ring, detector)
     for leases in ring.batches(stop, _most_together(detector), batch_window_ms):
         for lease, found in zip(leases, infer_together(leases, detector), strict=True):
             if others is not None and lease.size != detector.input_size:
@@ -156,6 +157,13 @@ def run_once(
             failures = 0 if answer(lease, detector, found) else failures + 1
             if failures == MOST_FAILURES:
                 raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
+        tell_server_state(ring, detector)
+
+
+def tell_server_state(ring: RingClient, detector: Detector) -> None:
+    """Let the daemon count how the server did, where the detector has one."""
+    if isinstance(detector, Waiting):
+        ring.tell_server_state(detector.losses, detector.local_frames)
 
 
 def answer(lease: Lease, detector: Detector, found: Detections | None = None) -> bool:

@@ -30,6 +30,7 @@ type worker struct {
 	restsUntilNs        int64           // 0 while no worker has to rest
 	used                uint64          // turn of the last dispatch
 	frames, viewsLeaked uint64
+	server              *ServerState // replaced, never changed; nil while the worker told of none
 	gone                bool
 }
 

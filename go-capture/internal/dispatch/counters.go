@@ -83,7 +83,11 @@ type WorkerState struct {
 	Outstanding, Credit         int
 	ViewsLeaked                 uint64
 	Visitor                     bool
+	Server                      *ServerState // nil for a worker that has no model server
 }
+
+// ServerState is how the model server of a worker did since the worker started.
+type ServerState struct{ Losses, LocalFrames uint64 }
 
 // StreamState is one camera; a retired one keeps its figures.
 type StreamState struct {
@@ -156,6 +160,7 @@ func (w *worker) snapshot() WorkerState {
 		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Precision: precision(w.flags),
 		Fallback: w.flags&ring.HelloFlagFallback != 0, Frames: w.frames, ServiceMs: w.serviceNs / 1e6, Batch: w.batch,
 		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked, Visitor: w.visits(),
+		Server: w.server,
 	}
 }
 

@@ -117,6 +117,22 @@ func TestTheSnapshotTellsWhatHelloSaysAboutTheModel(t *testing.T) {
 	}
 }
 
+func TestTheSnapshotTellsHowAWorkersServerDid(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.worker(1)
+	p := h.worker(1)
+	for _, want := range []ServerState{{}, {Losses: 1, LocalFrames: 3}} {
+		p.send(serverStatePacket(want.Losses, want.LocalFrames))
+		until(t, "the worker's word has arrived", func() bool {
+			got := h.Snapshot().Workers[1].Server
+			return got != nil && *got == want
+		})
+	}
+	if got := h.Snapshot().Workers[0].Server; got != nil {
+		t.Errorf("a worker that told of no server has %+v", *got)
+	}
+}
+
 func fill(memory []byte, value byte) {
 	for i := range memory {
 		memory[i] = value

@@ -21,6 +21,7 @@ func FuzzWorker(f *testing.F) {
 	credit := make([]byte, ring.CreditBytes)
 	(&ring.Credit{}).Put(credit)
 	f.Add(credit, false)
+	f.Add(serverStatePacket(1, math.MaxUint64), false)
 	f.Fuzz(func(t *testing.T, packet []byte, own bool) {
 		h := newHouse(t, Options{MaxDetections: 10})
 		s := h.stream("door")

@@ -239,6 +239,12 @@ func (p *peer) credit(n uint32) {
 	p.send(packet)
 }
 
+func serverStatePacket(losses, localFrames uint64) []byte {
+	packet := make([]byte, ring.ServerStateBytes)
+	(&ring.ServerState{Losses: losses, LocalFrames: localFrames}).Put(packet)
+	return packet
+}
+
 func (p *peer) answer(m ring.Result, found ...ring.Detection) {
 	m.DetectionCount = uint32(len(found))
 	p.send(resultPacket(m, found))

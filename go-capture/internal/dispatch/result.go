@@ -42,6 +42,8 @@ func (d *Dispatcher) take(w *worker, packet []byte) string {
 		return d.takeResult(w, packet)
 	case ring.TypeCredit:
 		return d.takeCredit(w, packet)
+	case ring.TypeServerState:
+		return d.takeServerState(w, packet)
 	}
 	return "unknown message"
 }
@@ -58,6 +60,17 @@ func (d *Dispatcher) takeCredit(w *worker, packet []byte) string {
 	}
 	w.credit = min(int(message.Credit), w.granted)
 	d.pump()
+	return ""
+}
+
+func (d *Dispatcher) takeServerState(w *worker, packet []byte) string {
+	var message ring.ServerState
+	if message.Decode(packet) != nil {
+		return "malformed"
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.server = &ServerState{Losses: message.Losses, LocalFrames: message.LocalFrames}
 	return ""
 }
 

@@ -54,6 +54,12 @@ var PartFault = Metric{Name: "visavis_part_fault", Help: "1 while something is w
 // Workers: Connected workers by state: idle, busy, or paused while a worker asks for no frames.
 var Workers = Metric{Name: "visavis_workers", Help: "Connected workers by state: idle, busy, or paused while a worker asks for no frames.", Labels: []string{"state"}}
 
+// ServerLossesTotal: How often a worker lost its model server since that worker started; only with the backend kserve.
+var ServerLossesTotal = Metric{Name: "visavis_server_losses_total", Help: "How often a worker lost its model server since that worker started; only with the backend kserve.", Labels: []string{"worker"}}
+
+// ServerLocalFramesTotal: Frames that this device inferred instead of a worker's model server, since that worker started; only with the backend kserve.
+var ServerLocalFramesTotal = Metric{Name: "visavis_server_local_frames_total", Help: "Frames that this device inferred instead of a worker's model server, since that worker started; only with the backend kserve.", Labels: []string{"worker"}}
+
 // Viewers: Live streams open now.
 var Viewers = Metric{Name: "visavis_viewers", Help: "Live streams open now.", Labels: []string{}}
 

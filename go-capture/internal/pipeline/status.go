@@ -65,7 +65,7 @@ func workersOf(shot dispatch.Snapshot) []web.Worker {
 	for _, w := range shot.Workers {
 		workers = append(workers, web.Worker{
 			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Precision: w.Precision, Fallback: w.Fallback,
-			Frames: w.Frames, ServiceMs: w.ServiceMs, Batch: w.Batch,
+			Frames: w.Frames, ServiceMs: w.ServiceMs, Batch: w.Batch, Server: (*web.ServerState)(w.Server),
 		})
 	}
 	return workers

@@ -34,27 +34,29 @@ const (
 
 // Message types and sizes in bytes.
 const (
-	TypeHello       = 1  // worker sends: the first message, only after the model is loaded and warmed up
-	TypeWelcome     = 2  // daemon sends: the worker is accepted
-	TypeRefuse      = 3  // daemon sends: the worker is not accepted; the connection closes
-	TypeRingAdd     = 4  // daemon sends: map this ring; carries exactly one file descriptor and comes before the ring's first FRAME
-	TypeRingRetire  = 5  // daemon sends: drop all views of the ring and unmap it
-	TypeFrame       = 16 // daemon sends: a lease: the slot is the worker's until its RESULT
-	TypeResult      = 32 // worker sends: ends the lease; followed by its detections
-	TypeCredit      = 33 // worker sends: leases the worker wants to hold from now on; 0 pauses, or drains before an exit
-	HeadBytes       = 8
-	PlaneBytes      = 16
-	DetectionBytes  = 64
-	HeaderBytes     = 128
-	SlotHeaderBytes = 128
-	HelloBytes      = 96
-	WelcomeBytes    = 48
-	RefuseBytes     = 72
-	RingAddBytes    = 128
-	RingRetireBytes = 16
-	FrameBytes      = 160
-	ResultBytes     = 64
-	CreditBytes     = 16
+	TypeHello        = 1  // worker sends: the first message, only after the model is loaded and warmed up
+	TypeWelcome      = 2  // daemon sends: the worker is accepted
+	TypeRefuse       = 3  // daemon sends: the worker is not accepted; the connection closes
+	TypeRingAdd      = 4  // daemon sends: map this ring; carries exactly one file descriptor and comes before the ring's first FRAME
+	TypeRingRetire   = 5  // daemon sends: drop all views of the ring and unmap it
+	TypeFrame        = 16 // daemon sends: a lease: the slot is the worker's until its RESULT
+	TypeResult       = 32 // worker sends: ends the lease; followed by its detections
+	TypeCredit       = 33 // worker sends: leases the worker wants to hold from now on; 0 pauses, or drains before an exit
+	TypeServerState  = 34 // worker sends: how its model server did since the worker started; after WELCOME and when that changes, only from workers with one
+	HeadBytes        = 8
+	PlaneBytes       = 16
+	DetectionBytes   = 64
+	HeaderBytes      = 128
+	SlotHeaderBytes  = 128
+	HelloBytes       = 96
+	WelcomeBytes     = 48
+	RefuseBytes      = 72
+	RingAddBytes     = 128
+	RingRetireBytes  = 16
+	FrameBytes       = 160
+	ResultBytes      = 64
+	CreditBytes      = 16
+	ServerStateBytes = 24
 )
 
 // Status…: how a worker ended a lease (RESULT.status).
@@ -970,4 +972,44 @@ func (m *Credit) Decode(b []byte) error {
 	}
 	m.Get(b)
 	return checkTail("CREDIT", b, CreditBytes, 0, 0)
+}
+
+// ServerState is SERVER_STATE, sent by the worker: how its model server did since the worker started; after WELCOME and when that changes, only from workers with one.
+type ServerState struct {
+	Head
+	Losses      uint64 `json:"losses"`       // how often it was lost
+	LocalFrames uint64 `json:"local_frames"` // frames that this machine inferred instead
+}
+
+// Compile errors when a compiler lays this out in another way.
+var (
+	_ = [1]struct{}{}[unsafe.Offsetof(ServerState{}.Head)-0]
+	_ = [1]struct{}{}[unsafe.Offsetof(ServerState{}.Losses)-8]
+	_ = [1]struct{}{}[unsafe.Offsetof(ServerState{}.LocalFrames)-16]
+	_ = [1]struct{}{}[unsafe.Sizeof(ServerState{})-24]
+)
+
+// Put writes the 24 bytes of m to b, with the right type and length whatever m says.
+func (m *ServerState) Put(b []byte) {
+	_ = b[23]
+	(&Head{Type: TypeServerState, Flags: m.Flags, Length: ServerStateBytes}).Put(b)
+	binary.LittleEndian.PutUint64(b[8:], m.Losses)
+	binary.LittleEndian.PutUint64(b[16:], m.LocalFrames)
+}
+
+// Get reads m from the first 24 bytes of b and checks nothing.
+func (m *ServerState) Get(b []byte) {
+	_ = b[23]
+	m.Head.Get(b)
+	m.Losses = binary.LittleEndian.Uint64(b[8:])
+	m.LocalFrames = binary.LittleEndian.Uint64(b[16:])
+}
+
+// Decode reads m from b, or says why b is no SERVER_STATE.
+func (m *ServerState) Decode(b []byte) error {
+	if err := checkHead("SERVER_STATE", b, TypeServerState, ServerStateBytes); err != nil {
+		return err
+	}
+	m.Get(b)
+	return checkTail("SERVER_STATE", b, ServerStateBytes, 0, 0)
 }

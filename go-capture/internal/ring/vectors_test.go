@@ -26,6 +26,7 @@ var layouts = map[string]func() codec{
 	"refuse": func() codec { return &Refuse{} }, "ring_add": func() codec { return &RingAdd{} },
 	"ring_retire": func() codec { return &RingRetire{} }, "frame": func() codec { return &Frame{} },
 	"result": func() codec { return &Result{} }, "credit": func() codec { return &Credit{} },
+	"server_state": func() codec { return &ServerState{} },
 }
 
 type vector struct {

@@ -99,6 +99,8 @@ var (
 	sentDesc         = metric.ViewerFramesSentTotal.Desc()
 	lostDesc         = metric.ViewerFramesDroppedTotal.Desc()
 	workersDesc      = metric.Workers.Desc()
+	serverLostDesc   = metric.ServerLossesTotal.Desc()
+	localFramesDesc  = metric.ServerLocalFramesTotal.Desc()
 	viewersDesc      = metric.Viewers.Desc()
 	outboxDesc       = metric.OutboxEvents.Desc()
 	overflowDesc     = metric.OutboxDroppedTotal.Desc()
@@ -119,7 +121,8 @@ type appliance struct{ server *Server }
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, occupiedDesc,
 		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, sentDesc, lostDesc, workersDesc,
-		viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc, shareDesc, heatDesc, buildDesc} {
+		serverLostDesc, localFramesDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc,
+		shareDesc, heatDesc, buildDesc} {
 		out <- desc
 	}
 }
@@ -132,6 +135,7 @@ func (a appliance) Collect(out chan<- prometheus.Metric) {
 		emit.camera(camera)
 	}
 	emit.workers(status.Workers)
+	emit.servers(status.Workers)
 	emit.gauge(viewersDesc, float64(status.Viewers))
 	emit.gauge(outboxDesc, float64(status.Broker.Outbox))
 	emit.counter(overflowDesc, status.Broker.OutboxDropped)
@@ -187,6 +191,21 @@ func (e emitter) workers(workers []Worker) {
 	}
 	for state, workers := range states {
 		e.gauge(workersDesc, float64(workers), state)
+	}
+}
+
+// servers adds up workers of one name: a name is what a worker says, and a series may be there only once.
+func (e emitter) servers(workers []Worker) {
+	sums := map[string]ServerState{}
+	for _, worker := range workers {
+		if worker.Server != nil {
+			sum := sums[worker.Name]
+			sums[worker.Name] = ServerState{sum.Losses + worker.Server.Losses, sum.LocalFrames + worker.Server.LocalFrames}
+		}
+	}
+	for name, sum := range sums {
+		e.counter(serverLostDesc, sum.Losses, name)
+		e.counter(localFramesDesc, sum.LocalFrames, name)
 	}
 }
 

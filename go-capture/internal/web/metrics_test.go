@@ -37,6 +37,34 @@ func TestMetricsTellOfOccupancyOfZonesAndOfLines(t *testing.T) {
 	}
 }
 
+// twoNamesakes is a View of workers with a model server, two of them under one name, and of one without.
+type twoNamesakes struct{ oneCamera }
+
+func (twoNamesakes) Status() Status {
+	return Status{Device: "box", Workers: []Worker{
+		{ID: 1, Name: "worker-1", Server: &ServerState{Losses: 2, LocalFrames: 301}},
+		{ID: 2, Name: "worker-2", Server: &ServerState{}},
+		{ID: 3, Name: "worker-1", Server: &ServerState{Losses: 1, LocalFrames: 9}},
+		{ID: 4, Name: "worker-3"},
+	}}
+}
+
+func TestMetricsTellHowTheServersOfWorkersDid(t *testing.T) {
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: 2 * time.Second}, twoNamesakes{})
+	_, body := r.ask(t, http.MethodGet, "/metrics", http.Header{})
+	for _, line := range []string{
+		`visavis_server_losses_total{worker="worker-1"} 3`, `visavis_server_local_frames_total{worker="worker-1"} 310`,
+		`visavis_server_losses_total{worker="worker-2"} 0`, `visavis_server_local_frames_total{worker="worker-2"} 0`,
+	} {
+		if !strings.Contains(body, line+"\n") {
+			t.Errorf("%s is missing", line)
+		}
+	}
+	if strings.Contains(body, "worker-3") {
+		t.Error("a worker without a server has figures of one")
+	}
+}
+
 func TestMetricsTellEachStateOfWorkers(t *testing.T) {
 	r := serve(t)
 	_, body := r.ask(t, http.MethodGet, "/metrics", http.Header{})

@@ -61,6 +61,14 @@ type Worker struct {
 	Frames    uint64  `json:"frames"`
 	ServiceMs float64 `json:"service_ms"`
 	Batch     float64 `json:"batch"`
+
+	Server *ServerState `json:"server,omitempty"` // nil for a worker that has no model server
+}
+
+// ServerState is how the model server of a worker did since the worker started.
+type ServerState struct {
+	Losses      uint64 `json:"losses"`
+	LocalFrames uint64 `json:"local_frames"` // inferred here instead
 }
 
 // Thermal is how hot the device is, and what that does.

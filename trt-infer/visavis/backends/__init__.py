@@ -64,7 +64,14 @@ class Waiting(ABC):
     """A detector that waits for others, and therefore is told how long an answer is of use.
 
     A class to inherit from: the worker asks for it at each frame, and asking for a protocol costs fifty times as much.
+
+    Attributes:
+        losses: how often the server that it waits for was lost.
+        local_frames: how many pictures were inferred here instead.
     """
+
+    losses: int
+    local_frames: int
 
     @abstractmethod
     def detect_until(self, frame: Frame, limit_ns: int) -> Detections:

@@ -50,8 +50,7 @@ class KServe(Waiting, Batching):
     Attributes:
         name: "kserve" while the server infers, "onnxruntime" while this machine does.
         precision: "" while the server infers, which does not say.
-        losses: how often the server was lost.
-        remote_frames, local_frames: how many pictures were inferred there and here.
+        remote_frames: how many pictures the server inferred.
         second_attempts: how many requests were sent again.
     """
 
@@ -125,8 +124,12 @@ class KServe(Waiting, Batching):
             # A server is not to blame for a frame that was old when it came.
             if room_ns >= self._deadline_ns or not deadline.passed:
                 self._lose(reason)
+        return self._here(frames)
+
+    def _here(self, frames: Sequence[Frame]) -> list[Detections]:
+        found = [self._local.detect(frame) for frame in frames]
         self.local_frames += len(frames)
-        return [self._local.detect(frame) for frame in frames]
+        return found
 
     def _has_our_size(self, frame: Frame) -> bool:
         width, height = self.input_size

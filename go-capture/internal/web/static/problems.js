@@ -16,6 +16,8 @@ export function problemsOf(status, silentMs) {
   }
   const onCpu = status.workers.filter((worker) => worker.fallback).map((worker) => worker.name);
   if (onCpu.length > 0 || status.engine?.state === "failed") found.push(gpuProblem(onCpu, status.engine?.error));
+  const alone = status.workers.filter(({ server, backend }) => server && backend !== "kserve");
+  if (alone.length > 0) found.push(serverProblem(alone));
   if (status.thermal?.slowed) {
     found.push(["The device is too hot, so faces are looked for less often",
       "It goes back to full speed by itself when it has cooled down; a fan or a place in the shade helps."]);
@@ -33,6 +35,12 @@ export function problemsOf(status, silentMs) {
 function gpuProblem(onCpu, error) {
   const who = onCpu.length > 0 ? `The GPU failed three times, so ${onCpu.join(", ")} works on the CPU` : "TensorRT cannot be used";
   return [who, `${error || "“visavis doctor” and “dmesg” say what is wrong"}. Then start visavis again.`];
+}
+
+function serverProblem(alone) {
+  const each = alone.map(({ name, server }) =>
+    `${name} lost it ${plural(server.losses, "time")} and inferred ${plural(server.local_frames, "frame")} here.`);
+  return ["The model server is lost, so this device infers by itself", `It is tried again all the time; the log says why. ${each.join(" ")}`];
 }
 
 /** One for each that is away, by its name where there are several. */
