@@ -5,12 +5,9 @@ package auth
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"syscall"
 	"time"
-
-	"visavis/capture/internal/state"
 )
 
 // stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock. The time
@@ -43,12 +40,13 @@ type book struct {
 	read   stamp
 	byName map[string]*Account
 	byID   map[string]*Account // tokens
-	fault  *state.Fault
+	failed error               // of the last reading
 }
 
 func openBook(file File) (*book, error) {
-	b := &book{file: file, fault: state.NewFault(slog.String("file", file.Path), "nobody is let in", "whoever has a login is let in again")}
-	return b, b.readAs(stampOf(file.Path))
+	b := &book{file: file}
+	b.readAs(stampOf(file.Path))
+	return b, b.failed
 }
 
 // refresh reads the file again if it changed, and tells whether it did.
@@ -57,18 +55,17 @@ func (b *book) refresh() bool {
 	if now == b.read {
 		return false
 	}
-	b.fault.Note(b.readAs(now))
+	b.readAs(now)
 	return true
 }
 
-func (b *book) readAs(now stamp) error {
+func (b *book) readAs(now stamp) {
 	accounts, err := b.file.Read()
-	b.read = now
+	b.read, b.failed = now, err
 	if isUnread(err) {
 		b.read = stamp{failed: err.Error()} // it may be readable the next time, though nothing about it changes
 	}
 	b.take(accounts)
-	return err
 }
 
 // isUnread tells a failure of the system from something that is wrong with the file.

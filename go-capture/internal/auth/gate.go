@@ -48,6 +48,7 @@ type Gate struct {
 	stranger phc               // what the password of an unknown name is compared with, so that it takes as long
 
 	keeper *state.Keeper // of the sessions' file
+	fault  *state.Fault  // of the credentials file
 
 	mu        sync.Mutex
 	keptAt    time.Time // when the sessions were last due to be written
@@ -77,6 +78,7 @@ func Open(settings Settings) (*Gate, error) {
 		addresses: newThrottle(perAddress), names: newThrottle(perName), tokens: newThrottle(perToken),
 		friends: map[string]bool{}, held: map[*hold]struct{}{},
 	}
+	g.fault = state.NewFault(slog.String("file", settings.File.Path), "nobody is let in", "whoever has a login is let in again")
 	g.keeper = state.NewKeeper(settings.Sessions, "sessions are not kept over a restart", "sessions are kept again", g.sessionsText)
 	g.resumeSessions()
 	_, _ = rand.Read(g.key[:]) // it never fails: without randomness the program ends
@@ -100,15 +102,18 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 // Fault says what is wrong with the logins now; "" when all is well.
-func (g *Gate) Fault() string { return cmp.Or(g.book.fault.Now(), g.keeper.Fault()) }
+func (g *Gate) Fault() string { return cmp.Or(g.fault.Now(), g.keeper.Fault()) }
 
-// look is one round of Run.
-func (g *Gate) look() {
+// look is one round of Run. What is wrong with the file is told without the mutex: whoever reads our log may hang.
+func (g *Gate) look() { g.fault.Note(g.swept()) }
+
+func (g *Gate) swept() (unreadable error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
 	g.sessions.sweep(g.settings.now(), g.book.holds)
 	g.cut()
+	return g.book.failed
 }
 
 // refresh follows the credentials file. Called with the mutex held, before each answer.

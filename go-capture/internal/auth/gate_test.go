@@ -411,6 +411,7 @@ func TestAFileThatBreaksWhileServingLetsNobodyIn(t *testing.T) {
 	}
 	_, err := d.BySession(cookie)
 	d.refuses(t, "a session while the file is damaged", err, ErrUnknown)
+	d.look()
 	if fault, want := d.Fault(), "nobody is let in: credentials in "+d.file.Path+" cannot be used"; !strings.HasPrefix(fault, want) {
 		t.Errorf("the status says %q, want %q", fault, want)
 	}
@@ -432,10 +433,12 @@ func TestWhoRepairsTheFileAsTheLogSaysIsLetInAgain(t *testing.T) {
 	copied()
 	_, _, err := d.Login(context.Background(), home, "anna", password)
 	d.refuses(t, "a login while others may read the file", err, ErrUnknown)
+	d.look()
 	if err := os.Chmod(d.file.Path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.login(t, "anna")
+	d.look()
 	if fault := d.Fault(); fault != "" {
 		t.Errorf("after it the status says %q", fault)
 	}

@@ -4,6 +4,7 @@ package auth
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 
@@ -34,4 +35,19 @@ func TestWhoIsLoggedInDoesNotWaitForALogThatHangs(t *testing.T) {
 			trying.Wait()
 		})
 	}
+}
+
+func TestADamagedFileAndALogThatHangsHoldUpNobody(t *testing.T) {
+	d := openDoor(t)
+	if err := os.WriteFile(d.file.Path, []byte("account = 7"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reached, goOn := logtest.Hang(t)
+	looked := make(chan struct{})
+	go func() { defer close(looked); d.look() }()
+	<-reached
+	_, err := d.BySession("of nobody")
+	d.refuses(t, "a session", err, ErrUnknown)
+	goOn()
+	<-looked
 }
