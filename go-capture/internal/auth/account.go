@@ -31,10 +31,12 @@ const (
 	tokenSecretRunes = 32 // 160 bits in base32
 )
 
+// CameraID is the form of a camera's id, also of one that is gone.
+var CameraID = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+
 var (
-	namePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
-	cameraPattern = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
-	idPattern     = regexp.MustCompile(`^[a-z2-7]{8}$`)
+	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
+	idPattern   = regexp.MustCompile(`^[a-z2-7]{8}$`)
 )
 
 // Account is one line of the credentials file: a name, what it may do, and the hash of its one secret.
@@ -61,7 +63,7 @@ func (a *Account) check() error {
 		return err
 	}
 	for _, camera := range a.Cameras {
-		if camera != everyCamera && !cameraPattern.MatchString(camera) {
+		if camera != everyCamera && !CameraID.MatchString(camera) {
 			return fmt.Errorf("%q is not the id of a camera", camera)
 		}
 	}

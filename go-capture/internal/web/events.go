@@ -16,6 +16,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/problem"
 	"visavis/capture/internal/zone"
@@ -40,7 +41,6 @@ const (
 var (
 	limitParameter = parameter{"limit", "Most events of one answer; without it 100", "integer", 1, eventsMost}
 	eventTypes     = []zone.Kind{zone.Appeared, zone.Entered, zone.Crossed, zone.Left, zone.Gone}
-	cameraName     = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 )
 
 // eventsAnswer is one page. The events are those of MQTT, byte for byte.
@@ -110,7 +110,7 @@ func readEventsQuery(query url.Values) (history.Query, error) {
 	if limit > 0 {
 		q.Limit = int(limit)
 	}
-	if query.Has("camera") && !cameraName.MatchString(q.Camera) {
+	if query.Has("camera") && !auth.CameraID.MatchString(q.Camera) {
 		return q, badQuery("camera", q.Camera, "the id of a camera; those that are gone may be asked for, too")
 	}
 	if query.Has("type") && !slices.Contains(eventTypes, zone.Kind(q.Type)) {

@@ -25,7 +25,7 @@ func eventsOperation() object {
 		text("since", "Events after the one with this id, or made at this time or later, the oldest first; 0 begins with the oldest. "+
 			"Without it the newest events", object{"examples": []string{"01JDG3ZQ3N8XKZ5T0V4W2Y6R1C", "2026-11-24T20:00:00Z"},
 			"anyOf": []object{{"pattern": since.String()}, {"format": "date-time"}}}),
-		text("camera", "Events of this camera", object{"pattern": cameraName.String()}),
+		text("camera", "Events of this camera", object{"pattern": auth.CameraID.String()}),
 		text("type", "Events of this type", object{"enum": eventTypes}),
 		object{"name": "Last-Event-ID", "in": "header", "description": "Of a stream: go on after this event", "schema": object{"type": "string"}},
 	)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/problem"
 )
 
@@ -90,7 +91,7 @@ func (t route) parameters() []object {
 	var parameters []object
 	if strings.Contains(t.pattern, "{id}") {
 		parameters = append(parameters, object{"name": "id", "in": "path", "required": true, "description": "Id of a camera",
-			"schema": object{"type": "string", "pattern": cameraName.String()}})
+			"schema": object{"type": "string", "pattern": auth.CameraID.String()}})
 	}
 	for _, p := range t.query {
 		parameters = append(parameters, object{"name": p.name, "in": "query", "description": p.description,
