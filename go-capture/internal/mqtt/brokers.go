@@ -97,7 +97,10 @@ func (b *Brokers) add(s Settings) error {
 	return nil
 }
 
-const nativeForm = "native"
+const (
+	nativeForm = "native"
+	closeMost  = time.Second // for a disk that hangs, where an outbox beside others cannot be opened
+)
 
 // Run serves all brokers until ctx ends.
 func (b *Brokers) Run(ctx context.Context) error {
@@ -124,7 +127,9 @@ func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Cont
 		keep.remember(f.folder(), f.retaining())
 	}
 	if keep.failed != nil {
-		return nil, errors.Join(keep.failed, keep.closeAll(context.Background()))
+		ctx, cancel := context.WithTimeout(context.Background(), closeMost)
+		defer cancel()
+		return nil, errors.Join(keep.failed, keep.closeAll(ctx))
 	}
 	return keep.closeAll, nil
 }
