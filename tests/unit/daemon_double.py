@@ -110,8 +110,10 @@ def frame(lease_id: int, **changed: object) -> wire.Frame:
 class DaemonDouble:
     """Listens on `path`; one peer at a time, accepted and welcomed in the background."""
 
-    def __init__(self, path: Path, *, answer: bytes | None = None, clock_off_ns: int = 0) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, *, answer: bytes | None = None, clock_off_ns: int = 0, minor: int = wire.MINOR
+    ) -> None:
+        self.path, self._minor = path, minor
         self.hello: wire.Hello | None = None
         self._answer, self._clock_off_ns = answer, clock_off_ns
         self._peer: socket.socket | None = None
@@ -183,7 +185,7 @@ class DaemonDouble:
     def _welcome(self) -> bytes:
         return wire.Welcome(
             major=wire.MAJOR,
-            minor=wire.MINOR,
+            minor=self._minor,
             worker_id=7,
             instance_id=INSTANCE,
             credit=3,

@@ -335,6 +335,15 @@ def test_the_state_of_the_server_is_told_only_when_it_changes(daemon: DaemonDoub
     assert told == [*states, wire.Credit(credit=2)]
 
 
+def test_a_daemon_that_does_not_know_the_state_of_servers_never_receives_it(
+    tmp_path: Path, stop: threading.Event
+) -> None:
+    with DaemonDouble(tmp_path / "frames.sock", minor=0) as older, connected(older, stop) as ring:
+        ring.tell_server_state(1, 7)
+        ring.set_credit(2)
+        assert older.next()[0] == wire.Credit(credit=2)
+
+
 def batch_of(ring: RingClient, stop: threading.Event, most: int, window_ms: float = 0) -> list[Lease]:
     return next(ring.batches(stop, most, window_ms))
 

@@ -48,6 +48,7 @@ _OK = int(wire.Status.OK)
 _VIEW_LEAKED = int(wire.ResultFlag.VIEW_LEAKED)
 _DETECTION_BYTES = wire.DETECTION_BYTES
 _FULL_IN_P3 = int(wire.FrameFlag.FULL_IN_P3)
+_SERVER_STATE_MINOR = 1  # a daemon of a lower one never receives it
 _FLAGS_AT = 2  # the low byte of the flags in a message's head
 
 
@@ -239,9 +240,9 @@ class RingClient:
         self._send(wire.Credit(credit=min(credit, self.welcome.credit)).pack())
 
     def tell_server_state(self, losses: int, local_frames: int) -> None:
-        """Tell the daemon how the model server did since this worker started, if that is news."""
+        """Tell the daemon how the model server did since this worker started, if that is news that it understands."""
         state = wire.ServerState(losses=losses, local_frames=local_frames)
-        if state != self._server_state:
+        if state != self._server_state and self.welcome.minor >= _SERVER_STATE_MINOR:
             self._send(state.pack())
             self._server_state = state
 

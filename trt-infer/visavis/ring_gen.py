@@ -33,7 +33,7 @@ class LayoutError(ValueError):
 
 MAGIC = b"FRNG"
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 HEAD_BYTES = 8  # the common head of every message
 SLOT_HEADER_OFFSET = 4096  # bytes before the slot headers: the ring header's page
 SLOT_HEADER_STRIDE = 256  # bytes from one slot header to the next
@@ -801,7 +801,7 @@ class Credit:
 
 @dataclass(slots=True)
 class ServerState:
-    """Worker to daemon: how its model server did since the worker started; after WELCOME and when that changes, only from workers with one."""
+    """Worker to daemon: how its model server did since the worker started; after a WELCOME of minor 1 or more and when that changes, only from workers with one."""
 
     losses: int  # how often it was lost
     local_frames: int  # frames that this machine inferred instead

@@ -14,7 +14,7 @@ import (
 const (
 	Magic            = "FRNG"
 	Major            = 1
-	Minor            = 0
+	Minor            = 1
 	SlotHeaderOffset = 4096  // bytes before the slot headers: the ring header's page
 	SlotHeaderStride = 256   // bytes from one slot header to the next
 	MaxSlots         = 240   // slots in one ring: what fits between the ring header and the payload
@@ -42,7 +42,7 @@ const (
 	TypeFrame        = 16 // daemon sends: a lease: the slot is the worker's until its RESULT
 	TypeResult       = 32 // worker sends: ends the lease; followed by its detections
 	TypeCredit       = 33 // worker sends: leases the worker wants to hold from now on; 0 pauses, or drains before an exit
-	TypeServerState  = 34 // worker sends: how its model server did since the worker started; after WELCOME and when that changes, only from workers with one
+	TypeServerState  = 34 // worker sends: how its model server did since the worker started; after a WELCOME of minor 1 or more and when that changes, only from workers with one
 	HeadBytes        = 8
 	PlaneBytes       = 16
 	DetectionBytes   = 64
@@ -974,7 +974,7 @@ func (m *Credit) Decode(b []byte) error {
 	return checkTail("CREDIT", b, CreditBytes, 0, 0)
 }
 
-// ServerState is SERVER_STATE, sent by the worker: how its model server did since the worker started; after WELCOME and when that changes, only from workers with one.
+// ServerState is SERVER_STATE, sent by the worker: how its model server did since the worker started; after a WELCOME of minor 1 or more and when that changes, only from workers with one.
 type ServerState struct {
 	Head
 	Losses      uint64 `json:"losses"`       // how often it was lost
