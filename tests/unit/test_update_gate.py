@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import argparse
 import configparser
+import os
 import re
 import subprocess
 import sys
@@ -13,15 +15,15 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from visavis.cli.update import appliance_url
+from visavis.cli import update
 from visavis.errors import UpdateError
 from visavis.update.boards import BOARDS
 from visavis.update.boot import loader_of
 from visavis.update.boot.grub import Grub, fresh_environment
 from visavis.update.boot.tryboot import SYMBOLS
-from visavis.update.gate import pass_or_restart, wait_until_healthy, what_is_wrong
+from visavis.update.gate import wait_until_healthy, what_is_wrong
 from visavis.update.keys import CA, make_keys
-from visavis.update.system import read_system, running_slot
+from visavis.update.system import System, read_system, running_slot
 
 from tests.repo.test_laws import ROOT
 
@@ -87,41 +89,59 @@ def test_what_was_wrong_last_is_said_when_the_time_is_over(appliance: Appliance)
 
 
 class Device:
-    """Slot B runs, after an update if `tried`; notes what is done to it."""
+    """Slot B runs, after an update if `tried`; notes which programs of the system are asked to do what."""
 
-    def __init__(self, folder: Path, *, tried: bool) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, tried: bool) -> None:
         (folder / "grubenv").write_bytes(fresh_environment())
-        self.loader, self.done = Grub(folder / "grubenv"), list[str]()
-        self.loader.set_primary("B")
+        loader = Grub(folder / "grubenv")
+        loader.set_primary("B")
         if not tried:
-            self.loader.set_good("B")
+            loader.set_good("B")
+        monkeypatch.setattr(update, "read_system", lambda: System("visavis-x86", "1.0"))
+        monkeypatch.setattr(update, "running_slot", lambda: "B")
+        monkeypatch.setattr(update, "loader_of", lambda _: loader)
+        self._asked = folder / "asked"
+        for program in ("rauc", "systemctl"):
+            (folder / program).write_text(f'#!/bin/sh\necho "{program} $*" >> {self._asked}\n')
+            (folder / program).chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
-    def decide(self, url: str) -> str:
-        return pass_or_restart(
-            *(self.loader, "B", lambda: wait_until_healthy(url, -1)),
-            *(lambda: self.done.append("good"), lambda: self.done.append("restart")),
-        )
+    @property
+    def asked(self) -> list[str]:
+        return self._asked.read_text().splitlines()
 
 
-def test_a_new_system_that_is_healthy_is_kept(appliance: Appliance, tmp_path: Path) -> None:
-    device = Device(tmp_path, tried=True)
-    assert device.decide(appliance.url) == "slot B has proved itself: it is kept"
-    assert device.done == ["good"]
+def gate(url: str) -> int:
+    return update.run(argparse.Namespace(action="gate", url=url, wait=-1))
 
 
-def test_a_new_system_that_is_not_healthy_is_restarted_and_not_marked(appliance: Appliance, tmp_path: Path) -> None:
+def test_a_new_system_that_is_healthy_is_kept(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = Device(tmp_path, monkeypatch, tried=True)
+    assert gate(appliance.url) == 0
+    assert capsys.readouterr().out == "slot B has proved itself: it is kept\n"
+    assert device.asked == ["rauc status mark-good booted"]
+
+
+def test_a_new_system_that_is_not_healthy_is_restarted_and_not_marked(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     appliance.codes["/readyz"] = 503
-    device = Device(tmp_path, tried=True)
+    device = Device(tmp_path, monkeypatch, tried=True)
     with pytest.raises(UpdateError, match="/readyz answers 503"):
-        device.decide(appliance.url)
-    assert device.done == ["restart"]
+        gate(appliance.url)
+    assert device.asked == ["systemctl reboot --no-block"]
 
 
-def test_a_proved_system_is_kept_whatever_its_cameras_do(appliance: Appliance, tmp_path: Path) -> None:
+def test_a_proved_system_is_kept_whatever_its_cameras_do(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     appliance.codes["/readyz"] = 503
-    device = Device(tmp_path, tried=False)
-    assert device.decide(appliance.url) == "slot B has proved itself before"
-    assert device.done == ["good"]
+    device = Device(tmp_path, monkeypatch, tried=False)
+    assert gate(appliance.url) == 0
+    assert capsys.readouterr().out == "slot B has proved itself before\n"
+    assert device.asked == ["rauc status mark-good booted"]
 
 
 @pytest.mark.parametrize(
@@ -138,12 +158,12 @@ def test_the_page_is_where_the_configuration_puts_it(listen: str, url: str, monk
     monkeypatch.setenv("VISAVIS_WEB__LISTEN", listen)
     monkeypatch.setenv("VISAVIS_WEB__HTTPS", "true")
     monkeypatch.setenv("VISAVIS_AUTH__ENABLED", "true")
-    assert appliance_url() == url
+    assert update.appliance_url() == url
 
 
 def test_the_page_is_at_the_usual_place_where_the_configuration_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAVIS_WEB__LISTEN", "nonsense")
-    assert appliance_url() == "http://127.0.0.1:8080"
+    assert update.appliance_url() == "http://127.0.0.1:8080"
 
 
 def test_the_running_slot_is_what_the_kernel_was_told(tmp_path: Path) -> None:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import subprocess
 import time
 import urllib.error
-from collections.abc import Callable
 from http.client import HTTPException
 
 from visavis.errors import UpdateError
 from visavis.loopback import get
-from visavis.update.boot import BootLoader
 from visavis.update.said import last_line
 
 ANSWER_LIMIT_S = 10.0
@@ -49,34 +47,17 @@ def wait_until_healthy(url: str, limit_s: float) -> None:
         time.sleep(PERIOD_S)
 
 
-def pass_or_restart(
-    loader: BootLoader, slot: str, wait: Callable[[], None], mark_good: Callable[[], None], restart: Callable[[], None]
-) -> str:
-    """Mark the running slot good if it is proved or healthy, else start again, by which its boots run out.
-
-    Args:
-        loader: knows whether `slot`, which runs, is on trial.
-        slot: A or B.
-        wait: raises UpdateError when the appliance does not become healthy.
-        mark_good: tells RAUC.
-        restart: restarts the device.
-
-    Returns:
-        What was decided, for the journal.
+def wait_or_restart(url: str, limit_s: float) -> None:
+    """As `wait_until_healthy`; but if it is not, start again, by which the boots of a slot on trial run out.
 
     Raises:
-        UpdateError: the slot was on trial and is not healthy; a restart has begun.
+        UpdateError: it is not healthy within `limit_s`; a restart has begun.
     """
-    if not loader.on_trial(slot):
-        mark_good()
-        return f"slot {slot} has proved itself before"
     try:
-        wait()
+        wait_until_healthy(url, limit_s)
     except UpdateError:
-        restart()
+        restart_device()
         raise
-    mark_good()
-    return f"slot {slot} has proved itself: it is kept"
 
 
 def restart_device() -> None:
