@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from visavis.bench.centerface import iou
+from visavis.models.accuracy import overlaps
 
 from tests.arrays import Array
 
@@ -16,5 +16,5 @@ def best_apart(boxes: Array, scores: Array, most: float) -> list[int]:
     while left:
         best, *left = left
         kept.append(best)
-        left = [other for other in left if iou(boxes[[other]], boxes[best])[0] < most]
+        left = [other for other in left if overlaps(boxes[best], boxes[[other]])[0] < most]
     return kept

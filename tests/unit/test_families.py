@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from visavis.backends import Detector
-from visavis.detections import Detections, Frame
+from visavis.detections import Detections, Frame, boxes_of
 from visavis.errors import DetectorError, ModelError
 from visavis.families import FAMILIES, recognised
 from visavis.families.family import Family
@@ -27,7 +27,6 @@ from tests.unit.face_pictures import gocv_pictures
 from tests.unit.model_files import MODELS, detector_for, provided
 
 SMALL = (64, 32)
-SIDES = ("x1", "y1", "x2", "y2")
 
 
 @pytest.fixture(params=MODELS, scope="module")
@@ -56,15 +55,11 @@ def scene() -> Frame:
     return made
 
 
-def boxes(found: Detections) -> Array:
-    return np.stack([found[side] for side in SIDES], axis=1)
-
-
 def is_sound(found: Detections, size: tuple[int, int]) -> None:
     """Every promise that does not depend on the picture."""
     assert found.dtype == DETECTION_DTYPE
     assert found.ndim == 1
-    corners = boxes(found)
+    corners = boxes_of(found)
     assert np.isfinite(corners).all()
     assert np.isfinite(found["landmarks"]).all()
     assert (corners >= 0).all()
@@ -80,7 +75,7 @@ def test_a_face_is_found_and_every_number_is_in_its_range(detector: Detector, fa
     is_sound(found, (640, 512))
     assert bool(found["flags"][0] & DetectionFlag.LANDMARKS) == family.landmarks
     if family.landmarks and family.name != "scrfd":
-        x1, y1, x2, y2 = boxes(found)[0]
+        x1, y1, x2, y2 = boxes_of(found)[0]
         assert ((found["landmarks"] > [x1, y1]) & (found["landmarks"] < [x2, y2])).all()
 
 
@@ -93,7 +88,7 @@ def test_a_picture_that_moves_takes_its_boxes_along(detector: Detector, scene: F
     moved = np.roll(scene, (64, 64), axis=(0, 1))
     before, after = detector.detect(scene), detector.detect(moved)
     assert before.size == after.size == 1
-    assert np.abs(boxes(after) - boxes(before) - 64).max() < 2
+    assert np.abs(boxes_of(after) - boxes_of(before) - 64).max() < 2
     assert np.abs(after["score"] - before["score"]).max() < 0.02
 
 
@@ -108,7 +103,7 @@ def test_a_batch_of_two_is_two_of_one(
     together = session(prepare(source, 640, 512, batch=2)).run(None, {"image": pair})
     for one, other in zip(alone, family.decode_batch(together, (640, 512), 0.5, 0.3), strict=True):
         assert one.size == other.size == 1
-        np.testing.assert_allclose(boxes(one), boxes(other), atol=0.01)
+        np.testing.assert_allclose(boxes_of(one), boxes_of(other), atol=0.01)
         np.testing.assert_allclose(one["score"], other["score"], atol=1e-4)
 
 

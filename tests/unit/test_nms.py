@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from visavis.bench.centerface import iou
 from visavis.families.nms import Apart
+from visavis.models.accuracy import overlaps
 
 from tests.arrays import Array
 from tests.unit.greedy import best_apart
@@ -63,8 +63,8 @@ def test_no_two_that_stay_overlap_and_every_one_that_goes_has_a_better_one(rows:
     scores = table[:, 4]
     stay = kept(boxes, scores, 0.3)
     for index in range(len(boxes)):
-        overlaps = [(other, iou(boxes[[other]], boxes[index])[0]) for other in stay if other != index]
+        shares = [(other, overlaps(boxes[index], boxes[[other]])[0]) for other in stay if other != index]
         if index in stay:
-            assert all(value < 0.3 + 1e-5 for _, value in overlaps)
+            assert all(value < 0.3 + 1e-5 for _, value in shares)
         else:
-            assert any(value >= 0.3 - 1e-5 and scores[other] >= scores[index] for other, value in overlaps)
+            assert any(value >= 0.3 - 1e-5 and scores[other] >= scores[index] for other, value in shares)

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 from visavis.backends import load_detector
-from visavis.detections import Detections, Frame
+from visavis.detections import Detections, Frame, boxes_of
 from visavis.settings import DetectorSettings
 
 from tests.arrays import Array
@@ -85,7 +85,7 @@ def test_a_normalisation_of_what_others_use_too_stays(tmp_path: Path) -> None:
     content = model.SerializeToString()
     found, (boxes, scores, _) = ours(content, picture(1), tmp_path), by_hand(content, picture(1))
     kept = best_apart(boxes, scores, 0.4)
-    corners = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
+    corners = boxes_of(found)
     np.testing.assert_allclose(corners, boxes[kept].clip(0, [WIDTH, HEIGHT] * 2), atol=0.01)
 
 
@@ -98,7 +98,7 @@ def test_the_faces_are_those_of_a_decoding_by_hand(landmarks: bool, batched: boo
         boxes, scores, marks = by_hand(content, picture(seed))
         kept = best_apart(boxes, scores, 0.4)
         assert found.size == len(kept) > 3
-        corners = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
+        corners = boxes_of(found)
         np.testing.assert_allclose(corners, boxes[kept].clip(0, [WIDTH, HEIGHT] * 2), atol=0.01)
         np.testing.assert_allclose(found["score"], scores[kept], atol=1e-4)
         assert found["flags"].tolist() == [int(landmarks)] * found.size

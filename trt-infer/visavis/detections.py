@@ -34,6 +34,11 @@ def packed(rows: Iterable[tuple[float, ...]]) -> Detections:
     return np.frombuffer(bytearray().join([_FIELDS.pack(*row) for row in rows]), DETECTION_DTYPE)
 
 
+def boxes_of(detections: Detections) -> npt.NDArray[np.float32]:
+    """The x1, y1, x2, y2 of (n,) detections: (n, 4), pixels."""
+    return np.stack([detections[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
+
+
 def landmarks_of(face: Any) -> list[tuple[float, float]]:
     """The x, y of one detection's landmarks, pixels; none when its model finds none."""
     return [(float(x), float(y)) for x, y in face["landmarks"]] if face["flags"] & DetectionFlag.LANDMARKS else []

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.backends import load_detector
-from visavis.detections import Detections, Frame
+from visavis.detections import Detections, Frame, boxes_of
+from visavis.models.accuracy import overlaps
 from visavis.pictures import decode_still, letterboxed
 from visavis.settings import DetectorSettings
 
@@ -53,19 +54,12 @@ def same_faces(ours: Detections, theirs: Boxes) -> tuple[bool, float, float]:
     if ours.size != len(theirs):
         return False, 0.0, 1.0
     least, most = 1.0, 0.0
-    mine = np.stack([ours[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
+    mine = boxes_of(ours)
     for box in theirs:
-        overlaps = iou(mine, box[:4])
-        best = int(np.argmax(overlaps))
-        least, most = min(least, float(overlaps[best])), max(most, abs(float(ours["score"][best] - box[4])))
+        shares = overlaps(box[:4], mine)
+        best = int(np.argmax(shares))
+        least, most = min(least, float(shares[best])), max(most, abs(float(ours["score"][best] - box[4])))
     return least >= 0.9 and most <= 0.02, least, most
-
-
-def iou(boxes: Boxes, one: Boxes) -> Boxes:
-    """Intersection over union of (n, 4) boxes with one box; (n,)."""
-    shared = np.clip(np.minimum(boxes[:, 2:], one[2:]) - np.maximum(boxes[:, :2], one[:2]), 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (one[2:] - one[:2]).prod()
-    return np.asarray(shared / (areas - shared), np.float32)
 
 
 def measure(picture: Frame, rounds: int, threads: int) -> dict[str, Any]:

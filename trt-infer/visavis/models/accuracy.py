@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from visavis.detections import Detections
+from visavis.detections import Detections, boxes_of
 
 Floats = npt.NDArray[np.float32]
 MATCH_IOU = 0.5
@@ -62,15 +62,16 @@ def matched(found: Detections, marked: Floats) -> npt.NDArray[np.bool_]:
     """Which of (n,) detections, best first, are the first to match some marked face: (n,) bool."""
     free = np.ones(len(marked), bool)
     right = np.zeros(found.size, bool)
-    for index, face in enumerate(found):
-        overlaps = np.where(free, _overlaps(np.array([face[s] for s in ("x1", "y1", "x2", "y2")]), marked), 0)
-        if free.any() and overlaps.max() >= MATCH_IOU:
-            free[overlaps.argmax()] = False
+    for index, box in enumerate(boxes_of(found)):
+        shares = np.where(free, overlaps(box, marked), 0)
+        if free.any() and shares.max() >= MATCH_IOU:
+            free[shares.argmax()] = False
             right[index] = True
     return right
 
 
-def _overlaps(box: Floats, others: Floats) -> Floats:
+def overlaps(box: Floats, others: Floats) -> Floats:
+    """Intersection over union of one box with (n, 4) others, each x1, y1, x2, y2: (n,)."""
     shared = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None).prod(axis=1)
     areas = (others[:, 2:] - others[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
     return np.asarray(shared / np.maximum(areas - shared, np.finfo(np.float32).tiny), np.float32)

@@ -20,7 +20,7 @@ from visavis.atomic import write_atomically
 from visavis.models.manifest import Original, original, read_limited
 from visavis.settings import default_cache_dir
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 # Part of every key: raise when `prepare` answers something else.
 PREPARATION = 1
 
@@ -115,7 +115,7 @@ def _kept(path: Path, source: Original) -> bytes | None:
         return None
     content = verify(path, source.sha256)
     if content is None:
-        LOG.warning("prepared model %s is not what was written: it is prepared again", path)
+        log.warning("prepared model %s is not what was written: it is prepared again", path)
     return content
 
 
@@ -127,7 +127,7 @@ def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSEr
         content = None
     found = path if content is not None else None
     if content is None:
-        LOG.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
+        log.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
         content = _prepare(source, *size_px)
     return Prepared(name=source.name, family=source.entry.family, content=content, path=found)
 

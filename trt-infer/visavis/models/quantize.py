@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from visavis.backends import Detector
 from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.bench.models import turn_by_turn
-from visavis.detections import Detections, Frame
+from visavis.detections import Detections, Frame, boxes_of
 from visavis.engines.int8 import calibrate, for_cpu
 from visavis.errors import ModelError
 from visavis.models.accuracy import matched
@@ -152,11 +150,6 @@ def sure(found: Detections) -> Detections:
 def missing(wanted: Detections, found: Detections) -> int:
     """How many of `wanted` have no box of their own in `found`."""
     return int((~matched(wanted, boxes_of(found))).sum())
-
-
-def boxes_of(found: Detections) -> npt.NDArray[np.float32]:
-    """(n, 4) x1, y1, x2, y2."""
-    return np.stack([found[side] for side in ("x1", "y1", "x2", "y2")], axis=1)
 
 
 def judge(name: str, measured: Measured, *, dot_products: bool) -> None:
