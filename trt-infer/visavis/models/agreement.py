@@ -13,7 +13,7 @@ import onnxruntime
 from visavis.errors import ModelError
 from visavis.families.family import Family
 from visavis.models.graph import without_dead
-from visavis.models.inspection import MOST_BYTES_PER_PIXEL, heaviest, picture_input, shape_of
+from visavis.models.inspection import check_weight, picture_input, shape_of
 from visavis.models.normalisation import Affine
 
 Pixels = npt.NDArray[np.uint8]
@@ -41,8 +41,9 @@ def check_agreement(name: str, original: bytes, prepared: bytes, family: Family,
         ModelError: they answer differently, or the original does not run.
     """
     model = _alive(onnx.load_model_from_string(original))
-    batch, _, height, width = (side or usual for side, usual in zip(_sides(model), (1, 3, HEIGHT, WIDTH), strict=True))
-    _weigh(name, model, (batch, 3, height, width))
+    sides = zip(shape_of(picture_input(model)), (1, 3, HEIGHT, WIDTH), strict=True)
+    batch, _, height, width = (side or usual for side, usual in sides)
+    check_weight(name, model, (batch, 3, height, width))
     picture = np.random.default_rng(SEED).integers(0, 255, (1, height, width, 3), np.uint8)
     names = [item.name for item in onnx.load_model_from_string(prepared).graph.output]
     theirs = answers(name, model.SerializeToString(), names, np.repeat(_planes(picture, family, taken), batch, axis=0))
@@ -70,25 +71,12 @@ def _planes(picture: Pixels, family: Family, taken: Affine) -> npt.NDArray[np.fl
     return np.ascontiguousarray((coloured * taken.gain + taken.offset).transpose(0, 3, 1, 2), np.float32)
 
 
-def _sides(model: Any) -> tuple[int, ...]:
-    return shape_of(picture_input(model))
-
-
 def _alive(model: Any) -> Any:
     """Without what no output needs: preparation leaves that out too, and it may ask for any memory."""
     kept = without_dead(list(model.graph.node), {item.name for item in model.graph.output})
     del model.graph.node[:]
     model.graph.node.extend(kept)
     return model
-
-
-def _weigh(name: str, model: Any, shape: tuple[int, ...]) -> None:
-    """Refuse an original that asks for absurd memory, as preparation refuses its own result."""
-    for side, value in zip(picture_input(model).type.tensor_type.shape.dim, shape, strict=True):
-        side.dim_value = value
-    asked = heaviest(model)
-    if asked > max(shape[0] * shape[2] * shape[3], 2**18) * MOST_BYTES_PER_PIXEL:
-        raise ModelError(f"model {name} is refused, one of its values takes {asked // 2**20} MiB", "use another")
 
 
 def answers(name: str, model: bytes, outputs: list[str], picture: npt.NDArray[Any]) -> list[Any]:

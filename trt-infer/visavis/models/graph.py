@@ -35,11 +35,7 @@ def flatten_heads(nodes: list[Any], weights: Weights) -> list[Any]:
     made = producers(nodes)
     for node in nodes:
         source = made.get(node.input[0]) if node.op_type == "Reshape" else None
-        if (
-            source is None
-            or source.op_type != "Transpose"
-            or helper.get_attribute_value(source.attribute[0]) != (PLACES_LAST)
-        ):
+        if source is None or not _lays_places_last(source):
             continue
         numbers = _last_side(node.input[1], made, weights)
         if numbers is not None and numbers > 0:
@@ -47,6 +43,10 @@ def flatten_heads(nodes: list[Any], weights: Weights) -> list[Any]:
             weights[name] = np.array([0, -1, numbers], np.int64)
             node.input[1] = name
     return nodes
+
+
+def _lays_places_last(node: Any) -> bool:
+    return bool(node.op_type == "Transpose" and helper.get_attribute_value(node.attribute[0]) == PLACES_LAST)
 
 
 def _last_side(name: str, made: dict[str, Any], weights: Weights) -> int | None:

@@ -23,6 +23,8 @@ MOST_NODES = 10_000
 MOST_SIDE = 2**24
 # No family needs a quarter of this for one value of one picture; a bomb asks for more at once.
 MOST_BYTES_PER_PIXEL = 1024
+# Smaller pictures may ask for as much as one of this size.
+LEAST_PIXELS = 2**18
 CHANNELS = 3
 OWN_DOMAINS = ("", "ai.onnx")
 NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
@@ -84,14 +86,25 @@ def shape_of(value: Any) -> Shape:
     return tuple(int(side.dim_value) for side in value.type.tensor_type.shape.dim)
 
 
-def heaviest(model: Any) -> int:
-    """The size of the largest value that a model computes on the way, bytes, as far as its shapes are known.
+def check_weight(name: str, model: Any, shape: Shape) -> None:
+    """Refuse a model that asks for absurd memory, before any runtime gives it.
+
+    Args:
+        name: of the model, for errors.
+        model: gets `shape` for its input.
+        shape: of its input, (pictures, three or rows, ..., ...).
 
     Raises:
+        ModelError: it computes, on the way, a value of more than MOST_BYTES_PER_PIXEL for each pixel.
         onnx.shape_inference.InferenceError: the shapes contradict each other.
     """
+    for side, value in zip(picture_input(model).type.tensor_type.shape.dim, shape, strict=True):
+        side.dim_value = value
     inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    return max((prod(shape_of(value)) * 4 for value in inferred.graph.value_info), default=0)
+    asked_bytes = max((prod(shape_of(value)) * 4 for value in inferred.graph.value_info), default=0)
+    pixels = shape[0] * max(prod(shape[1:]) // CHANNELS, LEAST_PIXELS)
+    if asked_bytes > pixels * MOST_BYTES_PER_PIXEL:
+        raise ModelError(f"model {name} is refused, one of its values takes {asked_bytes // 2**20} MiB", "use another")
 
 
 def _parsed(content: bytes, name: str) -> Any:

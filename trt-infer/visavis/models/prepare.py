@@ -22,21 +22,20 @@ from visavis.families.family import Family, Shape
 from visavis.models import graph as rewrite
 from visavis.models.graph import Weights
 from visavis.models.inspection import (
-    MOST_BYTES_PER_PIXEL,
     OWN_DOMAINS,
+    check_weight,
     described,
-    heaviest,
     inspected,
     outputs_of,
     picture_input,
+    shape_of,
 )
 from visavis.models.manifest import Original
 from visavis.models.normalisation import Affine, is_nothing, taken, taken_out
 from visavis.settings import LARGEST_SIDE
 
-# What a model for pictures of any size is weighed at; smaller pictures than LEAST_PIXELS may ask for as much as that.
+# What a model for pictures of any size is weighed at, pixels.
 USUAL_SIDE = 1024
-LEAST_PIXELS = 2**18
 # From this version on these operators mean the same up to OPSET; a model that has others keeps its own version.
 SINCE = {
     **dict.fromkeys(
@@ -69,7 +68,7 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
         )
     try:
         prepared, own = _prepared(model, family, (batch, height, width))
-        _weigh(original.name, prepared, width, height)
+        _weigh(original.name, prepared)
         _compare(original, family, own)
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise ModelError(f"cannot prepare {original.name}, its graph is not a {family.name} ({error!r})") from error
@@ -207,14 +206,9 @@ def _opset(model: Any, nodes: list[Any]) -> int:
     return OPSET if own < OPSET and all(SINCE.get(node.op_type, OPSET) <= own for node in nodes) else own
 
 
-def _weigh(name: str, prepared: Any, width: int, height: int) -> None:
-    """Refuse a model that asks for absurd memory, before any runtime gives it."""
+def _weigh(name: str, prepared: Any) -> None:
+    """Refuse what asks for absurd memory; a model for any size is weighed at USUAL_SIDE."""
     weighed = onnx.ModelProto()
     weighed.CopyFrom(prepared)
-    width, height = width or USUAL_SIDE, height or USUAL_SIDE
-    for side, value in zip(weighed.graph.input[0].type.tensor_type.shape.dim, (1, height, width), strict=False):
-        side.dim_value = side.dim_value or value
-    pixels = max(width * height, LEAST_PIXELS) * weighed.graph.input[0].type.tensor_type.shape.dim[0].dim_value
-    bytes_asked = heaviest(weighed)
-    if bytes_asked > pixels * MOST_BYTES_PER_PIXEL:
-        raise ModelError(f"model {name} is refused, one of its values takes {bytes_asked // 2**20} MiB", "use another")
+    batch, height, width, channels = shape_of(picture_input(weighed))
+    check_weight(name, weighed, (batch or 1, height or USUAL_SIDE, width or USUAL_SIDE, channels))
