@@ -157,7 +157,7 @@ def test_a_machine_without_mosquitto_is_a_warning(tmp_path: Path) -> None:
         "subject": "broker",
         "state": "warn",
         "words": "mosquitto is not installed",
-        "remedy": "apt install mosquitto, or set mqtt.url",
+        "remedy": "apt install mosquitto, or set mqtt.url to a broker you have",
     }
 
 

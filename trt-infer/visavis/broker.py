@@ -96,7 +96,7 @@ def mosquitto() -> str:
     """
     program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
     if program is None:
-        raise BrokerFailed("mosquitto is not installed: `apt install mosquitto`, or set mqtt.url to a broker you have")
+        raise BrokerFailed("mosquitto is not installed", "apt install mosquitto, or set mqtt.url to a broker you have")
     return program
 
 

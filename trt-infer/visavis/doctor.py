@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from visavis.broker import BrokerFailed, mosquitto
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, effective_config, last_words
 from visavis.engines.probe import asked
@@ -93,10 +94,11 @@ def cameras() -> Finding:
 
 def broker() -> Finding:
     """mosquitto, for who has no broker."""
-    program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-    if program:
-        return Finding("broker", "ok", f"{program} can be started when no broker is configured")
-    return Finding("broker", "warn", "mosquitto is not installed", "apt install mosquitto, or set mqtt.url")
+    try:
+        program = mosquitto()
+    except BrokerFailed as error:
+        return Finding("broker", "warn", error.sentence, error.remedy)
+    return Finding("broker", "ok", f"{program} can be started when no broker is configured")
 
 
 def configured_brokers(settings: Config) -> Iterator[Finding]:
