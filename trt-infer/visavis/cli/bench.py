@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     timed = inference.inference(args.rounds, say)
     with tempfile.TemporaryDirectory(prefix="visavis-") as folder:
-        seen = capture.measured(Path(folder), {}, (args.seconds, 0.0), say)
+        seen = capture.measured(Path(folder), {}, say, capture_s=args.seconds)
     if args.json:
         print(json.dumps({"inference": timed, "capture": seen}))
     else:

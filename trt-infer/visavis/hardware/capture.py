@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from visavis.figures import daemon_status, page_address
+from visavis.figures import daemon_status
 
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 20.0
@@ -48,7 +48,7 @@ class Appliance:
     def __init__(self, folder: Path, sources: dict[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self.address = page_address(f"127.0.0.1:{port}", https=False)
+        self.address = f"http://127.0.0.1:{port}/"
         file, self.log = folder / "config.toml", folder / "run.log"
         file.write_text(configuration(sources, port), encoding="utf-8")
         command = [sys.executable, "-m", "visavis.cli", "run", "--config", str(file)]
@@ -126,23 +126,30 @@ def running(folder: Path, sources: dict[str, str]) -> Iterator[Appliance]:
         appliance.stop()
 
 
-def measured(folder: Path, sources: dict[str, str], seconds: tuple[float, float], say: Say) -> dict[str, Any]:
-    """What cameras deliver in the first of `seconds`, and what becomes of frames while workers die in the second.
+def measured(
+    folder: Path, sources: dict[str, str], say: Say, *, capture_s: float, chaos_s: float = 0.0
+) -> dict[str, Any]:
+    """What cameras deliver, and what becomes of frames while workers die.
 
-    With 0 for the second no worker dies.
+    Args:
+        folder: for everything that the appliance writes.
+        sources: of the cameras beside the demo, by their ids.
+        say: told what is done now.
+        capture_s: how long the cameras are read.
+        chaos_s: how long workers are killed after that; 0 kills none.
     """
     with running(folder, sources) as appliance:
         say("starting the appliance")
         start_s = appliance.wait_for_results(0)
         if start_s is None:
             return {"error": "no result came", "log": appliance.log.read_text(errors="replace").splitlines()[-20:]}
-        say(f"reading {len(sources) + 1} cameras for {seconds[0]:g} s")
-        time.sleep(seconds[0])
+        say(f"reading {len(sources) + 1} cameras for {capture_s:g} s")
+        time.sleep(capture_s)
         status, memory_mib = appliance.status() or {"cameras": []}, appliance.memory_mib()
         chaos = {}
-        if seconds[1]:
-            say(f"killing workers at random moments for {seconds[1]:g} s")
-            chaos = {"kills": killed(appliance, seconds[1])}
+        if chaos_s:
+            say(f"killing workers at random moments for {chaos_s:g} s")
+            chaos = {"kills": killed(appliance, chaos_s)}
     found = {one["id"]: _figures(one) for one in status["cameras"]}
     stream_ms = stream_median_ms()
     handoff_ms = found.get("demo", {}).get("handoff_ms_p50")
@@ -171,10 +178,10 @@ def _figures(camera: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def killed(appliance: Appliance, seconds: float) -> dict[str, Any]:
+def killed(appliance: Appliance, limit_s: float) -> dict[str, Any]:
     """Kill workers and wait for the next result, over and over; then every frame must be accounted for."""
     chance, recoveries, unanswered, kills = random.Random(1), [], 0, 0  # noqa: S311 (moments, not secrets)
-    end_s = time.monotonic() + seconds
+    end_s = time.monotonic() + limit_s
     while time.monotonic() < end_s:
         time.sleep(chance.uniform(*KILL_PAUSES_S))
         before = appliance.inferred()

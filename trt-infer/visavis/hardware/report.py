@@ -50,7 +50,7 @@ def gather(plan: Plan, say: Say) -> dict[str, Any]:
     found["inference"] = inference.inference(plan.rounds, say)
     with tempfile.TemporaryDirectory() as folder:
         sources = _sources(found["cameras"], found["board"]["compatible"])
-        found["capture"] = capture.measured(Path(folder), sources, (plan.capture_s, plan.chaos_s), say)
+        found["capture"] = capture.measured(Path(folder), sources, say, capture_s=plan.capture_s, chaos_s=plan.chaos_s)
     found["heat_after_c"], found["free_after_mib"] = board.heat(), board.free_mib()
     return found
 
