@@ -29,9 +29,8 @@ from typing import NamedTuple, Protocol
 from visavis import ring_gen as wire
 from visavis.detections import Detections, Frame, sendable
 from visavis.errors import BadMessage, ClockMismatch, DaemonGone, Refused, ViewLeaked
-from visavis.ring_memory import Ring
+from visavis.ring_memory import REMEDY, Ring
 
-REMEDY = "install worker and daemon from one release"
 # How often an idle worker looks at `stop`, and how long silence must last before a drained connection is closed.
 TICK_S = 0.1
 SEND_LIMIT_S = 2.0
