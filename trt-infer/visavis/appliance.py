@@ -218,7 +218,7 @@ class CrewOf:
         """Change the number of workers if that is asked for, and tell who is connected."""
         if request.workers is not None:
             self._workers.resize(request.workers, worker_command(self._config, request.workers))
-        status = daemon_status(page_address(self._config.web.listen, self._config.web.https), self._token)
+        status = daemon_status(page_address(self._config.web), self._token)
         members = msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
         return Crew(device=self._config.device.id, wanted=self._workers.count, workers=members)
 
@@ -229,6 +229,6 @@ def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: th
     while not stop.wait(FIGURES_PERIOD_S):
         if daemon.poll() is not None:
             raise DaemonEnded(f"the daemon ended with {daemon.returncode}: its own message is above")
-        shown = figures(page_address(config.web.listen, config.web.https), token)
+        shown = figures(page_address(config.web), token)
         if shown:
             lines.show(shown)

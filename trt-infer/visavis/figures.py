@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import json
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visavis.loopback import get
+
+if TYPE_CHECKING:  # it needs packages, without which updates must work
+    from visavis.config_gen import Web
 
 TIMEOUT_S = 1.0
 EVERYWHERE = ("", "0.0.0.0", "[::]")  # noqa: S104 - nothing is bound here
 
 
-def page_address(listen: str, https: bool) -> str:
-    """Where this machine reaches the page of a daemon that listens at `listen`, which may be every address."""
-    host, _, port = listen.rpartition(":")
-    here = f"127.0.0.1:{port}" if host in EVERYWHERE else listen
-    return f"{'https' if https else 'http'}://{here}/"
+def page_address(web: Web) -> str:
+    """Where this machine reaches the page of a daemon, which may listen at every address."""
+    host, _, port = web.listen.rpartition(":")
+    here = f"127.0.0.1:{port}" if host in EVERYWHERE else web.listen
+    return f"{'https' if web.https else 'http'}://{here}/"
 
 
 def figures(address: str, token: str = "") -> list[str]:

@@ -19,7 +19,7 @@ LOOPBACK = "127."
 
 def greet(config: Config) -> None:
     """Say where to look."""
-    here = page_address(config.web.listen, config.web.https)
+    here = page_address(config.web)
     if config.camera:
         print(f"picture     {here}{elsewhere(config)}")
     if config.mqtt.url:

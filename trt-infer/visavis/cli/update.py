@@ -196,7 +196,7 @@ def appliance_url() -> str:
         web = effective_config(DEVICE_CONFIG if DEVICE_CONFIG.exists() else None, os.environ).web
     except VisavisError:  # then it is not healthy, and the gate says so
         return "http://127.0.0.1:8080"
-    return page_address(web.listen, web.https).rstrip("/")
+    return page_address(web).rstrip("/")
 
 
 ACTIONS = {
