@@ -6,13 +6,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visavis.cli.arguments import add_action
 from visavis.errors import VisavisError
 from visavis.models import manifest
 from visavis.terminal import complain
+
+if TYPE_CHECKING:
+    from visavis.models.pull import Progress
 
 SUMMARY = "download models from their authors, a mirror or a USB stick"
 DESCRIPTION = """Download the original files of models. An interrupted download continues where it stopped. A file that
@@ -50,8 +55,8 @@ def _fetched(model: str, args: argparse.Namespace) -> bool:
     from visavis.models.pull import pull  # noqa: PLC0415
 
     try:
-        with _Bar(model) as bar:
-            path = pull(model, source=args.source, progress=bar)
+        with _bar(model) as progress:
+            path = pull(model, source=args.source, progress=progress)
     except VisavisError as error:
         if args.json:
             print(json.dumps({"model": model, "error": str(error)}))
@@ -67,22 +72,16 @@ def _say(model: str, path: Path, as_json: bool) -> None:
     print(json.dumps(fields) if as_json else f"{model}  {path}")
 
 
-class _Bar:
-    """A progress bar on a terminal, nothing elsewhere; called with the bytes so far and in all."""
+@contextmanager
+def _bar(model: str) -> Iterator[Progress]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm  # noqa: PLC0415
 
-    def __init__(self, model: str) -> None:
-        from tqdm import tqdm  # noqa: PLC0415
+    look: dict[str, Any] = {"desc": model, "unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    with tqdm(**look, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
 
-        self._bar = tqdm(
-            desc=model, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, disable=not sys.stderr.isatty()
-        )
+        def show(so_far: int, in_all: int) -> None:
+            bar.total = in_all
+            bar.update(so_far - bar.n)
 
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, so_far: int, in_all: int) -> None:
-        self._bar.total = in_all
-        self._bar.update(so_far - self._bar.n)
+        yield show

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
     from visavis.detections import Frame
-    from visavis.models.quantize import Made, Plan
+    from visavis.models.quantize import Made, Plan, Report
 
 SUMMARY = "make a faster int8 form of a model, with pictures of yours"
 DESCRIPTION = """Make the int8 form of a model for the CPU of this machine. It is calibrated on three quarters of the
@@ -72,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
     from visavis.models.quantize import Plan, quantize  # noqa: PLC0415 (listing models needs no runtime)
 
     plan = Plan(model=args.model, size=args.input, loss=args.loss, cache_dir=default_cache_dir())
-    with _Bar() as bar:
-        frames = _of_files(args.pictures, plan) if args.pictures else _of_camera(args, plan, bar)
-        made = quantize(plan, frames, bar)
+    with _bar() as report:
+        frames = _of_files(args.pictures, plan) if args.pictures else _of_camera(args, plan, report)
+        made = quantize(plan, frames, report)
     _say(made, args.json)
     return 0
 
@@ -85,7 +87,7 @@ def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
     return spread(frames_of(pictures, plan.size))
 
 
-def _of_camera(args: argparse.Namespace, plan: Plan, bar: _Bar) -> list[Frame]:
+def _of_camera(args: argparse.Namespace, plan: Plan, report: Report) -> list[Frame]:
     from visavis.bench.models import detector  # noqa: PLC0415
     from visavis.errors import DaemonGone, Refused  # noqa: PLC0415
     from visavis.models.borrow import LEAST, Wish, borrowed, without_pictures  # noqa: PLC0415
@@ -99,7 +101,7 @@ def _of_camera(args: argparse.Namespace, plan: Plan, bar: _Bar) -> list[Frame]:
         try:
             for frame in borrowed(wish, finder, stop):
                 frames.append(frame)
-                bar("looking", len(frames), wish.count)
+                report("looking", len(frames), wish.count)
         except (DaemonGone, Refused) as error:
             raise without_pictures(error, wish) from error
     return frames
@@ -123,21 +125,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
-class _Bar:
-    """A progress bar on a terminal, nothing elsewhere; called with what is done now, how much of it, of how much."""
+@contextmanager
+def _bar() -> Iterator[Report]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm  # noqa: PLC0415
 
-    def __init__(self) -> None:
-        from tqdm import tqdm  # noqa: PLC0415
+    with tqdm(unit="picture", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
 
-        self._bar = tqdm(unit="picture", file=sys.stderr, disable=not sys.stderr.isatty())
+        def show(what: str, done: int, of: int) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.total, bar.n = of, done
+            bar.refresh()
 
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        self._bar.set_description_str(what, refresh=False)
-        self._bar.total, self._bar.n = of, done
-        self._bar.refresh()
+        yield show
