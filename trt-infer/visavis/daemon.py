@@ -17,6 +17,7 @@ from visavis.config_gen import Config
 from visavis.errors import VisavisError
 
 PROGRAM = "visavis-capture"
+DEVICE_CONFIG = Path("/etc/visavis/config.toml")
 
 
 class DaemonMissing(VisavisError):
@@ -42,6 +43,11 @@ def daemon_program() -> str:
         if found:
             return found
     raise DaemonMissing(f"{PROGRAM} is not here: in a checkout run `make setup`, elsewhere install the package visavis")
+
+
+def device_config() -> Path | None:
+    """The configuration of this device, None where it has none."""
+    return DEVICE_CONFIG if DEVICE_CONFIG.exists() else None
 
 
 def ask_daemon(*words: str, **options: Any) -> subprocess.CompletedProcess[Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from visavis.cli.arguments import add_action
-from visavis.daemon import ask_daemon
+from visavis.daemon import DEVICE_CONFIG, ask_daemon, device_config
 from visavis.errors import VisavisError
 
 EXAMPLES = {
@@ -31,7 +31,6 @@ EXAMPLES = {
 EXAMPLE = "\n".join(EXAMPLES.values())
 ROLES = ("viewer", "operator", "admin")
 ROLE_HELP = "viewer sees pictures and results; operator may also send pictures; admin may do everything"
-DEVICE_CONFIG = Path("/etc/visavis/config.toml")
 UNCHANGED = "run the command again; nothing was changed"
 
 
@@ -158,6 +157,6 @@ def ask(
     args: argparse.Namespace, *words: str, stdin: bytes | None = None, capture: bool = False
 ) -> subprocess.CompletedProcess[bytes]:
     """Let the daemon's program do it; what it says goes to the terminal unless it is captured."""
-    config = args.config or (DEVICE_CONFIG if DEVICE_CONFIG.exists() else None)
+    config = args.config or device_config()
     named = ["-config", str(config)] if config else []
     return ask_daemon("auth", args.action, *named, *words, input=stdin, stdout=subprocess.PIPE if capture else None)

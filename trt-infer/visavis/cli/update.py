@@ -189,11 +189,10 @@ def through_gate(args: argparse.Namespace) -> int:
 
 def appliance_url() -> str:
     """Where the page of this device is, by its configuration; the default place if that cannot be read."""
-    from visavis.cli.auth import DEVICE_CONFIG  # noqa: PLC0415 (the other actions do without)
-    from visavis.daemon import effective_config  # noqa: PLC0415
+    from visavis.daemon import device_config, effective_config  # noqa: PLC0415 (the other actions do without)
 
     try:
-        web = effective_config(DEVICE_CONFIG if DEVICE_CONFIG.exists() else None, os.environ).web
+        web = effective_config(device_config(), os.environ).web
     except VisavisError:  # then it is not healthy, and the gate says so
         return "http://127.0.0.1:8080"
     return page_address(web).rstrip("/")
