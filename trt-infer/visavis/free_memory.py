@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from visavis.errors import PictureError
+from visavis.system_files import text_of
 
 # CenterFace with ONNX Runtime, one picture: 184 from 640x640 to 2048x2048, 189 at 8192x8192.
 BYTES_PER_PIXEL = 190
@@ -57,24 +58,17 @@ def free(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> i
 
 def meminfo_bytes(name: str, proc: Path = Path("/proc")) -> int | None:
     """What the kernel says of the machine's memory, "MemTotal" for example; None where it says nothing of that."""
-    lines = _lines(proc / "meminfo")
+    lines = text_of(proc / "meminfo").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 def _left_in_groups(proc: Path, groups: Path) -> list[int]:
-    own = next((line[4:] for line in _lines(proc / "self" / "cgroup") if line.startswith("0::/")), "")
+    own = next((line[4:] for line in text_of(proc / "self" / "cgroup").splitlines() if line.startswith("0::/")), "")
     left = []
     for path in (groups / own, *(groups / own).parents):
         if not path.is_relative_to(groups):
             break
-        limit, used = _lines(path / "memory.max"), _lines(path / "memory.current")
-        if limit and used and limit[0] != "max":
-            left.append(max(0, int(limit[0]) - int(used[0])))
+        limit, used = text_of(path / "memory.max"), text_of(path / "memory.current")
+        if limit and used and limit != "max":
+            left.append(max(0, int(limit) - int(used)))
     return left
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []

@@ -14,6 +14,7 @@ from typing import Any
 
 from visavis import __version__
 from visavis.free_memory import meminfo_bytes
+from visavis.system_files import text_of
 
 LIMIT_S = 20
 PACKAGES = ("onnxruntime", "numpy", "tensorrt", "pycuda")
@@ -32,19 +33,19 @@ PROGRAMS = {
 def board() -> dict[str, Any]:
     """The board by its device tree, or a PC by its product name."""
     return {
-        "model": _read("/proc/device-tree/model") or _read("/sys/class/dmi/id/product_name") or "unknown",
-        "compatible": _read("/proc/device-tree/compatible").split("\0"),
+        "model": text_of("/proc/device-tree/model") or text_of("/sys/class/dmi/id/product_name") or "unknown",
+        "compatible": text_of("/proc/device-tree/compatible").split("\0"),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "memory_mib": (meminfo_bytes("MemTotal") or 0) >> 20,
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
-        "most_mhz": int(_read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") or 0) // 1000,
+        "governor": text_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
+        "most_mhz": int(text_of("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") or 0) // 1000,
     }
 
 
 def system() -> dict[str, Any]:
     """The system, its kernel, and the versions of what visavis stands on."""
-    release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
+    release = dict(line.split("=", 1) for line in text_of("/etc/os-release").splitlines() if "=" in line)
     return {
         "visavis": __version__,
         "os": release.get("PRETTY_NAME", "unknown").strip('"'),
@@ -62,7 +63,7 @@ def libraries(daemon: str) -> dict[str, Any]:
     linked = said(["ldd", daemon])
     opencv = sorted({line.split()[0] for line in linked.splitlines() if "opencv" in line and "not found" not in line})
     inspect = shutil.which("gst-inspect-1.0")
-    elements = {name: said([inspect, "--exists", name], code=True) == "0" for name in ELEMENTS} if inspect else {}
+    elements = {name: _succeeds([inspect, "--exists", name]) for name in ELEMENTS} if inspect else {}
     return {
         "opencv": opencv,
         "opencv_uses_gstreamer": "libgstreamer" in linked,
@@ -77,9 +78,9 @@ def heat(folder: Path = Path("/sys/class/thermal")) -> dict[str, float]:
     """The temperature of each thermal zone, degrees Celsius; one that cannot be read is left out."""
     found: dict[str, float] = {}
     for zone in sorted(folder.glob("thermal_zone*")):
-        text = _read(str(zone / "temp"))
+        text = text_of(zone / "temp")
         if text.lstrip("-").isdigit():
-            found[f"{zone.name} {_read(str(zone / 'type'))}"] = int(text) / 1000
+            found[f"{zone.name} {text_of(zone / 'type')}"] = int(text) / 1000
     return found
 
 
@@ -88,13 +89,22 @@ def free_mib() -> int:
     return (meminfo_bytes("MemAvailable") or 0) >> 20
 
 
-def said(command: list[str], *, code: bool = False) -> str:
-    """What a program prints, or its exit code; "" when it is not there or takes too long."""
+def said(command: list[str]) -> str:
+    """What a program prints; "" when it is not there or takes too long."""
+    answer = _run(command)
+    return answer.stdout.strip() if answer else ""
+
+
+def _succeeds(command: list[str]) -> bool:
+    answer = _run(command)
+    return answer is not None and answer.returncode == 0
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return str(answer.returncode) if code else answer.stdout.strip()
+        return None
 
 
 def _version(package: str) -> str:
@@ -104,10 +114,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "there, without a version"
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip("\0\n ")
-    except OSError:
-        return ""

@@ -23,8 +23,12 @@ class Capability(ctypes.Structure):
     """struct v4l2_capability."""
 
     _fields_ = (
-        *(("driver", ctypes.c_char * 16), ("card", ctypes.c_char * 32), ("bus", ctypes.c_char * 32)),
-        *(("version", ctypes.c_uint32), ("capabilities", ctypes.c_uint32), ("device", ctypes.c_uint32)),
+        ("driver", ctypes.c_char * 16),
+        ("card", ctypes.c_char * 32),
+        ("bus", ctypes.c_char * 32),
+        ("version", ctypes.c_uint32),
+        ("capabilities", ctypes.c_uint32),
+        ("device", ctypes.c_uint32),
         ("reserved", ctypes.c_uint32 * 3),
     )
 
@@ -33,8 +37,12 @@ class FormatOf(ctypes.Structure):
     """struct v4l2_fmtdesc."""
 
     _fields_ = (
-        *(("index", ctypes.c_uint32), ("type", ctypes.c_uint32), ("flags", ctypes.c_uint32)),
-        *(("description", ctypes.c_char * 32), ("pixels", ctypes.c_uint32), ("reserved", ctypes.c_uint32 * 4)),
+        ("index", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("description", ctypes.c_char * 32),
+        ("pixels", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32 * 4),
     )
 
 
@@ -42,8 +50,11 @@ class SizeOf(ctypes.Structure):
     """struct v4l2_frmsizeenum: width and height, or the steps of a range."""
 
     _fields_ = (
-        *(("index", ctypes.c_uint32), ("pixels", ctypes.c_uint32), ("type", ctypes.c_uint32)),
-        *(("numbers", ctypes.c_uint32 * 6), ("reserved", ctypes.c_uint32 * 2)),
+        ("index", ctypes.c_uint32),
+        ("pixels", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("numbers", ctypes.c_uint32 * 6),
+        ("reserved", ctypes.c_uint32 * 2),
     )
 
 

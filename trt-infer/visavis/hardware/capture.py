@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.figures import daemon_status
+from visavis.system_files import text_of
 
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 20.0
@@ -83,7 +84,7 @@ class Appliance:
     def children(self) -> list[int]:
         """The process numbers of all parts: each thread of `visavis run` has children of its own."""
         threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for file in threads for pid in _text(file).split()]
+        return [int(pid) for file in threads for pid in text_of(file).split()]
 
     def memory_mib(self) -> dict[str, float]:
         """What each part holds now, by its name."""
@@ -101,19 +102,12 @@ class Appliance:
 
 
 def _command(pid: int) -> str:
-    return _text(Path(f"/proc/{pid}/cmdline"))
+    return text_of(f"/proc/{pid}/cmdline")
 
 
 def _resident_kib(pid: int) -> int:
-    lines = _text(Path(f"/proc/{pid}/status")).splitlines()
+    lines = text_of(f"/proc/{pid}/status").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""  # the process has just ended
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import getpass
 import os
 import re
 import socket
-from pathlib import Path
 from typing import Any
+
+from visavis.system_files import text_of
 
 LEAST_NAME = 3  # a user called "a" would take every a out of the report
 COMMON_NAMES = {"root", "pi", "localhost", "debian", "raspberrypi", "ubuntu", "user", "admin", "visavis"}
@@ -30,7 +31,7 @@ def names() -> list[str]:
     except (KeyError, OSError):
         user = ""  # a container's user without a name
     host = socket.gethostname()
-    found = {user, host, host.split(".")[0], os.environ.get("SUDO_USER", ""), _text("/etc/machine-id")}
+    found = {user, host, host.split(".")[0], os.environ.get("SUDO_USER", ""), text_of("/etc/machine-id")}
     return sorted((one for one in found if len(one) >= LEAST_NAME and one not in COMMON_NAMES), key=len, reverse=True)
 
 
@@ -50,10 +51,3 @@ def _clean(text: str, private: list[str]) -> str:
     for word, pattern in PATTERNS.items():
         text = re.sub(pattern, f"<{word}>", text)
     return text
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
