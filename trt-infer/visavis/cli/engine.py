@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from visavis.cli.arguments import add_action, count, size
 from visavis.daemon import effective_config
-from visavis.engines.builder import stopped
+from visavis.engines.builder import WORKSPACE_MIB, stopped
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
@@ -39,7 +39,6 @@ BUILD_EXAMPLE = """\
 LIST_EXAMPLE = "  visavis engine list --json"
 EXAMPLE = f"{BUILD_EXAMPLE}\n{LIST_EXAMPLE}"
 DEFAULTS = DetectorSettings()
-WORKSPACE_MIB = 512
 BAR = "{desc:<32} {percentage:3.0f} %|{bar}| {elapsed}"
 LINE_EVERY_S = 5.0
 # How long a build that was told to stop may take; TensorRT 8 cannot be told.
