@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+# Where a broker listens whose URL of this scheme names no port.
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+
 
 def in_brackets(host: str) -> str:
     """An IPv6 address as it stands before a port; any other host, and one that has its brackets, as it is."""

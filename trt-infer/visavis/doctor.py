@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from visavis.addresses import MQTT_PORTS
 from visavis.broker import BrokerFailed, mosquitto
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, effective_config, last_words
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 KERNEL_WITH_FUTURE_WRITE = (5, 1)
 # A few models in a few sizes.
 CACHE_FREE_LEAST_MB = 50
-BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 BROKER_WAIT_S = 2.0
 # Of cards, of which a container may see any one, of Jetsons, and of Linux inside Windows.
 GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "dxg")
@@ -112,7 +112,7 @@ def reached(section: str, url: str) -> Finding:
     """Whether something listens where a broker should be."""
     broker = urlsplit(url)
     try:
-        socket.create_connection((broker.hostname, broker.port or BROKER_PORTS[broker.scheme]), BROKER_WAIT_S).close()
+        socket.create_connection((broker.hostname, broker.port or MQTT_PORTS[broker.scheme]), BROKER_WAIT_S).close()
     except (OSError, UnicodeError) as error:  # a host may be no name at all
         words = f"{url} is not there: {getattr(error, 'strerror', None) or error}; detection goes on, events wait"
         return Finding(section, "warn", words, f"start the broker, or correct {section}.url")

@@ -7,11 +7,13 @@ import socket
 import sys
 from urllib.parse import urlsplit
 
+from visavis.addresses import MQTT_PORTS
 from visavis.config_gen import Config
 from visavis.figures import EVERYWHERE, page_address
 from visavis.topics_gen import detections_topic
 
-BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
+# What mosquitto_sub speaks.
+OVER_TCP = ("mqtt", "mqtts")
 # An address of documentation: only which of our own addresses leads there is asked; nothing is sent.
 SOMEWHERE_ELSE = ("192.0.2.1", 9)
 LOOPBACK = "127."
@@ -71,6 +73,6 @@ def own_address() -> str | None:
 def subscribe_command(url: str, topic: str) -> str:
     """What shows the detections in a terminal; for a WebSocket, which mosquitto_sub does not speak, where they are."""
     broker = urlsplit(url)
-    if broker.scheme not in BROKER_PORTS:
+    if broker.scheme not in OVER_TCP:
         return f"'{topic}' at {url}"
-    return f"mosquitto_sub -h {broker.hostname} -p {broker.port or BROKER_PORTS[broker.scheme]} -t '{topic}'"
+    return f"mosquitto_sub -h {broker.hostname} -p {broker.port or MQTT_PORTS[broker.scheme]} -t '{topic}'"

@@ -18,7 +18,7 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from visavis.addresses import in_brackets
+from visavis.addresses import MQTT_PORTS, in_brackets
 from visavis.errors import VisavisError
 
 QUEUE_MESSAGES_MAX = 1_000
@@ -26,8 +26,6 @@ WAIT_S = 0.2
 # The longest pause between two tries to reach a broker that is away; paho's own is two minutes.
 RECONNECT_MOST_S = 10
 WEBSOCKET_PATH = "/mqtt"
-PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +90,11 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
         ValueError: not such an address.
     """
     url = urlsplit(address if "://" in address else f"mqtt://{in_brackets(address)}")
-    if url.scheme not in PORTS or not url.hostname or "@" in url.netloc:
+    if url.scheme not in MQTT_PORTS or not url.hostname or "@" in url.netloc:
         raise ValueError(
             f"{address} is not an address: write a host, or mqtt://host:port; user and password go elsewhere"
         )
-    at, path = port or url.port or PORTS[url.scheme], url.path or WEBSOCKET_PATH
+    at, path = port or url.port or MQTT_PORTS[url.scheme], url.path or WEBSOCKET_PATH
     tls, websocket = url.scheme in ("mqtts", "wss"), url.scheme in ("ws", "wss")
     return Broker(url.hostname, at, tls=tls, websocket=websocket, path=path, **more)
 
