@@ -15,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from visavis.albums import Album, anonymise, draw
 from visavis.backends import Detector, load_detector
 from visavis.cli.arguments import share, size
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
 from visavis.free_memory import Room
-from visavis.pictures import Album, anonymise, count_of, draw, files_of, letterboxed, pictures_of
+from visavis.pictures import count_of, files_of, letterboxed, pictures_of
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain, plain
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures made from others: with faces marked, or with faces hidden; and the folders that they go to."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+
+from visavis.atomic import write_atomically
+from visavis.detections import Detections, Frame, landmarks_of
+from visavis.errors import PictureError
+from visavis.pictures import is_address
+
+# Blocks across a face, and how much the pixelated area is larger than the box.
+BLOCKS = 8
+MARGIN = 0.2
+# Of what is drawn: blue, green, red.
+MARK = (80, 200, 60)
+
+
+def draw(picture: Frame, found: Detections) -> Frame:
+    """Return a copy, (H, W, 3) uint8 BGR, with boxes and landmarks."""
+    drawn = picture.copy()
+    for face in found:
+        corners = [int(face[side]) for side in ("x1", "y1", "x2", "y2")]
+        cv2.rectangle(drawn, (corners[0], corners[1]), (corners[2], corners[3]), MARK, 2)
+        for x, y in landmarks_of(face):
+            cv2.circle(drawn, (int(x), int(y)), 2, MARK, -1)
+    return drawn
+
+
+def anonymise(picture: Frame, found: Detections) -> Frame:
+    """Return a copy in which every face, and a fifth of its size around it, is nothing but a few mean colours."""
+    hidden = picture.copy()
+    height, width = picture.shape[:2]
+    for face in found:
+        wide, high = (face["x2"] - face["x1"]) * MARGIN / 2, (face["y2"] - face["y1"]) * MARGIN / 2
+        left, top = max(0, int(face["x1"] - wide)), max(0, int(face["y1"] - high))
+        right, bottom = min(width, int(face["x2"] + wide) + 1), min(height, int(face["y2"] + high) + 1)
+        area = hidden[top:bottom, left:right]
+        if area.size:
+            blocks = (min(BLOCKS, right - left), min(BLOCKS, bottom - top))
+            means = cv2.resize(area, blocks, interpolation=cv2.INTER_AREA)
+            area[:] = cv2.resize(means, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
+    return hidden
+
+
+class Album:
+    """A folder for pictures made from others: none takes the place of another or of an original.
+
+    Args:
+        folder: made when the first picture comes.
+        originals: files that must stay as they are.
+    """
+
+    def __init__(self, folder: Path, originals: list[str]) -> None:
+        self._folder = folder
+        self._originals = {Path(name).resolve() for name in originals if not is_address(name)}
+        self._taken: set[str] = set()
+
+    def keep(self, stem: str, picture: Frame) -> None:
+        """Write `stem`.jpg, or `stem`-2.jpg and so on when an earlier picture has that name.
+
+        Raises:
+            PictureError: it cannot be written, or would overwrite an original.
+        """
+        target = self._folder / f"{self._free(stem)}.jpg"
+        if target.resolve() in self._originals:
+            raise PictureError(f"{target} would overwrite a picture that was given", "choose another folder")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, cv2.imencode(".jpg", picture)[1].tobytes())
+        except OSError as error:
+            raise PictureError(f"cannot write {target}, {error.strerror}") from error
+
+    def _free(self, stem: str) -> str:
+        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        free = next(name for name in names if name not in self._taken)
+        self._taken.add(free)
+        return free
