@@ -96,7 +96,7 @@ def decoding(plain: Prepared, frame: Frame) -> float:
         begin = time.perf_counter()
         outputs = session.run(None, {"image": frame})
         between = time.perf_counter()
-        family(outputs, SIZE, SURE, iou)
+        family.decode(outputs, SIZE, SURE, iou)
         spent[0].append(between - begin)
         spent[1].append(time.perf_counter() - between)
     return statistics.median(spent[1]) / statistics.median(spent[0])

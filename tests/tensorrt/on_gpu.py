@@ -217,7 +217,7 @@ def rivals(bench: Bench) -> Iterator[tuple[str, ...]]:
     for name, infer in _rival_networks(bench, frame):
 
         def whole(infer: Callable[[], Any] = infer) -> Detections:
-            return FAMILIES["centerface"](infer(), size, bench.settings.score, bench.settings.iou)
+            return FAMILIES["centerface"].decode(infer(), size, bench.settings.score, bench.settings.iou)
 
         score, overlap = worst([expected], [whole()])
         bench.check(f"{name} finds the same faces", f"score ± {score:.3f}", score <= 0.02 and overlap >= OVERLAP)

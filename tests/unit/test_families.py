@@ -99,7 +99,7 @@ def test_a_batch_of_two_is_two_of_one(
     source = original(provided(model, folder), cache_dir=folder)
     pair = np.stack([scene, np.roll(scene, 64, axis=1)])
     single = session(prepare(source, 640, 512))
-    alone = [family(single.run(None, {"image": picture[None]}), (640, 512), 0.5, 0.3) for picture in pair]
+    alone = [family.decode(single.run(None, {"image": picture[None]}), (640, 512), 0.5, 0.3) for picture in pair]
     together = session(prepare(source, 640, 512, batch=2)).run(None, {"image": pair})
     for one, other in zip(alone, family.decode_batch(together, (640, 512), 0.5, 0.3), strict=True):
         assert one.size == other.size == 1
@@ -165,18 +165,18 @@ def rubbish(draw: st.DrawFn, family: Family) -> list[Array]:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_the_model_says_the_faces_are_sound(kind: Family, data: st.DataObject) -> None:
-    is_sound(kind(data.draw(rubbish(kind)), SMALL, 0.5, 0.3), SMALL)
+    is_sound(kind.decode(data.draw(rubbish(kind)), SMALL, 0.5, 0.3), SMALL)
 
 
 @every_family
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38, 1.0])
 def test_one_number_everywhere_is_no_error(kind: Family, value: float) -> None:
-    is_sound(kind(outputs(kind, value=value), SMALL, 0.5, 0.3), SMALL)
+    is_sound(kind.decode(outputs(kind, value=value), SMALL, 0.5, 0.3), SMALL)
 
 
 @every_family
 def test_nothing_is_found_where_nothing_is_hot(kind: Family) -> None:
-    assert kind(outputs(kind), SMALL, 0.5, 0.3).size == 0
+    assert kind.decode(outputs(kind), SMALL, 0.5, 0.3).size == 0
 
 
 def wrong_outputs(family: Family) -> dict[str, list[Any]]:
@@ -202,7 +202,7 @@ def wrong_outputs(family: Family) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("wrong", wrong_outputs(FAMILIES["yunet"]))
 def test_other_outputs_are_an_error_with_a_sentence(kind: Family, wrong: str) -> None:
     with pytest.raises(DetectorError, match="outputs of shapes"):
-        kind(wrong_outputs(kind)[wrong], SMALL, 0.5, 0.3)
+        kind.decode(wrong_outputs(kind)[wrong], SMALL, 0.5, 0.3)
 
 
 @every_family
@@ -213,7 +213,7 @@ def test_outputs_of_any_shape_are_decoded_or_refused_with_the_one_error(kind: Fa
     kinds = st.sampled_from([np.float32, np.float16, np.uint8, np.bool_, np.complex64])
     arrays = kinds.flatmap(lambda dtype: hnp.arrays(dtype, shapes))
     with pytest.raises(DetectorError):
-        kind(data.draw(st.lists(arrays, max_size=len(kind.shapes(*SMALL)))), SMALL, 0.5, 0.3)
+        kind.decode(data.draw(st.lists(arrays, max_size=len(kind.shapes(*SMALL)))), SMALL, 0.5, 0.3)
 
 
 @every_family

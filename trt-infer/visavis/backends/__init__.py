@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -60,10 +59,11 @@ class Detector(Protocol):
         """
 
 
-class Waiting(ABC):
+class Waiting:
     """A detector that waits for others, and therefore is told how long an answer is of use.
 
-    A class to inherit from: the worker asks for it at each frame, and asking for a protocol costs fifty times as much.
+    A plain class to inherit from: the worker asks for it at each frame, which takes many times as long with an abstract
+    one or a protocol.
 
     Attributes:
         losses: how often the server that it waits for was lost.
@@ -73,12 +73,12 @@ class Waiting(ABC):
     losses: int
     local_frames: int
 
-    @abstractmethod
     def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
         """Find faces as `Detector.detect` does; after `limit_ns` (CLOCK_MONOTONIC) nobody wants them any more."""
+        raise NotImplementedError
 
 
-class Batching(ABC):
+class Batching:
     """A detector that takes several pictures in hardly more time than one.
 
     Attributes:
@@ -87,9 +87,9 @@ class Batching(ABC):
 
     batch: int
 
-    @abstractmethod
     def detect_many(self, frames: Sequence[Frame], limit_ns: int = NEVER_NS) -> list[Detections]:
         """Find faces in 1 to `batch` pictures; otherwise as `Detector.detect`, and `Waiting.detect_until`."""
+        raise NotImplementedError
 
 
 Loader = Callable[[DetectorSettings], Detector]

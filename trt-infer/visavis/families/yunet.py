@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from math import exp, inf, sqrt
+from math import exp, sqrt
 
 from visavis.detections import Detections
-from visavis.families.faces import Candidate, above, best_first, faces_of
+from visavis.families.faces import Box, Faces, above, best_first
 from visavis.families.family import MOST_LOG, Family, Floats, Shape, checked
 
 STRIDES = (8, 16, 32)
 # Outputs in order: each part for each stride, and how many numbers a place has.
 PARTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+# What landmarks are found by: their output, the place's number in it, its column, row and stride.
+Origin = tuple[Floats, int, int, int, int]
+# Its score, its box, and its origin.
+Candidate = tuple[float, Box, Origin]
 NAMES = {f"{part}_{stride}": sides for part, sides in PARTS.items() for stride in STRIDES}
 
 
@@ -43,7 +47,11 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
         for level, stride in enumerate(STRIDES)
         for candidate in _candidates(parts[level::3], width // stride, stride, score)
     ]
-    return faces_of(best_first(candidates), _marks, input_size, iou)
+    faces = Faces(input_size, iou)
+    for sure, box, origin in best_first(candidates):
+        if faces.takes(*box):
+            faces.add(sure, box, _marks(origin))
+    return faces.detections()
 
 
 def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float) -> Iterator[Candidate]:
@@ -61,18 +69,17 @@ def _candidates(parts: Sequence[Floats], columns: int, stride: int, least: float
     )
     for place, kind, thing, (right, down, log_wide, log_high) in zip(*numbers, strict=True):
         score = sqrt(min(kind, 1.0) * min(max(thing, 0.0), 1.0))
-        if not score > least:
+        if not score > least or log_wide > MOST_LOG or log_high > MOST_LOG:
             continue
         row, column = divmod(place, columns)
         x, y = (column + right) * stride, (row + down) * stride
-        half_wide = inf if log_wide > MOST_LOG else exp(log_wide) * stride / 2
-        half_high = inf if log_high > MOST_LOG else exp(log_high) * stride / 2
+        half_wide, half_high = exp(log_wide) * stride / 2, exp(log_high) * stride / 2
         origin = (points, place, column, row, stride)
-        yield score, x - half_wide, y - half_high, x + half_wide, y + half_high, origin
+        yield score, (x - half_wide, y - half_high, x + half_wide, y + half_high), origin
 
 
-def _marks(candidate: Candidate) -> list[float]:
-    points, place, column, row, stride = candidate[5]
+def _marks(origin: Origin) -> list[float]:
+    points, place, column, row, stride = origin
     numbers = points[0, place].tolist()
     return [
         (number + begin) * stride
