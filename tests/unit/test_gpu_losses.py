@@ -78,11 +78,13 @@ def test_a_crash_of_a_library_counts_and_a_kill_does_not(tmp_path: Path, signal_
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b'{"count": "many"}'])
-def test_a_damaged_record_is_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_record_is_none_and_told(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     lose(tmp_path, MOST_LOST)
+    assert not caplog.text, "no record yet is nothing to tell"
     [file] = tmp_path.glob("*.json")
     file.write_bytes(content)
     assert begun(tmp_path) == 0
+    assert "cannot be read and counts as none" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_hurts_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

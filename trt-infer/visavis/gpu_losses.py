@@ -96,7 +96,10 @@ class GpuLosses:
     def _read(self) -> Record:
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=Record)
-        except (OSError, msgspec.MsgspecError):
+        except FileNotFoundError:
+            return Record()
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("what is remembered of failures on the GPU cannot be read and counts as none, %s", error)
             return Record()
 
     def _write(self, record: Record) -> None:
