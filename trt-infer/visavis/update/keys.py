@@ -69,16 +69,13 @@ def _make(folder: Path, name: str) -> None:
     for key in SECRETS:
         _openssl(folder, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
         (folder / key).chmod(0o600)
-    request = ("req", "-new", "-utf8", "-config", "extensions.conf")
-    _openssl(
-        *(folder, *request, "-x509", "-key", CA_KEY, "-sha256", "-days", str(CA_DAYS), "-out", CA),
-        *("-subj", _subject(name, AUTHORITY), "-extensions", "ca"),
-    )
+    request = ["req", "-new", "-utf8", "-config", "extensions.conf"]
+    own = f"-x509 -key {CA_KEY} -sha256 -days {CA_DAYS} -extensions ca -out {CA}".split()
+    _openssl(folder, *request, *own, "-subj", _subject(name, AUTHORITY))
     _openssl(folder, *request, "-key", KEY, "-out", "request", "-subj", _subject(name, SIGNER))
-    _openssl(
-        *(folder, "x509", "-req", "-in", "request", "-CA", CA, "-CAkey", CA_KEY, "-CAcreateserial", "-sha256"),
-        *("-days", str(SIGNING_DAYS), "-extfile", "extensions.conf", "-extensions", "signing", "-out", CERTIFICATE),
-    )
+    given = f"-CA {CA} -CAkey {CA_KEY} -CAcreateserial -sha256 -days {SIGNING_DAYS}".split()
+    extensions = ["-extfile", "extensions.conf", "-extensions", "signing"]
+    _openssl(folder, "x509", "-req", "-in", "request", *given, *extensions, "-out", CERTIFICATE)
 
 
 def _subject(name: str, role: str) -> str:
