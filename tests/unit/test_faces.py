@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from visavis.detections import Detections
+from visavis.detections import Detections, boxes_of
 from visavis.families.faces import FEW, MOST_CANDIDATES, Faces, above, best_first
 from visavis.models.accuracy import overlaps
 
@@ -23,10 +23,6 @@ LIMIT = (40, 40)
 BAD = [float("nan"), float("inf"), float("-inf")]
 
 
-def corners(found: Array) -> list[list[float]]:
-    return [[float(face[side]) for side in ("x1", "y1", "x2", "y2")] for face in found]
-
-
 def faces(boxes: list[Box], scores: Sequence[float] = SCORES, iou: float = 0.3) -> Detections:
     found = Faces(LIMIT, iou)
     for score, box in best_first(zip(scores, boxes, strict=True)):
@@ -37,7 +33,7 @@ def faces(boxes: list[Box], scores: Sequence[float] = SCORES, iou: float = 0.3) 
 
 def test_the_best_comes_first_and_what_it_covers_is_gone() -> None:
     found = faces(BOXES)
-    assert corners(found) == [[21, 20, 31, 30], [1, 2, 11, 12]]
+    assert boxes_of(found).tolist() == [[21, 20, 31, 30], [1, 2, 11, 12]]
     assert found["score"].tolist() == pytest.approx([0.9, 0.6])
 
 
@@ -45,11 +41,11 @@ def test_the_best_comes_first_and_what_it_covers_is_gone() -> None:
 @pytest.mark.parametrize("where", range(4))
 def test_a_box_that_is_not_finite_is_left_out(value: float, where: int) -> None:
     x1, y1, x2, y2 = (value if at == where else number for at, number in enumerate(BOXES[0]))
-    assert corners(faces([(x1, y1, x2, y2), *BOXES[1:]])) == [[21, 20, 31, 30]]
+    assert boxes_of(faces([(x1, y1, x2, y2), *BOXES[1:]])).tolist() == [[21, 20, 31, 30]]
 
 
 def test_a_score_that_is_not_finite_is_left_out() -> None:
-    assert corners(faces(BOXES, (0.6, 0.7, float("inf")))) == [[20, 20, 30, 30], [1, 2, 11, 12]]
+    assert boxes_of(faces(BOXES, (0.6, 0.7, float("inf")))).tolist() == [[20, 20, 30, 30], [1, 2, 11, 12]]
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -59,7 +55,7 @@ def test_a_face_whose_landmarks_are_not_finite_is_left_out_and_hides_no_other(va
     assert found.takes(20, 20, 30, 30)
     found.add(0.7, (20, 20, 30, 30), [3.0, *[25.0] * 9])
     answer = found.detections()
-    assert corners(answer) == [[20, 20, 30, 30]]
+    assert boxes_of(answer).tolist() == [[20, 20, 30, 30]]
     assert answer["landmarks"][0].ravel().tolist() == [3.0, *[25.0] * 9]
     assert answer["flags"].tolist() == [1]
 
@@ -71,7 +67,7 @@ def test_landmarks_far_outside_are_brought_in() -> None:
 
 
 def test_a_box_is_cut_at_the_border_and_one_outside_is_left_out() -> None:
-    assert corners(faces([(-5, 30, 10, 50), (50, 50, 60, 60), (-9, -9, 0, 5)])) == [[0, 30, 10, 40]]
+    assert boxes_of(faces([(-5, 30, 10, 50), (50, 50, 60, 60), (-9, -9, 0, 5)])).tolist() == [[0, 30, 10, 40]]
 
 
 def test_boxes_of_absurd_size_hide_no_others() -> None:

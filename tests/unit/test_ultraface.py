@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from visavis.bench.centerface import same_faces
-from visavis.detections import Frame
+from visavis.detections import Frame, boxes_of
 from visavis.families.ultraface import decode, priors
 from visavis.pictures import letterboxed
 
@@ -55,9 +55,8 @@ def test_one_hot_prior_is_one_face_without_landmarks() -> None:
     scores[0, at] = [0.1, 0.9]
     moves[0, at] = [2.5, -2.5, np.log(2) * 5, 0]
     found = decode([scores, moves], (64, 64), 0.5, 0.3)
-    assert [found[side].tolist() for side in ("x1", "y1", "x2", "y2")] == [
-        pytest.approx([value]) for value in (28 + 4 - 16, 20 - 4 - 8, 28 + 4 + 16, 20 - 4 + 8)
-    ]
+    assert boxes_of(found)[0].tolist() == pytest.approx([28 + 4 - 16, 20 - 4 - 8, 28 + 4 + 16, 20 - 4 + 8])
+    assert found.size == 1
     assert found["flags"].tolist() == [0]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from visavis.backends import Detector
 from visavis.bench.centerface import same_faces
-from visavis.detections import Frame
+from visavis.detections import Frame, boxes_of
 from visavis.families.yunet import NAMES, PARTS, decode
 from visavis.pictures import letterboxed
 
@@ -64,7 +64,7 @@ def test_one_hot_place_is_one_face_in_pixels_of_the_input() -> None:
     parts["bbox_16"][0, place] = [0.25, -0.5, np.log(1.5), np.log(0.5)]
     parts["kps_16"][0, place, :2] = [0.5, -0.25]
     found = decode(list(parts.values()), SIZE, 0.5, 0.3)
-    assert [found[side].tolist() for side in ("x1", "y1", "x2", "y2")] == [[24], [4], [48], [12]]
+    assert boxes_of(found).tolist() == [[24, 4, 48, 12]]
     assert found["score"].tolist() == pytest.approx([0.9])
     assert found["landmarks"][0, 0].tolist() == [40, 12]
 
