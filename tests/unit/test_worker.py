@@ -20,6 +20,7 @@ from visavis.worker import run
 
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.detector_conformance import four_faces
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -280,7 +281,8 @@ def test_a_daemon_that_stays_away_is_a_warning_once(
 ) -> None:
     monkeypatch.setattr(worker_module, "AWAY_S", 0.05)
     with worker(settings(tmp_path)):
-        threading.Event().wait(0.3)  # several attempts pass
+        until(lambda: "nobody listens" in caplog.text, "the daemon's absence is told")
+        threading.Event().wait(0.3)  # several more attempts
     assert caplog.text.count("nobody listens") == 1
 
 
