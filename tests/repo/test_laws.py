@@ -103,10 +103,6 @@ def test_no_go_file_has_an_init_function() -> None:
     assert not guilty
 
 
-def python_files() -> list[Path]:
-    return tracked("trt-infer/*.py", "contracts/*.py", "tests/*.py")
-
-
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
