@@ -33,6 +33,9 @@ class Family:
         order: of the original's channels.
         mean, scale: the original takes (value - mean) / scale; preparation moves that into the graph.
         multiple: width and height of the input are multiples of this, pixels.
+        outputs: their names in the order that `decode` wants; empty for the order of the model.
+        own_priors: whether published graphs turn moves of priors into boxes, for one size of input. Preparation cuts
+            that off: `decode` gets the moves.
         decode: see `Decode`; never a number that is not finite, never a box outside the picture. Outputs of another
             number, type or shape are a DetectorError.
         shapes: (width, height) of the input -> shapes of a prepared model's float32 outputs, in order, batch 1.
@@ -46,6 +49,8 @@ class Family:
     mean: float = 0.0
     scale: float = 1.0
     multiple: int = 32
+    outputs: tuple[str, ...] = ()
+    own_priors: bool = False
     decode: Decode
     shapes: Callable[[int, int], tuple[Shape, ...]]
     fits: Callable[[Mapping[str, Shape]], bool]

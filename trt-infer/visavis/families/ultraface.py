@@ -99,6 +99,7 @@ FAMILY = Family(
     order="rgb",
     mean=127.0,
     scale=128.0,
+    own_priors=True,
     decode=decode,
     shapes=_shapes,
     fits=_fits,

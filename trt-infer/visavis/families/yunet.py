@@ -101,6 +101,7 @@ FAMILY = Family(
     name="yunet",
     landmarks=True,
     order="bgr",
+    outputs=tuple(NAMES),
     decode=decode,
     shapes=_shapes,
     fits=_fits,

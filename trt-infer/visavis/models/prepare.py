@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from visavis.errors import ModelError
-from visavis.families import FAMILIES, yunet
+from visavis.families import FAMILIES
 from visavis.families.family import Family, Shape
 from visavis.models import graph as rewrite
 from visavis.models.graph import Weights
@@ -112,7 +112,7 @@ def _prepared(model: Any, family: Family, size: tuple[int, int, int]) -> tuple[A
     weights: Weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     image, outputs = picture_input(model).name, _ordered(model, family)
     nodes = rewrite.flatten_heads(rewrite.lift_constants(list(model.graph.node), weights), weights)
-    if family.name == "ultraface":
+    if family.own_priors:
         nodes = _cut_priors(nodes)
     nodes, own = taken_out(rewrite.without_dead(nodes, set(outputs)), weights, image)
     nodes = rewrite.merge_linear_pairs(rewrite.fold_batch_norms(nodes, weights), weights, set(outputs))
@@ -126,11 +126,11 @@ def _prepared(model: Any, family: Family, size: tuple[int, int, int]) -> tuple[A
 
 def _ordered(model: Any, family: Family) -> list[str]:
     names = list(outputs_of(model))
-    return [name for name in yunet.NAMES if name in names] if family.name == "yunet" else names
+    return [name for name in family.outputs if name in names] or names
 
 
 def _cut_priors(nodes: list[Any]) -> list[Any]:
-    """UltraFace: answer the raw moves as `boxes`; the priors behind them are those of one input size."""
+    """Answer the raw moves as `boxes`; the priors behind them are those of one input size."""
     made = rewrite.producers(nodes)
     lists = [node for node in nodes if node.op_type == "Concat" and _of_places(node, made)]
     moves = next(node for node in lists if node.output[0] != made["scores"].input[0])
