@@ -13,7 +13,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +31,7 @@ type body struct {
 	contentType string
 	score       float64 // 0 = not asked for
 	arrivedNs   int64   // of a WebSocket's message: when it was here whole
-	budget      *semaphore.Weighted
+	share       share
 	held        int64
 }
 
@@ -43,12 +42,12 @@ type jsonBody struct {
 }
 
 // readBody takes the request's picture. Whoever gets one calls release.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, client sender) (*body, error) {
 	contentType, most, err := g.bodyType(r)
 	if err != nil {
 		return nil, err
 	}
-	b, err := g.takeBody(w, r.Body, most)
+	b, err := g.takeBody(w, client, r.Body, most)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +63,12 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error
 }
 
 // takeBody reads what comes, in bounded time, up to so many bytes.
-func (g *Gateway) takeBody(w http.ResponseWriter, from io.Reader, most int) (*body, error) {
+func (g *Gateway) takeBody(w http.ResponseWriter, client sender, from io.Reader, most int) (*body, error) {
 	connection := http.NewResponseController(w)
 	if err := connection.SetReadDeadline(time.Now().Add(BodyTimeout)); err != nil {
 		return nil, fmt.Errorf("bound the time for the body: %w", err)
 	}
-	b := &body{budget: g.bodies}
+	b := &body{share: g.bodies.of(client)}
 	if err := b.read(from, most); err != nil {
 		b.release()
 		return nil, g.bodyError(err)
@@ -140,7 +139,7 @@ func (b *body) read(from io.Reader, most int) error {
 }
 
 func (b *body) hold(more int64) error {
-	if !b.budget.TryAcquire(more) {
+	if !b.share.take(more) {
 		return errNoRoom
 	}
 	b.held += more
@@ -152,7 +151,7 @@ func (b *body) release() {
 	if b == nil {
 		return
 	}
-	b.budget.Release(b.held)
+	b.share.giveBack(b.held)
 	if b.memory != nil {
 		if err := unix.Munmap(b.memory); err != nil {
 			panic("gateway: munmap of a body's own mapping: " + err.Error()) // only a wild write to the struct can cause it

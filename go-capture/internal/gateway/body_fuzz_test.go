@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"testing"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // FuzzJSONBody: JSON gives a picture of a known type and a score from 0 to 1, or a refusal, and holds no memory afterwards.
@@ -21,9 +19,9 @@ func FuzzJSONBody(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		const budget, most = 4 << 20, 1 << 20
-		bodies := semaphore.NewWeighted(budget)
-		b := &body{budget: bodies, contentType: jsonType}
+		const room, most = 4 << 20, 1 << 20
+		bodies := newBudget(room)
+		b := &body{share: bodies.of(sender{}), contentType: jsonType}
 		err := b.read(bytes.NewReader(text), most)
 		if err == nil {
 			err = b.unwrap()
@@ -35,7 +33,7 @@ func FuzzJSONBody(f *testing.F) {
 			t.Errorf("%d: %v", refusalOf(err).Status, err)
 		}
 		b.release()
-		if !bodies.TryAcquire(budget) {
+		if bodies.free != room {
 			t.Error("not everything is back")
 		}
 	})

@@ -10,17 +10,16 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"golang.org/x/sync/semaphore"
 	"pgregory.net/rapid"
 )
 
 func TestABodyIsReadWholeUpToTheLimitAndCountsWhileItIsHeld(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		const most, budget = 300_000, 400_000
+		const most, room = 300_000, 500_000
 		sent := bytes.Repeat([]byte("visavis "), rapid.IntRange(0, 45_000).Draw(r, "words"))
 		sent = sent[:min(len(sent), rapid.IntRange(0, most+20_000).Draw(r, "bytes"))]
-		bodies := semaphore.NewWeighted(budget)
-		b := &body{budget: bodies}
+		bodies := newBudget(room)
+		b := &body{share: bodies.of(sender{})}
 		err := b.read(iotest.HalfReader(bytes.NewReader(sent)), most)
 		if tooLong := len(sent) > most; errors.Is(err, errTooLong) != tooLong || (err != nil) != tooLong {
 			r.Fatalf("%d bytes: %v", len(sent), err)
@@ -28,20 +27,20 @@ func TestABodyIsReadWholeUpToTheLimitAndCountsWhileItIsHeld(t *testing.T) {
 		if err == nil && !bytes.Equal(b.bytes, sent) {
 			r.Fatalf("%d bytes became %d", len(sent), len(b.bytes))
 		}
-		if b.held < int64(len(b.bytes)) || bodies.TryAcquire(budget) {
+		if b.held < int64(len(b.bytes)) || bodies.free != room-b.held {
 			r.Fatalf("%d bytes count as %d", len(b.bytes), b.held)
 		}
 		b.release()
 		b.release()
-		if !bodies.TryAcquire(budget) {
+		if bodies.free != room {
 			r.Fatal("not everything is back")
 		}
 	})
 }
 
 func TestABodyWithoutRoomIsNotRead(t *testing.T) {
-	bodies := semaphore.NewWeighted(100_000)
-	first, second := &body{budget: bodies}, &body{budget: bodies}
+	bodies := newBudget(100_000)
+	first, second := &body{share: bodies.of(sender{})}, &body{share: bodies.of(sender{account: "another"})}
 	if err := first.read(strings.NewReader("a picture"), 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +50,7 @@ func TestABodyWithoutRoomIsNotRead(t *testing.T) {
 	}
 	second.release()
 	first.release()
-	if !bodies.TryAcquire(100_000) {
+	if bodies.free != 100_000 {
 		t.Fatal("not everything is back")
 	}
 }

@@ -79,7 +79,7 @@ type Gateway struct {
 	full       atomic.Pointer[lane] // pictures in their own size; nil before the first one
 	making     sync.Mutex           // of the full lane
 	decoding   *semaphore.Weighted  // bytes
-	bodies     *semaphore.Weighted  // bytes
+	bodies     *budget
 	metrics    *metrics
 	tally      *tally
 	addresses  *buckets[netip.Addr]
@@ -97,7 +97,7 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 	g := &Gateway{
 		settings: settings, dispatcher: dispatcher,
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
-		bodies:   semaphore.NewWeighted(int64(bodiesMost * settings.Limits.Bytes)),
+		bodies:   newBudget(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
 		tally:    newTally(), addresses: newBuckets[netip.Addr](settings.Rate), accounts: newBuckets[string](settings.AccountRate), door: newDoor(),
 		feeds: map[string]*Feed{},

@@ -151,7 +151,7 @@ func (g *Gateway) readInference(w http.ResponseWriter, r *http.Request, header i
 	if err != nil {
 		return nil, err
 	}
-	sent, err := g.takeBody(w, from, most)
+	sent, err := g.takeBody(w, g.senderOf(r), from, most)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func (g *Gateway) answerPost(w http.ResponseWriter, r *http.Request) (reply, err
 	if err := g.letIn(client, way); err != nil {
 		return reply{}, err
 	}
-	sent, err := g.readBody(w, r)
+	sent, err := g.readBody(w, r, client)
 	if err != nil {
 		return reply{}, err
 	}

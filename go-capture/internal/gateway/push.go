@@ -58,7 +58,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = socket.CloseNow() }() // mostly closed before
 	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
-	feed.serve(r.Context(), feeder, socket)
+	feed.serve(r.Context(), feeder, messages{g, socket, feed.silence(), g.senderOf(r)})
 }
 
 func noPushCamera(id string) Refusal {
@@ -72,14 +72,13 @@ func fedAlready(silenceS float64) Refusal {
 }
 
 // serve answers until the reader ends, and leaves nothing running.
-func (f *Feed) serve(ctx context.Context, by *feeder, socket *websockets.Socket) {
-	read := func(ctx context.Context) { f.read(ctx, by, socket) }
-	converse(ctx, socket, read, func(ctx context.Context) string { return f.answer(ctx, by, socket) })
+func (f *Feed) serve(ctx context.Context, by *feeder, pictures messages) {
+	read := func(ctx context.Context) { f.read(ctx, by, pictures) }
+	converse(ctx, pictures.socket, read, func(ctx context.Context) string { return f.answer(ctx, by, pictures.socket) })
 }
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
-func (f *Feed) read(ctx context.Context, by *feeder, socket *websockets.Socket) {
-	pictures := messages{f.gateway, socket, f.silence()}
+func (f *Feed) read(ctx context.Context, by *feeder, pictures messages) {
 	for index := uint64(0); ; index++ {
 		picture, ok := pictures.next(ctx)
 		if !ok {

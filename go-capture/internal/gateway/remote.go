@@ -50,11 +50,11 @@ func (g *Gateway) inferRead(ctx context.Context, client sender, read func() (Cal
 	if err := g.KnowsModel(call.Model, call.Version); err != nil {
 		return Call{}, nil, err
 	}
-	held := int64(len(call.Request.Encoded) + len(call.Request.Pixels))
-	if !g.bodies.TryAcquire(held) {
+	held, share := int64(len(call.Request.Encoded)+len(call.Request.Pixels)), g.bodies.of(client)
+	if !share.take(held) {
 		return Call{}, nil, busy(time.Second)
 	}
-	defer g.bodies.Release(held)
+	defer share.giveBack(held)
 	faces, err := g.infer(ctx, client, call.Request)
 	return call, faces, err
 }

@@ -119,7 +119,7 @@ func (s *session) run(ctx context.Context) {
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
 func (s *session) read(ctx context.Context) {
-	pictures := messages{s.gateway, s.socket, streamIdle}
+	pictures := messages{s.gateway, s.socket, streamIdle, s.client}
 	for index := uint64(0); ; index++ {
 		picture, ok := pictures.next(ctx)
 		if !ok {
@@ -138,6 +138,7 @@ type messages struct {
 	gateway *Gateway
 	socket  *websockets.Socket
 	silence time.Duration // without a whole message for so long the socket is closed
+	client  sender
 }
 
 // next reads one message. It gives no picture when other clients' bodies take all the memory.
@@ -152,7 +153,7 @@ func (m messages) next(ctx context.Context) (*body, bool) {
 		websockets.Close(m.socket, websocket.StatusUnsupportedData, "send each picture as one binary message")
 		return nil, false
 	}
-	picture := &body{budget: m.gateway.bodies}
+	picture := &body{share: m.gateway.bodies.of(m.client)}
 	switch err := picture.read(message, m.gateway.settings.Limits.Bytes); err {
 	case nil:
 		picture.arrivedNs = frame.MonotonicNs()
