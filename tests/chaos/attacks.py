@@ -29,6 +29,7 @@ GIBIBYTE = 1 << 30
 BLOCK = bytes(64 << 10)
 READ_MOST = 64 << 10
 ATTACK_LIMIT_S = 60.0
+GIANTS_S = 8.0  # about as long as slow_loris lasts
 
 
 class Reply(NamedTuple):
@@ -91,6 +92,23 @@ def all_at_once(count: int, one: Callable[[int], Coroutine[Any, Any, Reply]]) ->
     return asyncio.run(run())
 
 
+def for_a_while(count: int, one: Callable[[int], Coroutine[Any, Any, Reply]]) -> list[Reply]:
+    """Run so many clients at the same time; each begins anew when it has been answered, until GIANTS_S are over."""
+    end_s = time.monotonic() + GIANTS_S
+
+    async def client(number: int) -> list[Reply]:
+        replies = []
+        while time.monotonic() < end_s:
+            replies.append(await one(number))
+        return replies
+
+    async def run() -> list[Reply]:
+        each = await asyncio.gather(*(client(number) for number in range(count)))
+        return list(itertools.chain.from_iterable(each))
+
+    return asyncio.run(run())
+
+
 def slow(head: bytes, drop: bytes, pause_s: float = 0.5) -> Iterator[Piece]:
     """A beginning, and then a little now and then."""
     return itertools.chain([Piece(head)], itertools.repeat(Piece(drop, pause_s)))
@@ -137,7 +155,7 @@ def blocks() -> Iterator[Piece]:
 
 
 def giants(port: int, count: int) -> list[Reply]:
-    """A GiB in one request: announced, in chunks that announce nothing, and as JSON."""
+    """A GiB in one request, again and again: announced, in chunks that announce nothing, and as JSON."""
     declared = [
         POST.format(kind=kind, length=f"Content-Length: {GIBIBYTE}") for kind in ("image/png", "application/json")
     ]
@@ -149,11 +167,11 @@ def giants(port: int, count: int) -> list[Reply]:
         heads, rest = (declared, blocks) if number % 2 else (chunked, chunks)
         return ask(port, itertools.chain([Piece(heads[number // 2 % 2].encode())], rest()))
 
-    return all_at_once(count, one)
+    return for_a_while(count, one)
 
 
 def giant_messages(port: int, count: int) -> list[Reply]:
-    """A WebSocket's message of a GiB. Status 1009 is the WebSocket's "too big", 0 a connection that was closed."""
+    """A message of a GiB, again and again. Status 1009 is the WebSocket's "too big", 0 a connection that was closed."""
 
     async def one(number: int) -> Reply:
         began = time.monotonic()
@@ -170,7 +188,7 @@ def giant_messages(port: int, count: int) -> list[Reply]:
         code = struct.unpack(">H", answer[2:4])[0] if answer[:1] == b"\x88" else 0
         return Reply(code, True, time.monotonic() - began)
 
-    return all_at_once(count, one)
+    return for_a_while(count, one)
 
 
 def departures(port: int, count: int, picture: bytes) -> None:

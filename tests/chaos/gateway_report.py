@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.chaos import attacks  # noqa: E402 (the root must be on the path first)
-from tests.chaos.attacks import Reply  # noqa: E402
+from tests.chaos.attacks import GIANTS_S, Reply  # noqa: E402
 from tests.chaos.bars import Bar, exit_code, told, write  # noqa: E402
 from tests.chaos.gateway_scenarios import (  # noqa: E402
     CREDIT,
@@ -132,16 +132,18 @@ def idle_clients(device: Device) -> Iterator[Bar]:
 
 def giant_clients(device: Device) -> Iterator[Bar]:
     with PeakMemory(device.pid) as memory:
-        replies, seen = while_honest(device, lambda: attacks.giants(device.port, 16))
-        messages = attacks.giant_messages(device.port, 16)
-    yield only_fine("16 requests of 1 GiB, announced, in chunks, as JSON", replies)
+        replies, beside_requests = while_honest(device, lambda: attacks.giants(device.port, 16))
+        messages, beside_messages = while_honest(device, lambda: attacks.giant_messages(device.port, 16))
+    yield only_fine(f"16 clients with requests of 1 GiB for {GIANTS_S:.0f} s, announced, in chunks, as JSON", replies)
+    yield honest("the same", beside_requests)
     closed = ", ".join(f"{count} × {status or 'closed'}" for status, count in sorted(statuses(messages).items()))
     fine = all(one.status in (0, 1009) for one in messages)
-    yield Bar("16 WebSocket messages of 1 GiB", closed, "1009 (too big) or closed", fine)
+    what = f"16 clients with WebSocket messages of 1 GiB for {GIANTS_S:.0f} s"
+    yield Bar(what, closed, "1009 (too big) or closed", fine)
+    yield honest("the same", beside_messages)
     extra = memory.extra / MIB
     most = BODIES_MIB + EXTRA_MIB
     yield Bar("both: extra memory", f"{extra:.0f} MiB", f"≤ {most} MiB, of which bodies {BODIES_MIB}", extra <= most)
-    yield honest("both", seen)
 
 
 def departed_clients(device: Device) -> Iterator[Bar]:
