@@ -7,10 +7,14 @@ import hashlib
 import json
 import re
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from deb import beside
 from deb.build import SYSTEMS, package
 from tests.vm.inside import CONFIG, INSIDE, VIVID_BY_PATH, camera_table, message_with_a_face, retry
 from tests.vm.lab import Machine
@@ -21,20 +25,34 @@ UNITS = ("visavis-frames.socket", "visavis-capture.service", "visavis-infer@1.se
 MOST_EXPOSED = {"visavis-capture.service": 2.0, "visavis-infer@1.service": 1.0}
 
 
-@pytest.fixture(scope="module")
-def built() -> Path:
-    """The package of this machine's own architecture, as `make deb` makes it."""
-    return package(SYSTEMS["bookworm", "amd64"], "0.1.0")
+class Built(NamedTuple):
+    """A package as `make deb` makes it, and how to make it again."""
+
+    make: Callable[[], Path]
+    file: Path
 
 
-def test_the_same_commit_makes_the_same_bytes(built: Path) -> None:
-    before = hashlib.sha256(built.read_bytes()).hexdigest()
-    again = package(SYSTEMS["bookworm", "amd64"], "0.1.0")
-    assert hashlib.sha256(again.read_bytes()).hexdigest() == before
+# The first for this machine's own architecture, those beside it for all.
+PACKAGES: dict[str, Callable[[], Path]] = {
+    "visavis": partial(package, SYSTEMS["bookworm", "amd64"], "0.1.0"),
+    "visavis-broker": partial(beside.broker, "0.1.0"),
+    "visavis-tensorrt": partial(beside.tensorrt, "0.1.0"),
+}
 
 
-def test_lintian_finds_no_error(built: Path) -> None:
-    command = ["lintian", "--allow-root", "--fail-on", "error", str(built)]
+@pytest.fixture(scope="module", params=PACKAGES)
+def built(request: pytest.FixtureRequest) -> Built:
+    make = PACKAGES[request.param]
+    return Built(make, make())
+
+
+def test_the_same_commit_makes_the_same_bytes(built: Built) -> None:
+    before = hashlib.sha256(built.file.read_bytes()).hexdigest()
+    assert hashlib.sha256(built.make().read_bytes()).hexdigest() == before
+
+
+def test_lintian_finds_no_error(built: Built) -> None:
+    command = ["lintian", "--allow-root", "--fail-on", "error", str(built.file)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout
 
