@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our units under a real systemd, in systemd-nspawn: who is started again, and who is not.
+"""Our units under the systemd of Debian 12 and 13, in systemd-nspawn: who is started again, and who is not.
 
 Small programs stand in for ours. What ours end with is tested beside them; whole packages are in test_package.py.
 """
@@ -16,7 +16,7 @@ import pytest
 from tests.repo.test_laws import ROOT
 from tests.vm.container import Container, missing_for_containers
 from tests.vm.inside import retry
-from tests.vm.lab import DEBIAN_12, Machine
+from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 DAEMON, WORKER, SOCKET = "visavis-capture.service", "visavis-infer@1.service", "visavis-frames.socket"
@@ -83,11 +83,11 @@ def usr() -> bytes:
     return packed.getvalue()
 
 
-@pytest.fixture(scope="module")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+@pytest.fixture(scope="module", params=[DEBIAN_12, DEBIAN_13], ids=lambda board: board.suite)
+def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     missing = missing_for_containers()
     assert not missing, f"containers need {', '.join(missing)}: `make test-vm` as root"
-    with Container(DEBIAN_12, "units", tmp_path_factory.mktemp("units")) as machine:
+    with Container(request.param, "units", tmp_path_factory.mktemp("units")) as machine:
         subprocess.run([*machine.ssh(), "cat >/root/usr.tar"], input=usr(), check=True)
         machine.run(INSTALL)
         yield machine
