@@ -78,6 +78,7 @@ def workers(device: Machine) -> dict[str, int]:
     return {worker["name"]: worker["frames"] for worker in json.loads(device.run(STATUS))["workers"]}
 
 
+@pytest.mark.vm_long  # a minute
 def test_a_second_worker_joins_works_and_is_counted(device: Machine) -> None:
     device.run("systemctl enable -q --now visavis-infer@2")
     both = {"worker-1", "worker-2"}

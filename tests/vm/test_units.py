@@ -83,7 +83,11 @@ def usr() -> bytes:
     return packed.getvalue()
 
 
-@pytest.fixture(scope="module", params=[DEBIAN_12, DEBIAN_13], ids=lambda board: board.suite)
+# Both within the time of `make test-vm` would be too much.
+SYSTEMS = [pytest.param(DEBIAN_12, marks=pytest.mark.vm_long), DEBIAN_13]
+
+
+@pytest.fixture(scope="module", params=SYSTEMS, ids=lambda board: board.suite)
 def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     missing = missing_for_containers()
     assert not missing, f"containers need {', '.join(missing)}: `make test-vm` as root"
