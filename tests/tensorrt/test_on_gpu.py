@@ -12,6 +12,8 @@ from pathlib import Path
 import onnx
 import pytest
 from visavis.models.cache import prepared_model
+from visavis.models.manifest import original
+from visavis.models.prepare import prepare
 
 from tests.tensorrt import core
 from tests.tensorrt.models import face_pictures
@@ -22,8 +24,8 @@ SIZE = (320, 256)
 
 def test_it_comes_to_its_end_and_writes_every_table(real_core: None, tmp_path: Path) -> None:
     network, out = tmp_path / "network.onnx", tmp_path / "gpu.md"
-    network.write_bytes(prepared_model("centerface", *SIZE, tmp_path).content)
-    words = ["--frames", "2", "--input", *map(str, SIZE), "--batches", "1", "--out", str(out)]
+    network.write_bytes(prepare(original("centerface"), *SIZE, batch=0))
+    words = ["--frames", "1", "--input", *map(str, SIZE), "--batches", "1", "2", "--out", str(out)]
     words += ["--pictures", *map(str, face_pictures()[:2])]
     environment = core.environment(VISAVIS_TEST_NETWORK=str(network))
     answer = subprocess.run(
@@ -33,7 +35,7 @@ def test_it_comes_to_its_end_and_writes_every_table(real_core: None, tmp_path: P
     written = out.read_text()
     assert "GPU Double (sm_87)" in written
     assert re.search(
-        r"visavis \d\S+, onnxruntime \d\S+, numpy \d\S+\. Command: `python .*on_gpu\.py --frames 2 ", written
+        r"visavis \d\S+, onnxruntime \d\S+, numpy \d\S+\. Command: `python .*on_gpu\.py --frames 1 ", written
     )
     for head in ("Engines", "Same faces", "Upload, infer", "ways to the GPU", "Others with", "Checks"):
         assert f"## {head}" in written or head in written
