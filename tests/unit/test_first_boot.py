@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from visavis_device import files
-from visavis_device.first_boot import Places, greet, make_identity, prepare, take_settings
+from visavis_device.first_boot import Places, make_identity, prepare, take_settings
 from visavis_device.settings import Settings, SettingsError, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,25 +234,37 @@ def test_settings_that_cannot_be_removed_are_said_to_be_applied(places: Places) 
 
 
 def test_a_bad_file_stays_and_the_device_says_why(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    make_identity(places)
     (places.boot / "visavis.toml").write_text("[wlan]\n")
-    sentence, good = take_settings(places, lambda: "")
-    greet(places, sentence)
-    assert not good
+    assert not prepare(places, lambda: "")
     for text in (capsys.readouterr().out, (places.boot / "visavis-status.txt").read_text()):
         assert "unknown field `wlan`" in text
         assert "Nothing of visavis.toml was applied" in text
 
 
 def test_the_code_is_shown_until_the_device_has_an_account(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    make_identity(places)
+    assert prepare(places, lambda: "")
     code = (places.root / "etc/visavis/claim-code").read_text().strip()
-    greet(places, "")
     assert code in capsys.readouterr().out
     assert code in (places.run / "issue.d/visavis.issue").read_text()
     assert (places.boot / "claim-code.txt").read_text().strip() == code
     (places.root / "var/lib/visavis").mkdir(parents=True)
     (places.root / "var/lib/visavis/credentials.toml").write_text("")
-    greet(places, "")
+    assert prepare(places, lambda: "")
     assert code not in capsys.readouterr().out
     assert not (places.boot / "claim-code.txt").exists()
+
+
+def test_a_device_that_cannot_see_its_accounts_or_its_name_says_so(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(places, lambda: "")
+    code = (places.root / "etc/visavis/claim-code").read_text().strip()
+    capsys.readouterr()
+    (places.root / "etc/hostname").unlink()
+    (places.root / "etc/hostname").mkdir()  # every look into it is an error
+    (places.root / "var").symlink_to("x" * 300)  # as below a folder that may not be read, which root always may
+    assert not prepare(places, lambda: "")
+    told = capsys.readouterr().out
+    assert f"This is {socket.gethostname()}: " in told
+    assert "Whether this device has an administrator cannot be seen: " in told
+    assert code not in told

@@ -53,10 +53,11 @@ def prepare(places: Places, accept: Callable[[], str]) -> bool:
     failure = tell_failure(lambda: make_identity(places))
     sentence, good = take_settings(places, accept)
     with contextlib.suppress(OSError):  # a device that cannot be renamed has the old name until its next start
-        socket.sethostname(line_of(places.root / files.HOSTNAME))
-    greet(places, "\n".join(filter(None, (failure, sentence))))
+        socket.sethostname(name_of(places.root))
+    code, unseen = open_claim(places.root)
+    greet(places, "\n".join(filter(None, (failure, sentence, unseen))), code)
     os.sync()
-    return good and not failure
+    return good and not failure and not unseen
 
 
 def tell_failure(make: Callable[[], None]) -> str:
@@ -178,12 +179,26 @@ def line_of(path: Path) -> str:
     return (content_of(path) or "").strip()
 
 
-def greet(places: Places, sentence: str) -> None:
-    """Say on every console, and on the boot partition, who this is and how it is claimed."""
-    name = line_of(places.root / files.HOSTNAME) or socket.gethostname()
+def name_of(root: Path) -> str:
+    """What the device is called; the name that it has now when the file with its own cannot be read."""
+    with contextlib.suppress(OSError):
+        return line_of(root / files.HOSTNAME) or socket.gethostname()
+    return socket.gethostname()
+
+
+def open_claim(root: Path) -> tuple[str, str]:
+    """The claim code while it counts, else empty; and what keeps us from knowing, which shows no code to anybody."""
+    try:
+        claimed = (root / ACCOUNTS).exists()
+        return "" if claimed else line_of(root / files.CLAIM), ""
+    except OSError as error:
+        return "", f"Whether this device has an administrator cannot be seen: {error}. Is its data partition damaged?"
+
+
+def greet(places: Places, sentence: str, code: str) -> None:
+    """Say on every console, and on the boot partition, who this is and how it is claimed while `code` is not empty."""
+    name = name_of(places.root)
     lines = [f"This is {name}: https://{name}.local:8080/"]
-    claimed = (places.root / ACCOUNTS).exists()
-    code = "" if claimed else line_of(places.root / files.CLAIM)
     if code:
         lines.append(f"Nobody is its administrator yet: open https://{name}.local:8080/claim and type {code}")
     lines += sentence.splitlines()
