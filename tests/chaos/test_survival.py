@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from visavis.supervisor import Supervisor
 
 from tests.chaos.ringload import Ringload
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+LEASE_MS = 3_000  # so long that only a worker that was stopped or hangs is late, however busy the machine is
 
 
 def command(socket: Path, *, model: str = "fake", service_ms: float = 0) -> list[str]:
@@ -74,7 +73,7 @@ def test_a_worker_survives_twenty_deaths_of_the_daemon(ringload_program: Path, s
 
 def test_a_stopped_worker_loses_its_lease_and_comes_back(ringload_program: Path, socket: Path) -> None:
     # More frames than two workers of 5 ms can take, so that both always hold one.
-    options = ("-stream", "a:320x240@1000", "-lease-ms", "200")
+    options = ("-stream", "a:320x240@1000", "-lease-ms", str(LEASE_MS))
     with (
         Ringload(ringload_program, socket, *options) as daemon,
         worker(socket, "idle", service_ms=5) as idle,
@@ -104,7 +103,7 @@ def stopped_with_lease(daemon: Ringload, process: subprocess.Popen[bytes]) -> bo
 
 
 def test_a_worker_that_hangs_is_cut_off(ringload_program: Path, socket: Path) -> None:
-    options = ("-stream", "a:320x240@200", "-lease-ms", "200")
+    options = ("-stream", "a:320x240@200", "-lease-ms", str(LEASE_MS))
     with Ringload(ringload_program, socket, *options) as daemon, worker(socket, model="fake:hang@10"):
         until(lambda: daemon.counter("Expired") == 1, "the lease expires")
         until(lambda: not daemon.workers(), "the worker is cut off")
@@ -132,14 +131,14 @@ def test_without_a_leak_no_view_is_counted_over_twenty_thousand_frames_and_nothi
     ringload_program: Path, socket: Path
 ) -> None:
     with Ringload(ringload_program, socket, "-stream", "a:64x48@4000") as daemon, worker(socket) as process:
-        until(lambda: daemon.frames_of("w") > 5_000, "5,000 frames")
+        until(lambda: daemon.frames_of("w") > 5_000, "5,000 frames", limit_s=30)
         resident, threads, fds = (
             status(process.pid, "VmRSS"),
             status(process.pid, "Threads"),
             descriptors(process.pid),
         )
         first, began_ns = daemon.frames_of("w"), cpu_ns(process.pid)
-        until(lambda: daemon.frames_of("w") > 25_000, "20,000 frames more", limit_s=45)
+        until(lambda: daemon.frames_of("w") > 25_000, "20,000 frames more", limit_s=120)
         used_us = (cpu_ns(process.pid) - began_ns) / 1_000 / (daemon.frames_of("w") - first)
         grown = status(process.pid, "VmRSS") - resident
         assert daemon.workers()[0]["ViewsLeaked"] == 0
