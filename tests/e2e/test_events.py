@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from visavis.broker import managed_broker
 
+from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance, free_port
 from tests.e2e.event_stream import pages, streamed
 from tests.e2e.subscriber import subscribed, violation
@@ -115,10 +115,12 @@ def test_removed_zones_and_cameras_leave_nothing_at_the_broker(
 
 
 def retained(port: int) -> set[str]:
-    """The topics of the device that the broker holds."""
-    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "visavis/box/#", "--retained-only", "-W", "1"]
-    lines = subprocess.run([*command, "-F", "%t"], capture_output=True, text=True, check=False).stdout.split()
-    return {topic.removeprefix("visavis/box/") for topic in lines}
+    """The topics of the device that the broker holds: of what comes up to a mark that is sent once we listen."""
+    with subscribed(port, "#") as seen:
+        publish(port, "mark", "", "-q", "1")
+        until(lambda: seen.all("mark"), "the mark comes")
+        held = {message.topic: message.payload for message in seen.all() if message.retain}
+    return {topic.removeprefix("visavis/box/") for topic in held if topic.startswith("visavis/box/") and held[topic]}
 
 
 def stopped_with_somebody_there(appliance: RunningAppliance) -> dict[str, Any]:
