@@ -6,7 +6,7 @@
 //
 //	append FROM TO CHUNK   appends the events and syncs after each CHUNK, saying {"synced":N} each time
 //	pour FROM TO           appends the events as fast as it can and says how long the slowest Append took
-//	connect                publishes from now on
+//	connect [N]            publishes from now on; with N the process kills itself when it has published so many
 //	drain                  says {"delivered":N} for each event that waits, in order; "ok" acknowledges one, "done" follows the last
 //	stats                  says outbox.Stats
 //	quit                   closes the outbox and ends
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,11 +31,12 @@ import (
 const cameras = 5
 
 type load struct {
-	outbox  *outbox.Outbox
-	broker  string
-	topic   string
-	answers *json.Encoder
-	stop    func() // ends the publisher; nil while there is none
+	outbox    *outbox.Outbox
+	broker    string
+	topic     string
+	answers   *json.Encoder
+	untilKill int    // how many events are still published before the process kills itself
+	stop      func() // ends the publisher; nil while there is none
 }
 
 func main() {
@@ -113,7 +115,11 @@ func (l *load) command(line string, more *bufio.Scanner) (answer any, err error)
 		slowest, err := l.pour(from, to)
 		return map[string]int64{"slowest_us": slowest.Microseconds()}, err
 	case "connect":
-		l.stop = l.publish()
+		killAt, err := number(words)
+		if err != nil {
+			return nil, err
+		}
+		l.stop = l.publish(killAt)
 		return map[string]bool{"publishing": true}, nil
 	case "drain":
 		return map[string]bool{"drained": true}, l.drain(more)
@@ -124,6 +130,14 @@ func (l *load) command(line string, more *bufio.Scanner) (answer any, err error)
 		}{l.outbox.Stats(), l.outbox.Fault()}, nil
 	}
 	return nil, fmt.Errorf("unknown command %q", line)
+}
+
+// number is the one in a command's words, 0 when it has none.
+func number(words string) (int, error) {
+	if words == "" {
+		return 0, nil
+	}
+	return strconv.Atoi(words)
 }
 
 // event is about as long as a real one.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -16,8 +17,10 @@ import (
 
 const disconnectMs = 250
 
-// publish keeps a connection until the returned function is called.
-func (l *load) publish() (stop func()) {
+// publish keeps a connection until the returned function is called. Event number killAt of those published here is the last thing
+// that the process does; 0 is none.
+func (l *load) publish(killAt int) (stop func()) {
+	l.untilKill = killAt
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -51,9 +54,20 @@ func (l *load) session(ctx context.Context, reached func()) error {
 	}
 	defer client.Disconnect(disconnectMs)
 	reached()
-	err := l.outbox.Deliver(ctx, func(r outbox.Record) outbox.Delivery { return client.Publish(r.Topic, 1, false, r.Payload) })
+	err := l.outbox.Deliver(ctx, func(r outbox.Record) outbox.Delivery {
+		defer l.countDown()
+		return client.Publish(r.Topic, 1, false, r.Payload)
+	})
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	return err
+}
+
+// countDown ends this process at the event that publish was told, as a crash does.
+func (l *load) countDown() {
+	l.untilKill--
+	if l.untilKill == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nobody may forbid it
+	}
 }
