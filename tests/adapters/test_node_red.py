@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.adapters.programs import SHIPPED, Program, changed, installed, program, shown
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.speaking import event
 from tests.e2e.subscriber import Message, Subscriber, subscribed
+from tests.ports import free_port
 from tests.waiting import until
 
 pytestmark = [pytest.mark.adapters, pytest.mark.timeout(600)]

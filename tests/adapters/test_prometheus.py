@@ -16,7 +16,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.adapters.programs import SHIPPED, asked, changed, installed, program, shown
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import RunningAppliance
+from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
 from tests.waiting import until

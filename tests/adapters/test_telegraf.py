@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.adapters.programs import asked, changed, installed, program, shown
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.subscriber import Subscriber, subscribed
+from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.waiting import until
 

@@ -24,7 +24,7 @@ from visavis.broker import managed_broker
 from visavis.daemon import effective_config
 from visavis.supervisor import Supervisor, worker_command
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 READY_LIMIT_S = 60.0
 CONFIG = """\

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.outboxload import Broker, Counter, Outboxload
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 CHUNK = (

@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.outbox_scenarios import CHUNK, backlog, full_disk, in_a_small_disk, inside, outage
 from tests.chaos.outboxload import Broker, Counter, Outboxload
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 WINDOW = 100

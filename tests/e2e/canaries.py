@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from contracts.config_spec import load
 from tests.e2e.brokers import USER, mosquitto, self_signed
-from tests.e2e.conftest import READY_LIMIT_S, RunningAppliance, free_port
+from tests.e2e.conftest import READY_LIMIT_S, RunningAppliance
 from tests.e2e.test_appliance import daemon_pid
 from tests.e2e.test_network_camera import NetworkCamera
+from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
 from tests.waiting import until

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.brokers import PASSWORD, USER, mosquitto
-from tests.e2e.conftest import Start, free_port
+from tests.e2e.conftest import Start
+from tests.ports import free_port
 from tests.unit.command import complaints, visavis
 from tests.unit.test_bad_cache import change_one_byte, changed_package, kept
 from tests.waiting import until

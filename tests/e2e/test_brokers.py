@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.brokers import mosquitto
-from tests.e2e.conftest import RunningAppliance, free_port, running
+from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.subscriber import subscribed
 from tests.e2e.test_appliance import DEMO
+from tests.ports import free_port
 from tests.unit.command import visavis
 from tests.waiting import until
 

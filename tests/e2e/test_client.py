@@ -16,9 +16,9 @@ import pytest
 from visavis.client import Broker, BrokerRefused, BrokerUnreachable, Device, Fleet, Silent, State, aio, broker_at
 
 from tests.e2e.brokers import PASSWORD, certificate, mosquitto, publish
-from tests.e2e.conftest import free_port
 from tests.e2e.speaking import KEPT, event, event_id, introduce, stats
 from tests.e2e.test_watch import payload
+from tests.ports import free_port
 from tests.waiting import until
 
 EVENTS = "visavis/porch/events"

@@ -16,8 +16,8 @@ import pytest
 from visavis.client import Broker, Device, Fleet, Silent, aio, connection
 
 from tests.e2e.brokers import mosquitto, publish
-from tests.e2e.conftest import free_port
 from tests.e2e.speaking import KEPT, event, event_id
+from tests.ports import free_port
 from tests.waiting import until
 
 FACES = "visavis/porch/door/faces"

@@ -15,10 +15,11 @@ import pytest
 from visavis.broker import managed_broker
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.event_stream import pages, streamed
 from tests.e2e.subscriber import subscribed, violation
 from tests.e2e.test_appliance import DEMO, child_pid
+from tests.ports import free_port
 from tests.waiting import until
 
 PLACES = """zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]

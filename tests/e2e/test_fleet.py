@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.brokers import mosquitto, publish
-from tests.e2e.conftest import free_port
 from tests.e2e.speaking import KEPT, event, info, introduce, stats
 from tests.e2e.test_watch import Watch
+from tests.ports import free_port
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.waiting import until
 

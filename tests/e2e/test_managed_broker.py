@@ -13,7 +13,7 @@ import pytest
 from visavis.broker import BrokerFailed, managed_broker
 
 from tests.e2e.brokers import is_open, publish
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 OWNER = """

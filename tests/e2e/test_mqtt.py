@@ -16,9 +16,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from visavis.broker import managed_broker
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import Start, free_port
+from tests.e2e.conftest import Start
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
+from tests.ports import free_port
 from tests.waiting import until
 
 STATS_INTERVAL_S, LATE_S = 10.0, 3.0

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import RunningAppliance, free_port
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.subscriber import subscribed, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, middle
 from tests.gocv_module import GO_MODULE, gocv_images
+from tests.ports import free_port
 from tests.waiting import until
 
 PASSWORD = "between-us"  # noqa: S105 - of a camera that lives as long as a test

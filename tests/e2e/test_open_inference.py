@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from tests.e2e.clients import FAKE_WORKERS, PeakMemory, metrics, post
-from tests.e2e.conftest import RunningAppliance, free_port, running
+from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid
 from tests.e2e.test_gateway import SETTINGS, assert_pictures_add_up, crowd, photos, pixels
 from tests.e2e.triton import TritonClient, run_beside_tritonclient, triton_client
+from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
 from tests.waiting import until

@@ -25,8 +25,8 @@ from tests.e2e.canaries import (
     overheard,
     secret_settings,
 )
-from tests.e2e.conftest import free_port
 from tests.e2e.test_services import DAEMON
+from tests.ports import free_port
 from tests.unit.command import visavis
 from tests.waiting import until
 

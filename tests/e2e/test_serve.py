@@ -16,9 +16,10 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from tests.e2e.brokers import is_open
-from tests.e2e.conftest import READY_LIMIT_S, STOP_LIMIT_S, free_port
+from tests.e2e.conftest import READY_LIMIT_S, STOP_LIMIT_S
 from tests.e2e.test_page import chromium, complaints_of
 from tests.e2e.test_try import film_of_a_face, start_camera, until_a_face_is_drawn, with_film
+from tests.ports import free_port
 from tests.unit.command import PROGRAM
 from tests.waiting import until
 

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.waiting import until
 

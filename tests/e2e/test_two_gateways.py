@@ -21,8 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.bombs import photo
-from tests.e2e.conftest import STOP_LIMIT_S, RunningAppliance, free_port
+from tests.e2e.conftest import STOP_LIMIT_S, RunningAppliance
 from tests.e2e.test_appliance import daemon_pid
+from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
 from tests.waiting import until

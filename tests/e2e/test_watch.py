@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.brokers import PASSWORD, USER, mosquitto, publish
-from tests.e2e.conftest import free_port
 from tests.e2e.speaking import event
+from tests.ports import free_port
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.waiting import until
 

@@ -23,8 +23,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import free_port
 from tests.e2e.subscriber import Subscriber, subscribed
+from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.waiting import until
 

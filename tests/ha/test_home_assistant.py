@@ -16,10 +16,11 @@ import pytest
 from visavis.broker import managed_broker
 
 from tests.e2e.brokers import publish
-from tests.e2e.conftest import RunningAppliance, Start, free_port
+from tests.e2e.conftest import RunningAppliance, Start
 from tests.e2e.speaking import KEPT
 from tests.e2e.test_appliance import child_pid
 from tests.ha.lab import CURRENT, ENTRY, OLDER, Home, Release, home
+from tests.ports import free_port
 from tests.waiting import until
 
 # The limit is for a machine that does much else: what is waited for has limits of its own.

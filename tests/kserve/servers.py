@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
 import signal
 import socket
 import ssl
@@ -17,6 +16,7 @@ from types import TracebackType
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -30,15 +30,6 @@ def site(name: str) -> Path:
     if not found.is_dir():
         pytest.skip(f"{found} is not there: `make setup-test` installs it, where the server supports this Python")
     return found
-
-
-def free_port() -> int:
-    """A port that nobody uses now, and that the kernel gives to nobody else while our server is down."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 class Served(ABC):

@@ -7,7 +7,8 @@ import pytest
 from visavis.backends import Detector, Waiting
 
 from tests.kserve.conftest import Asking
-from tests.kserve.servers import Served, free_port
+from tests.kserve.servers import Served
+from tests.ports import free_port
 from tests.unit.detector_conformance import DetectorConformance
 
 

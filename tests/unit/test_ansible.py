@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from visavis.broker import wait_until_up
 
 from tests.ansible_programs import PLAYBOOKS, Ansible, Played
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis

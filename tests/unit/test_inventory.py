@@ -15,7 +15,7 @@ import pytest
 from visavis.broker import managed_broker
 
 from tests.ansible_programs import PLAYBOOKS, Ansible
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 PROGRAM = PLAYBOOKS / "visavis-inventory"
 INFO = {

@@ -22,7 +22,7 @@ from visavis.errors import ModelError
 from visavis.models.borrow import Wish, borrowed
 from visavis.supervisor import Supervisor, worker_command
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.unit.test_model_cli import model
 from tests.waiting import until
 

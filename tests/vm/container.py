@@ -16,7 +16,7 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.vm.lab import Board, Machine, image
 from tests.waiting import until
 

@@ -18,7 +18,7 @@ from typing import Any
 from image import disk
 
 from deb.kept import REPOSITORY
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.vm.inside import be_patient, message_with_a_face, retry
 from tests.vm.lab import DEBIAN_13, PI, Board, accelerated, missing_programs
 from tests.vm.slots import TwoSlots

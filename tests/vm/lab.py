@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from deb.kept import kept
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 
 COMMON = (
     *("systemd-sysv", "udev", "kmod", "dbus", "openssh-server", "iproute2", "netbase", "ca-certificates", "python3"),

@@ -25,7 +25,7 @@ from deb import beside
 from deb.build import SYSTEMS, package
 from deb.packing import OUT
 from tests.ansible_programs import Ansible, Played
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.vm.conftest import running
 from tests.vm.container import Container, missing_for_containers

@@ -22,7 +22,7 @@ from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, make_keys
 
 from deb.kept import REPOSITORY, kept
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.vm.lab import DEBIAN_13, accelerated, written
 from tests.vm.slots import LOOK_S, TwoSlots
 from tests.waiting import until

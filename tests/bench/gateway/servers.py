@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from tests.bench.tree import Memory, command_of, libraries, tree_cpu_s, tree_memory, tree_of
-from tests.e2e.conftest import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
