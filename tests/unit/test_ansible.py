@@ -11,9 +11,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from itertools import repeat
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -150,6 +154,41 @@ def test_a_broker_works_when_it_lets_in_who_may(mosquitto: int) -> None:
     said = lets_in(free_port(), user="porch", password=PASSWORD)
     assert said.returncode == 1
     assert "nobody answers" in said.stderr
+
+
+def ready(page: str, limit_s: int) -> subprocess.CompletedProcess[str]:
+    """What the playbooks ask of a device."""
+    command = [sys.executable, str(PLAYBOOKS / "roles/visavis/files/ready.py"), page, str(limit_s)]
+    environment = {**os.environ, "http_proxy": f"http://127.0.0.1:{free_port()}"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@contextmanager
+def answering(codes: Iterator[int]) -> Iterator[str]:
+    """A page whose /readyz answers with one code after the other."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(next(codes) if self.path == "/readyz" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_device_works_when_it_says_so_in_time() -> None:
+    with answering(iter((503, 503, 200))) as page:
+        assert ready(page, 600).returncode == 0
+    with answering(repeat(503)) as page:
+        said = ready(page, 0)
+        assert (said.returncode, said.stderr) == (1, f"{page}/readyz says 503 Service Unavailable\n")
+    page = f"http://127.0.0.1:{free_port()}"
+    said = ready(page, 0)
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"nobody answers at {page}: ")
 
 
 @pytest.mark.parametrize("role", ROLES)

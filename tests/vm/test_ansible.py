@@ -60,7 +60,7 @@ BROKER = {"unit": "mosquitto", "package": "visavis-broker"}
 ENVIRONMENT = {"ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_TIMEOUT": "120"}
 NEW_BROKER = "broker_version=0.2.0"
 # How long a new version has before it is taken back; one that never starts costs all of it.
-READY = f"visavis_ready_s={900 if MACHINES else 90}"
+READY = f"visavis_ready_s={420 if MACHINES else 90}"
 
 
 class Fleet:
