@@ -111,6 +111,7 @@ def _rule(key: Key) -> str:
         "choices": _choices(key),
         "limits": f"&[2]float64{{{key.min}, {key.max}}}" if key.min is not None else "",
         "required": "true" if key.required else "",
+        "secret": "true" if key.secret else "",
     }
     return ", ".join(f"{name}: {value}" for name, value in attributes.items() if value)
 

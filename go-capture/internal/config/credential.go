@@ -39,7 +39,7 @@ func (r *reader) credential(s setting, k rule) (setting, *refusal) {
 		return s, nil
 	}
 	if !credentialName.MatchString(name) {
-		return s, refuse("write credential: and the name in LoadCredential=, such as credential:mqtt.password", "%s is not the name of a credential", written(name))
+		return s, refuse("write credential: and the name in LoadCredential=, such as credential:mqtt.password", "what follows credential: is not the name of a credential")
 	}
 	folder := r.secrets
 	if folder == "" {

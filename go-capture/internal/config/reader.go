@@ -74,15 +74,7 @@ func names[T any](keys []key[T]) []string {
 // value checks one setting against its rule and returns it in the type of its field.
 func (r *reader) value(s setting, k rule) (any, bool) {
 	if !k.kind.isList() {
-		held, bad := r.credential(s, k)
-		if bad != nil {
-			return nil, r.report(s, bad)
-		}
-		s.value = resolved(held, k)
-		if r.blind && k.format == "readable_file" {
-			k.format = ""
-		}
-		value, bad := k.scalar(s.value)
+		value, bad := r.single(s, k)
 		return value, r.report(s, bad)
 	}
 	list, given := s.value.([]any)
@@ -90,6 +82,27 @@ func (r *reader) value(s setting, k rule) (any, bool) {
 		return nil, r.report(s, k.wrongKind(s.value))
 	}
 	return r.list(s, list, k)
+}
+
+// single checks what is no list. A refusal never repeats what may be a secret.
+func (r *reader) single(s setting, k rule) (any, *refusal) {
+	held, bad := r.credential(s, k)
+	if bad != nil {
+		return nil, bad
+	}
+	value, bad := r.scalar(held, k)
+	if k.secret && (bad != nil || r.ownSecret(s)) && !namesFile(s, k) {
+		return nil, refuse(secretRemedy, "names no file that can be read, and is not repeated here, because it may be the secret itself")
+	}
+	return value, bad
+}
+
+func (r *reader) scalar(s setting, k rule) (any, *refusal) {
+	value := resolved(s, k)
+	if r.blind && k.format == "readable_file" {
+		k.format = ""
+	}
+	return k.scalar(value)
 }
 
 func (r *reader) list(s setting, list []any, k rule) (any, bool) {

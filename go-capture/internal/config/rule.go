@@ -56,6 +56,7 @@ type rule struct {
 	choices  []any
 	limits   *[2]float64 // both included
 	required bool
+	secret   bool // it names a file whose content is secret
 }
 
 // key is a rule and the field that gets the value.

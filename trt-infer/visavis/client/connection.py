@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from visavis.addresses import MQTT_PORTS, in_brackets
 from visavis.errors import VisavisError
+from visavis.secret_files import shown
 
 QUEUE_MESSAGES_MAX = 1_000
 WAIT_S = 0.2
@@ -290,6 +291,7 @@ def _password(file: Path | None) -> str | None:
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise BrokerRefused(f"cannot read the password in {file}, {error.strerror}") from error
+        name, remedy = shown(file)
+        raise BrokerRefused(f"cannot read the password in {name}, {error.strerror}", remedy) from error
     except UnicodeDecodeError as error:
         raise BrokerRefused(f"the password in {file} is not UTF-8", "write it anew") from error

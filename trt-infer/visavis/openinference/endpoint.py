@@ -13,6 +13,7 @@ import msgspec
 
 from visavis.addresses import in_brackets
 from visavis.errors import DetectorError, ModelError
+from visavis.secret_files import shown
 from visavis.terminal import plain
 
 PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
@@ -77,7 +78,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             with self.token_file.open("rb") as file:
                 token = file.read(MOST_TOKEN_BYTES).strip()
         except OSError as error:
-            raise ServerUnfit(f"cannot read {self.token_file}, {error.strerror}", remedy) from error
+            name, other = shown(self.token_file)
+            raise ServerUnfit(f"cannot read {name}, {error.strerror}", other or remedy) from error
         if not token or not all(0x21 <= byte <= 0x7E for byte in token):
             raise ServerUnfit(f"{self.token_file} holds no token", remedy)
         return token.decode("ascii")

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"os"
+	"strings"
+)
+
+const secretRemedy = "write the secret into a file of its own, and here the file's whole path, such as /etc/visavis/mqtt.password"
+
+// namesFile tells whether a setting is plainly the path of a file, or a credential. Of anything else nobody knows whether it is not
+// the secret itself, written where the path of its file belongs.
+func namesFile(s setting, k rule) bool {
+	text, isText := s.value.(string)
+	if name, asked := strings.CutPrefix(text, credentialPrefix); asked {
+		return credentialName.MatchString(name)
+	}
+	for _, begin := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(text, begin) {
+			return true
+		}
+	}
+	if !isText || text == "" {
+		return isText
+	}
+	_, err := os.Lstat(resolved(s, k).(string))
+	return err == nil
+}
+
+// ownSecret tells whether a worker asks that will read the file itself: what it is told stands in its command line, for all to see.
+func (r *reader) ownSecret(s setting) bool {
+	return r.blind && strings.HasPrefix(s.key, workersSection)
+}
