@@ -358,7 +358,7 @@ def broker(tmp_path: Path) -> Path:
     role, whole = tmp_path / "broker", PLAYBOOKS / "roles" / "broker"
     for part in ("tasks", "handlers"):
         (role / part).mkdir(parents=True)
-    for part in ("defaults", "templates", "vars"):
+    for part in ("defaults", "files", "templates", "vars"):
         (role / part).symlink_to(whole / part)
     halves = ("encrypted.yml", "closed.yml")
     for name in halves:
@@ -389,10 +389,17 @@ def test_a_certificate_goes_with_its_variable_and_so_does_the_port(ansible: Ansi
     opened = let_in(ansible, broker, "-----BEGIN")
     assert (opened.code, opened.changed) == (0, {"house": 3}), opened.said
     assert {file.name for file in (broker / "open").iterdir()} == {"tls.conf", "visavis.crt", "visavis.key"}
+    assert (broker / "open/tls.conf").read_text().startswith((ROOT / "broker/visavis-tls.conf").read_text())
     closed = let_in(ansible, broker, "")
     assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
     assert '"msg": "restarted"' in closed.said
     assert list((broker / "open").iterdir()) == []
+
+
+def test_the_shipped_port_reads_what_the_role_writes() -> None:
+    folder = yaml.safe_load((PLAYBOOKS / "roles/broker/vars/main.yml").read_text())["broker_certs"]
+    lines = (ROOT / "broker/visavis-tls.conf").read_text().splitlines()
+    assert {f"certfile {folder}/visavis.crt", f"keyfile {folder}/visavis.key"} <= set(lines)
 
 
 def test_a_port_that_the_owner_has_opened_stays(ansible: Ansible, broker: Path) -> None:
