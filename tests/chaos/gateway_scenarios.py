@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from tests.chaos.attacks import HOST, PROBLEM, Reply
 from tests.chaos.test_survival import descriptors
 from tests.e2e.bombs import photo
-from tests.e2e.clients import anonymous_bytes, metrics
+from tests.e2e.clients import anonymous_bytes, metrics, until_replaced, worker_ids
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import assert_status_adds_up, daemon_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
@@ -94,9 +94,6 @@ class Device:
         command = ["pgrep", "-P", str(self.appliance.process.pid), "-f", "visavis.cli worker"]
         return [int(pid) for pid in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()]
 
-    def ready_workers(self) -> int:
-        return len(self.appliance.status()["workers"])
-
     def settled(self, before: Levels) -> Levels:
         """The levels once descriptors and goroutines are back, or when that has lasted too long."""
         end = time.monotonic() + SETTLE_LIMIT_S
@@ -130,7 +127,7 @@ def enough_descriptors() -> str:
 def attacked(folder: Path) -> Iterator[Device]:
     with running(folder, SETTINGS + CAMERA.format(name="one") + CAMERA.format(name="two")) as appliance:
         device = Device(appliance)
-        until(lambda: device.ready_workers() == 2, "there are no two workers", 60)
+        until(lambda: len(worker_ids(appliance)) == 2, "there are no two workers", 60)
         yield device
 
 
@@ -184,8 +181,9 @@ def kills(device: Device, clients: int, count: int, every_s: float) -> tuple[lis
         running_clients = [pool.submit(run, number) for number in range(clients)]
         for number in range(count):
             time.sleep(every_s)
+            connected = worker_ids(device.appliance)
             os.kill(device.workers()[number % 2], signal.SIGKILL)
-            until(lambda: len(device.workers()) == 2 and device.ready_workers() == 2, "no worker comes back", 30)
+            until_replaced(device.appliance, connected)
         over.set()
         replies = [reply for one in running_clients for reply in one.result()]
     return replies, device.frames().since(before)

@@ -16,6 +16,7 @@ from typing import Any
 from websockets.sync.connection import Connection
 
 from tests.e2e.conftest import RunningAppliance
+from tests.waiting import until
 
 ANSWER_LIMIT_S = 30
 REFUSAL_LIMIT_S = 20
@@ -77,6 +78,16 @@ def post(
         return Answer(answer.status, dict(answer.headers), body, time.monotonic() - began)
     finally:
         connection.close()
+
+
+def worker_ids(appliance: RunningAppliance) -> set[int]:
+    """The numbers of the workers' connections, of which none comes twice."""
+    return {worker["id"] for worker in appliance.status()["workers"]}
+
+
+def until_replaced(appliance: RunningAppliance, before: set[int]) -> None:
+    """Wait until there are as many workers as before, but not the same."""
+    until(lambda: len(now := worker_ids(appliance)) == len(before) and now != before, "no worker comes back", 30)
 
 
 def metrics(appliance: RunningAppliance, name: str) -> dict[str, float]:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many clients at once: each with a connection of its own, in a closed loop or at a rate."""
+"""Many clients at once: each with a connection of its own, in a closed loop."""
 
 from __future__ import annotations
 
 import http.client
 import itertools
-import json
 import threading
 import time
 from collections import Counter
@@ -22,18 +21,11 @@ class Outcome:
     """What one request got: 0 is a connection that broke."""
 
     status: int
-    took_s: float
-    total_ms: float
     source: str
 
 
 def statuses(outcomes: list[Outcome]) -> Counter[int]:
     return Counter(outcome.status for outcome in outcomes)
-
-
-def percentile(values: list[float], percent: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def jain(shares: list[float]) -> float:
@@ -50,16 +42,14 @@ class Client:
         )
 
     def post(self) -> Outcome:
-        began = time.monotonic()
         try:
             self._connection.request("POST", "/api/v1/detect", self._picture, {"Content-Type": "image/jpeg"})
             answer = self._connection.getresponse()
-            body = answer.read()
+            answer.read()
         except (OSError, http.client.HTTPException):
             self.close()
-            return Outcome(0, time.monotonic() - began, 0.0, self._source)
-        total = json.loads(body)["latency_ms"]["total"] if answer.status == 200 else 0.0
-        return Outcome(answer.status, time.monotonic() - began, total, self._source)
+            return Outcome(0, self._source)
+        return Outcome(answer.status, self._source)
 
     def close(self) -> None:
         self._connection.close()
@@ -85,23 +75,3 @@ def closed_loop(
 
     with ThreadPoolExecutor(len(sources)) as pool:
         return list(itertools.chain.from_iterable(pool.map(run, sources)))
-
-
-def open_loop(
-    appliance: RunningAppliance, picture: bytes, per_second: float, seconds: float, most: int = 48
-) -> list[Outcome]:
-    """Requests at a rate, whatever the answers take, over at most so many connections."""
-    count = int(per_second * seconds)
-    turn = itertools.count()
-    began = time.monotonic()
-
-    def run(_: int) -> list[Outcome]:
-        client, seen = Client(appliance, picture, "127.0.0.1"), []
-        while (number := next(turn)) < count:
-            time.sleep(max(0.0, began + number / per_second - time.monotonic()))
-            seen.append(client.post())
-        client.close()
-        return seen
-
-    with ThreadPoolExecutor(most) as pool:
-        return list(itertools.chain.from_iterable(pool.map(run, range(most))))
