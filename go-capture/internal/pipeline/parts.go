@@ -9,13 +9,14 @@ import (
 	"visavis/capture/internal/web"
 )
 
-// certificatesLook is how often certificates are looked at: often beside the time for which any is valid.
-const certificatesLook = time.Minute
+// partsLook is how often certificates and the clock are looked at: often beside the time for which any certificate is valid.
+const partsLook = time.Minute
 
 // parts are what works beside cameras, workers and brokers. The log tells of a fault when it begins; here it is told for as long as it
 // lasts.
 func (a *Appliance) parts() []web.Part {
-	parts := []web.Part{{Name: "history", Error: a.history.Fault()}, {Name: "orders", Error: a.board.Fault()}}
+	parts := []web.Part{{Name: "history", Error: a.history.Fault()}, {Name: "orders", Error: a.board.Fault()},
+		{Name: "clock", Error: a.clock.Fault()}}
 	if a.album != nil {
 		parts = append(parts, web.Part{Name: "pictures of events", Error: a.album.Fault()})
 	}
@@ -33,11 +34,12 @@ func (a *Appliance) parts() []web.Part {
 	return parts
 }
 
-// watchCertificates looks at them until ctx ends: beside everything else, for a disk may hang.
-func (a *Appliance) watchCertificates(ctx context.Context) error {
-	looks := time.NewTicker(certificatesLook)
+// watchParts looks at what does not tell by itself that it is wrong, until ctx ends: beside everything else, for a disk may hang.
+func (a *Appliance) watchParts(ctx context.Context) error {
+	looks := time.NewTicker(partsLook)
 	defer looks.Stop()
 	for {
+		a.clock.Look(time.Now())
 		if a.certificate != nil {
 			a.certificate.Look()
 		}

@@ -27,6 +27,7 @@ import (
 	"visavis/capture/internal/album"
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/certificate"
+	"visavis/capture/internal/clock"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/control"
 	"visavis/capture/internal/dispatch"
@@ -61,6 +62,7 @@ type Appliance struct {
 	web         *web.Server
 	grpc        *overgrpc.Server // nil when gateway.grpc_listen is ""
 	engine      *engine.Watch
+	clock       *clock.Watch
 	cooling     cooling
 	progress    calm
 
@@ -83,6 +85,7 @@ func New(settings *config.Config, file, version string) (*Appliance, error) {
 	a := &Appliance{version: version, config: settings, file: file, cameras: map[string]*camera{}, refused: map[string]string{},
 		listed: settings.Cameras, reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
+	a.clock = clock.NewWatch(clock.Service, clock.Batteries)
 	a.cooling = newCooling(settings.Thermal)
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
 	a.history = history.New(historySettings(settings))
@@ -189,7 +192,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.runCameras(ctx) })
 	group.Go(func() error { return a.tellSystemd(ctx) })
 	group.Go(func() error { return a.keepCool(ctx) })
-	group.Go(func() error { return a.watchCertificates(ctx) })
+	group.Go(func() error { return a.watchParts(ctx) })
 	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)
