@@ -37,8 +37,8 @@ type worker struct {
 // visits tells a visitor from a worker.
 func (w *worker) visits() bool { return w.flags&ring.HelloFlagVisitor != 0 }
 
-func (w *worker) ready() bool {
-	return !w.gone && len(w.leases) < w.credit && (w.restsUntilNs == 0 || w.restsUntilNs <= now())
+func (w *worker) ready(at int64) bool {
+	return !w.gone && len(w.leases) < w.credit && (w.restsUntilNs == 0 || w.restsUntilNs <= at)
 }
 
 // send makes one attempt and never waits: the buffer holds more than all credit, so a full one means a broken worker.

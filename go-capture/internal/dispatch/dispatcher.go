@@ -149,11 +149,15 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 // had no time. What workers have answered meanwhile waits in their sockets, and gets as long to be read.
 const standstillNs = 250_000_000
 
-// expire ends connections that hold a lease for too long, also when nothing else happens.
+// expire is what the timer does.
 func (d *Dispatcher) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	at := now()
+	d.expireAt(now())
+}
+
+// expireAt ends connections that hold a lease for too long, also when nothing else happens. The mutex is held.
+func (d *Dispatcher) expireAt(at int64) {
 	if d.timerNs != 0 && at-d.timerNs > standstillNs {
 		d.patientNs = at + standstillNs
 	}

@@ -19,7 +19,7 @@ func (d *Dispatcher) Capacity(patience time.Duration) (ready int, service time.D
 			sum, known = sum+w.serviceNs, known+1
 		}
 	}
-	if ready == 0 && d.comesBack(patience) {
+	if ready == 0 && d.comesBack(now(), patience) {
 		ready = 1
 	}
 	return ready, time.Duration(sum / float64(max(known, 1)))
@@ -31,8 +31,8 @@ func (d *Dispatcher) Capacity(patience time.Duration) (ready int, service time.D
 const backLeast, backMost = 500 * time.Millisecond, 2 * time.Second
 
 // comesBack tells whether the last worker has left just now. The mutex is held.
-func (d *Dispatcher) comesBack(patience time.Duration) bool {
-	return d.leftNs > 0 && time.Duration(now()-d.leftNs) < min(max(patience, backLeast), backMost)
+func (d *Dispatcher) comesBack(at int64, patience time.Duration) bool {
+	return d.leftNs > 0 && time.Duration(at-d.leftNs) < min(max(patience, backLeast), backMost)
 }
 
 // leaves remembers when a worker left, or said that it will take no more. The mutex is held.

@@ -176,31 +176,46 @@ func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 
 func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
 	h := newHouse(t, Options{MaxWorkers: 2})
-	ready := func(ago, patience time.Duration) int {
-		h.Dispatcher.mu.Lock()
-		h.leftNs = now() - int64(ago)
-		h.Dispatcher.mu.Unlock()
-		n, _ := h.Capacity(patience)
-		return n
-	}
+	ready := func() int { n, _ := h.Capacity(time.Hour); return n }
 	left := func() bool {
 		h.Dispatcher.mu.Lock()
 		defer h.Dispatcher.mu.Unlock()
 		return h.leftNs > 0
 	}
+	leftAt := func(ns int64) {
+		h.Dispatcher.mu.Lock()
+		defer h.Dispatcher.mu.Unlock()
+		h.leftNs = ns
+	}
 	p := h.worker(1)
-	until(t, "it is there", func() bool { n, _ := h.Capacity(0); return n == 1 })
+	until(t, "it is there", func() bool { return ready() == 1 })
 	if left() {
 		t.Error("nobody has left")
 	}
 	p.close()
 	until(t, "it has left", left)
+	if leftAt(now() + int64(time.Hour)); ready() != 1 {
+		t.Error("it has just left, and does not count")
+	}
+	if leftAt(1); ready() != 0 {
+		t.Error("it left long ago, and counts")
+	}
+}
+
+func TestHowLongAWorkerMayBeAwayIsForWhoeverAsksToSay(t *testing.T) {
+	d := New(Options{})
+	d.leftNs = 1
 	for _, one := range []struct {
 		ago, patience time.Duration
-		want          int
-	}{{0, 0, 1}, {backLeast, 0, 0}, {backLeast, time.Second, 1}, {time.Second, time.Second, 0}, {backMost, time.Hour, 0}} {
-		if got := ready(one.ago, one.patience); got != one.want {
-			t.Errorf("%d workers %v after it left, for who waits %v", got, one.ago, one.patience)
+		want          bool
+	}{{0, 0, true}, {backLeast - 1, 0, true}, {backLeast, 0, false}, {backLeast, time.Second, true}, {time.Second, time.Second, false},
+		{backMost - 1, time.Hour, true}, {backMost, time.Hour, false}} {
+		if got := d.comesBack(d.leftNs+int64(one.ago), one.patience); got != one.want {
+			t.Errorf("%v after it left, for who waits %v: %t", one.ago, one.patience, got)
 		}
+	}
+	d.leftNs = 0
+	if d.comesBack(1, time.Hour) {
+		t.Error("one comes back that never left")
 	}
 }

@@ -201,7 +201,7 @@ func TestSixtyChangesOfStreamsLeaveNothingBehind(t *testing.T) {
 	var answered atomic.Uint64
 	worker := h.worker(2)
 	ended := make(chan struct{})
-	go func() { defer close(ended); worker.serve(0, func(ring.Frame) { answered.Add(1) }) }()
+	go func() { defer close(ended); worker.serve(func(ring.Frame) { answered.Add(1) }) }()
 	fds, maps := openFds(t), ringMaps(t)
 	var old *Stream
 	for n := range 60 {

@@ -26,9 +26,9 @@ func publishLarge(s *Stream, width, height int) {
 }
 
 func TestAFrameOfItsOwnSizeIsLentAsSuchAndForAsLongAsItsWorkTakes(t *testing.T) {
-	h := newHouse(t, Options{LeaseMs: 1000})
+	h := newHouse(t, Options{LeaseMs: 100_000})
 	s, p := h.large(), h.worker(1)
-	for _, c := range []struct{ width, height, leaseMs uint32 }{{64, 32, 4000}, {32, 16, 1000}, {8, 8, 1000}, {128, 128, 32_000}} {
+	for _, c := range []struct{ width, height, leaseMs uint32 }{{64, 32, 400_000}, {32, 16, 100_000}, {8, 8, 100_000}, {128, 128, 3_200_000}} {
 		publishLarge(s, int(c.width), int(c.height))
 		m, _ := p.frame()
 		want := ring.Plane{Bytes: 3 * c.width * c.height, Stride: 3 * c.width, Rows: c.height}

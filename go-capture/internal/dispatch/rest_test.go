@@ -24,7 +24,7 @@ func answered(h *house, s *Stream, p *peer) (dispatchedNs, doneNs int64) {
 }
 
 func TestAWorkerRestsAfterEachFrameAsLongAsItsShareSays(t *testing.T) {
-	h := newHouse(t, Options{LeaseMs: 60_000})
+	h := newHouse(t, Options{})
 	s, p := h.stream("door"), h.worker(1)
 	answered(h, s, p)
 	h.SetShare(0.1)
@@ -39,7 +39,7 @@ func TestAWorkerRestsAfterEachFrameAsLongAsItsShareSays(t *testing.T) {
 }
 
 func TestFramesThatComeWhileAWorkerRestsGiveWayToTheNewest(t *testing.T) {
-	h := newHouse(t, Options{LeaseMs: 60_000})
+	h := newHouse(t, Options{})
 	s, p := h.stream("door"), h.worker(1)
 	h.SetShare(1e-9) // bounded by a hundredth
 	answered(h, s, p)
@@ -59,7 +59,7 @@ func TestFramesThatComeWhileAWorkerRestsGiveWayToTheNewest(t *testing.T) {
 }
 
 func TestAClientsPictureWaitsForAWorkerThatRestsAndIsLentThen(t *testing.T) {
-	h := newHouse(t, Options{LeaseMs: 60_000})
+	h := newHouse(t, Options{})
 	guests, err := h.AddStream(StreamSpec{Name: "guests", Width: 32, Height: 16, Guest: true, Depth: 2})
 	if err != nil {
 		t.Fatal(err)

@@ -21,10 +21,11 @@ func now() int64 { return frame.MonotonicNs() }
 // pump lends waiting frames while there is a worker for them. The mutex is held.
 func (d *Dispatcher) pump() {
 	for {
-		slot, w := d.next()
+		at := now()
+		slot, w := d.next(at)
 		if slot == nil {
 			if d.rest > 0 {
-				d.armRests(now())
+				d.armRests(at)
 			}
 			return
 		}
@@ -34,29 +35,29 @@ func (d *Dispatcher) pump() {
 
 // next is the frame to lend now, and the worker that gets it. A visitor asks seldom and is served first: being slower than the workers
 // it would never get one otherwise.
-func (d *Dispatcher) next() (*Slot, *worker) {
-	if s, visitor := d.longestUnserved(false), d.readyVisitor(); s != nil && visitor != nil {
+func (d *Dispatcher) next(at int64) (*Slot, *worker) {
+	if s, visitor := d.longestUnserved(false), d.readyVisitor(at); s != nil && visitor != nil {
 		return s.pending[0], visitor
 	}
-	if !d.anyReady() {
+	if !d.anyReady(at) {
 		return nil, nil
 	}
 	first := d.nextStream()
 	if first == nil {
 		return nil, nil
 	}
-	if slot, w := d.match(first); w != nil {
+	if slot, w := d.match(first, at); w != nil {
 		return slot, w
 	}
 	if other := d.longestUnserved(!first.spec.Guest); other != nil {
-		return d.match(other)
+		return d.match(other, at)
 	}
 	return nil, nil
 }
 
-func (d *Dispatcher) anyReady() bool {
+func (d *Dispatcher) anyReady(at int64) bool {
 	for _, w := range d.workers {
-		if !w.visits() && w.ready() {
+		if !w.visits() && w.ready(at) {
 			return true
 		}
 	}
@@ -64,9 +65,9 @@ func (d *Dispatcher) anyReady() bool {
 }
 
 // match is the oldest frame of a stream that has a worker to go to.
-func (d *Dispatcher) match(s *Stream) (*Slot, *worker) {
+func (d *Dispatcher) match(s *Stream, at int64) (*Slot, *worker) {
 	for _, slot := range s.pending {
-		if w := d.nextWorker(slot); w != nil {
+		if w := d.nextWorker(slot, at); w != nil {
 			return slot, w
 		}
 	}
@@ -110,9 +111,9 @@ func (d *Dispatcher) settle(lent *Slot) {
 }
 
 // readyVisitor is one that asks for a camera's frame.
-func (d *Dispatcher) readyVisitor() *worker {
+func (d *Dispatcher) readyVisitor(at int64) *worker {
 	for _, w := range d.workers {
-		if w.visits() && w.ready() {
+		if w.visits() && w.ready(at) {
 			return w
 		}
 	}
@@ -121,17 +122,16 @@ func (d *Dispatcher) readyVisitor() *worker {
 
 // nextWorker is the one expected to finish first; among nearly equal ones the least recently used. A client's picture waits for a busy
 // one that will still be faster than those that are free: then there is none.
-func (d *Dispatcher) nextWorker(slot *Slot) *worker {
-	at := now()
+func (d *Dispatcher) nextWorker(slot *Slot, at int64) *worker {
 	least := -1.0
 	for _, w := range d.workers {
-		if finish := d.promiseNs(w, at); d.mayTake(w, slot) && (least < 0 || finish < least) {
+		if finish := d.promiseNs(w, at); d.mayTake(w, slot, at) && (least < 0 || finish < least) {
 			least = finish
 		}
 	}
 	var best *worker
 	for _, w := range d.workers {
-		if d.mayTake(w, slot) && d.promiseNs(w, at) <= least*tie && (best == nil || w.used < best.used) {
+		if d.mayTake(w, slot, at) && d.promiseNs(w, at) <= least*tie && (best == nil || w.used < best.used) {
 			best = w
 		}
 	}
@@ -141,8 +141,8 @@ func (d *Dispatcher) nextWorker(slot *Slot) *worker {
 	return best
 }
 
-func (d *Dispatcher) mayTake(w *worker, slot *Slot) bool {
-	return !w.visits() && w.ready() && !slot.heldBy(w)
+func (d *Dispatcher) mayTake(w *worker, slot *Slot, at int64) bool {
+	return !w.visits() && w.ready(at) && !slot.heldBy(w)
 }
 
 // promiseNs is when a worker is expected to finish. One that has had nothing for long is tried, since it may have become faster.
@@ -160,7 +160,7 @@ func (d *Dispatcher) fasterSoon(slot *Slot, leastNs float64, at int64) bool {
 		return false
 	}
 	for _, w := range d.workers {
-		if w.visits() || w.ready() || w.gone || w.credit == 0 || w.serviceNs == 0 || slot.heldBy(w) {
+		if w.visits() || w.ready(at) || w.gone || w.credit == 0 || w.serviceNs == 0 || slot.heldBy(w) {
 			continue
 		}
 		ahead := float64(len(slot.stream.pending)-1) * w.serviceNs

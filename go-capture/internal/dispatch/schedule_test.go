@@ -4,7 +4,6 @@ package dispatch
 
 import (
 	"math"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +45,7 @@ func TestEqualCamerasGetEqualShares(t *testing.T) {
 }
 
 func TestNearlyEqualWorkersTakeTurnsAndAClearlyFasterOneIsPreferred(t *testing.T) {
+	const at = int64(time.Hour)
 	d := New(Options{})
 	idle := func(serviceNs float64, used uint64) *worker {
 		return &worker{serviceNs: serviceNs, used: used, credit: 1, leases: map[uint64]*lease{}}
@@ -53,49 +53,70 @@ func TestNearlyEqualWorkersTakeTurnsAndAClearlyFasterOneIsPreferred(t *testing.T
 	fast, near, slow := idle(100, 9), idle(114, 3), idle(120, 1)
 	d.turn, d.workers = 9, []*worker{fast, near, slow}
 	frame := &Slot{stream: &Stream{dispatcher: d}}
-	busy := func(w *worker) { w.leases[w.used] = &lease{dispatchNs: now(), lateNs: math.MaxInt64} }
-	if best := d.nextWorker(frame); best != near {
+	busy := func(w *worker) { w.leases[w.used] = &lease{dispatchNs: at, lateNs: math.MaxInt64} }
+	if best := d.nextWorker(frame, at); best != near {
 		t.Errorf("got the worker with %v ns, want the less used one within 15 %%", best.serviceNs)
 	}
 	busy(near)
-	if best := d.nextWorker(frame); best != fast {
+	if best := d.nextWorker(frame, at); best != fast {
 		t.Errorf("got the worker with %v ns, want the fast one", best.serviceNs)
 	}
 	busy(fast)
-	if best := d.nextWorker(frame); best != slow {
+	if best := d.nextWorker(frame, at); best != slow {
 		t.Errorf("got %v, want the only free one", best)
 	}
 }
 
-// The fast worker does more than twice as much as the slow one, which round robin (1 to 1) would not give.
+// Frames come more slowly than both could do. Round robin would give 1 to 1.
 func TestAFastWorkerGetsMoreFramesThanASlowOne(t *testing.T) {
-	h := newHouse(t, Options{Credit: 2})
-	s := h.stream("door")
-	fast, slow := h.worker(2), h.worker(2)
-	var mu sync.Mutex
-	counts := map[string]int{}
-	var group sync.WaitGroup
-	for name, w := range map[string]struct {
-		peer *peer
-		time time.Duration
-	}{"fast": {fast, 40 * time.Millisecond}, "slow": {slow, 120 * time.Millisecond}} {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			w.peer.serve(w.time, func(ring.Frame) { mu.Lock(); counts[name]++; mu.Unlock() })
-		}()
+	const frameNs, fastNs, slowNs, frames = 60_000_000, 40_000_000, 120_000_000, 400
+	d := New(Options{})
+	fast, slow := newPaced(fastNs), newPaced(slowNs)
+	d.workers = []*worker{&slow.worker, &fast.worker}
+	paced := map[*worker]*pacedWorker{&fast.worker: fast, &slow.worker: slow}
+	picture := &Slot{stream: &Stream{dispatcher: d}}
+	for n := range int64(frames) {
+		at := (n + 1) * frameNs
+		fast.work(at)
+		slow.work(at)
+		if w := d.nextWorker(picture, at); w != nil {
+			d.turn++
+			w.used = d.turn
+			paced[w].lend(d.turn, at)
+		}
 	}
-	until(t, "40 frames", func() bool {
-		publish(s)
-		time.Sleep(60 * time.Millisecond) // about 16 frames/s: less than both could do
-		mu.Lock()
-		defer mu.Unlock()
-		return counts["fast"]+counts["slow"] >= 40
-	})
-	_, _ = fast.conn.Close(), slow.conn.Close() // ends both
-	group.Wait()
-	if counts["fast"] < 2*counts["slow"] {
-		t.Errorf("counts are %v", counts)
+	if fast.frames+slow.frames < frames*9/10 || fast.frames < 2*slow.frames || slow.frames == 0 {
+		t.Errorf("the fast worker got %d of %d frames, the slow one %d", fast.frames, frames, slow.frames)
+	}
+}
+
+// pacedWorker needs the same time for each of its frames, on a clock of the test's own.
+type pacedWorker struct {
+	worker
+	needsNs int64
+	held    []*lease
+}
+
+func newPaced(needsNs int64) *pacedWorker {
+	return &pacedWorker{worker: worker{credit: 2, leases: map[uint64]*lease{}}, needsNs: needsNs}
+}
+
+func (p *pacedWorker) lend(id uint64, at int64) {
+	l := &lease{id: id, weight: 1, dispatchNs: at, lateNs: math.MaxInt64}
+	p.leases[id], p.held = l, append(p.held, l)
+}
+
+// work gives back what is done at a time.
+func (p *pacedWorker) work(at int64) {
+	for len(p.held) > 0 {
+		l := p.held[0]
+		done := max(l.dispatchNs, p.resultNs) + p.needsNs
+		if done > at {
+			return
+		}
+		delete(p.leases, l.id)
+		p.held = p.held[1:]
+		p.learn(l, &ring.Result{}, done)
 	}
 }
 
