@@ -6,7 +6,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from visavis.client import Broker
+from visavis.client.connection import Link
+
 from tests.e2e.brokers import publish
+from tests.waiting import HANG_S
 
 BEST = {"box": [412.0, 80.5, 96.2, 121.7], "score": 0.97}
 KEPT = ("-r", "-q", "1")
@@ -61,3 +65,9 @@ def introduce(port: int, device: str, *, online: bool = True) -> None:
         "door/zone/step/faces": "1",
     }.items():
         publish(port, f"visavis/{device}/{topic}", payload, *KEPT)
+
+
+def begin_session(port: int, session: str) -> None:
+    """Let the broker know the session, as a program does that read events before."""
+    with Link(Broker("127.0.0.1", port), {"visavis/porch/events": 1}, lambda _: None, session) as link:
+        link.wait_subscribed(HANG_S)

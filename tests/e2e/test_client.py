@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import socket
 import threading
@@ -13,10 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visavis.client import Broker, BrokerRefused, BrokerUnreachable, Device, Fleet, Silent, State, aio, broker_at
+from visavis.client import (
+    Broker,
+    BrokerRefused,
+    BrokerUnreachable,
+    Device,
+    Fleet,
+    Silent,
+    State,
+    aio,
+    broker_at,
+    connection,
+)
+from visavis.client.connection import Inbox, Link
 
 from tests.e2e.brokers import PASSWORD, certificate, mosquitto, publish
-from tests.e2e.speaking import KEPT, event, event_id, introduce, stats
+from tests.e2e.speaking import KEPT, begin_session, event, event_id, introduce, stats
 from tests.e2e.test_watch import payload
 from tests.ports import free_port
 from tests.waiting import until
@@ -131,17 +144,11 @@ def session_name(request: pytest.FixtureRequest) -> str:
     return f"log-{request.node.name[:40]}"
 
 
-def begin_session(device: Device, session: str) -> None:
-    """Let the broker know the session, as a program does that ran before."""
-    with pytest.raises(Silent):
-        next(Device(device.id, device.broker, silence_s=0.5).events(session))
-
-
 def test_events_wait_at_the_broker_while_the_reader_is_away(
     porch: Device, port: int, request: pytest.FixtureRequest
 ) -> None:
     session = session_name(request)
-    begin_session(porch, session)
+    begin_session(port, session)
     for number in range(50):
         publish(port, EVENTS, event(number), "-q", "1")
     events = porch.events(session)
@@ -152,7 +159,7 @@ def test_an_event_counts_as_read_when_the_loop_comes_back(
     porch: Device, port: int, request: pytest.FixtureRequest
 ) -> None:
     session = session_name(request)
-    begin_session(porch, session)
+    begin_session(port, session)
     for number in range(3):
         publish(port, EVENTS, event(number), "-q", "1")
     failing = porch.events(session)
@@ -165,7 +172,7 @@ def test_an_event_counts_as_read_when_the_loop_comes_back(
 
 def test_an_event_that_is_sent_again_comes_once(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
     session = session_name(request)
-    begin_session(porch, session)
+    begin_session(port, session)
     for number in (0, 1, 0, 1, 2):
         publish(port, EVENTS, event(number), "-q", "1")
     events = porch.events(session)
@@ -174,7 +181,7 @@ def test_an_event_that_is_sent_again_comes_once(porch: Device, port: int, reques
 
 def test_the_end_of_a_visit(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
     session = session_name(request)
-    begin_session(porch, session)
+    begin_session(port, session)
     path = f"/api/v1/events/{event_id(0)}/thumbnail.jpg"
     gone = event(0, type="gone", ended_at="2026-11-24T20:00:09.456Z", dwell_ms=9_333, thumbnail=path)
     publish(port, EVENTS, gone, "-q", "1")
@@ -185,8 +192,27 @@ def test_the_end_of_a_visit(porch: Device, port: int, request: pytest.FixtureReq
 
 
 def test_silence_is_an_error_when_asked_for(port: int) -> None:
-    with pytest.raises(Silent, match=r"nothing came for 0\.3 s: is the device on, and is the name right\?"):
-        next(Device("nobody", Broker("127.0.0.1", port), silence_s=0.3).detections())
+    with pytest.raises(Silent, match=r"nothing came for 2 s: is the device on, and is the name right\?"):
+        next(Device("nobody", Broker("127.0.0.1", port), silence_s=2).detections())
+
+
+@pytest.mark.parametrize(
+    ("answered_s", "words", "raised_s"),
+    [(4, "nothing came for 5 s", 10), (None, "the broker at 127.0.0.1:1883 answers no subscription within 5 s", 6)],
+    ids=["late", "never"],
+)
+def test_nothing_is_silent_before_the_broker_listens(
+    answered_s: int | None, words: str, raised_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, link = itertools.count(), Link(Broker(), {}, print)
+    monkeypatch.setattr(connection, "WAIT_S", 0)
+    if answered_s is not None:
+        monkeypatch.setattr(connection, "monotonic", lambda: answered_s)
+        link._on_subscribe(link._client, None, 1, [], None)
+    monkeypatch.setattr(connection, "monotonic", lambda: next(clock))
+    with pytest.raises(Silent, match=words):
+        next(Inbox().read(link, threading.Event(), 5))
+    assert next(clock) == raised_s + 1
 
 
 def test_the_library_raises_what_went_wrong(tmp_path: Path) -> None:

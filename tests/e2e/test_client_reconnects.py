@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visavis.client import Broker, Device, Fleet, Silent, aio, connection
+from visavis.client import Broker, Device, Fleet, aio, connection
 
 from tests.e2e.brokers import mosquitto, publish
-from tests.e2e.speaking import KEPT, event, event_id
+from tests.e2e.speaking import KEPT, begin_session, event, event_id
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 FACES = "visavis/porch/door/faces"
 
@@ -78,7 +78,7 @@ def test_the_pauses_between_tries_stay_short(tmp_path: Path, monkeypatch: pytest
         with mosquitto(tmp_path, port):
             readers.enter_context(Fleet(Broker("127.0.0.1", port)))
         with socket.create_server(("127.0.0.1", port)) as nobody:
-            nobody.settimeout(15)
+            nobody.settimeout(HANG_S)
             for _ in range(8):
                 nobody.accept()[0].close()
 
@@ -88,7 +88,7 @@ def test_events_of_a_session_are_read_to_the_last_over_a_broker_that_was_away(tm
     kept = ["persistence true", f"persistence_location {tmp_path}/"]
     porch = Device("porch", Broker("127.0.0.1", port), silence_s=60)
     with mosquitto(tmp_path, port, more=kept):
-        begin(porch)
+        begin_session(port, "visits")
         events = porch.events("visits")
         publish(port, "visavis/porch/events", event(0), "-q", "1")
         assert next(events).id == event_id(0)
@@ -96,12 +96,6 @@ def test_events_of_a_session_are_read_to_the_last_over_a_broker_that_was_away(tm
         for number in (1, 2, 3):
             publish(port, "visavis/porch/events", event(number), "-q", "1")
         assert ids(events, 3) == [event_id(number) for number in (1, 2, 3)]
-
-
-def begin(device: Device) -> None:
-    """Let the broker know the session."""
-    with pytest.raises(Silent):
-        next(Device(device.id, device.broker, silence_s=0.5).events("visits"))
 
 
 def ids(events: Iterator[Any], count: int) -> list[str]:

@@ -144,6 +144,7 @@ class Link:
         self._broker, self._topics, self._take = broker, topics, take
         self._refusal: tuple[str, str] | None = None
         self._subscribed = threading.Event()
+        self._subscribed_s = 0.0  # when the broker answered the first subscription
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=session,
@@ -194,8 +195,27 @@ class Link:
         while not self._subscribed.wait(WAIT_S):
             self.check()
             if monotonic() > end_s:
-                raise Silent(f"the broker at {self._broker.where} answers no subscription within {timeout_s:g} s")
+                raise self._no_answer(timeout_s)
         self.check()
+
+    def check_silence(self, heard_s: float, silence_s: float) -> None:
+        """Raise when nothing came for too long: nothing can come before the broker has answered the first subscription.
+
+        Args:
+            heard_s: when the last message came, or when somebody began to wait for the first.
+            silence_s: how long is too long, for that answer and for a message.
+
+        Raises:
+            Silent: it did not answer in time, or nothing came since.
+        """
+        if monotonic() - max(heard_s, self._subscribed_s) <= silence_s:
+            return
+        if not self._subscribed.is_set():
+            raise self._no_answer(silence_s)
+        raise Silent(f"nothing came for {silence_s:g} s", "is the device on, and is the name right?")
+
+    def _no_answer(self, limit_s: float) -> Silent:
+        return Silent(f"the broker at {self._broker.where} answers no subscription within {limit_s:g} s")
 
     def publish(self, topic: str, payload: str) -> None:
         """Send one message with QoS 1, not retained."""
@@ -218,6 +238,7 @@ class Link:
                 self._refusal = (sentence, remedy)
             else:
                 log.warning("the broker at %s: %s: %s", self._broker.where, sentence, remedy)
+        self._subscribed_s = self._subscribed_s or monotonic()
         self._subscribed.set()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
@@ -247,7 +268,7 @@ class Inbox:
 
         Raises:
             BrokerRefused: the broker does not want us.
-            Silent: nothing came for `silence_s`.
+            Silent: nothing came for `silence_s`, or the broker took longer than that to answer.
         """
         heard_s = monotonic()
         while not stop.is_set():
@@ -256,10 +277,8 @@ class Inbox:
                 yield self._messages.get(timeout=WAIT_S)
                 heard_s = monotonic()
             except queue.Empty:
-                if silence_s is not None and monotonic() - heard_s > silence_s:
-                    raise Silent(
-                        f"nothing came for {silence_s:g} s", "is the device on, and is the name right?"
-                    ) from None
+                if silence_s is not None:
+                    link.check_silence(heard_s, silence_s)
 
 
 def _identify(client: paho.Client, broker: Broker) -> None:
