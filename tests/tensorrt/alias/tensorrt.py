@@ -5,6 +5,7 @@ Only on the path of processes that tests/tensorrt starts or is; $VISAVIS_TEST_TE
 With $VISAVIS_TEST_NETWORK, an ONNX file, engines run as that network on the doubles of GPU and runtime.
 With $VISAVIS_TEST_BUILD_GATE, a build goes on only when that file is there: on a small board it takes minutes.
 With $VISAVIS_TEST_BUILD_GATE=never a build does not come back and asks nobody: so does that of TensorRT 8 for minutes.
+With $VISAVIS_TEST_HOLD_AT, the bar of `visavis engine` says HELD at that phase and waits until the process is told to stop.
 """
 
 from __future__ import annotations
@@ -58,3 +59,16 @@ elif "VISAVIS_TEST_BUILD_GATE" in os.environ:
         return _bindings.Builder(logger)
 
     globals()["Builder"] = _slow_builder
+
+if _moment := os.environ.get("VISAVIS_TEST_HOLD_AT"):
+    _engine = importlib.import_module("visavis.cli.engine")
+
+    class _HeldBar(_engine.Bar):  # type: ignore[misc, name-defined]
+        def __call__(self, fraction: float, phase: str) -> bool:
+            goes_on: bool = super().__call__(fraction, phase)
+            if _moment in phase and goes_on:
+                print("visavis-test: HELD", file=sys.stderr, flush=True)
+                self._stop.wait()
+            return goes_on
+
+    _engine.Bar, _engine.STOP_LIMIT_S = _HeldBar, 600.0  # it must end because it is told to, not because time is up
