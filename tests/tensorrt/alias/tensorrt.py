@@ -5,7 +5,7 @@ Only on the path of processes that tests/tensorrt starts or is; $VISAVIS_TEST_TE
 With $VISAVIS_TEST_NETWORK, an ONNX file, engines run as that network on the doubles of GPU and runtime.
 With $VISAVIS_TEST_BUILD_GATE, a build goes on only when that file is there: on a small board it takes minutes.
 With $VISAVIS_TEST_BUILD_GATE=never a build does not come back and asks nobody: so does that of TensorRT 8 for minutes.
-With $VISAVIS_TEST_HOLD_AT, the bar of `visavis engine` says HELD at that phase and waits until the process is told to stop.
+With $VISAVIS_TEST_HOLD_AT, the bar of `visavis engine` says HELD at that phase and waits until the process must stop.
 """
 
 from __future__ import annotations
