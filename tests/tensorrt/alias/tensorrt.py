@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(os.environ["VISAVIS_TEST_TENSORRT"])
 
@@ -60,10 +61,10 @@ elif "VISAVIS_TEST_BUILD_GATE" in os.environ:
 
     globals()["Builder"] = _slow_builder
 
-if _moment := os.environ.get("VISAVIS_TEST_HOLD_AT"):
-    _engine = importlib.import_module("visavis.cli.engine")
+if _moment := os.environ.get("VISAVIS_TEST_HOLD_AT", ""):
+    _engine: Any = importlib.import_module("visavis.cli.engine")
 
-    class _HeldBar(_engine.Bar):  # type: ignore[misc, name-defined]
+    class _HeldBar(_engine.Bar):  # type: ignore[misc]
         def __call__(self, fraction: float, phase: str) -> bool:
             goes_on: bool = super().__call__(fraction, phase)
             if _moment in phase and goes_on:
