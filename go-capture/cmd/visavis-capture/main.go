@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/pipeline"
@@ -81,11 +82,26 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	if journal := systemd.NewJournal(); journal != nil {
 		slog.SetDefault(slog.New(journal))
 	}
-	if err := serve(settings, *file, load, *dieWithParent); err != nil {
-		fmt.Fprintf(stderr, "visavis-capture: %v\n", err)
-		return exitFailed
+	return attended(settings, *file, load, *dieWithParent, stderr)
+}
+
+// attended runs the appliance until SIGINT or SIGTERM and returns the status to exit with.
+func attended(settings *config.Config, file string, load func() (*config.Config, error), dieWithParent bool, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	began := time.Now()
+	err := serve(ctx, settings, file, load, dieWithParent)
+	if err == nil {
+		return 0
 	}
-	return 0
+	fmt.Fprintf(stderr, "visavis-capture: %v\n", err)
+	if ctx.Err() == nil {
+		stop() // SIGTERM ends it at once from here on
+		if err := holdBack(os.Getenv(runtimeVariable), time.Since(began), time.Sleep); err != nil {
+			fmt.Fprintf(stderr, "visavis-capture: nothing holds back its next start: %v\n", err)
+		}
+	}
+	return exitFailed
 }
 
 // report prints what -check and -effective promise.
@@ -115,10 +131,8 @@ func sameName(file string) string {
 	return file // there is no working folder: the name that was given is all there is
 }
 
-// serve runs the appliance until SIGINT or SIGTERM.
-func serve(settings *config.Config, file string, load func() (*config.Config, error), dieWithParent bool) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+// serve runs the appliance until ctx ends.
+func serve(ctx context.Context, settings *config.Config, file string, load func() (*config.Config, error), dieWithParent bool) error {
 	hangups := make(chan os.Signal, 1) // from here on: one that comes earlier than who reads it would end us
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)

@@ -18,6 +18,7 @@ from visavis.cli.arguments import amount, count, count_or_auto, share, size
 from visavis.engines.note import EngineNote, note_path
 from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
 from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
+from visavis.held_back import hold_back
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
@@ -32,6 +33,7 @@ DEFAULTS = DetectorSettings()
 # Idle threads of the math libraries spin; they read these when NumPy is imported, so this must come first.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ASK_AGAIN_S = 5.0
+GPU_FAILED = (GpuUnusable.exit_code, DetectorLost.exit_code)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,13 +143,16 @@ def run(args: argparse.Namespace) -> int:
 
     losses = GpuLosses(note_path(args.socket).parent, args.name) if may_use_gpu(args.backend) else None
     fallback = losses is not None and must_do_without_gpu(args, losses)
+    began_s = time.monotonic()
     with stop_on_signals() as stop:
         try:
             worker.run(settings(args, fallback=fallback), stop)
         except VisavisError as error:
             code = told(args, error)
             remember(losses, code, fallback=fallback)
-            return code
+            # What fails on the GPU is counted elsewhere, and goes on without it.
+            ended = code not in GPU_FAILED and hold_back(time.monotonic() - began_s, stop)
+            return 0 if ended else code
     if losses is not None:
         losses.clear()
     return 0
@@ -174,7 +179,7 @@ def remember(losses: GpuLosses | None, exit_code: int, *, fallback: bool) -> Non
     """Count this end when the GPU is to blame; another reason ends the row, but brings no lost GPU back."""
     if losses is None or fallback:
         return
-    if exit_code in (GpuUnusable.exit_code, DetectorLost.exit_code):
+    if exit_code in GPU_FAILED:
         losses.lost()
     else:
         losses.clear()
