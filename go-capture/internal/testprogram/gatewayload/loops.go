@@ -12,39 +12,53 @@ import (
 // A server that refuses connections at once must not make the clients take the machine.
 const pauseAfterBreak = 10 * time.Millisecond
 
-// closedLoop keeps one request under way on each connection.
+// closedLoop keeps one request under way on each connection until the span is over, or ctx.
 func closedLoop(ctx context.Context, s settings) figures {
 	began := time.Now()
-	end := began.Add(s.span)
-	ctx, cancel := context.WithDeadline(ctx, end.Add(s.grace))
+	asking, stop := context.WithTimeout(ctx, s.span)
+	defer stop()
+	longer, cancel := outlast(asking, s.grace)
 	defer cancel()
 	var probes []outcome
 	var probing sync.WaitGroup
 	if s.probe != "" {
-		begin(&probing, func() { probes = probe(ctx, s, end) })
+		begin(&probing, func() { probes = probe(asking, longer, s) })
 	}
 	seen := make([][]outcome, s.connections)
 	var clients sync.WaitGroup
 	for i := range seen {
-		begin(&clients, func() { seen[i] = oneAfterTheOther(ctx, s, end) })
+		begin(&clients, func() { seen[i] = oneAfterTheOther(asking, longer, s) })
 	}
 	clients.Wait()
 	probing.Wait()
 	return s.summary(began, slices.Concat(seen...), probes)
 }
 
-// oneAfterTheOther is one client until the end.
-func oneAfterTheOther(ctx context.Context, s settings, end time.Time) (seen []outcome) {
+// outlast lives for the grace longer than ctx.
+func outlast(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		rest(longer, grace)
+		cancel()
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// oneAfterTheOther is one client that asks as long as asking lives, and waits for answers as long as waiting does.
+func oneAfterTheOther(asking, waiting context.Context, s settings) (seen []outcome) {
 	c := newClient(s, 1)
 	defer c.close()
-	for time.Now().Before(end) {
-		one := c.ask(ctx, s.url, time.Now())
+	for asking.Err() == nil {
+		one := c.ask(waiting, s.url, time.Now())
 		seen = append(seen, one)
 		pause := one.retryAfter
 		if one.status == 0 {
 			pause = pauseAfterBreak
 		}
-		rest(ctx, min(pause, time.Until(end)))
+		rest(asking, pause)
 	}
 	return seen
 }
@@ -52,8 +66,7 @@ func oneAfterTheOther(ctx context.Context, s settings, end time.Time) (seen []ou
 // openLoop begins requests at a rate; each counts from the time when it was due.
 func openLoop(ctx context.Context, s settings) figures {
 	began := time.Now()
-	end := began.Add(s.span)
-	ctx, cancel := context.WithDeadline(ctx, end.Add(s.grace))
+	ctx, cancel := context.WithDeadline(ctx, began.Add(s.span+s.grace))
 	defer cancel()
 	c := newClient(s, 0)
 	defer c.close()
@@ -69,12 +82,12 @@ func openLoop(ctx context.Context, s settings) figures {
 }
 
 // probe asks the cheap address over and over on a connection of its own.
-func probe(ctx context.Context, s settings, end time.Time) (seen []outcome) {
+func probe(asking, waiting context.Context, s settings) (seen []outcome) {
 	c := newClient(s, 1)
 	defer c.close()
-	for time.Now().Before(end) {
-		seen = append(seen, c.ask(ctx, s.probe, time.Now()))
-		rest(ctx, s.probePause)
+	for asking.Err() == nil {
+		seen = append(seen, c.ask(waiting, s.probe, time.Now()))
+		rest(asking, s.probePause)
 	}
 	return seen
 }

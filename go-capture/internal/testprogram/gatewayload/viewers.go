@@ -36,6 +36,10 @@ type viewer struct {
 
 // watch opens all streams, lets them settle, and counts for the span.
 func watch(ctx context.Context, s settings) (watched, error) {
+	return watchFor(ctx, s, func([]*viewer) { rest(ctx, s.span) })
+}
+
+func watchFor(ctx context.Context, s settings, span func([]*viewer)) (watched, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.warmUp+s.span+s.grace)
 	defer cancel()
 	c := newClient(s, 0)
@@ -49,7 +53,7 @@ func watch(ctx context.Context, s settings) (watched, error) {
 	rest(ctx, s.warmUp)
 	before, bytesBefore := counts(viewers)
 	began := time.Now()
-	rest(ctx, s.span)
+	span(viewers)
 	after, bytesAfter := counts(viewers)
 	took := time.Since(began).Seconds()
 	broken := len(ended)
