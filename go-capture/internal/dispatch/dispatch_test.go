@@ -17,6 +17,7 @@ import (
 
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
@@ -31,7 +32,7 @@ func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
 	p.check(m)
 	begun, ended := now(), now()
 	p.answer(ring.Result{LeaseID: m.LeaseID, ReceivedNs: begun, InferBeginNs: begun, InferEndNs: ended}, ring.Detection{X1: -5, Y1: 2, X2: 99, Y2: 99, Score: 0.5})
-	until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
+	waiting.Until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
 	o := h.outcomes[0]
 	if o.Stream != "door" || o.Seq != 1 || o.Model != "centerface@fake" || o.InferBeginNs != begun || o.InferEndNs != ended || o.DispatchNs == 0 || o.ResultNs < o.DispatchNs {
 		t.Errorf("outcome is %+v", o)
@@ -57,7 +58,7 @@ func TestAWorkersStateSaysHowManyFramesItInfersTogether(t *testing.T) {
 		p.answer(ring.Result{LeaseID: m.LeaseID, Batch: said})
 	}
 	// 4, then an eighth of the way to the most that there can be (64), then an eighth of the way to the least (1).
-	until(t, "an average of 10.1875", func() bool { return batch() == 10.1875 })
+	waiting.Until(t, "an average of 10.1875", func() bool { return batch() == 10.1875 })
 }
 
 func TestASlotMayHoldAFullPictureBesideTheNetworks(t *testing.T) {
@@ -89,7 +90,7 @@ func TestASlotMayHoldAFullPictureBesideTheNetworks(t *testing.T) {
 		}
 	}
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
+	waiting.Until(t, "the outcome", func() bool { return h.fates()[Inferred] == 1 })
 	plain := h.stream("hall").Acquire()
 	if plain.Full() != nil {
 		t.Error("a stream without a second picture has one")
@@ -110,7 +111,7 @@ func TestTheSnapshotTellsWhatHelloSaysAboutTheModel(t *testing.T) {
 		said := hello(1)
 		said.Flags = flags
 		h.dial().hello(said)
-		until(t, "the worker is in", func() bool { return len(h.Snapshot().Workers) == 1 })
+		waiting.Until(t, "the worker is in", func() bool { return len(h.Snapshot().Workers) == 1 })
 		if got := h.Snapshot().Workers[0]; got.Precision != want.Precision || got.Fallback != want.Fallback {
 			t.Errorf("flags %#x are precision %q, fallback %v; want %q, %v", flags, got.Precision, got.Fallback, want.Precision, want.Fallback)
 		}
@@ -123,7 +124,7 @@ func TestTheSnapshotTellsHowAWorkersServerDid(t *testing.T) {
 	p := h.worker(1)
 	for _, want := range []ServerState{{}, {Losses: 1, LocalFrames: 3}} {
 		p.send(serverStatePacket(want.Losses, want.LocalFrames))
-		until(t, "the worker's word has arrived", func() bool {
+		waiting.Until(t, "the worker's word has arrived", func() bool {
 			got := h.Snapshot().Workers[1].Server
 			return got != nil && *got == want
 		})
@@ -177,7 +178,7 @@ func TestCreditZeroPausesAndCreditOneResumes(t *testing.T) {
 	s := h.stream("door")
 	p := h.worker(1)
 	p.credit(0)
-	until(t, "the worker is paused", func() bool { return h.Snapshot().Workers[0].State == "paused" })
+	waiting.Until(t, "the worker is paused", func() bool { return h.Snapshot().Workers[0].State == "paused" })
 	publish(s)
 	if c := h.counters("door"); c.InFlight != 1 || h.Snapshot().Workers[0].Outstanding != 0 {
 		t.Errorf("a paused worker got a frame: %+v", c)
@@ -197,7 +198,7 @@ func TestAnErrorStatusIsAbandonedAndCountedByStatus(t *testing.T) {
 		m, _ := p.frame()
 		p.answer(ring.Result{LeaseID: m.LeaseID, Status: status})
 	}
-	until(t, "three abandoned", func() bool { return h.counters("door").Abandoned == 3 })
+	waiting.Until(t, "three abandoned", func() bool { return h.counters("door").Abandoned == 3 })
 	if c := h.counters("door"); c.StatusStale != 1 || c.StatusFailed != 1 || c.StatusBadInput != 1 || c.Inferred != 0 {
 		t.Errorf("counters are %+v", c)
 	}
@@ -231,12 +232,12 @@ func TestAWorkerThatIsCutOffIsToldWithTheRemedyAndAFloodIsNot(t *testing.T) {
 	for range 2 * cutOffsSaid {
 		p := h.worker(1)
 		publish(s)
-		until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		waiting.Until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 		p.close()
 	}
 	h.worker(1).close() // of one that goes by itself there is nothing to say
-	until(t, "the first are told", func() bool { return said.count("worker.lease_ms") == cutOffsSaid })
-	until(t, "all are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+	waiting.Until(t, "the first are told", func() bool { return said.count("worker.lease_ms") == cutOffsSaid })
+	waiting.Until(t, "all are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 	if n := said.count("cut off"); n != cutOffsSaid {
 		t.Errorf("%d are told", n)
 	}
@@ -269,7 +270,7 @@ func TestAReplacementJoinsBeforeTheDeadWorkerIsCleaned(t *testing.T) {
 			publish(s)
 		}
 	}
-	until(t, "both hold a lease", func() bool { return h.Snapshot().Streams[0].Free == 5-2 })
+	waiting.Until(t, "both hold a lease", func() bool { return h.Snapshot().Streams[0].Free == 5-2 })
 	for range 20 {
 		publish(s)
 	}
@@ -336,7 +337,7 @@ func TestSilentConnectionsAreCappedAndEndAtTheirDeadline(t *testing.T) {
 	for range ring.MaxUnnamed {
 		patient.dial()
 	}
-	until(t, "all are let in", func() bool { return patient.Snapshot().Unnamed == ring.MaxUnnamed })
+	waiting.Until(t, "all are let in", func() bool { return patient.Snapshot().Unnamed == ring.MaxUnnamed })
 	refused(t, patient.dial(), ring.RefusalTooManyWorkers, "HELLO")
 	h := newHouse(t, Options{HelloMs: 1000})
 	silent := make([]*peer, ring.MaxUnnamed)
@@ -348,7 +349,7 @@ func TestSilentConnectionsAreCappedAndEndAtTheirDeadline(t *testing.T) {
 			t.Errorf("a silent one is sent message %d", kind)
 		}
 	}
-	until(t, "one that speaks in time is let in", func() bool {
+	waiting.Until(t, "one that speaks in time is let in", func() bool {
 		p := h.dial()
 		p.hello(hello(1))
 		kind, _ := p.read()
@@ -370,7 +371,7 @@ func TestADaemonWithoutDescriptorsSaysSoAndLetsWorkersInWhenItHasSome(t *testing
 	if err := unix.Connect(socket, &unix.SockaddrUnix{Name: h.path}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it is told", func() bool { return said.count("no worker can connect") == 1 })
+	waiting.Until(t, "it is told", func() bool { return said.count("no worker can connect") == 1 })
 	giveBack()
 	h.worker(1)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 const leaseAt = 8 // of the lease's id in RESULT
@@ -37,7 +38,7 @@ func FuzzWorker(f *testing.F) {
 		}
 		p.send(packet)
 		p.close()
-		until(t, "the worker has gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		waiting.Until(t, "the worker has gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 		h.check(t)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 func (h *house) guest(tries int) *Stream {
@@ -98,12 +99,12 @@ func TestAPictureWhoseWorkerDiesIsLentOnceMore(t *testing.T) {
 			t.Fatalf("lent frame %d, want 1", m.FrameSeq)
 		}
 		first.close()
-		until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		waiting.Until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 		if i == 0 && h.counters("@clients").InFlight != 1 {
 			t.Fatalf("after the first death: %+v", h.counters("@clients"))
 		}
 	}
-	until(t, "two deaths are enough", func() bool { return h.counters("@clients").Abandoned == 1 })
+	waiting.Until(t, "two deaths are enough", func() bool { return h.counters("@clients").Abandoned == 1 })
 	if c := h.counters("@clients"); c.InFlight != 0 || c.Captured != 1 {
 		t.Fatalf("the account is %+v", c)
 	}
@@ -126,7 +127,7 @@ func TestAPictureThatSurvivedADeathIsAnsweredByTheNextWorker(t *testing.T) {
 	}
 	heir.check(m)
 	heir.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "it is inferred", func() bool { return h.counters("@clients").Inferred == 1 })
+	waiting.Until(t, "it is inferred", func() bool { return h.counters("@clients").Inferred == 1 })
 	if got := h.fates(); got[Inferred] != 1 || len(got) != 1 {
 		t.Fatalf("outcomes %v, want one inferred", got)
 	}
@@ -153,7 +154,7 @@ func TestAWithdrawnPictureIsNotLentAgain(t *testing.T) {
 	}
 	guest.Withdraw(seq)
 	p.close()
-	until(t, "it is abandoned", func() bool { return h.counters("@clients").Abandoned == 1 })
+	waiting.Until(t, "it is abandoned", func() bool { return h.counters("@clients").Abandoned == 1 })
 }
 
 func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
@@ -163,15 +164,15 @@ func TestCapacityCountsWorkersThatTakeFramesAndTheirTime(t *testing.T) {
 		t.Fatalf("%d workers of none, which take %v", n, service)
 	}
 	p := h.worker(1)
-	until(t, "one", func() bool { return ready() == 1 })
+	waiting.Until(t, "one", func() bool { return ready() == 1 })
 	publish(h.guest(1))
 	m, _ := p.frame()
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "its time is known", func() bool { _, service := h.Capacity(0); return service > 0 })
+	waiting.Until(t, "its time is known", func() bool { _, service := h.Capacity(0); return service > 0 })
 	packet := make([]byte, ring.CreditBytes)
 	(&ring.Credit{}).Put(packet)
 	p.send(packet)
-	until(t, "none that is not paused", func() bool { return ready() == 0 })
+	waiting.Until(t, "none that is not paused", func() bool { return ready() == 0 })
 }
 
 func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
@@ -188,12 +189,12 @@ func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
 		h.leftNs = ns
 	}
 	p := h.worker(1)
-	until(t, "it is there", func() bool { return ready() == 1 })
+	waiting.Until(t, "it is there", func() bool { return ready() == 1 })
 	if left() {
 		t.Error("nobody has left")
 	}
 	p.close()
-	until(t, "it has left", left)
+	waiting.Until(t, "it has left", left)
 	if leftAt(now() + int64(time.Hour)); ready() != 1 {
 		t.Error("it has just left, and does not count")
 	}

@@ -11,12 +11,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // attacks send one wrong thing each, given a lease of the attacker and one of somebody else.
@@ -52,7 +52,7 @@ func TestANameThatIsNoTextBecomesOne(t *testing.T) {
 	said := hello(1)
 	copy(said.Name[:], "\xff\xfew")
 	h.dial().hello(said)
-	until(t, "the worker is in", func() bool { return len(h.Snapshot().Workers) == 1 })
+	waiting.Until(t, "the worker is in", func() bool { return len(h.Snapshot().Workers) == 1 })
 	if got := h.Snapshot().Workers[0].Name; !utf8.ValidString(got) {
 		t.Errorf("the name is %q", got)
 	}
@@ -102,7 +102,7 @@ func TestAHostileWorkerIsClosedAndTheHonestOneGoesOn(t *testing.T) {
 		if _, more := attacker.frame(); more {
 			t.Errorf("%s: got another lease", name)
 		}
-		until(t, name+" closes the connection", func() bool { return len(h.Snapshot().Workers) == 1 })
+		waiting.Until(t, name+" closes the connection", func() bool { return len(h.Snapshot().Workers) == 1 })
 		attacker.close()
 		honest.answer(ring.Result{LeaseID: held.LeaseID})
 		before := held.LeaseID
@@ -111,7 +111,7 @@ func TestAHostileWorkerIsClosedAndTheHonestOneGoesOn(t *testing.T) {
 			t.Fatalf("%s: the honest worker got nothing", name)
 		}
 	}
-	until(t, "descriptors are back", func() bool { return openFds(t) <= fds }) // fewer: what an earlier test has just closed may have counted
+	waiting.Until(t, "descriptors are back", func() bool { return openFds(t) <= fds }) // fewer: what an earlier test has just closed may have counted
 	c := h.counters("door")
 	if c.Inferred != uint64(len(attacks))+1 || c.Abandoned != uint64(len(attacks))-1 {
 		t.Errorf("counters are %+v; one attack answers its lease once", c)
@@ -128,7 +128,7 @@ func TestWhatAWorkerSaysOfScoresAndTimesStaysWithinWhatCanBe(t *testing.T) {
 		m, _ := p.frame()
 		p.answer(ring.Result{LeaseID: m.LeaseID, ReceivedNs: said[0], InferBeginNs: said[1], InferEndNs: said[2]},
 			ring.Detection{Score: math.MaxFloat32}, ring.Detection{Score: -1})
-		until(t, "the outcome", func() bool { return h.fates()[Inferred] == uint64(i)+1 })
+		waiting.Until(t, "the outcome", func() bool { return h.fates()[Inferred] == uint64(i)+1 })
 		o := h.outcomes[i]
 		if times := []int64{o.DispatchNs, o.ReceivedNs, o.InferBeginNs, o.InferEndNs, o.ResultNs}; !slices.IsSorted(times) {
 			t.Errorf("%v becomes %v", said, times)
@@ -159,7 +159,7 @@ func TestDescriptorsThatAWorkerSendsAreDropped(t *testing.T) {
 	if kind, _ := p.read(); kind != 0 {
 		t.Errorf("the sender goes on with message %d", kind)
 	}
-	until(t, "only our own descriptor stays", func() bool { return fdsOf(t, "/memfd:unwanted") == 1 })
+	waiting.Until(t, "only our own descriptor stays", func() bool { return fdsOf(t, "/memfd:unwanted") == 1 })
 }
 
 // fdsOf counts this process's descriptors of one file.
@@ -214,19 +214,15 @@ func TestSixtyChangesOfStreamsLeaveNothingBehind(t *testing.T) {
 		}
 		old = s
 		before := answered.Load()
-		until(t, "a frame of the new ring is answered", func() bool { publish(s); return answered.Load() > before+2 })
+		waiting.Until(t, "a frame of the new ring is answered", func() bool { publish(s); return answered.Load() > before+2 })
 	}
 	old.Retire()
-	until(t, "all rings are gone", func() bool { return h.Snapshot().Streams[0].Rings == 0 })
+	waiting.Until(t, "all rings are gone", func() bool { return h.Snapshot().Streams[0].Rings == 0 })
 	// What an earlier test has just closed may still have counted at the start.
-	until(t, fmt.Sprintf("no more than %d descriptors and %d mappings", fds, maps), func() bool { return openFds(t) <= fds && ringMaps(t) <= maps })
+	waiting.Until(t, fmt.Sprintf("no more than %d descriptors and %d mappings", fds, maps), func() bool { return openFds(t) <= fds && ringMaps(t) <= maps })
 	if c := h.counters("door"); c.Captured != c.Inferred+c.Superseded+c.NoSlot || c.Abandoned != 0 {
 		t.Errorf("counters are %+v", c)
 	}
 	worker.conn.Close() //nolint:errcheck // ends serve
-	select {
-	case <-ended:
-	case <-time.After(10 * time.Second):
-		t.Error("the worker does not end")
-	}
+	waiting.For(t, "the worker ends", ended)
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // makeLate lets the time pass after which every lease is late.
@@ -29,7 +30,7 @@ func (h *house) makeLate() {
 // it by then, too.
 func lentTo(t *testing.T, h *house, a, b *peer) (has, idle *peer, m ring.Frame) {
 	t.Helper()
-	until(t, "one of two has the frame", func() bool { return h.firstHolder() >= 0 })
+	waiting.Until(t, "one of two has the frame", func() bool { return h.firstHolder() >= 0 })
 	has, idle = a, b
 	if h.firstHolder() == 1 {
 		has, idle = b, a
@@ -79,13 +80,13 @@ func TestAPictureThatIsLateIsAnsweredByAnotherWorker(t *testing.T) {
 	}
 	idle.check(second)
 	idle.answer(ring.Result{LeaseID: second.LeaseID})
-	until(t, "the picture has its answer", func() bool { return h.counters("@clients").Inferred == 1 })
+	waiting.Until(t, "the picture has its answer", func() bool { return h.counters("@clients").Inferred == 1 })
 	if free := h.Snapshot().Streams[0].Free; free != 7 {
 		t.Fatalf("%d of 8 slots are free while the stuck worker has one", free)
 	}
 	stuck.check(first)
 	stuck.answer(ring.Result{LeaseID: first.LeaseID})
-	until(t, "the slot is free", func() bool { return h.Snapshot().Streams[0].Free == 8 })
+	waiting.Until(t, "the slot is free", func() bool { return h.Snapshot().Streams[0].Free == 8 })
 	if c := h.counters("@clients"); c != (Counters{Captured: 1, Inferred: 1, LentAgain: 1}) {
 		t.Fatalf("the account is %+v", c)
 	}
@@ -122,12 +123,12 @@ func TestTheFirstAnswerCountsWhoeverGivesItAndAFailureWaitsForTheOther(t *testin
 		h.makeLate()
 		second, _ := other.frame()
 		other.answer(ring.Result{LeaseID: second.LeaseID, Status: ring.StatusFailed})
-		until(t, "the failure is taken", func() bool { return h.Snapshot().Workers[0].Outstanding+h.Snapshot().Workers[1].Outstanding == 1 })
+		waiting.Until(t, "the failure is taken", func() bool { return h.Snapshot().Workers[0].Outstanding+h.Snapshot().Workers[1].Outstanding == 1 })
 		if in := h.counters("@clients").InFlight; in != 1 {
 			t.Fatalf("%s: %d in flight while one worker still has it", name, in)
 		}
 		slow.answer(ring.Result{LeaseID: first.LeaseID, Status: c.status})
-		until(t, "the end", func() bool { return h.fates()[c.fate] == 1 })
+		waiting.Until(t, "the end", func() bool { return h.fates()[c.fate] == 1 })
 	}
 }
 
@@ -139,7 +140,7 @@ func TestALatePictureWhoseWorkerAnswersIsNotLentAgain(t *testing.T) {
 	m, _ := p.frame()
 	h.makeLate()
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "it is inferred", func() bool { return h.counters("@clients").Inferred == 1 })
+	waiting.Until(t, "it is inferred", func() bool { return h.counters("@clients").Inferred == 1 })
 	h.worker(1)
 	if got := h.Snapshot().Workers[1].Outstanding; got != 0 {
 		t.Fatalf("the next worker has %d frames of none", got)
@@ -175,7 +176,7 @@ func TestSecondLeasesAreAPartOfAllFrames(t *testing.T) {
 			m, _ := other.frame()
 			other.answer(ring.Result{LeaseID: m.LeaseID})
 		}
-		until(t, "all is answered", func() bool { return h.Snapshot().Streams[0].Free == 8 })
+		waiting.Until(t, "all is answered", func() bool { return h.Snapshot().Streams[0].Free == 8 })
 	}
 	if again < mostSpare || again > mostSpare+8 {
 		t.Fatalf("%d of 40 pictures were lent twice, want the %d in stock and a tenth of what came back", again, mostSpare)
@@ -260,7 +261,7 @@ func TestRingsGetRoomForWorkersThatComeLater(t *testing.T) {
 	for range 6 {
 		publish(guest)
 	}
-	until(t, "three workers hold two each", func() bool { return h.Snapshot().Streams[0].Free == 14-6 })
+	waiting.Until(t, "three workers hold two each", func() bool { return h.Snapshot().Streams[0].Free == 14-6 })
 	for range 8 {
 		publish(door)
 	}
@@ -296,7 +297,7 @@ func TestTheAccountOfPicturesThatAreLentTwiceIsExact(t *testing.T) {
 		for _, slot := range sc.writing {
 			slot.Abort()
 		}
-		until(t, "the workers are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
+		waiting.Until(t, "the workers are gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 		guest.Retire()
 		if n := h.counters("door").InFlight; n != 0 {
 			r.Fatalf("%d frames have no end", n)

@@ -7,6 +7,7 @@ import (
 
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // large is a stream of guests' frames of up to 128x128 pixels, of which 32x16 count as one frame.
@@ -43,7 +44,7 @@ func TestAFrameOfItsOwnSizeIsLentAsSuchAndForAsLongAsItsWorkTakes(t *testing.T) 
 // inferred waits for the newest outcome and compares the corner of its face.
 func (h *house) inferred(name string, width, height uint32) {
 	h.t.Helper()
-	until(h.t, "the frame is inferred", func() bool { return h.counters(name).InFlight == 0 })
+	waiting.Until(h.t, "the frame is inferred", func() bool { return h.counters(name).InFlight == 0 })
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	found := h.outcomes[len(h.outcomes)-1].Detections
@@ -62,9 +63,9 @@ func TestALargeFrameMayTakeItsTimeWhileASmallOneMayNot(t *testing.T) {
 	stuck := h.worker(1)
 	publish(camera)
 	stuck.frame()
-	until(t, "the worker that holds a small frame is gone", func() bool { return len(h.Snapshot().Workers) == 1 })
+	waiting.Until(t, "the worker that holds a small frame is gone", func() bool { return len(h.Snapshot().Workers) == 1 })
 	patient.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "the large frame is inferred", func() bool { return h.counters("@large").Inferred == 1 })
+	waiting.Until(t, "the large frame is inferred", func() bool { return h.counters("@large").Inferred == 1 })
 }
 
 func TestALargeFrameCountsAsItsWork(t *testing.T) {
@@ -102,7 +103,7 @@ func TestTheTimeOfALargeFrameIsCountedForOneOfItsFrames(t *testing.T) {
 	publishLarge(s, 128, 128)
 	m, _ := p.frame()
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "the frame is inferred", func() bool { return h.counters("@large").Inferred == 1 })
+	waiting.Until(t, "the frame is inferred", func() bool { return h.counters("@large").Inferred == 1 })
 	h.mu.Lock()
 	tookNs := float64(h.outcomes[0].ResultNs - h.outcomes[0].DispatchNs)
 	h.mu.Unlock()

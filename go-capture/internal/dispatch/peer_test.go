@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -98,15 +99,6 @@ func publish(s *Stream) *Slot {
 	return slot
 }
 
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
-}
-
 // peer is a worker's end of a connection.
 type peer struct {
 	t     *testing.T
@@ -166,12 +158,12 @@ func (p *peer) send(packet []byte) { _, _ = p.conn.Write(packet) }
 // read gives the next message; type 0 means that the daemon closed.
 func (p *peer) read() (uint16, []byte) {
 	buffer, rights := make([]byte, 4096), make([]byte, 64)
-	if err := p.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := p.conn.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
 		return 0, nil
 	}
 	n, nRights, _, _, err := p.conn.ReadMsgUnix(buffer, rights)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		p.t.Error("nothing from the daemon within 10 s")
+		p.t.Errorf("nothing from the daemon within %v", waiting.Most)
 	}
 	if err != nil || n < ring.HeadBytes {
 		return 0, nil

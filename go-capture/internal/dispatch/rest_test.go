@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // answered lends one frame, answers it and returns when that was done.
@@ -19,7 +20,7 @@ func answered(h *house, s *Stream, p *peer) (dispatchedNs, doneNs int64) {
 		h.t.Fatal("no frame")
 	}
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(h.t, "the outcome", func() bool { return h.fates()[Inferred] == before+1 })
+	waiting.Until(h.t, "the outcome", func() bool { return h.fates()[Inferred] == before+1 })
 	return m.DispatchedNs, h.outcomes[len(h.outcomes)-1].ResultNs
 }
 

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // TestEqualCamerasGetEqualShares: Jain's index of the frames inferred is above 0.98.
@@ -32,7 +33,7 @@ func TestEqualCamerasGetEqualShares(t *testing.T) {
 		served[m.RingID]++
 		before := h.Snapshot().Workers[0].Frames
 		p.answer(ring.Result{LeaseID: m.LeaseID})
-		until(t, "the result is taken", func() bool { return h.Snapshot().Workers[0].Frames > before })
+		waiting.Until(t, "the result is taken", func() bool { return h.Snapshot().Workers[0].Frames > before })
 	}
 	sum, squares := 0.0, 0.0
 	for _, n := range served {
@@ -144,7 +145,7 @@ func TestTheAccountIsExactAfterEveryEvent(t *testing.T) {
 			slot.Abort()
 		}
 		sc.stream.Retire()
-		until(t, "every frame has ended", func() bool { return h.counters("door").InFlight == 0 })
+		waiting.Until(t, "every frame has ended", func() bool { return h.counters("door").InFlight == 0 })
 		sc.account(r)
 		sc.oneOutcomeEach(r)
 	})
@@ -190,7 +191,7 @@ func (sc *scene) worker(name string) {
 	if name == "leave" {
 		p.close()
 		sc.peers = sc.peers[1:]
-		until(sc.h.t, "the worker is gone", func() bool {
+		waiting.Until(sc.h.t, "the worker is gone", func() bool {
 			workers := sc.h.Snapshot().Workers
 			return len(workers) == 0 || workers[0].ID != id
 		})
@@ -203,7 +204,7 @@ func (sc *scene) worker(name string) {
 	status := map[string]uint32{"answer": ring.StatusOK, "fail": ring.StatusFailed}[name]
 	before := sc.h.Snapshot().Workers[0].Frames
 	p.answer(ring.Result{LeaseID: m.LeaseID, Status: status})
-	until(sc.h.t, "the result is taken", func() bool { return sc.h.Snapshot().Workers[0].Frames > before })
+	waiting.Until(sc.h.t, "the result is taken", func() bool { return sc.h.Snapshot().Workers[0].Frames > before })
 }
 
 func (sc *scene) account(r *rapid.T) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // Whoever comes first when the daemon goes on, here it is the timer.
@@ -19,7 +20,7 @@ func TestADaemonThatStoodStillTakesWhatWasAnsweredMeanwhile(t *testing.T) {
 		t.Fatalf("a worker whose answer waits in its socket is cut off: %+v", c)
 	}
 	p.answer(ring.Result{LeaseID: m.LeaseID})
-	until(t, "the frame is inferred", func() bool { return h.counters("door").Inferred == 1 })
+	waiting.Until(t, "the frame is inferred", func() bool { return h.counters("door").Inferred == 1 })
 	publish(s)
 	if _, ok := p.frame(); !ok {
 		t.Fatal("the worker has lost its connection")

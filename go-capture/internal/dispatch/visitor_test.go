@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 // visitor connects one that looks at frames beside the workers.
@@ -36,7 +37,7 @@ func TestAVisitorJoinsBesideAllWorkersAndNoSecondOne(t *testing.T) {
 	p.hello(hello(1))
 	refused(t, p, ring.RefusalTooManyWorkers, "1 workers")
 	v.close()
-	until(t, "the visitor has gone", func() bool { return len(h.Snapshot().Workers) == 1 })
+	waiting.Until(t, "the visitor has gone", func() bool { return len(h.Snapshot().Workers) == 1 })
 	h.visitor()
 }
 
@@ -64,7 +65,7 @@ func TestAVisitorGetsTheNextFrameWhenItAsksAndOnlyThen(t *testing.T) {
 	v.credit(0)
 	v.answer(ring.Result{LeaseID: 1})
 	w.answer(ring.Result{LeaseID: 2})
-	until(t, "both are inferred", func() bool { return h.counters("door").Inferred == 2 })
+	waiting.Until(t, "both are inferred", func() bool { return h.counters("door").Inferred == 2 })
 	publish(s)
 	if m, ok := w.frame(); !ok || m.FrameSeq != 3 {
 		t.Errorf("while the visitor asks for nothing, the worker got %+v", m)
@@ -110,7 +111,7 @@ func TestAVisitorHasASlotOfItsOwn(t *testing.T) {
 		h.worker(1)
 		publish(s)
 	}
-	until(t, "all three hold a lease", func() bool { return h.Snapshot().Streams[0].Free <= 6-3 })
+	waiting.Until(t, "all three hold a lease", func() bool { return h.Snapshot().Streams[0].Free <= 6-3 })
 	for range 20 {
 		publish(s)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"visavis/capture/internal/waiting"
 )
 
 // Whoever was refused may still send its body, later than anybody waits for it: that must not be read as another request, which a proxy
@@ -21,7 +23,7 @@ func TestARestOfABodyIsNoRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	_ = connection.SetDeadline(time.Now().Add(20 * time.Second)) // of the whole test
+	_ = connection.SetDeadline(time.Now().Add(waiting.Most)) // of the whole test
 	if _, err := io.WriteString(connection, "POST /v2/models/centerface/infer HTTP/1.1\r\nHost: box\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,8 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/gateway/decode"
+	"visavis/capture/internal/waiting"
 )
-
-const testLimit = 20 * time.Second // of everything that a test waits for
 
 // door is the push: camera "door" behind a server of its own; the test is the camera and its clients.
 type door struct {
@@ -66,9 +65,7 @@ func openDoor(t *testing.T) *door {
 }
 
 func (d *door) context() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
-	d.t.Cleanup(cancel)
-	return ctx
+	return waiting.Context(d.t)
 }
 
 // client connects; status is that of a refusal.
@@ -189,11 +186,7 @@ func TestTheNewestPictureWinsAndTheOthersAreNamed(t *testing.T) {
 	for width := 17; width <= 20; width++ {
 		d.send(client, asJPEG(t, speckled(width, 12)))
 	}
-	for deadline := time.Now().Add(testLimit); d.counted()["replaced"] < 3; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v pictures were replaced, want 3", d.counted()["replaced"])
-		}
-	}
+	waiting.Until(t, "three pictures are replaced", func() bool { return d.counted()["replaced"] >= 3 })
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := d.feed.Next(ended); err == nil {
@@ -275,11 +268,10 @@ func TestOneClientFeedsAtATime(t *testing.T) {
 	pushed := d.decoded()
 	_ = first.CloseNow()
 	var second *websocket.Conn
-	for deadline := time.Now().Add(testLimit); second == nil; second, _ = d.client() {
-		if time.Now().After(deadline) {
-			t.Fatal("the door stays shut behind a client that has gone")
-		}
-	}
+	waiting.Until(t, "the door opens behind a client that has gone", func() bool {
+		second, _ = d.client()
+		return second != nil
+	})
 	pushed.Numbered(1) // is told to nobody
 	d.send(second, asJPEG(t, speckled(17, 12)))
 	d.decoded().Numbered(2)
@@ -395,7 +387,7 @@ func TestADeviceThatStopsTellsItsFeederAndTakesNoOther(t *testing.T) {
 	d := openDoor(t)
 	socket := d.connect()
 	drained := make(chan struct{})
-	go func() { d.gateway.Drain(testLimit); close(drained) }()
+	go func() { d.gateway.Drain(waiting.Most); close(drained) }()
 	_, _, err := socket.Read(d.context())
 	if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Fatalf("%v, want going away", err)

@@ -13,6 +13,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/gateway/decode"
+	"visavis/capture/internal/waiting"
 )
 
 const opening = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
@@ -42,7 +43,7 @@ func FuzzStreamBytes(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer connection.Close()
-		_ = connection.SetDeadline(time.Now().Add(testLimit))
+		_ = connection.SetDeadline(time.Now().Add(waiting.Most))
 		if _, err := connection.Write(append([]byte(opening), sent...)); err != nil {
 			t.Fatal(err)
 		}
@@ -50,15 +51,10 @@ func FuzzStreamBytes(f *testing.F) {
 		if _, err := io.Copy(io.Discard, connection); isTimeout(err) {
 			t.Fatal("the stream goes on without its client")
 		}
-		for end := time.Now().Add(testLimit); ; time.Sleep(time.Millisecond) {
+		waiting.Until(t, "everything has ended", func() bool {
 			figures := g.Figures()
-			if figures.Open == 0 && figures.Streams == 0 {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("not everything has ended: %+v", figures)
-			}
-		}
+			return figures.Open == 0 && figures.Streams == 0
+		})
 	})
 }
 

@@ -5,7 +5,8 @@ package history
 import (
 	"context"
 	"testing"
-	"time"
+
+	"visavis/capture/internal/waiting"
 )
 
 // BenchmarkTheWholePast looks for events of a camera that has none, so that everything is gone through.
@@ -19,9 +20,7 @@ func BenchmarkTheWholePast(b *testing.B) {
 	}()
 	for a := newAuthor(); bytesKept(h) < h.settings.MostBytes*7/8; {
 		h.Append(a.many(1)[0])
-		for waiting(h) > memoryEvents/2 {
-			time.Sleep(time.Millisecond)
-		}
+		waiting.Until(b, "half of the memory is free", func() bool { return unwritten(h) <= memoryEvents/2 })
 	}
 	b.ResetTimer()
 	for range b.N {
@@ -32,7 +31,7 @@ func BenchmarkTheWholePast(b *testing.B) {
 	b.ReportMetric(float64(bytesKept(h))/(1<<20), "MiB")
 }
 
-func waiting(h *History) int {
+func unwritten(h *History) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.recent) - h.unwritten

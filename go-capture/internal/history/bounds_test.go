@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/event"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -35,10 +36,10 @@ func TestOldEventsGoAlsoFromADiskThatIsFull(t *testing.T) {
 	}
 	h.Append(next)
 	h.Append(newest)
-	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "no space left on device") })
+	waiting.Until(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "no space left on device") })
 	past := old.StartedAt.Add(105 * time.Minute)
 	now.Store(&past)
-	await(t, "the old event is gone", func() bool {
+	waiting.Until(t, "the old event is gone", func() bool {
 		_, err := os.Stat(filepath.Join(folder, old.ID+ending))
 		return os.IsNotExist(err)
 	})
@@ -109,7 +110,7 @@ func TestEventsMadeWhileTheClockWasAheadGoInTimeToo(t *testing.T) {
 		pass(25 * time.Minute) // in the end the first is too old and the second not, however often the writer looks
 	}
 	first.wake <- struct{}{}
-	await(t, "the first one is gone", func() bool { return all(t, first) == ids(events[1:]) })
+	waiting.Until(t, "the first one is gone", func() bool { return all(t, first) == ids(events[1:]) })
 	end(t, first)
 	next := begin()
 	last := a.write(zone.Appeared, "door", "")
@@ -117,5 +118,5 @@ func TestEventsMadeWhileTheClockWasAheadGoInTimeToo(t *testing.T) {
 	next.settle(t)
 	pass(30 * time.Minute)
 	next.wake <- struct{}{}
-	await(t, "those of the last process are gone", func() bool { return all(t, next) == last.ID })
+	waiting.Until(t, "those of the last process are gone", func() bool { return all(t, next) == last.ID })
 }

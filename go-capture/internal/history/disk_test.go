@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/waiting"
 )
 
 func TestADiskThatCannotBeUsedIsTriedAgainAndMemoryAnswersMeanwhile(t *testing.T) {
@@ -24,7 +26,7 @@ func TestADiskThatCannotBeUsedIsTriedAgainAndMemoryAnswersMeanwhile(t *testing.T
 	for _, e := range events {
 		h.Append(e)
 	}
-	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "not a directory") })
+	waiting.Until(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "not a directory") })
 	if got := all(t, h); got != ids(events[10:]) || h.Forgotten() != 10 {
 		t.Fatalf("%d events in memory and %d forgotten, want %d and 10", len(strings.Fields(got)), h.Forgotten(), memoryEvents)
 	}
@@ -49,7 +51,7 @@ func TestAFullDiskKeepsEventsInMemoryUntilThereIsSpace(t *testing.T) {
 	for _, e := range events {
 		h.Append(e)
 	}
-	await(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "no space left on device") })
+	waiting.Until(t, "the fault is noticed", func() bool { return strings.Contains(h.Fault(), "no space left on device") })
 	if got := all(t, h); got != ids(events) {
 		t.Errorf("%d events, want 100", len(strings.Fields(got)))
 	}
@@ -72,7 +74,7 @@ func TestASecondProgramKeepsItsEventsInMemoryUntilTheFirstEnds(t *testing.T) {
 	for _, e := range events {
 		second.Append(e)
 	}
-	await(t, "the fault is noticed", func() bool { return strings.Contains(second.Fault(), "another program") })
+	waiting.Until(t, "the fault is noticed", func() bool { return strings.Contains(second.Fault(), "another program") })
 	if got := all(t, second); got != ids(events) {
 		t.Errorf("%s, want %s", got, ids(events))
 	}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"visavis/capture/internal/event"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -85,20 +86,11 @@ func kept(t *testing.T, s Settings, events []event.Event) *History {
 // settle waits until nothing is in memory only.
 func (h *History) settle(t *testing.T) {
 	t.Helper()
-	await(t, "all is written", func() bool {
+	waiting.Until(t, "all is written", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return h.unwritten == len(h.recent)
 	})
-}
-
-func await(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }
 
 func ids(events []event.Event) string {
@@ -276,7 +268,7 @@ func TestTheOldestEventsGoWhenThereAreTooManyBytes(t *testing.T) {
 	folder := t.TempDir()
 	events := newAuthor().many(4000) // about 1 MiB
 	h := kept(t, Settings{Folder: folder, MostBytes: most}, events)
-	await(t, "the cap holds", func() bool { return folderBytes(t, folder) <= most })
+	waiting.Until(t, "the cap holds", func() bool { return folderBytes(t, folder) <= most })
 	got := all(t, h)
 	if !strings.HasSuffix(ids(events), got) || len(strings.Fields(got)) < 500 {
 		t.Errorf("%d events are left, or not the newest", len(strings.Fields(got)))
@@ -309,7 +301,7 @@ func TestEventsThatAreTooOldGoFromDiskAndMemory(t *testing.T) {
 		h.Append(e)
 		h.settle(t)
 	}
-	await(t, "the old ones are gone", func() bool { return all(t, h) == ids(fresh) })
+	waiting.Until(t, "the old ones are gone", func() bool { return all(t, h) == ids(fresh) })
 	if read(t, h, Query{Limit: 20}).Entries[0].ID != fresh[0].ID {
 		t.Error("memory still shows the old ones")
 	}
@@ -341,7 +333,7 @@ func TestTheOldestIsKnownOnceTheDiskWasRead(t *testing.T) {
 	later := a.now
 	now.Store(&later)
 	h.wake <- struct{}{}
-	await(t, "it is too old", func() bool { oldest, _ := h.Oldest(); return oldest > first.ID })
+	waiting.Until(t, "it is too old", func() bool { oldest, _ := h.Oldest(); return oldest > first.ID })
 	if next := a.write(zone.Appeared, "door", ""); next.ID < oldestOf(h) {
 		t.Errorf("%q is below %q", next.ID, oldestOf(h))
 	}

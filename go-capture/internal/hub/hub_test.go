@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -16,6 +15,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,15 +60,6 @@ func startHub(t *testing.T) (*Hub, *listener) {
 		}
 	})
 	return h, leaf
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }
 
 var box = geometry.Fit(1280, 720, 640, 480)
@@ -310,7 +301,7 @@ func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
 		h.append(entry{arrival: a})
 	}
 	want := []State{{"door", "", 1, true}, {"door", "", 0, true}, {"door", "", 0, false}}
-	await(t, "occupied on, then no faces, then off", func() bool { _, states := leaf.heard(); return len(states) == 3 })
+	waiting.Until(t, "occupied on, then no faces, then off", func() bool { _, states := leaf.heard(); return len(states) == 3 })
 	if _, states := leaf.heard(); fmt.Sprint(states) != fmt.Sprint(want) {
 		t.Fatalf("states %v, want %v", states, want)
 	}

@@ -22,6 +22,7 @@ import (
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/showing"
 	"visavis/capture/internal/source"
+	"visavis/capture/internal/waiting"
 )
 
 const (
@@ -47,7 +48,7 @@ func TestNoMatIsLeftWhenCamerasComeAndGo(t *testing.T) {
 			}
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); gocv.MatProfile.Count() > before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(waiting.Most); gocv.MatProfile.Count() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) { // a reader frees its pictures a moment after Close
 			t.Fatalf("%d Mats are left after %d openings:\n%s", gocv.MatProfile.Count()-before, 2*openings, owners(t))
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 )
 
 const door, gate = "visavis/porch/door/", "visavis/porch/gate/"
@@ -40,9 +41,9 @@ func tellAll(p *Publisher) {
 func (b *broker) retained(t *testing.T, marker *Publisher) map[string]string {
 	t.Helper()
 	seen := b.subscribe()
-	await(t, "retained messages", func() bool { return seen.last(topicStatus) != "" })
+	waiting.Until(t, "retained messages", func() bool { return seen.last(topicStatus) != "" })
 	marker.TakeState(hub.State{Camera: "marker"}) // comes behind all that was retained
-	await(t, "the marker", func() bool { return seen.last("visavis/porch/marker/faces") != "" })
+	waiting.Until(t, "the marker", func() bool { return seen.last("visavis/porch/marker/faces") != "" })
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	found := map[string]string{}
@@ -62,17 +63,17 @@ func TestTopicsOfWhatIsRemovedSayTheirLastWordsAndAreCleared(t *testing.T) {
 	run(t, p)
 	tellAll(p)
 	seen := b.subscribe()
-	await(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
+	waiting.Until(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
 	p.Expect([]Place{{Camera: "door"}})
 	for topic, words := range map[string]string{gate + "status": "offline", gate + "faces": "0", gate + "occupied": "OFF",
 		door + "zone/step/faces": "0", door + "zone/step/occupied": "OFF"} {
-		await(t, topic+" is cleared", func() bool {
+		waiting.Until(t, topic+" is cleared", func() bool {
 			heard := seen.all(topic)
 			return len(heard) >= 2 && slices.Equal(heard[len(heard)-2:], []string{words, ""})
 		})
 	}
 	tellAll(p) // what still comes of a removed camera is not told
-	await(t, "only the door is remembered", func() bool { return len(p.states.announced().Topics) == 4 })
+	waiting.Until(t, "only the door is remembered", func() bool { return len(p.states.announced().Topics) == 4 })
 	p.states.mu.Lock()
 	p.states.wanted = nil // for the marker
 	p.states.mu.Unlock()
@@ -91,15 +92,15 @@ func TestWhatIsRemovedWhileTheDaemonIsAwayIsClearedAtTheNextStart(t *testing.T) 
 	stop := run(t, p)
 	tellAll(p)
 	seen := b.subscribe()
-	await(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
+	waiting.Until(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
 	stop()
 	next := remembering(t, b.settings(), file)
 	next.Expect([]Place{{Camera: "door"}})
 	run(t, next)
 	for _, topic := range []string{gate + "status", gate + "faces", gate + "occupied", door + "zone/step/faces", door + "zone/step/occupied"} {
-		await(t, topic+" is cleared", func() bool { heard := seen.all(topic); return heard[len(heard)-1] == "" })
+		waiting.Until(t, topic+" is cleared", func() bool { heard := seen.all(topic); return heard[len(heard)-1] == "" })
 	}
-	await(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 4 }) // the device's status, and the door's topics
+	waiting.Until(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 4 }) // the device's status, and the door's topics
 }
 
 func TestAPictureOfAnEarlierRunIsClearedWithItsCamera(t *testing.T) {
@@ -111,7 +112,7 @@ func TestAPictureOfAnEarlierRunIsClearedWithItsCamera(t *testing.T) {
 	stop := run(t, p)
 	p.SetLastFace("door", Picture{JPEG: []byte("jpeg")})
 	seen := b.subscribe()
-	await(t, "the picture is there", func() bool { return seen.last(door+"last_face") == "jpeg" })
+	waiting.Until(t, "the picture is there", func() bool { return seen.last(door+"last_face") == "jpeg" })
 	stop()
 	quiet := remembering(t, b.settings(), file) // nobody appears
 	quiet.Expect(shown)
@@ -119,8 +120,8 @@ func TestAPictureOfAnEarlierRunIsClearedWithItsCamera(t *testing.T) {
 	next := remembering(t, b.settings(), file)
 	next.Expect(nil)
 	run(t, next)
-	await(t, "it is cleared", func() bool { return seen.last(door+"last_face") == "" })
-	await(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 1 })
+	waiting.Until(t, "it is cleared", func() bool { return seen.last(door+"last_face") == "" })
+	waiting.Until(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 1 })
 }
 
 func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {
@@ -136,8 +137,8 @@ func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {
 	}
 	p.Expect(both)
 	tellAll(p)
-	await(t, "it is online", func() bool { return seen.last(gate+"status") == "online" && seen.last(gate+"faces") == "2" })
-	await(t, "all that is there is remembered", func() bool { return len(p.states.announced().Topics) == 9 })
+	waiting.Until(t, "it is online", func() bool { return seen.last(gate+"status") == "online" && seen.last(gate+"faces") == "2" })
+	waiting.Until(t, "all that is there is remembered", func() bool { return len(p.states.announced().Topics) == 9 })
 }
 
 func TestAnotherPrefixClearsTheOldOne(t *testing.T) {
@@ -148,14 +149,14 @@ func TestAnotherPrefixClearsTheOldOne(t *testing.T) {
 	p := remembering(t, s, file)
 	p.Expect(nil)
 	stop := run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	stop()
 	seen := b.subscribe()
 	s.Prefix = "house"
 	next := remembering(t, s, file)
 	next.Expect(nil)
 	run(t, next)
-	await(t, "the old status is cleared", func() bool { heard := seen.all(topicStatus); return len(heard) > 0 && heard[len(heard)-1] == "" })
+	waiting.Until(t, "the old status is cleared", func() bool { heard := seen.all(topicStatus); return len(heard) > 0 && heard[len(heard)-1] == "" })
 }
 
 func TestAFileOfTopicsThatIsDamagedCostsNothingElse(t *testing.T) {

@@ -5,7 +5,6 @@ package mqtt
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -13,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"go.uber.org/goleak"
+
+	"visavis/capture/internal/ports"
+	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +37,7 @@ func startBroker(t *testing.T, access string) *broker {
 	if _, err := os.Stat("/usr/sbin/mosquitto"); err != nil {
 		t.Fatalf("these tests need the real broker: apt-get install mosquitto (%v)", err)
 	}
-	address := freeAddress(t)
+	address := ports.Free(t)
 	b := &broker{t: t, address: address.String(), config: filepath.Join(t.TempDir(), "mosquitto.conf")}
 	text := fmt.Sprintf("listener %d 127.0.0.1\npersistence false\nmax_queued_messages 0\n%s\n", address.Port, access)
 	text += "user root\n" // only counts when root starts it: another user could not read the test's files
@@ -45,19 +46,6 @@ func startBroker(t *testing.T, access string) *broker {
 	}
 	t.Cleanup(b.kill)
 	return b
-}
-
-// freeAddress is one on loopback where nobody listens, and that the kernel gives to nobody else while our broker is down.
-func freeAddress(t *testing.T) *net.TCPAddr {
-	t.Helper()
-	for {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err != nil {
-			continue // taken
-		}
-		defer listener.Close()
-		return listener.Addr().(*net.TCPAddr)
-	}
 }
 
 const anybody = "allow_anonymous true"
@@ -74,7 +62,7 @@ func (b *broker) start() {
 	if err := b.process.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	await(b.t, "mosquitto runs", func() bool { return strings.Contains(b.log(), " running\n") || b.quiet && b.answers() })
+	waiting.Until(b.t, "mosquitto runs", func() bool { return strings.Contains(b.log(), " running\n") || b.quiet && b.answers() })
 }
 
 // answers tells whether the broker greets: then all its ports are open.
@@ -138,10 +126,16 @@ func (b *broker) subscribe() *subscriber { return b.subscribeTo("#") }
 func (b *broker) visitor(t *testing.T) paho.Client {
 	t.Helper()
 	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false))
-	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		t.Fatalf("not connected: %v", token.Error())
-	}
+	acknowledged(t, "connecting", client.Connect())
 	return client
+}
+
+// acknowledged waits until the broker has done what it was asked for.
+func acknowledged(t *testing.T, what string, token paho.Token) {
+	t.Helper()
+	if waiting.For(t, what, token.Done()); token.Error() != nil {
+		t.Fatalf("%s: %v", what, token.Error())
+	}
 }
 
 func (b *broker) subscribeTo(topics string) *subscriber {
@@ -149,14 +143,11 @@ func (b *broker) subscribeTo(topics string) *subscriber {
 	s := &subscriber{}
 	client := b.visitor(b.t)
 	b.t.Cleanup(func() { client.Disconnect(0) })
-	token := client.Subscribe(topics, 1, func(_ paho.Client, m paho.Message) {
+	acknowledged(b.t, "subscribing", client.Subscribe(topics, 1, func(_ paho.Client, m paho.Message) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.seen = append(s.seen, message{m.Topic(), string(m.Payload()), m.Retained()})
-	})
-	if !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		b.t.Fatalf("not subscribed: %v", token.Error())
-	}
+	}))
 	return s
 }
 
@@ -207,13 +198,4 @@ func newPublisher(t *testing.T, s Settings) *Publisher {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 )
 
 // twoBrokers are both told by one daemon that keeps its files in the folder. The settings' sections are mqtt and mqtt_second.
@@ -100,7 +101,7 @@ func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
 	home.start()
 	both := twoBrokers(t, home, plant, t.TempDir())
 	seen := home.subscribe()
-	await(t, "the first is there and the other told why not", func() bool {
+	waiting.Until(t, "the first is there and the other told why not", func() bool {
 		states := both.States()
 		return states[0].Connected && strings.Contains(states[1].Error, "check mqtt_second.url")
 	})
@@ -110,9 +111,9 @@ func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
 	for n := range 500 {
 		both.TakeEvent(happening(n))
 		both.Take(result(uint64(2*n+2), hub.Dropped{NoSlot: 1}))
-		await(t, "the backlog has room", func() bool { return both.all[0].backlog.size() < backlogMost })
+		waiting.Until(t, "the backlog has room", func() bool { return both.all[0].backlog.size() < backlogMost })
 	}
-	await(t, "the first broker has all", func() bool {
+	waiting.Until(t, "the first broker has all", func() bool {
 		return len(seen.all(topicEvents)) >= 500 && len(seen.all(topicDetections)) == 500
 	})
 	order(t, seen.all(topicEvents), 500)
@@ -122,10 +123,10 @@ func TestABrokerThatIsAwayHoldsUpNoOther(t *testing.T) {
 	}
 	plant.start()
 	late := plant.subscribeTo("plant/#")
-	await(t, "both are there", both.Connected)
-	await(t, "the other broker has all events", func() bool { return len(late.all("plant/porch/events")) >= 500 })
+	waiting.Until(t, "both are there", both.Connected)
+	waiting.Until(t, "the other broker has all events", func() bool { return len(late.all("plant/porch/events")) >= 500 })
 	order(t, late.all("plant/porch/events"), 500)
-	await(t, "none waits", func() bool { return both.States()[0].Waiting+both.States()[1].Waiting == 0 })
+	waiting.Until(t, "none waits", func() bool { return both.States()[0].Waiting+both.States()[1].Waiting == 0 })
 }
 
 func TestEachBrokerHasFilesOfItsOwnAndAKilledDaemonGoesOnForBoth(t *testing.T) {
@@ -146,7 +147,7 @@ func TestEachBrokerHasFilesOfItsOwnAndAKilledDaemonGoesOnForBoth(t *testing.T) {
 	plant.start()
 	first, second := home.subscribe(), plant.subscribeTo("plant/#")
 	twoBrokers(t, home, plant, folder)
-	await(t, "both get them", func() bool { return len(first.all(topicEvents)) >= 10 && len(second.all("plant/porch/events")) >= 10 })
+	waiting.Until(t, "both get them", func() bool { return len(first.all(topicEvents)) >= 10 && len(second.all("plant/porch/events")) >= 10 })
 	order(t, first.all(topicEvents), 10)
 	order(t, second.all("plant/porch/events"), 10)
 }

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	paho "github.com/eclipse/paho.mqtt.golang"
+	"visavis/capture/internal/waiting"
 )
 
 // commander obeys everything and remembers it; while it is held it obeys nothing.
@@ -44,15 +43,10 @@ func (c *commander) all() []string {
 // sender is a client that publishes what it is told.
 func (b *broker) sender() func(topic, payload string, retain bool) {
 	b.t.Helper()
-	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false))
-	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		b.t.Fatalf("sender not connected: %v", token.Error())
-	}
+	client := b.visitor(b.t)
 	b.t.Cleanup(func() { client.Disconnect(0) })
 	return func(topic, payload string, retain bool) {
-		if token := client.Publish(topic, 1, retain, payload); !token.WaitTimeout(10*time.Second) || token.Error() != nil {
-			b.t.Fatalf("not published: %v", token.Error())
-		}
+		acknowledged(b.t, "publishing", client.Publish(topic, 1, retain, payload))
 	}
 }
 
@@ -64,8 +58,8 @@ func commanded(t *testing.T, b *broker) (*Publisher, *commander) {
 	p, c := newPublisher(t, s), &commander{}
 	p.CommandsTo(c.obey)
 	run(t, p)
-	await(t, "connected", p.Connected)
-	await(t, "the broker knows the subscription", func() bool { return strings.Contains(b.log(), "visavis-porch 1 visavis/porch/+/set/+") })
+	waiting.Until(t, "connected", p.Connected)
+	waiting.Until(t, "the broker knows the subscription", func() bool { return strings.Contains(b.log(), "visavis-porch 1 visavis/porch/+/set/+") })
 	return p, c
 }
 
@@ -86,7 +80,7 @@ func TestCommandsOfThisDeviceArriveInOrderAndNoOthersDo(t *testing.T) {
 		send("visavis/porch/door/set/detect", payload, false)
 		want = append(want, "door detect "+payload)
 	}
-	await(t, "all are obeyed", func() bool { return len(c.all()) >= len(want) })
+	waiting.Until(t, "all are obeyed", func() bool { return len(c.all()) >= len(want) })
 	if got := c.all(); !slices.Equal(got, want) {
 		t.Errorf("obeyed %v, want %v", got, want)
 	}
@@ -101,9 +95,9 @@ func TestARetainedCommandIsIgnoredAndCounted(t *testing.T) {
 	send := b.sender()
 	send("visavis/porch/door/set/enabled", "OFF", true)
 	p, c := commanded(t, b)
-	await(t, "it is refused", func() bool { return p.Commands().Refused["retained"] == 1 })
+	waiting.Until(t, "it is refused", func() bool { return p.Commands().Refused["retained"] == 1 })
 	send("visavis/porch/door/set/enabled", "ON", false)
-	await(t, "a fresh one is obeyed", func() bool { return len(c.all()) == 1 })
+	waiting.Until(t, "a fresh one is obeyed", func() bool { return len(c.all()) == 1 })
 	if got := c.all()[0]; got != "door enabled ON" {
 		t.Errorf("obeyed %s", got)
 	}
@@ -118,7 +112,7 @@ func TestWhatIsTooLongOrUnknownIsRefusedAndCounted(t *testing.T) {
 	send("visavis/porch/"+strings.Repeat("x", commandBytes)+"/set/detect", "ON", false)
 	send("visavis/porch/door/set/reboot", "ON", false)
 	want := map[string]uint64{"malformed": 2, "unknown": 1}
-	await(t, "three are refused", func() bool { return maps.Equal(p.Commands().Refused, want) })
+	waiting.Until(t, "three are refused", func() bool { return maps.Equal(p.Commands().Refused, want) })
 }
 
 func TestAFloodNeitherWaitsNorHoldsUpWhatIsTold(t *testing.T) {
@@ -132,10 +126,10 @@ func TestAFloodNeitherWaitsNorHoldsUpWhatIsTold(t *testing.T) {
 		send("visavis/porch/door/set/detect", "OFF", false)
 	}
 	p.SetState("door", "detect", "OFF")
-	await(t, "states still go out", func() bool { return seen.last("visavis/porch/door/state/detect") == "OFF" })
-	await(t, "the flood is counted", func() bool { return p.Commands().Refused["too_many"] >= flood-commandsWaiting-1 })
+	waiting.Until(t, "states still go out", func() bool { return seen.last("visavis/porch/door/state/detect") == "OFF" })
+	waiting.Until(t, "the flood is counted", func() bool { return p.Commands().Refused["too_many"] >= flood-commandsWaiting-1 })
 	c.held.Unlock()
-	await(t, "what waited is obeyed", func() bool {
+	waiting.Until(t, "what waited is obeyed", func() bool {
 		tally := p.Commands()
 		return tally.Obeyed+tally.Refused["too_many"] == flood
 	})
@@ -146,10 +140,10 @@ func TestCommandsAreHeardAgainAfterTheBrokerWasAway(t *testing.T) {
 	b.start()
 	p, c := commanded(t, b)
 	b.kill()
-	await(t, "gone", func() bool { return !p.Connected() })
+	waiting.Until(t, "gone", func() bool { return !p.Connected() })
 	b.start()
 	send := b.sender()
-	await(t, "obeyed", func() bool {
+	waiting.Until(t, "obeyed", func() bool {
 		send("visavis/porch/door/set/detect", "OFF", false)
 		return len(c.all()) > 0
 	})
@@ -161,10 +155,10 @@ func TestWithoutTheSettingNoCommandIsHeard(t *testing.T) {
 	p, c := newPublisher(t, b.settings()), &commander{}
 	p.CommandsTo(c.obey)
 	run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	seen, send := b.subscribe(), b.sender()
 	send("visavis/porch/door/set/detect", "OFF", false)
-	await(t, "the broker has passed it on", func() bool { return seen.last("visavis/porch/door/set/detect") == "OFF" })
+	waiting.Until(t, "the broker has passed it on", func() bool { return seen.last("visavis/porch/door/set/detect") == "OFF" })
 	if strings.Contains(b.log(), "visavis-porch 1 visavis") || len(c.all()) > 0 || p.Commands().Taken {
 		t.Errorf("it listens: %v", c.all())
 	}
@@ -186,9 +180,9 @@ func TestABrokerThatForbidsCommandsCostsOnlyTheCommands(t *testing.T) {
 	p, c := newPublisher(t, s), &commander{}
 	p.CommandsTo(c.obey)
 	run(t, p)
-	await(t, "the subscription is answered", func() bool { return strings.Contains(b.log(), "Sending SUBACK to visavis-porch") })
+	waiting.Until(t, "the subscription is answered", func() bool { return strings.Contains(b.log(), "Sending SUBACK to visavis-porch") })
 	p.SetState("door", "detect", "ON")
-	await(t, "states go out", func() bool { return strings.Contains(b.log(), "'visavis/porch/door/state/detect'") })
+	waiting.Until(t, "states go out", func() bool { return strings.Contains(b.log(), "'visavis/porch/door/state/detect'") })
 	if !p.Connected() {
 		t.Error("the connection is lost")
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/coder/websocket"
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -19,6 +20,7 @@ import (
 type dialer struct {
 	ctx    context.Context
 	tls    *tls.Config // nil for plain MQTT
+	most   time.Duration
 	unbind func() bool // lets the connection outlive ctx
 }
 
@@ -32,7 +34,7 @@ func (d *dialer) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 }
 
 func (d *dialer) dial(broker *url.URL) (net.Conn, error) {
-	plain := &net.Dialer{Timeout: connectTimeout}
+	plain := &net.Dialer{Timeout: d.most}
 	switch {
 	case strings.HasPrefix(broker.Scheme, "ws"):
 		return d.dialWebSocket(broker, plain)
@@ -45,7 +47,7 @@ func (d *dialer) dial(broker *url.URL) (net.Conn, error) {
 // dialWebSocket speaks MQTT inside a WebSocket, for networks that let nothing else through. No proxy of the environment is asked: the
 // address in the settings is the only one that is ever dialled.
 func (d *dialer) dialWebSocket(broker *url.URL, plain *net.Dialer) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(d.ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(d.ctx, d.most)
 	defer cancel()
 	transport := &http.Transport{DialContext: plain.DialContext, TLSClientConfig: d.tls}
 	defer transport.CloseIdleConnections() // of a server that answered, but not with a WebSocket

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"visavis/capture/internal/waiting"
 )
 
 const deviceTopic = "homeassistant/device/visavis_porch/config"
@@ -33,7 +35,7 @@ func atHome(t *testing.T, b *broker, form, file string) (*Publisher, func()) {
 	p.RememberIn(file, "")
 	p.Expect(home)
 	stop := run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	return p, stop
 }
 
@@ -69,7 +71,7 @@ func TestOneMessageTellsOfTheWholeDevice(t *testing.T) {
 	b.start()
 	atHome(t, b, "device", filepath.Join(t.TempDir(), "topics.json"))
 	seen := b.subscribe()
-	await(t, "the message is retained", func() bool { return seen.last(deviceTopic) != "" })
+	waiting.Until(t, "the message is retained", func() bool { return seen.last(deviceTopic) != "" })
 	if told, removed := toldOf(t, seen.last(deviceTopic)); !slices.Equal(told, everything) || len(removed) > 0 {
 		t.Errorf("told of %q, removed %q", told, removed)
 	}
@@ -82,7 +84,7 @@ func TestEachEntityHasAMessageOfItsOwnInTheOtherForm(t *testing.T) {
 	seen := b.subscribe()
 	for _, name := range everything {
 		platform, key, _ := strings.Cut(name, " ")
-		await(t, name, func() bool { return seen.last("homeassistant/"+platform+"/visavis_porch/"+key+"/config") != "" })
+		waiting.Until(t, name, func() bool { return seen.last("homeassistant/"+platform+"/visavis_porch/"+key+"/config") != "" })
 	}
 	if seen.last(deviceTopic) != "" {
 		t.Error("the message about the device is there, too")
@@ -122,7 +124,7 @@ func TestWhatIsRemovedIsNamedOnceAndThenLeftOut(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "topics.json")
 	_, stop := atHome(t, b, "device", file)
 	seen := b.subscribe()
-	await(t, "all is told", func() bool { return seen.last(deviceTopic) != "" })
+	waiting.Until(t, "all is told", func() bool { return seen.last(deviceTopic) != "" })
 	stop()
 	for range 2 { // the next process removes, the one after that has nothing to remove
 		next := newPublisher(t, b.homeSettings("device"))
@@ -130,7 +132,7 @@ func TestWhatIsRemovedIsNamedOnceAndThenLeftOut(t *testing.T) {
 		next.RememberIn(file, "")
 		next.Expect(home[:1])
 		stop := run(t, next)
-		await(t, "the gate is gone", func() bool {
+		waiting.Until(t, "the gate is gone", func() bool {
 			told, removed := toldOf(t, seen.last(deviceTopic))
 			return len(removed) == 0 && !strings.Contains(strings.Join(told, " "), "gate")
 		})
@@ -154,13 +156,13 @@ func TestHomeAssistantIsToldAgainWhenItStarts(t *testing.T) {
 	b.start()
 	atHome(t, b, "device", filepath.Join(t.TempDir(), "topics.json"))
 	seen, send := b.subscribe(), b.sender()
-	await(t, "it was told", func() bool { return len(seen.all(deviceTopic)) == 1 })
+	waiting.Until(t, "it was told", func() bool { return len(seen.all(deviceTopic)) == 1 })
 	send("homeassistant/status", "offline", false)
 	began := time.Now()
 	for range 100 {
 		send("homeassistant/status", "online", false)
 	}
-	await(t, "it is told again", func() bool { return len(seen.all(deviceTopic)) > 1 })
+	waiting.Until(t, "it is told again", func() bool { return len(seen.all(deviceTopic)) > 1 })
 	if told, most := len(seen.all(deviceTopic)), 2+int(time.Since(began)/infoInterval); told > most {
 		t.Errorf("told %d times, not %d: whoever says `online` can flood the broker", told, most)
 	}
@@ -175,11 +177,11 @@ func changeOver(t *testing.T, from, to string) []string {
 	_, stop := atHome(t, b, from, file)
 	stop()
 	seen := b.subscribe()
-	await(t, "what is retained has come", func() bool { return seen.last(topicStatus) != "" })
+	waiting.Until(t, "what is retained has come", func() bool { return seen.last(topicStatus) != "" })
 	atHome(t, b, to, file)
 	topics := map[string]string{"device": deviceTopic, "component": "homeassistant/sensor/visavis_porch/version/config"}
-	await(t, "the old form is cleared", func() bool { heard := seen.all(topics[from]); return len(heard) > 1 && heard[len(heard)-1] == "" })
-	await(t, "the new form is told", func() bool { return to == "off" || seen.last(topics[to]) != "" })
+	waiting.Until(t, "the old form is cleared", func() bool { heard := seen.all(topics[from]); return len(heard) > 1 && heard[len(heard)-1] == "" })
+	waiting.Until(t, "the new form is told", func() bool { return to == "off" || seen.last(topics[to]) != "" })
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	var said []string

@@ -13,6 +13,8 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/ports"
+	"visavis/capture/internal/waiting"
 )
 
 const (
@@ -77,12 +79,8 @@ func (b *broker) session(t *testing.T, user string, heard func(paho.Message)) (l
 	options := paho.NewClientOptions().AddBroker("mqtt://" + b.address).SetClientID("kept").SetCleanSession(false).SetAutoReconnect(false).
 		SetUsername(user).SetPassword("secret").SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { heard(m) })
 	client := paho.NewClient(options)
-	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		t.Fatalf("%s is not connected: %v", user, token.Error())
-	}
-	if token := client.Subscribe("#", 1, nil); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		t.Fatalf("%s has not subscribed: %v", user, token.Error())
-	}
+	acknowledged(t, user+" connects", client.Connect())
+	acknowledged(t, user+" subscribes", client.Subscribe("#", 1, nil))
 	return func() { client.Disconnect(disconnectMs) }
 }
 
@@ -90,7 +88,7 @@ func (b *broker) session(t *testing.T, user string, heard func(paho.Message)) (l
 func (b *broker) savedSince(t *testing.T, instant time.Time) {
 	t.Helper()
 	file := filepath.Join(filepath.Dir(b.config), "mosquitto.db")
-	await(t, "the broker saves", func() bool {
+	waiting.Until(t, "the broker saves", func() bool {
 		about, err := os.Stat(file)
 		return err == nil && about.ModTime().After(instant)
 	})
@@ -102,12 +100,12 @@ func TestWhatTheShippedBrokerAcknowledgedSurvivesItsKill(t *testing.T) {
 	b.session(t, "viewer", func(paho.Message) {})()
 	p := withEvents(t, newPublisher(t, b.as(t, "porch")))
 	stop := run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	p.TakeState(hub.State{Camera: "door", Confirmed: 2, Occupied: true})
 	for n := range many {
 		p.TakeEvent(happening(n))
 	}
-	await(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
+	waiting.Until(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
 	stop()
 	b.savedSince(t, time.Now())
 	b.kill()
@@ -120,9 +118,9 @@ func TestWhatTheShippedBrokerAcknowledgedSurvivesItsKill(t *testing.T) {
 			retained <- m
 		}
 	})()
-	await(t, "all events", func() bool { return len(events) == many })
+	waiting.Until(t, "all events", func() bool { return len(events) == many })
 	order(t, drained(events), many)
-	await(t, "the retained states", func() bool { return len(retained) == 3 })
+	waiting.Until(t, "the retained states", func() bool { return len(retained) == 3 })
 	for range 3 {
 		if m := <-retained; m.Topic() == door+"faces" && string(m.Payload()) != "2" {
 			t.Errorf("%s is %s", m.Topic(), m.Payload())
@@ -136,7 +134,7 @@ func TestTheShippedBrokersLogDoesNotGrowByEachSave(t *testing.T) {
 		b.savedSince(t, time.Now())
 	}
 	_ = run(t, newPublisher(t, b.as(t, "porch")))
-	await(t, "who comes is told", func() bool { return strings.Contains(b.log(), "visavis-porch") })
+	waiting.Until(t, "who comes is told", func() bool { return strings.Contains(b.log(), "visavis-porch") })
 	if strings.Contains(b.log(), "Saving") {
 		t.Errorf("a year has fifteen million such lines:\n%s", b.log())
 	}
@@ -173,7 +171,7 @@ func TestADeviceWritesBelowItsOwnNameOnly(t *testing.T) {
 			client = b.client(t, "porch")
 		}
 		client.Publish(writer.right, 1, false, "hello")
-		await(t, "what "+writer.user+" may write", func() bool { return len(heard) > 0 })
+		waiting.Until(t, "what "+writer.user+" may write", func() bool { return len(heard) > 0 })
 		if got := <-heard; got != writer.right {
 			t.Errorf("%s could write to %s", writer.user, got)
 		}
@@ -184,9 +182,7 @@ func TestADeviceWritesBelowItsOwnNameOnly(t *testing.T) {
 func (b *broker) client(t *testing.T, user string) paho.Client {
 	t.Helper()
 	client := paho.NewClient(paho.NewClientOptions().AddBroker("mqtt://" + b.address).SetUsername(user).SetPassword("secret").SetAutoReconnect(false))
-	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		t.Fatalf("%s is not connected: %v", user, token.Error())
-	}
+	acknowledged(t, user+" connects", client.Connect())
 	t.Cleanup(func() { client.Disconnect(0) })
 	return client
 }
@@ -214,7 +210,7 @@ func TestTheShippedBrokerSpeaksTLSToOtherMachines(t *testing.T) {
 		for _, line := range strings.Split(c.uncommented, ",") {
 			text = []byte(strings.Replace(string(text), line, strings.TrimPrefix(line, "# "), 1))
 		}
-		port := freeAddress(t).Port
+		port := ports.Free(t).Port
 		ours := strings.NewReplacer("/etc/mosquitto/certs/visavis.crt", own.certificate, "/etc/mosquitto/certs/visavis.key", own.key,
 			"/etc/mosquitto/ca_certificates/visavis.crt", ca.file, "listener 8883", fmt.Sprintf("listener %d", port))
 		writeFile(t, filepath.Join(filepath.Dir(b.config), "conf.d", "visavis-tls.conf"), ours.Replace(string(text)))

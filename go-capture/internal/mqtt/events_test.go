@@ -12,6 +12,7 @@ import (
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -73,11 +74,11 @@ func TestEventsArriveInOrderAlsoThoseFromBeforeTheBroker(t *testing.T) {
 	for n := range 500 {
 		p.TakeEvent(happening(500 + n))
 	}
-	await(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 1000 })
+	waiting.Until(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 1000 })
 	if repeated := order(t, seen.all(topicEvents), 1000); repeated != 0 {
 		t.Errorf("%d arrived twice", repeated)
 	}
-	await(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
+	waiting.Until(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
 }
 
 // A frozen broker takes events into its buffers and acknowledges none; then it is killed.
@@ -86,20 +87,20 @@ func TestEventsThatWereOnTheirWayAreSentAgain(t *testing.T) {
 	b.start()
 	p := withEvents(t, newPublisher(t, b.settings()))
 	stop := run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	b.signal(syscall.SIGSTOP)
 	for n := range 300 {
 		p.TakeEvent(happening(n))
 	}
 	b.kill()
-	await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	waiting.Until(t, "the loss is noticed", func() bool { return !p.Connected() })
 	stop()
 	b.start()
 	seen := b.subscribe() // before the publisher: a broker keeps nothing for who is not there
 	run(t, p)
-	await(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 300 })
+	waiting.Until(t, "all arrive", func() bool { return len(seen.all(topicEvents)) >= 300 })
 	order(t, seen.all(topicEvents), 300)
-	await(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
+	waiting.Until(t, "all are acknowledged", func() bool { return p.EventsWaiting() == 0 })
 }
 
 func TestAZoneHasTopicsOfItsOwn(t *testing.T) {
@@ -111,6 +112,6 @@ func TestAZoneHasTopicsOfItsOwn(t *testing.T) {
 	p.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 1, Occupied: false})
 	seen := b.subscribe()
 	for topic, want := range map[string]string{"faces": "3", "occupied": "ON", "zone/step/faces": "1", "zone/step/occupied": "OFF"} {
-		await(t, topic+" = "+want, func() bool { return seen.last("visavis/porch/door/"+topic) == want })
+		waiting.Until(t, topic+" = "+want, func() bool { return seen.last("visavis/porch/door/"+topic) == want })
 	}
 }

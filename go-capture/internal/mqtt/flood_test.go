@@ -10,6 +10,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 )
 
 // flooded is a connection on which a result comes for each that is sent.
@@ -37,7 +38,7 @@ func TestStatesAndTheEndHaveTheirTurnWhileResultsComeAsFastAsTheyAreSent(t *test
 	p.Take(result(1, hub.Dropped{}))
 	returned := make(chan error, 1)
 	go func() { returned <- p.flush(flooded{client, p}) }()
-	await(t, "what waited is sent", func() bool { return len(returned) > 0 })
+	waiting.Until(t, "what waited is sent", func() bool { return len(returned) > 0 })
 	if err := <-returned; err != nil {
 		t.Fatal(err)
 	}

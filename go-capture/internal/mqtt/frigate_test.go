@@ -18,6 +18,7 @@ import (
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -166,21 +167,21 @@ func TestFrigatesTopicsAreToldOverARealBroker(t *testing.T) {
 		"available": "online", "door/face": "2", "door/all": "2", "door/face/active": "2", "step/face": "3", "step/all": "3",
 		"door/status/detect": "online", "door/face/snapshot": "jpeg",
 	} {
-		await(t, topic+" = "+want, func() bool { return seen.last("frigate/"+topic) == want })
+		waiting.Until(t, topic+" = "+want, func() bool { return seen.last("frigate/"+topic) == want })
 	}
-	await(t, "the event that waited", func() bool { return seen.last("frigate/events") != "" })
+	waiting.Until(t, "the event that waited", func() bool { return seen.last("frigate/events") != "" })
 	fitsFrigate(t, "event", []byte(seen.last("frigate/events")))
-	await(t, "figures", func() bool { return seen.last("frigate/stats") != "" })
+	waiting.Until(t, "figures", func() bool { return seen.last("frigate/stats") != "" })
 	fitsFrigate(t, "stats", []byte(seen.last("frigate/stats")))
 	if got := seen.last("frigate/gate/face"); got != "" {
 		t.Errorf("the zone called as a camera was told: %s", got)
 	}
 	f.Expect([]Place{{Camera: "gate", Zones: []string{"step"}}})
-	await(t, "the picture is taken back", func() bool { heard := seen.all("frigate/door/face/snapshot"); return heard[len(heard)-1] == "" })
+	waiting.Until(t, "the picture is taken back", func() bool { heard := seen.all("frigate/door/face/snapshot"); return heard[len(heard)-1] == "" })
 	stop()
-	await(t, "stopped", func() bool { return seen.last("frigate/available") == "stopped" })
+	waiting.Until(t, "stopped", func() bool { return seen.last("frigate/available") == "stopped" })
 	late := b.subscribe()
-	await(t, "stopped is retained", func() bool { return late.last("frigate/available") == "stopped" })
+	waiting.Until(t, "stopped is retained", func() bool { return late.last("frigate/available") == "stopped" })
 }
 
 // due takes what would be told now.
@@ -233,5 +234,5 @@ func TestFrigatesWillIsOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer thief.Disconnect(0)
-	await(t, "offline", func() bool { return seen.last("frigate/available") == "offline" })
+	waiting.Until(t, "offline", func() bool { return seen.last("frigate/available") == "offline" })
 }

@@ -24,6 +24,7 @@ type link struct {
 	client   string // what the broker calls us
 	address  string
 	secure   bool
+	patience time.Duration  // for a broker that accepts us
 	events   *outbox.Outbox // nil: none are sent
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
@@ -47,7 +48,7 @@ func newLink(s Settings, form string) (*link, error) {
 	if _, err := s.tls(secure); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), address: address, secure: secure, log: updown.New(time.Now), ends: faultOfCertificate(s)}
+	l := &link{settings: s, name: s.section(), address: address, secure: secure, patience: connectTimeout, log: updown.New(time.Now), ends: faultOfCertificate(s)}
 	if form != "" {
 		l.name += "/" + form
 	}
@@ -117,16 +118,16 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 	if err != nil {
 		return nil, err
 	}
-	dial := &dialer{ctx: ctx, tls: certificates}
+	dial := &dialer{ctx: ctx, tls: certificates, most: l.patience}
 	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(dial.open).
 		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
-		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
+		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(l.patience).SetWriteTimeout(writeTimeout).
 		SetBinaryWill(last.topic, last.payload, last.QoS, last.Retain).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
 	client := paho.NewClient(options)
 	token := client.Connect()
-	<-token.Done() // bounded by connectTimeout and by ctx, so that no goroutine outlives Run
+	<-token.Done() // bounded by the patience and by ctx, so that no goroutine outlives Run
 	dial.keep()
 	if err := token.Error(); err != nil {
 		return nil, l.settings.refused(err)

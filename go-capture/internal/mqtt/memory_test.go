@@ -15,6 +15,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 )
 
 // device is one that a configuration describes, with all its files in a folder.
@@ -56,7 +57,7 @@ func runBrokers(t *testing.T, b *Brokers, closeAll func(context.Context) error) 
 		}
 	})
 	t.Cleanup(stop)
-	await(t, "connected", b.Connected)
+	waiting.Until(t, "connected", b.Connected)
 	return stop
 }
 
@@ -100,7 +101,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 		b.start()
 		folder := t.TempDir()
 		first := startDevice(t, folder, configuration, b.everything("porch", before))
-		await(t, "all is there", func() bool {
+		waiting.Until(t, "all is there", func() bool {
 			return slices.Contains(b.standing(t, "visavis/porch/"), "visavis/porch/door/last_face") && len(b.standing(t, "homeassistant/")) > 0 == (before != "off") &&
 				slices.Contains(b.standing(t, "frigate/"), "frigate/door/face/snapshot")
 		})
@@ -108,7 +109,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 		s := b.everything("hall", after)
 		s.FrigatePrefix = "nvr"
 		second := startDevice(t, folder, configuration, s)
-		await(t, "nothing stands under the old name", func() bool {
+		waiting.Until(t, "nothing stands under the old name", func() bool {
 			for _, topic := range append(b.standing(t, "homeassistant/"), append(b.standing(t, "visavis/"), b.standing(t, "frigate/")...)...) {
 				if !strings.Contains(topic, "hall") {
 					return false
@@ -119,7 +120,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 		if got := b.standing(t, "nvr/"); !slices.Equal(got, []string{"nvr/available", "nvr/door/face/snapshot"}) {
 			t.Errorf("in Frigate's form stand %v", got)
 		}
-		await(t, "nothing of the old name is remembered", func() bool {
+		waiting.Until(t, "nothing of the old name is remembered", func() bool {
 			for _, topic := range second.all[0].announced().Topics {
 				if strings.Contains(topic, "porch") {
 					return false
@@ -141,12 +142,12 @@ func TestTheEntitiesOfAnotherNameAreRemovedNotMoved(t *testing.T) {
 	b.start()
 	folder := t.TempDir()
 	first := startDevice(t, folder, configuration, b.everything("porch", "component"))
-	await(t, "it is there", func() bool { return len(b.standing(t, "homeassistant/")) > 0 })
+	waiting.Until(t, "it is there", func() bool { return len(b.standing(t, "homeassistant/")) > 0 })
 	first.stop()
 	seen := b.subscribe()
 	startDevice(t, folder, configuration, b.everything("hall", "device"))
 	old := "homeassistant/sensor/visavis_porch/door_faces/config"
-	await(t, "it is removed", func() bool { heard := seen.all(old); return len(heard) > 1 && seen.last(old) == "" })
+	waiting.Until(t, "it is removed", func() bool { heard := seen.all(old); return len(heard) > 1 && seen.last(old) == "" })
 	if slices.Contains(seen.all(old), migrate) {
 		t.Error("it is told to move")
 	}
@@ -161,7 +162,7 @@ func TestWhatBelongsToAnotherConfigurationOrToADaemonThatRunsStays(t *testing.T)
 	other.stop()
 	s := b.everything("porch", "device")
 	porch := startDevice(t, folder, configuration, s)
-	await(t, "all is sent", func() bool { return slices.Contains(b.standing(t, "visavis/porch/"), "visavis/porch/door/last_face") })
+	waiting.Until(t, "all is sent", func() bool { return slices.Contains(b.standing(t, "visavis/porch/"), "visavis/porch/door/last_face") })
 	porch.stop()
 	for _, topic := range []string{"visavis/runs/status", "visavis/other/status", "visavis/other/door/faces", "homeassistant/device/visavis_other/config"} {
 		if !slices.Contains(b.standing(t, ""), topic) {
@@ -183,14 +184,14 @@ func TestWhatStandsAtAnotherBrokerIsClearedWhenThatIsUsedAgain(t *testing.T) {
 	for _, s := range []Settings{at(home, "porch", "visavis"), at(plant, "hall", "house")} {
 		d := startDevice(t, folder, configuration, s)
 		where := map[string]*broker{"porch": home, "hall": plant}[s.Device]
-		await(t, "it is there", func() bool { return len(where.standing(t, s.Prefix+"/"+s.Device+"/door/last_face")) == 1 })
+		waiting.Until(t, "it is there", func() bool { return len(where.standing(t, s.Prefix+"/"+s.Device+"/door/last_face")) == 1 })
 		d.stop()
 	}
 	if got := home.standing(t, "visavis/porch/status"); len(got) != 1 {
 		t.Error("a broker that is not used any more is written to")
 	}
 	startDevice(t, folder, configuration, at(home, "hall", "house"))
-	await(t, "the old name is gone", func() bool { return len(home.standing(t, "visavis/")) == 0 })
+	waiting.Until(t, "the old name is gone", func() bool { return len(home.standing(t, "visavis/")) == 0 })
 	if got := plant.standing(t, "house/hall/status"); len(got) != 1 {
 		t.Error("the other broker is not left alone")
 	}

@@ -4,6 +4,8 @@ package mqtt
 
 import (
 	"testing"
+
+	"visavis/capture/internal/waiting"
 )
 
 // shown is a device at a broker whose camera door has retained a picture in each form.
@@ -12,7 +14,7 @@ func shown(t *testing.T, b *broker, folder string, p Picture) *device {
 	d := startDevice(t, folder, configuration, b.everything("porch", "off"))
 	d.SetSnapshot("door", p)
 	d.SetLastFace("door", p)
-	await(t, "the pictures are there", func() bool { return len(b.pictures(t)) == 3 })
+	waiting.Until(t, "the pictures are there", func() bool { return len(b.pictures(t)) == 3 })
 	return d
 }
 
@@ -36,9 +38,9 @@ func TestPlainFacesAreTakenBackWhenTheyAreHidden(t *testing.T) {
 		t.Errorf("of another camera stand %v", got)
 	}
 	d.HidePictures("door")
-	await(t, "they are gone", func() bool { return len(b.pictures(t)) == 0 })
+	waiting.Until(t, "they are gone", func() bool { return len(b.pictures(t)) == 0 })
 	d.SetLastFace("door", Picture{[]byte("pixels"), false})
-	await(t, "others come", func() bool { return len(b.pictures(t)) == 2 })
+	waiting.Until(t, "others come", func() bool { return len(b.pictures(t)) == 2 })
 }
 
 func TestPlainFacesOfAnEarlierRunAreTakenBackAndHiddenOnesStay(t *testing.T) {
@@ -58,7 +60,7 @@ func TestPlainFacesOfAnEarlierRunAreTakenBackAndHiddenOnesStay(t *testing.T) {
 		next.Expect([]Place{{Camera: "door", Pictures: true}})
 		next.HidePictures("door") // the file says pixelate now
 		stop := runBrokers(t, next, closeAll)
-		await(t, "what is plain is gone", func() bool { return len(b.pictures(t)) == left })
+		waiting.Until(t, "what is plain is gone", func() bool { return len(b.pictures(t)) == left })
 		stop()
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 )
 
 const topicDetections, topicStatus = "visavis/porch/door/detections", "visavis/porch/status"
@@ -57,12 +58,12 @@ func TestAThousandResultsArriveInOrderAndAddUp(t *testing.T) {
 	seen := b.subscribe()
 	p := newPublisher(t, b.settings())
 	run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	for i := range uint64(1000) {
 		p.Take(result(2*i+2, hub.Dropped{NoSlot: 1}))
-		await(t, "the backlog has room", func() bool { return p.backlog.size() < backlogMost })
+		waiting.Until(t, "the backlog has room", func() bool { return p.backlog.size() < backlogMost })
 	}
-	await(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
+	waiting.Until(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
 	addsUp(t, seen.all(topicDetections))
 	if p.state().Replaced != 0 {
 		t.Fatalf("%d unsent", p.state().Replaced)
@@ -75,16 +76,16 @@ func TestTheStatusIsOnlineAndOfflineAfterAnOrderlyEnd(t *testing.T) {
 	p := newPublisher(t, b.settings())
 	stop := run(t, p)
 	seen := b.subscribe()
-	await(t, "online", func() bool { return seen.last(topicStatus) == "online" })
+	waiting.Until(t, "online", func() bool { return seen.last(topicStatus) == "online" })
 	stop()
-	await(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
+	waiting.Until(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
 	b.subscribe() // by then the broker has seen the end of the publisher's connection
 	if got := seen.all(topicStatus); len(got) != 2 {
 		t.Fatalf("status %v, want online and one offline: the will was sent after an orderly end", got)
 	}
-	await(t, "the broker says that it left in order", func() bool { return strings.Contains(b.log(), "visavis-porch disconnected.") })
+	waiting.Until(t, "the broker says that it left in order", func() bool { return strings.Contains(b.log(), "visavis-porch disconnected.") })
 	late := b.subscribe()
-	await(t, "offline is retained", func() bool { return late.last(topicStatus) == "offline" })
+	waiting.Until(t, "offline is retained", func() bool { return late.last(topicStatus) == "offline" })
 }
 
 // TestMain cannot fork, so the killed publisher is this test program run again.
@@ -102,12 +103,12 @@ func TestTheWillSaysOfflineWhenTheDaemonIsKilled(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the child is online", func() bool { return seen.last(topicStatus) == "online" })
+	waiting.Until(t, "the child is online", func() bool { return seen.last(topicStatus) == "online" })
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = child.Wait() // killed: always an error
-	await(t, "the will", func() bool { return seen.last(topicStatus) == "offline" })
+	waiting.Until(t, "the will", func() bool { return seen.last(topicStatus) == "offline" })
 }
 
 func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
@@ -124,11 +125,11 @@ func TestABrokerThatForgotEverythingIsToldAgain(t *testing.T) {
 			topicStatus: "online", "visavis/porch/door/status": "online", "visavis/porch/door/faces": "2",
 			"visavis/porch/door/occupied": "ON",
 		} {
-			await(t, topic+" = "+want, func() bool { return seen.last(topic) == want })
+			waiting.Until(t, topic+" = "+want, func() bool { return seen.last(topic) == want })
 		}
-		await(t, "info", func() bool { return strings.Contains(seen.last("visavis/porch/info"), "centerface") })
+		waiting.Until(t, "info", func() bool { return strings.Contains(seen.last("visavis/porch/info"), "centerface") })
 		b.kill()
-		await(t, "the loss is noticed", func() bool { return !p.Connected() })
+		waiting.Until(t, "the loss is noticed", func() bool { return !p.Connected() })
 	}
 }
 
@@ -146,11 +147,11 @@ func TestTheInfoIsSentAgainWhenItChangesAndOnlyThen(t *testing.T) {
 		return Info{Model: "centerface", Backend: backend.Load().(string)}
 	})
 	run(t, p)
-	await(t, "the first info", func() bool { return len(seen.all(topicInfo)) == 1 })
+	waiting.Until(t, "the first info", func() bool { return len(seen.all(topicInfo)) == 1 })
 	backend.Store("onnxruntime")
-	await(t, "the worker's backend", func() bool { return strings.Contains(seen.last(topicInfo), `"backend":"onnxruntime"`) })
+	waiting.Until(t, "the worker's backend", func() bool { return strings.Contains(seen.last(topicInfo), `"backend":"onnxruntime"`) })
 	before := reads.Load()
-	await(t, "it is read again", func() bool { return reads.Load() > before+1 })
+	waiting.Until(t, "it is read again", func() bool { return reads.Load() > before+1 })
 	if got := seen.all(topicInfo); len(got) != 2 {
 		t.Fatalf("%d infos for one change: %v", len(got)-1, got)
 	}
@@ -162,11 +163,11 @@ func TestSumsStayExactThroughAnOutage(t *testing.T) {
 	first := b.subscribe()
 	p := newPublisher(t, b.settings())
 	run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	p.Take(result(1, hub.Dropped{}))
-	await(t, "frame 1", func() bool { return len(first.all(topicDetections)) == 1 })
+	waiting.Until(t, "frame 1", func() bool { return len(first.all(topicDetections)) == 1 })
 	b.kill()
-	await(t, "the loss is noticed", func() bool { return !p.Connected() })
+	waiting.Until(t, "the loss is noticed", func() bool { return !p.Connected() })
 	for i := range uint64(500) {
 		p.Take(result(2*i+3, hub.Dropped{Aborted: 1}))
 	}
@@ -175,9 +176,9 @@ func TestSumsStayExactThroughAnOutage(t *testing.T) {
 	}
 	b.start()
 	second := b.subscribe()
-	await(t, "connected again", p.Connected)
+	waiting.Until(t, "connected again", p.Connected)
 	p.Take(result(1002, hub.Dropped{}))
-	await(t, "frame 1002", func() bool {
+	waiting.Until(t, "frame 1002", func() bool {
 		payload := second.last(topicDetections)
 		return payload != "" && decode(t, payload).Frame == 1002
 	})
@@ -196,6 +197,7 @@ func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 	defer listener.Close()
 	p := newPublisher(t, Settings{URL: "mqtt://" + listener.Addr().String(), Prefix: "visavis", Device: "porch"})
+	p.patience = time.Hour
 	for i := range uint64(10000) {
 		p.Take(result(i+1, hub.Dropped{}))
 	}
@@ -211,13 +213,8 @@ func TestASilentBrokerDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 	defer silent.Close()
 	cancel()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(connectTimeout):
-		t.Fatal("only the timeout of the connection ended the publisher")
+	if err := waiting.For(t, "the publisher ends", ended); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -228,7 +225,7 @@ func TestABrokerThatHangsHoldsNobodyUpAndNoFrameIsCountedTwiceWhenItGoesOn(t *te
 	seen := b.subscribe()
 	p := newPublisher(t, b.settings())
 	run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	seq := uint64(0)
 	take := func() {
 		seq++
@@ -238,9 +235,9 @@ func TestABrokerThatHangsHoldsNobodyUpAndNoFrameIsCountedTwiceWhenItGoesOn(t *te
 		}
 	}
 	take()
-	await(t, "frame 1", func() bool { return len(seen.all(topicDetections)) == 1 })
+	waiting.Until(t, "frame 1", func() bool { return len(seen.all(topicDetections)) == 1 })
 	b.signal(syscall.SIGSTOP)
-	await(t, "the connection takes no more and counts as lost", func() bool {
+	waiting.Until(t, "the connection takes no more and counts as lost", func() bool {
 		for range 1000 {
 			take()
 		}
@@ -250,9 +247,9 @@ func TestABrokerThatHangsHoldsNobodyUpAndNoFrameIsCountedTwiceWhenItGoesOn(t *te
 		t.Fatal("nothing was replaced although the broker took nothing")
 	}
 	b.signal(syscall.SIGCONT)
-	await(t, "connected again", p.Connected)
+	waiting.Until(t, "connected again", p.Connected)
 	take()
-	await(t, "the newest frame", func() bool {
+	waiting.Until(t, "the newest frame", func() bool {
 		payload := seen.last(topicDetections)
 		return payload != "" && decode(t, payload).Frame == seq
 	})

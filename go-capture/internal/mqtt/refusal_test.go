@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"visavis/capture/internal/waiting"
 )
 
 // secureBroker is a broker that speaks TLS with a certificate of the given CA.
@@ -45,7 +47,7 @@ func TestABrokerWithACertificateOfOurCAIsAccepted(t *testing.T) {
 	_, settings := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "")
 	p := newPublisher(t, settings)
 	run(t, p)
-	await(t, "connected over TLS", p.Connected)
+	waiting.Until(t, "connected over TLS", p.Connected)
 }
 
 func TestEveryRefusalNamesTheSettingThatHelps(t *testing.T) {
@@ -110,13 +112,13 @@ func TestACertificateThatIsRenewedNeedsNoRestart(t *testing.T) {
 	settings.Cert, settings.Key = old.certificate, old.key
 	p := newPublisher(t, settings)
 	run(t, p)
-	await(t, "the old one is refused", func() bool { return p.Error() != "" })
+	waiting.Until(t, "the old one is refused", func() bool { return p.Error() != "" })
 	for from, to := range map[string]string{fresh.key: old.key, fresh.certificate: old.certificate} {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
 		}
 	}
-	await(t, "the new one is taken", p.Connected)
+	waiting.Until(t, "the new one is taken", p.Connected)
 }
 
 // setPassword writes the broker's own file with the broker's own program.
@@ -149,7 +151,7 @@ func TestAWrongPasswordIsTriedAgainUntilTheBrokerTakesIt(t *testing.T) {
 	}
 	p := newPublisher(t, settings)
 	run(t, p)
-	await(t, "the publisher was refused and has tried again", func() bool { return strings.Count(b.log(), "not authorised") > 2 })
+	waiting.Until(t, "the publisher was refused and has tried again", func() bool { return strings.Count(b.log(), "not authorised") > 2 })
 	if p.Connected() {
 		t.Fatal("connected with a wrong password")
 	}
@@ -158,7 +160,7 @@ func TestAWrongPasswordIsTriedAgainUntilTheBrokerTakesIt(t *testing.T) {
 	}
 	setPassword(t, users, "porch", "secret")
 	b.signal(syscall.SIGHUP) // mosquitto reads its users again
-	await(t, "it comes back by itself", p.Connected)
+	waiting.Until(t, "it comes back by itself", p.Connected)
 	if why := p.Error(); why != "" {
 		t.Fatalf("Error() is still %q", why)
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"visavis/capture/internal/waiting"
 )
 
 // readable is a connection from which some bytes come.
@@ -84,11 +86,11 @@ func TestHugeMessagesTakeNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatalf("mosquitto_pub: %v: %s", err, said)
 	}
-	await(t, "it is refused", func() bool { return p.Commands().Refused["malformed"] == 1 })
+	waiting.Until(t, "it is refused", func() bool { return p.Commands().Refused["malformed"] == 1 })
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > size/4 {
 		t.Errorf("%d MiB were allocated for a message of %d", grown>>20, size>>20)
 	}
 	b.sender()("visavis/porch/door/set/detect", "OFF", false)
-	await(t, "the connection still works", func() bool { return len(c.all()) == 1 })
+	waiting.Until(t, "the connection still works", func() bool { return len(c.all()) == 1 })
 }

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	paho "github.com/eclipse/paho.mqtt.golang"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -97,14 +97,9 @@ func kinds(t *testing.T, seen *subscriber) string {
 
 func ask(t *testing.T, b *broker, payload []byte, retain bool) {
 	t.Helper()
-	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + b.address).SetAutoReconnect(false))
-	if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		t.Fatal(token.Error())
-	}
+	client := b.visitor(t)
 	defer client.Disconnect(disconnectMs)
-	if token := client.Publish(SparkplugCommandTopic("house", "porch"), 1, retain, payload); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
-		t.Fatal(token.Error())
-	}
+	acknowledged(t, "publishing", client.Publish(SparkplugCommandTopic("house", "porch"), 1, retain, payload))
 }
 
 func TestANodeIsBornLivesAndIsBornAgain(t *testing.T) {
@@ -112,25 +107,25 @@ func TestANodeIsBornLivesAndIsBornAgain(t *testing.T) {
 	b.start()
 	seen := b.subscribe()
 	s := startSparkplug(t, b.settings())
-	await(t, "the node's birth", func() bool { return kinds(t, seen) == "NBIRTH0" })
+	waiting.Until(t, "the node's birth", func() bool { return kinds(t, seen) == "NBIRTH0" })
 	s.SetCameraStatus("door", true)
-	await(t, "the camera's birth", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1" })
+	waiting.Until(t, "the camera's birth", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1" })
 	s.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 2, Occupied: true})
-	await(t, "news", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1 DDATA2" })
+	waiting.Until(t, "news", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1 DDATA2" })
 	if news := readCertificate(t, seen.last("spBv1.0/house/DDATA/porch/door")); news.metrics["zone/step/faces"] != 2 || news.metrics["zone/step/occupied"] != 1 {
 		t.Errorf("%+v", news)
 	}
 	for n := range 3 {
 		s.TakeEvent(visit(zone.Entered, n, "step"))
 	}
-	await(t, "each event", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == 4 })
+	waiting.Until(t, "each event", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == 4 })
 	ask(t, b, encodeSparkplug(time.Now(), nil, metric{nodeRebirth, true}), false)
-	await(t, "another birth", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1") })
+	waiting.Until(t, "another birth", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1") })
 	if born := readCertificate(t, seen.last("spBv1.0/house/DBIRTH/porch/door")); born.metrics["zone/step/entered"] != 3 || born.texts["event"] == "" {
 		t.Errorf("%+v", born)
 	}
 	s.SetCameraStatus("door", false)
-	await(t, "the camera's death", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1 DDEATH2") })
+	waiting.Until(t, "the camera's death", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1 DDEATH2") })
 }
 
 func TestEachConnectionHasTheNextNumberAndItsWillTheSame(t *testing.T) {
@@ -140,15 +135,15 @@ func TestEachConnectionHasTheNextNumberAndItsWillTheSame(t *testing.T) {
 	for number := range 2 {
 		b.start()
 		first = b.subscribe()
-		await(t, "connected", s.Connected)
+		waiting.Until(t, "connected", s.Connected)
 		ask(t, b, encodeSparkplug(time.Now(), nil, metric{nodeRebirth, true}), false) // the first birth may have been before the subscriber
-		await(t, "a birth", func() bool { return first.last("spBv1.0/house/NBIRTH/porch") != "" })
+		waiting.Until(t, "a birth", func() bool { return first.last("spBv1.0/house/NBIRTH/porch") != "" })
 		if born := readCertificate(t, first.last("spBv1.0/house/NBIRTH/porch")); born.metrics[bdSeq] != uint64(number) || born.seq != 0 {
 			t.Errorf("%+v, want the number %d", born, number)
 		}
 		if number == 0 {
 			b.kill()
-			await(t, "the loss is noticed", func() bool { return !s.Connected() })
+			waiting.Until(t, "the loss is noticed", func() bool { return !s.Connected() })
 		}
 	}
 	thief, err := s.connect(context.Background(), will{topic: "x", payload: []byte("x")}, make(chan error, 1)) // the same name: it is thrown out
@@ -156,7 +151,7 @@ func TestEachConnectionHasTheNextNumberAndItsWillTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer thief.Disconnect(0)
-	await(t, "the will", func() bool { return first.last("spBv1.0/house/NDEATH/porch") != "" })
+	waiting.Until(t, "the will", func() bool { return first.last("spBv1.0/house/NDEATH/porch") != "" })
 	if death := readCertificate(t, first.all("spBv1.0/house/NDEATH/porch")[0]); death.metrics[bdSeq] != 1 || death.seq != -1 {
 		t.Errorf("%+v", death)
 	}
@@ -167,12 +162,12 @@ func TestNumbersBeginAnewAfter255AndACameraThatIsGoneDies(t *testing.T) {
 	b.start()
 	seen := b.subscribe()
 	s := startSparkplug(t, b.settings())
-	await(t, "connected", s.Connected)
+	waiting.Until(t, "connected", s.Connected)
 	s.SetCameraStatus("door", true)
-	await(t, "the camera's birth", func() bool { return seen.last("spBv1.0/house/DBIRTH/porch/door") != "" })
+	waiting.Until(t, "the camera's birth", func() bool { return seen.last("spBv1.0/house/DBIRTH/porch/door") != "" })
 	for n := range 300 {
 		s.TakeEvent(visit(zone.Appeared, n, ""))
-		await(t, "it was told", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == n+1 })
+		waiting.Until(t, "it was told", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == n+1 })
 	}
 	told := strings.Fields(kinds(t, seen))
 	at := slices.IndexFunc(told, func(one string) bool { return strings.HasSuffix(one, "DATA255") }) // the node's own figures have numbers, too
@@ -180,7 +175,7 @@ func TestNumbersBeginAnewAfter255AndACameraThatIsGoneDies(t *testing.T) {
 		t.Errorf("%v", told)
 	}
 	s.Expect(nil)
-	await(t, "its death", func() bool { return len(seen.all("spBv1.0/house/DDEATH/porch/door")) == 1 })
+	waiting.Until(t, "its death", func() bool { return len(seen.all("spBv1.0/house/DDEATH/porch/door")) == 1 })
 }
 
 // FuzzRebirth holds that no command does anything but ask for a birth.

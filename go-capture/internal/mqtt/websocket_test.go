@@ -9,14 +9,17 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/ports"
+	"visavis/capture/internal/waiting"
 )
 
 // webBroker is a broker that also listens for WebSockets; a subscriber comes to its plain listener. The settings lead to the other.
 func webBroker(t *testing.T, more string) (*broker, Settings) {
 	t.Helper()
-	port := freeAddress(t).Port
+	port := ports.Free(t).Port
 	b := startBroker(t, fmt.Sprintf("%s\nlistener %d\nprotocol websockets\n%s", anybody, port, more))
 	b.start()
 	return b, Settings{URL: fmt.Sprintf("ws://localhost:%d", port), Prefix: "visavis", Device: "porch"}
@@ -27,16 +30,16 @@ func TestAThousandResultsArriveThroughAWebSocket(t *testing.T) {
 	seen := b.subscribe()
 	p := newPublisher(t, settings)
 	stop := run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	for i := range uint64(1000) {
 		p.Take(result(2*i+2, hub.Dropped{NoSlot: 1}))
-		await(t, "the backlog has room", func() bool { return p.backlog.size() < backlogMost })
+		waiting.Until(t, "the backlog has room", func() bool { return p.backlog.size() < backlogMost })
 	}
-	await(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
+	waiting.Until(t, "all arrive", func() bool { return len(seen.all(topicDetections)) == 1000 })
 	addsUp(t, seen.all(topicDetections))
 	stop()
-	await(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
-	await(t, "the broker says that it left in order", func() bool { return strings.Contains(b.log(), "visavis-porch disconnected.") })
+	waiting.Until(t, "offline", func() bool { return seen.last(topicStatus) == "offline" })
+	waiting.Until(t, "the broker says that it left in order", func() bool { return strings.Contains(b.log(), "visavis-porch disconnected.") })
 }
 
 func TestAWebSocketIsEncryptedAndKnowsBothSidesByTheirCertificates(t *testing.T) {
@@ -77,10 +80,10 @@ func TestABrokerBehindAWebSocketThatHangsHoldsNobodyUp(t *testing.T) {
 	b, settings := webBroker(t, "")
 	p := newPublisher(t, settings)
 	run(t, p)
-	await(t, "connected", p.Connected)
+	waiting.Until(t, "connected", p.Connected)
 	b.signal(syscall.SIGSTOP)
 	seq := uint64(0)
-	await(t, "the connection takes no more and counts as lost", func() bool {
+	waiting.Until(t, "the connection takes no more and counts as lost", func() bool {
 		for range 1000 {
 			seq++
 			p.Take(result(seq, hub.Dropped{}))
@@ -88,7 +91,7 @@ func TestABrokerBehindAWebSocketThatHangsHoldsNobodyUp(t *testing.T) {
 		return !p.Connected()
 	})
 	b.signal(syscall.SIGCONT)
-	await(t, "connected again", p.Connected)
+	waiting.Until(t, "connected again", p.Connected)
 }
 
 func TestOnlyTheAddressInTheSettingsIsEverDialled(t *testing.T) {
@@ -120,6 +123,7 @@ func TestASilentWebServerDoesNotHoldUpTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	p := newPublisher(t, Settings{URL: "ws://" + listener.Addr().String(), Prefix: "visavis", Device: "porch"})
+	p.patience = time.Hour
 	go func() { ended <- p.Run(ctx) }()
 	silent, err := listener.Accept()
 	if err != nil {
@@ -127,7 +131,7 @@ func TestASilentWebServerDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 	defer silent.Close()
 	cancel()
-	if err := <-ended; err != nil {
+	if err := waiting.For(t, "the publisher ends", ended); err != nil {
 		t.Fatal(err)
 	}
 }

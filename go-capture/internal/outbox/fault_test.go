@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/waiting"
 )
 
 // listener keeps what is said.
@@ -231,7 +232,7 @@ func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
 	o := newOutbox(Settings{MemoryBytes: 100_000}, d)
 	go o.run()
 	put(t, o, 1, 10)
-	await(t, "ten are written", func() bool { return o.Stats().Segments == 1 })
+	waiting.Until(t, "ten are written", func() bool { return o.Stats().Segments == 1 })
 	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
 	d.mu.Lock()
 	d.fault = func(what, _ string) error {

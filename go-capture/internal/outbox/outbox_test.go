@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"visavis/capture/internal/state"
+	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) {
@@ -271,20 +272,11 @@ func TestASyncHappensByItself(t *testing.T) {
 	o := newOutbox(Settings{SyncEvery: 20 * time.Millisecond}, d)
 	go o.run()
 	put(t, o, 1, 3)
-	await(t, "the events are synced", func() bool { s := o.Stats(); return s.Unsynced == 0 && s.Waiting == 3 })
+	waiting.Until(t, "the events are synced", func() bool { s := o.Stats(); return s.Unsynced == 0 && s.Waiting == 3 })
 	if err := o.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
 	same(t, taken(t, loadedFrom(t, d.powerCut(func(int) int { return 0 }), Settings{}), true), numbers(1, 3))
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
 }
 
 func TestTheByteCapDropsTheOldestSegmentsAndCountsEachEvent(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"visavis/capture/internal/waiting"
 )
 
 // faultsOf are the errors of the parts by their names.
@@ -34,9 +35,7 @@ func TestWhatTheLogHasToldOnceStaysInTheStatus(t *testing.T) {
 	}
 	defer func() { _ = closeEvents() }() // says what this test has made
 	broken := []string{"history", "outbox of mqtt", "pictures of events", "certificate of the page"}
-	for deadline := time.Now().Add(10 * time.Second); faultsOf(a)["pictures of events"] == "" && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond) // the painter looks beside everything else
-	}
+	waiting.Until(t, "the painter has looked", func() bool { return faultsOf(a)["pictures of events"] != "" })
 	faults := faultsOf(a)
 	for _, part := range broken {
 		if !strings.Contains(faults[part], "not a directory") {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"visavis/capture/internal/waiting"
 )
 
 // stuck is a device whose driver hangs until `free` is closed: none that does can be had here. `closed` hears of each Close.
@@ -32,11 +34,7 @@ func (s stuck) comesBack(t *testing.T, closed int) {
 	for range closed {
 		<-s.closed
 	}
-	for until := time.Now().Add(10 * time.Second); hanging.count("bad") > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("it is still counted as hanging")
-		}
-	}
+	waiting.Until(t, "it does not count as hanging any more", func() bool { return hanging.count("bad") == 0 })
 }
 
 func TestADriverThatHangsWhileItOpensIsLeftBehindAndClosedWhenItComesBack(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"visavis/capture/internal/ports"
 )
 
 // C's getenv, in the threads of the libraries, may read what setenv has just freed.
@@ -22,7 +24,7 @@ func TestOpeningACameraLeavesTheEnvironmentAlone(t *testing.T) {
 	if err := os.WriteFile(node, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []Settings{{URI: "rtsp://" + freeAddress(t) + "/none"}, {URI: "v4l2:" + node, Reader: "opencv"}} {
+	for _, s := range []Settings{{URI: "rtsp://" + ports.Free(t).String() + "/none"}, {URI: "v4l2:" + node, Reader: "opencv"}} {
 		if _, err := Open(t.Context(), s); err == nil {
 			t.Errorf("%s is opened", s.URI)
 		}

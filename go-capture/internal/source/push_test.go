@@ -22,6 +22,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/gateway/decode"
+	"visavis/capture/internal/waiting"
 )
 
 // gatewayDoor is the door of the real gateway.
@@ -160,12 +161,11 @@ func TestAPushCameraIsLostWithoutPicturesAndSaysWhereToSendThem(t *testing.T) {
 		t.Fatalf("nobody feeds it: %v", err)
 	}
 	pushing(t, url, func(int) []byte { return []byte("no picture") })
-	err := opened.Grab(context.Background(), picture)
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(err.Error(), "no JPEG"); err = opened.Grab(context.Background(), picture) {
-		if time.Now().After(deadline) {
-			t.Fatalf("fed with no pictures: %v", err)
-		}
-	}
+	var err error
+	waiting.Until(t, "it is told that these are no pictures", func() bool {
+		err = opened.Grab(context.Background(), picture)
+		return strings.Contains(err.Error(), "no JPEG")
+	})
 	if !errors.Is(err, errUnfed) {
 		t.Errorf("fed with no pictures: %v", err)
 	}

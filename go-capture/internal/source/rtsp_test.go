@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/ports"
+	"visavis/capture/internal/waiting"
 )
 
 // The clip: a white mark of markSize pixels that moves markStep to the right in each picture and begins again at the left. A second one
@@ -48,20 +49,10 @@ func newNetworkCamera(t *testing.T, more ...string) *networkCamera {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build rtspserve: %v: %s", err, out)
 	}
-	c.arguments = append([]string{"-listen", freeAddress(t), "-file", movingMark(t, folder)}, more...)
+	c.arguments = append([]string{"-listen", ports.Free(t).String(), "-file", movingMark(t, folder)}, more...)
 	c.start()
 	t.Cleanup(c.end)
 	return c
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func movingMark(t *testing.T, folder string) string {
@@ -146,7 +137,7 @@ func grabUntilItFails(t *testing.T, from Source) error {
 	picture, _ := pool.Get()
 	defer picture.Release()
 	for range 1000 {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), waiting.Most)
 		err := from.Grab(ctx, picture)
 		cancel()
 		if err != nil {
@@ -248,11 +239,7 @@ func TestANetworkCameraThatHangsLeavesNoThreadForLong(t *testing.T) {
 	if err := source.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(15 * time.Second); hanging.count(camera.address) > 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("its read still hangs")
-		}
-	}
+	waiting.Until(t, "its read hangs no more", func() bool { return hanging.count(camera.address) == 0 })
 }
 
 func TestOpeningANetworkCameraThatHangsEndsWithItsContext(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -102,7 +103,7 @@ func TestAKeeperWritesEachChangeAndTheLastAtTheEnd(t *testing.T) {
 	k := NewKeeper(path, "a file is not kept", "it is kept again", func() ([]byte, error) { return []byte(now.Load().(string)), nil })
 	k.Start()
 	k.Changed()
-	await(t, "the first is written", func() bool { return read(t, path) == "one" })
+	waiting.Until(t, "the first is written", func() bool { return read(t, path) == "one" })
 	now.Store("two")
 	k.Changed()
 	k.Close(time.Minute)
@@ -137,14 +138,5 @@ func TestAKeeperThatCannotWriteSaysSoAndTriesAtTheEndOnceMore(t *testing.T) {
 	}
 	if !NewKeeper("", "", "", nil).Write() {
 		t.Error("a file that nobody keeps fails")
-	}
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"visavis/capture/internal/waiting"
 )
 
 // told listens as systemd does and returns what it was told next.
@@ -24,7 +26,7 @@ func told(t *testing.T) func() string {
 	t.Setenv("NOTIFY_SOCKET", path)
 	return func() string {
 		buffer := make([]byte, 1024)
-		if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := socket.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := socket.Read(buffer)

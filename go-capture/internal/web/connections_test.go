@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"visavis/capture/internal/waiting"
 )
 
 // connect opens a connection, asks once and keeps it; nil when it is closed without an answer.
@@ -39,5 +41,5 @@ func TestMoreConnectionsThanThereMayBeAreClosedAtOnce(t *testing.T) {
 		}
 		connection.Close()
 	}
-	await(t, "there is room again", func() bool { return r.connect(t) != nil })
+	waiting.Until(t, "there is room again", func() bool { return r.connect(t) != nil })
 }

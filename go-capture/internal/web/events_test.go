@@ -17,6 +17,7 @@ import (
 
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/history"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -249,11 +250,11 @@ func TestAReaderThatTakesNothingIsClosedAndCostsNoMemory(t *testing.T) {
 	if _, err := fmt.Fprintf(deaf, "GET /api/v1/events?since=0 HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", address); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "it is there", func() bool { return d.server.viewersNow() == 1 })
+	waiting.Until(t, "it is there", func() bool { return d.server.viewersNow() == 1 })
 	for range events { // 8 MB, far more than sockets hold
 		d.tell(t, zone.Appeared, "door")
 	}
-	await(t, "it is closed", func() bool { return d.server.viewersNow() == 0 })
+	waiting.Until(t, "it is closed", func() bool { return d.server.viewersNow() == 0 })
 	if more := int64(heapBytes()) - int64(before); more > heapMost {
 		t.Errorf("%d bytes more in memory", more)
 	}
@@ -264,7 +265,7 @@ func TestTheServerEndsWhileStreamsAreOpen(t *testing.T) {
 	for range 5 {
 		d.follow(t, "/api/v1/events", "")
 	}
-	await(t, "all are there", func() bool { return d.server.viewersNow() == 5 })
+	waiting.Until(t, "all are there", func() bool { return d.server.viewersNow() == 5 })
 }
 
 func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/waiting"
 )
 
 // descriptors counts the open files of this process.
@@ -33,7 +34,7 @@ func (r *running) visit(t *testing.T, politely bool, show func()) {
 		t.Fatal(err)
 	}
 	connection := r.dial(t, "?ahead=2")
-	await(t, "both watch", func() bool { return r.figures().Now == 2 })
+	waiting.Until(t, "both watch", func() bool { return r.figures().Now == 2 })
 	show()
 	receive(t, connection)
 	if _, err := io.ReadFull(answer.Body, make([]byte, 10_000)); err != nil {
@@ -45,7 +46,7 @@ func (r *running) visit(t *testing.T, politely bool, show func()) {
 	} else {
 		_ = connection.CloseNow() // the same
 	}
-	await(t, "both are forgotten", func() bool { return r.figures().Now == 0 })
+	waiting.Until(t, "both are forgotten", func() bool { return r.figures().Now == 0 })
 }
 
 func TestViewersThatComeAndGoLeaveNothingBehind(t *testing.T) {
@@ -62,7 +63,7 @@ func TestViewersThatComeAndGoLeaveNothingBehind(t *testing.T) {
 	for range visits {
 		visit()
 	}
-	await(t, "goroutines and descriptors are as many as before", func() bool {
+	waiting.Until(t, "goroutines and descriptors are as many as before", func() bool {
 		http.DefaultClient.CloseIdleConnections()
 		return runtime.NumGoroutine() <= goroutines && descriptors(t) <= files
 	})

@@ -13,6 +13,7 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
 )
 
 // dial opens the live picture of the one camera; the connection ends with the test.
@@ -30,8 +31,7 @@ func (r *running) dial(t *testing.T, query string) *websocket.Conn {
 // receive reads one frame: its detections and its JPEG.
 func receive(t *testing.T, connection *websocket.Conn) (detections string, jpeg []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
+	ctx := waiting.Context(t)
 	kind, text, err := connection.Read(ctx)
 	if err != nil || kind != websocket.MessageText {
 		t.Fatalf("the first message of a frame: kind %v, %v", kind, err)
@@ -47,7 +47,7 @@ func TestALiveViewerGetsTheDetectionsAndThePictureOfTheSameFrame(t *testing.T) {
 	r := serve(t)
 	pool := frame.NewPool(4)
 	connection := r.dial(t, "")
-	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 	for n := uint64(1); n <= 5; n++ {
 		r.show(pool, n)
 		detections, jpeg := receive(t, connection)
@@ -58,21 +58,21 @@ func TestALiveViewerGetsTheDetectionsAndThePictureOfTheSameFrame(t *testing.T) {
 	if err := connection.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "it is forgotten", func() bool { return r.figures().Now == 0 })
+	waiting.Until(t, "it is forgotten", func() bool { return r.figures().Now == 0 })
 }
 
 func TestAViewerThatAcknowledgesIsNeverMoreThanThatFarBehind(t *testing.T) {
 	r := serveWith(t, time.Minute)
 	pool := frame.NewPool(8)
 	connection := r.dial(t, "?ahead=2")
-	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 	for n := uint64(1); n <= 100; n++ {
 		r.show(pool, n)
 		if n <= 2 {
-			await(t, "the first two are under way", func() bool { return r.figures().Sent == n })
+			waiting.Until(t, "the first two are under way", func() bool { return r.figures().Sent == n })
 		}
 	}
-	await(t, "all are lost but the two under way and the newest, which waits", func() bool { return r.figures().Dropped == 97 })
+	waiting.Until(t, "all are lost but the two under way and the newest, which waits", func() bool { return r.figures().Dropped == 97 })
 	receive(t, connection)
 	receive(t, connection)
 	if sent := r.figures().Sent; sent != 2 {
@@ -90,18 +90,17 @@ func TestAViewerThatAcknowledgesNothingIsClosedInTheEnd(t *testing.T) {
 	r := serveWith(t, time.Second) // enough to send the one picture
 	pool := frame.NewPool(4)
 	r.dial(t, "?ahead=1")
-	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 	r.show(pool, 1)
-	await(t, "it is closed", func() bool { return r.figures().Sent == 1 && r.figures().Now == 0 })
+	waiting.Until(t, "it is closed", func() bool { return r.figures().Sent == 1 && r.figures().Now == 0 })
 }
 
 func TestALiveViewEndsWithItsCamera(t *testing.T) {
 	r := serve(t)
 	connection := r.dial(t, "")
-	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 	r.server.CameraRemoved("door")
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
+	ctx := waiting.Context(t)
 	if _, _, err := connection.Read(ctx); err == nil || ctx.Err() != nil {
 		t.Fatalf("want the end of the connection, not %v", err)
 	}
@@ -135,11 +134,9 @@ func TestALiveViewerIsToldWhenTheCameraGoesOrTheDeviceStops(t *testing.T) {
 	} {
 		r := serve(t)
 		connection := r.dial(t, "")
-		await(t, "it watches", func() bool { return r.figures().Now == 1 })
+		waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 		go end(r)
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-		_, _, err := connection.Read(ctx)
-		cancel()
+		_, _, err := connection.Read(waiting.Context(t))
 		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("%s: %v, want going away", name, err)
 		}
@@ -150,16 +147,14 @@ func TestAPictureInWhichNobodyLookedComesWithoutDetections(t *testing.T) {
 	r := serve(t)
 	pool := frame.NewPool(4)
 	connection := r.dial(t, "")
-	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 	r.show(pool, 1)
 	receive(t, connection)
 	picture, _ := pool.Get()
 	picture.CapturedNs = frame.MonotonicNs()
 	r.server.Show(&hub.Result{Camera: "door", CapturedNs: picture.CapturedNs, Picture: picture, Unlooked: true})
 	picture.Release()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
-	if kind, _, err := connection.Read(ctx); err != nil || kind != websocket.MessageBinary {
+	if kind, _, err := connection.Read(waiting.Context(t)); err != nil || kind != websocket.MessageBinary {
 		t.Fatalf("the picture came as %v, %v", kind, err)
 	}
 	r.show(pool, 2)

@@ -20,6 +20,7 @@ import (
 	"visavis/capture/internal/auth/authtest"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/showing"
+	"visavis/capture/internal/waiting"
 )
 
 const annasPassword = "correct horse battery"
@@ -223,7 +224,7 @@ func TestAnAccountOfOneCameraSeesNoSignOfTheOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stream.Body.Close()
-	await(t, "the door is watched", func() bool { return l.figures().Now == 1 })
+	waiting.Until(t, "the door is watched", func() bool { return l.figures().Now == 1 })
 	if _, body := l.ask(t, "GET", "/api/v1/status", bearer(l.add(t, "gardener", "viewer", "", "yard"))); !strings.Contains(body, `"viewers":0`) {
 		t.Errorf("whoever sees the yard learns that somebody watches the door: %s", body)
 	}
@@ -246,7 +247,7 @@ func TestWhoeverIsRevokedSeesNoFurtherPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	await(t, "it watches", func() bool { return l.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return l.figures().Now == 1 })
 	l.show(frame.NewPool(2), 1)
 	if _, err := io.ReadFull(answer.Body, make([]byte, 10_000)); err != nil {
 		t.Fatal(err)
@@ -254,7 +255,7 @@ func TestWhoeverIsRevokedSeesNoFurtherPicture(t *testing.T) {
 	if err := l.file.Revoke("robot"); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the stream ends", func() bool { return l.figures().Now == 0 })
+	waiting.Until(t, "the stream ends", func() bool { return l.figures().Now == 0 })
 	if code, _ := l.ask(t, "GET", "/api/v1/status", bearer(token)); code != http.StatusUnauthorized {
 		t.Errorf("a revoked token: %d", code)
 	}

@@ -20,6 +20,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/showing"
+	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -149,15 +150,6 @@ func (r *running) show(pool *frame.Pool, seq uint64) bool {
 	return true
 }
 
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-	}
-}
-
 func TestRoutesAnswerAsThePageOfContractsSays(t *testing.T) {
 	r := serve(t)
 	for _, c := range []struct {
@@ -278,12 +270,12 @@ func TestFiftyViewersShareOneEncodeAndEveryPictureComesBack(t *testing.T) {
 		}
 		return low
 	}
-	await(t, "all watch", func() bool { return r.figures().Now == viewers })
+	waiting.Until(t, "all watch", func() bool { return r.figures().Now == viewers })
 	for n := uint64(1); n <= pictures; n++ {
 		if !r.show(pool, n) {
 			t.Fatalf("picture %d: all buffers are held", n)
 		}
-		await(t, "all have it", func() bool { return least() == int64(n) })
+		waiting.Until(t, "all have it", func() bool { return least() == int64(n) })
 	}
 	if encodes := r.encodes.Load(); encodes != pictures {
 		t.Errorf("%d encodes for %d pictures shown to %d viewers: they do not share", encodes, pictures, viewers)

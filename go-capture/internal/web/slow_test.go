@@ -23,6 +23,7 @@ import (
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/showing"
+	"visavis/capture/internal/waiting"
 )
 
 // deaf opens a stream and never reads from it.
@@ -60,18 +61,18 @@ func TestAViewerThatReadsNothingLosesFramesAndNobodyElseDoes(t *testing.T) {
 	var done sync.WaitGroup
 	watch(t, r.url+"/api/v1/cameras/door/stream.mjpeg", &seen, &done)
 	r.deaf(t)
-	await(t, "both watch", func() bool { return r.figures().Now == 2 })
+	waiting.Until(t, "both watch", func() bool { return r.figures().Now == 2 })
 	var early uint64
 	for n := uint64(1); n <= pictures; n++ {
 		if !r.show(pool, n) {
 			t.Fatalf("picture %d: all buffers are held", n)
 		}
-		await(t, "the one that reads has it", func() bool { return seen.Load() == int64(n) })
+		waiting.Until(t, "the one that reads has it", func() bool { return seen.Load() == int64(n) })
 		if n == pictures/2 {
 			early = heapBytes()
 		}
 	}
-	await(t, "all are counted but the one that is stuck and the one that waits", func() bool {
+	waiting.Until(t, "all are counted but the one that is stuck and the one that waits", func() bool {
 		figures := r.figures()
 		return figures.Sent+figures.Dropped == 2*pictures-2
 	})
@@ -89,9 +90,9 @@ func TestAViewerThatReadsNothingIsClosedInTheEnd(t *testing.T) {
 	r := serve(t)
 	pool := frame.NewPool(4)
 	r.deaf(t)
-	await(t, "it watches", func() bool { return r.figures().Now == 1 })
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
 	seq := uint64(0)
-	await(t, "it is closed when it cannot take one picture within the write timeout", func() bool {
+	waiting.Until(t, "it is closed when it cannot take one picture within the write timeout", func() bool {
 		seq++
 		if !r.show(pool, seq) {
 			t.Fatalf("picture %d: all buffers are held", seq)
@@ -111,7 +112,7 @@ func (r *running) says(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	if err := errors.Join(connection.SetDeadline(time.Now().Add(15*time.Second)), writeAll(connection, text)); err != nil {
+	if err := errors.Join(connection.SetDeadline(time.Now().Add(waiting.Most)), writeAll(connection, text)); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := io.ReadAll(connection)
@@ -153,7 +154,7 @@ func TestAClientThatDoesNotTakeItsAnswerIsClosed(t *testing.T) {
 	if err := writeAll(connection, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the answer is given up", func() bool { return len(ended) > 0 })
+	waiting.Until(t, "the answer is given up", func() bool { return len(ended) > 0 })
 	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the answer ended with %v", err)
 	}
@@ -186,7 +187,7 @@ func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
 	for _, look := range []string{"?width=100", "?width=200"} {
 		watch(t, r.url+"/api/v1/cameras/door/stream.mjpeg"+look, &seen, &done)
 	}
-	await(t, "both watch", func() bool { return r.figures().Now == 2 })
+	waiting.Until(t, "both watch", func() bool { return r.figures().Now == 2 })
 	r.show(frame.NewPool(1), 1)
 	done.Wait()
 	r.server.closeStudios() // waits for the encoder

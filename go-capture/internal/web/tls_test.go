@@ -17,6 +17,7 @@ import (
 
 	"visavis/capture/internal/certificate"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/waiting"
 )
 
 // trustful is a browser that knows the certificate in a file.
@@ -59,7 +60,7 @@ func TestOverHTTPSThereAreASecureCookieAStreamAndAWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = live.CloseNow() }() // the end of the test
-	await(t, "both watch", func() bool { return l.figures().Now == 2 })
+	waiting.Until(t, "both watch", func() bool { return l.figures().Now == 2 })
 	l.show(frame.NewPool(2), 7)
 	if detections, _ := receive(t, live); detections != seqText(7) {
 		t.Errorf("the WebSocket brings %s", detections)

@@ -30,6 +30,7 @@ import (
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference"
 	"visavis/capture/internal/openinference/wire"
+	"visavis/capture/internal/waiting"
 )
 
 const pictureMost = 1 << 18
@@ -108,8 +109,7 @@ func (b *box) dial(t *testing.T, how credentials.TransportCredentials) *grpc.Cli
 // ask makes a call with a token, "" for none.
 func ask(t *testing.T, connection *grpc.ClientConn, method, token string, asked, said proto.Message) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	ctx := waiting.Context(t)
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}

@@ -16,12 +16,13 @@ import (
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/openinference/wire"
+	"visavis/capture/internal/waiting"
 )
 
 // talk opens a ModelStreamInfer.
 func (b *box) talk(t *testing.T) grpc.ClientStream {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*waiting.Most) // for all that a test says and hears
 	t.Cleanup(cancel)
 	both := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
 	stream, err := b.dial(t, insecure.NewCredentials()).NewStream(ctx, both, "/"+serviceName+"/ModelStreamInfer")
@@ -111,12 +112,7 @@ func TestAStreamWhoseAnswersNobodyTakesEnds(t *testing.T) {
 			err = stream.SendMsg(&wire.ModelInferRequest{ModelName: "centerface"})
 		}
 	}()
-	for b.gateway.Figures().Streams > 0 {
-		if stream.Context().Err() != nil {
-			t.Fatal("the stream stays open")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	waiting.Until(t, "the stream is closed", func() bool { return b.gateway.Figures().Streams == 0 })
 	var err error
 	for err == nil {
 		_, err = hear(stream)
