@@ -68,7 +68,7 @@ func owners(t *testing.T) string {
 // watch opens a source and does with its pictures what the daemon does: draw for the network, encode for each kind of viewer.
 func watch(address string, pool *frame.Pool) (err error) {
 	ctx := context.Background()
-	opened, err := source.Open(ctx, source.Settings{URI: address, Width: width, Height: height, FPS: 10_000})
+	opened, err := source.Open(ctx, source.Settings{URI: address, Width: width, Height: height, FPS: 10_000, StallLimit: waiting.Most, OpenLimit: waiting.Most})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type direct struct {
 type unpacker func(shot []byte, format v4l2.Format, into *frame.Picture) error
 
 func openDirect(ctx context.Context, s Settings, path string) (Source, error) {
-	camera, err := openWithin(ctx, s.URI, openLimit, func() (*v4l2.Camera, error) {
+	camera, err := openWithin(ctx, s.URI, s.OpenLimit, func() (*v4l2.Camera, error) {
 		return v4l2.Open(path, v4l2.Wish{Width: s.Width, Height: s.Height, FPS: s.FPS, Pixels: pixelsFor(s.PixelFormat)})
 	})
 	if err != nil {

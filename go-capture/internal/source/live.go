@@ -53,7 +53,7 @@ func openNetwork(s Settings) (*gocv.VideoCapture, error) {
 		return gocv.VideoCaptureProperties(d.Milliseconds())
 	}
 	return usable(gocv.OpenVideoCaptureWithAPIParams(s.URI, gocv.VideoCaptureFFmpeg,
-		[]gocv.VideoCaptureProperties{openTimeout, ms(openLimit), readTimeout, ms(s.StallLimit)}))
+		[]gocv.VideoCaptureProperties{openTimeout, ms(s.OpenLimit), readTimeout, ms(s.StallLimit)}))
 }
 
 // openCSI opens a camera on the ribbon cable through GStreamer.

@@ -51,7 +51,7 @@ func openGateway(t *testing.T) (settings Settings, url string) {
 	mux.HandleFunc("/{id}/push", g.ServePush)
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() { feed.Close(); server.Close(); g.Close(); http.DefaultClient.CloseIdleConnections() })
-	return Settings{URI: "push:", Width: 320, Height: 240, FPS: 200, Feed: gatewayDoor{feed}}, server.URL + "/door/push"
+	return Settings{URI: "push:", Width: 320, Height: 240, FPS: 200, StallLimit: waiting.Most, Feed: gatewayDoor{feed}}, server.URL + "/door/push"
 }
 
 // shaded is a JPEG of one colour, another one for each n.

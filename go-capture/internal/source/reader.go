@@ -51,14 +51,14 @@ type reader struct {
 
 // follow opens a live camera, readOnDemand a file. They return when it is open, has failed, or ctx ends.
 func follow(ctx context.Context, s Settings, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	return begin(ctx, &reader{camera: s.URI, limit: s.StallLimit}, open)
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, limit: s.StallLimit}, open)
 }
 
 func readOnDemand(ctx context.Context, s Settings, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	return begin(ctx, &reader{camera: s.URI, limit: s.StallLimit, demand: make(chan struct{}, 1)}, open)
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, limit: s.StallLimit, demand: make(chan struct{}, 1)}, open)
 }
 
-func begin(ctx context.Context, r *reader, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+func begin(ctx context.Context, most time.Duration, r *reader, open func() (*gocv.VideoCapture, error)) (*reader, error) {
 	if err := mayHang(r.camera); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func begin(ctx context.Context, r *reader, open func() (*gocv.VideoCapture, erro
 	r.filling, r.newest, r.mine = gocv.NewMat(), gocv.NewMat(), gocv.NewMat()
 	opened := make(chan error, 1)
 	go r.run(open, opened)
-	ctx, cancel := context.WithTimeoutCause(ctx, openLimit, errNotOpened)
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errNotOpened)
 	defer cancel()
 	select {
 	case err := <-opened:

@@ -4,6 +4,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,12 +46,13 @@ type Settings struct {
 	URI           string
 	Width, Height int
 	FPS           float64
-	MostFPS       float64 // pictures a second that are wanted at most, 0 = all
-	Reader        string  // "auto", "direct", "opencv": of v4l2 cameras
-	PixelFormat   string  // "auto", "mjpg", "yuyv": of v4l2 cameras
-	CSIDriver     string  // "auto", "libcamera", "argus": of csi cameras
-	StallLimit    time.Duration
-	Feed          Feed // of push: cameras
+	MostFPS       float64       // pictures a second that are wanted at most, 0 = all
+	Reader        string        // "auto", "direct", "opencv": of v4l2 cameras
+	PixelFormat   string        // "auto", "mjpg", "yuyv": of v4l2 cameras
+	CSIDriver     string        // "auto", "libcamera", "argus": of csi cameras
+	StallLimit    time.Duration // 0: as the pictures a second say
+	OpenLimit     time.Duration // 0: openLimit
+	Feed          Feed          // of push: cameras
 }
 
 type opener func(context.Context, Settings, string) (Source, error)
@@ -71,9 +73,7 @@ func Open(ctx context.Context, s Settings) (Source, error) {
 	if !known {
 		return nil, fmt.Errorf("open source: scheme %q is not one of v4l2, csi, rtsp, rtsps, file, demo, push", scheme)
 	}
-	if s.StallLimit == 0 {
-		s.StallLimit = StallLimit(s.FPS)
-	}
+	s.StallLimit, s.OpenLimit = cmp.Or(s.StallLimit, StallLimit(s.FPS)), cmp.Or(s.OpenLimit, openLimit)
 	opened, err := open(ctx, s, rest)
 	if err != nil {
 		return nil, fmt.Errorf("open %s source: %w", scheme, err)

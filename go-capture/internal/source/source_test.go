@@ -17,14 +17,23 @@ import (
 
 	"visavis/capture/internal/demo"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/waiting"
 )
+
+// shared is a folder for what tests share.
+var shared string
 
 // No source leaves a goroutine behind.
 func TestMain(m *testing.M) {
-	if err := TellOpenCV(); err != nil {
+	folder, err := os.MkdirTemp("", "source-test-")
+	if err := errors.Join(err, TellOpenCV()); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	shared = folder
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(shared) // in the folder of temporary files
+		os.Exit(code)
+	}))
 }
 
 // demoPictures points the demo source at the pictures inside the gocv module.
@@ -64,6 +73,7 @@ func TestEverySourceGivesNewPicturesInOrderAndClosesTwice(t *testing.T) {
 }
 
 func conform(t *testing.T, settings Settings) {
+	settings.StallLimit, settings.OpenLimit = waiting.Most, waiting.Most
 	opened, err := Open(context.Background(), settings)
 	if err != nil {
 		t.Fatal(err)
