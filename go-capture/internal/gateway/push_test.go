@@ -293,9 +293,6 @@ func TestACameraThatGoesEndsItsClientAndTakesNoOther(t *testing.T) {
 	}
 }
 
-// libraryWait is how long the library of WebSockets would wait for a peer by itself.
-const libraryWait = 5 * time.Second
-
 // The clients neither read nor answer, as one whose network went away; one of them in the middle of what is no picture.
 func TestASilentClientHoldsUpNoEndOfItsCamera(t *testing.T) {
 	for name, begin := range map[string]func(d *door, socket *websocket.Conn){
@@ -312,12 +309,7 @@ func TestASilentClientHoldsUpNoEndOfItsCamera(t *testing.T) {
 	} {
 		d := openDoor(t)
 		begin(d, d.connect())
-		late := time.After(libraryWait)
-		select {
-		case <-d.left:
-		case <-late:
-			t.Errorf("%s: only the library's own patience ended it", name)
-		}
+		waiting.For(t, name+": its end", d.left)
 	}
 }
 

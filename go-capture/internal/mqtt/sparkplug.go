@@ -34,8 +34,9 @@ type Sparkplug struct {
 	stats atomic.Pointer[func() Stats]
 	again atomic.Bool // a birth was asked for
 
-	connects uint64 // of bdSeq; of the session's goroutine alone
-	seq      uint64 // of the next message; of the session's goroutine alone
+	figuresEvery time.Duration // of the node
+	connects     uint64        // of bdSeq; of the session's goroutine alone
+	seq          uint64        // of the next message; of the session's goroutine alone
 
 	mu      sync.Mutex
 	cameras map[string]*sparkplugCamera
@@ -49,7 +50,7 @@ func NewSparkplug(s Settings) (*Sparkplug, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sparkplug{link: l, wake: make(chan struct{}, 1), cameras: map[string]*sparkplugCamera{}}, nil
+	return &Sparkplug{link: l, wake: make(chan struct{}, 1), figuresEvery: sparkplugFigures, cameras: map[string]*sparkplugCamera{}}, nil
 }
 
 func (s *Sparkplug) folder() string { return "" } // QoS 0: nothing is acknowledged
@@ -149,7 +150,7 @@ func (s *Sparkplug) session(ctx context.Context, reached func()) error {
 
 // live tells what changes until something breaks or ctx ends.
 func (s *Sparkplug) live(ctx context.Context, client paho.Client, number uint64, gone <-chan error) error {
-	breath, figures := time.NewTicker(sparkplugBreath), time.NewTicker(sparkplugFigures)
+	breath, figures := time.NewTicker(sparkplugBreath), time.NewTicker(s.figuresEvery)
 	defer breath.Stop()
 	defer figures.Stop()
 	for {

@@ -6,14 +6,18 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"visavis/capture/internal/problem"
+	"visavis/capture/internal/waiting"
 )
 
 func serve(t *testing.T) *httptest.Server {
@@ -37,6 +41,41 @@ func TestAWebSocketOpens(t *testing.T) {
 	}
 	if _, text, err := socket.Read(context.Background()); err != nil || string(text) != "hello" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// line notices that it is cut, by whoever has it.
+type line struct {
+	net.Conn
+	cut atomic.Bool
+}
+
+func (l *line) SetDeadline(at time.Time) error {
+	l.cut.Store(at.Before(time.Now()))
+	return l.Conn.SetDeadline(at)
+}
+
+// The library's own patience, of 5 s, ends it, too: but not where it hangs in the middle of a message.
+func TestAClientThatDoesNotAgreeToTheEndIsCutOff(t *testing.T) {
+	cut := make(chan bool, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		socket, err := Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		noticed := &line{Conn: socket.line}
+		socket.line = noticed
+		GoAway(socket, "the device stops")
+		cut <- noticed.cut.Load()
+	}))
+	defer server.Close()
+	silent, _, err := websocket.Dial(waiting.Context(t), server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.CloseNow() }() // it is cut
+	if !waiting.For(t, "the end", cut) {
+		t.Error("only the library's own patience ended it")
 	}
 }
 
