@@ -14,7 +14,7 @@ from deb.kept import REPOSITORY, kept
 
 TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
 # OpenCV's own libraries need some whose places are only decided when they are configured.
-LINK = "-O2 -g -Wl,--as-needed -Wl,--allow-shlib-undefined"
+LINK = "-O2 -g -Wl,--as-needed -Wl,--allow-shlib-undefined -Wl,-z,relro,-z,now"
 # Debian has no keys of Ubuntu's. What is fetched is compiled against and never run.
 UNSIGNED = ('Acquire::AllowInsecureRepositories "true"', 'APT::Get::AllowUnauthenticated "true"')
 
@@ -87,5 +87,6 @@ def daemon(target: Target, program: Path, version: str = "dev") -> None:
     said = subprocess.run(flags, env=environment, capture_output=True, text=True, check=True).stdout
     environment["CGO_CXXFLAGS"] = said.strip()
     link = f"-s -w -buildid= -X main.version={version}"
-    command = ["go", "build", "-trimpath", "-buildvcs=false", "-tags", TAGS, "-ldflags", link, "-o", str(program)]
-    subprocess.run([*command, "./cmd/visavis-capture"], cwd=REPOSITORY / "go-capture", env=environment, check=True)
+    command = ["go", "build", "-buildmode=pie", "-trimpath", "-buildvcs=false", "-tags", TAGS, "-ldflags", link]
+    command += ["-o", str(program), "./cmd/visavis-capture"]
+    subprocess.run(command, cwd=REPOSITORY / "go-capture", env=environment, check=True)

@@ -19,7 +19,7 @@ from deb.kept import REPOSITORY
 NFPM = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0"
 OUT = REPOSITORY / "build" / "deb"
 SCRIPTS = {"preinst": "preinstall", "postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"}
-PROGRAMS = ("usr/bin", "usr/sbin")
+PROGRAMS = ("usr/bin", "usr/sbin", "usr/lib/visavis-tensorrt")
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,17 @@ def documents(package: Package, root: Path) -> None:
     """What Debian wants in every package."""
     folder = root / "usr/share/doc" / package.name
     put(REPOSITORY / "deb" / "copyright", folder / "copyright")
-    put(REPOSITORY / "deb" / "lintian-overrides", root / "usr/share/lintian/overrides" / package.name)
+    (root / "usr/share/lintian/overrides").mkdir(parents=True)
+    (root / "usr/share/lintian/overrides" / package.name).write_text(overrides(package.name))
     news = f"{package.name} ({package.version}) stable; urgency=medium\n\n  * See the project's CHANGELOG.md.\n\n"
     compress(f"{news} -- {maintainer()}  {git('log', '-1', '--format=%cD')}\n".encode(), folder / "changelog.gz")
+
+
+def overrides(name: str) -> str:
+    """What lintian says of every package of ours, and of this one, and why it is to stay so."""
+    ours = REPOSITORY / "deb"
+    files = (ours / "lintian-overrides", ours / "scripts" / name / "lintian-overrides")
+    return "".join(file.read_text() for file in files if file.exists())
 
 
 def compress(text: bytes, file: Path) -> None:

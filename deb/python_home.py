@@ -44,7 +44,7 @@ def make(root: Path, python: Python) -> None:
     shutil.copytree(installed(python), site, copy_function=os.link)
     shutil.copytree(REPOSITORY / "trt-infer" / "visavis", site / "visavis", ignore=IGNORED)
     (home / "bin").mkdir()
-    (home / "bin" / "python3").symlink_to(f"/usr/bin/python{python.version}")
+    (home / "bin" / "python3").symlink_to(f"../../../bin/python{python.version}")
     (home / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = true\nversion = {python.version}\n"
     )
