@@ -25,7 +25,7 @@ from tests.e2e.clients import anonymous_bytes, metrics, until_replaced, worker_i
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import assert_status_adds_up, daemon_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 DESCRIPTORS = 4096  # that this program needs at a time
 CREDIT = 2  # frames that a worker may hold
@@ -45,7 +45,6 @@ streams = 1024
 """
 CAMERA = '[[camera]]\nid = "{name}"\nsource = "demo:"\nsize = [320, 240]\nfps = 15\n'
 PICTURE = photo(".jpg", width=320, height=240)
-REQUEST_LIMIT_S = 20
 HONEST_EVERY_S = 0.1
 SETTLE_LIMIT_S = 60.0
 SPARE = 2  # descriptors and goroutines that may be more than before
@@ -134,7 +133,7 @@ def attacked(folder: Path) -> Iterator[Device]:
 def post(port: int, source: str) -> Reply:
     """One picture on a connection of its own."""
     began = time.monotonic()
-    connection = http.client.HTTPConnection(HOST, port, timeout=REQUEST_LIMIT_S, source_address=(source, 0))
+    connection = http.client.HTTPConnection(HOST, port, timeout=HANG_S, source_address=(source, 0))
     try:
         connection.request("POST", "/api/v1/detect", PICTURE, {"Content-Type": "image/jpeg"})
         answer = connection.getresponse()

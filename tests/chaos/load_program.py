@@ -8,8 +8,9 @@ import subprocess
 from types import TracebackType
 from typing import Any, TypeVar
 
+from tests.waiting import HANG_S
+
 Program = TypeVar("Program", bound="LoadProgram")
-QUIT_LIMIT_S = 15
 
 
 class LoadProgram:
@@ -49,7 +50,7 @@ class LoadProgram:
     def quit(self) -> None:
         """End it in order."""
         self.tell("quit")
-        assert self.process.wait(QUIT_LIMIT_S) == 0
+        assert self.process.wait(HANG_S) == 0
         self._close()
 
     def __enter__(self: Program) -> Program:
@@ -62,7 +63,7 @@ class LoadProgram:
             self.kill()
 
     def _close(self) -> None:
-        self.process.wait(10)
+        self.process.wait(HANG_S)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()

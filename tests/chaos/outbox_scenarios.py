@@ -184,11 +184,11 @@ def full_disk(program: Path, folder: Path, options: str) -> FullDisk:
         for holder in holders:
             holder.unlink(missing_ok=True)
         began_s = time.monotonic()
-        until(lambda: load.stats()["Fault"] == "", lambda: f"not recovered: {load.stats()}", 20)
+        until(lambda: load.stats()["Fault"] == "", lambda: f"not recovered: {load.stats()}")
         recovered_s = time.monotonic() - began_s
         with Broker(folder, port), Counter(port) as counter:
             load.ask("connect")
-            until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 30)
+            until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}")
             dropped = load.stats()["Dropped"]
             until(
                 lambda: counter.distinct() + dropped >= 6_000, lambda: f"{counter.distinct()} came, {dropped} dropped"

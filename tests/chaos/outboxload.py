@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.chaos.load_program import LoadProgram
 from tests.e2e.brokers import is_open
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 TOPIC = "visavis/load/events"
 
@@ -76,7 +76,7 @@ class Broker:
         """End it in order, so that it saves its sessions."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(HANG_S)
             self._process = None
 
     def __enter__(self) -> Broker:
@@ -101,7 +101,7 @@ class Counter:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert subscribed.wait(10), "the broker did not answer the subscription"
+        assert subscribed.wait(HANG_S), "the broker did not answer the subscription"
 
     def _subscribe(self, *_: object) -> None:
         self._client.subscribe(TOPIC, qos=1)

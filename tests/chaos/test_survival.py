@@ -15,7 +15,7 @@ from pathlib import Path
 from visavis.supervisor import Supervisor
 
 from tests.chaos.ringload import Ringload
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 LEASE_MS = 3_000  # so long that only a worker that was stopped or hangs is late, however busy the machine is
 
@@ -176,7 +176,7 @@ def test_a_worker_that_ends_in_order_abandons_no_frame(ringload_program: Path, s
             with worker(socket, service_ms=1) as process:
                 until(lambda: daemon.frames_of("w") > 20, "the worker answers")
                 process.terminate()
-                assert process.wait(5) == 0
+                assert process.wait(HANG_S) == 0
             until(lambda: not daemon.workers(), "it is gone")
         assert daemon.counter("Abandoned") == 0
         daemon.quit()

@@ -41,7 +41,7 @@ def mosquitto(
     command = ["/usr/sbin/mosquitto", "-c", str(config)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until(lambda: is_open(port), "mosquitto does not listen", 10)
+            until(lambda: is_open(port), "mosquitto does not listen")
             yield
         finally:
             process.terminate()

@@ -27,7 +27,7 @@ from tests.e2e.test_network_camera import NetworkCamera
 from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 # The file of each setting that names a secret has the setting's name.
 SETTINGS = """
@@ -132,7 +132,7 @@ class Device:
         self, path: str, method: str = "GET", body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> http.client.HTTPResponse:
         address = ("127.0.0.1", self.appliance.http_port)
-        connection = http.client.HTTPSConnection(*address, timeout=10, context=self._trusted)
+        connection = http.client.HTTPSConnection(*address, timeout=HANG_S, context=self._trusted)
         connection.request(method, path, body, dict(headers or {}))
         return connection.getresponse()
 

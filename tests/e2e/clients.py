@@ -16,10 +16,8 @@ from typing import Any
 from websockets.sync.connection import Connection
 
 from tests.e2e.conftest import RunningAppliance
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
-ANSWER_LIMIT_S = 30
-REFUSAL_LIMIT_S = 20
 JPEG = "image/jpeg"
 # A device without a broker; detector, cameras and limits are for each test to add.
 ALONE = """
@@ -68,7 +66,7 @@ def post(
     """POST one picture on a connection of its own, from one of loopback's addresses."""
     began = time.monotonic()
     connection = http.client.HTTPConnection(
-        "127.0.0.1", appliance.http_port, timeout=ANSWER_LIMIT_S, source_address=(source, 0)
+        "127.0.0.1", appliance.http_port, timeout=HANG_S, source_address=(source, 0)
     )
     try:
         named = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
@@ -87,7 +85,7 @@ def worker_ids(appliance: RunningAppliance) -> set[int]:
 
 def until_replaced(appliance: RunningAppliance, before: set[int]) -> None:
     """Wait until there are as many workers as before, but not the same."""
-    until(lambda: len(now := worker_ids(appliance)) == len(before) and now != before, "no worker comes back", 30)
+    until(lambda: len(now := worker_ids(appliance)) == len(before) and now != before, "no worker comes back")
 
 
 def metrics(appliance: RunningAppliance, name: str) -> dict[str, float]:
@@ -138,4 +136,4 @@ class PeakMemory:
 def send_too_much(socket: Connection) -> None:
     """Send one message that is larger than any picture may be, and wait for what comes of it."""
     socket.send(bytes(17 * 2**20))
-    socket.recv(REFUSAL_LIMIT_S)
+    socket.recv(HANG_S)

@@ -18,10 +18,9 @@ from typing import Any
 import pytest
 
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 READY_LIMIT_S = 60.0
-STOP_LIMIT_S = 15.0
 
 
 class RunningAppliance:
@@ -40,7 +39,7 @@ class RunningAppliance:
             self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
 
     def get(self, route: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{route}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{route}", timeout=HANG_S) as answer:
             return bytes(answer.read())
 
     def status(self) -> dict[str, Any]:
@@ -71,7 +70,7 @@ class RunningAppliance:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(STOP_LIMIT_S)
+        return self.process.wait(HANG_S)
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.e2e.conftest import RunningAppliance
-
-ANSWER_LIMIT_S = 30
+from tests.waiting import HANG_S
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Client:
     def __init__(self, appliance: RunningAppliance, picture: bytes, source: str) -> None:
         self._picture, self._source = picture, source
         self._connection = http.client.HTTPConnection(
-            "127.0.0.1", appliance.http_port, timeout=ANSWER_LIMIT_S, source_address=(source, 0)
+            "127.0.0.1", appliance.http_port, timeout=HANG_S, source_address=(source, 0)
         )
 
     def post(self) -> Outcome:

@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.e2e.conftest import RunningAppliance, running
 from tests.unit.command import PROGRAM
+from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = """
@@ -74,7 +75,7 @@ class Judged:
 
     def get(self, route: str) -> bytes:
         request = urllib.request.Request(self.url + route, headers={"Authorization": f"Bearer {self.token}"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=HANG_S) as answer:  # noqa: S310
             return bytes(answer.read())
 
 

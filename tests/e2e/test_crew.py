@@ -25,7 +25,7 @@ from tests.e2e.load import closed_loop, statuses
 from tests.e2e.test_appliance import assert_status_adds_up
 from tests.e2e.test_gateway import assert_pictures_add_up
 from tests.unit.command import visavis
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 PICTURE = photo(".jpg", width=320, height=240)
 # No lease ends by itself, so whatever a stopped worker has must be answered by another one.
@@ -43,7 +43,6 @@ size = [320, 240]
 fps = 20
 """
 )
-LIMIT_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +84,7 @@ def busy(appliance: RunningAppliance) -> Iterator[None]:
         seen = 0
         with connect(url, max_size=None) as viewer:
             while not over.is_set():
-                viewer.recv(LIMIT_S)
+                viewer.recv(HANG_S)
                 seen += 1
                 watching.set()
         return seen
@@ -94,7 +93,7 @@ def busy(appliance: RunningAppliance) -> Iterator[None]:
         viewer = pool.submit(watch)
         clients = pool.submit(closed_loop, appliance, PICTURE, ["127.0.0.1"] * 6, 300.0, over)
         try:
-            until(watching.is_set, "the viewer sees nothing", LIMIT_S)
+            until(watching.is_set, "the viewer sees nothing")
             yield
         finally:
             over.set()
@@ -122,16 +121,16 @@ def test_workers_come_and_go_and_nobody_notices(appliance: RunningAppliance) -> 
     with busy(appliance):
         crew = workers(appliance, "3")
         assert (crew["device"], crew["wanted"], names(crew)) == ("box", 3, ["worker-1", "worker-2", "worker-3"])
-        until(lambda: answered_by(appliance, "worker-3") > 5, "the third worker has nothing to do", LIMIT_S)
+        until(lambda: answered_by(appliance, "worker-3") > 5, "the third worker has nothing to do")
         os.kill(pid_of(appliance, "worker-2"), signal.SIGKILL)
         with joined(appliance) as guest:
-            until(lambda: answered_by(appliance, "guest") > 5, "the worker that joined has nothing to do", LIMIT_S)
+            until(lambda: answered_by(appliance, "guest") > 5, "the worker that joined has nothing to do")
             guest.terminate()
-            assert guest.wait(LIMIT_S) == 0
+            assert guest.wait(HANG_S) == 0
         crew = workers(appliance, "1")
         assert (crew["wanted"], names(crew)) == (1, ["worker-1"])
         before = answered_by(appliance, "worker-1")
-        until(lambda: answered_by(appliance, "worker-1") > before, "the last worker does nothing", LIMIT_S)
+        until(lambda: answered_by(appliance, "worker-1") > before, "the last worker does nothing")
     assert names(workers(appliance)) == ["worker-1"]
 
 
@@ -140,17 +139,13 @@ def test_what_a_worker_has_that_hangs_or_dies_is_answered_by_another(appliance: 
     with busy(appliance):
         hanging = pid_of(appliance, "worker-2")
         before = lent_again(appliance)
-        until(
-            lambda: stops_with_a_picture(appliance, hanging, before), "no picture had to go to another worker", LIMIT_S
-        )
+        until(lambda: stops_with_a_picture(appliance, hanging, before), "no picture had to go to another worker")
         answered = answered_by(appliance, "worker-1")
-        until(
-            lambda: answered_by(appliance, "worker-1") > answered + 20, "clients wait for the hanging worker", LIMIT_S
-        )
+        until(lambda: answered_by(appliance, "worker-1") > answered + 20, "clients wait for the hanging worker")
         connected = worker_ids(appliance)
         os.kill(hanging, signal.SIGKILL)
         until_replaced(appliance, connected)
-        until(lambda: answered_by(appliance, "worker-2") > 0, "the new worker does nothing", LIMIT_S)
+        until(lambda: answered_by(appliance, "worker-2") > 0, "the new worker does nothing")
     workers(appliance, "1")
 
 

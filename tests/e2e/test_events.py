@@ -20,7 +20,7 @@ from tests.e2e.event_stream import pages, streamed
 from tests.e2e.subscriber import subscribed, violation
 from tests.e2e.test_appliance import DEMO, child_pid
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 PLACES = """zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]
 lines = [{{ name = "mat", start = [0.32, 1], end = [0.32, 0] }}]
@@ -68,17 +68,17 @@ def test_events_survive_an_outage_and_a_killed_daemon(
     kept = pages(killed)
     kept.append(stopped_with_somebody_there(killed))
     os.kill(child_pid(killed, "visavis-capture"), signal.SIGKILL)
-    assert killed.process.wait(30) != 0, "visavis run goes on without its daemon"
+    assert killed.process.wait(HANG_S) != 0, "visavis run goes on without its daemon"
     restarted_at = datetime.now(timezone.utc)
     with managed_broker(port, tmp_path), subscribed(port, "visavis/box/events") as seen:
         restarted = start_appliance(configuration)
         until(lambda: len(events(seen)) > len(kept), "the events of before arrive, and an end", 60)
-        until(lambda: cut_off(events(seen)), lambda: f"who was there is told to be gone: {events(seen)}", 20)
+        until(lambda: cut_off(events(seen)), lambda: f"who was there is told to be gone: {events(seen)}")
         until(lambda: restarted.answers("/healthz"), "the API answers", 60)
         now = pages(restarted)
         assert [event for event in now if event in kept] == kept, "the API forgot"
         with streamed(restarted, now[0]["id"]) as stream:
-            until(lambda: len(stream.events) >= len(now) - 1, "the stream goes on from before the kill", 20)
+            until(lambda: len(stream.events) >= len(now) - 1, "the stream goes on from before the kill")
         assert stream.events[: len(now) - 1] == now[1:]
     told = events(seen)
     assert kept[-1]["visit"] in {event["visit"] for event in cut_off(told)}
@@ -99,15 +99,15 @@ def test_removed_zones_and_cameras_leave_nothing_at_the_broker(
     with managed_broker(port, tmp_path):
         first = start_appliance(alone + PLACES + GATE)
         first.wait_ready()
-        until(lambda: {"gate/status", "demo/zone/left/faces"} <= retained(port), lambda: f"{retained(port)}", 20)
+        until(lambda: {"gate/status", "demo/zone/left/faces"} <= retained(port), lambda: f"{retained(port)}")
         first.file.write_text((alone + PLACES).format(http_port=first.http_port))
         os.kill(child_pid(first, "visavis-capture -config"), signal.SIGHUP)
-        until(lambda: not any("gate" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
+        until(lambda: not any("gate" in topic for topic in retained(port)), lambda: f"{retained(port)}")
         assert {"demo/status", "demo/zone/left/faces"} <= retained(port)
         assert first.stop() == 0
         second = start_appliance(alone)
         second.wait_ready()
-        until(lambda: not any("zone" in topic for topic in retained(port)), lambda: f"{retained(port)}", 20)
+        until(lambda: not any("zone" in topic for topic in retained(port)), lambda: f"{retained(port)}")
         states = {f"demo/state/{name}" for name in ("detect", "enabled", "privacy", "score")}
         assert retained(port) == {"status", "info", "demo/status", "demo/faces", "demo/occupied"} | states
         assert second.stop() == 0

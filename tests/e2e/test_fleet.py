@@ -102,7 +102,7 @@ def test_on_a_terminal_watch_is_a_table_that_renews_itself(port: int) -> None:
         os.close(side)
         os.set_blocking(screen, False)
         seen = Screen(screen)
-        until(lambda: re.search(r"porch +door +online +2 +yes +step 1", seen.text()), seen.text, 20)
+        until(lambda: re.search(r"porch +door +online +2 +yes +step 1", seen.text()), seen.text)
         publish(port, "visavis/porch/door/faces", "5", *KEPT)
         until(lambda: re.search(r"porch +door +online +5 +yes", seen.text()), seen.text)
         process.terminate()

@@ -62,7 +62,7 @@ def test_large_and_small_pictures_and_a_camera_share_the_workers(start_appliance
     inferred = metrics(appliance, "visavis_client_frames_total")['fate="inferred"']
     assert inferred == seen["?input=full", 200] + seen["", 200]
     os.kill(worker_pid(appliance), signal.SIGKILL)
-    answer = until(lambda: answered(appliance), "no worker came back", 20)
+    answer = until(lambda: answered(appliance), "no worker came back")
     assert (answer["width"], answer["height"]) == (640, 480)
     assert_status_adds_up(appliance)
     assert appliance.stop() == 0

@@ -251,7 +251,7 @@ def test_answers_are_as_the_description_says(gateway: RunningAppliance) -> None:
 
 def test_without_a_worker_the_answer_is_503_at_once(start_appliance: Start) -> None:
     appliance = start_appliance(SETTINGS)
-    until(lambda: appliance.answers("/healthz"), "the daemon does not answer", 20)
+    until(lambda: appliance.answers("/healthz"), "the daemon does not answer")
     answer = post(appliance, photos()[0].read_bytes())
     assert_problem(answer, 503)
     assert int(answer.headers["Retry-After"]) >= 1
@@ -267,7 +267,7 @@ def test_clients_that_go_away_leave_nothing_behind(gateway: RunningAppliance) ->
         with socket.create_connection(("127.0.0.1", gateway.http_port)) as client:
             client.sendall(sent)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    until(lambda: metrics(gateway, "visavis_client_places_busy")[""] == 0, "a place is lost", 20)
+    until(lambda: metrics(gateway, "visavis_client_places_busy")[""] == 0, "a place is lost")
     assert metrics(gateway, "visavis_client_pictures_waiting")[""] == 0
     assert post(gateway, picture).status == 200
     assert_pictures_add_up(gateway)
@@ -279,7 +279,7 @@ def assert_pictures_add_up(appliance: RunningAppliance) -> None:
     def settled() -> bool:
         return metrics(appliance, "visavis_client_frames_in_flight")[""] == 0
 
-    until(settled, "pictures stay in the ring", 20)
+    until(settled, "pictures stay in the ring")
     fates = metrics(appliance, "visavis_client_frames_total")
     assert metrics(appliance, "visavis_client_frames_taken_total")[""] == sum(fates.values()), fates
     assert fates['fate="superseded"'] == fates['fate="no_slot"'] == 0

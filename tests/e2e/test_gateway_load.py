@@ -91,7 +91,7 @@ def test_killed_workers_cost_clients_nothing(start_appliance: Start) -> None:
     settings = QUIET.replace('backend = "fake"', 'backend = "fake"\nworkers = 2')
     appliance = started(start_appliance, settings + "[gateway]\ndeadline_ms = 10000\n")
 
-    until(lambda: len(worker_ids(appliance)) == 2, "the second worker does not come", 30)
+    until(lambda: len(worker_ids(appliance)) == 2, "the second worker does not come")
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(closed_loop, appliance, PICTURE, ["127.0.0.1"] * 4, 120.0, over)
@@ -119,11 +119,11 @@ def test_clients_that_go_away_free_their_places_although_the_worker_is_stuck(sta
     clients = [socket.create_connection(("127.0.0.1", appliance.http_port)) for _ in range(5)]
     for client in clients:
         client.sendall(request(PICTURE))
-    until(lambda: busy() == 3, "the pictures do not get their places", 10)
+    until(lambda: busy() == 3, "the pictures do not get their places")
     assert metrics(appliance, "visavis_client_pictures_waiting")[""] == 2
     for client in clients:
         client.close()
-    until(lambda: busy() <= 1, "places are kept for clients that have gone", 10)
+    until(lambda: busy() <= 1, "places are kept for clients that have gone")
     assert metrics(appliance, "visavis_client_pictures_waiting")[""] == 0
     os.kill(worker_pid(appliance), signal.SIGCONT)
     assert_pictures_add_up(appliance)

@@ -22,7 +22,7 @@ from tests.e2e.clients import FAKE_WORKERS, PeakMemory, metrics, post, send_too_
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid, schema
 from tests.e2e.test_gateway import assert_pictures_add_up, photos
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 FAKE = (
     FAKE_WORKERS
@@ -37,7 +37,6 @@ size = [320, 240]
 fps = 5
 """
 )
-ANSWER_LIMIT_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def stream(appliance: RunningAppliance, **options: Any) -> ClientConnection:
 
 
 def answer_of(socket: Connection) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(socket.recv(ANSWER_LIMIT_S))
+    found: dict[str, Any] = json.loads(socket.recv(HANG_S))
     return found
 
 
@@ -106,7 +105,7 @@ def test_text_closes_the_stream_and_says_why(appliance: RunningAppliance) -> Non
     with stream(appliance) as socket:
         socket.send("text")
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(ANSWER_LIMIT_S)
+            socket.recv(HANG_S)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1003, "send each picture as one binary message")
 
@@ -131,7 +130,7 @@ def test_other_sites_plain_requests_and_too_many_streams_are_refused(appliance: 
         assert ninth.value.response.status_code == 429
         assert ninth.value.response.headers["Retry-After"] == "1"
         assert plainly(appliance) == 429, "a page learns in no other way why it gets no stream"
-    until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "streams stay open", 10)
+    until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "streams stay open")
     with stream(appliance):
         pass
 
@@ -164,9 +163,9 @@ def test_two_hundred_streams_leave_no_goroutine_and_no_descriptor(appliance: Run
                 answer_of(socket)
             if number % 5 == 0:
                 socket.socket.shutdown(SHUT_RDWR)  # without a word
-    until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "streams stay open", 20)
-    until(lambda: abs(open_files() - files) <= 2, lambda: f"{files} files, now {open_files()}", 10)
-    until(lambda: abs(goroutines() - routines) <= 2, lambda: f"{routines} goroutines, now {goroutines()}", 10)
+    until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "streams stay open")
+    until(lambda: abs(open_files() - files) <= 2, lambda: f"{files} files, now {open_files()}")
+    until(lambda: abs(goroutines() - routines) <= 2, lambda: f"{routines} goroutines, now {goroutines()}")
     assert_pictures_add_up(appliance)
 
 
@@ -182,4 +181,4 @@ def test_a_client_that_sends_and_never_reads_is_slowed_down_and_others_are_serve
             pass
         assert post(appliance, picture).status == 200
         deaf.socket.close()
-    until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "the stream stays open", 20)
+    until(lambda: metrics(appliance, "visavis_client_streams")[""] == 0, "the stream stays open")

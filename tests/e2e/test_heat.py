@@ -16,7 +16,6 @@ from tests.e2e.test_appliance import DEMO
 from tests.waiting import until
 
 COOL_C, WARM_C, HOT_C = 45.0, 75.0, 81.5
-LIMIT_S = 30
 DISCOVERY = "homeassistant/device/visavis_box/config"
 CONFIGURATION = '[thermal]\nfolder = "{folder}"\n[detector]\ninput = [320, 256]\n'
 
@@ -73,20 +72,20 @@ def test_heat_slows_inference_alone_and_is_told_until_it_is_over(
     assert appliance.status()["thermal"] == {"temperature_c": COOL_C, "slowed": False, "share": 1}
     assert heat_line(appliance) == []
     board.heat(HOT_C)
-    until(lambda: slowed(seen), "the heat is told", LIMIT_S)
-    hot = until(lambda: less_than(appliance, 0.85), "the share of the workers goes on falling", LIMIT_S)
+    until(lambda: slowed(seen), "the heat is told")
+    hot = until(lambda: less_than(appliance, 0.85), "the share of the workers goes on falling")
     assert hot["temperature_c"] == HOT_C
     assert f"{HOT_C} °C" in heat_line(appliance)[0]
     board.heat(WARM_C)
-    until(lambda: appliance.status()["thermal"]["temperature_c"] == WARM_C, "it is less hot", LIMIT_S)
+    until(lambda: appliance.status()["thermal"]["temperature_c"] == WARM_C, "it is less hot")
     before = appliance.camera("demo")
-    after = until(lambda: newer(appliance, before["frames"]["captured"] + 30), "capture goes on", LIMIT_S)
+    after = until(lambda: newer(appliance, before["frames"]["captured"] + 30), "capture goes on")
     assert after["state"] == "online"
     frames = after["frames"]
     assert frames["captured"] == frames["inferred"] + frames["in_flight"] + sum(frames["dropped"].values())
     assert appliance.status()["thermal"]["slowed"], "between the limits nothing changes"
     board.heat(COOL_C)
-    until(lambda: slowed(seen) is False, "the end is told", LIMIT_S)
+    until(lambda: slowed(seen) is False, "the end is told")
     assert appliance.status()["thermal"]["share"] == 1
     log = appliance.log.read_text()
     assert log.count("too hot, inference is slowed") == log.count("cool again, inference at full speed") == 1
@@ -115,4 +114,4 @@ def test_home_assistant_has_a_sensor_for_the_temperature_and_one_for_the_slowing
         return [(stats["temperature_c"], stats["inference_share"]) for stats in each]
 
     # It comes back to its full share step by step from what happened before.
-    until(lambda: told()[-1:] == [(COOL_C, 1)], lambda: str(told()), LIMIT_S)
+    until(lambda: told()[-1:] == [(COOL_C, 1)], lambda: str(told()))

@@ -28,7 +28,7 @@ from tests.e2e.test_page import CAMERA, chromium, complaints_of, keep_picture, u
 from tests.repo.pages import Block, blocks
 from tests.unit.command import PROGRAM
 from tests.unit.face_pictures import gocv_paths
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 WRONG = "wrong horse battery"
@@ -70,7 +70,7 @@ class Locked:
     def status_code(self, token: str) -> int:
         request = urllib.request.Request(f"{self.url}/api/v1/status", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=HANG_S) as answer:  # noqa: S310
                 return int(answer.status)
         except urllib.error.HTTPError as refused:
             return refused.code
@@ -109,7 +109,7 @@ def claim(browser: Browser, locked: Locked) -> None:
     page.get_by_label("Your name").fill("owner")
     page.get_by_label("A new password").fill(PASSWORD)
     page.get_by_role("button", name="Become its administrator").click()
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
     assert complaints == []
 
 
@@ -139,9 +139,9 @@ def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser:
     keep_picture(page, "login.png")
     assert complaints == []
     log_in(page, "anna", WRONG)
-    until(lambda: "name or the password is wrong" in page.inner_text("body"), "a wrong password is not told", 10)
+    until(lambda: "name or the password is wrong" in page.inner_text("body"), "a wrong password is not told")
     log_in(page, "Anna", PASSWORD)
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
     until_all_move(page, 2)
     (cookie,) = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["name"]) == (True, "Strict", "visavis_porch")
@@ -159,12 +159,12 @@ def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser:
 def test_a_link_from_another_site_finds_whoever_is_logged_in(locked: Locked, browser: Browser) -> None:
     page, _ = opened(browser, locked)
     log_in(page, "anna", PASSWORD)
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
     page.set_content(f'<a href="{locked.url}/">to the camera</a>')
     page.goto("data:text/html,elsewhere")
     page.set_content(f'<a href="{locked.url}/">to the camera</a>')
     page.get_by_role("link").click()
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
 
 
 def test_a_neighbour_sees_one_camera_until_they_are_revoked(locked: Locked, browser: Browser) -> None:
@@ -173,12 +173,12 @@ def test_a_neighbour_sees_one_camera_until_they_are_revoked(locked: Locked, brow
     assert "neighbour" in locked.type(listing)
     page, _ = opened(browser, locked)
     assert_led_back_to_where_one_wanted_to_go(page, locked)
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
     until_all_move(page, 1)
     assert page.locator(".camera").count() == 1
     assert "demo2" not in page.inner_text("body")
     locked.type(revoke)
-    page.wait_for_url("**/login", timeout=15_000)
+    page.wait_for_url("**/login")
 
 
 def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> None:
@@ -187,7 +187,7 @@ def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> Non
     assert page.url == f"{locked.url}/login?to=%2Ftry"
     log_in(page, "neighbour", PASSWORD)
     page.wait_for_url("**/try")
-    until(lambda: "neighbour may look at cameras" in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
+    until(lambda: "neighbour may look at cameras" in page.inner_text("#problems"), lambda: page.inner_text("body"))
     page.goto(f"{locked.url}/login?to=https://evil.example/")
     page.wait_for_url(f"{locked.url}/")
 
@@ -213,7 +213,7 @@ def test_a_token_that_sends_too_much_is_slowed_down_and_another_one_is_not(locke
         answer = send("greedy")
         return answer if answer.status == 429 else None
 
-    problem = until(refused, "one token may send as fast as it likes", 30)
+    problem = until(refused, "one token may send as fast as it likes")
     assert problem.json["title"] == "Too many pictures come with this login"
     assert int(problem.headers["Retry-After"]) >= 1
     assert send("polite").status == 200
@@ -224,7 +224,9 @@ def test_a_device_encrypts_with_a_certificate_of_its_own(start_appliance: Callab
     until(lambda: "online" in appliance.log.read_text(), appliance.log.read_text, 60)  # run's own figures cross it too
     made = Path(os.environ["VISAVIS_STATE_DIR"]) / "certificates" / "porch.pem"
     trusted = ssl.create_default_context(cafile=str(made))
-    with urllib.request.urlopen(f"https://127.0.0.1:{appliance.http_port}/login", timeout=5, context=trusted) as page:
+    with urllib.request.urlopen(
+        f"https://127.0.0.1:{appliance.http_port}/login", timeout=HANG_S, context=trusted
+    ) as page:
         assert page.status == 200
     (told,) = re.findall(r"sha256=([0-9A-F:]{95})", appliance.log.read_text())
     certificate = ssl.PEM_cert_to_DER_cert(made.read_text().partition("-----BEGIN PRIVATE")[0])
@@ -233,7 +235,7 @@ def test_a_device_encrypts_with_a_certificate_of_its_own(start_appliance: Callab
 
 
 def test_run_shows_its_figures_and_nobody_else_gets_them_without_a_login(locked: Locked) -> None:
-    until(lambda: "online" in locked.appliance.log.read_text(), locked.appliance.log.read_text, 30)
+    until(lambda: "online" in locked.appliance.log.read_text(), locked.appliance.log.read_text)
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         locked.appliance.get("/api/v1/status")
     problem = json.load(refused.value)

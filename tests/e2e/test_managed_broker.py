@@ -14,7 +14,7 @@ from visavis.broker import BrokerFailed, managed_broker
 
 from tests.e2e.brokers import is_open, publish
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 OWNER = """
 import sys, threading
@@ -32,12 +32,12 @@ def test_the_broker_ends_with_its_owner_however_that_ends(tmp_path: Path, how: s
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(port), str(tmp_path)], env=environment)
     try:
-        until(lambda: is_open(port), "the broker does not listen", 15)
+        until(lambda: is_open(port), "the broker does not listen")
         assert len(named(tmp_path)) > 1, "the test does not see the broker's processes"
         owner.send_signal(how)
-        owner.wait(15)
-        until(lambda: not is_open(port), "the broker outlives its owner", 15)
-        until(lambda: not named(tmp_path), lambda: f"these processes are left behind: {named(tmp_path)}", 15)
+        owner.wait(HANG_S)
+        until(lambda: not is_open(port), "the broker outlives its owner")
+        until(lambda: not named(tmp_path), lambda: f"these processes are left behind: {named(tmp_path)}")
     finally:
         owner.kill()
         for left in named(tmp_path):
@@ -51,8 +51,8 @@ def test_a_broker_that_dies_is_started_again_on_its_port(
     port = free_port()
     with managed_broker(port, tmp_path):
         os.kill(program(tmp_path), how)
-        until(lambda: "the broker ended with" in caplog.text, "nothing was said", 15)
-        until(lambda: is_open(port), "it does not come back", 15)
+        until(lambda: "the broker ended with" in caplog.text, "nothing was said")
+        until(lambda: is_open(port), "it does not come back")
     assert not named(tmp_path)
     assert not is_open(port)
 
@@ -80,18 +80,18 @@ def test_where_there_is_no_user_mosquitto_it_keeps_that_too(tmp_path: Path) -> N
     command = ["unshare", "-m", "sh", "-ec", NO_USER, "sh", str(tmp_path)]
     owner = subprocess.Popen([*command, sys.executable, "-c", OWNER, str(port), str(tmp_path)])
     try:
-        until(lambda: is_open(port), "the broker does not listen", 15)
+        until(lambda: is_open(port), "the broker does not listen")
         assert_kept_over_a_restart(port, tmp_path)
     finally:
         owner.terminate()
-        owner.wait(15)
+        owner.wait(HANG_S)
 
 
 def assert_kept_over_a_restart(port: int, folder: Path) -> None:
     publish(port, "door", "open", "-r", "-q", "1")
     first = program(folder)
     os.kill(first, signal.SIGTERM)
-    until(lambda: program(folder) not in (0, first) and is_open(port), "it does not come back", 15)
+    until(lambda: program(folder) not in (0, first) and is_open(port), "it does not come back")
     command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "door", "-C", "1", "-W", "10"]
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "open\n"
 
@@ -102,7 +102,7 @@ def test_a_broker_that_ends_at_start_is_no_broker(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(BrokerFailed, match="ended with 7"), managed_broker(free_port(), tmp_path):
         pytest.fail("it was taken for one that runs")
-    until(lambda: not named(tmp_path), lambda: f"these processes are left behind: {named(tmp_path)}", 15)
+    until(lambda: not named(tmp_path), lambda: f"these processes are left behind: {named(tmp_path)}")
 
 
 def program(folder: Path) -> int:

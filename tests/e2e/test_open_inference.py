@@ -176,7 +176,7 @@ def test_a_refusal_over_grpc_has_its_code(
     ):
         assert found["status"] == f"StatusCode.{status}", found
         assert words in found["refused"], found
-    until(lambda: metrics(box, "visavis_client_pictures_open")[""] == 0, "a picture stays open", 20)
+    until(lambda: metrics(box, "visavis_client_pictures_open")[""] == 0, "a picture stays open")
     assert_pictures_add_up(box)
 
 
@@ -202,7 +202,7 @@ def test_a_stream_answers_each_picture_in_turn(
         'outcome="answered"': 10 * len(photos()),
         'outcome="invalid"': 10,
     }
-    until(lambda: box.status()["clients"]["streams"] == 0, "the stream stays open", 20)
+    until(lambda: box.status()["clients"]["streams"] == 0, "the stream stays open")
     assert_pictures_add_up(box)
 
 
@@ -254,7 +254,7 @@ def test_a_deadline_of_the_client_counts(box: RunningAppliance, infer: Infer) ->
     found = infer(photos()[0], more={"timeout": 1})
     assert found["status"] == "503", found
     assert "timeout" in found["refused"], found
-    until(lambda: metrics(box, "visavis_client_pictures_open")[""] == 0, "the picture stays open", 20)
+    until(lambda: metrics(box, "visavis_client_pictures_open")[""] == 0, "the picture stays open")
     assert_pictures_add_up(box)
 
 

@@ -97,7 +97,7 @@ def opened(browser: Browser, appliance: RunningAppliance, width: int, height: in
     page = browser.new_page(viewport={"width": width, "height": height})
     complaints = complaints_of(page)
     page.goto(f"http://127.0.0.1:{appliance.http_port}/", wait_until="domcontentloaded")
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
     return page, complaints
 
 
@@ -122,11 +122,11 @@ def test_the_page_shows_a_moving_picture_and_living_figures(
     appliance.wait_ready()
     page, complaints = opened(browser, appliance, 1280, 800)
     until_all_move(page, 1)
-    until(lambda: "demo" in page.inner_text("body"), "the camera is not named", 10)
+    until(lambda: "demo" in page.inner_text("body"), "the camera is not named")
     words = page.inner_text("body")
-    until(lambda: page.inner_text("body") != words, "the figures stand still", 15)
-    until(lambda: appliance.camera("demo")["faces"] > 0, "the demo shows nobody", 30)
-    until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn", 30)
+    until(lambda: page.inner_text("body") != words, "the figures stand still")
+    until(lambda: appliance.camera("demo")["faces"] > 0, "the demo shows nobody")
+    until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn")
     keep_picture(page, "page.png")
     page.set_viewport_size({"width": 360, "height": 740})
     assert_fits(page)
@@ -141,7 +141,7 @@ def test_zones_and_lines_are_drawn_and_counted(
     appliance.wait_ready()
     page, complaints = opened(browser, appliance, 1280, 800)
     page.evaluate(PAINT_OVER)
-    until(lambda: page.evaluate(GREY_PIXELS) > 100, "no zone is drawn", 15)
+    until(lambda: page.evaluate(GREY_PIXELS) > 100, "no zone is drawn")
     until(lambda: appliance.camera("demo")["zones"][0]["entered"] > 0, "nobody enters the zone", 60)
     until(
         lambda: appliance.camera("demo")["lines"][0]["in"] + appliance.camera("demo")["lines"][0]["out"], "no line", 60
@@ -154,7 +154,7 @@ def test_zones_and_lines_are_drawn_and_counted(
         text = page.inner_text(".places")
         return entered in text and crossed in text
 
-    until(told, lambda: f"the page says {page.inner_text('.places')} of {appliance.camera('demo')}", 15)
+    until(told, lambda: f"the page says {page.inner_text('.places')} of {appliance.camera('demo')}")
     one = json.loads(appliance.get("/api/v1/cameras/demo"))
     assert one["zones"][0]["polygon"] == [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
     assert one["lines"][0]["start"] == [0.32, 1]
@@ -168,12 +168,12 @@ def test_what_was_ordered_is_said_and_the_picture_goes_on_hidden(
     appliance.wait_ready()
     page, complaints = opened(browser, appliance, 1280, 800)
     publish(appliance.mqtt_port, "visavis/box/demo/set/detect", "OFF")
-    until(lambda: "not detecting" in page.inner_text("body"), "the page does not say that detection is off", 20)
+    until(lambda: "not detecting" in page.inner_text("body"), "the page does not say that detection is off")
     assert "all pixelated: detection is off" in page.inner_text("body")
     canvas = page.locator(".camera canvas")
     until_it_moves(canvas, canvas.evaluate(LOOK))
     publish(appliance.mqtt_port, "visavis/box/demo/set/enabled", "OFF")
-    until(lambda: "switched off" in page.inner_text(".over"), "the picture does not say that it is switched off", 20)
+    until(lambda: "switched off" in page.inner_text(".over"), "the picture does not say that it is switched off")
     assert complaints == []
 
 
@@ -189,7 +189,7 @@ def wall(start_appliance: Callable[..., RunningAppliance]) -> RunningAppliance:
 def test_nine_cameras_all_move_on_a_wall(wall: RunningAppliance, browser: Browser) -> None:
     page, complaints = opened(browser, wall, 1920, 1080)
     until_all_move(page, 9)
-    until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn", 15)
+    until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn")
     assert_fits(page)
     bottom = page.evaluate(
         "Math.max(...[...document.querySelectorAll('.camera')].map(c => c.getBoundingClientRect().bottom))"
@@ -201,7 +201,7 @@ def test_nine_cameras_all_move_on_a_wall(wall: RunningAppliance, browser: Browse
 
 def test_a_phone_loads_what_it_shows_at_the_width_it_shows_it(wall: RunningAppliance, browser: Browser) -> None:
     page, complaints = opened(browser, wall, 360, 740)
-    until(lambda: 0 < wall.status()["viewers"] < 9, lambda: f"{wall.status()['viewers']} pictures load", 15)
+    until(lambda: 0 < wall.status()["viewers"] < 9, lambda: f"{wall.status()['viewers']} pictures load")
     assert_fits(page)
     for n in range(9):
         canvas = page.locator(".camera canvas").nth(n)
@@ -214,9 +214,9 @@ def test_a_phone_loads_what_it_shows_at_the_width_it_shows_it(wall: RunningAppli
 
 def test_a_hidden_page_loads_nothing_and_goes_on_when_it_is_seen(wall: RunningAppliance, browser: Browser) -> None:
     page, complaints = opened(browser, wall, 1920, 1080)
-    until(lambda: wall.status()["viewers"] == 9, "the pictures do not load", 15)
+    until(lambda: wall.status()["viewers"] == 9, "the pictures do not load")
     page.evaluate(HIDE, True)
-    until(lambda: wall.status()["viewers"] == 0, "a hidden page loads pictures", 15)
+    until(lambda: wall.status()["viewers"] == 0, "a hidden page loads pictures")
     page.evaluate(HIDE, False)
     until_all_move(page, 9)
     assert complaints == []
@@ -224,10 +224,10 @@ def test_a_hidden_page_loads_nothing_and_goes_on_when_it_is_seen(wall: RunningAp
 
 def test_a_short_look_leaves_no_connection_behind(wall: RunningAppliance, browser: Browser) -> None:
     page, complaints = opened(browser, wall, 1920, 1080)
-    until(lambda: wall.status()["viewers"] == 9, "the pictures do not load", 15)
+    until(lambda: wall.status()["viewers"] == 9, "the pictures do not load")
     page.evaluate(GLANCE)
     until_all_move(page, 9)
-    until(lambda: wall.status()["viewers"] == 9, lambda: f"{wall.status()['viewers']} viewers for 9 pictures", 15)
+    until(lambda: wall.status()["viewers"] == 9, lambda: f"{wall.status()['viewers']} viewers for 9 pictures")
     assert complaints == []
 
 
@@ -239,7 +239,7 @@ def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
     appliance = start_appliance(text, "--backend", "fake")
     appliance.wait_ready()
     page, _ = opened(browser, appliance, 1280, 800)
-    until(lambda: "Camera gone is lost" in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
+    until(lambda: "Camera gone is lost" in page.inner_text("#problems"), lambda: page.inner_text("body"))
     assert "/dev/video99" in page.inner_text("#problems")
     assert "/dev/video99" in page.inner_text("section[aria-label='Camera gone'] .picture")
     assert "camera lost" in page.inner_text("section[aria-label='Camera gone'] .picture")
@@ -259,7 +259,7 @@ def test_one_broker_of_two_that_is_away_is_said_of_that_one(
     appliance.wait_ready()
     page, _ = opened(browser, appliance, 1280, 800)
     problems = page.locator("#problems")
-    until(lambda: "check mqtt_second.url" in problems.inner_text(), problems.inner_text, 15)
+    until(lambda: "check mqtt_second.url" in problems.inner_text(), problems.inner_text)
     assert "MQTT broker mqtt_second is not connected" in problems.inner_text()
     assert "reach this page only" not in problems.inner_text(), "the first broker gets everything"
     assert "MQTT: 1 of 2 brokers" in page.locator("#parts").inner_text()
@@ -395,7 +395,7 @@ def until_all_move(page: Page, count: int) -> None:
 
 def until_it_moves(canvas: Locator, before: str) -> None:
     """Wait until a canvas no longer shows what it showed `before`."""
-    until(lambda: canvas.evaluate(LOOK) != before, f"{canvas.get_attribute('aria-label')} stands still", 20)
+    until(lambda: canvas.evaluate(LOOK) != before, f"{canvas.get_attribute('aria-label')} stands still")
 
 
 def assert_fits(page: Page) -> None:

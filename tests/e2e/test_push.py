@@ -27,7 +27,7 @@ from tests.e2e.subscriber import subscribed
 from tests.e2e.test_appliance import assert_adds_up, assert_status_adds_up, daemon_pid, schema
 from tests.e2e.test_gateway import photos, pixels, turned
 from tests.repo.pages import blocks
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 SETTINGS = """
 [device]
@@ -46,7 +46,6 @@ size = [640, 480]
 fps = 30
 privacy = "none"
 """
-ANSWER_LIMIT_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +71,12 @@ def feed(appliance: RunningAppliance, camera: str = "robot", **options: Any) -> 
             return None
         return client
 
-    connected: ClientConnection = until(opened, "the camera stays taken", 20)
+    connected: ClientConnection = until(opened, "the camera stays taken")
     return connected
 
 
 def answer_of(socket: Connection) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(socket.recv(ANSWER_LIMIT_S))
+    answer: dict[str, Any] = json.loads(socket.recv(HANG_S))
     jsonschema.validate(answer, schema("pushed"))
     return answer
 
@@ -105,29 +104,29 @@ def refused(appliance: RunningAppliance, camera: str = "robot", **options: Any) 
 
 def test_a_fed_camera_is_published_shown_and_counted_like_any_other(appliance: RunningAppliance) -> None:
     with subscribed(appliance.mqtt_port, "visavis/box/robot/#") as seen:
-        until(lambda: appliance.camera("robot")["state"] == "lost", "nobody feeds it", 20)
+        until(lambda: appliance.camera("robot")["state"] == "lost", "nobody feeds it")
         assert "/push" in appliance.camera("robot")["error"]
         before = appliance.camera("robot")["frames"]["captured"]
         with feed(appliance) as client:
             frames = [frame_of(client, encoded(*size)) for size in [(640, 480), (320, 240), (480, 640)] * 5]
             assert frames == list(range(before + 1, before + 16))
-            until(lambda: appliance.camera("robot")["frames"]["in_flight"] == 0, "a frame stays in flight", 20)
+            until(lambda: appliance.camera("robot")["frames"]["in_flight"] == 0, "a frame stays in flight")
         assert_status_adds_up(appliance)
         assert appliance.camera("robot")["frames"]["captured"] == frames[-1]
-        until(lambda: appliance.camera("robot")["state"] == "lost", "it is not lost", 20)
+        until(lambda: appliance.camera("robot")["state"] == "lost", "it is not lost")
         told = [message.json() for message in seen.all("/detections")]
         assert_adds_up(told)
         assert {one["frame"] for one in told} <= set(frames)
         size_of = dict(zip(frames, [(640, 480), (320, 240), (480, 640)] * 5, strict=True))
         assert all((one["width"], one["height"]) == size_of[one["frame"]] for one in told)
-        until(lambda: [one.payload for one in seen.all("/status")][-2:] == [b"online", b"offline"], "no status", 20)
+        until(lambda: [one.payload for one in seen.all("/status")][-2:] == [b"online", b"offline"], "no status")
 
 
 def test_viewers_get_the_clients_own_jpeg_without_what_it_tells(appliance: RunningAppliance) -> None:
     plain, route = encoded(640, 480), "/api/v1/cameras/robot/snapshot.jpg"
     with feed(appliance) as client:
         frame_of(client, turned(plain, 1))
-        until(lambda: appliance.answers(route) and appliance.get(route) == plain, "the snapshot is another", 20)
+        until(lambda: appliance.answers(route) and appliance.get(route) == plain, "the snapshot is another")
 
 
 def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningAppliance) -> None:
@@ -146,7 +145,7 @@ def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningApplia
         assert appliance.camera("robot")["width"] == 640
         client.send("text")
         with pytest.raises(ConnectionClosed) as closed:
-            client.recv(ANSWER_LIMIT_S)
+            client.recv(HANG_S)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1003
 
@@ -202,9 +201,9 @@ def test_a_hundred_clients_leave_no_goroutine_and_no_descriptor(appliance: Runni
                 answer_of(client)
             if number % 5 == 0:
                 client.socket.shutdown(SHUT_RDWR)  # without a word
-    until(lambda: abs(connections() - sockets) <= 2, lambda: f"{sockets} sockets, now {connections()}", 20)
-    until(lambda: abs(goroutines() - routines) <= 2, lambda: f"{routines} goroutines, now {goroutines()}", 20)
-    until(lambda: appliance.camera("robot")["frames"]["in_flight"] == 0, "a frame stays in flight", 20)
+    until(lambda: abs(connections() - sockets) <= 2, lambda: f"{sockets} sockets, now {connections()}")
+    until(lambda: abs(goroutines() - routines) <= 2, lambda: f"{routines} goroutines, now {goroutines()}")
+    until(lambda: appliance.camera("robot")["frames"]["in_flight"] == 0, "a frame stays in flight")
     assert_status_adds_up(appliance)
 
 
@@ -219,14 +218,14 @@ def test_a_changed_camera_tells_its_client_to_connect_again(start_appliance: Sta
         appliance.file.write_text(text.replace("fps = 30", "fps = 5"))
         os.kill(daemon_pid(appliance), signal.SIGHUP)
         with pytest.raises(ConnectionClosed) as closed:
-            client.recv(ANSWER_LIMIT_S)
+            client.recv(HANG_S)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, "connect again" in closed.value.rcvd.reason) == (1001, True)
-        until(lambda: taken(appliance, first), "the changed camera takes no client", 20)
+        until(lambda: taken(appliance, first), "the changed camera takes no client")
         assert frame_of(unconcerned, encoded(320, 240)) == 2
     appliance.file.write_text(text.split("[[camera]]")[0] + other)
     os.kill(daemon_pid(appliance), signal.SIGHUP)
-    until(lambda: len(appliance.status()["cameras"]) == 1, "the camera does not go", 20)
+    until(lambda: len(appliance.status()["cameras"]) == 1, "the camera does not go")
     assert refused(appliance) == 404
     assert appliance.stop() == 0
 

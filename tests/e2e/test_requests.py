@@ -17,7 +17,7 @@ from tests.e2e.clients import metrics, post
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import schema
 from tests.e2e.test_gateway import photos
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RATE = 2  # fewer than the slowest machine sends one after the other
@@ -62,7 +62,7 @@ def line_of(appliance: RunningAppliance, request_id: str) -> str:
         lines = [line for line in appliance.log.read_text().splitlines() if f"request_id={request_id}" in line]
         return lines[0] if lines else ""
 
-    return str(until(find, f"no line of {request_id} in the log", 10))
+    return str(until(find, f"no line of {request_id} in the log"))
 
 
 def test_a_request_is_found_again_by_its_id_and_its_trace(appliance: RunningAppliance) -> None:
@@ -85,7 +85,7 @@ def test_a_problem_in_a_stream_names_the_request_that_opened_it(appliance: Runni
             assert socket.response is not None
             assert socket.response.headers["X-Request-Id"] == "robot-9"
             socket.send(b"no picture")
-            assert json.loads(socket.recv(20))["problem"]["request_id"] == "robot-9"
+            assert json.loads(socket.recv(HANG_S))["problem"]["request_id"] == "robot-9"
 
 
 def test_an_address_that_sends_too_much_is_told_when_to_come_back(appliance: RunningAppliance) -> None:
@@ -113,13 +113,13 @@ def test_every_picture_counts_once_whatever_becomes_of_it(appliance: RunningAppl
         index = -1
         while index != 49:
             clients(appliance)
-            answer = json.loads(stream.recv(20))
+            answer = json.loads(stream.recv(HANG_S))
             index = answer["frame"]
             seen["replaced"] += len(answer["dropped_frames"])
             seen["too_fast" if "problem" in answer else "answered"] += 1
     for body in (picture, b"no picture", picture):
         seen[BECAME[post(appliance, body, source="127.0.0.4").status]] += 1
-    until(lambda: clients(appliance)["open"] == 0, "pictures stay open", 10)
+    until(lambda: clients(appliance)["open"] == 0, "pictures stay open")
     after = clients(appliance)
     assert after["received"] == before["received"] + 53
     assert after["answered"] == before["answered"] + seen["answered"]

@@ -16,12 +16,12 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from tests.e2e.brokers import is_open
-from tests.e2e.conftest import READY_LIMIT_S, STOP_LIMIT_S
+from tests.e2e.conftest import READY_LIMIT_S
 from tests.e2e.test_page import chromium, complaints_of
 from tests.e2e.test_try import film_of_a_face, start_camera, until_a_face_is_drawn, with_film
 from tests.ports import free_port
 from tests.unit.command import PROGRAM
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 
@@ -50,7 +50,7 @@ class Served:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(STOP_LIMIT_S)
+        return self.process.wait(HANG_S)
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def test_the_page_without_a_camera_leads_to_the_one_that_takes_pictures(tmp_path
 
 
 def ask(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - it begins with http
+    with urllib.request.urlopen(address, timeout=HANG_S) as answer:  # noqa: S310 - it begins with http
         return bytes(answer.read())
 
 

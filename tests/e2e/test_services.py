@@ -21,7 +21,7 @@ import pytest
 
 from tests.ports import free_port
 from tests.repo.test_laws import ROOT
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 DAEMON = ROOT / "build" / "visavis-capture"
 # As sd_listen_fds(3) wants it: the process that takes the sockets is named in the environment.
@@ -89,7 +89,7 @@ class House:
                 return heard
 
     def inferred(self) -> int:
-        with urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=HANG_S) as answer:
             return sum(camera["frames"]["inferred"] for camera in json.load(answer)["cameras"])
 
 
@@ -109,13 +109,13 @@ def test_a_worker_lives_through_a_restart_of_the_daemon_at_the_socket_that_stays
                 until(house.inferred, "no frame was inferred")
                 daemon.send_signal(signal.SIGTERM)
                 house.wait_for("STOPPING=1")
-                assert daemon.wait(15) == 0
+                assert daemon.wait(HANG_S) == 0
         assert house.door.exists(), "the daemon removed a socket that is not its own"
         house.wait_for("WATCHDOG=1")
         assert worker.poll() is None
         worker.terminate()
         house.wait_for("STOPPING=1")
-        assert worker.wait(15) == 0
+        assert worker.wait(HANG_S) == 0
 
 
 def test_a_worker_that_is_stuck_gives_no_sign_of_life(house: House) -> None:

@@ -20,9 +20,9 @@ from websockets.sync.connection import Connection
 
 from tests.e2e.bombs import photo
 from tests.e2e.clients import FAKE_WORKERS, metrics, post
-from tests.e2e.conftest import STOP_LIMIT_S, Start
+from tests.e2e.conftest import Start
 from tests.e2e.test_appliance import worker_pid
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 PICTURE = photo(".jpg", width=320, height=240)
 # Cameras that are fed, so that no frame of theirs is what the stopped worker has.
@@ -39,14 +39,13 @@ source = "push:"
 size = [320, 240]
 """
 )
-LIMIT_S = 20
 
 
 def close_code(socket: Connection) -> int:
     """How the daemon closed it."""
     deque(socket, maxlen=0)  # to the end
     with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(LIMIT_S)
+        socket.recv(HANG_S)
     assert closed.value.rcvd, "it was cut off"
     return closed.value.rcvd.code
 
@@ -61,17 +60,17 @@ def test_what_is_there_is_answered_and_what_is_new_is_told_to_come_again(start_a
         sockets = [stack.enter_context(connect(f"{url}/{path}", max_size=None)) for path in paths]
         os.kill(stopped, signal.SIGSTOP)
         waiting = pool.submit(post, appliance, PICTURE)
-        until(lambda: metrics(appliance, "visavis_client_frames_in_flight")[""] == 1, "nobody has it", LIMIT_S)
+        until(lambda: metrics(appliance, "visavis_client_frames_in_flight")[""] == 1, "nobody has it")
         codes = [pool.submit(close_code, socket) for socket in sockets]
         appliance.process.send_signal(signal.SIGINT)
-        until(lambda: not appliance.answers("/readyz"), "a balancer would send more", LIMIT_S)
+        until(lambda: not appliance.answers("/readyz"), "a balancer would send more")
         refused = post(appliance, PICTURE)
         os.kill(stopped, signal.SIGCONT)
         assert (refused.status, refused.headers["Retry-After"], refused.headers["Connection"]) == (503, "1", "close")
         assert refused.json["title"] == "The device stops"
         assert waiting.result().status == 200
         assert [code.result() for code in codes] == [1001, 1001, 1001]
-    assert appliance.process.wait(STOP_LIMIT_S) == 0
+    assert appliance.process.wait(HANG_S) == 0
 
 
 def test_a_reload_that_comes_while_the_daemon_starts_does_not_end_it(tmp_path: Path) -> None:
@@ -93,7 +92,7 @@ def test_a_reload_that_comes_while_the_daemon_starts_does_not_end_it(tmp_path: P
             os.close(writer)  # it is empty
             until(lambda: daemon.poll() is not None or " serving " in said.read_text(), said.read_text)
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(LIMIT_S) == 0, said.read_text()
+            assert daemon.wait(HANG_S) == 0, said.read_text()
         finally:
             daemon.kill()
 

@@ -150,12 +150,12 @@ def start_camera(page: Page) -> None:
 
 
 def until_a_face_is_drawn(page: Page) -> None:
-    until(lambda: page.evaluate("drawn.dataset.boxes") == "1", lambda: page.inner_text("body"), 30)
+    until(lambda: page.evaluate("drawn.dataset.boxes") == "1", lambda: page.inner_text("body"))
 
 
 def drawn_box(page: Page) -> tuple[float, float, float, float]:
     """x, y, w, h of what is drawn, in pixels of the canvas."""
-    left, top, right, bottom = until(lambda: page.evaluate(DRAWN), lambda: page.inner_text("body"), 30)
+    left, top, right, bottom = until(lambda: page.evaluate(DRAWN), lambda: page.inner_text("body"))
     return left, top, right - left, bottom - top
 
 
@@ -169,7 +169,7 @@ def test_the_browsers_own_camera_is_shown_with_the_face_where_it_is(lab: Lab) ->
     assert "Drop a picture here" in page.inner_text("#stage")
     start_camera(page)
     until_a_face_is_drawn(page)
-    until(lambda: page.evaluate("counted.answered") > 8, "the answers stop", 30)
+    until(lambda: page.evaluate("counted.answered") > 8, "the answers stop")
     assert drawn_box(page) == pytest.approx(FACE, abs=TOLERANCE_PX)
     assert page.evaluate("counted.most") <= 2
     keep_the_how_tos_picture(page)
@@ -183,7 +183,7 @@ def keep_the_how_tos_picture(page: Page) -> None:
     """Keep the picture of the how-to, when somebody wants it."""
     page.evaluate(PIXELATE)
     before = page.evaluate("counted.answered")
-    until(lambda: page.evaluate("counted.answered") > before + 3, "the answers stop", 30)
+    until(lambda: page.evaluate("counted.answered") > before + 3, "the answers stop")
     keep_picture(page, "try.png")
 
 
@@ -213,7 +213,7 @@ def test_a_chosen_picture_of_any_kind_is_made_as_large_as_is_needed(lab: Lab, tm
     scale = width / picture.shape[1]
     assert drawn_box(page) == pytest.approx([side * scale for side in FACE], abs=TOLERANCE_PX * scale)
     drop(page, "notes.txt", b"no picture", "text/plain")
-    until(lambda: "no picture that the browser can read" in page.inner_text("#problems"), "it is not said", 15)
+    until(lambda: "no picture that the browser can read" in page.inner_text("#problems"), "it is not said")
     assert complaints == []
 
 
@@ -224,7 +224,7 @@ def test_the_stages_add_up_to_the_round_trip(lab: Lab) -> None:
     page.get_by_role("button", name="Stop camera").click()
     drop(page, "face.jpg", gocv_paths()[0].read_bytes())
     until_a_face_is_drawn(page)
-    until(lambda: page.inner_text("#trip") != "–", "there are no figures", 15)
+    until(lambda: page.inner_text("#trip") != "–", "there are no figures")
     *stages, whole = page.locator("#figures tbody tr td:nth-child(2)").all_inner_texts()
     assert sum(map(float, stages)) == pytest.approx(float(whole), abs=1)
     assert whole == page.inner_text("#trip")
@@ -244,7 +244,7 @@ def test_a_camera_that_does_not_start_is_said_in_a_sentence_of_its_own(
     with another(lab.browser, *USUAL, *switches) as browser:
         page, complaints = opened(browser, lab.appliance)
         start_camera(page)
-        until(lambda: told in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
+        until(lambda: told in page.inner_text("#problems"), lambda: page.inner_text("body"))
         assert page.get_by_role("button", name="Start camera").is_enabled()
         assert complaints == []
 
@@ -283,9 +283,9 @@ def test_two_cameras_can_be_switched(lab: Lab) -> None:
         page.get_by_role("button", name="Other camera").wait_for()
         first = page.evaluate(which)
         page.get_by_role("button", name="Other camera").click()
-        until(lambda: page.evaluate(which) not in (None, first), "the camera is still the same", 15)
+        until(lambda: page.evaluate(which) not in (None, first), "the camera is still the same")
         page.get_by_role("button", name="Other camera").click()
-        until(lambda: page.evaluate(which) == first, "the first camera does not come back", 15)
+        until(lambda: page.evaluate(which) == first, "the first camera does not come back")
         assert complaints == []
 
 
@@ -294,23 +294,23 @@ def test_a_hidden_page_sends_nothing_and_goes_on_when_it_is_seen(lab: Lab) -> No
     start_camera(page)
     until_a_face_is_drawn(page)
     page.evaluate(HIDE, True)
-    until(lambda: lab.appliance.status()["clients"]["streams"] == 0, "a hidden page asks on", 15)
+    until(lambda: lab.appliance.status()["clients"]["streams"] == 0, "a hidden page asks on")
     assert page.evaluate("video.srcObject.getVideoTracks()[0].enabled") is False
     page.evaluate(HIDE, False)
     page.evaluate(COUNT)
-    until(lambda: page.evaluate("counted.answered") > 2, "it does not go on", 30)
+    until(lambda: page.evaluate("counted.answered") > 2, "it does not go on")
     until_a_face_is_drawn(page)
     assert complaints == []
 
 
 def test_too_many_streams_are_said_and_it_goes_on_when_there_is_room(lab: Lab) -> None:
     page, complaints = opened(lab.browser, lab.appliance)
-    until(lambda: lab.appliance.status()["clients"]["streams"] == 0, "streams of other tests stay", 15)
+    until(lambda: lab.appliance.status()["clients"]["streams"] == 0, "streams of other tests stay")
     with stream(lab.appliance), stream(lab.appliance):
         start_camera(page)
-        until(lambda: "Too many streams are open" in page.inner_text("#problems"), lambda: page.inner_text("body"), 15)
+        until(lambda: "Too many streams are open" in page.inner_text("#problems"), lambda: page.inner_text("body"))
     until_a_face_is_drawn(page)
-    until(lambda: page.inner_text("#problems") == "", "what is over is still said", 15)
+    until(lambda: page.inner_text("#problems") == "", "what is over is still said")
     assert all("429" in words for words in complaints), complaints
 
 
@@ -321,20 +321,20 @@ def test_a_missing_worker_is_said_and_the_picture_is_looked_at_when_there_is_one
     os.kill(supervisor, signal.SIGSTOP)  # so that it starts no other one
     try:
         os.kill(worker, signal.SIGKILL)
-        until(lambda: lab.appliance.status()["workers"] == [], "the worker stays", 15)
+        until(lambda: lab.appliance.status()["workers"] == [], "the worker stays")
         drop(page, "face.jpg", gocv_paths()[0].read_bytes())
-        until(lambda: "No worker is ready" in page.evaluate("said"), lambda: page.inner_text("body"), 15)
+        until(lambda: "No worker is ready" in page.evaluate("said"), lambda: page.inner_text("body"))
     finally:
         os.kill(supervisor, signal.SIGCONT)
     until_a_face_is_drawn(page)
-    until(lambda: page.inner_text("#problems") == "", "what is over is still said", 15)
+    until(lambda: page.inner_text("#problems") == "", "what is over is still said")
     assert complaints == []
 
 
 def test_the_dashboard_leads_there_and_back_by_keyboard(lab: Lab) -> None:
     page, complaints = opened(lab.browser, lab.appliance)
     page.get_by_role("link", name="Cameras").press("Enter")
-    page.wait_for_selector(".camera canvas", timeout=15_000)
+    page.wait_for_selector(".camera canvas")
     page.get_by_role("link", name="Try your own camera").press("Enter")
     page.wait_for_url("**/try")
     page.get_by_role("button", name="Start camera").press("Space")

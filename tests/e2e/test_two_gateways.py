@@ -21,12 +21,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.bombs import photo
-from tests.e2e.conftest import STOP_LIMIT_S, RunningAppliance
+from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import daemon_pid
 from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 PICTURE = photo(".jpg", width=320, height=240)
 # The same credentials file; everything else is each device's own.
@@ -51,7 +51,6 @@ id = "fed"
 source = "push:"
 """
 CLIENTS = 6
-LIMIT_S = 30
 
 
 class Pair:
@@ -110,7 +109,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     made = Pair(tmp_path_factory.mktemp("pair"))
     with subprocess.Popen(made.nginx()) as nginx:
         try:
-            until(lambda: post(made.http_port, made.token)[0] == 200, "nginx does not serve", LIMIT_S)
+            until(lambda: post(made.http_port, made.token)[0] == 200, "nginx does not serve")
             yield made
         finally:
             nginx.terminate()
@@ -120,7 +119,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 def post(port: int, token: str, source: str = "127.0.0.1") -> tuple[int, str]:
     """The status of one picture, and the device that answered."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S, source_address=(source, 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S, source_address=(source, 0))
     headers = {"Content-Type": "image/jpeg", "Authorization": f"Bearer {token}"}
     try:
         connection.request("POST", "/api/v1/detect", PICTURE, headers)
@@ -158,7 +157,7 @@ def clients(pair: Pair) -> Iterator[Counter[tuple[int, str]]]:
 def until_both_answer(got: Counter[tuple[int, str]]) -> None:
     before = got.copy()
     names = [(200, f"gateway-{number}") for number in (1, 2)]
-    until(lambda: all(got[name] > before[name] for name in names), lambda: f"not both answer: {got}", LIMIT_S)
+    until(lambda: all(got[name] > before[name] for name in names), lambda: f"not both answer: {got}")
 
 
 def test_a_token_is_known_to_both_devices(pair: Pair) -> None:
@@ -173,7 +172,7 @@ def test_no_request_fails_while_one_device_stops_comes_back_and_the_other_dies(p
         pair.gateways[1] = pair.start(1)
         until_both_answer(got)
         os.kill(daemon_pid(pair.gateways[2]), signal.SIGKILL)
-        pair.gateways[2].process.wait(STOP_LIMIT_S)
+        pair.gateways[2].process.wait(HANG_S)
         pair.gateways[2] = pair.start(2)
         until_both_answer(got)
     assert set(got) == {(200, "gateway-1"), (200, "gateway-2")}, got
@@ -183,16 +182,16 @@ def test_no_request_fails_while_one_device_stops_comes_back_and_the_other_dies(p
 def test_a_stream_is_told_to_come_again_and_the_other_device_takes_it(pair: Pair) -> None:
     with pair.stream() as socket:
         socket.send(PICTURE)
-        name = json.loads(socket.recv(LIMIT_S))["device"]
+        name = json.loads(socket.recv(HANG_S))["device"]
         number = int(name[-1])
         assert pair.gateways[number].stop() == 0
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(LIMIT_S)
+            socket.recv(HANG_S)
         assert closed.value.rcvd
         assert closed.value.rcvd.code == 1001
     with pair.stream() as again:
         again.send(PICTURE)
-        assert json.loads(again.recv(LIMIT_S))["device"] == f"gateway-{3 - number}"
+        assert json.loads(again.recv(HANG_S))["device"] == f"gateway-{3 - number}"
     pair.gateways[number] = pair.start(number)
 
 
@@ -202,4 +201,4 @@ def test_each_client_keeps_its_own_address(pair: Pair) -> None:
     def seen() -> bool:
         return any("client=127.0.0.9:0" in gateway.log.read_text() for gateway in pair.gateways.values())
 
-    until(seen, "the devices see nginx instead of its client", LIMIT_S)
+    until(seen, "the devices see nginx instead of its client")

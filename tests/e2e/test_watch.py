@@ -17,7 +17,7 @@ from tests.e2e.brokers import PASSWORD, USER, mosquitto, publish
 from tests.e2e.speaking import event
 from tests.ports import free_port
 from tests.unit.command import PROGRAM, complaints, visavis
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 LINE = "21:00:00.123+01:00  porch/door  1 face    13.4 ms  [412, 80, 96, 122] 0.97"
 
@@ -72,12 +72,12 @@ class Watch:
             assert self.process.poll() is None, self.errors.read_text()
             return len(self.lines()) >= count
 
-        until(enough, lambda: f"{len(self.lines())} lines of {count}", 20)
+        until(enough, lambda: f"{len(self.lines())} lines of {count}")
         return self.lines()
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(10)
+        return self.process.wait(HANG_S)
 
 
 @pytest.fixture

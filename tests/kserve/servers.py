@@ -17,7 +17,7 @@ from types import TracebackType
 import pytest
 
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 ROOT = Path(__file__).parents[2]
 SITES = ROOT / "build" / "servers"
@@ -99,10 +99,10 @@ class Served(ABC):
         if self.tls:
             unchecked = ssl._create_unverified_context()  # noqa: S323 (only whether it is up)
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                "127.0.0.1", self.http_port, timeout=5, context=unchecked
+                "127.0.0.1", self.http_port, timeout=HANG_S, context=unchecked
             )
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=HANG_S)
         try:
             connection.request("GET", f"/v2/models/{next(iter(self.models))}/ready")
             return connection.getresponse().status in (200, 401)

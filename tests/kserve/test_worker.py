@@ -19,7 +19,7 @@ from tests.kserve.conftest import MODEL, SIZE, asked
 from tests.kserve.servers import KServeServer, Served
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.test_worker import worker
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 WIDTH, HEIGHT = SIZE
 PICTURE_BYTES = WIDTH * HEIGHT * 3
@@ -107,7 +107,7 @@ def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_
 
 def ends(daemon: DaemonDouble) -> bool:
     """Whether the worker closes the connection, whatever it says before."""
-    daemon.peer.settimeout(10)
+    daemon.peer.settimeout(HANG_S)
     try:
         while daemon.peer.recv(1 << 17):
             pass
@@ -178,7 +178,7 @@ def test_status_and_info_tell_what_infers_and_no_frame_is_lost(appliance: Runnin
     go_on()
     assert_counted(appliance, before)
     info: dict[str, Any] = {}
-    until(lambda: info.update(latest(appliance)) or info["backend"] == "onnxruntime", lambda: str(info), 30)
+    until(lambda: info.update(latest(appliance)) or info["backend"] == "onnxruntime", lambda: str(info))
     server.start()
     until(lambda: backends(appliance) == ["kserve"] * 2, log, 90)
     go_on()

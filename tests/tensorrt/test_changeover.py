@@ -32,6 +32,7 @@ from visavis.supervisor import Supervisor, worker_command
 from tests import waiting
 from tests.tensorrt import core
 from tests.unit.daemon_double import HEIGHT, INSTANCE, WIDTH, DaemonDouble, Memory, frame, ring_add
+from tests.waiting import HANG_S
 
 SIZE = (64, 64)
 until = partial(waiting.until, limit_s=60)
@@ -264,9 +265,9 @@ def test_the_frame_that_a_failing_gpu_had_is_given_back_before_the_worker_ends(
         for lease_id, status in ((1, wire.Status.OK), (2, wire.Status.FAILED)):
             daemon.send(frame(lease_id).pack())
             assert daemon.result().status == status
-        thread.join(5)
+        thread.join(HANG_S)
         stop.set()
-    thread.join(5)
+    thread.join(HANG_S)
     memory.close()
     assert ended, "the worker went on"
     assert "centerface on tensorrt is lost, DetectorLost: the GPU failed" in str(ended[0])

@@ -241,7 +241,7 @@ def test_a_worker_that_builds_at_its_start_ends_when_it_is_told_to(
     deaf = core.environment(VISAVIS_TEST_BUILD_GATE="never")
     with subprocess.Popen(command, env=deaf, stderr=subprocess.PIPE, text=True) as process:
         try:
-            until(note.exists, "the daemon is told", 30)
+            until(note.exists, "the daemon is told")
             process.send_signal(how)
             said = process.communicate(timeout=60)[1]
         finally:

@@ -14,6 +14,8 @@ from types import TracebackType
 
 from visavis import ring_gen as wire
 
+from tests.waiting import HANG_S
+
 WIDTH, HEIGHT = 64, 48
 PAYLOAD = WIDTH * HEIGHT * 3
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | 0x10 | fcntl.F_SEAL_SEAL
@@ -127,7 +129,7 @@ class DaemonDouble:
     @property
     def peer(self) -> socket.socket:
         """The connection, once it was welcomed."""
-        assert self._ready.wait(5), "no worker connected within 5 s"
+        assert self._ready.wait(HANG_S), "no worker connected"
         assert self._peer is not None
         return self._peer
 
@@ -176,7 +178,7 @@ class DaemonDouble:
             peer, _ = self._listener.accept()
         except OSError:
             return
-        peer.settimeout(5)
+        peer.settimeout(HANG_S)
         self.hello = wire.Hello.unpack(peer.recv(4096))
         peer.send(self._answer or self._welcome())
         self._peer = peer

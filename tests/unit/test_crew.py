@@ -10,17 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 from visavis.crew import SOCKET, Crew, Member, NobodyRuns, Request, RequestRefused, ask, find, listening, run_folder
 from visavis.supervisor import Supervisor
 
-from tests import waiting
 from tests.unit.test_supervisor import SLEEPER, alive
-
-until = partial(waiting.until, limit_s=10)
+from tests.waiting import HANG_S, until
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +108,7 @@ def test_who_could_not_let_anybody_in_does_so_when_it_can(caplog: pytest.LogCapt
                 client.sendall(b"{}\n")
             until(lambda: "Too many open files" in caplog.text, "it is told")
         for client in waits:
-            client.settimeout(10)
+            client.settimeout(HANG_S)
             assert b"porch" in client.recv(65_536)
             client.close()
     assert caplog.text.count("Too many open files") == 1

@@ -13,7 +13,7 @@ from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.engines.note_gen import TEXTS, Note
 from visavis.engines.progress import ELSEWHERE
 
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_note_that_cannot_be_written_is_said_once_and_the_build_goes_on(
     note = EngineNote(note_path(tmp_path / "frames.sock"), "centerface", "fp16")
     with Progress(note, go_on) as report:
         assert report(0.1, "Parsing")
-        report._thread.join(10)
+        report._thread.join(HANG_S)
         assert report(0.2, "Parsing")
     assert caplog.text.count("cannot tell the daemon about the engine") == 1
 

@@ -24,7 +24,7 @@ from visavis.supervisor import Supervisor, worker_command
 
 from tests.ports import free_port
 from tests.unit.test_model_cli import model
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 SIZE = (320, 256)
 DEMO = """
@@ -51,7 +51,7 @@ class Daemon(NamedTuple):
     file: Path
 
     def status(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=HANG_S) as answer:
             found: dict[str, Any] = json.loads(answer.read())
         return found
 
@@ -68,7 +68,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     socket, port, file = tmp_path / "frames.sock", free_port(), tmp_path / "config.toml"
     file.write_text(DEMO.format(port=port, socket=socket))
     with daemon_process(file, os.environ) as process:
-        until(socket.exists, lambda: f"no socket, the daemon's exit code is {process.poll()}", 20)
+        until(socket.exists, lambda: f"no socket, the daemon's exit code is {process.poll()}")
         yield Daemon(process, socket, port, file)
 
 

@@ -6,27 +6,31 @@ import sys
 
 import pytest
 
+from tests.waiting import HANG_S
+
 # A signal may arrive while the main thread is inside Event.wait and holds its lock.
-PROGRAM = """
+PROGRAM = f"""
 import signal
 from visavis.signals import stop_on_signals
 with stop_on_signals() as stop:
     with stop._cond:
         signal.raise_signal(signal.SIGTERM)
-    assert stop.wait(5), "the signal was lost"
+    assert stop.wait({HANG_S}), "the signal was lost"
 """
 
 
 def test_a_signal_in_the_middle_of_a_wait_ends_it() -> None:
     try:
-        done = subprocess.run([sys.executable, "-c", PROGRAM], timeout=10, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], timeout=2 * HANG_S, capture_output=True, text=True, check=False
+        )
     except subprocess.TimeoutExpired:
         pytest.fail("the handler waits for the lock that its own thread holds")
     assert done.returncode == 0, done.stderr
 
 
 # A terminal that is closed sends SIGHUP; nohup has let its command ignore that.
-UNDER_NOHUP = """
+UNDER_NOHUP = f"""
 import signal
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from visavis.signals import stop_on_signals
@@ -34,7 +38,7 @@ with stop_on_signals() as stop:
     signal.raise_signal(signal.SIGHUP)
     assert not stop.wait(0.2), "it ends with the terminal"
     signal.raise_signal(signal.SIGTERM)
-    assert stop.wait(5), "it ends with nothing any more"
+    assert stop.wait({HANG_S}), "it ends with nothing any more"
 """
 
 

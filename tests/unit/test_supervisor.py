@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,7 @@ from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
 from visavis.supervisor import Supervisor, unsure_score, worker_command
 
-from tests import waiting
-
-until = partial(waiting.until, limit_s=10)
+from tests.waiting import HANG_S, until
 
 # Ignores the arguments that the supervisor adds.
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -138,7 +135,7 @@ def test_a_worker_process_ends_with_0_on_a_stop_signal(tmp_path: Path, signal_nu
         assert process.stderr is not None
         assert b"is warm" in process.stderr.readline()
         process.send_signal(signal_number)
-        assert process.wait(5) == 0
+        assert process.wait(HANG_S) == 0
 
 
 @pytest.mark.parametrize(

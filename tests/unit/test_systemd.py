@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from visavis import systemd
 
+from tests.waiting import HANG_S
+
 
 @pytest.fixture
 def ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.bind(str(tmp_path / "notify"))
-        line.settimeout(10)
+        line.settimeout(HANG_S)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield line
 
@@ -30,7 +32,7 @@ def test_an_abstract_socket_is_reached_too(monkeypatch: pytest.MonkeyPatch) -> N
     name = f"visavis-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.bind(f"\0{name}")
-        line.settimeout(10)
+        line.settimeout(HANG_S)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         assert systemd.tell(systemd.ALIVE)
         assert line.recv(100) == b"WATCHDOG=1"

@@ -20,7 +20,7 @@ from visavis.worker import run
 
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.detector_conformance import four_faces
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ class Running:
         self._thread.start()
 
     def ended(self) -> Exception | None:
-        self._thread.join(5)
-        assert not self._thread.is_alive(), "the worker did not end within 5 s"
+        self._thread.join(HANG_S)
+        assert not self._thread.is_alive(), "the worker did not end"
         return self.error
 
     def _run(self) -> None:
