@@ -15,7 +15,10 @@ import (
 	"visavis/capture/internal/outbox"
 )
 
-const disconnectMs = 250
+const (
+	disconnectMs = 250
+	hang         = 30 * time.Second // a busy machine loses no connection, as each costs a window of duplicates
+)
 
 // publish keeps a connection until the returned function is called. Event number killAt of those published here is the last thing
 // that the process does; 0 is none.
@@ -44,8 +47,8 @@ func (l *load) session(ctx context.Context, reached func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	options := paho.NewClientOptions().AddBroker("tcp://" + l.broker).SetClientID("outboxload").SetCleanSession(true).
-		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(2 * time.Second).SetWriteTimeout(2 * time.Second).
-		SetKeepAlive(5 * time.Second).SetConnectionLostHandler(func(_ paho.Client, err error) { cancel(err) })
+		SetAutoReconnect(false).SetConnectRetry(false).SetConnectTimeout(hang).SetWriteTimeout(hang).
+		SetKeepAlive(hang).SetConnectionLostHandler(func(_ paho.Client, err error) { cancel(err) })
 	client := paho.NewClient(options)
 	token := client.Connect()
 	<-token.Done()
