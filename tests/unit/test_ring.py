@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -447,7 +449,16 @@ def test_a_refusal_carries_its_code_and_the_daemons_sentence(tmp_path: Path, sto
     assert refused.value.code == wire.Refusal.TOO_MANY_WORKERS
 
 
-@pytest.mark.parametrize("off_s", [-2, 2])
+def test_an_answer_that_waited_is_not_taken_for_another_clock(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late_ns = itertools.chain([0], itertools.repeat(10 * 10**9))  # it asks now, and reads the answer later
+    monkeypatch.setattr("visavis.ring.monotonic_ns", lambda: time.monotonic_ns() + next(late_ns))
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, connected(daemon, stop) as client:
+        assert client.welcome.worker_id == 7
+
+
+@pytest.mark.parametrize("off_s", [-60, 60])
 def test_a_daemon_with_another_clock_is_not_served(tmp_path: Path, stop: threading.Event, off_s: int) -> None:
     with (
         DaemonDouble(tmp_path / "frames.sock", clock_off_ns=off_s * 10**9) as daemon,

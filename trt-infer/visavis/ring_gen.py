@@ -49,7 +49,9 @@ MAX_DETECTIONS = 1024  # detections in one RESULT
 MAX_RESULT_BYTES = 65536  # bytes of detections in one RESULT
 LEASE_MS = 2000  # default age at which a lease ends and its connection is closed
 HELLO_MS = 5000  # time from connect until HELLO must have arrived
-CLOCK_TOLERANCE_MS = 1000  # a worker whose CLOCK_MONOTONIC differs more from WELCOME's does not run
+CLOCK_TOLERANCE_MS = (
+    1000  # how far WELCOME's CLOCK_MONOTONIC may lie before HELLO or after WELCOME came; else the worker does not run
+)
 
 
 class Status(IntEnum):

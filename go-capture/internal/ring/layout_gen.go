@@ -29,7 +29,7 @@ const (
 	MaxResultBytes   = 65536 // bytes of detections in one RESULT
 	LeaseMs          = 2000  // default age at which a lease ends and its connection is closed
 	HelloMs          = 5000  // time from connect until HELLO must have arrived
-	ClockToleranceMs = 1000  // a worker whose CLOCK_MONOTONIC differs more from WELCOME's does not run
+	ClockToleranceMs = 1000  // how far WELCOME's CLOCK_MONOTONIC may lie before HELLO or after WELCOME came; else the worker does not run
 )
 
 // Message types and sizes in bytes.
