@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from deb.kept import REPOSITORY
 from tests.vm.lab import Machine
 
 BY_ID = "/dev/v4l/by-id/usb-visavis_Test_Camera_0001-video-index0"
@@ -47,6 +50,42 @@ def be_patient(machine: Machine) -> None:
         folder = f"/etc/systemd/system/{unit}.d"
         machine.run(f"mkdir -p {folder} && printf '[Service]\n{words}\n' >{folder}/slow.conf")
     machine.run("systemctl daemon-reload")
+
+
+# What the package puts there, from systemd/ of the repository.
+SERVICE = {
+    "/etc/systemd/system": ("visavis-capture.service", "visavis-frames.service", "visavis-frames.socket"),
+    "/etc/sysusers.d": ("sysusers.d/visavis.conf",),
+    "/etc/tmpfiles.d": ("tmpfiles.d/visavis.conf",),
+    "/etc/udev/rules.d": ("udev/70-visavis.rules",),
+}
+POSTINST = (REPOSITORY / "deb/scripts/visavis/postinst").read_text()
+UDEV_IN_FORCE = "".join(re.findall(r"^if udevadm .*?^fi\n", POSTINST, re.M | re.S)) + "udevadm settle"
+OWN_DAEMON = f"[Service]\nExecStart=\nExecStart={INSIDE}/visavis-capture -config {CONFIG}\n"
+END_SERVICE = """
+systemctl stop visavis-capture visavis-frames.socket visavis-frames
+rm /etc/udev/rules.d/70-visavis.rules
+udevadm control --reload
+"""
+
+
+@contextmanager
+def as_service(machine: Machine, configuration: str) -> Iterator[None]:
+    """The daemon alone, with the rights of the package's unit and udev rules; `postinst` puts the rules into force."""
+    folder = "/etc/systemd/system/visavis-capture.service.d"
+    machine.run(f"mkdir -p {folder} {' '.join(SERVICE)} $(dirname {CONFIG})")
+    for place, names in SERVICE.items():
+        for name in names:
+            machine.send(REPOSITORY / "systemd" / name, f"{place}/{Path(name).name}")
+    machine.run(f"printf '{OWN_DAEMON}' >{folder}/own.conf && cat >{CONFIG} <<'EOF'\n{configuration}\nEOF")
+    machine.run("systemd-sysusers visavis.conf && systemd-tmpfiles --create visavis.conf")
+    machine.run(UDEV_IN_FORCE)
+    be_patient(machine)
+    try:
+        machine.run("systemctl start visavis-capture")
+        yield
+    finally:
+        machine.run(END_SERVICE)
 
 
 def message_with_a_face(machine: Machine, topic: str) -> dict[str, Any]:

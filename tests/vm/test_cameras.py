@@ -23,8 +23,10 @@ from tests.vm.inside import (
     Appliance,
     StatusLog,
     UsbCamera,
+    as_service,
     camera_table,
     configuration,
+    retry,
 )
 from tests.vm.lab import Machine
 
@@ -137,6 +139,29 @@ def test_a_lost_camera_is_noticed_and_comes_back_by_itself(
     captured_s = datetime.fromisoformat(new["captured_at"].replace("Z", "+00:00")).timestamp()
     assert captured_s > back_s, "an old picture came as a new one"
     status.end()
+
+
+def test_a_camera_that_hangs_until_its_device_is_reset_comes_back_by_itself(
+    machine: Machine, usb: UsbCamera, measured: Say
+) -> None:
+    """Under the rights of the unit and of udev's rule."""
+    usb.pull()
+    usb.plug(f"--until-reset {INSIDE}/pictures/*.jpg")
+    with as_service(machine, configuration("usb", f"v4l2:{BY_ID}")):
+        await_metric(machine, 'camera_online{camera="usb"} 1')
+        hung_s = usb.hang()
+        await_metric(machine, 'camera_online{camera="usb"} 0')
+        await_metric(machine, 'camera_online{camera="usb"} 1')
+        measured(f"it was back after {float(machine.run('date +%s.%N')) - hung_s:.1f} s")
+        await_metric(machine, 'camera_usb_resets_total{camera="usb"} 1')
+        nodes = machine.run("find /dev/bus/usb -type c -group video -perm 664").split()
+        assert len(nodes) == 1, f"{nodes} belong to the group, not those with a camera alone"
+        machine.run("journalctl -u visavis-capture | grep -q 'camera hangs, its USB device was reset'")
+
+
+def await_metric(machine: Machine, line: str) -> None:
+    found = f"curl -sf http://127.0.0.1:8080/metrics | grep -qxF 'visavis_{line}'"
+    machine.run(retry(found, 240, "journalctl -u visavis-capture -n 60 --no-pager"))
 
 
 def outages(machine: Machine, camera: str, times: int, measured: Say) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@
 The kernel's `vhci_hcd` is a USB host whose devices answer over a socket (USB/IP,
 https://docs.kernel.org/usb/usbip_protocol.html). This program is such a device: a camera of the USB Video Class 1.1
 with one size, as JPEG files or (.yuyv) raw, sent over a bulk endpoint. The real driver `uvcvideo` finds it and makes a
-real /dev/video. It ends with the camera unplugged; SIGUSR1 makes it hang while plugged in, a second one lets it go on.
+real /dev/video. It ends with the camera unplugged; SIGUSR1 makes it hang while plugged in, a second one lets it go on,
+and with --until-reset a reset of the device.
 SIGUSR2 lets it send the pictures behind --then, whatever their size. With --sends it sends at another rate than it
 says.
 
@@ -34,6 +35,7 @@ HEADER = struct.Struct(">IIIII28s")  # command, number, device, direction, endpo
 SUBMIT_TAIL = struct.Struct(">IiiiI8s")  # flags, length, start frame, packets, interval, setup
 SETUP = struct.Struct("<BBHHH")  # type, request, value, index, length
 
+SET_CONFIGURATION = 9  # comes when the device is plugged in and when it was reset
 GET_CUR, GET_MIN, GET_MAX, GET_LEN, GET_INFO, GET_DEF = 0x81, 0x82, 0x83, 0x85, 0x86, 0x87
 PAYLOAD_BYTES = 1 << 20
 YUY2 = bytes.fromhex("5955593200001000800000aa00389b71")  # the GUID of raw YUYV
@@ -103,7 +105,7 @@ class Camera:
         self.waiting: deque[tuple[int, int]] = deque()  # number and length of transfers that want picture data
         self.unsent = b""
         self.sent = 0
-        self.hangs = False
+        self.hangs, self.until_reset = False, args.until_reset
         self.due_s = time.monotonic()
 
     def hang(self, *_: object) -> None:
@@ -144,6 +146,8 @@ class Camera:
         if kind == 0x80 and request == 6:
             found = self.descriptors.find(value)
             return (0, found[:length], 0) if found else (STALL, b"", 0)
+        if (kind, request) == (0, SET_CONFIGURATION) and self.until_reset:
+            self.hangs = False
         if kind in (0x80, 0x81, 0x82):
             return 0, bytes(length), 0
         if kind in (0xA1, 0x21) and value >> 8 in (1, 2):
@@ -208,6 +212,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=15.0)
     parser.add_argument("--sends", type=float, metavar="FPS", help="pictures a second that really come")
     parser.add_argument("--then", nargs="+", type=Path, default=[], metavar="PICTURE")
+    parser.add_argument("--until-reset", action="store_true", help="a reset ends the hanging")
     parser.add_argument("--port", type=int, default=0, help="of the virtual hub")
     parser.add_argument("pictures", nargs="+", type=Path)
     args = parser.parse_args()

@@ -18,6 +18,9 @@ var FramesDroppedTotal = Metric{Name: "visavis_frames_dropped_total", Help: "Cap
 // CameraOnline: 1 while the camera gives frames.
 var CameraOnline = Metric{Name: "visavis_camera_online", Help: "1 while the camera gives frames.", Labels: []string{"camera"}}
 
+// CameraUsbResetsTotal: How often the camera's USB device was reset because the camera hung; 0 for one without.
+var CameraUsbResetsTotal = Metric{Name: "visavis_camera_usb_resets_total", Help: "How often the camera's USB device was reset because the camera hung; 0 for one without.", Labels: []string{"camera"}}
+
 // Faces: Faces (confirmed tracks) in the picture now.
 var Faces = Metric{Name: "visavis_faces", Help: "Faces (confirmed tracks) in the picture now.", Labels: []string{"camera"}}
 

@@ -51,6 +51,7 @@ type camera struct {
 	online atomic.Bool
 	reason atomic.Pointer[string] // why it is offline, nil before the first try
 	log    *updown.Teller         // of the goroutine of run
+	healer *healer                // likewise
 	gaveNs atomic.Int64           // when its newest picture came, CLOCK_MONOTONIC
 	width  atomic.Int32
 	height atomic.Int32
@@ -64,7 +65,8 @@ func (a *Appliance) newCamera(settings config.Camera) (*camera, error) {
 		return nil, fmt.Errorf("make the ring of camera %s: %w", settings.ID, err)
 	}
 	c := &camera{
-		settings: settings, stream: stream, pool: frame.NewPool(ring.MaxWorkers*a.config.Worker.Credit + picturesBeside), ended: make(chan struct{}), log: updown.New(time.Now),
+		settings: settings, stream: stream, pool: frame.NewPool(ring.MaxWorkers*a.config.Worker.Credit + picturesBeside), ended: make(chan struct{}),
+		log: updown.New(time.Now), healer: newHealer(time.Now),
 		inputWidth: width, inputHeight: height, orders: a.board.Camera(settings.ID, rules(a.config, settings)), show: a.web.Show,
 	}
 	c.status = func(online bool) { a.cameraStatus(settings.ID, online) }
@@ -89,7 +91,8 @@ func (c *camera) run(ctx context.Context) {
 	for c.orders.Await(ctx, true) {
 		on, off := c.orders.WhileOn(ctx)
 		for on.Err() == nil {
-			c.attempt(on, wait)
+			err := c.attempt(on, wait)
+			c.heal(on, err)
 			c.rest(on, wait)
 		}
 		off()
@@ -99,8 +102,8 @@ func (c *camera) run(ctx context.Context) {
 	}
 }
 
-// attempt opens the camera, and closes it when something breaks or it is not wanted any more.
-func (c *camera) attempt(ctx context.Context, wait *backoff.Backoff) {
+// attempt opens the camera, and closes it when something breaks or it is not wanted any more. It returns what broke.
+func (c *camera) attempt(ctx context.Context, wait *backoff.Backoff) error {
 	frames, err := c.open(ctx)
 	if err == nil {
 		err = c.session(ctx, frames, wait)
@@ -111,6 +114,7 @@ func (c *camera) attempt(ctx context.Context, wait *backoff.Backoff) {
 	if frames != nil {
 		c.close(frames)
 	}
+	return err
 }
 
 // switchedOff notes that the camera gives no picture because nobody wants one.
@@ -132,14 +136,18 @@ func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) {
 	defer end()
 	if source.AwaitPlug(ctx, c.settings.Source) {
 		wait.Reset()
+		c.healer.watch.Other()
 	}
 }
 
 // lost notes why the camera is away: in the status each time, in the log only when that is news.
 func (c *camera) lost(err error) {
 	reason := err.Error()
+	if source.Hangs(err) {
+		reason += c.healer.told
+	}
 	c.reason.Store(&reason)
-	if c.log.Lost(reason) {
+	if c.log.Lost(err.Error()) {
 		slog.Warn("camera lost, trying again", "camera", c.settings.ID, "error", err)
 	}
 	if c.online.CompareAndSwap(true, false) {
@@ -182,6 +190,7 @@ func (c *camera) session(ctx context.Context, frames source.Source, wait *backof
 	defer func() {
 		if !first.IsZero() {
 			wait.Ran(time.Since(first))
+			c.healer.gave(time.Since(first))
 		}
 	}()
 	for ctx.Err() == nil {

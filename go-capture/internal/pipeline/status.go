@@ -134,7 +134,7 @@ func (a *Appliance) cameraView(c *camera, n dispatch.Counters) web.CameraStatus 
 		ID: c.settings.ID, State: state, Error: reason, Width: int(c.width.Load()), Height: int(c.height.Load()),
 		FPS: figures.FPSCaptured, FPSInferred: figures.FPSInferred, Privacy: set.Privacy, Detect: set.Detect, Score: set.Score,
 		Faces: figures.Faces, Occupied: figures.Occupied, Frames: framesOf(n), LatencyMs: latencies(figures),
-		Zones: zonesOf(figures), Lines: linesOf(figures),
+		Zones: zonesOf(figures), Lines: linesOf(figures), USBResets: c.healer.done.Load(),
 	}
 }
 

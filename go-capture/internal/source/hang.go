@@ -24,6 +24,7 @@ const (
 var (
 	errNotOpened = errors.New("it did not open in time")
 	errNotClosed = errors.New("its driver hangs while it is closed")
+	errHangs     = errors.New("calls hang in the camera's driver")
 )
 
 // hanging counts the goroutines that were left behind, by the address of their camera.
@@ -60,7 +61,7 @@ func leave[T any](camera string, result <-chan T, then func(T)) {
 // mayHang fails when so many hang because of the camera that no more may.
 func mayHang(camera string) error {
 	if n := hanging.count(camera); n >= hangingMost {
-		return fmt.Errorf("%d calls hang in the camera's driver: look at its cable, and restart visavis if it stays so", n)
+		return fmt.Errorf("%d %w: look at its cable, and restart visavis if it stays so", n, errHangs)
 	}
 	return nil
 }
@@ -77,35 +78,40 @@ func openWithin[T io.Closer](ctx context.Context, camera string, limit time.Dura
 	if err := mayHang(camera); err != nil {
 		return none, err
 	}
-	result := make(chan opened[T], 1)
-	go func() {
-		made, err := open()
-		result <- opened[T]{made, err}
-	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errNotOpened)
 	defer cancel()
+	now, err := within(ctx, camera, func() opened[T] {
+		made, err := open()
+		return opened[T]{made, err}
+	}, func(late opened[T]) {
+		if late.err == nil {
+			_ = late.made.Close() // nobody is left to hear of it
+		}
+	})
+	if err != nil {
+		return none, err
+	}
+	return now.made, now.err
+}
+
+// within does what may hang, at most until the end of ctx. What comes of it after that is for late.
+func within[T any](ctx context.Context, camera string, do func() T, late func(T)) (T, error) {
+	result := make(chan T, 1)
+	go func() { result <- do() }()
 	select {
 	case now := <-result:
-		return now.made, now.err
+		return now, nil
 	case <-ctx.Done():
-		leave(camera, result, func(late opened[T]) {
-			if late.err == nil {
-				_ = late.made.Close() // nobody is left to hear of it
-			}
-		})
+		leave(camera, result, late)
+		var none T
 		return none, context.Cause(ctx)
 	}
 }
 
 // closeWithin waits for the end of it at most until the limit.
 func closeWithin(camera string, limit time.Duration, device io.Closer) error {
-	result := make(chan error, 1)
-	go func() { result <- device.Close() }()
-	select {
-	case err := <-result:
-		return err
-	case <-time.After(limit):
-		leave(camera, result, func(error) {})
-		return errNotClosed
-	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, errNotClosed)
+	defer cancel()
+	closed, err := within(ctx, camera, device.Close, func(error) {})
+	return errors.Join(closed, err)
 }

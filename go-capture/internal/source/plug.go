@@ -5,7 +5,6 @@ package source
 import (
 	"context"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -15,7 +14,7 @@ const plugLook = 100 * time.Millisecond
 // AwaitPlug waits until the camera's device node, which was not there, is there; false when ctx ends before. Sources without a node
 // only wait for ctx.
 func AwaitPlug(ctx context.Context, uri string) bool {
-	path, hasNode := strings.CutPrefix(uri, "v4l2:")
+	path, hasNode := nodeOf(uri)
 	if !hasNode {
 		<-ctx.Done()
 		return false

@@ -8,6 +8,8 @@ var messageIDs = map[string]string{
 	"serving":                                               "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d01",
 	"camera delivers":                                       "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d02",
 	"camera lost, trying again":                             "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d03",
+	"camera hangs, its USB device was reset":                "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0e",
+	"camera hangs, its USB device cannot be reset":          "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d0f",
 	"camera refused, the others go on":                      "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d04",
 	"broker away, trying again":                             "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d05",
 	"broker connected":                                      "2b6d4c1f0a7e4a5e9d3c8b7f6a1e5d06",

@@ -59,6 +59,16 @@ func Open(path string, wish Wish) (*Camera, error) {
 	return c, nil
 }
 
+// Free fails with EBUSY while another program takes pictures of the camera. To ask for no buffers changes nothing.
+func Free(path string) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	asked := requestBuffers{kind: kindCapture, memory: memoryMmap}
+	return errors.Join(control(fd, askBuffers, &asked), unix.Close(fd))
+}
+
 // Format says what the camera was set to.
 func (c *Camera) Format() Format { return c.format }
 

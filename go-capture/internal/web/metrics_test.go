@@ -14,16 +14,17 @@ type oneStep struct{ oneCamera }
 
 func (oneStep) Status() Status {
 	return Status{Device: "box", Cameras: []CameraStatus{{
-		ID: "door", State: CameraOnline, Faces: 2, Occupied: true,
+		ID: "door", State: CameraOnline, Faces: 2, Occupied: true, USBResets: 5,
 		Zones: []ZoneStatus{{Name: "step", Faces: 1, Occupied: true, Entered: 7, Left: 6}},
 		Lines: []LineStatus{{Name: "sill", In: 4, Out: 3}},
 	}}}
 }
 
-func TestMetricsTellOfOccupancyOfZonesAndOfLines(t *testing.T) {
+func TestMetricsTellOfResetsOfOccupancyOfZonesAndOfLines(t *testing.T) {
 	r := serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: 2 * time.Second}, oneStep{})
 	_, body := r.ask(t, http.MethodGet, "/metrics", http.Header{})
 	for _, line := range []string{
+		`visavis_camera_usb_resets_total{camera="door"} 5`,
 		`visavis_occupied{camera="door"} 1`,
 		`visavis_zone_faces{camera="door",zone="step"} 1`,
 		`visavis_zone_occupied{camera="door",zone="step"} 1`,

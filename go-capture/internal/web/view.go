@@ -142,6 +142,7 @@ type CameraStatus struct {
 	LatencyMs   map[string]Latency `json:"latency_ms"`     // by stage; "total" is from the camera to the result
 	PictureAge  *float64           `json:"picture_age_ms"` // filled by Server: null until there is a picture
 	Viewers     ViewerFigures      `json:"viewers"`        // filled by Server
+	USBResets   uint64             `json:"-"`              // of its USB device, because it hung: a metric, and its last one a part of Error
 }
 
 // ZoneStatus is a zone of a camera, and what it has seen since the camera was added.

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"visavis/capture/internal/usbreset"
+	"visavis/capture/internal/v4l2"
+)
+
+func TestWhichCamerasHang(t *testing.T) {
+	for err, hangs := range map[error]bool{
+		nil:                              false,
+		fmt.Errorf("open: %w", errHangs): true,
+		errors.Join(ErrStalled, errors.New("damaged JPEG")):       true,
+		fmt.Errorf("open: %w", errNotOpened):                      true,
+		fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EIO):               true,
+		fmt.Errorf("VIDIOC_STREAMON: %w", syscall.ETIMEDOUT):      true,
+		withRemedy(fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EBUSY)): false,
+		withRemedy(fs.ErrPermission):                              false,
+		withRemedy(fs.ErrNotExist):                                false,
+		fmt.Errorf("VIDIOC_STREAMON: %w", syscall.ENOSPC):         false, // too many cameras for the bus
+		fmt.Errorf("VIDIOC_DQBUF: %w", syscall.ENODEV):            false, // pulled out
+		v4l2.ErrNoFormat: false,
+		v4l2.ErrNoCamera: false,
+		ErrEnded:         false,
+	} {
+		if Hangs(err) != hangs {
+			t.Errorf("%v: %v", err, !hangs)
+		}
+	}
+}
+
+// bus is a USB bus with one camera on it, that counts its resets.
+type bus struct {
+	used   error
+	answer error
+	resets int
+}
+
+func (b *bus) usb() usb {
+	return usb{
+		find:  func(string) (usbreset.Device, error) { return usbreset.Device{Port: "1-2"}, nil },
+		free:  func(string) error { return b.used },
+		reset: func(usbreset.Device) error { b.resets++; return b.answer },
+	}
+}
+
+func TestACameraIsResetUnlessAnotherProgramHasIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		bus    bus
+		resets int
+		want   error
+	}{
+		"free":               {bus{}, 1, nil},
+		"used":               {bus{used: fmt.Errorf("VIDIOC_REQBUFS: %w", syscall.EBUSY)}, 0, syscall.EBUSY},
+		"too ill to tell":    {bus{used: syscall.EIO}, 1, nil},
+		"a right is missing": {bus{answer: syscall.EACCES}, 1, syscall.EACCES},
+	} {
+		port, err := c.bus.usb().resetBehind(t.Context(), "v4l2:/dev/video0")
+		if port != "1-2" || !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || c.bus.resets != c.resets {
+			t.Errorf("%s: port %q, %v, %d resets", name, port, err, c.bus.resets)
+		}
+	}
+}
+
+func TestACameraWithCallsOfOurOwnThatHangIsNotTakenForAnothersUse(t *testing.T) {
+	hanging.add("v4l2:bad", 1)
+	defer hanging.add("v4l2:bad", -1)
+	b := bus{used: syscall.EBUSY}
+	if _, err := b.usb().resetBehind(t.Context(), "v4l2:bad"); err != nil || b.resets != 1 {
+		t.Errorf("%v, %d resets", err, b.resets)
+	}
+}
+
+func TestAResetThatHangsIsLeftBehindAndNotForEverRepeated(t *testing.T) {
+	free, ended := make(chan struct{}), make(chan struct{}, hangingMost)
+	u := (&bus{}).usb()
+	u.reset = func(usbreset.Device) error { <-free; ended <- struct{}{}; return nil }
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	for range hangingMost {
+		if _, err := u.resetBehind(ctx, "v4l2:worse"); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := u.resetBehind(t.Context(), "v4l2:worse"); !errors.Is(err, errHangs) {
+		t.Errorf("one more: %v", err)
+	}
+	if err := mayHang("v4l2:worse"); err != nil {
+		t.Errorf("the camera itself is not tried any more: %v", err)
+	}
+	close(free)
+	for range hangingMost {
+		<-ended
+	}
+}
+
+func TestWhatIsNoUSBCameraHasNothingToReset(t *testing.T) {
+	for _, uri := range []string{"demo:", "rtsp://camera/1", "csi:0", "v4l2:/no/such/camera", "v4l2:/dev/null"} {
+		if _, err := ResetUSB(t.Context(), uri); !errors.Is(err, usbreset.ErrNoCamera) {
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+}
