@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from tests.vm.image_lab import (
 )
 from tests.vm.inside import retry
 
+# QEMU's chipset has Intel's watchdog, which is off until the board wires it so.
+CHIPSETS_WATCHDOG = ("-global", "ICH9-LPC.noreboot=false", "-action", "watchdog=reset")
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(7200)]
 
 
@@ -120,6 +123,19 @@ def test_a_device_stays_the_same_over_a_power_cut(device: Flashed) -> None:
     assert identity(device) == before
     device.run(retry("[ ! -e /boot/efi/claim-code.txt ]", 60))
     assert not device.said(f"type {before['code']}")
+
+
+@pytest.mark.vm_long
+def test_a_system_that_hangs_is_started_anew_by_the_hardware(device: Flashed, measured: Callable[[str], None]) -> None:
+    device.stop()
+    device.switch_on(*CHIPSETS_WATCHDOG)
+    device.wait_until_it_answers()
+    device.run(retry("grep -q ^active /sys/class/watchdog/watchdog0/state", 300, "cat /sys/class/watchdog/*/*"))
+    assert device.run("sysctl -n kernel.panic_on_oops").strip() == "1"
+    before, hung_s = device.boot_id(), time.monotonic()
+    device.try_to_run("echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze")
+    device.wait_for_another_start(before)
+    measured(f"it answered again {time.monotonic() - hung_s:.0f} s after its first process had stopped")
 
 
 def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -> None:
