@@ -14,9 +14,14 @@ import (
 	"visavis/capture/internal/problem"
 )
 
-// contentPolicy lets the page load its own files and nothing else; nothing inline runs or styles.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const (
+	// pagePolicy lets a page load the device's own files and nothing else; nothing inline runs or styles.
+	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	// strictPolicy is for whatever is no page: should a browser open it as one, it loads nothing at all. It is short, since client and
+	// server go through each byte of a header.
+	strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 // guard answers requests that must not reach a route: a foreign Host (DNS rebinding) and another site's page.
 func (s *Server) guard(next http.Handler) http.Handler {
@@ -48,7 +53,7 @@ func (s *Server) hurry(next http.Handler) http.Handler {
 // shields are headers of every answer: few, since a ninth header makes the map of most answers grow, which costs a tenth of a small
 // request. All answers share their values, which are full: whoever adds to one copies it.
 var shields = http.Header{
-	"Content-Security-Policy":      {contentPolicy},
+	"Content-Security-Policy":      {strictPolicy},
 	"X-Content-Type-Options":       {"nosniff"},
 	"Referrer-Policy":              {"no-referrer"},
 	"Cross-Origin-Resource-Policy": {"same-origin"},
@@ -56,9 +61,10 @@ var shields = http.Header{
 
 func secure(h http.Header) { maps.Copy(h, shields) }
 
-// secureDocument adds the headers that browsers look at only where a page is opened; a page may ask for nothing
-// but perhaps a camera, which is said by the first part of the permissions.
+// secureDocument lets a page load its files, and adds the headers that browsers look at only where a page is opened; a page may ask for
+// nothing but perhaps a camera, which is said by the first part of the permissions.
 func secureDocument(h http.Header, camera string) {
+	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("Permissions-Policy", camera+", microphone=(), geolocation=()")

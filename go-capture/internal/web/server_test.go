@@ -304,10 +304,12 @@ func TestOnlyOnePageMayAskForTheBrowsersCamera(t *testing.T) {
 
 func TestEveryAnswerIsShielded(t *testing.T) {
 	r := serve(t)
-	for _, path := range []string{"/", "/app.css", "/healthz", "/api/v1/status", "/nowhere", "/healthz"} {
+	for path, policy := range map[string]string{
+		"/": pagePolicy, "/login": pagePolicy, "/app.css": strictPolicy, "/healthz": strictPolicy, "/api/v1/status": strictPolicy, "/nowhere": strictPolicy,
+	} {
 		said := r.head(t, path)
 		for name, want := range map[string]string{
-			"Content-Security-Policy": contentPolicy, "X-Content-Type-Options": "nosniff",
+			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff",
 			"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
 		} {
 			if got := said.Values(name); len(got) != 1 || got[0] != want {
