@@ -3,7 +3,6 @@
 package web
 
 import (
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -52,14 +51,21 @@ func (s *Server) hurry(next http.Handler) http.Handler {
 
 // shields are headers of every answer: few, since a ninth header makes the map of most answers grow, which costs a tenth of a small
 // request. All answers share their values, which are full: whoever adds to one copies it.
-var shields = http.Header{
-	"Content-Security-Policy":      {strictPolicy},
-	"X-Content-Type-Options":       {"nosniff"},
-	"Referrer-Policy":              {"no-referrer"},
-	"Cross-Origin-Resource-Policy": {"same-origin"},
+var shields = []struct {
+	name   string
+	values []string
+}{
+	{"Content-Security-Policy", []string{strictPolicy}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
 }
 
-func secure(h http.Header) { maps.Copy(h, shields) }
+func secure(h http.Header) {
+	for _, one := range shields {
+		h[one.name] = one.values
+	}
+}
 
 // secureDocument lets a page load its files, and adds the headers that browsers look at only where a page is opened; a page may ask for
 // nothing but perhaps a camera, which is said by the first part of the permissions.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -51,9 +52,17 @@ func (m *metrics) observe(r *hub.Result) {
 
 // count counts a route's answers by status code.
 func (m *metrics) count(route string, next http.Handler) http.Handler {
+	counter := func(code int) prometheus.Counter { return m.requests.WithLabelValues(route, strconv.Itoa(code)) }
+	good := sync.OnceValue(func() prometheus.Counter { return counter(http.StatusOK) }) // of most answers: looked up once, as the first comes
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorder := recorderOf(w)
-		defer func() { m.requests.WithLabelValues(route, strconv.Itoa(recorder.code)).Inc() }()
+		defer func() {
+			if recorder.code == http.StatusOK {
+				good().Inc()
+				return
+			}
+			counter(recorder.code).Inc()
+		}()
 		next.ServeHTTP(recorder, r)
 	})
 }

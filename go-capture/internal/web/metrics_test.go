@@ -66,6 +66,27 @@ func TestMetricsTellHowTheServersOfWorkersDid(t *testing.T) {
 	}
 }
 
+func TestEveryAnswerIsCountedByItsRouteAndStatus(t *testing.T) {
+	r := serve(t)
+	for path, times := range map[string]int{"/healthz": 3, "/nowhere": 2} {
+		for range times {
+			r.ask(t, http.MethodGet, path, nil)
+		}
+	}
+	r.ask(t, http.MethodDelete, "/healthz", nil)
+	_, body := r.ask(t, http.MethodGet, "/metrics", nil)
+	for _, line := range []string{
+		`{code="200",route="/healthz"} 3`, `{code="405",route="/healthz"} 1`, `{code="404",route="other"} 2`,
+	} {
+		if !strings.Contains(body, "\nvisavis_requests_total"+line+"\n") {
+			t.Errorf("visavis_requests_total%s is missing", line)
+		}
+	}
+	if n := strings.Count(body, "\nvisavis_requests_total{"); n != 3 {
+		t.Errorf("%d pairs of a route and a status, want 3", n)
+	}
+}
+
 func TestMetricsTellEachStateOfWorkers(t *testing.T) {
 	r := serve(t)
 	_, body := r.ask(t, http.MethodGet, "/metrics", http.Header{})

@@ -41,7 +41,7 @@ func (s *Server) named(next http.Handler) http.Handler {
 		}
 		w.Header().Set(problem.RequestIDHeader, id)
 		began, recorder := time.Now(), recorderOf(w)
-		defer func() { s.log.answered(r, recorder.code, id, time.Since(began)) }()
+		defer func() { s.log.answered(r, recorder.code, id, began) }()
 		next.ServeHTTP(recorder, r)
 	})
 }
@@ -94,7 +94,7 @@ func newRequestLog(which string) *requestLog {
 	return l
 }
 
-func (l *requestLog) answered(r *http.Request, code int, id string, took time.Duration) {
+func (l *requestLog) answered(r *http.Request, code int, id string, began time.Time) {
 	missed := uint64(0)
 	switch {
 	case l.which == LogAll:
@@ -109,7 +109,7 @@ func (l *requestLog) answered(r *http.Request, code int, id string, took time.Du
 		l.missed <- 0
 		missed = before
 	}
-	l.write(r, code, missed, slog.String("request_id", id), slog.Float64("ms", float64(took.Microseconds())/1000))
+	l.write(r, code, missed, slog.String("request_id", id), slog.Float64("ms", float64(time.Since(began).Microseconds())/1000))
 }
 
 func (l *requestLog) write(r *http.Request, code int, missed uint64, more ...slog.Attr) {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/problem"
@@ -131,7 +132,7 @@ func TestAFloodOfRefusalsIsThinnedOutAndLongPathsAreCut(t *testing.T) {
 	}
 	log := newRequestLog(LogRefused)
 	for range linesBurst + 5 {
-		log.answered(request("/nowhere"), http.StatusNotFound, "a", 0)
+		log.answered(request("/nowhere"), http.StatusNotFound, "a", time.Now())
 	}
 	if missed := <-log.missed; missed < 4 || missed > 5 {
 		t.Errorf("%d lines are counted as left out, want 5", missed)
