@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two plain machines, Debian 12 and 13, become devices and are updated by the playbooks, over ssh.
 
-They are containers that run systemd, or with VISAVIS_FLEET=machines virtual machines, which take an hour.
+They are containers that run systemd, or with VISAVIS_FLEET=machines virtual machines, which take two hours.
 """
 
 from __future__ import annotations
