@@ -82,6 +82,7 @@ class Flashed(TwoSlots):
     """
 
     start_limit_s = 3600.0
+    more: tuple[str, ...] = ()  # words for QEMU
 
     def __init__(self, hardware: Hardware, folder: Path, beside: Path | None = None) -> None:
         self.hardware, self.board = hardware, hardware.system
@@ -110,8 +111,7 @@ class Flashed(TwoSlots):
         done = subprocess.run(["mtype", "-i", self.esp, f"::/{name}"], capture_output=True, check=False)
         return done.stdout.decode() if done.returncode == 0 else None
 
-    def switch_on(self, *more: str) -> None:
-        """Give it power; `more` are words for QEMU."""
+    def switch_on(self) -> None:
         self.console.write_text("")
         self.switched_on_s = time.monotonic()
         command = [self.board.emulator, *self.hardware.machine, "-smp", "2", "-m", "2048"]
@@ -122,7 +122,7 @@ class Flashed(TwoSlots):
         command += ["-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         command += ["-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
-        self.process = subprocess.Popen([*command, *more])
+        self.process = subprocess.Popen([*command, *self.more])
         self.connect_anew()
 
     def stop(self) -> None:

@@ -128,13 +128,15 @@ def test_a_device_stays_the_same_over_a_power_cut(device: Flashed) -> None:
 @pytest.mark.vm_long
 def test_a_system_that_hangs_is_started_anew_by_the_hardware(device: Flashed, measured: Callable[[str], None]) -> None:
     device.stop()
-    device.switch_on(*CHIPSETS_WATCHDOG)
+    device.more = CHIPSETS_WATCHDOG
+    device.switch_on()
     device.wait_until_it_answers()
     device.run(retry("grep -q ^active /sys/class/watchdog/watchdog0/state", 300, "cat /sys/class/watchdog/*/*"))
     assert device.run("sysctl -n kernel.panic_on_oops").strip() == "1"
     before, hung_s = device.boot_id(), time.monotonic()
     device.try_to_run("echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze")
     device.wait_for_another_start(before)
+    device.more = ()
     measured(f"it answered again {time.monotonic() - hung_s:.0f} s after its first process had stopped")
 
 
