@@ -11,10 +11,8 @@ import shutil
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import repeat
@@ -34,6 +32,7 @@ from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
+from tests.unit.served import address_of, answering
 
 ROLES = ("visavis", "broker", "card")
 PASSWORD = "väry secret"  # noqa: S105 (of a broker that lives for one test)
@@ -164,25 +163,16 @@ def ready(page: str, limit_s: int) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def answering(codes: Iterator[int]) -> Iterator[str]:
+def device_that_says(codes: Iterator[int]) -> Iterator[str]:
     """A page whose /readyz answers with one code after the other."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(next(codes) if self.path == "/readyz" else 404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with answering(lambda path: next(codes) if path == "/readyz" else 404) as server:
+        yield address_of(server)
 
 
 def test_a_device_works_when_it_says_so_in_time() -> None:
-    with answering(iter((503, 503, 200))) as page:
+    with device_that_says(iter((503, 503, 200))) as page:
         assert ready(page, 600).returncode == 0
-    with answering(repeat(503)) as page:
+    with device_that_says(repeat(503)) as page:
         said = ready(page, 0)
         assert (said.returncode, said.stderr) == (1, f"{page}/readyz says 503 Service Unavailable\n")
     page = f"http://127.0.0.1:{free_port()}"

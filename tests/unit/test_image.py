@@ -11,10 +11,9 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from image import HERE, disk, grub, root, sbom
 from image.boards import BOARDS, Board
 from image.packages import Lock, LockError, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 
+from tests.unit.served import address_of, served
 from tests.waiting import until
 
 BOARD = BOARDS["generic-amd64"]
@@ -279,22 +279,14 @@ def test_a_package_that_is_cut_short_is_asked_of_the_archive(tmp_path: Path, mon
 def mirror(content: bytes, short_of: int = 0) -> Iterator[str]:
     """A web server that has one file for whoever asks, and may end before its last bytes; its address."""
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) - short_of])
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content[: len(content) - short_of])
 
-        def log_message(self, format: str, *words: object) -> None:
-            del format, words
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    with served(answer) as server:
+        yield address_of(server)
 
 
 def test_the_brokers_log_goes_to_the_journal_and_not_into_a_file_that_nothing_rotates(tmp_path: Path) -> None:

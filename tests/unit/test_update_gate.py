@@ -10,9 +10,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from visavis.cli import update
@@ -26,6 +25,7 @@ from visavis.update.keys import CA, make_keys
 from visavis.update.system import System, read_system, running_slot
 
 from tests.repo.test_laws import ROOT
+from tests.unit.served import address_of, answering
 
 INTO = ROOT / "firmware-image" / "update" / "into"
 
@@ -33,29 +33,15 @@ INTO = ROOT / "firmware-image" / "update" / "into"
 class Appliance:
     """A web server that answers with the codes it is told."""
 
-    def __init__(self) -> None:
-        self.codes = {"/healthz": 200, "/readyz": 200}
-        codes = self.codes
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(codes.get(self.path, 404))
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def __init__(self, codes: dict[str, int], server: ThreadingHTTPServer) -> None:
+        self.codes, self.server, self.url = codes, server, address_of(server)
 
 
 @pytest.fixture
 def appliance() -> Iterator[Appliance]:
-    made = Appliance()
-    Thread(target=made.server.serve_forever, args=(0.01,), daemon=True).start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    codes = {"/healthz": 200, "/readyz": 200}
+    with answering(lambda path: codes.get(path, 404)) as server:
+        yield Appliance(codes, server)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,12 +27,7 @@ var signsOfHanging = []error{
 // Hangs tells whether a camera that is there gave nothing. One that is away, that another program uses or that we may not open does not
 // hang.
 func Hangs(err error) bool {
-	for _, sign := range signsOfHanging {
-		if errors.Is(err, sign) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(signsOfHanging, func(sign error) bool { return errors.Is(err, sign) })
 }
 
 // usb is how USB devices are found and reset.
