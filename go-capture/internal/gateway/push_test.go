@@ -269,7 +269,7 @@ func TestOneClientFeedsAtATime(t *testing.T) {
 	_ = first.CloseNow()
 	var second *websocket.Conn
 	waiting.Until(t, "the door opens behind a client that has gone", func() bool {
-		second, _ = d.client()
+		second, _ = d.client() // refused until then
 		return second != nil
 	})
 	pushed.Numbered(1) // is told to nobody
