@@ -17,7 +17,7 @@ from deb.kept import REPOSITORY
 from tests.vm import payload
 from tests.vm.device_page import Row, head_of, page_of, rows_of
 from tests.vm.inside import CONFIG, INSIDE, be_patient, retry
-from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, missing_programs, pack
+from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, running
 from tests.vm.releases import made_factory
 from tests.vm.two_slots import Factory
 
@@ -32,18 +32,6 @@ lease_ms = 60000
 """
 # An emulated processor is slow on a host that has other work: this long until a command counts as stuck.
 PATIENT_S = 2400
-
-
-def running(board: Board, fill: Callable[[Path], None], folder: Path) -> Iterator[Machine]:
-    """A machine that runs, with what `fill` writes mounted at /opt/visavis."""
-    missing = missing_programs(board)
-    assert not missing, f"the lab needs {', '.join(missing)}: run `make test-vm`, which installs them"
-    content = folder / "content"
-    content.mkdir()
-    fill(content)
-    pack(content, folder / "payload.img")
-    with Machine(board, folder / "payload.img", folder) as machine:
-        yield machine
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.vm.conftest import running
 from tests.vm.container import Container, missing_for_containers
 from tests.vm.inside import INSIDE, retry
-from tests.vm.lab import CONTAINERS, Machine
+from tests.vm.lab import CONTAINERS, Machine, running
 from tests.vm.payload import fill_containers
 
 PROJECT = "/srv/visavis"

@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -258,6 +258,18 @@ class Machine:
     def signal(self, name: str, signal: str) -> float:
         """Send a signal to what `start` started, if it still runs; returns the time inside, in s since the epoch."""
         return float(self.run(f"date +%s.%N; kill -{signal} $(cat /tmp/{name}.pid) || true"))
+
+
+def running(board: Board, fill: Callable[[Path], None], folder: Path) -> Iterator[Machine]:
+    """A machine that runs, with what `fill` writes mounted at /opt/visavis."""
+    missing = missing_programs(board)
+    assert not missing, f"the lab needs {', '.join(missing)}: run `make test-vm`, which installs them"
+    content = folder / "content"
+    content.mkdir()
+    fill(content)
+    pack(content, folder / "payload.img")
+    with Machine(board, folder / "payload.img", folder) as machine:
+        yield machine
 
 
 def missing_programs(board: Board) -> list[str]:

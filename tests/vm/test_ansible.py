@@ -27,10 +27,9 @@ from deb.packing import OUT
 from tests.ansible_programs import Ansible, Played
 from tests.ports import free_port
 from tests.repo.test_laws import ROOT
-from tests.vm.conftest import running
 from tests.vm.container import Container, missing_for_containers
 from tests.vm.inside import be_patient, retry
-from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine
+from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine, running
 from tests.waiting import until
 
 BOARDS = {"porch": DEBIAN_12, "workshop": DEBIAN_13}
