@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What dpkg runs of our packages, with programs that only note how they were called, and a /run of its own."""
+"""What dpkg runs of our packages, with programs that only note how they were called, and /run and /etc of its own."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "deb" / "scripts"
 CALLED = ("systemd-sysusers", "python3", "dpkg-trigger", "systemd-tmpfiles", "journalctl", "udevadm", "systemctl")
-OURS = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && mount --bind sbin /usr/sbin"
+OWNERS = ("chown", "install")  # a user's own namespace has no user mosquitto
+OURS = "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr/sbin"
+SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
+NOTE = "run/visavis-broker.before"
+CUT_OFF = "systemctl try-restart mosquitto.service"
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with those programs; `timeout` really runs what it is told to."""
-    for folder in ("bin", "sbin"):
-        (tmp_path / folder).mkdir()
-    for name in CALLED:
+    for folder in ("bin", "sbin", "run/systemd/system", "etc/mosquitto/conf.d"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in CALLED + OWNERS:
         program(tmp_path / "bin" / name, f'echo "{name} $*" >>calls')
     program(tmp_path / "bin/timeout", 'printf "within $1 s: " >>calls; shift; exec "$@"')
     return tmp_path
@@ -32,7 +36,7 @@ def program(file: Path, text: str) -> None:
 
 def ran(place: Path, script: str, *words: str) -> list[str]:
     """What a script has called."""
-    (place / "calls").unlink(missing_ok=True)
+    (place / "calls").write_text("")
     shell = f'{OURS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh "$@"'
     own = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", shell, "sh", str(SCRIPTS / script), *words]
     subprocess.run(own, cwd=place, check=True, timeout=60)
@@ -54,3 +58,57 @@ def test_a_worker_that_waits_for_its_configuration_does_not_hold_apt(script: str
     called = ran(place, script, "remove" if "postrm" in script else "configure", "0.1.0")
     workers = [call for call in called if "visavis-infer@" in call]
     assert workers == ["within 60 s: systemctl try-restart visavis-infer@*.service"]
+
+
+def deliver(place: Path, of: str) -> None:
+    """Put mosquitto's settings as a version of ours has them, as dpkg does between preinst and postinst."""
+    for name in SETTINGS:
+        (place / "etc/mosquitto" / name).write_text(f"{name} {of}\n")
+
+
+def upgraded(place: Path, to: str) -> list[str]:
+    """What an upgrade to a version with these settings has called."""
+    assert ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0") == []
+    deliver(place, to)
+    return ran(place, "visavis-broker/postinst", "configure", "0.1.0")
+
+
+def test_an_upgrade_cuts_the_brokers_clients_off_only_for_settings_that_have_changed(place: Path) -> None:
+    ran(place, "visavis-broker/preinst", "install")
+    deliver(place, "of 0.1")
+    assert CUT_OFF in ran(place, "visavis-broker/postinst", "configure", "")
+    assert not [call for call in upgraded(place, "of 0.1") if "systemctl" in call]
+    assert CUT_OFF in upgraded(place, "of 0.2")
+    assert not [call for call in upgraded(place, "of 0.2") if "systemctl" in call]
+    assert not (place / NOTE).exists()
+
+
+@pytest.mark.parametrize("lost", SETTINGS)
+def test_the_broker_starts_anew_where_it_ran_without_one_of_its_settings(lost: str, place: Path) -> None:
+    deliver(place, "of 0.1")
+    (place / "etc/mosquitto" / lost).unlink()
+    assert CUT_OFF in upgraded(place, "of 0.1")
+
+
+def test_an_upgrade_that_was_cut_off_is_not_forgotten_by_the_next(place: Path) -> None:
+    deliver(place, "of 0.1")
+    ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
+    deliver(place, "of 0.2")
+    assert CUT_OFF in upgraded(place, "of 0.2")
+
+
+def test_nothing_is_noted_where_no_broker_runs(place: Path) -> None:
+    """As in a root that an image is made of."""
+    (place / "run/systemd/system").rmdir()
+    deliver(place, "of 0.1")
+    ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
+    assert not (place / NOTE).exists()
+
+
+def test_a_device_that_becomes_a_user_starts_anew_with_its_broker(place: Path) -> None:
+    program(place / "bin/visavis-capture", "")
+    program(place / "bin/python3", "mkdir -p /etc/visavis/conf.d && touch /etc/visavis/conf.d/broker.toml")
+    deliver(place, "of 0.1")
+    assert f"{CUT_OFF} visavis-capture.service" in upgraded(place, "of 0.1")
+    for once_more in (upgraded(place, "of 0.1"), ran(place, "visavis-broker/postinst", "triggered")):
+        assert not [call for call in once_more if "systemctl" in call]

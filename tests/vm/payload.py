@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -81,6 +82,18 @@ def fill_plain(folder: Path, board: Board, versions: tuple[str, ...] = ("0.0.1",
         shutil.copy(package(system, version), folder / f"{version}.deb")
     for file in beside.packages("0.1.0"):
         shutil.copy(file, folder / f"{file.name.partition('_')[0]}.deb")
+    shutil.copy(broker_with_other_settings("0.2.0"), folder / "visavis-broker-0.2.0.deb")
+
+
+def broker_with_other_settings(version: str) -> Path:
+    """A version of visavis-broker that has changed what mosquitto reads."""
+    file = beside.broker(version)
+    with tempfile.TemporaryDirectory() as root:
+        subprocess.run(["dpkg-deb", "--raw-extract", file, root], check=True)
+        with (Path(root) / beside.BROKER_SETTINGS[0]).open("a") as settings:
+            settings.write("max_connections 1000\n")
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, file], check=True, stdout=sys.stderr)
+    return file
 
 
 def fill_containers(folder: Path, archives: list[Path]) -> None:

@@ -30,6 +30,7 @@ from tests.repo.test_laws import ROOT
 from tests.vm.container import Container, missing_for_containers
 from tests.vm.inside import be_patient, retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, Machine, running
+from tests.vm.payload import broker_with_other_settings
 from tests.waiting import until
 
 BOARDS = {"porch": DEBIAN_12, "workshop": DEBIAN_13}
@@ -165,8 +166,8 @@ def started(name: str, folder: Path) -> Iterator[Machine]:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Two machines that know nothing of visavis, both packages for each on this host, and a broker."""
     folder = tmp_path_factory.mktemp("fleet")
-    for version in ("0.1.0", "0.2.0"):
-        beside.broker(version)
+    beside.broker("0.1.0")
+    broker_with_other_settings("0.2.0")  # or mosquitto would run on, and none of its faults be seen
     for board in BOARDS.values():
         for version in ("0.1.0", "0.2.0"):
             package(SYSTEMS[board.suite, board.architecture], version)

@@ -80,6 +80,20 @@ def test_the_password_may_be_encrypted_on_disk(broker: Machine) -> None:
     broker.run(f"mv /root/plain {STORED}; rm -r {folder} /etc/systemd/system/{DAEMON}.d/secret.conf")
 
 
+def test_an_upgrade_restarts_mosquitto_only_for_other_settings(broker: Machine) -> None:
+    pid = "systemctl show -P MainPID mosquitto"
+    before = broker.run(pid)
+    broker.run(f"dpkg -i {INSIDE}/visavis-broker.deb", 300)
+    assert broker.run(pid) == before
+    broker.run(f"dpkg -i {INSIDE}/visavis-broker-0.2.0.deb", 300)
+    after = broker.run(pid)
+    assert after != before
+    broker.run("echo '# mine' >>/etc/mosquitto/conf.d/visavis.conf")  # stays, and the newer file is not taken
+    broker.run(f"dpkg --force-confold -i {INSIDE}/visavis-broker.deb", 300)
+    assert broker.run(pid) == after
+    broker.run(retry(CONNECTED, 120, JOURNAL))
+
+
 def test_without_its_settings_mosquitto_serves_as_before(broker: Machine) -> None:
     broker.run("dpkg --purge visavis-broker", 300)
     broker.run(retry(CONNECTED, 120, JOURNAL))
