@@ -72,11 +72,13 @@ def tensorrt(version: str, out: Path = OUT) -> Path:
 
 def fill_tensorrt(root: Path) -> None:
     ours, units = REPOSITORY / "deb/tensorrt", root / "usr/lib/systemd/system"
-    put(ours / "visavis-engine.service", units / "visavis-engine.service")
+    for unit in ("visavis-engine.service", "visavis-change-over.service"):
+        put(ours / unit, units / unit)
     for unit in ("visavis-infer@.service", "visavis-engine.service"):
         put(ours / "gpu.conf", units / f"{unit}.d/gpu.conf")
     put(ours / "engine.conf", units / "visavis-infer@.service.d/engine.conf")
-    put(ours / "change-over", root / "usr/lib/visavis-tensorrt/change-over")
+    for program in ("build-done", "change-over"):
+        put(ours / program, root / "usr/lib/visavis-tensorrt" / program)
     put(ours / "README", root / "usr/share/doc/visavis-tensorrt/README")
 
 

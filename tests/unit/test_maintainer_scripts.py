@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What dpkg runs of our packages, with programs that only note how they were called, and /run and /etc of its own."""
+"""What dpkg and systemd run of our packages, with a /run and an /etc of its own, and programs that only note calls."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def program(file: Path, text: str) -> None:
     file.chmod(0o755)
 
 
-def ran(place: Path, script: str, *words: str) -> list[str]:
+def ran(place: Path, script: str, *words: str, code: int = 0) -> list[str]:
     """What a script has called."""
     (place / "calls").write_text("")
     shell = f'{OURS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh "$@"'
     own = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", shell, "sh", str(SCRIPTS / script), *words]
-    subprocess.run(own, cwd=place, check=True, timeout=60)
+    assert subprocess.run(own, cwd=place, check=False, timeout=60).returncode == code
     return (place / "calls").read_text().splitlines()
 
 
@@ -58,6 +58,29 @@ def test_a_worker_that_waits_for_its_configuration_does_not_hold_apt(script: str
     called = ran(place, script, "remove" if "postrm" in script else "configure", "0.1.0")
     workers = [call for call in called if "visavis-infer@" in call]
     assert workers == ["within 60 s: systemctl try-restart visavis-infer@*.service"]
+
+
+def test_a_build_asks_for_the_change_over_and_does_not_wait_for_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd kills what takes long after a service's end."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(place))
+    for state, asked in (("built", ["systemctl restart --no-block visavis-change-over.service"]), ("kept", [])):
+        (place / "said").write_text(f'{{"state": "{state}"}}\n')
+        assert ran(place, "../tensorrt/build-done") == asked
+    (place / "said").unlink()
+    assert ran(place, "../tensorrt/build-done") == []
+
+
+@pytest.mark.parametrize(("fails", "restarted"), [("none", ["1", "2", "3"]), ("2", ["1", "2"])])
+def test_workers_change_over_one_by_one_until_one_does_not_come_back(
+    fails: str, restarted: list[str], place: Path
+) -> None:
+    worker = "visavis-infer@{}.service"
+    listed = "; ".join(f"echo {worker.format(n)} loaded active" for n in (1, 2, 3))
+    restart = f'echo "$2" >>calls; [ "$2" != {worker.format(fails)} ]'
+    program(place / "bin/systemctl", f'if [ "$1" = list-units ]; then {listed}; else {restart}; fi')
+    assert ran(place, "../tensorrt/change-over", code=int(fails != "none")) == [worker.format(n) for n in restarted]
 
 
 def deliver(place: Path, of: str) -> None:

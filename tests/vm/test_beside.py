@@ -27,7 +27,10 @@ ConditionPathExists=
 [Service]
 ExecStart=
 ExecStart=/bin/cp {SAID} %t/visavis-engine/said
+TimeoutStopSec=1
 """
+NO_JOB = """[ -z "$(systemctl list-jobs --no-legend 'visavis-*')" ]"""
+CHANGED_OVER = f"{NO_JOB} && systemctl show -P ActiveState visavis-engine | grep -qx inactive"
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +130,11 @@ def test_workers_change_over_when_an_engine_is_built(device: Machine) -> None:
         device.run(f"""echo '{{"state": "{state}"}}' >{SAID}""")
         before = device.run(f"systemctl show -P MainPID {WORKER}").strip()
         device.run("systemctl start visavis-engine")
-        device.run(retry("systemctl show -P ActiveState visavis-engine | grep -qx inactive", 120, JOURNAL))
+        device.run(retry(CHANGED_OVER, 300, JOURNAL))
         device.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
         after = device.run(f"systemctl show -P MainPID {WORKER}").strip()
         assert (after != before) == change_over, device.run(JOURNAL)
+        assert "timed out" not in device.run("journalctl -u visavis-engine --no-pager")
     device.run(f"rm -r {PLAYED} {SAID} && systemctl daemon-reload")
 
 
