@@ -73,7 +73,7 @@ def device(plain: Machine) -> Machine:
 def pi_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The same with the processor and the pages of a Raspberry Pi 5, by apt, which finds there what it needs."""
     folder = tmp_path_factory.mktemp("pi-device")
-    for machine in running(PI, lambda content: payload.fill_plain(content, PI, ("0.1.0",)), folder):
+    for machine in running(PI, lambda content: payload.fill_plain(content, PI), folder):
         yield installed(machine, "apt-get install -y -q --no-install-recommends")
 
 

@@ -75,10 +75,10 @@ def fill_pi(folder: Path) -> None:
     draw_pictures(folder / "pictures")
 
 
-def fill_plain(folder: Path, board: Board, versions: tuple[str, ...] = ("0.0.1", "0.1.0", "0.2.0")) -> None:
+def fill_plain(folder: Path, board: Board) -> None:
     """The package for this machine, the same as an older and a newer version, and the packages beside it."""
     system = SYSTEMS[board.suite, board.architecture]
-    for version in versions:
+    for version in ("0.0.1", "0.1.0", "0.2.0"):
         shutil.copy(package(system, version), folder / f"{version}.deb")
     for file in beside.packages("0.1.0"):
         shutil.copy(file, folder / f"{file.name.partition('_')[0]}.deb")
