@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -17,8 +18,8 @@ from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
 from tests.bench.gateway.page import Found, sections
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
-from tests.bench.gateway.tables import cheap_words, load_plots, turns_table
-from tests.bench.gateway.workers import WorkersRun
+from tests.bench.gateway.tables import cheap_words, load_plots, most_of_two, turns_table
+from tests.bench.gateway.workers import Spent, WorkersRun
 from tests.bench.page import parts
 from tests.bench.tree import Memory
 
@@ -73,7 +74,7 @@ LIVE = {
     LIVE_VISAVIS: [LiveRun(1, 30, 30, 0, 1, 0.1, 50, 200), LiveRun(256, 29.9, 30, 0, 1.2, 0.3, 60, 210)],
 }
 RATES = {"1": [20.0, 20.0, 16.0], "2": [39.0, 31.2, 31.2], "INT8": [70.0, 56.0, 56.0]}
-WORKERS = {name: WorkersRun(rates, 200.0, {"a": [FACE]}) for name, rates in RATES.items()}
+WORKERS = {name: WorkersRun(rates, Spent(40.0, 4.0), 200.0, {"a": [FACE]}) for name, rates in RATES.items()}
 
 
 def test_all_bars_hold_for_figures_as_they_are_wanted() -> None:
@@ -139,8 +140,21 @@ def test_the_page_has_every_part_and_each_only_once() -> None:
     assert all(bar.holds for bar in found.bars)
     lines = parts(sections(found))
     assert len([line for line in lines if line.startswith("## ")]) == len(sections(found)) == 8
-    for row in ("| ring | 204 | 307 | 204 | 307 |", "| 2 | 31.2 | 200 | 1 |", "| visavis | 256 | 29.9 | 30.0 | 1.20 |"):
+    for row in (
+        "| ring | 204 | 307 | 204 | 307 |",
+        "| 2 | 31.2 | 40.0 | 4.0 | 200 | 1 |",
+        "| visavis | 256 | 29.9 | 30.0 | 1.20 |",
+    ):
         assert sum(line.startswith(row) for line in lines) == 1, row
+
+
+@pytest.mark.parametrize(("processors", "said"), [(2, ["2 × 42.0 ÷ (44.0 + 4.0) = 1.75 times"]), (4, [])])
+def test_two_workers_are_compared_with_what_there_can_be(
+    processors: int, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    text = "\n".join(most_of_two(Spent(42.0, 3.0), Spent(44.0, 4.0)))
+    assert re.findall(r"2 × .* times", text) == said
 
 
 def test_faces_are_the_same_when_they_lie_in_the_same_place() -> None:

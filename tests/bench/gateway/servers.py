@@ -214,6 +214,10 @@ class Server:
         """visavis's daemon, which starts no process; nothing for other servers."""
         return [pid for pid in tree_of(self.roots) if "visavis-capture" in command_of(pid)]
 
+    def inferring(self) -> list[int]:
+        """visavis's workers; nothing for other servers."""
+        return [pid for pid in tree_of(self.roots) if "visavis.cli worker" in command_of(pid)]
+
     def get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url(path), timeout=ASK_LIMIT_S) as answer:  # noqa: S310
             return bytes(answer.read())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +12,8 @@ from tests.bench.gateway.figures import AT, BUSY, SHARES, ClosedRun, Figures, Op
 from tests.bench.gateway.frames import SIZES, Latency
 from tests.bench.gateway.live import LiveRun
 from tests.bench.gateway.load import Answers, milliseconds
-from tests.bench.gateway.servers import PATIENT_VISAVIS, UVICORN, VISAVIS
-from tests.bench.gateway.workers import WorkersRun
+from tests.bench.gateway.servers import PATIENT_VISAVIS, UVICORN, VISAVIS, WORKERS
+from tests.bench.gateway.workers import Spent, WorkersRun
 from tests.bench.page import table
 from tests.bench.turns import ratio, ratios
 
@@ -229,13 +230,34 @@ def frames_table(frames: Mapping[str, Mapping[str, Latency]]) -> list[str]:
 
 
 def workers_table(workers: Mapping[str, WorkersRun]) -> list[str]:
-    """Pictures a second by workers."""
-    head = ["workers", "pictures/s", "PSS, MB", "faces on all test pictures"]
+    """Pictures a second by workers, and how much more of them there can be."""
+    head = [
+        "workers",
+        "pictures/s",
+        "CPU ms/picture in workers",
+        "beside them",
+        "PSS, MB",
+        "faces on all test pictures",
+    ]
     rows = []
     for name, run in workers.items():
         faces = sum(len(found) for found in run.faces.values())
-        rows.append([name, f"{statistics.median(run.rates):.1f}", f"{run.pss_mb:,.0f}", f"{faces}"])
-    return table(head, rows)
+        spent = [f"{time_ms:.1f}" for time_ms in run.spent]
+        rows.append([name, f"{statistics.median(run.rates):.1f}", *spent, f"{run.pss_mb:,.0f}", f"{faces}"])
+    return [*table(head, rows), *most_of_two(workers["1"].spent, workers[str(WORKERS)].spent)]
+
+
+def most_of_two(one: Spent, two: Spent) -> list[str]:
+    """Why a second worker is not a second machine, where there is a processor for each worker and no more."""
+    if os.cpu_count() != WORKERS:
+        return []
+    most = WORKERS * one.workers_ms / sum(two)
+    return [
+        "",
+        "One worker has a processor to itself while the daemon and the clients have the other; two share both with",
+        f"them. On two processors that is {WORKERS} × {one.workers_ms:.1f} ÷ ({two.workers_ms:.1f} + "
+        f"{two.others_ms:.1f}) = {most:.2f} times the pictures of one, if nothing is lost in between.",
+    ]
 
 
 def load_plots(servers: Servers) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -12,20 +13,30 @@ from typing import Any, NamedTuple
 import cv2
 from visavis.detections import Frame
 
-from tests.bench.gateway.figures import Plan
+from tests.bench.gateway.figures import BUSY, Plan
+from tests.bench.gateway.load import closed
 from tests.bench.gateway.servers import PATIENT, WORKERS, Kind, Server, own, visavis
 from tests.bench.gateway.side_by_side import pictures_turn
 from tests.bench.gateway.warm import side_by_side, warm_up
+from tests.bench.tree import tree_cpu_s
 from tests.bench.turns import in_turn
 from tests.unit.face_pictures import LABELLED, all_pictures, gocv_paths
 
 INT8 = "INT8"
 
 
+class Spent(NamedTuple):
+    """Processor time of one picture, ms: in the workers, and in everything else with the client."""
+
+    workers_ms: float
+    others_ms: float
+
+
 class WorkersRun(NamedTuple):
-    """Pictures a second of each round, memory of all processes, and the faces on all test pictures by file name."""
+    """Pictures a second of each round; alone: time of a picture, memory of all, faces on all test pictures by file."""
 
     rates: list[float]
+    spent: Spent
     pss_mb: float
     faces: dict[str, list[dict[str, Any]]]
 
@@ -48,12 +59,28 @@ def kind_of(workers: int, detector: str = "") -> Kind:
     return own(f"visavis, {workers} workers {detector}", commands, workers)
 
 
-def alone(kind: Kind, picture: Path, plan: Plan) -> tuple[float, dict[str, list[dict[str, Any]]]]:
-    """Memory and faces of one that runs alone: what is counted of shared pages depends on who else has them."""
+def alone(kind: Kind, picture: Path, plan: Plan) -> tuple[Spent, float, dict[str, list[dict[str, Any]]]]:
+    """Time, memory and faces of one that runs alone: what is counted of shared pages depends on who else has them."""
     with Server(kind) as server:
         warm_up(server, picture)
-        pictures_turn(server, picture, plan)
-        return server.memory().pss, {name: faces(server, one) for name, one in all_pictures().items()}
+        spent = spent_on_one(server, picture, plan)
+        return spent, server.memory().pss, {name: faces(server, one) for name, one in all_pictures().items()}
+
+
+def spent_on_one(server: Server, picture: Path, plan: Plan) -> Spent:
+    workers_s, all_s = used_s(server)
+    answered = closed(server.url(server.kind.detect), picture, BUSY, *plan.closed[BUSY]).good
+    workers_ms, all_ms = (
+        1e3 * (after_s - before_s) / answered
+        for before_s, after_s in zip((workers_s, all_s), used_s(server), strict=True)
+    )
+    return Spent(workers_ms, all_ms - workers_ms)
+
+
+def used_s(server: Server) -> tuple[float, float]:
+    """Processor time so far of the workers, and of all, with the clients that have ended."""
+    own = os.times()
+    return tree_cpu_s(server.inferring()), server.cpu_s() + own.children_user + own.children_system
 
 
 def faces(server: Server, picture: Frame) -> list[dict[str, Any]]:
