@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,11 +22,14 @@ BUILT_AT = datetime(2026, 11, 26, tzinfo=timezone.utc)
 VERSION = "9.0.0"
 PARCEL = "/data/parcel.raucb"
 # The gate gives a new system five minutes, in which an emulated one does not get ready.
-PATIENT_GATE = f"""[Service]
+GATE = """[Service]
 TimeoutStartSec=2h
 ExecStart=
-ExecStart=/usr/bin/visavis update gate --url {PAGE} --wait 6000
+ExecStart=/usr/bin/visavis update gate --url {page} --wait {wait_s}
 """
+PATIENCE_S = 6000
+# Of one that does not get ready however long the gate waits.
+SICK_S = 60
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,11 @@ class Parcel:
     whole: tuple[str, int]
 
 
-def parcel(hardware: Hardware, folder: Path) -> Parcel:
-    """Make keys and bundles for a board's image."""
+def parcel(hardware: Hardware, folder: Path, change: Callable[[Path], None] = lambda _: None) -> Parcel:
+    """Make keys and bundles for a board's image, whose new system was changed like this."""
     make_keys(folder / "keys")
     make_keys(folder / "strangers")
-    system, small = newer_system(hardware, folder), folder / "small.img"
+    system, small = newer_system(hardware, folder, change), folder / "small.img"
     small.write_bytes(random.Random(VERSION).randbytes(1_000_000))
     good, strange = folder / "good.raucb", folder / "strange.raucb"
     make_bundle(Contents(hardware.board, VERSION, BUILT_AT, {"rootfs": system}), folder / "keys", good)
@@ -52,8 +56,13 @@ def parcel(hardware: Hardware, folder: Path) -> Parcel:
     return made
 
 
-def newer_system(hardware: Hardware, folder: Path) -> Path:
-    """The root file system of the image, which calls itself a newer version."""
+def without_a_daemon(tree: Path) -> None:
+    """Let the daemon of a system end as soon as it is started."""
+    (tree / "usr/bin/visavis-capture").write_text("#!/bin/sh\nexit 1\n")
+
+
+def newer_system(hardware: Hardware, folder: Path, change: Callable[[Path], None]) -> Path:
+    """The root file system of the image, which calls itself a newer version, and `change`d."""
     tree, system = folder / "tree", folder / "newer.squashfs"
     made = hardware.image.parent / "rootfs.squashfs"
     subprocess.run(["unsquashfs", "-quiet", "-no-progress", "-d", str(tree), str(made)], check=True)
@@ -61,16 +70,17 @@ def newer_system(hardware: Hardware, folder: Path) -> Path:
     lines = configuration.read_text().splitlines()
     versioned = [f"min-bundle-version={VERSION}" if line.startswith("min-bundle-version=") else line for line in lines]
     configuration.write_text("\n".join(versioned) + "\n")
+    change(tree)
     root.squash(tree, system, int(BUILT_AT.timestamp()))
     shutil.rmtree(tree)
     return system
 
 
-def it_trusts(device: Flashed, parcel: Parcel) -> None:
+def it_trusts(device: Flashed, parcel: Parcel, wait_s: float = PATIENCE_S) -> None:
     """Give a device whose image was made without KEYRING the certificate of those keys, and patience."""
     device.send(parcel.authority, "/etc/rauc/keyring.pem")
-    folder = "/etc/systemd/system/visavis-mark-good.service.d"
-    device.run(f"mkdir -p {folder} && cat >{folder}/patient.conf <<'EOF'\n{PATIENT_GATE}\nEOF")
+    folder, gate = "/etc/systemd/system/visavis-mark-good.service.d", GATE.format(page=PAGE, wait_s=wait_s)
+    device.run(f"mkdir -p {folder} && cat >{folder}/patient.conf <<'EOF'\n{gate}\nEOF")
     device.run("systemctl daemon-reload && systemctl try-restart rauc")
 
 
@@ -98,3 +108,22 @@ def an_update_leads_to(slot: str, device: Flashed, parcel: Parcel) -> None:
     whole, size = parcel.whole
     assert device.slot_sum(slot, size) == whole
     assert device.run("hostname").strip() == "porch"
+
+
+def a_system_that_is_not_healthy_is_given_up(device: Flashed, parcel: Parcel) -> None:
+    """After three starts; the device is as it was, and knows that the other slot holds nothing of use."""
+    here, before = device.slot(), device.slots()["version"]
+    there = "B" if here == "A" else "A"
+    device.send(parcel.good, PARCEL)
+    device.try_to_run(f"visavis update install {PARCEL} --restart", 3600)
+    device.wait_for(
+        lambda: f"{there} 3" in device.boots_that_grub_counted(), "not three starts", 3 * device.start_limit_s
+    )
+    device.wait_for(lambda: device.slot() == here, f"slot {here} does not run again")
+    assert device.boots_that_grub_counted()[-4:] == [f"{there} 1", f"{there} 2", f"{there} 3", f"{here} 1"]
+    everything_runs(device)
+    assert device.gate() == "success"
+    now = device.slots()
+    assert (now["running"], now["version"], now["trial"]) == (here, before, False)
+    refused = device.try_to_run("visavis update rollback")
+    assert f"slot {there} holds no system that could be booted" in refused.stderr

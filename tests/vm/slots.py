@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ class TwoSlots(Machine):
     """What is asked of such a machine; who makes one says what it is."""
 
     folder: Path
+    console: Path
     connections = 0
 
     def connect_anew(self) -> None:
@@ -58,6 +60,11 @@ class TwoSlots(Machine):
         """What the device says of its slots."""
         found: dict[str, Any] = json.loads(self.run("visavis update status --json"))
         return found
+
+    def boots_that_grub_counted(self) -> list[str]:
+        """Slot and number of each boot since the power came, as GRUB said them on the console."""
+        said = self.console.read_bytes().decode(errors="replace")
+        return [f"{slot} {boot}" for slot, boot in re.findall(r"visavis: slot (\w), boot (\d) of 3", said)]
 
     def gate(self) -> str:
         """Wait until the gate has decided, and return how its service ended: success or not."""

@@ -164,6 +164,13 @@ def test_updates_lead_to_the_other_slot_and_back(device: Flashed, tmp_path: Path
     image_update.an_update_leads_to("A", device, parcel)
 
 
+@pytest.mark.vm_long
+def test_a_new_system_whose_daemon_does_not_run_is_given_up_after_three_starts(device: Flashed, tmp_path: Path) -> None:
+    parcel = image_update.parcel(PC, tmp_path, image_update.without_a_daemon)
+    image_update.it_trusts(device, parcel, image_update.SICK_S)
+    image_update.a_system_that_is_not_healthy_is_given_up(device, parcel)
+
+
 def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:
     before = identity(device)
     device.run("touch /data/mine /var/lib/visavis/mine /etc/mine")

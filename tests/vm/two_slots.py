@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -267,11 +266,6 @@ class Device(TwoSlots):
         """Until it runs this slot, however often it starts before."""
         grep = f"grep -q rauc.slot={slot} /proc/cmdline"
         self.wait_for(lambda: self.try_to_run(grep, LOOK_S).returncode == 0, f"no start of slot {slot}", limit_s)
-
-    def boots_that_grub_counted(self) -> list[str]:
-        """Slot and number of each boot since the power came, as GRUB said them on the console."""
-        said = self.console.read_bytes().decode(errors="replace")
-        return [f"{slot} {boot}" for slot, boot in re.findall(r"visavis: slot (\w), boot (\d) of 3", said)]
 
     def __enter__(self) -> Device:
         super().__enter__()
