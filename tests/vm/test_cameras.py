@@ -141,6 +141,7 @@ def test_a_lost_camera_is_noticed_and_comes_back_by_itself(
     status.end()
 
 
+@pytest.mark.vm_long  # for the time of `make test-vm`
 def test_a_camera_that_hangs_until_its_device_is_reset_comes_back_by_itself(
     machine: Machine, usb: UsbCamera, measured: Say
 ) -> None:
