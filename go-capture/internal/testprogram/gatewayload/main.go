@@ -78,7 +78,7 @@ func read(arguments []string) (settings, error) {
 	flags.DurationVar(&s.deadline, "deadline", 250*time.Millisecond, "until which an answer counts as timely")
 	flags.DurationVar(&s.warmUp, "warm-up", time.Second, "viewers: not counted")
 	flags.StringVar(&s.probe, "probe", "", "closed: a cheap address that is asked meanwhile")
-	flags.DurationVar(&s.probePause, "probe-pause", 25*time.Millisecond, "between two probes")
+	flags.DurationVar(&s.probePause, "probe-pause", 5*time.Millisecond, "between two probes")
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
 	}
