@@ -92,7 +92,7 @@ func (r *reader) single(s setting, k rule) (any, *refusal) {
 	}
 	value, bad := r.scalar(held, k)
 	if k.secret && (bad != nil || r.ownSecret(s)) && !namesFile(s, k) {
-		return nil, refuse(secretRemedy, "names no file that can be read, and is not repeated here, because it may be the secret itself")
+		return nil, refuse(secretRemedy, secretReason)
 	}
 	return value, bad
 }

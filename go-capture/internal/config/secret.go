@@ -3,11 +3,22 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 )
 
-const secretRemedy = "write the secret into a file of its own, and here the file's whole path, such as /etc/visavis/mqtt.password"
+const (
+	secretRemedy = "write the secret into a file of its own, and here the file's whole path, such as /etc/visavis/mqtt.password"
+	secretReason = "names no file that can be read, and is not repeated here, because it may be the secret itself"
+)
+
+// NoSecretFile tells that a secret's file is not there, for a setting of which only a start finds that out; the cause is not repeated
+// as os has it, for it contains the path.
+func NoSecretFile(setting string, cause error) error {
+	return fmt.Errorf("%s: %s: %w; %s", setting, secretReason, errors.Unwrap(cause), secretRemedy)
+}
 
 // namesFile tells whether a setting is plainly the path of a file, or a credential. Of anything else nobody knows whether it is not
 // the secret itself, written where the path of its file belongs.

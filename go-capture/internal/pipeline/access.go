@@ -109,7 +109,6 @@ func (a *Appliance) welcome() error {
 	case !c.BeyondLoopback():
 		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin")
 	case c.Auth.ClaimCodeFile != "":
-		slog.Warn("nobody is an administrator yet: open /claim on the page with the device's code", "file", c.Auth.ClaimCodeFile)
 		return offerCodeOf(c.Auth.ClaimCodeFile, gate)
 	default:
 		slog.Warn("nobody is an administrator yet: open /claim on the page within 15 minutes", "code", gate.OfferClaim())
@@ -117,7 +116,11 @@ func (a *Appliance) welcome() error {
 	return nil
 }
 
+// offerCodeOf names the file only where there is one: without, the setting may be the code itself.
 func offerCodeOf(file string, gate *auth.Gate) error {
+	if _, err := os.Lstat(file); err != nil {
+		return config.NoSecretFile("auth.claim_code_file", err)
+	}
 	code, err := os.ReadFile(file)
 	if err == nil {
 		err = gate.OfferKnownClaim(string(code))
@@ -125,5 +128,6 @@ func offerCodeOf(file string, gate *auth.Gate) error {
 	if err != nil {
 		return fmt.Errorf("auth.claim_code_file: read %s: %w", file, err)
 	}
+	slog.Warn("nobody is an administrator yet: open /claim on the page with the device's code", "file", file)
 	return nil
 }
