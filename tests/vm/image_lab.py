@@ -12,12 +12,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from image import disk
 
 from deb.kept import REPOSITORY
+from deb.packing import git
 from tests.ports import free_port
 from tests.vm.inside import be_patient, message_with_a_face, retry
 from tests.vm.lab import DEBIAN_13, PI, Board, accelerated, missing_programs
@@ -55,8 +57,8 @@ class Hardware:
 
     @property
     def image(self) -> Path:
-        """Where `make image` leaves what is flashed."""
-        return REPOSITORY / "build" / "image" / self.board / f"visavis-{self.board}.img"
+        """What is flashed."""
+        return image_of(self.board)
 
 
 PC = Hardware(
@@ -157,9 +159,25 @@ def flashed(hardware: Hardware, folder: Path, beside: Path | None = None) -> Ite
         yield device
 
 
+def image_of(board: str) -> Path:
+    """Where `make image` leaves it."""
+    return REPOSITORY / "build" / "image" / board / f"visavis-{board}.img"
+
+
+def missing_image(board: str) -> list[str]:
+    """Nothing, unless there is no image, or one from before what images are made with was changed."""
+    image = image_of(board)
+    if not image.exists():
+        return [f"the image: run `make image BOARD={board}`"]
+    made = json.loads((image.parent / "sbom.cdx.json").read_text())["metadata"]["timestamp"]
+    changed = git("log", "-1", "--format=%cI", "--", "firmware-image")
+    old = datetime.fromisoformat(made) < datetime.fromisoformat(changed)
+    return [f"an image that is as new as firmware-image: run `make image BOARD={board}`"] * old
+
+
 def missing_for_images(hardware: Hardware) -> list[str]:
     """What a machine with this image needs and this host lacks, with the command that brings it."""
-    lacks = [] if hardware.image.exists() else [f"the image: run `make image BOARD={hardware.board}`"]
+    lacks = missing_image(hardware.board)
     if not hardware.firmware.exists():
         lacks.append(f"UEFI firmware ({hardware.firmware}): `scripts/setup.sh vm` installs it")
     return lacks + missing_programs(hardware.system)

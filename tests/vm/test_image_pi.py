@@ -17,6 +17,7 @@ from tests.vm.image_lab import (
     SETTINGS,
     a_face_comes_over_mqtt,
     everything_runs,
+    missing_image,
     slow_down,
     the_list_of_parts_is_inside_and_beside,
 )
@@ -37,9 +38,9 @@ def board(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def device(board: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Card]:
-    assert not missing_programs(PI)
+    missing = missing_image(board) + missing_programs(PI)
+    assert not missing, f"missing: {', '.join(missing)}"
     card = Card(board, tmp_path_factory.mktemp("card"))
-    assert card.hardware.image.exists(), f"run `make image BOARD={board}`"
     card.fill_slot_b()
     card.put("visavis.toml", SETTINGS.format(key=(card.folder / "key.pub").read_text().strip()))
     card.switch_on()
