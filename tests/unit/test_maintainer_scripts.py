@@ -113,6 +113,13 @@ def test_the_broker_starts_anew_where_it_ran_without_one_of_its_settings(lost: s
     assert CUT_OFF in upgraded(place, "of 0.1")
 
 
+@pytest.mark.parametrize("deleted", SETTINGS)
+def test_what_its_owner_has_deleted_does_not_stop_an_upgrade(deleted: str, place: Path) -> None:
+    deliver(place, "of 0.1")
+    (place / "etc/mosquitto" / deleted).unlink()
+    assert CUT_OFF in ran(place, "visavis-broker/postinst", "configure", "0.1.0")
+
+
 def test_an_upgrade_that_was_cut_off_is_not_forgotten_by_the_next(place: Path) -> None:
     deliver(place, "of 0.1")
     ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
