@@ -9,6 +9,7 @@ import (
 	"image/jpeg"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"visavis/capture/internal/frame"
@@ -172,4 +173,12 @@ func FuzzUnpackJPEG(f *testing.F) {
 			t.Fatalf("a picture of %dx%d pixels from a camera of 32x16", picture.Width, picture.Height)
 		}
 	})
+}
+
+func TestWhoMayNotOpenACameraIsToldWhoForbidsIt(t *testing.T) {
+	for errno, words := range map[syscall.Errno]string{syscall.EACCES: "group video", syscall.EPERM: "DeviceAllow=char-video4linux"} {
+		if said := withRemedy(errno).Error(); !strings.Contains(said, words) {
+			t.Errorf("%v: %q does not say %q", errno, said, words)
+		}
+	}
 }

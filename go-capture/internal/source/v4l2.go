@@ -34,6 +34,8 @@ func withRemedy(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: plug the camera in, or see `visavis doctor`", err)
+	case errors.Is(err, syscall.EPERM): // the node would be readable
+		return fmt.Errorf("%w: the service or container may not open cameras: DeviceAllow=char-video4linux, or --device", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: add this user to the group video", err)
 	case errors.Is(err, syscall.EBUSY):
