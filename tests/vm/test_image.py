@@ -93,6 +93,8 @@ def test_nobody_can_log_in_with_a_password(device: Flashed) -> None:
     assert {"passwordauthentication no", "kbdinteractiveauthentication no"} <= set(effective.splitlines())
     secrets = [line.split(":")[1] for line in device.run("cat /etc/shadow").splitlines()]
     assert {secret[:1] for secret in secrets} <= {"*", "!"}
+    assert device.run("systemctl list-units --all --no-legend 'sshd-*.socket'").strip() == ""
+    assert not device.said("systemd-ssh-generator")
 
 
 def test_a_face_comes_over_mqtt(device: Flashed) -> None:
