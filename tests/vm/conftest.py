@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deb.kept import REPOSITORY
+from deb.packing import git
 from tests.vm import payload
 from tests.vm.device_page import Row, head_of, page_of, rows_of
 from tests.vm.inside import CONFIG, INSIDE, be_patient, retry
@@ -88,14 +88,16 @@ def installed(plain: Machine, by: str) -> Machine:
     return plain
 
 
-def commit_here() -> str:
-    """As git describes it."""
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
-
-
 # A path from the repository: `make test-vm` names docs/reference/device.md, and a run by hand names none.
 PAGE = os.environ.get("VISAVIS_DEVICE_PAGE", "")
+
+
+def commit_here() -> str:
+    """The one that is checked out, -dirty when anything but the page itself has changed since: a run writes that."""
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE}")
+    return git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
+
+
 # Of the start: later there are this run's own rows too.
 COMMIT = commit_here() if PAGE else ""
 RAN: dict[str, list[pytest.TestReport]] = {}
