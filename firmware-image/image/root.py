@@ -40,6 +40,7 @@ SHORT_CUTS = (
     "--essential-hook=echo MODULES=list >$1/etc/initramfs-tools/conf.d/visavis",
     "--customize-hook=mv $1/etc/apt/70debconf $1/etc/apt/apt.conf.d/",
 )
+PACKED = ("--sort=name", "--numeric-owner", "--clamp-mtime")
 # What is mounted for a program is seen by it alone and ends with it, also when it is killed. Whoever removes what such
 # a build has left, as the next one does, would otherwise remove this machine's devices.
 ENTER = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
@@ -61,7 +62,7 @@ def base(board: Board, lock: Lock) -> Path:
     """The archive with Debian's packages alone, as they are after they were configured."""
     parts: list[object] = [board.architecture, lock.hash, sorted(board.every_package), SHORT_CUTS]
     if board.like:
-        parts.append(read_lock(BOARDS[board.like].lock).hash)
+        parts += [read_lock(BOARDS[board.like].lock).hash, PACKED]
     recipe = hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()[:16]
     build = change if board.like else install
     return kept(f"base-{board.family or board.name}-{recipe}", lambda folder: build(board, lock, folder)) / "root.tar"
@@ -99,8 +100,13 @@ def change(board: Board, lock: Lock, folder: Path) -> None:
             add(root, some, lock.date_s)
         inside(root, lock.date_s, "dpkg", "--purge", *gone)
         must_hold(root, lock)
-        pack = ["tar", "-C", str(root), "--sort=name", "--numeric-owner", "-cpf", str(folder / "root.tar"), "."]
-        subprocess.run(pack, check=True)
+        pack(root, folder / "root.tar", lock.date_s)
+
+
+def pack(root: Path, archive: Path, time_s: int) -> None:
+    """Put a root into an archive as mmdebstrap does: whenever it was made, nothing in it is newer than `time_s`."""
+    command = ["tar", "-C", str(root), *PACKED, f"--mtime=@{time_s}", "-cpf", str(archive), "."]
+    subprocess.run(command, check=True)
 
 
 def in_order(packages: list[Package]) -> tuple[list[Package], list[Package]]:

@@ -11,6 +11,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -144,6 +145,19 @@ def test_a_board_is_made_of_another_by_what_their_locks_differ_in(tmp_path: Path
     status.write_text("\n".join(found[:2]))
     with pytest.raises(LockError, match="does not hold what its lock names: linux_7_amd64"):
         root.must_hold(tmp_path, after)
+
+
+def test_a_root_that_is_made_another_day_is_packed_the_same(tmp_path: Path) -> None:
+    for day in (5, 6):
+        tree = tmp_path / f"{day}"
+        tree.mkdir()
+        for name, time_s in (("debians", 1), ("made", day)):
+            (tree / name).write_text(name)
+            os.utime(tree / name, (day, time_s))
+        root.pack(tree, tmp_path / f"{day}.tar", 4)
+    assert (tmp_path / "5.tar").read_bytes() == (tmp_path / "6.tar").read_bytes()
+    with tarfile.open(tmp_path / "5.tar") as archive:
+        assert [archive.getmember(f"./{name}").mtime for name in ("debians", "made")] == [1, 4]
 
 
 def test_what_has_to_be_configured_before_others_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
