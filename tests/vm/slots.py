@@ -48,6 +48,11 @@ class TwoSlots(Machine):
         """Until it has come up again by itself."""
         self.wait_for(lambda: self.boot_id() not in ("", before), "no other start")
 
+    def wait_for_slot(self, slot: str, limit_s: float) -> None:
+        """Until it runs this slot, however often it starts before."""
+        grep = f"grep -q rauc.slot={slot} /proc/cmdline"
+        self.wait_for(lambda: self.try_to_run(grep, LOOK_S).returncode == 0, f"no start of slot {slot}", limit_s)
+
     def slot(self) -> str:
         """A or B."""
         return self.run("grep -o 'rauc.slot=.' /proc/cmdline").strip()[-1]

@@ -23,7 +23,7 @@ from visavis.update.keys import CA, make_keys
 from deb.kept import REPOSITORY, kept
 from tests.ports import free_port
 from tests.vm.lab import DEBIAN_13, accelerated, written
-from tests.vm.slots import LOOK_S, TwoSlots
+from tests.vm.slots import TwoSlots
 from tests.waiting import until
 
 UPDATE = REPOSITORY / "firmware-image" / "update"
@@ -261,11 +261,6 @@ class Device(TwoSlots):
             *("-device", "virtio-net-pci,netdev=n,romfile=", "-nodefaults", "-display", "none"),
             *("-serial", f"file:{self.console}"),
         ]
-
-    def wait_for_slot(self, slot: str, limit_s: float) -> None:
-        """Until it runs this slot, however often it starts before."""
-        grep = f"grep -q rauc.slot={slot} /proc/cmdline"
-        self.wait_for(lambda: self.try_to_run(grep, LOOK_S).returncode == 0, f"no start of slot {slot}", limit_s)
 
     def __enter__(self) -> Device:
         super().__enter__()
