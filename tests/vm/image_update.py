@@ -119,7 +119,7 @@ def a_system_that_is_not_healthy_is_given_up(device: Flashed, parcel: Parcel) ->
     device.wait_for(
         lambda: f"{there} 3" in device.boots_that_grub_counted(), "not three starts", 3 * device.start_limit_s
     )
-    device.wait_for(lambda: device.slot() == here, f"slot {here} does not run again")
+    device.wait_for_slot(here, device.start_limit_s)
     assert device.boots_that_grub_counted()[-4:] == [f"{there} 1", f"{there} 2", f"{there} 3", f"{here} 1"]
     everything_runs(device)
     assert device.gate() == "success"
