@@ -26,7 +26,6 @@ mkdir {SOON} && printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep 5\\n' >{SO
 )
 PROGRAMS = ("nbdkit", "qemu-img", "mksquashfs", "sfdisk", "mkfs.fat", "mcopy", "grub-mkimage", "rauc")
 BUNDLES = "/data/bundles"
-OTHER = {"A": "B", "B": "A"}  # slot
 SEED = 20261126
 CHUNK = 64 << 10  # rauc's check before writing reads so much at a time, and sees damage at the beginning only
 

@@ -14,6 +14,7 @@ from tests.vm.lab import Machine
 
 # A look at a machine that goes down in the middle of it hangs until the next system says that it knows nothing of it.
 LOOK_S = 40.0
+OTHER = {"A": "B", "B": "A"}  # slot
 
 
 class TwoSlots(Machine):
@@ -70,6 +71,18 @@ class TwoSlots(Machine):
         """Slot and number of each boot since the power came, as GRUB said them on the console."""
         said = self.console.read_bytes().decode(errors="replace")
         return [f"{slot} {boot}" for slot, boot in re.findall(r"visavis: slot (\w), boot (\d) of 3", said)]
+
+    def gives_up(self, there: str) -> None:
+        """Start a slot three times, and then the other one again."""
+        here = OTHER[there]
+        self.wait_for(lambda: f"{there} 1" in self.boots_that_grub_counted()[-1:], "no first start")
+        self.wait_for_slot(here, 4 * self.start_limit_s)
+        assert self.boots_that_grub_counted()[-4:] == [f"{there} 1", f"{there} 2", f"{there} 3", f"{here} 1"]
+
+    def refuses_to_roll_back_to(self, there: str) -> None:
+        """Say that the slot holds nothing of use."""
+        refused = self.try_to_run("visavis update rollback")
+        assert f"slot {there} holds no system that could be booted" in refused.stderr
 
     def gate(self) -> str:
         """Wait until the gate has decided, and return how its service ended: success or not."""

@@ -171,7 +171,7 @@ def is_upgraded_and_never_back(device: Machine) -> None:
     """A newer version takes over with the owner's settings, an older one changes nothing."""
     device.run(f"dpkg -i {INSIDE}/0.2.0.deb", 900)
     assert "detect_fps = 1.0" in device.run(f"cat {CONFIG}")
-    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 600, "journalctl -n 60 --no-pager"))
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 180, "journalctl -n 60 --no-pager"))
     status = json.loads(device.run("curl -sf http://127.0.0.1:8080/api/v1/status"))
     assert status["version"] == "0.2.0"
     refused = device.try_to_run(f"dpkg -i {INSIDE}/0.0.1.deb", 900)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from visavis.update.boot.sector import values
 
-from tests.vm.releases import BLUE, BUNDLES, GREEN, OTHER, SEED, goodness, runs_whole
+from tests.vm.releases import BLUE, BUNDLES, GREEN, SEED, goodness, runs_whole
+from tests.vm.slots import OTHER
 from tests.vm.two_slots import Factory, Forgetful
 
 pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(14400)]
