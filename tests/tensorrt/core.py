@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real TensorRT core on a machine without a GPU: compiles the shim and says how a process comes to `tensorrt`.
 
-The core parses, optimises and builds engines; running one needs a CUDA driver.
+The core parses, optimises and builds engines; running one needs a CUDA driver. Tests run them on a double of the GPU.
+On a machine with a GPU, VISAVIS_TEST_GPU=real lets the tests whose processes are their own run on it, with the TensorRT
+and the pycuda of that machine.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ FOLDER = ROOT / "build" / "tensorrt"
 LIBRARIES = FOLDER / "site" / "onnxruntime_ep_nv_tensorrt_rtx"
 # The real symbols are all in the first; the others only have to exist under their names.
 NVINFER, EMPTY = "libnvinfer.so.11", ("libnvinfer_plugin.so.11", "libnvonnxparser.so.11")
+REAL_GPU = os.environ.get("VISAVIS_TEST_GPU") == "real"
 
 
 def why_not() -> str:
@@ -26,6 +29,8 @@ def why_not() -> str:
     Raises:
         AssertionError: it should be here and is not.
     """
+    if REAL_GPU:
+        return ""
     if platform.machine() != "x86_64" or not (3, 10) <= sys.version_info[:2] <= (3, 14):
         return f"no TensorRT core exists for {platform.machine()} and Python {platform.python_version()}"
     assert (FOLDER / "installed").is_file(), "the TensorRT core is missing: run `make setup-test`"
@@ -34,6 +39,8 @@ def why_not() -> str:
 
 def build_shim() -> None:
     """Compile the shim with the paths of this checkout in it; a fraction of a second."""
+    if REAL_GPU:
+        return
     core, parser = (_only(f"{name}.so.*") for name in ("libtensorrt_rtx", "libtensorrt_onnxparser_rtx"))
     folder = FOLDER / "shim"
     folder.mkdir(exist_ok=True)
@@ -44,9 +51,16 @@ def build_shim() -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that finds `tensorrt`, and `pycuda` as a double without a GPU behind it."""
-    path = os.pathsep.join([str(HERE / "alias"), str(HERE / "double"), str(ROOT), str(ROOT / "trt-infer")])
-    return dict(os.environ, PYTHONPATH=path, VISAVIS_TEST_TENSORRT=str(FOLDER), **more)
+    """The environment of a process that finds `tensorrt`, and `pycuda` as a double without a GPU behind it.
+
+    With a real GPU `pycuda` is what is installed, unless the process is to find a double's fault.
+    """
+    real = REAL_GPU and "VISAVIS_TEST_GPU" not in more
+    if real:
+        more.pop("VISAVIS_TEST_NETWORK", None)
+    pycuda = os.environ.get("PYTHONPATH", "") if real else str(HERE / "double")
+    path = [str(HERE / "alias"), pycuda, str(ROOT), str(ROOT / "trt-infer")]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)), VISAVIS_TEST_TENSORRT=str(FOLDER), **more)
 
 
 def take_part() -> None:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -235,11 +236,12 @@ def _rival_networks(bench: Bench, frame: Frame) -> Iterator[tuple[str, Callable[
         session = onnxruntime.InferenceSession(model, providers=["CUDAExecutionProvider"])
         yield "onnxruntime-gpu fp32", lambda: session.run(None, {"image": frame[None]})
     if importlib.util.find_spec("torch") is not None:
-        from tests.tensorrt.torch_rival import Network  # noqa: PLC0415
+        from tests.tensorrt.torch_rival import Network, Recorded  # noqa: PLC0415
 
         for half in (False, True):
-            network = Network(model, half=half)
-            yield f"torch fp{16 if half else 32}", lambda network=network: network(frame[None])  # type: ignore[misc]
+            network, name = Network(model, half=half), f"torch fp{16 if half else 32}"
+            yield name, partial(network, frame[None])
+            yield f"{name} as a CUDA graph", partial(Recorded(network, frame[None].shape), frame[None])
 
 
 def endured(bench: Bench, cuda: Any) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from visavis.engines.builder import Built, Recipe, _config, build
+from visavis.engines.builder import LEAST_WORKSPACE_MIB, Built, Recipe, _config, _workspace_mib, build
 from visavis.engines.key import ONE_PICTURE, Precision, Profile
 from visavis.engines.rewrite import for_many_pictures, in_half_precision, output_names
 from visavis.errors import ModelError
@@ -64,6 +64,13 @@ def test_tensorrt_gets_no_more_memory_than_it_may(trt: Any) -> None:
     assert trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR)).parse(tiny())
     config = _config(trt, builder, network, recipe(workspace_mib=7))
     assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 7 << 20
+
+
+def test_unless_told_it_may_take_what_the_largest_batch_needs() -> None:
+    """On a real GPU CenterFace asked for 543 MB with 32 pictures of 640x480: 512 MiB are for few."""
+    one, many = Profile(), Profile(least=1, best=32, most=32)
+    assert _workspace_mib((1, 480, 640, 3), one) == LEAST_WORKSPACE_MIB
+    assert _workspace_mib((-1, 480, 640, 3), many) << 20 > 2 * 542_981_980
 
 
 def test_the_input_is_the_frame_and_the_outputs_are_float(trt: Any) -> None:

@@ -88,7 +88,7 @@ def test_an_engine_of_another_gpu_is_not_found(here: Here, engine: Engine, gpu: 
 
 
 def test_a_build_is_told_how_much_memory_it_may_take(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[int] = []
+    told: list[int | None] = []
 
     def refuse(_trt: Any, _model: bytes, recipe: Recipe, _report: Report) -> Built:
         told.append(recipe.workspace_mib)

@@ -36,6 +36,7 @@ from tests.waiting import HANG_S
 
 SIZE = (64, 64)
 until = partial(waiting.until, limit_s=60)
+double_only = pytest.mark.skipif(core.REAL_GPU, reason="a real GPU does not fail when it is told to")
 
 
 class Hellos:
@@ -137,6 +138,7 @@ def test_an_engine_that_is_there_changes_nothing(machine: Path) -> None:
     assert not called.is_set()
 
 
+@double_only
 def test_a_build_that_fails_is_said_and_nothing_else_happens(
     machine: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +198,7 @@ def test_a_machine_without_tensorrt_builds_nothing(tmp_path: Path) -> None:
     assert build_command(config(tmp_path)) is None
 
 
+@double_only
 def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
     machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +212,7 @@ def test_a_worker_whose_gpu_keeps_failing_goes_on_without(
     assert "worker-1 failed on the GPU 3 times in a row: it goes on with onnxruntime" in capfd.readouterr().err
 
 
+@double_only
 def test_it_does_so_whoever_starts_it(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a service manager does that knows nothing of GPUs: the same command again and again."""
     subprocess.run(build_of(machine), check=True, capture_output=True)

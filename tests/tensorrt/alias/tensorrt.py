@@ -2,6 +2,7 @@
 """`import tensorrt` for tests: NVIDIA's own Python module over NVIDIA's own core, joined by the compiled shim.
 
 Only on the path of processes that tests/tensorrt starts or is; $VISAVIS_TEST_TENSORRT is the folder with both.
+With $VISAVIS_TEST_GPU=real it is the TensorRT of this machine instead.
 With $VISAVIS_TEST_NETWORK, an ONNX file, engines run as that network on the doubles of GPU and runtime.
 With $VISAVIS_TEST_BUILD_GATE, a build goes on only when that file is there: on a small board it takes minutes.
 With $VISAVIS_TEST_BUILD_GATE=never a build does not come back and asks nobody: so does that of TensorRT 8 for minutes.
@@ -20,10 +21,25 @@ from typing import Any
 
 FOLDER = Path(os.environ["VISAVIS_TEST_TENSORRT"])
 
-for _library in ("libnvinfer.so.11", "libnvinfer_plugin.so.11", "libnvonnxparser.so.11"):
-    ctypes.CDLL(str(FOLDER / "shim" / _library), ctypes.RTLD_GLOBAL)
-sys.path.append(str(FOLDER / "site"))
-_bindings = importlib.import_module("tensorrt_bindings")
+
+def _core() -> Any:
+    for library in ("libnvinfer.so.11", "libnvinfer_plugin.so.11", "libnvonnxparser.so.11"):
+        ctypes.CDLL(str(FOLDER / "shim" / library), ctypes.RTLD_GLOBAL)
+    sys.path.append(str(FOLDER / "site"))
+    return importlib.import_module("tensorrt_bindings")
+
+
+def _installed() -> Any:
+    """The module that this one hides."""
+    path, own = sys.path[:], sys.modules.pop("tensorrt")
+    sys.path.remove(str(Path(__file__).parent))
+    try:
+        return importlib.import_module("tensorrt")
+    finally:
+        sys.path[:], sys.modules["tensorrt"] = path, own
+
+
+_bindings = _installed() if os.environ.get("VISAVIS_TEST_GPU") == "real" else _core()
 globals().update({name: value for name, value in vars(_bindings).items() if not name.startswith("__")})
 __version__ = _bindings.__version__
 

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from visavis.cli.arguments import add_action, count, size
 from visavis.daemon import effective_config
-from visavis.engines.builder import WORKSPACE_MIB, stopped
+from visavis.engines.builder import stopped
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
 from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
@@ -84,9 +84,8 @@ def _add_how(build: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--workspace-mib",
         type=count,
-        default=WORKSPACE_MIB,
         metavar="MIB",
-        help="GPU memory that TensorRT may use while it builds, MiB (default: %(default)s)",
+        help="GPU memory that TensorRT may use while it builds, MiB (default: what the largest batch needs)",
     )
     build.add_argument(
         "--pictures",

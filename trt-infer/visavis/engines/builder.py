@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -26,18 +27,24 @@ from visavis.engines.key import Precision, Profile
 from visavis.engines.progress import LayerCount, Phases, Report, monitor
 from visavis.errors import ModelError
 
-WORKSPACE_MIB = 512
+# What TensorRT may take while it builds, if nobody says: with a GPU there, a run of CenterFace asks for 56 bytes a
+# pixel, and what does not fit ends the build. It is a limit and not taken unless needed.
+LEAST_WORKSPACE_MIB = 512
+WORKSPACE_BYTES_PER_PIXEL = 256
 
 log = logging.getLogger(__name__)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How to build: the ONNX is already in `precision`; `timing_cache` is what an earlier build returned."""
+    """How to build: the ONNX is already in `precision`; `timing_cache` is what an earlier build returned.
+
+    `workspace_mib` None allows what the largest batch needs.
+    """
 
     name: str
     precision: Precision
     profile: Profile
-    workspace_mib: int = WORKSPACE_MIB
+    workspace_mib: int | None = None
     timing_cache: bytes = b""
 
 
@@ -74,7 +81,7 @@ def build(trt: TensorRT, model: bytes, recipe: Recipe, report: Report) -> Built:
     _watch(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise stopped(recipe.name) if progress.stopped else _failed(trt, recipe, complaints)
+        raise stopped(recipe.name) if progress.stopped else _failed(trt, config, recipe, complaints)
     return Built(
         plan=bytes(plan),
         layers=network.num_layers,
@@ -125,7 +132,9 @@ def _error_words(trt: TensorRT, error: ParserError) -> str:
 
 def _config(trt: TensorRT, builder: Builder, network: INetworkDefinition, recipe: Recipe) -> IBuilderConfig:
     config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mib << 20)
+    image = network.get_input(0)
+    workspace_mib = recipe.workspace_mib or _workspace_mib(image.shape, recipe.profile)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     config.set_timing_cache(config.create_timing_cache(recipe.timing_cache), ignore_mismatch=False)
     if major(trt) < 10:
         # Networks of TensorRT 8 are weakly typed: flags allow what the file asks for.
@@ -134,12 +143,16 @@ def _config(trt: TensorRT, builder: Builder, network: INetworkDefinition, recipe
         if recipe.precision == "int8":
             config.set_flag(trt.BuilderFlag.INT8)
     profile = builder.create_optimization_profile()
-    image = network.get_input(0)
     least, best, most = ((count, *image.shape[1:]) for count in _counts(recipe.profile))
     profile.set_shape(image.name, least, best, most)
     if config.add_optimization_profile(profile) < 0:
         raise ModelError(f"TensorRT refuses batches of {recipe.profile} pictures for {recipe.name}")
     return config
+
+
+def _workspace_mib(image: Sequence[int], profile: Profile) -> int:
+    _, height, width, _ = image
+    return max(LEAST_WORKSPACE_MIB, profile.most * height * width * WORKSPACE_BYTES_PER_PIXEL >> 20)
 
 
 def _counts(profile: Profile) -> tuple[int, int, int]:
@@ -151,10 +164,12 @@ def _watch(trt: TensorRT, config: IBuilderConfig, progress: _Progress) -> None:
         config.progress_monitor = monitor(trt, progress.phases)
 
 
-def _failed(trt: TensorRT, recipe: Recipe, complaints: Complaints) -> ModelError:
+def _failed(trt: TensorRT, config: IBuilderConfig, recipe: Recipe, complaints: Complaints) -> ModelError:
+    workspace_mib = config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) >> 20
+    others = "" if recipe.precision == "fp32" else ", or choose --precision fp32"
     return ModelError(
         f"TensorRT {trt.__version__} cannot build {recipe.name} in {recipe.precision}, {complaints.sentence()}",
-        f"allow more memory than --workspace-mib {recipe.workspace_mib}, or choose --precision fp32",
+        f"allow more memory than --workspace-mib {workspace_mib}, name a smaller --batch or --input{others}",
     )
 
 

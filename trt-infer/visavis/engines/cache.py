@@ -20,7 +20,7 @@ import msgspec
 from visavis.atomic import NO_ROOM
 from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
-from visavis.engines.builder import WORKSPACE_MIB, Recipe, build, stopped
+from visavis.engines.builder import Recipe, build, stopped
 from visavis.engines.key import ONE_PICTURE, EngineKey, Gpu, Precision, Profile
 from visavis.engines.progress import ELSEWHERE, Report
 from visavis.engines.vault import Vault
@@ -50,7 +50,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     prepared: Prepared
     precision: Precision = "fp16"
     profile: Profile = ONE_PICTURE
-    workspace_mib: int = WORKSPACE_MIB
+    workspace_mib: int | None = None
     pictures: list[Path] = []
 
 
