@@ -277,7 +277,7 @@ def page(bench: Bench, trt: Any, cuda: Any) -> str:
         "# TensorRT on a GPU\n\nThe last run of `make bench-gpu`, written by it.\n",
         f"GPU {gpu}, driver CUDA {cuda.get_driver_version()}, TensorRT {trt.__version__}, {platform.machine()}, "
         f"Python {platform.python_version()}; CenterFace {bench.width}x{bench.height}, {bench.frames} frames each.\n",
-        f"visavis {visavis.__version__}{versions()}. Command: `{shlex.join(['python', *sys.orig_argv[1:]])}`\n",
+        f"visavis {visavis.__version__}{versions()}. Command: `{command(sys.argv[1:])}`\n",
         "## Engines\n",
         table(("precision", "most pictures", "layers", "MB", "built in s"), list(built(bench, trt, cuda))),
         "## Same faces as onnxruntime in float on the CPU\n",
@@ -293,6 +293,14 @@ def page(bench: Bench, trt: Any, cuda: Any) -> str:
     return "\n".join([*parts, "## Checks\n", table(("what", "measured", "holds"), bench.checks)])
 
 
+def command(words: list[str]) -> str:
+    """This run as others would type it; where its page went says nothing about its figures."""
+    if "--out" in words:
+        at = words.index("--out")
+        words = words[:at] + words[at + 2 :]
+    return shlex.join(["python", "tests/tensorrt/on_gpu.py", *words])
+
+
 def versions() -> str:
     """Of the packages that are here: ", numpy 2.1, torch 2.9"."""
     here = [name for name in PACKAGES if any(importlib.metadata.distributions(name=name))]
@@ -305,6 +313,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--input", type=int, nargs=2, default=(640, 480), metavar=("W", "H"))
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES), metavar="N")
     parser.add_argument("--pictures", type=Path, nargs="+", default=sorted(PICTURES.glob("*.jpg")), metavar="FILE")
+    parser.add_argument(
+        "--engines", type=Path, metavar="DIR", help="keep what is built here for the next run (default: build all anew)"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "reference" / "gpu.md")
     return parser.parse_args()
 
@@ -322,7 +333,7 @@ def main() -> int:
         print(f"not run: {error}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="visavis-") as folder:
-        bench = Bench(args, Path(folder))
+        bench = Bench(args, args.engines or Path(folder))
         args.out.write_text(page(bench, trt, cuda), encoding="utf-8")
     print(f"written: {args.out}")
     return 0 if all(verdict == "yes" for _, _, verdict in bench.checks) else 1
