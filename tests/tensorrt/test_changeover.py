@@ -35,7 +35,8 @@ from tests.unit.daemon_double import HEIGHT, INSTANCE, WIDTH, DaemonDouble, Memo
 from tests.waiting import HANG_S
 
 SIZE = (64, 64)
-until = partial(waiting.until, limit_s=60)
+# On a real GPU an engine takes a minute.
+until = partial(waiting.until, limit_s=600 if core.REAL_GPU else 60)
 double_only = pytest.mark.skipif(core.REAL_GPU, reason="a real GPU does not fail when it is told to")
 
 

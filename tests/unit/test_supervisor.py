@@ -34,10 +34,12 @@ def alive(pid: int) -> bool:
 
 def test_workers_take_as_many_frames_together_as_the_configuration_says(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    file.write_text('[worker]\ncredit = 4\nbatch_window_ms = 2.5\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
+    file.write_text(
+        '[worker]\ncredit = 4\nbatch_window_ms = 2.5\nregister_ring = true\n[[camera]]\nid = "demo"\nsource = "demo:"\n'
+    )
     words = worker_command(effective_config(file, os.environ))[3:]
     told = worker.settings(parser_for(words).parse_args(words))
-    assert (told.credit, told.detector.batch, told.batch_window_ms) == (4, 4, 2.5)
+    assert (told.credit, told.detector.batch, told.batch_window_ms, told.register_ring) == (4, 4, 2.5, True)
 
 
 def test_as_many_workers_as_asked_for_run_and_none_is_left() -> None:

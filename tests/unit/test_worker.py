@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from visavis import ring_gen as wire
 from visavis import worker as worker_module
-from visavis.backends import BACKENDS, NEVER_NS, Waiting
+from visavis.backends import BACKENDS, NEVER_NS, Sharing, Waiting
 from visavis.backends.fake import Fake, face_of
 from visavis.detections import Detections, Frame
 from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
@@ -159,6 +159,57 @@ def test_a_worker_without_a_server_tells_of_none(tmp_path: Path, memory: Memory)
         daemon.add(ring_add(), memory)
         daemon.send(frame(1).pack())
         assert isinstance(daemon.next()[0], wire.Result)
+
+
+class Reading(Fake, Sharing):
+    """A detector whose device reads rings where they lie."""
+
+    shared: list[Frame]
+    ended: list[int]
+
+    def share_ring(self, memory: Frame) -> bool:
+        self.shared.append(memory)
+        return True
+
+    def unshare_ring(self, memory: Frame) -> None:
+        self.shared[:] = [kept for kept in self.shared if kept is not memory]
+        self.ended.append(int(memory[wire.DATA_OFFSET]))  # still mapped
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> type[Reading]:
+    Reading.shared, Reading.ended = [], []
+    monkeypatch.setitem(BACKENDS, "fake", Reading)
+    return Reading
+
+
+def test_a_device_reads_a_ring_from_its_coming_to_its_going(
+    tmp_path: Path, memory: Memory, reading: type[Reading]
+) -> None:
+    memory.fill(0, 7)
+    told = replace(settings(tmp_path), register_ring=True)
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(told):
+        daemon.add(ring_add(), memory)
+        daemon.add(ring_add(2), memory2 := Memory(ring_add(2)))
+        memory2.fill(0, 9)
+        daemon.send(frame(1).pack())
+        assert daemon.result().status == wire.Status.OK
+        assert [int(ring[wire.DATA_OFFSET]) for ring in reading.shared] == [7, 9]
+        assert not any(ring.flags.writeable for ring in reading.shared)
+        daemon.send(wire.RingRetire(ring_id=1, reason=0).pack())
+        daemon.send(frame(2, ring_id=2).pack())
+        assert daemon.result().status == wire.Status.OK
+        assert reading.ended == [7]
+    memory2.close()
+    assert (reading.ended, reading.shared) == ([7, 9], [])
+
+
+def test_unless_told_a_device_reads_none(tmp_path: Path, memory: Memory, reading: type[Reading]) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path)):
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        assert daemon.result().status == wire.Status.OK
+    assert (reading.shared, reading.ended) == ([], [])
 
 
 def results(daemon: DaemonDouble, memory: Memory, count: int) -> list[tuple[int, int, int]]:

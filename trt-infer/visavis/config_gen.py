@@ -172,6 +172,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credit: int = 1
     # How long a frame waits for others, to make a batch of up to worker.credit. With 0 nothing waits: a batch is whatever came while the previous one was inferred.
     batch_window_ms: float = 0
+    # Let the GPU read a frame where the daemon wrote it, where backend tensorrt and the GPU's driver can; else the worker copies it for the GPU first. It keeps all of a camera's ring in memory.
+    register_ring: bool = False
 
 
 class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ from typing import NamedTuple, Protocol
 from visavis import ring_gen as wire
 from visavis.detections import Detections, Frame, sendable
 from visavis.errors import BadMessage, ClockMismatch, DaemonGone, Refused, ViewLeaked
-from visavis.ring_memory import REMEDY, Ring
+from visavis.ring_memory import REMEDY, Device, Ring
 
 # How often an idle worker looks at `stop`, and how long silence must last before a drained connection is closed.
 TICK_S = 0.1
@@ -177,13 +177,18 @@ class Lease:
 
 
 class RingClient:
-    """One connection to the daemon, after WELCOME. `strict` makes a leaked view an error, for tests."""
+    """One connection to the daemon, after WELCOME. `strict` makes a leaked view an error, for tests.
+
+    Attributes:
+        device: what may read rings where they lie; set it before the first lease is taken.
+    """
 
     def __init__(self, connection: socket.socket, welcome: wire.Welcome, *, strict: bool = False) -> None:
         self.welcome = welcome
         self.most_detections = min(welcome.max_detections, welcome.max_result_bytes // wire.DETECTION_BYTES)
         self.strict = strict
         self.answered = self.leaks = self.held = 0
+        self.device: Device | None = None
         self.rings: dict[int, Ring] = {}
         self._graveyard: list[Ring] = []
         self._socket = connection
@@ -313,7 +318,9 @@ class RingClient:
         try:
             if len(fds) != 1:
                 raise BadMessage(f"RING_ADD of {said.stream_name} came with {len(fds)} descriptors", REMEDY)
-            self.rings[said.ring_id] = Ring(fds[0], said, self.welcome.instance_id)
+            ring = self.rings[said.ring_id] = Ring(fds[0], said, self.welcome.instance_id)
+            if self.device is not None:
+                ring.share(self.device)
         finally:
             _close_all(fds)
         self._bury()

@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,16 @@ F_SEAL_FUTURE_WRITE = 0x10
 NEEDED_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 SEALS = {"SHRINK": fcntl.F_SEAL_SHRINK, "GROW": fcntl.F_SEAL_GROW, "FUTURE_WRITE": F_SEAL_FUTURE_WRITE}
 REMEDY = "install worker and daemon from one release"
+
+
+class Device(Protocol):
+    """What reads rings beside this processor: a GPU."""
+
+    def share_ring(self, memory: npt.NDArray[np.uint8]) -> bool:
+        """Begin to read `memory`, a whole mapping, where it lies; False where that cannot be."""
+
+    def unshare_ring(self, memory: npt.NDArray[np.uint8]) -> None:
+        """End it: the memory is about to go."""
 
 
 class Ring:
@@ -46,6 +56,13 @@ class Ring:
         self._pictures = [root[:0] for root in self._roots]
         self._places = [(0, 0)] * said.slot_count
         self._idle = self._references(0)
+        self._shared: tuple[Device, npt.NDArray[np.uint8]] | None = None
+
+    def share(self, device: Device) -> None:
+        """Let a device read all of it, until it is unmapped, if the device can."""
+        memory = np.frombuffer(self._memory, np.uint8)
+        if device.share_ring(memory):
+            self._shared = (device, memory)
 
     def picture(self, slot: int, shape: tuple[int, int, int], offset: int, row_bytes: int) -> npt.NDArray[np.uint8]:
         """Return a read-only view of (height, width, channels) bytes that begins `offset` bytes into `slot`.
@@ -73,12 +90,19 @@ class Ring:
 
     def unmap(self) -> bool:
         """Give the memory back; False while a view is left, whoever holds it: try again later."""
+        self._unshare()
         self._roots, self._pictures = [], []
         try:
             self._memory.close()
         except BufferError:
             return False
         return True
+
+    def _unshare(self) -> None:
+        if self._shared is not None:
+            device, memory = self._shared
+            device.unshare_ring(memory)
+            self._shared = None
 
     def _references(self, slot: int) -> int:
         return sys.getrefcount(self._roots[slot]) + sys.getrefcount(self._pictures[slot])

@@ -65,7 +65,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: the daemon's socket, its own name for logs and status, and how many leases it wants to hold.
 
-    `batch_window_ms` is how long a frame waits for others to make a batch. `fallback` says that it was to run on a GPU,
+    `batch_window_ms` is how long a frame waits for others to make a batch. `register_ring` lets a GPU read rings where
+    they lie. `fallback` says that it was to run on a GPU,
     where earlier starts failed.
     """
 
@@ -73,5 +74,6 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "worker"
     credit: int = 1
     batch_window_ms: float = 0.0
+    register_ring: bool = False
     fallback: bool = False
     detector: DetectorSettings = msgspec.field(default_factory=DetectorSettings)

@@ -61,7 +61,10 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
         "--kserve-token-file": detector.kserve_token_file,
         "--kserve-deadline-ms": str(detector.kserve_deadline_ms),
     }
-    return [sys.executable, "-m", "visavis.cli", "worker"] + [word for pair in options.items() for word in pair]
+    words = [word for pair in options.items() for word in pair]
+    if config.worker.register_ring:
+        words.append("--register-ring")
+    return [sys.executable, "-m", "visavis.cli", "worker", *words]
 
 
 def start_worker(command: list[str], name: str) -> subprocess.Popen[bytes]:

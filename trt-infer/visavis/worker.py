@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
-from visavis.backends import Batching, Detector, Waiting, load_detector
+from visavis.backends import Batching, Detector, Sharing, Waiting, load_detector
 from visavis.backends.any_size import AnySize
 from visavis.backoff import backoff
 from visavis.detections import Detections
@@ -94,6 +94,8 @@ def serve_a_daemon(
             with connect(settings.socket, identity, until) as ring:
                 absence.ends()
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
+                if settings.register_ring and isinstance(detector, Sharing):
+                    ring.device = detector
                 try:
                     run_once(ring, detector, until, settings.batch_window_ms, others)
                 finally:

@@ -151,6 +151,8 @@ type Worker struct {
 	Credit int `toml:"credit" json:"credit"`
 	// How long a frame waits for others, to make a batch of up to worker.credit. With 0 nothing waits: a batch is whatever came while the previous one was inferred.
 	BatchWindowMs float64 `toml:"batch_window_ms" json:"batch_window_ms"`
+	// Let the GPU read a frame where the daemon wrote it, where backend tensorrt and the GPU's driver can; else the worker copies it for the GPU first. It keeps all of a camera's ring in memory.
+	RegisterRing bool `toml:"register_ring" json:"register_ring"`
 }
 
 // Tracker: How faces are followed from frame to frame.
@@ -287,7 +289,7 @@ func defaults() Config {
 		MQTT:       MQTT{URL: "mqtt://127.0.0.1:1883", Prefix: "visavis", Discovery: "device", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		MQTTSecond: MQTTSecond{URL: "", Prefix: "visavis", Discovery: "off", Commands: "auto", Formats: []string{"native"}, FrigatePrefix: "frigate", SparkplugGroup: "visavis", User: "", PasswordFile: "", CA: "", Cert: "", Key: ""},
 		Detector:   Detector{Model: "centerface", Backend: "auto", Precision: "auto", Input: [2]int{640, 480}, Workers: 1, Threads: 0, Score: 0.5, IoU: 0.3, KServeURL: "", KServeCA: "", KServeTokenFile: "", KServeDeadlineMs: 120},
-		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0},
+		Worker:     Worker{Socket: "/run/visavis/frames.sock", LeaseMs: 2000, Credit: 1, BatchWindowMs: 0, RegisterRing: false},
 		Tracker:    Tracker{Score: 0.5, Hits: 3, LostMs: 1000},
 		History:    History{Days: 30, Mb: 16, ThumbnailsMb: 0},
 		Gateway:    Gateway{DeadlineMs: 250, Queue: 64, QueuePerClient: 16, Share: 0.5, PictureMb: 16, DecodeMb: 48, Streams: 64, Rate: 1000.0, AccountRate: 1000.0, GrpcListen: "", FullSide: 1920},
@@ -375,6 +377,7 @@ var sectionKeys = map[string][]key[Config]{
 		{rule{name: "lease_ms", kind: kindInt, limits: &[2]float64{50, 60000}}, func(into *Config, value any) { into.Worker.LeaseMs = value.(int) }},
 		{rule{name: "credit", kind: kindInt, limits: &[2]float64{1, 64}}, func(into *Config, value any) { into.Worker.Credit = value.(int) }},
 		{rule{name: "batch_window_ms", kind: kindFloat, limits: &[2]float64{0, 100}}, func(into *Config, value any) { into.Worker.BatchWindowMs = value.(float64) }},
+		{rule{name: "register_ring", kind: kindBool}, func(into *Config, value any) { into.Worker.RegisterRing = value.(bool) }},
 	},
 	"tracker": {
 		{rule{name: "score", kind: kindFloat, limits: &[2]float64{0, 1}}, func(into *Config, value any) { into.Tracker.Score = value.(float64) }},

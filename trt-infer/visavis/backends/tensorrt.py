@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.backends import NEVER_NS, Batching, cuda_driver
+from visavis.backends import NEVER_NS, Batching, Sharing, cuda_driver
 from visavis.detections import Detections, Frame
 from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
@@ -47,7 +47,7 @@ Cuda = Any  # the module pycuda.driver
 log = logging.getLogger(__name__)
 
 
-class TensorRt(Batching):
+class TensorRt(Batching, Sharing):
     """A detector on the GPU.
 
     With backend "auto" it loads only an engine that is there: a build takes minutes, and onnxruntime serves meanwhile.
@@ -121,15 +121,14 @@ class TensorRt(Batching):
             )
 
     def share_ring(self, memory: Frame) -> bool:
-        """Let the GPU read a ring's mapping directly where driver and device can; else frames are copied as before.
-
-        Args:
-            memory: the whole mapping, 1-D uint8; `unshare_ring` must come before it is unmapped.
-        """
-        return self._session.share(memory)
+        """See `Sharing`; the log says which of the two it is."""
+        shared = self._session.share(memory)
+        how = "reads a ring where it lies" if shared else "cannot read a ring where it lies: its frames are copied"
+        log.info("the GPU %s, %d MiB", how, memory.nbytes >> 20)
+        return shared
 
     def unshare_ring(self, memory: Frame) -> None:
-        """Stop reading a ring directly."""
+        """See `Sharing`."""
         self._session.unshare(memory)
 
 

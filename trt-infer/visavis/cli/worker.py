@@ -64,6 +64,9 @@ def _add_batches(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="how long a frame waits for others to fill a batch, ms (default: %(default)g)",
     )
+    parser.add_argument(
+        "--register-ring", action="store_true", help="let the GPU read frames where the daemon wrote them, if it can"
+    )
 
 
 def _add_detector(parser: argparse.ArgumentParser) -> None:
@@ -255,6 +258,7 @@ def settings(args: argparse.Namespace, *, fallback: bool = False) -> WorkerSetti
         name=args.name,
         credit=args.credit,
         batch_window_ms=args.batch_window_ms,
+        register_ring=args.register_ring,
         fallback=fallback,
         detector=detector,
     )
