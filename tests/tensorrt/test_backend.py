@@ -309,6 +309,19 @@ def test_frames_in_a_shared_ring_are_not_copied_first(detector: TensorRt, driver
     assert detector._session._pictures.any()
 
 
+def test_of_several_pictures_those_in_a_shared_ring_go_straight_up(many: TensorRt, driver: DriverDouble) -> None:
+    expected = many.detect_many([face(), face(mirrored=True), face()])
+    driver.attributes = {99: 1, 113: 1}
+    ring = np.zeros(2 << 20, np.uint8)
+    assert many.share_ring(ring)
+    slot = ring[4096 : 4096 + WIDTH * HEIGHT * 3].reshape(HEIGHT, WIDTH, 3)
+    slot[:] = face(mirrored=True)
+    many._session._pictures.fill(0)
+    for found, wanted in zip(many.detect_many([face(), slot, face()]), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert [bool(picture.any()) for picture in many._session._pictures] == [True, False, True, False]
+
+
 @pytest.mark.usefixtures("real_core")
 def test_the_context_is_taken_once_and_given_back_at_the_end_of_the_process() -> None:
     program = (

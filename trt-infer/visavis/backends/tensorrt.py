@@ -210,13 +210,18 @@ class Session:
             self._chosen = count
 
     def _upload(self, frames: Sequence[Frame]) -> None:
-        """Send the pictures up: straight from a shared ring, else through page-locked memory."""
-        if len(frames) == 1 and self._is_shared(frames[0]):
-            self._cuda.memcpy_htod_async(self._device[self._input], frames[0], self._stream)
-            return
+        """Send each picture up: straight from a shared ring, else through page-locked memory.
+
+        While one goes up, the next is copied.
+        """
+        address = int(self._device[self._input])
         for place, frame in zip(self._pictures, frames, strict=False):
-            np.copyto(place, frame)
-        self._cuda.memcpy_htod_async(self._device[self._input], self._pictures[: len(frames)], self._stream)
+            source = frame
+            if not self._is_shared(frame):
+                np.copyto(place, frame)
+                source = place
+            self._cuda.memcpy_htod_async(address, source, self._stream)
+            address += place.nbytes
 
     def _is_shared(self, frame: Frame) -> bool:
         start = frame.ctypes.data

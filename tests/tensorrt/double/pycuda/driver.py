@@ -18,7 +18,9 @@ import numpy as np
 calls: list[str] = []
 faults: dict[str, str] = {}
 memories: dict[int, np.ndarray[Any, Any]] = {}
-_numbers = itertools.count(0x1000, 0x1000)
+# Far apart, so that an address within a memory is no other's.
+APART = 1 << 32
+_numbers = itertools.count(APART, APART)
 
 Work = Callable[[], None]
 
@@ -133,13 +135,14 @@ def pagelocked_empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]
     return made
 
 
-def memcpy_htod_async(target: DeviceMemory, source: np.ndarray[Any, Any], stream: Stream) -> None:
-    """Copy up, when the stream comes to it."""
+def memcpy_htod_async(target: int, source: np.ndarray[Any, Any], stream: Stream) -> None:
+    """Copy up to an address, when the stream comes to it."""
     note("memcpy_htod_async")
     assert source.flags.c_contiguous
 
     def copy() -> None:
-        memories[int(target)][: source.nbytes] = np.frombuffer(source, np.uint8)
+        offset = target % APART
+        memories[target - offset][offset : offset + source.nbytes] = np.frombuffer(source, np.uint8)
 
     stream.waiting.append(copy)
 
