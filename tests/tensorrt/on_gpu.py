@@ -193,6 +193,29 @@ def ways(bench: Bench, cuda: Any) -> Iterator[tuple[str, ...]]:
     yield from _registered(bench, cuda, detector, expected)
 
 
+def parts(bench: Bench) -> Iterator[tuple[str, ...]]:
+    """What one picture in fp16 is made of, each part by itself; together they take less, or a little more."""
+    detector, picture = bench.detector("fp16"), bench.pictures[0]
+    session = detector._session
+    outputs = session.infer([picture])
+
+    def upload() -> None:
+        session._upload([picture])
+        session._stream.synchronize()
+
+    def network() -> None:
+        session._start(1)
+        session._stream.synchronize()
+
+    def decode() -> None:
+        detector._family.decode_batch(outputs, detector.input_size, bench.settings.score, bench.settings.iou)
+
+    found = detector.detect(picture).size
+    named = (("copy and upload", upload), ("network and fetch", network), (f"decoding {found} faces", decode))
+    for name, part in named:
+        yield (name, *ms(percentiles(part, bench.frames)))
+
+
 def _registered(
     bench: Bench, cuda: Any, detector: tensorrt.TensorRt, expected: Detections
 ) -> Iterator[tuple[str, ...]]:
@@ -286,7 +309,7 @@ def table(heads: tuple[str, ...], rows: Rows) -> str:
 def page(bench: Bench, trt: Any, cuda: Any) -> str:
     """Run everything, in an order where a failure comes early; answer the page."""
     gpu = tensorrt.gpu_here(cuda)
-    parts = [
+    sections = [
         "# TensorRT on a GPU\n\nThe last run of `make bench-gpu`, written by it.\n",
         f"GPU {gpu}, driver CUDA {cuda.get_driver_version()}, TensorRT {trt.__version__}, {platform.machine()}, "
         f"Python {platform.python_version()}; CenterFace {bench.width}x{bench.height}, {bench.frames} frames each.\n",
@@ -299,11 +322,13 @@ def page(bench: Bench, trt: Any, cuda: Any) -> str:
         table(("precision", "pictures", "p50", "p99", "a picture", "bare engine"), list(timed(bench, cuda))),
         "## One picture in fp16, ways to the GPU; ms\n",
         table(("way", "p50", "p99"), list(ways(bench, cuda))),
+        "## Parts of one picture in fp16; ms\n",
+        table(("part", "p50", "p99"), list(parts(bench))),
         "## Others with the same weights, one picture; ms\n",
         table(("what", "p50", "times ours"), list(rivals(bench))),
     ]
     endured(bench, cuda)
-    return "\n".join([*parts, "## Checks\n", table(("what", "measured", "holds"), bench.checks)])
+    return "\n".join([*sections, "## Checks\n", table(("what", "measured", "holds"), bench.checks)])
 
 
 def command(words: list[str]) -> str:

@@ -37,7 +37,7 @@ def test_it_comes_to_its_end_and_writes_every_table(real_core: None, tmp_path: P
     assert re.search(
         r"visavis \d\S+, onnxruntime \d\S+, numpy \d\S+\. Command: `python .*on_gpu\.py --frames 1 ", written
     )
-    for head in ("Engines", "Same faces", "Upload, infer", "ways to the GPU", "Others with", "Checks"):
+    for head in ("Engines", "Same faces", "Upload, infer", "ways to the GPU", "Parts of", "Others with", "Checks"):
         assert f"## {head}" in written or head in written
     assert "ok   fp32 finds onnxruntime's faces" in answer.stdout
     # The double has no graphs: a check that cannot hold makes the exit code.
