@@ -59,6 +59,7 @@ DAEMON = {"unit": "visavis-capture", "package": "visavis"}
 BROKER = {"unit": "mosquitto", "package": "visavis-broker"}
 ENVIRONMENT = {"ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_TIMEOUT": "120"}
 NEW_BROKER = "broker_version=0.2.0"
+TIME_IS_UP = 28  # curl's code
 # How long a new version has before it is taken back; one that never starts costs all of it.
 READY = f"visavis_ready_s={420 if MACHINES else 90}"
 
@@ -242,6 +243,21 @@ def test_plain_hosts_become_devices(fleet: Fleet, ear: Ear) -> None:
 def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
     played = fleet.play("site.yml", "--diff")
     assert (played.code, played.changed) == (0, {"porch": 0, "workshop": 0}), played.said
+
+
+def test_a_user_of_the_broker_comes_and_goes_and_nobody_else_is_cut_off(fleet: Fleet) -> None:
+    workshop = fleet.machines["workshop"]
+    process = "systemctl show -P MainPID mosquitto"
+    before = workshop.run(process)
+    more = json.dumps({"broker_users": {**PASSWORDS, "guest": "comes and goes"}})
+    for words, comes_in in ((["-e", more], True), ([], False)):
+        played = fleet.play("site.yml", "--limit", "workshop", *words)
+        assert (played.code, played.changed) == (0, {"workshop": 2}), played.said
+        # Who is let in waits in vain for a message: the time is up.
+        curl = "curl -s --max-time 3 -o /dev/null 'mqtt://guest:comes%20and%20goes@127.0.0.1/nothing'"
+        assert (workshop.try_to_run(curl).returncode == TIME_IS_UP) == comes_in
+        assert workshop.run(process) == before
+        assert connected(fleet, "workshop"), fleet.status("workshop")["brokers"]
 
 
 def test_debian_12s_own_ansible_changes_nothing_either(fleet: Fleet) -> None:
