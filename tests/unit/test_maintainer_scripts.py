@@ -25,6 +25,7 @@ def place(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir(parents=True)
     for name in CALLED + OWNERS:
         program(tmp_path / "bin" / name, f'echo "{name} $*" >>calls')
+    program(tmp_path / "bin/systemctl", 'echo "systemctl $*" >>calls; [ "$1" != is-failed ]')
     program(tmp_path / "bin/timeout", 'printf "within $1 s: " >>calls; shift; exec "$@"')
     return tmp_path
 
@@ -111,6 +112,15 @@ def test_the_broker_starts_anew_where_it_ran_without_one_of_its_settings(lost: s
     deliver(place, "of 0.1")
     (place / "etc/mosquitto" / lost).unlink()
     assert CUT_OFF in upgraded(place, "of 0.1")
+
+
+def test_settings_that_may_mend_a_broker_that_failed_start_it(place: Path) -> None:
+    program(place / "bin/systemctl", 'echo "systemctl $*" >>calls')  # is-failed says yes
+    ran(place, "visavis-broker/preinst", "install")
+    deliver(place, "of 0.1")
+    called = upgraded(place, "of 0.2")
+    assert called[-2:] == ["systemctl reset-failed mosquitto.service", "systemctl start mosquitto.service"]
+    assert not [call for call in upgraded(place, "of 0.2") if "systemctl" in call]
 
 
 @pytest.mark.parametrize("deleted", SETTINGS)
