@@ -121,8 +121,36 @@ install_servers() {
 	install_server mlserver 13
 	install_server kserve 14
 	install_server tritonclient 15
+	install_triton
 	install_server pysparkplug 15
 	install_ansible
+}
+
+# The wheel of PyTriton has NVIDIA's server, for one processor, and for each Python a program that runs models. That is linked with a
+# libpython, which not every Python brings.
+install_triton() {
+	local minor triton=build/servers/triton/site/pytriton/tritonserver
+	if [ "$(uname -m)" != x86_64 ]; then
+		echo "setup: NOTE: there is no Triton for $(uname -m): the tests skip what needs it" >&2
+		return 0
+	fi
+	install_server triton 14
+	[ -d $triton ] || return 0
+	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
+	ln -sf "../../python_backend_stubs/3.$minor/triton_python_backend_stub" $triton/backends/python/
+	if ! has_libpython $triton/backends/python/triton_python_backend_stub; then
+		if apt-cache show "libpython3.$minor" >/dev/null 2>&1; then
+			install_packages "libpython3.$minor"
+		else
+			echo "setup: NOTE: this Python has no libpython3.$minor: the tests skip what needs Triton" >&2
+		fi
+	fi
+}
+
+has_libpython() {
+	local beside
+	beside=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+	! LD_LIBRARY_PATH=$beside ldd "$1" | grep -q 'libpython.*not found'
 }
 
 # The Ansible of today with its linter, and the one of Debian 12: programs for tests and `make lint`.

@@ -18,7 +18,7 @@ from visavis.openinference.triton import export
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
 
-from tests.kserve.servers import KServeServer, MLServer, Served
+from tests.kserve.servers import KServeServer, MLServer, Served, Triton
 from tests.unit.face_pictures import all_pictures
 
 SIZE = (320, 256)
@@ -53,6 +53,20 @@ def kserve(kserve_process: Served) -> Iterator[Served]:
 def mlserver(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with MLServer(tmp_path_factory.mktemp("mlserver"), {MODEL: exported}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def triton_process(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    server = Triton(tmp_path_factory.mktemp("triton"), {MODEL: exported})
+    with server:
+        yield server
+
+
+@pytest.fixture
+def triton(triton_process: Triton) -> Iterator[Triton]:
+    """NVIDIA's Triton, which answers; whatever a test did to it is mended afterwards."""
+    yield triton_process
+    triton_process.mood.write_text("well")
 
 
 @pytest.fixture

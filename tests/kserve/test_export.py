@@ -2,7 +2,7 @@
 """What `visavis model export-triton` writes is what Triton reads.
 
 The schema is Triton's own, from the package tritonclient; that the model itself is sound is shown by the other tests
-here, whose servers serve it. Triton itself is not run.
+here, whose servers serve it. What Triton itself makes of it is in test_triton.py.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from visavis.openinference.over_http import Http
 from tests.kserve.conftest import SIZE, Asking, assert_same
 from tests.kserve.servers import Served
 
-WIRES = [("kserve", "http"), ("kserve", "grpc"), ("mlserver", "http"), ("mlserver", "grpc")]
+WIRES = [(server, scheme) for server in ("kserve", "mlserver", "triton") for scheme in ("http", "grpc")]
 
 
 @pytest.fixture(params=WIRES, ids="-".join)
@@ -41,8 +41,11 @@ def test_it_is_the_server_that_goes_by_the_name_kserve(detector: KServe) -> None
     assert (detector.name, detector.model_id, detector.input_size) == ("kserve", "centerface", SIZE)
 
 
-def test_bytes_travel_behind_the_json_where_the_server_takes_them(kserve: Served, asking: Asking) -> None:
-    wire = asking(kserve.url())._server
+@pytest.mark.parametrize("package", ["kserve", "triton"])
+def test_bytes_travel_behind_the_json_where_the_server_takes_them(
+    package: str, request: pytest.FixtureRequest, asking: Asking
+) -> None:
+    wire = asking(request.getfixturevalue(package).url())._server
     assert isinstance(wire, Http)
     assert wire.binary is True
 
