@@ -86,6 +86,12 @@ def test_as_many_pictures_as_the_configuration_allows_travel_in_one_request(
 
 
 @SCHEMES
+def test_more_than_that_is_refused_with_the_setting_to_change(scheme: str, triton: Triton, asking: Asking) -> None:
+    with pytest.raises(ServerUnfit, match=r"does not take 9 pictures at once.*must be <= 8.*worker\.credit.*--batch 9"):
+        asking(triton.url(scheme), batch=MOST + 1)
+
+
+@SCHEMES
 def test_pictures_of_several_boxes_are_put_together_and_each_box_gets_its_own(
     scheme: str, triton: Triton, asking: Asking, pictures: list[Frame], found_here: list[Detections]
 ) -> None:

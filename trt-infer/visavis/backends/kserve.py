@@ -171,10 +171,22 @@ class KServe(Waiting, Batching):
             said, wanted = server.metadata(opening), (self.batch, height, width, 3)
             check_fits(said, self._local.family, self._local.outputs, wanted, self._where)
             grey = np.full((self.batch, height or USUAL_SIDE, width or USUAL_SIDE, 3), 128, np.uint8)
-            for deadline in (opening, None):
-                self._decoded(server.infer(grey, deadline or Deadline.after(self._deadline_ns / 1e6)), grey)
+            self._decoded(server.infer(grey[:1], opening), grey[:1])
+            if self.batch > 1:
+                self._take_together(server, grey, opening)
+            self._decoded(server.infer(grey, Deadline.after(self._deadline_ns / 1e6)), grey)
             failed.pop_all()
         return server
+
+    def _take_together(self, server: Server, grey: Pictures, opening: Deadline) -> None:
+        """See that a server that takes one picture takes as many as there may be: what Triton says leaves that open."""
+        try:
+            self._decoded(server.infer(grey, opening), grey)
+        except ServerUnfit as error:
+            raise ServerUnfit(
+                f"the server does not take {len(grey)} pictures at once, {error.sentence}",
+                f"lower worker.credit, or serve what `visavis model export-triton --batch {len(grey)}` writes",
+            ) from error
 
     def _take(self, server: Server) -> None:
         self._found_s = time.monotonic()
