@@ -72,17 +72,17 @@ class Served(ABC):
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
+        command, surroundings = self.command(), self.surroundings()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), cwd=self.folder, env=self.surroundings(), stdout=log, stderr=log
+                command, cwd=self.folder, env=surroundings, stdout=log, stderr=log, start_new_session=True
             )
         until(self._serves, lambda: self.log.read_text()[-9_000:], START_LIMIT_S)
 
     def kill(self) -> None:
-        """End it without a word."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
+        """End it without a word, and all that it has started."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def freeze(self) -> None:
@@ -160,6 +160,7 @@ class Triton(Served):
     def __init__(self, folder: Path, models: dict[str, Path], tls: Path | None = None) -> None:
         super().__init__(folder, models, tls)
         self.metrics_port = free_port()
+        self._memory = f"visavis-triton-{self.http_port}-"
         self._place = site(self.package) / "pytriton" / "tritonserver"
 
     def command(self) -> list[str]:
@@ -168,6 +169,7 @@ class Triton(Served):
         options |= {"model-repository": self._repository(), "backend-directory": self._place / "backends"}
         for wire, port in (("http", self.http_port), ("grpc", self.grpc_port), ("metrics", self.metrics_port)):
             options |= {f"{wire}-address": "127.0.0.1", f"{wire}-port": port}
+        options["backend-config"] = f"python,shm-region-prefix-name={self._memory}"
         if self.tls:
             options |= {"grpc-use-ssl": 1, "grpc-server-cert": self.tls / "cert.pem"}
             options |= {"grpc-server-key": self.tls / "key.pem"}
@@ -182,6 +184,12 @@ class Triton(Served):
         if missing := [line.strip() for line in needs.stdout.splitlines() if "not found" in line]:
             pytest.skip(f"Triton cannot run Python here, {', '.join(missing)}: `make setup-test` says more")
         return here
+
+    def kill(self) -> None:
+        """See `Served`; what it shared with its models outlives it."""
+        super().kill()
+        for memory in Path("/dev/shm").glob(f"{self._memory}*"):  # noqa: S108 (its place, not ours)
+            memory.unlink()
 
     def holds(self) -> bool:
         """Whether a request is under way: in the mood "wait" the model answers none."""
