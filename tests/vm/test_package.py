@@ -163,6 +163,18 @@ def test_the_journal_has_fields_and_explanations(device: Machine) -> None:
     assert device.run("journalctl VISAVIS_WORKER=worker-1 -n 1 -o cat").strip()
 
 
+def test_a_worker_whose_settings_are_refused_is_waited_for_by_nobody(device: Machine) -> None:
+    """As a boot waits for all that is being started, and apt for what it starts anew."""
+    worker, wrong = "visavis-infer@1.service", "/etc/visavis/conf.d/wrong.toml"
+    device.run(f"printf '[detector]\\nscore = 7\\n' >{wrong} && timeout 120 systemctl restart {worker}", 180)
+    assert of(device, worker, "StatusText") == "waits until the configuration is mended"
+    assert worker not in device.run("systemctl list-jobs --no-legend")
+    assert "detector.score: 7 is outside 0 to 1" in device.run(f"journalctl -u {worker} -n 5 -o cat")
+    device.run(f"rm {wrong}")
+    mended = f'[ "$(systemctl show -P StatusText {worker})" = "centerface on onnxruntime" ]'
+    device.run(retry(mended, 180, f"systemctl status {worker}"))
+
+
 def test_an_upgrade_keeps_the_settings_and_a_downgrade_is_refused(device: Machine) -> None:
     is_upgraded_and_never_back(device)
 

@@ -22,7 +22,7 @@ from visavis.held_back import hold_back
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
-from visavis.systemd import STATUS, LongStart, log_handler, tell
+from visavis.systemd import READY, STATUS, SignOfLife, log_handler, tell
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -34,6 +34,8 @@ DEFAULTS = DetectorSettings()
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ASK_AGAIN_S = 5.0
 GPU_FAILED = (GpuUnusable.exit_code, DetectorLost.exit_code)
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -167,7 +169,7 @@ def must_do_without_gpu(args: argparse.Namespace, losses: GpuLosses) -> bool:
     if count < MOST_LOST:
         losses.watch()
         return False
-    logging.getLogger(__name__).error(
+    log.error(
         "%s failed on the GPU %d times in a row: it goes on with onnxruntime on the CPU, see `visavis doctor` and "
         "`dmesg`, then start visavis again",
         args.name,
@@ -204,22 +206,30 @@ def become(config: Path, name: str) -> NoReturn:
 def accepted(config: Path) -> Config:
     """The settings of a configuration. Under systemd one that is refused is waited for, until somebody mends it.
 
+    It waits as a service that is ready: whatever waits for services, as a boot or apt does, goes on. Then this process
+    ends, with 0, since the watchdog of a service that is ready would not wait for a model that is being prepared.
+
     Raises:
         ConfigRefused: with every problem, one a line, where no systemd started us.
     """
     from visavis.daemon import ConfigRefused, effective_config  # noqa: PLC0415 (not what a worker needs)
 
-    start, said = LongStart(), ""
+    life, said = SignOfLife(), ""
     while True:
         try:
-            return effective_config(config, os.environ, for_worker=True)
+            found = effective_config(config, os.environ, for_worker=True)
         except ConfigRefused as refused:
-            if not tell(f"{STATUS}waits until the configuration is mended"):
+            if not tell(READY, f"{STATUS}waits until the configuration is mended"):
                 raise
             if str(refused) != said:
-                logging.getLogger(__name__).error("waits until the configuration is mended: %s", refused)
+                log.error("waits until the configuration is mended: %s", refused)
             said = str(refused)
-        start.goes_on()
+        else:
+            if said:
+                log.info("the configuration is mended: starts anew")
+                raise SystemExit(0)
+            return found
+        life.give()
         time.sleep(ASK_AGAIN_S)
 
 
@@ -227,7 +237,7 @@ def told(args: argparse.Namespace, error: VisavisError) -> int:
     """Say why the worker ends; returns the exit code, which tells whether the GPU is to blame."""
     if args.backend == "tensorrt" and isinstance(error, ModelError):
         error = GpuUnusable(error.sentence, error.remedy)
-    logging.getLogger(__name__).error("%s: %s: %s", args.name, error.kind, error)
+    log.error("%s: %s: %s", args.name, error.kind, error)
     if isinstance(error, (GpuUnusable, DetectorLost)):
         EngineNote(note_path(args.socket), args.model, args.precision).failed(str(error))
     return error.exit_code
