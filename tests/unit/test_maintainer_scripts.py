@@ -55,7 +55,7 @@ def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) ->
 
 
 @pytest.mark.parametrize("script", ["visavis/postinst", "visavis-tensorrt/postinst", "visavis-tensorrt/postrm"])
-def test_a_worker_that_waits_for_its_configuration_does_not_hold_apt(script: str, place: Path) -> None:
+def test_a_worker_that_takes_long_to_start_does_not_hold_apt(script: str, place: Path) -> None:
     called = ran(place, script, "remove" if "postrm" in script else "configure", "0.1.0")
     workers = [call for call in called if "visavis-infer@" in call]
     assert workers == ["within 60 s: systemctl try-restart visavis-infer@*.service"]
