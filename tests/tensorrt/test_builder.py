@@ -67,10 +67,11 @@ def test_tensorrt_gets_no_more_memory_than_it_may(trt: Any) -> None:
 
 
 def test_unless_told_it_may_take_what_the_largest_batch_needs() -> None:
-    """On a real GPU CenterFace asked for 543 MB with 32 pictures of 640x480: 512 MiB are for few."""
-    one, many = Profile(), Profile(least=1, best=32, most=32)
-    assert _workspace_mib((1, 480, 640, 3), one) == LEAST_WORKSPACE_MIB
-    assert _workspace_mib((-1, 480, 640, 3), many) << 20 > 2 * 542_981_980
+    """On a real GPU CenterFace asked for 542,981,980 bytes with 8 or 32 pictures of 640x480: 512 MiB are for few."""
+    assert _workspace_mib((1, 480, 640, 3), Profile()) == LEAST_WORKSPACE_MIB
+    for most in (8, 32):
+        profile = Profile(least=1, best=most, most=most)
+        assert _workspace_mib((-1, 480, 640, 3), profile) << 20 > 542_981_980 * most // 8
 
 
 def test_the_input_is_the_frame_and_the_outputs_are_float(trt: Any) -> None:
