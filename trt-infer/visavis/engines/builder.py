@@ -27,8 +27,8 @@ from visavis.engines.key import Precision, Profile
 from visavis.engines.progress import LayerCount, Phases, Report, monitor
 from visavis.errors import ModelError
 
-# What TensorRT may take while it builds, if nobody says. With a GPU there, CenterFace asked for up to 221 bytes a pixel,
-# and what does not fit ends the build. It is a limit and not taken unless needed.
+# What TensorRT may take while it builds, if nobody says. With a GPU there, CenterFace asked for up to 221 bytes a pixel
+# (with 8 pictures, if not with 32), and what does not fit ends the build. It is a limit and not taken unless needed.
 LEAST_WORKSPACE_MIB = 512
 WORKSPACE_BYTES_PER_PIXEL = 256
 
