@@ -22,6 +22,7 @@ from visavis.engines.rewrite import for_many_pictures
 from visavis.errors import DetectorError, DetectorLost, ModelError
 from visavis.models.cache import prepared_model
 from visavis.pictures import letterboxed
+from visavis.ring_memory import Device
 from visavis.settings import DetectorSettings
 
 from tests.tensorrt import core
@@ -295,6 +296,7 @@ def test_a_ring_is_read_directly_only_where_the_gpu_can(
 def test_frames_in_a_shared_ring_are_not_copied_first(detector: TensorRt, driver: DriverDouble) -> None:
     driver.attributes = {99: 1, 113: 1}
     ring = np.zeros(2 << 20, np.uint8)
+    assert isinstance(detector, Device), "a worker would not ask it"
     assert detector.share_ring(ring)
     assert driver.registered == [(ring.ctypes.data, ring.nbytes, 8)]
     slot = ring[4096 : 4096 + WIDTH * HEIGHT * 3].reshape(HEIGHT, WIDTH, 3)

@@ -231,7 +231,7 @@ def test_the_sandboxes_of_an_updates_services_are_tight(unit: str) -> None:
 
 
 def test_the_gate_waits_for_nothing_that_a_sick_system_never_reaches() -> None:
-    """A worker that gets no settings from its daemon is starting for ever, and so are the targets that wait for it."""
+    """A worker that builds its engine is starting for long, and so are the targets that wait for it."""
     text = (INTO.parent / "units" / "visavis-mark-good.service").read_text()
     waited_for = {word for line in re.findall(r"^After=(.*)$", text, re.MULTILINE) for word in line.split()}
     assert waited_for == {"visavis-first-boot.service", "rauc.service"}

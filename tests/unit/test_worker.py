@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from visavis import ring_gen as wire
 from visavis import worker as worker_module
-from visavis.backends import BACKENDS, NEVER_NS, Sharing, Waiting
+from visavis.backends import BACKENDS, NEVER_NS, Waiting
 from visavis.backends.fake import Fake, face_of
 from visavis.detections import Detections, Frame
 from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
@@ -161,7 +161,7 @@ def test_a_worker_without_a_server_tells_of_none(tmp_path: Path, memory: Memory)
         assert isinstance(daemon.next()[0], wire.Result)
 
 
-class Reading(Fake, Sharing):
+class Reading(Fake):
     """A detector whose device reads rings where they lie."""
 
     shared: list[Frame]

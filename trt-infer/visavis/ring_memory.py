@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 import sys
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,16 @@ SEALS = {"SHRINK": fcntl.F_SEAL_SHRINK, "GROW": fcntl.F_SEAL_GROW, "FUTURE_WRITE
 REMEDY = "install worker and daemon from one release"
 
 
+@runtime_checkable
 class Device(Protocol):
-    """What reads rings beside this processor: a GPU."""
+    """What reads rings beside this processor: a GPU, behind a detector."""
 
     def share_ring(self, memory: npt.NDArray[np.uint8]) -> bool:
-        """Begin to read `memory`, a whole mapping, where it lies; False where that cannot be."""
+        """Begin to read a ring where it lies; False where driver or device cannot: its frames are copied then.
+
+        Args:
+            memory: the whole mapping, 1-D uint8.
+        """
 
     def unshare_ring(self, memory: npt.NDArray[np.uint8]) -> None:
         """End it: the memory is about to go."""

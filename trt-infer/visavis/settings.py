@@ -66,8 +66,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: the daemon's socket, its own name for logs and status, and how many leases it wants to hold.
 
     `batch_window_ms` is how long a frame waits for others to make a batch. `register_ring` lets a GPU read rings where
-    they lie. `fallback` says that it was to run on a GPU,
-    where earlier starts failed.
+    they lie. `fallback` says that it was to run on a GPU, where earlier starts failed.
     """
 
     socket: Path

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
-from visavis.backends import Batching, Detector, Sharing, Waiting, load_detector
+from visavis.backends import Batching, Detector, Waiting, load_detector
 from visavis.backends.any_size import AnySize
 from visavis.backoff import backoff
 from visavis.detections import Detections
@@ -22,6 +22,7 @@ from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, Vi
 from visavis.heap import give_back
 from visavis.ring import Identity, Lease, RingClient, Stop, connect
 from visavis.ring_gen import HelloFlag, Refusal, Status
+from visavis.ring_memory import Device
 from visavis.settings import WorkerSettings
 from visavis.signals import ended_anyway
 from visavis.systemd import READY, STATUS, STOPPING, SignOfLife, tell
@@ -94,7 +95,7 @@ def serve_a_daemon(
             with connect(settings.socket, identity, until) as ring:
                 absence.ends()
                 log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
-                if settings.register_ring and isinstance(detector, Sharing):
+                if settings.register_ring and isinstance(detector, Device):
                     ring.device = detector
                 try:
                     run_once(ring, detector, until, settings.batch_window_ms, others)

@@ -92,22 +92,6 @@ class Batching:
         raise NotImplementedError
 
 
-class Sharing:
-    """A detector whose device can read a ring's memory where it lies; see `visavis.ring_memory.Device`."""
-
-    def share_ring(self, memory: Frame) -> bool:
-        """Let the device read a ring's mapping directly where driver and device can; else frames are copied as before.
-
-        Args:
-            memory: the whole mapping, 1-D uint8; `unshare_ring` must come before it is unmapped.
-        """
-        raise NotImplementedError
-
-    def unshare_ring(self, memory: Frame) -> None:
-        """Stop reading a ring directly."""
-        raise NotImplementedError
-
-
 Loader = Callable[[DetectorSettings], Detector]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from visavis.backends import NEVER_NS, Batching, Sharing, cuda_driver
+from visavis.backends import NEVER_NS, Batching, cuda_driver
 from visavis.detections import Detections, Frame
 from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
@@ -47,7 +47,7 @@ Cuda = Any  # the module pycuda.driver
 log = logging.getLogger(__name__)
 
 
-class TensorRt(Batching, Sharing):
+class TensorRt(Batching):
     """A detector on the GPU.
 
     With backend "auto" it loads only an engine that is there: a build takes minutes, and onnxruntime serves meanwhile.
@@ -121,14 +121,14 @@ class TensorRt(Batching, Sharing):
             )
 
     def share_ring(self, memory: Frame) -> bool:
-        """See `Sharing`; the log says which of the two it is."""
+        """See `visavis.ring_memory.Device`; the log says which of the two it is."""
         shared = self._session.share(memory)
         how = "reads a ring where it lies" if shared else "cannot read a ring where it lies: its frames are copied"
         log.info("the GPU %s, %d MiB", how, memory.nbytes >> 20)
         return shared
 
     def unshare_ring(self, memory: Frame) -> None:
-        """See `Sharing`."""
+        """See `visavis.ring_memory.Device`."""
         self._session.unshare(memory)
 
 
