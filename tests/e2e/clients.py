@@ -6,16 +6,16 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from websockets.sync.connection import Connection
 
 from tests.e2e.conftest import RunningAppliance
+from tests.peak import Peak
 from tests.waiting import HANG_S, until
 
 JPEG = "image/jpeg"
@@ -104,33 +104,16 @@ def anonymous_bytes(pid: int) -> int:
     return int(match[1]) * 1024
 
 
-class PeakMemory:
+class PeakMemory(Peak):
     """The most RssAnon that a process had inside a `with`, above what it had before."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._before = anonymous_bytes(pid)
-        self._most = self._before
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        super().__init__(partial(anonymous_bytes, pid), 0.002)
+        self._before = self.most
 
     @property
     def extra(self) -> int:
-        return self._most - self._before
-
-    def __enter__(self) -> PeakMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.002):
-            self._most = max(self._most, anonymous_bytes(self._pid))
+        return int(self.most - self._before)
 
 
 def send_too_much(socket: Connection) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -12,34 +11,12 @@ from tests.bench.gateway.figures import Plan
 from tests.bench.gateway.load import viewers
 from tests.bench.gateway.servers import Kind, Place, Server, python, visavis
 from tests.bench.tree import tree_cpu_s, tree_memory
+from tests.peak import Peak
 
 TUTORIAL, BROADCAST, VISAVIS = "Flask, each viewer for itself", "detect once, asyncio", "visavis"
 # What the tutorial's server is not asked for: it needs a detector, and a third of a gigabyte, for each few viewers.
 MOST_OF_TUTORIAL = 64
 LOOK_S = 0.5
-
-
-class MostMemory:
-    """Looks at the memory of processes until the block ends, and keeps the most."""
-
-    def __init__(self, pids: list[int]) -> None:
-        self.most_mb = 0.0
-        self._pids, self._stop = pids, threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> MostMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        over = False
-        while not over:
-            over = self._stop.wait(LOOK_S)
-            self.most_mb = max(self.most_mb, tree_memory(self._pids).pss)
 
 
 class LiveRun(NamedTuple):
@@ -102,7 +79,7 @@ def of_kind(name: str, kind: Kind, plan: Plan) -> list[LiveRun]:
 def run(server: Server, path: str, count: int, plan: Plan) -> LiveRun:
     begin_s = time.monotonic()
     all_s, daemon_s = server.cpu_s(), tree_cpu_s(server.daemon())
-    with MostMemory(server.daemon()) as memory:
+    with Peak(lambda: tree_memory(server.daemon()).pss, LOOK_S) as memory:
         found = viewers(server.url(path), count, plan.viewers_s)
     took_s = time.monotonic() - begin_s
     return LiveRun(
@@ -112,6 +89,6 @@ def run(server: Server, path: str, count: int, plan: Plan) -> LiveRun:
         broken=found["broken"],
         cores=(server.cpu_s() - all_s) / took_s,
         daemon_cores=(tree_cpu_s(server.daemon()) - daemon_s) / took_s,
-        daemon_mb=memory.most_mb,
+        daemon_mb=memory.most,
         pss_mb=server.memory().pss,
     )
