@@ -162,10 +162,22 @@ def test_a_model_that_the_server_does_not_have_is_named(
 
 def test_a_page_that_is_no_model_server_is_refused(kserve: Served, asking: Asking) -> None:
     with pytest.raises(ServerUnfit, match="refuses the request, 404"):
-        asking(f"{kserve.url()}/somewhere/else")
+        asking(f"{kserve.url()}/somewhere/ëlse")
 
 
-@pytest.mark.parametrize("url", ["", "triton:8000", "ftp://triton", "http://", "http://me:pw@triton", "http://a:b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "triton:8000",
+        "ftp://triton",
+        "http://",
+        "http://me:pw@triton",
+        "http://a:b",
+        "http://a..b",
+        f"http://{64 * 'a'}",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ModelError, match=r"detector\.kserve_url") as caught:
         load_detector(asked(url))

@@ -137,6 +137,17 @@ def test_an_answer_that_is_none_is_a_loss_with_a_reason(answer: bytes, words: st
         infer(url)
 
 
+def test_a_proxy_that_hangs_up_on_the_handshake_is_a_loss() -> None:
+    """As one does that has no server behind it: it closes with what it was sent unread, which resets the connection."""
+
+    def hang_up(connection: socket.socket) -> None:
+        connection.recv(10)
+
+    with saying(hang_up) as url, pytest.raises(ServerLost, match="the connection to") as caught:
+        infer(url.replace("http://", "https://"))
+    assert caught.value.again
+
+
 @pytest.mark.parametrize("status", [b"301 Moved", b"307 Temporary Redirect", b"400 Bad", b"422 No"])
 def test_a_redirect_or_a_refusal_is_for_a_person_to_mend(status: bytes) -> None:
     answer = b"HTTP/1.1 " + status + b"\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"

@@ -7,7 +7,7 @@ import ipaddress
 import time
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -20,6 +20,8 @@ PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
 ENCRYPTED = {"https", "grpcs"}
 MOST_TOKEN_BYTES = 16_384
 MOST_WORDS = 200
+# What stands in a path as it is (RFC 3986, section 3.3), and what is encoded already.
+OF_PATHS = "/%:@!$&'()*+,;="
 
 
 class ServerLost(DetectorError):
@@ -95,6 +97,8 @@ def endpoint(url: str, model: str, ca: Path | None = None, token_file: Path | No
     try:
         parts = urlsplit(url)
         port = parts.port
+        # As the resolver will: it raises what no caller there expects.
+        (parts.hostname or "").encode("idna")
     except ValueError as error:
         raise ServerUnfit(f"the address of the model server is refused, {error}", remedy) from error
     if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
@@ -103,7 +107,7 @@ def endpoint(url: str, model: str, ca: Path | None = None, token_file: Path | No
         scheme=parts.scheme,
         host=parts.hostname,
         port=port or PORTS[parts.scheme],
-        path=parts.path.rstrip("/"),
+        path=quote(parts.path.rstrip("/"), safe=OF_PATHS),
         model=model,
         ca=ca,
         token_file=token_file,

@@ -152,6 +152,8 @@ class _Connection(http.client.HTTPConnection):
         """Send one request and read all of its answer."""
         self._deadline = deadline
         try:
+            if self.sock is None:
+                self.connect()
             # A server that refuses may answer and close before it has read the picture: its answer says more.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.request(method, path, body or None, headers)
@@ -184,8 +186,6 @@ class _Connection(http.client.HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send all of `data`, in time."""
-        if self.sock is None:
-            self.connect()
         left = memoryview(data).cast("B")
         while left:
             self.sock.settimeout(self._deadline.left_s())
