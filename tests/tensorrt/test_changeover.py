@@ -126,7 +126,8 @@ def test_detection_does_not_wait_for_the_build_and_changes_over(machine: Path) -
     with hellos(machine / "frames.sock") as daemon, Supervisor(workers_command, 1) as workers:
         until(lambda: daemon.models, "the first worker is there")
         assert daemon.models == ["centerface@onnxruntime"]
-        with FirstBuild(build_of(machine), build_note(config(machine)), workers.renew):
+        renew = partial(workers.renew, lambda: {"worker-1": len(daemon.models)})
+        with FirstBuild(build_of(machine), build_note(config(machine)), renew):
             until(lambda: len(daemon.models) > 1, "a worker came after the build")
         assert daemon.models == ["centerface@onnxruntime", "centerface@tensorrt"]
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from visavis import supervisor
 from visavis.cli import worker
 from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
@@ -77,6 +78,48 @@ def test_a_worker_that_ends_at_once_is_started_less_and_less_often(tmp_path: Pat
         time.sleep(1)
     # 50, 100, 200, 400, 800 ms at most, half of it at least: a loop without waits would start hundreds.
     assert len(told.read_text()) < 12
+
+
+def test_a_worker_that_ends_comes_back_with_the_command_of_now() -> None:
+    with Supervisor(SLEEPER, 1) as workers:
+        until(lambda: 1 in workers.pids(), "the worker runs")
+        first = workers.pids()[1]
+        workers.resize(1, [*SLEEPER, "--threads", "1"])
+        os.kill(first, signal.SIGKILL)
+        until(lambda: workers.pids().get(1, first) != first, "a new worker runs")
+        assert b"--threads" in Path(f"/proc/{workers.pids()[1]}/cmdline").read_bytes()
+
+
+def test_a_worker_is_started_afresh_when_the_one_before_it_is_back() -> None:
+    numbers, looks, stop = {"worker-1": 1, "worker-2": 2}, list[int](), threading.Event()
+
+    def connected() -> dict[str, int]:
+        looks.append(len(numbers))
+        return dict(numbers)
+
+    with Supervisor(SLEEPER, 2) as workers:
+        until(lambda: len(workers.pids()) == 2, "both run")
+        first, second = workers.pids().values()
+        renewal = threading.Thread(target=workers.renew, args=(connected, stop))
+        renewal.start()
+        until(lambda: workers.pids().get(1, first) != first, "the first is another process")
+        del numbers["worker-1"]
+        until(lambda: looks.count(1) > 1, "it is looked for")
+        assert workers.pids()[2] == second, "nobody serves"
+        numbers["worker-1"] = 3
+        until(lambda: workers.pids().get(2, second) != second, "the second follows")
+        stop.set()
+        renewal.join(HANG_S)
+        assert not renewal.is_alive()
+
+
+def test_one_that_does_not_come_back_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "BACK_LIMIT_S", 0)
+    with Supervisor(SLEEPER, 2) as workers:
+        until(lambda: len(workers.pids()) == 2, "both run")
+        before = set(workers.pids().values())
+        workers.renew(dict, threading.Event())
+        until(lambda: len(set(workers.pids().values()) - before) == 2, "both are other processes")
 
 
 def test_workers_ask_for_huge_pages(tmp_path: Path) -> None:

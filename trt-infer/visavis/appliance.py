@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -142,8 +143,10 @@ class Appliance:
             daemon = parts.enter_context(daemon_process(file, environment))
             workers = parts.enter_context(Supervisor(worker_command(config), config.detector.workers))
             parts.callback(end, daemon)  # before the workers: it lets them answer what clients wait for
-            parts.enter_context(FirstBuild(build_command(config), build_note(config), workers.renew))
-            parts.enter_context(listening(folder, CrewOf(config, workers, token).answer))
+            crew = CrewOf(config, workers, token)
+            renew = partial(workers.renew, crew.connected)
+            parts.enter_context(FirstBuild(build_command(config), build_note(config), renew))
+            parts.enter_context(listening(folder, crew.answer))
             greet(config)
             follow(daemon, config, token, stop)
 
@@ -218,9 +221,15 @@ class CrewOf:
         """Change the number of workers if that is asked for, and tell who is connected."""
         if request.workers is not None:
             self._workers.resize(request.workers, worker_command(self._config, request.workers))
+        return Crew(device=self._config.device.id, wanted=self._workers.count, workers=self._members())
+
+    def connected(self) -> dict[str, int]:
+        """The daemon's numbers of the workers that it has, by name; empty while it does not answer."""
+        return {member.name: member.id for member in self._members()}
+
+    def _members(self) -> tuple[Member, ...]:
         status = daemon_status(page_address(self._config.web), self._token)
-        members = msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
-        return Crew(device=self._config.device.id, wanted=self._workers.count, workers=members)
+        return msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
 
 
 def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: threading.Event) -> None:

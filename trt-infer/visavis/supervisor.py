@@ -14,17 +14,22 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.heap import with_huge_pages
-from visavis.keeper import RESTART_FIRST_MS, Keeper
+from visavis.keeper import Keeper
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
 
 STOP_LIMIT_S = 5.0
+# How long a worker may take to be back before the next one is started afresh, and how often we look.
+BACK_LIMIT_S = 60.0
+BACK_LOOK_S = 0.25
 REMEDY = "its own message is above, and `visavis doctor` looks for the cause"
 # Below this a box is as good as none, and there are so many that they cost time.
 UNSURE_LEAST = 0.1
@@ -123,7 +128,7 @@ class Supervisor:
             surplus, self._keepers = self._keepers[count:], self._keepers[:count]
             for number in range(len(self._keepers) + 1, count + 1):
                 name = f"worker-{number}"
-                self._keepers.append(Keeper(name, partial(start_worker, self._command, name), REMEDY))
+                self._keepers.append(Keeper(name, partial(self._start, name), REMEDY))
             for keeper in surplus:
                 keeper.stop()
             for keeper in surplus:
@@ -135,16 +140,24 @@ class Supervisor:
             found = {number: keeper.pid() for number, keeper in enumerate(self._keepers, 1)}
         return {number: pid for number, pid in found.items() if pid}
 
-    def renew(self, stop: threading.Event) -> None:
-        """Start every worker afresh, one after the other; each finishes the frame in its hands first.
+    def renew(self, connected: Callable[[], Mapping[str, int]], stop: threading.Event) -> None:
+        """Start every worker afresh, each when the one before is back, so that the others serve meanwhile.
 
         Args:
+            connected: asks the daemon which workers it has: their numbers there, by name.
             stop: ends the waiting for the next one.
         """
         with self._lock:
             keepers = list(self._keepers)
         for keeper in keepers:
-            pid = keeper.pid()
+            if stop.is_set():
+                return
+            number = connected().get(keeper.name)
             keeper.restart()
-            while not stop.is_set() and not keeper.stopped() and keeper.pid() in (0, pid):
-                stop.wait(RESTART_FIRST_MS / 1_000)
+            limit_s = time.monotonic() + BACK_LIMIT_S
+            while connected().get(keeper.name, number) == number and time.monotonic() < limit_s:
+                if keeper.stopped() or stop.wait(BACK_LOOK_S):
+                    break
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        return start_worker(self._command, name)
