@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from visavis.engines import probe
 from visavis.errors import GpuUnusable
+from visavis.hardware import inference
 
 from tests.tensorrt import core
 
@@ -55,3 +56,18 @@ def test_a_worker_beside_such_a_driver_counts_as_one_without_a_gpu(real_core: No
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == GpuUnusable.exit_code, answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_report_times_the_engines_that_are_there_and_builds_none(real_core: None, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "visavis.hardware.inference", "tensorrt", "fp16", "1"]
+    answer = subprocess.run(
+        command, env=core.environment(VISAVIS_CACHE_DIR=str(tmp_path)), capture_output=True, text=True, check=True
+    )
+    assert json.loads(answer.stdout)["error"].startswith("no fp16 engine of centerface for Double (sm_87) is built yet")
+    assert not list(tmp_path.rglob("*.engine"))
+
+
+def test_a_backend_that_takes_its_process_down_leaves_the_rest_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    found = inference.inference(1, lambda _: None)
+    assert {one["error"] for one in found} == {"its process ended with 1"}

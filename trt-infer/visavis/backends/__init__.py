@@ -120,10 +120,15 @@ def load_detector(settings: DetectorSettings) -> Detector:
         return _first_that_loads(settings)
     if settings.backend not in BACKENDS:
         raise ModelError(f"no backend is called {settings.backend!r}", f"choose from auto, {', '.join(BACKENDS)}")
-    return _load(settings.backend, settings)
+    return load(settings.backend, settings)
 
 
-def _load(name: str, settings: DetectorSettings) -> Detector:
+def load(name: str, settings: DetectorSettings) -> Detector:
+    """Load the backend of this name, whatever `settings.backend` says.
+
+    Raises:
+        ModelError: its library is missing, or the model cannot be used.
+    """
     try:
         return BACKENDS[name](settings)
     except ImportError as error:
@@ -136,7 +141,7 @@ def _first_that_loads(settings: DetectorSettings) -> Detector:
     reasons: list[ModelError] = []
     for name in AUTOMATIC:
         try:
-            return _load(name, settings)
+            return load(name, settings)
         except ModelError as error:
             log.log(logging.DEBUG if _not_installed(error) else logging.INFO, "%s is not used: %s", name, error)
             reasons.append(error)
