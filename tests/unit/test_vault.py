@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from visavis.engines import vault
 from visavis.engines.vault import CREDENTIAL, SECRET_BYTES, Vault
 
 
@@ -24,6 +25,17 @@ def test_a_credential_is_the_secret_and_none_is_left_in_the_cache(
     assert [path.name for path in (tmp_path / "engines").iterdir()] == ["one"]
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     assert Vault(tmp_path / "engines").unseal("one") is None
+
+
+def test_who_may_read_the_credential_seals_by_hand_as_services_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials(tmp_path / "given", b"x" * SECRET_BYTES, monkeypatch)
+    Vault(tmp_path / "cache").seal("a.engine", b"", b"plan")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    monkeypatch.setattr(vault, "CREDSTORE", tmp_path / "given")
+    assert Vault(tmp_path / "cache").unseal("a.engine") == (b"", b"plan")
+    assert not (tmp_path / "cache" / "device.key").exists()
 
 
 def test_a_service_without_that_credential_keeps_a_secret_of_its_own(

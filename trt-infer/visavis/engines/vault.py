@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"visavis sealed 1\n"
 CREDENTIAL = "engine.key"
+# Where systemd takes it from. What root builds by hand must be sealed as services seal it, or no worker believes it.
+CREDSTORE = Path("/etc/credstore")
 SECRET_BYTES = 32
 SUM_BYTES = 32
 LENGTH_BYTES = 8
@@ -79,9 +81,10 @@ class Vault:
 
 
 def _given_secret() -> bytes | None:
-    """The secret that systemd hands to this service; None without one."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not folder or not (file := Path(folder) / CREDENTIAL).is_file():
+    """The secret that systemd hands to this service, or would hand to it if we may read that; None without one."""
+    folders = (Path(os.environ.get("CREDENTIALS_DIRECTORY") or CREDSTORE), CREDSTORE)
+    file = next((folder / CREDENTIAL for folder in folders if os.access(folder / CREDENTIAL, os.R_OK)), None)
+    if file is None:
         return None
     secret = file.read_bytes()
     if len(secret) < SECRET_BYTES:
