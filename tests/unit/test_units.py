@@ -37,6 +37,23 @@ def test_the_sandboxes_are_as_tight_with_a_gpu(name: str, tmp_path: Path) -> Non
     assert "char-nvidia" in judge(file, tmp_path), "the drop-in was not read"
 
 
+def test_the_daemon_may_use_what_each_source_opens() -> None:
+    """A node that is not named cannot be opened by the service, whatever its rights: libcamera needs its memory."""
+    unit = (ROOT / "systemd/visavis-capture.service").read_text()
+    rules = (ROOT / "systemd/udev/70-visavis.rules").read_text()
+    for kind in ("video4linux", "media", "dma_heap"):
+        assert f"\nDeviceAllow=char-{kind} rw\n" in unit
+        assert f'\nSUBSYSTEM=="{kind}", GROUP="video", MODE="0660"\n' in rules
+
+
+def test_a_jetsons_daemon_that_is_let_at_argus_is_as_tight(tmp_path: Path) -> None:
+    (drop_in,) = re.findall(r"```ini\n(.*?)```", (ROOT / "docs/how-to/usb-camera.md").read_text(), re.DOTALL)
+    folder = tmp_path / "visavis-capture.service.d"
+    folder.mkdir()
+    (folder / "override.conf").write_text(drop_in)
+    assert "char-nvhost" in judge(ROOT / "systemd/visavis-capture.service", tmp_path), "the drop-in was not read"
+
+
 def bar_of(file: Path) -> float:
     """How exposed a unit may be at most."""
     return MOST_EXPOSED.get(file.name, OTHERS_MOST)
