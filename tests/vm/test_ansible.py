@@ -48,6 +48,8 @@ SETTINGS = {
     "worker": {"lease_ms": 60000},
     "tracker": {"hits": 1, "lost_ms": 5000},
 }
+# Who may log in; a file of the owner's, made where the playbooks are.
+LOGINS = "logins/credentials.toml"
 # What a host does that cannot live with a new version: the daemon, or the broker, does not start.
 FAULT = "/etc/systemd/system/{unit}.service.d/fault.conf"
 BREAK = f"""mkdir -p $(dirname {FAULT}) && cat >{FAULT} <<'EOF' && systemctl daemon-reload
@@ -120,6 +122,7 @@ def inventory(machines: dict[str, Machine], broker_port: int) -> dict[str, Any]:
         "visavis_packages": str(OUT),
         "visavis_ready_s": 900 * SLOWER,
         "visavis_settings": SETTINGS,
+        "visavis_credentials_file": "{{ inventory_dir }}/" + LOGINS,
         "visavis_secrets": {"mqtt.password": "{{ vault_passwords[visavis_device_id] }}"},
         "visavis_cameras": [{"id": "demo", "source": "demo:", "size": [640, 480], "detect_fps": 1.0}],
         "broker_packages": str(OUT),
@@ -179,6 +182,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         written = folder / "inventory"
         (written / "group_vars" / "all").mkdir(parents=True)
         (written / "hosts.yml").write_text(yaml.safe_dump(inventory(machines, broker.port)))
+        add_login(written / LOGINS)
         one = Fleet(machines, broker, folder)
         vault = one.ansible["ansible"].run(
             *("ansible-vault", "encrypt", "--vault-password-file", folder / "vault.word"),
@@ -187,6 +191,14 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         )
         assert vault.returncode == 0, vault.stderr
         yield one
+
+
+def add_login(file: Path) -> None:
+    """As the how-to does it: a configuration that names the file, and the command."""
+    file.parent.mkdir()
+    (file.parent / "logins.toml").write_text(f'[auth]\nfile = "{file.name}"\n')
+    command = [sys.executable, "-m", "visavis.cli", "auth", "add", "grafana", "--role", "viewer", "--token"]
+    subprocess.run([*command, "--config", file.parent / "logins.toml"], check=True, stdout=subprocess.DEVNULL)
 
 
 class Ear:
@@ -237,6 +249,12 @@ def test_plain_hosts_become_devices(fleet: Fleet, ear: Ear) -> None:
     assert fleet.versions() == {"porch": "0.1.0", "workshop": "0.1.0"}
     for name in BOARDS:
         assert connected(fleet, name), fleet.status(name)["brokers"]
+        logins = "/var/lib/visavis/credentials.toml"
+        assert fleet.machines[name].run(f"stat -c '%a %U' {logins}; grep -c grafana {logins}").split() == [
+            "600",
+            "visavis",
+            "1",
+        ]
     assert not [password for password in PASSWORDS.values() if password in played.said]
 
 
