@@ -34,7 +34,7 @@ lease_ms = 60000
 PATIENT_S = 2400
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     yield from running(PC, payload.fill_pc, tmp_path_factory.mktemp("machine"))
 

@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,23 @@ STATUS = "curl -sf http://127.0.0.1:8080/api/v1/status"
 FIRST_BOOT, EMERGENCY = "visavis-first-boot", "visavis-emergency"
 SYSTEM = Path("/usr/lib/systemd/system")
 PROGRAM = "/usr/lib/visavis/lib/python3.13/site-packages"
+# How much faster it is than fp32 is for `make bench` to say.
+QUANTIZE = f"""
+cat >/tmp/quantize.py <<'END'
+import sys
+from visavis.cli.program import main
+from visavis.models import quantize
+quantize.judge = lambda *_, **__: None
+sys.exit(main(["model", "quantize", "centerface", "--pictures", "/usr/share/visavis/demo"]))
+END
+VISAVIS_CACHE_DIR=/var/cache/visavis PYTHONPATH={PROGRAM} python3 /tmp/quantize.py
+"""
+INT8 = """
+[detector]
+backend = "onnxruntime"
+precision = "int8"
+input = [640, 480]
+"""
 # A folder stands for the FAT partition. It is put away five seconds after the last look at it, as an image's is.
 PARTITION, BOOT = "/srv/boot-partition", "/boot/efi"
 FSTAB = f"{PARTITION} {BOOT} none bind,noauto,x-systemd.automount,x-systemd.idle-timeout=5s,nofail 0 0"
@@ -73,9 +91,15 @@ def write(machine: Machine, content: str, file: Path | str) -> None:
     subprocess.run([*machine.ssh(), f"mkdir -p $(dirname {file}) && cat >{file}"], input=content.encode(), check=True)
 
 
+def crew(device: Machine) -> list[dict[str, Any]]:
+    """The workers that are connected, as the status tells them."""
+    found: list[dict[str, Any]] = json.loads(device.try_to_run(STATUS).stdout or '{"workers": []}')["workers"]
+    return found
+
+
 def workers(device: Machine) -> dict[str, int]:
     """Those that are connected, and how many frames each has answered."""
-    return {worker["name"]: worker["frames"] for worker in json.loads(device.run(STATUS))["workers"]}
+    return {worker["name"]: worker["frames"] for worker in crew(device)}
 
 
 @pytest.mark.vm_long  # a minute
@@ -86,6 +110,20 @@ def test_a_second_worker_joins_works_and_is_counted(device: Machine) -> None:
     device.run(retry("systemctl show -P StatusText visavis-capture | grep -q ' 2 workers, '", 60, STATUS))
     device.run("systemctl disable -q --now visavis-infer@2")
     until(lambda: set(workers(device)) == {"worker-1"}, "the second one is still counted", 60)
+
+
+@pytest.mark.vm_long  # a minute
+def test_a_worker_takes_the_int8_model_that_was_made_in_a_shell(device: Machine) -> None:
+    """Both must call the processor the same, whatever the sandbox hides."""
+    device.run(QUANTIZE, 300)
+    settings = "/etc/visavis/conf.d/zz-int8.toml"
+    write(device, INT8, settings)
+    journal = "journalctl -n 30 --no-pager -u 'visavis-infer@*'"
+    device.run(f"systemctl restart visavis-capture 'visavis-infer@*' || {{ {journal}; exit 1; }}")
+    until(lambda: [one["precision"] for one in crew(device)] == ["int8"], lambda: device.run(journal), 120)
+    # Without it onnxruntime takes slower code, and says so.
+    assert "cpuinfo" not in device.run(journal)
+    device.run(f"rm {settings} && systemctl restart visavis-capture 'visavis-infer@*'")
 
 
 def test_the_sockets_own_service_starts(device: Machine) -> None:
