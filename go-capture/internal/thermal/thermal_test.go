@@ -3,9 +3,12 @@
 package thermal
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // tree is a folder as /sys/class/thermal, of types and what their files say.
@@ -44,6 +47,23 @@ func TestATemperatureThatNothingOutlivesIsNone(t *testing.T) {
 	folder := tree(t, [2]string{"cpu-thermal", "50000"}, [2]string{"soc", "2147483647"}, [2]string{"ddr", "255000"})
 	if got := (Zones{Folder: folder}).HottestC(); got == nil || *got != 50 {
 		t.Fatalf("%v, want 50", *got)
+	}
+}
+
+// The kernel answers EAGAIN for a zone of a Jetson without power, as an empty pipe does that somebody holds open.
+func TestAZoneWithoutPowerIsNotWaitedFor(t *testing.T) {
+	folder := tree(t, [2]string{"cpu-thermal", "50000"}, [2]string{"cv0-thermal", ""})
+	zone := filepath.Join(folder, "thermal_zone1", "temp")
+	if err := errors.Join(os.Remove(zone), unix.Mkfifo(zone, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.OpenFile(zone, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if got := (Zones{Folder: folder}).HottestC(); got == nil || *got != 50 {
+		t.Fatalf("%v, want 50", got)
 	}
 }
 

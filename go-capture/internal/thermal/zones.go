@@ -4,11 +4,12 @@
 package thermal
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Folder is where Linux shows its thermal zones.
@@ -19,6 +20,9 @@ const neverMeasured = "PMIC-Die"
 
 // mostC is more than any chip outlives: what reads more does not measure.
 const mostC = 150
+
+// mostBytes is more than a type or a temperature has.
+const mostBytes = 128
 
 // Zones are the thermal zones below a folder.
 type Zones struct {
@@ -45,21 +49,36 @@ func (z Zones) HottestC() *float64 {
 }
 
 func (z Zones) counts(folder string) bool {
-	text, err := os.ReadFile(filepath.Join(folder, "type"))
-	kind := strings.TrimSpace(string(text))
+	kind, ok := readOnce(filepath.Join(folder, "type"))
 	if len(z.Types) == 0 {
-		return err != nil || kind != neverMeasured
+		return !ok || kind != neverMeasured
 	}
-	return err == nil && slices.Contains(z.Types, kind)
+	return ok && slices.Contains(z.Types, kind)
 }
 
 // readC reads one zone; one that is switched off answers with an error.
 func readC(path string) (celsius float64, ok bool) {
-	text, err := os.ReadFile(path)
-	if err != nil {
+	text, ok := readOnce(path)
+	if !ok {
 		return 0, false
 	}
-	thousandths, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	thousandths, err := strconv.ParseInt(text, 10, 64)
 	celsius = float64(thousandths) / 1000
 	return celsius, err == nil && celsius <= mostC
+}
+
+// readOnce reads a line of the kernel's without os.ReadFile: a Jetson's zone without power answers EAGAIN, after which Go
+// waits until there is something to read, and nothing ever says so.
+func readOnce(path string) (line string, ok bool) {
+	file, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(file) // read only
+	text := make([]byte, mostBytes)
+	count, err := unix.Read(file, text)
+	if err != nil {
+		return "", false
+	}
+	return strings.TrimSpace(string(text[:count])), true
 }
