@@ -158,6 +158,20 @@ func TestSilenceEndsAFaceWithoutAFrame(t *testing.T) {
 	s.expect(t, 0)
 }
 
+func TestANightWithoutFramesKeepsNoFaceAfterIt(t *testing.T) {
+	s := newScene(frameNs)
+	for range 5 {
+		s.frame()
+	}
+	s.silence(8 * time.Hour)
+	for range 3 {
+		s.frame(left)
+	}
+	s.expect(t, 1)
+	s.silence(Defaults().LostAfter + 200*time.Millisecond)
+	s.expect(t, 0)
+}
+
 func TestASlowInferenceStillConfirmsAFace(t *testing.T) {
 	s := newScene((1500 * time.Millisecond).Nanoseconds())
 	for range 8 {

@@ -11,6 +11,8 @@ import (
 const (
 	// A face missing from this many frame times in a row is not lost yet, however slow the inference is.
 	leastMissedFrames = 3
+	// As so many intervals a gap between two frames counts at most, when the usual interval is measured.
+	mostIntervals = 4
 	// boxesMost bounds the work of one frame: of more boxes the surest are looked at. A broken worker may send a thousand,
 	// at new places each time.
 	boxesMost = 256
@@ -209,12 +211,14 @@ func (t *Tracker) Tracks() []Track {
 	return t.work.tracks
 }
 
-// measureInterval smooths over about eight frames, so one long gap does not keep a lost face alive for long.
+// measureInterval smooths over about eight frames. A gap counts as at most a few intervals: a camera that becomes slow is
+// learned within some frames, and one that was away for a night keeps no lost face alive.
 func (t *Tracker) measureInterval(nowNs int64) {
-	switch gapNs := nowNs - t.lastNs; {
+	gapNs := min(nowNs-t.lastNs, max(t.settings.LostAfter.Nanoseconds(), mostIntervals*t.intervalNs))
+	switch {
 	case t.lastNs == 0:
 	case t.intervalNs == 0:
-		t.intervalNs = min(gapNs, t.settings.LostAfter.Nanoseconds())
+		t.intervalNs = gapNs
 	default:
 		t.intervalNs += (gapNs - t.intervalNs) / 8
 	}
