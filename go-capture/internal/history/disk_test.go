@@ -65,6 +65,37 @@ func TestAFullDiskKeepsEventsInMemoryUntilThereIsSpace(t *testing.T) {
 	}
 }
 
+func TestAPartThatTheDiskHasLostHidesNothingElse(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthor()
+	first := a.many(20)
+	h := kept(t, Settings{Folder: folder}, first)
+	lost := segment{first: a.many(1)[0].ID}
+	if err := os.Symlink("/proc/self/mem", filepath.Join(folder, lost.name())); err != nil { // the kernel's own "input/output error"
+		t.Fatal(err)
+	}
+	if last, err := h.newestIn(&lost); err != nil || last != lost.first {
+		t.Fatalf("%q, %v", last, err)
+	}
+	h.mu.Lock()
+	h.segments = append(h.segments, lost)
+	h.mu.Unlock()
+	more := a.many(20)
+	for _, e := range more {
+		h.Append(e)
+	}
+	h.settle(t)
+	if got, want := all(t, h), strings.TrimSpace(ids(first)+" "+ids(more)); got != want {
+		t.Errorf("%d events, want 40", len(strings.Fields(got)))
+	}
+	if _, err := h.Unfinished(); err != nil {
+		t.Error(err)
+	}
+	if len(h.segments) != 3 {
+		t.Errorf("%d segments: what came behind the lost part is in the same", len(h.segments))
+	}
+}
+
 func TestASecondProgramKeepsItsEventsInMemoryUntilTheFirstEnds(t *testing.T) {
 	t.Parallel()
 	folder, a := t.TempDir(), newAuthor()

@@ -95,7 +95,7 @@ func (r *reading) following(segments []segment, recent []Entry) (Page, error) {
 		if max(s.first, after) >= r.below || len(found) > r.query.Limit {
 			break
 		}
-		err := scanFile(r.folder, s, func(e Entry) bool {
+		err := scanReadable(r.folder, s, func(e Entry) bool {
 			if e.ID > after && e.ID < r.below {
 				after = e.ID
 				found = r.kept(found, e)
@@ -145,7 +145,7 @@ func (r *reading) newest(segments []segment, recent []Entry) (Page, error) {
 func (r *reading) newestOf(s segment) ([]Entry, error) {
 	var found []Entry
 	after, below := "", r.below
-	err := scanFile(r.folder, s, func(e Entry) bool {
+	err := scanReadable(r.folder, s, func(e Entry) bool {
 		if e.ID > after && e.ID < below {
 			after, r.below = e.ID, min(r.below, e.ID)
 			found = r.kept(found, e)

@@ -5,6 +5,7 @@ package history
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"visavis/capture/internal/state"
 )
 
 const (
@@ -60,6 +63,16 @@ func scanFile(folder string, s segment, visit func(Entry) (goOn bool)) error {
 		return err
 	}
 	return errors.Join(scan(file, visit), file.Close())
+}
+
+// scanReadable reads what the disk still gives of one segment: a lost block must not hide all that others hold.
+func scanReadable(folder string, s segment, visit func(Entry) (goOn bool)) error {
+	err := scanFile(folder, s, visit)
+	if state.IsLost(err) {
+		slog.Warn("history passes over what its disk cannot read", "folder", folder, "segment", s.name(), "error", err)
+		return nil
+	}
+	return err
 }
 
 // holding is the part of the segments, the oldest first, that may hold ids above `after`.

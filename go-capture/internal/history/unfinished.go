@@ -19,7 +19,7 @@ func (h *History) Unfinished() ([]event.Event, error) {
 	h.mu.Unlock()
 	open, after := map[string][]Entry{}, ""
 	for _, s := range segments {
-		err := scanFile(h.settings.Folder, s, func(e Entry) bool {
+		err := scanReadable(h.settings.Folder, s, func(e Entry) bool {
 			if e.ID > after {
 				after = e.ID
 				follow(open, e)

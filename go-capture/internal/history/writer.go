@@ -5,6 +5,7 @@ package history
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -91,8 +92,7 @@ func (h *History) load() error {
 	}
 	last := ""
 	if n := len(found); n > 0 {
-		last = found[n-1].first
-		if err := scanFile(h.settings.Folder, found[n-1], func(e Entry) bool { last = max(last, e.ID); return true }); err != nil {
+		if last, err = h.newestIn(&found[n-1]); err != nil {
 			return err
 		}
 	}
@@ -100,6 +100,19 @@ func (h *History) load() error {
 	defer h.mu.Unlock()
 	h.segments, h.last, h.disk.loaded, h.listed = found, max(h.last, last), true, true
 	return nil
+}
+
+// newestIn is the newest id in a segment. One of which the disk has lost a part counts as full: what came behind that part would never
+// be read.
+func (h *History) newestIn(s *segment) (last string, err error) {
+	last = s.first
+	err = scanFile(h.settings.Folder, *s, func(e Entry) bool { last = max(last, e.ID); return true })
+	if !state.IsLost(err) {
+		return last, err
+	}
+	slog.Warn("history goes on behind what its disk cannot read", "folder", h.settings.Folder, "segment", s.name(), "error", err)
+	s.bytes = h.settings.segmentBytes()
+	return last, nil
 }
 
 func (h *History) lock() (err error) {

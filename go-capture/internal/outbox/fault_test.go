@@ -326,6 +326,40 @@ func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
 	}
 }
 
+func TestWhatTheDiskHasLostStopsNoEventAfterARestart(t *testing.T) {
+	for _, bad := range []segment{{first: 1}, {first: 11}, {first: 21}} {
+		d := newMemoryDisk()
+		for from := 1; from < 30; from += 10 {
+			o := loadedFrom(t, d, Settings{})
+			put(t, o, from, from+9)
+			round(t, o)
+			d = d.kill()
+		}
+		d.fault = func(what, name string) error {
+			if what == "read" && name == bad.name() {
+				return syscall.EIO
+			}
+			return nil
+		}
+		o := newOutbox(Settings{}, d)
+		for range readTries {
+			_ = o.round(false) // fails until it has tried often enough
+		}
+		put(t, o, 31, 40)
+		round(t, o)
+		got := 0
+		for range 60 {
+			if record, found, _ := o.take(); found {
+				got++
+				o.Ack(record.Seq)
+			}
+		}
+		if s := o.Stats(); got != 30 || s.Corrupt == 0 || s.Waiting != 0 {
+			t.Errorf("without %s: %d events came out, %+v", bad.name(), got, s)
+		}
+	}
+}
+
 func TestADiskMountedOverTheFolderIsNotOverwritten(t *testing.T) {
 	d := newMemoryDisk()
 	o := loadedFrom(t, d, Settings{})

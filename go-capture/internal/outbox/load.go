@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"slices"
 
 	"visavis/capture/internal/state"
@@ -109,7 +110,24 @@ func (o *Outbox) loadSegments(found []segment, runningMs uint64) ([]segment, tai
 	return found, end, nil
 }
 
+// loadSegment goes on behind what the disk has lost, as the reader does: nobody can mend that, and new events must go out. What waits
+// for a person, such as a folder of another user, stays an error.
 func (o *Outbox) loadSegment(s *segment, isLast bool, end *tail) (known bool, err error) {
+	known, err = o.examine(s, isLast, end)
+	if !state.IsLost(err) {
+		return known, err
+	}
+	if o.disk.unread++; o.disk.unread < readTries {
+		return false, err
+	}
+	slog.Warn("outbox goes on behind what its disk cannot read", "folder", o.settings.Folder, "segment", s.name(), "error", err)
+	if isLast {
+		end.seq = max(end.seq, s.first-1) + 1 // one number at least is missing, and counts as damaged when its turn comes
+	}
+	return false, nil
+}
+
+func (o *Outbox) examine(s *segment, isLast bool, end *tail) (known bool, err error) {
 	from, size, err := o.files.open(s.name())
 	if err != nil {
 		return false, err

@@ -23,6 +23,7 @@ type disk struct {
 	active    file  // the segment being written, the last one; nil: the next write makes one
 	size      int64 // of the active segment
 	tries     int   // failures of it in a row
+	unread    int   // how often the folder could not be read for a part that the disk has lost
 	names     bool  // a name was made or removed since the folder was synced
 	unsynced  int64
 	due       time.Time // of the next sync; zero: nothing to sync

@@ -3,9 +3,12 @@
 package state
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/updown"
 )
@@ -76,4 +79,9 @@ func (f *Fault) Now() string {
 		return ""
 	}
 	return f.begins + ": " + f.now
+}
+
+// IsLost tells that a disk, or its file system, has lost what it should read: nobody can mend that, unlike rights or a full disk.
+func IsLost(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.EBADMSG) || errors.Is(err, unix.EUCLEAN)
 }
