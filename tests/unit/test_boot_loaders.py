@@ -52,10 +52,14 @@ class GrubBoard:
 
     def boot(self) -> str:
         self.loader.before_restart()
-        now = values(self.file.read_text())
-        able = [slot for slot in now["ORDER"].split() if now[f"{slot}_OK"] == "1" and now[f"{slot}_TRY"] != "3"]
-        tries = int(now[f"{able[0]}_TRY"]) + 1
-        self.file.write_text(re.sub(rf"{able[0]}_TRY=\d", f"{able[0]}_TRY={tries}", self.file.read_text()))
+        text = self.file.read_text()
+        now = values(text)
+        good = [slot for slot in now["ORDER"].split() if now[f"{slot}_OK"] == "1"]
+        able = [slot for slot in good if now[f"{slot}_TRY"] != "3"]
+        if not able:
+            able, text = good, re.sub(r"_TRY=\d", "_TRY=0", text)
+        tries = int(values(text)[f"{able[0]}_TRY"]) + 1
+        self.file.write_text(re.sub(rf"{able[0]}_TRY=\d", f"{able[0]}_TRY={tries}", text))
         return able[0]
 
     def cut_power(self) -> str:
@@ -156,6 +160,14 @@ def good(board: Board, slot: str) -> None:
     answer(board.loader, ["set-state", slot, "good"])
 
 
+def on_trial_in_b(board: Board) -> None:
+    """Slot A has proved itself, and the update in slot B was started for the first time."""
+    assert board.boot() == "A"
+    good(board, "A")
+    install(board, "B")
+    assert board.boot() == "B"
+
+
 def keep_half(board: Pi) -> None:
     """Try slot B and keep it, but only autoboot.txt is written: the power went before the other file."""
     install(board, "B")
@@ -202,7 +214,6 @@ def test_three_boots_that_are_not_marked_good_lead_back_for_good(board: Board) -
     assert not board.loader.on_trial("A")
     good(board, "A")
     assert answer(board.loader, ["get-state", "B"]) == "bad"
-    assert not board.loader.on_trial("B")
     assert answer(board.loader, ["get-primary"]) == "A"
     for _ in range(5):
         assert board.boot() == "A"
@@ -230,6 +241,37 @@ def test_the_way_back_is_a_trial_too(board: Board) -> None:
     assert board.loader.on_trial("A")
     good(board, "A")
     assert board.boot() == "A"
+
+
+def test_whoever_goes_back_from_a_trial_has_the_proved_slot_which_stays_proved(board: Board) -> None:
+    on_trial_in_b(board)
+    answer(board.loader, ["set-primary", "A"])
+    assert answer(board.loader, ["get-primary"]) == "A"
+    assert not board.loader.on_trial("A")
+    assert board.loader.on_trial("B")  # its gate may begin only now
+    assert answer(board.loader, ["get-state", "B"]) == "bad"
+    assert [board.boot() for _ in range(3)] == ["A", "A", "A"]
+    assert not board.loader.on_trial("A")
+    assert board.boot() == "A" or isinstance(board, Jetson)  # whose firmware knows nothing of a slot that we call bad
+    assert board.loader.on_trial("B")
+
+
+def test_what_was_given_up_by_going_back_can_still_prove_itself_before_the_restart(board: Board) -> None:
+    on_trial_in_b(board)
+    answer(board.loader, ["set-primary", "A"])
+    good(board, "B")
+    assert not board.loader.on_trial("B")
+    assert answer(board.loader, ["get-state", "B"]) == "good"
+    assert board.boot() == "A"
+
+
+def test_the_only_proved_slot_cannot_be_written_over_and_stays_the_way_back(board: Board) -> None:
+    on_trial_in_b(board)
+    with pytest.raises(UpdateError, match="slot A is the only one that has proved itself"):
+        install(board, "A")
+    assert answer(board.loader, ["get-primary"]) == "B"
+    assert [board.boot() for _ in range(3)] == ["B", "B", "A"]
+    assert not board.loader.on_trial("A")
 
 
 def test_grub_passes_a_proved_slot_over_that_does_not_start_any_more(tmp_path: Path) -> None:

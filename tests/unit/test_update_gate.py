@@ -79,13 +79,13 @@ class Device:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, tried: bool) -> None:
         (folder / "grubenv").write_bytes(fresh_environment())
-        loader = Grub(folder / "grubenv")
-        loader.set_primary("B")
+        self.loader = Grub(folder / "grubenv")
+        self.loader.set_primary("B")
         if not tried:
-            loader.set_good("B")
+            self.loader.set_good("B")
         monkeypatch.setattr(update, "read_system", lambda: System("visavis-x86", "1.0"))
         monkeypatch.setattr(update, "running_slot", lambda: "B")
-        monkeypatch.setattr(update, "loader_of", lambda _: loader)
+        monkeypatch.setattr(update, "loader_of", lambda _: self.loader)
         self._asked = folder / "asked"
         for program in ("rauc", "systemctl"):
             (folder / program).write_text(f'#!/bin/sh\necho "{program} $*" >> {self._asked}\n')
@@ -94,7 +94,7 @@ class Device:
 
     @property
     def asked(self) -> list[str]:
-        return self._asked.read_text().splitlines()
+        return self._asked.read_text().splitlines() if self._asked.exists() else []
 
 
 def gate(url: str) -> int:
@@ -128,6 +128,26 @@ def test_a_proved_system_is_kept_whatever_its_cameras_do(
     assert gate(appliance.url) == 0
     assert capsys.readouterr().out == "slot B has proved itself before\n"
     assert device.asked == ["rauc status mark-good booted"]
+
+
+def test_what_has_to_prove_itself_writes_nothing_over_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(tmp_path, monkeypatch, tried=True)
+    with pytest.raises(UpdateError, match=r"slot B has to prove itself yet, .*: wait until .*`visavis update good`"):
+        update.run(argparse.Namespace(action="install", file=tmp_path / "next.raucb", restart=False))
+    assert device.asked == []
+
+
+def test_a_gate_that_begins_after_a_rollback_still_asks_for_health(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appliance.codes["/readyz"] = 503
+    device = Device(tmp_path, monkeypatch, tried=True)
+    device.loader.set_primary("A")
+    with pytest.raises(UpdateError, match="/readyz answers 503"):
+        gate(appliance.url)
+    assert device.asked == ["systemctl reboot --no-block"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from visavis.errors import UpdateError, VisavisError
 from visavis.figures import page_address
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
-from visavis.update.boot import loader_of
+from visavis.update.boot import loader_of, must_be_proved
 from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
 from visavis.update.system import read_system, running_slot
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     status = _action(actions, "status", "show both slots: version, which one runs, which one is booted next")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     _action(actions, "good", "keep the running system without waiting for its health")
-    rollback = _action(actions, "rollback", "boot the other slot next, on trial")
+    rollback = _action(actions, "rollback", "boot the other slot next, on trial unless this one is on trial itself")
     for action in (install, rollback):
         action.add_argument("--restart", action="store_true", help="restart the device afterwards")
     gate = "keep the running system if it becomes healthy, else restart (systemd starts this)"
@@ -122,8 +122,13 @@ def built_at() -> datetime:
 
 
 def install(args: argparse.Namespace) -> int:
-    """Check, write, and restart if told to."""
+    """Check, write, and restart if told to.
+
+    Raises:
+        UpdateError: this system is on trial, the bundle does not fit, or RAUC refuses it.
+    """
     system = read_system()
+    must_be_proved(loader_of(system), running_slot())
     found = rauc.info(args.file)
     rauc.must_fit(found, system, args.file)
     print(f"installing {found.version}, built {found.build}, beside {system.version}", flush=True)

@@ -36,12 +36,16 @@ class Grub:
         return (able or now["ORDER"].split())[0]
 
     def set_primary(self, slot: str) -> None:
-        """Boot this one next, on trial unless it is proved and first already."""
-        now = self._read()
-        if self.primary() == slot and now["TRIAL"] != slot:
+        """Boot this one next, on trial unless it is proved and first already, or comes back before its time."""
+        now, proved = self._read(), not self.on_trial(slot)
+        broken_off = now["TRIAL"] not in ("", slot)
+        if broken_off:
+            now = _without(now, now["TRIAL"])
+        elif proved and self.primary() == slot:
             return
         others = [other for other in now["ORDER"].split() if other != slot]
-        self._write({**now, "ORDER": " ".join([slot, *others]), f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": slot})
+        trial = "" if broken_off and proved else slot
+        self._write({**now, "ORDER": " ".join([slot, *others]), f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial})
 
     def good(self, slot: str) -> bool:
         """As RAUC's own backend: may be booted, and no boot of it is unconfirmed."""
@@ -62,8 +66,9 @@ class Grub:
         self._write(_without(self._read(), slot))
 
     def on_trial(self, slot: str) -> bool:
-        """Whether `slot` is the one on trial."""
-        return self._read()["TRIAL"] == slot
+        """Whether `slot` is the one on trial, or bad."""
+        now = self._read()
+        return now["TRIAL"] == slot or now[f"{slot}_OK"] != "1"
 
     def before_restart(self) -> None:
         """GRUB counts by itself."""

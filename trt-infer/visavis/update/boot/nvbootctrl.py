@@ -34,7 +34,7 @@ class Nvbootctrl:
         return found[1]
 
     def set_primary(self, slot: str) -> None:
-        """Boot this one next.
+        """Boot this one next, on trial unless it is proved and active already, or comes back before its time.
 
         Raises:
             UpdateError: the firmware has given it up, which only its own menu can undo.
@@ -44,10 +44,11 @@ class Nvbootctrl:
                 f"the firmware calls slot {slot} unbootable, and nvbootctrl cannot change that",
                 "in the UEFI menu set Device Manager > NVIDIA Configuration > L4T Configuration > the slot's status",
             )
-        proved = self.primary() == slot and not self.on_trial(slot)
+        note, first, proved = self._read(), self.primary() == slot, not self.on_trial(slot)
         self._ask("set-active-boot-slot", NUMBERS[slot])
-        note = self._read()
-        self._write({"trial": note["trial"] if proved else slot, "bad": "" if note["bad"] == slot else note["bad"]})
+        broken_off = "" if note["trial"] == slot else note["trial"]
+        bad = "" if note["bad"] == slot else note["bad"]
+        self._write({"trial": "" if proved and (first or broken_off) else slot, "bad": broken_off or bad})
 
     def good(self, slot: str) -> bool:
         """Whether the firmware would boot it and we have not marked it bad."""
@@ -69,8 +70,9 @@ class Nvbootctrl:
             self._ask("set-active-boot-slot", NUMBERS["B" if slot == "A" else "A"])
 
     def on_trial(self, slot: str) -> bool:
-        """Whether `slot` is the one on trial."""
-        return self._read()["trial"] == slot
+        """Whether `slot` is the one on trial, or bad to us alone: the firmware may boot that one all the same."""
+        note = self._read()
+        return slot in (note["trial"], note["bad"])
 
     def before_restart(self) -> None:
         """The firmware counts by itself."""

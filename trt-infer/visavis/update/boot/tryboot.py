@@ -43,12 +43,13 @@ class Tryboot:
         return self._trial() or self._proved()
 
     def set_primary(self, slot: str) -> None:
-        """Try this one at the next restart, unless it is the proved one."""
+        """Try this one at the next restart; the proved one is booted without that, and a trial of the other is over."""
         self._take_back()
-        now = self._read()
-        bad = "" if now["bad"] == slot else now["bad"]
-        trial = "" if slot == self._proved() else slot
-        self._write({"trial": trial, "tries": "0", "bad": bad})
+        bad = self._read()["bad"]
+        if slot == self._proved():
+            self._write({"trial": "", "tries": "0", "bad": self._trial() or bad})
+        else:
+            self._write({"trial": slot, "tries": "0", "bad": "" if bad == slot else bad})
 
     def good(self, slot: str) -> bool:
         """Whether it is neither bad nor being tried."""
@@ -77,8 +78,8 @@ class Tryboot:
         self._write({"trial": "", "tries": "0", "bad": slot})
 
     def on_trial(self, slot: str) -> bool:
-        """Whether `slot` is the one to be tried."""
-        return self._trial() == slot
+        """Whether `slot` is the one to be tried, or bad."""
+        return slot != self._proved() and slot in (self._trial(), self._read()["bad"])
 
     def before_restart(self) -> None:
         """Ask the firmware for the slot on trial, as long as it has tries left."""
