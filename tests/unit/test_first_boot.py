@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from visavis_device.first_boot import Places, make_identity, prepare, take_setti
 from visavis_device.settings import Settings, SettingsError, read
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRST_STAGE = ROOT / "firmware-image/rootfs/etc/initramfs-tools/scripts"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfH2y2gS6dUvJ0mV9mC3xTn6yVv3tq0l2c1dYl0aB1k anna@example"
 WHOLE = f"""
 [device]
@@ -148,6 +150,39 @@ def test_settings_are_applied_and_the_file_is_removed(places: Places) -> None:
     assert not (places.boot / "visavis.toml").exists()
     assert (places.root / "etc/hostname").read_text() == "porch\n"
     assert (places.root / "etc/visavis/mqtt.password").stat().st_mode & 0o777 == 0o640
+
+
+def test_settings_that_would_be_lost_stay_on_the_boot_partition_and_that_is_said(places: Places) -> None:
+    file = places.boot / "visavis.toml"
+    file.write_text(WHOLE)
+    first_stage_without_a_disk(places)
+    for _ in range(2):  # at each start anew
+        sentence, good = take_settings(places, lambda: "")
+        assert not good
+        assert "visavis.toml was applied for this run only and stays: the data partition cannot be written" in sentence
+        assert "factory-reset" in sentence
+        assert file.read_text() == WHOLE
+        assert (places.root / "etc/hostname").read_text() == "porch\n"
+
+
+def first_stage_without_a_disk(places: Places) -> None:
+    """Run the image's own script as where no data partition can be used; what it leaves in /run is what a start has."""
+    scripts, programs = places.root.parent / "scripts", places.root.parent / "programs"
+    for folder in (scripts, programs, places.root / "data", places.root / "var", places.run):
+        folder.mkdir(exist_ok=True)
+    (scripts / "functions").write_text("wait_for_udev() { :; }\n")
+    shutil.copy(FIRST_STAGE / "visavis-partitions", scripts)
+    (programs / "systemd-repart").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "systemd-repart").chmod(0o755)
+    text = (FIRST_STAGE / "local-bottom/visavis").read_text()
+    for before, after in (("/scripts/", f"{scripts}/"), ("/dev/console", f"{scripts}/console")):
+        text = text.replace(before, after)
+    (scripts / "visavis").write_text(text)
+    script = 'mount --bind "$1" /run && exec sh "$2"'
+    words = ["sh", "-c", script, "sh", str(places.run), str(scripts / "visavis")]
+    path = {"PATH": f"{programs}:{os.environ['PATH']}", "rootmnt": str(places.root)}
+    subprocess.run(["unshare", "-m" if os.geteuid() == 0 else "-rm", *words], env=path, check=True, capture_output=True)
+    assert "An empty file named factory-reset" in (scripts / "console").read_text()  # the last that it says
 
 
 def test_settings_are_on_the_disk_before_their_file_goes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,8 @@ def test_a_card_that_takes_no_more_writes_still_has_what_the_device_keeps(board:
     card.medium = STICK
     run_as_first(card, "open('/etc/mine','w').write('kept');__import__('os').sync()")
     card.put("factory-reset", "")
-    looks = "print(open('/etc/mine').read(),open('/proc/mounts').read(),open('/var/new','w').write('x'))"
+    looks = "print(open('/etc/mine').read(),open('/proc/mounts').read(),open('/var/new','w').write('x'),"
+    looks += "__import__('os').stat('/run/visavis-in-memory'))"
     said = run_as_first(card, looks, writable=False)
     assert "the data partition cannot be written: what this run changes is lost at its end" in said
     assert "no factory reset: the boot partition cannot be written" in said

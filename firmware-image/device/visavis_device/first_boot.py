@@ -27,6 +27,10 @@ ACCOUNTS = "var/lib/visavis/credentials.toml"
 # Of text that is not UTF-8: written again as it was read.
 KEEP = "surrogateescape"
 STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
+# The first stage makes it where what is written below /etc and /var lies in memory.
+IN_MEMORY = "visavis-in-memory"
+FOR_THIS_RUN = """{} was applied for this run only and stays: the data partition cannot be written.
+An empty file named factory-reset beside it makes that anew at the next start; if that fails, replace the disk."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def write(root: Path, file: File) -> None:
 
 
 def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]:
-    """Apply and remove the owner's file. Returns what to tell them, and whether all is well."""
+    """Apply the owner's file, and remove it if that is kept. Returns what to tell them, and whether all is well."""
     try:
         file = settings_file(places.boot)
         if not file:
@@ -113,6 +117,8 @@ def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]
         apply(places.root, wanted, accept)
     except (settings.SettingsError, OSError) as error:
         return f"{error}\nNothing of {settings.NAME} was applied: mend it, and start the device again.", False
+    if (places.run / IN_MEMORY).exists():
+        return FOR_THIS_RUN.format(file.name), False
     os.sync()  # first: a power cut must not take both the file and what became of it
     try:
         file.unlink()  # it may hold passwords, and every computer can read this partition
