@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deb.kept import kept
-from image import HERE
+from image import HERE, users
 from image.boards import BOARDS, SUITE, Board
 from image.packages import Lock, LockError, Package, fetch, read_lock, repository
 
@@ -60,7 +60,7 @@ class Recipe:
 
 def base(board: Board, lock: Lock) -> Path:
     """The archive with Debian's packages alone, as they are after they were configured."""
-    parts: list[object] = [board.architecture, lock.hash, sorted(board.every_package), SHORT_CUTS]
+    parts: list[object] = [board.architecture, lock.hash, sorted(board.every_package), SHORT_CUTS, users.HOOKS]
     if board.like:
         parts += [read_lock(BOARDS[board.like].lock).hash, PACKED]
     recipe = hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()[:16]
@@ -76,7 +76,13 @@ def install(board: Board, lock: Lock, folder: Path) -> None:
         repository(lock, Path(archive))
         Path(archive).chmod(0o755)
         command = ["mmdebstrap", "--quiet", "--variant=essential", f"--arch={board.architecture}"]
-        command += [*SHORT_CUTS, f"--include={','.join(board.every_package)}", SUITE, str(folder / "root.tar")]
+        command += [
+            *SHORT_CUTS,
+            *users.HOOKS,
+            f"--include={','.join(board.every_package)}",
+            SUITE,
+            str(folder / "root.tar"),
+        ]
         command += [f"deb [trusted=yes] copy:{archive} ./"]
         subprocess.run(command, check=True, env=environment(lock.date_s))
 
@@ -177,6 +183,7 @@ def make(recipe: Recipe, root: Path) -> None:
     device_program(root, recipe.time_s)
     board_files(recipe.board, root)
     product(recipe, root)
+    users.must_be_fixed(root)
     updates = [str(HERE / "update" / "into"), str(root), recipe.board.name, recipe.version, recipe.keyring]
     subprocess.run(updates, check=True, env=environment(recipe.time_s))
     inside(root, recipe.time_s, "update-initramfs", "-u", "-k", "all")

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from image import HERE, disk, grub, root, sbom
+from image import HERE, disk, grub, root, sbom, users
 from image.boards import BOARDS, Board
 from image.packages import Lock, LockError, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 
@@ -174,6 +174,77 @@ def test_what_has_to_be_configured_before_others_comes_first(tmp_path: Path, mon
         build = ["dpkg-deb", "--root-owner-group", "-b", str(tmp_path / name), str(made[-1].kept)]
         subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     assert [[one.name for one in some] for some in root.in_order(made)] == [["base"], ["image", "other"]]
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Path:
+    """A root as mmdebstrap's hooks leave it before the first package that makes a user."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\nusers:x:100:\n")
+    for hook in users.HOOKS:
+        subprocess.run(["sh", "-c", hook.removeprefix("--essential-hook="), "sh", tmp_path], check=True)
+    return tmp_path
+
+
+def test_systemd_makes_no_user_anew_that_has_a_fixed_number(numbered: Path) -> None:
+    before = [(numbered / "etc" / name).read_text() for name in ("passwd", "shadow")]
+    ours = HERE.parent / "systemd/sysusers.d/visavis.conf"
+    with (numbered / "etc/group").open("a") as group:
+        group.write("video:x:44:\n")
+    done = subprocess.run(["systemd-sysusers", f"--root={numbered}", ours], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [(numbered / "etc" / name).read_text() for name in ("passwd", "shadow")] == before
+    assert "video:x:44:visavis\n" in (numbered / "etc/group").read_text()
+    users.must_be_fixed(numbered)
+
+
+def test_each_user_of_whom_a_device_keeps_files_has_a_fixed_number() -> None:
+    lines = (HERE.parent / "systemd/sysusers.d/visavis.conf").read_text().splitlines()
+    keepers = {
+        "mosquitto",
+        "systemd-network",
+        "systemd-timesync",
+        *(line.split()[1] for line in lines if line[0] == "u"),
+    }
+    fixed_users, fixed_groups = dict(users.numbers(users.USERS)), dict(users.numbers(users.GROUPS))
+    assert keepers <= set(fixed_users)
+    assert keepers | {"systemd-journal"} <= set(fixed_groups)
+    for fixed in (fixed_users, fixed_groups):
+        assert len(set(fixed.values())) == len(fixed)
+        assert set(fixed.values()) <= set(users.NEXT_FREE)
+
+
+@pytest.mark.parametrize(("file", "line"), [("passwd", "new:x:986:986::/:/bin/false"), ("group", "_new:x:105:")])
+def test_a_root_in_which_a_package_took_the_next_free_number_is_refused(file: str, line: str, numbered: Path) -> None:
+    users.must_be_fixed(numbered)
+    with (numbered / "etc" / file).open("a") as out:
+        out.write(f"{line}\n")
+    name, _, number, *_ = line.split(":")
+    with pytest.raises(LockError, match=rf"/etc/{file} .*, {name} \({number}\): enter them in .*users.py"):
+        users.must_be_fixed(numbered)
+
+
+def test_the_fixed_numbers_come_before_all_packages_and_with_them_another_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr("image.root.fetch", lambda _: None)
+    monkeypatch.setattr("image.root.repository", lambda *_: None)
+    monkeypatch.setattr("image.root.subprocess.run", lambda command, **_: asked.append(command))
+    root.install(BOARD, LOCK, tmp_path)
+    assert set(users.HOOKS) <= set(asked[0])
+    names: list[str] = []
+
+    def note(name: str, _: object) -> Path:
+        names.append(name)
+        return tmp_path
+
+    monkeypatch.setattr("image.root.kept", note)
+    root.base(BOARD, LOCK)
+    monkeypatch.setattr(users, "HOOKS", ())
+    root.base(BOARD, LOCK)
+    assert names[0] != names[1]
 
 
 def test_what_a_machine_lacks_for_an_image_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
