@@ -16,6 +16,9 @@ OURS = "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
 NOTE = "run/visavis-broker.before"
 CUT_OFF = "systemctl try-restart mosquitto.service"
+START = "systemctl start --no-block visavis.target"
+ENABLE = "systemctl enable -q visavis.target visavis-frames.socket visavis-capture.service visavis-infer@1.service"
+LINKS = ("multi-user.target.wants/visavis.target", "visavis.target.wants/visavis-infer@2.service")
 
 
 @pytest.fixture
@@ -45,13 +48,56 @@ def ran(place: Path, script: str, *words: str, code: int = 0) -> list[str]:
 
 
 def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) -> None:
-    start = "systemctl start --no-block visavis.target"
     first = ran(place, "visavis/postinst", "configure", "")
-    assert start in first
+    assert [call for call in first if call in (ENABLE, START)] == [ENABLE, START]
     for code, starts in ((0, True), (104, True), (101, False)):
         program(place / "sbin/policy-rc.d", f'[ "$*" = "visavis.target start" ] || exit 1\nexit {code}')
         called = ran(place, "visavis/postinst", "configure", "")
-        assert called == (first if starts else [call for call in first if call != start])
+        assert called == (first if starts else [call for call in first if call != START])
+
+
+def enabled(place: Path) -> list[Path]:
+    """Links as `systemctl enable` makes them, of the target and of a second worker that an owner has added."""
+    links = [place / "etc/systemd/system" / link for link in LINKS]
+    for link in links:
+        link.parent.mkdir(parents=True)
+        link.symlink_to(f"/usr/lib/systemd/system/{link.name}")
+    return links
+
+
+def after_a_removal(place: Path) -> list[str]:
+    """What an installation has called that enables or starts, where this version was removed and not purged."""
+    assert not [call for call in ran(place, "visavis/prerm", "remove") if " disable " in call]
+    ran(place, "visavis/postrm", "remove")
+    ran(place, "visavis/preinst", "install", "0.1.0", "0.0.1")
+    return [call for call in ran(place, "visavis/postinst", "configure", "0.1.0") if call in (ENABLE, START)]
+
+
+def test_what_was_enabled_before_a_removal_starts_again(place: Path) -> None:
+    links = enabled(place)
+    assert after_a_removal(place) == [START]
+    assert all(link.is_symlink() for link in links)
+    ran(place, "visavis/postrm", "purge")
+    assert not any(link.is_symlink() for link in links)
+
+
+def test_what_a_removal_has_disabled_is_enabled_again(place: Path) -> None:
+    """As it was with versions whose removal disabled everything."""
+    assert after_a_removal(place) == [ENABLE, START]
+
+
+def test_what_its_owner_has_disabled_does_not_start_after_a_removal(place: Path) -> None:
+    enabled(place)[0].unlink()
+    program(place / "bin/systemctl", 'echo "systemctl $*" >>calls; [ "$1" != is-failed ] && [ "$1" != is-enabled ]')
+    assert after_a_removal(place) == []
+
+
+def test_an_upgrade_after_it_enables_and_starts_nothing(place: Path) -> None:
+    """Its owner may have disabled or stopped what is not running."""
+    after_a_removal(place)
+    ran(place, "visavis/preinst", "upgrade", "0.1.0", "0.2.0")
+    called = ran(place, "visavis/postinst", "configure", "0.1.0")
+    assert not [call for call in called if call in (ENABLE, START)]
 
 
 @pytest.mark.parametrize("script", ["visavis/postinst", "visavis-tensorrt/postinst", "visavis-tensorrt/postrm"])

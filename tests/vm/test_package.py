@@ -192,6 +192,14 @@ def is_upgraded_and_never_back(device: Machine) -> None:
     assert json.loads(device.run("curl -sf http://127.0.0.1:8080/api/v1/status"))["version"] == "0.2.0"
 
 
+def test_an_older_one_runs_after_the_newer_was_removed(device: Machine) -> None:
+    device.run(f"dpkg --remove visavis && dpkg -i {INSIDE}/0.0.1.deb", 900)
+    for path in ("healthz", "readyz"):
+        device.run(retry(f"curl -sf http://127.0.0.1:8080/{path}", 180, "journalctl -n 60 --no-pager"))
+    assert [device.run(f"systemctl is-enabled {unit}").strip() for unit in UNITS] == ["enabled"] * len(UNITS)
+    assert json.loads(device.run("curl -sf http://127.0.0.1:8080/api/v1/status"))["version"] == "0.0.1"
+
+
 def test_purge_leaves_nothing_but_the_users(device: Machine) -> None:
     device.run("dpkg --remove visavis && dpkg --purge visavis", 300)
     nothing_is_left(device)
