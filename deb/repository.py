@@ -51,16 +51,37 @@ def main() -> int:
 
 
 def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
-    """Write the whole repository anew and return the .sources file for each Debian."""
+    """Write the whole repository anew and return each Debian's .sources file. Until it is signed, the old one stays."""
     public = public_key(key)
     suites = by_suite(sorted(packages.glob("*.deb")))
     if not suites:
         raise RepositoryError(f"there is no package in {packages}: run `make deb`")
-    shutil.rmtree(out, ignore_errors=True)
-    for suite, files in suites.items():
-        add(out, suite, files)
-        sign(out / "dists" / suite / "Release", key)
-    return [sources(out, suite, url, public) for suite in suites]
+    draft = beside(out, "new")
+    try:
+        for suite, files in suites.items():
+            add(draft, suite, files)
+            sign(draft / "dists" / suite / "Release", key)
+        names = [sources(draft, suite, url, public).name for suite in suites]
+        exchange(draft, out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return [out / name for name in names]
+
+
+def beside(out: Path, word: str) -> Path:
+    """A folder that is not there, on the same file system and with the rights that a web server needs."""
+    folder = out.with_name(f".{out.name}.{word}")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
+    return folder
+
+
+def exchange(draft: Path, out: Path) -> None:
+    """Put a whole repository into the place of the old one, which is deleted only then."""
+    old = beside(out, "old")
+    if out.exists():
+        out.rename(old)
+    draft.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def by_suite(packages: list[Path]) -> dict[str, list[Path]]:
@@ -113,9 +134,13 @@ def public_key(key: str) -> str:
 
 def sign(file: Path, key: str) -> None:
     """Sign as apt wants it: within the text, and beside it."""
-    gpg = ["gpg", "--batch", "--yes", "--local-user", key]
-    subprocess.run([*gpg, "--clear-sign", "--output", str(file.with_name("InRelease")), str(file)], check=True)
-    subprocess.run([*gpg, "--detach-sign", "--armor", "--output", str(file.with_suffix(".gpg")), str(file)], check=True)
+    for how, signed in ((["--clear-sign"], "InRelease"), (["--detach-sign", "--armor"], "Release.gpg")):
+        gpg = ["gpg", "--batch", "--yes", "--local-user", key, *how, "--output", str(file.with_name(signed)), str(file)]
+        if subprocess.run(gpg, check=False).returncode != 0:
+            raise RepositoryError(
+                f'gpg has not signed with the key "{key}", so nothing was changed: mend what it says above (an expired '
+                "key lives on with `gpg --quick-set-expire FINGERPRINT 3y`) and do this again"
+            )
 
 
 def sources(out: Path, suite: str, url: str, public: str) -> Path:

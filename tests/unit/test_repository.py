@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A repository that devices ask stays whole until the next one is signed. gpg and apt-ftparchive are played: not every
+machine that runs these tests has them, and tests/vm/test_repository.py has the real ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from deb import repository
+
+GPG = """\
+case "$*" in
+*--export*) echo "a key" ;;
+*) [ ! -e {place}/expired ] || { echo "gpg: signing failed: Unusable secret key" >&2; exit 2; }
+	for file; do :; done # the last word
+	while [ "$1" != --output ]; do shift; done
+	cat "$file" >"$2"; echo signed >>"$2" ;;
+esac
+"""
+FTPARCHIVE = 'case "$*" in *packages*) echo "Package: visavis" ;; *) echo "Date: now" ;; esac'
+SIGNED = {"InRelease", "Release", "Release.gpg"}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one package, and with the programs that are played."""
+    for name, text in (("gpg", GPG.replace("{place}", str(tmp_path))), ("apt-ftparchive", FTPARCHIVE)):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/visavis_0.1.0+bookworm_amd64.deb").write_bytes(b"first")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def made(place: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How `python -m deb.repository` ends."""
+    words = [
+        "--key",
+        "me",
+        "--url",
+        "file:///x",
+        "--packages",
+        str(place / "packages"),
+        "--out",
+        str(place / "www/apt"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["repository", *words])
+    return repository.main()
+
+
+def served(place: Path) -> dict[str, bytes]:
+    """All files beside and in the folder that a web server has, by name."""
+    www = place / "www"
+    return {str(file.relative_to(www)): file.read_bytes() for file in www.rglob("*") if file.is_file()}
+
+
+def test_a_new_repository_takes_the_place_of_the_old_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for content in (b"first", b"second"):
+        (place / "packages/visavis_0.1.0+bookworm_amd64.deb").write_bytes(content)
+        assert made(place, monkeypatch) == 0
+        files = served(place)
+        assert files["apt/pool/bookworm/visavis_0.1.0+bookworm_amd64.deb"] == content
+        assert {Path(name).name for name in files if name.startswith("apt/dists/bookworm/")} >= SIGNED
+        assert {Path(name).parts[0] for name in files} == {"apt"}
+        assert capsys.readouterr().out == f"{place}/www/apt/visavis-bookworm.sources\n"
+
+
+def test_what_gpg_does_not_sign_leaves_the_old_one_as_it_is(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(place, monkeypatch)
+    before = served(place)
+    (place / "expired").touch()
+    (place / "packages/visavis_0.1.0+bookworm_amd64.deb").write_bytes(b"second")
+    assert made(place, monkeypatch) == 1
+    assert served(place) == before
+    said = capsys.readouterr().err
+    assert said.startswith('repository: gpg has not signed with the key "me"')
+    assert said.count("\n") == 1
+    (place / "expired").unlink()
+    assert made(place, monkeypatch) == 0
+    assert served(place) != before
