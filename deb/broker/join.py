@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes this device a user of this machine's broker, once: the package visavis-broker runs it, or you do.
+"""Makes this device a user of this machine's broker: the package visavis-broker runs it, or you do.
 
 The password is made here and is no concern of anybody's: the broker keeps its hash, systemd hands it to the daemon.
+The user is called as device.id says. When that has changed it is renamed, and `join.py follow`, which runs before the
+daemon starts, does nothing else.
 """
 
 from __future__ import annotations
@@ -22,37 +24,73 @@ USERS = Path("/etc/mosquitto/visavis.passwd")
 PASSWORD = Path("/etc/credstore/mqtt.password")
 SETTINGS = Path("/etc/visavis/conf.d/broker.toml")
 UNIT = Path("/etc/systemd/system/visavis-capture.service.d/broker.conf")
+RUNNING = Path("/run/systemd/system")
 BROKERS_HERE = ("mqtt://127.0.0.1:1883", "mqtt://localhost:1883", "mqtt://127.0.0.1", "mqtt://localhost")
 SAID = "# Written by the package visavis-broker, which removes it when it is purged.\n"
 
 
-def main() -> int:
+def main(follow: bool = False) -> int:
     """Exit 0 also where there is nothing to do: the broker serves other devices all the same."""
     if os.environ.get("VISAVIS_JOIN") == "no":  # who gives this broker its users by other means says so
         return 0
-    if not DAEMON.exists() or not CONFIG.exists() or SETTINGS.exists():
+    if not DAEMON.exists() or not CONFIG.exists() or (follow and not SETTINGS.exists()):
         return 0
-    said = subprocess.run([DAEMON, "-config", CONFIG, "-effective"], capture_output=True, text=True, check=False)
-    if said.returncode != 0:
-        print(f"visavis-broker: this device is no user yet: {said.stderr.strip()}", file=sys.stderr)
+    said = subprocess.run(
+        [DAEMON, "-config", CONFIG, "-effective", "-for-worker"], capture_output=True, text=True, check=False
+    )
+    if said.returncode == 0:
+        attend(json.loads(said.stdout))
+    elif not follow:  # a daemon that starts says it itself
+        print(f"visavis-broker: how this device is called is not known: {said.stderr.strip()}", file=sys.stderr)
         print(f"visavis-broker: mend that and run: python3 {__file__}", file=sys.stderr)
-        return 0
-    settings: dict[str, Any] = json.loads(said.stdout)
-    broker = settings["mqtt"]
-    if broker["url"].rstrip("/") in BROKERS_HERE and not broker["user"]:
-        join(settings["device"]["id"])
     return 0
+
+
+def attend(settings: dict[str, Any]) -> None:
+    """Make the user where there is none, rename ours where it is another, and leave alone what an owner has set."""
+    device, broker = settings["device"]["id"], settings["mqtt"]
+    if broker["url"].rstrip("/") not in BROKERS_HERE:
+        return
+    if not SETTINGS.exists():
+        if not broker["user"]:
+            join(device)
+    elif broker["user"] != device and is_ours(broker["user"]):
+        rename(broker["user"], device)
+
+
+def is_ours(user: str) -> bool:
+    """Whether the daemon has this user from the file that was written here."""
+    text = SETTINGS.read_text()
+    return text.startswith(SAID) and login(user) in text
+
+
+def login(user: str) -> str:
+    return f'user = "{user}"\n'
 
 
 def join(device: str) -> None:
     """Add the user and tell the daemon; each file is written for those alone who read it."""
     password = secrets.token_urlsafe(24)
-    others = [line for line in USERS.read_text().splitlines(keepends=True) if not line.startswith(f"{device}:")]
-    replace(USERS, "".join(others) + hashed(device, password))
+    replace(USERS, "".join(without(device)) + hashed(device, password))
     write(PASSWORD, password + "\n", 0o600)
     write(UNIT, f"{SAID}[Service]\nLoadCredential={PASSWORD.name}:{PASSWORD}\n", 0o644)
     # Last: with it all is done.
-    write(SETTINGS, f'{SAID}[mqtt]\nuser = "{device}"\npassword_file = "credential:{PASSWORD.name}"\n', 0o644)
+    write(SETTINGS, f'{SAID}[mqtt]\n{login(device)}password_file = "credential:{PASSWORD.name}"\n', 0o644)
+
+
+def rename(before: str, device: str) -> None:
+    """Let the user have another name, with its password, which may lie encrypted where only systemd reads it."""
+    ours = [line for line in USERS.read_text().splitlines(keepends=True) if line.startswith(f"{before}:")]
+    if ours:  # else a run that was cut off came so far
+        replace(USERS, "".join(without(before, device)) + device + ours[-1].removeprefix(before))
+    replace(SETTINGS, SETTINGS.read_text().replace(login(before), login(device)))
+    if RUNNING.is_dir():
+        subprocess.run(["systemctl", "--no-block", "try-reload-or-restart", "mosquitto.service"], check=False)
+
+
+def without(*users: str) -> list[str]:
+    """The lines of all others."""
+    return [line for line in USERS.read_text().splitlines(keepends=True) if line.partition(":")[0] not in users]
 
 
 def hashed(device: str, password: str) -> str:
@@ -88,4 +126,4 @@ def write(file: Path, text: str, mode: int, owner: tuple[int, int] = (-1, -1)) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(follow=sys.argv[1:] == ["follow"]))

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +15,12 @@ import pytest
 from visavis.daemon import daemon_program
 
 from deb.broker import join
+from tests.e2e.brokers import mosquitto, publish
+from tests.ports import free_port
 
 DEVICE = '[device]\nid = "porch"\n'
+RENAMED = '[device]\nid = "hall"\n'
+RIGHTS = Path(__file__).resolve().parents[2] / "broker/visavis.acl"
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(join, "DAEMON", Path(daemon_program()))
     for name in ("CONFIG", "USERS", "PASSWORD", "SETTINGS", "UNIT"):
         monkeypatch.setattr(join, name, tmp_path / getattr(join, name).relative_to("/etc"))
+    monkeypatch.setattr(join, "RUNNING", tmp_path / "running")
     join.CONFIG.parent.mkdir()
     join.USERS.parent.mkdir()
     join.CONFIG.write_text(DEVICE)
@@ -43,6 +50,84 @@ def test_the_device_becomes_a_user_once(device: Path) -> None:
     assert 'user = "porch"\npassword_file = "credential:mqtt.password"' in join.SETTINGS.read_text()
     assert join.main() == 0
     assert join.PASSWORD.read_text().strip() == password
+
+
+@pytest.fixture
+def asked(device: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with what systemd was asked for, on a device where it runs."""
+    join.RUNNING.mkdir()
+    (device / "systemctl").write_text(f"#!/bin/sh\necho $* >>{device}/asked\n")
+    (device / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{device}:{os.environ['PATH']}")
+    return device / "asked"
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_device_that_is_called_otherwise_has_a_user_of_that_name(device: Path, asked: Path, follow: bool) -> None:
+    join.main()
+    assert not asked.exists()
+    password = join.PASSWORD.read_text().strip()
+    with join.SETTINGS.open("a") as own:
+        own.write('prefix = "visavis"\n')
+    join.CONFIG.write_text(RENAMED)
+    join.PASSWORD.unlink()  # as where it lies encrypted
+    assert join.main(follow) == 0
+    assert users(device) == ["viewer", "hall"]
+    assert join.SETTINGS.read_text().endswith(
+        '[mqtt]\nuser = "hall"\npassword_file = "credential:mqtt.password"\nprefix = "visavis"\n'
+    )
+    assert asked.read_text() == "--no-block try-reload-or-restart mosquitto.service\n"
+    assert join.main(follow) == 0
+    assert asked.read_text().count("\n") == 1
+    assert arrives(device, "hall", password)
+    assert not arrives(device, "porch", password)
+
+
+def arrives(device: Path, name: str, password: str) -> bool:
+    """Whether a broker with these users and our rights takes what a device says below its name, and gives it back."""
+    port, login = free_port(), ("-u", name, "-P", password)
+    with mosquitto(device, port, more=[f"password_file {join.USERS}", f"acl_file {RIGHTS}"]):
+        try:
+            publish(port, f"visavis/{name}/info", "here", *login, "-q", "1", "-r")
+        except subprocess.CalledProcessError:  # not let in
+            return False
+        hears = ["mosquitto_sub", "-p", str(port), "-t", f"visavis/{name}/info", "-C", "1", "-W", "10", *login]
+        return subprocess.run(hears, capture_output=True, check=False).stdout == b"here\n"
+
+
+def test_a_rename_that_was_cut_off_is_finished_by_the_next(device: Path) -> None:
+    join.main()
+    settings = join.SETTINGS.read_text()
+    join.CONFIG.write_text(RENAMED)
+    join.main(follow=True)
+    of_hall = join.USERS.read_text()
+    join.SETTINGS.write_text(settings)
+    join.main(follow=True)
+    assert join.USERS.read_text() == of_hall
+    assert join.SETTINGS.read_text() == settings.replace("porch", "hall")
+
+
+def test_a_user_of_its_owners_is_not_renamed(device: Path) -> None:
+    join.main()
+    join.CONFIG.write_text(RENAMED)
+    own = join.SETTINGS.with_name("own.toml")
+    own.write_text('[mqtt]\nuser = "me"\n')
+    join.main()
+    assert users(device) == ["viewer", "porch"]
+    own.unlink()
+    join.SETTINGS.write_text(join.SETTINGS.read_text().replace(join.SAID, ""))
+    join.main()
+    assert users(device) == ["viewer", "porch"]
+
+
+def test_a_daemon_that_starts_makes_no_user(device: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever has given this broker its users by other means has said so at installation only."""
+    join.main(follow=True)
+    assert users(device) == ["viewer"]
+    join.main()
+    join.CONFIG.write_text("[device]\nid = 1\n")
+    assert join.main(follow=True) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_after_a_purge_of_visavis_it_gets_a_new_password_and_no_second_line(device: Path) -> None:

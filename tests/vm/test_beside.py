@@ -66,6 +66,18 @@ def test_the_password_is_seen_by_the_daemon_alone(broker: Machine) -> None:
     assert broker.try_to_run(f"{worker} cat {CONFIG}").returncode == 0
 
 
+def test_a_device_with_another_name_is_a_user_of_that_name(broker: Machine) -> None:
+    renamed = "/etc/visavis/conf.d/renamed.toml"
+    broker.run(f"printf '[device]\\nid = \"hall\"\\n' >{renamed} && systemctl restart {DAEMON}")
+    broker.run(retry(CONNECTED, 120, JOURNAL))
+    message = json.loads(broker.run("mosquitto_sub -u viewer -P look -t visavis/hall/demo/detections -C 1 -W 240"))
+    assert message["device"] == "hall"
+    assert broker.run("cut -d: -f1 /etc/mosquitto/visavis.passwd").split() == ["viewer", "hall"]
+    broker.run(f"rm {renamed} && systemctl restart {DAEMON}")
+    broker.run(retry(CONNECTED, 120, JOURNAL))
+    assert broker.run("cut -d: -f1 /etc/mosquitto/visavis.passwd").split() == ["viewer", "test"]
+
+
 def test_a_worker_starts_though_it_may_not_read_the_daemons_secret(broker: Machine) -> None:
     broker.run(f"systemctl restart {WORKER}", 600)
     broker.run(retry(f"systemctl is-active -q {WORKER} && {READY}", 300, JOURNAL))
