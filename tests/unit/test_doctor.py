@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from visavis import broker_rights
 from visavis.cli.doctor import report, report_file
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
 from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached
 from visavis.models.auto import Recommendation, remember, this_machine
 
+from deb.beside import BROKER_SETTINGS
+from deb.broker import join
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.model_files import provided, scrfd_like
 
@@ -67,6 +70,59 @@ def test_each_configured_broker_is_looked_at_by_its_name(tmp_path: Path) -> None
 def test_a_broker_whose_name_is_none_is_not_there() -> None:
     finding = reached("mqtt", f"mqtt://{'a' * 80}.local")
     assert (finding.state, finding.remedy) == ("warn", "start the broker, or correct mqtt.url")
+
+
+@pytest.fixture
+def user_porch(tmp_path: Path) -> Path:
+    """The configuration of a device that visavis-broker has made a user called porch."""
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/broker.toml").write_text(f"{join.SAID}[mqtt]\n{join.login('porch')}")
+    return tmp_path / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[device]\nid = "porch"\n', ""),
+        (
+            '[device]\nid = "hall"\n',
+            'device.id "hall" from mqtt.user "porch": `sudo systemctl restart visavis-capture`',
+        ),
+        ('[device]\nid = "porch"\n[mqtt]\nprefix = "plant"\n', 'mqtt.prefix "plant": set it to "visavis", or add'),
+        ('[device]\nid = "porch"\n[mqtt]\nprefix = "plant"\nformats = ["sparkplug"]\n', ""),
+        ('[device]\nid = "hall"\n[mqtt]\nurl = "mqtt://elsewhere"\n', ""),
+    ],
+)
+def test_events_that_the_broker_of_our_package_would_not_take_are_told(text: str, said: str, user_porch: Path) -> None:
+    user_porch.write_text(text)
+    checked = visavis("check", user_porch)
+    assert (checked.returncode, checked.stdout) == (0, "ok\n")
+    if not said:
+        assert checked.stderr == ""
+        return
+    assert f"warning, {user_porch}: events are lost: " in checked.stderr
+    assert said in checked.stderr
+    assert (
+        f"warn  mqtt         {checked.stderr.partition(f'{user_porch}: ')[2]}"
+        in visavis("doctor", "--config", user_porch).stdout
+    )
+
+
+def test_what_an_owner_has_set_at_the_broker_is_not_blamed(
+    user_porch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_rights, "RIGHTS", tmp_path / "visavis.acl")
+    broker_rights.RIGHTS.write_text("pattern readwrite plant/%u/#\n")
+    user_porch.write_text('[device]\nid = "porch"\n[mqtt]\nprefix = "plant"\n')
+    assert list(broker_rights.denied(effective_config(user_porch, {}), user_porch)) == []
+    (tmp_path / "conf.d/own.toml").write_text('[mqtt]\nuser = "me"\n')
+    assert list(broker_rights.denied(effective_config(user_porch, {}), user_porch)) == []
+
+
+def test_the_rights_are_those_of_the_package() -> None:
+    assert f"pattern readwrite {broker_rights.PREFIX}/%u/#" in (ROOT / "broker/visavis.acl").read_text().splitlines()
+    assert str(broker_rights.RIGHTS).removeprefix("/") in BROKER_SETTINGS
+    assert join.CONFIG.parent / broker_rights.JOINED == join.SETTINGS
 
 
 def test_a_bad_configuration_fails_with_its_line(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import msgspec
 
 from visavis.addresses import MQTT_PORTS
 from visavis.broker import BrokerFailed, mosquitto
+from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, effective_config, last_words
 from visavis.engines.probe import asked
@@ -57,6 +58,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield model(settings.detector)
     if config is not None:
         yield from configured_brokers(settings)
+        yield from (Finding("mqtt", "warn", lost.sentence, lost.remedy) for lost in denied(settings, config))
         yield Finding("config", "ok", str(config))
 
 

@@ -2,15 +2,18 @@
 """Check a configuration file: print every problem with file, line and key, and how to mend it.
 
 Exit 2 when there is one. A model that you do not have is only a warning, since workers that run as another user may
-have it.
+have it, and so are events that the broker of the package visavis-broker would not take.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from visavis.broker_rights import denied
+from visavis.config_gen import Config
 from visavis.daemon import ConfigRefused, ask_daemon, effective_config
 from visavis.models.configured import check_model
 from visavis.terminal import complain
@@ -27,14 +30,15 @@ def run(args: argparse.Namespace) -> int:
     """Exit 0 when the configuration is good, 2 when it is not."""
     code = ask_daemon("-config", str(args.file), "-check").returncode
     if code == 0:
-        warn_of_model(args.file)
+        for words in warnings(effective_config(args.file, os.environ), args.file):
+            complain(f"warning, {args.file}: {words}")
     return code
 
 
-def warn_of_model(file: Path) -> None:
-    """Say when workers of this user would not find the model of a good configuration."""
-    detector = effective_config(file, os.environ).detector
+def warnings(settings: Config, file: Path) -> Iterator[str]:
+    """What may go wrong with a good configuration: no model for workers of this user, a broker that takes no events."""
     try:
-        check_model(detector)
+        check_model(settings.detector)
     except ConfigRefused as error:
-        complain(f"warning, {file}: {error}; workers of another user may have it")
+        yield f"{error}; workers of another user may have it"
+    yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
