@@ -20,7 +20,7 @@ import (
 const (
 	quality      = 80
 	hiddenMargin = 0.2 // of the box, on each side: hair and chin recognise people too
-	blocksAcross = 7   // of a pixelated face, few enough that nobody is recognised
+	blocksMost   = 7   // along the longer side of a pixelated face, few enough that nobody is recognised
 	boxThickness = 2
 )
 
@@ -106,7 +106,7 @@ func hideFaces(canvas *gocv.Mat, r *hub.Result, privacy string, scale float64) e
 		return nil
 	}
 	if r.Unlooked {
-		return mosaic(canvas, image.Pt(canvas.Cols(), canvas.Rows()))
+		return mosaic(canvas, image.Pt(canvas.Cols(), canvas.Rows()), max(canvas.Cols(), canvas.Rows()))
 	}
 	for _, faces := range [][]hub.Face{r.Faces, r.Unsure} {
 		for _, face := range faces {
@@ -118,8 +118,9 @@ func hideFaces(canvas *gocv.Mat, r *hub.Result, privacy string, scale float64) e
 	return nil
 }
 
-// hide makes the part of the canvas unrecognisable.
+// hide makes the part of the canvas unrecognisable. How coarse that is follows from the whole face, also where the picture's edge cuts it.
 func hide(canvas *gocv.Mat, area image.Rectangle, privacy string) error {
+	side := max(area.Dx(), area.Dy())
 	area = area.Intersect(image.Rect(0, 0, canvas.Cols(), canvas.Rows()))
 	if area.Empty() {
 		return nil
@@ -127,19 +128,18 @@ func hide(canvas *gocv.Mat, area image.Rectangle, privacy string) error {
 	part := canvas.Region(area)
 	defer part.Close()
 	if privacy == showing.PrivacyBlur {
-		kernel := max(3, area.Dx()/2) | 1
+		kernel := max(3, side/2) | 1
 		return gocv.GaussianBlur(part, &part, image.Pt(kernel, kernel), 0, 0, gocv.BorderReplicate)
 	}
-	return mosaic(&part, area.Size())
+	return mosaic(&part, area.Size(), side)
 }
 
-// mosaic replaces the part by the means of few blocks.
-func mosaic(part *gocv.Mat, size image.Point) error {
-	across := min(blocksAcross, size.X)
-	down := min(max(1, across*size.Y/size.X), size.Y)
+// mosaic replaces the part by the means of few blocks, none of them smaller than the side is for blocksMost.
+func mosaic(part *gocv.Mat, size image.Point, side int) error {
+	along := func(length int) int { return min(max(1, blocksMost*length/side), length) }
 	blocks := gocv.NewMat()
 	defer blocks.Close()
-	if err := gocv.Resize(*part, &blocks, image.Pt(across, down), 0, 0, gocv.InterpolationArea); err != nil {
+	if err := gocv.Resize(*part, &blocks, image.Pt(along(size.X), along(size.Y)), 0, 0, gocv.InterpolationArea); err != nil {
 		return fmt.Errorf("hide a face: %w", err)
 	}
 	if err := gocv.Resize(blocks, part, size, 0, 0, gocv.InterpolationNearestNeighbor); err != nil {

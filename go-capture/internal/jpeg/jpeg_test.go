@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	stdjpeg "image/jpeg"
+	"slices"
 	"testing"
 
 	"visavis/capture/internal/frame"
@@ -168,5 +169,61 @@ func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
 	data := encoded(t, r, showing.Style{Privacy: showing.PrivacyPixelate, Part: face})
 	if found := detail(decode(t, data), image.Rect(0, 0, 60, 60)); found > 20 {
 		t.Errorf("the face has detail %d", found)
+	}
+}
+
+// rows returns a picture whose pixels have the value of their row.
+func rows(t *testing.T, pool *frame.Pool, value func(y int) byte) *frame.Picture {
+	t.Helper()
+	picture := checkered(t, pool)
+	for i := range picture.Pixels {
+		picture.Pixels[i] = value(i / (3 * picture.Width))
+	}
+	return picture
+}
+
+// down gives the values of a column where a face is hidden.
+func down(t *testing.T, picture *frame.Picture, box geometry.Box, privacy string, x int) (values []int) {
+	t.Helper()
+	shown := decode(t, encoded(t, &hub.Result{Picture: picture, Faces: []hub.Face{{Box: box}}}, showing.Style{Privacy: privacy}))
+	for y := 20; y < 220; y++ {
+		values = append(values, int(color.GrayModel.Convert(shown.At(x, y)).(color.Gray).Y))
+	}
+	return values
+}
+
+func TestAFaceThatTheEdgeCutsIsNoFinerThanAWholeOne(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := rows(t, pool, func(y int) byte { return byte(y) })
+	defer picture.Release()
+	blocks := func(box geometry.Box, x int) int {
+		n, last := 1, -1
+		for _, value := range down(t, picture, box, "pixelate", x) {
+			if last >= 0 && value-last > 5 {
+				n++
+			}
+			last = value
+		}
+		return n
+	}
+	whole, cut := blocks(geometry.Box{X: 100, Y: 40, W: 120, H: 160}, 160), blocks(geometry.Box{X: 0, Y: 40, W: 60, H: 160}, 30)
+	if whole < 4 || cut > whole {
+		t.Errorf("the cut face has %d blocks from top to bottom, the whole one %d", cut, whole)
+	}
+}
+
+func TestAFaceThatTheEdgeCutsIsBlurredAsAWholeOneIs(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := rows(t, pool, func(y int) byte { return byte(255 * (y / 12 % 2)) }) // features of a face
+	defer picture.Release()
+	contrast := func(box geometry.Box, x int) int {
+		middle := down(t, picture, box, "blur", x)[70:130]
+		return slices.Max(middle) - slices.Min(middle)
+	}
+	whole, cut := contrast(geometry.Box{X: 100, Y: 40, W: 120, H: 160}, 160), contrast(geometry.Box{X: -12, Y: 40, W: 30, H: 160}, 8)
+	if cut > whole+4 {
+		t.Errorf("the cut face keeps %d of its contrast, the whole one %d", cut, whole)
 	}
 }
