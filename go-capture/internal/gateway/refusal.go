@@ -48,6 +48,12 @@ func busy(wait time.Duration) error {
 		Detail: "The answer would come later than gateway.deadline_ms allows: send it again after Retry-After, or send fewer at a time."}
 }
 
+// TooManyComing is for a client whose picture cannot be read yet.
+func TooManyComing() error {
+	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many messages are coming", Reason: reasonBusy, RetryAfter: time.Second,
+		Detail: "The device reads as many at once as it has room for: send it again after Retry-After, or send fewer at a time."}
+}
+
 func tooFast(wait time.Duration) error {
 	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures come from this address", Reason: reasonTooFast, RetryAfter: wait,
 		Detail: "gateway.rate allows no more in a second: send it again after Retry-After, or raise it."}

@@ -43,9 +43,10 @@ var leastRoles = map[string]auth.Role{
 
 // box is a device without workers.
 type box struct {
-	server  *Server
-	gateway *gateway.Gateway
-	address string
+	server     *Server
+	gateway    *gateway.Gateway
+	dispatcher *dispatch.Dispatcher
+	address    string
 
 	mu      sync.Mutex
 	counted map[string]int // by route and code
@@ -59,13 +60,14 @@ func open(t *testing.T, change func(*Settings)) *box {
 // openWith has so much patience with a client that takes no answer.
 func openWith(t *testing.T, patience time.Duration, change func(*Settings)) *box {
 	t.Helper()
-	dispatcher := dispatch.New(dispatch.Options{Outcome: func(dispatch.Outcome) {}})
+	patientMs := int(waiting.Most.Milliseconds())
+	dispatcher := dispatch.New(dispatch.Options{LeaseMs: patientMs, HelloMs: patientMs, Outcome: func(dispatch.Outcome) {}})
 	g, err := gateway.New(gateway.Settings{Model: "centerface", Version: "1.2.3", InputWidth: 32, InputHeight: 32, Workers: 1, Credit: 1, Queue: 1,
 		QueuePerClient: 1, Streams: 2 * streamsMost, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &box{gateway: g, counted: map[string]int{}}
+	b := &box{gateway: g, dispatcher: dispatcher, counted: map[string]int{}}
 	settings := Settings{Listen: "127.0.0.1:0", PictureBytes: pictureMost, Gateway: g, Count: b.count}
 	change(&settings)
 	if b.server, err = New(settings); err != nil {

@@ -2,9 +2,9 @@
 
 // Package overgrpc serves the Open Inference Protocol over gRPC, on a port of its own.
 //
-// The way of a call: admit.go finds who calls and whether they may, before anything of their message is read; service.go answers, or
-// stream.go where one call has many messages; message.go takes a picture out of its message. What comes then is package gateway's, as
-// over HTTP.
+// The way of a call: admit.go finds who calls and whether they may, before anything of their message is read; receive.go reads it;
+// service.go answers, or stream.go where one call has many messages; message.go takes a picture out of its message. What comes then is
+// package gateway's, as over HTTP.
 //
 // All calls but ModelStreamInfer are unary for clients. Here all are streams, because grpc reads a unary call's message before it asks
 // anybody.
@@ -35,10 +35,14 @@ import (
 )
 
 const (
-	callsMost        = 64        // of one connection at once
-	window           = 256 << 10 // bytes that a client may send before they are read
+	// What nobody reads takes no more than connections x callsMost x window: 256 MiB, 64 MiB from one address. grpc gives the window of
+	// a connection back before anything is read, so that one bounds nothing.
+	connectionsMost  = 256
+	perAddressMost   = 64
+	callsMost        = 16       // of one connection at once
+	window           = 64 << 10 // bytes of a call before they are read; it grows with a message that is being read
+	connectionWindow = 1 << 20
 	headersMost      = 16 << 10
-	readersMost      = 4 // messages that are being read at once
 	handshakeTimeout = 5 * time.Second
 	idleMost         = 5 * time.Minute
 	pingPause        = time.Minute // without a word; a client that does not answer it is gone
@@ -53,14 +57,16 @@ type Settings struct {
 	Auth         *auth.Gate  // nil = no login, everyone may do everything
 	Gateway      *gateway.Gateway
 	Count        func(route, code string) // of an answered call
-	// MaxConnections and MaxPerAddress are open at once, in all and from one address; default 512 and 64. One carries many calls.
+	// MaxConnections and MaxPerAddress are open at once, in all and from one address; default connectionsMost and
+	// perAddressMost. One carries many calls.
 	MaxConnections, MaxPerAddress int
 }
 
 // Server is the gRPC door of the gateway. Make it with New.
 type Server struct {
 	settings Settings
-	reading  *semaphore.Weighted
+	pictures places
+	names    places
 	streams  *semaphore.Weighted
 	patience time.Duration // with a client that does not take an answer of its stream
 	methods  []method
@@ -75,16 +81,16 @@ func New(settings Settings) (*Server, error) {
 	if address := net.ParseIP(host); settings.Auth == nil && host != "localhost" && (address == nil || !address.IsLoopback()) {
 		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
 	}
-	return &Server{settings: withDefaults(settings), reading: semaphore.NewWeighted(readersMost), streams: semaphore.NewWeighted(streamsMost),
-		patience: answerTimeout, methods: methods()}, nil
+	return &Server{settings: withDefaults(settings), pictures: newPlaces(picturesMost), names: newPlaces(namesMost),
+		streams: semaphore.NewWeighted(streamsMost), patience: answerTimeout, methods: methods()}, nil
 }
 
 func withDefaults(settings Settings) Settings {
 	if settings.MaxConnections == 0 {
-		settings.MaxConnections = 512
+		settings.MaxConnections = connectionsMost
 	}
 	if settings.MaxPerAddress == 0 {
-		settings.MaxPerAddress = 64
+		settings.MaxPerAddress = perAddressMost
 	}
 	return settings
 }
@@ -125,7 +131,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 func (s *Server) build() *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(s.settings.PictureBytes + openinference.JSONMost),
-		grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(4 * window),
+		grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.MaxHeaderListSize(headersMost), grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost, Time: pingPause}), grpc.WaitForHandlers(true),
 		grpc.UnknownServiceHandler(s.serve(method{name: otherMethod, least: auth.Viewer, answer: unknown})),

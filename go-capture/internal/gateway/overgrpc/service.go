@@ -6,8 +6,6 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"visavis/capture/internal/auth"
@@ -21,14 +19,19 @@ const serviceName = "inference.GRPCInferenceService"
 // methods are those that are answered; what is open tells nothing that /readyz does not tell.
 func methods() []method {
 	return []method{
-		{"ServerLive", auth.Public, unary(serverLive), false},
-		{"ServerReady", auth.Public, unary(serverReady), false},
+		{"ServerLive", auth.Public, unread(serverLive), false},
+		{"ServerReady", auth.Public, unread(serverReady), false},
 		{"ModelReady", auth.Viewer, unary(modelReady), false},
-		{"ServerMetadata", auth.Viewer, unary(serverMetadata), false},
+		{"ServerMetadata", auth.Viewer, unread(serverMetadata), false},
 		{"ModelMetadata", auth.Viewer, unary(modelMetadata), false},
 		{"ModelInfer", auth.Operator, modelInfer, false},
 		{"ModelStreamInfer", auth.Operator, modelStreamInfer, true},
 	}
+}
+
+// unread answers a message that can say nothing, and does not wait for it: a stranger may announce much and send none.
+func unread(answer func(*Server) proto.Message) func(context.Context, *Server, grpc.ServerStream) error {
+	return func(_ context.Context, s *Server, stream grpc.ServerStream) error { return stream.SendMsg(answer(s)) }
 }
 
 // unary reads one message and answers with one.
@@ -37,7 +40,7 @@ func unary[T any, Message interface {
 	proto.Message
 }](answer func(*Server, Message) (proto.Message, error)) func(context.Context, *Server, grpc.ServerStream) error {
 	return func(ctx context.Context, s *Server, stream grpc.ServerStream) error {
-		raw, err := s.receive(ctx, stream)
+		raw, err := s.receive(ctx, stream, s.names)
 		if err != nil {
 			return err
 		}
@@ -53,12 +56,10 @@ func unary[T any, Message interface {
 	}
 }
 
-func serverLive(*Server, *wire.ServerLiveRequest) (proto.Message, error) {
-	return &wire.ServerLiveResponse{Live: true}, nil
-}
+func serverLive(*Server) proto.Message { return &wire.ServerLiveResponse{Live: true} }
 
-func serverReady(s *Server, _ *wire.ServerReadyRequest) (proto.Message, error) {
-	return &wire.ServerReadyResponse{Ready: s.settings.Gateway.Unready() == nil}, nil
+func serverReady(s *Server) proto.Message {
+	return &wire.ServerReadyResponse{Ready: s.settings.Gateway.Unready() == nil}
 }
 
 func modelReady(s *Server, asked *wire.ModelReadyRequest) (proto.Message, error) {
@@ -68,9 +69,9 @@ func modelReady(s *Server, asked *wire.ModelReadyRequest) (proto.Message, error)
 	return &wire.ModelReadyResponse{Ready: s.settings.Gateway.Unready() == nil}, nil
 }
 
-func serverMetadata(s *Server, _ *wire.ServerMetadataRequest) (proto.Message, error) {
+func serverMetadata(s *Server) proto.Message {
 	server, _ := s.settings.Gateway.Served()
-	return &wire.ServerMetadataResponse{Name: server.Name, Version: server.Version}, nil
+	return &wire.ServerMetadataResponse{Name: server.Name, Version: server.Version}
 }
 
 func modelMetadata(s *Server, asked *wire.ModelMetadataRequest) (proto.Message, error) {
@@ -93,7 +94,7 @@ func described(tensors []openinference.TensorMetadata) []*wire.ModelMetadataResp
 // modelInfer lets the gateway decide when the picture is read.
 func modelInfer(ctx context.Context, s *Server, stream grpc.ServerStream) error {
 	call, faces, err := s.settings.Gateway.Infer(ctx, callerOf(ctx), func() (gateway.Call, error) {
-		raw, err := s.receive(ctx, stream)
+		raw, err := s.receive(ctx, stream, s.pictures)
 		if err != nil {
 			return gateway.Call{}, err
 		}
@@ -112,39 +113,4 @@ func responseOf(call gateway.Call, faces []openinference.Face) *wire.ModelInferR
 		said.RawOutputContents = append(said.RawOutputContents, one.Raw())
 	}
 	return said
-}
-
-// unread says why a message did not come.
-func (s *Server) unread(err error) error {
-	switch status.Code(err) {
-	case codes.OK:
-		return nil
-	case codes.ResourceExhausted:
-		return gateway.TooManyBytes(s.settings.PictureBytes)
-	case codes.Canceled, codes.DeadlineExceeded:
-		return context.Canceled
-	}
-	return malformedf("The message cannot be read: %v.", err)
-}
-
-// receive reads a call's message, in bounded time and with few others at once.
-func (s *Server) receive(ctx context.Context, stream grpc.ServerStream) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, gateway.BodyTimeout)
-	defer cancel()
-	if err := s.reading.Acquire(ctx, 1); err != nil {
-		return nil, gateway.TooSlow()
-	}
-	defer s.reading.Release(1)
-	var raw []byte
-	came := make(chan error, 1)
-	go func() { came <- stream.RecvMsg(&raw) }() // it ends at the latest when the call does
-	select {
-	case err := <-came:
-		return raw, s.unread(err)
-	case <-ctx.Done():
-		if ctx.Err() == context.DeadlineExceeded {
-			return nil, gateway.TooSlow()
-		}
-		return nil, ctx.Err()
-	}
 }

@@ -104,7 +104,7 @@ func (c *conversation) next(ctx context.Context) ([]byte, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		return raw, c.server.unread(err)
+		return raw, c.server.cause(err)
 	case <-c.server.settings.Gateway.Closing():
 		return nil, gateway.Stopping()
 	case <-silence.C:

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overgrpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/openinference/wire"
+	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
+)
+
+// stranger speaks HTTP/2 as no library would.
+type stranger struct {
+	t      *testing.T
+	framer *http2.Framer
+	calls  uint32
+}
+
+// stranger connects, and returns what the server allows it.
+func (b *box) stranger(t *testing.T) (*stranger, map[http2.SettingID]uint32) {
+	t.Helper()
+	connection, err := net.Dial("tcp", b.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	if _, err := io.WriteString(connection, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	s := &stranger{t: t, framer: http2.NewFramer(connection, connection)}
+	s.done(s.framer.WriteSettings())
+	first, err := s.framer.ReadFrame()
+	s.done(err)
+	allowed := map[http2.SettingID]uint32{}
+	s.done(first.(*http2.SettingsFrame).ForeachSetting(func(one http2.Setting) error {
+		allowed[one.ID] = one.Val
+		return nil
+	}))
+	go func() { _, _ = io.Copy(io.Discard, connection) }()
+	return s, allowed
+}
+
+func (s *stranger) done(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// announce begins a call with a message of which no byte comes.
+func (s *stranger) announce(method string) (id uint32) {
+	s.t.Helper()
+	id = 2*s.calls + 1
+	s.calls++
+	var packed bytes.Buffer
+	to := hpack.NewEncoder(&packed)
+	for _, one := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "box"}, {":path", "/" + serviceName + "/" + method},
+		{"content-type", "application/grpc"}, {"te", "trailers"}} {
+		s.done(to.WriteField(hpack.HeaderField{Name: one[0], Value: one[1]}))
+	}
+	s.done(s.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: packed.Bytes(), EndHeaders: true}))
+	s.done(s.framer.WriteData(id, false, binary.BigEndian.AppendUint32([]byte{0}, pictureMost)))
+	return id
+}
+
+// worker connects one that takes frames and never answers.
+func (b *box) worker(t *testing.T) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "frames.sock")
+	listener, err := dispatch.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.dispatcher.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	connection, err := net.Dial("unixpacket", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	hello, packet := ring.Hello{Major: ring.Major, Credit: 1}, make([]byte, ring.HelloBytes)
+	hello.Name.Set("tester")
+	hello.Model.Set("centerface@fake")
+	hello.Put(packet)
+	if _, err := connection.Write(packet); err != nil {
+		t.Fatal(err)
+	}
+	waiting.Until(t, "the worker is in", func() bool { return b.gateway.AtOnce() > 1 })
+}
+
+// times is how often a call ended with a code, "" for any.
+func (b *box) times(method, code string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for one, times := range b.counted {
+		if one == method+" "+code || code == "" && len(one) > len(method) && one[:len(method)+1] == method+" " {
+			n += times
+		}
+	}
+	return n
+}
+
+func TestWhoIsAliveIsToldWithoutAMessage(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	s, _ := b.stranger(t)
+	for range 5 {
+		s.announce("ServerLive")
+	}
+	waiting.Until(t, "the five are answered", func() bool { return b.times("ServerLive", "") == 5 })
+	if n := b.times("ServerLive", "OK"); n != 5 {
+		t.Errorf("%d of 5 are told: %v", n, b.counted)
+	}
+	var live wire.ServerLiveResponse
+	if err := ask(t, b.dial(t, insecure.NewCredentials()), "ServerLive", "", &wire.ServerLiveRequest{}, &live); err != nil || !live.Live {
+		t.Errorf("%v %v", &live, err)
+	}
+}
+
+func TestPicturesThatDoNotComeHoldUpNothingElse(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	s, _ := b.stranger(t)
+	for range picturesMost {
+		s.announce("ModelInfer")
+	}
+	waiting.Until(t, "all places are taken", func() bool { return b.gateway.Figures().Open == picturesMost })
+	connection := b.dial(t, insecure.NewCredentials())
+	var ready wire.ModelReadyResponse
+	if err := ask(t, connection, "ModelReady", "", &wire.ModelReadyRequest{Name: "centerface"}, &ready); err != nil || !ready.Ready {
+		t.Errorf("%v %v", &ready, err)
+	}
+	var trailer metadata.MD
+	err := connection.Invoke(waiting.Context(t), "/"+serviceName+"/ModelInfer", &wire.ModelInferRequest{}, &wire.ModelInferResponse{}, grpc.Trailer(&trailer))
+	if status.Code(err) != codes.ResourceExhausted || len(trailer.Get("retry-after")) != 1 {
+		t.Errorf("%v, trailer %v", err, trailer)
+	}
+	if n := b.times("ModelInfer", ""); n != 1 {
+		t.Errorf("the others have ended: %v", b.counted)
+	}
+}
+
+func TestOnlySoManyCallsWaitUnread(t *testing.T) {
+	p := newPlaces(1)
+	release, err := p.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if !p.waiting.TryAcquire(waitingMost) {
+		t.Fatal("somebody waits")
+	}
+	if _, err := p.take(t.Context()); err == nil {
+		t.Error("one more waits")
+	}
+}
+
+func TestWhatNobodyReadsIsBounded(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	_, allowed := b.stranger(t)
+	calls, each := allowed[http2.SettingMaxConcurrentStreams], allowed[http2.SettingInitialWindowSize]
+	if all := connectionsMost * int64(calls) * int64(each); calls == 0 || each == 0 || all > 256<<20 {
+		t.Errorf("%d calls of a connection may send %d bytes each before they are read: %d bytes in all", calls, each, all)
+	}
+}
