@@ -82,14 +82,14 @@ func badRequest(format string, values ...any) error {
 	return Refusal{Status: http.StatusBadRequest, Title: "The request is malformed", Reason: reasonInvalid, Detail: fmt.Sprintf(format, values...)}
 }
 
-// refusalOf turns any error into one for the client. A client that has gone gets 499, which only the metrics will see.
+// refusalOf turns any error into one for the client.
 func refusalOf(err error) Refusal {
 	var refused Refusal
 	switch {
 	case errors.As(err, &refused):
 		return refused
 	case errors.Is(err, context.Canceled):
-		return Refusal{Status: 499, Title: "The client has gone", Reason: reasonCancelled}
+		return Refusal{Status: problem.StatusClientGone, Title: "The client has gone", Reason: reasonCancelled}
 	}
 	return Refusal{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error(), Reason: reasonFailed}
 }

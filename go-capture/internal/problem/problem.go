@@ -17,6 +17,8 @@ const (
 	Blank = "about:blank"
 	// RequestIDHeader names the header by which an answer, its problem and its line in the log are found again.
 	RequestIDHeader = "X-Request-Id"
+	// StatusClientGone is nginx's: it blames nobody here for an answer that nobody waited for. Only logs and metrics see it.
+	StatusClientGone = 499
 )
 
 var newline = []byte("\n")

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/problem"
 )
 
 // guarded lets a request through to its route when whoever sent it may use that route, and ends it when they no longer may.
@@ -119,9 +120,6 @@ func loginFor(page string) string {
 	return "/login?to=" + url.QueryEscape(page)
 }
 
-// statusClientGone is nginx's: it blames nobody here for an answer that nobody waited for.
-const statusClientGone = 499
-
 // refusalOf says how an error of auth is answered.
 func refusalOf(err error) refusal {
 	var refused refusal
@@ -139,7 +137,7 @@ func refusalOf(err error) refusal {
 		return refusal{Status: http.StatusTooManyRequests, Title: "Too many tries", Detail: "Wait before you try again.",
 			RetryAfter: int(math.Ceil(throttled.Wait.Seconds()))}
 	case errors.Is(err, context.Canceled):
-		return refusal{Status: statusClientGone, Title: "The client has gone"} // only the log will see it
+		return refusal{Status: problem.StatusClientGone, Title: "The client has gone"}
 	case errors.Is(err, auth.ErrBusy):
 		return refusal{Status: http.StatusServiceUnavailable, Title: "Too many logins at once", RetryAfter: 1}
 	}

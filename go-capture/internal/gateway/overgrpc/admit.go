@@ -20,6 +20,7 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference"
+	"visavis/capture/internal/problem"
 )
 
 // method is one call that is answered, with who may make it.
@@ -97,7 +98,7 @@ var codeOf = map[int]codes.Code{
 	http.StatusBadRequest: codes.InvalidArgument, http.StatusRequestEntityTooLarge: codes.InvalidArgument,
 	http.StatusUnsupportedMediaType: codes.InvalidArgument, http.StatusUnprocessableEntity: codes.InvalidArgument,
 	http.StatusNotFound: codes.NotFound, http.StatusTooManyRequests: codes.ResourceExhausted, http.StatusServiceUnavailable: codes.Unavailable,
-	http.StatusRequestTimeout: codes.DeadlineExceeded,
+	http.StatusRequestTimeout: codes.DeadlineExceeded, problem.StatusClientGone: codes.Canceled,
 }
 
 // told is an error as the client gets it; when it should come again goes into the trailer.

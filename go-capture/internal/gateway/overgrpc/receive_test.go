@@ -185,3 +185,16 @@ func TestWhatNobodyReadsIsBounded(t *testing.T) {
 		t.Errorf("%d calls of a connection may send %d bytes each before they are read: %d bytes in all", calls, each, all)
 	}
 }
+
+func TestACallThatItsClientEndsIsNoFaultOfTheDevice(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	s, _ := b.stranger(t)
+	id := s.announce("ModelInfer")
+	waiting.Until(t, "it waits for its picture", func() bool { return b.gateway.Figures().Open == 1 })
+	s.done(s.framer.WriteRSTStream(id, http2.ErrCodeCancel))
+	waiting.Until(t, "it has ended", func() bool { return b.times("ModelInfer", "") == 1 })
+	if b.times("ModelInfer", "Canceled") != 1 {
+		t.Errorf("%v", b.counted)
+	}
+}
