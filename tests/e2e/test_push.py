@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 
+from tests.e2e.brokers import publish
 from tests.e2e.clients import PeakMemory, metrics, send_too_much
 from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.subscriber import subscribed
@@ -127,6 +128,26 @@ def test_viewers_get_the_clients_own_jpeg_without_what_it_tells(appliance: Runni
     with feed(appliance) as client:
         frame_of(client, turned(plain, 1))
         until(lambda: appliance.answers(route) and appliance.get(route) == plain, "the snapshot is another")
+
+
+def test_the_client_of_a_camera_that_is_switched_off_is_told_and_stays(appliance: RunningAppliance) -> None:
+    def order(payload: str) -> None:
+        publish(appliance.mqtt_port, "visavis/box/robot/set/enabled", payload, "-q", "1")
+
+    with feed(appliance) as client:
+        frame = frame_of(client, encoded(320, 240))
+        order("OFF")
+        until(lambda: appliance.camera("robot")["state"] == "off", "it is not switched off")
+
+        def told() -> dict[str, Any]:
+            client.send(encoded(320, 240))
+            return answer_of(client)
+
+        for _ in range(3):
+            answer = told()
+            assert (answer["frame"], answer["problem"]["title"]) == (None, "The camera is switched off")
+        order("ON")
+        assert until(lambda: told()["frame"], "it is not switched on") == frame + 1
 
 
 def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningAppliance) -> None:

@@ -98,12 +98,12 @@ func (c *Camera) Await(ctx context.Context, enabled bool) bool {
 	}
 }
 
-// WhileOn makes a context that also ends when the camera is switched off.
-func (c *Camera) WhileOn(ctx context.Context) (context.Context, context.CancelFunc) {
+// While makes a context that also ends when the camera is not switched on any more, or not off.
+func (c *Camera) While(ctx context.Context, enabled bool) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
-		c.Await(ctx, false)
+		c.Await(ctx, !enabled)
 	}()
 	return ctx, cancel
 }

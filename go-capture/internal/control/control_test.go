@@ -112,7 +112,7 @@ func TestAFloodOfOneCameraIsRefusedAndAnotherCameraObeys(t *testing.T) {
 func TestASwitchIsHeardByWhoWaits(t *testing.T) {
 	b := NewBoard("")
 	camera := b.Camera("door", plain)
-	on, cancel := camera.WhileOn(context.Background())
+	on, cancel := camera.While(context.Background(), true)
 	defer cancel()
 	if _, err := b.Obey("door", order(t, Enabled, "OFF")); err != nil {
 		t.Fatal(err)

@@ -21,8 +21,8 @@ type FeedSettings struct {
 // leastSilence is how long a client may send nothing before its connection is closed and another one may come.
 const leastSilence = 10 * time.Second
 
-// Feed is the door of one push: camera: one client at a time comes in, and the camera takes the newest of its pictures. Next and Await
-// are the camera's, for one goroutine.
+// Feed is the door of one push: camera: one client at a time comes in, and the camera takes the newest of its pictures. Next, Await and
+// Decline are the camera's, for one goroutine.
 type Feed struct {
 	gateway  *Gateway
 	settings FeedSettings
@@ -120,6 +120,15 @@ func (f *Feed) Await(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Decline tells whoever feeds that the camera is switched off, until ctx ends: a client that waited for an answer would be taken for gone.
+func (f *Feed) Decline(ctx context.Context) {
+	for ctx.Err() == nil {
+		if next, err := f.Next(ctx); err == nil {
+			next.refuse(switchedOff())
+		}
+	}
 }
 
 func (f *Feed) listen(ctx context.Context) error {

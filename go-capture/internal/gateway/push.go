@@ -71,6 +71,11 @@ func fedAlready(silenceS float64) Refusal {
 		Detail: fmt.Sprintf("One client at a time: end the other one, or wait until it has sent nothing for %.0f s.", silenceS)}
 }
 
+func switchedOff() Refusal {
+	return Refusal{Status: http.StatusServiceUnavailable, Title: "The camera is switched off", RetryAfter: pauseMost,
+		Detail: "It takes pictures again after ON at its MQTT topic set/enabled: until then one picture in a few seconds is enough."}
+}
+
 // serve answers until the reader ends, and leaves nothing running.
 func (f *Feed) serve(ctx context.Context, by *feeder, pictures messages) {
 	read := func(ctx context.Context) { f.read(ctx, by, pictures) }

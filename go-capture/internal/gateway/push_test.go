@@ -389,3 +389,28 @@ func TestADeviceThatStopsTellsItsFeederAndTakesNoOther(t *testing.T) {
 		t.Fatalf("a client that comes then gets %d, want 503", status)
 	}
 }
+
+func TestWhoFeedsACameraThatIsSwitchedOffIsTold(t *testing.T) {
+	d := openDoor(t)
+	client := d.connect()
+	off, on := context.WithCancel(d.context())
+	declined := make(chan struct{})
+	go func() {
+		defer close(declined)
+		d.feed.Decline(off)
+	}()
+	for index := range uint64(3) {
+		d.send(client, asJPEG(t, speckled(16, 12)))
+		a := d.answer(client)
+		if a.Index != index || a.Frame != nil || a.Problem == nil || a.Problem.Status != 503 || !strings.Contains(a.Problem.Detail, "set/enabled") {
+			t.Fatalf("told %+v", a)
+		}
+	}
+	on()
+	waiting.For(t, "the camera is free to take pictures", declined)
+	d.send(client, asJPEG(t, speckled(16, 12)))
+	d.decoded().Numbered(7)
+	if a := d.answer(client); a.Index != 3 || a.Frame == nil || *a.Frame != 7 {
+		t.Errorf("told %+v", a)
+	}
+}

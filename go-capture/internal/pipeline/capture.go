@@ -88,8 +88,8 @@ func (c *camera) stop() {
 // run keeps one camera alive: one session after another, newest frame first.
 func (c *camera) run(ctx context.Context) {
 	wait := backoff.New(firstRetry, mostRetry)
-	for c.orders.Await(ctx, true) {
-		on, off := c.orders.WhileOn(ctx)
+	for c.awaitOn(ctx) {
+		on, off := c.orders.While(ctx, true)
 		for on.Err() == nil {
 			err := c.attempt(on, wait)
 			c.heal(on, err)
@@ -100,6 +100,20 @@ func (c *camera) run(ctx context.Context) {
 			c.switchedOff()
 		}
 	}
+}
+
+// awaitOn waits until the camera is switched on; false when ctx ended before. A client that feeds it is told meanwhile.
+func (c *camera) awaitOn(ctx context.Context) bool {
+	for ctx.Err() == nil && !c.orders.Now().Enabled {
+		off, end := c.orders.While(ctx, false)
+		if c.feed != nil {
+			c.feed.Decline(off)
+		} else {
+			<-off.Done()
+		}
+		end()
+	}
+	return ctx.Err() == nil
 }
 
 // attempt opens the camera, and closes it when something breaks or it is not wanted any more. It returns what broke.
