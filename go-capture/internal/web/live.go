@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -14,6 +15,9 @@ import (
 const (
 	liveSummary = "Live picture as a WebSocket: for each frame a text message, the detections as JSON, then a binary one, the JPEG " +
 		"of the same frame; a picture in which nobody has looked for faces comes without its text"
+
+	// farewellTimeout is how long a picture that is being sent may take when no other will come. The device stops in bounded time.
+	farewellTimeout = time.Second
 
 	// mostAcknowledgement is all that a viewer may send at once: what it says does not matter.
 	mostAcknowledgement = 125
@@ -63,11 +67,27 @@ func (s *Server) converse(ctx context.Context, connection *websockets.Socket, ro
 	}()
 	defer func() { <-listening }()
 	defer end()
+	go from.endSoon(ctx, end)
 	s.sendAll(ctx, connection, room, from, v)
 	select {
 	case <-from.done:
 		websockets.GoAway(connection, "the camera has gone, or the device stops: connect again")
 	default: // the viewer has gone, or is too slow
+	}
+}
+
+// endSoon ends a viewer's context a moment after its camera has gone: one that takes its pictures is told, and one that takes none holds
+// up nobody.
+func (s *studio) endSoon(ctx context.Context, end context.CancelFunc) {
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-time.After(farewellTimeout):
+		end()
+	case <-ctx.Done():
 	}
 }
 

@@ -143,6 +143,25 @@ func TestALiveViewerIsToldWhenTheCameraGoesOrTheDeviceStops(t *testing.T) {
 	}
 }
 
+func TestAViewerThatReadsNothingDoesNotHoldUpADeviceThatStops(t *testing.T) {
+	r := serveWith(t, time.Hour)
+	pool := frame.NewPool(8)
+	r.dial(t, "")
+	waiting.Until(t, "it watches", func() bool { return r.figures().Now == 1 })
+	number := uint64(0)
+	waiting.Until(t, "a picture does not get through", func() bool {
+		number++
+		r.show(pool, number)
+		return r.figures().Dropped > 50
+	})
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		r.server.closeStudios()
+	}()
+	waiting.For(t, "all viewers have gone", closed)
+}
+
 func TestAPictureInWhichNobodyLookedComesWithoutDetections(t *testing.T) {
 	r := serve(t)
 	pool := frame.NewPool(4)
