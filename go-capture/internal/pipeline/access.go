@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -41,9 +42,8 @@ func certificateOf(c *config.Config) (*certificate.Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := append([]string{c.Device.ID, c.Device.ID + ".local", "localhost"}, c.Web.Hosts...)
 	file := filepath.Join(folder, "certificates", c.Device.ID+".pem")
-	kept, err := certificate.SelfMade(file, names)
+	kept, err := certificate.SelfMade(file, pageNames(c))
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +66,16 @@ func scheme(c *config.Config) string {
 	return "http"
 }
 
-// pageURL is where other machines find the page, "" when none can. A device that listens everywhere is found by its name.
+// pageURL is where other machines find the page, "" when none can. A device that listens everywhere is found by the name
+// that its machine announces.
 func pageURL(c *config.Config) string {
 	host, port, err := net.SplitHostPort(c.Web.Listen)
 	if err != nil || !c.BeyondLoopback() {
 		return ""
 	}
 	if address := net.ParseIP(host); address == nil || address.IsUnspecified() {
-		host = c.Device.ID + ".local"
+		_, name := hostNames()
+		host = cmp.Or(name, c.Device.ID) + ".local"
 	}
 	return scheme(c) + "://" + net.JoinHostPort(host, port) + "/"
 }

@@ -359,7 +359,49 @@ func (s site) theRestNeedsALogin(t *testing.T) {
 	}
 }
 
+// calledInNetwork is what the machine is called while a test runs.
+func calledInNetwork(t *testing.T, name string) {
+	t.Helper()
+	before := machineName
+	machineName = func() string { return name }
+	t.Cleanup(func() { machineName = before })
+}
+
+func TestADeviceIsFoundByTheNameOfItsMachine(t *testing.T) {
+	calledInNetwork(t, "Raspi.example.org")
+	appliance := configured(t, "VISAVIS_AUTH__ENABLED=true", "VISAVIS_WEB__LISTEN=0.0.0.0:8080")
+	if got := pageURL(appliance.config); got != "http://raspi.local:8080/" {
+		t.Errorf("the page is announced at %s", got)
+	}
+	for host, want := range map[string]int{
+		"box.local": http.StatusOK, "raspi.local:8080": http.StatusOK, "raspi": http.StatusOK, "RASPI.example.org": http.StatusOK,
+		"evil.local": http.StatusMisdirectedRequest,
+	} {
+		got := httptest.NewRecorder()
+		appliance.web.Handler().ServeHTTP(got, httptest.NewRequest(http.MethodGet, "http://"+host+"/healthz", nil))
+		if got.Code != want {
+			t.Errorf("asked as %s: %d, want %d", host, got.Code, want)
+		}
+	}
+}
+
+func TestACertificateOfItsOwnHoldsTheNameOfTheMachine(t *testing.T) {
+	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
+	for machine, want := range map[string]string{"raspi": "raspi.local", "küche": "box.local", "localhost": "box.local", "": "box.local"} {
+		calledInNetwork(t, machine)
+		kept, err := certificateOf(configured(t, "VISAVIS_WEB__HTTPS=true").config)
+		if err != nil {
+			t.Fatalf("on a machine called %q: %v", machine, err)
+		}
+		held, err := kept.Config().GetCertificate(nil)
+		if err != nil || held.Leaf.VerifyHostname(want) != nil {
+			t.Errorf("on a machine called %q it holds %v, not %s", machine, held.Leaf.DNSNames, want)
+		}
+	}
+}
+
 func TestOthersAreToldWhereTheyFindThePageIfTheyCanReachIt(t *testing.T) {
+	calledInNetwork(t, "")
 	for listen, want := range map[string]string{
 		"127.0.0.1:8080": "", "localhost:80": "", "[::1]:1": "", "0.0.0.0:8080": "http://box.local:8080/", ":80": "http://box.local:80/",
 		"[::]:8080": "http://box.local:8080/", "192.0.2.7:8080": "http://192.0.2.7:8080/", "[2001:db8::7]:8080": "http://[2001:db8::7]:8080/",

@@ -18,7 +18,7 @@ import (
 func webSettings(c *config.Config, version string) web.Settings {
 	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
 	return web.Settings{
-		Listen: c.Web.Listen, Hosts: c.Web.Hosts, Proxies: c.Web.Proxies, Device: c.Device.ID, Version: version, Encode: jpeg.Encode, Detections: detections,
+		Listen: c.Web.Listen, Hosts: pageNames(c), Proxies: c.Web.Proxies, Device: c.Device.ID, Version: version, Encode: jpeg.Encode, Detections: detections,
 		LogRequests: c.Web.LogRequests, SessionMost: sessionMost(c),
 	}
 }
