@@ -18,6 +18,9 @@ var FramesDroppedTotal = Metric{Name: "visavis_frames_dropped_total", Help: "Cap
 // CameraOnline: 1 while the camera gives frames.
 var CameraOnline = Metric{Name: "visavis_camera_online", Help: "1 while the camera gives frames.", Labels: []string{"camera"}}
 
+// CameraEnabled: 0 while the camera is switched off on purpose, so that it need not give frames.
+var CameraEnabled = Metric{Name: "visavis_camera_enabled", Help: "0 while the camera is switched off on purpose, so that it need not give frames.", Labels: []string{"camera"}}
+
 // CameraUsbResetsTotal: How often the camera's USB device was reset because the camera hung; 0 for one without.
 var CameraUsbResetsTotal = Metric{Name: "visavis_camera_usb_resets_total", Help: "How often the camera's USB device was reset because the camera hung; 0 for one without.", Labels: []string{"camera"}}
 

@@ -105,6 +105,7 @@ var (
 	zoneEnteredDesc  = metric.ZoneEnteredTotal.Desc()
 	crossedDesc      = metric.LineCrossedTotal.Desc()
 	onlineDesc       = metric.CameraOnline.Desc()
+	enabledDesc      = metric.CameraEnabled.Desc()
 	resetsDesc       = metric.CameraUsbResetsTotal.Desc()
 	sentDesc         = metric.ViewerFramesSentTotal.Desc()
 	lostDesc         = metric.ViewerFramesDroppedTotal.Desc()
@@ -130,7 +131,7 @@ type appliance struct{ server *Server }
 // Describe lists the metrics that Collect sends.
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, occupiedDesc,
-		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, resetsDesc, sentDesc, lostDesc, workersDesc,
+		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, enabledDesc, resetsDesc, sentDesc, lostDesc, workersDesc,
 		serverLostDesc, localFramesDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc,
 		shareDesc, heatDesc, buildDesc} {
 		out <- desc
@@ -189,6 +190,7 @@ func (e emitter) camera(camera CameraStatus) {
 	e.gauge(occupiedDesc, oneIf(camera.Occupied), camera.ID)
 	e.places(camera)
 	e.gauge(onlineDesc, oneIf(camera.State == CameraOnline), camera.ID)
+	e.gauge(enabledDesc, oneIf(camera.State != CameraOff), camera.ID)
 	e.counter(resetsDesc, camera.USBResets, camera.ID)
 	e.counter(sentDesc, camera.Viewers.Sent, camera.ID)
 	e.counter(lostDesc, camera.Viewers.Dropped, camera.ID)

@@ -17,7 +17,7 @@ func (oneStep) Status() Status {
 		ID: "door", State: CameraOnline, Faces: 2, Occupied: true, USBResets: 5,
 		Zones: []ZoneStatus{{Name: "step", Faces: 1, Occupied: true, Entered: 7, Left: 6}},
 		Lines: []LineStatus{{Name: "sill", In: 4, Out: 3}},
-	}}}
+	}, {ID: "yard", State: CameraOff}}}
 }
 
 func TestMetricsTellOfResetsOfOccupancyOfZonesAndOfLines(t *testing.T) {
@@ -25,6 +25,8 @@ func TestMetricsTellOfResetsOfOccupancyOfZonesAndOfLines(t *testing.T) {
 	_, body := r.ask(t, http.MethodGet, "/metrics", http.Header{})
 	for _, line := range []string{
 		`visavis_camera_usb_resets_total{camera="door"} 5`,
+		`visavis_camera_enabled{camera="door"} 1`,
+		`visavis_camera_enabled{camera="yard"} 0`,
 		`visavis_occupied{camera="door"} 1`,
 		`visavis_zone_faces{camera="door",zone="step"} 1`,
 		`visavis_zone_occupied{camera="door",zone="step"} 1`,
