@@ -70,6 +70,15 @@ SHOW_TWICE = """async () => {
   showProblems(place, [["hot", ""], ["broker", "9 wait"]]);
   return [place.lastChild === first, [...place.children].map((node) => node.textContent)];
 }"""
+# Looks away and back to connections of which none stands, as behind a proxy that passes no WebSockets.
+NO_SOCKETS = f"""() => {{
+  const Real = window.WebSocket;
+  window.WebSocket = function (address) {{
+    return new Real(WebSocket.refused ? address.replace("/live", "/none") : address);
+  }};
+  Object.assign(WebSocket, {{ CONNECTING: Real.CONNECTING, OPEN: Real.OPEN, refused: true }});
+  ({GLANCE})();
+}}"""
 # Every picture looks the same from now on, as at night.
 PAINT_OVER = (
     "() => { CanvasRenderingContext2D.prototype.drawImage = function () { this.fillRect(0, 0, 9999, 9999); }; }"
@@ -350,6 +359,28 @@ def test_what_a_silent_device_said_is_no_longer_told(wall: RunningAppliance, bro
     assert parts.inner_text() == "no connection"
     page.context.set_offline(False)
     until(lambda: "live" in card.inner_text() and "worker" in parts.inner_text(), card.inner_text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(426, "passes no WebSockets"), (503, "Too many viewers. Close one.")],
+    ids=["a proxy", "a refusal"],
+)
+def test_a_picture_that_does_not_reach_the_browser_is_not_taken_for_live(
+    wall: RunningAppliance, browser: Browser, answer: int, why: str
+) -> None:
+    page, _ = opened(browser, wall, 800, 600)
+    shown = page.locator(".picture").first
+    until_all_move(page, 1)
+    problem = {"title": "Too many viewers", "detail": "Close one."}
+    page.route("**/live*", lambda route: route.fulfill(status=answer, json=problem))
+    page.evaluate(NO_SOCKETS)
+    until(lambda: "no picture reaches this browser" in shown.inner_text(), shown.inner_text)
+    until(lambda: why in shown.inner_text(), shown.inner_text)
+    assert "old" in (shown.get_attribute("class") or "").split()
+    page.evaluate("WebSocket.refused = false")
+    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+    assert "browser" not in shown.inner_text()
 
 
 def test_links_are_large_enough_for_a_thumb(wall: RunningAppliance, browser: Browser) -> None:

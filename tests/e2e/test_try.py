@@ -314,6 +314,26 @@ def test_too_many_streams_are_said_and_it_goes_on_when_there_is_room(lab: Lab) -
     assert all("429" in words for words in complaints), complaints
 
 
+def test_an_outage_that_is_over_is_no_longer_said_of_a_picture_that_is_answered(lab: Lab) -> None:
+    page, _ = opened(lab.browser, lab.appliance)
+    drop(page, "face.jpg", gocv_paths()[0].read_bytes())
+    until_a_face_is_drawn(page)
+    page.route("**/detect/stream", lambda route: route.abort())
+    page.evaluate("""async () => {
+      const { Asking } = await import("/asking.js");
+      const { open } = Asking.prototype;
+      Asking.prototype.open = function () { window.asking = this; open.call(this); };
+    }""")
+    page.evaluate(HIDE, True)
+    page.evaluate(HIDE, False)
+    until(lambda: page.evaluate("asking.free"), "there is no connection")
+    page.evaluate("asking.lost()")
+    page.evaluate("clearTimeout(asking.timer)")
+    until(lambda: "The device does not answer" in page.inner_text("#problems"), lambda: page.inner_text("body"))
+    page.evaluate("asking.open()")
+    until(lambda: page.inner_text("#problems") == "", "what is over is still said")
+
+
 def test_a_missing_worker_is_said_and_the_picture_is_looked_at_when_there_is_one(lab: Lab) -> None:
     page, complaints = opened(lab.browser, lab.appliance)
     page.evaluate(LISTEN)

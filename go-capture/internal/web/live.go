@@ -36,23 +36,24 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.studioFor(r.PathValue("id")); err != nil {
 		return err
 	}
-	if !websockets.Wanted(r) {
-		w.Header().Set("Upgrade", "websocket")
-		return refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
-			Detail: "Connect with ws:// instead, or ask for stream.mjpeg."}
-	}
-	return s.watch(r.PathValue("id"), v, func(studio *studio) {
+	return s.watch(r.PathValue("id"), v, func(studio *studio) error {
+		if !websockets.Wanted(r) { // a page that got no WebSocket asks again plainly why: what refuses viewers comes first
+			w.Header().Set("Upgrade", "websocket")
+			return refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
+				Detail: "Connect with ws:// instead, or ask for stream.mjpeg."}
+		}
 		if !s.enter() {
-			return
+			return nil
 		}
 		defer s.working.Done()
 		limitSendBuffer(r.Context())
 		connection, err := websockets.Accept(w, r, nil)
 		if err != nil {
-			return // Accept has answered
+			return nil // Accept has answered
 		}
 		defer func() { _ = connection.CloseNow() }() // it may be closed already
 		s.converse(r.Context(), connection, newRoom(int(ahead)), studio, v)
+		return nil
 	})
 }
 

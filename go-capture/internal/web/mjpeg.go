@@ -36,17 +36,18 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.watch(r.PathValue("id"), v, func(studio *studio) {
+	return s.watch(r.PathValue("id"), v, func(studio *studio) error {
 		streamHeader(w.Header())
 		if r.Method != http.MethodHead {
 			limitSendBuffer(r.Context())
 			s.feed(w, r, studio, v)
 		}
+		return nil
 	})
 }
 
 // watch lets v look at a camera for as long as show runs.
-func (s *Server) watch(camera string, v *viewer, show func(*studio)) error {
+func (s *Server) watch(camera string, v *viewer, show func(*studio) error) error {
 	studio, err := s.studioFor(camera)
 	if err != nil {
 		return err
@@ -59,8 +60,7 @@ func (s *Server) watch(camera string, v *viewer, show func(*studio)) error {
 		return err
 	}
 	defer studio.leave(v)
-	show(studio)
-	return nil
+	return show(studio)
 }
 
 // readViewer reads what the viewer asks for.

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pictures to the device and its answers back, over one WebSocket that comes back by itself. The newest picture wins: no more are
 // under way than the device can use.
-import { silentDevice } from "./problems.js";
-import { logIn } from "./session.js";
+import { noSockets, whyNot } from "./whynot.js";
 
 const address = "/api/v1/detect/stream";
 const retryMs = { first: 500, most: 8000 };
 const near = 4; // a device is near when it takes so many times as long as the way there and back
 const restMs = 1000; // after a refusal
-const answerMs = 3000;
 const deadAfterMs = 10_000;
 const tooBusy = new Set([429, 503, 504]); // the same picture may be taken later
 
@@ -20,6 +18,8 @@ export class Asking {
   constructor({ answered, again, told }) {
     Object.assign(this, { answered, again, told });
     this.waitMs = retryMs.first;
+    this.failures = 0; // connections in a row that never stood
+    this.away = false; // whether it was told that there is no connection
     this.restsUntil = 0;
     this.credit = 1; // how many pictures may be under way
     this.underWay = new Map();
@@ -29,6 +29,7 @@ export class Asking {
   want(on) {
     if (on === Boolean(this.wanted)) return;
     this.wanted = on;
+    if (!on) this.tellAway(null);
     this.open();
   }
 
@@ -48,6 +49,7 @@ export class Asking {
     if (!this.wanted) return;
     const socket = new WebSocket(location.origin.replace(/^http/, "ws") + address);
     this.socket = socket;
+    socket.onopen = () => this.stands();
     socket.onmessage = ({ data }) => socket === this.socket && this.take(JSON.parse(data));
     socket.onclose = () => socket === this.socket && this.lost();
   }
@@ -87,30 +89,30 @@ export class Asking {
     if (tooBusy.has(status)) this.again(picture);
   }
 
+  stands() {
+    this.failures = 0;
+    this.tellAway(null);
+  }
+
+  /** Takes back only what it told: what the device said of a picture holds without a connection too. */
+  tellAway(why) {
+    if (why || this.away) this.told(why);
+    this.away = Boolean(why);
+  }
+
   async lost() {
     this.close();
+    this.failures += 1;
     this.timer = setTimeout(() => this.open(), this.waitMs);
     this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
-    const why = await whyNot();
-    if (why && this.wanted) this.told(why);
+    const why = await whyNot(address);
+    const byChance = why === noSockets && this.failures < 2; // the device came back just now
+    if (why && !byChance && this.wanted && this.socket?.readyState !== WebSocket.OPEN) this.tellAway(why);
   }
 
   /** Opens a connection anew that is dead without having said so. */
   check() {
     const [oldest] = this.underWay.values();
     if (oldest && performance.now() - oldest.sentAt > deadAfterMs) this.open();
-  }
-}
-
-/** A browser does not say why it got no WebSocket, so it is asked for once more plainly; null when there would be one now. */
-async function whyNot() {
-  try {
-    const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
-    if (answer.status === 401) logIn();
-    if (answer.status === 401 || answer.status === 426) return null;
-    const { title, detail } = await answer.json();
-    return [title, detail];
-  } catch {
-    return silentDevice;
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pictures of one camera over a WebSocket: it comes back by itself, and each picture is acknowledged when it is shown.
+import { whyNot } from "./whynot.js";
 
+const patienceMs = { first: 5000, most: 60_000 }; // with a connection that stands and brings nothing; over a slow one a picture takes long
 const retryMs = { first: 500, most: 8000 };
 const picturesAhead = 2; // one is decoded while the next one travels
 
@@ -13,15 +15,18 @@ function hangUp(socket) {
 export class Live {
   /** `show(bitmap, detections)` is called for each picture; detections are null where nobody looked for faces. */
   constructor(id, show) {
-    this.address = `${location.origin.replace(/^http/, "ws")}/api/v1/cameras/${encodeURIComponent(id)}/live`;
+    this.address = `${location.origin}/api/v1/cameras/${encodeURIComponent(id)}/live`;
     this.show = show;
     this.waitMs = retryMs.first;
+    this.patienceMs = patienceMs.first;
+    this.why = null; // [what, remedy] where no connection stood
   }
 
   /** Wants pictures of this width and rate, or none: null. The old picture stays until a new one comes. */
   want(view) {
     const query = view && new URLSearchParams({ ...view, ahead: picturesAhead }).toString();
     if (query === this.query) return;
+    if (!this.query) this.excuse();
     this.query = query;
     this.open();
   }
@@ -29,8 +34,10 @@ export class Live {
   open() {
     this.close();
     if (!this.query) return;
-    const socket = new WebSocket(`${this.address}?${this.query}`);
+    const socket = new WebSocket(`${this.address.replace(/^http/, "ws")}?${this.query}`);
     this.socket = socket;
+    this.stood = false;
+    socket.onopen = () => { this.stood = true; };
     let detections = null;
     let number = 0;
     socket.onmessage = ({ data }) => {
@@ -53,10 +60,19 @@ export class Live {
     if (old) hangUp(old);
   }
 
-  retry(socket) {
+  async retry(socket) {
     if (socket !== this.socket) return;
     this.timer = setTimeout(() => this.open(), this.waitMs);
     this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
+    const why = this.stood ? null : await whyNot(`${this.address}?${this.query}`);
+    if (this.shown === 0) this.why = why;
+  }
+
+  /** Opens a connection anew that is dead without having said so, with more patience each time. */
+  check() {
+    if (!this.query || performance.now() - this.cameAt < this.patienceMs) return;
+    this.patienceMs = Math.min(2 * this.patienceMs, patienceMs.most);
+    this.open();
   }
 
   async take(socket, data, picture) {
@@ -72,13 +88,18 @@ export class Live {
 
   came(bitmap, { number, detections }) {
     this.shown = number;
-    this.cameAt = performance.now();
+    this.cameAt = this.waitsSince = performance.now();
     this.waitMs = retryMs.first;
+    this.patienceMs = patienceMs.first;
+    this.why = null;
     this.show(bitmap, detections);
   }
 
-  /** How long no picture came over this connection. */
-  get silentMs() {
-    return this.query ? performance.now() - this.cameAt : 0;
+  /** There is none to show yet. */
+  excuse() { this.waitsSince = performance.now(); }
+
+  /** How long one has been wanted and none was shown, whatever became of connections. */
+  get unshownMs() {
+    return this.query ? performance.now() - this.waitsSince : 0;
   }
 }

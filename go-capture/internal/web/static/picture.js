@@ -6,7 +6,8 @@ import { age } from "./format.js";
 import { Live } from "./live.js";
 
 const oldAfterMs = 2000;
-const deadAfterMs = 5000;
+const unshownAfterMs = 5000;
+const slowLink = "The connection to the device may be too slow; it is tried again all the time.";
 const dashPx = 1.5;
 const privacyText = { pixelate: "faces pixelated", blur: "faces blurred", none: "faces visible" };
 
@@ -27,6 +28,7 @@ export class Picture {
     const corners = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: "M3 9V3h6M15 3h6v6M21 15v6h-6M9 21H3v-6" }));
     const button = element("button", { type: "button", "aria-label": `Full screen: ${this.id}` }, corners);
     button.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : this.node.requestFullscreen()));
+    button.hidden = !document.fullscreenEnabled; // on iPhones
     return button;
   }
 
@@ -70,7 +72,7 @@ export class Picture {
     this.places = [...(camera.zones ?? []).map(({ polygon }) => [...polygon, polygon[0]]), ...(camera.lines ?? []).map(({ start, end }) => [start, end])];
     this.lost = camera.state === "lost";
     this.off = camera.state === "off";
-    write(this.why, this.lost ? (camera.error ?? "") : "");
+    this.error = this.lost ? (camera.error ?? "") : "";
   }
 
   /** Where nobody looks for faces, all of the picture is hidden. */
@@ -82,12 +84,15 @@ export class Picture {
   /** `ageMs` is null before the first picture. A device that is silent gives no pictures either. */
   showAge(ageMs) {
     const known = ageMs !== null && ageMs !== undefined;
-    const old = !known || ageMs > oldAfterMs;
-    mark(this.node, "old", old);
+    const old = !known || ageMs > oldAfterMs; // on the device
+    const unseen = !old && this.live.unshownMs > unshownAfterMs;
+    mark(this.node, "old", old || unseen);
     mark(this.node, "blank", !known);
     const never = this.lost ? "no picture: camera lost" : "waiting for the first picture";
-    write(this.overlay, !old ? "" : this.off ? "switched off" : known ? `no picture for ${age(ageMs)}` : never);
-    // The device has new pictures and none comes here: the connection is dead without having said so.
-    if (!old && this.live.silentMs > deadAfterMs) this.live.open();
+    const late = this.off ? "switched off" : known ? `no picture for ${age(ageMs)}` : never;
+    write(this.overlay, old ? late : unseen ? "no picture reaches this browser" : "");
+    write(this.why, unseen ? (this.live.why?.join(". ") ?? slowLink) : this.error ?? "");
+    if (old) this.live.excuse();
+    else this.live.check();
   }
 }

@@ -38,6 +38,7 @@ function tell(about, problem) {
 function use(next) {
   source = next;
   answer = null;
+  tell("device", null);
   trip.clear();
   mark(stage, "empty", !source);
   mark(stage, "mirrored", source === lens && lens.mirrored);
