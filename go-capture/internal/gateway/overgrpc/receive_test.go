@@ -30,6 +30,7 @@ type stranger struct {
 	t      *testing.T
 	framer *http2.Framer
 	calls  uint32
+	cut    chan struct{} // closed when the server has closed the connection
 }
 
 // stranger connects, and returns what the server allows it.
@@ -43,7 +44,7 @@ func (b *box) stranger(t *testing.T) (*stranger, map[http2.SettingID]uint32) {
 	if _, err := io.WriteString(connection, http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
-	s := &stranger{t: t, framer: http2.NewFramer(connection, connection)}
+	s := &stranger{t: t, framer: http2.NewFramer(connection, connection), cut: make(chan struct{})}
 	s.done(s.framer.WriteSettings())
 	first, err := s.framer.ReadFrame()
 	s.done(err)
@@ -52,7 +53,10 @@ func (b *box) stranger(t *testing.T) (*stranger, map[http2.SettingID]uint32) {
 		allowed[one.ID] = one.Val
 		return nil
 	}))
-	go func() { _, _ = io.Copy(io.Discard, connection) }()
+	go func() {
+		defer close(s.cut)
+		_, _ = io.Copy(io.Discard, connection)
+	}()
 	return s, allowed
 }
 
@@ -183,6 +187,46 @@ func TestWhatNobodyReadsIsBounded(t *testing.T) {
 	calls, each := allowed[http2.SettingMaxConcurrentStreams], allowed[http2.SettingInitialWindowSize]
 	if all := connectionsMost * int64(calls) * int64(each); calls == 0 || each == 0 || all > 256<<20 {
 		t.Errorf("%d calls of a connection may send %d bytes each before they are read: %d bytes in all", calls, each, all)
+	}
+}
+
+// grpc keeps each frame by itself, and the window counts its bytes alone. Whoever takes no answer keeps what nobody reads.
+func TestMessagesInCrumbsEndTheirConnection(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	s, _ := b.stranger(t)
+	id := s.announce("ServerLive")
+	for range 2 * unfairMost / fairFrame {
+		if s.framer.WriteData(id, false, []byte{0}) != nil {
+			break // it is cut already
+		}
+	}
+	waiting.For(t, "the connection is cut", s.cut)
+}
+
+func TestOnlyCrumbsAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		sizes []int
+		ends  bool // the last frame of them
+		cut   bool
+	}{"crumbs": {[]int{1}, false, true}, "small messages, each in a call": {[]int{1}, true, false},
+		"with the end in a frame of its own": {[]int{30, 0}, true, false}, "large frames": {[]int{1000}, false, false}} {
+		var sent bytes.Buffer
+		sent.WriteString(http2.ClientPreface)
+		framer := http2.NewFramer(&sent, nil)
+		for range 2 * unfairMost / fairFrame {
+			for i, size := range c.sizes {
+				if err := framer.WriteData(1, c.ends && i == len(c.sizes)-1, make([]byte, size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		f := &frames{skip: len(http2.ClientPreface), credit: unfairMost}
+		for sent.Len() > 0 {
+			f.follow(sent.Next(7)) // heads come in pieces
+		}
+		if f.credit < 0 != c.cut || f.skip != 0 || len(f.head) != 0 {
+			t.Errorf("%s: credit %d, %d bytes and a head of %d are left", name, f.credit, f.skip, len(f.head))
+		}
 	}
 }
 

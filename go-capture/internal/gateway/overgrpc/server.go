@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // clients may pack; what comes out is bounded as any message
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -129,15 +130,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 func (s *Server) build() *grpc.Server {
+	secured := insecure.NewCredentials()
+	if s.settings.TLS != nil {
+		secured = credentials.NewTLS(s.settings.TLS)
+	}
 	options := []grpc.ServerOption{
+		grpc.Creds(frameCounting{secured}),
 		grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(s.settings.PictureBytes + openinference.JSONMost),
 		grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.MaxHeaderListSize(headersMost), grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost, Time: pingPause}), grpc.WaitForHandlers(true),
 		grpc.UnknownServiceHandler(s.serve(method{name: otherMethod, least: auth.Viewer, answer: unknown})),
-	}
-	if s.settings.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(s.settings.TLS)))
 	}
 	server := grpc.NewServer(options...)
 	description := grpc.ServiceDesc{ServiceName: serviceName, HandlerType: (*any)(nil)}

@@ -107,9 +107,10 @@ func TestAStreamWhoseAnswersNobodyTakesEnds(t *testing.T) {
 	b := openWith(t, time.Second, func(*Settings) {})
 	stream := b.talk(t)
 	taken(t, stream)
+	large := &wire.ModelInferRequest{ModelName: "centerface", Id: strings.Repeat("a", 2*fairFrame)}
 	go func() {
 		for err := error(nil); err == nil; {
-			err = stream.SendMsg(&wire.ModelInferRequest{ModelName: "centerface"})
+			err = stream.SendMsg(large)
 		}
 	}()
 	waiting.Until(t, "the stream is closed", func() bool { return b.gateway.Figures().Streams == 0 })
