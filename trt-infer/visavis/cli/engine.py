@@ -247,7 +247,7 @@ def _list(args: argparse.Namespace) -> int:
         elif args.json:
             print(json.dumps({"state": "foreign", "path": str(path), "bytes": path.stat().st_size}))
         else:
-            print(f"foreign: not sealed by this device, or with a credential that is not here; not loaded  {path}")
+            print(f"foreign: not sealed by this device, or with a credential that is not here; never loaded  {path}")
     return 0
 
 
