@@ -288,7 +288,9 @@ func TestAFolderThatCannotBeReadHoldsNewEventsBackUntilItCan(t *testing.T) {
 	same(t, taken(t, o, true), numbers(1, 6))
 }
 
-func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
+// threeSegments is a disk with thirty events, ten of each of three processes.
+func threeSegments(t *testing.T) *memoryDisk {
+	t.Helper()
 	d := newMemoryDisk()
 	for from := 1; from < 30; from += 10 {
 		o := loadedFrom(t, d, Settings{})
@@ -296,6 +298,11 @@ func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
 		round(t, o)
 		d = d.kill()
 	}
+	return d
+}
+
+func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
+	d := threeSegments(t)
 	o := loadedFrom(t, d, Settings{})
 	same(t, []string{string(mustNext(t, o).Payload)}, numbers(1, 1))
 	o.Ack(1)
@@ -328,13 +335,7 @@ func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
 
 func TestWhatTheDiskHasLostStopsNoEventAfterARestart(t *testing.T) {
 	for _, bad := range []segment{{first: 1}, {first: 11}, {first: 21}} {
-		d := newMemoryDisk()
-		for from := 1; from < 30; from += 10 {
-			o := loadedFrom(t, d, Settings{})
-			put(t, o, from, from+9)
-			round(t, o)
-			d = d.kill()
-		}
+		d := threeSegments(t)
 		d.fault = func(what, name string) error {
 			if what == "read" && name == bad.name() {
 				return syscall.EIO
