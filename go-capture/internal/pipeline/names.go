@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"visavis/capture/internal/config"
 )
@@ -23,13 +24,14 @@ var machineName = func() string {
 // servable are names that a certificate can hold.
 var servable = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
-// inContainer tells whether Docker or Podman started us: a container's name is made up anew each time and known to nobody outside.
-func inContainer() bool {
+// inContainer tells whether Docker or Podman started us: a container's name is made up anew each time and known to nobody outside. It is
+// looked up once, for the broker's session asks each second.
+var inContainer = sync.OnceValue(func() bool {
 	return slices.ContainsFunc([]string{"/.dockerenv", "/run/.containerenv"}, func(mark string) bool {
 		_, err := os.Stat(mark)
 		return err == nil
 	})
-}
+})
 
 // hostNames are the machine's full name and its first part, which Avahi announces with .local behind it; none where it has no name.
 func hostNames() (full, first string) {
