@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from tests.e2e.clients import Answer, PeakMemory, post
 from tests.e2e.conftest import RunningAppliance, running
@@ -32,6 +32,7 @@ from tests.waiting import HANG_S, until
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 WRONG = "wrong horse battery"
+SEEN_BY_ALL_MS = 4000  # the status is asked for each second, a picture's connection anew after half a second
 MORE = (
     'file = "credentials.toml"\n[device]\nid = "porch"\n[mqtt]\nurl = ""\n'
     '[gateway]\naccount_rate = 0.1\n[detector]\nbackend = "fake"\n'
@@ -177,7 +178,12 @@ def test_a_neighbour_sees_one_camera_until_they_are_revoked(locked: Locked, brow
     until_all_move(page, 1)
     assert page.locator(".camera").count() == 1
     assert "demo2" not in page.inner_text("body")
+    asked: list[Route] = []
+    page.route(f"{locked.url}/login", lambda route: asked.append(route))  # noqa: PLW0108 - Playwright marks it
     locked.type(revoke)
+    page.wait_for_timeout(SEEN_BY_ALL_MS)
+    assert len(asked) == 1, "the parts of the page break off each other's way to the login"
+    asked[0].continue_()
     page.wait_for_url("**/login")
 
 

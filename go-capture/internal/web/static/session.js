@@ -3,6 +3,7 @@
 import { write } from "./element.js";
 
 const address = "/api/v1/session";
+let leaving = false;
 
 /** { required, name, role, cameras }, or null when the device does not answer. */
 export async function session() {
@@ -28,7 +29,9 @@ async function leave() {
   logIn();
 }
 
-/** The login leads back to this page. */
+/** The login leads back to this page. The status and each picture come to it by themselves: a second call would break off the first. */
 export function logIn() {
+  if (leaving) return;
+  leaving = true;
   location.replace(location.pathname === "/" ? "/login" : `/login?to=${encodeURIComponent(location.pathname)}`);
 }
