@@ -535,25 +535,27 @@ def test_slots_that_do_not_fit_the_file_are_refused(
     assert "do not fit" in str(refused_ring(daemon, stop, memory, replace(ring_add(), slot_count=4)))
 
 
-@pytest.mark.parametrize(
-    "packet",
-    [
-        frame(1).pack() + b"\0" * 8,
-        frame(1).pack()[:80],
-        b"\1",
-        b"\x63\0\0\0\x08\0\0\0",
-        ring_add().pack(),
-        wire.RingRetire(ring_id=9, reason=1).pack(),
-        wire.Credit(credit=1).pack(),
-        frame(1, slot=3).pack(),
-        frame(1, ring_id=2).pack(),
-        frame(1, payload_bytes=0).pack(),
-        frame(1, payload_bytes=wire.ALIGN + 1).pack(),
-        frame(1, height=HEIGHT + 1).pack(),
-        frame(1, width=WIDTH + 1).pack(),
-        frame(1, planes=(wire.Plane(8, WIDTH * 3 * HEIGHT, WIDTH * 3, HEIGHT),) + (wire.Plane(0, 0, 0, 0),) * 3).pack(),
-    ],
-)
+NOT_ALLOWED = {
+    "too long": frame(1).pack() + b"\0" * 8,
+    "too short": frame(1).pack()[:80],
+    "no header": b"\1",
+    "unknown type": b"\x63\0\0\0\x08\0\0\0",
+    "ring without a file": ring_add().pack(),
+    "unknown ring retired": wire.RingRetire(ring_id=9, reason=1).pack(),
+    "a worker's message": wire.Credit(credit=1).pack(),
+    "no such slot": frame(1, slot=3).pack(),
+    "no such ring": frame(1, ring_id=2).pack(),
+    "nothing in it": frame(1, payload_bytes=0).pack(),
+    "more than a slot holds": frame(1, payload_bytes=wire.ALIGN + 1).pack(),
+    "too high": frame(1, height=HEIGHT + 1).pack(),
+    "too wide": frame(1, width=WIDTH + 1).pack(),
+    "plane outside": frame(
+        1, planes=(wire.Plane(8, WIDTH * 3 * HEIGHT, WIDTH * 3, HEIGHT),) + (wire.Plane(0, 0, 0, 0),) * 3
+    ).pack(),
+}
+
+
+@pytest.mark.parametrize("packet", NOT_ALLOWED.values(), ids=NOT_ALLOWED)
 def test_what_the_protocol_does_not_allow_ends_the_connection(
     daemon: DaemonDouble, memory: Memory, stop: threading.Event, packet: bytes
 ) -> None:
