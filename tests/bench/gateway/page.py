@@ -129,7 +129,7 @@ SERVERS = [
     "thread for each request; gunicorn has its usual workers, one request each; FastAPI answers on its loop and",
     "detects in a thread, one picture at a time in a process; Celery's workers detect, and gunicorn's 64 threads wait.",
     "“visavis, no deadline” lets every picture wait as the others do; “visavis” has its default settings and refuses",
-    "who would wait in vain.",
+    "who would wait in vain. Sizes of images and starts of containers: [containers](containers.md).",
     "",
 ]
 IN_TURNS = [

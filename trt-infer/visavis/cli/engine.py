@@ -35,7 +35,7 @@ BUILD_EXAMPLE = """\
   visavis engine build
   visavis engine build centerface --input 640x480 --precision fp16 --batch 4
   visavis engine build --config /etc/visavis/config.toml
-  visavis engine build --precision int8 --pictures /var/lib/visavis/snapshots"""
+  visavis engine build --precision int8 --pictures ~/people"""
 LIST_EXAMPLE = "  visavis engine list --json"
 EXAMPLE = f"{BUILD_EXAMPLE}\n{LIST_EXAMPLE}"
 DEFAULTS = DetectorSettings()
