@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 import visavis  # noqa: E402
 from visavis.backends import cuda_driver, load_detector, tensorrt  # noqa: E402
 from visavis.detections import Detections, Frame  # noqa: E402
-from visavis.engines.cache import Here, engine_for  # noqa: E402
+from visavis.engines.cache import Here, engine_for, of_files  # noqa: E402
 from visavis.engines.key import Precision  # noqa: E402
 from visavis.errors import ModelError  # noqa: E402
 from visavis.families import FAMILIES  # noqa: E402
@@ -90,7 +90,7 @@ def built(bench: Bench, trt: Any, cuda: Any) -> Iterator[tuple[str, ...]]:
     for precision in PRECISIONS:
         for batch in bench.batches:
             wanted = tensorrt.wanted_engine(replace(bench.settings, precision=precision, batch=batch))
-            engine = engine_for(replace(wanted, pictures=bench.paths), here, tensorrt.LoggedProgress())
+            engine = engine_for(replace(wanted, pictures=of_files(bench.paths)), here, tensorrt.LoggedProgress())
             record = engine.record
             size = f"{len(engine.plan) / 1e6:.1f}"
             yield precision, str(batch), str(record.layers), size, f"{record.took_s:.1f}"

@@ -22,6 +22,7 @@ from visavis.engines.note_gen import FILE, Note
 
 from tests.tensorrt import core
 from tests.tensorrt.models import face_pictures
+from tests.unit.test_quantize_camera import assert_accounted, without_workers
 from tests.waiting import until
 
 VISAVIS = [sys.executable, "-m", "visavis.cli", "engine"]
@@ -108,10 +109,24 @@ def test_int8_is_calibrated_on_the_pictures_that_are_named(real_core: None, tmp_
     words: list[Any] = ["build", "--precision", "int8", "--input", "320x256", "--cache-dir", tmp_path]
     without = visavis(*words)
     assert without.returncode == 1
-    assert "--pictures FOLDER" in without.stderr
+    assert "--from-camera ID`, or with --pictures FOLDER" in without.stderr
     built = visavis(*words, "--pictures", face_pictures()[0].parent)
     assert built.returncode == 0, built.stderr
     assert built.stdout.startswith("built: centerface in int8")
+
+
+def test_int8_is_calibrated_on_pictures_of_the_devices_own_camera(real_core: None, tmp_path: Path) -> None:
+    """Its faces are hidden from every viewer, and few of them are wanted here: eight take a while."""
+    words: list[Any] = ["build", "--precision", "int8", "--input", "320x256", "--cache-dir", tmp_path]
+    with without_workers(tmp_path) as daemon:
+        built = visavis(*words, "--from-camera", "demo", "--socket", daemon.socket, "--count", "8")
+        assert built.returncode == 0, built.stderr
+        assert built.stdout.startswith("built: centerface in int8")
+        assert_accounted(daemon)
+    (tmp_path / "engines").rename(tmp_path / "others")
+    gone = visavis(*words, "--from-camera", "demo", "--socket", daemon.socket)
+    assert gone.returncode == 1
+    assert "no pictures of camera 'demo'" in gone.stderr
 
 
 def test_without_tensorrt_it_says_what_to_install() -> None:

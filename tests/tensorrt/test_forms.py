@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from onnx import numpy_helper
 from visavis.detections import Frame
 from visavis.engines import forms
-from visavis.engines.cache import Here, Wanted, engine_for, find
+from visavis.engines.cache import Here, Wanted, engine_for, find, of_files
 from visavis.engines.int8 import Calibrated, calibrate, frames_of
 from visavis.engines.key import Gpu, Precision
 from visavis.engines.rewrite import in_half_precision
@@ -89,7 +89,7 @@ def test_no_engine_is_built_of_a_form_that_was_refused(
 ) -> None:
     monkeypatch.setattr(forms, "in_half_precision", lambda content: in_half_precision(weakened(content, 0.7)))
     here = Here(trt=trt, gpu=Gpu("Orin", (8, 7)), cache_dir=tmp_path)
-    wanted = replace(Wanted(prepared=model, precision=precision), pictures=face_pictures())
+    wanted = replace(Wanted(prepared=model, precision=precision), pictures=of_files(face_pictures()))
     with pytest.raises(ModelError, match=words):
         engine_for(wanted, here, lambda _fraction, _phase: True)
     assert find(wanted, here) is None

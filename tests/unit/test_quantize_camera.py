@@ -65,7 +65,13 @@ class Daemon(NamedTuple):
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    socket, port, file = tmp_path / "frames.sock", free_port(), tmp_path / "config.toml"
+    with without_workers(tmp_path) as daemon:
+        yield daemon
+
+
+@contextlib.contextmanager
+def without_workers(folder: Path) -> Iterator[Daemon]:
+    socket, port, file = folder / "frames.sock", free_port(), folder / "config.toml"
     file.write_text(DEMO.format(port=port, socket=socket))
     with daemon_process(file, os.environ) as process:
         until(socket.exists, lambda: f"no socket, the daemon's exit code is {process.poll()}")

@@ -20,9 +20,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from visavis.cli.arguments import add_action, count, size
+from visavis.cli.calibration import add_pictures, of_camera
 from visavis.daemon import effective_config
 from visavis.engines.builder import stopped
-from visavis.engines.cache import Engine, Here, Wanted, engine_for, find, kept
+from visavis.engines.cache import Engine, Here, Pictures, Wanted, engine_for, find, kept, of_files
 from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.errors import VisavisError
@@ -35,7 +36,8 @@ BUILD_EXAMPLE = """\
   visavis engine build
   visavis engine build centerface --input 640x480 --precision fp16 --batch 4
   visavis engine build --config /etc/visavis/config.toml
-  visavis engine build --precision int8 --pictures ~/people"""
+  visavis engine build --precision int8 --from-camera door
+  visavis engine build --precision int8 --pictures photos/ clip.mp4"""
 LIST_EXAMPLE = "  visavis engine list --json"
 EXAMPLE = f"{BUILD_EXAMPLE}\n{LIST_EXAMPLE}"
 DEFAULTS = DetectorSettings()
@@ -87,14 +89,7 @@ def _add_how(build: argparse.ArgumentParser) -> None:
         metavar="MIB",
         help="GPU memory that TensorRT may use while it builds, MiB (default: what the largest batch needs)",
     )
-    build.add_argument(
-        "--pictures",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="PATH",
-        help="pictures, folders or videos to calibrate int8 with",
-    )
+    add_pictures(build, required=False)
     build.add_argument("--note", type=Path, metavar="FILE", help="write progress here, for the daemon to show")
     build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
@@ -137,7 +132,7 @@ def _build_now(args: argparse.Namespace) -> int:
     trt, cuda = tensorrt.modules()
     here = Here(trt=trt, gpu=tensorrt.gpu_here(cuda), cache_dir=args.cache_dir)
     settings = _settings(args)
-    wanted = replace(tensorrt.wanted_engine(settings), workspace_mib=args.workspace_mib, pictures=args.pictures)
+    wanted = replace(tensorrt.wanted_engine(settings), workspace_mib=args.workspace_mib, pictures=_pictures(args))
     engine = find(wanted, here)
     state = "built" if engine is None else "kept"
     # A bar of our own would run through what our parent shows.
@@ -146,6 +141,15 @@ def _build_now(args: argparse.Namespace) -> int:
     note = EngineNote(told, wanted.prepared.name, wanted.precision) if told else None
     print(_line(engine or _built(wanted, here, note, draw=draw), state, args.json), flush=True)
     return 0
+
+
+def _pictures(args: argparse.Namespace) -> Pictures | None:
+    """What int8 is calibrated with; a build is told to stop by the end of this process, so a camera is too."""
+    if args.from_camera:
+        from visavis.models.quantize import detector_of  # noqa: PLC0415 (takes a second)
+
+        return lambda model, size_px: of_camera(args, detector_of(model, size_px), threading.Event())
+    return of_files(args.pictures) if args.pictures else None
 
 
 def _settings(args: argparse.Namespace) -> DetectorSettings:

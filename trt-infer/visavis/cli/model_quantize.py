@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import add_action, amount, percent, size
+from visavis.cli.arguments import add_action, percent, size
+from visavis.cli.calibration import add_pictures, of_camera
 from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ EXAMPLE = """\
   visavis model quantize centerface --from-camera door
   visavis model quantize yunet-n --input 320x256 --pictures photos/ clip.mp4 --loss 2 --json
 """
-SOCKET = Path("/run/visavis/frames.sock")
 
 
 def add_to(actions: Any) -> None:
@@ -45,20 +45,7 @@ def add_to(actions: Any) -> None:
         metavar="WxH",
         help="input size, pixels: that of detector.input (default 640x480)",
     )
-    pictures = parser.add_mutually_exclusive_group(required=True)
-    pictures.add_argument(
-        "--pictures", type=Path, nargs="+", metavar="PATH", help="folders, pictures or videos with faces"
-    )
-    pictures.add_argument("--from-camera", metavar="ID", help="id of a camera of the running daemon")
-    parser.add_argument(
-        "--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's socket (default %(default)s)"
-    )
-    parser.add_argument(
-        "--count", type=_count, default=64, metavar="N", help="pictures to take from the camera (default 64)"
-    )
-    parser.add_argument(
-        "--wait-s", type=amount, default=180.0, metavar="S", help="how long to wait for faces, seconds (default 180)"
-    )
+    add_pictures(parser, required=True)
     parser.add_argument(
         "--loss",
         type=percent,
@@ -89,21 +76,14 @@ def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
 
 def _of_camera(args: argparse.Namespace, plan: Plan, report: Report) -> list[Frame]:
     from visavis.bench.models import detector  # noqa: PLC0415
-    from visavis.errors import DaemonGone, Refused  # noqa: PLC0415
-    from visavis.models.borrow import LEAST, Wish, borrowed, without_pictures  # noqa: PLC0415
     from visavis.signals import stop_on_signals  # noqa: PLC0415
 
-    least = min(LEAST, args.count)
-    wish = Wish(socket=args.socket, camera=args.from_camera, count=args.count, least=least, limit_s=args.wait_s)
     finder = detector(plan.model, plan.size, cache_dir=plan.cache_dir)
     frames: list[Frame] = []
     with stop_on_signals() as stop:
-        try:
-            for frame in borrowed(wish, finder, stop):
-                frames.append(frame)
-                report("looking", len(frames), wish.count)
-        except (DaemonGone, Refused) as error:
-            raise without_pictures(error, wish) from error
+        for frame in of_camera(args, finder, stop):
+            frames.append(frame)
+            report("looking", len(frames), args.count)
     return frames
 
 
@@ -117,12 +97,6 @@ def _say(made: Made, as_json: bool) -> None:
     print(f"{record.name}  int8  {made.path}")
     print(f"{measured.speed:.2f} times as fast as fp32; {measured.different} of {measured.faces} faces differ")
     print(f'\n[detector]\nmodel = "{record.name}"\ninput = [{record.width}, {record.height}]\nprecision = "int8"')
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and int(text) >= 2):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pictures, 2 at least")
-    return int(text)
 
 
 @contextmanager

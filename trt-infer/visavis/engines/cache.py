@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -30,6 +30,9 @@ from visavis.models.cache import Prepared
 if TYPE_CHECKING:
     from visavis.engines.forms import Watch
 
+# Gives (1, H, W, 3) uint8 BGR for a model and the size of its input.
+Pictures = Callable[[Prepared, tuple[int, int]], Iterable[Frame]]
+
 log = logging.getLogger(__name__)
 
 FOLDER = "engines"
@@ -45,13 +48,24 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine that somebody needs. `pictures` are files for the calibration of int8."""
+    """An engine that somebody needs. `pictures` calibrate int8."""
 
     prepared: Prepared
     precision: Precision = "fp16"
     profile: Profile = ONE_PICTURE
     workspace_mib: int | None = None
-    pictures: list[Path] = []
+    pictures: Pictures | None = None
+
+
+def of_files(paths: list[Path]) -> Pictures:
+    """Pictures, videos, and folders of them; read when they are needed."""
+
+    def read(_model: Prepared, size_px: tuple[int, int]) -> Iterable[Frame]:
+        from visavis.engines.int8 import frames_of  # noqa: PLC0415 (takes a second)
+
+        return frames_of(paths, size_px)
+
+    return read
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,10 +191,10 @@ def _in_precision(wanted: Wanted, trt: TensorRT, report: Report) -> bytes:
 def _frames(wanted: Wanted, report: Report) -> tuple[list[Frame], Watch]:
     """The frames that calibrate and compare int8, and what tells of each of them when it is taken."""
     name = wanted.prepared.name
-    if not wanted.pictures:
+    if wanted.pictures is None:
         raise ModelError(
             f"an int8 engine of {name} is not here and cannot be built without pictures",
-            "run `visavis engine build --precision int8 --pictures FOLDER` with pictures of your camera",
+            "run `visavis engine build --precision int8 --from-camera ID`, or with --pictures FOLDER",
         )
     from visavis.engines import int8, rewrite  # noqa: PLC0415 (takes a second)
 
@@ -191,7 +205,7 @@ def _frames(wanted: Wanted, report: Report) -> tuple[list[Frame], Watch]:
             yield frame
 
     size_px = rewrite.input_size(wanted.prepared.content)
-    return int8.spread(told(int8.frames_of(wanted.pictures, size_px), "Reading picture")), told
+    return int8.spread(told(wanted.pictures(wanted.prepared, size_px), "Reading picture")), told
 
 
 def _timing_name(here: Here) -> str:
