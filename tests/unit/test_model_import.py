@@ -75,6 +75,8 @@ def test_a_real_model_must_find_the_face_of_the_picture(tmp_path: Path) -> None:
     answer = model(tmp_path, "import", str(original_file("yunet-s")), *words)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.rstrip().endswith("1 faces found")
+    untried = model(tmp_path, "import", str(original_file("yunet-s")), "--name", "yunet-untried")
+    assert untried.stdout.rstrip().endswith("not tried on a face: name a --picture"), untried.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from visavis.bench.models import Row
 
 SUMMARY = "measure models on this machine and recommend one"
-DESCRIPTION = """Measure every model on this machine, or those named, at each input size, precision and number of
-threads. int8 is measured where `visavis model quantize` made it for that size. The models take turns, and each time is
-a median; any other load on the machine makes all of them longer. With --labels, recall is the share of the marked faces
-that a model finds; without, the recommendation goes by the order of `visavis model list`. `model = "auto"` in
-[detector] of a configuration stands for the model recommended last."""
+DESCRIPTION = """Measure every model, or those named, at each input size, precision and number of threads: on the
+processor of this machine, not on its GPU. int8 is measured where `visavis model quantize` made it for that size. The
+models take turns, and each time is a median; any other load on the machine makes all of them longer. With --labels,
+recall is the share of the marked faces that a model finds; without, the recommendation goes by the order of
+`visavis model list`. `model = "auto"` in [detector] of a configuration stands for the model recommended last."""
 EXAMPLE = """\
   visavis model bench
   visavis model bench yunet-n centerface --input 640x480 --threads 1 2 --fps 30

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     fields["normalises"] = own or None
     told = [name, entry.family, str(path)]
     told += [f"normalises {own} by itself"] if own else []
-    told += [f"{faces} faces found"] if args.picture else []
+    told += [f"{faces} faces found" if args.picture else "not tried on a face: name a --picture"]
     print(json.dumps(fields) if args.json else "  ".join(told))
     return 0
 
