@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,7 +126,31 @@ def test_an_operation_that_tensorrt_does_not_know_is_named(trt: Any) -> None:
         build(trt, tiny(op="Levitate"), recipe(), go_on)
 
 
+class Watched:
+    """A configuration of TensorRT's that tells which timing cache it was given: without a GPU all caches are alike."""
+
+    def __init__(self, config: Any) -> None:
+        self._config, self.given = config, list[bytes]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+    def set_timing_cache(self, cache: Any, *, ignore_mismatch: bool) -> None:
+        assert self._config.set_timing_cache(cache, ignore_mismatch=ignore_mismatch)
+
+    def create_timing_cache(self, content: bytes) -> Any:
+        self.given.append(content)
+        return self._config.create_timing_cache(content)
+
+
 def test_a_timing_cache_of_an_earlier_build_is_taken(trt: Any) -> None:
     first = build(trt, tiny(), recipe(), go_on)
-    again = build(trt, tiny(), recipe(timing_cache=first.timing_cache), go_on)
-    assert len(again.plan) == len(first.plan)
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR)).parse(tiny())
+    watched = Watched(builder.create_builder_config())
+    ours = SimpleNamespace(
+        create_builder_config=lambda: watched, create_optimization_profile=builder.create_optimization_profile
+    )
+    _config(trt, ours, network, recipe(timing_cache=first.timing_cache))
+    assert watched.given == [first.timing_cache]
