@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -14,7 +15,9 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -51,6 +54,7 @@ id = "fed"
 source = "push:"
 """
 CLIENTS = 6
+PICTURE_MOST = 16 * 2**20  # gateway.picture_mb
 
 
 class Pair:
@@ -198,7 +202,47 @@ def test_a_stream_is_told_to_come_again_and_the_other_device_takes_it(pair: Pair
 def test_each_client_keeps_its_own_address(pair: Pair) -> None:
     assert post(pair.http_port, pair.token, source="127.0.0.9")[0] == 200
 
-    def seen() -> bool:
-        return any("client=127.0.0.9:0" in gateway.log.read_text() for gateway in pair.gateways.values())
+    until(partial(logged, pair, "client=127.0.0.9:0"), "the devices see nginx instead of its client")
 
-    until(seen, "the devices see nginx instead of its client")
+
+def logged(pair: Pair, words: str) -> bool:
+    """Whether one of the devices has said so."""
+    return any(words in gateway.log.read_text() for gateway in pair.gateways.values())
+
+
+def ask(pair: Pair, body: bytes, kind: str, **headers: str) -> tuple[int, str, dict[str, Any]]:
+    """The status of one answer through nginx, its request's id and what it says."""
+    connection = http.client.HTTPConnection("127.0.0.1", pair.http_port, timeout=HANG_S)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        connection.request(
+            "POST", "/api/v1/detect", body, {"Content-Type": kind, "Authorization": f"Bearer {pair.token}", **named}
+        )
+        answer = connection.getresponse()
+        text = answer.read()
+        assert (answer.getheader("Content-Type") or "").endswith("json"), text
+        return answer.status, answer.getheader("X-Request-Id") or "", json.loads(text)
+    finally:
+        connection.close()
+
+
+def test_a_request_keeps_its_own_id_and_gets_one_if_it_has_none(pair: Pair) -> None:
+    status, given, _ = ask(pair, PICTURE, "image/jpeg", X_Request_Id="shop:17")
+    assert (status, given) == (200, "shop:17")
+    status, made, _ = ask(pair, PICTURE, "image/jpeg")
+    assert status == 200
+    for request_id in ("shop:17", made):
+        until(partial(logged, pair, f"request_id={request_id}"), f"no device has heard of {request_id}")
+
+
+def test_what_is_too_large_for_a_device_is_refused_by_it(pair: Pair) -> None:
+    largest = PICTURE + bytes(PICTURE_MOST - len(PICTURE))
+    assert ask(pair, as_json(largest), "application/json")[0] == 200
+    status, request_id, told = ask(pair, as_json(largest + bytes(2**14)), "application/json")
+    assert (status, told["request_id"]) == (413, request_id)
+    assert "gateway.picture_mb" in told["detail"]
+
+
+def as_json(picture: bytes) -> bytes:
+    """The body of a request that holds the picture as text."""
+    return json.dumps({"image": base64.b64encode(picture).decode()}).encode()
