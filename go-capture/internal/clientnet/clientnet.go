@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clientnet says which addresses count as one client's where something is bounded for each client.
+// Package clientnet says which address is a client's, behind a balancer too, and which count as one client's where something is bounded
+// for each client.
 package clientnet
 
 import "net/netip"

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package web
+package clientnet
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
 	"strings"
 )
 
-const forwardedFor = "X-Forwarded-For"
-
-// proxies are the balancers in front of the device. What they say about where a request comes from is believed, since all clients would
+// Proxies are the balancers in front of the device. What they say about where a request comes from is believed, since all clients would
 // share one address otherwise: its limits, its place in the line, and the throttle of its logins.
-type proxies []netip.Prefix
+type Proxies []netip.Prefix
 
-// parseProxies takes addresses and networks.
-func parseProxies(names []string) (proxies, error) {
-	var found proxies
+// ParseProxies takes addresses and networks.
+func ParseProxies(names []string) (Proxies, error) {
+	var found Proxies
 	for _, name := range names {
 		network, err := netip.ParsePrefix(name)
 		if err != nil {
@@ -32,7 +29,8 @@ func parseProxies(names []string) (proxies, error) {
 	return found, nil
 }
 
-func (p proxies) hold(address netip.Addr) bool {
+// Hold tells whether one of them has the address.
+func (p Proxies) Hold(address netip.Addr) bool {
 	for _, network := range p {
 		if network.Contains(address.Unmap()) {
 			return true
@@ -41,34 +39,32 @@ func (p proxies) hold(address netip.Addr) bool {
 	return false
 }
 
-// unveil gives the request the address of its client before anybody looks at it.
-func (p proxies) unveil(next http.Handler) http.Handler {
-	if len(p) == 0 {
-		return next
+// Remote is the address and port that a request comes from, by its connection and by what its headers X-Forwarded-For say.
+func (p Proxies) Remote(connection string, forwarded []string) string {
+	if client, told := p.clientOf(connection, forwarded); told {
+		return netip.AddrPortFrom(client, 0).String()
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if client, told := p.clientOf(r); told {
-			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
-		}
-		next.ServeHTTP(w, r)
-	})
+	return connection
 }
 
 // clientOf goes back from the connection through each proxy to the first address that is none: what stands before that, the client may
 // have written itself.
-func (p proxies) clientOf(r *http.Request) (client netip.Addr, told bool) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !p.hold(peer.Addr()) {
+func (p Proxies) clientOf(connection string, forwarded []string) (client netip.Addr, told bool) {
+	if len(p) == 0 {
 		return netip.Addr{}, false
 	}
-	hops := strings.Split(strings.Join(r.Header.Values(forwardedFor), ","), ",")
+	peer, err := netip.ParseAddrPort(connection)
+	if err != nil || !p.Hold(peer.Addr()) {
+		return netip.Addr{}, false
+	}
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
 			return client, told
 		}
 		client, told = hop.Unmap().WithZone(""), true
-		if !p.hold(client) {
+		if !p.Hold(client) {
 			return client, told
 		}
 	}

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package web
+package clientnet
 
-import (
-	"net/http"
-	"net/http/httptest"
-	"testing"
-)
+import "testing"
 
 func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.T) {
-	balancers, err := parseProxies([]string{"192.0.2.1", "10.0.0.0/8", "fd00::/8"})
+	balancers, err := ParseProxies([]string{"192.0.2.1", "10.0.0.0/8", "fd00::/8"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +26,7 @@ func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.
 		{"192.0.2.1:5", []string{"10.1.2.3"}, "10.1.2.3:0"}, // another proxy asks
 		{"192.0.2.1:5", []string{"junk, 203.0.113.7"}, "203.0.113.7:0"},
 	} {
-		var seen string
-		next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.RemoteAddr })
-		request := httptest.NewRequest(http.MethodGet, "/", nil)
-		request.RemoteAddr = c.peer
-		request.Header[forwardedFor] = c.said
-		balancers.unveil(next).ServeHTTP(httptest.NewRecorder(), request)
-		if seen != c.found {
+		if seen := balancers.Remote(c.peer, c.said); seen != c.found {
 			t.Errorf("%s says %q: %s, want %s", c.peer, c.said, seen, c.found)
 		}
 	}
@@ -44,7 +34,7 @@ func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.
 
 func TestAProxyThatIsNoAddressIsAnError(t *testing.T) {
 	for _, name := range []string{"balancer", "10.0.0.0/33", "", "10.0.0"} {
-		if _, err := parseProxies([]string{name}); err == nil {
+		if _, err := ParseProxies([]string{name}); err == nil {
 			t.Errorf("%q is taken", name)
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"visavis/capture/internal/album"
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/certificate"
+	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/clock"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/control"
@@ -114,16 +115,18 @@ func (a *Appliance) openDoors() (err error) {
 	if a.certificate, err = certificateOf(a.config); err != nil {
 		return err
 	}
-	encrypted := a.encryption()
 	site := webSettings(a.config, a.version)
-	site.Auth, site.TLS, site.Guests, site.Events = a.gate, encrypted, a.guests(), a.history
+	if site.Proxies, err = clientnet.ParseProxies(a.config.Web.Proxies); err != nil {
+		return err
+	}
+	site.Auth, site.TLS, site.Guests, site.Events = a.gate, a.encryption(), a.guests(), a.history
 	if a.album != nil {
 		site.Thumbnails = a.album
 	}
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
 		return err
 	}
-	a.grpc, err = a.openGRPC(encrypted)
+	a.grpc, err = a.openGRPC(site.TLS)
 	return err
 }
 

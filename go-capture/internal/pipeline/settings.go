@@ -11,6 +11,7 @@ import (
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/requestlog"
 	"visavis/capture/internal/source"
 	"visavis/capture/internal/web"
 )
@@ -18,8 +19,8 @@ import (
 func webSettings(c *config.Config, version string) web.Settings {
 	detections := func(r *hub.Result) ([]byte, error) { return mqtt.Detections(c.Device.ID, r) }
 	return web.Settings{
-		Listen: c.Web.Listen, Hosts: pageNames(c), Proxies: c.Web.Proxies, Device: c.Device.ID, Version: version, Encode: jpeg.Encode, Detections: detections,
-		LogRequests: c.Web.LogRequests, SessionMost: sessionMost(c),
+		Listen: c.Web.Listen, Hosts: pageNames(c), Device: c.Device.ID, Version: version, Encode: jpeg.Encode, Detections: detections,
+		Log: requestlog.New(c.Web.LogRequests), SessionMost: sessionMost(c),
 	}
 }
 

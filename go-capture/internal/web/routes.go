@@ -126,7 +126,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	rest := elsewhere()
 	mux.Handle("/", s.metrics.count(rest.pattern, s.guarded(rest)))
-	return s.hurry(s.proxies.unveil(s.named(s.guard(mux))))
+	return s.hurry(s.unveil(s.named(s.guard(mux))))
 }
 
 // exact keeps the mux from taking "/" for every path.

@@ -21,14 +21,16 @@ import (
 	"time"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/connlimit"
+	"visavis/capture/internal/requestlog"
 )
 
 // Settings of the server. Zero limits take the defaults.
 type Settings struct {
-	Listen     string   // address:port; without Auth only loopback is accepted
-	Proxies    []string // addresses and networks whose X-Forwarded-For is believed
-	Hosts      []string // Host names accepted beside loopback's, the bound address, Device and Device.local
+	Listen     string            // address:port; without Auth only loopback is accepted
+	Proxies    clientnet.Proxies // whose X-Forwarded-For is believed
+	Hosts      []string          // Host names accepted beside loopback's, the bound address, Device and Device.local
 	Device     string
 	Version    string
 	Encode     EncodeJPEG
@@ -41,7 +43,7 @@ type Settings struct {
 	Auth        *auth.Gate    // nil = no login, everyone may do everything
 	SessionMost time.Duration // how long a browser keeps the session's cookie
 
-	LogRequests string // one of the Log… constants, default LogRefused
+	Log *requestlog.Log // default: of what is refused
 	// MaxConnections and MaxPerAddress are open at once beside WebSockets, in all and from one address; default 8192 and 1024.
 	MaxConnections, MaxPerAddress int
 	WriteTimeout                  time.Duration // a viewer that cannot take one frame in this time is closed, default 5 s
@@ -62,9 +64,7 @@ type Server struct {
 	settings Settings
 	view     View
 	hosts    map[string]bool
-	proxies  proxies
 	metrics  *metrics
-	log      *requestLog
 	statuses *statuses
 	assets   map[string]asset
 	routes   []route
@@ -96,19 +96,15 @@ func New(settings Settings, view View) (*Server, error) {
 		studios: map[string]*studio{}, listening: make(chan struct{}),
 	}
 	s.hosts = allowedHosts(s.settings)
-	if s.proxies, err = parseProxies(settings.Proxies); err != nil {
-		return nil, err
-	}
 	s.metrics = newMetrics(s)
-	s.log = newRequestLog(s.settings.LogRequests)
 	s.statuses = newStatuses()
 	s.routes = s.table()
 	return s, requireRoles(s.routes)
 }
 
 func withDefaults(settings Settings) Settings {
-	if settings.LogRequests == "" {
-		settings.LogRequests = LogRefused
+	if settings.Log == nil {
+		settings.Log = requestlog.New(requestlog.Refused)
 	}
 	if settings.MaxConnections == 0 {
 		settings.MaxConnections = 8192
@@ -182,7 +178,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // admitting bounds the connections. WebSockets have bounds of their own: their connections have left.
 func (s *Server) admitting() func(net.Conn, http.ConnState) {
-	inside := connlimit.New(s.settings.MaxConnections, s.settings.MaxPerAddress, s.proxies.hold)
+	inside := connlimit.New(s.settings.MaxConnections, s.settings.MaxPerAddress, s.settings.Proxies.Hold)
 	return func(connection net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
