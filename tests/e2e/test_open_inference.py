@@ -19,6 +19,7 @@ from tests.e2e.clients import FAKE_WORKERS, PeakMemory, metrics, post
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid
 from tests.e2e.test_gateway import SETTINGS, assert_pictures_add_up, crowd, photos, pixels
+from tests.e2e.test_requests import PARENT, TRACE, line_of
 from tests.e2e.triton import TritonClient, run_beside_tritonclient, triton_client
 from tests.ports import free_port
 from tests.repo.pages import blocks
@@ -38,6 +39,7 @@ def grpc_address() -> str:
 def box(tmp_path_factory: pytest.TempPathFactory, grpc_address: str) -> Iterator[RunningAppliance]:
     """One appliance for all tests that leave it as it was."""
     settings = SETTINGS.replace("[gateway]\n", f'[gateway]\ngrpc_listen = "{grpc_address}"\n')
+    settings = settings.replace("[web]\n", '[web]\nlog_requests = "all"\n')
     with running(tmp_path_factory.mktemp("box"), settings) as appliance:
         yield appliance
 
@@ -178,6 +180,18 @@ def test_a_refusal_over_grpc_has_its_code(
         assert words in found["refused"], found
     until(lambda: metrics(box, "visavis_client_pictures_open")[""] == 0, "a picture stays open")
     assert_pictures_add_up(box)
+
+
+@pytest.mark.parametrize(("model", "status"), [(MODEL, "OK"), ("resnet", "NotFound")])
+def test_a_call_over_grpc_is_found_again_in_the_log(
+    box: RunningAppliance, infer_grpc: Infer, model: str, status: str
+) -> None:
+    request_id = f"shop:{status}"
+    infer_grpc(photos()[0], model=model, headers={"x-request-id": request_id, "traceparent": f"00-{TRACE}-{PARENT}-01"})
+    line = line_of(box, request_id)
+    asked = f"path=/inference.GRPCInferenceService/ModelInfer status={status} client=127.0.0.1:"
+    assert asked in line, line
+    assert f"trace_id={TRACE} parent_id={PARENT}" in line, line
 
 
 def test_a_stream_answers_each_picture_in_turn(

@@ -22,7 +22,7 @@ class Caller:
     def __init__(self, wire: str, address: str, token: str, certificate: str) -> None:
         self._wire, self._module = wire, WIRES[wire]
         name = "authorization" if wire == "grpc" else "Authorization"
-        self._headers = {name: f"Bearer {token}"} if token else None
+        self._headers = {name: f"Bearer {token}"} if token else {}
         secure: dict[str, Any] = {}
         if certificate and wire == "grpc":
             secure = {"ssl": True, "root_certificates": certificate}
@@ -47,7 +47,8 @@ class Caller:
             wanted = call.get("outputs", {})
             outputs = [self._module.InferRequestedOutput(name, binary_data=binary) for name, binary in wanted.items()]
         more = call.get("more", {})
-        found = self._client.infer(call["model"], [given], outputs=outputs or None, headers=self._headers, **more)
+        headers = {**self._headers, **call.get("headers", {})}
+        found = self._client.infer(call["model"], [given], outputs=outputs or None, headers=headers, **more)
         return self._tensors(found)
 
     def stream(self, call: dict[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,9 @@ type Web struct {
 	Listen string `toml:"listen" json:"listen"`
 	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
 	Hosts []string `toml:"hosts" json:"hosts"`
-	// Balancers in front of the device: what they say in X-Forwarded-For about where a request comes from is believed.
+	// Balancers in front of the device: what they say in X-Forwarded-For, over gRPC too, about where a request comes from is believed.
 	Proxies []string `toml:"proxies" json:"proxies"`
-	// Requests that get a line in the log: "refused" (status 400 and above, a flood of them thinned out), "all" or "none".
+	// Requests that get a line in the log: "refused" (status 400 and above, over gRPC all but OK; a flood of them thinned out), "all" or "none".
 	LogRequests string `toml:"log_requests" json:"log_requests"`
 	// Encrypt the page and the API: with web.cert and web.key, or with a certificate that the device makes for its own names.
 	HTTPS bool `toml:"https" json:"https"`

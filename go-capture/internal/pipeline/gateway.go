@@ -4,7 +4,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/tls"
 	"net/http"
 	"time"
 
@@ -81,14 +80,15 @@ func (a *Appliance) guests() web.Guests {
 	}
 }
 
-// openGRPC is the gateway's second door; nil when nobody asked for it.
-func (a *Appliance) openGRPC(encrypted *tls.Config) (*overgrpc.Server, error) {
+// openGRPC is the gateway's second door, which shares with the site what is not HTTP's alone; nil when nobody asked for it.
+func (a *Appliance) openGRPC(site web.Settings) (*overgrpc.Server, error) {
 	listen := a.config.Gateway.GrpcListen
 	if listen == "" {
 		return nil, nil
 	}
 	return overgrpc.New(overgrpc.Settings{
-		Listen: listen, PictureBytes: a.config.Gateway.PictureMb << 20, TLS: encrypted, Auth: a.gate, Gateway: a.gateway, Count: a.web.CountCall,
+		Listen: listen, PictureBytes: a.config.Gateway.PictureMb << 20, TLS: site.TLS, Auth: site.Auth, Proxies: site.Proxies, Log: site.Log,
+		Gateway: a.gateway, Count: a.web.CountCall,
 	})
 }
 

@@ -126,7 +126,7 @@ func (a *Appliance) openDoors() (err error) {
 	if a.web, err = web.New(site, (*view)(a)); err != nil {
 		return err
 	}
-	a.grpc, err = a.openGRPC(site.TLS)
+	a.grpc, err = a.openGRPC(site)
 	return err
 }
 

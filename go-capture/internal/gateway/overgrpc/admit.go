@@ -31,15 +31,6 @@ type method struct {
 	streams bool // many messages and answers in one call
 }
 
-// serve answers a method to those who may call it, and counts.
-func (s *Server) serve(m method) grpc.StreamHandler {
-	return func(_ any, stream grpc.ServerStream) error {
-		err := told(stream, s.guarded(m, stream))
-		s.settings.Count("/"+serviceName+"/"+m.name, status.Code(err).String())
-		return err
-	}
-}
-
 func (s *Server) guarded(m method, stream grpc.ServerStream) error {
 	if m.least == auth.Public {
 		return m.answer(stream.Context(), s, stream)
@@ -69,13 +60,13 @@ func (s *Server) identify(ctx context.Context) (auth.Identity, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return auth.Identity{}, auth.ErrUnknown
 	}
-	return s.settings.Auth.ByToken(ctx, remote(ctx), strings.TrimSpace(token))
+	return s.settings.Auth.ByToken(ctx, s.remote(ctx), strings.TrimSpace(token))
 }
 
-// remote is the address and port that the connection comes from.
-func remote(ctx context.Context) string {
+// remote is the address and port that a call comes from.
+func (s *Server) remote(ctx context.Context) string {
 	if from, known := peer.FromContext(ctx); known {
-		return from.Addr.String()
+		return s.settings.Proxies.Remote(from.Addr.String(), metadata.ValueFromIncomingContext(ctx, "x-forwarded-for"))
 	}
 	return ""
 }
@@ -84,10 +75,10 @@ func remote(ctx context.Context) string {
 type accountKey struct{}
 
 // callerOf tells who calls; all whose address is not known share one queue.
-func callerOf(ctx context.Context) gateway.Caller {
+func (s *Server) callerOf(ctx context.Context) gateway.Caller {
 	var made gateway.Caller
 	made.Account, _ = ctx.Value(accountKey{}).(string)
-	if address, err := netip.ParseAddrPort(remote(ctx)); err == nil {
+	if address, err := netip.ParseAddrPort(s.remote(ctx)); err == nil {
 		made.Address = address.Addr().Unmap()
 	}
 	return made
@@ -141,6 +132,8 @@ func asStatus(err error) error {
 		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "The call has been cancelled.")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "The call's own time is over.")
 	}
 	return err
 }

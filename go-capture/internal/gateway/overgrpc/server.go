@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"syscall"
 	"time"
 
@@ -30,9 +29,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/connlimit"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference"
+	"visavis/capture/internal/requestlog"
 )
 
 const (
@@ -53,9 +54,11 @@ const (
 // Settings of a Server.
 type Settings struct {
 	Listen       string
-	PictureBytes int         // of the largest picture
-	TLS          *tls.Config // nil = as it is
-	Auth         *auth.Gate  // nil = no login, everyone may do everything
+	PictureBytes int               // of the largest picture
+	TLS          *tls.Config       // nil = as it is
+	Auth         *auth.Gate        // nil = no login, everyone may do everything
+	Proxies      clientnet.Proxies // whose x-forwarded-for is believed
+	Log          *requestlog.Log   // default: of what is refused
 	Gateway      *gateway.Gateway
 	Count        func(route, code string) // of an answered call
 	// MaxConnections and MaxPerAddress are open at once, in all and from one address; default connectionsMost and
@@ -93,6 +96,9 @@ func withDefaults(settings Settings) Settings {
 	if settings.MaxPerAddress == 0 {
 		settings.MaxPerAddress = perAddressMost
 	}
+	if settings.Log == nil {
+		settings.Log = requestlog.New(requestlog.Refused)
+	}
 	return settings
 }
 
@@ -113,7 +119,7 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.build()
 	failed := make(chan error, 1)
-	inside := connlimit.New(s.settings.MaxConnections, s.settings.MaxPerAddress, func(netip.Addr) bool { return false })
+	inside := connlimit.New(s.settings.MaxConnections, s.settings.MaxPerAddress, s.settings.Proxies.Hold)
 	go func() { failed <- server.Serve(inside.Listener(listener)) }()
 	select {
 	case err := <-failed:

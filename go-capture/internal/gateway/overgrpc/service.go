@@ -93,7 +93,7 @@ func described(tensors []openinference.TensorMetadata) []*wire.ModelMetadataResp
 
 // modelInfer lets the gateway decide when the picture is read.
 func modelInfer(ctx context.Context, s *Server, stream grpc.ServerStream) error {
-	call, faces, err := s.settings.Gateway.Infer(ctx, callerOf(ctx), func() (gateway.Call, error) {
+	call, faces, err := s.settings.Gateway.Infer(ctx, s.callerOf(ctx), func() (gateway.Call, error) {
 		raw, err := s.receive(ctx, stream, s.pictures)
 		if err != nil {
 			return gateway.Call{}, err

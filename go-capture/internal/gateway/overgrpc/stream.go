@@ -117,7 +117,7 @@ func (c *conversation) next(ctx context.Context) ([]byte, error) {
 // answer has the faces of one message, or says why there are none.
 func (c *conversation) answer(ctx context.Context, raw []byte) *wire.ModelStreamInferResponse {
 	var asked gateway.Call
-	call, faces, err := c.server.settings.Gateway.Infer(ctx, callerOf(ctx), func() (gateway.Call, error) {
+	call, faces, err := c.server.settings.Gateway.Infer(ctx, c.server.callerOf(ctx), func() (gateway.Call, error) {
 		var err error
 		asked, err = callOf(raw)
 		return asked, err
