@@ -118,13 +118,26 @@ type origin struct {
 	name   string
 	header http.Header
 	host   string
-	code   int // of its refusal for a GET, 0 = it is none; whoever it is
+	code   int  // of its refusal, 0 = it is none; whoever it is
+	leads  bool // a browser goes where it says: refused only where that changes something
+}
+
+// refusal is what a request with that method gets for coming from there, 0 = nothing.
+func (o origin) refusal(method string) int {
+	if o.leads && method == http.MethodGet {
+		return 0
+	}
+	return o.code
 }
 
 var origins = []origin{
 	{name: "a program", host: "box.local"},
 	{name: "our own page", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://box.local"}}},
 	{name: "another site's page", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}}, code: http.StatusForbidden},
+	{name: "another site's link or form", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}},
+		code: http.StatusForbidden, leads: true},
+	{name: "a form of another port's page", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"navigate"}},
+		code: http.StatusForbidden, leads: true},
 	{name: "an old browser at another site", host: "box.local", header: http.Header{"Origin": {"http://evil.example"}}, code: http.StatusForbidden},
 	{name: "another port of this host", host: "box.local", header: http.Header{"Origin": {"http://box.local:81"}}, code: http.StatusForbidden},
 	{name: "a page that hides where it is", host: "box.local", header: http.Header{"Origin": {"null"}}, code: http.StatusForbidden},
@@ -154,8 +167,8 @@ func (s site) ask(method, path string, from origin, who sender) *httptest.Respon
 // expected is the refusal that a request must get, 0 when it may pass.
 func expected(route web.RouteInfo, from origin, who sender, camera string) int {
 	switch {
-	case from.code != 0:
-		return from.code
+	case from.refusal(route.Method) != 0:
+		return from.refusal(route.Method)
 	case route.Least == auth.Public:
 		return 0
 	case who.role == auth.Public && route.Page:
