@@ -4,14 +4,20 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"visavis/capture/internal/backoff"
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/frame"
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/waiting"
 )
 
 // lines counts those of the log that hold a text.
@@ -33,9 +39,14 @@ func TestASystemdThatDoesNotListenEndsNothing(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "2000")
 	deaf := &lines{text: "systemd does not listen"}
 	logtest.Hear(t, slog.NewTextHandler(deaf, nil))
-	appliance := configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0")
+	told := telling(t, configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0"))
+	waiting.Until(t, "it is said, or the daemon has ended", func() bool { return deaf.seen.Load() > 0 || len(told) > 0 })
+}
+
+// telling serves, and tells systemd so, until the test ends; neither may fail. What comes says that the telling has ended.
+func telling(t *testing.T, appliance *Appliance) <-chan error {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	listener, err := appliance.web.Listen(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -43,15 +54,110 @@ func TestASystemdThatDoesNotListenEndsNothing(t *testing.T) {
 	served, told := make(chan error, 1), make(chan error, 1)
 	go func() { served <- appliance.web.Serve(ctx, listener) }()
 	go func() { told <- appliance.tellSystemd(ctx) }()
-	for deaf.seen.Load() == 0 && len(told) == 0 {
-		time.Sleep(time.Millisecond)
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-told, <-served); err != nil {
+			t.Errorf("the daemon ends: %v", err)
+		}
+	})
+	return told
+}
+
+// notified listens as systemd does and returns what it was told next.
+func notified(t *testing.T) (next func() string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	cancel()
-	if err := <-told; err != nil {
-		t.Errorf("the daemon ends: %v", err)
+	t.Cleanup(func() { _ = socket.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_PID", "")
+	return func() string {
+		buffer := make([]byte, 1024)
+		if err := socket.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := socket.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buffer[:n])
 	}
-	if err := <-served; err != nil {
-		t.Error(err)
+}
+
+// gate is a camera that gives a picture whenever it is let.
+type gate struct{ open chan struct{} }
+
+func (g gate) Grab(ctx context.Context, into *frame.Picture) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.open:
+		return into.SetSize(64, 48)
+	}
+}
+
+func (gate) Close() error { return nil }
+
+// runs lets the appliance's camera give what comes through the gate, until the test ends.
+func runs(t *testing.T, a *Appliance, through gate) *camera {
+	t.Helper()
+	c, err := a.newCamera(a.config.Cameras[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	a.cameras[c.settings.ID] = c
+	a.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	go func() {
+		defer close(c.ended)
+		_ = c.session(ctx, through, backoff.New(firstRetry, mostRetry)) // it ends with the test
+	}()
+	t.Cleanup(c.stop)
+	return c
+}
+
+// The loop stands still by itself; only the time that it may stand is not waited for.
+func TestSystemdHearsNoSignOfLifeWhileACameraStandsStill(t *testing.T) {
+	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
+	next := notified(t)
+	t.Setenv("WATCHDOG_USEC", "10000")
+	a := configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0", "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE=demo:")
+	through := gate{make(chan struct{})}
+	door := runs(t, a, through)
+	through.open <- struct{}{}
+	waiting.Until(t, "the camera delivers", door.online.Load)
+	telling(t, a)
+
+	const alive, looks = "WATCHDOG=1", 20
+	// signs counts the signs of life in the next looks, each of which begins with the figures.
+	signs := func() (n int) {
+		for seen := 0; seen < looks; {
+			switch said := next(); {
+			case said == alive:
+				n++
+			case strings.HasPrefix(said, "STATUS="):
+				seen++
+			}
+		}
+		return n
+	}
+	if n := signs(); n < looks-1 {
+		t.Errorf("while pictures come: %d signs of life in %d looks", n, looks)
+	}
+	door.gaveNs.Add(-door.silenceMost().Nanoseconds())
+	signs() // what was on its way
+	if n := signs(); n > 0 {
+		t.Errorf("while the camera stands still: %d signs of life in %d looks", n, looks)
+	}
+	through.open <- struct{}{}
+	signs()
+	if n := signs(); n < looks-1 {
+		t.Errorf("when pictures come again: %d signs of life in %d looks", n, looks)
 	}
 }
 
