@@ -51,8 +51,9 @@ func (f *frames) Read(into []byte) (int, error) {
 	return n, err
 }
 
+// follow goes no further than to the frame that was one too many: what lies behind it, in the same read, must not make up for it.
 func (f *frames) follow(came []byte) {
-	for len(came) > 0 {
+	for len(came) > 0 && f.credit >= 0 {
 		passed := min(f.skip, len(came))
 		f.skip, came = f.skip-passed, came[passed:]
 		more := min(frameHead-len(f.head), len(came))

@@ -52,13 +52,13 @@ type box struct {
 	counted map[string]int // by route and code
 }
 
-func open(t *testing.T, change func(*Settings)) *box {
+func open(t testing.TB, change func(*Settings)) *box {
 	t.Helper()
 	return openWith(t, answerTimeout, change)
 }
 
 // openWith has so much patience with a client that takes no answer.
-func openWith(t *testing.T, patience time.Duration, change func(*Settings)) *box {
+func openWith(t testing.TB, patience time.Duration, change func(*Settings)) *box {
 	t.Helper()
 	patientMs := int(waiting.Most.Milliseconds())
 	dispatcher := dispatch.New(dispatch.Options{LeaseMs: patientMs, HelloMs: patientMs, Outcome: func(dispatch.Outcome) {}})
@@ -98,7 +98,7 @@ func (b *box) count(route, code string) {
 	b.counted[strings.TrimPrefix(route, "/"+serviceName+"/")+" "+code]++
 }
 
-func (b *box) dial(t *testing.T, how credentials.TransportCredentials) *grpc.ClientConn {
+func (b *box) dial(t testing.TB, how credentials.TransportCredentials) *grpc.ClientConn {
 	t.Helper()
 	connection, err := grpc.NewClient(b.address, grpc.WithTransportCredentials(how))
 	if err != nil {
@@ -109,7 +109,7 @@ func (b *box) dial(t *testing.T, how credentials.TransportCredentials) *grpc.Cli
 }
 
 // ask makes a call with a token, "" for none.
-func ask(t *testing.T, connection *grpc.ClientConn, method, token string, asked, said proto.Message) error {
+func ask(t testing.TB, connection *grpc.ClientConn, method, token string, asked, said proto.Message) error {
 	t.Helper()
 	ctx := waiting.Context(t)
 	if token != "" {
