@@ -143,9 +143,28 @@ func lookAtPNG(body []byte, h *Header) ([]byte, error) {
 	return nil, errCutOff
 }
 
-// lookAtWebP reads the orientation, and whether the picture is packed without loss, which libwebp unpacks into four bytes a pixel.
+// webpBytes is what a chunk makes the decoder hold for each pixel, beside the result. Without loss, libwebp unpacks into four bytes; alpha,
+// too, and keeps one. What has alpha, OpenCV has decoded into four bytes of its own first.
+func webpBytes(kind string, content []byte) float64 {
+	const (
+		alphaBit              = 0x10
+		inVP8X, inVP8L        = 0, 4 // the byte that has it
+		few, unpacked, copied = 1, 4, 4
+	)
+	has := func(at int) bool { return len(content) > at && content[at]&alphaBit != 0 }
+	switch {
+	case kind == "ALPH":
+		return few + unpacked + copied
+	case kind == "VP8X" && has(inVP8X), kind == "VP8L" && has(inVP8L):
+		return unpacked + copied
+	case kind == "VP8L":
+		return unpacked
+	}
+	return few
+}
+
+// lookAtWebP reads the orientation, and how the picture is packed.
 func lookAtWebP(body []byte, h *Header) ([]byte, error) {
-	h.pixelBytes = 1
 	size := int64(binary.LittleEndian.Uint32(body[4:])) + 8
 	if size > int64(len(body)) {
 		return nil, errCutOff
@@ -156,11 +175,11 @@ func lookAtWebP(body []byte, h *Header) ([]byte, error) {
 		if end > size {
 			return nil, errCutOff
 		}
-		switch string(body[at : at+4]) {
-		case "VP8L", "ALPH":
-			h.pixelBytes = 4
+		kind, content := string(body[at:at+4]), body[at+8:end]
+		h.pixelBytes = max(h.pixelBytes, webpBytes(kind, content))
+		switch kind {
 		case "EXIF":
-			h.Orientation = orientation(bytes.TrimPrefix(body[at+8:end], []byte("Exif\x00\x00")))
+			h.Orientation = orientation(bytes.TrimPrefix(content, []byte("Exif\x00\x00")))
 		case "ANIM":
 			return nil, notAPicture("Moving WebP pictures are not decoded: send one picture of it.")
 		}

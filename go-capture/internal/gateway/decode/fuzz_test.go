@@ -30,6 +30,10 @@ func FuzzUpright(f *testing.F) {
 		encoded.Close()
 	}
 	f.Add(byte(0), photo(f, 40, 24, 6))
+	f.Add(byte(0), inFour(40, 24, 0xC0))
+	f.Add(byte(0), inFour(40, 24, 0xC2))
+	f.Add(byte(1), flatPNG(f, 40, 24, 16, 6, 4, 0, 200))
+	f.Add(byte(1), flatPNG(f, 40, 24, 8, 4, 2, 1, 200))
 	f.Fuzz(func(t *testing.T, kind byte, body []byte) {
 		kept, header, err := gateway.Inspect(body, types[kind%3], small)
 		if err != nil {
