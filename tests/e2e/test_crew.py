@@ -105,11 +105,10 @@ def busy(appliance: RunningAppliance) -> Iterator[None]:
 
 
 @contextmanager
-def joined(appliance: RunningAppliance) -> Iterator[subprocess.Popen[bytes]]:
+def joined(appliance: RunningAppliance, *detector: str) -> Iterator[subprocess.Popen[bytes]]:
     """A plain `visavis worker` beside those of `visavis run`."""
     socket = next(appliance.file.parent.glob("visavis-*/frames.sock"))
-    command = [sys.executable, "-m", "visavis.cli", "worker", "--socket", str(socket), "--name", "guest"]
-    command += ["--backend", "fake", "--input", "320x240"]
+    command = [sys.executable, "-m", "visavis.cli", "worker", "--socket", str(socket), "--name", "guest", *detector]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -123,7 +122,7 @@ def test_workers_come_and_go_and_nobody_notices(appliance: RunningAppliance) -> 
         assert (crew["device"], crew["wanted"], names(crew)) == ("box", 3, ["worker-1", "worker-2", "worker-3"])
         until(lambda: answered_by(appliance, "worker-3") > 5, "the third worker has nothing to do")
         os.kill(pid_of(appliance, "worker-2"), signal.SIGKILL)
-        with joined(appliance) as guest:
+        with joined(appliance, "--backend", "fake", "--input", "320x240") as guest:
             until(lambda: answered_by(appliance, "guest") > 5, "the worker that joined has nothing to do")
             guest.terminate()
             assert guest.wait(HANG_S) == 0
