@@ -14,7 +14,9 @@ import struct
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 PROBLEM = b"application/problem+json"
@@ -83,26 +85,26 @@ async def ask(port: int, pieces: Iterator[Piece]) -> Reply:
     return read_reply(answer, took_s)
 
 
-def all_at_once(count: int, one: Callable[[int], Coroutine[Any, Any, Reply]]) -> list[Reply]:
+def all_at_once(count: int, one: Callable[[int], Coroutine[Any, Any, T]]) -> list[T]:
     """Run so many clients at the same time."""
 
-    async def run() -> list[Reply]:
+    async def run() -> list[T]:
         return list(await asyncio.gather(*(one(number) for number in range(count))))
 
     return asyncio.run(run())
 
 
-def for_a_while(count: int, one: Callable[[int], Coroutine[Any, Any, Reply]]) -> list[Reply]:
-    """Run so many clients at the same time; each begins anew when it has been answered, until GIANTS_S are over."""
-    end_s = time.monotonic() + GIANTS_S
+def for_a_while(count: int, one: Callable[[int], Coroutine[Any, Any, T]], last_s: float = GIANTS_S) -> list[T]:
+    """Run so many clients at the same time; each begins anew when it has been answered, until `last_s` are over."""
+    end_s = time.monotonic() + last_s
 
-    async def client(number: int) -> list[Reply]:
+    async def client(number: int) -> list[T]:
         replies = []
         while time.monotonic() < end_s:
             replies.append(await one(number))
         return replies
 
-    async def run() -> list[Reply]:
+    async def run() -> list[T]:
         each = await asyncio.gather(*(client(number) for number in range(count)))
         return list(itertools.chain.from_iterable(each))
 

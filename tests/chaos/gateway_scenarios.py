@@ -16,16 +16,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tests.chaos.attacks import HOST, PROBLEM, Reply
+from tests.chaos.grpc_attacks import HonestCaller, Told
 from tests.chaos.test_survival import descriptors
 from tests.e2e.bombs import photo
 from tests.e2e.clients import anonymous_bytes, metrics, until_replaced, worker_ids
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import assert_status_adds_up, daemon_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
+from tests.ports import free_port
 from tests.waiting import HANG_S, until
+
+T = TypeVar("T")
 
 DESCRIPTORS = 4096  # that this program needs at a time
 CREDIT = 2  # frames that a worker may hold
@@ -35,17 +39,20 @@ listen = "127.0.0.1:{{http_port}}"
 [mqtt]
 url = ""
 [detector]
+backend = "BACKEND"
 input = [320, 256]
 workers = 2
 [worker]
 credit = {CREDIT}
 [gateway]
-deadline_ms = 10000
 streams = 1024
+grpc_listen = "127.0.0.1:GRPC_PORT"
 """
-CAMERA = '[[camera]]\nid = "{name}"\nsource = "demo:"\nsize = [320, 240]\nfps = 15\n'
+CAMERA = '[[camera]]\nid = "{name}"\nsource = "demo:"\nsize = [320, 240]\nfps = {fps}\n'
+CAMERAS, FPS = ("one", "two"), 15
 PICTURE = photo(".jpg", width=320, height=240)
 HONEST_EVERY_S = 0.1
+FINE = {0, 101, 200, 503}  # beside 4xx
 SETTLE_LIMIT_S = 60.0
 SPARE = 2  # descriptors and goroutines that may be more than before
 
@@ -59,9 +66,10 @@ class Levels(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Of all cameras together; lost is what ended otherwise than inferred or replaced by a newer one."""
+    """Of one camera or several; lost is what ended otherwise than inferred or replaced by a newer one."""
 
     captured: int
+    inferred: int
     superseded: int
     lost: int
 
@@ -70,24 +78,51 @@ class Frames(NamedTuple):
 
     @property
     def lost_percent(self) -> float:
-        return 100 * self.lost / self.captured
+        return 100 * self.lost / max(self.captured, 1)
+
+    @property
+    def inferred_percent(self) -> float:
+        return 100 * self.inferred / max(self.captured, 1)
+
+
+class Span(NamedTuple):
+    """What each camera did while something went on."""
+
+    seconds: float
+    cameras: dict[str, Frames]
+
+    @property
+    def together(self) -> Frames:
+        return Frames(*map(sum, zip(*self.cameras.values(), strict=True)))
+
+    def captured_percent(self, name: str) -> float:
+        """Of what the camera delivers in this time. Nothing is asked of it but its own pace."""
+        return 100 * self.cameras[name].captured / (FPS * self.seconds)
 
 
 class Device:
     """The appliance under attack."""
 
-    def __init__(self, appliance: RunningAppliance) -> None:
+    def __init__(self, appliance: RunningAppliance, grpc_port: int) -> None:
         self.appliance, self.port, self.pid = appliance, appliance.http_port, daemon_pid(appliance)
+        self.grpc_port = grpc_port
 
     def levels(self) -> Levels:
         goroutines = int(metrics(self.appliance, "go_goroutines")[""])
         return Levels(descriptors(self.pid), goroutines, anonymous_bytes(self.pid))
 
-    def frames(self) -> Frames:
-        counts = [camera["frames"] for camera in self.appliance.status()["cameras"]]
-        dropped = [one["dropped"] for one in counts]
-        lost = sum(one["no_slot"] + one["aborted"] + one["abandoned"] for one in dropped)
-        return Frames(sum(one["captured"] for one in counts), sum(one["superseded"] for one in dropped), lost)
+    def frames(self) -> dict[str, Frames]:
+        return {camera["id"]: frames_of(camera["frames"]) for camera in self.appliance.status()["cameras"]}
+
+    @contextmanager
+    def watched(self) -> Iterator[list[Span]]:
+        """What cameras do inside a `with`; one Span comes when it ends. The time that looking takes counts too."""
+        spans: list[Span] = []
+        began, before = time.monotonic(), self.frames()
+        yield spans
+        after = self.frames()
+        between = {name: frames.since(before[name]) for name, frames in after.items()}
+        spans.append(Span(time.monotonic() - began, between))
 
     def workers(self) -> list[int]:
         command = ["pgrep", "-P", str(self.appliance.process.pid), "-f", "visavis.cli worker"]
@@ -112,6 +147,12 @@ class Device:
         return int(found["open"])
 
 
+def frames_of(counts: dict[str, Any]) -> Frames:
+    dropped = counts["dropped"]
+    lost = dropped["no_slot"] + dropped["aborted"] + dropped["abandoned"]
+    return Frames(counts["captured"], counts["inferred"], dropped["superseded"], lost)
+
+
 def enough_descriptors() -> str:
     """Raise the limit of open files as far as it is needed and allowed; says so when that is too little."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -123,9 +164,13 @@ def enough_descriptors() -> str:
 
 
 @contextmanager
-def attacked(folder: Path) -> Iterator[Device]:
-    with running(folder, SETTINGS + CAMERA.format(name="one") + CAMERA.format(name="two")) as appliance:
-        device = Device(appliance)
+def attacked(folder: Path, backend: str = "auto") -> Iterator[Device]:
+    grpc_port = free_port()
+    cameras = "".join(CAMERA.format(name=name, fps=FPS) for name in CAMERAS)
+    with running(
+        folder, SETTINGS.replace("GRPC_PORT", str(grpc_port)).replace("BACKEND", backend) + cameras
+    ) as appliance:
+        device = Device(appliance, grpc_port)
         until(lambda: len(worker_ids(appliance)) == 2, "there are no two workers", 60)
         yield device
 
@@ -147,13 +192,13 @@ def post(port: int, source: str) -> Reply:
 
 
 @contextmanager
-def honest_client(device: Device) -> Iterator[list[Reply]]:
+def honest_client(ask: Callable[[], T]) -> Iterator[list[T]]:
     """Somebody who sends a picture now and then while the attack goes on."""
     over, seen = threading.Event(), []
 
     def run() -> None:
         while not over.wait(HONEST_EVERY_S):
-            seen.append(post(device.port, "127.0.0.9"))
+            seen.append(ask())
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -164,9 +209,9 @@ def honest_client(device: Device) -> Iterator[list[Reply]]:
         thread.join()
 
 
-def kills(device: Device, clients: int, count: int, every_s: float) -> tuple[list[Reply], Frames]:
-    """Kill workers while clients send as fast as they are answered; says what they were told, and what cameras lost."""
-    over, before = threading.Event(), device.frames()
+def kills(device: Device, clients: int, count: int, every_s: float) -> list[Reply]:
+    """Kill workers while clients send as fast as they are answered; says what they were told."""
+    over = threading.Event()
 
     def run(number: int) -> list[Reply]:
         seen: list[Reply] = []
@@ -184,16 +229,32 @@ def kills(device: Device, clients: int, count: int, every_s: float) -> tuple[lis
             os.kill(device.workers()[number % 2], signal.SIGKILL)
             until_replaced(device.appliance, connected)
         over.set()
-        replies = [reply for one in running_clients for reply in one.result()]
-    return replies, device.frames().since(before)
+        return [reply for one in running_clients for reply in one.result()]
 
 
 def statuses(replies: list[Reply]) -> Counter[int]:
     return Counter(reply.status for reply in replies)
 
 
-def while_honest(device: Device, attack: Callable[[], Any]) -> tuple[Any, list[Reply]]:
+def odd(replies: list[Reply]) -> list[Reply]:
+    """Those that no client has to expect, or that refuse without a problem. 0 is a connection that was closed."""
+    return [one for one in replies if not (one.as_problem and (one.status in FINE or 400 <= one.status < 500))]
+
+
+def while_honest(device: Device, attack: Callable[[], T]) -> tuple[T, list[Reply]]:
     """What an attack returns, and what an honest client was told meanwhile."""
-    with honest_client(device) as seen:
+    with honest_client(lambda: post(device.port, "127.0.0.9")) as seen:
         found = attack()
+    return found, seen
+
+
+def while_calling(device: Device, attack: Callable[[], T]) -> tuple[T, list[Told]]:
+    """The same with a client of gRPC, which has connected before."""
+    caller = HonestCaller(device.grpc_port)
+    try:
+        caller.post(PICTURE)
+        with honest_client(lambda: caller.post(PICTURE)) as seen:
+            found = attack()
+    finally:
+        caller.close()
     return found, seen

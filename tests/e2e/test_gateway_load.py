@@ -88,6 +88,8 @@ def test_a_client_with_few_pictures_gets_as_much_as_one_with_many(start_applianc
 
 
 def test_killed_workers_cost_clients_nothing(start_appliance: Start) -> None:
+    # The deadline is long, so that a picture whose worker dies is tried again however slowly a busy host starts the
+    # next one. What clients are told at the default deadline, tests/chaos/test_gateway.py says.
     settings = QUIET.replace('backend = "fake"', 'backend = "fake"\nworkers = 2')
     appliance = started(start_appliance, settings + "[gateway]\ndeadline_ms = 10000\n")
 
