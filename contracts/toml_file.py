@@ -15,4 +15,9 @@ else:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Decode a file; raises TOMLDecodeError, which is a ValueError."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return decode_toml(path.read_text(encoding="utf-8"))
+
+
+def decode_toml(text: str) -> dict[str, Any]:
+    """Decode what a file held; raises as above."""
+    return tomllib.loads(text)
