@@ -90,6 +90,7 @@ class Span(NamedTuple):
 
     seconds: float
     cameras: dict[str, Frames]
+    answered: int  # pictures of clients
 
     @property
     def together(self) -> Frames:
@@ -98,6 +99,10 @@ class Span(NamedTuple):
     def captured_percent(self, name: str) -> float:
         """Of what the camera delivers in this time. Nothing is asked of it but its own pace."""
         return 100 * self.cameras[name].captured / (FPS * self.seconds)
+
+    def share_percent(self, name: str) -> float:
+        """What the camera has of all that workers did."""
+        return 100 * self.cameras[name].inferred / max(self.together.inferred + self.answered, 1)
 
 
 class Device:
@@ -111,18 +116,20 @@ class Device:
         goroutines = int(metrics(self.appliance, "go_goroutines")[""])
         return Levels(descriptors(self.pid), goroutines, anonymous_bytes(self.pid))
 
-    def frames(self) -> dict[str, Frames]:
-        return {camera["id"]: frames_of(camera["frames"]) for camera in self.appliance.status()["cameras"]}
+    def work(self) -> tuple[dict[str, Frames], int]:
+        """Frames of each camera, and the pictures of clients that were answered, until now."""
+        now = self.appliance.status()
+        return {camera["id"]: frames_of(camera["frames"]) for camera in now["cameras"]}, now["clients"]["answered"]
 
     @contextmanager
     def watched(self) -> Iterator[list[Span]]:
         """What cameras do inside a `with`; one Span comes when it ends. The time that looking takes counts too."""
         spans: list[Span] = []
-        began, before = time.monotonic(), self.frames()
+        began, (before, answered) = time.monotonic(), self.work()
         yield spans
-        after = self.frames()
+        after, answered_now = self.work()
         between = {name: frames.since(before[name]) for name, frames in after.items()}
-        spans.append(Span(time.monotonic() - began, between))
+        spans.append(Span(time.monotonic() - began, between, answered_now - answered))
 
     def workers(self) -> list[int]:
         command = ["pgrep", "-P", str(self.appliance.process.pid), "-f", "visavis.cli worker"]

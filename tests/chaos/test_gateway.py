@@ -50,9 +50,9 @@ def assert_calls_are_answered(device: Device) -> None:
 
 
 def test_clients_of_killed_workers_are_answered_or_refused_at_the_default_deadline(device: Device) -> None:
-    # They are more than the deadline lets in while one of the two workers is away.
+    # All may wait at once (gateway.queue), but not as long as one worker alone would need for them.
     with device.watched() as spans:
-        replies = kills(device, clients=128, count=2, every_s=1.0)
+        replies = kills(device, clients=64, count=3, every_s=1.0)
     assert not odd(replies), statuses(replies)
     answered = statuses(replies)[200]
     assert 0 < answered < len(replies), statuses(replies)
@@ -99,13 +99,14 @@ def test_the_limit_of_connections_is_that_of_the_door() -> None:
 
 def span(captured: int, inferred: int) -> Span:
     frames = Frames(captured, inferred, captured - inferred, 0)
-    return Span(10.0, {"one": Frames(10 * FPS, 10 * FPS, 0, 0), "two": frames})
+    return Span(10.0, {"one": Frames(10 * FPS, 10 * FPS, 0, 0), "two": frames}, 5 * FPS)
 
 
 @pytest.mark.parametrize(
     ("captured", "inferred", "hold"),
     [
         pytest.param(10 * FPS, 10 * FPS, [True, True, True], id="all is well"),
+        pytest.param(10 * FPS, 4 * FPS, [True, True, True], id="one that has its share of a slow machine"),
         pytest.param(0, 0, [True, False, False], id="a camera that stands still"),
         pytest.param(10 * FPS, 0, [True, True, False], id="a camera whose frames are always replaced"),
     ],

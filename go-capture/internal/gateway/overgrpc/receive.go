@@ -4,6 +4,7 @@ package overgrpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -21,32 +22,60 @@ const (
 	placeTimeout = time.Second
 )
 
-// places are for messages that are being read: grpc keeps a message in memory as it comes, up to the largest.
-type places struct{ reading, waiting *semaphore.Weighted }
+// places are for messages that are being read: grpc keeps a message in memory as it comes, up to the largest. One caller has at most half
+// of them, or a few messages that hardly come would keep everybody else out.
+type places struct {
+	reading, waiting *semaphore.Weighted
+	each             *shares
+}
 
 func newPlaces(reading int64) places {
-	return places{semaphore.NewWeighted(reading), semaphore.NewWeighted(waitingMost)}
+	each := &shares{most: max(1, reading/2), of: map[gateway.Caller]*share{}}
+	return places{semaphore.NewWeighted(reading), semaphore.NewWeighted(waitingMost), each}
 }
 
 // take waits briefly for a place: where those who have one are slow, the others are told to come again.
-func (p places) take(ctx context.Context) (release func(), err error) {
-	release = func() { p.reading.Release(1) }
-	if p.reading.TryAcquire(1) {
-		return release, nil
-	}
-	if !p.waiting.TryAcquire(1) {
-		return nil, gateway.TooManyComing()
-	}
-	defer p.waiting.Release(1)
+func (p places) take(ctx context.Context, who gateway.Caller) (release func(), err error) {
+	own, leave := p.each.join(sharer(who))
 	brief, cancel := context.WithTimeout(ctx, placeTimeout)
 	defer cancel()
-	if p.reading.Acquire(brief, 1) == nil {
-		return release, nil
+	if err := p.acquire(brief, own.Weighted); err != nil {
+		leave()
+		return nil, whyNot(ctx, err)
 	}
+	if err := p.acquire(brief, p.reading); err != nil {
+		own.Release(1)
+		leave()
+		return nil, whyNot(ctx, err)
+	}
+	return func() {
+		p.reading.Release(1)
+		own.Release(1)
+		leave()
+	}, nil
+}
+
+// acquire takes one, and waits for it where not too many wait already.
+func (p places) acquire(brief context.Context, from *semaphore.Weighted) error {
+	if from.TryAcquire(1) {
+		return nil
+	}
+	if !p.waiting.TryAcquire(1) {
+		return gateway.TooManyComing()
+	}
+	defer p.waiting.Release(1)
+	return from.Acquire(brief, 1)
+}
+
+// whyNot is the call's own end if it has come, and else that there was no place.
+func whyNot(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	return nil, gateway.TooManyComing()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return gateway.TooManyComing()
+	}
+	return err
 }
 
 // cause says why a message did not come.
@@ -66,7 +95,7 @@ func (s *Server) cause(err error) error {
 func (s *Server) receive(ctx context.Context, stream grpc.ServerStream, from places) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, gateway.BodyTimeout)
 	defer cancel()
-	release, err := from.take(ctx)
+	release, err := from.take(ctx, s.callerOf(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"testing"
 
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference/wire"
 	"visavis/capture/internal/ring"
 	"visavis/capture/internal/waiting"
@@ -36,7 +39,14 @@ type stranger struct {
 // stranger connects, and returns what the server allows it.
 func (b *box) stranger(t *testing.T) (*stranger, map[http2.SettingID]uint32) {
 	t.Helper()
-	connection, err := net.Dial("tcp", b.address)
+	return b.strangerAt(t, "127.0.0.1")
+}
+
+// strangerAt connects from one of loopback's addresses.
+func (b *box) strangerAt(t *testing.T, address string) (*stranger, map[http2.SettingID]uint32) {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	connection, err := dialer.Dial("tcp", b.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +156,11 @@ func TestWhoIsAliveIsToldWithoutAMessage(t *testing.T) {
 func TestPicturesThatDoNotComeHoldUpNothingElse(t *testing.T) {
 	b := open(t, func(*Settings) {})
 	b.worker(t)
-	s, _ := b.stranger(t)
-	for range picturesMost {
-		s.announce("ModelInfer")
+	for n := range 2 {
+		s, _ := b.strangerAt(t, fmt.Sprintf("127.0.0.%d", 2+n))
+		for range picturesMost / 2 {
+			s.announce("ModelInfer")
+		}
 	}
 	waiting.Until(t, "all places are taken", func() bool { return b.gateway.Figures().Open == picturesMost })
 	connection := b.dial(t, insecure.NewCredentials())
@@ -166,9 +178,60 @@ func TestPicturesThatDoNotComeHoldUpNothingElse(t *testing.T) {
 	}
 }
 
+func TestWhoSendsNoPictureKeepsNobodyElseOut(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	s, _ := b.strangerAt(t, "127.0.0.2")
+	for range 2 * picturesMost {
+		s.announce("ModelInfer")
+	}
+	waiting.Until(t, "they have come", func() bool { return b.gateway.Figures().Open == 2*picturesMost })
+	for range 2 * picturesMost { // before and after the stranger's calls that wait are refused
+		err := ask(t, b.dial(t, insecure.NewCredentials()), "ModelInfer", "", &wire.ModelInferRequest{}, &wire.ModelInferResponse{})
+		if status.Code(err) != codes.InvalidArgument {
+			t.Errorf("a message without a picture: %v", err)
+		}
+	}
+}
+
+func TestALoginHasOneShareWhereverItCallsFrom(t *testing.T) {
+	p := newPlaces(picturesMost)
+	for n, c := range []struct {
+		who   gateway.Caller
+		taken bool
+	}{{from("anna", "192.0.2.1"), true}, {from("anna", "192.0.2.2"), true}, {from("anna", "192.0.2.3"), false}, {from("", "2001:db8::1"), true},
+		{from("", "2001:db8::2"), true}, {from("", "2001:db8::3"), false}} {
+		release, err := p.take(t.Context(), c.who)
+		if (err == nil) != c.taken {
+			t.Errorf("call %d, of %v: %v", n, c.who, err)
+		}
+		if err == nil {
+			defer release()
+		}
+	}
+}
+
+func TestSharesOfCallersWhoHaveGoneTakeNoMemory(t *testing.T) {
+	p := newPlaces(picturesMost)
+	for n := range 100 {
+		release, err := p.take(t.Context(), from("", fmt.Sprintf("192.0.2.%d", n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+	}
+	if n := len(p.each.of); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+}
+
+func from(account, address string) gateway.Caller {
+	return gateway.Caller{Account: account, Address: netip.MustParseAddr(address)}
+}
+
 func TestOnlySoManyCallsWaitUnread(t *testing.T) {
 	p := newPlaces(1)
-	release, err := p.take(t.Context())
+	release, err := p.take(t.Context(), gateway.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +239,7 @@ func TestOnlySoManyCallsWaitUnread(t *testing.T) {
 	if !p.waiting.TryAcquire(waitingMost) {
 		t.Fatal("somebody waits")
 	}
-	if _, err := p.take(t.Context()); err == nil {
+	if _, err := p.take(t.Context(), gateway.Caller{}); err == nil {
 		t.Error("one more waits")
 	}
 }
