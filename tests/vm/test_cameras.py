@@ -143,7 +143,10 @@ def test_a_lost_camera_is_noticed_and_comes_back_by_itself(
     assert noticed_s <= NOTICE_LIMIT_S
     old, back_s = appliance.camera()["frames"]["captured"], status.now()
     give_back(usb)
-    status.wait_for("online")
+    there_s = status.now()
+    took_s = status.wait_for("online") - there_s
+    measured(f"it was back after {took_s:.2f} s")
+    assert took_s <= BACK_LIMIT_S
     new = next(message for message in appliance.messages("usb/detections") if message["frame"] > old)
     captured_s = datetime.fromisoformat(new["captured_at"].replace("Z", "+00:00")).timestamp()
     assert captured_s > back_s, "an old picture came as a new one"
@@ -202,8 +205,9 @@ def test_a_camera_that_comes_and_goes_leaves_nothing_and_troubles_nobody(
     assert sum(one["old_pictures"] for one in found) == 0, found
     half = [one["descriptors"] for one in found[: times // 2]], [one["descriptors"] for one in found[times // 2 :]]
     assert min(half[1]) <= min(half[0]), found  # the least: while an answer is on its way there is one more
-    # Both cameras are looked at twice a second, which the one that stays must not notice.
+    # Both cameras are looked at twice a second, which the one that stays must not notice: in 2 s come 3 to 5 frames.
     assert statistics.median(one["other_fps"] for one in found) > 1.6, found
+    assert min(one["other_fps"] for one in found) > 1.0, found
 
 
 def test_every_format_and_size_of_a_camera_shows_the_same(machine: Machine, vivid: str, measured: Say) -> None:
