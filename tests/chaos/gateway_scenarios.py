@@ -49,6 +49,8 @@ streams = 1024
 grpc_listen = "127.0.0.1:GRPC_PORT"
 """
 CAMERA = '[[camera]]\nid = "{name}"\nsource = "demo:"\nsize = [320, 240]\nfps = {fps}\n'
+# Attackers take processors from the device here: a client that behaves has to wait, and is answered all the same.
+PATIENT = "deadline_ms = 10000\n"
 CAMERAS, FPS = ("one", "two"), 15
 PICTURE = photo(".jpg", width=320, height=240)
 HONEST_EVERY_S = 0.1
@@ -171,12 +173,12 @@ def enough_descriptors() -> str:
 
 
 @contextmanager
-def attacked(folder: Path, backend: str = "auto") -> Iterator[Device]:
+def attacked(folder: Path, backend: str = "auto", gateway: str = "") -> Iterator[Device]:
+    """`gateway` are more of its settings."""
     grpc_port = free_port()
     cameras = "".join(CAMERA.format(name=name, fps=FPS) for name in CAMERAS)
-    with running(
-        folder, SETTINGS.replace("GRPC_PORT", str(grpc_port)).replace("BACKEND", backend) + cameras
-    ) as appliance:
+    settings = SETTINGS.replace("GRPC_PORT", str(grpc_port)).replace("BACKEND", backend)
+    with running(folder, settings + gateway + cameras) as appliance:
         device = Device(appliance, grpc_port)
         until(lambda: len(worker_ids(appliance)) == 2, "there are no two workers", 60)
         yield device
