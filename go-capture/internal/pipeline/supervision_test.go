@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/systemdtest"
 	"visavis/capture/internal/waiting"
 )
 
@@ -63,30 +62,6 @@ func telling(t *testing.T, appliance *Appliance) <-chan error {
 	return told
 }
 
-// notified listens as systemd does and returns what it was told next.
-func notified(t *testing.T) (next func() string) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "notify")
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = socket.Close() })
-	t.Setenv("NOTIFY_SOCKET", path)
-	t.Setenv("WATCHDOG_PID", "")
-	return func() string {
-		buffer := make([]byte, 1024)
-		if err := socket.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
-			t.Fatal(err)
-		}
-		n, err := socket.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buffer[:n])
-	}
-}
-
 // gate is a camera that gives a picture whenever it is let.
 type gate struct{ open chan struct{} }
 
@@ -124,7 +99,8 @@ func runs(t *testing.T, a *Appliance, through gate) *camera {
 // The loop stands still by itself; only the time that it may stand is not waited for.
 func TestSystemdHearsNoSignOfLifeWhileACameraStandsStill(t *testing.T) {
 	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
-	next := notified(t)
+	next := systemdtest.Told(t)
+	t.Setenv("WATCHDOG_PID", "")
 	t.Setenv("WATCHDOG_USEC", "10000")
 	a := configured(t, "VISAVIS_WEB__LISTEN=127.0.0.1:0", "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE=demo:")
 	through := gate{make(chan struct{})}

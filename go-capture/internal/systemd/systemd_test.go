@@ -4,41 +4,16 @@ package systemd
 
 import (
 	"log/slog"
-	"net"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 
-	"visavis/capture/internal/waiting"
+	"visavis/capture/internal/systemdtest"
 )
 
-// told listens as systemd does and returns what it was told next.
-func told(t *testing.T) func() string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "notify")
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = socket.Close() })
-	t.Setenv("NOTIFY_SOCKET", path)
-	return func() string {
-		buffer := make([]byte, 1024)
-		if err := socket.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
-			t.Fatal(err)
-		}
-		n, err := socket.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buffer[:n])
-	}
-}
-
 func TestSystemdIsToldInItsOwnWords(t *testing.T) {
-	next := told(t)
+	next := systemdtest.Told(t)
 	for want, say := range map[string]func() error{
 		"READY=1": Ready, "STOPPING=1": Stopping, "WATCHDOG=1": Alive,
 		"STATUS=1 of 2 cameras": func() error { return Status("1 of 2\ncameras") },
