@@ -138,7 +138,9 @@ func TestNothingOfAHostileNoteIsTold(t *testing.T) {
 		"control characters":   build(map[string]any{"phase": "\x1b[2J"}),
 		"line":                 build(map[string]any{"error": "a\nb"}),
 	} {
-		if found, err := decode(content); err == nil {
+		_, path := place(t)
+		write(t, path, content)
+		if found, err := read(path); err == nil {
 			t.Errorf("%s: %+v is believed", name, found)
 		}
 	}

@@ -9,28 +9,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"unicode"
 	"unicode/utf8"
+
+	"visavis/capture/internal/untrusted"
 )
 
-// read returns nil when there is no note. A link is not followed, and a pipe is not waited for.
+// read returns nil when there is no note.
 func read(path string) (*note, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	content, err := untrusted.Read(path, mostBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // only read
-	if found, err := file.Stat(); err != nil || !found.Mode().IsRegular() {
-		return nil, errors.Join(errors.New("it is no file"), err)
-	}
-	content, err := io.ReadAll(io.LimitReader(file, mostBytes+1))
 	if err != nil {
 		return nil, err
 	}
@@ -39,9 +31,6 @@ func read(path string) (*note, error) {
 
 // decode believes a note only when every rule of the contract holds.
 func decode(content []byte) (*note, error) {
-	if len(content) > mostBytes {
-		return nil, fmt.Errorf("it is longer than %d bytes", mostBytes)
-	}
 	var found note
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
