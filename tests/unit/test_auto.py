@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`model = "auto"`: what `visavis model bench` recommended here, CenterFace until it has."""
+"""`model = "auto"`: what `visavis model bench` recommended here, at its input and threads; CenterFace until then."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_what_bench_recommends_is_what_auto_takes(tmp_path: Path) -> None:
     words = ("--input", "96x64", "--threads", "1", "--rounds", "1", "--fps", "0.01")
     answer = model(tmp_path, "bench", provided("yunet-n", tmp_path), *words)
     assert answer.returncode == 0, answer.stderr
-    assert 'recommended here, and what model = "auto" takes from now on' in answer.stdout
+    assert 'recommended here, and what model = "auto" takes when visavis is started next' in answer.stdout
     assert recommended_model(tmp_path) == "yunet-n"
     detector = load_detector(
         DetectorSettings(model="auto", backend="onnxruntime", input_width=96, input_height=64, cache_dir=tmp_path)
@@ -71,7 +72,7 @@ def test_without_a_recommendation_it_is_centerface_with_a_hint(
     assert HINT in caplog.text
 
 
-@pytest.mark.parametrize("field", ["processor", "visavis", "onnxruntime"])
+@pytest.mark.parametrize("field", ["processor", "visavis"])
 def test_one_of_another_processor_or_version_does_not_count(
     field: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -79,7 +80,7 @@ def test_one_of_another_processor_or_version_does_not_count(
     remember(replace(made, here=replace(made.here, **{field: "another"})), tmp_path)
     with caplog.at_level(logging.WARNING):
         assert recommended_model(tmp_path) == "centerface"
-    assert "is of another processor or version" in caplog.text
+    assert "is of another processor or release" in caplog.text
 
 
 def test_one_that_cannot_be_read_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -97,11 +98,57 @@ def test_a_bench_that_cannot_keep_it_says_so(tmp_path: Path) -> None:
     assert 'model "auto" will not know this' in answer.stderr
 
 
-def test_the_configuration_takes_it_and_workers_are_told(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text('[detector]\nmodel = "auto"\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
-    command = worker_command(effective_config(file, os.environ))
-    assert command[command.index("--model") + 1] == "auto"
+def worker_of(folder: Path, settings: str = "", workers: int = 0) -> dict[str, str]:
+    """What a worker is told where a configuration has the model "auto", by the daemon's program itself."""
+    file = folder / "config.toml"
+    file.write_text(f'[detector]\nmodel = "auto"\n{settings}\n[[camera]]\nid = "demo"\nsource = "demo:"\n')
+    words = worker_command(effective_config(file, os.environ), workers)
+    return dict(itertools.pairwise(words))
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a recommendation, of the kind that this machine's cores allow."""
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    remember(replace(recommendation(), threads=4), tmp_path)
+    return tmp_path
+
+
+def test_its_input_and_threads_are_taken_where_they_are_not_set(measured: Path) -> None:
+    told = worker_of(measured)
+    assert (told["--model"], told["--input"], told["--threads"]) == ("auto", "320x256", "4")
+
+
+def test_what_is_set_wins(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = worker_of(measured, "input = [640, 480]\nthreads = 6")
+    assert (told["--input"], told["--threads"]) == ("640x480", "6")
+    monkeypatch.setenv("VISAVIS_DETECTOR__INPUT", "[96, 64]")
+    assert worker_of(measured)["--input"] == "96x64"
+    monkeypatch.setenv("VISAVIS_DETECTOR__MODEL", "centerface")
+    monkeypatch.delenv("VISAVIS_DETECTOR__INPUT")
+    told = worker_of(measured)
+    assert (told["--input"], told["--threads"]) == ("640x480", "8"), "another model was not measured"
+
+
+def test_several_workers_never_have_more_threads_than_cores(measured: Path) -> None:
+    assert [worker_of(measured, workers=count)["--threads"] for count in (1, 2, 4, 8, 16)] == ["4", "4", "2", "1", "1"]
+
+
+def test_without_a_recommendation_that_counts_all_is_as_usual(measured: Path) -> None:
+    made = recommendation()
+    remember(replace(made, here=replace(made.here, visavis="0.0.1")), measured)
+    told = worker_of(measured)
+    assert (told["--input"], told["--threads"]) == ("640x480", "8")
+
+
+def test_the_daemon_another_user_can_read_it(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        path = remember(recommendation(), tmp_path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_no_model_of_ones_own_may_be_called_so() -> None:

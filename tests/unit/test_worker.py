@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,24 @@ def test_a_worker_answers_frames_until_it_is_told_to_stop(tmp_path: Path, memory
         running.stop.set()
         assert daemon.next()[0] == wire.Credit(credit=0)
         assert running.ended() is None
+
+
+@pytest.mark.parametrize("stream", ["door", "@clients-full"])
+def test_a_camera_for_which_the_daemon_has_another_input_is_answered_and_told_once(
+    stream: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, said = settings(tmp_path), ring_add()
+    told = replace(told, detector=replace(told.detector, input_width=32, input_height=32))
+    said.stream_name = stream
+    with closing(Memory(said)) as memory, DaemonDouble(tmp_path / "frames.sock") as daemon, worker(told):
+        daemon.add(said, memory)
+        for lease_id in (1, 2, 3):
+            daemon.send(frame(lease_id).pack())
+            message, _ = daemon.next()
+            assert isinstance(message, wire.Result)
+            assert message.status == wire.Status.OK
+    words = "pictures of door are 64x48 for the daemon and 32x32 for this worker (detector.input)"
+    assert caplog.text.count(words) == (stream == "door")
 
 
 def test_a_worker_says_hello_with_model_and_backend(tmp_path: Path) -> None:

@@ -135,17 +135,17 @@ class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model, and what runs it."""
 
-    # A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine.
+    # A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine, at its input, threads and precision where these are not set.
     model: str = "centerface"
     # What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
     backend: str = "auto"
     # Number format of the network.
     precision: str = "auto"
-    # Width and height of the network's input in pixels.
+    # Width and height of the network's input in pixels. For the model "auto" the recommended ones, where no file and no variable sets it; a model server (kserve) has its own.
     input: tuple[int, int] = (640, 480)
     # How many workers `visavis run` starts; `visavis workers N` changes it while it runs. Others may join, up to 16 in all.
     workers: int = 1
-    # Threads of each worker; 0 divides the cores among the workers.
+    # Threads of each worker; 0 divides the cores among the workers, and gives the model "auto" no more than were recommended.
     threads: int = 0
     # The least score of a face that is told. The tracker also gets faces down to a third of it, to continue a track.
     score: float = 0.5

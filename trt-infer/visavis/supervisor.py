@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 from visavis.heap import with_huge_pages
 from visavis.keeper import Keeper
+from visavis.models.auto import AUTO, recommended_threads
+from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -49,7 +51,7 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
     """
     detector = config.detector
     width, height = detector.input
-    threads = detector.threads or max(1, (os.cpu_count() or 1) // (workers or detector.workers))
+    threads = detector.threads or usual_threads(detector.model, workers or detector.workers)
     options = {
         "--socket": config.worker.socket,
         "--credit": str(config.worker.credit),
@@ -70,6 +72,13 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
     if config.worker.register_ring:
         words.append("--register-ring")
     return [sys.executable, "-m", "visavis.cli", "worker", *words]
+
+
+def usual_threads(model: str, workers: int) -> int:
+    """A worker's share of the cores, but no more than a recommended model was recommended with."""
+    share = max(1, (os.cpu_count() or 1) // workers)
+    measured = recommended_threads(default_cache_dir()) if model == AUTO else None
+    return min(share, measured or share)
 
 
 def start_worker(command: list[str], name: str) -> subprocess.Popen[bytes]:

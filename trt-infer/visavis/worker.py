@@ -35,6 +35,8 @@ AWAY_S = 1.0
 LOAD_STOP_LIMIT_S = 2.0
 # Frames that may fail one after the other before a fresh process is tried.
 MOST_FAILURES = 3
+# What the streams of clients' pictures begin with, and no camera.
+CLIENTS = "@"
 
 log = logging.getLogger(__name__)
 
@@ -150,17 +152,39 @@ def run_once(
         DetectorLost: the device under the detector failed.
         ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
     """
-    failures = 0
+    failures, other_sizes = 0, OtherSizes(detector.input_size)
     tell_server_state(ring, detector)
     for leases in ring.batches(stop, _most_together(detector), batch_window_ms):
         for lease, found in zip(leases, infer_together(leases, detector), strict=True):
             if others is not None and lease.size != detector.input_size:
+                other_sizes.tell(lease)
                 answer(lease, others)  # its failures say nothing about the detector
                 continue
             failures = 0 if answer(lease, detector, found) else failures + 1
             if failures == MOST_FAILURES:
                 raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
         tell_server_state(ring, detector)
+
+
+class OtherSizes:
+    """Tells, once for each camera, that the daemon and this worker were started with different inputs: that is slow."""
+
+    def __init__(self, own: tuple[int, int]) -> None:
+        self._own = own
+        self._told: set[str] = set()
+
+    def tell(self, lease: Lease) -> None:
+        """A client may send a picture of any size; a camera's should be of our own."""
+        if lease.stream.startswith(CLIENTS) or lease.stream in self._told:
+            return
+        self._told.add(lease.stream)
+        log.warning(
+            "pictures of %s are %dx%d for the daemon and %dx%d for this worker (detector.input), so they are inferred "
+            "slowly, in fp32: start the daemon and its workers again",
+            lease.stream,
+            *lease.size,
+            *self._own,
+        )
 
 
 def tell_server_state(ring: RingClient, detector: Detector) -> None:

@@ -61,12 +61,8 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return exitWrongUse
 	}
-	load := func() (*config.Config, error) {
-		if *effective && *forWorker {
-			return config.LoadForWorker(*file, os.Environ())
-		}
-		return config.Load(*file, os.Environ(), nil)
-	}
+	reads := config.Program{Version: version, ForWorker: *effective && *forWorker}
+	load := func() (*config.Config, error) { return reads.Load(*file, os.Environ(), nil) }
 	asks, refused := *check || *effective, exitRefused
 	if asks {
 		refused = exitWrongUse
@@ -141,6 +137,9 @@ func serve(ctx context.Context, settings *config.Config, file string, load func(
 		if err := followParent(); err != nil {
 			return err
 		}
+	}
+	if model := settings.Detector.Model; model == "auto" {
+		slog.Info("the model is the recommended one, its input too unless it is set", "input", settings.Detector.Input)
 	}
 	appliance, err := pipeline.New(settings, sameName(file), version)
 	if err != nil {

@@ -7,7 +7,8 @@
 //  1. a file is parsed, each key keeps its line           document
 //  2. conf.d, environment and flags are laid over it      document, override
 //  3. each value is checked against its rule              reader, rule, formats
-//  4. settings that depend on each other are checked      semantics
+//  4. what was not set follows a recommendation           recommended
+//  5. settings that depend on each other are checked      semantics
 package config
 
 import (
@@ -19,27 +20,31 @@ import (
 	"strings"
 )
 
+// Program is who reads a configuration.
+type Program struct {
+	Version   string // of the release: what `visavis model bench` recommended under another one does not count, and under "" nothing does
+	ForWorker bool   // it may not see the secrets that it has no use for
+}
+
+// Load is Program.Load for who neither captures nor infers.
+func Load(path string, env []string, overrides map[string]string) (*Config, error) {
+	return Program{}.Load(path, env, overrides)
+}
+
 // Load reads the file at path, conf.d/*.toml beside it, VISAVIS_* of env (as os.Environ gives it) and overrides from
 // flags ("web.listen" -> value as in the environment). An empty path means no file: the defaults hold.
+// For a worker, whether the files that settings name can be read is not asked, and a credential keeps its name; only [detector] may name
+// those of the worker's own service.
 // The error is a Problems that holds everything that is wrong.
-func Load(path string, env []string, overrides map[string]string) (*Config, error) {
-	return loadAs(&reader{secrets: credentialsFolder(env)}, path, env, overrides)
-}
-
-// LoadForWorker is Load for who may not see the secrets that it has no use for: whether the files that settings name can be
-// read is not asked, and a credential keeps its name; only [detector] may name those of the worker's own service.
-func LoadForWorker(path string, env []string) (*Config, error) {
-	return loadAs(&reader{blind: true, secrets: credentialsFolder(env)}, path, env, nil)
-}
-
-func loadAs(r *reader, path string, env []string, overrides map[string]string) (*Config, error) {
+func (p Program) Load(path string, env []string, overrides map[string]string) (*Config, error) {
 	var problems Problems
 	doc := newDocument(&problems)
 	doc.readFiles(path)
 	doc.addDemo()
 	doc.override(env, overrides)
-	r.problems, r.set = &problems, map[string]setting{}
+	r := &reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env), blind: p.ForWorker}
 	made := r.config(doc)
+	r.takeRecommended(made, env, p.Version)
 	r.checkTogether(made)
 	if len(problems) > 0 {
 		problems.sort()

@@ -115,17 +115,17 @@ type MQTTSecond struct {
 
 // Detector: The model, and what runs it.
 type Detector struct {
-	// A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine.
+	// A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine, at its input, threads and precision where these are not set.
 	Model string `toml:"model" json:"model"`
 	// What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
 	Backend string `toml:"backend" json:"backend"`
 	// Number format of the network.
 	Precision string `toml:"precision" json:"precision"`
-	// Width and height of the network's input in pixels.
+	// Width and height of the network's input in pixels. For the model "auto" the recommended ones, where no file and no variable sets it; a model server (kserve) has its own.
 	Input [2]int `toml:"input" json:"input"`
 	// How many workers `visavis run` starts; `visavis workers N` changes it while it runs. Others may join, up to 16 in all.
 	Workers int `toml:"workers" json:"workers"`
-	// Threads of each worker; 0 divides the cores among the workers.
+	// Threads of each worker; 0 divides the cores among the workers, and gives the model "auto" no more than were recommended.
 	Threads int `toml:"threads" json:"threads"`
 	// The least score of a face that is told. The tracker also gets faces down to a third of it, to continue a track.
 	Score float64 `toml:"score" json:"score"`

@@ -21,10 +21,13 @@ const (
 var credentialName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$`)
 
 // credentialsFolder is where systemd puts the credentials of the service that env belongs to; "" outside systemd.
-func credentialsFolder(env []string) string {
+func credentialsFolder(env []string) string { return variable(env, credentialsVar) }
+
+// variable is one of env, "" when it is not there.
+func variable(env []string, name string) string {
 	for _, entry := range env {
-		if folder, ours := strings.CutPrefix(entry, credentialsVar+"="); ours {
-			return folder
+		if value, found := strings.CutPrefix(entry, name+"="); found {
+			return value
 		}
 	}
 	return ""

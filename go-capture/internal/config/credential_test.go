@@ -60,7 +60,7 @@ func TestNoCredentialLeadsOutOfTheirFolder(t *testing.T) {
 }
 
 func TestAWorkerNeedsNoSecret(t *testing.T) {
-	made, err := LoadForWorker(write(t, credentialFile+`
+	made, err := loadForWorker(write(t, credentialFile+`
 [web]
 cert = "/nowhere/page.pem"
 key = "/nowhere/page.key"
@@ -75,7 +75,7 @@ key = "/nowhere/page.key"
 
 func TestAWorkerHasTheCredentialsOfItsOwnService(t *testing.T) {
 	file := write(t, credentialFile+"[detector]\nkserve_token_file = \"credential:kserve.token\"\n")
-	made, err := LoadForWorker(file, []string{"CREDENTIALS_DIRECTORY=/run/credentials/worker"})
+	made, err := loadForWorker(file, []string{"CREDENTIALS_DIRECTORY=/run/credentials/worker"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,10 @@ func load(t *testing.T, path string, env ...string) *Config {
 	return made
 }
 
+func loadForWorker(path string, env []string) (*Config, error) {
+	return Program{ForWorker: true}.Load(path, env, nil)
+}
+
 func refused(t *testing.T, path string, env ...string) Problems {
 	t.Helper()
 	_, err := Load(path, env, nil)

@@ -42,11 +42,11 @@ func TestWhatIsPlainlyAPathIsToldWithTheReason(t *testing.T) {
 
 // A worker reads its token itself, and the name of the file stands in its command line.
 func TestAWorkerIsNotToldASecretInPlaceOfItsFile(t *testing.T) {
-	_, err := LoadForWorker(write(t, "[mqtt]\nuser = \"porch\"\npassword_file = \"not asked of a worker\"\n[detector]\nkserve_token_file = \"hunter2\"\n"), nil)
+	_, err := loadForWorker(write(t, "[mqtt]\nuser = \"porch\"\npassword_file = \"not asked of a worker\"\n[detector]\nkserve_token_file = \"hunter2\"\n"), nil)
 	if err == nil || !strings.Contains(err.Error(), "detector.kserve_token_file") || strings.Contains(err.Error(), "mqtt.password_file") {
 		t.Errorf("error %v, want one about the token alone", err)
 	}
-	if made, err := LoadForWorker(write(t, "[detector]\nkserve_token_file = \"/nonexistent/token\"\n"), nil); err != nil || made.Detector.KServeTokenFile == "" {
+	if made, err := loadForWorker(write(t, "[detector]\nkserve_token_file = \"/nonexistent/token\"\n"), nil); err != nil || made.Detector.KServeTokenFile == "" {
 		t.Errorf("a path is refused: %v", err)
 	}
 }

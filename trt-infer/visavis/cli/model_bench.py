@@ -23,7 +23,8 @@ DESCRIPTION = """Measure every model, or those named, at each input size, precis
 processor of this machine, not on its GPU. int8 is measured where `visavis model quantize` made it for that size. The
 models take turns, and each time is a median; any other load on the machine makes all of them longer. With --labels,
 recall is the share of the marked faces that a model finds; without, the recommendation goes by the order of
-`visavis model list`. `model = "auto"` in [detector] of a configuration stands for the model recommended last."""
+`visavis model list`. `model = "auto"` in [detector] of a configuration stands for the model recommended last, with its
+input, threads and precision where they are not set. visavis reads that when it starts."""
 EXAMPLE = """\
   visavis model bench
   visavis model bench yunet-n centerface --input 640x480 --threads 1 2 --fps 30
@@ -137,7 +138,7 @@ def _advise(row: Row | None, fps: float, as_json: bool) -> None:
         print(json.dumps({"recommended": row.fields()}))
     else:
         width, height = row.size
-        also = "" if row.model.endswith(".onnx") else ', and what model = "auto" takes from now on'
+        also = "" if row.model.endswith(".onnx") else ', and what model = "auto" takes when visavis is started next'
         print(f"\nrecommended here{also}:\n\n[detector]")
         print(f'model = "{row.model}"\ninput = [{width}, {height}]\nthreads = {row.threads}')
         if row.precision != "fp32":

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`model = "auto"`: what `visavis model bench` recommended here; with `precision = "auto"` its precision too.
+"""`model = "auto"`: what `visavis model bench` recommended here, at its precision and threads where these are not set.
 
-`<cache_dir>/recommended.json`; it counts as long as the processor and the versions are those that were measured.
+`<cache_dir>/recommended.json`; it counts as long as the processor and the release are those that were measured. The
+daemon reads it too (go-capture/internal/config/recommended.go), for the input: the size of what it draws into the ring.
+Both judge by the same, so what only one of them can know, such as the version of onnxruntime, is no part of it.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from visavis.models.processor import processor_name
 
 AUTO = "auto"
 OTHERWISE = "centerface"
+# The daemon is another user.
+FOR_ALL = 0o644
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,6 @@ class Here(msgspec.Struct, frozen=True):
 
     processor: str
     visavis: str
-    onnxruntime: str
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +45,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
 
 def this_machine() -> Here:
     """What recommendations of today depend on."""
-    try:
-        runtime = importlib.metadata.version("onnxruntime")
-    except importlib.metadata.PackageNotFoundError:
-        runtime = ""  # its builds for GPUs have other names
-    return Here(processor_name(), __version__, runtime)
+    return Here(processor_name(), __version__)
 
 
 def remember(recommendation: Recommendation, cache_dir: Path) -> Path:
@@ -59,6 +57,7 @@ def remember(recommendation: Recommendation, cache_dir: Path) -> Path:
     path = _path(cache_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(recommendation), indent=2))
+    path.chmod(FOR_ALL)
     return path
 
 
@@ -82,6 +81,12 @@ def recommended_precision(cache_dir: Path) -> str:
     return found.precision if found else "fp32"
 
 
+def recommended_threads(cache_dir: Path) -> int | None:
+    """How many the recommended model needs for its rate; None when none counts here."""
+    found, _ = _found(cache_dir)
+    return found.threads if found else None
+
+
 def _found(cache_dir: Path) -> tuple[Recommendation | None, str]:
     """The recommendation and ""; or None and why none counts here."""
     try:
@@ -91,7 +96,7 @@ def _found(cache_dir: Path) -> tuple[Recommendation | None, str]:
     except (OSError, msgspec.DecodeError) as error:
         return None, f"the recommendation cannot be read ({error})"
     if found.here != this_machine():
-        return None, "the recommendation is of another processor or version"
+        return None, "the recommendation is of another processor or release"
     return found, ""
 
 
