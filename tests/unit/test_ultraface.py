@@ -7,11 +7,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 from visavis.bench.centerface import same_faces
 from visavis.detections import Frame, boxes_of
+from visavis.errors import ModelError
 from visavis.families.ultraface import decode, priors
+from visavis.models.graph import without_dead
+from visavis.models.manifest import Entry, Original, entries
+from visavis.models.prepare import prepare
 from visavis.pictures import letterboxed
 
 from tests.arrays import Array
@@ -20,6 +26,8 @@ from tests.unit.greedy import best_apart
 from tests.unit.model_files import detector_for, original_file
 
 SIZES = {"ultraface-rfb-320": (320, 240), "ultraface-slim-320": (320, 240), "ultraface-rfb-640": (640, 480)}
+# In the file of ultraface-slim-320, what its priors are moved by.
+MOVES = "375"
 
 
 def priors_by_hand(width: int, height: int) -> list[list[float]]:
@@ -58,6 +66,43 @@ def test_one_hot_prior_is_one_face_without_landmarks() -> None:
     assert boxes_of(found)[0].tolist() == pytest.approx([28 + 4 - 16, 20 - 4 - 8, 28 + 4 + 16, 20 - 4 + 8])
     assert found.size == 1
     assert found["flags"].tolist() == [0]
+
+
+def with_priors_moved(model: str, right_px: float) -> Original:
+    """A published model whose priors are elsewhere than those of our decoder."""
+    file = original_file(model)
+    graph = onnx.load(file)
+    count = len(priors(*SIZES[model]))
+    for node in graph.graph.node:
+        for one in node.attribute:
+            if node.op_type == "Constant" and list(one.t.dims) == [1, count, 2] and is_added(node, graph):
+                moved = numpy_helper.to_array(one.t) + np.array([right_px / SIZES[model][0], 0], np.float32)
+                one.t.CopyFrom(numpy_helper.from_array(moved))
+    return original_of(graph.SerializeToString(), entries()[model])
+
+
+def is_added(node: onnx.NodeProto, graph: onnx.ModelProto) -> bool:
+    return any(user.op_type == "Add" and node.output[0] in user.input for user in graph.graph.node)
+
+
+def original_of(content: bytes, entry: Entry) -> Original:
+    return Original(name="m", entry=entry, content=content, sha256="")
+
+
+def test_a_file_whose_boxes_are_not_where_our_decoder_has_them_is_refused() -> None:
+    model = "ultraface-slim-320"
+    assert prepare(with_priors_moved(model, 0), 320, 256)
+    with pytest.raises(ModelError, match=r"times as far .*: export it .* and with the published priors, or none"):
+        prepare(with_priors_moved(model, 2), 320, 256)
+
+
+def test_a_file_without_priors_is_taken_as_it_is() -> None:
+    model = onnx.load(original_file("ultraface-slim-320"))
+    nodes = [node for node in model.graph.node if "boxes" not in node.output]
+    next(node for node in nodes if MOVES in node.output).output[0] = "boxes"
+    del model.graph.node[:]
+    model.graph.node.extend(without_dead(nodes, {"scores", "boxes"}))
+    assert prepare(original_of(model.SerializeToString(), entries()["ultraface-slim-320"]), 320, 256)
 
 
 def published(model: str, picture: Frame) -> Array:

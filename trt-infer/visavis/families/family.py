@@ -21,6 +21,7 @@ FLOAT32 = np.dtype(np.float32)
 MOST_LOG = 30.0
 # decode(outputs, (width, height), score, iou) -> detections
 Decode = Callable[[Sequence[Any], tuple[int, int], float, float], Detections]
+Published = Callable[[Sequence[Floats], tuple[int, int]], list[Floats]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ class Family:
         mean, scale: the original takes (value - mean) / scale; preparation moves that into the graph.
         multiple: width and height of the input are multiples of this, pixels.
         outputs: their names in the order that `decode` wants; empty for the order of the model.
-        own_priors: whether published graphs turn moves of priors into boxes, for one size of input. Preparation cuts
-            that off: `decode` gets the moves.
+        published: (outputs, (width, height)) -> what published graphs make of them, where that is for one size of
+            input, as priors are. Preparation cuts it off, and `decode` does it. None where the outputs are theirs.
         decode: see `Decode`; never a number that is not finite, never a box outside the picture. Outputs of another
             number, type or shape are a DetectorError.
         shapes: (width, height) of the input -> shapes of a prepared model's float32 outputs, in order, batch 1.
@@ -50,7 +51,7 @@ class Family:
     scale: float = 1.0
     multiple: int = 32
     outputs: tuple[str, ...] = ()
-    own_priors: bool = False
+    published: Published | None = None
     decode: Decode
     shapes: Callable[[int, int], tuple[Shape, ...]]
     fits: Callable[[Mapping[str, Shape]], bool]

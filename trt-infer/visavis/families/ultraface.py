@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import exp
+from math import exp, nan
 
 import numpy as np
 
 from visavis.detections import Detections
-from visavis.families.faces import Faces, above, best_first
+from visavis.families.faces import Box, Faces, above, best_first
 from visavis.families.family import MOST_LOG, Family, Floats, Shape, checked, last_sides
 
 STRIDES = (8, 16, 32, 64)
 # Sides of the priors at each stride, pixels.
 SIDES = ((10, 16, 24), (32, 48), (64, 96), (128, 192, 256))
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+NO_BOX = (nan,) * 4
 
 
 def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float) -> Detections:
@@ -45,16 +46,31 @@ def decode(outputs: Sequence[Floats], input_size: tuple[int, int], score: float,
     numbers = scores.take(good), priors(*input_size).take(good, 0), moves[0].take(good, 0)
     rows = best_first(zip(*(part.tolist() for part in numbers), strict=True))
     faces = Faces(input_size, iou)
-    for sure, (x, y, wide, high), (right, down, stretch_x, stretch_y) in rows:
-        log_wide, log_high = stretch_x * SIZE_VARIANCE, stretch_y * SIZE_VARIANCE
-        if log_wide > MOST_LOG or log_high > MOST_LOG:
-            continue
-        middle_x, middle_y = x + right * CENTRE_VARIANCE * wide, y + down * CENTRE_VARIANCE * high
-        half_wide, half_high = wide * exp(log_wide) / 2, high * exp(log_high) / 2
-        box = middle_x - half_wide, middle_y - half_high, middle_x + half_wide, middle_y + half_high
-        if faces.takes(*box):
+    for sure, prior, move in rows:
+        box = _moved(prior, move)
+        if box is not None and faces.takes(*box):
             faces.add(sure, box, None)
     return faces.detections()
+
+
+def _moved(prior: Sequence[float], move: Sequence[float]) -> Box | None:
+    """The corners of a prior that was moved and stretched; None where that is no size."""
+    (x, y, wide, high), (right, down, stretch_x, stretch_y) = prior, move
+    log_wide, log_high = stretch_x * SIZE_VARIANCE, stretch_y * SIZE_VARIANCE
+    if log_wide > MOST_LOG or log_high > MOST_LOG:
+        return None
+    middle_x, middle_y = x + right * CENTRE_VARIANCE * wide, y + down * CENTRE_VARIANCE * high
+    half_wide, half_high = wide * exp(log_wide) / 2, high * exp(log_high) / 2
+    return middle_x - half_wide, middle_y - half_high, middle_x + half_wide, middle_y + half_high
+
+
+def published(outputs: Sequence[Floats], input_size: tuple[int, int]) -> list[Floats]:
+    """What a published graph answers where a prepared one answers `outputs`: corners as parts of the picture."""
+    scores, moves = outputs
+    pairs = zip(priors(*input_size).tolist(), moves[0].tolist(), strict=True)
+    corners: Floats = np.array([[_moved(*pair) or NO_BOX for pair in pairs]], np.float32)
+    corners /= np.array(input_size * 2, np.float32)
+    return [scores, corners]
 
 
 @lru_cache(maxsize=8)
@@ -99,7 +115,7 @@ FAMILY = Family(
     order="rgb",
     mean=127.0,
     scale=128.0,
-    own_priors=True,
+    published=published,
     decode=decode,
     shapes=_shapes,
     fits=_fits,

@@ -112,7 +112,7 @@ def _prepared(model: Any, family: Family, size: tuple[int, int, int]) -> tuple[A
     weights: Weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     image, outputs = picture_input(model).name, _ordered(model, family)
     nodes = rewrite.flatten_heads(rewrite.lift_constants(list(model.graph.node), weights), weights)
-    if family.own_priors:
+    if family.published is not None:
         nodes = _cut_priors(nodes)
     nodes, own = taken_out(rewrite.without_dead(nodes, set(outputs)), weights, image)
     nodes = rewrite.merge_linear_pairs(rewrite.fold_batch_norms(nodes, weights), weights, set(outputs))
