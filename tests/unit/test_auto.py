@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from visavis import __version__
 from visavis.backends import load_detector
 from visavis.daemon import effective_config
 from visavis.errors import ModelError
@@ -18,6 +19,7 @@ from visavis.models.imported import checked_name
 from visavis.settings import DetectorSettings
 from visavis.supervisor import worker_command
 
+from deb.packing import current_version
 from tests.unit.model_files import provided
 from tests.unit.test_model_cli import model
 
@@ -140,6 +142,10 @@ def test_without_a_recommendation_that_counts_all_is_as_usual(measured: Path) ->
     remember(replace(made, here=replace(made.here, visavis="0.0.1")), measured)
     told = worker_of(measured)
     assert (told["--input"], told["--threads"]) == ("640x480", "8")
+
+
+def test_the_release_is_what_the_daemon_is_built_with() -> None:
+    assert current_version() == __version__, "no recommendation would count for the daemon"
 
 
 def test_the_daemon_another_user_can_read_it(tmp_path: Path) -> None:
