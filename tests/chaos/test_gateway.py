@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.chaos.gateway_report import ATTACKS, cameras
 from tests.chaos.gateway_scenarios import (
     FPS,
+    LARGER,
     PICTURE,
     Device,
     Frames,
@@ -21,10 +23,20 @@ from tests.chaos.gateway_scenarios import (
     statuses,
     while_calling,
 )
-from tests.chaos.grpc_attacks import CLOSED, CONNECTIONS_MOST, HonestCaller, giant_calls, idle_connections, slow_calls
+from tests.chaos.grpc_attacks import (
+    CALLS_MOST,
+    CLOSED,
+    CONNECTIONS_MOST,
+    HonestCaller,
+    giant_calls,
+    idle_connections,
+    scattered_calls,
+    slow_calls,
+)
 from tests.waiting import until
 
 GO_LIMITS = Path(__file__).resolve().parents[2] / "go-capture" / "internal" / "gateway" / "overgrpc" / "server.go"
+WINDOW = 64 << 10  # bytes; window there
 REFUSED = {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 
 
@@ -69,11 +81,21 @@ def test_slow_calls_of_grpc_end_by_themselves(device: Device) -> None:
     assert_calls_are_answered(device)
 
 
+def test_slow_calls_of_grpc_from_many_addresses_keep_nobody_out(device: Device) -> None:
+    assert len(LARGER) > WINDOW
+    with device.watched() as spans:
+        told, seen = while_calling(device, lambda: scattered_calls(device.grpc_port, 16, 2.0), LARGER)
+    assert {one.code for one in told} <= {CLOSED} | REFUSED, told
+    assert sum(one.code == "OK" for one in seen) > 0.8 * len(seen), seen
+    assert_cameras_went_on(spans)
+    assert_calls_are_answered(device)
+
+
 def test_giant_calls_of_grpc_are_refused(device: Device) -> None:
     with device.watched() as spans:
         told, seen = while_calling(device, lambda: giant_calls(device.grpc_port, 4, 2.0))
-    assert {one.code for one in told} <= {CLOSED, "RESOURCE_EXHAUSTED"}, told
-    assert any(one.code == "RESOURCE_EXHAUSTED" for one in told), told
+    assert {one.code for one in told} <= {CLOSED, "INVALID_ARGUMENT"}, told
+    assert any(one.code == "INVALID_ARGUMENT" for one in told), told
     assert {one.code for one in seen} <= {"OK"} | REFUSED, seen
     assert_cameras_went_on(spans)
     assert_calls_are_answered(device)
@@ -93,8 +115,10 @@ def test_idle_connections_of_grpc_leave_the_others_theirs(device: Device) -> Non
     assert_calls_are_answered(device)
 
 
-def test_the_limit_of_connections_is_that_of_the_door() -> None:
-    assert f"connectionsMost  = {CONNECTIONS_MOST}\n" in GO_LIMITS.read_text()
+def test_limits_are_those_of_the_door() -> None:
+    limits = {"connectionsMost": f"{CONNECTIONS_MOST}", "callsMost": f"{CALLS_MOST}", "window": f"{WINDOW >> 10} << 10"}
+    for name, value in limits.items():
+        assert re.search(rf"\t{name} += {value}( |$)", GO_LIMITS.read_text(), re.MULTILINE), name
 
 
 def span(captured: int, inferred: int) -> Span:

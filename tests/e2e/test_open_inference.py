@@ -171,7 +171,7 @@ def test_a_refusal_over_grpc_has_its_code(
     for found, status, words in (
         (infer_grpc(photos()[0], model="resnet"), "NOT_FOUND", "detector.model"),
         (infer_grpc(text), "INVALID_ARGUMENT", "no JPEG"),
-        (infer_grpc(large), "RESOURCE_EXHAUSTED", "larger than max"),
+        (infer_grpc(large), "INVALID_ARGUMENT", "gateway.picture_mb"),
         (infer_grpc(photos()[0], more={"parameters": {"scor": 1}}), "INVALID_ARGUMENT", "scor"),
         (infer_grpc(photos()[0], more={"timeout": 1}), "DEADLINE_EXCEEDED", "timeout"),
         (ask_grpc("get_model_repository_index"), "UNIMPLEMENTED", "ModelInfer"),

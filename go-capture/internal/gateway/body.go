@@ -21,7 +21,8 @@ const (
 	jsonMore = 4096 // bytes of a JSON body beside the picture
 	// BodyTimeout is how long a picture may take to come.
 	BodyTimeout = 10 * time.Second
-	bodyStep    = int64(64 << 10) // what a body first may take; it doubles as long as more comes
+	// What a body first may take; it doubles as long as more comes. So bodies that hardly come hold next to nothing, however many they are.
+	bodyStep = int64(4 << 10)
 )
 
 // body is a picture in memory that counts against what all bodies may take. Nothing of it may be used after release.

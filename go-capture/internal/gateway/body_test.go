@@ -55,6 +55,18 @@ func TestABodyWithoutRoomIsNotRead(t *testing.T) {
 	}
 }
 
+func TestABodyOfWhichNothingComesHoldsNextToNothing(t *testing.T) {
+	bodies := newBudget(1 << 20)
+	b := &body{share: bodies.of(sender{})}
+	if err := b.read(iotest.ErrReader(io.ErrNoProgress), 1<<20); !errors.Is(err, io.ErrNoProgress) {
+		t.Fatal(err)
+	}
+	if b.held > 4<<10 {
+		t.Errorf("%d bytes are held", b.held)
+	}
+	b.release()
+}
+
 type neverEnding struct{}
 
 func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }

@@ -23,7 +23,7 @@ type share struct {
 	client sender
 }
 
-func (b *budget) of(client sender) share { return share{b, client} }
+func (b *budget) of(client sender) share { return share{b, client.holder()} }
 
 func (s share) take(bytes int64) bool {
 	s.budget.mu.Lock()

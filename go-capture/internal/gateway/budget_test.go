@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"net/netip"
 	"strconv"
 	"testing"
 )
@@ -21,6 +22,21 @@ func TestWhoTakesAllTheyCanLeaveRoomForOneMore(t *testing.T) {
 	}
 	if !bodies.of(sender{account: "polite"}).take(step) {
 		t.Error("nothing is left for one that takes little")
+	}
+}
+
+func TestALoginHasOneShareWhereverItSendsFromAndANetworkOfIPv6HasOne(t *testing.T) {
+	from := func(account, address string) sender { return sender{account, netip.MustParseAddr(address)} }
+	bodies := newBudget(400)
+	for n, c := range []struct {
+		who   sender
+		bytes int64
+		taken bool
+	}{{from("anna", "192.0.2.1"), 200, true}, {from("anna", "192.0.2.2"), 150, false}, {from("", "2001:db8::1"), 150, true},
+		{from("", "2001:db8::2"), 20, false}, {from("", "2001:db8:0:1::2"), 20, true}} {
+		if got := bodies.of(c.who).take(c.bytes); got != c.taken {
+			t.Errorf("%d, %v: %v", n, c.who, got)
+		}
 	}
 }
 

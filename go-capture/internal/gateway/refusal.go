@@ -48,7 +48,7 @@ func busy(wait time.Duration) error {
 		Detail: "The answer would come later than gateway.deadline_ms allows: send it again after Retry-After, or send fewer at a time."}
 }
 
-// TooManyComing is for a client whose picture cannot be read yet.
+// TooManyComing is for a client whose message cannot be read now.
 func TooManyComing() error {
 	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many messages are coming", Reason: reasonBusy, RetryAfter: time.Second,
 		Detail: "The device reads as many at once as it has room for: send it again after Retry-After, or send fewer at a time."}

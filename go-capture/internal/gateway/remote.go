@@ -4,6 +4,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/netip"
 	"time"
 
@@ -20,6 +22,40 @@ type Call struct {
 type Caller struct {
 	Account string
 	Address netip.Addr
+}
+
+// Holder is whose share a caller's is: a login's wherever it calls from, and without one its address's.
+func (c Caller) Holder() Caller {
+	holder := sender{c.Account, c.Address}.holder()
+	return Caller{holder.account, holder.address}
+}
+
+// Message is one of a call, in memory that counts as that of a body over HTTP does.
+type Message struct{ body }
+
+// Bytes are the message's; nothing of them may be used after Release.
+func (m *Message) Bytes() []byte { return m.bytes }
+
+// Release gives the memory back. It may be called for no message, and more than once.
+func (m *Message) Release() {
+	if m != nil {
+		m.release()
+	}
+}
+
+// Take reads a message as a body is read: its memory grows with what has come, and a caller that holds much is refused more. An error is
+// a Refusal, or what reading ended with.
+func (g *Gateway) Take(from Caller, message io.Reader, most int) (*Message, error) {
+	m := &Message{body{share: g.bodies.of(sender{from.Account, from.Address})}}
+	err := m.read(message, most)
+	if err == nil {
+		return m, nil
+	}
+	m.release()
+	if errors.Is(err, errTooLong) || errors.Is(err, errNoRoom) {
+		return nil, g.bodyError(err)
+	}
+	return nil, err
 }
 
 // Infer answers a picture as ServeInfer does. read takes it from the wire; it is called when there is a chance that it is answered.

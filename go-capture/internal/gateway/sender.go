@@ -32,6 +32,15 @@ func (g *Gateway) senderOf(r *http.Request) sender {
 // network is the address that a rate is held for.
 func (s sender) network() netip.Addr { return clientnet.Of(s.address) }
 
+// holder is whose memory it counts as: a login's wherever it sends from, and without one its address's. Who has many addresses must not
+// have as many shares.
+func (s sender) holder() sender {
+	if s.account != "" {
+		return sender{account: s.account}
+	}
+	return sender{address: s.network()}
+}
+
 // admit refuses a picture of an account or an address that sends too many. The account comes first: what it is refused does not count
 // against others at its address.
 func (g *Gateway) admit(client sender) error {

@@ -33,7 +33,10 @@ import (
 	"visavis/capture/internal/waiting"
 )
 
-const pictureMost = 1 << 18
+const (
+	pictureMost = 1 << 18
+	streamsMost = 4
+)
 
 // leastRoles is the table of rights as a person wrote it down; a call that is not here fails. A new one needs a thought.
 var leastRoles = map[string]auth.Role{
@@ -63,7 +66,7 @@ func openWith(t testing.TB, patience time.Duration, change func(*Settings)) *box
 	patientMs := int(waiting.Most.Milliseconds())
 	dispatcher := dispatch.New(dispatch.Options{LeaseMs: patientMs, HelloMs: patientMs, Outcome: func(dispatch.Outcome) {}})
 	g, err := gateway.New(gateway.Settings{Model: "centerface", Version: "1.2.3", InputWidth: 32, InputHeight: 32, Workers: 1, Credit: 1, Queue: 1,
-		QueuePerClient: 1, Streams: 2 * streamsMost, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
+		QueuePerClient: 1, Streams: streamsMost, Limits: gateway.Limits{Bytes: pictureMost, DecodeBytes: 48 << 20}}, dispatcher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +242,7 @@ func TestAMessageThatIsTooLargeIsRefused(t *testing.T) {
 	b := open(t, func(*Settings) {})
 	large := &wire.ModelReadyRequest{Name: strings.Repeat("a", pictureMost+openinference.JSONMost)}
 	var said wire.ModelReadyResponse
-	if err := ask(t, b.dial(t, insecure.NewCredentials()), "ModelReady", "", large, &said); status.Code(err) != codes.ResourceExhausted {
+	if err := ask(t, b.dial(t, insecure.NewCredentials()), "ModelReady", "", large, &said); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("%v", err)
 	}
 }

@@ -4,112 +4,182 @@ package overgrpc
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
-	"time"
+	"io"
 
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/openinference"
 )
 
-const (
-	picturesMost = 4  // that are being read at once
-	namesMost    = 2  // messages with no more than a name in them; a client may make them as large as pictures
-	waitingMost  = 64 // calls that wait, unread, until one of these has come
-	placeTimeout = time.Second
-)
+const prefix = 5 // bytes before a message: whether it is packed, and its length
 
-// places are for messages that are being read: grpc keeps a message in memory as it comes, up to the largest. One caller has at most half
-// of them, or a few messages that hardly come would keep everybody else out.
-type places struct {
-	reading, waiting *semaphore.Weighted
-	each             *shares
+// carrier is what lies beneath RecvMsg in grpc's own streams. RecvMsg opens the window for all that is announced, and says nothing until
+// it is here; this reads no more at a time than there is memory for. grpc gives it no name: where a new version has it no longer, the
+// tests of every call fail.
+type carrier interface {
+	ReadMessageHeader(head []byte) error     // io.EOF = no more messages come
+	Read(bytes int) (mem.BufferSlice, error) // waits for all of them
+	RecvCompress() string
 }
 
-func newPlaces(reading int64) places {
-	each := &shares{most: max(1, reading/2), of: map[gateway.Caller]*share{}}
-	return places{semaphore.NewWeighted(reading), semaphore.NewWeighted(waitingMost), each}
+// incoming reads the messages of a call, one after the other. Reading cannot be stopped; it ends at the latest when the call does.
+type incoming struct {
+	carrier carrier
+	server  *Server
+	from    gateway.Caller
 }
 
-// take waits briefly for a place: where those who have one are slow, the others are told to come again.
-func (p places) take(ctx context.Context, who gateway.Caller) (release func(), err error) {
-	own, leave := p.each.join(sharer(who))
-	brief, cancel := context.WithTimeout(ctx, placeTimeout)
+func (s *Server) incoming(ctx context.Context, stream grpc.ServerStream) (incoming, error) {
+	carrier, known := grpc.ServerTransportStreamFromContext(stream.Context()).(carrier)
+	if !known {
+		return incoming{}, status.Error(codes.Internal, "This version of gRPC does not let messages be read in pieces.")
+	}
+	return incoming{carrier, s, s.callerOf(ctx)}, nil
+}
+
+// receive reads the message of a call that has one, in bounded time. Whoever gets it releases it.
+func (s *Server) receive(ctx context.Context, stream grpc.ServerStream) (*gateway.Message, error) {
+	in, err := s.incoming(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	return in.inTime(ctx, in.only)
+}
+
+func (in incoming) most() int { return in.server.settings.PictureBytes + openinference.JSONMost }
+
+// head is the beginning of a message.
+type head struct {
+	packed bool
+	bytes  int // that follow
+}
+
+// begin waits for a message to begin.
+func (in incoming) begin() (head, error) {
+	var raw [prefix]byte
+	if err := in.carrier.ReadMessageHeader(raw[:]); err != nil {
+		return head{}, err
+	}
+	bytes := binary.BigEndian.Uint32(raw[1:])
+	switch {
+	case raw[0] > 1:
+		return head{}, malformedf("The message does not begin as gRPC's do.")
+	case int64(bytes) > int64(in.most()):
+		return head{}, gateway.TooManyBytes(in.server.settings.PictureBytes)
+	}
+	return head{raw[0] == 1, int(bytes)}, nil
+}
+
+// finish takes the rest of a message that has begun.
+func (in incoming) finish(begun head) (*gateway.Message, error) {
+	content := io.Reader(&content{in.carrier, begun.bytes})
+	if begun.packed {
+		compressor := encoding.GetCompressor(in.carrier.RecvCompress())
+		if compressor == nil {
+			return nil, malformedf("The message is packed, and grpc-encoding does not say how.")
+		}
+		var err error
+		if content, err = compressor.Decompress(content); err != nil {
+			return nil, err
+		}
+	}
+	return in.server.settings.Gateway.Take(in.from, content, in.most())
+}
+
+// only takes a message behind which none may follow.
+func (in incoming) only() (*gateway.Message, error) {
+	begun, err := in.begin()
+	if errors.Is(err, io.EOF) {
+		return nil, malformedf("No message has come.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	message, err := in.finish(begun)
+	if err != nil {
+		return nil, err
+	}
+	_, err = in.begin()
+	if errors.Is(err, io.EOF) {
+		return message, nil
+	}
+	message.Release()
+	if err == nil {
+		err = malformedf("A second message follows: this call has one.")
+	}
+	return nil, err
+}
+
+// inTime gives a message that is here soon enough. What comes later is given back.
+func (in incoming) inTime(ctx context.Context, read func() (*gateway.Message, error)) (*gateway.Message, error) {
+	type taken struct {
+		message *gateway.Message
+		err     error
+	}
+	ctx, leave, err := in.server.coming.enter(ctx, in.from)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, in.server.comingMost)
 	defer cancel()
-	if err := p.acquire(brief, own.Weighted); err != nil {
-		leave()
-		return nil, whyNot(ctx, err)
+	came := make(chan taken, 1)
+	go func() {
+		message, err := read()
+		came <- taken{message, cause(err)}
+	}()
+	select {
+	case one := <-came:
+		return one.message, one.err
+	case <-ctx.Done():
+		go func() { (<-came).message.Release() }()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, gateway.TooSlow()
+		}
+		return nil, context.Cause(ctx)
 	}
-	if err := p.acquire(brief, p.reading); err != nil {
-		own.Release(1)
-		leave()
-		return nil, whyNot(ctx, err)
-	}
-	return func() {
-		p.reading.Release(1)
-		own.Release(1)
-		leave()
-	}, nil
-}
-
-// acquire takes one, and waits for it where not too many wait already.
-func (p places) acquire(brief context.Context, from *semaphore.Weighted) error {
-	if from.TryAcquire(1) {
-		return nil
-	}
-	if !p.waiting.TryAcquire(1) {
-		return gateway.TooManyComing()
-	}
-	defer p.waiting.Release(1)
-	return from.Acquire(brief, 1)
-}
-
-// whyNot is the call's own end if it has come, and else that there was no place.
-func whyNot(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return gateway.TooManyComing()
-	}
-	return err
 }
 
 // cause says why a message did not come.
-func (s *Server) cause(err error) error {
+func cause(err error) error {
+	var refused gateway.Refusal
+	if err == nil || errors.As(err, &refused) || errors.Is(err, openinference.ErrMalformed) {
+		return err
+	}
 	switch status.Code(err) {
-	case codes.OK:
-		return nil
-	case codes.ResourceExhausted:
-		return gateway.TooManyBytes(s.settings.PictureBytes)
 	case codes.Canceled, codes.DeadlineExceeded:
 		return context.Canceled
 	}
 	return malformedf("The message cannot be read: %v.", err)
 }
 
-// receive reads a call's message, in bounded time and with few others at once.
-func (s *Server) receive(ctx context.Context, stream grpc.ServerStream, from places) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, gateway.BodyTimeout)
-	defer cancel()
-	release, err := from.take(ctx, s.callerOf(ctx))
+// content is what follows the head of a message.
+type content struct {
+	carrier carrier
+	left    int
+}
+
+// Read waits until there is as much as is wanted: gRPC lets the client send that, and little more.
+func (c *content) Read(into []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	wanted := min(c.left, len(into))
+	pieces, err := c.carrier.Read(wanted)
+	if errors.Is(err, io.EOF) {
+		return 0, io.ErrUnexpectedEOF
+	}
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer release()
-	var raw []byte
-	came := make(chan error, 1)
-	go func() { came <- stream.RecvMsg(&raw) }() // it ends at the latest when the call does
-	select {
-	case err := <-came:
-		return raw, s.cause(err)
-	case <-ctx.Done():
-		if ctx.Err() == context.DeadlineExceeded {
-			return nil, gateway.TooSlow()
-		}
-		return nil, ctx.Err()
-	}
+	defer pieces.Free()
+	c.left -= wanted
+	return pieces.CopyTo(into), nil
 }

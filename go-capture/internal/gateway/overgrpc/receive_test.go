@@ -11,13 +11,16 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -80,6 +83,14 @@ func (s *stranger) done(err error) {
 // announce begins a call with a message of which no byte comes.
 func (s *stranger) announce(method string) (id uint32) {
 	s.t.Helper()
+	id = s.begin(method)
+	s.done(s.framer.WriteData(id, false, binary.BigEndian.AppendUint32([]byte{0}, pictureMost)))
+	return id
+}
+
+// begin opens a call.
+func (s *stranger) begin(method string) (id uint32) {
+	s.t.Helper()
 	id = 2*s.calls + 1
 	s.calls++
 	var packed bytes.Buffer
@@ -89,7 +100,6 @@ func (s *stranger) announce(method string) (id uint32) {
 		s.done(to.WriteField(hpack.HeaderField{Name: one[0], Value: one[1]}))
 	}
 	s.done(s.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: packed.Bytes(), EndHeaders: true}))
-	s.done(s.framer.WriteData(id, false, binary.BigEndian.AppendUint32([]byte{0}, pictureMost)))
 	return id
 }
 
@@ -153,95 +163,184 @@ func TestWhoIsAliveIsToldWithoutAMessage(t *testing.T) {
 	}
 }
 
-func TestPicturesThatDoNotComeHoldUpNothingElse(t *testing.T) {
-	b := open(t, func(*Settings) {})
-	b.worker(t)
-	for n := range 2 {
+// fromEverywhere opens calls whose messages do not come, from so many addresses.
+func (b *box) fromEverywhere(t *testing.T, addresses, callsEach int) {
+	t.Helper()
+	for n := range addresses {
 		s, _ := b.strangerAt(t, fmt.Sprintf("127.0.0.%d", 2+n))
-		for range picturesMost / 2 {
+		for range callsEach {
 			s.announce("ModelInfer")
 		}
 	}
-	waiting.Until(t, "all places are taken", func() bool { return b.gateway.Figures().Open == picturesMost })
+	waiting.Until(t, "they have come", func() bool { return int(b.gateway.Figures().Open)+b.times("ModelInfer", "") == addresses*callsEach })
+}
+
+func TestMessagesThatDoNotComeKeepNobodyOutFromHoweverManyAddresses(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	b.fromEverywhere(t, 8, callsMost)
 	connection := b.dial(t, insecure.NewCredentials())
-	var ready wire.ModelReadyResponse
-	if err := ask(t, connection, "ModelReady", "", &wire.ModelReadyRequest{Name: "centerface"}, &ready); err != nil || !ready.Ready {
-		t.Errorf("%v %v", &ready, err)
+	for range 8 {
+		err := ask(t, connection, "ModelInfer", "", &wire.ModelInferRequest{}, &wire.ModelInferResponse{})
+		if status.Code(err) != codes.InvalidArgument {
+			t.Errorf("a message without a picture: %v", err)
+		}
+		var ready wire.ModelReadyResponse
+		if err := ask(t, connection, "ModelReady", "", &wire.ModelReadyRequest{Name: "centerface"}, &ready); err != nil || !ready.Ready {
+			t.Errorf("%v %v", &ready, err)
+		}
 	}
-	var trailer metadata.MD
-	err := connection.Invoke(waiting.Context(t), "/"+serviceName+"/ModelInfer", &wire.ModelInferRequest{}, &wire.ModelInferResponse{}, grpc.Trailer(&trailer))
-	if status.Code(err) != codes.ResourceExhausted || len(trailer.Get("retry-after")) != 1 {
-		t.Errorf("%v, trailer %v", err, trailer)
-	}
-	if n := b.times("ModelInfer", ""); n != 1 {
+	if n := b.times("ModelInfer", ""); n != 8 {
 		t.Errorf("the others have ended: %v", b.counted)
 	}
 }
 
-func TestWhoSendsNoPictureKeepsNobodyElseOut(t *testing.T) {
+func TestWhoHasFewMessagesComingIsLetInWhereOthersHaveThemAll(t *testing.T) {
 	b := open(t, func(*Settings) {})
 	b.worker(t)
-	s, _ := b.strangerAt(t, "127.0.0.2")
-	for range 2 * picturesMost {
-		s.announce("ModelInfer")
-	}
-	waiting.Until(t, "they have come", func() bool { return b.gateway.Figures().Open == 2*picturesMost })
-	for range 2 * picturesMost { // before and after the stranger's calls that wait are refused
+	b.server.coming = newComing(32)
+	b.fromEverywhere(t, 8, callsMost)
+	waiting.Until(t, "so many are left", func() bool { return b.gateway.Figures().Open == 32 })
+	for range 8 {
 		err := ask(t, b.dial(t, insecure.NewCredentials()), "ModelInfer", "", &wire.ModelInferRequest{}, &wire.ModelInferResponse{})
 		if status.Code(err) != codes.InvalidArgument {
 			t.Errorf("a message without a picture: %v", err)
 		}
 	}
+	if n := b.times("ModelInfer", "DeadlineExceeded"); n != 0 {
+		t.Errorf("those that gave way were told that they are slow: %v", b.counted)
+	}
 }
 
-func TestALoginHasOneShareWhereverItCallsFrom(t *testing.T) {
-	p := newPlaces(picturesMost)
-	for n, c := range []struct {
-		who   gateway.Caller
-		taken bool
-	}{{from("anna", "192.0.2.1"), true}, {from("anna", "192.0.2.2"), true}, {from("anna", "192.0.2.3"), false}, {from("", "2001:db8::1"), true},
-		{from("", "2001:db8::2"), true}, {from("", "2001:db8::3"), false}} {
-		release, err := p.take(t.Context(), c.who)
-		if (err == nil) != c.taken {
-			t.Errorf("call %d, of %v: %v", n, c.who, err)
-		}
+func TestTheCallerThatHasTheMostGivesWay(t *testing.T) {
+	c := newComing(3)
+	enter := func(address string) (context.Context, func(), error) {
+		return c.enter(t.Context(), gateway.Caller{Address: netip.MustParseAddr(address)})
+	}
+	first, leaveFirst, _ := enter("2001:db8::1")
+	second, _, _ := enter("2001:db8::2") // the same network
+	third, _, _ := enter("2001:db8::3")
+	if _, _, err := enter("2001:db8::4"); err == nil {
+		t.Error("a fourth of a caller is let in")
+	}
+	_, leaveOther, err := enter("192.0.2.1")
+	if err != nil || first.Err() == nil || second.Err() != nil || third.Err() != nil {
+		t.Errorf("another: %v; %v, %v, %v", err, first.Err(), second.Err(), third.Err())
+	}
+	leaveFirst()
+	if _, _, err := enter("192.0.2.1"); err == nil {
+		t.Error("one that would then have as many is let in")
+	}
+	leaveOther()
+	if _, _, err := enter("192.0.2.2"); err != nil || len(c.of) != 2 || c.all != 3 {
+		t.Errorf("%v; %v", err, c.of)
+	}
+}
+
+const (
+	budget = 4 * pictureMost // bytes that all messages share
+	step   = 4 << 10         // that a message takes first
+)
+
+// room is what nobody holds; one caller may have three quarters of it.
+func (b *box) room() int {
+	for most := budget * 3 / 4; most > 0; most -= step {
+		probe, err := b.gateway.Take(gateway.Caller{Account: "probe"}, bytes.NewReader(make([]byte, most-1)), most-1)
+		probe.Release()
 		if err == nil {
-			defer release()
+			return most / 3 * 4
 		}
 	}
+	return 0
 }
 
-func TestSharesOfCallersWhoHaveGoneTakeNoMemory(t *testing.T) {
-	p := newPlaces(picturesMost)
-	for n := range 100 {
-		release, err := p.take(t.Context(), from("", fmt.Sprintf("192.0.2.%d", n)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		release()
-	}
-	if n := len(p.each.of); n != 0 {
-		t.Errorf("%d are left", n)
+func (b *box) allIsFree(t *testing.T) {
+	t.Helper()
+	waiting.Until(t, "all memory of messages is free", func() bool { return b.room() == budget })
+}
+
+// send goes on with a message.
+func (s *stranger) send(id uint32, bytes int) {
+	s.t.Helper()
+	for sent := 0; sent < bytes; sent += 16 << 10 {
+		s.done(s.framer.WriteData(id, false, make([]byte, min(16<<10, bytes-sent))))
 	}
 }
 
-func from(account, address string) gateway.Caller {
-	return gateway.Caller{Account: account, Address: netip.MustParseAddr(address)}
+func TestAMessageThatDoesNotComeEndsItsCallAndGivesItsMemoryBack(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	b.server.comingMost = 300 * time.Millisecond
+	s, _ := b.stranger(t)
+	for _, bytes := range []int{0, 1, window - prefix} {
+		s.send(s.announce("ModelInfer"), bytes)
+	}
+	waiting.Until(t, "all three are refused", func() bool { return b.times("ModelInfer", "DeadlineExceeded") == 3 })
+	b.allIsFree(t)
+	err := ask(t, b.dial(t, insecure.NewCredentials()), "ModelInfer", "", &wire.ModelInferRequest{}, &wire.ModelInferResponse{})
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("the next: %v", err)
+	}
 }
 
-func TestOnlySoManyCallsWaitUnread(t *testing.T) {
-	p := newPlaces(1)
-	release, err := p.take(t.Context(), gateway.Caller{})
-	if err != nil {
-		t.Fatal(err)
+func TestAMessageHoldsWhatHasComeOfItAndNotWhatIsAnnounced(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	const calls = 8 * callsMost
+	b.fromEverywhere(t, 8, callsMost)
+	before := b.room()
+	if before < budget-calls*step {
+		t.Errorf("%d calls of which nothing comes leave %d bytes of %d", calls, before, budget)
 	}
-	defer release()
-	if !p.waiting.TryAcquire(waitingMost) {
-		t.Fatal("somebody waits")
+	s, _ := b.strangerAt(t, "127.0.0.99")
+	s.send(s.announce("ModelInfer"), window-prefix)
+	waiting.Until(t, "it is read", func() bool { return b.room() <= before-window/2 })
+	if held := before - b.room(); held > 2*window {
+		t.Errorf("%d bytes are held for %d", held, window)
 	}
-	if _, err := p.take(t.Context(), gateway.Caller{}); err == nil {
-		t.Error("one more waits")
+}
+
+func TestWhoSendsMoreThanThereIsRoomForIsToldToComeAgain(t *testing.T) {
+	b := open(t, func(s *Settings) { s.PictureBytes = 16 * pictureMost }) // all have room for four
+	b.worker(t)
+	var trailer metadata.MD
+	large := &wire.ModelInferRequest{Id: strings.Repeat("a", 8*pictureMost)}
+	err := b.dial(t, insecure.NewCredentials()).Invoke(waiting.Context(t), "/"+serviceName+"/ModelInfer", large, &wire.ModelInferResponse{}, grpc.Trailer(&trailer))
+	if status.Code(err) != codes.ResourceExhausted || len(trailer.Get("retry-after")) != 1 {
+		t.Errorf("%v, trailer %v", err, trailer)
 	}
+	b.allIsFree(t)
+}
+
+func TestMessagesMayBePackedAndThenTakeWhatIsInThem(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	connection := b.dial(t, insecure.NewCredentials())
+	packed := func(name string) (*wire.ModelReadyResponse, error) {
+		var ready wire.ModelReadyResponse
+		err := connection.Invoke(waiting.Context(t), "/"+serviceName+"/ModelReady", &wire.ModelReadyRequest{Name: name}, &ready, grpc.UseCompressor(gzip.Name))
+		return &ready, err
+	}
+	if _, err := packed("centerface"); err != nil {
+		t.Error(err)
+	}
+	if _, err := packed(strings.Repeat("a", 8*pictureMost)); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a bomb: %v", err)
+	}
+}
+
+func TestACallHasOneMessageWhole(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	s, _ := b.stranger(t)
+	for name, content := range map[string]string{
+		"none": "", "half a head": "\x00\x00\x00", "half a message": "\x00\x00\x00\x00\x0Ahalf", "two": "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+		"packed somehow": "\x01\x00\x00\x00\x01a", "of another kind": "\x02\x00\x00\x00\x00",
+	} {
+		before := b.times("ModelReady", "InvalidArgument")
+		id := s.begin("ModelReady")
+		s.done(s.framer.WriteData(id, true, []byte(content)))
+		waiting.Until(t, name+" is refused", func() bool { return b.times("ModelReady", "InvalidArgument") == before+1 })
+	}
+	b.allIsFree(t)
 }
 
 func TestWhatNobodyReadsIsBounded(t *testing.T) {

@@ -19,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -32,7 +31,6 @@ import (
 	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/connlimit"
 	"visavis/capture/internal/gateway"
-	"visavis/capture/internal/openinference"
 	"visavis/capture/internal/requestlog"
 )
 
@@ -42,7 +40,7 @@ const (
 	connectionsMost  = 256
 	perAddressMost   = 64
 	callsMost        = 16       // of one connection at once
-	window           = 64 << 10 // bytes of a call before they are read; it grows with a message that is being read
+	window           = 64 << 10 // bytes of a call before they are read; it grows with what is being read of a message
 	connectionWindow = 1 << 20
 	headersMost      = 16 << 10
 	handshakeTimeout = 5 * time.Second
@@ -68,12 +66,11 @@ type Settings struct {
 
 // Server is the gRPC door of the gateway. Make it with New.
 type Server struct {
-	settings Settings
-	pictures places
-	names    places
-	streams  *semaphore.Weighted
-	patience time.Duration // with a client that does not take an answer of its stream
-	methods  []method
+	settings   Settings
+	coming     *coming
+	comingMost time.Duration // that a message may take to come
+	patience   time.Duration // with a client that does not take an answer of its stream
+	methods    []method
 }
 
 // New prepares a server. It fails when the address reaches beyond loopback without Auth.
@@ -85,8 +82,7 @@ func New(settings Settings) (*Server, error) {
 	if address := net.ParseIP(host); settings.Auth == nil && host != "localhost" && (address == nil || !address.IsLoopback()) {
 		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
 	}
-	return &Server{settings: withDefaults(settings), pictures: newPlaces(picturesMost), names: newPlaces(namesMost),
-		streams: semaphore.NewWeighted(streamsMost), patience: answerTimeout, methods: methods()}, nil
+	return &Server{settings: withDefaults(settings), coming: newComing(messagesMost), comingMost: gateway.BodyTimeout, patience: answerTimeout, methods: methods()}, nil
 }
 
 func withDefaults(settings Settings) Settings {
@@ -142,8 +138,7 @@ func (s *Server) build() *grpc.Server {
 	}
 	options := []grpc.ServerOption{
 		grpc.Creds(frameCounting{secured}),
-		grpc.ForceServerCodecV2(codec{}), grpc.MaxRecvMsgSize(s.settings.PictureBytes + openinference.JSONMost),
-		grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connectionWindow),
+		grpc.ForceServerCodecV2(codec{}), grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.MaxHeaderListSize(headersMost), grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost, Time: pingPause}), grpc.WaitForHandlers(true),
 		grpc.UnknownServiceHandler(s.serve(method{name: otherMethod, least: auth.Viewer, answer: unknown})),

@@ -40,12 +40,13 @@ func unary[T any, Message interface {
 	proto.Message
 }](answer func(*Server, Message) (proto.Message, error)) func(context.Context, *Server, grpc.ServerStream) error {
 	return func(ctx context.Context, s *Server, stream grpc.ServerStream) error {
-		raw, err := s.receive(ctx, stream, s.names)
+		message, err := s.receive(ctx, stream)
 		if err != nil {
 			return err
 		}
+		defer message.Release()
 		asked := Message(new(T))
-		if err := unmarshal(raw, asked); err != nil {
+		if err := unmarshal(message.Bytes(), asked); err != nil {
 			return err
 		}
 		said, err := answer(s, asked)
@@ -94,11 +95,12 @@ func described(tensors []openinference.TensorMetadata) []*wire.ModelMetadataResp
 // modelInfer lets the gateway decide when the picture is read.
 func modelInfer(ctx context.Context, s *Server, stream grpc.ServerStream) error {
 	call, faces, err := s.settings.Gateway.Infer(ctx, s.callerOf(ctx), func() (gateway.Call, error) {
-		raw, err := s.receive(ctx, stream, s.pictures)
+		message, err := s.receive(ctx, stream)
 		if err != nil {
 			return gateway.Call{}, err
 		}
-		return callOf(raw)
+		defer message.Release()
+		return callOf(message.Bytes())
 	})
 	if err != nil {
 		return err

@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	streamsMost   = 8               // open at once: what has come of a message is in memory before the rest is here
 	atOnceMost    = 64              // messages of one stream that are inferred or wait to be told
-	silenceMost   = 5 * time.Minute // without a whole message a stream ends
+	silenceMost   = 5 * time.Minute // without a message a stream ends
 	answerTimeout = 5 * time.Second // for a client to take an answer
 )
 
@@ -31,6 +30,7 @@ var errUntaken = status.Error(codes.DeadlineExceeded, "An answer was not taken i
 type conversation struct {
 	server *Server
 	stream grpc.ServerStream
+	in     incoming
 	coming chan chan *wire.ModelStreamInferResponse // one for each message that was read, in order
 	told   chan struct{}                            // one for each answer that the client has taken
 }
@@ -41,13 +41,13 @@ func modelStreamInfer(ctx context.Context, s *Server, stream grpc.ServerStream) 
 		return err
 	}
 	defer release()
-	if !s.streams.TryAcquire(1) {
-		return status.Errorf(codes.ResourceExhausted, "%d streams are open already: send single pictures with ModelInfer.", streamsMost)
+	in, err := s.incoming(ctx, stream)
+	if err != nil {
+		return err
 	}
-	defer s.streams.Release(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := &conversation{s, stream, make(chan chan *wire.ModelStreamInferResponse, atOnceMost), make(chan struct{}, atOnceMost)}
+	c := &conversation{s, stream, in, make(chan chan *wire.ModelStreamInferResponse, atOnceMost), make(chan struct{}, atOnceMost)}
 	return c.run(ctx, cancel)
 }
 
@@ -79,7 +79,7 @@ func (c *conversation) read(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		raw, err := c.next(ctx)
+		message, err := c.next(ctx)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -87,16 +87,20 @@ func (c *conversation) read(ctx context.Context) error {
 			return err
 		}
 		answer := make(chan *wire.ModelStreamInferResponse, 1)
-		go func() { answer <- c.answer(ctx, raw) }()
+		go func() { answer <- c.answer(ctx, message) }()
 		c.coming <- answer
 	}
 }
 
-// next waits for a message. io.EOF says that the client sends no more.
-func (c *conversation) next(ctx context.Context) ([]byte, error) {
-	var raw []byte
+// next waits for a message to begin, and for its end no longer than any message may take. io.EOF says that the client sends no more.
+func (c *conversation) next(ctx context.Context) (*gateway.Message, error) {
+	var begun head
 	came := make(chan error, 1)
-	go func() { came <- c.stream.RecvMsg(&raw) }() // it ends at the latest when the call does
+	go func() {
+		var err error
+		begun, err = c.in.begin()
+		came <- err
+	}()
 	silence := time.NewTimer(silenceMost)
 	defer silence.Stop()
 	select {
@@ -104,22 +108,27 @@ func (c *conversation) next(ctx context.Context) ([]byte, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		return raw, c.server.cause(err)
+		if err != nil {
+			return nil, cause(err)
+		}
+		return c.in.inTime(ctx, func() (*gateway.Message, error) { return c.in.finish(begun) })
 	case <-c.server.settings.Gateway.Closing():
 		return nil, gateway.Stopping()
 	case <-silence.C:
-		return nil, status.Errorf(codes.DeadlineExceeded, "No whole message has come for %v: open a stream when there is something to send.", silenceMost)
+		return nil, status.Errorf(codes.DeadlineExceeded, "No message has come for %v: open a stream when there is something to send.", silenceMost)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
 // answer has the faces of one message, or says why there are none.
-func (c *conversation) answer(ctx context.Context, raw []byte) *wire.ModelStreamInferResponse {
+func (c *conversation) answer(ctx context.Context, message *gateway.Message) *wire.ModelStreamInferResponse {
+	defer message.Release() // also where it is refused unread
 	var asked gateway.Call
 	call, faces, err := c.server.settings.Gateway.Infer(ctx, c.server.callerOf(ctx), func() (gateway.Call, error) {
+		defer message.Release()
 		var err error
-		asked, err = callOf(raw)
+		asked, err = callOf(message.Bytes())
 		return asked, err
 	})
 	if err != nil {

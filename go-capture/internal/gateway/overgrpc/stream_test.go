@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestOnlySoManyStreamsAreOpen(t *testing.T) {
 	}
 	stream := b.talk(t)
 	said, err := hear(stream)
-	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "ModelInfer") {
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "gateway.streams") {
 		t.Errorf("%v, %v", said, err)
 	}
 }
@@ -130,7 +131,49 @@ func TestAMessageThatIsTooLargeEndsItsStream(t *testing.T) {
 	if err := stream.SendMsg(&wire.ModelInferRequest{Id: strings.Repeat("a", 4*pictureMost+1<<20)}); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	if _, err := hear(stream); status.Code(err) != codes.ResourceExhausted {
+	if _, err := hear(stream); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("%v", err)
+	}
+}
+
+// A stream may say nothing for long, but what it has begun to say has as long as any message.
+func TestAStreamMayWaitBetweenMessagesAndNotWithinOne(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.server.comingMost = 300 * time.Millisecond
+	quiet := b.talk(t)
+	taken(t, quiet)
+	s, _ := b.stranger(t)
+	s.send(s.announce("ModelStreamInfer"), window/2)
+	waiting.Until(t, "the one that has begun is ended", func() bool { return b.times("ModelStreamInfer", "DeadlineExceeded") == 1 })
+	taken(t, quiet)
+	b.allIsFree(t)
+}
+
+// Where no answer is taken, nothing is read, and gRPC holds the client back in the middle of a message: it is not the client that is slow.
+func TestAClientThatIsHeldBackIsNotSlow(t *testing.T) {
+	b := openWith(t, time.Minute, func(*Settings) {})
+	b.server.comingMost = 300 * time.Millisecond
+	stream := b.talk(t)
+	large := &wire.ModelInferRequest{ModelName: "centerface", Id: strings.Repeat("a", 60<<10)}
+	var sent atomic.Int64
+	go func() {
+		for stream.SendMsg(large) == nil {
+			sent.Add(1)
+		}
+	}()
+	before := int64(-1)
+	waiting.Until(t, "the client is held back", func() bool {
+		time.Sleep(4 * b.server.comingMost)
+		last := before
+		before = sent.Load()
+		return last == before
+	})
+	for range before {
+		if _, err := hear(stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.times("ModelStreamInfer", ""); n != 0 {
+		t.Errorf("it is ended: %v", b.counted)
 	}
 }
