@@ -23,6 +23,7 @@ from tests.chaos.bars import Bar, exit_code, told, write  # noqa: E402
 from tests.chaos.gateway_scenarios import (  # noqa: E402
     CREDIT,
     FPS,
+    LARGER,
     PATIENT,
     PICTURE,
     SPARE,
@@ -201,6 +202,17 @@ def slow_calls(device: Device) -> Iterator[Bar]:
     yield honest_call("the same", calling)
 
 
+def scattered_calls(device: Device) -> Iterator[Bar]:
+    addresses, each = 16, 8
+    told, seen = while_calling(device, lambda: grpc_attacks.scattered_calls(device.grpc_port, addresses, each), LARGER)
+    calls = addresses * each * grpc_attacks.CALLS_MOST
+    what = (
+        f"{calls:,} calls at a time of gRPC from {addresses} addresses, with a few bytes a second, for {GIANTS_S:.0f} s"
+    )
+    yield only_codes(what, told, {grpc_attacks.CLOSED, "DEADLINE_EXCEEDED"})
+    yield honest_call("the same", seen)
+
+
 def idle_calls(device: Device) -> Iterator[Bar]:
     count, most = 300, grpc_attacks.CONNECTIONS_MOST
     let_in, seen = while_calling(
@@ -213,7 +225,7 @@ def idle_calls(device: Device) -> Iterator[Bar]:
 def giant_calls(device: Device) -> Iterator[Bar]:
     with PeakMemory(device.pid) as memory:
         told, seen = while_calling(device, lambda: grpc_attacks.giant_calls(device.grpc_port, 16))
-    fine = {grpc_attacks.CLOSED, "RESOURCE_EXHAUSTED"}
+    fine = {grpc_attacks.CLOSED, "INVALID_ARGUMENT"}
     yield only_codes(f"16 clients with messages of 1 GiB over gRPC for {GIANTS_S:.0f} s", told, fine)
     yield honest_call("the same", seen)
     extra = memory.extra / MIB
@@ -225,6 +237,7 @@ ATTACKS = {
     "idle clients": idle_clients,
     "giant requests": giant_clients,
     "slow calls of gRPC": slow_calls,
+    "slow calls of gRPC from many addresses": scattered_calls,
     "idle connections of gRPC": idle_calls,
     "giant calls of gRPC": giant_calls,
     "clients that go": departed_clients,

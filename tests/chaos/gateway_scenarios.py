@@ -53,6 +53,7 @@ CAMERA = '[[camera]]\nid = "{name}"\nsource = "demo:"\nsize = [320, 240]\nfps = 
 PATIENT = "deadline_ms = 10000\n"
 CAMERAS, FPS = ("one", "two"), 15
 PICTURE = photo(".jpg", width=320, height=240)
+LARGER = photo(".jpg", width=640, height=480)  # more than gRPC's window, so that the device has to ask for the rest
 HONEST_EVERY_S = 0.1
 FINE = {0, 101, 200, 503}  # beside 4xx
 SETTLE_LIMIT_S = 60.0
@@ -257,12 +258,12 @@ def while_honest(device: Device, attack: Callable[[], T]) -> tuple[T, list[Reply
     return found, seen
 
 
-def while_calling(device: Device, attack: Callable[[], T]) -> tuple[T, list[Told]]:
+def while_calling(device: Device, attack: Callable[[], T], picture: bytes = PICTURE) -> tuple[T, list[Told]]:
     """The same with a client of gRPC, which has connected before."""
     caller = HonestCaller(device.grpc_port)
     try:
-        caller.post(PICTURE)
-        with honest_client(lambda: caller.post(PICTURE)) as seen:
+        caller.post(picture)
+        with honest_client(lambda: caller.post(picture)) as seen:
             found = attack()
     finally:
         caller.close()

@@ -33,13 +33,14 @@ from tests.chaos.attacks import (
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 MODEL = "centerface"
-ATTACKER = "127.0.0.2"  # one address has half of the places where messages are read, and no login is needed on loopback
+ATTACKER = "127.0.0.2"  # not the one of the client that behaves; no login is needed on loopback
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
 FRAME_HEAD = 9  # bytes
 END_HEADERS = 4
 CLOSED, NO_END = "closed", "no end"
 CONNECTIONS_MOST = 256  # connectionsMost in overgrpc/server.go
+CALLS_MOST = 16  # callsMost there, of one connection
 # How Go packs the field's name; a code has at most two digits, which it leaves as they are.
 STATUS = re.compile(rb"\x88\x9a\xca\xc8\xb2\x12\x34\xda\x8f([\x01\x02])(\d\d?)", re.DOTALL)
 NAMES: dict[bytes, str] = {str(code.value[0]).encode(): code.name for code in grpc.StatusCode}
@@ -66,18 +67,18 @@ def opening() -> bytes:
     return PREFACE + frame(SETTINGS)
 
 
-def call(announced: int) -> bytes:
-    """The beginning of a connection and of a call whose message will have so many bytes."""
+def call(announced: int, stream: int = 1) -> bytes:
+    """The beginning of a call whose message will have so many bytes."""
     fields = {b":method": b"POST", b":scheme": b"http", b":path": INFER.encode(), b":authority": b"localhost"}
     fields |= {b"content-type": b"application/grpc", b"te": b"trailers"}
-    head = frame(HEADERS, b"".join(header(*one) for one in fields.items()), flags=END_HEADERS, stream=1)
-    return opening() + head + frame(DATA, struct.pack(">BI", 0, announced), stream=1)
+    head = frame(HEADERS, b"".join(header(*one) for one in fields.items()), flags=END_HEADERS, stream=stream)
+    return head + frame(DATA, struct.pack(">BI", 0, announced), stream=stream)
 
 
-async def ask(port: int, pieces: Iterator[Piece]) -> Told:
-    """One connection: send the pieces, and take the code of the call or the end of the connection."""
+async def ask(port: int, pieces: Iterator[Piece], source: str = ATTACKER) -> Told:
+    """One connection: send the pieces, and take the code of the first call that ends, or the end of the connection."""
     began = time.monotonic()
-    reader, writer = await asyncio.open_connection(HOST, port, local_addr=(ATTACKER, 0))
+    reader, writer = await asyncio.open_connection(HOST, port, local_addr=(source, 0))
     sending = asyncio.create_task(send(writer, pieces))
     code = NO_END
     with suppress(asyncio.TimeoutError):
@@ -106,9 +107,24 @@ def slow_calls(port: int, count: int) -> list[Told]:
     async def one(number: int) -> Told:
         if number % 2:
             return await ask(port, drops(PREFACE))
-        return await ask(port, slow(call(100_000), frame(DATA, b"x", stream=1)))
+        return await ask(port, slow(opening() + call(100_000), frame(DATA, b"x", stream=1)))
 
     return all_at_once(count, one)
+
+
+def scattered_calls(port: int, addresses: int, last_s: float = GIANTS_S) -> list[Told]:
+    """A connection from each of many addresses, with as many calls as may be, whose messages hardly come.
+
+    When a call ends, the next connection takes its place.
+    """
+    streams = range(1, 2 * CALLS_MOST, 2)
+    heads = opening() + b"".join(call(100_000, stream) for stream in streams)
+    drops = b"".join(frame(DATA, b"x", stream=stream) for stream in streams)
+
+    async def one(number: int) -> Told:
+        return await ask(port, slow(heads, drops), f"127.0.1.{1 + number}")
+
+    return for_a_while(addresses, one, last_s)
 
 
 def drops(content: bytes) -> Iterator[Piece]:
@@ -122,7 +138,7 @@ def giant_calls(port: int, count: int, last_s: float = GIANTS_S) -> list[Told]:
 
     async def one(number: int) -> Told:
         rest = itertools.repeat(Piece(block), GIBIBYTE // len(BLOCK)) if number % 2 else iter([Piece(b"")])
-        return await ask(port, itertools.chain([Piece(call(GIBIBYTE))], rest))
+        return await ask(port, itertools.chain([Piece(opening() + call(GIBIBYTE))], rest))
 
     return for_a_while(count, one, last_s)
 
