@@ -192,18 +192,20 @@ install_rivals() {
 # A package only unpacked, so that no service of it starts on this machine.
 unpack() {
 	local package=$1 program=$2 folder=$3
-	[ ! -x "$folder/$program" ] || return 0
+	[ ! -e "$folder/$program" ] || return 0
 	echo "setup: fetching $package for tests into $folder"
 	rm -rf "$folder" && mkdir -p "$folder"
 	local get=(apt-get download -q -o APT::Sandbox::User=root "$package") as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
 	(cd "$folder" && { "${get[@]}" || { "${as_root[@]}" apt-get update -q && "${get[@]}"; }; } && dpkg-deb -x "$package"_*.deb . && rm "$package"_*.deb)
-	[ -x "$folder/$program" ] || fail "the package $package holds no /$program here: install $package with your package manager"
+	[ -e "$folder/$program" ] || fail "the package $package holds no /$program here: install $package with your package manager"
 }
 
-# For the test with two daemons.
+# For the tests with two daemons.
+stream_module=usr/lib/nginx/modules/ngx_stream_module.so
 fetch_balancer() {
 	command -v nginx >/dev/null || unpack nginx usr/sbin/nginx build/balancer
+	[ -e /$stream_module ] || unpack libnginx-mod-stream $stream_module build/balancer-stream
 }
 
 # What others read devices with, for `make test-adapters`.

@@ -99,7 +99,8 @@ def test_the_configurations_are_right(file: str) -> None:
 def test_both_gateways_share_the_credentials_and_their_clients_are_behind_nginx() -> None:
     text = (ROOT / "containers" / "gateway.toml").read_text()
     for number in (1, 2):
-        assert f"server gateway-{number}:8080 " in (ROOT / "containers" / "nginx.conf").read_text()
+        for name in ("nginx.conf", "nginx-tcp.conf"):
+            assert f"server gateway-{number}:8080 " in (ROOT / "containers" / name).read_text()
         mounts = [volume.split(":")[1] for volume in SERVICES[f"gateway-{number}"]["volumes"]]
         assert any(f'file = "{mount}/' in text for mount in mounts)
 

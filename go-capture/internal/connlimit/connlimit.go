@@ -38,7 +38,7 @@ func New(most, perAddress int, forMany func(netip.Addr) bool) *Limiter {
 
 // Admit lets a new connection in, or closes it and says false.
 func (l *Limiter) Admit(connection net.Conn) bool {
-	remote := connection.RemoteAddr().String()
+	remote := clientnet.Direct(connection).RemoteAddr().String() // nobody waits here for what a balancer has to say
 	if l.enter(connection, remote) {
 		return true
 	}
@@ -49,9 +49,10 @@ func (l *Limiter) Admit(connection net.Conn) bool {
 
 func (l *Limiter) enter(connection net.Conn, remote string) bool {
 	from := clientnet.OfRemote(remote)
+	itself, _ := netip.ParseAddrPort(remote) // forMany knows addresses, and not only their networks
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	speaksForMany := from.IsLoopback() || l.forMany(from)
+	speaksForMany := from.IsLoopback() || l.forMany(itself.Addr().Unmap())
 	if len(l.inside) >= l.most || l.addresses[from] >= l.perAddress && !speaksForMany {
 		return false
 	}

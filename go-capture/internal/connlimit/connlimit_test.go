@@ -7,11 +7,17 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
+
+	"visavis/capture/internal/clientnet"
 )
 
 func TestOneAddressHasOnlyItsShareOfConnections(t *testing.T) {
-	balancers := netip.MustParsePrefix("192.0.2.0/24")
-	c := New(100, 2, balancers.Contains)
+	balancers, err := clientnet.ParseProxies([]string{"192.0.2.0/24", "fd00::5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(100, 2, balancers.Hold)
 	come := func(remote string) (net.Conn, bool) {
 		connection, other := net.Pipe()
 		t.Cleanup(func() { connection.Close(); other.Close() })
@@ -31,7 +37,7 @@ func TestOneAddressHasOnlyItsShareOfConnections(t *testing.T) {
 	if _, in := come("[2001:db8:1:2:3::9]:1"); in {
 		t.Error("the same network has more with another address")
 	}
-	for _, many := range []string{"127.0.0.1:1", "[::1]:1", "192.0.2.9:1"} {
+	for _, many := range []string{"127.0.0.1:1", "[::1]:1", "192.0.2.9:1", "[fd00::5]:1"} {
 		for range 5 {
 			if _, in := come(many); !in {
 				t.Errorf("%s speaks for many", many)
@@ -76,4 +82,34 @@ func TestAListenerAcceptsSoManyAndAgainWhenOneIsClosed(t *testing.T) {
 	}
 	dial()
 	(<-accepted).Close()
+}
+
+// Balancers keep connections for later, of which they have nothing to say yet.
+func TestABalancerThatSaysNothingYetHoldsNobodyUp(t *testing.T) {
+	balancers, err := clientnet.ParseProxies([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := New(9, 9, balancers.Hold).Listener(balancers.Listener(inner))
+	t.Cleanup(func() { listener.Close() })
+	began := time.Now()
+	for range 3 {
+		silent, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { silent.Close() })
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { accepted.Close() })
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("three are accepted after %v", took)
+	}
 }

@@ -30,10 +30,12 @@ func (a *Appliance) listen(ctx context.Context) (at listeners, err error) {
 	if at.page, err = a.web.Listen(ctx); err != nil {
 		return at, err
 	}
+	at.page = a.proxies.Listener(at.page)
 	if a.grpc != nil {
 		if at.grpc, err = a.grpc.Listen(ctx); err != nil {
 			return at, err
 		}
+		at.grpc = a.proxies.Listener(at.grpc)
 	}
 	at.workers, err = workersDoor(a.config.Worker.Socket)
 	return at, err

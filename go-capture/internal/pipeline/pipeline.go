@@ -58,6 +58,7 @@ type Appliance struct {
 	board       *control.Board      // what was ordered of each camera
 	ordering    sync.Mutex          // held while an order is carried out and told
 	painter     *portrait.Painter   // nil when nobody wants pictures of events
+	proxies     clientnet.Proxies   // balancers that may say whose a connection is
 	gate        *auth.Gate          // nil without [auth]
 	certificate *certificate.Keeper // nil where the page is not encrypted
 	web         *web.Server
@@ -116,9 +117,10 @@ func (a *Appliance) openDoors() (err error) {
 		return err
 	}
 	site := webSettings(a.config, a.version)
-	if site.Proxies, err = clientnet.ParseProxies(a.config.Web.Proxies); err != nil {
+	if a.proxies, err = clientnet.ParseProxies(a.config.Web.Proxies); err != nil {
 		return err
 	}
+	site.Proxies = a.proxies
 	site.Auth, site.TLS, site.Guests, site.Events = a.gate, a.encryption(), a.guests(), a.history
 	if a.album != nil {
 		site.Thumbnails = a.album

@@ -4,11 +4,12 @@ package web
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
+
+	"visavis/capture/internal/clientnet"
 )
 
 const (
@@ -116,11 +117,11 @@ func keepConnection(ctx context.Context, connection net.Conn) context.Context {
 }
 
 func limitSendBuffer(ctx context.Context) {
-	connection := ctx.Value(connectionKey{})
-	if encrypted, ok := connection.(*tls.Conn); ok {
-		connection = encrypted.NetConn()
+	connection, known := ctx.Value(connectionKey{}).(net.Conn)
+	if !known {
+		return
 	}
-	if connection, ok := connection.(*net.TCPConn); ok {
+	if connection, ok := clientnet.Direct(connection).(*net.TCPConn); ok {
 		_ = connection.SetWriteBuffer(sendBufferBytes) // without it the stream works, with more delay for slow viewers
 	}
 }
