@@ -98,6 +98,28 @@ def test_a_system_that_does_not_come_up_is_given_up_after_three_starts(device: D
     is_given_up_after_three_starts(device, factory, STUCK)
 
 
+@pytest.mark.vm_long
+def test_a_rollback_from_a_slot_on_trial_needs_no_second_trial(device: Device, factory: Factory) -> None:
+    """The proved slot is booted and asked for nothing; the other is bad, for it has shown nothing."""
+    assert device.gate() == "success"
+    here, kept = device.slot(), device.release()
+    there = OTHER[here]
+    device.run(f"visavis update install {BUNDLES}/{SICK.name}.raucb", 1800)
+    device.try_to_run("systemctl reboot")
+    device.stays_on_trial(there)
+    now = device.slots()
+    assert (now["running"], now["version"], now["trial"]) == (there, SICK.version, True)
+    before = device.boot_id()
+    device.try_to_run("visavis update rollback --restart")
+    device.wait_for_another_start(before)
+    runs_whole(device, factory, here, kept)
+    assert device.gate() == "success"
+    said = device.run("journalctl -b -u visavis-mark-good -o cat | grep proved").strip()
+    assert said == f"slot {here} has proved itself before"
+    assert goodness(device) == {here: True, there: False}
+    device.refuses_to_roll_back_to(there)
+
+
 def is_given_up_after_three_starts(device: Device, factory: Factory, release: Release) -> None:
     """Install it, and see the device come back to the system that runs now."""
     here, kept = device.slot(), device.release()
