@@ -22,6 +22,8 @@ from tests.vm.lab import Machine
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
 UNITS = ("visavis-frames.socket", "visavis-capture.service", "visavis-infer@1.service")
+BROKER_PORT, SSH_PORT = 1883, 22
+WORKER_MEMORY = 2 << 30
 MOST_EXPOSED = {"visavis-capture.service": 2.0, "visavis-infer@1.service": 1.0}
 
 
@@ -110,6 +112,33 @@ def test_nobody_is_root_and_the_sandboxes_are_tight(device: Machine) -> None:
         found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", verdict)
         assert found, verdict
         assert float(found[1]) <= most, device.run(f"systemd-analyze security --no-pager {unit}")
+
+
+def test_a_worker_has_a_network_of_its_own_with_nobody_in_it(device: Machine) -> None:
+    inside = f"nsenter --net --target {of(device, UNITS[2], 'MainPID')}"
+    assert device.run(f"{inside} ip -br link | cut -d' ' -f1").split() == ["lo"]
+    own = device.run("ip -4 -br address show scope global | awk '{print $3}' | cut -d/ -f1").split()
+    assert own
+    for address, port in (("127.0.0.1", BROKER_PORT), *((one, SSH_PORT) for one in own)):
+        connect = f"""python3 -c 'import socket; socket.create_connection(("{address}", {port}), 10)'"""
+        device.run(connect)
+        refused = device.try_to_run(f"{inside} {connect}")
+        assert refused.returncode != 0, f"a worker reaches {address}:{port}"
+        assert re.search(r"Connection refused|Network is unreachable", refused.stderr), refused.stderr
+
+
+def test_a_worker_that_takes_too_much_memory_is_ended_alone_and_comes_back(device: Machine) -> None:
+    """A program in its group takes it, for no model that may be used does."""
+    daemon, worker = (of(device, unit, "MainPID") for unit in UNITS[1:])
+    group = f"/sys/fs/cgroup{of(device, UNITS[2], 'ControlGroup')}"
+    assert device.run(f"cat {group}/memory.max").strip() == str(WORKER_MEMORY) == of(device, UNITS[2], "MemoryMax")
+    take = f"python3 -c 'b\"x\" * {WORKER_MEMORY}'"
+    assert device.try_to_run(f"echo $$ >{group}/cgroup.procs && exec {take}").returncode != 0
+    anew = f'[ "$(systemctl show -P MainPID {UNITS[2]})" != {worker} ] && systemctl is-active -q {UNITS[2]}'
+    device.run(retry(anew, 180, f"systemctl status {UNITS[2]}"))
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 120, "journalctl -n 60 --no-pager"))
+    assert device.run(f"journalctl -u {UNITS[2]} --no-pager | grep oom-kill")
+    assert of(device, UNITS[1], "MainPID") == daemon
 
 
 @pytest.mark.vm_long  # for the time of `make test-vm`: its cameras are read by a program of root
