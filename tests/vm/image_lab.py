@@ -183,13 +183,14 @@ def missing_for_images(hardware: Hardware) -> list[str]:
     return lacks + missing_programs(hardware.system)
 
 
-def ask(device: Flashed, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+def ask(device: Flashed, path: str, body: dict[str, Any] | None = None, token: str = "") -> tuple[int, str]:
     """Ask the page from inside, whose certificate nobody has signed; the status and the answer."""
+    sent = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     script = f"""
 import json, ssl, urllib.error, urllib.request
 body = {body!r}
 data = json.dumps(body).encode() if body else None
-asked = urllib.request.Request("{PAGE}{path}", data, {{"Content-Type": "application/json"}})
+asked = urllib.request.Request("{PAGE}{path}", data, {sent!r})
 try:
     answer = urllib.request.urlopen(asked, context=ssl._create_unverified_context())
 except urllib.error.HTTPError as error:
@@ -198,6 +199,19 @@ print(answer.status, answer.read().decode())
 """
     status, _, text = device.run(f"python3 - <<'EOF'\n{script}\nEOF").partition(" ")
     return int(status), text
+
+
+def codes_for_nobody(device: Flashed, asked: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """How the page answers to who has no login, by method and path."""
+    script = f"""
+import http.client, json, ssl
+def code(method, path):
+    page = http.client.HTTPSConnection("{PAGE.partition("//")[2]}", context=ssl._create_unverified_context())
+    page.request(method, path)
+    return page.getresponse().status
+print(json.dumps([code(*one) for one in {asked!r}]))
+"""
+    return dict(zip(asked, json.loads(device.run(f"python3 - <<'EOF'\n{script}\nEOF")), strict=True))
 
 
 def slow_down(device: Flashed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from tests.vm.image_lab import (
     Flashed,
     a_face_comes_over_mqtt,
     ask,
+    codes_for_nobody,
     everything_runs,
     first_start,
     flashed,
@@ -104,6 +106,20 @@ def test_a_face_comes_over_mqtt(device: Flashed) -> None:
 
 def test_the_list_of_parts_is_inside_and_beside(device: Flashed) -> None:
     the_list_of_parts_is_inside_and_beside(device)
+
+
+def test_nobody_is_let_in_anywhere_before_it_is_claimed(device: Flashed) -> None:
+    """Neither where its own description wants a login nor where it says nothing; the page leads to the login."""
+    token = device.run("visavis auth add reader --role viewer --token").strip()
+    described = json.loads(ask(device, "/openapi.json", token=token)[1])["paths"]
+    device.run("visavis auth revoke reader")
+    routes = [(method.upper(), path, operation) for path, one in described.items() for method, operation in one.items()]
+    closed = [(method, re.sub(r"{\w+}", "demo", path)) for method, path, how in routes if "security" in how]
+    assert ("GET", "/api/v1/cameras/demo/snapshot.jpg") in closed, closed
+    answered = codes_for_nobody(device, [*closed, ("GET", "/nothing"), ("GET", "/")])
+    assert answered.pop(("GET", "/")) == 303
+    assert {one: code for one, code in answered.items() if code != 401} == {}
+    assert ask(device, "/api/v1/status", token=token)[0] == 401
 
 
 def test_the_owner_claims_it_with_the_code_from_the_console(device: Flashed) -> None:
