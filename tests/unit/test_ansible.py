@@ -12,10 +12,8 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
-from itertools import repeat
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +30,6 @@ from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
-from tests.unit.served import address_of, answering
 
 ROLES = ("visavis", "broker", "card")
 PASSWORD = "väry secret"  # noqa: S105 (of a broker that lives for one test)
@@ -153,32 +150,6 @@ def test_a_broker_works_when_it_lets_in_who_may(mosquitto: int) -> None:
     said = lets_in(free_port(), user="porch", password=PASSWORD)
     assert said.returncode == 1
     assert "nobody answers" in said.stderr
-
-
-def ready(page: str, limit_s: int) -> subprocess.CompletedProcess[str]:
-    """What the playbooks ask of a device."""
-    command = [sys.executable, str(PLAYBOOKS / "roles/visavis/files/ready.py"), page, str(limit_s)]
-    environment = {**os.environ, "http_proxy": f"http://127.0.0.1:{free_port()}"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
-@contextmanager
-def device_that_says(codes: Iterator[int]) -> Iterator[str]:
-    """A page whose /readyz answers with one code after the other."""
-    with answering(lambda path: next(codes) if path == "/readyz" else 404) as server:
-        yield address_of(server)
-
-
-def test_a_device_works_when_it_says_so_in_time() -> None:
-    with device_that_says(iter((503, 503, 200))) as page:
-        assert ready(page, 600).returncode == 0
-    with device_that_says(repeat(503)) as page:
-        said = ready(page, 0)
-        assert (said.returncode, said.stderr) == (1, f"{page}/readyz says 503 Service Unavailable\n")
-    page = f"http://127.0.0.1:{free_port()}"
-    said = ready(page, 0)
-    assert said.returncode == 1
-    assert said.stderr.startswith(f"nobody answers at {page}: ")
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -94,12 +95,18 @@ class Fleet:
         )
 
     def status(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.machines[name].run("curl -sf http://127.0.0.1:8080/api/v1/status"))
+        return self.asked(name, "status")
+
+    def asked(self, name: str, what: str) -> dict[str, Any]:
+        """What a device answers to root; without logins there is no token."""
+        as_root = "Authorization: Bearer $(cat /run/visavis-capture/token)"
+        ask = f"""curl -sf -H "{as_root}" 'http://127.0.0.1:8080/api/v1/{what}'"""
+        found: dict[str, Any] = json.loads(self.machines[name].run(ask))
         return found
 
 
 def inventory(machines: dict[str, Machine], broker_port: int) -> dict[str, Any]:
-    """What an owner writes; the workshop has a broker of its own beside the one of the house."""
+    """What an owner writes. The workshop has a broker of its own beside that of the house, the porch wants logins."""
     house = {
         "url": f"mqtt://{HOST_SEEN_FROM_INSIDE}:{broker_port}",
         "user": "{{ visavis_device_id }}",
@@ -114,7 +121,9 @@ def inventory(machines: dict[str, Machine], broker_port: int) -> dict[str, Any]:
             "ansible_ssh_private_key_file": str(machine.image / "key"),
             "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null",
             "visavis_domain": name,
-            "visavis_host_settings": {"mqtt": house} if name == "porch" else {"mqtt": own, "mqtt_second": house},
+            "visavis_host_settings": {"mqtt": house, "auth": {"enabled": True}}
+            if name == "porch"
+            else {"mqtt": own, "mqtt_second": house},
         }
         for name, machine in machines.items()
     }
@@ -263,6 +272,25 @@ def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
     assert (played.code, played.changed) == (0, {"porch": 0, "workshop": 0}), played.said
 
 
+def test_the_porch_wants_logins_and_only_root_is_let_in_without(fleet: Fleet) -> None:
+    porch = fleet.machines["porch"]
+    assert porch.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/api/v1/status") == "401"
+    assert fleet.status("porch")["version"] == "0.1.0"
+    places = "/run/visavis-capture /run/visavis-capture/token"
+    assert porch.run(f"stat -c '%U %a' {places}").splitlines() == ["visavis 700", "visavis 600"]
+    refused = porch.try_to_run("setpriv --reuid visavis-infer --clear-groups cat /run/visavis-capture/token")
+    assert "Permission denied" in refused.stderr
+
+
+def test_a_device_that_runs_another_version_than_is_installed_is_found_out(fleet: Fleet) -> None:
+    played = fleet.play("site.yml", "-e", "visavis_gate_version=0.2.0")
+    assert played.code != 0
+    found = re.findall(
+        r"^fatal: \[(\w+)\]: FAILED! => {[^}]*version 0\.1\.0, 0\.2\.0 is ins", played.said, re.MULTILINE
+    )
+    assert sorted(found) == ["porch", "workshop"], played.said
+
+
 def test_a_user_of_the_broker_comes_and_goes_and_nobody_else_is_cut_off(fleet: Fleet) -> None:
     workshop = fleet.machines["workshop"]
     process = "systemctl show -P MainPID mosquitto"
@@ -299,7 +327,7 @@ def events_kept(fleet: Fleet, name: str) -> set[str]:
     ids: set[str] = set()
     cursor = ""
     while True:
-        page = json.loads(fleet.machines[name].run(f"curl -sf 'http://127.0.0.1:8080/api/v1/events?limit=500{cursor}'"))
+        page = fleet.asked(name, f"events?limit=500{cursor}")
         ids |= {event["id"] for event in page["events"]}
         if not page["more"]:
             return ids

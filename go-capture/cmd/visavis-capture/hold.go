@@ -16,12 +16,11 @@ import (
 )
 
 const (
-	runtimeVariable = "RUNTIME_DIRECTORY" // set by systemd; the folder stays while the service is started again, and goes when it is stopped
-	failuresFile    = "failures"
-	mostFailures    = 5 // counted
-	wellAfter       = time.Minute
-	pauseMost       = 29 * time.Second // and RestartSec
-	aliveEvery      = 5 * time.Second  // for the watchdog of a daemon that was ready
+	failuresFile = "failures"
+	mostFailures = 5 // counted
+	wellAfter    = time.Minute
+	pauseMost    = 29 * time.Second // and RestartSec
+	aliveEvery   = 5 * time.Second  // for the watchdog of a daemon that was ready
 )
 
 // holdBack waits before this process ends, for it is started again a second later, and each time is seven lines in the journal: not

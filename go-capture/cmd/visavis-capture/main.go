@@ -93,7 +93,7 @@ func attended(settings *config.Config, file string, load func() (*config.Config,
 	fmt.Fprintf(stderr, "visavis-capture: %v\n", err)
 	if ctx.Err() == nil {
 		stop() // SIGTERM ends it at once from here on
-		if err := holdBack(os.Getenv(runtimeVariable), time.Since(began), time.Sleep); err != nil {
+		if err := holdBack(systemd.RuntimeFolder(), time.Since(began), time.Sleep); err != nil {
 			fmt.Fprintf(stderr, "visavis-capture: nothing holds back its next start: %v\n", err)
 		}
 	}

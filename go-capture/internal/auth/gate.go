@@ -33,7 +33,7 @@ type Settings struct {
 	SessionMost time.Duration // and every one is over after this
 	// Sessions is the file that keeps them over a restart; "" keeps none.
 	Sessions string
-	// RunToken lets the program that started the daemon look at the figures; "" lets nobody.
+	// RunToken lets whoever started the daemon, a program or root, look at the figures; "" lets nobody.
 	RunToken string
 
 	now func() time.Time // nil = time.Now
@@ -137,7 +137,7 @@ func (g *Gate) HasAdmin() bool {
 // ByToken finds whose token it is. It fails with ErrUnknown, ErrBusy or Throttled.
 func (g *Gate) ByToken(ctx context.Context, remote, token string) (Identity, error) {
 	if g.isRunToken(token) {
-		return Identity{Name: "visavis run", Role: Viewer, cameras: allCameras}, nil
+		return Identity{Name: "this machine", Role: Viewer, cameras: allCameras}, nil
 	}
 	seal := g.sealOf(token)
 	if account := g.known(seal); account != nil {

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -16,10 +17,15 @@ import (
 	"visavis/capture/internal/certificate"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/state"
+	"visavis/capture/internal/systemd"
 )
 
-// runTokenVariable brings a token from `visavis run`, which shows figures of a device that wants logins.
-const runTokenVariable = "VISAVIS_RUN_TOKEN"
+const (
+	// runTokenVariable brings a token from `visavis run`, which shows figures of a device that wants logins.
+	runTokenVariable = "VISAVIS_RUN_TOKEN"
+	// runTokenFile holds one for root, in the folder that systemd makes for the daemon and nobody else may enter.
+	runTokenFile = "token"
+)
 
 // CredentialsFile is where the credentials of a configuration are.
 func CredentialsFile(c *config.Config) (auth.File, error) {
@@ -99,8 +105,22 @@ func openGate(c *config.Config) (*auth.Gate, error) {
 	}
 	return auth.Open(auth.Settings{
 		File: file, Sessions: filepath.Join(folder, "sessions", c.Device.ID+".json"), SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
-		RunToken: os.Getenv(runTokenVariable),
+		RunToken: runToken(),
 	})
+}
+
+// runToken lets whoever started the daemon look at its figures; "" lets nobody. It is another one at each start.
+func runToken() string {
+	folder := systemd.RuntimeFolder()
+	if given := os.Getenv(runTokenVariable); given != "" || folder == "" {
+		return given
+	}
+	token, file := rand.Text(), filepath.Join(folder, runTokenFile)
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		slog.Warn("root has no token to look at the status: is "+folder+" full, or not the daemon's?", "error", err)
+		return ""
+	}
+	return token
 }
 
 // welcome says how a device without an administrator gets one. Where only this machine can reach it, the command is enough.

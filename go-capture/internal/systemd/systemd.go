@@ -6,6 +6,7 @@ package systemd
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -29,6 +30,10 @@ func Listener(name string) (*net.UnixListener, error) {
 	}
 	return unix, nil
 }
+
+// RuntimeFolder is where the daemon keeps what holds until it is stopped, also while it is started again: nobody but root and the daemon
+// may enter it. "" where no systemd started us.
+func RuntimeFolder() string { return os.Getenv("RUNTIME_DIRECTORY") }
 
 // Ready says that the daemon serves.
 func Ready() error { return tell(daemon.SdNotifyReady) }
