@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -130,7 +131,7 @@ def test_a_worker_has_a_network_of_its_own_with_nobody_in_it(device: Machine) ->
 def test_a_worker_that_takes_too_much_memory_is_ended_alone_and_comes_back(device: Machine) -> None:
     """A program in its group takes it, for no model that may be used does."""
     daemon, worker = (of(device, unit, "MainPID") for unit in UNITS[1:])
-    group = f"/sys/fs/cgroup{of(device, UNITS[2], 'ControlGroup')}"
+    group = shlex.quote(f"/sys/fs/cgroup{of(device, UNITS[2], 'ControlGroup')}")
     assert device.run(f"cat {group}/memory.max").strip() == str(WORKER_MEMORY) == of(device, UNITS[2], "MemoryMax")
     take = f"python3 -c 'b\"x\" * {WORKER_MEMORY}'"
     assert device.try_to_run(f"echo $$ >{group}/cgroup.procs && exec {take}").returncode != 0
