@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deb import beside, completion, cross, manual, python_home
-from deb.kept import REPOSITORY
+from deb.kept import REPOSITORY, one_at_a_time
 from deb.packing import OUT, Package, commit_time_s, compress, current_version, empty, git, pack, put
 from deb.python_home import Python
 
@@ -63,7 +63,7 @@ SYSTEMS = {
         (cross.UBUNTU_24_ARM, "3.12", "406t64", "libjpeg-turbo8"),
     )
 }
-# Made when nothing is named. Ubuntu's are only made when they are asked for: nobody checks who signed what is fetched.
+# Made when nothing is named; Ubuntu's are made when they are asked for.
 USUAL = ("bookworm", "trixie")
 
 
@@ -84,6 +84,7 @@ def main() -> int:
     return 0
 
 
+@one_at_a_time("packages")
 def package(system: System, version: str, out: Path = OUT) -> Path:
     """Make the package `visavis` for one system and return its file."""
     target = system.target

@@ -10,24 +10,22 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from deb import ubuntu
 from deb.kept import REPOSITORY, kept
 
 TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
 # OpenCV's own libraries need some whose places are only decided when they are configured.
 LINK = "-O2 -g -Wl,--as-needed -Wl,--allow-shlib-undefined -Wl,-z,relro,-z,now"
-# Debian has no keys of Ubuntu's. What is fetched is compiled against and never run.
-UNSIGNED = ('Acquire::AllowInsecureRepositories "true"', 'APT::Get::AllowUnauthenticated "true"')
 
 
 @dataclass(frozen=True)
 class Target:
-    """A system to compile for; `libstdcxx` is the version of its C++ library, `options` are mmdebstrap's."""
+    """A system to compile for; `libstdcxx` is the version of its C++ library."""
 
     suite: str
     architecture: str
     triple: str
     libstdcxx: int
-    options: tuple[str, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -40,12 +38,11 @@ BOOKWORM = Target("bookworm", "amd64", "x86_64-linux-gnu", 12)
 BOOKWORM_ARM = Target("bookworm", "arm64", "aarch64-linux-gnu", 12)
 TRIXIE = Target("trixie", "amd64", "x86_64-linux-gnu", 14)
 TRIXIE_ARM = Target("trixie", "arm64", "aarch64-linux-gnu", 14)
-UBUNTU = ("--components=main,universe", *(f"--aptopt={option}" for option in UNSIGNED))
 # OpenCV 4.5.4; JetPack 6 stands on it too, with an OpenCV of NVIDIA's beside it.
-UBUNTU_22 = Target("jammy", "amd64", "x86_64-linux-gnu", 11, UBUNTU)
-UBUNTU_22_ARM = Target("jammy", "arm64", "aarch64-linux-gnu", 11, UBUNTU)
-UBUNTU_24 = Target("noble", "amd64", "x86_64-linux-gnu", 13, UBUNTU)
-UBUNTU_24_ARM = Target("noble", "arm64", "aarch64-linux-gnu", 13, UBUNTU)
+UBUNTU_22 = Target("jammy", "amd64", "x86_64-linux-gnu", 11)
+UBUNTU_22_ARM = Target("jammy", "arm64", "aarch64-linux-gnu", 11)
+UBUNTU_24 = Target("noble", "amd64", "x86_64-linux-gnu", 13)
+UBUNTU_24_ARM = Target("noble", "arm64", "aarch64-linux-gnu", 13)
 
 
 def sysroot(target: Target) -> Path:
@@ -60,7 +57,13 @@ def recipe(target: Target) -> str:
 
 def unpack(target: Target, folder: Path) -> None:
     """Fetch and unpack the target's packages and what they depend on."""
-    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={target.architecture}", *target.options]
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=extract",
+        f"--arch={target.architecture}",
+        *ubuntu.options(target.suite),
+    ]
     subprocess.run([*command, f"--include={','.join(target.packages)}", target.suite, str(folder)], check=True)
     for name in ("lib", "lib64"):  # what base-files would do when it is configured
         if (folder / name).is_dir() and not (folder / name).is_symlink():  # some packages still bring files there

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -35,3 +37,12 @@ def move(draft: Path, folder: Path) -> None:
         if not folder.exists():
             raise
         shutil.rmtree(draft)
+
+
+@contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """For what two processes must not make at once, such as the same package; also a decorator."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
