@@ -17,6 +17,7 @@ GO_TEST_TAGS := $(GO_TAGS),matprofile
 # Asked for when a recipe runs: set-up may only then have installed OpenCV.
 OPENCV_FLAGS = CGO_CXXFLAGS="$$(scripts/opencv_flags.sh)"
 PYTHON := .venv/bin/python
+PYTEST_VM = VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest
 
 .PHONY: help
 help: ## show this list
@@ -43,7 +44,11 @@ test: setup-test ## run every test that needs no special hardware
 test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): some 30 minutes, more the first time
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
-	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m "vm and not vm_long" -s tests/vm
+	@# Cameras by themselves: how fast an outage is noticed shows only where a processor is free.
+	@failed=0; \
+	$(PYTEST_VM) -m "vm and not vm_long" -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/vm/test_cameras.py tests/vm || failed=1; \
+	$(PYTEST_VM) -m "vm and not vm_long" -s tests/vm/test_cameras.py || failed=1; \
+	exit $$failed
 
 .PHONY: test-vm-long
 test-vm-long: ## run the tests that take hours: Debian 12 and arm64, a fleet, systems that do not boot, power cuts, cameras unplugged a hundred times
@@ -51,7 +56,7 @@ test-vm-long: ## run the tests that take hours: Debian 12 and arm64, a fleet, sy
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory image BOARD=rpi5
 	@$(MAKE) --no-print-directory image BOARD=generic-arm64
-	VISAVIS_DEVICE_PAGE=docs/reference/device.md $(PYTHON) -m pytest -m vm_long -s tests
+	$(PYTEST_VM) -m vm_long -s tests
 
 .PHONY: test-ha
 test-ha: ## test with two releases of Home Assistant; the first run installs them

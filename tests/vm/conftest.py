@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from deb.kept import REPOSITORY
+from deb.kept import REPOSITORY, one_at_a_time
 from deb.packing import git
 from tests.vm import payload
+from tests.vm.container import contained
 from tests.vm.device_page import Row, head_of, page_of, rows_of
 from tests.vm.inside import CONFIG, INSIDE, be_patient, retry
-from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, Board, Machine, running
+from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, UBUNTU_22, UBUNTU_24, Machine, running
 from tests.vm.releases import made_factory
 from tests.vm.two_slots import Factory
 
@@ -44,15 +45,22 @@ def pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     yield from running(PI, payload.fill_pi, tmp_path_factory.mktemp("pi"))
 
 
-OLDER = pytest.param(DEBIAN_12, id="bookworm", marks=pytest.mark.vm_long)
-NEWER = pytest.param(DEBIAN_13, id="trixie")
+# Where packages are installed: machines with a kernel of their own, and systems in systemd-nspawn, which take a tenth
+# of the time. Of Ubuntu only those, because the kernel of a Jetson is NVIDIA's.
+PLAIN = [
+    pytest.param((DEBIAN_13, contained), id="trixie"),
+    pytest.param((DEBIAN_13, running), id="trixie-machine", marks=pytest.mark.vm_long),
+    pytest.param((DEBIAN_12, running), id="bookworm", marks=pytest.mark.vm_long),
+    pytest.param((UBUNTU_22, contained), id="jammy", marks=pytest.mark.vm_long),
+    pytest.param((UBUNTU_24, contained), id="noble", marks=pytest.mark.vm_long),
+]
 
 
-@pytest.fixture(scope="session", params=[OLDER, NEWER])
+@pytest.fixture(scope="session", params=PLAIN)
 def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine that knows nothing of visavis; its package and a newer one lie in /opt/visavis."""
-    board: Board = request.param
-    yield from running(board, lambda folder: payload.fill_plain(folder, board), tmp_path_factory.mktemp(board.suite))
+    """A system that knows nothing of visavis; its package and a newer one lie in /opt/visavis."""
+    board, run = request.param
+    yield from run(board, lambda folder: payload.fill_plain(folder, board), tmp_path_factory.mktemp(board.suite))
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +123,30 @@ def measured(record_property: Callable[[str, object], None]) -> Callable[[str], 
     return say
 
 
+# Two files at a time end sooner when the longest begin first.
+LONGEST = ("test_update.py", "test_image.py", "test_package.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    strangers = [item for item in items if is_out_of_place(item)]
+    config.hook.pytest_deselected(items=strangers)
+    items[:] = sorted((item for item in items if item not in strangers), key=turn)
+
+
+def turn(item: pytest.Item) -> int:
+    """Whose file begins earlier; tests elsewhere keep their order."""
+    ours = item.path.parent == Path(__file__).parent and item.path.name in LONGEST
+    return LONGEST.index(item.path.name) if ours else len(LONGEST)
+
+
+def is_out_of_place(item: pytest.Item) -> bool:
+    """Whether a test asks a kernel for what only one of its own gives, and would be run on this host's."""
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    plain = parameters.get("plain")
+    inside_this_host = isinstance(plain, tuple) and plain[1] is contained
+    return inside_this_host and item.get_closest_marker("own_kernel") is not None
+
+
 def pytest_runtest_teardown(item: pytest.Function) -> None:
     """Remember where a test ran while its fixtures are known."""
     # A fixture and the one that it stands on may be the same machine.
@@ -128,19 +160,23 @@ def machines_of(item: pytest.Function) -> list[Machine]:
     return [one for several in some for one in several if isinstance(one, Machine)]
 
 
+SYSTEMS = {"bookworm": "Debian 12", "trixie": "Debian 13", "jammy": "Ubuntu 22.04", "noble": "Ubuntu 24.04"}
+
+
 def named(machine: Machine) -> str:
-    debian = "Debian 12" if machine.board.suite == "bookworm" else "Debian 13"
-    return f"{debian} {machine.board.architecture}{machine.kind}"
+    return f"{SYSTEMS[machine.board.suite]} {machine.board.architecture}{machine.kind}"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write a test's row onto the page, if one is named, when it has ended: a run of hours may be broken off."""
     parts = RAN.setdefault(report.nodeid, [])
     parts.append(report)
-    if PAGE and report.when == "teardown" and "/vm/test_" in report.nodeid:
+    # Of the processes that hear of it, the one in which it ran.
+    if PAGE and report.when == "teardown" and "/vm/test_" in report.nodeid and report.nodeid in MACHINES:
         write(row_of(report.nodeid, parts, f"{time.strftime('%Y-%m-%d')}, {COMMIT}"))
 
 
+@one_at_a_time("page")
 def write(row: Row) -> None:
     page = REPOSITORY / PAGE
     before = page.read_text()

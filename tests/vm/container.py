@@ -13,10 +13,12 @@ import shlex
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.ports import free_port
+from tests.vm.inside import INSIDE
 from tests.vm.lab import Board, Machine, image
 from tests.waiting import until
 
@@ -68,6 +70,7 @@ class Container(Machine):
         self.mount(root, "-t", "overlay", "overlay", "-o", f"lowerdir={below},upperdir={above},workdir={work}")
         (root / "etc/fstab").unlink()  # it names the disks of a virtual machine
         (root / "etc/hostname").write_text(f"{self.name}\n")
+        (root / "etc/resolv.conf").unlink(missing_ok=True)  # Ubuntu's is a link that leads out of the root
         shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
         return root
 
@@ -103,6 +106,19 @@ class Container(Machine):
     def stop(self) -> None:
         """Pull the plug, and leave nothing mounted."""
         self.undo.close()
+
+
+def contained(
+    board: Board, fill: Callable[[Path], None], folder: Path, options: tuple[str, ...] = ()
+) -> Iterator[Machine]:
+    """A system that runs, with what `fill` writes at /opt/visavis, as `running` does it with a kernel of its own."""
+    missing = missing_for_containers()
+    assert not missing, f"containers need {', '.join(missing)}: `make test-vm` as root"
+    content = folder / "content"
+    content.mkdir()
+    fill(content)
+    with Container(board, folder.name, folder, (f"--bind-ro={content}:{INSIDE}", *options)) as machine:
+        yield machine
 
 
 def check(*command: str) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.vm.container import Container, missing_for_containers
+from tests.vm.container import contained
 from tests.vm.inside import INSIDE, retry
 from tests.vm.lab import CONTAINERS, Machine, running
 from tests.vm.payload import fill_containers
@@ -39,12 +39,6 @@ def started(fill: Callable[[Path], None], folder: Path) -> Iterator[Machine]:
     if MACHINES:
         yield from running(CONTAINERS, fill, folder)
         return
-    missing = missing_for_containers()
-    assert not missing, f"containers need {', '.join(missing)}: `make test-vm` as root, or VISAVIS_FLEET=machines"
-    for name in ("content", "docker"):
-        (folder / name).mkdir()
-    fill(folder / "content")
+    (folder / "docker").mkdir()
     # Layers do not lie on layers: Docker's are on a folder of this host.
-    given = (f"--bind-ro={folder / 'content'}:{INSIDE}", f"--bind={folder / 'docker'}:/var/lib/docker")
-    with Container(CONTAINERS, "docker", folder, (*AS_DOCKER_NEEDS, *given)) as machine:
-        yield machine
+    yield from contained(CONTAINERS, fill, folder, (*AS_DOCKER_NEEDS, f"--bind={folder / 'docker'}:/var/lib/docker"))

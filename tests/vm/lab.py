@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from deb import ubuntu
 from deb.kept import kept
 from tests.ports import free_port
 
@@ -41,7 +42,7 @@ ENABLED = ("systemd-networkd", "ssh")
 
 @dataclass(frozen=True)
 class Board:
-    """A kind of machine: which Debian is on it, and what QEMU emulates."""
+    """A kind of machine: which Debian or Ubuntu is on it, and what QEMU emulates."""
 
     suite: str
     architecture: str
@@ -69,20 +70,25 @@ PC = Board(
     processor=("-cpu", "max"),
     console="ttyS0",
 )
-# A plain machine of each Debian, with what apt would install beside the package. The packages' tests begin here.
-DEBIAN_12, DEBIAN_13 = (
+# A plain machine of each system, with what apt would install beside the package. The packages' tests begin here.
+DEBIAN_12, DEBIAN_13, UBUNTU_22, UBUNTU_24 = (
     Board(
         suite=suite,
         architecture="amd64",
         packages=(
-            *("linux-image-amd64", "python3-systemd"),
+            *(*kernel, "python3-systemd"),
             *(f"libopencv-{module}{opencv}" for module in ("imgcodecs", "imgproc", "videoio")),
         ),
         emulator="qemu-system-x86_64",
         processor=("-cpu", "max"),
         console="ttyS0",
     )
-    for suite, opencv in (("bookworm", "406"), ("trixie", "410"))
+    for suite, kernel, opencv in (
+        ("bookworm", ["linux-image-amd64"], "406"),
+        ("trixie", ["linux-image-amd64"], "410"),
+        ("jammy", [], "4.5d"),  # without a kernel: only for containers
+        ("noble", [], "406t64"),
+    )
 )
 # A machine with Docker and Compose as Debian has them.
 CONTAINERS = Board(
@@ -143,7 +149,11 @@ def build(board: Board, folder: Path) -> None:
     hooks += [*written(FILES, folder / "late"), f"chroot $1 systemctl enable {' '.join(ENABLED)}"]
     packages = ",".join((*board.packages, *COMMON))
     command = ["mmdebstrap", "--quiet", "--variant=apt", f"--arch={board.architecture}", f"--include={packages}"]
-    command += [f"--essential-hook={hook}" for hook in early] + [f"--customize-hook={hook}" for hook in hooks]
+    command += (
+        ubuntu.options(board.suite)
+        + [f"--essential-hook={hook}" for hook in early]
+        + [f"--customize-hook={hook}" for hook in hooks]
+    )
     subprocess.run([*command, board.suite, str(folder / "root.tar")], check=True)
     as_root = [] if os.geteuid() == 0 else ["fakeroot"]
     subprocess.run([*as_root, "sh", "-ec", MAKE_DISK], cwd=folder, check=True)
@@ -161,7 +171,7 @@ def written(files: dict[str, str], drafts: Path) -> list[str]:
 
 MAKE_DISK = """
 mkdir root && tar -C root -xf root.tar
-cp root/boot/vmlinuz-* vmlinuz && cp root/boot/initrd.img-* initrd.img
+if [ -d root/lib/modules ]; then cp root/boot/vmlinuz-* vmlinuz && cp root/boot/initrd.img-* initrd.img; fi
 truncate -s 6G disk.img && mke2fs -q -t ext4 -d root disk.img
 rm -rf root root.tar early late
 """

@@ -81,7 +81,10 @@ def runs_and_sends_a_face(device: Machine) -> None:
     assert device.run("curl -sf http://127.0.0.1:8080/healthz")
     message = message_with_a_face(device, "visavis/test/demo/detections")
     assert (message["device"], message["camera"], message["width"]) == ("test", "demo", 640)
-    assert re.search(r"1 of 1 cameras, 1 workers, [0-9.]+ frames/s inferred", of(device, UNITS[1], "StatusText"))
+    status = "1 of 1 cameras, 1 workers, [0-9.]+ frames/s inferred"
+    device.run(
+        retry(f"systemctl show -P StatusText {UNITS[1]} | grep -qE '{status}'", 60, f"systemctl status {UNITS[1]}")
+    )
 
 
 @pytest.mark.vm_long
@@ -115,6 +118,7 @@ def test_nobody_is_root_and_the_sandboxes_are_tight(device: Machine) -> None:
         assert float(found[1]) <= most, device.run(f"systemd-analyze security --no-pager {unit}")
 
 
+@pytest.mark.own_kernel
 def test_a_worker_has_a_network_of_its_own_with_nobody_in_it(device: Machine) -> None:
     inside = f"nsenter --net --target {of(device, UNITS[2], 'MainPID')}"
     assert device.run(f"{inside} ip -br link | cut -d' ' -f1").split() == ["lo"]
@@ -128,6 +132,7 @@ def test_a_worker_has_a_network_of_its_own_with_nobody_in_it(device: Machine) ->
         assert re.search(r"Connection refused|Network is unreachable", refused.stderr), refused.stderr
 
 
+@pytest.mark.own_kernel
 def test_a_worker_that_takes_too_much_memory_is_ended_alone_and_comes_back(device: Machine) -> None:
     """A program in its group takes it, for no model that may be used does."""
     daemon, worker = (of(device, unit, "MainPID") for unit in UNITS[1:])
@@ -142,6 +147,7 @@ def test_a_worker_that_takes_too_much_memory_is_ended_alone_and_comes_back(devic
     assert of(device, UNITS[1], "MainPID") == daemon
 
 
+@pytest.mark.own_kernel
 @pytest.mark.vm_long  # for the time of `make test-vm`: its cameras are read by a program of root
 def test_a_camera_that_is_plugged_in_is_read_without_root(device: Machine) -> None:
     table = camera_table("vivid", f"v4l2:{VIVID_BY_PATH}")
