@@ -209,7 +209,8 @@ def scattered_calls(device: Device) -> Iterator[Bar]:
     what = (
         f"{calls:,} calls at a time of gRPC from {addresses} addresses, with a few bytes a second, for {GIANTS_S:.0f} s"
     )
-    yield only_codes(what, told, {grpc_attacks.CLOSED, "DEADLINE_EXCEEDED"})
+    gave_way = "RESOURCE_EXHAUSTED"
+    yield only_codes(what, told, {grpc_attacks.CLOSED, "DEADLINE_EXCEEDED", gave_way})
     yield honest_call("the same", seen)
 
 
