@@ -57,13 +57,8 @@ def recipe(target: Target) -> str:
 
 def unpack(target: Target, folder: Path) -> None:
     """Fetch and unpack the target's packages and what they depend on."""
-    command = [
-        "mmdebstrap",
-        "--quiet",
-        "--variant=extract",
-        f"--arch={target.architecture}",
-        *ubuntu.options(target.suite),
-    ]
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={target.architecture}"]
+    command += ubuntu.options(target.suite)
     subprocess.run([*command, f"--include={','.join(target.packages)}", target.suite, str(folder)], check=True)
     for name in ("lib", "lib64"):  # what base-files would do when it is configured
         if (folder / name).is_dir() and not (folder / name).is_symlink():  # some packages still bring files there

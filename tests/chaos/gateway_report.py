@@ -209,8 +209,8 @@ def scattered_calls(device: Device) -> Iterator[Bar]:
     what = (
         f"{calls:,} calls at a time of gRPC from {addresses} addresses, with a few bytes a second, for {GIANTS_S:.0f} s"
     )
-    gave_way = "RESOURCE_EXHAUSTED"
-    yield only_codes(what, told, {grpc_attacks.CLOSED, "DEADLINE_EXCEEDED", gave_way})
+    # The oldest messages of whoever has the most give way: RESOURCE_EXHAUSTED.
+    yield only_codes(what, told, {grpc_attacks.CLOSED, "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
     yield honest_call("the same", seen)
 
 

@@ -138,7 +138,7 @@ func serve(ctx context.Context, settings *config.Config, file string, load func(
 			return err
 		}
 	}
-	if model := settings.Detector.Model; model == "auto" {
+	if settings.Detector.Model == "auto" {
 		slog.Info("the model is the recommended one, its input too unless it is set", "input", settings.Detector.Input)
 	}
 	appliance, err := pipeline.New(settings, sameName(file), version)
