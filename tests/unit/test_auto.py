@@ -160,3 +160,21 @@ def test_the_daemon_another_user_can_read_it(tmp_path: Path) -> None:
 def test_no_model_of_ones_own_may_be_called_so() -> None:
     with pytest.raises(ModelError, match="cannot be called 'auto'"):
         checked_name("auto")
+
+
+def test_a_link_that_somebody_puts_in_its_place_leads_to_nobodys_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, really = tmp_path / "shadow", Path.replace
+    secret.write_text("root")
+    secret.chmod(0o600)
+
+    def replaced(source: Path, target: Path) -> Path:
+        really(source, target)
+        target.unlink()
+        target.symlink_to(secret)
+        return target
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    remember(recommendation(), tmp_path / "cache")
+    assert secret.stat().st_mode & 0o777 == 0o600
