@@ -281,6 +281,18 @@ def test_grub_passes_a_proved_slot_over_that_does_not_start_any_more(tmp_path: P
     good(board, "B")
     good(board, "A")
     assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
+    # Three power cuts do that too, so the way to it stays open.
+    good(board, "A")
+    assert answer(board.loader, ["get-primary"]) == "A"
+    assert answer(board.loader, ["get-state", "B"]) == "good"
+    answer(board.loader, ["set-primary", "B"])
+    assert board.loader.on_trial("B")
+    assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
+
+
+def test_a_boot_partition_that_is_not_mounted_is_no_fresh_device(tmp_path: Path) -> None:
+    with pytest.raises(UpdateError, match=r"GRUB's variables cannot be read, .*No such file"):
+        Grub(tmp_path / "none").on_trial("B")
 
 
 @pytest.mark.parametrize("kind", [Pi, DebianPi])

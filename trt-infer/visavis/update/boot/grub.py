@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from visavis.errors import UpdateError
 from visavis.update.boot.sector import lines, overwrite, values
 
 ENVIRONMENT = Path("/boot/efi/EFI/visavis/grubenv")
 HEADER = "# GRUB Environment Block\n"
 SIZE = 1024
 MOST_TRIES = 3
+MOUNT = "see whether the boot partition is mounted: `findmnt /boot/efi`"
 FRESH = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0", "TRIAL": ""}
 
 
@@ -48,9 +50,12 @@ class Grub:
         self._write({**now, "ORDER": " ".join([slot, *others]), f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial})
 
     def good(self, slot: str) -> bool:
-        """As RAUC's own backend: may be booted, and no boot of it is unconfirmed."""
+        """Whether it may be booted, and if it is on trial, none of its boots is unconfirmed.
+
+        A proved slot may lose its three boots to three power cuts: it is passed over then, and is whole all the same.
+        """
         now = self._read()
-        return now[f"{slot}_OK"] == "1" and _tries(now, slot) == 0
+        return now[f"{slot}_OK"] == "1" and (now["TRIAL"] != slot or _tries(now, slot) == 0)
 
     def set_good(self, slot: str) -> None:
         """Count its boots from 0; the other, if its trial has used up all boots, is bad now."""
@@ -74,7 +79,15 @@ class Grub:
         """GRUB counts by itself."""
 
     def _read(self) -> dict[str, str]:
-        text = self._file.read_text() if self._file.exists() else ""
+        """The variables; a device whose file is damaged is as a fresh one.
+
+        Raises:
+            UpdateError: there is no file, as where the boot partition is not mounted.
+        """
+        try:
+            text = self._file.read_text("ascii", "replace")
+        except OSError as error:
+            raise UpdateError(f"GRUB's variables cannot be read, {error}", MOUNT) from error
         known = {name: value for name, value in values(text).items() if name in FRESH}
         return {**FRESH, **known}
 
