@@ -167,6 +167,15 @@ def test_the_page_is_where_the_configuration_puts_it(listen: str, url: str, monk
     assert update.appliance_url() == url
 
 
+def test_the_page_is_found_without_the_secrets_that_the_gate_may_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    for name, value in (("WEB__HTTPS", "true"), ("AUTH__ENABLED", "true"), ("WEB__LISTEN", ":8443")):
+        monkeypatch.setenv(f"VISAVIS_{name}", value)
+    monkeypatch.setenv("VISAVIS_MQTT__USER", "box")
+    monkeypatch.setenv("VISAVIS_MQTT__PASSWORD_FILE", "credential:mqtt.password")
+    assert update.appliance_url() == "https://127.0.0.1:8443"
+
+
 def test_the_page_is_at_the_usual_place_where_the_configuration_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISAVIS_WEB__LISTEN", "nonsense")
     assert update.appliance_url() == "http://127.0.0.1:8080"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -193,12 +194,16 @@ def through_gate(args: argparse.Namespace) -> int:
 
 
 def appliance_url() -> str:
-    """Where the page of this device is, by its configuration; the default place if that cannot be read."""
+    """Where the page of this device is, by its configuration; the default place if that cannot be read.
+
+    The gate's sandbox has none of the daemon's secrets, as a worker has none.
+    """
     from visavis.daemon import device_config, effective_config  # noqa: PLC0415 (the other actions do without)
 
     try:
-        web = effective_config(device_config(), os.environ).web
-    except VisavisError:  # then it is not healthy, and the gate says so
+        web = effective_config(device_config(), os.environ, for_worker=True).web
+    except VisavisError as error:  # then it is not healthy, and the gate says so
+        print(error, file=sys.stderr)
         return "http://127.0.0.1:8080"
     return page_address(web).rstrip("/")
 
