@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from visavis_device import files
-from visavis_device.first_boot import Places, make_identity, prepare, take_settings
+from visavis_device.first_boot import CHECK, Places, check, make_identity, prepare, take_settings
 from visavis_device.settings import Settings, SettingsError, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +99,7 @@ def test_the_example_on_the_boot_partition_is_a_file_that_can_be_used() -> None:
         ("[wifi]\nssid = ''", "wifi.ssid"),
         ("[mqtt]\nurl = ''", "mqtt.url"),
         pytest.param(f"a = {'[' * 100_000}", "too many brackets", id="brackets"),
+        pytest.param(f"a = {'1' * 5_000}", "compare with visavis.toml.example", id="digits"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_place(content: str, says: str) -> None:
@@ -167,22 +168,49 @@ def test_settings_that_would_be_lost_stay_on_the_boot_partition_and_that_is_said
 
 def first_stage_without_a_disk(places: Places) -> None:
     """Run the image's own script as where no data partition can be used; what it leaves in /run is what a start has."""
-    scripts, programs = places.root.parent / "scripts", places.root.parent / "programs"
-    for folder in (scripts, programs, places.root / "data", places.root / "var", places.run):
-        folder.mkdir(exist_ok=True)
+    said = first_stage(places, {"systemd-repart": "exit 1"})
+    assert "An empty file named factory-reset" in said
+
+
+def first_stage(places: Places, programs: dict[str, str]) -> str:
+    """Run the image's own script with some programs replaced by lines of shell; returns what the console shows."""
+    scripts, folder = places.root.parent / "scripts", places.root.parent / "programs"
+    for made in (scripts, folder, places.root / "data", places.root / "var", places.run):
+        made.mkdir(exist_ok=True)
     (scripts / "functions").write_text("wait_for_udev() { :; }\n")
     shutil.copy(FIRST_STAGE / "visavis-partitions", scripts)
-    (programs / "systemd-repart").write_text("#!/bin/sh\nexit 1\n")
-    (programs / "systemd-repart").chmod(0o755)
+    for name, lines in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (folder / name).chmod(0o755)
     text = (FIRST_STAGE / "local-bottom/visavis").read_text()
-    for before, after in (("/scripts/", f"{scripts}/"), ("/dev/console", f"{scripts}/console")):
+    for before, after in (("/scripts/", f"{scripts}/"), (">/dev/console", f">>{scripts}/console")):
         text = text.replace(before, after)
     (scripts / "visavis").write_text(text)
     script = 'mount --bind "$1" /run && exec sh "$2"'
     words = ["sh", "-c", script, "sh", str(places.run), str(scripts / "visavis")]
-    path = {"PATH": f"{programs}:{os.environ['PATH']}", "rootmnt": str(places.root)}
+    path = {"PATH": f"{folder}:{os.environ['PATH']}", "rootmnt": str(places.root), "boot": str(places.boot)}
     subprocess.run(["unshare", "-m" if os.geteuid() == 0 else "-rm", *words], env=path, check=True, capture_output=True)
-    assert "An empty file named factory-reset" in (scripts / "console").read_text()  # the last that it says
+    return (scripts / "console").read_text()
+
+
+# The boot partition is a folder, mounted in the place where the script has it; the rest is mounted as it wants.
+A_BOOT_PARTITION = """
+case "$*" in
+*"-t vfat"*) for last; do :; done; exec /bin/mount --bind "$boot" "$last" ;;
+*ext4*) exit 1 ;;
+esac
+exec /bin/mount "$@"
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_wish_for_a_factory_reset_comes_true_once(kind: str, places: Places) -> None:
+    wish = places.boot / "factory-reset"
+    wish.write_text("") if kind == "file" else wish.mkdir()
+    programs = {"mount": A_BOOT_PARTITION, "systemd-repart": f'echo "$@" >>{places.root}/asked'}
+    assert "everything that this device kept is removed" in first_stage(places, programs)
+    assert "--factory-reset=yes" in (places.root / "asked").read_text()
+    assert not wish.exists()
 
 
 def test_settings_are_on_the_disk_before_their_file_goes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,12 +240,47 @@ def test_settings_that_the_daemon_refuses_leave_everything_as_it_was(places: Pla
     make_identity(places)
     name = (places.root / "etc/hostname").read_text()
     (places.boot / "visavis.toml").write_text(WHOLE)
-    sentence, good = take_settings(places, lambda: "mqtt.url: no such scheme")
+    sentence, good = take_settings(places, lambda: broker_refused(places))
     assert not good
-    assert "mqtt.url: no such scheme" in sentence
+    assert "The daemon refuses its settings: mqtt.url: no such scheme" in sentence
     assert (places.boot / "visavis.toml").exists()
     assert (places.root / "etc/hostname").read_text() == name
     assert not (places.root / "etc/visavis/mqtt.password").exists()
+
+
+def broker_refused(places: Places) -> str:
+    """What a daemon says that does not like the broker of these settings."""
+    return "mqtt.url: no such scheme" if (places.root / "etc/visavis/conf.d/50-broker.toml").exists() else ""
+
+
+def test_what_is_wrong_elsewhere_keeps_no_settings_out_and_is_said(places: Places) -> None:
+    (places.boot / "visavis.toml").write_text(f'[ssh]\nkeys = ["{KEY}"]\n')
+    sentence, good = take_settings(places, lambda: "conf.d/zz.toml: unknown key\nweb.certificate: cannot be read")
+    assert not good
+    assert sentence.startswith("visavis.toml was applied and removed")
+    assert "The daemon refuses its settings: conf.d/zz.toml: unknown key\nweb.certificate" in sentence
+    assert (places.root / "etc/ssh/authorized_keys.d/root").read_text() == f"{KEY}\n"
+
+
+def test_settings_that_mend_one_complaint_of_two_are_taken(places: Places) -> None:
+    before = ["mqtt.url: is missing", "conf.d/zz.toml: unknown key"]
+    (places.boot / "visavis.toml").write_text(WHOLE)
+    sentence, _ = take_settings(places, lambda: "\n".join(before[1:] if broker_refused(places) else before))
+    assert sentence.startswith("visavis.toml was applied and removed")
+    assert sentence.endswith(f"The daemon refuses its settings: {before[1]}")
+
+
+def test_the_daemon_is_asked_without_the_secrets_that_systemd_keeps_for_it(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    config = places.root / "config.toml"
+    program = (str(ROOT / "build/visavis-capture"), "-config", str(config), *CHECK[3:])
+    monkeypatch.setattr("visavis_device.first_boot.CHECK", program)
+    config.write_text('[mqtt]\nurl = "mqtts://broker"\nuser = "a"\npassword_file = "credential:mqtt.password"\n')
+    assert check() == ""
+    config.write_text('[mqtt]\nurl = "ftp://broker"\npassword_file = "credential:mqtt.password"\n')
+    assert "mqtt.url" in check()
 
 
 def test_settings_of_which_one_cannot_be_written_leave_everything_as_it_was(places: Places) -> None:
@@ -237,7 +300,7 @@ def test_what_was_there_in_another_encoding_comes_back_as_it_was(places: Places)
     password = places.root / "etc/visavis/mqtt.password"
     password.write_bytes(b"caf\xe9")
     (places.boot / "visavis.toml").write_text(WHOLE)
-    assert "no such scheme" in take_settings(places, lambda: "mqtt.url: no such scheme")[0]
+    assert "no such scheme" in take_settings(places, lambda: broker_refused(places))[0]
     assert password.read_bytes() == b"caf\xe9"
 
 

@@ -22,13 +22,15 @@ from pathlib import Path
 from visavis_device import files, settings
 from visavis_device.files import File
 
-CHECK = ("/usr/bin/visavis-capture", "-config", "/etc/visavis/config.toml", "-check")
+# As for a worker: systemd decrypts what is secret for the daemon alone, and nothing here says where it lies.
+CHECK = ("/usr/bin/visavis-capture", "-config", "/etc/visavis/config.toml", "-effective", "-for-worker")
 ACCOUNTS = "var/lib/visavis/credentials.toml"
 # Of text that is not UTF-8: written again as it was read.
 KEEP = "surrogateescape"
 STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
 # The first stage makes it where what is written below /etc and /var lies in memory.
 IN_MEMORY = "visavis-in-memory"
+REFUSES = "The daemon refuses its settings: "
 FOR_THIS_RUN = """{} was applied for this run only and stays: the data partition cannot be written.
 An empty file named factory-reset beside it makes that anew at the next start; if that fails, replace the disk."""
 
@@ -52,7 +54,7 @@ def prepare(places: Places, accept: Callable[[], str]) -> bool:
 
     Args:
         places: the device's folders.
-        accept: what the daemon says against its configuration, empty when it takes it.
+        accept: what the daemon says against its configuration, a complaint a line; empty when it takes it.
     """
     failure = tell_failure(lambda: make_identity(places))
     sentence, good = take_settings(places, accept)
@@ -114,18 +116,20 @@ def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]
         if not file:
             return "", True
         wanted = files.of(settings.read(file.read_bytes()))
-        apply(places.root, wanted, accept)
+        older = apply(places.root, wanted, accept)
     except (settings.SettingsError, OSError) as error:
         return f"{error}\nNothing of {settings.NAME} was applied: mend it, and start the device again.", False
+    if older:
+        older = f"\n{REFUSES}{older}"
     if (places.run / IN_MEMORY).exists():
-        return FOR_THIS_RUN.format(file.name), False
+        return FOR_THIS_RUN.format(file.name) + older, False
     os.sync()  # first: a power cut must not take both the file and what became of it
     try:
         file.unlink()  # it may hold passwords, and every computer can read this partition
     except OSError as error:
-        return f"{file.name} was applied and cannot be removed, {error.strerror}: remove it yourself.", False
+        return f"{file.name} was applied and cannot be removed, {error.strerror}: remove it yourself.{older}", False
     paths = ", ".join(one.path for one in wanted)
-    return f"{file.name} was applied and removed: {paths or 'it said nothing'}", True
+    return f"{file.name} was applied and removed: {paths or 'it said nothing'}{older}", not older
 
 
 def settings_file(boot: Path) -> Path | None:
@@ -140,24 +144,32 @@ def settings_file(boot: Path) -> Path | None:
     return found[0] if found else None
 
 
-def apply(root: Path, wanted: list[File], accept: Callable[[], str]) -> None:
-    """Write all files, or none if one cannot be written or the daemon refuses what came of them.
+def apply(root: Path, wanted: list[File], accept: Callable[[], str]) -> str:
+    """Write all files, or none if one cannot be written or the daemon has something new against what came of them.
+
+    Who mends a device by its keys or its network must not be kept out by what is wrong elsewhere.
+
+    Returns:
+        What the daemon had against its configuration before, and still has.
 
     Raises:
         SettingsError: with the daemon's words.
         OSError: of the file that cannot be written.
     """
     before = {file.path: content_of(root / file.path) for file in wanted}
+    older = accept().splitlines()
     try:
         for file in wanted:
             write(root, file)
-        if complaint := accept():
-            raise settings.SettingsError(complaint)
+        complaints = accept().splitlines()
+        if set(complaints) - set(older):
+            raise settings.SettingsError(REFUSES + "\n".join(complaints))
     except (OSError, settings.SettingsError):
         for file in wanted:
             with contextlib.suppress(OSError):  # what could not be written needs no way back
                 restore(root, file, before[file.path])
         raise
+    return "\n".join(complaints)
 
 
 def content_of(path: Path) -> str | None:
@@ -174,10 +186,10 @@ def restore(root: Path, file: File, content: str | None) -> None:
 
 def check() -> str:
     """What the daemon says against the configuration as it is now."""
-    done = subprocess.run(CHECK, capture_output=True, text=True, check=False)
+    done = subprocess.run(CHECK, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
         return ""
-    return f"the daemon refuses these settings: {done.stderr.strip() or done.stdout.strip()}"
+    return done.stderr.strip() or f"{CHECK[0]} ended with {done.returncode} and said nothing"
 
 
 def line_of(path: Path) -> str:

@@ -87,7 +87,7 @@ def parsed(content: bytes) -> dict[str, Any]:
         return dict(tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n")))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{NAME} is not UTF-8 text: save it again with the encoding UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of the format, or a number of thousands of digits
         raise SettingsError(f"{NAME}: {error}: compare with {NAME}.example; text stands in quotes") from error
     except RecursionError as error:
         raise SettingsError(f"{NAME}: too many brackets within one another: compare with {NAME}.example") from error
