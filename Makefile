@@ -41,7 +41,7 @@ test: setup-test ## run every test that needs no special hardware
 	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-vm
-test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): some 30 minutes, more the first time
+test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): three quarters of an hour without KVM, more the first time
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	@# Cameras by themselves: how fast an outage is noticed shows only where a processor is free.

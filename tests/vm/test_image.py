@@ -132,6 +132,7 @@ def test_the_owner_claims_it_with_the_code_from_the_console(device: Flashed) -> 
     assert ask(device, "/api/v1/claim", {"code": code, **first})[0] == 410
 
 
+@pytest.mark.vm_long  # for the time of `make test-vm`
 def test_a_device_stays_the_same_over_a_power_cut(device: Flashed) -> None:
     before = identity(device)
     device.stop()
@@ -158,6 +159,7 @@ def test_a_system_that_hangs_is_started_anew_by_the_hardware(device: Flashed, me
     measured(f"it answered again {time.monotonic() - hung_s:.0f} s after its first process had stopped")
 
 
+@pytest.mark.vm_long  # for the time of `make test-vm`
 def test_settings_that_cannot_be_used_are_said_on_the_console(device: Flashed) -> None:
     device.switch_off()
     device.put("visavis.toml", '[mqtt]\nurl = "http://broker"\n')
