@@ -14,7 +14,7 @@ import (
 const messagesMost = 256
 
 // coming are the messages that come now, of each caller the oldest first. Where there are as many as may be, one of the caller that has
-// the most gives way: however many others send nothing, whoever has few is let in.
+// the most gives way: while fewer than that many others send nothing, whoever has few is let in.
 type coming struct {
 	most int
 	mu   sync.Mutex
