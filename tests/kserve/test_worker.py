@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from visavis import ring_gen as wire
+from visavis.ring import Identity, connect
 from visavis.settings import WorkerSettings
+from visavis.worker import run_once
 
 from tests.e2e.clients import metrics
 from tests.e2e.conftest import RunningAppliance
-from tests.kserve.conftest import MODEL, SIZE, asked
+from tests.kserve.conftest import MODEL, SIZE, Asking, asked
 from tests.kserve.servers import KServeServer, Served
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.test_worker import worker
@@ -45,9 +48,12 @@ size = [640, 480]
 """
 
 
-def lease(number: int, slot: int = 0) -> bytes:
+def lease(number: int, slot: int = 0, waited_ns: int = 0, lease_ms: int = wire.LEASE_MS) -> bytes:
     planes = (wire.Plane(0, PICTURE_BYTES, WIDTH * 3, HEIGHT),) + (wire.Plane(0, 0, 0, 0),) * 3
-    return frame(number, slot=slot, width=WIDTH, height=HEIGHT, payload_bytes=PICTURE_BYTES, planes=planes).pack()
+    made = frame(number, slot=slot, width=WIDTH, height=HEIGHT, payload_bytes=PICTURE_BYTES, planes=planes)
+    made.captured_ns -= waited_ns
+    made.lease_ms = lease_ms
+    return made.pack()
 
 
 @pytest.fixture
@@ -103,6 +109,25 @@ def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_
         with DaemonDouble(tmp_path / "frames.sock") as daemon:
             assert hello(daemon) == (f"{MODEL}@kserve", 0)
             assert daemon.next()[0] == wire.ServerState(losses=1, local_frames=3)
+
+
+def test_the_server_infers_a_picture_that_waited_for_long_in_the_daemon(
+    kserve: Served, asking: Asking, ring: tuple[wire.RingAdd, Memory], tmp_path: Path
+) -> None:
+    detector, stop = asking(kserve.url()), threading.Event()
+    me = Identity("tester", f"{MODEL}@kserve")
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, connect(daemon.path, me, stop) as client:
+        daemon.add(*ring)
+        daemon.send(lease(1, waited_ns=5 * 10**9, lease_ms=60_000))
+        answering = threading.Thread(target=run_once, args=(client, detector, stop))
+        answering.start()
+        try:
+            assert isinstance(daemon.next()[0], wire.ServerState)
+            assert daemon.result().status == wire.Status.OK
+        finally:
+            stop.set()
+            answering.join()
+    assert (detector.remote_frames, detector.local_frames) == (1, 0)
 
 
 def ends(daemon: DaemonDouble) -> bool:

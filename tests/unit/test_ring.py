@@ -91,6 +91,21 @@ def test_a_worker_borrows_a_frame_and_answers(daemon: DaemonDouble, memory: Memo
     np.testing.assert_array_equal(wire.detections_of(packet), found)
 
 
+@pytest.mark.parametrize("weight", [1, 3])
+def test_a_picture_that_waited_for_a_worker_is_of_use_until_its_lease_ends(
+    weight: int, daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        dispatched_ns, lease_ms = time.monotonic_ns(), weight * wire.LEASE_MS
+        waited_ns = 5 * 10**9
+        said = frame(1, captured_ns=dispatched_ns - waited_ns, dispatched_ns=dispatched_ns, lease_ms=lease_ms)
+        daemon.send(said.pack())
+        lease = first_lease(ring, stop)
+    assert lease.captured_ns == dispatched_ns - waited_ns
+    assert lease.limit_ns == dispatched_ns + lease_ms * 1_000_000
+
+
 def test_hello_says_who_the_worker_is(daemon: DaemonDouble, stop: threading.Event) -> None:
     with connected(daemon, stop) as ring:
         assert daemon.peer

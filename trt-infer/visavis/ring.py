@@ -64,7 +64,8 @@ def _picked(*names: str) -> struct.Struct:
 
 
 _FRAME_FIELDS = _picked(
-    "lease_id", "ring_id", "slot", "frame_seq", "captured_ns", "width", "height", "fourcc", "payload_bytes"
+    *("lease_id", "ring_id", "slot", "frame_seq", "captured_ns", "dispatched_ns", "lease_ms"),
+    *("width", "height", "fourcc", "payload_bytes"),
 )
 _HEAD = struct.Struct("<" + dict((name, code) for name, code, _ in wire.Credit.FIELDS)["head"])
 
@@ -97,7 +98,9 @@ class Lease:
 
     __slots__ = (
         "_client",
+        "_dispatched_ns",
         "_full",
+        "_lease_ms",
         "_offset",
         "_ring",
         "_row_bytes",
@@ -115,9 +118,9 @@ class Lease:
     def __init__(self, client: RingClient, ring: Ring, fields: tuple[int, ...]) -> None:
         self.received_ns = monotonic_ns()
         self._client, self._ring = client, ring
-        self.lease_id, _, self._slot, self.frame_seq, self.captured_ns, width, height = fields[:7]
-        self._shape = (height, width, 3)
-        self._offset, self._row_bytes = fields[9], fields[11]
+        self.lease_id, _, self._slot, self.frame_seq, self.captured_ns, self._dispatched_ns, self._lease_ms = fields[:7]
+        self._shape = (fields[8], fields[7], 3)
+        self._offset, self._row_bytes = fields[11], fields[13]
         self.begin_ns = self.end_ns = 0
         self.batch = 1
         self._full: wire.Plane | None = None
@@ -134,8 +137,8 @@ class Lease:
 
     @property
     def limit_ns(self) -> int:
-        """When an answer is of no use any more at the latest: the lease ends at this age of the picture, or later."""
-        return self.captured_ns + self._client.welcome.lease_ms * 1_000_000
+        """When an answer is of no use any more: the lease has ended, however long the picture waited before it."""
+        return self._dispatched_ns + self._lease_ms * 1_000_000
 
     def __enter__(self) -> Frame:
         picture = self._ring.picture(self._slot, self._shape, self._offset, self._row_bytes)
@@ -299,7 +302,7 @@ class RingClient:
 
     def _lend(self) -> Lease | None:
         fields = _FRAME_FIELDS.unpack_from(self._buffer)
-        _, ring_id, slot, _, _, width, height, fourcc, payload, offset, size, row_bytes, rows = fields
+        _, ring_id, slot, _, _, _, _, width, height, fourcc, payload, offset, size, row_bytes, rows = fields
         ring = self.rings.get(ring_id)
         if ring is None or slot >= ring.said.slot_count or not 0 < payload <= ring.said.slot_stride:
             raise BadMessage(f"the daemon lent slot {slot} of ring {ring_id} with {payload} bytes", REMEDY)

@@ -121,7 +121,7 @@ class KServe(Waiting, Batching):
             except (ServerLost, ServerUnfit) as error:
                 # As text: the exception holds its traceback, and with it the pictures.
                 reason = str(error)
-            # A server is not to blame for a frame that was old when it came.
+            # A server is not to blame for a frame whose lease had nearly ended.
             if room_ns >= self._deadline_ns or not deadline.passed:
                 self._lose(reason)
         return self._here(frames)
