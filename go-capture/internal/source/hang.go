@@ -61,9 +61,13 @@ func leave[T any](camera string, result <-chan T, then func(T)) {
 // mayHang fails when so many hang because of the camera that no more may.
 func mayHang(camera string) error {
 	if n := hanging.count(camera); n >= hangingMost {
-		return fmt.Errorf("%d %w: look at its cable, and restart visavis if it stays so", n, errHangs)
+		return callsHang(n)
 	}
 	return nil
+}
+
+func callsHang(n int) error {
+	return fmt.Errorf("%d %w: look at its cable, and restart visavis if it stays so", n, errHangs)
 }
 
 // opened is what came of opening.

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -18,21 +21,43 @@ func TestWhichCamerasHang(t *testing.T) {
 	for err, hangs := range map[error]bool{
 		nil:                              false,
 		fmt.Errorf("open: %w", errHangs): true,
-		errors.Join(ErrStalled, errors.New("damaged JPEG")):       true,
-		fmt.Errorf("open: %w", errNotOpened):                      true,
-		fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EIO):               true,
-		fmt.Errorf("VIDIOC_STREAMON: %w", syscall.ETIMEDOUT):      true,
-		withRemedy(fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EBUSY)): false,
-		withRemedy(fs.ErrPermission):                              false,
-		withRemedy(fs.ErrNotExist):                                false,
-		fmt.Errorf("VIDIOC_STREAMON: %w", syscall.ENOSPC):         false, // too many cameras for the bus
-		fmt.Errorf("VIDIOC_DQBUF: %w", syscall.ENODEV):            false, // pulled out
+		errors.Join(ErrStalled, errors.New("damaged JPEG")):                   true,
+		fmt.Errorf("open: %w", errNotOpened):                                  true,
+		fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EIO):                           true,
+		fmt.Errorf("VIDIOC_STREAMON: %w", syscall.ETIMEDOUT):                  true,
+		withRemedy("v4l2:bad", fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EBUSY)): false,
+		withRemedy("v4l2:bad", fs.ErrPermission):                              false,
+		withRemedy("v4l2:bad", fs.ErrNotExist):                                false,
+		fmt.Errorf("VIDIOC_STREAMON: %w", syscall.ENOSPC):                     false, // too many cameras for the bus
+		fmt.Errorf("VIDIOC_DQBUF: %w", syscall.ENODEV):                        false, // pulled out
 		v4l2.ErrNoFormat: false,
 		v4l2.ErrNoCamera: false,
 		ErrEnded:         false,
 	} {
 		if Hangs(err) != hangs {
 			t.Errorf("%v: %v", err, !hangs)
+		}
+	}
+}
+
+func TestACameraThatOurOwnCallsKeepBusyHangs(t *testing.T) {
+	node := filepath.Join(t.TempDir(), "video0") // is there, and OpenCV cannot open it
+	if err := os.WriteFile(node, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	camera := "v4l2:" + node
+	busy := map[string]func() error{
+		"direct": func() error { return withRemedy(camera, fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EBUSY)) },
+		"opencv": func() error { _, err := Open(t.Context(), Settings{URI: camera, Reader: "opencv"}); return err },
+	}
+	for reader, open := range busy {
+		hanging.add(camera, 1)
+		if err := open(); !Hangs(err) || strings.Contains(err.Error(), "in use") || strings.Contains(err.Error(), "another program") {
+			t.Errorf("%s, while a call of ours hangs: %v", reader, err)
+		}
+		hanging.add(camera, -1)
+		if err := open(); err == nil || Hangs(err) {
+			t.Errorf("%s, when it is over: %v", reader, err)
 		}
 	}
 }

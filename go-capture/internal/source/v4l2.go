@@ -26,11 +26,11 @@ func openV4L2(ctx context.Context, s Settings, path string) (Source, error) {
 	if errors.Is(err, v4l2.ErrNoFormat) && s.Reader != "direct" {
 		return throughOpenCV(ctx, s, path)
 	}
-	return opened, withRemedy(err)
+	return opened, withRemedy(s.URI, err)
 }
 
 // withRemedy says what people can do about a camera that does not open.
-func withRemedy(err error) error {
+func withRemedy(camera string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: plug the camera in, or see `visavis doctor`", err)
@@ -39,7 +39,7 @@ func withRemedy(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: add this user to the group video", err)
 	case errors.Is(err, syscall.EBUSY):
-		return fmt.Errorf("%w: another program uses the camera, end it", err)
+		return inUse(camera, err, "another program uses the camera, end it")
 	case errors.Is(err, v4l2.ErrNoFormat):
 		return fmt.Errorf("%w: set pixel_format = \"auto\", or reader = \"opencv\"", err)
 	default:
@@ -49,7 +49,7 @@ func withRemedy(err error) error {
 
 func openThroughOpenCV(ctx context.Context, s Settings, path string) (Source, error) {
 	if _, err := os.Stat(path); err != nil {
-		return nil, withRemedy(err)
+		return nil, withRemedy(s.URI, err)
 	}
 	opened, err := follow(ctx, s, func() (*gocv.VideoCapture, error) {
 		capture, err := openCapture(path, gocv.VideoCaptureV4L2)
@@ -59,9 +59,17 @@ func openThroughOpenCV(ctx context.Context, s Settings, path string) (Source, er
 		return capture, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: is it in use, and may this user open it (group video)?", path, err)
+		return nil, fmt.Errorf("%s: %w", path, inUse(s.URI, err, "is it in use, and may this user open it (group video)?"))
 	}
 	return opened, nil
+}
+
+// inUse says what to do about a camera that others seem to have. While calls of our own hang in its driver they keep it busy.
+func inUse(camera string, err error, remedy string) error {
+	if n := hanging.count(camera); n > 0 {
+		return fmt.Errorf("%w: %w", err, callsHang(n))
+	}
+	return fmt.Errorf("%w: %s", err, remedy)
 }
 
 // askFor tells the camera what is wanted; it gives the nearest it has. The format goes first: it decides which sizes exist.
