@@ -109,7 +109,7 @@ func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
 	_, payloadBytes := spec.planes()
 	memory, err := ring.Create(ring.Spec{
 		RingID: id, StreamID: id, InstanceID: d.instance, StreamName: spec.Name, Width: spec.Width, Height: spec.Height,
-		Slots: max(slots, min(most, ring.MaxSlots)), PayloadBytes: payloadBytes, Reserved: slots,
+		Slots: most, PayloadBytes: payloadBytes, Reserved: slots,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("add stream: %w", err)

@@ -270,6 +270,31 @@ func TestRingsGetRoomForWorkersThatComeLater(t *testing.T) {
 	}
 }
 
+func TestACameraOfWorkersThatMayHoldMoreThanARingHasSlotsIsServed(t *testing.T) {
+	h := newHouse(t, Options{Workers: 4, Credit: ring.MaxCredit})
+	door, err := h.AddStream(StreamSpec{Name: "door", Width: 32, Height: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Retire()
+	if n := h.Snapshot().Streams[0].Slots; n != ring.MaxSlots {
+		t.Fatalf("it has %d slots, not %d", n, ring.MaxSlots)
+	}
+	peers := []*peer{h.worker(ring.MaxCredit), h.worker(ring.MaxCredit), h.worker(ring.MaxCredit), h.worker(ring.MaxCredit)}
+	for range ring.MaxSlots + 1 {
+		publish(door)
+	}
+	if c := h.counters("door"); c.InFlight != ring.MaxSlots || c.NoSlot != 1 {
+		t.Fatalf("workers hold every slot: %+v", c)
+	}
+	for _, p := range peers {
+		if m, ok := p.frame(); ok {
+			p.answer(ring.Result{LeaseID: m.LeaseID})
+		}
+	}
+	waiting.Until(t, "all four answer", func() bool { return h.fates()[Inferred] == 4 })
+}
+
 // TestTheAccountOfPicturesThatAreLentTwiceIsExact: whatever happens in whatever order.
 func TestTheAccountOfPicturesThatAreLentTwiceIsExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {

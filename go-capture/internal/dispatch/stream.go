@@ -58,18 +58,19 @@ type Stream struct {
 	gone       bool
 }
 
-// room is how many slots a stream needs while so many workers are connected.
+// room is how many slots a stream needs while so many workers are connected, but no more than a ring has: workers may then hold all.
 func (d *Dispatcher) room(spec StreamSpec, workers int) int {
-	lent := workers * d.options.Credit
-	switch {
-	case spec.Slots > 0:
+	if spec.Slots > 0 {
 		return spec.Slots
-	case spec.Guest:
-		// Twice: a late worker may hold what another one has answered already.
-		return min(2*lent+spec.Beside, ring.MaxSlots)
 	}
+	lent := workers * d.options.Credit
 	// The credit covers a replacement that connects before a dead worker's leases are back.
-	return lent + d.options.Credit + d.options.Visitors + 2
+	needed := lent + d.options.Credit + d.options.Visitors + 2
+	if spec.Guest {
+		// Twice: a late worker may hold what another one has answered already.
+		needed = 2*lent + spec.Beside
+	}
+	return min(needed, ring.MaxSlots)
 }
 
 // grow gives the stream the slots that it needs for so many workers. The mutex is held.
