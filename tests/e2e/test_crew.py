@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from visavis.watchdog import WATCHDOG_S
 from websockets.sync.client import connect
 
 from tests.e2e.bombs import photo
@@ -146,6 +147,15 @@ def test_what_a_worker_has_that_hangs_or_dies_is_answered_by_another(appliance: 
         until_replaced(appliance, connected)
         until(lambda: answered_by(appliance, "worker-2") > 0, "the new worker does nothing")
     workers(appliance, "1")
+
+
+@pytest.mark.slow
+def test_the_only_worker_is_replaced_when_it_hangs(appliance: RunningAppliance) -> None:
+    workers(appliance, "1")
+    hanging = pid_of(appliance, "worker-1")
+    os.kill(hanging, signal.SIGSTOP)
+    until(lambda: pid_of(appliance, "worker-1") not in {0, hanging}, "nobody replaced it", 2 * WATCHDOG_S)
+    until(lambda: answered_by(appliance, "worker-1") > 5, "the new worker does nothing")
 
 
 def lent_again(appliance: RunningAppliance) -> float:

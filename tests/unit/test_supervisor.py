@@ -16,11 +16,15 @@ from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
 from visavis.supervisor import Supervisor, unsure_score, worker_command
+from visavis.watchdog import WATCHDOG_S
 
+from tests.repo.test_laws import ROOT
+from tests.unit.daemon_double import DaemonDouble
 from tests.waiting import HANG_S, until
 
 # Ignores the arguments that the supervisor adds.
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+FAKE = [sys.executable, "-m", "visavis.cli", "worker", "--backend", "fake", "--model", "fake"]
 DEAF = [
     sys.executable,
     "-c",
@@ -70,6 +74,37 @@ def test_a_worker_that_is_killed_is_started_again() -> None:
         assert not alive(first), "it is left as a zombie"
 
 
+def test_a_worker_that_hangs_is_killed_and_started_again_and_one_that_waits_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))  # as under a systemd that watches us
+    command = [*FAKE, "--socket", str(tmp_path / "frames.sock")]
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, Supervisor(command, 2, tmp_path, watchdog_s=2) as workers:
+        assert daemon.peer
+        assert daemon.hello is not None
+        hanging = int(daemon.hello.name[-1])  # who is connected is ready; the other one waits
+        before = workers.pids()
+        os.kill(before[hanging], signal.SIGSTOP)
+        until(lambda: workers.pids().get(hanging, before[hanging]) != before[hanging], "it was not replaced")
+        assert workers.pids()[3 - hanging] == before[3 - hanging]
+    assert f"worker-{hanging} gave no sign of life for 2 s: it hangs and is killed" in caplog.text
+    assert f"worker-{3 - hanging}" not in caplog.text
+
+
+def test_a_worker_that_never_was_ready_may_be_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Supervisor(SLEEPER, 1, tmp_path, watchdog_s=0.1) as workers:
+        until(lambda: 1 in workers.pids(), "the worker runs")
+        first = workers.pids()[1]
+        time.sleep(1)
+        assert workers.pids() == {1: first}
+    assert not caplog.text
+
+
+def test_the_watchdog_is_as_patient_as_that_of_the_unit() -> None:
+    unit = (ROOT / "systemd/visavis-infer@.service").read_text()
+    assert f"\nWatchdogSec={WATCHDOG_S:g}\n" in unit
+
+
 def test_a_worker_that_ends_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:
     told = tmp_path / "starts"
     command = ["/bin/sh", "-c", f"echo >> {told}"]
@@ -87,7 +122,8 @@ def test_a_worker_that_ends_comes_back_with_the_command_of_now() -> None:
         workers.resize(1, [*SLEEPER, "--threads", "1"])
         os.kill(first, signal.SIGKILL)
         until(lambda: workers.pids().get(1, first) != first, "a new worker runs")
-        assert b"--threads" in Path(f"/proc/{workers.pids()[1]}/cmdline").read_bytes()
+        now = Path(f"/proc/{workers.pids()[1]}/cmdline")
+        until(lambda: b"--threads" in now.read_bytes(), "it has the old command")  # empty while the program begins
 
 
 def test_a_worker_is_started_afresh_when_the_one_before_it_is_back() -> None:

@@ -62,6 +62,20 @@ def test_the_watchdog_hears_us_twice_in_what_it_allows(ear: socket.socket, monke
     hears_twice(ear, b"WATCHDOG=1")
 
 
+def test_a_listener_that_stands_still_holds_nobody_up(
+    ear: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(systemd, "monotonic", lambda: now_s[0])
+    monkeypatch.setenv("WATCHDOG_USEC", "2000000")
+    most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 2
+    life = systemd.SignOfLife()
+    for now_s[0] in range(1, most + 1):
+        life.give()
+    assert ear.recv(100) == b"WATCHDOG=1"
+    assert not caplog.text
+
+
 def test_a_start_that_goes_on_asks_for_more_time_now_and_then(
     ear: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

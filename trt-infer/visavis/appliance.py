@@ -141,7 +141,7 @@ class Appliance:
             token = secrets.token_urlsafe() if config.auth.enabled else ""
             environment["VISAVIS_RUN_TOKEN"] = token  # lets the lines below look at the status, and nobody else
             daemon = parts.enter_context(daemon_process(file, environment))
-            workers = parts.enter_context(Supervisor(worker_command(config), config.detector.workers))
+            workers = parts.enter_context(Supervisor(worker_command(config), config.detector.workers, folder))
             parts.callback(end, daemon)  # before the workers: it lets them answer what clients wait for
             crew = CrewOf(config, workers, token)
             renew = partial(workers.renew, crew.connected)

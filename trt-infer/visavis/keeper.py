@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from visavis.backoff import backoff
+from visavis.watchdog import Watchdog
 
 RESTART_FIRST_MS = 50
 RESTART_MOST_MS = 5_000
@@ -29,6 +30,7 @@ class Keeper:
         start: starts it, in a session of its own: Ctrl-C must reach it only through us.
         remedy: what to do when it ends again and again.
         running: it, where it runs already.
+        watchdog: hears it, once `start` has told it so; what then hangs is killed and started again.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Keeper:
         start: Callable[[], subprocess.Popen[bytes]],
         remedy: str,
         running: subprocess.Popen[bytes] | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.name = name
         self._start_one, self._remedy = start, remedy
@@ -44,8 +47,11 @@ class Keeper:
         self._lock = threading.Lock()
         self._process = running
         self._ends = 0
-        self._thread = threading.Thread(target=self._keep, name=name)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._keep, name=name)]
+        if watchdog:
+            self._threads.append(threading.Thread(target=self._watch, args=(watchdog,), name=f"{name}'s watchdog"))
+        for thread in self._threads:
+            thread.start()
 
     def pid(self) -> int:
         """The process id; 0 while none runs."""
@@ -70,11 +76,12 @@ class Keeper:
 
     def end(self, limit_s: float) -> None:
         """Return when a process that was told to stop has ended; it is killed after `limit_s`."""
-        self._thread.join(limit_s)
+        self._threads[0].join(limit_s)
         with self._lock:
             if self._process:
                 self._process.kill()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _keep(self) -> None:
         for _ in backoff(first_ms=RESTART_FIRST_MS, most_ms=RESTART_MOST_MS, stop=self._stop):
@@ -104,6 +111,15 @@ class Keeper:
             if self._process is None and not self._stop.is_set():
                 self._process = self._start_one()
             return self._process
+
+    def _watch(self, watchdog: Watchdog) -> None:
+        while not self._stop.wait(watchdog.look_s):
+            with self._lock:
+                if self._process and watchdog.silent():
+                    log.error("%s gave no sign of life for %g s: it hangs and is killed", self.name, watchdog.limit_s)
+                    self._process.kill()
+        with self._lock:
+            watchdog.close()
 
     def _tell(self, code: int, lasted_s: float) -> None:
         log.warning("%s ended with %d; starting it again", self.name, code)

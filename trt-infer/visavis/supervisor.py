@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps worker processes alive where systemd does not: `visavis run`.
 
-Each worker has a keeper, which starts it again when it ends. A worker that fails on the GPU counts that itself, see
-gpu_losses.
+Each worker has a keeper, which starts it again when it ends, and a watchdog, which notices that it hangs. A worker that
+fails on the GPU counts that itself, see gpu_losses.
 
 Workers are in sessions of their own, so that Ctrl-C reaches them only through us, and end when this process ends,
 however that happens.
@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from visavis.heap import with_huge_pages
 from visavis.keeper import Keeper
 from visavis.models.auto import AUTO, recommended_threads
 from visavis.settings import default_cache_dir
+from visavis.watchdog import WATCHDOG_S, Watchdog
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -81,7 +83,7 @@ def usual_threads(model: str, workers: int) -> int:
     return min(share, measured or share)
 
 
-def start_worker(command: list[str], name: str) -> subprocess.Popen[bytes]:
+def start_worker(command: list[str], name: str, watchdog: Watchdog | None = None) -> subprocess.Popen[bytes]:
     """Start a worker that ends with us.
 
     Raises:
@@ -89,6 +91,8 @@ def start_worker(command: list[str], name: str) -> subprocess.Popen[bytes]:
     """
     own = ["--name", name, "--die-with-parent", str(os.getpid())]
     environment = with_huge_pages(os.environ)
+    if watchdog:
+        environment = watchdog.listen(environment)
     return subprocess.Popen(command + own, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
@@ -98,12 +102,22 @@ class Supervisor:
     Args:
         command: what to start, without `--name` and `--die-with-parent`.
         count: how many, at first.
+        folder: where workers give signs of life, which nobody else may enter; without it nobody listens.
         stop_limit_s: how long a worker may take to finish after SIGTERM before it is killed.
+        watchdog_s: how long one may give no sign of life before it is killed.
     """
 
-    def __init__(self, command: list[str], count: int, *, stop_limit_s: float = STOP_LIMIT_S) -> None:
-        self._command, self._count = command, count
-        self._stop_limit_s = stop_limit_s
+    def __init__(
+        self,
+        command: list[str],
+        count: int,
+        folder: Path | None = None,
+        *,
+        stop_limit_s: float = STOP_LIMIT_S,
+        watchdog_s: float = WATCHDOG_S,
+    ) -> None:
+        self._command, self._count, self._folder = command, count, folder
+        self._stop_limit_s, self._watchdog_s = stop_limit_s, watchdog_s
         self._lock = threading.Lock()
         self._keepers: list[Keeper] = []
         self._ended = False
@@ -136,8 +150,7 @@ class Supervisor:
             self._count, self._command = count, command or self._command
             surplus, self._keepers = self._keepers[count:], self._keepers[:count]
             for number in range(len(self._keepers) + 1, count + 1):
-                name = f"worker-{number}"
-                self._keepers.append(Keeper(name, partial(self._start, name), REMEDY))
+                self._keepers.append(self._keeper(number))
             for keeper in surplus:
                 keeper.stop()
             for keeper in surplus:
@@ -168,5 +181,10 @@ class Supervisor:
                 if keeper.stopped() or stop.wait(BACK_LOOK_S):
                     break
 
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
-        return start_worker(self._command, name)
+    def _keeper(self, number: int) -> Keeper:
+        name = f"worker-{number}"
+        watchdog = Watchdog(self._folder / f"life-{number}", self._watchdog_s) if self._folder else None
+        return Keeper(name, partial(self._start, name, watchdog), REMEDY, watchdog=watchdog)
+
+    def _start(self, name: str, watchdog: Watchdog | None) -> subprocess.Popen[bytes]:
+        return start_worker(self._command, name, watchdog)

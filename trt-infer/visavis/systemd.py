@@ -2,7 +2,7 @@
 """What a worker says to systemd: that it is ready, that it lives, and its log with fields.
 
 Debian's python3-systemd does it where it is installed; without it the three lines of the protocol and plain lines on
-stderr do. Where no systemd started us, nothing is said.
+stderr do. `visavis run` listens as systemd does; where nobody does, nothing is said.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ LOG_FORMAT = "%(levelname)s %(message)s"
 log = logging.getLogger(__name__)
 
 
-def tell(*words: str) -> bool:
+def tell(*words: str, flags: int = 0) -> bool:
     """Send a notice, such as READY and f"{STATUS}warm"; whether there is a systemd that it went to.
 
-    As sd_notify(3) says: one datagram to the socket that NOTIFY_SOCKET names; "@" stands for an abstract one.
+    As sd_notify(3) says: one datagram to the socket that NOTIFY_SOCKET names; "@" stands for an abstract one. `flags`
+    are those of sendto(2).
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
@@ -37,7 +38,9 @@ def tell(*words: str) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            line.sendto("\n".join(words).encode(), address)
+            line.sendto("\n".join(words).encode(), flags, address)
+    except BlockingIOError:
+        return False
     except OSError as error:
         log.warning("systemd does not listen at NOTIFY_SOCKET, %s", error)
         return False
@@ -55,7 +58,8 @@ class SignOfLife:
         """Cheap: most calls only look at the clock."""
         if self._period_s and monotonic() - self._told_s >= self._period_s:
             self._told_s = monotonic()
-            tell(ALIVE)
+            # Who does not listen, such as a `visavis run` that was stopped with Ctrl-Z, has enough of them to read.
+            tell(ALIVE, flags=socket.MSG_DONTWAIT)
 
 
 class LongStart:

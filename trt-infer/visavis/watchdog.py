@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notices that a process hangs, where systemd does not: it hears the signs of life that systemd would."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from visavis.systemd import ALIVE, READY
+
+# As WatchdogSec of visavis-infer@.service.
+WATCHDOG_S = 30.0
+# How often we look in the watchdog's time. Looks are counted, not seconds: a machine that stood still, as virtual ones
+# do, or a `visavis run` that was stopped with Ctrl-Z has missed one look and blames nobody.
+LOOKS = 4
+MOST_BYTES = 4_096
+
+
+class Watchdog:
+    """Hears one process after another, as long as each lives. Who uses it sees to it that only one thread does.
+
+    Args:
+        path: where its socket is made, in a folder that nobody else may enter.
+        limit_s: how long a process may say nothing once it was ready; up to a look more passes.
+    """
+
+    def __init__(self, path: Path, limit_s: float = WATCHDOG_S) -> None:
+        self.limit_s, self.look_s = limit_s, limit_s / LOOKS
+        self._path = path
+        self._line: socket.socket | None = None
+        self._ready = False
+        self._silent_looks = 0
+
+    def listen(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Listen to a process that is about to start, and return the environment in which it knows of us.
+
+        Raises:
+            OSError: the socket cannot be made now.
+        """
+        self.close()
+        self._ready, self._silent_looks = False, 0
+        self._path.unlink(missing_ok=True)
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._line.bind(str(self._path))
+        told = {"NOTIFY_SOCKET": str(self._path), "WATCHDOG_USEC": str(round(self.limit_s * 1e6))}
+        # Whoever started us may have a watchdog of its own, which means us.
+        return {name: value for name, value in environment.items() if name != "WATCHDOG_PID"} | told
+
+    def silent(self) -> bool:
+        """To be asked every `look_s`: whether the process has just been silent for too long. Told once."""
+        heard = self._heard()
+        self._ready = self._ready or READY in heard
+        self._silent_looks = 0 if heard & {READY, ALIVE} else self._silent_looks + 1
+        return self._ready and self._silent_looks == LOOKS
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _heard(self) -> set[str]:
+        words: set[str] = set()
+        while self._line is not None:
+            try:
+                words.update(self._line.recv(MOST_BYTES).decode(errors="replace").splitlines())
+            except BlockingIOError:
+                break
+        return words
