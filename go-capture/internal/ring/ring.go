@@ -32,7 +32,8 @@ type Ring struct {
 	memory []byte
 	header Header
 
-	reserved int64 // bytes from the start that have memory
+	reserved  int64 // bytes from the start that have memory
+	fallocate func(fd int, mode uint32, from, bytes int64) error
 }
 
 // Create makes the memory, writes its header and seals it. The error says which step failed and what to do.
@@ -45,7 +46,7 @@ func Create(spec Spec) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create ring of %s: memfd_create: %w; %s", spec.StreamName, err, memfdRemedy(err))
 	}
-	r := &Ring{spec: spec, fd: fd, header: header}
+	r := &Ring{spec: spec, fd: fd, header: header, fallocate: unix.Fallocate}
 	if err := r.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("create ring of %s: %w", spec.StreamName, err), r.Close())
 	}
@@ -121,7 +122,7 @@ func (r *Ring) Reserve(slots int) error {
 	if end <= r.reserved {
 		return nil
 	}
-	if err := unix.Fallocate(r.fd, 0, r.reserved, end-r.reserved); err != nil {
+	if err := r.allocate(end); err != nil {
 		return fmt.Errorf("reserve %d bytes: %w; use a smaller size, fewer cameras or more memory", end-r.reserved, err)
 	}
 	from := r.reserved / int64(os.Getpagesize()) * int64(os.Getpagesize())
@@ -129,6 +130,15 @@ func (r *Ring) Reserve(slots int) error {
 	_ = unix.Madvise(r.memory[from:end], unix.MADV_POPULATE_WRITE)
 	r.reserved = end
 	return nil
+}
+
+// allocate gets memory up to an end. A signal in between takes all of it away again.
+func (r *Ring) allocate(end int64) error {
+	for {
+		if err := r.fallocate(r.fd, 0, r.reserved, end-r.reserved); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 func (r *Ring) seal() error {

@@ -3,6 +3,7 @@
 package ring
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -62,6 +63,28 @@ func TestAnImpossibleRingIsRefusedWithAReason(t *testing.T) {
 		if _, err := Create(spec); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
+	}
+}
+
+func TestASignalDoesNotKeepMemoryFromARing(t *testing.T) {
+	r, err := Create(Spec{StreamName: "door", Width: 64, Height: 48, Slots: 3, PayloadBytes: 3 * 64 * 48, Reserved: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close() //nolint:errcheck // not what is tested
+	calls := 0
+	r.fallocate = func(fd int, mode uint32, from, bytes int64) error {
+		if calls++; calls == 1 {
+			return unix.EINTR
+		}
+		return unix.Fallocate(fd, mode, from, bytes)
+	}
+	if err := r.Reserve(3); err != nil || calls != 2 || r.reserved != int64(r.header.FileSize) {
+		t.Errorf("%v after %d calls, %d of %d bytes are reserved", err, calls, r.reserved, r.header.FileSize)
+	}
+	r.fallocate = func(int, uint32, int64, int64) error { return unix.ENOSPC }
+	if r.reserved = DataOffset; !errors.Is(r.Reserve(3), unix.ENOSPC) {
+		t.Error("another error is not told")
 	}
 }
 
