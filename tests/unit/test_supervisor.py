@@ -173,6 +173,20 @@ def test_a_worker_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+def test_workers_that_hang_are_ended_within_one_limit_however_many_there_are() -> None:
+    with Supervisor(SLEEPER, 4, stop_limit_s=2) as workers:
+        until(lambda: len(workers.pids()) == 4, "four run")
+        pids = workers.pids()
+        for number in (2, 3, 4):
+            os.kill(pids[number], signal.SIGSTOP)
+        until(lambda: all(state(pids[number]) == "T" for number in (2, 3, 4)), "they hang")
+        began_s = time.monotonic()
+        workers.resize(1)
+        assert time.monotonic() - began_s < 4
+        assert workers.pids() == {1: pids[1]}
+        assert not any(alive(pids[number]) for number in (2, 3, 4))
+
+
 def ignores_term(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.split("SigIgn:")[1].split()[0], 16)
@@ -203,9 +217,14 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
 def running(pid: int) -> bool:
     """Tell whether the process runs; an orphan that nobody reaps is not running."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return state(pid) not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def state(pid: int) -> str:
+    """The letter that the kernel has for what a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])

@@ -103,7 +103,7 @@ class Supervisor:
         command: what to start, without `--name` and `--die-with-parent`.
         count: how many, at first.
         folder: where workers give signs of life, which nobody else may enter; without it nobody listens.
-        stop_limit_s: how long a worker may take to finish after SIGTERM before it is killed.
+        stop_limit_s: how long workers that end together may take to finish after SIGTERM before they are killed.
         watchdog_s: how long one may give no sign of life before it is killed.
     """
 
@@ -153,8 +153,9 @@ class Supervisor:
                 self._keepers.append(self._keeper(number))
             for keeper in surplus:
                 keeper.stop()
+            until_s = time.monotonic() + self._stop_limit_s  # for all of them: who asked waits
             for keeper in surplus:
-                keeper.end(self._stop_limit_s)
+                keeper.end(max(0.0, until_s - time.monotonic()))
 
     def pids(self) -> dict[int, int]:
         """The process ids of the workers that run now, by number."""
