@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from visavis import ring_gen as wire
+from visavis import systemd
 from visavis import worker as worker_module
 from visavis.backends import BACKENDS, NEVER_NS, Waiting
 from visavis.backends.fake import Fake, face_of
@@ -177,6 +180,39 @@ def test_a_worker_without_a_server_tells_of_none(tmp_path: Path, memory: Memory)
         daemon.add(ring_add(), memory)
         daemon.send(frame(1).pack())
         assert isinstance(daemon.next()[0], wire.Result)
+
+
+def test_a_worker_whose_sessions_are_short_lives_for_the_watchdog(
+    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "600000")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.setblocking(False)
+        said: list[str] = []
+        with worker(settings(tmp_path)):
+            for _ in range(10):  # together they take three times as long as a sign of life may stay away
+                serve_briefly(tmp_path, memory)
+                said += heard(ear)
+    assert said[0].startswith(systemd.READY)
+    assert len(said) > 2
+    assert set(said[1:]) == {systemd.ALIVE}
+
+
+def serve_briefly(folder: Path, memory: Memory) -> None:
+    """One frame, as a daemon that then goes away."""
+    with DaemonDouble(folder / "frames.sock") as daemon:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        assert daemon.result().status == wire.Status.OK
+        time.sleep(0.1)
+
+
+def heard(ear: socket.socket) -> Iterator[str]:
+    with suppress(BlockingIOError):
+        while True:
+            yield ear.recv(4096).decode()
 
 
 class Reading(Fake):

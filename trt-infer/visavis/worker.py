@@ -53,9 +53,9 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
     give_back()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
-    others = AnySize(settings.detector)
+    others, life = AnySize(settings.detector), SignOfLife()
     while not stop.is_set():
-        serve_a_daemon(settings, detector, stop, others)
+        serve_a_daemon(settings, detector, stop, life, others)
     tell(STOPPING)
     log.info("%s: stopped", settings.name)
 
@@ -84,10 +84,10 @@ class Renamed:
 
 
 def serve_a_daemon(
-    settings: WorkerSettings, detector: Detector, stop: threading.Event, others: Detector | None = None
+    settings: WorkerSettings, detector: Detector, stop: threading.Event, life: SignOfLife, others: Detector
 ) -> None:
     """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
-    absence, answered, life = Absence(settings.name), 0, SignOfLife()
+    absence, answered = Absence(settings.name), 0
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
         life.give()
         until = Renamed(detector, stop, life)
