@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from visavis.errors import ModelError
-from visavis.models import inspection
+from visavis.models import agreement, inspection
 from visavis.models.identify import identified
-from visavis.models.inspection import inspected
+from visavis.models.inspection import check_weight, inspected
 from visavis.models.manifest import MOST_BYTES, Original, original
 from visavis.models.prepare import prepare
 
@@ -161,21 +161,88 @@ def test_a_hostile_file_is_refused_with_its_reason(case: str) -> None:
         prepare(as_original(make()), 64, 64)
 
 
-def test_a_memory_bomb_is_refused_before_any_runtime_allocates(tmp_path: Path) -> None:
+def bomb(*nodes: Any, **weights: Any) -> bytes:
+    """The good file, whose score_8 also takes the number `most` that the nodes make."""
     model = loaded()
-    model.graph.initializer.append(numpy_helper.from_array(np.array([100_000, 100_000], np.int64), "sides"))
-    for node in (
-        helper.make_node("ConstantOfShape", ["sides"], ["bomb"]),
-        helper.make_node("ReduceMax", ["bomb"], ["most"], keepdims=0),
-        helper.make_node("Add", ["score_8.flat", "most"], ["score_8.more"]),
-    ):
-        model.graph.node.append(node)
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in weights.items())
     [last] = [node for node in model.graph.node if node.output[0] == "score_8"]
     model.graph.node.remove(last)
+    model.graph.node.extend(nodes)
+    model.graph.node.append(helper.make_node("Add", ["score_8.flat", "most"], ["score_8.more"]))
     model.graph.node.append(helper.make_node("Sigmoid", ["score_8.more"], ["score_8"]))
-    assert len(bytes_of(model)) < len(GOOD) + 400
-    with pytest.raises(ModelError, match="one of its values takes 38146 MiB"):
-        prepare(as_original(bytes_of(model)), 64, 64)
+    return bytes_of(model)
+
+
+def sides_of_the_picture() -> list[Any]:
+    """`sides` are those that shapes do not tell: [100_000, 100_000] plus nothing times the picture."""
+    return [
+        helper.make_node("ReduceMean", ["score_8.map"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "huge"], ["float_sides"]),
+        helper.make_node("Cast", ["float_sides"], ["sides"], to=TensorProto.INT64),
+    ]
+
+
+def filled_and_reduced() -> list[Any]:
+    return [
+        helper.make_node("ConstantOfShape", ["sides"], ["bomb"]),
+        helper.make_node("ReduceMax", ["bomb"], ["most"], keepdims=0),
+    ]
+
+
+def many_expanded(count: int) -> list[Any]:
+    """Each of `count` values is small enough, and all are needed at once."""
+    names = [f"part_{number}" for number in range(count)]
+    return [
+        *(helper.make_node("Expand", ["score_8.bias", "sides"], [name]) for name in names),
+        helper.make_node("Sum", names, ["all"]),
+        helper.make_node("ReduceMax", ["all"], ["most"], keepdims=0),
+    ]
+
+
+HUGE = np.array([100_000, 100_000], np.float32)
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "one huge value": (
+        lambda: bomb(*filled_and_reduced(), sides=[100_000, 100_000]),
+        "one of its values takes 38146 MiB: use another",
+    ),
+    "sides that the picture's numbers give": (
+        lambda: bomb(*sides_of_the_picture(), *filled_and_reduced(), zero=np.float32(0), huge=HUGE),
+        "how large its value bomb is does not follow from the size of the picture: export it for one size",
+    ),
+    "many large values": (
+        lambda: bomb(*many_expanded(40), sides=[4096, 1024, 2]),
+        "its values take 1312 MiB together: use another",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_memory_bomb_is_refused_before_any_runtime_allocates(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, reason = BOMBS[case]
+    monkeypatch.setattr(agreement, "answers", no_runtime)
+    content = make()
+    assert len(content) < len(GOOD) + 4000
+    with pytest.raises(ModelError, match=reason):
+        prepare(as_original(content), 64, 64)
+
+
+def no_runtime(*_: object) -> list[Any]:
+    raise AssertionError("a runtime got the bomb")
+
+
+def test_what_a_file_says_of_its_own_values_is_not_believed() -> None:
+    model = onnx.load_model_from_string(BOMBS["sides that the picture's numbers give"][0]())
+    model.graph.value_info.append(helper.make_tensor_value_info("bomb", TensorProto.FLOAT, [1, 1]))
+    with pytest.raises(ModelError, match="how large its value bomb is does not follow"):
+        check_weight("hostile", model, (1, 3, 64, 64))
+
+
+def test_a_picture_of_absurd_size_is_not_made_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "answers", no_runtime)
+    reason = r"at its own size, 1 x 32768x32768, its values take \d+ MiB together: export it for a smaller picture"
+    with pytest.raises(ModelError, match=reason):
+        prepare(as_original(with_input([1, 3, 2**15, 2**15])), 64, 64)
 
 
 def test_a_bomb_that_no_output_needs_is_cut_away() -> None:
