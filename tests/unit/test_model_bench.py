@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from visavis.bench.models import Row, recommended
-from visavis.errors import ModelError
+from visavis.errors import ModelError, PictureError
 from visavis.models.labels import read_labels
 
 from tests.unit.face_pictures import LABELLED, gocv_paths
@@ -116,5 +120,36 @@ def test_the_labelled_pictures_are_read() -> None:
     if not LABELLED.is_dir():
         pytest.skip("../shared/data/faces with the labelled pictures is not here")
     found = read_labels(LABELLED / "training.xml")
-    assert [len(boxes) for _, boxes in found] == [7, 6, 2, 3]
-    assert found[0][1][0].tolist() == [194, 90, 231, 127]
+    assert [len(one.boxes) for one in found] == [7, 6, 2, 3]
+    assert found[0].boxes[0].tolist() == [194, 90, 231, 127]
+
+
+def test_a_labelled_picture_that_is_gone_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    labels = labels_beside(tmp_path, FACE + FACE.replace("face.jpg", "gone.jpg"))
+    with pytest.raises(PictureError, match=r"cannot read .*gone\.jpg"):
+        read_labels(labels)
+
+
+# 36 MiB each, of which the limit holds a few.
+MANY, LARGE = 16, (3000, 4000, 3)
+UNDER_A_LIMIT = """
+import resource, sys
+from pathlib import Path
+from visavis.bench.models import detector, recall
+from visavis.models.labels import read_labels
+size = (96, 64)
+finder = detector("centerface", size)
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit_bytes = pages * resource.getpagesize() + 200 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+print(recall(finder, read_labels(Path(sys.argv[1])), size))
+"""
+
+
+def test_many_large_labelled_pictures_take_the_memory_of_one(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "large.jpg"), np.zeros(LARGE, np.uint8))
+    labels = labels_beside(tmp_path, FACE.replace("face.jpg", "large.jpg") * MANY)
+    command = [sys.executable, "-c", UNDER_A_LIMIT, str(labels)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr[-500:]
+    assert answer.stdout == "0.0\n"

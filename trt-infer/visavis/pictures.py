@@ -58,8 +58,16 @@ def pictures_of(name: str) -> Iterator[tuple[str, Frame]]:
         for number, frame in enumerate(frames_of(name)):
             yield f"{PurePosixPath(name).stem}-{number:06d}", frame
     else:
-        picture = decode_still(_bytes_of(name), name)
-        yield _stem_of(name) or "picture", picture
+        yield _stem_of(name) or "picture", still(name)
+
+
+def still(name: str) -> Frame:
+    """Read a still, (H, W, 3) uint8 BGR.
+
+    Raises:
+        PictureError: it cannot be read, or is too large.
+    """
+    return decode_still(_bytes_of(name), name)
 
 
 def decode_still(content: bytes, name: str) -> Frame:

@@ -17,18 +17,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from visavis.backends import Detector, load_detector
 from visavis.detections import Frame
 from visavis.errors import ModelError
 from visavis.models.accuracy import accuracy
+from visavis.models.labels import Labelled
 from visavis.models.manifest import original
 from visavis.models.quantized import quantized_path
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings, default_cache_dir
 
-Floats = npt.NDArray[np.float32]
 Name = TypeVar("Name")
 
 # In what a CPU computes; what comes first is never missing.
@@ -105,7 +104,7 @@ def memory_mib(form: Form, size: tuple[int, int], threads: int) -> float:
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to measure; `labelled` are pictures with their marked faces, none for no recall.
+    """What to measure; `labelled` are files of pictures with their marked faces, none for no recall.
 
     Without `precisions` every model is measured in fp32, and in int8 for the sizes for which it was quantised here.
     """
@@ -115,7 +114,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sizes: list[tuple[int, int]]
     threads: list[int]
     rounds: int
-    labelled: list[tuple[Frame, Floats]]
+    labelled: list[Labelled]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,12 +179,12 @@ def quantised(form: Form, size: tuple[int, int]) -> bool:
     return quantized_path(original(form.model), *size, default_cache_dir()).exists()
 
 
-def recall(one: Detector, labelled: Sequence[tuple[Frame, Floats]], size: tuple[int, int]) -> float | None:
+def recall(one: Detector, labelled: Sequence[Labelled], size: tuple[int, int]) -> float | None:
     """The share of marked faces that a detector finds when pictures are fitted into `size`; None without any."""
     pairs = []
-    for picture, marked in labelled:
-        boxed, scale = letterboxed(picture, size)
-        pairs.append((one.detect(boxed), marked * np.float32(scale)))
+    for item in labelled:  # one picture in memory at a time
+        boxed, scale = letterboxed(item.picture(), size)
+        pairs.append((one.detect(boxed), item.boxes * np.float32(scale)))
     return accuracy(pairs).recall if pairs else None
 
 

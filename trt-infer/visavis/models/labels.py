@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,13 +12,28 @@ import numpy.typing as npt
 
 from visavis.detections import Frame
 from visavis.errors import ModelError
-from visavis.pictures import decode_still
+from visavis.pictures import still
 
 Floats = npt.NDArray[np.float32]
 
 
-def read_labels(path: Path) -> list[tuple[Frame, Floats]]:
-    """Read every picture that an XML file names, and its marked faces: (n, 4) x1, y1, x2, y2, pixels.
+class Labelled(NamedTuple):
+    """A picture's file and its marked faces, (n, 4) x1, y1, x2, y2, pixels. All pictures at once may not fit."""
+
+    path: Path
+    boxes: Floats
+
+    def picture(self) -> Frame:
+        """Decode it.
+
+        Raises:
+            PictureError: it cannot be read, or is too large.
+        """
+        return still(str(self.path))
+
+
+def read_labels(path: Path) -> list[Labelled]:
+    """Read which pictures an XML file names, and look once at each.
 
     Raises:
         ModelError: the file cannot be read or marks nothing.
@@ -25,12 +41,13 @@ def read_labels(path: Path) -> list[tuple[Frame, Floats]]:
     """
     try:
         images = list(ElementTree.parse(path).iter("image"))  # noqa: S314 (a file that the person at the terminal named)
-        named = [(path.parent / image.attrib["file"], _boxes(image)) for image in images]
-        found = [(decode_still(picture.read_bytes(), str(picture)), boxes) for picture, boxes in named]
+        found = [Labelled(path.parent / image.attrib["file"], _boxes(image)) for image in images]
     except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
         raise ModelError(f"cannot read labels {path}, {error}", "give an XML file of dlib's imglab") from error
-    if not sum(len(boxes) for _, boxes in found):
+    if not sum(len(one.boxes) for one in found):
         raise ModelError(f"labels {path} mark no face", "give an XML file of dlib's imglab")
+    for one in found:
+        one.picture()  # a bad one is told before minutes of measuring
     return found
 
 
