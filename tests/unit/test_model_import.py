@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from visavis.atomic import write_atomically
 from visavis.errors import ModelError
+from visavis.models import imported
+from visavis.models.identify import identified
+from visavis.models.imported import keep
 from visavis.models.manifest import at_hand, known, original
 
 from tests.unit.face_pictures import gocv_paths
@@ -61,6 +66,24 @@ def test_a_model_takes_the_place_of_the_one_that_had_its_name(mine: Path, tmp_pa
             assert model(tmp_path, "import", str(mine), "--name", name).returncode == 0
     left = [path.read_bytes() for path in (tmp_path / "originals").glob("*.onnx")]
     assert left == [original_file("yunet-s").read_bytes()] * 2
+
+
+def test_of_two_imports_under_one_name_at_once_one_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = [scrfd_like(), original_file("yunet-s").read_bytes()]
+    first, second = [(identified(content, Path("mine.onnx")), content) for content in contents]
+    other = threading.Thread(target=lambda: keep("mine", *second, tmp_path))
+
+    def write_and_let_the_other_in(path: Path, content: bytes) -> None:
+        write_atomically(path, content)
+        if content == first[1]:
+            other.start()
+            other.join(0.5)  # as long as the first is not done it waits
+
+    monkeypatch.setattr(imported, "write_atomically", write_and_let_the_other_in)
+    keep("mine", *first, tmp_path)
+    other.join()
+    assert original("mine", cache_dir=tmp_path).content in contents
+    assert len(list((tmp_path / "originals").glob("*.onnx"))) == 1
 
 
 def test_no_model_has_the_name_of_a_file(mine: Path, tmp_path: Path) -> None:

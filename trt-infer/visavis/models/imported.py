@@ -14,6 +14,7 @@ import msgspec
 from visavis.atomic import write_atomically
 from visavis.errors import ModelError
 from visavis.models.auto import AUTO
+from visavis.models.cache import locked
 from visavis.models.manifest import Entry, entries, pulled_path
 
 # What stands behind a name in that of its file.
@@ -45,14 +46,16 @@ def keep(name: str, entry: Entry, content: bytes, cache_dir: Path) -> Path:
         ModelError: a name that it may not have, or it cannot be written.
     """
     path = pulled_path(checked_name(name), entry, cache_dir)
+    beside = path.with_name(f"{name}.json")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-        # The entry last: a name without its file is never known.
-        write_atomically(path.with_name(f"{name}.json"), msgspec.json.format(msgspec.json.encode(entry), indent=2))
-        for other in path.parent.glob(f"{name}-{SUM}.onnx"):
-            if other != path:
-                other.unlink(missing_ok=True)
+        # By the name, not by the file: another file under this name at once would remove ours, and we its.
+        with locked(beside):
+            write_atomically(path, content)
+            # The entry last: a name without its file is never known.
+            write_atomically(beside, msgspec.json.format(msgspec.json.encode(entry), indent=2))
+            for other in path.parent.glob(f"{name}-{SUM}.onnx"):
+                if other != path:
+                    other.unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(f"cannot keep model {name} in {path.parent}, {error.strerror}") from error
     return path
