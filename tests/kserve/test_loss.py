@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gc
 import re
+import select
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -15,14 +17,17 @@ import pytest
 from visavis.backends.kserve import KServe
 from visavis.detections import Detections, Frame
 from visavis.errors import DetectorError
+from visavis.openinference import over_http
 
-from tests.kserve.conftest import MODEL, Asking, assert_same
+from tests.kserve.conftest import MODEL, Asking, assert_same, warmed_up
 from tests.kserve.servers import KServeServer, Served
+from tests.kserve.test_wires import saying
 from tests.waiting import until
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
 HURRIED_MS = 1_000
 BACK_LIMIT_S = 60
+SENSELESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n"
 
 
 def back(detector: KServe) -> None:
@@ -122,6 +127,87 @@ def test_a_server_that_answers_badly_is_left_until_it_answers_well(
     assert (detector.name, detector.losses, detector.remote_frames) == ("onnxruntime", 1, 0)
     assert words in caplog.text
     kserve.mood.write_text("well")
+    back(detector)
+
+
+class Relay:
+    """Stands before the server and passes everything on, or answers what no server should."""
+
+    def __init__(self, server: Served) -> None:
+        self.senseless, self.answered = False, 0
+        self._server = server
+
+    def speak(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._server.http_port)) as upstream:
+            while True:
+                for ready in select.select([connection, upstream], [], [])[0]:
+                    if not (said := ready.recv(1 << 20)):
+                        return
+                    if self.senseless:
+                        connection.sendall(SENSELESS)
+                        self.answered += 1
+                        return
+                    (upstream if ready is connection else connection).sendall(said)
+
+
+@pytest.fixture
+def relay(kserve: Served) -> Iterator[tuple[Relay, str]]:
+    """A relay before the server, and its address."""
+    made = Relay(kserve)
+    with saying(made.speak) as url:
+        yield made, url
+
+
+def test_an_answer_that_makes_no_sense_is_a_loss_and_the_server_is_used_again(
+    relay: tuple[Relay, str], asking: Asking, pictures: list[Frame], found_here: list[Detections]
+) -> None:
+    between, url = relay
+    detector = asking(url)
+    assert_same([detector.detect(pictures[0])], found_here[:1])
+    between.senseless = True
+    assert_same([detector.detect(picture) for picture in pictures], found_here)
+    assert (detector.name, detector.losses, detector.remote_frames) == ("onnxruntime", 1, 1)
+    # Twice for the frame; what comes then has the thread asked that seeks the server.
+    until(lambda: between.answered >= 4, lambda: f"{between.answered} answers", BACK_LIMIT_S)
+    between.senseless = False
+    back(detector)
+    assert_same([detector.detect(pictures[0])], found_here[:1])
+
+
+def test_a_server_that_makes_no_sense_at_the_start_is_used_when_it_does(
+    relay: tuple[Relay, str], asking: Asking, pictures: list[Frame], found_here: list[Detections]
+) -> None:
+    between, url = relay
+    between.senseless = True
+    detector = asking(url)
+    assert_same([detector.detect(picture) for picture in pictures], found_here)
+    assert (detector.name, detector.losses) == ("onnxruntime", 1)
+    between.senseless = False
+    back(detector)
+    assert_same([detector.detect(pictures[0])], found_here[:1])
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_nobody_thought_of_is_a_loss_too(
+    warm: bool, kserve: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    detector = asking(kserve.url(), warm=warm)
+    tries: list[object] = []
+
+    def surprise(response: object) -> None:
+        tries.append(response)
+        raise RuntimeError("who would have thought")
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(over_http, "_content", surprise)
+        if not warm:
+            warmed_up(detector)
+        assert_same([detector.detect(picture) for picture in pictures], found_here)
+        assert (detector.name, detector.losses) == ("onnxruntime", 1)
+        assert "makes no sense, RuntimeError who would have thought; onnxruntime infers here" in caplog.text
+        # The first was the loss; the others are of the thread that seeks.
+        until(lambda: len(tries) >= 3, lambda: f"{len(tries)} tries", BACK_LIMIT_S)
     back(detector)
 
 

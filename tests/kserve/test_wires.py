@@ -15,7 +15,7 @@ from google.protobuf.internal import decoder, encoder  # type: ignore[import-unt
 from hypothesis import given
 from hypothesis import strategies as st
 from visavis.families import FAMILIES
-from visavis.openinference import protobuf
+from visavis.openinference import over_http, protobuf
 from visavis.openinference.endpoint import Deadline, ServerLost, ServerUnfit, endpoint
 from visavis.openinference.over_grpc import _tensors as of_grpc
 from visavis.openinference.over_http import Http, _Reply
@@ -125,6 +125,8 @@ def test_a_server_that_reads_a_little_now_and_then_is_left_at_the_deadline() -> 
         (b"hello\r\n\r\n", "the connection to"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", "cut, or too long"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "cut, or too long"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", "the connection to"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n{}", "the connection to"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "does not follow"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'{"outputs":[]}', "left out a"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b'{"x":'.ljust(9_999, b"["), "does not follow"),
@@ -135,6 +137,24 @@ def test_a_server_that_reads_a_little_now_and_then_is_left_at_the_deadline() -> 
 def test_an_answer_that_is_none_is_a_loss_with_a_reason(answer: bytes, words: str) -> None:
     with saying(answering(answer)) as url, pytest.raises(ServerLost, match=words):
         infer(url)
+
+
+@pytest.mark.parametrize("head", ["Transfer-Encoding: chunked\r\n\r\n-1\r\n", "\r\n"])
+def test_an_answer_that_never_ends_is_read_up_to_the_limit(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(over_http, "MOST_ANSWER_BYTES", 4 * SIP_BYTES)
+    monkeypatch.setattr(over_http, "HEAD_BYTES", SIP_BYTES)
+    sent = 0
+
+    def pour(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.recv(1 << 20)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head.encode())
+        while sent < 4_096 * SIP_BYTES:
+            sent += connection.send(bytes(SIP_BYTES))
+
+    with saying(pour) as url, pytest.raises(ServerLost, match="cut, or too long"):
+        infer(url)
+    assert sent < 4_096 * SIP_BYTES, "all of it was read"
 
 
 def test_a_proxy_that_hangs_up_on_the_handshake_is_a_loss() -> None:

@@ -13,7 +13,7 @@ import importlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -24,7 +24,7 @@ from visavis.backoff import backoff
 from visavis.detections import Detections, Frame
 from visavis.errors import DetectorError
 from visavis.families.family import Floats
-from visavis.openinference.endpoint import Deadline, Endpoint, ServerLost, ServerUnfit, endpoint
+from visavis.openinference.endpoint import Deadline, Endpoint, ServerLost, ServerUnfit, cleaned, endpoint
 from visavis.openinference.tensors import Pictures, Server, check_fits
 from visavis.settings import DetectorSettings
 
@@ -40,8 +40,22 @@ SEEK_MOST_MS = 10_000.0
 WELL_S = 60.0
 # For a model that takes any size.
 USUAL_SIDE = 64
+# What code raises over an answer that it was not written for; a DetectorError is one of our own.
+SURPRISES = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, DetectorError)
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _surprises_are_losses() -> Iterator[None]:
+    """What nobody expected of a server must end neither a frame, nor the worker, nor the thread that seeks."""
+    try:
+        yield
+    except (ServerLost, ServerUnfit):
+        raise
+    except SURPRISES as error:
+        words = cleaned(f"{type(error).__name__} {error}")
+        raise ServerLost(f"the server's answer makes no sense, {words}") from error
 
 
 class KServe(Waiting, Batching):
@@ -135,6 +149,7 @@ class KServe(Waiting, Batching):
         width, height = self.input_size
         return frame.shape == (height or frame.shape[0], width or frame.shape[1], 3)
 
+    @_surprises_are_losses()
     def _there(self, server: Server, frames: Sequence[Frame], deadline: Deadline) -> list[Detections]:
         pictures = frames[0][None] if len(frames) == 1 else np.stack(frames)
         found = self._decoded(self._attempted(server, pictures, deadline), pictures)
@@ -161,6 +176,7 @@ class KServe(Waiting, Batching):
             raise ServerLost(f"the server answered {len(found)} of {len(pictures)} pictures")
         return found
 
+    @_surprises_are_losses()
     def _opened(self) -> Server:
         """Connect, compare the server's model with ours, and see that it answers as fast as frames need it."""
         with contextlib.ExitStack() as failed:

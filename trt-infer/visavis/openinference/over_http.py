@@ -37,6 +37,8 @@ JSON_LENGTH = "Inference-Header-Content-Length"
 PASSING = {502, 503, 504}
 BUSY = {408, 429}
 TOKEN_REFUSED = {401, 403}
+# For an answer's head, and what stands between its chunks.
+HEAD_BYTES = 1024 * 1024
 # What reading an answer's JSON raises; a deep one is no DecodeError.
 MALFORMED = (msgspec.DecodeError, RecursionError)
 # Answers that say nothing against the form of the request.
@@ -163,7 +165,7 @@ class _Connection(http.client.HTTPConnection):
             raise too_late() from error
         except ssl.SSLCertVerificationError as error:
             raise bad_certificate(error.verify_message) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a chunk's length below 0
             words = cleaned(str(error)) or type(error).__name__
             raise ServerLost(f"the connection to {self._where} failed, {words}", again=True) from error
 
@@ -200,15 +202,22 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _TimedReader(io.RawIOBase):
+    """Reads one answer in time, and no more than one may hold, whatever length it says or leaves out."""
+
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
         self._raw, self._sock, self._deadline = raw, sock, deadline
+        self._left = MOST_ANSWER_BYTES + HEAD_BYTES
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if not self._left:
+            raise _bad_length()
         self._sock.settimeout(self._deadline.left_s())
-        return self._raw.readinto(buffer)
+        came = self._raw.readinto(memoryview(buffer)[: self._left])
+        self._left -= came or 0
+        return came
 
     def close(self) -> None:
         self._raw.close()
@@ -242,8 +251,12 @@ def _bearer(token: str) -> dict[str, str]:
 def _content(response: http.client.HTTPResponse) -> bytes:
     content = b"" if (response.length or 0) > MOST_ANSWER_BYTES else response.read(MOST_ANSWER_BYTES)
     if response.length or not response.isclosed():
-        raise ServerLost("the server's answer is cut, or too long")
+        raise _bad_length()
     return content
+
+
+def _bad_length() -> ServerLost:
+    return ServerLost("the server's answer is cut, or too long")
 
 
 def _judge(reply: _Reply) -> None:
