@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from visavis.client import Broker, Device, Fleet, aio, connection
+from visavis.client import Broker, BrokerRefused, Device, Fleet, aio, connection
+from visavis.client.connection import Link
 
 from tests.e2e.brokers import mosquitto, publish
 from tests.e2e.speaking import KEPT, begin_session, event, event_id
@@ -81,6 +82,55 @@ def test_the_pauses_between_tries_stay_short(tmp_path: Path, monkeypatch: pytest
             nobody.settimeout(HANG_S)
             for _ in range(8):
                 nobody.accept()[0].close()
+
+
+def answer(listener: socket.socket, answers: Sequence[tuple[int, bytes]]) -> None:
+    """Take one connection for each answer, and end it: a code for CONNECT, and for 0 the payload of a message."""
+    for code, payload in answers:
+        with listener.accept()[0] as peer:
+            peer.settimeout(HANG_S)
+            peer.recv(1 << 16)
+            peer.sendall(bytes([0x20, 2, 0, code]))
+            if code == 0:
+                subscribe = peer.recv(1 << 16)
+                publication = len(FACES).to_bytes(2, "big") + FACES.encode() + payload
+                peer.sendall(bytes([0x90, 3]) + subscribe[2:4] + b"\0")
+                peer.sendall(bytes([0x30, len(publication)]) + publication)
+
+
+@contextmanager
+def saying(*answers: tuple[int, bytes]) -> Iterator[Broker]:
+    """A broker that answers one connection after another with what it is told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(HANG_S)
+        done = pool.submit(answer, listener, answers)
+        yield Broker("127.0.0.1", listener.getsockname()[1])
+        done.result(HANG_S)
+
+
+def test_a_broker_that_is_not_available_yet_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    unavailable = 3
+    with saying((0, b"1"), (unavailable, b""), (unavailable, b""), (0, b"2")) as broker:
+        faces = Device("porch", broker, silence_s=HANG_S).faces("door")
+        assert [next(faces), next(faces)] == [1, 2]
+    assert caplog.text.count("does not let us in yet, Server unavailable; it is asked again") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (2, "Client identifier not valid: choose another name for the session"),
+        (4, "Bad user name or password: check user and password"),
+        (5, "Not authorized: check user and password"),
+    ],
+)
+def test_a_broker_that_wants_somebody_else_is_not(code: int, words: str) -> None:
+    with (
+        saying((code, b"")) as broker,
+        Link(broker, {}, print, "visits") as link,
+        pytest.raises(BrokerRefused, match=words),
+    ):
+        link.wait_subscribed(HANG_S)
 
 
 def test_events_of_a_session_are_read_to_the_last_over_a_broker_that_was_away(tmp_path: Path) -> None:

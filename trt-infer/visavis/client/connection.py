@@ -27,6 +27,14 @@ WAIT_S = 0.2
 # The longest pause between two tries to reach a broker that is away; paho's own is two minutes.
 RECONNECT_MOST_S = 10
 WEBSOCKET_PATH = "/mqtt"
+# Reasons of MQTT 5 that no other try mends, each with what does; paho gives those of MQTT 3.1.1 the same numbers.
+LOGIN = "check user and password"
+REFUSALS = {
+    132: "choose a broker that speaks MQTT 3.1.1",
+    133: "choose another name for the session",
+    134: LOGIN,
+    135: LOGIN,
+}
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +151,7 @@ class Link:
     ) -> None:
         self._broker, self._topics, self._take = broker, topics, take
         self._refusal: tuple[str, str] | None = None
+        self._put_off = ""  # why the broker, which is asked again, did not let us in
         self._subscribed = threading.Event()
         self._subscribed_s = 0.0  # when the broker answered the first subscription
         self._client = paho.Client(
@@ -178,7 +187,7 @@ class Link:
         """Raise what the broker said against us.
 
         Raises:
-            BrokerRefused: it wants another user or password, or lets this one hear nothing.
+            BrokerRefused: it wants another user, password or session, or lets this one hear nothing.
         """
         if self._refusal:
             reason, remedy = self._refusal
@@ -226,9 +235,21 @@ class Link:
         self._client.ack(*message.receipt)
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._refusal = (str(reason), "check user and password") if reason.is_failure else None
-        if not reason.is_failure and self._topics:
+        self._refusal = None
+        if reason.is_failure:
+            self._turned_away(reason)
+            return
+        self._put_off = ""
+        if self._topics:
             client.subscribe([(topic, qos) for topic, qos in self._topics.items()])
+
+    def _turned_away(self, reason: Any) -> None:
+        """Give up where only a person can help; a broker that starts, or has too much to do, paho asks again."""
+        if remedy := REFUSALS.get(reason.value):
+            self._refusal = (str(reason), remedy)
+        elif self._put_off != str(reason):
+            self._put_off = str(reason)
+            log.warning("the broker at %s does not let us in yet, %s; it is asked again", self._broker.where, reason)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         forbidden = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
