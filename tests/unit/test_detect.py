@@ -26,6 +26,7 @@ from tests.unit.face_pictures import gocv_paths
 from tests.unit.model_files import provided
 
 FRAMES = 12
+ODD_ADDRESSES = ["http://127.0.0.1:9/modèles/a.jpg", "http://a..b/a.jpg", f"http://127.0.0.1:{10**20}/a.jpg"]
 
 
 def detect(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -270,9 +271,11 @@ def test_an_address_without_a_picture_is_named_with_its_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/a.jpg"
         threading.Thread(target=babble, args=(server,)).start()
-        answer = detect(address, "http://[", "http://a host/a.jpg")
+        answer = detect(address, "http://[", "http://a host/a.jpg", *ODD_ADDRESSES)
     assert answer.returncode == 1
-    refused, malformed, spaced = complaints(answer)
+    refused, malformed, spaced, *odd = complaints(answer)
     assert refused == f"visavis: cannot read {address}, no answer of HTTP"
     assert malformed == "visavis: cannot read http://[, Invalid IPv6 URL"
     assert spaced.startswith("visavis: cannot read http://a host/a.jpg, ")
+    for address, words in zip(ODD_ADDRESSES, odd, strict=True):
+        assert words.startswith(f"visavis: cannot read {address}, ")

@@ -209,6 +209,19 @@ def test_what_is_no_address_is_said_at_once(tmp_path: Path) -> None:
         pull("mine", tmp_path, "http://[")
 
 
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://127.0.0.1:9/modèles/y.onnx", "'ascii' codec can't encode"),
+        ("http://a..b/x", "label empty or too long"),
+        (f"http://127.0.0.1:{10**20}/x", "too large"),
+    ],
+)
+def test_an_address_that_urllib_cannot_take_is_said_too(address: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"cannot fetch {address}, .*{reason}.*: choose another source"):
+        pull("mine", tmp_path, address)
+
+
 def test_a_disk_without_room_is_no_fault_of_the_server(site: Site, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE // 2, before[1]))

@@ -139,7 +139,7 @@ def _bytes_of(name: str) -> bytes:
                 raise PictureError(f"folder {name} holds no picture or video that can be read")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
-    except (OSError, HTTPException, ValueError) as error:  # urllib's own errors are OSErrors
+    except (OSError, HTTPException, ValueError, OverflowError) as error:  # the last two: what is no address
         reason = getattr(error, "strerror", None) or str(error).strip()
         raise PictureError(f"cannot read {name}, {reason}") from error
     if len(content) > MOST_BYTES:

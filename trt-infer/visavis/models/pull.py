@@ -32,6 +32,8 @@ SILENCE_LIMIT_S = 30
 MOST_FRUITLESS = 3
 MOST_CONNECTIONS = 100
 PARTIAL, RANGE_REFUSED = 206, 416
+# What urllib raises for letters outside ASCII, a host that is no name, and a port beyond all bounds.
+BAD_ADDRESS = (ValueError, OverflowError)
 OTHER_SOURCE = "choose another source (--from)"
 
 
@@ -119,6 +121,8 @@ def _download(address: str, part: Path, size: int, progress: Progress) -> None:
             if fruitless == MOST_FRUITLESS or connection == MOST_CONNECTIONS - 1:
                 kept = f"run it again, it goes on after {_size(part)} of {size} bytes"
                 raise ModelError(f"cannot fetch {address}, {_reason(error)}", kept) from error
+        except BAD_ADDRESS as error:
+            raise ModelError(f"cannot fetch {address}, {_reason(error)}", OTHER_SOURCE) from error
 
 
 def _one_connection(address: str, part: Path, size: int, progress: Progress) -> None:
