@@ -162,6 +162,21 @@ def test_a_given_picture_is_never_overwritten(face: Path, tmp_path: Path) -> Non
     assert mine.read_bytes() == face.read_bytes()
 
 
+@pytest.mark.parametrize(("width", "height"), [(66_000, 10), (10, 66_000)])
+def test_a_picture_too_long_for_a_jpeg_is_named_and_the_others_are_done(
+    width: int, height: int, face: Path, tmp_path: Path
+) -> None:
+    long, out = tmp_path / "long.png", tmp_path / "out"
+    assert cv2.imwrite(str(long), np.zeros((height, width, 3), np.uint8))
+    answer = detect(long, face, "--draw", out)
+    assert answer.returncode == 1
+    reason = f"{width}x{height} is too long for a JPEG, of which a side has at most 65500 pixels"
+    assert complaints(answer) == [
+        f"visavis: {long}: cannot write {out / 'long.jpg'}, {reason}: make the picture smaller"
+    ]
+    assert [path.name for path in out.iterdir()] == ["face.jpg"]
+
+
 def test_draw_and_anonymize_into_one_folder_is_wrong_use(face: Path, tmp_path: Path) -> None:
     answer = detect(face, "--draw", tmp_path, "--anonymize", tmp_path)
     assert answer.returncode == 2

@@ -16,6 +16,8 @@ from visavis.pictures import is_address
 # Blocks across a face, and how much the pixelated area is larger than the box.
 BLOCKS = 8
 MARGIN = 0.2
+# The most that OpenCV writes into a JPEG.
+JPEG_LONGEST_SIDE = 65_500
 # Of what is drawn: blue, green, red.
 MARK = (80, 200, 60)
 
@@ -69,9 +71,10 @@ class Album:
         target = self._folder / f"{self._free(stem)}.jpg"
         if target.resolve() in self._originals:
             raise PictureError(f"{target} would overwrite a picture that was given", "choose another folder")
+        content = _as_jpeg(picture, target)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, cv2.imencode(".jpg", picture)[1].tobytes())
+            write_atomically(target, content)
         except OSError as error:
             raise PictureError(f"cannot write {target}, {error.strerror}") from error
 
@@ -80,3 +83,15 @@ class Album:
         free = next(name for name in names if name not in self._taken)
         self._taken.add(free)
         return free
+
+
+def _as_jpeg(picture: Frame, target: Path) -> bytes:
+    height, width = picture.shape[:2]
+    # OpenCV would complain by itself, and at length.
+    if max(height, width) > JPEG_LONGEST_SIDE:
+        reason = f"{width}x{height} is too long for a JPEG, of which a side has at most {JPEG_LONGEST_SIDE} pixels"
+        raise PictureError(f"cannot write {target}, {reason}", "make the picture smaller")
+    written, content = cv2.imencode(".jpg", picture)
+    if not written:
+        raise PictureError(f"cannot write {target}, OpenCV makes no JPEG of it", "make the picture smaller")
+    return content.tobytes()
