@@ -169,6 +169,22 @@ def test_what_is_no_normalisation_is_refused(front: Front, reason: str) -> None:
         prepare(of_family("centerface", front.before(network())), 96, 64)
 
 
+@pytest.mark.parametrize("operator", ["Add", "Sub", "Mul", "Div"])
+def test_texts_in_place_of_numbers_are_refused(operator: str) -> None:
+    whole = onnx.load_model_from_string(Front([(operator, [None, number(1)])]).before(network()))
+    whole.graph.node[0].attribute[0].t.CopyFrom(numpy_helper.from_array(np.array(["1"], object), "text"))
+    with pytest.raises(ModelError, match=f"cannot prepare mine, .*the picture goes into {operator}"):
+        prepare(of_family("centerface", whole.SerializeToString()), 96, 64)
+
+
+def test_texts_in_place_of_weights_are_refused() -> None:
+    whole = network()
+    texts = np.full(tuple(whole.graph.initializer[0].dims), "1", object)
+    whole.graph.initializer[0].CopyFrom(numpy_helper.from_array(texts, "weight0"))
+    with pytest.raises(ModelError, match="cannot prepare mine, its graph is not a centerface"):
+        prepare(of_family("centerface", whole.SerializeToString()), 96, 64)
+
+
 def test_the_original_decides_whether_it_was_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     def misread(*words: Any) -> tuple[list[Any], Affine]:
         nodes, own = taken_out(*words)

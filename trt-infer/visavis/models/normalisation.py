@@ -119,7 +119,7 @@ def _norm(node: Any, weights: Weights) -> Affine | None:
 
 def _per_channel(value: npt.NDArray[Any] | None) -> Numbers | None:
     """A constant as one number for each channel; None when it is not one for all pictures, rows and columns."""
-    if value is None or not np.isfinite(value).all():
+    if value is None or value.dtype.hasobject or not np.isfinite(value).all():  # texts are objects
         return None
     if value.size == 1:
         return np.full(CHANNELS, value.reshape(-1)[0], np.float64)

@@ -70,7 +70,7 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
         prepared, own = _prepared(model, family, (batch, height, width))
         _weigh(original.name, prepared)
         _compare(original, family, own)
-    except (KeyError, IndexError, StopIteration, ValueError) as error:
+    except (KeyError, IndexError, StopIteration, TypeError, ValueError) as error:
         raise ModelError(f"cannot prepare {original.name}, its graph is not a {family.name} ({error!r})") from error
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
