@@ -243,6 +243,16 @@ def ask(pair: Pair, body: bytes, kind: str, **headers: str) -> tuple[int, str, d
         connection.close()
 
 
+def test_nobody_takes_the_devices_from_others_with_the_name_of_a_protocol(pair: Pair) -> None:
+    """PROXY is how a balancer begins that passes TCP on, and a method that anybody can write."""
+    for port in (pair.http_port, *(gateway.http_port for gateway in pair.gateways.values())):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)
+        connection.request("PROXY", "/healthz")
+        assert connection.getresponse().status == 405
+        connection.close()
+        assert post(pair.http_port, pair.token)[0] == 200
+
+
 def test_a_request_keeps_its_own_id_and_gets_one_if_it_has_none(pair: Pair) -> None:
     status, given, _ = ask(pair, PICTURE, "image/jpeg", X_Request_Id="shop:17")
     assert (status, given) == (200, "shop:17")

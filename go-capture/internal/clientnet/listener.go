@@ -20,14 +20,24 @@ func (p Proxies) Listener(of net.Listener) net.Listener {
 	if len(p) == 0 {
 		return of
 	}
-	return &proxyproto.Listener{Listener: of, ReadHeaderTimeout: saidWithin, ConnPolicy: p.policy}
+	return listener{of, p}
 }
 
-func (p Proxies) policy(of proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-	if from, err := netip.ParseAddrPort(of.Upstream.String()); err != nil || !p.Hold(from.Addr()) {
-		return proxyproto.SKIP, nil
+type listener struct {
+	net.Listener
+	proxies Proxies
+}
+
+// Accept implements net.Listener.
+func (l listener) Accept() (net.Conn, error) {
+	connection, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
-	return proxyproto.USE, nil
+	if from, err := netip.ParseAddrPort(connection.RemoteAddr().String()); err != nil || !l.proxies.Hold(from.Addr()) {
+		return connection, nil
+	}
+	return proxyproto.NewConn(&passedOn{Conn: connection}, proxyproto.SetReadHeaderTimeout(saidWithin)), nil
 }
 
 // Direct is the connection that was accepted, whoever speaks through it. Its addresses are there at once; those of one whose proxy has yet
@@ -37,7 +47,10 @@ func Direct(connection net.Conn) net.Conn {
 		connection = encrypted.NetConn()
 	}
 	if said, ok := connection.(*proxyproto.Conn); ok {
-		return said.Raw()
+		connection = said.Raw()
+	}
+	if passed, ok := connection.(*passedOn); ok {
+		return passed.Conn
 	}
 	return connection
 }

@@ -61,6 +61,8 @@ func TestAProxyMaySayWhoseAConnectionIs(t *testing.T) {
 		"nothing":                    {"127.0.0.2", "", "127.0.0.2", "POST /"},
 		"somebody else":              {"127.0.0.3", first, "127.0.0.3", first + "POST /"},
 		"nonsense":                   {"127.0.0.2", "PROXY TCP4 nowhere\r\n", "127.0.0.2", ""},
+		"a method of HTTP":           {"127.0.0.2", "PROXY / HTTP/1.1\r\n", "127.0.0.2", "PROXY / HTTP/1.1\r\nPOST /"},
+		"half a header":              {"127.0.0.2", "PROXY TC", "127.0.0.2", "PROXY TCPOST /"},
 	} {
 		connection := accepted(t, proxies, c.from, c.said+"POST /")
 		client, read := connection.RemoteAddr().String(), make([]byte, 100)
