@@ -4,6 +4,7 @@ package clientnet
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -37,7 +38,15 @@ func (l listener) Accept() (net.Conn, error) {
 	if from, err := netip.ParseAddrPort(connection.RemoteAddr().String()); err != nil || !l.proxies.Hold(from.Addr()) {
 		return connection, nil
 	}
-	return proxyproto.NewConn(&passedOn{Conn: connection}, proxyproto.SetReadHeaderTimeout(saidWithin)), nil
+	return proxyproto.NewConn(&passedOn{Conn: connection}, proxyproto.SetReadHeaderTimeout(saidWithin), proxyproto.ValidateHeader(overTCP)), nil
+}
+
+// overTCP refuses a header that tells of a client without an address of TCP: proxyproto would give the connection none at all.
+func overTCP(header *proxyproto.Header) error {
+	if _, known := header.SourceAddr.(*net.TCPAddr); header.Command.IsProxy() && !known {
+		return errors.New("one in web.proxies speaks for a client that did not come over TCP; let it tell the client's address, or send LOCAL")
+	}
+	return nil
 }
 
 // Direct is the connection that was accepted, whoever speaks through it. Its addresses are there at once; those of one whose proxy has yet

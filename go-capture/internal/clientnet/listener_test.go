@@ -3,6 +3,7 @@
 package clientnet
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"testing"
@@ -36,6 +37,13 @@ func accepted(t *testing.T, proxies Proxies, from, sent string) net.Conn {
 	return connection
 }
 
+// withFamily is a header of version 2 with another family and protocol.
+func withFamily(header []byte, family byte) string {
+	changed := bytes.Clone(header)
+	changed[len(proxyproto.SIGV2)+1] = family
+	return string(changed)
+}
+
 func TestAProxyMaySayWhoseAConnectionIs(t *testing.T) {
 	proxies, err := ParseProxies([]string{"127.0.0.2"})
 	if err != nil {
@@ -61,6 +69,9 @@ func TestAProxyMaySayWhoseAConnectionIs(t *testing.T) {
 		"nothing":                    {"127.0.0.2", "", "127.0.0.2", "POST /"},
 		"somebody else":              {"127.0.0.3", first, "127.0.0.3", first + "POST /"},
 		"nonsense":                   {"127.0.0.2", "PROXY TCP4 nowhere\r\n", "127.0.0.2", ""},
+		"no protocol":                {"127.0.0.2", withFamily(binary, 0x20), "127.0.0.2", ""},
+		"datagrams":                  {"127.0.0.2", withFamily(binary, 0x22), "127.0.0.2", ""},
+		"no protocol, of itself":     {"127.0.0.2", withFamily(local, 0x20), "127.0.0.2", "POST /"},
 		"a method of HTTP":           {"127.0.0.2", "PROXY / HTTP/1.1\r\n", "127.0.0.2", "PROXY / HTTP/1.1\r\nPOST /"},
 		"half a header":              {"127.0.0.2", "PROXY TC", "127.0.0.2", "PROXY TCPOST /"},
 	} {
