@@ -143,11 +143,11 @@ def giant_calls(port: int, count: int, last_s: float = GIANTS_S) -> list[Told]:
     return for_a_while(count, one, last_s)
 
 
-def idle_connections(port: int, count: int, meanwhile: Callable[[], None]) -> int:
+def idle_connections(port: int, count: int, meanwhile: Callable[[], None], source: str = HOST) -> int:
     """Open them, call `meanwhile` in a thread of its own, and go without a word; says how many were let in."""
 
     async def opened() -> tuple[bool, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(HOST, port)
+        reader, writer = await asyncio.open_connection(HOST, port, local_addr=(source, 0))
         writer.write(opening())
         answer = b""
         with suppress(OSError):

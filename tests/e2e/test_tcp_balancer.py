@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.attacks import Piece
-from tests.chaos.grpc_attacks import ask, call, opening
+from tests.chaos.grpc_attacks import ATTACKER, CONNECTIONS_MOST, Told, ask, call, idle_connections, opening
 from tests.e2e.test_two_gateways import Pair, assert_a_stream_moves_on, logged, post
 from tests.repo.test_laws import ROOT
 from tests.unit.command import PROGRAM
@@ -23,6 +23,7 @@ from tests.waiting import HANG_S, until
 
 MODULE = "usr/lib/nginx/modules/ngx_stream_module.so"
 STICKY = "hash $remote_addr consistent;"
+BOUND = "limit_conn clients 128;"
 BOTH = {(200, "gateway-1"), (200, "gateway-2")}
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 
@@ -38,10 +39,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @contextmanager
-def balanced(pair: Pair, *, sticky: bool) -> Iterator[None]:
-    """With each connection to the next device, or each address to one of them."""
+def balanced(pair: Pair, *, sticky: bool, bound: int = 128) -> Iterator[None]:
+    """With each connection to the next device, or each address to one of them, and so many from one address."""
     folder = Path("/") if Path("/", MODULE).exists() else ROOT / "build" / "balancer-stream"
-    change = str if sticky else lambda text: text.replace(STICKY, "")
+
+    def change(text: str) -> str:
+        assert STICKY in text
+        assert BOUND in text
+        return text.replace(STICKY, STICKY if sticky else "").replace(BOUND, f"limit_conn clients {bound};")
+
     with subprocess.Popen(pair.nginx("nginx-tcp.conf", change, f"load_module {folder / MODULE};")) as nginx:
         try:
             until(lambda: post(pair.http_port, pair.token)[0] == 200, "nginx does not serve")
@@ -70,6 +76,20 @@ def test_each_client_keeps_its_own_address_over_http_and_grpc(in_turn: Pair) -> 
     told = asyncio.run(ask(in_turn.grpc_port, iter([Piece(opening() + call(10))]), "127.0.0.10"))
     assert told.code == "UNAUTHENTICATED"
     until(partial(logged, in_turn, "client=127.0.0.10:"), "the devices see nginx instead of its client over gRPC")
+
+
+@pytest.mark.parametrize(("bound", "let_in"), [(CONNECTIONS_MOST + 50, 64), (10, 10)])
+def test_a_stranger_with_idle_connections_keeps_nobody_out(pair: Pair, bound: int, let_in: int) -> None:
+    """A device lets in perAddressMost of overgrpc/server.go, whatever the balancer does; that no more than it says."""
+    told: list[Told] = []
+
+    def others() -> None:
+        for number in range(20, 28):  # some of them come to the stranger's device
+            told.append(asyncio.run(ask(pair.grpc_port, iter([Piece(opening() + call(10))]), f"127.0.0.{number}")))
+
+    with balanced(pair, sticky=True, bound=bound):
+        assert idle_connections(pair.grpc_port, CONNECTIONS_MOST + 44, others, ATTACKER) == let_in
+    assert {one.code for one in told} == {"UNAUTHENTICATED"}
 
 
 def test_a_request_of_the_balancers_address_without_the_protocol_is_answered(in_turn: Pair) -> None:

@@ -4,7 +4,6 @@ package clientnet
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -38,28 +37,35 @@ func (l listener) Accept() (net.Conn, error) {
 	if from, err := netip.ParseAddrPort(connection.RemoteAddr().String()); err != nil || !l.proxies.Hold(from.Addr()) {
 		return connection, nil
 	}
-	return proxyproto.NewConn(&passedOn{Conn: connection}, proxyproto.SetReadHeaderTimeout(saidWithin), proxyproto.ValidateHeader(overTCP)), nil
-}
-
-// overTCP refuses a header that tells of a client without an address of TCP: proxyproto would give the connection none at all.
-func overTCP(header *proxyproto.Header) error {
-	if _, known := header.SourceAddr.(*net.TCPAddr); header.Command.IsProxy() && !known {
-		return errors.New("one in web.proxies speaks for a client that did not come over TCP; let it tell the client's address, or send LOCAL")
-	}
-	return nil
+	passed := &passedOn{Conn: connection}
+	return proxyproto.NewConn(passed, proxyproto.SetReadHeaderTimeout(saidWithin), proxyproto.ValidateHeader(passed.check)), nil
 }
 
 // Direct is the connection that was accepted, whoever speaks through it. Its addresses are there at once; those of one whose proxy has yet
 // to say more are waited for.
 func Direct(connection net.Conn) net.Conn {
+	connection = beneath(connection)
+	if passed, ok := connection.(*passedOn); ok {
+		return passed.Conn
+	}
+	return connection
+}
+
+// WhenTold calls do when a proxy has said from which address and port a connection comes; an error of it ends the connection. It is for
+// those from which nobody has read yet, and do may not ask them anything.
+func WhenTold(connection net.Conn, do func(remote string) error) {
+	if passed, ok := beneath(connection).(*passedOn); ok {
+		passed.told = do
+	}
+}
+
+// beneath is a connection without its encryption and without what its proxy says.
+func beneath(connection net.Conn) net.Conn {
 	if encrypted, ok := connection.(*tls.Conn); ok {
 		connection = encrypted.NetConn()
 	}
 	if said, ok := connection.(*proxyproto.Conn); ok {
-		connection = said.Raw()
-	}
-	if passed, ok := connection.(*passedOn); ok {
-		return passed.Conn
+		return said.Raw()
 	}
 	return connection
 }

@@ -4,6 +4,7 @@ package clientnet
 
 import (
 	"bytes"
+	"errors"
 	"net"
 
 	"github.com/pires/go-proxyproto"
@@ -17,7 +18,8 @@ var headers = [][]byte{[]byte("PROXY TCP4 "), []byte("PROXY TCP6 "), []byte("PRO
 type passedOn struct {
 	net.Conn
 	begun bool
-	held  []byte // came instead of a header
+	held  []byte                    // came instead of a header
+	told  func(remote string) error // may be nil
 }
 
 // Read implements net.Conn. Only the first one looks for a header; it needs room for the longest beginning.
@@ -59,4 +61,18 @@ func beginsHeader(read []byte) (whole, may bool) {
 		may = may || bytes.HasPrefix(header, read)
 	}
 	return whole, may
+}
+
+// check refuses a header that tells of a client without an address of TCP: proxyproto would give the connection none at all.
+func (p *passedOn) check(header *proxyproto.Header) error {
+	if !header.Command.IsProxy() {
+		return nil
+	}
+	if _, known := header.SourceAddr.(*net.TCPAddr); !known {
+		return errors.New("one in web.proxies speaks for a client that did not come over TCP; let it tell the client's address, or send LOCAL")
+	}
+	if p.told == nil {
+		return nil
+	}
+	return p.told(header.SourceAddr.String())
 }

@@ -3,6 +3,7 @@
 package connlimit
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -82,6 +83,58 @@ func TestAListenerAcceptsSoManyAndAgainWhenOneIsClosed(t *testing.T) {
 	}
 	dial()
 	(<-accepted).Close()
+}
+
+func TestABalancersClientHasOnlyItsShareOfConnections(t *testing.T) {
+	balancers, err := clientnet.ParseProxies([]string{"127.0.0.1", "192.0.2.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limiter := New(100, 2, balancers.Hold)
+	listener := limiter.Listener(balancers.Listener(inner))
+	t.Cleanup(func() { listener.Close() })
+	come := func(client string) (net.Conn, bool) {
+		balancer, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { balancer.Close() })
+		if _, err := fmt.Fprintf(balancer, "PROXY TCP4 %s 203.0.113.1 1234 443\r\n.", client); err != nil {
+			t.Fatal(err)
+		}
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { accepted.Close() })
+		_, err = accepted.Read(make([]byte, 1))
+		return accepted, err == nil
+	}
+	for _, client := range []string{"203.0.113.7", "127.0.0.9"} { // that loopback is not this machine's
+		come(client)
+		second, in := come(client)
+		third, more := come(client)
+		if !in || more {
+			t.Errorf("%s: the second %v, the third %v", client, in, more)
+		}
+		_, _ = second.Close(), third.Close()
+		_, again := come(client)
+		if _, more := come(client); !again || more {
+			t.Errorf("%s: one has left, and another is %v, one more %v", client, again, more)
+		}
+	}
+	for range 5 {
+		if _, in := come("192.0.2.1"); !in {
+			t.Error("a balancer before the balancer speaks for many")
+		}
+	}
+	if open := len(limiter.inside); open != 9 {
+		t.Errorf("%d are open", open)
+	}
 }
 
 // Balancers keep connections for later, of which they have nothing to say yet.
