@@ -86,7 +86,8 @@ DOCS_HEAD = """\
 
 `{prefix}` is `mqtt.prefix`, `{device}` is `device.id`, `{camera}` is the id of a camera. Schemas are JSON Schema
 2020-12, in [contracts/schemas](../../contracts/schemas). A change that would break readers raises `schema` in the
-payload. When a camera or zone is removed, its retained topics get an empty payload, which makes the broker forget them.
+payload. When a camera or zone is removed, or faces are hidden, what stands retained gets an empty payload with QoS 1,
+which makes the broker forget it.
 
 | topic | direction | QoS | retained | payload | |
 |---|---|---|---|---|---|

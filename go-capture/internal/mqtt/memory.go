@@ -97,7 +97,7 @@ func (m *memory) flush(client paho.Client) error {
 		if !found {
 			return nil
 		}
-		token := client.Publish(topic, qosOf(topic), true, payload)
+		token := client.Publish(topic, qosOf(topic, payload), true, payload)
 		if err := failure(token); err != nil {
 			return fmt.Errorf("publish %s: %w", topic, err)
 		}

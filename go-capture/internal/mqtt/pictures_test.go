@@ -3,6 +3,7 @@
 package mqtt
 
 import (
+	"strings"
 	"testing"
 
 	"visavis/capture/internal/waiting"
@@ -11,7 +12,12 @@ import (
 // shown is a device at a broker whose camera door has retained a picture in each form.
 func shown(t *testing.T, b *broker, folder string, p Picture) *device {
 	t.Helper()
-	d := startDevice(t, folder, configuration, b.everything("porch", "off"))
+	return shownBy(t, b, folder, b.everything("porch", "off"), p)
+}
+
+func shownBy(t *testing.T, b *broker, folder string, s Settings, p Picture) *device {
+	t.Helper()
+	d := startDevice(t, folder, configuration, s)
 	d.SetSnapshot("door", p)
 	d.SetLastFace("door", p)
 	waiting.Until(t, "the pictures are there", func() bool { return len(b.pictures(t)) == 3 })
@@ -22,7 +28,7 @@ func shown(t *testing.T, b *broker, folder string, p Picture) *device {
 func (b *broker) pictures(t *testing.T) (found []string) {
 	t.Helper()
 	for _, topic := range b.standing(t, "") {
-		if qosOf(topic) == SnapshotDelivery.QoS {
+		if isPicture(topic) {
 			found = append(found, topic)
 		}
 	}
@@ -63,4 +69,22 @@ func TestPlainFacesOfAnEarlierRunAreTakenBackAndHiddenOnesStay(t *testing.T) {
 		waiting.Until(t, "what is plain is gone", func() bool { return len(b.pictures(t)) == left })
 		stop()
 	}
+}
+
+func TestPlainFacesAreTakenBackOverALineThatLosesTheMessage(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	line := startLine(t, b.address)
+	s := b.everything("porch", "off")
+	s.URL = "mqtt://" + line.address
+	d := shownBy(t, b, t.TempDir(), s, Picture{[]byte("a face"), true})
+	line.lose(true)
+	d.HidePictures("door")
+	waiting.Until(t, "they are lost on the way", func() bool {
+		lost := line.lost()
+		return strings.Contains(lost, "door/last_face") && strings.Contains(lost, "door/snapshot") && strings.Contains(lost, "door/face/snapshot")
+	})
+	line.lose(false)
+	line.cut()
+	waiting.Until(t, "they are gone", func() bool { return len(b.pictures(t)) == 0 })
 }

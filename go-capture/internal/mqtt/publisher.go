@@ -189,12 +189,16 @@ func (p *Publisher) flush(client paho.Client) error {
 	return nil
 }
 
-// qosOf is that of a retained topic: pictures may get lost, a new one comes.
-func qosOf(topic string) byte {
-	if strings.HasSuffix(topic, "/snapshot") || strings.HasSuffix(topic, "/last_face") {
+// qosOf is that of a retained message: pictures may get lost, a new one comes. An empty payload must arrive: what it clears may show a face.
+func qosOf(topic, payload string) byte {
+	if isPicture(topic) && payload != "" {
 		return SnapshotDelivery.QoS
 	}
 	return StatusDelivery.QoS
+}
+
+func isPicture(topic string) bool {
+	return strings.HasSuffix(topic, "/snapshot") || strings.HasSuffix(topic, "/last_face")
 }
 
 func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) error {
