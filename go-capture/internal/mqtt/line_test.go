@@ -17,6 +17,7 @@ type line struct {
 
 	mu    sync.Mutex
 	loses bool
+	down  bool
 	gone  strings.Builder
 	open  []net.Conn
 }
@@ -28,7 +29,7 @@ func startLine(t *testing.T, broker string) *line {
 		t.Fatal(err)
 	}
 	l := &line{address: listener.Addr().String(), to: broker}
-	t.Cleanup(func() { _ = listener.Close(); l.cut() })
+	t.Cleanup(func() { _ = listener.Close(); l.let(false) })
 	go func() {
 		for {
 			caller, err := listener.Accept()
@@ -42,14 +43,18 @@ func startLine(t *testing.T, broker string) *line {
 }
 
 func (l *line) lead(caller net.Conn) {
-	broker, err := net.Dial("tcp", l.to)
-	if err != nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
 		_ = caller.Close() // it comes again
 		return
 	}
-	l.mu.Lock()
+	broker, err := net.Dial("tcp", l.to)
+	if err != nil {
+		_ = caller.Close()
+		return
+	}
 	l.open = append(l.open, caller, broker)
-	l.mu.Unlock()
 	go pass(broker, caller)
 	go pass(caller, &lossy{broker, l})
 }
@@ -92,10 +97,11 @@ func (l *line) lost() string {
 	return l.gone.String()
 }
 
-// cut ends all connections.
-func (l *line) cut() {
+// let says whether callers get through from now on, and ends all connections.
+func (l *line) let(through bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.down = !through
 	for _, end := range l.open {
 		_ = end.Close() // it may be closed already
 	}

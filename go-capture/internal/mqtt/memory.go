@@ -93,25 +93,25 @@ func (m *memory) remember() (stop func()) {
 // flush sends all that is retained and that the broker does not know.
 func (m *memory) flush(client paho.Client) error {
 	for {
-		topic, payload, found := m.next()
+		said, found := m.next()
 		if !found {
 			return nil
 		}
-		token := client.Publish(topic, qosOf(topic, payload), true, payload)
+		token := client.Publish(said.topic, qosOf(said.topic, said.payload), true, said.payload)
 		if err := failure(token); err != nil {
-			return fmt.Errorf("publish %s: %w", topic, err)
+			return fmt.Errorf("publish %s: %w", said.topic, err)
 		}
-		if payload == "" {
-			go m.clearedBy(topic, token)
+		if said.payload == "" {
+			go m.clearedBy(said, token)
 		}
 	}
 }
 
 // clearedBy waits until the broker has forgotten a topic. The token ends with the connection at the latest.
-func (m *memory) clearedBy(topic string, token paho.Token) {
+func (m *memory) clearedBy(said saying, token paho.Token) {
 	<-token.Done()
 	if token.Error() == nil {
-		m.cleared(topic)
+		m.cleared(said)
 	}
 }
 

@@ -8,16 +8,28 @@ type Picture struct {
 	Plain bool
 }
 
-// picture keeps one that is retained, and notes whether it shows faces.
+// picture keeps one that is retained. A topic counts as showing faces until the broker has forgotten them: that another picture was sent
+// does not tell that it arrived.
 func (s *states) picture(topic string, p Picture) {
 	s.mu.Lock()
-	delete(s.plain, topic)
-	if p.Plain && s.wants(topic) {
-		s.plain[topic] = struct{}{}
+	defer s.mu.Unlock()
+	if !s.wants(topic) {
+		return
 	}
+	s.put(topic, string(p.JPEG), false)
+	one := s.topics[topic]
+	one.plain = p.Plain
+	if p.Plain {
+		s.plain[topic], one.clear = struct{}{}, 0
+	}
+	one.dirty = one.dirty || s.covers(topic, one)
 	s.notice()
-	s.mu.Unlock()
-	s.set(topic, string(p.JPEG), false)
+}
+
+// covers tells that a picture without faces comes after one with faces, which is cleared first.
+func (s *states) covers(topic string, one *retained) bool {
+	_, plain := s.plain[topic]
+	return plain && !one.plain && !one.leaving && one.clear == 0
 }
 
 // hide takes a picture back that shows faces, also that of an earlier process.
@@ -28,11 +40,13 @@ func (s *states) hide(topic string) {
 		return
 	}
 	gone := s.leaving(topic)
-	if one, known := s.topics[topic]; known {
+	one, known := s.topics[topic]
+	switch {
+	case !known:
+		s.add(topic, &gone)
+	case one.plain: // else it is about to be cleared
 		*one = gone
-		return
 	}
-	s.add(topic, &gone)
 }
 
 // SetLastFace publishes a picture of who appeared last.

@@ -49,23 +49,29 @@ func TestPlainFacesAreTakenBackWhenTheyAreHidden(t *testing.T) {
 	waiting.Until(t, "others come", func() bool { return len(b.pictures(t)) == 2 })
 }
 
+// hiding is the next process of a device, whose file now says pixelate, and at whose camera nobody appears.
+func hiding(t *testing.T, folder string, s Settings) (stop func()) {
+	t.Helper()
+	next, err := NewBrokers(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAll, err := next.Keep(folder, configuration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Expect([]Place{{Camera: "door", Pictures: true}})
+	next.HidePictures("door")
+	return runBrokers(t, next, closeAll)
+}
+
 func TestPlainFacesOfAnEarlierRunAreTakenBackAndHiddenOnesStay(t *testing.T) {
 	for plain, left := range map[bool]int{true: 0, false: 3} {
 		b := startBroker(t, anybody)
 		b.start()
 		folder := t.TempDir()
 		shown(t, b, folder, Picture{[]byte("somebody"), plain}).stop()
-		next, err := NewBrokers(b.everything("porch", "off"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		closeAll, err := next.Keep(folder, configuration)
-		if err != nil {
-			t.Fatal(err)
-		}
-		next.Expect([]Place{{Camera: "door", Pictures: true}})
-		next.HidePictures("door") // the file says pixelate now
-		stop := runBrokers(t, next, closeAll)
+		stop := hiding(t, folder, b.everything("porch", "off"))
 		waiting.Until(t, "what is plain is gone", func() bool { return len(b.pictures(t)) == left })
 		stop()
 	}
@@ -85,6 +91,65 @@ func TestPlainFacesAreTakenBackOverALineThatLosesTheMessage(t *testing.T) {
 		return strings.Contains(lost, "door/last_face") && strings.Contains(lost, "door/snapshot") && strings.Contains(lost, "door/face/snapshot")
 	})
 	line.lose(false)
-	line.cut()
+	line.let(true)
 	waiting.Until(t, "they are gone", func() bool { return len(b.pictures(t)) == 0 })
+}
+
+func TestPlainFacesAreTakenBackAlthoughHiddenOnesWaitedWhenTheDaemonEnded(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	line := startLine(t, b.address)
+	s := b.everything("porch", "off")
+	s.URL = "mqtt://" + line.address
+	folder := t.TempDir()
+	d := shownBy(t, b, folder, s, Picture{[]byte("a face"), true})
+	line.let(false)
+	waiting.Until(t, "the broker is away", func() bool { return !d.Connected() })
+	d.HidePictures("door")
+	d.SetLastFace("door", Picture{[]byte("pixels"), false})
+	d.stop()
+	if got := b.pictures(t); len(got) != 3 {
+		t.Fatalf("at the broker stand %v", got)
+	}
+	line.let(true)
+	hiding(t, folder, s)
+	waiting.Until(t, "they are gone", func() bool { return len(b.pictures(t)) == 0 })
+}
+
+// A picture that was sent may be lost with its connection: only what the broker acknowledges tells that it holds no other.
+func TestATopicShowsFacesUntilTheBrokerHasForgottenThem(t *testing.T) {
+	const topic = "visavis/porch/door/last_face"
+	s := newStates()
+	plain := func() int { return len(s.announced().Plain) }
+	say := func(want string) saying {
+		t.Helper()
+		now, found := s.next()
+		if !found || now.payload != want {
+			t.Fatalf("said is %q, %t, want %q", now.payload, found, want)
+		}
+		return now
+	}
+	s.picture(topic, Picture{[]byte("a face"), true})
+	say("a face")
+	s.picture(topic, Picture{[]byte("pixels"), false})
+	first := say("")
+	say("pixels")
+	s.connected(true) // another connection, for the first has lost both
+	s.cleared(first)
+	if plain() != 1 {
+		t.Fatal("what an earlier connection has sent counts")
+	}
+	s.hide(topic) // comes to nothing: it is about to be
+	second := say("")
+	say("pixels")
+	s.picture(topic, Picture{[]byte("another face"), true})
+	s.cleared(second)
+	if say("another face"); plain() != 1 {
+		t.Fatal("a face that came after it is forgotten")
+	}
+	s.hide(topic)
+	s.cleared(say(""))
+	if now, found := s.next(); found || plain() != 0 {
+		t.Errorf("left is %+v, %d plain", now, plain())
+	}
 }

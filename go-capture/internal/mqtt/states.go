@@ -21,7 +21,8 @@ type states struct {
 	notice   func()              // for who remembers the topics; it never waits
 
 	components map[string]string   // platforms of the entities that the message about the device has told of, by key
-	plain      map[string]struct{} // topics of pictures that show faces
+	plain      map[string]struct{} // topics where a picture that shows faces may stand
+	sayings    uint64              // how many there were
 
 	pause     time.Duration // after migrate, for Home Assistant to let go of the entities
 	heldUntil time.Time     // discovery, by that
@@ -37,7 +38,15 @@ type retained struct {
 	payload string
 	dirty   bool
 	leaving bool
+	plain   bool   // the payload is a picture that shows faces
+	clear   uint64 // the empty payload that is on its way to the broker, 0 if none is
 	then    *afterwards
+}
+
+// saying is a payload that the broker is told; "" clears its topic. Numbers tell those of one topic apart.
+type saying struct {
+	topic, payload string
+	number         uint64
 }
 
 // afterwards is what a topic says once its payload was sent, and what has been told of when that was sent as well.
@@ -54,9 +63,12 @@ func newStates() *states {
 func (s *states) set(topic, payload string, ifNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.wants(topic) {
-		return
+	if s.wants(topic) {
+		s.put(topic, payload, ifNew)
 	}
+}
+
+func (s *states) put(topic, payload string, ifNew bool) {
 	one, known := s.topics[topic]
 	switch {
 	case !known:
@@ -143,11 +155,29 @@ func (s *states) otherForm(topic string) bool {
 // deviceIn is the level of a topic of discovery that names the device.
 func deviceIn(topic string) string { return strings.Split(topic, "/")[2] }
 
-// next takes a state that the broker does not know yet; "" clears its topic. Last words go first, then topics are cleared: an entity
-// that moves is let go of before it is told of elsewhere.
-func (s *states) next() (topic, payload string, found bool) {
+// next takes a state that the broker does not know yet. Last words go first, then topics are cleared: an entity that moves is let go of
+// before it is told of elsewhere.
+func (s *states) next() (now saying, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	topic := s.due()
+	if topic == "" {
+		return saying{}, false
+	}
+	s.sayings++
+	now = saying{topic: topic, number: s.sayings}
+	one := s.topics[topic]
+	if !s.covers(topic, one) {
+		now.payload = s.say(one)
+	}
+	if now.payload == "" {
+		one.clear = now.number
+	}
+	return now, true
+}
+
+// due is the topic whose turn it is, "" if all is said.
+func (s *states) due() (topic string) {
 	held := time.Now().Before(s.heldUntil)
 	best := telling + 1
 	for _, one := range s.order {
@@ -156,10 +186,7 @@ func (s *states) next() (topic, payload string, found bool) {
 			topic, best = one, state.turn()
 		}
 	}
-	if topic == "" {
-		return "", "", false
-	}
-	return topic, s.say(s.topics[topic]), true
+	return topic
 }
 
 // The turns of what is to be said.
@@ -247,26 +274,30 @@ func (s *states) again(which func(topic string) bool) {
 	}
 }
 
-// cleared forgets a topic that the broker has forgotten, unless somebody has set it again.
-func (s *states) cleared(topic string) {
+// cleared notes that the broker has forgotten a topic. We do so as well, unless somebody has set it again.
+func (s *states) cleared(said saying) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one, known := s.topics[topic]
-	if !known || !one.leaving || one.dirty {
+	one, known := s.topics[said.topic]
+	if !known || one.clear != said.number || one.leaving && one.dirty {
 		return
 	}
-	delete(s.topics, topic)
-	delete(s.plain, topic)
-	s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == topic })
+	one.clear = 0
+	delete(s.plain, said.topic)
+	if one.leaving {
+		delete(s.topics, said.topic)
+		s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == said.topic })
+	}
 	s.notice()
 }
 
-// connected makes every state due again, for the broker may have forgotten all of them.
+// connected makes every state due again, for the broker may have forgotten all of them, or not have heard of one.
 func (s *states) connected(open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, one := range s.topics {
 		one.dirty = one.dirty || open
+		one.clear = 0
 	}
 }
 
