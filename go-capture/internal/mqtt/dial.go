@@ -30,7 +30,7 @@ func (d *dialer) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 		return nil, err
 	}
 	d.unbind = context.AfterFunc(d.ctx, func() { _ = connection.Close() }) // whoever reads from it hears of it
-	return shorten(connection), nil
+	return shorten(&pieces{Conn: connection, ctx: d.ctx}), nil
 }
 
 func (d *dialer) dial(broker *url.URL) (net.Conn, error) {

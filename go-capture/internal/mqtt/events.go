@@ -38,6 +38,8 @@ func (l *link) deliverEvents(ctx context.Context, client paho.Client, gone chan<
 	go func() {
 		defer close(ended)
 		err := l.events.Deliver(ctx, func(r outbox.Record) outbox.Delivery {
+			l.alone.Lock()
+			defer l.alone.Unlock()
 			return client.Publish(r.Topic, EventsDelivery.QoS, EventsDelivery.Retain, r.Payload)
 		})
 		if ctx.Err() == nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type link struct {
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	log      *updown.Teller         // of the goroutine of keep
 	ends     *state.Fault           // of the certificate
+	alone    sync.Mutex             // what is written long has it: paho breaks off what waits for its turn for longer than writeTimeout
 }
 
 // will is what the broker says for us when we are gone.

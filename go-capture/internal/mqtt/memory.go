@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
@@ -21,12 +22,15 @@ import (
 type memory struct {
 	*states
 	broker        string
+	alone         sync.Locker   // of the link
 	configuration string        // "" takes over nothing
 	keeper        *state.Keeper // nil: nothing is remembered
 	elsewhere     []announcedAt // at other brokers, those of last time first
 }
 
-func newMemory(broker string) *memory { return &memory{states: newStates(), broker: broker} }
+func newMemory(l *link) *memory {
+	return &memory{states: newStates(), broker: l.address, alone: &l.alone}
+}
 
 // RememberIn names the file, and reads what an earlier process remembered. Call it before Run. A file that cannot be read only costs
 // that old topics stay.
@@ -97,14 +101,25 @@ func (m *memory) flush(client paho.Client) error {
 		if !found {
 			return nil
 		}
-		token := client.Publish(said.topic, qosOf(said.topic, said.payload), true, said.payload)
-		if err := failure(token); err != nil {
+		token, err := m.publish(client, said)
+		if err != nil {
 			return fmt.Errorf("publish %s: %w", said.topic, err)
 		}
 		if said.payload == "" {
 			go m.clearedBy(said, token)
 		}
 	}
+}
+
+// publish waits until the connection has a picture.
+func (m *memory) publish(client paho.Client, said saying) (paho.Token, error) {
+	m.alone.Lock()
+	defer m.alone.Unlock()
+	token := client.Publish(said.topic, said.qos(), true, said.payload)
+	if said.isPicture() {
+		return token, written(token)
+	}
+	return token, failure(token)
 }
 
 // clearedBy waits until the broker has forgotten a topic. The token ends with the connection at the latest.

@@ -23,7 +23,8 @@ const (
 	firstRetry     = 200 * time.Millisecond
 	mostRetry      = 5 * time.Second
 	connectTimeout = 5 * time.Second
-	writeTimeout   = 2 * time.Second // a broker that takes nothing for so long counts as lost
+	writeTimeout   = 2 * time.Second  // a broker that takes nothing for so long counts as lost
+	messageTimeout = 30 * time.Second // for a large one on a slow line; a broker that hears no other for longer hangs up anyway
 	keepAlive      = 15 * time.Second
 	farewellMost   = time.Second // how long ending waits for the broker to take `offline`
 	disconnectMs   = 250         // at most, for DISCONNECT to be written: without it the broker sends the will as well
@@ -49,7 +50,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l.address), commands: newCommands(), wake: make(chan struct{}, 1)}
+	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l), commands: newCommands(), wake: make(chan struct{}, 1)}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
@@ -189,13 +190,15 @@ func (p *Publisher) flush(client paho.Client) error {
 	return nil
 }
 
-// qosOf is that of a retained message: pictures may get lost, a new one comes. An empty payload must arrive: what it clears may show a face.
-func qosOf(topic, payload string) byte {
-	if isPicture(topic) && payload != "" {
+// qos is that of a retained message: pictures may get lost, a new one comes. An empty payload must arrive: what it clears may show a face.
+func (s saying) qos() byte {
+	if s.isPicture() {
 		return SnapshotDelivery.QoS
 	}
 	return StatusDelivery.QoS
 }
+
+func (s saying) isPicture() bool { return s.payload != "" && isPicture(s.topic) }
 
 func isPicture(topic string) bool {
 	return strings.HasSuffix(topic, "/snapshot") || strings.HasSuffix(topic, "/last_face")
@@ -249,7 +252,7 @@ var errNotTaken = errors.New("the broker takes nothing")
 
 // written waits until the connection has the message, so that what was not sent is known exactly.
 func written(token paho.Token) error {
-	if !token.WaitTimeout(2 * writeTimeout) {
+	if !token.WaitTimeout(messageTimeout) {
 		return errNotTaken
 	}
 	return token.Error()

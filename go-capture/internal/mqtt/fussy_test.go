@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"visavis/capture/internal/waiting"
+)
+
+// fussy is a broker that reads slowly, or hangs up at what is too long for it, as some do: mosquitto cannot do either.
+type fussy struct {
+	address string
+	most    int // bytes of a payload
+	rate    int // bytes a second; 0: as fast as it can
+
+	mu       sync.Mutex
+	sessions int
+	heard    []message
+}
+
+func startFussy(t *testing.T, f *fussy) *fussy {
+	t.Helper()
+	short := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) { // as over Ethernet: the kernels keep little
+		controlled := c.Control(func(of uintptr) {
+			if err = syscall.SetsockoptInt(int(of), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1400); err == nil {
+				err = syscall.SetsockoptInt(int(of), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 8<<10)
+			}
+		})
+		if controlled != nil {
+			return controlled
+		}
+		return err
+	}}
+	listener, err := short.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.address = listener.Addr().String()
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			caller, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go f.serve(caller)
+		}
+	}()
+	return f
+}
+
+// serve speaks with one device until that or the broker has had enough.
+func (f *fussy) serve(caller net.Conn) {
+	defer caller.Close()
+	f.mu.Lock()
+	f.sessions++
+	f.mu.Unlock()
+	for {
+		packet, err := packets.ReadPacket(f.slowly(caller))
+		if err != nil {
+			return
+		}
+		answer := f.answer(packet)
+		if _, ends := packet.(*packets.PublishPacket); ends && answer == nil {
+			return
+		}
+		if answer != nil && answer.Write(caller) != nil {
+			return
+		}
+	}
+}
+
+type slow struct {
+	net.Conn
+	rate int
+}
+
+func (f *fussy) slowly(caller net.Conn) net.Conn {
+	if f.rate == 0 {
+		return caller
+	}
+	return &slow{caller, f.rate}
+}
+
+// Read implements net.Conn.
+func (s *slow) Read(into []byte) (int, error) {
+	n, err := s.Conn.Read(into[:min(len(into), s.rate/20)])
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(s.rate))
+	return n, err
+}
+
+// answer is nil for what needs none, and for a message that is too long.
+func (f *fussy) answer(asked packets.ControlPacket) packets.ControlPacket {
+	id := asked.Details().MessageID
+	switch p := asked.(type) {
+	case *packets.ConnectPacket:
+		return packets.NewControlPacket(packets.Connack)
+	case *packets.SubscribePacket:
+		return &packets.SubackPacket{FixedHeader: packets.FixedHeader{MessageType: packets.Suback}, MessageID: id, ReturnCodes: p.Qoss}
+	case *packets.UnsubscribePacket:
+		return &packets.UnsubackPacket{FixedHeader: packets.FixedHeader{MessageType: packets.Unsuback}, MessageID: id}
+	case *packets.PingreqPacket:
+		return packets.NewControlPacket(packets.Pingresp)
+	case *packets.PublishPacket:
+		return f.take(p, id)
+	}
+	return nil
+}
+
+func (f *fussy) take(p *packets.PublishPacket, id uint16) packets.ControlPacket {
+	if f.most > 0 && len(p.Payload) > f.most {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = append(f.heard, message{topic: p.TopicName, payload: string(p.Payload)})
+	if p.Qos == 0 {
+		return packets.NewControlPacket(packets.Pingresp) // nobody waits for it
+	}
+	return &packets.PubackPacket{FixedHeader: packets.FixedHeader{MessageType: packets.Puback}, MessageID: id}
+}
+
+// last is what came last in a topic, and in how many sessions anything came.
+func (f *fussy) last(topic string) (payload string, sessions int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.heard {
+		if m.topic == topic {
+			payload = m.payload
+		}
+	}
+	return payload, f.sessions
+}
+
+func (f *fussy) settings() Settings {
+	return Settings{URL: "mqtt://" + f.address, Prefix: "visavis", Device: "porch"}
+}
+
+func picture(bytes int) Picture { return Picture{JPEG: []byte(strings.Repeat("p", bytes))} }
+
+const topicLastFace = "visavis/porch/door/last_face"
+
+func TestALargePictureArrivesOverASlowLine(t *testing.T) {
+	f := startFussy(t, &fussy{rate: 50_000})
+	p := withEvents(t, newPublisher(t, f.settings()))
+	run(t, p)
+	waiting.Until(t, "connected", p.Connected)
+	large := picture(300_000)
+	p.SetLastFace("door", large)
+	for n := range 20 { // meanwhile
+		p.TakeEvent(happening(n))
+	}
+	waiting.Until(t, "the picture is there", func() bool { payload, _ := f.last(topicLastFace); return payload == string(large.JPEG) })
+	waiting.Until(t, "the events are there", func() bool { return p.EventsWaiting() == 0 })
+	if _, sessions := f.last(""); sessions != 1 {
+		t.Errorf("it took %d connections", sessions)
+	}
+}
