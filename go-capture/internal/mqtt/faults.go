@@ -30,6 +30,9 @@ func (l *link) faults(topics *memory) (all []Fault) {
 	if l.events != nil {
 		all = append(all, Fault{"outbox of " + l.name, l.events.Fault()})
 	}
+	if topics != nil {
+		all = append(all, Fault{"pictures of " + l.name, topics.pictures.Now()})
+	}
 	if topics != nil && topics.keeper != nil {
 		all = append(all, Fault{"topics of " + l.name, topics.keeper.Fault()})
 	}

@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -31,7 +32,6 @@ type Frigate struct {
 	*link
 	*memory         // of pictures, and of whether it is there
 	newest  *newest // of the counts
-	wake    chan struct{}
 	begun   time.Time
 	stats   atomic.Pointer[func() Stats]
 
@@ -48,7 +48,7 @@ func NewFrigate(s Settings) (*Frigate, error) {
 		return nil, err
 	}
 	f := &Frigate{
-		link: l, memory: newMemory(l), newest: newNewest(), wake: make(chan struct{}, 1), begun: time.Now(), faces: newFrigateFaces(),
+		link: l, memory: newMemory(l), newest: newNewest(), begun: time.Now(), faces: newFrigateFaces(),
 		zones: map[string]map[string]int{}, cameras: map[string]bool{},
 	}
 	f.states.set(FrigateAvailableTopic(f.prefix()), "online", false)
@@ -232,7 +232,7 @@ func (f *Frigate) flush(client paho.Client) error {
 }
 
 func (f *Frigate) leave(client paho.Client) error {
-	if err := f.flush(client); err != nil {
+	if err := errors.Join(f.memory.flushLast(client), f.flush(client)); err != nil {
 		return err
 	}
 	f.waitForEvents()

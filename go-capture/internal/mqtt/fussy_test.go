@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/waiting"
 )
 
@@ -163,5 +165,67 @@ func TestALargePictureArrivesOverASlowLine(t *testing.T) {
 	waiting.Until(t, "the events are there", func() bool { return p.EventsWaiting() == 0 })
 	if _, sessions := f.last(""); sessions != 1 {
 		t.Errorf("it took %d connections", sessions)
+	}
+}
+
+func TestAPictureThatABrokerRefusesEndsTwoConnectionsAndNoMore(t *testing.T) {
+	const topicFaces = "visavis/porch/door/faces"
+	f := startFussy(t, &fussy{most: 64 << 10})
+	p := withEvents(t, newPublisher(t, f.settings()))
+	run(t, p)
+	p.SetSnapshot("door", picture(60_000))
+	p.SetLastFace("door", picture(100_000))
+	waiting.Until(t, "it is told that pictures are not sent", func() bool {
+		return slices.ContainsFunc(p.faults(p.memory), func(one Fault) bool {
+			return one.Part == "pictures of mqtt" && strings.Contains(one.Error, "97 KB") && strings.Contains(one.Error, "max_packet_size") &&
+				strings.Contains(one.Error, topicLastFace)
+		})
+	})
+	p.SetLastFace("door", picture(110_000)) // the next who appears
+	p.TakeState(hub.State{Camera: "door", Confirmed: 3})
+	p.TakeEvent(happening(0))
+	p.SetSnapshot("door", picture(50_000))
+	waiting.Until(t, "states, events and pictures that are smaller go on", func() bool {
+		faces, _ := f.last(topicFaces)
+		snapshot, _ := f.last("visavis/porch/door/snapshot")
+		return faces == "3" && p.EventsWaiting() == 0 && len(snapshot) == 50_000
+	})
+	if _, sessions := f.last(""); sessions != limitEnds+1 || !p.Connected() {
+		t.Errorf("%d connections, connected: %t", sessions, p.Connected())
+	}
+}
+
+func TestAPictureIsTriedAgainAfterAWhileAndWhatArrivesEndsTheLimit(t *testing.T) {
+	const large = 100_000
+	now, number := time.Now(), uint64(0)
+	l := &pictureLimit{}
+	say := func(bytes int) saying {
+		number++
+		one := saying{topic: topicLastFace, payload: strings.Repeat("p", bytes), number: number}
+		l.note(one)
+		return one
+	}
+	for range limitEnds {
+		l.arrived(say(large / 2)) // smaller ones tell nothing of it
+		say(large)
+		if !l.holds(large, now) || l.holds(pieceBytes, now) {
+			t.Fatal("not one at a time, or a small one waits")
+		}
+		l.over(now)
+	}
+	if !l.holds(large+1, now) || l.holds(large-1, now) || l.refusal(now) == nil {
+		t.Fatalf("%+v", l)
+	}
+	now = now.Add(limitRest)
+	if l.holds(large, now) || l.refusal(now) != nil {
+		t.Fatal("it is never tried again")
+	}
+	say(large)
+	if l.over(now); !l.holds(large, now) {
+		t.Fatal("it is tried twice again")
+	}
+	l.arrived(say(large))
+	if l.holds(large, now) || l.ends != 0 {
+		t.Errorf("%+v", l)
 	}
 }

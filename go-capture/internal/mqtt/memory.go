@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
@@ -23,13 +24,19 @@ type memory struct {
 	*states
 	broker        string
 	alone         sync.Locker   // of the link
+	wake          chan struct{} // there may be something to say
+	pictures      *state.Fault  // that are not sent
 	configuration string        // "" takes over nothing
 	keeper        *state.Keeper // nil: nothing is remembered
 	elsewhere     []announcedAt // at other brokers, those of last time first
 }
 
 func newMemory(l *link) *memory {
-	return &memory{states: newStates(), broker: l.address, alone: &l.alone}
+	return &memory{
+		states: newStates(), broker: l.address, alone: &l.alone, wake: make(chan struct{}, 1),
+		pictures: state.NewFault(slog.String("url", l.settings.URL), "pictures are not sent that the broker, or the line to it, does not take",
+			"pictures of each size are sent again"),
+	}
 }
 
 // RememberIn names the file, and reads what an earlier process remembered. Call it before Run. A file that cannot be read only costs
@@ -99,14 +106,28 @@ func (m *memory) flush(client paho.Client) error {
 	for {
 		said, found := m.next()
 		if !found {
+			m.pictures.Note(m.refusal())
 			return nil
 		}
 		token, err := m.publish(client, said)
 		if err != nil {
 			return fmt.Errorf("publish %s: %w", said.topic, err)
 		}
-		if said.payload == "" {
+		switch {
+		case said.payload == "":
 			go m.clearedBy(said, token)
+		case said.large:
+			go m.readBy(said, client)
+		}
+	}
+}
+
+// flushLast gives the broker a moment to take pictures that wait for each other.
+func (m *memory) flushLast(client paho.Client) error {
+	const look = 5 * time.Millisecond
+	for until := time.Now().Add(farewellMost); ; time.Sleep(look) {
+		if err := m.flush(client); err != nil || !m.pictureUnderWay() || time.Now().After(until) {
+			return err
 		}
 	}
 }
@@ -127,6 +148,17 @@ func (m *memory) clearedBy(said saying, token paho.Token) {
 	<-token.Done()
 	if token.Error() == nil {
 		m.cleared(said)
+	}
+}
+
+// readBy waits until the broker has read a picture, which it does not acknowledge: it answers what comes behind that, and to unsubscribe
+// from what nobody has subscribed to changes nothing.
+func (m *memory) readBy(said saying, client paho.Client) {
+	token := client.Unsubscribe(said.topic)
+	<-token.Done()
+	if token.Error() == nil {
+		m.arrived(said)
+		nudge(m.wake)
 	}
 }
 

@@ -38,7 +38,6 @@ type Publisher struct {
 	backlog *backlog
 	*memory
 	commands *commands
-	wake     chan struct{}
 	born     atomic.Bool // Home Assistant has started
 	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
@@ -50,7 +49,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l), commands: newCommands(), wake: make(chan struct{}, 1)}
+	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l), commands: newCommands()}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }
@@ -260,7 +259,7 @@ func written(token paho.Token) error {
 
 // leave sends what happened last and says offline before the connection is closed in order, for then the broker does not send the will.
 func (p *Publisher) leave(client paho.Client) error {
-	if err := p.memory.flush(client); err != nil {
+	if err := p.memory.flushLast(client); err != nil {
 		return err
 	}
 	p.waitForEvents()

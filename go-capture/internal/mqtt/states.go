@@ -23,6 +23,7 @@ type states struct {
 	components map[string]string   // platforms of the entities that the message about the device has told of, by key
 	plain      map[string]struct{} // topics where a picture that shows faces may stand
 	sayings    uint64              // how many there were
+	limit      pictureLimit
 
 	pause     time.Duration // after migrate, for Home Assistant to let go of the entities
 	heldUntil time.Time     // discovery, by that
@@ -47,6 +48,7 @@ type retained struct {
 type saying struct {
 	topic, payload string
 	number         uint64
+	large          bool // a picture that a broker may refuse
 }
 
 // afterwards is what a topic says once its payload was sent, and what has been told of when that was sent as well.
@@ -173,20 +175,28 @@ func (s *states) next() (now saying, found bool) {
 	if now.payload == "" {
 		one.clear = now.number
 	}
+	now.large = s.limit.note(now)
 	return now, true
 }
 
 // due is the topic whose turn it is, "" if all is said.
 func (s *states) due() (topic string) {
-	held := time.Now().Before(s.heldUntil)
+	now := time.Now()
 	best := telling + 1
 	for _, one := range s.order {
 		state := s.topics[one]
-		if waits := held && isDiscovery(one) && state.turn() > leavetaking; state.dirty && !waits && state.turn() < best {
+		if state.dirty && state.turn() < best && !s.waits(one, state, now) {
 			topic, best = one, state.turn()
 		}
 	}
 	return topic
+}
+
+func (s *states) waits(topic string, one *retained, now time.Time) bool {
+	if isDiscovery(topic) {
+		return one.turn() > leavetaking && now.Before(s.heldUntil)
+	}
+	return isPicture(topic) && !s.covers(topic, one) && s.limit.holds(len(one.payload), now)
 }
 
 // The turns of what is to be said.
@@ -295,10 +305,13 @@ func (s *states) cleared(said saying) {
 func (s *states) connected(open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range s.topics {
-		one.dirty = one.dirty || open
-		one.clear = 0
+	if !open {
+		return
 	}
+	for _, one := range s.topics {
+		one.dirty, one.clear = true, 0
+	}
+	s.limit.over(time.Now())
 }
 
 // announced is what may stand retained at the broker.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	limitEnds = 2                // of connections in a row, each at a picture: chance may end one
+	limitRest = 10 * time.Minute // until a picture of such a size is tried again
+)
+
+// pictureLimit learns which pictures a broker, or the line to it, does not take. MQTT 3.1.1 has no word for that: a broker hangs up, and
+// would do so for ever at what is due again with each connection. Large pictures go one at a time, so that it is known which it was.
+type pictureLimit struct {
+	way   saying // the picture that is on its way; its number is 0 if none is
+	ends  int    // of connections in a row that had one on its way
+	bytes int    // of the smallest of these
+	topic string // of the last
+	until time.Time
+}
+
+// holds tells that a picture has to wait. No broker refuses one that fits into a piece.
+func (l *pictureLimit) holds(bytes int, now time.Time) bool {
+	return bytes > pieceBytes && (l.way.number != 0 || bytes >= l.bytes && now.Before(l.until))
+}
+
+// note tells whether it matters that this one arrives.
+func (l *pictureLimit) note(said saying) bool {
+	large := said.isPicture() && len(said.payload) > pieceBytes
+	if large {
+		l.way = said
+	}
+	return large
+}
+
+func (l *pictureLimit) arrived(said saying) {
+	switch {
+	case l.way.number != said.number:
+	case len(said.payload) >= l.bytes:
+		*l = pictureLimit{}
+	default:
+		l.way = saying{}
+	}
+}
+
+// over notes the end of a connection.
+func (l *pictureLimit) over(now time.Time) {
+	if l.way.number == 0 {
+		return
+	}
+	bytes := len(l.way.payload)
+	if l.ends == 0 || bytes < l.bytes {
+		l.bytes = bytes
+	}
+	l.ends++
+	l.topic, l.way = l.way.topic, saying{}
+	if l.ends >= limitEnds {
+		l.until = now.Add(limitRest)
+	}
+}
+
+// refusal is what is not sent now, and what helps.
+func (l *pictureLimit) refusal(now time.Time) error {
+	if !now.Before(l.until) {
+		return nil
+	}
+	return fmt.Errorf("connections ended %d times in a row at a picture of %d KB or more, the last at %s; such ones are tried again in ten "+
+		"minutes: let the broker take larger packets (mosquitto: max_packet_size), or set snapshots = false for the camera",
+		l.ends, l.bytes>>10, l.topic)
+}
+
+// arrived notes a picture that the broker has read.
+func (s *states) arrived(said saying) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit.arrived(said)
+}
+
+func (s *states) refusal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit.refusal(time.Now())
+}
+
+// pictureUnderWay tells that a picture is on its way, for which others may wait.
+func (s *states) pictureUnderWay() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit.way.number != 0
+}
