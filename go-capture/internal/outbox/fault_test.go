@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -358,6 +359,61 @@ func TestWhatTheDiskHasLostStopsNoEventAfterARestart(t *testing.T) {
 		if s := o.Stats(); got != 30 || s.Corrupt == 0 || s.Waiting != 0 {
 			t.Errorf("without %s: %d events came out, %+v", bad.name(), got, s)
 		}
+	}
+}
+
+// losing makes what is asked of the position file fail for as long as it is this one.
+func (d *memoryDisk) losing(asked ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bad := d.files[positionName]
+	d.fault = func(what, name string) error {
+		if name == positionName && d.files[name] == bad && slices.Contains(asked, what) {
+			return syscall.EIO
+		}
+		return nil
+	}
+}
+
+func TestAPositionThatTheDiskHasLostStopsNoEventAfterARestart(t *testing.T) {
+	for _, what := range []string{"open", "read"} {
+		d := threeSegments(t)
+		before := loadedFrom(t, d, Settings{})
+		before.Ack(mustNext(t, before).Seq)
+		round(t, before)
+		d = d.kill()
+		d.losing(what, "write")
+		o := newOutbox(Settings{}, d)
+		for range readTries {
+			_ = o.round(false) // fails until it has tried often enough
+		}
+		put(t, o, 31, 40)
+		same(t, taken(t, o, true), numbers(1, 40)) // 1 for the second time
+		round(t, o)
+		same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), nil)
+	}
+}
+
+func TestWhatIsSettledGoesAlthoughTheDiskHasLostThePosition(t *testing.T) {
+	for _, what := range []string{"open", "write", "sync"} {
+		d := threeSegments(t)
+		before := loadedFrom(t, d, Settings{})
+		before.Ack(mustNext(t, before).Seq)
+		round(t, before)
+		d = d.kill()
+		o := loadedFrom(t, d, Settings{})
+		d.losing(what)
+		same(t, taken(t, o, true), numbers(2, 30))
+		for range storeTries {
+			_ = o.round(true) // fails until it has tried often enough
+		}
+		round(t, o)
+		if s := o.Stats(); s.Segments != 0 || s.Dropped+s.Corrupt != 0 || o.Fault() != "" {
+			t.Errorf("%s: %+v, %q", what, s, o.Fault())
+		}
+		put(t, o, 31, 31)
+		round(t, o)
+		same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), numbers(31, 31))
 	}
 }
 

@@ -64,6 +64,10 @@ func (o *Outbox) loadPosition(names []string) (p position, found bool, err error
 		return position{}, false, nil
 	}
 	raw, err := o.contents(positionName, positionBytes)
+	if o.goesOnWithout(positionName, err) {
+		o.disk.lost = storeTries
+		return position{}, false, nil
+	}
 	if err != nil {
 		return position{}, false, err
 	}
@@ -110,17 +114,25 @@ func (o *Outbox) loadSegments(found []segment, runningMs uint64) ([]segment, tai
 	return found, end, nil
 }
 
-// loadSegment goes on behind what the disk has lost, as the reader does: nobody can mend that, and new events must go out. What waits
-// for a person, such as a folder of another user, stays an error.
-func (o *Outbox) loadSegment(s *segment, isLast bool, end *tail) (known bool, err error) {
-	known, err = o.examine(s, isLast, end)
+// goesOnWithout tells that the disk has lost a file, or a part of it, and that it was tried often enough: nobody can mend that, and new
+// events must go out. What waits for a person, such as a folder of another user, stays an error.
+func (o *Outbox) goesOnWithout(name string, err error) bool {
 	if !state.IsLost(err) {
-		return known, err
+		return false
 	}
 	if o.disk.unread++; o.disk.unread < readTries {
-		return false, err
+		return false
 	}
-	slog.Warn("outbox goes on behind what its disk cannot read", "folder", o.settings.Folder, "segment", s.name(), "error", err)
+	slog.Warn("outbox goes on without what its disk cannot read", "folder", o.settings.Folder, "file", name, "error", err)
+	return true
+}
+
+// loadSegment goes on behind what the disk has lost, as the reader does.
+func (o *Outbox) loadSegment(s *segment, isLast bool, end *tail) (known bool, err error) {
+	known, err = o.examine(s, isLast, end)
+	if !o.goesOnWithout(s.name(), err) {
+		return known, err
+	}
 	if isLast {
 		end.seq = max(end.seq, s.first-1) + 1 // one number at least is missing, and counts as damaged when its turn comes
 	}

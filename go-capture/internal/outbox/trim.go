@@ -41,18 +41,25 @@ func (o *Outbox) syncPosition() error {
 		}
 	}
 	if err := d.position.Sync(); err != nil {
-		return errors.Join(err, o.leavePosition())
+		return o.leavePosition(err)
 	}
-	d.synced = d.saved
+	d.synced, d.lost = d.saved, 0
 	return nil
 }
 
 // leavePosition closes the position file after a failure: what is opened next may be another disk. Nothing counts as saved.
-func (o *Outbox) leavePosition() error {
-	err := o.disk.position.Close()
+func (o *Outbox) leavePosition(why error) error {
+	o.countLost(why)
+	err := errors.Join(why, o.disk.position.Close())
 	o.disk.position = nil
 	o.disk.saved = position{generation: o.disk.saved.generation}
 	return err
+}
+
+func (o *Outbox) countLost(err error) {
+	if state.IsLost(err) {
+		o.disk.lost++
+	}
 }
 
 // saveForSure writes and syncs the position: before what it says is relied on by removing something.
@@ -88,7 +95,7 @@ func (o *Outbox) writePosition(p position) error {
 		}
 	}
 	if _, err := d.position.WriteAt(p.slot(), p.offset()); err != nil {
-		return errors.Join(err, o.leavePosition())
+		return o.leavePosition(err)
 	}
 	d.saved = p
 	o.mu.Lock()
@@ -100,7 +107,7 @@ func (o *Outbox) writePosition(p position) error {
 
 // openPosition opens the position file for writing, and makes it if there is none.
 func (o *Outbox) openPosition(p position) error {
-	if err := o.files.prepare(); err != nil {
+	if err := errors.Join(o.files.prepare(), o.removeLost()); err != nil {
 		return err
 	}
 	opened, err := o.files.update(positionName)
@@ -111,9 +118,23 @@ func (o *Outbox) openPosition(p position) error {
 		opened, err = o.files.update(positionName)
 	}
 	if err != nil {
+		o.countLost(err)
 		return err
 	}
 	o.disk.position = opened
+	return nil
+}
+
+// removeLost gives up a position file that the disk has lost, so that another is made: another place on the disk may be better, and as
+// long as no position can be saved, nothing that is settled may go.
+func (o *Outbox) removeLost() error {
+	if o.disk.lost < storeTries {
+		return nil
+	}
+	if err := o.files.remove(positionName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	o.disk.lost = 0
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 const (
 	retryEvery = time.Second // while the disk cannot be used
 	lookEvery  = time.Minute // for events that grew too old
-	storeTries = 3           // of one segment
+	storeTries = 3           // of one segment, or of the position file
 )
 
 // disk is what only the writer touches.
@@ -28,6 +28,7 @@ type disk struct {
 	unsynced  int64
 	due       time.Time // of the next sync; zero: nothing to sync
 	position  file
+	lost      int       // how often in a row the disk has lost the position file
 	saved     position  // what the position file holds
 	synced    position  // and what of it is there for sure
 	last      uint64    // the last record that was written to disk
