@@ -22,7 +22,7 @@ from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import worker_pid
 from tests.e2e.test_gateway import pixels, turned
 from tests.e2e.test_gateway_stream import stream
-from tests.e2e.test_page import HIDE, QUIET, assert_fits, chromium, complaints_of, keep_picture
+from tests.e2e.test_page import AS_SAFARI_15, HIDE, QUIET, assert_fits, chromium, complaints_of, keep_picture
 from tests.unit.face_pictures import gocv_paths
 from tests.waiting import until
 
@@ -129,12 +129,18 @@ def with_film(film: Path) -> list[str]:
 
 
 def opened(
-    browser: Browser, appliance: RunningAppliance, width: int = 1280, height: int = 800, host: str = "127.0.0.1"
+    browser: Browser,
+    appliance: RunningAppliance,
+    width: int = 1280,
+    height: int = 800,
+    host: str = "127.0.0.1",
+    before: str = "",
 ) -> tuple[Page, list[str]]:
-    """The page alone, those of earlier tests are closed; and what its console complains about."""
+    """The page alone, earlier ones are closed, in which `before` has run first; and its console's complaints."""
     for context in browser.contexts:
         context.close()
     page = browser.new_page(viewport={"width": width, "height": height})
+    page.add_init_script(before)
     complaints = complaints_of(page, "Cross-Origin-Opener-Policy header has been ignored")  # without encryption
     page.goto(f"http://{host}:{appliance.http_port}/try")
     return page, complaints
@@ -263,6 +269,16 @@ def test_a_page_without_encryption_says_what_the_browser_wants(lab: Lab) -> None
     assert "visavis serve --https" in page.inner_text("#problems")
     drop(page, "face.jpg", gocv_paths()[0].read_bytes())
     until_a_face_is_drawn(page)
+    assert complaints == []
+
+
+def test_it_works_in_a_browser_that_lacks_newer_calls(lab: Lab) -> None:
+    page, complaints = opened(lab.browser, lab.appliance, before=AS_SAFARI_15)
+    drop(page, "face.jpg", gocv_paths()[0].read_bytes())
+    until_a_face_is_drawn(page)
+    until(lambda: page.inner_text("#trip") != "–", "there are no figures")
+    page.wait_for_timeout(1000)
+    assert page.inner_text("#problems") == ""
     assert complaints == []
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks for the status once a second and shows it. Pictures come beside that (wall.js); a hidden page asks for nothing.
 import { Announcer } from "./announcer.js";
+import { ask } from "./ask.js";
 import { Camera } from "./camera.js";
 import { element, mark, write } from "./element.js";
 import { showEngine } from "./engine.js";
@@ -10,7 +11,6 @@ import { greet, logIn } from "./session.js";
 import { hang, takeDown } from "./wall.js";
 
 const pollMs = 1000;
-const answerMs = 3000;
 const silentAfterMs = 2500;
 const openUpTo = 2;
 const wallFrom = 5;
@@ -25,7 +25,7 @@ let timer = 0;
 
 async function poll() {
   try {
-    const answer = await fetch("/api/v1/status", { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
+    const answer = await ask("/api/v1/status");
     if (answer.status === 401) return logIn();
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const now = await answer.json();

@@ -25,7 +25,7 @@ export class RoundTrip {
 
   /** Answers a second, 0 when none comes any more; null before there are two. */
   get rate() {
-    const [first, last] = [this.trips[0], this.trips.at(-1)];
+    const [first, last] = [this.trips[0], this.trips[this.trips.length - 1]];
     if (this.trips.length < 2) return null;
     if (performance.now() - last.at > freshMs) return 0;
     return (1000 * (this.trips.length - 1)) / (last.at - first.at);

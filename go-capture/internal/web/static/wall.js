@@ -48,7 +48,7 @@ function arrange() {
 
 function widthOf(node) {
   const pixels = node.clientWidth * devicePixelRatio;
-  return widths.find((width) => width >= pixels) ?? widths.at(-1);
+  return widths.find((width) => width >= pixels) ?? widths[widths.length - 1];
 }
 
 function fairFps(count) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why there is no WebSocket. A browser does not say, so it is asked for once more plainly.
+import { ask } from "./ask.js";
 import { silentDevice } from "./problems.js";
 import { logIn } from "./session.js";
-
-const answerMs = 3000;
 
 /** The device would open one now, and none stood: what lies in between does not pass it on. */
 export const noSockets = ["Something between this browser and the device passes no WebSockets",
@@ -12,7 +11,7 @@ export const noSockets = ["Something between this browser and the device passes 
 /** [what, remedy]; null when the login says it. */
 export async function whyNot(address) {
   try {
-    const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerMs) });
+    const answer = await ask(address);
     if (answer.status === 401) return logIn() ?? null;
     if (answer.status === 426) return noSockets;
     const { title, detail } = await answer.json();
