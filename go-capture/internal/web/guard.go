@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 )
 
 const (
-	// pagePolicy lets a page load the device's own files and nothing else; nothing inline runs or styles.
-	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-		"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	// pagePolicy lets a page load the device's own files and nothing else; nothing inline runs or styles. What connect-src allows is last.
+	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; manifest-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'"
 	// strictPolicy is for whatever is no page: should a browser open it as one, it loads nothing at all. It is short, since client and
 	// server go through each byte of a header.
 	strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -67,10 +68,22 @@ func secure(h http.Header) {
 	}
 }
 
+// socketsOf are the device's WebSockets by the name that the page was asked by: 'self' does not cover them in Safari before 16. A name
+// or port that no browser sends gets none, so that it cannot lengthen the policy.
+func socketsOf(host string) string {
+	if !plainHost.MatchString(host) {
+		return ""
+	}
+	return " ws://" + host + " wss://" + host
+}
+
+// plainHost has no IPv6 address, which a policy cannot name.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]+)?$`)
+
 // secureDocument lets a page load its files, and adds the headers that browsers look at only where a page is opened; a page may ask for
 // nothing but perhaps a camera, which is said by the first part of the permissions.
-func secureDocument(h http.Header, camera string) {
-	h.Set("Content-Security-Policy", pagePolicy)
+func secureDocument(h http.Header, host, camera string) {
+	h.Set("Content-Security-Policy", pagePolicy+socketsOf(host))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("Permissions-Policy", camera+", microphone=(), geolocation=()")

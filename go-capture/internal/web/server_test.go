@@ -304,8 +304,10 @@ func TestOnlyOnePageMayAskForTheBrowsersCamera(t *testing.T) {
 
 func TestEveryAnswerIsShielded(t *testing.T) {
 	r := serve(t)
+	host := strings.TrimPrefix(r.url, "http://")
+	ofPages := pagePolicy + " ws://" + host + " wss://" + host
 	for path, policy := range map[string]string{
-		"/": pagePolicy, "/login": pagePolicy, "/app.css": strictPolicy, "/healthz": strictPolicy, "/api/v1/status": strictPolicy, "/nowhere": strictPolicy,
+		"/": ofPages, "/login": ofPages, "/app.css": strictPolicy, "/healthz": strictPolicy, "/api/v1/status": strictPolicy, "/nowhere": strictPolicy,
 	} {
 		said := r.head(t, path)
 		for name, want := range map[string]string{
@@ -315,6 +317,22 @@ func TestEveryAnswerIsShielded(t *testing.T) {
 			if got := said.Values(name); len(got) != 1 || got[0] != want {
 				t.Errorf("%s of %s is %q, want %q", name, path, got, want)
 			}
+		}
+	}
+}
+
+func TestAPolicyNamesTheSocketsOfPlainHostsAlone(t *testing.T) {
+	for host, want := range map[string]string{
+		"box.local":         " ws://box.local wss://box.local",
+		"192.0.2.1:8080":    " ws://192.0.2.1:8080 wss://192.0.2.1:8080",
+		"[::1]:8080":        "",
+		"box:80;script-src": "",
+		"box:80,*":          "",
+	} {
+		said := http.Header{}
+		secureDocument(said, host, "camera=()")
+		if got := said.Get("Content-Security-Policy"); got != pagePolicy+want {
+			t.Errorf("of %s the policy is %q, want %q at its end", host, got, want)
 		}
 	}
 }
