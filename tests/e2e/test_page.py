@@ -70,14 +70,20 @@ SHOW_TWICE = """async () => {
   showProblems(place, [["hot", ""], ["broker", "9 wait"]]);
   return [place.lastChild === first, [...place.children].map((node) => node.textContent)];
 }"""
-# Looks away and back to connections of which none stands, as behind a proxy that passes no WebSockets.
-NO_SOCKETS = f"""() => {{
+# No connection stands any more, as behind a proxy that passes no WebSockets.
+REFUSE_SOCKETS = """() => {
   const Real = window.WebSocket;
-  window.WebSocket = function (address) {{
+  window.WebSocket = function (address) {
     return new Real(WebSocket.refused ? address.replace("/live", "/none") : address);
-  }};
-  Object.assign(WebSocket, {{ CONNECTING: Real.CONNECTING, OPEN: Real.OPEN, refused: true }});
-  ({GLANCE})();
+  };
+  Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN, refused: true });
+}"""
+# Looks away and back to such connections.
+NO_SOCKETS = f"() => {{ ({REFUSE_SOCKETS})(); ({GLANCE})(); }}"
+# What is seen in the very moment in which a hidden page is looked at again.
+COME_BACK = f"""() => {{
+  ({HIDE})(false);
+  return [document.querySelector(".picture").className, document.querySelector(".camera").innerText];
 }}"""
 # What Safari 15 lacks, so that an older tablet on a wall is played by a new browser.
 AS_SAFARI_15 = "delete AbortSignal.timeout; delete Array.prototype.at;"
@@ -399,6 +405,26 @@ def test_a_picture_that_does_not_reach_the_browser_is_not_taken_for_live(
     page.evaluate("WebSocket.refused = false")
     until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
     assert "browser" not in shown.inner_text()
+
+
+def test_a_picture_of_before_the_page_was_hidden_is_not_taken_for_live(
+    wall: RunningAppliance, browser: Browser
+) -> None:
+    page, _ = opened(browser, wall, 800, 600)
+    shown = page.locator(".picture").first
+    until_all_move(page, 1)
+    page.evaluate(HIDE, True)
+    page.evaluate(REFUSE_SOCKETS)
+    page.wait_for_timeout(3000)
+    marks, words = page.evaluate(COME_BACK)
+    assert "old" in marks.split()
+    assert "waiting for a picture" in words
+    assert "unknown" in words, "nobody has asked the device for three seconds"
+    until(lambda: "live" in page.locator(".camera").first.inner_text(), shown.inner_text)
+    assert "old" in (shown.get_attribute("class") or "").split(), "the device is there, its picture is not"
+    page.evaluate("WebSocket.refused = false")
+    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+    assert "waiting" not in shown.inner_text()
 
 
 def test_links_are_large_enough_for_a_thumb(wall: RunningAppliance, browser: Browser) -> None:

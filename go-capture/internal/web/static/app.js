@@ -48,10 +48,12 @@ function isUpdated(now) {
   return status?.device === now.device && status.version !== now.version;
 }
 
+const isSilent = () => performance.now() - answeredAt > silentAfterMs;
+
 function refresh() {
   const silentMs = performance.now() - answeredAt;
-  const silent = silentMs > silentAfterMs;
-  if (status) silent ? showSilence() : showStatus(status);
+  const silent = isSilent();
+  if (status) silent ? showUnknown("bad", "no connection") : showStatus(status);
   if (status || silent) showProblems(place("problems"), problemsOf(status, silent ? silentMs : 0));
   for (const camera of status?.cameras ?? []) {
     const ageMs = camera.picture_age_ms ?? null;
@@ -70,9 +72,9 @@ function showStatus(now) {
 }
 
 /** Nobody knows now what the last answer told. */
-function showSilence() {
+function showUnknown(kind, text) {
   place("parts").dataset.shown = "";
-  place("parts").replaceChildren(element("li", { class: "state bad" }, "no connection"));
+  place("parts").replaceChildren(element("li", { class: `state ${kind}` }, text));
   for (const card of cameras.values()) card.showUnknown();
 }
 
@@ -121,7 +123,9 @@ function add(id, open) {
 
 document.addEventListener("visibilitychange", () => {
   clearTimeout(timer);
-  if (!document.hidden) poll();
+  if (document.hidden) return;
+  if (isSilent()) showUnknown("off", "unknown"); // nobody has asked, so nothing is wrong yet
+  poll();
 });
 
 greet(place("leave"), place("who"));

@@ -4,6 +4,7 @@ import { whyNot } from "./whynot.js";
 
 const patienceMs = { first: 5000, most: 60_000 }; // with a connection that stands and brings nothing; over a slow one a picture takes long
 const retryMs = { first: 500, most: 8000 };
+const freshMs = 2000; // a picture that was shown so recently may still be looked at
 const picturesAhead = 2; // one is decoded while the next one travels
 
 /** A browser writes an error for a connection that is closed before it stands, so that one is closed as soon as it does. */
@@ -20,15 +21,21 @@ export class Live {
     this.waitMs = retryMs.first;
     this.patienceMs = patienceMs.first;
     this.why = null; // [what, remedy] where no connection stood
+    this.shownAt = -Infinity;
   }
 
   /** Wants pictures of this width and rate, or none: null. The old picture stays until a new one comes. */
   want(view) {
     const query = view && new URLSearchParams({ ...view, ahead: picturesAhead }).toString();
     if (query === this.query) return;
-    if (!this.query) this.excuse();
+    if (!this.query) this.resume();
     this.query = query;
     this.open();
+  }
+
+  resume() {
+    this.excuse();
+    this.wantedAt = performance.now();
   }
 
   open() {
@@ -88,11 +95,16 @@ export class Live {
 
   came(bitmap, { number, detections }) {
     this.shown = number;
-    this.cameAt = this.waitsSince = performance.now();
+    this.cameAt = this.shownAt = this.waitsSince = performance.now();
     this.waitMs = retryMs.first;
     this.patienceMs = patienceMs.first;
     this.why = null;
     this.show(bitmap, detections);
+  }
+
+  /** Whether pictures are wanted again and none has come: the one that is shown may be hours old. */
+  get stale() {
+    return Boolean(this.query) && this.wantedAt - this.shownAt > freshMs;
   }
 
   /** There is none to show yet. */

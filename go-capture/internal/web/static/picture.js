@@ -21,6 +21,7 @@ export class Picture {
     this.badge = element("span", { class: "badge" });
     this.node = element("figure", { class: "picture old" }, this.canvas,
       element("div", { class: "over" }, this.overlay, this.why), this.badge, this.fullScreenButton());
+    this.ageMs = null;
     this.live = new Live(id, (bitmap, detections) => this.draw(bitmap, detections));
   }
 
@@ -33,7 +34,10 @@ export class Picture {
   }
 
   /** Wants pictures of a width and rate, or none: null. */
-  want(view) { this.live.want(view); }
+  want(view) {
+    this.live.want(view);
+    this.showMarks();
+  }
 
   draw(bitmap, detections) {
     if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
@@ -45,6 +49,7 @@ export class Picture {
     if (detections) drawFaces(this.pen, detections);
     this.canvas.dataset.frame = detections?.frame ?? "";
     this.canvas.dataset.boxes = detections?.faces.length ?? 0;
+    if (this.node.classList.contains("old")) this.showMarks();
   }
 
   /** Zones and lines as thin dashes, beneath the boxes. */
@@ -83,16 +88,28 @@ export class Picture {
 
   /** `ageMs` is null before the first picture. A device that is silent gives no pictures either. */
   showAge(ageMs) {
-    const known = ageMs !== null && ageMs !== undefined;
-    const old = !known || ageMs > oldAfterMs; // on the device
-    const unseen = !old && this.live.unshownMs > unshownAfterMs;
-    mark(this.node, "old", old || unseen);
-    mark(this.node, "blank", !known);
-    const never = this.lost ? "no picture: camera lost" : "waiting for the first picture";
-    const late = this.off ? "switched off" : known ? `no picture for ${age(ageMs)}` : never;
-    write(this.overlay, old ? late : unseen ? "no picture reaches this browser" : "");
-    write(this.why, unseen ? (this.live.why?.join(". ") ?? slowLink) : this.error ?? "");
-    if (old) this.live.excuse();
+    this.ageMs = ageMs;
+    this.showMarks();
+    if (this.isOld) this.live.excuse();
     else this.live.check();
+  }
+
+  /** Whether the device itself has no newer one. */
+  get isOld() { return this.ageMs === null || this.ageMs > oldAfterMs; }
+
+  showMarks() {
+    const unseen = !this.isOld && this.live.unshownMs > unshownAfterMs;
+    mark(this.node, "old", this.isOld || unseen || this.live.stale);
+    mark(this.node, "blank", this.ageMs === null);
+    const late = this.live.stale ? "waiting for a picture" : "";
+    write(this.overlay, this.isOld ? this.late : unseen ? "no picture reaches this browser" : late);
+    write(this.why, unseen ? (this.live.why?.join(". ") ?? slowLink) : this.error ?? "");
+  }
+
+  /** Why the device has no newer one. */
+  get late() {
+    if (this.off) return "switched off";
+    if (this.ageMs !== null) return `no picture for ${age(this.ageMs)}`;
+    return this.lost ? "no picture: camera lost" : "waiting for the first picture";
   }
 }
