@@ -44,6 +44,10 @@ WIDTH, HEIGHT = 640, 480
 # Where CenterFace finds the face of gocv's face.jpg at its own size, as in go-capture/internal/demo.
 FACE = (262.5, 139.0, 190.5, 254.5)
 TOLERANCE_PX = 8
+UPLINK_BYTES_S = 40_000
+# A connection on which nothing moves for so long is taken for dead, then twice as long; the large picture takes 25 s
+DEAD_S = 10
+SLOW_S = 90
 # The corners of all that has the boxes' colour, in parts of the canvas.
 DRAWN = """() => {
   const canvas = document.getElementById("drawn");
@@ -60,13 +64,14 @@ DRAWN = """() => {
 # Counts in the page what goes out and comes back, and the most that is under way.
 COUNT = """() => {
   const { send } = WebSocket.prototype;
-  window.counted = { sent: 0, answered: 0, most: 0 };
+  window.counted = { sent: 0, answered: 0, most: 0, bytes: 0 };
   WebSocket.prototype.send = function (data) {
     if (!this.counts) this.addEventListener("message", ({ data }) => {
       counted.answered += 1 + JSON.parse(data).dropped_frames.length;
     });
     this.counts = true;
     counted.sent += 1;
+    counted.bytes += data.size;
     counted.most = Math.max(counted.most, counted.sent - counted.answered);
     send.call(this, data);
   };
@@ -76,6 +81,27 @@ LISTEN = """() => {
   window.said = "";
   const problems = document.getElementById("problems");
   new MutationObserver(() => { said += problems.innerText; }).observe(problems, { childList: true });
+}"""
+# The browser tells how much of a picture it still holds, as over a line on which this picture takes a minute.
+SLOW_LINE = """async () => {
+  const { Asking } = await import("/asking.js");
+  let opened = 0;
+  const asking = new Asking({ again: () => {}, told: () => {} });
+  asking.open = () => { opened += 1; };
+  asking.socket = { bufferedAmount: 60 };
+  asking.underWay.set(0, { picture: null, sentAt: performance.now() });
+  const now = performance.now.bind(performance);
+  let ahead = 0;
+  performance.now = () => now() + ahead;
+  const second = (sent) => {
+    ahead += 1000;
+    asking.socket.bufferedAmount -= sent;
+    asking.check();
+  };
+  for (let s = 0; s < 60; s++) second(1);
+  const travelling = opened;
+  for (let s = 0; s < 11; s++) second(0);
+  return [travelling, opened];
 }"""
 # For the picture in docs: whoever is in the film need not be known to every reader.
 PIXELATE = """() => {
@@ -348,6 +374,45 @@ def test_an_outage_that_is_over_is_no_longer_said_of_a_picture_that_is_answered(
     until(lambda: "The device does not answer" in page.inner_text("#problems"), lambda: page.inner_text("body"))
     page.evaluate("asking.open()")
     until(lambda: page.inner_text("#problems") == "", "what is over is still said")
+
+
+def slow_down(page: Page, upload_bytes_s: float) -> None:
+    """Let what the page sends travel so slowly from now on, WebSockets included."""
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload_bytes_s},
+    )
+
+
+def large_picture(file: Path) -> None:
+    """A face with so much noise that some 1 MB of it is sent."""
+    picture = cv2.imread(str(gocv_paths()[0]))
+    assert picture is not None
+    large = cv2.resize(picture, None, fx=3, fy=3)
+    noise = np.random.default_rng(1).normal(0, 12, large.shape)
+    cv2.imwrite(str(file), np.clip(large + noise, 0, 255).astype(np.uint8))
+
+
+def test_a_large_picture_over_a_slow_uplink_is_answered_in_the_end(lab: Lab, tmp_path: Path) -> None:
+    page, complaints = opened(lab.browser, lab.appliance)
+    page.evaluate(COUNT)
+    page.evaluate(LISTEN)
+    slow_down(page, UPLINK_BYTES_S)
+    large_picture(tmp_path / "large.png")
+    page.set_input_files("#file", tmp_path / "large.png")
+    until(lambda: page.evaluate("drawn.dataset.boxes") == "1", lambda: page.inner_text("body"), SLOW_S)
+    assert page.evaluate("counted.bytes / counted.sent") > DEAD_S * UPLINK_BYTES_S, "it needs no patience"
+    assert page.evaluate("counted.sent") == 3
+    assert "The connection to the device may be too slow" in page.evaluate("said")
+    assert page.inner_text("#problems") == "", "what is over is still said"
+    assert all("429" in words for words in complaints), complaints  # given up, they are streams until they have closed
+
+
+def test_a_picture_that_travels_is_not_sent_again(lab: Lab) -> None:
+    page, _ = opened(lab.browser, lab.appliance)
+    assert page.evaluate(SLOW_LINE) == [0, 1], "openings while it travels, and after a silence of eleven seconds"
 
 
 def test_a_missing_worker_is_said_and_the_picture_is_looked_at_when_there_is_one(lab: Lab) -> None:

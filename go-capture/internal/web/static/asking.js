@@ -7,8 +7,9 @@ const address = "/api/v1/detect/stream";
 const retryMs = { first: 500, most: 8000 };
 const near = 4; // a device is near when it takes so many times as long as the way there and back
 const restMs = 1000; // after a refusal
-const deadAfterMs = 10_000;
+const patienceMs = { first: 10_000, most: 60_000 }; // with a connection on which nothing moves; what is sent may lie in buffers out of sight
 const tooBusy = new Set([429, 503, 504]); // the same picture may be taken later
+const slowLink = ["The connection to the device may be too slow", "The picture is sent again by itself, each time with more patience."];
 
 export class Asking {
   /**
@@ -18,11 +19,14 @@ export class Asking {
   constructor({ answered, again, told }) {
     Object.assign(this, { answered, again, told });
     this.waitMs = retryMs.first;
+    this.patienceMs = patienceMs.first;
     this.failures = 0; // connections in a row that never stood
     this.away = false; // whether it was told that there is no connection
     this.restsUntil = 0;
     this.credit = 1; // how many pictures may be under way
     this.underWay = new Map();
+    this.unsent = 0; // bytes that the browser still holds
+    this.movedAt = 0; // when they last became fewer
   }
 
   /** Wants to be connected, or not. */
@@ -59,6 +63,7 @@ export class Asking {
     const old = this.socket;
     this.socket = null;
     this.index = 0;
+    this.unsent = 0;
     if (old?.readyState === WebSocket.CONNECTING) old.onopen = () => old.close(); // before it stands a browser calls that an error
     else old?.close();
     const left = [...this.underWay.values()];
@@ -71,6 +76,7 @@ export class Asking {
     const { picture, sentAt } = this.underWay.get(answer.frame);
     this.underWay.delete(answer.frame);
     this.waitMs = retryMs.first;
+    this.patienceMs = patienceMs.first;
     if (answer.problem) return this.refused(answer.problem, picture);
     const roundTripMs = performance.now() - sentAt;
     this.learn(answer.latency_ms.total, roundTripMs);
@@ -110,9 +116,20 @@ export class Asking {
     if (why && !byChance && this.wanted && this.socket?.readyState !== WebSocket.OPEN) this.tellAway(why);
   }
 
-  /** Opens a connection anew that is dead without having said so. */
+  /** Opens a connection anew that is dead without having said so, with more patience each time. */
   check() {
+    this.look();
     const [oldest] = this.underWay.values();
-    if (oldest && performance.now() - oldest.sentAt > deadAfterMs) this.open();
+    if (!oldest || performance.now() - Math.max(oldest.sentAt, this.movedAt) < this.patienceMs) return;
+    if (this.patienceMs > patienceMs.first) this.told(slowLink);
+    this.patienceMs = Math.min(2 * this.patienceMs, patienceMs.most);
+    this.open();
+  }
+
+  /** A connection on which a picture travels slowly is not dead. */
+  look() {
+    const unsent = this.socket?.bufferedAmount ?? 0;
+    if (unsent < this.unsent) this.movedAt = performance.now();
+    this.unsent = unsent;
   }
 }
