@@ -58,17 +58,14 @@ func letIn(ctx context.Context) auth.Identity {
 // errNobody is for a request with neither token nor cookie.
 var errNobody = errors.New("this needs a login")
 
-// identify finds who sent a request. A token is looked at first, whatever cookie comes with it.
+// identify finds who sent a request. A token is looked at first, whatever cookie comes with it. Another scheme is not for us: a browser
+// sends Basic with each request to a proxy that asks for it.
 func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 	gate := s.settings.Auth
 	if gate == nil {
 		return auth.Everyone(), nil
 	}
-	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return auth.Identity{}, auth.ErrUnknown
-		}
+	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		return gate.ByToken(r.Context(), r.RemoteAddr, strings.TrimSpace(token))
 	}
 	if cookie, err := r.Cookie(s.cookieName(r)); err == nil {

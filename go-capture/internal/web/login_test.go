@@ -280,6 +280,29 @@ func TestThePageMayAskWhoIsLoggedInWithoutALogin(t *testing.T) {
 	}
 }
 
+// TestALoginHoldsBehindAProxyThatAsksForOneItself: a browser sends what such a proxy wants to us too.
+func TestALoginHoldsBehindAProxyThatAsksForOneItself(t *testing.T) {
+	l := serveLocked(t)
+	l.add(t, "anna", "viewer", annasPassword, "*")
+	answer, _ := l.post(t, l.browser(t), "/api/v1/login", annasLogin())
+	cookie := answer.Cookies()[0].Name + "=" + answer.Cookies()[0].Value
+	for _, c := range []struct {
+		authorization, cookie string
+		want                  int
+		words                 string
+	}{
+		{"Basic eDp5", cookie, http.StatusOK, "door"},
+		{"Basic eDp5", "", http.StatusUnauthorized, "This needs a login"},
+		{"Bearer", cookie, http.StatusUnauthorized, "Not known here"},
+		{"bearer vis_wrong", cookie, http.StatusUnauthorized, "Not known here"},
+	} {
+		header := http.Header{"Authorization": {c.authorization}, "Cookie": {c.cookie}}
+		if code, body := l.ask(t, "GET", "/api/v1/status", header); code != c.want || !strings.Contains(body, c.words) {
+			t.Errorf("%s with the cookie %.12q: %d %s, want %d with %q", c.authorization, c.cookie, code, body, c.want, c.words)
+		}
+	}
+}
+
 func TestADeviceIsClaimedWithItsCode(t *testing.T) {
 	l := serveLocked(t)
 	code := l.gate.OfferClaim()
