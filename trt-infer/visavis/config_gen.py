@@ -205,7 +205,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     deadline_ms: int = 250
     # Pictures that may wait at once, of all clients together.
     queue: int = 64
-    # Pictures that may wait at once from one address.
+    # Pictures of one client that may wait at once: of a login or token, and without one of an address.
     queue_per_client: int = 16
     # Share of the workers' time for clients: the most they get while a camera's frame is waiting, and the least while cameras leave no pause.
     share: float = 0.5

@@ -181,7 +181,7 @@ type Gateway struct {
 	DeadlineMs int `toml:"deadline_ms" json:"deadline_ms"`
 	// Pictures that may wait at once, of all clients together.
 	Queue int `toml:"queue" json:"queue"`
-	// Pictures that may wait at once from one address.
+	// Pictures of one client that may wait at once: of a login or token, and without one of an address.
 	QueuePerClient int `toml:"queue_per_client" json:"queue_per_client"`
 	// Share of the workers' time for clients: the most they get while a camera's frame is waiting, and the least while cameras leave no pause.
 	Share float64 `toml:"share" json:"share"`

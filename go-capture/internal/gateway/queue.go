@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// fairQueue is where pictures wait for one of the ring's places. Clients take turns, and each client's own pictures keep their order.
-// When it is full, the newest picture of the client with the most waiting gives way to one of a client with fewer.
+// fairQueue is where pictures wait for one of the ring's places. Clients take turns, and each client's own pictures keep their order. Who
+// has many addresses is one client (sender.holder). When it is full, the newest picture of the client with the most waiting gives way to
+// one of a client with fewer.
 type fairQueue struct {
 	perClient int
 	room      func(busy int) int // how many may wait while that many places are in use
@@ -23,7 +24,7 @@ type fairQueue struct {
 
 // ticket is one picture's place in the queue. Its verdict comes once: nil when its turn has come, else the refusal.
 type ticket struct {
-	client  sender
+	client  sender // a holder
 	verdict chan error
 	decided bool // guarded by the queue's mutex
 }
@@ -36,6 +37,7 @@ func newFairQueue(places, perClient int, room func(busy int) int) *fairQueue {
 func (q *fairQueue) enter(client sender) (*ticket, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	client = client.holder()
 	t := &ticket{client: client, verdict: make(chan error, 1)}
 	if q.busy < q.places {
 		q.busy++
@@ -60,7 +62,7 @@ func (q *fairQueue) enter(client sender) (*ticket, bool) {
 func (q *fairQueue) open(client sender) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.busy < q.places || q.mayWait(client)
+	return q.busy < q.places || q.mayWait(client.holder())
 }
 
 func (q *fairQueue) full() bool { return q.waiting >= q.room(q.busy) }

@@ -104,6 +104,39 @@ func TestAccountsAtOneAddressHaveTurnsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// TestWhoHasManyAddressesIsOneClient: one of a login, or of a network of IPv6, fills the queue, and another one still gets in.
+func TestWhoHasManyAddressesIsOneClient(t *testing.T) {
+	for name, greedy := range map[string]func(i int) sender{
+		"a login":           func(i int) sender { return sender{account: "a", address: address(i).address} },
+		"a network of IPv6": func(i int) sender { return sender{address: netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 15: byte(i)})} },
+	} {
+		l := newFairQueue(0, 8, always(8))
+		var theirs []*ticket
+		for i := range 8 {
+			one, _ := l.enter(greedy(i))
+			theirs = append(theirs, one)
+		}
+		other := sender{account: "b", address: address(1).address}
+		if !l.open(other) {
+			t.Errorf("%s: another client is refused before its picture is read", name)
+		}
+		if _, ok := l.enter(other); !ok {
+			t.Errorf("%s: another client is refused", name)
+		}
+		if decided, ok := granted(theirs[7]); !decided || ok {
+			t.Errorf("%s: its newest picture still waits", name)
+		}
+		if l := newFairQueue(0, 2, always(8)); !entered(l, greedy(1)) || !entered(l, greedy(2)) || entered(l, greedy(3)) {
+			t.Errorf("%s: it has more waiting than one client may", name)
+		}
+	}
+}
+
+func entered(l *fairQueue, client sender) bool {
+	_, ok := l.enter(client)
+	return ok
+}
+
 func TestNoClientHasMoreWaitingThanItMay(t *testing.T) {
 	l := newFairQueue(0, 2, always(8))
 	for i := range 3 {

@@ -10,8 +10,7 @@ import (
 	"visavis/capture/internal/clientnet"
 )
 
-// sender is one client: the account it was let in as, where there are such, and its address. Each has turns of its own in the queue, so
-// clients behind one proxy that have logins of their own do not wait for each other.
+// sender is where a picture comes from: the account that was let in, where there are such, and the address.
 type sender struct {
 	account string
 	address netip.Addr
@@ -32,8 +31,8 @@ func (g *Gateway) senderOf(r *http.Request) sender {
 // network is the address that a rate is held for.
 func (s sender) network() netip.Addr { return clientnet.Of(s.address) }
 
-// holder is whose memory it counts as: a login's wherever it sends from, and without one its address's. Who has many addresses must not
-// have as many shares.
+// holder is the client that it counts as, in memory and in the queue: a login wherever it sends from, and without one its address. So
+// logins behind one proxy do not wait for each other, and who has many addresses has neither as many shares nor as many turns.
 func (s sender) holder() sender {
 	if s.account != "" {
 		return sender{account: s.account}
