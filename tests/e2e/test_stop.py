@@ -89,7 +89,8 @@ def test_a_reload_that_comes_while_the_daemon_starts_does_not_end_it(tmp_path: P
             writer = until(lambda: read_by_somebody(credentials), said.read_text)
             daemon.send_signal(signal.SIGHUP)
             credentials.unlink()
-            os.close(writer)  # it is empty
+            os.write(writer, b"# nobody\n")
+            os.close(writer)
             until(lambda: daemon.poll() is not None or " serving " in said.read_text(), said.read_text)
             daemon.send_signal(signal.SIGTERM)
             assert daemon.wait(HANG_S) == 0, said.read_text()

@@ -346,7 +346,7 @@ def test_the_code_is_shown_until_the_device_has_an_account(places: Places, capsy
     assert code in (places.run / "issue.d/visavis.issue").read_text()
     assert (places.boot / "claim-code.txt").read_text().strip() == code
     (places.root / "var/lib/visavis").mkdir(parents=True)
-    (places.root / "var/lib/visavis/credentials.toml").write_text("")
+    (places.root / "var/lib/visavis/credentials.toml").write_text("# nobody\n")
     assert prepare(places, lambda: "")
     assert code not in capsys.readouterr().out
     assert not (places.boot / "claim-code.txt").exists()

@@ -190,11 +190,12 @@ def test_a_boot_partition_that_is_put_away_meanwhile_is_written_too(image: Machi
 
 
 def test_the_code_is_gone_when_the_daemons_own_folder_has_accounts(image: Machine) -> None:
-    image.run("install -o visavis -g visavis -m 0600 /dev/null /var/lib/visavis/credentials.toml")
+    accounts = "/var/lib/visavis/credentials.toml"
+    image.run(f"echo '# nobody' | install -o visavis -g visavis -m 0600 /dev/stdin {accounts}")
     image.run(f"systemctl restart {FIRST_BOOT}")
     assert "type" not in image.run("cat /run/issue.d/visavis.issue")
     assert "claim-code.txt" not in image.run(f"ls {PARTITION}")
-    image.run("rm /var/lib/visavis/credentials.toml")
+    image.run(f"rm {accounts}")
 
 
 def test_what_the_daemon_refuses_is_told_and_not_applied(image: Machine) -> None:

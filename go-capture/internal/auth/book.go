@@ -34,11 +34,13 @@ func stampOf(path string) stamp {
 	return made
 }
 
-// book is the credentials file as it was last read. An account that did not change keeps its pointer.
+// book is the credentials file as it was last read. An account that did not change keeps its pointer, also while the file could not be
+// read: nobody is let in then, but sessions wait for it.
 type book struct {
 	file   File
 	read   stamp
-	byName map[string]*Account
+	known  map[string]*Account // of the last reading that did not fail
+	byName map[string]*Account // who is let in
 	byID   map[string]*Account // tokens
 	failed error               // of the last reading
 }
@@ -65,7 +67,10 @@ func (b *book) readAs(now stamp) {
 	if isUnread(err) {
 		b.read = stamp{failed: err.Error()} // it may be readable the next time, though nothing about it changes
 	}
-	b.take(accounts)
+	b.byName, b.byID = map[string]*Account{}, map[string]*Account{}
+	if err == nil {
+		b.take(accounts)
+	}
 }
 
 // isUnread tells a failure of the system from something that is wrong with the file.
@@ -75,10 +80,8 @@ func isUnread(err error) bool {
 }
 
 func (b *book) take(accounts []*Account) {
-	before := b.byName
-	b.byName, b.byID = map[string]*Account{}, map[string]*Account{}
 	for _, account := range accounts {
-		if old := before[account.Name]; old != nil && old.same(account) {
+		if old := b.known[account.Name]; old != nil && old.same(account) {
 			account = old
 		}
 		b.byName[account.Name] = account
@@ -86,10 +89,14 @@ func (b *book) take(accounts []*Account) {
 			b.byID[account.ID] = account
 		}
 	}
+	b.known = b.byName
 }
 
-// holds tells whether the account is still there as it was.
+// holds tells whether the account is still there as it was; none is while the file cannot be read.
 func (b *book) holds(account *Account) bool { return b.byName[account.Name] == account }
+
+// knows tells whether the account was there as it is when the file could last be read.
+func (b *book) knows(account *Account) bool { return b.known[account.Name] == account }
 
 func (b *book) hasAdmin() bool {
 	for _, account := range b.byName {

@@ -63,6 +63,9 @@ func (f File) parse(text []byte) ([]*Account, error) {
 	if len(text) > fileBytesMost {
 		return nil, f.damaged(fmt.Errorf("it is larger than %d bytes", fileBytesMost))
 	}
+	if len(text) == 0 { // one that we write has a head: this one was cut short, and who is in it is not known
+		return nil, f.damaged(errors.New("it is empty: put a copy back, or remove it to begin without any account"))
+	}
 	var held document
 	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := decoder.Decode(&held); err != nil {

@@ -111,7 +111,7 @@ func (g *Gate) swept() (unreadable error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
-	g.sessions.sweep(g.settings.now(), g.book.holds)
+	g.sessions.sweep(g.settings.now(), g.book.knows)
 	g.cut()
 	return g.book.failed
 }
@@ -122,7 +122,7 @@ func (g *Gate) refresh() {
 		return
 	}
 	clear(g.verified)
-	g.sessions.sweep(g.settings.now(), g.book.holds)
+	g.sessions.sweep(g.settings.now(), g.book.knows)
 	g.cut()
 }
 

@@ -420,6 +420,63 @@ func TestAFileThatBreaksWhileServingLetsNobodyIn(t *testing.T) {
 	}
 }
 
+// TestASessionOutlivesAFileThatCannotBeReadForAWhile, unless its account was removed or changed meanwhile: nobody is let in, and what is
+// open ends, until the file can be read again.
+func TestASessionOutlivesAFileThatCannotBeReadForAWhile(t *testing.T) {
+	for what, spoil := range map[string]func(path string) error{
+		"damaged":            func(path string) error { return os.WriteFile(path, []byte("account = 7"), 0o600) },
+		"emptied":            func(path string) error { return os.Truncate(path, 0) },
+		"readable by others": func(path string) error { return os.Chmod(path, 0o644) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			d := openDoor(t)
+			d.addAnna(t)
+			for _, name := range []string{"ben", "eve"} {
+				d.add(t, Wanted{Name: name, Role: "viewer", Password: password})
+			}
+			annas, bens, eves := d.login(t, "anna"), d.login(t, "ben"), d.login(t, "eve")
+			who, _ := d.BySession(annas)
+			open, release := d.Hold(context.Background(), who)
+			defer release()
+			d.spoilForAWhile(t, spoil, func() {
+				_, err := d.BySession(annas)
+				d.refuses(t, "a session meanwhile", err, ErrUnknown)
+			})
+			if open.Err() == nil {
+				t.Error("what was open went on meanwhile")
+			}
+			if err := errors.Join(d.file.Revoke("ben"), d.file.SetPassword("eve", "another horse battery")); err != nil {
+				t.Fatal(err)
+			}
+			d.look()
+			if who, err := d.BySession(annas); err != nil || who.Name != "anna" {
+				t.Errorf("anna's session afterwards is of %+v, %v", who, err)
+			}
+			for _, cookie := range []string{bens, eves} {
+				_, err := d.BySession(cookie)
+				d.refuses(t, "the session of who was removed or has another password", err, ErrUnknown)
+			}
+		})
+	}
+}
+
+// spoilForAWhile does something while the daemon has seen a file that it cannot use; it finds the same accounts afterwards, unseen.
+func (d *door) spoilForAWhile(t *testing.T, spoil func(path string) error, do func()) {
+	t.Helper()
+	text, err := os.ReadFile(d.file.Path)
+	if err := errors.Join(err, spoil(d.file.Path)); err != nil {
+		t.Fatal(err)
+	}
+	d.look()
+	do()
+	if d.Fault() == "" {
+		t.Error("the status does not say that the file cannot be used")
+	}
+	if err := errors.Join(os.WriteFile(d.file.Path, text, 0o600), os.Chmod(d.file.Path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWhoRepairsTheFileAsTheLogSaysIsLetInAgain(t *testing.T) {
 	d := openDoor(t)
 	d.addAnna(t)

@@ -66,9 +66,9 @@ func (s *sessions) end(one *session) {
 func (s *sessions) holds(one *session) bool { return s.byKey[one.key] == one }
 
 // sweep forgets what is over, or whose account is gone.
-func (s *sessions) sweep(now time.Time, alive func(*Account) bool) {
+func (s *sessions) sweep(now time.Time, known func(*Account) bool) {
 	for _, one := range s.byKey {
-		if s.over(one, now) || !alive(one.account) {
+		if s.over(one, now) || !known(one.account) {
 			s.end(one)
 		}
 	}
