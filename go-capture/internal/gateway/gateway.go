@@ -124,7 +124,8 @@ type request struct {
 	body      []byte
 	header    Header
 	arrivedNs int64
-	draw      bool // the picture itself is wanted back
+	draw      bool          // the picture itself is wanted back
+	timeout   time.Duration // the request's own, 0 = none
 }
 
 // found is what came of a picture. Its owner calls release.
@@ -147,16 +148,29 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 	if until, set := ctx.Deadline(); set {
 		deadline = min(deadline, time.Until(until))
 	}
+	if r.timeout > 0 {
+		deadline = min(deadline, r.timeout)
+	}
 	bounded, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	done, err := g.seeThrough(bounded, r)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = tooLate(deadline)
-	}
 	if err == nil {
 		g.metrics.observe(done.latency)
 	}
-	return done, err
+	return done, r.outOfTime(err, deadline)
+}
+
+// outOfTime says whose limit it was that the picture ran into. Other errors stay as they are.
+func (r request) outOfTime(err error, deadline time.Duration) error {
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded):
+		return err
+	case r.timeout > 0 && deadline == r.timeout:
+		return tooLateForItself(r.timeout)
+	case errors.Is(err, errNeverLent):
+		return busy(r.lane.backlog()) // workers have become slower: it would have been refused when it came
+	}
+	return tooLate(deadline)
 }
 
 // ready tells whether there is a worker, or was one that a picture has the time to wait for, and how long workers take. Called without a mutex: the dispatcher has its own.

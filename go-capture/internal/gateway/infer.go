@@ -83,14 +83,9 @@ func (g *Gateway) infer(ctx context.Context, client sender, asked openinference.
 	if err != nil {
 		return nil, err
 	}
-	if asked.Options.Timeout > 0 {
-		shorter, cancel := context.WithTimeout(ctx, asked.Options.Timeout)
-		defer cancel()
-		ctx = shorter
-	}
-	done, err := g.detect(ctx, request{lane: way, client: client, body: picture, header: header, arrivedNs: frame.MonotonicNs()})
+	done, err := g.detect(ctx, request{lane: way, client: client, body: picture, header: header, arrivedNs: frame.MonotonicNs(), timeout: asked.Options.Timeout})
 	if err != nil {
-		return nil, inItsOwnTime(err, asked.Options.Timeout)
+		return nil, err
 	}
 	defer done.release()
 	return facesFor(hub.AtLeast(asked.Options.Score, done.faces)), nil
@@ -227,12 +222,8 @@ func refusedInference(err error) error {
 	return err
 }
 
-// inItsOwnTime says so when there was not enough time and the client had set a limit itself. The status is Triton's.
-func inItsOwnTime(err error, timeout time.Duration) error {
-	refused := refusalOf(err)
-	if timeout == 0 || refused.Reason != reasonDeadline && refused.Reason != reasonBusy {
-		return err
-	}
+// tooLateForItself is for a client that had set a limit itself, shorter than the device's. The status is Triton's.
+func tooLateForItself(timeout time.Duration) error {
 	return Refusal{Status: http.StatusServiceUnavailable, Title: "The answer would come too late", Reason: reasonDeadline, RetryAfter: time.Second,
 		Detail: fmt.Sprintf("The request's own timeout is %v: give it more, or send it again.", timeout)}
 }

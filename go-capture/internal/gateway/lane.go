@@ -100,6 +100,9 @@ func (l *lane) learn(service time.Duration) {
 	l.pace.learn(time.Duration(l.work * float64(service)))
 }
 
+// errNeverLent is a deadline that passed, or was bound to, before a worker had the picture.
+var errNeverLent = fmt.Errorf("never lent to a worker: %w", context.DeadlineExceeded)
+
 // takePlace waits in the queue. Without an error the place is the caller's, who frees it or lets an outcome do so.
 func (l *lane) takePlace(ctx context.Context, client sender) error {
 	t, ok := l.queue.enter(client)
@@ -115,19 +118,19 @@ func (l *lane) takePlace(ctx context.Context, client sender) error {
 		if l.queue.leave(t) {
 			l.queue.free()
 		}
-		return l.neverLent(ctx.Err())
+		return neverLent(ctx.Err())
 	}
 	if until, set := ctx.Deadline(); set && l.pace.hopeless(time.Until(until)) {
 		l.queue.free()
-		return l.neverLent(context.DeadlineExceeded)
+		return errNeverLent
 	}
 	return nil
 }
 
-// neverLent turns a deadline that passed in the queue into the refusal that was due before: workers have become slower meanwhile.
-func (l *lane) neverLent(err error) error {
+// neverLent tells a deadline that passed in the queue from a client that has gone.
+func neverLent(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return busy(l.backlog())
+		return errNeverLent
 	}
 	return err
 }

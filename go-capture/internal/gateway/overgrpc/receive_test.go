@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +23,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/dispatch/dispatchtest"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference/wire"
-	"visavis/capture/internal/ring"
 	"visavis/capture/internal/waiting"
 )
 
@@ -106,33 +104,7 @@ func (s *stranger) begin(method string) (id uint32) {
 // worker connects one that takes frames and never answers.
 func (b *box) worker(t *testing.T) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "frames.sock")
-	listener, err := dispatch.ListenUnix(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.dispatcher.Serve(ctx, listener) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	connection, err := net.Dial("unixpacket", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = connection.Close() })
-	hello, packet := ring.Hello{Major: ring.Major, Credit: 1}, make([]byte, ring.HelloBytes)
-	hello.Name.Set("tester")
-	hello.Model.Set("centerface@fake")
-	hello.Put(packet)
-	if _, err := connection.Write(packet); err != nil {
-		t.Fatal(err)
-	}
-	waiting.Until(t, "the worker is in", func() bool { return b.gateway.AtOnce() > 1 })
+	dispatchtest.Stuck(t, b.dispatcher)
 }
 
 // times is how often a call ended with a code, "" for any.

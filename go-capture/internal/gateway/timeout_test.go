@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/dispatch"
+	"visavis/capture/internal/dispatch/dispatchtest"
+	"visavis/capture/internal/gateway"
+	"visavis/capture/internal/gateway/decode"
+	"visavis/capture/internal/openinference"
+	"visavis/capture/internal/preprocess"
+	"visavis/capture/internal/waiting"
+)
+
+const (
+	unhurried = time.Hour // a deadline, or a timeout, that no test lives to see
+	me        = "10.0.0.3"
+)
+
+// stuck is a device whose worker never answers. One picture in its own size has a place, and two may wait.
+type stuck struct {
+	*gateway.Gateway
+	t          *testing.T
+	dispatcher *dispatch.Dispatcher
+}
+
+func openStuck(t *testing.T, deadline time.Duration) *stuck {
+	t.Helper()
+	patientMs := int(waiting.Most.Milliseconds())
+	s := &stuck{t: t}
+	s.dispatcher = dispatch.New(dispatch.Options{LeaseMs: patientMs, HelloMs: patientMs, Outcome: func(o dispatch.Outcome) { s.Outcome(o) }})
+	var err error
+	s.Gateway, err = gateway.New(gateway.Settings{Model: "centerface", InputWidth: 32, InputHeight: 32, FullSide: 32, Workers: 1, Credit: 1,
+		Deadline: deadline, Queue: 2, QueuePerClient: 2, Limits: limits,
+		Tools: gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox}}, s.dispatcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	dispatchtest.Stuck(t, s.dispatcher)
+	return s
+}
+
+// send asks for a picture in its own size; what it is told comes later.
+func (s *stuck) send(from string, timeout time.Duration) <-chan error {
+	s.t.Helper()
+	ctx, leave := context.WithCancel(context.Background())
+	told, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		asked := openinference.Request{Options: openinference.Options{Full: true, Timeout: timeout}, Pixels: make([]byte, 32*32*3), Width: 32, Height: 32}
+		_, _, err := s.Infer(ctx, gateway.Caller{Address: netip.MustParseAddr(from)}, func() (gateway.Call, error) {
+			return gateway.Call{Model: "centerface", Request: asked}, nil
+		})
+		told <- err
+	}()
+	s.t.Cleanup(func() { leave(); <-ended })
+	return told
+}
+
+// holds waits until so many pictures are with the worker, or behind it in the queue.
+func (s *stuck) holds(pictures int) {
+	s.t.Helper()
+	waiting.Until(s.t, "they are inside", func() bool {
+		inside := s.Figures().Waiting
+		for _, stream := range s.dispatcher.Snapshot().Streams {
+			inside += int(stream.Counters.InFlight)
+		}
+		return inside == pictures
+	})
+}
+
+// TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed: one that sets a long timeout is told like any other what stood in its way.
+func TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed(t *testing.T) {
+	const short = 100 * time.Millisecond
+	for name, c := range map[string]struct {
+		deadline, timeout time.Duration
+		before            []string // who sends before it
+		after             []string // and who after it
+		status            int
+		words             string
+	}{
+		"the queue is full": {unhurried, unhurried, []string{"10.0.0.1", "10.0.0.2", "10.0.0.4"}, nil,
+			http.StatusTooManyRequests, "Too many pictures are waiting"},
+		"it gave way to another": {unhurried, unhurried, []string{"10.0.0.1", me}, []string{"10.0.0.2"},
+			http.StatusTooManyRequests, "Too many pictures are waiting"},
+		"the device's is shorter":      {short, unhurried, nil, nil, http.StatusServiceUnavailable, "gateway.deadline_ms"},
+		"its own is shorter":           {unhurried, short, nil, nil, http.StatusServiceUnavailable, "own timeout is 100ms"},
+		"its own is over in the queue": {unhurried, short, []string{"10.0.0.1"}, nil, http.StatusServiceUnavailable, "own timeout is 100ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openStuck(t, c.deadline)
+			for n, from := range c.before {
+				s.send(from, 0)
+				s.holds(n + 1)
+			}
+			told := s.send(me, c.timeout)
+			for _, from := range c.after {
+				s.holds(len(c.before) + 1)
+				s.send(from, 0)
+			}
+			var refused gateway.Refusal
+			if err := waiting.For(t, "it is told", told); !errors.As(err, &refused) || refused.Status != c.status || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("it is told %d, %v; want %d with %q", refused.Status, err, c.status, c.words)
+			}
+			if refused.RetryAfter == 0 {
+				t.Error("it is not told when to come again")
+			}
+		})
+	}
+}
