@@ -58,7 +58,8 @@ def pictures_of(name: str) -> Iterator[tuple[str, Frame]]:
         for number, frame in enumerate(frames_of(name)):
             yield f"{PurePosixPath(name).stem}-{number:06d}", frame
     else:
-        yield _stem_of(name) or "picture", still(name)
+        picture = still(name)  # before its stem: what is no address has none
+        yield _stem_of(name) or "picture", picture
 
 
 def still(name: str) -> Frame:
