@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from visavis.families import FAMILIES
+from visavis.models.graph import fold_batch_norms
 from visavis.models.inspection import picture_input, shape_of
 from visavis.models.manifest import entries, original
 from visavis.models.prepare import prepare
@@ -62,3 +63,20 @@ def run(model: bytes, picture: Array) -> list[Array]:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     answers: list[Array] = session.run(None, {session.get_inputs()[0].name: picture})
     return answers
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel", "numbers"),
+    [("Conv", (1, 3, 1, 1), 1000), ("ConvTranspose", (2, 1, 2, 2), 2)],
+    ids=["more numbers than channels", "each channel by itself"],
+)
+def test_a_batch_normalisation_that_does_not_fit_its_convolution_stays(
+    kind: str, kernel: tuple[int, ...], numbers: int
+) -> None:
+    weights = {"kernel": np.ones(kernel, np.float32), "four": np.ones(numbers, np.float32)}
+    nodes = [
+        onnx.helper.make_node(kind, ["x", "kernel"], ["y"]),
+        onnx.helper.make_node("BatchNormalization", ["y", *["four"] * 4], ["z"]),
+    ]
+    assert [node.op_type for node in fold_batch_norms(nodes, weights)] == [kind, "BatchNormalization"]
+    assert set(weights) == {"kernel", "four"}

@@ -66,7 +66,7 @@ def fold_batch_norms(nodes: list[Any], weights: Weights) -> list[Any]:
         for index, name in enumerate(node.input):
             node.input[index] = renamed.get(name, name)
         before = _conv_before(node, kept, users) if node.op_type == "BatchNormalization" else None
-        if before is None:
+        if before is None or not _same_channels(node, before, weights):
             kept.append(node)
         else:
             _fold_batch_norm(node, before, weights)
@@ -81,12 +81,21 @@ def _conv_before(norm: Any, kept: list[Any], users: Counter[str]) -> Any | None:
     return before if alone else None
 
 
+def _same_channels(norm: Any, conv: Any, weights: Weights) -> bool:
+    """Whether each channel of the kernel has its numbers; without that NumPy makes a kernel for every pair of them."""
+    channels = weights[conv.input[1]].shape[_out_axis(conv)]
+    return all(weights[name].shape == (channels,) for name in norm.input[1:5])
+
+
+def _out_axis(conv: Any) -> int:
+    return 1 if conv.op_type == "ConvTranspose" else 0
+
+
 def _fold_batch_norm(norm: Any, conv: Any, weights: Weights) -> None:
     scale, bias, mean, variance = (weights[name].astype(np.float64) for name in norm.input[1:5])
     epsilon = next((item.f for item in norm.attribute if item.name == "epsilon"), 1e-5)
     factor = scale / np.sqrt(variance + epsilon)
-    axis = 1 if conv.op_type == "ConvTranspose" else 0
-    shape = [-1 if index == axis else 1 for index in range(4)]
+    shape = [-1 if index == _out_axis(conv) else 1 for index in range(4)]
     old_bias = weights[conv.input[2]].astype(np.float64) if len(conv.input) > 2 else 0.0
     _set_weights(conv, weights, weights[conv.input[1]] * factor.reshape(shape), (old_bias - mean) * factor + bias)
 
