@@ -8,7 +8,7 @@ from typing import Any
 
 from visavis.models.processor import has_dot_products
 
-from tests.bench.gateway.figures import AT, BUSY, Figures
+from tests.bench.gateway.figures import AT, BUSY, CROWD, Figures
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.live import LiveRun
 from tests.bench.gateway.servers import FLASK, GUNICORN, PATIENT_VISAVIS, RIVALS, UVICORN, VISAVIS, WORKERS
@@ -137,7 +137,7 @@ def open_bars(ours: Figures, deadline_ms: float) -> list[Bar]:
 
 
 def live_bars(runs: Sequence[LiveRun]) -> list[Bar]:
-    first, last = runs[0], runs[-1]
+    first, crowd = runs[0], max(run for run in runs if run.viewers <= CROWD)
     found = [
         Bar(
             f"{run.viewers} viewers of a 30 fps video, the slowest",
@@ -151,12 +151,15 @@ def live_bars(runs: Sequence[LiveRun]) -> list[Bar]:
     return [
         *found,
         Bar(
-            f"processors for {last.viewers} viewers, beside those for 1",
-            last.daemon_cores - first.daemon_cores,
+            f"processors for {crowd.viewers} viewers, beside those for 1",
+            crowd.daemon_cores - first.daemon_cores,
             VIEWERS_CORES,
         ),
         Bar(
-            f"memory for {last.viewers} viewers, beside that for 1", last.daemon_mb - first.daemon_mb, VIEWERS_MB, "MB"
+            f"memory for {crowd.viewers} viewers, beside that for 1",
+            crowd.daemon_mb - first.daemon_mb,
+            VIEWERS_MB,
+            "MB",
         ),
     ]
 

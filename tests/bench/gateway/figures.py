@@ -12,7 +12,7 @@ from tests.bench.tree import Memory
 SHARES = (0.5, 0.9, 2.0)
 AT = 64  # connections of the bars for cheap requests
 BUSY = 16  # connections of the bars for pictures
-CROWD = 256  # connections of the bar for memory
+CROWD = 256  # connections, and viewers, of the bars for memory
 
 
 class Plan(NamedTuple):
@@ -44,7 +44,7 @@ FULL = Plan(
     turn_s=2,
     closed={1: (3, 1), 16: (5, 2), 64: (4, 4), 256: (6, 10), 1000: (8, 0.1)},
     open_s=6,
-    viewers=(1, 16, 64, 256),
+    viewers=(1, 16, 64, CROWD, 500),
     viewers_s=5,
     frames=200,
 )
