@@ -92,7 +92,7 @@ bench-gateway: setup-test ## measure the gateway beside Flask, gunicorn, FastAPI
 	$(PYTHON) -m tests.bench.gateway.run
 
 .PHONY: bench-containers
-bench-containers: ## measure image sizes and container starts beside Flask's and FastAPI's; writes docs/reference/containers.md
+bench-containers: ## measure image sizes and container starts beside those of Flask, FastAPI and Celery; writes docs/reference/containers.md
 	@scripts/setup.sh vm
 	$(PYTHON) -m tests.bench.containers
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What images weigh and how long containers take to start, beside Flask's and FastAPI's.
+"""What images weigh and how long containers take to start, beside those of Flask, FastAPI and Celery.
 
 It writes docs/reference/containers.md.
 `python -m tests.bench.containers`, as root: Debian's own Docker, in a container of systemd-nspawn, runs them.
@@ -63,6 +63,10 @@ docker rm -f $(docker ps -aq) >/dev/null
 grep -q box /tmp/answer
 echo $((alive - began)) $((answered - began))
 """
+ON_HOST = "--network host"
+RIVAL = "tests.bench.rivals"
+QUIET = "--loglevel WARNING --without-gossip --without-mingle --without-heartbeat"
+THREADS = "--worker-class gthread --threads 32"
 RUN = "docker run -d --read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp"
 
 
@@ -86,31 +90,52 @@ PROGRAMS = (
         "visavis (daemon and worker)",
         "/api/v1/detect",
         (
-            "--network host -v /srv/run:/run/visavis -v /srv/config.toml:/etc/visavis/config.toml:ro visavis-daemon",
+            f"{ON_HOST} -v /srv/run:/run/visavis -v /srv/config.toml:/etc/visavis/config.toml:ro visavis-daemon",
             "--network none -v /srv/run:/run/visavis visavis-worker --backend onnxruntime --threads 1",
         ),
     ),
     Program(
+        "Flask, development server",
+        "/detect",
+        (f"{ON_HOST} rival-flask flask --app {RIVAL}.flask_app run --port 8080",),
+    ),
+    Program(
         "Flask + gunicorn",
         "/detect",
-        ("--network host rival-flask /opt/rival/bin/gunicorn --bind 127.0.0.1:8080 tests.bench.rivals.flask_app:app",),
+        (f"{ON_HOST} rival-flask gunicorn --bind 127.0.0.1:8080 {RIVAL}.flask_app:app",),
     ),
     Program(
         "FastAPI + uvicorn",
         "/detect",
-        ("--network host rival-fastapi /opt/rival/bin/uvicorn --port 8080 tests.bench.rivals.fastapi_app:app",),
+        (f"{ON_HOST} rival-fastapi uvicorn --port 8080 {RIVAL}.fastapi_app:app",),
+    ),
+    Program(
+        "Flask + Celery + Redis",
+        "/detect",
+        (
+            f'{ON_HOST} rival-store valkey-server --bind 127.0.0.1 --save "" --dir /tmp',
+            f"{ON_HOST} rival-celery celery -A {RIVAL}.celery_app:queue worker --concurrency 1 {QUIET}",
+            f"{ON_HOST} rival-celery gunicorn {THREADS} --bind 127.0.0.1:8080 {RIVAL}.celery_app:app",
+        ),
     ),
 )
+# Image -> the stage of its Dockerfile, and what is installed in it.
+RIVAL_IMAGES = {
+    "rival-flask": ("rival", "flask"),
+    "rival-fastapi": ("rival", "fastapi"),
+    "rival-celery": ("rival", "celery"),
+    "rival-store": ("store", ""),
+}
 
 
-def rival(kind: str) -> Path:
-    """Build the image of a rival, and write it for `docker load`."""
-    name = f"localhost/rival-{kind}:{ARCHITECTURE}"
+def rival(image: str) -> Path:
+    """Build an image of a rival, and write it for `docker load`."""
+    name, (stage, kind) = f"localhost/{image}:{ARCHITECTURE}", RIVAL_IMAGES[image]
     arguments = {"BASE": base(BASES["BASE"], ARCHITECTURE), "WORKER": build("worker", ARCHITECTURE), "KIND": kind}
     words = [f"--build-arg={word}={value}" for word, value in arguments.items()]
     options = ["--isolation=chroot", "--layers", "--pull-never", "--ignorefile", str(RIVALS / "ignored")]
-    buildah("build", "-q", *options, *words, "-t", name, "-f", str(RIVALS / "Dockerfile"), ".")
-    return save(name, f"docker.io/library/rival-{kind}:latest")
+    buildah("build", "-q", *options, *words, "--target", stage, "-t", name, "-f", str(RIVALS / "Dockerfile"), ".")
+    return save(name, f"docker.io/library/{image}:latest")
 
 
 def size_mb(machine: Machine, image: str) -> float:
@@ -139,7 +164,7 @@ def main() -> int:
     if missing := missing_programs():
         print(f"containers: install {' and '.join(missing)}, or run `scripts/setup.sh vm`", file=sys.stderr)
         return 1
-    archives = [*(archive(target, ARCHITECTURE) for target in TARGETS), rival("flask"), rival("fastapi")]
+    archives = [*(archive(target, ARCHITECTURE) for target in TARGETS), *(rival(image) for image in RIVAL_IMAGES)]
     with tempfile.TemporaryDirectory() as folder:
         for machine in with_docker(archives, Path(folder)):
             return measure(machine)
@@ -150,7 +175,7 @@ def measure(machine: Machine) -> int:
     """Weigh and start everything, and write the page; returns the exit status."""
     machine.run(PREPARE)
     bars = [Bar(f"visavis-{name}", size_mb(machine, f"visavis-{name}"), SIZE_MOST_MB, "MB") for name in TARGETS]
-    rivals = {f"rival-{name}": size_mb(machine, f"rival-{name}") for name in ("flask", "fastapi")}
+    rivals = {image: size_mb(machine, image) for image in RIVAL_IMAGES}
     times = {program.title: starts(machine, program) for program in PROGRAMS}
     _, kept = parts(PAGE.read_text())
     PAGE.write_text("\n".join(page(bars, rivals, times)) + "\n" + kept)
@@ -177,7 +202,7 @@ def sizes(bars: Sequence[Bar]) -> list[list[str]]:
 def page(bars: Sequence[Bar], rivals: dict[str, float], times: dict[str, Started]) -> list[str]:
     """The lines of docs/reference/containers.md."""
     machine = f"{platform.machine()}, {os.cpu_count()} processors, load average at the end {os.getloadavg()[0]:.1f}"
-    others = [[f"`{name}`, with the same detector", f"{size:.0f} MB", ""] for name, size in rivals.items()]
+    others = [[f"`{name}`", f"{size:.0f} MB", ""] for name, size in rivals.items()]
     rows = [[name, f"{one.alive_s:.2f} s", f"{one.first_answer_s:.2f} s"] for name, one in times.items()]
     return [
         "# Containers: size and start",
@@ -188,7 +213,7 @@ def page(bars: Sequence[Bar], rivals: dict[str, float], times: dict[str, Started
         "## Images",
         "",
         "All layers, unpacked, as Docker tells it. The base, a Debian with nothing but apt, is in each of them and on",
-        "a disk only once.",
+        "a disk only once. The rivals' have the same detector, but for `rival-store`: Valkey, in the place of Redis.",
         "",
         *table(["image", "size", "bar"], [*sizes(bars), *others]),
         "",
@@ -196,7 +221,8 @@ def page(bars: Sequence[Bar], rivals: dict[str, float], times: dict[str, Started
         "",
         f"Median of {STARTS} starts, from the disk's cache: from `docker run` until `/healthz` answers, and until the",
         "first picture is answered with faces. One process infers, with one thread. Each container is read-only,",
-        "without capabilities, and on the machine's own network; visavis are two, which start side by side.",
+        "without capabilities, and on the machine's own network. Several start side by side: visavis's two, and",
+        "Celery's three (store, worker, gunicorn).",
         "",
         *table(["what", "`/healthz`", "first picture"], rows),
     ]
