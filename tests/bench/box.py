@@ -37,7 +37,6 @@ url = "mqtt://127.0.0.1:{mqtt_port}"
 [detector]
 workers = {workers}
 backend = "{backend}"
-{detector}
 """
 CAMERA = """\
 [[camera]]
@@ -58,7 +57,6 @@ class Box:
         backend: "onnxruntime" (CenterFace) or "fake" (5 ms).
         source: of every camera.
         fps: of every camera.
-        detector: more settings of [detector].
         command: turns a worker's command into another; it is given the folder of this run.
     """
 
@@ -68,15 +66,13 @@ class Box:
         workers: int = 1,
         backend: str = "onnxruntime",
         source: str = "demo:",
-        *,
         fps: float = 30,
-        detector: str = "",
         command: Command = lambda words, _folder: words,
     ) -> None:
         self.http_port, self.mqtt_port = free_port(), free_port()
         self.cameras = [f"camera{n + 1}" for n in range(cameras)]
         ports = {"http_port": self.http_port, "mqtt_port": self.mqtt_port}
-        self._text = CONFIG.format(workers=workers, backend=backend, detector=detector, **ports) + "".join(
+        self._text = CONFIG.format(workers=workers, backend=backend, **ports) + "".join(
             CAMERA.format(name=name, source=source, fps=fps) for name in self.cameras
         )
         self._command = command
