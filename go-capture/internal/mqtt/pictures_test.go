@@ -77,12 +77,19 @@ func TestPlainFacesOfAnEarlierRunAreTakenBackAndHiddenOnesStay(t *testing.T) {
 	}
 }
 
-func TestPlainFacesAreTakenBackOverALineThatLosesTheMessage(t *testing.T) {
+// overALine is a broker, a line that leads to it, and who reaches it over that line.
+func overALine(t *testing.T) (*broker, *line, Settings) {
+	t.Helper()
 	b := startBroker(t, anybody)
 	b.start()
-	line := startLine(t, b.address)
+	l := startLine(t, b.address)
 	s := b.everything("porch", "off")
-	s.URL = "mqtt://" + line.address
+	s.URL = "mqtt://" + l.address
+	return b, l, s
+}
+
+func TestPlainFacesAreTakenBackOverALineThatLosesTheMessage(t *testing.T) {
+	b, line, s := overALine(t)
 	d := shownBy(t, b, t.TempDir(), s, Picture{[]byte("a face"), true})
 	line.lose(true)
 	d.HidePictures("door")
@@ -96,11 +103,7 @@ func TestPlainFacesAreTakenBackOverALineThatLosesTheMessage(t *testing.T) {
 }
 
 func TestPlainFacesAreTakenBackAlthoughHiddenOnesWaitedWhenTheDaemonEnded(t *testing.T) {
-	b := startBroker(t, anybody)
-	b.start()
-	line := startLine(t, b.address)
-	s := b.everything("porch", "off")
-	s.URL = "mqtt://" + line.address
+	b, line, s := overALine(t)
 	folder := t.TempDir()
 	d := shownBy(t, b, folder, s, Picture{[]byte("a face"), true})
 	line.let(false)
