@@ -94,10 +94,10 @@ class Container(Machine):
         command = ["slirp4netns", "--configure", "--mtu=1500", "--netns-type=path", "-a", str(control)]
         network = subprocess.Popen([*command, f"/run/netns/{self.name}", "tap0"])
         self.undo.callback(end, network)
-        until(control.exists, "slirp4netns does not open its socket")
         port = {"proto": "tcp", "host_addr": "127.0.0.1", "host_port": self.port, "guest_port": 22}
         with socket.socket(socket.AF_UNIX) as one:
-            one.connect(str(control))
+            # It is there before anybody listens at it.
+            until(lambda: one.connect_ex(str(control)) == 0, "slirp4netns does not open its socket")
             one.sendall(json.dumps({"execute": "add_hostfwd", "arguments": port}).encode())
             one.shutdown(socket.SHUT_WR)
             answer = one.recv(4096).decode()
