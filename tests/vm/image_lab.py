@@ -77,6 +77,10 @@ ARM = Hardware(
 )
 
 
+# Most devices have a card or a radio that is not in use; nothing waits for it to get an address.
+NETWORK_OF_NOBODY = ("-netdev", "hubport,id=nobody,hubid=1", "-device", "virtio-net-pci,netdev=nobody")
+
+
 class Flashed(TwoSlots):
     """A machine whose disk is a copy of the image. It can be switched off and on, and its disk looked at in between.
 
@@ -124,6 +128,7 @@ class Flashed(TwoSlots):
         command += ["-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         command += ["-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
+        command += NETWORK_OF_NOBODY
         self.process = subprocess.Popen([*command, *self.more])
         self.connect_anew()
 

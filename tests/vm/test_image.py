@@ -99,6 +99,18 @@ def test_nobody_can_log_in_with_a_password(device: Flashed) -> None:
     assert not device.said("systemd-ssh-generator")
 
 
+def test_the_card_is_told_which_blocks_of_the_kept_are_free(device: Flashed) -> None:
+    device.run("systemctl start fstrim")
+    assert re.search("^/data: .* trimmed", device.run("journalctl -u fstrim -o cat"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", ["avahi-daemon", "iwd", "mosquitto"])
+def test_what_a_device_is_reached_by_comes_back(device: Flashed, unit: str) -> None:
+    device.run(f"systemctl kill -s KILL {unit}")
+    device.run(retry(f"systemctl is-active -q {unit} && [ $(systemctl show -P NRestarts {unit}) -ge 1 ]", 300))
+    assert device.run(f"systemctl show -P StartLimitIntervalUSec {unit}").strip() == "0"
+
+
 def test_a_face_comes_over_mqtt(device: Flashed) -> None:
     slow_down(device)
     a_face_comes_over_mqtt(device)
