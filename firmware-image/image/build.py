@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ from image.boards import BOARDS, SUITE, Board
 from image.packages import LockError, missing_programs, read_lock, relock
 
 OUT = REPOSITORY / "build" / "image"
+CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 EXAMPLE = """examples:
   make image BOARD=generic-amd64                     an image for a PC or a virtual machine with UEFI firmware
   make image BOARD=generic-arm64                     the same for arm64; elsewhere an emulator runs what has to run
@@ -61,7 +64,8 @@ def run(wanted: argparse.Namespace) -> Path:
     check(board, wanted.keyring)
     version, lock = current_version(), read_lock(board.lock)
     product = package(SYSTEMS[SUITE, board.architecture], version)
-    recipe = root.Recipe(board, lock, product, version, commit_time_s(), str(wanted.keyring or ""))
+    time_s = max(commit_time_s(), trusted_from_s(wanted.keyring))
+    recipe = root.Recipe(board, lock, product, version, time_s, str(wanted.keyring or ""))
     return make(recipe, wanted.out / board.name)
 
 
@@ -73,6 +77,20 @@ def check(board: Board, keyring: Path | None) -> None:
         raise LockError("an image is put together by root: run it with sudo, or in a container")
     if keyring and not keyring.is_file():
         raise LockError(f"--keyring: {keyring} is not a file: name the certificates that updates are signed with")
+
+
+def trusted_from_s(keyring: Path | None) -> int:
+    """When all certificates of `keyring` count: a device without a clock starts at the image's time."""
+    certificates = CERTIFICATE.findall(keyring.read_text()) if keyring else []
+    return max((_begins_s(one) for one in certificates), default=0)
+
+
+def _begins_s(certificate: str) -> int:
+    command = ["openssl", "x509", "-noout", "-startdate"]
+    done = subprocess.run(command, input=certificate, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LockError(f"--keyring holds a certificate that openssl cannot read: {done.stderr.strip()}")
+    return int(ssl.cert_time_to_seconds(done.stdout.strip().removeprefix("notBefore=")))
 
 
 def make(recipe: root.Recipe, out: Path) -> Path:

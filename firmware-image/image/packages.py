@@ -208,7 +208,7 @@ def repository(lock: Lock, folder: Path) -> None:
 
 def missing_programs(architecture: str) -> list[str]:
     """What making an image needs and this machine lacks; packages run programs of their own when configured."""
-    needed = ("mmdebstrap", "mksquashfs", "mcopy", "mkfs.vfat", "sfdisk", "dpkg-deb", "zstd", "arch-test")
+    needed = ("mmdebstrap", "mksquashfs", "mcopy", "mkfs.vfat", "sfdisk", "dpkg-deb", "zstd", "openssl", "arch-test")
     lacks = [name for name in needed if shutil.which(name) is None]
     if not lacks and subprocess.run(["arch-test", architecture], capture_output=True, check=False).returncode != 0:
         return [f"an emulator for programs of {architecture} (qemu-user-static with binfmt_misc)"]

@@ -12,15 +12,17 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from image import HERE, disk, grub, root, sbom, users
+from image import HERE, build, disk, grub, root, sbom, users
 from image.boards import BOARDS, Board
 from image.packages import Lock, LockError, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
+from visavis.update import keys
 
 from tests.unit.served import address_of, served
 from tests.waiting import until
@@ -256,6 +258,21 @@ def test_what_a_machine_lacks_for_an_image_is_said(tmp_path: Path, monkeypatch: 
     for name in missing:
         (tmp_path / name).symlink_to(false)  # what arch-test says of a processor whose programs do not run here
     assert missing_programs("arm64") == ["an emulator for programs of arm64 (qemu-user-static with binfmt_misc)"]
+
+
+def test_an_image_is_not_older_than_the_keys_that_it_trusts(tmp_path: Path) -> None:
+    """A board without a battery for its clock would call their bundles not valid yet."""
+    before_s = int(time.time())
+    keys.make_keys(tmp_path)
+    assert before_s <= build.trusted_from_s(tmp_path / keys.CA) <= time.time()
+    assert build.trusted_from_s(None) == 0
+
+
+def test_a_keyring_that_openssl_cannot_read_is_said(tmp_path: Path) -> None:
+    keyring = tmp_path / "keys.pem"
+    keyring.write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
+    with pytest.raises(LockError, match="--keyring holds a certificate that openssl cannot read"):
+        build.trusted_from_s(keyring)
 
 
 STATUS = """Package: acl
