@@ -18,11 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image import HERE
+from image.root import ENTER
 
 LAYOUT = "tools/kernel_flash/flash_l4t_t234_nvme_rootfs_ab.xml"
 FIRMWARE = "-c bootloader/generic/cfg/flash_t234_qspi.xml"
 TARGETS = ("jetson-orin-nano-devkit", "jetson-agx-orin-devkit")
 SSH_SETTINGS = HERE / "rootfs/etc/ssh/sshd_config.d/10-visavis.conf"
+# NVIDIA's list of its archive leaves the processor's name open.
+SOURCES = "etc/apt/sources.list.d/nvidia-l4t-apt-source.list"
+NAMED = f'[ ! -e "$0/{SOURCES}" ] || sed -i s/\'<SOC>\'/t234/g "$0/{SOURCES}"'
+# Ubuntu's /etc/resolv.conf leads there, where nothing is before systemd runs.
+NAMES = "run/systemd/resolve"
 EXAMPLE = """examples:
   sha256sum Jetson_Linux_*.tbz2 Tegra_Linux_*.tbz2 >sums     after you have compared them with NVIDIA's page
   make image BOARD=jetson-orin ARGS="--l4t Jetson_Linux_R36.4.4_aarch64.tbz2 --sums sums
@@ -167,8 +173,14 @@ def install(order: Order) -> list[Step]:
     package = f"/tmp/{order.package.name}"  # noqa: S108 (the board's, not this machine's)
     keys = order.root / "etc/ssh/authorized_keys.d"
     here = Path.cwd()
-    inside = ("chroot", str(order.root))
+    inside = ("unshare", "--mount", "sh", "-c", ENTER, str(order.root))
     return [
+        Step(
+            "a way to find servers",
+            ("install", "-Dm644", "/etc/resolv.conf", f"{order.root}/{NAMES}/stub-resolv.conf"),
+            here,
+        ),
+        Step("NVIDIA's archive for this board", ("sh", "-c", NAMED, str(order.root)), here),
         Step("the package", ("cp", str(order.package), f"{order.root}{package}"), here),
         Step("its lists", (*inside, "apt-get", "update"), here),
         Step("its installation", (*inside, "apt-get", "install", "-y", "--no-install-recommends", package), here),
@@ -184,7 +196,7 @@ def install(order: Order) -> list[Step]:
             here,
         ),
         Step("the owner's key", ("install", "-Dm644", str(order.ssh_key.resolve()), str(keys / "root")), here),
-        Step("nothing left over", ("rm", "-f", f"{order.root}{package}"), here),
+        Step("nothing left over", ("rm", "-rf", f"{order.root}{package}", f"{order.root}/run/systemd"), here),
     ]
 
 

@@ -33,7 +33,11 @@ def order(tmp_path: Path) -> Order:
         script.write_text(NOTE.format(log=tmp_path / "log"))
         script.chmod(0o755)
     (tools / "Linux_for_Tegra/rootfs").mkdir()
-    (system / "tmp").mkdir(parents=True)
+    for name in ("tmp", "proc", "dev", "run"):
+        (system / name).mkdir(parents=True)
+    sources = system / jetson.SOURCES
+    sources.parent.mkdir(parents=True)
+    sources.write_text("deb https://repo.download.nvidia.com/jetson/<SOC> r36.4 main\n")
     archive(tmp_path / "l4t.tbz2", tools)
     archive(tmp_path / "rootfs.tbz2", system)
     sums = subprocess.run(
@@ -55,7 +59,8 @@ def order(tmp_path: Path) -> Order:
 def command(order: Order) -> list[str]:
     options = ("l4t", "rootfs", "sums", "package", "ssh_key", "work")
     words = [f"--{name.replace('_', '-')}={getattr(order, name)}" for name in options]
-    return [sys.executable, "-m", "image.jetson", *words]
+    allowed = [] if os.geteuid() == 0 else ["unshare", "-rmpf"]
+    return [*allowed, sys.executable, "-m", "image.jetson", *words]
 
 
 def call(words: list[str], path: str = "") -> subprocess.CompletedProcess[str]:
@@ -80,7 +85,9 @@ def test_a_dry_run_checks_the_sums_and_shows_every_command(order: Order) -> None
 def test_the_commands_do_what_they_say_on_a_tree_like_nvidias(order: Order, tmp_path: Path) -> None:
     stand_in = tmp_path / "bin" / "chroot"  # programs for arm64 do not run here
     stand_in.parent.mkdir()
-    stand_in.write_text(NOTE.format(log=tmp_path / "log"))
+    found = tmp_path / "found"
+    copied = f'cp "$1/{jetson.NAMES}/stub-resolv.conf" {found}\n[ -e "$1/proc/1" ] && [ -e "$1/dev/null" ]\n'
+    stand_in.write_text(NOTE.format(log=tmp_path / "log") + copied)
     stand_in.chmod(0o755)
     done = call(command(order), f"{stand_in.parent}:")
     assert done.returncode == 0, done.stderr
@@ -91,6 +98,9 @@ def test_the_commands_do_what_they_say_on_a_tree_like_nvidias(order: Order, tmp_
     assert (order.root / "etc/ssh/authorized_keys.d/root").read_text() == "ssh-ed25519 AAAA anna\n"
     assert "PasswordAuthentication no" in (order.root / "etc/ssh/sshd_config.d/10-visavis.conf").read_text()
     assert not (order.root / "tmp/visavis.deb").exists()
+    assert found.read_text() == Path("/etc/resolv.conf").read_text()
+    assert not list((order.root / "run").iterdir())
+    assert "jetson/t234 r36.4" in (order.root / jetson.SOURCES).read_text()
 
 
 def test_a_step_that_fails_ends_it(order: Order, tmp_path: Path) -> None:
@@ -100,7 +110,7 @@ def test_a_step_that_fails_ends_it(order: Order, tmp_path: Path) -> None:
     stand_in.chmod(0o755)
     done = call(command(order), f"{stand_in.parent}:")
     assert done.returncode == 1
-    assert "its lists: chroot ended with 7" in done.stderr
+    assert "its lists: unshare ended with 7" in done.stderr
     assert "l4t_initrd_flash" not in (tmp_path / "log").read_text()
 
 
