@@ -19,6 +19,9 @@ from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.subscriber import Subscriber, subscribed, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
+from tests.e2e.test_gateway import photos
+from tests.e2e.test_push import feed, frame_of
+from tests.e2e.test_thumbnails import roughness_of_the_face
 from tests.waiting import HANG_S, until
 
 RULES = 'snapshots = true\nprivacy_allowed = ["pixelate", "blur"]\n'
@@ -124,6 +127,35 @@ def test_a_score_decides_which_faces_are_told(appliance: RunningAppliance, seen:
     obey(appliance, seen, "score", "0.5")
     told = len(seen.all("/detections"))
     until(lambda: any(message.json()["faces"] for message in seen.all("/detections")[told:]), "faces are told again")
+
+
+def test_a_score_that_tells_nobody_shows_nobody(start_appliance: Start) -> None:
+    device = start_appliance(DEMO.replace('"box"', '"fed"').replace('"demo:"', '"push:"'))
+    device.wait_ready()
+    photo = photos()[0].read_bytes()
+    with subscribed(device.mqtt_port, "visavis/fed/#") as seen, feed(device, "demo") as client:
+        until(lambda: faces_after(seen, frame_of(client, photo)), "the face is told")
+        publish(device.mqtt_port, "visavis/fed/demo/set/score", "1", "-q", "1")
+        until(lambda: state(seen, "score") == "1", "the order is obeyed")
+        assert faces_after(seen, frame_of(client, photo)) == []
+        hidden, plain = roughness(device.get(SNAPSHOT)), roughness(photo)
+    assert hidden < plain / 2
+
+
+def faces_after(seen: Subscriber, frame: int) -> list[Any]:
+    """The faces of a frame, once they are told."""
+
+    def told() -> list[Any]:
+        return [message.json() for message in seen.all("/detections") if message.json()["frame"] >= frame]
+
+    faces: list[Any] = until(told, f"frame {frame} is inferred")[0]["faces"]
+    return faces
+
+
+def roughness(jpeg: bytes) -> float:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    return roughness_of_the_face(np.asarray(picture, np.uint8))
 
 
 def test_a_snapshot_shows_what_viewers_see(appliance: RunningAppliance, seen: Subscriber) -> None:

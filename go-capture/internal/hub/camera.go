@@ -17,6 +17,9 @@ const (
 	latencyResults = 256                    // newest results that the percentiles look at
 )
 
+// HidesMost is what Watch.Hides is at most: who demands much of a face that is told does not want the others seen.
+const HidesMost = 0.5
+
 // CameraFigures is what is measured of one camera.
 type CameraFigures struct {
 	FPSCaptured, FPSInferred float64 // of the stream's frames that ended within the last 5 s
@@ -31,13 +34,14 @@ type CameraFigures struct {
 type Watch struct {
 	Score   float64 // the least of a face that is told
 	Begins  float32 // the least of one that begins a track, where Score is not more
+	Hides   float32 // the least of one that is hidden from viewers, told or not; no order changes it
 	Tracker track.Settings
 	Places  zone.Settings
 }
 
 // DefaultWatch is that of contracts/config.toml.
 func DefaultWatch() Watch {
-	return Watch{Score: 0.5, Begins: 0.5, Tracker: track.Defaults(), Places: zone.Defaults()}
+	return Watch{Score: 0.5, Begins: 0.5, Hides: HidesMost, Tracker: track.Defaults(), Places: zone.Defaults()}
 }
 
 // camera is everything the hub knows of one stream.
@@ -48,6 +52,7 @@ type camera struct {
 	follower  *follower
 	score     float64          // the least of a face that is told
 	begins    float32          // the least of a face that begins a track, where score is not more
+	hides     float32          // the least of a face that is hidden, told or not
 	told      map[string]State // by zone
 
 	capturedNs, inferredNs []int64 // arrival times within the window
@@ -78,7 +83,7 @@ func (c *camera) successor(beganNs int64) *camera {
 // there before has left.
 func (c *camera) watch(w Watch) {
 	c.follower.begin(w)
-	c.score, c.begins = w.Score, w.Begins
+	c.score, c.begins, c.hides = w.Score, w.Begins, w.Hides
 	c.told = map[string]State{"": c.told[""]}
 }
 
@@ -86,6 +91,17 @@ func (c *camera) watch(w Watch) {
 func (c *camera) rescore(least float64) {
 	c.score = least
 	c.follower.tracker.Require(max(c.begins, float32(least)))
+}
+
+// hidden are the faces that are not told and yet hidden from viewers: those that a viewer may take for one, and those that continue a
+// track, for who was seen a moment ago is still there.
+func (c *camera) hidden(faces []Face) (unsure []Face) {
+	for _, one := range faces {
+		if one.Score < float32(c.score) && (one.Score >= c.hides || one.Track != 0) {
+			unsure = append(unsure, one)
+		}
+	}
+	return unsure
 }
 
 // arrived takes an outcome that came in at atNs and returns the results whose turn has come.
@@ -154,7 +170,7 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	c.follower.frame(faces, a.letterbox.SourceWidth, a.letterbox.SourceHeight, a.capturedNs, frame.MonotonicNs())
 	whole := c.follower.states()[0]
 	r := &Result{
-		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: AtLeast(c.score, faces), Unsure: followed(c.score, faces),
+		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: AtLeast(c.score, faces), Unsure: c.hidden(faces),
 		CapturedAt: time.Now().Add(-time.Duration(frame.MonotonicNs() - a.capturedNs)),
 		Width:      a.letterbox.SourceWidth, Height: a.letterbox.SourceHeight,
 		Confirmed: whole.Faces, Occupied: whole.Occupied,

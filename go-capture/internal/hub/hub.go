@@ -75,7 +75,7 @@ func (h *Hub) CameraAdded(id string, w Watch) { h.append(entry{camera: id, news:
 // count as superseded. Who was there is told to have left.
 func (h *Hub) CameraRemoved(id string) { h.append(entry{camera: id, news: removed}) }
 
-// ScoreChanged sets the least score of a face that is told at a camera. Who is followed stays followed.
+// ScoreChanged sets the least score of a face that is told at a camera. Who is followed stays followed, and who is hidden hidden.
 func (h *Hub) ScoreChanged(id string, least float64) {
 	h.append(entry{camera: id, news: scored, score: least})
 }

@@ -36,17 +36,6 @@ func AtLeast(score float64, faces []Face) []Face {
 	return sure
 }
 
-// followed are the faces that are too unsure to be told and continue a track: who was seen a moment ago is still there.
-func followed(score float64, faces []Face) []Face {
-	var unsure []Face
-	for _, one := range faces {
-		if one.Score < float32(score) && one.Track != 0 {
-			unsure = append(unsure, one)
-		}
-	}
-	return unsure
-}
-
 // FacesOf undoes the letterbox, and drops the landmarks that a model without them leaves undefined.
 func FacesOf(detections []ring.Detection, box geometry.Letterbox) []Face {
 	faces := make([]Face, len(detections))

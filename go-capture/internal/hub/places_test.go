@@ -239,6 +239,48 @@ func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
 	}
 }
 
+// Who may order what is told orders nothing that shows a face. That of 0.9 is told to nobody and hidden, and so is that of 0.5;
+// one that nobody would take for a face stays as it is.
+func TestNoOrderOrSettingOfTheScoreShowsAFace(t *testing.T) {
+	high, low := DefaultWatch(), DefaultWatch()
+	high.Score, high.Tracker.Score = 0.95, 0.95 // as detector.score, so tracks begin there
+	low.Hides = 0.3
+	for _, c := range []struct {
+		watch  Watch
+		orders []float64
+		hidden string
+	}{
+		{DefaultWatch(), []float64{1}, "[0.9 0.5]"},
+		{DefaultWatch(), []float64{0, 1}, "[0.9 0.5]"},
+		{high, nil, "[0.9 0.5]"},
+		{low, []float64{1}, "[0.9 0.5 0.4]"},
+	} {
+		leaf := &listener{}
+		h := New(leaf)
+		h.CameraAdded("door", c.watch)
+		for _, least := range c.orders {
+			h.ScoreChanged("door", least)
+		}
+		a := outcome("door", 1, inferred)
+		for i, score := range []float32{0.9, 0.5, 0.4, 0.2} {
+			x := float32(100 * i)
+			a.detections = append(a.detections, ring.Detection{X1: x, Y1: 200, X2: x + 60, Y2: 260, Score: score})
+		}
+		h.append(entry{arrival: a})
+		h.drain()
+		if r := leaf.results[0]; len(r.Faces) != 0 || fmt.Sprint(scores(r.Unsure)) != c.hidden {
+			t.Errorf("score %v, then ordered %v: %v are told and %v hidden", c.watch.Score, c.orders, scores(r.Faces), scores(r.Unsure))
+		}
+	}
+}
+
+func scores(faces []Face) (all []float32) {
+	for _, one := range faces {
+		all = append(all, one.Score)
+	}
+	return all
+}
+
 // painter says where pictures of events will be, and which frames it could take them from.
 type painter struct{ frames []int }
 

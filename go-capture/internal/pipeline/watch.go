@@ -29,6 +29,7 @@ func watch(all *config.Config, c config.Camera, score float64) hub.Watch {
 	return hub.Watch{
 		Score:   score,
 		Begins:  float32(t.Score),
+		Hides:   float32(min(all.Detector.Score, hub.HidesMost)),
 		Tracker: track.Settings{Score: float32(max(t.Score, score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs)},
 		Places:  places,
 	}

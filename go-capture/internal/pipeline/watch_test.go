@@ -62,6 +62,22 @@ func TestNoTrackBeginsWithAFaceThatIsNotTold(t *testing.T) {
 	}
 }
 
+func TestWhatIsHiddenFollowsTheConfigurationAndNoOrder(t *testing.T) {
+	for _, c := range []struct {
+		configured, ordered float64
+		hides               float32
+	}{{0.5, 1, 0.5}, {0.9, 0.9, 0.5}, {0.3, 0.7, 0.3}} {
+		made, err := config.Load("", nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Detector.Score = c.configured
+		if got := watch(made, made.Cameras[0], c.ordered); got.Hides != c.hides {
+			t.Errorf("detector.score = %v, %v ordered: hidden from %v", c.configured, c.ordered, got.Hides)
+		}
+	}
+}
+
 func TestTheHistoryKeepsForTheDaysAndBytesOfTheSettings(t *testing.T) {
 	t.Setenv("VISAVIS_STATE_DIR", "/state")
 	made, err := config.Load("", []string{"VISAVIS_HISTORY__DAYS=7", "VISAVIS_HISTORY__MB=2", "VISAVIS_DEVICE__ID=porch"}, nil)
