@@ -50,9 +50,9 @@ type camera struct {
 	beganNs   int64 // frames captured earlier belong to a stream that was retired
 	sequencer *sequencer
 	follower  *follower
+	veil      *veil
 	score     float64          // the least of a face that is told
 	begins    float32          // the least of a face that begins a track, where score is not more
-	hides     float32          // the least of a face that is hidden, told or not
 	told      map[string]State // by zone
 
 	capturedNs, inferredNs []int64 // arrival times within the window
@@ -83,7 +83,8 @@ func (c *camera) successor(beganNs int64) *camera {
 // there before has left.
 func (c *camera) watch(w Watch) {
 	c.follower.begin(w)
-	c.score, c.begins, c.hides = w.Score, w.Begins, w.Hides
+	c.veil = newVeil(w)
+	c.score, c.begins = w.Score, w.Begins
 	c.told = map[string]State{"": c.told[""]}
 }
 
@@ -91,17 +92,6 @@ func (c *camera) watch(w Watch) {
 func (c *camera) rescore(least float64) {
 	c.score = least
 	c.follower.tracker.Require(max(c.begins, float32(least)))
-}
-
-// hidden are the faces that are not told and yet hidden from viewers: those that a viewer may take for one, and those that continue a
-// track, for who was seen a moment ago is still there.
-func (c *camera) hidden(faces []Face) (unsure []Face) {
-	for _, one := range faces {
-		if one.Score < float32(c.score) && (one.Score >= c.hides || one.Track != 0) {
-			unsure = append(unsure, one)
-		}
-	}
-	return unsure
 }
 
 // arrived takes an outcome that came in at atNs and returns the results whose turn has come.
@@ -170,7 +160,8 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	c.follower.frame(faces, a.letterbox.SourceWidth, a.letterbox.SourceHeight, a.capturedNs, frame.MonotonicNs())
 	whole := c.follower.states()[0]
 	r := &Result{
-		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model, Faces: AtLeast(c.score, faces), Unsure: c.hidden(faces),
+		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model,
+		Faces: AtLeast(c.score, faces), Unsure: c.veil.over(faces, c.score, a.capturedNs),
 		CapturedAt: time.Now().Add(-time.Duration(frame.MonotonicNs() - a.capturedNs)),
 		Width:      a.letterbox.SourceWidth, Height: a.letterbox.SourceHeight,
 		Confirmed: whole.Faces, Occupied: whole.Occupied,

@@ -38,7 +38,7 @@ func (f *follower) frame(faces []Face, width, height int, capturedNs, arrivedNs 
 	f.width, f.height, f.behindNs = width, height, max(arrivedNs-capturedNs, 0)
 	f.boxes, f.faces = f.boxes[:0], f.faces[:0]
 	for i, face := range faces {
-		box := track.Box{X: face.Box.X, Y: face.Box.Y, W: face.Box.W, H: face.Box.H, Score: face.Score}
+		box := face.tracked()
 		if !f.watcher.Settings().Ignores(box, width, height) {
 			f.boxes, f.faces = append(f.boxes, box), append(f.faces, i)
 		}

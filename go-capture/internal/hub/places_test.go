@@ -274,6 +274,35 @@ func TestNoOrderOrSettingOfTheScoreShowsAFace(t *testing.T) {
 	}
 }
 
+// Whoever turns the head away stays hidden also where the settings ignore faces, and where an order lets none be followed. What never
+// looked like a face is shown.
+func TestAFaceThatIsNotFollowedStaysHiddenWhenItTurnsAway(t *testing.T) {
+	masked, far := watchStep(), watchStep()
+	masked.Places.Masks = []zone.Polygon{masked.Places.Zones[0].Polygon}
+	far.Places.MinFace = 200
+	for name, c := range map[string]struct {
+		watch   Watch
+		ordered float64
+	}{"in a mask": {masked, 0.5}, "smaller than min_face": {far, 0.5}, "after an order": {watchStep(), 1}} {
+		leaf := &listener{}
+		h := New(leaf)
+		h.CameraAdded("door", c.watch)
+		h.ScoreChanged("door", c.ordered)
+		for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2} { // without the unsure ones it is lost
+			a := outcome("door", uint64(n+1), inferred)
+			a.capturedNs += int64(n) * int64(300*time.Millisecond)
+			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
+			h.append(entry{arrival: a})
+		}
+		h.drain()
+		for _, r := range leaf.results[3:] {
+			if got := fmt.Sprint(scores(r.Unsure)); got != "[0.2]" || len(r.Faces) != 0 || r.Confirmed != 0 {
+				t.Errorf("%s: %s are hidden in frame %d, %v told, %d followed", name, got, r.Seq, scores(r.Faces), r.Confirmed)
+			}
+		}
+	}
+}
+
 func scores(faces []Face) (all []float32) {
 	for _, one := range faces {
 		all = append(all, one.Score)

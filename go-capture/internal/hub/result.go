@@ -9,6 +9,7 @@ import (
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
+	"visavis/capture/internal/track"
 )
 
 // Face is one detection, in pixels of the source picture.
@@ -17,6 +18,11 @@ type Face struct {
 	Score     float32
 	Landmarks []geometry.Point // nil when the model has none
 	Track     uint64           // rises per camera; 0 = not confirmed
+}
+
+// tracked is the face as a tracker wants it.
+func (f Face) tracked() track.Box {
+	return track.Box{X: f.Box.X, Y: f.Box.Y, W: f.Box.W, H: f.Box.H, Score: f.Score}
 }
 
 // Dropped counts frames without detections, by reason.

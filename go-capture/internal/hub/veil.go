@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import "visavis/capture/internal/track"
+
+// veil decides which faces that are not told are hidden from viewers all the same. It follows faces by itself, for what a camera's
+// settings ignore and what an order leaves out is no less to be hidden when it turns away.
+type veil struct {
+	least   float32 // of a face that is hidden, and followed from then on
+	tracker *track.Tracker
+	boxes   []track.Box
+}
+
+func newVeil(w Watch) *veil {
+	settings := w.Tracker
+	settings.Score = w.Hides
+	return &veil{least: w.Hides, tracker: track.New(settings)}
+}
+
+// over are the faces of a frame that score less than what is told and are hidden: those that a viewer may take for one, and those that
+// continue a track, for who was seen a moment ago is still there.
+func (v *veil) over(faces []Face, told float64, capturedNs int64) (unsure []Face) {
+	v.boxes = v.boxes[:0]
+	for _, one := range faces {
+		v.boxes = append(v.boxes, one.tracked())
+	}
+	for i, id := range v.tracker.Update(v.boxes, capturedNs) {
+		one := faces[i]
+		if one.Score < float32(told) && (one.Score >= v.least || one.Track != 0 || id != 0) {
+			unsure = append(unsure, one)
+		}
+	}
+	return unsure
+}
