@@ -156,6 +156,35 @@ func TestTheTimeOnTheWayDoesNotEndAFace(t *testing.T) {
 	}
 }
 
+// One of two workers stalls until its lease ends; the other shows meanwhile that the face is there.
+func TestAWorkerThatStallsEndsNoVisitThatAnotherSees(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	const stepNs = int64(50 * time.Millisecond)
+	beganNs := frame.MonotonicNs() - 45*stepNs
+	bring := func(seq uint64, end fate) {
+		a := outcome("door", seq, end)
+		a.capturedNs = beganNs + int64(seq)*stepNs
+		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: 0.9}}
+		h.append(entry{arrival: a})
+		h.drain()
+	}
+	for seq := uint64(1); seq <= 5; seq++ {
+		bring(seq, inferred)
+	}
+	for seq := uint64(7); seq <= 40; seq++ {
+		bring(seq, inferred)
+	}
+	h.tick(frame.MonotonicNs() + int64(1500*time.Millisecond))
+	bring(6, abandoned)
+	d.expect(t, "appeared 1", "door 1 true")
+	if last := d.tracks[len(d.tracks)-1]; len(d.tracks) != 39 || last != 1 {
+		t.Errorf("%d faces are told, the last with track %d", len(d.tracks), last)
+	}
+	h.tick(frame.MonotonicNs() + int64(time.Minute))
+	d.expect(t, "gone 1", "door 0 true")
+}
+
 func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
 	d := &diary{}
 	h := New(d)

@@ -84,6 +84,16 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 	}
 }
 
+// holdsResults tells whether inferred frames wait for an earlier one.
+func (s *sequencer) holdsResults() bool {
+	for _, a := range s.waiting {
+		if a.fate == inferred {
+			return true
+		}
+	}
+	return false
+}
+
 // letGo gives back the oldest pictures where too many wait.
 func (s *sequencer) letGo() {
 	s.pictured = slices.DeleteFunc(s.pictured, func(a *arrival) bool { return a.seq < s.next || a.picture == nil })
