@@ -136,6 +136,7 @@ func (d *memoryDisk) create(name string, over bool) (file, error) {
 	if n, err := d.change("create", name, 2); err != nil && n == 0 {
 		return nil, err
 	}
+	d.release(name)
 	d.files[name] = &memoryFile{disk: d, name: name}
 	return d.files[name], nil
 }
@@ -169,6 +170,11 @@ func (d *memoryDisk) replace(name string, content []byte) error {
 	if n, err := d.change("create", name, 2); err != nil && n == 0 {
 		return err
 	}
+	if d.room >= 0 && d.room < len(content) {
+		return errFull
+	}
+	d.release(name) // the old content goes only when the new one is there
+	d.take(len(content))
 	d.files[name] = &memoryFile{d, name, append([]byte(nil), content...), append([]byte(nil), content...)}
 	d.lasting[name] = true
 	return nil
@@ -180,8 +186,22 @@ func (d *memoryDisk) remove(name string) error {
 	if n, err := d.change("remove", name, 2); err != nil && n == 0 {
 		return err
 	}
+	d.release(name)
 	delete(d.files, name)
 	return nil
+}
+
+// release gives back the room of a file that goes.
+func (d *memoryDisk) release(name string) {
+	if f, there := d.files[name]; there {
+		d.take(-len(f.data))
+	}
+}
+
+func (d *memoryDisk) take(bytes int) {
+	if d.room >= 0 {
+		d.room -= bytes
+	}
 }
 
 func (d *memoryDisk) sync() error {

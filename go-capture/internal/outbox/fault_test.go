@@ -136,19 +136,38 @@ func TestEventsGoOutFromMemoryWhileTheDiskFails(t *testing.T) {
 }
 
 func TestAFullDiskDropsTheOldestSegmentsWhenMemoryFillsAndCountsExactly(t *testing.T) {
+	fillsUp(t, newMemoryDisk(), 0)
+}
+
+func TestADiskThatIsFullBeforeAPositionWasSavedLosesItsOldestSegmentToo(t *testing.T) {
 	d := newMemoryDisk()
-	d.room = 200 << 10
-	o := loadedFrom(t, d, Settings{MostBytes: 1 << 20, MemoryBytes: 64 << 10})
-	const events = 3_000
+	before := newOutbox(Settings{MostBytes: 1 << 20}, d)
+	const events = 800
 	for n := range events {
+		if err := before.Append("t", fmt.Appendf(nil, "%0200d", n)); err != nil {
+			t.Fatal(err)
+		}
+		if n%100 == 0 {
+			_ = before.round(true)
+		}
+	}
+	round(t, before)
+	left := d.kill()
+	delete(left.files, positionName) // the disk has lost it, or an older version never made it
+	fillsUp(t, left, events)
+}
+
+// fillsUp appends events, from this number on, to a disk of 200 KiB until most of them had to go, and looks for what is left.
+func fillsUp(t *testing.T, d *memoryDisk, first int) {
+	o := newOutbox(Settings{MostBytes: 1 << 20, MemoryBytes: 64 << 10}, d)
+	const size, events = 200 << 10, 3_000
+	d.room = max(size-d.used(), 0)
+	for n := first; n < events; n++ {
 		if err := o.Append("t", fmt.Appendf(nil, "%0200d", n)); err != nil {
 			t.Fatal(err)
 		}
 		if n%20 == 0 {
 			_ = o.round(false)
-			d.mu.Lock()
-			d.room = max(200<<10-d.used(), 0) // what is removed makes room
-			d.mu.Unlock()
 		}
 	}
 	d.healed()

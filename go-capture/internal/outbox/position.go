@@ -10,7 +10,8 @@ import (
 )
 
 // The position file holds two slots, each in a sector of its own, written in turn: a torn write leaves the other. It is written in
-// place because that needs neither space nor an inode, so that a full disk does not stop what empties it.
+// place because that needs neither space nor an inode, so that a full disk does not stop what empties it. It is made before the first
+// segment, which may take the last space.
 //
 //	0 mark 8 bytes    8 version u32    12 CRC32C of 0..12 and 16..64 u32    16 generation u64    24 acknowledged u64
 //	32 running time, ms u64    40 dropped u64    48 corrupt u64    56 reserved, 0

@@ -13,8 +13,7 @@ import (
 // save writes the position if it has moved, and syncs it when a sync is due.
 func (o *Outbox) save(flush bool) error {
 	d := &o.disk
-	now := o.positionNow()
-	if moved := now != d.saved; moved {
+	if now, moved := o.positionNow(); moved {
 		if err := o.writePosition(now); err != nil {
 			return err
 		}
@@ -64,9 +63,7 @@ func (o *Outbox) countLost(err error) {
 
 // saveForSure writes and syncs the position: before what it says is relied on by removing something.
 func (o *Outbox) saveForSure() error {
-	d := &o.disk
-	now := o.positionNow()
-	if now != d.saved {
+	if now, moved := o.positionNow(); moved {
 		if err := o.writePosition(now); err != nil {
 			return err
 		}
@@ -74,16 +71,33 @@ func (o *Outbox) saveForSure() error {
 	return o.syncPosition()
 }
 
-// positionNow is what is to be saved. The running time alone is no reason to write.
-func (o *Outbox) positionNow() position {
+// positionNow is what is to be saved, and whether that must be: if it has moved, or if there are segments and nothing was ever saved. The
+// running time alone is no reason to write.
+func (o *Outbox) positionNow() (now position, moved bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now := o.position
+	now = o.position
 	now.generation, now.runningMs = o.disk.saved.generation, o.disk.saved.runningMs
-	if now != o.disk.saved {
+	moved = now != o.disk.saved || (!o.disk.everSaved() && len(o.segments) > 0)
+	if moved {
 		now.runningMs = o.runningMs()
 	}
-	return now
+	return now, moved
+}
+
+// everSaved tells that there is a position file, so that saving needs no more room.
+func (d *disk) everSaved() bool { return d.saved.generation > 0 }
+
+// saveBefore saves what must be known before a segment is made that begins with this record.
+func (o *Outbox) saveBefore(first uint64) error {
+	if first != o.disk.last+1 { // those between were acknowledged from memory; it must be known before the gap is there
+		return o.saveForSure()
+	}
+	if !o.disk.everSaved() { // segments may fill the disk, and to remove one there must be a position file
+		now, _ := o.positionNow()
+		return o.writePosition(now)
+	}
+	return nil
 }
 
 func (o *Outbox) writePosition(p position) error {
@@ -187,17 +201,34 @@ func (o *Outbox) removeSettled() error {
 		if !ok || end > o.settled() {
 			return nil
 		}
-		if err := o.saveForSure(); err != nil {
+		if err := o.removeOldest(s); err != nil {
 			return err
 		}
-		if err := o.files.remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		o.disk.names = true
-		o.mu.Lock()
-		o.segments = o.segments[1:]
-		o.mu.Unlock()
 	}
+}
+
+// removeOldest saves that a segment is settled and then removes it. Where even the position finds no room, since there is no file yet or
+// its file system needs space to write in place, the segment makes it: a kill in between costs the count, but no event.
+func (o *Outbox) removeOldest(oldest segment) error {
+	err := o.saveForSure()
+	if err != nil && state.KindOf(err) != state.Full {
+		return err
+	}
+	if removed := o.remove(oldest); removed != nil || err == nil {
+		return removed
+	}
+	return o.saveForSure()
+}
+
+func (o *Outbox) remove(oldest segment) error {
+	if err := o.files.remove(oldest.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	o.disk.names = true
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.segments = o.segments[1:]
+	return nil
 }
 
 // passesCap reports whether the oldest segment must go: too many bytes, or too old.

@@ -241,10 +241,8 @@ func (o *Outbox) startClock() {
 
 // begin makes a segment for this record and those behind it.
 func (o *Outbox) begin(first uint64) error {
-	if first != o.disk.last+1 { // those between were acknowledged from memory; it must be known before the gap is there
-		if err := o.saveForSure(); err != nil {
-			return err
-		}
+	if err := o.saveBefore(first); err != nil {
+		return err
 	}
 	if err := o.files.prepare(); err != nil {
 		return err
