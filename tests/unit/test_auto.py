@@ -112,7 +112,7 @@ def worker_of(folder: Path, settings: str = "", workers: int = 0) -> dict[str, s
 def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a recommendation, of the kind that this machine's cores allow."""
     monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     remember(replace(recommendation(), threads=4), tmp_path)
     return tmp_path
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from visavis.cli import worker
 from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
-from visavis.supervisor import Supervisor, unsure_score, worker_command
+from visavis.supervisor import Supervisor, unsure_score, usual_threads, worker_command
 from visavis.watchdog import WATCHDOG_S
 
+from contracts.toml_file import read_toml
 from tests.repo.test_laws import ROOT
 from tests.unit.daemon_double import DaemonDouble
 from tests.waiting import HANG_S, until
@@ -103,6 +105,27 @@ def test_a_worker_that_never_was_ready_may_be_silent(tmp_path: Path, caplog: pyt
 def test_the_watchdog_is_as_patient_as_that_of_the_unit() -> None:
     unit = (ROOT / "systemd/visavis-infer@.service").read_text()
     assert f"\nWatchdogSec={WATCHDOG_S:g}\n" in unit
+
+
+@pytest.mark.parametrize("file", ["systemd/visavis-infer@.service", "deb/tensorrt/gpu.conf"])
+def test_a_unit_has_room_for_the_threads_of_both_networks(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one takes pictures of other sizes; signals, the end and a model server have threads too."""
+    (room,) = re.findall(r"^TasksMax=(\d+)$", (ROOT / file).read_text(), re.MULTILINE)
+    sections = read_toml(ROOT / "contracts/config.toml")["section"]
+    (most,) = (key["max"] for section in sections for key in section.get("key", ()) if key["name"] == "threads")
+    usual = []
+    for cores in (32, 64, 256, 1024):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        usual.append(usual_threads("centerface", workers=1))
+    assert 2 * (max(most, *usual) - 1) + 8 <= int(room)
+
+
+def test_a_worker_takes_the_cores_that_it_may_use_up_to_16(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for cores in (1, 4, 16, 64):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        found.append([usual_threads("centerface", workers) for workers in (1, 3)])
+    assert found == [[1, 1], [4, 1], [16, 5], [16, 16]]
 
 
 def test_a_worker_that_ends_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ STOP_LIMIT_S = 5.0
 BACK_LIMIT_S = 60.0
 BACK_LOOK_S = 0.25
 REMEDY = "its own message is above, and `visavis doctor` looks for the cause"
+# More help no model here, and each costs memory and a task of the service; whoever has measured otherwise may set more.
+USUAL_THREADS_MOST = 16
 # Below this a box is as good as none, and there are so many that they cost time.
 UNSURE_LEAST = 0.1
 
@@ -77,10 +79,10 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
 
 
 def usual_threads(model: str, workers: int) -> int:
-    """A worker's share of the cores, but no more than a recommended model was recommended with."""
-    share = max(1, (os.cpu_count() or 1) // workers)
+    """A worker's share of the cores that we may use, but no more than a recommended model was recommended with."""
+    share = max(1, len(os.sched_getaffinity(0)) // workers)
     measured = recommended_threads(default_cache_dir()) if model == AUTO else None
-    return min(share, measured or share)
+    return min(share, measured or USUAL_THREADS_MOST)
 
 
 def start_worker(command: list[str], name: str, watchdog: Watchdog | None = None) -> subprocess.Popen[bytes]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from visavis.backends import load
 from visavis.bench.models import noise
 from visavis.errors import VisavisError
 from visavis.settings import DetectorSettings, default_cache_dir
+from visavis.supervisor import usual_threads
 
 MODEL, SIZE = "centerface", (640, 480)
 WAYS = (
@@ -75,7 +75,7 @@ def _settings(backend: str, precision: str) -> DetectorSettings:
         precision=precision,
         input_width=SIZE[0],
         input_height=SIZE[1],
-        threads=os.cpu_count() or 1,
+        threads=usual_threads(MODEL, workers=1),
         cache_dir=default_cache_dir(),
     )
 
