@@ -108,6 +108,7 @@ def test_a_real_model_must_find_the_face_of_the_picture(tmp_path: Path) -> None:
         (["--family", "yunet"], "is not a yunet, it has outputs"),
         (["--name", "centerface"], "centerface is a model of the manifest"),
         (["--name", "../up"], "a model cannot be called '../up'"),
+        (["--name", "m" * 21], f"a model cannot be called '{'m' * 21}': use 1 to 20 of a-z 0-9 . _ - (--name)"),
         (["--picture", "none.jpg"], "cannot read none.jpg"),
     ],
 )

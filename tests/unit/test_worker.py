@@ -18,11 +18,14 @@ from visavis.backends import BACKENDS, NEVER_NS, Waiting
 from visavis.backends.fake import Fake, face_of
 from visavis.detections import Detections, Frame
 from visavis.errors import DetectorBroken, ModelError, Refused, VisavisError
+from visavis.models.imported import checked_name
+from visavis.ring import model_at
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.worker import run
 
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.detector_conformance import four_faces
+from tests.unit.small_models import write_model
 from tests.waiting import HANG_S, until
 
 
@@ -115,6 +118,29 @@ def test_a_worker_says_hello_with_model_and_backend(tmp_path: Path) -> None:
         assert daemon.peer
         assert daemon.hello is not None
         assert (daemon.hello.name, daemon.hello.model) == ("tester", "fake@fake")
+
+
+def test_a_worker_with_a_long_model_says_its_backend_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = write_model(tmp_path / f"{'retrained-' * 4}.onnx")
+    told = settings(tmp_path, str(long))
+    detector = replace(told.detector, backend="onnxruntime", input_height=64, cache_dir=tmp_path)
+    told = replace(told, detector=detector)
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(told):
+        assert daemon.peer
+        assert daemon.hello is not None
+        assert daemon.hello.model == "retrained-retrained-@onnxruntime"
+    assert "call model retrained-retrained-retrained-retrained- retrained-retrained-" in caplog.text
+
+
+def test_hello_has_room_for_every_name_that_import_takes() -> None:
+    for backend in BACKENDS:
+        name = checked_name("m" * 20)
+        hello = wire.Hello(1, 0, 0, 1, 0, "tester", model_at(name, backend))
+        assert wire.Hello.unpack(hello.pack()).model == f"{name}@{backend}"
+    assert model_at("é" * 16, "onnxruntime") == f"{'é' * 10}@onnxruntime"
+    assert model_at("x" * 10 + "é" * 16, "kserve") == f"{'x' * 10}{'é' * 7}@kserve"
 
 
 @pytest.mark.parametrize(

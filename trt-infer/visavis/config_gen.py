@@ -135,7 +135,7 @@ class MQTTSecond(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The model, and what runs it."""
 
-    # A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine, at its input, threads and precision where these are not set.
+    # A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine, at its input, threads and precision where these are not set. Of more than 20 characters the status and messages may show only the first.
     model: str = "centerface"
     # What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
     backend: str = "auto"

@@ -68,6 +68,7 @@ _FRAME_FIELDS = _picked(
     *("width", "height", "fourcc", "payload_bytes"),
 )
 _HEAD = struct.Struct("<" + dict((name, code) for name, code, _ in wire.Credit.FIELDS)["head"])
+_MODEL_BYTES = struct.calcsize("<" + dict((name, code) for name, code, _ in wire.Hello.FIELDS)["model"])
 
 
 class Identity(NamedTuple):
@@ -80,6 +81,12 @@ class Identity(NamedTuple):
     model: str
     credit: int = 1
     flags: int = 0
+
+
+def model_at(model: str, backend: str) -> str:
+    """`model@backend` as HELLO has room for it: a long model is cut, because the backend must be told in any case."""
+    end = f"@{backend}"
+    return model.encode()[: _MODEL_BYTES - len(end)].decode("utf-8", "ignore") + end
 
 
 class Stop(Protocol):

@@ -20,7 +20,7 @@ from visavis.backoff import backoff
 from visavis.detections import Detections
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
 from visavis.heap import give_back
-from visavis.ring import Identity, Lease, RingClient, Stop, connect
+from visavis.ring import Identity, Lease, RingClient, Stop, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.ring_memory import Device
 from visavis.settings import WorkerSettings
@@ -52,12 +52,23 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
         detector.warm_up()
     give_back()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
+    warn_of_a_long_name(settings.name, detector)
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
     others, life = AnySize(settings.detector), SignOfLife()
     while not stop.is_set():
         serve_a_daemon(settings, detector, stop, life, others)
     tell(STOPPING)
     log.info("%s: stopped", settings.name)
+
+
+def warn_of_a_long_name(name: str, detector: Detector) -> None:
+    """Say what the daemon will call a model whose name it has no room for."""
+    told, _, _ = model_at(detector.model_id, detector.name).rpartition("@")
+    if told != detector.model_id:
+        words = (
+            "%s: the status and messages call model %s %s, for longer names they have no room: give it a shorter one"
+        )
+        log.warning(words, name, detector.model_id, told)
 
 
 def stopped_early(name: str) -> int:
@@ -91,7 +102,7 @@ def serve_a_daemon(
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
         life.give()
         until = Renamed(detector, stop, life)
-        model = f"{detector.model_id}@{until.name}"
+        model = model_at(detector.model_id, until.name)
         identity = Identity(settings.name, model, settings.credit, hello_flags(settings, detector))
         try:
             with connect(settings.socket, identity, until) as ring:

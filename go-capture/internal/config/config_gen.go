@@ -115,7 +115,7 @@ type MQTTSecond struct {
 
 // Detector: The model, and what runs it.
 type Detector struct {
-	// A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine, at its input, threads and precision where these are not set.
+	// A name in models/onnx/manifest.toml, or "auto": what `visavis model bench` recommended on this machine, at its input, threads and precision where these are not set. Of more than 20 characters the status and messages may show only the first.
 	Model string `toml:"model" json:"model"`
 	// What runs the model: "auto" takes the first of tensorrt and onnxruntime that works; "fake" invents detections, for tests.
 	Backend string `toml:"backend" json:"backend"`

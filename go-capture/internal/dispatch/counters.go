@@ -136,10 +136,13 @@ func (d *Dispatcher) streamState(name string, a *account) StreamState {
 	return state
 }
 
-// splitModel takes apart what workers say of their model: NAME@BACKEND, or NAME alone.
+// splitModel takes apart what workers say of their model: NAME@BACKEND, or NAME alone. A file's name may have an @ of its own.
 func splitModel(said string) (name, backend string) {
-	name, backend, _ = strings.Cut(said, "@")
-	return name, backend
+	at := strings.LastIndex(said, "@")
+	if at < 0 {
+		return said, ""
+	}
+	return said[:at], said[at+1:]
 }
 
 // ModelName is the model without the backend.

@@ -45,6 +45,23 @@ func TestAFrameIsLentAndItsResultIsTheOutcome(t *testing.T) {
 	}
 }
 
+func TestAWorkersBackendIsWhatStandsBehindTheLastAtOfItsModel(t *testing.T) {
+	for said, want := range map[string][2]string{
+		"retrained-retrained-@onnxruntime": {"retrained-retrained-", "onnxruntime"}, "mine@home@kserve": {"mine@home", "kserve"},
+		"centerface": {"centerface", ""},
+	} {
+		h := newHouse(t, Options{})
+		p := h.dial()
+		with := hello(1)
+		with.Model.Set(said)
+		p.hello(with)
+		waiting.Until(t, "the worker is there", func() bool { return len(h.Snapshot().Workers) == 1 })
+		if w := h.Snapshot().Workers[0]; w.Model != want[0] || w.Backend != want[1] {
+			t.Errorf("%s: the worker is %+v", said, w)
+		}
+	}
+}
+
 func TestAWorkersStateSaysHowManyFramesItInfersTogether(t *testing.T) {
 	h := newHouse(t, Options{Credit: 4})
 	s, p := h.stream("door"), h.worker(4)

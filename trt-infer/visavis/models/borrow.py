@@ -21,7 +21,7 @@ import numpy as np
 from visavis.backends import Detector
 from visavis.detections import Frame
 from visavis.errors import DaemonGone, ModelError, Refused
-from visavis.ring import Identity, Lease, RingClient, connect
+from visavis.ring import Identity, Lease, RingClient, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal
 
 # With fewer pictures calibration is a matter of luck.
@@ -69,7 +69,7 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
         Refused: it takes no other visitor.
     """
     count = 0
-    identity = Identity("calibration", f"{detector.model_id}@{detector.name}", flags=HelloFlag.VISITOR)
+    identity = Identity("calibration", model_at(detector.model_id, detector.name), flags=HelloFlag.VISITOR)
     end_s = time.monotonic() + wish.limit_s
     with connect(wish.socket, identity, stop) as ring, _set_at(end_s, stop):
         while count < wish.count and not stop.is_set():

@@ -19,7 +19,8 @@ from visavis.models.manifest import Entry, entries, pulled_path
 
 # What stands behind a name in that of its file.
 SUM = "[0-9a-f]" * 16
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+# Longer ones are cut in the status and in messages (ring.model_at); a configuration takes them all the same.
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,19}")
 
 
 def checked_name(name: str) -> str:
@@ -29,7 +30,7 @@ def checked_name(name: str) -> str:
         ModelError: it holds what a configuration does not take, or is that of a model of the manifest.
     """
     if not NAME.fullmatch(name):
-        raise ModelError(f"a model cannot be called {name!r}", "use 1 to 64 of a-z 0-9 . _ - (--name)")
+        raise ModelError(f"a model cannot be called {name!r}", "use 1 to 20 of a-z 0-9 . _ - (--name)")
     if name.endswith(".onnx"):
         raise ModelError(f"a model cannot be called {name!r}, that is a file", "choose another (--name)")
     if name == AUTO:
