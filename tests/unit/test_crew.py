@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from visavis.cli.workers import show
 from visavis.crew import SOCKET, Crew, Member, NobodyRuns, Request, RequestRefused, ask, find, listening, run_folder
 from visavis.supervisor import Supervisor
 
@@ -64,6 +68,54 @@ def test_of_several_one_must_be_named_and_what_a_kill_left_behind_is_none() -> N
         assert find("two") == two / SOCKET
         with pytest.raises(NobodyRuns, match="of device three"):
             find("three")
+
+
+def test_what_another_user_has_made_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Crew:
+        asked.append(request)
+        return crew("stranger")
+
+    me = os.geteuid()
+    with run_folder() as folder, listening(folder, answer):
+        monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+        with pytest.raises(NobodyRuns, match="start it first"):
+            find(None)
+        monkeypatch.setattr(os, "geteuid", lambda: me)
+        assert not asked
+        assert find(None) == folder / SOCKET
+
+
+def drip(listener: socket.socket, given_up: threading.Event) -> None:
+    """Answer byte by byte."""
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        for _ in range(100):
+            if given_up.wait(0.1):
+                return
+            connection.sendall(b" ")
+
+
+def test_one_that_answers_ever_so_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visavis.crew.ASK_LIMIT_S", 0.5)
+    given_up = threading.Event()
+    with run_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / SOCKET))
+        listener.listen()
+        thread = threading.Thread(target=drip, args=(listener, given_up))
+        thread.start()
+        try:
+            with pytest.raises(NobodyRuns, match="timed out"):
+                ask(folder / SOCKET, Request())
+        finally:
+            given_up.set()
+            thread.join()
+
+
+def test_names_that_workers_chose_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Namespace(json=False), crew("porch", 1, "\x1b]0;worker\a"))
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_one_that_ends_between_two_questions_is_no_fault_of_who_asks() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from visavis.broker import state_folder
 from visavis.crew import run_folder
-from visavis.own_folder import MARK, own_folder
+from visavis.own_folder import MARK, ours, own_folder
 
 Folder = Callable[[], AbstractContextManager[Path]]
 OWNER = "import sys; from {0} import {1}\nwith {1}() as folder: print(folder, flush=True); sys.stdin.read()"
@@ -65,6 +65,13 @@ def test_other_users_folders_and_those_without_a_mark_stay(
     with own_folder("visavis-", tmp_path):
         assert not left.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["visavis-notes"]
+
+
+def test_a_link_to_a_folder_of_this_user_is_none_of_its_folders(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    assert [ours(tmp_path / name) for name in ("folder", "file", "link", "gone")] == [True, False, False, False]
 
 
 def test_a_link_to_a_folder_elsewhere_leads_to_no_removal(left: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import logging
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from visavis.errors import VisavisError
-from visavis.own_folder import own_folder
+from visavis.own_folder import ours, own_folder
 
 FOLDER_PREFIX = "visavis-"
 SOCKET = "crew.sock"
@@ -143,10 +144,12 @@ def find(device: str | None) -> Path:
 
 def _running() -> Iterator[tuple[Path, Crew]]:
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/{SOCKET}")):
+        if not ours(path.parent):
+            continue  # for root too: anybody may answer there
         try:
             yield path, ask(path, Request())
         except NobodyRuns:
-            continue  # another user's, or left behind by a kill
+            continue  # left behind by a kill
 
 
 def _serve(listener: socket.socket, answer: Callable[[Request], Crew], ended: threading.Event) -> None:
@@ -177,13 +180,13 @@ def _connections(listener: socket.socket, ended: threading.Event) -> Iterator[so
 
 
 def _answer(connection: socket.socket, answer: Callable[[Request], Crew]) -> None:
-    connection.settimeout(ASK_LIMIT_S)
     try:
         request = msgspec.json.decode(_line(connection), type=Request)
         _check(request)
         crew = answer(request)
     except (msgspec.DecodeError, VisavisError) as error:
         crew = Crew(device="", wanted=0, workers=(), error=str(error))
+    connection.settimeout(ASK_LIMIT_S)
     connection.sendall(msgspec.json.encode(crew) + b"\n")
 
 
@@ -198,9 +201,13 @@ def _check(request: Request) -> None:
 
 
 def _line(connection: socket.socket) -> bytes:
-    """Read up to the end of a line, or of what the peer sends."""
-    line = b""
+    """Read up to the end of a line, or of what the peer sends, for ASK_LIMIT_S in all."""
+    line, end_s = b"", time.monotonic() + ASK_LIMIT_S
     while not line.endswith(b"\n") and len(line) < MOST_BYTES:
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        connection.settimeout(left_s)
         more = connection.recv(MOST_BYTES)
         if not more:
             break

@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,6 +48,15 @@ def remove_ownerless(parent: Path, prefix: str) -> None:
         if ownerless(mark):
             # Errors: a broker or daemon that is just ending may still write there. A few bytes stay then.
             shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def ours(folder: Path) -> bool:
+    """Whether it is a folder of this user, not a link to one: where everybody may make folders, names prove nothing."""
+    try:
+        about = folder.lstat()
+    except OSError:  # removed just now
+        return False
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
 
 
 def ownerless(mark: Path) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from visavis.cli.arguments import amount
 from visavis.crew import Crew, Member, Request, ask, find
 from visavis.ring_gen import MAX_WORKERS
-from visavis.terminal import complain
+from visavis.terminal import complain, plain
 
 EXAMPLE = "  visavis workers\n  visavis workers 4\n  visavis workers 2 --device porch --json"
 PERIOD_S = 0.1
@@ -62,9 +62,9 @@ def show(args: argparse.Namespace, crew: Crew) -> None:
     if args.json:
         print(msgspec.json.encode(crew).decode())
         return
-    print(f"{crew.device}: {crew.wanted} kept by `visavis run`, {len(crew.workers)} connected")
+    print(f"{plain(crew.device)}: {crew.wanted} kept by `visavis run`, {len(crew.workers)} connected")
     for member in crew.workers:
-        print(line(member))
+        print(plain(line(member)))
 
 
 def line(member: Member) -> str:
