@@ -255,6 +255,16 @@ def test_a_camera_that_lies_about_its_rate_is_believed_by_what_comes(
         assert appliance.log().count("camera lost") == 0
 
 
+@pytest.mark.parametrize("reader", ["direct", "opencv"])
+def test_a_camera_that_is_slow_to_begin_is_waited_for(machine: Machine, usb: UsbCamera, reader: str) -> None:
+    """To give it up would make it begin anew."""
+    usb.pull()
+    usb.plug(f"--late 2.5 {INSIDE}/pictures/*.jpg")
+    with running(machine, configuration("usb", f"v4l2:{BY_ID}", f'detect_fps = 2.0\nreader = "{reader}"')) as appliance:
+        assert next(appliance.messages("usb/detections"))["faces"]
+        assert appliance.log().count("camera lost") == 0
+
+
 @pytest.mark.vm_long
 def test_libcamera_reads_a_camera(machine: Machine, usb: UsbCamera) -> None:
     usb.pull()

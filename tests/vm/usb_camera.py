@@ -8,7 +8,7 @@ with one size, as JPEG files or (.yuyv) raw, sent over a bulk endpoint. The real
 real /dev/video. It ends with the camera unplugged; SIGUSR1 makes it hang while plugged in, a second one lets it go on,
 and with --until-reset a reset of the device.
 SIGUSR2 lets it send the pictures behind --then, whatever their size. With --sends it sends at another rate than it
-says.
+says. With --late its pictures begin so many seconds after it was started.
 
     usb_camera.py --size 640 480 --fps 15 PICTURE.jpg...
 """
@@ -106,6 +106,7 @@ class Camera:
         self.unsent = b""
         self.sent = 0
         self.hangs, self.until_reset = False, args.until_reset
+        self.late_s, self.begins_s = args.late, 0.0
         self.due_s = time.monotonic()
 
     def hang(self, *_: object) -> None:
@@ -160,6 +161,7 @@ class Camera:
         if request in (GET_CUR, GET_MIN, GET_MAX, GET_DEF):
             return 0, self.stream_control[:length], 0
         self.unsent = b""  # a new stream begins with a whole picture
+        self.begins_s = time.monotonic() + self.late_s
         return 0, answers.get(request, b"")[:length], len(data)
 
     def next_picture(self) -> None:
@@ -167,7 +169,7 @@ class Camera:
         if now < self.due_s:
             return
         self.due_s = max(self.due_s + self.period_s, now)
-        if self.unsent or not self.waiting or self.hangs:
+        if self.unsent or not self.waiting or self.hangs or now < self.begins_s:
             return
         picture = self.pictures[self.sent % len(self.pictures)]
         self.unsent = bytes([2, END_OF_HEADER | END_OF_FRAME | self.sent & 1]) + picture
@@ -213,6 +215,7 @@ def main() -> None:
     parser.add_argument("--sends", type=float, metavar="FPS", help="pictures a second that really come")
     parser.add_argument("--then", nargs="+", type=Path, default=[], metavar="PICTURE")
     parser.add_argument("--until-reset", action="store_true", help="a reset ends the hanging")
+    parser.add_argument("--late", type=float, default=0.0, metavar="S", help="seconds to the first picture of a stream")
     parser.add_argument("--port", type=int, default=0, help="of the virtual hub")
     parser.add_argument("pictures", nargs="+", type=Path)
     args = parser.parse_args()

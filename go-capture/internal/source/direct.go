@@ -23,11 +23,18 @@ import (
 // direct reads a camera of the kernel without a library between: with the driver's numbers and times, and with the
 // camera's own JPEG kept for viewers.
 type direct struct {
-	address string
-	camera  *v4l2.Camera
-	limit   time.Duration
-	pace    pace
-	unpack  unpacker
+	address  string
+	camera   kernelCamera
+	patience patience
+	pace     pace
+	unpack   unpacker
+}
+
+// kernelCamera is what direct needs of a v4l2.Camera.
+type kernelCamera interface {
+	Format() v4l2.Format
+	Next(ctx context.Context, limit time.Duration) (v4l2.Shot, error)
+	Close() error
 }
 
 // unpacker writes one shot of a camera into a picture whose size is set.
@@ -40,7 +47,13 @@ func openDirect(ctx context.Context, s Settings, path string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &direct{address: s.URI, camera: camera, limit: s.StallLimit, pace: newPace(s.MostFPS), unpack: unpackers()[camera.Format().Pixels]}, nil
+	return newDirect(s, camera), nil
+}
+
+func newDirect(s Settings, camera kernelCamera) *direct {
+	return &direct{
+		address: s.URI, camera: camera, patience: newPatience(s.StallLimit), pace: newPace(s.MostFPS), unpack: unpackers()[camera.Format().Pixels],
+	}
 }
 
 // pixelsFor orders the formats. JPEG goes first: over USB 2 it alone carries HD at 30 fps, and viewers get it as it is.
@@ -72,7 +85,7 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	if err := into.SetSize(format.Width, format.Height); err != nil {
 		return err
 	}
-	deadline, damage := time.Now().Add(d.limit), error(nil)
+	deadline, damage := time.Now().Add(d.patience.next), error(nil)
 	for {
 		shot, err := d.camera.Next(ctx, time.Until(deadline))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -82,11 +95,12 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 			return fmt.Errorf("read the camera: %w", err)
 		}
 		if !d.pace.due(shot.TakenNs) {
-			deadline = time.Now().Add(d.limit)
+			deadline = time.Now().Add(d.patience.stall)
 			continue
 		}
 		into.CapturedNs, into.DriverSeq, into.JPEG = shot.TakenNs, uint64(shot.Sequence)+1, nil
 		if damage = d.unpack(shot.Bytes, format, into); damage == nil {
+			d.patience.gave()
 			return nil
 		}
 	}

@@ -48,7 +48,7 @@ func (f *fileSource) rewind(ctx context.Context) error {
 }
 
 // open may hang, as all does on a share whose server is gone.
-func (f *fileSource) open() (*gocv.VideoCapture, error) {
+func (f *fileSource) open() (openCVCapture, error) {
 	if _, err := os.Stat(f.path); err != nil {
 		return nil, fmt.Errorf("%w: name a video that exists and that this user may read", err)
 	}

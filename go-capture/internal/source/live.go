@@ -15,8 +15,8 @@ import (
 var toOpenCV = map[string]string{
 	"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1", // second, so that an abandoned read ends soon
 	// TCP, because lost UDP packets show as grey smears. stimeout (microseconds) exists before FFmpeg 5 and is ignored
-	// since; its new name, timeout, means "listen" to the old ones, so newer ones rely on our own deadline.
-	"OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|stimeout;1500000",
+	// since; its new name, timeout, means "listen" to the old ones, so newer ones rely on our own deadline. It holds for opening too.
+	"OPENCV_FFMPEG_CAPTURE_OPTIONS": fmt.Sprintf("rtsp_transport;tcp|stimeout;%d", openLimit.Microseconds()),
 }
 
 // TellOpenCV says how it is to open cameras. Call it once, before anything is opened: the threads of C libraries read the environment
@@ -32,7 +32,7 @@ func TellOpenCV() error {
 
 // openRTSP opens a network camera.
 func openRTSP(ctx context.Context, s Settings, _ string) (Source, error) {
-	opened, err := follow(ctx, s, func() (*gocv.VideoCapture, error) {
+	opened, err := follow(ctx, s, func() (openCVCapture, error) {
 		return openNetwork(s)
 	})
 	if err != nil {
@@ -47,7 +47,8 @@ const (
 	readTimeout gocv.VideoCaptureProperties = 54 // cv::CAP_PROP_READ_TIMEOUT_MSEC
 )
 
-// openNetwork lets OpenCV give up when we do: its own 30 s would leave a thread behind at each try of a camera that falls silent.
+// openNetwork lets OpenCV give up when we do: its own 30 s would leave a thread behind at each try of a camera that falls silent. The first
+// key frame is waited for while it opens, so no read needs the start limit.
 func openNetwork(s Settings) (*gocv.VideoCapture, error) {
 	ms := func(d time.Duration) gocv.VideoCaptureProperties {
 		return gocv.VideoCaptureProperties(d.Milliseconds())
@@ -62,7 +63,7 @@ func openCSI(ctx context.Context, s Settings, number string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := follow(ctx, s, func() (*gocv.VideoCapture, error) {
+	opened, err := follow(ctx, s, func() (openCVCapture, error) {
 		return openCapture(text, gocv.VideoCaptureGstreamer)
 	})
 	if err != nil {

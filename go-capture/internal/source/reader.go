@@ -26,23 +26,30 @@ const (
 	retryPause = 50 * time.Millisecond
 )
 
+// openCVCapture is what a reader needs of a gocv.VideoCapture.
+type openCVCapture interface {
+	Read(into *gocv.Mat) bool
+	Close() error
+}
+
 // reader reads an OpenCV capture in a goroutine of its own, because OpenCV's calls may block for ever. The goroutine
 // alone touches the capture: it opens it, reads and closes it. A read that comes back late finds nobody who waits for it.
 //
 // A live camera is read all the time and the newest picture wins, so that nothing old waits in the driver or the
 // network; a file is read on demand, so that no picture is passed over.
 type reader struct {
-	camera string // its address
-	limit  time.Duration
-	demand chan struct{} // capacity 1: read the next picture; nil: read all the time
-	fresh  chan struct{} // capacity 1: newest is unseen; closed at the stream's end
-	stop   chan struct{}
-	closed chan struct{} // the capture is closed
-	once   sync.Once
-	broken bool // a read was given up: what it brings later is old, so this source gives nothing any more
+	camera   string // its address
+	patience patience
+	demand   chan struct{} // capacity 1: read the next picture; nil: read all the time
+	fresh    chan struct{} // capacity 1: newest is unseen; closed at the stream's end
+	stop     chan struct{}
+	closed   chan struct{} // the capture is closed
+	once     sync.Once
+	broken   bool // a read was given up: what it brings later is old, so this source gives nothing any more
 
-	filling gocv.Mat // the goroutine's
-	mine    gocv.Mat // Grab's
+	filling gocv.Mat  // the goroutine's
+	heard   time.Time // the goroutine's: when a read last gave a picture, or waited for one
+	mine    gocv.Mat  // Grab's
 	mu      sync.Mutex
 	newest  gocv.Mat
 	takenNs int64
@@ -50,15 +57,16 @@ type reader struct {
 }
 
 // follow opens a live camera, readOnDemand a file. They return when it is open, has failed, or ctx ends.
-func follow(ctx context.Context, s Settings, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, limit: s.StallLimit}, open)
+func follow(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: newPatience(s.StallLimit)}, open)
 }
 
-func readOnDemand(ctx context.Context, s Settings, open func() (*gocv.VideoCapture, error)) (*reader, error) {
-	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, limit: s.StallLimit, demand: make(chan struct{}, 1)}, open)
+func readOnDemand(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
+	atOnce := patience{s.StallLimit, s.StallLimit} // a file has no start of its own, and is opened anew at its end
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: atOnce, demand: make(chan struct{}, 1)}, open)
 }
 
-func begin(ctx context.Context, most time.Duration, r *reader, open func() (*gocv.VideoCapture, error)) (*reader, error) {
+func begin(ctx context.Context, most time.Duration, r *reader, open func() (openCVCapture, error)) (*reader, error) {
 	if err := mayHang(r.camera); err != nil {
 		return nil, err
 	}
@@ -80,13 +88,14 @@ func begin(ctx context.Context, most time.Duration, r *reader, open func() (*goc
 }
 
 // run is the goroutine: open, read, close, and free the pictures when nobody can ask for them any more.
-func (r *reader) run(open func() (*gocv.VideoCapture, error), opened chan<- error) {
-	capture, err := open()
+func (r *reader) run(open func() (openCVCapture, error), opened chan<- error) {
+	from, err := open()
 	opened <- err
 	if err == nil {
-		for r.wanted() && (r.deliver(capture.Read(&r.filling)) || r.retries()) {
+		r.heard = time.Now()
+		for r.wanted() && r.read(from) {
 		}
-		_ = capture.Close() // nobody is left to hear of it
+		_ = from.Close() // nobody is left to hear of it
 	}
 	close(r.fresh)
 	close(r.closed)
@@ -130,17 +139,23 @@ func (r *reader) deliver(ok bool) bool {
 	return true
 }
 
-// retries reports whether a failed read is tried again. A live camera may give one damaged picture; when it gives
-// nothing more, Grab's limit ends it. A file is at its end.
-func (r *reader) retries() bool {
-	if r.demand != nil {
-		return false
+// read takes one picture; false ends the reading. A live camera may give one damaged picture, or wait long for its first: a read that
+// failed is tried again. When they fail at once for the stall limit, a plug was pulled or a connection closed, and nothing is to come. A
+// file whose read fails is at its end.
+func (r *reader) read(from openCVCapture) (more bool) {
+	began := time.Now()
+	given := r.deliver(from.Read(&r.filling))
+	now := time.Now()
+	if given || now.Sub(began) > retryPause {
+		r.heard = now
 	}
-	time.Sleep(retryPause)
-	return true
+	if !given && r.demand == nil {
+		time.Sleep(retryPause)
+	}
+	return given || r.demand == nil && now.Sub(r.heard) < r.patience.stall
 }
 
-// Grab waits for one picture at most the limit; after a stall this source is done with.
+// Grab waits for one picture at most as long as its patience; after a stall this source is done with.
 func (r *reader) Grab(ctx context.Context, into *frame.Picture) error {
 	if r.broken {
 		return ErrStalled
@@ -150,6 +165,7 @@ func (r *reader) Grab(ctx context.Context, into *frame.Picture) error {
 	if err != nil {
 		return err
 	}
+	r.patience.gave()
 	into.CapturedNs, into.DriverSeq, into.JPEG = takenNs, 0, nil
 	return copyTo(r.mine, into)
 }
@@ -157,7 +173,7 @@ func (r *reader) Grab(ctx context.Context, into *frame.Picture) error {
 // await takes the next picture that is unseen. A token may be of one that was taken with the token before: when a
 // second picture came between that token and its take.
 func (r *reader) await(ctx context.Context) (takenNs int64, err error) {
-	timer := time.NewTimer(r.limit)
+	timer := time.NewTimer(r.patience.next)
 	defer timer.Stop()
 	for {
 		select {
@@ -166,7 +182,7 @@ func (r *reader) await(ctx context.Context) (takenNs int64, err error) {
 				return takenNs, nil
 			}
 			if !more {
-				return 0, ErrEnded
+				return 0, r.over()
 			}
 		case <-timer.C:
 			r.broken = true
@@ -176,6 +192,14 @@ func (r *reader) await(ctx context.Context) (takenNs int64, err error) {
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// over is why no read follows.
+func (r *reader) over() error {
+	if r.demand == nil {
+		return ErrStalled
+	}
+	return ErrEnded
 }
 
 // ask demands a picture of a stream that is read on demand and has not ended.
@@ -214,7 +238,7 @@ func copyTo(mat gocv.Mat, into *frame.Picture) error {
 func (r *reader) Close() error {
 	r.once.Do(func() {
 		close(r.stop)
-		wait := min(r.limit, leastStallLimit)
+		wait := min(r.patience.stall, leastStallLimit)
 		if r.broken {
 			wait = hangingLimit
 		}

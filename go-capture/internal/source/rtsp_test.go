@@ -64,14 +64,17 @@ var prepare = sync.OnceValue(func() error {
 	return drawMovingMark()
 })
 
-func drawMovingMark() error {
+func drawMovingMark() error { return drawMark(clipFile(), markSteps*markSteps, 7) }
+
+// drawMark writes so many pictures, the first and then each `every`th as key frame.
+func drawMark(path string, pictures, every int) error {
 	command := exec.Command("ffmpeg", "-loglevel", "error",
 		"-f", "lavfi", "-i", fmt.Sprintf("color=c=0x204080:s=%dx%d:r=30", clipWidth, clipHeight),
 		"-f", "lavfi", "-i", fmt.Sprintf("color=c=white:s=%dx%d:r=30", markSize, markSize),
 		"-filter_complex", fmt.Sprintf("[1]split[mark][count];[0][mark]overlay=x='mod(n,%[1]d)*%[2]d':y=%[3]d[marked];"+
 			"[marked][count]overlay=x='floor(n/%[1]d)*%[2]d':y=%[4]d", markSteps, markStep, markTop, countTop),
-		"-frames:v", fmt.Sprint(markSteps*markSteps), "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "7", "-pix_fmt", "yuv420p",
-		"-x264-params", "aud=1", "-f", "h264", clipFile())
+		"-frames:v", fmt.Sprint(pictures), "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", fmt.Sprint(every), "-pix_fmt", "yuv420p",
+		"-x264-params", "aud=1:scenecut=0", "-f", "h264", path)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("ffmpeg (apt install ffmpeg): %w: %s", err, out)
 	}
@@ -220,6 +223,20 @@ func near(a, b [3]int) bool {
 		}
 	}
 	return true
+}
+
+// Whoever comes just after a key frame waits for the next one, here for longer than the stall limit.
+func TestANetworkCameraIsWaitedForUntilItsNextKeyFrame(t *testing.T) {
+	const rare = 90 // pictures: 3 s
+	path := filepath.Join(t.TempDir(), "rare.h264")
+	if err := drawMark(path, rare, rare); err != nil {
+		t.Fatal(err)
+	}
+	camera := newNetworkCamera(t, "-file", path)
+	time.Sleep(300 * time.Millisecond) // the first key frame is over
+	if err := camera.open().Grab(t.Context(), emptyPicture(t, clipWidth, clipHeight)); err != nil {
+		t.Errorf("its first picture: %v", err)
+	}
 }
 
 func TestANetworkCameraThatHangsIsStalled(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"visavis/capture/internal/frame"
 )
 
-// ErrStalled says that a camera gave no picture within the stall limit: unplugged, switched off or hanging.
+// ErrStalled says that a camera gave no picture in time: unplugged, switched off or hanging.
 var ErrStalled = errors.New("no picture came in time: is the camera plugged in and switched on?")
 
 const (
@@ -35,7 +35,7 @@ func StallLimit(fps float64) time.Duration {
 // Source gives one camera's pictures.
 type Source interface {
 	// Grab waits for the next new picture and writes it into `into`: size, pixels, JPEG, CapturedNs. It returns within
-	// the stall limit when the camera gives nothing, and never gives an old picture as new.
+	// the stall limit, for the first picture within the start limit, when the camera gives nothing, and never gives an old picture as new.
 	Grab(ctx context.Context, into *frame.Picture) error
 	// Close frees the camera; a second call does nothing.
 	Close() error

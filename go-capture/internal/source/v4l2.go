@@ -51,7 +51,7 @@ func openThroughOpenCV(ctx context.Context, s Settings, path string) (Source, er
 	if _, err := os.Stat(path); err != nil {
 		return nil, withRemedy(s.URI, err)
 	}
-	opened, err := follow(ctx, s, func() (*gocv.VideoCapture, error) {
+	opened, err := follow(ctx, s, func() (openCVCapture, error) {
 		capture, err := openCapture(path, gocv.VideoCaptureV4L2)
 		if err == nil {
 			askFor(capture, s)
