@@ -56,6 +56,13 @@ def test_opencv_is_imported_in_four_folders_only() -> None:
     assert users <= OPENCV_FOLDERS
 
 
+def test_parts_of_mats_are_taken_by_preprocess_alone() -> None:
+    """GoCV's own Region ends the process when the part reaches outside."""
+    taken = re.compile(r"(?<!preprocess)\.(Region|RowRange|ColRange)\(")
+    users = {path.name for path in go_files() if taken.search(path.read_text())}
+    assert users == {"region.go"}
+
+
 def test_what_touches_neither_opencv_nor_libjpeg_builds_without_a_c_compiler() -> None:
     go = ROOT / "go-capture"
     template = '{{.ImportPath}} {{join .Deps " "}}'

@@ -47,7 +47,13 @@ func (a Actor) Place(n, width, height int) (crop geometry.Box, shown bool) {
 	left := math.Round(middleX - scale*float64(a.Face.X-a.Crop.X+a.Face.W/2))
 	top := math.Round(middleY - scale*float64(a.Face.Y-a.Crop.Y+a.Face.H/2))
 	w, h := a.CropSize(height)
+	left, top = kept(left, w, width), kept(top, h, height)
 	return geometry.Box{X: float32(left), Y: float32(top), W: float32(w), H: float32(h)}, a.first <= n && n < a.last
+}
+
+// kept moves what is so long to where it fits into a side: in an upright picture the way is too wide.
+func kept(position float64, length, side int) float64 {
+	return max(min(position, float64(side-length)), 0)
 }
 
 // CropSize returns the size in pixels at which the crop is shown in a demo picture of that height.

@@ -13,7 +13,7 @@ func TestTheScriptShowsNobodyThenOneThenTwoAndEndsEmpty(t *testing.T) {
 }
 
 func TestEveryCropStaysInsideThePicture(t *testing.T) {
-	for _, size := range [][2]int{{320, 240}, {640, 480}, {1280, 720}, {1920, 1080}} {
+	for _, size := range [][2]int{{320, 240}, {640, 480}, {1280, 720}, {1920, 1080}, {480, 640}, {576, 720}, {720, 1280}, {1080, 1920}} {
 		for n := range Frames {
 			for _, a := range Actors {
 				crop, _ := a.Place(n, size[0], size[1])

@@ -14,6 +14,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/showing"
 )
 
@@ -55,7 +56,10 @@ func compressPart(canvas gocv.Mat, part image.Rectangle) ([]byte, error) {
 	if part.Empty() {
 		return compress(canvas)
 	}
-	region := canvas.Region(part)
+	region, err := preprocess.Region(canvas, part)
+	if err != nil {
+		return nil, err
+	}
 	defer region.Close()
 	return compress(region)
 }
@@ -125,7 +129,10 @@ func hide(canvas *gocv.Mat, area image.Rectangle, privacy string) error {
 	if area.Empty() {
 		return nil
 	}
-	part := canvas.Region(area)
+	part, err := preprocess.Region(*canvas, area)
+	if err != nil {
+		return fmt.Errorf("hide a face: %w", err)
+	}
 	defer part.Close()
 	if privacy == showing.PrivacyBlur {
 		kernel := max(3, side/2) | 1

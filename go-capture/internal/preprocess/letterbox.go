@@ -46,7 +46,10 @@ func Letterbox(picture *frame.Picture, dst []byte, box geometry.Letterbox) error
 // scaleInto resizes into a region of the slot and checks that the slot got it. Area averaging when it shrinks keeps small
 // faces free of moiré.
 func scaleInto(from, slot gocv.Mat, inner image.Rectangle) error {
-	part := slot.Region(inner)
+	part, err := Region(slot, inner)
+	if err != nil {
+		return fmt.Errorf("letterbox: %w", err)
+	}
 	defer part.Close()
 	before := placeOf(part)
 	interpolation := gocv.InterpolationLinear

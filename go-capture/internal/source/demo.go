@@ -71,7 +71,10 @@ func demoCrop(actor demo.Actor, height int) (gocv.Mat, error) {
 		return gocv.Mat{}, fmt.Errorf("the demo's picture %s cannot be read: run `make setup`, or set %s", path, demoDirEnvironment)
 	}
 	c := actor.Crop
-	part := whole.Region(image.Rect(int(c.X), int(c.Y), int(c.X+c.W), int(c.Y+c.H)))
+	part, err := preprocess.Region(whole, image.Rect(int(c.X), int(c.Y), int(c.X+c.W), int(c.Y+c.H)))
+	if err != nil {
+		return gocv.Mat{}, fmt.Errorf("the demo's picture %s is another one: %w: run `make setup`, or set %s", path, err, demoDirEnvironment)
+	}
 	defer part.Close()
 	w, h := actor.CropSize(height)
 	scaled := gocv.NewMat()

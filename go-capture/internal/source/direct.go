@@ -161,7 +161,10 @@ func (r raw) unpack(shot []byte, format v4l2.Format, into *frame.Picture) error 
 		return err
 	}
 	defer lines.Close()
-	visible := lines.Region(image.Rect(0, 0, format.Width, lines.Rows())) // a line may end in padding
+	visible, err := preprocess.Region(lines, image.Rect(0, 0, format.Width, lines.Rows())) // a line may end in padding
+	if err != nil {
+		return err
+	}
 	defer visible.Close()
 	return preprocess.Into(into, func(picture *gocv.Mat) error {
 		if r.toBGR == asIs {

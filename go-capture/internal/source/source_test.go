@@ -146,6 +146,18 @@ func TestTheDemoDrawsAFaceWhereTheScriptSays(t *testing.T) {
 	}
 }
 
+// Of the narrow one the crops are wider than the picture.
+func TestTheDemoIsDrawnInUprightSizes(t *testing.T) {
+	for _, size := range [][2]int{{480, 640}, {48, 640}} {
+		opened, picture := openedDemo(t, Settings{URI: "demo:", Width: size[0], Height: size[1], FPS: 10_000})
+		for n := range 250 { // both faces are shown
+			if err := opened.Grab(t.Context(), picture); err != nil {
+				t.Fatalf("picture %d of %v: %v", n, size, err)
+			}
+		}
+	}
+}
+
 func TestAnEndedContextEndsTheWaitForAPicture(t *testing.T) {
 	opened, picture := openedDemo(t, Settings{URI: "demo:", Width: 320, Height: 240, FPS: 0.01})
 	if err := opened.Grab(context.Background(), picture); err != nil {
