@@ -71,10 +71,10 @@ func pixelsFor(setting string) []v4l2.FourCC {
 func unpackers() map[v4l2.FourCC]unpacker {
 	return map[v4l2.FourCC]unpacker{
 		v4l2.MJPG: unpackJPEG, v4l2.JPEG: unpackJPEG,
-		v4l2.YUYV: raw{gocv.MatTypeCV8UC2, 2, 2, gocv.ColorYUVToBGRYUY2}.unpack,
-		v4l2.UYVY: raw{gocv.MatTypeCV8UC2, 2, 2, gocv.ColorYUVToBGRUYVY}.unpack,
-		v4l2.NV12: raw{gocv.MatTypeCV8UC1, 1, 3, gocv.ColorYUVToBGRNV12}.unpack,
-		v4l2.BGR3: raw{gocv.MatTypeCV8UC3, 3, 2, asIs}.unpack,
+		v4l2.YUYV: raw{2, 2, gocv.ColorYUVToBGRYUY2}.unpack,
+		v4l2.UYVY: raw{2, 2, gocv.ColorYUVToBGRUYVY}.unpack,
+		v4l2.NV12: raw{1, 3, gocv.ColorYUVToBGRNV12}.unpack,
+		v4l2.BGR3: raw{3, 2, asIs}.unpack,
 	}
 }
 
@@ -145,9 +145,8 @@ func followSize(whole []byte, format v4l2.Format, into *frame.Picture) error {
 	return into.SetSize(header.Width, header.Height)
 }
 
-// raw is an uncompressed format: how OpenCV sees its memory, and how it becomes BGR.
+// raw is an uncompressed format: how it lies in memory, and how it becomes BGR.
 type raw struct {
-	kind       gocv.MatType
 	pixelBytes int
 	halfRows   int // lines in memory for each two lines of the picture
 	toBGR      gocv.ColorConversionCode
@@ -161,25 +160,27 @@ func (r raw) unpack(shot []byte, format v4l2.Format, into *frame.Picture) error 
 		return err
 	}
 	defer lines.Close()
-	visible, err := preprocess.Region(lines, image.Rect(0, 0, format.Width, lines.Rows())) // a line may end in padding
+	visible, err := preprocess.Region(lines, image.Rect(0, 0, format.Width*r.pixelBytes, lines.Rows()))
 	if err != nil {
 		return err
 	}
 	defer visible.Close()
+	pixels := visible.Reshape(r.pixelBytes, 0)
+	defer pixels.Close()
 	return preprocess.Into(into, func(picture *gocv.Mat) error {
 		if r.toBGR == asIs {
-			return visible.CopyTo(picture)
+			return pixels.CopyTo(picture)
 		}
-		return gocv.CvtColor(visible, picture, r.toBGR)
+		return gocv.CvtColor(pixels, picture, r.toBGR)
 	})
 }
 
-// wrap lets OpenCV see the camera's memory as lines of StrideBytes.
+// wrap lets OpenCV see the camera's memory as lines of bytes: a line may end in padding, which need not be whole pixels.
 func (r raw) wrap(shot []byte, format v4l2.Format) (gocv.Mat, error) {
-	rows, columns := format.Height*r.halfRows/2, max(format.StrideBytes/r.pixelBytes, format.Width)
-	size := rows * columns * r.pixelBytes
+	rows, lineBytes := format.Height*r.halfRows/2, max(format.StrideBytes, format.Width*r.pixelBytes)
+	size := rows * lineBytes
 	if len(shot) < size {
 		return gocv.Mat{}, fmt.Errorf("picture of %d bytes from the camera, wanted %d", len(shot), size)
 	}
-	return gocv.NewMatFromBytes(rows, columns, r.kind, shot[:size])
+	return gocv.NewMatFromBytes(rows, lineBytes, gocv.MatTypeCV8UC1, shot[:size])
 }

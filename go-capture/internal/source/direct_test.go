@@ -72,13 +72,43 @@ func TestEveryFormatOfACameraBecomesBGR(t *testing.T) {
 			t.Errorf("%v: %v", pixels, err)
 			continue
 		}
-		for n := 0; n < len(picture.Pixels); n += 3 {
-			if b, g, r := picture.Pixels[n], picture.Pixels[n+1], picture.Pixels[n+2]; b < 250 || g > 5 || r > 5 {
-				t.Errorf("%v: pixel %d is %d, %d, %d: not blue", pixels, n/3, b, g, r)
-				break
+		if at := firstOther(picture.Pixels); at >= 0 {
+			t.Errorf("%v: pixel %d is %v: not blue", pixels, at, picture.Pixels[3*at:3*at+3])
+		}
+	}
+}
+
+// A line may end in padding of any length: a driver that rounds 3 times 720 bytes up gives 2176.
+func TestALinesPaddingNeedNotBeWholePixels(t *testing.T) {
+	const width, height, padding = 720, 4, 16
+	for pixels, pattern := range map[v4l2.FourCC][]byte{
+		v4l2.BGR3: {blue.b, blue.g, blue.r}, v4l2.YUYV: {blue.y, blue.u, blue.y, blue.v}, v4l2.UYVY: {blue.u, blue.y, blue.v, blue.y},
+	} {
+		lineBytes := width * len(pattern)
+		if pixels != v4l2.BGR3 {
+			lineBytes /= 2
+		}
+		for _, stride := range []int{lineBytes + padding, lineBytes + padding + 1} {
+			picture := emptyPicture(t, width, height)
+			format := v4l2.Format{Width: width, Height: height, Pixels: pixels, StrideBytes: stride}
+			if err := unpackers()[pixels](filled(pattern, lineBytes, stride, height), format, picture); err != nil {
+				t.Errorf("%v with %d bytes a line: %v", pixels, stride, err)
+			}
+			if at := firstOther(picture.Pixels); at >= 0 {
+				t.Errorf("%v with %d bytes a line: pixel %d is not blue", pixels, stride, at)
 			}
 		}
 	}
+}
+
+// firstOther is the first pixel that is not blue, -1 if all are.
+func firstOther(pixels []byte) int {
+	for n := 0; n < len(pixels); n += 3 {
+		if b, g, r := pixels[n], pixels[n+1], pixels[n+2]; b < 250 || g > 5 || r > 5 {
+			return n / 3
+		}
+	}
+	return -1
 }
 
 func TestTheJPEGIsKeptWithoutItsPadding(t *testing.T) {
