@@ -149,6 +149,20 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 // had no time. What workers have answered meanwhile waits in their sockets, and gets as long to be read.
 const standstillNs = 250_000_000
 
+// graceTimes is how often the time that it should take a lease gets after a standstill: the workers stood still too.
+const graceTimes = 2
+
+// graceNs is for how long no lease is overdue after a standstill. The mutex is held.
+func (d *Dispatcher) graceNs() int64 {
+	longest := float64(standstillNs)
+	for _, w := range d.workers {
+		for _, l := range w.leases {
+			longest = max(longest, min(graceTimes*d.expectedNs(l), l.mostNs())) // a measured time may hold a standstill
+		}
+	}
+	return int64(longest)
+}
+
 // expire is what the timer does.
 func (d *Dispatcher) expire() {
 	d.mu.Lock()
@@ -159,7 +173,7 @@ func (d *Dispatcher) expire() {
 // expireAt ends connections that hold a lease for too long, also when nothing else happens. The mutex is held.
 func (d *Dispatcher) expireAt(at int64) {
 	if d.timerNs != 0 && at-d.timerNs > standstillNs {
-		d.patientNs = at + standstillNs
+		d.patientNs = at + d.graceNs()
 	}
 	for _, w := range append([]*worker(nil), d.workers...) {
 		if expired := w.overdue(at); expired > 0 {

@@ -34,10 +34,14 @@ func (l *lease) giveBack() {
 	l.slot.leases = slices.DeleteFunc(l.slot.leases, func(other *lease) bool { return other == l })
 }
 
+// mostNs is how long the worker may hold it.
+func (l *lease) mostNs() float64 {
+	return l.weight * float64(l.slot.stream.dispatcher.options.LeaseMs) * 1e6
+}
+
 // overdueNs is when the worker loses its connection over it.
 func (l *lease) overdueNs() int64 {
-	d := l.slot.stream.dispatcher
-	return max(l.dispatchNs+int64(l.weight*float64(d.options.LeaseMs)*1e6), d.patientNs)
+	return max(l.dispatchNs+int64(l.mostNs()), l.slot.stream.dispatcher.patientNs)
 }
 
 // expectedNs is how long the lease should take: its turn among the worker's own, or the whole batch in which it is inferred.
