@@ -10,6 +10,7 @@ import (
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/thermal"
+	"visavis/capture/internal/updown"
 	"visavis/capture/internal/web"
 )
 
@@ -18,14 +19,23 @@ type cooling struct {
 	counts   thermal.Zones // those that slow inference
 	all      thermal.Zones // those whose hottest is told
 	governor *thermal.Governor
+	log      *updown.Teller // of the goroutine of keepCool; what comes and goes is full speed
 }
 
-func newCooling(c config.Thermal) cooling {
+func newCooling(s config.Thermal) cooling {
 	return cooling{
-		counts:   thermal.Zones{Folder: c.Folder, Types: c.Zones},
-		all:      thermal.Zones{Folder: c.Folder},
-		governor: thermal.NewGovernor(thermal.Limits{ThrottleC: c.ThrottleAtC, ResumeC: c.ResumeAtC}),
+		counts:   thermal.Zones{Folder: s.Folder, Types: s.Zones},
+		all:      thermal.Zones{Folder: s.Folder},
+		governor: thermal.NewGovernor(thermal.Limits{ThrottleC: s.ThrottleAtC, ResumeC: s.ResumeAtC}),
+		log:      atFullSpeed(time.Now),
 	}
+}
+
+// atFullSpeed is how every device begins, which is no news.
+func atFullSpeed(now func() time.Time) *updown.Teller {
+	log := updown.New(now)
+	log.Back()
+	return log
 }
 
 // keepCool looks at the temperature until ctx ends.
@@ -42,7 +52,8 @@ func (a *Appliance) keepCool(ctx context.Context) error {
 	}
 }
 
-// look passes the share that workers may work on to the dispatcher, and says when slowing begins and when it is over.
+// look passes the share that workers may work on to the dispatcher, and says when slowing begins and when it is over; of a device
+// that swings, once an hour.
 func (a *Appliance) look() {
 	before, after := a.cooling.governor.Look(a.cooling.counts.HottestC())
 	if before.Share == after.Share {
@@ -50,9 +61,9 @@ func (a *Appliance) look() {
 	}
 	a.dispatcher.SetShare(after.Share)
 	switch {
-	case !before.Slowed():
+	case !before.Slowed() && a.cooling.log.Lost("too hot"):
 		slog.Warn("too hot, inference is slowed", "temperature_c", celsius(after))
-	case !after.Slowed():
+	case !after.Slowed() && a.cooling.log.Back():
 		slog.Info("cool again, inference at full speed", "temperature_c", celsius(after))
 	}
 }
