@@ -347,7 +347,52 @@ def test_asyncio_is_cancelled_while_it_waits(port: int) -> None:
 
     with pytest.raises(asyncio.TimeoutError):
         asyncio.run(wait())
-    until(lambda: not [one for one in threading.enumerate() if "visavis-client" in one.name], "the thread goes on")
+    until(asyncio_has_ended, "the thread goes on")
+
+
+def asyncio_has_ended() -> bool:
+    """Whether no iterator has a thread any more, and so none its connection."""
+    return not [one for one in threading.enumerate() if "visavis-client" in one.name]
+
+
+def test_under_asyncio_too_an_event_counts_as_read_when_the_loop_comes_back(
+    porch: Device, port: int, request: pytest.FixtureRequest
+) -> None:
+    session = session_name(request)
+    begin_session(port, session)
+    for number in range(3):
+        publish(port, EVENTS, event(number), "-q", "1")
+
+    async def fail_at_the_second() -> None:
+        async for one in aio.Device("porch", porch.broker, silence_s=20).events(session):
+            if one.id == event_id(1):
+                raise OSError("the program dies with it in its hands")
+
+    with pytest.raises(OSError, match="in its hands"):
+        asyncio.run(fail_at_the_second())
+    until(asyncio_has_ended, "the thread goes on")
+    again = porch.events(session)
+    assert [next(again).id for _ in range(2)] == [event_id(1), event_id(2)]
+
+
+def test_an_event_that_comes_to_a_cancelled_task_is_not_read(
+    porch: Device, port: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = session_name(request)
+    begin_session(port, session)
+    publish(port, EVENTS, event(0), "-q", "1")
+    monkeypatch.setattr(connection, "WAIT_S", 5)  # so that the thread is still inside its step when the event comes
+
+    async def cancel_and_publish() -> None:
+        events = aio.Device("porch", porch.broker).events(session)
+        assert (await anext_of(events)).id == event_id(0)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(events.__anext__(), 0.3)
+        publish(port, EVENTS, event(1), "-q", "1")
+
+    asyncio.run(cancel_and_publish())
+    until(asyncio_has_ended, "the thread goes on")
+    assert next(one for one in porch.events(session) if one.id != event_id(0)).id == event_id(1)
 
 
 def test_the_fleet_knows_what_devices_say(port: int) -> None:

@@ -87,7 +87,8 @@ async def _stepwise(begin: Callable[[threading.Event], Iterator[T]]) -> AsyncIte
         while (value := await loop.run_in_executor(thread, next, steps, _END)) is not _END:
             yield value  # type: ignore[misc]
     finally:
-        # The thread sees it within the inbox's WAIT_S; the event loop does not wait for that.
+        # The thread sees it within the inbox's WAIT_S; the event loop does not wait for that. Another step would count
+        # as read what the loop has not come back for.
         stop.set()
-        thread.submit(lambda: list(steps))
+        thread.submit(steps.close)  # type: ignore[attr-defined] # each is a generator
         thread.shutdown(wait=False)
