@@ -67,7 +67,7 @@ def introduce(port: int, device: str, *, online: bool = True) -> None:
         publish(port, f"visavis/{device}/{topic}", payload, *KEPT)
 
 
-def begin_session(port: int, session: str) -> None:
+def begin_session(port: int, session: str, device: str = "porch") -> None:
     """Let the broker know the session, as a program does that read events before."""
-    with Link(Broker("127.0.0.1", port), {"visavis/porch/events": 1}, lambda _: None, session) as link:
+    with Link(Broker("127.0.0.1", port), {f"visavis/{device}/events": 1}, lambda _: None, session) as link:
         link.wait_subscribed(HANG_S)

@@ -179,6 +179,26 @@ def test_an_event_that_is_sent_again_comes_once(porch: Device, port: int, reques
     assert [next(events).id for _ in range(3)] == [event_id(0), event_id(1), event_id(2)]
 
 
+@pytest.mark.parametrize("before", ["+", "garden"])
+def test_a_session_that_is_used_for_another_device_leaves_out_the_old_ones(
+    before: str, porch: Device, port: int, request: pytest.FixtureRequest
+) -> None:
+    session, garden = session_name(request), "visavis/garden/events"
+    begin_session(port, session, before)
+    begin_session(port, session)
+    publish(port, garden, event(0), "-q", "1")
+    publish(port, EVENTS, event(1), "-q", "1")
+    events = porch.events(session)
+    assert next(events).id == event_id(1)
+    events.close()  # type: ignore[attr-defined]
+    for topic, number in ((garden, 2), (EVENTS, 3)):
+        publish(port, topic, event(number), "-q", "1")
+    all_again = Device("+", porch.broker, silence_s=20).events(session)
+    assert [next(all_again).id for _ in range(2)] == [event_id(1), event_id(3)], (
+        "the broker keeps no more of the old one"
+    )
+
+
 def test_the_end_of_a_visit(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
     session = session_name(request)
     begin_session(port, session)

@@ -149,7 +149,8 @@ class Link:
         session: str = "",
         confirm: bool = False,
     ) -> None:
-        self._broker, self._topics, self._take = broker, topics, take
+        self._broker, self._topics, self._take, self._session = broker, topics, take, session
+        self._given_up: set[str] = set()
         self._refusal: tuple[str, str] | None = None
         self._put_off = ""  # why the broker, which is asked again, did not let us in
         self._subscribed = threading.Event()
@@ -264,7 +265,19 @@ class Link:
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         receipt = (message.mid, message.qos)
-        self._take(Message(message.topic, bytes(message.payload), message.retain, receipt))
+        one = Message(message.topic, bytes(message.payload), message.retain, receipt)
+        if self._session and not any(paho.topic_matches_sub(asked, one.topic) for asked in self._topics):
+            self._give_up(one)
+        else:
+            self._take(one)
+
+    def _give_up(self, message: Message) -> None:
+        """Let go of what a session was asked for in another run: the broker keeps its subscriptions, and tells none."""
+        self.acknowledge(message)
+        asked_then = {message.topic, *(_wider(message.topic, asked) for asked in self._topics)} - self._given_up
+        if asked_then:
+            self._given_up |= asked_then
+            self._client.unsubscribe(list(asked_then))
 
 
 class Inbox:
@@ -300,6 +313,14 @@ class Inbox:
             except queue.Empty:
                 if silence_s is not None:
                     link.check_silence(heard_s, silence_s)
+
+
+def _wider(topic: str, asked: str) -> str:
+    """The topic with "+" at each level where it differs from the one that is asked for now."""
+    levels, wanted = topic.split("/"), asked.split("/")
+    return "/".join(
+        level if index < len(wanted) and level == wanted[index] else "+" for index, level in enumerate(levels)
+    )
 
 
 def _identify(client: paho.Client, broker: Broker) -> None:
