@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +26,6 @@ from visavis.broker import wait_until_up
 from tests.ansible_programs import PLAYBOOKS, Ansible, Played
 from tests.ports import free_port
 from tests.repo.pages import blocks
-from tests.repo.test_laws import ROOT
 from tests.unit.command import visavis
 
 ROLES = ("visavis", "broker", "card")
@@ -163,12 +160,6 @@ def test_every_choice_of_a_role_is_described_and_has_a_default(role: str) -> Non
     assert {name for name, option in options.items() if option.get("no_log")} <= set(options)
 
 
-@pytest.fixture(scope="module", params=["ansible", "ansible-oldest"])
-def ansible(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
-    """Today's Ansible, and Debian 12's."""
-    return Ansible.installed(request.param, tmp_path_factory.mktemp(request.param))
-
-
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The role with its own defaults, filters, templates and description, that only renders."""
@@ -224,152 +215,6 @@ def test_a_wrong_variable_is_named_before_anything_is_done(ansible: Ansible, rol
     for name in wrong:
         assert f"argument '{name}' is of type <class 'str'>" in played.said or f"'{name}'" in played.said
     assert not list(tmp_path.glob("*.toml"))
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Path:
-    """The folder of a device, and of the role as far as it gives secrets to the daemon; its handler only speaks."""
-    role, whole = tmp_path / "visavis", PLAYBOOKS / "roles" / "visavis"
-    for part in ("tasks", "handlers"):
-        (role / part).mkdir(parents=True)
-    for part in ("defaults", "filter_plugins", "templates", "vars"):
-        (role / part).symlink_to(whole / part)
-    halves = ("secrets.yml", "handing.yml")
-    for name in halves:
-        mine = (whole / "tasks" / name).read_text().replace("owner: root", f"owner: {os.geteuid()}")
-        (role / "tasks" / name).write_text(mine.replace("group: root", f"group: {os.getegid()}"))
-    steps = yaml.safe_load((whole / "tasks" / "settings.yml").read_text())
-    steps = [step for step in steps if step.get("ansible.builtin.include_tasks") in halves]
-    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(steps))
-    restart = [{"name": "Restart visavis", "ansible.builtin.debug": {"msg": "restarted"}}]
-    (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"visavis": {"hosts": {"porch": {}}}}))
-    return tmp_path
-
-
-def handed(ansible: Ansible, device: Path, secrets: dict[str, str], *words: str, **variables: Any) -> Played:
-    """Let the device have these secrets."""
-    places = {
-        "visavis_credstore": device / "store",
-        "visavis_credentials_unit": device / "drop-ins" / "50-ansible.conf",
-    }
-    given = variables | {name: str(place) for name, place in places.items()} | {"visavis_secrets": secrets}
-    return rendered(ansible, device, device, device / "hosts.yml", *words, **given)
-
-
-def provisioned(device: Path, *names: str) -> None:
-    """Put these secrets there as the role has done, and one of the owner."""
-    (device / "store").mkdir(mode=0o700)
-    for name in ("own.password", *names):
-        (device / "store" / name).touch(0o600)
-        (device / "store" / name).write_text(f"{name}\n")
-    if names:
-        (device / "drop-ins").mkdir()
-        (device / "drop-ins" / "50-ansible.conf").write_text("\n".join(["[Service]", *loads(device, *names)]))
-
-
-def loads(device: Path, *names: str) -> list[str]:
-    return [f"LoadCredential={name}:{device}/store/{name}" for name in names]
-
-
-def kept(device: Path) -> tuple[dict[str, str], list[str]]:
-    """The secrets that the device has, and what its unit hands over."""
-    unit = device / "drop-ins" / "50-ansible.conf"
-    lines = unit.read_text().splitlines() if unit.exists() else []
-    files = {file.name: file.read_text() for file in (device / "store").iterdir()}
-    return files, [line for line in lines if line.startswith("LoadCredential=")]
-
-
-NONE, ONE, BOTH = (), ("mqtt.password",), ("gate.password", "mqtt.password")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "words", "changed"),
-    [(NONE, BOTH, [], 3), (BOTH, ONE, ["--check"], 2), (BOTH, ONE, [], 2), (BOTH, NONE, [], 2)],
-)
-def test_a_secret_goes_with_its_name_and_those_of_the_owner_stay(
-    before: tuple[str, ...], after: tuple[str, ...], words: list[str], changed: int, ansible: Ansible, device: Path
-) -> None:
-    provisioned(device, *before)
-    secrets = {name: name for name in after}
-    played = handed(ansible, device, secrets, *words)
-    assert (played.code, played.changed) == (0, {"porch": changed}), played.said
-    assert '"msg": "restarted"' in played.said
-    left = before if words else after
-    assert kept(device) == ({name: f"{name}\n" for name in ("own.password", *left)}, loads(device, *left))
-    if not words:
-        again = handed(ansible, device, secrets)
-        assert (again.code, again.changed) == (0, {"porch": 0}), again.said
-        assert all(stat.S_IMODE((device / "store" / name).stat().st_mode) == 0o600 for name in after)
-
-
-def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: Path) -> None:
-    provisioned(device, "mqtt.password")
-    before = kept(device)
-    mqtt = {"mqtt": {"user": "porch", "password_file": "credential:mqtt.password"}}
-    refused = handed(ansible, device, {"gate.password": "b"}, visavis_settings=mqtt)
-    assert refused.code != 0
-    assert "the settings of porch name credential:mqtt.password, but visavis_secrets no longer" in refused.said
-    assert kept(device) == before
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Path:
-    """The folder of a broker's host, and of the role as far as it lets other machines in; its handler only speaks."""
-    role, whole = tmp_path / "broker", PLAYBOOKS / "roles" / "broker"
-    for part in ("tasks", "handlers"):
-        (role / part).mkdir(parents=True)
-    for part in ("defaults", "files", "templates", "vars"):
-        (role / part).symlink_to(whole / part)
-    halves = ("encrypted.yml", "closed.yml")
-    for name in halves:
-        mine = re.sub("owner: root|group: (root|mosquitto)", "", (whole / "tasks" / name).read_text())
-        (role / "tasks" / name).write_text(mine)
-    steps = yaml.safe_load((whole / "tasks" / "settings.yml").read_text())
-    steps = [step for step in steps if step.get("ansible.builtin.include_tasks") in halves]
-    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(steps))
-    restart = [{"name": "Restart mosquitto", "ansible.builtin.debug": {"msg": "restarted"}}]
-    (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": ["broker"]}]))
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"house": {}}}}))
-    (tmp_path / "open").mkdir()
-    return tmp_path
-
-
-def let_in(ansible: Ansible, broker: Path, certificate: str) -> Played:
-    """Give the broker this certificate, or none."""
-    place = broker / "open"
-    given = {"broker_certs": str(place), "broker_encrypted": str(place / "tls.conf"), "ansible_connection": "local"}
-    given |= {"broker_certificate": certificate, "broker_key": certificate}
-    environment = {"ANSIBLE_ROLES_PATH": str(broker), "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
-    one = Ansible(ansible.name, ansible.home, environment)
-    return one.play("-i", broker / "hosts.yml", broker / "play.yml", "-e", json.dumps(given))
-
-
-def test_a_certificate_goes_with_its_variable_and_so_does_the_port(ansible: Ansible, broker: Path) -> None:
-    opened = let_in(ansible, broker, "-----BEGIN")
-    assert (opened.code, opened.changed) == (0, {"house": 3}), opened.said
-    assert {file.name for file in (broker / "open").iterdir()} == {"tls.conf", "visavis.crt", "visavis.key"}
-    assert (broker / "open/tls.conf").read_text().startswith((ROOT / "broker/visavis-tls.conf").read_text())
-    closed = let_in(ansible, broker, "")
-    assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
-    assert '"msg": "restarted"' in closed.said
-    assert list((broker / "open").iterdir()) == []
-
-
-def test_the_shipped_port_reads_what_the_role_writes() -> None:
-    folder = yaml.safe_load((PLAYBOOKS / "roles/broker/vars/main.yml").read_text())["broker_certs"]
-    lines = (ROOT / "broker/visavis-tls.conf").read_text().splitlines()
-    assert {f"certfile {folder}/visavis.crt", f"keyfile {folder}/visavis.key"} <= set(lines)
-
-
-def test_a_port_that_the_owner_has_opened_stays(ansible: Ansible, broker: Path) -> None:
-    own = {"tls.conf": (ROOT / "broker/visavis-tls.conf").read_text(), "visavis.crt": "own", "visavis.key": "own"}
-    for name, text in own.items():
-        (broker / "open" / name).write_text(text)
-    closed = let_in(ansible, broker, "")
-    assert (closed.code, closed.changed) == (0, {"house": 0}), closed.said
-    assert {file.name: file.read_text() for file in (broker / "open").iterdir()} == own
 
 
 def test_every_playbook_is_understood(ansible: Ansible) -> None:

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several files of tests here share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ansible_programs import Ansible
+
+
+@pytest.fixture(scope="module", params=["ansible", "ansible-oldest"])
+def ansible(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
+    """Today's Ansible, and Debian 12's."""
+    return Ansible.installed(request.param, tmp_path_factory.mktemp(request.param))

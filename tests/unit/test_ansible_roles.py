@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the roles do to a device and to a broker's host, as far as a test may: the real Ansible on a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.ansible_programs import PLAYBOOKS, Ansible, Played
+from tests.e2e.brokers import self_signed
+from tests.repo.test_laws import ROOT
+from tests.unit.test_ansible import rendered
+
+# Where a run ends that is told so, as by a setting that is refused or a line that breaks.
+CUT_OFF = {"name": "End here", "ansible.builtin.fail": {"msg": "cut off"}, "when": "cut_off | default(false)"}
+
+
+def tasks(file: Path) -> list[dict[str, Any]]:
+    """The tasks in a file of a role, whose files belong to us in a test."""
+    text = re.sub("owner: root|group: (root|mosquitto)", "", file.read_text())
+    found: list[dict[str, Any]] = yaml.safe_load(text)
+    return found
+
+
+def of_the_halves(step: dict[str, Any], halves: tuple[str, ...]) -> bool:
+    """Whether a step of settings.yml takes one of these files, or has to do with the restart that they ask for."""
+    included = step.get("ansible.builtin.include_tasks", "")
+    return included in halves or "ansible.builtin.meta" in step or "_owed" in str(step)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    """The folder of a device, and of the role as far as it gives secrets to the daemon; its handler only speaks."""
+    role, whole = tmp_path / "visavis", PLAYBOOKS / "roles" / "visavis"
+    for part in ("tasks", "handlers"):
+        (role / part).mkdir(parents=True)
+    for part in ("defaults", "filter_plugins", "templates", "vars"):
+        (role / part).symlink_to(whole / part)
+    halves = ("secrets.yml", "handing.yml")
+    for name in halves:
+        (role / "tasks" / name).write_text(yaml.safe_dump(tasks(whole / "tasks" / name)))
+    steps = [step for step in tasks(whole / "tasks" / "settings.yml") if of_the_halves(step, halves)]
+    (role / "tasks" / "main.yml").write_text(yaml.safe_dump([steps[0], CUT_OFF, *steps[1:]]))
+    restart = [{"name": "Restart visavis", "ansible.builtin.debug": {"msg": "restarted"}}]
+    (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"visavis": {"hosts": {"porch": {}}}}))
+    return tmp_path
+
+
+def handed(ansible: Ansible, device: Path, secrets: dict[str, str], *words: str, **variables: Any) -> Played:
+    """Let the device have these secrets."""
+    places = {
+        "visavis_owed": device / "owed",
+        "visavis_credstore": device / "store",
+        "visavis_credentials_unit": device / "drop-ins" / "50-ansible.conf",
+    }
+    given = variables | {name: str(place) for name, place in places.items()} | {"visavis_secrets": secrets}
+    return rendered(ansible, device, device, device / "hosts.yml", *words, **given)
+
+
+def provisioned(device: Path, *names: str) -> None:
+    """Put these secrets there as the role has done, and one of the owner."""
+    (device / "store").mkdir(mode=0o700)
+    for name in ("own.password", *names):
+        (device / "store" / name).touch(0o600)
+        (device / "store" / name).write_text(f"{name}\n")
+    if names:
+        (device / "drop-ins").mkdir()
+        (device / "drop-ins" / "50-ansible.conf").write_text("\n".join(["[Service]", *loads(device, *names)]))
+
+
+def loads(device: Path, *names: str) -> list[str]:
+    return [f"LoadCredential={name}:{device}/store/{name}" for name in names]
+
+
+def kept(device: Path) -> tuple[dict[str, str], list[str]]:
+    """The secrets that the device has, and what its unit hands over."""
+    unit = device / "drop-ins" / "50-ansible.conf"
+    lines = unit.read_text().splitlines() if unit.exists() else []
+    files = {file.name: file.read_text() for file in (device / "store").iterdir()}
+    return files, [line for line in lines if line.startswith("LoadCredential=")]
+
+
+NONE, ONE, BOTH = (), ("mqtt.password",), ("gate.password", "mqtt.password")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "changed"),
+    [(NONE, BOTH, [], 3), (BOTH, ONE, ["--check"], 2), (BOTH, ONE, [], 2), (BOTH, NONE, [], 2)],
+)
+def test_a_secret_goes_with_its_name_and_those_of_the_owner_stay(
+    before: tuple[str, ...], after: tuple[str, ...], words: list[str], changed: int, ansible: Ansible, device: Path
+) -> None:
+    provisioned(device, *before)
+    secrets = {name: name for name in after}
+    played = handed(ansible, device, secrets, *words)
+    assert (played.code, played.changed) == (0, {"porch": changed}), played.said
+    assert '"msg": "restarted"' in played.said
+    left = before if words else after
+    assert kept(device) == ({name: f"{name}\n" for name in ("own.password", *left)}, loads(device, *left))
+    if not words:
+        again = handed(ansible, device, secrets)
+        assert (again.code, again.changed) == (0, {"porch": 0}), again.said
+        assert all(stat.S_IMODE((device / "store" / name).stat().st_mode) == 0o600 for name in after)
+
+
+def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: Path) -> None:
+    provisioned(device, "mqtt.password")
+    before = kept(device)
+    mqtt = {"mqtt": {"user": "porch", "password_file": "credential:mqtt.password"}}
+    refused = handed(ansible, device, {"gate.password": "b"}, visavis_settings=mqtt)
+    assert refused.code != 0
+    assert "the settings of porch name credential:mqtt.password, but visavis_secrets no longer" in refused.said
+    assert kept(device) == before
+
+
+@pytest.mark.timeout(600)
+def test_a_restart_that_a_run_did_not_come_to_is_made_by_the_next(ansible: Ansible, device: Path) -> None:
+    secrets = {"mqtt.password": "new"}
+    failed = handed(ansible, device, secrets, cut_off=True)
+    assert failed.code != 0
+    assert '"msg": "restarted"' not in failed.said
+    for words in (["--check"], []):
+        again = handed(ansible, device, secrets, *words)
+        assert again.code == 0, again.said
+        assert '"msg": "restarted"' in again.said
+    last = handed(ansible, device, secrets)
+    assert (last.code, last.changed) == (0, {"porch": 0}), last.said
+    assert '"msg": "restarted"' not in last.said
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Path:
+    """The folder of a broker's host, and of the role as far as it lets other machines in; its handler only speaks."""
+    role, whole = tmp_path / "broker", PLAYBOOKS / "roles" / "broker"
+    for part in ("tasks", "handlers"):
+        (role / part).mkdir(parents=True)
+    for part in ("defaults", "files", "templates", "vars"):
+        (role / part).symlink_to(whole / part)
+    halves = ("encrypted.yml", "closed.yml")
+    for name in halves:
+        (role / "tasks" / name).write_text(yaml.safe_dump(tasks(whole / "tasks" / name)))
+    steps = [step for step in tasks(whole / "tasks" / "settings.yml") if of_the_halves(step, halves)]
+    last = next(number for number, step in enumerate(steps) if "ansible.builtin.meta" in step)
+    (role / "tasks" / "main.yml").write_text(yaml.safe_dump([*steps[:last], CUT_OFF, *steps[last:]]))
+    restart = [{"name": "Restart mosquitto", "ansible.builtin.debug": {"msg": "restarted"}}]
+    (role / "handlers" / "main.yml").write_text(yaml.safe_dump(restart))
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": ["broker"]}]))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"house": {}}}}))
+    (tmp_path / "open").mkdir()
+    return tmp_path
+
+
+class Pair(NamedTuple):
+    """A certificate and its key as PEM."""
+
+    certificate: str = ""
+    key: str = ""
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
+    """Two that fit, each by itself."""
+    folder = tmp_path_factory.mktemp("pairs")
+    files = [(folder / f"{name}.pem", folder / f"{name}.key") for name in ("one", "two")]
+    for pem, key in files:
+        self_signed(pem, key)
+    return [Pair(pem.read_text(), key.read_text()) for pem, key in files]
+
+
+def let_in(ansible: Ansible, broker: Path, pair: Pair, **variables: Any) -> Played:
+    """Give the broker this certificate, or none."""
+    place = broker / "open"
+    given = {"broker_certs": str(place), "broker_encrypted": str(place / "tls.conf"), "ansible_connection": "local"}
+    given |= {"broker_certificate": pair.certificate, "broker_key": pair.key, "broker_owed": str(broker / "owed")}
+    environment = {"ANSIBLE_ROLES_PATH": str(broker), "ANSIBLE_PYTHON_INTERPRETER": sys.executable}
+    one = Ansible(ansible.name, ansible.home, environment)
+    return one.play("-i", broker / "hosts.yml", broker / "play.yml", "-e", json.dumps(given | variables))
+
+
+def opened(broker: Path) -> dict[str, str]:
+    """What lets other machines in."""
+    return {file.name: file.read_text() for file in (broker / "open").iterdir()}
+
+
+@pytest.mark.timeout(600)
+def test_a_certificate_goes_with_its_variable_and_so_does_the_port(
+    ansible: Ansible, broker: Path, pairs: list[Pair]
+) -> None:
+    played = let_in(ansible, broker, pairs[0])
+    assert (played.code, played.changed) == (0, {"house": 3}), played.said
+    shipped = (ROOT / "broker/visavis-tls.conf").read_text()
+    before = opened(broker)
+    assert before == {"tls.conf": before["tls.conf"], "visavis.crt": pairs[0].certificate, "visavis.key": pairs[0].key}
+    assert before["tls.conf"].startswith(shipped)
+    closed = let_in(ansible, broker, Pair())
+    assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
+    assert '"msg": "restarted"' in closed.said
+    assert opened(broker) == {}
+
+
+def test_a_broker_too_is_restarted_by_the_next_run(ansible: Ansible, broker: Path, pairs: list[Pair]) -> None:
+    failed = let_in(ansible, broker, pairs[0], cut_off=True)
+    assert failed.code != 0
+    assert '"msg": "restarted"' not in failed.said
+    again = let_in(ansible, broker, pairs[0])
+    assert (again.code, again.changed) == (0, {"house": 1}), again.said
+    assert '"msg": "restarted"' in again.said
+
+
+def test_the_shipped_port_reads_what_the_role_writes() -> None:
+    folder = yaml.safe_load((PLAYBOOKS / "roles/broker/vars/main.yml").read_text())["broker_certs"]
+    lines = (ROOT / "broker/visavis-tls.conf").read_text().splitlines()
+    assert {f"certfile {folder}/visavis.crt", f"keyfile {folder}/visavis.key"} <= set(lines)
+
+
+def test_a_port_that_the_owner_has_opened_stays(ansible: Ansible, broker: Path) -> None:
+    own = {"tls.conf": (ROOT / "broker/visavis-tls.conf").read_text(), "visavis.crt": "own", "visavis.key": "own"}
+    for name, text in own.items():
+        (broker / "open" / name).write_text(text)
+    closed = let_in(ansible, broker, Pair())
+    assert (closed.code, closed.changed) == (0, {"house": 0}), closed.said
+    assert opened(broker) == own
