@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.ansible_programs import PLAYBOOKS, Ansible, Played
 from tests.e2e.brokers import self_signed
+from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.unit.test_ansible import rendered
 
@@ -228,3 +229,27 @@ def test_a_port_that_the_owner_has_opened_stays(ansible: Ansible, broker: Path) 
     closed = let_in(ansible, broker, Pair())
     assert (closed.code, closed.changed) == (0, {"house": 0}), closed.said
     assert opened(broker) == own
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    """The playbook that updates, on this machine, with a role that only leaves word."""
+    for name in ("update.yml", "filter_plugins"):
+        (tmp_path / name).symlink_to(PLAYBOOKS / name)
+    role = tmp_path / "roles" / "visavis" / "tasks"
+    role.mkdir(parents=True)
+    word = {"path": f"{tmp_path}/{{{{ inventory_hostname }}}}.updated", "state": "touch"}
+    (role / "update.yml").write_text(yaml.safe_dump([{"name": "Leave word", "ansible.builtin.file": word}]))
+    return tmp_path
+
+
+def test_a_device_that_cannot_be_reached_stops_the_update_like_one_that_fails(ansible: Ansible, street: Path) -> None:
+    here = {"ansible_connection": "local", "ansible_become": False, "visavis_domain": "a"}
+    gone = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": free_port()}
+    hosts = {"attic": here, "bench": here | gone, "cellar": here | {"visavis_domain": "b"}}
+    (street / "hosts.yml").write_text(yaml.safe_dump({"visavis": {"hosts": hosts}}))
+    one = Ansible(ansible.name, ansible.home, {"ANSIBLE_PYTHON_INTERPRETER": sys.executable})
+    played = one.play("-i", street / "hosts.yml", street / "update.yml", "-e", "visavis_at_once=2")
+    assert played.code != 0
+    assert "bench cannot be reached any more" in played.said
+    assert {file.name for file in street.glob("*.updated")} == {"attic.updated"}
