@@ -7,6 +7,8 @@ import json
 import re
 import stat
 import sys
+from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ from tests.ansible_programs import PLAYBOOKS, Ansible, Played
 from tests.e2e.brokers import self_signed
 from tests.ports import free_port
 from tests.repo.test_laws import ROOT
-from tests.unit.test_ansible import rendered
+from tests.unit.test_ansible import plugin, rendered
 
 # Where a run ends that is told so, as by a setting that is refused or a line that breaks.
 CUT_OFF = {"name": "End here", "ansible.builtin.fail": {"msg": "cut off"}, "when": "cut_off | default(false)"}
@@ -33,7 +35,7 @@ def tasks(file: Path) -> list[dict[str, Any]]:
 def of_the_halves(step: dict[str, Any], halves: tuple[str, ...]) -> bool:
     """Whether a step of settings.yml takes one of these files, or has to do with the restart that they ask for."""
     included = step.get("ansible.builtin.include_tasks", "")
-    return included in halves or "ansible.builtin.meta" in step or "_owed" in str(step)
+    return included in halves or "ansible.builtin.meta" in step or "_owed" in str(step) or "_pair_" in str(step)
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def broker(tmp_path: Path) -> Path:
     role, whole = tmp_path / "broker", PLAYBOOKS / "roles" / "broker"
     for part in ("tasks", "handlers"):
         (role / part).mkdir(parents=True)
-    for part in ("defaults", "files", "templates", "vars"):
+    for part in ("defaults", "files", "filter_plugins", "templates", "vars"):
         (role / part).symlink_to(whole / part)
     halves = ("encrypted.yml", "closed.yml")
     for name in halves:
@@ -201,10 +203,46 @@ def test_a_certificate_goes_with_its_variable_and_so_does_the_port(
     before = opened(broker)
     assert before == {"tls.conf": before["tls.conf"], "visavis.crt": pairs[0].certificate, "visavis.key": pairs[0].key}
     assert before["tls.conf"].startswith(shipped)
+    refused = let_in(ansible, broker, Pair(pairs[0].certificate, pairs[1].key))
+    assert refused.code != 0
+    assert "broker_key does not belong to broker_certificate" in refused.said
+    assert "PRIVATE KEY" not in refused.said
+    assert opened(broker) == before
     closed = let_in(ansible, broker, Pair())
     assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
     assert '"msg": "restarted"' in closed.said
     assert opened(broker) == {}
+
+
+def self_made(key: Any, days: int) -> str:
+    """A certificate that ends in so many days."""
+    x509, name = import_module("cryptography.x509"), import_module("cryptography.x509.oid").NameOID.COMMON_NAME
+    house, end = x509.Name([x509.NameAttribute(name, "house")]), datetime.now(timezone.utc) + timedelta(days=days)
+    unsigned = x509.CertificateBuilder(house, house, key.public_key(), 7, end - timedelta(days=9), end)
+    signed = unsigned.sign(key, import_module("cryptography.hazmat.primitives.hashes").SHA256())
+    return str(signed.public_bytes(import_module("cryptography.hazmat.primitives.serialization").Encoding.PEM), "ascii")
+
+
+def test_what_mosquitto_could_not_use_is_told(
+    ansible: Ansible, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ansible.site)])
+    fault = plugin("roles/broker/filter_plugins/broker_pair.py").broker_pair_fault
+    one, two = pairs
+    assert fault(one.certificate + two.certificate, one.key) == ""
+    assert fault(one.key, one.key).startswith("broker_certificate holds no certificate as PEM")
+    serialization = import_module("cryptography.hazmat.primitives.serialization")
+    key = serialization.load_pem_private_key(one.key.encode(), None)
+    kept = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    locked = key.private_bytes(*kept, serialization.BestAvailableEncryption(b"word")).decode()
+    for wrong in ("", one.certificate, locked):
+        assert fault(one.certificate, wrong).startswith("broker_key holds no key as PEM, or one with a password")
+    assert fault(one.certificate, two.key).startswith("broker_key does not belong to broker_certificate")
+    assert fault(self_made(key, 1), one.key) == ""
+    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+    assert (
+        fault(self_made(key, -1), one.key) == f"broker_certificate was valid until {yesterday:%Y-%m-%d}: make a new one"
+    )
 
 
 def test_a_broker_too_is_restarted_by_the_next_run(ansible: Ansible, broker: Path, pairs: list[Pair]) -> None:
