@@ -63,6 +63,7 @@ def handed(ansible: Ansible, device: Path, secrets: dict[str, str], *words: str,
         "visavis_owed": device / "owed",
         "visavis_credstore": device / "store",
         "visavis_credentials_unit": device / "drop-ins" / "50-ansible.conf",
+        "visavis_worker_credentials_unit": device / "worker" / "50-ansible.conf",
     }
     given = variables | {name: str(place) for name, place in places.items()} | {"visavis_secrets": secrets}
     return rendered(ansible, device, device, device / "hosts.yml", *words, **given)
@@ -122,6 +123,19 @@ def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: P
     assert refused.code != 0
     assert "the settings of porch name credential:mqtt.password, but visavis_secrets no longer" in refused.said
     assert kept(device) == before
+
+
+@pytest.mark.timeout(600)
+def test_workers_are_handed_what_is_for_them(ansible: Ansible, device: Path) -> None:
+    unit, names = device / "worker" / "50-ansible.conf", ("engine.key", "kserve.token", "mqtt.password")
+    for secrets, for_workers in ((names, names[:2]), (names[1:], names[1:2]), (names[2:], ())):
+        played = handed(ansible, device, dict.fromkeys(secrets, "secret"))
+        assert played.code == 0, played.said
+        assert '"msg": "restarted"' in played.said
+        assert kept(device)[1] == loads(device, *secrets)
+        lines = unit.read_text().splitlines() if unit.exists() else []
+        assert [line for line in lines if line.startswith("LoadCredential=")] == loads(device, *for_workers)
+    assert not unit.exists()
 
 
 @pytest.mark.timeout(600)
