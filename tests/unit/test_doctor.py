@@ -90,6 +90,10 @@ def user_porch(tmp_path: Path) -> Path:
         ),
         ('[device]\nid = "porch"\n[mqtt]\nprefix = "plant"\n', 'mqtt.prefix "plant": set it to "visavis", or add'),
         ('[device]\nid = "porch"\n[mqtt]\nprefix = "plant"\nformats = ["sparkplug"]\n', ""),
+        (
+            '[device]\nid = "porch"\n[mqtt]\nformats = ["native", "frigate"]\n',
+            'mqtt.frigate_prefix "frigate": add the lines "user porch" and "topic write frigate/#" to /etc/mosquitto/',
+        ),
         ('[device]\nid = "hall"\n[mqtt]\nurl = "mqtt://elsewhere"\n', ""),
     ],
 )
@@ -106,6 +110,27 @@ def test_events_that_the_broker_of_our_package_would_not_take_are_told(text: str
         f"warn  mqtt         {checked.stderr.partition(f'{user_porch}: ')[2]}"
         in visavis("doctor", "--config", user_porch).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("rights", "lost"),
+    [
+        ("user porch\ntopic write attic/#\n", 0),
+        ("user hall\ntopic read attic/#\n\n  user porch\ntopic readwrite attic/#\n", 0),
+        ("pattern write attic/#\n", 0),
+        ("user porch\ntopic attic/#\n", 0),
+        ("# user porch\n# topic write attic/#\n", 1),
+        ("user porch\ntopic read attic/#\nuser hall\ntopic write attic/#\n", 1),
+        ("user porch\ntopic write frigate/#\n", 1),
+    ],
+)
+def test_frigates_form_needs_a_right_of_its_own(
+    rights: str, lost: int, user_porch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_rights, "RIGHTS", tmp_path / "visavis.acl")
+    broker_rights.RIGHTS.write_text(rights)
+    user_porch.write_text('[device]\nid = "porch"\n[mqtt]\nfrigate_prefix = "attic"\nformats = ["frigate"]\n')
+    assert len(list(broker_rights.denied(effective_config(user_porch, {}), user_porch))) == lost
 
 
 def test_what_an_owner_has_set_at_the_broker_is_not_blamed(

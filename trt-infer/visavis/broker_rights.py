@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ WRITTEN = "# Written by the package visavis-broker"
 # In broker/visavis.acl.
 RIGHTS = Path("/etc/mosquitto/visavis.acl")
 PREFIX = "visavis"
+# What is meant there, too, by a right that does not say.
+BOTH = "readwrite"
 
 
 class Denied(NamedTuple):
@@ -33,11 +35,17 @@ def denied(settings: Config, config: Path) -> Iterator[Denied]:
     if mqtt.user != device:
         words = f'events are lost: the broker takes nothing of device.id "{device}" from mqtt.user "{mqtt.user}"'
         yield Denied(words, "`sudo systemctl restart visavis-capture` renames the user, if visavis-broker is installed")
-    right = f"pattern readwrite {mqtt.prefix}/%u/#"
-    if "native" in mqtt.formats and mqtt.prefix != PREFIX and not permitted(right):
-        words = f'events are lost: the broker takes nothing below mqtt.prefix "{mqtt.prefix}"'
-        remedy = f'set it to "{PREFIX}", or add the line "{right}" to {RIGHTS} and `sudo systemctl reload mosquitto`'
-        yield Denied(words, remedy)
+    if "native" in mqtt.formats and mqtt.prefix != PREFIX and not permitted(mqtt.user, f"{mqtt.prefix}/{mqtt.user}/#"):
+        remedy = f'set it to "{PREFIX}", or add the line "pattern readwrite {mqtt.prefix}/%u/#"'
+        yield _nothing_below(f'mqtt.prefix "{mqtt.prefix}"', remedy)
+    if "frigate" in mqtt.formats and not permitted(mqtt.user, f"{mqtt.frigate_prefix}/#", ("write", BOTH)):
+        remedy = f'add the lines "user {mqtt.user}" and "topic write {mqtt.frigate_prefix}/#"'
+        yield _nothing_below(f'mqtt.frigate_prefix "{mqtt.frigate_prefix}"', remedy)
+
+
+def _nothing_below(setting: str, remedy: str) -> Denied:
+    words = f"events are lost: the broker takes nothing below {setting}"
+    return Denied(words, f"{remedy} to {RIGHTS} and `sudo systemctl reload mosquitto`")
 
 
 def joined(config: Path, user: str) -> bool:
@@ -49,9 +57,22 @@ def joined(config: Path, user: str) -> bool:
     return text.startswith(WRITTEN) and f'user = "{user}"\n' in text
 
 
-def permitted(right: str) -> bool:
-    """Whether an owner has added this right; root alone can tell."""
+def permitted(user: str, topic: str, enough: Sequence[str] = (BOTH,)) -> bool:
+    """Whether an owner has added a right to a topic that is enough; root alone can tell."""
     try:
-        return right in RIGHTS.read_text().splitlines()
+        text = RIGHTS.read_text()
     except OSError:
         return False
+    return any(right in enough and of == topic for right, of in _rights(text, user))
+
+
+def _rights(text: str, user: str) -> Iterator[tuple[str, str]]:
+    """What a user may do, and with which topics."""
+    whose = ""
+    for line in text.splitlines():
+        kind, _, rest = line.strip().partition(" ")
+        if kind == "user":
+            whose = rest.strip()
+        elif kind == "pattern" or (kind, whose) == ("topic", user):
+            right, _, topic = rest.strip().partition(" ")
+            yield (right, topic.strip().replace("%u", user)) if topic else (BOTH, right.replace("%u", user))
