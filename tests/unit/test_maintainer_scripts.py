@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "deb" / "scripts"
+MOSQUITTO = "/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf"
+AWK = shutil.which("awk") or "/usr/bin/awk"
 CALLED = ("systemd-sysusers", "python3", "dpkg-trigger", "systemd-tmpfiles", "journalctl", "udevadm", "systemctl")
 OWNERS = ("chown", "install")  # a user's own namespace has no user mosquitto
 OURS = "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr/sbin"
@@ -18,6 +22,26 @@ NOTE = "run/visavis-broker.before"
 CUT_OFF = "systemctl try-restart mosquitto.service"
 START = "systemctl start --no-block visavis.target"
 ENABLE = "systemctl enable -q visavis.target visavis-frames.socket visavis-capture.service visavis-infer@1.service"
+BROKER = SCRIPTS.parents[1] / "broker"
+SETTINGS_FILE = "etc/mosquitto/conf.d/visavis.conf"
+ASIDE = f"{SETTINGS_FILE}.off"
+OUR_LINES = [line for line in (BROKER / "visavis.conf").read_text().splitlines() if line and line[0] != "#"]
+OWN = "conf.d/own.conf"
+TAKEN = ("listener 1883", "listener 1883 127.0.0.1", "listener 1883 0.0.0.0", "  listener  01883  ", "port 1883")
+FREE = ("listener 1883 127.0.0.2", "listener 1883 ::1", "listener 18830", "# listener 1883", "port 1884")
+EACH_LISTENER = "per_listener_settings true\nlistener 1999\npassword_file /etc/own\nacl_file /etc/own"
+STARTED_ANEW = ["systemctl reset-failed mosquitto.service", "systemctl start mosquitto.service"]
+ASKS = ("daemon-reload", "is-active", "is-failed")
+NEW_USER = ["systemctl try-reload-or-restart mosquitto.service", "systemctl try-restart visavis-capture.service"]
+# Until it is restarted beside bad settings, mosquitto runs.
+BROKEN_BY_OURS = f"""\
+echo "systemctl $*" >>calls
+case "$*" in
+is-failed*) exit 1 ;;
+try-restart*) ! grep -q bad /{SETTINGS_FILE} || touch down ;;
+start*) ! grep -qs bad /{SETTINGS_FILE} && rm -f down ;;
+is-active*) [ ! -e down ] || {{ echo activating; exit 3; }} ;;
+esac"""
 LINKS = ("multi-user.target.wants/visavis.target", "visavis.target.wants/visavis-infer@2.service")
 
 
@@ -30,6 +54,7 @@ def place(tmp_path: Path) -> Path:
         program(tmp_path / "bin" / name, f'echo "{name} $*" >>calls')
     program(tmp_path / "bin/systemctl", 'echo "systemctl $*" >>calls; [ "$1" != is-failed ]')
     program(tmp_path / "bin/timeout", 'printf "within $1 s: " >>calls; shift; exec "$@"')
+    (tmp_path / "bin/awk").symlink_to(Path(AWK).resolve())  # /etc/alternatives is not there
     return tmp_path
 
 
@@ -41,10 +66,17 @@ def program(file: Path, text: str) -> None:
 def ran(place: Path, script: str, *words: str, code: int = 0) -> list[str]:
     """What a script has called."""
     (place / "calls").write_text("")
-    shell = f'{OURS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh "$@"'
-    own = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", shell, "sh", str(SCRIPTS / script), *words]
-    assert subprocess.run(own, cwd=place, check=False, timeout=60).returncode == code
+    command = f"{OURS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh {SCRIPTS / script} {shlex.join(words)}"
+    answer = alone(place, command, 60)
+    (place / "errors").write_text(answer.stderr)
+    assert answer.returncode == code, answer.stderr
     return (place / "calls").read_text().splitlines()
+
+
+def alone(place: Path, command: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run it with mounts and a network of its own."""
+    own = ["unshare", "-mn" if os.geteuid() == 0 else "-rmn", "sh", "-c", command]
+    return subprocess.run(own, cwd=place, check=False, timeout=timeout_s, capture_output=True, text=True)
 
 
 def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) -> None:
@@ -138,14 +170,14 @@ def deliver(place: Path, of: str) -> None:
 
 def upgraded(place: Path, to: str) -> list[str]:
     """What an upgrade to a version with these settings has asked of services."""
-    assert ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0") == []
+    assert asked(ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")) == []
     deliver(place, to)
     return asked(ran(place, "visavis-broker/postinst", "configure", "0.1.0"))
 
 
 def asked(called: list[str]) -> list[str]:
     """What of it stops or starts a service."""
-    return [call for call in called if call.startswith("systemctl ") and call != "systemctl daemon-reload"]
+    return [call for call in called if call.startswith("systemctl ") and call.split()[1] not in ASKS]
 
 
 def test_an_upgrade_cuts_the_brokers_clients_off_only_for_settings_that_have_changed(place: Path) -> None:
@@ -165,13 +197,85 @@ def test_the_broker_starts_anew_where_it_ran_without_one_of_its_settings(lost: s
     assert CUT_OFF in upgraded(place, "of 0.1")
 
 
-def test_settings_that_may_mend_a_broker_that_failed_start_it(place: Path) -> None:
-    program(place / "bin/systemctl", 'echo "systemctl $*" >>calls')  # is-failed says yes
-    ran(place, "visavis-broker/preinst", "install")
+def test_a_broker_that_does_not_start_with_ours_runs_as_before(place: Path) -> None:
+    """With a first installation without our settings, with an upgrade on those of before; apt hears it."""
+    program(place / "bin/systemctl", BROKEN_BY_OURS)
+    deliver(place, "of 0.1, bad")
+    first = ran(place, "visavis-broker/postinst", "configure", "", code=1)
+    assert asked(first)[-2:] == STARTED_ANEW
+    assert "`journalctl -u mosquitto`" in (place / "errors").read_text()
+    assert not (place / SETTINGS_FILE).exists()
+    assert (place / ASIDE).read_text() == "conf.d/visavis.conf of 0.1, bad\n"
     deliver(place, "of 0.1")
-    called = upgraded(place, "of 0.2")
-    assert called[-2:] == ["systemctl reset-failed mosquitto.service", "systemctl start mosquitto.service"]
-    assert upgraded(place, "of 0.2") == []
+    ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
+    deliver(place, "of 0.2, bad")
+    upgrade = ran(place, "visavis-broker/postinst", "configure", "0.1.0", code=1)
+    assert asked(upgrade)[-2:] == STARTED_ANEW
+    assert [(place / "etc/mosquitto" / name).read_text() for name in SETTINGS] == [f"{n} of 0.1\n" for n in SETTINGS]
+    assert CUT_OFF in ran(place, "visavis-broker/postinst", "configure", "0.1.0")
+
+
+def test_settings_that_were_set_aside_are_back_once_nothing_is_in_the_way(place: Path) -> None:
+    settle(place)
+    own = place / "etc/mosquitto/conf.d/own.conf"
+    own.write_text("listener 1883\n")
+    assert asked(ran(place, "visavis-broker/postinst", "configure", "", code=1)) == []
+    assert '"listener 1883" stands in /etc/mosquitto/conf.d/own.conf' in (place / "errors").read_text()
+    assert (place / ASIDE).read_bytes() == (BROKER / "visavis.conf").read_bytes()
+    own.write_text("listener 1885\n")
+    assert CUT_OFF in ran(place, "visavis-broker/postinst", "configure", "")
+    assert (place / SETTINGS_FILE).exists()
+    assert not (place / ASIDE).exists()
+
+
+def test_a_purge_starts_a_broker_that_failed_and_leaves_nothing(place: Path) -> None:
+    program(place / "bin/systemctl", 'echo "systemctl $*" >>calls')  # is-failed says yes
+    (place / ASIDE).touch()
+    called = asked(ran(place, "visavis-broker/postrm", "purge"))
+    assert called[:2] == STARTED_ANEW
+    assert not (place / ASIDE).exists()
+
+
+def settle(place: Path) -> None:
+    """Put our real settings beside a mosquitto.conf as Debian has it."""
+    shutil.copy(BROKER / "visavis.conf", place / SETTINGS_FILE)
+    shutil.copy(BROKER / "visavis.acl", place / "etc/mosquitto/visavis.acl")
+    (place / "etc/mosquitto/visavis.passwd").touch()
+    debians = "user root\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"  # but for the user
+    (place / "etc/mosquitto/mosquitto.conf").write_text(debians)
+
+
+def starts(place: Path) -> bool:
+    """Whether the real mosquitto does with what stands there."""
+    command = f"mount --bind etc /etc && ip link set lo up && exec timeout 1 {MOSQUITTO}"
+    return alone(place, command, 20).returncode == 124
+
+
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        *((OWN, line) for line in (*TAKEN, *FREE, "password_file /etc/own", " acl_file /etc/own", EACH_LISTENER)),
+        *(("mosquitto.conf", line) for line in ("listener 1883", "port 1883", "acl_file /etc/own")),
+    ],
+)
+def test_nothing_is_put_beside_what_mosquitto_would_not_start_with(file: str, own: str, place: Path) -> None:
+    settle(place)
+    (place / "etc/own").touch()
+    with (place / "etc/mosquitto" / file).open("a") as text:
+        text.write(f"{own}\n")
+    good = starts(place)
+    called = asked(ran(place, "visavis-broker/postinst", "configure", "", code=int(not good)))
+    assert (CUT_OFF in called) == good
+    assert (place / ASIDE).exists() != good
+    assert starts(place)
+
+
+def test_all_else_of_our_settings_may_stand_twice(place: Path) -> None:
+    settle(place)
+    twice = [line for line in OUR_LINES if not line.startswith(("listener", "password_file", "acl_file"))]
+    assert len(twice) == len(OUR_LINES) - 3
+    (place / "etc/mosquitto" / OWN).write_text("\n".join(twice) + "\n")
+    assert starts(place)
 
 
 @pytest.mark.parametrize("deleted", SETTINGS)
@@ -200,8 +304,8 @@ def test_a_device_that_becomes_a_user_starts_anew_with_its_broker(place: Path) -
     program(place / "bin/visavis-capture", "")
     program(place / "bin/python3", "mkdir -p /etc/visavis/conf.d && echo joined >/etc/visavis/conf.d/broker.toml")
     deliver(place, "of 0.1")
-    assert f"{CUT_OFF} visavis-capture.service" in upgraded(place, "of 0.1")
+    assert upgraded(place, "of 0.1")[-2:] == NEW_USER
     for once_more in (upgraded(place, "of 0.1"), asked(ran(place, "visavis-broker/postinst", "triggered"))):
         assert once_more == []
     program(place / "bin/python3", "echo renamed >/etc/visavis/conf.d/broker.toml")
-    assert f"{CUT_OFF} visavis-capture.service" in ran(place, "visavis-broker/postinst", "triggered")
+    assert asked(ran(place, "visavis-broker/postinst", "triggered")) == NEW_USER

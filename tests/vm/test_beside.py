@@ -45,6 +45,30 @@ def broker(device: Machine) -> Machine:
     return device
 
 
+def test_an_owners_broker_on_our_port_runs_on(device: Machine) -> None:
+    """First of all, while the package is not there; apt hears that it is not in force."""
+    own, up = "/etc/mosquitto/conf.d/own.conf", "systemctl is-active mosquitto"
+    device.run(f"printf 'listener 1883\\nallow_anonymous true\\n' >{own} && systemctl restart mosquitto")
+    pid = device.run("systemctl show -P MainPID mosquitto")
+    refused = device.try_to_run(f"dpkg -i {INSIDE}/visavis-broker.deb", 300)
+    assert refused.returncode != 0
+    assert f'"listener 1883" stands in {own}' in refused.stdout + refused.stderr
+    assert device.run(up).strip() == "active"
+    assert device.run("systemctl show -P MainPID mosquitto") == pid
+    device.run("systemctl restart mosquitto")
+    device.run("dpkg --purge visavis-broker", 300)
+    assert device.run(up).strip() == "active"
+    device.run(
+        f"echo 'max_connections 9' >{own}"
+    )  # of the listener that is there without any: nothing looks out for it
+    assert device.try_to_run(f"dpkg -i {INSIDE}/visavis-broker.deb", 300).returncode != 0
+    assert device.run(up).strip() == "active"
+    device.run(f"rm {own} && dpkg --configure -a && systemctl is-active mosquitto", 300)
+    device.run("test -e /etc/mosquitto/conf.d/visavis.conf && dpkg --purge visavis-broker", 300)
+    device.run(f"{up} && ! ls /etc/mosquitto/conf.d/visavis*")
+    device.run(retry(CONNECTED, 120, JOURNAL))
+
+
 def test_mosquitto_asks_who_comes_and_the_device_is_a_user_of_it(broker: Machine) -> None:
     nameless = broker.try_to_run("mosquitto_sub -t visavis/test/info -C 1 -W 20")
     assert "not authorised" in nameless.stderr
