@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from visavis import broker_rights
-from visavis.cli.doctor import report, report_file
+from visavis import broker_rights, daemon, settings
+from visavis.cli.doctor import report, report_file, run
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
-from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached
+from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached, units_cache
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from deb.beside import BROKER_SETTINGS
@@ -70,6 +71,36 @@ def test_each_configured_broker_is_looked_at_by_its_name(tmp_path: Path) -> None
 def test_a_broker_whose_name_is_none_is_not_there() -> None:
     finding = reached("mqtt", f"mqtt://{'a' * 80}.local")
     assert (finding.state, finding.remedy) == ("warn", "start the broker, or correct mqtt.url")
+
+
+@pytest.fixture
+def of_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The configuration of the device, whose password only its unit is given, and whose broker is away."""
+    file = tmp_path / "config.toml"
+    file.write_text('[mqtt]\nurl = "mqtt://127.0.0.1:1"\nuser = "porch"\npassword_file = "credential:mqtt.password"\n')
+    monkeypatch.setattr(daemon, "DEVICE_CONFIG", file)
+    return file
+
+
+def test_without_a_name_the_devices_own_configuration_is_looked_at(
+    of_device: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(argparse.Namespace(config=None, hardware=False, json=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("warn  mqtt         mqtt://127.0.0.1:1 is not there") for line in lines), lines
+    assert lines[-1] == f"ok    config       {of_device}"
+
+
+def test_its_model_is_looked_for_where_its_workers_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SYSTEM_CACHE", tmp_path)
+    assert units_cache() is None  # the tests name another
+    monkeypatch.delenv("VISAVIS_CACHE_DIR")
+    assert units_cache() == tmp_path
+    (tmp_path / "mine.onnx").write_bytes(scrfd_like())
+    found = model(Detector(model=str(tmp_path / "mine.onnx")), tmp_path)
+    assert f"{tmp_path}/models/" in found.words
+    monkeypatch.setattr(settings, "SYSTEM_CACHE", tmp_path / "none")
+    assert units_cache() is None
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from visavis.addresses import MQTT_PORTS
 from visavis.broker import BrokerFailed, mosquitto
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
-from visavis.daemon import ask_daemon, effective_config, last_words
+from visavis.daemon import ask_daemon, device_config, effective_config, last_words
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 
@@ -45,17 +45,21 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def examine(config: Path | None) -> Iterator[Finding]:
-    """Run all examinations, one finding after another, the quick ones first."""
+    """Run all examinations, one finding after another, the quick ones first.
+
+    The device's own configuration is read as its units do: the daemon's secrets are not there for who looks.
+    """
     for examination in EXAMINATIONS:
         yield examination()
+    of_device = config is not None and config == device_config()
     try:
-        settings = effective_config(config, os.environ)
+        settings = effective_config(config, os.environ, for_worker=of_device)
     except VisavisError as error:
         yield Finding("model", "warn", "not looked at, the configuration cannot be read", "mend what fails here")
         if config is not None:
             yield Finding("config", "fail", str(error))
         return
-    yield model(settings.detector)
+    yield model(settings.detector, units_cache() if of_device else None)
     if config is not None:
         yield from configured_brokers(settings)
         yield from (Finding("mqtt", "warn", lost.sentence, lost.remedy) for lost in denied(settings, config))
@@ -166,17 +170,25 @@ def cache() -> Finding:
     return Finding("cache", "ok", f"{folder}, {free_mb} MB free")
 
 
-def model(detector: Detector) -> Finding:
-    """The configured model, as a worker would load it."""
+def units_cache() -> Path | None:
+    """Where the device's workers keep models; None, the usual place, if this user names another or may not look."""
+    from visavis.settings import SYSTEM_CACHE  # noqa: PLC0415
+
+    named = os.environ.get("VISAVIS_CACHE_DIR")
+    return SYSTEM_CACHE if not named and os.access(SYSTEM_CACHE, os.R_OK | os.X_OK) else None
+
+
+def model(detector: Detector, cache_dir: Path | None = None) -> Finding:
+    """The configured model, as a worker would load it; `cache_dir` None is the usual place."""
     if detector.backend == "fake":
         return Finding("model", "ok", 'none is loaded, backend = "fake" invents faces')
-    name, unmeasured = named(detector.model)
+    name, unmeasured = named(detector.model, cache_dir)
     try:
-        prepared = _prepared(name, detector.input)
+        prepared = _prepared(name, detector.input, cache_dir)
     except VisavisError as error:
         return Finding("model", "fail", error.sentence, error.remedy or "set detector.model to another")
     if detector.precision == "int8" and detector.backend != "tensorrt":
-        return int8(name, detector)
+        return int8(name, detector, cache_dir)
     if unmeasured:
         return Finding("model", "warn", f'"auto" is {name}, {unmeasured}', "run `visavis model bench`")
     if prepared.path is None:
@@ -184,29 +196,29 @@ def model(detector: Detector) -> Finding:
     return Finding("model", "ok", f"{name} is prepared: {prepared}")
 
 
-def named(configured: str) -> tuple[str, str]:
+def named(configured: str, cache_dir: Path | None) -> tuple[str, str]:
     """The model that a setting means; and for "auto", why it is not a measured one, if it is not."""
     from visavis.models.auto import AUTO, recommended  # noqa: PLC0415 (slow to import, wanted only here)
     from visavis.settings import default_cache_dir  # noqa: PLC0415
 
-    return recommended(default_cache_dir()) if configured == AUTO else (configured, "")
+    return recommended(cache_dir or default_cache_dir()) if configured == AUTO else (configured, "")
 
 
-def _prepared(name: str, size_px: tuple[int, int]) -> Prepared:
+def _prepared(name: str, size_px: tuple[int, int], cache_dir: Path | None) -> Prepared:
     from visavis.models.cache import prepared_model  # noqa: PLC0415 (slow to import, wanted only here)
 
     try:
-        return prepared_model(name, *size_px)
+        return prepared_model(name, *size_px, cache_dir)
     except OSError as error:
         raise ModelError(f"{name} cannot be looked at, {error.strerror}", "see cache above") from error
 
 
-def int8(name: str, detector: Detector) -> Finding:
+def int8(name: str, detector: Detector, cache_dir: Path | None) -> Finding:
     """The int8 form of a model; only backend = "auto" goes on without it."""
     from visavis.models.quantized import quantized_model  # noqa: PLC0415 (slow to import, wanted only here)
 
     try:
-        found = quantized_model(name, *detector.input)
+        found = quantized_model(name, *detector.input, cache_dir)
     except VisavisError as error:
         if detector.backend == "auto":
             return Finding("model", "warn", f"{error.sentence}, so it runs in fp32", error.remedy)

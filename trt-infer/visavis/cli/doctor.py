@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from visavis.atomic import written_anew
+from visavis.daemon import DEVICE_CONFIG, device_config
 from visavis.doctor import Finding, examine
 from visavis.errors import VisavisError
 
 EXAMPLE = (
-    "  visavis doctor\n"
-    "  visavis doctor --config /etc/visavis/config.toml --json\n"
-    "  visavis doctor --hardware --output pi5.txt"
+    "  visavis doctor\n  visavis doctor --config visavis.toml --json\n  visavis doctor --hardware --output pi5.txt"
 )
 REPORT = Path("visavis-hardware.txt")
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -29,7 +28,12 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis doctor` takes."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="also check this configuration and its brokers")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"also check this configuration and its brokers (default: {DEVICE_CONFIG}, where it is there)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--hardware", action="store_true", help="measure this board and write a report")
     parser.add_argument(
@@ -49,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.hardware:
         return report(args.output, short=args.short)
     failed = False
-    for finding in examine(args.config):
+    for finding in examine(args.config or device_config()):
         print(json.dumps(finding_json(finding)) if args.json else line(finding), flush=True)
         failed = failed or finding.state == "fail"
     return 1 if failed else 0
