@@ -2,7 +2,8 @@
 """Makes a repository that apt believes: `python -m deb.repository --key KEY --url URL`, or `make apt-repo`.
 
 What lies in build/deb is put in order for each Debian, listed by apt-ftparchive and signed by a key of yours. The same
-packages make the same lists; only a signature holds its moment. Any web server can then serve the folder.
+packages make the same lists; only a signature holds its moment, and a list that follows another is dated later. Any web
+server can then serve the folder.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
-from email.utils import formatdate
+import time
+from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
 from deb.kept import REPOSITORY
@@ -21,6 +23,7 @@ from deb.packing import OUT, commit_time_s
 
 PLACE = REPOSITORY / "build" / "apt"
 COMPONENT = "main"
+DATE = re.compile(r"^Date: (.*)$", re.MULTILINE)
 EXAMPLE = """examples:
   gpg --quick-generate-key "packages for my devices" ed25519 sign 3y      once: it asks for a passphrase
   python -m deb.repository --key "packages for my devices" --url https://host.example/apt
@@ -60,6 +63,7 @@ def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
     try:
         for suite, files in suites.items():
             add(draft, suite, files)
+            date(draft / "dists" / suite / "Release", out / "dists" / suite / "Release")
             sign(draft / "dists" / suite / "Release", key)
         names = [sources(draft, suite, url, public).name for suite in suites]
         exchange(draft, out)
@@ -109,14 +113,29 @@ def add(out: Path, suite: str, files: list[Path]) -> None:
 
 
 def release(out: Path, suite: str, architectures: list[str]) -> str:
-    """The sums of the lists, with the time of the commit."""
+    """The sums of the lists."""
     facts = {
         **{"Origin": "visavis", "Label": "visavis", "Suite": suite, "Codename": suite},
         **{"Architectures": " ".join(architectures), "Components": COMPONENT},
     }
     options = [f"-oAPT::FTPArchive::Release::{name}={value}" for name, value in facts.items()]
-    text = ftparchive(out, *options, "release", f"dists/{suite}")
-    return re.sub(r"(?m)^Date: .*$", f"Date: {formatdate(commit_time_s(), usegmt=True)}", text)
+    return ftparchive(out, *options, "release", f"dists/{suite}")
+
+
+def date(new: Path, old: Path) -> None:
+    """Give a Release the time of the commit, or a later one, so that it is later than the old one of other packages.
+
+    An earlier one is no news to apt: without a word it keeps the lists that it has, and asks for what is gone.
+    """
+    text = new.read_text()
+    before = old.read_text() if old.exists() else ""
+    time_s = min(
+        commit_time_s(), int(time.time())
+    )  # a commit may come from a clock that is ahead, and apt refuses its time
+    if then := DATE.search(before):
+        then_s = int(parsedate_to_datetime(then[1]).timestamp())
+        time_s = then_s if DATE.sub("", text) == DATE.sub("", before) else max(time_s, then_s + 1)
+    new.write_text(DATE.sub(f"Date: {formatdate(time_s, usegmt=True)}", text))
 
 
 def ftparchive(out: Path, *words: str) -> str:

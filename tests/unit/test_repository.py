@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,11 @@ case "$*" in
 	cat "$file" >"$2"; echo signed >>"$2" ;;
 esac
 """
-FTPARCHIVE = 'case "$*" in *packages*) echo "Package: visavis" ;; *) echo "Date: now" ;; esac'
+FTPARCHIVE = """\
+case "$*" in
+*packages*) echo "Package: visavis" ;;
+*) printf 'Origin: visavis\\nDate: now\\n'; cat pool/*/* ;;
+esac"""
 SIGNED = {"InRelease", "Release", "Release.gpg"}
 
 
@@ -89,3 +95,26 @@ def test_what_gpg_does_not_sign_leaves_the_old_one_as_it_is(
     (place / "expired").unlink()
     assert made(place, monkeypatch) == 0
     assert served(place) != before
+
+
+def dated(place: Path) -> datetime:
+    """When devices believe that the repository was made."""
+    text = served(place)["apt/dists/bookworm/Release"].decode()
+    return parsedate_to_datetime(text.partition("Date: ")[2].splitlines()[0])
+
+
+def test_to_apt_other_packages_are_later_ones_also_of_an_older_commit(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = place / "packages/visavis_0.1.0+bookworm_amd64.deb"
+    now = datetime.now(UTC).replace(microsecond=0)
+    dates = []
+    for content, minutes in ((b"1", -120), (b"2", -180), (b"2", -60), (b"3", -60), (b"4", 600)):
+        commit_s = int((now + timedelta(minutes=minutes)).timestamp())
+        monkeypatch.setattr(repository, "commit_time_s", lambda commit_s=commit_s: commit_s)
+        package.write_bytes(content)
+        assert made(place, monkeypatch) == 0
+        dates.append(dated(place))
+    later = now - timedelta(minutes=120) + timedelta(seconds=1)
+    assert dates[:4] == [later - timedelta(seconds=1), later, later, now - timedelta(minutes=60)]
+    assert now <= dates[4] <= datetime.now(UTC)
