@@ -88,6 +88,13 @@ def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) ->
         assert called == (first if starts else [call for call in first if call != START])
 
 
+def test_in_a_chroot_all_is_enabled_and_nothing_started(place: Path) -> None:
+    """As by pi-gen, debootstrap or packer: no later version of ours enables it."""
+    (place / "run/systemd/system").rmdir()
+    assert [call for call in ran(place, "visavis/postinst", "configure", "") if "systemctl" in call] == [ENABLE]
+    assert not [call for call in ran(place, "visavis/postinst", "configure", "0.1.0") if "systemctl" in call]
+
+
 def enabled(place: Path) -> list[Path]:
     """Links as `systemctl enable` makes them, of the target and of a second worker that an owner has added."""
     links = [place / "etc/systemd/system" / link for link in LINKS]

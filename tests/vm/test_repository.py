@@ -120,6 +120,12 @@ def test_apt_installs_from_it_in_a_clean_debian(debian: Path) -> None:
     assert fetched(debian).returncode == 0
 
 
+def test_a_system_that_is_made_in_a_chroot_starts_it(debian: Path) -> None:
+    assert (
+        inside(debian, "systemctl is-enabled visavis.target visavis-infer@1.service").stdout.split() == ["enabled"] * 2
+    )
+
+
 def test_a_device_that_is_installed_with_its_broker_is_a_user_of_it(debian: Path) -> None:
     assert "credential:mqtt.password" in inside(debian, "cat /etc/visavis/conf.d/broker.toml").stdout
     assert inside(debian, "stat -c '%a %U' /etc/mosquitto/visavis.passwd").stdout == "600 mosquitto\n"
