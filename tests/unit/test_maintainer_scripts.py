@@ -95,6 +95,12 @@ def test_in_a_chroot_all_is_enabled_and_nothing_started(place: Path) -> None:
     assert not [call for call in ran(place, "visavis/postinst", "configure", "0.1.0") if "systemctl" in call]
 
 
+def test_a_disk_that_is_too_full_for_compiled_files_does_not_stop_an_upgrade(place: Path) -> None:
+    program(place / "bin/python3", "exit 1")
+    assert "systemctl try-restart visavis-capture.service" in ran(place, "visavis/postinst", "configure", "0.1.0")
+    assert "starts will be slower" in (place / "errors").read_text()
+
+
 def enabled(place: Path) -> list[Path]:
     """Links as `systemctl enable` makes them, of the target and of a second worker that an owner has added."""
     links = [place / "etc/systemd/system" / link for link in LINKS]
