@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -99,6 +100,14 @@ def test_a_disk_that_is_too_full_for_compiled_files_does_not_stop_an_upgrade(pla
     program(place / "bin/python3", "exit 1")
     assert "systemctl try-restart visavis-capture.service" in ran(place, "visavis/postinst", "configure", "0.1.0")
     assert "starts will be slower" in (place / "errors").read_text()
+
+
+def test_what_our_udev_rules_are_about_is_given_to_its_group_at_once(place: Path) -> None:
+    rules = (SCRIPTS.parents[1] / "systemd/udev/70-visavis.rules").read_text()
+    subsystems = set(re.findall(r'^SUBSYSTEM=="(\w+)"', rules, re.MULTILINE))
+    assert len(subsystems) > 2
+    called = " ".join(call for call in ran(place, "visavis/postinst", "configure", "") if call.startswith("udevadm"))
+    assert set(re.findall(r"--subsystem-match=(\w+)", called)) == subsystems
 
 
 def enabled(place: Path) -> list[Path]:
