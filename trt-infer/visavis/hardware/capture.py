@@ -82,9 +82,9 @@ class Appliance:
         return [pid for pid in self.children() if "worker" in _command(pid)]
 
     def children(self) -> list[int]:
-        """The process numbers of all parts: each thread of `visavis run` has children of its own."""
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for file in threads for pid in text_of(file).split()]
+        """The process numbers of all parts; not from the kernel's lists of children, which some boards lack."""
+        ours = f"\nPPid:\t{self.process.pid}\n"
+        return [int(file.parent.name) for file in Path("/proc").glob("[0-9]*/status") if ours in text_of(file)]
 
     def memory_mib(self) -> dict[str, float]:
         """What each part holds now, by its name."""

@@ -120,6 +120,8 @@ def capture_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _kills_line(kills: dict[str, Any]) -> str:
+    if not kills["kills"]:
+        return "kills        NONE: no worker was found, so nothing is known of recovery"
     return (
         f"kills        {kills['kills']}, {kills['without_recovery']} without recovery, "
         f"longest {kills['recovery_s_most']} s, frames {'add up' if kills['adds_up'] else 'DO NOT ADD UP'}"
