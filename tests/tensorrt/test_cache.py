@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import stat
@@ -194,6 +195,24 @@ def test_a_timing_cache_is_kept_beside_and_sealed_too(here: Here, engine: Engine
     assert Vault(timing.parent).unseal(timing.name)
     timing.write_bytes(b"rubbish")
     assert engine_for(replace(TINY, precision="fp16"), here, Builds()).plan
+
+
+def test_the_engine_is_kept_before_the_timings_and_without_them(
+    here: Here, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sealed, seal = list[str](), Vault.seal
+
+    def full_at_the_second(vault: Vault, name: str, record: bytes, content: bytes) -> Path:
+        sealed.append(name)
+        if len(sealed) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return seal(vault, name, record, content)
+
+    monkeypatch.setattr(Vault, "seal", full_at_the_second)
+    engine = engine_for(TINY, here, Builds())
+    assert sealed[0] == engine.path.name
+    assert find(TINY, here) is not None
+    assert "cannot keep the timings of the build, No space left on device" in caplog.text
 
 
 def test_every_engine_is_listed_also_the_ones_that_would_not_be_loaded(here: Here, engine: Engine) -> None:

@@ -24,7 +24,7 @@ from visavis.detections import Detections, Frame, no_detections
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.engines.note_gen import Note
 from visavis.errors import DetectorLost
-from visavis.gpu_losses import MOST_LOST
+from visavis.gpu_losses import MOST_LOST, Record
 from visavis.models.cache import prepared_model
 from visavis.settings import WorkerSettings
 from visavis.supervisor import Supervisor, worker_command
@@ -187,6 +187,16 @@ def test_a_worker_that_must_use_the_gpu_tells_of_its_build_before_it_serves(
         until(lambda: daemon.models, "the worker serves")
         assert daemon.models == ["centerface@tensorrt"]
         assert not note.exists()
+        [losses] = note.parent.glob("*.gpu.json")
+        assert msgspec.json.decode(losses.read_bytes(), type=Record).ready_s, "a good run of it would not be known"
+
+
+def test_an_engine_that_cannot_be_kept_serves_all_the_same(machine: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    full = ["prlimit", "--fsize=100000", *worker_command(config(machine, "tensorrt"))]
+    with hellos(machine / "frames.sock") as daemon, Supervisor(full, 1):
+        until(lambda: daemon.models, "the worker serves")
+        assert daemon.models == ["centerface@tensorrt"]
+    assert f"cannot keep engine {machine}" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "fake"])

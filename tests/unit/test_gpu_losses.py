@@ -57,9 +57,20 @@ def test_a_long_good_run_ends_the_row(tmp_path: Path, monkeypatch: pytest.Monkey
     lose(tmp_path, 2)
     losses = GpuLosses(tmp_path, NAME)
     losses.begin()
+    losses.ready()
     pass_time(monkeypatch, WELL_S + 1)
     losses.lost()
     assert begun(tmp_path) == 1
+
+
+def test_a_long_start_is_no_good_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that builds its engine first takes that long, and may fail then."""
+    for number in range(MOST_LOST):
+        losses = GpuLosses(tmp_path, NAME)
+        assert losses.begin() == number
+        pass_time(monkeypatch, WELL_S + 1)
+        losses.lost()
+    assert begun(tmp_path) == MOST_LOST
 
 
 @pytest.mark.parametrize("seconds", [FORGOTTEN_S + 1, -60.0], ids=["an hour", "a clock that was set back"])

@@ -19,7 +19,7 @@ import msgspec
 from visavis.atomic import write_atomically
 
 MOST_LOST = 3
-# A worker that ran this long was well: what came before is no part of the same trouble.
+# A worker that served this long was well: what came before is no part of the same trouble.
 WELL_S = 600.0
 # After this time the GPU is tried again, when the worker is started for whatever reason.
 FORGOTTEN_S = 3_600.0
@@ -33,11 +33,14 @@ def may_use_gpu(backend: str) -> bool:
 
 
 class Record(msgspec.Struct, frozen=True):
-    """How many starts in a row lost the GPU, when the last of them did, and when the newest start was; UNIX time."""
+    """How many starts in a row lost the GPU, when the last of them did, and when the newest one was ready, UNIX time.
+
+    `ready_s` is 0 until it is.
+    """
 
     count: int = 0
     lost_s: float = 0.0
-    began_s: float = 0.0
+    ready_s: float = 0.0
 
 
 class GpuLosses:
@@ -60,7 +63,7 @@ class GpuLosses:
             record = self._one_more(record, crashed_s)
         if not 0 <= now_s - record.lost_s <= FORGOTTEN_S:
             record = Record()
-        self._write(Record(record.count, record.lost_s, now_s))
+        self._write(Record(record.count, record.lost_s))
         _remove(self._words)
         return record.count
 
@@ -72,6 +75,11 @@ class GpuLosses:
         except OSError as error:
             log.warning("a crash of this worker will not be remembered, %s", error)
 
+    def ready(self) -> None:
+        """Remember that this start serves from now on; a start may take long, if an engine is built in it."""
+        record = self._read()
+        self._write(Record(record.count, record.lost_s, time.time()))
+
     def lost(self) -> None:
         """Remember that this start lost the GPU."""
         self._write(self._one_more(self._read(), time.time()))
@@ -82,8 +90,8 @@ class GpuLosses:
         _remove(self._words)
 
     def _one_more(self, record: Record, lost_s: float) -> Record:
-        was_well = lost_s - record.began_s >= WELL_S
-        return Record(1 if was_well else record.count + 1, lost_s, record.began_s)
+        was_well = record.ready_s > 0 and lost_s - record.ready_s >= WELL_S
+        return Record(1 if was_well else record.count + 1, lost_s)
 
     def _crashed_s(self) -> float:
         """When the process before this one was taken down by a library; 0 when it was not."""

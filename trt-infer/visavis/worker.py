@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
@@ -41,8 +41,11 @@ CLIENTS = "@"
 log = logging.getLogger(__name__)
 
 
-def run(settings: WorkerSettings, stop: threading.Event) -> None:
+def run(settings: WorkerSettings, stop: threading.Event, warm: Callable[[], None] | None = None) -> None:
     """Serve until `stop` is set, also while the detector loads; wait and connect again whenever the daemon goes away.
+
+    Args:
+        warm: called once, when the detector has loaded and run.
 
     Raises:
         VisavisError: what connecting again cannot mend: no such model, another release, a broken detector.
@@ -53,6 +56,8 @@ def run(settings: WorkerSettings, stop: threading.Event) -> None:
     give_back()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
     warn_of_a_long_name(settings.name, detector)
+    if warm is not None:
+        warm()
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
     others, life = AnySize(settings.detector), SignOfLife()
     while not stop.is_set():

@@ -351,7 +351,8 @@ def _ready(wanted: Wanted, here: Here) -> Engine:
 
 def _built(wanted: Wanted, here: Here, note: Path | None) -> Engine:
     with Progress(_note(wanted, note) if note else None, LoggedProgress()) as report:
-        return engine_for(wanted, here, report)
+        # Detection comes first: an engine that cannot be kept serves until the worker ends.
+        return engine_for(wanted, here, report, must_keep=False)
 
 
 def _note(wanted: Wanted, path: Path) -> EngineNote:

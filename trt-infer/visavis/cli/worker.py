@@ -151,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     began_s = time.monotonic()
     with stop_on_signals() as stop:
         try:
-            worker.run(settings(args, fallback=fallback), stop)
+            worker.run(settings(args, fallback=fallback), stop, losses.ready if losses is not None else None)
         except VisavisError as error:
             code = told(args, error)
             remember(losses, code, fallback=fallback)

@@ -115,14 +115,23 @@ def find(wanted: Wanted, here: Here) -> Engine | None:
         return Engine(record=record, plan=opened[1], path=vault.folder / key.file_name)
 
 
-def engine_for(wanted: Wanted, here: Here, report: Report) -> Engine:
+def engine_for(wanted: Wanted, here: Here, report: Report, *, must_keep: bool = True) -> Engine:
     """Return the kept engine, or build and keep one; of several processes one builds at a time.
+
+    Args:
+        must_keep: whether one that cannot be kept is of no use. Otherwise there is a warning.
 
     Raises:
         ModelError: it cannot be built or kept.
     """
     with _readable(here) as vault, _turn(vault.folder / "build.lock", wanted, report):
-        return find(wanted, here) or _built(wanted, here, vault, report)
+        found = find(wanted, here)
+        if found is not None:
+            return found
+        engine, timings = _built(wanted, here, vault, report)
+        _keep(engine, vault, report, must_keep=must_keep)
+        _keep_timings(timings, _timing_name(here), vault)
+        return engine
 
 
 def kept(cache_dir: Path) -> Iterator[tuple[Path, Record | None]]:
@@ -149,7 +158,8 @@ def _record(content: bytes) -> Record | None:
         return None
 
 
-def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
+def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> tuple[Engine, bytes]:
+    """A new engine, and TensorRT's timings; nothing is kept yet."""
     report(0.0, "Reading the model")
     # onnx takes 150 ms and 30 MB to import: only a build pays that.
     from visavis.engines import rewrite  # noqa: PLC0415
@@ -159,22 +169,37 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> Engine:
     outputs = rewrite.output_names(model)
     if wanted.profile != ONE_PICTURE:
         model = rewrite.for_many_pictures(model)
-    timing = _timing_name(here)
     recipe = Recipe(
         name=key.model,
         precision=key.precision,
         profile=key.profile,
         workspace_mib=wanted.workspace_mib,
-        timing_cache=(vault.unseal(timing) or (b"", b""))[1],
+        timing_cache=(vault.unseal(_timing_name(here)) or (b"", b""))[1],
     )
     log.info("building %s in %s for %s with TensorRT %s", key.model, key.precision, key.gpu, key.tensorrt)
     built = build(here.trt, model, recipe, report)
     record = Record(key=key, outputs=outputs, layers=built.layers, took_s=built.took_s)
-    if built.timing_cache:
-        vault.seal(timing, b"", built.timing_cache)
-    path = vault.seal(key.file_name, msgspec.json.encode(record), built.plan)
-    report(1.0, "Kept")
-    return Engine(record=record, plan=built.plan, path=path)
+    return Engine(record=record, plan=built.plan, path=vault.folder / key.file_name), built.timing_cache
+
+
+def _keep(engine: Engine, vault: Vault, report: Report, *, must_keep: bool) -> None:
+    try:
+        vault.seal(engine.path.name, msgspec.json.encode(engine.record), engine.plan)
+    except OSError as error:
+        if must_keep:
+            raise
+        log.warning("cannot keep engine %s, %s: it is built again at every start", engine.path, error.strerror)
+    else:
+        report(1.0, "Kept")
+
+
+def _keep_timings(timings: bytes, name: str, vault: Vault) -> None:
+    """They only make the next build shorter."""
+    try:
+        if timings:
+            vault.seal(name, b"", timings)
+    except OSError as error:
+        log.warning("cannot keep the timings of the build, %s: the next one takes as long", error.strerror)
 
 
 def _in_precision(wanted: Wanted, trt: TensorRT, report: Report) -> bytes:
