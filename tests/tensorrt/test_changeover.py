@@ -244,6 +244,38 @@ def test_it_does_so_whoever_starts_it(machine: Path, monkeypatch: pytest.MonkeyP
     assert subprocess.run(command, check=False, capture_output=True).returncode == DetectorLost.exit_code
 
 
+def lend_a_frame(daemon: DaemonDouble) -> None:
+    """One of the size that the engine takes."""
+    width, height = SIZE
+    said = ring_add()
+    said.width, said.height = SIZE
+    memory = Memory(said)
+    daemon.add(said, memory)
+    plane, none = wire.Plane(0, width * height * 3, width * 3, height), wire.Plane(0, 0, 0, 0)
+    planes = (plane, none, none, none)
+    daemon.send(frame(1, width=width, height=height, payload_bytes=width * height * 3, planes=planes).pack())
+    memory.close()
+
+
+@double_only
+def test_a_worker_whose_gpu_keeps_hanging_goes_on_without(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    subprocess.run(build_of(machine), check=True, capture_output=True)
+    monkeypatch.setenv("VISAVIS_TEST_GPU", "hangs")
+    path = machine / "frames.sock"
+    with Supervisor(worker_command(config(machine)), 1, machine, watchdog_s=1):
+        for _ in range(MOST_LOST):
+            with DaemonDouble(path) as daemon:
+                lend_a_frame(daemon)
+                assert daemon.peer.recv(1) == b"", "it answered"
+        with hellos(path) as last:
+            until(lambda: last.models, "the fourth serves")
+        assert last.models == ["centerface@onnxruntime"]
+        assert last.flags[0] & wire.HelloFlag.FALLBACK
+    assert caplog.text.count("worker-1 ended with -6") == MOST_LOST
+
+
 class Dying:
     """A detector whose GPU fails on the second frame."""
 

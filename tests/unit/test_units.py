@@ -37,6 +37,11 @@ def test_the_sandboxes_are_as_tight_with_a_gpu(name: str, tmp_path: Path) -> Non
     assert "char-nvidia" in judge(file, tmp_path), "the drop-in was not read"
 
 
+def test_a_worker_whose_gpu_hangs_at_its_start_leaves_a_trace() -> None:
+    """Known to systemd since 246; Ubuntu 22.04, the oldest that we run on, has 249."""
+    assert "\nTimeoutStartFailureMode=abort\n" in GPU.read_text()
+
+
 def test_the_daemon_may_use_what_each_source_opens() -> None:
     """A node that is not named cannot be opened by the service, whatever its rights: libcamera needs its memory."""
     unit = (ROOT / "systemd/visavis-capture.service").read_text()

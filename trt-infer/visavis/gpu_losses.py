@@ -2,7 +2,8 @@
 """What a worker remembers of failures on its GPU, so that after three in a row its next start does without.
 
 It remembers by itself, in a file beside the engine's note: whoever starts workers, systemd or `visavis run`, need not
-know. A library of CUDA may take the process down; then Python's fault handler leaves the words that tell so.
+know. A library of CUDA may take the process down, and a watchdog one that hangs in it; then Python's fault handler
+leaves the words that tell so.
 """
 
 from __future__ import annotations

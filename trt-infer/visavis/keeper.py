@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import threading
 import time
@@ -16,6 +17,8 @@ RESTART_FIRST_MS = 50
 RESTART_MOST_MS = 5_000
 # That many ends in a row, each soon after its start, are no accident.
 MANY_ENDS = 5
+# How long one that hangs may take to tell where.
+ABORT_LIMIT_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +118,10 @@ class Keeper:
     def _watch(self, watchdog: Watchdog) -> None:
         while not self._stop.wait(watchdog.look_s):
             with self._lock:
-                if self._process and watchdog.silent():
-                    log.error("%s gave no sign of life for %g s: it hangs and is killed", self.name, watchdog.limit_s)
-                    self._process.kill()
+                hanging = self._process if self._process and watchdog.silent() else None
+            if hanging:
+                log.error("%s gave no sign of life for %g s: it hangs and is killed", self.name, watchdog.limit_s)
+                _abort(hanging)
         with self._lock:
             watchdog.close()
 
@@ -126,3 +130,12 @@ class Keeper:
         self._ends = self._ends + 1 if lasted_s * 1_000 <= RESTART_MOST_MS else 0
         if self._ends == MANY_ENDS:
             log.error("%s ended %d times in a row, soon after each start: %s", self.name, self._ends, self._remedy)
+
+
+def _abort(process: subprocess.Popen[bytes]) -> None:
+    """End it as systemd's watchdog does: so a worker leaves the trace by which it counts that its GPU hung."""
+    process.send_signal(signal.SIGABRT)
+    try:
+        process.wait(ABORT_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -2,7 +2,8 @@
 """A double of pycuda.driver: the GPU is memory of this process, a stream does its work only when it is waited for.
 
 So work that is used before it was waited for shows as wrong bytes. `calls` notes what was asked for, in order;
-`faults` names calls that fail. $VISAVIS_TEST_GPU=none is a machine without a driver, "dies" a GPU that runs once.
+`faults` names calls that fail. $VISAVIS_TEST_GPU=none is a machine without a driver, "dies" a GPU that runs once,
+"hangs" one that does not come back from its third run: the first of a worker that is ready.
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ class Stream:
         note("synchronize")
         if os.environ.get("VISAVIS_TEST_GPU") == "dies" and calls.count("synchronize") > 1:
             raise Error("cuStreamSynchronize failed: an illegal memory access was encountered")
+        if os.environ.get("VISAVIS_TEST_GPU") == "hangs" and calls.count("synchronize") > 2:
+            time.sleep(600)
         work, self.waiting = self.waiting, []
         for piece in work:
             piece()
