@@ -7,28 +7,35 @@ import logging
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from visavis import worker
 from visavis.backends import cuda_driver, load_detector, tensorrt
 from visavis.backends.tensorrt import TensorRt
 from visavis.detections import Frame, sendable
 from visavis.engines.cache import Here, engine_for
 from visavis.engines.key import Gpu
+from visavis.engines.note import note_path
+from visavis.engines.note_gen import Note
 from visavis.engines.rewrite import for_many_pictures
-from visavis.errors import DetectorError, DetectorLost, ModelError
+from visavis.errors import DetectorError, DetectorLost, GpuUnusable, ModelError
 from visavis.models.cache import prepared_model
 from visavis.pictures import letterboxed
 from visavis.ring_memory import Device
-from visavis.settings import DetectorSettings
+from visavis.settings import DetectorSettings, WorkerSettings
 
 from tests.tensorrt import core
 from tests.tensorrt.double.pycuda import driver as cuda
 from tests.tensorrt.gpu_double import DriverDouble, TensorRtDouble
+from tests.tensorrt.test_changeover import hellos
 from tests.unit.face_pictures import gocv_pictures
+from tests.waiting import HANG_S, until
 
 WIDTH, HEIGHT = 320, 256
 # One frame: up, one graph, wait. Nothing after the wait.
@@ -241,6 +248,37 @@ def test_auto_takes_tensorrt_once_there_is_an_engine(gpu: None, module: TensorRt
     detector = load_detector(auto)
     assert detector.name == "tensorrt"
     assert detector.model_id == "centerface"
+
+
+def test_auto_tells_why_it_does_not_use_its_engine_and_tries_again(
+    gpu: None, module: TensorRtDouble, auto: DetectorSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Here(trt=module, gpu=Gpu("Double", (8, 7)), cache_dir=auto.cache_dir)
+    engine_for(tensorrt.wanted_engine(auto), here, tensorrt.LoggedProgress())
+    path, stop = tmp_path / "frames.sock", threading.Event()
+    note = note_path(path)
+    settings = WorkerSettings(socket=path, detector=replace(auto, engine_note=note))
+    monkeypatch.setattr(worker, "TRY_AGAIN_S", 1)
+    cuda.faults["create_execution_context"] = "out of memory"
+    with hellos(path) as daemon:
+        with pytest.raises(GpuUnusable, match="the GPU has no memory for centerface"):
+            worker.run(settings, threading.Event())
+        assert daemon.models == ["centerface@onnxruntime"]
+        told = msgspec.json.decode(note.read_bytes(), type=Note)
+        assert (told.state, told.error) == (
+            "failed",
+            "the GPU has no memory for centerface: use fewer workers, or fp16",
+        )
+        cuda.faults.clear()
+        next_one = threading.Thread(target=worker.run, args=(settings, stop))
+        next_one.start()
+        try:
+            until(lambda: daemon.models[1:], "it serves again")
+        finally:
+            stop.set()
+            next_one.join(HANG_S)
+    assert daemon.models[1] == "centerface@tensorrt"
+    assert not note.exists()
 
 
 def test_a_machine_without_a_gpu_says_so_and_auto_goes_on(

@@ -23,6 +23,7 @@ from visavis.config_gen import Config, Detector, Worker
 from visavis.detections import Detections, Frame, no_detections
 from visavis.engines.first_build import FirstBuild, build_command, build_note
 from visavis.engines.note_gen import Note
+from visavis.engines.vault import Vault
 from visavis.errors import DetectorLost
 from visavis.gpu_losses import MOST_LOST, Record
 from visavis.models.cache import prepared_model
@@ -31,6 +32,7 @@ from visavis.supervisor import Supervisor, worker_command
 
 from tests import waiting
 from tests.tensorrt import core
+from tests.tensorrt.gpu_double import OLD
 from tests.unit.daemon_double import HEIGHT, INSTANCE, WIDTH, DaemonDouble, Memory, frame, ring_add
 from tests.waiting import HANG_S
 
@@ -138,6 +140,24 @@ def test_an_engine_that_is_there_changes_nothing(machine: Path) -> None:
     with FirstBuild(build_of(machine), build_note(config(machine)), lambda _stop: called.set()) as first:
         first._thread.join()
     assert not called.is_set()
+
+
+@double_only
+def test_an_engine_that_an_update_of_the_driver_made_useless_is_built_again(machine: Path) -> None:
+    subprocess.run(build_of(machine), check=True, capture_output=True)
+    (engine,) = (machine / "engines").glob("*.engine")
+    vault = Vault(engine.parent)
+    record, plan = vault.unseal(engine.name) or (b"", b"")
+    vault.seal(engine.name, record, plan + OLD)
+    note = build_note(config(machine)).path
+    with hellos(machine / "frames.sock") as daemon, Supervisor(worker_command(config(machine)), 1) as workers:
+        until(lambda: daemon.models, "the first worker is there")
+        assert "TensorRT cannot load" in msgspec.json.decode(note.read_bytes(), type=Note).error
+        renew = partial(workers.renew, lambda: {"worker-1": len(daemon.models)})
+        with FirstBuild(build_of(machine), build_note(config(machine)), renew):
+            until(lambda: daemon.models[-1] == "centerface@tensorrt", "a worker came after the build")
+        assert daemon.models[0] == "centerface@onnxruntime"
+    assert not note.exists()
 
 
 @double_only
@@ -297,7 +317,7 @@ class Dying:
 def test_the_frame_that_a_failing_gpu_had_is_given_back_before_the_worker_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "load_detector", lambda _settings: Dying())
+    monkeypatch.setattr(worker, "load_detector", lambda _settings, _missed: Dying())
     memory, ended, stop = Memory(ring_add()), [], threading.Event()
 
     def run() -> None:

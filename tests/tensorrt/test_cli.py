@@ -21,7 +21,7 @@ import pytest
 from visavis.engines.note_gen import FILE, Note
 
 from tests.tensorrt import core
-from tests.tensorrt.models import face_pictures
+from tests.tensorrt.models import face_pictures, prepared_tiny
 from tests.unit.test_quantize_camera import assert_accounted, without_workers
 from tests.waiting import until
 
@@ -39,28 +39,46 @@ def small(real_core: None, tmp_path: Path) -> list[Any]:
     return ["build", "--input", "64x64", "--cache-dir", tmp_path]
 
 
-def test_build_builds_once_and_says_what(small: list[Any]) -> None:
-    first, again = visavis(*small), visavis(*small)
+@pytest.fixture
+def gpu(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine that also loads engines."""
+    network = tmp_path / "network.onnx"
+    network.write_bytes(prepared_tiny().content)
+    return core.environment(VISAVIS_TEST_NETWORK=str(network))
+
+
+def test_build_builds_once_and_says_what(small: list[Any], gpu: dict[str, str]) -> None:
+    first, again = visavis(*small, environment=gpu), visavis(*small, environment=gpu)
     assert first.returncode == again.returncode == 0, first.stderr
     assert first.stdout.startswith("built: centerface in fp16, 1/1/1 pictures, for Double (sm_87) with TensorRT 11.4.0")
     assert again.stdout.startswith("kept: centerface in fp16")
     assert first.stderr == ""
 
 
-def test_a_configuration_says_what_its_workers_look_for(small: list[Any], tmp_path: Path) -> None:
+def test_an_engine_that_tensorrt_refuses_is_built_again_and_no_worker_tries_one_that_it_refuses_then(
+    small: list[Any], gpu: dict[str, str]
+) -> None:
+    assert visavis(*small, environment=gpu).returncode == 0
+    answer = visavis(*small, environment=dict(gpu, VISAVIS_TEST_GPU="refuses"))
+    assert answer.returncode == 1
+    assert "without a reason: it is built again" in answer.stderr
+    assert "though it has just built it" in answer.stderr
+
+
+def test_a_configuration_says_what_its_workers_look_for(small: list[Any], tmp_path: Path, gpu: dict[str, str]) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[detector]\ninput = [96, 64]\nprecision = "fp32"\n[worker]\ncredit = 2\n')
     words = ["build", "--config", config, "--cache-dir", tmp_path]
     built = visavis(*words)
     assert built.stdout.startswith("built: centerface in fp32, 1/2/2 pictures"), built.stderr
-    assert visavis(*words, "--input", "96x64").stdout.startswith("kept:")
+    assert visavis(*words, "--input", "96x64", environment=gpu).stdout.startswith("kept:")
     assert visavis(*words, "--precision", "fp16").stdout.startswith("built: centerface in fp16, 1/2/2 pictures")
     config.write_text("[detector]\ninput = 7\n")
     assert visavis(*words).returncode == 2
 
 
 def test_a_service_builds_what_workers_look_for_and_tells_the_daemon_why_it_cannot(
-    small: list[Any], tmp_path: Path
+    small: list[Any], tmp_path: Path, gpu: dict[str, str]
 ) -> None:
     config, note = tmp_path / "config.toml", tmp_path / FILE
     config.write_text(f'[detector]\ninput = [64, 64]\n[worker]\nsocket = "{tmp_path}/frames.sock"\n')
@@ -70,7 +88,7 @@ def test_a_service_builds_what_workers_look_for_and_tells_the_daemon_why_it_cann
     assert msgspec.json.decode(note.read_bytes(), type=Note).error == json.loads(failed.stdout)["error"]
     assert json.loads(visavis(*words).stdout)["state"] == "built"
     assert not note.exists()
-    assert json.loads(visavis(*words).stdout)["state"] == "kept"
+    assert json.loads(visavis(*words, environment=gpu).stdout)["state"] == "kept"
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "auto"])

@@ -20,7 +20,8 @@ and where there is one, the remedy:
         ├── DetectorBroken    it failed on several frames in a row
         ├── DetectorLost      the device under it failed: the worker ends at once
         └── ModelError        a model or backend cannot be used at all
-            └── GpuUnusable   a worker was told to use the GPU and cannot
+            ├── EngineRefused the GPU or TensorRT does not take an engine that is there
+            └── GpuUnusable   a worker should use the GPU and cannot
 """
 
 from __future__ import annotations
@@ -143,8 +144,14 @@ class ModelError(DetectorError):
     kind = "model"
 
 
+class EngineRefused(ModelError):
+    """An engine is there, sound and for this GPU, but the GPU has no memory for it, or TensorRT does not load it."""
+
+    kind = "engine_refused"
+
+
 class GpuUnusable(ModelError):
-    """A worker was told to run on the GPU by name, and nothing there can serve: no driver, no library, no engine."""
+    """A worker was to run on the GPU, and nothing there can serve: no driver, no library, no engine that it takes."""
 
     kind = "gpu_unusable"
     exit_code = 4

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from time import monotonic
 
@@ -18,12 +18,13 @@ from visavis.backends import Batching, Detector, Waiting, load_detector
 from visavis.backends.any_size import AnySize
 from visavis.backoff import backoff
 from visavis.detections import Detections
-from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, Refused, ViewLeaked
+from visavis.engines.note import EngineNote
+from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, EngineRefused, GpuUnusable, Refused, ViewLeaked
 from visavis.heap import give_back
 from visavis.ring import Identity, Lease, RingClient, Stop, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.ring_memory import Device
-from visavis.settings import WorkerSettings
+from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import ended_anyway
 from visavis.systemd import READY, STATUS, STOPPING, SignOfLife, tell
 
@@ -33,6 +34,8 @@ RETRY_MOST_MS = 1_000
 AWAY_S = 1.0
 # How long a worker that loads may take to end: the build of an engine takes minutes and cannot always be told to stop.
 LOAD_STOP_LIMIT_S = 2.0
+# How long a worker serves without its GPU, where that did not take the engine, before a fresh process tries it again.
+TRY_AGAIN_S = 60.0
 # Frames that may fail one after the other before a fresh process is tried.
 MOST_FAILURES = 3
 # What the streams of clients' pictures begin with, and no camera.
@@ -48,10 +51,12 @@ def run(settings: WorkerSettings, stop: threading.Event, warm: Callable[[], None
         warm: called once, when the detector has loaded and run.
 
     Raises:
+        GpuUnusable: the GPU did not take its engine, and something else has served for TRY_AGAIN_S.
         VisavisError: what connecting again cannot mend: no such model, another release, a broken detector.
     """
     with ended_anyway(stop, LOAD_STOP_LIMIT_S, partial(stopped_early, settings.name)):
-        detector = load_detector(settings.detector)
+        missed: list[EngineRefused] = []
+        detector = load_detector(settings.detector, missed.append)
         detector.warm_up()
     give_back()
     log.info("%s: %s on %s is warm", settings.name, detector.model_id, detector.name)
@@ -60,8 +65,9 @@ def run(settings: WorkerSettings, stop: threading.Event, warm: Callable[[], None
         warm()
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
     others, life = AnySize(settings.detector), SignOfLife()
-    while not stop.is_set():
-        serve_a_daemon(settings, detector, stop, life, others)
+    with tried_again(settings.detector, missed, stop):
+        while not stop.is_set():
+            serve_a_daemon(settings, detector, stop, life, others)
     tell(STOPPING)
     log.info("%s: stopped", settings.name)
 
@@ -74,6 +80,34 @@ def warn_of_a_long_name(name: str, detector: Detector) -> None:
             "%s: the status and messages call model %s %s, for longer names they have no room: give it a shorter one"
         )
         log.warning(words, name, detector.model_id, told)
+
+
+@contextmanager
+def tried_again(settings: DetectorSettings, missed: Sequence[EngineRefused], stop: threading.Event) -> Iterator[None]:
+    """Where the GPU was missed, tell why, and set `stop` after TRY_AGAIN_S: then a fresh process tries it again.
+
+    Raises:
+        GpuUnusable: that time has come.
+    """
+    due = threading.Event()
+
+    def end() -> None:
+        if not stop.is_set():
+            due.set()
+            stop.set()
+
+    timer = threading.Timer(TRY_AGAIN_S, end)
+    timer.daemon = True
+    for error in missed:
+        if settings.engine_note is not None:
+            EngineNote(settings.engine_note, settings.model, settings.precision).failed(str(error))
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if due.is_set():
+        raise GpuUnusable(missed[0].sentence, missed[0].remedy) from missed[0]
 
 
 def stopped_early(name: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from visavis.detections import Detections, Frame
-from visavis.errors import ModelError
+from visavis.errors import EngineRefused, ModelError
 from visavis.settings import DetectorSettings
 
 # What "auto" tries, best first.
@@ -93,6 +93,7 @@ class Batching:
 
 
 Loader = Callable[[DetectorSettings], Detector]
+Missed = Callable[[EngineRefused], None]
 
 
 def _lazy(module: str, name: str) -> Loader:
@@ -110,14 +111,17 @@ BACKENDS: dict[str, Loader] = {
 }
 
 
-def load_detector(settings: DetectorSettings) -> Detector:
+def load_detector(settings: DetectorSettings, missed: Missed | None = None) -> Detector:
     """Load the detector that `settings.backend` names; "auto" takes the first of `AUTOMATIC` that loads.
+
+    Args:
+        missed: is told when "auto" goes on without an engine that is there.
 
     Raises:
         ModelError: no such backend, its library is missing, or the model cannot be used.
     """
     if settings.backend == "auto":
-        return _first_that_loads(settings)
+        return _first_that_loads(settings, missed)
     if settings.backend not in BACKENDS:
         raise ModelError(f"no backend is called {settings.backend!r}", f"choose from auto, {', '.join(BACKENDS)}")
     return load(settings.backend, settings)
@@ -137,18 +141,26 @@ def load(name: str, settings: DetectorSettings) -> Detector:
         ) from error
 
 
-def _first_that_loads(settings: DetectorSettings) -> Detector:
+def _first_that_loads(settings: DetectorSettings, missed: Missed | None) -> Detector:
     reasons: list[ModelError] = []
     for name in AUTOMATIC:
         try:
             return load(name, settings)
         except ModelError as error:
-            log.log(logging.DEBUG if _not_installed(error) else logging.INFO, "%s is not used: %s", name, error)
+            log.log(_level(error), "%s is not used: %s", name, error)
             reasons.append(error)
+            if isinstance(error, EngineRefused) and missed is not None:
+                missed(error)
     news = [error for error in reasons if not _not_installed(error)]
     size = f"{settings.input_width}x{settings.input_height}"
     sentence = f"no backend can run {settings.model} at {size} (detector.model, detector.input)"
     raise ModelError(sentence, "; ".join(map(str, news or reasons)))
+
+
+def _level(error: ModelError) -> int:
+    if isinstance(error, EngineRefused):
+        return logging.WARNING
+    return logging.DEBUG if _not_installed(error) else logging.INFO
 
 
 def _not_installed(error: ModelError) -> bool:

@@ -26,7 +26,7 @@ from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
 from visavis.engines.complaints import Complaints
 from visavis.engines.key import Gpu, Precision, Profile
 from visavis.engines.note import EngineNote, Progress
-from visavis.errors import DetectorError, DetectorLost, ModelError
+from visavis.errors import DetectorError, DetectorLost, EngineRefused, ModelError
 from visavis.families import FAMILIES
 from visavis.models.cache import prepared_model
 from visavis.settings import DetectorSettings
@@ -57,7 +57,8 @@ class TensorRt(Batching):
         batch: how many pictures `detect_many` takes at most: those of the engine's profile.
 
     Raises:
-        ModelError: no TensorRT, no GPU, no engine, or not enough memory.
+        EngineRefused: there is an engine, but the GPU or TensorRT does not take it.
+        ModelError: no TensorRT, no GPU, or no engine.
     """
 
     name = "tensorrt"
@@ -75,7 +76,7 @@ class TensorRt(Batching):
         self._score, self._iou = settings.score, settings.iou
         self._family = FAMILIES[wanted.prepared.family]
         self._cuda = cuda
-        with _as_model_error(cuda, self.model_id):
+        with _as_refused(cuda, self.model_id):
             self._session = Session(trt, cuda, engine)
         if settings.engine_note:
             _note(wanted, settings.engine_note).clear()  # whatever failed before does not any more
@@ -360,11 +361,27 @@ def _note(wanted: Wanted, path: Path) -> EngineNote:
 
 
 @contextlib.contextmanager
-def _as_model_error(cuda: Cuda, model: str) -> Iterator[None]:
+def _as_refused(cuda: Cuda, model: str) -> Iterator[None]:
     try:
         yield
     except cuda.Error as error:
-        raise ModelError(f"the GPU cannot take {model}, {error}", "use fewer workers, or a smaller input") from error
+        raise EngineRefused(f"the GPU cannot take {model}, {error}", "use fewer workers, or a smaller input") from error
+    except ModelError as error:
+        raise EngineRefused(error.sentence, error.remedy) from error
+
+
+def refusal(trt: TensorRT, engine: Engine) -> str:
+    """Why TensorRT does not take an engine, as after an update of the driver; "" when it does, or has no memory now.
+
+    Raises:
+        ModelError: TensorRT cannot be used here.
+    """
+    complaints = Complaints(trt)
+    runtime: Runtime = complaints.start(trt.Runtime)
+    if runtime.deserialize_cuda_engine(engine.plan) is not None:
+        return ""
+    said = complaints.sentence()
+    return "" if "memory" in said.lower() else said
 
 
 def _loaded(runtime: Runtime, engine: Engine, complaints: Complaints) -> ICudaEngine:
@@ -372,7 +389,7 @@ def _loaded(runtime: Runtime, engine: Engine, complaints: Complaints) -> ICudaEn
     if loaded is None:
         raise ModelError(
             f"TensorRT cannot load {engine.path}, {complaints.sentence()}",
-            "if the GPU works, delete the file and run `visavis engine build`",
+            "if the GPU works, `visavis engine build` builds it again",
         )
     return loaded
 

@@ -14,6 +14,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from visavis.engines.builder import stopped
 from visavis.engines.cache import Engine, Here, Pictures, Wanted, engine_for, find, kept, of_files
 from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
-from visavis.errors import VisavisError
+from visavis.errors import ModelError, VisavisError
 from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings
 from visavis.signals import ended_anyway, stop_on_signals
@@ -45,6 +47,7 @@ BAR = "{desc:<32} {percentage:3.0f} %|{bar}| {elapsed}"
 LINE_EVERY_S = 5.0
 # How long a build that was told to stop may take; TensorRT 8 cannot be told.
 STOP_LIMIT_S = 2.0
+REFUSED = "TensorRT and the driver must fit each other and this GPU, see `visavis doctor`"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,14 +136,46 @@ def _build_now(args: argparse.Namespace) -> int:
     here = Here(trt=trt, gpu=tensorrt.gpu_here(cuda), cache_dir=args.cache_dir)
     settings = _settings(args)
     wanted = replace(tensorrt.wanted_engine(settings), workspace_mib=args.workspace_mib, pictures=_pictures(args))
+    refused = _Refused(partial(tensorrt.refusal, trt))
     engine = find(wanted, here)
-    state = "built" if engine is None else "kept"
-    # A bar of our own would run through what our parent shows.
-    draw = sys.stderr.isatty() and args.die_with_parent is None
-    told = settings.engine_note
-    note = EngineNote(told, wanted.prepared.name, wanted.precision) if told else None
-    print(_line(engine or _built(wanted, here, note, draw=draw), state, args.json), flush=True)
+    state = "kept"
+    if engine is None or refused(engine):
+        # A bar of our own would run through what our parent shows.
+        draw = sys.stderr.isatty() and args.die_with_parent is None
+        told = settings.engine_note
+        note = EngineNote(told, wanted.prepared.name, wanted.precision) if told else None
+        engine, state = _built(wanted, here, note, refused, draw=draw), "built"
+        refused.check(engine)
+    print(_line(engine, state, args.json), flush=True)
     return 0
+
+
+class _Refused:
+    """Says whether TensorRT refuses an engine that is kept; such a one is built again.
+
+    Args:
+        why: asks TensorRT; "" when it does not refuse.
+    """
+
+    def __init__(self, why: Callable[[Engine], str]) -> None:
+        self._why, self._any = why, False
+
+    def __call__(self, kept: Engine) -> bool:
+        said = self._why(kept)
+        if said and not self._any:
+            self._any = True
+            complain(f"TensorRT cannot load {kept.path}, {said}: it is built again")
+        return bool(said)
+
+    def check(self, built: Engine) -> None:
+        """After a refusal, see that the new one is taken; without one nothing is loaded.
+
+        Raises:
+            ModelError: it is refused too, so workers need not try it.
+        """
+        said = self._why(built) if self._any else ""
+        if said:
+            raise ModelError(f"TensorRT cannot load {built.path}, though it has just built it, {said}", REFUSED)
 
 
 def _pictures(args: argparse.Namespace) -> Pictures | None:
@@ -186,7 +221,7 @@ def _configured(file: Path) -> DetectorSettings:
     )
 
 
-def _built(wanted: Wanted, here: Here, note: EngineNote | None, *, draw: bool) -> Engine:
+def _built(wanted: Wanted, here: Here, note: EngineNote | None, refused: _Refused, *, draw: bool) -> Engine:
     with stop_on_signals() as stop:
         shown = Bar(stop) if draw else Lines(stop)
 
@@ -200,7 +235,7 @@ def _built(wanted: Wanted, here: Here, note: EngineNote | None, *, draw: bool) -
 
         try:
             with ended_anyway(stop, STOP_LIMIT_S, last), Progress(note, shown) as report:
-                return engine_for(wanted, here, report)
+                return engine_for(wanted, here, report, usable=lambda kept: not refused(kept))
         finally:
             shown.close()
 

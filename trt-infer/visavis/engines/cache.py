@@ -115,18 +115,26 @@ def find(wanted: Wanted, here: Here) -> Engine | None:
         return Engine(record=record, plan=opened[1], path=vault.folder / key.file_name)
 
 
-def engine_for(wanted: Wanted, here: Here, report: Report, *, must_keep: bool = True) -> Engine:
+def engine_for(
+    wanted: Wanted,
+    here: Here,
+    report: Report,
+    *,
+    must_keep: bool = True,
+    usable: Callable[[Engine], bool] = lambda _kept: True,
+) -> Engine:
     """Return the kept engine, or build and keep one; of several processes one builds at a time.
 
     Args:
         must_keep: whether one that cannot be kept is of no use. Otherwise there is a warning.
+        usable: whether the kept engine will do; otherwise another one takes its place.
 
     Raises:
         ModelError: it cannot be built or kept.
     """
     with _readable(here) as vault, _turn(vault.folder / "build.lock", wanted, report):
         found = find(wanted, here)
-        if found is not None:
+        if found is not None and usable(found):
             return found
         engine, timings = _built(wanted, here, vault, report)
         _keep(engine, vault, report, must_keep=must_keep)
