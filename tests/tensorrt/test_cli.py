@@ -123,7 +123,9 @@ def test_an_empty_list_is_no_failure(tmp_path: Path) -> None:
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
-def test_int8_is_calibrated_on_the_pictures_that_are_named(real_core: None, tmp_path: Path) -> None:
+def test_int8_is_calibrated_on_the_pictures_that_are_named(
+    real_core: None, tmp_path: Path, gpu: dict[str, str]
+) -> None:
     words: list[Any] = ["build", "--precision", "int8", "--input", "320x256", "--cache-dir", tmp_path]
     without = visavis(*words)
     assert without.returncode == 1
@@ -131,6 +133,22 @@ def test_int8_is_calibrated_on_the_pictures_that_are_named(real_core: None, tmp_
     built = visavis(*words, "--pictures", face_pictures()[0].parent)
     assert built.returncode == 0, built.stderr
     assert built.stdout.startswith("built: centerface in int8")
+    (engine,) = (tmp_path / "engines").glob("*.engine")
+    before = engine.stat().st_ino
+    gone = visavis(*words, "--pictures", tmp_path / "nothing", environment=gpu)
+    assert gone.returncode == 1
+    assert "nothing" in gone.stderr
+    assert engine.stat().st_ino == before, "the one before is kept until there is another"
+    again = visavis(*words, "--pictures", face_pictures()[0].parent, environment=gpu)
+    assert again.stdout.startswith("built: centerface in int8"), "it was not calibrated on the pictures that were named"
+    assert engine.stat().st_ino != before
+
+
+@pytest.mark.parametrize("words", [["--pictures", "photos"], ["--from-camera", "door", "--precision", "fp16"]])
+def test_pictures_are_for_int8_alone(small: list[Any], words: list[str]) -> None:
+    answer = visavis(*small, *words)
+    assert answer.returncode == 2
+    assert "add --precision int8, or leave the pictures out" in answer.stderr
 
 
 def test_int8_is_calibrated_on_pictures_of_the_devices_own_camera(real_core: None, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 """Build and list TensorRT engines: the form in which a model runs on this machine's GPU.
 
 An engine fits one model, input size, precision, batch size, GPU and TensorRT version; if one of them changes, another
-is built. It is sealed with a secret of this device, which loads no other. `visavis run` builds a missing engine by
-itself, in the background. Exit 1 without TensorRT or a GPU, or when the engine cannot be built; stderr says why.
+is built. With pictures for int8 it is always built, and takes the place of the one before. It is sealed with a secret
+of this device, which loads no other. `visavis run` builds a missing engine by itself, in the background. Exit 1 without
+TensorRT or a GPU, or when the engine cannot be built; stderr says why.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ LINE_EVERY_S = 5.0
 # How long a build that was told to stop may take; TensorRT 8 cannot be told.
 STOP_LIMIT_S = 2.0
 REFUSED = "TensorRT and the driver must fit each other and this GPU, see `visavis doctor`"
+
+
+class WrongUse(VisavisError):
+    """Options that cannot go together."""
+
+    kind = "wrong_use"
+    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +106,7 @@ def _add_how(build: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 when the engine is there, 1 when it cannot be."""
+    """Exit 0 when the engine is there, 1 when it cannot be, 2 for options that cannot go together."""
     try:
         return ACTIONS[args.action](args)
     except VisavisError as error:
@@ -129,15 +137,21 @@ def _build_for_workers(args: argparse.Namespace) -> int:
 def _build_now(args: argparse.Namespace) -> int:
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
+    settings, pictures = _settings(args), _pictures(args)
+    if pictures is not None and settings.precision != "int8":
+        raise WrongUse(
+            f"pictures are for int8 alone, and the engine is in {settings.precision} (--precision, detector.precision)",
+            "add --precision int8, or leave the pictures out",
+        )
     # The door to TensorRT; takes long to import where it exists.
     from visavis.backends import tensorrt  # noqa: PLC0415
 
     trt, cuda = tensorrt.modules()
     here = Here(trt=trt, gpu=tensorrt.gpu_here(cuda), cache_dir=args.cache_dir)
-    settings = _settings(args)
-    wanted = replace(tensorrt.wanted_engine(settings), workspace_mib=args.workspace_mib, pictures=_pictures(args))
+    wanted = replace(tensorrt.wanted_engine(settings), workspace_mib=args.workspace_mib, pictures=pictures)
     refused = _Refused(partial(tensorrt.refusal, trt))
-    engine = find(wanted, here)
+    # Whoever names pictures wants an engine that is calibrated on them, whatever is there.
+    engine = find(wanted, here) if pictures is None else None
     state = "kept"
     if engine is None or refused(engine):
         # A bar of our own would run through what our parent shows.
@@ -235,7 +249,8 @@ def _built(wanted: Wanted, here: Here, note: EngineNote | None, refused: _Refuse
 
         try:
             with ended_anyway(stop, STOP_LIMIT_S, last), Progress(note, shown) as report:
-                return engine_for(wanted, here, report, usable=lambda kept: not refused(kept))
+                usable = (lambda kept: not refused(kept)) if wanted.pictures is None else (lambda _kept: False)
+                return engine_for(wanted, here, report, usable=usable)
         finally:
             shown.close()
 
