@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import pty
+import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -18,8 +20,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from visavis.config_gen import Config, Detector, Worker
+from visavis.engines.by_hand import WORKERS_CREDENTIALS, by_hand
+from visavis.engines.first_build import build_command
 from visavis.engines.note_gen import FILE, Note
+from visavis.settings import SYSTEM_CACHE, DetectorSettings
 
+from tests.repo.test_laws import ROOT
 from tests.tensorrt import core
 from tests.tensorrt.models import face_pictures, prepared_tiny
 from tests.unit.test_quantize_camera import assert_accounted, without_workers
@@ -142,6 +149,36 @@ def test_int8_is_calibrated_on_the_pictures_that_are_named(
     again = visavis(*words, "--pictures", face_pictures()[0].parent, environment=gpu)
     assert again.stdout.startswith("built: centerface in int8"), "it was not calibrated on the pictures that were named"
     assert engine.stat().st_ino != before
+
+
+def test_what_an_int8_engine_that_is_missing_asks_for_is_what_workers_then_find(
+    gpu: dict[str, str], real_core: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(core.HERE / "alias"))
+    detector = Detector(input=(320, 256), precision="int8")
+    workers = Config(detector=detector, worker=Worker(credit=4, socket=str(tmp_path / "frames.sock")))
+    command, there = build_command(workers), dict(gpu, VISAVIS_CACHE_DIR=str(tmp_path))
+    assert command is not None
+
+    def build() -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(subprocess.run(command, env=there, capture_output=True, check=False).stdout)
+        return said
+
+    (remedy,) = re.findall("`visavis engine (build .*) --from-camera ID`", build()["error"])
+    built = visavis(*shlex.split(remedy), "--pictures", face_pictures()[0].parent, environment=there)
+    assert built.stdout.startswith("built: centerface in int8, 1/4/4 pictures"), built.stderr
+    assert build()["state"] == "kept"
+
+
+def test_the_remedy_of_a_service_is_for_the_user_and_the_cache_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = {"INVOCATION_ID": "1", "USER": "visavis-infer", "CREDENTIALS_DIRECTORY": "/run/credentials/x"}
+    for name, value in {**service, "VISAVIS_CACHE_DIR": str(SYSTEM_CACHE)}.items():
+        monkeypatch.setenv(name, value)
+    folders = f"VISAVIS_CACHE_DIR=/var/cache/visavis CREDENTIALS_DIRECTORY={WORKERS_CREDENTIALS}"
+    said = by_hand(DetectorSettings(model="yunet-n", precision="int8", batch=4))
+    engine = "visavis engine build yunet-n --precision int8 --input 640x480 --batch 4"
+    assert said == f"sudo -u visavis-infer env {folders} {engine}"
+    assert folders in " ".join((ROOT / "deb/tensorrt/README").read_text().replace("\\", "").split())
 
 
 @pytest.mark.parametrize("words", [["--pictures", "photos"], ["--from-camera", "door", "--precision", "fp16"]])

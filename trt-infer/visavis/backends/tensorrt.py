@@ -22,6 +22,7 @@ import numpy.typing as npt
 from visavis.backends import NEVER_NS, Batching, cuda_driver
 from visavis.detections import Detections, Frame
 from visavis.engines.api import ICudaEngine, IExecutionContext, Runtime, TensorRT
+from visavis.engines.by_hand import by_hand
 from visavis.engines.cache import Engine, Here, Wanted, engine_for, find
 from visavis.engines.complaints import Complaints
 from visavis.engines.key import Gpu, Precision, Profile
@@ -337,7 +338,8 @@ def wanted_engine(settings: DetectorSettings) -> Wanted:
         raise ModelError("an engine is for one size of picture", "choose backend onnxruntime, or name a size")
     prepared = prepared_model(settings.model, width, height, settings.cache_dir, settings.family)
     profile = Profile(1, settings.batch, settings.batch)
-    return Wanted(prepared=prepared, precision=PRECISIONS[settings.precision], profile=profile)
+    precision = PRECISIONS[settings.precision]
+    return Wanted(prepared=prepared, precision=precision, profile=profile, by_hand=by_hand(settings))
 
 
 def _ready(wanted: Wanted, here: Here) -> Engine:

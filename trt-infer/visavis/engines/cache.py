@@ -48,13 +48,14 @@ class Here(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine that somebody needs. `pictures` calibrate int8."""
+    """An engine that somebody needs. `pictures` calibrate int8; without them `by_hand` is the command that does it."""
 
     prepared: Prepared
     precision: Precision = "fp16"
     profile: Profile = ONE_PICTURE
     workspace_mib: int | None = None
     pictures: Pictures | None = None
+    by_hand: str = "visavis engine build --precision int8"
 
 
 def of_files(paths: list[Path]) -> Pictures:
@@ -227,7 +228,7 @@ def _frames(wanted: Wanted, report: Report) -> tuple[list[Frame], Watch]:
     if wanted.pictures is None:
         raise ModelError(
             f"an int8 engine of {name} is not here and cannot be built without pictures",
-            "run `visavis engine build --precision int8 --from-camera ID`, or with --pictures FOLDER",
+            f"run `{wanted.by_hand} --from-camera ID`, or with --pictures FOLDER",
         )
     from visavis.engines import int8, rewrite  # noqa: PLC0415 (takes a second)
 
