@@ -56,7 +56,7 @@ def test_good_forms_pass(model: Prepared) -> None:
 
 
 def test_int8_that_loses_faces_is_refused(model: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    def halved(calibrated: Calibrated) -> bytes:
+    def halved(calibrated: Calibrated, **_how: bool) -> bytes:
         return weakened(calibrated.model, 0.5)
 
     monkeypatch.setattr(forms, "for_tensorrt", halved)

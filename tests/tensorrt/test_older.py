@@ -85,6 +85,10 @@ def test_int8_is_allowed_by_flags_and_what_is_not_quantised_stays_in_float(
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     scales = {layer.get_input(1).dtype for layer in layers if layer.type == trt.LayerType.QUANTIZE}
     assert scales == {trt.DataType.FLOAT}
+    made = {layer.get_output(0).name: layer for layer in layers}
+    sources = [made.get(layer.get_input(0).name) for layer in layers if layer.type == trt.LayerType.DEQUANTIZE]
+    kinds = {source.type if source else None for source in sources}
+    assert kinds == {trt.LayerType.QUANTIZE}, "weights in int8, which parsers of TensorRT 8 refuse"
 
 
 def test_an_unknown_operation_is_told_by_its_number(older: Older) -> None:

@@ -68,7 +68,8 @@ def int8(model: Prepared, frames: Sequence[Frame], watch: Watch, *, rest_in_half
         ModelError: too few frames, no face on those that compare, or more faces differ than may.
     """
     held_out, others = parted(frames)
-    made = for_tensorrt(calibrate(model.content, watch(others, "Calibrating on picture")))
+    calibrated = calibrate(model.content, watch(others, "Calibrating on picture"))
+    made = for_tensorrt(calibrated, weights_in_float=not rest_in_half)
     made = in_half_precision(made) if rest_in_half else made
     size = input_size(model.content)
     exact, quick = (detector_of(one, size) for one in (model, msgspec.structs.replace(model, content=made, path=None)))

@@ -94,11 +94,16 @@ def calibrate(model: bytes, frames: Iterable[Frame]) -> Calibrated:
         return Calibrated(named, calibrator.compute_data())
 
 
-def for_tensorrt(calibrated: Calibrated, least_weights: int = LEAST_WEIGHTS) -> bytes:
+def for_tensorrt(
+    calibrated: Calibrated, least_weights: int = LEAST_WEIGHTS, *, weights_in_float: bool = False
+) -> bytes:
     """Quantise the inputs and weights of large dense convolutions, symmetric int8, biases in float.
 
     Only inputs: a pair after a convolution, before its activation, costs accuracy and a kernel of its own. No depthwise
     convolutions: TensorRT for RTX turns them into dense ones in int8, n times as many weights for n channels.
+
+    Args:
+        weights_in_float: keep them so, with Q and DQ, for parsers of TensorRT 8 that take no weights in int8.
     """
     model = onnx.load_model_from_string(calibrated.model)
     sizes = {item.name: item.dims for item in model.graph.initializer}
@@ -107,6 +112,7 @@ def for_tensorrt(calibrated: Calibrated, least_weights: int = LEAST_WEIGHTS) -> 
         "ActivationSymmetric": True,
         "WeightSymmetric": True,
         "QuantizeBias": False,
+        "AddQDQPairToWeight": weights_in_float,
         "OpTypesToExcludeOutputQuantization": sorted({node.op_type for node in model.graph.node}),
     }
     return _quantised(model, calibrated.ranges, QuantType.QInt8, chosen, options)
