@@ -98,9 +98,9 @@ def tried_again(settings: DetectorSettings, missed: Sequence[EngineRefused], sto
 
     timer = threading.Timer(TRY_AGAIN_S, end)
     timer.daemon = True
-    for error in missed:
+    if missed:
         if settings.engine_note is not None:
-            EngineNote(settings.engine_note, settings.model, settings.precision).failed(str(error))
+            EngineNote(settings.engine_note, settings.model, settings.precision).failed(str(missed[0]))
         timer.start()
     try:
         yield
