@@ -239,7 +239,7 @@ class Thermal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table for each camera; without any, a demo plays. With `camera = []` there is none, and the device serves only clients."""
+    """One table for each camera; without any, a demo of 640 x 480 plays. With `camera = []` there is none, and the device serves only clients."""
 
     # Name of the camera in topics and on the page.
     id: str

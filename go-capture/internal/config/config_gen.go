@@ -213,7 +213,7 @@ type Thermal struct {
 	Folder string `toml:"folder" json:"folder"`
 }
 
-// Camera: One table for each camera; without any, a demo plays. With `camera = []` there is none, and the device serves only clients.
+// Camera: One table for each camera; without any, a demo of 640 x 480 plays. With `camera = []` there is none, and the device serves only clients.
 type Camera struct {
 	// Name of the camera in topics and on the page.
 	ID string `toml:"id" json:"id"`

@@ -160,13 +160,15 @@ func (d *document) addCameras(s setting) {
 	}
 }
 
-// addDemo gives a configuration that says nothing of cameras one that needs nothing.
+// addDemo gives a configuration that says nothing of cameras one that needs nothing: smaller than the default of a camera, because
+// a slow board has to draw it.
 func (d *document) addDemo() {
 	if len(d.cameras) > 0 || d.saysNone {
 		return
 	}
-	demo := setting{key: "camera[0]", value: map[string]any{"id": "demo", "source": "demo:"}, origin: origin{file: "default"}}
-	d.cameras = []table{{setting: demo, settings: demo.entries(demo.value.(map[string]any))}}
+	values := map[string]any{"id": "demo", "source": "demo:", "size": []any{int64(640), int64(480)}}
+	demo := setting{key: "camera[0]", value: values, origin: origin{file: "default"}}
+	d.cameras = []table{{setting: demo, settings: demo.entries(values)}}
 }
 
 // entries are the settings inside a table.

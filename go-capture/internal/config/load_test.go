@@ -172,6 +172,24 @@ func TestWithoutAFileTheDemoPlaysOnLoopback(t *testing.T) {
 	}
 }
 
+// What the package and images install: the demo must go with the first camera that somebody names, wherever that stands.
+func TestTheDemoOfTheInstalledConfigurationPlaysUntilACameraIsNamed(t *testing.T) {
+	installed, err := os.ReadFile(filepath.Join(root, "deb/config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, string(installed))
+	alone := load(t, path)
+	if len(alone.Cameras) != 1 || alone.Cameras[0].Source != "demo:" || alone.Cameras[0].Size != [2]int{640, 480} {
+		t.Errorf("alone: %+v", alone.Cameras)
+	}
+	put(t, filepath.Join(filepath.Dir(path), "conf.d", "50-door.toml"), "[[camera]]\nid = \"door\"\nsource = \"push:\"\n")
+	named := load(t, path)
+	if len(named.Cameras) != 1 || named.Cameras[0].ID != "door" || named.Cameras[0].Size != [2]int{1280, 720} {
+		t.Errorf("with a camera in conf.d: %+v", named.Cameras)
+	}
+}
+
 func TestTheSampleOfTheDocumentationLoads(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs/reference/config.md"))
 	if err != nil {
