@@ -28,17 +28,31 @@ type Keeper struct {
 
 	held atomic.Pointer[tls.Certificate]
 
-	mu     sync.Mutex   // of whoever looks
-	read   [2]time.Time // when the files of held were changed
-	unkept error        // why the certificate that the device made is in memory only
+	mu       sync.Mutex   // of whoever looks
+	read     [2]time.Time // when the files of held were changed
+	standsIn bool         // held is none of the files
+	unkept   error        // why the certificate that the device made is in memory only
 }
 
-// FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything.
-func FromFiles(cert, key string) (*Keeper, error) { return fromFilesBy(time.Now, cert, key) }
+// FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything. While they cannot be used from
+// the start on, one that is made for the names stands in: a device must not stay dark because only one of two files was renewed.
+func FromFiles(cert, key string, names []string) (*Keeper, error) {
+	return fromFilesBy(time.Now, cert, key, names)
+}
 
-func fromFilesBy(now func() time.Time, cert, key string) (*Keeper, error) {
+func fromFilesBy(now func() time.Time, cert, key string, names []string) (*Keeper, error) {
 	k := newKeeper(now, cert, key)
-	return k, k.refresh()
+	if k.refresh() == nil {
+		return k, nil
+	}
+	pair, _, err := madePair(names, now())
+	if err != nil {
+		return nil, err
+	}
+	k.held.Store(&pair)
+	k.standsIn = true
+	k.Look() // says why
+	return k, nil
 }
 
 func newKeeper(now func() time.Time, cert, key string) *Keeper {
@@ -86,12 +100,12 @@ func (k *Keeper) refresh() error {
 		}
 	}
 	changed := k.changed()
-	if k.held.Load() != nil && changed == k.read {
+	if k.held.Load() != nil && changed == k.read && !k.standsIn {
 		return nil
 	}
 	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
 	if err != nil {
-		return fmt.Errorf("certificate %s with key %s cannot be used: %w", k.cert, k.key, err)
+		return fmt.Errorf("certificate %s with key %s cannot be used: %w; install web.cert and web.key of one renewal", k.cert, k.key, err)
 	}
 	k.take(&pair, changed)
 	return nil
@@ -103,7 +117,7 @@ func (k *Keeper) take(next *tls.Certificate, changed [2]time.Time) {
 		slog.Info("the page has another certificate from now on", "sha256", fingerprint(next), "until", next.Leaf.NotAfter)
 	}
 	k.held.Store(next)
-	k.read = changed
+	k.read, k.standsIn = changed, false
 }
 
 func (k *Keeper) changed() [2]time.Time { return [2]time.Time{changedAt(k.cert), changedAt(k.key)} }

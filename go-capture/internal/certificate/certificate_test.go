@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,7 +154,7 @@ func TestFilesThatAreRenewedAreUsedWithoutARestart(t *testing.T) {
 	folder := t.TempDir()
 	old, fresh := filepath.Join(folder, "web.pem"), filepath.Join(folder, "fresh.pem")
 	selfMade(t, old, names)
-	kept, err := FromFiles(old, old)
+	kept, err := FromFiles(old, old, names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestAFileThatCouldNotBeUsedIsTriedAgainThoughItsTimeStaysTheSame(t *testing
 	folder := t.TempDir()
 	used, fresh := filepath.Join(folder, "web.pem"), filepath.Join(folder, "fresh.pem")
 	selfMade(t, used, names)
-	kept, err := FromFiles(used, used)
+	kept, err := FromFiles(used, used, names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +214,7 @@ func TestOneConnectionAloneWaitsForADiskThatHangs(t *testing.T) {
 			<-goesOn
 		}
 		return time.Now()
-	}, file, file)
+	}, file, file, names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,20 +230,38 @@ func TestOneConnectionAloneWaitsForADiskThatHangs(t *testing.T) {
 	looking.Wait()
 }
 
-func TestFilesThatCannotBeUsedAreAnErrorAtStart(t *testing.T) {
+func TestFilesThatCannotBeUsedAtStartAreAFaultUntilTheyCan(t *testing.T) {
 	folder := t.TempDir()
 	a, b := filepath.Join(folder, "a.pem"), filepath.Join(folder, "b.pem")
+	renewed := selfMade(t, b, names).Fingerprint()
 	selfMade(t, a, names)
-	selfMade(t, b, names)
-	if _, err := FromFiles(a, filepath.Join(folder, "none")); err == nil {
-		t.Error("a key that is not there is taken")
+	for what, key := range map[string]string{"a key that is not there": filepath.Join(folder, "none"), "that of another certificate": b} {
+		kept, err := FromFiles(a, key, names)
+		if err != nil {
+			t.Fatalf("%s ends the daemon: %v", what, err)
+		}
+		if _, err := shown(t, kept, trustingIts(kept), "porch.local"); err != nil {
+			t.Errorf("%s: no certificate stands in: %v", what, err)
+		}
+		for range 2 { // looked at again without a change
+			if kept.Look(); !strings.Contains(kept.Fault(), "install web.cert and web.key of one renewal") {
+				t.Errorf("%s: the fault is %q", what, kept.Fault())
+			}
+		}
 	}
+	kept, _ := FromFiles(a, b, names)
 	text, _ := os.ReadFile(b)
-	key := filepath.Join(folder, "b.key")
-	if err := os.WriteFile(key, text[len(text)/2:], 0o600); err != nil {
+	if err := os.WriteFile(a, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FromFiles(a, b); err == nil {
-		t.Error("the key of another certificate is taken")
+	if got := kept.Fingerprint(); got != renewed || kept.Fault() != "" {
+		t.Errorf("a pair that fits is not used: %s, %q", got, kept.Fault())
 	}
+}
+
+// trustingIts trusts what is held now, wherever it is from.
+func trustingIts(k *Keeper) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(k.current().Leaf)
+	return pool
 }

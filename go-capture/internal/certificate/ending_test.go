@@ -49,7 +49,7 @@ func TestFilesThatNobodyRenewsAreAFaultUntilSomebodyDoes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.pem")
 	now := time.Now()
 	makeFile(t, file, now)
-	kept, err := fromFilesBy(func() time.Time { return now }, file, file)
+	kept, err := fromFilesBy(func() time.Time { return now }, file, file, names)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,11 +64,7 @@ func (s *ownCertificate) renewNow() error {
 }
 
 func (s *ownCertificate) makeAnew(now time.Time) error {
-	text, err := made(s.names, now)
-	if err != nil {
-		return err
-	}
-	pair, err := tls.X509KeyPair(text, text)
+	pair, text, err := madePair(s.names, now)
 	if err != nil {
 		return err
 	}
@@ -118,6 +114,16 @@ func keptFor(file string, names []string, now time.Time) (period, error) {
 		return good, nil
 	}
 	return period{}, errors.New("it is not for this time: the clock was wrong when it was made, or it ends")
+}
+
+// madePair is what made gives, to serve with and as text.
+func madePair(names []string, now time.Time) (tls.Certificate, []byte, error) {
+	text, err := made(names, now)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	pair, err := tls.X509KeyPair(text, text)
+	return pair, text, err
 }
 
 // made are a certificate for the names and for the addresses that this machine has now, and its key, in PEM.

@@ -42,7 +42,7 @@ func certificateOf(c *config.Config) (*certificate.Keeper, error) {
 		return nil, nil
 	}
 	if c.Web.Cert != "" {
-		return certificate.FromFiles(c.Web.Cert, c.Web.Key)
+		return certificate.FromFiles(c.Web.Cert, c.Web.Key, pageNames(c))
 	}
 	folder, err := state.Folder()
 	if err != nil {
