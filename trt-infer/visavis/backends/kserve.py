@@ -242,5 +242,6 @@ def _wire(where: Endpoint) -> Callable[[Endpoint, Sequence[str]], Server]:
     try:
         found = getattr(importlib.import_module(f"visavis.openinference.{module}"), name)
     except ImportError as error:
-        raise ServerUnfit(f"cannot speak {where.scheme}://, {error}", "pip install grpcio, or use https://") from error
+        remedy = "apt install python3-grpcio (in a checkout pip install grpcio), or use https://"
+        raise ServerUnfit(f"cannot speak {where.scheme}://, {error}", remedy) from error
     return cast(Callable[[Endpoint, Sequence[str]], Server], found)

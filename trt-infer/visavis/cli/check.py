@@ -2,7 +2,8 @@
 """Check a configuration file: print every problem with file, line and key, and how to mend it.
 
 Exit 2 when there is one. A model that you do not have is only a warning, since workers that run as another user may
-have it, and so are events that the broker of the package visavis-broker would not take.
+have it, and so are events that the broker of the package visavis-broker would not take, and a model server that the
+device's own workers have no network for.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 
 from visavis.broker_rights import denied
 from visavis.config_gen import Config
-from visavis.daemon import ConfigRefused, ask_daemon, effective_config
+from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
 from visavis.models.configured import check_model
 from visavis.terminal import complain
+from visavis.worker_unit import REMEDY, WORKER, lacks_network
 
 EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
@@ -36,9 +38,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def warnings(settings: Config, file: Path) -> Iterator[str]:
-    """What may go wrong with a good configuration: no model for workers of this user, a broker that takes no events."""
+    """What may go wrong with a good configuration: no model for workers of this user, no way to a broker or server."""
     try:
         check_model(settings.detector)
     except ConfigRefused as error:
         yield f"{error}; workers of another user may have it"
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
+    if settings.detector.backend == "kserve" and file.resolve() == DEVICE_CONFIG and lacks_network():
+        yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"

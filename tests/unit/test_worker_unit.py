@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network that a worker needs for a model server: what the pages say, and what `visavis check` says without it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from visavis import worker_unit
+from visavis.cli import check
+from visavis.config_gen import Config
+from visavis.daemon import effective_config
+
+from tests.repo.pages import blocks
+from tests.repo.test_laws import ROOT
+
+PAGES = [ROOT / "docs" / "how-to" / "triton.md", ROOT / "docs" / "design" / "services.md"]
+FORBIDS = r"^(\w*Network\w*|IPAddress\w+|RestrictAddressFamilies|SocketBind\w+)="
+KSERVE = '[detector]\nbackend = "kserve"\nkserve_url = "https://triton.example.org"\nmodel = "centerface"\n'
+
+
+def drop_in(page: Path) -> str:
+    (found,) = (block.text for block in blocks("ini", among=[page]) if "PrivateNetwork" in block.text)
+    return found
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A device with the package's unit and configuration; its folder of drop-ins."""
+    monkeypatch.setattr(check, "DEVICE_CONFIG", tmp_path / "config.toml")
+    monkeypatch.setattr(worker_unit, "UNIT", ROOT / "systemd" / worker_unit.WORKER)
+    monkeypatch.setattr(worker_unit, "DROP_INS", (tmp_path,))
+    return tmp_path / f"{worker_unit.WORKER}.d"
+
+
+def said(file: Path, text: str = KSERVE) -> list[str]:
+    file.write_text(text)
+    settings: Config = effective_config(file, {})
+    return [words for words in check.warnings(settings, file) if "network" in words]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_undoes_every_line_of_the_unit_that_keeps_a_worker_from_the_network(page: Path) -> None:
+    unit = (ROOT / "systemd" / worker_unit.WORKER).read_text()
+    undone = set(re.findall(FORBIDS, drop_in(page), re.MULTILINE))
+    assert undone == set(re.findall(FORBIDS, unit, re.MULTILINE))
+    assert "AF_INET" in drop_in(page)
+
+
+def test_check_tells_of_a_worker_that_cannot_reach_its_server(installed: Path) -> None:
+    file = installed.parent / "config.toml"
+    (words,) = said(file)
+    assert words.startswith(f"detector.backend: the service {worker_unit.WORKER} has no network")
+    assert f"sudo systemctl edit {worker_unit.WORKER}" in words
+    installed.mkdir()
+    for page in PAGES:
+        (installed / "override.conf").write_text(drop_in(page))
+        assert said(file) == []
+    (installed / "override.conf").write_text("[Service]\nPrivateNetwork=no\n")
+    assert len(said(file)) == 1
+
+
+def test_it_says_nothing_where_no_worker_of_the_package_needs_it(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said(installed.parent / "config.toml", "") == []
+    assert said(tmp_path / "other.toml") == []
+    monkeypatch.setattr(worker_unit, "UNIT", tmp_path / "none")
+    assert said(installed.parent / "config.toml") == []

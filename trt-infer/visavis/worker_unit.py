@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unit of the package's workers: whether a drop-in has given them the network that a model server needs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+WORKER = "visavis-infer@.service"
+UNIT = Path("/usr/lib/systemd/system") / WORKER
+DROP_INS = (Path("/etc/systemd/system"), Path("/run/systemd/system"))
+# What the unit forbids, as drop-ins allow it.
+ALLOWED = (
+    r"PrivateNetwork\s*=\s*(no|false|off|0)\s*$",
+    r"(IPAddressDeny\s*=\s*$|IPAddressAllow\s*=\s*\S)",
+    r"RestrictAddressFamilies\s*=(.*\bAF_INET6?\b|\s*$)",
+)
+REMEDY = f"give it one with `sudo systemctl edit {WORKER}`, as the how-to on Triton shows"
+
+
+def lacks_network() -> bool:
+    """Whether this device has the package's unit, and no drop-in of it or of one worker lets it out."""
+    files = (file for folder in DROP_INS for file in folder.glob("visavis-infer@*.service.d/*.conf"))
+    text = "\n".join(file.read_text(errors="replace") for file in files)
+    return UNIT.exists() and not all(re.search(f"^{line}", text, re.MULTILINE) for line in ALLOWED)
