@@ -18,6 +18,7 @@ from visavis.update.bundle import Contents, make_bundle
 from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, MOST_NAME, make_keys
 from visavis.update.system import System
 
+from tests.repo.test_laws import ROOT
 from tests.unit.command import PROGRAM, visavis
 
 BUILT_AT = datetime(2026, 11, 26, 9, 0, tzinfo=timezone.utc)
@@ -114,25 +115,44 @@ def test_the_same_image_and_time_make_the_same_payload(place: Path) -> None:
     assert first[:squashed] == again[:squashed]
 
 
-def test_the_command_makes_bundles_too(place: Path) -> None:
-    words: list[str | Path] = [
-        "--board",
-        "rpi5",
-        "--boot",
-        place / "root.img",
-        "--version",
-        "1.3.0-rc.1",
-        "--keys",
-        place / "keys",
-    ]
-    out = place / "command.raucb"
-    answer = visavis("update", "bundle", place / "root.img", *words, "--out", out, variables={"SOURCE_DATE_EPOCH": "0"})
+def image(folder: Path, board: str, version: str) -> Path:
+    """A root image that holds what an image says of itself, and some bytes."""
+    file = folder / "tree" / "etc" / "rauc" / "system.conf"
+    file.parent.mkdir(parents=True)
+    text = (ROOT / "firmware-image/update/system.conf").read_text()
+    file.write_text(text.replace("@BOARD@", board).replace("@VERSION@", version))
+    (folder / "tree" / "content").write_bytes(random.Random(2).randbytes(200_000))
+    made = folder / "rootfs.squashfs"
+    subprocess.run(["mksquashfs", folder / "tree", made, "-quiet", "-no-progress"], check=True)
+    return made
+
+
+def test_the_command_makes_bundles_too(place: Path, tmp_path: Path) -> None:
+    root, out = image(tmp_path, "rpi5", "1.3.0-rc.1"), tmp_path / "command.raucb"
+    words: list[str | Path] = ["update", "bundle", root, "--board", "rpi5", "--keys", place / "keys", "--out", out]
+    half = visavis(*words)
+    assert "a slot of rpi5 has a boot partition too: give its image with --boot BOOT.img" in half.stderr
+    answer = visavis(*words, "--boot", place / "root.img", variables={"SOURCE_DATE_EPOCH": "0"})
     assert answer.returncode == 0, answer.stderr
     assert rauc.info(out, trusting(place)) == rauc.BundleInfo("visavis-rpi5", "1.3.0-rc.1", "1970-01-01T00:00:00Z")
-    half = visavis("update", "bundle", place / "root.img", *words[:2], *words[4:], "--out", place / "half.raucb")
-    assert "a slot of rpi5 has a boot partition too: give its image with --boot BOOT.img" in half.stderr
-    again = visavis("update", "bundle", place / "root.img", *words, "--out", out)
+    again = visavis(*words, "--boot", place / "root.img", "--version", "1.3.0-rc.1")
     assert "is there already: remove it first, or name another file" in again.stderr
+
+
+def test_a_bundle_is_not_called_what_its_image_is_not(place: Path, tmp_path: Path) -> None:
+    """Devices compare with what their image says: by a bundle of another name an old system would get in."""
+    root, out = image(tmp_path, "generic-amd64", "0.1.0"), tmp_path / "never.raucb"
+    words: list[str | Path] = ["update", "bundle", root, "--keys", place / "keys", "--out", out]
+    other = visavis(*words, "--board", "generic-amd64", "--version", "1.4.0")
+    assert f"{root} is version 0.1.0, not 1.4.0, and devices go by that: leave --version out" in other.stderr
+    board = visavis(*words, "--board", "generic-arm64", "--version", "0.1.0")
+    assert f"{root} was made for generic-amd64, not for generic-arm64: use --board generic-amd64" in board.stderr
+    words[2] = place / "root.img"
+    assert (
+        "is no root image of visavis: name build/image/BOARD/rootfs.squashfs"
+        in visavis(*words, "--board", "rpi5").stderr
+    )
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -152,13 +172,15 @@ def test_what_a_bundle_needs_and_is_not_there_is_named(
 
 
 def test_a_disk_without_room_for_the_copy_is_told_and_left_as_it_was(place: Path, tmp_path: Path) -> None:
-    words = ["update", "bundle", place / "root.img", "--board", "generic-amd64", "--version", "1.2.0"]
+    words = ["update", "bundle", image(tmp_path, "generic-amd64", "1.2.0"), "--board", "generic-amd64"]
     words += ["--keys", place / "keys", "--out", tmp_path / "large.raucb"]
     command = ["prlimit", "--fsize=100000", str(PROGRAM), *map(str, words)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 1
-    assert re.fullmatch(r"visavis: .*root\.img cannot be copied: .*: it needs room for a copy .*\n", answer.stderr)
-    assert not list(tmp_path.iterdir())
+    assert re.fullmatch(
+        r"visavis: .*rootfs\.squashfs cannot be copied: .*: it needs room for a copy .*\n", answer.stderr
+    )
+    assert {file.name for file in tmp_path.iterdir()} == {"tree", "rootfs.squashfs"}
 
 
 def test_an_unknown_board_and_a_bad_version_are_refused(place: Path) -> None:

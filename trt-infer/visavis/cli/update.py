@@ -23,13 +23,13 @@ from visavis.figures import page_address
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
 from visavis.update.boot import loader_of, must_be_proved
-from visavis.update.bundle import Contents, make_bundle
+from visavis.update.bundle import Contents, make_bundle, must_be_there, must_say
 from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
-from visavis.update.system import read_system, running_slot
+from visavis.update.system import read_system, running_slot, system_in
 
 EXAMPLES = {
     "keys": "  visavis update keys ~/visavis-keys                       once, before the first image is made",
-    "bundle": "  visavis update bundle root.img --board rpi5 --version 1.4.0 --keys ~/visavis-keys --out 1.4.0.raucb",
+    "bundle": "  visavis update bundle root.img --board generic-amd64 --keys ~/visavis-keys --out 1.4.0.raucb",
     "install": "  visavis update install 1.4.0.raucb --restart             on the device",
     "status": "  visavis update status",
     "rollback": "  visavis update rollback --restart                        back to the system from before",
@@ -78,7 +78,10 @@ def _add_makers(actions: Any) -> None:
         "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi only)"
     )
     bundle.add_argument("--board", required=True, choices=BOARDS, help="the only kind of board that takes it")
-    bundle.add_argument("--version", required=True, help="such as 1.4.0; devices refuse an older one than they run")
+    bundle.add_argument(
+        "--version",
+        help="what the image must be, such as 1.4.0; devices refuse an older one than they run (default: as it is)",
+    )
     bundle.add_argument("--keys", type=Path, required=True, metavar="DIR", help="folder of `visavis update keys`")
     bundle.add_argument("--out", type=Path, required=True, metavar="FILE.raucb", help="where to write the bundle")
 
@@ -101,7 +104,11 @@ def keys(args: argparse.Namespace) -> int:
 def bundle(args: argparse.Namespace) -> int:
     """Make a bundle; its build date is $SOURCE_DATE_EPOCH or now."""
     images = {"rootfs": args.root, **({"boot": args.boot} if args.boot else {})}
-    make_bundle(Contents(args.board, args.version, built_at(), images), args.keys, args.out)
+    must_be_there(args.root)
+    image = system_in(args.root)
+    version = args.version or image.version
+    must_say(args.board, version, args.root, image)
+    make_bundle(Contents(args.board, version, built_at(), images), args.keys, args.out)
     print(args.out)
     return 0
 

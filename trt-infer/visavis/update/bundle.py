@@ -19,6 +19,7 @@ from visavis.errors import UpdateError
 from visavis.update import keys
 from visavis.update.boards import BOARDS, compatible
 from visavis.update.said import last_line
+from visavis.update.system import System
 from visavis.update.versions import key
 
 
@@ -50,6 +51,21 @@ class Contents:
         return "\n".join(lines) + "\n"
 
 
+def must_say(board: str, version: str, root: Path, image: System) -> None:
+    """Refuse to call an image what it does not call itself: devices compare bundles with what their system says.
+
+    Raises:
+        UpdateError: it is for another board, or of another version.
+    """
+    if image.compatible != compatible(board):
+        raise UpdateError(f"{root} was made for {image.board}, not for {board}", f"use --board {image.board}")
+    if key(image.version) != key(version):
+        raise UpdateError(
+            f"{root} is version {image.version}, not {version}, and devices go by that",
+            "leave --version out, or make the image anew with the version wanted in pyproject.toml",
+        )
+
+
 def make_bundle(contents: Contents, signed_with: Path, bundle: Path) -> None:
     """Write `bundle`, signed with the keys in the folder `signed_with`.
 
@@ -57,7 +73,9 @@ def make_bundle(contents: Contents, signed_with: Path, bundle: Path) -> None:
         UpdateError: something is missing, there already, or refused by rauc.
     """
     manifest = contents.manifest()
-    _look_for(*contents.images.values(), signed_with / keys.KEY, signed_with / keys.CERTIFICATE, signed_with / keys.CA)
+    must_be_there(
+        *contents.images.values(), signed_with / keys.KEY, signed_with / keys.CERTIFICATE, signed_with / keys.CA
+    )
     if bundle.exists():
         raise UpdateError(f"{bundle} is there already", "remove it first, or name another file")
     with TemporaryDirectory(dir=bundle.parent) as draft:
@@ -72,7 +90,12 @@ def make_bundle(contents: Contents, signed_with: Path, bundle: Path) -> None:
         made.rename(bundle)
 
 
-def _look_for(*files: Path) -> None:
+def must_be_there(*files: Path) -> None:
+    """Name the first file that is missing.
+
+    Raises:
+        UpdateError: one is.
+    """
     for file in files:
         if not file.is_file():
             remedy = "make keys with `visavis update keys DIR`" if file.suffix in (".key", ".pem") else ""

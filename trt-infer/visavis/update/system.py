@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this device is: RAUC's own configuration, read for its board and version, and the slot that runs."""
+"""What a system is: RAUC's own configuration, of this device or in an image, read for its board and version."""
 
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,17 +36,43 @@ def read_system(file: Path = SYSTEM_CONF) -> System:
     Raises:
         UpdateError: there is none, so this is not an image of ours, or it lacks what we need.
     """
-    parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(file.read_text())
-        return System(parser["system"]["compatible"], parser["system"]["min-bundle-version"])
+        text = file.read_text()
     except OSError as error:
         raise UpdateError(
             f"{file} cannot be read ({error.strerror}): this system has no slots to update",
             "a system installed from packages is updated with apt",
         ) from error
+    return _system(text, str(file))
+
+
+def system_in(root: Path) -> System:
+    """What the system in a root image will be once it runs.
+
+    Raises:
+        UpdateError: it is no root image of ours, or squashfs-tools are missing.
+    """
+    file = str(SYSTEM_CONF).removeprefix("/")
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        command = ["unsquashfs", "-cat", str(root), file]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise UpdateError(
+            "unsquashfs, which reads images, is not installed", "sudo apt install squashfs-tools"
+        ) from error
+    if done.returncode != 0 or not done.stdout:
+        raise UpdateError(f"{root} is no root image of visavis", "name build/image/BOARD/rootfs.squashfs")
+    return _system(done.stdout, f"{file} in {root}")
+
+
+def _system(text: str, where: str) -> System:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+        return System(parser["system"]["compatible"], parser["system"]["min-bundle-version"])
     except (configparser.Error, KeyError) as error:
-        raise UpdateError(f"{file} is not as an image of visavis has it: {error}") from error
+        raise UpdateError(f"{where} is not as an image of visavis has it: {error}") from error
 
 
 def running_slot(command_line: Path = COMMAND_LINE) -> str:
