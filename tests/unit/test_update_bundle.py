@@ -85,6 +85,28 @@ def test_keys_are_for_their_owner_alone_and_never_overwritten(place: Path) -> No
     assert not list((place / "keys").glob("*/")), "a draft was left"
 
 
+def test_another_signing_pair_is_trusted_by_devices_that_know_the_authority(place: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    make_keys(keys)
+    authority, first = (keys / CA).read_bytes(), (keys / CERTIFICATE).read_bytes()
+    for file in (KEY, CERTIFICATE):
+        (keys / file).unlink()
+    again = visavis("update", "keys", keys)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith(f"{keys / KEY}      signs bundles from now on")
+    assert ((keys / CA).read_bytes(), {file.name for file in keys.iterdir()}) == (
+        authority,
+        {CA, CA_KEY, KEY, CERTIFICATE},
+    )
+    assert (keys / CERTIFICATE).read_bytes() != first
+    assert stat.S_IMODE((keys / KEY).stat().st_mode) == 0o600
+    made = tmp_path / "second.raucb"
+    make_bundle(Contents("generic-amd64", "1.2.0", BUILT_AT, {"rootfs": place / "root.img"}), keys, made)
+    trusted = tmp_path / "keyring.pem"
+    trusted.write_bytes(authority)
+    assert rauc.info(made, [f"--keyring={trusted}"]).version == "1.2.0"
+
+
 def test_the_command_says_where_to_keep_each_key(tmp_path: Path) -> None:
     said = visavis("update", "keys", tmp_path / "mine").stdout
     assert "ca.pem           goes into every image" in said

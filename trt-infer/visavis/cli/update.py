@@ -70,7 +70,12 @@ def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
 
 def _add_makers(actions: Any) -> None:
     make = _action(actions, "keys", "make the keys that sign your updates")
-    make.add_argument("folder", type=Path, metavar="DIR", help="folder for the keys; keys in it are never overwritten")
+    make.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help=f"folder for the keys: none is overwritten, and {CA_KEY} and {CA} alone get another signing pair",
+    )
     make.add_argument("--name", default="visavis", help="owner's name in the certificates (default: %(default)s)")
     bundle = _action(actions, "bundle", "make a signed bundle of a root image")
     bundle.add_argument("root", type=Path, metavar="ROOT.img", help="image of the root file system")
@@ -93,7 +98,11 @@ def run(args: argparse.Namespace) -> int:
 
 def keys(args: argparse.Namespace) -> int:
     """Make the keys and say what each is for."""
-    make_keys(args.folder, args.name)
+    if CA not in make_keys(args.folder, args.name):
+        print(
+            f"{args.folder / KEY}      signs bundles from now on, with {CERTIFICATE}: devices that trust {CA} take them"
+        )
+        return 0
     print(f"{args.folder / CA}           goes into every image: devices trust what it has signed")
     print(f"{args.folder / KEY}      signs bundles, with {CERTIFICATE}: keep it where you build, and nowhere else")
     print(f"{args.folder / CA_KEY}           signs new signing keys: keep it off line. Who has it owns your devices,")

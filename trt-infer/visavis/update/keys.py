@@ -16,7 +16,9 @@ from tempfile import TemporaryDirectory
 from visavis.errors import UpdateError
 
 CA_KEY, CA, KEY, CERTIFICATE = "ca.key", "ca.pem", "signing.key", "signing.pem"
-SECRETS = (CA_KEY, KEY)
+OF_AUTHORITY = (CA_KEY, CA)
+ALL = (*OF_AUTHORITY, KEY, CERTIFICATE)
+REQUEST = ("req", "-new", "-utf8", "-config", "extensions.conf")
 CA_DAYS, SIGNING_DAYS = 30 * 365, 10 * 365
 # A certificate's names have 64 letters at most, and AUTHORITY is added.
 AUTHORITY, SIGNER = " update authority", " updates"
@@ -39,8 +41,10 @@ authorityKeyIdentifier = keyid
 """
 
 
-def make_keys(folder: Path, name: str = "visavis") -> None:
-    """Write the four files into `folder`, which is made; secrets with mode 0600.
+def make_keys(folder: Path, name: str = "visavis") -> tuple[str, ...]:
+    """Write the four files into `folder`, which is made; secrets with mode 0600. Returns what was made.
+
+    Where the authority is there alone, only another signing pair is made: devices trust that one too.
 
     Args:
         folder: where they go.
@@ -51,31 +55,44 @@ def make_keys(folder: Path, name: str = "visavis") -> None:
     """
     if not name.isprintable() or not 1 <= len(name) <= MOST_NAME:
         raise UpdateError(f"{name!r} cannot be the name in certificates", f"choose one of 1 to {MOST_NAME} letters")
-    there = [file for file in (CA_KEY, CA, KEY, CERTIFICATE) if (folder / file).exists()]
-    if there:
+    there = [file for file in ALL if (folder / file).exists()]
+    if there not in ([], [*OF_AUTHORITY]):
         raise UpdateError(
             f"{folder} already holds {', '.join(there)}",
-            "devices trust these keys: choose another folder, or move the old ones away yourself",
+            f"devices trust these keys: for another signing pair leave {CA_KEY} and {CA} alone in the folder; "
+            "a folder without any gets an authority that no device trusts yet",
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as draft:
-        _make(Path(draft), name)
-        for file in (CA_KEY, CA, KEY, CERTIFICATE):
+        (Path(draft) / "extensions.conf").write_text(EXTENSIONS)
+        for file in there:
+            (Path(draft) / file).symlink_to((folder / file).resolve())
+        if not there:
+            _make_authority(Path(draft), name)
+        _make_signer(Path(draft), name)
+        wanted = tuple(file for file in ALL if file not in there)
+        for file in wanted:
             (Path(draft) / file).rename(folder / file)
+    return wanted
 
 
-def _make(folder: Path, name: str) -> None:
-    (folder / "extensions.conf").write_text(EXTENSIONS)
-    for key in SECRETS:
-        _openssl(folder, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
-        (folder / key).chmod(0o600)
-    request = ["req", "-new", "-utf8", "-config", "extensions.conf"]
+def _make_authority(folder: Path, name: str) -> None:
+    _make_key(folder, CA_KEY)
     own = f"-x509 -key {CA_KEY} -sha256 -days {CA_DAYS} -extensions ca -out {CA}".split()
-    _openssl(folder, *request, *own, "-subj", _subject(name, AUTHORITY))
-    _openssl(folder, *request, "-key", KEY, "-out", "request", "-subj", _subject(name, SIGNER))
+    _openssl(folder, *REQUEST, *own, "-subj", _subject(name, AUTHORITY))
+
+
+def _make_signer(folder: Path, name: str) -> None:
+    _make_key(folder, KEY)
+    _openssl(folder, *REQUEST, "-key", KEY, "-out", "request", "-subj", _subject(name, SIGNER))
     given = f"-CA {CA} -CAkey {CA_KEY} -CAcreateserial -sha256 -days {SIGNING_DAYS}".split()
     extensions = ["-extfile", "extensions.conf", "-extensions", "signing"]
     _openssl(folder, "x509", "-req", "-in", "request", *given, *extensions, "-out", CERTIFICATE)
+
+
+def _make_key(folder: Path, key: str) -> None:
+    _openssl(folder, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    (folder / key).chmod(0o600)
 
 
 def _subject(name: str, role: str) -> str:
