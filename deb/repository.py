@@ -30,6 +30,13 @@ EXAMPLE = """examples:
 """
 
 
+ENDS_SOON_S = 90 * 24 * 3600
+EXTEND = (
+    "`gpg --quick-set-expire FINGERPRINT 3y`, make the repository again, and copy the new visavis-SUITE.sources to "
+    "each device, best before the old end: a device believes the end that its own file holds"
+)
+
+
 class RepositoryError(Exception):
     """What is missing, and what to do."""
 
@@ -47,6 +54,8 @@ def main() -> int:
     try:
         for file in make(wanted.packages, wanted.out, wanted.key, wanted.url):
             print(file)
+        if warning := ending(wanted.key, time.time()):
+            print(f"repository: {warning}", file=sys.stderr)
     except RepositoryError as error:
         print(f"repository: {error}", file=sys.stderr)
         return 1
@@ -151,14 +160,26 @@ def public_key(key: str) -> str:
     return told.stdout
 
 
+def ending(key: str, now_s: float) -> str:
+    """What to do about a key that ends soon: every device holds its own copy, with the old end."""
+    listed = subprocess.run(
+        ["gpg", "--batch", "--with-colons", "--list-keys", key], capture_output=True, text=True, check=False
+    )
+    ends = [int(field) for field in re.findall(r"(?m)^pub:(?:[^:]*:){5}(\d+):", listed.stdout)]
+    if not ends or min(ends) - now_s > ENDS_SOON_S:
+        return ""
+    day = time.strftime("%-d %B %Y", time.gmtime(min(ends)))
+    return f'the key "{key}" ends on {day}, and devices then take nothing more: {EXTEND}'
+
+
 def sign(file: Path, key: str) -> None:
     """Sign as apt wants it: within the text, and beside it."""
     for how, signed in ((["--clear-sign"], "InRelease"), (["--detach-sign", "--armor"], "Release.gpg")):
         gpg = ["gpg", "--batch", "--yes", "--local-user", key, *how, "--output", str(file.with_name(signed)), str(file)]
         if subprocess.run(gpg, check=False).returncode != 0:
             raise RepositoryError(
-                f'gpg has not signed with the key "{key}", so nothing was changed: mend what it says above (an expired '
-                "key lives on with `gpg --quick-set-expire FINGERPRINT 3y`) and do this again"
+                f'gpg has not signed with the key "{key}", so nothing was changed: mend what it says above and do this '
+                f"again. If the key has expired: {EXTEND}"
             )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from deb import repository
 GPG = """\
 case "$*" in
 *--export*) echo "a key" ;;
+*--list-keys*) cat {place}/listed ;;
 *) [ ! -e {place}/expired ] || { echo "gpg: signing failed: Unusable secret key" >&2; exit 2; }
 	for file; do :; done # the last word
 	while [ "$1" != --output ]; do shift; done
@@ -118,3 +120,22 @@ def test_to_apt_other_packages_are_later_ones_also_of_an_older_commit(
     later = now - timedelta(minutes=120) + timedelta(seconds=1)
     assert dates[:4] == [later - timedelta(seconds=1), later, later, now - timedelta(minutes=60)]
     assert now <= dates[4] <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(("days", "told"), [(89, True), (-1, True), (91, False), (None, False)])
+def test_a_key_that_ends_soon_is_told_with_what_devices_need(
+    days: int | None, told: bool, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = "" if days is None else str(int(time.time()) + days * 24 * 3600)
+    line = f"pub:u:255:22:0123456789ABCDEF:1700000000:{end}::u:::scSC:::::ed25519:::0:"
+    (place / "listed").write_text(f"tru::1:1700000000:0:3:1:5\n{line}\nuid:u::::1700000000::AB::me::::::::::0:\n")
+    assert made(place, monkeypatch) == 0
+    said = capsys.readouterr().err
+    assert ("copy the new visavis-SUITE.sources to each device" in said) == told
+    assert ('the key "me" ends on ' in said) == told
+
+
+def test_both_pages_and_the_remedy_say_that_devices_need_the_new_file() -> None:
+    for page in ("a-year", "install"):
+        text = (repository.REPOSITORY / "docs" / "how-to" / f"{page}.md").read_text()
+        assert "each device needs the new `visavis-SUITE.sources`" in " ".join(text.split())
