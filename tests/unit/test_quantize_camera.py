@@ -18,8 +18,9 @@ import pytest
 from visavis.appliance import daemon_process
 from visavis.bench.models import detector
 from visavis.daemon import effective_config
-from visavis.errors import ModelError
-from visavis.models.borrow import Wish, borrowed
+from visavis.errors import ModelError, Refused
+from visavis.models.borrow import Wish, borrowed, without_pictures
+from visavis.ring_gen import Refusal
 from visavis.supervisor import Supervisor, worker_command
 
 from tests.ports import free_port
@@ -188,3 +189,11 @@ def test_without_a_daemon_the_command_says_what_to_do(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "no pictures of camera 'door', nobody listens on" in answer.stderr
     assert "--socket" in answer.stderr
+
+
+def test_who_may_not_open_the_socket_is_told_who_may(tmp_path: Path) -> None:
+    refused = Refused(Refusal.PEER_NOT_ALLOWED, "may not connect to /run/visavis/frames.sock", "join the group")
+    told = str(without_pictures(refused, Wish(socket=tmp_path / "frames.sock", camera="door")))
+    assert (
+        "may not connect to /run/visavis/frames.sock: with the package put `sudo -u visavis-infer` before this" in told
+    )

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from visavis import worker_unit
 from visavis.cli import check
-from visavis.config_gen import Config
 from visavis.daemon import effective_config
+from visavis.models.imported import keep
+from visavis.models.manifest import Entry
 
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
@@ -27,17 +30,17 @@ def drop_in(page: Path) -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A device with the package's unit and configuration; its folder of drop-ins."""
+    """A device with the package's unit, configuration and cache; the folder of its drop-ins."""
     monkeypatch.setattr(check, "DEVICE_CONFIG", tmp_path / "config.toml")
-    monkeypatch.setattr(worker_unit, "UNIT", ROOT / "systemd" / worker_unit.WORKER)
+    monkeypatch.setattr(check, "UNIT", ROOT / "systemd" / worker_unit.WORKER)
+    monkeypatch.setattr(check, "SYSTEM_CACHE", tmp_path / "cache")
     monkeypatch.setattr(worker_unit, "DROP_INS", (tmp_path,))
     return tmp_path / f"{worker_unit.WORKER}.d"
 
 
 def said(file: Path, text: str = KSERVE) -> list[str]:
     file.write_text(text)
-    settings: Config = effective_config(file, {})
-    return [words for words in check.warnings(settings, file) if "network" in words]
+    return list(check.warnings(effective_config(file, {}), file))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -66,5 +69,29 @@ def test_it_says_nothing_where_no_worker_of_the_package_needs_it(
 ) -> None:
     assert said(installed.parent / "config.toml", "") == []
     assert said(tmp_path / "other.toml") == []
-    monkeypatch.setattr(worker_unit, "UNIT", tmp_path / "none")
+    monkeypatch.setattr(check, "UNIT", tmp_path / "none")
     assert said(installed.parent / "config.toml") == []
+
+
+def test_a_model_that_another_user_has_imported_is_missed_by_check(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, device = tmp_path / "own", tmp_path / "cache"
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(own))
+    content = b"a network"
+    entry = Entry(
+        family="centerface",
+        licence="own",
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        input=[1, 3, 0, 0],
+        outputs={},
+    )
+    keep("retrained", entry, content, own)
+    text = '[detector]\nmodel = "retrained"\n'
+    assert said(tmp_path / "other.toml", text) == []
+    (words,) = said(installed.parent / "config.toml", text)
+    assert words.startswith("detector.model: no model is called 'retrained'")
+    assert f"look into {device}, which `sudo -u visavis-infer visavis model ...` fills" in words
+    shutil.copytree(own, device)
+    assert said(installed.parent / "config.toml", text) == []

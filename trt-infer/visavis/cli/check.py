@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check a configuration file: print every problem with file, line and key, and how to mend it.
 
-Exit 2 when there is one. A model that you do not have is only a warning, since workers that run as another user may
-have it, and so are events that the broker of the package visavis-broker would not take, and a model server that the
-device's own workers have no network for.
+Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
+package's workers, of any other for workers of yours, since those of another user may have it. So are events that the
+broker of the package visavis-broker would not take, and a model server that the package's workers have no network for.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from visavis.broker_rights import denied
 from visavis.config_gen import Config
 from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
 from visavis.models.configured import check_model
+from visavis.settings import SYSTEM_CACHE
 from visavis.terminal import complain
-from visavis.worker_unit import REMEDY, WORKER, lacks_network
+from visavis.worker_unit import REMEDY, UNIT, WORKER, WORKERS, lacks_network
 
 EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
@@ -39,10 +40,12 @@ def run(args: argparse.Namespace) -> int:
 
 def warnings(settings: Config, file: Path) -> Iterator[str]:
     """What may go wrong with a good configuration: no model for workers of this user, no way to a broker or server."""
+    of_device = UNIT.exists() and file.resolve() == DEVICE_CONFIG
     try:
-        check_model(settings.detector)
+        check_model(settings.detector, SYSTEM_CACHE if of_device else None)
     except ConfigRefused as error:
-        yield f"{error}; workers of another user may have it"
+        words = f"the device's workers look into {SYSTEM_CACHE}, which `sudo -u {WORKERS} visavis model ...` fills"
+        yield f"{error}; {words if of_device else 'workers of another user may have it'}"
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
-    if settings.detector.backend == "kserve" and file.resolve() == DEVICE_CONFIG and lacks_network():
+    if of_device and settings.detector.backend == "kserve" and lacks_network():
         yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"

@@ -27,6 +27,13 @@ from visavis.ring_gen import HelloFlag, Refusal
 # With fewer pictures calibration is a matter of luck.
 LEAST = 8
 
+# Why no pictures come -> what helps.
+START = "start visavis, name its socket with --socket (under `visavis run`: $TMPDIR/visavis-*/frames.sock)"
+REMEDIES: dict[int, str] = {
+    Refusal.TOO_MANY_WORKERS: "another calibration runs, wait until it has ended",
+    Refusal.PEER_NOT_ALLOWED: "with the package put `sudo -u visavis-infer` before this command",
+}
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Pictures of `camera` with a face on them, `apart_s` seconds from one to the next, for `limit_s` at most.
@@ -126,9 +133,5 @@ def answered(lease: Lease, detector: Detector, *, wanted: bool) -> Frame | None:
 
 def without_pictures(error: DaemonGone | Refused, wish: Wish) -> ModelError:
     """The same for a person who asked for pictures of a camera."""
-    remedies = (
-        "another calibration runs, wait until it has ended"
-        if isinstance(error, Refused) and error.code == Refusal.TOO_MANY_WORKERS
-        else "start visavis, name its socket with --socket (under `visavis run`: $TMPDIR/visavis-*/frames.sock)"
-    )
-    return ModelError(f"no pictures of camera {wish.camera!r}, {error.sentence}", f"{remedies}, or use --pictures")
+    remedy = REMEDIES.get(error.code, START) if isinstance(error, Refused) else START
+    return ModelError(f"no pictures of camera {wish.camera!r}, {error.sentence}", f"{remedy}, or use --pictures")

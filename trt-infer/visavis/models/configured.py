@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from visavis.config_gen import Detector
 from visavis.daemon import ConfigRefused
 from visavis.errors import ModelError
@@ -12,8 +14,8 @@ from visavis.models.manifest import check_at_hand
 ELSEWHERE = ("kserve", "fake")
 
 
-def check_model(detector: Detector) -> None:
-    """Look whether workers of this user would find the model; nothing of it is read.
+def check_model(detector: Detector, cache_dir: Path | None = None) -> None:
+    """Look whether workers with this cache, by default those of this user, would find the model; nothing of it is read.
 
     Raises:
         ConfigRefused: they would not.
@@ -21,6 +23,6 @@ def check_model(detector: Detector) -> None:
     if detector.backend in ELSEWHERE:
         return
     try:
-        check_at_hand(detector.model)
+        check_at_hand(detector.model, cache_dir)
     except ModelError as error:
         raise ConfigRefused(f"detector.model: {error.sentence}", error.remedy) from error

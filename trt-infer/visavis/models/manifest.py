@@ -131,14 +131,14 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
     return Original(name=model, entry=entry, content=content, sha256=found)
 
 
-def check_at_hand(model: str) -> None:
-    """Look whether `original` would find a model in the usual place, without reading it.
+def check_at_hand(model: str, cache_dir: Path | None = None) -> None:
+    """Look whether `original` would find a model, without reading it.
 
     Raises:
         ModelError: it would not.
     """
     if not model.endswith(".onnx"):
-        _located(model, "", default_cache_dir())
+        _located(model, "", cache_dir or default_cache_dir())
     elif not Path(model).is_file():
         raise ModelError(f"no file {model} is here", "check the path")
 
