@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -130,12 +131,34 @@ def test_a_proved_system_is_kept_whatever_its_cameras_do(
     assert device.asked == ["rauc status mark-good booted"]
 
 
+INFO = '{"compatible": "visavis-x86", "version": "1.1", "build": "today"}'
+
+
+@pytest.mark.parametrize(
+    ("folder", "keep", "code", "left"),
+    [("data", False, 0, False), ("data", True, 0, True), ("stick", False, 0, True), ("data", False, 1, True)],
+)
+def test_a_bundle_that_is_installed_leaves_the_room_that_it_took_of_the_devices(
+    folder: str, keep: bool, code: int, left: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Device(tmp_path, monkeypatch, tried=False)
+    (tmp_path / "rauc").write_text(f"#!/bin/sh\n[ $1 = info ] || exit {code}\necho '{INFO}'\n")
+    monkeypatch.setattr(update, "DATA", tmp_path / "data")
+    bundle = tmp_path / folder / "next.raucb"
+    bundle.parent.mkdir()
+    bundle.touch()
+    wanted = argparse.Namespace(action="install", file=bundle, restart=False, keep=keep)
+    with pytest.raises(UpdateError, match="is refused by rauc") if code else nullcontext():
+        assert update.run(wanted) == 0
+    assert bundle.exists() == left
+
+
 def test_what_has_to_prove_itself_writes_nothing_over_the_way_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = Device(tmp_path, monkeypatch, tried=True)
     with pytest.raises(UpdateError, match=r"slot B has to prove itself yet, .*: wait until .*`visavis update good`"):
-        update.run(argparse.Namespace(action="install", file=tmp_path / "next.raucb", restart=False))
+        update.run(argparse.Namespace(action="install", file=tmp_path / "next.raucb", restart=False, keep=False))
     assert device.asked == []
 
 

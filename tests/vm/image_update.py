@@ -109,6 +109,7 @@ def an_update_leads_to(slot: str, device: Flashed, parcel: Parcel) -> None:
     whole, size = parcel.whole
     assert device.slot_sum(slot, size) == whole
     assert device.run("hostname").strip() == "porch"
+    assert device.try_to_run(f"test -e {PARCEL}").returncode == 1
 
 
 def a_system_that_is_not_healthy_is_given_up(device: Flashed, parcel: Parcel) -> None:

@@ -71,5 +71,5 @@ def goodness(device: Device) -> dict[str, bool]:
 def update_to(device: Device, release: Release) -> None:
     """Install, and wait until the new system answers."""
     before = device.boot_id()
-    device.try_to_run(f"visavis update install {BUNDLES}/{release.name}.raucb --restart", 1800)
+    device.try_to_run(f"visavis update install --keep {BUNDLES}/{release.name}.raucb --restart", 1800)
     device.wait_for_another_start(before)

@@ -104,7 +104,7 @@ def test_a_rollback_from_a_slot_on_trial_needs_no_second_trial(device: Device, f
     assert device.gate() == "success"
     here, kept = device.slot(), device.release()
     there = OTHER[here]
-    device.run(f"visavis update install {BUNDLES}/{SICK.name}.raucb", 1800)
+    device.run(f"visavis update install --keep {BUNDLES}/{SICK.name}.raucb", 1800)
     device.try_to_run("systemctl reboot")
     device.stays_on_trial(there)
     now = device.slots()
@@ -124,7 +124,7 @@ def is_given_up_after_three_starts(device: Device, factory: Factory, release: Re
     """Install it, and see the device come back to the system that runs now."""
     here, kept = device.slot(), device.release()
     there = OTHER[here]
-    device.run(f"visavis update install {BUNDLES}/{release.name}.raucb", 1800)
+    device.run(f"visavis update install --keep {BUNDLES}/{release.name}.raucb", 1800)
     device.try_to_run("systemctl reboot")
     device.gives_up(there)
     runs_whole(device, factory, here, kept)

@@ -70,7 +70,7 @@ def start(device: Forgetful) -> None:
 def cut_within_an_update(device: Forgetful, factory: Factory, after_s: float) -> str:
     """Say what was going on when the power went."""
     here, starts = device.slot(), len(device.boots_that_grub_counted())
-    device.start("update", f"visavis update install {BUNDLES}/{BLUE.name}.raucb --restart")
+    device.start("update", f"visavis update install --keep {BUNDLES}/{BLUE.name}.raucb --restart")
     time.sleep(after_s)
     device.stop()
     started = len(device.boots_that_grub_counted()) > starts
@@ -123,7 +123,7 @@ def is_whole(device: Forgetful, factory: Factory) -> None:
 
 def install(device: Forgetful) -> None:
     """So that both slots hold a system, and the other comes next: the cut that follows breaks into that."""
-    device.run(f"visavis update install {BUNDLES}/{GREEN.name}.raucb", 1800)
+    device.run(f"visavis update install --keep {BUNDLES}/{GREEN.name}.raucb", 1800)
 
 
 def what_was_installed_is_whole(device: Forgetful, factory: Factory) -> None:

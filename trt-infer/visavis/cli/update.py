@@ -20,6 +20,7 @@ from typing import Any
 from visavis.cli.arguments import add_action, amount
 from visavis.errors import UpdateError, VisavisError
 from visavis.figures import page_address
+from visavis.terminal import complain
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
 from visavis.update.boot import loader_of, must_be_proved
@@ -38,6 +39,8 @@ EXAMPLES = {
 GATE_EXAMPLE = "  visavis update gate --wait 600"
 EXAMPLE = "\n".join(EXAMPLES.values())
 HEALTHY_WITHIN_S = 300.0
+# Of an image: events, pictures and all else that a device keeps.
+DATA = Path("/data")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_makers(actions)
     install = _action(actions, "install", "write a bundle to the other slot, to be tried at the next restart")
-    install.add_argument("file", type=Path, metavar="FILE.raucb", help="the bundle")
+    install.add_argument(
+        "file", type=Path, metavar="FILE.raucb", help="the bundle; below /data it is removed afterwards"
+    )
+    install.add_argument("--keep", action="store_true", help="leave the bundle where it is")
     status = _action(actions, "status", "show both slots: version, which one runs, which one is booted next")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     _action(actions, "good", "keep the running system without waiting for its health")
@@ -150,8 +156,20 @@ def install(args: argparse.Namespace) -> int:
     rauc.must_fit(found, system, args.file)
     print(f"installing {found.version}, built {found.build}, beside {system.version}", flush=True)
     rauc.install(args.file)
+    if not args.keep:
+        _remove_from_data(args.file)
     _restart_or_say(args.restart, "written; it runs after a restart, and has to prove itself then")
     return 0
+
+
+def _remove_from_data(file: Path) -> None:
+    """Bundles are large, and what a device keeps of events is there too; elsewhere a bundle is its owner's affair."""
+    if not file.resolve().is_relative_to(DATA):
+        return
+    try:
+        file.unlink()
+    except OSError as error:
+        complain(f"warning: {file} stays, {error.strerror}: remove it, or it takes room from what the device keeps")
 
 
 def rollback(args: argparse.Namespace) -> int:
