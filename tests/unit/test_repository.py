@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deb import repository
+from deb.kept import REPOSITORY
 
 GPG = """\
 case "$*" in
@@ -137,5 +138,5 @@ def test_a_key_that_ends_soon_is_told_with_what_devices_need(
 
 def test_both_pages_and_the_remedy_say_that_devices_need_the_new_file() -> None:
     for page in ("a-year", "install"):
-        text = (repository.REPOSITORY / "docs" / "how-to" / f"{page}.md").read_text()
+        text = (REPOSITORY / "docs" / "how-to" / f"{page}.md").read_text()
         assert "each device needs the new `visavis-SUITE.sources`" in " ".join(text.split())
