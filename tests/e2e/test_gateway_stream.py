@@ -61,6 +61,10 @@ def replaced(appliance: RunningAppliance) -> float:
     return metrics(appliance, "visavis_client_pictures_total")['outcome="replaced"']
 
 
+def invalid(appliance: RunningAppliance) -> float:
+    return metrics(appliance, "visavis_client_pictures_total")['outcome="invalid"']
+
+
 def test_each_picture_sent_after_an_answer_gets_its_own(appliance: RunningAppliance) -> None:
     picture = photos()[0].read_bytes()
     expected = post(appliance, picture).json["faces"]
@@ -111,10 +115,20 @@ def test_text_closes_the_stream_and_says_why(appliance: RunningAppliance) -> Non
 
 
 def test_a_message_of_too_many_bytes_ends_the_stream_and_is_not_kept(appliance: RunningAppliance) -> None:
-    # The close code 1009 only arrives when the client has nothing more to send.
-    with PeakMemory(daemon_pid(appliance)) as memory, stream(appliance) as socket, pytest.raises(ConnectionClosed):
+    # A client that sends for longer than a second after that is cut off, and may see no code.
+    before = invalid(appliance)
+    with (
+        PeakMemory(daemon_pid(appliance)) as memory,
+        stream(appliance) as socket,
+        pytest.raises(ConnectionClosed) as closed,
+    ):
         send_too_much(socket)
     assert memory.extra < 32 * 2**20
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert "gateway.picture_mb" in closed.value.rcvd.reason
+    assert invalid(appliance) == before + 1
+    assert_pictures_add_up(appliance)
 
 
 def test_other_sites_plain_requests_and_too_many_streams_are_refused(appliance: RunningAppliance) -> None:

@@ -172,9 +172,16 @@ def test_what_cannot_be_a_picture_of_the_camera_is_told(appliance: RunningApplia
 
 
 def test_a_message_of_too_many_bytes_ends_the_connection_and_is_not_kept(appliance: RunningAppliance) -> None:
-    with PeakMemory(daemon_pid(appliance)) as memory, feed(appliance) as client, pytest.raises(ConnectionClosed):
+    with (
+        PeakMemory(daemon_pid(appliance)) as memory,
+        feed(appliance) as client,
+        pytest.raises(ConnectionClosed) as closed,
+    ):
         send_too_much(client)
     assert memory.extra < 32 * 2**20
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert "gateway.picture_mb" in closed.value.rcvd.reason
 
 
 def test_a_second_client_other_sites_and_other_cameras_are_refused(appliance: RunningAppliance) -> None:

@@ -58,7 +58,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = socket.CloseNow() }() // mostly closed before
 	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
-	feed.serve(r.Context(), feeder, messages{g, socket, feed.silence(), g.senderOf(r)})
+	feed.serve(r.Context(), feeder, messages{g, socket, feed.silence(), g.senderOf(r), func() { feed.count(pushRefused) }})
 }
 
 func noPushCamera(id string) Refusal {

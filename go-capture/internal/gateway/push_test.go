@@ -256,6 +256,20 @@ func TestAPictureThatCannotBeTakenIsToldAndTheNextOneIsTaken(t *testing.T) {
 	}
 }
 
+// The library gives up a byte later than the gateway does, and would have said nothing by then.
+func TestAPictureWithTooManyBytesIsCountedAndItsClientIsToldTheSetting(t *testing.T) {
+	d := openDoor(t)
+	client := d.connect()
+	d.send(client, make([]byte, limits.Bytes+1<<16))
+	_, _, err := client.Read(d.context())
+	if websocket.CloseStatus(err) != websocket.StatusMessageTooBig || !strings.Contains(err.Error(), "gateway.picture_mb") {
+		t.Errorf("the client was told %v", err)
+	}
+	if got := d.counted()["refused"]; got != 1 {
+		t.Errorf("%v pictures count as refused, want 1", got)
+	}
+}
+
 func TestOneClientFeedsAtATime(t *testing.T) {
 	d := openDoor(t)
 	first := d.connect()

@@ -119,7 +119,7 @@ func (s *session) run(ctx context.Context) {
 
 // read takes pictures as fast as the client sends, as long as the list of replaced ones is short enough to be told.
 func (s *session) read(ctx context.Context) {
-	pictures := messages{s.gateway, s.socket, streamIdle, s.client}
+	pictures := messages{s.gateway, s.socket, streamIdle, s.client, s.tooLong}
 	for index := uint64(0); ; index++ {
 		picture, ok := pictures.next(ctx)
 		if !ok {
@@ -133,15 +133,23 @@ func (s *session) read(ctx context.Context) {
 	}
 }
 
+// tooLong counts a picture that ended the stream before it was here.
+func (s *session) tooLong() {
+	s.gateway.tally.begin()
+	s.gateway.tally.end(reasonInvalid)
+}
+
 // messages reads pictures from a WebSocket.
 type messages struct {
 	gateway *Gateway
 	socket  *websockets.Socket
 	silence time.Duration // without a whole message for so long the socket is closed
 	client  sender
+	tooLong func() // is told of a picture with too many bytes
 }
 
-// next reads one message. It gives no picture when other clients' bodies take all the memory.
+// next reads one message. It gives no picture when other clients' bodies take all the memory. What there can be no answer to, the code
+// that closes the socket is for.
 func (m messages) next(ctx context.Context) (*body, bool) {
 	ctx, cancel := context.WithTimeout(ctx, m.silence)
 	defer cancel()
@@ -161,6 +169,11 @@ func (m messages) next(ctx context.Context) (*body, bool) {
 	case errNoRoom:
 		picture.release()
 		return nil, drain(message)
+	case errTooLong:
+		picture.release()
+		m.tooLong()
+		websockets.Close(m.socket, websocket.StatusMessageTooBig, refusalOf(TooManyBytes(m.gateway.settings.Limits.Bytes)).Detail)
+		return nil, false
 	default:
 		picture.release()
 		return nil, false
