@@ -20,9 +20,10 @@ import pytest
 from visavis.detections import Frame
 from visavis.pictures import decode_still
 
-from tests.e2e.clients import ALONE, Answer, metrics, post
+from tests.e2e.bombs import black, png
+from tests.e2e.clients import ALONE, Answer, PeakMemory, metrics, post
 from tests.e2e.conftest import RunningAppliance, Start, running
-from tests.e2e.test_appliance import schema
+from tests.e2e.test_appliance import daemon_pid, schema
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
 from tests.unit.face_pictures import LABELLED, gocv_paths
@@ -185,6 +186,15 @@ def test_the_picture_comes_back_drawn_or_anonymised(gateway: RunningAppliance) -
     assert changed["hidden"][inside].mean() > 4 * changed["drawn"][inside].mean()
     assert changed["drawn"][y, x + 8 : x + wide - 8].mean() > 30, "there is no box"
     assert changed["hidden"][:20, :20].mean() < 5, "a corner without a face is changed"
+
+
+def test_a_picture_that_comes_back_takes_no_more_memory_than_decoding_may(gateway: RunningAppliance) -> None:
+    picture = png(4000, 4000, black(4000, 4000))  # decode_mb has no room for its pixels twice
+    with PeakMemory(daemon_pid(gateway)) as memory:
+        answers = [post(gateway, picture, "image/png", "?anonymize=1") for _ in range(3)]
+    assert [one.status for one in answers] == [200] * 3
+    assert pixels(answers[0].body).shape == (4000, 4000, 3)
+    assert memory.extra < (48 + 16) * 2**20
 
 
 def assert_problem(answer: Answer, status: int) -> None:

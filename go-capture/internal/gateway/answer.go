@@ -28,11 +28,11 @@ type answer struct {
 }
 
 // answered puts the faces into pixels of the upright picture.
-func answered(r request, d drawn, o dispatch.Outcome) found {
+func answered(r request, o dispatch.Outcome) found {
 	width, height := r.header.Upright()
 	return found{
 		number: o.Seq, model: o.ModelName(), width: width, height: height, faces: hub.FacesOf(o.Detections, o.Frame.Letterbox),
-		picture: d.picture, release: d.release,
+		release: func() {},
 	}
 }
 

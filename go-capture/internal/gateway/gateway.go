@@ -9,7 +9,7 @@
 //  3. it waits for a place, in turn with other clients      queue.go, pace.go
 //  4. it is decoded and drawn into a slot of the ring       this file, decode
 //  5. a worker answers; the outcome frees the place         flight.go, dispatch
-//  6. faces, or the picture with them, go back              answer.go
+//  6. faces, or the picture with them, go back              answer.go; the picture is decoded once more for that
 //
 // The Open Inference Protocol is another door to the same way: infer.go.
 //
@@ -48,6 +48,7 @@ const (
 type Tools struct {
 	Decode func(body []byte, header Header, reduce int, into *frame.Picture) error
 	Draw   func(picture *frame.Picture, slot []byte, box geometry.Letterbox) error
+	// Encode may draw on the picture itself: nobody else holds it.
 	Encode func(picture *frame.Picture, faces []hub.Face, anonymize bool) ([]byte, error)
 }
 
@@ -186,47 +187,35 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 		return found{}, err
 	}
 	grantedNs := frame.MonotonicNs()
-	drawn, err := g.intoSlot(ctx, r)
+	flight, err := g.intoSlot(ctx, r)
 	if err != nil {
 		return found{}, err
 	}
-	end, err := r.lane.fly(ctx, drawn.flight)
+	end, err := r.lane.fly(ctx, flight)
 	if err != nil {
-		drawn.release()
 		return found{}, err
 	}
-	done := answered(r, drawn, end)
+	done := answered(r, end)
 	done.faces = hub.AtLeast(g.settings.Score, done.faces)
-	done.latency = stages(r, grantedNs, drawn.flight, end)
-	return done, nil
+	done.latency = stages(r, grantedNs, flight, end)
+	if r.draw {
+		done.picture, done.release, err = g.decode(ctx, r, g.wholeReduction(r.header))
+	}
+	return done, err
 }
 
-// drawn is a picture that lies in a slot. release gives the memory back that is still held for it.
-type drawn struct {
-	flight  *flight
-	picture *frame.Picture
-	release func()
-}
-
-// intoSlot decodes the picture and draws it into a slot, within the memory for decoding. On an error the place is free again.
-func (g *Gateway) intoSlot(ctx context.Context, r request) (drawn, error) {
+// intoSlot decodes the picture and draws it into a slot. The memory for decoding is free again when it returns, also where the picture is
+// wanted back: whoever kept it while a worker thinks would keep all others waiting. On an error the place is free, too.
+func (g *Gateway) intoSlot(ctx context.Context, r request) (*flight, error) {
 	box := g.place(r)
-	reduce := g.reduction(r, box)
-	picture, release, err := g.decode(ctx, r, reduce)
+	_, _, width, height := box.Inner()
+	picture, release, err := g.decode(ctx, r, r.header.ReduceFor(width, height))
 	if err != nil {
 		r.lane.queue.free()
-		return drawn{}, err
+		return nil, err
 	}
-	f, err := g.draw(picture, box, r)
-	if err != nil {
-		release()
-		return drawn{}, err
-	}
-	if r.draw {
-		return drawn{f, picture, release}, nil
-	}
-	release()
-	return drawn{f, nil, func() {}}, nil
+	defer release()
+	return g.draw(picture, box, r)
 }
 
 // place is where the picture lies in its slot: centred in the network's input, or as large as it is.
@@ -238,32 +227,18 @@ func (g *Gateway) place(r request) geometry.Letterbox {
 	return geometry.Corner(width, height, g.settings.FullSide)
 }
 
-// reduction is the scale at which the picture is decoded: enough for the network, or as large as memory allows when it is wanted back.
-func (g *Gateway) reduction(r request, box geometry.Letterbox) int {
-	if !r.draw {
-		_, _, width, height := box.Inner()
-		return r.header.ReduceFor(width, height)
-	}
+// wholeReduction is the scale at which a picture is wanted back: as large as memory allows. Inspect has refused what fits at none.
+func (g *Gateway) wholeReduction(header Header) int {
 	reduce := 1
-	for reduce < r.header.mostReduced() && g.cost(r, reduce) > g.settings.Limits.DecodeBytes {
+	for header.Cost(reduce) > g.settings.Limits.DecodeBytes {
 		reduce *= 2
 	}
 	return reduce
 }
 
-// cost is what one picture takes from the memory for decoding; one that is wanted back is copied once more to draw on.
-func (g *Gateway) cost(r request, reduce int) int {
-	cost := r.header.Cost(reduce)
-	if r.draw {
-		width, height := r.header.Reduced(reduce)
-		cost += bytesPerPixel * width * height
-	}
-	return cost
-}
-
-// decode gives the upright picture in memory of its own: what a damaged one leaves unwritten is black, and never another client's.
+// decode takes memory for decoding, until release, and gives the upright picture in memory of its own: what a damaged one leaves unwritten is black, and never another client's.
 func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Picture, func(), error) {
-	cost := int64(min(g.cost(r, reduce), g.settings.Limits.DecodeBytes))
+	cost := int64(r.header.Cost(reduce))
 	if err := g.decoding.Acquire(ctx, cost); err != nil {
 		return nil, nil, err
 	}

@@ -52,11 +52,17 @@ func openStuck(t *testing.T, deadline time.Duration) *stuck {
 // send asks for a picture in its own size; what it is told comes later.
 func (s *stuck) send(from string, timeout time.Duration) <-chan error {
 	s.t.Helper()
+	return s.ask(from, openinference.Request{
+		Options: openinference.Options{Full: true, Timeout: timeout}, Pixels: make([]byte, 32*32*3), Width: 32, Height: 32,
+	})
+}
+
+func (s *stuck) ask(from string, asked openinference.Request) <-chan error {
+	s.t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
 	told, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		asked := openinference.Request{Options: openinference.Options{Full: true, Timeout: timeout}, Pixels: make([]byte, 32*32*3), Width: 32, Height: 32}
 		_, _, err := s.Infer(ctx, gateway.Caller{Address: netip.MustParseAddr(from)}, func() (gateway.Call, error) {
 			return gateway.Call{Model: "centerface", Request: asked}, nil
 		})

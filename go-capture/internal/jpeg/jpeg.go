@@ -40,14 +40,37 @@ func Encode(r *hub.Result, s showing.Style) ([]byte, error) {
 		return nil, err
 	}
 	defer canvas.Close()
-	scale := float64(width) / float64(p.Width)
-	if err := decorate(&canvas, r, s, scale); err != nil {
+	return finish(&canvas, r, s, float64(width)/float64(p.Width))
+}
+
+// EncodeOwn is Encode for a picture that nobody else holds, in its own size: it draws on the pixels, so that no copy takes memory.
+func EncodeOwn(r *hub.Result, s showing.Style) ([]byte, error) {
+	canvas, err := wrap(r.Picture)
+	if err != nil {
+		return nil, err
+	}
+	defer canvas.Close()
+	return finish(&canvas, r, s, 1)
+}
+
+// finish draws what is to be seen on the canvas, and encodes it.
+func finish(canvas *gocv.Mat, r *hub.Result, s showing.Style, scale float64) ([]byte, error) {
+	if err := decorate(canvas, r, s, scale); err != nil {
 		return nil, err
 	}
 	if s.Part.W > 0 {
-		return compressPart(canvas, rectangle(s.Part, scale, 0))
+		return compressPart(*canvas, rectangle(s.Part, scale, 0))
 	}
-	return compress(canvas)
+	return compress(*canvas)
+}
+
+// wrap lets OpenCV see the picture's own pixels.
+func wrap(p *frame.Picture) (gocv.Mat, error) {
+	mat, err := gocv.NewMatFromBytes(p.Height, p.Width, gocv.MatTypeCV8UC3, p.Pixels)
+	if err != nil {
+		return mat, fmt.Errorf("wrap a picture of %dx%d pixels: %w", p.Width, p.Height, err)
+	}
+	return mat, nil
 }
 
 // compressPart encodes what of the part lies inside the canvas; all of it when nothing does.
@@ -66,9 +89,9 @@ func compressPart(canvas gocv.Mat, part image.Rectangle) ([]byte, error) {
 
 // copyAt makes an own copy of the picture, scaled to the width.
 func copyAt(p *frame.Picture, width int) (gocv.Mat, error) {
-	shared, err := gocv.NewMatFromBytes(p.Height, p.Width, gocv.MatTypeCV8UC3, p.Pixels)
+	shared, err := wrap(p)
 	if err != nil {
-		return shared, fmt.Errorf("wrap a picture of %dx%d pixels: %w", p.Width, p.Height, err)
+		return shared, err
 	}
 	defer shared.Close()
 	if width == p.Width {

@@ -115,6 +115,23 @@ func encoded(t *testing.T, r *hub.Result, style showing.Style) []byte {
 	return data
 }
 
+func TestAPictureThatNobodyElseHoldsIsDrawnOnAsItIs(t *testing.T) {
+	pool := frame.NewPool(1)
+	defer pool.Close()
+	picture := checkered(t, pool)
+	defer picture.Release()
+	r := &hub.Result{Picture: picture, Faces: []hub.Face{{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}}}
+	style := showing.Style{Privacy: "pixelate", Boxes: true}
+	want, before := encoded(t, r, style), bytes.Clone(picture.Pixels)
+	got, err := EncodeOwn(r, style)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v: %d bytes, another picture than the %d of Encode", err, len(got), len(want))
+	}
+	if bytes.Equal(picture.Pixels, before) {
+		t.Error("a copy was drawn on")
+	}
+}
+
 func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
 	pool := frame.NewPool(1)
 	defer pool.Close()

@@ -62,9 +62,9 @@ func (a *Appliance) untilAnswered(ctx context.Context) (context.Context, context
 func encodeForClient(picture *frame.Picture, faces []hub.Face, anonymize bool) ([]byte, error) {
 	result := &hub.Result{Picture: picture, Faces: faces}
 	if anonymize {
-		return jpeg.Encode(result, showing.Style{Privacy: showing.PrivacyPixelate})
+		return jpeg.EncodeOwn(result, showing.Style{Privacy: showing.PrivacyPixelate})
 	}
-	return jpeg.Encode(result, showing.Style{Privacy: showing.PrivacyNone, Boxes: true})
+	return jpeg.EncodeOwn(result, showing.Style{Privacy: showing.PrivacyNone, Boxes: true})
 }
 
 // guests are the routes and metrics that the site shows for others.
