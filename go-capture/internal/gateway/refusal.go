@@ -43,6 +43,12 @@ func (r Refusal) Error() string { return r.Title + ": " + r.Detail }
 // IsLate tells whether time was all that was wrong.
 func (r Refusal) IsLate() bool { return r.Reason == reasonDeadline }
 
+// IsBusy tells whether an error says that there is no room now.
+func IsBusy(err error) bool {
+	var refused Refusal
+	return errors.As(err, &refused) && refused.Reason == reasonBusy
+}
+
 func busy(wait time.Duration) error {
 	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many pictures are waiting", Reason: reasonBusy, RetryAfter: max(wait, time.Second),
 		Detail: "The answer would come later than gateway.deadline_ms allows: send it again after Retry-After, or send fewer at a time."}

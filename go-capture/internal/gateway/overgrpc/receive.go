@@ -50,7 +50,7 @@ func (s *Server) receive(ctx context.Context, stream grpc.ServerStream) (*gatewa
 	if err != nil {
 		return nil, err
 	}
-	return in.inTime(ctx, in.only)
+	return in.amongOthers(ctx, in.only)
 }
 
 func (in incoming) most() int { return in.server.settings.PictureBytes + openinference.JSONMost }
@@ -77,9 +77,37 @@ func (in incoming) begin() (head, error) {
 	return head{raw[0] == 1, int(bytes)}, nil
 }
 
+// skipped is why there was no room for a message. It was read to its end all the same: the next one can be read.
+type skipped struct{ error }
+
+// Unwrap gives the Refusal.
+func (s skipped) Unwrap() error { return s.error }
+
+// finishOrSkip takes the rest of a message that has begun and that others may follow.
+func (in incoming) finishOrSkip(ctx context.Context, begun head) (*gateway.Message, error) {
+	rest := &content{in.carrier, begun.bytes}
+	message, err := in.finishAmongOthers(ctx, begun, rest)
+	if !gateway.IsBusy(err) {
+		return message, err
+	}
+	if _, err := io.Copy(io.Discard, rest); err != nil {
+		return nil, err
+	}
+	return nil, skipped{err}
+}
+
+// finishAmongOthers takes the rest of a message unless that has to give way.
+func (in incoming) finishAmongOthers(ctx context.Context, begun head, rest *content) (*gateway.Message, error) {
+	ctx, leave, err := in.server.coming.enter(ctx, in.from)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return in.finish(begun, yielding{ctx, rest})
+}
+
 // finish takes the rest of a message that has begun.
-func (in incoming) finish(begun head) (*gateway.Message, error) {
-	content := io.Reader(&content{in.carrier, begun.bytes})
+func (in incoming) finish(begun head, content io.Reader) (*gateway.Message, error) {
 	if begun.packed {
 		compressor := encoding.GetCompressor(in.carrier.RecvCompress())
 		if compressor == nil {
@@ -102,7 +130,7 @@ func (in incoming) only() (*gateway.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	message, err := in.finish(begun)
+	message, err := in.finish(begun, &content{in.carrier, begun.bytes})
 	if err != nil {
 		return nil, err
 	}
@@ -117,17 +145,22 @@ func (in incoming) only() (*gateway.Message, error) {
 	return nil, err
 }
 
+// amongOthers gives a message that is here soon enough and has not given way.
+func (in incoming) amongOthers(ctx context.Context, read func() (*gateway.Message, error)) (*gateway.Message, error) {
+	ctx, leave, err := in.server.coming.enter(ctx, in.from)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return in.inTime(ctx, read)
+}
+
 // inTime gives a message that is here soon enough. What comes later is given back.
 func (in incoming) inTime(ctx context.Context, read func() (*gateway.Message, error)) (*gateway.Message, error) {
 	type taken struct {
 		message *gateway.Message
 		err     error
 	}
-	ctx, leave, err := in.server.coming.enter(ctx, in.from)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, in.server.comingMost)
 	defer cancel()
 	came := make(chan taken, 1)
@@ -158,6 +191,20 @@ func cause(err error) error {
 		return context.Canceled
 	}
 	return malformedf("The message cannot be read: %v.", err)
+}
+
+// yielding reads a message until that has to give way.
+type yielding struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+// Read fails with the Refusal then.
+func (y yielding) Read(into []byte) (int, error) {
+	if why := context.Cause(y.ctx); gateway.IsBusy(why) {
+		return 0, why
+	}
+	return y.from.Read(into)
 }
 
 // content is what follows the head of a message.

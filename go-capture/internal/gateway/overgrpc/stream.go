@@ -80,14 +80,15 @@ func (c *conversation) read(ctx context.Context) error {
 			}
 		}
 		message, err := c.next(ctx)
-		if errors.Is(err, io.EOF) {
+		var unread skipped
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil && !errors.As(err, &unread):
 			return err
 		}
 		answer := make(chan *wire.ModelStreamInferResponse, 1)
-		go func() { answer <- c.answer(ctx, message) }()
+		go func() { answer <- c.answer(ctx, message, unread.error) }()
 		c.coming <- answer
 	}
 }
@@ -111,7 +112,7 @@ func (c *conversation) next(ctx context.Context) (*gateway.Message, error) {
 		if err != nil {
 			return nil, cause(err)
 		}
-		return c.in.inTime(ctx, func() (*gateway.Message, error) { return c.in.finish(begun) })
+		return c.in.inTime(ctx, func() (*gateway.Message, error) { return c.in.finishOrSkip(ctx, begun) })
 	case <-c.server.settings.Gateway.Closing():
 		return nil, gateway.Stopping()
 	case <-silence.C:
@@ -121,12 +122,15 @@ func (c *conversation) next(ctx context.Context) (*gateway.Message, error) {
 	}
 }
 
-// answer has the faces of one message, or says why there are none.
-func (c *conversation) answer(ctx context.Context, message *gateway.Message) *wire.ModelStreamInferResponse {
+// answer has the faces of one message, or says why there are none; unread is why there was no room for it.
+func (c *conversation) answer(ctx context.Context, message *gateway.Message, unread error) *wire.ModelStreamInferResponse {
 	defer message.Release() // also where it is refused unread
 	var asked gateway.Call
 	call, faces, err := c.server.settings.Gateway.Infer(ctx, c.server.callerOf(ctx), func() (gateway.Call, error) {
 		defer message.Release()
+		if unread != nil {
+			return asked, unread
+		}
 		var err error
 		asked, err = callOf(message.Bytes())
 		return asked, err

@@ -3,7 +3,9 @@
 package overgrpc
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
@@ -11,22 +13,24 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference/wire"
 	"visavis/capture/internal/waiting"
 )
 
 // talk opens a ModelStreamInfer.
-func (b *box) talk(t *testing.T) grpc.ClientStream {
+func (b *box) talk(t *testing.T, options ...grpc.CallOption) grpc.ClientStream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*waiting.Most) // for all that a test says and hears
 	t.Cleanup(cancel)
 	both := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
-	stream, err := b.dial(t, insecure.NewCredentials()).NewStream(ctx, both, "/"+serviceName+"/ModelStreamInfer")
+	stream, err := b.dial(t, insecure.NewCredentials()).NewStream(ctx, both, "/"+serviceName+"/ModelStreamInfer", options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +42,12 @@ func say(t *testing.T, stream grpc.ClientStream, id string) {
 	if err := stream.SendMsg(&wire.ModelInferRequest{Id: id, ModelName: "centerface"}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (c *coming) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all
 }
 
 func hear(stream grpc.ClientStream) (*wire.ModelStreamInferResponse, error) {
@@ -133,6 +143,88 @@ func TestAMessageThatIsTooLargeEndsItsStream(t *testing.T) {
 	}
 	if _, err := hear(stream); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("%v", err)
+	}
+}
+
+// fill takes the memory of messages, all but little, until the function is called.
+func (b *box) fill(t *testing.T) (empty func()) {
+	t.Helper()
+	var held []*gateway.Message
+	left := budget
+	for _, who := range []string{"first", "second", "third"} {
+		most := left * 3 / 4 / step * step
+		message, err := b.gateway.Take(gateway.Caller{Account: who}, bytes.NewReader(make([]byte, most-1)), most-1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, left = append(held, message), left-most
+	}
+	return func() {
+		for _, one := range held {
+			one.Release()
+		}
+	}
+}
+
+// hearBusy hears that there was no room, which does not end the stream.
+func hearBusy(t *testing.T, stream grpc.ClientStream, words string) {
+	t.Helper()
+	if said, err := hear(stream); err != nil || !strings.Contains(said.ErrorMessage, words) || !strings.Contains(said.ErrorMessage, "Retry after") {
+		t.Fatalf("%v, %v", said, err)
+	}
+}
+
+func TestAStreamGoesOnAfterAMessageForWhichThereWasNoMemory(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	for name, options := range map[string][]grpc.CallOption{"as it is": nil, "packed": {grpc.UseCompressor("gzip")}} {
+		stream := b.talk(t, options...)
+		empty := b.fill(t)
+		say(t, stream, strings.Repeat(name, 20_000))
+		hearBusy(t, stream, "Too many pictures are waiting")
+		empty()
+		say(t, stream, "")
+		if said, err := hear(stream); err != nil || !strings.Contains(said.ErrorMessage, "input") {
+			t.Errorf("%s, the next: %v, %v", name, said, err)
+		}
+		b.allIsFree(t)
+	}
+	if n := b.gateway.Figures().Refused["busy"]; n != 2 {
+		t.Errorf("%d count as refused, want 2", n)
+	}
+}
+
+func TestAStreamGoesOnWhereTooManyMessagesAreComing(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	b.server.coming = newComing(1)
+	stranger, _ := b.strangerAt(t, "127.0.0.2")
+	id := stranger.announce("ModelInfer")
+	waiting.Until(t, "it is coming", func() bool { return b.gateway.Figures().Open == 1 })
+	stream := b.talk(t)
+	say(t, stream, "")
+	hearBusy(t, stream, "Too many messages are coming")
+	stranger.done(stranger.framer.WriteRSTStream(id, http2.ErrCodeCancel))
+	waiting.Until(t, "it has gone", func() bool { return b.times("ModelInfer", "") == 1 })
+	taken(t, stream)
+}
+
+func TestAStreamGoesOnWhoseMessageGivesWay(t *testing.T) {
+	b := open(t, func(*Settings) {})
+	b.worker(t)
+	b.server.coming = newComing(2)
+	stranger, _ := b.strangerAt(t, "127.0.0.2")
+	const bytes = 1 << 10
+	first := stranger.begin("ModelStreamInfer")
+	stranger.done(stranger.framer.WriteData(first, false, binary.BigEndian.AppendUint32([]byte{0}, bytes)))
+	waiting.Until(t, "the first is coming", func() bool { return b.server.coming.count() == 1 })
+	stranger.announce("ModelStreamInfer")
+	waiting.Until(t, "two are coming", func() bool { return b.server.coming.count() == 2 })
+	taken(t, b.talk(t))
+	stranger.send(first, bytes)
+	waiting.Until(t, "it is told", func() bool { return b.gateway.Figures().Refused["busy"] == 1 })
+	if n := b.times("ModelStreamInfer", ""); n != 0 {
+		t.Errorf("it is ended: %v", b.counted)
 	}
 }
 
