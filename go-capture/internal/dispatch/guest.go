@@ -44,14 +44,15 @@ func (d *Dispatcher) leaves(w *worker) {
 
 // Withdraw tells that nobody waits for a published frame any more. One that no worker has yet ends at once, as aborted; one that is
 // lent ends with its result, and is not lent again when its worker dies. A frame that has ended, or that has another number by now,
-// is left alone.
-func (s *Stream) Withdraw(seq uint64) {
+// is left alone. Withdraw tells whether no worker ever had it.
+func (s *Stream) Withdraw(seq uint64) (unlent bool) {
 	s.dispatcher.mu.Lock()
 	defer s.dispatcher.mu.Unlock()
 	for _, slot := range s.slots {
 		if slot.seq != seq {
 			continue
 		}
+		unlent = slot.state == pending && slot.tries == 0
 		slot.tries = s.spec.Tries
 		s.unwait(slot)
 		if slot.state == pending {
@@ -59,4 +60,5 @@ func (s *Stream) Withdraw(seq uint64) {
 			slot.end(Outcome{Fate: Aborted})
 		}
 	}
+	return unlent
 }

@@ -137,7 +137,9 @@ func TestAWithdrawnPictureFreesItsSlotAtOnce(t *testing.T) {
 	h := newHouse(t, Options{})
 	guest := h.guest(2)
 	slots := []*Slot{publish(guest), publish(guest)}
-	guest.Withdraw(slots[0].Seq())
+	if !guest.Withdraw(slots[0].Seq()) {
+		t.Error("it is said to have been lent")
+	}
 	guest.Withdraw(99)
 	if c := h.counters("@clients"); c.Aborted != 1 || c.InFlight != 1 {
 		t.Fatalf("the account is %+v", c)
@@ -152,7 +154,9 @@ func TestAWithdrawnPictureIsNotLentAgain(t *testing.T) {
 	if _, ok := p.frame(); !ok {
 		t.Fatal("the worker was dropped")
 	}
-	guest.Withdraw(seq)
+	if guest.Withdraw(seq) {
+		t.Error("it is said never to have been lent")
+	}
 	p.close()
 	waiting.Until(t, "it is abandoned", func() bool { return h.counters("@clients").Abandoned == 1 })
 }

@@ -15,7 +15,6 @@ import (
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
-	"visavis/capture/internal/openinference"
 	"visavis/capture/internal/waiting"
 )
 
@@ -56,7 +55,7 @@ func TestAPictureThatIsWantedBackHoldsNobodyUpWhileItsWorkerThinks(t *testing.T)
 	s.wantBack(url, asJPEG(t, image.NewYCbCr(image.Rect(0, 0, 3840, 2160), image.YCbCrSubsampleRatio420)))
 	s.holds(1)
 	small := image.NewGray(image.Rect(0, 0, 640, 480))
-	s.ask("10.0.0.2", openinference.Request{Encoded: asPNG(t, small)})
+	s.ask("10.0.0.2", encoded(asPNG(t, small)))
 	s.holds(2)
 
 	client, _, err := websocket.Dial(waiting.Context(t), strings.Replace(url, "http", "ws", 1)+"/door/push", nil)

@@ -57,7 +57,9 @@ func (l *lane) fly(ctx context.Context, f *flight) (dispatch.Outcome, error) {
 	case o := <-f.ended:
 		return o, verdict(o)
 	case <-ctx.Done():
-		l.stream.Withdraw(f.seq)
+		if l.stream.Withdraw(f.seq) {
+			return dispatch.Outcome{}, neverLent(ctx.Err())
+		}
 		return dispatch.Outcome{}, ctx.Err()
 	}
 }

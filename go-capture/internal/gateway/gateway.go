@@ -212,7 +212,7 @@ func (g *Gateway) intoSlot(ctx context.Context, r request) (*flight, error) {
 	picture, release, err := g.decode(ctx, r, r.header.ReduceFor(width, height))
 	if err != nil {
 		r.lane.queue.free()
-		return nil, err
+		return nil, neverLent(err)
 	}
 	defer release()
 	return g.draw(picture, box, r)

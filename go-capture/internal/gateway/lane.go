@@ -127,7 +127,7 @@ func (l *lane) takePlace(ctx context.Context, client sender) error {
 	return nil
 }
 
-// neverLent tells a deadline that passed in the queue from a client that has gone.
+// neverLent says of a deadline that it passed before a worker had the picture. Other errors stay as they are.
 func neverLent(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errNeverLent

@@ -3,8 +3,10 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/dispatch/dispatchtest"
+	"visavis/capture/internal/frame"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/gateway/decode"
 	"visavis/capture/internal/openinference"
@@ -34,13 +37,20 @@ type stuck struct {
 
 func openStuck(t *testing.T, deadline time.Duration) *stuck {
 	t.Helper()
+	return openStuckWith(t, deadline, decode.Upright)
+}
+
+type decoder = func(body []byte, header gateway.Header, reduce int, into *frame.Picture) error
+
+func openStuckWith(t *testing.T, deadline time.Duration, decoded decoder) *stuck {
+	t.Helper()
 	patientMs := int(waiting.Most.Milliseconds())
 	s := &stuck{t: t}
 	s.dispatcher = dispatch.New(dispatch.Options{LeaseMs: patientMs, HelloMs: patientMs, Outcome: func(o dispatch.Outcome) { s.Outcome(o) }})
 	var err error
 	s.Gateway, err = gateway.New(gateway.Settings{Model: "centerface", InputWidth: 32, InputHeight: 32, FullSide: 32, Workers: 1, Credit: 1,
 		Deadline: deadline, Queue: 2, QueuePerClient: 2, Limits: limits,
-		Tools: gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox}}, s.dispatcher)
+		Tools: gateway.Tools{Decode: decoded, Draw: preprocess.Letterbox}}, s.dispatcher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +65,11 @@ func (s *stuck) send(from string, timeout time.Duration) <-chan error {
 	return s.ask(from, openinference.Request{
 		Options: openinference.Options{Full: true, Timeout: timeout}, Pixels: make([]byte, 32*32*3), Width: 32, Height: 32,
 	})
+}
+
+// encoded asks for a picture of its own in the network's size.
+func encoded(picture []byte) openinference.Request {
+	return openinference.Request{Encoded: bytes.Clone(picture)}
 }
 
 func (s *stuck) ask(from string, asked openinference.Request) <-chan error {
@@ -82,6 +97,40 @@ func (s *stuck) holds(pictures int) {
 		}
 		return inside == pictures
 	})
+}
+
+// Both have a place, and one of them the worker.
+func TestAPictureThatNoWorkerHadIsToldThatTooManyCome(t *testing.T) {
+	s := openStuck(t, 300*time.Millisecond)
+	with := s.ask("10.0.0.1", encoded(asPNG(t, speckled(32, 32))))
+	s.holds(1)
+	behind := s.ask("10.0.0.2", encoded(asPNG(t, speckled(32, 32))))
+	for told, want := range map[<-chan error]int{with: http.StatusServiceUnavailable, behind: http.StatusTooManyRequests} {
+		var refused gateway.Refusal
+		if err := waiting.For(t, "it is told", told); !errors.As(err, &refused) || refused.Status != want {
+			t.Errorf("it is told %d, %v; want %d", refused.Status, err, want)
+		}
+	}
+}
+
+// Who waits for memory to be decoded has a place, too.
+func TestAPictureThatWaitsToBeDecodedIsToldThatTooManyCome(t *testing.T) {
+	const deadline = 300 * time.Millisecond
+	decoding, goOn := make(chan struct{}), make(chan struct{})
+	s := openStuckWith(t, deadline, func(body []byte, header gateway.Header, reduce int, into *frame.Picture) error {
+		close(decoding)
+		<-goOn
+		return decode.Upright(body, header, reduce, into)
+	})
+	large := asPNG(t, image.NewGray(image.Rect(0, 0, 3900, 4000)))
+	first := s.ask("10.0.0.1", encoded(large))
+	waiting.For(t, "it is decoded", decoding)
+	var refused gateway.Refusal
+	if err := waiting.For(t, "it is told", s.ask("10.0.0.2", encoded(large))); !errors.As(err, &refused) || refused.Status != http.StatusTooManyRequests {
+		t.Errorf("it is told %d, %v; want 429", refused.Status, err)
+	}
+	close(goOn)
+	waiting.For(t, "the other one is told", first)
 }
 
 // TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed: one that sets a long timeout is told like any other what stood in its way.
