@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/rawjson"
 )
 
 const (
@@ -34,12 +36,6 @@ type body struct {
 	arrivedNs   int64   // of a WebSocket's message: when it was here whole
 	share       share
 	held        int64
-}
-
-// jsonBody is the body of a request with application/json.
-type jsonBody struct {
-	Image []byte   `json:"image"`
-	Score *float64 `json:"score"`
 }
 
 // readBody takes the request's picture. Whoever gets one calls release.
@@ -180,31 +176,39 @@ func TooSlow() error {
 		Detail: fmt.Sprintf("It was not here after %.0f s.", BodyTimeout.Seconds())}
 }
 
-// unwrap takes the picture out of JSON; its type follows from how it begins.
+// unwrap takes the picture out of JSON, without more memory: it is decoded where its text lies. Its type follows from how it begins.
 func (b *body) unwrap() error {
-	if err := b.hold(int64(len(b.bytes))); err != nil {
-		return busy(time.Second)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(b.bytes))
-	decoder.DisallowUnknownFields()
-	var wrapped jsonBody
-	if err := decoder.Decode(&wrapped); err != nil {
+	image, score, err := wrapped(b.bytes)
+	if err != nil {
 		return badRequest(`The JSON cannot be read: %v; send {"image": base64, "score": 0.5}, of which score may be left out.`, err)
 	}
-	if decoder.More() {
-		return badRequest("Something follows the JSON object.")
+	if score < 0 || score > 1 {
+		return badRequest("score is %v: it must be from 0 to 1.", score)
 	}
-	if wrapped.Score != nil {
-		if *wrapped.Score < 0 || *wrapped.Score > 1 {
-			return badRequest("score is %v: it must be from 0 to 1.", *wrapped.Score)
-		}
-		b.score = *wrapped.Score
-	}
-	b.bytes, b.contentType = wrapped.Image, typeOf(wrapped.Image)
+	b.bytes, b.contentType, b.score = image, typeOf(image), score
 	if b.contentType == "" {
 		return notAPicture("`image` is no JPEG, PNG or WebP in base64.")
 	}
 	return nil
+}
+
+// wrapped reads the JSON of a picture, and writes the picture over its text.
+func wrapped(object []byte) (image []byte, score float64, err error) {
+	if err := json.Unmarshal(object, &struct{}{}); err != nil { // only to see that it is well-formed
+		return nil, 0, err
+	}
+	err = rawjson.Members(object, func(name, value []byte) (err error) {
+		switch {
+		case bytes.EqualFold(name, []byte(`"image"`)):
+			image, err = rawjson.Base64(value, value)
+		case bytes.EqualFold(name, []byte(`"score"`)):
+			err = json.Unmarshal(value, &score)
+		default:
+			err = fmt.Errorf("unknown field %.64q", bytes.Trim(name, `"`))
+		}
+		return err
+	})
+	return image, score, err
 }
 
 func typeOf(picture []byte) string {

@@ -4,8 +4,10 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -52,6 +54,31 @@ func TestABodyWithoutRoomIsNotRead(t *testing.T) {
 	first.release()
 	if bodies.free != 100_000 {
 		t.Fatal("not everything is back")
+	}
+}
+
+// What unwrapping takes beside the body is counted nowhere.
+func TestAPictureInJSONTakesNoMoreMemoryThanItsText(t *testing.T) {
+	const most = 4 << 20
+	picture := append([]byte("\xff\xd8\xff"), bytes.Repeat([]byte("\xff"), most/2)...) // slashes, in base64
+	text := base64.StdEncoding.EncodeToString(picture)
+	for name, image := range map[string]string{"as it is": text, "escaped": strings.ReplaceAll(text, "/", `\/`)} {
+		b := &body{share: newBudget(4 * most).of(sender{})}
+		if err := b.read(strings.NewReader(`{"score": 0.5, "image": "`+image+`"}`), 2*most); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		counted := b.held
+		runtime.ReadMemStats(&before)
+		err := b.unwrap()
+		runtime.ReadMemStats(&after)
+		if err != nil || b.contentType != jpegType || b.score != 0.5 || !bytes.Equal(b.bytes, picture) {
+			t.Errorf("%s: %v, %s, %v, %d bytes", name, err, b.contentType, b.score, len(b.bytes))
+		}
+		if took := int64(after.TotalAlloc - before.TotalAlloc); took > b.held-counted+1<<18 {
+			t.Errorf("%s: %d bytes more were taken, and %d counted", name, took, b.held-counted)
+		}
+		b.release()
 	}
 }
 

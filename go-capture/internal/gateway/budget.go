@@ -5,7 +5,7 @@ package gateway
 import "sync"
 
 // greed is how many times as much as it leaves free a client may hold. One that takes all it can leaves a quarter to others, the next
-// such a quarter of that: a small picture finds room beside large ones. The largest picture in JSON needs more than two.
+// such a quarter of that: a small picture finds room beside large ones. The largest picture in a tensor in JSON needs more than two.
 const greed = 3
 
 // budget is memory that clients share.

@@ -182,6 +182,22 @@ func TestHostileListsTakeNoMemory(t *testing.T) {
 	}
 }
 
+// As much is counted for it as the text has, once more.
+func TestAPictureInBase64TakesNoMoreMemoryThanItsText(t *testing.T) {
+	picture := bytes.Repeat([]byte("\xff"), 2<<20) // slashes, in base64
+	text := base64.StdEncoding.EncodeToString(picture)
+	for name, image := range map[string]string{"as it is": text, "escaped": strings.ReplaceAll(text, "/", `\/`)} {
+		var before, after runtime.MemStats
+		body := []byte(`{"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["` + image + `"]}]}`)
+		runtime.ReadMemStats(&before)
+		r, err := openinference.Parse(body, -1)
+		runtime.ReadMemStats(&after)
+		if grown := int(after.TotalAlloc - before.TotalAlloc); err != nil || !bytes.Equal(r.Encoded, picture) || grown > len(body)+1<<18 {
+			t.Errorf("%s: %d bytes for %d, %v", name, grown, len(body), err)
+		}
+	}
+}
+
 func TestFacesGoBackAsTensors(t *testing.T) {
 	faces := []openinference.Face{{Box: [4]float64{1, 2, 3, 4}, Score: 0.75, Landmarks: [][2]float64{{1, 2}, {3, 4}, {5, 6}, {7, 8}, {9, 10}}}, {Score: 0.5}}
 	r, err := openinference.Parse([]byte(inJSON(`, "id": "a", "outputs": [{"name": "landmarks"}, {"name": "scores", "parameters": {"binary_data": true}}, {"name": "boxes"}]`)), -1)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"visavis/capture/internal/rawjson"
 )
 
 const (
@@ -124,7 +126,7 @@ func (c *content) UnmarshalJSON(text []byte) error {
 	for at := 0; at < len(text); {
 		switch first := text[at]; {
 		case first == '"':
-			end := endOfText(text, at)
+			end := rawjson.EndOfText(text, at)
 			if err := c.addElement(text[at:end]); err != nil {
 				return err
 			}
@@ -156,23 +158,15 @@ func isSpace(b byte) bool {
 	return false
 }
 
-// endOfText is behind the closing quote of a text that begins at `at`; the JSON is known to be well-formed.
-func endOfText(text []byte, at int) int {
-	for at++; at < len(text) && text[at] != '"'; at++ {
-		if text[at] == '\\' {
-			at++
-		}
-	}
-	return min(at+1, len(text))
-}
-
 func (c *content) addElement(quoted []byte) error {
 	if c.given() {
 		return ErrOneInput
 	}
-	if err := json.Unmarshal(quoted, &c.element); err != nil {
+	element, err := rawjson.Base64(make([]byte, len(quoted)), quoted)
+	if err != nil {
 		return malformedf("A picture in JSON must be base64: %v.", err)
 	}
+	c.element = element
 	return nil
 }
 
