@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -39,11 +40,13 @@ func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
 	if b.perSecond == rate.Inf {
 		return 0
 	}
-	asked := b.of(key, now).ReserveN(now, 1)
-	if wait = asked.DelayFrom(now); wait > 0 {
-		asked.CancelAt(now)
+	bucket := b.of(key, now)
+	if bucket.AllowN(now, 1) {
+		return 0
 	}
-	return wait
+	// A reservation that is cancelled tells it, too, but does not give back what it took where another one came in between.
+	missing := 1 - bucket.TokensAt(now)
+	return max(1, time.Duration(math.Ceil(missing/float64(b.perSecond)*float64(time.Second))))
 }
 
 func (b *buckets[K]) of(key K, now time.Time) *rate.Limiter {

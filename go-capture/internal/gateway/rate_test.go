@@ -5,6 +5,7 @@ package gateway
 import (
 	"errors"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 )
@@ -28,6 +29,33 @@ func TestAnAddressMaySendItsBurstAndThenWaitsAsLongAsItIsTold(t *testing.T) {
 	}
 	if later := b.take(address(1).network(), now.Add(wait)); later != 0 {
 		t.Errorf("after the wait it has to wait for another %v", later)
+	}
+}
+
+func TestWhoAsksTooOftenAtOnceGetsItsRateAllTheSame(t *testing.T) {
+	const perSecond = 10
+	b, now := newBuckets[netip.Addr](perSecond), time.Unix(1_000_000, 0)
+	for b.take(address(1).network(), now) == 0 {
+		continue
+	}
+	var hammering sync.WaitGroup
+	for range 8 {
+		hammering.Add(1)
+		go func() {
+			defer hammering.Done()
+			for range 20_000 {
+				b.take(address(1).network(), now)
+			}
+		}()
+	}
+	hammering.Wait()
+	now = now.Add(time.Second)
+	taken := 0
+	for b.take(address(1).network(), now) == 0 {
+		taken++
+	}
+	if taken != perSecond {
+		t.Errorf("%d pictures are taken after a second, want %d", taken, perSecond)
 	}
 }
 
