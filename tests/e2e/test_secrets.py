@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.e2e.canaries import (
 from tests.e2e.test_services import DAEMON
 from tests.ports import free_port
 from tests.unit.command import visavis
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 # Of a certificate anybody may see it; of credentials there are hashes, which are looked for.
 NO_SECRET = {"web.cert", "mqtt.ca", "mqtt.cert", "mqtt_second.ca", "mqtt_second.cert", "detector.kserve_ca"}
@@ -173,14 +174,36 @@ def test_a_refused_environment_is_refused_without_the_password_in_it(variables: 
     assert SECRET not in answer.stdout + answer.stderr
 
 
-@pytest.mark.parametrize("name", ["auth.claim_code_file", "web.key"])
-def test_a_file_that_cannot_be_used_is_named_and_not_shown(name: str, house: Device, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(f"{SECRET}\n")
-    text = house.appliance.file.read_text().replace(f"{house.folder}/{name}", f"{tmp_path}/{name}")
-    text = text.replace(f"{house.folder}/auth.file", f"{tmp_path}/auth.file")
-    file = tmp_path / "config.toml"
+def spoiled(name: str, house: Device, folder: Path) -> Path:
+    """The house's configuration, on a port of its own, with a file called `name` in which nothing but a secret is."""
+    (folder / name).write_text(f"{SECRET}\n")
+    text = house.appliance.file.read_text().replace(f"{house.folder}/{name}", f"{folder}/{name}")
+    text = text.replace(f"{house.folder}/auth.file", f"{folder}/auth.file")
+    file = folder / "config.toml"
     file.write_text(text.replace(f":{house.appliance.http_port}", f":{free_port()}"))
+    return file
+
+
+def test_a_file_that_cannot_be_used_is_named_and_not_shown(house: Device, tmp_path: Path) -> None:
+    name = "auth.claim_code_file"
+    file = spoiled(name, house, tmp_path)
     answer = daemon("-config", str(file), VISAVIS_STATE_DIR=str(tmp_path), VISAVIS_WORKER__SOCKET=f"{tmp_path}/frames")
     assert answer.returncode == 1
     assert name in answer.stdout + answer.stderr
     assert SECRET not in answer.stdout + answer.stderr
+
+
+def test_a_key_that_cannot_be_used_is_named_and_not_shown(house: Device, tmp_path: Path) -> None:
+    """It costs the page its certificate, not the device its cameras."""
+    file, log = spoiled("web.key", house, tmp_path), tmp_path / "log"
+    variables = {"VISAVIS_STATE_DIR": str(tmp_path), "VISAVIS_WORKER__SOCKET": f"{tmp_path}/frames"}
+    command = [str(DAEMON), "-config", str(file)]
+    with log.open("w") as out:
+        running = subprocess.Popen(command, env={**os.environ, **variables}, stdout=out, stderr=out)
+    try:
+        until(lambda: "web.key" in log.read_text(), log.read_text)
+        until(lambda: "serving" in log.read_text(), log.read_text)
+    finally:
+        running.terminate()
+        running.wait(HANG_S)
+    assert SECRET not in log.read_text()

@@ -118,12 +118,12 @@ def keys(args: argparse.Namespace) -> int:
 
 def bundle(args: argparse.Namespace) -> int:
     """Make a bundle; its build date is $SOURCE_DATE_EPOCH or now."""
-    images = {"rootfs": args.root, **({"boot": args.boot} if args.boot else {})}
+    images, built = {"rootfs": args.root, **({"boot": args.boot} if args.boot else {})}, built_at()
     must_be_there(args.root)
     image = system_in(args.root)
     version = args.version or image.version
     must_say(args.board, version, args.root, image)
-    make_bundle(Contents(args.board, version, built_at(), images), args.keys, args.out)
+    make_bundle(Contents(args.board, version, built, images), args.keys, args.out)
     print(args.out)
     return 0
 
