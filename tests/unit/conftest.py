@@ -12,3 +12,9 @@ from tests.ansible_programs import Ansible
 def ansible(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
     """Today's Ansible, and Debian 12's."""
     return Ansible.installed(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def todays(tmp_path_factory: pytest.TempPathFactory) -> Ansible:
+    """Today's alone, for what takes many plays; tests/vm/test_ansible.py plays all of it with Debian 12's too."""
+    return Ansible.installed("ansible", tmp_path_factory.mktemp("ansible"))

@@ -126,10 +126,10 @@ def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: P
 
 
 @pytest.mark.timeout(600)
-def test_workers_are_handed_what_is_for_them(ansible: Ansible, device: Path) -> None:
+def test_workers_are_handed_what_is_for_them(todays: Ansible, device: Path) -> None:
     unit, names = device / "worker" / "50-ansible.conf", ("engine.key", "kserve.token", "mqtt.password")
-    for secrets, for_workers in ((names, names[:2]), (names[1:], names[1:2]), (names[2:], ())):
-        played = handed(ansible, device, dict.fromkeys(secrets, "secret"))
+    for secrets, for_workers in ((names, names[:2]), (names[2:], ())):
+        played = handed(todays, device, dict.fromkeys(secrets, "secret"))
         assert played.code == 0, played.said
         assert '"msg": "restarted"' in played.said
         assert kept(device)[1] == loads(device, *secrets)
@@ -139,16 +139,16 @@ def test_workers_are_handed_what_is_for_them(ansible: Ansible, device: Path) -> 
 
 
 @pytest.mark.timeout(600)
-def test_a_restart_that_a_run_did_not_come_to_is_made_by_the_next(ansible: Ansible, device: Path) -> None:
+def test_a_restart_that_a_run_did_not_come_to_is_made_by_the_next(todays: Ansible, device: Path) -> None:
     secrets = {"mqtt.password": "new"}
-    failed = handed(ansible, device, secrets, cut_off=True)
+    failed = handed(todays, device, secrets, cut_off=True)
     assert failed.code != 0
     assert '"msg": "restarted"' not in failed.said
     for words in (["--check"], []):
-        again = handed(ansible, device, secrets, *words)
+        again = handed(todays, device, secrets, *words)
         assert again.code == 0, again.said
         assert '"msg": "restarted"' in again.said
-    last = handed(ansible, device, secrets)
+    last = handed(todays, device, secrets)
     assert (last.code, last.changed) == (0, {"porch": 0}), last.said
     assert '"msg": "restarted"' not in last.said
 
@@ -209,20 +209,20 @@ def opened(broker: Path) -> dict[str, str]:
 
 @pytest.mark.timeout(600)
 def test_a_certificate_goes_with_its_variable_and_so_does_the_port(
-    ansible: Ansible, broker: Path, pairs: list[Pair]
+    todays: Ansible, broker: Path, pairs: list[Pair]
 ) -> None:
-    played = let_in(ansible, broker, pairs[0])
+    played = let_in(todays, broker, pairs[0])
     assert (played.code, played.changed) == (0, {"house": 3}), played.said
     shipped = (ROOT / "broker/visavis-tls.conf").read_text()
     before = opened(broker)
     assert before == {"tls.conf": before["tls.conf"], "visavis.crt": pairs[0].certificate, "visavis.key": pairs[0].key}
     assert before["tls.conf"].startswith(shipped)
-    refused = let_in(ansible, broker, Pair(pairs[0].certificate, pairs[1].key))
+    refused = let_in(todays, broker, Pair(pairs[0].certificate, pairs[1].key))
     assert refused.code != 0
     assert "broker_key does not belong to broker_certificate" in refused.said
     assert "PRIVATE KEY" not in refused.said
     assert opened(broker) == before
-    closed = let_in(ansible, broker, Pair())
+    closed = let_in(todays, broker, Pair())
     assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
     assert '"msg": "restarted"' in closed.said
     assert opened(broker) == {}
@@ -238,9 +238,9 @@ def self_made(key: Any, days: int) -> str:
 
 
 def test_what_mosquitto_could_not_use_is_told(
-    ansible: Ansible, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+    todays: Ansible, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ansible.site)])
+    monkeypatch.setattr(sys, "path", [*sys.path, str(todays.site)])
     fault = plugin("roles/broker/filter_plugins/broker_pair.py").broker_pair_fault
     one, two = pairs
     assert fault(one.certificate + two.certificate, one.key) == ""
@@ -259,11 +259,11 @@ def test_what_mosquitto_could_not_use_is_told(
     )
 
 
-def test_a_broker_too_is_restarted_by_the_next_run(ansible: Ansible, broker: Path, pairs: list[Pair]) -> None:
-    failed = let_in(ansible, broker, pairs[0], cut_off=True)
+def test_a_broker_too_is_restarted_by_the_next_run(todays: Ansible, broker: Path, pairs: list[Pair]) -> None:
+    failed = let_in(todays, broker, pairs[0], cut_off=True)
     assert failed.code != 0
     assert '"msg": "restarted"' not in failed.said
-    again = let_in(ansible, broker, pairs[0])
+    again = let_in(todays, broker, pairs[0])
     assert (again.code, again.changed) == (0, {"house": 1}), again.said
     assert '"msg": "restarted"' in again.said
 
@@ -274,11 +274,11 @@ def test_the_shipped_port_reads_what_the_role_writes() -> None:
     assert {f"certfile {folder}/visavis.crt", f"keyfile {folder}/visavis.key"} <= set(lines)
 
 
-def test_a_port_that_the_owner_has_opened_stays(ansible: Ansible, broker: Path) -> None:
+def test_a_port_that_the_owner_has_opened_stays(todays: Ansible, broker: Path) -> None:
     own = {"tls.conf": (ROOT / "broker/visavis-tls.conf").read_text(), "visavis.crt": "own", "visavis.key": "own"}
     for name, text in own.items():
         (broker / "open" / name).write_text(text)
-    closed = let_in(ansible, broker, Pair())
+    closed = let_in(todays, broker, Pair())
     assert (closed.code, closed.changed) == (0, {"house": 0}), closed.said
     assert opened(broker) == own
 
