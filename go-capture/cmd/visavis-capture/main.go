@@ -133,6 +133,9 @@ func serve(ctx context.Context, settings *config.Config, file string, load func(
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	collectLess()
+	if err := leaveNoCore(); err != nil {
+		return err
+	}
 	if dieWithParent {
 		if err := followParent(); err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestWhoAsksForHelpIsHelpedAndWhoErrsIsTold(t *testing.T) {
@@ -20,6 +22,29 @@ func TestWhoAsksForHelpIsHelpedAndWhoErrsIsTold(t *testing.T) {
 		if !strings.Contains(told.String(), "visavis-capture -config") {
 			t.Errorf("%s says %q", arguments, told.String())
 		}
+	}
+}
+
+func TestACrashLeavesNoPictureOnTheDisk(t *testing.T) {
+	var before, after unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if before.Max == 0 {
+		t.Skip("whoever started the tests has forbidden core files for good")
+	}
+	before.Cur = before.Max
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := leaveNoCore(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &after); err != nil {
+		t.Fatal(err)
+	}
+	if after.Cur != 0 || after.Max != before.Max {
+		t.Errorf("a core file may have %d bytes, %d if somebody asks for it", after.Cur, after.Max)
 	}
 }
 

@@ -28,6 +28,19 @@ func collectLess() {
 	}
 }
 
+// leaveNoCore keeps the memory of a crash, which holds pictures, off the disk; prlimit can allow it again.
+func leaveNoCore() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		return fmt.Errorf("look at the limit for core files: %w", err)
+	}
+	limit.Cur = 0
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		return fmt.Errorf("forbid core files: %w", err)
+	}
+	return nil
+}
+
 // followParent asks the kernel for SIGTERM when the starter dies, so that a killed `visavis run` leaves nothing behind.
 func followParent() error {
 	parent := os.Getppid()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import resource
 import sys
 from typing import Any
 
@@ -47,6 +48,7 @@ EPILOG = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     ready_streams()
+    leave_no_core()
     try:
         code = obey(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()  # here a full disk still has a sentence
@@ -65,6 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
         code = ENDED_BY_CTRL_C
     drop_unwritten()
     return code
+
+
+def leave_no_core() -> None:
+    """Keep the memory of a crash, which holds pictures, off the disk; `prlimit` can allow it again."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def obey(words: list[str]) -> int:
