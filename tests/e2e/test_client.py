@@ -144,13 +144,19 @@ def session_name(request: pytest.FixtureRequest) -> str:
     return f"log-{request.node.name[:40]}"
 
 
+def session_with(request: pytest.FixtureRequest, port: int, *numbers: int) -> str:
+    """A session of this test, for which the broker keeps the events of these numbers."""
+    session = session_name(request)
+    begin_session(port, session)
+    for number in numbers:
+        publish(port, EVENTS, event(number), "-q", "1")
+    return session
+
+
 def test_events_wait_at_the_broker_while_the_reader_is_away(
     porch: Device, port: int, request: pytest.FixtureRequest
 ) -> None:
-    session = session_name(request)
-    begin_session(port, session)
-    for number in range(50):
-        publish(port, EVENTS, event(number), "-q", "1")
+    session = session_with(request, port, *range(50))
     events = porch.events(session)
     assert [next(events).id for _ in range(50)] == [event_id(number) for number in range(50)]
 
@@ -158,10 +164,7 @@ def test_events_wait_at_the_broker_while_the_reader_is_away(
 def test_an_event_counts_as_read_when_the_loop_comes_back(
     porch: Device, port: int, request: pytest.FixtureRequest
 ) -> None:
-    session = session_name(request)
-    begin_session(port, session)
-    for number in range(3):
-        publish(port, EVENTS, event(number), "-q", "1")
+    session = session_with(request, port, *range(3))
     failing = porch.events(session)
     assert next(failing).id == event_id(0)
     assert next(failing).id == event_id(1)
@@ -171,10 +174,7 @@ def test_an_event_counts_as_read_when_the_loop_comes_back(
 
 
 def test_an_event_that_is_sent_again_comes_once(porch: Device, port: int, request: pytest.FixtureRequest) -> None:
-    session = session_name(request)
-    begin_session(port, session)
-    for number in (0, 1, 0, 1, 2):
-        publish(port, EVENTS, event(number), "-q", "1")
+    session = session_with(request, port, 0, 1, 0, 1, 2)
     events = porch.events(session)
     assert [next(events).id for _ in range(3)] == [event_id(0), event_id(1), event_id(2)]
 
@@ -378,10 +378,7 @@ def asyncio_has_ended() -> bool:
 def test_under_asyncio_too_an_event_counts_as_read_when_the_loop_comes_back(
     porch: Device, port: int, request: pytest.FixtureRequest
 ) -> None:
-    session = session_name(request)
-    begin_session(port, session)
-    for number in range(3):
-        publish(port, EVENTS, event(number), "-q", "1")
+    session = session_with(request, port, *range(3))
 
     async def fail_at_the_second() -> None:
         async for one in aio.Device("porch", porch.broker, silence_s=20).events(session):
@@ -398,9 +395,7 @@ def test_under_asyncio_too_an_event_counts_as_read_when_the_loop_comes_back(
 def test_an_event_that_comes_to_a_cancelled_task_is_not_read(
     porch: Device, port: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = session_name(request)
-    begin_session(port, session)
-    publish(port, EVENTS, event(0), "-q", "1")
+    session = session_with(request, port, 0)
     monkeypatch.setattr(connection, "WAIT_S", 5)  # so that the thread is still inside its step when the event comes
 
     async def cancel_and_publish() -> None:

@@ -17,9 +17,12 @@ import (
 )
 
 // checkered returns a picture of single black and white pixels: all detail, nothing else.
-func checkered(t *testing.T, pool *frame.Pool) *frame.Picture {
+func checkered(t *testing.T) *frame.Picture {
 	t.Helper()
+	pool := frame.NewPool(1)
+	t.Cleanup(pool.Close)
 	picture, _ := pool.Get()
+	t.Cleanup(picture.Release)
 	if err := picture.SetSize(320, 240); err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +60,7 @@ func detail(picture image.Image, area image.Rectangle) int {
 }
 
 func TestHiddenFacesLoseTheirDetailAndTheRestKeepsIt(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	original := append([]byte(nil), picture.Pixels...)
 	face := hub.Face{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}
 	inside, outside := image.Rect(90, 70, 190, 170), image.Rect(220, 20, 300, 220)
@@ -79,10 +79,7 @@ func TestHiddenFacesLoseTheirDetailAndTheRestKeepsIt(t *testing.T) {
 }
 
 func TestAnUnsureFaceIsHiddenAndNotDrawn(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	r := &hub.Result{Picture: picture, Unsure: []hub.Face{{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}}}
 	plain := encoded(t, r, showing.Style{Privacy: "pixelate"})
 	if got := detail(decode(t, plain), image.Rect(90, 70, 190, 170)); got >= 20 {
@@ -94,10 +91,7 @@ func TestAnUnsureFaceIsHiddenAndNotDrawn(t *testing.T) {
 }
 
 func TestAPictureInWhichNobodyHasLookedIsHiddenAsAWhole(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	for privacy, hidden := range map[string]bool{"pixelate": true, "blur": true, "none": false} {
 		shown := decode(t, encoded(t, &hub.Result{Picture: picture, Unlooked: true}, showing.Style{Privacy: privacy, Boxes: true}))
 		if got := detail(shown, shown.Bounds()); (got < 20) != hidden {
@@ -116,10 +110,7 @@ func encoded(t *testing.T, r *hub.Result, style showing.Style) []byte {
 }
 
 func TestAPictureThatNobodyElseHoldsIsDrawnOnAsItIs(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	r := &hub.Result{Picture: picture, Faces: []hub.Face{{Box: geometry.Box{X: 100, Y: 80, W: 80, H: 80}}}}
 	style := showing.Style{Privacy: "pixelate", Boxes: true}
 	want, before := encoded(t, r, style), bytes.Clone(picture.Pixels)
@@ -133,10 +124,7 @@ func TestAPictureThatNobodyElseHoldsIsDrawnOnAsItIs(t *testing.T) {
 }
 
 func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	picture.SetJPEG([]byte("the camera's own"))
 	for style, passes := range map[showing.Style]bool{
 		{Privacy: "none"}: true, {Privacy: "none", Width: 320}: true, {Privacy: "none", Width: 4000}: true, {Privacy: "none", Width: 160}: false,
@@ -150,10 +138,7 @@ func TestTheCamerasOwnJPEGPassesOnlyWhenNothingIsToBeDone(t *testing.T) {
 }
 
 func TestPicturesAreScaledDownButNeverUpAndFacesAtTheEdgeDoNotBreakThem(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	edge := []hub.Face{{Box: geometry.Box{X: -30, Y: -30, W: 60, H: 60}}, {Box: geometry.Box{X: 310, Y: 235, W: 60, H: 60}}, {}}
 	for asked, want := range map[int]int{0: 320, 160: 160, 4000: 320} {
 		data := encoded(t, &hub.Result{Picture: picture, Faces: edge}, showing.Style{Privacy: "pixelate", Boxes: true, Width: asked})
@@ -164,10 +149,7 @@ func TestPicturesAreScaledDownButNeverUpAndFacesAtTheEdgeDoNotBreakThem(t *testi
 }
 
 func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := checkered(t, pool)
-	defer picture.Release()
+	picture := checkered(t)
 	face := geometry.Box{X: 100, Y: 80, W: 60, H: 60}
 	r := &hub.Result{Picture: picture, Faces: []hub.Face{{Box: face}}}
 	for _, c := range []struct {
@@ -190,9 +172,9 @@ func TestAPartShowsWhatIsInsideAndHidesTheSame(t *testing.T) {
 }
 
 // rows returns a picture whose pixels have the value of their row.
-func rows(t *testing.T, pool *frame.Pool, value func(y int) byte) *frame.Picture {
+func rows(t *testing.T, value func(y int) byte) *frame.Picture {
 	t.Helper()
-	picture := checkered(t, pool)
+	picture := checkered(t)
 	for i := range picture.Pixels {
 		picture.Pixels[i] = value(i / (3 * picture.Width))
 	}
@@ -210,10 +192,7 @@ func down(t *testing.T, picture *frame.Picture, box geometry.Box, privacy string
 }
 
 func TestAFaceThatTheEdgeCutsIsNoFinerThanAWholeOne(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := rows(t, pool, func(y int) byte { return byte(y) })
-	defer picture.Release()
+	picture := rows(t, func(y int) byte { return byte(y) })
 	blocks := func(box geometry.Box, x int) int {
 		n, last := 1, -1
 		for _, value := range down(t, picture, box, "pixelate", x) {
@@ -231,10 +210,7 @@ func TestAFaceThatTheEdgeCutsIsNoFinerThanAWholeOne(t *testing.T) {
 }
 
 func TestAFaceThatTheEdgeCutsIsBlurredAsAWholeOneIs(t *testing.T) {
-	pool := frame.NewPool(1)
-	defer pool.Close()
-	picture := rows(t, pool, func(y int) byte { return byte(255 * (y / 12 % 2)) }) // features of a face
-	defer picture.Release()
+	picture := rows(t, func(y int) byte { return byte(255 * (y / 12 % 2)) }) // features of a face
 	contrast := func(box geometry.Box, x int) int {
 		middle := down(t, picture, box, "blur", x)[70:130]
 		return slices.Max(middle) - slices.Min(middle)
