@@ -28,8 +28,6 @@ EXAMPLE = """examples:
   gpg --quick-generate-key "packages for my devices" ed25519 sign 3y      once: it asks for a passphrase
   python -m deb.repository --key "packages for my devices" --url https://host.example/apt
 """
-
-
 ENDS_SOON_S = 90 * 24 * 3600
 EXTEND = (
     "`gpg --quick-set-expire FINGERPRINT 3y`, make the repository again, and copy the new visavis-SUITE.sources to "
@@ -138,9 +136,8 @@ def date(new: Path, old: Path) -> None:
     """
     text = new.read_text()
     before = old.read_text() if old.exists() else ""
-    time_s = min(
-        commit_time_s(), int(time.time())
-    )  # a commit may come from a clock that is ahead, and apt refuses its time
+    # A commit may come from a clock that is ahead, and apt refuses such a time.
+    time_s = min(commit_time_s(), int(time.time()))
     if then := DATE.search(before):
         then_s = int(parsedate_to_datetime(then[1]).timestamp())
         time_s = then_s if DATE.sub("", text) == DATE.sub("", before) else max(time_s, then_s + 1)

@@ -89,6 +89,11 @@ def tried_again(settings: DetectorSettings, missed: Sequence[EngineRefused], sto
     Raises:
         GpuUnusable: that time has come.
     """
+    if not missed:
+        yield
+        return
+    if settings.engine_note is not None:
+        EngineNote(settings.engine_note, settings.model, settings.precision).failed(str(missed[0]))
     due = threading.Event()
 
     def end() -> None:
@@ -98,10 +103,7 @@ def tried_again(settings: DetectorSettings, missed: Sequence[EngineRefused], sto
 
     timer = threading.Timer(TRY_AGAIN_S, end)
     timer.daemon = True
-    if missed:
-        if settings.engine_note is not None:
-            EngineNote(settings.engine_note, settings.model, settings.precision).failed(str(missed[0]))
-        timer.start()
+    timer.start()
     try:
         yield
     finally:

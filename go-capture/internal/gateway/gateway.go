@@ -236,7 +236,8 @@ func (g *Gateway) wholeReduction(header Header) int {
 	return reduce
 }
 
-// decode takes memory for decoding, until release, and gives the upright picture in memory of its own: what a damaged one leaves unwritten is black, and never another client's.
+// decode takes memory for decoding, until release, and gives the upright picture in memory of its own: what a damaged one leaves
+// unwritten is black, and never another client's.
 func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Picture, func(), error) {
 	cost := int64(r.header.Cost(reduce))
 	if err := g.decoding.Acquire(ctx, cost); err != nil {

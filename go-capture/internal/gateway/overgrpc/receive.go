@@ -50,7 +50,7 @@ func (s *Server) receive(ctx context.Context, stream grpc.ServerStream) (*gatewa
 	if err != nil {
 		return nil, err
 	}
-	return in.amongOthers(ctx, in.only)
+	return in.amongOthers(ctx, func(ctx context.Context) (*gateway.Message, error) { return in.inTime(ctx, in.only) })
 }
 
 func (in incoming) most() int { return in.server.settings.PictureBytes + openinference.JSONMost }
@@ -86,7 +86,9 @@ func (s skipped) Unwrap() error { return s.error }
 // finishOrSkip takes the rest of a message that has begun and that others may follow.
 func (in incoming) finishOrSkip(ctx context.Context, begun head) (*gateway.Message, error) {
 	rest := &content{in.carrier, begun.bytes}
-	message, err := in.finishAmongOthers(ctx, begun, rest)
+	message, err := in.amongOthers(ctx, func(ctx context.Context) (*gateway.Message, error) {
+		return in.finish(begun, yielding{ctx, rest})
+	})
 	if !gateway.IsBusy(err) {
 		return message, err
 	}
@@ -94,16 +96,6 @@ func (in incoming) finishOrSkip(ctx context.Context, begun head) (*gateway.Messa
 		return nil, err
 	}
 	return nil, skipped{err}
-}
-
-// finishAmongOthers takes the rest of a message unless that has to give way.
-func (in incoming) finishAmongOthers(ctx context.Context, begun head, rest *content) (*gateway.Message, error) {
-	ctx, leave, err := in.server.coming.enter(ctx, in.from)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	return in.finish(begun, yielding{ctx, rest})
 }
 
 // finish takes the rest of a message that has begun.
@@ -145,14 +137,14 @@ func (in incoming) only() (*gateway.Message, error) {
 	return nil, err
 }
 
-// amongOthers gives a message that is here soon enough and has not given way.
-func (in incoming) amongOthers(ctx context.Context, read func() (*gateway.Message, error)) (*gateway.Message, error) {
+// amongOthers reads a message while it is counted among those that come; its context ends when it has to give way.
+func (in incoming) amongOthers(ctx context.Context, read func(context.Context) (*gateway.Message, error)) (*gateway.Message, error) {
 	ctx, leave, err := in.server.coming.enter(ctx, in.from)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	return in.inTime(ctx, read)
+	return read(ctx)
 }
 
 // inTime gives a message that is here soon enough. What comes later is given back.
