@@ -21,7 +21,7 @@ from visavis.watchdog import WATCHDOG_S
 
 from contracts.toml_file import read_toml
 from tests.repo.test_laws import ROOT
-from tests.unit.daemon_double import DaemonDouble
+from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.waiting import HANG_S, until
 
 # Ignores the arguments that the supervisor adds.
@@ -91,6 +91,22 @@ def test_a_worker_that_hangs_is_killed_and_started_again_and_one_that_waits_is_n
         assert workers.pids()[3 - hanging] == before[3 - hanging]
     assert f"worker-{hanging} gave no sign of life for 2 s: it hangs and is killed" in caplog.text
     assert f"worker-{3 - hanging}" not in caplog.text
+
+
+def test_a_worker_that_nobody_watches_ends_itself_when_it_hangs_and_not_when_it_waits(tmp_path: Path) -> None:
+    slow = ["--fake-service-ms", "3600000", "--watchdog-s", "1", "--socket", str(tmp_path / "frames.sock")]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}  # who aborts leaves its folder there
+    memory = Memory(ring_add())
+    with DaemonDouble(tmp_path / "frames.sock") as daemon:
+        worker = subprocess.Popen([*FAKE, *slow], stderr=subprocess.PIPE, env=environment)
+        daemon.add(ring_add(), memory)
+        time.sleep(2)  # connected and idle for twice its limit
+        assert worker.poll() is None
+        daemon.send(frame(1).pack())
+        said = worker.communicate(timeout=HANG_S)[1].decode()
+    memory.close()
+    assert worker.returncode == -signal.SIGABRT
+    assert "gave no sign of life for 1 s: this worker hangs and ends itself" in said
 
 
 def test_a_worker_that_never_was_ready_may_be_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

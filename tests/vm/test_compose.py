@@ -141,6 +141,18 @@ def test_a_worker_that_is_killed_comes_back_and_nobody_has_to_connect_again(clai
     assert (now["RestartCount"], now["State"]["StartedAt"]) == (0, before["daemon"][0]["State"]["StartedAt"])
 
 
+def test_a_worker_that_hangs_ends_itself_and_is_started_again(claimed: Machine) -> None:
+    hanging = "--backend fake --model fake --fake-service-ms 3600000 --watchdog-s 2"
+    like_ours = (
+        "--restart unless-stopped --network none --read-only --tmpfs /tmp --cap-drop ALL -v visavis_frames:/run/visavis"
+    )
+    claimed.run(f"docker run -d --name hanging {like_ours} visavis-worker {hanging}")
+    again = "[ $(docker inspect -f '{{.RestartCount}}' hanging) -gt 0 ]"
+    claimed.run(retry(again, LIMIT_S, "docker logs hanging"), LIMIT_S)
+    assert "this worker hangs and ends itself" in claimed.run("docker logs hanging 2>&1")
+    claimed.run("docker rm -f hanging")
+
+
 @pytest.fixture
 def patient(claimed: Machine) -> Iterator[Machine]:
     """The demo, in which no picture waits too long: four workers on a busy host are no reason to refuse one."""

@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
 import socket
+import tempfile
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +21,8 @@ WATCHDOG_S = 30.0
 # do, or a `visavis run` that was stopped with Ctrl-Z has missed one look and blames nobody.
 LOOKS = 4
 MOST_BYTES = 4_096
+
+log = logging.getLogger(__name__)
 
 
 class Watchdog:
@@ -68,3 +76,28 @@ class Watchdog:
             except BlockingIOError:
                 break
         return words
+
+
+def watch_itself(limit_s: float) -> None:
+    """From now on this process ends itself, with SIGABRT and the trace that comes with it, when it hangs.
+
+    For whoever starts again what ends and does not look at what hangs, as Docker. Where somebody listens already, as
+    systemd or `visavis run`, nothing is done.
+
+    Raises:
+        OSError: no place for the socket.
+    """
+    if "NOTIFY_SOCKET" in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="visavis-worker-")
+    atexit.register(folder.cleanup)
+    watchdog = Watchdog(Path(folder.name) / "life", limit_s)
+    os.environ.update(watchdog.listen({}))
+    threading.Thread(target=_end_when_silent, args=(watchdog,), name="watchdog", daemon=True).start()
+
+
+def _end_when_silent(watchdog: Watchdog) -> None:
+    while not watchdog.silent():
+        time.sleep(watchdog.look_s)
+    log.error("gave no sign of life for %g s: this worker hangs and ends itself", watchdog.limit_s)
+    os.abort()

@@ -23,6 +23,7 @@ from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
 from visavis.systemd import READY, STATUS, SignOfLife, log_handler, tell
+from visavis.watchdog import watch_itself
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -45,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket, frames.sock")
     parser.add_argument("--name", default="worker", help="name in logs and status (default: %(default)s)")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
+    parser.add_argument(
+        "--watchdog-s",
+        type=amount,
+        default=0.0,
+        metavar="S",
+        help="end when nothing moved for S seconds, for whoever starts again what ends, as Docker; 0 for never",
+    )
     _add_batches(parser)
     _add_detector(parser)
     _add_server(parser)
@@ -141,6 +149,8 @@ def run(args: argparse.Namespace) -> int:
         become(args.config, args.name)
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
+    if args.watchdog_s:
+        watch_itself(args.watchdog_s)
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     # After the variables, since it imports NumPy.
