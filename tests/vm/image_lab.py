@@ -23,6 +23,7 @@ from deb.packing import git
 from tests.ports import free_port
 from tests.vm.inside import be_patient, message_with_a_face, retry
 from tests.vm.lab import DEBIAN_13, PI, Board, accelerated, missing_programs
+from tests.vm.restarts import Restarting
 from tests.vm.slots import TwoSlots
 
 DISK_BYTES = 5 << 30
@@ -118,18 +119,16 @@ class Flashed(TwoSlots):
         return done.stdout.decode() if done.returncode == 0 else None
 
     def switch_on(self) -> None:
-        self.console.write_text("")
         self.switched_on_s = time.monotonic()
         command = [self.board.emulator, *self.hardware.machine, "-smp", "2", "-m", "2048"]
         command += [*accelerated(self.board, 1024), "-display", "none", "-monitor", "none"]
         command += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.hardware.firmware}"]
         command += ["-drive", f"if=pflash,format=raw,file={self.folder / 'variables.fd'}"]
         command += [word for one in self.disks for word in ("-drive", f"if=virtio,format=raw,file={one}")]
-        command += ["-serial", f"file:{self.console}"]
         ports = f"hostfwd=tcp:127.0.0.1:{self.port}-:22,hostfwd=tcp:127.0.0.1:{self.web_port}-:8080"
         command += ["-netdev", f"user,id=n,{ports}", "-device", "virtio-net-pci,netdev=n"]
         command += NETWORK_OF_NOBODY
-        self.process = subprocess.Popen([*command, *self.more])
+        self.process = Restarting([*command, *self.more], self.console)
         self.connect_anew()
 
     def stop(self) -> None:

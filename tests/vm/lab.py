@@ -21,6 +21,7 @@ from pathlib import Path
 from deb import ubuntu
 from deb.kept import kept
 from tests.ports import free_port
+from tests.vm.restarts import Restarting
 
 COMMON = (
     *("systemd-sysv", "udev", "kmod", "dbus", "openssh-server", "iproute2", "netbase", "ca-certificates", "python3"),
@@ -190,6 +191,7 @@ class Machine:
 
     kind = ""  # beside the system's name on the page of what ran
     start_limit_s = 900.0
+    process: subprocess.Popen[bytes] | Restarting
 
     def __init__(self, board: Board, payload: Path, folder: Path) -> None:
         self.board, self.image, self.port = board, image(board), free_port()

@@ -23,6 +23,7 @@ from visavis.update.keys import CA, make_keys
 from deb.kept import REPOSITORY, kept
 from tests.ports import free_port
 from tests.vm.lab import DEBIAN_13, accelerated, written
+from tests.vm.restarts import Restarting
 from tests.vm.slots import TwoSlots
 from tests.waiting import until
 
@@ -248,7 +249,7 @@ class Device(TwoSlots):
         self.starts += 1
         self.port, self.console = free_port(), self.folder / f"console{self.starts}.log"
         self.connect_anew()
-        self.process = subprocess.Popen([self.board.emulator, *self.board.processor, *self.hardware()])
+        self.process = Restarting([self.board.emulator, *self.board.processor, *self.hardware()], self.console)
 
     def hardware(self) -> list[str]:
         return [
@@ -259,7 +260,6 @@ class Device(TwoSlots):
             *("-device", "virtio-blk-pci,drive=disk,bootindex=1"),
             *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=n,romfile=", "-nodefaults", "-display", "none"),
-            *("-serial", f"file:{self.console}"),
         ]
 
     def __enter__(self) -> Device:
