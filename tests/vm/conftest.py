@@ -31,6 +31,14 @@ input = [160, 128]
 [worker]
 lease_ms = 60000
 """
+# What an owner writes into the package's own file.
+SLOW_DEMO = """
+[[camera]]
+id = "demo"
+source = "demo:"
+size = [640, 480]
+detect_fps = 1.0
+"""
 # An emulated processor is slow on a host that has other work: this long until a command counts as stuck.
 PATIENT_S = 2400
 
@@ -89,7 +97,7 @@ def installed(plain: Machine, by: str) -> Machine:
     """Install the package, with settings for a slow processor, and wait until it is ready."""
     plain.run(f"{by} {INSIDE}/0.1.0.deb", PATIENT_S)
     plain.run(f"cat >/etc/visavis/conf.d/slow.toml <<'EOF'\n{OWN_SETTINGS}\nEOF")
-    plain.run(f"sed -i 's/^size = .*/size = [640, 480]\\ndetect_fps = 1.0/' {CONFIG}")
+    plain.run(f"cat >>{CONFIG} <<'EOF'\n{SLOW_DEMO}\nEOF")
     be_patient(plain)
     plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
     plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 900, "journalctl -n 60 --no-pager"), PATIENT_S)
