@@ -303,6 +303,13 @@ def test_a_user_in_an_address_is_refused_instead_of_forgotten() -> None:
         broker_at("mqtt://anna:secret@box")
 
 
+def test_certificates_without_an_encrypted_connection_are_refused_before_a_password_leaves() -> None:
+    with pytest.raises(ValueError, match=r"ca has no use without tls: begin the address with mqtts:// or wss://"):
+        broker_at("box", user="anna", ca=Path("ca.pem"))
+    with pytest.raises(ValueError, match="cert has no use without key"):
+        Broker("box", tls=True, cert=Path("client.pem"))
+
+
 def test_what_cannot_be_a_broker_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BrokerUnreachable, match=r"no broker answers at \[::1\]:1, "):
         next(Device("porch", broker_at("::1", 1)).faces("door"))

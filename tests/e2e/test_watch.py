@@ -211,6 +211,14 @@ def test_tls_needs_a_certificate_that_we_trust(watch: Callable[..., Watch], tmp_
         (["--host", "http://box"], "visavis: --host http://box is not an address: write a host, or mqtt://host:port"),
         (["--host", "mqtt://box:99999"], "visavis: --host mqtt://box:99999 is not an address"),
         (["--host", "mqtt://"], "visavis: --host mqtt:// is not an address"),
+        (
+            ["--ca", "ca.pem"],
+            "visavis: --ca has no use without an encrypted connection: let --host begin with mqtts://",
+        ),
+        (["--host", "ws://box", "--cert", "a", "--key", "b"], "visavis: --cert has no use without an encrypted"),
+        (["--host", "mqtts://box", "--cert", "a"], "visavis: --cert has no use without --key: give both or neither"),
+        (["--host", "mqtts://box", "--key", "a"], "visavis: --key has no use without --cert: give both or neither"),
+        (["--password-file", "a"], "visavis: --password-file has no use without --user: give both or neither"),
         (["--camera", "a/b"], "argument --camera: 'a/b' cannot be one level of a topic: use a-z 0-9 _ - or +"),
     ],
 )

@@ -7,12 +7,13 @@ import argparse
 from pathlib import Path
 
 from visavis.client import Broker, broker_at
+from visavis.client.connection import Useless
 from visavis.errors import VisavisError
 from visavis.topics_gen import topic_level
 
 
-class WrongAddress(VisavisError):
-    """What --host holds is no address of a broker."""
+class WrongBroker(VisavisError):
+    """What --host holds is no address of a broker, or an option has no use there."""
 
     kind = "setting"
     exit_code = 2
@@ -37,7 +38,7 @@ def broker_of(args: argparse.Namespace) -> Broker:
     """Where the broker is.
 
     Raises:
-        WrongAddress: --host is no address.
+        WrongBroker: --host is no address, or an option has no use without another.
     """
     try:
         return broker_at(
@@ -49,9 +50,21 @@ def broker_of(args: argparse.Namespace) -> Broker:
             cert=args.cert,
             key=args.key,
         )
+    except Useless as error:
+        raise _useless(error) from error
     except ValueError as error:
         remedy = "write a host, or mqtt://host:port; see also --user"
-        raise WrongAddress(f"--host {args.host} is not an address", remedy) from error
+        raise WrongBroker(f"--host {args.host} is not an address", remedy) from error
+
+
+def _useless(error: Useless) -> WrongBroker:
+    """The same, said of options."""
+    given = f"--{error.name.replace('_', '-')}"
+    if error.needs == "tls":
+        return WrongBroker(
+            f"{given} has no use without an encrypted connection", "let --host begin with mqtts:// or wss://"
+        )
+    return WrongBroker(f"{given} has no use without --{error.needs}", "give both or neither")
 
 
 def port(text: str) -> int:

@@ -35,6 +35,15 @@ REFUSALS = {
     134: LOGIN,
     135: LOGIN,
 }
+# What of a Broker has no use without what else of it: it would be forgotten, and a password leave in clear.
+NEEDS = (
+    ("password_file", "user"),
+    ("cert", "key"),
+    ("key", "cert"),
+    ("ca", "tls"),
+    ("cert", "tls"),
+    ("key", "tls"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +66,20 @@ class Silent(VisavisError):
     kind = "silent"
 
 
+class Useless(ValueError):
+    """An attribute of a Broker has no use without another one.
+
+    Attributes:
+        name: which one.
+        needs: the other one.
+    """
+
+    def __init__(self, name: str, needs: str) -> None:
+        with_tls = ": begin the address with mqtts:// or wss://" if needs == "tls" else ""
+        super().__init__(f"{name} has no use without {needs}{with_tls}")
+        self.name, self.needs = name, needs
+
+
 class Broker(msgspec.Struct, frozen=True):
     """Where the broker is, and who we are there.
 
@@ -70,6 +93,9 @@ class Broker(msgspec.Struct, frozen=True):
         cert: our own certificate, for a broker that asks for one; `key` is its key.
         websocket: whether MQTT goes through a WebSocket.
         path: of the WebSocket.
+
+    Raises:
+        ValueError: one of them has no use without another, as `ca` without `tls`.
     """
 
     host: str = "127.0.0.1"
@@ -82,6 +108,12 @@ class Broker(msgspec.Struct, frozen=True):
     key: Path | None = None
     websocket: bool = False
     path: str = WEBSOCKET_PATH
+
+    def __post_init__(self) -> None:
+        """Refuse what would only be forgotten."""
+        for name, needs in NEEDS:
+            if getattr(self, name) and not getattr(self, needs):
+                raise Useless(name, needs)
 
     @property
     def where(self) -> str:
@@ -96,7 +128,7 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
         more: the other attributes of Broker.
 
     Raises:
-        ValueError: not such an address.
+        ValueError: not such an address, or an attribute has no use at it.
     """
     url = urlsplit(address if "://" in address else f"mqtt://{in_brackets(address)}")
     if url.scheme not in MQTT_PORTS or not url.hostname or "@" in url.netloc:
