@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from visavis.appliance import Appliance, RunSettings, WrongPort, first_look
+from visavis.appliance import Appliance, RunSettings, WrongPort, first_look, follow
 from visavis.cli.program import parser_for
 from visavis.cli.serve import overrides
 from visavis.config_gen import MQTT, Camera, Config, Detector, Web
@@ -140,3 +142,26 @@ def test_what_is_no_port_is_said(text: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("VISAVIS_HTTP_PORT", text)
     with pytest.raises(WrongPort, match="set it to a number from 1 to 65535"):
         RunSettings.from_environment(None, None)
+
+
+def test_figures_for_which_there_is_no_room_end_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop, asked = threading.Event(), list[int]()
+
+    def figures(*_: str) -> list[str]:
+        asked.append(len(asked))
+        threading.Timer(0.1, stop.set).start()
+        return ["door"]
+
+    monkeypatch.setattr("visavis.appliance.FIGURES_PERIOD_S", 0.01)
+    monkeypatch.setattr("visavis.appliance.figures", figures)
+    with Path("/dev/full").open("w") as full, subprocess.Popen(["sleep", "60"]) as daemon:
+        monkeypatch.setattr(sys, "stdout", full)
+        try:
+            follow(daemon, Config(), "", stop)
+        finally:
+            daemon.kill()
+        print("nothing of what is written later fails", flush=True)
+    said = "visavis: no figures are shown any more, No space left on device; everything else goes on\n"
+    assert (capsys.readouterr().err, stop.is_set(), len(asked)) == (said, True, 1)

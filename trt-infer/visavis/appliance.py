@@ -233,11 +233,11 @@ class CrewOf:
 
 
 def follow(daemon: subprocess.Popen[bytes], config: Config, token: str, stop: threading.Event) -> None:
-    """Show figures each second until `stop` is set or the daemon ends."""
+    """Show figures each second, where they can be shown, until `stop` is set or the daemon ends."""
     lines = LiveLines()
     while not stop.wait(FIGURES_PERIOD_S):
         if daemon.poll() is not None:
             raise DaemonEnded(f"the daemon ended with {daemon.returncode}: its own message is above")
-        shown = figures(page_address(config.web), token)
+        shown = figures(page_address(config.web), token) if lines.possible else []
         if shown:
             lines.show(shown)

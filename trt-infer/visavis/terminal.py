@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 PLAIN_PERIOD_S = 10.0
 
@@ -31,9 +32,10 @@ def drop_unwritten() -> None:
 
 
 def complain(sentence: str) -> None:
-    """One error for a person, on stderr."""
+    """One error for a person, on stderr; one that cannot be told there changes nothing else."""
     told = "\n".join(map(plain, sentence.split("\n")))
-    print(f"visavis: {told}", file=sys.stderr, flush=True)
+    with suppress(OSError):
+        print(f"visavis: {told}", file=sys.stderr, flush=True)
 
 
 def plain(text: str) -> str:
@@ -46,15 +48,34 @@ def _seen(letter: str) -> str:
 
 
 class LiveLines:
-    """A block of lines: redrawn in place on a terminal, printed every PLAIN_PERIOD_S elsewhere."""
+    """A block of lines: redrawn in place on a terminal, printed every PLAIN_PERIOD_S elsewhere.
+
+    Attributes:
+        possible: whether there is anything to draw on; False for good once that has failed.
+    """
 
     def __init__(self) -> None:
+        self.possible = True
         self._terminal = sys.stdout.isatty()
         self._drawn = 0
         self._printed_at_s = -PLAIN_PERIOD_S
 
     def show(self, lines: Sequence[str]) -> None:
-        """Draw `lines` over the ones of last time."""
+        """Draw `lines` over the ones of last time. Where the disk is full or the terminal gone, that is said once.
+
+        Raises:
+            BrokenPipeError: who read them has enough.
+        """
+        try:
+            self._show(lines)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.possible = False
+            drop_unwritten()
+            complain(f"no figures are shown any more, {error.strerror}; everything else goes on")
+
+    def _show(self, lines: Sequence[str]) -> None:
         if self._terminal:
             up = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
             sys.stdout.write(up + "".join(f"{line}\n" for line in lines))
