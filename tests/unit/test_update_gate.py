@@ -7,6 +7,7 @@ import argparse
 import configparser
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,6 +152,22 @@ def test_a_bundle_that_is_installed_leaves_the_room_that_it_took_of_the_devices(
     with pytest.raises(UpdateError, match="is refused by rauc") if code else nullcontext():
         assert update.run(wanted) == 0
     assert bundle.exists() == left
+
+
+def test_ctrl_c_does_not_look_as_if_the_installation_had_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Device(tmp_path, monkeypatch, tried=False)
+    (tmp_path / "rauc").write_text(f"#!/bin/sh\n[ $1 = install ] && kill -INT $PPID && exec sleep 60\necho '{INFO}'\n")
+    bundle = tmp_path / "next.raucb"
+    bundle.touch()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            update.run(argparse.Namespace(action="install", file=bundle, restart=True, keep=False))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "the device goes on writing" in capsys.readouterr().err
 
 
 def test_what_has_to_prove_itself_writes_nothing_over_the_way_back(

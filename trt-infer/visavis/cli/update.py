@@ -41,6 +41,10 @@ EXAMPLE = "\n".join(EXAMPLES.values())
 HEALTHY_WITHIN_S = 300.0
 # Of an image: events, pictures and all else that a device keeps.
 DATA = Path("/data")
+GOES_ON = (
+    "the device goes on writing, and tries the new system at its next restart: `visavis update status` shows whether it"
+    " is the next one, and `sudo rauc status mark-active booted` then keeps the one that runs"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,13 +153,18 @@ def install(args: argparse.Namespace) -> int:
 
     Raises:
         UpdateError: this system is on trial, the bundle does not fit, or RAUC refuses it.
+        KeyboardInterrupt: Ctrl-C; RAUC's service, which writes, does not hear of it.
     """
     system = read_system()
     must_be_proved(loader_of(system), running_slot())
     found = rauc.info(args.file)
     rauc.must_fit(found, system, args.file)
     print(f"installing {found.version}, built {found.build}, beside {system.version}", flush=True)
-    rauc.install(args.file)
+    try:
+        rauc.install(args.file)
+    except KeyboardInterrupt:
+        complain(GOES_ON)
+        raise
     if not args.keep:
         _remove_from_data(args.file)
     _restart_or_say(args.restart, "written; it runs after a restart, and has to prove itself then")
