@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workers are found to be killed on any kernel, and a report without a kill does not read as a good one."""
+"""What measures leaves nothing running, finds workers to kill on any kernel, and says so when it killed none."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +16,54 @@ from visavis.hardware import capture
 from visavis.hardware.report import capture_lines
 from visavis.system_files import text_of
 
+from tests.unit.command import PROGRAM
+from tests.waiting import until
+
+MEASURES = """
+import sys
+from pathlib import Path
+from visavis.hardware.capture import Appliance
+print(Appliance(Path(sys.argv[1]), {}).process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def of(words: str, ours: int) -> list[int]:
+    """The processes with these words in their command lines, without `ours`."""
+    found = [int(file.parent.name) for file in Path("/proc").glob("[0-9]*/cmdline") if words in text_of(file)]
+    return [pid for pid in found if pid != ours]
+
+
+def test_what_is_measured_ends_with_who_measures(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MEASURES, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as measuring:
+        assert measuring.stdout is not None
+        appliance = int(measuring.stdout.readline())
+        assert of(str(tmp_path), measuring.pid) == [appliance], "this test sees nothing"
+        measuring.kill()
+    try:
+        until(lambda: not of(str(tmp_path), measuring.pid), "something runs on")
+    finally:
+        for pid in of(str(tmp_path), measuring.pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_ctrl_c_in_the_middle_of_a_model_leaves_no_traceback(tmp_path: Path) -> None:
+    # What starts in the background of a shell ignores SIGINT, and so would `visavis bench`.
+    command = ["env", "--default-signal=INT", f"TMPDIR={tmp_path}", str(PROGRAM), "bench"]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as bench:
+        until(
+            lambda: any(os.getsid(pid) == pid for pid in children(bench)), "no model runs where Ctrl-C does not reach"
+        )
+        os.killpg(bench.pid, signal.SIGINT)
+        assert bench.stderr is not None
+        assert bench.stderr.read() == "centerface with onnxruntime in fp32\n"
+    assert bench.returncode == 130
+
+
+def children(parent: subprocess.Popen[str]) -> list[int]:
+    return capture.Appliance.children(cast(capture.Appliance, SimpleNamespace(process=parent)))
+
 
 def test_parts_are_found_by_a_kernel_without_lists_of_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one without CONFIG_PROC_CHILDREN."""
@@ -20,7 +71,7 @@ def test_parts_are_found_by_a_kernel_without_lists_of_children(monkeypatch: pyte
     with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        found = capture.Appliance.children(cast(capture.Appliance, SimpleNamespace(process=parent)))
+        found = children(parent)
         subprocess.run(["kill", str(child)], check=True)
     assert found == [child]
 

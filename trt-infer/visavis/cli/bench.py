@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 from visavis.cli.arguments import amount, count
+from visavis.own_folder import own_folder
 
 EXAMPLE = """\
   visavis bench
@@ -39,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
         print(words, file=sys.stderr, flush=True)
 
     timed = inference.inference(args.rounds, say)
-    with tempfile.TemporaryDirectory(prefix="visavis-") as folder:
-        seen = capture.measured(Path(folder), {}, say, capture_s=args.seconds)
+    with own_folder(capture.FOLDER_PREFIX) as folder:
+        seen = capture.measured(folder, {}, say, capture_s=args.seconds)
     if args.json:
         print(json.dumps({"inference": timed, "capture": seen}))
     else:

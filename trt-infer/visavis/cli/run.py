@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from visavis.appliance import Appliance, RunSettings
+from visavis.parent import die_with_parent
 from visavis.signals import stop_on_signals
 
 EXAMPLE = "  visavis run\n  CAMERA=/dev/video0 visavis run\n  visavis run --config /etc/visavis/config.toml"
@@ -22,10 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", help="configuration (default: the demo, or the camera in CAMERA)"
     )
     parser.add_argument("--backend", help="use this instead of detector.backend, e.g. onnxruntime")
+    parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM: exit 0; 1 when a part could not be started; 2 for a bad setting."""
+    if args.die_with_parent is not None:
+        die_with_parent(args.die_with_parent)
     settings = RunSettings.from_environment(args.config, args.backend)
     with stop_on_signals() as stop:
         Appliance(settings).serve(stop)

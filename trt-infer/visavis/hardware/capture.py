@@ -22,6 +22,7 @@ from typing import Any
 from visavis.figures import daemon_status
 from visavis.system_files import text_of
 
+FOLDER_PREFIX = "visavis-measured-"
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 20.0
 FRAME_BYTES = 640 * 480 * 3
@@ -44,7 +45,7 @@ def configuration(sources: dict[str, str], port: int) -> str:
 
 
 class Appliance:
-    """A `visavis run` of our own."""
+    """A `visavis run` of our own, which ends with us; in a session of its own: Ctrl-C reaches it only through us."""
 
     def __init__(self, folder: Path, sources: dict[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -53,9 +54,12 @@ class Appliance:
         file, self.log = folder / "config.toml", folder / "run.log"
         file.write_text(configuration(sources, port), encoding="utf-8")
         command = [sys.executable, "-m", "visavis.cli", "run", "--config", str(file)]
+        command += ["--die-with-parent", str(os.getpid())]
         environment = {**os.environ, "TMPDIR": str(folder), "VISAVIS_STATE_DIR": str(folder / "state")}
         with self.log.open("w") as out:
-            self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
 
     def status(self) -> dict[str, Any] | None:
         return daemon_status(self.address)
@@ -203,7 +207,9 @@ def stream_median_ms() -> float:
     """What a frame takes through a unix socket from one process to another, for comparison with the hand-off."""
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("spawn").Process(target=_answer, args=(theirs,))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the child too, which ends with our end of the pipe
     child.start()
+    signal.signal(signal.SIGINT, before)
     theirs.close()
     frame, spent = bytes(FRAME_BYTES), []
     ours.recv_bytes()  # it is there

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from visavis.backends import load
 from visavis.bench.models import noise
 from visavis.errors import VisavisError
+from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, default_cache_dir
 from visavis.supervisor import usual_threads
 
@@ -40,10 +42,13 @@ def inference(rounds: int, say: Say) -> list[dict[str, Any]]:
 
 
 def _apart(backend: str, precision: str, rounds: int) -> dict[str, Any]:
-    """What `_timed` says in a process of its own: a library that crashes, or hangs, must not take the others along."""
-    command = [sys.executable, "-m", __name__, backend, precision, str(rounds)]
+    """What `_timed` says in a process of its own: a library that crashes, or hangs, must not take the others along.
+
+    It ends with us, and is in a session of its own, so that Ctrl-C ends it without a trace of where it was.
+    """
+    command = [sys.executable, "-m", __name__, str(os.getpid()), backend, precision, str(rounds)]
     try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT_S, check=False)
+        answer = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT_S, check=False, start_new_session=True)
         found: dict[str, Any] = json.loads(answer.stdout)
     except subprocess.TimeoutExpired:
         return {"error": f"it took more than {LIMIT_S} s"}
@@ -84,6 +89,7 @@ def engine(say: Say) -> dict[str, Any]:
     """Build a TensorRT engine as the worker would; minutes on a Jetson, nothing where there is no TensorRT."""
     say("looking for TensorRT; the build of an engine takes minutes")
     command = [sys.executable, "-m", "visavis.cli", "engine", "build", MODEL, "--input", f"{SIZE[0]}x{SIZE[1]}"]
+    command += ["--die-with-parent", str(os.getpid())]
     began = time.monotonic()
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=ENGINE_LIMIT_S, check=False)
@@ -94,4 +100,5 @@ def engine(say: Say) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_timed(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    die_with_parent(int(sys.argv[1]))
+    print(json.dumps(_timed(sys.argv[2], sys.argv[3], int(sys.argv[4]))))

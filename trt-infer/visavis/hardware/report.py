@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from visavis.daemon import daemon_program
 from visavis.doctor import examine
 from visavis.errors import VisavisError
 from visavis.hardware import board, cameras, capture, inference, personal
+from visavis.own_folder import own_folder
 
 SCHEMA = 1
 MARK = "----- the same for programs -----"
@@ -48,9 +48,9 @@ def gather(plan: Plan, say: Say) -> dict[str, Any]:
     found["cameras"] = cameras.cameras()
     found["engine"] = inference.engine(say) if plan.engine else {"built": False, "words": ["not asked for"]}
     found["inference"] = inference.inference(plan.rounds, say)
-    with tempfile.TemporaryDirectory() as folder:
+    with own_folder(capture.FOLDER_PREFIX) as folder:
         sources = _sources(found["cameras"], found["board"]["compatible"])
-        found["capture"] = capture.measured(Path(folder), sources, say, capture_s=plan.capture_s, chaos_s=plan.chaos_s)
+        found["capture"] = capture.measured(folder, sources, say, capture_s=plan.capture_s, chaos_s=plan.chaos_s)
     found["heat_after_c"], found["free_after_mib"] = board.heat(), board.free_mib()
     return found
 
