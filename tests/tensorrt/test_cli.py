@@ -92,10 +92,23 @@ def test_a_service_builds_what_workers_look_for_and_tells_the_daemon_why_it_cann
     words = ["build", "--for-workers", config, "--cache-dir", tmp_path, "--json"]
     failed = visavis(*words, environment=core.environment(VISAVIS_TEST_GPU="none"))
     assert failed.returncode == 1
-    assert msgspec.json.decode(note.read_bytes(), type=Note).error == json.loads(failed.stdout)["error"]
+    said = json.loads(failed.stdout)["error"]
+    assert msgspec.json.decode(note.read_bytes(), type=Note).error == said
+    assert failed.stderr.endswith(f"visavis: {said}\n"), "the journal has no reason"
+    child = visavis(*words, "--die-with-parent", os.getpid(), environment=core.environment(VISAVIS_TEST_GPU="none"))
+    assert said not in child.stderr, "`visavis run` says it too"
     assert json.loads(visavis(*words).stdout)["state"] == "built"
     assert not note.exists()
     assert json.loads(visavis(*words, environment=gpu).stdout)["state"] == "kept"
+
+
+def test_a_service_leaves_the_reason_in_the_journal_where_the_configuration_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[detector]\ninput = 7\n")
+    answer = visavis("build", "--for-workers", config, "--json", environment=dict(os.environ))
+    assert answer.returncode == 2
+    assert f"visavis: {config}:2: detector.input: " in answer.stderr
+    assert json.loads(answer.stdout)["error"] in answer.stderr
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "tensorrt", "auto"])

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     except VisavisError as error:
         if args.json:
             print(json.dumps({"error": str(error)}))
-        else:
+        if not (args.json and getattr(args, "die_with_parent", None)):  # a parent that reads that says it itself
             complain(str(error))
         return error.exit_code
 
