@@ -128,7 +128,7 @@ def test_detection_does_not_wait_for_the_build_and_changes_over(machine: Path) -
     with hellos(machine / "frames.sock") as daemon, Supervisor(workers_command, 1) as workers:
         until(lambda: daemon.models, "the first worker is there")
         assert daemon.models == ["centerface@onnxruntime"]
-        renew = partial(workers.renew, lambda: {"worker-1": len(daemon.models)})
+        renew = partial(workers.renew, lambda: {("worker-1", len(daemon.models))})
         with FirstBuild(build_of(machine), build_note(config(machine)), renew):
             until(lambda: len(daemon.models) > 1, "a worker came after the build")
         assert daemon.models == ["centerface@onnxruntime", "centerface@tensorrt"]
@@ -153,7 +153,7 @@ def test_an_engine_that_an_update_of_the_driver_made_useless_is_built_again(mach
     with hellos(machine / "frames.sock") as daemon, Supervisor(worker_command(config(machine)), 1) as workers:
         until(lambda: daemon.models, "the first worker is there")
         assert "TensorRT cannot load" in msgspec.json.decode(note.read_bytes(), type=Note).error
-        renew = partial(workers.renew, lambda: {"worker-1": len(daemon.models)})
+        renew = partial(workers.renew, lambda: {("worker-1", len(daemon.models))})
         with FirstBuild(build_of(machine), build_note(config(machine)), renew):
             until(lambda: daemon.models[-1] == "centerface@tensorrt", "a worker came after the build")
         assert daemon.models[0] == "centerface@onnxruntime"

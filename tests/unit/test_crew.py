@@ -185,10 +185,23 @@ def test_a_refusal_is_an_error_with_its_words() -> None:
         ask(folder / SOCKET, Request(99))
 
 
-def test_the_crew_is_settled_when_its_own_workers_are_there_and_no_others_of_its_own() -> None:
-    assert crew("box", 2, "worker-2", "guest", "worker-1").settled()
-    assert not crew("box", 2, "worker-1", "guest").settled()
-    assert not crew("box", 1, "worker-1", "worker-2").settled()
+def test_the_crew_is_settled_when_those_are_there_that_it_should_have_and_the_others_have_left() -> None:
+    one, two = crew("box", 1, "worker-1"), crew("box", 2, "worker-1", "worker-2")
+    assert crew("box", 2, "worker-2", "guest", "worker-1").settled(one)
+    assert not crew("box", 2, "worker-1", "guest").settled(one)
+    assert not crew("box", 1, "worker-1", "worker-2").settled(two)
+    assert one.settled(two)
+    assert two.settled(crew("box", 2, "worker-1")), "one that was wanted before has come"
+
+
+def test_a_worker_that_joined_under_a_name_of_the_crew_is_neither_taken_for_it_nor_in_its_way() -> None:
+    joined = crew("box", 1, "worker-1", "worker-1", "worker-2", "worker-9")
+    assert joined.settled(joined)
+    assert not crew("box", 2, "worker-1", "worker-1", "worker-2", "worker-9").settled(joined)
+    two = crew("box", 2, "worker-1", "worker-1", "worker-2", "worker-2", "worker-9")
+    assert two.settled(joined)
+    assert not crew("box", 1, "worker-1", "worker-1", "worker-2", "worker-2", "worker-9").settled(two)
+    assert joined.settled(two)
 
 
 def test_workers_are_added_and_taken_away_while_the_others_stay() -> None:

@@ -223,9 +223,9 @@ class CrewOf:
             self._workers.resize(request.workers, worker_command(self._config, request.workers))
         return Crew(device=self._config.device.id, wanted=self._workers.count, workers=self._members())
 
-    def connected(self) -> dict[str, int]:
-        """The daemon's numbers of the workers that it has, by name; empty while it does not answer."""
-        return {member.name: member.id for member in self._members()}
+    def connected(self) -> set[tuple[str, int]]:
+        """The workers that the daemon has, with its numbers of them; none while it does not answer."""
+        return {(member.name, member.id) for member in self._members()}
 
     def _members(self) -> tuple[Member, ...]:
         status = daemon_status(page_address(self._config.web), self._token)

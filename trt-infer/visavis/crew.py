@@ -13,6 +13,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -73,10 +74,21 @@ class Crew(msgspec.Struct, frozen=True):
     workers: tuple[Member, ...]
     error: str = ""
 
-    def settled(self) -> bool:
-        """Whether exactly the workers that `visavis run` should keep are connected, beside those that joined."""
-        own = [member.name for member in self.workers if member.name.startswith("worker-")]
-        return sorted(own) == sorted(f"worker-{number}" for number in range(1, self.wanted + 1))
+    def settled(self, before: Crew) -> bool:
+        """Whether all that `visavis run` should keep are connected, and those that it kept `before` have left.
+
+        They are counted by name, for a worker that joined may be called as one of them is.
+        """
+        now, then = (Counter(member.name for member in crew.workers) for crew in (self, before))
+        kept, came, left = (
+            [f"worker-{number}" for number in range(first + 1, last + 1)]
+            for first, last in ((0, self.wanted), (before.wanted, self.wanted), (self.wanted, before.wanted))
+        )
+        return (
+            all(now[name] for name in kept)
+            and all(now[name] > then[name] for name in came)
+            and all(now[name] < max(then[name], 1) for name in left)
+        )
 
 
 def run_folder() -> AbstractContextManager[Path]:

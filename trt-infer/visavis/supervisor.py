@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -98,6 +98,10 @@ def start_worker(command: list[str], name: str, watchdog: Watchdog | None = None
     return subprocess.Popen(command + own, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
+def _any_of(name: str, workers: set[tuple[str, int]]) -> bool:
+    return any(theirs == name for theirs, _ in workers)
+
+
 class Supervisor:
     """`count` processes of `command`, each with `--name worker-N`, alive while the block runs.
 
@@ -165,11 +169,12 @@ class Supervisor:
             found = {number: keeper.pid() for number, keeper in enumerate(self._keepers, 1)}
         return {number: pid for number, pid in found.items() if pid}
 
-    def renew(self, connected: Callable[[], Mapping[str, int]], stop: threading.Event) -> None:
+    def renew(self, connected: Callable[[], set[tuple[str, int]]], stop: threading.Event) -> None:
         """Start every worker afresh, each when the one before is back, so that the others serve meanwhile.
 
         Args:
-            connected: asks the daemon which workers it has: their numbers there, by name.
+            connected: asks the daemon which workers it has: their names, of which a worker that joined may have one
+                too, and their numbers there.
             stop: ends the waiting for the next one.
         """
         with self._lock:
@@ -177,10 +182,10 @@ class Supervisor:
         for keeper in keepers:
             if stop.is_set():
                 return
-            number = connected().get(keeper.name)
+            before = connected()
             keeper.restart()
             limit_s = time.monotonic() + BACK_LIMIT_S
-            while connected().get(keeper.name, number) == number and time.monotonic() < limit_s:
+            while not _any_of(keeper.name, connected() - before) and time.monotonic() < limit_s:
                 if keeper.stopped() or stop.wait(BACK_LOOK_S):
                     break
 

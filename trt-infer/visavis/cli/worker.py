@@ -28,8 +28,8 @@ from visavis.watchdog import watch_itself
 if TYPE_CHECKING:
     from visavis.config_gen import Config
 
-EXAMPLE = """  visavis worker --config /etc/visavis/config.toml --name worker-1
-  visavis worker --socket /run/visavis/frames.sock --name worker-1 --backend onnxruntime"""
+EXAMPLE = """  visavis worker --config /etc/visavis/config.toml --name extra
+  visavis worker --socket /run/visavis/frames.sock --name extra --backend onnxruntime"""
 DEFAULTS = DetectorSettings()
 # Idle threads of the math libraries spin; they read these when NumPy is imported, so this must come first.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
