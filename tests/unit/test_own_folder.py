@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,6 +43,20 @@ def test_what_a_kill_left_behind_is_removed_by_the_next_one(make: Folder) -> Non
         assert folder.parent == left.parent
         assert not left.exists()
     assert not folder.exists()
+
+
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="nothing removes old files here")
+def test_it_stays_as_long_as_its_owner_when_old_files_are_removed(tmp_path: Path) -> None:
+    cleaning = tmp_path / "cleaning.conf"
+    cleaning.write_text(f"e {tmp_path}/place - - - 0\n")
+    place = tmp_path / "place"
+    place.mkdir()
+    with own_folder("visavis-", place) as folder:
+        for file in (folder / "mosquitto.conf", place / "old"):
+            file.touch()
+        subprocess.run(["systemd-tmpfiles", "--clean", cleaning], check=True)
+        assert (folder / "mosquitto.conf").exists()
+        assert not (place / "old").exists(), "this test sees nothing: nothing was removed"
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of one process, among the system's temporary files, that a kill does not leave behind for ever."""
+"""A folder of one process, among the system's temporary files: as long as it lives, but not for ever after a kill."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def own_folder(prefix: str, place: Path | None = None) -> Iterator[Path]:
     parent = place or Path(tempfile.gettempdir())
     remove_ownerless(parent, prefix)
     with ExitStack() as afterwards, tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
-        afterwards.callback(os.close, own(Path(name)))
+        for descriptor in (own(Path(name)), kept(Path(name))):
+            afterwards.callback(os.close, descriptor)
         yield Path(name)
 
 
@@ -40,6 +41,13 @@ def own(folder: Path) -> int:
     fcntl.flock(mark, fcntl.LOCK_EX)
     draft.rename(folder / MARK)
     return mark
+
+
+def kept(folder: Path) -> int:
+    """Lock a folder itself while the descriptor is open, so systemd-tmpfiles, which removes old files, skips it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def remove_ownerless(parent: Path, prefix: str) -> None:
