@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def test_it_leaves_the_wish_and_starts_again(started_again: list[list[str]], tmp
     assert main(["reset", "--factory", "--yes"]) == 0
     assert (tmp_path / "factory-reset").exists()
     assert started_again == [["systemctl", "reboot"]]
+
+
+def test_a_device_that_does_not_start_again_is_not_reset_at_a_later_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("board", "generic-amd64\n"), ("systemctl", "#!/bin/sh\necho inhibited >&2\nexit 1\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(reset, "IMAGE_MARK", tmp_path / "board")
+    monkeypatch.setattr(reset, "WISH", tmp_path / "factory-reset")
+    assert main(["reset", "--factory", "--yes"]) == 1
+    assert not (tmp_path / "factory-reset").exists()
+    said = "visavis: nothing was removed, since the device does not start again: systemctl reboot ended with 1: "
+    assert capfd.readouterr().err == f"inhibited\n{said}mend what it says above, and ask again\n"
+    with pytest.raises(ResetError, match="remove it yourself"):
+        reset.withdraw(tmp_path / "factory-reset")
 
 
 @pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("y\n", 1), ("", 1)])

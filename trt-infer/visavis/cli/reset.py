@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Leave the wish on the boot partition and start again; 1 if its owner thinks better of it.
 
     Raises:
-        ResetError: this is not a flashed device, or its boot partition cannot be written.
+        ResetError: this is not a flashed device, its boot partition cannot be written, or it does not start again.
     """
     if not IMAGE_MARK.exists():
         raise ResetError(
@@ -44,7 +44,19 @@ def run(args: argparse.Namespace) -> int:
         return 1
     wish(WISH)
     print("The device starts again and is as new then.", flush=True)
-    return subprocess.run(["systemctl", "reboot"], check=False).returncode
+    start_again()
+    return 0
+
+
+def start_again() -> None:
+    """Restart the device; a wish that is not granted now is taken back, as it would be at any later power cut."""
+    code = subprocess.run(["systemctl", "reboot"], check=False).returncode
+    if code != 0:
+        withdraw(WISH)
+        raise ResetError(
+            f"nothing was removed, since the device does not start again: systemctl reboot ended with {code}",
+            "mend what it says above, and ask again",
+        )
 
 
 def confirmed() -> bool:
@@ -60,4 +72,20 @@ def wish(file: Path) -> None:
     except OSError as error:
         raise ResetError(
             f"{file} cannot be written: {error.strerror}", "run it as root on the device itself"
+        ) from error
+
+
+def withdraw(file: Path) -> None:
+    """Remove the wish; it is gone from the disk when this returns."""
+    try:
+        file.unlink()
+        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ResetError(
+            f"{file} cannot be removed: {error.strerror}",
+            "remove it yourself: left there, it comes true at the next start",
         ) from error
