@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,21 @@ def test_parts_are_found_by_a_kernel_without_lists_of_children(monkeypatch: pyte
         found = children(parent)
         subprocess.run(["kill", str(child)], check=True)
     assert found == [child]
+
+
+def test_a_daemon_below_a_folder_called_worker_is_none(tmp_path: Path) -> None:
+    daemon = tmp_path / "worker" / "visavis-capture"
+    daemon.parent.mkdir()
+    shutil.copy(shutil.which("sleep") or "", daemon)
+    appliance = capture.Appliance.__new__(capture.Appliance)
+    appliance.process = cast(subprocess.Popen[bytes], SimpleNamespace(pid=os.getpid()))
+    worker = [sys.executable, "-m", "visavis.cli", "worker", "--socket", str(tmp_path / "frames.sock")]
+    with subprocess.Popen([daemon, "60"]) as first, subprocess.Popen(worker) as second:
+        found, parts = appliance.workers(), appliance.memory_mib()
+        for process in (first, second):
+            process.kill()
+    assert found == [second.pid]
+    assert {*parts} == {"daemon", "worker"}
 
 
 def test_a_report_without_a_kill_says_so() -> None:

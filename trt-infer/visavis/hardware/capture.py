@@ -83,7 +83,7 @@ class Appliance:
 
     def workers(self) -> list[int]:
         """The process numbers of the workers."""
-        return [pid for pid in self.children() if "worker" in _command(pid)]
+        return [pid for pid in self.children() if _part(pid) == "worker"]
 
     def children(self) -> list[int]:
         """The process numbers of all parts; not from the kernel's lists of children, which some boards lack."""
@@ -92,7 +92,7 @@ class Appliance:
 
     def memory_mib(self) -> dict[str, float]:
         """What each part holds now, by its name."""
-        parts = {"worker" if "worker" in _command(pid) else "daemon": pid for pid in self.children()}
+        parts = {_part(pid): pid for pid in self.children()}
         return {name: round(_resident_kib(pid) / 1024, 1) for name, pid in parts.items()}
 
     def stop(self) -> None:
@@ -105,8 +105,10 @@ class Appliance:
             self.process.wait()
 
 
-def _command(pid: int) -> str:
-    return text_of(f"/proc/{pid}/cmdline")
+def _part(pid: int) -> str:
+    """What a process is: a command of ours, such as `worker`, or the daemon. Any word may be in some path."""
+    words = text_of(f"/proc/{pid}/cmdline").split("\0")
+    return words[3] if words[1:3] == ["-m", "visavis.cli"] else "daemon"
 
 
 def _resident_kib(pid: int) -> int:
