@@ -7,12 +7,14 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from visavis.cli import main
 
 from tests.e2e.brokers import mosquitto, publish
 from tests.e2e.speaking import KEPT, event, info, introduce, stats
@@ -71,6 +73,23 @@ def test_nobody_is_1_with_the_remedy(port: int) -> None:
     assert complaints(answer) == [
         f"visavis: no device was heard at 127.0.0.1:{port}: is one on, are its mqtt.url and mqtt.prefix this broker's?"
     ]
+
+
+@pytest.mark.parametrize("names", [["attic"], []])
+def test_ctrl_c_shows_what_was_heard_so_far_and_is_130(
+    names: list[str], port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in names:
+        introduce(port, name)
+
+    def show(words: str) -> None:
+        if words.startswith(f"{len(names)} devices"):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("visavis.cli.fleet._progress", lambda _quiet: show)
+    assert main(["fleet", "--port", str(port), "--wait", "30", "--json"]) == 130
+    said = capsys.readouterr()
+    assert ([one["device"] for one in json.loads(said.out)], said.err) == (names, "")
 
 
 def test_events_are_lines_for_people(port: int, tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def stopped_at(phase: str, *words: Any) -> str:
         if "HELD" in shown and not pressed:
             pressed = True
             terminal.process.send_signal(signal.SIGINT)
-    assert terminal.process.wait() == 1, shown
+    assert terminal.process.wait() == 130, shown
     assert "was stopped" in shown
     return shown
 
@@ -326,7 +326,7 @@ def test_ctrl_c_ends_a_build_that_cannot_be_told_to_stop(small: list[Any], tmp_p
             said = process.communicate(timeout=60)[1]
         finally:
             process.kill()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert said == "visavis: the build of an engine for centerface was stopped: start it again, nothing was kept\n"
     assert not note.exists()
     assert not list((tmp_path / "engines").glob("*.engine*"))

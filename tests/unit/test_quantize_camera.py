@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from visavis.appliance import daemon_process
 from visavis.bench.models import detector
+from visavis.cli import ENDED_BY_CTRL_C
 from visavis.daemon import effective_config
 from visavis.errors import ModelError, Refused
 from visavis.models.borrow import Wish, borrowed, without_pictures
@@ -145,8 +146,11 @@ def test_a_camera_that_there_is_not_gives_none(daemon: Daemon) -> None:
 
 def test_who_stops_it_is_not_told_to_stand_before_the_camera(daemon: Daemon) -> None:
     wish = Wish(socket=daemon.socket, camera="demo", count=10**6, least=1, apart_s=0.0, limit_s=600)
-    with pytest.raises(ModelError, match=r"was stopped after 1 of 1000000 pictures: start it again, nothing was kept"):
+    with pytest.raises(
+        ModelError, match=r"stopped after 1 of 1000000 pictures: start it again, nothing was kept"
+    ) as end:
         stop_after_one(wish)
+    assert end.value.exit_code == ENDED_BY_CTRL_C
 
 
 def stop_after_one(wish: Wish) -> None:

@@ -21,7 +21,8 @@ and where there is one, the remedy:
         ├── DetectorLost      the device under it failed: the worker ends at once
         └── ModelError        a model or backend cannot be used at all
             ├── EngineRefused the GPU or TensorRT does not take an engine that is there
-            └── GpuUnusable   a worker should use the GPU and cannot
+            ├── GpuUnusable   a worker should use the GPU and cannot
+            └── Stopped       who made something of a model was told to stop
 """
 
 from __future__ import annotations
@@ -155,3 +156,10 @@ class GpuUnusable(ModelError):
 
     kind = "gpu_unusable"
     exit_code = 4
+
+
+class Stopped(ModelError):
+    """Who made something of a model, such as an engine, was told to stop; it exits as what Ctrl-C ends does."""
+
+    kind = "stopped"
+    exit_code = 130

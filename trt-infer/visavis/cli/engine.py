@@ -106,7 +106,7 @@ def _add_how(build: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 when the engine is there, 1 when it cannot be, 2 for options that cannot go together."""
+    """Exit 0 when the engine is there, 1 when it cannot be, 2 for options that cannot go together, 130 for Ctrl-C."""
     try:
         return ACTIONS[args.action](args)
     except VisavisError as error:
@@ -244,8 +244,9 @@ def _built(wanted: Wanted, here: Here, note: EngineNote | None, refused: _Refuse
             if note is not None:
                 note.clear()
             shown.close()
-            complain(str(stopped(wanted.prepared.name)))
-            return 1
+            end = stopped(wanted.prepared.name)
+            complain(str(end))
+            return end.exit_code
 
         try:
             with ended_anyway(stop, STOP_LIMIT_S, last), Progress(note, shown) as report:

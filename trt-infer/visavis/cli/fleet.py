@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from time import monotonic
 from typing import Any
 
+from visavis.cli import ENDED_BY_CTRL_C
 from visavis.cli.arguments import amount
 from visavis.cli.at_broker import add_broker_arguments, broker_of
 from visavis.client import Broker, Fleet, State
@@ -44,23 +45,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report: exit 0 when every device and camera is there, 1 when one is not or none was heard."""
+    """Print the report: exit 0 when every device and camera is there, 1 when one is not or none was heard.
+
+    Ctrl-C ends the wait: what was heard so far is printed, and the exit code is 130.
+    """
     logging.basicConfig(level=logging.WARNING, format="visavis: %(message)s")
     broker = broker_of(args)
-    devices = _heard(args, broker)
+    with stop_on_signals() as stop:
+        devices = _heard(args, broker, stop)
     rows = [row(name, device) for name, device in devices.items()]
     if args.json:
         print(json.dumps(rows, indent=2))
     else:
         _print_table(rows)
+    if stop.is_set():
+        return ENDED_BY_CTRL_C
     if not rows:
         complain(f"no device was heard at {broker.where}: is one on, are its mqtt.url and mqtt.prefix this broker's?")
     return 0 if rows and all(one["online"] and not one["cameras_offline"] for one in rows) else 1
 
 
-def _heard(args: argparse.Namespace, broker: Broker) -> Devices:
+def _heard(args: argparse.Namespace, broker: Broker, stop: threading.Event) -> Devices:
     """What is known after the wait; sooner when each device that is there has told its figures."""
-    with stop_on_signals() as stop, Fleet(broker, args.prefix, args.device, detections=False) as fleet:
+    with Fleet(broker, args.prefix, args.device, detections=False) as fleet:
         return _listen(fleet, stop, args.wait, _progress(args.json))
 
 

@@ -25,7 +25,7 @@ from visavis.engines.api import (
 from visavis.engines.complaints import MOST_SENTENCES, Complaints, sentence
 from visavis.engines.key import Precision, Profile
 from visavis.engines.progress import LayerCount, Phases, Report, monitor
-from visavis.errors import ModelError
+from visavis.errors import ModelError, Stopped
 
 # What TensorRT may take while it builds, if nobody says. With a GPU there, CenterFace asked for up to 221 bytes a pixel
 # (with 8 pictures, if not with 32), and what does not fit ends the build. It is a limit and not taken unless needed.
@@ -67,7 +67,8 @@ def build(trt: TensorRT, model: bytes, recipe: Recipe, report: Report) -> Built:
         report: told how far it is; its answer False ends the build.
 
     Raises:
-        ModelError: TensorRT cannot read the model, cannot build it, or was stopped; its own words are in it.
+        ModelError: TensorRT cannot read the model or cannot build it; its own words are in it.
+        Stopped: it was told to stop.
     """
     began_s = time.monotonic()
     progress = _Progress(report)
@@ -173,9 +174,9 @@ def _failed(trt: TensorRT, config: IBuilderConfig, recipe: Recipe, complaints: C
     )
 
 
-def stopped(model: str) -> ModelError:
+def stopped(model: str) -> Stopped:
     """What a build that was told to stop ends with."""
-    return ModelError(f"the build of an engine for {model} was stopped", "start it again, nothing was kept")
+    return Stopped(f"the build of an engine for {model} was stopped", "start it again, nothing was kept")
 
 
 def _timing_cache(config: IBuilderConfig) -> bytes:

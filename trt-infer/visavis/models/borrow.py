@@ -20,7 +20,7 @@ import numpy as np
 
 from visavis.backends import Detector
 from visavis.detections import Frame
-from visavis.errors import DaemonGone, ModelError, Refused
+from visavis.errors import DaemonGone, ModelError, Refused, Stopped
 from visavis.ring import Identity, Lease, RingClient, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal
 
@@ -71,7 +71,8 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
         stop: set to give up.
 
     Raises:
-        ModelError: it was told to stop, too few pictures came, or they are of another size.
+        Stopped: it was told to stop.
+        ModelError: too few pictures came, or they are of another size.
         DaemonGone: no daemon is there.
         Refused: it takes no other visitor.
     """
@@ -87,7 +88,7 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
             stop.wait(wish.look_s if copy is None else wish.apart_s)
     if count < wish.count and time.monotonic() < end_s:
         sentence = f"the look at camera {wish.camera!r} was stopped after {count} of {wish.count} pictures"
-        raise ModelError(sentence, "start it again, nothing was kept")
+        raise Stopped(sentence, "start it again, nothing was kept")
     if count < wish.least:
         raise ModelError(
             f"camera {wish.camera!r} showed a face on {count} pictures in {wish.limit_s:g} s, {wish.least} are wanted",
