@@ -79,7 +79,7 @@ func unpackers() map[v4l2.FourCC]unpacker {
 }
 
 // Grab takes the newest picture that is due. One that cannot be unpacked is passed over: a cable that shakes damages single
-// pictures, and a camera that sends nothing else has stalled.
+// pictures, and a camera that sends nothing else has stalled. Those that are not due count as whole.
 func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	format := d.camera.Format()
 	if err := into.SetSize(format.Width, format.Height); err != nil {
@@ -87,7 +87,7 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 	deadline, damage := time.Now().Add(d.patience.next), error(nil)
 	for {
-		shot, err := d.camera.Next(ctx, time.Until(deadline))
+		shot, err := d.next(ctx, deadline)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errors.Join(ErrStalled, damage)
 		}
@@ -95,15 +95,27 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 			return fmt.Errorf("read the camera: %w", err)
 		}
 		if !d.pace.due(shot.TakenNs) {
-			deadline = time.Now().Add(d.patience.stall)
+			if damage == nil {
+				deadline = time.Now().Add(d.patience.stall)
+			}
 			continue
 		}
 		into.CapturedNs, into.DriverSeq, into.JPEG = shot.TakenNs, uint64(shot.Sequence)+1, nil
 		if damage = d.unpack(shot.Bytes, format, into); damage == nil {
+			d.pace.took(shot.TakenNs)
 			d.patience.gave()
 			return nil
 		}
 	}
+}
+
+// next holds the deadline against a camera that sends without pause, too: one gives what is there before it looks at the time.
+func (d *direct) next(ctx context.Context, deadline time.Time) (v4l2.Shot, error) {
+	left := time.Until(deadline)
+	if left <= 0 {
+		return v4l2.Shot{}, os.ErrDeadlineExceeded
+	}
+	return d.camera.Next(ctx, left)
 }
 
 func (d *direct) Close() error { return closeWithin(d.address, leastStallLimit, d.camera) }

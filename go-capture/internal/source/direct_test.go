@@ -4,6 +4,8 @@ package source
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -11,9 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/v4l2"
+	"visavis/capture/internal/waiting"
 )
 
 // blue is one colour in each form that a camera sends it in; yuv is BT.601 with limited range, as cameras use it.
@@ -109,6 +113,52 @@ func firstOther(pixels []byte) int {
 		}
 	}
 	return -1
+}
+
+// shaken gives 100 pictures a second, of which the cable damages some. Like the kernel's cameras it gives what is there after the limit too.
+type shaken struct {
+	inKernel
+	damages func(n int) bool
+	given   int
+}
+
+func (c *shaken) Next(ctx context.Context, _ time.Duration) (v4l2.Shot, error) {
+	time.Sleep(10 * time.Millisecond)
+	c.given++
+	shot := v4l2.Shot{Bytes: c.shot, Sequence: uint32(c.given - 1), TakenNs: frame.MonotonicNs()}
+	if c.damages(c.given) {
+		shot.Bytes = shot.Bytes[:len(shot.Bytes)/2]
+	}
+	return shot, ctx.Err()
+}
+
+func TestADamagedPictureLeavesTheNextOneDue(t *testing.T) {
+	whole := inKernel{shot: blueJPEG(t, 32, 16)}
+	for name, c := range map[string]struct {
+		most    float64
+		damages func(n int) bool
+		last    uint64 // the picture that the last Grab gives, 0 where the camera has stalled
+	}{
+		"one is damaged":                  {1, func(n int) bool { return n == 1 }, 2},
+		"all from the second are damaged": {5, func(n int) bool { return n > 1 }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), waiting.Most)
+			defer cancel()
+			camera := newDirect(Settings{MostFPS: c.most, StallLimit: 50 * time.Millisecond}, &shaken{inKernel: whole, damages: c.damages})
+			picture := emptyPicture(t, 32, 16)
+			err := camera.Grab(ctx, picture)
+			if c.last == 0 && err == nil {
+				err = camera.Grab(ctx, picture)
+			}
+			if c.last > 0 && (err != nil || picture.DriverSeq != c.last) {
+				t.Errorf("picture %d, %v; want %d", picture.DriverSeq, err, c.last)
+			}
+			if c.last == 0 && (!errors.Is(err, ErrStalled) || !strings.Contains(err.Error(), "cut off")) {
+				t.Errorf("%v, want that it stalled and that its pictures are cut off", err)
+			}
+		})
+	}
 }
 
 func TestTheJPEGIsKeptWithoutItsPadding(t *testing.T) {

@@ -22,17 +22,11 @@ func newPace(fps float64) pace {
 	return pace{intervalNs: int64(float64(time.Second) / fps)}
 }
 
-// due reports whether the picture captured at nowNs is wanted. It keeps the rhythm: one late picture does not delay the next.
-func (p *pace) due(nowNs int64) bool {
-	if p.intervalNs == 0 {
-		return true
-	}
-	if nowNs < p.nextNs {
-		return false
-	}
-	p.nextNs = max(p.nextNs+p.intervalNs, nowNs+p.intervalNs/2)
-	return true
-}
+// due reports whether the picture captured at nowNs is wanted. The answer holds for those after it until one is taken.
+func (p *pace) due(nowNs int64) bool { return p.intervalNs == 0 || nowNs >= p.nextNs }
+
+// took notes the picture that was given; a damaged one is none. It keeps the rhythm: one late picture does not delay the next.
+func (p *pace) took(nowNs int64) { p.nextNs = max(p.nextNs+p.intervalNs, nowNs+p.intervalNs/2) }
 
 // paced passes over pictures that come too soon. Sources that can tell before they unpack a picture do it themselves.
 type paced struct {
@@ -56,6 +50,7 @@ func (p *paced) Grab(ctx context.Context, into *frame.Picture) error {
 			return err
 		}
 		if p.pace.due(into.CapturedNs) {
+			p.pace.took(into.CapturedNs)
 			return nil
 		}
 	}

@@ -57,7 +57,7 @@ func (p *pushed) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 }
 
-// wait takes one picture within the stall limit; none, and no error, when one came that is not due.
+// wait takes one picture within the stall limit; none, and no error, when one came that is not due. After a damaged one all are due.
 func (p *pushed) wait(ctx context.Context, into *frame.Picture) error {
 	stall, cancel := context.WithTimeoutCause(ctx, p.limit, errUnfed)
 	defer cancel()
@@ -72,8 +72,12 @@ func (p *pushed) wait(ctx context.Context, into *frame.Picture) error {
 			return nil
 		}
 		if damage = next.Decode(stall, into); damage == nil {
+			p.pace.took(next.ArrivedNs())
 			p.last = next
 			return nil
+		}
+		if stall.Err() != nil { // a feed gives what is there before it looks at the time
+			return errors.Join(context.Cause(stall), damage)
 		}
 	}
 }

@@ -155,7 +155,7 @@ func TestAPushCameraSkipsWhatIsNotWantedAndItsClientIsTold(t *testing.T) {
 
 func TestAPushCameraIsLostWithoutPicturesAndSaysWhereToSendThem(t *testing.T) {
 	settings, url := openGateway(t)
-	settings.StallLimit = 50 * time.Millisecond
+	settings.StallLimit, settings.MostFPS = 50*time.Millisecond, 20
 	opened, picture := openedWith(t, settings)
 	if err := opened.Grab(context.Background(), picture); !errors.Is(err, errUnfed) {
 		t.Fatalf("nobody feeds it: %v", err)
