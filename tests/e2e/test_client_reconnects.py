@@ -84,17 +84,23 @@ def test_the_pauses_between_tries_stay_short(tmp_path: Path, monkeypatch: pytest
                 nobody.accept()[0].close()
 
 
+def greet(peer: socket.socket, code: int = 0) -> None:
+    """Answer CONNECT with the code, and for 0 SUBSCRIBE too."""
+    peer.settimeout(HANG_S)
+    peer.recv(1 << 16)
+    peer.sendall(bytes([0x20, 2, 0, code]))
+    if code == 0:
+        subscribe = peer.recv(1 << 16)
+        peer.sendall(bytes([0x90, 3]) + subscribe[2:4] + b"\0")
+
+
 def answer(listener: socket.socket, answers: Sequence[tuple[int, bytes]]) -> None:
     """Take one connection for each answer, and end it: a code for CONNECT, and for 0 the payload of a message."""
     for code, payload in answers:
         with listener.accept()[0] as peer:
-            peer.settimeout(HANG_S)
-            peer.recv(1 << 16)
-            peer.sendall(bytes([0x20, 2, 0, code]))
+            greet(peer, code)
             if code == 0:
-                subscribe = peer.recv(1 << 16)
                 publication = len(FACES).to_bytes(2, "big") + FACES.encode() + payload
-                peer.sendall(bytes([0x90, 3]) + subscribe[2:4] + b"\0")
                 peer.sendall(bytes([0x30, len(publication)]) + publication)
 
 
@@ -146,6 +152,43 @@ def test_events_of_a_session_are_read_to_the_last_over_a_broker_that_was_away(tm
         for number in (1, 2, 3):
             publish(port, "visavis/porch/events", event(number), "-q", "1")
         assert ids(events, 3) == [event_id(number) for number in (1, 2, 3)]
+
+
+def event_under(packet_id: int, number: int) -> bytes:
+    """A PUBLISH of an event with QoS 1."""
+    topic = b"visavis/porch/events"
+    rest = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big") + event(number).encode()
+    return bytes([0x32, len(rest) & 0x7F | 0x80, len(rest) >> 7]) + rest
+
+
+def puback(packet_id: int) -> bytes:
+    return bytes([0x40, 2]) + packet_id.to_bytes(2, "big")
+
+
+def test_what_came_over_an_ended_connection_is_not_acknowledged_on_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("paho.mqtt.client.Client._reconnect_wait", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(HANG_S)
+        porch = Device("porch", Broker("127.0.0.1", listener.getsockname()[1]), silence_s=HANG_S)
+        events = porch.events("visits")
+        reading = pool.submit(next, events)
+        with listener.accept()[0] as peer:
+            greet(peer)
+            peer.sendall(event_under(1, 0) + event_under(2, 1))
+            assert reading.result(HANG_S).id == event_id(0)
+        with listener.accept()[0] as peer:
+            greet(peer)
+            peer.sendall(event_under(1, 0) + event_under(2, 1))
+            assert next(events).id == event_id(1)
+            reading = pool.submit(next, events)
+            assert peer.recv(4) == puback(1)
+            peer.sendall(event_under(1, 2))
+            assert reading.result(HANG_S).id == event_id(2)
+            events.close()  # type: ignore[attr-defined]
+            said, disconnect = b"".join(iter(lambda: peer.recv(1 << 16), b"")), bytes([0xE0, 0])
+            assert said == puback(2) + disconnect, "the third counts as read before it was"
 
 
 def ids(events: Iterator[Any], count: int) -> list[str]:

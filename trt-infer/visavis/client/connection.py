@@ -153,7 +153,7 @@ class Message(msgspec.Struct, frozen=True):
     topic: str
     payload: bytes
     retained: bool = False
-    receipt: tuple[int, int] = (0, 0)
+    receipt: tuple[int, int, int] = (0, 0, 0)
 
 
 Take = Callable[[Message], None]
@@ -185,6 +185,8 @@ class Link:
         self._given_up: set[str] = set()
         self._refusal: tuple[str, str] | None = None
         self._put_off = ""  # why the broker, which is asked again, did not let us in
+        self._connection = 0  # counts them: a receipt holds for the one on which its message came
+        self._acknowledging = threading.Lock()
         self._subscribed = threading.Event()
         self._subscribed_s = 0.0  # when the broker answered the first subscription
         self._client = paho.Client(
@@ -195,7 +197,7 @@ class Link:
             manual_ack=confirm,
         )
         self._client.on_connect, self._client.on_message = self._on_connect, self._on_message
-        self._client.on_subscribe = self._on_subscribe
+        self._client.on_subscribe, self._client.on_disconnect = self._on_subscribe, self._on_disconnect
         self._client.reconnect_delay_set(max_delay=RECONNECT_MOST_S)
 
     def __enter__(self) -> Link:
@@ -264,8 +266,14 @@ class Link:
         self._client.publish(topic, payload, qos=1)
 
     def acknowledge(self, message: Message) -> None:
-        """Tell the broker that it may forget the message. Only with `confirm`."""
-        self._client.ack(*message.receipt)
+        """Tell the broker that it may forget the message. Only with `confirm`.
+
+        One from a connection that has ended is left out: the broker sends it again, perhaps under another number.
+        """
+        connection, number, qos = message.receipt
+        with self._acknowledging:
+            if connection == self._connection:
+                self._client.ack(number, qos)
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._refusal = None
@@ -275,6 +283,11 @@ class Link:
         self._put_off = ""
         if self._topics:
             client.subscribe([(topic, qos) for topic, qos in self._topics.items()])
+
+    def _on_disconnect(self, *_: Any) -> None:
+        """End all receipts before paho connects again, which drops what it had not sent yet."""
+        with self._acknowledging:
+            self._connection += 1
 
     def _turned_away(self, reason: Any) -> None:
         """Give up where only a person can help; a broker that starts, or has too much to do, paho asks again."""
@@ -296,7 +309,7 @@ class Link:
         self._subscribed.set()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        receipt = (message.mid, message.qos)
+        receipt = (self._connection, message.mid, message.qos)
         one = Message(message.topic, bytes(message.payload), message.retain, receipt)
         if self._session and not any(paho.topic_matches_sub(asked, one.topic) for asked in self._topics):
             self._give_up(one)
