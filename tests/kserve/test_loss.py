@@ -223,6 +223,36 @@ def test_an_old_frame_is_inferred_here_and_the_server_is_not_blamed(
     kserve.thaw()
 
 
+@pytest.mark.parametrize(("frames", "local_s"), [(1, 30), (4, 6)])
+def test_a_device_too_slow_for_the_lease_still_asks_the_server(
+    frames: int, local_s: int, *, kserve: Served, asking: Asking, pictures: list[Frame],
+    found_here: list[Detections], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    detector = asking(kserve.url(), batch=frames)
+    for _ in range(2):
+        detector._local_ns = local_s * 10**9
+        found = detector.detect_many(pictures[:frames], time.monotonic_ns() + 20 * 10**9)
+        assert_same(found, found_here[:frames])
+    assert (detector.remote_frames, detector.local_frames) == (2 * frames, 0)
+    assert caplog.text.count("raise worker.lease_ms, lower worker.credit or choose a smaller detector.input") == 1
+    detector.detect_until(pictures[0], 0)
+    assert detector._local_ns < local_s * 0.9e9  # a sample of its own
+
+
+@pytest.mark.parametrize(("local_s", "frames"), [(3.0, 1), (1.8, 3)])
+def test_a_device_too_slow_for_a_whole_deadline_notices_a_frozen_server(
+    local_s: float, frames: int, *, kserve: Served, asking: Asking, pictures: list[Frame]
+) -> None:
+    detector = asking(kserve.url())
+    detector._deadline_ns = 500_000_000  # to open a server in that time is too much for a busy machine
+    kserve.freeze()
+    for number in range(frames):
+        assert (detector.losses, detector.local_frames) == (0, number)
+        detector._local_ns = int(local_s * 1e9)
+        detector.detect_until(pictures[0], time.monotonic_ns() + 2 * 10**9)
+    assert (detector.name, detector.losses) == ("onnxruntime", 1)
+
+
 @SCHEMES
 def test_a_frame_of_another_size_is_an_error_of_that_frame_and_no_loss(
     scheme: str, kserve: Served, asking: Asking

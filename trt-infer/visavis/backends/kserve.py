@@ -76,7 +76,9 @@ class KServe(Waiting, Batching):
         self._where = endpoint(settings.kserve_url, self.model_id, settings.kserve_ca, settings.kserve_token_file)
         self._score, self._iou, self.batch = settings.score, settings.iou, settings.batch
         self._deadline_ns = int(settings.kserve_deadline_ms * 1e6)
-        self._local_ns = 0
+        # What a picture takes here, and how long frames have waited in vain since the server's last answer.
+        self._local_ns = self._unanswered_ns = 0
+        self._told_slow = False
         self._server: Server | None = None
         self._stop = threading.Event()
         self._seeker: threading.Thread | None = None
@@ -105,7 +107,7 @@ class KServe(Waiting, Batching):
         return self.detect_until(frame, NEVER_NS)
 
     def detect_until(self, frame: Frame, limit_ns: int) -> Detections:
-        """Find faces; see `Waiting.detect_until`. The server gets no more time than leaves enough to infer here.
+        """Find faces; see `Waiting.detect_until`. The server gets what leaves enough to infer here, if anything does.
 
         Raises:
             DetectorError: another size than `input_size`, or the model failed here too.
@@ -125,23 +127,42 @@ class KServe(Waiting, Batching):
             self._server.close()
 
     def _infer(self, frames: Sequence[Frame], limit_ns: int) -> list[Detections]:
-        server = self._server
-        now_ns = time.monotonic_ns()
-        room_ns = limit_ns - len(frames) * self._local_ns - now_ns
-        if server is not None and room_ns > 0 and all(map(self._has_our_size, frames)):
-            deadline = Deadline(now_ns + min(self._deadline_ns, room_ns))
+        server, now_ns = self._server, time.monotonic_ns()
+        given_ns = self._given_ns(len(frames), limit_ns - now_ns)
+        if server is not None and given_ns > 0 and all(map(self._has_our_size, frames)):
+            deadline = Deadline(now_ns + given_ns)
             try:
                 return self._there(server, frames, deadline)
             except (ServerLost, ServerUnfit) as error:
                 # As text: the exception holds its traceback, and with it the pictures.
                 reason = str(error)
-            # A server is not to blame for a frame whose lease had nearly ended.
-            if room_ns >= self._deadline_ns or not deadline.passed:
+            self._unanswered_ns += given_ns
+            # One frame whose lease had nearly ended is no blame; as many in a row as make up a deadline are.
+            if not deadline.passed or self._unanswered_ns >= self._deadline_ns:
                 self._lose(reason)
         return self._here(frames)
 
+    def _given_ns(self, frames: int, left_ns: int) -> int:
+        """How long to wait for the server, of what is left of a lease; all of it where inferring here ends too late."""
+        needed_ns = frames * self._local_ns
+        if needed_ns < left_ns or left_ns <= 0:
+            return min(self._deadline_ns, left_ns - needed_ns)
+        if not self._told_slow:
+            self._told_slow = True
+            log.warning(
+                "%s takes %.0f ms here, and %.0f ms are left of the lease: without the server frames are lost; "
+                "raise worker.lease_ms, lower worker.credit or choose a smaller detector.input",
+                "a picture" if frames == 1 else f"a batch of {frames}",
+                needed_ns / 1e6,
+                left_ns / 1e6,
+            )
+        return min(self._deadline_ns, left_ns)
+
     def _here(self, frames: Sequence[Frame]) -> list[Detections]:
+        began_ns = time.monotonic_ns()
         found = [self._local.detect(frame) for frame in frames]
+        # Half of what was known: a processor that was busy for a moment is forgotten soon.
+        self._local_ns = (self._local_ns + (time.monotonic_ns() - began_ns) // len(frames)) // 2
         self.local_frames += len(frames)
         return found
 
@@ -154,6 +175,7 @@ class KServe(Waiting, Batching):
         pictures = frames[0][None] if len(frames) == 1 else np.stack(frames)
         found = self._decoded(self._attempted(server, pictures, deadline), pictures)
         self.remote_frames += len(frames)
+        self._unanswered_ns = 0
         return found
 
     def _attempted(self, server: Server, pictures: Pictures, deadline: Deadline) -> list[Floats]:
@@ -205,7 +227,7 @@ class KServe(Waiting, Batching):
             ) from error
 
     def _take(self, server: Server) -> None:
-        self._found_s = time.monotonic()
+        self._found_s, self._unanswered_ns = time.monotonic(), 0
         self._server, self.name, self.precision = server, NAME, ""
 
     def _lose(self, reason: str) -> None:
