@@ -73,6 +73,7 @@ def scrfd_like(*, landmarks: bool = True, batched: bool = False, picture: str = 
     """
     chance = np.random.default_rng(7)
     nodes, weights, outputs = [], [], []
+    laid_out = [0, 2, 3, 1] if batched else [2, 3, 0, 1]  # as InsightFace exports it
     for part, sides in zip(("score", "bbox", "kps"), SIDES[: 3 if landmarks else 2], strict=False):
         for stride in STRIDES:
             channels = sides * CANDIDATES
@@ -88,7 +89,7 @@ def scrfd_like(*, landmarks: bool = True, batched: bool = False, picture: str = 
                 helper.make_node(
                     "Conv", [picture, f"{name}.kernel", f"{name}.bias"], [f"{name}.map"], strides=[stride, stride]
                 ),
-                helper.make_node("Transpose", [f"{name}.map"], [f"{name}.laid"], perm=[0, 2, 3, 1]),
+                helper.make_node("Transpose", [f"{name}.map"], [f"{name}.laid"], perm=laid_out),
                 helper.make_node("Reshape", [f"{name}.laid", f"{name}.shape"], [last]),
             ]
             if part == "score":

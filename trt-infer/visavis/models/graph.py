@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 Weights = dict[str, npt.NDArray[Any]]
 # Batch, rows, columns, channels: how a head lays its places out before they become one list.
 PLACES_LAST = [0, 2, 3, 1]
+# Rows, columns, batch, channels: InsightFace's way, which is the same for one picture.
+BATCH_INSIDE = [2, 3, 0, 1]
 
 
 def lift_constants(nodes: list[Any], weights: Weights) -> list[Any]:
@@ -42,11 +44,12 @@ def flatten_heads(nodes: list[Any], weights: Weights) -> list[Any]:
             name = f"{node.output[0]}.shape"
             weights[name] = np.array([0, -1, numbers], np.int64)
             node.input[1] = name
+            source.attribute[0].ints[:] = PLACES_LAST
     return nodes
 
 
 def _lays_places_last(node: Any) -> bool:
-    return bool(node.op_type == "Transpose" and helper.get_attribute_value(node.attribute[0]) == PLACES_LAST)
+    return bool(node.op_type == "Transpose" and list(node.attribute[0].ints) in (PLACES_LAST, BATCH_INSIDE))
 
 
 def _last_side(name: str, made: dict[str, Any], weights: Weights) -> int | None:
