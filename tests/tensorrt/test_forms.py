@@ -40,6 +40,15 @@ def weakened(content: bytes, times: float) -> bytes:
     return bytes(network.SerializeToString())
 
 
+def second_without_numbers(content: bytes) -> bytes:
+    """A conversion gone wrong: what the second output is added to is no number."""
+    network = onnx.load_model_from_string(content)
+    last = next(node for node in network.graph.node if network.graph.output[1].name in node.output)
+    bias = next(item for item in network.graph.initializer if item.name == last.input[-1])
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) * np.float32("nan"), bias.name))
+    return bytes(network.SerializeToString())
+
+
 def watch(frames: Iterable[Frame], _phase: str) -> Iterator[Frame]:
     """Nobody stops it."""
     yield from frames
@@ -53,6 +62,14 @@ def test_good_forms_pass(model: Prepared) -> None:
     assert forms.half(model) != model.content
     for rest_in_half in (True, False):
         assert kinds_of(forms.int8(model, pictures(), watch, rest_in_half=rest_in_half))["QuantizeLinear"] > 0
+
+
+def test_half_precision_with_one_output_that_is_no_number_is_refused(
+    model: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "in_half_precision", second_without_numbers)
+    with pytest.raises(ModelError, match="centerface in fp16 answers inf% from"):
+        forms.half(model)
 
 
 def test_int8_that_loses_faces_is_refused(model: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,13 +52,15 @@ def half(model: Prepared) -> bytes:
 def how_far(exact: Numbers, other: Numbers) -> float:
     """The largest distance of one kind of numbers from its exact ones, as a share of their Euclidean norm.
 
+    Infinite where something is no number.
     A kind is what lies along an output's shortest side, whichever way a family writes it: the score of a face beside
     that of none, (1, N, 2), or moves of a corner, (1, 4, H, W).
     """
     kinds = 1 + int(np.argmin(exact.shape[1:]))
     others = tuple(axis for axis in range(exact.ndim) if axis != kinds)
     far, size = (np.sqrt(np.square(of, dtype=np.float64).sum(others)) for of in (exact - other, exact))
-    return float((far / np.maximum(size, NOTHING)).max(initial=0))
+    most = float((far / np.maximum(size, NOTHING)).max(initial=0))
+    return most if np.isfinite(most) else float("inf")
 
 
 def int8(model: Prepared, frames: Sequence[Frame], watch: Watch, *, rest_in_half: bool) -> bytes:
