@@ -22,10 +22,11 @@ from visavis.cli import main
 from visavis.families import FAMILIES
 from visavis.models.cache import prepared_model
 from visavis.models.manifest import entries
+from visavis.openinference.triton import export
 
 from tests.kserve.conftest import MODEL, SIZE
 from tests.kserve.servers import site
-from tests.unit.model_files import provided
+from tests.unit.model_files import provided, scrfd_like
 
 READER = """
 import sys
@@ -83,6 +84,17 @@ def test_the_exported_model_answers_several_pictures_as_the_prepared_one_answers
         for all_of_them, single in zip(together, alone, strict=True):
             np.testing.assert_array_equal(all_of_them[position : position + 1], single)
     assert [value.shape[1:] for value in together] == [shape[1:] for shape in FAMILIES[MODEL].shapes(*SIZE)]
+
+
+def test_a_model_without_landmarks_says_the_outputs_that_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "boxes.onnx"
+    file.write_bytes(scrfd_like(landmarks=False, batched=True))
+    place = export(str(file), tmp_path / "repository", (64, 32), 4, 500)
+    graph = onnx.load(place / "1" / "model.onnx").graph
+    said = as_triton_reads(place / "config.pbtxt")["output"]
+    assert [one["name"] for one in said] == [one.name for one in graph.output]
+    assert [[-1, *map(int, one["dims"])] for one in said] == [sides(one) for one in graph.output]
+    assert len(said) == 6
 
 
 def test_exporting_again_replaces_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,7 +68,8 @@ def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us:
         height=size[1],
         batch=batch,
         wait_us=wait_us,
-        outputs=",\n".join(_output(name, shape[1:]) for name, shape in zip(names, shapes, strict=True)),
+        # Not strict: an SCRFD may have no landmarks, so fewer outputs.
+        outputs=",\n".join(_output(name, shape[1:]) for name, shape in zip(names, shapes, strict=False)),
     )
     place = folder / source.name
     try:
