@@ -59,7 +59,11 @@ def labels_beside(folder: Path, body: str) -> Path:
     return path
 
 
+# Each one's top, and what imglab says about it.
+BOXES = [(1, ""), (2, "ignore='1'"), (3, "ignore='0'")]
 FACE = "<image file='face.jpg'><box top='88' left='252' width='181' height='275'/></image>"
+
+CROSSED_OUT = FACE.replace("<box", "<box ignore='1'")
 
 
 def test_every_row_says_what_was_measured_and_the_last_line_what_to_take(tmp_path: Path) -> None:
@@ -110,7 +114,9 @@ def test_a_goal_that_no_model_reaches_is_said(tmp_path: Path) -> None:
     assert "no model reaches 1e+09 frames a second here" in answer.stderr
 
 
-@pytest.mark.parametrize("body", ["", "<image file='face.jpg'/>", "<image/>", "<image", "<image file='gone.jpg'/>"])
+@pytest.mark.parametrize(
+    "body", ["", "<image file='face.jpg'/>", "<image/>", CROSSED_OUT, "<image", "<image file='gone.jpg'/>"]
+)
 def test_labels_that_mark_nothing_are_refused(body: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"labels .*labels\.xml"):
         read_labels(labels_beside(tmp_path, body))
@@ -122,6 +128,12 @@ def test_the_labelled_pictures_are_read() -> None:
     found = read_labels(LABELLED / "training.xml")
     assert [len(one.boxes) for one in found] == [7, 6, 2, 3]
     assert found[0].boxes[0].tolist() == [194, 90, 231, 127]
+
+
+def test_a_box_that_was_crossed_out_is_no_label(tmp_path: Path) -> None:
+    boxes = "".join(f"<box top='{top}' left='9' width='20' height='30' {more}/>" for top, more in BOXES)
+    (found,) = read_labels(labels_beside(tmp_path, f"<image file='face.jpg'>{boxes}</image>"))
+    assert found.boxes.tolist() == [[9, 1, 29, 31], [9, 3, 29, 33]]
 
 
 def test_a_labelled_picture_that_is_gone_is_told_before_anything_is_measured(tmp_path: Path) -> None:

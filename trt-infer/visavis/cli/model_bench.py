@@ -66,7 +66,10 @@ def add_to(actions: Any) -> None:
         "--fps", type=amount, default=15.0, help="frames a second that the recommended model must reach (default 15)"
     )
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE.xml", help="faces marked with dlib's imglab; the pictures lie beside it"
+        "--labels",
+        type=Path,
+        metavar="FILE.xml",
+        help="faces marked with dlib's imglab, without those crossed out; the pictures lie beside it",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 

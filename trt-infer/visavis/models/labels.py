@@ -52,6 +52,7 @@ def read_labels(path: Path) -> list[Labelled]:
 
 
 def _boxes(image: ElementTree.Element) -> Floats:
-    rows = [[int(box.attrib[key]) for key in ("left", "top", "width", "height")] for box in image.iter("box")]
+    marked = [box for box in image.iter("box") if box.get("ignore", "0") == "0"]  # imglab crosses out with 1
+    rows = [[int(box.attrib[key]) for key in ("left", "top", "width", "height")] for box in marked]
     table = np.array(rows, np.float32).reshape(-1, 4)
     return np.concatenate([table[:, :2], table[:, :2] + table[:, 2:]], axis=1)
