@@ -168,6 +168,16 @@ def test_a_proxy_that_hangs_up_on_the_handshake_is_a_loss() -> None:
     assert caught.value.again
 
 
+@pytest.mark.parametrize("status", [b"502 Bad Gateway", b"503 Busy", b"504 Late", b"429 Slow Down", b"401 Who"])
+def test_a_failure_for_another_reason_says_nothing_about_bytes(status: bytes) -> None:
+    with saying(answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")) as url:
+        http = Http(endpoint(url, "m"), ["a"])
+        with pytest.raises((ServerLost, ServerUnfit)):
+            http.infer(PICTURE, Deadline.after(UNHURRIED_MS))
+        http.close()
+    assert http.binary is None
+
+
 @pytest.mark.parametrize("status", [b"301 Moved", b"307 Temporary Redirect", b"400 Bad", b"422 No"])
 def test_a_redirect_or_a_refusal_is_for_a_person_to_mend(status: bytes) -> None:
     answer = b"HTTP/1.1 " + status + b"\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"

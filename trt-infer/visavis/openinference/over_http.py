@@ -41,8 +41,8 @@ TOKEN_REFUSED = {401, 403}
 HEAD_BYTES = 1024 * 1024
 # What reading an answer's JSON raises; a deep one is no DecodeError.
 MALFORMED = (msgspec.DecodeError, RecursionError)
-# Answers that say nothing against the form of the request.
-TAKEN = {200, *TOKEN_REFUSED, *BUSY}
+# Answers that say nothing about the form of the request.
+OTHER_REASONS = {*TOKEN_REFUSED, *BUSY, *PASSING}
 
 
 class Http:
@@ -61,7 +61,7 @@ class Http:
         self._where, self._outputs = where, list(outputs)
         self._connection = _Connection(where, _context(where))
         self._at = f"{where.path}/v2/models/{quote(where.model, safe='')}"
-        # Not known before the first picture: servers that take bytes do not all say so.
+        # Not known before a picture is answered: servers that take bytes do not all say so.
         self.binary: bool | None = None
 
     def metadata(self, deadline: Deadline) -> Metadata:
@@ -79,7 +79,8 @@ class Http:
         """See `Server.infer`."""
         if self.binary is None:
             self.binary = self._takes_bytes(pictures, deadline)
-        reply = self._as_bytes(pictures, deadline) if self.binary else self._as_json(pictures, deadline)
+        ask = self._as_json if self.binary is False else self._as_bytes
+        reply = ask(pictures, deadline)
         _judge(reply)
         return in_order(_tensors(reply), self._outputs)
 
@@ -87,12 +88,14 @@ class Http:
         """See `Server.close`."""
         self._connection.close()
 
-    def _takes_bytes(self, pictures: Pictures, deadline: Deadline) -> bool:
-        taken = self._as_bytes(pictures, deadline).status in TAKEN
-        if not taken:
+    def _takes_bytes(self, pictures: Pictures, deadline: Deadline) -> bool | None:
+        status = self._as_bytes(pictures, deadline).status
+        if status in OTHER_REASONS:
+            return None
+        if status != 200:
             # MLServer closes the connection over what it does not understand.
             self.close()
-        return taken
+        return status == 200
 
     def _as_bytes(self, pictures: Pictures, deadline: Deadline) -> _Reply:
         flat = np.ascontiguousarray(pictures).data.cast("B")
