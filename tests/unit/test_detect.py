@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from visavis.pictures import decode_still
+from visavis.pictures import decode_still, letterboxed
 
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.face_pictures import gocv_paths
@@ -51,6 +51,12 @@ def film(face: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += ["-vf", "scale=320:240,noise=alls=8:allf=t", "-c:v", "libx264", "-g", "1", "-pix_fmt", "yuv420p"]
     subprocess.run([*command, "-movflags", "+faststart", str(path)], check=True)
     return path
+
+
+def test_a_picture_shrinks_by_means_of_areas_as_the_daemons_frames_do() -> None:
+    chequered = np.indices((160, 320)).sum(0) % 2 * np.uint8(255)
+    small, _ = letterboxed(np.repeat(chequered[..., None], 3, 2).astype(np.uint8), (64, 32))
+    assert 115 < small.min() <= small.max() < 140
 
 
 def test_a_picture_is_one_line_with_its_faces(face: Path) -> None:

@@ -109,8 +109,18 @@ def letterboxed(picture: Frame, size_px: tuple[int, int] | None) -> tuple[Frame,
         scale = min(limit[0] / width, limit[1] / height)
     inner = (max(1, int(width * scale)), max(1, int(height * scale)))
     boxed = np.zeros((limit[1], limit[0], 3), np.uint8)
-    boxed[: inner[1], : inner[0]] = picture if scale == 1.0 else cv2.resize(picture, inner)
+    boxed[: inner[1], : inner[0]] = _resized(picture, inner)
     return boxed, scale
+
+
+def _resized(picture: Frame, size_px: tuple[int, int]) -> Frame:
+    """As the daemon does it (go-capture/internal/preprocess): what is measured on files then holds for cameras."""
+    height, width = picture.shape[:2]
+    if size_px == (width, height):
+        return picture
+    shrinks = size_px[0] < width or size_px[1] < height
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size_px, interpolation=how), np.uint8)
 
 
 def _up(side: float) -> int:

@@ -23,7 +23,7 @@ from visavis.models.processor import processor_name
 from visavis.settings import default_cache_dir
 
 # Part of every key: raise when the same model and pictures become another network.
-RECIPE = 1
+RECIPE = 2
 NAME = re.compile(r"(.+)-int8-[0-9a-f]{16}\.onnx")
 
 
