@@ -35,6 +35,7 @@ type visit struct {
 type stay struct {
 	inside, entered bool
 	sinceNs, lastNs int64 // first and last seen inside
+	outNs           int64 // first seen outside since then; 0: it was not
 }
 
 // NewWatcher starts with nobody there.
@@ -115,8 +116,10 @@ func (w *Watcher) step(v *visit, i int, inside bool) {
 	case inside && !s.inside:
 		*s = stay{inside: true, sinceNs: nowNs, lastNs: nowNs}
 	case inside:
-		s.lastNs = nowNs
-	case s.inside && nowNs-s.lastNs >= leaveAfter.Nanoseconds():
+		s.lastNs, s.outNs = nowNs, 0
+	case s.inside && s.outNs == 0:
+		s.outNs = nowNs
+	case s.inside && nowNs-s.outNs >= leaveAfter.Nanoseconds():
 		w.leave(v, i)
 	}
 	z := w.settings.Zones[i]

@@ -120,12 +120,31 @@ func TestWhoPassesQuickerThanTheDwellHasNotEntered(t *testing.T) {
 	}
 }
 
+// Frames may be further apart than a face must be outside to have left: one that shows it there proves nothing.
 func TestAFaceOnTheBorderThatShakesEntersOnce(t *testing.T) {
-	s := newStreet(Settings{Zones: []Zone{{Name: "step", Polygon: square}}})
-	for n := range 200 {
-		stand(s, Point{0.2 + 0.01*float64(n%3-1), 0.5}, 1)
+	for _, between := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second} {
+		for _, dwell := range []time.Duration{0, 2 * time.Second} {
+			s := newStreet(Settings{Zones: []Zone{{Name: "step", Polygon: square, MinDwell: dwell}}})
+			for n := range 200 {
+				s.tick(between - time.Duration(frameNs))
+				stand(s, Point{0.2 + 0.01*float64(n%3-1), 0.5}, 1)
+			}
+			s.expect(t, "appeared 1", "entered 1 step")
+		}
 	}
+}
+
+func TestAFaceHasLeftOnceItWasSeenOutsideForHalfASecond(t *testing.T) {
+	s := newStreet(Settings{Zones: []Zone{{Name: "step", Polygon: square}}})
+	stand(s, Point{0.5, 0.5}, 1)
+	s.tick(time.Minute) // hidden
+	stand(s, Point{0.9, 0.5}, 5)
 	s.expect(t, "appeared 1", "entered 1 step")
+	stand(s, Point{0.9, 0.5}, 1)
+	s.expect(t, "appeared 1", "entered 1 step", "left 1 step")
+	if left := s.moments[2]; left.EndedNs != left.BeganNs {
+		t.Errorf("left %d ns after it entered, want when it was last inside", left.EndedNs-left.BeganNs)
+	}
 }
 
 func TestALineIsCrossedInBothDirections(t *testing.T) {
