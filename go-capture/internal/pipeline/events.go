@@ -85,16 +85,23 @@ func (a *Appliance) resume() {
 	}
 }
 
-// openOutbox gives each broker its outbox and the memory of its topics. Each device has its own.
+// openOutbox gives each broker its outbox and the memory of its topics, and empties those of brokers that are no longer told. Each
+// device has its own.
 func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err error) {
+	folder, err := state.Folder()
 	if a.mqtt == nil {
+		if err == nil { // else none can wait
+			a.mqtt.ForgetOthers(folder, a.config.Device.ID)
+		}
 		return func(context.Context) error { return nil }, nil
 	}
-	folder, err := state.Folder()
 	if err != nil {
 		return nil, err
 	}
-	return a.mqtt.Keep(folder, a.file)
+	if closeOutbox, err = a.mqtt.Keep(folder, a.file); err == nil {
+		a.mqtt.ForgetOthers(folder, a.config.Device.ID)
+	}
+	return closeOutbox, err
 }
 
 // expect tells the brokers which cameras and zones there are from now on.

@@ -3,11 +3,13 @@
 package pipeline
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"visavis/capture/internal/config"
+	"visavis/capture/internal/outbox"
 )
 
 func TestADeviceThatIsRenamedInItsFileKeepsWhatWasOrdered(t *testing.T) {
@@ -35,5 +37,29 @@ func TestADeviceThatIsRenamedInItsFileKeepsWhatWasOrdered(t *testing.T) {
 	started("cellar")
 	if _, err := os.Stat(filepath.Join(orders, "cellar.json")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestEventsForABrokerOfBeforeGoWhereNoneIsToldAnyMore(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	for _, name := range []string{"porch", "porch.frigate"} {
+		waiting, err := outbox.Open(outbox.Settings{Folder: filepath.Join(folder, "outbox", name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := waiting.Append("porch/events", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if err := waiting.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &Appliance{config: &config.Config{Device: config.Device{ID: "porch"}}}
+	if _, err := a.openOutbox(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(folder, "outbox", "*", "*.events")); err != nil || len(left) != 0 {
+		t.Errorf("%v are left, %v", left, err)
 	}
 }
