@@ -29,7 +29,7 @@ import (
 type Settings struct {
 	Folder    string        // made if it is not there, for one history alone; "" keeps events in memory only
 	MostBytes int64         // on disk; 16 MiB, about 40,000 events
-	MostAge   time.Duration // by the clock on the wall; 30 days
+	MostAge   time.Duration // by the clock on the wall, in memory too; 30 days
 }
 
 const (
@@ -83,10 +83,6 @@ func New(s Settings) *History {
 
 // Start reads the folder and begins to write. A disk that cannot be used now is no error: it is tried again, and events stay in memory.
 func (h *History) Start() {
-	if h.settings.Folder == "" {
-		close(h.ended)
-		return
-	}
 	h.round(false)
 	go h.run()
 }

@@ -16,7 +16,7 @@ import (
 const (
 	retryEvery = time.Second // while the disk cannot be used
 	syncAfter  = time.Second // how much a power cut may cost
-	lookEvery  = time.Minute // for events that grew too old
+	lookEvery  = time.Minute // for events that grew too old, in memory too
 	mostBatch  = 256         // events written at once
 )
 
@@ -63,6 +63,10 @@ func (h *History) rest(err error) time.Duration {
 
 // round does all there is to do once, and tells of a fault when it begins and when it is over.
 func (h *History) round(flush bool) error {
+	h.forgetOld()
+	if h.settings.Folder == "" {
+		return nil
+	}
 	err := h.load()
 	if err == nil {
 		err = errors.Join(h.keep(flush), h.trim()) // what is too old goes also while nothing can be written: it makes room
@@ -299,21 +303,32 @@ func (h *History) passesCap() bool {
 	return bytes > h.settings.MostBytes || h.ageOfOldest() > h.settings.MostAge
 }
 
-// ageOfOldest is how old everything in the oldest segment is at least.
+// ageOfOldest is how old the first event of the oldest segment is: none is kept for longer than it may be.
 func (h *History) ageOfOldest() time.Duration {
-	now, newest := h.wall(), h.last
-	if len(h.segments) > 1 {
-		newest = h.segments[1].first
+	now, oldest := h.wall(), &h.segments[0]
+	made := madeAt(oldest.first)
+	if !made.After(now) {
+		return now.Sub(made)
 	}
-	made := madeAt(newest)
-	if made.After(now) {
-		oldest := &h.segments[0]
-		if oldest.written.After(now) { // while the clock was ahead: it ages from now on
-			oldest.written = now
-		}
-		made = oldest.written
+	if oldest.written.After(now) { // while the clock was ahead: it ages from now on
+		oldest.written = now
 	}
-	return now.Sub(made)
+	if !oldest.begun.IsZero() && oldest.begun.Before(oldest.written) {
+		return now.Sub(oldest.begun)
+	}
+	return now.Sub(oldest.written)
+}
+
+// forgetOld drops from memory what is too old, on disk or not. Ids that are ahead of the clock tell nothing; the cap on memory holds for
+// those.
+func (h *History) forgetOld() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.wall()
+	for len(h.recent) > 0 && now.Sub(madeAt(h.recent[0].ID)) > h.settings.MostAge {
+		h.recent[0] = Entry{}
+		h.recent, h.unwritten = h.recent[1:], max(h.unwritten-1, 0)
+	}
 }
 
 // letGo closes all files.

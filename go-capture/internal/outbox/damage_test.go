@@ -344,7 +344,7 @@ func TestASegmentOfUnknownAgeCountsAsNew(t *testing.T) {
 	d := newMemoryDisk()
 	d.segmentOf(1, 2)
 	d.segmentOf(3, 4)
-	d.files[segment{first: 3}.name()].data[0] = 0
+	d.files[segment{first: 1}.name()].data[0] = 0
 	p := position{generation: 1, runningMs: uint64((9 * time.Hour).Milliseconds())}
 	d.files[positionName] = &memoryFile{disk: d, name: positionName, data: p.file()}
 	o := loadedFrom(t, d, Settings{MostAge: 8 * time.Hour})

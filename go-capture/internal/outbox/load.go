@@ -184,7 +184,6 @@ func (o *Outbox) adopt(p position, found bool, segments []segment, end tail) {
 		}
 	}
 	o.disk.saved, o.disk.last = p, max(end.seq, p.settled)
-	o.newestMs = end.runningMs
 	o.position = p
 	o.position.dropped += memoryDropped
 	o.saidDropped = p.dropped

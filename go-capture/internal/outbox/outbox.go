@@ -101,7 +101,6 @@ type Outbox struct {
 	gap         bool   // numbers are missing at next, and something is in flight before them
 	saved       uint64 // position.settled in the position file
 	unsavedGoes bool   // the disk hangs: hand out more than a window behind saved
-	newestMs    uint64 // running time of the newest record on disk
 	appended    uint64
 	dropping    bool   // has been said and goes on
 	saidDropped uint64 // position.dropped when it was looked at last

@@ -238,15 +238,7 @@ func (o *Outbox) passesCap() bool {
 	if onDisk(o.segments) > o.settings.MostBytes {
 		return true
 	}
-	return len(o.segments) > 0 && o.ageOf(0) > o.settings.MostAge
-}
-
-// ageOf is how old everything in a segment is at least.
-func (o *Outbox) ageOf(i int) time.Duration {
-	if i+1 < len(o.segments) {
-		return o.since(o.segments[i+1].madeMs)
-	}
-	return o.since(o.newestMs)
+	return len(o.segments) > 0 && o.since(o.segments[0].madeMs) > o.settings.MostAge // that of its first event: none waits for longer
 }
 
 // since is the running time since an instant of running time.

@@ -227,7 +227,6 @@ func (o *Outbox) writeBatch(batch []Record, at int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.segments[len(o.segments)-1].bytes = d.size
-	o.newestMs = batch[len(batch)-1].RunningMs
 	o.written = max(o.written, o.claimed)
 	return nil
 }

@@ -29,9 +29,12 @@ type diary struct {
 	now     time.Time
 }
 
+// anHourAgo is when diaries begin: no event in them is too old.
+func anHourAgo() time.Time { return time.Now().UTC().Truncate(time.Second).Add(-time.Hour) }
+
 func keep(t *testing.T) *diary {
 	t.Helper()
-	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{Folder: t.TempDir()})}
+	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{Folder: t.TempDir()})}
 	d.history.Start()
 	d.running = serveHistory(t, d.history)
 	t.Cleanup(func() {
@@ -270,7 +273,7 @@ func TestTheServerEndsWhileStreamsAreOpen(t *testing.T) {
 
 func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {
 	l := serveLocked(t)
-	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{})}
+	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{})}
 	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, Events: d.history}, twoCameras{})
 	d.running = l.running
 	_, atDoor := d.tell(t, zone.Appeared, "door")
@@ -295,7 +298,7 @@ func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {
 
 func TestAStreamTellsOnlyOfOnesOwnCameras(t *testing.T) {
 	l := serveLocked(t)
-	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{})}
+	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{})}
 	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, Events: d.history}, twoCameras{})
 	request, err := http.NewRequest("GET", l.url+"/api/v1/events?since=0", nil)
 	if err != nil {
@@ -354,7 +357,7 @@ func (o overlooked) Read(ctx context.Context, q history.Query) (history.Page, er
 }
 
 func TestAStreamReadsWhatItHasLookedAtOnlyOnce(t *testing.T) {
-	d := &diary{ids: event.NewIDs(), now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC), history: history.New(history.Settings{})}
+	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{})}
 	events := overlooked{d.history, make(chan string, 10)}
 	d.running = serveHistory(t, events)
 	d.follow(t, "/api/v1/events?camera=attic", "")
