@@ -96,6 +96,31 @@ func TestAPartThatTheDiskHasLostHidesNothingElse(t *testing.T) {
 	}
 }
 
+func TestEventsAreKeptAfterSomebodyRemovedTheFolderOrAFile(t *testing.T) {
+	for what, parts := range map[string][]string{"the folder": nil, "the segment": {"*" + ending}} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			folder, a := filepath.Join(t.TempDir(), "porch"), newAuthor()
+			h := kept(t, Settings{Folder: folder}, a.many(3))
+			removed, err := filepath.Glob(filepath.Join(append([]string{folder}, parts...)...))
+			if err != nil || len(removed) != 1 {
+				t.Fatal(removed, err)
+			}
+			if err := os.RemoveAll(removed[0]); err != nil {
+				t.Fatal(err)
+			}
+			events := a.many(300)
+			for _, e := range events {
+				h.Append(e)
+			}
+			end(t, h)
+			if got := all(t, started(t, Settings{Folder: folder})); !strings.HasSuffix(got, ids(events)) {
+				t.Errorf("%d events are left, want the last 300", len(strings.Fields(got)))
+			}
+		})
+	}
+}
+
 func TestASecondProgramKeepsItsEventsInMemoryUntilTheFirstEnds(t *testing.T) {
 	t.Parallel()
 	folder, a := t.TempDir(), newAuthor()

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"visavis/capture/internal/state"
@@ -67,6 +69,7 @@ func (h *History) round(flush bool) error {
 	if h.settings.Folder == "" {
 		return nil
 	}
+	h.leaveRemoved()
 	err := h.load()
 	if err == nil {
 		err = errors.Join(h.keep(flush), h.trim()) // what is too old goes also while nothing can be written: it makes room
@@ -103,7 +106,36 @@ func (h *History) load() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.segments, h.last, h.disk.loaded, h.listed = found, max(h.last, last), true, true
+	h.unwritten = min(h.unwritten, upTo(h.recent, last)) // somebody may have removed what was written
 	return nil
+}
+
+// upTo counts the entries up to an id.
+func upTo(entries []Entry, last string) int {
+	above := slices.IndexFunc(entries, func(e Entry) bool { return e.ID > last })
+	if above < 0 {
+		return len(entries)
+	}
+	return above
+}
+
+// leaveRemoved lets go of a segment that somebody removed, alone or with its folder: what is written there is never found again. The
+// folder is read anew, and gets what memory still has.
+func (h *History) leaveRemoved() {
+	if h.disk.active == nil {
+		return
+	}
+	about, err := h.disk.active.Stat()
+	if err != nil {
+		return // writing will tell
+	}
+	if there, known := about.Sys().(*syscall.Stat_t); !known || there.Nlink > 0 {
+		return
+	}
+	slog.Warn("somebody removed what the history had written, it begins anew with what is in memory", "folder", h.settings.Folder)
+	_ = h.disk.active.Close() // whatever is in it
+	h.disk.active = nil
+	_ = h.lockAgain() // only locked: nothing can be lost
 }
 
 // newestIn is the newest id in a segment. One of which the disk has lost a part counts as full: what came behind that part would never
