@@ -21,7 +21,7 @@ def drawn(width: int) -> str:
 
 
 def test_a_wide_terminal_shows_all_there_is() -> None:
-    assert all(word in drawn(120) for word in ("somebody there", "in zones", "frames/s", "camera to broker"))
+    assert all(word in drawn(120) for word in ("somebody there", "in zones", "frames/s", "camera to result"))
 
 
 @pytest.mark.parametrize("width", [40, 50, WIDE, 100])

@@ -16,8 +16,8 @@ from rich.text import Text
 from visavis.client import Broker, Camera, Fleet, State
 
 REFRESH_S = 0.25
-COLUMNS = ("device", "camera", "", "faces", "somebody there", "in zones", "frames/s", "camera to broker")
-NUMBERS = ("faces", "frames/s", "camera to broker")
+COLUMNS = ("device", "camera", "", "faces", "somebody there", "in zones", "frames/s", "camera to result")
+NUMBERS = ("faces", "frames/s", "camera to result")
 # On a terminal of fewer columns, as on a phone, there is room for these alone.
 WIDE = 80
 NARROW = ("device", "camera", "", "faces")
