@@ -139,12 +139,15 @@ func (r *running) ask(t *testing.T, method, path string, header http.Header) (in
 }
 
 // show hands one picture to the server as the hub would.
-func (r *running) show(pool *frame.Pool, seq uint64) bool {
+func (r *running) show(pool *frame.Pool, seq uint64) bool { return r.showLate(pool, seq, 0) }
+
+// showLate shows one that was taken some time ago.
+func (r *running) showLate(pool *frame.Pool, seq uint64, ago time.Duration) bool {
 	picture, ok := pool.Get()
 	if !ok {
 		return false
 	}
-	picture.CapturedNs = frame.MonotonicNs()
+	picture.CapturedNs = frame.MonotonicNs() - ago.Nanoseconds()
 	r.server.Take(&hub.Result{Camera: "door", Seq: seq, CapturedNs: picture.CapturedNs, CapturedAt: time.Now(), Picture: picture})
 	picture.Release()
 	return true
@@ -227,6 +230,32 @@ func TestASnapshotIsTheNewestPictureAndItsTagSparesTheSecondTransfer(t *testing.
 	r.show(pool, 2)
 	if code, _ := r.ask(t, "GET", "/api/v1/cameras/door/snapshot.jpg", http.Header{"If-None-Match": {tag}}); code != 200 {
 		t.Errorf("a newer picture: %d, want 200", code)
+	}
+}
+
+// atRate is a camera that is asked for so many pictures a second; 0: for all.
+type atRate struct {
+	oneCamera
+	fps float64
+}
+
+func (a atRate) Cameras() []CameraSettings {
+	return []CameraSettings{{ID: "door", Source: "rtsp://camera/…", DetectFPS: a.fps}}
+}
+
+func TestASnapshotMayBeAsOldAsThePicturesThatACameraIsAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		fps  float64
+		ago  time.Duration
+		code int
+	}{{0, 15 * time.Second, 503}, {30, 15 * time.Second, 503}, {0.05, 15 * time.Second, 200}, {0.05, 41 * time.Second, 503}, {1e-300, time.Minute, 200}} {
+		r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, atRate{fps: c.fps})
+		if !r.showLate(frame.NewPool(1), 1, c.ago) {
+			t.Fatal("no picture is free")
+		}
+		if code, said := r.ask(t, "GET", "/api/v1/cameras/door/snapshot.jpg", nil); code != c.code {
+			t.Errorf("%g a second, %s ago: %d, want %d: %.200s", c.fps, c.ago, code, c.code, said)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,22 @@ import (
 
 // snapshotMostAge is the age at which the newest picture is no longer an answer: whoever polls must not take it for now.
 const snapshotMostAge = 10 * time.Second
+
+// snapshotMostSeconds is that age at a camera, which may be asked for fewer pictures: one may then be missing.
+func snapshotMostSeconds(c CameraSettings) float64 {
+	if c.DetectFPS <= 0 {
+		return snapshotMostAge.Seconds()
+	}
+	return max(snapshotMostAge.Seconds(), 2/c.DetectFPS)
+}
+
+func (s *studio) settings() CameraSettings {
+	all := s.server.view.Cameras()
+	if i := slices.IndexFunc(all, func(c CameraSettings) bool { return c.ID == s.camera }); i >= 0 {
+		return all[i]
+	}
+	return CameraSettings{ID: s.camera}
+}
 
 // snapshot serves the newest picture. It is encoded when somebody asks, once for each frame and look.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
@@ -69,7 +86,7 @@ func (s *studio) tag(wanted look) (string, error) {
 		return "", err
 	}
 	defer newest.Picture.Release()
-	if age := newest.age(); age > snapshotMostAge {
+	if age := newest.age(); age.Seconds() > snapshotMostSeconds(s.settings()) {
 		return "", refusal{Status: http.StatusServiceUnavailable, Title: "The newest picture is too old",
 			Detail:     fmt.Sprintf("Camera %q has given no picture for %.0f s; see /api/v1/status.", s.camera, age.Seconds()),
 			RetryAfter: 1}
