@@ -5,10 +5,11 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"visavis/capture/internal/hostname"
 )
 
 // ManagedBroker is where `visavis run` and the Debian package keep the broker of our own.
@@ -84,13 +85,6 @@ func brokerAt(text string) string {
 	if err != nil || address.Host == "" {
 		return ""
 	}
-	host := strings.TrimSuffix(strings.ToLower(address.Hostname()), ".")
-	if ip, err := netip.ParseAddr(host); err == nil {
-		host = ip.Unmap().String()
-	}
-	if host == "localhost" || host == "::1" {
-		host = "127.0.0.1"
-	}
 	port := cmp.Or(address.Port(), brokerPorts[address.Scheme])
-	return strings.Join([]string{address.Scheme, host, port, strings.Trim(address.Path, "/")}, " ")
+	return strings.Join([]string{address.Scheme, hostname.Plain(address.Hostname()), port, strings.Trim(address.Path, "/")}, " ")
 }

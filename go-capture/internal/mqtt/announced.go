@@ -40,9 +40,10 @@ type announcedFile struct {
 
 // announcedAt is what may stand retained at one broker.
 type announcedAt struct {
-	Broker string   `json:"broker,omitempty"` // "": the one that is used now
-	Topics []string `json:"topics"`
-	Plain  []string `json:"plain,omitempty"` // of these, pictures that show faces
+	Broker    string   `json:"broker,omitempty"`     // "": the one that is used now
+	ClearedAt string   `json:"cleared_at,omitempty"` // another one of the same host, which has taken all of it over
+	Topics    []string `json:"topics"`
+	Plain     []string `json:"plain,omitempty"` // of these, pictures that show faces
 
 	Components map[string]string `json:"components,omitempty"` // platforms of Home Assistant's entities by key
 }
@@ -111,6 +112,25 @@ func parseAnnounced(raw []byte) (announcedFile, error) {
 		read.Elsewhere[i].keepOurs()
 	}
 	return read, nil
+}
+
+// only are the topics for which this holds; who has those for Home Assistant has what they told.
+func (a announcedFile) only(which func(topic string) bool) announcedFile {
+	part := a
+	part.announcedAt, part.Elsewhere = a.announcedAt.only(which), nil
+	for _, at := range a.Elsewhere {
+		part.Elsewhere = append(part.Elsewhere, at.only(which))
+	}
+	return part
+}
+
+func (a announcedAt) only(which func(topic string) bool) announcedAt {
+	not := func(topic string) bool { return !which(topic) }
+	a.Topics, a.Plain = slices.DeleteFunc(slices.Clone(a.Topics), not), slices.DeleteFunc(slices.Clone(a.Plain), not)
+	if !slices.ContainsFunc(a.Topics, isDiscovery) {
+		a.Components = nil
+	}
+	return a
 }
 
 // keepOurs drops whatever we never retain.

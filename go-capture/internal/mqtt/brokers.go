@@ -39,17 +39,19 @@ type dialect interface {
 	EventsFrom(events *outbox.Outbox)
 	Run(ctx context.Context) error
 	state() BrokerState
-	folder() string     // of its outbox; "" if it has none
-	retaining() *memory // nil: nothing is retained
+	folder() string // of its outbox; "" if it has none
+	retaining() *memory
 	faults(topics *memory) []Fault
 	lookAtCertificate(now time.Time)
 }
 
-// dialects are the forms beside the native one.
-var dialects = []struct {
+type namedDialect struct {
 	name string
 	open func(Settings) (dialect, error)
-}{
+}
+
+// dialects are the forms beside the native one.
+var dialects = []namedDialect{
 	{frigateForm, func(s Settings) (dialect, error) { return NewFrigate(s) }},
 	{sparkplugForm, func(s Settings) (dialect, error) { return NewSparkplug(s) }},
 }
@@ -115,42 +117,31 @@ func (b *Brokers) Run(ctx context.Context) error {
 }
 
 // Keep gives each its outbox and its memory of topics, in folders of their own below this one. The configuration is the file that
-// says how the device is called: what it announced under another name is cleared. Call it before Run.
+// says how the device is called: what it announced under another name is cleared, also in a form that it tells no more. Call it before Run.
 func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Context) error, err error) {
-	keep := keeper{base: folder, configuration: configuration}
+	keep := keeper{base: folder}
 	for _, p := range b.all {
 		keep.open(p.folder(), p.EventsFrom)
-		keep.remember(p.folder(), p.memory)
 	}
 	for _, f := range b.forms {
 		keep.open(f.folder(), f.EventsFrom)
-		keep.remember(f.folder(), f.retaining())
 	}
 	if keep.failed != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeMost)
 		defer cancel()
 		return nil, errors.Join(keep.failed, keep.closeAll(ctx))
 	}
+	for _, f := range b.families() {
+		f.remember(folder, configuration)
+	}
 	return keep.closeAll, nil
 }
 
 // keeper opens outboxes until one fails.
 type keeper struct {
-	base, configuration string
-
+	base   string
 	opened []*outbox.Outbox
 	failed error
-}
-
-// remember gives a memory its file, and what this device has left in others.
-func (k *keeper) remember(name string, m *memory) {
-	if k.failed != nil || m == nil {
-		return
-	}
-	m.RememberIn(filepath.Join(k.base, "topics", name+".json"), k.configuration)
-	for _, path := range others(k.base, name) {
-		m.inherit(path)
-	}
 }
 
 func (k *keeper) open(name string, give func(*outbox.Outbox)) {

@@ -18,6 +18,8 @@ const (
 	discoverComponent = "component" // one message for each entity, which releases before 2024.11 need
 )
 
+const homeAssistant = "homeassistant" // first level of what is read by Home Assistant alone
+
 // migrate tells Home Assistant that the entities behind a topic are announced in the other form from now on, and stay what they are.
 const migrate = `{"migrate_discovery":true}`
 
@@ -130,10 +132,10 @@ func withRemoved(message string, removed map[string]string) string {
 }
 
 // isDiscovery tells whether a topic is read by Home Assistant alone.
-func isDiscovery(topic string) bool { return strings.HasPrefix(topic, "homeassistant/") }
+func isDiscovery(topic string) bool { return strings.HasPrefix(topic, homeAssistant+"/") }
 
 // isDeviceForm tells whether a topic of discovery is that of the whole device.
-func isDeviceForm(topic string) bool { return strings.HasPrefix(topic, "homeassistant/device/") }
+func isDeviceForm(topic string) bool { return strings.HasPrefix(topic, homeAssistant+"/device/") }
 
 // watchHome tells everything again when Home Assistant has started.
 func (p *Publisher) watchHome(client paho.Client) {

@@ -25,15 +25,15 @@ func (b *Brokers) Faults() []Fault {
 	return all
 }
 
-// faults are those of a link whose retained topics are in a memory; nil where nothing is retained.
+// faults are those of a link whose retained topics are in a memory.
 func (l *link) faults(topics *memory) (all []Fault) {
 	if l.events != nil {
 		all = append(all, Fault{"outbox of " + l.name, l.events.Fault()})
 	}
-	if topics != nil {
+	if len(topics.levels) > 0 {
 		all = append(all, Fault{"pictures of " + l.name, topics.pictures.Now()})
 	}
-	if topics != nil && topics.keeper != nil {
+	if topics.keeper != nil {
 		all = append(all, Fault{"topics of " + l.name, topics.keeper.Fault()})
 	}
 	if l.settings.Cert != "" {

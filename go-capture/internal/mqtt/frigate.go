@@ -48,7 +48,7 @@ func NewFrigate(s Settings) (*Frigate, error) {
 		return nil, err
 	}
 	f := &Frigate{
-		link: l, memory: newMemory(l), newest: newNewest(), begun: time.Now(), faces: newFrigateFaces(),
+		link: l, memory: newMemory(l, s.FrigatePrefix), newest: newNewest(), begun: time.Now(), faces: newFrigateFaces(),
 		zones: map[string]map[string]int{}, cameras: map[string]bool{},
 	}
 	f.states.set(FrigateAvailableTopic(f.prefix()), "online", false)

@@ -6,10 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +18,11 @@ import (
 // of cameras that are gone, under another prefix, under another device.id.
 type memory struct {
 	*states
-	broker        string
+	broker        whereabouts
+	device        string
+	section       string        // "" for the first one
+	name          string        // of its file
+	levels        []string      // first ones of its topics; none: it only clears
 	alone         sync.Locker   // of the link
 	wake          chan struct{} // there may be something to say
 	pictures      *state.Fault  // that are not sent
@@ -31,17 +31,18 @@ type memory struct {
 	elsewhere     []announcedAt // at other brokers, those of last time first
 }
 
-func newMemory(l *link) *memory {
+func newMemory(l *link, levels ...string) *memory {
 	return &memory{
-		states: newStates(), broker: l.address, alone: &l.alone, wake: make(chan struct{}, 1),
+		states: newStates(), broker: brokerAt(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
+		alone: &l.alone, wake: make(chan struct{}, 1),
 		pictures: state.NewFault(slog.String("url", l.settings.URL), "pictures are not sent that the broker, or the line to it, does not take",
 			"pictures of each size are sent again"),
 	}
 }
 
-// RememberIn names the file, and reads what an earlier process remembered. Call it before Run. A file that cannot be read only costs
+// open names the file, and reads what an earlier process remembered. Call it before Run. A file that cannot be read only costs
 // that old topics stay.
-func (m *memory) RememberIn(path, configuration string) {
+func (m *memory) open(path, configuration string) announcedFile {
 	m.configuration = configuration
 	read, own, err := readAnnounced(path)
 	if err != nil {
@@ -50,34 +51,25 @@ func (m *memory) RememberIn(path, configuration string) {
 	m.keeper = state.NewKeeper(own, "topics are not remembered, those of removed cameras may stay at the broker", "topics are remembered again",
 		m.text)
 	m.notice = m.keeper.Changed
-	m.take(read)
+	return read
 }
 
-// inherit takes over the file of a device that this one was, as its configuration says, and removes it once ours holds all.
-func (m *memory) inherit(path string) {
-	read, _, err := readAnnounced(path)
-	if err != nil || read.Configuration != m.configuration || m.configuration == "" {
-		return
-	}
-	read.Components = nil // of another device in Home Assistant, whose topic is cleared
-	m.take(read)
-	if !m.keeper.Write() {
-		return // told by the keeper; the next start tries again
-	}
-	slog.Info("device.id was another one: what stands retained under that is cleared", "file", path)
-	if err := os.Remove(path); err != nil {
-		slog.Warn("a file of topics stays that is not needed", "error", err)
-	}
-}
-
-// take sorts what was announced by where that was.
+// take sorts what was announced by where that was. The same host may be the same broker at another port: what stood there is cleared
+// here as well, once, and remembered for the case that it is not.
 func (m *memory) take(read announcedFile) {
 	for _, at := range append([]announcedAt{read.announcedAt}, read.Elsewhere...) {
+		before := brokerAt(at.Broker)
 		switch {
 		case len(at.Topics) == 0:
-		case at.Broker == "" || at.Broker == m.broker:
+			continue
+		case at.Broker == "" || before == m.broker:
 			m.recall(at)
-		case len(m.elsewhere) < elsewhereMost:
+			continue
+		case before.host == m.broker.host && at.ClearedAt != m.broker.String():
+			m.recall(at)
+			at.ClearedAt = m.broker.String()
+		}
+		if len(m.elsewhere) < elsewhereMost {
 			m.elsewhere = append(m.elsewhere, at)
 		}
 	}
@@ -86,7 +78,7 @@ func (m *memory) take(read announcedFile) {
 // text is what the file should hold.
 func (m *memory) text() ([]byte, error) {
 	now := announcedFile{Version: announcedVersion, announcedAt: m.announced(), Configuration: m.configuration, Elsewhere: m.elsewhere}
-	now.Broker = m.broker
+	now.Broker = m.broker.String()
 	raw, err := json.Marshal(now)
 	return append(raw, '\n'), err
 }
@@ -160,22 +152,4 @@ func (m *memory) readBy(said saying, client paho.Client) {
 		m.arrived(said)
 		nudge(m.wake)
 	}
-}
-
-// others are the files of devices that do not run now, of the same section and form as the one of that name.
-func others(base, name string) []string {
-	entries, err := os.ReadDir(filepath.Join(base, "topics"))
-	if err != nil {
-		return nil // none yet, or a disk that the own file will complain of
-	}
-	_, ending, _ := strings.Cut(name, ".")
-	var found []string
-	for _, entry := range entries {
-		other, isTopics := strings.CutSuffix(entry.Name(), ".json")
-		_, its, _ := strings.Cut(other, ".")
-		if isTopics && other != name && its == ending && !state.Held(filepath.Join(base, "outbox", other)) {
-			found = append(found, filepath.Join(base, "topics", entry.Name()))
-		}
-	}
-	return slices.Clip(found)
 }

@@ -5,6 +5,8 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,16 +17,43 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/ports"
 	"visavis/capture/internal/waiting"
 )
 
 // device is one that a configuration describes, with all its files in a folder.
 type device struct {
 	*Brokers
-	stop func()
+	closeAll func(context.Context) error
+	stop     func()
 }
 
+// stateFolder is one that goes at the end. The end of a daemon waits no longer than a moment for a slow disk, which may write once more.
+func stateFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "state-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { waiting.Until(t, "the folder goes", func() bool { return os.RemoveAll(folder) == nil }) })
+	return folder
+}
+
+// RememberIn names the file of a memory that has no others beside it, and takes what an earlier process remembered.
+func (m *memory) RememberIn(path, configuration string) { m.take(m.open(path, configuration)) }
+
 func startDevice(t *testing.T, folder, configuration string, s Settings) *device {
+	t.Helper()
+	d := openDevice(t, folder, configuration, s)
+	d.Expect([]Place{{Camera: "door", Zones: []string{"step"}, Pictures: true}})
+	d.SetCameraStatus("door", true)
+	d.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 1, Occupied: true})
+	d.SetLastFace("door", Picture{JPEG: []byte("jpeg"), Plain: true})
+	d.run(t)
+	return d
+}
+
+func openDevice(t *testing.T, folder, configuration string, s Settings) *device {
 	t.Helper()
 	s.Version = "1"
 	d := &device{}
@@ -32,16 +61,15 @@ func startDevice(t *testing.T, folder, configuration string, s Settings) *device
 	if d.Brokers, err = NewBrokers(s); err != nil {
 		t.Fatal(err)
 	}
-	closeAll, err := d.Keep(folder, configuration)
-	if err != nil {
+	if d.closeAll, err = d.Keep(folder, configuration); err != nil {
 		t.Fatal(err)
 	}
-	d.Expect([]Place{{Camera: "door", Zones: []string{"step"}, Pictures: true}})
-	d.SetCameraStatus("door", true)
-	d.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 1, Occupied: true})
-	d.SetLastFace("door", Picture{JPEG: []byte("jpeg")})
-	d.stop = runBrokers(t, d.Brokers, closeAll)
 	return d
+}
+
+func (d *device) run(t *testing.T) {
+	t.Helper()
+	d.stop = runBrokers(t, d.Brokers, d.closeAll)
 }
 
 // runBrokers returns, once they are connected, what ends them.
@@ -99,7 +127,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 	for before, after := range map[string]string{"device": "device", "component": "component", "off": "device"} {
 		b := startBroker(t, anybody)
 		b.start()
-		folder := t.TempDir()
+		folder := stateFolder(t)
 		first := startDevice(t, folder, configuration, b.everything("porch", before))
 		waiting.Until(t, "all is there", func() bool {
 			return slices.Contains(b.standing(t, "visavis/porch/"), "visavis/porch/door/last_face") && len(b.standing(t, "homeassistant/")) > 0 == (before != "off") &&
@@ -130,7 +158,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 		})
 		second.stop()
 		files, err := os.ReadDir(filepath.Join(folder, "topics"))
-		if err != nil || len(files) != 2 || files[0].Name() != "hall.frigate.json" || files[1].Name() != "hall.json" {
+		if err != nil || len(files) != 3 || files[0].Name() != "hall.frigate.json" || files[1].Name() != "hall.json" {
 			t.Errorf("remembered in %v, %v", files, err)
 		}
 	}
@@ -140,7 +168,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 func TestTheEntitiesOfAnotherNameAreRemovedNotMoved(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()
-	folder := t.TempDir()
+	folder := stateFolder(t)
 	first := startDevice(t, folder, configuration, b.everything("porch", "component"))
 	waiting.Until(t, "it is there", func() bool { return len(b.standing(t, "homeassistant/")) > 0 })
 	first.stop()
@@ -156,7 +184,7 @@ func TestTheEntitiesOfAnotherNameAreRemovedNotMoved(t *testing.T) {
 func TestWhatBelongsToAnotherConfigurationOrToADaemonThatRunsStays(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()
-	folder := t.TempDir()
+	folder := stateFolder(t)
 	startDevice(t, folder, configuration, b.everything("runs", "device"))
 	other := startDevice(t, folder, "/home/me/other.toml", b.everything("other", "device"))
 	other.stop()
@@ -175,7 +203,7 @@ func TestWhatStandsAtAnotherBrokerIsClearedWhenThatIsUsedAgain(t *testing.T) {
 	home, plant := startBroker(t, anybody), startBroker(t, anybody)
 	home.start()
 	plant.start()
-	folder := t.TempDir()
+	folder := stateFolder(t)
 	at := func(b *broker, device, prefix string) Settings {
 		s := b.everything(device, "device")
 		s.Prefix = prefix
@@ -194,5 +222,85 @@ func TestWhatStandsAtAnotherBrokerIsClearedWhenThatIsUsedAgain(t *testing.T) {
 	waiting.Until(t, "the old name is gone", func() bool { return len(home.standing(t, "visavis/")) == 0 })
 	if got := plant.standing(t, "house/hall/status"); len(got) != 1 {
 		t.Error("the other broker is not left alone")
+	}
+}
+
+// A form that is told no more, or the broker under another name, must not leave behind what nobody would ever clear: a face that is hidden from now on.
+func TestAFormThatIsToldNoMoreAndAnotherNameOfTheBrokerLeaveNothingBehind(t *testing.T) {
+	otherPort := ports.Free(t)
+	forms := func(names ...string) func(*Settings) { return func(s *Settings) { s.Formats = names } }
+	for change, one := range map[string]struct {
+		edit func(*Settings)
+		left []string // first levels of what may stand afterwards
+	}{
+		"Frigate's form goes":   {forms("native", "sparkplug"), []string{"visavis", "homeassistant"}},
+		"the native form goes":  {forms("frigate"), []string{"frigate"}},
+		"Sparkplug alone stays": {forms("sparkplug"), nil},
+		"another name of the broker": {func(s *Settings) { s.URL = strings.Replace(s.URL, "127.0.0.1", "LOCALHOST", 1) },
+			[]string{"visavis", "homeassistant", "frigate"}},
+		"another port of it": {func(s *Settings) { s.URL = "mqtt://" + otherPort.String() }, []string{"visavis", "homeassistant", "frigate"}},
+	} {
+		t.Run(change, func(t *testing.T) {
+			b := startBroker(t, fmt.Sprintf("listener %d 127.0.0.1\n%s", otherPort.Port, anybody))
+			b.start()
+			folder, s := stateFolder(t), b.everything("porch", "device")
+			first := startDevice(t, folder, configuration, s)
+			waiting.Until(t, "a face is there", func() bool { return pictures(b.standing(t, "")) == 2 })
+			first.stop()
+			one.edit(&s)
+			second := openDevice(t, folder, configuration, s)
+			second.Expect([]Place{{Camera: "door"}})
+			second.run(t)
+			waiting.Until(t, "only what is told stands", func() bool {
+				left := map[string]bool{}
+				for _, topic := range b.standing(t, "") {
+					first, _, _ := strings.Cut(topic, "/")
+					left[first] = true
+				}
+				return pictures(b.standing(t, "")) == 0 && slices.Equal(slices.Sorted(maps.Keys(left)), slices.Sorted(slices.Values(one.left)))
+			})
+		})
+	}
+}
+
+func pictures(topics []string) (n int) {
+	for _, topic := range topics {
+		if isPicture(topic) {
+			n++
+		}
+	}
+	return n
+}
+
+// What a form has left is its own again once it is told again: no other form clears what this one says.
+func TestAFormThatIsToldAgainHasItsTopicsBack(t *testing.T) {
+	folder := stateFolder(t)
+	s := Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch", FrigatePrefix: "frigate"}
+	tell := func(formats ...string) *Brokers {
+		s.Formats = formats
+		d := openDevice(t, folder, configuration, s)
+		d.Expect([]Place{{Camera: "door", Pictures: true}})
+		d.SetLastFace("door", Picture{JPEG: []byte("jpeg"), Plain: true})
+		for _, f := range d.families() {
+			for _, m := range f {
+				m.keeper.Write()
+			}
+		}
+		if err := d.closeAll(context.Background()); err != nil {
+			t.Error(err)
+		}
+		return d.Brokers
+	}
+	tell("native", "frigate")
+	const face = "frigate/door/face/snapshot"
+	for _, form := range []string{"native", "frigate"} {
+		if alone := tell(form).families()[0][0].announced(); !slices.Contains(alone.Plain, face) || !slices.Contains(alone.Plain, "visavis/porch/door/last_face") {
+			t.Errorf("%s alone does not clear %v", form, alone)
+		}
+		both := tell("native", "frigate")
+		native, frigate := both.all[0].announced(), both.forms[0].retaining().announced()
+		if slices.Contains(native.Topics, face) || !slices.Contains(frigate.Plain, face) || slices.Contains(frigate.Topics, "visavis/porch/status") {
+			t.Errorf("after %s alone: the native form has %v, Frigate's %v", form, native, frigate)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func New(s Settings) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l), commands: newCommands()}
+	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l, s.Prefix, homeAssistant), commands: newCommands()}
 	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
 	return p, nil
 }

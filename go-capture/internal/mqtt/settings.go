@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"visavis/capture/internal/hostname"
 )
 
 // Settings say which broker, and under which names.
@@ -128,4 +130,20 @@ func (s Settings) suffix() string {
 		return ""
 	}
 	return "." + after
+}
+
+// whereabouts tell brokers apart, however their addresses are written.
+type whereabouts struct{ scheme, host, port, path string }
+
+// brokerAt reads an address that is dialled.
+func brokerAt(address string) whereabouts {
+	u, err := url.Parse(address)
+	if err != nil {
+		return whereabouts{path: address} // of a file: no broker's
+	}
+	return whereabouts{u.Scheme, hostname.Plain(u.Hostname()), u.Port(), strings.Trim(u.Path, "/")}
+}
+
+func (w whereabouts) String() string {
+	return (&url.URL{Scheme: w.scheme, Host: net.JoinHostPort(w.host, w.port), Path: w.path}).String()
 }

@@ -30,9 +30,9 @@ const (
 // The protocol has QoS 0 for data, so what a broken connection held is lost; states and counters are told again at the next birth.
 type Sparkplug struct {
 	*link
-	wake  chan struct{}
-	stats atomic.Pointer[func() Stats]
-	again atomic.Bool // a birth was asked for
+	*memory // of what other forms have left
+	stats   atomic.Pointer[func() Stats]
+	again   atomic.Bool // a birth was asked for
 
 	figuresEvery time.Duration // of the node
 	connects     uint64        // of bdSeq; of the session's goroutine alone
@@ -50,7 +50,7 @@ func NewSparkplug(s Settings) (*Sparkplug, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sparkplug{link: l, wake: make(chan struct{}, 1), figuresEvery: sparkplugFigures, cameras: map[string]*sparkplugCamera{}}, nil
+	return &Sparkplug{link: l, memory: newMemory(l), figuresEvery: sparkplugFigures, cameras: map[string]*sparkplugCamera{}}, nil
 }
 
 func (s *Sparkplug) folder() string { return "" } // QoS 0: nothing is acknowledged
@@ -105,6 +105,7 @@ func (s *Sparkplug) Expect(places []Place) {
 			s.died = append(s.died, id)
 		}
 	}
+	s.states.want(nil)
 	nudge(s.wake)
 }
 
@@ -121,11 +122,13 @@ func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
 // StatsFrom sets where the node's figures come from.
 func (s *Sparkplug) StatsFrom(read func() Stats) { s.stats.Store(&read) }
 
-// retaining is nil: nothing of Sparkplug B is retained.
-func (s *Sparkplug) retaining() *memory { return nil }
+func (s *Sparkplug) retaining() *memory { return s.memory }
 
 // Run keeps a connection until ctx ends.
-func (s *Sparkplug) Run(ctx context.Context) error { return s.keep(ctx, s.session) }
+func (s *Sparkplug) Run(ctx context.Context) error {
+	defer s.remember()()
+	return s.keep(ctx, s.session)
+}
 
 func (s *Sparkplug) session(ctx context.Context, reached func()) error {
 	number := s.connects % sparkplugCycle
@@ -143,6 +146,7 @@ func (s *Sparkplug) session(ctx context.Context, reached func()) error {
 	if err := s.birth(client, number); err != nil {
 		return err
 	}
+	s.states.connected(true)
 	s.setOnline(true)
 	defer s.setOnline(false)
 	return s.live(ctx, client, number, gone)
@@ -230,8 +234,11 @@ func (s *Sparkplug) figures() []metric {
 	return []metric{{"memory_bytes", stats.MemoryBytes}, {"temperature_c", stats.TemperatureC}}
 }
 
-// flush tells births, deaths and news of the cameras until there is nothing more.
+// flush clears what other forms have left, and tells births, deaths and news of the cameras until there is nothing more.
 func (s *Sparkplug) flush(client paho.Client) error {
+	if err := s.memory.flush(client); err != nil {
+		return err
+	}
 	for {
 		kind, camera, metrics := s.next()
 		if kind == noKind {
