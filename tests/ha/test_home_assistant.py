@@ -40,7 +40,7 @@ source = "demo:"
 size = [640, 480]
 fps = 30
 snapshots = true
-privacy_allowed = ["pixelate", "blur"]
+privacy_allowed = ["none", "blur"]
 """
 YARD = """
 [[camera]]
@@ -228,10 +228,25 @@ def assert_obeys(assistant: Home, appliance: RunningAppliance) -> None:
         lambda: f"{assistant.states()}",
         LOAD_LIMIT_S,
     )
+    assert_tells_visible_faces(assistant, appliance)
     before = len(assistant.seen.all("box/demo/snapshot"))
     assistant.order("button.press", "button.box_demo_snapshot")
     until(lambda: len(assistant.seen.all("box/demo/snapshot")) > before, "a picture comes", LOAD_LIMIT_S)
     assert_off_and_on(assistant)
+
+
+def assert_tells_visible_faces(assistant: Home, appliance: RunningAppliance) -> None:
+    """`none` would be a state that is not known; the privacy of the configuration is an option too."""
+    privacy = "select.box_demo_privacy"
+    assert assistant.described(privacy, "options")["attribute"] == ["pixelate", "visible", "blur"]
+    for option, value in (("visible", "none"), ("blur", "blur")):
+        assistant.order("select.select_option", privacy, option=option)
+        until(partial(is_private, assistant, appliance, option, value), f"faces are shown as {option}", LOAD_LIMIT_S)
+
+
+def is_private(assistant: Home, appliance: RunningAppliance, option: str, value: str) -> bool:
+    """Whether the camera has this privacy, and Home Assistant shows that option."""
+    return set_now(appliance)[2] == value and chosen(assistant, "select.box_demo_privacy") == [option]
 
 
 def set_now(appliance: RunningAppliance) -> tuple[bool, float, str]:

@@ -26,6 +26,7 @@ type Place struct {
 	Lines    []string
 	Pictures bool // snapshots may be retained
 
+	Privacy   string   // as configured
 	Privacies []string // that may be commanded
 }
 

@@ -19,7 +19,7 @@ import (
 
 const deviceTopic = "homeassistant/device/visavis_porch/config"
 
-var home = []Place{{Camera: "door", Zones: []string{"step"}, Pictures: true, Privacies: []string{"pixelate", "blur"}}, {Camera: "gate"}}
+var home = []Place{{Camera: "door", Zones: []string{"step"}, Pictures: true, Privacy: "pixelate", Privacies: []string{"none", "blur"}}, {Camera: "gate"}}
 
 func (b *broker) homeSettings(form string) Settings {
 	s := b.settings()
@@ -103,6 +103,32 @@ func TestNoEntityIsOfferedThatCannotWork(t *testing.T) {
 	}
 	if strings.Contains(messages[deviceTopic], "url") {
 		t.Error("a page that nobody can reach is told of")
+	}
+}
+
+// Home Assistant knows no option "none": that word is its own for a state that is not known.
+func TestThePrivacyThatIsConfiguredIsAnOptionAndNoneHasAnotherName(t *testing.T) {
+	p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch", Discovery: "device", Commands: true})
+	for _, one := range []struct {
+		place   Place
+		options []string // nil: no such entity
+	}{
+		{Place{Privacy: "none", Privacies: []string{"blur"}}, []string{"visible", "blur"}},
+		{Place{Privacy: "blur", Privacies: []string{"pixelate", "none", "blur"}}, []string{"pixelate", "visible", "blur"}},
+		{Place{Privacy: "none"}, nil},
+	} {
+		var offered []string
+		for _, e := range p.controls(one.place) {
+			if e.platform == "select" {
+				offered = e.body["options"].([]string)
+				if e.body["value_template"] != "{{ 'visible' if value == 'none' else value }}" || e.body["command_template"] != "{{ 'none' if value == 'visible' else value }}" {
+					t.Errorf("translated by %v and %v", e.body["value_template"], e.body["command_template"])
+				}
+			}
+		}
+		if !slices.Equal(offered, one.options) {
+			t.Errorf("%+v: offered are %q", one.place, offered)
+		}
 	}
 }
 

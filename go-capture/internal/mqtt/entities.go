@@ -2,7 +2,11 @@
 
 package mqtt
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // entity is one thing that Home Assistant shows. Its key is its name in topics and in the message about the device; all names of
 // cameras and zones are of a-z 0-9 _ -, so nothing in a template comes from outside.
@@ -16,6 +20,9 @@ const (
 	scoreStep  = 0.01
 	diagnostic = "diagnostic"
 	forSetting = "config"
+
+	privacyNone   = "none"    // to Home Assistant a state that is not known
+	visibleAtHome = "visible" // what it is called there
 )
 
 // entities are all that a device with these cameras has.
@@ -102,13 +109,30 @@ func (p *Publisher) controls(place Place) []entity {
 		p.control(c, "number", "score", map[string]any{"min": 0, "max": 1, "step": scoreStep, "mode": "slider", "icon": "mdi:tune"}),
 	}
 	if len(place.Privacies) > 0 {
-		made = append(made, p.control(c, "select", "privacy", map[string]any{"options": place.Privacies, "icon": "mdi:incognito"}))
+		made = append(made, p.control(c, "select", "privacy", map[string]any{"options": privacyOptions(place), "icon": "mdi:incognito",
+			"value_template":   fmt.Sprintf("{{ '%s' if value == '%s' else value }}", visibleAtHome, privacyNone),
+			"command_template": fmt.Sprintf("{{ '%s' if value == '%s' else value }}", privacyNone, visibleAtHome)}))
 	}
 	if place.Pictures {
 		made = append(made, p.ofCamera(c, "button", c+"_snapshot", map[string]any{"name": c + " snapshot", "payload_press": "press",
 			"command_topic": SetTopic(p.settings.Prefix, p.settings.Device, c, "snapshot"), "icon": "mdi:camera"}))
 	}
 	return made
+}
+
+// privacyOptions are what may be commanded, and the one that is configured: a state that is no option is an error.
+func privacyOptions(place Place) (options []string) {
+	all := place.Privacies
+	if place.Privacy != "" && !slices.Contains(all, place.Privacy) {
+		all = append([]string{place.Privacy}, all...)
+	}
+	for _, one := range all {
+		if one == privacyNone {
+			one = visibleAtHome
+		}
+		options = append(options, one)
+	}
+	return options
 }
 
 func (p *Publisher) control(camera, platform, name string, more map[string]any) entity {

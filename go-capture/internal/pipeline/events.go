@@ -111,7 +111,7 @@ func (a *Appliance) expect(cameras []config.Camera) {
 	}
 	places := make([]mqtt.Place, len(cameras))
 	for i, c := range cameras {
-		places[i].Camera, places[i].Pictures, places[i].Privacies = c.ID, c.Snapshots, c.PrivacyAllowed
+		places[i] = mqtt.Place{Camera: c.ID, Pictures: c.Snapshots, Privacy: c.Privacy, Privacies: c.PrivacyAllowed}
 		for _, z := range c.Zones {
 			places[i].Zones = append(places[i].Zones, z.Name)
 		}
