@@ -35,6 +35,22 @@ def test_what_a_page_publishes_arrives_with_its_rights(
         assert not arrives(tmp_path, SHIPPED, (writer, reader), topic)
 
 
+def test_nobody_but_a_device_has_the_rights_of_one() -> None:
+    """A pattern holds for every user; what it gives must be taken from those who are no device."""
+    pages = [block.text for block in blocks("acl")]
+    users = {line.split()[1] for text in [SHIPPED, *pages] for line in text.splitlines() if line.startswith("user ")}
+    assert users == {"homeassistant", "viewer", "nodered", "zigbee2mqtt", "logger", "porch"}
+    given = [
+        line.split()[2] for line in SHIPPED.splitlines() if line.startswith(("pattern write", "pattern readwrite"))
+    ]
+    for user in users - {"porch"}:
+        sections = "\n".join([SHIPPED, *pages]).split("\nuser ")
+        own = "\n".join(section for section in sections if section.partition("\n")[0] == user)
+        free = ["homeassistant/+/visavis_%u/#"] if user == "homeassistant" else []  # it may write all of that
+        for topic in given:
+            assert (f"topic deny {topic.replace('%u', user)}" in own) == (topic not in free)
+
+
 def arrives(folder: Path, rights: str, users: tuple[str, str], topic: str) -> bool:
     """Whether a broker with these rights brings what one user publishes to the other."""
     (folder / "passwords").touch()
