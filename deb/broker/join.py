@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import stat
 import subprocess
@@ -21,11 +22,15 @@ from typing import Any
 DAEMON = Path("/usr/bin/visavis-capture")
 CONFIG = Path("/etc/visavis/config.toml")
 USERS = Path("/etc/mosquitto/visavis.passwd")
+RIGHTS = Path("/etc/mosquitto/visavis.acl")
 PASSWORD = Path("/etc/credstore/mqtt.password")
 SETTINGS = Path("/etc/visavis/conf.d/broker.toml")
 UNIT = Path("/etc/systemd/system/visavis-capture.service.d/broker.conf")
 RUNNING = Path("/run/systemd/system")
 BROKERS_HERE = ("mqtt://127.0.0.1:1883", "mqtt://localhost:1883", "mqtt://127.0.0.1", "mqtt://localhost")
+FORMER = (
+    "# Of the package visavis-broker, until device.id changes again: events that wait, and what is to be cleared.\n"
+)
 SAID = "# Written by the package visavis-broker, which removes it when it is purged.\n"
 
 
@@ -55,7 +60,7 @@ def attend(settings: dict[str, Any]) -> None:
         if not broker["user"]:
             join(device)
     elif broker["user"] != device and is_ours(broker["user"]):
-        rename(broker["user"], device)
+        rename(broker["user"], device, broker["prefix"])
 
 
 def is_ours(user: str) -> bool:
@@ -78,14 +83,24 @@ def join(device: str) -> None:
     write(SETTINGS, f'{SAID}[mqtt]\n{login(device)}password_file = "credential:{PASSWORD.name}"\n', 0o644)
 
 
-def rename(before: str, device: str) -> None:
+def rename(before: str, device: str, prefix: str) -> None:
     """Let the user have another name, with its password, which may lie encrypted where only systemd reads it."""
+    if RIGHTS.exists():  # its owner may have another file
+        replace(RIGHTS, with_former(RIGHTS.read_text(), before, device, prefix))
     ours = [line for line in USERS.read_text().splitlines(keepends=True) if line.startswith(f"{before}:")]
     if ours:  # else a run that was cut off came so far
         replace(USERS, "".join(without(before, device)) + device + ours[-1].removeprefix(before))
     replace(SETTINGS, SETTINGS.read_text().replace(login(before), login(device)))
     if RUNNING.is_dir():
         subprocess.run(["systemctl", "--no-block", "try-reload-or-restart", "mosquitto.service"], check=False)
+
+
+def with_former(rights: str, before: str, device: str, prefix: str) -> str:
+    """The rights, with those to what was said under the name before: it waits to be sent and cleared."""
+    kept = re.sub(re.escape(FORMER) + r"user .*\n(topic .*\n){2}", "", rights)
+    end = "" if kept.endswith("\n") else "\n"
+    below = f"topic readwrite {prefix}/{before}/#\ntopic write homeassistant/+/visavis_{before}/#\n"
+    return f"{kept}{end}{FORMER}user {device}\n{below}"
 
 
 def without(*users: str) -> list[str]:

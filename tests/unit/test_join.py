@@ -20,20 +20,21 @@ from tests.ports import free_port
 
 DEVICE = '[device]\nid = "porch"\n'
 RENAMED = '[device]\nid = "hall"\n'
-RIGHTS = Path(__file__).resolve().parents[2] / "broker/visavis.acl"
+SHIPPED = Path(__file__).resolve().parents[2] / "broker/visavis.acl"
 
 
 @pytest.fixture
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that stands for /etc."""
     monkeypatch.setattr(join, "DAEMON", Path(daemon_program()))
-    for name in ("CONFIG", "USERS", "PASSWORD", "SETTINGS", "UNIT"):
+    for name in ("CONFIG", "USERS", "RIGHTS", "PASSWORD", "SETTINGS", "UNIT"):
         monkeypatch.setattr(join, name, tmp_path / getattr(join, name).relative_to("/etc"))
     monkeypatch.setattr(join, "RUNNING", tmp_path / "running")
     join.CONFIG.parent.mkdir()
     join.USERS.parent.mkdir()
     join.CONFIG.write_text(DEVICE)
     join.USERS.write_text("viewer:$7$101$x==\n")
+    join.RIGHTS.write_text(SHIPPED.read_text())
     return tmp_path
 
 
@@ -79,19 +80,57 @@ def test_a_device_that_is_called_otherwise_has_a_user_of_that_name(device: Path,
     assert asked.read_text() == "--no-block try-reload-or-restart mosquitto.service\n"
     assert join.main(follow) == 0
     assert asked.read_text().count("\n") == 1
-    assert arrives(device, "hall", password)
-    assert not arrives(device, "porch", password)
+    assert arrives(device, "hall", password, "visavis/hall/info")
+    assert not arrives(device, "porch", password, "visavis/porch/info")
 
 
-def arrives(device: Path, name: str, password: str) -> bool:
-    """Whether a broker with these users and our rights takes what a device says below its name, and gives it back."""
-    port, login = free_port(), ("-u", name, "-P", password)
-    with mosquitto(device, port, more=[f"password_file {join.USERS}", f"acl_file {RIGHTS}"]):
+def test_a_device_still_delivers_and_clears_under_the_name_before(device: Path) -> None:
+    """Events that wait carry the old name, and a broker acknowledges what it denies."""
+    own = "user me\ntopic read visavis/hall/#"  # without an end of the line
+    join.RIGHTS.write_text(SHIPPED.read_text() + own)
+    join.main()
+    join.CONFIG.write_text(RENAMED)
+    join.main(follow=True)
+    password = join.PASSWORD.read_text().strip()
+    subprocess.run(["mosquitto_passwd", "-b", str(join.USERS), "homeassistant", password], check=True)
+    for topic in ("visavis/porch/events", "homeassistant/device/visavis_porch/config"):
+        assert arrives(device, "hall", password, topic, reader="homeassistant")
+    join.CONFIG.write_text('[device]\nid = "attic"\n[mqtt]\nprefix = "plant"\n')
+    join.main(follow=True)
+    granted = join.RIGHTS.read_text()
+    assert granted.startswith(SHIPPED.read_text() + own + "\n")
+    assert "porch/#" not in granted.replace(SHIPPED.read_text(), "")
+    assert "user attic\ntopic readwrite plant/hall/#\n" in granted
+    join.RIGHTS.unlink()  # as where its owner has another file
+    join.CONFIG.write_text(RENAMED)
+    join.main(follow=True)
+    assert users(device) == ["viewer", "homeassistant", "hall"]
+    assert not join.RIGHTS.exists()
+
+
+def arrives(device: Path, name: str, password: str, topic: str, reader: str = "") -> bool:
+    """Whether a broker with these users and rights takes what a device says, and gives it back, or to a reader."""
+    port = free_port()
+    with mosquitto(device, port, more=[f"password_file {join.USERS}", f"acl_file {join.RIGHTS}"]):
         try:
-            publish(port, f"visavis/{name}/info", "here", *login, "-q", "1", "-r")
+            publish(port, topic, "here", "-u", name, "-P", password, "-q", "1", "-r")
         except subprocess.CalledProcessError:  # not let in
             return False
-        hears = ["mosquitto_sub", "-p", str(port), "-t", f"visavis/{name}/info", "-C", "1", "-W", "10", *login]
+        hears = [
+            "mosquitto_sub",
+            "-p",
+            str(port),
+            "-t",
+            topic,
+            "-C",
+            "1",
+            "-W",
+            "5",
+            "-u",
+            reader or name,
+            "-P",
+            password,
+        ]
         return subprocess.run(hears, capture_output=True, check=False).stdout == b"here\n"
 
 
@@ -100,10 +139,10 @@ def test_a_rename_that_was_cut_off_is_finished_by_the_next(device: Path) -> None
     settings = join.SETTINGS.read_text()
     join.CONFIG.write_text(RENAMED)
     join.main(follow=True)
-    of_hall = join.USERS.read_text()
+    of_hall = join.USERS.read_text() + join.RIGHTS.read_text()
     join.SETTINGS.write_text(settings)
     join.main(follow=True)
-    assert join.USERS.read_text() == of_hall
+    assert join.USERS.read_text() + join.RIGHTS.read_text() == of_hall
     assert join.SETTINGS.read_text() == settings.replace("porch", "hall")
 
 
@@ -193,4 +232,4 @@ def test_a_disk_without_room_costs_no_user_of_the_broker(device: Path) -> None:
     join.join("porch")
     assert users(device) == [*names, "porch"]
     assert stat.S_IMODE(join.USERS.stat().st_mode) == 0o640
-    assert [file.name for file in join.USERS.parent.iterdir()] == [join.USERS.name]
+    assert {file.name for file in join.USERS.parent.iterdir()} == {join.USERS.name, join.RIGHTS.name}

@@ -97,6 +97,8 @@ def test_a_device_with_another_name_is_a_user_of_that_name(broker: Machine) -> N
     message = json.loads(broker.run("mosquitto_sub -u viewer -P look -t visavis/hall/demo/detections -C 1 -W 240"))
     assert message["device"] == "hall"
     assert broker.run("cut -d: -f1 /etc/mosquitto/visavis.passwd").split() == ["viewer", "hall"]
+    still_there = "mosquitto_sub -u viewer -P look -t 'visavis/test/#' -F %t --retained-only -W 3 | grep -q ."
+    broker.run(retry(f"! {still_there}", 120, JOURNAL))
     broker.run(f"rm {renamed} && systemctl restart {DAEMON}")
     broker.run(retry(CONNECTED, 120, JOURNAL))
     assert broker.run("cut -d: -f1 /etc/mosquitto/visavis.passwd").split() == ["viewer", "test"]
