@@ -76,13 +76,17 @@ func (p *Publisher) Expect(places []Place) {
 		}
 	}
 	messages, components := p.announce(places)
-	p.states.want(slices.AppendSeq(topics, maps.Keys(messages)))
+	p.states.want(slices.AppendSeq(topics, maps.Keys(messages)), p.moving(components)...)
 	p.tellHome(messages, components)
 	p.nudge()
 }
 
-// tellHome keeps what Home Assistant is told.
+// tellHome keeps what Home Assistant is told. What is gone is removed before the rest moves to the other form: it stays what it is until
+// it is told of there, which what is gone never is.
 func (p *Publisher) tellHome(messages, components map[string]string) {
+	if removed := p.states.removed(components); p.settings.Discovery == discoverComponent && len(removed) > 0 {
+		p.states.removeFirst(DiscoveryDeviceTopic(p.settings.Device), withRemoved(p.deviceMessage(nil), removed))
+	}
 	for _, topic := range slices.Sorted(maps.Keys(messages)) {
 		if !isDeviceForm(topic) {
 			p.states.set(topic, messages[topic], false)

@@ -23,25 +23,37 @@ const homeAssistant = "homeassistant" // first level of what is read by Home Ass
 // migrate tells Home Assistant that the entities behind a topic are announced in the other form from now on, and stay what they are.
 const migrate = `{"migrate_discovery":true}`
 
-// announce are the retained messages by which Home Assistant knows the device; none when it is not to be told. Components
-// are the platforms of the entities by key, where one message tells of all.
-func (p *Publisher) announce(places []Place) (messages map[string]string, components map[string]string) {
+// announce are the retained messages by which Home Assistant knows the device, and the platforms of its entities by key; none when it is
+// not to be told.
+func (p *Publisher) announce(places []Place) (messages, components map[string]string) {
+	if p.settings.Discovery != discoverDevice && p.settings.Discovery != discoverComponent {
+		return nil, nil
+	}
 	entities := p.distinct(p.entities(places))
-	switch p.settings.Discovery {
-	case discoverDevice:
-		components = map[string]string{}
-		for _, e := range entities {
-			components[e.key] = e.platform
-		}
-		topic := DiscoveryDeviceTopic(p.settings.Device)
-		return map[string]string{topic: p.deviceMessage(entities)}, components
-	case discoverComponent:
-		messages = map[string]string{}
-		for _, e := range entities {
+	messages, components = map[string]string{}, map[string]string{}
+	for _, e := range entities {
+		components[e.key] = e.platform
+		if p.settings.Discovery == discoverComponent {
 			messages[DiscoveryComponentTopic(e.platform, p.settings.Device, e.key)] = p.componentMessage(e)
 		}
 	}
-	return messages, nil
+	if p.settings.Discovery == discoverDevice {
+		messages[DiscoveryDeviceTopic(p.settings.Device)] = p.deviceMessage(entities)
+	}
+	return messages, components
+}
+
+// moving are the topics of the other form whose entities are announced in this one.
+func (p *Publisher) moving(components map[string]string) (topics []string) {
+	switch p.settings.Discovery {
+	case discoverComponent:
+		return []string{DiscoveryDeviceTopic(p.settings.Device)}
+	case discoverDevice:
+		for key, platform := range components {
+			topics = append(topics, DiscoveryComponentTopic(platform, p.settings.Device, key))
+		}
+	}
+	return topics
 }
 
 // distinct leaves out an entity whose key is taken: camera `a_zone_b` and zone `b` of camera `a` write themselves alike.

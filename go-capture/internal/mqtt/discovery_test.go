@@ -177,6 +177,40 @@ func TestWhatIsRemovedIsNamedOnceAndThenLeftOut(t *testing.T) {
 	}
 }
 
+// What moves stays in Home Assistant until it is told of in the other form, which what is gone never is.
+func TestAnotherFormRemovesWhatIsGoneBeforeItMovesTheRest(t *testing.T) {
+	const gateFaces = "homeassistant/sensor/visavis_porch/gate_faces/config"
+	b := &broker{address: "127.0.0.1:1"}
+	says := func(form, file string, places []Place) map[string][]string {
+		p := newPublisher(t, b.homeSettings(form))
+		p.CommandsTo(func(Command) error { return nil })
+		p.RememberIn(file, "")
+		p.states.pause = 0
+		p.Expect(places)
+		said := map[string][]string{}
+		for now, found := p.next(); found; now, found = p.next() {
+			said[now.topic] = append(said[now.topic], now.payload)
+		}
+		p.keeper.Write()
+		return said
+	}
+	file := filepath.Join(t.TempDir(), "topics.json")
+	says("device", file, home)
+	device := says("component", file, home[:1])[deviceTopic]
+	if len(device) != 3 || !slices.Equal(device[1:], []string{migrate, ""}) {
+		t.Fatalf("the message about the device says %q", device)
+	}
+	if told, removed := toldOf(t, device[0]); len(told) != 0 || !slices.Contains(removed, "sensor gate_faces") || slices.Contains(removed, "sensor door_faces") {
+		t.Errorf("first of all it tells of %q and removes %q", told, removed)
+	}
+	file = filepath.Join(t.TempDir(), "topics.json")
+	says("component", file, home)
+	back := says("device", file, home[:1])
+	if gate, door := back[gateFaces], back[strings.Replace(gateFaces, "gate", "door", 1)]; !slices.Equal(gate, []string{""}) || !slices.Equal(door, []string{migrate, ""}) {
+		t.Errorf("an entity that is gone says %q, one that moves %q", gate, door)
+	}
+}
+
 func TestHomeAssistantIsToldAgainWhenItStarts(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()

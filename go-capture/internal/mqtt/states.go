@@ -18,6 +18,7 @@ type states struct {
 	order    []string            // topics in the order of their first mention
 	recalled map[string]struct{} // of an earlier process, and nothing has been said there since
 	wanted   map[string]struct{} // nil: all
+	moving   []string            // what they announce to Home Assistant is told in the other form
 	notice   func()              // for who remembers the topics; it never waits
 
 	components map[string]string   // platforms of the entities that the message about the device has told of, by key
@@ -111,10 +112,12 @@ func (s *states) recall(read announcedAt) {
 	}
 }
 
-// want says which topics there are from now on. All others that may stand retained are cleared.
-func (s *states) want(topics []string) {
+// want says which topics there are from now on. All others that may stand retained are cleared, the moving ones after Home Assistant was
+// told that what they announced is announced elsewhere.
+func (s *states) want(topics []string, moving ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.moving = moving
 	s.wanted = map[string]struct{}{}
 	for _, topic := range topics {
 		s.wanted[topic] = struct{}{}
@@ -138,24 +141,11 @@ var lastWords = map[string]string{"status": "offline", "available": "offline", "
 
 func (s *states) leaving(topic string) retained {
 	words := lastWords[topic[strings.LastIndex(topic, "/")+1:]]
-	if isDiscovery(topic) && s.otherForm(topic) {
+	if slices.Contains(s.moving, topic) {
 		words = migrate
 	}
 	return retained{payload: words, dirty: true, leaving: true}
 }
-
-// otherForm tells whether Home Assistant is now told of the same device in the other form than by this topic.
-func (s *states) otherForm(topic string) bool {
-	for wanted := range s.wanted {
-		if isDiscovery(wanted) && isDeviceForm(wanted) != isDeviceForm(topic) && deviceIn(wanted) == deviceIn(topic) {
-			return true
-		}
-	}
-	return false
-}
-
-// deviceIn is the level of a topic of discovery that names the device.
-func deviceIn(topic string) string { return strings.Split(topic, "/")[2] }
 
 // next takes a state that the broker does not know yet. Last words go first, then topics are cleared: an entity that moves is let go of
 // before it is told of elsewhere.
@@ -220,6 +210,8 @@ func (r *retained) turn() int {
 func (s *states) say(one *retained) (said string) {
 	said, one.dirty = one.payload, false
 	switch {
+	case one.leaving && one.then != nil:
+		one.payload, one.dirty, one.then = one.then.payload, true, nil
 	case one.leaving:
 		one.payload, one.dirty = "", said != ""
 		if said == migrate {
@@ -261,6 +253,15 @@ func (s *states) setDevice(topic, removing string, then afterwards) {
 	maps.Copy(all, s.components)
 	s.components = all
 	s.notice()
+}
+
+// removeFirst lets a topic that is about to move its entities remove some before.
+func (s *states) removeFirst(topic, removing string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one, known := s.topics[topic]; known && one.leaving && one.payload == migrate && one.then == nil {
+		one.payload, one.then = removing, &afterwards{payload: migrate}
+	}
 }
 
 // repeats tells, once, that a move is long enough ago to tell everything again: a Home Assistant that was slower than the pause has
