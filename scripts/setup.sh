@@ -32,18 +32,44 @@ need_toolchains() {
 	[ "$minor" -ge 24 ] || fail "Go 1.24 or newer is needed, found $(go env GOVERSION)"
 }
 
-# A Python that brings its own venv and pip does not need Debian's package for it.
+# The names are Debian's. What counts is whether the thing is here: other systems have it in packages of other names, and somebody may
+# have installed it without one.
 has_package() {
 	case $1 in
+	build-essential) has_program c++ && has_program make ;;
 	python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
-	mosquitto) [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null ;;
-	mosquitto-clients) command -v mosquitto_sub >/dev/null ;;
-	iproute2) command -v ip >/dev/null ;;
-	nodejs) command -v node >/dev/null ;;
-	ffmpeg | chromium | npm | wrk | valkey-server | redis-server) command -v "$1" >/dev/null ;;
+	libjpeg-dev) pkg-config --exists libjpeg 2>/dev/null ;;
 	libopencv-dev) pkg-config --exists opencv4 2>/dev/null ;;
-	*) dpkg -s "$1" >/dev/null 2>&1 ;;
+	libgstreamer1.0-dev) pkg-config --exists gstreamer-1.0 2>/dev/null ;;
+	python3-gst-1.0) /usr/bin/python3 -c 'import gi; gi.require_version("Gst", "1.0")' 2>/dev/null ;;
+	gstreamer1.0-libcamera) has_gstreamer_plugin libcamera ;;
+	gstreamer1.0-plugins-base) has_gstreamer_plugin videotestsrc ;;
+	*) has_program "$(program_of "$1")" || dpkg -s "$1" >/dev/null 2>&1 ;;
 	esac
+}
+
+# One that stands for a package, where that has another name.
+program_of() {
+	case $1 in
+	mosquitto-clients) echo mosquitto_sub ;;
+	iproute2) echo ip ;;
+	nodejs) echo node ;;
+	squashfs-tools) echo mksquashfs ;;
+	dosfstools) echo mkfs.vfat ;;
+	fdisk) echo sfdisk ;;
+	mtools) echo mcopy ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# Who is not root seldom has the folders of services on PATH.
+has_program() {
+	PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null
+}
+
+has_gstreamer_plugin() {
+	local folder
+	folder=$(pkg-config --variable=pluginsdir gstreamer-1.0 2>/dev/null) && [ -e "$folder/libgst$1.so" ]
 }
 
 install_packages() {

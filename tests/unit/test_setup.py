@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make setup` where an earlier one was cut off."""
+"""`make setup` where an earlier one was cut off, and on systems without apt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.repo.test_laws import ROOT
 
@@ -22,3 +24,14 @@ def test_an_environment_that_was_cut_off_while_it_was_made_is_made_anew(tmp_path
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("pip ")
     assert not (checkout / ".venv" / ".visavis-run").exists()
+
+
+@pytest.mark.parametrize("lacking", [None, "make"])
+def test_what_is_here_is_not_asked_for_on_a_system_without_apt(tmp_path: Path, lacking: str | None) -> None:
+    (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
+    for name in {"pkg-config", "c++", "make"} - {lacking}:
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    script = f'. {ROOT}/scripts/setup.sh && PATH={tmp_path} && install_packages "${{run_packages[@]}}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    asked = f"setup: please install with your package manager: {'build-essential' if lacking else ''}\n"
+    assert (done.returncode, done.stderr) == ((1, asked) if lacking else (0, ""))
