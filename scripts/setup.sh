@@ -83,9 +83,15 @@ install_packages() {
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
-# One that was cut off while it was made, came with its folder from elsewhere, or whose Python is gone is made anew, stamps and all.
+# One that was cut off while it was made, came with its folder from elsewhere, or whose Python is gone is made anew, stamps and all. The
+# programs of a copy run the original's Python, and would change the original.
 ready_venv() {
-	.venv/bin/pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
+	has_own_pip || python3 -m venv --clear .venv
+}
+
+has_own_pip() {
+	local its_own
+	its_own=$(.venv/bin/pip --version 2>/dev/null | sed -nE 's|^pip .* from (.*)/lib/python.*|\1|p') && [ "$its_own" -ef .venv ]
 }
 
 # The stamp holds the sums of what was installed, so that a changed pin installs again and an unchanged one costs nothing.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make setup` where an earlier one was cut off, and on systems without apt."""
+"""`make setup` where an earlier one was cut off or copied, and on systems without apt."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ import pytest
 from tests.repo.test_laws import ROOT
 
 
-def test_an_environment_that_was_cut_off_while_it_was_made_is_made_anew(tmp_path: Path) -> None:
-    checkout = tmp_path / "my projects" / "visavis"
+def setup(checkout: Path, words: str) -> subprocess.CompletedProcess[str]:
+    """Run functions of a checkout's script."""
+    script = f". scripts/setup.sh && {words}"
+    return subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def test_an_environment_that_was_cut_off_or_copied_is_made_anew(tmp_path: Path) -> None:
+    checkout, copy = tmp_path / "my projects" / "visavis", tmp_path / "copy"
     (checkout / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "setup.sh", checkout / "scripts")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")], check=True)
     (checkout / ".venv" / ".visavis-run").write_text("a stamp of what is not there any more")
-    script = ". scripts/setup.sh && ready_venv && .venv/bin/pip --version"
-    done = subprocess.run(["bash", "-c", script], cwd=checkout, capture_output=True, text=True, check=False)
+    done = setup(checkout, "ready_venv && .venv/bin/pip --version")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("pip ")
     assert not (checkout / ".venv" / ".visavis-run").exists()
+
+    shutil.copytree(checkout, copy, symlinks=True)
+    assert setup(checkout, "has_own_pip").returncode == 0
+    assert setup(copy, "has_own_pip").returncode == 1
 
 
 @pytest.mark.parametrize("lacking", [None, "make"])
