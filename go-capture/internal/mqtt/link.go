@@ -41,13 +41,14 @@ type will struct {
 	Delivery
 }
 
-// newLink checks the settings and reads the certificates; it does not connect. form is "" for the native topics.
+// newLink checks the settings, but not what is in the files that they name: that may be mended while we run. It does not connect. form
+// is "" for the native topics.
 func newLink(s Settings, form string) (*link, error) {
 	address, secure, err := s.address()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.tls(secure); err != nil {
+	if err := s.paired(); err != nil {
 		return nil, err
 	}
 	l := &link{settings: s, name: s.section(), address: address, secure: secure, patience: connectTimeout, log: updown.New(time.Now), ends: faultOfCertificate(s)}

@@ -43,7 +43,7 @@ type Publisher struct {
 	stats    atomic.Pointer[func() Stats]
 }
 
-// New checks the settings and reads the certificates; it does not connect.
+// New checks the settings; it does not connect.
 func New(s Settings) (*Publisher, error) {
 	l, err := newLink(s, "")
 	if err != nil {

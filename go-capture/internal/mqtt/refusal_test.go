@@ -121,6 +121,30 @@ func TestACertificateThatIsRenewedNeedsNoRestart(t *testing.T) {
 	waiting.Until(t, "the new one is taken", p.Connected)
 }
 
+// What a renewal left behind half done must not keep the device from starting: the cameras and the page need no broker.
+func TestFilesThatARenewalLeftHalfDoneAreReadAgain(t *testing.T) {
+	ca := newAuthority(t, "house")
+	_, settings := secureBroker(t, ca, ca.issue("localhost", inAnHour()), "require_certificate true")
+	old, fresh := ca.issue("porch", inAnHour()), ca.issue("porch", inAnHour())
+	settings.CA, settings.Cert, settings.Key = filepath.Join(t.TempDir(), "ca.pem"), fresh.certificate, old.key
+	writeFile(t, settings.CA, "")
+	p := newPublisher(t, settings)
+	run(t, p)
+	for _, step := range []struct{ named, from, to string }{
+		{"mqtt.ca: no PEM certificate", ca.file, settings.CA},
+		{"mqtt.cert and mqtt.key: ", fresh.key, old.key},
+	} {
+		waiting.Until(t, step.named, func() bool { return strings.HasPrefix(p.state().Error, step.named) })
+		if why := p.state().Error; !strings.Contains(why, "; ") {
+			t.Errorf("no remedy in %q", why)
+		}
+		if err := os.Rename(step.from, step.to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting.Until(t, "connected with what is whole again", p.Connected)
+}
+
 // setPassword writes the broker's own file with the broker's own program.
 func setPassword(t *testing.T, file, user, password string) {
 	t.Helper()

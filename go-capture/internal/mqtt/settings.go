@@ -69,6 +69,14 @@ func (s Settings) address() (address string, secure bool, err error) {
 	return dialled.String(), known.secure, nil
 }
 
+// paired checks that a certificate has a key.
+func (s Settings) paired() error {
+	if (s.Cert == "") != (s.Key == "") {
+		return s.says("mqtt.cert and mqtt.key belong together: set both or neither")
+	}
+	return nil
+}
+
 // tls reads the certificates; nil for plain mqtt.
 func (s Settings) tls(secure bool) (*tls.Config, error) {
 	if !secure {
@@ -78,25 +86,25 @@ func (s Settings) tls(secure bool) (*tls.Config, error) {
 	if s.CA != "" {
 		pem, err := os.ReadFile(s.CA)
 		if err != nil {
-			return nil, s.says("mqtt.ca: %w", err)
+			return nil, s.says("mqtt.ca: %w; "+readAgain, err)
 		}
 		made.RootCAs = x509.NewCertPool()
 		if !made.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, s.says("mqtt.ca: no PEM certificate in %s", s.CA)
+			return nil, s.says("mqtt.ca: no PEM certificate in %s; "+readAgain, s.CA)
 		}
-	}
-	if (s.Cert == "") != (s.Key == "") {
-		return nil, s.says("mqtt.cert and mqtt.key belong together: set both or neither")
 	}
 	if s.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
 		if err != nil {
-			return nil, s.says("mqtt.cert and mqtt.key: %w", err)
+			return nil, s.says("mqtt.cert and mqtt.key: %w; "+readAgain, err)
 		}
 		made.Certificates = []tls.Certificate{pair}
 	}
 	return made, nil
 }
+
+// readAgain is the remedy for files that cannot be used.
+const readAgain = "write what belongs there, it is read again at every try (a credential by a restart)"
 
 func (s Settings) password() (string, error) {
 	if s.PasswordFile == "" {
