@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_a_worker_beside_such_a_driver_counts_as_one_without_a_gpu(real_core: No
 
 
 def test_a_report_times_the_engines_that_are_there_and_builds_none(real_core: None, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "visavis.hardware.inference", "tensorrt", "fp16", "1"]
+    command = [sys.executable, "-m", "visavis.hardware.inference", str(os.getpid()), "tensorrt", "fp16", "1"]
     answer = subprocess.run(
         command, env=core.environment(VISAVIS_CACHE_DIR=str(tmp_path)), capture_output=True, text=True, check=True
     )
