@@ -100,17 +100,17 @@ NONE, ONE, BOTH = (), ("mqtt.password",), ("gate.password", "mqtt.password")
     [(NONE, BOTH, [], 3), (BOTH, ONE, ["--check"], 2), (BOTH, ONE, [], 2), (BOTH, NONE, [], 2)],
 )
 def test_a_secret_goes_with_its_name_and_those_of_the_owner_stay(
-    before: tuple[str, ...], after: tuple[str, ...], words: list[str], changed: int, ansible: Ansible, device: Path
+    before: tuple[str, ...], after: tuple[str, ...], words: list[str], changed: int, todays: Ansible, device: Path
 ) -> None:
     provisioned(device, *before)
     secrets = {name: name for name in after}
-    played = handed(ansible, device, secrets, *words)
+    played = handed(todays, device, secrets, *words)
     assert (played.code, played.changed) == (0, {"porch": changed}), played.said
     assert '"msg": "restarted"' in played.said
     left = before if words else after
     assert kept(device) == ({name: f"{name}\n" for name in ("own.password", *left)}, loads(device, *left))
     if not words:
-        again = handed(ansible, device, secrets)
+        again = handed(todays, device, secrets)
         assert (again.code, again.changed) == (0, {"porch": 0}), again.said
         assert all(stat.S_IMODE((device / "store" / name).stat().st_mode) == 0o600 for name in after)
 
