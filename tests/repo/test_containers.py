@@ -56,6 +56,12 @@ def test_a_container_may_do_as_little_as_possible(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_a_check_of_health_asks_no_proxy(name: str) -> None:
+    check = " ".join(SERVICES[name]["healthcheck"]["test"])
+    assert "http://" not in check or re.search(r"wget -Y off|ProxyHandler\(\{\}\)|curl --noproxy \*", check)
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_only_this_machine_reaches_a_port(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
