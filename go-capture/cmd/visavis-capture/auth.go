@@ -49,7 +49,7 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if !ok {
 		return exitWrongUse
 	}
-	signal.Ignore(syscall.SIGPIPE) // a reader that went away is a token that nobody got, not the end of us
+	signal.Ignore(syscall.SIGPIPE)           // a reader that went away is a token that nobody got, not the end of us
 	reads := config.Program{ForWorker: true} // root may manage logins, but only the service sees its credentials
 	settings, err := reads.Load(asked.config, os.Environ(), nil)
 	if err != nil {
