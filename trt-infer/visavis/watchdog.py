@@ -7,12 +7,13 @@ import atexit
 import logging
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
+from visavis.own_folder import own_folder
 from visavis.systemd import ALIVE, READY
 
 # As WatchdogSec of visavis-infer@.service.
@@ -89,9 +90,9 @@ def watch_itself(limit_s: float) -> None:
     """
     if "NOTIFY_SOCKET" in os.environ:
         return
-    folder = tempfile.TemporaryDirectory(prefix="visavis-worker-")
-    atexit.register(folder.cleanup)
-    watchdog = Watchdog(Path(folder.name) / "life", limit_s)
+    held = ExitStack()
+    atexit.register(held.close)
+    watchdog = Watchdog(held.enter_context(own_folder("visavis-worker-")) / "life", limit_s)
     os.environ.update(watchdog.listen({}))
     threading.Thread(target=_end_when_silent, args=(watchdog,), name="watchdog", daemon=True).start()
 

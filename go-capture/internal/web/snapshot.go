@@ -5,7 +5,6 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,20 +13,14 @@ import (
 // snapshotMostAge is the age at which the newest picture is no longer an answer: whoever polls must not take it for now.
 const snapshotMostAge = 10 * time.Second
 
-// snapshotMostSeconds is that age at a camera, which may be asked for fewer pictures: one may then be missing.
-func snapshotMostSeconds(c CameraSettings) float64 {
-	if c.DetectFPS <= 0 {
-		return snapshotMostAge.Seconds()
+// mostAgeS is that age in seconds: one picture of a camera that is asked for fewer may be missing.
+func (s *studio) mostAgeS() float64 {
+	for _, c := range s.server.view.Cameras() {
+		if c.ID == s.camera && c.DetectFPS > 0 {
+			return max(snapshotMostAge.Seconds(), 2/c.DetectFPS)
+		}
 	}
-	return max(snapshotMostAge.Seconds(), 2/c.DetectFPS)
-}
-
-func (s *studio) settings() CameraSettings {
-	all := s.server.view.Cameras()
-	if i := slices.IndexFunc(all, func(c CameraSettings) bool { return c.ID == s.camera }); i >= 0 {
-		return all[i]
-	}
-	return CameraSettings{ID: s.camera}
+	return snapshotMostAge.Seconds()
 }
 
 // snapshot serves the newest picture. It is encoded when somebody asks, once for each frame and look.
@@ -86,7 +79,7 @@ func (s *studio) tag(wanted look) (string, error) {
 		return "", err
 	}
 	defer newest.Picture.Release()
-	if age := newest.age(); age.Seconds() > snapshotMostSeconds(s.settings()) {
+	if age := newest.age(); age > snapshotMostAge && age.Seconds() > s.mostAgeS() {
 		return "", refusal{Status: http.StatusServiceUnavailable, Title: "The newest picture is too old",
 			Detail:     fmt.Sprintf("Camera %q has given no picture for %.0f s; see /api/v1/status.", s.camera, age.Seconds()),
 			RetryAfter: 1}

@@ -44,8 +44,9 @@ def count(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Print the workers, after the change: exit 0; 1 when nothing runs, or they are not there in time."""
     path = find(args.device)
-    before = ask(path, Request())
-    crew = ask(path, Request(args.count))
+    crew = before = ask(path, Request())
+    if args.count is not None:
+        crew = ask(path, Request(args.count))
     end_s = time.monotonic() + args.wait_s
     while args.count is not None and not crew.settled(before):
         if time.monotonic() > end_s:
