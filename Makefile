@@ -37,7 +37,7 @@ run: setup ## start visavis in the foreground; CAMERA=/dev/video0 for a real cam
 
 .PHONY: test
 test: setup-test ## run every test that needs no special hardware
-	export $(OPENCV_FLAGS) && cd go-capture && go vet -tags $(GO_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
+	export $(OPENCV_FLAGS) && cd go-capture && go vet -race -tags $(GO_TEST_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
 	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-vm
@@ -68,14 +68,22 @@ test-adapters: ## test with Node-RED, Telegraf, InfluxDB and Prometheus; the fir
 	@scripts/setup.sh adapters
 	$(PYTHON) -m pytest -m adapters tests/adapters
 
-.PHONY: lint
+.PHONY: lint lint-go lint-python lint-ansible
 lint: setup-test ## check contracts, formatting, types and style
 	$(PYTHON) contracts/generate.py --check
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint-go lint-python lint-ansible
+
+# With -trimpath as the daemon is built: GoCV is compiled once for both.
+lint-go:
+	cd go-capture && test -z "$$(gofmt -l .)" || { gofmt -l .; echo "lint: run gofmt -w in go-capture on the files above" >&2; exit 1; }
+	export $(OPENCV_FLAGS) GOFLAGS=-trimpath && cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
+
+lint-python:
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+lint-ansible:
 	scripts/ansible.sh lint
-	cd go-capture && test -z "$$(gofmt -l .)" || { gofmt -l .; echo "lint: run gofmt -w in go-capture on the files above" >&2; exit 1; }
-	export $(OPENCV_FLAGS) && cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
 
 .PHONY: gen
 gen: setup-test ## generate code and pages from contracts/
