@@ -199,7 +199,7 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 	done.faces = hub.AtLeast(g.settings.Score, done.faces)
 	done.latency = stages(r, grantedNs, flight, end)
 	if r.draw {
-		done.picture, done.release, err = g.decode(ctx, r, g.wholeReduction(r.header))
+		done.picture, done.release, err = g.decode(ctx, r, 1)
 	}
 	return done, err
 }
@@ -227,18 +227,13 @@ func (g *Gateway) place(r request) geometry.Letterbox {
 	return geometry.Corner(width, height, g.settings.FullSide)
 }
 
-// wholeReduction is the scale at which a picture is wanted back: as large as memory allows. Inspect has refused what fits at none.
-func (g *Gateway) wholeReduction(header Header) int {
-	reduce := 1
-	for header.Cost(reduce) > g.settings.Limits.DecodeBytes {
+// decode takes memory for decoding, until release, and gives the upright picture in memory of its own: what a damaged one leaves
+// unwritten is black, and never another client's. It is at 1/reduce of the scale, or smaller, as memory allows: Inspect has refused what
+// fits at none.
+func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Picture, func(), error) {
+	for r.header.Cost(reduce) > g.settings.Limits.DecodeBytes {
 		reduce *= 2
 	}
-	return reduce
-}
-
-// decode takes memory for decoding, until release, and gives the upright picture in memory of its own: what a damaged one leaves
-// unwritten is black, and never another client's.
-func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Picture, func(), error) {
 	cost := int64(r.header.Cost(reduce))
 	if err := g.decoding.Acquire(ctx, cost); err != nil {
 		return nil, nil, err

@@ -37,21 +37,20 @@ type stuck struct {
 
 func openStuck(t *testing.T, deadline time.Duration) *stuck {
 	t.Helper()
-	return openStuckWith(t, deadline, decode.Upright)
+	return openStuckWith(t, func(settings *gateway.Settings) { settings.Deadline = deadline })
 }
 
-type decoder = func(body []byte, header gateway.Header, reduce int, into *frame.Picture) error
-
-func openStuckWith(t *testing.T, deadline time.Duration, decoded decoder) *stuck {
+func openStuckWith(t *testing.T, change func(*gateway.Settings)) *stuck {
 	t.Helper()
 	patientMs := int(waiting.Most.Milliseconds())
 	s := &stuck{t: t}
 	s.dispatcher = dispatch.New(dispatch.Options{LeaseMs: patientMs, HelloMs: patientMs, Outcome: func(o dispatch.Outcome) { s.Outcome(o) }})
+	settings := gateway.Settings{Model: "centerface", InputWidth: 32, InputHeight: 32, FullSide: 32, Workers: 1, Credit: 1,
+		Deadline: unhurried, Queue: 2, QueuePerClient: 2, Limits: limits,
+		Tools: gateway.Tools{Decode: decode.Upright, Draw: preprocess.Letterbox}}
+	change(&settings)
 	var err error
-	s.Gateway, err = gateway.New(gateway.Settings{Model: "centerface", InputWidth: 32, InputHeight: 32, FullSide: 32, Workers: 1, Credit: 1,
-		Deadline: deadline, Queue: 2, QueuePerClient: 2, Limits: limits,
-		Tools: gateway.Tools{Decode: decoded, Draw: preprocess.Letterbox}}, s.dispatcher)
-	if err != nil {
+	if s.Gateway, err = gateway.New(settings, s.dispatcher); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
@@ -117,10 +116,13 @@ func TestAPictureThatNoWorkerHadIsToldThatTooManyCome(t *testing.T) {
 func TestAPictureThatWaitsToBeDecodedIsToldThatTooManyCome(t *testing.T) {
 	const deadline = 300 * time.Millisecond
 	decoding, goOn := make(chan struct{}), make(chan struct{})
-	s := openStuckWith(t, deadline, func(body []byte, header gateway.Header, reduce int, into *frame.Picture) error {
-		close(decoding)
-		<-goOn
-		return decode.Upright(body, header, reduce, into)
+	s := openStuckWith(t, func(settings *gateway.Settings) {
+		settings.Deadline = deadline
+		settings.Tools.Decode = func(body []byte, header gateway.Header, reduce int, into *frame.Picture) error {
+			close(decoding)
+			<-goOn
+			return decode.Upright(body, header, reduce, into)
+		}
 	})
 	large := asPNG(t, image.NewGray(image.Rect(0, 0, 3900, 4000)))
 	first := s.ask("10.0.0.1", encoded(large))
@@ -131,6 +133,31 @@ func TestAPictureThatWaitsToBeDecodedIsToldThatTooManyCome(t *testing.T) {
 	}
 	close(goOn)
 	waiting.For(t, "the other one is told", first)
+}
+
+// At its own scale it would take 6.5 MB, as it has to be turned.
+func TestAPictureThatFitsIntoMemoryOnlyWhenReducedIsDecodedSo(t *testing.T) {
+	picture := turned(asJPEG(t, speckled(1200, 900)), 6)
+	for name, full := range map[string]bool{"for the network's input": false, "in its own size": true} {
+		t.Run(name, func(t *testing.T) {
+			reduced := make(chan int, 1)
+			s := openStuckWith(t, func(settings *gateway.Settings) {
+				settings.InputWidth, settings.InputHeight, settings.FullSide = 900, 1200, 1200
+				settings.Limits.DecodeBytes = 4 << 20
+				settings.Tools.Decode = func(body []byte, header gateway.Header, reduce int, into *frame.Picture) error {
+					reduced <- reduce
+					return decode.Upright(body, header, reduce, into)
+				}
+			})
+			asked := encoded(picture)
+			asked.Options.Full = full
+			s.ask(me, asked)
+			if got := waiting.For(t, "it is decoded", reduced); got != 2 {
+				t.Errorf("it is decoded at 1/%d of its scale, want 1/2", got)
+			}
+			s.holds(1)
+		})
+	}
 }
 
 // TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed: one that sets a long timeout is told like any other what stood in its way.
