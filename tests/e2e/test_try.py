@@ -44,7 +44,8 @@ WIDTH, HEIGHT = 640, 480
 # Where CenterFace finds the face of gocv's face.jpg at its own size, as in go-capture/internal/demo.
 FACE = (262.5, 139.0, 190.5, 254.5)
 TOLERANCE_PX = 8
-# A connection on which nothing moves for so long is taken for dead, then twice as long; the large picture takes 25 s of the page's time.
+# A connection on which nothing moves for so long is taken for dead, then twice as long; the large picture takes 25 s of
+# the page's time.
 DEAD_S = 10
 UPLINK_BYTES_S = 40_000
 # The page's clock, and with it the line, so many times as fast as ours: over a minute of patience is not waited for.
