@@ -23,6 +23,62 @@ fail() {
 	exit 1
 }
 
+# What happens now, at once, also from a step beside others.
+say() {
+	echo "setup: $*" >&"${told:-1}"
+}
+
+# Steps that need nothing of each other run side by side: pid -> step, and a folder of what each has said.
+steps=()
+said=
+
+# Each is a group of processes of its own, so that it can be ended with all that it has started. It asks nobody: only what runs in the
+# foreground has the terminal, where sudo wants a password.
+beside() {
+	if [ -z "$said" ]; then
+		said=$(mktemp -d)
+		trap end_steps EXIT
+		trap 'exit 130' INT
+		trap 'exit 143' TERM
+	fi
+	set -m
+	(
+		told=3
+		"$@"
+	) 3>&1 >"$said/$1" 2>&1 </dev/null &
+	set +m
+	steps[$!]=$1
+}
+
+# Each tells what it has said in one piece when it has ended. The first that fails ends the others, and set-up.
+all_done() {
+	local pid
+	while [ ${#steps[@]} -gt 0 ]; do
+		for pid in "${!steps[@]}"; do
+			kill -0 "$pid" 2>/dev/null || finish "$pid"
+		done
+		sleep 0.1
+	done
+}
+
+finish() {
+	local step=${steps[$1]}
+	unset "steps[$1]"
+	if wait "$1"; then
+		cat "$said/$step"
+	else
+		cat "$said/$step" >&2
+		fail "$step failed, as told above"
+	fi
+}
+
+end_steps() {
+	local pid
+	for pid in "${!steps[@]}"; do kill -- "-$pid" 2>/dev/null || true; done
+	wait
+	rm -rf "$said"
+}
+
 need_toolchains() {
 	command -v go >/dev/null || fail "Go is missing: install Go 1.24 or newer (https://go.dev/dl) and put it on PATH"
 	command -v python3 >/dev/null || fail "Python is missing: install python3 3.10 or newer"
@@ -78,7 +134,7 @@ install_packages() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	command -v apt-get >/dev/null || fail "please install with your package manager: ${missing[*]}"
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
-	echo "setup: installing with apt: ${missing[*]}"
+	say "installing with apt: ${missing[*]}"
 	"${as_root[@]}" apt-get update -q
 	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
@@ -101,7 +157,7 @@ install_python() {
 	stamp=.venv/.visavis-$purpose
 	sums=$(cat "${files[@]}" pyproject.toml | sha256sum)
 	[ "$(cat "$stamp" 2>/dev/null)" != "$sums" ] || return 0
-	echo "setup: installing Python packages into .venv (pinned by hash)"
+	say "installing Python packages into .venv (pinned by hash)"
 	local pip=(.venv/bin/pip install --disable-pip-version-check -q --require-hashes)
 	local file
 	for file in "${files[@]}"; do
@@ -122,7 +178,7 @@ install_tensorrt_core() {
 	fi
 	sums=$(echo "3.$minor" | cat - $pins | sha256sum)
 	[ "$(cat $folder/installed 2>/dev/null)" != "$sums" ] || return 0
-	echo "setup: installing the TensorRT core for tests into $folder (146 MB to fetch)"
+	say "installing the TensorRT core for tests into $folder (146 MB to fetch)"
 	rm -rf $folder
 	.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q \
 		--target $folder/site --no-deps --only-binary :all: --require-hashes -r $pins
@@ -142,7 +198,7 @@ install_server() {
 	fi
 	sums=$(echo "3.$minor" | cat - "$pins" | sha256sum)
 	[ "$(cat "$folder/installed" 2>/dev/null)" != "$sums" ] || return 0
-	echo "setup: installing $name for tests into $folder"
+	say "installing $name for tests into $folder"
 	rm -rf "$folder"
 	.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q --no-compile \
 		--target "$folder/site" --no-deps --require-hashes -r "$pins"
@@ -158,10 +214,11 @@ install_servers() {
 	install_ansible
 }
 
-# The wheel of PyTriton has NVIDIA's server, for one processor, and for each Python a program that runs models. That is linked with a
-# libpython, which not every Python brings.
+# The wheel of PyTriton has NVIDIA's server, for one processor, and for each Python a program that runs models.
+triton=build/servers/triton/site/pytriton/tritonserver
+triton_python=$triton/backends/python/triton_python_backend_stub
 install_triton() {
-	local minor triton=build/servers/triton/site/pytriton/tritonserver
+	local minor
 	if [ "$(uname -m)" != x86_64 ]; then
 		echo "setup: NOTE: there is no Triton for $(uname -m): the tests skip what needs it" >&2
 		return 0
@@ -170,12 +227,17 @@ install_triton() {
 	[ -d $triton ] || return 0
 	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
 	ln -sf "../../python_backend_stubs/3.$minor/triton_python_backend_stub" $triton/backends/python/
-	if ! has_libpython $triton/backends/python/triton_python_backend_stub; then
-		if apt-cache show "libpython3.$minor" >/dev/null 2>&1; then
-			install_packages "libpython3.$minor"
-		else
-			echo "setup: NOTE: this Python has no libpython3.$minor: the tests skip what needs Triton" >&2
-		fi
+}
+
+# That program is linked with a libpython, which not every Python brings.
+install_libpython() {
+	local minor
+	[ -e $triton_python ] && ! has_libpython $triton_python || return 0
+	minor=$(.venv/bin/python -c 'import sys; print(sys.version_info.minor)')
+	if apt-cache show "libpython3.$minor" >/dev/null 2>&1; then
+		install_packages "libpython3.$minor"
+	else
+		echo "setup: NOTE: this Python has no libpython3.$minor: the tests skip what needs Triton" >&2
 	fi
 }
 
@@ -209,7 +271,7 @@ install_rivals() {
 	local pins=requirements/bench-gateway.txt folder=build/rivals sums
 	sums=$(.venv/bin/python -V | cat - $pins | sha256sum)
 	if [ "$(cat $folder/installed 2>/dev/null)" != "$sums" ]; then
-		echo "setup: installing Flask, gunicorn, FastAPI, uvicorn and Celery into $folder"
+		say "installing Flask, gunicorn, FastAPI, uvicorn and Celery into $folder"
 		rm -rf $folder
 		.venv/bin/pip install --disable-pip-version-check --root-user-action ignore -q \
 			--target $folder/site --no-deps --require-hashes -r $pins
@@ -225,7 +287,7 @@ install_rivals() {
 unpack() {
 	local package=$1 program=$2 folder=$3
 	[ ! -e "$folder/$program" ] || return 0
-	echo "setup: fetching $package for tests into $folder"
+	say "fetching $package for tests into $folder"
 	rm -rf "$folder" && mkdir -p "$folder"
 	local get=(apt-get download -q -o APT::Sandbox::User=root "$package") as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
@@ -252,7 +314,7 @@ install_adapters() {
 # Telegraf with the plugins that our page uses, as its makers' own custom builder does it: all of them would take half an hour.
 build_telegraf() {
 	local plugins=custom,inputs.mqtt_consumer,processors.starlark,outputs.influxdb,parsers.json_v2,parsers.value,parsers.xpath main=github.com/influxdata/telegraf
-	[ -x build/adapters/telegraf ] || echo "setup: building Telegraf for tests into build/adapters (some minutes, once)"
+	[ -x build/adapters/telegraf ] || say "building Telegraf for tests into build/adapters (some minutes, once)"
 	(cd tests/adapters/telegraf && version=$(go list -m -f '{{.Version}}' $main) &&
 		CGO_ENABLED=0 go build -trimpath -tags "$plugins" -ldflags "-s -w -X $main/internal.Version=${version#v}" -o ../../../build/adapters/telegraf $main/cmd/telegraf)
 }
@@ -262,7 +324,7 @@ install_from_npm() {
 	local name=$1 pins=$2 folder=$3 sums
 	sums=$(cat "$pins"/*.json | sha256sum)
 	[ "$(cat "$folder/installed" 2>/dev/null)" != "$sums" ] || return 0
-	echo "setup: installing $name for tests into $folder"
+	say "installing $name for tests into $folder"
 	rm -rf "$folder" && mkdir -p "$folder" && cp "$pins"/*.json "$folder"
 	(cd "$folder" && npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund)
 	echo "$sums" >"$folder/installed"
@@ -282,7 +344,7 @@ emulate_arm64() {
 	local as_root=() place=/proc/sys/fs/binfmt_misc
 	! arch-test arm64 >/dev/null 2>&1 || return 0
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
-	echo "setup: letting this kernel run programs for arm64 through an emulator ($place)"
+	say "letting this kernel run programs for arm64 through an emulator ($place)"
 	[ -e $place/register ] || "${as_root[@]}" mount -t binfmt_misc binfmt_misc $place || true
 	"${as_root[@]}" update-binfmts --enable qemu-aarch64 || true
 	arch-test arm64 >/dev/null 2>&1 || echo "setup: NOTE: this machine lets nobody do that: images and packages for arm64 cannot be made here" >&2
@@ -291,7 +353,7 @@ emulate_arm64() {
 build_daemon() {
 	local version
 	version=$(sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
-	[ -x build/visavis-capture ] || echo "setup: building the daemon (the first time takes a minute: GoCV compiles against OpenCV)"
+	[ -x build/visavis-capture ] || say "building the daemon (the first time takes a minute: GoCV compiles against OpenCV)"
 	(export CGO_CXXFLAGS && CGO_CXXFLAGS=$(scripts/opencv_flags.sh) && cd go-capture &&
 		go build -trimpath -tags "$tags" -ldflags "-s -w -X main.version=$version" -o ../build/visavis-capture ./cmd/visavis-capture)
 	scripts/demo_pictures.sh
@@ -301,6 +363,30 @@ build_test_programs() {
 	(cd go-capture && CGO_ENABLED=0 go build -o ../build/ringload ./internal/testprogram/ringload)
 }
 
+build_programs() {
+	build_daemon
+	[ "$purpose" = run ] || build_test_programs
+}
+
+prepare_python() {
+	install_python
+	.venv/bin/visavis model prepare centerface
+}
+
+# What comes with apt is installed in the foreground, one after another.
+install_for_tests() {
+	beside install_tensorrt_core
+	beside install_servers
+	beside install_mermaid
+	install_packages "${test_packages[@]}"
+	if [ "$purpose" = vm ]; then
+		install_packages "${vm_packages[@]}"
+		emulate_arm64
+	fi
+	[ "$purpose" != ha ] || install_packages "${ha_packages[@]}"
+	fetch_balancer
+}
+
 main() {
 	need_toolchains
 	if [ "$purpose" = bench-gateway ]; then
@@ -308,22 +394,13 @@ main() {
 		return
 	fi
 	install_packages "${run_packages[@]}"
-	[ "$purpose" = run ] || install_packages "${test_packages[@]}"
-	if [ "$purpose" = vm ]; then
-		install_packages "${vm_packages[@]}"
-		emulate_arm64
-	fi
-	[ "$purpose" != ha ] || install_packages "${ha_packages[@]}"
+	beside build_programs
 	ready_venv
-	install_python
-	build_daemon
-	[ "$purpose" = run ] || build_test_programs
-	[ "$purpose" = run ] || install_tensorrt_core
-	[ "$purpose" = run ] || install_servers
-	[ "$purpose" = run ] || fetch_balancer
-	[ "$purpose" = run ] || install_mermaid
+	beside prepare_python
+	[ "$purpose" = run ] || install_for_tests
+	all_done
+	[ "$purpose" = run ] || install_libpython
 	[ "$purpose" != adapters ] || install_adapters
-	.venv/bin/visavis model prepare centerface
 }
 
 [ "${BASH_SOURCE[0]}" != "$0" ] || main # tests take single functions

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.repo.test_laws import ROOT
+from tests.waiting import HANG_S, until
 
 
 def setup(checkout: Path, words: str) -> subprocess.CompletedProcess[str]:
@@ -44,3 +46,47 @@ def test_what_is_here_is_not_asked_for_on_a_system_without_apt(tmp_path: Path, l
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     asked = f"setup: please install with your package manager: {'build-essential' if lacking else ''}\n"
     assert (done.returncode, done.stderr) == ((1, asked) if lacking else (0, ""))
+
+
+# Two steps that wait for each other, so that one after the other they would hang.
+TALKING = """
+until_there() { until [ -e "$1" ]; do sleep 0.01; done; }
+first() { say "first begins"; echo first; touch 1; until_there 2; echo first again; touch 3; }
+second() { until_there 1; echo second; touch 2; until_there 3; echo second again; }
+beside first; beside second; all_done
+"""
+FIRST, SECOND = ["first", "first again"], ["second", "second again"]
+# One that lasts, in a process of its own.
+LASTING = "lasts() { touch begun; sleep 600; }; beside lasts"
+
+
+def steps(folder: Path, words: str) -> subprocess.Popen[str]:
+    """Run steps of set-up side by side; a process that they leave behind keeps a pipe open."""
+    script = f". {ROOT}/scripts/setup.sh && cd {folder} && {{\n{words}\n}}"
+    return subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_steps_run_side_by_side_and_each_tells_what_it_has_said_in_one_piece(tmp_path: Path) -> None:
+    with steps(tmp_path, TALKING) as done:
+        said, wrong = done.communicate(timeout=HANG_S)
+    assert (done.returncode, wrong) == (0, "")
+    begins, *told = said.splitlines()
+    assert begins == "setup: first begins"
+    assert told in (FIRST + SECOND, SECOND + FIRST)
+
+
+def test_a_step_that_fails_ends_the_others_and_set_up(tmp_path: Path) -> None:
+    fails = "fails() { until [ -e begun ]; do sleep 0.01; done; echo no compiler >&2; false; echo goes on; }"
+    with steps(tmp_path, f"{LASTING}; {fails}; beside fails; all_done; echo goes on") as done:
+        said, wrong = done.communicate(timeout=HANG_S)
+    assert (done.returncode, said) == (1, "")
+    assert wrong == "no compiler\nsetup: fails failed, as told above\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_set_up_ends_its_steps(tmp_path: Path, number: signal.Signals) -> None:
+    with steps(tmp_path, f"{LASTING}; all_done") as done:
+        until((tmp_path / "begun").exists, "the step does not begin")
+        done.send_signal(number)
+        assert done.communicate(timeout=HANG_S) == ("", "")
+    assert done.returncode == 128 + number
