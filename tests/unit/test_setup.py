@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -26,11 +28,11 @@ def test_an_environment_that_was_cut_off_or_copied_is_made_anew(tmp_path: Path) 
     (checkout / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "setup.sh", checkout / "scripts")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(checkout / ".venv")], check=True)
-    (checkout / ".venv" / ".visavis-run").write_text("a stamp of what is not there any more")
+    (checkout / ".venv" / ".visavis-installed").write_text("a stamp of what is not there any more")
     done = setup(checkout, "ready_venv && .venv/bin/pip --version")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("pip ")
-    assert not (checkout / ".venv" / ".visavis-run").exists()
+    assert not (checkout / ".venv" / ".visavis-installed").exists()
 
     shutil.copytree(checkout, copy, symlinks=True)
     assert setup(checkout, "has_own_pip").returncode == 0
@@ -90,3 +92,82 @@ def test_who_ends_set_up_ends_its_steps(tmp_path: Path, number: signal.Signals) 
         done.send_signal(number)
         assert done.communicate(timeout=HANG_S) == ("", "")
     assert done.returncode == 128 + number
+
+
+# Builds visavis for itself, from a package that is there.
+BACKEND = """
+import shutil
+def build_editable(folder, *more):
+    return shutil.copy("visavis-1-py3-none-any.whl", folder).rpartition("/")[2]
+"""
+PROJECT = """
+[project]
+name = "visavis"
+version = "1"
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """With one small package for each file of pins, and an environment with a pip."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "requirements").mkdir()
+    shutil.copy(ROOT / "scripts" / "setup.sh", tmp_path / "scripts")
+    for name in ("runtime", "build", "model", "dev"):
+        pin(tmp_path, name, 1)
+    wheel(tmp_path, "visavis", 1)
+    (tmp_path / "backend.py").write_text(BACKEND)
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    assert setup(tmp_path, "ready_venv").returncode == 0
+    return tmp_path
+
+
+def pin(checkout: Path, name: str, version: int) -> None:
+    """Require a version of the one package of a file of pins."""
+    file = wheel(checkout, name, version)
+    line = f"./{file.name} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+    (checkout / "requirements" / f"{name}.txt").write_text(line)
+
+
+def wheel(folder: Path, name: str, version: int) -> Path:
+    """Write a package that holds nothing."""
+    file, inside = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    with ZipFile(file, "w") as archive:
+        archive.writestr(f"{inside}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{inside}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{inside}/RECORD", "")
+    return file
+
+
+def installed_by(checkout: Path, purpose: str) -> set[str]:
+    """What is installed for a purpose. It is taken away again, so that the next one shows what it installs itself."""
+    done = setup(checkout, f"purpose={purpose} && install_python")
+    assert (done.returncode, done.stderr) == (0, "")
+    (site,) = checkout.glob(".venv/lib/python3*/site-packages")
+    found = [path for path in site.glob("*.dist-info") if not path.name.startswith(("pip-", "setuptools-"))]
+    for path in found:
+        shutil.rmtree(path)
+    return {path.stem for path in found}
+
+
+def test_python_packages_are_installed_once_for_whatever_purpose(checkout: Path) -> None:
+    runtime = {"runtime-1", "build-1", "model-1", "visavis-1"}
+    assert installed_by(checkout, "run") == runtime
+    assert installed_by(checkout, "run") == set()
+    assert installed_by(checkout, "test") == {"dev-1"}
+    for purpose in ("test", "vm", "run"):
+        assert installed_by(checkout, purpose) == set()
+
+    pin(checkout, "dev", 2)
+    assert installed_by(checkout, "run") == set()
+    assert installed_by(checkout, "vm") == {"dev-2"}
+    assert installed_by(checkout, "test") == set()
+
+    pin(checkout, "runtime", 2)
+    assert "runtime-2" in installed_by(checkout, "run")
+    assert installed_by(checkout, "test") == {"dev-2"}  # what they share may have changed
+    assert installed_by(checkout, "run") == set()
