@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ source = "push:"
 """
 CLIENTS = 6
 PICTURE_MOST = 16 * 2**20  # gateway.picture_mb
+# What lasts: a picture that does not come to its end, and a WebSocket.
+UNFINISHED = "POST /api/v1/detect HTTP/1.1\r\nContent-Length: 1000"
+STREAM = (
+    "GET /api/v1/detect/stream HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dmlzYXZpcyBpcyBoZXJlIQ=="
+)
 
 
 class Pair:
@@ -273,3 +280,21 @@ def test_what_is_too_large_for_a_device_is_refused_by_it(pair: Pair) -> None:
 def as_json(picture: bytes) -> bytes:
     """The body of a request that holds the picture as text."""
     return json.dumps({"image": base64.b64encode(picture).decode()}).encode()
+
+
+@pytest.mark.parametrize(("asking", "most"), [(UNFINISHED, 40), (STREAM, 128)], ids=["pictures", "streams"])
+def test_one_address_gets_no_more_than_its_share_of_nginx(pair: Pair, asking: str, most: int) -> None:
+    request = f"{asking}\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {pair.token}\r\n\r\n"
+    with ExitStack() as held:
+        for _ in range(most):
+            one = socket.create_connection(("127.0.0.1", pair.http_port), HANG_S, ("127.0.0.20", 0))
+            held.enter_context(one).sendall(request.encode())
+        until(lambda: post(pair.http_port, pair.token, "127.0.0.20")[0] == 429, "one address has no bound")
+        assert post(pair.http_port, pair.token, "127.0.0.21")[0] == 200
+    until(lambda: post(pair.http_port, pair.token, "127.0.0.20")[0] == 200, "what has ended still counts")
+
+
+def test_who_does_not_ask_is_cut_off(pair: Pair) -> None:
+    with socket.create_connection(("127.0.0.1", pair.http_port), HANG_S) as silent:
+        silent.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
+        assert silent.recv(1) == b""

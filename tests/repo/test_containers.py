@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_both_gateways_share_the_credentials_and_their_clients_are_behind_nginx(
             assert f"server gateway-{number}:8080 " in (ROOT / "containers" / name).read_text()
         mounts = [volume.split(":")[1] for volume in SERVICES[f"gateway-{number}"]["volumes"]]
         assert any(f'file = "{mount}/' in text for mount in mounts)
+
+
+def test_nginx_finds_the_gateways_while_one_is_stopped_and_only_nginx_is_believed_by_them() -> None:
+    addresses = {name: SERVICES[name]["networks"]["cluster"]["ipv4_address"] for name in ("gateway-1", "gateway-2")}
+    assert SERVICES["balancer"]["extra_hosts"] == addresses
+    (network,) = COMPOSE["networks"]["cluster"]["ipam"]["config"]
+    balancer = SERVICES["balancer"]["networks"]["cluster"]["ipv4_address"]
+    for address in (*addresses.values(), balancer):
+        assert ip_address(address) in ip_network(network["subnet"])
+    assert f'proxies = ["{balancer}"]' in (ROOT / "containers" / "gateway.toml").read_text()
 
 
 def test_a_picture_has_the_time_in_which_a_silent_model_server_is_noticed() -> None:

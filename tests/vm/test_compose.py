@@ -208,6 +208,12 @@ def ask(token: str, path: str, more: str = "") -> str:
     return f"curl -s -m 600 -H 'Authorization: Bearer {token}' {more} http://127.0.0.1:8081{path}"
 
 
+def devices_that_answer(machine: Machine, token: str) -> set[str]:
+    """A few requests in a row go to either device."""
+    said = [machine.try_to_run(ask(token, "/api/v1/status", "-f")) for _ in range(16)]
+    return {json.loads(one.stdout)["device"] for one in said if one.returncode == 0}
+
+
 def test_the_devices_of_the_cluster_ask_the_same_model_server(cluster: tuple[Machine, str]) -> None:
     machine, token = cluster
     assert set(containers(machine)) >= CLUSTER
@@ -230,6 +236,20 @@ def test_requests_go_on_while_a_device_stops(cluster: tuple[Machine, str]) -> No
     logs = f"cd {PROJECT} && docker compose logs --tail 30 gateway-2 gateway-worker-2 inference balancer"
     with posting(machine, post, logs):
         compose(machine, "stop gateway-1")
+
+
+def test_nginx_starts_again_while_a_device_is_stopped(cluster: tuple[Machine, str]) -> None:
+    machine, token = cluster
+    compose(machine, "stop gateway-1")
+    compose(machine, "restart balancer")
+
+    def answering(names: set[str]) -> None:
+        logs = f"cd {PROJECT} && docker ps -a && docker compose logs --tail 20 balancer"
+        until(lambda: devices_that_answer(machine, token) == names, lambda: machine.run(logs), LIMIT_S)
+
+    answering({"gateway-2"})
+    compose(machine, "start gateway-1")
+    answering({"gateway-1", "gateway-2"})
 
 
 def test_everything_goes_with_down(cluster: tuple[Machine, str]) -> None:
