@@ -75,16 +75,28 @@ def test_the_demo_comes_up_without_a_profile_and_the_cluster_with_one() -> None:
     assert SERVICES["worker"]["deploy"]["replicas"] == 2
 
 
+def stages() -> dict[str, str]:
+    """What follows each FROM of the Dockerfile, by the stage's name."""
+    found = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+    return {re.split(r" AS ", stage.splitlines()[0])[1]: stage for stage in found}
+
+
 def test_every_image_of_ours_is_a_target_and_none_is_run_by_root() -> None:
     targets = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
-    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
-    users = {
-        re.split(r" AS ", stage.splitlines()[0])[1]: re.search(r"^USER (\S+)", stage, re.MULTILINE) for stage in stages
-    }
+    users = {name: re.search(r"^USER (\S+)", stage, re.MULTILINE) for name, stage in stages().items()}
     assert targets == set(TARGETS)
     assert all(users[target] for target in targets)
     ours = {f"visavis-{target}" for target in targets}
     assert {service["image"] for service in SERVICES.values() if not service["image"].startswith("$")} == ours
+
+
+def test_who_may_read_a_file_does_not_depend_on_the_checkout() -> None:
+    """COPY and a mount keep modes, and with a umask of 077 there nobody but root could read it."""
+    for target in TARGETS:
+        assert not re.findall(r"^(?:COPY|ADD) (?!--from=).*", stages()[target], re.MULTILINE), target
+    assert re.findall(r"^RUN (.*)", stages()["checkout"], re.MULTILINE) == ["chmod -R u=rwX,go=rX /checkout"]
+    mounted = {name for name in SERVICES for volume in SERVICES[name].get("volumes", []) if volume.startswith(".")}
+    assert mounted == {"triton"}  # what its owner has exported
 
 
 def test_what_takes_long_is_done_by_the_processor_of_the_builder() -> None:
@@ -92,7 +104,7 @@ def test_what_takes_long_is_done_by_the_processor_of_the_builder() -> None:
     on_the_builders = re.findall(
         r"^FROM --platform=\$\{BUILDPLATFORM:-linux\} \$\{BUILD_BASE\} AS (\S+)$", DOCKERFILE, re.MULTILINE
     )
-    assert on_the_builders == ["compile", "model"]
+    assert on_the_builders == ["compile", "checkout", "model"]
     (daemon,) = re.findall(r"^FROM scratch AS daemon\n((?:.+\n)+)", DOCKERFILE, re.MULTILINE)
     assert "RUN" not in daemon
 

@@ -41,6 +41,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     archives = [archive(target) for target in TARGETS if target != BUILT_INSIDE]
     archives.append(save(base("trixie", "amd64"), "docker.io/library/debian:trixie-slim"))
     for machine in with_docker(archives, tmp_path_factory.mktemp("docker")):
+        machine.run(f"chmod -R go= {PROJECT}")  # as a checkout with a umask of 077
         if MACHINES:
             override(machine, patience())
         yield machine
@@ -198,7 +199,7 @@ def cluster(demo: Machine) -> tuple[Machine, str]:
     compose(demo, "--profile cluster up -d")
     compose(demo, "stop worker daemon")
     wait_until_healthy(demo, len(CLUSTER) + 1)
-    command = "/usr/bin/visavis-capture auth add -config /etc/visavis/config.toml -role operator client"
+    command = "/usr/bin/visavis-capture auth add -config /etc/visavis/gateway.toml -role operator client"
     said = compose(demo, f"exec -T gateway-1 {command}")
     (token,) = re.findall(r"vis_\w+", said)
     return demo, token
