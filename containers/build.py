@@ -4,7 +4,8 @@
 `python -m containers.build [--arch arm64] [TARGET...]`
 
 buildah builds them from the Dockerfile as `docker build` does, from Debians that mmdebstrap makes in place of
-debian:trixie-slim and debian:bookworm-slim. They lie in build/containers for `docker load`.
+debian:trixie-slim and debian:bookworm-slim. They lie in build/containers for `docker load`. All is made anew once a
+month, since what apt has installed in an image stays as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import date
+from functools import cache
 from pathlib import Path
 
 from deb.kept import CACHE, REPOSITORY, kept
@@ -38,9 +41,27 @@ AUTHORITIES = ("SSL_CERT_FILE", "PIP_CERT")
 BUILDERS = "/etc/ssl/of-the-builder.crt"
 
 
+def folder_of(month: str) -> Path:
+    """Where images and their Debians are for a month; those of another one are removed before the first."""
+    folder = CACHE / f"containers-{month}"
+    if not folder.exists():
+        for former in CACHE.glob("containers*"):
+            shutil.rmtree(former)
+        folder.mkdir(parents=True)
+    return folder
+
+
+@cache
+def folder_of_this_month() -> Path:
+    """The same to the end, should the month turn meanwhile."""
+    return folder_of(f"{date.today():%Y-%m}")
+
+
 def buildah(*words: str) -> str:
     """Run buildah on a store of our own, and return what it says."""
-    places = ("--root", str(CACHE / "containers"), "--runroot", str(Path(tempfile.gettempdir()) / "visavis-containers"))
+    folder = folder_of_this_month()
+    running = Path(tempfile.gettempdir()) / f"visavis-{folder.name}"
+    places = ("--root", str(folder / "store"), "--runroot", str(running))
     done = subprocess.run(["buildah", *places, *words], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.strip()
 
@@ -50,7 +71,8 @@ def base(suite: str, architecture: str) -> str:
     name = f"localhost/visavis-base:{suite}-{architecture}"
     if buildah("images", "--filter", f"reference={name}", "-q"):
         return name
-    root = kept(f"base-{suite}-{architecture}", lambda folder: debian(suite, architecture, folder / "root.tar"))
+    made = f"{folder_of_this_month().name}/base-{suite}-{architecture}"
+    root = kept(made, lambda folder: debian(suite, architecture, folder / "root.tar"))
     container = buildah("from", "--arch", architecture, "scratch")
     buildah("add", "-q", container, str(root / "root.tar"), "/")
     if authorities := os.environ.get(AUTHORITIES[0]):
@@ -70,7 +92,7 @@ def debian(suite: str, architecture: str, file: Path) -> None:
     subprocess.run([*command, suite, str(file)], check=True)
 
 
-def build(target: str, architecture: str = "amd64") -> str:
+def build(target: str, architecture: str = NATIVE) -> str:
     """Build one image; returns its name."""
     name = f"localhost/visavis-{target}:{architecture}"
     given = [f"--build-arg={word}={value}" for word, value in arguments(architecture).items()]
@@ -90,7 +112,7 @@ def identity(name: str) -> str:
     return buildah("images", "-q", "--no-trunc", name).removeprefix("sha256:")
 
 
-def archive(target: str, architecture: str = "amd64") -> Path:
+def archive(target: str, architecture: str = NATIVE) -> Path:
     """Build one image and write it for `docker load`, which then has it under its name in compose.yaml."""
     return save(build(target, architecture), f"docker.io/library/visavis-{target}:latest")
 
@@ -109,13 +131,18 @@ def missing_programs() -> list[str]:
     return [name for name in ("buildah", "mmdebstrap") if shutil.which(name) is None]
 
 
+def parsed(words: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="containers.build", description="images for `docker load`")
+    emulated = "this machine's unless given; what another one has to run is emulated: everything but the daemon"
+    parser.add_argument("--arch", default=NATIVE, choices=("amd64", "arm64"), help=emulated)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    return parser.parse_args(words)
+
+
 def main(words: list[str]) -> int:
     """Build and save; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="containers.build", description="images for `docker load`")
-    emulated = "what another processor than this machine's has to run is emulated: everything but the daemon"
-    parser.add_argument("--arch", default="amd64", choices=("amd64", "arm64"), help=emulated)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
-    wanted = parser.parse_args(words)
+    wanted = parsed(words)
     if missing := missing_programs():
         print(f"containers: install {' and '.join(missing)}, or run `scripts/setup.sh vm`", file=sys.stderr)
         return 1

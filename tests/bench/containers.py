@@ -21,7 +21,7 @@ from containers.build import BASES, TARGETS, archive, base, build, buildah, miss
 from tests.bench.page import Bar, table
 from tests.vm.docker_lab import with_docker
 from tests.vm.inside import INSIDE
-from tests.vm.lab import Machine
+from tests.vm.lab import CONTAINERS, Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "containers.md"
@@ -29,7 +29,7 @@ RIVALS = ROOT / "tests" / "bench" / "rivals"
 SIZE_MOST_MB = 350
 STARTS = 5
 LIMIT_S = 300
-ARCHITECTURE = "amd64"
+ARCHITECTURE = CONTAINERS.architecture
 # The title of the page's last part, which tests/bench/containers_arm64.py writes.
 ARM64 = "\n## Images for arm64\n"
 CONFIG = """

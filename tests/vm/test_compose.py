@@ -16,7 +16,7 @@ from tests.repo.test_containers import COMPOSE
 from tests.vm.busy import posting, watching
 from tests.vm.docker_lab import LIMIT_S, MACHINES, PROJECT, with_docker
 from tests.vm.inside import INSIDE, retry
-from tests.vm.lab import Machine
+from tests.vm.lab import CONTAINERS, Machine
 from tests.waiting import until
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(7200)]
@@ -38,8 +38,8 @@ PATIENT = {"environment": {"VISAVIS_WORKER__LEASE_MS": "60000", "VISAVIS_GATEWAY
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with Docker, the repository's files, and the images."""
-    archives = [archive(target) for target in TARGETS if target != BUILT_INSIDE]
-    archives.append(save(base("trixie", "amd64"), "docker.io/library/debian:trixie-slim"))
+    archives = [archive(target, CONTAINERS.architecture) for target in TARGETS if target != BUILT_INSIDE]
+    archives.append(save(base(CONTAINERS.suite, CONTAINERS.architecture), "docker.io/library/debian:trixie-slim"))
     for machine in with_docker(archives, tmp_path_factory.mktemp("docker")):
         machine.run(f"chmod -R go= {PROJECT}")  # as a checkout with a umask of 077
         if MACHINES:
