@@ -198,6 +198,28 @@ def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> Non
     page.wait_for_url(f"{locked.url}/")
 
 
+def test_who_has_a_login_uses_it_while_nobody_is_administrator(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser
+) -> None:
+    listen = how_to("toml", ':8080"\n\n[auth]').text.replace(":8080", ":{http_port}")
+    open_to_all = Locked(start_appliance(listen + MORE))
+    open_to_all.appliance.wait_ready()
+    add, _, _ = how_to("sh", "auth add neighbour").text.splitlines()
+    open_to_all.type(add)
+    page, complaints = opened(browser, open_to_all)
+    page.get_by_role("link", name="becomes that").click()
+    page.wait_for_url("**/claim")
+    page.get_by_role("link", name="use it").click()
+    page.wait_for_url("**/login")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    log_in(page, "neighbour", PASSWORD)
+    page.wait_for_selector(".camera canvas")
+    page.goto(f"{open_to_all.url}/login")  # as by a link from another site, which comes without the cookie
+    page.wait_for_url(f"{open_to_all.url}/")
+    assert complaints == []
+
+
 def test_a_programs_token_is_shown_once_and_counts_until_it_is_revoked(locked: Locked) -> None:
     add, curl = how_to("sh", "grafana").text.splitlines()
     token = locked.type(add).strip()

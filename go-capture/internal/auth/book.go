@@ -99,8 +99,16 @@ func (b *book) holds(account *Account) bool { return b.byName[account.Name] == a
 func (b *book) knows(account *Account) bool { return b.known[account.Name] == account }
 
 func (b *book) hasAdmin() bool {
+	return b.has(func(one *Account) bool { return one.role == Admin })
+}
+
+func (b *book) hasPeople() bool {
+	return b.has(func(one *Account) bool { return one.Kind == Password })
+}
+
+func (b *book) has(kind func(*Account) bool) bool {
 	for _, account := range b.byName {
-		if account.role == Admin {
+		if kind(account) {
 			return true
 		}
 	}

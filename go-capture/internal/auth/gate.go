@@ -134,6 +134,14 @@ func (g *Gate) HasAdmin() bool {
 	return g.book.hasAdmin()
 }
 
+// HasPeople tells whether anybody can log in with a password.
+func (g *Gate) HasPeople() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refresh()
+	return g.book.hasPeople()
+}
+
 // ByToken finds whose token it is. It fails with ErrUnknown, ErrBusy or Throttled.
 func (g *Gate) ByToken(ctx context.Context, remote, token string) (Identity, error) {
 	if g.isRunToken(token) {

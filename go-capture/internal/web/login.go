@@ -21,6 +21,7 @@ const loginBytesMost = 4 << 10
 type sessionAnswer struct {
 	Required bool     `json:"required"` // this device wants a login
 	Claim    bool     `json:"claim"`    // it waits for its first administrator
+	Logins   bool     `json:"logins"`   // people have logins already
 	Name     string   `json:"name"`     // empty = nobody is logged in
 	Role     string   `json:"role"`
 	Cameras  []string `json:"cameras"` // "*" is every camera
@@ -28,7 +29,11 @@ type sessionAnswer struct {
 
 func (s *Server) answerOf(who auth.Identity) sessionAnswer {
 	gate := s.settings.Auth
-	return sessionAnswer{Required: gate != nil, Claim: gate != nil && gate.ClaimOpen(), Name: who.Name, Role: who.Role.String(), Cameras: append([]string{}, who.Cameras()...)}
+	answer := sessionAnswer{Name: who.Name, Role: who.Role.String(), Cameras: append([]string{}, who.Cameras()...)}
+	if gate != nil {
+		answer.Required, answer.Claim, answer.Logins = true, gate.ClaimOpen(), gate.HasPeople()
+	}
+	return answer
 }
 
 // session answers whoever asks, also with who they are not: a page must be able to ask without a login.
@@ -198,9 +203,9 @@ func sessionOperation(summary string, fields ...string) object {
 // sessionAnswers describes a sessionAnswer.
 func sessionAnswers() object {
 	text, flag := object{"type": "string"}, object{"type": "boolean"}
-	schema := object{"type": "object", "required": []string{"required", "claim", "name", "role", "cameras"}, "additionalProperties": false,
+	schema := object{"type": "object", "required": []string{"required", "claim", "logins", "name", "role", "cameras"}, "additionalProperties": false,
 		"properties": object{
-			"required": flag, "claim": flag, "name": text, "role": text, "cameras": object{"type": "array", "items": text},
+			"required": flag, "claim": flag, "logins": flag, "name": text, "role": text, "cameras": object{"type": "array", "items": text},
 		}}
 	return object{
 		"200": object{"description": "Who is logged in", "content": object{jsonType: object{"schema": schema}}},

@@ -334,6 +334,22 @@ func TestADeviceIsClaimedWithItsCode(t *testing.T) {
 	}
 }
 
+func TestThePageLearnsWhetherPeopleCanLogInBesideAnOpenClaim(t *testing.T) {
+	l := serveLocked(t)
+	l.gate.OfferClaim()
+	says := func(words string) {
+		t.Helper()
+		if _, body := l.ask(t, "GET", "/api/v1/session", http.Header{}); !strings.Contains(body, `"claim":true,"logins":`+words) {
+			t.Errorf("not %s: %s", words, body)
+		}
+	}
+	says("false")
+	l.add(t, "robot", "viewer", "", "*")
+	says("false")
+	l.add(t, "anna", "viewer", annasPassword, "*")
+	says("true")
+}
+
 func TestARouteThatNobodyThoughtAboutIsAnErrorAtStart(t *testing.T) {
 	settings := Settings{Listen: "127.0.0.1:0", Guests: Guests{Mounts: []Mount{{Pattern: "/new", Handler: http.NotFoundHandler()}}}}
 	if _, err := New(settings, oneCamera{}); err == nil || !strings.Contains(err.Error(), "/new has no least role") {

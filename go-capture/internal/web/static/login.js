@@ -12,5 +12,6 @@ sendForm(document.getElementById("login"), "/api/v1/login", enter);
 
 // A link from another site comes without the cookie, so whoever is logged in may see this page; from here it goes along.
 const now = await session();
-if (now?.claim) location.replace("/claim");
-else if (now && (now.name || !now.required)) enter();
+if (now && (now.name || !now.required)) enter();
+else if (now?.claim && !now.logins) location.replace("/claim");
+else document.getElementById("unclaimed").hidden = !now?.claim;
