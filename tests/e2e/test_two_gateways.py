@@ -106,10 +106,7 @@ class Pair:
             text = text.replace(f"listen {inside}", f"listen 127.0.0.1:{outside}")
         file = self._folder / name
         file.write_text(text)
-        program = shutil.which("nginx") or str(ROOT / "build" / "balancer" / "usr" / "sbin" / "nginx")
-        # Started by root its workers would be somebody else, who may not enter the folder.
-        user = "user root;" if os.getuid() == 0 else ""
-        return [program, "-e", "stderr", "-p", str(self._folder), "-c", str(file), "-g", f"daemon off; {user} {more}"]
+        return nginx_command(file, more)
 
     def stream(self) -> ClientConnection:
         """A WebSocket of pictures through nginx."""
@@ -123,6 +120,14 @@ class Pair:
 
     def _of(self, number: int) -> Path:
         return self._folder / f"gateway-{number}"
+
+
+def nginx_command(file: Path, more: str = "") -> list[str]:
+    """What starts nginx with a configuration and more directives."""
+    program = shutil.which("nginx") or str(ROOT / "build" / "balancer" / "usr" / "sbin" / "nginx")
+    # Started by root its workers would be somebody else, who may not enter the folder.
+    user = "user root;" if os.getuid() == 0 else ""
+    return [program, "-e", "stderr", "-p", str(file.parent), "-c", str(file), "-g", f"daemon off; {user} {more}"]
 
 
 @pytest.fixture(scope="module")

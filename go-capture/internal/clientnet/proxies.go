@@ -39,6 +39,15 @@ func (p Proxies) Hold(address netip.Addr) bool {
 	return false
 }
 
+// Made tells whether one of them has made a connection.
+func (p Proxies) Made(connection string) bool {
+	if len(p) == 0 {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(connection)
+	return err == nil && p.Hold(peer.Addr())
+}
+
 // Remote is the address and port that a request comes from, by its connection and by what its headers X-Forwarded-For say.
 func (p Proxies) Remote(connection string, forwarded []string) string {
 	if client, told := p.clientOf(connection, forwarded); told {
@@ -50,11 +59,7 @@ func (p Proxies) Remote(connection string, forwarded []string) string {
 // clientOf goes back from the connection through each proxy to the first address that is none: what stands before that, the client may
 // have written itself.
 func (p Proxies) clientOf(connection string, forwarded []string) (client netip.Addr, told bool) {
-	if len(p) == 0 {
-		return netip.Addr{}, false
-	}
-	peer, err := netip.ParseAddrPort(connection)
-	if err != nil || !p.Hold(peer.Addr()) {
+	if !p.Made(connection) {
 		return netip.Addr{}, false
 	}
 	hops := strings.Split(strings.Join(forwarded, ","), ",")

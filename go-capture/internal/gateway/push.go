@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/coder/websocket"
-
 	"visavis/capture/internal/problem"
 	"visavis/capture/internal/websockets"
 )
@@ -52,7 +50,7 @@ func (g *Gateway) ServePush(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer feed.leave(feeder)
-	socket, err := websockets.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	socket, err := websockets.Accept(w, r)
 	if err != nil {
 		return // Accept has answered
 	}

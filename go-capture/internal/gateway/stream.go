@@ -45,7 +45,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.door.leave()
-	socket, err := websockets.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	socket, err := websockets.Accept(w, r)
 	if err != nil {
 		return // Accept has answered
 	}

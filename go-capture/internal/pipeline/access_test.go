@@ -120,11 +120,12 @@ type origin struct {
 	host   string
 	code   int  // of its refusal, 0 = it is none; whoever it is
 	leads  bool // a browser goes where it says: refused only where that changes something
+	named  bool // by Origin alone, which browsers send for our own page's scripts too: refused only what is no file of the page
 }
 
-// refusal is what a request with that method gets for coming from there, 0 = nothing.
-func (o origin) refusal(method string) int {
-	if o.leads && method == http.MethodGet {
+// refusal is what a request for that route gets for coming from there, 0 = nothing.
+func (o origin) refusal(route web.RouteInfo) int {
+	if route.Method == http.MethodGet && (o.leads || o.named && route.File) {
 		return 0
 	}
 	return o.code
@@ -138,9 +139,9 @@ var origins = []origin{
 		code: http.StatusForbidden, leads: true},
 	{name: "a form of another port's page", host: "box.local", header: http.Header{"Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"navigate"}},
 		code: http.StatusForbidden, leads: true},
-	{name: "an old browser at another site", host: "box.local", header: http.Header{"Origin": {"http://evil.example"}}, code: http.StatusForbidden},
-	{name: "another port of this host", host: "box.local", header: http.Header{"Origin": {"http://box.local:81"}}, code: http.StatusForbidden},
-	{name: "a page that hides where it is", host: "box.local", header: http.Header{"Origin": {"null"}}, code: http.StatusForbidden},
+	{name: "an old browser at another site", host: "box.local", header: http.Header{"Origin": {"http://evil.example"}}, code: http.StatusForbidden, named: true},
+	{name: "another port of this host", host: "box.local", header: http.Header{"Origin": {"http://box.local:81"}}, code: http.StatusForbidden, named: true},
+	{name: "a page that hides where it is", host: "box.local", header: http.Header{"Origin": {"null"}}, code: http.StatusForbidden, named: true},
 	{name: "a rebound name", host: "evil.example", header: http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://evil.example"}}, code: http.StatusMisdirectedRequest},
 }
 
@@ -167,8 +168,8 @@ func (s site) ask(method, path string, from origin, who sender) *httptest.Respon
 // expected is the refusal that a request must get, 0 when it may pass.
 func expected(route web.RouteInfo, from origin, who sender, camera string) int {
 	switch {
-	case from.refusal(route.Method) != 0:
-		return from.refusal(route.Method)
+	case from.refusal(route) != 0:
+		return from.refusal(route)
 	case route.Least == auth.Public:
 		return 0
 	case who.role == auth.Public && route.Page:

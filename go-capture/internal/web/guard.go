@@ -3,6 +3,8 @@
 package web
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,22 +23,23 @@ const (
 	// strictPolicy is for whatever is no page: should a browser open it as one, it loads nothing at all. It is short, since client and
 	// server go through each byte of a header.
 	strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+	// pageOrigin is where our own page says of which origin it is when it asks why it got no WebSocket: to a plain GET the browser adds no
+	// Origin, for which the WebSocket may have been refused.
+	pageOrigin = "X-Page-Origin"
+	hostMost   = 100 // characters of a foreign name that are shown
 )
 
-// guard answers requests that must not reach a route: a foreign Host (DNS rebinding) and another site's page.
+// guard answers requests that must not reach a route: a foreign Host (DNS rebinding) and another site's page. For WebSockets it decides
+// alone, too.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
-		switch {
-		case !s.hostAllowed(r):
-			problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
-				Detail: "The Host header does not hold a name of this device. Add the name to web.hosts to allow it."}.Write(w, r)
-		case fromAnotherSite(r):
-			problem.Problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
-				Detail: "The browser says that a page of another site sent this request."}.Write(w, r)
-		default:
-			next.ServeHTTP(w, r)
+		if refused := cmp.Or(s.strangeHost(r), s.fromAnotherSite(r)); refused != nil {
+			refused.Write(w, r)
+			return
 		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -102,10 +105,23 @@ func allowedHosts(settings Settings) map[string]bool {
 	return hosts
 }
 
+// strangeHost refuses a request for a name that is not the device's. The Host that a proxy sends must be one too: not every proxy writes
+// the X-Forwarded-Host that it passes on, so a page whose name was made to point to it could.
+func (s *Server) strangeHost(r *http.Request) *problem.Problem {
+	told, _ := passed(r)
+	for _, host := range []string{r.Host, cmp.Or(told.host, r.Host)} {
+		if !s.hostAllowed(r, host) {
+			return &problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
+				Detail: fmt.Sprintf("The request is for the host %.*q, which is no name of this device. Add the name to web.hosts to allow it.", hostMost, host)}
+		}
+	}
+	return nil
+}
+
 // hostAllowed takes the device's names, and the address at which the request came in: a foreign name can be made to point
 // here, an address cannot be made to be ours.
-func (s *Server) hostAllowed(r *http.Request) bool {
-	name := bareHost(r.Host)
+func (s *Server) hostAllowed(r *http.Request, host string) bool {
+	name := bareHost(host)
 	if s.hosts[name] || isLoopback(name) {
 		return true
 	}
@@ -125,20 +141,52 @@ func bareHost(host string) string {
 	return host
 }
 
-// fromAnotherSite tells whether a page of another site sent the request. Such a page may link here and nothing more: it may
-// change nothing, and it may not hold our streams open either. Programs that are no browsers send neither header.
-func fromAnotherSite(r *http.Request) bool {
+// fromAnotherSite refuses what a page of another site sent. Such a page may link here and nothing more: it may change nothing, and it
+// may not hold our streams open either. Programs that are no browsers send no header of these.
+func (s *Server) fromAnotherSite(r *http.Request) *problem.Problem {
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+	asks := r.Header.Get(pageOrigin)
 	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none":
-		return false
 	case "cross-site", "same-site":
-		return !safe || r.Header.Get("Sec-Fetch-Mode") != "navigate"
+		if safe && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+			return nil
+		}
+		return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
+			Detail: "The browser says that a page of another site sent this request."}
+	case "same-origin", "none":
+		if asks == "" {
+			return nil
+		}
 	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
+	origin := cmp.Or(asks, r.Header.Get("Origin"))
+	if origin == "" || s.isOurPage(origin, r) || safe && s.isFile(r.URL.Path) {
+		return nil
+	}
+	return otherOrigin(origin, r)
+}
+
+// isFile tells whether a path is a file of the page. Those are the same on every device, and browsers ask for scripts with an Origin:
+// without them the page could not say that a proxy has changed the host.
+func (s *Server) isFile(path string) bool {
+	_, known := s.assets[path]
+	return known
+}
+
+// isOurPage tells whether a page of that origin is the device's. Behind a proxy the host that the request is for may be of the proxy's
+// own choice: there a page counts that has one of the device's names, at the usual port, for at another one may be somebody else's.
+func (s *Server) isOurPage(origin string, r *http.Request) bool {
+	from, err := url.Parse(origin)
+	if err != nil {
 		return false
 	}
-	from, err := url.Parse(origin)
-	return err != nil || !strings.EqualFold(from.Host, r.Host)
+	name := strings.ToLower(from.Host)
+	_, byProxy := passed(r)
+	return strings.EqualFold(name, r.Host) || byProxy && s.hosts[name] && !isLoopback(name)
+}
+
+// otherOrigin says what both are: the page is shown to its owner through a proxy, more often than it is a stranger's.
+func otherOrigin(origin string, r *http.Request) *problem.Problem {
+	return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to a page of another host",
+		Detail: fmt.Sprintf("The page is of %.*q (Origin), and the request is for %.*q (Host). Let the proxy in front of the device leave the host as it is "+
+			"(nginx: proxy_set_header Host $http_host), or name the proxy in web.proxies and the page's host in web.hosts.", hostMost, origin, hostMost, r.Host)}
 }

@@ -47,7 +47,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer s.working.Done()
 		limitSendBuffer(r.Context())
-		connection, err := websockets.Accept(w, r, nil)
+		connection, err := websockets.Accept(w, r)
 		if err != nil {
 			return nil // Accept has answered
 		}

@@ -29,7 +29,7 @@ import (
 // Settings of the server. Zero limits take the defaults.
 type Settings struct {
 	Listen     string            // address:port; without Auth only loopback is accepted
-	Proxies    clientnet.Proxies // whose X-Forwarded-For is believed
+	Proxies    clientnet.Proxies // whose X-Forwarded headers are believed
 	Hosts      []string          // Host names accepted beside loopback's, the bound address, Device and Device.local
 	Device     string
 	Version    string

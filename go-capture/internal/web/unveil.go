@@ -2,14 +2,50 @@
 
 package web
 
-import "net/http"
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strings"
+)
 
-const forwardedFor = "X-Forwarded-For"
+const (
+	forwardedFor  = "X-Forwarded-For"
+	forwardedHost = "X-Forwarded-Host"
+)
 
-// unveil gives the request the address of its client before anybody looks at it.
+// passedOn is what is known of a request that one of web.proxies has passed on, beside what it has put into the request itself.
+type passedOn struct {
+	host string // the Host header, which may be of the proxy's own choice
+}
+
+// passedOnKey finds it in a request's context.
+type passedOnKey struct{}
+
+// unveil gives the request the address of its client, and the host that the client asked for, before anybody looks at it.
 func (s *Server) unveil(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.RemoteAddr = s.settings.Proxies.Remote(r.RemoteAddr, r.Header.Values(forwardedFor))
+		if s.settings.Proxies.Made(r.RemoteAddr) {
+			r = s.unveiled(r)
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (s *Server) unveiled(r *http.Request) *http.Request {
+	told := passedOn{host: r.Host}
+	r.RemoteAddr = s.settings.Proxies.Remote(r.RemoteAddr, r.Header.Values(forwardedFor))
+	r.Host = cmp.Or(lastOf(r.Header.Values(forwardedHost)), r.Host)
+	return r.WithContext(context.WithValue(r.Context(), passedOnKey{}, told))
+}
+
+// lastOf is what the nearest proxy says: what stands before that in a list, the client may have written itself.
+func lastOf(values []string) string {
+	all := strings.Join(values, ",")
+	return strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])
+}
+
+func passed(r *http.Request) (told passedOn, byProxy bool) {
+	told, byProxy = r.Context().Value(passedOnKey{}).(passedOn)
+	return told, byProxy
 }

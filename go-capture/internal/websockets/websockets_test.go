@@ -23,7 +23,7 @@ import (
 func serve(t *testing.T) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		socket, err := Accept(w, r, nil)
+		socket, err := Accept(w, r)
 		if err != nil {
 			return
 		}
@@ -59,7 +59,7 @@ func (l *line) SetDeadline(at time.Time) error {
 func TestAClientThatDoesNotAgreeToTheEndIsCutOff(t *testing.T) {
 	cut := make(chan bool, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		socket, err := Accept(w, r, nil)
+		socket, err := Accept(w, r)
 		if err != nil {
 			return
 		}

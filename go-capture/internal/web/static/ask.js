@@ -4,8 +4,8 @@
 const answerMs = 3000;
 
 /** A fetch of what is true now. AbortSignal.timeout would be shorter, but old tablets on a wall lack it (Safari before 16). */
-export function ask(address) {
+export function ask(address, headers = {}) {
   const patience = new AbortController();
   setTimeout(() => patience.abort(), answerMs); // the body is given up too; after it this does nothing
-  return fetch(address, { cache: "no-store", signal: patience.signal });
+  return fetch(address, { headers, cache: "no-store", signal: patience.signal });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why there is no WebSocket. A browser does not say, so it is asked for once more plainly.
+// Why there is no WebSocket. A browser does not say, so it is asked for once more plainly, and says itself where this page is from: to
+// a WebSocket the browser adds that as Origin, to a plain question it does not.
 import { ask } from "./ask.js";
 import { silentDevice } from "./problems.js";
 import { logIn } from "./session.js";
@@ -11,7 +12,7 @@ export const noSockets = ["Something between this browser and the device passes 
 /** [what, remedy]; null when the login says it. */
 export async function whyNot(address) {
   try {
-    const answer = await ask(address);
+    const answer = await ask(address, { "X-Page-Origin": location.origin });
     if (answer.status === 401) return logIn() ?? null;
     if (answer.status === 426) return noSockets;
     const { title, detail } = await answer.json();

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"visavis/capture/internal/clientnet"
+)
+
+const (
+	proxy    = "10.0.0.5:4711"
+	stranger = "192.0.2.9:4711"
+)
+
+// behindAProxy is a site whose owner has named a proxy and the name by which the proxy is asked.
+func behindAProxy(t *testing.T) http.Handler {
+	t.Helper()
+	proxies, err := clientnet.ParseProxies([]string{"10.0.0.5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Hosts: []string{"porch.example.org"}, Proxies: proxies}, oneCamera{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.closeStudios)
+	return server.Handler()
+}
+
+// passedOnBy is a request for the device that some connection brings.
+func passedOnBy(from, host string, header ...string) *http.Request {
+	asked := request("/healthz", header...)
+	asked.RemoteAddr, asked.Host = from, host
+	return asked
+}
+
+func TestWhoseProxyIsBelievedAboutTheHost(t *testing.T) {
+	site := behindAProxy(t)
+	const ours, port = "porch.example.org", "porch.example.org:8443"
+	for name, c := range map[string]struct {
+		asked *http.Request
+		want  int
+	}{
+		"the page's host, told":             {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, port, "Origin", "https://"+port), http.StatusOK},
+		"the nearest proxy's word":          {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, "evil.example, "+ours, "Origin", "https://"+ours), http.StatusOK},
+		"the page's name, known":            {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://Porch.example.org"), http.StatusOK},
+		"by itself":                         {passedOnBy(proxy, "box.local", "Origin", "http://box.local"), http.StatusOK},
+		"a stranger tells a host":           {passedOnBy(stranger, "127.0.0.1:8080", forwardedHost, ours, "Origin", "https://"+ours), http.StatusForbidden},
+		"a stranger at a changed host":      {passedOnBy(stranger, "127.0.0.1:8080", "Origin", "https://"+ours), http.StatusForbidden},
+		"another site":                      {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, ours, "Origin", "https://evil.example"), http.StatusForbidden},
+		"another site, as the browser says": {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://"+ours, "Sec-Fetch-Site", "cross-site"), http.StatusForbidden},
+		"another port of our name":          {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://"+port), http.StatusForbidden},
+		"somebody's own machine":            {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "http://localhost"), http.StatusForbidden},
+		"no origin at all":                  {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "null"), http.StatusForbidden},
+		"a told host that is not ours":      {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, "evil.example"), http.StatusMisdirectedRequest},
+		"a page that tells for the proxy":   {passedOnBy(proxy, "evil.example", forwardedHost, ours), http.StatusMisdirectedRequest},
+	} {
+		answer := httptest.NewRecorder()
+		site.ServeHTTP(answer, c.asked)
+		if answer.Code != c.want {
+			t.Errorf("%s: %d %s, want %d", name, answer.Code, answer.Body, c.want)
+		}
+	}
+}
+
+// TestAPageThatGotNoWebSocketIsToldWhichHostArrived: a browser sends Origin with a WebSocket, and none when the page asks plainly why.
+func TestAPageThatGotNoWebSocketIsToldWhichHostArrived(t *testing.T) {
+	site := behindAProxy(t)
+	const page = "https://cam.example.org"
+	for _, header := range [][]string{{"Origin", page}, {pageOrigin, page}, {pageOrigin, page, "Sec-Fetch-Site", "same-origin"}} {
+		answer := httptest.NewRecorder()
+		site.ServeHTTP(answer, passedOnBy(proxy, "127.0.0.1:8080", header...))
+		said := answer.Body.String()
+		if answer.Code != http.StatusForbidden || !strings.Contains(said, page) || !strings.Contains(said, "127.0.0.1:8080") || !strings.Contains(said, "proxy_set_header Host") {
+			t.Errorf("%q: %d %s", header, answer.Code, said)
+		}
+	}
+	answer := httptest.NewRecorder()
+	site.ServeHTTP(answer, passedOnBy(proxy, "cam.example.org", "Origin", page))
+	if said := answer.Body.String(); answer.Code != http.StatusMisdirectedRequest || !strings.Contains(said, "cam.example.org") || !strings.Contains(said, "web.hosts") {
+		t.Errorf("a host that is not ours: %d %s", answer.Code, said)
+	}
+}
