@@ -31,7 +31,7 @@ type Web struct {
 	Listen string `toml:"listen" json:"listen"`
 	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
 	Hosts []string `toml:"hosts" json:"hosts"`
-	// Proxies in front of the device: what they say in X-Forwarded-For or the PROXY protocol, over gRPC too, about where a request comes from is believed, and in X-Forwarded-Host about the name that it asked for.
+	// Proxies in front of the device: what they say in X-Forwarded-For or the PROXY protocol, over gRPC too, about where a request comes from is believed, and in X-Forwarded-Host and X-Forwarded-Proto about the name that it asked for and whether its client encrypts.
 	Proxies []string `toml:"proxies" json:"proxies"`
 	// Requests that get a line in the log: "refused" (status 400 and above, over gRPC all but OK; a flood of them thinned out), "all" or "none".
 	LogRequests string `toml:"log_requests" json:"log_requests"`

@@ -133,14 +133,14 @@ func (s *Server) endSession(r *http.Request) {
 
 // cookieName holds the device's: browsers send cookies to every port of a host, and two devices may be on one.
 func (s *Server) cookieName(r *http.Request) string {
-	if r.TLS != nil {
+	if encrypted(r) {
 		return "__Host-visavis_" + s.settings.Device
 	}
 	return "visavis_" + s.settings.Device
 }
 
 func (s *Server) cookie(r *http.Request, value string, maxAgeS int) *http.Cookie {
-	return &http.Cookie{Name: s.cookieName(r), Value: value, Path: "/", MaxAge: maxAgeS, HttpOnly: true, Secure: r.TLS != nil,
+	return &http.Cookie{Name: s.cookieName(r), Value: value, Path: "/", MaxAge: maxAgeS, HttpOnly: true, Secure: encrypted(r),
 		SameSite: http.SameSiteStrictMode}
 }
 

@@ -7,7 +7,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/clientnet"
 )
 
@@ -16,14 +18,47 @@ const (
 	stranger = "192.0.2.9:4711"
 )
 
+// TestACookieIsSecureWhereTheClientEncrypts also where a proxy ends the encryption.
+func TestACookieIsSecureWhereTheClientEncrypts(t *testing.T) {
+	l := serveLocked(t)
+	l.add(t, "anna", "viewer", annasPassword, "*")
+	site := behindAProxy(t, l.gate)
+	for _, c := range []struct {
+		from, said string
+		secure     bool
+	}{
+		{proxy, "https", true}, {proxy, "http, HTTPS", true}, {proxy, "https, http", false}, {proxy, "http", false}, {proxy, "", false},
+		{stranger, "https", false},
+	} {
+		asked := httptest.NewRequest(http.MethodPost, "http://box/api/v1/login", strings.NewReader(annasLogin()))
+		asked.Header.Set("Content-Type", jsonType)
+		asked.Header.Set(forwardedProto, c.said)
+		asked.RemoteAddr = c.from
+		answer := httptest.NewRecorder()
+		site.ServeHTTP(answer, asked)
+		cookies := answer.Result().Cookies()
+		if len(cookies) != 1 || cookies[0].Secure != c.secure || strings.HasPrefix(cookies[0].Name, "__Host-") != c.secure {
+			t.Fatalf("%s says %q: %d %v", c.from, c.said, answer.Code, cookies)
+		}
+		back := passedOnBy(c.from, "box", forwardedProto, c.said, "Cookie", cookies[0].Name+"="+cookies[0].Value)
+		back.URL.Path = "/api/v1/status"
+		answer = httptest.NewRecorder()
+		site.ServeHTTP(answer, back)
+		if answer.Code != http.StatusOK {
+			t.Errorf("%s says %q: its cookie is answered %d", c.from, c.said, answer.Code)
+		}
+	}
+}
+
 // behindAProxy is a site whose owner has named a proxy and the name by which the proxy is asked.
-func behindAProxy(t *testing.T) http.Handler {
+func behindAProxy(t *testing.T, gate *auth.Gate) http.Handler {
 	t.Helper()
 	proxies, err := clientnet.ParseProxies([]string{"10.0.0.5"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Hosts: []string{"porch.example.org"}, Proxies: proxies}, oneCamera{})
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Hosts: []string{"porch.example.org"}, Proxies: proxies, Auth: gate,
+		SessionMost: time.Hour}, oneCamera{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +74,7 @@ func passedOnBy(from, host string, header ...string) *http.Request {
 }
 
 func TestWhoseProxyIsBelievedAboutTheHost(t *testing.T) {
-	site := behindAProxy(t)
+	site := behindAProxy(t, nil)
 	const ours, port = "porch.example.org", "porch.example.org:8443"
 	for name, c := range map[string]struct {
 		asked *http.Request
@@ -69,7 +104,7 @@ func TestWhoseProxyIsBelievedAboutTheHost(t *testing.T) {
 
 // TestAPageThatGotNoWebSocketIsToldWhichHostArrived: a browser sends Origin with a WebSocket, and none when the page asks plainly why.
 func TestAPageThatGotNoWebSocketIsToldWhichHostArrived(t *testing.T) {
-	site := behindAProxy(t)
+	site := behindAProxy(t, nil)
 	const page = "https://cam.example.org"
 	for _, header := range [][]string{{"Origin", page}, {pageOrigin, page}, {pageOrigin, page, "Sec-Fetch-Site", "same-origin"}} {
 		answer := httptest.NewRecorder()

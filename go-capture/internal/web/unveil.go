@@ -10,13 +10,15 @@ import (
 )
 
 const (
-	forwardedFor  = "X-Forwarded-For"
-	forwardedHost = "X-Forwarded-Host"
+	forwardedFor   = "X-Forwarded-For"
+	forwardedHost  = "X-Forwarded-Host"
+	forwardedProto = "X-Forwarded-Proto"
 )
 
 // passedOn is what is known of a request that one of web.proxies has passed on, beside what it has put into the request itself.
 type passedOn struct {
-	host string // the Host header, which may be of the proxy's own choice
+	host      string // the Host header, which may be of the proxy's own choice
+	encrypted bool   // by its client
 }
 
 // passedOnKey finds it in a request's context.
@@ -33,7 +35,7 @@ func (s *Server) unveil(next http.Handler) http.Handler {
 }
 
 func (s *Server) unveiled(r *http.Request) *http.Request {
-	told := passedOn{host: r.Host}
+	told := passedOn{host: r.Host, encrypted: strings.EqualFold(lastOf(r.Header.Values(forwardedProto)), "https")}
 	r.RemoteAddr = s.settings.Proxies.Remote(r.RemoteAddr, r.Header.Values(forwardedFor))
 	r.Host = cmp.Or(lastOf(r.Header.Values(forwardedHost)), r.Host)
 	return r.WithContext(context.WithValue(r.Context(), passedOnKey{}, told))
@@ -48,4 +50,10 @@ func lastOf(values []string) string {
 func passed(r *http.Request) (told passedOn, byProxy bool) {
 	told, byProxy = r.Context().Value(passedOnKey{}).(passedOn)
 	return told, byProxy
+}
+
+// encrypted tells whether the client's connection is: the one to us, or the one to a proxy in front of us.
+func encrypted(r *http.Request) bool {
+	told, _ := passed(r)
+	return r.TLS != nil || told.encrypted
 }
