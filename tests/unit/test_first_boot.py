@@ -352,6 +352,22 @@ def test_the_code_is_shown_until_the_device_has_an_account(places: Places, capsy
     assert not (places.boot / "claim-code.txt").exists()
 
 
+def test_a_code_that_was_used_is_not_shown_though_the_accounts_are_gone(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (places.boot / "visavis.toml").write_text('[device]\nclaim = "ABCD-EFGH"\n')
+    (places.root / "var/lib/visavis").mkdir(parents=True)
+    # As `visavis-capture` notes this code.
+    used = places.root / "var/lib/visavis/credentials.toml.claimed"
+    used.write_text("9ac2197d9258257b1ae8463e4214e4cd0a578bc1517f2415928b91be4283fc48\n")
+    assert prepare(places, lambda: "")
+    assert "ABCD-EFGH" not in capsys.readouterr().out
+    assert not (places.boot / "claim-code.txt").exists()
+    (places.boot / "visavis.toml").write_text('[device]\nclaim = "JKLM-NPQR"\n')
+    assert prepare(places, lambda: "")
+    assert (places.boot / "claim-code.txt").read_text() == "JKLM-NPQR\n"
+
+
 def test_a_device_that_cannot_see_its_accounts_or_its_name_says_so(
     places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:

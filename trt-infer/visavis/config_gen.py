@@ -70,7 +70,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     session_idle_h: int = 24
     # A login on the page ends after this many days in any case.
     session_days: int = 30
-    # File with the code, eight of A-Z 2-9 without I and O, by which the first administrator is made at /claim; it is valid until it is used. Empty: a new code at each start, valid for 15 minutes.
+    # File with the code, eight of A-Z 2-9 without I and O, by which the first administrator is made at /claim; it is valid once. Empty: a new code at each start, valid for 15 minutes.
     claim_code_file: str = ""
 
 

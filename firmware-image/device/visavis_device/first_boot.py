@@ -9,6 +9,7 @@ on the console and in a file on the boot partition.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -25,6 +26,8 @@ from visavis_device.files import File
 # As for a worker: systemd decrypts what is secret for the daemon alone, and nothing here says where it lies.
 CHECK = ("/usr/bin/visavis-capture", "-config", "/etc/visavis/config.toml", "-effective", "-for-worker")
 ACCOUNTS = "var/lib/visavis/credentials.toml"
+# The daemon keeps there a hash of each code that was used, a line each.
+USED_CODES = f"{ACCOUNTS}.claimed"
 # Of text that is not UTF-8: written again as it was read.
 KEEP = "surrogateescape"
 STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
@@ -207,10 +210,16 @@ def name_of(root: Path) -> str:
 def open_claim(root: Path) -> tuple[str, str]:
     """The claim code while it counts, else empty; and what keeps us from knowing, which shows no code to anybody."""
     try:
-        claimed = (root / ACCOUNTS).exists()
-        return "" if claimed else line_of(root / files.CLAIM), ""
+        code = line_of(root / files.CLAIM)
+        return "" if (root / ACCOUNTS).exists() or is_used(root, code) else code, ""
     except OSError as error:
         return "", f"Whether this device has an administrator cannot be seen: {error}. Is its data partition damaged?"
+
+
+def is_used(root: Path, code: str) -> bool:
+    """Whether somebody has become the administrator by this code, for which the daemon takes it no more."""
+    noted = hashlib.sha256(code.replace("-", "").encode("utf-8", KEEP)).hexdigest()
+    return noted in (content_of(root / USED_CODES) or "").split()
 
 
 def greet(places: Places, sentence: str, code: str) -> None:

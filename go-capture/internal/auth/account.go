@@ -77,6 +77,8 @@ func (a *Account) check() error {
 	return err
 }
 
+func (a *Account) isAdmin() bool { return a.role == Admin }
+
 func (a *Account) identity(s *session) Identity {
 	return Identity{Name: a.Name, Role: a.role, cameras: a.Cameras, account: a, session: s}
 }

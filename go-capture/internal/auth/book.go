@@ -99,7 +99,7 @@ func (b *book) holds(account *Account) bool { return b.byName[account.Name] == a
 func (b *book) knows(account *Account) bool { return b.known[account.Name] == account }
 
 func (b *book) hasAdmin() bool {
-	return b.has(func(one *Account) bool { return one.role == Admin })
+	return b.has((*Account).isAdmin)
 }
 
 func (b *book) hasPeople() bool {

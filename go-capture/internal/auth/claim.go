@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,17 +45,41 @@ func (g *Gate) OfferClaim() (code string) {
 	return g.claim.code[:codeRunes/2] + "-" + g.claim.code[codeRunes/2:]
 }
 
-// OfferKnownClaim does the same with a code that its owner has already, and that counts until it was used. It fails on what is no code.
+// OfferKnownClaim does the same with a code that its owner has already, and that counts until it was used. It fails on what is no code, and
+// with ErrUsed.
 func (g *Gate) OfferKnownClaim(code string) error {
-	code = plainCode(code)
-	if len(code) != codeRunes || strings.Trim(code, codeAlphabet) != "" {
-		return fmt.Errorf("a claim code is %d of the letters %s", codeRunes, codeAlphabet)
+	code, err := knownCode(code)
+	if err != nil {
+		return err
+	}
+	if err := g.settings.File.usedCodes().refuse(code); err != nil {
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
 	g.claim = &claim{code: code}
 	return nil
+}
+
+// NoteKnownClaim takes a code for used on a device that has an administrator, if none was ever noted: it was claimed by a daemon that noted
+// none. What is no code needs no note.
+func (g *Gate) NoteKnownClaim(code string) error {
+	used := g.settings.File.usedCodes()
+	code, wrong := knownCode(code)
+	if wrong != nil || used.exist() {
+		return nil
+	}
+	_, err := used.add(code)
+	return err
+}
+
+func knownCode(typed string) (string, error) {
+	code := plainCode(typed)
+	if len(code) != codeRunes || strings.Trim(code, codeAlphabet) != "" {
+		return "", fmt.Errorf("a claim code is %d of the letters %s", codeRunes, codeAlphabet)
+	}
+	return code, nil
 }
 
 // plainCode is a code without what people type between its letters.
@@ -86,21 +111,25 @@ func (g *Gate) claimOpen() bool {
 	return g.claim != nil
 }
 
+// isKnown tells whether its owner has had the code from the start, and may offer it again.
+func (c *claim) isKnown() bool { return c.until.IsZero() }
+
 func (c *claim) over(now time.Time) bool {
-	return !c.until.IsZero() && !now.Before(c.until)
+	return !c.isKnown() && !now.Before(c.until)
 }
 
 // Claim makes the first administrator and logs them in. It fails with ErrClaimed, ErrUnknown for a wrong code, Throttled, ErrBusy,
 // or what is wrong with the name or the password; then the code still counts.
 func (g *Gate) Claim(ctx context.Context, remote, code string, first Wanted) (cookie string, who Identity, err error) {
 	place := clientnet.NameOfRemote(remote)
-	if err := g.tryCode(code, place); err != nil {
+	used, err := g.tryCode(code, place)
+	if err != nil {
 		if errors.Is(err, ErrUnknown) {
 			slog.Warn("wrong claim code", "from", place)
 		}
 		return "", Identity{}, err
 	}
-	if err := g.verifier.alone(ctx, func() error { return g.addFirst(first) }); err != nil {
+	if err := g.verifier.alone(ctx, func() error { return g.addFirst(first, used) }); err != nil {
 		return "", Identity{}, err
 	}
 	cookie, account := g.welcomeFirst(first.Name)
@@ -121,33 +150,43 @@ func (g *Gate) welcomeFirst(name string) (cookie string, account *Account) {
 	return g.sessions.begin(account, g.settings.now()), account
 }
 
-// tryCode counts the try and compares the code.
-func (g *Gate) tryCode(code, place string) error {
+// tryCode counts the try, compares the code and returns the claim that it is of.
+func (g *Gate) tryCode(code, place string) (*claim, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
 	if wait := g.addresses.take(place, g.settings.now()); wait > 0 {
-		return Throttled{wait}
+		return nil, Throttled{wait}
 	}
 	if !g.claimOpen() {
-		return ErrClaimed
+		return nil, ErrClaimed
 	}
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(g.claim.code)) != 1 {
-		return ErrUnknown
+		return nil, ErrUnknown
 	}
-	return nil
+	return g.claim, nil
 }
 
-// addFirst adds the administrator, unless somebody else was quicker.
-func (g *Gate) addFirst(first Wanted) error {
+// addFirst adds the administrator, unless somebody else was quicker. A known code is noted as used before that, so that no power cut lets
+// it count twice.
+func (g *Gate) addFirst(first Wanted, by *claim) error {
 	first.Role, first.Cameras = Admin.String(), []string{everyCamera}
+	takeBack := func() error { return nil }
 	_, err := g.settings.File.addIf(first, func(accounts []*Account) error {
-		for _, one := range accounts {
-			if one.role == Admin {
-				return ErrClaimed
+		if slices.ContainsFunc(accounts, (*Account).isAdmin) {
+			return ErrClaimed
+		}
+		if by.isKnown() {
+			used, err := g.settings.File.usedCodes().add(by.code)
+			if err != nil {
+				return err
 			}
+			takeBack = used
 		}
 		return nil
 	})
-	return err
+	if err != nil {
+		return errors.Join(err, takeBack())
+	}
+	return nil
 }

@@ -5,6 +5,8 @@ package auth
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +66,77 @@ func TestACodeThatItsOwnerHasAlreadyCountsUntilItWasUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.refuses(t, "a second time", d.claimAs("ben", "ABCDEFGH"), ErrClaimed)
+}
+
+func TestACodeThatWasUsedNeverCountsAgain(t *testing.T) {
+	d := openDoor(t)
+	const code = "ABCD-EFGH"
+	d.offer(t, code)
+	if err := d.claimAs("anna", code); err != nil {
+		t.Fatal(err)
+	}
+	// firmware-image/device looks for this hash.
+	if noted, err := os.ReadFile(d.file.Path + ".claimed"); string(noted) != "9ac2197d9258257b1ae8463e4214e4cd0a578bc1517f2415928b91be4283fc48\n" {
+		t.Errorf("noted: %s, %v", noted, err)
+	}
+	if err := d.file.Revoke("anna"); err != nil {
+		t.Fatal(err)
+	}
+	d.refuses(t, "in the same daemon", d.claimAs("ben", code), ErrClaimed)
+	again := d.startedAgain(t, time.Minute)
+	d.refuses(t, "in the next one", again.OfferKnownClaim("abcdefgh"), ErrUsed)
+	if again.ClaimOpen() {
+		t.Error("it waits for a claim")
+	}
+	again.offer(t, "JKLM-NPQR")
+	if err := again.claimAs("ben", "JKLM-NPQR"); err != nil {
+		t.Error("a new code:", err)
+	}
+}
+
+func TestAKnownCodeCountsUntilAClaimIsWhole(t *testing.T) {
+	d := openDoor(t)
+	const code = "ABCD-EFGH"
+	for _, ending := range []string{"", ".claimed"} {
+		d.offer(t, code)
+		blocker := d.file.Path + ending + ".new" // where what is written lies until it is whole
+		if err := os.MkdirAll(filepath.Join(blocker, "full"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.claimAs("anna", code); err == nil || d.HasAdmin() {
+			t.Fatalf("claimed though %s cannot be written: %v", blocker, err)
+		}
+		if err := os.RemoveAll(blocker); err != nil {
+			t.Fatal(err)
+		}
+		d = d.startedAgain(t, time.Minute)
+	}
+	d.offer(t, code)
+	if err := d.claimAs("anna", code); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheCodeOfADeviceThatWasClaimedBeforeCodesWereNotedIsUsed(t *testing.T) {
+	d := openDoor(t)
+	d.addAnna(t)
+	for _, code := range []string{"ABCD-EFGH", "JKLM-NPQR"} { // the second one is new
+		if err := d.NoteKnownClaim(code); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.file.Revoke("anna"); err != nil {
+		t.Fatal(err)
+	}
+	d.refuses(t, "the first", d.OfferKnownClaim("ABCD-EFGH"), ErrUsed)
+	d.offer(t, "JKLM-NPQR")
+}
+
+func (d *door) offer(t *testing.T, code string) {
+	t.Helper()
+	if err := d.OfferKnownClaim(code); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestCodesCannotBeGuessed(t *testing.T) {

@@ -93,20 +93,20 @@ func (f File) Add(wanted Wanted) (token string, err error) {
 	return f.addIf(wanted, func([]*Account) error { return nil })
 }
 
-// addIf makes an account if those that are there allow it.
+// addIf makes an account if those that are there allow it, which is asked last.
 func (f File) addIf(wanted Wanted, allowed func([]*Account) error) (token string, err error) {
 	made, token, err := newAccount(wanted, time.Now())
 	if err != nil {
 		return "", err
 	}
 	err = f.change(func(accounts []*Account) ([]*Account, error) {
-		if err := allowed(accounts); err != nil {
-			return nil, err
-		}
 		for _, one := range accounts {
 			if one.Name == made.Name {
 				return nil, fmt.Errorf("%q %w: `visavis auth revoke %s` first, or choose another name", made.Name, ErrTaken, made.Name)
 			}
+		}
+		if err := allowed(accounts); err != nil {
+			return nil, err
 		}
 		return append(accounts, &made), nil
 	})

@@ -121,6 +121,9 @@ func (g *Gate) refresh() {
 	if !g.book.refresh() {
 		return
 	}
+	if g.book.hasAdmin() {
+		g.claim = nil
+	}
 	clear(g.verified)
 	g.sessions.sweep(g.settings.now(), g.book.knows)
 	g.cut()

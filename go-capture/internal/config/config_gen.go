@@ -53,7 +53,7 @@ type Auth struct {
 	SessionIdleH int `toml:"session_idle_h" json:"session_idle_h"`
 	// A login on the page ends after this many days in any case.
 	SessionDays int `toml:"session_days" json:"session_days"`
-	// File with the code, eight of A-Z 2-9 without I and O, by which the first administrator is made at /claim; it is valid until it is used. Empty: a new code at each start, valid for 15 minutes.
+	// File with the code, eight of A-Z 2-9 without I and O, by which the first administrator is made at /claim; it is valid once. Empty: a new code at each start, valid for 15 minutes.
 	ClaimCodeFile string `toml:"claim_code_file" json:"claim_code_file"`
 }
 

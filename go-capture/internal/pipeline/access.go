@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -127,7 +128,9 @@ func runToken() string {
 func (a *Appliance) welcome() error {
 	c, gate := a.config, a.gate
 	switch {
-	case gate == nil, gate.HasAdmin():
+	case gate == nil:
+	case gate.HasAdmin():
+		noteCodeOf(c.Auth.ClaimCodeFile, gate)
 	case !c.BeyondLoopback():
 		slog.Warn("nobody is an administrator yet: visavis auth add NAME --role admin")
 	case c.Auth.ClaimCodeFile != "":
@@ -147,9 +150,29 @@ func offerCodeOf(file string, gate *auth.Gate) error {
 	if err == nil {
 		err = gate.OfferKnownClaim(string(code))
 	}
+	if errors.Is(err, auth.ErrUsed) {
+		slog.Warn("nobody is an administrator, and the device's code was used before: write a new one into the file and restart visavis, "+
+			"or visavis auth add NAME --role admin", "file", file)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("auth.claim_code_file: read %s: %w", file, err)
 	}
 	slog.Warn("nobody is an administrator yet: open /claim on the page with the device's code", "file", file)
 	return nil
+}
+
+// noteCodeOf takes the code for used with which the device may have got its administrator. A file that is not there any more needs no
+// word, nor does one that holds no code.
+func noteCodeOf(file string, gate *auth.Gate) {
+	if _, err := os.Lstat(file); err != nil {
+		return
+	}
+	code, err := os.ReadFile(file)
+	if err == nil {
+		err = gate.NoteKnownClaim(string(code))
+	}
+	if err != nil {
+		slog.Warn("the device's claim code may count again once nobody is an administrator", "file", file, "error", err)
+	}
 }

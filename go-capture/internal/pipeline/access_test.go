@@ -3,14 +3,10 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,7 +14,6 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/auth/authtest"
 	"visavis/capture/internal/config"
-	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/web"
 )
 
@@ -441,60 +436,5 @@ func TestWithoutAuthEverybodyOnLoopbackMayDoEverything(t *testing.T) {
 		if got := s.ask(route.Method, strings.NewReplacer("{id}", "door", "other", "/no/such/page").Replace(route.Pattern), origins[0], sender{}).Code; !passed(got) {
 			t.Errorf("%s %s: %d", route.Method, route.Pattern, got)
 		}
-	}
-}
-
-func TestADeviceWithACodeOfItsOwnIsClaimedWithIt(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "claim-code")
-	settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box", "VISAVIS_WEB__LISTEN=0.0.0.0:0", "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__CLAIM_CODE_FILE=" + file}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := func() (*auth.Gate, error) {
-		t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
-		gate, err := openGate(settings)
-		if err != nil {
-			return nil, err
-		}
-		return gate, (&Appliance{config: settings, gate: gate}).welcome()
-	}
-	if err := os.WriteFile(file, []byte("porch\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(); err == nil || !strings.Contains(err.Error(), "auth.claim_code_file: read "+file+": a claim code is") {
-		t.Errorf("with something else in the file: %v", err)
-	}
-	if err := os.WriteFile(file, []byte("ABCD-EFGH\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	gate, err := open()
-	if err != nil || !gate.ClaimOpen() {
-		t.Fatalf("%v", err)
-	}
-	first := auth.Wanted{Name: "anna", Password: "correct horse battery staple"}
-	if _, _, err := gate.Claim(context.Background(), "192.0.2.1:1", "abcdefgh", first); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestACodeInPlaceOfItsFileIsNeverSaid(t *testing.T) {
-	const code = "ABCD-EFGH"
-	t.Setenv("VISAVIS_STATE_DIR", t.TempDir())
-	settings, err := config.Load("", []string{"VISAVIS_DEVICE__ID=box", "VISAVIS_WEB__LISTEN=0.0.0.0:0", "VISAVIS_AUTH__ENABLED=true", "VISAVIS_AUTH__CLAIM_CODE_FILE=" + code}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gate, err := openGate(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	logtest.Hear(t, slog.NewTextHandler(&log, nil))
-	err = (&Appliance{config: settings, gate: gate}).welcome()
-	if err == nil || !strings.Contains(err.Error(), "auth.claim_code_file: names no file that can be read") || !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("%v", err)
-	}
-	if said := fmt.Sprint(err, log.String()); strings.Contains(said, code) {
-		t.Errorf("said: %s", said)
 	}
 }

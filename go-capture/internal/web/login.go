@@ -95,7 +95,7 @@ func (s *Server) claim(w http.ResponseWriter, r *http.Request) error {
 	cookie, who, err := s.settings.Auth.Claim(r.Context(), r.RemoteAddr, asked.Code, first)
 	if errors.Is(err, auth.ErrClaimed) {
 		return refusal{Status: http.StatusGone, Title: "There is nothing to claim",
-			Detail: "This device has an administrator, or its code is older than 15 minutes: a restart of visavis makes a new one."}
+			Detail: "This device has an administrator, or its code was used or is older than 15 minutes: after a restart the log says what to do."}
 	}
 	if errors.Is(err, auth.ErrTaken) {
 		return refusal{Status: http.StatusConflict, Title: "This cannot be an account", Detail: "There is somebody of this name already."}
