@@ -198,15 +198,18 @@ def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> Non
     page.wait_for_url(f"{locked.url}/")
 
 
-def test_who_has_a_login_uses_it_while_nobody_is_administrator(
-    start_appliance: Callable[..., RunningAppliance], browser: Browser
-) -> None:
+@pytest.fixture
+def unclaimed(start_appliance: Callable[..., RunningAppliance]) -> Locked:
+    """An appliance of the test's own, with a login and without an administrator."""
     listen = how_to("toml", ':8080"\n\n[auth]').text.replace(":8080", ":{http_port}")
-    open_to_all = Locked(start_appliance(listen + MORE))
-    open_to_all.appliance.wait_ready()
-    add, _, _ = how_to("sh", "auth add neighbour").text.splitlines()
-    open_to_all.type(add)
-    page, complaints = opened(browser, open_to_all)
+    made = Locked(start_appliance(listen + MORE))
+    made.appliance.wait_ready()
+    made.type(first_line(how_to("sh", "auth add neighbour")))
+    return made
+
+
+def test_who_has_a_login_uses_it_while_nobody_is_administrator(unclaimed: Locked, browser: Browser) -> None:
+    page, complaints = opened(browser, unclaimed)
     page.get_by_role("link", name="becomes that").click()
     page.wait_for_url("**/claim")
     page.get_by_role("link", name="use it").click()
@@ -215,9 +218,21 @@ def test_who_has_a_login_uses_it_while_nobody_is_administrator(
     assert found.violations_count == 0, found.generate_report()
     log_in(page, "neighbour", PASSWORD)
     page.wait_for_selector(".camera canvas")
-    page.goto(f"{open_to_all.url}/login")  # as by a link from another site, which comes without the cookie
-    page.wait_for_url(f"{open_to_all.url}/")
+    page.goto(f"{unclaimed.url}/login")  # as by a link from another site, which comes without the cookie
+    page.wait_for_url(f"{unclaimed.url}/")
     assert complaints == []
+
+
+def test_who_logs_out_where_the_disk_does_not_take_it_is_told(unclaimed: Locked, browser: Browser) -> None:
+    page, _ = opened(browser, unclaimed)
+    log_in(page, "neighbour", PASSWORD)
+    page.wait_for_selector(".camera canvas")
+    sessions = Path(os.environ["VISAVIS_STATE_DIR"]) / "sessions" / "porch.json"
+    until(sessions.exists, "sessions are not kept")
+    sessions.unlink()
+    (sessions / "stuck").mkdir(parents=True)  # can be neither written nor removed
+    page.get_by_role("button", name="Log out neighbour").click()
+    until(lambda: "after a restart your old session holds again" in page.inner_text("body"), "nobody is told")
 
 
 def test_a_programs_token_is_shown_once_and_counts_until_it_is_revoked(locked: Locked) -> None:

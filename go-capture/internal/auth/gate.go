@@ -310,11 +310,13 @@ func (g *Gate) BySession(cookie string) (Identity, error) {
 }
 
 // Logout ends the session of a cookie, and what it has open; also for the daemon after this one, before it returns. A cookie that does
-// not hold is no error: nobody is logged in then.
-func (g *Gate) Logout(cookie string) {
-	if g.endSession(cookie) {
-		g.keepSessions(true) // waits for a write under way, which may not know of this
+// not hold is no error: nobody is logged in then. Where the sessions cannot be written nobody's are kept; it fails when the disk does not
+// let go of the old ones either, so that the session would hold again after a restart.
+func (g *Gate) Logout(cookie string) error {
+	if !g.endSession(cookie) || g.keepSessions(true) { // which waits for a write under way, that may not know of this
+		return nil
 	}
+	return g.keeper.Remove()
 }
 
 func (g *Gate) endSession(cookie string) bool {

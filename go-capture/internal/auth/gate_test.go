@@ -240,7 +240,9 @@ func TestLogoutEndsTheSessionAndWhatItHasOpen(t *testing.T) {
 	who, _ := d.BySession(cookie)
 	ctx, release := d.Hold(context.Background(), who)
 	defer release()
-	d.Logout(cookie)
+	if err := d.Logout(cookie); err != nil {
+		t.Fatal(err)
+	}
 	_, err := d.BySession(cookie)
 	d.refuses(t, "a session that was left", err, ErrUnknown)
 	if ctx.Err() == nil {

@@ -87,13 +87,14 @@ func (g *Gate) resumeSessions() {
 
 // keepSessions writes the sessions if one began or ended since the last time, or if they were not written for long.
 // Called without the mutex: a disk may be slow. What could not be written is due again.
-func (g *Gate) keepSessions(always bool) {
+func (g *Gate) keepSessions(always bool) (upToDate bool) {
 	if !g.sessionsDue(always) || g.keeper.Write() {
-		return
+		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.sessions.changed = true
+	return false
 }
 
 func (g *Gate) sessionsDue(always bool) bool {

@@ -83,7 +83,9 @@ func TestWhoLoggedOutOrWasChangedMeanwhileIsNotLetInByTheNextDaemon(t *testing.T
 	d := keptDoor(t)
 	left, stays := d.login(t, "anna"), d.login(t, "anna")
 	d.keepSessions(false)
-	d.Logout(left)
+	if err := d.Logout(left); err != nil {
+		t.Fatal(err)
+	}
 	again := d.startedAgain(t, time.Second) // as after a kill: nobody wrote anything at the end
 	_, err := again.BySession(left)
 	d.refuses(t, "who logged out", err, ErrUnknown)
@@ -95,6 +97,41 @@ func TestWhoLoggedOutOrWasChangedMeanwhileIsNotLetInByTheNextDaemon(t *testing.T
 	}
 	_, err = d.startedAgain(t, time.Second).BySession(stays)
 	d.refuses(t, "a session of the old password", err, ErrUnknown)
+}
+
+func TestWhoLoggedOutWhileTheDiskTookNothingIsNotLetInByTheNextDaemon(t *testing.T) {
+	d := keptDoor(t)
+	left, stays := d.login(t, "anna"), d.login(t, "anna")
+	d.keepSessions(false)
+	blocker := d.settings.Sessions + ".new" // where what is written lies until it is whole
+	if err := os.MkdirAll(filepath.Join(blocker, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Logout(left); err != nil || d.Fault() == "" {
+		t.Errorf("%v, and the status says %q", err, d.Fault())
+	}
+	_, err := d.startedAgain(t, time.Second).BySession(left) // as after a kill
+	d.refuses(t, "who logged out", err, ErrUnknown)
+	if err := os.RemoveAll(blocker); err != nil {
+		t.Fatal(err)
+	}
+	d.keepSessions(false)
+	if _, err := d.startedAgain(t, time.Second).BySession(stays); err != nil {
+		t.Errorf("once the disk takes something again, who did not log out: %v", err)
+	}
+}
+
+func TestALogoutThatWouldNotLastIsAnError(t *testing.T) {
+	d := keptDoor(t)
+	cookie := d.login(t, "anna")
+	if err := os.MkdirAll(filepath.Join(d.settings.Sessions, "stuck"), 0o700); err != nil { // neither written nor removed
+		t.Fatal(err)
+	}
+	if err := d.Logout(cookie); err == nil || !strings.Contains(err.Error(), d.settings.Sessions) {
+		t.Errorf("%v", err)
+	}
+	_, err := d.BySession(cookie)
+	d.refuses(t, "the session", err, ErrUnknown)
 }
 
 func TestADamagedFileOfSessionsLogsEverybodyOutAndNothingElse(t *testing.T) {

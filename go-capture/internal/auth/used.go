@@ -59,7 +59,7 @@ func (u usedCodes) add(code string) (takeBack func() error, err error) {
 
 func (u usedCodes) restore(held []byte) error {
 	if held == nil {
-		return os.Remove(u.path)
+		return state.Remove(u.path)
 	}
 	return state.Replace(u.path, held)
 }

@@ -51,6 +51,22 @@ func Replace(path string, content []byte) error {
 	return errors.Join(os.Rename(fresh.Name(), path), folder.Sync())
 }
 
+// Remove takes a file away, also over a power cut. One that is not there is no error.
+func Remove(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
 // create makes a file in place of what a kill has left there, and follows no link that somebody else has put there.
 func create(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -4,6 +4,7 @@ package state
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -49,6 +50,17 @@ func (k *Keeper) Write() (upToDate bool) {
 	}
 	k.fault.Note(err)
 	return err == nil
+}
+
+// Remove takes the file away where it cannot be written: what it holds must not come back, and a full disk removes what it cannot replace.
+func (k *Keeper) Remove() error {
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	k.written = nil
+	if err := Remove(k.path); err != nil {
+		return fmt.Errorf("%s can be neither written nor removed: %s", k.path, sentence(err))
+	}
+	return nil
 }
 
 // Fault says why the file cannot be written now; "" when all is well.

@@ -68,7 +68,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, cookie string, who auth.Identity) {
-	s.endSession(r) // of whoever was logged in before
+	_ = s.endSession(r) // of whoever was logged in before: where it cannot be forgotten the status says so, and who logs in now is let in
 	http.SetCookie(w, s.cookie(r, cookie, int(s.settings.SessionMost.Seconds())))
 	w.Header().Set("Cache-Control", "no-store")
 	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: s.answerOf(who)})
@@ -118,17 +118,23 @@ func unauthorized(w http.ResponseWriter, err error, words string) error {
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	s.endSession(r)
+	err := s.endSession(r)
 	http.SetCookie(w, s.cookie(r, "", -1))
 	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		return refusal{Status: http.StatusInternalServerError, Title: "The logout may not last",
+			Detail: "The session has ended, but it holds again after a restart of visavis: " + err.Error() + "."}
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (s *Server) endSession(r *http.Request) {
-	if cookie, err := r.Cookie(s.cookieName(r)); err == nil {
-		s.settings.Auth.Logout(cookie.Value)
+func (s *Server) endSession(r *http.Request) error {
+	cookie, err := r.Cookie(s.cookieName(r))
+	if err != nil {
+		return nil // nobody was logged in
 	}
+	return s.settings.Auth.Logout(cookie.Value)
 }
 
 // cookieName holds the device's: browsers send cookies to every port of a host, and two devices may be on one.
@@ -214,5 +220,8 @@ func sessionAnswers() object {
 
 func logoutOperation() object {
 	return object{"summary": "Log out: the session and what it has open end",
-		"responses": object{"204": object{"description": "Nobody is logged in"}}}
+		"responses": object{
+			"204": object{"description": "Nobody is logged in"},
+			"500": problemAnswer("The session has ended, and holds again after a restart: the disk takes nothing"),
+		}}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -53,9 +54,15 @@ type locked struct {
 
 func serveLocked(t *testing.T) *locked {
 	t.Helper()
+	return serveKept(t, "")
+}
+
+// serveKept keeps the sessions in a file.
+func serveKept(t *testing.T, sessions string) *locked {
+	t.Helper()
 	l := &locked{file: auth.File{Path: filepath.Join(t.TempDir(), "credentials.toml")}}
 	var err error
-	if l.gate, err = auth.Open(auth.Settings{File: l.file, SessionIdle: time.Hour, SessionMost: 24 * time.Hour}); err != nil {
+	if l.gate, err = auth.Open(auth.Settings{File: l.file, Sessions: sessions, SessionIdle: time.Hour, SessionMost: 24 * time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -149,6 +156,24 @@ func TestAPersonLogsInLooksAndLogsOut(t *testing.T) {
 	}
 	if code, _ := l.ask(t, "GET", "/api/v1/status", http.Header{"Cookie": {cookie.Name + "=" + cookie.Value}}); code != http.StatusUnauthorized {
 		t.Errorf("the cookie of a session that was left: %d", code)
+	}
+}
+
+func TestALogoutThatTheDiskDoesNotTakeIsToldSo(t *testing.T) {
+	sessions := filepath.Join(t.TempDir(), "box.json")
+	if err := os.MkdirAll(filepath.Join(sessions, "stuck"), 0o700); err != nil { // neither written nor removed
+		t.Fatal(err)
+	}
+	l := serveKept(t, sessions)
+	l.add(t, "anna", "viewer", annasPassword, "*")
+	anna := l.browser(t)
+	l.post(t, anna, "/api/v1/login", annasLogin())
+	answer, body := l.post(t, anna, "/api/v1/logout", "")
+	if answer.StatusCode != http.StatusInternalServerError || !strings.Contains(body, "holds again after a restart") || !strings.Contains(body, sessions) {
+		t.Errorf("%d %s", answer.StatusCode, body)
+	}
+	if answer, _ := l.get(t, anna, "/api/v1/status"); answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the session goes on: %d", answer.StatusCode)
 	}
 }
 

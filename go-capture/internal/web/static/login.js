@@ -5,10 +5,17 @@ import { session } from "./session.js";
 
 // Where the login leads is not for whoever made the link to choose.
 const pages = ["/try"];
-const wanted = new URLSearchParams(location.search).get("to");
+const asked = new URLSearchParams(location.search);
+const wanted = asked.get("to");
 const enter = () => location.replace(pages.includes(wanted) ? wanted : "/");
 
 sendForm(document.getElementById("login"), "/api/v1/login", enter);
+
+if (asked.has("unwritten")) {
+  const refused = document.getElementById("refused");
+  refused.textContent = "You are logged out, but the device cannot write that down: after a restart your old session holds again. Its log says why.";
+  refused.hidden = false;
+}
 
 // A link from another site comes without the cookie, so whoever is logged in may see this page; from here it goes along.
 const now = await session();

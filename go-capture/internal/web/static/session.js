@@ -25,8 +25,10 @@ export async function greet(button, name) {
 }
 
 async function leave() {
-  await fetch("/api/v1/logout", { method: "POST" });
-  logIn();
+  const answer = await fetch("/api/v1/logout", { method: "POST" });
+  if (answer.status !== 500) return logIn();
+  leaving = true;
+  location.replace("/login?unwritten");
 }
 
 /** The login leads back to this page. The status and each picture come to it by themselves: a second call would break off the first. */
