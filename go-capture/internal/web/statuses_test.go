@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // counting is a View that counts how often its status is made, and says so in it.
@@ -31,6 +32,7 @@ func TestAFloodOfStatusRequestsSharesWhatIsMade(t *testing.T) {
 	}
 	r.server.statuses.fresh.SetLimit(0)
 	r.server.statuses.fresh.SetBurst(2) // two more may be made
+	r.server.statuses.oldMost = time.Hour
 	for range 20 {
 		code, text := r.ask(t, "GET", "/api/v1/status", nil)
 		if code != http.StatusOK || !strings.HasSuffix(text, "}\n") {
@@ -42,6 +44,24 @@ func TestAFloodOfStatusRequestsSharesWhatIsMade(t *testing.T) {
 	}
 	if _, text := r.ask(t, "GET", "/api/v1/status", nil); !strings.Contains(text, `"captured":22`) {
 		t.Fatalf("not the newest: %s", text)
+	}
+}
+
+// TestAFloodAfterASilenceGetsNoStatusOfBefore: the first of the flood are still being answered when the others ask.
+func TestAFloodAfterASilenceGetsNoStatusOfBefore(t *testing.T) {
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, &counting{})
+	r.ask(t, "GET", "/api/v1/status", nil)
+	of := r.server.statuses
+	of.fresh.SetLimit(0)
+	of.fresh.SetBurst(0) // the first of the flood have taken all
+	before := of.newest.Load()
+	of.newest.Store(&madeStatus{text: before.text, at: before.at.Add(-time.Hour)})
+	asked := time.Now()
+	if _, text := r.ask(t, "GET", "/api/v1/status", nil); !strings.Contains(text, `"captured":2`) {
+		t.Errorf("an hour old: %s", text)
+	}
+	if of.since(asked) == nil || of.since(time.Now()) != nil {
+		t.Error("who asked before it was made does not share it, or who asks later takes it for new")
 	}
 }
 
