@@ -23,7 +23,6 @@ import (
 const (
 	lookEach     = time.Second // how long a stream of a revoked account may go on
 	verifiedMost = 256
-	friendsMost  = 1024
 )
 
 // Settings of a Gate.
@@ -33,6 +32,8 @@ type Settings struct {
 	SessionMost time.Duration // and every one is over after this
 	// Sessions is the file that keeps them over a restart; "" keeps none.
 	Sessions string
+	// Friends keeps the addresses from which people have logged in, for the throttle; "" keeps none.
+	Friends string
 	// RunToken lets whoever started the daemon, a program or root, look at the figures; "" lets nobody.
 	RunToken string
 
@@ -47,8 +48,9 @@ type Gate struct {
 	key      [sha256.Size]byte // of the hashes by which verified tokens are found
 	stranger phc               // what the password of an unknown name is compared with, so that it takes as long
 
-	keeper *state.Keeper // of the sessions' file
-	fault  *state.Fault  // of the credentials file
+	keeper        *state.Keeper // of the sessions' file
+	friendsKeeper *state.Keeper
+	fault         *state.Fault // of the credentials file
 
 	mu        sync.Mutex
 	keptAt    time.Time // when the sessions were last due to be written
@@ -58,7 +60,7 @@ type Gate struct {
 	addresses *throttle
 	names     *throttle
 	tokens    *throttle
-	friends   map[string]bool // name and address of whoever has logged in: others cannot lock them out
+	friends   friends
 	held      map[*hold]struct{}
 	claim     *claim // nil when nobody may claim the device
 }
@@ -76,17 +78,20 @@ func Open(settings Settings) (*Gate, error) {
 		settings: settings, verifier: newVerifier(), stranger: hashOf(rand.Text()),
 		book: book, sessions: newSessions(settings.SessionIdle, settings.SessionMost), verified: map[[sha256.Size]byte]*Account{},
 		addresses: newThrottle(perAddress), names: newThrottle(perName), tokens: newThrottle(perToken),
-		friends: map[string]bool{}, held: map[*hold]struct{}{},
+		held: map[*hold]struct{}{},
 	}
 	g.fault = state.NewFault(slog.String("file", settings.File.Path), "nobody is let in", "whoever has a login is let in again")
 	g.keeper = state.NewKeeper(settings.Sessions, "sessions are not kept over a restart", "sessions are kept again", g.sessionsText)
+	g.friendsKeeper = state.NewKeeper(settings.Friends, "addresses from which people log in are not kept over a restart", "these addresses are kept again", g.friendsText)
 	g.resumeSessions()
+	g.resumeFriends()
 	_, _ = rand.Read(g.key[:]) // it never fails: without randomness the program ends
 	return g, nil
 }
 
 // Run ends what is open of accounts that are revoked and of sessions that are over, and keeps the sessions, until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
+	defer g.keepFriends()
 	defer g.keepSessions(true)
 	tick := time.NewTicker(lookEach)
 	defer tick.Stop()
@@ -97,12 +102,15 @@ func (g *Gate) Run(ctx context.Context) error {
 		case <-tick.C:
 			g.look()
 			g.keepSessions(false)
+			g.keepFriends()
 		}
 	}
 }
 
 // Fault says what is wrong with the logins now; "" when all is well.
-func (g *Gate) Fault() string { return cmp.Or(g.fault.Now(), g.keeper.Fault()) }
+func (g *Gate) Fault() string {
+	return cmp.Or(g.fault.Now(), g.keeper.Fault(), g.friendsKeeper.Fault())
+}
 
 // look is one round of Run. What is wrong with the file is told without the mutex: whoever reads our log may hang.
 func (g *Gate) look() { g.fault.Note(g.swept()) }
@@ -264,7 +272,7 @@ func (g *Gate) welcome(account *Account, name, place string) (cookie string) {
 	if !g.book.holds(account) {
 		return ""
 	}
-	g.befriend(name, place)
+	g.friends.add(name, place)
 	return g.sessions.begin(account, g.settings.now())
 }
 
@@ -275,7 +283,7 @@ func (g *Gate) tryLogin(name, place string) (*Account, error) {
 	g.refresh()
 	now := g.settings.now()
 	wait := g.addresses.take(place, now)
-	if wait == 0 && !g.friends[friendOf(name, place)] {
+	if wait == 0 && !g.friends.hold(name, place) {
 		wait = g.names.take(name[:min(len(name), 64)], now)
 	}
 	if wait > 0 {
@@ -286,15 +294,6 @@ func (g *Gate) tryLogin(name, place string) (*Account, error) {
 		return nil, nil
 	}
 	return account, nil
-}
-
-func friendOf(name, place string) string { return name + " " + place }
-
-func (g *Gate) befriend(name, place string) {
-	if len(g.friends) >= friendsMost {
-		clear(g.friends)
-	}
-	g.friends[friendOf(name, place)] = true
 }
 
 // BySession finds whose cookie it is; ErrUnknown when it holds no longer.

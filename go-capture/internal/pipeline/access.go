@@ -104,9 +104,10 @@ func openGate(c *config.Config) (*auth.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept := filepath.Join(folder, "sessions", c.Device.ID)
 	return auth.Open(auth.Settings{
-		File: file, Sessions: filepath.Join(folder, "sessions", c.Device.ID+".json"), SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour, SessionMost: sessionMost(c),
-		RunToken: runToken(),
+		File: file, Sessions: kept + ".json", Friends: kept + ".friends.json", SessionIdle: time.Duration(c.Auth.SessionIdleH) * time.Hour,
+		SessionMost: sessionMost(c), RunToken: runToken(),
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -106,6 +107,24 @@ func loginTo(t *testing.T, gate *auth.Gate, name string) (cookie string) {
 		t.Fatal(err)
 	}
 	return cookie
+}
+
+func TestWhatTheThrottleKnowsOutlivesTheDaemon(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	appliance := configured(t, "VISAVIS_AUTH__ENABLED=true")
+	authtest.Add(t, auth.File{Path: filepath.Join(folder, "credentials.toml")}, auth.Wanted{Name: "anna", Role: "viewer", Password: "correct horse battery"})
+	loginTo(t, appliance.gate, "anna")
+	ended, end := context.WithCancel(context.Background())
+	end()
+	if err := appliance.gate.Run(ended); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"box.json", "box.friends.json"} {
+		if _, err := os.Stat(filepath.Join(folder, "sessions", name)); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // origin is where a request comes from, in the browser's words.

@@ -49,11 +49,11 @@ func follow(t *testing.T, folder, configuration, device string) {
 
 func TestWhatADeviceKeepsFollowsItToAnotherName(t *testing.T) {
 	folder := kept(t, "history/porch/1.events", "thumbnails/porch/1.jpg", "outbox/porch/1", "outbox/porch.2.frigate/1", "orders/porch.json",
-		"sessions/porch.json", "certificates/porch.pem", "history/porch-2/1.events", "credentials.toml")
+		"sessions/porch.json", "sessions/porch.friends.json", "certificates/porch.pem", "history/porch-2/1.events", "credentials.toml")
 	follow(t, folder, "/etc/a.toml", "porch")
 	follow(t, folder, "/etc/a.toml", "yard")
 	want := []string{"certificates/yard.pem", "credentials.toml", "history/porch-2/1.events", "history/yard/1.events", "orders/yard.json",
-		"outbox/yard/1", "outbox/yard.2.frigate/1", "sessions/yard.json", "thumbnails/yard/1.jpg"}
+		"outbox/yard/1", "outbox/yard.2.frigate/1", "sessions/yard.json", "sessions/yard.friends.json", "thumbnails/yard/1.jpg"}
 	files := filesIn(t, folder)
 	slices.Sort(files)
 	slices.Sort(want)
