@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,20 +13,56 @@ import (
 
 const environmentPrefix = "VISAVIS_"
 
-// override lays the environment and then the flags over the files. Variables without a double underscore, such as
-// VISAVIS_CACHE_DIR, are not settings.
+// assignment is one setting of the environment or of a flag.
+type assignment struct {
+	path        []string // section and key, or camera, index and key
+	text, label string
+}
+
+// override lays the environment and then the flags over the files.
 func (d *document) override(env []string, flags map[string]string) {
-	for _, entry := range slices.Sorted(slices.Values(env)) {
+	for _, layer := range [][]assignment{ofEnvironment(env), ofFlags(flags)} {
+		slices.SortFunc(layer, inOrder)
+		for _, one := range layer {
+			d.overrideOne(one.path, one.text, one.label)
+		}
+	}
+}
+
+// ofEnvironment leaves out variables without a double underscore, such as VISAVIS_CACHE_DIR: they are no settings.
+func ofEnvironment(env []string) (all []assignment) {
+	for _, entry := range env {
 		name, text, _ := strings.Cut(entry, "=")
 		path, ours := strings.CutPrefix(name, environmentPrefix)
-		if !ours || !strings.Contains(path, "__") {
-			continue
+		if ours && strings.Contains(path, "__") {
+			all = append(all, assignment{strings.Split(strings.ToLower(path), "__"), text, "environment " + name})
 		}
-		d.overrideOne(strings.Split(strings.ToLower(path), "__"), text, "environment "+name)
 	}
-	for _, name := range sortedKeys(flags) {
-		d.overrideOne(strings.Split(name, "."), flags[name], "flag "+name)
+	return all
+}
+
+func ofFlags(flags map[string]string) (all []assignment) {
+	for name, text := range flags {
+		all = append(all, assignment{strings.Split(name, "."), text, "flag " + name})
 	}
+	return all
+}
+
+// inOrder has cameras in the order of their indices, because only the next one can be added.
+func inOrder(a, b assignment) int {
+	return cmp.Or(cmp.Compare(a.camera(), b.camera()), cmp.Compare(a.label, b.label), cmp.Compare(a.text, b.text))
+}
+
+// camera is the index of a camera, -1 for other settings.
+func (a assignment) camera() int {
+	if len(a.path) < 3 || a.path[0] != "camera" {
+		return -1
+	}
+	number, err := strconv.Atoi(a.path[1])
+	if err != nil {
+		return -1 // overrideCamera refuses it
+	}
+	return number
 }
 
 func (d *document) overrideOne(path []string, text, label string) {

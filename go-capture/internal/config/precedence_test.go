@@ -3,6 +3,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,6 +70,24 @@ func TestTheEnvironmentSetsEveryKindOfValue(t *testing.T) {
 	}
 	if second := made.Cameras[1]; second.ID != "second" || len(second.Zones) != 1 || len(second.Zones[0].Polygon) != 3 {
 		t.Errorf("got %+v", second)
+	}
+}
+
+func TestTheEnvironmentMayHaveMoreThanTenCameras(t *testing.T) {
+	const count = 13
+	var env []string
+	for i := range count {
+		at := fmt.Sprintf("VISAVIS_CAMERA__%d__", i)
+		env = append(env, fmt.Sprintf("%sID=cam%d", at, i), at+"SOURCE=push:")
+	}
+	made := load(t, write(t, "camera = []\n"), env...)
+	if len(made.Cameras) != count {
+		t.Fatalf("%d cameras, want %d", len(made.Cameras), count)
+	}
+	for i, camera := range made.Cameras {
+		if want := fmt.Sprintf("cam%d", i); camera.ID != want {
+			t.Errorf("camera %d is %s, want %s", i, camera.ID, want)
+		}
 	}
 }
 
