@@ -110,6 +110,7 @@ def _rule(key: Key) -> str:
         "says": _quoted(key.says) if key.says else "",
         "choices": _choices(key),
         "limits": f"&[2]float64{{{key.min}, {key.max}}}" if key.min is not None else "",
+        "filled": _quoted(key.filled) if key.filled else "",
         "required": "true" if key.required else "",
         "secret": "true" if key.secret else "",
     }

@@ -39,6 +39,7 @@ class Key:
     choices: tuple[str | int, ...] = ()
     min: float | None = None
     max: float | None = None
+    empty: bool = False
     required: bool = False
     secret: bool = False
     sample: bool = True
@@ -47,6 +48,14 @@ class Key:
     def go_name(self) -> str:
         """The field's name in Go."""
         return camel(self.name)
+
+    @property
+    def filled(self) -> str:
+        """What a text, or each of several, may say for example where it may not be empty; else nothing."""
+        if self.type == "strings":
+            return str(self.example[0])
+        has_value = self.required or (bool(self.default) and not self.empty)
+        return str(self.example) if self.type == "string" and has_value else ""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ func TestAProblemOfTheEnvironmentNamesTheVariable(t *testing.T) {
 	for variable, want := range map[string]string{
 		"VISAVIS_DETECTOR__WORKERS=many":        `detector.workers: "many" is not a whole number`,
 		"VISAVIS_DETECTOR__WORKERS=99":          "detector.workers: 99 is outside",
+		"VISAVIS_WEB__LISTEN=":                  `web.listen: is empty; write for example "127.0.0.1:8080", or leave it out`,
 		"VISAVIS_DETECTOR__SPEED=9":             "detector.speed: unknown key",
 		"VISAVIS_NOWHERE__SPEED=9":              "nowhere.speed: no such setting",
 		"VISAVIS_CAMERA__7__ID=far":             "camera.7.id: no camera has the index 7",

@@ -55,6 +55,7 @@ type rule struct {
 	says     string // pattern in words
 	choices  []any
 	limits   *[2]float64 // both included
+	filled   string      // what a text that may not be empty says for example; "" for one that may
 	required bool
 	secret   bool // it names a file whose content is secret
 }
@@ -140,6 +141,9 @@ func (r rule) chosen(value any) *refusal {
 }
 
 func (r rule) text(value string) *refusal {
+	if value == "" && r.filled != "" {
+		return r.empty()
+	}
 	if r.pattern != "" && !regexp.MustCompile(r.pattern).MatchString(value) {
 		return refuse("write "+r.says, "%s is not allowed", written(value))
 	}
@@ -153,6 +157,14 @@ func (r rule) text(value string) *refusal {
 		return check(value)
 	}
 	return nil
+}
+
+func (r rule) empty() *refusal {
+	remedy := "write for example " + strconv.Quote(r.filled)
+	if !r.required {
+		remedy += ", or leave it out"
+	}
+	return refuse(remedy, "is empty")
 }
 
 // written shows a value as a person would write it, and not more of it than a line bears.
