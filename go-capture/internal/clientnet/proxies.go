@@ -12,27 +12,45 @@ import (
 // share one address otherwise: its limits, its place in the line, and the throttle of its logins.
 type Proxies []netip.Prefix
 
+const bitsMapped = 96 // before the IPv4 address in an IPv6 address that stands for it
+
 // ParseProxies takes addresses and networks.
 func ParseProxies(names []string) (Proxies, error) {
 	var found Proxies
 	for _, name := range names {
-		network, err := netip.ParsePrefix(name)
+		network, err := ParseNetwork(name)
 		if err != nil {
-			address, wrong := netip.ParseAddr(name)
-			if wrong != nil {
-				return nil, fmt.Errorf("web.proxies: %q is neither an address nor a network such as 10.0.0.0/8", name)
-			}
-			network = netip.PrefixFrom(address, address.BitLen())
+			return nil, fmt.Errorf("web.proxies: %w", err)
 		}
-		found = append(found, network.Masked())
+		found = append(found, network)
 	}
 	return found, nil
 }
 
+// ParseNetwork takes an address or a network. Those of IPv4 that are written as IPv6 become what connections have.
+func ParseNetwork(name string) (netip.Prefix, error) {
+	network, err := netip.ParsePrefix(name)
+	if err != nil {
+		address, wrong := netip.ParseAddr(name)
+		if wrong != nil || address.Zone() != "" {
+			return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network", name)
+		}
+		network = netip.PrefixFrom(address, address.BitLen())
+	}
+	if !network.Addr().Is4In6() {
+		return network.Masked(), nil
+	}
+	if network.Bits() < bitsMapped {
+		return netip.Prefix{}, fmt.Errorf("%q is more than the IPv4 addresses that it is written for", name)
+	}
+	return netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-bitsMapped).Masked(), nil
+}
+
 // Hold tells whether one of them has the address.
 func (p Proxies) Hold(address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
 	for _, network := range p {
-		if network.Contains(address.Unmap()) {
+		if network.Contains(address) {
 			return true
 		}
 	}

@@ -5,7 +5,7 @@ package clientnet
 import "testing"
 
 func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.T) {
-	balancers, err := ParseProxies([]string{"192.0.2.1", "10.0.0.0/8", "fd00::/8"})
+	balancers, err := ParseProxies([]string{"192.0.2.1", "10.0.0.0/8", "fd00::/8", "fe80::5", "::ffff:198.51.100.0/120", "::ffff:192.0.2.9"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,6 +17,10 @@ func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.
 		{"192.0.2.1:5", []string{"203.0.113.7"}, "203.0.113.7:0"},
 		{"[::ffff:192.0.2.1]:5", []string{"203.0.113.7"}, "203.0.113.7:0"},
 		{"[fd00::2]:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
+		{"198.51.100.8:5", []string{"203.0.113.7"}, "203.0.113.7:0"}, // its network is written as IPv6
+		{"192.0.2.9:5", []string{"203.0.113.7"}, "203.0.113.7:0"},
+		{"[fe80::5%eth0]:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
+		{"198.51.99.8:5", []string{"203.0.113.7"}, "198.51.99.8:5"},
 		{"203.0.113.9:5", []string{"203.0.113.7"}, "203.0.113.9:5"},             // no proxy: a client's own words
 		{"192.0.2.1:5", nil, "192.0.2.1:5"},                                     // the proxy itself asks
 		{"192.0.2.1:5", []string{"nonsense"}, "192.0.2.1:5"},                    // and this
@@ -33,7 +37,7 @@ func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.
 }
 
 func TestAProxyThatIsNoAddressIsAnError(t *testing.T) {
-	for _, name := range []string{"balancer", "10.0.0.0/33", "", "10.0.0"} {
+	for _, name := range []string{"balancer", "10.0.0.0/33", "", "10.0.0", "fe80::5%eth0", "::ffff:10.0.0.0/64"} {
 		if _, err := ParseProxies([]string{name}); err == nil {
 			t.Errorf("%q is taken", name)
 		}

@@ -317,7 +317,7 @@ var sectionKeys = map[string][]key[Config]{
 	"web": {
 		{rule{name: "listen", kind: kindString, format: "listen", filled: "127.0.0.1:8080"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
 		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, says: "a host name without scheme and port", filled: "porch.example.org"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
-		{rule{name: "proxies", kind: kindStrings, pattern: `^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$`, says: "an address, or a network such as 10.0.0.0/8", filled: "10.0.0.5"}, func(into *Config, value any) { into.Web.Proxies = value.([]string) }},
+		{rule{name: "proxies", kind: kindStrings, format: "network", says: "an address, or a network such as 10.0.0.0/8", filled: "10.0.0.5"}, func(into *Config, value any) { into.Web.Proxies = value.([]string) }},
 		{rule{name: "log_requests", kind: kindString, choices: []any{"refused", "all", "none"}, filled: "refused"}, func(into *Config, value any) { into.Web.LogRequests = value.(string) }},
 		{rule{name: "https", kind: kindBool}, func(into *Config, value any) { into.Web.HTTPS = value.(bool) }},
 		{rule{name: "cert", kind: kindString, format: "readable_file"}, func(into *Config, value any) { into.Web.Cert = value.(string) }},

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"visavis/capture/internal/clientnet"
 )
 
 // formats are the checks that contracts/config.toml names. None of them sees an empty text.
@@ -17,6 +19,7 @@ var formats = map[string]func(string) *refusal{
 	"kserve_url":    checkKServe,
 	"readable_file": checkReadable,
 	"socket":        checkSocket,
+	"network":       checkNetwork,
 	"source":        func(text string) *refusal { _, bad := parseSource(text); return bad },
 }
 
@@ -103,6 +106,13 @@ func checkURL(text, remedy string, schemes ...string) (*url.URL, *refusal) {
 		return nil, refuse(remedy, "it names no host")
 	}
 	return address, nil
+}
+
+func checkNetwork(text string) *refusal {
+	if _, err := clientnet.ParseNetwork(text); err != nil {
+		return refuse("write an address such as 10.0.0.5, or a network such as 10.0.0.0/8", "%v", err)
+	}
+	return nil
 }
 
 func checkReadable(path string) *refusal {
