@@ -93,7 +93,7 @@ func (p *Publisher) tellHome(messages, components map[string]string) {
 			continue
 		}
 		removing := withRemoved(messages[topic], p.states.removed(components))
-		p.states.setDevice(topic, removing, afterwards{messages[topic], components})
+		p.states.setDevice(topic, removing, messages[topic], components)
 	}
 }
 

@@ -177,6 +177,58 @@ func TestWhatIsRemovedIsNamedOnceAndThenLeftOut(t *testing.T) {
 	}
 }
 
+func TestWhatIsRemovedIsNamedAgainUntilTheBrokerHasHeardIt(t *testing.T) {
+	b, line, s := overALine(t)
+	s.Discovery = "device"
+	p := newPublisher(t, s)
+	p.Expect(home)
+	run(t, p)
+	seen := b.subscribe()
+	waiting.Until(t, "all is told", func() bool { return seen.last(deviceTopic) != "" })
+	line.lose(true)
+	p.Expect(home[:1])
+	waiting.Until(t, "both messages are lost on the way", func() bool { return strings.Count(line.lost(), deviceTopic) == 2 })
+	if p.states.announced().Components["gate_faces"] == "" {
+		t.Error("what the broker may not have heard is forgotten")
+	}
+	line.lose(false)
+	line.let(true)
+	waiting.Until(t, "the gate is removed", func() bool {
+		for _, message := range seen.all(deviceTopic) {
+			if _, removed := toldOf(t, message); slices.Contains(removed, "sensor gate_faces") {
+				return true
+			}
+		}
+		return false
+	})
+	waiting.Until(t, "it is forgotten", func() bool { return p.states.announced().Components["gate_faces"] == "" })
+	if told, removed := toldOf(t, seen.last(deviceTopic)); len(removed) > 0 || !slices.Contains(told, "sensor door_faces") {
+		t.Errorf("at last it tells of %q and removes %q", told, removed)
+	}
+}
+
+func TestAMoveToTheOtherFormThatIsLostBeginsAgain(t *testing.T) {
+	p := newPublisher(t, (&broker{address: "127.0.0.1:1"}).homeSettings("device"))
+	p.Expect(home)
+	p.states.pause = 0
+	says := func() (said []string) {
+		for now, found := p.next(); found; now, found = p.next() {
+			if now.topic == deviceTopic {
+				said = append(said, now.payload)
+			}
+		}
+		return said
+	}
+	says()
+	p.states.want(nil, deviceTopic)
+	for range 2 {
+		if said := says(); !slices.Equal(said, []string{migrate, ""}) {
+			t.Errorf("a connection says %q", said)
+		}
+		p.states.connected(true) // another one, for this one has lost both
+	}
+}
+
 // What moves stays in Home Assistant until it is told of in the other form, which what is gone never is.
 func TestAnotherFormRemovesWhatIsGoneBeforeItMovesTheRest(t *testing.T) {
 	const gateFaces = "homeassistant/sensor/visavis_porch/gate_faces/config"

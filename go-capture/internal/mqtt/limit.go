@@ -84,10 +84,3 @@ func (s *states) refusal() error {
 	defer s.mu.Unlock()
 	return s.limit.refusal(time.Now())
 }
-
-// pictureUnderWay tells that a picture is on its way, for which others may wait.
-func (s *states) pictureUnderWay() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.limit.way.number != 0
-}

@@ -106,19 +106,19 @@ func (m *memory) flush(client paho.Client) error {
 			return fmt.Errorf("publish %s: %w", said.topic, err)
 		}
 		switch {
-		case said.payload == "":
-			go m.clearedBy(said, token)
+		case said.awaited:
+			go m.acknowledgedBy(said, token)
 		case said.large:
 			go m.readBy(said, client)
 		}
 	}
 }
 
-// flushLast gives the broker a moment to take pictures that wait for each other.
+// flushLast gives the broker a moment to acknowledge what has to be, and to take pictures that wait for each other.
 func (m *memory) flushLast(client paho.Client) error {
 	const look = 5 * time.Millisecond
 	for until := time.Now().Add(farewellMost); ; time.Sleep(look) {
-		if err := m.flush(client); err != nil || !m.pictureUnderWay() || time.Now().After(until) {
+		if err := m.flush(client); err != nil || !m.underWay() || time.Now().After(until) {
 			return err
 		}
 	}
@@ -135,11 +135,11 @@ func (m *memory) publish(client paho.Client, said saying) (paho.Token, error) {
 	return token, failure(token)
 }
 
-// clearedBy waits until the broker has forgotten a topic. The token ends with the connection at the latest.
-func (m *memory) clearedBy(said saying, token paho.Token) {
+// acknowledgedBy waits until the broker has what it was told. The token ends with the connection at the latest.
+func (m *memory) acknowledgedBy(said saying, token paho.Token) {
 	<-token.Done()
 	if token.Error() == nil {
-		m.cleared(said)
+		m.acknowledged(said)
 	}
 }
 

@@ -20,16 +20,18 @@ func (s *states) picture(topic string, p Picture) {
 	one := s.topics[topic]
 	one.plain = p.Plain
 	if p.Plain {
-		s.plain[topic], one.clear = struct{}{}, 0
+		s.plain[topic], one.awaited = struct{}{}, 0
 	}
-	one.dirty = one.dirty || s.covers(topic, one)
+	if s.covers(topic, one) {
+		one.told = 0
+	}
 	s.notice()
 }
 
 // covers tells that a picture without faces comes after one with faces, which is cleared first.
 func (s *states) covers(topic string, one *retained) bool {
 	_, plain := s.plain[topic]
-	return plain && !one.plain && !one.leaving && one.clear == 0
+	return plain && !one.plain && !one.leaving && one.awaited == 0
 }
 
 // hide takes a picture back that shows faces, also that of an earlier process.

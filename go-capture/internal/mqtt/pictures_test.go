@@ -138,7 +138,7 @@ func TestATopicShowsFacesUntilTheBrokerHasForgottenThem(t *testing.T) {
 	first := say("")
 	say("pixels")
 	s.connected(true) // another connection, for the first has lost both
-	s.cleared(first)
+	s.acknowledged(first)
 	if plain() != 1 {
 		t.Fatal("what an earlier connection has sent counts")
 	}
@@ -146,12 +146,12 @@ func TestATopicShowsFacesUntilTheBrokerHasForgottenThem(t *testing.T) {
 	second := say("")
 	say("pixels")
 	s.picture(topic, Picture{[]byte("another face"), true})
-	s.cleared(second)
+	s.acknowledged(second)
 	if say("another face"); plain() != 1 {
 		t.Fatal("a face that came after it is forgotten")
 	}
 	s.hide(topic)
-	s.cleared(say(""))
+	s.acknowledged(say(""))
 	if now, found := s.next(); found || plain() != 0 {
 		t.Errorf("left is %+v, %d plain", now, plain())
 	}

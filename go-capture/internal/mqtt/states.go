@@ -36,26 +36,30 @@ const (
 	migrationRepeat = 10 * time.Second
 )
 
+// retained is what a topic says, one word after the other; the last one stays. A connection that ends before the broker has acknowledged
+// the last takes all of them with it, and the next one begins again.
 type retained struct {
-	payload string
-	dirty   bool
+	words   []string
+	told    int // of the words, in this connection
 	leaving bool
-	plain   bool   // the payload is a picture that shows faces
-	clear   uint64 // the empty payload that is on its way to the broker, 0 if none is
-	then    *afterwards
+	plain   bool   // the last word is a picture that shows faces
+	awaited uint64 // the saying whose acknowledgement changes something, 0 if none is on its way
+
+	components map[string]string // what Home Assistant has been told of once all is acknowledged; nil: nothing new
 }
+
+func says(words ...string) retained { return retained{words: words} }
+
+func (r *retained) due() bool { return r.told < len(r.words) }
+
+func (r *retained) last() string { return r.words[len(r.words)-1] }
 
 // saying is a payload that the broker is told; "" clears its topic. Numbers tell those of one topic apart.
 type saying struct {
 	topic, payload string
 	number         uint64
 	large          bool // a picture that a broker may refuse
-}
-
-// afterwards is what a topic says once its payload was sent, and what has been told of when that was sent as well.
-type afterwards struct {
-	payload    string
-	components map[string]string
+	awaited        bool // that it is acknowledged changes something
 }
 
 func newStates() *states {
@@ -75,11 +79,12 @@ func (s *states) put(topic, payload string, ifNew bool) {
 	one, known := s.topics[topic]
 	switch {
 	case !known:
-		s.add(topic, &retained{payload: payload, dirty: true})
+		said := says(payload)
+		s.add(topic, &said)
 	case one.leaving:
-		*one = retained{payload: payload, dirty: true}
-	case !ifNew && one.payload != payload:
-		one.payload, one.dirty = payload, true
+		*one = says(payload)
+	case !ifNew && one.last() != payload:
+		one.words, one.told = []string{payload}, 0
 	}
 }
 
@@ -140,11 +145,16 @@ func (s *states) want(topics []string, moving ...string) {
 var lastWords = map[string]string{"status": "offline", "available": "offline", "faces": "0", "occupied": "OFF"}
 
 func (s *states) leaving(topic string) retained {
-	words := lastWords[topic[strings.LastIndex(topic, "/")+1:]]
+	last := lastWords[topic[strings.LastIndex(topic, "/")+1:]]
 	if slices.Contains(s.moving, topic) {
-		words = migrate
+		last = migrate
 	}
-	return retained{payload: words, dirty: true, leaving: true}
+	gone := says("")
+	if last != "" {
+		gone = says(last, "")
+	}
+	gone.leaving = true
+	return gone
 }
 
 // next takes a state that the broker does not know yet. Last words go first, then topics are cleared: an entity that moves is let go of
@@ -162,8 +172,8 @@ func (s *states) next() (now saying, found bool) {
 	if !s.covers(topic, one) {
 		now.payload = s.say(one)
 	}
-	if now.payload == "" {
-		one.clear = now.number
+	if now.awaited = now.payload == "" || one.components != nil && !one.due(); now.awaited {
+		one.awaited = now.number
 	}
 	now.large = s.limit.note(now)
 	return now, true
@@ -175,7 +185,7 @@ func (s *states) due() (topic string) {
 	best := telling + 1
 	for _, one := range s.order {
 		state := s.topics[one]
-		if state.dirty && state.turn() < best && !s.waits(one, state, now) {
+		if state.due() && state.turn() < best && !s.waits(one, state, now) {
 			topic, best = one, state.turn()
 		}
 	}
@@ -186,7 +196,7 @@ func (s *states) waits(topic string, one *retained, now time.Time) bool {
 	if isDiscovery(topic) {
 		return one.turn() > leavetaking && now.Before(s.heldUntil)
 	}
-	return isPicture(topic) && !s.covers(topic, one) && s.limit.holds(len(one.payload), now)
+	return isPicture(topic) && !s.covers(topic, one) && s.limit.holds(len(one.last()), now)
 }
 
 // The turns of what is to be said.
@@ -200,29 +210,19 @@ func (r *retained) turn() int {
 	switch {
 	case !r.leaving:
 		return telling
-	case r.payload != "":
+	case r.words[r.told] != "":
 		return leavetaking
 	}
 	return clearing
 }
 
-// say takes the payload, and leaves what is to be said after it.
+// say takes the next word.
 func (s *states) say(one *retained) (said string) {
-	said, one.dirty = one.payload, false
-	switch {
-	case one.leaving && one.then != nil:
-		one.payload, one.dirty, one.then = one.then.payload, true, nil
-	case one.leaving:
-		one.payload, one.dirty = "", said != ""
-		if said == migrate {
-			s.heldUntil = time.Now().Add(s.pause)
-			s.repeatAt = s.heldUntil.Add(migrationRepeat)
-		}
-	case one.then != nil && one.payload != one.then.payload:
-		one.payload, one.dirty = one.then.payload, true
-	case one.then != nil:
-		s.components, one.then = one.then.components, nil
-		s.notice()
+	said = one.words[one.told]
+	one.told++
+	if one.leaving && said == migrate {
+		s.heldUntil = time.Now().Add(s.pause)
+		s.repeatAt = s.heldUntil.Add(migrationRepeat)
 	}
 	return said
 }
@@ -241,15 +241,14 @@ func (s *states) removed(now map[string]string) map[string]string {
 }
 
 // setDevice keeps the message about the device, after one that removes what it has no more.
-func (s *states) setDevice(topic, removing string, then afterwards) {
-	s.set(topic, removing, false)
+func (s *states) setDevice(topic, removing, message string, components map[string]string) {
+	s.set(topic, message, false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one, known := s.topics[topic]; known {
-		one.dirty = true
-		one.then = &then
+		one.words, one.told, one.components = slices.Compact([]string{removing, message}), 0, components
 	}
-	all := maps.Clone(then.components) // what is being removed is remembered until it is
+	all := maps.Clone(components) // what is being removed is remembered until it is
 	maps.Copy(all, s.components)
 	s.components = all
 	s.notice()
@@ -259,8 +258,8 @@ func (s *states) setDevice(topic, removing string, then afterwards) {
 func (s *states) removeFirst(topic, removing string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if one, known := s.topics[topic]; known && one.leaving && one.payload == migrate && one.then == nil {
-		one.payload, one.then = removing, &afterwards{payload: migrate}
+	if one, known := s.topics[topic]; known && one.leaving && one.told == 0 && one.words[0] == migrate {
+		one.words = append([]string{removing}, one.words...)
 	}
 }
 
@@ -281,25 +280,40 @@ func (s *states) again(which func(topic string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for topic, one := range s.topics {
-		one.dirty = one.dirty || which(topic)
+		if which(topic) {
+			one.told = min(one.told, len(one.words)-1)
+		}
 	}
 }
 
-// cleared notes that the broker has forgotten a topic. We do so as well, unless somebody has set it again.
-func (s *states) cleared(said saying) {
+// acknowledged notes that the broker has forgotten a topic, or knows what came of the device. We forget a topic as well, unless somebody
+// has set it again.
+func (s *states) acknowledged(said saying) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one, known := s.topics[said.topic]
-	if !known || one.clear != said.number || one.leaving && one.dirty {
+	if !known || one.awaited != said.number || one.leaving && one.due() {
 		return
 	}
-	one.clear = 0
+	one.awaited = 0
 	delete(s.plain, said.topic)
-	if one.leaving {
+	switch {
+	case one.leaving:
 		delete(s.topics, said.topic)
 		s.order = slices.DeleteFunc(s.order, func(other string) bool { return other == said.topic })
+	case one.components != nil:
+		s.components, one.components = one.components, nil
+		one.words, one.told = one.words[len(one.words)-1:], 1
 	}
 	s.notice()
+}
+
+// underWay tells that something is on its way which has to be acknowledged, or for which others may wait.
+func (s *states) underWay() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	awaited := func(topic string) bool { return s.topics[topic].awaited != 0 }
+	return s.limit.way.number != 0 || slices.ContainsFunc(s.order, awaited)
 }
 
 // connected makes every state due again, for the broker may have forgotten all of them, or not have heard of one.
@@ -310,7 +324,7 @@ func (s *states) connected(open bool) {
 		return
 	}
 	for _, one := range s.topics {
-		one.dirty, one.clear = true, 0
+		one.told, one.awaited = 0, 0
 	}
 	s.limit.over(time.Now())
 }
