@@ -19,8 +19,13 @@ ALLOWED = (
 REMEDY = f"give it one with `sudo systemctl edit {WORKER}`, as the how-to on Triton shows"
 
 
+def drop_ins(units: str) -> str:
+    """What the drop-ins of these units say, together."""
+    files = (file for folder in DROP_INS for file in sorted(folder.glob(f"{units}.d/*.conf")))
+    return "\n".join(file.read_text(errors="replace") for file in files)
+
+
 def lacks_network() -> bool:
     """Whether no drop-in of the unit or of one worker lets it out."""
-    files = (file for folder in DROP_INS for file in folder.glob("visavis-infer@*.service.d/*.conf"))
-    text = "\n".join(file.read_text(errors="replace") for file in files)
+    text = drop_ins("visavis-infer@*.service")
     return not all(re.search(f"^{line}", text, re.MULTILINE) for line in ALLOWED)

@@ -54,6 +54,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	check := flags.Bool("check", false, "check the configuration and exit")
 	effective := flags.Bool("effective", false, "print the settings in force as JSON and exit")
 	forWorker := flags.Bool("for-worker", false, "with -effective: do not open the files with secrets, which a worker may not read")
+	noCredentials := flags.Bool("no-credentials", false, "with -check: do not ask for the credentials that systemd gives to the service alone")
 	dieWithParent := flags.Bool("die-with-parent", false, "end when the process that started this one ends")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
@@ -61,7 +62,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return exitWrongUse
 	}
-	reads := config.Program{Version: version, ForWorker: *effective && *forWorker}
+	reads := config.Program{Version: version, ForWorker: *effective && *forWorker, NoCredentials: *check && *noCredentials}
 	load := func() (*config.Config, error) { return reads.Load(*file, os.Environ(), nil) }
 	asks, refused := *check || *effective, exitRefused
 	if asks {

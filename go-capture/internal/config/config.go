@@ -22,8 +22,9 @@ import (
 
 // Program is who reads a configuration.
 type Program struct {
-	Version   string // of the release: what `visavis model bench` recommended under another one does not count, and under "" nothing does
-	ForWorker bool   // it may not see the secrets that it has no use for
+	Version       string // of the release: what `visavis model bench` recommended under another one does not count, and under "" nothing does
+	ForWorker     bool   // it may not see the secrets that it has no use for
+	NoCredentials bool   // systemd gives credentials to the service alone: whether they are there is not asked
 }
 
 // Load is Program.Load for who neither captures nor infers.
@@ -42,7 +43,7 @@ func (p Program) Load(path string, env []string, overrides map[string]string) (*
 	doc.readFiles(path)
 	doc.addDemo()
 	doc.override(env, overrides)
-	r := &reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env), blind: p.ForWorker}
+	r := &reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env), blind: p.ForWorker, unasked: p.NoCredentials}
 	made := r.config(doc)
 	r.takeRecommended(made, env, p.Version)
 	r.checkTogether(made)

@@ -33,11 +33,17 @@ func variable(env []string, name string) string {
 	return ""
 }
 
+// isCredential tells whether a value is the name of a credential that has not become a file.
+func isCredential(value any) bool {
+	text, _ := value.(string)
+	return strings.HasPrefix(text, credentialPrefix)
+}
+
 // credential turns credential:NAME, which may stand for any file that is read, into the file that systemd made of it.
 func (r *reader) credential(s setting, k rule) (setting, *refusal) {
 	text, _ := s.value.(string)
 	name, asked := strings.CutPrefix(text, credentialPrefix)
-	foreign := r.blind && (r.secrets == "" || !strings.HasPrefix(s.key, workersSection))
+	foreign := r.unasked || r.blind && (r.secrets == "" || !strings.HasPrefix(s.key, workersSection))
 	if !asked || k.format != "readable_file" || foreign {
 		return s, nil
 	}

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,6 +57,14 @@ func TestNoCredentialLeadsOutOfTheirFolder(t *testing.T) {
 		if problems[0].Key != "mqtt.password_file" || !strings.Contains(problems[0].Reason, "is not the name of a credential") {
 			t.Errorf("%q: %v", name, problems)
 		}
+	}
+}
+
+func TestWithoutCredentialsOnlyOtherFilesAreAskedFor(t *testing.T) {
+	var problems Problems
+	_, err := Program{NoCredentials: true}.Load(write(t, credentialFile+"[web]\ncert = \"/nowhere/page.pem\"\nkey = \"credential:web.key\"\n"), nil, nil)
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Key != "web.cert" {
+		t.Errorf("problems are %v", err)
 	}
 }
 

@@ -17,6 +17,7 @@ type reader struct {
 	file     string             // blamed for what stands nowhere
 	secrets  string             // the folder of systemd's credentials; "" outside systemd
 	blind    bool               // it may not look into the files that settings name
+	unasked  bool               // nor ask for credentials
 }
 
 // config fills the whole configuration.
@@ -99,7 +100,7 @@ func (r *reader) single(s setting, k rule) (any, *refusal) {
 
 func (r *reader) scalar(s setting, k rule) (any, *refusal) {
 	value := resolved(s, k)
-	if r.blind && k.format == "readable_file" {
+	if k.format == "readable_file" && (r.blind || isCredential(value)) {
 		k.format = ""
 	}
 	return k.scalar(value)

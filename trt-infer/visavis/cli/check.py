@@ -4,6 +4,7 @@
 Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
 package's workers, of any other for workers of yours, since those of another user may have it. So are events that the
 broker of the package visavis-broker would not take, and a model server that the package's workers have no network for.
+Root, who may read everything, is also told what the users of the package's services may not read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from visavis.broker_rights import denied
 from visavis.config_gen import Config
 from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
 from visavis.models.configured import check_model
+from visavis.service_users import unreadable
 from visavis.settings import SYSTEM_CACHE
 from visavis.terminal import complain
 from visavis.worker_unit import REMEDY, UNIT, WORKER, WORKERS, lacks_network
@@ -49,3 +51,5 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
     if of_device and settings.detector.backend == "kserve" and lacks_network():
         yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"
+    if of_device and os.geteuid() == 0:
+        yield from unreadable(settings, file)
