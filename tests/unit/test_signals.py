@@ -45,3 +45,22 @@ with stop_on_signals() as stop:
 def test_what_nohup_started_outlives_the_terminal() -> None:
     done = subprocess.run([sys.executable, "-c", UNDER_NOHUP], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+AS_CTRL_C = """
+import signal
+from visavis.signals import stopped_as_by_ctrl_c
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with stopped_as_by_ctrl_c():
+    signal.raise_signal(signal.SIGHUP)
+try:
+    with stopped_as_by_ctrl_c():
+        signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+"""
+
+
+def test_what_nohup_started_is_stopped_by_sigterm_alone_and_only_where_it_is_watched() -> None:
+    done = subprocess.run([sys.executable, "-c", AS_CTRL_C], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -154,20 +154,28 @@ def test_a_bundle_that_is_installed_leaves_the_room_that_it_took_of_the_devices(
     assert bundle.exists() == left
 
 
-def test_ctrl_c_does_not_look_as_if_the_installation_had_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_a_signal_does_not_look_as_if_the_installation_had_ended(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Device(tmp_path, monkeypatch, tried=False)
-    (tmp_path / "rauc").write_text(f"#!/bin/sh\n[ $1 = install ] && kill -INT $PPID && exec sleep 60\necho '{INFO}'\n")
+    script = f"#!/bin/sh\n[ $1 = install ] && kill -{name} $PPID && exec sleep 60\necho '{INFO}'\n"
+    (tmp_path / "rauc").write_text(script)
     bundle = tmp_path / "next.raucb"
     bundle.touch()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    number = signal.Signals[f"SIG{name}"]
+    before = signal.signal(number, signal.default_int_handler if name == "INT" else without_a_word)
     try:
         with pytest.raises(KeyboardInterrupt):
             update.run(argparse.Namespace(action="install", file=bundle, restart=True, keep=False))
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     assert "the device goes on writing" in capsys.readouterr().err
+
+
+def without_a_word(number: int, _: object) -> None:
+    """What a signal does by itself, so that the tests outlive it."""
+    pytest.fail(f"signal {number} ends the command")
 
 
 def test_what_has_to_prove_itself_writes_nothing_over_the_way_back(

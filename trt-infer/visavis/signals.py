@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C and SIGTERM as an event that loops can wait on."""
+"""Ctrl-C and SIGTERM as an event that loops can wait on, or as one exception."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ def stop_on_signals() -> Iterator[threading.Event]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def stopped_as_by_ctrl_c() -> Iterator[None]:
+    """Let the other stop signals end the block as Ctrl-C does; one that is ignored stays so.
+
+    Raises:
+        KeyboardInterrupt: one has come.
+    """
+    others = (signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in others if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

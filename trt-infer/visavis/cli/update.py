@@ -20,6 +20,7 @@ from typing import Any
 from visavis.cli.arguments import add_action, amount
 from visavis.errors import UpdateError, VisavisError
 from visavis.figures import page_address
+from visavis.signals import stopped_as_by_ctrl_c
 from visavis.terminal import complain
 from visavis.update import gate, rauc
 from visavis.update.boards import BOARDS
@@ -153,7 +154,7 @@ def install(args: argparse.Namespace) -> int:
 
     Raises:
         UpdateError: this system is on trial, the bundle does not fit, or RAUC refuses it.
-        KeyboardInterrupt: Ctrl-C; RAUC's service, which writes, does not hear of it.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or a closed terminal; RAUC's service, which writes, does not hear of it.
     """
     system = read_system()
     must_be_proved(loader_of(system), running_slot())
@@ -161,7 +162,8 @@ def install(args: argparse.Namespace) -> int:
     rauc.must_fit(found, system, args.file)
     print(f"installing {found.version}, built {found.build}, beside {system.version}", flush=True)
     try:
-        rauc.install(args.file)
+        with stopped_as_by_ctrl_c():
+            rauc.install(args.file)
     except KeyboardInterrupt:
         complain(GOES_ON)
         raise
