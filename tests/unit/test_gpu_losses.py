@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,16 @@ os.kill(os.getpid(), getattr(signal, sys.argv[2]))
 
 def lose(folder: Path, times: int, name: str = NAME) -> None:
     for _ in range(times):
-        losses = GpuLosses(folder, name)
-        losses.begin()
-        losses.lost()
+        live(folder, name)
+
+
+def live(folder: Path, name: str = NAME, meanwhile: Callable[[GpuLosses], None] = lambda _: None) -> int:
+    """One start that loses the GPU, after what happens meanwhile; how many it knew of."""
+    losses = GpuLosses(folder, name)
+    known = losses.begin()
+    meanwhile(losses)
+    losses.lost()
+    return known
 
 
 def begun(folder: Path, name: str = NAME) -> int:
@@ -46,6 +54,19 @@ def test_starts_that_lost_the_gpu_are_counted_for_each_worker(tmp_path: Path) ->
     assert begun(tmp_path, "worker-2") == 0
 
 
+def test_workers_of_one_name_do_not_count_for_each_other(tmp_path: Path) -> None:
+    lose(tmp_path, MOST_LOST)
+    first = GpuLosses(tmp_path, NAME)
+    lose(tmp_path, 1)
+    assert begun(tmp_path) == 1, "the other one begins alone, and is known when it comes back"
+    assert first.begin() == MOST_LOST
+    subprocess.run([sys.executable, "-c", START, str(tmp_path), "SIGABRT"], check=False, capture_output=True)
+    assert begun(tmp_path) == 2
+    GpuLosses(tmp_path, NAME).clear()
+    assert begun(tmp_path) == 0
+    assert first.begin() == MOST_LOST
+
+
 def test_an_end_for_another_reason_ends_the_row(tmp_path: Path) -> None:
     lose(tmp_path, 2)
     GpuLosses(tmp_path, NAME).clear()
@@ -55,21 +76,19 @@ def test_an_end_for_another_reason_ends_the_row(tmp_path: Path) -> None:
 
 def test_a_long_good_run_ends_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(tmp_path, 2)
-    losses = GpuLosses(tmp_path, NAME)
-    losses.begin()
-    losses.ready()
-    pass_time(monkeypatch, WELL_S + 1)
-    losses.lost()
+
+    def serve(losses: GpuLosses) -> None:
+        losses.ready()
+        pass_time(monkeypatch, WELL_S + 1)
+
+    live(tmp_path, meanwhile=serve)
     assert begun(tmp_path) == 1
 
 
 def test_a_long_start_is_no_good_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that builds its engine first takes that long, and may fail then."""
     for number in range(MOST_LOST):
-        losses = GpuLosses(tmp_path, NAME)
-        assert losses.begin() == number
-        pass_time(monkeypatch, WELL_S + 1)
-        losses.lost()
+        assert live(tmp_path, meanwhile=lambda _: pass_time(monkeypatch, WELL_S + 1)) == number
     assert begun(tmp_path) == MOST_LOST
 
 

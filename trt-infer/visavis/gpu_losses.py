@@ -9,10 +9,13 @@ leaves the words that tell so.
 from __future__ import annotations
 
 import faulthandler
+import fcntl
 import importlib.util
 import logging
 import time
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 import msgspec
@@ -45,7 +48,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class GpuLosses:
-    """The memory of one worker.
+    """The memory of one worker. Of several that run with one name, each has its own, as long as its process lives.
 
     Args:
         folder: of the notes; where it cannot be written, nothing is remembered, and the log says so.
@@ -53,7 +56,7 @@ class GpuLosses:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        stem = quote(name, safe="")
+        stem, self._place = _first_free(folder, quote(name, safe=""))
         self._file, self._words = folder / f"{stem}.gpu.json", folder / f"{stem}.crash"
 
     def begin(self) -> int:
@@ -117,6 +120,28 @@ class GpuLosses:
             write_atomically(self._file, msgspec.json.encode(record))
         except OSError as error:
             log.warning("failures on the GPU are not remembered, %s", error)
+
+
+def _first_free(folder: Path, name: str) -> tuple[str, BinaryIO | None]:
+    """How the files of a worker begin, and what keeps others with its name from them until it is closed.
+
+    A worker that comes back takes the first place that is free, which is its own if the others live. No name has a
+    plus: quote() writes it otherwise.
+    """
+    for number in count(1):
+        stem = name if number == 1 else f"{name}+{number}"
+        try:
+            folder.mkdir(exist_ok=True)
+            place = (folder / f"{stem}.lock").open("wb")
+        except OSError:  # then nothing can be remembered, which is told when it is tried
+            return name, None
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            place.close()
+        else:
+            return stem, place
+    raise AssertionError  # count has no end
 
 
 def _remove(path: Path) -> None:
