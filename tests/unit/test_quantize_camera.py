@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from visavis import ENDED_BY_CTRL_C
 from visavis.appliance import daemon_process
 from visavis.bench.models import detector
-from visavis.cli import ENDED_BY_CTRL_C
 from visavis.daemon import effective_config
 from visavis.errors import ModelError, Refused
 from visavis.models.borrow import Wish, borrowed, without_pictures

@@ -7,6 +7,8 @@ from ipaddress import ip_address
 
 # Where a broker listens whose URL of this scheme names no port.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+# What urllib raises for letters outside ASCII, a host that is no name, and a port beyond all bounds.
+BAD_ADDRESS = (ValueError, OverflowError)
 
 
 def in_brackets(host: str) -> str:

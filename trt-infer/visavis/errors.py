@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from visavis import ENDED_BY_CTRL_C
+
 # The remedy where a part of visavis itself is missing.
 INSTALL_AGAIN = "install visavis again, or run `make setup` in a checkout"
 
@@ -162,4 +164,4 @@ class Stopped(ModelError):
     """Who made something of a model, such as an engine, was told to stop; it exits as what Ctrl-C ends does."""
 
     kind = "stopped"
-    exit_code = 130
+    exit_code = ENDED_BY_CTRL_C

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
+from visavis.addresses import BAD_ADDRESS
 from visavis.detections import Frame
 from visavis.errors import PictureError
 from visavis.picture_headers import header_size
@@ -150,7 +151,7 @@ def _bytes_of(name: str) -> bytes:
                 raise PictureError(f"folder {name} holds no picture or video that can be read")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
-    except (OSError, HTTPException, ValueError, OverflowError) as error:  # the last two: what is no address
+    except (OSError, HTTPException, *BAD_ADDRESS) as error:
         reason = getattr(error, "strerror", None) or str(error).strip()
         raise PictureError(f"cannot read {name}, {reason}") from error
     if len(content) > MOST_BYTES:

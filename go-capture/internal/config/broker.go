@@ -3,13 +3,11 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
-	"visavis/capture/internal/hostname"
+	"visavis/capture/internal/brokeraddress"
 )
 
 // ManagedBroker is where `visavis run` and the Debian package keep the broker of our own.
@@ -38,7 +36,7 @@ func (r *reader) checkBrokers(c *Config) {
 	switch second := c.MQTTSecond.URL; {
 	case second == "managed":
 		r.blame("mqtt_second.url", `"managed" is possible only in mqtt.url`, "set mqtt.url to \"managed\" and write the address of the other one here")
-	case brokerAt(second) != "" && brokerAt(second) == brokerAt(c.MQTT.URL):
+	case second != "" && brokerAt(second) == brokerAt(c.MQTT.URL):
 		r.blame("mqtt_second.url", "is the broker of mqtt.url, which would get everything twice", "remove one of them")
 	}
 }
@@ -74,17 +72,9 @@ func (r *reader) checkForms(at string, m MQTT) {
 	r.blame(key, fmt.Sprintf("%q is that of %s too, so that topics of both forms would mix", m.Prefix, other), "write another one here or there")
 }
 
-var brokerPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
-
-// brokerAt is what the address of a broker means, the same for all ways of writing it; "" for an address that is refused anyway.
-func brokerAt(text string) string {
-	if text == "managed" {
-		text = ManagedBroker
+func brokerAt(url string) brokeraddress.Place {
+	if url == "managed" {
+		url = ManagedBroker
 	}
-	address, err := url.Parse(text)
-	if err != nil || address.Host == "" {
-		return ""
-	}
-	port := cmp.Or(address.Port(), brokerPorts[address.Scheme])
-	return strings.Join([]string{address.Scheme, hostname.Plain(address.Hostname()), port, strings.Trim(address.Path, "/")}, " ")
+	return brokeraddress.Of(url)
 }

@@ -11,6 +11,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"visavis/capture/internal/brokeraddress"
 	"visavis/capture/internal/state"
 )
 
@@ -18,7 +19,7 @@ import (
 // of cameras that are gone, under another prefix, under another device.id.
 type memory struct {
 	*states
-	broker        whereabouts
+	broker        brokeraddress.Place
 	device        string
 	section       string        // "" for the first one
 	name          string        // of its file
@@ -33,7 +34,7 @@ type memory struct {
 
 func newMemory(l *link, levels ...string) *memory {
 	return &memory{
-		states: newStates(), broker: brokerAt(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
+		states: newStates(), broker: brokeraddress.Of(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
 		alone: &l.alone, wake: make(chan struct{}, 1),
 		pictures: state.NewFault(slog.String("url", l.settings.URL), "pictures are not sent that the broker, or the line to it, does not take",
 			"pictures of each size are sent again"),
@@ -58,14 +59,14 @@ func (m *memory) open(path, configuration string) announcedFile {
 // here as well, once, and remembered for the case that it is not.
 func (m *memory) take(read announcedFile) {
 	for _, at := range append([]announcedAt{read.announcedAt}, read.Elsewhere...) {
-		before := brokerAt(at.Broker)
+		before := brokeraddress.Of(at.Broker)
 		switch {
 		case len(at.Topics) == 0:
 			continue
 		case at.Broker == "" || before == m.broker:
 			m.recall(at)
 			continue
-		case before.host == m.broker.host && at.ClearedAt != m.broker.String():
+		case before.Host == m.broker.Host && at.ClearedAt != m.broker.String():
 			m.recall(at)
 			at.ClearedAt = m.broker.String()
 		}

@@ -12,7 +12,7 @@ import (
 	"os"
 	"strings"
 
-	"visavis/capture/internal/hostname"
+	"visavis/capture/internal/brokeraddress"
 )
 
 // Settings say which broker, and under which names.
@@ -35,38 +35,24 @@ type Settings struct {
 	Temperature                   bool   // the device knows one
 }
 
-// scheme is how a broker of that scheme is spoken to.
-type scheme struct {
-	dials  string // what paho calls it
-	port   string
-	secure bool
-}
-
-var schemes = map[string]scheme{
-	"mqtt":  {"tcp", "1883", false},
-	"mqtts": {"ssl", "8883", true},
-	"ws":    {"ws", "80", false},
-	"wss":   {"wss", "443", true},
-}
-
 // address turns the URL into what paho dials; the error names the setting.
 func (s Settings) address() (address string, secure bool, err error) {
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		return "", false, s.says("mqtt.url: %w", err)
 	}
-	known, ok := schemes[u.Scheme]
+	known, ok := brokeraddress.Schemes[u.Scheme]
 	if !ok {
 		return "", false, s.says("mqtt.url %q: the scheme must be mqtt, mqtts, ws or wss", s.URL)
 	}
 	if u.Hostname() == "" {
 		return "", false, s.says("mqtt.url %q has no host: write mqtt://host:1883 or mqtts://host:8883", s.URL)
 	}
-	dialled := url.URL{Scheme: known.dials, Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), known.port))}
-	if strings.HasPrefix(known.dials, "ws") {
+	dialled := url.URL{Scheme: known.Dials, Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), known.Port))}
+	if strings.HasPrefix(known.Dials, "ws") {
 		dialled.Path = u.Path
 	}
-	return dialled.String(), known.secure, nil
+	return dialled.String(), known.Secure, nil
 }
 
 // paired checks that a certificate has a key.
@@ -138,20 +124,4 @@ func (s Settings) suffix() string {
 		return ""
 	}
 	return "." + after
-}
-
-// whereabouts tell brokers apart, however their addresses are written.
-type whereabouts struct{ scheme, host, port, path string }
-
-// brokerAt reads an address that is dialled.
-func brokerAt(address string) whereabouts {
-	u, err := url.Parse(address)
-	if err != nil {
-		return whereabouts{path: address} // of a file: no broker's
-	}
-	return whereabouts{u.Scheme, hostname.Plain(u.Hostname()), u.Port(), strings.Trim(u.Path, "/")}
-}
-
-func (w whereabouts) String() string {
-	return (&url.URL{Scheme: w.scheme, Host: net.JoinHostPort(w.host, w.port), Path: w.path}).String()
 }

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-ENDED_BY_CTRL_C = 130
+from visavis import ENDED_BY_CTRL_C
 
 
 def main(arguments: list[str] | None = None) -> int:

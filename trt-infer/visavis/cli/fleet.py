@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from time import monotonic
 from typing import Any
 
-from visavis.cli import ENDED_BY_CTRL_C
+from visavis import ENDED_BY_CTRL_C
 from visavis.cli.arguments import amount
 from visavis.cli.at_broker import add_broker_arguments, broker_of
 from visavis.client import Broker, Fleet, State

@@ -13,8 +13,7 @@ import resource
 import sys
 from typing import Any
 
-from visavis import __version__
-from visavis.cli import ENDED_BY_CTRL_C
+from visavis import ENDED_BY_CTRL_C, __version__
 from visavis.errors import INSTALL_AGAIN, VisavisError
 from visavis.terminal import complain, drop_unwritten, ready_streams
 

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from visavis import __version__
+from visavis.addresses import BAD_ADDRESS
 from visavis.atomic import NO_ROOM
 from visavis.errors import ModelError
 from visavis.models.manifest import Entry, entries, pulled_path, read_limited
@@ -32,8 +33,6 @@ SILENCE_LIMIT_S = 30
 MOST_FRUITLESS = 3
 MOST_CONNECTIONS = 100
 PARTIAL, RANGE_REFUSED = 206, 416
-# What urllib raises for letters outside ASCII, a host that is no name, and a port beyond all bounds.
-BAD_ADDRESS = (ValueError, OverflowError)
 OTHER_SOURCE = "choose another source (--from)"
 
 
