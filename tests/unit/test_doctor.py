@@ -309,6 +309,17 @@ def test_check_warns_of_a_model_that_this_user_has_not(tmp_path: Path) -> None:
     assert said.endswith("; workers of another user may have it")
 
 
+@pytest.mark.parametrize("setting", ['hosts = ["porch.example.org"]', 'proxies = ["127.0.0.1"]'])
+def test_check_warns_of_a_page_behind_a_balancer_that_lets_everybody_in(setting: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[web]\n{setting}\n")
+    (said,) = complaints(visavis("check", file))
+    name = setting.partition(" ")[0]
+    assert f"web.{name}: who reaches 127.0.0.1:8080 through a balancer needs no login: add a section [auth]" in said
+    file.write_text(f"[web]\n{setting}\n[auth]\n")
+    assert complaints(visavis("check", file)) == []
+
+
 def test_check_without_the_file_is_2(tmp_path: Path) -> None:
     answer = visavis("check", tmp_path / "gone.toml")
     assert answer.returncode == 2

@@ -4,6 +4,7 @@
 Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
 package's workers, of any other for workers of yours, since those of another user may have it. So are events that the
 broker of the package visavis-broker would not take, and a model server that the package's workers have no network for.
+A page that others reach through a balancer without a login is one more, since the daemon sees only the balancer.
 Root, who may read everything, is also told what the users of the package's services may not read.
 """
 
@@ -48,8 +49,17 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
     except ConfigRefused as error:
         words = f"the device's workers look into {SYSTEM_CACHE}, which `sudo -u {WORKERS} visavis model ...` fills"
         yield f"{error}; {words if of_device else 'workers of another user may have it'}"
+    yield from open_doors(settings)
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
     if of_device and settings.detector.backend == "kserve" and lacks_network():
         yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"
     if of_device and os.geteuid() == 0:
         yield from unreadable(settings, file)
+
+
+def open_doors(settings: Config) -> Iterator[str]:
+    """Settings by which others reach a page without a login; one that itself listens beyond this machine is refused."""
+    web = settings.web
+    for setting in ("hosts", "proxies"):
+        if getattr(web, setting) and not settings.auth.enabled:
+            yield f"web.{setting}: who reaches {web.listen} through a balancer needs no login: add a section [auth]"
