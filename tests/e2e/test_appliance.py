@@ -106,6 +106,13 @@ def test_every_detection_is_where_the_face_is(start_appliance: Start, truth: lis
     assert not list(appliance.file.parent.glob("visavis-*")), "the run's own folder is left behind"
 
 
+def test_a_crash_of_any_process_would_hold_no_memory(start_appliance: Start) -> None:
+    appliance = start_appliance(DEMO, "--backend", "fake")
+    appliance.wait_ready()
+    for pid in (appliance.process.pid, daemon_pid(appliance), worker_pid(appliance)):
+        assert int(Path(f"/proc/{pid}/coredump_filter").read_text(), 16) == 0
+
+
 def test_faces_and_occupied_follow_the_script(start_appliance: Start) -> None:
     appliance = start_appliance(DEMO)
     appliance.wait_ready()

@@ -118,6 +118,11 @@ def test_nobody_is_root_and_the_sandboxes_are_tight(device: Machine) -> None:
         assert float(found[1]) <= most, device.run(f"systemd-analyze security --no-pager {unit}")
 
 
+def test_a_crash_would_hold_no_memory(device: Machine) -> None:
+    for unit in UNITS[1:]:
+        assert int(device.run(f"cat /proc/{of(device, unit, 'MainPID')}/coredump_filter"), 16) == 0
+
+
 @pytest.mark.own_kernel
 def test_a_worker_has_a_network_of_its_own_with_nobody_in_it(device: Machine) -> None:
     inside = f"nsenter --net --target {of(device, UNITS[2], 'MainPID')}"

@@ -135,7 +135,7 @@ func serve(ctx context.Context, settings *config.Config, file string, load func(
 	defer signal.Stop(hangups)
 	collectLess()
 	if err := leaveNoCore(); err != nil {
-		return err
+		slog.Warn("a crash may leave pictures on the disk", "error", err)
 	}
 	if dieWithParent {
 		if err := followParent(); err != nil {

@@ -48,6 +48,18 @@ func TestACrashLeavesNoPictureOnTheDisk(t *testing.T) {
 	}
 }
 
+func TestACrashThatIsPipedToAProgramHoldsNoMemory(t *testing.T) {
+	if err := os.WriteFile(dumpFilter, []byte("0x33"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := leaveNoCore(); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := os.ReadFile(dumpFilter); err != nil || string(held) != "00000000\n" {
+		t.Errorf("a crash writes out the kinds of memory %q: %v", held, err)
+	}
+}
+
 func TestARefusedConfigurationEndsTheDaemonWithTheStatusThatItsUnitKnows(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.toml")
 	if err := os.WriteFile(file, []byte("[web]\nlisten = 8080\n"), 0o600); err != nil {

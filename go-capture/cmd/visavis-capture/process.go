@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -28,7 +29,12 @@ func collectLess() {
 	}
 }
 
-// leaveNoCore keeps the memory of a crash, which holds pictures, off the disk; prlimit can allow it again.
+// dumpFilter says which kinds of memory a crash writes out, see core(5). A kernel that writes out no crashes does not have it.
+const dumpFilter = "/proc/self/coredump_filter"
+
+// leaveNoCore keeps the memory of a crash, which holds pictures, off the disk. The limit is for files; a program that the kernel pipes
+// crashes to, as Ubuntu's apport, is not held back by it, so no kind of memory is written out either. From outside both can be set
+// otherwise: prlimit, /proc/PID.
 func leaveNoCore() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
@@ -37,6 +43,17 @@ func leaveNoCore() error {
 	limit.Cur = 0
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &limit); err != nil {
 		return fmt.Errorf("forbid core files: %w", err)
+	}
+	filter, err := os.OpenFile(dumpFilter, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = filter.WriteString("0")
+		err = errors.Join(err, filter.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("keep memory out of what a crash writes: %w", err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import argparse
 import importlib
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from visavis import ENDED_BY_CTRL_C, __version__
@@ -35,6 +36,9 @@ COMMANDS = {
     "reset": "reset a flashed device to its factory state",
     "worker": "run one inference worker (`visavis run` and systemd start it)",
 }
+
+# Which kinds of memory a crash writes out, see core(5).
+DUMP_FILTER = Path("/proc/self/coredump_filter")
 
 EPILOG = """examples:
   visavis run                                  the built-in demo
@@ -69,9 +73,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def leave_no_core() -> None:
-    """Keep the memory of a crash, which holds pictures, off the disk; `prlimit` can allow it again."""
+    """Keep the memory of a crash, which holds pictures, off the disk, for this process and those that it starts.
+
+    The limit is for files; a program that the kernel pipes crashes to, as Ubuntu's apport, is not held back by it. So
+    no kind of memory is written out either. From outside both can be set otherwise: `prlimit`, /proc/PID.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+    try:
+        with DUMP_FILTER.open("r+b", buffering=0) as file:
+            file.write(b"0")
+    except FileNotFoundError:
+        pass  # this kernel writes out no crashes
+    except OSError as error:
+        complain(f"a crash may leave pictures on the disk, {of_the_system(error)}")
 
 
 def obey(words: list[str]) -> int:
