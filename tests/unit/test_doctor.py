@@ -245,6 +245,14 @@ def test_an_int8_model_that_was_not_made_is_told_as_its_backend_takes_it(
     assert found["onnxruntime"].remedy == "visavis model quantize centerface --input 96x64 --pictures FOLDER"
 
 
+@pytest.mark.parametrize(("backend", "state"), [("auto", "warn"), ("onnxruntime", "fail")])
+def test_an_int8_model_that_cannot_be_looked_at_is_a_finding(backend: str, state: str, tmp_path: Path) -> None:
+    found = model(Detector(precision="int8", backend=backend, input=(96, 64)), tmp_path / ("c" * 300))
+    assert found.state == state
+    assert "/models/centerface-int8-" in found.words
+    assert ", File name too long" in found.words
+
+
 def test_a_configuration_that_is_refused_leaves_the_model_open(tmp_path: Path) -> None:
     line = doctor_with("model = 7", tmp_path)
     assert line == "warn  model        not looked at, the configuration cannot be read: mend what fails here"

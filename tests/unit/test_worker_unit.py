@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,26 @@ from tests.repo.test_laws import ROOT
 PAGES = [ROOT / "docs" / "how-to" / "triton.md", ROOT / "docs" / "design" / "services.md"]
 FORBIDS = r"^(\w*Network\w*|IPAddress\w+|RestrictAddressFamilies|SocketBind\w+)="
 KSERVE = '[detector]\nbackend = "kserve"\nkserve_url = "https://triton.example.org"\nmodel = "centerface"\n'
+
+
+# Root by name, and without what lets root into every folder.
+ORDINARY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+# What `visavis doctor` and `visavis check` find of a device's models: each word is a model, a precision and a folder.
+LOOK = """
+import json, os, sys
+from pathlib import Path
+from visavis import settings
+from visavis.cli import check
+from visavis.config_gen import Config, Detector
+from visavis.doctor import model_of_device
+model, precision, place = sys.argv[1:]
+check.DEVICE_CONFIG = Path(place, "config.toml")
+check.UNIT = Path(place)
+check.SYSTEM_CACHE = settings.SYSTEM_CACHE = Path(place, "cache")
+configured = Config(detector=Detector(model=model, precision=precision, backend="onnxruntime"))
+found = model_of_device(configured.detector)
+print(json.dumps([found.state, found.words, found.remedy, *check.warnings(configured, check.DEVICE_CONFIG)]))
+"""
 
 
 def drop_in(page: Path) -> str:
@@ -95,3 +119,24 @@ def test_a_model_that_another_user_has_imported_is_missed_by_check(
     assert f"look into {device}, which `sudo -u visavis-infer visavis model ...` fills" in words
     shutil.copytree(own, device)
     assert said(installed.parent / "config.toml", text) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "missed"),
+    [("centerface", "auto", 0), ("centerface", "int8", 0), ("yunet-n", "auto", 1), ("mine", "auto", 1)],
+)
+def test_what_workers_keep_for_themselves_is_not_missed_by_another_user(
+    model: str, precision: str, missed: int, tmp_path: Path
+) -> None:
+    """Their unit's UMask makes these folders."""
+    for kept in ("models", "originals"):
+        (tmp_path / "cache" / kept).mkdir(parents=True)
+        (tmp_path / "cache" / kept).chmod(0)
+    environment = {name: value for name, value in os.environ.items() if name != "VISAVIS_CACHE_DIR"}
+    command = [*ORDINARY, sys.executable, "-c", LOOK, model, precision, str(tmp_path)]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    state, words, remedy, *warnings = json.loads(said.stdout)
+    assert (state, remedy) == ("warn", "run it with sudo")
+    assert words == f"not looked at, what the device's workers keep in {tmp_path}/cache is closed to this user"
+    assert warnings == [f"detector.model: {words}: {remedy}"] * missed

@@ -23,6 +23,7 @@ from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, device_config, effective_config, last_words
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
+from visavis.worker_unit import CLOSED, OPEN, closed
 
 if TYPE_CHECKING:
     from visavis.models.cache import Prepared
@@ -59,7 +60,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
         if config is not None:
             yield Finding("config", "fail", str(error))
         return
-    yield model(settings.detector, units_cache() if of_device else None)
+    yield (model_of_device if of_device else model)(settings.detector)
     if config is not None:
         yield from configured_brokers(settings)
         yield from (Finding("mqtt", "warn", lost.sentence, lost.remedy) for lost in denied(settings, config))
@@ -171,11 +172,19 @@ def cache() -> Finding:
 
 
 def units_cache() -> Path | None:
-    """Where the device's workers keep models; None, the usual place, if this user names another or may not look."""
+    """Where the device's workers keep models; None, the usual place, if this user names another or there is none."""
     from visavis.settings import SYSTEM_CACHE  # noqa: PLC0415
 
     named = os.environ.get("VISAVIS_CACHE_DIR")
-    return SYSTEM_CACHE if not named and os.access(SYSTEM_CACHE, os.R_OK | os.X_OK) else None
+    return SYSTEM_CACHE if not named and SYSTEM_CACHE.exists() else None
+
+
+def model_of_device(detector: Detector) -> Finding:
+    """The configured model where the device's workers keep it, for who may do there what they do: look and keep."""
+    cache_dir = units_cache()
+    if cache_dir and detector.backend != "fake" and closed(cache_dir, os.R_OK | os.W_OK | os.X_OK):
+        return Finding("model", "warn", CLOSED.format(cache_dir), OPEN)
+    return model(detector, cache_dir)
 
 
 def model(detector: Detector, cache_dir: Path | None = None) -> Finding:

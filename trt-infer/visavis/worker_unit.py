@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit of the package's workers: whether a drop-in has given them the network that a model server needs."""
+"""The package's workers as another user sees them: whether a drop-in gives them a network, and what they keep."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +17,9 @@ ALLOWED = (
     r"(IPAddressDeny\s*=\s*$|IPAddressAllow\s*=\s*\S)",
     r"RestrictAddressFamilies\s*=(.*\bAF_INET6?\b|\s*$)",
 )
+# What they make in their cache is for them alone.
+CLOSED = "not looked at, what the device's workers keep in {} is closed to this user"
+OPEN = "run it with sudo"
 REMEDY = f"give it one with `sudo systemctl edit {WORKER}`, as the how-to on Triton shows"
 
 
@@ -29,3 +33,9 @@ def lacks_network() -> bool:
     """Whether no drop-in of the unit or of one worker lets it out."""
     text = drop_ins("visavis-infer@*.service")
     return not all(re.search(f"^{line}", text, re.MULTILINE) for line in ALLOWED)
+
+
+def closed(cache_dir: Path, wanted: int = os.R_OK | os.X_OK) -> bool:
+    """Whether some part of a cache that is there is closed to this user."""
+    parts = (cache_dir, cache_dir / "originals", cache_dir / "models")
+    return any(part.exists() and not os.access(part, wanted) for part in parts)

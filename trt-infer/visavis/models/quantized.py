@@ -18,7 +18,7 @@ from visavis.atomic import write_atomically
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.cache import PREPARATION, Prepared, is_prepared, locked
-from visavis.models.manifest import Entry, Original, original, read_limited
+from visavis.models.manifest import Entry, Original, is_there, original, read_limited
 from visavis.models.processor import processor_name
 from visavis.settings import default_cache_dir
 
@@ -102,7 +102,7 @@ def quantized_model(
     source = original(model, family, cache_dir)
     path = quantized_path(source, width, height, cache_dir or default_cache_dir())
     remedy = f"visavis model quantize {model} --input {width}x{height} --pictures FOLDER"
-    if not path.exists():
+    if not is_there(path):
         raise ModelError(f"{source.name} is not quantised for {width}x{height} on this processor", remedy)
     record = record_of(path)
     content = read_limited(path)
