@@ -126,11 +126,18 @@ def test_what_is_set_wins(measured: Path, monkeypatch: pytest.MonkeyPatch) -> No
     told = worker_of(measured, "input = [640, 480]\nthreads = 6")
     assert (told["--input"], told["--threads"]) == ("640x480", "6")
     monkeypatch.setenv("VISAVIS_DETECTOR__INPUT", "[96, 64]")
-    assert worker_of(measured)["--input"] == "96x64"
+    told = worker_of(measured)
+    assert (told["--input"], told["--threads"]) == ("96x64", "8"), "this input was not measured"
     monkeypatch.setenv("VISAVIS_DETECTOR__MODEL", "centerface")
     monkeypatch.delenv("VISAVIS_DETECTOR__INPUT")
     told = worker_of(measured)
     assert (told["--input"], told["--threads"]) == ("640x480", "8"), "another model was not measured"
+
+
+def test_threads_are_those_of_the_precision_that_was_measured(measured: Path) -> None:
+    remember(replace(recommendation(), threads=4, precision="int8"), measured)
+    found = {one: worker_of(measured, f'precision = "{one}"')["--threads"] for one in ("auto", "int8", "fp32", "fp16")}
+    assert found == {"auto": "4", "int8": "4", "fp32": "8", "fp16": "8"}
 
 
 def test_several_workers_never_have_more_threads_than_cores(measured: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_unit_has_room_for_the_threads_of_both_networks(file: str, monkeypatch
     usual = []
     for cores in (32, 64, 256, 1024):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        usual.append(usual_threads("centerface", workers=1))
+        usual.append(usual_threads(workers=1))
     assert 2 * (max(most, *usual) - 1) + 8 <= int(room)
 
 
@@ -140,7 +140,7 @@ def test_a_worker_takes_the_cores_that_it_may_use_up_to_16(monkeypatch: pytest.M
     found = []
     for cores in (1, 4, 16, 64):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        found.append([usual_threads("centerface", workers) for workers in (1, 3)])
+        found.append([usual_threads(workers) for workers in (1, 3)])
     assert found == [[1, 1], [4, 1], [16, 5], [16, 16]]
 
 

@@ -145,7 +145,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     input: tuple[int, int] = (640, 480)
     # How many workers `visavis run` starts; `visavis workers N` changes it while it runs. Others may join, up to 16 in all.
     workers: int = 1
-    # Threads of each worker; 0 divides the cores among the workers, 16 for each at most; the model "auto" gets no more than were recommended.
+    # Threads of each worker; 0 divides the cores among the workers, 16 for each at most; the model "auto" gets no more than were recommended for its input and precision.
     threads: int = 0
     # The least score of a face that is told. The tracker also gets faces down to a third of it, to continue a track.
     score: float = 0.5

@@ -28,7 +28,7 @@ from visavis.settings import default_cache_dir
 from visavis.watchdog import WATCHDOG_S, Watchdog
 
 if TYPE_CHECKING:
-    from visavis.config_gen import Config
+    from visavis.config_gen import Config, Detector
 
 STOP_LIMIT_S = 5.0
 # How long a worker may take to be back before the next one is started afresh, and how often we look.
@@ -55,7 +55,7 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
     """
     detector = config.detector
     width, height = detector.input
-    threads = detector.threads or usual_threads(detector.model, workers or detector.workers)
+    threads = detector.threads or usual_threads(workers or detector.workers, measured_threads(detector))
     options = {
         "--socket": config.worker.socket,
         "--credit": str(config.worker.credit),
@@ -78,11 +78,17 @@ def worker_command(config: Config, workers: int = 0) -> list[str]:
     return [sys.executable, "-m", "visavis.cli", "worker", *words]
 
 
-def usual_threads(model: str, workers: int) -> int:
-    """A worker's share of the cores that we may use, but no more than a recommended model was recommended with."""
+def measured_threads(detector: Detector) -> int | None:
+    """How many threads the model was recommended with; None where it was not, or not as it runs here."""
+    if detector.model != AUTO:
+        return None
+    return recommended_threads(default_cache_dir(), detector.input, detector.precision)
+
+
+def usual_threads(workers: int, most: int | None = None) -> int:
+    """A worker's share of the cores that we may use, but no more than `most`."""
     share = max(1, len(os.sched_getaffinity(0)) // workers)
-    measured = recommended_threads(default_cache_dir()) if model == AUTO else None
-    return min(share, measured or USUAL_THREADS_MOST)
+    return min(share, most or USUAL_THREADS_MOST)
 
 
 def start_worker(command: list[str], name: str, watchdog: Watchdog | None = None) -> subprocess.Popen[bytes]:

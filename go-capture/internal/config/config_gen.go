@@ -125,7 +125,7 @@ type Detector struct {
 	Input [2]int `toml:"input" json:"input"`
 	// How many workers `visavis run` starts; `visavis workers N` changes it while it runs. Others may join, up to 16 in all.
 	Workers int `toml:"workers" json:"workers"`
-	// Threads of each worker; 0 divides the cores among the workers, 16 for each at most; the model "auto" gets no more than were recommended.
+	// Threads of each worker; 0 divides the cores among the workers, 16 for each at most; the model "auto" gets no more than were recommended for its input and precision.
 	Threads int `toml:"threads" json:"threads"`
 	// The least score of a face that is told. The tracker also gets faces down to a third of it, to continue a track.
 	Score float64 `toml:"score" json:"score"`

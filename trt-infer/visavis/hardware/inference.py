@@ -80,7 +80,7 @@ def _settings(backend: str, precision: str) -> DetectorSettings:
         precision=precision,
         input_width=SIZE[0],
         input_height=SIZE[1],
-        threads=usual_threads(MODEL, workers=1),
+        threads=usual_threads(workers=1),
         cache_dir=default_cache_dir(),
     )
 

@@ -84,10 +84,17 @@ def recommended_precision(cache_dir: Path) -> str:
     return found.precision if found else "fp32"
 
 
-def recommended_threads(cache_dir: Path) -> int | None:
-    """How many the recommended model needs for its rate; None when none counts here."""
+def recommended_threads(cache_dir: Path, size_px: tuple[int, int], precision: str) -> int | None:
+    """How many the recommended model needs for its rate; None when none counts here, or it runs at another input.
+
+    Args:
+        cache_dir: where the recommendation is.
+        size_px: width and height of the input at which it runs.
+        precision: the one that is set; another than was measured needs threads of its own.
+    """
     found, _ = _found(cache_dir)
-    return found.threads if found else None
+    as_measured = found is not None and found.input == size_px and precision in (AUTO, found.precision)
+    return found.threads if found and as_measured else None
 
 
 def _found(cache_dir: Path) -> tuple[Recommendation | None, str]:
