@@ -27,6 +27,9 @@ from tests.waiting import HANG_S, until
 # Ignores the arguments that the supervisor adds.
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 FAKE = [sys.executable, "-m", "visavis.cli", "worker", "--backend", "fake", "--model", "fake"]
+# As in a container whose file system is read-only. Python's last resort is the folder in which it starts.
+READ_ONLY = 'for one in /tmp /var/tmp; do mount --bind $one $one && mount -o remount,bind,ro $one; done; exec "$@"'
+NO_TEMPORARY_FILES = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", READ_ONLY, "sh"]
 DEAF = [
     sys.executable,
     "-c",
@@ -95,10 +98,9 @@ def test_a_worker_that_hangs_is_killed_and_started_again_and_one_that_waits_is_n
 
 def test_a_worker_that_nobody_watches_ends_itself_when_it_hangs_and_not_when_it_waits(tmp_path: Path) -> None:
     slow = ["--fake-service-ms", "3600000", "--watchdog-s", "1", "--socket", str(tmp_path / "frames.sock")]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}  # who aborts leaves its folder there
     memory = Memory(ring_add())
     with DaemonDouble(tmp_path / "frames.sock") as daemon:
-        worker = subprocess.Popen([*FAKE, *slow], stderr=subprocess.PIPE, env=environment)
+        worker = subprocess.Popen([*NO_TEMPORARY_FILES, *FAKE, *slow], stderr=subprocess.PIPE, cwd="/proc")
         daemon.add(ring_add(), memory)
         time.sleep(2)  # connected and idle for twice its limit
         assert worker.poll() is None

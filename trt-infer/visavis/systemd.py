@@ -25,25 +25,40 @@ LOG_FORMAT = "%(levelname)s %(message)s"
 log = logging.getLogger(__name__)
 
 
-def tell(*words: str, flags: int = 0) -> bool:
-    """Send a notice, such as READY and f"{STATUS}warm"; whether there is a systemd that it went to.
+# Where this process hears itself; nowhere, or one.
+_own_ears: list[socket.socket] = []
 
-    As sd_notify(3) says: one datagram to the socket that NOTIFY_SOCKET names; "@" stands for an abstract one. `flags`
-    are those of sendto(2).
+
+def tell_ourselves(line: socket.socket) -> None:
+    """From now on notices go here, where a part of this process listens in systemd's place."""
+    _own_ears[:] = [line]
+
+
+def tell(*words: str, flags: int = 0) -> bool:
+    """Send a notice, such as READY and f"{STATUS}warm"; whether there is somebody that it went to.
+
+    `flags` are those of sendto(2).
     """
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return False
-    if address.startswith("@"):
-        address = "\0" + address[1:]
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            line.sendto("\n".join(words).encode(), flags, address)
+        return _sent("\n".join(words).encode(), flags)
     except BlockingIOError:
         return False
     except OSError as error:
         log.warning("systemd does not listen at NOTIFY_SOCKET, %s", error)
         return False
+
+
+def _sent(notice: bytes, flags: int) -> bool:
+    """As sd_notify(3) says: one datagram to the socket that NOTIFY_SOCKET names; "@" stands for an abstract one."""
+    if _own_ears:
+        return bool(_own_ears[0].send(notice, flags))
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.sendto(notice, flags, address)
     return True
 
 
