@@ -6,6 +6,7 @@ The units themselves run in a virtual machine: tests/vm/test_package.py.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -72,8 +73,9 @@ class House:
                 process.kill()
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         command = [sys.executable, "-m", "visavis.cli", "worker", "--config", str(self.file), "--name", "worker-1"]
+        command += words
         environment = {**self.environment, "WATCHDOG_USEC": "400000"}
         with subprocess.Popen(command, env=environment) as process:
             try:
@@ -115,6 +117,19 @@ def test_a_worker_lives_through_a_restart_of_the_daemon_at_the_socket_that_stays
         assert worker.poll() is None
         worker.terminate()
         house.wait_for("STOPPING=1")
+        assert worker.wait(HANG_S) == 0
+
+
+def test_a_worker_with_a_configuration_is_watched_as_its_command_line_says(house: House) -> None:
+    with house.worker("--watchdog-s", "7") as worker:
+        house.wait_for("READY=1")
+        words = Path(f"/proc/{worker.pid}/cmdline").read_text().split("\0")
+    assert "--config" not in words
+    assert dict(itertools.pairwise(words))["--watchdog-s"] == "7.0"
+
+
+def test_a_worker_with_a_configuration_ends_with_its_parent(house: House) -> None:
+    with house.worker("--die-with-parent", str(2**22)) as worker:  # it has another one
         assert worker.wait(HANG_S) == 0
 
 

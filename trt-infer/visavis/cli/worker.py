@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis worker` takes."""
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--config", type=Path, metavar="FILE", help="take everything but --name from this configuration")
+    where.add_argument("--config", type=Path, metavar="FILE", help="take what the worker does from this configuration")
     where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket, frames.sock")
     parser.add_argument("--name", default="worker", help="name in logs and status (default: %(default)s)")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
@@ -145,10 +145,10 @@ def _file(name: str) -> Path | None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop: exit 0; 1 when the supervisor should start a fresh worker."""
     logging.basicConfig(level=logging.INFO, handlers=[log_handler(args.name)])
-    if args.config is not None:
-        become(args.config, args.name)
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
+    if args.config is not None:
+        become(args)
     if args.watchdog_s:
         watch_itself(args.watchdog_s)
     for variable in THREAD_VARIABLES:
@@ -200,8 +200,10 @@ def remember(losses: GpuLosses | None, exit_code: int, *, fallback: bool) -> Non
         losses.clear()
 
 
-def become(config: Path, name: str) -> NoReturn:
+def become(args: argparse.Namespace) -> NoReturn:
     """Turn this process into the worker that a configuration describes; systemd goes on watching it.
+
+    What is of the process, and not of its work, is passed on; at its parent's death it ends anyway.
 
     Raises:
         ConfigRefused: as `accepted`.
@@ -209,8 +211,9 @@ def become(config: Path, name: str) -> NoReturn:
     """
     from visavis.supervisor import worker_command  # noqa: PLC0415 (not what a worker needs)
 
-    command = worker_command(accepted(config))
-    os.execv(command[0], [*command, "--name", name])  # noqa: S606 (no shell is what we want)
+    command = worker_command(accepted(args.config))
+    own = ["--name", args.name, "--watchdog-s", str(args.watchdog_s)]
+    os.execv(command[0], [*command, *own])  # noqa: S606 (no shell is what we want)
 
 
 def accepted(config: Path) -> Config:
