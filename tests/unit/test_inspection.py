@@ -54,11 +54,21 @@ def outside_in_an_attribute() -> bytes:
     return bytes_of(model)
 
 
-def outside_in_a_sparse_weight() -> bytes:
+def sparse_weight() -> Any:
+    """Of two numbers in the file onnxruntime makes a gigabyte, as soon as it loads it."""
+    values = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
+    return helper.make_sparse_tensor(values, helper.make_tensor("i", TensorProto.INT64, [1], [5]), [2**28])
+
+
+def with_sparse_weight() -> bytes:
     model = loaded()
-    values = TensorProto(name="v", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
-    sparse = model.graph.sparse_initializer.add(dims=[4])
-    sparse.values.CopyFrom(values)
+    model.graph.sparse_initializer.append(sparse_weight())
+    return bytes_of(model)
+
+
+def with_sparse_constant() -> bytes:
+    model = loaded()
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["w"], sparse_value=sparse_weight()))
     return bytes_of(model)
 
 
@@ -121,7 +131,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "password file": (lambda: outside("/etc/passwd"), "weights in other files"),
     "beside": (lambda: outside("weights.bin"), "weights in other files"),
     "in an attribute": (outside_in_an_attribute, r"weights in other files \(hidden\)"),
-    "in a sparse weight": (outside_in_a_sparse_weight, "weights in other files"),
+    "sparse weight": (with_sparse_weight, "its weight w is written sparsely"),
+    "sparse constant": (with_sparse_constant, "its weight w is written sparsely"),
     "own operator": (with_own_operator, r"operators of its own \(evil\.example\)"),
     "function": (with_function, "operators of its own"),
     "nested graph": (with_nested_graph, r"graphs within its graph \(If\)"),

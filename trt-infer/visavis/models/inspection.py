@@ -2,7 +2,8 @@
 """What a model file must be before any runtime sees it.
 
 Runtimes have read other files of the machine as "external data" and allocated whatever a file asked for, so a file is
-refused here, from its bytes alone: weights in other files, operators of strangers, nested graphs, absurd sizes.
+refused here, from its bytes alone: weights in other files or not written out, operators of strangers, nested graphs,
+absurd sizes.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def inspected(content: bytes, name: str) -> Any:
     outside = _outside(model)
     if outside:
         raise ModelError(f"{name} keeps weights in other files ({outside})", "save it as one file")
-    for wrong in (_foreign(model), _absurd(model), _input_fault(model)):
+    for wrong in (_foreign(model), _sparse(model), _absurd(model), _input_fault(model)):
         if wrong:
             raise ModelError(f"model {name} is refused, {wrong}", "use a file from a source that you trust")
     try:
@@ -153,6 +154,17 @@ def _foreign(model: Any) -> str:
     return f"it holds graphs within its graph ({', '.join(sorted(nested))})" if nested else ""
 
 
+def _sparse(model: Any) -> str:
+    """A runtime writes such a weight out when it loads it: a few bytes of the file become any size."""
+    attributes = [item for node in model.graph.node for item in node.attribute]
+    found = [
+        *model.graph.sparse_initializer,
+        *(item.sparse_tensor for item in attributes if item.HasField("sparse_tensor")),
+        *(sparse for item in attributes for sparse in item.sparse_tensors),
+    ]
+    return f"its weight {found[0].values.name or 'without a name'} is written sparsely" if found else ""
+
+
 def _outside(model: Any) -> str:
     outside = [item.name for item in _tensors(model) if item.data_location == TensorProto.EXTERNAL]
     return (outside[0] or "unnamed") if outside else ""
@@ -185,10 +197,6 @@ def _input_fault(model: Any) -> str:
 
 def _tensors(model: Any) -> Iterator[Any]:
     yield from model.graph.initializer
-    for sparse in model.graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
     for node in model.graph.node:
         for item in node.attribute:
-            yield from (item.t, *item.tensors, item.sparse_tensor.values, item.sparse_tensor.indices)
-            for sparse in item.sparse_tensors:
-                yield from (sparse.values, sparse.indices)
+            yield from (item.t, *item.tensors)
