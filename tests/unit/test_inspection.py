@@ -211,6 +211,15 @@ def many_expanded(count: int) -> list[Any]:
     ]
 
 
+def spread_by_a_large_kernel() -> list[Any]:
+    """What goes in and comes out takes 4 MiB; onnxruntime lays out the kernel at each place in between."""
+    return [
+        helper.make_node("Expand", ["one", "sides"], ["wide"]),
+        helper.make_node("ConvTranspose", ["wide", "kernel"], ["spread"]),
+        helper.make_node("ReduceMax", ["spread"], ["most"], keepdims=0),
+    ]
+
+
 HUGE = np.array([100_000, 100_000], np.float32)
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "one huge value": (
@@ -220,6 +229,15 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "sides that the picture's numbers give": (
         lambda: bomb(*sides_of_the_picture(), *filled_and_reduced(), zero=np.float32(0), huge=HUGE),
         "how large its value bomb is does not follow from the size of the picture: export it for one size",
+    ),
+    "much between small values": (
+        lambda: bomb(
+            *spread_by_a_large_kernel(),
+            one=np.ones((1, 1, 1, 1), np.float32),
+            sides=[1, 1, 1024, 1024],
+            kernel=np.zeros((1, 1, 25, 25), np.float32),
+        ),
+        "one of its values takes 2500 MiB: use another",
     ),
     "many large values": (
         lambda: bomb(*many_expanded(40), sides=[4096, 1024, 2]),

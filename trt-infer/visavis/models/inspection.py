@@ -121,11 +121,24 @@ def check_weight(name: str, model: Any, shape: Shape) -> int:
 
 
 def _asked(name: str, model: Any) -> Iterator[int]:
+    given = {item.name: shape_of(item) for item in model.graph.input}
+    given |= {item.name: tuple(item.dims) for item in model.graph.initializer}
+    made: dict[str, Shape] = {}
     for value, sides in shapes(model).items():
         if sides is None:
             reason = f"how large its value {value} is does not follow from the size of the picture"
             raise ModelError(f"model {name} is refused, {reason}", "export it for one size")
+        made[value] = sides
         yield prod(sides) * BYTES_PER_NUMBER
+    yield from _between(model, given | made)
+
+
+def _between(model: Any, sides: dict[str, Shape]) -> Iterator[int]:
+    """What a runtime makes within a transposed convolution: the kernel's numbers at each place of one picture."""
+    for node in model.graph.node:
+        if node.op_type == "ConvTranspose":
+            picture, kernel = (sides[value] for value in node.input[:2])
+            yield prod(kernel[1:]) * prod(picture[2:]) * BYTES_PER_NUMBER
 
 
 def _parsed(content: bytes, name: str) -> Any:
