@@ -9,7 +9,7 @@ from pathlib import Path
 from deb.kept import REPOSITORY
 from deb.packing import OUT, Package, empty, pack, put
 
-BROKER_SETTINGS = ("etc/mosquitto/conf.d/visavis.conf", "etc/mosquitto/visavis.acl")
+BROKER_SETTINGS = ("etc/mosquitto/conf.d/visavis.conf",)
 BROKER = """\
 mosquitto that keeps the events of visavis
 Settings for mosquitto: what it acknowledged is on disk within two seconds, it
@@ -50,6 +50,8 @@ def broker(version: str, out: Path = OUT) -> Path:
 def fill_broker(root: Path) -> None:
     for file in BROKER_SETTINGS:
         put(REPOSITORY / "broker" / Path(file).name, root / file)
+    # postinst makes /etc/mosquitto/visavis.acl of it. No setting of dpkg's: a device that is renamed changes it.
+    put(REPOSITORY / "broker/visavis.acl", root / "usr/share/visavis-broker/visavis.acl")
     put(REPOSITORY / "broker/visavis-tls.conf", root / "usr/share/doc/visavis-broker/examples/visavis-tls.conf")
     put(REPOSITORY / "docs/how-to/broker.md", root / "usr/share/doc/visavis-broker/broker.md")
     put(REPOSITORY / "deb/broker/join.py", root / "usr/lib/visavis-broker/join.py")

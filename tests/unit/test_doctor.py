@@ -19,7 +19,6 @@ from visavis.daemon import effective_config
 from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached, units_cache
 from visavis.models.auto import Recommendation, remember, this_machine
 
-from deb.beside import BROKER_SETTINGS
 from deb.broker import join
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.model_files import provided, scrfd_like
@@ -177,7 +176,7 @@ def test_what_an_owner_has_set_at_the_broker_is_not_blamed(
 
 def test_the_rights_are_those_of_the_package() -> None:
     assert f"pattern readwrite {broker_rights.PREFIX}/%u/#" in (ROOT / "broker/visavis.acl").read_text().splitlines()
-    assert str(broker_rights.RIGHTS).removeprefix("/") in BROKER_SETTINGS
+    assert f"rights={broker_rights.RIGHTS}\n" in (ROOT / "deb/scripts/visavis-broker/postinst").read_text()
     assert join.CONFIG.parent / broker_rights.JOINED == join.SETTINGS
 
 

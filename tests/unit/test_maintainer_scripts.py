@@ -3,27 +3,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "deb" / "scripts"
+from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, alone, furnish, program
+
 MOSQUITTO = "/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf"
-AWK = shutil.which("awk") or "/usr/bin/awk"
-CALLED = ("systemd-sysusers", "python3", "dpkg-trigger", "systemd-tmpfiles", "journalctl", "udevadm", "systemctl")
-OWNERS = ("chown", "install")  # a user's own namespace has no user mosquitto
-OURS = "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr/sbin"
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
+SHIPPED = "usr/share/visavis-broker/visavis.acl"
 NOTE = "run/visavis-broker.before"
 CUT_OFF = "systemctl try-restart mosquitto.service"
 START = "systemctl start --no-block visavis.target"
 ENABLE = "systemctl enable -q visavis.target visavis-frames.socket visavis-capture.service visavis-infer@1.service"
-BROKER = SCRIPTS.parents[1] / "broker"
 SETTINGS_FILE = "etc/mosquitto/conf.d/visavis.conf"
 ASIDE = f"{SETTINGS_FILE}.off"
 OUR_LINES = [line for line in (BROKER / "visavis.conf").read_text().splitlines() if line and line[0] != "#"]
@@ -38,46 +33,34 @@ NEW_USER = ["systemctl try-reload-or-restart mosquitto.service", "systemctl try-
 BROKEN_BY_OURS = f"""\
 echo "systemctl $*" >>calls
 case "$*" in
-is-failed*) exit 1 ;;
 try-restart*) ! grep -q bad /{SETTINGS_FILE} || touch down ;;
 start*) ! grep -qs bad /{SETTINGS_FILE} && rm -f down ;;
-is-active*) [ ! -e down ] || {{ echo activating; exit 3; }} ;;
+is-active*) [ ! -e down ] && echo active || {{ echo activating; exit 3; }} ;;
 esac"""
+RUNS = """\
+echo "systemctl $*" >>calls
+[ "$1" != is-active ] || echo active
+[ "$1" != is-failed ]"""
 LINKS = ("multi-user.target.wants/visavis.target", "visavis.target.wants/visavis-infer@2.service")
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with those programs; `timeout` really runs what it is told to."""
-    for folder in ("bin", "sbin", "run/systemd/system", "etc/mosquitto/conf.d"):
-        (tmp_path / folder).mkdir(parents=True)
-    for name in CALLED + OWNERS:
-        program(tmp_path / "bin" / name, f'echo "{name} $*" >>calls')
-    program(tmp_path / "bin/systemctl", 'echo "systemctl $*" >>calls; [ "$1" != is-failed ]')
+    """Such a system; `timeout` really runs what it is told to."""
+    furnish(tmp_path)
+    program(tmp_path / "bin/systemctl", RUNS)
     program(tmp_path / "bin/timeout", 'printf "within $1 s: " >>calls; shift; exec "$@"')
-    (tmp_path / "bin/awk").symlink_to(Path(AWK).resolve())  # /etc/alternatives is not there
     return tmp_path
-
-
-def program(file: Path, text: str) -> None:
-    file.write_text(f"#!/bin/sh\n{text}\n")
-    file.chmod(0o755)
 
 
 def ran(place: Path, script: str, *words: str, code: int = 0) -> list[str]:
     """What a script has called."""
     (place / "calls").write_text("")
-    command = f"{OURS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh {SCRIPTS / script} {shlex.join(words)}"
+    command = f"{MOUNTS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh {SCRIPTS / script} {shlex.join(words)}"
     answer = alone(place, command, 60)
     (place / "errors").write_text(answer.stderr)
     assert answer.returncode == code, answer.stderr
     return (place / "calls").read_text().splitlines()
-
-
-def alone(place: Path, command: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Run it with mounts and a network of its own."""
-    own = ["unshare", "-mn" if os.geteuid() == 0 else "-rmn", "sh", "-c", command]
-    return subprocess.run(own, cwd=place, check=False, timeout=timeout_s, capture_output=True, text=True)
 
 
 def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) -> None:
@@ -186,8 +169,9 @@ def test_workers_change_over_one_by_one_until_one_does_not_come_back(
 
 def deliver(place: Path, of: str) -> None:
     """Put mosquitto's settings as a version of ours has them, as dpkg does between preinst and postinst."""
-    for name in SETTINGS:
-        (place / "etc/mosquitto" / name).write_text(f"{name} {of}\n")
+    for file in (SETTINGS_FILE, SHIPPED):
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / file).write_text(f"# {Path(file).name} {of}\n# What you add stands below.\n")
 
 
 def upgraded(place: Path, to: str) -> list[str]:
@@ -215,6 +199,7 @@ def test_an_upgrade_cuts_the_brokers_clients_off_only_for_settings_that_have_cha
 @pytest.mark.parametrize("lost", SETTINGS)
 def test_the_broker_starts_anew_where_it_ran_without_one_of_its_settings(lost: str, place: Path) -> None:
     deliver(place, "of 0.1")
+    ran(place, "visavis-broker/postinst", "configure", "")
     (place / "etc/mosquitto" / lost).unlink()
     assert CUT_OFF in upgraded(place, "of 0.1")
 
@@ -227,14 +212,23 @@ def test_a_broker_that_does_not_start_with_ours_runs_as_before(place: Path) -> N
     assert asked(first)[-2:] == STARTED_ANEW
     assert "`journalctl -u mosquitto`" in (place / "errors").read_text()
     assert not (place / SETTINGS_FILE).exists()
-    assert (place / ASIDE).read_text() == "conf.d/visavis.conf of 0.1, bad\n"
+    assert (place / ASIDE).read_text() == "# visavis.conf of 0.1, bad\n# What you add stands below.\n"
+    ran(place, "visavis-broker/preinst", "install", "")
     deliver(place, "of 0.1")
+    ran(place, "visavis-broker/postinst", "configure", "")
     ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
     deliver(place, "of 0.2, bad")
     upgrade = ran(place, "visavis-broker/postinst", "configure", "0.1.0", code=1)
     assert asked(upgrade)[-2:] == STARTED_ANEW
-    assert [(place / "etc/mosquitto" / name).read_text() for name in SETTINGS] == [f"{n} of 0.1\n" for n in SETTINGS]
+    assert stand(place) == ["# visavis.conf of 0.1", "# visavis.acl of 0.1"]
+    program(place / "bin/systemctl", RUNS)
     assert CUT_OFF in ran(place, "visavis-broker/postinst", "configure", "0.1.0")
+    assert stand(place) == ["# visavis.conf of 0.2, bad", "# visavis.acl of 0.2, bad"]
+
+
+def stand(place: Path) -> list[str]:
+    """What a mosquitto that starts now reads."""
+    return [(place / "etc/mosquitto" / name).read_text().splitlines()[0] for name in SETTINGS]
 
 
 def test_settings_that_were_set_aside_are_back_once_nothing_is_in_the_way(place: Path) -> None:
@@ -261,10 +255,11 @@ def test_a_purge_starts_a_broker_that_failed_and_leaves_nothing(place: Path) -> 
 def settle(place: Path) -> None:
     """Put our real settings beside a mosquitto.conf as Debian has it."""
     shutil.copy(BROKER / "visavis.conf", place / SETTINGS_FILE)
-    shutil.copy(BROKER / "visavis.acl", place / "etc/mosquitto/visavis.acl")
+    for rights in (place / "etc/mosquitto/visavis.acl", place / SHIPPED):
+        rights.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(BROKER / "visavis.acl", rights)
     (place / "etc/mosquitto/visavis.passwd").touch()
-    debians = "user root\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"  # but for the user
-    (place / "etc/mosquitto/mosquitto.conf").write_text(debians)
+    (place / "etc/mosquitto/mosquitto.conf").write_text(DEBIANS)
 
 
 def starts(place: Path) -> bool:
@@ -303,12 +298,14 @@ def test_all_else_of_our_settings_may_stand_twice(place: Path) -> None:
 @pytest.mark.parametrize("deleted", SETTINGS)
 def test_what_its_owner_has_deleted_does_not_stop_an_upgrade(deleted: str, place: Path) -> None:
     deliver(place, "of 0.1")
+    ran(place, "visavis-broker/postinst", "configure", "")
     (place / "etc/mosquitto" / deleted).unlink()
     assert CUT_OFF in ran(place, "visavis-broker/postinst", "configure", "0.1.0")
 
 
 def test_an_upgrade_that_was_cut_off_is_not_forgotten_by_the_next(place: Path) -> None:
     deliver(place, "of 0.1")
+    ran(place, "visavis-broker/postinst", "configure", "")
     ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
     deliver(place, "of 0.2")
     assert CUT_OFF in upgraded(place, "of 0.2")
@@ -326,7 +323,7 @@ def test_a_device_that_becomes_a_user_starts_anew_with_its_broker(place: Path) -
     program(place / "bin/visavis-capture", "")
     program(place / "bin/python3", "mkdir -p /etc/visavis/conf.d && echo joined >/etc/visavis/conf.d/broker.toml")
     deliver(place, "of 0.1")
-    assert upgraded(place, "of 0.1")[-2:] == NEW_USER
+    assert asked(ran(place, "visavis-broker/postinst", "configure", ""))[-2:] == NEW_USER
     for once_more in (upgraded(place, "of 0.1"), asked(ran(place, "visavis-broker/postinst", "triggered"))):
         assert once_more == []
     program(place / "bin/python3", "echo renamed >/etc/visavis/conf.d/broker.toml")

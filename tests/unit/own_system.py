@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A system of a test's own for what dpkg and systemd run of our packages: mounts, a network, programs that note."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "deb" / "scripts"
+BROKER = SCRIPTS.parents[1] / "broker"
+AWK = shutil.which("awk") or "/usr/bin/awk"
+CALLED = ("systemd-sysusers", "python3", "dpkg-trigger", "systemd-tmpfiles", "journalctl", "udevadm", "systemctl")
+OWNERS = ("chown", "install")  # a user's own namespace has no user mosquitto
+MOUNTS = (
+    "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr/sbin && mount --bind usr/share /usr/share"
+)
+# Debian's mosquitto.conf, but for the user.
+DEBIANS = "user root\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"
+
+
+def furnish(folder: Path) -> Path:
+    """Make what stands for /etc, /run and /usr/sbin, and programs that only note calls."""
+    for name in ("bin", "sbin", "usr/share", "run/systemd/system", "etc/mosquitto/conf.d"):
+        (folder / name).mkdir(parents=True)
+    for name in CALLED + OWNERS:
+        program(folder / "bin" / name, f'echo "{name} $*" >>calls')
+    (folder / "bin/awk").symlink_to(Path(AWK).resolve())  # /etc/alternatives is not there
+    return folder
+
+
+def program(file: Path, text: str) -> None:
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+def alone(folder: Path, command: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run it with mounts and a network of its own."""
+    own = ["unshare", "-mn" if os.geteuid() == 0 else "-rmn", "sh", "-c", command]
+    return subprocess.run(
+        own, cwd=folder, check=False, timeout=timeout_s, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )

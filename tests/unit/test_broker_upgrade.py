@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upgrades of visavis-broker by the real dpkg, without a terminal; the real mosquitto says whether it starts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from deb import beside
+from deb.broker import join
+from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, alone, furnish, program
+
+# Stands for mosquitto.service: it runs from a start that succeeds to one that does not, with what it read then.
+SYSTEMCTL = r"""
+log=$PLACE/log
+started() {
+	: >$log
+	mosquitto -v -c /etc/mosquitto/mosquitto.conf >>$log 2>&1 &
+	while kill -0 $! 2>/dev/null; do
+		if grep -q ' running$' $log; then kill $!; wait $! || true; return 0; fi
+		sleep 0.05
+	done
+	return 1
+}
+case "$*" in
+"start mosquitto.service" | "try-restart mosquitto.service")
+	rm -rf $PLACE/runs
+	started || exit 1
+	cp -r /etc/mosquitto $PLACE/runs
+	;;
+is-failed*) [ ! -d $PLACE/runs ] ;;
+is-active*) [ -d $PLACE/runs ] && echo active || { echo failed; exit 3; } ;;
+esac"""
+ABOUT = "Package: visavis-broker\nArchitecture: all\nMaintainer: us <us@localhost>\nDescription: ours\n"
+CONF, RIGHTS, ASIDE = "conf.d/visavis.conf", "visavis.acl", "conf.d/visavis.conf.off"
+BAD = "nonsense true\n"
+OWN = "conf.d/own.conf"
+AS_ANSIBLE = ("--force-confdef", "--force-confold")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A Debian with a mosquitto that runs."""
+    furnish(tmp_path)
+    for folder in ("var/lib/dpkg/updates", "var/lib/dpkg/info", "debs"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/status").touch()
+    for name in ("mosquitto", "ldconfig", "start-stop-daemon"):
+        shutil.copy(shutil.which(name, path="/usr/sbin:/sbin:/usr/bin") or name, tmp_path / "bin" / name)
+    program(tmp_path / "bin/systemctl", f"PLACE={tmp_path}\n{SYSTEMCTL}")
+    program(tmp_path / "bin/install", 'shift 6; cp /dev/null "$2"')
+    program(tmp_path / "bin/chown", "")
+    (tmp_path / "etc/mosquitto/mosquitto.conf").write_text(f"{DEBIANS}persistence_location {tmp_path}/\n")
+    done = inside(tmp_path, "systemctl start mosquitto.service")
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def inside(place: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run it in that Debian."""
+    own = f"ip link set lo up && {MOUNTS} && mount --bind var /var && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin"
+    return alone(place, f"{own} && {command}", 120)
+
+
+def package(place: Path, version: str, settings: str = "", rights: str = "") -> Path:
+    """A version with these lines more."""
+    root = place / "debs" / version
+    beside.fill_broker(root)
+    for folder in ("usr/lib", "usr/share/doc"):
+        shutil.rmtree(root / folder)
+    with (root / "etc/mosquitto" / CONF).open("a") as file:
+        file.write(settings)
+    (shipped,) = root.rglob(RIGHTS)
+    first, end, rest = shipped.read_text().partition("%u/#\n")
+    shipped.write_text(f"{first}{end}{rights}{rest}")
+    return packed(root, version, beside.BROKER_SETTINGS, SCRIPTS / "visavis-broker")
+
+
+def packed(root: Path, version: str, conffiles: Sequence[str], scripts: Path | None = None) -> Path:
+    """The package of what lies there."""
+    control = root / "DEBIAN"
+    control.mkdir()
+    (control / "control").write_text(f"{ABOUT}Version: {version}\n")
+    (control / "conffiles").write_text("".join(f"/{file}\n" for file in conffiles))
+    for script in scripts.iterdir() if scripts else ():
+        shutil.copy(script, control / script.name)
+        (control / script.name).chmod(0o755)
+    file = root.with_suffix(".deb")
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", root, file], check=True, capture_output=True)
+    return file
+
+
+def dpkg(place: Path, *words: str | Path, works: bool = True) -> str:
+    """What dpkg says; it has no terminal to ask at."""
+    done = inside(place, f"dpkg --force-not-root --no-triggers {' '.join(map(str, words))}")
+    assert (done.returncode == 0) == works, done.stdout + done.stderr
+    if works and words[0] not in ("--purge", "--remove"):
+        assert "Status: install ok installed" in (place / "var/lib/dpkg/status").read_text()
+    return done.stdout + done.stderr
+
+
+def runs(place: Path, file: str) -> str:
+    """What the mosquitto that runs has read."""
+    return (place / "runs" / file).read_text()
+
+
+def test_an_upgrade_brings_its_rights_to_a_device_that_was_renamed(place: Path) -> None:
+    dpkg(place, "-i", package(place, "1"))
+    own = "user me\ntopic read a/#\n"
+    renamed(place, own)
+    for version in ("2", "3"):
+        dpkg(place, "-i", package(place, version, rights=f"pattern deny b/{version}\n"))
+        assert f"pattern deny b/{version}\n" in runs(place, RIGHTS)
+        assert runs(place, RIGHTS).endswith(join.with_former(own, "porch", "hall", "visavis"))
+    assert "pattern deny b/2\n" not in runs(place, RIGHTS)
+
+
+def renamed(place: Path, own: str) -> None:
+    """Give the device another name, and its owner's rights a place before what that leaves."""
+    rights = place / "etc/mosquitto" / RIGHTS
+    rights.write_text(join.with_former(rights.read_text() + own, "porch", "hall", "visavis"))
+
+
+@pytest.mark.parametrize("of_dpkgs", [True, False])
+def test_rights_that_were_added_in_the_midst_of_ours_stay(place: Path, of_dpkgs: bool) -> None:
+    dpkg(place, "-i", setting_of_dpkgs(place, "") if of_dpkgs else package(place, "1"))
+    rights = place / "etc/mosquitto" / RIGHTS
+    own = "user viewer\ntopic read home/#\n"
+    rights.write_text(f"topic read all/#\n{rights.read_text()}".replace("\nuser viewer\n", f"\n{own}"))
+    renamed(place, "")
+    for version in ("2", "3"):
+        dpkg(place, "-i", package(place, version, rights=f"pattern deny b/{version}\n"))
+        shipped = (place / "debs" / version / "usr/share/visavis-broker" / RIGHTS).read_text()
+        kept = join.with_former(f"# topic read all/#\n\n{own}\n", "porch", "hall", "visavis")
+        assert runs(place, RIGHTS) == shipped + kept
+
+
+@pytest.mark.parametrize("owners", [False, True])
+def test_settings_that_mosquitto_does_not_start_with_are_in_force_once_they_are_mended(
+    place: Path, owners: bool
+) -> None:
+    dpkg(place, "-i", package(place, "1"))
+    before = runs(place, CONF)
+    added = "max_connections 1000\n"
+    said = dpkg(place, "-i", package(place, "2", added + BAD, rights="pattern deny b/#\n"), works=False)
+    assert "runs as before" in said
+    assert (runs(place, CONF), "pattern deny" in runs(place, RIGHTS)) == (before, False)
+    dpkg(place, "--configure", "-a", works=False)
+    assert (runs(place, CONF), "pattern deny" in runs(place, RIGHTS)) == (before, False)
+    if owners:
+        aside = place / "etc/mosquitto" / ASIDE
+        aside.write_text(aside.read_text().replace(BAD, ""))
+        dpkg(place, "--configure", "-a")
+    else:
+        dpkg(place, "-i", package(place, "3", added, rights="pattern deny b/#\n"))
+    assert (runs(place, CONF), "pattern deny" in runs(place, RIGHTS)) == (before + added, True)
+    assert not (place / "etc/mosquitto" / ASIDE).exists()
+
+
+def test_it_says_that_mosquitto_runs_as_before_only_where_it_does(place: Path) -> None:
+    """The fault may be in a file of its owner's that mosquitto has not read yet."""
+    dpkg(place, "-i", package(place, "1"))
+    own = place / "etc/mosquitto" / OWN
+    own.write_text(BAD)
+    said = dpkg(place, "-i", package(place, "2", "max_connections 1000\n"), works=False)
+    assert "as before" not in said
+    assert "journalctl -u mosquitto" in said
+    own.unlink()
+    dpkg(place, "--configure", "-a")
+    assert "max_connections 1000" in runs(place, CONF)
+
+
+def test_settings_that_were_set_aside_come_with_an_upgrade(place: Path) -> None:
+    own = place / "etc/mosquitto" / OWN
+    own.write_text("listener 1883\n")
+    assert '"listener 1883" stands in' in dpkg(place, "-i", package(place, "1"), works=False)
+    said = dpkg(place, "-i", package(place, "2", "max_connections 1000\n"), works=False)
+    assert '"listener 1883" stands in' in said
+    own.unlink()
+    dpkg(place, "--configure", "-a")
+    assert "max_connections 1000" in runs(place, CONF)
+    assert not (place / "etc/mosquitto" / ASIDE).exists()
+
+
+def setting_of_dpkgs(place: Path, lines: str) -> Path:
+    """A version whose rights were a setting of dpkg's, with these lines more."""
+    root = place / "debs/0.1"
+    for name in (CONF, RIGHTS):
+        (root / "etc/mosquitto" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(BROKER / Path(name).name, root / "etc/mosquitto" / name)
+    with (root / "etc/mosquitto" / RIGHTS).open("a") as rights:
+        rights.write(lines)
+    return packed(root, "0.1", [*beside.BROKER_SETTINGS, "etc/mosquitto/visavis.acl"])
+
+
+ADDED = """\
+# The log sees all.
+user logger
+topic read visavis/#
+
+user viewer
+topic read home/#
+"""
+
+
+def test_the_way_back_and_there_again_asks_nothing(place: Path) -> None:
+    old = setting_of_dpkgs(place, ADDED)
+    dpkg(place, "-i", old)
+    new = package(place, "2")
+    dpkg(place, "-i", new)
+    rights = place / "etc/mosquitto" / RIGHTS
+    made = rights.read_text()
+    assert made.endswith(f"\n{ADDED}")
+    dpkg(place, *AS_ANSIBLE, "-i", old)
+    assert rights.read_text() == made
+    dpkg(place, "-i", new)
+    dpkg(place, "--remove", "visavis-broker")
+    dpkg(place, "-i", new)
+    assert rights.read_text() == made
+    dpkg(place, "-i", package(place, "3", BAD, rights="pattern deny b/#\n"), works=False)
+    dpkg(place, *AS_ANSIBLE, "-i", new)
+    assert (runs(place, RIGHTS), runs(place, CONF)) == (made, (BROKER / "visavis.conf").read_text())
+    dpkg(place, "-i", package(place, "4", rights="pattern deny b/#\n"))
+    assert "pattern deny b/#\n" in runs(place, RIGHTS)
+
+
+def test_a_purge_leaves_nothing_in_mosquittos_folder(place: Path) -> None:
+    dpkg(place, "-i", setting_of_dpkgs(place, ADDED))
+    dpkg(place, "-i", package(place, "1"))
+    dpkg(place, "-i", package(place, "2", BAD), works=False)
+    dpkg(place, "--configure", "-a", works=False)
+    dpkg(place, "--purge", "visavis-broker")
+    assert [path.name for path in (place / "etc/mosquitto").rglob("*") if path.is_file()] == ["mosquitto.conf"]
