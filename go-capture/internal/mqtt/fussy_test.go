@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"visavis/capture/internal/hub"
@@ -192,6 +194,61 @@ func TestAPictureThatABrokerRefusesEndsTwoConnectionsAndNoMore(t *testing.T) {
 	})
 	if _, sessions := f.last(""); sessions != limitEnds+1 || !p.Connected() {
 		t.Errorf("%d connections, connected: %t", sessions, p.Connected())
+	}
+}
+
+// visitor writes as a link does, while its kernel keeps little.
+func (f *fussy) visitor(t *testing.T) paho.Client {
+	t.Helper()
+	open := func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.address)
+		if err != nil {
+			return nil, err
+		}
+		return &pieces{Conn: conn, ctx: t.Context()}, conn.(*net.TCPConn).SetWriteBuffer(8 << 10)
+	}
+	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + f.address).SetCustomOpenConnectionFn(open).SetAutoReconnect(false).
+		SetProtocolVersion(4).SetWriteTimeout(writeTimeout))
+	if token := client.Connect(); token.Wait() && token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+	t.Cleanup(func() { client.Disconnect(0) })
+	return client
+}
+
+// A question behind a picture that cannot be sent for a while must not hold back the next pictures for as long as the connection lasts.
+func TestAPictureOfWhichNothingIsHeardHoldsUpNoOther(t *testing.T) {
+	for name, one := range map[string]struct {
+		told bool // that something is written long
+		ends int  // what the limit still knows of an earlier connection
+	}{
+		"what is written long has its turn": {told: true, ends: 0},
+		"it is not told":                    {told: false, ends: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := startFussy(t, &fussy{rate: 50_000})
+			p := newPublisher(t, f.settings())
+			client := f.visitor(t)
+			p.limit.ends = 1
+			p.SetLastFace("door", picture(20_000))
+			said, _ := p.next()
+			for ; !said.large; said, _ = p.next() { // states come before
+			}
+			p.link.alone.Lock()
+			long := client.Publish("visavis/porch/detections", 0, false, strings.Repeat("d", 200_000)) // takes four seconds
+			client.Publish("visavis/porch/stats", 0, false, "s")                                       // paho takes one more
+			ended := make(chan struct{})
+			go func() { p.readBy(said, client); close(ended) }()
+			if one.told {
+				long.Wait()
+			}
+			p.link.alone.Unlock()
+			<-ended
+			if p.underWay() || p.limit.ends != one.ends || !client.IsConnectionOpen() {
+				t.Errorf("a picture is under way: %t, ends: %d, connected: %t", p.underWay(), p.limit.ends, client.IsConnectionOpen())
+			}
+		})
 	}
 }
 

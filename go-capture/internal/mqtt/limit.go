@@ -46,6 +46,13 @@ func (l *pictureLimit) arrived(said saying) {
 	}
 }
 
+// unknown gives up to learn whether this one arrives.
+func (l *pictureLimit) unknown(said saying) {
+	if l.way.number == said.number {
+		l.way = saying{}
+	}
+}
+
 // over notes the end of a connection.
 func (l *pictureLimit) over(now time.Time) {
 	if l.way.number == 0 {
@@ -77,6 +84,13 @@ func (s *states) arrived(said saying) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit.arrived(said)
+}
+
+// unknown notes a picture of which nothing will be heard, although the connection stays.
+func (s *states) unknown(said saying) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit.unknown(said)
 }
 
 func (s *states) refusal() error {

@@ -145,12 +145,24 @@ func (m *memory) acknowledgedBy(said saying, token paho.Token) {
 }
 
 // readBy waits until the broker has read a picture, which it does not acknowledge: it answers what comes behind that, and to unsubscribe
-// from what nobody has subscribed to changes nothing.
+// from what nobody has subscribed to changes nothing. Where nothing can be sent behind it in time, no other picture waits for that.
 func (m *memory) readBy(said saying, client paho.Client) {
-	token := client.Unsubscribe(said.topic)
+	token := m.unsubscribe(client, said.topic)
 	<-token.Done()
-	if token.Error() == nil {
+	switch {
+	case token.Error() == nil:
 		m.arrived(said)
-		nudge(m.wake)
+	case client.IsConnectionOpen():
+		m.unknown(said)
+	default:
+		return // the limit learns from a connection that ended
 	}
+	nudge(m.wake)
+}
+
+// unsubscribe waits for its turn behind what is written long; the answer it leaves to the caller.
+func (m *memory) unsubscribe(client paho.Client, topic string) paho.Token {
+	m.alone.Lock()
+	defer m.alone.Unlock()
+	return client.Unsubscribe(topic)
 }
