@@ -131,9 +131,7 @@ func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Cont
 		defer cancel()
 		return nil, errors.Join(keep.failed, keep.closeAll(ctx))
 	}
-	for _, f := range b.families() {
-		f.remember(folder, configuration)
-	}
+	remember(b.families(), folder, configuration)
 	return keep.closeAll, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"visavis/capture/internal/brokeraddress"
 	"visavis/capture/internal/state"
 )
 
@@ -34,15 +35,45 @@ func (b *Brokers) families() []family {
 	return all
 }
 
-// remember gives each its file, and to them what this device has left in others. All is read before anything is written: the files may
-// hold topics of each other.
-func (f family) remember(base, configuration string) {
-	for _, m := range f {
-		f.take(m.open(filepath.Join(base, "topics", m.name+".json"), configuration), m)
+// remember gives each form its file, and each broker what this device has left there, in whichever section and form that was. All own files
+// are read before anything is written: they may hold topics of each other.
+func remember(all []family, base, configuration string) {
+	for _, f := range all {
+		for _, m := range f {
+			f.take(m.open(filepath.Join(base, "topics", m.name+".json"), configuration), m)
+		}
 	}
-	for _, path := range f.others(base) {
-		f.inherit(path)
+	inheritAll(all, base)
+	for _, f := range all {
+		for _, from := range all {
+			f.takeOver(from)
+		}
 	}
+}
+
+// takeOver takes what another section remembers of this broker, as brokers may change places. There it is forgotten once it is kept here.
+func (f family) takeOver(from family) {
+	here := func(at announcedAt) bool { return brokeraddress.Of(at.Broker) == f[0].broker }
+	taken := false
+	for _, m := range from {
+		for _, at := range m.elsewhere {
+			if here(at) {
+				f.take(announcedFile{announcedAt: at}, f[0])
+				taken = true
+			}
+		}
+	}
+	if !taken || !f.kept() {
+		return
+	}
+	for _, m := range from {
+		m.elsewhere = slices.DeleteFunc(m.elsewhere, here)
+	}
+}
+
+// kept tells whether the files hold all that is remembered. Where not, the keepers tell, and the next start tries again.
+func (f family) kept() bool {
+	return !slices.ContainsFunc(f, func(m *memory) bool { return !m.keeper.Write() })
 }
 
 // take gives each topic to the form that says something on that level now, else to the reader: no form clears what another one says.
@@ -62,8 +93,28 @@ func (f family) whose(topic string, reader *memory) *memory {
 	return reader
 }
 
-// inherit takes over a file of a form that is not told any more, or of a device that this one was, as its configuration says, and removes
-// it once ours hold all.
+// inheritAll takes over the files that nobody has.
+func inheritAll(all []family, base string) {
+	entries, err := os.ReadDir(filepath.Join(base, "topics"))
+	if err != nil || len(all) == 0 {
+		return // none yet, or a disk that the own files complain of
+	}
+	for _, entry := range entries {
+		name, isTopics := strings.CutSuffix(entry.Name(), ".json")
+		if f := heir(all, name); isTopics && f.leftOver(base, name) {
+			f.inherit(filepath.Join(base, "topics", entry.Name()))
+		}
+	}
+}
+
+// heir is the family of a file's section, or the first where that section is no more.
+func heir(all []family, name string) family {
+	_, section := ownerOf(name)
+	return all[max(0, slices.IndexFunc(all, func(f family) bool { return f[0].section == section }))]
+}
+
+// inherit takes over a file of a form or section that is not told any more, or of a device that this one was, as its configuration says,
+// and removes it once ours hold all.
 func (f family) inherit(path string) {
 	read, _, err := readAnnounced(path)
 	if err != nil {
@@ -76,38 +127,23 @@ func (f family) inherit(path string) {
 		read.Components = nil // of another device in Home Assistant, whose topic is cleared
 	}
 	f.take(read, f[0])
-	for _, m := range f {
-		if !m.keeper.Write() {
-			return // told by the keeper; the next start tries again
-		}
+	if !f.kept() {
+		return
 	}
-	slog.Info("device.id or mqtt.formats was another one: what stands retained of that is cleared", "file", path)
+	slog.Info("device.id, the forms or the sections of the brokers were others: what stands retained of that is cleared where a broker is still used",
+		"file", path)
 	if err := os.Remove(path); err != nil {
 		slog.Warn("a file of topics stays that is not needed", "error", err)
 	}
 }
 
-// others are the files of this section that nobody has: of forms that are not told now, and of devices that do not run.
-func (f family) others(base string) []string {
-	entries, err := os.ReadDir(filepath.Join(base, "topics"))
-	if err != nil {
-		return nil // none yet, or a disk that the own file will complain of
-	}
-	var found []string
-	for _, entry := range entries {
-		if name, isTopics := strings.CutSuffix(entry.Name(), ".json"); isTopics && f.leftOver(base, name) {
-			found = append(found, filepath.Join(base, "topics", entry.Name()))
-		}
-	}
-	return found
-}
-
+// leftOver tells that nobody has a file: it is of a form or section that is not told now, or of a device that does not run.
 func (f family) leftOver(base, name string) bool {
 	device, section := ownerOf(name)
 	switch {
-	case section != f[0].section || slices.ContainsFunc(f, func(m *memory) bool { return m.name == name }):
+	case slices.ContainsFunc(f, func(m *memory) bool { return m.name == name }):
 		return false
-	case device == f[0].device:
+	case device == f[0].device && section == f[0].section:
 		return true
 	}
 	return !state.Held(filepath.Join(base, "outbox", name)) && !state.Held(filepath.Join(base, "outbox", device+section))

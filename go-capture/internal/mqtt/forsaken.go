@@ -50,9 +50,9 @@ func (b *Brokers) outboxes(base string) (folders []string) {
 func forget(path string) {
 	events, err := outbox.Empty(path)
 	if events > 0 {
-		slog.Warn("events were removed unsent: the broker or form that they waited for is no longer in the configuration", "folder", path, "events", events)
+		slog.Warn("events were removed unsent: the section or form that they waited in is no longer in the configuration; a broker that moves to another section does not take them along", "folder", path, "events", events)
 	}
 	if err != nil && !errors.Is(err, state.ErrInUse) { // whoever uses it also sends it
-		slog.Warn("events for a broker or form that is no longer in the configuration may stay", "folder", path, "error", err)
+		slog.Warn("events of a section or form that is no longer in the configuration may stay", "folder", path, "error", err)
 	}
 }

@@ -70,15 +70,14 @@ func (m *memory) take(read announcedFile) {
 			m.recall(at)
 			at.ClearedAt = m.broker.String()
 		}
-		if len(m.elsewhere) < elsewhereMost {
-			m.elsewhere = append(m.elsewhere, at)
-		}
+		m.elsewhere = append(m.elsewhere, at)
 	}
 }
 
 // text is what the file should hold.
 func (m *memory) text() ([]byte, error) {
-	now := announcedFile{Version: announcedVersion, announcedAt: m.announced(), Configuration: m.configuration, Elsewhere: m.elsewhere}
+	now := announcedFile{Version: announcedVersion, announcedAt: m.announced(), Configuration: m.configuration,
+		Elsewhere: m.elsewhere[:min(len(m.elsewhere), elsewhereMost)]}
 	now.Broker = m.broker.String()
 	raw, err := json.Marshal(now)
 	return append(raw, '\n'), err

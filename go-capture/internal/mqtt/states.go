@@ -113,7 +113,9 @@ func (s *states) recall(read announcedAt) {
 		s.plain[topic] = struct{}{}
 	}
 	if read.Components != nil {
-		s.components = read.Components
+		all := maps.Clone(read.Components) // more than one section may have told of some
+		maps.Copy(all, s.components)
+		s.components = all
 	}
 }
 
