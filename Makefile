@@ -38,7 +38,7 @@ run: setup ## start visavis in the foreground; CAMERA=/dev/video0 for a real cam
 .PHONY: test
 test: setup-test ## run every test that needs no special hardware
 	export $(OPENCV_FLAGS) && cd go-capture && go vet -race -tags $(GO_TEST_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-vm
 test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): three quarters of an hour without KVM, more the first time
