@@ -128,8 +128,13 @@ func hello(credit uint32) ring.Hello {
 // worker connects and is welcomed.
 func (h *house) worker(credit uint32) *peer {
 	h.t.Helper()
+	return h.welcomed(hello(credit))
+}
+
+func (h *house) welcomed(m ring.Hello) *peer {
+	h.t.Helper()
 	p := h.dial()
-	p.hello(hello(credit))
+	p.hello(m)
 	if kind, _ := p.read(); kind != ring.TypeWelcome {
 		h.t.Fatalf("answer to HELLO is message %d", kind)
 	}
