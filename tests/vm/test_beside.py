@@ -40,7 +40,9 @@ CHANGED_OVER = f"{NO_JOB} && systemctl show -P ActiveState visavis-engine | grep
 def broker(device: Machine) -> Machine:
     """The device after visavis-broker came, with a user who looks on."""
     device.run(f"dpkg -i {INSIDE}/visavis-broker.deb", 300)
-    device.run("mosquitto_passwd -b /etc/mosquitto/visavis.passwd viewer look && systemctl restart mosquitto")
+    device.run("mosquitto_passwd -b /etc/mosquitto/visavis.passwd viewer look")
+    # The test before has started it oftener than systemd lets by itself.
+    device.run("systemctl reset-failed mosquitto && systemctl restart mosquitto")
     device.run(retry(CONNECTED, 120, JOURNAL))
     return device
 
@@ -91,7 +93,7 @@ def test_the_password_is_seen_by_the_daemon_alone(broker: Machine) -> None:
 
 
 def test_a_device_with_another_name_is_a_user_of_that_name(broker: Machine) -> None:
-    renamed = "/etc/visavis/conf.d/renamed.toml"
+    renamed = "/etc/visavis/conf.d/zz-renamed.toml"  # the last one counts
     broker.run(f"printf '[device]\\nid = \"hall\"\\n' >{renamed} && systemctl restart {DAEMON}")
     broker.run(retry(CONNECTED, 120, JOURNAL))
     message = json.loads(broker.run("mosquitto_sub -u viewer -P look -t visavis/hall/demo/detections -C 1 -W 240"))
@@ -110,6 +112,8 @@ def test_a_worker_starts_though_it_may_not_read_the_daemons_secret(broker: Machi
 
 
 def test_the_password_may_be_encrypted_on_disk(broker: Machine) -> None:
+    if broker.try_to_run("command -v systemd-creds").returncode != 0:
+        pytest.skip("systemd is older than 250 here, as docs/how-to/secrets.md says of Ubuntu 22.04")
     password = broker.run(f"cat {STORED}").strip()
     folder = "/etc/credstore.encrypted"
     broker.run(f"install -d -m 0700 {folder}")
