@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -13,6 +15,14 @@ pytest.register_assert_rewrite(
 # An example that syncs a file on a busy disk takes longer than any limit: time is measured in benchmarks, not here.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def modules_own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For appliances that a module shares: modules of other processes run beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISAVIS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(autouse=True)
