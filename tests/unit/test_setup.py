@@ -65,7 +65,8 @@ LASTING = "lasts() { touch begun; sleep 600; }; beside lasts"
 def steps(folder: Path, words: str) -> subprocess.Popen[str]:
     """Run steps of set-up side by side; a process that they leave behind keeps a pipe open."""
     script = f". {ROOT}/scripts/setup.sh && cd {folder} && {{\n{words}\n}}"
-    return subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = ["env", "--default-signal=INT", "bash", "-c", script]  # tests in the background have it ignored
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_steps_run_side_by_side_and_each_tells_what_it_has_said_in_one_piece(tmp_path: Path) -> None:
