@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
-
-	"visavis/capture/internal/state"
 )
 
 const friendsMost = 1024
@@ -48,11 +46,7 @@ func (g *Gate) resumeFriends() {
 	if g.settings.Friends == "" {
 		return
 	}
-	text, err := state.Read(g.settings.Friends, fileBytesMost)
-	var kept []string
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &kept)
-	}
+	kept, err := readBack[string](g.settings.Friends)
 	if err != nil {
 		slog.Warn("nobody knows from which addresses people log in: who guesses passwords may keep them out until they have logged in again", "error", err)
 		return

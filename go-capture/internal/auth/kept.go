@@ -68,16 +68,22 @@ func (s *sessions) resume(kept []keptSession, now time.Time, accountOf func(name
 	}
 }
 
+// readBack reads a list that the daemon before this one has kept; none is empty.
+func readBack[T any](path string) (kept []T, err error) {
+	text, err := state.Read(path, fileBytesMost)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	err = json.Unmarshal(text, &kept)
+	return kept, err
+}
+
 // resumeSessions reads what the daemon before this one has left. What cannot be used logs somebody out, and nothing else.
 func (g *Gate) resumeSessions() {
 	if g.settings.Sessions == "" {
 		return
 	}
-	text, err := state.Read(g.settings.Sessions, fileBytesMost)
-	var kept []keptSession
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &kept)
-	}
+	kept, err := readBack[keptSession](g.settings.Sessions)
 	if err != nil {
 		slog.Warn("everybody has to log in again", "error", err)
 		return
