@@ -9,7 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -77,9 +77,12 @@ def sum_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def write(device: Path, image: Path, *more: str | Path, sha256: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, WRITER, "--device", device, "--image", image, "--sha256", sha256 or sum_of(image), *more]
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+def write(
+    device: Path, image: Path, *more: str | Path, sha256: str = "", before: Sequence[str | Path] = ()
+) -> subprocess.CompletedProcess[str]:
+    words = ["--device", device, "--image", image, "--sha256", sha256 or sum_of(image), *more]
+    command = [str(word) for word in (*before, sys.executable, WRITER, *words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_card_holds_the_image_and_the_first_settings(card: Card, image: Path, tmp_path: Path) -> None:
@@ -133,21 +136,26 @@ def test_an_image_that_ends_too_early_is_said(card: Card, image: Path, tmp_path:
     assert said.stderr.endswith(": the disk is not whole; try another\n")
 
 
+def while_mounted(part: Path, where: Path) -> list[str | Path]:
+    """Words before a command that mount `part` for it alone.
+
+    A mount that everybody sees is copied by each sandbox that starts meanwhile, and keeps the partition busy there.
+    """
+    held = 'part=$1 where=$2; shift 2; mount "$part" "$where" && { "$@"; said=$?; umount "$where" && exit $said; }'
+    return ["unshare", "--mount", "sh", "-c", held, "sh", part, where]
+
+
 def test_a_disk_of_which_a_part_is_mounted_is_refused(card: Card, image: Path, tmp_path: Path) -> None:
     assert write(card.name, image, "--fixed-disk").returncode == 0
     subprocess.run(["partx", "--add", str(card.loop)], check=False, stderr=subprocess.DEVNULL)  # some kernels did
-    subprocess.run(["mkfs.ext4", "-q", "-F", f"{card.loop}p1"], check=True)
-    where = tmp_path / "mounted"
+    part, where = Path(f"{card.loop}p1"), tmp_path / "mounted"
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(part)], check=True)
     where.mkdir()
-    subprocess.run(["mount", f"{card.loop}p1", str(where)], check=True)
-    try:
-        said = write(card.name, image, "--fixed-disk")
-        assert (said.returncode, f"mounted at {where}" in said.stderr) == (1, True), said.stderr
-        said = write(card.part, image, "--fixed-disk")
-        assert (said.returncode, "is a partition" in said.stderr) == (1, True), said.stderr
-    finally:
-        subprocess.run(["umount", str(where)], check=True)
-        subprocess.run(["partx", "--delete", str(card.loop)], check=True)
+    said = write(card.name, image, "--fixed-disk", before=while_mounted(part, where))
+    assert (said.returncode, f"mounted at {where}" in said.stderr) == (1, True), said.stderr
+    said = write(card.part, image, "--fixed-disk")
+    assert (said.returncode, "is a partition" in said.stderr) == (1, True), said.stderr
+    subprocess.run(["partx", "--delete", str(card.loop)], check=True)
 
 
 def test_the_disk_of_this_system_is_refused(image: Path) -> None:
