@@ -34,6 +34,8 @@ class Container(Machine):
         """`options` are systemd-nspawn's, for what a machine of its own could do and a container may not."""
         self.board, self.image, self.port, self.options = board, image(board), free_port(), options
         self.name, self.folder = f"visavis-{name}", folder
+        # A run that was killed leaves its namespace; the next one makes another.
+        self.netns = f"{self.name}-{os.getpid()}"
         self.console, self.socket = folder / "console.log", folder / "ssh"
         self.undo = ExitStack()
         try:
@@ -45,12 +47,12 @@ class Container(Machine):
     def start_all(self) -> subprocess.Popen[bytes]:
         root = self.make_root()
         group = self.make_group()
-        check("ip", "netns", "add", self.name)
-        self.undo.callback(check, "ip", "netns", "delete", self.name)
+        check("ip", "netns", "add", self.netns)
+        self.undo.callback(check, "ip", "netns", "delete", self.netns)
         self.connect()
         # As in its own group from the first moment on: two systemds in one would end each other's services.
         boot = f"echo $$ >{group}/cgroup.procs && exec systemd-nspawn --quiet --keep-unit --register=no --boot"
-        boot += f" --console=read-only --machine={self.name} --network-namespace-path=/run/netns/{self.name}"
+        boot += f" --console=read-only --machine={self.name} --network-namespace-path=/run/netns/{self.netns}"
         boot += f" {shlex.join(self.options)}"
         # Its network is its own, and so are that network's settings.
         settings = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
@@ -92,7 +94,7 @@ class Container(Machine):
         """The network that QEMU gives its machines, from the same program."""
         control = self.folder / "network"
         command = ["slirp4netns", "--configure", "--mtu=1500", "--netns-type=path", "-a", str(control)]
-        network = subprocess.Popen([*command, f"/run/netns/{self.name}", "tap0"])
+        network = subprocess.Popen([*command, f"/run/netns/{self.netns}", "tap0"])
         self.undo.callback(end, network)
         port = {"proto": "tcp", "host_addr": "127.0.0.1", "host_port": self.port, "guest_port": 22}
         with socket.socket(socket.AF_UNIX) as one:
