@@ -40,13 +40,16 @@ test: setup-test ## run every test that needs no special hardware
 	export $(OPENCV_FLAGS) && cd go-capture && go vet -race -tags $(GO_TEST_TAGS) ./... && go test -race -tags $(GO_TEST_TAGS) ./...
 	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+# So that two processes end at about the same time.
+LONGEST_FIRST = $(addprefix tests/vm/,test_image.py test_update.py test_package.py test_compose.py)
+
 .PHONY: test-vm
 test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): three quarters of an hour without KVM, more the first time
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	@# Cameras by themselves: how fast an outage is noticed shows only where a processor is free.
 	@failed=0; \
-	$(PYTEST_VM) -m "vm and not vm_long" -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/vm/test_cameras.py tests/vm || failed=1; \
+	$(PYTEST_VM) -m "vm and not vm_long" -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/vm/test_cameras.py $(LONGEST_FIRST) tests/vm || failed=1; \
 	$(PYTEST_VM) -m "vm and not vm_long" -s tests/vm/test_cameras.py || failed=1; \
 	exit $$failed
 

@@ -218,6 +218,7 @@ def test_every_format_and_size_of_a_camera_shows_the_same(machine: Machine, vivi
     measured(f"{said.count('    --- PASS')} formats and sizes")
 
 
+@pytest.mark.vm_long  # for the time of `make test-vm`
 def test_a_camera_may_change_its_resolution(machine: Machine, usb: UsbCamera) -> None:
     usb.pull()
     usb.plug(f"{INSIDE}/pictures/*.jpg --then {INSIDE}/pictures/small/*.jpg")

@@ -203,6 +203,7 @@ def test_a_new_system_whose_daemon_does_not_run_is_given_up_after_three_starts(d
     image_update.a_system_that_is_not_healthy_is_given_up(device, parcel)
 
 
+@pytest.mark.vm_long  # for the time of `make test-vm`
 def test_a_factory_reset_makes_another_device_of_it(device: Flashed) -> None:
     before = identity(device)
     device.run("touch /data/mine /var/lib/visavis/mine /etc/mine")

@@ -69,21 +69,19 @@ def test_damage_that_is_seen_late_spoils_the_other_slot_alone(device: Device) ->
 
 
 @pytest.mark.vm
-@pytest.mark.parametrize(("slot", "release"), [("B", BLUE), ("A", GREEN)], ids=["there", "back"])
-def test_an_update_leads_to_the_other_slot(slot: str, release: Release, device: Device, factory: Factory) -> None:
-    update_to(device, release)
-    runs_whole(device, factory, slot, release.name)
+def test_an_update_leads_to_the_other_slot(device: Device, factory: Factory) -> None:
+    leads_to_the_other_slot(device, factory, BLUE)
+
+
+@pytest.mark.vm_long  # for the time of `make test-vm`, as what follows
+def test_another_update_and_a_rollback_lead_there_and_back(device: Device, factory: Factory) -> None:
     assert device.gate() == "success"
-    now = device.slots()
-    assert (now["running"], now["version"], now["trial"]) == (slot, release.version, False)
-
-
-@pytest.mark.vm
-def test_a_rollback_leads_to_the_system_from_before(device: Device, factory: Factory) -> None:
+    here, kept = device.slot(), device.release()
+    leads_to_the_other_slot(device, factory, GREEN)
     before = device.boot_id()
     device.try_to_run("visavis update rollback --restart")
     device.wait_for_another_start(before)
-    runs_whole(device, factory, "B", BLUE.name)
+    runs_whole(device, factory, here, kept)
     assert device.gate() == "success"
 
 
@@ -118,6 +116,15 @@ def test_a_rollback_from_a_slot_on_trial_needs_no_second_trial(device: Device, f
     assert said == f"slot {here} has proved itself before"
     assert goodness(device) == {here: True, there: False}
     device.refuses_to_roll_back_to(there)
+
+
+def leads_to_the_other_slot(device: Device, factory: Factory, release: Release) -> None:
+    there = OTHER[device.slot()]
+    update_to(device, release)
+    runs_whole(device, factory, there, release.name)
+    assert device.gate() == "success"
+    now = device.slots()
+    assert (now["running"], now["version"], now["trial"]) == (there, release.version, False)
 
 
 def is_given_up_after_three_starts(device: Device, factory: Factory, release: Release) -> None:
