@@ -344,10 +344,13 @@ func TestASegmentOfUnknownAgeCountsAsNew(t *testing.T) {
 	d := newMemoryDisk()
 	d.segmentOf(1, 2)
 	d.segmentOf(3, 4)
-	d.files[segment{first: 1}.name()].data[0] = 0
-	p := position{generation: 1, runningMs: uint64((9 * time.Hour).Milliseconds())}
+	clear(d.files[segment{first: 1}.name()].data) // an event that a power cut left without its content
+	p := position{generation: 1, runningMs: uint64((7 * time.Hour).Milliseconds())}
 	d.files[positionName] = &memoryFile{disk: d, name: positionName, data: p.file()}
 	o := loadedFrom(t, d, Settings{MostAge: 8 * time.Hour})
+	now := o.running
+	o.running = func() time.Duration { return now() + 2*time.Hour } // too old is only what is behind it
+	round(t, o)
 	if s := o.Stats(); s.Dropped != 0 || s.Waiting != 4 {
 		t.Errorf("%+v", s)
 	}

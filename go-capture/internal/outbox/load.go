@@ -146,10 +146,24 @@ func (o *Outbox) examine(s *segment, isLast bool, end *tail) (known bool, err er
 	}
 	s.bytes = size
 	known, err = s.readHeader(from)
+	if err == nil && !known {
+		known, err = s.ageOfFirst(from)
+	}
 	if err == nil && isLast {
 		err = end.find(s, from)
 	}
 	return known, errors.Join(err, from.Close())
+}
+
+// ageOfFirst takes the age of the first sound record, where the header tells none: counted as new at each start, it would never be too old.
+func (s *segment) ageOfFirst(from io.ReaderAt) (known bool, err error) {
+	scan := scanner{from: from, offset: segmentHeader, size: s.bytes}
+	record, err := scan.next()
+	if errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	s.madeMs = record.RunningMs
+	return err == nil, err
 }
 
 // find reads a segment to its end. One without a sound record ends before it began.

@@ -71,18 +71,26 @@ func (o *Outbox) saveForSure() error {
 	return o.syncPosition()
 }
 
-// positionNow is what is to be saved, and whether that must be: if it has moved, or if there are segments and nothing was ever saved. The
-// running time alone is no reason to write.
+// positionNow is what is to be saved, and whether that must be: if it has moved, if there are segments and nothing was ever saved, or if
+// the age of what waits would be lost.
 func (o *Outbox) positionNow() (now position, moved bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now = o.position
 	now.generation, now.runningMs = o.disk.saved.generation, o.disk.saved.runningMs
-	moved = now != o.disk.saved || (!o.disk.everSaved() && len(o.segments) > 0)
+	moved = now != o.disk.saved || (!o.disk.everSaved() && len(o.segments) > 0) || o.losesAge()
 	if moved {
 		now.runningMs = o.runningMs()
 	}
 	return now, moved
+}
+
+// losesAge reports that something waits on disk whose age was not saved for long. No other event may come that would tell it to the next
+// process, and then what waits would never grow too old.
+func (o *Outbox) losesAge() bool {
+	unsaved := o.since(o.disk.saved.runningMs)
+	waits := len(o.segments) > 0 && o.position.settled+1 < o.base
+	return waits && (unsaved >= countEvery || (o.disk.ending && unsaved > 0))
 }
 
 // everSaved tells that there is a position file, so that saving needs no more room.
@@ -239,6 +247,25 @@ func (o *Outbox) passesCap() bool {
 		return true
 	}
 	return len(o.segments) > 0 && o.since(o.segments[0].madeMs) > o.settings.MostAge // that of its first event: none waits for longer
+}
+
+// dropAged gives up what grew too old in memory, where it waits for a disk that takes nothing.
+func (o *Outbox) dropAged() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	aged := 0
+	for aged < len(o.pending) && o.since(o.pending[aged].RunningMs) > o.settings.MostAge {
+		aged++
+	}
+	if !o.loaded {
+		for range aged {
+			o.dropFromMemory()
+		}
+		return
+	}
+	if end := o.base + uint64(aged) - 1; aged > 0 && end > o.position.settled {
+		o.position.dropped += o.settleUpTo(end)
+	}
 }
 
 // since is the running time since an instant of running time.

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	retryEvery = time.Second // while the disk cannot be used
-	lookEvery  = time.Minute // for events that grew too old
-	storeTries = 3           // of one segment, or of the position file
+	retryEvery = time.Second      // while the disk cannot be used
+	lookEvery  = time.Minute      // for events that grew too old
+	countEvery = 10 * time.Minute // how much of an age a kill may cost; a card is not to be written more often for that
+	storeTries = 3                // of one segment, or of the position file
 )
 
 // disk is what only the writer touches.
@@ -31,6 +32,7 @@ type disk struct {
 	lost      int       // how often in a row the disk has lost the position file
 	saved     position  // what the position file holds
 	synced    position  // and what of it is there for sure
+	ending    bool      // no round comes behind this one
 	last      uint64    // the last record that was written to disk
 	inherited []segment // made by other processes, which may not have synced them
 	free      uint64    // a segment of this name holds nothing of worth
@@ -46,7 +48,7 @@ func (o *Outbox) run() {
 		var err error
 		select {
 		case <-o.closing:
-			_ = o.round(true) // noted; Close reports it
+			o.lastRound()
 			o.letGo()
 			return
 		case answer := <-o.flush:
@@ -59,6 +61,12 @@ func (o *Outbox) run() {
 		}
 		timer.Reset(o.rest(err))
 	}
+}
+
+// lastRound leaves nothing undone. What fails is noted, and Close reports it.
+func (o *Outbox) lastRound() {
+	o.disk.ending = true
+	_ = o.round(true)
 }
 
 // rest is how long the writer may sleep when nobody wakes it.
@@ -75,6 +83,7 @@ func (o *Outbox) rest(err error) time.Duration {
 // round does all there is to do once: read the folder if that is still due, write, sync, save the position, let go of the settled.
 func (o *Outbox) round(flush bool) error {
 	err := o.load()
+	o.dropAged()
 	if err == nil {
 		flush = flush || (!o.disk.due.IsZero() && !time.Now().Before(o.disk.due))
 		err = o.store(flush)
@@ -209,7 +218,7 @@ func (o *Outbox) forget(events int) {
 func (o *Outbox) writeBatch(batch []Record, at int64) error {
 	d := &o.disk
 	if d.active == nil {
-		if err := o.begin(batch[0].Seq); err != nil {
+		if err := o.begin(&batch[0]); err != nil {
 			return err
 		}
 	}
@@ -238,17 +247,16 @@ func (o *Outbox) startClock() {
 	}
 }
 
-// begin makes a segment for this record and those behind it.
-func (o *Outbox) begin(first uint64) error {
+// begin makes a segment for this record and those behind it. It is as old as the record, which may have waited in memory for the disk.
+func (o *Outbox) begin(oldest *Record) error {
+	first := oldest.Seq
 	if err := o.saveBefore(first); err != nil {
 		return err
 	}
 	if err := o.files.prepare(); err != nil {
 		return err
 	}
-	o.mu.Lock()
-	made := segment{first: first, bytes: segmentHeader, madeMs: o.runningMs()}
-	o.mu.Unlock()
+	made := segment{first: first, bytes: segmentHeader, madeMs: oldest.RunningMs}
 	active, err := o.files.create(made.name(), o.disk.free == first)
 	if err != nil {
 		return appeared(err)
