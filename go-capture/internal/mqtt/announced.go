@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 
+	"visavis/capture/internal/brokeraddress"
 	"visavis/capture/internal/state"
 )
 
@@ -136,6 +137,13 @@ func (a announcedAt) only(which func(topic string) bool) announcedAt {
 		a.Components = nil
 	}
 	return a
+}
+
+// isAt tells that it stands, or may stand, at this broker. Another port of the same host may be the same broker, unless another one there
+// has taken all of it over.
+func (a announcedAt) isAt(broker brokeraddress.Place) bool {
+	before := brokeraddress.Of(a.Broker)
+	return before == broker || (before.Host == broker.Host && a.ClearedAt == "")
 }
 
 // keepOurs drops whatever we never retain.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"visavis/capture/internal/brokeraddress"
 	"visavis/capture/internal/state"
 )
 
@@ -53,7 +52,7 @@ func remember(all []family, base, configuration string) {
 
 // takeOver takes what another section remembers of this broker, as brokers may change places. There it is forgotten once it is kept here.
 func (f family) takeOver(from family) {
-	here := func(at announcedAt) bool { return brokeraddress.Of(at.Broker) == f[0].broker }
+	here := func(at announcedAt) bool { return at.isAt(f[0].broker) }
 	taken := false
 	for _, m := range from {
 		for _, at := range m.elsewhere {

@@ -22,10 +22,12 @@ func TestABrokerInAnotherSectionLeavesNothingBehind(t *testing.T) {
 		"two change places":           {[2]string{"home", "plant"}, [2]string{"plant", "home"}},
 		"it becomes the first":        {[2]string{"plant", "home"}, [2]string{"home"}},
 		"it is alone in the second":   {[2]string{"home"}, [2]string{"", "home"}},
+		"it changes its port as well": {[2]string{"home", "plant"}, [2]string{"plant", "home at another port"}},
 	} {
 		t.Run(change, func(t *testing.T) {
-			elsewhere := ports.Free(t).Port
-			home, plant := startBroker(t, anybody), startBroker(t, fmt.Sprintf("listener %d 127.0.0.2\n%s", elsewhere, anybody)) // another host
+			elsewhere, moved := ports.Free(t).Port, ports.Free(t).Port
+			home := startBroker(t, fmt.Sprintf("listener %d 127.0.0.1\n%s", moved, anybody))
+			plant := startBroker(t, fmt.Sprintf("listener %d 127.0.0.2\n%s", elsewhere, anybody)) // another host
 			home.start()
 			plant.start()
 			folder := stateFolder(t)
@@ -36,8 +38,11 @@ func TestABrokerInAnotherSectionLeavesNothingBehind(t *testing.T) {
 					}
 					s := home.everything("porch", "device")
 					s.Section, s.Version = []string{"mqtt", "mqtt_second"}[i], "1"
-					if b == "plant" {
+					switch b {
+					case "plant":
 						s.URL = fmt.Sprintf("mqtt://127.0.0.2:%d", elsewhere)
+					case "home at another port":
+						s.URL = fmt.Sprintf("mqtt://127.0.0.1:%d", moved)
 					}
 					edit(&s)
 					each = append(each, s)
@@ -65,7 +70,8 @@ func TestABrokerInAnotherSectionLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// remembers tells whether any file still has a face or a message to Home Assistant at this broker: what was cleared is cleared once.
+// remembers tells whether any file still has a face or a message to Home Assistant at this broker that was not cleared there: what was
+// cleared is cleared once.
 func remembers(t *testing.T, folder, address string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "topics", "*.json"))
@@ -78,7 +84,7 @@ func remembers(t *testing.T, folder, address string) bool {
 			t.Error(err)
 		}
 		return slices.ContainsFunc(append(read.Elsewhere, read.announcedAt), func(at announcedAt) bool {
-			return strings.Contains(at.Broker, address) && (len(at.Plain) > 0 || slices.ContainsFunc(at.Topics, isDiscovery))
+			return strings.Contains(at.Broker, address) && at.ClearedAt == "" && (len(at.Plain) > 0 || slices.ContainsFunc(at.Topics, isDiscovery))
 		})
 	})
 }
