@@ -4,9 +4,6 @@ package mqtt
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/outbox"
-	"visavis/capture/internal/state"
 )
 
 // Brokers are all the brokers that are told. Each has a publisher of its own, with its own outbox, positions and counts, so that
@@ -40,6 +36,7 @@ type dialect interface {
 	Run(ctx context.Context) error
 	state() BrokerState
 	folder() string // of its outbox; "" if it has none
+	owner() owner
 	retaining() *memory
 	faults(topics *memory) []Fault
 	lookAtCertificate(now time.Time)
@@ -99,10 +96,7 @@ func (b *Brokers) add(s Settings) error {
 	return nil
 }
 
-const (
-	nativeForm = "native"
-	closeMost  = time.Second // for a disk that hangs, where an outbox beside others cannot be opened
-)
+const nativeForm = "native"
 
 // Run serves all brokers until ctx ends.
 func (b *Brokers) Run(ctx context.Context) error {
@@ -114,61 +108,6 @@ func (b *Brokers) Run(ctx context.Context) error {
 		group.Go(func() error { return f.Run(ctx) })
 	}
 	return group.Wait()
-}
-
-// Keep gives each its outbox and its memory of topics, in folders of their own below this one. The configuration is the file that
-// says how the device is called: what it announced under another name is cleared, also in a form that it tells no more. Call it before Run.
-func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Context) error, err error) {
-	keep := keeper{base: folder}
-	for _, p := range b.all {
-		keep.open(p.folder(), p.EventsFrom)
-	}
-	for _, f := range b.forms {
-		keep.open(f.folder(), f.EventsFrom)
-	}
-	if keep.failed != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closeMost)
-		defer cancel()
-		return nil, errors.Join(keep.failed, keep.closeAll(ctx))
-	}
-	remember(b.families(), folder, configuration)
-	return keep.closeAll, nil
-}
-
-// keeper opens outboxes until one fails.
-type keeper struct {
-	base   string
-	opened []*outbox.Outbox
-	failed error
-}
-
-func (k *keeper) open(name string, give func(*outbox.Outbox)) {
-	if k.failed != nil || name == "" {
-		return
-	}
-	events, err := outbox.Open(outbox.Settings{Folder: filepath.Join(k.base, "outbox", name)})
-	if err != nil {
-		k.failed = whoseFolder(err, filepath.Join(k.base, "outbox", name))
-		return
-	}
-	k.opened = append(k.opened, events)
-	give(events)
-}
-
-// whoseFolder names the remedy where another daemon has the folder.
-func whoseFolder(err error, folder string) error {
-	if !errors.Is(err, state.ErrInUse) {
-		return err
-	}
-	return fmt.Errorf("events wait in %s, which another visavis with the same device.id uses: end that one, or set VISAVIS_STATE_DIR for one of the two", folder)
-}
-
-func (k *keeper) closeAll(ctx context.Context) error {
-	var failed error
-	for _, events := range k.opened {
-		failed = errors.Join(failed, events.Close(ctx))
-	}
-	return failed
 }
 
 // States are the brokers' in the order of the settings, then those of the other forms.

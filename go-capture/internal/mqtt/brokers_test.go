@@ -7,16 +7,12 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/crc32"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"visavis/capture/internal/hub"
-	"visavis/capture/internal/logtest"
-	"visavis/capture/internal/outbox"
 	"visavis/capture/internal/waiting"
 )
 
@@ -159,76 +155,6 @@ func TestEachBrokerHasFilesOfItsOwnAndAKilledDaemonGoesOnForBoth(t *testing.T) {
 	order(t, second.all("plant/porch/events"), 10)
 }
 
-// waits fills the outbox of that name with events that were never sent.
-func waits(t *testing.T, folder, name string, events int) *outbox.Outbox {
-	t.Helper()
-	kept, err := outbox.Open(outbox.Settings{Folder: filepath.Join(folder, "outbox", name)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range events {
-		if err := kept.Append("porch/events", []byte("{}")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := kept.Sync(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = kept.Close(context.Background()) }) // again where the test did it
-	return kept
-}
-
-func stillWait(t *testing.T, folder, name string) uint64 {
-	t.Helper()
-	kept := waits(t, folder, name, 0)
-	defer kept.Close(context.Background())
-	return kept.Stats().Waiting
-}
-
-func TestNoEventWaitsForABrokerOrFormThatIsNoLongerTold(t *testing.T) {
-	mine := Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", FrigatePrefix: "frigate", Device: "porch"}
-	both := mine
-	both.Formats = []string{"native", "frigate"}
-	second := mine
-	second.Section = "mqtt_second"
-	for name, c := range map[string]struct {
-		told []Settings
-		stay []string
-	}{
-		"none":         {nil, nil},
-		"the native":   {[]Settings{mine}, []string{"porch", "porch.v1"}},
-		"another form": {[]Settings{both}, []string{"porch", "porch.v1", "porch.frigate"}},
-		"the second":   {[]Settings{second}, []string{"porch.second"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			folder := t.TempDir()
-			var log bytes.Buffer
-			logtest.Hear(t, slog.NewTextHandler(&log, nil))
-			folders := []string{"porch", "porch.v1", "porch.frigate", "porch.second", "porch-2"}
-			for _, one := range folders {
-				if err := waits(t, folder, one, 3).Close(context.Background()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			var told *Brokers
-			if c.told != nil {
-				var err error
-				if told, err = NewBrokers(c.told...); err != nil {
-					t.Fatal(err)
-				}
-			}
-			told.ForgetOthers(folder, "porch")
-			for _, one := range folders {
-				stays := slices.Contains(c.stay, one) || one == "porch-2"
-				said := strings.Contains(log.String(), filepath.Join(folder, "outbox", one)+" events=3")
-				if left := stillWait(t, folder, one); (left == 3) != stays || (left == 0) == stays || said == stays {
-					t.Errorf("%s: %d wait, and the log says\n%s", one, left, log.String())
-				}
-			}
-		})
-	}
-}
-
 func TestEventsThatAnotherDaemonOrReleaseKeepsStay(t *testing.T) {
 	folder := t.TempDir()
 	running := waits(t, folder, "porch", 3)
@@ -246,12 +172,15 @@ func TestEventsThatAnotherDaemonOrReleaseKeepsStay(t *testing.T) {
 	if err := os.WriteFile(segment, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	(*Brokers)(nil).ForgetOthers(folder, "porch")
+	closeOthers := (*Brokers)(nil).LetOthersAge(folder, "porch")
 	if left := running.Stats().Waiting; left != 3 {
 		t.Errorf("%d are left of those of a daemon that runs", left)
 	}
 	if after, err := os.ReadFile(segment); err != nil || !bytes.Equal(after, raw) {
 		t.Errorf("what another release wrote has changed, %v", err)
+	}
+	if err := closeOthers(context.Background()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,7 +5,6 @@ package mqtt
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +12,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/backoff"
+	"visavis/capture/internal/brokeraddress"
 	"visavis/capture/internal/outbox"
 	"visavis/capture/internal/state"
 	"visavis/capture/internal/updown"
@@ -22,6 +22,7 @@ import (
 type link struct {
 	settings Settings
 	name     string // what is told of this link, such as mqtt or mqtt/frigate
+	form     string // "" for the native topics
 	client   string // what the broker calls us
 	address  string
 	secure   bool
@@ -51,7 +52,7 @@ func newLink(s Settings, form string) (*link, error) {
 	if err := s.paired(); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), address: address, secure: secure, patience: connectTimeout, log: updown.New(time.Now), ends: faultOfCertificate(s)}
+	l := &link{settings: s, name: s.section(), form: form, address: address, secure: secure, patience: connectTimeout, log: updown.New(time.Now), ends: faultOfCertificate(s)}
 	if form != "" {
 		l.name += "/" + form
 	}
@@ -167,11 +168,14 @@ func (l *link) waitForEvents() {
 // a dot in its name.
 func (l *link) folder() string {
 	name := l.settings.Device + l.settings.suffix()
-	if _, form, other := strings.Cut(l.name, "/"); other {
-		return name + "." + form
+	if l.form != "" {
+		return name + "." + l.form
 	}
 	return name
 }
+
+// owner is who gets what waits on this link.
+func (l *link) owner() owner { return ownerAt(brokeraddress.Of(l.address), l.form) }
 
 // state is what is known of the broker now.
 func (l *link) state() BrokerState {

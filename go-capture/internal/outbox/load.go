@@ -3,6 +3,7 @@
 package outbox
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -199,6 +200,7 @@ func (o *Outbox) adopt(p position, found bool, segments []segment, end tail) {
 	}
 	o.disk.saved, o.disk.last = p, max(end.seq, p.settled)
 	o.position = p
+	o.position.owner = cmp.Or(o.settings.Owner, p.owner)
 	o.position.dropped += memoryDropped
 	o.saidDropped = p.dropped
 	o.segments = segments

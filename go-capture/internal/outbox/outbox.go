@@ -29,6 +29,7 @@ import (
 // Settings of an outbox. Zero values other than Folder mean the default.
 type Settings struct {
 	Folder      string        // made if it is not there; for one outbox alone
+	Owner       uint64        // for whom the events are, whatever that number means to the caller; 0: for whom they were
 	MostBytes   int64         // on disk; 64 MiB
 	MostAge     time.Duration // counted while an outbox runs, for wall clocks jump; 7 days
 	MemoryBytes int           // for what the disk does not have for sure; 4 MiB

@@ -14,7 +14,9 @@ import (
 // segment, which may take the last space.
 //
 //	0 mark 8 bytes    8 version u32    12 CRC32C of 0..12 and 16..64 u32    16 generation u64    24 acknowledged u64
-//	32 running time, ms u64    40 dropped u64    48 corrupt u64    56 reserved, 0
+//	32 running time, ms u64    40 dropped u64    48 corrupt u64    56 owner u64
+//
+// Releases that know no owner write 0 and do not read it.
 const (
 	positionName  = "position"
 	positionMark  = "visavisP"
@@ -31,6 +33,7 @@ type position struct {
 	runningMs  uint64
 	dropped    uint64 // records thrown away before they were acknowledged, since the folder exists
 	corrupt    uint64 // records that could not be read, since the folder exists
+	owner      uint64 // Settings.Owner; 0: not known
 }
 
 func (p *position) slot() []byte {
@@ -38,7 +41,7 @@ func (p *position) slot() []byte {
 	copy(raw, positionMark)
 	little := binary.LittleEndian
 	little.PutUint32(raw[8:], version)
-	for i, value := range []uint64{p.generation, p.settled, p.runningMs, p.dropped, p.corrupt} {
+	for i, value := range []uint64{p.generation, p.settled, p.runningMs, p.dropped, p.corrupt, p.owner} {
 		little.PutUint64(raw[16+8*i:], value)
 	}
 	little.PutUint32(raw[12:], slotCRC(raw))
@@ -71,7 +74,7 @@ func parsePosition(raw []byte) (newest position, found bool, err error) {
 			return position{}, false, &state.VersionError{File: positionName, Version: int(v), Known: version}
 		}
 		value := func(i int) uint64 { return little.Uint64(slot[16+8*i:]) }
-		p := position{value(0), value(1), value(2), value(3), value(4)}
+		p := position{value(0), value(1), value(2), value(3), value(4), value(5)}
 		if p.settled > mostSeq {
 			continue
 		}

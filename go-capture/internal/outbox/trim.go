@@ -77,8 +77,12 @@ func (o *Outbox) positionNow() (now position, moved bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now = o.position
-	now.generation, now.runningMs = o.disk.saved.generation, o.disk.saved.runningMs
-	moved = now != o.disk.saved || (!o.disk.everSaved() && len(o.segments) > 0) || o.losesAge()
+	saved := o.disk.saved
+	now.generation, now.runningMs = saved.generation, saved.runningMs
+	if !o.disk.everSaved() {
+		saved.owner = now.owner // of nothing yet
+	}
+	moved = now != saved || (!o.disk.everSaved() && len(o.segments) > 0) || o.losesAge()
 	if moved {
 		now.runningMs = o.runningMs()
 	}

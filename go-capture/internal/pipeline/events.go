@@ -85,23 +85,22 @@ func (a *Appliance) resume() {
 	}
 }
 
-// openOutbox gives each broker its outbox and the memory of its topics, and empties those of brokers that are no longer told. Each
+// openOutbox gives each broker its outbox and the memory of its topics, and lets those of brokers that are no longer told run out. Each
 // device has its own.
 func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err error) {
+	closeOwn := func(context.Context) error { return nil }
 	folder, err := state.Folder()
-	if a.mqtt == nil {
-		if err == nil { // else none can wait
-			a.mqtt.ForgetOthers(folder, a.config.Device.ID)
-		}
-		return func(context.Context) error { return nil }, nil
+	switch {
+	case a.mqtt == nil && err != nil: // none can wait
+		return closeOwn, nil
+	case a.mqtt != nil && err == nil:
+		closeOwn, err = a.mqtt.Keep(folder, a.file)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if closeOutbox, err = a.mqtt.Keep(folder, a.file); err == nil {
-		a.mqtt.ForgetOthers(folder, a.config.Device.ID)
-	}
-	return closeOutbox, err
+	closeOthers := a.mqtt.LetOthersAge(folder, a.config.Device.ID)
+	return func(ctx context.Context) error { return errors.Join(closeOwn(ctx), closeOthers(ctx)) }, nil
 }
 
 // expect tells the brokers which cameras and zones there are from now on.

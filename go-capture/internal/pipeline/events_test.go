@@ -10,6 +10,7 @@ import (
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/outbox"
+	"visavis/capture/internal/state"
 )
 
 func TestADeviceThatIsRenamedInItsFileKeepsWhatWasOrdered(t *testing.T) {
@@ -40,26 +41,35 @@ func TestADeviceThatIsRenamedInItsFileKeepsWhatWasOrdered(t *testing.T) {
 	}
 }
 
-func TestEventsForABrokerOfBeforeGoWhereNoneIsToldAnyMore(t *testing.T) {
+func TestEventsForABrokerOfBeforeAgeWhereNoneIsToldAnyMore(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("VISAVIS_STATE_DIR", folder)
-	for _, name := range []string{"porch", "porch.frigate"} {
+	for name, events := range map[string]int{"porch": 1, "porch.frigate": 0} {
 		waiting, err := outbox.Open(outbox.Settings{Folder: filepath.Join(folder, "outbox", name)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := waiting.Append("porch/events", []byte("{}")); err != nil {
-			t.Fatal(err)
+		for range events {
+			if err := waiting.Append("porch/events", []byte("{}")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := waiting.Close(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a := &Appliance{config: &config.Config{Device: config.Device{ID: "porch"}}}
-	if _, err := a.openOutbox(); err != nil {
+	closeOutbox, err := a.openOutbox()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if left, err := filepath.Glob(filepath.Join(folder, "outbox", "*", "*.events")); err != nil || len(left) != 0 {
-		t.Errorf("%v are left, %v", left, err)
+	if !state.Held(filepath.Join(folder, "outbox", "porch")) {
+		t.Error("nobody lets the events grow old")
+	}
+	if _, err := os.Stat(filepath.Join(folder, "outbox", "porch.frigate")); err == nil {
+		t.Error("a folder in which nothing waits stays")
+	}
+	if err := closeOutbox(context.Background()); err != nil || state.Held(filepath.Join(folder, "outbox", "porch")) {
+		t.Error("the end leaves it open", err)
 	}
 }
