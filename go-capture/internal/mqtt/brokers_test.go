@@ -5,8 +5,6 @@ package mqtt
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,16 +160,7 @@ func TestEventsThatAnotherDaemonOrReleaseKeepsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	segment := filepath.Join(folder, "outbox", "porch.frigate", "00000000000000000001.events")
-	raw, err := os.ReadFile(segment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw[8] = 2 // the version, and the checksum that holds it
-	checked := append(append([]byte(nil), raw[:12]...), raw[16:24]...)
-	binary.LittleEndian.PutUint32(raw[12:], crc32.Checksum(checked, crc32.MakeTable(crc32.Castagnoli)))
-	if err := os.WriteFile(segment, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	raw := ofVersion2(t, segment)
 	closeOthers := (*Brokers)(nil).LetOthersAge(folder, "porch")
 	if left := running.Stats().Waiting; left != 3 {
 		t.Errorf("%d are left of those of a daemon that runs", left)

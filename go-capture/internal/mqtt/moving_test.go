@@ -199,6 +199,47 @@ func TestFoldersOfAnEarlierReleaseAreTakenOverByTheFirstStart(t *testing.T) {
 	}
 }
 
+// What a newer release left in a section's folder stays there, and ours moves beside it and away again.
+func TestWhatAnotherReleaseWroteStaysWhileOursMoves(t *testing.T) {
+	folder := t.TempDir()
+	now, swapped := told{urls: [2]string{homeURL, plantURL}}, told{urls: [2]string{plantURL, homeURL}}
+	if err := waits(t, folder, "porch", 3).Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	segment := filepath.Join(folder, outboxFolder, "porch", "00000000000000000001.events")
+	newer := ofVersion2(t, segment)
+	now.append(t, folder)
+	for range 2 {
+		got := swapped.waitFor(t, folder)
+		if !slices.Equal(got["mqtt"], []string{"mqtt_second at " + plantURL}) || !slices.Equal(got["mqtt_second"], []string{"mqtt at " + homeURL}) {
+			t.Errorf("after the exchange %v wait", got)
+		}
+		got = now.waitFor(t, folder)
+		if !slices.Equal(got["mqtt"], []string{"mqtt at " + homeURL}) || !slices.Equal(got["mqtt_second"], []string{"mqtt_second at " + plantURL}) {
+			t.Errorf("after it was undone %v wait", got)
+		}
+	}
+	if after, err := os.ReadFile(segment); err != nil || !bytes.Equal(after, newer) {
+		t.Errorf("what another release wrote has changed, %v", err)
+	}
+}
+
+// ofVersion2 makes a segment one of a newer release.
+func ofVersion2(t *testing.T, segment string) (raw []byte) {
+	t.Helper()
+	raw, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[8] = 2 // the version, and the checksum that holds it
+	checked := append(append([]byte(nil), raw[:12]...), raw[16:24]...)
+	binary.LittleEndian.PutUint32(raw[12:], crc32.Checksum(checked, crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(segment, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // A real broker each: what waits goes out where it belongs, and the order holds.
 func TestTwoBrokersThatChangePlacesGetTheirOwnEvents(t *testing.T) {
 	first, second := startBroker(t, anybody), startBroker(t, anybody)
