@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"visavis/capture/internal/brokeraddress"
@@ -95,10 +96,8 @@ func foldersOf(base, device string) (paths []string) {
 // findBoxes reads all folders of a device, which has these links.
 func findBoxes(base, device string, links []waitingLink) (*boxes, error) {
 	found := &boxes{device: device, others: map[string]bool{}}
-	for _, l := range links {
-		if err := outbox.TakeBack(filepath.Join(base, l.folder())); err != nil {
-			return found, err
-		}
+	if err := takeBack(base, device, links); err != nil {
+		return found, err
 	}
 	for _, path := range foldersOf(base, device) {
 		if err := found.add(path); err != nil {
@@ -109,6 +108,22 @@ func findBoxes(base, device string, links []waitingLink) (*boxes, error) {
 		found.slots = append(found.slots, slot{name: found.nameFor(l), owner: l.owner()})
 	}
 	return found, nil
+}
+
+// takeBack lets our folders take the places of another release's that have gone. On a disk that can only be read it asks for nothing that
+// is not there: that would fail as well.
+func takeBack(base, device string, links []waitingLink) error {
+	there := foldersOf(base, device)
+	for _, l := range links {
+		at := outbox.Folders(filepath.Join(base, l.folder()))
+		if !slices.Contains(there, at[1]) {
+			continue
+		}
+		if err := outbox.TakeBack(at[0]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *boxes) add(path string) error {
