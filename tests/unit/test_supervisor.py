@@ -125,6 +125,15 @@ def test_the_watchdog_is_as_patient_as_that_of_the_unit() -> None:
     assert f"\nWatchdogSec={WATCHDOG_S:g}\n" in unit
 
 
+def test_a_worker_that_is_told_to_end_is_heard_until_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = [*FAKE, "--socket", str(tmp_path / "frames.sock")]
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, Supervisor(command, 1, tmp_path):
+        assert daemon.peer
+    said = capfd.readouterr().err
+    assert "worker-1: stopped" in said
+    assert "NOTIFY_SOCKET" not in said
+
+
 @pytest.mark.parametrize("file", ["systemd/visavis-infer@.service", "deb/tensorrt/gpu.conf"])
 def test_a_unit_has_room_for_the_threads_of_both_networks(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one takes pictures of other sizes; signals, the end and a model server have threads too."""

@@ -38,10 +38,24 @@ def test_an_abstract_socket_is_reached_too(monkeypatch: pytest.MonkeyPatch) -> N
         assert line.recv(100) == b"WATCHDOG=1"
 
 
-@pytest.mark.parametrize("address", ["", "nonsense", "/nowhere/notify"])
-def test_without_systemd_nothing_is_told_and_nothing_fails(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("address", ["", "nonsense"])
+def test_where_nobody_is_to_listen_nothing_is_told(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     assert not systemd.tell(systemd.READY)
+    assert not caplog.text
+
+
+def test_a_listener_that_has_gone_is_not_taken_for_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+    assert not systemd.tell(systemd.STOPPING)
+    assert "nobody listens at NOTIFY_SOCKET" in caplog.messages[0]
+    assert "systemd" not in caplog.messages[0]
 
 
 def hears_twice(ear: socket.socket, message: bytes) -> None:

@@ -122,6 +122,7 @@ class Keeper:
             if hanging:
                 log.error("%s gave no sign of life for %g s: it hangs and is killed", self.name, watchdog.limit_s)
                 _abort(hanging)
+        self._threads[0].join()  # until it has ended, it is to find somebody who listens
         with self._lock:
             watchdog.close()
 

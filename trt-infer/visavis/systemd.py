@@ -44,7 +44,7 @@ def tell(*words: str, flags: int = 0) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        log.warning("systemd does not listen at NOTIFY_SOCKET, %s", error)
+        log.warning("nobody listens at NOTIFY_SOCKET, where whoever started this process should, %s", error)
         return False
 
 
