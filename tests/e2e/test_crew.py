@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visavis.watchdog import WATCHDOG_S
+from visavis.watchdog import Limits
 from websockets.sync.client import connect
 
 from tests.e2e.bombs import photo
@@ -154,7 +154,7 @@ def test_the_only_worker_is_replaced_when_it_hangs(appliance: RunningAppliance) 
     workers(appliance, "1")
     hanging = pid_of(appliance, "worker-1")
     os.kill(hanging, signal.SIGSTOP)
-    until(lambda: pid_of(appliance, "worker-1") not in {0, hanging}, "nobody replaced it", 2 * WATCHDOG_S)
+    until(lambda: pid_of(appliance, "worker-1") not in {0, hanging}, "nobody replaced it", 2 * Limits().serving_s)
     until(lambda: answered_by(appliance, "worker-1") > 5, "the new worker does nothing")
 
 

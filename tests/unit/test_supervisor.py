@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,8 @@ from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
 from visavis.supervisor import Supervisor, unsure_score, usual_threads, worker_command
-from visavis.watchdog import WATCHDOG_S
+from visavis.systemd import ALIVE, MORE_TIME_US, READY
+from visavis.watchdog import Ear, Limits
 
 from contracts.toml_file import read_toml
 from tests.repo.test_laws import ROOT
@@ -84,7 +86,10 @@ def test_a_worker_that_hangs_is_killed_and_started_again_and_one_that_waits_is_n
 ) -> None:
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))  # as under a systemd that watches us
     command = [*FAKE, "--socket", str(tmp_path / "frames.sock")]
-    with DaemonDouble(tmp_path / "frames.sock") as daemon, Supervisor(command, 2, tmp_path, watchdog_s=2) as workers:
+    with (
+        DaemonDouble(tmp_path / "frames.sock") as daemon,
+        Supervisor(command, 2, tmp_path, limits=Limits(serving_s=2)) as workers,
+    ):
         assert daemon.peer
         assert daemon.hello is not None
         hanging = int(daemon.hello.name[-1])  # who is connected is ready; the other one waits
@@ -111,18 +116,46 @@ def test_a_worker_that_nobody_watches_ends_itself_when_it_hangs_and_not_when_it_
     assert "gave no sign of life for 1 s: this worker hangs and ends itself" in said
 
 
-def test_a_worker_that_never_was_ready_may_be_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with Supervisor(SLEEPER, 1, tmp_path, watchdog_s=0.1) as workers:
+def test_a_worker_that_hangs_at_its_start_is_replaced_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Supervisor(SLEEPER, 1, tmp_path, limits=Limits(serving_s=0.1, starting_s=1)) as workers:
         until(lambda: 1 in workers.pids(), "the worker runs")
         first = workers.pids()[1]
-        time.sleep(1)
-        assert workers.pids() == {1: first}
-    assert not caplog.text
+        until(lambda: workers.pids().get(1, first) != first, "it was not replaced")
+    assert caplog.messages[0] == "worker-1 stood still for 1 s at its start: it hangs and is killed"
+
+
+def test_a_worker_that_nobody_watches_ends_itself_when_its_start_hangs() -> None:
+    hanging = (
+        "import time\n"
+        "from visavis.watchdog import Limits, watch_itself\n"
+        "watch_itself(Limits(serving_s=0.1, starting_s=0.2))\n"
+        "time.sleep(60)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", hanging], check=False, capture_output=True, text=True, timeout=HANG_S)
+    assert ended.returncode == -signal.SIGABRT
+    assert "stood still for 0.2 s at its start: this worker hangs and ends itself" in ended.stderr
+
+
+def looks_until_it_hangs(said: socket.socket, ear: Ear, *words: str) -> int:
+    said.send("\n".join(words).encode())
+    return next(look for look in range(100) if ear.hangs())
+
+
+def test_a_start_that_goes_on_has_the_time_for_which_it_asks() -> None:
+    heard, said = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear = Ear(heard, Limits(serving_s=8, starting_s=40))  # it looks every 2 s
+    with heard, said:
+        assert looks_until_it_hangs(said, ear, "STATUS=loads") == 19
+        assert looks_until_it_hangs(said, ear, f"{MORE_TIME_US}100000000") == 50
+        assert looks_until_it_hangs(said, ear, f"{MORE_TIME_US}60000000") == 30
+        assert looks_until_it_hangs(said, ear, READY, "STATUS=warm") == 4
+        assert looks_until_it_hangs(said, ear, ALIVE) == 4
 
 
 def test_the_watchdog_is_as_patient_as_that_of_the_unit() -> None:
     unit = (ROOT / "systemd/visavis-infer@.service").read_text()
-    assert f"\nWatchdogSec={WATCHDOG_S:g}\n" in unit
+    assert f"\nWatchdogSec={Limits().serving_s:g}\n" in unit
+    assert f"\nTimeoutStartSec={Limits().starting_s:g}\n" in unit
 
 
 def test_a_worker_that_is_told_to_end_is_heard_until_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -118,10 +118,11 @@ class Keeper:
     def _watch(self, watchdog: Watchdog) -> None:
         while not self._stop.wait(watchdog.look_s):
             with self._lock:
-                hanging = self._process if self._process and watchdog.silent() else None
-            if hanging:
-                log.error("%s gave no sign of life for %g s: it hangs and is killed", self.name, watchdog.limit_s)
-                _abort(hanging)
+                process = self._process
+                sign = watchdog.hangs() if process else ""
+            if process and sign:
+                log.error("%s %s: it hangs and is killed", self.name, sign)
+                _abort(process)
         self._threads[0].join()  # until it has ended, it is to find somebody who listens
         with self._lock:
             watchdog.close()

@@ -25,12 +25,13 @@ from visavis.heap import with_huge_pages
 from visavis.keeper import Keeper
 from visavis.models.auto import AUTO, recommended_threads
 from visavis.settings import default_cache_dir
-from visavis.watchdog import WATCHDOG_S, Watchdog
+from visavis.watchdog import Limits, Watchdog
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config, Detector
 
 STOP_LIMIT_S = 5.0
+DEFAULT_LIMITS = Limits()
 # How long a worker may take to be back before the next one is started afresh, and how often we look.
 BACK_LIMIT_S = 60.0
 BACK_LOOK_S = 0.25
@@ -116,7 +117,7 @@ class Supervisor:
         count: how many, at first.
         folder: where workers give signs of life, which nobody else may enter; without it nobody listens.
         stop_limit_s: how long workers that end together may take to finish after SIGTERM before they are killed.
-        watchdog_s: how long one may give no sign of life before it is killed.
+        limits: how long one may be silent before it is killed.
     """
 
     def __init__(
@@ -126,10 +127,10 @@ class Supervisor:
         folder: Path | None = None,
         *,
         stop_limit_s: float = STOP_LIMIT_S,
-        watchdog_s: float = WATCHDOG_S,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._command, self._count, self._folder = command, count, folder
-        self._stop_limit_s, self._watchdog_s = stop_limit_s, watchdog_s
+        self._stop_limit_s, self._limits = stop_limit_s, limits
         self._lock = threading.Lock()
         self._keepers: list[Keeper] = []
         self._ended = False
@@ -197,7 +198,7 @@ class Supervisor:
 
     def _keeper(self, number: int) -> Keeper:
         name = f"worker-{number}"
-        watchdog = Watchdog(self._folder / f"life-{number}", self._watchdog_s) if self._folder else None
+        watchdog = Watchdog(self._folder / f"life-{number}", self._limits) if self._folder else None
         return Keeper(name, partial(self._start, name, watchdog), REMEDY, watchdog=watchdog)
 
     def _start(self, name: str, watchdog: Watchdog | None) -> subprocess.Popen[bytes]:

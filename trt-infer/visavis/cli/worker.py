@@ -23,7 +23,7 @@ from visavis.parent import die_with_parent
 from visavis.settings import DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
 from visavis.systemd import READY, STATUS, SignOfLife, log_handler, tell
-from visavis.watchdog import watch_itself
+from visavis.watchdog import Limits, watch_itself
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=amount,
         default=0.0,
         metavar="S",
-        help="end when nothing moved for S seconds, for whoever starts again what ends, as Docker; 0 for never",
+        help="end when nothing moved for S seconds, or for five minutes at the start, for whoever starts again what "
+        "ends, as Docker; 0 for never",
     )
     _add_batches(parser)
     _add_detector(parser)
@@ -150,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     if args.config is not None:
         become(args)
     if args.watchdog_s:
-        watch_itself(args.watchdog_s)
+        watch_itself(Limits(serving_s=args.watchdog_s))
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     # After the variables, since it imports NumPy.
