@@ -8,7 +8,7 @@ absurd sizes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any
 
@@ -32,6 +32,9 @@ LEAST_PIXELS = 2**16
 CHANNELS = 3
 # Nearly all are float32. Others take up to four times as much, which the limits allow for.
 BYTES_PER_NUMBER = 4
+BYTES_PER_ADDRESS = 8
+# Of a deformed convolution, for each of its places: from where four neighbours come, and how much of each.
+BYTES_PER_MOVE = 32
 OWN_DOMAINS = ("", "ai.onnx")
 NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
@@ -134,11 +137,40 @@ def _asked(name: str, model: Any) -> Iterator[int]:
 
 
 def _between(model: Any, sides: dict[str, Shape]) -> Iterator[int]:
-    """What a runtime makes within a transposed convolution: the kernel's numbers at each place of one picture."""
+    """What onnxruntime makes within an operator, measured: it lays the kernel out at each place of one picture."""
     for node in model.graph.node:
-        if node.op_type == "ConvTranspose":
-            picture, kernel = (sides[value] for value in node.input[:2])
-            yield prod(kernel[1:]) * prod(picture[2:]) * BYTES_PER_NUMBER
+        if node.op_type in WITHIN:
+            yield WITHIN[node.op_type]([sides[value] for value in node.input if value], sides[node.output[0]])
+
+
+def _within_transposed(inputs: list[Shape], _: Shape) -> int:
+    picture, kernel = inputs[:2]
+    return prod(kernel[1:]) * prod(picture[2:]) * BYTES_PER_NUMBER
+
+
+def _within_integer(inputs: list[Shape], made: Shape) -> int:
+    return prod(inputs[1][1:]) * prod(made[2:])
+
+
+def _within_quantised(inputs: list[Shape], made: Shape) -> int:
+    kernel = inputs[3]
+    # Numbers of one byte, or where they are: onnxruntime has several ways, some for certain processors.
+    return max(kernel[1], BYTES_PER_ADDRESS) * prod(kernel[2:]) * prod(made[2:])
+
+
+def _within_deformed(inputs: list[Shape], made: Shape) -> int:
+    picture, kernel, moves = inputs[:3]
+    laid_out = picture[1] * prod(kernel[2:]) * prod(made[2:]) * BYTES_PER_NUMBER
+    return laid_out + prod(moves[1:]) // 2 * BYTES_PER_MOVE
+
+
+# All but the plain convolution, which takes a part of the picture at a time.
+WITHIN: dict[str, Callable[[list[Shape], Shape], int]] = {
+    "ConvTranspose": _within_transposed,
+    "ConvInteger": _within_integer,
+    "QLinearConv": _within_quantised,
+    "DeformConv": _within_deformed,
+}
 
 
 def _parsed(content: bytes, name: str) -> Any:
