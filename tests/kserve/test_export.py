@@ -53,6 +53,22 @@ def sides(value: onnx.ValueInfoProto) -> list[int]:
     return [side.dim_value or -1 for side in value.type.tensor_type.shape.dim]
 
 
+def test_another_user_may_read_what_was_written_and_not_what_was_there(tmp_path: Path) -> None:
+    source, repository = provided(MODEL, tmp_path), tmp_path / "new" / "repository"
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    before = os.umask(0o077)
+    try:
+        places = [export(source, one, SIZE, batch=2, wait_us=1) for one in (repository, kept)]
+    finally:
+        os.umask(before)
+    for place in places:
+        written = {str(one.relative_to(place)): one.stat().st_mode & 0o777 for one in (place, *place.rglob("*"))}
+        assert written == {".": 0o755, "1": 0o755, "config.pbtxt": 0o644, "1/model.onnx": 0o644}
+    assert repository.stat().st_mode & 0o777 == 0o755
+    assert kept.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("model", list(entries()))
 def test_the_configuration_says_what_the_model_has(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

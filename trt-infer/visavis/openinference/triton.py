@@ -8,18 +8,21 @@ may put those of several devices together.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 
-from visavis.atomic import write_atomically
+from visavis.atomic import written_anew
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.manifest import original
 from visavis.models.prepare import prepare
 
 VERSION = "1"
+# Whatever the umask is: Triton runs as another user, in its container and as a service.
+OPEN_FOLDER, OPEN_FILE = 0o755, 0o644
 CONFIG = """\
 # Written by `visavis model export-triton`: serves {name} for pictures of {width}x{height}.
 name: {quoted}
@@ -73,13 +76,27 @@ def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us:
     )
     place = folder / source.name
     try:
-        (place / VERSION).mkdir(parents=True, exist_ok=True)
-        write_atomically(place / VERSION / "model.onnx", content)
+        _make_open(folder, place, place / VERSION)
+        _write_open(place / VERSION / "model.onnx", content)
         # Last: Triton takes no folder without it.
-        write_atomically(place / "config.pbtxt", words.encode())
+        _write_open(place / "config.pbtxt", words.encode())
     except OSError as error:
         raise ModelError(f"cannot write {place}, {error.strerror}", "name another folder") from error
     return place
+
+
+def _make_open(folder: Path, *ours: Path) -> None:
+    """Make the folders; other users may enter them, except a repository that was there: its owner has decided that."""
+    made = () if folder.is_dir() else (folder,)
+    ours[-1].mkdir(parents=True, exist_ok=True)
+    for one in (*made, *ours):
+        one.chmod(OPEN_FOLDER)
+
+
+def _write_open(path: Path, content: bytes) -> None:
+    with written_anew(path) as file:
+        os.fchmod(file.fileno(), OPEN_FILE)
+        file.write(content)
 
 
 def _output(name: str, sides: Sequence[int]) -> str:
