@@ -150,9 +150,8 @@ class Session:
         self._cuda = cuda
         self._stream = cuda.Stream()
         self._driver = cuda_driver.load_driver()
-        self._complaints = Complaints(trt)
-        self._runtime: Runtime = self._complaints.start(trt.Runtime)
-        self._engine: ICudaEngine = _loaded(self._runtime, engine, self._complaints)
+        self._load = Load(trt, engine)
+        self._engine: ICudaEngine = _taken(self._load, engine)
         self._context: IExecutionContext = self._engine.create_execution_context()
         if self._context is None:
             raise ModelError(f"the GPU has no memory for {engine.record.key.model}", "use fewer workers, or fp16")
@@ -259,6 +258,24 @@ class Session:
         for name in self._outputs:
             self._cuda.memcpy_dtoh_async(self._host[name][:count], self._device[name], self._stream)
         return True
+
+
+class Load:
+    """TensorRT's answer to an engine, and what must live as long as that.
+
+    Attributes:
+        loaded: the engine as TensorRT has it; None where it does not take it.
+        refusal: why it does not; "" where it does.
+
+    Raises:
+        ModelError: TensorRT cannot be used here.
+    """
+
+    def __init__(self, trt: TensorRT, engine: Engine) -> None:
+        self._complaints = Complaints(trt)
+        self._runtime: Runtime = self._complaints.start(trt.Runtime)
+        self.loaded: ICudaEngine | None = self._runtime.deserialize_cuda_engine(engine.plan)
+        self.refusal = self._complaints.sentence() if self.loaded is None else ""
 
 
 class LoggedProgress:
@@ -378,22 +395,17 @@ def refusal(trt: TensorRT, engine: Engine) -> str:
     Raises:
         ModelError: TensorRT cannot be used here.
     """
-    complaints = Complaints(trt)
-    runtime: Runtime = complaints.start(trt.Runtime)
-    if runtime.deserialize_cuda_engine(engine.plan) is not None:
-        return ""
-    said = complaints.sentence()
+    said = Load(trt, engine).refusal
     return "" if "memory" in said.lower() else said
 
 
-def _loaded(runtime: Runtime, engine: Engine, complaints: Complaints) -> ICudaEngine:
-    loaded = runtime.deserialize_cuda_engine(engine.plan)
-    if loaded is None:
+def _taken(load: Load, engine: Engine) -> ICudaEngine:
+    if load.loaded is None:
         raise ModelError(
-            f"TensorRT cannot load {engine.path}, {complaints.sentence()}",
+            f"TensorRT cannot load {engine.path}, {load.refusal}",
             "if the GPU works, `visavis engine build` builds it again",
         )
-    return loaded
+    return load.loaded
 
 
 def _checked_names(trt: TensorRT, loaded: ICudaEngine, engine: Engine) -> str:
