@@ -207,6 +207,39 @@ func TestWhatIsRemovedIsNamedAgainUntilTheBrokerHasHeardIt(t *testing.T) {
 	}
 }
 
+// The broker acknowledges what it was told before the next message was made: that is no word about the next one.
+func TestALateAcknowledgementDoesNotCountForTheNextMessage(t *testing.T) {
+	p := newPublisher(t, (&broker{address: "127.0.0.1:1"}).homeSettings("device"))
+	says := func() (said []saying) {
+		for now, found := p.next(); found; now, found = p.next() {
+			if now.topic == deviceTopic {
+				said = append(said, now)
+			}
+		}
+		return said
+	}
+	p.Expect(home)
+	first := says()
+	p.Expect(home[:1])
+	for _, one := range first {
+		p.states.acknowledged(one)
+	}
+	if p.states.announced().Components["gate_faces"] == "" {
+		t.Error("what has not been removed is forgotten")
+	}
+	second := says()
+	if len(second) != 2 {
+		t.Fatalf("then it says %+v", second)
+	}
+	if _, removed := toldOf(t, second[0].payload); !slices.Contains(removed, "sensor gate_faces") {
+		t.Errorf("it removes %q", removed)
+	}
+	p.states.acknowledged(second[1])
+	if p.states.announced().Components["gate_faces"] != "" {
+		t.Error("what is removed is remembered")
+	}
+}
+
 func TestAMoveToTheOtherFormThatIsLostBeginsAgain(t *testing.T) {
 	p := newPublisher(t, (&broker{address: "127.0.0.1:1"}).homeSettings("device"))
 	p.Expect(home)

@@ -249,6 +249,7 @@ func (s *states) setDevice(topic, removing, message string, components map[strin
 	defer s.mu.Unlock()
 	if one, known := s.topics[topic]; known {
 		one.words, one.told, one.components = slices.Compact([]string{removing, message}), 0, components
+		one.awaited = 0 // an acknowledgement that is still to come is of the message before
 	}
 	all := maps.Clone(components) // what is being removed is remembered until it is
 	maps.Copy(all, s.components)
