@@ -253,3 +253,11 @@ func TestTheGoldenJSONIsWhatIsPrinted(t *testing.T) {
 		t.Errorf("contracts/config-golden/effective.json is stale, want\n%s", text)
 	}
 }
+
+// nginx asks by the name of its upstream, in which many write an underscore.
+func TestAHostMayHaveUnderscores(t *testing.T) {
+	loaded, err := Load("", []string{`VISAVIS_WEB__HOSTS=["visavis_devices", "_a"]`}, nil)
+	if err != nil || len(loaded.Web.Hosts) != 2 {
+		t.Errorf("%v %v", loaded, err)
+	}
+}
