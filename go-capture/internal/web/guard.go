@@ -95,27 +95,41 @@ func secureDocument(h http.Header, host, camera string) {
 // allowedHosts is the set of names, beside loopback's, by which this device may be asked.
 func allowedHosts(settings Settings) map[string]bool {
 	hosts := map[string]bool{}
-	for _, name := range append([]string{settings.Device, settings.Device + ".local"}, settings.Hosts...) {
+	names := append([]string{settings.Device, settings.Device + ".local"}, settings.Hosts...)
+	if host, _, err := net.SplitHostPort(settings.Listen); err == nil && !isEveryAddress(host) {
+		names = append(names, host)
+	}
+	for _, name := range names {
 		hosts[bareHost(name)] = true
 	}
 	delete(hosts, "")
-	if host, _, err := net.SplitHostPort(settings.Listen); err == nil {
-		hosts[bareHost(host)] = true
-	}
 	return hosts
+}
+
+func isEveryAddress(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsUnspecified()
 }
 
 // strangeHost refuses a request for a name that is not the device's. The Host that a proxy sends must be one too: not every proxy writes
 // the X-Forwarded-Host that it passes on, so a page whose name was made to point to it could.
 func (s *Server) strangeHost(r *http.Request) *problem.Problem {
-	told, _ := passed(r)
-	for _, host := range []string{r.Host, cmp.Or(told.host, r.Host)} {
-		if !s.hostAllowed(r, host) {
-			return &problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
-				Detail: fmt.Sprintf("The request is for the host %.*q, which is no name of this device. Add the name to web.hosts to allow it.", hostMost, host)}
+	for _, said := range hostsOf(r) {
+		if !s.hostAllowed(r, said.host) {
+			return strangeName(said, r)
 		}
 	}
 	return nil
+}
+
+// strangeName says which header the name is in: a proxy puts one of its own choice into Host.
+func strangeName(said saidHost, r *http.Request) *problem.Problem {
+	remedy := "Add the name to web.hosts to allow it."
+	if _, byProxy := passed(r); byProxy && said.header != forwardedHost {
+		remedy = "Let the proxy in front of the device leave the host as it is (nginx: proxy_set_header Host $http_host), or add the name to web.hosts to allow it."
+	}
+	return &problem.Problem{Status: http.StatusMisdirectedRequest, Title: "This name is not served here",
+		Detail: fmt.Sprintf("The request is for the host %.*q (%s), which is no name of this device. %s", hostMost, said.host, said.header, remedy)}
 }
 
 // hostAllowed takes the device's names, and the address at which the request came in: a foreign name can be made to point
@@ -158,7 +172,7 @@ func (s *Server) fromAnotherSite(r *http.Request) *problem.Problem {
 			return nil
 		}
 	}
-	origin := cmp.Or(asks, r.Header.Get("Origin"))
+	origin := cmp.Or(r.Header.Get("Origin"), asks) // a page writes only the other one itself
 	if origin == "" || s.isOurPage(origin, r) || safe && s.isFile(r.URL.Path) {
 		return nil
 	}
@@ -173,19 +187,35 @@ func (s *Server) isFile(path string) bool {
 }
 
 // isOurPage tells whether a page of that origin is the device's. Behind a proxy the host that the request is for may be of the proxy's
-// own choice: there a page counts that has one of the device's names, at the usual port, for at another one may be somebody else's.
+// own choice: there a page counts that has the other host, or one of the device's names at the usual port, for at another one may be
+// somebody else's. A page of the visitor's own machine is none of these.
 func (s *Server) isOurPage(origin string, r *http.Request) bool {
 	from, err := url.Parse(origin)
-	if err != nil {
+	if err != nil || from.Host == "" {
 		return false
 	}
-	name := strings.ToLower(from.Host)
+	hosts := hostsOf(r)
+	if isAt(from, hosts[0].host) {
+		return true
+	}
 	_, byProxy := passed(r)
-	return strings.EqualFold(name, r.Host) || byProxy && s.hosts[name] && !isLoopback(name)
+	return byProxy && !isLoopback(bareHost(from.Host)) && (s.hosts[strings.ToLower(from.Host)] || isAt(from, hosts[1].host))
+}
+
+// isAt tells whether a host is an origin's, which is written without the port that its scheme has anyway.
+func isAt(origin *url.URL, host string) bool {
+	usual := map[string]string{"http": ":80", "https": ":443"}[origin.Scheme]
+	return strings.EqualFold(origin.Host, host) || origin.Port() == "" && strings.EqualFold(origin.Host+usual, host)
 }
 
 // otherOrigin says what both are: the page is shown to its owner through a proxy, more often than it is a stranger's.
 func otherOrigin(origin string, r *http.Request) *problem.Problem {
+	if hosts := hostsOf(r); hosts[0] != hosts[1] {
+		return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to a page of another host",
+			Detail: fmt.Sprintf("The page is of %.*q (Origin), and the proxy in front of the device says that the request is for %.*q (%s) and %.*q (%s). "+
+				"Let it tell the page's host with its port (nginx: proxy_set_header X-Forwarded-Host $http_host), or name the page's host in web.hosts.",
+				hostMost, origin, hostMost, hosts[0].host, hosts[0].header, hostMost, hosts[1].host, hosts[1].header)}
+	}
 	return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to a page of another host",
 		Detail: fmt.Sprintf("The page is of %.*q (Origin), and the request is for %.*q (Host). Let the proxy in front of the device leave the host as it is "+
 			"(nginx: proxy_set_header Host $http_host), or name the proxy in web.proxies and the page's host in web.hosts.", hostMost, origin, hostMost, r.Host)}

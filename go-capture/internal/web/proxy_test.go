@@ -3,6 +3,7 @@
 package web
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,11 +25,11 @@ func TestACookieIsSecureWhereTheClientEncrypts(t *testing.T) {
 	l.add(t, "anna", "viewer", annasPassword, "*")
 	site := behindAProxy(t, l.gate)
 	for _, c := range []struct {
-		from, said string
-		secure     bool
+		from, said, live string // live: of a WebSocket, for which Traefik has other names
+		secure           bool
 	}{
-		{proxy, "https", true}, {proxy, "http, HTTPS", true}, {proxy, "https, http", false}, {proxy, "http", false}, {proxy, "", false},
-		{stranger, "https", false},
+		{proxy, "https", "wss", true}, {proxy, "http, HTTPS", "ws, WSS", true}, {proxy, "https, http", "wss, http", false},
+		{proxy, "http", "ws", false}, {proxy, "", "", false}, {stranger, "https", "wss", false},
 	} {
 		asked := httptest.NewRequest(http.MethodPost, "http://box/api/v1/login", strings.NewReader(annasLogin()))
 		asked.Header.Set("Content-Type", jsonType)
@@ -40,12 +41,12 @@ func TestACookieIsSecureWhereTheClientEncrypts(t *testing.T) {
 		if len(cookies) != 1 || cookies[0].Secure != c.secure || strings.HasPrefix(cookies[0].Name, "__Host-") != c.secure {
 			t.Fatalf("%s says %q: %d %v", c.from, c.said, answer.Code, cookies)
 		}
-		back := passedOnBy(c.from, "box", forwardedProto, c.said, "Cookie", cookies[0].Name+"="+cookies[0].Value)
+		back := passedOnBy(c.from, "box", forwardedProto, c.live, "Cookie", cookies[0].Name+"="+cookies[0].Value)
 		back.URL.Path = "/api/v1/status"
 		answer = httptest.NewRecorder()
 		site.ServeHTTP(answer, back)
 		if answer.Code != http.StatusOK {
-			t.Errorf("%s says %q: its cookie is answered %d", c.from, c.said, answer.Code)
+			t.Errorf("%s says %q: its cookie is answered %d where it says %q", c.from, c.said, answer.Code, c.live)
 		}
 	}
 }
@@ -86,6 +87,11 @@ func TestWhoseProxyIsBelievedAboutTheHost(t *testing.T) {
 		"by itself":                         {passedOnBy(proxy, "box.local", "Origin", "http://box.local"), http.StatusOK},
 		"a stranger tells a host":           {passedOnBy(stranger, "127.0.0.1:8080", forwardedHost, ours, "Origin", "https://"+ours), http.StatusForbidden},
 		"a stranger at a changed host":      {passedOnBy(stranger, "127.0.0.1:8080", "Origin", "https://"+ours), http.StatusForbidden},
+		"told without the port":             {passedOnBy(proxy, port, forwardedHost, ours, "Origin", "https://"+port), http.StatusOK},
+		"the usual port, said":              {passedOnBy(stranger, "box.local:443", "Origin", "https://box.local"), http.StatusOK},
+		"another scheme's port":             {passedOnBy(stranger, "box.local:443", "Origin", "http://box.local"), http.StatusForbidden},
+		"somebody's own at the proxy's":     {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, ours, "Origin", "http://127.0.0.1:8080"), http.StatusForbidden},
+		"a page that says it is another":    {passedOnBy(proxy, ours, "Origin", "https://evil.example", pageOrigin, "https://"+ours), http.StatusForbidden},
 		"another site":                      {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, ours, "Origin", "https://evil.example"), http.StatusForbidden},
 		"another site, as the browser says": {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://"+ours, "Sec-Fetch-Site", "cross-site"), http.StatusForbidden},
 		"another port of our name":          {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://"+port), http.StatusForbidden},
@@ -118,5 +124,65 @@ func TestAPageThatGotNoWebSocketIsToldWhichHostArrived(t *testing.T) {
 	site.ServeHTTP(answer, passedOnBy(proxy, "cam.example.org", "Origin", page))
 	if said := answer.Body.String(); answer.Code != http.StatusMisdirectedRequest || !strings.Contains(said, "cam.example.org") || !strings.Contains(said, "web.hosts") {
 		t.Errorf("a host that is not ours: %d %s", answer.Code, said)
+	}
+}
+
+// TestAProxyThatTellsTwoHostsIsNamedByWhatIsWrong: the remedy is another one for each of the two headers.
+func TestAProxyThatTellsTwoHostsIsNamedByWhatIsWrong(t *testing.T) {
+	site := behindAProxy(t, nil)
+	const ours, host = "porch.example.org", "proxy_set_header Host $http_host"
+	for name, c := range map[string]struct {
+		asked *http.Request
+		code  int
+		says  []string
+	}{
+		"another port": {passedOnBy(proxy, "box.local", forwardedHost, ours, "Origin", "https://porch.example.org:8443"), http.StatusForbidden,
+			[]string{`"porch.example.org" (X-Forwarded-Host)`, `"box.local" (Host)`, "proxy_set_header X-Forwarded-Host $http_host"}},
+		"the proxy's own": {passedOnBy(proxy, "visavis_devices", forwardedHost, ours), http.StatusMisdirectedRequest,
+			[]string{`"visavis_devices" (Host)`, host, "web.hosts"}},
+		"the proxy's own alone": {passedOnBy(proxy, "visavis_devices"), http.StatusMisdirectedRequest, []string{host, "web.hosts"}},
+		"what it tells":         {passedOnBy(proxy, ours, forwardedHost, "evil.example"), http.StatusMisdirectedRequest, []string{`"evil.example" (X-Forwarded-Host)`, "web.hosts"}},
+	} {
+		answer := httptest.NewRecorder()
+		site.ServeHTTP(answer, c.asked)
+		var told struct{ Detail string }
+		if err := json.Unmarshal(answer.Body.Bytes(), &told); err != nil || answer.Code != c.code {
+			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+		}
+		for _, words := range c.says {
+			if !strings.Contains(told.Detail, words) {
+				t.Errorf("%s: %q is not in %q", name, words, told.Detail)
+			}
+		}
+	}
+}
+
+// TestEveryAddressIsNoName: what a device listens at is one of its names, unless that is every address that it has.
+func TestEveryAddressIsNoName(t *testing.T) {
+	l := serveLocked(t)
+	proxies, err := clientnet.ParseProxies([]string{"10.0.0.5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, listen := range []string{":8080", "0.0.0.0:8080", "[::]:8080"} {
+		server, err := New(Settings{Listen: listen, Device: "box", Proxies: proxies, Auth: l.gate}, oneCamera{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.closeStudios)
+		site := server.Handler()
+		for _, c := range []struct {
+			host, origin string
+			want         int
+		}{
+			{"box", "http://box", http.StatusOK}, {"box", "null", http.StatusForbidden}, {"box", "http://0.0.0.0", http.StatusForbidden},
+			{"", "", http.StatusMisdirectedRequest}, {"0.0.0.0:8080", "", http.StatusMisdirectedRequest}, {"[::]:8080", "", http.StatusMisdirectedRequest},
+		} {
+			answer := httptest.NewRecorder()
+			site.ServeHTTP(answer, passedOnBy(proxy, c.host, "Origin", c.origin))
+			if answer.Code != c.want {
+				t.Errorf("listening at %s, %q is asked by %q: %d, want %d", listen, c.host, c.origin, answer.Code, c.want)
+			}
+		}
 	}
 }

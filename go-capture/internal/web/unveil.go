@@ -35,10 +35,15 @@ func (s *Server) unveil(next http.Handler) http.Handler {
 }
 
 func (s *Server) unveiled(r *http.Request) *http.Request {
-	told := passedOn{host: r.Host, encrypted: strings.EqualFold(lastOf(r.Header.Values(forwardedProto)), "https")}
+	told := passedOn{host: r.Host, encrypted: encrypts(lastOf(r.Header.Values(forwardedProto)))}
 	r.RemoteAddr = s.settings.Proxies.Remote(r.RemoteAddr, r.Header.Values(forwardedFor))
 	r.Host = cmp.Or(lastOf(r.Header.Values(forwardedHost)), r.Host)
 	return r.WithContext(context.WithValue(r.Context(), passedOnKey{}, told))
+}
+
+// encrypts tells what a scheme means; Traefik calls that of a WebSocket wss.
+func encrypts(scheme string) bool {
+	return strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "wss")
 }
 
 // lastOf is what the nearest proxy says: what stands before that in a list, the client may have written itself.
@@ -50,6 +55,19 @@ func lastOf(values []string) string {
 func passed(r *http.Request) (told passedOn, byProxy bool) {
 	told, byProxy = r.Context().Value(passedOnKey{}).(passedOn)
 	return told, byProxy
+}
+
+// saidHost is a host that a request is for, and the header that says so.
+type saidHost struct{ header, host string }
+
+// hostsOf are the host that the client asked for, and the one that the request came with: the same unless a proxy tells of another.
+func hostsOf(r *http.Request) [2]saidHost {
+	own := saidHost{"Host", r.Host}
+	told, byProxy := passed(r)
+	if !byProxy || told.host == r.Host {
+		return [2]saidHost{own, own}
+	}
+	return [2]saidHost{{forwardedHost, r.Host}, {"Host", cmp.Or(told.host, r.Host)}}
 }
 
 // encrypted tells whether the client's connection is: the one to us, or the one to a proxy in front of us.
