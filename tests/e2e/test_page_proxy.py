@@ -94,3 +94,13 @@ def test_a_proxy_that_tells_the_host_beside_its_own_is_believed(device: RunningA
         page.goto(f"http://127.0.0.1:{port}/")
         page.wait_for_selector(".camera canvas")
         until_all_move(page, 1)
+
+
+def test_a_proxy_that_tells_the_host_without_its_port_is_no_obstacle(device: RunningAppliance, tmp_path: Path) -> None:
+    told = "proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Host $host;"
+    rule = "--host-resolver-rules=MAP porch.example.org 127.0.0.1"
+    with behind_nginx(device, tmp_path, told) as port, chromium(rule) as browser:
+        page = browser.new_page()
+        page.goto(f"http://porch.example.org:{port}/")
+        page.wait_for_selector(".camera canvas")
+        until_all_move(page, 1)

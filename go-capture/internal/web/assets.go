@@ -88,7 +88,7 @@ func (a asset) serveDocument(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path == tryPage {
 		camera = "camera=(self)"
 	}
-	secureDocument(w.Header(), r.Host, camera)
+	secureDocument(w.Header(), r, camera)
 	return a.serve(w, r)
 }
 

@@ -71,9 +71,18 @@ func secure(h http.Header) {
 	}
 }
 
-// socketsOf are the device's WebSockets by the name that the page was asked by: 'self' does not cover them in Safari before 16. A name
-// or port that no browser sends gets none, so that it cannot lengthen the policy.
-func socketsOf(host string) string {
+// socketsOf are the device's WebSockets by the name that the page was asked by, which may be either host where a proxy tells of two: 'self'
+// does not cover them in Safari before 16.
+func socketsOf(r *http.Request) string {
+	hosts := hostsOf(r)
+	if hosts[0] == hosts[1] {
+		return socketsAt(hosts[0].host)
+	}
+	return socketsAt(hosts[0].host) + socketsAt(hosts[1].host)
+}
+
+// socketsAt leaves out a name or port that no browser sends, so that it cannot lengthen the policy.
+func socketsAt(host string) string {
 	if !plainHost.MatchString(host) {
 		return ""
 	}
@@ -85,8 +94,8 @@ var plainHost = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]+)?$`)
 
 // secureDocument lets a page load its files, and adds the headers that browsers look at only where a page is opened; a page may ask for
 // nothing but perhaps a camera, which is said by the first part of the permissions.
-func secureDocument(h http.Header, host, camera string) {
-	h.Set("Content-Security-Policy", pagePolicy+socketsOf(host))
+func secureDocument(h http.Header, r *http.Request, camera string) {
+	h.Set("Content-Security-Policy", pagePolicy+socketsOf(r))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("Permissions-Policy", camera+", microphone=(), geolocation=()")

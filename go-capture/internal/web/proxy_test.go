@@ -186,3 +186,20 @@ func TestEveryAddressIsNoName(t *testing.T) {
 		}
 	}
 }
+
+// TestAPolicyNamesTheSocketsOfBothHosts of which one may lack the port: Safari before 16 opens no others.
+func TestAPolicyNamesTheSocketsOfBothHosts(t *testing.T) {
+	site := behindAProxy(t, nil)
+	for told, want := range map[string]string{
+		"porch.example.org": " ws://porch.example.org wss://porch.example.org ws://box:8443 wss://box:8443",
+		"box:8443":          " ws://box:8443 wss://box:8443",
+	} {
+		asked := passedOnBy(proxy, "box:8443", forwardedHost, told)
+		asked.URL.Path = "/"
+		answer := httptest.NewRecorder()
+		site.ServeHTTP(answer, asked)
+		if got := answer.Header().Get("Content-Security-Policy"); answer.Code != http.StatusOK || got != pagePolicy+want {
+			t.Errorf("where %s is told: %d %q, want %q at its end", told, answer.Code, got, want)
+		}
+	}
+}

@@ -358,8 +358,9 @@ func TestAPolicyNamesTheSocketsOfPlainHostsAlone(t *testing.T) {
 		"box:80;script-src": "",
 		"box:80,*":          "",
 	} {
-		said := http.Header{}
-		secureDocument(said, host, "camera=()")
+		said, asked := http.Header{}, request("/")
+		asked.Host = host
+		secureDocument(said, asked, "camera=()")
 		if got := said.Get("Content-Security-Policy"); got != pagePolicy+want {
 			t.Errorf("of %s the policy is %q, want %q at its end", host, got, want)
 		}
