@@ -3,7 +3,11 @@
 package web
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -200,6 +204,53 @@ func TestAPolicyNamesTheSocketsOfBothHosts(t *testing.T) {
 		site.ServeHTTP(answer, asked)
 		if got := answer.Header().Get("Content-Security-Policy"); answer.Code != http.StatusOK || got != pagePolicy+want {
 			t.Errorf("where %s is told: %d %q, want %q at its end", told, answer.Code, got, want)
+		}
+	}
+}
+
+// TestBehindThePROXYProtocolNoHeaderIsBelieved: who passes TCP on passes on what clients write.
+func TestBehindThePROXYProtocolNoHeaderIsBelieved(t *testing.T) {
+	l := serveLocked(t)
+	l.add(t, "anna", "viewer", annasPassword, "*")
+	proxies, err := clientnet.ParseProxies([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Proxies: proxies, Auth: l.gate, SessionMost: time.Hour}, oneCamera{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := server.Listen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	ctx, end := context.WithCancel(context.Background())
+	go func() { ended <- server.Serve(ctx, proxies.Listener(listener)) }()
+	defer func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	for first, secure := range map[string]bool{"": true, "PROXY TCP4 203.0.113.7 203.0.113.1 1234 443\r\n": false} {
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		asks := fmt.Sprintf("POST /api/v1/login HTTP/1.1\r\nHost: box\r\nX-Forwarded-Proto: https\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			jsonType, len(annasLogin()), annasLogin())
+		if err := writeAll(connection, first+asks); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if cookies := answer.Cookies(); len(cookies) != 1 || cookies[0].Secure != secure {
+			t.Errorf("after %q: %d %v", first, answer.StatusCode, cookies)
 		}
 	}
 }
