@@ -42,13 +42,27 @@ BUILDERS = "/etc/ssl/of-the-builder.crt"
 
 
 def folder_of(month: str) -> Path:
-    """Where images and their Debians are for a month; those of another one are removed before the first."""
+    """Where images and their Debians are for a month; those of another one are removed once this one is made."""
     folder = CACHE / f"containers-{month}"
     if not folder.exists():
-        for former in CACHE.glob("containers*"):
-            shutil.rmtree(former)
+        patterns = ("containers*", *(f"base-{suite}-*" for suite in BASES.values()))  # the latter were beside them
+        former = [path for pattern in patterns for path in CACHE.glob(pattern)]
         folder.mkdir(parents=True)
+        for path in former:
+            remove(path)
     return folder
+
+
+def remove(former: Path) -> None:
+    """Take a month away; where something of it stays, that costs place and no build."""
+    inside: tuple[str, ...] = ()
+    if (former / "store").exists():
+        # A build that was killed has left a layer mounted. Without root the files in layers are those of users that
+        # only buildah can be.
+        subprocess.run(in_store(former, "rm", "--all"), stdout=subprocess.DEVNULL, check=False)
+        inside = () if os.geteuid() == 0 else ("buildah", "unshare")
+    if subprocess.run([*inside, "rm", "-rf", "--one-file-system", former], check=False).returncode:
+        print(f"containers: {former} of another month cannot be removed, and takes place until you do", file=sys.stderr)
 
 
 @cache
@@ -57,13 +71,16 @@ def folder_of_this_month() -> Path:
     return folder_of(f"{date.today():%Y-%m}")
 
 
+def in_store(folder: Path, *words: str) -> list[str]:
+    """The command that runs buildah on the store of a month."""
+    running = Path(tempfile.gettempdir()) / f"visavis-{folder.name}"
+    return ["buildah", "--root", str(folder / "store"), "--runroot", str(running), *words]
+
+
 def buildah(*words: str) -> str:
     """Run buildah on a store of our own, and return what it says."""
-    folder = folder_of_this_month()
-    running = Path(tempfile.gettempdir()) / f"visavis-{folder.name}"
-    places = ("--root", str(folder / "store"), "--runroot", str(running))
-    done = subprocess.run(["buildah", *places, *words], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip()
+    command = in_store(folder_of_this_month(), *words)
+    return subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def base(suite: str, architecture: str) -> str:
@@ -96,8 +113,8 @@ def build(target: str, architecture: str = NATIVE) -> str:
     """Build one image; returns its name."""
     name = f"localhost/visavis-{target}:{architecture}"
     given = [f"--build-arg={word}={value}" for word, value in arguments(architecture).items()]
-    options = ["--isolation=chroot", "--layers", f"--platform=linux/{architecture}", "--pull-never", *given]
-    buildah("build", "-q", *options, "--target", target, "-t", name, "-f", DOCKERFILE, ".")
+    options = ["--force-rm", "--isolation=chroot", "--layers", f"--platform=linux/{architecture}", "--pull-never"]
+    buildah("build", "-q", *options, *given, "--target", target, "-t", name, "-f", DOCKERFILE, ".")
     return name
 
 
