@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from visavis import worker_unit
@@ -27,8 +28,9 @@ FORBIDS = r"^(\w*Network\w*|IPAddress\w+|RestrictAddressFamilies|SocketBind\w+)=
 KSERVE = '[detector]\nbackend = "kserve"\nkserve_url = "https://triton.example.org"\nmodel = "centerface"\n'
 
 
-# Root by name, and without what lets root into every folder.
-ORDINARY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+# Nobody by name, and without what lets root into every folder.
+ORDINARY = ("unshare", "-U") if os.geteuid() == 0 else ()
+ROOT_USER = ("unshare", "-m" if os.geteuid() == 0 else "-rm")
 # What `visavis doctor` and `visavis check` find of a device's models: each word is a model, a precision and a folder.
 LOOK = """
 import json, os, sys
@@ -42,8 +44,8 @@ check.DEVICE_CONFIG = Path(place, "config.toml")
 check.UNIT = Path(place)
 check.SYSTEM_CACHE = settings.SYSTEM_CACHE = Path(place, "cache")
 configured = Config(detector=Detector(model=model, precision=precision, backend="onnxruntime"))
-found = model_of_device(configured.detector)
-print(json.dumps([found.state, found.words, found.remedy, *check.warnings(configured, check.DEVICE_CONFIG)]))
+found = [[one.subject, one.state, one.words, one.remedy] for one in model_of_device(configured.detector)]
+print(json.dumps([*found, *check.warnings(configured, check.DEVICE_CONFIG)]))
 """
 
 
@@ -132,11 +134,32 @@ def test_what_workers_keep_for_themselves_is_not_missed_by_another_user(
     for kept in ("models", "originals"):
         (tmp_path / "cache" / kept).mkdir(parents=True)
         (tmp_path / "cache" / kept).chmod(0)
+    found, *warnings = look(ORDINARY, tmp_path, model, precision)
+    words = f"not looked at, what the device's workers keep in {tmp_path}/cache is closed to this user"
+    assert found == ["model", "warn", words, "run it with sudo"]
+    assert warnings == [f"detector.model: {words}: run it with sudo"] * missed
+
+
+def test_root_is_told_of_a_disk_that_has_become_read_only(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (cache / "models").mkdir(parents=True)
+    (cache / "models").chmod(0o700)
+    mount = f'mount --bind {cache} {cache} && mount -o remount,bind,ro {cache} && exec "$@"'
+    disk, model = look((*ROOT_USER, "sh", "-c", mount, "sh"), tmp_path, "centerface", "auto")
+    assert disk[:3] == [
+        "cache",
+        "warn",
+        f"{cache}, where the device's workers keep models, is on a read-only file system",
+    ]
+    assert "a worn card or disk must be replaced" in disk[3]
+    assert model == ["model", "warn", "centerface can be prepared but not kept", "see cache above"]
+
+
+def look(as_whom: tuple[str, ...], place: Path, model: str, precision: str) -> list[Any]:
+    """What is found by a user of a device's models in `place`/cache, and by `visavis check` after that."""
     environment = {name: value for name, value in os.environ.items() if name != "VISAVIS_CACHE_DIR"}
-    command = [*ORDINARY, sys.executable, "-c", LOOK, model, precision, str(tmp_path)]
+    command = [*as_whom, sys.executable, "-c", LOOK, model, precision, str(place)]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stderr) == (0, "")
-    state, words, remedy, *warnings = json.loads(said.stdout)
-    assert (state, remedy) == ("warn", "run it with sudo")
-    assert words == f"not looked at, what the device's workers keep in {tmp_path}/cache is closed to this user"
-    assert warnings == [f"detector.model: {words}: {remedy}"] * missed
+    assert said.returncode == 0, said.stderr
+    found: list[Any] = json.loads(said.stdout)
+    return found

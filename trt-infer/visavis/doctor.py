@@ -60,7 +60,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
         if config is not None:
             yield Finding("config", "fail", str(error))
         return
-    yield (model_of_device if of_device else model)(settings.detector)
+    yield from model_of_device(settings.detector) if of_device else (model(settings.detector),)
     if config is not None:
         yield from configured_brokers(settings)
         yield from (Finding("mqtt", "warn", lost.sentence, lost.remedy) for lost in denied(settings, config))
@@ -179,12 +179,30 @@ def units_cache() -> Path | None:
     return SYSTEM_CACHE if not named and SYSTEM_CACHE.exists() else None
 
 
-def model_of_device(detector: Detector) -> Finding:
+def model_of_device(detector: Detector) -> Iterator[Finding]:
     """The configured model where the device's workers keep it, for who may do there what they do: look and keep."""
     cache_dir = units_cache()
-    if cache_dir and detector.backend != "fake" and closed(cache_dir, os.R_OK | os.W_OK | os.X_OK):
-        return Finding("model", "warn", CLOSED.format(cache_dir), OPEN)
-    return model(detector, cache_dir)
+    if cache_dir is None or detector.backend == "fake":
+        yield model(detector, cache_dir)
+        return
+    yield from takes_nothing(cache_dir)
+    if closed(cache_dir, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding("model", "warn", CLOSED.format(cache_dir), OPEN)
+    else:
+        yield model(detector, cache_dir)
+
+
+def takes_nothing(cache_dir: Path) -> Iterator[Finding]:
+    """A file system that is read-only, which Linux makes of one on a disk that fails."""
+    try:
+        if not os.statvfs(cache_dir).f_flag & os.ST_RDONLY:
+            return
+        words = f"{cache_dir}, where the device's workers keep models, is on a read-only file system"
+    except OSError as error:
+        words = f"{cache_dir}, where the device's workers keep models, cannot be looked at, {error.strerror}"
+    yield Finding(
+        "cache", "warn", words, "see `sudo dmesg`: a worn card or disk must be replaced, else mount it writable"
+    )
 
 
 def model(detector: Detector, cache_dir: Path | None = None) -> Finding:
