@@ -228,6 +228,50 @@ def test_the_way_back_and_there_again_asks_nothing(place: Path) -> None:
     assert "pattern deny b/#\n" in runs(place, RIGHTS)
 
 
+@pytest.mark.parametrize("owners", ["", "max_keepalive 100\n"])
+def test_settings_that_were_bad_do_not_come_back_after_a_rollback_past_the_package_that_set_them_aside(
+    place: Path, owners: str
+) -> None:
+    old = setting_of_dpkgs(place, "")
+    dpkg(place, "-i", package(place, "1"))
+    conf = place / "etc/mosquitto" / CONF
+    conf.write_text(conf.read_text() + owners)
+    good = conf.read_text()
+    dpkg(place, "--force-confnew", "-i", package(place, "2", BAD), works=False)
+    dpkg(place, *AS_ANSIBLE, "-i", old)  # its scripts let lie what waits
+    assert (place / "etc/mosquitto" / ASIDE).exists()
+    added = "max_connections 1000\n"
+    dpkg(place, *AS_ANSIBLE, "-i", package(place, "3", added))
+    assert runs(place, CONF) == (good if owners else good + added)
+    assert not (place / "etc/mosquitto" / ASIDE).exists()
+
+
+@pytest.mark.parametrize("of_dpkgs", [True, False])
+def test_a_reader_that_was_narrowed_stays_so(place: Path, of_dpkgs: bool) -> None:
+    dpkg(place, "-i", setting_of_dpkgs(place, "") if of_dpkgs else package(place, "1"))
+    rights = place / "etc/mosquitto" / RIGHTS
+    wide, narrow = "user viewer\ntopic read visavis/#\n", "user viewer\ntopic read visavis/porch/#\n"
+    rights.write_text(rights.read_text().replace(wide, narrow))
+    renamed(place, "")
+    for version in ("2", "3"):
+        said = dpkg(place, "-i", package(place, version, rights=f"pattern deny b/{version}\n"))
+        assert 'without "topic read visavis/#" of user viewer, which was deleted' in said
+        shipped = (place / "debs" / version / "usr/share/visavis-broker" / RIGHTS).read_text()
+        kept = join.with_former(f"{narrow}\n", "porch", "hall", "visavis")
+        assert runs(place, RIGHTS) == shipped.replace(wide, "user viewer\n") + kept
+    rights.write_text(rights.read_text() + wide)
+    assert "deleted" not in dpkg(place, "-i", package(place, "4"))
+    assert wide in runs(place, RIGHTS)
+
+
+def test_what_a_way_back_took_of_the_rights_is_not_taken_for_deleted(place: Path) -> None:
+    dpkg(place, "-i", package(place, "1", rights="pattern deny b/#\n"))
+    dpkg(place, *AS_ANSIBLE, "-i", setting_of_dpkgs(place, ""))
+    shutil.copy(BROKER / RIGHTS, place / "etc/mosquitto" / RIGHTS)  # the owner has that version's
+    assert "deleted" not in dpkg(place, "-i", package(place, "2", rights="pattern deny b/#\n"))
+    assert "pattern deny b/#\n" in runs(place, RIGHTS)
+
+
 def test_a_purge_leaves_nothing_in_mosquittos_folder(place: Path) -> None:
     dpkg(place, "-i", setting_of_dpkgs(place, ADDED))
     dpkg(place, "-i", package(place, "1"))
