@@ -51,12 +51,12 @@ def detections_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def faces_topic(prefix: str, device: str, camera: str) -> str:
-    """How many faces are followed, on change."""
+    """How many faces are followed, on change; 0 also while no worker is connected, which `backend` in `info` tells: it is empty then."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/faces"
 
 
 def occupied_topic(prefix: str, device: str, camera: str) -> str:
-    """Whether somebody is there, on change, debounced by the camera's delays."""
+    """Whether somebody is there, on change, debounced by the camera's delays. Without a worker nobody looks: events `left` and `gone` end what was followed, and `OFF` does not say that nobody is there."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/occupied"
 
 

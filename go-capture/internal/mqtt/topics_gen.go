@@ -73,7 +73,7 @@ func DetectionsTopic(prefix, device, camera string) string {
 // DetectionsDelivery is how DetectionsTopic is sent.
 var DetectionsDelivery = Delivery{QoS: 0, Retain: false}
 
-// FacesTopic: How many faces are followed, on change.
+// FacesTopic: How many faces are followed, on change; 0 also while no worker is connected, which `backend` in `info` tells: it is empty then.
 func FacesTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/faces"
 }
@@ -81,7 +81,7 @@ func FacesTopic(prefix, device, camera string) string {
 // FacesDelivery is how FacesTopic is sent.
 var FacesDelivery = Delivery{QoS: 1, Retain: true}
 
-// OccupiedTopic: Whether somebody is there, on change, debounced by the camera's delays.
+// OccupiedTopic: Whether somebody is there, on change, debounced by the camera's delays. Without a worker nobody looks: events `left` and `gone` end what was followed, and `OFF` does not say that nobody is there.
 func OccupiedTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/occupied"
 }

@@ -67,8 +67,9 @@ function showStatus(now) {
   document.title = `${now.device} · visavis`;
   showParts(now);
   showEngine(place("engine"), now);
-  showCameras(now.cameras);
-  announcer.hear(now.cameras);
+  const watched = now.cameras.map((camera) => ({ ...camera, workers: now.workers.length }));
+  showCameras(watched);
+  announcer.hear(watched);
 }
 
 /** Nobody knows now what the last answer told. */

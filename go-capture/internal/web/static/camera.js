@@ -59,7 +59,7 @@ export class Camera {
       ...reasons.map((reason) => { this.pairs[reason].firstChild.prepend("+ "); return this.pairs[reason]; }), pair("viewers", "viewers"));
   }
 
-  /** Shows one camera of a status. */
+  /** Shows one camera of a status; its `workers` are how many the device has. */
   show(camera) {
     this.picture.show(camera);
     this.showState(camera);
@@ -104,7 +104,7 @@ export class Camera {
 }
 
 /** Whether somebody looks for faces there; who does not cannot say that nobody is there. */
-const sees = (camera) => camera.state === "online" && camera.detect !== false;
+const sees = (camera) => camera.state === "online" && camera.detect !== false && camera.workers !== 0;
 
 const stateText = (camera) => (camera.state === "online" && !sees(camera) ? "not detecting" : states[camera.state] ?? camera.state);
 
