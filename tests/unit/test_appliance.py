@@ -18,6 +18,8 @@ from visavis.daemon import ConfigRefused, effective_config
 from visavis.greeting import greet, subscribe_command
 from visavis.models.configured import check_model
 
+from tests.unit.command import visavis
+
 
 @pytest.mark.parametrize(
     ("url", "said"),
@@ -135,6 +137,16 @@ def test_a_model_that_may_be_there_is_not_refused(
 ) -> None:
     monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
     check_model(Detector(model=model, backend=backend))
+
+
+@pytest.mark.parametrize("words", [["run"], ["serve"], ["serve", "--lan", "--config", "config.toml"]])
+@pytest.mark.parametrize("signal", ["INT", "TERM"])
+def test_a_stop_while_settings_are_read_is_one_that_is_wanted(words: list[str], signal: str, tmp_path: Path) -> None:
+    reader = tmp_path / "visavis-capture"
+    reader.write_text(f"#!/bin/sh\nkill -{signal} $$\n")
+    reader.chmod(0o755)
+    answer = visavis(*words, variables={"VISAVIS_CAPTURE": str(reader)})
+    assert (answer.returncode, answer.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "0080000", "8" * 5_000, "eight", "-1", "٨٠"])

@@ -15,6 +15,7 @@ import msgspec
 
 from visavis.config_gen import Config
 from visavis.errors import VisavisError
+from visavis.signals import STOP_SIGNALS
 
 PROGRAM = "visavis-capture"
 DEVICE_CONFIG = Path("/etc/visavis/config.toml")
@@ -55,13 +56,17 @@ def ask_daemon(*words: str, **options: Any) -> subprocess.CompletedProcess[Any]:
 
     Raises:
         DaemonMissing: it is not here, or cannot be started on this machine.
+        KeyboardInterrupt: it was told to stop, as a terminal and systemd tell each process of a group.
     """
     program = daemon_program()
     try:
-        return subprocess.run([program, *words], check=False, **options)
+        answer = subprocess.run([program, *words], check=False, **options)
     except OSError as error:
         remedy = "is it for another processor? Build it here with `make setup`, or install the package visavis"
         raise DaemonMissing(f"{program} cannot be started, {error.strerror}", remedy) from error
+    if -answer.returncode in STOP_SIGNALS:
+        raise KeyboardInterrupt
+    return answer
 
 
 def effective_config(file: Path | None, environment: Mapping[str, str], *, for_worker: bool = False) -> Config:
@@ -74,7 +79,7 @@ def effective_config(file: Path | None, environment: Mapping[str, str], *, for_w
 
     Raises:
         ConfigRefused: with every problem, one a line.
-        DaemonMissing: as `ask_daemon`.
+        DaemonMissing, KeyboardInterrupt: as `ask_daemon`.
     """
     words = ["-effective"] + (["-config", str(file)] if file else []) + (["-for-worker"] if for_worker else [])
     answer = ask_daemon(*words, env=environment, capture_output=True)

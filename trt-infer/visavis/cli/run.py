@@ -8,6 +8,7 @@ Environment: CAMERA (/dev/video0, rtsp://..., a video file), VISAVIS_HTTP_PORT (
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 from visavis.appliance import Appliance, RunSettings
@@ -31,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
     settings = RunSettings.from_environment(args.config, args.backend)
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, suppress(KeyboardInterrupt):  # whoever reads the settings was stopped too
         Appliance(settings).serve(stop)
     return 0

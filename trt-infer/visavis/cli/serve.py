@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -34,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM: exit 0; 1 when a part could not be started; 2 for a bad setting."""
     settings = RunSettings.from_environment(args.config, args.backend)
-    settings = replace(settings, cameras=False, overrides=overrides(args, settings))
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, suppress(KeyboardInterrupt):  # whoever reads the settings was stopped too
+        settings = replace(settings, cameras=False, overrides=overrides(args, settings))
         Appliance(settings).serve(stop)
     return 0
 
