@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -64,10 +65,26 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		fmt.Fprintf(stderr, "visavis: %v\n", err)
 		return exitFailed
 	}
-	if asked.action == "add" && !settings.Auth.Enabled {
-		fmt.Fprintln(stderr, "visavis: NOTE: nobody is asked for a login yet: add a section [auth] to the configuration and start the daemon again")
+	if asked.action == "add" {
+		noteWhatIsMissing(asked, settings, stderr)
 	}
 	return 0
+}
+
+// noteWhatIsMissing tells of what the new login has no effect without. Each may come later: it is no reason to refuse.
+func noteWhatIsMissing(asked authCommand, settings *config.Config, stderr io.Writer) {
+	var there []string
+	for _, camera := range settings.Cameras {
+		there = append(there, camera.ID)
+	}
+	for _, id := range asked.cameras {
+		if id != "*" && !slices.Contains(there, id) {
+			fmt.Fprintf(stderr, "visavis: NOTE: no camera is called %s now; there are %s\n", id, cmp.Or(strings.Join(there, ", "), "none"))
+		}
+	}
+	if !settings.Auth.Enabled {
+		fmt.Fprintln(stderr, "visavis: NOTE: nobody is asked for a login yet: add a section [auth] to the configuration and start the daemon again")
+	}
 }
 
 func readAuth(arguments []string, stderr io.Writer) (authCommand, bool) {

@@ -30,3 +30,21 @@ func TestLoginsAreManagedWithoutTheSecretsOfTheService(t *testing.T) {
 		}
 	}
 }
+
+func TestACameraThatThereIsNotIsTold(t *testing.T) {
+	folder := t.TempDir()
+	file, credentials := filepath.Join(folder, "config.toml"), filepath.Join(folder, "credentials.toml")
+	text := fmt.Sprintf("[auth]\nfile = %q\n[[camera]]\nid = \"door\"\nsource = \"demo:\"\n[[camera]]\nid = \"yard\"\nsource = \"demo:\"\n", credentials)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for cameras, says := range map[string]string{
+		"-camera door -camera *": "", "-camera door -camera nosuch": "visavis: NOTE: no camera is called nosuch now; there are door, yard\n",
+	} {
+		var out, told bytes.Buffer
+		words := append(strings.Fields("add -config "+file+" -role viewer "+cameras), fmt.Sprintf("phone%d", len(says)))
+		if code := runAuth(words, strings.NewReader(""), &out, &told); code != 0 || told.String() != says {
+			t.Errorf("%s ends with %d and says %q", cameras, code, told.String())
+		}
+	}
+}
