@@ -316,6 +316,15 @@ def test_check_warns_of_a_model_that_this_user_has_not(tmp_path: Path) -> None:
     assert said.endswith("; workers of another user may have it")
 
 
+@pytest.mark.parametrize("command", [("check",), ("run", "--config")])
+def test_a_size_that_the_model_cannot_take_is_refused(command: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[detector]\nmodel = "centerface"\ninput = [641, 480]\n')
+    answer = visavis(*command, file)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert complaints(answer) == ["visavis: detector.input: centerface cannot take 641x480: use multiples of 32"]
+
+
 @pytest.mark.parametrize("setting", ['hosts = ["porch.example.org"]', 'proxies = ["127.0.0.1"]'])
 def test_check_warns_of_a_page_behind_a_balancer_that_lets_everybody_in(setting: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,15 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when the configuration is good, 2 when it is not."""
-    code = ask_daemon("-config", str(args.file), "-check").returncode
-    if code == 0:
+    answer = ask_daemon("-config", str(args.file), "-check", stdout=subprocess.PIPE, text=True)
+    if answer.returncode == 0:
         for words in warnings(effective_config(args.file, os.environ), args.file):
             complain(f"warning, {args.file}: {words}")
-    return code
+    print(answer.stdout, end="")
+    return answer.returncode
 
 
 def warnings(settings: Config, file: Path) -> Iterator[str]:
-    """What may go wrong with a good configuration: no model for workers of this user, no way to a broker or server."""
+    """What may go wrong with a good configuration: no model for workers of this user, no way to a broker or server.
+
+    Raises:
+        WrongSize: it is not good, and the daemon, which knows no models, has taken it.
+    """
     of_device = UNIT.exists() and file.resolve() == DEVICE_CONFIG
     try:
         check_model(settings.detector, SYSTEM_CACHE if of_device else None)

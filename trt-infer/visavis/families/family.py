@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.detections import Detections
-from visavis.errors import DetectorError
+from visavis.errors import DetectorError, ModelError
+from visavis.settings import LARGEST_SIDE
 
 Floats = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -56,6 +57,16 @@ class Family:
     shapes: Callable[[int, int], tuple[Shape, ...]]
     fits: Callable[[Mapping[str, Shape]], bool]
     form: str
+
+    def check_size(self, model: str, width: int, height: int) -> None:
+        """See that a model of this family takes pictures of width x height pixels; 0 x 0 is any size.
+
+        Raises:
+            ModelError: it does not.
+        """
+        fits = all(0 <= side <= LARGEST_SIDE and side % self.multiple == 0 for side in (width, height))
+        if not fits or (width == 0) != (height == 0):
+            raise ModelError(f"{model} cannot take {width}x{height}", f"use multiples of {self.multiple}")
 
     def decode_batch(
         self, outputs: Sequence[Floats], input_size: tuple[int, int], score: float, iou: float

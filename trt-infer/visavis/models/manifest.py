@@ -131,16 +131,20 @@ def original(model: str, family: str = "", cache_dir: Path | None = None) -> Ori
     return Original(name=model, entry=entry, content=content, sha256=found)
 
 
-def check_at_hand(model: str, cache_dir: Path | None = None) -> None:
+def check_at_hand(model: str, cache_dir: Path | None = None) -> Entry | None:
     """Look whether `original` would find a model, without reading it.
+
+    Returns:
+        What is known of it; None of a file.
 
     Raises:
         ModelError: it would not.
     """
     if not model.endswith(".onnx"):
-        _located(model, "", cache_dir or default_cache_dir())
-    elif not (is_there(Path(model)) and Path(model).is_file()):
+        return _located(model, "", cache_dir or default_cache_dir())[1]
+    if not (is_there(Path(model)) and Path(model).is_file()):
         raise ModelError(f"no file {model} is here", "check the path")
+    return None
 
 
 def _located(model: str, family: str, cache_dir: Path) -> tuple[str, Entry, Path]:

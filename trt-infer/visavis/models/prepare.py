@@ -32,7 +32,6 @@ from visavis.models.inspection import (
 )
 from visavis.models.manifest import Original
 from visavis.models.normalisation import Affine, is_nothing, taken, taken_out
-from visavis.settings import LARGEST_SIDE
 
 # What a model for pictures of any size is weighed at, pixels.
 USUAL_SIDE = 1024
@@ -59,7 +58,7 @@ def prepare(original: Original, width: int, height: int, batch: int = 1) -> byte
         ModelError: a size that the model cannot take, or a file that is refused or not such a model.
     """
     family = FAMILIES[original.entry.family]
-    _check_size(original.name, family, width, height)
+    family.check_size(original.name, width, height)
     model = inspected(original.content, original.name)
     if not family.fits(outputs_of(model)):
         raise ModelError(
@@ -88,13 +87,6 @@ def own_normalisation(original: Original) -> Affine:
     weights: Weights = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     nodes = rewrite.lift_constants(list(model.graph.node), weights)
     return taken_out(rewrite.without_dead(nodes, set(outputs_of(model))), weights, picture_input(model).name)[1]
-
-
-def _check_size(name: str, family: Family, width: int, height: int) -> None:
-    multiple = family.multiple
-    fits = all(0 <= side <= LARGEST_SIDE and side % multiple == 0 for side in (width, height))
-    if not fits or (width == 0) != (height == 0):
-        raise ModelError(f"{name} cannot take {width}x{height}", f"use multiples of {multiple}")
 
 
 def _compare(original: Original, family: Family, own: Affine) -> None:
