@@ -18,6 +18,14 @@ def test_a_camera_that_is_lost_tells_why_in_the_place_of_its_figures(error: str)
     assert camera_line({"id": "door", "state": "lost", "error": error}) == f"door        lost     {error}".rstrip()
 
 
+def test_the_longest_name_of_a_camera_stands_apart_from_its_state() -> None:
+    name = "a-camera-by-the-garden-gate"
+    assert camera_line({"id": name, "state": "lost", "error": "gone"}) == f"{name} lost     gone"
+    total = {"p50": 13.4, "p99": 19.0}
+    seen = {"fps": 30.0, "fps_inferred": 29.8, "faces": 2, "frames": {"dropped": {}}, "latency_ms": {"total": total}}
+    assert camera_line({"id": name, "state": "online", **seen}).startswith(f"{name} online    30.0 fps, ")
+
+
 @pytest.mark.parametrize("broker", [{"enabled": False, "connected": False}, {"enabled": True, "connected": True}])
 def test_a_broker_that_is_there_or_not_wanted_has_none(broker: dict[str, bool]) -> None:
     assert broker_lines(broker) == []

@@ -52,11 +52,11 @@ def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
 def camera_line(camera: dict[str, Any]) -> str:
     """`door  online  30.0 fps, inferred 29.8  2 faces  13.4 ms to MQTT (p99 19.0)  dropped 3`, or why it is lost."""
     if camera["state"] == "lost":
-        return f"{camera['id']:<12}{camera['state']:<9}{camera.get('error', '')}".rstrip()
+        return f"{camera['id']:<11} {camera['state']:<9}{camera.get('error', '')}".rstrip()
     total = camera["latency_ms"]["total"]
     dropped = sum(camera["frames"]["dropped"].values())
     return (
-        f"{camera['id']:<12}{camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
+        f"{camera['id']:<11} {camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
         f"{camera['faces']:2d} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
     )
 
