@@ -142,10 +142,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "weight of another size": (lambda: with_weight([2, 3, 9, 9]), "not a valid ONNX model|is not a scrfd"),
     "bent picture": (with_picture_bent, "its graph is not a scrfd"),
     "huge input": (lambda: with_input([1, 3, 2**30, 2**30]), "its input.1 claims the shape"),
-    "two inputs": (lambda: with_input([1, 3, "h", "w"], more=True), "2 inputs"),
-    "grey input": (lambda: with_input([1, 1, "h", "w"]), r"not \(batch, 3, height, width\)"),
-    "flat input": (lambda: with_input([3, "h", "w"]), r"not \(batch, 3, height, width\)"),
-    "double input": (lambda: with_input([1, 3, "h", "w"], TensorProto.DOUBLE), "not float32"),
+    "two inputs": (
+        lambda: with_input([1, 3, "h", "w"], more=True),
+        "it has 2 inputs: export it with one input, float32 of",
+    ),
+    "grey input": (lambda: with_input([1, 1, "h", "w"]), r"\[1, 1, 0, 0\], not \(pictures, 3, .*: export it with"),
+    "flat input": (lambda: with_input([3, "h", "w"]), r"not \(pictures, 3, height, width\): export it with one"),
+    "double input": (lambda: with_input([1, 3, "h", "w"], TensorProto.DOUBLE), "not float32: export it with one input"),
 }
 
 

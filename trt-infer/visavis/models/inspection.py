@@ -56,9 +56,13 @@ def inspected(content: bytes, name: str) -> Any:
     outside = _outside(model)
     if outside:
         raise ModelError(f"{name} keeps weights in other files ({outside})", "save it as one file")
-    for wrong in (_foreign(model), _sparse(model), _absurd(model), _input_fault(model)):
+    for wrong in (_foreign(model), _sparse(model), _absurd(model)):
         if wrong:
             raise ModelError(f"model {name} is refused, {wrong}", "use a file from a source that you trust")
+    unfit = _input_fault(model)
+    if unfit:
+        remedy = "export it with one input, float32 of (pictures, 3, height, width)"
+        raise ModelError(f"model {name} is refused, {unfit}", remedy)
     try:
         onnx.checker.check_model(model)
     except (ValueError, onnx.checker.ValidationError) as error:
@@ -86,7 +90,7 @@ def picture_input(model: Any) -> Any:
     weights = {item.name for item in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in weights]
     if len(inputs) != 1:
-        raise ModelError(f"a model has {len(inputs)} inputs", "it must have one, the picture")
+        raise ModelError(f"it has {len(inputs)} inputs", "it must have one, the picture")
     return inputs[0]
 
 
@@ -231,12 +235,12 @@ def _input_fault(model: Any) -> str:
     try:
         value = picture_input(model)
     except ModelError as error:
-        return str(error)
+        return error.sentence
     shape = shape_of(value)
     if value.type.tensor_type.elem_type != TensorProto.FLOAT:
         return f"its input {value.name} is not float32"
     if len(shape) != 4 or shape[1] != CHANNELS:
-        return f"its input {value.name} is {list(shape)}, not (batch, 3, height, width)"
+        return f"its input {value.name} is {list(shape)}, not (pictures, 3, height, width)"
     return ""
 
 
