@@ -110,7 +110,10 @@ def test_a_backend_that_there_is_not_starts_nothing() -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("nonsense", r"^detector\.model: no model is called 'nonsense': choose from centerface, .* name a FILE\.onnx$"),
+        (
+            "nonsense",
+            r"^detector\.model: no model is called 'nonsense': choose from .* or `visavis model import FILE\.onnx`$",
+        ),
         ("yunet-n", r"^detector\.model: model yunet-n is not on this machine: visavis model pull yunet-n$"),
         ("mine.onnx", r"^detector\.model: no file mine\.onnx is here: check the path$"),
     ],

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     content: bytes
     sha256: str
+
+
+class UnknownModel(ModelError):
+    """There is no model of this name; `names` are those that there are."""
+
+    def __init__(self, model: str, names: Iterable[str]) -> None:
+        self.names = ", ".join(names)
+        super().__init__(f"no model is called {model!r}", f"choose from {self.names} or name a FILE.onnx")
 
 
 def entries(path: Path = MANIFEST) -> dict[str, Entry]:
@@ -104,7 +113,7 @@ def _entry(model: str, cache_dir: Path) -> Entry:
     own = {path.stem: path for path in (cache_dir / "originals").glob("*.json")}
     if model in own:
         return _imported(own[model])
-    raise ModelError(f"no model is called {model!r}", f"choose from {', '.join(known(cache_dir))} or name a FILE.onnx")
+    raise UnknownModel(model, known(cache_dir))
 
 
 def original(model: str, family: str = "", cache_dir: Path | None = None) -> Original:
