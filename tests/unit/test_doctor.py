@@ -84,7 +84,7 @@ def of_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_a_name_the_devices_own_configuration_is_looked_at(
     of_device: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(argparse.Namespace(config=None, hardware=False, json=False))
+    run(argparse.Namespace(config=None, hardware=False, short=False, output=None, json=False))
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("warn  mqtt         mqtt://127.0.0.1:1 is not there") for line in lines), lines
     assert lines[-1] == f"ok    config       {of_device}"
@@ -376,6 +376,13 @@ def test_a_measurement_that_is_stopped_leaves_the_earlier_report(
     with pytest.raises(KeyboardInterrupt):
         report(file, short=True)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"pi5.txt": "of last week"}
+
+
+@pytest.mark.parametrize("words", [("--short",), ("--output", "pi5.txt")])
+def test_options_of_a_report_want_a_report(words: tuple[str, ...]) -> None:
+    answer = visavis("doctor", *words)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert complaints(answer) == ["visavis: --short and --output are for a report on this board: add --hardware"]
 
 
 def test_a_report_into_a_pipe_replaces_no_device() -> None:

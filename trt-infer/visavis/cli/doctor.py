@@ -18,6 +18,7 @@ from visavis.atomic import written_anew
 from visavis.daemon import DEVICE_CONFIG, device_config
 from visavis.doctor import Finding, examine
 from visavis.errors import VisavisError
+from visavis.terminal import complain
 
 EXAMPLE = (
     "  visavis doctor\n  visavis doctor --config visavis.toml --json\n  visavis doctor --hardware --output pi5.txt"
@@ -42,16 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        default=REPORT,
         metavar="FILE",
-        help="with --hardware: write the report here (default %(default)s)",
+        help=f"with --hardware: write the report here (default {REPORT})",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 when nothing fails (warnings are allowed), else 1."""
+    """Exit 0 when nothing fails (warnings are allowed), else 1; 2 for options of a report that nobody asked for.
+
+    Raises:
+        VisavisError: the report cannot be written.
+    """
     if args.hardware:
-        return report(args.output, short=args.short)
+        return report(args.output or REPORT, short=args.short)
+    if args.short or args.output:
+        complain("--short and --output are for a report on this board: add --hardware")
+        return 2
     failed = False
     for finding in examine(args.config or device_config()):
         print(json.dumps(finding_json(finding)) if args.json else line(finding), flush=True)
