@@ -107,7 +107,7 @@ def test_an_address_that_sends_too_much_is_told_when_to_come_back(appliance: Run
 def test_every_picture_counts_once_whatever_becomes_of_it(appliance: RunningAppliance) -> None:
     before, picture, seen = clients(appliance), photos()[0].read_bytes(), Counter[str]()
     with connect(f"ws://127.0.0.1:{appliance.http_port}/api/v1/detect/stream", max_size=None) as stream:
-        assert clients(appliance)["streams"] == 1
+        until(lambda: clients(appliance)["streams"] == 1, "the stream is not counted")
         for _ in range(50):
             stream.send(picture)
         index = -1
