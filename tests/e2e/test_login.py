@@ -194,6 +194,7 @@ def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> Non
     log_in(page, "neighbour", PASSWORD)
     page.wait_for_url("**/try")
     until(lambda: "neighbour may look at cameras" in page.inner_text("#problems"), lambda: page.inner_text("body"))
+    assert "“visavis auth revoke neighbour”, then “visavis auth add neighbour --role operator”" in page.inner_text("#problems")
     page.goto(f"{locked.url}/login?to=https://evil.example/")
     page.wait_for_url(f"{locked.url}/")
 
@@ -311,3 +312,18 @@ def test_a_flood_of_logins_takes_little_memory_and_only_hurts_itself(locked: Loc
     assert set(codes) <= {401, 429, 503}
     assert {401, 429} <= set(codes)
     assert memory.extra < 96 << 20, f"{memory.extra >> 20} MiB more"
+
+
+def test_who_comes_to_claim_a_device_that_has_an_administrator_is_told(locked: Locked, browser: Browser) -> None:
+    page, complaints = opened(browser, locked)
+    page.goto(f"{locked.url}/claim")
+    page.wait_for_selector("#over")
+    assert not page.is_visible("#claim")
+    fields = {"code": "AAAA-AAAA", "name": "ben", "password": PASSWORD}
+    refused = page.request.post(f"{locked.url}/api/v1/claim", data=fields)
+    assert (refused.status, refused.json()["detail"] in page.inner_text("#over")) == (410, True)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.get_by_role("link", name="Log in").click()
+    page.wait_for_url("**/login")
+    assert complaints == []

@@ -11,7 +11,7 @@ import (
 )
 
 // errUnfed says that a push: camera got no picture within the stall limit.
-var errUnfed = errors.New("no client sends pictures: connect one to the WebSocket /api/v1/cameras/{id}/push")
+var errUnfed = errors.New("no client sends pictures: connect one to the WebSocket /api/v1/cameras/{id}/push, where {id} is that of this camera")
 
 // Feed is where the pictures of a push: camera come from.
 type Feed interface {

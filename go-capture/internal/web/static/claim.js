@@ -3,6 +3,11 @@
 import { sendForm } from "./form.js";
 import { session } from "./session.js";
 
-sendForm(document.getElementById("claim"), "/api/v1/claim", () => location.replace("/"));
+const form = document.getElementById("claim");
+sendForm(form, "/api/v1/claim", () => location.replace("/"));
 
-document.getElementById("known").hidden = !(await session())?.logins;
+const now = await session();
+if (now?.required === false) location.replace("/");
+form.hidden = now?.claim === false;
+document.getElementById("over").hidden = !form.hidden;
+document.getElementById("known").hidden = !now?.logins;

@@ -170,7 +170,7 @@ function listenForDrops() {
 async function begin() {
   const who = await session();
   if (who?.role === "viewer") {
-    tell("role", [`${who.name} may look at cameras, not send pictures`, "An administrator gives the role operator: “visavis auth add NAME --role operator”."]);
+    tell("role", [`${who.name} may look at cameras, not send pictures`, `An administrator gives the role operator: “visavis auth revoke ${who.name}”, then “visavis auth add ${who.name} --role operator”.`]);
   }
   connect();
 }
