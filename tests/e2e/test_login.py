@@ -327,3 +327,12 @@ def test_who_comes_to_claim_a_device_that_has_an_administrator_is_told(locked: L
     page.get_by_role("link", name="Log in").click()
     page.wait_for_url("**/login")
     assert complaints == []
+
+
+def test_who_may_see_no_camera_is_not_told_that_there_is_none(locked: Locked, browser: Browser) -> None:
+    locked.type("visavis auth add nell --role viewer --camera dor --config config.toml")
+    page, complaints = opened(browser, locked)
+    log_in(page, "nell", PASSWORD)
+    page.wait_for_selector("#given")
+    assert not page.is_visible("#bare")
+    assert complaints == []

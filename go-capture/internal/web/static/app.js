@@ -22,6 +22,7 @@ const announcer = new Announcer(place("announcer"));
 let status = null;
 let answeredAt = performance.now();
 let timer = 0;
+let seesAll = null; // unknown until the session is
 
 async function poll() {
   try {
@@ -109,7 +110,8 @@ function showCameras(list) {
     if (!cameras.has(camera.id)) add(camera.id, list.length <= openUpTo);
     cameras.get(camera.id).show(camera);
   }
-  place("bare").hidden = list.length > 0;
+  place("bare").hidden = list.length > 0 || seesAll !== true;
+  place("given").hidden = list.length > 0 || seesAll !== false;
   mark(place("cameras"), "wall", list.length >= wallFrom);
   mark(place("cameras"), "large", list.length > largeFrom);
 }
@@ -129,5 +131,10 @@ document.addEventListener("visibilitychange", () => {
   poll();
 });
 
-greet(place("leave"), place("who"));
+async function learnWhatIsSeen() {
+  const now = await greet(place("leave"), place("who"));
+  seesAll = !now?.name || now.cameras.includes("*");
+}
+
+learnWhatIsSeen();
 poll();

@@ -5,7 +5,7 @@ import { write } from "./element.js";
 const address = "/api/v1/session";
 let leaving = false;
 
-/** { required, name, role, cameras }, or null when the device does not answer. */
+/** { required, claim, logins, name, role, cameras }, or null when the device does not answer. */
 export async function session() {
   try {
     const answer = await fetch(address, { cache: "no-store" });
@@ -15,13 +15,14 @@ export async function session() {
   }
 }
 
-/** Shows who is logged in and lets them leave; nothing where no login is wanted. */
+/** Shows who is logged in and lets them leave; nothing where no login is wanted. Gives back the session. */
 export async function greet(button, name) {
   const now = await session();
-  if (!now?.name) return;
+  if (!now?.name) return now;
   write(name, now.name);
   button.hidden = false;
   button.addEventListener("click", leave);
+  return now;
 }
 
 async function leave() {
