@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_appliance import worker_pid
-from tests.e2e.test_page import CAMERA, NO_BROKER, chromium, opened, until_all_move
+from tests.e2e.test_page import CAMERA, NO_BROKER, chromium, complaints_of, opened, until_all_move
 from tests.waiting import until
 
 
@@ -44,4 +44,17 @@ def test_a_card_tells_no_faces_while_no_worker_looks_for_them(
     assert not {"live", "empty", "occupied"} & set(words), "who does not look cannot say that nobody is there"
     assert figures == ["–now", "–ms"]
     until(lambda: "live" in card.inner_text(), card.inner_text)
+    assert complaints == []
+
+
+def test_a_device_without_a_camera_says_how_it_gets_one(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser
+) -> None:
+    appliance = start_appliance("camera = []\n" + NO_BROKER, "--backend", "fake")
+    appliance.wait_ready()
+    page = browser.new_page()
+    complaints = complaints_of(page)
+    page.goto(f"http://127.0.0.1:{appliance.http_port}/")
+    page.get_by_text("No camera is configured").wait_for()
+    assert not page.is_visible("#given")
     assert complaints == []
