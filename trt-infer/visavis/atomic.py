@@ -15,13 +15,21 @@ from typing import BinaryIO
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is complete or not there, also when the power fails; with the rights of any new file.
+def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file that is complete or not there, also when the power fails.
+
+    Args:
+        path: where; what is there is replaced.
+        content: all of it.
+        mode: its rights, whatever the umask is; None: those of any new file.
 
     Raises:
         OSError: nothing was written, and what was at `path` before is still there.
     """
     with written_anew(path) as file:
+        if mode is not None:
+            # The open file, not the name: where others may write into the folder, one might put a link in its place.
+            os.fchmod(file.fileno(), mode)
         file.write(content)
 
 

@@ -9,13 +9,12 @@ Both judge by the same, so what only one of them can know, such as the version o
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
 from visavis import __version__
-from visavis.atomic import written_anew
+from visavis.atomic import write_atomically
 from visavis.models.processor import processor_name
 
 AUTO = "auto"
@@ -57,10 +56,7 @@ def remember(recommendation: Recommendation, cache_dir: Path) -> Path:
     """
     path = _path(cache_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_anew(path) as file:
-        # The open file, not the name: the folder is the workers', and one of them might put a link in its place.
-        os.fchmod(file.fileno(), FOR_ALL)
-        file.write(msgspec.json.format(msgspec.json.encode(recommendation), indent=2))
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(recommendation), indent=2), FOR_ALL)
     return path
 
 

@@ -8,13 +8,12 @@ may put those of several devices together.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 
-from visavis.atomic import written_anew
+from visavis.atomic import write_atomically
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.manifest import original
@@ -77,9 +76,9 @@ def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us:
     place = folder / source.name
     try:
         _make_open(folder, place, place / VERSION)
-        _write_open(place / VERSION / "model.onnx", content)
+        write_atomically(place / VERSION / "model.onnx", content, OPEN_FILE)
         # Last: Triton takes no folder without it.
-        _write_open(place / "config.pbtxt", words.encode())
+        write_atomically(place / "config.pbtxt", words.encode(), OPEN_FILE)
     except OSError as error:
         raise ModelError(f"cannot write {place}, {error.strerror}", "name another folder") from error
     return place
@@ -91,12 +90,6 @@ def _make_open(folder: Path, *ours: Path) -> None:
     ours[-1].mkdir(parents=True, exist_ok=True)
     for one in (*made, *ours):
         one.chmod(OPEN_FOLDER)
-
-
-def _write_open(path: Path, content: bytes) -> None:
-    with written_anew(path) as file:
-        os.fchmod(file.fileno(), OPEN_FILE)
-        file.write(content)
 
 
 def _output(name: str, sides: Sequence[int]) -> str:
