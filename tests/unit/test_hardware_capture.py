@@ -85,6 +85,8 @@ def test_a_daemon_below_a_folder_called_worker_is_none(tmp_path: Path) -> None:
     appliance.process = cast(subprocess.Popen[bytes], SimpleNamespace(pid=os.getpid()))
     worker = [sys.executable, "-m", "visavis.cli", "worker", "--socket", str(tmp_path / "frames.sock")]
     with subprocess.Popen([daemon, "60"]) as first, subprocess.Popen(worker) as second:
+        # A program that has just begun has no words yet for a moment.
+        until(lambda: all(text_of(f"/proc/{process.pid}/cmdline") for process in (first, second)), "nothing begins")
         found, parts = appliance.workers(), appliance.memory_mib()
         for process in (first, second):
             process.kill()
