@@ -44,7 +44,7 @@ test: setup-test ## run every test that needs no special hardware
 LONGEST_FIRST = $(addprefix tests/vm/,test_image.py test_update.py test_package.py test_compose.py)
 
 .PHONY: test-vm
-test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): three quarters of an hour without KVM, more the first time
+test-vm: ## test cameras, package, image, updates and compose.yaml in virtual machines (QEMU): half an hour without KVM, more the first time
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	@# Cameras by themselves: how fast an outage is noticed shows only where a processor is free.
