@@ -194,9 +194,34 @@ def assert_led_back_to_where_one_wanted_to_go(page: Page, locked: Locked) -> Non
     log_in(page, "neighbour", PASSWORD)
     page.wait_for_url("**/try")
     until(lambda: "neighbour may look at cameras" in page.inner_text("#problems"), lambda: page.inner_text("body"))
-    assert "“visavis auth add neighbour --role operator”" in page.inner_text("#problems")
+    assert "“visavis auth add neighbour --role operator --camera door”" in page.inner_text("#problems")
     page.goto(f"{locked.url}/login?to=https://evil.example/")
     page.wait_for_url(f"{locked.url}/")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "cameras"),
+    [
+        ("all", "", ["*"]),
+        ("one", "--camera door", ["door"]),
+        ("two", "--camera demo2 --camera door", ["demo2", "door"]),
+        ("none", "--no-camera", []),
+    ],
+)
+def test_a_viewer_who_becomes_an_operator_sees_no_more_cameras(
+    locked: Locked, browser: Browser, name: str, words: str, cameras: list[str]
+) -> None:
+    locked.type(f"visavis auth add {name} --role viewer {words} --config config.toml")
+    page, _ = opened(browser, locked)
+    log_in(page, name, PASSWORD)
+    page.wait_for_url(f"{locked.url}/")
+    page.goto(f"{locked.url}/try")
+    page.wait_for_selector(f"#problems :text('{name} may look at cameras')")
+    for line in re.findall("“(visavis .*?)”", page.inner_text("#problems")):
+        locked.type(f"{line} --config config.toml")
+    accounts = json.loads(locked.type("visavis auth list --json --config config.toml"))["accounts"]
+    (found,) = (one for one in accounts if one["name"] == name)
+    assert (found["role"], found["cameras"]) == ("operator", cameras)
 
 
 @pytest.fixture

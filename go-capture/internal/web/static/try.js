@@ -167,10 +167,16 @@ function listenForDrops() {
   });
 }
 
+/** What makes a viewer an operator. They keep the cameras that they may see: an account that names none sees all. */
+function promotion({ name, cameras: seen }) {
+  const which = seen.includes("*") ? "" : seen.map((id) => ` --camera ${id}`).join("") || " --no-camera";
+  return `“visavis auth revoke ${name}”, then “visavis auth add ${name} --role operator${which}”`;
+}
+
 async function begin() {
   const who = await session();
   if (who?.role === "viewer") {
-    tell("role", [`${who.name} may look at cameras, not send pictures`, `An administrator gives the role operator: “visavis auth revoke ${who.name}”, then “visavis auth add ${who.name} --role operator”.`]);
+    tell("role", [`${who.name} may look at cameras, not send pictures`, `An administrator gives the role operator: ${promotion(who)}.`]);
   }
   connect();
 }
