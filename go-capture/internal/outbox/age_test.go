@@ -95,6 +95,21 @@ func TestEventsThatWaitedInMemoryForADiskAreAsOldAsTheyAre(t *testing.T) {
 		d.runs(25 * time.Hour)
 		d.waits(0)
 	})
+	t.Run("the disk comes back to events of several days", func(t *testing.T) {
+		d := startedDevice(t, newMemoryDisk())
+		d.disk.failing("create", syscall.EACCES)
+		put(t, d.Outbox, 1, 5)
+		d.runs(3 * 24 * time.Hour)
+		put(t, d.Outbox, 6, 7)
+		d.runs(24 * time.Hour)
+		d.disk.healed()
+		d.runs(3*24*time.Hour - lookEvery)
+		d.waits(7)
+		d.runs(time.Hour)
+		d.waits(2)
+		d.runs(3 * 24 * time.Hour)
+		d.waits(0)
+	})
 	for _, what := range []string{"create", "list"} {
 		t.Run("the disk stays away: "+what, func(t *testing.T) {
 			disk := newMemoryDisk()

@@ -62,6 +62,9 @@ func (s Settings) filled() Settings {
 // segmentBytes is the size at which a segment is full: dropping one must not cost much of what is kept.
 func (s Settings) segmentBytes() int64 { return min(max(s.MostBytes/16, 16<<10), 1<<20) }
 
+// mostSpan is how much younger than the first event of a segment its last one may be: age drops both together.
+func (s Settings) mostSpan() time.Duration { return s.MostAge / 8 }
+
 // Errors of Append.
 var (
 	ErrClosed   = errors.New("the outbox is closed")

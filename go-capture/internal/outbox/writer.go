@@ -169,10 +169,11 @@ func (o *Outbox) fullSegment() bool {
 		return false
 	}
 	spans := o.since(o.segments[len(o.segments)-1].madeMs)
-	return o.disk.size >= o.settings.segmentBytes() || spans > o.settings.MostAge/8
+	return o.disk.size >= o.settings.segmentBytes() || spans > o.settings.mostSpan()
 }
 
-// claim numbers a batch of what is not written yet, and says where in the active segment it goes.
+// claim numbers a batch of what is not written yet, and says where in the active segment it goes. What waited for the disk may be of many
+// days: the batch ends with what its segment may span.
 func (o *Outbox) claim() (batch []Record, at int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -184,12 +185,22 @@ func (o *Outbox) claim() (batch []Record, at int64) {
 	for i := range o.pending[:from] {
 		at += int64(o.pending[i].bytes())
 	}
-	for bytes := 0; o.claimed < len(o.pending) && bytes < int(o.quarter()); o.claimed++ {
+	for bytes := 0; o.claimed < len(o.pending) && bytes < int(o.quarter()) && o.fitsBatch(from); o.claimed++ {
 		record := &o.pending[o.claimed]
 		record.Seq = o.base + uint64(o.claimed)
 		bytes += record.bytes()
 	}
 	return append(batch, o.pending[from:o.claimed]...), at
+}
+
+// fitsBatch tells whether the next record may go into the same segment as the batch's first one.
+func (o *Outbox) fitsBatch(first int) bool {
+	beganMs := o.pending[first].RunningMs
+	if o.disk.active != nil {
+		beganMs = o.segments[len(o.segments)-1].madeMs
+	}
+	spans := time.Duration(o.pending[o.claimed].RunningMs-beganMs) * time.Millisecond
+	return o.claimed == first || spans <= o.settings.mostSpan()
 }
 
 // forgetSettled lets go of what was acknowledged already, among the first `most` in memory. The writer calls it between writes.
