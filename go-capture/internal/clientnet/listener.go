@@ -38,7 +38,7 @@ func (l listener) Accept() (net.Conn, error) {
 		return connection, nil
 	}
 	passed := &passedOn{Conn: connection}
-	return proxyproto.NewConn(passed, proxyproto.SetReadHeaderTimeout(saidWithin), proxyproto.ValidateHeader(passed.check)), nil
+	return proxyproto.NewConn(passed, proxyproto.SetReadHeaderTimeout(saidWithin), proxyproto.ValidateHeader(passed.introduce)), nil
 }
 
 // Direct is the connection that was accepted, whoever speaks through it. Its addresses are there at once; those of one whose proxy has yet

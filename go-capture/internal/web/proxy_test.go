@@ -212,7 +212,7 @@ func TestAPolicyNamesTheSocketsOfBothHosts(t *testing.T) {
 func TestBehindThePROXYProtocolNoHeaderIsBelieved(t *testing.T) {
 	l := serveLocked(t)
 	l.add(t, "anna", "viewer", annasPassword, "*")
-	proxies, err := clientnet.ParseProxies([]string{"127.0.0.1"})
+	proxies, err := clientnet.ParseProxies([]string{"127.0.0.0/8"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,10 @@ func TestBehindThePROXYProtocolNoHeaderIsBelieved(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for first, secure := range map[string]bool{"": true, "PROXY TCP4 203.0.113.7 203.0.113.1 1234 443\r\n": false} {
+	for first, secure := range map[string]bool{
+		"": true, "PROXY TCP4 203.0.113.7 203.0.113.1 1234 443\r\n": false,
+		"PROXY TCP4 127.0.0.77 203.0.113.1 1234 443\r\n": false, "PROXY UNKNOWN\r\n": false, // the client is a proxy, or the proxy itself
+	} {
 		connection, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -5,8 +5,11 @@ package web
 import (
 	"cmp"
 	"context"
+	"net"
 	"net/http"
 	"strings"
+
+	"visavis/capture/internal/clientnet"
 )
 
 const (
@@ -27,11 +30,21 @@ type passedOnKey struct{}
 // unveil gives the request the address of its client, and the host that the client asked for, before anybody looks at it.
 func (s *Server) unveil(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.settings.Proxies.Made(r.RemoteAddr) {
+		if s.settings.Proxies.Made(r.RemoteAddr) && !isIntroduced(r) {
 			r = s.unveiled(r)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// isIntroduced tells whether it was said before the request whose its connection is.
+func isIntroduced(r *http.Request) bool {
+	connection, known := r.Context().Value(connectionKey{}).(net.Conn)
+	if !known {
+		return false
+	}
+	_, introduced := connection.RemoteAddr().(clientnet.Introduced)
+	return introduced
 }
 
 func (s *Server) unveiled(r *http.Request) *http.Request {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/gateway"
 	"visavis/capture/internal/openinference"
 	"visavis/capture/internal/problem"
@@ -65,10 +66,14 @@ func (s *Server) identify(ctx context.Context) (auth.Identity, error) {
 
 // remote is the address and port that a call comes from.
 func (s *Server) remote(ctx context.Context) string {
-	if from, known := peer.FromContext(ctx); known {
-		return s.settings.Proxies.Remote(from.Addr.String(), metadata.ValueFromIncomingContext(ctx, "x-forwarded-for"))
+	from, known := peer.FromContext(ctx)
+	if !known {
+		return ""
 	}
-	return ""
+	if _, introduced := from.Addr.(clientnet.Introduced); introduced {
+		return from.Addr.String()
+	}
+	return s.settings.Proxies.Remote(from.Addr.String(), metadata.ValueFromIncomingContext(ctx, "x-forwarded-for"))
 }
 
 // accountKey finds in a call's context whose token let it in.

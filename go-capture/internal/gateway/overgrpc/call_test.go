@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -158,5 +160,39 @@ func TestWhatAProxySaysAboutItsClientIsBelieved(t *testing.T) {
 		if client := log.lines(t)[0]["client"].(string); !strings.HasPrefix(client, c.found) {
 			t.Errorf("with the proxy %s the client is %s, want %s", c.proxy, client, c.found)
 		}
+	}
+}
+
+// TestBehindThePROXYProtocolNoMetadataIsBelieved: who passes TCP on passes on what clients write.
+func TestBehindThePROXYProtocolNoMetadataIsBelieved(t *testing.T) {
+	proxies, err := clientnet.ParseProxies([]string{"127.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for first, found := range map[string]string{
+		"": "198.51.100.9:0", "PROXY TCP4 203.0.113.7 203.0.113.1 1234 443\r\n": "203.0.113.7:1234",
+		"PROXY TCP4 127.0.0.77 203.0.113.1 1234 443\r\n": "127.0.0.77:1234", "PROXY UNKNOWN\r\n": "127.0.0.1:",
+	} {
+		log := hearLog(t)
+		b := open(t, func(s *Settings) { s.Proxies = proxies })
+		connection := b.dial(t, insecure.NewCredentials(), grpc.WithContextDialer(saying(first)))
+		if _, err := called(t, connection, "ModelReady", "x-forwarded-for", "198.51.100.9"); err == nil {
+			t.Error("another model is ready")
+		}
+		if client := log.lines(t)[0]["client"].(string); !strings.HasPrefix(client, found) {
+			t.Errorf("after %q the client is %s, want %s", first, client, found)
+		}
+	}
+}
+
+// saying makes connections that begin with these words.
+func saying(first string) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, address string) (net.Conn, error) {
+		var dialer net.Dialer
+		connection, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			_, err = io.WriteString(connection, first)
+		}
+		return connection, err
 	}
 }

@@ -77,14 +77,14 @@ func openWith(t testing.TB, patience time.Duration, change func(*Settings)) *box
 		t.Fatal(err)
 	}
 	b.server.patience = patience
-	listener, err := net.Listen("tcp", settings.Listen)
+	inner, err := net.Listen("tcp", settings.Listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.address = listener.Addr().String()
+	b.address = inner.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- b.server.Serve(ctx, listener) }()
+	go func() { ended <- b.server.Serve(ctx, settings.Proxies.Listener(inner)) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -101,9 +101,9 @@ func (b *box) count(route, code string) {
 	b.counted[strings.TrimPrefix(route, "/"+serviceName+"/")+" "+code]++
 }
 
-func (b *box) dial(t testing.TB, how credentials.TransportCredentials) *grpc.ClientConn {
+func (b *box) dial(t testing.TB, how credentials.TransportCredentials, more ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	connection, err := grpc.NewClient(b.address, grpc.WithTransportCredentials(how))
+	connection, err := grpc.NewClient(b.address, append(more, grpc.WithTransportCredentials(how))...)
 	if err != nil {
 		t.Fatal(err)
 	}
