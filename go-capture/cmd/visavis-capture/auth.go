@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -50,8 +49,8 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if !ok {
 		return exitWrongUse
 	}
-	signal.Ignore(syscall.SIGPIPE)           // a reader that went away is a token that nobody got, not the end of us
-	reads := config.Program{ForWorker: true} // root may manage logins, but only the service sees its credentials
+	signal.Ignore(syscall.SIGPIPE)                         // a reader that went away is a token that nobody got, not the end of us
+	reads := config.Program{ForWorker: true, NoDemo: true} // root may manage logins, but only the service sees its credentials
 	settings, err := reads.Load(asked.config, os.Environ(), nil)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -71,15 +70,16 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	return 0
 }
 
-// noteWhatIsMissing tells of what the new login has no effect without. Each may come later: it is no reason to refuse.
+// noteWhatIsMissing tells of what the new login has no effect without. Each may come later: it is no reason to refuse. Which cameras there
+// are, a configuration that names none does not know: one for logins alone is made for devices with their own.
 func noteWhatIsMissing(asked authCommand, settings *config.Config, stderr io.Writer) {
 	var there []string
 	for _, camera := range settings.Cameras {
 		there = append(there, camera.ID)
 	}
 	for _, id := range asked.cameras {
-		if id != "*" && !slices.Contains(there, id) {
-			fmt.Fprintf(stderr, "visavis: NOTE: no camera is called %s now; there are %s\n", id, cmp.Or(strings.Join(there, ", "), "none"))
+		if id != "*" && len(there) > 0 && !slices.Contains(there, id) {
+			fmt.Fprintf(stderr, "visavis: NOTE: no camera is called %s now; there are %s\n", id, strings.Join(there, ", "))
 		}
 	}
 	if !settings.Auth.Enabled {

@@ -25,6 +25,7 @@ type Program struct {
 	Version       string // of the release: what `visavis model bench` recommended under another one does not count, and under "" nothing does
 	ForWorker     bool   // it may not see the secrets that it has no use for
 	NoCredentials bool   // systemd gives credentials to the service alone: whether they are there is not asked
+	NoDemo        bool   // a configuration that says nothing of cameras has none
 }
 
 // Load is Program.Load for who neither captures nor infers.
@@ -41,7 +42,9 @@ func (p Program) Load(path string, env []string, overrides map[string]string) (*
 	var problems Problems
 	doc := newDocument(&problems)
 	doc.readFiles(path)
-	doc.addDemo()
+	if !p.NoDemo {
+		doc.addDemo()
+	}
 	doc.override(env, overrides)
 	r := &reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env), blind: p.ForWorker, unasked: p.NoCredentials}
 	made := r.config(doc)
