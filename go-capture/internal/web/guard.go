@@ -219,13 +219,23 @@ func isAt(origin *url.URL, host string) bool {
 
 // otherOrigin says what both are: the page is shown to its owner through a proxy, more often than it is a stranger's.
 func otherOrigin(origin string, r *http.Request) *problem.Problem {
+	said := fmt.Sprintf("the request is for %.*q (Host)", hostMost, r.Host)
+	remedies := []string{"Let the proxy in front of the device leave the host as it is (nginx: proxy_set_header Host $http_host)",
+		"name the proxy in web.proxies and the page's host in web.hosts"}
 	if hosts := hostsOf(r); hosts[0] != hosts[1] {
-		return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to a page of another host",
-			Detail: fmt.Sprintf("The page is of %.*q (Origin), and the proxy in front of the device says that the request is for %.*q (%s) and %.*q (%s). "+
-				"Let it tell the page's host with its port (nginx: proxy_set_header X-Forwarded-Host $http_host), or name the page's host in web.hosts.",
-				hostMost, origin, hostMost, hosts[0].host, hosts[0].header, hostMost, hosts[1].host, hosts[1].header)}
+		said = fmt.Sprintf("the proxy in front of the device says that the request is for %.*q (%s) and %.*q (%s)",
+			hostMost, hosts[0].host, hosts[0].header, hostMost, hosts[1].host, hosts[1].header)
+		remedies = []string{"Let it tell the page's host with its port (nginx: proxy_set_header X-Forwarded-Host $http_host)", "name the page's host in web.hosts"}
+	}
+	if !mayBeNamed(origin) {
+		remedies = remedies[:1]
 	}
 	return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to a page of another host",
-		Detail: fmt.Sprintf("The page is of %.*q (Origin), and the request is for %.*q (Host). Let the proxy in front of the device leave the host as it is "+
-			"(nginx: proxy_set_header Host $http_host), or name the proxy in web.proxies and the page's host in web.hosts.", hostMost, origin, hostMost, r.Host)}
+		Detail: fmt.Sprintf("The page is of %.*q (Origin), and %s. %s.", hostMost, origin, said, strings.Join(remedies, ", or "))}
+}
+
+// mayBeNamed tells whether web.hosts can make a page of that origin ours: see isOurPage.
+func mayBeNamed(origin string) bool {
+	from, err := url.Parse(origin)
+	return err == nil && from.Host != "" && from.Port() == "" && !isLoopback(bareHost(from.Host))
 }

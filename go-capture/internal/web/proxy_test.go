@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,10 @@ func TestAProxyThatTellsTwoHostsIsNamedByWhatIsWrong(t *testing.T) {
 	}{
 		"another port": {passedOnBy(proxy, "box.local", forwardedHost, ours, "Origin", "https://porch.example.org:8443"), http.StatusForbidden,
 			[]string{`"porch.example.org" (X-Forwarded-Host)`, `"box.local" (Host)`, "proxy_set_header X-Forwarded-Host $http_host"}},
+		"another name": {passedOnBy(proxy, "box.local", forwardedHost, ours, "Origin", "https://cam.example.org"), http.StatusForbidden,
+			[]string{"proxy_set_header X-Forwarded-Host $http_host", "web.hosts"}},
+		"another port, not told": {passedOnBy(proxy, "box.local", "Origin", "https://porch.example.org:8443"), http.StatusForbidden, []string{host}},
+		"another name, not told": {passedOnBy(proxy, "box.local", "Origin", "https://cam.example.org"), http.StatusForbidden, []string{host, "web.hosts"}},
 		"the proxy's own": {passedOnBy(proxy, "visavis_devices", forwardedHost, ours), http.StatusMisdirectedRequest,
 			[]string{`"visavis_devices" (Host)`, host, "web.hosts"}},
 		"the proxy's own alone": {passedOnBy(proxy, "visavis_devices"), http.StatusMisdirectedRequest, []string{host, "web.hosts"}},
@@ -152,6 +157,9 @@ func TestAProxyThatTellsTwoHostsIsNamedByWhatIsWrong(t *testing.T) {
 		var told struct{ Detail string }
 		if err := json.Unmarshal(answer.Body.Bytes(), &told); err != nil || answer.Code != c.code {
 			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+		}
+		if strings.Contains(told.Detail, "web.hosts") && !slices.Contains(c.says, "web.hosts") {
+			t.Errorf("%s: web.hosts, which cannot help, is in %q", name, told.Detail)
 		}
 		for _, words := range c.says {
 			if !strings.Contains(told.Detail, words) {
