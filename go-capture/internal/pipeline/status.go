@@ -60,9 +60,13 @@ func (v *view) Privacy(id string) (privacy string, known bool) {
 // Stopping is true from the signal to end on.
 func (v *view) Stopping() bool { return (*Appliance)(v).gateway.Stopping() }
 
+// workersOf are those that look at every camera; a visitor is none of them.
 func workersOf(shot dispatch.Snapshot) []web.Worker {
 	workers := []web.Worker{}
 	for _, w := range shot.Workers {
+		if w.Visitor {
+			continue
+		}
 		workers = append(workers, web.Worker{
 			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Precision: w.Precision, Fallback: w.Fallback,
 			Frames: w.Frames, ServiceMs: w.ServiceMs, Batch: w.Batch, Server: (*web.ServerState)(w.Server),

@@ -72,6 +72,19 @@ func TestTheBrokerIsToldTheSameLossesAsThePageAlsoOfACameraThatCameBack(t *testi
 	}
 }
 
+// A visitor borrows a frame now and then, and looks for nobody.
+func TestAVisitorIsNoWorker(t *testing.T) {
+	visits := dispatch.WorkerState{ID: 1, Name: "calibration", Model: "yunet", Backend: "onnxruntime", Visitor: true}
+	works := dispatch.WorkerState{ID: 2, Name: "worker-1", Model: "centerface"}
+	shot := dispatch.Snapshot{Workers: []dispatch.WorkerState{visits, works}}
+	if seen := workersOf(shot); len(seen) != 1 || seen[0].Name != works.Name {
+		t.Errorf("the page shows %+v", seen)
+	}
+	if told := running(shot.Workers); told.Model != works.Model || told.Backend != "" {
+		t.Errorf("the broker is told %+v", told)
+	}
+}
+
 func TestTheInfoNamesWhatTheConnectedWorkersRun(t *testing.T) {
 	type state = dispatch.WorkerState
 	for _, c := range []struct {
