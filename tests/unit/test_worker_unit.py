@@ -140,18 +140,32 @@ def test_what_workers_keep_for_themselves_is_not_missed_by_another_user(
     assert warnings == [f"detector.model: {words}: run it with sudo"] * missed
 
 
-def test_root_is_told_of_a_disk_that_has_become_read_only(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
+READ_ONLY, NO_ROOM = "Read-only file system", "No space left on device"
+# What becomes of "$1", the cache in the folder "$2"; then the rest of the words is started.
+DISKS = {
+    "mounted read-only": ('mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"', READ_ONLY),
+    "as on a flashed device, whose /var is an overlay on its disk": (
+        'mount -t tmpfs disk "$2" && mkdir "$2/upper" "$2/work"'
+        ' && mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$1"'
+        ' && mount -o remount,ro "$2"',
+        READ_ONLY,
+    ),
+    "without an inode": ('mount -t tmpfs -o nr_inodes=1 disk "$1"', NO_ROOM),
+}
+ADVICE = {READ_ONLY: "a worn card or disk must be replaced", NO_ROOM: "make room"}
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_root_is_told_of_a_disk_that_takes_nothing(disk: str, tmp_path: Path) -> None:
+    cache, below = tmp_path / "cache", tmp_path / "below"
+    below.mkdir()
     (cache / "models").mkdir(parents=True)
     (cache / "models").chmod(0o700)
-    mount = f'mount --bind {cache} {cache} && mount -o remount,bind,ro {cache} && exec "$@"'
-    disk, model = look((*ROOT_USER, "sh", "-c", mount, "sh"), tmp_path, "centerface", "auto")
-    assert disk[:3] == [
-        "cache",
-        "warn",
-        f"{cache}, where the device's workers keep models, is on a read-only file system",
-    ]
-    assert "a worn card or disk must be replaced" in disk[3]
+    mount, reason = DISKS[disk]
+    script = f'{mount} && shift 2 && exec "$@"'
+    found, model = look((*ROOT_USER, "sh", "-c", script, "sh", str(cache), str(below)), tmp_path, "centerface", "auto")
+    assert found[:3] == ["cache", "warn", f"{cache}, where the device's workers keep models, takes no file, {reason}"]
+    assert ADVICE[reason] in found[3]
     assert model == ["model", "warn", "centerface can be prepared but not kept", "see cache above"]
 
 

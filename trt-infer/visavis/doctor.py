@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from visavis.addresses import MQTT_PORTS
+from visavis.atomic import NO_ROOM
 from visavis.broker import BrokerFailed, mosquitto
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
@@ -34,6 +36,8 @@ CACHE_FREE_LEAST_MB = 50
 BROKER_WAIT_S = 2.0
 # Of cards, of which a container may see any one, of Jetsons, and of Linux inside Windows.
 GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "dxg")
+FULL = "make room there"
+FAILS = "see `sudo dmesg`: a worn card or disk must be replaced, else mount it writable"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -163,8 +167,9 @@ def cache() -> Finding:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
     except OSError as error:
         return Finding("cache", "fail", f"{folder} cannot be looked at, {error.strerror}", elsewhere)
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        return Finding("cache", "fail", f"{folder} cannot be written", elsewhere)
+    refusal = refused(existing)
+    if refusal:
+        return Finding("cache", "fail", f"{folder} cannot be written, {refusal.strerror}", elsewhere)
     free_mb = shutil.disk_usage(existing).free // 10**6
     if free_mb < CACHE_FREE_LEAST_MB:
         return Finding("cache", "fail", f"{folder} has {free_mb} MB free", f"make room, or {elsewhere}")
@@ -193,16 +198,24 @@ def model_of_device(detector: Detector) -> Iterator[Finding]:
 
 
 def takes_nothing(cache_dir: Path) -> Iterator[Finding]:
-    """A file system that is read-only, which Linux makes of one on a disk that fails."""
+    """A folder that takes no file, as after Linux has made the file system of a disk that fails read-only."""
+    refusal = refused(cache_dir)
+    if refusal and not isinstance(refusal, PermissionError):  # that is of who looks
+        words = f"{cache_dir}, where the device's workers keep models, takes no file, {refusal.strerror}"
+        yield Finding("cache", "warn", words, FULL if refusal.errno in NO_ROOM else FAILS)
+
+
+def refused(folder: Path) -> OSError | None:
+    """Why a folder takes no file, tried with one that has no name.
+
+    What its file system says of itself is not sure: an overlay does not know of the one below it, and ext4 of newer
+    kernels counts as writable after a fault that has made it read-only.
+    """
     try:
-        if not os.statvfs(cache_dir).f_flag & os.ST_RDONLY:
-            return
-        words = f"{cache_dir}, where the device's workers keep models, is on a read-only file system"
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        words = f"{cache_dir}, where the device's workers keep models, cannot be looked at, {error.strerror}"
-    yield Finding(
-        "cache", "warn", words, "see `sudo dmesg`: a worn card or disk must be replaced, else mount it writable"
-    )
+        return error
+    return None
 
 
 def model(detector: Detector, cache_dir: Path | None = None) -> Finding:
