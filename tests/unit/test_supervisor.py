@@ -124,16 +124,19 @@ def test_a_worker_that_hangs_at_its_start_is_replaced_later(tmp_path: Path, capl
     assert caplog.messages[0] == "worker-1 stood still for 1 s at its start: it hangs and is killed"
 
 
-def test_a_worker_that_nobody_watches_ends_itself_when_its_start_hangs() -> None:
+@pytest.mark.parametrize("serving_s", [0.1, 8])
+def test_a_worker_that_nobody_watches_ends_itself_when_its_start_hangs(serving_s: float) -> None:
     hanging = (
         "import time\n"
         "from visavis.watchdog import Limits, watch_itself\n"
-        "watch_itself(Limits(serving_s=0.1, starting_s=0.2))\n"
+        "print(time.monotonic(), flush=True)\n"
+        f"watch_itself(Limits(serving_s={serving_s}, starting_s=1))\n"
         "time.sleep(60)\n"
     )
     ended = subprocess.run([sys.executable, "-c", hanging], check=False, capture_output=True, text=True, timeout=HANG_S)
+    assert time.monotonic() - float(ended.stdout) >= 1, "it did not have its time"
     assert ended.returncode == -signal.SIGABRT
-    assert "stood still for 0.2 s at its start: this worker hangs and ends itself" in ended.stderr
+    assert "stood still for 1 s at its start: this worker hangs and ends itself" in ended.stderr
 
 
 def looks_until_it_hangs(said: socket.socket, ear: Ear, *words: str) -> int:
@@ -150,6 +153,14 @@ def test_a_start_that_goes_on_has_the_time_for_which_it_asks() -> None:
         assert looks_until_it_hangs(said, ear, f"{MORE_TIME_US}60000000") == 30
         assert looks_until_it_hangs(said, ear, READY, "STATUS=warm") == 4
         assert looks_until_it_hangs(said, ear, ALIVE) == 4
+
+
+def test_a_start_has_its_time_also_where_a_worker_may_be_silent_for_longer() -> None:
+    heard, said = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear = Ear(heard, Limits(serving_s=600, starting_s=300))  # it looks every 75 s
+    with heard, said:
+        assert looks_until_it_hangs(said, ear, "STATUS=loads") == 3
+        assert looks_until_it_hangs(said, ear, READY) == 8
 
 
 def test_the_watchdog_is_as_patient_as_that_of_the_unit() -> None:

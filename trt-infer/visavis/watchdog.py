@@ -16,8 +16,8 @@ import msgspec
 
 from visavis.systemd import ALIVE, MORE_TIME_US, READY, tell_ourselves
 
-# How often we look in the watchdog's time. Looks are counted, not seconds: a machine that stood still, as virtual ones
-# do, or a `visavis run` that was stopped with Ctrl-Z has missed some looks and blames nobody.
+# How often we look within the shorter limit. Looks are counted, not seconds: a machine that stood still, as virtual
+# ones do, or a `visavis run` that was stopped with Ctrl-Z has missed some looks and blames nobody.
 LOOKS = 4
 MOST_BYTES = 4_096
 
@@ -39,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def look_s(self) -> float:
         """How long it takes from one look to the next."""
-        return self.serving_s / LOOKS
+        return min(self.serving_s, self.starting_s) / LOOKS
 
 
 class Ear:
@@ -154,7 +154,9 @@ def watch_itself(limits: Limits) -> None:
 
 
 def _end_when_it_hangs(ear: Ear, look_s: float) -> None:
-    while not (sign := ear.hangs()):
+    sign = ""
+    while not sign:
         time.sleep(look_s)
+        sign = ear.hangs()
     log.error("%s: this worker hangs and ends itself", sign)
     os.abort()
