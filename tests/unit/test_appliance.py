@@ -107,6 +107,7 @@ def test_a_backend_that_there_is_not_starts_nothing() -> None:
         Appliance(settings).serve(threading.Event())
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "kserve"])
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -119,12 +120,13 @@ def test_a_backend_that_there_is_not_starts_nothing() -> None:
     ],
 )
 def test_a_model_that_is_not_here_starts_nothing(
-    model: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, words: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VISAVIS_DETECTOR__MODEL", model)
+    monkeypatch.setenv("VISAVIS_DETECTOR__KSERVE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    settings = RunSettings(config=None, backend="onnxruntime", camera="", http_port=8080, mqtt_port=1883)
+    settings = RunSettings(config=None, backend=backend, camera="", http_port=8080, mqtt_port=1883)
     monkeypatch.setattr("visavis.appliance.managed_broker", started)
     with pytest.raises(ConfigRefused, match=words):
         Appliance(settings).serve(threading.Event())
@@ -134,7 +136,7 @@ def started(*_: object) -> NoReturn:
     pytest.fail("a part was started")
 
 
-@pytest.mark.parametrize(("model", "backend"), [("auto", "auto"), ("theirs", "kserve"), ("none", "fake")])
+@pytest.mark.parametrize(("model", "backend"), [("auto", "auto"), ("auto", "kserve"), ("none", "fake")])
 def test_a_model_that_may_be_there_is_not_refused(
     model: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -306,9 +306,16 @@ def test_check_names_file_and_line_and_answers_2(text: str, said: str, tmp_path:
     assert said in answer.stderr
 
 
-def test_check_warns_of_a_model_that_this_user_has_not(tmp_path: Path) -> None:
+# Workers whose model is on a server keep the same one in reserve.
+LOAD_A_MODEL = pytest.mark.parametrize(
+    "backend", ['backend = "auto"', 'backend = "kserve"\nkserve_url = "http://127.0.0.1:1"'], ids=["auto", "kserve"]
+)
+
+
+@LOAD_A_MODEL
+def test_check_warns_of_a_model_that_this_user_has_not(backend: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    file.write_text('[detector]\nmodel = "mine"\n')
+    file.write_text(f'[detector]\n{backend}\nmodel = "mine"\n')
     answer = visavis("check", file)
     assert (answer.returncode, answer.stdout) == (0, "ok\n")
     (said,) = complaints(answer)
@@ -316,10 +323,11 @@ def test_check_warns_of_a_model_that_this_user_has_not(tmp_path: Path) -> None:
     assert said.endswith("; workers of another user may have it")
 
 
+@LOAD_A_MODEL
 @pytest.mark.parametrize("command", [("check",), ("run", "--config")])
-def test_a_size_that_the_model_cannot_take_is_refused(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_size_that_the_model_cannot_take_is_refused(command: tuple[str, ...], backend: str, tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    file.write_text('[detector]\nmodel = "centerface"\ninput = [641, 480]\n')
+    file.write_text(f'[detector]\n{backend}\nmodel = "centerface"\ninput = [641, 480]\n')
     answer = visavis(*command, file)
     assert (answer.returncode, answer.stdout) == (2, "")
     assert complaints(answer) == ["visavis: detector.input: centerface cannot take 641x480: use multiples of 32"]
