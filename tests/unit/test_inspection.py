@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization.onnx_model import ONNXModel
+from visavis.engines.int8 import calibrate, for_cpu
 from visavis.errors import ModelError
 from visavis.models import agreement, inspection
 from visavis.models.identify import identified
@@ -23,7 +25,7 @@ from visavis.models.inspection import check_weight, inspected
 from visavis.models.manifest import MOST_BYTES, Original, original
 from visavis.models.prepare import prepare
 
-from tests.unit.model_files import SCRFD, provided, scrfd_like
+from tests.unit.model_files import MODELS, SCRFD, provided, scrfd_like
 
 GOOD = scrfd_like()
 STRUCTURE = 4_000
@@ -268,6 +270,16 @@ def test_what_a_file_says_of_its_own_values_is_not_believed() -> None:
     model.graph.value_info.append(helper.make_tensor_value_info("bomb", TensorProto.FLOAT, [1, 1]))
     with pytest.raises(ModelError, match="how large its value bomb is does not follow"):
         check_weight("hostile", model, (1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_in_int8_is_no_bomb(model: str, tmp_path: Path) -> None:
+    plain = prepare(original(provided(model, tmp_path), cache_dir=tmp_path), 320, 256)
+    picture = np.random.default_rng(1).integers(0, 255, (1, 256, 320, 3), np.uint8)
+    quantised = onnx.load_model_from_string(for_cpu(calibrate(plain, [picture])))
+    ONNXModel(quantised).topological_sort()  # as a file must be
+    assert any(node.op_type == "DequantizeLinear" for node in quantised.graph.node)
+    assert check_weight(model, quantised, picture.shape)
 
 
 def test_a_picture_of_absurd_size_is_not_made_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,8 @@ print(kib("VmHWM") - before)
 """.replace("SIDE", str(SIDE))
 
 
-def convolution(operator: str, side: int, *inputs: str, **more: Any) -> Any:
-    return helper.make_node(operator, [*inputs], ["made"], pads=[side // 2] * 4, **more)
+def convolution(operator: str, side: int, *inputs: str, made: str = "made", **more: Any) -> Any:
+    return helper.make_node(operator, [*inputs], [made], **{"pads": [side // 2] * 4} | more)
 
 
 def kernel(side: int, out: int, into: int, kind: type = np.float32) -> Any:
@@ -47,8 +47,37 @@ BYTES = helper.make_node("Cast", ["picture"], ["bytes"], to=TensorProto.UINT8)
 OFFSETS = helper.make_node("Expand", ["nothing", "sides"], ["offsets"])
 QUANTISED = ("bytes", "scale", "zero", "kernel", "scale", "zero", "scale", "zero")
 SCALE, ZERO = np.float32(1), np.uint8(0)
+FOUR_DIMENSIONS = helper.make_node("Reshape", ["picture", "six"], ["sheets"])
+
+
+def linear(operator: str, value: str, made: str) -> Any:
+    """QuantizeLinear or DequantizeLinear."""
+    return helper.make_node(operator, [value, "scale", "zero"], [made])
+
+
+def fused(*between: Any, takes: str = "numbers") -> tuple[list[Any], dict[str, Any]]:
+    """A Conv that onnxruntime runs as a QLinearConv, with what is `between` the DequantizeLinear and it."""
+    nodes = [
+        linear("QuantizeLinear", "picture", "bytes"),
+        linear("DequantizeLinear", "bytes", "numbers"),
+        *between,
+        linear("DequantizeLinear", "kernel", "weights"),
+        convolution("Conv", 11, takes, "weights", made="sums"),
+        linear("QuantizeLinear", "sums", "made"),
+    ]
+    return nodes, {"kernel": kernel(11, 1, 3, np.uint8), "scale": SCALE, "zero": ZERO}
+
+
 CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Conv": ([convolution("Conv", 25, "picture", "kernel")], {"kernel": kernel(25, 1, 3)}),
+    "Conv with four dimensions": (
+        [FOUR_DIMENSIONS, convolution("Conv", 7, "sheets", "kernel", pads=[3, 3, 0, 0] * 2)],
+        {"kernel": kernel(7, 1, 3)[..., None, None], "six": np.array([1, 3, SIDE, SIDE, 1, 1])},
+    ),
+    "Conv between numbers that are dequantised": fused(),
+    "Conv some way behind them": fused(
+        helper.make_node("MaxPool", ["numbers"], ["greatest"], kernel_shape=[3, 3], pads=[1] * 4), takes="greatest"
+    ),
     "ConvTranspose": ([convolution("ConvTranspose", 15, "picture", "kernel")], {"kernel": kernel(15, 3, 1)}),
     "ConvInteger": (
         [BYTES, convolution("ConvInteger", 17, "bytes", "kernel")],

@@ -35,6 +35,8 @@ BYTES_PER_NUMBER = 4
 BYTES_PER_ADDRESS = 8
 # Of a deformed convolution, for each of its places: from where four neighbours come, and how much of each.
 BYTES_PER_MOVE = 32
+# The most spatial dimensions with which a Conv takes a part of the picture at a time.
+PARTED_DIMENSIONS = 3
 OWN_DOMAINS = ("", "ai.onnx")
 NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
@@ -142,9 +144,22 @@ def _asked(name: str, model: Any) -> Iterator[int]:
 
 def _between(model: Any, sides: dict[str, Shape]) -> Iterator[int]:
     """What onnxruntime makes within an operator, measured: it lays the kernel out at each place of one picture."""
+    quantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    within = WITHIN | WITHIN_QUANTISED if quantised else WITHIN
     for node in model.graph.node:
-        if node.op_type in WITHIN:
-            yield WITHIN[node.op_type]([sides[value] for value in node.input if value], sides[node.output[0]])
+        if node.op_type in within:
+            yield within[node.op_type]([sides[value] for value in node.input if value], sides[node.output[0]])
+
+
+def _within_plain(inputs: list[Shape], made: Shape) -> int:
+    """With few dimensions it takes a part of the picture at a time."""
+    kernel = inputs[1]
+    return prod(kernel[1:]) * prod(made[2:]) * BYTES_PER_NUMBER if len(kernel) - 2 > PARTED_DIMENSIONS else 0
+
+
+def _within_fused(inputs: list[Shape], made: Shape) -> int:
+    """Which ones onnxruntime makes a QLinearConv of depends on its version, as it moves DequantizeLinear about."""
+    return max(_within_plain(inputs, made), _quantised(inputs[1], made))
 
 
 def _within_transposed(inputs: list[Shape], _: Shape) -> int:
@@ -157,7 +172,10 @@ def _within_integer(inputs: list[Shape], made: Shape) -> int:
 
 
 def _within_quantised(inputs: list[Shape], made: Shape) -> int:
-    kernel = inputs[3]
+    return _quantised(inputs[3], made)
+
+
+def _quantised(kernel: Shape, made: Shape) -> int:
     # Numbers of one byte, or where they are: onnxruntime has several ways, some for certain processors.
     return max(kernel[1], BYTES_PER_ADDRESS) * prod(kernel[2:]) * prod(made[2:])
 
@@ -168,13 +186,15 @@ def _within_deformed(inputs: list[Shape], made: Shape) -> int:
     return laid_out + prod(moves[1:]) // 2 * BYTES_PER_MOVE
 
 
-# All but the plain convolution, which takes a part of the picture at a time.
 WITHIN: dict[str, Callable[[list[Shape], Shape], int]] = {
+    "Conv": _within_plain,
     "ConvTranspose": _within_transposed,
     "ConvInteger": _within_integer,
     "QLinearConv": _within_quantised,
     "DeformConv": _within_deformed,
 }
+# The same operators in a model with DequantizeLinear.
+WITHIN_QUANTISED = {"Conv": _within_fused}
 
 
 def _parsed(content: bytes, name: str) -> Any:
