@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +54,51 @@ def sides(value: onnx.ValueInfoProto) -> list[int]:
     return [side.dim_value or -1 for side in value.type.tensor_type.shape.dim]
 
 
-def test_another_user_may_read_what_was_written_and_not_what_was_there(tmp_path: Path) -> None:
-    source, repository = provided(MODEL, tmp_path), tmp_path / "new" / "repository"
-    kept = tmp_path / "kept"
-    kept.mkdir(mode=0o700)
+@pytest.fixture
+def closed_umask() -> Iterator[None]:
+    """What is made is for its owner alone."""
     before = os.umask(0o077)
-    try:
-        places = [export(source, one, SIZE, batch=2, wait_us=1) for one in (repository, kept)]
-    finally:
-        os.umask(before)
-    for place in places:
-        written = {str(one.relative_to(place)): one.stat().st_mode & 0o777 for one in (place, *place.rglob("*"))}
-        assert written == {".": 0o755, "1": 0o755, "config.pbtxt": 0o644, "1/model.onnx": 0o644}
-    assert repository.stat().st_mode & 0o777 == 0o755
-    assert kept.stat().st_mode & 0o777 == 0o700
+    yield
+    os.umask(before)
+
+
+def rights(folder: Path) -> dict[str, int]:
+    """Of a folder and all in it, and whose group new files have."""
+    return {str(one.relative_to(folder)): one.stat().st_mode & 0o7777 for one in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.usefixtures("closed_umask")
+def test_another_user_may_read_what_was_written(tmp_path: Path) -> None:
+    export(MODEL, tmp_path / "srv" / "triton" / "repository", SIZE, batch=2, wait_us=1)
+    assert rights(tmp_path / "srv") == {
+        ".": 0o755,
+        "triton": 0o755,
+        "triton/repository": 0o755,
+        f"triton/repository/{MODEL}": 0o755,
+        f"triton/repository/{MODEL}/config.pbtxt": 0o644,
+        f"triton/repository/{MODEL}/1": 0o755,
+        f"triton/repository/{MODEL}/1/model.onnx": 0o644,
+    }
+
+
+@pytest.mark.usefixtures("closed_umask")
+def test_a_folder_that_was_there_keeps_the_rights_that_its_owner_gave_it(tmp_path: Path) -> None:
+    repository, place = tmp_path / "repository", tmp_path / "repository" / MODEL
+    place.mkdir(parents=True)
+    repository.chmod(0o700)
+    place.chmod(0o2770)
+    export(MODEL, repository, SIZE, batch=2, wait_us=1)
+    wanted = {
+        ".": 0o700,
+        MODEL: 0o2770,
+        f"{MODEL}/config.pbtxt": 0o644,
+        f"{MODEL}/1": 0o2755,  # new, and of the group
+        f"{MODEL}/1/model.onnx": 0o644,
+    }
+    assert rights(repository) == wanted
+    (place / "1").chmod(0o2770)
+    export(MODEL, repository, SIZE, batch=2, wait_us=1)
+    assert rights(repository) == wanted | {f"{MODEL}/1": 0o2770}
 
 
 @pytest.mark.parametrize("model", list(entries()))

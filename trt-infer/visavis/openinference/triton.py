@@ -75,7 +75,7 @@ def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us:
     )
     place = folder / source.name
     try:
-        _make_open(folder, place, place / VERSION)
+        _make_open(place / VERSION)
         write_atomically(place / VERSION / "model.onnx", content, OPEN_FILE)
         # Last: Triton takes no folder without it.
         write_atomically(place / "config.pbtxt", words.encode(), OPEN_FILE)
@@ -84,12 +84,12 @@ def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us:
     return place
 
 
-def _make_open(folder: Path, *ours: Path) -> None:
-    """Make the folders; other users may enter them, except a repository that was there: its owner has decided that."""
-    made = () if folder.is_dir() else (folder,)
-    ours[-1].mkdir(parents=True, exist_ok=True)
-    for one in (*made, *ours):
-        one.chmod(OPEN_FOLDER)
+def _make_open(folder: Path) -> None:
+    """Make a folder and what is missing above it; other users may enter these. Of those there, the owner decides."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)  # another export may be as far
+        one.chmod(one.stat().st_mode | OPEN_FOLDER)  # beside what it has of the folder above it, such as its group
 
 
 def _output(name: str, sides: Sequence[int]) -> str:
