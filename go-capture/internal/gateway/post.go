@@ -18,8 +18,9 @@ import (
 
 const (
 	answerTimeout = 10 * time.Second // that a client may take for its answer
-	drainTimeout  = time.Second      // for what comes after a refusal
+	drainTimeout  = time.Second      // for the next of what comes after a refusal
 	drainMost     = 64 << 20
+	drainStep     = 8 << 10
 )
 
 // ServeDetect answers POST /api/v1/detect.
@@ -52,8 +53,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, answer func(http
 	_, _ = w.Write(sent.body) // the client has gone: nobody is left to tell
 }
 
-// tell refuses at once, and then takes what the client still sends, for a moment: most clients read only after they have sent
-// everything, and would see a broken connection instead of the reason.
+// tell refuses at once, and then takes what the client still sends, for as long as a picture may take to come: most clients read only
+// after they have sent everything, and would see a broken connection instead of the reason.
 func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
 	connection := http.NewResponseController(w)
 	_ = connection.EnableFullDuplex()                              // HTTP/2 always is
@@ -63,12 +64,27 @@ func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
 	if r.Header.Get("Expect") != "" {
 		return // it waits for our word before it sends
 	}
-	if connection.SetReadDeadline(time.Now().Add(drainTimeout)) != nil {
-		return
-	}
-	if _, err := io.CopyN(io.Discard, r.Body, drainMost); !errors.Is(err, io.EOF) {
+	if !drained(connection, r.Body) {
 		cut(connection)
 	}
+}
+
+// drained takes the rest of a body; false when it stays away, takes too long or is too much.
+func drained(connection *http.ResponseController, body io.Reader) bool {
+	end := time.Now().Add(BodyTimeout)
+	for range drainMost / drainStep {
+		soon := time.Now().Add(drainTimeout)
+		if soon.After(end) {
+			soon = end
+		}
+		if connection.SetReadDeadline(soon) != nil {
+			return true // a connection without deadlines is none that can be slow
+		}
+		if _, err := io.CopyN(io.Discard, body, drainStep); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+	return false
 }
 
 // cut ends a connection over which more of a body may come: as long as both ways are open at once, net/http would take that for the next
