@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,7 +20,7 @@ from visavis.hardware.report import capture_lines
 from visavis.system_files import text_of
 
 from tests.unit.command import PROGRAM
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 MEASURES = """
 import sys
@@ -75,6 +77,19 @@ def test_parts_are_found_by_a_kernel_without_lists_of_children(monkeypatch: pyte
         found = children(parent)
         subprocess.run(["kill", str(child)], check=True)
     assert found == [child]
+
+
+def test_a_daemon_that_answers_too_late_is_asked_again() -> None:
+    """It is no reason to report that frames do not add up, or that no camera is there."""
+    with socket.create_server(("127.0.0.1", 0)) as daemon, ThreadPoolExecutor(1) as pool:
+        daemon.settimeout(HANG_S)
+        address = f"http://127.0.0.1:{daemon.getsockname()[1]}/"
+        appliance = SimpleNamespace(address=address, process=SimpleNamespace(poll=lambda: None))
+        status = pool.submit(capture.Appliance.status, cast(capture.Appliance, appliance))
+        with daemon.accept()[0], daemon.accept()[0] as second:
+            second.recv(1 << 16)
+            second.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"cameras": []}')
+            assert status.result(HANG_S) == {"cameras": []}
 
 
 def test_a_daemon_below_a_folder_called_worker_is_none(tmp_path: Path) -> None:

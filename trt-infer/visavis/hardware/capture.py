@@ -25,6 +25,7 @@ from visavis.system_files import text_of
 FOLDER_PREFIX = "visavis-measured-"
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 20.0
+LOOK_S = 0.02
 FRAME_BYTES = 640 * 480 * 3
 STREAM_FRAMES = 100
 KILL_PAUSES_S = (0.2, 1.5)
@@ -62,10 +63,16 @@ class Appliance:
             )
 
     def status(self) -> dict[str, Any] | None:
-        return daemon_status(self.address)
+        """The daemon's; a machine that is measured is busy, so it gets time to answer. None when it has ended."""
+        end_s = time.monotonic() + START_LIMIT_S
+        while self.process.poll() is None and time.monotonic() < end_s:
+            if status := daemon_status(self.address):
+                return status
+            time.sleep(LOOK_S)
+        return None
 
     def demo(self) -> dict[str, Any]:
-        """The demo's part of the status; empty while nobody answers."""
+        """The demo's part of the status; empty when nobody answers."""
         status = self.status()
         return next((one for one in status["cameras"] if one["id"] == "demo"), {}) if status else {}
 
@@ -78,7 +85,7 @@ class Appliance:
         while self.process.poll() is None and time.monotonic() - began_s < START_LIMIT_S:
             if self.inferred() > more_than:
                 return time.monotonic() - began_s
-            time.sleep(0.02)
+            time.sleep(LOOK_S)
         return None
 
     def workers(self) -> list[int]:
