@@ -10,14 +10,22 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from argparse import Namespace
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import msgspec
 import pytest
+from visavis.appliance import CrewOf
 from visavis.cli.workers import show
+from visavis.config_gen import Config, Web
 from visavis.crew import SOCKET, Crew, Member, NobodyRuns, Request, RequestRefused, ask, find, listening, run_folder
+from visavis.figures import TIMEOUT_S
 from visavis.supervisor import Supervisor
 
 from tests.unit.test_supervisor import SLEEPER, alive
@@ -55,6 +63,20 @@ def test_a_request_reaches_the_one_that_runs_and_its_answer_comes_back() -> None
     assert asked[:2] == [Request(), Request(3)]
     with pytest.raises(NobodyRuns, match="start it first"):
         find(None)
+
+
+def test_workers_are_told_of_although_the_daemon_is_busy() -> None:
+    """It answers after longer than a line of figures is waited for."""
+    told = msgspec.json.encode({"workers": [member("worker-1")]})
+    with socket.create_server(("127.0.0.1", 0)) as daemon, ThreadPoolExecutor(1) as pool:
+        daemon.settimeout(HANG_S)
+        config = Config(web=Web(listen=f"127.0.0.1:{daemon.getsockname()[1]}"))
+        asked = pool.submit(CrewOf(config, cast(Supervisor, SimpleNamespace(count=1)), "").answer, Request())
+        with daemon.accept()[0] as connection:
+            connection.recv(1 << 16)
+            time.sleep(1.5 * TIMEOUT_S)
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(told)}\r\n\r\n".encode() + told)
+            assert asked.result(HANG_S).workers == (member("worker-1"),)
 
 
 def test_of_several_one_must_be_named_and_what_a_kill_left_behind_is_none() -> None:

@@ -35,6 +35,8 @@ from visavis.toml_text import quoted
 
 FIGURES_PERIOD_S = 1.0
 MOST_DIGITS = 5  # of a port
+# Less than `visavis workers` waits; in one second a busy daemon would count as one without workers.
+STATUS_LIMIT_S = 8.0
 DAEMON_STOP_LIMIT_S = 8.0  # it answers clients for up to 4 s, and then closes everything
 
 CLIENTS_ALONE = """\
@@ -228,7 +230,7 @@ class CrewOf:
         return {(member.name, member.id) for member in self._members()}
 
     def _members(self) -> tuple[Member, ...]:
-        status = daemon_status(page_address(self._config.web), self._token)
+        status = daemon_status(page_address(self._config.web), self._token, STATUS_LIMIT_S)
         return msgspec.convert(status["workers"], tuple[Member, ...]) if status else ()
 
 

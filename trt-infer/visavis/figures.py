@@ -38,11 +38,11 @@ def figures(address: str, token: str = "") -> list[str]:
     return [*cameras, *client_lines(status), *others, *part_lines(status["parts"])]
 
 
-def daemon_status(address: str, token: str = "") -> dict[str, Any] | None:
-    """The daemon's /api/v1/status, or None while it does not answer; arguments as for `figures`."""
+def daemon_status(address: str, token: str = "", timeout_s: float = TIMEOUT_S) -> dict[str, Any] | None:
+    """The daemon's /api/v1/status, or None while it does not answer; the first arguments as for `figures`."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with get(f"{address}api/v1/status", TIMEOUT_S, headers) as answer:
+        with get(f"{address}api/v1/status", timeout_s, headers) as answer:
             found: dict[str, Any] = json.load(answer)
     except (OSError, HTTPException, ValueError):
         return None
