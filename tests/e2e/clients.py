@@ -90,7 +90,11 @@ def until_replaced(appliance: RunningAppliance, before: set[int]) -> None:
 
 def metrics(appliance: RunningAppliance, name: str) -> dict[str, float]:
     """Values of one metric by what stands in its braces."""
-    text = appliance.get("/metrics").decode()
+    return values(appliance.get("/metrics").decode(), name)
+
+
+def values(text: str, name: str) -> dict[str, float]:
+    """The same of metrics that were read together, and hold for one instant."""
     found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
     assert found, f"there is no metric {name}"
     return {labels: float(value) for labels, value in found}

@@ -60,7 +60,7 @@ class RunningAppliance:
             return False
         return True
 
-    def messages(self, topic: str, count: int, limit_s: int = 60) -> list[str]:
+    def messages(self, topic: str, count: int, limit_s: int = 120) -> list[str]:
         """The payloads of the next `count` messages, by the real mosquitto_sub."""
         command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.mqtt_port), "-t", topic]
         command += ["-C", str(count), "-W", str(limit_s)]

@@ -57,6 +57,7 @@ class Subscriber:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: list[Message] = []
+        self.ended = threading.Event()  # the broker has gone, and all that it sent is here
 
     def take(self, message: paho.MQTTMessage) -> None:
         kept = Message(message.topic, bytes(message.payload), message.qos, message.retain, time.monotonic())
@@ -67,6 +68,10 @@ class Subscriber:
         """The messages whose topic ends so."""
         with self._lock:
             return [message for message in self._seen if message.topic.endswith(ending)]
+
+    def to_the_end(self) -> None:
+        """Wait for what a broker sent that has ended: it is on its way for a moment."""
+        assert self.ended.wait(HANG_S), "the broker lives on"
 
 
 @contextmanager
@@ -79,6 +84,7 @@ def subscribed(port: int, pattern: str) -> Iterator[Subscriber]:
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.on_message = lambda _client, _data, message: subscriber.take(message)
     client.on_subscribe = lambda *_: ready.set()
+    client.on_disconnect = lambda *_: subscriber.ended.set()
     client.connect("127.0.0.1", port)
     client.loop_start()
     try:

@@ -10,18 +10,23 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from tests.e2e.clients import until_replaced, worker_ids
 from tests.e2e.conftest import RunningAppliance, Start
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "contracts" / "schemas"
 NEAR_PX = 10.0
+# For what happens once in the demo's script: that takes 21 s, and longer where a busy machine misses frames.
+SCRIPT_LIMIT_S = 90.0
 DEMO = """
 [device]
 id = "box"
@@ -82,13 +87,15 @@ def middle(box: list[float]) -> tuple[float, float]:
     return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 
+@pytest.mark.timeout(600)
 def test_every_detection_is_where_the_face_is(start_appliance: Start, truth: list[list[list[float]]]) -> None:
     appliance = start_appliance(DEMO)
     appliance.wait_ready()
     # From here on its log takes no line more, as on a full disk: the next figures come before the last message below.
     _, most = resource.prlimit(appliance.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(appliance.process.pid, resource.RLIMIT_FSIZE, (0, most))
-    payloads = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 400, limit_s=150)]
+    shown = appliance.log.read_text().count("fps, inferred")
+    payloads = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 400, limit_s=400)]
     assert_adds_up(payloads)
     seen = 0
     for payload in payloads:
@@ -101,7 +108,7 @@ def test_every_detection_is_where_the_face_is(start_appliance: Start, truth: lis
             seen += 1
     assert seen > 200
     jsonschema.validate(appliance.status(), schema("status"))
-    assert appliance.log.read_text().count("fps, inferred") <= 1, "there was room for its figures"
+    assert appliance.log.read_text().count("fps, inferred") == shown, "there was room for its figures"
     assert appliance.stop() == 0
     assert not list(appliance.file.parent.glob("visavis-*")), "the run's own folder is left behind"
 
@@ -116,9 +123,9 @@ def test_a_crash_of_any_process_would_hold_no_memory(start_appliance: Start) -> 
 def test_faces_and_occupied_follow_the_script(start_appliance: Start) -> None:
     appliance = start_appliance(DEMO)
     appliance.wait_ready()
-    states = appliance.messages("visavis/box/demo/occupied", 3, 60)
+    states = appliance.messages("visavis/box/demo/occupied", 3)
     assert states in (["OFF", "ON", "OFF"], ["ON", "OFF", "ON"])
-    counts = appliance.messages("visavis/box/demo/faces", 4, 60)
+    counts = appliance.messages("visavis/box/demo/faces", 4)
     assert set(counts) <= {"0", "1", "2"}, counts
     assert all(abs(int(a) - int(b)) == 1 for a, b in itertools.pairwise(counts)), counts
 
@@ -127,8 +134,10 @@ def test_frames_add_up_under_overload_while_workers_are_killed(start_appliance: 
     appliance = start_appliance(OVERLOAD)
     appliance.wait_ready()
     for _ in range(5):
+        before = worker_ids(appliance)
         os.kill(worker_pid(appliance), signal.SIGKILL)
         assert_status_adds_up(appliance)
+        until_replaced(appliance, before)
         wait_for_more(appliance, "demo")
     for camera in ("demo", "wide"):
         payloads = [json.loads(line) for line in appliance.messages(f"visavis/box/{camera}/detections", 60)]
@@ -150,7 +159,7 @@ def test_frames_of_many_cameras_are_inferred_together_and_add_up(start_appliance
 def wait_for_more(appliance: RunningAppliance, camera: str) -> None:
     """Wait until the camera has more inferred frames than now."""
     before = appliance.camera(camera)["frames"]["inferred"]
-    until(lambda: appliance.camera(camera)["frames"]["inferred"] > before, "no worker came back")
+    until(lambda: appliance.camera(camera)["frames"]["inferred"] > before, "the worker does nothing")
 
 
 def worker_pid(appliance: RunningAppliance) -> int:
@@ -164,6 +173,25 @@ def worker_pid(appliance: RunningAppliance) -> int:
     return int(until(find, "there is no worker"))
 
 
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Let a process do nothing while the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def without_a_worker(appliance: RunningAppliance) -> Iterator[None]:
+    """Kill its only worker; `visavis run` is paused, so that it starts no other one while the block runs."""
+    with paused(appliance.process.pid):
+        os.kill(worker_pid(appliance), signal.SIGKILL)
+        until(lambda: not worker_ids(appliance), "the worker stays")
+        yield
+
+
 def test_sighup_reloads_one_camera_and_leaves_the_other_alone(start_appliance: Start) -> None:
     appliance = start_appliance(DEMO)
     appliance.wait_ready()
@@ -173,7 +201,7 @@ def test_sighup_reloads_one_camera_and_leaves_the_other_alone(start_appliance: S
     os.kill(daemon_pid(appliance), signal.SIGHUP)
     until(lambda: len(appliance.status()["cameras"]) == 2, "the second camera did not come")
     until(lambda: appliance.camera("second")["frames"]["inferred"] > 0, "the second camera infers nothing")
-    assert appliance.camera("demo")["frames"]["captured"] > before
+    until(lambda: appliance.camera("demo")["frames"]["captured"] > before, "the first camera has stopped")
     appliance.file.write_text(text)
     os.kill(daemon_pid(appliance), signal.SIGHUP)
     until(lambda: len(appliance.status()["cameras"]) == 1, "the second camera did not go")

@@ -20,7 +20,7 @@ import pytest
 from contracts.toml_file import read_toml
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.subscriber import CONTRACTS, Message, Subscriber, subscribed
-from tests.e2e.test_appliance import DEMO
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S
 from tests.repo.pages import blocks
 from tests.waiting import until
 
@@ -64,9 +64,9 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAppli
 @pytest.mark.slow
 def test_what_is_built_around_frigate_keeps_working(appliance: RunningAppliance) -> None:
     with subscribed(appliance.mqtt_port, "#") as seen:
-        until(lambda: enough(seen), "faces that come, enter the zone and go", 60)
+        until(lambda: enough(seen), "faces that come, enter the zone and go", SCRIPT_LIMIT_S)
         until(lambda: seen.all("frigate/demo/face/snapshot"), "a picture")
-        until(lambda: counted(seen) >= {b"0", b"1"}, "nobody and somebody", 60)
+        until(lambda: counted(seen) >= {b"0", b"1"}, "nobody and somebody", SCRIPT_LIMIT_S)
         until(lambda: seen.all("frigate/left/face"), "a count of the zone")
         consumer = Consumer()
         for message in since_somebody_new(seen):
@@ -91,7 +91,7 @@ def test_the_script_of_the_page_says_who_comes_and_goes(appliance: RunningApplia
     with out.open("w") as said, subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as process:
         try:
             for words in (r"somebody came, \d+% sure", "somebody is in left", r"somebody went after \d+ s"):
-                until(partial(said_so, out, f"demo: {words}"), out.read_text, 60)
+                until(partial(said_so, out, f"demo: {words}"), out.read_text, SCRIPT_LIMIT_S)
         finally:
             process.kill()
     assert "Traceback" not in out.read_text()
@@ -118,7 +118,8 @@ def counted(seen: Subscriber) -> set[bytes]:
 
 def enough(seen: Subscriber) -> bool:
     told = [json.loads(message.payload) for message in since_somebody_new(seen)]
-    return any(one["type"] == "end" for one in told) and any(one["after"]["current_zones"] for one in told)
+    zones = {zone for one in told if one["type"] != "end" for zone in one["after"]["current_zones"]}
+    return {one["type"] for one in told} == {"new", "update", "end"} and zones != set()
 
 
 def since_somebody_new(seen: Subscriber) -> list[Message]:

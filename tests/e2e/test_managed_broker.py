@@ -53,7 +53,7 @@ def test_a_broker_that_dies_is_started_again_on_its_port(
         os.kill(program(tmp_path), how)
         until(lambda: "the broker ended with" in caplog.text, "nothing was said")
         until(lambda: is_open(port), "it does not come back")
-    assert not named(tmp_path)
+    until(lambda: not named(tmp_path), lambda: f"these processes are left behind: {named(tmp_path)}")
     assert not is_open(port)
 
 

@@ -18,11 +18,11 @@ from visavis.broker import managed_broker
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import Start
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
-from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S, assert_adds_up, child_pid, paused
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
-STATS_INTERVAL_S, LATE_S = 10.0, 3.0
+STATS_INTERVAL_S, LATE_S = 10.0, 8.0
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
 OTHER_FORM = "discovery_component"  # only with mqtt.discovery = "component"
 PRESS = "visavis/box/demo/set/snapshot"
@@ -39,10 +39,11 @@ def test_every_topic_is_sent_and_every_message_is_as_the_contract_says(start_app
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "#") as seen:
         publish(appliance.mqtt_port, PRESS, "press")
-        until(lambda: len(seen.all("/stats")) == 3, "three stats", 45)
-        until(lambda: len(seen.all("/demo/occupied")) > 2, "somebody comes and goes")
+        until(lambda: len(seen.all("/stats")) >= 3, "three stats", 60)
+        until(lambda: len(seen.all("/demo/occupied")) > 2, "somebody comes and goes", SCRIPT_LIMIT_S)
         assert appliance.camera("demo")["frames"]["inferred"] > 0
         assert appliance.stop() == 0  # ends the broker too, after `offline`
+        seen.to_the_end()
     assert_stats_come_every_ten_seconds(seen)
     sent = [message for message in seen.all() if message.topic != PRESS]
     assert [violation(message) for message in sent if violation(message)] == []
@@ -87,11 +88,10 @@ def test_a_broker_that_hangs_holds_up_neither_capture_nor_pictures(start_applian
     broker = child_pid(appliance, "mosquitto -c")
     with subscribed(appliance.mqtt_port, "visavis/box/demo/detections") as seen:
         until(seen.all, "a first message")
-        os.kill(broker, signal.SIGSTOP)
-        before, picture = appliance.camera("demo")["frames"]["inferred"], appliance.get(SNAPSHOT)
-        until(lambda: appliance.camera("demo")["frames"]["inferred"] > before + 60, "inference goes on")
-        assert appliance.get(SNAPSHOT) != picture
-        os.kill(broker, signal.SIGCONT)
+        with paused(broker):
+            before, picture = appliance.camera("demo")["frames"]["inferred"], appliance.get(SNAPSHOT)
+            until(lambda: appliance.camera("demo")["frames"]["inferred"] > before + 30, "inference goes on")
+            assert appliance.get(SNAPSHOT) != picture
         newest = appliance.camera("demo")["frames"]["inferred"]
         until(lambda: seen.all()[-1].json()["frame"] > newest, "messages go on")
         assert_adds_up([message.json() for message in seen.all()])
@@ -111,8 +111,8 @@ def sent(broker: int, topic: str, payload: bytes, qos: int, retain: bool) -> Mes
         client = paho.Client(CallbackAPIVersion.VERSION2)
         client.connect("127.0.0.1", broker)
         client.loop_start()
-        client.publish(topic, payload, qos, retain).wait_for_publish(10)
-        client.publish(topic, b"", 0, True).wait_for_publish(10)  # leave nothing behind
+        client.publish(topic, payload, qos, retain).wait_for_publish(HANG_S)
+        client.publish(topic, b"", 1, True).wait_for_publish(HANG_S)  # leave nothing behind, and know that it is so
         client.disconnect()
         client.loop_stop()
         message: Message = until(lambda: seen.all()[:1], f"{topic} arrives")[0]

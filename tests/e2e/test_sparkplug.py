@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.subscriber import Message, Subscriber, subscribed
-from tests.e2e.test_appliance import DEMO
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S
 from tests.kserve.servers import site
 from tests.waiting import until
 
@@ -65,7 +65,7 @@ def test_a_host_that_asks_for_a_birth_can_follow_everything(appliance: RunningAp
     with subscribed(appliance.mqtt_port, "spBv1.0/#") as seen:
         ask_for_rebirth(appliance.mqtt_port, rebirth)
         until(lambda: seen.all(NODE.format("NBIRTH")), "a birth")
-        until(lambda: len(events(seen)) > 1, "events", 60)
+        until(lambda: len(events(seen)) > 1, "events", SCRIPT_LIMIT_S)
         ask_for_rebirth(appliance.mqtt_port, rebirth)
         until(lambda: len(seen.all(CAMERA.format("DBIRTH"))) > 1, "another birth")
         messages = [message for message in seen.all() if message.topic != COMMAND]
@@ -111,6 +111,7 @@ def test_an_orderly_end_is_told(tmp_path: Path) -> None:
     fake = BOTH.replace("[[camera]]", '[detector]\nbackend = "fake"\n[[camera]]')
     with running(tmp_path, fake) as appliance, subscribed(appliance.mqtt_port, NODE.format("NDEATH")) as seen:
         assert appliance.stop() == 0
+        seen.to_the_end()
         (death,) = seen.all()
     (said,) = decoded((death.topic, death.payload))
     assert said["metrics"] == {"bdSeq": {"type": "UINT64", "value": 0}}

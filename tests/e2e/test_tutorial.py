@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import RunningAppliance, Start
-from tests.e2e.test_appliance import DEMO
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S
 from tests.repo.pages import Block, blocks
 from tests.repo.test_laws import ROOT
 from tests.unit.command import PROGRAM
@@ -83,9 +83,9 @@ def run_block(block: Block, appliance: RunningAppliance) -> None:
         process = subprocess.Popen([sys.executable, "-u", "-c", text], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     endless = "visavis.client" in text and FOR_EVER.search(text) and "break" not in text
     if endless:
-        until(lambda: out.read_text() or process.poll() is not None, f"{block} says nothing", 60)
+        until(lambda: out.read_text() or process.poll() is not None, f"{block} says nothing", SCRIPT_LIMIT_S)
         process.kill()
-    code = process.wait(60)
+    code = process.wait(SCRIPT_LIMIT_S)
     assert code in ((-9,) if endless else (0,)), f"{block}: {out.read_text()}"
     assert out.read_text() or "print" not in text, f"{block} says nothing"
     assert "Traceback" not in out.read_text(), f"{block}: {out.read_text()}"
