@@ -128,7 +128,8 @@ def test_what_is_no_detections_message_is_said_and_left_out(
     running = watch("--port", str(port))
     running.wait_for(send(port))
     publish(port, topic(), stranger)
-    running.wait_for(send(port), len(running.lines()) + 2)
+    send(port, "yard")()
+    until(lambda: any("porch/yard" in line for line in running.lines()), lambda: str(running.lines()))
     words = f"visavis: a message on {topic()} is not one that this version reads: left out\n"
     assert running.errors.read_text() == words
 
