@@ -21,7 +21,7 @@ SETTINGS = (
     FAKE_WORKERS
     + """
 [gateway]
-deadline_ms = 5000
+deadline_ms = 20000
 full_side = 640
 [[camera]]
 id = "demo"

@@ -21,12 +21,13 @@ from visavis.detections import Frame
 from visavis.pictures import decode_still
 
 from tests.e2e.bombs import black, png
-from tests.e2e.clients import ALONE, Answer, PeakMemory, metrics, post
+from tests.e2e.clients import ALONE, Answer, PeakMemory, post, values
 from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.test_appliance import daemon_pid, schema
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
 from tests.unit.face_pictures import LABELLED, gocv_paths
+from tests.unit.test_bad_cache import changed_package
 from tests.waiting import until
 
 SETTINGS = (
@@ -259,7 +260,11 @@ def test_answers_are_as_the_description_says(gateway: RunningAppliance) -> None:
     assert checked >= wanted, checked
 
 
-def test_without_a_worker_the_answer_is_503_at_once(start_appliance: Start) -> None:
+def test_without_a_worker_the_answer_is_503_at_once(
+    start_appliance: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISAVIS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(changed_package(tmp_path)))  # with a model that no worker takes
     appliance = start_appliance(SETTINGS)
     until(lambda: appliance.answers("/healthz"), "the daemon does not answer")
     answer = post(appliance, photos()[0].read_bytes())
@@ -277,21 +282,27 @@ def test_clients_that_go_away_leave_nothing_behind(gateway: RunningAppliance) ->
         with socket.create_connection(("127.0.0.1", gateway.http_port)) as client:
             client.sendall(sent)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    until(lambda: metrics(gateway, "visavis_client_places_busy")[""] == 0, "a place is lost")
-    assert metrics(gateway, "visavis_client_pictures_waiting")[""] == 0
+    until(lambda: nobody_is_there(gateway), "a place is lost")
     assert post(gateway, picture).status == 200
     assert_pictures_add_up(gateway)
+
+
+def nobody_is_there(appliance: RunningAppliance) -> bool:
+    """Whether no client's picture has a place or waits for one."""
+    text = appliance.get("/metrics").decode()
+    return not any(values(text, f"visavis_client_{name}")[""] for name in ("places_busy", "pictures_waiting"))
 
 
 def assert_pictures_add_up(appliance: RunningAppliance) -> None:
     """Every picture that was drawn into the ring has ended in exactly one way."""
 
-    def settled() -> bool:
-        return metrics(appliance, "visavis_client_frames_in_flight")[""] == 0
+    def settled() -> str:
+        text = appliance.get("/metrics").decode()
+        return "" if values(text, "visavis_client_frames_in_flight")[""] else text
 
-    until(settled, "pictures stay in the ring")
-    fates = metrics(appliance, "visavis_client_frames_total")
-    assert metrics(appliance, "visavis_client_frames_taken_total")[""] == sum(fates.values()), fates
+    text = until(settled, "pictures stay in the ring")
+    fates = values(text, "visavis_client_frames_total")
+    assert values(text, "visavis_client_frames_taken_total")[""] == sum(fates.values()), fates
     assert fates['fate="superseded"'] == fates['fate="no_slot"'] == 0
 
 

@@ -34,7 +34,7 @@ url = ""
 backend = "fake"
 input = [320, 240]
 [gateway]
-deadline_ms = 5000
+deadline_ms = 20000
 rate = {RATE}
 [[camera]]
 id = "robot"
