@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +16,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.clients import ALONE
-from tests.e2e.conftest import RunningAppliance, running
-from tests.e2e.test_appliance import worker_pid
+from tests.e2e.conftest import READY_LIMIT_S, RunningAppliance, running
+from tests.e2e.test_appliance import without_a_worker
 from tests.e2e.test_gateway import pixels, turned
 from tests.e2e.test_gateway_stream import stream
 from tests.e2e.test_page import AS_SAFARI_15, HIDE, QUIET, assert_fits, chromium, complaints_of, keep_picture
@@ -83,6 +81,9 @@ COUNT = """() => {
     send.call(this, data);
   };
 }"""
+# The round trip as it stands above the table, and the table's means; all of one instant.
+FIGURES = """() =>
+  [...document.querySelectorAll("#trip, #figures tbody tr td:nth-child(2)")].map((node) => node.innerText)"""
 # Keeps what the page says is wrong, also when that is over before the test looks.
 LISTEN = """() => {
   window.said = "";
@@ -123,6 +124,7 @@ PIXELATE = """() => {
 }"""
 DROP = """([name, type, base64]) => {
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  document.getElementById("drawn").dataset.boxes = ""; // of what was shown before
   const files = new DataTransfer();
   files.items.add(new File([bytes], name, { type }));
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
@@ -189,7 +191,7 @@ def start_camera(page: Page) -> None:
 
 
 def until_a_face_is_drawn(page: Page) -> None:
-    until(lambda: page.evaluate("drawn.dataset.boxes") == "1", lambda: page.inner_text("body"))
+    until(lambda: page.evaluate("drawn.dataset.boxes") == "1", lambda: page.inner_text("body"), READY_LIMIT_S)
 
 
 def drawn_box(page: Page) -> tuple[float, float, float, float]:
@@ -264,10 +266,10 @@ def test_the_stages_add_up_to_the_round_trip(lab: Lab) -> None:
     drop(page, "face.jpg", gocv_paths()[0].read_bytes())
     until_a_face_is_drawn(page)
     until(lambda: page.inner_text("#trip") != "–", "there are no figures")
-    *stages, whole = page.locator("#figures tbody tr td:nth-child(2)").all_inner_texts()
+    shown, *stages, whole = page.evaluate(FIGURES)
     rounded_ms = sum(map(half_a_digit, [*stages, whole]))
     assert sum(map(float, stages)) == pytest.approx(float(whole), abs=rounded_ms)
-    assert whole == page.inner_text("#trip")
+    assert whole == shown
 
 
 def half_a_digit(figure: str) -> float:
@@ -341,6 +343,13 @@ def test_two_cameras_can_be_switched(lab: Lab) -> None:
         until(lambda: page.evaluate(which) not in (None, first), "the camera is still the same")
         page.get_by_role("button", name="Other camera").click()
         until(lambda: page.evaluate(which) == first, "the first camera does not come back")
+        page.get_by_role("button", name="Stop camera").wait_for()
+        page.evaluate(LISTEN)
+        page.evaluate("other.click(), other.click()")
+        until(lambda: page.evaluate(which) not in (None, first), "who clicks twice gets no other camera")
+        page.evaluate(COUNT)
+        until(lambda: page.evaluate("counted.sent") > 0, "nothing is sent")
+        assert page.evaluate("said") == "", "one start has broken off the other"
         assert complaints == []
 
 
@@ -417,7 +426,7 @@ def test_a_large_picture_over_a_slow_uplink_is_answered_in_the_end(lab: Lab, tmp
     page.set_input_files("#file", tmp_path / "large.png")
     until(lambda: page.evaluate("drawn.dataset.boxes") == "1", lambda: page.inner_text("body"), SLOW_S)
     assert page.evaluate("counted.bytes / counted.sent") > DEAD_S * UPLINK_BYTES_S, "it needs no patience"
-    assert page.evaluate("counted.sent") == 3
+    assert page.evaluate("counted.sent") in (3, 4)  # the fourth time where the machine has no time to spare
     assert "The connection to the device may be too slow" in page.evaluate("said")
     assert page.inner_text("#problems") == "", "what is over is still said"
     assert all("429" in words for words in complaints), complaints  # given up, they are streams until they have closed
@@ -431,15 +440,9 @@ def test_a_picture_that_travels_is_not_sent_again(lab: Lab) -> None:
 def test_a_missing_worker_is_said_and_the_picture_is_looked_at_when_there_is_one(lab: Lab) -> None:
     page, complaints = opened(lab.browser, lab.appliance)
     page.evaluate(LISTEN)
-    worker, supervisor = worker_pid(lab.appliance), lab.appliance.process.pid
-    os.kill(supervisor, signal.SIGSTOP)  # so that it starts no other one
-    try:
-        os.kill(worker, signal.SIGKILL)
-        until(lambda: lab.appliance.status()["workers"] == [], "the worker stays")
+    with without_a_worker(lab.appliance):
         drop(page, "face.jpg", gocv_paths()[0].read_bytes())
         until(lambda: "No worker is ready" in page.evaluate("said"), lambda: page.inner_text("body"))
-    finally:
-        os.kill(supervisor, signal.SIGCONT)
     until_a_face_is_drawn(page)
     until(lambda: page.inner_text("#problems") == "", "what is over is still said")
     assert complaints == []

@@ -108,7 +108,7 @@ function announce(text) {
 async function startCamera(open) {
   const missing = lacking();
   if (missing) return tell("camera", missing);
-  place("start").disabled = true;
+  canSwitch(false);
   try {
     await open();
     tell("camera", null);
@@ -119,7 +119,12 @@ async function startCamera(open) {
   } catch (error) {
     stopCamera(refusalOf(error));
   }
-  place("start").disabled = false;
+  canSwitch(true);
+}
+
+/** Whoever starts another camera while one starts would break that off. */
+function canSwitch(can) {
+  for (const id of ["start", "other"]) place(id).disabled = !can;
 }
 
 function stopCamera(problem) {
