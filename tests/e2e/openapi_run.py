@@ -105,6 +105,7 @@ def judge(device: Judged, *phases: str) -> Verdict:
         settings.write_text(CHECKS)
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(settings), "run"]
         command += [f"{device.url}/openapi.json", "-H", f"Authorization: Bearer {device.token}", "--checks", "all"]
+        command += ["--request-timeout", str(2 * HANG_S)]
         command += ["--no-color", "--continue-on-failure", "--report", "json", "--report-json-path", str(report)]
         environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.e2e.openapi_hooks", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(

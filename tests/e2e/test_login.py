@@ -35,7 +35,7 @@ WRONG = "wrong horse battery"
 SEEN_BY_ALL_MS = 4000  # the status is asked for each second, a picture's connection anew after half a second
 MORE = (
     'file = "credentials.toml"\n[device]\nid = "porch"\n[mqtt]\nurl = ""\n'
-    '[gateway]\naccount_rate = 0.1\n[detector]\nbackend = "fake"\n'
+    '[gateway]\naccount_rate = 0.1\ndeadline_ms = 20000\n[detector]\nbackend = "fake"\n'
     + CAMERA.replace("demo{n}", "door")
     + CAMERA.replace("{n}", "2")
 )
@@ -180,7 +180,8 @@ def test_a_neighbour_sees_one_camera_until_they_are_revoked(locked: Locked, brow
     assert "demo2" not in page.inner_text("body")
     asked: list[Route] = []
     page.route(f"{locked.url}/login", lambda route: asked.append(route))  # noqa: PLW0108 - Playwright marks it
-    locked.type(revoke)
+    with page.expect_request(f"{locked.url}/login"):
+        locked.type(revoke)
     page.wait_for_timeout(SEEN_BY_ALL_MS)
     assert len(asked) == 1, "the parts of the page break off each other's way to the login"
     asked[0].continue_()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, s
 
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance
-from tests.e2e.test_appliance import DEMO
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S
 from tests.e2e.test_events import PLACES
 from tests.waiting import until
 
@@ -145,7 +146,7 @@ def test_the_page_shows_a_moving_picture_and_living_figures(
     until(lambda: "demo" in page.inner_text("body"), "the camera is not named")
     words = page.inner_text("body")
     until(lambda: page.inner_text("body") != words, "the figures stand still")
-    until(lambda: "faces\n2now" in page.inner_text(".camera"), "the page never tells of both faces")
+    until(lambda: "faces\n2now" in page.inner_text(".camera"), "the page never tells of both faces", SCRIPT_LIMIT_S)
     until(lambda: page.evaluate(BOX_PIXELS) > 100, "no box is drawn")
     keep_picture(page, "page.png")
     page.set_viewport_size({"width": 360, "height": 740})
@@ -162,10 +163,8 @@ def test_zones_and_lines_are_drawn_and_counted(
     page, complaints = opened(browser, appliance, 1280, 800)
     page.evaluate(PAINT_OVER)
     until(lambda: page.evaluate(GREY_PIXELS) > 100, "no zone is drawn")
-    until(lambda: appliance.camera("demo")["zones"][0]["entered"] > 0, "nobody enters the zone", 60)
-    until(
-        lambda: appliance.camera("demo")["lines"][0]["in"] + appliance.camera("demo")["lines"][0]["out"], "no line", 60
-    )
+    until(lambda: appliance.camera("demo")["zones"][0]["entered"] > 0, "nobody enters the zone", SCRIPT_LIMIT_S)
+    until(lambda: crossed(appliance) > 0, "nobody goes over the line", SCRIPT_LIMIT_S)
 
     def told() -> bool:
         demo = appliance.camera("demo")
@@ -179,6 +178,11 @@ def test_zones_and_lines_are_drawn_and_counted(
     assert one["zones"][0]["polygon"] == [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
     assert one["lines"][0]["start"] == [0.32, 1]
     assert complaints == []
+
+
+def crossed(appliance: RunningAppliance) -> int:
+    (line,) = appliance.camera("demo")["lines"]
+    return int(line["in"] + line["out"])
 
 
 def test_what_was_ordered_is_said_and_the_picture_goes_on_hidden(
@@ -241,7 +245,7 @@ def test_a_phone_loads_what_it_shows_at_the_width_it_shows_it(wall: RunningAppli
         canvas.scroll_into_view_if_needed()
         until_it_moves(canvas, canvas.evaluate(LOOK))
         assert canvas.evaluate("canvas => canvas.width") in (320, 480)
-    assert wall.status()["viewers"] < 9
+    until(lambda: wall.status()["viewers"] < 9, "what is out of sight loads")
     assert complaints == []
 
 
@@ -276,7 +280,7 @@ def test_a_lost_camera_and_a_lost_broker_are_said_with_the_remedy(
     assert "/dev/video99" in page.inner_text("#problems")
     assert "/dev/video99" in page.inner_text("section[aria-label='Camera gone'] .picture")
     assert "camera lost" in page.inner_text("section[aria-label='Camera gone'] .picture")
-    assert "check mqtt.url" in page.inner_text("#problems")
+    until(lambda: "check mqtt.url" in page.inner_text("#problems"), lambda: page.inner_text("#problems"))
     until_all_move(page, 1)
     gone = page.locator("section[aria-label='Camera gone']")
     assert "empty" not in gone.inner_text(), "who sees nothing cannot say that nobody is there"
@@ -292,10 +296,10 @@ def test_one_broker_of_two_that_is_away_is_said_of_that_one(
     appliance.wait_ready()
     page, _ = opened(browser, appliance, 1280, 800)
     problems = page.locator("#problems")
+    until(lambda: "MQTT: 1 of 2 brokers" in page.inner_text("#parts"), lambda: page.inner_text("#parts"))
     until(lambda: "check mqtt_second.url" in problems.inner_text(), problems.inner_text)
     assert "MQTT broker mqtt_second is not connected" in problems.inner_text()
     assert "reach this page only" not in problems.inner_text(), "the first broker gets everything"
-    assert "MQTT: 1 of 2 brokers" in page.locator("#parts").inner_text()
 
 
 def test_a_disk_that_cannot_be_used_is_said_for_as_long_as_it_cannot(
@@ -333,6 +337,7 @@ def test_a_page_that_is_open_since_last_year_becomes_that_of_the_update(
     page.get_by_text("visavis 9.9.9").wait_for()
     page.wait_for_timeout(STILL_MS / 2)
     assert len(loads) == 1, "it is loaded again, and no more than once"
+    page.unroute_all(behavior="wait")
 
 
 def test_a_model_server_that_is_lost_is_said_with_what_that_cost(wall: RunningAppliance, browser: Browser) -> None:
@@ -352,6 +357,7 @@ def test_a_model_server_that_is_lost_is_said_with_what_that_cost(wall: RunningAp
     backends.append("onnxruntime")
     page.get_by_text("The model server is lost").wait_for()
     assert "lost it 1 time and inferred 301 frames here" in page.inner_text("#problems")
+    page.unroute_all(behavior="wait")
 
 
 def test_looking_away_and_back_leaves_one_question_a_second(wall: RunningAppliance, browser: Browser) -> None:
@@ -359,9 +365,11 @@ def test_looking_away_and_back_leaves_one_question_a_second(wall: RunningApplian
     for _ in range(5):
         page.evaluate(GLANCE)
     asked: list[str] = []
+    began_s = time.monotonic()
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/status") else None)
     page.wait_for_timeout(STILL_MS)
-    assert 1 <= len(asked) <= STILL_MS / 1000 + 2, f"{len(asked)} questions in {STILL_MS} ms"
+    passed_s = time.monotonic() - began_s
+    assert 1 <= len(asked) <= passed_s + 2, f"{len(asked)} questions in {passed_s:.1f} s"
 
 
 def test_readers_of_the_screen_hear_what_is_new_and_nothing_twice(wall: RunningAppliance, browser: Browser) -> None:
@@ -415,11 +423,11 @@ def test_a_picture_of_before_the_page_was_hidden_is_not_taken_for_live(
     until_all_move(page, 1)
     page.evaluate(HIDE, True)
     page.evaluate(REFUSE_SOCKETS)
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(4000)
     marks, words = page.evaluate(COME_BACK)
     assert "old" in marks.split()
     assert "waiting for a picture" in words
-    assert "unknown" in words, "nobody has asked the device for three seconds"
+    assert "unknown" in words, "nobody has asked the device for seconds"
     until(lambda: "live" in page.locator(".camera").first.inner_text(), shown.inner_text)
     assert "old" in (shown.get_attribute("class") or "").split(), "the device is there, its picture is not"
     page.evaluate("WebSocket.refused = false")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.e2e.brokers import is_open
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_page import CAMERA, NO_BROKER, chromium, until_all_move
 from tests.e2e.test_two_gateways import nginx_command
-from tests.ports import free_port, is_free
+from tests.ports import free_port
 from tests.waiting import until
 
 SETTINGS = NO_BROKER.replace("[mqtt]", 'hosts = ["porch.example.org"]\nproxies = ["127.0.0.1"]\n[mqtt]')
@@ -55,7 +56,7 @@ def behind_nginx(device: RunningAppliance, folder: Path, more: str = "") -> Iter
     file.write_text(NGINX.format(folder=folder, port=port, device=device.http_port, more=more))
     with subprocess.Popen(nginx_command(file)) as nginx:
         try:
-            until(lambda: not is_free(port), "nginx does not serve")
+            until(lambda: is_open(port), "nginx does not serve")
             yield port
         finally:
             nginx.terminate()

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.conftest import RunningAppliance
-from tests.e2e.test_appliance import worker_pid
+from tests.e2e.test_appliance import without_a_worker
 from tests.e2e.test_page import CAMERA, NO_BROKER, chromium, complaints_of, opened, until_all_move
 from tests.waiting import until
 
@@ -31,15 +29,10 @@ def test_a_card_tells_no_faces_while_no_worker_looks_for_them(
     until_all_move(page, 1)
     card = page.locator("section.camera")
     until(lambda: "live" in card.inner_text(), card.inner_text)
-    worker, supervisor = worker_pid(appliance), appliance.process.pid
-    os.kill(supervisor, signal.SIGSTOP)  # so that it starts no other one
-    try:
-        os.kill(worker, signal.SIGKILL)
+    with without_a_worker(appliance):
         page.get_by_text("No worker is connected").wait_for()
         words = card.locator(".title").inner_text().split("\n")
         figures = [card.locator(f".figures .{name} dd").inner_text() for name in ("faces", "total")]
-    finally:
-        os.kill(supervisor, signal.SIGCONT)
     assert "not detecting" in words
     assert not {"live", "empty", "occupied"} & set(words), "who does not look cannot say that nobody is there"
     assert figures == ["–now", "–ms"]
