@@ -137,6 +137,7 @@ def _quantised(model: Any, ranges: Any, activations: QuantType, nodes: list[str]
     quantizer = QDQQuantizer(model, True, False, QuantType.QInt8, activations, ranges, nodes, [], kinds, options)
     with _quiet():
         quantizer.quantize_model()
+    quantizer.model.topological_sort()  # ONNX wants it so; onnxruntime alone takes any order
     return bytes(quantizer.model.model.SerializeToString())
 
 
