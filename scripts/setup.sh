@@ -72,9 +72,10 @@ finish() {
 	fi
 }
 
+# Also a step that was begun just now: a signal may come before `beside` has noted it.
 end_steps() {
 	local pid
-	for pid in "${!steps[@]}"; do kill -- "-$pid" 2>/dev/null || true; done
+	for pid in $(jobs -p); do kill -- "-$pid" 2>/dev/null || true; done
 	wait
 	rm -rf "$said"
 }

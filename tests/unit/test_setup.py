@@ -86,9 +86,14 @@ def test_a_step_that_fails_ends_the_others_and_set_up(tmp_path: Path) -> None:
     assert wrong == "no compiler\nsetup: fails failed, as told above\n"
 
 
+# What comes between the start of a step and the note of it takes a while.
+BUSY = 'set() { builtin set "$@"; [ "$1" != +m ] || sleep 1; }'
+
+
+@pytest.mark.parametrize("before", [":", BUSY], ids=["noted", "not noted yet"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_ends_set_up_ends_its_steps(tmp_path: Path, number: signal.Signals) -> None:
-    with steps(tmp_path, f"{LASTING}; all_done") as done:
+def test_who_ends_set_up_ends_its_steps(tmp_path: Path, number: signal.Signals, before: str) -> None:
+    with steps(tmp_path, f"{before}; {LASTING}; all_done") as done:
         until((tmp_path / "begun").exists, "the step does not begin")
         done.send_signal(number)
         assert done.communicate(timeout=HANG_S) == ("", "")
