@@ -26,7 +26,7 @@ from visavis.errors import (
     ViewLeaked,
     VisavisError,
 )
-from visavis.ring import Identity, Lease, RingClient, connect
+from visavis.ring import TICK_S, Identity, Lease, RingClient, connect
 from visavis.ring_memory import Ring
 
 from tests.unit.daemon_double import HEIGHT, INSTANCE, PAYLOAD, WIDTH, DaemonDouble, Memory, frame, header_of, ring_add
@@ -340,6 +340,21 @@ def test_stopping_gives_up_credit_answers_what_was_under_way_and_closes(
         assert daemon.result().lease_id == 2
         assert ring.held == 0
     assert daemon.peer.recv(10) == b""
+
+
+def test_all_that_was_under_way_is_answered_however_long_each_takes(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        stop.set()
+        for lease_id in (1, 2, 3):
+            daemon.send(frame(lease_id).pack())
+        for lease in ring.leases(stop):
+            time.sleep(1.5 * TICK_S)  # as slow models do
+            lease.skip(wire.Status.OK)
+        assert daemon.next()[0] == wire.Credit(credit=0)
+        assert [daemon.result().lease_id for _ in range(3)] == [1, 2, 3]
 
 
 def test_the_state_of_the_server_is_told_only_when_it_changes(daemon: DaemonDouble, stop: threading.Event) -> None:
