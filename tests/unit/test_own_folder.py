@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,6 +19,16 @@ from visavis.own_folder import MARK, ours, own_folder
 
 Folder = Callable[[], AbstractContextManager[Path]]
 OWNER = "import sys; from {0} import {1}\nwith {1}() as folder: print(folder, flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(autouse=True)
+def own_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place for temporary files, which mosquitto's user may enter, where nobody else removes what is left behind."""
+    with tempfile.TemporaryDirectory(prefix="place-") as place:
+        Path(place).chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        monkeypatch.setenv("TMPDIR", place)
+        yield
 
 
 def killed(make: Folder) -> Path:
