@@ -16,6 +16,18 @@ OWNERS = ("chown", "install")  # a user's own namespace has no user mosquitto
 MOUNTS = (
     "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr/sbin && mount --bind usr/share /usr/share"
 )
+# Runs mosquitto until it says that it does, and fails where it ends before that; $1 gets what it says.
+STARTED = r"""
+started() {
+	: >$1
+	mosquitto -v -c /etc/mosquitto/mosquitto.conf >>$1 2>&1 &
+	while kill -0 $! 2>/dev/null; do
+		if grep -q ' running$' $1; then kill $!; wait $! || true; return 0; fi
+		sleep 0.05
+	done
+	return 1
+}
+"""
 # Debian's mosquitto.conf, but for the user.
 DEBIANS = "user root\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"
 

@@ -12,24 +12,14 @@ import pytest
 
 from deb import beside
 from deb.broker import join
-from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, alone, furnish, program
+from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, STARTED, alone, furnish, program
 
 # Stands for mosquitto.service: it runs from a start that succeeds to one that does not, with what it read then.
 SYSTEMCTL = r"""
-log=$PLACE/log
-started() {
-	: >$log
-	mosquitto -v -c /etc/mosquitto/mosquitto.conf >>$log 2>&1 &
-	while kill -0 $! 2>/dev/null; do
-		if grep -q ' running$' $log; then kill $!; wait $! || true; return 0; fi
-		sleep 0.05
-	done
-	return 1
-}
 case "$*" in
 "start mosquitto.service" | "try-restart mosquitto.service")
 	rm -rf $PLACE/runs
-	started || exit 1
+	started $PLACE/log || exit 1
 	cp -r /etc/mosquitto $PLACE/runs
 	;;
 is-failed*) [ ! -d $PLACE/runs ] ;;
@@ -51,7 +41,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "var/lib/dpkg/status").touch()
     for name in ("mosquitto", "ldconfig", "start-stop-daemon"):
         shutil.copy(shutil.which(name, path="/usr/sbin:/sbin:/usr/bin") or name, tmp_path / "bin" / name)
-    program(tmp_path / "bin/systemctl", f"PLACE={tmp_path}\n{SYSTEMCTL}")
+    program(tmp_path / "bin/systemctl", f"PLACE={tmp_path}\n{STARTED}{SYSTEMCTL}")
     program(tmp_path / "bin/install", 'shift 6; cp /dev/null "$2"')
     program(tmp_path / "bin/chown", "")
     (tmp_path / "etc/mosquitto/mosquitto.conf").write_text(f"{DEBIANS}persistence_location {tmp_path}/\n")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, alone, furnish, program
+from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, STARTED, alone, furnish, program
 
-MOSQUITTO = "/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf"
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
 SHIPPED = "usr/share/visavis-broker/visavis.acl"
 NOTE = "run/visavis-broker.before"
@@ -264,8 +263,8 @@ def settle(place: Path) -> None:
 
 def starts(place: Path) -> bool:
     """Whether the real mosquitto does with what stands there."""
-    command = f"mount --bind etc /etc && ip link set lo up && exec timeout 1 {MOSQUITTO}"
-    return alone(place, command, 20).returncode == 124
+    command = "mount --bind etc /etc && ip link set lo up && PATH=/usr/sbin:$PATH && started $PWD/log"
+    return alone(place, f"{STARTED}{command}", 60).returncode == 0
 
 
 @pytest.mark.parametrize(
