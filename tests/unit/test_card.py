@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.ansible_programs import PLAYBOOKS, Ansible
+from tests.waiting import until
 
 WRITER = PLAYBOOKS / "roles" / "card" / "files" / "write_card.py"
 BY_ID = Path("/dev/disk/by-id")
@@ -155,7 +156,8 @@ def test_a_disk_of_which_a_part_is_mounted_is_refused(card: Card, image: Path, t
     assert (said.returncode, f"mounted at {where}" in said.stderr) == (1, True), said.stderr
     said = write(card.part, image, "--fixed-disk")
     assert (said.returncode, "is a partition" in said.stderr) == (1, True), said.stderr
-    subprocess.run(["partx", "--delete", str(card.loop)], check=True)
+    forget = ["partx", "--delete", str(card.loop)]
+    until(lambda: subprocess.run(forget, check=False).returncode == 0, "the part is in use")  # for a moment by udev
 
 
 def test_the_disk_of_this_system_is_refused(image: Path) -> None:

@@ -26,6 +26,14 @@ class Clock(threading.Event):
         return self.is_set()
 
 
+class ToldMeanwhile(threading.Event):
+    """Is set by the one who waits for it, when the wait has begun."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return super().wait(timeout)
+
+
 def waited_s(ran_s: float) -> float:
     clock = Clock()
     assert not held_back.hold_back(ran_s, clock)
@@ -50,9 +58,7 @@ def test_its_unit_keeps_the_count_while_it_is_started_again(unit: str) -> None:
 def test_who_is_told_to_end_waits_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / "failures").write_text("5")
-    told = threading.Event()
-    timer = threading.Timer(0.05, told.set)
-    timer.start()
+    told = ToldMeanwhile()
     assert held_back.hold_back(1, told)
     assert not held_back.hold_back(1, told)  # it was told before: what it ends with is its own
 

@@ -125,7 +125,7 @@ def arrives(device: Path, name: str, password: str, topic: str, reader: str = ""
             "-C",
             "1",
             "-W",
-            "5",
+            "60",
             "-u",
             reader or name,
             "-P",

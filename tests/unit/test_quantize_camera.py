@@ -58,6 +58,12 @@ class Daemon(NamedTuple):
             found: dict[str, Any] = json.loads(answer.read())
         return found
 
+    def answers(self) -> bool:
+        """Whether it is there: it answers once it listens to workers too."""
+        with contextlib.suppress(OSError):
+            return bool(self.status())
+        return False
+
     def camera(self) -> dict[str, Any]:
         found: dict[str, Any] = self.status()["cameras"][0]
         return found
@@ -84,8 +90,9 @@ def without_workers(folder: Path) -> Iterator[Daemon]:
     socket, port, file = folder / "frames.sock", free_port(), folder / "config.toml"
     file.write_text(DEMO.format(port=port, socket=socket))
     with daemon_process(file, os.environ) as process:
-        until(socket.exists, lambda: f"no socket, the daemon's exit code is {process.poll()}")
-        yield Daemon(process, socket, port, file)
+        daemon = Daemon(process, socket, port, file)
+        until(daemon.answers, lambda: f"no answer, the daemon's exit code is {process.poll()}")
+        yield daemon
 
 
 @pytest.fixture
