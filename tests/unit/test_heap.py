@@ -35,26 +35,31 @@ def test_freed_memory_goes_back_to_the_kernel() -> None:
     assert int(answer.stdout) > 40_000, "kB went back"
 
 
-# As onnxruntime takes its memory. NumPy would ask for huge pages by itself.
+# As onnxruntime takes its memory. NumPy would ask for huge pages by itself. Prints for how large a mapping the kernel
+# takes huge pages, if it has any: after much other work it may have none.
 HUGE = """
 import ctypes
-from pathlib import Path
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 ctypes.memset(libc.malloc(ctypes.c_size_t(64 << 20)), 1, 64 << 20)
-lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-print(int(next(line for line in lines if line.startswith("AnonHugePages:")).split()[1]))
+size_kb = most_kb = 0
+for name, value, *_ in map(str.split, open("/proc/self/smaps")):
+    if name == "Size:":
+        size_kb = int(value)
+    if (name, value) == ("THPeligible:", "1"):
+        most_kb = max(most_kb, size_kb)
+print(most_kb)
 """
 
 
-def test_a_large_block_lies_in_huge_pages() -> None:
+def test_a_large_block_may_lie_in_huge_pages() -> None:
     enabled = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not enabled.exists() or "[never]" in enabled.read_text():
         pytest.skip("this kernel gives no huge pages: transparent_hugepage/enabled is never")
     environment = with_huge_pages(os.environ)
     answer = subprocess.run([sys.executable, "-c", HUGE], env=environment, check=True, capture_output=True, text=True)
-    assert int(answer.stdout) > 40_000, "kB in huge pages"
+    assert int(answer.stdout) > 40_000, "kB that may lie in huge pages"
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def test_the_command_ends_with_what_to_write_into_the_configuration(tmp_path: Pa
 
 
 def test_bench_measures_int8_for_the_sizes_for_which_it_was_made(cache: Path) -> None:
-    words = ("bench", "centerface", "--threads", "1", "--rounds", "1", "--input")
+    words = ("bench", "centerface", "--threads", "1", "--rounds", "1", "--fps", "0.01", "--input")
     answer = model(cache, *words, "96x64", "320x256", "--json")
     rows = [json.loads(line) for line in answer.stdout.splitlines()[:-1]]
     measured = [(line["precision"], line["input"]) for line in rows]
