@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 64, 48
 PAYLOAD = WIDTH * HEIGHT * 3
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | 0x10 | fcntl.F_SEAL_SEAL
 INSTANCE = 0x1122334455667788
+LOADED_S = 60.0  # nobody connects until its model is warm
 
 
 def ring_add(ring_id: int = 1, slots: int = 3) -> wire.RingAdd:
@@ -129,7 +130,7 @@ class DaemonDouble:
     @property
     def peer(self) -> socket.socket:
         """The connection, once it was welcomed."""
-        assert self._ready.wait(HANG_S), "no worker connected"
+        assert self._ready.wait(LOADED_S), "no worker connected"
         assert self._peer is not None
         return self._peer
 
