@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -49,8 +50,16 @@ class Outboxload(LoadProgram):
             assert "synced" in said, said
             sure = int(said["synced"])
             if kill_after is not None and sure >= kill_after:
+                self.process.kill()
+                sure = self._last_synced(sure)
                 self.kill()
                 return sure
+        return sure
+
+    def _last_synced(self, sure: int) -> int:
+        """What it had said before it was killed: on a busy machine it is ahead of who reads that."""
+        while said := self.answer():
+            sure = int(said.get("synced", sure))
         return sure
 
 
@@ -78,6 +87,16 @@ class Broker:
             self._process.terminate()
             self._process.wait(HANG_S)
             self._process = None
+
+    def freeze(self) -> None:
+        """Let it answer nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Broker:
         self.start()

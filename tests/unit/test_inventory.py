@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 from visavis.broker import managed_broker
 
 from tests.ansible_programs import PLAYBOOKS, Ansible
+from tests.chaos.outboxload import Broker
+from tests.e2e.brokers import publish
 from tests.ports import free_port
 
 PROGRAM = PLAYBOOKS / "visavis-inventory"
@@ -134,6 +137,21 @@ def test_without_its_broker_the_listed_devices_are_there(tmp_path: Path) -> None
     assert said.returncode == 0
     assert json.loads(said.stdout)["health_unknown"]["hosts"] == ["garden", "new", "porch"]
     assert "nothing is known of what runs" in said.stderr
+
+
+def test_a_broker_that_is_slow_to_answer_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "fleet.toml").write_text(f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n')
+    with Broker(tmp_path, port) as broker:
+        for topic in ("attic/info", "attic/door/status", "attic/status"):
+            publish(port, f"visavis/{topic}", RETAINED[topic], "-r", "-q", "1")
+        broker.freeze()  # the kernel connects all the same
+        later = threading.Timer(5, broker.thaw)
+        later.start()
+        said = ask(tmp_path, "--list")
+        later.join()
+    assert (said.returncode, said.stderr) == (0, "")
+    assert json.loads(said.stdout)["visavis"]["hosts"] == ["attic"]
 
 
 def test_each_device_gets_a_password_of_its_own_each_time(tmp_path: Path) -> None:

@@ -106,6 +106,15 @@ class Fleet:
         """Say goodbye."""
         self._link.__exit__()
 
+    def wait_subscribed(self, timeout_s: float) -> None:
+        """Return when the broker has begun to tell what it has kept, and all that comes.
+
+        Raises:
+            BrokerRefused: the broker wants another user or password.
+            Silent: it did not answer in time.
+        """
+        self._link.wait_subscribed(timeout_s)
+
     def devices(self) -> dict[str, State]:
         """What is known now, by device id: a copy.
 
