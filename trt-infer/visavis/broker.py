@@ -26,7 +26,7 @@ FOLDER_PREFIX = "visavis-broker-"
 USERS = ("mosquitto", "nobody")
 # Where mosquitto keeps its state if its user may not enter TMPDIR.
 OPEN_TO_ALL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder of our own is made in it)
-START_LIMIT_S = 5.0
+START_LIMIT_S = 30.0  # a board that starts has much else to do
 STOP_LIMIT_S = 3.0
 CONFIG = """\
 # Written by `visavis run`: reachable from this machine only, and gone when it ends.
