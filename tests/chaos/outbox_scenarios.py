@@ -53,7 +53,7 @@ def outage(program: Path, folder: Path, events: int) -> Outage:
             load.append(sure + 1, events, chunk=CHUNK)
             until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 60)
             load.quit()
-        until(lambda: counter.distinct() >= events, lambda: f"{counter.distinct()} of {events} came", 60)
+        counter.catch_up()
         return Outage(events, 3, left, events - counter.distinct(), counter.duplicates(), counter.out_of_order())
 
 
@@ -111,7 +111,7 @@ def backlog(program: Path, folder: Path, events: int) -> Backlog:
             until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}", 150)
             drained_s = time.monotonic()
             load.quit()
-        until(lambda: counter.distinct() >= events, lambda: f"{counter.distinct()} of {events} came", 60)
+        counter.catch_up()
         lost = events - counter.distinct()
         return Backlog(
             events,
@@ -190,10 +190,8 @@ def full_disk(program: Path, folder: Path, options: str) -> FullDisk:
             load.ask("connect")
             until(lambda: load.stats()["Waiting"] == 0, lambda: f"not drained: {load.stats()}")
             dropped = load.stats()["Dropped"]
-            until(
-                lambda: counter.distinct() + dropped >= 6_000, lambda: f"{counter.distinct()} came, {dropped} dropped"
-            )
             load.quit()
+            counter.catch_up()
             arrived, wrong = counter.distinct(), counter.out_of_order() + counter.duplicates()
             assert max(counter.arrived) == 6_000, "the newest event must be among those kept"
     return FullDisk(6_000, dropped, arrived, slowest_us / 1_000, recovered_s, wrong)

@@ -18,6 +18,8 @@ from tests.e2e.brokers import is_open
 from tests.waiting import HANG_S, until
 
 TOPIC = "visavis/load/events"
+MARK = b"all that was published before this has come"
+CATCH_UP_S = 60.0
 
 
 class Outboxload(LoadProgram):
@@ -112,6 +114,7 @@ class Counter:
     def __init__(self, port: int) -> None:
         self.arrived: list[int] = []
         self._cameras: dict[int, str] = {}
+        self._marked = threading.Event()
         subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="counter", clean_session=False)
         self._client.on_message = lambda _client, _data, message: self._take(message.payload)
@@ -125,7 +128,16 @@ class Counter:
     def _subscribe(self, *_: object) -> None:
         self._client.subscribe(TOPIC, qos=1)
 
+    def catch_up(self) -> None:
+        """Return when everything has come that the broker has had until now."""
+        self._marked.clear()
+        self._client.publish(TOPIC, MARK, qos=1)
+        assert self._marked.wait(CATCH_UP_S), f"{len(self.arrived)} events came"
+
     def _take(self, payload: bytes | bytearray) -> None:
+        if payload == MARK:
+            self._marked.set()
+            return
         event = json.loads(payload)
         assert event["id"].endswith(str(event["n"]))
         self._cameras[event["n"]] = event["camera"]
