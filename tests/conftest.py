@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite(
     "tests.unit.detector_conformance"
 )  # its assertions say what they compared, as those of test files do
 
 # An example that syncs a file on a busy disk takes longer than any limit: time is measured in benchmarks, not here.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 

@@ -89,6 +89,7 @@ def warmed_up(detector: KServe) -> None:
     """Also where the machine has other work: a server that is too slow to be opened would count as lost once."""
     with pytest.MonkeyPatch.context() as patience:
         patience.setattr(kserve_backend, "OPEN_MS", PATIENT_MS)
+        patience.setattr(detector, "_deadline_ns", PATIENT_MS * 1_000_000)
         detector.warm_up()
 
 

@@ -12,6 +12,7 @@ from tests.e2e.bombs import photo
 from tests.e2e.clients import ALONE, post
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_crew import answered_by, busy, joined
+from tests.kserve.conftest import Asking
 from tests.kserve.servers import Served
 from tests.waiting import HANG_S, until
 
@@ -76,7 +77,10 @@ def guest(appliance: RunningAppliance) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_worker_that_asks_a_server_joins_and_leaves_and_nobody_notices(mlserver: Served, tmp_path: Path) -> None:
+def test_a_worker_that_asks_a_server_joins_and_leaves_and_nobody_notices(
+    mlserver: Served, asking: Asking, tmp_path: Path
+) -> None:
+    asking(mlserver.url("grpc"))  # a server's first answer takes long
     asks = ("--backend", "kserve", "--kserve-url", mlserver.url("grpc"), "--kserve-deadline-ms", "5000")
     with running(tmp_path, LOCAL) as appliance, busy(appliance):
         with joined(appliance, *asks, "--input", "320x256") as process:

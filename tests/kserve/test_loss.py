@@ -239,12 +239,12 @@ def test_a_device_too_slow_for_the_lease_still_asks_the_server(
     assert detector._local_ns < local_s * 0.9e9  # a sample of its own
 
 
-@pytest.mark.parametrize(("local_s", "frames"), [(3.0, 1), (1.8, 3)])
+@pytest.mark.parametrize(("local_s", "frames"), [(3.0, 1), (1.1, 2)])
 def test_a_device_too_slow_for_a_whole_deadline_notices_a_frozen_server(
     local_s: float, frames: int, *, kserve: Served, asking: Asking, pictures: list[Frame]
 ) -> None:
     detector = asking(kserve.url())
-    detector._deadline_ns = 500_000_000  # to open a server in that time is too much for a busy machine
+    detector._deadline_ns = 1_000_000_000  # to open a server in that time is too much for a busy machine
     kserve.freeze()
     for number in range(frames):
         assert (detector.losses, detector.local_frames) == (0, number)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from visavis import ring_gen as wire
+from visavis.backends import kserve as kserve_backend
 from visavis.ring import Identity, connect
 from visavis.settings import WorkerSettings
 from visavis.worker import run_once
 
 from tests.e2e.clients import metrics
 from tests.e2e.conftest import RunningAppliance
-from tests.kserve.conftest import MODEL, SIZE, Asking, asked
+from tests.kserve.conftest import MODEL, PATIENT_MS, SIZE, Asking, asked
 from tests.kserve.servers import KServeServer, Served
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.test_worker import worker
@@ -26,6 +26,7 @@ from tests.waiting import HANG_S, until
 
 WIDTH, HEIGHT = SIZE
 PICTURE_BYTES = WIDTH * HEIGHT * 3
+PATIENT_LEASE_MS = 60_000  # which leaves the server all of its deadline
 APPLIANCE = """
 [device]
 id = "box"
@@ -38,9 +39,9 @@ input = [320, 256]
 workers = 2
 backend = "kserve"
 kserve_url = "{url}"
-kserve_deadline_ms = 300
+kserve_deadline_ms = 1000
 [gateway]
-deadline_ms = 600
+deadline_ms = 2000
 [[camera]]
 id = "demo"
 source = "demo:"
@@ -74,23 +75,23 @@ def hello(daemon: DaemonDouble) -> tuple[str, int]:
 
 
 def test_the_worker_introduces_itself_again_when_the_server_is_lost_and_when_it_is_back(
-    kserve: Served, ring: tuple[wire.RingAdd, Memory], tmp_path: Path
+    kserve: Served, ring: tuple[wire.RingAdd, Memory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = replace(asked(kserve.url()), kserve_deadline_ms=5_000)
-    told = WorkerSettings(socket=tmp_path / "frames.sock", name="tester", detector=detector)
+    monkeypatch.setattr(kserve_backend, "OPEN_MS", PATIENT_MS)
+    told = WorkerSettings(socket=tmp_path / "frames.sock", name="tester", detector=asked(kserve.url()))
     first = DaemonDouble(tmp_path / "frames.sock")
     with worker(told):
         with first as daemon:
-            # Until the model is warm nobody connects.
-            until(daemon._ready.is_set, "no worker connected", 60)
             assert hello(daemon) == (f"{MODEL}@kserve", 0)
             assert daemon.next()[0] == wire.ServerState(losses=0, local_frames=0)
             daemon.add(*ring)
-            daemon.send(lease(1))
+            daemon.send(lease(1, lease_ms=PATIENT_LEASE_MS))
             assert daemon.result().status == wire.Status.OK
+            kserve.freeze()
             kserve.mood.write_text("fail")
-            daemon.send(lease(2))
+            daemon.send(lease(2, lease_ms=PATIENT_LEASE_MS))
             daemon.send(lease(3, slot=1))  # crosses the worker's leaving: still answered
+            kserve.thaw()
             said = [daemon.next()[0] for _ in range(5)]
             kinds = sorted(type(one).__name__ for one in said)
             assert kinds == ["Credit", "Result", "Result", "ServerState", "ServerState"]
@@ -118,7 +119,7 @@ def test_the_server_infers_a_picture_that_waited_for_long_in_the_daemon(
     me = Identity("tester", f"{MODEL}@kserve")
     with DaemonDouble(tmp_path / "frames.sock") as daemon, connect(daemon.path, me, stop) as client:
         daemon.add(*ring)
-        daemon.send(lease(1, waited_ns=5 * 10**9, lease_ms=60_000))
+        daemon.send(lease(1, waited_ns=5 * 10**9, lease_ms=PATIENT_LEASE_MS))
         answering = threading.Thread(target=run_once, args=(client, detector, stop))
         answering.start()
         try:
@@ -165,11 +166,13 @@ def backends(appliance: RunningAppliance) -> list[str]:
 def servers(appliance: RunningAppliance) -> dict[str, dict[str, int]]:
     """How the server of each worker did, as the status tells it once both have told the daemon."""
 
-    def told() -> dict[str, dict[str, int]]:
-        return {worker["name"]: worker["server"] for worker in appliance.status()["workers"] if "server" in worker}
+    def both() -> dict[str, dict[str, int]] | None:
+        workers = appliance.status()["workers"]
+        told = {worker["name"]: worker["server"] for worker in workers if "server" in worker}
+        return told if len(told) == 2 else None
 
-    until(lambda: len(told()) == 2, lambda: f"only {told()}")
-    return told()
+    found: dict[str, dict[str, int]] = until(both, lambda: f"only {appliance.status()['workers']}")
+    return found
 
 
 def assert_counted(appliance: RunningAppliance, before: dict[str, dict[str, int]]) -> None:
