@@ -101,6 +101,6 @@ def test_info_and_detections_follow_the_change(appliance: RunningAppliance) -> N
     until(lambda: "engine" not in info_of(appliance), lambda: str(info_of(appliance)))
     assert (info_of(appliance)["precision"], info_of(appliance)["fallback"]) == ("fp16", False)
     # The demo shows nobody for 150 frames on end.
-    found = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 200)]
+    found = [json.loads(line) for line in appliance.messages("visavis/box/demo/detections", 200, 120)]
     assert any(message["faces"] for message in found)
     assert appliance.stop() == 0

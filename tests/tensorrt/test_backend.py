@@ -258,7 +258,7 @@ def test_auto_tells_why_it_does_not_use_its_engine_and_tries_again(
     path, stop = tmp_path / "frames.sock", threading.Event()
     note = note_path(path)
     settings = WorkerSettings(socket=path, detector=replace(auto, engine_note=note))
-    monkeypatch.setattr(worker, "TRY_AGAIN_S", 1)
+    monkeypatch.setattr(worker, "TRY_AGAIN_S", 3)
     cuda.faults["create_execution_context"] = "out of memory"
     with hellos(path) as daemon:
         with pytest.raises(GpuUnusable, match="the GPU has no memory for centerface"):

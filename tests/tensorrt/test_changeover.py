@@ -39,7 +39,7 @@ from tests.waiting import HANG_S
 
 SIZE = (64, 64)
 # On a real GPU an engine takes a minute.
-until = partial(waiting.until, limit_s=600 if core.REAL_GPU else 60)
+until = partial(waiting.until, limit_s=600 if core.REAL_GPU else 120)
 double_only = pytest.mark.skipif(core.REAL_GPU, reason="a real GPU does not fail when it is told to")
 
 
