@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"visavis/capture/internal/waiting"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 
 func TestMain(m *testing.M) {
 	usual = cost{memoryKiB: 64, passes: 1, lanes: 1} // the race detector makes the real cost a second each
-	goleak.VerifyTestMain(m)
+	waiting.ForGoroutines(m)
 }
 
 // door is a gate with its file and a clock that stands still.

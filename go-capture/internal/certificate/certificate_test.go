@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"visavis/capture/internal/waiting"
 )
 
 var names = []string{"porch", "porch.local", "localhost"}
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 func selfMade(t *testing.T, file string, names []string) *Keeper {
 	t.Helper()

@@ -11,12 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 var plain = Rules{Privacy: "pixelate", Score: 0.5, Allowed: []string{"pixelate", "blur"}}
 

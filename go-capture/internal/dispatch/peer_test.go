@@ -13,14 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/ring"
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 // house is a dispatcher that serves on a socket of its own and remembers every outcome.
 type house struct {

@@ -15,14 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 // author writes events whose ids rise with a clock that only the test moves. It begins an hour or two ago: the usual cap on age keeps all.
 type author struct {

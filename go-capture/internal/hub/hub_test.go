@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"visavis/capture/internal/dispatch"
@@ -18,7 +17,7 @@ import (
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 // listener keeps what a leaf hears.
 type listener struct {

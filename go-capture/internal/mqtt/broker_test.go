@@ -14,13 +14,12 @@ import (
 	"testing"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"go.uber.org/goleak"
 
 	"visavis/capture/internal/ports"
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 // broker is a real mosquitto on a free loopback port. It keeps nothing over a restart.
 type broker struct {

@@ -14,15 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"visavis/capture/internal/state"
 	"visavis/capture/internal/waiting"
 )
 
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests of what is said listen themselves
-	goleak.VerifyTestMain(m)
+	waiting.ForGoroutines(m)
 }
 
 func open(t *testing.T, s Settings) *Outbox {

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	shared = folder
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	waiting.ForGoroutines(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(shared) // in the folder of temporary files
 		os.Exit(code)
 	}))

@@ -13,13 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 func read(t *testing.T, path string) string {
 	t.Helper()

@@ -15,15 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/showing"
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
 
 // oneCamera is a View of one online camera and one worker.
 type oneCamera struct{}
