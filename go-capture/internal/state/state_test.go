@@ -116,13 +116,12 @@ func TestAKeeperThatCannotWriteSaysSoAndTriesAtTheEndOnceMore(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "sub"), nil, 0o600); err != nil { // a file where its folder should be
 		t.Fatal(err)
 	}
-	asked := make(chan struct{}, 9)
 	var log bytes.Buffer
 	logtest.Hear(t, slog.NewTextHandler(&log, nil))
-	k := NewKeeper(path, "a file is not kept", "it is kept again", func() ([]byte, error) { asked <- struct{}{}; return []byte("kept"), nil })
+	k := NewKeeper(path, "a file is not kept", "it is kept again", func() ([]byte, error) { return []byte("kept"), nil })
 	k.Start()
 	k.Changed()
-	<-asked
+	waiting.Until(t, "the fault is told", func() bool { return k.Fault() != "" })
 	if err := os.Remove(filepath.Join(folder, "sub")); err != nil {
 		t.Fatal(err)
 	}
