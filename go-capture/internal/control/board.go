@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -25,6 +26,7 @@ type Rules struct {
 
 // Board is the switches of all cameras of a device.
 type Board struct {
+	now     func() time.Time
 	mu      sync.Mutex
 	cameras map[string]place
 	rates   map[string]*rate.Limiter // of cameras that are gone, too: a reload is no way to more orders
@@ -38,7 +40,7 @@ type place struct {
 
 // NewBoard has no cameras; file is where learned states are kept, "" for nowhere.
 func NewBoard(file string) *Board {
-	return &Board{cameras: map[string]place{}, rates: map[string]*rate.Limiter{}, memory: openMemory(file)}
+	return &Board{now: time.Now, cameras: map[string]place{}, rates: map[string]*rate.Limiter{}, memory: openMemory(file)}
 }
 
 // Camera gives the switches of a camera that is configured so. What was ordered earlier holds, as far as the rules allow it now.
@@ -74,7 +76,7 @@ func (b *Board) Obey(id string, o Order) (Obeyed, error) {
 	if !known {
 		return Obeyed{}, Refusal{"unknown", fmt.Sprintf("there is no camera %q", id)}
 	}
-	if !b.rates[id].Allow() {
+	if !b.rates[id].AllowN(b.now(), 1) {
 		return Obeyed{}, Refusal{"too_many", fmt.Sprintf("more than %d orders at once or %d a second", ordersAtOnce, ordersPerSecond)}
 	}
 	if err := at.rules.refuse(o); err != nil {

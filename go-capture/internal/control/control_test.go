@@ -86,6 +86,8 @@ func TestWhatTheConfigurationDoesNotAllowIsRefused(t *testing.T) {
 
 func TestAFloodOfOneCameraIsRefusedAndAnotherCameraObeys(t *testing.T) {
 	b := NewBoard("")
+	now := time.Now()
+	b.now = func() time.Time { return now }
 	b.Camera("door", plain)
 	b.Camera("yard", plain)
 	var refused int
@@ -94,8 +96,8 @@ func TestAFloodOfOneCameraIsRefusedAndAnotherCameraObeys(t *testing.T) {
 			refused++
 		}
 	}
-	if refused == 0 {
-		t.Error("nothing of the flood was refused")
+	if refused != 9*ordersAtOnce {
+		t.Errorf("%d of the flood were refused", refused)
 	}
 	b.Forget("door") // a reload
 	b.Camera("door", plain)
@@ -138,9 +140,12 @@ func started(file string) *Board {
 	return b
 }
 
+// closed is the end of a process with a disk that may be slow.
+func closed(b *Board) { b.memory.keeper.Close(waiting.Most) }
+
 // restarted is a board of a later process with the same file.
 func restarted(file string, b *Board) *Board {
-	b.Close()
+	closed(b)
 	return started(file)
 }
 
@@ -160,7 +165,7 @@ func TestOrdersSurviveARestartButNoneThatShowsMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = restarted(file, b)
-	defer b.Close()
+	defer closed(b)
 	if got, want := b.Camera("door", rules).Now(), (State{Privacy: "blur", Score: 0.7}); got != want {
 		t.Errorf("door is %+v, want %+v", got, want)
 	}
@@ -182,7 +187,7 @@ func TestAnOrderThatRestoresTheConfigurationLeavesNothingToRemember(t *testing.T
 			t.Fatal(err)
 		}
 	}
-	b.Close()
+	closed(b)
 	if text, err := os.ReadFile(file); err != nil || string(text) != `{"version":1,"cameras":{}}`+"\n" {
 		t.Errorf("%s, %v", text, err)
 	}
@@ -201,7 +206,7 @@ func TestADamagedFileCostsOnlyWhatWasOrdered(t *testing.T) {
 		if _, err := b.Obey("door", order(t, Detect, "OFF")); err != nil {
 			t.Error(err)
 		}
-		b.Close()
+		closed(b)
 	}
 }
 
@@ -223,7 +228,7 @@ func TestOrdersOfANewerReleaseWaitForItAndThisOneKeepsItsOwn(t *testing.T) {
 	if fault := b.Fault(); !strings.Contains(fault, file+" is of version 2, this program knows 1") {
 		t.Errorf("the fault is %q", fault)
 	}
-	b.Close()
+	closed(b)
 	if text, err := os.ReadFile(file); err != nil || string(text) != newer {
 		t.Errorf("the newer release finds %s, %v", text, err)
 	}
