@@ -39,7 +39,8 @@ const awaitMost = 2 * time.Second
 // Album holds pictures by the ids of their events, which rise. Keep, Trim and Close are for one goroutine, the others for any.
 type Album struct {
 	settings Settings
-	folder   *os.File // locked; nil until it could be
+	patience time.Duration // of Find
+	folder   *os.File      // locked; nil until it could be
 	fault    *state.Fault
 
 	mu     sync.Mutex
@@ -51,7 +52,7 @@ type Album struct {
 // New makes an album that has read nothing yet.
 func New(s Settings) *Album {
 	fault := state.NewFault(slog.String("folder", s.Folder), "pictures of events are not kept, the events are", "pictures of events are kept again")
-	return &Album{settings: s, coming: map[string]chan struct{}{}, fault: fault}
+	return &Album{settings: s, patience: awaitMost, coming: map[string]chan struct{}{}, fault: fault}
 }
 
 // Expect tells that a picture is being made, so that whoever has heard of its event finds it.
@@ -118,7 +119,7 @@ func (a *Album) await(ctx context.Context, id string) {
 	if !expected {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, awaitMost)
+	ctx, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
 	select {
 	case <-there:

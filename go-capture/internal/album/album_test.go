@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"visavis/capture/internal/waiting"
 )
 
 // taken is a picture of so many bytes, in the frame that every JPEG has.
@@ -173,6 +175,7 @@ func TestAFolderThatIsRemovedOrInUseIsTriedAgain(t *testing.T) {
 
 func TestWhoAsksAtOnceWaitsForThePicture(t *testing.T) {
 	a := opened(t, t.TempDir(), 1<<20)
+	a.patience = waiting.Most // the disk may be slow
 	there := taken(0, 5000)
 	a.Expect(there.ID)
 	found := make(chan string)
