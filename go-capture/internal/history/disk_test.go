@@ -109,13 +109,13 @@ func TestEventsAreKeptAfterSomebodyRemovedTheFolderOrAFile(t *testing.T) {
 			if err := os.RemoveAll(removed[0]); err != nil {
 				t.Fatal(err)
 			}
-			events := a.many(300)
+			events := a.many(200) // memory still holds the first when all are there: a round that had begun may have written it into what was removed
 			for _, e := range events {
 				h.Append(e)
 			}
 			end(t, h)
 			if got := all(t, started(t, Settings{Folder: folder})); !strings.HasSuffix(got, ids(events)) {
-				t.Errorf("%d events are left, want the last 300", len(strings.Fields(got)))
+				t.Errorf("%d events are left, want the last 200", len(strings.Fields(got)))
 			}
 		})
 	}
