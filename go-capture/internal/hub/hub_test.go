@@ -44,11 +44,9 @@ func (l *listener) heard() ([]Result, []State) {
 	return append([]Result(nil), l.results...), append([]State(nil), l.states...)
 }
 
-// startHub runs a hub with one listener until the test ends.
-func startHub(t *testing.T) (*Hub, *listener) {
+// runs lets a hub run until the test ends.
+func runs(t *testing.T, h *Hub) {
 	t.Helper()
-	leaf := &listener{}
-	h := New(leaf)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
@@ -58,7 +56,6 @@ func startHub(t *testing.T) (*Hub, *listener) {
 			t.Errorf("Run returned %v", err)
 		}
 	})
-	return h, leaf
 }
 
 var box = geometry.Fit(1280, 720, 640, 480)
@@ -293,12 +290,10 @@ func TestFramesOfARetiredStreamCountForNothingInTheNext(t *testing.T) {
 }
 
 func TestFacesAndOccupiedFallWhenTheCameraGoesSilent(t *testing.T) {
-	h, leaf := startHub(t)
-	for seq := range uint64(3) {
-		a := outcome("door", seq+1, inferred)
-		a.detections = []ring.Detection{{X1: 100, Y1: 100, X2: 200, Y2: 200, Score: 0.9}}
-		h.append(entry{arrival: a})
-	}
+	leaf := &listener{}
+	h := New(leaf)
+	stay(h, 1, 3)
+	runs(t, h)
 	want := []State{{"door", "", 1, true}, {"door", "", 0, true}, {"door", "", 0, false}}
 	waiting.Until(t, "occupied on, then no faces, then off", func() bool { _, states := leaf.heard(); return len(states) == 3 })
 	if _, states := leaf.heard(); fmt.Sprint(states) != fmt.Sprint(want) {

@@ -67,11 +67,16 @@ func watchStep() Watch {
 	return w
 }
 
-// show appends a frame with a face of 60x60 pixels of the input around a place.
-func show(h *Hub, seq uint64, x, y float32) {
-	a := outcome("door", seq, inferred)
-	a.detections = []ring.Detection{{X1: x - 30, Y1: y - 30, X2: x + 30, Y2: y + 30, Score: 0.9}}
-	h.append(entry{arrival: a})
+// stay appends frames with a face of 60x60 pixels of the input in the middle. However long that takes, they are of one moment: nobody is
+// lost between two of them.
+func stay(h *Hub, first, frames uint64) {
+	capturedNs := frame.MonotonicNs()
+	for n := range frames {
+		a := outcome("door", first+n, inferred)
+		a.capturedNs = capturedNs + int64(n)*int64(time.Microsecond)
+		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: 0.9}}
+		h.append(entry{arrival: a})
+	}
 }
 
 func TestAZoneOfItsOwnIsToldFromTheStartToTheEnd(t *testing.T) {
@@ -80,9 +85,7 @@ func TestAZoneOfItsOwnIsToldFromTheStartToTheEnd(t *testing.T) {
 	h.CameraAdded("door", watchStep())
 	h.drain()
 	d.expect(t, "door 0 false", "door step 0 false")
-	for seq := range uint64(3) {
-		show(h, seq+1, 320, 240)
-	}
+	stay(h, 1, 3)
 	h.drain()
 	d.expect(t, "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
 	h.CameraRemoved("door")
@@ -95,9 +98,7 @@ func TestNumbersGoOnWhenACameraComesBackWithOtherSettings(t *testing.T) {
 	h := New(d)
 	for round := range uint64(3) {
 		h.CameraAdded("door", watchStep())
-		for n := range uint64(3) {
-			show(h, 3*round+n+1, 320, 240)
-		}
+		stay(h, 3*round+1, 3)
 		h.drain()
 		if round == 1 {
 			h.CameraRemoved("door")
@@ -122,9 +123,7 @@ func TestAnIgnoredFaceIsShownButNotFollowed(t *testing.T) {
 	w := watchStep()
 	w.Places.Masks = []zone.Polygon{{{X: 0.3, Y: 0.3}, {X: 0.7, Y: 0.3}, {X: 0.7, Y: 0.7}, {X: 0.3, Y: 0.7}}}
 	h.CameraAdded("door", w)
-	for seq := range uint64(5) {
-		show(h, seq+1, 320, 240)
-	}
+	stay(h, 1, 5)
 	h.drain()
 	d.expect(t, "door 0 false", "door step 0 false")
 	if fmt.Sprint(d.tracks) != "[0 0 0 0 0]" {
@@ -189,9 +188,7 @@ func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
 	d := &diary{}
 	h := New(d)
 	h.CameraAdded("door", watchStep())
-	for seq := range uint64(3) {
-		show(h, seq+1, 320, 240)
-	}
+	stay(h, 1, 3)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := h.Run(ctx); err != nil {
@@ -205,9 +202,7 @@ func TestTheNextHubEndsTheVisitsOfOneThatWasKilled(t *testing.T) {
 	killed := &diary{}
 	h := New(killed)
 	h.CameraAdded("door", watchStep())
-	for seq := range uint64(3) {
-		show(h, seq+1, 320, 240)
-	}
+	stay(h, 1, 3)
 	h.drain()
 	d := &diary{}
 	last := killed.events[len(killed.events)-1]
@@ -227,9 +222,10 @@ func TestZonesAndLinesAreCounted(t *testing.T) {
 	w := watchStep()
 	w.Places.Lines = []zone.Line{{Name: "gate", From: zone.Point{X: 0.9, Y: 1}, To: zone.Point{X: 0.9, Y: 0}}}
 	h.CameraAdded("door", w)
+	beganNs := frame.MonotonicNs()
 	for seq := range uint64(20) { // five a second, from the middle to the right
 		a, x := outcome("door", seq+1, inferred), 320+18*float32(seq)
-		a.capturedNs += int64(seq) * int64(200*time.Millisecond)
+		a.capturedNs = beganNs + int64(seq)*int64(200*time.Millisecond)
 		a.detections = []ring.Detection{{X1: x - 30, Y1: 210, X2: x + 30, Y2: 270, Score: 0.9}}
 		h.append(entry{arrival: a})
 	}
@@ -252,9 +248,10 @@ func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
 	d := &diary{}
 	h := New(d)
 	h.CameraAdded("door", watchStep())
+	beganNs := frame.MonotonicNs()
 	for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.5} { // five a second: without the unsure ones it is lost
 		a := outcome("door", uint64(n+1), inferred)
-		a.capturedNs += int64(n) * int64(300*time.Millisecond)
+		a.capturedNs = beganNs + int64(n)*int64(300*time.Millisecond)
 		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
 		h.append(entry{arrival: a})
 	}
@@ -317,9 +314,10 @@ func TestAFaceThatIsNotFollowedStaysHiddenWhenItTurnsAway(t *testing.T) {
 		h := New(leaf)
 		h.CameraAdded("door", c.watch)
 		h.ScoreChanged("door", c.ordered)
+		beganNs := frame.MonotonicNs()
 		for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2} { // without the unsure ones it is lost
 			a := outcome("door", uint64(n+1), inferred)
-			a.capturedNs += int64(n) * int64(300*time.Millisecond)
+			a.capturedNs = beganNs + int64(n)*int64(300*time.Millisecond)
 			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
 			h.append(entry{arrival: a})
 		}
@@ -352,9 +350,7 @@ func (p *painter) Illustrate(results []*Result, e *event.Event) {
 func TestEventsSayWhereTheirPictureIsBeforeAnybodyHearsOfThem(t *testing.T) {
 	d, p := &diary{}, &painter{}
 	h := New(d, p) // whoever listens comes first
-	for seq := range uint64(3) {
-		show(h, seq+1, 320, 240)
-	}
+	stay(h, 1, 3)
 	h.drain()
 	h.CameraRemoved("door")
 	h.drain()
