@@ -11,10 +11,11 @@ import (
 )
 
 // stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock. The time
-// is that of its last change of any kind: who may read it counts as much as what it holds.
+// is that of its last change of any kind: who may read it counts as much as what it holds, and of that it is told within a tick, too.
 type stamp struct {
 	inode   uint64
 	bytes   int64
+	mode    fs.FileMode
 	changed time.Time
 	failed  string
 }
@@ -27,7 +28,7 @@ func stampOf(path string) stamp {
 	if err != nil {
 		return stamp{failed: err.Error()}
 	}
-	made := stamp{bytes: info.Size(), changed: info.ModTime()}
+	made := stamp{bytes: info.Size(), mode: info.Mode(), changed: info.ModTime()}
 	if detail, known := info.Sys().(*syscall.Stat_t); known {
 		made.inode, made.changed = detail.Ino, time.Unix(detail.Ctim.Unix())
 	}

@@ -59,6 +59,28 @@ func TestAFileThatOthersMayReadIsRefused(t *testing.T) {
 	}
 }
 
+// On most kernels that is some milliseconds.
+func TestWhoMayReadTheFileIsSeenWithinATickOfTheClock(t *testing.T) {
+	file := someFile(t)
+	if _, err := file.Add(Wanted{Name: "robot", Role: "viewer"}); err != nil {
+		t.Fatal(err)
+	}
+	book, err := openBook(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		for _, mode := range []os.FileMode{0o644, 0o600} {
+			if err := os.Chmod(file.Path, mode); err != nil {
+				t.Fatal(err)
+			}
+			if book.refresh(); (book.failed == nil) != (mode == 0o600) {
+				t.Fatalf("mode %v: %v", mode, book.failed)
+			}
+		}
+	}
+}
+
 func TestAccountsThatCannotBeAreNotMade(t *testing.T) {
 	file := someFile(t)
 	for why, wanted := range map[string]Wanted{
