@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -76,7 +78,7 @@ func openWith(t testing.TB, patience time.Duration, change func(*Settings)) *box
 	if b.server, err = New(settings); err != nil {
 		t.Fatal(err)
 	}
-	b.server.patience = patience
+	b.server.patience, b.server.comingMost = patience, waiting.Most
 	inner, err := net.Listen("tcp", settings.Listen)
 	if err != nil {
 		t.Fatal(err)
@@ -388,6 +390,8 @@ func TestMoreConnectionsThanThereMayBeAreClosedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { connection.Close() })
+		_, _ = io.WriteString(connection, http2.ClientPreface) // whoever does not greet in time is cut off
+		_ = http2.NewFramer(connection, nil).WriteSettings()
 		n, _ := connection.Read(make([]byte, 9)) // HTTP/2's first frame, or the end
 		return n > 0
 	}

@@ -231,7 +231,7 @@ func TestAStreamGoesOnWhoseMessageGivesWay(t *testing.T) {
 // A stream may say nothing for long, but what it has begun to say has as long as any message.
 func TestAStreamMayWaitBetweenMessagesAndNotWithinOne(t *testing.T) {
 	b := open(t, func(*Settings) {})
-	b.server.comingMost = 300 * time.Millisecond
+	b.server.comingMost = time.Second
 	quiet := b.talk(t)
 	taken(t, quiet)
 	s, _ := b.stranger(t)
@@ -244,7 +244,7 @@ func TestAStreamMayWaitBetweenMessagesAndNotWithinOne(t *testing.T) {
 // Where no answer is taken, nothing is read, and gRPC holds the client back in the middle of a message: it is not the client that is slow.
 func TestAClientThatIsHeldBackIsNotSlow(t *testing.T) {
 	b := openWith(t, time.Minute, func(*Settings) {})
-	b.server.comingMost = 300 * time.Millisecond
+	b.server.comingMost = time.Second
 	stream := b.talk(t)
 	large := &wire.ModelInferRequest{ModelName: "centerface", Id: strings.Repeat("a", 60<<10)}
 	var sent atomic.Int64
@@ -255,7 +255,7 @@ func TestAClientThatIsHeldBackIsNotSlow(t *testing.T) {
 	}()
 	before := int64(-1)
 	waiting.Until(t, "the client is held back", func() bool {
-		time.Sleep(4 * b.server.comingMost)
+		time.Sleep(b.server.comingMost * 3 / 2)
 		last := before
 		before = sent.Load()
 		return last == before
