@@ -19,7 +19,10 @@ import (
 	"visavis/capture/internal/waiting"
 )
 
-func TestMain(m *testing.M) { waiting.ForGoroutines(m) }
+func TestMain(m *testing.M) {
+	rememberMost = waiting.Most // the next process of a test reads what this one wrote, however slow the disk is
+	waiting.ForGoroutines(m)
+}
 
 // broker is a real mosquitto on a free loopback port. It keeps nothing over a restart.
 type broker struct {

@@ -152,11 +152,12 @@ func startFrigate(t *testing.T, s Settings) (f *Frigate, stop func()) {
 
 func TestFrigatesTopicsAreToldOverARealBroker(t *testing.T) {
 	b := startBroker(t, anybody)
-	f, stop := startFrigate(t, b.settings())
+	b.start()
+	seen, away := b.subscribe(), layLine(t, b.address)
+	f, stop := startFrigate(t, (&broker{address: away.address}).settings())
 	f.Expect([]Place{{Camera: "door", Zones: []string{"step", "gate"}, Pictures: true}, {Camera: "gate", Zones: []string{"step"}}})
 	f.TakeEvent(visit(zone.Appeared, 0, "")) // waits for the broker
-	b.start()
-	seen := b.subscribe()
+	away.start(t)
 	f.SetCameraStatus("door", true)
 	f.TakeState(hub.State{Camera: "door", Confirmed: 2})
 	f.TakeState(hub.State{Camera: "door", Zone: "step", Confirmed: 2})

@@ -154,11 +154,11 @@ func picture(bytes int) Picture { return Picture{JPEG: []byte(strings.Repeat("p"
 const topicLastFace = "visavis/porch/door/last_face"
 
 func TestALargePictureArrivesOverASlowLine(t *testing.T) {
-	f := startFussy(t, &fussy{rate: 50_000})
+	f := startFussy(t, &fussy{rate: 100_000})
 	p := withEvents(t, newPublisher(t, f.settings()))
 	run(t, p)
 	waiting.Until(t, "connected", p.Connected)
-	large := picture(300_000)
+	large := picture(400_000)
 	p.SetLastFace("door", large)
 	for n := range 20 { // meanwhile
 		p.TakeEvent(happening(n))

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"visavis/capture/internal/ports"
 )
 
 // line leads to a broker. It can lose what is sent there while it stays open, as when a router on the way was started anew.
@@ -24,11 +26,23 @@ type line struct {
 
 func startLine(t *testing.T, broker string) *line {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	l := layLine(t, broker)
+	l.start(t)
+	return l
+}
+
+// layLine is one that does not answer before its start.
+func layLine(t *testing.T, broker string) *line {
+	t.Helper()
+	return &line{address: ports.Free(t).String(), to: broker}
+}
+
+func (l *line) start(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", l.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &line{address: listener.Addr().String(), to: broker}
 	t.Cleanup(func() { _ = listener.Close(); l.let(false) })
 	go func() {
 		for {
@@ -39,7 +53,6 @@ func startLine(t *testing.T, broker string) *line {
 			l.lead(caller)
 		}
 	}()
-	return l
 }
 
 func (l *line) lead(caller net.Conn) {

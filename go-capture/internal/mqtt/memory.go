@@ -15,6 +15,9 @@ import (
 	"visavis/capture/internal/state"
 )
 
+// rememberMost is how long ending waits for a disk to take what was said last.
+var rememberMost = farewellMost
+
 // memory remembers in a file what stands retained at the broker, also what an earlier process of the same configuration announced:
 // of cameras that are gone, under another prefix, under another device.id.
 type memory struct {
@@ -90,7 +93,7 @@ func (m *memory) remember() (stop func()) {
 	}
 	m.keeper.Changed() // the file may not be there yet
 	m.keeper.Start()
-	return func() { m.keeper.Close(farewellMost) }
+	return func() { m.keeper.Close(rememberMost) }
 }
 
 // flush sends all that is retained and that the broker does not know.

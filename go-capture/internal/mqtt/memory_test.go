@@ -145,9 +145,9 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 			}
 			return true
 		})
-		if got := b.standing(t, "nvr/"); !slices.Equal(got, []string{"nvr/available", "nvr/door/face/snapshot"}) {
-			t.Errorf("in Frigate's form stand %v", got)
-		}
+		waiting.Until(t, "in Frigate's form it stands under its own", func() bool {
+			return slices.Equal(b.standing(t, "nvr/"), []string{"nvr/available", "nvr/door/face/snapshot"})
+		})
 		waiting.Until(t, "nothing of the old name is remembered", func() bool {
 			for _, topic := range second.all[0].announced().Topics {
 				if strings.Contains(topic, "porch") {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"testing"
-	"time"
 )
 
 // At the end of the daemon a large message has the time of one piece, however fast the pieces go.
@@ -25,9 +24,9 @@ func TestTheEndWaitsForNoLargeMessageOnASlowLine(t *testing.T) {
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	began := time.Now()
-	written, err := (&pieces{Conn: ours, ctx: ctx}).Write(make([]byte, 300_000))
-	if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || written == 0 || took > 2*writeTimeout {
-		t.Errorf("%d bytes in %s, %v", written, took, err)
+	const all = 300_000
+	written, err := (&pieces{Conn: ours, ctx: ctx}).Write(make([]byte, all))
+	if !errors.Is(err, os.ErrDeadlineExceeded) || written == 0 || written == all {
+		t.Errorf("%d bytes, %v", written, err)
 	}
 }

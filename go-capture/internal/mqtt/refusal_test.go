@@ -35,6 +35,7 @@ func inAnHour() time.Time { return time.Now().Add(time.Hour) }
 func connects(t *testing.T, s Settings) error {
 	t.Helper()
 	p := newPublisher(t, s)
+	p.patience = waiting.Most
 	client, err := p.connect(context.Background(), p.will(), make(chan error, 1))
 	if err == nil {
 		client.Disconnect(disconnectMs)
