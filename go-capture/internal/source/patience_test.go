@@ -97,7 +97,7 @@ func behindEachReader(t *testing.T, pauses []time.Duration, test func(*testing.T
 }
 
 func TestACameraMayTakeLongToItsFirstPictureAndIsLostSoonAfterIt(t *testing.T) {
-	behindEachReader(t, []time.Duration{lateStart, leastStallLimit / 2}, func(t *testing.T, camera Source) {
+	behindEachReader(t, []time.Duration{lateStart, 10 * time.Millisecond}, func(t *testing.T, camera Source) {
 		picture := emptyPicture(t, 32, 16)
 		if err := camera.Grab(t.Context(), picture); err != nil {
 			t.Fatalf("the first picture: %v", err)

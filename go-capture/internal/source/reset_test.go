@@ -15,6 +15,7 @@ import (
 
 	"visavis/capture/internal/usbreset"
 	"visavis/capture/internal/v4l2"
+	"visavis/capture/internal/waiting"
 )
 
 func TestWhichCamerasHang(t *testing.T) {
@@ -48,7 +49,10 @@ func TestACameraThatOurOwnCallsKeepBusyHangs(t *testing.T) {
 	camera := "v4l2:" + node
 	busy := map[string]func() error{
 		"direct": func() error { return withRemedy(camera, fmt.Errorf("VIDIOC_S_FMT: %w", syscall.EBUSY)) },
-		"opencv": func() error { _, err := Open(t.Context(), Settings{URI: camera, Reader: "opencv"}); return err },
+		"opencv": func() error {
+			_, err := Open(t.Context(), Settings{URI: camera, Reader: "opencv", OpenLimit: waiting.Most})
+			return err
+		},
 	}
 	for reader, open := range busy {
 		hanging.add(camera, 1)
@@ -125,6 +129,7 @@ func TestAResetThatHangsIsLeftBehindAndNotForEverRepeated(t *testing.T) {
 	for range hangingMost {
 		<-ended
 	}
+	waiting.Until(t, "none counts as hanging any more", func() bool { return hanging.count("reset v4l2:worse") == 0 })
 }
 
 func TestWhatIsNoUSBCameraHasNothingToReset(t *testing.T) {

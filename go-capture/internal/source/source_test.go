@@ -195,19 +195,16 @@ func TestAPaceKeepsItsRhythmAndDropsTheRest(t *testing.T) {
 
 func TestASourceGivesNoMorePicturesThanAreWanted(t *testing.T) {
 	opened, picture := openedDemo(t, Settings{URI: "demo:", Width: 320, Height: 240, FPS: 400, MostFPS: 40})
+	const least = time.Second / 40 / 2 // one after a late one may come so soon
 	var last int64
-	for range 10 {
+	for n := range 10 {
 		if err := opened.Grab(context.Background(), picture); err != nil {
 			t.Fatal(err)
 		}
+		if after := time.Duration(picture.CapturedNs - last); after < least {
+			t.Errorf("picture %d comes %v after the one before", n, after)
+		}
 		last = picture.CapturedNs
-	}
-	first := picture.DriverSeq
-	if err := opened.Grab(context.Background(), picture); err != nil {
-		t.Fatal(err)
-	}
-	if picture.CapturedNs <= last || picture.DriverSeq < first+2 {
-		t.Errorf("after picture %d came %d", first, picture.DriverSeq)
 	}
 }
 
@@ -220,7 +217,7 @@ func TestWhatCannotBeOpenedSaysWhatAndWhatToDo(t *testing.T) {
 		"v4l2:/dev/video97": "plug the camera in", "file:/no/such.mp4": "/no/such.mp4: no such file or directory: name a video that exists", "file:" + corrupt: "is not a video that OpenCV can read",
 		"push:": "need the gateway", "exec:rm": "not one of", "csi:0;rm": "not a number",
 	} {
-		_, err := Open(context.Background(), Settings{URI: uri, Width: 320, Height: 240, FPS: 30})
+		_, err := Open(context.Background(), Settings{URI: uri, Width: 320, Height: 240, FPS: 30, OpenLimit: waiting.Most})
 		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("open %s: %v, want %q in it", uri, err, words)
 		}
