@@ -116,8 +116,10 @@ def test_a_server_whose_authority_we_do_not_know_gets_no_picture(
 
 @SECURE
 def test_a_file_without_certificates_is_named(scheme: str, asking: Asking, tmp_path: Path) -> None:
-    with pytest.raises(ServerUnfit, match=r"certificates in .*nothere.*detector\.kserve_ca"):
-        asking(f"{scheme}://localhost:1", kserve_ca=tmp_path / "nothere")
+    (tmp_path / "notes").write_text("no certificate\n")
+    for name in ("nothere", "notes"):
+        with pytest.raises(ServerUnfit, match=rf"certificates in .*{name}.*detector\.kserve_ca"):
+            asking(f"{scheme}://localhost:1", kserve_ca=tmp_path / name)
 
 
 def test_grpc_is_loaded_only_where_it_is_used_and_its_package_named_where_it_is_missing(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -20,11 +21,13 @@ from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reac
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from deb.broker import join
+from tests.kserve.certificates import authority, openssl
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.model_files import provided, scrfd_like
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "contracts" / "config-golden" / "config.toml"
+KSERVE = '[detector]\nbackend = "kserve"\nkserve_url = "grpcs://triton"\n'
 SUBJECTS = {"kernel", "daemon", "cameras", "cuda", "tensorrt", "onnxruntime", "broker", "cache", "model"}
 
 
@@ -342,6 +345,63 @@ def test_check_warns_of_a_page_behind_a_balancer_that_lets_everybody_in(setting:
     assert f"web.{name}: who reaches 127.0.0.1:8080 through a balancer needs no login: add a section [auth]" in said
     file.write_text(f"[web]\n{setting}\n[auth]\n")
     assert complaints(visavis("check", file)) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (
+            '[web]\ncert = "ours.pem"\nkey = "other.key"\n',
+            r"web\.cert: certificate .*/ours\.pem with key .*/other\.key cannot be used: .*does not match",
+        ),
+        (
+            '[web]\ncert = "notes"\nkey = "other.key"\n',
+            r"web\.cert: certificate .*/notes .*; install web\.cert and web\.key of",
+        ),
+        ('[web]\ncert = "ended.pem"\nkey = "old.key"\n', r"web\.cert: it ended on .*: renew it"),
+        (
+            '[mqtt]\nurl = "mqtts://plant.example"\ncert = "ours.pem"\nkey = "other.key"\n',
+            r"mqtt\.cert and mqtt\.key: .*does not match.*; write what belongs there",
+        ),
+        (
+            '[mqtt_second]\nurl = "mqtts://plant.example"\nca = "notes"\n',
+            r"mqtt_second\.ca: no PEM certificate in .*/notes; write what belongs there",
+        ),
+        ('[mqtt]\nurl = "mqtts://plant.example"\nca = "ended.pem"\n', r"mqtt\.ca: it ended on .*: renew it"),
+        (
+            f'{KSERVE}kserve_ca = "notes"\n',
+            r"cannot use the certificates in .*/notes, .*: check detector\.kserve_ca",
+        ),
+    ],
+)
+def test_check_warns_of_certificates_that_cannot_be_used(section: str, said: str, tmp_path: Path) -> None:
+    provide_certificates(tmp_path)
+    file = tmp_path / "config.toml"
+    file.write_text(section)
+    answer = visavis("check", file)
+    assert (answer.returncode, answer.stdout) == (0, "ok\n"), "the daemon starts with it"
+    (words,) = complaints(answer)
+    assert re.match(rf"visavis: warning, {file}: {said}", words), words
+
+
+def test_check_says_nothing_of_certificates_that_can_be_used(tmp_path: Path) -> None:
+    provide_certificates(tmp_path)
+    file = tmp_path / "config.toml"
+    pair, ca = 'cert = "ours.pem"\nkey = "ours.key"\n', 'ca = "other.pem"\n'
+    broker = f'[mqtt]\nurl = "mqtts://plant.example"\n{pair}{ca}'
+    file.write_text(f"[web]\n{pair}{broker}{KSERVE}kserve_{ca}")
+    answer = visavis("check", file)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "ok\n", "")
+
+
+def provide_certificates(folder: Path) -> None:
+    """Two that are good, one that has run out, and a file that holds none."""
+    for name in ("ours", "other", "old"):
+        authority(folder, name)
+    openssl(
+        "x509", "-in", folder / "old.pem", "-signkey", folder / "old.key", "-days", "-1", "-out", folder / "ended.pem"
+    )
+    (folder / "notes").write_text("no certificate\n")
 
 
 def test_check_without_the_file_is_2(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -74,7 +75,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return refused
 	}
 	if asks {
-		return report(settings, *effective, stdout, stderr)
+		return question{*file, *effective, *noCredentials}.answer(settings, stdout, stderr)
 	}
 	if journal := systemd.NewJournal(); journal != nil {
 		slog.SetDefault(slog.New(journal))
@@ -101,11 +102,19 @@ func attended(settings *config.Config, file string, load func() (*config.Config,
 	return exitFailed
 }
 
-// report prints what -check and -effective promise.
-func report(settings *config.Config, effective bool, stdout, stderr io.Writer) int {
+// question is what -check and -effective ask of a good configuration.
+type question struct {
+	file                     string
+	effective, noCredentials bool
+}
+
+// answer prints what they promise.
+func (q question) answer(settings *config.Config, stdout, stderr io.Writer) int {
 	text, err := []byte("ok"), error(nil)
-	if effective {
+	if q.effective {
 		text, err = settings.JSON()
+	} else if !q.noCredentials { // which may be certificates
+		q.warn(settings, stderr)
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(stdout, string(text))
@@ -115,6 +124,13 @@ func report(settings *config.Config, effective bool, stdout, stderr io.Writer) i
 		return exitFailed
 	}
 	return 0
+}
+
+// warn tells of what does not keep the daemon from running.
+func (q question) warn(settings *config.Config, stderr io.Writer) {
+	for _, flaw := range pipeline.CertificateFlaws(settings, time.Now()) {
+		fmt.Fprintf(stderr, "visavis: warning, %s: %v\n", cmp.Or(q.file, "the settings"), flaw)
+	}
 }
 
 // sameName is how a configuration is called wherever the daemon was started from.

@@ -103,12 +103,29 @@ func (k *Keeper) refresh() error {
 	if k.held.Load() != nil && changed == k.read && !k.standsIn {
 		return nil
 	}
-	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	pair, err := load(k.cert, k.key)
 	if err != nil {
-		return fmt.Errorf("certificate %s with key %s cannot be used: %w; install web.cert and web.key of one renewal", k.cert, k.key, err)
+		return err
 	}
 	k.take(&pair, changed)
 	return nil
+}
+
+func load(cert, key string) (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return pair, fmt.Errorf("certificate %s with key %s cannot be used: %w; install web.cert and web.key of one renewal", cert, key, err)
+	}
+	return pair, nil
+}
+
+// Flaw is what a Keeper of these files has as its fault at this time; nil when all is well.
+func Flaw(cert, key string, now time.Time) error {
+	pair, err := load(cert, key)
+	if err != nil {
+		return err
+	}
+	return Ending(pair.Leaf, now)
 }
 
 // take changes over. Whoever compared the one before has to be told of the next.

@@ -33,8 +33,8 @@ func Ending(held *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// FirstIn reads the first certificate of a file in PEM.
-func FirstIn(file string) (*x509.Certificate, error) {
+// firstIn reads the first certificate of a file in PEM.
+func firstIn(file string) (*x509.Certificate, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -44,4 +44,15 @@ func FirstIn(file string) (*x509.Certificate, error) {
 		return nil, errors.New("it holds no PEM")
 	}
 	return x509.ParseCertificate(block.Bytes)
+}
+
+// LastOf is the certificate in PEM that lasts longest; nil when there is none.
+func LastOf(text []byte) (last *x509.Certificate) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		one, err := x509.ParseCertificate(block.Bytes)
+		if err == nil && (last == nil || one.NotAfter.After(last.NotAfter)) {
+			last = one
+		}
+	}
+	return last
 }

@@ -101,7 +101,7 @@ func (p period) holds(now time.Time) bool {
 
 // keptFor is the period of the certificate in the file; it fails when that must be made again now.
 func keptFor(file string, names []string, now time.Time) (period, error) {
-	held, err := FirstIn(file)
+	held, err := firstIn(file)
 	if err != nil {
 		return period{}, err
 	}

@@ -39,7 +39,7 @@ type dialect interface {
 	owner() owner
 	retaining() *memory
 	faults(topics *memory) []Fault
-	lookAtCertificate(now time.Time)
+	lookAtCertificates(now time.Time)
 }
 
 type namedDialect struct {

@@ -32,7 +32,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	a := &authority{t: t, folder: t.TempDir(), key: newKey(t)}
 	a.certificate = &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	a.file = a.write(name+".pem", "CERTIFICATE", a.sign(a.certificate, &a.key.PublicKey))
 	return a

@@ -2,14 +2,6 @@
 
 package mqtt
 
-import (
-	"log/slog"
-	"time"
-
-	"visavis/capture/internal/certificate"
-	"visavis/capture/internal/state"
-)
-
 // Fault is what works beside a connection, and what is wrong with it; "" when all is well.
 type Fault struct{ Part, Error string }
 
@@ -36,37 +28,8 @@ func (l *link) faults(topics *memory) (all []Fault) {
 	if topics.keeper != nil {
 		all = append(all, Fault{"topics of " + l.name, topics.keeper.Fault()})
 	}
-	if l.settings.Cert != "" {
-		all = append(all, Fault{"certificate of " + l.name, l.ends.Now()})
+	if l.hasCertificates() {
+		all = append(all, Fault{"certificate of " + l.name, l.trust.Now()})
 	}
 	return all
-}
-
-func faultOfCertificate(s Settings) *state.Fault {
-	return state.NewFault(slog.String("file", s.Cert), s.named("the certificate of mqtt.cert needs a hand"), s.named("the certificate of mqtt.cert is in order again"))
-}
-
-// LookAtCertificates notes which client certificates nobody has renewed in time. A connection that holds asks for none before it ends,
-// and then it is too late.
-func (b *Brokers) LookAtCertificates(now time.Time) {
-	for _, p := range b.all {
-		p.lookAtCertificate(now)
-	}
-	for _, f := range b.forms {
-		f.lookAtCertificate(now)
-	}
-}
-
-func (l *link) lookAtCertificate(now time.Time) {
-	if l.settings.Cert != "" {
-		l.ends.Note(endingOf(l.settings.Cert, now))
-	}
-}
-
-func endingOf(file string, now time.Time) error {
-	held, err := certificate.FirstIn(file)
-	if err != nil {
-		return err
-	}
-	return certificate.Ending(held, now)
 }

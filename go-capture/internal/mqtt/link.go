@@ -31,7 +31,7 @@ type link struct {
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	log      *updown.Teller         // of the goroutine of keep
-	ends     *state.Fault           // of the certificate
+	trust    *state.Fault           // of the certificates
 	alone    sync.Mutex             // what is written long has it: paho breaks off what waits for its turn for longer than writeTimeout
 }
 
@@ -52,7 +52,7 @@ func newLink(s Settings, form string) (*link, error) {
 	if err := s.paired(); err != nil {
 		return nil, err
 	}
-	l := &link{settings: s, name: s.section(), form: form, address: address, secure: secure, patience: connectTimeout, log: updown.New(time.Now), ends: faultOfCertificate(s)}
+	l := &link{settings: s, name: s.section(), form: form, address: address, secure: secure, patience: connectTimeout, log: updown.New(time.Now), trust: faultOfCertificates(s)}
 	if form != "" {
 		l.name += "/" + form
 	}

@@ -4,8 +4,6 @@ package mqtt
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -62,35 +60,6 @@ func (s Settings) paired() error {
 	}
 	return nil
 }
-
-// tls reads the certificates; nil for plain mqtt.
-func (s Settings) tls(secure bool) (*tls.Config, error) {
-	if !secure {
-		return nil, nil
-	}
-	made := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CA != "" {
-		pem, err := os.ReadFile(s.CA)
-		if err != nil {
-			return nil, s.says("mqtt.ca: %w; "+readAgain, err)
-		}
-		made.RootCAs = x509.NewCertPool()
-		if !made.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, s.says("mqtt.ca: no PEM certificate in %s; "+readAgain, s.CA)
-		}
-	}
-	if s.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(s.Cert, s.Key)
-		if err != nil {
-			return nil, s.says("mqtt.cert and mqtt.key: %w; "+readAgain, err)
-		}
-		made.Certificates = []tls.Certificate{pair}
-	}
-	return made, nil
-}
-
-// readAgain is the remedy for files that cannot be used.
-const readAgain = "write what belongs there, it is read again at every try (a credential by a restart)"
 
 func (s Settings) password() (string, error) {
 	if s.PasswordFile == "" {

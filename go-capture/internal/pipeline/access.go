@@ -58,6 +58,22 @@ func certificateOf(c *config.Config) (*certificate.Keeper, error) {
 	return kept, nil
 }
 
+// CertificateFlaws are what would be wrong with the certificates and keys that a configuration names if the daemon ran now. It runs all
+// the same: whoever renews them need not restart it.
+func CertificateFlaws(c *config.Config, now time.Time) (flaws []error) {
+	if c.Web.Cert != "" {
+		if err := certificate.Flaw(c.Web.Cert, c.Web.Key, now); err != nil {
+			flaws = append(flaws, fmt.Errorf("web.cert: %w", err))
+		}
+	}
+	for _, broker := range mqttSettings(c, "") {
+		if err := broker.CertificateFlaw(now); err != nil {
+			flaws = append(flaws, err)
+		}
+	}
+	return flaws
+}
+
 // encryption is how the page is served; nil = as it is.
 func (a *Appliance) encryption() *tls.Config {
 	if a.certificate == nil {

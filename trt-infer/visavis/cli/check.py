@@ -4,9 +4,10 @@
 Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
 package's workers, whose models only they and root may see, of any other for workers of yours, since those of another
 user may have it. So are events that the broker of the package visavis-broker would not take, and a model server that
-the package's workers have no network for. A page that others reach through a balancer without a login is one more,
-since the daemon sees only the balancer. Root, who may read everything, is also told what the users of the package's
-services may not read.
+the package's workers have no network for. Certificates and keys that cannot be used, or that nobody has renewed, cost
+the page, the broker or the model server that they are for and nothing else: they are warnings too. A page that others
+reach through a balancer without a login is one more, since the daemon sees only the balancer. Root, who may read
+everything, is also told what the users of the package's services may not read.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from visavis.broker_rights import denied
-from visavis.config_gen import Config
+from visavis.config_gen import Config, Detector
 from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
 from visavis.models.configured import check_model
+from visavis.openinference.endpoint import ServerUnfit, endpoint
 from visavis.service_users import unreadable
 from visavis.settings import SYSTEM_CACHE
 from visavis.terminal import complain
@@ -56,6 +58,7 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
     except ConfigRefused as error:
         yield _missed(error, of_device=of_device)
     yield from open_doors(settings)
+    yield from unknown_authorities(settings.detector)
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
     if of_device and settings.detector.backend == "kserve" and lacks_network():
         yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"
@@ -69,6 +72,16 @@ def _missed(error: ConfigRefused, *, of_device: bool) -> str:
     if closed(SYSTEM_CACHE):
         return f"detector.model: {CLOSED.format(SYSTEM_CACHE)}: {OPEN}"
     return f"{error}; the device's workers look into {SYSTEM_CACHE}, which `sudo -u {WORKERS} visavis model ...` fills"
+
+
+def unknown_authorities(detector: Detector) -> Iterator[str]:
+    """What a worker will say of the file by which it knows its model server; the daemon has told of its own files."""
+    if detector.backend != "kserve" or not detector.kserve_ca:
+        return
+    try:
+        endpoint(detector.kserve_url, detector.model, Path(detector.kserve_ca)).trust()
+    except ServerUnfit as error:
+        yield str(error)
 
 
 def open_doors(settings: Config) -> Iterator[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -62,6 +63,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def encrypted(self) -> bool:
         """Whether the connection is TLS."""
         return self.scheme in ENCRYPTED
+
+    def trust(self) -> ssl.SSLContext | None:
+        """Whose word counts for who the server is; None where the connection is plain.
+
+        Raises:
+            ServerUnfit: the file of certificates cannot be used.
+        """
+        if not self.encrypted:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except OSError as error:
+            raise ServerUnfit(
+                f"cannot use the certificates in {self.ca}, {error.strerror or error}", "check detector.kserve_ca"
+            ) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     def token(self) -> str:
         """Read the bearer token, empty when there is none; each time, because clusters renew theirs every hour.

@@ -108,6 +108,7 @@ class Grpc:
 
 def _certificates(where: Endpoint) -> bytes | None:
     """The file of `where`, else the system's: grpcio's own choice would be a list that it brings itself."""
+    where.trust()  # grpcio takes any file, and then fails at each connection without a word about it
     path = where.ca or ssl.get_default_verify_paths().cafile
     try:
         return Path(path).read_bytes() if path else None

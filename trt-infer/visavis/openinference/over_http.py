@@ -59,7 +59,7 @@ class Http:
 
     def __init__(self, where: Endpoint, outputs: Sequence[str]) -> None:
         self._where, self._outputs = where, list(outputs)
-        self._connection = _Connection(where, _context(where))
+        self._connection = _Connection(where, where.trust())
         self._at = f"{where.path}/v2/models/{quote(where.model, safe='')}"
         # Not known before a picture is answered: servers that take bytes do not all say so.
         self.binary: bool | None = None
@@ -232,19 +232,6 @@ def _addresses(where: Endpoint) -> list[tuple[Any, ...]]:
         return list(socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM))
     except OSError as error:
         raise ServerLost(f"cannot find {where.host}, {error.strerror}", "check detector.kserve_url") from error
-
-
-def _context(where: Endpoint) -> ssl.SSLContext | None:
-    if not where.encrypted:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=where.ca)
-    except OSError as error:
-        raise ServerUnfit(
-            f"cannot use the certificates in {where.ca}, {error.strerror or error}", "check detector.kserve_ca"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _bearer(token: str) -> dict[str, str]:
