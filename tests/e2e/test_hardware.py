@@ -111,3 +111,10 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(tmp_p
     assert answer.returncode == 1
     assert "cannot be written" in answer.stderr
     assert answer.stdout == ""
+
+
+def test_a_report_for_which_there_is_no_room_is_named_with_the_option_that_moves_it() -> None:
+    answer = visavis("doctor", "--hardware", "--short", "--output", "/dev/full")
+    said = answer.stderr.splitlines()[-1]
+    another = "make room there, or name another with --output"
+    assert (answer.returncode, said) == (1, f"visavis: /dev/full cannot be written, No space left on device: {another}")

@@ -17,6 +17,8 @@ from visavis.broker import state_folder
 from visavis.crew import run_folder
 from visavis.own_folder import MARK, ours, own_folder
 
+from tests.unit.command import PROGRAM, complaints
+
 Folder = Callable[[], AbstractContextManager[Path]]
 OWNER = "import sys; from {0} import {1}\nwith {1}() as folder: print(folder, flush=True); sys.stdin.read()"
 
@@ -106,3 +108,15 @@ def test_a_link_to_a_folder_elsewhere_leads_to_no_removal(left: Path, tmp_path: 
     (place / "visavis-link").symlink_to(left)
     with own_folder("visavis-", place):
         assert (left / MARK).exists()
+
+
+@pytest.mark.parametrize("inodes", [2, 3], ids=["for the folder's mark", "for what is in it"])
+def test_a_full_disk_is_named_with_what_moves_the_folder(inodes: int, tmp_path: Path) -> None:
+    script = f"mount -t tmpfs -o nr_inodes={inodes} none {tmp_path} && exec {PROGRAM} run"
+    command = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    (said,) = complaints(answer)
+    assert answer.returncode == 1
+    assert said.startswith(f"visavis: the folder for temporary files {tmp_path}"), said
+    assert said.endswith("cannot be written, No space left on device: make room there, or set TMPDIR to another folder")

@@ -29,6 +29,7 @@ from visavis.errors import VisavisError
 from visavis.figures import daemon_status, figures, page_address
 from visavis.greeting import greet
 from visavis.models.configured import check_model
+from visavis.own_folder import put
 from visavis.supervisor import Supervisor, worker_command
 from visavis.terminal import LiveLines
 from visavis.toml_text import quoted
@@ -172,12 +173,12 @@ def first_look(settings: RunSettings, folder: Path) -> Path:
     """Write a configuration for the demo, for the one camera that CAMERA names, or for clients alone."""
     file = folder / "config.toml"
     if not settings.cameras:
-        file.write_text(CLIENTS_ALONE.format(http_port=settings.http_port), encoding="utf-8")
+        put(file, CLIENTS_ALONE.format(http_port=settings.http_port))
         return file
     source = camera_source(settings.camera)
     camera = "camera" if settings.camera else "demo"
     text = FIRST_LOOK.format(http_port=settings.http_port, camera=camera, source=quoted(source))
-    file.write_text(text, encoding="utf-8")
+    put(file, text)
     return file
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from visavis.errors import VisavisError
 from visavis.keeper import Keeper
-from visavis.own_folder import own_folder
+from visavis.own_folder import own_folder, put
 
 FOLDER_PREFIX = "visavis-broker-"
 # Whom mosquitto becomes when root starts it: the first of these that there is.
@@ -147,7 +147,7 @@ def all_may_enter(folder: Path) -> bool:
 def written_config(port: int, folder: Path, state: Path) -> Path:
     """Write mosquitto's configuration; return where it is."""
     config = folder / "mosquitto.conf"
-    config.write_text(CONFIG.format(port=port, state=state))
+    put(config, CONFIG.format(port=port, state=state))
     return config
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from visavis.errors import VisavisError
-from visavis.own_folder import ours, own_folder
+from visavis.own_folder import ours, own_folder, written_to
 
 FOLDER_PREFIX = "visavis-"
 SOCKET = "crew.sock"
@@ -105,7 +105,8 @@ def listening(folder: Path, answer: Callable[[Request], Crew]) -> Iterator[None]
         answer: is called for each request, in that thread.
     """
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / SOCKET))
+        with written_to(folder):
+            listener.bind(str(folder / SOCKET))
         listener.listen()
         ended = threading.Event()
         thread = threading.Thread(target=_serve, args=(listener, answer, ended), name="crew")

@@ -11,9 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import ClassVar
+
+from visavis.errors import VisavisError
 
 # Whoever made the folder holds the lock on this file in it, until its process ends in whatever way.
 MARK = "owner.lock"
+
+
+class NoPlace(VisavisError):
+    """Nothing can be written among the temporary files."""
+
+    kind: ClassVar[str] = "no_place"
 
 
 @contextmanager
@@ -25,13 +34,49 @@ def own_folder(prefix: str, place: Path | None = None) -> Iterator[Path]:
     Args:
         prefix: with which its name begins.
         place: in which folder it is made; in that for temporary files when None.
+
+    Raises:
+        NoPlace: it cannot be made.
     """
-    parent = place or Path(tempfile.gettempdir())
+    with ExitStack() as afterwards:
+        with written_to(place):
+            folder = _made(prefix, place or Path(tempfile.gettempdir()), afterwards)
+        yield folder
+
+
+def _made(prefix: str, parent: Path, afterwards: ExitStack) -> Path:
     remove_ownerless(parent, prefix)
-    with ExitStack() as afterwards, tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
-        for descriptor in (own(Path(name)), kept(Path(name))):
-            afterwards.callback(os.close, descriptor)
-        yield Path(name)
+    folder = Path(afterwards.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=parent)))
+    for descriptor in (own(folder), kept(folder)):
+        afterwards.callback(os.close, descriptor)
+    return folder
+
+
+def put(file: Path, text: str) -> None:
+    """Write a file in such a folder.
+
+    Raises:
+        NoPlace: there is no room for it.
+    """
+    with written_to(file.parent):
+        file.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def written_to(folder: Path | None) -> Iterator[None]:
+    """Name a folder for temporary files, None for the usual one, and what moves it where the block cannot write there.
+
+    Raises:
+        NoPlace: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" {folder or tempfile.tempdir or ''}".rstrip()
+        raise NoPlace(
+            f"the folder for temporary files{where} cannot be written, {error.strerror}",
+            "make room there, or set TMPDIR to another folder",
+        ) from error
 
 
 def own(folder: Path) -> int:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from visavis.atomic import written_anew
+from visavis.atomic import NO_ROOM, written_anew
 from visavis.daemon import DEVICE_CONFIG, device_config
 from visavis.doctor import Finding, examine
 from visavis.errors import VisavisError
@@ -76,14 +77,29 @@ def report(file: Path, *, short: bool) -> int:
 
     began = time.monotonic()
     with ExitStack() as end:
-        try:
+        with output(file):
             out = end.enter_context(report_file(file))
-        except OSError as error:
-            raise VisavisError(f"{file} cannot be written, {error.strerror}", "name another with --output") from error
         found = cleaned(gather(SHORT if short else Plan(), lambda words: print(f"{clock(began)}  {words}", flush=True)))
-        out.write(written(found).encode())
+        with output(file):
+            out.write(written(found).encode())
+            end.close()
     print("\n".join(["", *lines(found), "", f"{file} holds all of it. Read it before you send it."]))
     return 0
+
+
+@contextmanager
+def output(file: Path) -> Iterator[None]:
+    """Name the report and what moves it where the block cannot write it.
+
+    Raises:
+        VisavisError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        another = "name another with --output"
+        remedy = f"make room there, or {another}" if error.errno in NO_ROOM else another
+        raise VisavisError(f"{file} cannot be written, {error.strerror}", remedy) from error
 
 
 def report_file(file: Path) -> AbstractContextManager[BinaryIO]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.figures import daemon_status
+from visavis.own_folder import put
 from visavis.system_files import text_of
 
 FOLDER_PREFIX = "visavis-measured-"
@@ -53,7 +54,8 @@ class Appliance:
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}/"
         file, self.log = folder / "config.toml", folder / "run.log"
-        file.write_text(configuration(sources, port), encoding="utf-8")
+        put(file, configuration(sources, port))
+        put(self.log, "")
         command = [sys.executable, "-m", "visavis.cli", "run", "--config", str(file)]
         command += ["--die-with-parent", str(os.getpid())]
         environment = {**os.environ, "TMPDIR": str(folder), "VISAVIS_STATE_DIR": str(folder / "state")}
