@@ -206,6 +206,7 @@ def test_the_configured_model_is_looked_at_and_how_to_get_it_is_said(tmp_path: P
     assert line == "FAIL  model        model yunet-n is not on this machine: visavis model pull yunet-n"
     line = doctor_with('model = "facefinder"', tmp_path)
     assert line.startswith("FAIL  model        no model is called 'facefinder': choose from centerface, ")
+    assert line.endswith(" or `visavis model import FILE.onnx`"), "a configuration takes no path"
 
 
 def test_an_imported_model_is_looked_at_too(tmp_path: Path) -> None:

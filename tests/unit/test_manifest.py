@@ -59,7 +59,7 @@ def test_only_what_is_here_is_at_hand(tmp_path: Path) -> None:
 
 
 def test_a_name_that_nobody_knows_is_refused_with_the_choice() -> None:
-    with pytest.raises(ModelError, match=r"choose from centerface, yunet-n.*or name a FILE\.onnx"):
+    with pytest.raises(ModelError, match=r"choose from centerface, yunet-n.*or `visavis model import FILE\.onnx`$"):
         original("nobody")
 
 

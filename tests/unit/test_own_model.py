@@ -98,7 +98,8 @@ def test_a_missing_model_and_a_folder_are_named(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_answered_with_the_choice() -> None:
     line = only_complaint(detect_with("facefinder"))
-    assert line == f"visavis: no model is called 'facefinder': choose from {', '.join(entries())} or name a FILE.onnx"
+    choice = f"choose from {', '.join(entries())} or `visavis model import FILE.onnx`"
+    assert line == f"visavis: no model is called 'facefinder': {choice}"
 
 
 def test_an_unknown_family_is_wrong_use() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -15,10 +16,11 @@ from typing import Any
 
 import pytest
 from visavis import worker_unit
-from visavis.cli import check
+from visavis.cli import check, worker
 from visavis.daemon import effective_config
+from visavis.errors import ModelError
 from visavis.models.imported import keep
-from visavis.models.manifest import Entry
+from visavis.models.manifest import Entry, original
 
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
@@ -138,6 +140,28 @@ def test_what_workers_keep_for_themselves_is_not_missed_by_another_user(
     words = f"not looked at, what the device's workers keep in {tmp_path}/cache is closed to this user"
     assert found == ["model", "warn", words, "run it with sudo"]
     assert warnings == [f"detector.model: {words}: run it with sudo"] * missed
+
+
+def test_doctor_and_check_say_whose_cache_a_missing_model_belongs_into(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (_, state, words, remedy), warning = look((), tmp_path, "mine", "auto")
+    assert (state, words) == ("fail", "no model is called 'mine'")
+    into = f"the device's workers look into {tmp_path}/cache, which `sudo -u visavis-infer visavis model ...` fills"
+    assert remedy.endswith(f" or `visavis model import FILE.onnx`; {into}")
+    assert warning == f"detector.model: {words}: {remedy}"
+
+
+def test_a_worker_of_the_package_says_it_in_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "UNIT", ROOT / "systemd" / worker_unit.WORKER)
+    monkeypatch.setattr(worker, "SYSTEM_CACHE", tmp_path)
+    args = argparse.Namespace(name="worker-1", backend="onnxruntime", cache_dir=tmp_path)
+    with pytest.raises(ModelError) as missing:
+        original("mine", cache_dir=tmp_path)
+    worker.told(args, missing.value)
+    into = f"the device's workers look into {tmp_path}, which `sudo -u visavis-infer visavis model ...` fills"
+    assert caplog.messages == [f"worker-1: model: {missing.value}; {into}"]
 
 
 READ_ONLY, NO_ROOM = "Read-only file system", "No space left on device"

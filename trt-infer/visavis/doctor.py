@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from visavis.addresses import MQTT_PORTS
 from visavis.atomic import NO_ROOM
@@ -25,7 +26,7 @@ from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, device_config, effective_config, last_words
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
-from visavis.worker_unit import CLOSED, OPEN, closed
+from visavis.worker_unit import CLOSED, OPEN, closed, filled
 
 if TYPE_CHECKING:
     from visavis.models.cache import Prepared
@@ -194,7 +195,8 @@ def model_of_device(detector: Detector) -> Iterator[Finding]:
     if closed(cache_dir, os.R_OK | os.W_OK | os.X_OK):
         yield Finding("model", "warn", CLOSED.format(cache_dir), OPEN)
     else:
-        yield model(detector, cache_dir)
+        found = model(detector, cache_dir)
+        yield replace(found, remedy=filled(found.remedy, cache_dir))
 
 
 def takes_nothing(cache_dir: Path) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ from visavis.openinference.endpoint import ServerUnfit, endpoint
 from visavis.service_users import unreadable
 from visavis.settings import SYSTEM_CACHE
 from visavis.terminal import complain
-from visavis.worker_unit import CLOSED, OPEN, REMEDY, UNIT, WORKER, WORKERS, closed, lacks_network
+from visavis.worker_unit import CLOSED, OPEN, REMEDY, UNIT, WORKER, closed, filled, lacks_network
 
 EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
@@ -71,7 +71,7 @@ def _missed(error: ConfigRefused, *, of_device: bool) -> str:
         return f"{error}; workers of another user may have it"
     if closed(SYSTEM_CACHE):
         return f"detector.model: {CLOSED.format(SYSTEM_CACHE)}: {OPEN}"
-    return f"{error}; the device's workers look into {SYSTEM_CACHE}, which `sudo -u {WORKERS} visavis model ...` fills"
+    return filled(str(error), SYSTEM_CACHE)
 
 
 def unknown_authorities(detector: Detector) -> Iterator[str]:

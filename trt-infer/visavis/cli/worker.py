@@ -20,10 +20,11 @@ from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
 from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
 from visavis.held_back import hold_back
 from visavis.parent import die_with_parent
-from visavis.settings import DetectorSettings, WorkerSettings
+from visavis.settings import SYSTEM_CACHE, DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals
 from visavis.systemd import READY, STATUS, SignOfLife, log_handler, tell
 from visavis.watchdog import Limits, watch_itself
+from visavis.worker_unit import UNIT, filled
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -251,7 +252,9 @@ def told(args: argparse.Namespace, error: VisavisError) -> int:
     """Say why the worker ends; returns the exit code, which tells whether the GPU is to blame."""
     if args.backend == "tensorrt" and isinstance(error, ModelError):
         error = GpuUnusable(error.sentence, error.remedy)
-    log.error("%s: %s: %s", args.name, error.kind, error)
+    of_package = args.cache_dir == SYSTEM_CACHE and UNIT.exists()
+    words = filled(str(error), SYSTEM_CACHE) if of_package else str(error)
+    log.error("%s: %s: %s", args.name, error.kind, words)
     if isinstance(error, (GpuUnusable, DetectorLost)):
         EngineNote(note_path(args.socket), args.model, args.precision).failed(str(error))
     return error.exit_code

@@ -8,7 +8,7 @@ from pathlib import Path
 from visavis.config_gen import Detector
 from visavis.daemon import ConfigRefused
 from visavis.errors import ModelError, VisavisError
-from visavis.models.manifest import UnknownModel, check_at_hand
+from visavis.models.manifest import check_at_hand
 
 
 class WrongSize(VisavisError):
@@ -29,9 +29,6 @@ def check_model(detector: Detector, cache_dir: Path | None = None) -> None:
         return
     try:
         entry = check_at_hand(detector.model, cache_dir)
-    except UnknownModel as error:
-        remedy = f"choose from {error.names} or `visavis model import FILE.onnx`"  # a setting takes names alone
-        raise ConfigRefused(f"detector.model: {error.sentence}", remedy) from error
     except ModelError as error:
         raise ConfigRefused(f"detector.model: {error.sentence}", error.remedy) from error
     if entry is not None:

@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +52,6 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     content: bytes
     sha256: str
-
-
-class UnknownModel(ModelError):
-    """There is no model of this name; `names` are those that there are."""
-
-    def __init__(self, model: str, names: Iterable[str]) -> None:
-        self.names = ", ".join(names)
-        super().__init__(f"no model is called {model!r}", f"choose from {self.names} or name a FILE.onnx")
 
 
 def entries(path: Path = MANIFEST) -> dict[str, Entry]:
@@ -113,7 +104,9 @@ def _entry(model: str, cache_dir: Path) -> Entry:
     own = {path.stem: path for path in (cache_dir / "originals").glob("*.json")}
     if model in own:
         return _imported(own[model])
-    raise UnknownModel(model, known(cache_dir))
+    # Not every command takes a file in place of a name, nor does a setting: what was imported has a name everywhere.
+    choice = f"choose from {', '.join(known(cache_dir))} or `visavis model import FILE.onnx`"
+    raise ModelError(f"no model is called {model!r}", choice)
 
 
 def original(model: str, family: str = "", cache_dir: Path | None = None) -> Original:
