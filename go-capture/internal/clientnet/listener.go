@@ -3,7 +3,6 @@
 package clientnet
 
 import (
-	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -59,10 +58,14 @@ func WhenTold(connection net.Conn, do func(remote string) error) {
 	}
 }
 
-// beneath is a connection without its encryption and without what its proxy says.
+// beneath is a connection without its encryption, or whatever else has one within, and without what its proxy says.
 func beneath(connection net.Conn) net.Conn {
-	if encrypted, ok := connection.(*tls.Conn); ok {
-		connection = encrypted.NetConn()
+	for {
+		outer, ok := connection.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		connection = outer.NetConn()
 	}
 	if said, ok := connection.(*proxyproto.Conn); ok {
 		return said.Raw()

@@ -195,7 +195,7 @@ func (s *Server) serveAt(listener net.Listener, server *http.Server) error {
 	}
 	server.TLSConfig = s.settings.TLS
 	server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2: WebSockets need HTTP/1.1
-	return server.ServeTLS(listener, "", "")
+	return server.ServeTLS(plainListener{listener, s}, "", "")
 }
 
 // stop lets answers that are under way finish for a moment, then cuts them off.
