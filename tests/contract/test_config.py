@@ -219,6 +219,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "fps_inferred": 29.9,
                 "privacy": "pixelate",
                 "detect": True,
+                "detecting": True,
                 "score": 0.5,
                 "faces": 1,
                 "occupied": True,

@@ -18,7 +18,7 @@ from visavis.broker import managed_broker
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import Start
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
-from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S, assert_adds_up, child_pid, paused
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S, assert_adds_up, child_pid, paused, worker_pid
 from tests.ports import free_port
 from tests.waiting import HANG_S, until
 
@@ -80,6 +80,29 @@ def test_the_info_follows_the_worker_and_the_list_of_cameras(start_appliance: St
         os.kill(child_pid(appliance, "visavis-capture -config"), signal.SIGHUP)
         until(lambda: newest("cameras") == ["demo", "second"], lambda: f"the info is {seen.all()}")
         assert newest("backend") == "onnxruntime"
+
+
+def test_a_camera_at_which_no_worker_looks_is_told(start_appliance: Start) -> None:
+    appliance = start_appliance(DEMO, "--backend", "fake")
+    appliance.wait_ready()
+    with subscribed(appliance.mqtt_port, "visavis/box/demo/detecting") as seen:
+
+        def becomes(word: bytes) -> None:
+            until(lambda: seen.all() and seen.all()[-1].payload == word, lambda: f"{word!r} is not told: {seen.all()}")
+            assert appliance.camera("demo")["detecting"] is (word == b"online")
+
+        becomes(b"online")
+        worker, supervisor = worker_pid(appliance), appliance.process.pid
+        os.kill(supervisor, signal.SIGSTOP)  # so that it starts no other one
+        try:
+            os.kill(worker, signal.SIGKILL)
+            becomes(b"offline")
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        becomes(b"online")
+        for order, word in (("OFF", b"offline"), ("ON", b"online")):
+            publish(appliance.mqtt_port, "visavis/box/demo/set/detect", order)
+            becomes(word)
 
 
 def test_a_broker_that_hangs_holds_up_neither_capture_nor_pictures(start_appliance: Start) -> None:

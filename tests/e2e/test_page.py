@@ -55,9 +55,10 @@ GLANCE = f"() => {{ for (const hidden of [true, false, true, false]) ({HIDE})(hi
 ANNOUNCE = """async () => {
   const { Announcer } = await import("/announcer.js");
   const announcer = new Announcer(document.createElement("p"), 0);
-  const door = { id: "door", state: "online", faces: 1 };
-  const yards = [{ id: "yard", state: "lost" }, { id: "yard", state: "online", faces: 2, fps_inferred: 9 }];
-  return [...yards, { ...yards[1], fps_inferred: 12 }].map((yard) => {
+  const door = { id: "door", state: "online", detecting: true, faces: 1 };
+  const seen = { id: "yard", state: "online", detecting: true, faces: 2, fps_inferred: 9 };
+  const yards = [{ id: "yard", state: "lost" }, seen];
+  return [...yards, { ...seen, fps_inferred: 12 }].map((yard) => {
     announcer.hear([door, yard]);
     return announcer.node.textContent;
   });

@@ -215,6 +215,8 @@ def assert_obeys(assistant: Home, appliance: RunningAppliance) -> None:
     """What is clicked reaches the camera, and comes back as the state."""
     assistant.order("switch.turn_off", "switch.box_demo_detect")
     until(lambda: not set_now(appliance)[0], "detection goes off", LOAD_LIMIT_S)
+    seen = ("binary_sensor.box_demo_occupied", "sensor.box_demo_faces")
+    until(lambda: set(chosen(assistant, *seen)) == {"unavailable"}, "who does not look tells of nobody", LOAD_LIMIT_S)
     assistant.order("switch.turn_on", "switch.box_demo_detect")
     assistant.order("number.set_value", "number.box_demo_score", value=0.35)
     assistant.order("select.select_option", "select.box_demo_privacy", option="blur")
@@ -322,7 +324,8 @@ def assert_it_is_told_again(assistant: Home, wanted: set[str], broker: int) -> N
 def assert_figures_grow_old(assistant: Home, broker: int) -> None:
     """A device that is there but tells no figures: those become unavailable by themselves, and nothing else does."""
     publish(broker, "visavis/box/status", "online", *KEPT)
-    publish(broker, "visavis/box/demo/status", "online", *KEPT)
+    for topic in ("status", "detecting"):
+        publish(broker, f"visavis/box/demo/{topic}", "online", *KEPT)
     publish(broker, "visavis/box/stats", assistant.seen.all("box/stats")[-1].payload.decode())
     figures = ("sensor.box_demo_fps", "sensor.box_demo_latency", TEMPERATURE)
     until(lambda: "unavailable" not in chosen(assistant, *figures), "no figures", LOAD_LIMIT_S)

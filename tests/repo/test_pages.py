@@ -177,6 +177,7 @@ def test_the_readmes_live_line_is_what_figures_writes() -> None:
     camera = {
         "id": found["id"],
         "state": found["state"],
+        "detecting": True,
         "fps": float(found["fps"]),
         "fps_inferred": float(found["inferred"]),
         "faces": int(found["faces"]),

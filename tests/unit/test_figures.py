@@ -7,6 +7,11 @@ import pytest
 from visavis.figures import broker_lines, camera_line, engine_lines, heat_lines, part_lines
 from visavis.terminal import rows
 
+ONLINE = {
+    "id": "door", "state": "online", "detecting": True, "fps": 30.0, "fps_inferred": 29.8, "faces": 2,
+    "frames": {"dropped": {}}, "latency_ms": {"total": {"p50": 13.4, "p99": 19.0}},
+}  # fmt: skip
+
 
 def test_a_broker_that_is_away_has_a_line_with_the_remedy() -> None:
     why = "connect to mqtt://127.0.0.1:1: connection refused: check mqtt.url, and that the broker runs"
@@ -21,9 +26,12 @@ def test_a_camera_that_is_lost_tells_why_in_the_place_of_its_figures(error: str)
 def test_the_longest_name_of_a_camera_stands_apart_from_its_state() -> None:
     name = "a-camera-by-the-garden-gate"
     assert camera_line({"id": name, "state": "lost", "error": "gone"}) == f"{name} lost     gone"
-    total = {"p50": 13.4, "p99": 19.0}
-    seen = {"fps": 30.0, "fps_inferred": 29.8, "faces": 2, "frames": {"dropped": {}}, "latency_ms": {"total": total}}
-    assert camera_line({"id": name, "state": "online", **seen}).startswith(f"{name} online    30.0 fps, ")
+    assert camera_line({**ONLINE, "id": name}).startswith(f"{name} online    30.0 fps, ")
+
+
+def test_a_camera_tells_its_faces_while_somebody_looks_for_them() -> None:
+    assert "   2 faces  " in camera_line(ONLINE)
+    assert "   – faces  " in camera_line({**ONLINE, "detecting": False})
 
 
 @pytest.mark.parametrize("broker", [{"enabled": False, "connected": False}, {"enabled": True, "connected": True}])

@@ -55,9 +55,10 @@ def camera_line(camera: dict[str, Any]) -> str:
         return f"{camera['id']:<11} {camera['state']:<9}{camera.get('error', '')}".rstrip()
     total = camera["latency_ms"]["total"]
     dropped = sum(camera["frames"]["dropped"].values())
+    faces = f"{camera['faces']:2d}" if camera["detecting"] else " –"
     return (
         f"{camera['id']:<11} {camera['state']:<9}{camera['fps']:5.1f} fps, inferred {camera['fps_inferred']:5.1f}  "
-        f"{camera['faces']:2d} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
+        f"{faces} faces  {total['p50']:6.1f} ms to MQTT (p99 {total['p99']:.1f})  dropped {dropped}"
     )
 
 

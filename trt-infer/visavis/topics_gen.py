@@ -45,18 +45,23 @@ def camera_status_topic(prefix: str, device: str, camera: str) -> str:
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/status"
 
 
+def detecting_topic(prefix: str, device: str, camera: str) -> str:
+    """Whether somebody looks for faces there: the camera delivers, its detection is on, and a worker is connected. While it is `offline`, the topics `faces` and `occupied` of the camera and its zones say nothing: their 0 and `OFF` do not mean that nobody is there."""
+    return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/detecting"
+
+
 def detections_topic(prefix: str, device: str, camera: str) -> str:
     """One message for each inferred frame, even when it shows no face."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/detections"
 
 
 def faces_topic(prefix: str, device: str, camera: str) -> str:
-    """How many faces are followed, on change; 0 also while no worker is connected, which `backend` in `info` tells: it is empty then."""
+    """How many faces are followed, on change; 0 also where nobody looks, see `detecting`."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/faces"
 
 
 def occupied_topic(prefix: str, device: str, camera: str) -> str:
-    """Whether somebody is there, on change, debounced by the camera's delays. Without a worker nobody looks: events `left` and `gone` end what was followed, and `OFF` does not say that nobody is there."""
+    """Whether somebody is there, on change, debounced by the camera's delays; `OFF` also where nobody looks, see `detecting`: events `left` and `gone` end what was followed."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/occupied"
 
 
@@ -115,6 +120,7 @@ PATTERNS = {
     "stats": _pattern("{prefix}/{device}/stats"),
     "events": _pattern("{prefix}/{device}/events"),
     "camera_status": _pattern("{prefix}/{device}/{camera}/status"),
+    "detecting": _pattern("{prefix}/{device}/{camera}/detecting"),
     "detections": _pattern("{prefix}/{device}/{camera}/detections"),
     "faces": _pattern("{prefix}/{device}/{camera}/faces"),
     "occupied": _pattern("{prefix}/{device}/{camera}/occupied"),

@@ -52,7 +52,7 @@ type announcedAt struct {
 
 // ours is the form of the topics that we retain, ofFrigate that of those in Frigate's form, discovery that of those for Home Assistant.
 // Whatever the file holds, nothing else is ever cleared.
-var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|faces|occupied|snapshot|last_face|state/(detect|enabled|privacy|score))$`)
+var ours = regexp.MustCompile(`^[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}/(status|info|detecting|faces|occupied|snapshot|last_face|state/(detect|enabled|privacy|score))$`)
 
 var ofFrigate = regexp.MustCompile(`^[a-z0-9_-]{1,32}/(available|[a-z0-9_-]{1,32}/face/snapshot)$`)
 
@@ -65,7 +65,8 @@ func (p *Publisher) Expect(places []Place) {
 	topics := []string{StatusTopic(prefix, device), InfoTopic(prefix, device)}
 	for _, place := range places {
 		c := place.Camera
-		topics = append(topics, CameraStatusTopic(prefix, device, c), FacesTopic(prefix, device, c), OccupiedTopic(prefix, device, c))
+		topics = append(topics, CameraStatusTopic(prefix, device, c), DetectingTopic(prefix, device, c), FacesTopic(prefix, device, c),
+			OccupiedTopic(prefix, device, c))
 		for _, name := range []string{"enabled", "detect", "privacy", "score"} {
 			topics = append(topics, StateTopic(prefix, device, c, name))
 		}

@@ -186,6 +186,11 @@ func (b *Brokers) CommandsTo(obey func(Command) error) {
 // InfoFrom sets where to read what is retained about the device.
 func (b *Brokers) InfoFrom(read func() Info) { b.each(func(p *Publisher) { p.InfoFrom(read) }) }
 
+// DetectingFrom sets where to read in which cameras somebody looks for faces.
+func (b *Brokers) DetectingFrom(read func() map[string]bool) {
+	b.each(func(p *Publisher) { p.DetectingFrom(read) })
+}
+
 // StatsFrom sets where the figures sent every ten seconds come from.
 func (b *Brokers) StatsFrom(read func() Stats) {
 	b.each(func(p *Publisher) { p.StatsFrom(read) }, func(f dialect) { f.StatsFrom(read) })

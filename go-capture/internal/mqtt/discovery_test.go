@@ -77,6 +77,31 @@ func TestOneMessageTellsOfTheWholeDevice(t *testing.T) {
 	}
 }
 
+func TestWhatDetectionTellsIsAvailableWhileSomebodyLooks(t *testing.T) {
+	p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "porch", Discovery: "device", Commands: true})
+	messages, _ := p.announce(home)
+	var told struct {
+		Components map[string]struct{ Availability []struct{ Topic string } }
+	}
+	if err := json.Unmarshal([]byte(messages[deviceTopic]), &told); err != nil {
+		t.Fatal(err)
+	}
+	const device, camera, detecting = "visavis/porch/status", "visavis/porch/door/status", "visavis/porch/door/detecting"
+	for key, want := range map[string][]string{
+		"door_faces": {device, camera, detecting}, "door_occupied": {device, camera, detecting},
+		"door_zone_step_faces": {device, camera, detecting}, "door_zone_step_occupied": {device, camera, detecting},
+		"door_picture": {device, camera}, "door_detect": nil, // as the whole device
+	} {
+		var topics []string
+		for _, one := range told.Components[key].Availability {
+			topics = append(topics, one.Topic)
+		}
+		if !slices.Equal(topics, want) {
+			t.Errorf("%s is available by %q, want %q", key, topics, want)
+		}
+	}
+}
+
 func TestEachEntityHasAMessageOfItsOwnInTheOtherForm(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()

@@ -64,9 +64,9 @@ func (p *Publisher) deviceEntities() []entity {
 func (p *Publisher) cameraEntities(place Place) []entity {
 	prefix, device, c := p.settings.Prefix, p.settings.Device, place.Camera
 	made := []entity{
-		p.ofCamera(c, "sensor", c+"_faces", map[string]any{"name": c + " faces", "state_topic": FacesTopic(prefix, device, c),
+		p.ofDetection(c, "sensor", c+"_faces", map[string]any{"name": c + " faces", "state_topic": FacesTopic(prefix, device, c),
 			"state_class": "measurement", "icon": "mdi:face-recognition"}),
-		p.ofCamera(c, "binary_sensor", c+"_occupied", map[string]any{"name": c + " occupied", "device_class": "occupancy",
+		p.ofDetection(c, "binary_sensor", c+"_occupied", map[string]any{"name": c + " occupied", "device_class": "occupancy",
 			"state_topic": OccupiedTopic(prefix, device, c)}),
 		p.figure(c, "fps", "fps_inferred", map[string]any{"unit_of_measurement": "fps", "icon": "mdi:speedometer"}),
 		p.figure(c, "latency", "latency_ms_p50.total", map[string]any{"unit_of_measurement": "ms", "device_class": "duration"}),
@@ -93,9 +93,9 @@ func (p *Publisher) zoneEntities(camera, zone string) []entity {
 	prefix, device := p.settings.Prefix, p.settings.Device
 	key, name := camera+"_zone_"+zone, camera+" "+zone
 	return []entity{
-		p.ofCamera(camera, "sensor", key+"_faces", map[string]any{"name": name + " faces", "state_class": "measurement",
+		p.ofDetection(camera, "sensor", key+"_faces", map[string]any{"name": name + " faces", "state_class": "measurement",
 			"icon": "mdi:face-recognition", "state_topic": ZoneFacesTopic(prefix, device, camera, zone)}),
-		p.ofCamera(camera, "binary_sensor", key+"_occupied", map[string]any{"name": name + " occupied", "device_class": "occupancy",
+		p.ofDetection(camera, "binary_sensor", key+"_occupied", map[string]any{"name": name + " occupied", "device_class": "occupancy",
 			"state_topic": ZoneOccupiedTopic(prefix, device, camera, zone)}),
 	}
 }
@@ -142,15 +142,29 @@ func (p *Publisher) control(camera, platform, name string, more map[string]any) 
 	return p.entity(platform, camera+"_"+name, more)
 }
 
+// ofDetection is an entity that is only there while somebody looks for faces in what the camera shows.
+func (p *Publisher) ofDetection(camera, platform, key string, body map[string]any) entity {
+	prefix, device := p.settings.Prefix, p.settings.Device
+	return p.whileOnline(platform, key, body, CameraStatusTopic(prefix, device, camera), DetectingTopic(prefix, device, camera))
+}
+
 // ofCamera is an entity that is only there while the camera is.
 func (p *Publisher) ofCamera(camera, platform, key string, body map[string]any) entity {
-	body["availability"] = append(p.availability(), map[string]any{"topic": CameraStatusTopic(p.settings.Prefix, p.settings.Device, camera)})
-	body["availability_mode"] = "all"
+	return p.whileOnline(platform, key, body, CameraStatusTopic(p.settings.Prefix, p.settings.Device, camera))
+}
+
+// whileOnline is an entity that is only there while these topics of the device say so too.
+func (p *Publisher) whileOnline(platform, key string, body map[string]any, topics ...string) entity {
+	body["availability"], body["availability_mode"] = p.availability(topics...), "all"
 	return p.entity(platform, key, body)
 }
 
-func (p *Publisher) availability() []map[string]any {
-	return []map[string]any{{"topic": StatusTopic(p.settings.Prefix, p.settings.Device)}}
+func (p *Publisher) availability(also ...string) []map[string]any {
+	all := []map[string]any{{"topic": StatusTopic(p.settings.Prefix, p.settings.Device)}}
+	for _, topic := range also {
+		all = append(all, map[string]any{"topic": topic})
+	}
+	return all
 }
 
 func (p *Publisher) entity(platform, key string, body map[string]any) entity {

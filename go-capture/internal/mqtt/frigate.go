@@ -127,11 +127,7 @@ func (f *Frigate) count(place string, faces int) {
 
 // SetCameraStatus tells whether a camera delivers.
 func (f *Frigate) SetCameraStatus(id string, online bool) {
-	status := "offline"
-	if online {
-		status = "online"
-	}
-	f.newest.set(FrigateCameraStatusTopic(f.prefix(), id), status)
+	f.newest.set(FrigateCameraStatusTopic(f.prefix(), id), presence(online))
 	nudge(f.wake)
 }
 

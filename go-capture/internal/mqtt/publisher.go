@@ -41,6 +41,7 @@ type Publisher struct {
 	born     atomic.Bool // Home Assistant has started
 	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
+	looked   atomic.Pointer[func() map[string]bool] // at which cameras
 }
 
 // New checks the settings; it does not connect.
@@ -91,13 +92,20 @@ func (p *Publisher) stateTopics(s hub.State) (faces, occupied string) {
 
 // SetCameraStatus tells whether a camera delivers. A camera heard of for the first time starts empty.
 func (p *Publisher) SetCameraStatus(id string, online bool) {
-	status := "offline"
-	if online {
-		status = "online"
-	}
-	p.states.set(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), status, false)
+	p.states.set(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), presence(online), false)
 	p.setState(hub.State{Camera: id}, true)
 }
+
+func presence(is bool) string {
+	if is {
+		return "online"
+	}
+	return "offline"
+}
+
+// DetectingFrom sets where to read in which cameras somebody looks for faces. It is read as the info is: a worker that is back within that
+// time was hardly away.
+func (p *Publisher) DetectingFrom(read func() map[string]bool) { p.looked.Store(&read) }
 
 // InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
 func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
@@ -131,7 +139,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 	defer info.Stop()
 	p.listen(client)
 	p.watchHome(client)
-	if err := p.readInfo(); err != nil {
+	if err := p.readDevice(); err != nil {
 		return err
 	}
 	for {
@@ -149,7 +157,7 @@ func (p *Publisher) session(ctx context.Context, reached func()) error {
 			}
 		case <-info.C:
 			p.welcomeHome()
-			if err := p.readInfo(); err != nil {
+			if err := p.readDevice(); err != nil {
 				return err
 			}
 		case <-p.wake:
@@ -211,7 +219,22 @@ func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) e
 	return written(client.Publish(DetectionsTopic(p.settings.Prefix, p.settings.Device, r.Camera), DetectionsDelivery.QoS, DetectionsDelivery.Retain, payload))
 }
 
-// readInfo puts what the device is now among the states, which go out when they differ from what was sent.
+// readDevice puts what the device is and looks at now among the states, which go out when they differ from what was sent.
+func (p *Publisher) readDevice() error {
+	p.readDetecting()
+	return p.readInfo()
+}
+
+func (p *Publisher) readDetecting() {
+	read := p.looked.Load()
+	if read == nil {
+		return
+	}
+	for camera, detecting := range (*read)() {
+		p.states.set(DetectingTopic(p.settings.Prefix, p.settings.Device, camera), presence(detecting), false)
+	}
+}
+
 func (p *Publisher) readInfo() error {
 	read := p.info.Load()
 	if read == nil {

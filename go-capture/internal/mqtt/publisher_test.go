@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -153,6 +154,27 @@ func TestTheInfoIsSentAgainWhenItChangesAndOnlyThen(t *testing.T) {
 	waiting.Until(t, "it is read again", func() bool { return reads.Load() > before+1 })
 	if got := seen.all(topicInfo); len(got) != 2 {
 		t.Fatalf("%d infos for one change: %v", len(got)-1, got)
+	}
+}
+
+func TestACameraAtWhichNobodyLooksIsToldUntilSomebodyDoesOrItIsGone(t *testing.T) {
+	const topic = "visavis/porch/door/detecting"
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	p := newPublisher(t, b.settings())
+	var looks atomic.Bool
+	p.DetectingFrom(func() map[string]bool { return map[string]bool{"door": looks.Load()} })
+	p.Expect([]Place{{Camera: "door"}})
+	run(t, p)
+	for _, now := range []bool{false, true, false, true} {
+		looks.Store(now)
+		waiting.Until(t, "it is told", func() bool { return seen.last(topic) == presence(now) })
+	}
+	p.Expect(nil)
+	waiting.Until(t, "its last words and that it is gone", func() bool { return len(seen.all(topic)) == 6 })
+	if last := seen.all(topic)[4:]; !slices.Equal(last, []string{"offline", ""}) {
+		t.Errorf("a camera that was removed says %q", last)
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *states) want(topics []string, moving ...string) {
 }
 
 // lastWords are what a topic says before it is cleared, by its last level: who listens now hears that, not only the next who comes.
-var lastWords = map[string]string{"status": "offline", "available": "offline", "faces": "0", "occupied": "OFF"}
+var lastWords = map[string]string{"status": "offline", "available": "offline", "detecting": "offline", "faces": "0", "occupied": "OFF"}
 
 func (s *states) leaving(topic string) retained {
 	last := lastWords[topic[strings.LastIndex(topic, "/")+1:]]

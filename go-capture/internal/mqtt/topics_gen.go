@@ -65,6 +65,14 @@ func CameraStatusTopic(prefix, device, camera string) string {
 // CameraStatusDelivery is how CameraStatusTopic is sent.
 var CameraStatusDelivery = Delivery{QoS: 1, Retain: true}
 
+// DetectingTopic: Whether somebody looks for faces there: the camera delivers, its detection is on, and a worker is connected. While it is `offline`, the topics `faces` and `occupied` of the camera and its zones say nothing: their 0 and `OFF` do not mean that nobody is there.
+func DetectingTopic(prefix, device, camera string) string {
+	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/detecting"
+}
+
+// DetectingDelivery is how DetectingTopic is sent.
+var DetectingDelivery = Delivery{QoS: 1, Retain: true}
+
 // DetectionsTopic: One message for each inferred frame, even when it shows no face.
 func DetectionsTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/detections"
@@ -73,7 +81,7 @@ func DetectionsTopic(prefix, device, camera string) string {
 // DetectionsDelivery is how DetectionsTopic is sent.
 var DetectionsDelivery = Delivery{QoS: 0, Retain: false}
 
-// FacesTopic: How many faces are followed, on change; 0 also while no worker is connected, which `backend` in `info` tells: it is empty then.
+// FacesTopic: How many faces are followed, on change; 0 also where nobody looks, see `detecting`.
 func FacesTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/faces"
 }
@@ -81,7 +89,7 @@ func FacesTopic(prefix, device, camera string) string {
 // FacesDelivery is how FacesTopic is sent.
 var FacesDelivery = Delivery{QoS: 1, Retain: true}
 
-// OccupiedTopic: Whether somebody is there, on change, debounced by the camera's delays. Without a worker nobody looks: events `left` and `gone` end what was followed, and `OFF` does not say that nobody is there.
+// OccupiedTopic: Whether somebody is there, on change, debounced by the camera's delays; `OFF` also where nobody looks, see `detecting`: events `left` and `gone` end what was followed.
 func OccupiedTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/occupied"
 }

@@ -142,6 +142,7 @@ func (a *Appliance) openBrokers() (err error) {
 	}
 	a.mqtt.InfoFrom(a.info)
 	a.mqtt.StatsFrom(a.stats)
+	a.mqtt.DetectingFrom(a.detecting)
 	a.mqtt.CommandsTo(a.obey)
 	return nil
 }

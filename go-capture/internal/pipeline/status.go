@@ -27,7 +27,7 @@ func (v *view) Status() web.Status {
 		Thermal: thermalOf(a.cooling.governor.Now(), shot.Share), Parts: a.parts(), Clients: web.Clients(a.gateway.Figures()), Cameras: []web.CameraStatus{},
 	}
 	for _, at := range a.places() {
-		status.Cameras = append(status.Cameras, a.placeView(at, countersOf(shot, at.settings.ID)))
+		status.Cameras = append(status.Cameras, a.placeView(at, shot))
 	}
 	return status
 }
@@ -110,11 +110,32 @@ func (a *Appliance) brokers() []web.OneBroker {
 	return each
 }
 
-func (a *Appliance) placeView(at place, n dispatch.Counters) web.CameraStatus {
+func (a *Appliance) placeView(at place, shot dispatch.Snapshot) web.CameraStatus {
+	n := countersOf(shot, at.settings.ID)
 	if at.running == nil {
 		return a.absentView(at, n)
 	}
-	return a.cameraView(at.running, n)
+	seen := a.cameraView(at.running, n)
+	seen.Detecting = at.isLookedAt(shot)
+	return seen
+}
+
+// detecting tells of each camera whether somebody looks for faces there: who does not cannot say that nobody is there.
+func (a *Appliance) detecting() map[string]bool {
+	shot, all := a.dispatcher.Snapshot(), map[string]bool{}
+	for _, at := range a.places() {
+		all[at.settings.ID] = at.isLookedAt(shot)
+	}
+	return all
+}
+
+// isLookedAt tells whether the camera delivers to a worker what is to be looked at. A visitor looks for nothing.
+func (at place) isLookedAt(shot dispatch.Snapshot) bool {
+	if at.running == nil || !at.running.orders.Now().Detect {
+		return false
+	}
+	state, _ := at.running.state()
+	return state == web.CameraOnline && slices.ContainsFunc(shot.Workers, func(w dispatch.WorkerState) bool { return !w.Visitor })
 }
 
 // absentView is a camera that does not run: what holds at it when it comes, and no figures.

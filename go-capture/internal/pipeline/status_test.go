@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"visavis/capture/internal/control"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/mqtt"
 	"visavis/capture/internal/web"
@@ -102,5 +103,38 @@ func TestTheInfoNamesWhatTheConnectedWorkersRun(t *testing.T) {
 		if got := running(c.workers); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v run %+v, want %+v", c.workers, got, c.want)
 		}
+	}
+}
+
+func TestACameraIsLookedAtWhereItDeliversToSomebodyWhoInfers(t *testing.T) {
+	a := configured(t, "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE=demo:")
+	c, err := a.newCamera(a.config.Cameras[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.cancel = func() { close(c.ended) }
+	defer c.stop()
+	worker, visitor := dispatch.WorkerState{Name: "worker-1"}, dispatch.WorkerState{Name: "quantize", Visitor: true}
+	for name, one := range map[string]struct {
+		detect, online bool
+		workers        []dispatch.WorkerState
+		want           bool
+	}{
+		"a worker":              {true, true, []dispatch.WorkerState{visitor, worker}, true},
+		"no worker":             {true, true, nil, false},
+		"a visitor":             {true, true, []dispatch.WorkerState{visitor}, false},
+		"a camera that is lost": {true, false, []dispatch.WorkerState{worker}, false},
+		"detection off":         {false, true, []dispatch.WorkerState{worker}, false},
+	} {
+		if _, err := a.change("door", control.Order{Name: control.Detect, On: one.detect}); err != nil {
+			t.Fatal(err)
+		}
+		c.online.Store(one.online)
+		if got := (place{running: c}).isLookedAt(dispatch.Snapshot{Workers: one.workers}); got != one.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if (place{}).isLookedAt(dispatch.Snapshot{Workers: []dispatch.WorkerState{worker}}) {
+		t.Error("one that does not run is")
 	}
 }

@@ -132,7 +132,8 @@ type CameraStatus struct {
 	FPS         float64            `json:"fps"`          // captured per second
 	FPSInferred float64            `json:"fps_inferred"` // inferred per second
 	Privacy     string             `json:"privacy"`      // as it is now
-	Detect      bool               `json:"detect"`       // faces are looked for
+	Detect      bool               `json:"detect"`       // faces are to be looked for
+	Detecting   bool               `json:"detecting"`    // and somebody does
 	Score       float64            `json:"score"`        // the least of a face that is told
 	Faces       int                `json:"faces"`
 	Occupied    bool               `json:"occupied"`

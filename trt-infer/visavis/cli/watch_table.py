@@ -68,6 +68,8 @@ def _rows(name: str, device: State, camera: str) -> Iterator[Row]:
 
 def _cells(camera: Camera) -> Row:
     newest = camera.detections
+    if camera.online and camera.detecting is False:
+        return [Text("not detecting", style="dim"), "–", "–", "", f"{camera.detected_fps:.1f}", "–"]
     zones = "  ".join(f"{zone} {faces}" for zone, faces in sorted(camera.zones.items()))
     return [
         state_word(camera.online),

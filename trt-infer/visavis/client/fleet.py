@@ -26,6 +26,7 @@ class Camera(msgspec.Struct):
 
     Attributes:
         online: whether it delivers.
+        detecting: whether somebody looks for faces there; while not, `faces`, `occupied` and `zones` say nothing.
         faces: how many are followed.
         occupied: whether somebody is there.
         zones: faces in each zone.
@@ -34,6 +35,7 @@ class Camera(msgspec.Struct):
     """
 
     online: bool | None = None
+    detecting: bool | None = None
     faces: int | None = None
     occupied: bool | None = None
     zones: dict[str, int] = {}
@@ -85,7 +87,7 @@ class Fleet:
         self, broker: Broker | None = None, prefix: str = "visavis", device: str = "+", detections: bool = True
     ) -> None:
         here = f"{topic_level(prefix)}/{topic_level(device)}"
-        names = ["status", "info", "stats", "+/status", "+/faces", "+/occupied", "+/zone/+/faces"]
+        names = ["status", "info", "stats", "+/status", "+/detecting", "+/faces", "+/occupied", "+/zone/+/faces"]
         topics: dict[str, int] = {f"{here}/{name}": 1 for name in names}
         if detections:
             topics[f"{here}/+/detections"] = 0

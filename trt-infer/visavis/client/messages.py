@@ -28,6 +28,7 @@ _ON = _word(b"ON", b"OFF")
 _READERS: dict[str, Callable[[bytes], Any]] = {
     "status": _ONLINE,
     "camera_status": _ONLINE,
+    "detecting": _ONLINE,
     "info": msgspec.json.Decoder(Info).decode,
     "stats": msgspec.json.Decoder(Stats).decode,
     "events": msgspec.json.Decoder(Event).decode,

@@ -68,9 +68,8 @@ function showStatus(now) {
   document.title = `${now.device} · visavis`;
   showParts(now);
   showEngine(place("engine"), now);
-  const watched = now.cameras.map((camera) => ({ ...camera, workers: now.workers.length }));
-  showCameras(watched);
-  announcer.hear(watched);
+  showCameras(now.cameras);
+  announcer.hear(now.cameras);
 }
 
 /** Nobody knows now what the last answer told. */

@@ -59,15 +59,15 @@ export class Camera {
       ...reasons.map((reason) => { this.pairs[reason].firstChild.prepend("+ "); return this.pairs[reason]; }), pair("viewers", "viewers"));
   }
 
-  /** Shows one camera of a status; its `workers` are how many the device has. */
+  /** Shows one camera of a status. */
   show(camera) {
     this.picture.show(camera);
     this.showState(camera);
-    this.set("faces", sees(camera) ? count(camera.faces) : "–");
+    this.set("faces", camera.detecting ? count(camera.faces) : "–");
     this.set("fps", rate(camera.fps));
     this.set("fps_inferred", rate(camera.fps_inferred));
     this.set("size", camera.width > 0 ? `${camera.width} × ${camera.height}` : "");
-    this.set("places", [...(camera.zones ?? []).map((zone) => zoneText(zone, sees(camera))), ...(camera.lines ?? []).map(lineText)].join(" · "));
+    this.set("places", [...(camera.zones ?? []).map((zone) => zoneText(zone, camera.detecting)), ...(camera.lines ?? []).map(lineText)].join(" · "));
     this.showLatency(camera);
     this.showFrames(camera.frames);
     const lost = camera.viewers?.dropped ? `, ${plural(camera.viewers.dropped, "frame")} missed` : "";
@@ -86,15 +86,15 @@ export class Camera {
   showState(camera) {
     write(this.state, stateText(camera));
     mark(this.state, "bad", camera.state === "lost");
-    mark(this.state, "off", !sees(camera) && camera.state !== "lost");
-    this.occupied.hidden = !sees(camera);
+    mark(this.state, "off", !camera.detecting && camera.state !== "lost");
+    this.occupied.hidden = !camera.detecting;
     write(this.occupied, camera.occupied ? "occupied" : "empty");
     mark(this.occupied, "off", !camera.occupied);
   }
 
   showLatency(camera) {
     this.stages.show(camera.latency_ms ?? {});
-    this.set("total", sees(camera) ? milliseconds(camera.latency_ms?.total?.p50) : "–");
+    this.set("total", camera.detecting ? milliseconds(camera.latency_ms?.total?.p50) : "–");
   }
 
   showFrames(frames) {
@@ -103,10 +103,7 @@ export class Camera {
   }
 }
 
-/** Whether somebody looks for faces there; who does not cannot say that nobody is there. */
-const sees = (camera) => camera.state === "online" && camera.detect !== false && camera.workers !== 0;
-
-const stateText = (camera) => (camera.state === "online" && !sees(camera) ? "not detecting" : states[camera.state] ?? camera.state);
+const stateText = (camera) => (camera.state === "online" && !camera.detecting ? "not detecting" : states[camera.state] ?? camera.state);
 
 function zoneText(zone, seen) {
   const now = zone.occupied ? `${plural(zone.faces, "face")}, ` : "empty, ";
@@ -116,6 +113,6 @@ const lineText = (line) => `${line.name}: ${count(line.in)} in, ${count(line.out
 
 /** "door: 2 faces" for readers of the screen. */
 export function sentence(camera) {
-  if (!sees(camera)) return `${camera.id}: ${stateText(camera)}`;
+  if (!camera.detecting) return `${camera.id}: ${stateText(camera)}`;
   return `${camera.id}: ${plural(camera.faces, "face")}`;
 }
