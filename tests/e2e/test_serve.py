@@ -116,7 +116,7 @@ def test_a_phone_claims_the_device_its_camera_works_and_a_restart_logs_nobody_ou
         with served(tmp_path, "--lan", port=device.port) as device:
             until(lambda: is_open(device.port), device.log.read_text, READY_LIMIT_S)
             page.goto(f"https://box.local:{device.port}/try")
-            page.wait_for_function("!document.getElementById('leave').hidden")
+            page.locator("#leave").wait_for()
             assert page.inner_text("#who") == "owner"
 
 

@@ -333,17 +333,20 @@ def test_it_works_on_a_phone(lab: Lab) -> None:
 
 
 def test_two_cameras_can_be_switched(lab: Lab) -> None:
+    started = "!start.disabled"
     which = "video.srcObject?.getVideoTracks()[0].getSettings().deviceId"
     with another(lab.browser, USUAL[1], "--use-fake-device-for-media-stream=device-count=2") as browser:
         page, complaints = opened(browser, lab.appliance)
         start_camera(page)
         page.get_by_role("button", name="Other camera").wait_for()
+        until(lambda: page.evaluate(started), "the camera does not start")
         first = page.evaluate(which)
         page.get_by_role("button", name="Other camera").click()
         until(lambda: page.evaluate(which) not in (None, first), "the camera is still the same")
+        until(lambda: page.evaluate(started), "the camera does not start")
         page.get_by_role("button", name="Other camera").click()
         until(lambda: page.evaluate(which) == first, "the first camera does not come back")
-        page.get_by_role("button", name="Stop camera").wait_for()
+        until(lambda: page.evaluate(started), "the camera does not start")
         page.evaluate(LISTEN)
         page.evaluate("other.click(), other.click()")
         until(lambda: page.evaluate(which) not in (None, first), "who clicks twice gets no other camera")

@@ -108,7 +108,8 @@ function announce(text) {
 async function startCamera(open) {
   const missing = lacking();
   if (missing) return tell("camera", missing);
-  canSwitch(false);
+  if (place("start").disabled) return; // one starts already, and would be broken off
+  place("start").disabled = true;
   try {
     await open();
     tell("camera", null);
@@ -119,12 +120,7 @@ async function startCamera(open) {
   } catch (error) {
     stopCamera(refusalOf(error));
   }
-  canSwitch(true);
-}
-
-/** Whoever starts another camera while one starts would break that off. */
-function canSwitch(can) {
-  for (const id of ["start", "other"]) place(id).disabled = !can;
+  place("start").disabled = false;
 }
 
 function stopCamera(problem) {
