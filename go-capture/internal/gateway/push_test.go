@@ -59,7 +59,7 @@ func openDoor(t *testing.T) *door {
 	pool := frame.NewPool(1)
 	into, _ := pool.Get()
 	d := &door{t: t, gateway: g, url: server.URL + "/door/push", into: into, left: left}
-	d.feed = g.AddFeed(gateway.FeedSettings{Camera: "door", Pixels: 64 * 48, Stall: time.Second})
+	d.feed = g.AddFeed(gateway.FeedSettings{Camera: "door", Pixels: 64 * 48, Stall: waiting.Most})
 	t.Cleanup(func() { server.Close(); into.Release(); pool.Close(); g.Close() })
 	return d
 }

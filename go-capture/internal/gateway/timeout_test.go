@@ -24,7 +24,8 @@ import (
 )
 
 const (
-	unhurried = time.Hour // a deadline, or a timeout, that no test lives to see
+	unhurried = time.Hour       // a deadline, or a timeout, that no test lives to see
+	deadline  = 2 * time.Second // that is over only when a picture is where it is meant to be then
 	me        = "10.0.0.3"
 )
 
@@ -100,7 +101,8 @@ func (s *stuck) holds(pictures int) {
 
 // Both have a place, and one of them the worker.
 func TestAPictureThatNoWorkerHadIsToldThatTooManyCome(t *testing.T) {
-	s := openStuck(t, 300*time.Millisecond)
+	t.Parallel()
+	s := openStuck(t, deadline)
 	with := s.ask("10.0.0.1", encoded(asPNG(t, speckled(32, 32))))
 	s.holds(1)
 	behind := s.ask("10.0.0.2", encoded(asPNG(t, speckled(32, 32))))
@@ -114,7 +116,7 @@ func TestAPictureThatNoWorkerHadIsToldThatTooManyCome(t *testing.T) {
 
 // Who waits for memory to be decoded has a place, too.
 func TestAPictureThatWaitsToBeDecodedIsToldThatTooManyCome(t *testing.T) {
-	const deadline = 300 * time.Millisecond
+	t.Parallel()
 	decoding, goOn := make(chan struct{}), make(chan struct{})
 	s := openStuckWith(t, func(settings *gateway.Settings) {
 		settings.Deadline = deadline
@@ -162,7 +164,7 @@ func TestAPictureThatFitsIntoMemoryOnlyWhenReducedIsDecodedSo(t *testing.T) {
 
 // TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed: one that sets a long timeout is told like any other what stood in its way.
 func TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed(t *testing.T) {
-	const short = 100 * time.Millisecond
+	t.Parallel()
 	for name, c := range map[string]struct {
 		deadline, timeout time.Duration
 		before            []string // who sends before it
@@ -174,11 +176,12 @@ func TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed(t *testing.T) {
 			http.StatusTooManyRequests, "Too many pictures are waiting"},
 		"it gave way to another": {unhurried, unhurried, []string{"10.0.0.1", me}, []string{"10.0.0.2"},
 			http.StatusTooManyRequests, "Too many pictures are waiting"},
-		"the device's is shorter":      {short, unhurried, nil, nil, http.StatusServiceUnavailable, "gateway.deadline_ms"},
-		"its own is shorter":           {unhurried, short, nil, nil, http.StatusServiceUnavailable, "own timeout is 100ms"},
-		"its own is over in the queue": {unhurried, short, []string{"10.0.0.1"}, nil, http.StatusServiceUnavailable, "own timeout is 100ms"},
+		"the device's is shorter":      {deadline, unhurried, nil, nil, http.StatusServiceUnavailable, "gateway.deadline_ms"},
+		"its own is shorter":           {unhurried, deadline, nil, nil, http.StatusServiceUnavailable, "own timeout is 2s"},
+		"its own is over in the queue": {unhurried, deadline, []string{"10.0.0.1"}, nil, http.StatusServiceUnavailable, "own timeout is 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := openStuck(t, c.deadline)
 			for n, from := range c.before {
 				s.send(from, 0)
