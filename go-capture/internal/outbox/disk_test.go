@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -53,7 +55,8 @@ func (d *memoryDisk) kill() *memoryDisk {
 // powerCut returns the disk as the next boot finds it: of what was not synced, chance decides.
 func (d *memoryDisk) powerCut(chance func(most int) int) *memoryDisk {
 	left := d.kill()
-	for name, f := range left.files {
+	for _, name := range slices.Sorted(maps.Keys(left.files)) { // the same chance, the same disk
+		f := left.files[name]
 		if !left.lasting[name] && chance(1) == 0 {
 			delete(left.files, name)
 			continue
