@@ -51,7 +51,7 @@ class Ansible:
         return ROOT / "build" / "servers" / self.name / "site"
 
     def run(
-        self, *words: str | Path, limit_s: float = 170, stdin: str | None = None
+        self, *words: str | Path, limit_s: float = 300, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run one of its programs in the folder of the playbooks."""
         path = f"{self.site / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -68,7 +68,7 @@ class Ansible:
             check=False,
         )
 
-    def play(self, *words: str | Path, limit_s: float = 170) -> Played:
+    def play(self, *words: str | Path, limit_s: float = 300) -> Played:
         """Run ansible-playbook."""
         done = self.run("ansible-playbook", *words, limit_s=limit_s)
         return Played(done.returncode, done.stdout + done.stderr)

@@ -28,6 +28,9 @@ from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
 
+# A play takes a minute where three are at work.
+pytestmark = pytest.mark.timeout(600)
+
 ROLES = ("visavis", "broker", "card")
 PASSWORD = "väry secret"  # noqa: S105 (of a broker that lives for one test)
 SECRETS = {
@@ -257,7 +260,6 @@ def followed(ansible: Ansible, house: Path) -> Path:
     return house / "ansible"
 
 
-@pytest.mark.timeout(600)
 def test_the_how_to_can_be_followed_word_by_word(ansible: Ansible, tmp_path: Path) -> None:
     there = followed(ansible, tmp_path)
     home, vault = there / "inventory" / "home", ("--vault-password-file", tmp_path / "word")

@@ -20,6 +20,9 @@ from tests.ansible_programs import PLAYBOOKS, Ansible
 from tests.ports import free_port
 from tests.unit.served import address_of, served
 
+# A play takes a minute where three are at work.
+pytestmark = pytest.mark.timeout(600)
+
 FRAMES = {"captured": 10, "inferred": 7, "in_flight": 1, "dropped": {"superseded": 2}}
 LOST = {"version": "0.1.0", "cameras": [{"id": "door", "frames": {**FRAMES, "captured": 11}}]}
 WELL = {"version": "0.1.0", "cameras": [{"id": "door", "frames": FRAMES}]}

@@ -21,6 +21,9 @@ from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.unit.test_ansible import plugin, rendered
 
+# A play takes a minute where three are at work.
+pytestmark = pytest.mark.timeout(600)
+
 # Where a run ends that is told so, as by a setting that is refused or a line that breaks.
 CUT_OFF = {"name": "End here", "ansible.builtin.fail": {"msg": "cut off"}, "when": "cut_off | default(false)"}
 
@@ -125,7 +128,6 @@ def test_a_secret_that_the_settings_need_does_not_go(ansible: Ansible, device: P
     assert kept(device) == before
 
 
-@pytest.mark.timeout(600)
 def test_workers_are_handed_what_is_for_them(todays: Ansible, device: Path) -> None:
     unit, names = device / "worker" / "50-ansible.conf", ("engine.key", "kserve.token", "mqtt.password")
     for secrets, for_workers in ((names, names[:2]), (names[2:], ())):
@@ -138,7 +140,6 @@ def test_workers_are_handed_what_is_for_them(todays: Ansible, device: Path) -> N
     assert not unit.exists()
 
 
-@pytest.mark.timeout(600)
 def test_a_restart_that_a_run_did_not_come_to_is_made_by_the_next(todays: Ansible, device: Path) -> None:
     secrets = {"mqtt.password": "new"}
     failed = handed(todays, device, secrets, cut_off=True)
@@ -207,7 +208,6 @@ def opened(broker: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in (broker / "open").iterdir()}
 
 
-@pytest.mark.timeout(600)
 def test_a_certificate_goes_with_its_variable_and_so_does_the_port(
     todays: Ansible, broker: Path, pairs: list[Pair]
 ) -> None:
