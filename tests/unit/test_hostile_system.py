@@ -46,6 +46,13 @@ def without(stream: str, *words: str | Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_a_complaint_for_which_there_is_no_room_changes_no_exit_code() -> None:
+    command = [str(PROGRAM), "watch", "--port", "1"]
+    with Path("/dev/full").open("wb") as full:
+        answer = subprocess.run(command, env={**os.environ, **BUFFERED}, stderr=full, check=False)
+    assert answer.returncode == 1
+
+
 def test_a_closed_stream_is_one_that_nobody_looks_at() -> None:
     answer = without(">&-", "watch", "--port", "1")
     sentence = "no broker answers at 127.0.0.1:1, Connection refused: is it running, is the port right?"

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TextIO
 
 PLAIN_PERIOD_S = 10.0
 
@@ -23,12 +24,13 @@ def ready_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding does not have is written in escapes
 
 
-def drop_unwritten() -> None:
-    """Forget what stdout could not take; Python would complain about it once more at its own end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop_unwritten(*streams: TextIO) -> None:
+    """Forget what streams could not take; Python would try once more at its own end, and then exit with 120."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def complain(sentence: str) -> None:
@@ -72,7 +74,7 @@ class LiveLines:
             raise
         except OSError as error:
             self.possible = False
-            drop_unwritten()
+            drop_unwritten(sys.stdout)
             complain(f"no figures are shown any more, {error.strerror}; everything else goes on")
 
     def _show(self, lines: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = 1
     except KeyboardInterrupt:
         code = ENDED_BY_CTRL_C
-    drop_unwritten()
+    drop_unwritten(sys.stdout, sys.stderr)
     return code
 
 
