@@ -118,7 +118,7 @@ def test_removed_zones_and_cameras_leave_nothing_at_the_broker(
         second.wait_ready()
         until(lambda: not any("zone" in topic for topic in retained(port)), lambda: f"{retained(port)}")
         states = {f"demo/state/{name}" for name in ("detect", "enabled", "privacy", "score")}
-        held = {"status", "info", "demo/status", "demo/faces", "demo/occupied"} | states
+        held = {"status", "info", "demo/status", "demo/detecting", "demo/faces", "demo/occupied"} | states
         until(lambda: retained(port) == held, lambda: f"{retained(port)}")
         assert second.stop() == 0
         start_appliance(alone.replace('id = "box"', 'id = "hall"'))
