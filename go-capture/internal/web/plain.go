@@ -40,6 +40,9 @@ type maybePlain struct {
 	begun  bool
 }
 
+// plainBodyMost is how much of a body is taken after its answer, within the time for a handshake.
+const plainBodyMost = 64 << 20
+
 // errPlain ends the handshake of a connection that has its answer.
 var errPlain = errors.New("the client speaks HTTP without TLS")
 
@@ -61,7 +64,7 @@ func (c *maybePlain) Read(into []byte) (int, error) {
 }
 
 func (s *Server) answerPlain(connection net.Conn, begun []byte) {
-	said := io.LimitReader(io.MultiReader(bytes.NewReader(begun), connection), maxHeaderBytes)
+	said := &io.LimitedReader{R: io.MultiReader(bytes.NewReader(begun), connection), N: maxHeaderBytes}
 	asked, err := http.ReadRequest(bufio.NewReader(said))
 	if err != nil {
 		_ = notEncrypted().Write(connection) // nobody is left to tell
@@ -72,7 +75,8 @@ func (s *Server) answerPlain(connection net.Conn, begun []byte) {
 		answer = movedTo(page)
 	}
 	answer.Request = asked
-	_ = answer.Write(connection)           // nobody is left to tell
+	_ = answer.Write(connection) // nobody is left to tell
+	said.N = plainBodyMost
 	_, _ = io.Copy(io.Discard, asked.Body) // what is not read when the connection is closed takes the answer along
 }
 

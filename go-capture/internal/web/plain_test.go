@@ -71,6 +71,7 @@ func TestWhoIsNotSentElsewhereIsToldOfHTTPS(t *testing.T) {
 	r := serveSettings(t, settings, oneCamera{})
 	for name, request := range map[string]string{
 		"a command":             "POST /api/v1/login HTTP/1.1\r\nHost: box:1\r\nContent-Length: 2\r\n\r\n{}",
+		"a long command":        "POST /api/v1/detect HTTP/1.1\r\nHost: box:1\r\nContent-Length: 8388608\r\n\r\n" + strings.Repeat("x", 8<<20),
 		"a foreign name":        "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
 		"a whole address":       "GET http://evil.example/ HTTP/1.1\r\nHost: box:1\r\n\r\n",
 		"no name":               "GET / HTTP/1.0\r\n\r\n",
