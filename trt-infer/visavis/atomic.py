@@ -15,6 +15,11 @@ from typing import BinaryIO
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def room_or(error: OSError, another: str) -> str:
+    """Say what helps where a write failed: another place, or room where the disk has none."""
+    return f"make room there, or {another}" if error.errno in NO_ROOM else another
+
+
 def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file that is complete or not there, also when the power fails.
 

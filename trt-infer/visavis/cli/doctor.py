@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from visavis.atomic import NO_ROOM, written_anew
+from visavis.atomic import room_or, written_anew
 from visavis.daemon import DEVICE_CONFIG, device_config
 from visavis.doctor import Finding, examine
 from visavis.errors import VisavisError
@@ -97,8 +97,7 @@ def output(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        another = "name another with --output"
-        remedy = f"make room there, or {another}" if error.errno in NO_ROOM else another
+        remedy = room_or(error, "name another with --output")
         raise VisavisError(f"{file} cannot be written, {error.strerror}", remedy) from error
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from visavis.atomic import NO_ROOM
+from visavis.atomic import room_or
 from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
 from visavis.engines.builder import Recipe, build, stopped
@@ -260,8 +260,7 @@ def _saying(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        elsewhere = "set VISAVIS_CACHE_DIR to a folder of this user"
-        remedy = f"make room there, or {elsewhere}" if error.errno in NO_ROOM else elsewhere
+        remedy = room_or(error, "set VISAVIS_CACHE_DIR to a folder of this user")
         raise ModelError(f"cannot use the engines in {folder}, {error}", remedy) from error
 
 
