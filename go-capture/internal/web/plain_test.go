@@ -159,7 +159,7 @@ func TestBehindABalancerOfTCPAnEncryptedConnectionIsItsClients(t *testing.T) {
 	if settings.Proxies, err = clientnet.ParseProxies([]string{"127.0.0.1"}); err != nil {
 		t.Fatal(err)
 	}
-	r := serveBehind(t, settings)
+	r := "https://" + serveBehind(t, settings)
 	silent := dialled(t, r)
 	for _, c := range []struct {
 		client string
@@ -197,7 +197,7 @@ func encryptedFor(connection net.Conn, client string) error {
 }
 
 // serveBehind serves where balancers of TCP may speak first.
-func serveBehind(t *testing.T, settings Settings) (at string) {
+func serveBehind(t *testing.T, settings Settings) (address string) {
 	t.Helper()
 	server, err := New(settings, oneCamera{})
 	if err != nil {
@@ -216,7 +216,7 @@ func serveBehind(t *testing.T, settings Settings) (at string) {
 			t.Error(err)
 		}
 	})
-	return "https://" + listener.Addr().String()
+	return listener.Addr().String()
 }
 
 func plainThrough(t *testing.T, at, request string) (page string) {

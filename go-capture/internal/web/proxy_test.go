@@ -4,7 +4,6 @@ package web
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -224,28 +223,12 @@ func TestBehindThePROXYProtocolNoHeaderIsBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Proxies: proxies, Auth: l.gate, SessionMost: time.Hour}, oneCamera{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := server.Listen(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	ctx, end := context.WithCancel(context.Background())
-	go func() { ended <- server.Serve(ctx, proxies.Listener(listener)) }()
-	defer func() {
-		end()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	at := serveBehind(t, Settings{Listen: "127.0.0.1:0", Device: "box", Proxies: proxies, Auth: l.gate, SessionMost: time.Hour})
 	for first, secure := range map[string]bool{
 		"": true, "PROXY TCP4 203.0.113.7 203.0.113.1 1234 443\r\n": false,
 		"PROXY TCP4 127.0.0.77 203.0.113.1 1234 443\r\n": false, "PROXY UNKNOWN\r\n": false, // the client is a proxy, or the proxy itself
 	} {
-		connection, err := net.Dial("tcp", listener.Addr().String())
+		connection, err := net.Dial("tcp", at)
 		if err != nil {
 			t.Fatal(err)
 		}
