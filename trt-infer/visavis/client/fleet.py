@@ -125,7 +125,10 @@ class Fleet:
         """
         self._link.check()
         with self._lock:
-            return {name: copy.deepcopy(self._devices[name]) for name in sorted(self._devices)}
+            devices = {name: copy.deepcopy(self._devices[name]) for name in sorted(self._devices)}
+        for device in devices.values():
+            device.cameras = {name: camera for name, camera in device.cameras.items() if _told_of(camera)}
+        return devices
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until there is something new, at most `timeout_s`; whether there is."""
@@ -160,6 +163,11 @@ def _forget(device: State, reading: Reading) -> None:
         device.cameras[reading.levels["camera"]].zones.pop(reading.levels["zone"], None)
     elif reading.name == "camera_status":
         device.cameras.pop(reading.levels["camera"], None)
+
+
+def _told_of(camera: Camera) -> bool:
+    """An older release, which a device went back to, leaves `detecting` standing, also of a camera that it removes."""
+    return camera != Camera(detecting=camera.detecting)
 
 
 def _note_camera(camera: Camera, reading: Reading) -> None:
