@@ -105,6 +105,30 @@ def test_a_camera_at_which_no_worker_looks_is_told(start_appliance: Start) -> No
             becomes(word)
 
 
+def test_a_worker_that_hangs_is_told_before_its_cameras_seem_empty(start_appliance: Start) -> None:
+    appliance = start_appliance("[worker]\nlease_ms = 30000\n" + DEMO, "--backend", "fake")
+    appliance.wait_ready()
+    with subscribed(appliance.mqtt_port, "visavis/box/demo/#") as seen:
+
+        def newest(name: str) -> bytes:
+            told = [one.payload for one in seen.all() if one.topic == f"visavis/box/demo/{name}"]
+            return told[-1] if told else b""
+
+        until(lambda: newest("detecting") == b"online" and newest("faces") not in (b"", b"0"), lambda: f"{seen.all()}")
+        with paused(worker_pid(appliance)):
+            until(lambda: newest("faces") == b"0", "nobody has left")
+            told = [(one.topic.rpartition("/")[2], one.payload) for one in seen.all()]
+            ended = len(told) - told[::-1].index(("detecting", b"online"))
+            names = [
+                name
+                for name, payload in told[ended:]
+                if (name, payload) in (("detecting", b"offline"), ("faces", b"0"))
+            ]
+            assert names == ["detecting", "faces"]
+            assert appliance.camera("demo")["detecting"] is False
+        until(lambda: newest("detecting") == b"online", "nobody looks again")
+
+
 def test_a_broker_that_hangs_holds_up_neither_capture_nor_pictures(start_appliance: Start) -> None:
     appliance = start_appliance(DEMO)
     appliance.wait_ready()

@@ -46,7 +46,7 @@ def camera_status_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def detecting_topic(prefix: str, device: str, camera: str) -> str:
-    """Whether somebody looks for faces there: the camera delivers, its detection is on, and a worker is connected. While it is `offline`, the topics `faces` and `occupied` of the camera and its zones say nothing: their 0 and `OFF` do not mean that nobody is there."""
+    """Whether somebody looks for faces there: the camera delivers, its detection is on, a worker is connected, and results come. While it is `offline`, the topics `faces` and `occupied` of the camera and its zones say nothing: their 0 and `OFF` do not mean that nobody is there. `offline` is told before them."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/detecting"
 
 

@@ -82,7 +82,6 @@ type WorkerState struct {
 	ServiceMs, Batch            float64
 	Outstanding, Credit         int
 	ViewsLeaked                 uint64
-	Visitor                     bool
 	Server                      *ServerState // nil for a worker that has no model server
 }
 
@@ -98,10 +97,11 @@ type StreamState struct {
 
 // Snapshot holds figures of one instant.
 type Snapshot struct {
-	Workers []WorkerState
-	Streams []StreamState
-	Unnamed int     // connections that have not said HELLO yet
-	Share   float64 // of their time in which workers may work
+	Workers  []WorkerState // those that look at every camera
+	Visitors []WorkerState // those that borrow a frame now and then
+	Streams  []StreamState
+	Unnamed  int     // connections that have not said HELLO yet
+	Share    float64 // of their time in which workers may work
 }
 
 // Snapshot takes all figures in one hold of the mutex.
@@ -110,7 +110,11 @@ func (d *Dispatcher) Snapshot() Snapshot {
 	defer d.mu.Unlock()
 	shot := Snapshot{Workers: []WorkerState{}, Streams: []StreamState{}, Unnamed: d.unnamed, Share: 1 / (1 + d.rest)}
 	for _, w := range d.workers {
-		shot.Workers = append(shot.Workers, w.snapshot())
+		list := &shot.Workers
+		if w.visits() {
+			list = &shot.Visitors
+		}
+		*list = append(*list, w.snapshot())
 	}
 	for name, a := range d.accounts {
 		shot.Streams = append(shot.Streams, d.streamState(name, a))
@@ -162,7 +166,7 @@ func (w *worker) snapshot() WorkerState {
 	return WorkerState{
 		ID: w.id, Name: w.name, State: state, Backend: backend, Model: model, Precision: precision(w.flags),
 		Fallback: w.flags&ring.HelloFlagFallback != 0, Frames: w.frames, ServiceMs: w.serviceNs / 1e6, Batch: w.batch,
-		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked, Visitor: w.visits(),
+		Outstanding: len(w.leases), Credit: w.credit, ViewsLeaked: w.viewsLeaked,
 		Server: w.server,
 	}
 }

@@ -54,6 +54,7 @@ type camera struct {
 	score     float64          // the least of a face that is told
 	begins    float32          // the least of a face that begins a track, where score is not more
 	told      map[string]State // by zone
+	looks     bool             // results come, as far as was told
 
 	capturedNs, inferredNs []int64 // arrival times within the window
 	latencies              []Latency
@@ -61,9 +62,10 @@ type camera struct {
 
 // told is what the leaves are to hear.
 type told struct {
-	results []*Result
-	events  []event.Event
-	states  []State
+	results  []*Result
+	unlooked string // the camera whose results have ended, "" if none
+	events   []event.Event
+	states   []State
 }
 
 func newCamera(id string, r *event.Recorder) *camera {
@@ -110,7 +112,18 @@ func (c *camera) arrived(a *arrival, atNs int64) (said told) {
 	if !c.stale(a) {
 		c.count(a.fate, atNs)
 	}
-	said.events, said.states = c.follower.takeEvents(), c.changed()
+	now := c.said()
+	now.results = said.results
+	return now
+}
+
+// said is what there is to tell of the time up to now.
+func (c *camera) said() told {
+	said := told{events: c.follower.takeEvents(), states: c.changed()}
+	if c.looks && !c.follower.looks {
+		said.unlooked = c.id
+	}
+	c.looks = c.follower.looks
 	return said
 }
 
@@ -131,13 +144,14 @@ func (c *camera) silence(nowNs int64) told {
 		return told{}
 	}
 	c.follower.silence(nowNs)
-	return told{events: c.follower.takeEvents(), states: c.changed()}
+	return c.said()
 }
 
 // emptied takes leave of everybody who is there; no delay keeps a place occupied that nobody looks at any more.
 func (c *camera) emptied() (said told) {
 	c.follower.leave()
-	said.events = c.follower.takeEvents()
+	said = c.said()
+	said.states = nil
 	for _, s := range c.follower.states() {
 		said.states = append(said.states, State{Camera: c.id, Zone: s.Zone})
 		c.told[s.Zone] = State{Camera: c.id, Zone: s.Zone}

@@ -19,6 +19,7 @@ type follower struct {
 	nowNs         int64 // newest time on the captures' clock
 	behindNs      int64 // of that clock behind the real one: how long the newest frame was on its way
 	width, height int   // of the newest frame
+	looks         bool  // frames come; while they do not, nobody can say that nobody is there
 	boxes         []track.Box
 	faces         []int // the face of each box
 	events        []event.Event
@@ -30,7 +31,7 @@ func (f *follower) begin(w Watch) {
 	if f.tracker != nil {
 		next.GoOn(f.tracker)
 	}
-	f.tracker, f.watcher = next, zone.NewWatcher(w.Places)
+	f.tracker, f.watcher, f.looks = next, zone.NewWatcher(w.Places), false
 }
 
 // frame gives each face its track. Faces that the camera's settings ignore have none.
@@ -46,17 +47,21 @@ func (f *follower) frame(faces []Face, width, height int, capturedNs, arrivedNs 
 	for i, id := range f.tracker.Update(f.boxes, capturedNs) {
 		faces[f.faces[i]].Track = id
 	}
+	f.looks = true
 	f.look(capturedNs)
 }
 
 // silence lets time pass up to nowNs on the real clock.
 func (f *follower) silence(nowNs int64) {
-	f.tracker.Advance(nowNs - f.behindNs)
-	f.look(nowNs - f.behindNs)
+	nowNs -= f.behindNs
+	f.looks = f.looks && !f.tracker.Overdue(nowNs)
+	f.tracker.Advance(nowNs)
+	f.look(nowNs)
 }
 
 // leave ends everybody's visit.
 func (f *follower) leave() {
+	f.looks = false
 	f.record(f.watcher.Update(nil, f.width, f.height, f.nowNs))
 }
 

@@ -199,6 +199,9 @@ func (h *Hub) illustrate(t told) {
 
 // tellChanges tells a leaf what happened before what is the case now.
 func (h *Hub) tellChanges(leaf Leaf, t told) {
+	if taker, ok := leaf.(UnlookedTaker); ok && t.unlooked != "" {
+		taker.TakeUnlooked(t.unlooked)
+	}
 	if taker, ok := leaf.(EventTaker); ok {
 		for _, e := range t.events {
 			taker.TakeEvent(e)
@@ -259,4 +262,12 @@ func (h *Hub) Snapshot(camera string) CameraFigures {
 		return CameraFigures{}
 	}
 	return c.figures(frame.MonotonicNs())
+}
+
+// Detecting tells whether results of a camera come. While they do not, nobody knows who is there.
+func (h *Hub) Detecting(camera string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, known := h.cameras[camera]
+	return known && c.looks
 }

@@ -50,6 +50,12 @@ func (d *diary) TakeState(s State) {
 	d.lines = append(d.lines, strings.Join(strings.Fields(fmt.Sprint(s.Camera, " ", s.Zone, " ", s.Confirmed, " ", s.Occupied)), " "))
 }
 
+func (d *diary) TakeUnlooked(camera string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, camera+" unlooked")
+}
+
 func (d *diary) expect(t *testing.T, want ...string) {
 	t.Helper()
 	d.mu.Lock()
@@ -90,7 +96,43 @@ func TestAZoneOfItsOwnIsToldFromTheStartToTheEnd(t *testing.T) {
 	d.expect(t, "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
 	h.CameraRemoved("door")
 	h.drain()
-	d.expect(t, "left 1 step", "gone 1", "door 0 false", "door step 0 false")
+	d.expect(t, "door unlooked", "left 1 step", "gone 1", "door 0 false", "door step 0 false")
+}
+
+// A worker that hangs answers nothing, and a face that nobody looks for is lost: that is told first, for it may still be there.
+func TestThatResultsHaveEndedIsToldBeforeWhatFollows(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	looks := func(want bool) {
+		t.Helper()
+		if h.Detecting("door") != want {
+			t.Errorf("it looks: %t", !want)
+		}
+	}
+	looks(false)
+	w := watchStep()
+	w.Tracker.Interval = time.Second
+	h.CameraAdded("door", w)
+	h.drain()
+	looks(false)
+	stay(h, 1, 3)
+	h.drain()
+	looks(true)
+	d.lines = nil
+	h.tick(frame.MonotonicNs() + int64(2*time.Second)) // three frames may be missing
+	looks(true)
+	d.expect(t)
+	h.tick(frame.MonotonicNs() + int64(time.Minute))
+	looks(false)
+	d.expect(t, "door unlooked", "left 1 step", "gone 1", "door 0 true", "door step 0 false")
+	h.tick(frame.MonotonicNs() + int64(2*time.Minute))
+	d.expect(t, "door 0 false")
+	h.append(entry{arrival: outcome("door", 4, abandoned)})
+	h.drain()
+	looks(false)
+	stay(h, 5, 1)
+	h.drain()
+	looks(true)
 }
 
 func TestNumbersGoOnWhenACameraComesBackWithOtherSettings(t *testing.T) {
@@ -181,7 +223,7 @@ func TestAWorkerThatStallsEndsNoVisitThatAnotherSees(t *testing.T) {
 		t.Errorf("%d faces are told, the last with track %d", len(d.tracks), last)
 	}
 	h.tick(frame.MonotonicNs() + int64(time.Minute))
-	d.expect(t, "gone 1", "door 0 true")
+	d.expect(t, "door unlooked", "gone 1", "door 0 true")
 }
 
 func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
@@ -195,7 +237,7 @@ func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true",
-		"left 1 step", "gone 1", "door 0 false", "door step 0 false")
+		"door unlooked", "left 1 step", "gone 1", "door 0 false", "door step 0 false")
 }
 
 func TestTheNextHubEndsTheVisitsOfOneThatWasKilled(t *testing.T) {

@@ -100,6 +100,10 @@ type State struct {
 // StateTaker is what a Leaf implements beside Take to hear of every change of State.
 type StateTaker interface{ TakeState(s State) }
 
+// UnlookedTaker is what a Leaf implements beside Take to hear that results of a camera have ended. It hears so before the states that
+// follow from it, which do not say that nobody is there.
+type UnlookedTaker interface{ TakeUnlooked(camera string) }
+
 // EventTaker is what a Leaf implements beside Take to hear of what happens to faces, in order.
 type EventTaker interface{ TakeEvent(e event.Event) }
 

@@ -65,7 +65,7 @@ func TestTopicsOfWhatIsRemovedSayTheirLastWordsAndAreCleared(t *testing.T) {
 	seen := b.subscribe()
 	waiting.Until(t, "both are there", func() bool { return seen.last(gate+"occupied") == "ON" && seen.last(door+"zone/step/faces") == "1" })
 	p.Expect([]Place{{Camera: "door"}})
-	for topic, words := range map[string]string{gate + "status": "offline", gate + "faces": "0", gate + "occupied": "OFF",
+	for topic, words := range map[string]string{gate + "status": "offline", gate + "detecting": "offline", gate + "faces": "0", gate + "occupied": "OFF",
 		door + "zone/step/faces": "0", door + "zone/step/occupied": "OFF"} {
 		waiting.Until(t, topic+" is cleared", func() bool {
 			heard := seen.all(topic)
@@ -73,12 +73,12 @@ func TestTopicsOfWhatIsRemovedSayTheirLastWordsAndAreCleared(t *testing.T) {
 		})
 	}
 	tellAll(p) // what still comes of a removed camera is not told
-	waiting.Until(t, "only the door is remembered", func() bool { return len(p.states.announced().Topics) == 4 })
+	waiting.Until(t, "only the door is remembered", func() bool { return len(p.states.announced().Topics) == 5 })
 	p.states.mu.Lock()
 	p.states.wanted = nil // for the marker
 	p.states.mu.Unlock()
 	got := b.retained(t, p)
-	if want := map[string]string{"status": "online", "door/status": "online", "door/faces": "2", "door/occupied": "ON"}; fmt.Sprint(got) != fmt.Sprint(want) {
+	if want := map[string]string{"status": "online", "door/status": "online", "door/detecting": "offline", "door/faces": "2", "door/occupied": "ON"}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("retained are %v, want %v", got, want)
 	}
 }
@@ -97,10 +97,10 @@ func TestWhatIsRemovedWhileTheDaemonIsAwayIsClearedAtTheNextStart(t *testing.T) 
 	next := remembering(t, b.settings(), file)
 	next.Expect([]Place{{Camera: "door"}})
 	run(t, next)
-	for _, topic := range []string{gate + "status", gate + "faces", gate + "occupied", door + "zone/step/faces", door + "zone/step/occupied"} {
+	for _, topic := range []string{gate + "status", gate + "detecting", gate + "faces", gate + "occupied", door + "zone/step/faces", door + "zone/step/occupied"} {
 		waiting.Until(t, topic+" is cleared", func() bool { heard := seen.all(topic); return heard[len(heard)-1] == "" })
 	}
-	waiting.Until(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 4 }) // the device's status, and the door's topics
+	waiting.Until(t, "it is forgotten", func() bool { return len(next.states.announced().Topics) == 5 }) // the device's status, and the door's topics
 }
 
 func TestAPictureOfAnEarlierRunIsClearedWithItsCamera(t *testing.T) {
@@ -138,7 +138,7 @@ func TestACameraThatComesBackIsRetainedAgain(t *testing.T) {
 	p.Expect(both)
 	tellAll(p)
 	waiting.Until(t, "it is online", func() bool { return seen.last(gate+"status") == "online" && seen.last(gate+"faces") == "2" })
-	waiting.Until(t, "all that is there is remembered", func() bool { return len(p.states.announced().Topics) == 9 })
+	waiting.Until(t, "all that is there is remembered", func() bool { return len(p.states.announced().Topics) == 11 })
 }
 
 func TestAnotherPrefixClearsTheOldOne(t *testing.T) {

@@ -151,6 +151,11 @@ func (b *Brokers) TakeState(s hub.State) {
 	b.each(func(p *Publisher) { p.TakeState(s) }, func(f dialect) { f.TakeState(s) })
 }
 
+// TakeUnlooked implements hub.UnlookedTaker.
+func (b *Brokers) TakeUnlooked(camera string) {
+	b.each(func(p *Publisher) { p.TakeUnlooked(camera) })
+}
+
 // TakeEvent implements hub.EventTaker.
 func (b *Brokers) TakeEvent(e event.Event) {
 	b.each(func(p *Publisher) { p.TakeEvent(e) }, func(f dialect) { f.TakeEvent(e) })

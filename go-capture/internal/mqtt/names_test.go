@@ -104,7 +104,7 @@ func staysBelow(t *rapid.T, n drawnNames, c *config.Config) {
 	p.TakeState(hub.State{Camera: c.Cameras[0].ID, Zone: c.Cameras[0].Zones[0].Name})
 	base := n.prefix + "/" + c.Device.ID + "/"
 	want := map[string]bool{base + "status": true}
-	for _, rest := range []string{"status", "faces", "occupied", "zone/" + n.zone + "/faces", "zone/" + n.zone + "/occupied"} {
+	for _, rest := range []string{"status", "detecting", "faces", "occupied", "zone/" + n.zone + "/faces", "zone/" + n.zone + "/occupied"} {
 		want[base+n.camera+"/"+rest] = true
 	}
 	for _, topic := range p.states.announced().Topics {

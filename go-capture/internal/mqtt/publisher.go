@@ -70,6 +70,13 @@ func (p *Publisher) Take(r *hub.Result) {
 // TakeState implements hub.StateTaker.
 func (p *Publisher) TakeState(s hub.State) { p.setState(s, false) }
 
+// TakeUnlooked implements hub.UnlookedTaker: the topic is older than those of the states, so it is told before the 0 that follows.
+func (p *Publisher) TakeUnlooked(camera string) { p.setDetecting(camera, false, false) }
+
+func (p *Publisher) setDetecting(camera string, detecting, ifNew bool) {
+	p.states.set(DetectingTopic(p.settings.Prefix, p.settings.Device, camera), presence(detecting), ifNew)
+}
+
 func (p *Publisher) setState(s hub.State, ifNew bool) {
 	occupied := "OFF"
 	if s.Occupied {
@@ -93,6 +100,7 @@ func (p *Publisher) stateTopics(s hub.State) (faces, occupied string) {
 // SetCameraStatus tells whether a camera delivers. A camera heard of for the first time starts empty.
 func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.states.set(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), presence(online), false)
+	p.setDetecting(id, false, true)
 	p.setState(hub.State{Camera: id}, true)
 }
 
@@ -231,7 +239,7 @@ func (p *Publisher) readDetecting() {
 		return
 	}
 	for camera, detecting := range (*read)() {
-		p.states.set(DetectingTopic(p.settings.Prefix, p.settings.Device, camera), presence(detecting), false)
+		p.setDetecting(camera, detecting, false)
 	}
 }
 

@@ -178,6 +178,30 @@ func TestACameraAtWhichNobodyLooksIsToldUntilSomebodyDoesOrItIsGone(t *testing.T
 	}
 }
 
+func TestThatNobodyLooksIsToldBeforeTheNobodyThatFollows(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	p := newPublisher(t, b.settings())
+	var looks atomic.Bool
+	looks.Store(true)
+	p.Expect([]Place{{Camera: "door"}})
+	p.SetCameraStatus("door", true)
+	p.TakeState(hub.State{Camera: "door", Confirmed: 1, Occupied: true})
+	p.DetectingFrom(func() map[string]bool { return map[string]bool{"door": looks.Load()} })
+	run(t, p)
+	waiting.Until(t, "somebody looks", func() bool {
+		return seen.last("visavis/porch/door/detecting") == "online" && seen.last("visavis/porch/door/faces") == "1"
+	})
+	looks.Store(false)
+	p.TakeUnlooked("door")
+	p.TakeState(hub.State{Camera: "door"})
+	waiting.Until(t, "both are told", func() bool { return seen.last("visavis/porch/door/faces") == "0" })
+	if seen.last("visavis/porch/door/detecting") != "offline" {
+		t.Error("0 faces are told as if somebody looked")
+	}
+}
+
 func TestSumsStayExactThroughAnOutage(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()

@@ -65,7 +65,7 @@ func CameraStatusTopic(prefix, device, camera string) string {
 // CameraStatusDelivery is how CameraStatusTopic is sent.
 var CameraStatusDelivery = Delivery{QoS: 1, Retain: true}
 
-// DetectingTopic: Whether somebody looks for faces there: the camera delivers, its detection is on, and a worker is connected. While it is `offline`, the topics `faces` and `occupied` of the camera and its zones say nothing: their 0 and `OFF` do not mean that nobody is there.
+// DetectingTopic: Whether somebody looks for faces there: the camera delivers, its detection is on, a worker is connected, and results come. While it is `offline`, the topics `faces` and `occupied` of the camera and its zones say nothing: their 0 and `OFF` do not mean that nobody is there. `offline` is told before them.
 func DetectingTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/detecting"
 }

@@ -60,13 +60,9 @@ func (v *view) Privacy(id string) (privacy string, known bool) {
 // Stopping is true from the signal to end on.
 func (v *view) Stopping() bool { return (*Appliance)(v).gateway.Stopping() }
 
-// workersOf are those that look at every camera; a visitor is none of them.
 func workersOf(shot dispatch.Snapshot) []web.Worker {
 	workers := []web.Worker{}
 	for _, w := range shot.Workers {
-		if w.Visitor {
-			continue
-		}
 		workers = append(workers, web.Worker{
 			ID: w.ID, Name: w.Name, State: w.State, Backend: w.Backend, Model: w.Model, Precision: w.Precision, Fallback: w.Fallback,
 			Frames: w.Frames, ServiceMs: w.ServiceMs, Batch: w.Batch, Server: (*web.ServerState)(w.Server),
@@ -116,7 +112,7 @@ func (a *Appliance) placeView(at place, shot dispatch.Snapshot) web.CameraStatus
 		return a.absentView(at, n)
 	}
 	seen := a.cameraView(at.running, n)
-	seen.Detecting = at.isLookedAt(shot)
+	seen.Detecting = a.looksAt(at, shot)
 	return seen
 }
 
@@ -124,18 +120,23 @@ func (a *Appliance) placeView(at place, shot dispatch.Snapshot) web.CameraStatus
 func (a *Appliance) detecting() map[string]bool {
 	shot, all := a.dispatcher.Snapshot(), map[string]bool{}
 	for _, at := range a.places() {
-		all[at.settings.ID] = at.isLookedAt(shot)
+		all[at.settings.ID] = a.looksAt(at, shot)
 	}
 	return all
 }
 
-// isLookedAt tells whether the camera delivers to a worker what is to be looked at. A visitor looks for nothing.
-func (at place) isLookedAt(shot dispatch.Snapshot) bool {
+// looksAt tells whether somebody looks for faces there: the camera delivers to a worker, and results come. A worker may hang.
+func (a *Appliance) looksAt(at place, shot dispatch.Snapshot) bool {
+	return at.delivers(shot) && a.hub.Detecting(at.settings.ID)
+}
+
+// delivers tells whether the camera delivers to a worker what is to be looked at.
+func (at place) delivers(shot dispatch.Snapshot) bool {
 	if at.running == nil || !at.running.orders.Now().Detect {
 		return false
 	}
 	state, _ := at.running.state()
-	return state == web.CameraOnline && slices.ContainsFunc(shot.Workers, func(w dispatch.WorkerState) bool { return !w.Visitor })
+	return state == web.CameraOnline && len(shot.Workers) > 0
 }
 
 // absentView is a camera that does not run: what holds at it when it comes, and no figures.
@@ -236,9 +237,6 @@ func running(workers []dispatch.WorkerState) mqtt.Info {
 	var models, backends, precisions []string
 	info := mqtt.Info{}
 	for _, w := range workers {
-		if w.Visitor {
-			continue
-		}
 		models, backends, precisions = append(models, w.Model), append(backends, w.Backend), append(precisions, w.Precision)
 		info.Fallback = info.Fallback || w.Fallback
 	}

@@ -73,19 +73,6 @@ func TestTheBrokerIsToldTheSameLossesAsThePageAlsoOfACameraThatCameBack(t *testi
 	}
 }
 
-// A visitor borrows a frame now and then, and looks for nobody.
-func TestAVisitorIsNoWorker(t *testing.T) {
-	visits := dispatch.WorkerState{ID: 1, Name: "calibration", Model: "yunet", Backend: "onnxruntime", Visitor: true}
-	works := dispatch.WorkerState{ID: 2, Name: "worker-1", Model: "centerface"}
-	shot := dispatch.Snapshot{Workers: []dispatch.WorkerState{visits, works}}
-	if seen := workersOf(shot); len(seen) != 1 || seen[0].Name != works.Name {
-		t.Errorf("the page shows %+v", seen)
-	}
-	if told := running(shot.Workers); told.Model != works.Model || told.Backend != "" {
-		t.Errorf("the broker is told %+v", told)
-	}
-}
-
 func TestTheInfoNamesWhatTheConnectedWorkersRun(t *testing.T) {
 	type state = dispatch.WorkerState
 	for _, c := range []struct {
@@ -106,7 +93,7 @@ func TestTheInfoNamesWhatTheConnectedWorkersRun(t *testing.T) {
 	}
 }
 
-func TestACameraIsLookedAtWhereItDeliversToSomebodyWhoInfers(t *testing.T) {
+func TestACameraIsLookedAtWhereItDeliversToAWorkerThatAnswers(t *testing.T) {
 	a := configured(t, "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE=demo:")
 	c, err := a.newCamera(a.config.Cameras[0])
 	if err != nil {
@@ -114,27 +101,32 @@ func TestACameraIsLookedAtWhereItDeliversToSomebodyWhoInfers(t *testing.T) {
 	}
 	c.cancel = func() { close(c.ended) }
 	defer c.stop()
-	worker, visitor := dispatch.WorkerState{Name: "worker-1"}, dispatch.WorkerState{Name: "quantize", Visitor: true}
+	delivers := func(workers int) bool {
+		return (place{running: c}).delivers(dispatch.Snapshot{Workers: make([]dispatch.WorkerState, workers)})
+	}
 	for name, one := range map[string]struct {
 		detect, online bool
-		workers        []dispatch.WorkerState
+		workers        int
 		want           bool
 	}{
-		"a worker":              {true, true, []dispatch.WorkerState{visitor, worker}, true},
-		"no worker":             {true, true, nil, false},
-		"a visitor":             {true, true, []dispatch.WorkerState{visitor}, false},
-		"a camera that is lost": {true, false, []dispatch.WorkerState{worker}, false},
-		"detection off":         {false, true, []dispatch.WorkerState{worker}, false},
+		"a worker":              {true, true, 1, true},
+		"no worker":             {true, true, 0, false},
+		"a camera that is lost": {true, false, 1, false},
+		"detection off":         {false, true, 1, false},
 	} {
 		if _, err := a.change("door", control.Order{Name: control.Detect, On: one.detect}); err != nil {
 			t.Fatal(err)
 		}
 		c.online.Store(one.online)
-		if got := (place{running: c}).isLookedAt(dispatch.Snapshot{Workers: one.workers}); got != one.want {
+		if got := delivers(one.workers); got != one.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
-	if (place{}).isLookedAt(dispatch.Snapshot{Workers: []dispatch.WorkerState{worker}}) {
-		t.Error("one that does not run is")
+	if (place{}).delivers(dispatch.Snapshot{Workers: make([]dispatch.WorkerState, 1)}) {
+		t.Error("one that does not run does")
+	}
+	c.online.Store(true)
+	if a.looksAt(place{settings: c.settings, running: c}, dispatch.Snapshot{Workers: make([]dispatch.WorkerState, 1)}) {
+		t.Error("a worker that has answered nothing looks")
 	}
 }

@@ -47,6 +47,10 @@ func TestEverySettingOfAPlaceReachesTheHub(t *testing.T) {
 	if got.Tracker.LostAfter != 1500*time.Millisecond {
 		t.Errorf("lost after %v, want 1.5 s", got.Tracker.LostAfter)
 	}
+	made.Cameras[0].DetectFPS = 5
+	if each := watch(made, made.Cameras[0], made.Detector.Score).Tracker.Interval; got.Tracker.Interval != 0 || each != time.Second/5 {
+		t.Errorf("a picture is expected each %v without a limit, and each %v at five a second", got.Tracker.Interval, each)
+	}
 }
 
 func TestNoTrackBeginsWithAFaceThatIsNotTold(t *testing.T) {

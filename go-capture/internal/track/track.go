@@ -34,6 +34,7 @@ type Settings struct {
 	Score     float32       // the least score of a box that begins a track; lower ones only continue one
 	Hits      int           // so many of Hits+2 inferred frames must show a face before it is believed; 1 to MostHits
 	LostAfter time.Duration // how long a face may stay unseen before its track ends
+	Interval  time.Duration // expected between frames; 0: not known, it is measured in any case
 }
 
 // MostHits is the largest value of Settings.Hits.

@@ -57,7 +57,7 @@ type workspace struct {
 // New starts with no faces; the first confirmed one gets number 1.
 func New(s Settings) *Tracker {
 	s.Hits = min(max(s.Hits, 1), MostHits)
-	return &Tracker{settings: s, assign: bestFirst}
+	return &Tracker{settings: s, assign: bestFirst, intervalNs: s.Interval.Nanoseconds()}
 }
 
 // GoOn lets numbers go on where another tracker of the camera stopped.
@@ -185,9 +185,18 @@ func (t *Tracker) follow(b Box, index int) {
 
 // Advance lets time pass without a frame: faces not seen for long enough are lost.
 func (t *Tracker) Advance(nowNs int64) {
-	oldestNs := nowNs - max(t.settings.LostAfter.Nanoseconds(), leastMissedFrames*t.intervalNs)
+	oldestNs := nowNs - t.patienceNs()
 	t.faces = slices.DeleteFunc(t.faces, func(f face) bool { return f.SeenNs < oldestNs })
 }
+
+// patienceNs is how long a face may stay unseen: longer than the settings say where frames are rare.
+func (t *Tracker) patienceNs() int64 {
+	return max(t.settings.LostAfter.Nanoseconds(), leastMissedFrames*t.intervalNs)
+}
+
+// Overdue tells whether no frame has come for as long as a face may stay unseen: that nobody is followed then does not mean that nobody
+// is there.
+func (t *Tracker) Overdue(nowNs int64) bool { return t.lastNs < nowNs-t.patienceNs() }
 
 // Confirmed is the number of faces that are believed to be there.
 func (t *Tracker) Confirmed() int {
