@@ -59,6 +59,25 @@ def test_a_picture_shrinks_by_means_of_areas_as_the_daemons_frames_do() -> None:
     assert 115 < small.min() <= small.max() < 140
 
 
+@pytest.mark.parametrize(
+    ("picture", "size", "inner"),
+    [
+        ((2487, 1450), (640, 480), (640, 373)),  # 2487 * (640 / 2487) is less than 640
+        ((1837, 1578), (320, 256), (298, 256)),
+        ((2487, 1450), None, (1920, 1119)),
+        ((1000, 333), (640, 640), (640, 213)),
+        ((333, 477), (640, 960), (640, 917)),
+        ((1280, 333), (640, 640), (640, 167)),
+    ],
+)
+def test_a_picture_fills_the_input_to_the_nearest_pixel_as_the_daemons_frames_do(
+    picture: tuple[int, int], size: tuple[int, int] | None, inner: tuple[int, int]
+) -> None:
+    boxed, _ = letterboxed(np.full((picture[1], picture[0], 3), 255, np.uint8), size)
+    rows, columns, _ = boxed.nonzero()
+    assert (columns.max() + 1, rows.max() + 1) == inner
+
+
 def test_a_picture_is_one_line_with_its_faces(face: Path) -> None:
     answer = detect(face)
     assert answer.returncode == 0

@@ -108,7 +108,8 @@ def letterboxed(picture: Frame, size_px: tuple[int, int] | None) -> tuple[Frame,
     else:
         limit = (_up(size_px[0]), _up(size_px[1]))
         scale = min(limit[0] / width, limit[1] / height)
-    inner = (max(1, int(width * scale)), max(1, int(height * scale)))
+    # To the nearest pixel: what would fill a side may come out a little smaller than it, in floating point.
+    inner = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
     boxed = np.zeros((limit[1], limit[0], 3), np.uint8)
     boxed[: inner[1], : inner[0]] = _resized(picture, inner)
     return boxed, scale
