@@ -218,6 +218,7 @@ install_servers() {
 	install_server tritonclient 15
 	install_triton
 	install_server pysparkplug 15
+	install_server insightface 15
 	install_ansible
 }
 

@@ -39,8 +39,9 @@ ranking.
 
 TAIL = """
 SCRFD (`scrfd`): the published weights are for research only, so none are listed; a file of one's own works
-(`visavis model import my.onnx --family scrfd`, or `visavis detect --model my.onnx`). Any FILE.onnx with the outputs of
-a family is recognised by them. How fast models are on a machine: `visavis model bench`.
+(`visavis model import my.onnx --family scrfd`, or `visavis detect --model my.onnx`), and its faces are those that
+InsightFace's own class finds. Any FILE.onnx with the outputs of a family is recognised by them. How fast models are
+on a machine: `visavis model bench`.
 """
 
 

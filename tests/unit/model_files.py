@@ -73,35 +73,46 @@ def scrfd_like(*, landmarks: bool = True, batched: bool = False, picture: str = 
     """
     chance = np.random.default_rng(7)
     nodes, weights, outputs = [], [], []
-    laid_out = [0, 2, 3, 1] if batched else [2, 3, 0, 1]  # as InsightFace exports it
     for part, sides in zip(("score", "bbox", "kps"), SIDES[: 3 if landmarks else 2], strict=False):
         for stride in STRIDES:
             channels = sides * CANDIDATES
             kernel, bias = _head(part, (channels, 3, stride, stride), chance)
             name = f"{part}_{stride}"
-            shape = np.array([1, -1, sides] if batched else [-1, sides], np.int64)
             weights += [
                 numpy_helper.from_array(value, f"{name}.{kind}")
-                for kind, value in {"kernel": kernel, "bias": bias, "shape": shape}.items()
+                for kind, value in {"kernel": kernel, "bias": bias}.items()
             ]
-            last = f"{name}.flat" if part == "score" else name
-            nodes += [
+            nodes.append(
                 helper.make_node(
                     "Conv", [picture, f"{name}.kernel", f"{name}.bias"], [f"{name}.map"], strides=[stride, stride]
-                ),
-                helper.make_node("Transpose", [f"{name}.map"], [f"{name}.laid"], perm=laid_out),
-                helper.make_node("Reshape", [f"{name}.laid", f"{name}.shape"], [last]),
-            ]
+                )
+            )
+            last, shape, output = laid_out(f"{name}.map", name, sides, batched=batched)
             if part == "score":
-                nodes.append(helper.make_node("Sigmoid", [last], [name]))
-            dims: list[int | str | None] = [1, "n", sides] if batched else ["n", sides]
-            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims))
+                last[-1].output[0] = f"{name}.flat"
+                last.append(helper.make_node("Sigmoid", [f"{name}.flat"], [name]))
+            nodes += last
+            weights += shape
+            outputs.append(output)
     taken = helper.make_tensor_value_info(picture, TensorProto.FLOAT, [1, 3, "h", "w"])
     graph = helper.make_graph(nodes, "scrfd", [taken], outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
+
+
+def laid_out(
+    source: str, name: str, sides: int, *, batched: bool
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], onnx.ValueInfoProto]:
+    """Operators, weights and the output that a map becomes, as InsightFace exports it: one row for each candidate."""
+    shape = numpy_helper.from_array(np.array([1, -1, sides] if batched else [-1, sides], np.int64), f"{name}.shape")
+    nodes = [
+        helper.make_node("Transpose", [source], [f"{name}.laid"], perm=[0, 2, 3, 1] if batched else [2, 3, 0, 1]),
+        helper.make_node("Reshape", [f"{name}.laid", f"{name}.shape"], [name]),
+    ]
+    dims: list[int | str | None] = [1, "n", sides] if batched else ["n", sides]
+    return nodes, [shape], helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
 
 
 def _head(part: str, shape: tuple[int, ...], chance: np.random.Generator) -> tuple[Array, Array]:
