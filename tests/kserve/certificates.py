@@ -24,6 +24,19 @@ def signed_server(folder: Path, by: Path) -> None:
             "-days", "2", "-extfile", folder / "names", "-out", folder / "cert.pem")  # fmt: skip
 
 
+def not_yet_valid(folder: Path, by: Path) -> None:
+    """Write early.pem: the authority, from 2090 on. Only `openssl ca` takes a beginning in every version."""
+    (folder / "ca.conf").write_text(
+        f"[ca]\ndefault_ca = own\n[own]\ndatabase = {folder}/index\nnew_certs_dir = {folder}\nrand_serial = yes\n"
+        "default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n"
+    )
+    (folder / "index").touch()
+    key = by.with_suffix(".key")
+    openssl("req", "-new", "-key", key, "-subj", "/CN=early", "-out", folder / "wish.pem")
+    openssl("ca", "-batch", "-selfsign", "-config", folder / "ca.conf", "-keyfile", key, "-in", folder / "wish.pem",
+            "-startdate", "20900101000000Z", "-enddate", "20910101000000Z", "-out", folder / "early.pem")  # fmt: skip
+
+
 def openssl(*words: str | Path) -> None:
     """Run openssl; its words are the failure's."""
     done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, check=False)

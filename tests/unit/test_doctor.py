@@ -21,7 +21,7 @@ from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reac
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from deb.broker import join
-from tests.kserve.certificates import authority, openssl
+from tests.kserve.certificates import authority, not_yet_valid, openssl
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.model_files import provided, scrfd_like
 
@@ -371,7 +371,16 @@ def test_check_warns_of_a_page_behind_a_balancer_that_lets_everybody_in(setting:
         ('[mqtt]\nurl = "mqtts://plant.example"\nca = "ended.pem"\n', r"mqtt\.ca: it ended on .*: renew it"),
         (
             f'{KSERVE}kserve_ca = "notes"\n',
-            r"cannot use the certificates in .*/notes, .*: check detector\.kserve_ca",
+            r"detector\.kserve_ca: no PEM certificate in .*/notes: write the certificate",
+        ),
+        (f'{KSERVE}kserve_ca = "ended.pem"\n', r"detector\.kserve_ca: it ended on .*: renew it"),
+        (
+            f'{KSERVE}kserve_ca = "early.pem"\n',
+            r"detector\.kserve_ca: it begins on .*: wait for that, or set the clock",
+        ),
+        (
+            '[web]\ncert = "early.pem"\nkey = "old.key"\n',
+            r"web\.cert: it begins on .*: wait for that, or set the clock",
         ),
     ],
 )
@@ -396,12 +405,13 @@ def test_check_says_nothing_of_certificates_that_can_be_used(tmp_path: Path) -> 
 
 
 def provide_certificates(folder: Path) -> None:
-    """Two that are good, one that has run out, and a file that holds none."""
+    """Two that are good, one that has run out, one that has not begun, and a file that holds none."""
     for name in ("ours", "other", "old"):
         authority(folder, name)
     openssl(
         "x509", "-in", folder / "old.pem", "-signkey", folder / "old.key", "-days", "-1", "-out", folder / "ended.pem"
     )
+    not_yet_valid(folder, folder / "old.pem")
     (folder / "notes").write_text("no certificate\n")
 
 

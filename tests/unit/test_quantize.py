@@ -19,12 +19,14 @@ from onnx import numpy_helper
 from visavis.backends import load_detector
 from visavis.cli import worker
 from visavis.cli.program import parser_for
-from visavis.daemon import effective_config
+from visavis.config_gen import Detector
+from visavis.daemon import ConfigRefused, effective_config
 from visavis.detections import Frame
 from visavis.engines.int8 import Calibrated, spread
 from visavis.errors import ModelError
 from visavis.gpu_losses import MOST_LOST, GpuLosses
 from visavis.models import quantize as making
+from visavis.models.configured import check_model
 from visavis.models.manifest import original
 from visavis.models.processor import has_dot_products, processor_name
 from visavis.models.quantize import Made, Plan, judge, quantize
@@ -33,6 +35,7 @@ from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
 from visavis.supervisor import worker_command
 
+from tests.unit.command import visavis
 from tests.unit.face_pictures import gocv_pictures
 from tests.unit.test_model_cli import model
 
@@ -78,6 +81,35 @@ def test_a_worker_with_precision_int8_runs_it_and_finds_the_faces(cache: Path) -
     assert detector.precision == "int8"
     for frame in frames():
         assert detector.detect(frame[0]).size == 1
+
+
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime", "kserve"])
+def test_check_warns_of_an_int8_form_that_was_not_made(backend: str, cache: Path) -> None:
+    file = cache / "config.toml"
+    server = 'kserve_url = "http://127.0.0.1:1"\n' if backend == "kserve" else ""
+    width, height = SIZE
+    file.write_text(f'[detector]\nprecision = "int8"\ninput = [{width}, {height}]\nbackend = "{backend}"\n{server}')
+    assert warned(file, cache) == ""
+    path = quantized_path(original("centerface"), *SIZE, cache)
+    path.unlink()
+    said = f"{file}: detector.precision: centerface is not quantised for 320x256 on this processor"
+    assert said in warned(file, cache)
+    engine = cache / "engines" / "centerface-int8-0123456789abcdef.engine"
+    engine.parent.mkdir()
+    engine.touch()
+    assert (warned(file, cache) == "") == (backend == "auto"), "only there a GPU may run it"
+
+
+def warned(file: Path, cache: Path) -> str:
+    """What `visavis check` says of a good configuration for workers with this cache."""
+    answer = visavis("check", file, variables={"VISAVIS_CACHE_DIR": str(cache)})
+    assert (answer.returncode, answer.stdout) == (0, "ok\n"), answer.stderr
+    return answer.stderr
+
+
+def test_int8_that_was_not_made_starts_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match=r"^detector\.precision: centerface is not quantised for 320x256"):
+        check_model(Detector(precision="int8", backend="onnxruntime", input=SIZE), tmp_path)
 
 
 def test_the_record_says_what_was_made_of_what_and_what_it_is_worth(kept: Made) -> None:

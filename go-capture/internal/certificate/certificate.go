@@ -77,7 +77,7 @@ func fingerprint(held *tls.Certificate) string {
 // Look renews what is to be renewed, and notes what somebody should see to. It is called now and then: nobody may connect for weeks.
 func (k *Keeper) Look() { k.current() }
 
-// Fault says what somebody should see to: files that cannot be used, or an end that comes; "" when all is well.
+// Fault says what somebody should see to: files that cannot be used, or not at this time; "" when all is well.
 func (k *Keeper) Fault() string { return k.fault.Now() }
 
 // current is the newest certificate that could be read; a half-written file changes nothing. Each connection looks again, unless another
@@ -86,7 +86,7 @@ func (k *Keeper) current() *tls.Certificate {
 	if k.mu.TryLock() {
 		defer k.mu.Unlock()
 		err := k.refresh()
-		k.fault.Note(cmp.Or(err, k.unkept, Ending(k.held.Load().Leaf, k.now())))
+		k.fault.Note(cmp.Or(err, k.unkept, untimely(k.held.Load().Leaf, k.now())))
 	}
 	return k.held.Load()
 }
@@ -125,7 +125,7 @@ func Flaw(cert, key string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return Ending(pair.Leaf, now)
+	return untimely(pair.Leaf, now)
 }
 
 // take changes over. Whoever compared the one before has to be told of the next.

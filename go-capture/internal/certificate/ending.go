@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -33,6 +34,33 @@ func Ending(held *x509.Certificate, now time.Time) error {
 	return nil
 }
 
+// untimely is an error when a certificate has not begun yet, or as Ending says. A clock that is not set counts for none that comes before.
+func untimely(held *x509.Certificate, now time.Time) error {
+	if !now.Before(earliest) && now.Before(held.NotBefore) {
+		return fmt.Errorf("it begins on %s: wait for that, or set the clock if that is wrong", held.NotBefore.UTC().Format(endFormat))
+	}
+	return Ending(held, now)
+}
+
+// FlawOfAuthorities is what somebody should see to in a file of certificates that may sign others; nil when all is well. One that is good
+// is enough: the one after it is often there before it begins, and the one before it after its end.
+func FlawOfAuthorities(file string, now time.Time) error {
+	const remedy = "write the certificate of whoever signs into it"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, remedy)
+	}
+	last := LastOf(text)
+	if last == nil {
+		return fmt.Errorf("no PEM certificate in %s: %s", file, remedy)
+	}
+	good := func(one *x509.Certificate) bool { return untimely(one, now) == nil }
+	if slices.ContainsFunc(allOf(text), good) {
+		return nil
+	}
+	return untimely(last, now)
+}
+
 // firstIn reads the first certificate of a file in PEM.
 func firstIn(file string) (*x509.Certificate, error) {
 	text, err := os.ReadFile(file)
@@ -48,11 +76,20 @@ func firstIn(file string) (*x509.Certificate, error) {
 
 // LastOf is the certificate in PEM that lasts longest; nil when there is none.
 func LastOf(text []byte) (last *x509.Certificate) {
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		one, err := x509.ParseCertificate(block.Bytes)
-		if err == nil && (last == nil || one.NotAfter.After(last.NotAfter)) {
+	for _, one := range allOf(text) {
+		if last == nil || one.NotAfter.After(last.NotAfter) {
 			last = one
 		}
 	}
 	return last
+}
+
+// allOf are the certificates in PEM, whatever stands between them.
+func allOf(text []byte) (all []*x509.Certificate) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if one, err := x509.ParseCertificate(block.Bytes); err == nil {
+			all = append(all, one)
+		}
+	}
+	return all
 }

@@ -29,12 +29,48 @@ func TestACertificateIsToldOfWhenNobodyRenewsItInTime(t *testing.T) {
 		"of six days, after five":    {6 * day, 5 * day, "it ends on 7 December 2026"},
 		"of a day, after 16 hours":   {day, 16 * hour, ""},
 		"at its end":                 {90 * day, 90 * day, "it ended on 1 March 2027"},
+		"a day before it begins":     {90 * day, -day, "it begins on 1 December 2026"},
 		"of a clock that is not set": {90 * day, -50 * 365 * day, ""},
 	} {
-		err := Ending(&x509.Certificate{NotBefore: began, NotAfter: began.Add(c.lasts)}, began.Add(c.passed))
+		err := untimely(&x509.Certificate{NotBefore: began, NotAfter: began.Add(c.lasts)}, began.Add(c.passed))
 		if (err != nil) != (c.words != "") || err != nil && !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%s: %v, want %q", what, err, c.words)
 		}
+	}
+}
+
+func TestOneGoodAuthorityInAFileIsEnough(t *testing.T) {
+	const day = 24 * time.Hour
+	now := earliest.AddDate(5, 0, 0)
+	file := filepath.Join(t.TempDir(), "authorities.pem")
+	for _, c := range []struct {
+		begun []time.Duration // how long ago, of each certificate in the file
+		words string
+	}{
+		{[]time.Duration{0}, ""},
+		{[]time.Duration{lifetime + 2*day, 0, -9 * day}, ""}, // the last one, this one, the next one
+		{[]time.Duration{-9 * day}, "it begins on"},
+		{[]time.Duration{lifetime + 2*day, lifetime + 3*day}, "it ended on"},
+		{nil, "no PEM certificate in " + file},
+	} {
+		text := []byte("# ours\n")
+		for _, ago := range c.begun {
+			one, err := made(names, now.Add(-ago))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, one...)
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := FlawOfAuthorities(file, now)
+		if (err != nil) != (c.words != "") || err != nil && !strings.Contains(err.Error(), c.words) {
+			t.Errorf("begun before %v: %v, want %q", c.begun, err, c.words)
+		}
+	}
+	if err := FlawOfAuthorities(file+"-", now); err == nil {
+		t.Error("a file that is not there is in order")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"visavis/capture/internal/auth"
@@ -58,13 +59,16 @@ func certificateOf(c *config.Config) (*certificate.Keeper, error) {
 	return kept, nil
 }
 
-// CertificateFlaws are what would be wrong with the certificates and keys that a configuration names if the daemon ran now. It runs all
-// the same: whoever renews them need not restart it.
+// CertificateFlaws are what would be wrong with the certificates and keys that a configuration names if the daemon and its workers ran
+// now. They run all the same: whoever renews them need not restart the daemon.
 func CertificateFlaws(c *config.Config, now time.Time) (flaws []error) {
 	if c.Web.Cert != "" {
 		if err := certificate.Flaw(c.Web.Cert, c.Web.Key, now); err != nil {
 			flaws = append(flaws, fmt.Errorf("web.cert: %w", err))
 		}
+	}
+	if err := flawOfServersAuthorities(c.Detector, now); err != nil {
+		flaws = append(flaws, fmt.Errorf("detector.kserve_ca: %w", err))
 	}
 	for _, broker := range mqttSettings(c, "") {
 		if err := broker.CertificateFlaw(now); err != nil {
@@ -72,6 +76,15 @@ func CertificateFlaws(c *config.Config, now time.Time) (flaws []error) {
 		}
 	}
 	return flaws
+}
+
+// flawOfServersAuthorities is about what workers know their model server by, where that is encrypted.
+func flawOfServersAuthorities(d config.Detector, now time.Time) error {
+	encrypted := strings.HasPrefix(d.KServeURL, "https:") || strings.HasPrefix(d.KServeURL, "grpcs:")
+	if d.Backend != "kserve" || d.KServeCA == "" || !encrypted {
+		return nil
+	}
+	return certificate.FlawOfAuthorities(d.KServeCA, now)
 }
 
 // encryption is how the page is served; nil = as it is.

@@ -3,11 +3,12 @@
 
 Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
 package's workers, whose models only they and root may see, of any other for workers of yours, since those of another
-user may have it. So are events that the broker of the package visavis-broker would not take, and a model server that
-the package's workers have no network for. Certificates and keys that cannot be used, or that nobody has renewed, cost
-the page, the broker or the model server that they are for and nothing else: they are warnings too. A page that others
-reach through a balancer without a login is one more, since the daemon sees only the balancer. Root, who may read
-everything, is also told what the users of the package's services may not read.
+user may have it. So is its int8 form, where the processor is to run that, so are events that the broker of the package
+visavis-broker would not take, and a model server that the package's workers have no network for. Certificates and keys
+that cannot be used, or not at this time, or that nobody has renewed, cost the page, the broker or the model server that
+they are for and nothing else: they are warnings too. A page that others reach through a balancer without a login is one
+more, since the daemon sees only the balancer. Root, who may read everything, is also told what the users of the
+package's services may not read.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from pathlib import Path
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
-from visavis.models.configured import check_model
-from visavis.openinference.endpoint import ServerUnfit, endpoint
+from visavis.models.configured import check_int8, check_model
 from visavis.service_users import unreadable
-from visavis.settings import SYSTEM_CACHE
+from visavis.settings import SYSTEM_CACHE, default_cache_dir
 from visavis.terminal import complain
 from visavis.worker_unit import CLOSED, OPEN, REMEDY, UNIT, WORKER, closed, filled, lacks_network
 
@@ -53,17 +53,25 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
         WrongSize: it is not good, and the daemon, which knows no models, has taken it.
     """
     of_device = UNIT.exists() and file.resolve() == DEVICE_CONFIG
+    cache_dir = SYSTEM_CACHE if of_device else None
     try:
-        check_model(settings.detector, SYSTEM_CACHE if of_device else None)
+        check_model(settings.detector, cache_dir)
+        if wants_int8_anywhere(settings.detector, cache_dir or default_cache_dir()):
+            check_int8(settings.detector, cache_dir)
     except ConfigRefused as error:
         yield _missed(error, of_device=of_device)
     yield from open_doors(settings)
-    yield from unknown_authorities(settings.detector)
     yield from (f"{lost.sentence}: {lost.remedy}" for lost in denied(settings, file))
     if of_device and settings.detector.backend == "kserve" and lacks_network():
         yield f"detector.backend: the service {WORKER} has no network to reach the server by: {REMEDY}"
     if of_device and os.geteuid() == 0:
         yield from unreadable(settings, file)
+
+
+def wants_int8_anywhere(detector: Detector, cache_dir: Path) -> bool:
+    """Whether int8 is for whatever a machine has, and there is no engine that a GPU may run in it."""
+    anywhere = detector.precision == "int8" and detector.backend == "auto"
+    return anywhere and not any((cache_dir / "engines").glob("*-int8-*.engine"))
 
 
 def _missed(error: ConfigRefused, *, of_device: bool) -> str:
@@ -72,16 +80,6 @@ def _missed(error: ConfigRefused, *, of_device: bool) -> str:
     if closed(SYSTEM_CACHE):
         return f"detector.model: {CLOSED.format(SYSTEM_CACHE)}: {OPEN}"
     return filled(str(error), SYSTEM_CACHE)
-
-
-def unknown_authorities(detector: Detector) -> Iterator[str]:
-    """What a worker will say of the file by which it knows its model server; the daemon has told of its own files."""
-    if detector.backend != "kserve" or not detector.kserve_ca:
-        return
-    try:
-        endpoint(detector.kserve_url, detector.model, Path(detector.kserve_ca)).trust()
-    except ServerUnfit as error:
-        yield str(error)
 
 
 def open_doors(settings: Config) -> Iterator[str]:

@@ -10,6 +10,9 @@ from visavis.daemon import ConfigRefused
 from visavis.errors import ModelError, VisavisError
 from visavis.models.manifest import check_at_hand
 
+# Backends that run the model on the processor, whatever else a machine has, and in no other precision than is set.
+ON_PROCESSOR = ("onnxruntime", "kserve")
+
 
 class WrongSize(VisavisError):
     """The model is there and cannot take pictures of detector.input, whoever's workers load it."""
@@ -19,7 +22,9 @@ class WrongSize(VisavisError):
 
 
 def check_model(detector: Detector, cache_dir: Path | None = None) -> None:
-    """Look whether workers with this cache, by default those of this user, would find the model; nothing of it is read.
+    """Look whether workers with this cache, by default those of this user, would find the model.
+
+    Nothing of it is read, but for its int8 form.
 
     Raises:
         ConfigRefused: they would not.
@@ -33,6 +38,24 @@ def check_model(detector: Detector, cache_dir: Path | None = None) -> None:
         raise ConfigRefused(f"detector.model: {error.sentence}", error.remedy) from error
     if entry is not None:
         _check_size(entry.family, detector.input)
+    if detector.precision == "int8" and detector.backend in ON_PROCESSOR:
+        check_int8(detector, cache_dir)
+
+
+def check_int8(detector: Detector, cache_dir: Path | None = None) -> None:
+    """Look whether workers would find the form of the model that the processor runs in int8.
+
+    Raises:
+        ConfigRefused: they would not, and only pictures make one; the backend "auto" goes on without it.
+    """
+    # Families and NumPy, as below.
+    from visavis.models.quantized import quantized_model  # noqa: PLC0415
+
+    try:
+        quantized_model(detector.model, *detector.input, cache_dir)
+    except ModelError as error:
+        instead = ", so the processor runs it in fp32" if detector.backend == "auto" else ""
+        raise ConfigRefused(f"detector.precision: {error.sentence}{instead}", error.remedy) from error
 
 
 def _check_size(family: str, size_px: tuple[int, int]) -> None:
