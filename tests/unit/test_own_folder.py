@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from visavis.broker import state_folder
 from visavis.crew import run_folder
+from visavis.models.manifest import original
 from visavis.own_folder import MARK, ours, own_folder
 
 from tests.unit.command import PROGRAM, complaints
@@ -112,11 +115,29 @@ def test_a_link_to_a_folder_elsewhere_leads_to_no_removal(left: Path, tmp_path: 
 
 @pytest.mark.parametrize("inodes", [2, 3], ids=["for the folder's mark", "for what is in it"])
 def test_a_full_disk_is_named_with_what_moves_the_folder(inodes: int, tmp_path: Path) -> None:
-    script = f"mount -t tmpfs -o nr_inodes={inodes} none {tmp_path} && exec {PROGRAM} run"
-    command = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    (said,) = complaints(answer)
+    run_without_room(f"nr_inodes={inodes}", tmp_path, "run")
+
+
+@pytest.mark.parametrize(
+    "work", [("import", "mine.onnx"), ("quantize", "centerface", "--input", "96x64", "--pictures", "pictures")]
+)
+def test_long_work_without_room_names_what_moves_its_folder(work: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(original("centerface").content)
+    (tmp_path / "pictures").mkdir()
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), np.zeros((64, 96, 3), np.uint8))
+    place = tmp_path / "place"
+    place.mkdir()
+    run_without_room("size=64k", place, "model", *work)
+
+
+def run_without_room(options: str, place: Path, *words: str) -> None:
+    """Run a command whose folder for temporary files is a small disk, and see what it says."""
+    script = f'mount -t tmpfs -o {options} none {place} && exec "$@"'
+    command = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", PROGRAM, *words]
+    environment = {**os.environ, "TMPDIR": str(place), "VISAVIS_CACHE_DIR": str(place.parent / "cache")}
+    answer = subprocess.run(command, env=environment, cwd=place.parent, capture_output=True, text=True, check=False)
+    said = complaints(answer)[-1]
     assert answer.returncode == 1
-    assert said.startswith(f"visavis: the folder for temporary files {tmp_path}"), said
+    assert said.startswith(f"visavis: the folder for temporary files {place}"), answer.stderr
     assert said.endswith("cannot be written, No space left on device: make room there, or set TMPDIR to another folder")

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from visavis.atomic import room_or
 from visavis.errors import VisavisError
 
 # Whoever made the folder holds the lock on this file in it, until its process ends in whatever way.
@@ -75,7 +76,7 @@ def written_to(folder: Path | None) -> Iterator[None]:
         where = f" {folder or tempfile.tempdir or ''}".rstrip()
         raise NoPlace(
             f"the folder for temporary files{where} cannot be written, {error.strerror}",
-            "make room there, or set TMPDIR to another folder",
+            room_or(error, "set TMPDIR to another folder"),
         ) from error
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from visavis.cli.arguments import add_action
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.manifest import Entry, Original, read_limited
+from visavis.own_folder import own_folder, written_to
 from visavis.settings import default_cache_dir
 
 SUMMARY = "add a model file of your own, under a name"
@@ -24,6 +24,7 @@ EXAMPLE = """\
   visavis model import scrfd_500m.onnx --family scrfd --picture people.jpg
   visavis model import my_yunet.onnx --name yunet-mine --licence MIT
 """
+FOLDER_PREFIX = "visavis-tried-"
 
 
 def add_to(actions: Any) -> None:
@@ -70,10 +71,11 @@ def _tried(name: str, content: bytes, picture: str) -> int:
     from visavis.bench.models import detector  # noqa: PLC0415
     from visavis.pictures import letterboxed, pictures_of  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.onnx"
-        path.write_bytes(content)
-        finder = detector(str(path), (0, 0), cache_dir=Path(folder))
+    with own_folder(FOLDER_PREFIX) as folder:
+        path = folder / f"{name}.onnx"
+        with written_to(folder):
+            path.write_bytes(content)
+        finder = detector(str(path), (0, 0), cache_dir=folder)
         if not picture:
             return 0
         _, frame = next(pictures_of(picture))

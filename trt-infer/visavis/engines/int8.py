@@ -11,7 +11,6 @@ import contextlib
 import copy
 import io
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from visavis.detections import Frame
 from visavis.errors import ModelError
+from visavis.own_folder import own_folder, written_to
 from visavis.pictures import files_of, letterboxed, pictures_of
 
 # A convolution with fewer weights (in channels times out channels) stays in float: it gains little, and each quantised
@@ -32,6 +32,7 @@ LEAST_WEIGHTS = 8192
 # Convolutions at the input that stay in float on a CPU: half of all error comes from them, and little time.
 FIRST_IN_FLOAT = 2
 INPUT = "image"
+FOLDER_PREFIX = "visavis-calibrated-"
 # Calibration takes seconds for each picture: more would cost minutes and gain nothing.
 MOST_FRAMES = 64
 
@@ -78,12 +79,14 @@ def calibrate(model: bytes, frames: Iterable[Frame]) -> Calibrated:
 
     Raises:
         ModelError: there was no frame.
+        NoPlace: there is no room among the temporary files.
     """
     named = _named(onnx.load_model_from_string(model)).SerializeToString()
-    with tempfile.TemporaryDirectory(prefix="visavis-") as folder:
-        file, augmented = Path(folder) / "model.onnx", Path(folder) / "augmented.onnx"
-        file.write_bytes(named)
-        calibrator = create_calibrator(file, augmented_model_path=str(augmented))
+    with own_folder(FOLDER_PREFIX) as folder:
+        file, augmented = folder / "model.onnx", folder / "augmented.onnx"
+        with written_to(folder):
+            file.write_bytes(named)
+            calibrator = create_calibrator(file, augmented_model_path=str(augmented))
         count = 0
         for frame in frames:
             # One at a time: a calibrator keeps all tensors of what it is given at once.
