@@ -127,6 +127,11 @@ def test_a_cache_that_cannot_even_be_looked_at_is_a_sentence(tmp_path: Path) -> 
         ),
         ("worker --socket s --input 640", "argument --input: '640' is not WIDTHxHEIGHT, for example 640x480"),
         ("engine build --batch 0", "argument --batch: '0' is not a whole number of at least 1"),
+        (
+            "worker --socket s --watchdog-s 1.5",
+            "argument --watchdog-s: '1.5' would end a worker that only waits for the daemon: choose 0 for never, "
+            "or at least 5",
+        ),
         ("workers many", "argument count: 'many' workers are not possible: choose 1 to 16"),
     ],
 )

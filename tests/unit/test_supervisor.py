@@ -17,9 +17,11 @@ from visavis.cli import worker
 from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
+from visavis.ring import SEND_LIMIT_S
 from visavis.supervisor import Supervisor, unsure_score, usual_threads, worker_command
 from visavis.systemd import ALIVE, MORE_TIME_US, READY
 from visavis.watchdog import Ear, Limits
+from visavis.worker import RETRY_MOST_MS
 
 from contracts.toml_file import read_toml
 from tests.repo.test_laws import ROOT
@@ -103,18 +105,22 @@ def test_a_worker_that_hangs_is_killed_and_started_again_and_one_that_waits_is_n
 
 
 def test_a_worker_that_nobody_watches_ends_itself_when_it_hangs_and_not_when_it_waits(tmp_path: Path) -> None:
-    slow = ["--fake-service-ms", "3600000", "--watchdog-s", "3", "--socket", str(tmp_path / "frames.sock")]
+    slow = ["--fake-service-ms", "3600000", "--watchdog-s", "5", "--socket", str(tmp_path / "frames.sock")]
     memory = Memory(ring_add())
     with DaemonDouble(tmp_path / "frames.sock") as daemon:
         worker = subprocess.Popen([*NO_TEMPORARY_FILES, *FAKE, *slow], stderr=subprocess.PIPE, cwd="/proc")
         daemon.add(ring_add(), memory)
-        time.sleep(4.5)  # connected and idle for longer than its limit
+        time.sleep(6.5)  # connected and idle for longer than its limit
         assert worker.poll() is None
         daemon.send(frame(1).pack())
         said = worker.communicate(timeout=HANG_S)[1].decode()
     memory.close()
     assert worker.returncode == -signal.SIGABRT
-    assert "gave no sign of life for 3 s: this worker hangs and ends itself" in said
+    assert "gave no sign of life for 5 s: this worker hangs and ends itself" in said
+
+
+def test_a_healthy_worker_waits_in_one_piece_for_less_than_half_of_the_least_that_it_may_be_silent() -> None:
+    assert 2 * max(SEND_LIMIT_S, RETRY_MOST_MS / 1_000) < worker.LEAST_SILENCE_S
 
 
 def test_a_worker_that_hangs_at_its_start_is_replaced_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -143,7 +143,7 @@ def test_a_worker_that_is_killed_comes_back_and_nobody_has_to_connect_again(clai
 
 
 def test_a_worker_that_hangs_ends_itself_and_is_started_again(claimed: Machine) -> None:
-    hanging = "--backend fake --model fake --fake-service-ms 3600000 --watchdog-s 2"
+    hanging = "--backend fake --model fake --fake-service-ms 3600000 --watchdog-s 5"
     like_ours = "--restart unless-stopped --network none --read-only --cap-drop ALL -v visavis_frames:/run/visavis"
     claimed.run(f"docker run -d --name hanging {like_ours} visavis-worker {hanging}")
     again = "[ $(docker inspect -f '{{.RestartCount}}' hanging) -gt 0 ]"

@@ -37,6 +37,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ASK_AGAIN_S = 5.0
 GPU_FAILED = (GpuUnusable.exit_code, DetectorLost.exit_code)
 
+# A worker may wait for 2 s in one piece (a message to a busy daemon, or a daemon that is away), and tells that it lives
+# as soon after half its time as it can.
+LEAST_SILENCE_S = 5.0
+
 log = logging.getLogger(__name__)
 
 
@@ -49,15 +53,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
     parser.add_argument(
         "--watchdog-s",
-        type=amount,
+        type=silence,
         default=0.0,
         metavar="S",
-        help="end when nothing moved for S seconds, or for five minutes at the start, for whoever starts again what "
-        "ends, as Docker; 0 for never",
+        help=f"end when nothing moved for S seconds, at least {LEAST_SILENCE_S:g}, or for five minutes at the start, "
+        "for whoever starts again what ends, as Docker; 0 for never",
     )
     _add_batches(parser)
     _add_detector(parser)
     _add_server(parser)
+
+
+def silence(text: str) -> float:
+    """Read for how long a worker may give no sign of life; 0 for ever."""
+    value = amount(text)
+    if 0 < value < LEAST_SILENCE_S:
+        words = f"{text!r} would end a worker that only waits for the daemon"
+        raise argparse.ArgumentTypeError(f"{words}: choose 0 for never, or at least {LEAST_SILENCE_S:g}")
+    return value
 
 
 def _add_batches(parser: argparse.ArgumentParser) -> None:
