@@ -5,41 +5,16 @@ package auth
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"syscall"
-	"time"
+
+	"visavis/capture/internal/state"
 )
-
-// stamp tells one state of a file from the next. A file that is replaced has another inode even within one tick of the clock. The time
-// is that of its last change of any kind: who may read it counts as much as what it holds, and of that it is told within a tick, too.
-type stamp struct {
-	inode   uint64
-	bytes   int64
-	mode    fs.FileMode
-	changed time.Time
-	failed  string
-}
-
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return stamp{}
-	}
-	if err != nil {
-		return stamp{failed: err.Error()}
-	}
-	made := stamp{bytes: info.Size(), mode: info.Mode(), changed: info.ModTime()}
-	if detail, known := info.Sys().(*syscall.Stat_t); known {
-		made.inode, made.changed = detail.Ino, time.Unix(detail.Ctim.Unix())
-	}
-	return made
-}
 
 // book is the credentials file as it was last read. An account that did not change keeps its pointer, also while the file could not be
 // read: nobody is let in then, but sessions wait for it.
 type book struct {
 	file   File
-	read   stamp
+	read   state.Stamp
+	unread bool                // the system refused the last reading: it may not the next time, though nothing about the file changes
 	known  map[string]*Account // of the last reading that did not fail
 	byName map[string]*Account // who is let in
 	byID   map[string]*Account // tokens
@@ -48,26 +23,23 @@ type book struct {
 
 func openBook(file File) (*book, error) {
 	b := &book{file: file}
-	b.readAs(stampOf(file.Path))
+	b.readAs(state.StampOf(file.Path))
 	return b, b.failed
 }
 
 // refresh reads the file again if it changed, and tells whether it did.
 func (b *book) refresh() bool {
-	now := stampOf(b.file.Path)
-	if now == b.read {
+	now := state.StampOf(b.file.Path)
+	if now == b.read && !b.unread {
 		return false
 	}
 	b.readAs(now)
 	return true
 }
 
-func (b *book) readAs(now stamp) {
+func (b *book) readAs(now state.Stamp) {
 	accounts, err := b.file.Read()
-	b.read, b.failed = now, err
-	if isUnread(err) {
-		b.read = stamp{failed: err.Error()} // it may be readable the next time, though nothing about it changes
-	}
+	b.read, b.unread, b.failed = now, isUnread(err), err
 	b.byName, b.byID = map[string]*Account{}, map[string]*Account{}
 	if err == nil {
 		b.take(accounts)

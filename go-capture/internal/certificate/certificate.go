@@ -10,7 +10,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,10 +27,10 @@ type Keeper struct {
 
 	held atomic.Pointer[tls.Certificate]
 
-	mu       sync.Mutex   // of whoever looks
-	read     [2]time.Time // when the files of held were changed
-	standsIn bool         // held is none of the files
-	unkept   error        // why the certificate that the device made is in memory only
+	mu       sync.Mutex     // of whoever looks
+	read     [2]state.Stamp // the files of held
+	standsIn bool           // held is none of the files
+	unkept   error          // why the certificate that the device made is in memory only
 }
 
 // FromFiles uses a certificate chain and its key, in PEM. Whoever renews them need not restart anything. While they cannot be used from
@@ -92,22 +91,22 @@ func (k *Keeper) current() *tls.Certificate {
 }
 
 // refresh reads the files again if one of them is not the one that is held, after the device has renewed its own: a file that cannot be
-// used now may be without a change of its time. Called with the mutex held.
+// used now may be without a change. Called with the mutex held.
 func (k *Keeper) refresh() error {
 	if k.renew != nil {
 		if err := k.renew(); err != nil {
 			return err
 		}
 	}
-	changed := k.changed()
-	if k.held.Load() != nil && changed == k.read && !k.standsIn {
+	seen := k.look()
+	if k.held.Load() != nil && seen == k.read && !k.standsIn {
 		return nil
 	}
 	pair, err := load(k.cert, k.key)
 	if err != nil {
 		return err
 	}
-	k.take(&pair, changed)
+	k.take(&pair, seen)
 	return nil
 }
 
@@ -129,20 +128,14 @@ func Flaw(cert, key string, now time.Time) error {
 }
 
 // take changes over. Whoever compared the one before has to be told of the next.
-func (k *Keeper) take(next *tls.Certificate, changed [2]time.Time) {
+func (k *Keeper) take(next *tls.Certificate, seen [2]state.Stamp) {
 	if before := k.held.Load(); before != nil && fingerprint(before) != fingerprint(next) {
 		slog.Info("the page has another certificate from now on", "sha256", fingerprint(next), "until", next.Leaf.NotAfter)
 	}
 	k.held.Store(next)
-	k.read, k.standsIn = changed, false
+	k.read, k.standsIn = seen, false
 }
 
-func (k *Keeper) changed() [2]time.Time { return [2]time.Time{changedAt(k.cert), changedAt(k.key)} }
-
-func changedAt(path string) time.Time {
-	info, err := os.Stat(path)
-	if err != nil {
-		return time.Time{} // reading it says why
-	}
-	return info.ModTime()
+func (k *Keeper) look() [2]state.Stamp {
+	return [2]state.Stamp{state.StampOf(k.cert), state.StampOf(k.key)}
 }

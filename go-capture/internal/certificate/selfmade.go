@@ -70,7 +70,7 @@ func (s *ownCertificate) makeAnew(now time.Time) error {
 	}
 	s.good, s.draft = periodOf(pair.Leaf), text
 	if s.keepDraft(); s.unkept != nil {
-		s.take(&pair, s.changed())
+		s.take(&pair, s.look())
 	}
 	return nil
 }
