@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to the daemon on this machine, over HTTP: past any proxy, and whatever name its certificate holds."""
+"""The daemon on this machine: a port for it, and questions over HTTP, past any proxy and whatever its certificate."""
 
 from __future__ import annotations
 
+import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -25,6 +26,19 @@ def get(url: str, limit_s: float, headers: Mapping[str, str] | None = None) -> H
     """
     request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - http or https, see above
     return cast(HTTPResponse, _opener().open(request, timeout=limit_s))
+
+
+def reserved_port() -> int:
+    """A port of 127.0.0.1 that a server which is started now finds free: for a minute nobody gets it who asks for any.
+
+    The kernel remembers a connection that the server's side closed (TIME_WAIT), and lets only servers that name its
+    port listen there, as nearly all do with SO_REUSEADDR.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()
+    return port
 
 
 @cache

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.figures import daemon_status
+from visavis.loopback import reserved_port
 from visavis.own_folder import put
 from visavis.system_files import text_of
 
@@ -50,8 +50,7 @@ class Appliance:
     """A `visavis run` of our own, which ends with us; in a session of its own: Ctrl-C reaches it only through us."""
 
     def __init__(self, folder: Path, sources: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = reserved_port()
         self.address = f"http://127.0.0.1:{port}/"
         file, self.log = folder / "config.toml", folder / "run.log"
         put(file, configuration(sources, port))
