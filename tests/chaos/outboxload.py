@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -15,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.chaos.load_program import LoadProgram
 from tests.e2e.brokers import is_open
+from tests.standing_still import Freezable
 from tests.waiting import HANG_S, until
 
 TOPIC = "visavis/load/events"
@@ -65,7 +65,7 @@ class Outboxload(LoadProgram):
         return sure
 
 
-class Broker:
+class Broker(Freezable):
     """A mosquitto that keeps its sessions over a restart."""
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -89,16 +89,6 @@ class Broker:
             self._process.terminate()
             self._process.wait(HANG_S)
             self._process = None
-
-    def freeze(self) -> None:
-        """Let it answer nobody."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Broker:
         self.start()

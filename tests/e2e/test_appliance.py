@@ -20,6 +20,7 @@ import pytest
 
 from tests.e2e.clients import until_replaced, worker_ids
 from tests.e2e.conftest import RunningAppliance, Start
+from tests.standing_still import paused
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,16 +172,6 @@ def worker_pid(appliance: RunningAppliance) -> int:
         return int(answer[0]) if answer else 0
 
     return int(until(find, "there is no worker"))
-
-
-@contextmanager
-def paused(pid: int) -> Iterator[None]:
-    """Let a process do nothing while the block runs."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ import pytest
 from tests.e2e.brokers import mosquitto
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.subscriber import subscribed
-from tests.e2e.test_appliance import DEMO, daemon_pid, paused
+from tests.e2e.test_appliance import DEMO, daemon_pid
 from tests.ports import free_port
+from tests.standing_still import paused
 from tests.unit.command import visavis
 from tests.waiting import until
 

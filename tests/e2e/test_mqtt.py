@@ -18,8 +18,9 @@ from visavis.broker import managed_broker
 from tests.e2e.brokers import publish
 from tests.e2e.conftest import Start
 from tests.e2e.subscriber import Message, Subscriber, subscribed, topic_of, topics, violation
-from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S, assert_adds_up, child_pid, paused, worker_pid
+from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S, assert_adds_up, child_pid, worker_pid
 from tests.ports import free_port
+from tests.standing_still import paused
 from tests.waiting import HANG_S, until
 
 STATS_INTERVAL_S, LATE_S = 10.0, 8.0
@@ -93,12 +94,9 @@ def test_a_camera_at_which_no_worker_looks_is_told(start_appliance: Start) -> No
 
         becomes(b"online")
         worker, supervisor = worker_pid(appliance), appliance.process.pid
-        os.kill(supervisor, signal.SIGSTOP)  # so that it starts no other one
-        try:
+        with paused(supervisor):  # so that it starts no other one
             os.kill(worker, signal.SIGKILL)
             becomes(b"offline")
-        finally:
-            os.kill(supervisor, signal.SIGCONT)
         becomes(b"online")
         for order, word in (("OFF", b"offline"), ("ON", b"online")):
             publish(appliance.mqtt_port, "visavis/box/demo/set/detect", order)

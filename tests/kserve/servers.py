@@ -19,6 +19,7 @@ from types import TracebackType
 import pytest
 
 from tests.ports import free_port
+from tests.standing_still import Freezable
 from tests.waiting import HANG_S, until
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def site(name: str) -> Path:
     return found
 
 
-class Served(ABC):
+class Served(Freezable, ABC):
     """One server's process, which can be stopped, killed and started again on the same ports."""
 
     package = ""
@@ -88,16 +89,6 @@ class Served(ABC):
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-
-    def freeze(self) -> None:
-        """Let it neither answer nor go."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def _serves(self) -> bool:
         assert self._process is not None
