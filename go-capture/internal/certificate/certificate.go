@@ -85,7 +85,7 @@ func (k *Keeper) current() *tls.Certificate {
 	if k.mu.TryLock() {
 		defer k.mu.Unlock()
 		err := k.refresh()
-		k.fault.Note(cmp.Or(err, k.unkept, untimely(k.held.Load().Leaf, k.now())))
+		k.fault.Note(cmp.Or(err, k.unkept, Untimely(k.held.Load().Leaf, k.now())))
 	}
 	return k.held.Load()
 }
@@ -124,7 +124,7 @@ func Flaw(cert, key string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return untimely(pair.Leaf, now)
+	return Untimely(pair.Leaf, now)
 }
 
 // take changes over. Whoever compared the one before has to be told of the next.

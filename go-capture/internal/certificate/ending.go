@@ -21,8 +21,8 @@ const (
 
 const endFormat = "2 January 2006, 15:04 UTC"
 
-// Ending is an error when a certificate has ended, or ends so soon that somebody should see to it.
-func Ending(held *x509.Certificate, now time.Time) error {
+// ending is an error when a certificate has ended, or ends so soon that somebody should see to it.
+func ending(held *x509.Certificate, now time.Time) error {
 	soon := min(held.NotAfter.Sub(held.NotBefore)/forgottenPart, forgottenMost)
 	at := held.NotAfter.UTC().Format(endFormat)
 	switch left := held.NotAfter.Sub(now); {
@@ -34,12 +34,12 @@ func Ending(held *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// untimely is an error when a certificate has not begun yet, or as Ending says. A clock that is not set counts for none that comes before.
-func untimely(held *x509.Certificate, now time.Time) error {
+// Untimely is an error when a certificate has not begun yet, or as ending says. A clock that is not set counts for none that comes before.
+func Untimely(held *x509.Certificate, now time.Time) error {
 	if !now.Before(earliest) && now.Before(held.NotBefore) {
 		return fmt.Errorf("it begins on %s: wait for that, or set the clock if that is wrong", held.NotBefore.UTC().Format(endFormat))
 	}
-	return Ending(held, now)
+	return ending(held, now)
 }
 
 // FlawOfAuthorities is what somebody should see to in a file of certificates that may sign others; nil when all is well. One that is good
@@ -50,15 +50,15 @@ func FlawOfAuthorities(file string, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, remedy)
 	}
-	last := LastOf(text)
+	last := lastOf(text)
 	if last == nil {
 		return fmt.Errorf("no PEM certificate in %s: %s", file, remedy)
 	}
-	good := func(one *x509.Certificate) bool { return untimely(one, now) == nil }
+	good := func(one *x509.Certificate) bool { return Untimely(one, now) == nil }
 	if slices.ContainsFunc(allOf(text), good) {
 		return nil
 	}
-	return untimely(last, now)
+	return Untimely(last, now)
 }
 
 // firstIn reads the first certificate of a file in PEM.
@@ -74,8 +74,8 @@ func firstIn(file string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// LastOf is the certificate in PEM that lasts longest; nil when there is none.
-func LastOf(text []byte) (last *x509.Certificate) {
+// lastOf is the certificate in PEM that lasts longest; nil when there is none.
+func lastOf(text []byte) (last *x509.Certificate) {
 	for _, one := range allOf(text) {
 		if last == nil || one.NotAfter.After(last.NotAfter) {
 			last = one

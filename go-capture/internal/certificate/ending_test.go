@@ -32,7 +32,7 @@ func TestACertificateIsToldOfWhenNobodyRenewsItInTime(t *testing.T) {
 		"a day before it begins":     {90 * day, -day, "it begins on 1 December 2026"},
 		"of a clock that is not set": {90 * day, -50 * 365 * day, ""},
 	} {
-		err := untimely(&x509.Certificate{NotBefore: began, NotAfter: began.Add(c.lasts)}, began.Add(c.passed))
+		err := Untimely(&x509.Certificate{NotBefore: began, NotAfter: began.Add(c.lasts)}, began.Add(c.passed))
 		if (err != nil) != (c.words != "") || err != nil && !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%s: %v, want %q", what, err, c.words)
 		}

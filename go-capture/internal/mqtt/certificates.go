@@ -63,23 +63,14 @@ func (s Settings) CertificateFlaw(now time.Time) error {
 		return err
 	}
 	for _, own := range used.Certificates {
-		if err := certificate.Ending(own.Leaf, now); err != nil {
+		if err := certificate.Untimely(own.Leaf, now); err != nil {
 			return s.says("mqtt.cert: %w", err)
 		}
 	}
-	return s.endOfAuthorities(now)
-}
-
-// endOfAuthorities is about the one that lasts longest: what others have signed is refused in any case.
-func (s Settings) endOfAuthorities(now time.Time) error {
 	if s.CA == "" {
 		return nil
 	}
-	text, err := s.authorities()
-	if err != nil {
-		return err
-	}
-	if err := certificate.Ending(certificate.LastOf(text), now); err != nil {
+	if err := certificate.FlawOfAuthorities(s.CA, now); err != nil {
 		return s.says("mqtt.ca: %w", err)
 	}
 	return nil

@@ -49,6 +49,8 @@ func TestFilesThatNoBrokerWillTakeAreAFlawThatNamesItsSetting(t *testing.T) {
 		"no authority in the file": {func(s *Settings) { s.CA = text }, 0, "mqtt_second.ca: no PEM certificate in"},
 		"no file":                  {func(s *Settings) { s.CA += "-" }, 0, "no such file or directory; write what belongs there"},
 		"an authority that ended":  {func(*Settings) {}, 3 * year / 2, "mqtt_second.ca: it ended on"},
+		"one that begins later":    {func(*Settings) {}, -2 * time.Hour, "mqtt_second.cert: it begins on"},
+		"an authority that does":   {func(s *Settings) { s.Cert, s.Key = "", "" }, -2 * time.Hour, "mqtt_second.ca: it begins on"},
 	} {
 		s := good
 		c.spoil(&s)
