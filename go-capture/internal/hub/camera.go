@@ -62,10 +62,10 @@ type camera struct {
 
 // told is what the leaves are to hear.
 type told struct {
-	results  []*Result
-	unlooked string // the camera whose results have ended, "" if none
-	events   []event.Event
-	states   []State
+	results      []*Result
+	ended, begun string // the camera whose results do so, "" if none
+	events       []event.Event
+	states       []State
 }
 
 func newCamera(id string, r *event.Recorder) *camera {
@@ -120,8 +120,11 @@ func (c *camera) arrived(a *arrival, atNs int64) (said told) {
 // said is what there is to tell of the time up to now.
 func (c *camera) said() told {
 	said := told{events: c.follower.takeEvents(), states: c.changed()}
-	if c.looks && !c.follower.looks {
-		said.unlooked = c.id
+	switch {
+	case c.looks && !c.follower.looks:
+		said.ended = c.id
+	case !c.looks && c.follower.looks:
+		said.begun = c.id
 	}
 	c.looks = c.follower.looks
 	return said

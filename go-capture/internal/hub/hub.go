@@ -199,8 +199,9 @@ func (h *Hub) illustrate(t told) {
 
 // tellChanges tells a leaf what happened before what is the case now.
 func (h *Hub) tellChanges(leaf Leaf, t told) {
-	if taker, ok := leaf.(UnlookedTaker); ok && t.unlooked != "" {
-		taker.TakeUnlooked(t.unlooked)
+	detecting, takesDetecting := leaf.(DetectingTaker)
+	if takesDetecting && t.ended != "" {
+		detecting.TakeDetecting(t.ended, false)
 	}
 	if taker, ok := leaf.(EventTaker); ok {
 		for _, e := range t.events {
@@ -211,6 +212,9 @@ func (h *Hub) tellChanges(leaf Leaf, t told) {
 		for _, s := range t.states {
 			taker.TakeState(s)
 		}
+	}
+	if takesDetecting && t.begun != "" {
+		detecting.TakeDetecting(t.begun, true)
 	}
 }
 

@@ -50,10 +50,10 @@ func (d *diary) TakeState(s State) {
 	d.lines = append(d.lines, strings.Join(strings.Fields(fmt.Sprint(s.Camera, " ", s.Zone, " ", s.Confirmed, " ", s.Occupied)), " "))
 }
 
-func (d *diary) TakeUnlooked(camera string) {
+func (d *diary) TakeDetecting(camera string, detecting bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lines = append(d.lines, camera+" unlooked")
+	d.lines = append(d.lines, camera+map[bool]string{true: " looks", false: " looks no more"}[detecting])
 }
 
 func (d *diary) expect(t *testing.T, want ...string) {
@@ -93,10 +93,10 @@ func TestAZoneOfItsOwnIsToldFromTheStartToTheEnd(t *testing.T) {
 	d.expect(t, "door 0 false", "door step 0 false")
 	stay(h, 1, 3)
 	h.drain()
-	d.expect(t, "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
+	d.expect(t, "door looks", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
 	h.CameraRemoved("door")
 	h.drain()
-	d.expect(t, "door unlooked", "left 1 step", "gone 1", "door 0 false", "door step 0 false")
+	d.expect(t, "door looks no more", "left 1 step", "gone 1", "door 0 false", "door step 0 false")
 }
 
 // A worker that hangs answers nothing, and a face that nobody looks for is lost: that is told first, for it may still be there.
@@ -124,7 +124,7 @@ func TestThatResultsHaveEndedIsToldBeforeWhatFollows(t *testing.T) {
 	d.expect(t)
 	h.tick(frame.MonotonicNs() + int64(time.Minute))
 	looks(false)
-	d.expect(t, "door unlooked", "left 1 step", "gone 1", "door 0 true", "door step 0 false")
+	d.expect(t, "door looks no more", "left 1 step", "gone 1", "door 0 true", "door step 0 false")
 	h.tick(frame.MonotonicNs() + int64(2*time.Minute))
 	d.expect(t, "door 0 false")
 	h.append(entry{arrival: outcome("door", 4, abandoned)})
@@ -167,7 +167,7 @@ func TestAnIgnoredFaceIsShownButNotFollowed(t *testing.T) {
 	h.CameraAdded("door", w)
 	stay(h, 1, 5)
 	h.drain()
-	d.expect(t, "door 0 false", "door step 0 false")
+	d.expect(t, "door 0 false", "door step 0 false", "door looks")
 	if fmt.Sprint(d.tracks) != "[0 0 0 0 0]" {
 		t.Fatalf("faces with tracks %v, want five without", d.tracks)
 	}
@@ -218,12 +218,12 @@ func TestAWorkerThatStallsEndsNoVisitThatAnotherSees(t *testing.T) {
 	}
 	h.tick(frame.MonotonicNs() + int64(1500*time.Millisecond))
 	bring(6, abandoned)
-	d.expect(t, "appeared 1", "door 1 true")
+	d.expect(t, "door looks", "appeared 1", "door 1 true")
 	if last := d.tracks[len(d.tracks)-1]; len(d.tracks) != 39 || last != 1 {
 		t.Errorf("%d faces are told, the last with track %d", len(d.tracks), last)
 	}
 	h.tick(frame.MonotonicNs() + int64(time.Minute))
-	d.expect(t, "door unlooked", "gone 1", "door 0 true")
+	d.expect(t, "door looks no more", "gone 1", "door 0 true")
 }
 
 func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
@@ -236,8 +236,8 @@ func TestTheEndOfTheHubEndsEachVisit(t *testing.T) {
 	if err := h.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true",
-		"door unlooked", "left 1 step", "gone 1", "door 0 false", "door step 0 false")
+	d.expect(t, "door 0 false", "door step 0 false", "door looks", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true",
+		"door looks no more", "left 1 step", "gone 1", "door 0 false", "door step 0 false")
 }
 
 func TestTheNextHubEndsTheVisitsOfOneThatWasKilled(t *testing.T) {
@@ -298,7 +298,7 @@ func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
 		h.append(entry{arrival: a})
 	}
 	h.drain()
-	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
+	d.expect(t, "door 0 false", "door step 0 false", "door looks", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true")
 	if fmt.Sprint(d.tracks) != "[0 0 1 1]" {
 		t.Errorf("the faces that were told have the tracks %v, want 0 0 1 1", d.tracks)
 	}

@@ -100,9 +100,11 @@ type State struct {
 // StateTaker is what a Leaf implements beside Take to hear of every change of State.
 type StateTaker interface{ TakeState(s State) }
 
-// UnlookedTaker is what a Leaf implements beside Take to hear that results of a camera have ended. It hears so before the states that
-// follow from it, which do not say that nobody is there.
-type UnlookedTaker interface{ TakeUnlooked(camera string) }
+// DetectingTaker is what a Leaf implements beside Take to hear that results of a camera begin and end to come. It hears of the end before
+// the states that follow from it, which do not say that nobody is there, and of the beginning after them.
+type DetectingTaker interface {
+	TakeDetecting(camera string, detecting bool)
+}
 
 // EventTaker is what a Leaf implements beside Take to hear of what happens to faces, in order.
 type EventTaker interface{ TakeEvent(e event.Event) }

@@ -151,9 +151,13 @@ func (b *Brokers) TakeState(s hub.State) {
 	b.each(func(p *Publisher) { p.TakeState(s) }, func(f dialect) { f.TakeState(s) })
 }
 
-// TakeUnlooked implements hub.UnlookedTaker.
-func (b *Brokers) TakeUnlooked(camera string) {
-	b.each(func(p *Publisher) { p.TakeUnlooked(camera) })
+// TakeDetecting implements hub.DetectingTaker. Frigate's form has no word for it.
+func (b *Brokers) TakeDetecting(camera string, detecting bool) {
+	b.each(func(p *Publisher) { p.TakeDetecting(camera, detecting) }, func(f dialect) {
+		if taker, ok := f.(hub.DetectingTaker); ok {
+			taker.TakeDetecting(camera, detecting)
+		}
+	})
 }
 
 // TakeEvent implements hub.EventTaker.

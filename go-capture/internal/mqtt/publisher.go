@@ -70,8 +70,13 @@ func (p *Publisher) Take(r *hub.Result) {
 // TakeState implements hub.StateTaker.
 func (p *Publisher) TakeState(s hub.State) { p.setState(s, false) }
 
-// TakeUnlooked implements hub.UnlookedTaker: the topic is older than those of the states, so it is told before the 0 that follows.
-func (p *Publisher) TakeUnlooked(camera string) { p.setDetecting(camera, false, false) }
+// TakeDetecting implements hub.DetectingTaker. The topic is older than those of the states, so an end is told before the 0 that follows;
+// for a beginning there is more to ask than whether results come.
+func (p *Publisher) TakeDetecting(camera string, detecting bool) {
+	if !detecting {
+		p.setDetecting(camera, false, false)
+	}
+}
 
 func (p *Publisher) setDetecting(camera string, detecting, ifNew bool) {
 	p.states.set(DetectingTopic(p.settings.Prefix, p.settings.Device, camera), presence(detecting), ifNew)

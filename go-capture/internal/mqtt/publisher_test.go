@@ -194,7 +194,7 @@ func TestThatNobodyLooksIsToldBeforeTheNobodyThatFollows(t *testing.T) {
 		return seen.last("visavis/porch/door/detecting") == "online" && seen.last("visavis/porch/door/faces") == "1"
 	})
 	looks.Store(false)
-	p.TakeUnlooked("door")
+	p.TakeDetecting("door", false)
 	p.TakeState(hub.State{Camera: "door"})
 	waiting.Until(t, "both are told", func() bool { return seen.last("visavis/porch/door/faces") == "0" })
 	if seen.last("visavis/porch/door/detecting") != "offline" {

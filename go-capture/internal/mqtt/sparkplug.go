@@ -63,6 +63,11 @@ func (s *Sparkplug) TakeState(state hub.State) {
 	s.with(state.Camera, func(c *sparkplugCamera) { c.believe(state) })
 }
 
+// TakeDetecting implements hub.DetectingTaker.
+func (s *Sparkplug) TakeDetecting(camera string, detecting bool) {
+	s.with(camera, func(c *sparkplugCamera) { c.set("detecting", detecting) })
+}
+
 // TakeEvent implements hub.EventTaker.
 func (s *Sparkplug) TakeEvent(e event.Event) {
 	s.with(e.Camera, func(c *sparkplugCamera) {

@@ -25,6 +25,7 @@ type sparkplugCamera struct {
 
 func newSparkplugCamera(place Place) *sparkplugCamera {
 	c := &sparkplugCamera{values: map[string]any{}, changed: map[string]bool{}}
+	c.has("detecting", false) // while not, faces and occupied do not say that nobody is there
 	c.has("faces", uint32(0))
 	c.has("occupied", false)
 	for _, kind := range []zone.Kind{zone.Appeared, zone.Gone} {

@@ -126,6 +126,13 @@ func TestANodeIsBornLivesAndIsBornAgain(t *testing.T) {
 		s.TakeEvent(visit(zone.Entered, n, "step"))
 	}
 	waiting.Until(t, "each event", func() bool { return len(seen.all("spBv1.0/house/DDATA/porch/door")) == 4 })
+	for _, detecting := range []bool{true, false} {
+		s.TakeDetecting("door", detecting)
+		waiting.Until(t, "whether somebody looks", func() bool {
+			told, known := readCertificate(t, seen.last("spBv1.0/house/DDATA/porch/door")).metrics["detecting"]
+			return known && (told == 1) == detecting
+		})
+	}
 	ask(t, b, encodeSparkplug(time.Now(), nil, metric{nodeRebirth, true}), false)
 	waiting.Until(t, "another birth", func() bool { return strings.HasSuffix(kinds(t, seen), " NBIRTH0 DBIRTH1") })
 	if born := readCertificate(t, seen.last("spBv1.0/house/DBIRTH/porch/door")); born.metrics["zone/step/entered"] != 3 || born.texts["event"] == "" {
