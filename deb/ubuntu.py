@@ -7,11 +7,10 @@ F6ECB3762474EDA9D21B7022871920D1991BC93C.
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
-import urllib.request
 from pathlib import Path
 
+from deb import pinned
 from deb.kept import kept
 
 PACKAGE = "http://archive.ubuntu.com/ubuntu/pool/main/u/ubuntu-keyring/ubuntu-keyring_2021.03.26_all.deb"
@@ -20,29 +19,19 @@ INSIDE = "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 SUITES = ("jammy", "noble")
 
 
-class KeyringError(Exception):
-    """What came is not the package of keys that we know."""
-
-
 def keyring() -> Path:
     """The file with the keys; fetched once.
 
     Raises:
-        KeyringError: the archive gave another file.
-        OSError: it cannot be reached.
+        PinnedError: the archive gave another file, or cannot be reached.
     """
     return kept(f"ubuntu-keys-{SHA256[:16]}", fetch) / INSIDE
 
 
 def fetch(folder: Path) -> None:
     """Unpack the package of keys into a folder."""
-    with urllib.request.urlopen(PACKAGE, timeout=60) as answer:
-        content = answer.read()
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise KeyringError(f"{PACKAGE} has the sum {found}, not {SHA256}: try another network; nothing was unpacked")
     file = folder / "keys.deb"
-    file.write_bytes(content)
+    file.write_bytes(pinned.content([PACKAGE], SHA256))
     subprocess.run(["dpkg-deb", "--extract", str(file), str(folder)], check=True)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deb import kept, ubuntu
+from deb import kept, pinned, ubuntu
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def archive(tmp_path: Path) -> Iterator[str]:
 def test_a_package_with_another_sum_is_refused(archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ubuntu, "PACKAGE", archive)
     monkeypatch.setattr(kept, "CACHE", tmp_path / "cache")
-    with pytest.raises(ubuntu.KeyringError, match=f"has the sum [0-9a-f]{{64}}, not {ubuntu.SHA256}"):
+    with pytest.raises(pinned.PinnedError, match=f"has the sum [0-9a-f]{{64}}, not {ubuntu.SHA256}"):
         ubuntu.keyring()
     assert list((tmp_path / "cache").iterdir()) == []
 
