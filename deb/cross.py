@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the daemon for another system: this machine's compilers, the other one's headers and libraries."""
+"""Compiles programs for another system: this machine's compilers, the other one's headers and libraries."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from deb import ubuntu
 from deb.kept import REPOSITORY, kept
 
 TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
+# What the daemon is compiled with.
+LIBRARIES = ("libopencv-dev", "libjpeg-dev")
 # OpenCV's own libraries need some whose places are only decided when they are configured.
 LINK = "-O2 -g -Wl,--as-needed -Wl,--allow-shlib-undefined -Wl,-z,relro,-z,now"
 
@@ -28,10 +30,9 @@ class Target:
     libstdcxx: int
 
     @property
-    def packages(self) -> tuple[str, ...]:
-        """They are only unpacked, so nothing of another processor runs here."""
-        compiler = (f"libstdc++-{self.libstdcxx}-dev", f"libgcc-{self.libstdcxx}-dev")
-        return ("libopencv-dev", "libjpeg-dev", "libc6-dev", *compiler)
+    def compiler(self) -> tuple[str, ...]:
+        """The packages that a compiler for it needs."""
+        return ("libc6-dev", f"libstdc++-{self.libstdcxx}-dev", f"libgcc-{self.libstdcxx}-dev")
 
 
 BOOKWORM = Target("bookworm", "amd64", "x86_64-linux-gnu", 12)
@@ -45,21 +46,22 @@ UBUNTU_24 = Target("noble", "amd64", "x86_64-linux-gnu", 13)
 UBUNTU_24_ARM = Target("noble", "arm64", "aarch64-linux-gnu", 13)
 
 
-def sysroot(target: Target) -> Path:
-    """The folder that stands for the target's root when programs are compiled for it."""
-    return kept(f"sysroot-{recipe(target)}", lambda folder: unpack(target, folder))
+def sysroot(target: Target, libraries: tuple[str, ...] = LIBRARIES) -> Path:
+    """The folder that stands for the target's root when programs that use these packages are compiled for it."""
+    packages = (*libraries, *target.compiler)
+    return kept(f"sysroot-{recipe(target, packages)}", lambda folder: unpack(target, packages, folder))
 
 
-def recipe(target: Target) -> str:
+def recipe(target: Target, packages: tuple[str, ...]) -> str:
     """A name that changes with whatever is unpacked."""
-    return hashlib.sha256(f"{target} {target.packages}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{target} {packages}".encode()).hexdigest()[:16]
 
 
-def unpack(target: Target, folder: Path) -> None:
-    """Fetch and unpack the target's packages and what they depend on."""
+def unpack(target: Target, packages: tuple[str, ...], folder: Path) -> None:
+    """Fetch packages and what they depend on; only unpacked, so nothing of another processor runs here."""
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={target.architecture}"]
     command += ubuntu.options(target.suite)
-    subprocess.run([*command, f"--include={','.join(target.packages)}", target.suite, str(folder)], check=True)
+    subprocess.run([*command, f"--include={','.join(packages)}", target.suite, str(folder)], check=True)
     for name in ("lib", "lib64"):  # what base-files would do when it is configured
         if (folder / name).is_dir() and not (folder / name).is_symlink():  # some packages still bring files there
             shutil.copytree(folder / name, folder / "usr" / name, symlinks=True, dirs_exist_ok=True)

@@ -11,14 +11,13 @@ from deb import cross, kept
 def test_other_packages_are_not_looked_for_in_an_old_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked: list[tuple[str, ...]] = []
 
-    def unpack(target: cross.Target, folder: Path) -> None:
-        unpacked.append(target.packages)
+    def unpack(target: cross.Target, packages: tuple[str, ...], folder: Path) -> None:
+        unpacked.append(packages)
         (folder / "root").touch()
 
     monkeypatch.setattr(kept, "CACHE", tmp_path)
     monkeypatch.setattr(cross, "unpack", unpack)
     before = cross.sysroot(cross.TRIXIE)
     assert cross.sysroot(cross.TRIXIE) == before
-    monkeypatch.setattr(cross.Target, "packages", ("libopencv-dev", "one-more"))
-    assert cross.sysroot(cross.TRIXIE) != before
-    assert [len(packages) for packages in unpacked] == [5, 2]
+    assert cross.sysroot(cross.TRIXIE, ("one-more",)) != before
+    assert [len(packages) for packages in unpacked] == [5, 4]
