@@ -19,7 +19,7 @@ from deb.kept import REPOSITORY
 NFPM = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0"
 OUT = REPOSITORY / "build" / "deb"
 SCRIPTS = {"preinst": "preinstall", "postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"}
-PROGRAMS = ("usr/bin", "usr/sbin", "usr/lib/visavis-tensorrt")
+PROGRAMS = ("usr/bin", "usr/sbin", "usr/lib/visavis-tensorrt", "usr/share/rauc")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Package:
         settings: files below the root that belong to their owner once they are installed.
         folders: empty ones that the package has.
         woken_by: dpkg triggers of other packages; postinst is called again with "triggered" at each.
+        source: the folder debian/ of a program of others, for its copyright and changelog.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Package:
     settings: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     woken_by: tuple[str, ...] = ()
+    source: Path | None = None
 
     @property
     def file_name(self) -> str:
@@ -88,11 +90,18 @@ def nfpm_recipe(package: Package, root: Path) -> dict[str, Any]:
 def documents(package: Package, root: Path) -> None:
     """What Debian wants in every package."""
     folder = root / "usr/share/doc" / package.name
-    put(REPOSITORY / "deb" / "copyright", folder / "copyright")
+    put((package.source or REPOSITORY / "deb") / "copyright", folder / "copyright")
     (root / "usr/share/lintian/overrides").mkdir(parents=True)
     (root / "usr/share/lintian/overrides" / package.name).write_text(overrides(package.name))
-    news = f"{package.name} ({package.version}) stable; urgency=medium\n\n  * See the project's CHANGELOG.md.\n\n"
-    compress(f"{news} -- {maintainer()}  {git('log', '-1', '--format=%cD')}\n".encode(), folder / "changelog.gz")
+    name = "changelog.Debian.gz" if package.source else "changelog.gz"
+    compress(news(package).encode(), folder / name)
+
+
+def news(package: Package) -> str:
+    """The changelog that Debian wants; below it the one of whoever the program is from."""
+    head = f"{package.name} ({package.version}) stable; urgency=medium\n\n  * See the project's CHANGELOG.md.\n\n"
+    own = f"{head} -- {maintainer()}  {git('log', '-1', '--format=%cD')}\n"
+    return f"{own}\n{(package.source / 'changelog').read_text()}" if package.source else own
 
 
 def overrides(name: str) -> str:

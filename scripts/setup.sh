@@ -15,6 +15,7 @@ vm_packages=(qemu-system-x86 nbdkit mmdebstrap openssh-client fakeroot e2fsprogs
 vm_packages+=(qemu-utils ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)
 vm_packages+=(qemu-system-arm qemu-efi-aarch64 qemu-user-static binfmt-support arch-test g++-aarch64-linux-gnu buildah)
 vm_packages+=(zstd systemd-container slirp4netns device-tree-compiler)
+vm_packages+=(dpkg-dev meson ninja-build libglib2.0-dev-bin) # for deb/rauc.py
 ha_packages=(mmdebstrap)
 adapter_packages=(nodejs npm)
 
@@ -110,6 +111,9 @@ program_of() {
 	case $1 in
 	mosquitto-clients) echo mosquitto_sub ;;
 	iproute2) echo ip ;;
+	dpkg-dev) echo dpkg-source ;;
+	ninja-build) echo ninja ;;
+	libglib2.0-dev-bin) echo gdbus-codegen ;;
 	nodejs) echo node ;;
 	squashfs-tools) echo mksquashfs ;;
 	dosfstools) echo mkfs.vfat ;;

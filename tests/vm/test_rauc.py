@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rauc 1.13 as we compile it for systems with an older one: installed there, it takes our settings and checks bundles.
+
+The systems have no kernel of their own: their programs run in a folder, those of arm64 by an emulator. Needs root.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from visavis.update.bundle import Contents, make_bundle
+from visavis.update.keys import CA, make_keys
+
+from deb import cross, rauc, ubuntu
+from deb.kept import REPOSITORY, kept
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+
+BOARD = "jetson-orin"
+CONFIGURATION = "/etc/rauc/system.conf"
+# The middle of the image of random bytes, where a block of 64 KiB begins.
+DAMAGED_AT = 0x10000 + 100
+# It answers for the boot loader: A runs, comes next, and is good. RAUC asks it where the kernel was not told a slot.
+BOOT_BACKEND = """#!/bin/sh
+case $1 in get-current | get-primary) echo A ;; get-state) echo good ;; esac
+"""
+
+
+@dataclass(frozen=True)
+class System:
+    """The root of another system, with the rauc that its distribution has."""
+
+    target: cross.Target
+    root: Path
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        inside = ["chroot", str(self.root), "sh", "-c", command]
+        # Everything that it starts ends with it.
+        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"]
+        return subprocess.run([*alone, *inside], capture_output=True, text=True, check=False, timeout=900)
+
+    def said(self, command: str) -> str:
+        done = self.run(command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def reachable(host: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(host, 80))
+    except OSError:
+        return False
+
+
+LONG = pytest.mark.vm_long
+# Ubuntu has arm64 on another server than amd64.
+PORTS = pytest.mark.skipif(not reachable("ports.ubuntu.com"), reason="Ubuntu's archive for arm64 is out of reach")
+TARGETS = [
+    pytest.param(cross.UBUNTU_22, id="jammy-amd64"),
+    pytest.param(cross.UBUNTU_24, id="noble-amd64", marks=LONG),
+    pytest.param(cross.BOOKWORM_ARM, id="bookworm-arm64", marks=LONG),
+    pytest.param(cross.UBUNTU_22_ARM, id="jammy-arm64", marks=[LONG, PORTS]),
+    pytest.param(cross.UBUNTU_24_ARM, id="noble-arm64", marks=[LONG, PORTS]),
+]
+
+
+def make_root(target: cross.Target, folder: Path) -> None:
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--arch={target.architecture}"]
+    command += [*ubuntu.options(target.suite), "--include=apt,rauc,squashfs-tools,dbus,systemd"]
+    subprocess.run([*command, target.suite, str(folder)], check=True)
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    target: cross.Target = request.param
+    made = kept(f"rauc-root-{target.suite}-{target.architecture}", lambda folder: make_root(target, folder))
+    folder = tmp_path_factory.mktemp("root")
+    subprocess.run(["cp", "--archive", f"{made}/.", str(folder)], check=True)
+    yield System(target, folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def configured(system: System) -> System:
+    """With the settings that an image of the board has, made by the image's own program."""
+    keys = system.root / "root/keys"
+    make_keys(keys)
+    into = [str(REPOSITORY / "firmware-image/update/into"), str(system.root), BOARD, "1.2.0", str(keys / CA)]
+    subprocess.run(into, check=True)
+    (system.root / "usr/lib/visavis/update/boot-backend").write_text(BOOT_BACKEND)
+    return system
+
+
+@pytest.fixture(scope="module")
+def made(system: System, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return rauc.packages(system.target, tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module")
+def installed(configured: System, made: list[Path]) -> System:
+    """Where the packages have taken the place of the distribution's; no mirror can be asked for what they lack."""
+    for file in made:
+        shutil.copy(file, configured.root / "root")
+    names = " ".join(f"/root/{file.name}" for file in made)
+    configured.said(f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {names}")
+    return configured
+
+
+@pytest.fixture(scope="module")
+def bundle(installed: System) -> str:
+    """The path of a bundle inside, as `visavis update bundle` makes it."""
+    folder = installed.root / "root"
+    images = {slot_class: folder / f"{slot_class}.img" for slot_class in ("boot", "rootfs")}
+    for number, image in enumerate(images.values()):
+        image.write_bytes(random.Random(number).randbytes(200_000))
+    built_at = datetime(2026, 11, 26, 9, 0, tzinfo=timezone.utc)
+    make_bundle(Contents(BOARD, "1.2.0", built_at, images), folder / "keys", folder / "good.raucb")
+    return "/root/good.raucb"
+
+
+def flipped(system: System, bundle: str, at: int) -> str:
+    """A copy of a bundle in which one byte is another."""
+    content = bytearray((system.root / bundle[1:]).read_bytes())
+    content[at] ^= 1
+    (system.root / "root/flipped.raucb").write_bytes(content)
+    return "/root/flipped.raucb"
+
+
+def test_the_rauc_of_the_distribution_refuses_our_settings(configured: System, made: list[Path]) -> None:
+    assert made, "the packages are installed after this test"
+    done = configured.run(f"rauc --conf={CONFIGURATION} info /nowhere")
+    assert done.returncode != 0
+    assert "Invalid key 'min-bundle-version'" in done.stderr
+
+
+def test_it_is_installed_by_apt_in_place_of_the_distributions(
+    installed: System, made: list[Path], measured: Callable[[str], None]
+) -> None:
+    assert installed.said("rauc --version").startswith("rauc 1.13\n")
+    packages = installed.said("dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n' rauc rauc-service")
+    version = f"{rauc.VERSION}~{installed.target.suite}"
+    assert packages == f"rauc {version} ii \nrauc-service {version} ii \n"
+    missing = installed.said("ldd /usr/bin/rauc")
+    assert "not found" not in missing
+    measured(", ".join(f"{file.name}: {file.stat().st_size} bytes" for file in made))
+
+
+def test_the_same_commit_makes_the_same_bytes(
+    made: list[Path], system: System, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    again = rauc.packages(system.target, tmp_path_factory.mktemp("again"))
+    assert [file.name for file in again] == [file.name for file in made]
+    assert [file.read_bytes() for file in again] == [file.read_bytes() for file in made]
+
+
+def test_a_bundle_of_ours_is_trusted(installed: System, bundle: str) -> None:
+    said = installed.said(f"rauc --conf={CONFIGURATION} info {bundle}")
+    assert f"'visavis-{BOARD}'" in said
+    assert "verity" in said
+
+
+def test_a_bundle_with_a_flipped_byte_in_its_signature_is_refused(installed: System, bundle: str) -> None:
+    size = (installed.root / bundle[1:]).stat().st_size
+    done = installed.run(f"rauc --conf={CONFIGURATION} info {flipped(installed, bundle, size - 100)}")
+    assert done.returncode != 0
+    assert "signature" in done.stderr.lower(), done.stderr
+
+
+def test_a_bundle_with_a_flipped_byte_in_its_image_is_refused(installed: System, bundle: str) -> None:
+    installed.said(f"rauc --conf={CONFIGURATION} extract {bundle} /root/good")
+    done = installed.run(f"rauc --conf={CONFIGURATION} extract {flipped(installed, bundle, DAMAGED_AT)} /root/bad")
+    assert done.returncode != 0
+    assert "bundle payload is corrupted" in done.stderr, done.stderr
+
+
+def test_the_service_starts_with_our_settings_and_is_found_through_dbus(installed: System) -> None:
+    """By the package's own policy and files of D-Bus, which start it when it is asked."""
+    said = installed.said("mkdir -p /run/dbus && dbus-daemon --system --fork && rauc status --output-format=json")
+    assert f'"compatible":"visavis-{BOARD}"' in said
+    assert '"booted":"A"' in said
