@@ -11,6 +11,7 @@ from image import HERE
 from image.disk import Partition, Table
 from image.grub import Grub
 from image.pi import RaspberryPi
+from image.users import DEBIAN, Numbers
 
 SUITE = "trixie"
 OPENCV = "410"  # the number in the names of this Debian's OpenCV libraries
@@ -32,6 +33,10 @@ class Loader(Protocol):
     def layers(self) -> tuple[str, ...]:
         """Folders of firmware-image that are laid over `rootfs`, which all boards have."""
 
+    @property
+    def slot_format(self) -> str:
+        """Of a slot's boot partition, where slots have one: what its firmware reads, one of `image.disk.WRITERS`."""
+
     def partitions(self, architecture: str) -> tuple[Partition, ...]:
         """The table; the first partition is visavis-esp, which the owner's computer reads."""
 
@@ -51,7 +56,8 @@ class Board:
 
     `newer` names packages for which Debian 13 itself is too old, with the suite that they are taken from. Boards of one
     `family` are made of the same packages. A board that is `like` another is made from that one's packages by changing
-    what differs: where an emulator configures them, that is minutes in place of half an hour.
+    what differs: where an emulator configures them, that is minutes in place of half an hour. `numbers` are those of
+    its system users.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Board:
     newer: dict[str, str] = field(default_factory=dict)
     family: str = ""
     like: str = ""
+    numbers: Numbers = DEBIAN
 
     @property
     def every_package(self) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.kept import REPOSITORY
 from image import HERE, disk, root, sbom
 from image.boards import BOARDS, SUITE, Board
-from image.packages import LockError, missing_programs, read_lock, relock
+from image.errors import LockError
+from image.packages import missing_programs, read_lock, relock
 
 OUT = REPOSITORY / "build" / "image"
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -98,25 +99,37 @@ def make(recipe: root.Recipe, out: Path) -> Path:
     board = recipe.board
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    contents = {"root": out / "rootfs.squashfs", "first": out / "first.fat"}
     with TemporaryDirectory(dir=out) as work:
         tree = Path(work) / "root"
         tree.mkdir()
         root.make(recipe, tree)
-        about = sbom.product(f"visavis-{board.name}", recipe.version)
-        (out / "sbom.cdx.json").write_bytes(sbom.write(tree, about, recipe.lock, recipe.time_s))
-        partition(recipe, "first", {**board.loader.first_files(tree), **owners_files()}, contents["first"])
-        if files := board.loader.slot_files(tree, board.options):
-            contents["boot"] = out / "boot.fat"
-            partition(recipe, "boot", files, contents["boot"])
-        root.clean(tree)
-        print(f"image: {board.name}: compressing the root file system", file=sys.stderr, flush=True)
-        root.squash(tree, contents["root"], recipe.time_s)
+        contents = partitions(recipe, tree, out)
     image = out / f"visavis-{board.name}.img"
     disk.assemble(board.table, contents, image)
     contents["first"].unlink()
     compress(image)
     return image
+
+
+def partitions(recipe: root.Recipe, tree: Path, out: Path) -> dict[str, Path]:
+    """Write what the partitions of a board hold, of a whole root, and the list of its parts; content -> its file.
+
+    Raises:
+        ValueError: something does not fit its partition.
+    """
+    board = recipe.board
+    contents = {"root": out / "rootfs.squashfs", "first": out / "first.fat"}
+    about = sbom.product(f"visavis-{board.name}", recipe.version)
+    (out / "sbom.cdx.json").write_bytes(sbom.write(tree, about, recipe.lock, recipe.time_s))
+    partition(recipe, "first", {**board.loader.first_files(tree), **owners_files()}, contents["first"])
+    if files := board.loader.slot_files(tree, board.options):
+        contents["boot"] = out / f"boot.{board.loader.slot_format}"
+        partition(recipe, "boot", files, contents["boot"])
+    root.clean(tree)
+    print(f"image: {board.name}: compressing the root file system", file=sys.stderr, flush=True)
+    root.squash(tree, contents["root"], recipe.time_s)
+    disk.must_fit(board.table, contents)
+    return contents
 
 
 def owners_files() -> dict[str, bytes]:
@@ -125,12 +138,13 @@ def owners_files() -> dict[str, bytes]:
 
 
 def partition(recipe: root.Recipe, filled_with: str, files: dict[str, bytes], image: Path) -> None:
-    """Write a FAT partition of the board's table."""
+    """Write a small partition of the board's table."""
     label = {"first": "VISAVIS", "boot": "VISAVISBOOT"}[filled_with]
-    about = disk.Fat(recipe.board.name, label, recipe.board.table.size_of(filled_with), recipe.time_s)
+    write = disk.WRITERS["fat" if filled_with == "first" else recipe.board.loader.slot_format]
+    about = disk.FileSystem(recipe.board.name, label, recipe.board.table.size_of(filled_with), recipe.time_s)
     with TemporaryDirectory(dir=image.parent) as folder:
         disk.write_files(files, Path(folder))
-        disk.fat(about, Path(folder), image)
+        write(about, Path(folder), image)
 
 
 def compress(image: Path) -> None:

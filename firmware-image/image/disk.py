@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disk of an image: its table, FAT file systems, and what lies in which partition.
+"""The disk of an image: its table, small file systems, and what lies in which partition.
 
 Which partitions there are is up to the board's boot loader; the first slot is filled, the second waits for an update.
 The data partition is not part of it. A device makes it at its first start, on all the room that its own disk has.
@@ -20,6 +20,7 @@ MIB = 1 << 20
 FIRST_MIB = 4
 FIRST_PARTITION_MIB = 128
 SLOT_MIB = 1024
+EXT4_FEATURES = "extent,filetype,sparse_super,large_file"
 ROOT_TYPES = {"amd64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", "arm64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"}
 
 
@@ -66,10 +67,10 @@ class Table:
         return "".join(lines)
 
 
-def slots(architecture: str) -> tuple[Partition, Partition]:
-    """The places of the two systems, which every board has."""
-    kind = ROOT_TYPES[architecture]
-    return Partition("visavis-a", kind, SLOT_MIB, "root"), Partition("visavis-b", kind, SLOT_MIB)
+def slots(architecture: str, size_mib: int = 0) -> tuple[Partition, Partition]:
+    """The places of the two systems, which every board has; of the usual size where none is given."""
+    kind, size_mib = ROOT_TYPES[architecture], size_mib or SLOT_MIB
+    return Partition("visavis-a", kind, size_mib, "root"), Partition("visavis-b", kind, size_mib)
 
 
 def fixed_uuid(board: str, name: str) -> uuid.UUID:
@@ -78,8 +79,8 @@ def fixed_uuid(board: str, name: str) -> uuid.UUID:
 
 
 @dataclass(frozen=True)
-class Fat:
-    """A FAT file system to be written: for which board, its name, its size, and the time of its files."""
+class FileSystem:
+    """A file system to be written: for which board, its name, its size, and the time of its files."""
 
     board: str
     label: str
@@ -94,20 +95,13 @@ def write_files(files: dict[str, bytes], folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def fat(about: Fat, files: Path, image: Path) -> None:
+def fat(about: FileSystem, files: Path, image: Path) -> None:
     """Write a folder as a FAT file system whose bytes depend on its content alone.
 
     Raises:
         ValueError: the files do not fit.
     """
-    paths = sorted(files.rglob("*"))
-    content, room = sum(path.stat().st_size for path in paths if path.is_file()), about.size_mib * MIB
-    if content > room * 9 // 10:  # the rest is for the file system itself
-        raise ValueError(f"{about.label}: files of {content} bytes do not fit {about.size_mib} MiB: make it larger")
-    for path in (files, *paths):
-        os.utime(path, (about.time_s, about.time_s))
-    with image.open("wb") as out:
-        out.truncate(room)
+    paths = prepared(about, files, image)
     serial = fixed_uuid(about.board, about.label).hex[:8]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(about.time_s), "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}
     make = ["mkfs.vfat", "-F", "32", "-i", serial, "-n", about.label, "--invariant", str(image)]
@@ -118,16 +112,68 @@ def fat(about: Fat, files: Path, image: Path) -> None:
         subprocess.run(folder if path.is_dir() else file, check=True, env=environment)
 
 
+def ext4(about: FileSystem, files: Path, image: Path) -> None:
+    """Write a folder as an ext4 whose bytes depend on its content alone.
+
+    It has no journal and no feature that a boot loader's driver may not know: nobody writes to it.
+
+    Raises:
+        ValueError: the files do not fit.
+    """
+    paths = prepared(about, files, image)
+    identity = str(fixed_uuid(about.board, about.label))
+    environment = {**os.environ, "E2FSPROGS_FAKE_TIME": str(about.time_s)}
+    make = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-O", f"none,{EXT4_FEATURES}"]
+    make += ["-L", about.label, "-U", identity, "-E", f"hash_seed={identity},root_owner=0:0,lazy_itable_init=0"]
+    subprocess.run([*make, "-d", str(files), str(image)], check=True, env=environment)
+    # mke2fs takes over when a file was made here, which nobody can set, and who made it.
+    fields = (("ctime", f"@{about.time_s}"), ("uid", 0), ("gid", 0))
+    names = [f'"/{path.relative_to(files)}"' for path in paths]
+    script = "".join(f"set_inode_field {name} {field} {value}\n" for name in names for field, value in fields)
+    write = ["debugfs", "-w", "-f", "/dev/stdin", str(image)]
+    subprocess.run(write, input=script, text=True, check=True, env=environment, capture_output=True)
+
+
+WRITERS = {"fat": fat, "ext4": ext4}
+
+
+def prepared(about: FileSystem, files: Path, image: Path) -> list[Path]:
+    """Give all files their time, make room for the image, and return what it is to hold.
+
+    Raises:
+        ValueError: the files do not fit.
+    """
+    paths = sorted(files.rglob("*"))
+    content, room = sum(path.stat().st_size for path in paths if path.is_file()), about.size_mib * MIB
+    if content > room * 9 // 10:  # the rest is for the file system itself
+        raise ValueError(f"{about.label}: files of {content} bytes do not fit {about.size_mib} MiB: make it larger")
+    for path in (files, *paths):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (about.time_s, about.time_s))
+    with image.open("wb") as out:
+        out.truncate(room)
+    return paths
+
+
+def must_fit(table: Table, contents: dict[str, Path]) -> None:
+    """Refuse a content that is larger than its partition.
+
+    Raises:
+        ValueError: with its name.
+    """
+    for name, source in contents.items():
+        size, room = source.stat().st_size, table.size_of(name) * MIB
+        if size > room:
+            raise ValueError(f"{source.name} has {size} bytes and its partition {room}: leave packages out")
+
+
 def assemble(table: Table, contents: dict[str, Path], image: Path) -> None:
     """Write the image: the table, and in each partition what it is filled with.
 
     Raises:
         ValueError: something does not fit its partition.
     """
-    for name, source in contents.items():
-        size, room = source.stat().st_size, table.size_of(name) * MIB
-        if size > room:
-            raise ValueError(f"{source.name} has {size} bytes and its partition {room}: leave packages out")
+    must_fit(table, contents)
     image.unlink(missing_ok=True)
     with image.open("wb") as out:
         out.truncate(table.size_mib * MIB)

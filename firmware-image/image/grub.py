@@ -28,6 +28,7 @@ class Grub:
     file: str
 
     layers = ()
+    slot_format = "none"
 
     def partitions(self, architecture: str) -> tuple[Partition, ...]:
         """In the order of the numbers that grub.cfg and RAUC use."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flashes a Jetson Orin with NVIDIA's own tools and files, which it may not bring along: you give them, and their sums.
 
-It unpacks NVIDIA's Linux and root file system, applies NVIDIA's drivers, installs the product's package into the root,
-turns password logins off and flashes the board over USB with two systems (slots A and B) on its NVMe. The board has to
-be in recovery mode. It runs on x86_64 with qemu-user-static, as root.
+It unpacks NVIDIA's Linux and root file system, applies NVIDIA's drivers, makes of a copy of that root the system that
+other boards have too, and flashes the board over USB with it in both slots of its NVMe. The board has to be in
+recovery mode. It runs on x86_64 with qemu-user-static, as root.
 """
 
 from __future__ import annotations
@@ -17,28 +17,33 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image import HERE
-from image.root import ENTER
+from deb import ubuntu
+from deb.kept import REPOSITORY
+from image import HERE, jetson_layout, l4t
+from image.errors import JetsonError
+from image.root import ENTER, environment
 
-LAYOUT = "tools/kernel_flash/flash_l4t_t234_nvme_rootfs_ab.xml"
 FIRMWARE = "-c bootloader/generic/cfg/flash_t234_qspi.xml"
 TARGETS = ("jetson-orin-nano-devkit", "jetson-agx-orin-devkit")
-SSH_SETTINGS = HERE / "rootfs/etc/ssh/sshd_config.d/10-visavis.conf"
 # NVIDIA's list of its archive leaves the processor's name open.
 SOURCES = "etc/apt/sources.list.d/nvidia-l4t-apt-source.list"
 NAMED = f'[ ! -e "$0/{SOURCES}" ] || sed -i s/\'<SOC>\'/t234/g "$0/{SOURCES}"'
 # Ubuntu's /etc/resolv.conf leads there, where nothing is before systemd runs.
 NAMES = "run/systemd/resolve"
+DEBS = REPOSITORY / "build" / "deb"
+OUT = REPOSITORY / "build" / "image" / l4t.NAME
+NEEDED = {
+    "l4t": "NVIDIA's Driver Package (BSP)",
+    "rootfs": "NVIDIA's sample root file system",
+    "sums": "sums of both, as sha256sum writes them",
+    "package": "the visavis package for JetPack's Ubuntu",
+}
 EXAMPLE = """examples:
   sha256sum Jetson_Linux_*.tbz2 Tegra_Linux_*.tbz2 >sums     after you have compared them with NVIDIA's page
   make image BOARD=jetson-orin ARGS="--l4t Jetson_Linux_R36.4.4_aarch64.tbz2 --sums sums
       --rootfs Tegra_Linux_Sample-Root-Filesystem_R36.4.4_aarch64.tbz2 --package visavis_arm64.deb
-      --ssh-key id.pub --work /var/tmp/jetson --dry-run"
+      --keyring visavis-keys/ca.pem --work /var/tmp/jetson --dry-run"
 """
-
-
-class JetsonError(Exception):
-    """The board cannot be flashed like this; the sentence says what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +54,27 @@ class Order:
     rootfs: Path
     sums: Path
     package: Path
-    ssh_key: Path
     work: Path
+    rauc: tuple[Path, ...] = ()
+    keyring: Path | None = None
+    ssh_key: Path | None = None
+    suite: str = "jammy"
     target: str = TARGETS[0]
+    out: Path = OUT
 
     @property
     def tree(self) -> Path:
         return self.work / "Linux_for_Tegra"
 
     @property
-    def root(self) -> Path:
+    def nvidias(self) -> Path:
+        """NVIDIA's root, which its own tools go on working with."""
         return self.tree / "rootfs"
+
+    @property
+    def root(self) -> Path:
+        """Ours, which begins as a copy of it."""
+        return self.work / "root"
 
 
 @dataclass(frozen=True)
@@ -95,23 +110,27 @@ def arguments() -> tuple[Order, bool]:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--l4t", type=Path, required=True, metavar="FILE", help="NVIDIA's Driver Package (BSP)")
-    parser.add_argument("--rootfs", type=Path, required=True, metavar="FILE", help="NVIDIA's sample root file system")
+    for name, words in NEEDED.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=words)
+    parser.add_argument("--suite", choices=ubuntu.SUITES, default="jammy", help="JetPack's Ubuntu (jammy)")
     parser.add_argument(
-        "--sums", type=Path, required=True, metavar="FILE", help="sums of both, as sha256sum writes them"
+        "--rauc", type=Path, nargs="+", metavar="FILE", help="rauc and rauc-service for it (those in build/deb)"
     )
-    parser.add_argument(
-        "--package", type=Path, required=True, metavar="FILE", help="the visavis package for JetPack's Ubuntu"
-    )
-    parser.add_argument(
-        "--ssh-key", type=Path, required=True, metavar="FILE", help="the public key that may log in as root"
-    )
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="an empty folder with 40 GB of room")
+    parser.add_argument("--keyring", type=Path, metavar="FILE", help="certificates that updates are signed with")
+    parser.add_argument("--ssh-key", type=Path, metavar="FILE", help="a public key that may log in as root")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="an empty folder with 60 GB of room")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the images, emptied (build/image)")
     parser.add_argument("--target", choices=TARGETS, default=TARGETS[0], help=f"the board ({TARGETS[0]})")
     parser.add_argument("--dry-run", action="store_true", help="check the files and show the commands, do nothing")
     given = vars(parser.parse_args())
     dry = given.pop("dry_run")
+    given["rauc"] = tuple(given["rauc"] or rauc_packages(given["suite"]))
     return Order(**given), dry
+
+
+def rauc_packages(suite: str) -> list[Path]:
+    """What `python -m deb.rauc` has left for this Ubuntu, whose own RAUC is too old."""
+    return [file for name in ("rauc", "rauc-service") for file in sorted(DEBS.glob(f"{name}_*~{suite}_*.deb"))[-1:]]
 
 
 def check(order: Order) -> None:
@@ -120,19 +139,31 @@ def check(order: Order) -> None:
     Raises:
         JetsonError: with the first thing that is wrong.
     """
-    for file in (order.l4t, order.rootfs, order.sums, order.package, order.ssh_key):
+    if {file.name.partition("_")[0] for file in order.rauc} != {"rauc", "rauc-service"}:
+        make = f"python -m deb.rauc --suite {order.suite} --arch arm64"
+        raise JetsonError(f"rauc and rauc-service are not in {DEBS}: make them with `{make}`, or name them with --rauc")
+    wanted = (order.l4t, order.rootfs, order.sums, order.package, *order.rauc, order.keyring, order.ssh_key)
+    for file in filter(None, wanted):
         if not file.is_file():
             raise JetsonError(f"{file} is not a file: download it, or correct the path")
     sums = read_sums(order.sums)
     for file in (order.l4t, order.rootfs):
-        wanted = sums.get(file.name)
-        if wanted is None:
-            raise JetsonError(f"{order.sums} has no sum of {file.name}: add the line that NVIDIA's page shows")
-        print(f"jetson: checking {file.name}", file=sys.stderr, flush=True)
-        if sum_of(file) != wanted:
-            raise JetsonError(f"{file} has not the sum in {order.sums}: download it again; nothing was unpacked")
+        must_be(file, sums.get(file.name), order.sums)
     if order.work.exists() and any(order.work.iterdir()):
         raise JetsonError(f"{order.work} is not empty: name another folder")
+
+
+def must_be(file: Path, sum_: str | None, sums: Path) -> None:
+    """Refuse a file that has another sum than NVIDIA's page shows.
+
+    Raises:
+        JetsonError: it has, or nobody wrote it down.
+    """
+    if sum_ is None:
+        raise JetsonError(f"{sums} has no sum of {file.name}: add the line that NVIDIA's page shows")
+    print(f"jetson: checking {file.name}", file=sys.stderr, flush=True)
+    if sum_of(file) != sum_:
+        raise JetsonError(f"{file} has not the sum in {sums}: download it again; nothing was unpacked")
 
 
 def read_sums(file: Path) -> dict[str, str]:
@@ -153,57 +184,76 @@ def sum_of(file: Path) -> str:
 
 def plan(order: Order) -> list[Step]:
     """Every command in its order."""
-    return [*unpack(order), *install(order), flash(order)]
+    return [*unpack(order), *install(order.root, order.rauc, order.suite), *finish(order), flash(order)]
 
 
 def unpack(order: Order) -> list[Step]:
-    """NVIDIA's tree with NVIDIA's drivers in its root."""
+    """NVIDIA's tree with NVIDIA's drivers in its root, and the copy that becomes ours."""
     here = Path.cwd()
     make = ("mkdir", "-p", str(order.work))
     return [
         Step("a folder for all of it", make, here),
         Step("NVIDIA's tools", ("tar", "-xpf", str(order.l4t.resolve()), "-C", str(order.work)), here),
-        Step("its root file system", ("tar", "-xpf", str(order.rootfs.resolve()), "-C", str(order.root)), here),
+        Step("its root file system", ("tar", "-xpf", str(order.rootfs.resolve()), "-C", str(order.nvidias)), here),
         Step("NVIDIA's drivers into it", ("./apply_binaries.sh",), order.tree),
+        Step(
+            "our system begins as a copy: NVIDIA's tool flashes with its own",
+            ("cp", "-a", "--reflink=auto", str(order.nvidias), str(order.root)),
+            here,
+        ),
     ]
 
 
-def install(order: Order) -> list[Step]:
-    """The product, and who may log in: nobody with a password, the owner with a key."""
-    package = f"/tmp/{order.package.name}"  # noqa: S108 (the board's, not this machine's)
-    keys = order.root / "etc/ssh/authorized_keys.d"
-    here = Path.cwd()
-    inside = ("unshare", "--mount", "sh", "-c", ENTER, str(order.root))
+def install(root: Path, rauc: tuple[Path, ...], suite: str) -> list[Step]:
+    """The packages of Ubuntu that all boards have, and RAUC, into a root."""
+    here, times = Path.cwd(), environment(0)
+    places = [f"/{file.name}" for file in rauc]
+    inside = ("unshare", "--mount", "sh", "-c", ENTER, str(root))
+    quiet = {name: times[name] for name in ("LC_ALL", "DEBIAN_FRONTEND")}
+    apt = (*inside, "apt-get", "install", "-y", "--no-install-recommends", *l4t.packages(suite), *places)
     return [
         Step(
-            "a way to find servers",
-            ("install", "-Dm644", "/etc/resolv.conf", f"{order.root}/{NAMES}/stub-resolv.conf"),
-            here,
+            "a way to find servers", ("install", "-Dm644", "/etc/resolv.conf", f"{root}/{NAMES}/stub-resolv.conf"), here
         ),
-        Step("NVIDIA's archive for this board", ("sh", "-c", NAMED, str(order.root)), here),
-        Step("the package", ("cp", str(order.package), f"{order.root}{package}"), here),
-        Step("its lists", (*inside, "apt-get", "update"), here),
-        Step("its installation", (*inside, "apt-get", "install", "-y", "--no-install-recommends", package), here),
-        Step(
-            "a broker and its name in the network",
-            (*inside, "apt-get", "install", "-y", "mosquitto", "avahi-daemon"),
-            here,
-        ),
-        Step("no first-start questions, no default user", (*inside, "systemctl", "disable", "nv-oem-config"), here),
-        Step(
-            "logins by key alone",
-            ("install", "-Dm644", str(SSH_SETTINGS), f"{order.root}/etc/ssh/sshd_config.d/10-visavis.conf"),
-            here,
-        ),
-        Step("the owner's key", ("install", "-Dm644", str(order.ssh_key.resolve()), str(keys / "root")), here),
-        Step("nothing left over", ("rm", "-rf", f"{order.root}{package}", f"{order.root}/run/systemd"), here),
+        Step("NVIDIA's archive for this board", ("sh", "-c", NAMED, str(root)), here),
+        python_step("fixed numbers for our users", "image.users", str(root)),
+        Step("RAUC, which Ubuntu has too old", ("cp", *map(str, rauc), str(root)), here),
+        Step("the lists of packages", (*inside, "apt-get", "update"), here, quiet),
+        Step("the packages", apt, here, quiet),
+        Step("nothing left over", ("rm", "-rf", *(f"{root}{place}" for place in places), f"{root}/run/systemd"), here),
     ]
+
+
+def finish(order: Order) -> list[Step]:
+    """What is our own, and the images of it."""
+    keys = order.root / "etc/ssh/authorized_keys.d/root"
+    key = (
+        [Step("the owner's key", ("install", "-Dm644", str(order.ssh_key.resolve()), str(keys)), Path.cwd())]
+        if order.ssh_key
+        else []
+    )
+    options = {
+        "root": order.root,
+        "tree": order.tree,
+        "target": order.target,
+        "package": order.package.resolve(),
+        "out": order.out.resolve(),
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
+    words += [f"--keyring={order.keyring.resolve()}"] if order.keyring else []
+    return [*key, python_step("the product, its system, and the images of both slots", "image.l4t", *words)]
+
+
+def python_step(words: str, module: str, *options: str) -> Step:
+    """A part that is written in Python, as a command of its own."""
+    path = {"PYTHONPATH": str(HERE)}
+    return Step(words, (sys.executable, "-m", module, *options), REPOSITORY, path)
 
 
 def flash(order: Order) -> Step:
     """Both systems onto the board: three starts that fail make its firmware take the other one."""
     command = (
-        *("./tools/kernel_flash/l4t_initrd_flash.sh", "--external-device", "nvme0n1p1", "-c", LAYOUT),
+        *("./tools/kernel_flash/l4t_initrd_flash.sh", "--external-device", "nvme0n1p1", "-c", jetson_layout.OURS),
         *("-p", FIRMWARE, "--showlogs", "--network", "usb0", order.target, "external"),
     )
     return Step("the board in recovery mode", command, order.tree, {"ROOTFS_AB": "1", "ROOTFS_RETRY_COUNT_MAX": "3"})

@@ -25,16 +25,13 @@ from visavis.atomic import write_atomically
 
 from deb.kept import CACHE
 from image.boards import SUITE, Board
+from image.errors import LockError
 
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org")
 SNAPSHOT = "http://snapshot.debian.org/archive"
 KEPT = CACHE / "debs"
 COMPONENTS = "main non-free-firmware"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-
-class LockError(Exception):
-    """The packages cannot be had as the lock names them; the sentence says what to do."""
 
 
 @dataclass(frozen=True)

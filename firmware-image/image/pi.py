@@ -7,12 +7,12 @@ kernel's command line by the number of the partition that it was read from.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from visavis.update.boot.tryboot import PARTITIONS, fresh_files
 
+from image.arm64 import plain_kernel, remove_boot_files
 from image.disk import FIRST_PARTITION_MIB, Partition, slots
 
 FAT_TYPE = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
@@ -20,8 +20,6 @@ BOOT_MIB = 256
 FIRMWARE = "usr/lib/raspi-firmware"
 # The firmware's files may be passed on with these words, for use on a Raspberry Pi.
 LICENCE = "usr/share/doc/raspi-firmware/copyright"
-# Of an arm64 kernel as the firmware wants it: not compressed, not wrapped for UEFI.
-MAGIC, MAGIC_AT = b"ARM\x64", 56
 CONFIG = """# Made by `make image`; an update replaces this whole partition.
 arm_64bit=1
 enable_uart=1
@@ -39,6 +37,7 @@ class RaspberryPi:
     device_trees: tuple[tuple[str, tuple[str, ...]], ...]
 
     layers = ("rootfs-pi",)
+    slot_format = "fat"
 
     def partitions(self, architecture: str) -> tuple[Partition, ...]:
         """In the order of the numbers in autoboot.txt, all FAT ones first, as the firmware's makers advise."""
@@ -80,15 +79,9 @@ class RaspberryPi:
 def kernel_files(root: Path, modules: Path) -> dict[str, bytes]:
     """The kernel and its first stage. Then the system has none, nor the copies that raspi-firmware made of both."""
     kernel, (stage,) = modules / "vmlinuz", root.glob("boot/initrd.img-*")
-    files = {"vmlinuz": kernel.read_bytes(), "initrd.img": stage.read_bytes()}
-    if files["vmlinuz"][MAGIC_AT : MAGIC_AT + len(MAGIC)] != MAGIC:
-        raise ValueError(f"{kernel} is no plain arm64 kernel, and the firmware loads nothing else")
-    of_boot = [path for path in (root / "boot").iterdir() if path.name != "efi"]
-    for path in (kernel, root / "vmlinuz", root / "initrd.img", *of_boot):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    files = {"vmlinuz": plain_kernel(kernel), "initrd.img": stage.read_bytes()}
+    kernel.unlink()
+    remove_boot_files(root)
     return files
 
 

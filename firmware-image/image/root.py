@@ -21,7 +21,8 @@ from tempfile import TemporaryDirectory
 from deb.kept import kept
 from image import HERE, users
 from image.boards import BOARDS, SUITE, Board
-from image.packages import Lock, LockError, Package, fetch, read_lock, repository
+from image.errors import LockError
+from image.packages import Lock, Package, fetch, read_lock, repository
 
 # What differs from one run to the next, or belongs to one device alone.
 OF_THE_MOMENT = (
@@ -175,6 +176,15 @@ def environment(time_s: int) -> dict[str, str]:
 def make(recipe: Recipe, root: Path) -> None:
     """Write the whole root file system below `root`."""
     unpack(base(recipe.board, recipe.lock), root)
+    furnish(recipe, root)
+
+
+def furnish(recipe: Recipe, root: Path) -> None:
+    """Lay what is our own over a root in which all packages are but the product's.
+
+    Raises:
+        LockError: a package took a number for a user that nobody has fixed.
+    """
     print(f"image: {recipe.board.name}: the product and its settings", file=sys.stderr, flush=True)
     for name in ("data", "boot/efi"):
         (root / name).mkdir(exist_ok=True)
@@ -183,10 +193,10 @@ def make(recipe: Recipe, root: Path) -> None:
     device_program(root, recipe.time_s)
     board_files(recipe.board, root)
     product(recipe, root)
-    users.must_be_fixed(root)
+    users.must_be_fixed(root, recipe.board.numbers)
     updates = [str(HERE / "update" / "into"), str(root), recipe.board.name, recipe.version, recipe.keyring]
     subprocess.run(updates, check=True, env=environment(recipe.time_s))
-    inside(root, recipe.time_s, "update-initramfs", "-u", "-k", "all")
+    first_stage(root, recipe.time_s)
 
 
 def unpack(archive: Path, root: Path) -> None:
@@ -211,8 +221,8 @@ def board_files(board: Board, root: Path) -> None:
 
 def device_program(root: Path, time_s: int) -> None:
     """What a device runs to take its settings."""
-    (site,) = (root / "usr/lib").glob("python3.*[0-9]")
-    target = root / "usr/lib/visavis/lib" / site.name / "site-packages" / "visavis_device"
+    python = (root / "usr/bin/python3").readlink().name
+    target = root / "usr/lib/visavis/lib" / python / "site-packages" / "visavis_device"
     shutil.copytree(HERE / "device" / "visavis_device", target, ignore=shutil.ignore_patterns("__pycache__"))
     for path in target.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -226,6 +236,13 @@ def product(recipe: Recipe, root: Path) -> None:
     inside(root, recipe.time_s, "dpkg", "-i", f"/tmp/{package.name}")  # noqa: S108 (the root's, not this machine's)
     package.unlink()
     inside(root, recipe.time_s, "systemctl", "preset-all")
+
+
+def first_stage(root: Path, time_s: int) -> None:
+    """Make what the kernel starts first, now that all of it is in place."""
+    for modules in sorted((root / "usr/lib/modules").iterdir()):
+        there = (root / "boot" / f"initrd.img-{modules.name}").exists()
+        inside(root, time_s, "update-initramfs", "-u" if there else "-c", "-k", modules.name)
 
 
 def inside(root: Path, time_s: int, *command: str) -> None:

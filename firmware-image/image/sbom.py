@@ -20,7 +20,6 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from image.boards import SUITE
 from image.packages import Lock
 
 INSIDE = "usr/share/visavis/sbom.cdx.json"
@@ -29,7 +28,7 @@ DAEMON = "usr/bin/visavis-capture"
 
 def write(root: Path, about: Component, lock: Lock, time_s: int) -> bytes:
     """List what is in a root, put the list into it, and return it."""
-    found = [*debian(root, lock), *python(root), *go(root / DAEMON)]
+    found = [*packages(root, lock), *python(root), *go(root / DAEMON)]
     text = document(about, found, time_s)
     (root / INSIDE).write_bytes(text)
     return text
@@ -58,8 +57,9 @@ def component(url: PackageURL, sha256: str = "") -> Component:
     )
 
 
-def debian(root: Path, lock: Lock) -> Iterator[Component]:
-    """What dpkg has installed; the product's own package is not in the lock and has no sum here."""
+def packages(root: Path, lock: Lock) -> Iterator[Component]:
+    """What dpkg has installed; what is not in the lock, as the product's own package, has no sum here."""
+    system = release(root)
     sums = {package.path.rsplit("/", 1)[-1]: package.sha256 for package in lock.packages}
     for paragraph in (root / "var/lib/dpkg/status").read_text().strip().split("\n\n"):
         fields = HeaderParser().parsestr(paragraph)
@@ -67,8 +67,15 @@ def debian(root: Path, lock: Lock) -> Iterator[Component]:
             continue
         name, version, architecture = fields["Package"], fields["Version"], fields["Architecture"]
         file = f"{name}_{version.rpartition(':')[2]}_{architecture}.deb"
-        where = {"arch": architecture, "distro": SUITE}
-        yield component(PackageURL("deb", "debian", name, version, where), sums.get(file, ""))
+        where = {"arch": architecture, "distro": system["VERSION_CODENAME"]}
+        maker = "nvidia" if "NVIDIA" in fields.get("Maintainer", "") else system["ID"]
+        yield component(PackageURL("deb", maker, name, version, where), sums.get(file, ""))
+
+
+def release(root: Path) -> dict[str, str]:
+    """What a root says of itself in os-release."""
+    rows = [line.partition("=") for line in (root / "usr/lib/os-release").read_text().splitlines() if "=" in line]
+    return {name: value.strip('"') for name, _, value in rows}
 
 
 def python(root: Path) -> Iterator[Component]:

@@ -18,14 +18,15 @@ from visavis.update.boot.sector import overwrite, values
 from visavis.update.boot.tryboot import Tryboot, fresh_files
 
 END_TRIAL = Path(__file__).parents[2] / "firmware-image/rootfs-pi/usr/lib/visavis-image/end-trial"
-# As NVIDIA's tool answers (JetPack 5 and 6); its slots lie in a file here, in UEFI variables there.
+# As NVIDIA's tool answers (Jetson Linux 35.2 and later); its slots lie in a file here, in UEFI variables there.
 NVBOOTCTRL = """#!/bin/sh
 set -eu
 cd {folder}
-[ "$1 $2" = "-t rootfs" ] || exit 1
 . ./slots
 save() {{ printf 'current=%s\\nactive=%s\\nstatus0=%s\\nstatus1=%s\\nretry0=%s\\nretry1=%s\\n' \\
 	"$current" "$active" "$status0" "$status1" "$retry0" "$retry1" >slots; }}
+[ "$*" != verify ] || {{ eval "retry$current=3"; save; exit; }}
+[ "$1 $2" = "-t rootfs" ] || exit 1
 case $3 in
 dump-slots-info)
 	letter() {{ [ "$1" = 0 ] && echo A || echo B; }}
@@ -36,7 +37,6 @@ dump-slots-info)
 	echo "slot: 1,             retry_count: $retry1,             status: $status1"
 	;;
 set-active-boot-slot) active=$4; save ;;
-mark-boot-successful) eval "retry$current=3"; save ;;
 *) echo "unknown command" >&2; exit 1 ;;
 esac
 """
@@ -443,6 +443,11 @@ def test_what_does_not_fit_a_sector_or_the_file_is_refused(tmp_path: Path) -> No
     with pytest.raises(UpdateError, match="is missing: write the device's image anew"):
         overwrite(tmp_path / "none", "y", "#")
     assert file.read_bytes() == b"x" * 20
+
+
+def test_rauc_is_told_the_running_slot_where_the_kernel_was_not(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visavis.update.boot.running_slot", lambda: "B")
+    assert answer(board.loader, ["get-current"]) == "B"
 
 
 def test_words_that_rauc_does_not_have_are_refused(board: Board) -> None:

@@ -178,7 +178,8 @@ def first_stage(places: Places, programs: dict[str, str]) -> str:
     for made in (scripts, folder, places.root / "data", places.root / "var", places.run):
         made.mkdir(exist_ok=True)
     (scripts / "functions").write_text("wait_for_udev() { :; }\n")
-    shutil.copy(FIRST_STAGE / "visavis-partitions", scripts)
+    for name in ("visavis-partitions", "visavis-data"):
+        shutil.copy(FIRST_STAGE / name, scripts)
     for name, lines in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{lines}\n")
         (folder / name).chmod(0o755)

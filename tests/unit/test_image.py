@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 from image import HERE, build, disk, grub, root, sbom, users
 from image.boards import BOARDS, Board
-from image.packages import Lock, LockError, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
+from image.errors import LockError
+from image.packages import Lock, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 from visavis.update import keys
 
 from tests.unit.served import address_of, served
@@ -68,7 +69,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
             disk.assemble(BOARD.table, {name: tmp_path / name}, tmp_path / "image")
     (tmp_path / "files").mkdir()
     (tmp_path / "first").rename(tmp_path / "files/first")
-    about = disk.Fat(BOARD.name, "VISAVIS", disk.FIRST_PARTITION_MIB, LOCK.date_s)
+    about = disk.FileSystem(BOARD.name, "VISAVIS", disk.FIRST_PARTITION_MIB, LOCK.date_s)
     with pytest.raises(ValueError, match="do not fit 128 MiB: make it larger"):
         disk.fat(about, tmp_path / "files", tmp_path / "image")
 
@@ -76,7 +77,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_a_fat_partition_is_the_same_each_time_and_can_be_read(tmp_path: Path) -> None:
     for name in ("one", "two"):
         disk.write_files({"EFI/BOOT/BOOTX64.EFI": b"program"}, tmp_path / name)
-        disk.fat(disk.Fat(BOARD.name, "VISAVIS", 64, LOCK.date_s), tmp_path / name, tmp_path / f"{name}.fat")
+        disk.fat(disk.FileSystem(BOARD.name, "VISAVIS", 64, LOCK.date_s), tmp_path / name, tmp_path / f"{name}.fat")
     assert subprocess.run(["cmp", tmp_path / "one.fat", tmp_path / "two.fat"], check=False).returncode == 0
     read = ["mtype", "-i", str(tmp_path / "one.fat"), "::/EFI/BOOT/BOOTX64.EFI"]
     assert subprocess.run(read, capture_output=True, check=True).stdout == b"program"
@@ -299,8 +300,9 @@ def test_the_list_of_parts_names_debian_python_and_go(tmp_path: Path) -> None:
     status.parent.mkdir(parents=True)
     status.write_text(STATUS)
     (site / "numpy-2.0.dist-info").mkdir(parents=True)
+    (tmp_path / "usr/lib/os-release").write_text('ID=debian\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian 13"\n')
     (site / "numpy-2.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\n\nText: no\n")
-    found = [*sbom.debian(tmp_path, LOCK), *sbom.python(tmp_path), *sbom.go_modules(GO)]
+    found = [*sbom.packages(tmp_path, LOCK), *sbom.python(tmp_path), *sbom.go_modules(GO)]
     about = sbom.product("visavis-generic-amd64", "1.0")
     document = sbom.document(about, found, 1_795_651_200)
     assert document == sbom.document(about, list(reversed(found)), 1_795_651_200)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from image import HERE, build, disk, root
+from image.arm64 import MAGIC, MAGIC_AT
 from image.boards import BOARDS, Board
 from image.packages import read_lock
-from image.pi import LICENCE, MAGIC, MAGIC_AT
+from image.pi import LICENCE
 from visavis.update.boot.tryboot import Tryboot
 
 from tests.pi_firmware import Firmware

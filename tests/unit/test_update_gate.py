@@ -234,7 +234,9 @@ def test_the_running_slot_is_what_the_kernel_was_told(tmp_path: Path) -> None:
     assert running_slot(tmp_path / "cmdline") == "B"
     (tmp_path / "cmdline").write_text("root=/dev/sda1 ro\n")
     with pytest.raises(UpdateError, match="was not booted from a slot"):
-        running_slot(tmp_path / "cmdline")
+        running_slot(tmp_path / "cmdline", tmp_path / "slot")
+    (tmp_path / "slot").write_text("rauc.slot=A\n")  # what the first stage has found out
+    assert running_slot(tmp_path / "cmdline", tmp_path / "slot") == "A"
 
 
 def test_a_system_without_slots_or_with_a_strange_configuration_is_told_so(tmp_path: Path) -> None:
@@ -271,7 +273,7 @@ def test_an_image_gets_its_configuration_keyring_and_units(board: str, keyring: 
     conf.read(tmp_path / "etc/rauc/system.conf")
     assert conf["system"]["bundle-formats"] == "verity"
     assert {conf[f"slot.rootfs.{at}"]["bootname"] for at in (0, 1)} == {"A", "B"}
-    assert ("slot.boot.1" in conf) == board.startswith("rpi")
+    assert ("slot.boot.1" in conf) == board.startswith(("rpi", "jetson"))
     assert (tmp_path / "usr/lib/systemd/system/visavis-try-slot.service").exists() == board.startswith("rpi")
     handler = conf["handlers"]["bootloader-custom-backend"]
     assert (tmp_path / handler.lstrip("/")).stat().st_mode & 0o111

@@ -31,7 +31,7 @@ def empty_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         {**board.loader.first_files(Path("/")), **build.owners_files(), f"{FOLDER}/grubenv": environment}, files
     )
     first, nothing, image = tmp_path / "first", tmp_path / "nothing", tmp_path / "disk.img"
-    disk.fat(disk.Fat(board.name, "VISAVIS", disk.FIRST_PARTITION_MIB, 1_795_651_200), files, first)
+    disk.fat(disk.FileSystem(board.name, "VISAVIS", disk.FIRST_PARTITION_MIB, 1_795_651_200), files, first)
     nothing.write_bytes(b"")
     disk.assemble(board.table, {"first": first, "root": nothing}, image)
     return image

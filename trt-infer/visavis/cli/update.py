@@ -91,7 +91,7 @@ def _add_makers(actions: Any) -> None:
     bundle = _action(actions, "bundle", "make a signed bundle of a root image")
     bundle.add_argument("root", type=Path, metavar="ROOT.img", help="image of the root file system")
     bundle.add_argument(
-        "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi only)"
+        "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi and Jetson)"
     )
     bundle.add_argument("--board", required=True, choices=BOARDS, help="the only kind of board that takes it")
     bundle.add_argument(

@@ -11,6 +11,8 @@ BOARDS = {
     "rpi5": "tryboot",
     "jetson-orin": "nvbootctrl",
 }
+# The boot loaders that read kernel and first stage from a partition of their own, which a bundle has to bring too.
+WITH_BOOT_PARTITION = ("tryboot", "nvbootctrl")
 
 
 def compatible(board: str) -> str:

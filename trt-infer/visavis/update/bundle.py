@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from visavis.errors import UpdateError
 from visavis.update import keys
-from visavis.update.boards import BOARDS, compatible
+from visavis.update.boards import BOARDS, WITH_BOOT_PARTITION, compatible
 from visavis.update.said import last_line
 from visavis.update.system import System
 from visavis.update.versions import key
@@ -40,7 +40,7 @@ class Contents:
         """
         if self.board not in BOARDS:
             raise UpdateError(f"there is no board {self.board!r}", f"use one of {', '.join(BOARDS)}")
-        if BOARDS[self.board] == "tryboot" and "boot" not in self.images:
+        if BOARDS[self.board] in WITH_BOOT_PARTITION and "boot" not in self.images:
             raise UpdateError(f"a slot of {self.board} has a boot partition too", "give its image with --boot BOOT.img")
         key(self.version)
         built = self.built_at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

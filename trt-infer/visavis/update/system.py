@@ -14,6 +14,8 @@ from visavis.errors import UpdateError
 
 SYSTEM_CONF = Path("/etc/rauc/system.conf")
 COMMAND_LINE = Path("/proc/cmdline")
+# In the same words, where the boot loader says nothing and the first stage has found it out (Jetson).
+FIRST_STAGE = Path("/run/visavis-slot")
 PREFIX = "visavis-"
 
 
@@ -75,13 +77,14 @@ def _system(text: str, where: str) -> System:
         raise UpdateError(f"{where} is not as an image of visavis has it: {error}") from error
 
 
-def running_slot(command_line: Path = COMMAND_LINE) -> str:
-    """A or B, as the boot loader told the kernel.
+def running_slot(command_line: Path = COMMAND_LINE, first_stage: Path = FIRST_STAGE) -> str:
+    """A or B, as the boot loader told the kernel, or the first stage found out.
 
     Raises:
-        UpdateError: it told nothing.
+        UpdateError: neither says so.
     """
-    found = re.search(r"\brauc\.slot=(\S+)", command_line.read_text())
+    told = command_line.read_text() + (first_stage.read_text() if first_stage.exists() else "")
+    found = re.search(r"\brauc\.slot=(\S+)", told)
     if not found:
         raise UpdateError(f"{command_line} has no rauc.slot=: this system was not booted from a slot")
     return found[1]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a board chooses its slot: what RAUC asks of a boot loader, and two questions of our own.
 
-RAUC calls a handler with `get-primary`, `set-primary SLOT`, `get-state SLOT`, `set-state SLOT good|bad`. A slot that
-was made primary is on trial until it is marked good: after three boots without that it is given up. So it is when the
-proved slot is made primary before: that one needs no trial, and stays the way back.
+RAUC calls a handler with `get-current`, `get-primary`, `set-primary SLOT`, `get-state SLOT`, `set-state SLOT good|bad`.
+A slot that was made primary is on trial until it is marked good: after three boots without that it is given up. So it
+is when the proved slot is made primary before: that one needs no trial, and stays the way back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from visavis.update.boards import BOARDS
 from visavis.update.boot.grub import Grub
 from visavis.update.boot.nvbootctrl import Nvbootctrl
 from visavis.update.boot.tryboot import OTHER, Tryboot
-from visavis.update.system import System
+from visavis.update.system import System, running_slot
 
 
 class BootLoader(Protocol):
@@ -86,6 +86,8 @@ def answer(loader: BootLoader, words: list[str]) -> str:
         UpdateError: these are not words of RAUC.
     """
     match words:
+        case ["get-current"]:  # asked only where the kernel's command line does not say it
+            return running_slot()
         case ["get-primary"]:
             return loader.primary()
         case ["set-primary", slot]:

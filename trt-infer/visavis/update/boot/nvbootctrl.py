@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """NVIDIA's Jetson: its firmware counts the boots of each root slot and gives one up after three, nvbootctrl asks it.
 
-Needs a device that was flashed with ROOTFS_AB=1. Whether a slot has proved itself to us stands on the data partition,
-because the firmware calls any system good that gets as far as NVIDIA's own service.
+Needs a device that was flashed with ROOTFS_AB=1, and nvbootctrl of Jetson Linux 35.2 or later: there `verify` gives the
+running slot its boots back. Whether a slot has proved itself to us stands on the data partition, because the firmware
+calls any system good until its boots have run out.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Nvbootctrl:
 
     def set_good(self, slot: str) -> None:
         """Tell the firmware that this boot went well; a trial of the other that it came back from is over."""
-        self._ask("mark-boot-successful")
+        self._run("verify")
         note = self._read()
         trial, bad = note["trial"], "" if note["bad"] == slot else note["bad"]
         if trial not in ("", slot) and self.primary() != trial:
@@ -85,7 +86,10 @@ class Nvbootctrl:
         return self._ask("dump-slots-info")
 
     def _ask(self, *words: str) -> str:
-        command = [self._program, "-t", "rootfs", *words]
+        return self._run("-t", "rootfs", *words)
+
+    def _run(self, *words: str) -> str:
+        command = [self._program, *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
