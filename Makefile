@@ -137,9 +137,9 @@ apt-repo: ## sign a repository of the packages in build/deb: KEY="name of a gpg 
 	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
 
 .PHONY: image
-image: ## build an image for BOARD=generic-amd64, generic-arm64, rpi4 or rpi5, into build/image; KEYRING=FILE: certificate to check updates with
+image: ## build an image for BOARD=generic-amd64, generic-arm64, rpi4, rpi5 or jetson-orin, into build/image; KEYRING=FILE: certificate to check updates with
 	@scripts/setup.sh vm
-	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson $(ARGS),-m image.build --board $(or $(BOARD),generic-amd64) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS))
+	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson,-m image.build --board $(or $(BOARD),generic-amd64)) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS)
 
 .PHONY: clean
 clean: ## remove what set-up, builds and tests made here

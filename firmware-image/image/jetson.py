@@ -40,9 +40,9 @@ NEEDED = {
 }
 EXAMPLE = """examples:
   sha256sum Jetson_Linux_*.tbz2 Tegra_Linux_*.tbz2 >sums     after you have compared them with NVIDIA's page
-  make image BOARD=jetson-orin ARGS="--l4t Jetson_Linux_R36.4.4_aarch64.tbz2 --sums sums
+  make image BOARD=jetson-orin KEYRING=visavis-keys/ca.pem ARGS="--l4t Jetson_Linux_R36.4.4_aarch64.tbz2 --sums sums
       --rootfs Tegra_Linux_Sample-Root-Filesystem_R36.4.4_aarch64.tbz2 --package visavis_arm64.deb
-      --keyring visavis-keys/ca.pem --work /var/tmp/jetson --dry-run"
+      --work /var/tmp/jetson --dry-run"
 """
 
 
@@ -128,9 +128,10 @@ def arguments() -> tuple[Order, bool]:
     return Order(**given), dry
 
 
-def rauc_packages(suite: str) -> list[Path]:
+def rauc_packages(suite: str, architecture: str = "arm64") -> list[Path]:
     """What `python -m deb.rauc` has left for this Ubuntu, whose own RAUC is too old."""
-    return [file for name in ("rauc", "rauc-service") for file in sorted(DEBS.glob(f"{name}_*~{suite}_*.deb"))[-1:]]
+    names = (f"rauc_*~{suite}_{architecture}.deb", f"rauc-service_*~{suite}_all.deb")
+    return [file for name in names for file in sorted(DEBS.glob(name))[-1:]]
 
 
 def check(order: Order) -> None:

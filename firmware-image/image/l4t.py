@@ -88,9 +88,11 @@ class L4t:
             raise JetsonError(f"{root} has no {BOOT_CONTROL}: NVIDIA's apply_binaries.sh installs it, nvidia-l4t-tools")
         preset = root / "usr/lib/systemd/system-preset/05-nvidia.preset"
         preset.write_text("".join(f"enable {unit}\n" for unit in enabled_units(root)))
-        target = root / "etc/systemd/system/default.target"  # NVIDIA's asks for a name and a password there
+        # NVIDIA's asks for a name and a password; what is in /etc the presets take away.
+        (root / "etc/systemd/system/default.target").unlink(missing_ok=True)
+        target = root / "usr/lib/systemd/system/default.target"
         target.unlink(missing_ok=True)
-        target.symlink_to("/usr/lib/systemd/system/multi-user.target")
+        target.symlink_to("multi-user.target")
 
     def first_files(self, root: Path) -> dict[str, bytes]:
         """Nothing: NVIDIA's loader has a partition of its own."""

@@ -71,6 +71,7 @@ def system(folder: Path) -> Path:
         ).encode(),
         "usr/sbin/nvbootctrl": b"program",
         "usr/lib/systemd/system-preset/10-visavis.preset": b"disable *\n",
+        "usr/lib/systemd/system/multi-user.target": b"",
         "etc/systemd/system/default.target": b"NVIDIA's questions",
     }
     disk.write_files(files, folder)

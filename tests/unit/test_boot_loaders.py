@@ -17,29 +17,9 @@ from visavis.update.boot.nvbootctrl import Nvbootctrl
 from visavis.update.boot.sector import overwrite, values
 from visavis.update.boot.tryboot import Tryboot, fresh_files
 
+from tests.jetson_firmware import FRESH, NVBOOTCTRL, started
+
 END_TRIAL = Path(__file__).parents[2] / "firmware-image/rootfs-pi/usr/lib/visavis-image/end-trial"
-# As NVIDIA's tool answers (Jetson Linux 35.2 and later); its slots lie in a file here, in UEFI variables there.
-NVBOOTCTRL = """#!/bin/sh
-set -eu
-cd {folder}
-. ./slots
-save() {{ printf 'current=%s\\nactive=%s\\nstatus0=%s\\nstatus1=%s\\nretry0=%s\\nretry1=%s\\n' \\
-	"$current" "$active" "$status0" "$status1" "$retry0" "$retry1" >slots; }}
-[ "$*" != verify ] || {{ eval "retry$current=3"; save; exit; }}
-[ "$1 $2" = "-t rootfs" ] || exit 1
-case $3 in
-dump-slots-info)
-	letter() {{ [ "$1" = 0 ] && echo A || echo B; }}
-	echo "Current rootfs slot: $(letter "$current")"
-	echo "Active rootfs slot: $(letter "$active")"
-	echo "num_slots: 2"
-	echo "slot: 0,             retry_count: $retry0,             status: $status0"
-	echo "slot: 1,             retry_count: $retry1,             status: $status1"
-	;;
-set-active-boot-slot) active=$4; save ;;
-*) echo "unknown command" >&2; exit 1 ;;
-esac
-"""
 
 
 class GrubBoard:
@@ -123,19 +103,15 @@ class Jetson:
 
     def __init__(self, folder: Path) -> None:
         self.slots, program = folder / "slots", folder / "nvbootctrl"
-        self.slots.write_text("current=0\nactive=0\nstatus0=normal\nstatus1=normal\nretry0=3\nretry1=3\n")
+        self.slots.write_text(FRESH)
         program.write_text(NVBOOTCTRL.format(folder=folder))
         program.chmod(0o755)
         self.loader: BootLoader = Nvbootctrl(folder / "rauc" / "note", str(program))
 
     def boot(self) -> str:
-        now = values(self.slots.read_text())
-        at = now["active"]
-        if now[f"retry{at}"] == "0":
-            now[f"status{at}"], at = "unbootable", str(1 - int(at))
-        now.update({"active": at, "current": at, f"retry{at}": str(int(now[f"retry{at}"]) - 1)})
-        self.slots.write_text("".join(f"{name}={value}\n" for name, value in now.items()))
-        return "AB"[int(at)]
+        slot, slots = started(self.slots.read_text())
+        self.slots.write_text(slots)
+        return slot
 
     def cut_power(self) -> str:
         return self.boot()

@@ -166,9 +166,10 @@ def test_where_rauc_is_missing_its_command_is_told(
         JetsonError, match=r"with `python -m deb.rauc --suite noble --arch arm64`, or name them with --rauc"
     ):
         jetson.check(replace(order, rauc=(), suite="noble"))
-    for name in ("rauc", "rauc-service"):
-        for version in ("1.13-1", "1.13-2"):
-            (tmp_path / f"{name}_{version}~noble_arm64.deb").touch()
+    for name in ("1.13-1~noble", "1.13-2~noble", "1.13-3~jammy"):
+        (tmp_path / f"rauc_{name}_arm64.deb").touch()
+        (tmp_path / f"rauc_{name}_amd64.deb").touch()
+        (tmp_path / f"rauc-service_{name}_all.deb").touch()
     found = jetson.rauc_packages("noble")
-    assert [file.name for file in found] == ["rauc_1.13-2~noble_arm64.deb", "rauc-service_1.13-2~noble_arm64.deb"]
+    assert [file.name for file in found] == ["rauc_1.13-2~noble_arm64.deb", "rauc-service_1.13-2~noble_all.deb"]
     jetson.check(replace(order, rauc=tuple(found), suite="noble"))
