@@ -41,6 +41,7 @@ MODULES = ("nvme", "squashfs", "overlay", "ext4", "vfat", "nls_cp437", "loop", "
 NOT_OURS = ("nv-oem-config", "nv_update_verifier")
 BOOT_CONTROL = "usr/sbin/nvbootctrl"
 EXTLINUX = "boot/extlinux/extlinux.conf"
+# Without a root=, which RAUC would believe before it asks for the slot: the first stage takes the root.
 CONFIG = """# Made by `make image`; an update replaces this whole partition.
 TIMEOUT 30
 DEFAULT primary
@@ -51,7 +52,7 @@ LABEL primary
       MENU LABEL visavis
       LINUX /boot/Image
       INITRD /boot/initrd
-{named}      APPEND ${{cbootargs}} root=PARTLABEL=visavis-a ro panic=10 {options}
+{named}      APPEND ${{cbootargs}} ro panic=10 {options}
 """
 
 
