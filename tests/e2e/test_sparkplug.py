@@ -28,7 +28,8 @@ zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]
 lines = [{{ name = "gate", start = [0.5, 1], end = [0.5, 0] }}]
 """
 METRICS = {
-    "detecting": "BOOLEAN", "faces": "UINT32", "occupied": "BOOLEAN", "appeared": "UINT64", "gone": "UINT64", "event": "STRING",
+    "detecting": "BOOLEAN", "faces": "UINT32", "occupied": "BOOLEAN",
+    "appeared": "UINT64", "gone": "UINT64", "event": "STRING",
     "zone/left/faces": "UINT32", "zone/left/occupied": "BOOLEAN",
     "zone/left/entered": "UINT64", "zone/left/left": "UINT64",
     "line/gate/in": "UINT64", "line/gate/out": "UINT64",
