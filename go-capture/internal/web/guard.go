@@ -121,14 +121,26 @@ func isEveryAddress(host string) bool {
 }
 
 // strangeHost refuses a request for a name that is not the device's. The Host that a proxy sends must be one too: not every proxy writes
-// the X-Forwarded-Host that it passes on, so a page whose name was made to point to it could.
+// the X-Forwarded-Host that it passes on, so a page whose name was made to point to it could. A balancer's check may name none.
 func (s *Server) strangeHost(r *http.Request) *problem.Problem {
+	if r.Host == "" && isCheck(r.URL.Path) {
+		return nil
+	}
 	for _, said := range hostsOf(r) {
 		if !s.hostAllowed(r, said.host) {
 			return strangeName(said, r)
 		}
 	}
 	return nil
+}
+
+// isCheck tells whether a path only says how the device is. HAProxy's checks are of HTTP/1.0 without a Host; browsers send one always.
+func isCheck(path string) bool {
+	switch path {
+	case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
+		return true
+	}
+	return false
 }
 
 // strangeName says which header the name is in: a proxy puts one of its own choice into Host.

@@ -186,11 +186,12 @@ func TestEveryAddressIsNoName(t *testing.T) {
 			host, origin string
 			want         int
 		}{
-			{"box", "http://box", http.StatusOK}, {"box", "null", http.StatusForbidden}, {"box", "http://0.0.0.0", http.StatusForbidden},
+			{"box", "http://box", http.StatusUnauthorized}, {"box", "null", http.StatusForbidden}, {"box", "http://0.0.0.0", http.StatusForbidden},
 			{"", "", http.StatusMisdirectedRequest}, {"0.0.0.0:8080", "", http.StatusMisdirectedRequest}, {"[::]:8080", "", http.StatusMisdirectedRequest},
 		} {
-			answer := httptest.NewRecorder()
-			site.ServeHTTP(answer, passedOnBy(proxy, c.host, "Origin", c.origin))
+			asked, answer := passedOnBy(proxy, c.host, "Origin", c.origin), httptest.NewRecorder()
+			asked.URL.Path = "/api/v1/status" // checks need no name, and this a login
+			site.ServeHTTP(answer, asked)
 			if answer.Code != c.want {
 				t.Errorf("listening at %s, %q is asked by %q: %d, want %d", listen, c.host, c.origin, answer.Code, c.want)
 			}
@@ -245,6 +246,20 @@ func TestBehindThePROXYProtocolNoHeaderIsBelieved(t *testing.T) {
 		answer.Body.Close()
 		if cookies := answer.Cookies(); len(cookies) != 1 || cookies[0].Secure != secure {
 			t.Errorf("after %q: %d %v", first, answer.StatusCode, cookies)
+		}
+	}
+}
+
+// TestOnlyChecksNeedNoHost as HAProxy asks by itself; a page is shown to nobody who names no host.
+func TestOnlyChecksNeedNoHost(t *testing.T) {
+	site := behindAProxy(t, nil)
+	for path, refused := range map[string]bool{"/healthz": false, "/readyz": false, "/v2/health/live": false, "/v2/health/ready": false, "/api/v1/status": true} {
+		asked := passedOnBy(proxy, "")
+		asked.URL.Path = path
+		answer := httptest.NewRecorder()
+		site.ServeHTTP(answer, asked)
+		if (answer.Code == http.StatusMisdirectedRequest) != refused {
+			t.Errorf("%s without a host: %d, want a refusal to be %t", path, answer.Code, refused)
 		}
 	}
 }
