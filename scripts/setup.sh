@@ -295,23 +295,32 @@ install_rivals() {
 	(cd tests/bench/rivals/sender && CGO_ENABLED=0 go build -o ../../../../build/framesender .)
 }
 
-# A package only unpacked, so that no service of it starts on this machine.
+# A package only unpacked, with the libraries of it that this machine lacks, so that no service of it starts here.
 unpack() {
-	local package=$1 program=$2 folder=$3
+	local package=$1 program=$2 folder=$3 as_root=() archive
 	[ ! -e "$folder/$program" ] || return 0
 	say "fetching $package for tests into $folder"
 	rm -rf "$folder" && mkdir -p "$folder"
-	local get=(apt-get download -q -o APT::Sandbox::User=root "$package") as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
-	(cd "$folder" && { "${get[@]}" || { "${as_root[@]}" apt-get update -q && "${get[@]}"; }; } && dpkg-deb -x "$package"_*.deb . && rm "$package"_*.deb)
+	download "$package" "$folder" || { "${as_root[@]}" apt-get update -q && download "$package" "$folder"; }
+	for archive in "$folder"/*.deb; do dpkg-deb -x "$archive" "$folder" && rm "$archive"; done
 	[ -e "$folder/$program" ] || fail "the package $package holds no /$program here: install $package with your package manager"
 }
 
-# For the tests with two daemons.
+download() {
+	local package=$1 folder=$2 would libraries
+	would=$(apt-get install -s -q --no-install-recommends "$package") || return 1
+	mapfile -t libraries < <(sed -nE 's/^Inst (lib[^ ]+) \(.*/\1/p' <<<"$would" | grep -vxF "$package")
+	(cd "$folder" && apt-get download -q -o APT::Sandbox::User=root "$package" "${libraries[@]}")
+}
+
+# For the tests with two daemons, and of what stands in front of one.
 stream_module=usr/lib/nginx/modules/ngx_stream_module.so
-fetch_balancer() {
+fetch_balancers() {
 	command -v nginx >/dev/null || unpack nginx usr/sbin/nginx build/balancer
 	[ -e /$stream_module ] || unpack libnginx-mod-stream $stream_module build/balancer-stream
+	command -v haproxy >/dev/null || unpack haproxy usr/sbin/haproxy build/haproxy
+	command -v caddy >/dev/null || unpack caddy usr/bin/caddy build/caddy
 }
 
 # What others read devices with, for `make test-adapters`.
@@ -396,7 +405,7 @@ install_for_tests() {
 		emulate_arm64
 	fi
 	[ "$purpose" != ha ] || install_packages "${ha_packages[@]}"
-	fetch_balancer
+	fetch_balancers
 }
 
 main() {

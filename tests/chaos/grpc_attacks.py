@@ -146,8 +146,11 @@ def giant_calls(port: int, count: int, last_s: float = GIANTS_S) -> list[Told]:
 def idle_connections(port: int, count: int, meanwhile: Callable[[], None], source: str = HOST) -> int:
     """Open them, call `meanwhile` in a thread of its own, and go without a word; says how many were let in."""
 
-    async def opened() -> tuple[bool, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(HOST, port, local_addr=(source, 0))
+    async def opened() -> tuple[bool, asyncio.StreamWriter | None]:
+        try:
+            reader, writer = await asyncio.open_connection(HOST, port, local_addr=(source, 0))
+        except ConnectionResetError:  # HAProxy refuses before anything is sent
+            return False, None
         writer.write(opening())
         answer = b""
         with suppress(OSError):
@@ -158,7 +161,8 @@ def idle_connections(port: int, count: int, meanwhile: Callable[[], None], sourc
         all_of_them = await asyncio.gather(*(opened() for _ in range(count)))
         await asyncio.to_thread(meanwhile)
         for _, writer in all_of_them:
-            writer.transport.abort()
+            if writer:
+                writer.transport.abort()
         return sum(let_in for let_in, _ in all_of_them)
 
     return asyncio.run(run())

@@ -101,13 +101,18 @@ class Pair:
     def nginx(self, name: str = "nginx.conf", change: Callable[[str], str] = str, more: str = "") -> list[str]:
         """The command that serves the pair with one of containers/, changed, and more directives."""
         text = change((ROOT / "containers" / name).read_text()).replace("/tmp/", f"{self._folder}/")  # noqa: S108
+        return nginx_command(self.placed(name, text), more)
+
+    def placed(self, name: str, text: str) -> Path:
+        """A file with a balancer's configuration, in which the ports are the pair's."""
         for inside, outside, ports in ((8080, self.http_port, self._ports), (8001, self.grpc_port, self._grpc_ports)):
             for number, port in enumerate(ports, 1):
                 text = text.replace(f"gateway-{number}:{inside}", f"127.0.0.1:{port}")
             text = text.replace(f"listen {inside}", f"listen 127.0.0.1:{outside}")
+            text = text.replace(f"bind :{inside}", f"bind 127.0.0.1:{outside}")
         file = self._folder / name
         file.write_text(text)
-        return nginx_command(file, more)
+        return file
 
     def stream(self) -> ClientConnection:
         """A WebSocket of pictures through nginx."""
