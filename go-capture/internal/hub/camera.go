@@ -54,7 +54,7 @@ type camera struct {
 	score     float64          // the least of a face that is told
 	begins    float32          // the least of a face that begins a track, where score is not more
 	told      map[string]State // by zone
-	looks     bool             // results come, as far as was told
+	looks     bool             // whether the follower does, as far as was told
 
 	capturedNs, inferredNs []int64 // arrival times within the window
 	latencies              []Latency
@@ -120,13 +120,14 @@ func (c *camera) arrived(a *arrival, atNs int64) (said told) {
 // said is what there is to tell of the time up to now.
 func (c *camera) said() told {
 	said := told{events: c.follower.takeEvents(), states: c.changed()}
+	looks := c.follower.looks()
 	switch {
-	case c.looks && !c.follower.looks:
+	case c.looks && !looks:
 		said.ended = c.id
-	case !c.looks && c.follower.looks:
+	case !c.looks && looks:
 		said.begun = c.id
 	}
-	c.looks = c.follower.looks
+	c.looks = looks
 	return said
 }
 

@@ -19,7 +19,8 @@ type follower struct {
 	nowNs         int64 // newest time on the captures' clock
 	behindNs      int64 // of that clock behind the real one: how long the newest frame was on its way
 	width, height int   // of the newest frame
-	looks         bool  // frames come; while they do not, nobody can say that nobody is there
+	frames        int   // since they come without a gap
+	hits          int   // of them, until a face can be believed; before, nobody can say that nobody is there
 	boxes         []track.Box
 	faces         []int // the face of each box
 	events        []event.Event
@@ -31,7 +32,8 @@ func (f *follower) begin(w Watch) {
 	if f.tracker != nil {
 		next.GoOn(f.tracker)
 	}
-	f.tracker, f.watcher, f.looks = next, zone.NewWatcher(w.Places), false
+	f.tracker, f.watcher = next, zone.NewWatcher(w.Places)
+	f.frames, f.hits = 0, max(w.Tracker.Hits, 1)
 }
 
 // frame gives each face its track. Faces that the camera's settings ignore have none.
@@ -47,21 +49,26 @@ func (f *follower) frame(faces []Face, width, height int, capturedNs, arrivedNs 
 	for i, id := range f.tracker.Update(f.boxes, capturedNs) {
 		faces[f.faces[i]].Track = id
 	}
-	f.looks = true
+	f.frames++
 	f.look(capturedNs)
 }
+
+// looks tells whether it would be known if somebody were there.
+func (f *follower) looks() bool { return f.frames >= f.hits }
 
 // silence lets time pass up to nowNs on the real clock.
 func (f *follower) silence(nowNs int64) {
 	nowNs -= f.behindNs
-	f.looks = f.looks && !f.tracker.Overdue(nowNs)
+	if f.tracker.Overdue(nowNs) {
+		f.frames = 0
+	}
 	f.tracker.Advance(nowNs)
 	f.look(nowNs)
 }
 
 // leave ends everybody's visit.
 func (f *follower) leave() {
-	f.looks = false
+	f.frames = 0
 	f.record(f.watcher.Update(nil, f.width, f.height, f.nowNs))
 }
 

@@ -132,8 +132,8 @@ func TestWhatTheShippedBrokerAcknowledgedSurvivesItsKill(t *testing.T) {
 	})()
 	inSteps(t, "there", func() int { return len(events) })
 	order(t, drained(events), many)
-	waiting.Until(t, "the retained states", func() bool { return len(retained) == 3 })
-	for range 3 {
+	waiting.Until(t, "the retained states", func() bool { return len(retained) == 4 })
+	for range 4 { // the device's status and three of the camera
 		if m := <-retained; m.Topic() == door+"faces" && string(m.Payload()) != "2" {
 			t.Errorf("%s is %s", m.Topic(), m.Payload())
 		}

@@ -41,7 +41,7 @@ type Publisher struct {
 	born     atomic.Bool // Home Assistant has started
 	info     atomic.Pointer[func() Info]
 	stats    atomic.Pointer[func() Stats]
-	looked   atomic.Pointer[func() map[string]bool] // at which cameras
+	looks    looks
 }
 
 // New checks the settings; it does not connect.
@@ -70,24 +70,13 @@ func (p *Publisher) Take(r *hub.Result) {
 // TakeState implements hub.StateTaker.
 func (p *Publisher) TakeState(s hub.State) { p.setState(s, false) }
 
-// TakeDetecting implements hub.DetectingTaker. The topic is older than those of the states, so an end is told before the 0 that follows;
-// for a beginning there is more to ask than whether results come.
-func (p *Publisher) TakeDetecting(camera string, detecting bool) {
-	if !detecting {
-		p.setDetecting(camera, false, false)
-	}
-}
-
-func (p *Publisher) setDetecting(camera string, detecting, ifNew bool) {
-	p.states.set(DetectingTopic(p.settings.Prefix, p.settings.Device, camera), presence(detecting), ifNew)
-}
-
 func (p *Publisher) setState(s hub.State, ifNew bool) {
 	occupied := "OFF"
 	if s.Occupied {
 		occupied = "ON"
 	}
 	faces, presence := p.stateTopics(s)
+	p.setDetecting(s.Camera, false, true) // the order in which topics are first heard of is that in which they are told
 	p.states.set(faces, strconv.Itoa(s.Confirmed), ifNew)
 	p.states.set(presence, occupied, ifNew)
 	p.nudge()
@@ -105,7 +94,6 @@ func (p *Publisher) stateTopics(s hub.State) (faces, occupied string) {
 // SetCameraStatus tells whether a camera delivers. A camera heard of for the first time starts empty.
 func (p *Publisher) SetCameraStatus(id string, online bool) {
 	p.states.set(CameraStatusTopic(p.settings.Prefix, p.settings.Device, id), presence(online), false)
-	p.setDetecting(id, false, true)
 	p.setState(hub.State{Camera: id}, true)
 }
 
@@ -115,10 +103,6 @@ func presence(is bool) string {
 	}
 	return "offline"
 }
-
-// DetectingFrom sets where to read in which cameras somebody looks for faces. It is read as the info is: a worker that is back within that
-// time was hardly away.
-func (p *Publisher) DetectingFrom(read func() map[string]bool) { p.looked.Store(&read) }
 
 // InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
 func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
@@ -236,16 +220,6 @@ func (p *Publisher) send(client paho.Client, r *hub.Result, drops hub.Dropped) e
 func (p *Publisher) readDevice() error {
 	p.readDetecting()
 	return p.readInfo()
-}
-
-func (p *Publisher) readDetecting() {
-	read := p.looked.Load()
-	if read == nil {
-		return
-	}
-	for camera, detecting := range (*read)() {
-		p.setDetecting(camera, detecting, false)
-	}
 }
 
 func (p *Publisher) readInfo() error {

@@ -30,7 +30,7 @@ func watch(all *config.Config, c config.Camera, score float64) hub.Watch {
 		Score:   score,
 		Begins:  float32(t.Score),
 		Hides:   float32(min(all.Detector.Score, hub.HidesMost)),
-		Tracker: track.Settings{Score: float32(max(t.Score, score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs), Interval: interval(c.DetectFPS)},
+		Tracker: track.Settings{Score: float32(max(t.Score, score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs), Interval: max(interval(c.FPS), interval(c.DetectFPS))},
 		Places:  places,
 	}
 }
@@ -39,7 +39,7 @@ func delays(onMs, offMs int) zone.Delays {
 	return zone.Delays{On: milliseconds(onMs), Off: milliseconds(offMs)}
 }
 
-// interval is the least between two pictures that are looked at; 0 where there is no limit.
+// interval is the time between two pictures; 0 where there is no limit.
 func interval(fps float64) time.Duration {
 	if fps <= 0 {
 		return 0

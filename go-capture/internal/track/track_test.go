@@ -172,6 +172,29 @@ func TestANightWithoutFramesKeepsNoFaceAfterIt(t *testing.T) {
 	s.expect(t, 0)
 }
 
+func TestHowRareFramesAreIsKnownOrLearnedAtTheFirstGap(t *testing.T) {
+	for _, c := range []struct{ expected, between time.Duration }{
+		{10 * time.Second, 10 * time.Second}, {0, 2 * time.Second}, {200 * time.Millisecond, 2 * time.Second}, {0, 33 * time.Millisecond},
+	} {
+		s := Defaults()
+		s.Interval = c.expected
+		tracker, nowNs, overdue := New(s), int64(time.Hour), 0
+		for range 20 {
+			tracker.Update(nil, nowNs)
+			nowNs += c.between.Nanoseconds()
+			if tracker.Overdue(nowNs - 1) {
+				overdue++
+			}
+		}
+		if first := c.between > max(s.LostAfter, 3*c.expected); overdue > 1 || (overdue == 1) != first {
+			t.Errorf("a frame each %v where each %v is expected: overdue %d times", c.between, c.expected, overdue)
+		}
+		if !tracker.Overdue(nowNs + time.Minute.Nanoseconds()) {
+			t.Error("a minute without a frame is nothing")
+		}
+	}
+}
+
 func TestASlowInferenceStillConfirmsAFace(t *testing.T) {
 	s := newScene((1500 * time.Millisecond).Nanoseconds())
 	for range 8 {

@@ -34,6 +34,7 @@ type Tracker struct {
 	lastID     uint64
 	lastNs     int64 // of the newest frame, 0 = none yet
 	intervalNs int64 // between inferred frames, smoothed
+	measured   bool  // the interval is, and not only expected
 	work       workspace
 }
 
@@ -226,8 +227,8 @@ func (t *Tracker) measureInterval(nowNs int64) {
 	gapNs := min(nowNs-t.lastNs, max(t.settings.LostAfter.Nanoseconds(), mostIntervals*t.intervalNs))
 	switch {
 	case t.lastNs == 0:
-	case t.intervalNs == 0:
-		t.intervalNs = gapNs
+	case !t.measured:
+		t.intervalNs, t.measured = max(t.intervalNs, gapNs), true
 	default:
 		t.intervalNs += (gapNs - t.intervalNs) / 8
 	}

@@ -22,7 +22,8 @@ from visavis.models.manifest import Entry, Original, is_there, original, read_li
 from visavis.models.processor import processor_name
 from visavis.settings import default_cache_dir
 
-# Part of every key: raise when the same model and pictures become another network.
+# Part of every key: raise when the same model and pictures become another network, unless by no more than a
+# pixel at a picture's edge.
 RECIPE = 2
 NAME = re.compile(r"(.+)-int8-[0-9a-f]{16}\.onnx")
 
