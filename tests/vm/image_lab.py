@@ -55,11 +55,12 @@ class Hardware:
     machine: tuple[str, ...]
     firmware: Path
     variables: Path
+    image_file: Path | None = None
 
     @property
     def image(self) -> Path:
         """What is flashed."""
-        return image_of(self.board)
+        return self.image_file or image_of(self.board)
 
 
 PC = Hardware(
