@@ -66,11 +66,10 @@ _ssh:x:905:
 netdev:x:906:
 render:x:907:
 """
-# Nobody logs in as one of them; systemd's own expire as well, as it makes them.
 
 
 def shadow(users: str) -> str:
-    """The lines of /etc/shadow for those of /etc/passwd."""
+    """The lines of /etc/shadow for those of /etc/passwd: nobody logs in, and systemd's own expire, as it makes them."""
     names = [line.split(":")[0] for line in users.splitlines()]
     return "".join(f"{name}:!*::::::{'1' if name.startswith('systemd-') else ''}:\n" for name in names)
 
@@ -98,8 +97,6 @@ HOOKS = tuple(
 NEXT_FREE = range(100, 1000)
 DEBIANS = {("users", 100)}
 REMEDY = "enter them in firmware-image/image/users.py, each with a number that nobody has had"
-
-
 # Which users a root of somebody else had before our packages came, in the form of /etc.
 BEFORE = "usr/lib/visavis-image/before"
 
