@@ -37,7 +37,7 @@ func TestAVisitorJoinsBesideAllWorkersAndNoSecondOne(t *testing.T) {
 	p.hello(hello(1))
 	refused(t, p, ring.RefusalTooManyWorkers, "1 workers")
 	v.close()
-	waiting.Until(t, "the visitor has gone", func() bool { return len(h.Snapshot().Workers) == 1 })
+	waiting.Until(t, "the visitor has gone", func() bool { return len(h.Snapshot().Visitors) == 0 })
 	h.visitor()
 }
 
