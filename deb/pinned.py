@@ -17,24 +17,21 @@ def content(places: Sequence[str], sha256: str) -> bytes:
     """The bytes of a file that lies at one of these addresses.
 
     Raises:
-        PinnedError: none of them can be reached, or one gave another file.
+        PinnedError: none of them can be reached and gives this file.
     """
     reasons = []
     for place in places:
         try:
-            return checked(place, read(place), sha256)
+            found = read(place)
         except (OSError, HTTPException) as error:  # also an answer that is cut short
             reasons.append(f"{place}: {error}")
-    raise PinnedError(f"this file cannot be fetched ({'; '.join(reasons)}): try later, or another network")
+            continue
+        if (sum_ := hashlib.sha256(found).hexdigest()) == sha256:
+            return found
+        reasons.append(f"{place} has the sum {sum_}, not {sha256}")
+    raise PinnedError(f"this file cannot be had ({'; '.join(reasons)}): try later, or another network")
 
 
 def read(place: str) -> bytes:
     with urllib.request.urlopen(place, timeout=60) as answer:  # noqa: S310 (a fixed scheme)
         return bytes(answer.read())
-
-
-def checked(place: str, found: bytes, sha256: str) -> bytes:
-    sum_ = hashlib.sha256(found).hexdigest()
-    if sum_ != sha256:
-        raise PinnedError(f"{place} has the sum {sum_}, not {sha256}: try another network; nothing was unpacked")
-    return found

@@ -15,14 +15,14 @@ import shutil
 import subprocess
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
+from datetime import datetime, timezone
 from pathlib import Path
 
 from visavis.atomic import write_atomically
 
+from deb import pinned
 from deb.kept import CACHE
 from image.boards import SUITE, Board
 from image.errors import LockError
@@ -160,28 +160,21 @@ def fetch(lock: Lock) -> None:
 
 
 def download(package: Package, date_s: int) -> bytes:
-    """The file's bytes, from the mirror or from the archive of all that ever was."""
-    stamp = subprocess.run(
-        ["date", "-u", f"-d@{date_s}", "+%Y%m%dT%H%M%SZ"], capture_output=True, text=True, check=True
-    )
-    places = (f"{MIRROR}/{package.archive}", f"{SNAPSHOT}/{package.archive}/{stamp.stdout.strip()}")
-    reasons = []
-    for place in places:
-        try:
-            with urllib.request.urlopen(f"{place}/{package.path}", timeout=60) as answer:  # noqa: S310 (a fixed scheme)
-                return bytes(answer.read())
-        except (OSError, HTTPException) as error:  # also an answer that is cut short
-            reasons.append(f"{place}: {error}")
-    raise LockError(
-        f"{package.path} cannot be fetched ({'; '.join(reasons)}): try later, or take new ones with --relock"
-    )
+    """The file's bytes, from the mirror or from the archive of all that ever was.
+
+    Raises:
+        LockError: neither has the file whose sum is in the lock.
+    """
+    stamp = datetime.fromtimestamp(date_s, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    places = (f"{MIRROR}/{package.archive}", f"{SNAPSHOT}/{package.archive}/{stamp}")
+    try:
+        return pinned.content([f"{place}/{package.path}" for place in places], package.sha256)
+    except pinned.PinnedError as error:
+        raise LockError(f"{package.name}: {error}, or take what the mirror has today with --relock") from error
 
 
 def keep(package: Package, content: bytes) -> None:
-    """Store a package whose sum is right."""
-    found = hashlib.sha256(content).hexdigest()
-    if found != package.sha256:
-        raise LockError(f"{package.path} has the sum {found}, and the lock says {package.sha256}: nothing was taken")
+    """Store a package."""
     package.kept.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(package.kept, content)
 

@@ -43,8 +43,9 @@ SHORT_CUTS = (
 )
 PACKED = ("--sort=name", "--numeric-owner", "--clamp-mtime")
 # What is mounted for a program is seen by it alone and ends with it, also when it is killed. Whoever removes what such
-# a build has left, as the next one does, would otherwise remove this machine's devices.
-ENTER = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
+# a build has left, as the next one does, would otherwise remove this machine's devices. This machine's folder for
+# temporary files is none of the root's.
+ENTER = 'unset TMPDIR && mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
 
 
 @dataclass(frozen=True)

@@ -110,13 +110,6 @@ def test_what_apt_names_is_pinned() -> None:
     assert list(parse_uris(said)) == [Package("debian-security", "pool/main/g/glib/x_1+2~deb_amd64.deb", "cd" * 32)]
 
 
-def test_a_package_with_another_sum_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("image.packages.KEPT", tmp_path)
-    with pytest.raises(LockError, match="nothing was taken"):
-        keep(LOCK.packages[0], b"something else")
-    assert list(tmp_path.rglob("*.deb")) == []
-
-
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_locks_in_the_repository_name_what_their_boards_install(name: str) -> None:
     files = [package.path.rsplit("/", 1)[-1].split("_") for package in read_lock(BOARDS[name].lock).packages]
@@ -335,12 +328,13 @@ def test_what_is_mounted_for_a_program_of_a_root_is_seen_by_it_alone(tmp_path: P
         (tmp_path / name).mkdir()
     copy_program("sh", tmp_path)
     builder = [*([] if os.geteuid() == 0 else ["unshare", "-rmpf"]), sys.executable, "-c", BUILDER, str(tmp_path)]
-    path = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}:{HERE.parent / 'trt-infer'}"}
-    with subprocess.Popen(builder, env=path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    mine = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": f"{HERE}:{HERE.parent}:{HERE.parent / 'trt-infer'}"}
+    with subprocess.Popen(builder, env=mine, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout
         assert running.stdout.readline() == "mounted: []\n"
     assert running.returncode == 0
     assert "null" in (tmp_path / "seen").read_text().split()
+    assert (tmp_path / "temporary").read_text() == "\n"  # and this machine's folder for them is none of the root's
 
 
 # Looks what is mounted below a root while a program runs there, until its input ends.
@@ -349,7 +343,7 @@ import sys, threading, time
 from pathlib import Path
 from image.root import inside
 tree = Path(sys.argv[1])
-words = ("sh", "-c", "cd /dev; echo * >/seen; : >/begun; read all")
+words = ("sh", "-c", "cd /dev; echo * >/seen; echo $TMPDIR >/temporary; : >/begun; read all")
 threading.Thread(target=inside, args=(tree, 0, *words)).start()
 while not (tree / "begun").exists():
     time.sleep(0.05)
@@ -358,10 +352,14 @@ print("mounted:", [place for place in mounts if place.startswith(sys.argv[1])], 
 """
 
 
+def pinned_package(content: bytes) -> Package:
+    return Package("debian", "pool/a_1_amd64.deb", hashlib.sha256(content).hexdigest())
+
+
 def test_a_package_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("image.packages.KEPT", tmp_path)
     content = b"x" * 10_000
-    package = Package("debian", "pool/a_1_amd64.deb", hashlib.sha256(content).hexdigest())
+    package = pinned_package(content)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
@@ -372,11 +370,22 @@ def test_a_package_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, mon
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_package_that_is_cut_short_is_asked_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with mirror(b"whole", short_of=2) as cut, mirror(b"whole") as archive:
-        monkeypatch.setattr("image.packages.MIRROR", cut)
+@pytest.mark.parametrize(("theirs", "short_of"), [(b"whole", 2), (b"another", 0)])
+def test_a_package_that_the_mirror_gives_cut_short_or_changed_is_asked_of_the_archive(
+    theirs: bytes, short_of: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mirror(theirs, short_of) as damaged, mirror(b"whole") as archive:
+        monkeypatch.setattr("image.packages.MIRROR", damaged)
         monkeypatch.setattr("image.packages.SNAPSHOT", archive)
-        assert download(LOCK.packages[0], LOCK.date_s) == b"whole"
+        assert download(pinned_package(b"whole"), LOCK.date_s) == b"whole"
+
+
+def test_a_package_with_another_sum_everywhere_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mirror(b"another") as both:
+        monkeypatch.setattr("image.packages.MIRROR", both)
+        monkeypatch.setattr("image.packages.SNAPSHOT", both)
+        with pytest.raises(LockError, match=r"^a: .* has the sum \w+, not \w+; .*--relock$"):
+            download(pinned_package(b"whole"), LOCK.date_s)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from image import disk, jetson, l4t, root
 from image.boards import Board
 from image.packages import Lock
 
-from deb import ubuntu
+from deb import rauc, ubuntu
 from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.kept import kept
 from tests.jetson_firmware import FRESH, NVBOOTCTRL, started
@@ -44,12 +44,13 @@ def like_nvidias(folder: Path) -> None:
     subprocess.run([*command, "jammy", str(folder / "root.tar")], check=True)
 
 
-def with_packages(folder: Path, rauc: tuple[Path, ...]) -> None:
+def with_packages(folder: Path) -> None:
     """The same, after the steps that install the packages."""
     tree = folder / "root"
     tree.mkdir()
     root.unpack(kept(f"like-nvidias-{named(NVIDIAS)}", like_nvidias) / "root.tar", tree)
-    for step in jetson.install(tree, rauc, "jammy"):
+    ours = tuple(rauc.packages(rauc.SYSTEMS["jammy", "amd64"], folder / "rauc"))
+    for step in jetson.install(tree, ours, "jammy"):
         jetson.run(step)
     root.pack(tree, folder / "root.tar", commit_time_s())
     shutil.rmtree(tree)
@@ -59,22 +60,10 @@ def named(recipe: object) -> str:
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
 
 
-def rauc_packages() -> tuple[Path, ...]:
-    """RAUC for this Ubuntu.
-
-    Raises:
-        AssertionError: it was not made.
-    """
-    found = tuple(jetson.rauc_packages("jammy", "amd64"))
-    assert len(found) == 2, "RAUC for Ubuntu 22.04: run `python -m deb.rauc --suite jammy --arch amd64`"
-    return found
-
-
 def image(folder: Path) -> Path:
     """What an NVMe holds once it was flashed."""
-    rauc = rauc_packages()
-    recipe = named((NVIDIAS, l4t.packages("jammy"), [file.read_bytes() for file in rauc]))
-    base = kept(f"jetson-packages-{recipe}", lambda draft: with_packages(draft, rauc)) / "root.tar"
+    recipe = named((NVIDIAS, l4t.packages("jammy"), Path(rauc.__file__).read_bytes()))
+    base = kept(f"jetson-packages-{recipe}", with_packages) / "root.tar"
     tree = folder / "root"
     tree.mkdir()
     root.unpack(base, tree)
