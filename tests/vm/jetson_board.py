@@ -81,8 +81,8 @@ def image(folder: Path) -> Path:
         root.Recipe(this, Lock(commit_time_s(), ()), product, version, commit_time_s()), tree, folder / "out"
     )
     shutil.rmtree(tree)
-    disk.assemble(this.table, contents, folder / "nvme.img")
-    return folder / "nvme.img"
+    disk.assemble(this.table, contents, folder / "out/nvme.img")
+    return folder / "out/nvme.img"
 
 
 def board() -> Board:

@@ -73,7 +73,7 @@ def parcel(device: Jetson, nvme: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("parcel")
     make_keys(folder / "keys")
     system = image_update.newer_system(device.hardware, folder, lambda _: None)
-    images = {"rootfs": system, "boot": nvme.parent / "out/boot.ext4"}
+    images = {"rootfs": system, "boot": nvme.parent / "boot.ext4"}
     good = folder / "good.raucb"
     make_bundle(Contents("jetson-orin", VERSION, BUILT_AT, images), folder / "keys", good)
     made = Parcel(good, good, folder / "keys" / CA, file_sum(system))
