@@ -42,23 +42,34 @@ func Untimely(held *x509.Certificate, now time.Time) error {
 	return ending(held, now)
 }
 
-// FlawOfAuthorities is what somebody should see to in a file of certificates that may sign others; nil when all is well. One that is good
-// is enough: the one after it is often there before it begins, and the one before it after its end.
+// FlawOfAuthorities is what somebody should see to in a file of certificates that may sign others; nil when all is well. The one after
+// this one is often there before it begins, and the one before it after its end.
 func FlawOfAuthorities(file string, now time.Time) error {
 	const remedy = "write the certificate of whoever signs into it"
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, remedy)
 	}
-	last := lastOf(text)
-	if last == nil {
+	all := allOf(text)
+	if len(all) == 0 {
 		return fmt.Errorf("no PEM certificate in %s: %s", file, remedy)
 	}
-	good := func(one *x509.Certificate) bool { return Untimely(one, now) == nil }
-	if slices.ContainsFunc(allOf(text), good) {
-		return nil
+	if held := reaching(all, now); held != nil {
+		return ending(held, now)
 	}
-	return Untimely(last, now)
+	return Untimely(lastOf(all), now)
+}
+
+// reaching is the last of the certificates that hold one after the other from now on, without a gap; nil when none holds now.
+func reaching(all []*x509.Certificate, now time.Time) (held *x509.Certificate) {
+	until := now
+	slices.SortFunc(all, func(a, b *x509.Certificate) int { return a.NotBefore.Compare(b.NotBefore) })
+	for _, one := range all {
+		if !one.NotBefore.After(until) && one.NotAfter.After(until) {
+			held, until = one, one.NotAfter
+		}
+	}
+	return held
 }
 
 // firstIn reads the first certificate of a file in PEM.
@@ -74,14 +85,9 @@ func firstIn(file string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// lastOf is the certificate in PEM that lasts longest; nil when there is none.
-func lastOf(text []byte) (last *x509.Certificate) {
-	for _, one := range allOf(text) {
-		if last == nil || one.NotAfter.After(last.NotAfter) {
-			last = one
-		}
-	}
-	return last
+// lastOf is the certificate that lasts longest.
+func lastOf(all []*x509.Certificate) *x509.Certificate {
+	return slices.MaxFunc(all, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 }
 
 // allOf are the certificates in PEM, whatever stands between them.

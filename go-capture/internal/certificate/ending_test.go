@@ -39,7 +39,7 @@ func TestACertificateIsToldOfWhenNobodyRenewsItInTime(t *testing.T) {
 	}
 }
 
-func TestOneGoodAuthorityInAFileIsEnough(t *testing.T) {
+func TestAuthoritiesInAFileMayFollowEachOther(t *testing.T) {
 	const day = 24 * time.Hour
 	now := earliest.AddDate(5, 0, 0)
 	file := filepath.Join(t.TempDir(), "authorities.pem")
@@ -51,6 +51,10 @@ func TestOneGoodAuthorityInAFileIsEnough(t *testing.T) {
 		{[]time.Duration{lifetime + 2*day, 0, -9 * day}, ""}, // the last one, this one, the next one
 		{[]time.Duration{-9 * day}, "it begins on"},
 		{[]time.Duration{lifetime + 2*day, lifetime + 3*day}, "it ended on"},
+		{[]time.Duration{lifetime - 3*day}, "was not renewed until now"},
+		{[]time.Duration{lifetime - 3*day, -2 * day}, ""}, // the next one begins before this one ends
+		{[]time.Duration{lifetime - 3*day, -4 * day}, "was not renewed until now"},
+		{[]time.Duration{lifetime - 3*day, lifetime - 5*day}, "was not renewed until now"},
 		{nil, "no PEM certificate in " + file},
 	} {
 		text := []byte("# ours\n")
