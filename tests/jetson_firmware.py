@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from visavis.update.boot.sector import lines, values
 
+MOST_TRIES = "3"
 FRESH = "current=0\nactive=0\nstatus0=normal\nstatus1=normal\nretry0=3\nretry1=3\n"
 # As NVIDIA's tool answers (Jetson Linux 35.2 and later):
 NVBOOTCTRL = """#!/bin/sh
@@ -32,9 +33,14 @@ esac
 """
 
 
-def started(slots: str) -> tuple[str, str]:
-    """Which slot the firmware starts, and what it has noted then."""
+def started(slots: str, power_was_off: bool = False) -> tuple[str, str]:
+    """Which slot the firmware starts, and what it has noted then; its register of tries does not outlive the power.
+
+    So say NVIDIA's people of Jetson Linux 35 (developer forum, topics 277168 and 364887).
+    """
     now = values(slots)
+    if power_was_off:
+        now |= {"retry0": MOST_TRIES, "retry1": MOST_TRIES}
     at = now["active"]
     if now[f"retry{at}"] == "0":
         now[f"status{at}"], at = "unbootable", str(1 - int(at))

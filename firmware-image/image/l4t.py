@@ -37,9 +37,11 @@ SYSTEM = (
 )
 # Of the kernel: what the first stage mounts, and dm-verity, with which RAUC checks each block of a bundle.
 MODULES = ("nvme", "squashfs", "overlay", "ext4", "vfat", "nls_cp437", "loop", "dm_verity", "efivarfs")
-# The first asks questions at a first start. The second calls every start a good one, which is for the gate to say.
+# The first asks questions at a first start. The second calls every start a good one, which is for the gate to say. In
+# newer releases nv-l4t-bootloader-config does, which is needed for other things: its nvbootctrl cannot (rootfs-jetson).
 NOT_OURS = ("nv-oem-config", "nv_update_verifier")
 BOOT_CONTROL = "usr/sbin/nvbootctrl"
+BOOT_CONTROL_ITSELF = "usr/lib/visavis-image/nvbootctrl"
 EXTLINUX = "boot/extlinux/extlinux.conf"
 # Without a root=, which RAUC would believe before it asks for the slot: the first stage takes the root.
 CONFIG = """# Made by `make image`; an update replaces this whole partition.
@@ -87,6 +89,8 @@ class L4t:
         must_have_modules(modules_of(root))
         if not (root / BOOT_CONTROL).exists():
             raise JetsonError(f"{root} has no {BOOT_CONTROL}: NVIDIA's apply_binaries.sh installs it, nvidia-l4t-tools")
+        (root / BOOT_CONTROL_ITSELF).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / BOOT_CONTROL, root / BOOT_CONTROL_ITSELF)
         preset = root / "usr/lib/systemd/system-preset/05-nvidia.preset"
         preset.write_text("".join(f"enable {unit}\n" for unit in enabled_units(root)))
         # NVIDIA's asks for a name and a password; what is in /etc the presets take away.

@@ -75,7 +75,7 @@ def system(folder: Path) -> Path:
         "etc/systemd/system/default.target": b"NVIDIA's questions",
     }
     disk.write_files(files, folder)
-    for unit in ("nvfancontrol", "nv_update_verifier", "nv-oem-config", "ssh"):
+    for unit in ("nvfancontrol", "nv-l4t-bootloader-config", "nv_update_verifier", "nv-oem-config", "ssh"):
         link = folder / f"etc/systemd/system/multi-user.target.wants/{unit}.service"
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"/usr/lib/systemd/system/{unit}.service")

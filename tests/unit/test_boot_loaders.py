@@ -108,13 +108,13 @@ class Jetson:
         program.chmod(0o755)
         self.loader: BootLoader = Nvbootctrl(folder / "rauc" / "note", str(program))
 
-    def boot(self) -> str:
-        slot, slots = started(self.slots.read_text())
+    def boot(self, power_was_off: bool = False) -> str:
+        slot, slots = started(self.slots.read_text(), power_was_off)
         self.slots.write_text(slots)
         return slot
 
     def cut_power(self) -> str:
-        return self.boot()
+        return self.boot(power_was_off=True)
 
 
 Board = GrubBoard | Pi | Jetson

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -167,9 +168,23 @@ def test_rauc_writes_to_partitions_of_the_layout(board: Board, tmp_path: Path) -
 
 def test_nvidias_services_start_but_those_that_a_device_has_no_use_for(board: Board, tmp_path: Path) -> None:
     board.loader.prepare(tree := system(tmp_path), board.options)
-    assert (tree / "usr/lib/systemd/system-preset/05-nvidia.preset").read_text() == "enable nvfancontrol.service\n"
+    assert (tree / "usr/lib/systemd/system-preset/05-nvidia.preset").read_text() == (
+        "enable nv-l4t-bootloader-config.service\nenable nvfancontrol.service\n"
+    )
     assert not (tree / "etc/systemd/system/default.target").exists()  # what presets would remove
     assert (tree / "usr/lib/systemd/system/default.target").readlink().name == "multi-user.target"
+
+
+@pytest.mark.parametrize("words", [["verify"], ["-t", "rootfs", "dump-slots-info"]], ids=" ".join)
+def test_nvidias_service_may_ask_nvbootctrl_anything_but_call_a_start_good(words: list[str], tmp_path: Path) -> None:
+    text = (JETSON / "usr/lib/visavis-image/without-verify").read_text()
+    assert f"/{l4t.BOOT_CONTROL_ITSELF} " in text
+    program = tmp_path / "nvbootctrl"
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    command = ["sh", "-ec", text.replace(f"/{l4t.BOOT_CONTROL_ITSELF}", str(program)), "sh", *words]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == ("" if words == ["verify"] else f"{' '.join(words)}\n")
 
 
 @pytest.mark.parametrize("name", l4t.MODULES)
@@ -263,8 +278,12 @@ def test_the_root_is_that_slots_and_what_asks_later_is_told(number: int, slot: s
     ):
         assert before in text
         text = text.replace(before, after)
-    text = text.replace("mount -t efivarfs", "true")
-    subprocess.run(["sh", "-ec", text, "sh", "go"], check=True)
+    for program in ("mount", "umount"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho "{program}" >>{tmp_path}/asked\n')
+        (tmp_path / program).chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-ec", text, "sh", "go"], check=True, env=path)
+    assert (tmp_path / "asked").read_text() == "mount\numount\n"  # else the system finds it read-only
     assert (tmp_path / "param.conf").read_text() == f"ROOT=PARTLABEL=visavis-{slot}\n"
     assert (tmp_path / "visavis-slot").read_text() == f"rauc.slot={slot.upper()}\n"
 

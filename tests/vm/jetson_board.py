@@ -34,6 +34,31 @@ NVIDIAS = ("systemd-sysv", "udev", "kmod", "dbus", "iproute2", "netbase", "ca-ce
 SLOT_MIB = 1024
 CONSOLE = "console=ttyS0"
 SLOTS = "nvidia-slots"  # on the first partition, where both the program and this firmware get at it
+# What NVIDIA's tool needs there: which board this is, and a variable that it may write.
+NEEDED = f"""set -eu
+[ -s /etc/nv_boot_control.conf ] || {{ echo "/etc/nv_boot_control.conf is missing" >&2; exit 1; }}
+variable=/sys/firmware/efi/efivars/BootChainFwNext-{VENDOR}
+chattr -i $variable 2>/dev/null || true
+printf '\\7\\0\\0\\0\\0\\0\\0\\0' >$variable
+"""
+CONFIG_SERVICE = "nv-l4t-bootloader-config"
+CONFIG_PROGRAM = f"opt/nvidia/l4t-bootloader-config/{CONFIG_SERVICE}.sh"
+# What NVIDIA's service does at each start, as people have described it.
+CONFIG_FILES = {
+    CONFIG_PROGRAM: """#!/bin/sh
+set -eu
+echo "TEGRA_CHIPID 0x23" >/etc/nv_boot_control.conf
+dpkg-reconfigure nvidia-l4t-bootloader
+nvbootctrl verify
+""",
+    f"etc/systemd/system/{CONFIG_SERVICE}.service": f"""[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/{CONFIG_PROGRAM} -v
+[Install]
+WantedBy=multi-user.target
+""",
+}
 PC_KERNEL = (b"HdrS", 0x202)
 
 
@@ -70,11 +95,7 @@ def image(folder: Path) -> Path:
     (kernel,) = tree.glob("boot/vmlinuz-*")
     content = kernel.read_bytes()
     (tree / "boot/Image").write_bytes(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)
-    program = tree / l4t.BOOT_CONTROL
-    program.write_text(
-        NVBOOTCTRL.format(folder="/boot/efi").replace("./slots", f"./{SLOTS}").replace(">slots", f">{SLOTS}")
-    )
-    program.chmod(0o755)
+    nvidias_programs(tree)
     this, version = board(), current_version()
     product = package(SYSTEMS["jammy", "amd64"], version)
     contents = l4t.make(
@@ -83,6 +104,17 @@ def image(folder: Path) -> Path:
     shutil.rmtree(tree)
     disk.assemble(this.table, contents, folder / "out/nvme.img")
     return folder / "out/nvme.img"
+
+
+def nvidias_programs(tree: Path) -> None:
+    """The tool for slots and the service that calls it, played."""
+    tool = NVBOOTCTRL.format(folder="/boot/efi").replace("./slots", f"./{SLOTS}").replace(">slots", f">{SLOTS}")
+    files = {l4t.BOOT_CONTROL: tool.replace("set -eu\n", NEEDED), **CONFIG_FILES}
+    disk.write_files({name: text.encode() for name, text in files.items()}, tree)
+    for name in (l4t.BOOT_CONTROL, CONFIG_PROGRAM):
+        (tree / name).chmod(0o755)
+    link = tree / f"etc/systemd/system/multi-user.target.wants/{CONFIG_SERVICE}.service"
+    link.symlink_to(f"/etc/systemd/system/{CONFIG_SERVICE}.service")
 
 
 def board() -> Board:
@@ -110,11 +142,11 @@ class Jetson(Flashed):
     def esp(self) -> str:
         return f"{self.disk}@@{self.at['visavis-esp']}"
 
-    def switch_on(self) -> None:
+    def switch_on(self, power_was_off: bool = True) -> None:
         """Power, or a restart: the firmware counts, the loader reads the slot's boot partition."""
         slots = self.boot_file(SLOTS)
         assert slots is not None
-        self.started, slots = started(slots)
+        self.started, slots = started(slots, power_was_off)
         self.put(SLOTS, slots)
         number = "AB".index(self.started).to_bytes(4, "little")
         uefi_variables.put(self.folder / "variables.fd", CURRENT, VENDOR, number)
@@ -153,7 +185,7 @@ class Jetson(Flashed):
 
     def goes_down_and_starts(self) -> None:
         self.process.wait(timeout=self.start_limit_s)
-        self.switch_on()
+        self.switch_on(power_was_off=False)
         self.wait_until_it_answers()
 
     def slot(self) -> str:

@@ -52,6 +52,17 @@ def test_the_first_start_is_of_slot_a_and_ends_with_everything_running(device: J
     everything_runs(device)
 
 
+def test_nvidias_tool_can_write_its_variables_and_its_service_has_no_say(device: Jetson) -> None:
+    assert device.run("findmnt -no OPTIONS /sys/firmware/efi/efivars").startswith("rw")
+    assert device.gate() == "success"
+    slots = f"/boot/efi/{jetson_board.SLOTS}"
+    device.run(f"sed -i s/retry0=.*/retry0=1/ {slots} && systemctl restart {jetson_board.CONFIG_SERVICE}")
+    assert device.run("cat /etc/nv_boot_control.conf") == "TEGRA_CHIPID 0x23\n"
+    assert "retry0=1" in device.run(f"cat {slots}")
+    device.run("nvbootctrl verify")
+    assert "retry0=3" in device.run(f"cat {slots}")
+
+
 def test_a_face_comes_over_mqtt(device: Jetson) -> None:
     a_face_comes_over_mqtt(device)
 
