@@ -58,6 +58,7 @@ test-vm-long: ## run the tests that take hours: Debian 12 and arm64, a fleet, sy
 	@scripts/setup.sh vm
 	@$(MAKE) --no-print-directory image
 	@$(MAKE) --no-print-directory image BOARD=rpi5
+	@$(MAKE) --no-print-directory image BOARD=rpi4
 	@$(MAKE) --no-print-directory image BOARD=generic-arm64
 	$(PYTEST_VM) -m vm_long -s tests
 

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The image for a Raspberry Pi 5, its firmware played: the first start, a slot that is tried, given up, tried, kept.
-
-VISAVIS_PI=rpi4 takes the image for a Pi 4.
-"""
+"""The images for a Raspberry Pi, its firmware played: the first start, a slot that is tried, given up, tried, kept."""
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from visavis.update.bundle import Contents, make_bundle
+from visavis.update.keys import CA, make_keys
 
+from tests.vm import image_update
 from tests.vm.image_lab import (
     SETTINGS,
     a_face_comes_over_mqtt,
@@ -21,15 +21,16 @@ from tests.vm.image_lab import (
     slow_down,
     the_list_of_parts_is_inside_and_beside,
 )
+from tests.vm.image_update import BUILT_AT, PARCEL, VERSION, Parcel
 from tests.vm.lab import PI, missing_programs
-from tests.vm.pi_card import CARD, STICK, Card, Medium
+from tests.vm.pi_card import CARD, DEVICE_TREES, STICK, Card, Medium
+from tests.vm.two_slots import file_sum
 
-BOARD = os.environ.get("VISAVIS_PI", "rpi5")
 # Its image alone takes half an hour to make.
 pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(10_000)]
 
 
-@pytest.fixture(scope="module", params=[BOARD])
+@pytest.fixture(scope="module", params=DEVICE_TREES)
 def board(request: pytest.FixtureRequest) -> str:
     """In the names of the tests, so that what ran for one board is told beside what ran for the other."""
     name: str = request.param
@@ -91,6 +92,23 @@ def test_a_slot_that_is_confirmed_is_started_from_then_on(device: Card) -> None:
     device.restart()
     assert (device.started_from, device.slot_now()) == (3, "B")
     device.run("visavis update good")
+
+
+def test_a_bundle_is_written_into_both_partitions_of_the_other_slot(device: Card, board: str, tmp_path: Path) -> None:
+    """And waits there: only a restart of the device itself tries it."""
+    images = {kind: tmp_path / f"{kind}.img" for kind in ("boot", "rootfs")}
+    for image in images.values():
+        image.write_bytes(random.Random(image.name).randbytes(8 << 20))
+    make_keys(tmp_path / "keys")
+    bundle = tmp_path / "good.raucb"
+    make_bundle(Contents(board, VERSION, BUILT_AT, images), tmp_path / "keys", bundle)
+    image_update.it_trusts(device, Parcel(bundle, bundle, tmp_path / "keys" / CA, file_sum(images["rootfs"])))
+    device.send(bundle, PARCEL)
+    device.run(f"visavis update install {PARCEL}", 3600)
+    for kind, slot in (("boot", "boot-a"), ("rootfs", "a")):
+        whole, size = file_sum(images[kind])
+        assert device.slot_sum(slot, size) == whole
+    assert device.backend("get-primary") == "A"
     device.stop()
     assert device.firmware.load().partition == 3
 
