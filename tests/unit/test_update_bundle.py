@@ -205,6 +205,15 @@ def test_a_disk_without_room_for_the_copy_is_told_and_left_as_it_was(place: Path
     assert {file.name for file in tmp_path.iterdir()} == {"tree", "rootfs.squashfs"}
 
 
+def test_notes_of_openssl_before_the_answer_are_no_part_of_it() -> None:
+    note = (
+        "C02C0780E97F0000:error:1700006B:CMS routines:cms_get_enveloped_type:content type not enveloped data:x.c:41:\n"
+    )
+    assert rauc.answer(f'{note * 3}{{"compatible": "x"}}') == {"compatible": "x"}
+    with pytest.raises(UpdateError, match=r"rauc gives no answer that can be read: C02C.*: look into"):
+        rauc.answer(note)
+
+
 def test_an_unknown_board_and_a_bad_version_are_refused(place: Path) -> None:
     with pytest.raises(UpdateError, match="there is no board 'toaster': use one of generic-amd64"):
         bundle(place, "never.raucb", board="toaster")

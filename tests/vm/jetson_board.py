@@ -181,9 +181,6 @@ class Jetson(Flashed):
     def restart(self) -> None:
         """As the device does it by itself; QEMU ends where the board would reset."""
         self.try_to_run("systemctl reboot")
-        self.goes_down_and_starts()
-
-    def goes_down_and_starts(self) -> None:
         self.process.wait(timeout=self.start_limit_s)
         self.switch_on(power_was_off=False)
         self.wait_until_it_answers()

@@ -119,7 +119,7 @@ def info(file: Path, options: Sequence[str] = ()) -> BundleInfo:
     done = _rauc("info", *options, "--output-format=json", str(file))
     if done.returncode != 0:
         raise refusal(file, done.stderr)
-    said = json.loads(done.stdout)
+    said = answer(done.stdout)
     if "update" in said:  # newer versions have a deeper form
         said = said["update"]
     return BundleInfo(said["compatible"], said["version"], said.get("build") or "")
@@ -162,7 +162,20 @@ def status() -> Status:
     done = _patiently("status", "--detailed", "--output-format=json")
     if done.returncode != 0:
         raise UpdateError(f"rauc does not answer: {last_line(done.stderr)}", LOOK)
-    return read_status(json.loads(done.stdout))
+    return read_status(answer(done.stdout))
+
+
+def answer(stdout: str) -> dict[str, Any]:
+    """What rauc says in JSON. On Ubuntu 22.04 notes of OpenSSL 3.0 come before it, about a signature that is in order.
+
+    Raises:
+        UpdateError: there is no JSON.
+    """
+    begin = stdout.find("{")
+    if begin < 0:
+        raise UpdateError(f"rauc gives no answer that can be read: {last_line(stdout)}", LOOK)
+    found: dict[str, Any] = json.loads(stdout[begin:])
+    return found
 
 
 def read_status(said: dict[str, Any]) -> Status:
