@@ -138,6 +138,19 @@ def test_a_worker_has_a_network_of_its_own_with_nobody_in_it(device: Machine) ->
 
 
 @pytest.mark.own_kernel
+def test_a_worker_opens_no_disk(device: Machine) -> None:
+    """Whatever file it finds: the kernel refuses its group what root outside may read."""
+    group = device.run(f"systemctl show -P ControlGroup {UNITS[2]}").strip()
+    disk = device.run("findmnt -no SOURCE /").strip()
+    assert disk.startswith("/dev/")
+    for node, inside in ((disk, "0"), ("/dev/urandom", "1")):
+        read = f"head -c 1 {node} | wc -c"
+        assert device.run(read).strip() == "1"
+        tried = device.try_to_run(f"echo $$ >'/sys/fs/cgroup{group}/cgroup.procs' && {read}")
+        assert tried.stdout.strip() == inside, tried.stderr
+
+
+@pytest.mark.own_kernel
 def test_a_worker_that_takes_too_much_memory_is_ended_alone_and_comes_back(device: Machine) -> None:
     """A program in its group takes it, for no model that may be used does."""
     daemon, worker = (of(device, unit, "MainPID") for unit in UNITS[1:])
@@ -214,6 +227,19 @@ def test_a_worker_whose_settings_are_refused_is_waited_for_by_nobody(device: Mac
     device.run(f"rm {wrong}")
     mended = f'[ "$(systemctl show -P StatusText {worker})" = "centerface on onnxruntime" ]'
     device.run(retry(mended, 180, f"systemctl status {worker}"))
+
+
+@pytest.mark.own_kernel
+def test_after_a_restart_of_the_machine_it_runs_by_itself(device: Machine) -> None:
+    start = "cat /proc/sys/kernel/random/boot_id"
+    before = device.run(start)
+    device.try_to_run("systemctl reboot")
+    device.socket = device.socket.with_name("ssh-again")  # the old connection may hang
+    device.wait_for(lambda: device.try_to_run(start).stdout not in ("", before), "no other start")
+    device.run(
+        retry("curl -sf http://127.0.0.1:8080/readyz", 900, "systemctl --failed; journalctl -n 60 --no-pager"), 1200
+    )
+    assert [device.run(f"systemctl is-active {unit}").strip() for unit in UNITS] == ["active"] * len(UNITS)
 
 
 def test_an_upgrade_keeps_the_settings_and_a_downgrade_is_refused(device: Machine) -> None:
