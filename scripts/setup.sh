@@ -291,7 +291,7 @@ install_rivals() {
 	fi
 	install_packages wrk # and with it the list of packages, which the next line looks into
 	install_packages "$(store_package)"
-	(cd go-capture && CGO_ENABLED=0 go build -o ../build/gatewayload ./internal/testprogram/gatewayload)
+	(cd go-capture && CGO_ENABLED=0 go build -o ../build/ ./internal/testprogram/gatewayload ./internal/testprogram/barehttp)
 	(cd tests/bench/rivals/sender && CGO_ENABLED=0 go build -o ../../../../build/framesender .)
 }
 

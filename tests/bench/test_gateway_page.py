@@ -18,7 +18,7 @@ from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.load import Answers, Cheap, Spread, wrk_figures
 from tests.bench.gateway.page import Found, sections
 from tests.bench.gateway.servers import FLASK, PATIENT_VISAVIS, RIVALS, VISAVIS
-from tests.bench.gateway.tables import cheap_words, load_plots, most_of_two, turns_table
+from tests.bench.gateway.tables import cheap_words, floor_words, load_plots, most_of_two, turns_table
 from tests.bench.gateway.workers import Spent, WorkersRun
 from tests.bench.page import parts
 from tests.bench.tree import Memory
@@ -81,6 +81,9 @@ RATES = {"1": [20.0, 20.0, 16.0], "2": [39.0, 31.2, 31.2], "INT8": [70.0, 56.0, 
 WORKERS = {name: WorkersRun(rates, Spent(40.0, 4.0), 200.0, {"a": [FACE]}) for name, rates in RATES.items()}
 
 
+LEAST = InTurns(figures("", 60_000.0, 1.0).turns.health, figures("", 80_000.0, 1.0).turns.status, [], [])
+
+
 def test_all_bars_hold_for_figures_as_they_are_wanted() -> None:
     assert [bar.row() for bar in bars(SERVERS, LIVE, WORKERS, 250) if not bar.holds] == []
 
@@ -129,6 +132,16 @@ def test_what_the_client_takes_is_said_beside_the_rates() -> None:
     assert "costs uvicorn 50.0 times" in text
 
 
+def test_what_nobody_on_net_http_comes_below_is_said_with_the_run_s_own_figures() -> None:
+    text = " ".join(floor_words(SERVERS, LEAST))
+    assert "takes 0.83 and 0.62 of visavis's processor time" in text
+    assert "answers 60 and 80 times as many a second as uvicorn: 4 times are within reach" in text
+    slow = InTurns(figures("", 3_990.0, 1.0).turns.health, LEAST.status, [], [])
+    assert "answers 3.99 and 80 times as many a second as uvicorn: 4 times are out of reach" in " ".join(
+        floor_words(SERVERS, slow)
+    )
+
+
 def test_the_table_of_turns_tells_the_ratios_of_the_rounds() -> None:
     uneven = SERVERS[FLASK.name].turns._replace(pictures=[40.0, 20.5, 49.2])
     servers = SERVERS | {FLASK.name: SERVERS[FLASK.name]._replace(turns=uneven)}
@@ -140,7 +153,7 @@ def test_the_table_of_turns_tells_the_ratios_of_the_rounds() -> None:
 
 def test_the_page_has_every_part_and_each_only_once() -> None:
     latencies = {"ring": {size: Latency(204.0, 307.0) for size in SIZES}}
-    found = Found(SERVERS, LIVE, latencies, WORKERS, deadline_ms=250, took_s=700)
+    found = Found(SERVERS, LEAST, LIVE, latencies, WORKERS, deadline_ms=250, took_s=700)
     assert all(bar.holds for bar in found.bars)
     lines = parts(sections(found))
     assert len([line for line in lines if line.startswith("## ")]) == len(sections(found)) == 8

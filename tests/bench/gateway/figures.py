@@ -104,6 +104,9 @@ class InTurns(NamedTuple):
     pictures: list[float]
     overload: list[float]
 
+    def health_at(self, connections: int) -> CheapRun:
+        return next(run for run in self.health if run.connections == connections)
+
 
 class ClosedRun(NamedTuple):
     """Pictures on so many connections; processor time of the server for each answer; its memory while they came."""
@@ -137,4 +140,4 @@ class Figures(NamedTuple):
         return next(run for run in self.closed if run.connections == connections)
 
     def health_at(self, connections: int) -> CheapRun:
-        return next(run for run in self.turns.health if run.connections == connections)
+        return self.turns.health_at(connections)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.bench.gateway.article import claims
 from tests.bench.gateway.bars import bars
-from tests.bench.gateway.figures import BUSY, CROWD, Figures
+from tests.bench.gateway.figures import BUSY, CROWD, Figures, InTurns
 from tests.bench.gateway.frames import Latency
 from tests.bench.gateway.live import LiveRun
 from tests.bench.gateway.servers import SITE, WORKERS
@@ -19,6 +19,7 @@ from tests.bench.gateway.tables import (
     cheap_tables,
     cheap_words,
     closed_tables,
+    floor_words,
     frames_table,
     live_plot,
     live_table,
@@ -37,6 +38,7 @@ class Found(NamedTuple):
     """Everything that was measured."""
 
     servers: Mapping[str, Figures]
+    floor: InTurns
     live: Mapping[str, Sequence[LiveRun]]
     frames: Mapping[str, Mapping[str, Latency]]
     workers: Mapping[str, WorkersRun]
@@ -74,7 +76,14 @@ def sections(found: Found) -> list[Section]:
 
 
 def cheap_lines(found: Found) -> list[str]:
-    return [*CHEAP, *cheap_tables(found.servers), "", *cheap_words(found.servers, os.cpu_count() or 1)]
+    return [
+        *CHEAP,
+        *cheap_tables(found.servers),
+        "",
+        *cheap_words(found.servers, os.cpu_count() or 1),
+        "",
+        *floor_words(found.servers, found.floor),
+    ]
 
 
 def closed_lines(found: Found) -> list[str]:

@@ -18,7 +18,7 @@ from tests.bench.clip import make_clip
 from tests.bench.gateway import frames, live, measure, side_by_side, workers
 from tests.bench.gateway.figures import FULL, QUICK, Plan
 from tests.bench.gateway.page import Found, page, pictures
-from tests.bench.gateway.servers import ROOT, VISAVIS
+from tests.bench.gateway.servers import FLOOR, ROOT, VISAVIS
 from tests.bench.page import Section
 from tests.bench.run import verdict
 from tests.gocv_module import gocv_images
@@ -53,7 +53,7 @@ def measured(plan: Plan) -> Found:
     latencies = told("frames", lambda: frames.measured(plan.frames))
     by_workers = told("workers", lambda: workers.measured(plan, picture))
     deadline_ms = max(DEADLINE_MS, PATIENCE * servers[VISAVIS.name].service_ms)
-    return Found(servers, viewers, latencies, by_workers, deadline_ms, time.monotonic() - begin_s)
+    return Found(servers, turns[FLOOR], viewers, latencies, by_workers, deadline_ms, time.monotonic() - begin_s)
 
 
 def told(name: str, measure_it: Callable[[], T]) -> T:

@@ -24,6 +24,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 SITE = ROOT / "build" / "rivals" / "site"
+BAREHTTP, FLOOR = ROOT / "build" / "barehttp", "net/http alone"
 READY_LIMIT_S, STOP_LIMIT_S, ASK_LIMIT_S = 60.0, 5.0, 30.0
 WORKERS = 2
 
@@ -134,6 +135,16 @@ CELERY = Kind("Flask + Celery + Redis", celery)
 PATIENT_VISAVIS = own("visavis, no deadline", visavis(PATIENT))
 VISAVIS = own("visavis", visavis())
 RIVALS = (FLASK, GUNICORN, UVICORN, CELERY)
+
+
+def floor(url: str) -> Kind:
+    """net/http alone, with visavis's own answers and as much garbage: what a cheap request takes at least."""
+    paths = f"/healthz,{VISAVIS.status}"
+
+    def commands(at: Place) -> list[list[str]]:
+        return [[str(BAREHTTP), "-listen", f"127.0.0.1:{at.port}", "-like", url, "-paths", paths]]
+
+    return Kind(FLOOR, commands, status=VISAVIS.status, environment={"GOGC": "200"})
 
 
 class Server:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.gateway.figures import AT, BUSY, SHARES, CheapRun, InTurns, Plan
 from tests.bench.gateway.load import Cheap, cheap, closed, open_loop
-from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server
+from tests.bench.gateway.servers import FLOOR, PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server, floor
 from tests.bench.gateway.warm import side_by_side, wait_until_quiet
 from tests.bench.turns import in_turn
 
@@ -23,21 +23,25 @@ Turn = tuple[Cheap, float]  # and the server's processor time, seconds
 
 
 def measured(plan: Plan, picture: Path) -> dict[str, InTurns]:
-    """All servers by name. Most connections come last: some servers are still busy with them afterwards."""
+    """All servers by name, and FLOOR, which takes no pictures. Most connections come last: some servers are still busy
+    with them afterwards.
+    """
     kinds = {kind.name: kind for kind in (*RIVALS, PATIENT_VISAVIS, VISAVIS)}
     with side_by_side(kinds, picture) as servers:
         pictures = pictures_in_turn(servers, picture, plan)
         whole = [one for one in servers.values() if one.kind != PATIENT_VISAVIS]  # the same but for a queue of pictures
-        status = cheap_in_turn(whole, lambda kind: kind.status, AT, plan)
-        health = [cheap_in_turn(whole, lambda _: "/healthz", count, plan) for count in plan.cheap_connections]
+        with Server(floor(servers[VISAVIS.name].url(""))) as least:
+            whole.append(least)
+            status = cheap_in_turn(whole, lambda kind: kind.status, AT, plan)
+            health = [cheap_in_turn(whole, lambda _: "/healthz", count, plan) for count in plan.cheap_connections]
     return {
         name: InTurns(
             health=[runs[name] for runs in health if name in runs],
             status=status.get(name),
-            pictures=pictures[name],
+            pictures=pictures.get(name, []),
             overload=pictures[OVERLOAD] if name == VISAVIS.name else [],
         )
-        for name in kinds
+        for name in (*kinds, FLOOR)
     }
 
 
