@@ -93,8 +93,8 @@ func WriteJSON(w http.ResponseWriter, r *http.Request, a Answer) {
 			return
 		}
 	}
-	w.Header().Set("Content-Type", a.ContentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	h := w.Header()
+	h["Content-Type"], h["Content-Length"] = []string{a.ContentType}, []string{strconv.Itoa(len(body) + 1)}
 	w.WriteHeader(a.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client has gone: nobody is left to tell

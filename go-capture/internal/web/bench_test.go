@@ -26,6 +26,19 @@ func BenchmarkCheapRequest(b *testing.B) {
 	}
 }
 
+func TestASmallAnswerTakesFewPiecesOfMemory(t *testing.T) {
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Version: "1"}, oneCamera{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, asked := server.Handler(), request("/healthz")
+	asked.Host = "127.0.0.1:8080"
+	const most = 7 // of which the map that holds the answer's headers takes two
+	if pieces := testing.AllocsPerRun(100, func() { site.ServeHTTP(&unread{header: http.Header{}}, asked) }); pieces > most {
+		t.Errorf("an answer takes %v pieces of memory, want at most %d", pieces, most)
+	}
+}
+
 // unread is an answer that nobody reads.
 type unread struct{ header http.Header }
 

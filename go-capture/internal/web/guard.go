@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,7 +127,8 @@ func (s *Server) strangeHost(r *http.Request) *problem.Problem {
 	if r.Host == "" && isCheck(r.URL.Path) {
 		return nil
 	}
-	for _, said := range hostsOf(r) {
+	hosts := hostsOf(r)
+	for _, said := range slices.Compact(hosts[:]) {
 		if !s.hostAllowed(r, said.host) {
 			return strangeName(said, r)
 		}
@@ -170,7 +172,7 @@ func bareHost(host string) string {
 		host = name
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	if address, err := netip.ParseAddr(host); err == nil {
+	if address, err := netip.ParseAddr(host); err == nil && !address.Is4() { // which is written in one way only
 		return address.Unmap().WithZone("").String()
 	}
 	return host
@@ -180,10 +182,10 @@ func bareHost(host string) string {
 // may not hold our streams open either. Programs that are no browsers send no header of these.
 func (s *Server) fromAnotherSite(r *http.Request) *problem.Problem {
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
-	asks := r.Header.Get(pageOrigin)
-	switch r.Header.Get("Sec-Fetch-Site") {
+	asks := first(r.Header[pageOrigin])
+	switch first(r.Header["Sec-Fetch-Site"]) {
 	case "cross-site", "same-site":
-		if safe && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		if safe && first(r.Header["Sec-Fetch-Mode"]) == "navigate" {
 			return nil
 		}
 		return &problem.Problem{Status: http.StatusForbidden, Title: "Refused to another site's page",
@@ -193,11 +195,20 @@ func (s *Server) fromAnotherSite(r *http.Request) *problem.Problem {
 			return nil
 		}
 	}
-	origin := cmp.Or(r.Header.Get("Origin"), asks) // a page writes only the other one itself
+	origin := cmp.Or(first(r.Header["Origin"]), asks) // a page writes only the other one itself
 	if origin == "" || s.isOurPage(origin, r) || safe && s.isFile(r.URL.Path) {
 		return nil
 	}
 	return otherOrigin(origin, r)
+}
+
+// first is the first of a header's values. Those of a name that is written as net/http writes it need no Header.Get, which goes through
+// each byte of the name to write it so.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // isFile tells whether a path is a file of the page. Those are the same on every device, and browsers ask for scripts with an Origin:

@@ -13,8 +13,8 @@ import (
 // named gives each request an id that its answer carries, and writes the request's line in the log when it is answered.
 func (s *Server) named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := requestlog.ID(r.Header.Values(problem.RequestIDHeader))
-		w.Header().Set(problem.RequestIDHeader, id)
+		id := requestlog.ID(r.Header[problem.RequestIDHeader])
+		w.Header()[problem.RequestIDHeader] = []string{id}
 		began, recorder := time.Now(), recorderOf(w)
 		defer func() { s.settings.Log.Answered(r.Context(), answered(r, recorder.code, id, began)) }()
 		next.ServeHTTP(recorder, r)
@@ -24,7 +24,7 @@ func (s *Server) named(next http.Handler) http.Handler {
 func answered(r *http.Request, code int, id string, began time.Time) requestlog.Answered {
 	asksIfReady := r.URL.Path == "/readyz" || r.URL.Path == "/v2/health/ready" // "no" is an answer
 	return requestlog.Answered{
-		Method: r.Method, Path: r.URL.Path, Client: r.RemoteAddr, ID: id, Traces: r.Header.Values("Traceparent"), Status: code,
+		Method: r.Method, Path: r.URL.Path, Client: r.RemoteAddr, ID: id, Traces: r.Header["Traceparent"], Status: code,
 		IsRefusal: code >= http.StatusBadRequest && !asksIfReady, IsFailure: code >= http.StatusInternalServerError, Began: began,
 	}
 }
