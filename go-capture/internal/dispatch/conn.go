@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -77,12 +78,16 @@ func (d *Dispatcher) handle(conn *net.UnixConn) {
 	if no != nil {
 		refuse(raw, no)
 	}
-	if w == nil {
-		return
+	if w != nil {
+		d.hear(w)
 	}
+}
+
+// hear takes what a worker says until its connection ends.
+func (d *Dispatcher) hear(w *worker) {
 	buffer := make([]byte, ring.ResultBytes+ring.MaxResultBytes+1)
 	for {
-		packet, reason := readPacket(conn, buffer)
+		packet, reason := readPacket(w.conn, buffer)
 		if reason == "" {
 			reason = d.take(w, packet)
 		}
@@ -248,8 +253,19 @@ func (d *Dispatcher) welcome(w *worker, minor uint16) {
 	packet := make([]byte, ring.WelcomeBytes)
 	message.Put(packet)
 	if err := w.send(packet, nil); err != nil {
-		d.drop(w, unread)
+		d.unsent(w, err)
 	}
+}
+
+// unsent is what follows when a worker cannot be sent a message. One that has closed its end gets nothing more, but what it said before,
+// as the answers to frames that it held, waits to be read, and its end after that: see hear. The mutex is held.
+func (d *Dispatcher) unsent(w *worker, err error) {
+	if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		d.drop(w, unread)
+		return
+	}
+	d.leaves(w)
+	w.credit, w.granted = 0, 0
 }
 
 // leave drops a worker and lends its freed slots' successors.

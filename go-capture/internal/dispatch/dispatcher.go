@@ -139,7 +139,7 @@ func (d *Dispatcher) announce(w *worker, s *Stream) {
 	packet := make([]byte, ring.RingAddBytes)
 	message.Put(packet)
 	if err := w.send(packet, unix.UnixRights(s.memory.Fd())); err != nil {
-		d.drop(w, unread)
+		d.unsent(w, err)
 		return
 	}
 	w.rings[s.id] = true

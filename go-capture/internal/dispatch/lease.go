@@ -5,6 +5,8 @@ package dispatch
 import (
 	"math"
 	"slices"
+
+	"visavis/capture/internal/ring"
 )
 
 // lease is one slot in the hands of one worker.
@@ -26,6 +28,15 @@ func (d *Dispatcher) newLease(slot *Slot, w *worker) *lease {
 	slot.leases = append(slot.leases, l)
 	l.lateNs = l.dispatchNs + max(int64(lateAfter*d.expectedNs(l)), leastLateNs)
 	return l
+}
+
+// message is the FRAME that lends it.
+func (l *lease) message() []byte {
+	m := l.slot.message()
+	m.LeaseID, m.DispatchedNs = l.id, l.dispatchNs
+	packet := make([]byte, ring.FrameBytes)
+	m.Put(packet)
+	return packet
 }
 
 // giveBack takes the slot out of the worker's hands.

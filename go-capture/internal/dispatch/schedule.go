@@ -2,10 +2,7 @@
 
 package dispatch
 
-import (
-	"visavis/capture/internal/frame"
-	"visavis/capture/internal/ring"
-)
+import "visavis/capture/internal/frame"
 
 // tie is how far expected finish times may differ and still count as equal.
 const tie = 1.15
@@ -180,9 +177,24 @@ func (d *Dispatcher) await(w *worker) {
 	}
 }
 
-// lend sends a waiting frame. A worker that cannot take it is broken and leaves.
+// lend sends a waiting frame. One that cannot be sent goes on waiting: no worker has had it.
 func (d *Dispatcher) lend(slot *Slot, w *worker) {
-	s := slot.stream
+	l := d.newLease(slot, w)
+	if err := w.send(l.message(), nil); err != nil {
+		l.giveBack()
+		d.unsent(w, err)
+		return
+	}
+	d.lent(l)
+	d.arm(l.overdueNs())
+	if slot.mayBeLentAgain() {
+		d.arm(l.lateNs)
+	}
+}
+
+// lent keeps the books of a frame that a worker has now.
+func (d *Dispatcher) lent(l *lease) {
+	slot, s := l.slot, l.slot.stream
 	if slot.state == late {
 		d.spare--
 	}
@@ -193,20 +205,6 @@ func (d *Dispatcher) lend(slot *Slot, w *worker) {
 		s.account.LentAgain++
 	}
 	d.turn++
-	s.served, w.used = d.turn, d.turn
-	slot.state = leased
-	l := d.newLease(slot, w)
-	message := slot.message()
-	message.LeaseID, message.DispatchedNs = l.id, l.dispatchNs
-	s.superseded = 0
-	var packet [ring.FrameBytes]byte
-	message.Put(packet[:])
-	if err := w.send(packet[:], nil); err != nil {
-		d.drop(w, unread)
-		return
-	}
-	d.arm(l.overdueNs())
-	if slot.mayBeLentAgain() {
-		d.arm(l.lateNs)
-	}
+	s.served, l.worker.used = d.turn, d.turn
+	slot.state, s.superseded = leased, 0
 }

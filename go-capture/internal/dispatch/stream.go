@@ -187,7 +187,7 @@ func (d *Dispatcher) detach(s *Stream) {
 		}
 		delete(w.rings, s.id)
 		if err := w.send(packet, nil); err != nil {
-			d.drop(w, unread)
+			d.unsent(w, err)
 		}
 	}
 	for _, slot := range s.slots {

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/logtest"
+	"visavis/capture/internal/ring"
+	"visavis/capture/internal/waiting"
+)
+
+// ends are those of one connection.
+func ends(t *testing.T) (ours, theirs *net.UnixConn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both [2]*net.UnixConn
+	for i, fd := range fds {
+		file := os.NewFile(uintptr(fd), "end")
+		conn, err := net.FileConn(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close() // conn has one of its own
+		both[i] = conn.(*net.UnixConn)
+		t.Cleanup(func() { _ = both[i].Close() }) // often closed before
+	}
+	return both[0], both[1]
+}
+
+// unheard connects a worker to a daemon that reads nothing of what it says until it hears it.
+func (h *house) unheard(m ring.Hello) (*peer, *worker) {
+	h.t.Helper()
+	ours, theirs := ends(h.t)
+	raw, err := ours.SyscallConn()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	w, no := h.join(ours, raw, m)
+	if no != nil {
+		h.t.Fatal(no.text)
+	}
+	p := &peer{t: h.t, conn: theirs, rings: map[uint32]ring.RingAdd{}, maps: map[uint32][]byte{}}
+	h.t.Cleanup(p.close)
+	return p, w
+}
+
+// The daemon had no time to read what the worker said before it went.
+func TestOfAWorkerThatHasGoneNoFrameIsLost(t *testing.T) {
+	said := &heard{}
+	logtest.Hear(t, slog.NewTextHandler(said, nil))
+	h := newHouse(t, Options{Credit: 2})
+	s := h.stream("door")
+	m := hello(2)
+	m.Name.Set("leaving") // workers of the test before may be told of still
+	p, w := h.unheard(m)
+	publish(s)
+	held, _ := p.frame()
+	p.credit(0)
+	p.answer(ring.Result{LeaseID: held.LeaseID})
+	p.close()
+	publish(s)
+	if c := h.counters("door"); c.InFlight != 2 || c.Abandoned != 0 {
+		t.Fatalf("of one frame that it has answered, and one that it never had, %+v is left", c)
+	}
+	h.hear(w)
+	if c := h.counters("door"); c.Inferred != 1 || c.InFlight != 1 {
+		t.Errorf("what it answered before it went is %+v", c)
+	}
+	if got, ok := h.worker(1).frame(); !ok || got.FrameSeq != 2 {
+		t.Errorf("the next worker got %+v", got)
+	}
+	if c := h.counters("door"); c.Abandoned != 0 || c.LentAgain != 0 || said.count("worker=leaving") != 0 {
+		t.Errorf("a worker that went in order: %+v\n%s", c, said.all())
+	}
+}
+
+// A picture in its own size has one try.
+func TestAClientsPictureThatCannotBeSentHasItsTryYet(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.large()
+	gone, w := h.unheard(hello(1))
+	gone.close()
+	publishLarge(s, 64, 32)
+	h.hear(w)
+	p := h.worker(1)
+	m, ok := p.frame()
+	if !ok || m.FrameSeq != 1 {
+		t.Fatalf("the next worker got %+v", m)
+	}
+	p.answer(ring.Result{LeaseID: m.LeaseID})
+	waiting.Until(t, "it is inferred", func() bool { return h.counters("@large").Inferred == 1 })
+}
+
+// It reads nothing, but its end is open.
+func TestAFrameThatAStuckWorkerHasNoRoomForGoesToAnother(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	_, w := h.unheard(hello(1))
+	if err := unix.SetsockoptInt(descriptor(t, w), unix.SOL_SOCKET, unix.SO_SNDBUF, 0); err != nil {
+		t.Fatal(err)
+	}
+	for w.send(make([]byte, ring.FrameBytes), nil) == nil {
+	}
+	publish(s)
+	if n := len(h.Snapshot().Workers); n != 0 {
+		t.Errorf("%d workers are connected", n)
+	}
+	if m, ok := h.worker(1).frame(); !ok || m.FrameSeq != 1 {
+		t.Errorf("the next worker got %+v", m)
+	}
+}
+
+func descriptor(t *testing.T, w *worker) (fd int) {
+	t.Helper()
+	if err := w.raw.Control(func(number uintptr) { fd = int(number) }); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
