@@ -23,8 +23,9 @@ from tests.e2e.bombs import photo
 from tests.e2e.clients import FAKE_WORKERS, metrics, until_replaced, worker_ids
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.load import closed_loop, statuses
-from tests.e2e.test_appliance import assert_status_adds_up
+from tests.e2e.test_appliance import assert_status_adds_up, daemon_pid
 from tests.e2e.test_gateway import assert_pictures_add_up
+from tests.standing_still import paused
 from tests.unit.command import visavis
 from tests.waiting import HANG_S, until
 
@@ -44,6 +45,8 @@ size = [320, 240]
 fps = 20
 """
 )
+# Each time a frame may meet a worker that has gone; mostly one does.
+TIMES_GONE = 3
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +150,20 @@ def test_what_a_worker_has_that_hangs_or_dies_is_answered_by_another(appliance: 
         until_replaced(appliance, connected)
         until(lambda: answered_by(appliance, "worker-2") > 0, "the new worker does nothing")
     workers(appliance, "1")
+
+
+def test_no_frame_is_lost_to_a_worker_that_goes_while_the_daemon_stands_still(appliance: RunningAppliance) -> None:
+    before = appliance.camera("demo")["frames"]["dropped"]["abandoned"]
+    for _ in range(TIMES_GONE):
+        with joined(appliance, "--backend", "fake", "--input", "320x240") as guest:
+            until(lambda: answered_by(appliance, "guest") > 5, "the worker that joined has nothing to do")
+            with paused(daemon_pid(appliance)):
+                guest.terminate()
+                assert guest.wait(HANG_S) == 0
+            until(lambda: answered_by(appliance, "guest") == 0, "the daemon does not see that it has gone")
+    assert appliance.camera("demo")["frames"]["dropped"]["abandoned"] == before
+    assert "worker=guest" not in appliance.log.read_text(), "the daemon says that it hung"
+    assert_status_adds_up(appliance)
 
 
 @pytest.mark.slow
