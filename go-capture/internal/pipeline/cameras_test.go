@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,4 +186,38 @@ func withoutDescriptors(t *testing.T) (restore func()) {
 	t.Cleanup(restore)
 	set(syscall.Rlimit{Cur: 0, Max: usual.Max})
 	return restore
+}
+
+func TestACameraThatIsPluggedInEndsThePauseBeforeTheNextTry(t *testing.T) {
+	c := idleDoor(t)
+	node := filepath.Join(t.TempDir(), "video0")
+	c.settings.Source = "v4l2:" + node
+	wait := backoff.New(4*time.Hour, 24*time.Hour)
+	rested := make(chan struct{})
+	go func() { c.rest(t.Context(), wait); close(rested) }()
+	// Whoever rests must have seen once that there is no node: pull it and plug it in until that is so.
+	waiting.Until(t, "the pause has ended", func() bool {
+		pullOrPlug(t, node)
+		select {
+		case <-rested:
+			return true
+		default:
+			return false
+		}
+	})
+	if got := wait.Next(); got > 4*time.Hour {
+		t.Errorf("the try after it comes after %v, as if nothing had been plugged in", got)
+	}
+}
+
+// pullOrPlug removes a device node, or makes it where there is none.
+func pullOrPlug(t *testing.T, node string) {
+	t.Helper()
+	err := os.Remove(node)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.WriteFile(node, nil, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
