@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,35 @@ def test_the_report_names_every_device_and_fails_for_one_that_is_away(port: int)
     )
     assert (attic["cameras"], attic["cameras_offline"], attic["seen_at"]) == (["door"], [], None)
     assert (cellar["device"], cellar["online"], cellar["cameras_offline"]) == ("cellar", False, ["door"])
+
+
+def heard_live(port: int, *words: str) -> str:
+    """The report on an attic that tells its figures while the report listens, and on a cellar that says nothing."""
+    introduce(port, "attic")
+    introduce(port, "cellar", online=False)
+    command = [str(PROGRAM), "fleet", "--port", str(port), "--wait", "30", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+
+        def ended() -> bool:
+            publish(port, "visavis/attic/stats", stats(29.4))  # nobody says when the subscription stands
+            return process.poll() is not None
+
+        until(ended, "it waits for the figures")
+        return process.stdout.read()
+
+
+def test_the_report_says_when_a_device_was_heard_last(port: int) -> None:
+    begin = datetime.now(timezone.utc).replace(microsecond=0)
+    attic, cellar = json.loads(heard_live(port, "--json"))
+    assert begin <= datetime.fromisoformat(attic["seen_at"]) <= datetime.now(timezone.utc)
+    assert cellar["seen_at"] is None
+
+
+def test_the_table_says_how_long_ago_that_was(port: int) -> None:
+    attic, cellar = re.findall("(?:attic|cellar) .*", heard_live(port))
+    assert re.search(r" \d+ s ago *$", attic)
+    assert re.search(" not now *$", cellar)
 
 
 def test_the_report_is_a_table_and_0_when_all_are_there(port: int) -> None:
