@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from visavis import systemd
@@ -21,6 +24,93 @@ def ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.sock
         line.settimeout(HANG_S)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield line
+
+
+class Library:
+    """Stands in for python3-systemd, which is Debian's package for Debian's Python, and keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.journal: list[dict[str, str]] = []
+
+    def notify(self, notice: str) -> bool:
+        self.notices.append(notice)
+        return True
+
+    def handler(self, **fields: str) -> logging.Handler:
+        library = self
+
+        class Handler(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                library.journal.append({"MESSAGE": self.format(record), **fields})
+
+        return Handler()
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    one = Library()
+    daemon, journal = ModuleType("systemd.daemon"), ModuleType("systemd.journal")
+    vars(daemon)["notify"], vars(journal)["JournalHandler"] = one.notify, one.handler
+    for module in (ModuleType("systemd"), daemon, journal):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    systemd._sd_notify.cache_clear()
+    yield one
+    systemd._sd_notify.cache_clear()
+
+
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As where it is not installed, whatever this machine has."""
+    for name in ("systemd", "systemd.daemon", "systemd.journal"):
+        monkeypatch.setitem(sys.modules, name, None)
+    systemd._sd_notify.cache_clear()
+    yield
+    systemd._sd_notify.cache_clear()
+
+
+def says(handler: logging.Handler) -> None:
+    """Log one line with it."""
+    handler.handle(
+        logging.makeLogRecord({"levelname": "WARNING", "levelno": logging.WARNING, "msg": "a lens is dirty"})
+    )
+
+
+def test_what_may_wait_is_told_by_the_library_where_it_is_installed(ear: socket.socket, library: Library) -> None:
+    assert systemd.tell(systemd.READY, f"{systemd.STATUS}warm")
+    assert systemd.tell(systemd.ALIVE, waits=False)
+    assert library.notices == ["READY=1\nSTATUS=warm"]
+    assert ear.recv(100) == b"WATCHDOG=1"
+
+
+@pytest.mark.usefixtures("no_library")
+def test_what_is_told_arrives_without_the_library(ear: socket.socket) -> None:
+    assert systemd.tell(systemd.READY, f"{systemd.STATUS}warm")
+    assert ear.recv(100) == b"READY=1\nSTATUS=warm"
+
+
+def test_the_journal_gets_the_workers_name_as_a_field(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    says(systemd.log_handler("worker-1"))
+    fields = {"SYSLOG_IDENTIFIER": "visavis", "VISAVIS_WORKER": "worker-1"}
+    assert library.journal == [{"MESSAGE": "a lens is dirty", **fields}]
+
+
+@pytest.mark.usefixtures("no_library")
+def test_the_journal_gets_plain_lines_without_the_library(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    says(systemd.log_handler("worker-1"))
+    assert capsys.readouterr().err == "WARNING a lens is dirty\n"
+
+
+def test_outside_the_journal_lines_are_plain_although_there_is_the_library(
+    monkeypatch: pytest.MonkeyPatch, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    says(systemd.log_handler("worker-1"))
+    assert (capsys.readouterr().err, library.journal) == ("WARNING a lens is dirty\n", [])
 
 
 def test_what_is_told_arrives_as_one_notice(ear: socket.socket) -> None:

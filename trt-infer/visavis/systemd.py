@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a worker says to systemd: that it is ready, that it lives, and its log with fields.
 
-Debian's python3-systemd does it where it is installed; without it the three lines of the protocol and plain lines on
-stderr do. `visavis run` listens as systemd does; where nobody does, nothing is said.
+Debian's python3-systemd does it where it is installed; without it one datagram and plain lines on stderr do. A sign of
+life is always that datagram: sd_notify(3) waits for a listener that stands still, and a worker must not. `visavis run`
+listens as systemd does; where nobody does, nothing is said.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
+from functools import cache
 from time import monotonic
+from typing import cast
 
 STATUS = "STATUS="
 READY = "READY=1"
@@ -34,13 +38,13 @@ def tell_ourselves(line: socket.socket) -> None:
     _own_ears[:] = [line]
 
 
-def tell(*words: str, flags: int = 0) -> bool:
+def tell(*words: str, waits: bool = True) -> bool:
     """Send a notice, such as READY and f"{STATUS}warm"; whether there is somebody that it went to.
 
-    `flags` are those of sendto(2).
+    With `waits` false it is dropped where the listener has enough of them to read.
     """
     try:
-        return _sent("\n".join(words).encode(), flags)
+        return _sent("\n".join(words), waits=waits)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -48,13 +52,31 @@ def tell(*words: str, flags: int = 0) -> bool:
         return False
 
 
-def _sent(notice: bytes, flags: int) -> bool:
-    """As sd_notify(3) says: one datagram to the socket that NOTIFY_SOCKET names; "@" stands for an abstract one."""
+def _sent(notice: str, *, waits: bool) -> bool:
+    """To our own ear, or to the socket that NOTIFY_SOCKET names."""
+    flags = 0 if waits else socket.MSG_DONTWAIT
     if _own_ears:
-        return bool(_own_ears[0].send(notice, flags))
+        return bool(_own_ears[0].send(notice.encode(), flags))
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False
+    if waits and (notify := _sd_notify()):
+        return notify(notice)
+    return _datagram(notice.encode(), flags, address)
+
+
+@cache
+def _sd_notify() -> Callable[[str], bool] | None:
+    """The library's sd_notify(3); None where it is not installed."""
+    try:
+        from systemd.daemon import notify  # noqa: PLC0415 (only there under systemd)
+    except ImportError:
+        return None
+    return cast("Callable[[str], bool]", notify)
+
+
+def _datagram(notice: bytes, flags: int, address: str) -> bool:
+    """What sd_notify(3) says on the wire: "@" stands for an abstract socket."""
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
@@ -73,8 +95,8 @@ class SignOfLife:
         """Cheap: most calls only look at the clock."""
         if self._period_s and monotonic() - self._told_s >= self._period_s:
             self._told_s = monotonic()
-            # Who does not listen, such as a `visavis run` that was stopped with Ctrl-Z, has enough of them to read.
-            tell(ALIVE, flags=socket.MSG_DONTWAIT)
+            # `visavis run` may have been stopped with Ctrl-Z.
+            tell(ALIVE, waits=False)
 
 
 class LongStart:
