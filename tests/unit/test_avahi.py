@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Avahi is given to announce: as its DTD wants it, and where the page really is."""
+"""What Avahi is given to announce: as its DTD wants it, where the page really is, and which device that is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from visavis import __version__
 from visavis.config_gen import Web
 from visavis.daemon import effective_config
+from visavis_device.files import ANNOUNCEMENT
+from visavis_device.first_boot import CHECK, announce, device_id
 
 from tests.repo.pages import blocks
 from tests.repo.test_laws import ROOT
 
+DAEMON = ROOT / "build" / "visavis-capture"
 EXAMPLE = ROOT / "systemd" / "visavis.avahi.service"
 ROOTFS = ROOT / "firmware-image" / "rootfs"
 ON_IMAGES = ROOTFS / "etc" / "avahi" / "services" / "visavis.service"
@@ -50,14 +54,67 @@ def test_what_is_announced_is_well_formed_and_where_the_page_is(
 ) -> None:
     group = ElementTree.parse(file).getroot()  # noqa: S314 - our own
     assert group.tag == "service-group"
-    assert [one.tag for one in group] == ["name", "service"]
-    service = group[1]
-    tags = [one.tag for one in service]
-    assert tags == sorted(tags, key=ORDER.index)
+    assert [one.tag for one in group] == ["name", "service", "service"]
+    for service in group.findall("service"):
+        tags = [one.tag for one in service]
+        assert tags == sorted(tags, key=ORDER.index)
     web = settings(tmp_path)
-    assert service.findtext("type") == f"_http{'s' * web.https}._tcp"
-    assert service.findtext("port") == web.listen.rpartition(":")[2]
-    assert [one.text for one in service.findall("txt-record")] == ["path=/"]
+    port = web.listen.rpartition(":")[2]
+    told = {one.findtext("type"): (one.findtext("port"), records(one)) for one in group.findall("service")}
+    assert told[f"_http{'s' * web.https}._tcp"] == (port, {"path": "/"})
+    assert told["_visavis._tcp"][0] == port
+
+
+def records(service: ElementTree.Element) -> dict[str, str]:
+    """What its TXT records say."""
+    pairs = (str(one.text).partition("=") for one in service.findall("txt-record"))
+    return {name: value for name, _, value in pairs}
+
+
+def programs_hear(content: str) -> dict[str, str]:
+    """What is told of the device to programs that look for one."""
+    group = ElementTree.fromstring(content)  # noqa: S314 - our own
+    return next(records(one) for one in group.findall("service") if one.findtext("type") == "_visavis._tcp")
+
+
+def test_programs_hear_who_the_device_is_of_which_release_and_where_its_api_is(tmp_path: Path) -> None:
+    file = tmp_path / ANNOUNCEMENT
+    file.parent.mkdir(parents=True)
+    shutil.copy(ON_IMAGES, file)
+    for device in ("porch", "attic"):
+        announce(tmp_path, device)
+        assert programs_hear(file.read_text()) == {"id": device, "ver": __version__, "api": "/api/v1"}
+    announce(tmp_path, "")  # nobody knows it: the daemon refuses its configuration
+    assert programs_hear(file.read_text())["id"] == "attic"
+
+
+def test_the_example_tells_no_release_since_a_copy_would_keep_it() -> None:
+    assert programs_hear(EXAMPLE.read_text()) == {"id": "porch", "api": "/api/v1"}
+
+
+def test_what_an_owner_made_of_the_announcement_stays(tmp_path: Path) -> None:
+    announce(tmp_path, "porch")
+    file = tmp_path / ANNOUNCEMENT
+    assert not file.exists(), "who has removed it wants none"
+    file.parent.mkdir(parents=True)
+    changed = ON_IMAGES.read_text().replace("8080", "443").replace("visavis on %h", "Café")
+    file.write_text(changed)
+    announce(tmp_path, "porch")
+    assert file.read_text() == changed.replace("id=<", "id=porch<").replace("ver=<", f"ver={__version__}<")
+    file.write_text("<service-group>mine</service-group>")
+    announce(tmp_path, "porch")
+    assert file.read_text() == "<service-group>mine</service-group>"
+
+
+def test_the_id_is_the_one_by_which_the_daemon_calls_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    monkeypatch.setattr("visavis_device.first_boot.CHECK", (str(DAEMON), "-config", str(config), *CHECK[3:]))
+    config.write_text('[device]\nid = "porch"\n')
+    assert device_id() == "porch"
+    config.write_text("[device]\nid = 7\n")
+    assert device_id() == ""
 
 
 def test_an_image_lets_its_page_be_reached_before_it_announces_it(tmp_path: Path) -> None:

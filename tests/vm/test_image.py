@@ -15,6 +15,7 @@ import pytest
 from image import build, root
 from image.boards import BOARDS, SUITE
 from image.packages import read_lock
+from visavis import __version__
 
 from deb.build import SYSTEMS, commit_time_s, current_version, package
 from tests.vm import image_update
@@ -71,6 +72,13 @@ def test_the_settings_were_taken_and_removed(device: Flashed) -> None:
     assert "was applied and removed" in device.run("cat /boot/efi/visavis-status.txt")
     assert device.try_to_run("ls /boot/efi/visavis.toml").returncode != 0
     assert device.said("visavis.toml was applied and removed")
+
+
+def test_programs_in_the_network_are_told_which_device_this_is(device: Flashed) -> None:
+    told = device.run("cat /etc/avahi/services/visavis.service")
+    assert "<txt-record>id=porch</txt-record>" in told
+    assert f"<txt-record>ver={__version__}</txt-record>" in told
+    device.run(retry("journalctl -b -u avahi-daemon -o cat | grep -q 'visavis on porch.*successfully established'", 60))
 
 
 def test_the_system_cannot_be_written_and_what_is_kept_lies_on_the_rest_of_the_disk(device: Flashed) -> None:

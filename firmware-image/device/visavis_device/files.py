@@ -17,6 +17,7 @@ CLAIM = "etc/visavis/claim-code"
 HOSTNAME = "etc/hostname"
 SSH_KEYS = "etc/ssh/authorized_keys.d/root"
 WIFI_COUNTRY = "etc/iwd/main.conf"
+ANNOUNCEMENT = "etc/avahi/services/visavis.service"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ def of(settings: Settings) -> list[File]:
 def identity(name: str) -> list[File]:
     """The device's name in the network and in topics."""
     return [File(HOSTNAME, f"{name}\n"), File(DEVICE_CONFIG, f"[device]\nid = {quoted(name)}\n")]
+
+
+def announcement(content: str, device: str, version: str) -> File:
+    """What Avahi tells the network, with the device's id and release in it; all else stays as its owner has it."""
+    for name, value in {"id": device, "ver": version}.items():
+        content = re.sub(f"(<txt-record>{name}=)[^<]*", rf"\g<1>{value}", content)
+    return File(ANNOUNCEMENT, content)
 
 
 def claim(code: str) -> File:

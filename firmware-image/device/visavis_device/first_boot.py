@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -19,6 +20,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from visavis import __version__
 
 from visavis_device import files, settings
 from visavis_device.files import File
@@ -49,7 +52,11 @@ class Places:
 
 def main() -> int:
     """Prepare the device; 1 when something of that failed."""
-    return 0 if prepare(Places(), check) else 1
+    places = Places()
+    good = prepare(places, check)
+    with contextlib.suppress(OSError):  # the network is told what it was told before; `prepare` has said what is wrong
+        announce(places.root, device_id())
+    return 0 if good else 1
 
 
 def prepare(places: Places, accept: Callable[[], str]) -> bool:
@@ -193,6 +200,22 @@ def check() -> str:
     if done.returncode == 0:
         return ""
     return done.stderr.strip() or f"{CHECK[0]} ended with {done.returncode} and said nothing"
+
+
+def device_id() -> str:
+    """What the daemon calls the device; empty when it refuses its configuration."""
+    done = subprocess.run(CHECK, capture_output=True, check=False)
+    return str(json.loads(done.stdout)["device"]["id"]) if done.returncode == 0 else ""
+
+
+def announce(root: Path, device: str) -> None:
+    """Write who this is, and its release, into what Avahi tells the network, where its owner lets it tell anything."""
+    content = content_of(root / files.ANNOUNCEMENT)
+    if content is None or not device:
+        return
+    told = files.announcement(content, device, __version__)
+    if told.content != content:
+        write(root, told)
 
 
 def line_of(path: Path) -> str:
