@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from tests.vm.two_slots import file_sum
 
 # Its image alone takes half an hour to make.
 pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(10_000)]
+MOST_MB = 900
 
 
 @pytest.fixture(scope="module", params=DEVICE_TREES)
@@ -57,6 +58,12 @@ def test_the_first_start_is_of_slot_a_and_ends_with_everything_running(device: C
     assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
     assert "was applied and removed" in device.run("cat /boot/efi/visavis-status.txt")
     everything_runs(device)
+
+
+def test_the_image_is_quickly_sent(device: Card, measured: Callable[[str], None]) -> None:
+    sent = Path(f"{device.hardware.image}.zst").stat().st_size / 1e6
+    measured(f"{sent:.0f} MB to send")
+    assert sent <= MOST_MB
 
 
 def test_a_face_comes_over_mqtt(device: Card) -> None:
