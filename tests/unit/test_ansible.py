@@ -110,6 +110,19 @@ def test_no_batch_of_an_update_holds_two_failure_domains() -> None:
         rollout(domains, domains, 0)
 
 
+@pytest.mark.parametrize(("is_old", "code"), [(True, 0), (False, 1)])
+def test_lint_says_in_one_line_that_it_leaves_the_playbooks_out(is_old: bool, code: int, tmp_path: Path) -> None:
+    script, python = tmp_path / "scripts" / "ansible.sh", tmp_path / ".venv" / "bin" / "python"
+    for folder in (script.parent, python.parent, tmp_path / "ansible"):
+        folder.mkdir(parents=True)
+    shutil.copy(PLAYBOOKS.parent / "scripts" / "ansible.sh", script)
+    python.write_text(f"#!/bin/sh\nexit {int(not is_old)}\n")  # what the script asks: whether it is an old one
+    python.chmod(0o755)
+    said = subprocess.run([str(script), "lint"], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr.count("\n")) == (code, 1), said.stderr
+    assert said.stderr.startswith("lint: ansible/ is left out: ansible-lint needs Python 3.11") == is_old
+
+
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[int]:
     """The port of the real one, which lets in porch alone, by the password as the role writes it."""
