@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import lzma
 import os
 import secrets
@@ -221,3 +222,34 @@ def test_the_one_board_in_recovery_mode_is_found(
     command = [sys.executable, WRITER.with_name("in_recovery.py"), "--port", "p1", "--devices", usb(tmp_path, **boards)]
     said = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     assert (said.returncode, words in said.stdout + said.stderr) == (code, True), said.stdout + said.stderr
+
+
+def at_usb(folder: Path, command: Sequence[str | Path]) -> list[str | Path]:
+    """This command where the kernel tells only of the boards in `folder`, which holds usb/devices."""
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys/bus && exec "$@"', folder, *command]
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "flashed"),
+    [
+        (("0955", "7523", "APX"), 0, ["l4t_initrd_flash.sh --network usb0 jetson-orin-nano-devkit external"]),
+        (("0955", "7020", "L4T"), 2, []),
+    ],
+)
+def test_the_playbook_lets_nvidias_program_flash_the_board_that_waits(
+    told: tuple[str, str, str], code: int, flashed: list[str], ansible: Ansible, tmp_path: Path
+) -> None:
+    """The program is a stand-in, as in test_jetson.py, which says how it was called."""
+    usb(tmp_path / "bus" / "usb" / "devices", p1=told)
+    log, program = tmp_path / "log", tmp_path / "l4t_initrd_flash.sh"
+    program.write_text(f'#!/bin/sh\necho "$(basename "$0") $*" >>"{log}"\n')
+    program.chmod(0o755)
+    given = {"card_recovery_command": [str(program), "--network", "usb0", "jetson-orin-nano-devkit", "external"]}
+    given |= {"card_usb": "p1", "card_device": "", "card_confirmed": "", "ansible_become": False}
+    for words, lines in ((["--check"], []), ([], flashed)):
+        played = ansible.run(
+            *at_usb(tmp_path / "bus", ["ansible-playbook", "flash.yml", "-e", json.dumps(given), *words])
+        )
+        assert played.returncode == code, played.stdout + played.stderr
+        assert (log.read_text().splitlines() if log.exists() else []) == lines
+        assert ("there is none" in played.stdout) == (code != 0)
