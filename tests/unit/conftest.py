@@ -16,5 +16,5 @@ def ansible(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def todays(tmp_path_factory: pytest.TempPathFactory) -> Ansible:
-    """Today's alone, for what takes many plays; tests/vm/test_ansible.py plays all of it with Debian 12's too."""
+    """Today's alone, for what takes many plays. Debian 12's plays site.yml on a device in tests/vm/test_ansible.py."""
     return Ansible.installed("ansible", tmp_path_factory.mktemp("ansible"))
