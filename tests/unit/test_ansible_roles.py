@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 import sys
 from datetime import datetime, timedelta, timezone
@@ -154,6 +155,29 @@ def test_a_restart_that_a_run_did_not_come_to_is_made_by_the_next(todays: Ansibl
     assert '"msg": "restarted"' not in last.said
 
 
+def spoil(role: Path, template: str, line: str) -> None:
+    """Give the role a template that has this line too."""
+    whole = (role / "templates").resolve()
+    (role / "templates").unlink()
+    shutil.copytree(whole, role / "templates")
+    with (role / "templates" / template).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def test_a_unit_that_systemd_would_read_otherwise_does_not_land(todays: Ansible, device: Path) -> None:
+    provisioned(device, "mqtt.password")
+    before = kept(device)[1]
+    refused = handed(todays, device, {"gate.password": "a", "mqtt.password": "b", "two words": "c"})
+    assert refused.code != 0
+    assert "not to be handed over: LoadCredential=two words:" in refused.said
+    assert kept(device)[1] == before
+    spoil(device / "visavis", "credentials.conf.j2", "LoadCredentials=a:/b")
+    refused = handed(todays, device, {"gate.password": "a", "mqtt.password": "b"})
+    assert refused.code != 0
+    assert "not to be handed over: LoadCredentials=a:/b" in refused.said
+    assert kept(device)[1] == before
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Path:
     """The folder of a broker's host, and of the role as far as it lets other machines in; its handler only speaks."""
@@ -226,6 +250,28 @@ def test_a_certificate_goes_with_its_variable_and_so_does_the_port(
     assert (closed.code, closed.changed) == (0, {"house": 1}), closed.said
     assert '"msg": "restarted"' in closed.said
     assert opened(broker) == {}
+
+
+def let_users_in(ansible: Ansible, broker: Path, users: dict[str, str]) -> tuple[int, str]:
+    """Give the broker these users alone: how that ends, and the names that it then has."""
+    steps = tasks(PLAYBOOKS / "roles" / "broker" / "tasks" / "settings.yml")
+    (step,) = (one for one in steps if one.get("ansible.builtin.template", {}).get("src") == "visavis.passwd.j2")
+    step["ansible.builtin.template"] = {
+        name: value for name, value in step["ansible.builtin.template"].items() if name not in ("owner", "group")
+    }
+    del step["notify"]
+    (broker / "broker" / "tasks" / "main.yml").write_text(yaml.safe_dump([step]))
+    file = broker / "passwords"
+    played = let_in(ansible, broker, Pair(), broker_users=users, broker_passwords=str(file))
+    return played.code, re.sub(r":.*", "", file.read_text()) if file.exists() else ""
+
+
+def test_users_whom_mosquitto_would_not_understand_do_not_land(todays: Ansible, broker: Path) -> None:
+    assert let_users_in(todays, broker, {"porch": "a", "väry": "b"}) == (0, "porch\nväry\n")
+    for name in ("two:names", "two\nlines", ""):
+        assert let_users_in(todays, broker, {name: "c"}) == (2, "porch\nväry\n"), name
+    spoil(broker / "broker", "visavis.passwd.j2", "workshop:open")
+    assert let_users_in(todays, broker, {"porch": "a"}) == (2, "porch\nväry\n")
 
 
 def self_made(key: Any, days: int) -> str:
