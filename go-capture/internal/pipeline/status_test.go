@@ -50,8 +50,10 @@ func TestACameraThatIsRefusedIsInTheStatusWithTheReasonAndTheRemedy(t *testing.T
 			t.Errorf("%s: %d %s, want %d", path, answer.Code, answer.Body, want)
 		}
 	}
-	if all := a.startMissing(ctx, &running, a.config.Cameras); !all || (*view)(a).Status().Cameras[0].Error != "" {
-		t.Errorf("started: %t, %+v", all, (*view)(a).Status().Cameras)
+	all = a.startMissing(ctx, &running, a.config.Cameras)
+	seen = (*view)(a).Status().Cameras // of a demo without pictures, which it may have found out already
+	if !all || strings.Contains(seen[0].Error, "LimitNOFILE") {
+		t.Errorf("started: %t, %+v", all, seen)
 	}
 }
 
