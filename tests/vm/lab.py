@@ -203,7 +203,8 @@ class Machine:
         return [
             *(*accelerated(self.board, 1024), "-smp", "2", "-m", "3072"),
             *("-kernel", str(files / "vmlinuz"), "-initrd", str(files / "initrd.img")),
-            *("-append", f"root=/dev/vda rw console={self.board.console} quiet"),
+            # Emulated on a busy host, a kernel may panic as it starts: then it starts again, and nobody waits an hour.
+            *("-append", f"root=/dev/vda rw console={self.board.console} quiet panic=5"),
             *("-drive", f"file={files / 'disk.img'},if=virtio,format=raw,snapshot=on"),
             *("-drive", f"file={payload},if=virtio,format=raw,readonly=on"),
             *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:22"),

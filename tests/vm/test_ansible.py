@@ -12,15 +12,18 @@ import re
 import subprocess
 import sys
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]
-from visavis.client import Broker, Device
+from visavis.client import Broker, Detections, Device
 
 from deb import beside
 from deb.build import SYSTEMS, package
@@ -63,6 +66,7 @@ BROKER = {"unit": "mosquitto", "package": "visavis-broker"}
 ENVIRONMENT = {"ANSIBLE_HOST_KEY_CHECKING": "False", "ANSIBLE_TIMEOUT": "120"}
 NEW_BROKER = "broker_version=0.2.0"
 TIME_IS_UP = 28  # curl's code
+STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"  # by which systemd's journal says that a unit is being started
 # How long a new version has before it is taken back; one that never starts costs all of it.
 READY = f"visavis_ready_s={420 if MACHINES else 90}"
 
@@ -211,24 +215,32 @@ def add_login(file: Path) -> None:
 
 
 class Ear:
-    """Collects every event of the house's broker, by device, as a program with a session does."""
+    """Collects every event of the house's broker as a program with a session does, and every message of a frame."""
 
     def __init__(self, broker: Broker) -> None:
         self.heard: set[str] = set()
+        self.frames: dict[str, list[Detections]] = {name: [] for name in BOARDS}
         self.stop = threading.Event()
-        self.thread = threading.Thread(target=self.listen, args=(Device("+", broker),))
+        devices = Device("+", broker)
+        self.threads = [threading.Thread(target=one, args=(devices,)) for one in (self.listen, self.look)]
 
     def listen(self, devices: Device) -> None:
         for event in devices.events("ear", self.stop):
             self.heard.add(event.id)
 
+    def look(self, devices: Device) -> None:
+        for message in devices.detections(stop=self.stop):
+            self.frames[message.device].append(message)
+
     def __enter__(self) -> Ear:
-        self.thread.start()
+        for thread in self.threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join()
+        for thread in self.threads:
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -397,6 +409,26 @@ def test_no_event_was_lost_on_the_way_and_every_frame_is_accounted_for(fleet: Fl
             frames = camera["frames"]
             told = frames["inferred"] + frames["in_flight"] + sum(frames["dropped"].values())
             assert frames["captured"] == told, frames
+
+
+def lives(fleet: Fleet, ear: Ear, name: str) -> list[list[Detections]]:
+    """What each start of a device's daemon has told of frames, of those that have told anything."""
+    ask = f"journalctl -o json MESSAGE_ID={STARTING} UNIT=visavis-capture.service"
+    starts = [json.loads(line) for line in fleet.machines[name].run(ask).splitlines()]
+    begun = [int(one["__REALTIME_TIMESTAMP"]) / 1e6 for one in starts]
+    told: list[list[Detections]] = [[] for _ in begun]
+    for message in ear.frames[name]:
+        told[bisect_right(begun, message.captured_at.timestamp()) - 1].append(message)
+    return [life for life in told if life]
+
+
+def test_no_detection_was_lost_but_at_the_restarts_of_a_daemon(fleet: Fleet, ear: Ear) -> None:
+    """Each message tells how many frames since the one before were not inferred, so none can be missing in between."""
+    for name in BOARDS:
+        told = lives(fleet, ear, name)
+        assert len(told) > 1, f"{name} did not tell of frames both before a restart and after it"
+        for before, after in (pair for life in told for pair in pairwise(life)):
+            assert after.frame - before.frame == 1 + sum(msgspec.structs.astuple(after.dropped)), (before, after)
 
 
 def test_the_fleet_report_shows_both(fleet: Fleet) -> None:
