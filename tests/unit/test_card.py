@@ -244,12 +244,11 @@ def test_the_playbook_lets_nvidias_program_flash_the_board_that_waits(
     log, program = tmp_path / "log", tmp_path / "l4t_initrd_flash.sh"
     program.write_text(f'#!/bin/sh\necho "$(basename "$0") $*" >>"{log}"\n')
     program.chmod(0o755)
-    given = {"card_recovery_command": [str(program), "--network", "usb0", "jetson-orin-nano-devkit", "external"]}
-    given |= {"card_usb": "p1", "card_device": "", "card_confirmed": "", "ansible_become": False}
+    command = [str(program), "--network", "usb0", "jetson-orin-nano-devkit", "external"]
+    card = {"card_usb": "p1", "card_device": "", "card_confirmed": "", "ansible_become": False}
+    given = json.dumps({**card, "card_recovery_command": command})
     for words, lines in ((["--check"], []), ([], flashed)):
-        played = ansible.run(
-            *at_usb(tmp_path / "bus", ["ansible-playbook", "flash.yml", "-e", json.dumps(given), *words])
-        )
+        played = ansible.run(*at_usb(tmp_path / "bus", ["ansible-playbook", "flash.yml", "-e", given, *words]))
         assert played.returncode == code, played.stdout + played.stderr
         assert (log.read_text().splitlines() if log.exists() else []) == lines
         assert ("there is none" in played.stdout) == (code != 0)
