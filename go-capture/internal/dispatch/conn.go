@@ -88,8 +88,11 @@ func (d *Dispatcher) hear(w *worker) {
 	buffer := make([]byte, ring.ResultBytes+ring.MaxResultBytes+1)
 	for {
 		packet, reason := readPacket(w.conn, buffer)
-		if reason == "" {
+		switch reason {
+		case "":
 			reason = d.take(w, packet)
+		case overdue: // see unsent: it reads nothing, and has not gone either
+			reason = unread
 		}
 		if reason != "" {
 			d.leave(w, reason)
@@ -266,6 +269,8 @@ func (d *Dispatcher) unsent(w *worker, err error) {
 	}
 	d.leaves(w)
 	w.credit, w.granted = 0, 0
+	farewell := time.Duration(d.options.LeaseMs) * time.Millisecond // for its answers, if it has not closed both ways
+	_ = w.conn.SetReadDeadline(time.Now().Add(farewell))            // a connection that is closed needs none
 }
 
 // leave drops a worker and lends its freed slots' successors.

@@ -83,6 +83,36 @@ func TestOfAWorkerThatHasGoneNoFrameIsLost(t *testing.T) {
 	}
 }
 
+// It went with a frame unread, and the daemon reads before it sends anything.
+func TestWhatAWorkerAnsweredBeforeItWentCountsBesideAFrameThatItLeft(t *testing.T) {
+	h := newHouse(t, Options{Credit: 2})
+	s := h.stream("door")
+	p, w := h.unheard(hello(2))
+	publish(s)
+	held, _ := p.frame()
+	publish(s)
+	p.answer(ring.Result{LeaseID: held.LeaseID})
+	p.close()
+	h.hear(w)
+	if c := h.counters("door"); c.Inferred != 1 || c.Abandoned != 1 {
+		t.Errorf("one frame was answered, and one lay unread: %+v", c)
+	}
+}
+
+func TestAWorkerThatReadsNothingMoreButStaysLosesItsPlace(t *testing.T) {
+	h := newHouse(t, Options{MaxWorkers: 1, LeaseMs: 50})
+	s := h.stream("door")
+	p, w := h.unheard(hello(1))
+	if err := p.conn.CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	publish(s)
+	h.hear(w)
+	if n := len(h.Snapshot().Workers); n != 0 {
+		t.Errorf("%d workers are connected", n)
+	}
+}
+
 // A picture in its own size has one try.
 func TestAClientsPictureThatCannotBeSentHasItsTryYet(t *testing.T) {
 	h := newHouse(t, Options{})

@@ -17,6 +17,9 @@ import (
 // the kernel, since no room is given for them.
 func readPacket(conn *net.UnixConn, buffer []byte) (packet []byte, reason string) {
 	n, _, flags, _, err := conn.ReadMsgUnix(buffer, nil)
+	if errors.Is(err, unix.ECONNRESET) { // told once, of one that went and left something unread: what it said before lies behind it
+		n, _, flags, _, err = conn.ReadMsgUnix(buffer, nil)
+	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, overdue
