@@ -47,7 +47,7 @@ def hold_back(ran_s: float, stop: threading.Event) -> bool:
     if pause_s:
         tell(f"{STATUS}failed {before + 1} times in a row, see the journal; the next try comes after {pause_s:g} s")
     while pause_s > 0 and not stop.is_set():
-        tell(ALIVE)
+        tell(ALIVE, waits=False)
         stop.wait(min(pause_s, ALIVE_EVERY_S))
         pause_s -= ALIVE_EVERY_S
     return stop.is_set()
