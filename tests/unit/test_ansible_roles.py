@@ -268,7 +268,7 @@ def let_users_in(ansible: Ansible, broker: Path, users: dict[str, str]) -> tuple
 
 def test_users_whom_mosquitto_would_not_understand_do_not_land(todays: Ansible, broker: Path) -> None:
     assert let_users_in(todays, broker, {"porch": "a", "väry": "b"}) == (0, "porch\nväry\n")
-    for name in ("two:names", "two\nlines", ""):
+    for name in ("two:names", "two\nlines", "", "#hash", " lead", "trail "):
         assert let_users_in(todays, broker, {name: "c"}) == (2, "porch\nväry\n"), name
     spoil(broker / "broker", "visavis.passwd.j2", "workshop:open")
     assert let_users_in(todays, broker, {"porch": "a"}) == (2, "porch\nväry\n")
