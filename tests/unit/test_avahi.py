@@ -13,7 +13,7 @@ import pytest
 from visavis import __version__
 from visavis.config_gen import Web
 from visavis.daemon import effective_config
-from visavis_device.files import ANNOUNCEMENT
+from visavis_device.files import ANNOUNCEMENT, PAGE_ANNOUNCEMENT, announcement
 from visavis_device.first_boot import CHECK, announce, device_id
 
 from tests.repo.pages import blocks
@@ -46,21 +46,29 @@ def of_images(folder: Path) -> Web:
     return effective_config(folder / "visavis" / "config.toml", os.environ).web
 
 
+def on_images() -> list[str]:
+    page = ON_IMAGES.read_text()
+    return [page, announcement(page, "porch", "1.2.0").content]
+
+
 @pytest.mark.parametrize(
-    ("file", "settings"), [(EXAMPLE, of_the_package), (EXAMPLE, described), (ON_IMAGES, of_images)]
+    ("files", "settings"),
+    [([EXAMPLE.read_text()], of_the_package), ([EXAMPLE.read_text()], described), (on_images(), of_images)],
 )
 def test_what_is_announced_is_well_formed_and_where_the_page_is(
-    file: Path, settings: Callable[[Path], Web], tmp_path: Path
+    files: list[str], settings: Callable[[Path], Web], tmp_path: Path
 ) -> None:
-    group = ElementTree.parse(file).getroot()  # noqa: S314 - our own
-    assert group.tag == "service-group"
-    assert [one.tag for one in group] == ["name", "service", "service"]
-    for service in group.findall("service"):
+    groups = [ElementTree.fromstring(file) for file in files]  # noqa: S314 - our own
+    services = [service for group in groups for service in group.findall("service")]
+    for group in groups:
+        assert group.tag == "service-group"
+        assert [one.tag for one in group] == ["name"] + ["service"] * (len(group) - 1)
+    for service in services:
         tags = [one.tag for one in service]
         assert tags == sorted(tags, key=ORDER.index)
     web = settings(tmp_path)
     port = web.listen.rpartition(":")[2]
-    told = {one.findtext("type"): (one.findtext("port"), records(one)) for one in group.findall("service")}
+    told = {one.findtext("type"): (one.findtext("port"), records(one)) for one in services}
     assert told[f"_http{'s' * web.https}._tcp"] == (port, {"path": "/"})
     assert told["_visavis._tcp"][0] == port
 
@@ -77,14 +85,20 @@ def programs_hear(content: str) -> dict[str, str]:
     return next(records(one) for one in group.findall("service") if one.findtext("type") == "_visavis._tcp")
 
 
-def test_programs_hear_who_the_device_is_of_which_release_and_where_its_api_is(tmp_path: Path) -> None:
-    file = tmp_path / ANNOUNCEMENT
-    file.parent.mkdir(parents=True)
-    shutil.copy(ON_IMAGES, file)
+@pytest.fixture
+def device_root(tmp_path: Path) -> Path:
+    """The root of a device, as far as Avahi reads it."""
+    (tmp_path / PAGE_ANNOUNCEMENT).parent.mkdir(parents=True)
+    shutil.copy(ON_IMAGES, tmp_path / PAGE_ANNOUNCEMENT)
+    return tmp_path
+
+
+def test_programs_hear_who_the_device_is_of_which_release_and_where_its_api_is(device_root: Path) -> None:
+    file = device_root / ANNOUNCEMENT
     for device in ("porch", "attic"):
-        announce(tmp_path, device)
+        announce(device_root, device)
         assert programs_hear(file.read_text()) == {"id": device, "ver": __version__, "api": "/api/v1"}
-    announce(tmp_path, "")  # nobody knows it: the daemon refuses its configuration
+    announce(device_root, "")  # nobody knows it: the daemon refuses its configuration
     assert programs_hear(file.read_text())["id"] == "attic"
 
 
@@ -92,18 +106,15 @@ def test_the_example_tells_no_release_since_a_copy_would_keep_it() -> None:
     assert programs_hear(EXAMPLE.read_text()) == {"id": "porch", "api": "/api/v1"}
 
 
-def test_what_an_owner_made_of_the_announcement_stays(tmp_path: Path) -> None:
-    announce(tmp_path, "porch")
-    file = tmp_path / ANNOUNCEMENT
+def test_what_an_owner_made_of_the_announcement_stays_and_counts_for_programs_too(device_root: Path) -> None:
+    page, file = device_root / PAGE_ANNOUNCEMENT, device_root / ANNOUNCEMENT
+    page.write_text(changed := ON_IMAGES.read_text().replace("8080", "443"))
+    announce(device_root, "porch")
+    assert page.read_text() == changed
+    assert "<port>443</port>" in file.read_text()
+    page.unlink()
+    announce(device_root, "porch")
     assert not file.exists(), "who has removed it wants none"
-    file.parent.mkdir(parents=True)
-    changed = ON_IMAGES.read_text().replace("8080", "443").replace("visavis on %h", "Café")
-    file.write_text(changed)
-    announce(tmp_path, "porch")
-    assert file.read_text() == changed.replace("id=<", "id=porch<").replace("ver=<", f"ver={__version__}<")
-    file.write_text("<service-group>mine</service-group>")
-    announce(tmp_path, "porch")
-    assert file.read_text() == "<service-group>mine</service-group>"
 
 
 def test_the_id_is_the_one_by_which_the_daemon_calls_the_device(

@@ -75,7 +75,7 @@ def test_the_settings_were_taken_and_removed(device: Flashed) -> None:
 
 
 def test_programs_in_the_network_are_told_which_device_this_is(device: Flashed) -> None:
-    told = device.run("cat /etc/avahi/services/visavis.service")
+    told = device.run("cat /etc/avahi/services/visavis-device.service")
     assert "<txt-record>id=porch</txt-record>" in told
     assert f"<txt-record>ver={__version__}</txt-record>" in told
     device.run(retry("journalctl -b -u avahi-daemon -o cat | grep -q 'visavis on porch.*successfully established'", 60))

@@ -17,7 +17,24 @@ CLAIM = "etc/visavis/claim-code"
 HOSTNAME = "etc/hostname"
 SSH_KEYS = "etc/ssh/authorized_keys.d/root"
 WIFI_COUNTRY = "etc/iwd/main.conf"
-ANNOUNCEMENT = "etc/avahi/services/visavis.service"
+PAGE_ANNOUNCEMENT = "etc/avahi/services/visavis.service"  # the image's or its owner's
+ANNOUNCEMENT = "etc/avahi/services/visavis-device.service"
+
+PORT = 8080
+DEVICE_ANNOUNCED = """<?xml version="1.0" standalone="no"?>
+<!-- Written anew by visavis-first-boot at each start, where there is visavis.service beside it. -->
+<!DOCTYPE service-group SYSTEM "avahi-service.dtd">
+<service-group>
+  <name replace-wildcards="yes">visavis on %h</name>
+  <service>
+    <type>_visavis._tcp</type>
+    <port>{port}</port>
+    <txt-record>id={device}</txt-record>
+    <txt-record>ver={version}</txt-record>
+    <txt-record>api=/api/v1</txt-record>
+  </service>
+</service-group>
+"""
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,11 @@ def identity(name: str) -> list[File]:
     return [File(HOSTNAME, f"{name}\n"), File(DEVICE_CONFIG, f"[device]\nid = {quoted(name)}\n")]
 
 
-def announcement(content: str, device: str, version: str) -> File:
-    """What Avahi tells the network, with the device's id and release in it; all else stays as its owner has it."""
-    for name, value in {"id": device, "ver": version}.items():
-        content = re.sub(f"(<txt-record>{name}=)[^<]*", rf"\g<1>{value}", content)
-    return File(ANNOUNCEMENT, content)
+def announcement(page: str, device: str, version: str) -> File:
+    """What Avahi tells programs, which look for a device, where it tells people of this page."""
+    port = re.search("<port>([0-9]+)</port>", page)
+    text = DEVICE_ANNOUNCED.format(port=port[1] if port else PORT, device=device, version=version)
+    return File(ANNOUNCEMENT, text)
 
 
 def claim(code: str) -> File:

@@ -209,13 +209,14 @@ def device_id() -> str:
 
 
 def announce(root: Path, device: str) -> None:
-    """Write who this is, and its release, into what Avahi tells the network, where its owner lets it tell anything."""
-    content = content_of(root / files.ANNOUNCEMENT)
-    if content is None or not device:
-        return
-    told = files.announcement(content, device, __version__)
-    if told.content != content:
-        write(root, told)
+    """Let Avahi tell the network who this is, and of which release, as long as its owner lets it tell of the page."""
+    page = content_of(root / files.PAGE_ANNOUNCEMENT)
+    if page is None:
+        (root / files.ANNOUNCEMENT).unlink(missing_ok=True)
+    elif device:
+        told = files.announcement(page, device, __version__)
+        if told.content != content_of(root / files.ANNOUNCEMENT):
+            write(root, told)
 
 
 def line_of(path: Path) -> str:
