@@ -246,10 +246,8 @@ func TestAWorkerThatIsCutOffIsToldWithTheRemedyAndAFloodIsNot(t *testing.T) {
 	logtest.Hear(t, slog.NewTextHandler(said, nil))
 	h := newHouse(t, Options{LeaseMs: 1})
 	s := h.stream("door")
-	m := hello(1)
-	m.Name.Set("hasty") // workers of the test before may be told of still
 	for range 2 * cutOffsSaid {
-		p := h.welcomed(m)
+		p := h.welcomed(named("hasty", 1))
 		publish(s)
 		waiting.Until(t, "the worker is gone", func() bool { return len(h.Snapshot().Workers) == 0 })
 		p.close()

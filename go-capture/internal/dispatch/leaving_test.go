@@ -48,9 +48,7 @@ func (h *house) unheard(m ring.Hello) (*peer, *worker) {
 	if no != nil {
 		h.t.Fatal(no.text)
 	}
-	p := &peer{t: h.t, conn: theirs, rings: map[uint32]ring.RingAdd{}, maps: map[uint32][]byte{}}
-	h.t.Cleanup(p.close)
-	return p, w
+	return h.peerAt(theirs), w
 }
 
 // The daemon had no time to read what the worker said before it went.
@@ -59,9 +57,7 @@ func TestOfAWorkerThatHasGoneNoFrameIsLost(t *testing.T) {
 	logtest.Hear(t, slog.NewTextHandler(said, nil))
 	h := newHouse(t, Options{Credit: 2})
 	s := h.stream("door")
-	m := hello(2)
-	m.Name.Set("leaving") // workers of the test before may be told of still
-	p, w := h.unheard(m)
+	p, w := h.unheard(named("leaving", 2))
 	publish(s)
 	held, _ := p.frame()
 	p.credit(0)

@@ -112,9 +112,21 @@ func (h *house) dial() *peer {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return h.peerAt(conn)
+}
+
+// peerAt is the other side of a connection; it is closed at the end of the test.
+func (h *house) peerAt(conn *net.UnixConn) *peer {
 	p := &peer{t: h.t, conn: conn, rings: map[uint32]ring.RingAdd{}, maps: map[uint32][]byte{}}
 	h.t.Cleanup(p.close)
 	return p
+}
+
+// named is a worker that can be told from those of the test before, of which the log may still tell.
+func named(name string, credit uint32) ring.Hello {
+	m := hello(credit)
+	m.Name.Set(name)
+	return m
 }
 
 func hello(credit uint32) ring.Hello {
