@@ -20,4 +20,5 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def decode_toml(text: str) -> dict[str, Any]:
     """Decode what a file held; raises as above."""
-    return tomllib.loads(text)
+    found: dict[str, Any] = tomllib.loads(text)
+    return found

@@ -7,6 +7,9 @@ import hashlib
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
+from pathlib import Path
+
+BLOCK_BYTES = 1 << 20
 
 
 class PinnedError(Exception):
@@ -30,6 +33,15 @@ def content(places: Sequence[str], sha256: str) -> bytes:
             return found
         reasons.append(f"{place} has the sum {sum_}, not {sha256}")
     raise PinnedError(f"this file cannot be had ({'; '.join(reasons)}): try later, or another network")
+
+
+def sum_of(file: Path) -> str:
+    """The SHA-256 of a file, which may be larger than memory; hexadecimal."""
+    found = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(BLOCK_BYTES):
+            found.update(block)
+    return found.hexdigest()
 
 
 def read(place: str) -> bytes:

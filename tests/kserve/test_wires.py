@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
-from google.protobuf.internal import decoder, encoder  # type: ignore[import-untyped]
+from google.protobuf.internal import decoder, encoder
 from hypothesis import given
 from hypothesis import strategies as st
 from visavis.families import FAMILIES

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def test_to_apt_other_packages_are_later_ones_also_of_an_older_commit(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = place / "packages/visavis_0.1.0+bookworm_amd64.deb"
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(timezone.utc).replace(microsecond=0)
     dates = []
     for content, minutes in ((b"1", -120), (b"2", -180), (b"2", -60), (b"3", -60), (b"4", 600)):
         commit_s = int((now + timedelta(minutes=minutes)).timestamp())
@@ -120,7 +120,7 @@ def test_to_apt_other_packages_are_later_ones_also_of_an_older_commit(
         dates.append(dated(place))
     later = now - timedelta(minutes=120) + timedelta(seconds=1)
     assert dates[:4] == [later - timedelta(seconds=1), later, later, now - timedelta(minutes=60)]
-    assert now <= dates[4] <= datetime.now(UTC)
+    assert now <= dates[4] <= datetime.now(timezone.utc)
 
 
 @pytest.mark.parametrize(("days", "told"), [(89, True), (-1, True), (91, False), (None, False)])

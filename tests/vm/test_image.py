@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
@@ -18,6 +17,7 @@ from image.packages import read_lock
 from visavis import __version__
 
 from deb.build import SYSTEMS, commit_time_s, current_version, package
+from deb.pinned import sum_of
 from tests.vm import image_update
 from tests.vm.image_lab import (
     PC,
@@ -246,8 +246,3 @@ def test_two_builds_are_the_same_bytes(name: str, tmp_path: Path, monkeypatch: p
     anew = tmp_path / "root.tar"
     monkeypatch.setattr(root, "base", lambda *_: anew)
     assert sum_of(build.make(recipe, tmp_path / "two")) == sum_of(kept)
-
-
-def sum_of(image: Path) -> str:
-    with image.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

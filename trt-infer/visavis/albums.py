@@ -24,7 +24,7 @@ MARK = (80, 200, 60)
 
 def draw(picture: Frame, found: Detections) -> Frame:
     """Return a copy, (H, W, 3) uint8 BGR, with boxes and landmarks."""
-    drawn = picture.copy()
+    drawn: Frame = picture.copy()
     for face in found:
         corners = [int(face[side]) for side in ("x1", "y1", "x2", "y2")]
         cv2.rectangle(drawn, (corners[0], corners[1]), (corners[2], corners[3]), MARK, 2)
@@ -35,7 +35,7 @@ def draw(picture: Frame, found: Detections) -> Frame:
 
 def anonymise(picture: Frame, found: Detections) -> Frame:
     """Return a copy in which every face, and a fifth of its size around it, is nothing but a few mean colours."""
-    hidden = picture.copy()
+    hidden: Frame = picture.copy()
     height, width = picture.shape[:2]
     for face in found:
         wide, high = (face["x2"] - face["x1"]) * MARGIN / 2, (face["y2"] - face["y1"]) * MARGIN / 2

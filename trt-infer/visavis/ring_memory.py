@@ -83,7 +83,8 @@ class Ring:
 
     def view(self, slot: int, shape: tuple[int, int, int], offset: int, row_bytes: int) -> npt.NDArray[np.uint8]:
         """Return a read-only view like `picture`, made anew at each call."""
-        return np.ndarray(shape, np.uint8, self._roots[slot], offset, (row_bytes, shape[2], 1))
+        view: npt.NDArray[np.uint8] = np.ndarray(shape, np.uint8, self._roots[slot], offset, (row_bytes, shape[2], 1))
+        return view
 
     def leaked(self, slot: int) -> bool:
         """Tell whether anything still looks at `slot`: a crop, a view of a view, a memoryview, a ctypes object.
