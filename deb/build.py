@@ -13,7 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deb import beside, completion, cross, manual, python_home
+from cyclonedx.model.component import ComponentType
+
+from deb import beside, completion, cross, manual, python_home, sbom
 from deb.kept import REPOSITORY, one_at_a_time
 from deb.packing import OUT, Package, commit_time_s, compress, current_version, empty, git, pack, put
 from deb.python_home import Python
@@ -137,6 +139,8 @@ def texts(root: Path, version: str) -> None:
     folder = root / "usr/share/doc/visavis"
     put(REPOSITORY / "docs/reference/config.md", folder / "config.md")
     put(REPOSITORY / "docs/how-to/secrets.md", folder / "secrets.md")
+    about = sbom.product("visavis", version, ComponentType.APPLICATION)
+    (folder / "sbom.cdx.json").write_bytes(sbom.document(about, sbom.of_product(root), commit_time_s()))
     compress((REPOSITORY / "CHANGELOG.md").read_bytes(), folder / "CHANGELOG.md.gz")
     for name, page in (("visavis", manual.command_line), ("visavis-capture", manual.daemon)):
         compress(page(git("log", "-1", "--format=%cs"), version).encode(), root / f"usr/share/man/man1/{name}.1.gz")

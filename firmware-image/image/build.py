@@ -18,9 +18,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deb import sbom
 from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.kept import REPOSITORY
-from image import HERE, disk, root, sbom
+from image import HERE, disk, root
 from image.boards import BOARDS, SUITE, Board
 from image.errors import LockError
 from image.packages import missing_programs, read_lock, relock
@@ -120,7 +121,9 @@ def partitions(recipe: root.Recipe, tree: Path, out: Path) -> dict[str, Path]:
     board = recipe.board
     contents = {"root": out / "rootfs.squashfs", "first": out / "first.fat"}
     about = sbom.product(f"visavis-{board.name}", recipe.version)
-    (out / "sbom.cdx.json").write_bytes(sbom.write(tree, about, recipe.lock, recipe.time_s))
+    parts = sbom.of_system(tree, about, recipe.lock.sums, recipe.time_s)
+    (tree / sbom.INSIDE).write_bytes(parts)
+    (out / "sbom.cdx.json").write_bytes(parts)
     partition(recipe, "first", {**board.loader.first_files(tree), **owners_files()}, contents["first"])
     if files := board.loader.slot_files(tree, board.options):
         contents["boot"] = out / f"boot.{board.loader.slot_format}"

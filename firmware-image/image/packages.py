@@ -63,6 +63,11 @@ class Lock:
     def hash(self) -> str:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
+    @property
+    def sums(self) -> dict[str, str]:
+        """File name of each package -> its SHA-256."""
+        return {package.path.rsplit("/", 1)[-1]: package.sha256 for package in self.packages}
+
 
 def read_lock(file: Path) -> Lock:
     """Read a lock file.

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of everything in a root file system, as CycloneDX: Debian's packages, Python's and Go's.
+"""The list of everything in a root file system or a package, as CycloneDX: Debian's packages, Python's and Go's.
 
 Each list is read where its own tools wrote it: dpkg's status, the metadata beside each Python package, and what Go puts
-into the daemon. The lock adds the sums of Debian's packages.
+into the daemon. A lock adds the sums of Debian's packages.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from email.parser import HeaderParser
 from pathlib import Path
@@ -16,27 +16,35 @@ from uuid import UUID, uuid5
 
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom, BomMetaData
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.component import Commit, Component, ComponentType, Pedigree
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from image.packages import Lock
+from deb.packing import git
 
 INSIDE = "usr/share/visavis/sbom.cdx.json"
 DAEMON = "usr/bin/visavis-capture"
 
 
-def write(root: Path, about: Component, lock: Lock, time_s: int) -> bytes:
-    """List what is in a root, put the list into it, and return it."""
-    found = [*packages(root, lock), *python(root), *go(root / DAEMON)]
-    text = document(about, found, time_s)
-    (root / INSIDE).write_bytes(text)
-    return text
+def of_system(root: Path, about: Component, sums: Mapping[str, str], time_s: int) -> bytes:
+    """List what is in the root of a whole system.
+
+    Args:
+        sums: file name of a Debian package -> its SHA-256.
+        time_s: seconds since 1970 that the list gives as its own time.
+    """
+    return document(about, [*packages(root, sums), *of_product(root)], time_s)
 
 
-def product(name: str, version: str) -> Component:
-    """What the list is about."""
-    return Component(name=name, version=version, type=ComponentType.FIRMWARE, bom_ref=f"{name}@{version}")
+def of_product(root: Path) -> list[Component]:
+    """What the daemon and the Python home below `root` are made of."""
+    return [*python(root), *go(root / DAEMON)]
+
+
+def product(name: str, version: str, kind: ComponentType = ComponentType.FIRMWARE) -> Component:
+    """What the list is about, with the commit that it was made from."""
+    pedigree = Pedigree(commits=[Commit(uid=git("rev-parse", "HEAD"))])
+    return Component(name=name, version=version, type=kind, bom_ref=f"{name}@{version}", pedigree=pedigree)
 
 
 def document(about: Component, components: list[Component], time_s: int) -> bytes:
@@ -57,10 +65,9 @@ def component(url: PackageURL, sha256: str = "") -> Component:
     )
 
 
-def packages(root: Path, lock: Lock) -> Iterator[Component]:
-    """What dpkg has installed; what is not in the lock, as the product's own package, has no sum here."""
+def packages(root: Path, sums: Mapping[str, str]) -> Iterator[Component]:
+    """What dpkg has installed; what is not in `sums`, as the product's own package, has none here."""
     system = release(root)
-    sums = {package.path.rsplit("/", 1)[-1]: package.sha256 for package in lock.packages}
     for paragraph in (root / "var/lib/dpkg/status").read_text().strip().split("\n\n"):
         fields = HeaderParser().parsestr(paragraph)
         if fields["Status"] != "install ok installed":
