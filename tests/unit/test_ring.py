@@ -357,6 +357,31 @@ def test_all_that_was_under_way_is_answered_however_long_each_takes(
         assert [daemon.result().lease_id for _ in range(3)] == [1, 2, 3]
 
 
+def test_a_frame_of_the_last_moment_is_yielded_and_later_ones_cannot_be_sent(
+    daemon: DaemonDouble, memory: Memory, stop: threading.Event
+) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        for (lease,) in ring.last():
+            lease.skip(wire.Status.OK)
+        with pytest.raises(BrokenPipeError):
+            daemon.send(frame(2).pack())
+        assert daemon.result().lease_id == 1
+
+
+def test_who_has_stopped_may_ask_again(daemon: DaemonDouble, memory: Memory, stop: threading.Event) -> None:
+    with connected(daemon, stop) as ring:
+        daemon.add(ring_add(), memory)
+        stop.set()
+        for lease_id in (1, 2):
+            daemon.send(frame(lease_id).pack())
+            for lease in ring.leases(stop):
+                lease.skip(wire.Status.OK)
+        told = [daemon.next()[0] for _ in range(4)]
+    assert [one.lease_id for one in told if isinstance(one, wire.Result)] == [1, 2]
+
+
 def test_the_state_of_the_server_is_told_only_when_it_changes(daemon: DaemonDouble, stop: threading.Event) -> None:
     with connected(daemon, stop) as ring:
         for state in ((0, 0), (0, 0), (1, 7), (1, 7), (1, 8)):

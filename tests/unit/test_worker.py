@@ -295,6 +295,25 @@ def test_unless_told_a_device_reads_none(tmp_path: Path, memory: Memory, reading
     assert (reading.shared, reading.ended) == ([], [])
 
 
+def test_what_comes_in_the_last_moment_is_answered_before_a_worker_goes(
+    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path)) as running:
+        daemon.add(ring_add(), memory)
+        daemon.send(frame(1).pack())
+        assert daemon.result().lease_id == 1  # or it may be told to stop before it has begun
+
+        def silence_ends_too_late(*_: object) -> bool:
+            daemon.send(frame(2).pack())
+            return False
+
+        monkeypatch.setattr("visavis.ring._readable", silence_ends_too_late)
+        running.stop.set()
+        assert isinstance(daemon.next()[0], wire.Credit)
+        assert daemon.result().lease_id == 2
+        assert running.ended() is None
+
+
 def results(daemon: DaemonDouble, memory: Memory, count: int) -> list[tuple[int, int, int]]:
     """Lease, status and batch of each answer when `count` frames come together."""
     daemon.add(ring_add(), memory)

@@ -20,7 +20,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic_ns
 from types import TracebackType
@@ -231,9 +231,16 @@ class RingClient:
         self._send(wire.Credit(credit=0).pack())
         # FRAMEs that crossed CREDIT 0 come within a moment. What is there is read, however late we look.
         while _readable(self._socket, int(TICK_S * 1e9)):
-            lease = self._next(_AT_ONCE)
-            if lease is not None:
+            if lease := self._next(_AT_ONCE):
                 yield [lease]
+
+    def last(self) -> Iterator[list[Lease]]:
+        """Let the daemon send nothing more, so that no frame comes unseen, and yield what came until then."""
+        self._socket.shutdown(socket.SHUT_RD)
+        with suppress(DaemonGone):  # as the end of all that came looks
+            while True:
+                if lease := self._next(_AT_ONCE):
+                    yield [lease]
 
     def _with_company(self, first: Lease, most: int, window_ns: int) -> list[Lease]:
         """The batch that begins with `first`."""
@@ -372,9 +379,7 @@ def connect(path: Path, identity: Identity, stop: Stop, *, strict: bool = False)
 def receive(connection: socket.socket, into: bytearray, flags: int = 0) -> tuple[int, int, list[int]]:
     """Wait for one packet; returns its type and length, both 0 when a tick passed, and the descriptors it came with.
 
-    `flags` are those of recvmsg(2).
-
-    Every packet is received this way: a plain recv loses descriptors, and cuts long packets, without a sign.
+    `flags` are those of recvmsg(2). A plain recv would lose descriptors, and cut long packets, without a sign.
 
     Raises:
         DaemonGone: the connection was closed.

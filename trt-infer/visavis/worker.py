@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from time import monotonic
 
 from visavis.backends import Batching, Detector, Waiting, load_detector
@@ -206,7 +207,7 @@ def run_once(
     """
     failures, other_sizes = 0, OtherSizes(detector.input_size)
     tell_server_state(ring, detector)
-    for leases in ring.batches(stop, _most_together(detector), batch_window_ms):
+    for leases in chain(ring.batches(stop, _most_together(detector), batch_window_ms), ring.last()):
         for lease, found in zip(leases, infer_together(leases, detector), strict=True):
             if others is not None and lease.size != detector.input_size:
                 other_sizes.tell(lease)
