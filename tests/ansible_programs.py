@@ -42,9 +42,14 @@ class Ansible:
     def installed(cls, name: str, home: Path, environment: dict[str, str] | None = None) -> Ansible:
         """The release of this name; skips the test where there is none for this Python, as set-up has said."""
         one = cls(name, home, environment or {})
-        if not (one.site / "bin" / "ansible-playbook").exists():
+        if not one.there:
             pytest.skip(f"there is no {name} for Python {sys.version_info[0]}.{sys.version_info[1]}")
         return one
+
+    @property
+    def there(self) -> bool:
+        """Whether set-up has put it there."""
+        return (self.site / "bin" / "ansible-playbook").exists()
 
     @property
     def site(self) -> Path:

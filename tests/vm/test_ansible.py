@@ -77,6 +77,8 @@ class Fleet:
     def __init__(self, machines: dict[str, Machine], broker: Broker, folder: Path) -> None:
         self.machines, self.broker, self.folder = machines, broker, folder
         self.ansible = {name: Ansible(name, folder / name, ENVIRONMENT) for name in ("ansible", "ansible-oldest")}
+        # Set-up has none for a Python that it does not know.
+        self.oldest = next(name for name in ("ansible-oldest", "ansible") if self.ansible[name].there)
 
     def play(self, *words: str, version: str = "0.1.0", release: str = "ansible") -> Played:
         """Run a playbook with everything that an owner would give it."""
@@ -265,8 +267,12 @@ def test_a_dry_run_tells_what_new_hosts_would_get_and_changes_nothing(fleet: Fle
 
 
 def test_plain_hosts_become_devices(fleet: Fleet, ear: Ear) -> None:
-    played = fleet.play("site.yml")
-    assert played.code == 0, played.said
+    """The one with Debian 12 by the Ansible of Debian 12, which is the oldest and knows no newer system's Python."""
+    said = ""
+    for name, release in {"porch": fleet.oldest, "workshop": "ansible"}.items():
+        played = fleet.play("site.yml", "--limit", name, release=release)
+        assert played.code == 0, played.said
+        said += played.said
     assert fleet.versions() == {"porch": "0.1.0", "workshop": "0.1.0"}
     for name in BOARDS:
         assert connected(fleet, name), fleet.status(name)["brokers"]
@@ -276,7 +282,7 @@ def test_plain_hosts_become_devices(fleet: Fleet, ear: Ear) -> None:
             "visavis",
             "1",
         ]
-    assert not [password for password in PASSWORDS.values() if password in played.said]
+    assert not [password for password in PASSWORDS.values() if password in said]
 
 
 def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
@@ -318,7 +324,8 @@ def test_a_user_of_the_broker_comes_and_goes_and_nobody_else_is_cut_off(fleet: F
         assert connected(fleet, "workshop"), fleet.status("workshop")["brokers"]
 
 
-def test_debian_12s_own_ansible_changes_nothing_either(fleet: Fleet) -> None:
+def test_debian_12s_own_ansible_changes_nothing_either(fleet: Fleet, tmp_path: Path) -> None:
+    Ansible.installed("ansible-oldest", tmp_path)
     played = fleet.play("site.yml", "--limit", "porch", release="ansible-oldest")
     assert (played.code, played.changed) == (0, {"porch": 0}), played.said
 
@@ -438,3 +445,11 @@ def test_the_fleet_report_shows_both(fleet: Fleet) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
     report = {one["device"]: (one["version"], one["online"], one["cameras"]) for one in json.loads(said.stdout)}
     assert report == {name: ("0.2.0", True, ["demo"]) for name in BOARDS}
+
+
+def test_debian_12s_own_ansible_updates_a_device_too(fleet: Fleet, tmp_path: Path) -> None:
+    Ansible.installed("ansible-oldest", tmp_path)
+    package(SYSTEMS[DEBIAN_12.suite, DEBIAN_12.architecture], "0.3.0")
+    played = fleet.play("update.yml", "--limit", "porch", version="0.3.0", release="ansible-oldest")
+    assert played.code == 0, played.said
+    assert fleet.versions() == {"porch": "0.3.0", "workshop": "0.2.0"}
