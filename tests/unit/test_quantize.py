@@ -100,6 +100,16 @@ def test_check_warns_of_an_int8_form_that_was_not_made(backend: str, cache: Path
     assert (warned(file, cache) == "") == (backend == "auto"), "only there a GPU may run it"
 
 
+def test_check_warns_of_an_int8_engine_that_was_not_built(cache: Path) -> None:
+    file = cache / "config.toml"
+    file.write_text('[detector]\nprecision = "int8"\nbackend = "tensorrt"\n')
+    assert f"`visavis engine build --config {file} --from-camera ID`" in warned(file, cache)
+    engine = cache / "engines" / "centerface-int8-0123456789abcdef.engine"
+    engine.parent.mkdir()
+    engine.touch()
+    assert warned(file, cache) == ""
+
+
 def warned(file: Path, cache: Path) -> str:
     """What `visavis check` says of a good configuration for workers with this cache."""
     answer = visavis("check", file, variables={"VISAVIS_CACHE_DIR": str(cache)})

@@ -17,7 +17,7 @@ ALLOWED = (
     r"(IPAddressDeny\s*=\s*$|IPAddressAllow\s*=\s*\S)",
     r"RestrictAddressFamilies\s*=(.*\bAF_INET6?\b|\s*$)",
 )
-COMMAND = "visavis model "
+COMMANDS = ("visavis model ", "visavis engine ")
 # What they make in their cache is for them alone.
 CLOSED = "not looked at, what the device's workers keep in {} is closed to this user"
 OPEN = "run it with sudo"
@@ -26,9 +26,10 @@ REMEDY = f"give it one with `sudo systemctl edit {WORKER}`, as the how-to on Tri
 
 def filled(remedy: str, cache_dir: Path) -> str:
     """A remedy, and whose cache it is about where a command fills it: another user's is looked into in vain."""
-    if COMMAND not in remedy:
-        return remedy
-    return f"{remedy}; the device's workers look into {cache_dir}, which `sudo -u {WORKERS} {COMMAND}...` fills"
+    for command in COMMANDS:
+        if command in remedy:
+            return f"{remedy}; the device's workers look into {cache_dir}, which `sudo -u {WORKERS} {command}...` fills"
+    return remedy
 
 
 def drop_ins(units: str) -> str:

@@ -3,12 +3,12 @@
 
 Exit 2 when there is one. A model that is not there is only a warning: of the device's own configuration for the
 package's workers, whose models only they and root may see, of any other for workers of yours, since those of another
-user may have it. So is its int8 form, where the processor is to run that, so are events that the broker of the package
-visavis-broker would not take, and a model server that the package's workers have no network for. Certificates and keys
-that cannot be used, or not at this time, or that nobody has renewed, cost the page, the broker or the model server that
-they are for and nothing else: they are warnings too. A page that others reach through a balancer without a login is one
-more, since the daemon sees only the balancer. Root, who may read everything, is also told what the users of the
-package's services may not read.
+user may have it. So is its int8 form, where the processor or TensorRT is to run that, so are events that the broker of
+the package visavis-broker would not take, and a model server that the package's workers have no network for.
+Certificates and keys that cannot be used, or not at this time, or that nobody has renewed, cost the page, the broker or
+the model server that they are for and nothing else: they are warnings too. A page that others reach through a balancer
+without a login is one more, since the daemon sees only the balancer. Root, who may read everything, is also told what
+the users of the package's services may not read.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
     cache_dir = SYSTEM_CACHE if of_device else None
     try:
         check_model(settings.detector, cache_dir)
-        if wants_int8_anywhere(settings.detector, cache_dir or default_cache_dir()):
-            check_int8(settings.detector, cache_dir)
+        if settings.detector.precision == "int8" and not built_in_int8(cache_dir or default_cache_dir()):
+            check_without_engine(settings.detector, cache_dir, file)
     except ConfigRefused as error:
         yield _missed(error, of_device=of_device)
     yield from open_doors(settings)
@@ -68,10 +68,24 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
         yield from unreadable(settings, file)
 
 
-def wants_int8_anywhere(detector: Detector, cache_dir: Path) -> bool:
-    """Whether int8 is for whatever a machine has, and there is no engine that a GPU may run in it."""
-    anywhere = detector.precision == "int8" and detector.backend == "auto"
-    return anywhere and not any((cache_dir / "engines").glob("*-int8-*.engine"))
+def built_in_int8(cache_dir: Path) -> bool:
+    """Whether there is an engine that a GPU may run in int8."""
+    return any((cache_dir / "engines").glob("*-int8-*.engine"))
+
+
+def check_without_engine(detector: Detector, cache_dir: Path | None, file: Path) -> None:
+    """Look whether workers run in int8 though there is no engine: with TensorRT they never do, for it needs pictures.
+
+    Raises:
+        ConfigRefused: they do not.
+    """
+    if detector.backend == "auto":
+        check_int8(detector, cache_dir)
+    if detector.backend == "tensorrt":
+        raise ConfigRefused(
+            "detector.precision: no engine in int8 is there, so no worker starts, and only pictures make one",
+            f"`visavis engine build --config {file} --from-camera ID`, or with --pictures FOLDER",
+        )
 
 
 def _missed(error: ConfigRefused, *, of_device: bool) -> str:
