@@ -137,10 +137,16 @@ apt-repo: ## sign a repository of the packages in build/deb: KEY="name of a gpg 
 	@scripts/setup.sh vm
 	$(PYTHON) -m deb.repository --key "$(KEY)" --url "$(APT_URL)"
 
+.PHONY: release
+release: ## make packages, and images with bundles for BOARDS="rpi5 ...", and sign them with KEYS=visavis-keys; into build/release
+	@test -n "$(KEYS)" || { echo 'release: KEYS=... names the folder of keys that `visavis update keys` has made; docs/how-to/release.md says more' >&2; exit 1; }
+	@scripts/setup.sh vm
+	PYTHONPATH=firmware-image $(PYTHON) -m image.release --keys "$(KEYS)" --boards $(BOARDS)
+
 .PHONY: image
 image: ## build an image for BOARD=generic-amd64, generic-arm64, rpi4, rpi5 or jetson-orin, into build/image; KEYRING=FILE: certificate to check updates with
 	@scripts/setup.sh vm
-	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson,-m image.build --board $(or $(BOARD),generic-amd64)) $(if $(KEYRING),--keyring $(KEYRING)) $(ARGS)
+	PYTHONPATH=firmware-image $(PYTHON) $(if $(filter jetson-orin,$(BOARD)),-m image.jetson,-m image.build --board $(or $(BOARD),generic-amd64)) $(if $(KEYRING),--keyring "$(KEYRING)") $(ARGS)
 
 .PHONY: clean
 clean: ## remove what set-up, builds and tests made here

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +79,17 @@ def main() -> int:
     parser.add_argument("--suite", choices=suites, help="only for this release; Ubuntu's are made only so")
     parser.add_argument("--arch", choices=architectures, help="only for this architecture")
     wanted = parser.parse_args()
-    for (suite, architecture), system in SYSTEMS.items():
-        if suite in ([wanted.suite] if wanted.suite else USUAL) and architecture == (wanted.arch or architecture):
-            print(package(system, current_version()), flush=True)
-    for file in beside.packages(current_version()):
+    for file in packages([wanted.suite] if wanted.suite else USUAL, wanted.arch):
         print(file, flush=True)
     return 0
+
+
+def packages(suites: Sequence[str] = USUAL, only: str | None = None) -> Iterator[Path]:
+    """Make the packages of this version for some releases, and of one architecture if it is named; yield each file."""
+    for (suite, architecture), system in SYSTEMS.items():
+        if suite in suites and architecture == (only or architecture):
+            yield package(system, current_version())
+    yield from beside.packages(current_version())
 
 
 @one_at_a_time("packages")

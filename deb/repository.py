@@ -18,6 +18,7 @@ import time
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
+from deb.exchange import exchanged
 from deb.kept import REPOSITORY
 from deb.packing import OUT, commit_time_s
 
@@ -66,33 +67,13 @@ def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
     suites = by_suite(sorted(packages.glob("*.deb")))
     if not suites:
         raise RepositoryError(f"there is no package in {packages}: run `make deb`")
-    draft = beside(out, "new")
-    try:
+    with exchanged(out) as draft:
         for suite, files in suites.items():
             add(draft, suite, files)
             date(draft / "dists" / suite / "Release", out / "dists" / suite / "Release")
             sign(draft / "dists" / suite / "Release", key)
         names = [sources(draft, suite, url, public).name for suite in suites]
-        exchange(draft, out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return [out / name for name in names]
-
-
-def beside(out: Path, word: str) -> Path:
-    """A folder that is not there, on the same file system and with the rights that a web server needs."""
-    folder = out.with_name(f".{out.name}.{word}")
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
-    return folder
-
-
-def exchange(draft: Path, out: Path) -> None:
-    """Put a whole repository into the place of the old one, which is deleted only then."""
-    old = beside(out, "old")
-    if out.exists():
-        out.rename(old)
-    draft.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def by_suite(packages: list[Path]) -> dict[str, list[Path]]:

@@ -42,8 +42,8 @@ def of_product(root: Path) -> list[Component]:
 
 
 def product(name: str, version: str, kind: ComponentType = ComponentType.FIRMWARE) -> Component:
-    """What the list is about, with the commit that it was made from."""
-    pedigree = Pedigree(commits=[Commit(uid=git("rev-parse", "HEAD"))])
+    """What the list is about, with the commit that it was made from; `-dirty` follows if the tree had changes."""
+    pedigree = Pedigree(commits=[Commit(uid=git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"))])
     return Component(name=name, version=version, type=kind, bom_ref=f"{name}@{version}", pedigree=pedigree)
 
 

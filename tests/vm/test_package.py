@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import shlex
 import subprocess
+import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from deb import beside
 from deb.build import SYSTEMS, USUAL, package
+from deb.packing import git
 from tests.vm.inside import CONFIG, INSIDE, VIVID_BY_PATH, camera_table, message_with_a_face, retry
 from tests.vm.lab import Machine
 
@@ -58,6 +61,19 @@ def built(request: pytest.FixtureRequest) -> Built:
 def test_the_same_commit_makes_the_same_bytes(built: Built) -> None:
     before = hashlib.sha256(built.file.read_bytes()).hexdigest()
     assert hashlib.sha256(built.make().read_bytes()).hexdigest() == before
+
+
+def test_the_package_lists_its_parts() -> None:
+    packed = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", PACKAGES["visavis-bookworm-amd64"]()], capture_output=True, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        listed = archive.extractfile("./usr/share/doc/visavis/sbom.cdx.json")
+        assert listed is not None
+        said = json.load(listed)
+    commit = said["metadata"]["component"]["pedigree"]["commits"][0]["uid"]
+    assert commit.removesuffix("-dirty") == git("rev-parse", "HEAD")
+    assert {part["purl"].split("/")[0] for part in said["components"]} == {"pkg:pypi", "pkg:golang"}
 
 
 def test_lintian_finds_no_error(built: Built) -> None:
