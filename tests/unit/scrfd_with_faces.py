@@ -139,5 +139,6 @@ def _one_of_four(graph: Graph, found: str, px: int, row: int, column: int) -> st
 
 
 def _better(graph: Graph, one: str, other: str) -> str:
-    weaker = graph.add("Less", graph.channels(one, 0, 1), graph.channels(other, 0, 1))
-    return graph.add("Where", weaker, other, one)
+    """By tenths of a score: where there is no face, rounding would decide, which differs between processors."""
+    tenths = [graph.add("Floor", graph.add("Mul", graph.channels(each, 0, 1), 10.0)) for each in (one, other)]
+    return graph.add("Where", graph.add("Less", *tenths), other, one)
