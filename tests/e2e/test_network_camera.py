@@ -112,7 +112,7 @@ def test_a_network_camera_shows_its_face_and_comes_back_by_itself(
         before = len(detections())
         network_camera.start()
         until(lambda: seen.all("/status")[-1].payload == b"online", "its return is told")
-        until(lambda: len(detections()) >= before + 30, "it is seen again")
+        until(lambda: len(detections()) >= before + 30, "it is seen again", 60)
     assert_adds_up(detections())
     assert [violation(message) for message in seen.all() if violation(message)] == []
     assert_same_faces(detections(), faces_in(network_camera.picture))
