@@ -69,7 +69,8 @@ def make(wanted: Namespace) -> str:
         LockError: an image cannot be made here.
     """
     ready(wanted)
-    return publish(built(wanted), git("rev-parse", "HEAD"), wanted.keys, wanted.out)
+    commit = git("rev-parse", "HEAD")
+    return publish(built(wanted.boards, wanted.keys, commit), commit, wanted.keys, wanted.out)
 
 
 def ready(wanted: Namespace) -> None:
@@ -113,13 +114,12 @@ def free(out: Path) -> None:
         raise AttestationError(f"{out} holds {strange[0]!r}, which is of no release: name another place with --out")
 
 
-def built(wanted: Namespace) -> Iterator[tuple[str, Path]]:
+def built(boards: Iterable[str], keys: Path, commit: str) -> Iterator[tuple[str, Path]]:
     """Make the files one by one; yields the name of each in the release, and where it is."""
-    commit = git("rev-parse", "HEAD")
     for file in packages():
         yield file.name, file
-    for board in wanted.boards:
-        yield from image(board, wanted.keys)
+    for board in boards:
+        yield from image(board, keys)
     unchanged(commit)
 
 

@@ -58,5 +58,5 @@ def test_a_byte_of_the_image_on_its_way_is_found(made: Path) -> None:
         (old,) = image.read(1)
         image.seek(1 << 20)
         image.write(bytes([old ^ 1]))
-    with pytest.raises(AttestationError, match=f"visavis-{BOARD}.img.zst is not the file that was signed"):
+    with pytest.raises(AttestationError, match=f"'visavis-{BOARD}.img.zst' is not the file that was signed"):
         check(made / "release", made / "keys/ca.pem")
