@@ -35,7 +35,7 @@ func inferenceSite(t *testing.T) *httptest.Server {
 	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
 		sent, err := g.readInference(w, r, 0)
 		if err != nil {
-			tell(w, r, refusalOf(err))
+			refusalOf(err).problem().Write(w, r)
 			return
 		}
 		defer sent.release()

@@ -4,8 +4,6 @@ package gateway
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,12 +14,7 @@ import (
 	"visavis/capture/internal/openinference"
 )
 
-const (
-	answerTimeout = 10 * time.Second // that a client may take for its answer
-	drainTimeout  = time.Second      // for the next of what comes after a refusal
-	drainMost     = 64 << 20
-	drainStep     = 8 << 10
-)
+const answerTimeout = 10 * time.Second // that a client may take for its answer
 
 // ServeDetect answers POST /api/v1/detect.
 func (g *Gateway) ServeDetect(w http.ResponseWriter, r *http.Request) {
@@ -38,12 +31,12 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, answer func(http
 	}
 	defer g.door.leave()
 	sent, err := answer(w, r)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
 	if err != nil {
-		tell(w, r, g.tally.refused(err))
+		g.tally.refused(err).problem().Write(w, r)
 		return
 	}
 	g.tally.end(outcomeAnswered)
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // a connection without deadlines is none that can be slow
 	w.Header().Set("Content-Type", sent.contentType)
 	if sent.jsonBytes > 0 {
 		w.Header().Set(openinference.HeaderLength, strconv.Itoa(sent.jsonBytes))
@@ -51,50 +44,6 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, answer func(http
 	w.Header().Set("Content-Length", strconv.Itoa(len(sent.body)))
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(sent.body) // the client has gone: nobody is left to tell
-}
-
-// tell refuses at once, and then takes what the client still sends, for as long as a picture may take to come: most clients read only
-// after they have sent everything, and would see a broken connection instead of the reason.
-func tell(w http.ResponseWriter, r *http.Request, refused Refusal) {
-	connection := http.NewResponseController(w)
-	_ = connection.EnableFullDuplex()                              // HTTP/2 always is
-	_ = connection.SetWriteDeadline(time.Now().Add(answerTimeout)) // the one of the request may be over
-	refused.problem().Write(w, r)
-	_ = connection.Flush()
-	if r.Header.Get("Expect") != "" {
-		return // it waits for our word before it sends
-	}
-	if !drained(connection, r.Body) {
-		cut(connection)
-	}
-}
-
-// drained takes the rest of a body; false when it stays away, takes too long or is too much.
-func drained(connection *http.ResponseController, body io.Reader) bool {
-	end, step := time.Now().Add(BodyTimeout), make([]byte, drainStep)
-	for taken := 0; taken < drainMost; {
-		soon := time.Now().Add(drainTimeout)
-		if soon.After(end) {
-			soon = end
-		}
-		if connection.SetReadDeadline(soon) != nil {
-			return true // a connection without deadlines is none that can be slow
-		}
-		n, err := body.Read(step)
-		if err != nil {
-			return errors.Is(err, io.EOF)
-		}
-		taken += n
-	}
-	return false
-}
-
-// cut ends a connection over which more of a body may come: as long as both ways are open at once, net/http would take that for the next
-// request.
-func cut(connection *http.ResponseController) {
-	if socket, _, err := connection.Hijack(); err == nil {
-		_ = socket.Close() // the answer is out, and nothing else is promised
-	}
 }
 
 // reply is a whole answer.

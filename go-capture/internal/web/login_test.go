@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -403,5 +404,27 @@ func TestALoginMakesItPossibleToListenEverywhere(t *testing.T) {
 	}
 	if code, _ := everywhere.ask(t, "GET", "/healthz", http.Header{"Host": {"192.0.2.99"}}); code != http.StatusMisdirectedRequest {
 		t.Errorf("asked for an address that is not its own it answers %d", code)
+	}
+}
+
+// Most programs look for the answer only when they have sent their whole picture.
+func TestWhoeverIsTurnedAwayReadsWhyAfterALargePicture(t *testing.T) {
+	l := serveLocked(t)
+	const bytes = 15 << 20
+	for host, status := range map[string]int{"localhost": http.StatusUnauthorized, "evil.example": http.StatusMisdirectedRequest} {
+		connection, err := net.Dial("tcp", strings.TrimPrefix(l.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		_ = connection.SetDeadline(time.Now().Add(waiting.Most))
+		head := fmt.Sprintf("POST /api/v1/status HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", host, bytes)
+		if _, err := io.WriteString(connection, head+strings.Repeat("x", bytes)); err != nil {
+			t.Fatalf("%s: %v", host, err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil || answer.StatusCode != status {
+			t.Errorf("%s: %v, %v", host, answer, err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/leftover"
 	"visavis/capture/internal/problem"
 )
 
@@ -126,7 +127,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	rest := elsewhere()
 	mux.Handle("/", s.metrics.count(rest.pattern, s.guarded(rest)))
-	return s.hurry(s.unveil(s.named(s.guard(mux))))
+	return leftover.Taken(s.hurry(s.unveil(s.named(s.guard(mux)))), s.settings.BodyTimeout)
 }
 
 // exact keeps the mux from taking "/" for every path.
