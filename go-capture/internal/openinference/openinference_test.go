@@ -168,6 +168,9 @@ func TestHostileListsTakeNoMemory(t *testing.T) {
 		"outputs":          `{"outputs": [` + strings.Repeat(`{},`, size/3) + `{}]}`,
 		"a shape":          `{"inputs": [{"shape": [` + strings.Repeat(`0,`, size/2) + `0]}]}`,
 		"parameters":       `{"parameters": {"a": [` + strings.Repeat(`[],`, size/3) + `[]]}}`,
+		"many parameters":  `{` + strings.Repeat(`"parameters": {"a": [`+strings.Repeat(`{},`, 1000)+`{}]}, `, size/3000) + `"id": ""}`,
+		"of an input":      `{"inputs": [{` + strings.Repeat(`"parameters": {"a": [`+strings.Repeat(`{},`, 1000)+`{}]}, `, size/3000) + `"name": ""}]}`,
+		"many inputs":      `{` + strings.Repeat(`"inputs": [{"parameters": {"a": [`+strings.Repeat(`{},`, 1000)+`{}]}}], `, size/3000) + `"id": ""}`,
 		"data":             `{"inputs": [{"data": [` + strings.Repeat(`[],`, size/3) + `[]]}]}`,
 		"what is not read": `{"more": [` + strings.Repeat(`{"a":1},`, size/8) + `0]}`,
 	} {

@@ -24,8 +24,11 @@ type Options struct {
 // Parameters are named values: text, truth or number (float64).
 type Parameters map[string]any
 
-// UnmarshalJSON reads an object that is not long: parameters are few, and each takes many times its text in memory.
+// UnmarshalJSON reads an object that is not long, once: parameters are few, and each takes many times its text in memory.
 func (p *Parameters) UnmarshalJSON(text []byte) error {
+	if *p != nil {
+		return malformedf("parameters stand there twice.")
+	}
 	if len(text) > parametersMost {
 		return malformedf("parameters take %d bytes, and at most %d are read.", len(text), parametersMost)
 	}
