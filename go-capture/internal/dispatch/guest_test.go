@@ -224,3 +224,18 @@ func TestHowLongAWorkerMayBeAwayIsForWhoeverAsksToSay(t *testing.T) {
 		t.Error("one comes back that never left")
 	}
 }
+
+// A client waits for each of its pictures.
+func TestNoPictureOfAClientGivesWayToAnother(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(1)
+	for range 8 {
+		publish(guest)
+	}
+	if slot := guest.Acquire(); slot.Bytes() != nil {
+		t.Error("a ninth got a slot of eight")
+	}
+	if c := h.counters("@clients"); c.Superseded != 0 || c.NoSlot != 1 || c.InFlight != 8 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -19,14 +19,28 @@ func (d *Dispatcher) save() { d.spare = min(d.spare+sparePerOne, mostSpare) }
 
 // lendLateAgain puts pictures that are late in front of those that wait. The mutex is held.
 func (d *Dispatcher) lendLateAgain(at int64) {
+	left := d.spare - d.promised()
 	for _, w := range d.workers {
 		for _, l := range w.leases {
-			if at >= l.lateNs && d.spare >= 1 && l.slot.mayBeLentAgain() {
+			if at >= l.lateNs && left >= 1 && l.slot.mayBeLentAgain() {
 				l.slot.state = late
 				l.slot.stream.waitInFront(l.slot)
+				left--
 			}
 		}
 	}
+}
+
+// promised counts the second leases that are still to be made.
+func (d *Dispatcher) promised() (n float64) {
+	for _, s := range d.streams {
+		for _, slot := range s.pending {
+			if slot.state == late {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // mayBeLentAgain tells whether the frame has a second try, and only one worker has it.

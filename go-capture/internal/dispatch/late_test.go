@@ -183,6 +183,26 @@ func TestSecondLeasesAreAPartOfAllFrames(t *testing.T) {
 	}
 }
 
+// All pictures of a worker that has stopped are late in the same moment.
+func TestAtMostTenPicturesAreLentTwiceAtOnce(t *testing.T) {
+	h := newHouse(t, Options{Credit: 32})
+	guest, err := h.AddStream(StreamSpec{Name: "@clients", Width: 32, Height: 16, Slots: 32, Depth: 32, Guest: true, Tries: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(guest.Retire)
+	h.worker(32)
+	for range 32 {
+		publish(guest)
+	}
+	waiting.Until(t, "all are lent", func() bool { return h.Snapshot().Workers[0].Outstanding == 32 })
+	h.worker(32)
+	h.makeLate()
+	if again := h.counters("@clients").LentAgain; again != mostSpare {
+		t.Errorf("%d pictures were lent twice, want %d", again, mostSpare)
+	}
+}
+
 func TestAPictureWaitsForABusyWorkerThatIsFasterThanAFreeOne(t *testing.T) {
 	const ms, at = float64(time.Millisecond), int64(time.Hour)
 	d := New(Options{})

@@ -10,9 +10,9 @@ import (
 )
 
 // StreamSpec describes one camera in one format, or the pictures of clients. Slots 0 computes the number, and gives more when more
-// workers connect: guests then have Beside slots more than workers may hold. Depth is how many frames may wait, 1 if 0: with
-// Depth == Slots and a caller that holds at most Slots frames none is ever superseded. With OwnSize each frame has the size of its
-// Letterbox, Width x Height at most, and counts as so many frames as it has Units of pixels.
+// workers connect: guests then have Beside slots more than workers may hold. Depth is how many frames may wait, 1 if 0: of guests all
+// that have a slot, for none of theirs is ever superseded. With OwnSize each frame has the size of its Letterbox, Width x Height at most,
+// and counts as so many frames as it has Units of pixels.
 type StreamSpec struct {
 	Name                  string
 	Width, Height         int // of the network's picture
@@ -113,7 +113,7 @@ func (s *Stream) Acquire() *Slot {
 	return slot
 }
 
-// free finds a slot to write to; a waiting frame gives way to the newer one.
+// free finds a slot to write to; a camera's waiting frame gives way to the newer one. No client's picture gives way to another's.
 func (s *Stream) free() *Slot {
 	if s.retired {
 		return nil
@@ -122,6 +122,9 @@ func (s *Stream) free() *Slot {
 		if slot.state == free {
 			return slot
 		}
+	}
+	if s.spec.Guest {
+		return nil
 	}
 	for i, slot := range s.pending {
 		if slot.state == pending {

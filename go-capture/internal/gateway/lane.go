@@ -48,10 +48,11 @@ func (g *Gateway) newLane(spec dispatch.StreamSpec, work float64) (*lane, error)
 	return l, nil
 }
 
-// follow gives as many places as the workers may hold, and those beside.
+// follow gives as many places as the workers may hold, and those beside: of the former at most half of a ring, since a late worker may
+// hold a slot whose place is free again.
 func (l *lane) follow(workers int) {
 	if l.credit > 0 {
-		l.queue.resize(max(workers, 1)*l.credit + placesBeside)
+		l.queue.resize(min(max(workers, 1)*l.credit, (ring.MaxSlots-placesBeside)/2) + placesBeside)
 	}
 }
 
