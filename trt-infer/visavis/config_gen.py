@@ -213,7 +213,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     picture_mb: int = 16
     # Memory in MiB that the decoding of all clients' pictures together may take; a picture that alone needs more is refused.
     decode_mb: int = 48
-    # WebSockets at /api/v1/detect/stream and gRPC streams that may be open at once.
+    # WebSockets at /api/v1/detect/stream and gRPC streams that may be open at once; one login may have three quarters of them.
     streams: int = 64
     # Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
     rate: float = 1000.0

@@ -189,7 +189,7 @@ type Gateway struct {
 	PictureMb int `toml:"picture_mb" json:"picture_mb"`
 	// Memory in MiB that the decoding of all clients' pictures together may take; a picture that alone needs more is refused.
 	DecodeMb int `toml:"decode_mb" json:"decode_mb"`
-	// WebSockets at /api/v1/detect/stream and gRPC streams that may be open at once.
+	// WebSockets at /api/v1/detect/stream and gRPC streams that may be open at once; one login may have three quarters of them.
 	Streams int `toml:"streams" json:"streams"`
 	// Pictures a second from one address on average; twice as many may come at once. 0 sets no limit.
 	Rate float64 `toml:"rate" json:"rate"`

@@ -85,7 +85,7 @@ type Gateway struct {
 	tally      *tally
 	addresses  *buckets[netip.Addr]
 	accounts   *buckets[string]
-	sockets    *semaphore.Weighted
+	sockets    *streams
 	door       *door
 
 	mu    sync.Mutex
@@ -99,7 +99,7 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 		settings: settings, dispatcher: dispatcher,
 		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
 		bodies:   newBudget(int64(bodiesMost * settings.Limits.Bytes)),
-		sockets:  semaphore.NewWeighted(int64(settings.Streams)),
+		sockets:  newStreams(settings.Streams),
 		tally:    newTally(), addresses: newBuckets[netip.Addr](settings.Rate), accounts: newBuckets[string](settings.AccountRate), door: newDoor(),
 		feeds: map[string]*Feed{},
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"visavis/capture/internal/problem"
 	"visavis/capture/internal/websockets"
@@ -19,6 +20,9 @@ const (
 	pushRefused  = "refused"
 	pushLeft     = "left" // its client went before the camera took it
 )
+
+// lastAnswer is how long a daemon that ends waits for a camera to number the picture that it has.
+const lastAnswer = time.Second
 
 // pushAnswer is contracts/schemas/pushed.schema.json.
 type pushAnswer struct {
@@ -95,6 +99,23 @@ func (f *Feed) read(ctx context.Context, by *feeder, pictures messages) {
 	}
 }
 
+// answerLast waits for what comes of the picture that the camera has taken, which runs on for a while.
+func (f *Feed) answerLast(ctx context.Context, by *feeder, socket *websockets.Socket) {
+	f.mu.Lock()
+	busy := by.busy
+	by.busy = true // so that the camera takes no other one, whose answer nobody would read
+	f.mu.Unlock()
+	if !busy {
+		return
+	}
+	select {
+	case a := <-by.answers:
+		_ = writeJSON(ctx, socket, a) // the client has gone: nobody is left to tell
+	case <-ctx.Done():
+	case <-time.After(lastAnswer):
+	}
+}
+
 // answer tells the client what came of each picture that the camera has taken, and says how to part from it.
 func (f *Feed) answer(ctx context.Context, by *feeder, socket *websockets.Socket) (farewell string) {
 	for {
@@ -107,6 +128,7 @@ func (f *Feed) answer(ctx context.Context, by *feeder, socket *websockets.Socket
 		case <-ctx.Done():
 			return ""
 		case <-f.gateway.door.closing:
+			f.answerLast(ctx, by, socket)
 			return goodbye
 		case <-f.closed:
 			return "the camera has gone or changed: connect again"

@@ -404,6 +404,24 @@ func TestADeviceThatStopsTellsItsFeederAndTakesNoOther(t *testing.T) {
 	}
 }
 
+func TestAPictureThatTheCameraHasIsAnsweredWhileTheDeviceStops(t *testing.T) {
+	d := openDoor(t)
+	socket := d.connect()
+	d.send(socket, asJPEG(t, speckled(16, 12)))
+	taken := d.decoded()
+	drained := make(chan struct{})
+	go func() { d.gateway.Drain(waiting.Most); close(drained) }()
+	waiting.Until(t, "it stops", d.gateway.Stopping)
+	taken.Numbered(7)
+	if a := d.answer(socket); a.Frame == nil || *a.Frame != 7 {
+		t.Errorf("told %+v", a)
+	}
+	if _, _, err := socket.Read(d.context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("%v, want going away", err)
+	}
+	<-drained
+}
+
 func TestWhoFeedsACameraThatIsSwitchedOffIsTold(t *testing.T) {
 	d := openDoor(t)
 	client := d.connect()

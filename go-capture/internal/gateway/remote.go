@@ -96,17 +96,18 @@ func (g *Gateway) inferRead(ctx context.Context, client sender, read func() (Cal
 }
 
 // OpenStream takes one of the streams that gateway.streams allows, for a client over another wire. Whoever gets one calls release.
-func (g *Gateway) OpenStream() (release func(), err error) {
+func (g *Gateway) OpenStream(by Caller) (release func(), err error) {
+	client := sender{by.Account, by.Address}
 	if g.door.isClosing() {
 		return nil, Stopping()
 	}
-	if !g.sockets.TryAcquire(1) {
-		return nil, tooManyStreams()
+	if err := g.sockets.take(client); err != nil {
+		return nil, err
 	}
 	end := g.tally.stream()
 	return func() {
 		end()
-		g.sockets.Release(1)
+		g.sockets.giveBack(client)
 	}, nil
 }
 

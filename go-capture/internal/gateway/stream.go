@@ -35,11 +35,12 @@ type session struct {
 
 // ServeStream answers GET /api/v1/detect/stream until the client or the daemon goes.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
-	if refused, no := g.refusesStream(r); no {
-		refused.problem().Write(w, r)
+	client := g.senderOf(r)
+	if err := g.takeStream(client, r); err != nil {
+		refusalOf(err).problem().Write(w, r)
 		return
 	}
-	defer g.sockets.Release(1)
+	defer g.sockets.giveBack(client)
 	if !g.door.enter() {
 		g.turnAway(w, r)
 		return
@@ -52,27 +53,22 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = socket.CloseNow() }() // mostly closed before
 	socket.SetReadLimit(int64(g.settings.Limits.Bytes))
 	defer g.tally.stream()()
-	s := &session{gateway: g, client: g.senderOf(r), socket: socket, requestID: w.Header().Get(problem.RequestIDHeader),
+	s := &session{gateway: g, client: client, socket: socket, requestID: w.Header().Get(problem.RequestIDHeader),
 		box: newMailbox(func() { g.tally.end(reasonReplaced) })}
 	s.run(r.Context())
 }
 
-// refusesStream tells whether the request gets no stream; otherwise one of them is taken. A page cannot read why a browser got no
-// WebSocket: it asks again plainly, and is told the same unless there would be a stream now.
-func (g *Gateway) refusesStream(r *http.Request) (Refusal, bool) {
-	if !g.sockets.TryAcquire(1) {
-		return tooManyStreams(), true
+// takeStream takes one of the streams, for a WebSocket. A page cannot read why a browser got none: it asks again plainly, and is told the
+// same unless there would be a stream now.
+func (g *Gateway) takeStream(client sender, r *http.Request) error {
+	if err := g.sockets.take(client); err != nil {
+		return err
 	}
 	if !websockets.Wanted(r) {
-		g.sockets.Release(1)
-		return plainRequest("POST /api/v1/detect takes single pictures."), true
+		g.sockets.giveBack(client)
+		return plainRequest("POST /api/v1/detect takes single pictures.")
 	}
-	return Refusal{}, false
-}
-
-func tooManyStreams() Refusal {
-	return Refusal{Status: http.StatusTooManyRequests, Title: "Too many streams are open", RetryAfter: pauseMost,
-		Detail: "gateway.streams allows no more: close one, or send single pictures (POST /api/v1/detect, ModelInfer)."}
+	return nil
 }
 
 func plainRequest(instead string) Refusal {
@@ -113,7 +109,7 @@ func (s *session) run(ctx context.Context) {
 		return ""
 	})
 	if s.box.close() {
-		s.gateway.tally.end(reasonCancelled)
+		s.gateway.tally.end(s.gateway.partingReason())
 	}
 }
 
@@ -127,10 +123,18 @@ func (s *session) read(ctx context.Context) {
 		}
 		s.gateway.tally.begin()
 		if !s.box.put(ctx, index, picture) {
-			s.gateway.tally.end(reasonCancelled)
+			s.gateway.tally.end(s.gateway.partingReason())
 			return
 		}
 	}
+}
+
+// partingReason is why a picture got no answer whose stream has ended.
+func (g *Gateway) partingReason() string {
+	if g.door.isClosing() {
+		return reasonStopping
+	}
+	return reasonCancelled
 }
 
 // tooLong counts a picture that ended the stream before it was here.

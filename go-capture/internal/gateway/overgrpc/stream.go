@@ -36,7 +36,7 @@ type conversation struct {
 }
 
 func modelStreamInfer(ctx context.Context, s *Server, stream grpc.ServerStream) error {
-	release, err := s.settings.Gateway.OpenStream()
+	release, err := s.settings.Gateway.OpenStream(s.callerOf(ctx))
 	if err != nil {
 		return err
 	}
