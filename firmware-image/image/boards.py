@@ -20,7 +20,8 @@ SYSTEM = (
     *("systemd-sysv", "systemd-repart", "systemd-resolved", "systemd-timesyncd", "udev", "kmod", "dbus"),
     *("initramfs-tools", "busybox", "zstd", "e2fsprogs", "dosfstools", "fdisk"),
     *("iproute2", "netbase", "ca-certificates"),
-    *("openssh-server", "iwd", "wireless-regdb", "avahi-daemon", "mosquitto", "mosquitto-clients"),
+    *("openssh-server", "iwd", "wireless-regdb", "mosquitto", "mosquitto-clients"),
+    *("avahi-daemon", "libnss-mdns"),  # to be found by a name, and to find others by theirs
     *("rauc", "rauc-service", "python3", "python3-systemd"),
     *(f"libopencv-{module}{OPENCV}" for module in ("imgcodecs", "imgproc", "videoio")),
 )

@@ -32,8 +32,8 @@ SLOT_MIB = 6144  # NVIDIA's system has some 6 GB before it is compressed
 # which the owner's file is written; NVIDIA's NetworkManager does not start.
 SYSTEM = (
     *("initramfs-tools", "busybox", "zstd", "e2fsprogs", "dosfstools", "fdisk", "iproute2", "netbase"),
-    *("ca-certificates", "openssh-server", "iwd", "wireless-regdb", "avahi-daemon", "mosquitto", "mosquitto-clients"),
-    *("systemd-timesyncd", "squashfs-tools"),
+    *("ca-certificates", "openssh-server", "iwd", "wireless-regdb", "avahi-daemon", "libnss-mdns"),
+    *("mosquitto", "mosquitto-clients", "systemd-timesyncd", "squashfs-tools"),
 )
 # Of the kernel: what the first stage mounts, and dm-verity, with which RAUC checks each block of a bundle.
 MODULES = ("nvme", "squashfs", "overlay", "ext4", "vfat", "nls_cp437", "loop", "dm_verity", "efivarfs")

@@ -81,6 +81,12 @@ def test_programs_in_the_network_are_told_which_device_this_is(device: Flashed) 
     device.run(retry("journalctl -b -u avahi-daemon -o cat | grep -q 'visavis on porch.*successfully established'", 60))
 
 
+def test_names_of_the_network_are_found(device: Flashed) -> None:
+    """By avahi, which hears nobody else in this network: so it is asked for the device itself."""
+    assert "mdns4_minimal [NOTFOUND=return]" in device.run("grep ^hosts: /etc/nsswitch.conf")
+    device.run(retry("getent -s mdns4_minimal ahostsv4 porch.local", 60))
+
+
 def test_the_system_cannot_be_written_and_what_is_kept_lies_on_the_rest_of_the_disk(device: Flashed) -> None:
     assert device.try_to_run("touch /usr/bin/x").returncode != 0
     assert device.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
