@@ -140,3 +140,15 @@ def test_both_pages_and_the_remedy_say_that_devices_need_the_new_file() -> None:
     for page in ("a-year", "install"):
         text = (REPOSITORY / "docs" / "how-to" / f"{page}.md").read_text()
         assert "each device needs the new `visavis-SUITE.sources`" in " ".join(text.split())
+
+
+def test_a_package_that_was_compiled_for_one_system_goes_to_no_other() -> None:
+    """rauc for Ubuntu's releases lies where those of visavis lie, and apt takes the higher version that it is offered."""
+    ours = [Path(f"visavis_0.1.0+{suite}_arm64.deb") for suite in ("bookworm", "jammy")]
+    rauc = [Path("rauc_1.13-3+deb13u1~jammy_arm64.deb"), Path("rauc-service_1.13-3+deb13u1~noble_all.deb")]
+    every = [Path("visavis-broker_0.1.0_all.deb")]
+    assert repository.by_suite([*ours, *rauc, *every]) == {
+        "bookworm": [ours[0], *every],
+        "jammy": [ours[1], rauc[0], *every],
+        "noble": [rauc[1], *every],
+    }
