@@ -56,10 +56,10 @@ def fill_broker(root: Path) -> None:
     put(REPOSITORY / "docs/how-to/broker.md", root / "usr/share/doc/visavis-broker/broker.md")
     put(REPOSITORY / "deb/broker/join.py", root / "usr/lib/visavis-broker/join.py")
     # Not broker.conf: a file of that name in /etc, which join.py writes, would take its place.
-    put(
-        REPOSITORY / "deb/broker/follow.conf",
-        root / "usr/lib/systemd/system/visavis-capture.service.d/visavis-broker.conf",
-    )
+    units = root / "usr/lib/systemd/system"
+    put(REPOSITORY / "deb/broker/follow.conf", units / "visavis-capture.service.d/visavis-broker.conf")
+    restart = REPOSITORY / "firmware-image/rootfs/etc/systemd/system/mosquitto.service.d/visavis.conf"
+    put(restart, units / "mosquitto.service.d/visavis-broker.conf")
 
 
 def tensorrt(version: str, out: Path = OUT) -> Path:

@@ -142,6 +142,15 @@ def test_an_upgrade_restarts_mosquitto_only_for_other_settings(broker: Machine) 
     broker.run(retry(CONNECTED, 120, JOURNAL))
 
 
+def test_mosquitto_is_started_again_for_as_long_as_it_fails(broker: Machine) -> None:
+    """Debian's gives up after five times: a full disk for a minute would end a fleet's broker for ever."""
+    assert set(broker.run("systemctl show -P Restart -P StartLimitIntervalUSec mosquitto").split()) == {"always", "0"}
+    pid = broker.run("systemctl show -P MainPID mosquitto").strip()
+    broker.run("systemctl kill -s KILL mosquitto")
+    broker.run(retry(f'[ "$(systemctl show -P MainPID mosquitto)" -gt 0 ] && ! kill -0 {pid}', 60, JOURNAL))
+    broker.run(retry(CONNECTED, 120, JOURNAL))
+
+
 def test_without_its_settings_mosquitto_serves_as_before(broker: Machine) -> None:
     broker.run("dpkg --purge visavis-broker", 300)
     broker.run(retry(CONNECTED, 120, JOURNAL))
