@@ -243,7 +243,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     # Name of the camera in topics and on the page.
     id: str
-    # v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends them).
+    # v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends them). A network camera that takes its login in the address has {user} and {password} there.
     source: str
     # User name at an rtsp:// or rtsps:// camera.
     user: str = ""

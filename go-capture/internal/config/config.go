@@ -90,9 +90,22 @@ func (c Camera) Shown() string {
 	return shown + "/…"
 }
 
+// Where a login goes in the address of a camera that wants it there.
+const (
+	userPlace     = "{user}"
+	passwordPlace = "{password}"
+)
+
 // Address returns the source with the camera's user and password put in, for the opener alone: never log it.
 // It reads password_file each time, so that a changed password needs no restart.
 func (c Camera) Address() (string, error) {
+	password, err := c.password()
+	if err != nil {
+		return "", fmt.Errorf("camera %s: password_file: %w", c.ID, err)
+	}
+	if c.hasPlaces() {
+		return strings.NewReplacer(userPlace, escaped(c.User), passwordPlace, escaped(password)).Replace(c.Source), nil
+	}
 	if c.User == "" {
 		return c.Source, nil
 	}
@@ -102,11 +115,25 @@ func (c Camera) Address() (string, error) {
 	}
 	address.User = url.User(c.User)
 	if c.PasswordFile != "" {
-		text, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return "", fmt.Errorf("camera %s: password_file: %w", c.ID, err)
-		}
-		address.User = url.UserPassword(c.User, strings.TrimRight(string(text), "\r\n"))
+		address.User = url.UserPassword(c.User, password)
 	}
 	return address.String(), nil
 }
+
+// hasPlaces tells whether the source itself says where the login goes.
+func (c Camera) hasPlaces() bool {
+	return c.network() && (strings.Contains(c.Source, userPlace) || strings.Contains(c.Source, passwordPlace))
+}
+
+func (c Camera) network() bool { return strings.HasPrefix(c.Source, "rtsp") }
+
+func (c Camera) password() (string, error) {
+	if c.PasswordFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(c.PasswordFile)
+	return strings.TrimRight(string(text), "\r\n"), err
+}
+
+// escaped is a text as it may stand in a path and behind a question mark.
+func escaped(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }

@@ -217,7 +217,7 @@ type Thermal struct {
 type Camera struct {
 	// Name of the camera in topics and on the page.
 	ID string `toml:"id" json:"id"`
-	// v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends them).
+	// v4l2:/dev/..., csi:0 (the sensor's number), rtsp://..., rtsps://..., file:clip.mp4 (loops), demo: or push: (a client sends them). A network camera that takes its login in the address has {user} and {password} there.
 	Source string `toml:"source" json:"source"`
 	// User name at an rtsp:// or rtsps:// camera.
 	User string `toml:"user" json:"user"`

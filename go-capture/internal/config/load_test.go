@@ -237,6 +237,42 @@ func TestACameraPasswordIsReadWhenTheAddressIsAskedForAndNotPrinted(t *testing.T
 	}
 }
 
+// Some cameras take a login only in the path or behind a question mark. Workers may read the configuration, and not that file.
+func TestALoginMayHaveItsPlaceInTheAddress(t *testing.T) {
+	for source, want := range map[string]string{
+		"rtsp://192.0.2.7/user={user}&password={password}&channel=1": "rtsp://192.0.2.7/user=me%20too&password=p%40s%26s%2Fword&channel=1",
+		"rtsps://192.0.2.7:322/s?u={user}&p={password}":              "rtsps://192.0.2.7:322/s?u=me%20too&p=p%40s%26s%2Fword",
+	} {
+		path := write(t, "[[camera]]\nid = \"door\"\nsource = \""+source+"\"\nuser = \"me too\"\npassword_file = \"secret\"\n")
+		put(t, filepath.Join(filepath.Dir(path), "secret"), "p@s&s/word\n")
+		made := load(t, path)
+		if address, err := made.Cameras[0].Address(); err != nil || address != want {
+			t.Errorf("got %s, %v", address, err)
+		}
+		if shown := made.Cameras[0].Shown(); strings.Contains(shown, "word") {
+			t.Errorf("shown as %s", shown)
+		}
+	}
+}
+
+func TestAPlaceForALoginThatIsNotThereIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		`source = "rtsp://192.0.2.7/{password}"`:                                           "camera[0].password_file: is missing",
+		`source = "rtsp://192.0.2.7/{user}"`:                                               "camera[0].user: is missing",
+		`source = "rtsp://192.0.2.7/{password}"` + "\n" + `user = "me"`:                    "write {user} where",
+		`source = "rtsp://192.0.2.7/{user}"` + "\n" + `user = "me"` + "\n" + passwordThere: "write {password} where",
+		`source = "rtsp://{user}:{password}@192.0.2.7/"` + "\n" + passwordThere:            "camera[0].source",
+	} {
+		path := write(t, "[[camera]]\nid = \"door\"\n"+text+"\n")
+		put(t, filepath.Join(filepath.Dir(path), "secret"), "secret")
+		if _, err := Load(path, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+const passwordThere = `password_file = "secret"`
+
 // TestTheGoldenJSONIsWhatIsPrinted keeps the file that the Python side decodes in its own test.
 func TestTheGoldenJSONIsWhatIsPrinted(t *testing.T) {
 	golden := filepath.Join(root, "contracts/config-golden")

@@ -98,9 +98,26 @@ func (r *reader) refused(key string) bool {
 }
 
 func (r *reader) checkLogin(c Camera, at string) {
-	r.checkPair(at+".password_file", c.PasswordFile, at+".user", c.User)
-	if c.User != "" && !strings.HasPrefix(c.Source, "rtsp") {
+	if c.User != "" && !c.network() {
 		r.blame(at+".user", "only rtsp:// and rtsps:// cameras have a login", "remove it")
+		return
+	}
+	if !c.hasPlaces() {
+		r.checkPair(at+".password_file", c.PasswordFile, at+".user", c.User)
+		return
+	}
+	r.checkPlace(c, at+".user", userPlace, c.User)
+	r.checkPlace(c, at+".password_file", passwordPlace, c.PasswordFile)
+}
+
+// checkPlace checks that a part of a login is there where the source has a place for it, and only there.
+func (r *reader) checkPlace(c Camera, key, place, value string) {
+	switch has := strings.Contains(c.Source, place); {
+	case r.refused(key):
+	case has && value == "":
+		r.blame(key, "is missing, and the source has "+place, "set it, or write the source without "+place)
+	case !has && value != "":
+		r.blame(key, "has no place in this source, which says itself where the login goes", "write "+place+" where the camera wants it, or remove it")
 	}
 }
 
