@@ -104,12 +104,12 @@ def letterboxed(picture: Frame, size_px: tuple[int, int] | None) -> tuple[Frame,
     height, width = picture.shape[:2]
     if size_px is None:
         scale = min(1.0, LONGEST_SIDE / max(height, width))
-        limit = (_up(width * scale), _up(height * scale))
+        inner = (_scaled(width, scale), _scaled(height, scale))
+        limit = (_up(inner[0]), _up(inner[1]))
     else:
         limit = (_up(size_px[0]), _up(size_px[1]))
         scale = min(limit[0] / width, limit[1] / height)
-    # To the nearest pixel: what would fill a side may come out a little smaller than it, in floating point.
-    inner = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
+        inner = (_scaled(width, scale), _scaled(height, scale))
     boxed = np.zeros((limit[1], limit[0], 3), np.uint8)
     boxed[: inner[1], : inner[0]] = _resized(picture, inner)
     return boxed, scale
@@ -125,8 +125,13 @@ def _resized(picture: Frame, size_px: tuple[int, int]) -> Frame:
     return np.asarray(cv2.resize(picture, size_px, interpolation=how), np.uint8)
 
 
-def _up(side: float) -> int:
-    return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)
+def _scaled(side: int, scale: float) -> int:
+    """To the nearest pixel: what would fill a side may come out a little smaller than it, in floating point."""
+    return max(1, int(side * scale + 0.5))
+
+
+def _up(side: int) -> int:
+    return -(-side // MULTIPLE) * MULTIPLE
 
 
 def is_address(name: str) -> bool:
