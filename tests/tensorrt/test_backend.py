@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -19,12 +20,13 @@ from visavis import worker
 from visavis.backends import cuda_driver, load_detector, tensorrt
 from visavis.backends.tensorrt import TensorRt
 from visavis.detections import Frame, sendable
-from visavis.engines.cache import Here, engine_for
+from visavis.engines.cache import Here, engine_for, find
 from visavis.engines.key import Gpu
 from visavis.engines.note import note_path
 from visavis.engines.note_gen import Note
 from visavis.engines.rewrite import for_many_pictures
-from visavis.errors import DetectorError, DetectorLost, GpuUnusable, ModelError
+from visavis.engines.vault import Vault
+from visavis.errors import DetectorError, DetectorLost, EngineRefused, GpuUnusable, ModelError
 from visavis.models.cache import prepared_model
 from visavis.pictures import letterboxed
 from visavis.ring_memory import Device
@@ -32,7 +34,7 @@ from visavis.settings import DetectorSettings, WorkerSettings
 
 from tests.tensorrt import core
 from tests.tensorrt.double.pycuda import driver as cuda
-from tests.tensorrt.gpu_double import DriverDouble, TensorRtDouble
+from tests.tensorrt.gpu_double import OLD, DriverDouble, TensorRtDouble
 from tests.tensorrt.test_changeover import hellos
 from tests.unit.face_pictures import gocv_pictures
 from tests.waiting import HANG_S, until
@@ -226,6 +228,25 @@ def test_systemd_waits_for_a_worker_that_builds(
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         TensorRt(replace(settings, cache_dir=tmp_path))
         assert ear.recv(100).startswith(b"EXTEND_TIMEOUT_USEC=")
+
+
+@pytest.mark.parametrize("built_s", [0, None], ids=["before the machine started", "since then"])
+def test_a_worker_builds_again_what_a_new_driver_refuses_and_nothing_else(
+    built_s: int | None, gpu: None, module: TensorRtDouble, settings: DetectorSettings, tmp_path: Path
+) -> None:
+    own, here = replace(settings, cache_dir=tmp_path), Here(trt=module, gpu=Gpu("Double", (8, 7)), cache_dir=tmp_path)
+    wanted = tensorrt.wanted_engine(own)
+    built = engine_for(wanted, here, tensorrt.LoggedProgress())
+    Vault(built.path.parent).seal(built.path.name, msgspec.json.encode(built.record), built.plan + OLD)
+    if built_s is None:  # by this driver: it would be no other one
+        with pytest.raises(EngineRefused, match="TensorRT cannot load"):
+            TensorRt(own)
+        return
+    os.utime(built.path, (built_s, built_s))
+    assert TensorRt(own).detect(face()).size == 1
+    kept = find(wanted, here)
+    assert kept is not None
+    assert not kept.plan.endswith(OLD)
 
 
 @pytest.mark.parametrize("call", ["mem_alloc", "pagelocked_empty", "create_execution_context"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class TensorRt(Batching):
     """A detector on the GPU.
 
     With backend "auto" it loads only an engine that is there: a build takes minutes, and onnxruntime serves meanwhile.
-    With backend "tensorrt" it builds a missing engine first.
+    With backend "tensorrt" it builds one first that is missing, or that another driver has made.
 
     Attributes:
         batch: how many pictures `detect_many` takes at most: those of the engine's profile.
@@ -69,7 +70,7 @@ class TensorRt(Batching):
         gpu = gpu_here(cuda)
         wanted = wanted_engine(settings)
         here = Here(trt=trt, gpu=gpu, cache_dir=settings.cache_dir)
-        engine = _ready(wanted, here) if settings.backend == "auto" else _built(wanted, here, settings.engine_note)
+        engine, self._session = _serving(wanted, here, cuda, settings)
         self.model_id = wanted.prepared.name
         self.input_size = (settings.input_width, settings.input_height)
         self.precision = engine.record.key.precision
@@ -77,8 +78,6 @@ class TensorRt(Batching):
         self._score, self._iou = settings.score, settings.iou
         self._family = FAMILIES[wanted.prepared.family]
         self._cuda = cuda
-        with _as_refused(cuda, self.model_id):
-            self._session = Session(trt, cuda, engine)
         if settings.engine_note:
             _note(wanted, settings.engine_note).clear()  # whatever failed before does not any more
 
@@ -369,10 +368,42 @@ def _ready(wanted: Wanted, here: Here) -> Engine:
     return engine
 
 
-def _built(wanted: Wanted, here: Here, note: Path | None) -> Engine:
+def _serving(wanted: Wanted, here: Here, cuda: Cuda, settings: DetectorSettings) -> tuple[Engine, Session]:
+    """The engine, and what runs it."""
+    kept = _ready(wanted, here) if settings.backend == "auto" else find(wanted, here)
+    if kept is not None:
+        try:
+            return kept, _session(here, cuda, kept)
+        except EngineRefused as error:
+            if settings.backend == "auto" or not _of_another_driver(kept, here):
+                raise
+            log.warning("%s: it is built again", error.sentence)
+    engine = _built(wanted, here, settings.engine_note, instead_of=kept)
+    return engine, _session(here, cuda, engine)
+
+
+def _session(here: Here, cuda: Cuda, engine: Engine) -> Session:
+    with _as_refused(cuda, engine.record.key.model):
+        return Session(here.trt, cuda, engine)
+
+
+def _of_another_driver(engine: Engine, here: Here) -> bool:
+    """Whether TensorRT refuses an engine from before this start of the machine, and another can be built.
+
+    One that was built since then is of this driver: building it again at each start of each worker would not mend it.
+    int8 cannot be built without pictures.
+    """
+    started_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    older = engine.path.stat().st_mtime < started_s
+    return older and engine.record.key.precision != "int8" and bool(refusal(here.trt, engine))
+
+
+def _built(wanted: Wanted, here: Here, note: Path | None, instead_of: Engine | None) -> Engine:
+    refused = instead_of.plan if instead_of else None
     with Progress(_note(wanted, note) if note else None, LoggedProgress()) as report:
-        # Detection comes first: an engine that cannot be kept serves until the worker ends.
-        return engine_for(wanted, here, report, must_keep=False)
+        # Detection comes first: an engine that cannot be kept serves until the worker ends. Another worker may have
+        # built one meanwhile.
+        return engine_for(wanted, here, report, must_keep=False, usable=lambda kept: kept.plan != refused)
 
 
 def _note(wanted: Wanted, path: Path) -> EngineNote:
