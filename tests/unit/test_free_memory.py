@@ -9,7 +9,7 @@ import pytest
 from visavis import free_memory
 from visavis.cli import main
 from visavis.errors import PictureError
-from visavis.free_memory import Room, free
+from visavis.free_memory import check_room, free
 
 GIB = 1 << 30
 
@@ -52,21 +52,19 @@ def test_this_machine_says_how_much_it_has() -> None:
 
 def test_the_refusal_names_a_size_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_memory, "free", lambda: GIB)
-    Room().check("--input 2368x2368", 2368, 2368)
+    check_room("--input 2368x2368", 2368, 2368)
     with pytest.raises(PictureError, match=r"--input 8192x8192 takes about 12160 MiB.* 1024 MiB .* at most 2368x2368"):
-        Room().check("--input 8192x8192", 8192, 8192)
+        check_room("--input 8192x8192", 8192, 8192)
     monkeypatch.setattr(free_memory, "free", lambda: 0)
     with pytest.raises(PictureError, match="free some memory"):
-        Room().check("--input 32x32", 32, 32)
+        check_room("--input 32x32", 32, 32)
 
 
-def test_what_the_network_has_taken_serves_the_next_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    room, free_bytes = Room(), [GIB, 0, 0]
-    monkeypatch.setattr(free_memory, "free", lambda: free_bytes.pop(0))
-    room.check("first", 2048, 2048)
-    room.check("second", 2048, 2048)
-    with pytest.raises(PictureError, match="at most 2048x2048"):
-        room.check("third", 2080, 2048)
+def test_what_a_run_has_taken_is_free_again_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_memory, "free", lambda: 400 << 20)
+    check_room("first", 1344, 1344)
+    with pytest.raises(PictureError, match="second takes about 667 MiB"):
+        check_room("second", 1920, 1920)
 
 
 def test_detect_refuses_an_input_for_which_there_is_no_memory(

@@ -14,29 +14,21 @@ BYTES_PER_PIXEL = 190
 MULTIPLE = 32
 
 
-class Room:
-    """Whether sizes fit, one after the other: what a run took is kept by the network, and serves the next one."""
+def check_room(what: str, width: int, height: int) -> None:
+    """Raise when the network's run at a size would take more memory than is to be had.
 
-    def __init__(self) -> None:
-        self._kept_bytes = 0
+    Nothing is to be had of the run before: a network that takes any size gives its memory back after each.
 
-    def check(self, what: str, width: int, height: int) -> None:
-        """Raise when the network's run at a size would take more memory than is to be had.
+    Args:
+        what: the argument or picture that wants the size, for the sentence.
+        width, height: of the network's input, pixels.
 
-        Args:
-            what: the argument or picture that wants the size, for the sentence.
-            width, height: of the network's input, pixels.
-
-        Raises:
-            PictureError: there is not enough; it names the largest size that fits.
-        """
-        takes_bytes = width * height * BYTES_PER_PIXEL
-        if takes_bytes <= self._kept_bytes:
-            return
-        has_bytes = free() + self._kept_bytes
-        if takes_bytes > has_bytes:
-            raise _too_large(what, takes_bytes, has_bytes)
-        self._kept_bytes = takes_bytes
+    Raises:
+        PictureError: there is not enough; it names the largest size that fits.
+    """
+    takes_bytes, has_bytes = width * height * BYTES_PER_PIXEL, free()
+    if takes_bytes > has_bytes:
+        raise _too_large(what, takes_bytes, has_bytes)
 
 
 def _too_large(what: str, takes_bytes: int, has_bytes: int) -> PictureError:

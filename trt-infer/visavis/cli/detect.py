@@ -21,7 +21,7 @@ from visavis.cli.arguments import share, size
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
-from visavis.free_memory import Room
+from visavis.free_memory import check_room
 from visavis.pictures import count_of, files_of, letterboxed, pictures_of
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain, plain
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         if args.input is not None:
-            Room().check("--input {}x{}".format(*args.input), *args.input)
+            check_room("--input {}x{}".format(*args.input), *args.input)
         eye = Eye(_detector(args), args.input)
     except PictureError as error:
         complain(str(error))
@@ -99,7 +99,7 @@ class Eye:
 
     def __init__(self, detector: Detector, size_px: tuple[int, int] | None) -> None:
         self.model = detector.model_id
-        self._detector, self._size_px, self._room = detector, size_px, Room()
+        self._detector, self._size_px = detector, size_px
 
     def faces(self, name: str, picture: Frame) -> Detections:
         """In pixels of the picture.
@@ -109,7 +109,7 @@ class Eye:
         """
         small, scale = letterboxed(picture, self._size_px)
         height, width = small.shape[:2]
-        self._room.check(f"{name} at {width}x{height}", width, height)
+        check_room(f"{name} at {width}x{height}", width, height)
         return _in_picture(self._detector.detect(small), scale, picture)
 
 
