@@ -63,6 +63,11 @@ def test_a_proxy_for_other_machines_is_not_asked_about_this_one(
     assert what_is_wrong(appliance.url) == ""
 
 
+@pytest.mark.parametrize("url", ["porch", "http://[::1"])
+def test_what_is_no_address_is_not_healthy(url: str) -> None:
+    assert what_is_wrong(url).startswith("/healthz does not answer: ")
+
+
 def test_who_does_not_answer_is_not_healthy(appliance: Appliance) -> None:
     appliance.server.server_close()
     assert what_is_wrong(appliance.url).startswith("/healthz does not answer: ")

@@ -12,6 +12,7 @@ import time
 import urllib.error
 from http.client import HTTPException
 
+from visavis.addresses import BAD_ADDRESS
 from visavis.errors import UpdateError
 from visavis.loopback import get
 from visavis.update.said import last_line
@@ -29,7 +30,7 @@ def what_is_wrong(url: str) -> str:
             get(url + path, ANSWER_LIMIT_S).close()
         except urllib.error.HTTPError as error:
             return f"{path} answers {error.code}"
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, *BAD_ADDRESS) as error:
             return f"{path} does not answer: {error}"
     return ""
 
