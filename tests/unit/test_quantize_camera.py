@@ -13,16 +13,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import pytest
 from visavis import ENDED_BY_CTRL_C
 from visavis.appliance import daemon_process
+from visavis.backends import Detector
 from visavis.bench.models import detector
 from visavis.daemon import effective_config
+from visavis.detections import Detections, Frame
 from visavis.errors import ModelError, Refused
-from visavis.models.borrow import Wish, borrowed, without_pictures
-from visavis.ring_gen import Refusal
+from visavis.models.borrow import Wish, answered, borrowed, without_pictures
+from visavis.ring import Lease
+from visavis.ring_gen import DETECTION_DTYPE, Refusal
 from visavis.supervisor import Supervisor, worker_command
 
 from tests.ports import free_port
@@ -116,6 +121,31 @@ def test_pictures_are_borrowed_as_a_worker_borrows_them(daemon: Daemon) -> None:
     assert camera["privacy"] == "pixelate"
     until(lambda: daemon.camera()["frames"]["inferred"] >= 3, lambda: f"not inferred: {daemon.camera()}", 60)
     assert_accounted(daemon)
+
+
+class LeaseDouble:
+    """A frame of a camera, and what was answered."""
+
+    def __enter__(self) -> Frame:
+        return np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def answer(self, found: Detections) -> None:
+        self.told = found["score"].tolist()
+
+
+@pytest.mark.parametrize(("scores", "taken"), [([], False), ([0.2, 0.4], False), ([0.2, 0.6], True)])
+def test_the_daemon_is_told_of_unsure_faces_too_and_pictures_are_taken_of_sure_ones(
+    scores: list[float], taken: bool
+) -> None:
+    found = np.zeros(len(scores), DETECTION_DTYPE)
+    found["score"] = scores
+    finder, lease = SimpleNamespace(input_size=SIZE, detect=lambda _frame: found), LeaseDouble()
+    copy = answered(cast(Lease, lease), cast(Detector, finder), wanted=True)
+    assert (copy is not None) == taken
+    assert lease.told == pytest.approx(scores)
 
 
 def test_who_only_visits_is_no_worker(daemon: Daemon) -> None:

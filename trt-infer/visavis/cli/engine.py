@@ -195,9 +195,10 @@ class _Refused:
 def _pictures(args: argparse.Namespace) -> Pictures | None:
     """What int8 is calibrated with; a build is told to stop by the end of this process, so a camera is too."""
     if args.from_camera:
-        from visavis.models.quantize import detector_of  # noqa: PLC0415 (takes a second)
+        from visavis.models.borrow import TOLD  # noqa: PLC0415 (takes a second, as the next)
+        from visavis.models.quantize import detector_of  # noqa: PLC0415
 
-        return lambda model, size_px: of_camera(args, detector_of(model, size_px), threading.Event())
+        return lambda model, size_px: of_camera(args, detector_of(model, size_px, TOLD), threading.Event())
     return of_files(args.pictures) if args.pictures else None
 
 

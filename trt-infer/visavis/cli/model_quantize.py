@@ -76,9 +76,10 @@ def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
 
 def _of_camera(args: argparse.Namespace, plan: Plan, report: Report) -> list[Frame]:
     from visavis.bench.models import detector  # noqa: PLC0415
+    from visavis.models.borrow import TOLD  # noqa: PLC0415
     from visavis.signals import stop_on_signals  # noqa: PLC0415
 
-    finder = detector(plan.model, plan.size, cache_dir=plan.cache_dir)
+    finder = detector(plan.model, plan.size, score=TOLD, cache_dir=plan.cache_dir)
     frames: list[Frame] = []
     with stop_on_signals() as stop:
         for frame in of_camera(args, finder, stop):

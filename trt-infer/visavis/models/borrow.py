@@ -26,6 +26,9 @@ from visavis.ring_gen import HelloFlag, Refusal
 
 # With fewer pictures calibration is a matter of luck.
 LEAST = 8
+# What workers tell at most: the daemon leaves out what is below detector.score, and its tracker goes by the rest.
+TOLD = 0.1
+SURE = 0.5  # of the face for which a picture is taken
 
 # Why no pictures come -> what helps.
 START = "start visavis, name its socket with --socket (under `visavis run`: $TMPDIR/visavis-*/frames.sock)"
@@ -67,7 +70,7 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
 
     Args:
         wish: whose pictures.
-        detector: answers the frames; its input is the size that the daemon draws.
+        detector: answers the frames, with all from a score of TOLD on; its input is the size that the daemon draws.
         stop: set to give up.
 
     Raises:
@@ -120,13 +123,13 @@ def next_look(ring: RingClient, camera: str, detector: Detector, stop: threading
 
 
 def answered(lease: Lease, detector: Detector, *, wanted: bool) -> Frame | None:
-    """Answer a frame like any worker; return a copy when it is wanted and has a face."""
+    """Answer a frame like any worker; return a copy when it is wanted and has a face that is sure."""
     with lease as frame:
         height, width = frame.shape[:2]
         if (width, height) != detector.input_size:
             raise ModelError(f"the daemon draws {width}x{height} for its workers", f"--input {width}x{height}")
         found = detector.detect(frame)
-        copy = np.array(frame[None]) if wanted and found.size else None
+        copy = np.array(frame[None]) if wanted and (found["score"] >= SURE).any() else None
     del frame  # no view may be left when the lease ends
     lease.answer(found)
     return copy

@@ -123,9 +123,9 @@ def parted(frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
     return held_out, [frame for number, frame in enumerate(frames) if number % HELD_OUT != 1]
 
 
-def detector_of(model: Prepared, size: tuple[int, int]) -> Detector:
+def detector_of(model: Prepared, size: tuple[int, int], score: float = NEARLY) -> Detector:
     """A detector of just this file, on one thread, that also tells faces which are nearly sure."""
-    settings = DetectorSettings(input_width=size[0], input_height=size[1], score=NEARLY)
+    settings = DetectorSettings(input_width=size[0], input_height=size[1], score=score)
     loaded = OnnxRuntime(settings, model)
     loaded.warm_up()
     return loaded
