@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,19 @@ def test_a_labelled_picture_that_is_gone_is_told_before_anything_is_measured(tmp
     labels = labels_beside(tmp_path, FACE + FACE.replace("face.jpg", "gone.jpg"))
     with pytest.raises(PictureError, match=r"cannot read .*gone\.jpg"):
         read_labels(labels)
+
+
+def test_a_labelled_picture_that_is_to_be_turned_is_refused(tmp_path: Path) -> None:
+    """As a phone writes it: a tool for labels may count in what the file holds, or in what a browser shows."""
+    labels = labels_beside(tmp_path, FACE)
+    picture = tmp_path / "face.jpg"
+    plain = picture.read_bytes()
+    for orientation, turned in ((1, False), (3, True), (6, True)):
+        entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + bytes([0, orientation, 0, 0])
+        note = b"Exif\0\0MM\x00*\x00\x00\x00\x08\x00\x01" + entry + bytes(4)
+        picture.write_bytes(plain[:2] + b"\xff\xe1" + (len(note) + 2).to_bytes(2, "big") + note + plain[2:])
+        with pytest.raises(PictureError, match="mogrify -auto-orient") if turned else nullcontext():
+            read_labels(labels)
 
 
 # 36 MiB each, of which the limit holds a few.

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from visavis.detections import Frame
-from visavis.errors import ModelError
+from visavis.errors import ModelError, PictureError
 from visavis.pictures import still
 
 Floats = npt.NDArray[np.float32]
@@ -27,9 +28,17 @@ class Labelled(NamedTuple):
         """Decode it.
 
         Raises:
-            PictureError: it cannot be read, or is too large.
+            PictureError: it cannot be read, is too large, or is to be shown turned: some tools for labels do that, and
+                others count in what the file holds.
         """
-        return still(str(self.path))
+        picture = still(str(self.path))
+        as_it_lies = cv2.imread(str(self.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if as_it_lies is None or not np.array_equal(picture, as_it_lies):
+            raise PictureError(
+                f"{self.path} says of itself that it is to be turned (EXIF), and tools for labels do not agree on that",
+                "turn it for good, for example with `mogrify -auto-orient`, and label that",
+            )
+        return picture
 
 
 def read_labels(path: Path) -> list[Labelled]:
