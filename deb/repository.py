@@ -77,7 +77,7 @@ def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
 
 
 def by_suite(packages: list[Path]) -> dict[str, list[Path]]:
-    """The packages for each Debian or Ubuntu: their versions end with its name, and those for every system go to all."""
+    """The packages for each system: their versions end with its name, and those for every system go to all."""
     named = {file: re.search(r"[+~]([a-z]+)_", file.name) for file in packages}
     suites = sorted({found[1] for found in named.values() if found})
     return {suite: [file for file, found in named.items() if not found or found[1] == suite] for suite in suites}

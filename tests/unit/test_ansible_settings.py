@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.ansible_programs import PLAYBOOKS
 
-SECRET = """\
+LOGIN = """\
 [mqtt]
 url = "mqtt://127.0.0.1:1883"
 user = "porch"
@@ -45,10 +45,10 @@ def test_files_beside_the_settings_are_found_and_others_are_not(
     place: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     new = tmp_path_factory.mktemp("new") / "config.toml"
-    new.write_text(SECRET.format("door.password"))
+    new.write_text(LOGIN.format("door.password"))
     said = checked(place, new)
     assert said.returncode == 0, said.stdout + said.stderr
-    new.write_text(SECRET.format("gate.password"))
+    new.write_text(LOGIN.format("gate.password"))
     said = checked(place, new)
     assert said.returncode != 0
     assert "mqtt.password_file: names no file" in said.stdout + said.stderr
@@ -58,7 +58,7 @@ def test_files_beside_the_settings_are_found_and_others_are_not(
 def test_what_the_device_has_in_conf_d_counts(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     new = tmp_path_factory.mktemp("new") / "config.toml"
     new.write_text("")
-    (place / "conf.d/broker.toml").write_text(SECRET.format("gate.password"))
+    (place / "conf.d/broker.toml").write_text(LOGIN.format("gate.password"))
     said = checked(place, new)
     assert said.returncode != 0
     assert "mqtt.password_file: names no file" in said.stdout + said.stderr

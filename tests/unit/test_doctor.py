@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from visavis import broker_rights, daemon, settings
+from visavis import broker_rights, daemon, doctor, settings
 from visavis.cli.doctor import report, report_file, run
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
@@ -243,9 +243,24 @@ def test_an_int8_model_that_was_not_made_is_told_as_its_backend_takes_it(
         for backend in ("auto", "onnxruntime", "tensorrt")
     }
     states = {backend: finding.state for backend, finding in found.items()}
-    assert states == {"auto": "warn", "onnxruntime": "fail", "tensorrt": "ok"}
+    assert states == {"auto": "warn", "onnxruntime": "fail", "tensorrt": "warn"}
     assert found["auto"].words.endswith("not quantised for 96x64 on this processor, so it runs in fp32")
     assert found["onnxruntime"].remedy == "visavis model quantize centerface --input 96x64 --pictures FOLDER"
+    assert found["tensorrt"].words.startswith("centerface has no engine in int8, so workers run on the processor")
+
+
+def test_an_engine_in_int8_is_found_for_whoever_may_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "may_use_gpu", ("auto", "tensorrt").__contains__)  # as where TensorRT is installed
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "yunet-n-int8-0123456789abcdef.engine").touch()
+
+    def states() -> list[str]:
+        backends = ("auto", "tensorrt", "onnxruntime", "kserve")
+        return [model(Detector(backend=one, precision="int8", input=(96, 64)), tmp_path).state for one in backends]
+
+    assert states() == ["warn", "warn", "fail", "fail"], "it is another model's"
+    (tmp_path / "engines" / "centerface-int8-0123456789abcdef.engine").touch()
+    assert states() == ["ok", "ok", "fail", "fail"]
 
 
 @pytest.mark.parametrize(("backend", "state"), [("auto", "warn"), ("onnxruntime", "fail")])

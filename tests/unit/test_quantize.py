@@ -97,22 +97,28 @@ def test_check_warns_of_an_int8_form_that_was_not_made(backend: str, cache: Path
     engine = cache / "engines" / "centerface-int8-0123456789abcdef.engine"
     engine.parent.mkdir()
     engine.touch()
-    assert (warned(file, cache) == "") == (backend == "auto"), "only there a GPU may run it"
+    assert said in warned(file, cache), "there is no TensorRT to run it"
+    (cache / "site" / "tensorrt").mkdir(parents=True)
+    (cache / "site" / "tensorrt" / "__init__.py").touch()
+    with_tensorrt = warned(file, cache, PYTHONPATH=str(cache / "site"))
+    assert (with_tensorrt == "") == (backend == "auto"), "only there a GPU may run it"
 
 
 def test_check_warns_of_an_int8_engine_that_was_not_built(cache: Path) -> None:
     file = cache / "config.toml"
     file.write_text('[detector]\nprecision = "int8"\nbackend = "tensorrt"\n')
     assert f"`visavis engine build --config {file} --from-camera ID`" in warned(file, cache)
-    engine = cache / "engines" / "centerface-int8-0123456789abcdef.engine"
-    engine.parent.mkdir()
-    engine.touch()
+    engines = cache / "engines"
+    engines.mkdir()
+    (engines / "yunet-n-int8-0123456789abcdef.engine").touch()
+    assert "centerface has no engine in int8" in warned(file, cache)
+    (engines / "centerface-int8-0123456789abcdef.engine").touch()
     assert warned(file, cache) == ""
 
 
-def warned(file: Path, cache: Path) -> str:
+def warned(file: Path, cache: Path, **variables: str) -> str:
     """What `visavis check` says of a good configuration for workers with this cache."""
-    answer = visavis("check", file, variables={"VISAVIS_CACHE_DIR": str(cache)})
+    answer = visavis("check", file, variables={"VISAVIS_CACHE_DIR": str(cache), **variables})
     assert (answer.returncode, answer.stdout) == (0, "ok\n"), answer.stderr
     return answer.stderr
 

@@ -143,7 +143,7 @@ def test_both_pages_and_the_remedy_say_that_devices_need_the_new_file() -> None:
 
 
 def test_a_package_that_was_compiled_for_one_system_goes_to_no_other() -> None:
-    """rauc for Ubuntu's releases lies where those of visavis lie, and apt takes the higher version that it is offered."""
+    """rauc for Ubuntu's releases lies where those of visavis lie, and apt takes the higher of two versions."""
     ours = [Path(f"visavis_0.1.0+{suite}_arm64.deb") for suite in ("bookworm", "jammy")]
     rauc = [Path("rauc_1.13-3+deb13u1~jammy_arm64.deb"), Path("rauc-service_1.13-3+deb13u1~noble_all.deb")]
     every = [Path("visavis-broker_0.1.0_all.deb")]

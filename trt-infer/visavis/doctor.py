@@ -24,8 +24,10 @@ from visavis.broker import BrokerFailed, mosquitto
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, device_config, effective_config, last_words
+from visavis.engines.key import has_int8_engine
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
+from visavis.gpu_losses import may_use_gpu
 from visavis.worker_unit import CLOSED, OPEN, closed, filled
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ CACHE_FREE_LEAST_MB = 50
 BROKER_WAIT_S = 2.0
 # Of cards, of which a container may see any one, of Jetsons, and of Linux inside Windows.
 GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "dxg")
+NO_INT8_ENGINE = "{} has no engine in int8, so workers run on the processor, and only pictures make one"
+INT8_ENGINE = (
+    "`visavis engine build {} --input {}x{} --precision int8 --from-camera ID`, "
+    "with --batch where worker.credit is more than 1"
+)
 FULL = "make room there"
 FAILS = "see `sudo dmesg`: a worn card or disk must be replaced, else mount it writable"
 
@@ -229,7 +236,7 @@ def model(detector: Detector, cache_dir: Path | None = None) -> Finding:
         prepared = _prepared(name, detector.input, cache_dir)
     except VisavisError as error:
         return Finding("model", "fail", error.sentence, error.remedy or "set detector.model to another")
-    if detector.precision == "int8" and detector.backend != "tensorrt":
+    if detector.precision == "int8":
         return int8(name, detector, cache_dir)
     if unmeasured:
         return Finding("model", "warn", f'"auto" is {name}, {unmeasured}', "run `visavis model bench`")
@@ -256,9 +263,15 @@ def _prepared(name: str, size_px: tuple[int, int], cache_dir: Path | None) -> Pr
 
 
 def int8(name: str, detector: Detector, cache_dir: Path | None) -> Finding:
-    """The int8 form of a model; only backend = "auto" goes on without it."""
+    """An engine of the model in int8, or its form for the processor; only backend = "onnxruntime" must have that."""
     from visavis.models.quantized import quantized_model  # noqa: PLC0415 (slow to import, wanted only here)
+    from visavis.settings import default_cache_dir  # noqa: PLC0415
 
+    if may_use_gpu(detector.backend) and has_int8_engine(name, cache_dir or default_cache_dir()):
+        words = f"{name} has an engine in int8; a worker sees when it starts whether that is for this size and TensorRT"
+        return Finding("model", "ok", words)
+    if detector.backend == "tensorrt":
+        return Finding("model", "warn", NO_INT8_ENGINE.format(name), INT8_ENGINE.format(name, *detector.input))
     try:
         found = quantized_model(name, *detector.input, cache_dir)
     except VisavisError as error:

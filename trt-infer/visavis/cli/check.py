@@ -22,6 +22,9 @@ from pathlib import Path
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
+from visavis.doctor import NO_INT8_ENGINE, named
+from visavis.engines.key import has_int8_engine
+from visavis.gpu_losses import may_use_gpu
 from visavis.models.configured import check_int8, check_model
 from visavis.service_users import unreadable
 from visavis.settings import SYSTEM_CACHE, default_cache_dir
@@ -56,8 +59,8 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
     cache_dir = SYSTEM_CACHE if of_device else None
     try:
         check_model(settings.detector, cache_dir)
-        if settings.detector.precision == "int8" and not built_in_int8(cache_dir or default_cache_dir()):
-            check_without_engine(settings.detector, cache_dir, file)
+        if settings.detector.precision == "int8":
+            check_engine(settings.detector, cache_dir, file)
     except ConfigRefused as error:
         yield _missed(error, of_device=of_device)
     yield from open_doors(settings)
@@ -68,22 +71,20 @@ def warnings(settings: Config, file: Path) -> Iterator[str]:
         yield from unreadable(settings, file)
 
 
-def built_in_int8(cache_dir: Path) -> bool:
-    """Whether there is an engine that a GPU may run in int8."""
-    return any((cache_dir / "engines").glob("*-int8-*.engine"))
-
-
-def check_without_engine(detector: Detector, cache_dir: Path | None, file: Path) -> None:
-    """Look whether workers run in int8 though there is no engine: with TensorRT they never do, for it needs pictures.
+def check_engine(detector: Detector, cache_dir: Path | None, file: Path) -> None:
+    """Look whether workers run in int8: without an engine those of TensorRT never do, for it needs pictures.
 
     Raises:
         ConfigRefused: they do not.
     """
+    model, _ = named(detector.model, cache_dir)
+    if may_use_gpu(detector.backend) and has_int8_engine(model, cache_dir or default_cache_dir()):
+        return
     if detector.backend == "auto":
         check_int8(detector, cache_dir)
     if detector.backend == "tensorrt":
         raise ConfigRefused(
-            "detector.precision: no engine in int8 is there, so no worker starts, and only pictures make one",
+            f"detector.precision: {NO_INT8_ENGINE.format(model)}",
             f"`visavis engine build --config {file} --from-camera ID`, or with --pictures FOLDER",
         )
 
