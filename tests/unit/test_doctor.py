@@ -17,7 +17,7 @@ from visavis import broker_rights, daemon, doctor, settings
 from visavis.cli.doctor import report, report_file, run
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
-from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, model, reached, units_cache
+from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, limits, model, reached, units_cache
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from deb.broker import join
@@ -90,7 +90,17 @@ def test_without_a_name_the_devices_own_configuration_is_looked_at(
     run(argparse.Namespace(config=None, hardware=False, short=False, output=None, json=False))
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("warn  mqtt         mqtt://127.0.0.1:1 is not there") for line in lines), lines
+    assert any(" limits " in line for line in lines), lines
     assert lines[-1] == f"ok    config       {of_device}"
+
+
+def test_a_kernel_that_limits_no_memory_is_told(tmp_path: Path) -> None:
+    controllers = tmp_path / "cgroup.controllers"
+    assert limits(controllers).state == "warn"
+    controllers.write_text("cpuset cpu io pids\n")  # as on Raspberry Pi OS
+    assert "cgroup_enable=memory" in limits(controllers).remedy
+    controllers.write_text("cpuset cpu io memory pids\n")
+    assert limits(controllers).state == "ok"
 
 
 def test_its_model_is_looked_for_where_its_workers_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from visavis.engines.key import has_int8_engine
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 from visavis.gpu_losses import may_use_gpu
+from visavis.system_files import text_of
 from visavis.worker_unit import CLOSED, OPEN, closed, filled
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ NO_INT8_ENGINE = "{} has no engine in int8, so workers run on the processor, and
 INT8_ENGINE = (
     "`visavis engine build {} --input {}x{} --precision int8 --from-camera ID`, "
     "with --batch where worker.credit is more than 1"
+)
+CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
+NO_LIMITS = (
+    "add cgroup_enable=memory to the kernel's command line, on a Raspberry Pi in /boot/firmware/cmdline.txt, and "
+    f"restart; {CONTROLLERS} then names memory"
 )
 FULL = "make room there"
 FAILS = "see `sudo dmesg`: a worn card or disk must be replaced, else mount it writable"
@@ -73,6 +79,8 @@ def examine(config: Path | None) -> Iterator[Finding]:
             yield Finding("config", "fail", str(error))
         return
     yield from model_of_device(settings.detector) if of_device else (model(settings.detector),)
+    if of_device:
+        yield limits()
     if config is not None:
         yield from configured_brokers(settings)
         yield from (Finding("mqtt", "warn", lost.sentence, lost.remedy) for lost in denied(settings, config))
@@ -136,6 +144,17 @@ def reached(section: str, url: str) -> Finding:
         words = f"{url} is not there: {getattr(error, 'strerror', None) or error}; detection goes on, events wait"
         return Finding(section, "warn", words, f"start the broker, or correct {section}.url")
     return Finding(section, "ok", f"{url} is there")
+
+
+def limits(controllers: Path = CONTROLLERS) -> Finding:
+    """Whether MemoryMax= of the package's units is in force: systemd says nothing where the kernel cannot do it.
+
+    A Raspberry Pi's firmware turns that off (cgroup_disable=memory in its device tree), Debian's kernels have it on.
+    """
+    if "memory" in text_of(controllers).split():
+        return Finding("limits", "ok", "a worker that takes too much memory is ended alone")
+    words = "this kernel limits no service's memory: a worker that takes too much takes it from all"
+    return Finding("limits", "warn", words, NO_LIMITS)
 
 
 def onnxruntime() -> Finding:
