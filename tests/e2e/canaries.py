@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device whose every secret is known beforehand, so that each can be looked for in whatever it says.
 
-Its first broker takes it, its second refuses it; one camera lets it in, the other does not; its model server fails and
+Its first broker takes it, its second refuses it; one camera lets it in, the others do not; its model server fails and
 repeats in its answer what it was sent.
 """
 
@@ -74,6 +74,11 @@ source = "rtsp://127.0.0.1:{rtsp}/live?password=canary-in-an-address"
 user = "porch"
 password_file = "{folder}/shed.password_file"
 size = [640, 480]
+[[camera]]
+id = "gate"
+source = "rtsp://127.0.0.1:{rtsp}/{{{{password}}}}/live"
+password_file = "{folder}/gate.password_file"
+size = [640, 480]
 """
 IN_ADDRESS = "canary-in-an-address"
 CLAIM_CODE = "CANARY23"
@@ -86,6 +91,7 @@ TEXTS = {
     "camera.password_file": "canary-of-the-door",
 }
 SHED = "canary-of-the-shed"  # not what the camera wants
+GATE = "canary-of-the-gate"  # has its place in the address
 KEYS = ("web.key", "mqtt.key", "mqtt_second.key")
 JSON = {"Content-Type": "application/json"}
 TEXT_KINDS = ("text/", "application/")
@@ -117,7 +123,7 @@ class Device:
     def __init__(self, folder: Path, appliance: RunningAppliance) -> None:
         self.folder, self.appliance = folder, appliance
         self.secrets = {name: [text] for name, text in TEXTS.items()}
-        self.secrets |= {"another camera's password": [SHED], "the administrator's password": [ADMIN]}
+        self.secrets |= {"other cameras' passwords": [SHED, GATE], "the administrator's password": [ADMIN]}
         self.secrets |= {name: lines_of_key(folder / name) for name in KEYS}
         self._trusted = ssl.create_default_context(cafile=str(folder / "web.cert"))
 
@@ -214,7 +220,7 @@ def device(folder: Path) -> Iterator[Device]:
 
 
 def write_secrets(folder: Path) -> None:
-    for name, text in {**TEXTS, "shed.password_file": SHED}.items():
+    for name, text in {**TEXTS, "shed.password_file": SHED, "gate.password_file": GATE}.items():
         (folder / name).write_text(text + "\n")
     for name in ("web", "mqtt", "mqtt_second"):
         self_signed(folder / f"{name}.cert", folder / f"{name}.key")
