@@ -375,6 +375,29 @@ func TestAFaceThatIsNotFollowedStaysHiddenWhenItTurnsAway(t *testing.T) {
 	}
 }
 
+// Who enters in bad light is sure in one frame and not in the next, long before an event is told of it.
+func TestAFaceThatWasSureOnceIsHiddenFromThenOn(t *testing.T) {
+	for _, hits := range []int{1, 3, 30} {
+		watch, leaf := watchStep(), &listener{}
+		watch.Tracker.Hits = hits
+		h := New(leaf)
+		h.CameraAdded("door", watch)
+		beganNs := frame.MonotonicNs()
+		for n, score := range []float32{0.6, 0.45, 0.6, 0.45, 0.6, 0.3} {
+			a := outcome("door", uint64(n+1), inferred)
+			a.capturedNs = beganNs + int64(n)*int64(time.Second/30)
+			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}}
+			h.append(entry{arrival: a})
+		}
+		h.drain()
+		for _, r := range leaf.results {
+			if len(r.Faces)+len(r.Unsure) != 1 {
+				t.Errorf("hits %d, frame %d: %v told, %v hidden", hits, r.Seq, scores(r.Faces), scores(r.Unsure))
+			}
+		}
+	}
+}
+
 func scores(faces []Face) (all []float32) {
 	for _, one := range faces {
 		all = append(all, one.Score)

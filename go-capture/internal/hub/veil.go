@@ -12,9 +12,10 @@ type veil struct {
 	boxes   []track.Box
 }
 
+// newVeil follows a face from its first frame on: how often one must be seen before it is told is no matter of hiding it.
 func newVeil(w Watch) *veil {
 	settings := w.Tracker
-	settings.Score = w.Hides
+	settings.Score, settings.Hits = w.Hides, 1
 	return &veil{least: w.Hides, tracker: track.New(settings)}
 }
 
