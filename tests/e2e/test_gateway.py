@@ -189,6 +189,18 @@ def test_the_picture_comes_back_drawn_or_anonymised(gateway: RunningAppliance) -
     assert changed["hidden"][:20, :20].mean() < 5, "a corner without a face is changed"
 
 
+def test_a_score_that_tells_of_no_face_hides_it_all_the_same(gateway: RunningAppliance) -> None:
+    picture = photos()[0].read_bytes()
+    strict = json.dumps({"image": base64.b64encode(picture).decode(), "score": 1}).encode()
+    assert post(gateway, strict, "application/json").json["faces"] == []
+    usual, hidden = (
+        post(gateway, body, kind, "?anonymize=1")
+        for body, kind in ((picture, "image/jpeg"), (strict, "application/json"))
+    )
+    assert usual.status == hidden.status == 200
+    assert usual.body == hidden.body
+
+
 def test_a_picture_that_comes_back_takes_no_more_memory_than_decoding_may(gateway: RunningAppliance) -> None:
     picture = png(4000, 4000, black(4000, 4000))  # decode_mb has no room for its pixels twice
     with PeakMemory(daemon_pid(gateway)) as memory:

@@ -172,6 +172,13 @@ def test_anonymised_output_hides_the_face_and_nothing_else(face: Path, tmp_path:
     assert np.abs(before[:80].astype(int) - after[:80]).mean() < 5
 
 
+def test_a_score_that_tells_of_no_face_hides_it_all_the_same(face: Path, tmp_path: Path) -> None:
+    for folder, score in (("usual", "0.5"), ("strict", "1")):
+        answer = detect("--json", face, "--anonymize", tmp_path / folder, "--score", score)
+        assert len(json_lines(answer)[0]["faces"]) == (folder == "usual")
+    assert (tmp_path / "usual/face.jpg").read_bytes() == (tmp_path / "strict/face.jpg").read_bytes()
+
+
 def test_two_pictures_of_one_name_become_two_files(face: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

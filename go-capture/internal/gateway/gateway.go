@@ -133,8 +133,9 @@ type request struct {
 type found struct {
 	number        uint64 // in the ring
 	model         string
-	width, height int // upright
-	faces         []hub.Face
+	width, height int        // upright
+	faces         []hub.Face // that are told
+	hides         []hub.Face // that no picture shows in which faces are hidden: a score decides what is told, not what is seen
 	latency       hub.Latency
 	picture       *frame.Picture // nil unless it was wanted; perhaps smaller than width x height
 	release       func()
@@ -196,6 +197,7 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 		return found{}, err
 	}
 	done := answered(r, end)
+	done.hides = hub.AtLeast(min(g.settings.Score, hub.HidesMost), done.faces)
 	done.faces = hub.AtLeast(g.settings.Score, done.faces)
 	done.latency = stages(r, grantedNs, flight, end)
 	if r.draw {

@@ -94,6 +94,9 @@ func (g *Gateway) reply(asked request, done found, wanted wishes, score float64)
 		body, err := json.Marshal(g.answerOf(asked, done, faces))
 		return reply{contentType: jsonType, body: append(body, '\n')}, err
 	}
+	if wanted.anonymize {
+		faces = done.hides
+	}
 	by := float32(done.picture.Width) / float32(done.width)
 	body, err := g.settings.Tools.Encode(done.picture, scaled(faces, by), wanted.anonymize)
 	return reply{contentType: jpegType, body: body}, err

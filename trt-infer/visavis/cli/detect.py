@@ -26,6 +26,8 @@ from visavis.pictures import count_of, files_of, letterboxed, pictures_of
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain, plain
 
+# From this score on a face is hidden, though a higher --score tells nobody of it.
+HIDES = 0.5
 EXAMPLE = "  visavis detect holiday.jpg --draw out/\n  visavis detect clip.mp4 photos/ --json > faces.jsonl"
 
 
@@ -89,7 +91,7 @@ def _detector(args: argparse.Namespace) -> Detector:
             backend="onnxruntime",
             input_width=0,
             input_height=0,
-            score=args.score,
+            score=min(args.score, HIDES) if args.anonymize else args.score,
         )
     )
 
@@ -162,9 +164,10 @@ def _one_file(
 ) -> None:
     for stem, picture in pictures_of(name):
         found = eye.faces(name, picture)
+        told: Detections = found[found["score"] >= args.score]
         for album, change in albums:
-            album.keep(stem, change(picture, found))
-        progress.print(_line(name, picture, found, eye.model, args.json))
+            album.keep(stem, change(picture, found if change is anonymise else told))
+        progress.print(_line(name, picture, told, eye.model, args.json))
 
 
 def _in_picture(found: Detections, scale: float, picture: Frame) -> Detections:
