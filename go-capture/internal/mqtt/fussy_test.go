@@ -3,6 +3,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/url"
@@ -23,8 +24,9 @@ import (
 // fussy is a broker that reads slowly, or hangs up at what is too long for it, as some do: mosquitto cannot do either.
 type fussy struct {
 	address string
-	most    int // bytes of a payload
-	rate    int // bytes a second; 0: as fast as it can
+	most    int  // bytes of a payload
+	rate    int  // bytes a second; 0: as fast as it can
+	forbids bool // whatever anybody wants to hear
 
 	mu       sync.Mutex
 	sessions int
@@ -109,7 +111,11 @@ func (f *fussy) answer(asked packets.ControlPacket) packets.ControlPacket {
 	case *packets.ConnectPacket:
 		return packets.NewControlPacket(packets.Connack)
 	case *packets.SubscribePacket:
-		return &packets.SubackPacket{FixedHeader: packets.FixedHeader{MessageType: packets.Suback}, MessageID: id, ReturnCodes: p.Qoss}
+		granted := p.Qoss
+		if f.forbids {
+			granted = bytes.Repeat([]byte{0x80}, len(granted))
+		}
+		return &packets.SubackPacket{FixedHeader: packets.FixedHeader{MessageType: packets.Suback}, MessageID: id, ReturnCodes: granted}
 	case *packets.UnsubscribePacket:
 		return &packets.UnsubackPacket{FixedHeader: packets.FixedHeader{MessageType: packets.Unsuback}, MessageID: id}
 	case *packets.PingreqPacket:

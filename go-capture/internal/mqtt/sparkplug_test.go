@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
@@ -59,6 +61,32 @@ func (c *birthCertificate) metric(raw []byte) error {
 		}
 		return nil
 	})
+}
+
+func TestABrokerThatForbidsSparkplugsCommandsIsToldOf(t *testing.T) {
+	heard := make(chan string, 100)
+	logtest.Hear(t, slog.NewTextHandler(lines(heard), nil))
+	broker := startFussy(t, &fussy{forbids: true}) // mosquitto's access list refuses no subscription
+	startSparkplug(t, broker.settings())
+	waiting.Until(t, "it is told", func() bool {
+		select {
+		case line := <-heard:
+			return strings.Contains(line, "no host can ask for a rebirth") && strings.Contains(line, "topic=spBv1.0/house/NCMD/porch")
+		default:
+			return false
+		}
+	})
+}
+
+// lines are what is logged, until nobody reads them any more.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
 }
 
 // startSparkplug starts a node that tells no figures of its own: each has a number, and comes in between when a test takes its time.
