@@ -79,12 +79,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// nextLink goes on behind a page. Behind an empty one it asks the same again; before the first event it asks for all.
+// nextLink goes on behind all that was looked at for a page, whether it fitted or not; before the first event it asks for all.
 func nextLink(q history.Query, page history.Page) string {
-	after := q.After
-	if n := len(page.Entries); n > 0 {
-		after = page.Entries[n-1].ID
-	}
+	after := max(q.After, page.Seen)
 	if after == "" {
 		after = fromTheStart
 	}

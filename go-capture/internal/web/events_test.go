@@ -154,6 +154,17 @@ func TestThePageAfterAnEmptyOneHasWhatCameMeanwhile(t *testing.T) {
 	}
 }
 
+// A program that asks for a quiet camera each minute would have the whole history read each time.
+func TestTheNextPageGoesOnBehindWhatDidNotFit(t *testing.T) {
+	d := keep(t)
+	id, _ := d.tell(t, zone.Appeared, "door")
+	for _, path := range []string{"/api/v1/events?since=0&camera=yard", "/api/v1/events?camera=yard"} {
+		if p, _ := d.page(t, path); len(p.Events) != 0 || !strings.Contains(p.Next, "since="+id) {
+			t.Errorf("%s: %d events, then %s, want since=%s", path, len(p.Events), p.Next, id)
+		}
+	}
+}
+
 func TestABadQueryOfEventsIsExplained(t *testing.T) {
 	d := keep(t)
 	for _, query := range []string{"since=yesterday", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1", "since=", "camera=", "type=",
