@@ -5,6 +5,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -251,6 +252,27 @@ func TestALoginMayHaveItsPlaceInTheAddress(t *testing.T) {
 		}
 		if shown := made.Cameras[0].Shown(); strings.Contains(shown, "word") {
 			t.Errorf("shown as %s", shown)
+		}
+	}
+}
+
+func TestTwoCamerasOfOneDeviceAreRefused(t *testing.T) {
+	for sources, refused := range map[[2]string]bool{
+		{"v4l2:/dev/null", "v4l2:/dev/./null"}:       true,
+		{"v4l2:/dev/nothing0", "v4l2:/dev/nothing0"}: true,
+		{"v4l2:/dev/nothing0", "v4l2:/dev/nothing2"}: false,
+		{"csi:0", "csi:0"}:                           true,
+		{"csi:0", "csi:1"}:                           false,
+		{"demo:", "demo:"}:                           false,
+		{"rtsp://192.0.2.7/s", "rtsp://192.0.2.7/s"}: false,
+	} {
+		text := ""
+		for i, source := range sources {
+			text += fmt.Sprintf("[[camera]]\nid = \"camera-%d\"\nsource = %q\n", i, source)
+		}
+		_, err := Load(write(t, text), nil, nil)
+		if refused != (err != nil && strings.Contains(err.Error(), "camera[1].source: is the device of camera[0].source as well")) {
+			t.Errorf("%v: %v", sources, err)
 		}
 	}
 }

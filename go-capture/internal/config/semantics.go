@@ -5,6 +5,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"visavis/capture/internal/zone"
@@ -35,10 +36,11 @@ func (r *reader) checkTogether(c *Config) {
 	if c.Thermal.ThrottleAtC > 0 && c.Thermal.ResumeAtC >= c.Thermal.ThrottleAtC {
 		r.blame("thermal.resume_at_c", "is not below thermal.throttle_at_c", "leave some degrees between them, 78 and 72 for example")
 	}
-	seen := map[string]string{}
+	seen, devices := map[string]string{}, map[string]string{}
 	for i, camera := range c.Cameras {
 		at := element("camera", i)
 		r.checkUnique(seen, camera.ID, at+".id")
+		r.checkDevice(devices, camera, at+".source")
 		r.checkLogin(camera, at)
 		r.checkPlaces(camera, at)
 	}
@@ -95,6 +97,22 @@ func (r *reader) refused(key string) bool {
 		}
 	}
 	return false
+}
+
+// checkDevice checks that no two cameras read one device, by whatever names: the second would be lost for ever.
+func (r *reader) checkDevice(seen map[string]string, c Camera, key string) {
+	scheme, device, _ := strings.Cut(c.Source, ":")
+	if scheme != string(SchemeV4L2) && scheme != string(SchemeCSI) {
+		return // of files and networks everybody may read
+	}
+	if path, err := filepath.EvalSymlinks(device); err == nil {
+		device = path
+	}
+	if first, taken := seen[scheme+":"+device]; taken {
+		r.blame(key, "is the device of "+first+" as well, and only one can have it", "name another one, or remove a [[camera]]")
+		return
+	}
+	seen[scheme+":"+device] = key
 }
 
 func (r *reader) checkLogin(c Camera, at string) {

@@ -258,8 +258,9 @@ func FuzzUnpackJPEG(f *testing.F) {
 	})
 }
 
-func TestWhoMayNotOpenACameraIsToldWhoForbidsIt(t *testing.T) {
-	for errno, words := range map[syscall.Errno]string{syscall.EACCES: "group video", syscall.EPERM: "DeviceAllow=char-video4linux"} {
+func TestWhoCannotOpenACameraIsToldWhatIsInTheWay(t *testing.T) {
+	for errno, words := range map[syscall.Errno]string{syscall.EACCES: "group video", syscall.EPERM: "DeviceAllow=char-video4linux",
+		syscall.ENOSPC: "the USB bus has no room"} {
 		if said := withRemedy("v4l2:bad", errno).Error(); !strings.Contains(said, words) {
 			t.Errorf("%v: %q does not say %q", errno, said, words)
 		}

@@ -40,6 +40,8 @@ func withRemedy(camera string, err error) error {
 		return fmt.Errorf("%w: add this user to the group video", err)
 	case errors.Is(err, syscall.EBUSY):
 		return inUse(camera, err, "another program uses the camera, end it")
+	case errors.Is(err, syscall.ENOSPC): // of the bus: uvcvideo reserves a part of it for each camera
+		return fmt.Errorf("%w: the USB bus has no room for this camera beside the others: plug it into another controller, or ask for less with size and fps", err)
 	case errors.Is(err, v4l2.ErrNoFormat):
 		return fmt.Errorf("%w: set pixel_format = \"auto\", or reader = \"opencv\"", err)
 	default:
