@@ -28,17 +28,9 @@ class Labelled(NamedTuple):
         """Decode it.
 
         Raises:
-            PictureError: it cannot be read, is too large, or is to be shown turned: some tools for labels do that, and
-                others count in what the file holds.
+            PictureError: it cannot be read, or is too large.
         """
-        picture = still(str(self.path))
-        as_it_lies = cv2.imread(str(self.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if as_it_lies is None or not np.array_equal(picture, as_it_lies):
-            raise PictureError(
-                f"{self.path} says of itself that it is to be turned (EXIF), and tools for labels do not agree on that",
-                "turn it for good, for example with `mogrify -auto-orient`, and label that",
-            )
-        return picture
+        return still(str(self.path))
 
 
 def read_labels(path: Path) -> list[Labelled]:
@@ -46,7 +38,7 @@ def read_labels(path: Path) -> list[Labelled]:
 
     Raises:
         ModelError: the file cannot be read or marks nothing.
-        PictureError: one of its pictures cannot be read.
+        PictureError: one of its pictures cannot be read, or is to be shown turned.
     """
     try:
         images = list(ElementTree.parse(path).iter("image"))  # noqa: S314 (a file that the person at the terminal named)
@@ -56,8 +48,19 @@ def read_labels(path: Path) -> list[Labelled]:
     if not sum(len(one.boxes) for one in found):
         raise ModelError(f"labels {path} mark no face", "give an XML file of dlib's imglab")
     for one in found:
-        one.picture()  # a bad one is told before minutes of measuring
+        _check(one)  # a bad one is told before minutes of measuring
     return found
+
+
+def _check(one: Labelled) -> None:
+    """Refuse a picture that is to be shown turned: some tools for labels do that, others count in what it holds."""
+    picture = one.picture()
+    as_it_lies = cv2.imread(str(one.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if as_it_lies is None or not np.array_equal(picture, as_it_lies):
+        raise PictureError(
+            f"{one.path} says of itself that it is to be turned (EXIF), and tools for labels do not agree on that",
+            "turn it for good, for example with `mogrify -auto-orient`, and label that",
+        )
 
 
 def _boxes(image: ElementTree.Element) -> Floats:
