@@ -223,10 +223,10 @@ func (p *Pushed) decode(ctx context.Context, into *frame.Picture) error {
 		return err
 	}
 	cost := int64(header.Cost(reduce))
-	if g.decoding.Acquire(ctx, cost) != nil {
+	if g.decoding.take(ctx, p.picture.share.client, cost) != nil {
 		return busy(pauseMost)
 	}
-	defer g.decoding.Release(cost)
+	defer g.decoding.giveBack(cost)
 	into.CapturedNs, into.DriverSeq, into.JPEG = p.picture.arrivedNs, p.index+1, nil
 	own := p.ownJPEG(picture, header, reduce)
 	if own != nil {

@@ -28,8 +28,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
@@ -79,7 +77,7 @@ type Gateway struct {
 	input      *lane                // pictures drawn into the network's size
 	full       atomic.Pointer[lane] // pictures in their own size; nil before the first one
 	making     sync.Mutex           // of the full lane
-	decoding   *semaphore.Weighted  // bytes
+	decoding   *fairMemory
 	bodies     *budget
 	metrics    *metrics
 	tally      *tally
@@ -97,7 +95,7 @@ type Gateway struct {
 func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 	g := &Gateway{
 		settings: settings, dispatcher: dispatcher,
-		decoding: semaphore.NewWeighted(int64(settings.Limits.DecodeBytes)),
+		decoding: newFairMemory(int64(settings.Limits.DecodeBytes)),
 		bodies:   newBudget(int64(bodiesMost * settings.Limits.Bytes)),
 		sockets:  newStreams(settings.Streams),
 		tally:    newTally(), addresses: newBuckets[netip.Addr](settings.Rate), accounts: newBuckets[string](settings.AccountRate), door: newDoor(),
@@ -237,7 +235,7 @@ func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Pic
 		reduce *= 2
 	}
 	cost := int64(r.header.Cost(reduce))
-	if err := g.decoding.Acquire(ctx, cost); err != nil {
+	if err := g.decoding.take(ctx, r.client, cost); err != nil {
 		return nil, nil, err
 	}
 	pool := frame.NewPool(1)
@@ -245,7 +243,7 @@ func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Pic
 	release := func() {
 		picture.Release()
 		pool.Close()
-		g.decoding.Release(cost)
+		g.decoding.giveBack(cost)
 	}
 	if err := g.settings.Tools.Decode(r.body, r.header, reduce, picture); err != nil {
 		release()
