@@ -24,8 +24,9 @@ from visavis.engines.int8 import calibrate, for_cpu
 from visavis.families import FAMILIES
 from visavis.models.cache import Prepared, prepared_model
 from visavis.models.processor import has_dot_products
-from visavis.models.quantize import FASTER, LITTLE_FASTER, SURE, compared, detector_of, parted
+from visavis.models.quantize import FASTER, LITTLE_FASTER, compared, detector_of, parted
 from visavis.pictures import letterboxed
+from visavis.scores import SURE
 from visavis.settings import DetectorSettings
 
 from tests.bench.page import Bar, Section

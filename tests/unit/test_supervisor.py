@@ -18,7 +18,8 @@ from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
 from visavis.ring import SEND_LIMIT_S
-from visavis.supervisor import Supervisor, unsure_score, usual_threads, worker_command
+from visavis.scores import unsure_score
+from visavis.supervisor import Supervisor, usual_threads, worker_command
 from visavis.systemd import ALIVE, MORE_TIME_US, READY
 from visavis.watchdog import Ear, Limits
 from visavis.worker import RETRY_MOST_MS

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from visavis.heap import with_huge_pages
 from visavis.keeper import Keeper
 from visavis.models.auto import AUTO, recommended_threads
+from visavis.scores import unsure_score
 from visavis.settings import default_cache_dir
 from visavis.watchdog import Limits, Watchdog
 
@@ -38,13 +39,6 @@ BACK_LOOK_S = 0.25
 REMEDY = "its own message is above, and `visavis doctor` looks for the cause"
 # More help no model here, and each costs memory and a task of the service; whoever has measured otherwise may set more.
 USUAL_THREADS_MOST = 16
-# Below this a box is as good as none, and there are so many that they cost time.
-UNSURE_LEAST = 0.1
-
-
-def unsure_score(score: float) -> float:
-    """The least score that a worker sends: what is below `score` is told to nobody, but continues a track."""
-    return min(score, max(UNSURE_LEAST, round(score / 3, 4)))
 
 
 def worker_command(config: Config, workers: int = 0) -> list[str]:

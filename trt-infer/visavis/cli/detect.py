@@ -23,11 +23,10 @@ from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
 from visavis.free_memory import check_room
 from visavis.pictures import count_of, files_of, letterboxed, pictures_of
+from visavis.scores import HIDES
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain, plain
 
-# From this score on a face is hidden, though a higher --score tells nobody of it.
-HIDES = 0.5
 EXAMPLE = "  visavis detect holiday.jpg --draw out/\n  visavis detect clip.mp4 photos/ --json > faces.jsonl"
 
 

@@ -31,6 +31,7 @@ from visavis.engines.first_build import build_note, wants_engine
 from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.errors import ModelError, VisavisError
 from visavis.parent import die_with_parent
+from visavis.scores import TOLD_LEAST
 from visavis.settings import DetectorSettings
 from visavis.signals import ended_anyway, stop_on_signals
 from visavis.terminal import complain
@@ -195,10 +196,9 @@ class _Refused:
 def _pictures(args: argparse.Namespace) -> Pictures | None:
     """What int8 is calibrated with; a build is told to stop by the end of this process, so a camera is too."""
     if args.from_camera:
-        from visavis.models.borrow import TOLD  # noqa: PLC0415 (takes a second, as the next)
         from visavis.models.quantize import detector_of  # noqa: PLC0415
 
-        return lambda model, size_px: of_camera(args, detector_of(model, size_px, TOLD), threading.Event())
+        return lambda model, size_px: of_camera(args, detector_of(model, size_px, TOLD_LEAST), threading.Event())
     return of_files(args.pictures) if args.pictures else None
 
 

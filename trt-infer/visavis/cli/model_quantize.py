@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from visavis.cli.arguments import add_action, percent, size
 from visavis.cli.calibration import add_pictures, of_camera
+from visavis.scores import TOLD_LEAST
 from visavis.settings import default_cache_dir
 
 if TYPE_CHECKING:
@@ -76,10 +77,9 @@ def _of_files(pictures: list[Path], plan: Plan) -> list[Frame]:
 
 def _of_camera(args: argparse.Namespace, plan: Plan, report: Report) -> list[Frame]:
     from visavis.bench.models import detector  # noqa: PLC0415
-    from visavis.models.borrow import TOLD  # noqa: PLC0415
     from visavis.signals import stop_on_signals  # noqa: PLC0415
 
-    finder = detector(plan.model, plan.size, score=TOLD, cache_dir=plan.cache_dir)
+    finder = detector(plan.model, plan.size, score=TOLD_LEAST, cache_dir=plan.cache_dir)
     frames: list[Frame] = []
     with stop_on_signals() as stop:
         for frame in of_camera(args, finder, stop):

@@ -23,12 +23,10 @@ from visavis.detections import Frame
 from visavis.errors import DaemonGone, ModelError, Refused, Stopped
 from visavis.ring import Identity, Lease, RingClient, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal
+from visavis.scores import SURE
 
 # With fewer pictures calibration is a matter of luck.
 LEAST = 8
-# What workers tell at most: the daemon leaves out what is below detector.score, and its tracker goes by the rest.
-TOLD = 0.1
-SURE = 0.5  # of the face for which a picture is taken
 
 # Why no pictures come -> what helps.
 START = "start visavis, name its socket with --socket (under `visavis run`: $TMPDIR/visavis-*/frames.sock)"
@@ -70,7 +68,7 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
 
     Args:
         wish: whose pictures.
-        detector: answers the frames, with all from a score of TOLD on; its input is the size that the daemon draws.
+        detector: answers the frames, with all from scores.TOLD_LEAST on; its input is the size that the daemon draws.
         stop: set to give up.
 
     Raises:
