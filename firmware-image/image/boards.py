@@ -94,8 +94,8 @@ class Board:
 
 
 def raspberry_pi(name: str, loader: RaspberryPi, console: str) -> Board:
-    """A model. Debian 13's kernel knows neither network nor USB of a Pi 5, and its firmware starts a Pi 4 only from the
-    first partition of a disk with GPT."""
+    """A model. Debian 13's kernel knows neither network nor USB of a Pi 5, its firmware starts a Pi 4 only from the
+    first partition of a disk with GPT, and its RAUC takes what kernels from 6.19 on say of any bundle for damage."""
     return Board(
         name=name,
         architecture="arm64",
@@ -104,7 +104,7 @@ def raspberry_pi(name: str, loader: RaspberryPi, console: str) -> Board:
         consoles=("tty0", console),
         newer={
             **dict.fromkeys(("linux-image-arm64", "linux-base"), f"{SUITE}-backports"),
-            "raspi-firmware": "forky",
+            **dict.fromkeys(("raspi-firmware", "rauc", "rauc-service", "libnl-3-200", "libnl-genl-3-200"), "forky"),
         },
         family="rpi",
         like="generic-arm64",

@@ -127,6 +127,19 @@ def test_what_is_asked_of_a_newer_suite_brings_nothing_else_from_there(name: str
     assert {version.split(".")[:2] == ["1", "22"] for version in versions} == {True}
 
 
+def version_of(name: str, board: str) -> tuple[int, ...]:
+    """The first three numbers of the version that a board's lock has of a package."""
+    (file,) = (package.kept.name for package in read_lock(BOARDS[board].lock).packages if package.name == name)
+    return tuple(int(part) for part in re.findall(r"\d+", file.split("_")[1])[:3])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_updater_of_a_board_knows_what_its_kernel_says_of_a_bundle(name: str) -> None:
+    """From Linux 6.19 on dm-verity tells of what it has mended, which rauc before 1.15.1 took for damage."""
+    kernel = version_of(f"linux-image-{BOARDS[name].architecture}", name)
+    assert kernel < (6, 19) or version_of("rauc", name) >= (1, 15, 1)
+
+
 def test_a_board_is_made_of_another_by_what_their_locks_differ_in(tmp_path: Path) -> None:
     names = ("acl_2.3_amd64.deb", "bash_5_amd64.deb", "grub_2_amd64.deb", "acl_2.4_amd64.deb", "linux_7_amd64.deb")
     acl, bash, grub_2, acl_4, linux = (Package("debian", name, f"{at:064x}") for at, name in enumerate(names))

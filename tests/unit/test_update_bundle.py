@@ -348,3 +348,10 @@ def test_where_there_is_no_image_the_remedy_is_apt() -> None:
 def test_damage_that_only_the_kernel_sees_is_called_damage(said: str) -> None:
     """As rauc 1.13 says it on a device."""
     assert "a.raucb is damaged: copy it again" in str(rauc.refusal(Path("a.raucb"), f"LastError: {said}\n"))
+
+
+def test_an_updater_that_is_too_old_for_its_kernel_calls_nothing_damaged() -> None:
+    """What rauc 1.13 says of a good bundle on Linux 7.3."""
+    said = "LastError: Failed mounting bundle: Unexpected dm-verity status 'V -' (instead of '\\0')\n"
+    refused = str(rauc.refusal(Path("a.raucb"), said))
+    assert "a.raucb cannot be read: this system's rauc is too old for its kernel: it needs rauc 1.15.1" in refused

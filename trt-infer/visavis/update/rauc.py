@@ -41,6 +41,11 @@ REFUSALS = (
         COPY_AGAIN,
     ),
     (
+        r"Unexpected dm-verity status 'V ",
+        "cannot be read: this system's rauc is too old for its kernel",
+        "it needs rauc 1.15.1 or newer, or a kernel before Linux 6.19; flash it with a newer image",
+    ),
+    (
         r"corrupt|Verification failed|signature verification failed|verity|digest|Failed to parse"
         r"|Check \S+ device failed|Error reading from file: Input/output error",
         "is damaged",
