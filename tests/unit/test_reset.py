@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from visavis.cli import main, reset
 from visavis.errors import ResetError
 
 from tests.unit.command import visavis
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -58,6 +61,29 @@ def test_a_device_that_does_not_start_again_is_not_reset_at_a_later_power_cut(
     assert capfd.readouterr().err == f"inhibited\n{said}mend what it says above, and ask again\n"
     with pytest.raises(ResetError, match="remove it yourself"):
         reset.withdraw(tmp_path / "factory-reset")
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_reset_that_is_stopped_while_the_device_has_not_started_again_never_comes_true(
+    told: signal.Signals, tmp_path: Path
+) -> None:
+    for name, text in (("board", "generic-amd64\n"), ("systemctl", "#!/bin/sh\ntouch asked\nexec sleep 60\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    program = "from pathlib import Path; from visavis.cli import main, reset; import sys\n"
+    program += "reset.IMAGE_MARK, reset.WISH = Path('board'), Path('factory-reset')\n"
+    program += "sys.exit(main(['reset', '--factory', '--yes']))"
+    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as asks:
+        until((tmp_path / "asked").exists, "it asks to start again")
+        os.killpg(asks.pid, told)
+        _, said = asks.communicate(timeout=30)
+    assert asks.returncode != 0
+    assert "nothing is removed: the wish is taken back" in said
+    assert not (tmp_path / "factory-reset").exists()
 
 
 @pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("y\n", 1), ("", 1)])

@@ -10,9 +10,13 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from visavis.errors import ResetError
+from visavis.signals import stopped_as_by_ctrl_c
+from visavis.terminal import complain
 
 EXAMPLE = """  visavis reset --factory           asks, then starts the device again
   visavis reset --factory --yes     does not ask"""
@@ -42,17 +46,36 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and not confirmed():
         print("Nothing was changed.")
         return 1
-    wish(WISH)
-    print("The device starts again and is as new then.", flush=True)
-    start_again()
+    with stopped_as_by_ctrl_c(), kept_only_if_granted(WISH):
+        wish(WISH)
+        print("The device starts again and is as new then.", flush=True)
+        start_again()
     return 0
 
 
+@contextmanager
+def kept_only_if_granted(file: Path) -> Iterator[None]:
+    """Take the wish back when the block does not end well: left there, it would come true at any later power cut."""
+    granted = False
+    try:
+        yield
+        granted = True
+    except KeyboardInterrupt:
+        complain("nothing is removed: the wish is taken back, though the device may start again")
+        raise
+    finally:
+        if not granted and file.exists():
+            withdraw(file)
+
+
 def start_again() -> None:
-    """Restart the device; a wish that is not granted now is taken back, as it would be at any later power cut."""
+    """Restart the device.
+
+    Raises:
+        ResetError: it does not.
+    """
     code = subprocess.run(["systemctl", "reboot"], check=False).returncode
     if code != 0:
-        withdraw(WISH)
         raise ResetError(
             f"nothing was removed, since the device does not start again: systemctl reboot ended with {code}",
             "mend what it says above, and ask again",
