@@ -135,6 +135,50 @@ func TestEventsGoOutFromMemoryWhileTheDiskFails(t *testing.T) {
 	}
 }
 
+func TestEventsGoOutFromMemoryForAsLongAsTheDiskTakesNone(t *testing.T) {
+	const memory, events = 64 << 10, 1_000 // four times what fits
+	locked := func(string, string) error { return syscall.EROFS }
+	for name, begin := range map[string]func(d *memoryDisk, o *Outbox){
+		"it is locked": func(d *memoryDisk, _ *Outbox) { d.fault = locked },
+		"it is locked before a sync": func(d *memoryDisk, o *Outbox) {
+			put(t, o, 3, 3)
+			_ = o.round(false)
+			d.fault = locked
+		},
+		"it was full behind a header": func(d *memoryDisk, o *Outbox) {
+			o.abandonNow()
+			d.room = segmentHeader
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newMemoryDisk()
+			o := loadedFrom(t, d, Settings{MemoryBytes: memory})
+			put(t, o, 1, 2)
+			round(t, o)
+			taken(t, o, true)
+			begin(d, o)
+			got := len(taken(t, o, true))
+			for n := range events {
+				if err := o.Append("t", fmt.Appendf(nil, "%0250d", n)); err != nil {
+					t.Fatal(err)
+				}
+				_ = o.round(false)
+				got += len(taken(t, o, true))
+			}
+			if s := o.Stats(); s.Dropped != 0 || got < events || o.Fault() == "" {
+				t.Errorf("%d of %d came, fault %q, %+v", got, events, o.Fault(), s)
+			}
+		})
+	}
+}
+
+// abandonNow ends the active segment.
+func (o *Outbox) abandonNow() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.abandon()
+}
+
 func TestAFullDiskDropsTheOldestSegmentsWhenMemoryFillsAndCountsExactly(t *testing.T) {
 	fillsUp(t, newMemoryDisk(), 0)
 }

@@ -122,8 +122,8 @@ func (o *Outbox) store(flush bool) error {
 	defer o.mu.Unlock()
 	o.claimed = 0
 	o.disk.unsynced = 0
-	if kind := state.KindOf(err); kind == state.Failing || kind == state.Other {
-		o.disk.tries++
+	if kind := state.KindOf(err); kind == state.Failing || kind == state.Other || o.memory > o.settings.MemoryBytes/2 {
+		o.disk.tries++ // a full or locked disk may take the rest of the segment later, as long as memory has room for what it holds
 	}
 	if o.disk.tries == storeTries {
 		o.abandon()
@@ -367,7 +367,8 @@ func (o *Outbox) retire() error {
 	return active.Close()
 }
 
-// abandon ends an active segment that fails again and again: another place on the disk may be better. What of it was synced stays.
+// abandon ends an active segment that fails again and again: another place on the disk may be better, and only without one may what was
+// acknowledged leave memory. What of it was synced stays.
 func (o *Outbox) abandon() {
 	o.disk.tries, o.written = 0, 0
 	if o.disk.active == nil {
