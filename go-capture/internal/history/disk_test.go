@@ -65,6 +65,26 @@ func TestAFullDiskKeepsEventsInMemoryUntilThereIsSpace(t *testing.T) {
 	}
 }
 
+func TestAFullDiskIsNotAskedWithoutAPauseOnceWhatWaitedIsTooOld(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthor()
+	h := New(Settings{Folder: folder})
+	event := a.many(1)[0]
+	if err := os.Symlink("/dev/full", filepath.Join(folder, event.ID+ending)); err != nil {
+		t.Fatal(err)
+	}
+	h.Append(event)
+	if err := h.round(false); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	h.wall = func() time.Time { return time.Now().Add(2 * h.settings.MostAge) }
+	time.Sleep(syncAfter)
+	if err := h.round(false); err != nil || h.rest(err) != lookEvery {
+		t.Errorf("%v, then it rests for %v", err, h.rest(err))
+	}
+	h.letGo()
+}
+
 func TestAPartThatTheDiskHasLostHidesNothingElse(t *testing.T) {
 	t.Parallel()
 	folder, a := t.TempDir(), newAuthor()

@@ -269,7 +269,11 @@ func (h *History) written(last string) {
 }
 
 func (h *History) sync(flush bool) error {
-	if h.disk.active == nil || h.disk.due.IsZero() || (!flush && time.Now().Before(h.disk.due)) {
+	if h.disk.active == nil { // what was in it is written again
+		h.disk.due = time.Time{}
+		return nil
+	}
+	if h.disk.due.IsZero() || (!flush && time.Now().Before(h.disk.due)) {
 		return nil
 	}
 	if err := errors.Join(h.disk.active.Sync(), h.disk.folder.Sync()); err != nil {
