@@ -436,3 +436,26 @@ func TestOnlyVisitsWithoutAnEndAreUnfinished(t *testing.T) {
 		t.Errorf("%s, %v; want %s", ids(found), err, ids(lost))
 	}
 }
+
+func TestAVisitWhoseEndCouldNotBeKeptStaysOpen(t *testing.T) {
+	folder := t.TempDir()
+	left := newAuthor().write(zone.Appeared, "door", "A")
+	end(t, kept(t, Settings{Folder: folder}, []event.Event{left}))
+	inTheWay := filepath.Join(folder, "trial.new") // a folder with something in it, which no file replaces
+	if err := os.MkdirAll(filepath.Join(inTheWay, "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := started(t, Settings{Folder: folder})
+	if found, err := h.Unfinished(); err == nil || len(found) > 0 {
+		t.Errorf("%s, %v; want an error", ids(found), err)
+	}
+	if err := os.RemoveAll(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := h.Unfinished(); err != nil || ids(found) != left.ID {
+		t.Errorf("%s, %v; want %s", ids(found), err, left.ID)
+	}
+	if names, err := filepath.Glob(filepath.Join(folder, "trial*")); err != nil || len(names) > 0 {
+		t.Errorf("%v is left, %v", names, err)
+	}
+}

@@ -4,15 +4,19 @@ package history
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"visavis/capture/internal/event"
+	"visavis/capture/internal/state"
 )
 
 // Unfinished are the events of the visits that never ended, in order: those of a daemon that was killed. Call it
-// before the first Append. What can be read is returned beside an error, too.
+// before the first Append. What can be read is returned beside an error, too; nothing while no end of them could be kept: each start
+// would end them again.
 func (h *History) Unfinished() ([]event.Event, error) {
 	h.mu.Lock()
 	segments := slices.Clone(h.segments)
@@ -30,7 +34,18 @@ func (h *History) Unfinished() ([]event.Event, error) {
 			return nil, fmt.Errorf("look for visits that did not end: %w", err)
 		}
 	}
+	if len(open) > 0 {
+		if err := h.hasRoom(); err != nil {
+			return nil, fmt.Errorf("keep the end of visits: %w", err)
+		}
+	}
 	return decoded(open)
+}
+
+// hasRoom tries whether the disk takes anything.
+func (h *History) hasRoom() error {
+	trial := filepath.Join(h.settings.Folder, "trial")
+	return errors.Join(state.Replace(trial, make([]byte, blockBytes)), state.Remove(trial))
 }
 
 // follow keeps the events of a visit until it ends. One whose beginning is no longer kept was too long ago.
