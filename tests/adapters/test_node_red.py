@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.adapters, pytest.mark.timeout(600)]
 
+MANY = 5  # changes while nobody follows them
 SCENE_LIMIT_S = 180  # faces of the demo come and go every few seconds; the machine may be busy
 SETTINGS = """\
 module.exports = { uiHost: "127.0.0.1", uiPort: PORT, flowFile: "flows.json", credentialSecret: false,
@@ -68,9 +70,18 @@ def test_the_flows_do_what_the_page_says(device: RunningAppliance, tmp_path: Pat
         assert len(seen.all("home/notify")) == 1, "who came later was told too"
         assert seen.all("home/notify")[0].payload.decode().startswith("Somebody is at the door since 20")
         assert_visits_are_whole(seen)
+        ended_s = time.monotonic()
         missed = until(lambda: events(seen, "gone")[len(seen.all("home/visits")) :], "somebody goes", SCENE_LIMIT_S)
+        changes = until(lambda: since(seen.all("door/occupied"), ended_s)[MANY:], "people come and go", SCENE_LIMIT_S)
         with node_red(tmp_path, device.mqtt_port):
             until(lambda: set(ids(missed)) <= set(ids(seen.all("home/visits"))), "what was missed comes", SCENE_LIMIT_S)
+            until(lambda: since(seen.all("hall/set"), ended_s), "the light follows again", SCENE_LIMIT_S)
+        told = since(seen.all("door/occupied"), changes[0].arrived_s)
+        assert len(since(seen.all("hall/set"), ended_s)) <= len(told) + 1, "the light does again what was missed"
+
+
+def since(messages: list[Message], began_s: float) -> list[Message]:
+    return [message for message in messages if message.arrived_s > began_s]
 
 
 def later(messages: list[Message], than_s: float) -> bool:
@@ -95,3 +106,29 @@ def test_the_pages_function_tells_of_visits_of_half_a_minute_and_more(tmp_path: 
     messages = json.dumps([{"payload": payload} for payload in (*gone, json.loads(event(3)))])
     said = subprocess.run(["node", str(file), messages], capture_output=True, text=True, check=True).stdout
     assert json.loads(said) == [None, {"payload": "door: 41 s"}, None]
+
+
+OFF_NOW, ON_NOW = [[{"payload": "OFF"}, {"reset": True}], [{"payload": "ON"}, {"reset": True}]]
+OFF_LATER, WAIT = [None, {"payload": "OFF"}], [None, {"reset": True}]
+
+
+@pytest.mark.parametrize(
+    ("told", "light"),
+    [
+        (["occupied ON", "detecting online", "occupied OFF"], [ON_NOW, WAIT, OFF_NOW]),
+        (["detecting online", "occupied OFF", "occupied ON"], [WAIT, OFF_NOW, ON_NOW]),
+        (["occupied ON", "detecting offline", "occupied OFF", "detecting online"], [ON_NOW, WAIT, WAIT, OFF_LATER]),
+        (["occupied OFF", "detecting online", "occupied ON"], [WAIT, OFF_LATER, ON_NOW]),
+    ],
+)
+def test_the_light_goes_off_only_where_somebody_looks(told: list[str], light: list[object], tmp_path: Path) -> None:
+    flows = json.loads((SHIPPED / "node-red-flows.json").read_text())
+    (function,) = (node["func"] for node in flows if node["type"] == "function")
+    file = tmp_path / "function.js"
+    kept = "const kept = new Map(), context = { get: (name) => kept.get(name), set: (name, to) => kept.set(name, to) };"
+    calls = "console.log(JSON.stringify(JSON.parse(process.argv[2]).map((msg) => made(msg, context))));"
+    file.write_text(f"{kept}\nconst made = new Function('msg', 'context', {json.dumps(function)});\n{calls}\n")
+    words = (one.split() for one in told)
+    messages = json.dumps([{"topic": f"visavis/porch/door/{name}", "payload": payload} for name, payload in words])
+    said = subprocess.run(["node", str(file), messages], capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == light
