@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from visavis.client import Broker
@@ -48,9 +49,9 @@ def stats(fps: float) -> str:
     return json.dumps({"schema": 1, "cameras": {"door": camera}, "memory_bytes": 1, "temperature_c": 41.5})
 
 
-def info(version: str = "0.1.0", model: str = "centerface") -> str:
+def info(version: str = "0.1.0", model: str = "centerface", cameras: Sequence[str] = ("door",)) -> str:
     fields = {"version": version, "model": model, "backend": "onnxruntime", "precision": "fp32"}
-    more = {"schema": 1, "fallback": False, "workers": 1, "cameras": ["door"], "url": "", "brokers": {"mqtt": True}}
+    more = {"schema": 1, "fallback": False, "workers": 1, "cameras": cameras, "url": "", "brokers": {"mqtt": True}}
     return json.dumps(fields | more)
 
 

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from visavis.client import (
     Broker,
     BrokerRefused,
@@ -27,12 +29,13 @@ from visavis.client import (
     connection,
 )
 from visavis.client.connection import Inbox, Link
+from visavis.client.orders import NotObeyed, set_and_wait
 
 from tests.e2e.brokers import PASSWORD, certificate, mosquitto, publish
 from tests.e2e.speaking import KEPT, begin_session, event, event_id, introduce, stats
 from tests.e2e.test_watch import payload
 from tests.ports import free_port
-from tests.waiting import until
+from tests.waiting import HANG_S, until
 
 EVENTS = "visavis/porch/events"
 
@@ -422,6 +425,16 @@ def test_an_event_that_comes_to_a_cancelled_task_is_not_read(
     assert next(one for one in porch.events(session) if one.id != event_id(0)).id == event_id(1)
 
 
+def test_what_is_kept_of_a_device_that_is_away_is_no_answer_to_a_command(port: int) -> None:
+    place, broker = ("visavis", "shed", "door"), Broker("127.0.0.1", port)
+    introduce(port, "shed", online=False)
+    publish(port, "visavis/shed/door/state/detect", "OFF", *KEPT)
+    with pytest.raises(NotObeyed, match="is the device on"):
+        set_and_wait(broker, place, "detect", False, 1)
+    publish(port, "visavis/shed/status", "online", *KEPT)
+    set_and_wait(broker, place, "detect", False, HANG_S)
+
+
 def test_the_fleet_knows_what_devices_say(port: int) -> None:
     for name in ("attic", "cellar"):
         introduce(port, name, online=name == "attic")
@@ -447,6 +460,29 @@ def test_the_fleet_knows_what_devices_say(port: int) -> None:
         for topic in ("status", "faces", "occupied", "zone/step/faces"):
             publish(port, f"visavis/attic/door/{topic}", "", *KEPT)
         until(lambda: "door" not in told()["attic"].cameras, "a removed camera stays")
+
+
+def test_a_large_fleet_is_known_whole(port: int) -> None:
+    """A mosquitto as it is installed holds a thousand messages of QoS 1 for one client, and drops the others."""
+    topics = [f"visavis/device{number % 150}/camera{number // 150}/faces" for number in range(150 * 10)]
+    talker = paho.Client(CallbackAPIVersion.VERSION2)
+    talker.connect("127.0.0.1", port)
+    talker.loop_start()
+    sent = [talker.publish(topic, "1", qos=1, retain=True) for topic in topics]
+    for one in sent:
+        one.wait_for_publish(HANG_S)
+    with Fleet(Broker("127.0.0.1", port), device="+") as fleet:
+
+        def known() -> int:
+            fleet.wait(0.5)
+            return sum(len(device.cameras) for name, device in fleet.devices().items() if name.startswith("device"))
+
+        until(lambda: known() == len(topics), lambda: f"{known()} of {len(topics)}")
+    for topic in topics:
+        sent.append(talker.publish(topic, "", qos=1, retain=True))
+    sent[-1].wait_for_publish(HANG_S)
+    talker.disconnect()
+    talker.loop_stop()
 
 
 def zones(device: State) -> dict[str, int]:

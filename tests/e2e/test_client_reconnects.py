@@ -17,7 +17,7 @@ from visavis.client import Broker, BrokerRefused, Device, Fleet, aio, connection
 from visavis.client.connection import Link
 
 from tests.e2e.brokers import mosquitto, publish
-from tests.e2e.speaking import KEPT, begin_session, event, event_id
+from tests.e2e.speaking import KEPT, begin_session, event, event_id, introduce
 from tests.ports import free_port
 from tests.waiting import HANG_S, until
 
@@ -120,6 +120,41 @@ def test_a_broker_that_is_not_available_yet_is_asked_again(caplog: pytest.LogCap
         faces = Device("porch", broker, silence_s=HANG_S).faces("door")
         assert [next(faces), next(faces)] == [1, 2]
     assert caplog.text.count("does not let us in yet, Server unavailable; it is asked again") == 1
+
+
+def test_a_broker_that_knew_us_is_asked_again_when_it_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    """As one does that is up before it has read its passwords."""
+    not_authorised = 5
+    with saying((0, b"1"), (not_authorised, b""), (0, b"2")) as broker:
+        faces = Device("porch", broker, silence_s=HANG_S).faces("door")
+        assert [next(faces), next(faces)] == [1, 2]
+    words = "does not let us in yet, Not authorized; it is asked again; check user and password"
+    assert caplog.text.count(words) == 1
+
+
+def test_what_was_removed_while_the_broker_was_away_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    with ExitStack() as listening:
+        with mosquitto(tmp_path, port):
+            introduce(port, "attic")
+            introduce(port, "cellar")
+            publish(port, "visavis/attic/yard/status", "online", *KEPT)
+            fleet = listening.enter_context(Fleet(Broker("127.0.0.1", port)))
+            until(
+                lambda: cameras(fleet) == {"attic": ["door", "yard"], "cellar": ["door"]}, lambda: str(cameras(fleet))
+            )
+        with mosquitto(tmp_path, port):
+            introduce(port, "attic")
+            until(lambda: fleet._link.told_again_s() > 1, "the broker does not tell anew")
+            assert cameras(fleet) == {"attic": ["door", "yard"], "cellar": ["door"]}
+            monkeypatch.setattr("visavis.client.fleet.TELLS_ALL_S", 1)
+            assert cameras(fleet) == {"attic": ["door"]}
+
+
+def cameras(fleet: Fleet) -> dict[str, list[str]]:
+    return {name: sorted(device.cameras) for name, device in fleet.devices().items()}
 
 
 @pytest.mark.parametrize(

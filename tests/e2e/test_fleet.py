@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -51,6 +52,26 @@ def test_the_report_names_every_device_and_fails_for_one_that_is_away(port: int)
     )
     assert (attic["cameras"], attic["cameras_offline"], attic["seen_at"]) == (["door"], [], None)
     assert (cellar["device"], cellar["online"], cellar["cameras_offline"]) == ("cellar", False, ["door"])
+
+
+def test_a_camera_of_which_nothing_is_heard_is_not_there(port: int) -> None:
+    introduce(port, "attic")
+    publish(port, "visavis/attic/info", info(cameras=["door", "yard"]), *KEPT)
+    publish(port, "visavis/attic/stats", stats(29.4), *KEPT)
+    answer = visavis("fleet", "--port", str(port), "--wait", "1", "--json")
+    (attic,) = json.loads(answer.stdout)
+    assert (attic["cameras"], attic["cameras_offline"], answer.returncode) == (["door", "yard"], ["yard"], 1)
+
+
+def test_what_is_no_broker_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        answer = visavis("fleet", "--port", str(port), "--wait", "0.5")
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert complaints(answer) == [
+        f"visavis: the broker at 127.0.0.1:{port} answers no subscription: is this the port of an MQTT broker, "
+        "and does it want TLS (mqtts://)?"
+    ]
 
 
 def heard_live(port: int, *words: str) -> str:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,24 @@ def test_each_message_is_one_line_and_ctrl_c_ends_with_0(watch: Callable[..., Wa
     assert running.wait_for(send(port))[0] == LINE
     assert running.end() == 0
     assert running.errors.read_text() == ""
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_although_nobody_takes_what_it_prints(told: signal.Signals, port: int) -> None:
+    command = [str(PROGRAM), "watch", "--port", str(port), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        pipe = running.stdout.fileno()
+        room = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+        long = json.dumps(payload() | {"model": "x" * (room + 1000)})
+
+        def waits() -> bool:
+            publish(port, topic(), long)
+            return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) == room
+
+        until(waits, "it prints without an end")
+        running.send_signal(told)
+        assert running.wait(HANG_S) == 0
 
 
 def test_json_is_the_message_as_it_is(watch: Callable[..., Watch], port: int) -> None:

@@ -66,9 +66,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _heard(args: argparse.Namespace, broker: Broker, stop: threading.Event) -> Devices:
-    """What is known after the wait; sooner when each device that is there has told its figures."""
+    """What is known after the wait; sooner when each device that is there has told its figures.
+
+    Raises:
+        Silent: nothing is known, for what is at that port has not even answered.
+    """
     with Fleet(broker, args.prefix, args.device, detections=False) as fleet:
-        return _listen(fleet, stop, args.wait, _progress(args.json))
+        devices = _listen(fleet, stop, args.wait, _progress(args.json))
+        if not devices and not stop.is_set():
+            fleet.wait_subscribed(0)
+        return devices
 
 
 def _listen(fleet: Fleet, stop: threading.Event, wait_s: float, show: Callable[[str], None]) -> Devices:
@@ -106,7 +113,7 @@ def _progress(quiet: bool) -> Callable[[str], None]:
 def row(name: str, device: State) -> dict[str, Any]:
     """What the report says of a device; None for what it has not said."""
     info, stats = device.info, device.stats
-    cameras = device.cameras.items()
+    away = device.cameras_away
     return {
         "device": name,
         "online": bool(device.online),
@@ -115,8 +122,8 @@ def row(name: str, device: State) -> dict[str, Any]:
         "backend": info and " ".join(filter(None, (info.backend, info.precision))),
         "fallback": info and info.fallback,
         "url": info and info.url,
-        "cameras": [key for key, _ in sorted(cameras)],
-        "cameras_offline": [key for key, one in sorted(cameras) if one.online is False],
+        "cameras": sorted({*device.cameras, *away}),
+        "cameras_offline": away,
         "fps_inferred": round(sum(one.fps_inferred for one in stats.cameras.values()), 1) if stats else None,
         "temperature_c": stats and stats.temperature_c,
         "seen_at": device.seen_at and device.seen_at.isoformat(timespec="seconds"),

@@ -12,7 +12,7 @@ from threading import Event as Flag
 
 from visavis.cli.at_broker import add_broker_arguments, broker_of, level
 from visavis.client import Broker, Detections, Device, Event, Reading
-from visavis.signals import stop_on_signals
+from visavis.signals import ended_anyway, stop_on_signals
 from visavis.terminal import plain
 from visavis.topics_gen import detections_topic, events_topic
 
@@ -21,6 +21,9 @@ EXAMPLE = """  visavis watch
   visavis watch --events
   visavis watch --json | jq .faces
   visavis watch --host mqtts://broker.example --user viewer --password-file secret.txt"""
+
+# How long the end may take.
+END_S = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Print until Ctrl-C: exit 0; 1 when the broker cannot be reached or refuses, 2 for an address that is none."""
     logging.basicConfig(level=logging.WARNING, format="visavis: %(message)s")
     broker = broker_of(args)
-    with stop_on_signals() as stop:
+    # Who reads what we print may hang, and we in the middle of a line.
+    with stop_on_signals() as stop, ended_anyway(stop, END_S, lambda: 0):
         _way_to_show(args)(args, broker, stop)
     return 0
 

@@ -185,10 +185,12 @@ class Link:
         self._given_up: set[str] = set()
         self._refusal: tuple[str, str] | None = None
         self._put_off = ""  # why the broker, which is asked again, did not let us in
+        self._known = False  # it has let us in before
         self._connection = 0  # counts them: a receipt holds for the one on which its message came
         self._acknowledging = threading.Lock()
         self._subscribed = threading.Event()
         self._subscribed_s = 0.0  # when the broker answered the first subscription
+        self._told_s = 0.0  # and when that of this connection; 0 until it has
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=session,
@@ -259,7 +261,20 @@ class Link:
         raise Silent(f"nothing came for {silence_s:g} s", "is the device on, and is the name right?")
 
     def _no_answer(self, limit_s: float) -> Silent:
-        return Silent(f"the broker at {self._broker.where} answers no subscription within {limit_s:g} s")
+        within = f" within {limit_s:g} s" if limit_s else ""
+        return Silent(
+            f"the broker at {self._broker.where} answers no subscription{within}",
+            "is this the port of an MQTT broker, and does it want TLS (mqtts://)?",
+        )
+
+    def told_again_s(self) -> float:
+        """How long ago the broker began to tell anew what it keeps; 0 while it has not."""
+        return monotonic() - self._told_s if self._told_s else 0.0
+
+    @property
+    def connection(self) -> int:
+        """The number of the connection, which rises with each."""
+        return self._connection
 
     def publish(self, topic: str, payload: str) -> None:
         """Send one message with QoS 1, not retained."""
@@ -280,7 +295,7 @@ class Link:
         if reason.is_failure:
             self._turned_away(reason)
             return
-        self._put_off = ""
+        self._put_off, self._known = "", True
         if self._topics:
             client.subscribe([(topic, qos) for topic, qos in self._topics.items()])
 
@@ -288,14 +303,20 @@ class Link:
         """End all receipts before paho connects again, which drops what it had not sent yet."""
         with self._acknowledging:
             self._connection += 1
+        self._told_s = 0.0
 
     def _turned_away(self, reason: Any) -> None:
-        """Give up where only a person can help; a broker that starts, or has too much to do, paho asks again."""
-        if remedy := REFUSALS.get(reason.value):
+        """Give up where only a person can help; a broker that starts, or has too much to do, paho asks again.
+
+        One that knew us too: it may not have read its passwords yet, and its update must not end who reads for months.
+        """
+        remedy = REFUSALS.get(reason.value)
+        if remedy and not self._known:
             self._refusal = (str(reason), remedy)
         elif self._put_off != str(reason):
             self._put_off = str(reason)
-            log.warning("the broker at %s does not let us in yet, %s; it is asked again", self._broker.where, reason)
+            again = f"it is asked again; {remedy}" if remedy else "it is asked again"
+            log.warning("the broker at %s does not let us in yet, %s; %s", self._broker.where, reason, again)
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         forbidden = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
@@ -305,7 +326,8 @@ class Link:
                 self._refusal = (sentence, remedy)
             else:
                 log.warning("the broker at %s: %s: %s", self._broker.where, sentence, remedy)
-        self._subscribed_s = self._subscribed_s or monotonic()
+        self._told_s = monotonic()
+        self._subscribed_s = self._subscribed_s or self._told_s
         self._subscribed.set()
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:

@@ -19,6 +19,8 @@ from visavis.topics_gen import topic_level
 
 # The rate of detections is told over this many.
 PACE_MESSAGES = 30
+# How long a broker that is back may take to tell all that it keeps: what it has not told then was removed meanwhile.
+TELLS_ALL_S = 15.0
 
 
 class Camera(msgspec.Struct):
@@ -41,6 +43,7 @@ class Camera(msgspec.Struct):
     zones: dict[str, int] = {}
     detections: Detections | None = None
     arrived_s: deque[float] = msgspec.field(default_factory=lambda: deque(maxlen=PACE_MESSAGES))
+    connection: int = 0  # the one over which it was last told of
 
     @property
     def detected_fps(self) -> float:
@@ -66,6 +69,13 @@ class State(msgspec.Struct):
     stats: Stats | None = None
     seen_at: datetime | None = None
     cameras: dict[str, Camera] = {}
+    connection: int = 0  # the one over which it was last told of
+
+    @property
+    def cameras_away(self) -> list[str]:
+        """The ids of cameras that it has, or of which something was heard, and that are not known to be online."""
+        names = {*self.cameras, *(self.info.cameras if self.info else ())}
+        return sorted(name for name in names if name not in self.cameras or not self.cameras[name].online)
 
 
 class Fleet:
@@ -88,7 +98,8 @@ class Fleet:
     ) -> None:
         here = f"{topic_level(prefix)}/{topic_level(device)}"
         names = ["status", "info", "stats", "+/status", "+/detecting", "+/faces", "+/occupied", "+/zone/+/faces"]
-        topics: dict[str, int] = {f"{here}/{name}": 1 for name in names}
+        # No session waits for us, so QoS 1 would gain nothing; and of much that is retained mosquitto leaves some out.
+        topics: dict[str, int] = {f"{here}/{name}": 0 for name in names}
         if detections:
             topics[f"{here}/+/detections"] = 0
         self._link = Link(broker or Broker(), topics, self._take)
@@ -125,6 +136,7 @@ class Fleet:
         """
         self._link.check()
         with self._lock:
+            self._forget_removed()
             devices = {name: copy.deepcopy(self._devices[name]) for name in sorted(self._devices)}
         for device in devices.values():
             device.cameras = {name: camera for name, camera in device.cameras.items() if _told_of(camera)}
@@ -145,8 +157,18 @@ class Fleet:
             self._note(reading)
         self._changed.set()
 
+    def _forget_removed(self) -> None:
+        """Let go of what a broker that was away does not tell of any more."""
+        if self._link.told_again_s() < TELLS_ALL_S:
+            return
+        now = self._link.connection
+        self._devices = {name: device for name, device in self._devices.items() if device.connection == now}
+        for device in self._devices.values():
+            device.cameras = {name: camera for name, camera in device.cameras.items() if camera.connection == now}
+
     def _note(self, reading: Reading) -> None:
         device = self._devices.setdefault(reading.levels["device"], State())
+        device.connection = self._link.connection
         if not reading.message.retained:
             device.seen_at = datetime.now(timezone.utc)
         if "camera" not in reading.levels:
@@ -154,7 +176,9 @@ class Fleet:
         elif reading.value is None:
             _forget(device, reading)
         else:
-            _note_camera(device.cameras.setdefault(reading.levels["camera"], Camera()), reading)
+            camera = device.cameras.setdefault(reading.levels["camera"], Camera())
+            camera.connection = device.connection
+            _note_camera(camera, reading)
 
 
 def _forget(device: State, reading: Reading) -> None:
@@ -167,7 +191,7 @@ def _forget(device: State, reading: Reading) -> None:
 
 def _told_of(camera: Camera) -> bool:
     """An older release, which a device went back to, leaves `detecting` standing, also of a camera that it removes."""
-    return camera != Camera(detecting=camera.detecting)
+    return camera != Camera(detecting=camera.detecting, connection=camera.connection)
 
 
 def _note_camera(camera: Camera, reading: Reading) -> None:

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TypeAlias
 
 from visavis.client.connection import Broker, Inbox, Link, Silent
 from visavis.client.messages import Reading, read
 from visavis.errors import VisavisError
-from visavis.topics_gen import set_topic, snapshot_topic, state_topic
+from visavis.topics_gen import set_topic, snapshot_topic, state_topic, status_topic
 
 REMEDY = "is the device on, and does it obey this one? See its mqtt.commands, and its journal for why it refused"
 
@@ -42,15 +42,27 @@ def same(told: str, wanted: str) -> bool:
 def set_and_wait(broker: Broker, place: tuple[str, str, str], name: str, value: Value, timeout_s: float) -> None:
     """Publish `set/<name>` and return when the device's state says so.
 
+    What the broker has kept of a device that is away is no answer: that device has not heard the command.
+
     Args:
         place: prefix, device and camera.
 
     Raises:
         NotObeyed: the state did not become that in time.
     """
-    wanted = word(value)
-    topics = set_topic(*place, name), state_topic(*place, name)
-    _ask(broker, topics, wanted, lambda reading: same(reading.value, wanted), timeout_s)
+    wanted, (prefix, device, _) = word(value), place
+    told: dict[str, bool] = {}
+
+    def obeyed(reading: Reading) -> bool:
+        if reading.name == "status":
+            told["there"] = reading.value
+        else:
+            told["state"] = same(reading.value, wanted)
+        return told.get("state", False) and told.get("there", True)
+
+    # The status goes first, so that it is told before the state.
+    answers = status_topic(prefix, device), state_topic(*place, name)
+    _ask(broker, (set_topic(*place, name), wanted), answers, obeyed, timeout_s)
 
 
 def press(broker: Broker, place: tuple[str, str, str], timeout_s: float) -> bytes:
@@ -59,17 +71,21 @@ def press(broker: Broker, place: tuple[str, str, str], timeout_s: float) -> byte
     Raises:
         NotObeyed: none came in time.
     """
-    topics = set_topic(*place, "snapshot"), snapshot_topic(*place)
-    reading = _ask(broker, topics, "press", lambda reading: not reading.message.retained, timeout_s)
+    order, answers = (set_topic(*place, "snapshot"), "press"), (snapshot_topic(*place),)
+    reading = _ask(broker, order, answers, lambda reading: not reading.message.retained, timeout_s)
     return reading.message.payload
 
 
 def _ask(
-    broker: Broker, topics: tuple[str, str], payload: str, done: Callable[[Reading], bool], timeout_s: float
+    broker: Broker,
+    order: tuple[str, str],
+    answers: Sequence[str],
+    done: Callable[[Reading], bool],
+    timeout_s: float,
 ) -> Reading:
-    command, answer = topics
+    command, payload = order
     inbox = Inbox()
-    with Link(broker, {answer: 1}, inbox.take) as link:
+    with Link(broker, dict.fromkeys(answers, 1), inbox.take) as link:
         link.wait_subscribed(timeout_s)
         link.publish(command, payload)
         end_s = monotonic() + timeout_s
