@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -112,6 +113,7 @@ def test_a_camera_that_is_switched_off_is_closed_and_comes_back(appliance: Runni
 def test_privacy_follows_where_it_is_allowed_and_nowhere_else(appliance: RunningAppliance, seen: Subscriber) -> None:
     obey(appliance, seen, "privacy", "blur")
     assert demo(appliance)["privacy"] == "blur"
+    assert json.loads(appliance.get("/api/v1/cameras/demo"))["privacy"] == "blur"
     refused = refusals(appliance)
     order(appliance, "privacy", "none")
     until(lambda: refusals(appliance).get("not_allowed", 0) == refused.get("not_allowed", 0) + 1, "it is refused")

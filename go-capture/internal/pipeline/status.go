@@ -32,17 +32,24 @@ func (v *view) Status() web.Status {
 	return status
 }
 
-// Cameras returns the settings in the order of the newest configuration.
+// Cameras returns the settings in the order of the newest configuration, and what viewers see of faces now, which may be ordered.
 func (v *view) Cameras() []web.CameraSettings {
-	cameras := []web.CameraSettings{}
-	for _, at := range (*Appliance)(v).places() {
+	a, cameras := (*Appliance)(v), []web.CameraSettings{}
+	for _, at := range a.places() {
 		s := at.settings
 		cameras = append(cameras, web.CameraSettings{
 			ID: s.ID, Source: s.Shown(), Width: s.Size[0], Height: s.Size[1], FPS: s.FPS, Rotate: s.Rotate,
-			Privacy: s.Privacy, DetectFPS: s.DetectFPS,
+			Privacy: a.privacyNow(at), DetectFPS: s.DetectFPS,
 		})
 	}
 	return cameras
+}
+
+func (a *Appliance) privacyNow(at place) string {
+	if at.running != nil {
+		return at.running.orders.Now().Privacy
+	}
+	return a.board.Remembered(at.settings.ID, rules(a.config, at.settings)).Privacy
 }
 
 // Privacy is asked for each picture, so it only reads a table.
