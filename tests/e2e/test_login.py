@@ -158,6 +158,38 @@ def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser:
     assert page.url == f"{locked.url}/login", "the cookie of a session that was left lets somebody in"
 
 
+def test_a_page_that_was_sent_to_the_login_comes_back_by_itself(locked: Locked, browser: Browser) -> None:
+    """As a page on a wall must where the device could not read its logins for a moment."""
+    page, _ = opened(browser, locked)
+    log_in(page, "anna", PASSWORD)
+    page.wait_for_selector(".camera canvas")
+    nobody = {"name": "", "required": True, "claim": False, "logins": True, "role": "", "cameras": []}
+    page.route("**/api/v1/session", lambda route: route.fulfill(json=nobody))
+    page.route("**/api/v1/status", lambda route: route.fulfill(status=401, json={}))
+    page.wait_for_url("**/login")
+    page.get_by_label("Name").fill("anna")
+    page.unroute("**/api/v1/status")
+    page.unroute("**/api/v1/session")
+    page.wait_for_url(f"{locked.url}/")
+
+
+def test_who_could_not_log_out_is_told(locked: Locked, browser: Browser) -> None:
+    page, _ = opened(browser, locked)
+    log_in(page, "anna", PASSWORD)
+    page.wait_for_selector(".camera canvas")
+    leave = page.get_by_role("button", name="Log out anna")
+    told = page.get_by_role("alert").filter(has_text="You are still logged in")
+    for answer in (lambda route: route.fulfill(status=502, body="Bad Gateway"), lambda route: route.abort()):
+        page.route("**/api/v1/logout", answer)
+        page.evaluate("document.querySelectorAll('[role=alert]').forEach((alert) => alert.replaceChildren())")
+        leave.click()
+        told.wait_for()
+        assert page.url == f"{locked.url}/"
+        page.unroute("**/api/v1/logout")
+    leave.click()
+    page.wait_for_url("**/login")
+
+
 def test_a_link_from_another_site_finds_whoever_is_logged_in(locked: Locked, browser: Browser) -> None:
     page, _ = opened(browser, locked)
     log_in(page, "anna", PASSWORD)

@@ -5,6 +5,7 @@ import { session } from "./session.js";
 
 // Where the login leads is not for whoever made the link to choose.
 const pages = ["/try"];
+const lookMs = 5000;
 const asked = new URLSearchParams(location.search);
 const wanted = asked.get("to");
 const enter = () => location.replace(pages.includes(wanted) ? wanted : "/");
@@ -17,8 +18,14 @@ if (asked.has("unwritten")) {
   refused.hidden = false;
 }
 
-// A link from another site comes without the cookie, so whoever is logged in may see this page; from here it goes along.
-const now = await session();
-if (now && (now.name || !now.required)) enter();
-else if (now?.claim && !now.logins) location.replace("/claim");
-else document.getElementById("unclaimed").hidden = !now?.claim;
+// A link from another site comes without the cookie, so whoever is logged in may see this page; from here it goes along. It is asked
+// again and again: a page on a wall is sent here also where the device cannot read its logins for a moment.
+async function look() {
+  const now = document.hidden ? null : await session();
+  if (now && (now.name || !now.required)) return enter();
+  if (now?.claim && !now.logins) return location.replace("/claim");
+  if (now) document.getElementById("unclaimed").hidden = !now.claim;
+  setTimeout(look, lookMs);
+}
+
+look();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is logged in, where the device wants that.
-import { write } from "./element.js";
+import { element, write } from "./element.js";
 
 const address = "/api/v1/session";
+const againMs = 2000;
+const stillIn = "You are still logged in: the device did not answer. Try again.";
 let leaving = false;
 
 /** { required, claim, logins, name, role, cameras }, or null when the device does not answer. */
@@ -15,21 +17,35 @@ export async function session() {
   }
 }
 
-/** Shows who is logged in and lets them leave; nothing where no login is wanted. Gives back the session. */
+/** Shows who is logged in and lets them leave; nothing where no login is wanted. Gives back the session, as soon as the device answers. */
 export async function greet(button, name) {
-  const now = await session();
-  if (!now?.name) return now;
+  let now = await session();
+  while (now === null) {
+    await new Promise((goOn) => setTimeout(goOn, againMs));
+    now = await session();
+  }
+  if (!now.name) return now;
   write(name, now.name);
   button.hidden = false;
-  button.addEventListener("click", leave);
+  const refused = element("span", { role: "alert" });
+  button.after(" ", refused);
+  button.addEventListener("click", async () => write(refused, await leave()));
   return now;
 }
 
+/** Why whoever wanted to leave is still here, or "". A proxy in front of a device that is away answers too, and has ended no session. */
 async function leave() {
-  const answer = await fetch("/api/v1/logout", { method: "POST" });
-  if (answer.status !== 500) return logIn();
+  try {
+    const answer = await fetch("/api/v1/logout", { method: "POST" });
+    if (answer.ok) return logIn() ?? "";
+    const problem = await answer.json();
+    if (answer.status !== 500 || problem.title !== "The logout may not last") return stillIn;
+  } catch {
+    return stillIn;
+  }
   leaving = true;
   location.replace("/login?unwritten");
+  return "";
 }
 
 /** The login leads back to this page. The status and each picture come to it by themselves: a second call would break off the first. */
