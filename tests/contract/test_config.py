@@ -230,6 +230,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "frames": {"captured": 13, "inferred": 9, "in_flight": 1, "dropped": DROPPED},
                 "latency_ms": {"total": {"p50": 13.4, "p99": 20.0}},
                 "picture_age_ms": None,
+                "picture_old_ms": 2000.0,
                 "viewers": {"now": 0, "sent": 0, "dropped": 0},
             }
         ],

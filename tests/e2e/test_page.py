@@ -72,21 +72,14 @@ SHOW_TWICE = """async () => {
   showProblems(place, [["hot", ""], ["broker", "9 wait"]]);
   return [place.lastChild === first, [...place.children].map((node) => node.textContent)];
 }"""
-# No connection stands any more, as behind a proxy that passes no WebSockets.
-REFUSE_SOCKETS = """() => {
-  const Real = window.WebSocket;
-  window.WebSocket = function (address) {
-    return new Real(WebSocket.refused ? address.replace("/live", "/none") : address);
-  };
-  Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN, refused: true });
+# A build that began a minute ago by the clock of a device that has no battery.
+BUILD = """async () => {
+  const { showEngine } = await import("/engine.js");
+  const engine = { state: "building", model: "m", precision: "", percent: 1, phase: "", since: "2020-01-01T00:00:00Z" };
+  const place = document.createElement("div");
+  showEngine(place, { engine, workers: [] }, Date.parse("2020-01-01T00:00:50Z"));
+  return place.lastChild.textContent;
 }"""
-# Looks away and back to such connections.
-NO_SOCKETS = f"() => {{ ({REFUSE_SOCKETS})(); ({GLANCE})(); }}"
-# What is seen in the very moment in which a hidden page is looked at again.
-COME_BACK = f"""() => {{
-  ({HIDE})(false);
-  return [document.querySelector(".picture").className, document.querySelector(".camera").innerText];
-}}"""
 # What Safari 15 lacks, so that an older tablet on a wall is played by a new browser.
 AS_SAFARI_15 = "delete AbortSignal.timeout; delete Array.prototype.at;"
 # Every picture looks the same from now on, as at night.
@@ -394,46 +387,9 @@ def test_what_a_silent_device_said_is_no_longer_told(wall: RunningAppliance, bro
     until(lambda: "live" in card.inner_text() and "worker" in parts.inner_text(), card.inner_text)
 
 
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [(426, "passes no WebSockets"), (503, "Too many viewers. Close one.")],
-    ids=["a proxy", "a refusal"],
-)
-def test_a_picture_that_does_not_reach_the_browser_is_not_taken_for_live(
-    wall: RunningAppliance, browser: Browser, answer: int, why: str
-) -> None:
+def test_the_time_of_a_build_is_by_the_devices_clock(wall: RunningAppliance, browser: Browser) -> None:
     page, _ = opened(browser, wall, 800, 600)
-    shown = page.locator(".picture").first
-    until_all_move(page, 1)
-    problem = {"title": "Too many viewers", "detail": "Close one."}
-    page.route("**/live*", lambda route: route.fulfill(status=answer, json=problem))
-    page.evaluate(NO_SOCKETS)
-    until(lambda: "no picture reaches this browser" in shown.inner_text(), shown.inner_text)
-    until(lambda: why in shown.inner_text(), shown.inner_text)
-    assert "old" in (shown.get_attribute("class") or "").split()
-    page.evaluate("WebSocket.refused = false")
-    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
-    assert "browser" not in shown.inner_text()
-
-
-def test_a_picture_of_before_the_page_was_hidden_is_not_taken_for_live(
-    wall: RunningAppliance, browser: Browser
-) -> None:
-    page, _ = opened(browser, wall, 800, 600)
-    shown = page.locator(".picture").first
-    until_all_move(page, 1)
-    page.evaluate(HIDE, True)
-    page.evaluate(REFUSE_SOCKETS)
-    page.wait_for_timeout(4000)
-    marks, words = page.evaluate(COME_BACK)
-    assert "old" in marks.split()
-    assert "waiting for a picture" in words
-    assert "unknown" in words, "nobody has asked the device for seconds"
-    until(lambda: "live" in page.locator(".camera").first.inner_text(), shown.inner_text)
-    assert "old" in (shown.get_attribute("class") or "").split(), "the device is there, its picture is not"
-    page.evaluate("WebSocket.refused = false")
-    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
-    assert "waiting" not in shown.inner_text()
+    assert page.evaluate(BUILD) == "for 50 s"
 
 
 def test_links_are_large_enough_for_a_thumb(wall: RunningAppliance, browser: Browser) -> None:

@@ -81,6 +81,7 @@ func (s *Server) fullStatus(who auth.Identity) Status {
 	cameras := []CameraStatus{}
 	for _, camera := range status.Cameras {
 		if who.MaySee(camera.ID) {
+			camera.PictureOld = 1000 * s.oldFromS(camera.ID)
 			s.addViewers(&camera)
 			cameras = append(cameras, camera)
 		}

@@ -5,6 +5,7 @@ package web
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -254,6 +255,39 @@ func TestASnapshotMayBeAsOldAsThePicturesThatACameraIsAskedFor(t *testing.T) {
 		if code, said := r.ask(t, "GET", "/api/v1/cameras/door/snapshot.jpg", nil); code != c.code {
 			t.Errorf("%g a second, %s ago: %d, want %d: %.200s", c.fps, c.ago, code, c.code, said)
 		}
+	}
+}
+
+func TestAPictureIsOldOnceTheNextOneShouldHaveCome(t *testing.T) {
+	for _, c := range []struct {
+		fps    float64
+		ago    time.Duration
+		oldMs  float64
+		joined bool // whoever comes then gets it at once
+	}{{0, time.Second, 2000, true}, {0, 5 * time.Second, 2000, false}, {0.1, 5 * time.Second, 20_000, true}, {0.1, 25 * time.Second, 20_000, false}} {
+		r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, atRate{fps: c.fps})
+		if !r.showLate(frame.NewPool(1), 1, c.ago) {
+			t.Fatal("no picture is free")
+		}
+		var told Status
+		if _, said := r.ask(t, "GET", "/api/v1/status", nil); json.Unmarshal([]byte(said), &told) != nil || told.Cameras[0].PictureOld != c.oldMs {
+			t.Errorf("%g a second: %.300s, want %g", c.fps, said, c.oldMs)
+		}
+		studio, err := r.server.studioFor("door")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := &viewer{ready: make(chan struct{}, 1)}
+		if err := studio.join(v); err != nil {
+			t.Fatal(err)
+		}
+		studio.mu.Lock()
+		joined := v.seen == 0 || v.next != nil
+		studio.mu.Unlock()
+		if joined != c.joined {
+			t.Errorf("%g a second, %s ago: at once %t, want %t", c.fps, c.ago, joined, c.joined)
+		}
+		studio.leave(v)
 	}
 }
 

@@ -13,16 +13,6 @@ import (
 // snapshotMostAge is the age at which the newest picture is no longer an answer: whoever polls must not take it for now.
 const snapshotMostAge = 10 * time.Second
 
-// mostAgeS is that age in seconds: one picture of a camera that is asked for fewer may be missing.
-func (s *studio) mostAgeS() float64 {
-	for _, c := range s.server.view.Cameras() {
-		if c.ID == s.camera && c.DetectFPS > 0 {
-			return max(snapshotMostAge.Seconds(), 2/c.DetectFPS)
-		}
-	}
-	return snapshotMostAge.Seconds()
-}
-
 // snapshot serves the newest picture. It is encoded when somebody asks, once for each frame and look.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
 	wanted, err := readLook(r.URL.Query())
@@ -79,7 +69,7 @@ func (s *studio) tag(wanted look) (string, error) {
 		return "", err
 	}
 	defer newest.Picture.Release()
-	if age := newest.age(); age > snapshotMostAge && age.Seconds() > s.mostAgeS() {
+	if age := newest.age(); age > snapshotMostAge && age.Seconds() > s.server.oldFromS(s.camera) {
 		return "", refusal{Status: http.StatusServiceUnavailable, Title: "The newest picture is too old",
 			Detail:     fmt.Sprintf("Camera %q has given no picture for %.0f s; see /api/v1/status.", s.camera, age.Seconds()),
 			RetryAfter: 1}

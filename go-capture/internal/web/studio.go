@@ -196,6 +196,7 @@ func (s *studio) borrow() (shot, error) {
 
 // join adds a viewer. It gets the newest picture at once if that is fresh, else the next one.
 func (s *studio) join(v *viewer) error {
+	old := s.server.oldFromS(s.camera) // asked without the mutex: the answer comes from others
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -207,7 +208,7 @@ func (s *studio) join(v *viewer) error {
 	}
 	s.viewers[v] = struct{}{}
 	v.seen = s.latest.number
-	if s.latest.number > 0 && s.latest.age() < freshFor {
+	if s.latest.number > 0 && s.latest.age().Seconds() < old {
 		v.seen--
 		s.rouse()
 	}

@@ -142,6 +142,7 @@ type CameraStatus struct {
 	Frames      Frames             `json:"frames"`
 	LatencyMs   map[string]Latency `json:"latency_ms"`     // by stage; "total" is from the camera to the result
 	PictureAge  *float64           `json:"picture_age_ms"` // filled by Server: null until there is a picture
+	PictureOld  float64            `json:"picture_old_ms"` // filled by Server: the age from which a picture is no longer "now"
 	Viewers     ViewerFigures      `json:"viewers"`        // filled by Server
 	USBResets   uint64             `json:"-"`              // of its USB device, because it hung: a metric, and its last one a part of Error
 }

@@ -6,13 +6,35 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"visavis/capture/internal/hub"
 )
 
-// freshFor is how long a picture may be shown as "now": to a viewer who just connects, and in front of no picture at all.
-const freshFor = 2 * time.Second
+// oldFrom is the age in seconds from which a picture is no longer "now", at least.
+const oldFrom = 2.0
+
+// oldFromS is that age for a camera of few pictures: one of them may be missing.
+func (c CameraSettings) oldFromS() float64 {
+	old := oldFrom
+	for _, rate := range []float64{c.FPS, c.DetectFPS} {
+		if rate > 0 { // 0 of detect_fps is no limit
+			old = max(old, 2/rate)
+		}
+	}
+	return min(old, mostOld)
+}
+
+func (s *Server) oldFromS(camera string) float64 {
+	for _, c := range s.view.Cameras() {
+		if c.ID == camera {
+			return c.oldFromS()
+		}
+	}
+	return oldFrom
+}
+
+// mostOld bounds what the smallest rate that can be written makes of it: a year.
+const mostOld = 365 * 24 * 3600.0
 
 // viewersMost is how many streams may be open at once.
 const viewersMost = 600

@@ -20,6 +20,7 @@ const place = (id) => document.getElementById(id);
 const cameras = new Map();
 const announcer = new Announcer(place("announcer"));
 let status = null;
+let toldAt = 0; // by the device's clock
 let answeredAt = performance.now();
 let timer = 0;
 let seesAll = null; // unknown until the session is
@@ -32,6 +33,7 @@ async function poll() {
     const now = await answer.json();
     if (isUpdated(now)) return location.reload();
     status = now;
+    toldAt = Date.parse(answer.headers.get("Date"));
     answeredAt = performance.now();
   } catch {
     // The device is silent: refresh() says so as soon as it lasts.
@@ -67,7 +69,7 @@ function showStatus(now) {
   write(place("version"), `visavis ${now.version}`);
   document.title = `${now.device} · visavis`;
   showParts(now);
-  showEngine(place("engine"), now);
+  showEngine(place("engine"), now, toldAt);
   showCameras(now.cameras);
   announcer.hear(now.cameras);
 }

@@ -11,8 +11,8 @@ export function sentence(engine, workers) {
   return `TensorRT engine for ${engine.model}${form} is being built: ${engine.percent} %, ${meanwhile}`;
 }
 
-/** Shows the build of a status in `place`, which is hidden while there is none. */
-export function showEngine(place, { engine, workers }) {
+/** Shows the build of a status in `place`, which is hidden while there is none. `toldAt` is the device's own time, which may be any. */
+export function showEngine(place, { engine, workers }, toldAt) {
   place.hidden = engine?.state !== "building";
   if (place.hidden) return place.replaceChildren();
   if (!place.firstChild) {
@@ -21,6 +21,6 @@ export function showEngine(place, { engine, workers }) {
   const [line, bar, about] = place.children;
   write(line, sentence(engine, workers));
   bar.value = engine.percent;
-  const sinceMs = Math.max(0, Date.now() - Date.parse(engine.since));
+  const sinceMs = Math.max(0, toldAt - Date.parse(engine.since));
   write(about, [engine.phase, `for ${age(sinceMs)}`].filter(Boolean).join(", "));
 }

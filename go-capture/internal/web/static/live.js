@@ -19,7 +19,7 @@ export class Live {
     this.address = `${location.origin}/api/v1/cameras/${encodeURIComponent(id)}/live`;
     this.show = show;
     this.waitMs = retryMs.first;
-    this.patienceMs = patienceMs.first;
+    this.patienceMs = this.leastPatienceMs = patienceMs.first;
     this.why = null; // [what, remedy] where no connection stood
     this.shownAt = -Infinity;
   }
@@ -33,9 +33,9 @@ export class Live {
     this.open();
   }
 
+  /** Only a picture from now on is one of now. */
   resume() {
-    this.excuse();
-    this.wantedAt = performance.now();
+    this.wantedAt = this.waitsSince = performance.now();
   }
 
   open() {
@@ -78,7 +78,7 @@ export class Live {
   /** Opens a connection anew that is dead without having said so, with more patience each time. */
   check() {
     if (!this.query || performance.now() - this.cameAt < this.patienceMs) return;
-    this.patienceMs = Math.min(2 * this.patienceMs, patienceMs.most);
+    this.patienceMs = Math.max(Math.min(2 * this.patienceMs, patienceMs.most), this.leastPatienceMs);
     this.open();
   }
 
@@ -97,7 +97,7 @@ export class Live {
     this.shown = number;
     this.cameAt = this.shownAt = this.waitsSince = performance.now();
     this.waitMs = retryMs.first;
-    this.patienceMs = patienceMs.first;
+    this.patienceMs = this.leastPatienceMs;
     this.why = null;
     this.show(bitmap, detections);
   }
@@ -107,8 +107,14 @@ export class Live {
     return Boolean(this.query) && this.wantedAt - this.shownAt > freshMs;
   }
 
-  /** There is none to show yet. */
-  excuse() { this.waitsSince = performance.now(); }
+  /** How long a healthy camera may give no picture. */
+  expect(pauseMs) {
+    this.patienceMs = Math.max(this.patienceMs, pauseMs);
+    this.leastPatienceMs = Math.max(patienceMs.first, pauseMs);
+  }
+
+  /** What is shown is no picture of this camera any more. */
+  forget() { this.shownAt = -Infinity; }
 
   /** How long one has been wanted and none was shown, whatever became of connections. */
   get unshownMs() {

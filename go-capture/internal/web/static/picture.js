@@ -5,8 +5,7 @@ import { element, svg, mark, write } from "./element.js";
 import { age } from "./format.js";
 import { Live } from "./live.js";
 
-const oldAfterMs = 2000;
-const unshownAfterMs = 5000;
+const unshownAfterMs = 3000; // beyond the age at which a picture is old
 const slowLink = "The connection to the device may be too slow; it is tried again all the time.";
 const dashPx = 1.5;
 const privacyText = { pixelate: "faces pixelated", blur: "faces blurred", none: "faces visible" };
@@ -22,6 +21,8 @@ export class Picture {
     this.node = element("figure", { class: "picture old" }, this.canvas,
       element("div", { class: "over" }, this.overlay, this.why), this.badge, this.fullScreenButton());
     this.ageMs = null;
+    this.oldMs = 2000; // as the device tells of each camera
+    this.plain = false; // whether a face may be seen on what is drawn
     this.live = new Live(id, (bitmap, detections) => this.draw(bitmap, detections));
   }
 
@@ -74,10 +75,23 @@ export class Picture {
   show(camera) {
     write(this.badge, this.hides(camera));
     mark(this.badge, "open", camera.privacy === "none");
+    this.oldMs = camera.picture_old_ms ?? this.oldMs;
+    this.live.expect(this.oldMs + unshownAfterMs);
+    if (this.plain && camera.privacy !== "none") this.blot();
+    this.plain = camera.privacy === "none";
     this.places = [...(camera.zones ?? []).map(({ polygon }) => [...polygon, polygon[0]]), ...(camera.lines ?? []).map(({ start, end }) => [start, end])];
     this.lost = camera.state === "lost";
     this.off = camera.state === "off";
     this.error = this.lost ? (camera.error ?? "") : "";
+  }
+
+  /** Shows nothing: from a camera that is away no picture comes that hides what may be seen on the last one. */
+  blot() {
+    this.pen.fillStyle = "#000";
+    this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.canvas.dataset.frame = "";
+    this.live.forget();
+    this.showMarks();
   }
 
   /** Where nobody looks for faces, all of the picture is hidden. */
@@ -90,15 +104,15 @@ export class Picture {
   showAge(ageMs) {
     this.ageMs = ageMs;
     this.showMarks();
-    if (this.isOld) this.live.excuse();
+    if (this.isOld) this.live.resume(); // what is shown is of before, also when the device has a newer one
     else this.live.check();
   }
 
   /** Whether the device itself has no newer one. */
-  get isOld() { return this.ageMs === null || this.ageMs > oldAfterMs; }
+  get isOld() { return this.ageMs === null || this.ageMs > this.oldMs; }
 
   showMarks() {
-    const unseen = !this.isOld && this.live.unshownMs > unshownAfterMs;
+    const unseen = !this.isOld && this.live.unshownMs > this.oldMs + unshownAfterMs;
     mark(this.node, "old", this.isOld || unseen || this.live.stale);
     mark(this.node, "blank", this.ageMs === null);
     const late = this.live.stale ? "waiting for a picture" : "";

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page never shows a picture of before as one of now, in a real Chromium on the real appliance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e.conftest import RunningAppliance
+from tests.e2e.test_page import CAMERA, GLANCE, HIDE, NO_BROKER, chromium, opened, until_all_move
+from tests.waiting import until
+
+# No connection stands any more, as behind a proxy that passes no WebSockets.
+REFUSE_SOCKETS = """() => {
+  const Real = window.WebSocket;
+  window.WebSocket = function (address) {
+    return new Real(WebSocket.refused ? address.replace("/live", "/none") : address);
+  };
+  Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN, refused: true });
+}"""
+# Looks away and back to such connections.
+NO_SOCKETS = f"() => {{ ({REFUSE_SOCKETS})(); ({GLANCE})(); }}"
+# What is seen in the very moment in which a hidden page is looked at again.
+COME_BACK = f"""() => {{
+  ({HIDE})(false);
+  return [document.querySelector(".picture").className, document.querySelector(".camera").innerText];
+}}"""
+# Connections that stand can be cut, and no new one stands: what an outage is to the page.
+TRACKED = """
+const Real = window.WebSocket;
+window.sockets = [];
+window.WebSocket = function (address) {
+  sockets.push(new Real(WebSocket.refused ? address.replace("/live", "/none") : address));
+  return sockets[sockets.length - 1];
+};
+Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN });
+"""
+CUT = "() => { WebSocket.refused = true; for (const socket of sockets) socket.close(); }"
+# How bright a canvas is that shows white: plainly, of a camera that went, once faces are hidden, with the next picture.
+ORDER_PRIVACY = """async () => {
+  const { Picture } = await import("/picture.js");
+  const picture = new Picture("door");
+  const white = await createImageBitmap(new ImageData(new Uint8ClampedArray(64 * 48 * 4).fill(255), 64, 48));
+  const after = (step) => { step(); return picture.pen.getImageData(10, 10, 1, 1).data[0]; };
+  picture.show({ state: "online", privacy: "none" });
+  return [
+    after(() => picture.draw(white, null)),
+    after(() => picture.show({ state: "lost", privacy: "none" })),
+    after(() => picture.show({ state: "lost", privacy: "pixelate" })),
+    after(() => picture.draw(white, null)),
+    after(() => picture.show({ state: "lost", privacy: "blur" })),
+  ];
+}"""
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def device(start_appliance: Callable[..., RunningAppliance]) -> RunningAppliance:
+    """One camera; the worker invents a face, so that it is inferred at its full rate."""
+    appliance = start_appliance(NO_BROKER + CAMERA.replace("{n}", "1"), "--backend", "fake")
+    appliance.wait_ready()
+    return appliance
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(426, "passes no WebSockets"), (503, "Too many viewers. Close one.")],
+    ids=["a proxy", "a refusal"],
+)
+def test_a_picture_that_does_not_reach_the_browser_is_not_taken_for_live(
+    device: RunningAppliance, browser: Browser, answer: int, why: str
+) -> None:
+    page, _ = opened(browser, device, 800, 600)
+    shown = page.locator(".picture").first
+    until_all_move(page, 1)
+    problem = {"title": "Too many viewers", "detail": "Close one."}
+    page.route("**/live*", lambda route: route.fulfill(status=answer, json=problem))
+    page.evaluate(NO_SOCKETS)
+    until(lambda: "no picture reaches this browser" in shown.inner_text(), shown.inner_text)
+    until(lambda: why in shown.inner_text(), shown.inner_text)
+    assert "old" in (shown.get_attribute("class") or "").split()
+    page.evaluate("WebSocket.refused = false")
+    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+    assert "browser" not in shown.inner_text()
+
+
+def test_a_picture_of_before_the_page_was_hidden_is_not_taken_for_live(
+    device: RunningAppliance, browser: Browser
+) -> None:
+    page, _ = opened(browser, device, 800, 600)
+    shown = page.locator(".picture").first
+    until_all_move(page, 1)
+    page.evaluate(HIDE, True)
+    page.evaluate(REFUSE_SOCKETS)
+    page.wait_for_timeout(4000)
+    marks, words = page.evaluate(COME_BACK)
+    assert "old" in marks.split()
+    assert "waiting for a picture" in words
+    assert "unknown" in words, "nobody has asked the device for seconds"
+    until(lambda: "live" in page.locator(".camera").first.inner_text(), shown.inner_text)
+    assert "old" in (shown.get_attribute("class") or "").split(), "the device is there, its picture is not"
+    page.evaluate("WebSocket.refused = false")
+    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+    assert "waiting" not in shown.inner_text()
+
+
+def test_a_picture_of_before_an_outage_is_not_taken_for_live(device: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, device, 800, 600, TRACKED)
+    shown = page.locator(".picture").first
+    until_all_move(page, 1)
+    page.route("**/api/v1/status", lambda route: route.abort())
+    page.evaluate(CUT)
+    until(lambda: "no connection" in page.inner_text("#parts"), lambda: page.inner_text("#parts"))
+    page.unroute("**/api/v1/status")
+    until(lambda: "worker" in page.inner_text("#parts"), lambda: page.inner_text("#parts"))
+    assert "old" in (shown.get_attribute("class") or "").split(), "the device is there, its picture is of before"
+    assert "waiting for a picture" in shown.inner_text()
+    page.evaluate("WebSocket.refused = false")
+    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+
+
+def test_a_face_that_was_seen_goes_when_it_is_to_be_hidden(device: RunningAppliance, browser: Browser) -> None:
+    """Also of a camera that is away, from which no picture comes that hides it."""
+    page, _ = opened(browser, device, 800, 600)
+    assert page.evaluate(ORDER_PRIVACY) == [255, 255, 0, 255, 255]
+
+
+def test_a_camera_of_few_pictures_is_not_taken_for_lost(
+    start_appliance: Callable[..., RunningAppliance], browser: Browser
+) -> None:
+    slow = CAMERA.replace("{n}", "1") + "detect_fps = 0.25\n"
+    appliance = start_appliance(NO_BROKER + slow, "--backend", "fake")
+    appliance.wait_ready()
+    page, complaints = opened(browser, appliance, 800, 600)
+    until(lambda: page.locator(".picture.old").count() == 0, "no picture comes")
+    seen = []
+    for _ in range(20):
+        seen.append(page.locator(".picture").first.get_attribute("class"))
+        page.wait_for_timeout(500)
+    assert set(seen) == {"picture"}
+    assert complaints == []
