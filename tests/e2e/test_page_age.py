@@ -37,6 +37,21 @@ window.WebSocket = function (address) {
 };
 Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN });
 """
+# Connections end before a picture is through, as over a slow line; keeps which widths were asked for.
+STARVED = """
+const Real = window.WebSocket;
+window.widths = [];
+window.WebSocket = function (address) {
+  const socket = new Real(address);
+  if (!window.starves) return socket;
+  widths.push(Number(new URL(address).searchParams.get("width")));
+  socket.addEventListener("open", () => socket.close());
+  socket.addEventListener("message", (event) => event.stopImmediatePropagation());
+  return socket;
+};
+Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN });
+window.starves = true;
+"""
 CUT = "() => { WebSocket.refused = true; for (const socket of sockets) socket.close(); }"
 # How bright a canvas is that shows white: plainly, of a camera that went, once faces are hidden, with the next picture.
 ORDER_PRIVACY = """async () => {
@@ -124,6 +139,19 @@ def test_a_picture_of_before_an_outage_is_not_taken_for_live(device: RunningAppl
     assert "waiting for a picture" in shown.inner_text()
     page.evaluate("WebSocket.refused = false")
     until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+
+
+def test_a_line_that_carries_no_large_picture_is_asked_for_smaller_ones(
+    device: RunningAppliance, browser: Browser
+) -> None:
+    page, complaints = opened(browser, device, 800, 600, STARVED)
+    until(lambda: len(set(page.evaluate("widths"))) >= 3, lambda: str(page.evaluate("widths")), 60)
+    asked = page.evaluate("widths")
+    assert asked == sorted(asked, reverse=True)
+    page.evaluate("starves = false")
+    until(lambda: page.locator(".picture.old").count() == 0, page.locator(".picture").first.inner_text)
+    assert page.evaluate("document.querySelector('.camera canvas').width") <= min(asked)
+    assert complaints == []
 
 
 def test_a_face_that_was_seen_goes_when_it_is_to_be_hidden(device: RunningAppliance, browser: Browser) -> None:

@@ -6,6 +6,11 @@ const patienceMs = { first: 5000, most: 60_000 }; // with a connection that stan
 const retryMs = { first: 500, most: 8000 };
 const freshMs = 2000; // a picture that was shown so recently may still be looked at
 const picturesAhead = 2; // one is decoded while the next one travels
+const starvedMost = 2; // connections in a row that ended before a picture was through: the device waits five seconds for one
+const steadyMs = { first: 60_000, most: 3_600_000 }; // of pictures, before larger ones are tried again
+
+/** Few widths, so that viewers share what is encoded. */
+export const widths = [160, 320, 480, 640, 960, 1280, 1920];
 
 /** A browser writes an error for a connection that is closed before it stands, so that one is closed as soon as it does. */
 function hangUp(socket) {
@@ -22,15 +27,42 @@ export class Live {
     this.patienceMs = this.leastPatienceMs = patienceMs.first;
     this.why = null; // [what, remedy] where no connection stood
     this.shownAt = -Infinity;
+    this.view = null;
+    this.starved = 0;
+    this.smaller = 0; // by so many widths than wanted, as the connection carries no larger picture
+    this.steadyMs = steadyMs.first;
   }
 
   /** Wants pictures of this width and rate, or none: null. The old picture stays until a new one comes. */
   want(view) {
-    const query = view && new URLSearchParams({ ...view, ahead: picturesAhead }).toString();
+    this.view = view;
+    const query = this.question();
     if (query === this.query) return;
     if (!this.query) this.resume();
     this.query = query;
     this.open();
+  }
+
+  question() {
+    if (!this.view) return null;
+    const width = widths[Math.max(0, widths.indexOf(this.view.width) - this.smaller)];
+    return new URLSearchParams({ ...this.view, width, ahead: picturesAhead }).toString();
+  }
+
+  /** A connection that stood has ended. Where it brought no picture, they may be too large for it. */
+  ended() {
+    this.starved = this.shown === 0 ? this.starved + 1 : 0;
+    if (this.starved < starvedMost || !this.view || this.smaller >= widths.indexOf(this.view.width)) return;
+    this.starved = 0;
+    this.smaller++;
+    this.query = this.question();
+  }
+
+  /** Pictures have come for long: larger ones may, too. */
+  grow() {
+    this.smaller--;
+    this.steadyMs = Math.min(2 * this.steadyMs, steadyMs.most);
+    this.want(this.view);
   }
 
   /** Only a picture from now on is one of now. */
@@ -44,7 +76,10 @@ export class Live {
     const socket = new WebSocket(`${this.address.replace(/^http/, "ws")}?${this.query}`);
     this.socket = socket;
     this.stood = false;
-    socket.onopen = () => { this.stood = true; };
+    socket.onopen = () => {
+      this.stood = true;
+      this.stoodAt = performance.now();
+    };
     let detections = null;
     let number = 0;
     socket.onmessage = ({ data }) => {
@@ -69,6 +104,7 @@ export class Live {
 
   async retry(socket) {
     if (socket !== this.socket) return;
+    if (this.stood) this.ended();
     this.timer = setTimeout(() => this.open(), this.waitMs);
     this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
     const why = this.stood ? null : await whyNot(`${this.address}?${this.query}`);
@@ -100,6 +136,7 @@ export class Live {
     this.patienceMs = this.leastPatienceMs;
     this.why = null;
     this.show(bitmap, detections);
+    if (this.smaller > 0 && this.cameAt - this.stoodAt > this.steadyMs) this.grow();
   }
 
   /** Whether pictures are wanted again and none has come: the one that is shown may be hours old. */

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pictures load: those that can be seen, at the width at which they are shown, at a rate that all of them can share.
+import { widths } from "./live.js";
 
-// Few widths, so that viewers share what is encoded.
-const widths = [160, 320, 480, 640, 960, 1280, 1920];
 const calmFps = 1;
 const settleMs = 150;
 
