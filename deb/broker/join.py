@@ -126,14 +126,16 @@ def replace(file: Path, text: str) -> None:
 # Not visavis.atomic: that is in another package, with a version of its own. tests/unit/test_atomic.py tries both.
 def write(file: Path, text: str, mode: int, owner: tuple[int, int] = (-1, -1)) -> None:
     """Write a file as a whole or not at all, never readable by more users than in the end; -1: who runs this."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700 if mode & 0o077 == 0 else 0o777, parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)  # of a run that was cut off
     try:
-        with draft.open("w") as out:
-            os.fchmod(out.fileno(), mode)
+        # Ours alone from its first moment: whoever had opened it before would go on reading.
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             os.fchown(out.fileno(), *owner)
             out.write(text)
             out.flush()
+            os.fchmod(out.fileno(), mode)
             os.fsync(out.fileno())
         draft.replace(file)
     finally:
