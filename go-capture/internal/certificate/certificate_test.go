@@ -3,6 +3,7 @@
 package certificate
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -105,6 +106,24 @@ func TestItStaysTheSameUntilANameIsMissing(t *testing.T) {
 	}
 	if _, err := shown(t, selfMade(t, file, append(names, "192.0.2.99")), trusting(t, file), "192.0.2.99"); err != nil {
 		t.Errorf("an address among the names: %v", err)
+	}
+}
+
+func TestItIsMadeAgainWhereItsKeyIsNotWhole(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "porch.pem")
+	first := selfMade(t, file, names).Fingerprint()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := bytes.Index(text, []byte("-----BEGIN PRIVATE KEY"))
+	for _, end := range []int{key, key + 60} {
+		if err := os.WriteFile(file, text[:end], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if selfMade(t, file, names).Fingerprint() == first {
+			t.Error("the page has a certificate without its key")
+		}
 	}
 }
 

@@ -99,18 +99,18 @@ func (p period) holds(now time.Time) bool {
 	return !now.After(p.until) && (now.Before(earliest) || !now.Before(p.from))
 }
 
-// keptFor is the period of the certificate in the file; it fails when that must be made again now.
+// keptFor is the period of the certificate in the file; it fails when that must be made again now, and where its key is not whole.
 func keptFor(file string, names []string, now time.Time) (period, error) {
-	held, err := firstIn(file)
+	held, err := load(file, file)
 	if err != nil {
 		return period{}, err
 	}
 	for _, name := range names {
-		if err := held.VerifyHostname(name); err != nil {
+		if err := held.Leaf.VerifyHostname(name); err != nil {
 			return period{}, err
 		}
 	}
-	if good := periodOf(held); good.holds(now) {
+	if good := periodOf(held.Leaf); good.holds(now) {
 		return good, nil
 	}
 	return period{}, errors.New("it is not for this time: the clock was wrong when it was made, or it ends")
