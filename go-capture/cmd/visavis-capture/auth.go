@@ -5,11 +5,14 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +20,7 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/pipeline"
+	"visavis/capture/internal/state"
 )
 
 const authUsage = `visavis-capture auth: manage logins and tokens; people use ` + "`visavis auth`" + `.
@@ -28,6 +32,9 @@ const authUsage = `visavis-capture auth: manage logins and tokens; people use ` 
   visavis-capture auth revoke [-config FILE] NAME                              remove a login or a token
 
 `
+
+// deviceConfig is the configuration of a device that the package has set up.
+const deviceConfig = "/etc/visavis/config.toml"
 
 // authCommand is what the words after "auth" ask for.
 type authCommand struct {
@@ -56,9 +63,12 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, err)
 		return exitWrongUse
 	}
-	file, err := pipeline.CredentialsFile(settings)
+	file, err := credentialsOf(asked.config, settings)
 	if err == nil {
 		err = authActions[asked.action](asked, file, stdin, stdout)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: run it with sudo", err)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "visavis: %v\n", err)
@@ -68,6 +78,15 @@ func runAuth(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		noteWhatIsMissing(asked, settings, stderr)
 	}
 	return 0
+}
+
+// credentialsOf is the file that the daemon of this configuration reads. That of the device's own is the service's, also for whoever may
+// not open it: an account in a file of their own would count nowhere.
+func credentialsOf(configuration string, settings *config.Config) (auth.File, error) {
+	if configuration == deviceConfig && settings.Auth.File == "" {
+		return auth.File{Path: filepath.Join(state.OfDevice(), pipeline.CredentialsName)}, nil
+	}
+	return pipeline.CredentialsFile(settings)
 }
 
 // noteWhatIsMissing tells of what the new login has no effect without. Each may come later: it is no reason to refuse. Which cameras there

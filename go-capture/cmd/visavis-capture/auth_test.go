@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"visavis/capture/internal/config"
 )
 
 // Secrets that are encrypted on disk are seen by the service alone, and not by root's `visavis auth`.
@@ -48,6 +50,23 @@ func TestACameraThatThereIsNotIsTold(t *testing.T) {
 		words := strings.Fields("add -config " + file + " -role viewer " + c.asked + " phone")
 		if code := runAuth(words, strings.NewReader(""), &out, &told); code != 0 || told.String() != c.says {
 			t.Errorf("%s of %q ends with %d and says %q", c.asked, c.there, code, told.String())
+		}
+	}
+}
+
+func TestTheDevicesOwnLoginsAreTheServicesAlsoForWhoMayNotOpenThem(t *testing.T) {
+	for _, variable := range []string{"VISAVIS_STATE_DIR", "STATE_DIRECTORY"} {
+		t.Setenv(variable, "")
+	}
+	named := &config.Config{}
+	named.Auth.File = "/srv/shared.toml"
+	for _, c := range []struct {
+		configuration string
+		settings      *config.Config
+		want          string
+	}{{deviceConfig, &config.Config{}, "/var/lib/visavis/credentials.toml"}, {deviceConfig, named, "/srv/shared.toml"}} {
+		if file, err := credentialsOf(c.configuration, c.settings); err != nil || file.Path != c.want {
+			t.Errorf("%s, %v; want %s", file.Path, err, c.want)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func (g *Gate) Claim(ctx context.Context, remote, code string, first Wanted) (co
 	if err := g.verifier.alone(ctx, func() error { return g.addFirst(first, used) }); err != nil {
 		return "", Identity{}, err
 	}
-	cookie, account := g.welcomeFirst(first.Name)
+	cookie, account := g.welcomeFirst(first.Name, remote)
 	if account == nil {
 		return "", Identity{}, ErrUnknown // revoked in the same moment
 	}
@@ -140,13 +140,14 @@ func (g *Gate) Claim(ctx context.Context, remote, code string, first Wanted) (co
 	return cookie, account.identity(nil), nil
 }
 
-func (g *Gate) welcomeFirst(name string) (cookie string, account *Account) {
+func (g *Gate) welcomeFirst(name, remote string) (cookie string, account *Account) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
 	if account = g.book.byName[name]; account == nil {
 		return "", nil
 	}
+	g.friends.add(name, clientnet.AddressOfRemote(remote))
 	return g.sessions.begin(account, g.settings.now()), account
 }
 

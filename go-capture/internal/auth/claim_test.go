@@ -193,3 +193,12 @@ func TestOfTwoWhoClaimAtOnceOneWins(t *testing.T) {
 		t.Errorf("%d of four won", won)
 	}
 }
+
+func TestWhoHasClaimedADeviceIsKnownThere(t *testing.T) {
+	d := openDoor(t)
+	if err := d.claimAs("anna", d.OfferClaim()); err != nil {
+		t.Fatal(err)
+	}
+	d.attack(t, "anna")
+	d.login(t, "anna")
+}

@@ -150,8 +150,12 @@ func unknownName(name string) error {
 	return fmt.Errorf("nobody is called %q: `visavis auth list` shows all", name)
 }
 
-// change reads, changes and writes the file while no other program does.
+// change reads, changes and writes the file while no other program does. Where its name is a link, what that leads to is changed, for all
+// who share it.
 func (f File) change(how func([]*Account) ([]*Account, error)) error {
+	if real, err := filepath.EvalSymlinks(f.Path); err == nil {
+		f.Path = real
+	}
 	folder, err := f.lockFolder()
 	if err != nil {
 		return f.failed("change", err)
@@ -168,7 +172,11 @@ func (f File) change(how func([]*Account) ([]*Account, error)) error {
 	if err != nil {
 		return f.failed("write", err)
 	}
-	if err := state.Replace(f.Path, append([]byte(fileHead), text...)); err != nil {
+	text = append([]byte(fileHead), text...)
+	if _, err := f.parse(text); err != nil { // what we could not read again, nobody could repair
+		return fmt.Errorf("nothing was changed: %w: `visavis auth revoke` some first", err)
+	}
+	if err := state.Replace(f.Path, text); err != nil {
 		return f.failed("write", err)
 	}
 	return nil

@@ -181,3 +181,41 @@ func TestRootAddsAccountsForTheUserThatHasTheFolder(t *testing.T) {
 		t.Errorf("the file belongs to %d:%d, and the daemon cannot read it", owner.Uid, owner.Gid)
 	}
 }
+
+func TestARevocationThroughALinkReachesAllWhoShareTheFile(t *testing.T) {
+	shared := someFile(t)
+	if _, err := shared.Add(Wanted{Name: "robot", Role: "viewer"}); err != nil {
+		t.Fatal(err)
+	}
+	linked := File{filepath.Join(t.TempDir(), "credentials.toml")}
+	if err := os.Symlink(shared.Path, linked.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := linked.Revoke("robot"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := shared.Read(); err != nil || len(left) != 0 {
+		t.Errorf("%d accounts are left, %v", len(left), err)
+	}
+	if info, err := os.Lstat(linked.Path); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link became %v, %v", info.Mode(), err)
+	}
+}
+
+func TestAnAccountThatWouldMakeTheFileUnreadableIsNotMade(t *testing.T) {
+	file := someFile(t)
+	many := make([]string, 1+fileBytesMost/36)
+	for n := range many {
+		many[n] = fmt.Sprintf("camera-%025d", n)
+	}
+	if _, err := file.Add(Wanted{Name: "robot", Role: "viewer"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := file.Add(Wanted{Name: "wall", Role: "viewer", Cameras: many})
+	if err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("it is made: %v", err)
+	}
+	if left, err := file.Read(); err != nil || len(left) != 1 {
+		t.Errorf("%d accounts, %v", len(left), err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +133,7 @@ func (g *Gate) refresh() {
 	if g.book.hasAdmin() {
 		g.claim = nil
 	}
-	clear(g.verified)
+	maps.DeleteFunc(g.verified, func(_ [sha256.Size]byte, account *Account) bool { return !g.book.holds(account) })
 	g.sessions.sweep(g.settings.now(), g.book.knows)
 	g.cut()
 }
@@ -205,11 +206,14 @@ func (g *Gate) verify(ctx context.Context, remote, token string) (*Account, erro
 	if err != nil {
 		return nil, err
 	}
-	if !good || !g.trust(token, account) {
-		slog.Warn("wrong token", "account", account.Name, "from", clientnet.NameOfRemote(remote))
-		return nil, ErrUnknown
+	if good && g.trust(token, account) {
+		return account, nil
 	}
-	return account, nil
+	if !good {
+		g.countWrongToken(remote)
+	}
+	slog.Warn("wrong token", "account", account.Name, "from", clientnet.NameOfRemote(remote))
+	return nil, ErrUnknown
 }
 
 // trust remembers a token that was verified; false when its account was revoked meanwhile.
@@ -219,8 +223,11 @@ func (g *Gate) trust(token string, account *Account) bool {
 	if !g.book.holds(account) {
 		return false
 	}
-	if len(g.verified) >= verifiedMost {
-		clear(g.verified)
+	for seal := range g.verified { // any one gives way, and is verified anew when it comes again
+		if len(g.verified) < verifiedMost {
+			break
+		}
+		delete(g.verified, seal)
 	}
 	g.verified[g.sealOf(token)] = account
 	return true
@@ -233,16 +240,24 @@ func (g *Gate) tryToken(id, remote string) (*Account, error) {
 	if account == nil {
 		return nil, ErrUnknown
 	}
-	if wait := g.tokens.take(clientnet.NameOfRemote(remote), g.settings.now()); wait > 0 {
+	if wait := g.tokens.wait(clientnet.NameOfRemote(remote), g.settings.now()); wait > 0 {
 		return nil, Throttled{wait}
 	}
 	return account, nil
 }
 
+// countWrongToken counts those alone: a host with many right ones has guessed none. As few can be verified at once, few wrong ones come
+// through before the first is counted.
+func (g *Gate) countWrongToken(remote string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tokens.take(clientnet.NameOfRemote(remote), g.settings.now())
+}
+
 // Login opens a session and returns its cookie. It fails with ErrUnknown, ErrBusy or Throttled.
 func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie string, who Identity, err error) {
 	name, place := strings.ToLower(strings.TrimSpace(name)), clientnet.NameOfRemote(remote)
-	account, err := g.tryLogin(name, place)
+	account, err := g.tryLogin(name, remote)
 	if err != nil {
 		return "", Identity{}, err
 	}
@@ -255,7 +270,7 @@ func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie
 		return "", Identity{}, err
 	}
 	if good && account != nil {
-		cookie = g.welcome(account, name, place)
+		cookie = g.welcome(account, name, remote)
 	}
 	if cookie == "" {
 		slog.Warn("login refused", "from", place) // without the name: people type passwords there
@@ -266,24 +281,29 @@ func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie
 }
 
 // welcome begins a session; "" when the account was revoked meanwhile.
-func (g *Gate) welcome(account *Account, name, place string) (cookie string) {
+func (g *Gate) welcome(account *Account, name, remote string) (cookie string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.book.holds(account) {
 		return ""
 	}
-	g.friends.add(name, place)
+	g.friends.add(name, clientnet.AddressOfRemote(remote))
 	return g.sessions.begin(account, g.settings.now())
 }
 
-// tryLogin counts the try. It returns nil when nobody of that name has a password: the caller must not be quicker for that.
-func (g *Gate) tryLogin(name, place string) (*Account, error) {
+// tryLogin counts the try. It returns nil when nobody of that name has a password: the caller must not be quicker for that. Who has logged
+// in from an address before tries by that address alone: at home the network of IPv6 is one with every other device there.
+func (g *Gate) tryLogin(name, remote string) (*Account, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
 	now := g.settings.now()
+	place, known := clientnet.NameOfRemote(remote), g.friends.hold(name, clientnet.AddressOfRemote(remote))
+	if known {
+		place = friendOf(name, clientnet.AddressOfRemote(remote))
+	}
 	wait := g.addresses.take(place, now)
-	if wait == 0 && !g.friends.hold(name, place) {
+	if wait == 0 && !known {
 		wait = g.names.take(name[:min(len(name), 64)], now)
 	}
 	if wait > 0 {

@@ -52,6 +52,15 @@ func (t *throttle) take(key string, now time.Time) time.Duration {
 	return wait
 }
 
+// wait is what take would return, without counting a try.
+func (t *throttle) wait(key string, now time.Time) time.Duration {
+	bucket := t.buckets[key]
+	if bucket == nil {
+		return 0
+	}
+	return max(0, time.Duration((1-bucket.TokensAt(now))*float64(t.each)))
+}
+
 // makeRoom forgets the half that tried least: the bucket of somebody under attack is the emptiest.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.buckets) < bucketsMost {

@@ -99,3 +99,47 @@ func TestAFloodOfLoginsComputesOneHashAtATimeAndRefusesTheRest(t *testing.T) {
 	d.verifier.places.Release(hashesAtOnce)
 	d.login(t, "anna")
 }
+
+func TestADeviceAtHomeKeepsNobodyOutWhoHasLoggedInFromThereBefore(t *testing.T) {
+	const sofa, toaster = "[fd12:3456:789a:1::10]:50000", "[fd12:3456:789a:1::bad]:50000"
+	d := openDoor(t)
+	d.addAnna(t)
+	if _, _, err := d.Login(context.Background(), sofa, "anna", password); err != nil {
+		t.Fatal(err)
+	}
+	for range perAddress.burst + 1 {
+		_, _, _ = d.Login(context.Background(), toaster, "anna", "wrong horse battery")
+	}
+	if _, _, err := d.Login(context.Background(), toaster, "anna", password); !errors.As(err, &Throttled{}) {
+		t.Errorf("from another device of the network: %v", err)
+	}
+	if _, _, err := d.Login(context.Background(), sofa, "anna", password); err != nil {
+		t.Errorf("from where she was before: %v", err)
+	}
+	for range perAddress.burst {
+		_, _, _ = d.Login(context.Background(), sofa, "anna", "wrong horse battery")
+	}
+	if _, _, err := d.Login(context.Background(), sofa, "anna", password); !errors.As(err, &Throttled{}) {
+		t.Errorf("after many wrong passwords from there: %v", err)
+	}
+}
+
+func TestRightTokensOfOneHostAreNotCountedAsGuesses(t *testing.T) {
+	d := openDoor(t)
+	tokens := make([]string, 2*perToken.burst)
+	for n := range tokens {
+		tokens[n] = d.add(t, Wanted{Name: fmt.Sprint("robot-", n), Role: "viewer"})
+	}
+	for n, token := range tokens {
+		if _, err := d.ByToken(context.Background(), home, token); err != nil {
+			t.Fatalf("token %d: %v", n, err)
+		}
+	}
+	d.add(t, Wanted{Name: "neighbour", Role: "viewer"})
+	d.verifier.waiting.Store(hashesWaiting) // no hash can be computed now
+	for n, token := range tokens {
+		if _, err := d.ByToken(context.Background(), home, token); err != nil {
+			t.Errorf("token %d, after another account was made: %v", n, err)
+		}
+	}
+}

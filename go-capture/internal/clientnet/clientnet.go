@@ -30,6 +30,15 @@ func OfRemote(remote string) netip.Addr {
 	return Of(at.Addr())
 }
 
+// AddressOfRemote is the address alone, as people write it: one machine, where its network may be a whole household.
+func AddressOfRemote(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return "unknown"
+	}
+	return at.Addr().Unmap().String()
+}
+
 // NameOfRemote is what OfRemote stands for, as people write it.
 func NameOfRemote(remote string) string {
 	client := OfRemote(remote)

@@ -27,6 +27,8 @@ const (
 	runTokenVariable = "VISAVIS_RUN_TOKEN"
 	// runTokenFile holds one for root, in the folder that systemd makes for the daemon and nobody else may enter.
 	runTokenFile = "token"
+	// CredentialsName is the file of the credentials in the daemon's folder, where auth.file names none.
+	CredentialsName = "credentials.toml"
 )
 
 // CredentialsFile is where the credentials of a configuration are.
@@ -35,7 +37,7 @@ func CredentialsFile(c *config.Config) (auth.File, error) {
 		return auth.File{Path: c.Auth.File}, nil
 	}
 	folder, err := state.Folder()
-	return auth.File{Path: filepath.Join(folder, "credentials.toml")}, err
+	return auth.File{Path: filepath.Join(folder, CredentialsName)}, err
 }
 
 // certificateOf is what the page is encrypted with; nil = it is not.

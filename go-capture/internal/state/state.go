@@ -4,6 +4,7 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,11 @@ import (
 )
 
 const system = "/var/lib/visavis"
+
+// OfDevice is the folder of the service that keeps this machine's own configuration, whoever asks; $VISAVIS_STATE_DIR first.
+func OfDevice() string {
+	return cmp.Or(os.Getenv("VISAVIS_STATE_DIR"), os.Getenv("STATE_DIRECTORY"), system)
+}
 
 // Folder is $VISAVIS_STATE_DIR, systemd's, the system's if it may be written, else the user's.
 func Folder() (string, error) {
