@@ -145,7 +145,7 @@ def test_what_a_power_cut_left_empty_is_made_again(left: bytes, places: Places) 
 
 def test_settings_are_applied_and_the_file_is_removed(places: Places) -> None:
     (places.boot / "visavis.toml").write_text(WHOLE)
-    sentence, good = take_settings(places, lambda: "")
+    sentence, good = take_settings(places, lambda _: "")
     assert good
     assert "was applied and removed" in sentence
     assert not (places.boot / "visavis.toml").exists()
@@ -158,7 +158,7 @@ def test_settings_that_would_be_lost_stay_on_the_boot_partition_and_that_is_said
     file.write_text(WHOLE)
     first_stage_without_a_disk(places)
     for _ in range(2):  # at each start anew
-        sentence, good = take_settings(places, lambda: "")
+        sentence, good = take_settings(places, lambda _: "")
         assert not good
         assert "visavis.toml was applied for this run only and stays: the data partition cannot be written" in sentence
         assert "factory-reset" in sentence
@@ -218,13 +218,13 @@ def test_settings_are_on_the_disk_before_their_file_goes(places: Places, monkeyp
     file, there = places.boot / "visavis.toml", []
     monkeypatch.setattr("visavis_device.first_boot.os.sync", lambda: there.append(file.exists()))
     file.write_text(WHOLE)
-    assert take_settings(places, lambda: "")[1]
+    assert take_settings(places, lambda _: "")[1]
     assert there == [True]
 
 
 def test_an_editor_may_add_an_end_to_the_files_name(places: Places) -> None:
     (places.boot / "visavis.toml.txt").write_text('[device]\nid = "porch"\n')
-    assert take_settings(places, lambda: "")[0].startswith("visavis.toml.txt was applied and removed")
+    assert take_settings(places, lambda _: "")[0].startswith("visavis.toml.txt was applied and removed")
     assert (places.root / "etc/hostname").read_text() == "porch\n"
     assert not (places.boot / "visavis.toml.txt").exists()
 
@@ -232,7 +232,7 @@ def test_an_editor_may_add_an_end_to_the_files_name(places: Places) -> None:
 def test_of_two_files_none_is_taken(places: Places) -> None:
     for name in ("visavis.toml", "visavis.toml.txt"):
         (places.boot / name).write_text('[device]\nid = "porch"\n')
-    sentence, good = take_settings(places, lambda: "")
+    sentence, good = take_settings(places, lambda _: "")
     assert not good
     assert "visavis.toml and visavis.toml.txt are both there: remove one of them" in sentence
 
@@ -241,7 +241,7 @@ def test_settings_that_the_daemon_refuses_leave_everything_as_it_was(places: Pla
     make_identity(places)
     name = (places.root / "etc/hostname").read_text()
     (places.boot / "visavis.toml").write_text(WHOLE)
-    sentence, good = take_settings(places, lambda: broker_refused(places))
+    sentence, good = take_settings(places, broker_refused)
     assert not good
     assert "The daemon refuses its settings: mqtt.url: no such scheme" in sentence
     assert (places.boot / "visavis.toml").exists()
@@ -249,14 +249,31 @@ def test_settings_that_the_daemon_refuses_leave_everything_as_it_was(places: Pla
     assert not (places.root / "etc/visavis/mqtt.password").exists()
 
 
-def broker_refused(places: Places) -> str:
+def broker_refused(config: Path) -> str:
     """What a daemon says that does not like the broker of these settings."""
-    return "mqtt.url: no such scheme" if (places.root / "etc/visavis/conf.d/50-broker.toml").exists() else ""
+    return "mqtt.url: no such scheme" if (config / "conf.d/50-broker.toml").exists() else ""
+
+
+def test_what_the_daemon_refuses_is_never_on_the_disk(places: Places) -> None:
+    """A power cut while it is asked would leave it there, and the next start take it for what was there before."""
+    make_identity(places)
+    before = {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+    asked: list[Path] = []
+
+    def refuse(config: Path) -> str:
+        asked.append(config)
+        assert {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()} == before
+        return broker_refused(config)
+
+    (places.boot / "visavis.toml").write_text(WHOLE)
+    assert not take_settings(places, refuse)[1]
+    assert [config.is_relative_to(places.run) for config in asked] == [False, True]
+    assert not any(places.run.iterdir())
 
 
 def test_what_is_wrong_elsewhere_keeps_no_settings_out_and_is_said(places: Places) -> None:
     (places.boot / "visavis.toml").write_text(f'[ssh]\nkeys = ["{KEY}"]\n')
-    sentence, good = take_settings(places, lambda: "conf.d/zz.toml: unknown key\nweb.certificate: cannot be read")
+    sentence, good = take_settings(places, lambda _: "conf.d/zz.toml: unknown key\nweb.certificate: cannot be read")
     assert not good
     assert sentence.startswith("visavis.toml was applied and removed")
     assert "The daemon refuses its settings: conf.d/zz.toml: unknown key\nweb.certificate" in sentence
@@ -266,7 +283,7 @@ def test_what_is_wrong_elsewhere_keeps_no_settings_out_and_is_said(places: Place
 def test_settings_that_mend_one_complaint_of_two_are_taken(places: Places) -> None:
     before = ["mqtt.url: is missing", "conf.d/zz.toml: unknown key"]
     (places.boot / "visavis.toml").write_text(WHOLE)
-    sentence, _ = take_settings(places, lambda: "\n".join(before[1:] if broker_refused(places) else before))
+    sentence, _ = take_settings(places, lambda config: "\n".join(before[1:] if broker_refused(config) else before))
     assert sentence.startswith("visavis.toml was applied and removed")
     assert sentence.endswith(f"The daemon refuses its settings: {before[1]}")
 
@@ -276,12 +293,11 @@ def test_the_daemon_is_asked_without_the_secrets_that_systemd_keeps_for_it(
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     config = places.root / "config.toml"
-    program = (str(ROOT / "build/visavis-capture"), "-config", str(config), *CHECK[3:])
-    monkeypatch.setattr("visavis_device.first_boot.CHECK", program)
+    monkeypatch.setattr("visavis_device.first_boot.CHECK", (str(ROOT / "build/visavis-capture"), *CHECK[1:]))
     config.write_text('[mqtt]\nurl = "mqtts://broker"\nuser = "a"\npassword_file = "credential:mqtt.password"\n')
-    assert check() == ""
+    assert check(places.root) == ""
     config.write_text('[mqtt]\nurl = "ftp://broker"\npassword_file = "credential:mqtt.password"\n')
-    assert "mqtt.url" in check()
+    assert "/etc/visavis/config.toml:2: mqtt.url" in check(places.root)
 
 
 def test_settings_of_which_one_cannot_be_written_leave_everything_as_it_was(places: Places) -> None:
@@ -289,7 +305,7 @@ def test_settings_of_which_one_cannot_be_written_leave_everything_as_it_was(plac
     name = (places.root / "etc/hostname").read_text()
     (places.root / "etc/ssh/authorized_keys.d").write_text("in the way")  # as a full disk would be, at the last file
     (places.boot / "visavis.toml").write_text(WHOLE)
-    sentence, good = take_settings(places, lambda: "")
+    sentence, good = take_settings(places, lambda _: "")
     assert not good
     assert "Nothing of visavis.toml was applied" in sentence
     assert (places.root / "etc/hostname").read_text() == name
@@ -301,7 +317,7 @@ def test_what_was_there_in_another_encoding_comes_back_as_it_was(places: Places)
     password = places.root / "etc/visavis/mqtt.password"
     password.write_bytes(b"caf\xe9")
     (places.boot / "visavis.toml").write_text(WHOLE)
-    assert "no such scheme" in take_settings(places, lambda: broker_refused(places))[0]
+    assert "no such scheme" in take_settings(places, broker_refused)[0]
     assert password.read_bytes() == b"caf\xe9"
 
 
@@ -310,7 +326,7 @@ def test_a_boot_partition_that_cannot_be_read_or_data_that_is_full_is_told_and_t
 ) -> None:
     (places.root / "etc/visavis").write_text("no room for a claim code")
     unreadable = Places(places.root, places.boot / ("x" * 300), places.run)  # its mount fails: every look is an error
-    assert not prepare(unreadable, lambda: "")
+    assert not prepare(unreadable, lambda _: "")
     said = capsys.readouterr().out
     assert said.startswith("This is visavis-")
     assert "Is its data partition full?" in said
@@ -320,11 +336,11 @@ def test_a_boot_partition_that_cannot_be_read_or_data_that_is_full_is_told_and_t
 def test_settings_that_cannot_be_removed_are_said_to_be_applied(places: Places) -> None:
     program = (
         "import sys; from pathlib import Path; from visavis_device.first_boot import Places, take_settings; "
-        "print(*take_settings(Places(Path(sys.argv[1]), Path(sys.argv[2])), str))"
+        "print(*take_settings(Places(*map(Path, sys.argv[1:])), lambda _: str()))"
     )
-    script = 'mount --bind "$4" "$4" && mount -o remount,ro,bind "$4" && exec "$1" -c "$2" "$3" "$4"'
+    script = 'mount --bind "$4" "$4" && mount -o remount,ro,bind "$4" && exec "$1" -c "$2" "$3" "$4" "$5"'
     (places.boot / "visavis.toml").write_text('[device]\nid = "porch"\n')
-    words = [sys.executable, program, places.root, places.boot]
+    words = [sys.executable, program, places.root, places.boot, places.run]
     own = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", *map(str, words)]
     path = {**os.environ, "PYTHONPATH": str(ROOT / "firmware-image" / "device")}
     said = subprocess.run(own, env=path, capture_output=True, text=True, check=True).stdout
@@ -334,21 +350,42 @@ def test_settings_that_cannot_be_removed_are_said_to_be_applied(places: Places) 
 
 def test_a_bad_file_stays_and_the_device_says_why(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     (places.boot / "visavis.toml").write_text("[wlan]\n")
-    assert not prepare(places, lambda: "")
+    assert not prepare(places, lambda _: "")
     for text in (capsys.readouterr().out, (places.boot / "visavis-status.txt").read_text()):
         assert "unknown field `wlan`" in text
         assert "Nothing of visavis.toml was applied" in text
 
 
+def test_what_was_wrong_is_not_said_for_ever_and_what_was_applied_is(places: Places) -> None:
+    status = places.boot / "visavis-status.txt"
+    assert prepare(places, lambda _: "")
+    assert not status.exists()
+    (places.boot / "visavis.toml").write_text("[wlan]\n")
+    assert not prepare(places, lambda _: "")
+    (places.boot / "visavis.toml").unlink()
+    assert prepare(places, lambda _: "")
+    assert status.read_text() == "Nothing is wrong.\n"
+    (places.boot / "visavis.toml").write_text('[device]\nid = "porch"\n')
+    for _ in range(2):
+        assert prepare(places, lambda _: "")
+        assert status.read_text().startswith("visavis.toml was applied and removed")
+
+
+def test_a_network_that_does_not_tell_its_name_is_asked_for_by_it() -> None:
+    told, hidden = (written(f'[wifi]\nssid = "plant"\n{more}') for more in ("", "hidden = true\n"))
+    assert told == {"var/lib/iwd/plant.open": "[Settings]\nAutoConnect=true\n"}
+    assert hidden == {"var/lib/iwd/plant.open": "[Settings]\nAutoConnect=true\nHidden=true\n"}
+
+
 def test_the_code_is_shown_until_the_device_has_an_account(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    assert prepare(places, lambda: "")
+    assert prepare(places, lambda _: "")
     code = (places.root / "etc/visavis/claim-code").read_text().strip()
     assert code in capsys.readouterr().out
     assert code in (places.run / "issue.d/visavis.issue").read_text()
     assert (places.boot / "claim-code.txt").read_text().strip() == code
     (places.root / "var/lib/visavis").mkdir(parents=True)
     (places.root / "var/lib/visavis/credentials.toml").write_text("# nobody\n")
-    assert prepare(places, lambda: "")
+    assert prepare(places, lambda _: "")
     assert code not in capsys.readouterr().out
     assert not (places.boot / "claim-code.txt").exists()
 
@@ -361,24 +398,24 @@ def test_a_code_that_was_used_is_not_shown_though_the_accounts_are_gone(
     # As `visavis-capture` notes this code.
     used = places.root / "var/lib/visavis/credentials.toml.claimed"
     used.write_text("9ac2197d9258257b1ae8463e4214e4cd0a578bc1517f2415928b91be4283fc48\n")
-    assert prepare(places, lambda: "")
+    assert prepare(places, lambda _: "")
     assert "ABCD-EFGH" not in capsys.readouterr().out
     assert not (places.boot / "claim-code.txt").exists()
     (places.boot / "visavis.toml").write_text('[device]\nclaim = "JKLM-NPQR"\n')
-    assert prepare(places, lambda: "")
+    assert prepare(places, lambda _: "")
     assert (places.boot / "claim-code.txt").read_text() == "JKLM-NPQR\n"
 
 
 def test_a_device_that_cannot_see_its_accounts_or_its_name_says_so(
     places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepare(places, lambda: "")
+    prepare(places, lambda _: "")
     code = (places.root / "etc/visavis/claim-code").read_text().strip()
     capsys.readouterr()
     (places.root / "etc/hostname").unlink()
     (places.root / "etc/hostname").mkdir()  # every look into it is an error
     (places.root / "var").symlink_to("x" * 300)  # as below a folder that may not be read, which root always may
-    assert not prepare(places, lambda: "")
+    assert not prepare(places, lambda _: "")
     told = capsys.readouterr().out
     assert f"This is {socket.gethostname()}: " in told
     assert "Whether this device has an administrator cannot be seen: " in told

@@ -84,9 +84,8 @@ def wifi(settings: Wifi) -> list[File]:
     plain = re.fullmatch("[A-Za-z0-9_ -]+", settings.ssid)
     name = settings.ssid if plain else f"={settings.ssid.encode().hex()}"
     kind = "psk" if settings.password else "open"
-    files = [
-        File(f"var/lib/iwd/{name}.{kind}", f"{wifi_secret(settings.password)}[Settings]\nAutoConnect=true\n", 0o600)
-    ]
+    known = "[Settings]\nAutoConnect=true\n" + "Hidden=true\n" * settings.hidden
+    files = [File(f"var/lib/iwd/{name}.{kind}", wifi_secret(settings.password) + known, 0o600)]
     if settings.country:
         files.append(File(WIFI_COUNTRY, f"[General]\nCountry={settings.country}\n"))
     return files

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from visavis import __version__
 
@@ -27,7 +28,8 @@ from visavis_device import files, settings
 from visavis_device.files import File
 
 # As for a worker: systemd decrypts what is secret for the daemon alone, and nothing here says where it lies.
-CHECK = ("/usr/bin/visavis-capture", "-config", "/etc/visavis/config.toml", "-effective", "-for-worker")
+CHECK = ("/usr/bin/visavis-capture", "-effective", "-for-worker", "-config")
+CONFIG = "etc/visavis"
 ACCOUNTS = "var/lib/visavis/credentials.toml"
 # The daemon keeps there a hash of each code that was used, a line each.
 USED_CODES = f"{ACCOUNTS}.claimed"
@@ -37,6 +39,7 @@ STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
 # The first stage makes it where what is written below /etc and /var lies in memory.
 IN_MEMORY = "visavis-in-memory"
 REFUSES = "The daemon refuses its settings: "
+APPLIED = "was applied and removed"
 FOR_THIS_RUN = """{} was applied for this run only and stays: the data partition cannot be written.
 An empty file named factory-reset beside it makes that anew at the next start; if that fails, replace the disk."""
 
@@ -59,13 +62,12 @@ def main() -> int:
     return 0 if good else 1
 
 
-def prepare(places: Places, accept: Callable[[], str]) -> bool:
-    """Do what can be done and tell what cannot; whether all is well.
+# What the daemon says against the configuration in a folder, a complaint a line; empty when it takes it.
+Accept = Callable[[Path], str]
 
-    Args:
-        places: the device's folders.
-        accept: what the daemon says against its configuration, a complaint a line; empty when it takes it.
-    """
+
+def prepare(places: Places, accept: Accept) -> bool:
+    """Do what can be done and tell what cannot; whether all is well."""
     failure = tell_failure(lambda: make_identity(places))
     sentence, good = take_settings(places, accept)
     with contextlib.suppress(OSError):  # a device that cannot be renamed has the old name until its next start
@@ -119,14 +121,15 @@ def write(root: Path, file: File) -> None:
     draft.replace(path)
 
 
-def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]:
+def take_settings(places: Places, accept: Accept) -> tuple[str, bool]:
     """Apply the owner's file, and remove it if that is kept. Returns what to tell them, and whether all is well."""
     try:
         file = settings_file(places.boot)
         if not file:
             return "", True
         wanted = files.of(settings.read(file.read_bytes()))
-        older = apply(places.root, wanted, accept)
+        older = must_take(places, wanted, accept)
+        apply(places.root, wanted)
     except (settings.SettingsError, OSError) as error:
         return f"{error}\nNothing of {settings.NAME} was applied: mend it, and start the device again.", False
     if older:
@@ -139,7 +142,7 @@ def take_settings(places: Places, accept: Callable[[], str]) -> tuple[str, bool]
     except OSError as error:
         return f"{file.name} was applied and cannot be removed, {error.strerror}: remove it yourself.{older}", False
     paths = ", ".join(one.path for one in wanted)
-    return f"{file.name} was applied and removed: {paths or 'it said nothing'}{older}", not older
+    return f"{file.name} {APPLIED}: {paths or 'it said nothing'}{older}", not older
 
 
 def settings_file(boot: Path) -> Path | None:
@@ -154,32 +157,45 @@ def settings_file(boot: Path) -> Path | None:
     return found[0] if found else None
 
 
-def apply(root: Path, wanted: list[File], accept: Callable[[], str]) -> str:
-    """Write all files, or none if one cannot be written or the daemon has something new against what came of them.
+def must_take(places: Places, wanted: list[File], accept: Accept) -> str:
+    """Ask the daemon about a copy of its configuration with these files in it: nothing of them is on the disk before.
 
     Who mends a device by its keys or its network must not be kept out by what is wrong elsewhere.
 
     Returns:
-        What the daemon had against its configuration before, and still has.
+        What the daemon has against its configuration now, and would still have.
 
     Raises:
-        SettingsError: with the daemon's words.
+        SettingsError: it would have something new, in its words.
+    """
+    older = accept(places.root / CONFIG).splitlines()
+    places.run.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=places.run) as trial:  # in memory, and nobody else may enter
+        if (places.root / CONFIG).is_dir():
+            shutil.copytree(places.root / CONFIG, Path(trial) / CONFIG, symlinks=True)
+        for file in wanted:
+            write(Path(trial), file)
+        complaints = accept(Path(trial) / CONFIG).splitlines()
+    if set(complaints) - set(older):
+        raise settings.SettingsError(REFUSES + "\n".join(complaints))
+    return "\n".join(complaints)
+
+
+def apply(root: Path, wanted: list[File]) -> None:
+    """Write all files, or none if one cannot be written.
+
+    Raises:
         OSError: of the file that cannot be written.
     """
     before = {file.path: content_of(root / file.path) for file in wanted}
-    older = accept().splitlines()
     try:
         for file in wanted:
             write(root, file)
-        complaints = accept().splitlines()
-        if set(complaints) - set(older):
-            raise settings.SettingsError(REFUSES + "\n".join(complaints))
-    except (OSError, settings.SettingsError):
+    except OSError:
         for file in wanted:
             with contextlib.suppress(OSError):  # what could not be written needs no way back
                 restore(root, file, before[file.path])
         raise
-    return "\n".join(complaints)
 
 
 def content_of(path: Path) -> str | None:
@@ -194,17 +210,19 @@ def restore(root: Path, file: File, content: str | None) -> None:
         write(root, File(file.path, content, file.mode, file.group))
 
 
-def check() -> str:
-    """What the daemon says against the configuration as it is now."""
-    done = subprocess.run(CHECK, capture_output=True, text=True, errors="replace", check=False)
+def check(folder: Path) -> str:
+    """What the daemon says against the configuration in a folder, which it calls by the name of the device's own."""
+    command = [*CHECK, str(folder / "config.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:
         return ""
-    return done.stderr.strip() or f"{CHECK[0]} ended with {done.returncode} and said nothing"
+    said = done.stderr.strip().replace(str(folder), f"/{CONFIG}")
+    return said or f"{CHECK[0]} ended with {done.returncode} and said nothing"
 
 
 def device_id() -> str:
     """What the daemon calls the device; empty when it refuses its configuration."""
-    done = subprocess.run(CHECK, capture_output=True, check=False)
+    done = subprocess.run([*CHECK, f"/{CONFIG}/config.toml"], capture_output=True, check=False)
     return str(json.loads(done.stdout)["device"]["id"]) if done.returncode == 0 else ""
 
 
@@ -262,9 +280,14 @@ def greet(places: Places, sentence: str, code: str) -> None:
 
 
 def leave_word(boot: Path, sentence: str, code: str) -> None:
-    """The files on the boot partition, for who has no console; the code only as long as it counts."""
+    """The files on the boot partition, for who has no console; the code only as long as it counts.
+
+    What was wrong at an earlier start and is no more is not said for ever; that settings were applied is.
+    """
     if sentence:
         (boot / STATUS).write_text(f"{sentence}\n")
+    elif APPLIED not in (content_of(boot / STATUS) or APPLIED):
+        (boot / STATUS).write_text("Nothing is wrong.\n")
     copy = boot / CLAIM_COPY
     if not code:
         copy.unlink(missing_ok=True)

@@ -42,6 +42,7 @@ class Wifi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssid: str
     password: str = ""
     country: str = ""
+    hidden: bool = False
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
