@@ -355,3 +355,10 @@ def test_an_updater_that_is_too_old_for_its_kernel_calls_nothing_damaged() -> No
     said = "LastError: Failed mounting bundle: Unexpected dm-verity status 'V -' (instead of '\\0')\n"
     refused = str(rauc.refusal(Path("a.raucb"), said))
     assert "a.raucb cannot be read: this system's rauc is too old for its kernel: it needs rauc 1.15.1" in refused
+
+
+def test_a_full_data_partition_is_not_taken_for_an_image_that_is_too_large() -> None:
+    note = "Error while writing status file: Failed to write file “/data/rauc/central.raucs.X”: No space left on device"
+    assert "the data partition is full: remove" in str(rauc.refusal(Path("a.raucb"), f"LastError: {note}"))
+    slot = "Installation error: Failed updating slot rootfs.1: No space left on device"
+    assert "does not fit the slot" in str(rauc.refusal(Path("a.raucb"), f"LastError: {slot}"))

@@ -127,6 +127,28 @@ def test_a_new_system_that_is_not_healthy_is_restarted_and_not_marked(
     assert device.asked == ["systemctl reboot --no-block"]
 
 
+def test_a_new_system_that_has_lost_what_the_device_keeps_is_restarted_and_not_marked(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It plays the demo then, which is healthy, without a network, a name or logins."""
+    device = Device(tmp_path, monkeypatch, tried=True)
+    monkeypatch.setattr("visavis.update.gate.IN_MEMORY", tmp_path / "in-memory")
+    (tmp_path / "in-memory").touch()
+    with pytest.raises(UpdateError, match="cannot use the data partition"):
+        gate(appliance.url)
+    assert device.asked == ["systemctl reboot --no-block"]
+
+
+def test_a_new_system_that_cannot_be_kept_is_restarted(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(tmp_path, monkeypatch, tried=True)
+    (tmp_path / "rauc").write_text("#!/bin/sh\necho 'the service does not start' >&2\nexit 1\n")
+    with pytest.raises(UpdateError, match="cannot mark the slot good"):
+        gate(appliance.url)
+    assert device.asked == ["systemctl reboot --no-block"]
+
+
 def test_a_proved_system_is_kept_whatever_its_cameras_do(
     appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,7 +44,7 @@ HEALTHY_WITHIN_S = 300.0
 DATA = Path("/data")
 GOES_ON = (
     "the device goes on writing, and tries the new system at its next restart: `visavis update status` shows whether it"
-    " is the next one, and `sudo rauc status mark-active booted` then keeps the one that runs"
+    " is the next one, and `rauc status mark-active booted` then keeps the one that runs"
 )
 
 
@@ -201,7 +201,7 @@ def _restart_or_say(restart: bool, sentence: str) -> None:
     if restart:
         gate.restart_device()
     else:
-        print(f"{sentence}: sudo systemctl reboot")
+        print(f"{sentence}: systemctl reboot")
 
 
 def status(args: argparse.Namespace) -> int:
@@ -226,15 +226,17 @@ def good(_: argparse.Namespace) -> int:
 
 
 def through_gate(args: argparse.Namespace) -> int:
-    """Keep the running system if it has proved itself or is healthy, else restart."""
+    """Keep the running system if it has proved itself or is healthy and can be kept, else restart."""
     url, slot = args.url or appliance_url(), running_slot()
     if loader_of(read_system()).on_trial(slot):
-        gate.wait_or_restart(url, args.wait)
-        said = f"slot {slot} has proved itself: it is kept"
+        with gate.or_restart():
+            gate.must_have_data()
+            gate.wait_until_healthy(url, args.wait)
+            rauc.mark("good")
+        print(f"slot {slot} has proved itself: it is kept")
     else:
-        said = f"slot {slot} has proved itself before"
-    rauc.mark("good")
-    print(said)
+        rauc.mark("good")
+        print(f"slot {slot} has proved itself before")
     return 0
 
 

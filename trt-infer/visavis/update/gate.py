@@ -10,7 +10,10 @@ from __future__ import annotations
 import subprocess
 import time
 import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
+from pathlib import Path
 
 from visavis.addresses import BAD_ADDRESS
 from visavis.errors import UpdateError
@@ -21,6 +24,8 @@ ANSWER_LIMIT_S = 10.0
 PERIOD_S = 2.0
 # /readyz is 200 when a worker is ready and a camera has a result, or none is configured.
 QUESTIONS = ("/healthz", "/readyz")
+# The first stage of an image makes it where what is written below /etc and /var lies in memory.
+IN_MEMORY = Path("/run/visavis-in-memory")
 
 
 def what_is_wrong(url: str) -> str:
@@ -48,14 +53,25 @@ def wait_until_healthy(url: str, limit_s: float) -> None:
         time.sleep(PERIOD_S)
 
 
-def wait_or_restart(url: str, limit_s: float) -> None:
-    """As `wait_until_healthy`; but if it is not, start again, by which the boots of a slot on trial run out.
+def must_have_data() -> None:
+    """Give up a system that does not find what the device keeps: it would play the demo, without a network or a name.
 
     Raises:
-        UpdateError: it is not healthy within `limit_s`; a restart has begun.
+        UpdateError: it runs on memory alone.
+    """
+    if IN_MEMORY.exists():
+        raise UpdateError("this system cannot use the data partition", "look into `journalctl -b`")
+
+
+@contextmanager
+def or_restart() -> Iterator[None]:
+    """Start again when the block finds something wrong, by which the boots of a slot on trial run out.
+
+    Raises:
+        UpdateError: that of the block; a restart has begun.
     """
     try:
-        wait_until_healthy(url, limit_s)
+        yield
     except UpdateError:
         restart_device()
         raise

@@ -52,6 +52,11 @@ REFUSALS = (
         COPY_AGAIN,
     ),
     (
+        r"(status file|/data/).*No space left",
+        "cannot be installed: the data partition is full",
+        "remove what lies in /data, such as bundles of before; `df /data` shows how much room there is",
+    ),
+    (
         r"[Nn]ot (enough|sufficient)|No space left|too large|larger than",
         "does not fit the slot",
         "build a smaller image",
