@@ -145,6 +145,10 @@ func TestEventsGoOutFromMemoryForAsLongAsTheDiskTakesNone(t *testing.T) {
 			_ = o.round(false)
 			d.fault = locked
 		},
+		"it is full": func(d *memoryDisk, o *Outbox) {
+			o.abandonNow()
+			d.room = 0
+		},
 		"it was full behind a header": func(d *memoryDisk, o *Outbox) {
 			o.abandonNow()
 			d.room = segmentHeader
@@ -164,6 +168,9 @@ func TestEventsGoOutFromMemoryForAsLongAsTheDiskTakesNone(t *testing.T) {
 				}
 				_ = o.round(false)
 				got += len(taken(t, o, true))
+			}
+			if len(d.files) > 4 {
+				t.Errorf("%d files are left", len(d.files))
 			}
 			if s := o.Stats(); s.Dropped != 0 || got < events || o.Fault() == "" {
 				t.Errorf("%d of %d came, fault %q, %+v", got, events, o.Fault(), s)

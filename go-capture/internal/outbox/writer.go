@@ -36,6 +36,7 @@ type disk struct {
 	last      uint64    // the last record that was written to disk
 	inherited []segment // made by other processes, which may not have synced them
 	free      uint64    // a segment of this name holds nothing of worth
+	stray     string    // a file that a full disk left without a header; "": none
 	scratch   []byte
 }
 
@@ -268,12 +269,17 @@ func (o *Outbox) begin(oldest *Record) error {
 		return err
 	}
 	made := segment{first: first, bytes: segmentHeader, madeMs: oldest.RunningMs}
+	if o.disk.stray != "" && o.disk.stray != made.name() {
+		_ = o.files.remove(o.disk.stray) // there may be one for each event
+	}
+	o.disk.stray = ""
 	active, err := o.files.create(made.name(), o.disk.free == first)
 	if err != nil {
 		return appeared(err)
 	}
 	o.disk.free = first
 	if _, err := active.WriteAt(made.header(), 0); err != nil {
+		o.disk.stray = made.name()
 		return errors.Join(err, active.Close())
 	}
 	o.disk.active, o.disk.size, o.disk.names = active, segmentHeader, true
