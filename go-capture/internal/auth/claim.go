@@ -147,7 +147,7 @@ func (g *Gate) welcomeFirst(name, remote string) (cookie string, account *Accoun
 	if account = g.book.byName[name]; account == nil {
 		return "", nil
 	}
-	g.friends.add(name, clientnet.AddressOfRemote(remote))
+	g.befriend(name, remote)
 	return g.sessions.begin(account, g.settings.now()), account
 }
 

@@ -246,12 +246,12 @@ func (g *Gate) tryToken(id, remote string) (*Account, error) {
 	return account, nil
 }
 
-// countWrongToken counts those alone: a host with many right ones has guessed none. As few can be verified at once, few wrong ones come
-// through before the first is counted.
+// countWrongToken counts those alone: a host with many right ones has guessed none. Some may be verified before the first is counted, and
+// each of them is owed.
 func (g *Gate) countWrongToken(remote string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tokens.take(clientnet.NameOfRemote(remote), g.settings.now())
+	g.tokens.owe(clientnet.NameOfRemote(remote), g.settings.now())
 }
 
 // Login opens a session and returns its cookie. It fails with ErrUnknown, ErrBusy or Throttled.
@@ -287,22 +287,29 @@ func (g *Gate) welcome(account *Account, name, remote string) (cookie string) {
 	if !g.book.holds(account) {
 		return ""
 	}
-	g.friends.add(name, clientnet.AddressOfRemote(remote))
+	g.befriend(name, remote)
 	return g.sessions.begin(account, g.settings.now())
 }
 
+// befriend notes the address, and the network with it: one address of IPv6 is a machine's for a day.
+func (g *Gate) befriend(name, remote string) {
+	g.friends.add(name, clientnet.AddressOfRemote(remote))
+	g.friends.add(name, clientnet.NameOfRemote(remote))
+}
+
 // tryLogin counts the try. It returns nil when nobody of that name has a password: the caller must not be quicker for that. Who has logged
-// in from an address before tries by that address alone: at home the network of IPv6 is one with every other device there.
+// in from this very address before waits for none but themselves: at home the network of IPv6 is one with every other device there.
 func (g *Gate) tryLogin(name, remote string) (*Account, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refresh()
 	now := g.settings.now()
-	place, known := clientnet.NameOfRemote(remote), g.friends.hold(name, clientnet.AddressOfRemote(remote))
-	if known {
-		place = friendOf(name, clientnet.AddressOfRemote(remote))
-	}
+	place, address := clientnet.NameOfRemote(remote), clientnet.AddressOfRemote(remote)
 	wait := g.addresses.take(place, now)
+	known := g.friends.hold(name, place)
+	if known && g.friends.hold(name, address) {
+		wait = g.addresses.take(friendOf(name, address), now)
+	}
 	if wait == 0 && !known {
 		wait = g.names.take(name[:min(len(name), 64)], now)
 	}

@@ -38,18 +38,25 @@ func newThrottle(a allowance) *throttle {
 
 // take counts a try and returns how long it must wait; 0 lets it go on.
 func (t *throttle) take(key string, now time.Time) time.Duration {
+	try := t.bucket(key, now).ReserveN(now, 1)
+	wait := try.DelayFrom(now)
+	if wait > 0 {
+		try.CancelAt(now) // whoever is refused does not wait longer for having asked
+	}
+	return wait
+}
+
+// owe counts a try also where none is left.
+func (t *throttle) owe(key string, now time.Time) { t.bucket(key, now).ReserveN(now, 1) }
+
+func (t *throttle) bucket(key string, now time.Time) *rate.Limiter {
 	bucket := t.buckets[key]
 	if bucket == nil {
 		t.makeRoom(now)
 		bucket = rate.NewLimiter(rate.Every(t.each), t.burst)
 		t.buckets[key] = bucket
 	}
-	try := bucket.ReserveN(now, 1)
-	wait := try.DelayFrom(now)
-	if wait > 0 {
-		try.CancelAt(now) // whoever is refused does not wait longer for having asked
-	}
-	return wait
+	return bucket
 }
 
 // wait is what take would return, without counting a try.

@@ -124,6 +124,29 @@ func TestADeviceAtHomeKeepsNobodyOutWhoHasLoggedInFromThereBefore(t *testing.T) 
 	}
 }
 
+func TestSomebodyWhoseAddressOfIPv6HasChangedIsStillKnown(t *testing.T) {
+	d := openDoor(t)
+	d.addAnna(t)
+	if _, _, err := d.Login(context.Background(), "[2001:db8:1:1::aaaa]:50000", "anna", password); err != nil {
+		t.Fatal(err)
+	}
+	d.attack(t, "anna")
+	if _, _, err := d.Login(context.Background(), "[2001:db8:1:1::bbbb]:50000", "anna", password); err != nil {
+		t.Errorf("the day after: %v", err)
+	}
+}
+
+func TestWrongTokensThatAreVerifiedAtOnceAreAllOwed(t *testing.T) {
+	d := openDoor(t)
+	now := d.time
+	for range perToken.burst + 3 {
+		d.tokens.owe("host", now)
+	}
+	if wait := d.tokens.wait("host", now); wait != 4*perToken.each {
+		t.Errorf("the next one waits for %v, want %v", wait, 4*perToken.each)
+	}
+}
+
 func TestRightTokensOfOneHostAreNotCountedAsGuesses(t *testing.T) {
 	d := openDoor(t)
 	tokens := make([]string, 2*perToken.burst)
