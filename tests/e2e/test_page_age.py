@@ -145,7 +145,7 @@ def test_a_line_that_carries_no_large_picture_is_asked_for_smaller_ones(
     device: RunningAppliance, browser: Browser
 ) -> None:
     page, complaints = opened(browser, device, 800, 600, STARVED)
-    until(lambda: len(set(page.evaluate("widths"))) >= 3, lambda: str(page.evaluate("widths")), 60)
+    until(lambda: len(set(page.evaluate("widths"))) >= 3, lambda: str(page.evaluate("widths")), 120)
     asked = page.evaluate("widths")
     assert asked == sorted(asked, reverse=True)
     page.evaluate("starves = false")

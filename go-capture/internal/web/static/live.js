@@ -6,7 +6,8 @@ const patienceMs = { first: 5000, most: 60_000 }; // with a connection that stan
 const retryMs = { first: 500, most: 8000 };
 const freshMs = 2000; // a picture that was shown so recently may still be looked at
 const picturesAhead = 2; // one is decoded while the next one travels
-const starvedMost = 2; // connections in a row that ended before a picture was through: the device waits five seconds for one
+const starvedMost = 2; // connections in a row that ended before a picture was through
+const starvedMs = 4000; // for which the device has had one: it waits five seconds for one to be through
 const steadyMs = { first: 60_000, most: 3_600_000 }; // of pictures, before larger ones are tried again
 
 /** Few widths, so that viewers share what is encoded. */
@@ -51,7 +52,8 @@ export class Live {
 
   /** A connection that stood has ended. Where it brought no picture, they may be too large for it. */
   ended() {
-    this.starved = this.shown === 0 ? this.starved + 1 : 0;
+    const starved = this.shown === 0 && this.unshownMs > starvedMs; // a camera that is away has had none to send
+    this.starved = starved ? this.starved + 1 : 0;
     if (this.starved < starvedMost || !this.view || this.smaller >= widths.indexOf(this.view.width)) return;
     this.starved = 0;
     this.smaller++;

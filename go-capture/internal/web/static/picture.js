@@ -109,7 +109,7 @@ export class Picture {
   }
 
   /** Whether the device itself has no newer one. */
-  get isOld() { return this.ageMs === null || this.ageMs > this.oldMs; }
+  get isOld() { return this.off || this.lost || this.ageMs === null || this.ageMs > this.oldMs; }
 
   showMarks() {
     const unseen = !this.isOld && this.live.unshownMs > this.oldMs + unshownAfterMs;
