@@ -69,6 +69,8 @@ def fill_pi(folder: Path) -> None:
     for name in ("contracts", "docs", "go-capture", "tests"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=IGNORED)
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    (folder / "deb").mkdir()
+    shutil.copy(REPOSITORY / "deb" / "config.toml", folder / "deb")
     picked = folder / "test-packages.txt"
     picked.write_text(pinned(TEST_PACKAGES))
     install(folder / "site", PI_PYTHON, [*(REPOSITORY / "requirements" / name for name in RUNTIME), picked])

@@ -5,7 +5,6 @@ package certificate
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -70,19 +69,6 @@ func reaching(all []*x509.Certificate, now time.Time) (held *x509.Certificate) {
 		}
 	}
 	return held
-}
-
-// firstIn reads the first certificate of a file in PEM.
-func firstIn(file string) (*x509.Certificate, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, errors.New("it holds no PEM")
-	}
-	return x509.ParseCertificate(block.Bytes)
 }
 
 // lastOf is the certificate that lasts longest.
