@@ -149,6 +149,8 @@ def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser:
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["name"]) == (True, "Strict", "visavis_porch")
     assert page.evaluate("document.cookie") == ""
     assert complaints == []
+    assert_comes_back_from_the_login_by_itself(page, locked)
+    assert_who_could_not_log_out_is_told(page, locked)
     page.get_by_role("button", name="Log out anna").click()
     page.wait_for_url("**/login")
     page.goto(f"{locked.url}/")
@@ -158,11 +160,8 @@ def test_a_person_logs_in_sees_the_picture_and_logs_out(locked: Locked, browser:
     assert page.url == f"{locked.url}/login", "the cookie of a session that was left lets somebody in"
 
 
-def test_a_page_that_was_sent_to_the_login_comes_back_by_itself(locked: Locked, browser: Browser) -> None:
+def assert_comes_back_from_the_login_by_itself(page: Page, locked: Locked) -> None:
     """As a page on a wall must where the device could not read its logins for a moment."""
-    page, _ = opened(browser, locked)
-    log_in(page, "anna", PASSWORD)
-    page.wait_for_selector(".camera canvas")
     nobody = {"name": "", "required": True, "claim": False, "logins": True, "role": "", "cameras": []}
     page.route("**/api/v1/session", lambda route: route.fulfill(json=nobody))
     page.route("**/api/v1/status", lambda route: route.fulfill(status=401, json={}))
@@ -171,12 +170,10 @@ def test_a_page_that_was_sent_to_the_login_comes_back_by_itself(locked: Locked, 
     page.unroute("**/api/v1/status")
     page.unroute("**/api/v1/session")
     page.wait_for_url(f"{locked.url}/")
-
-
-def test_who_could_not_log_out_is_told(locked: Locked, browser: Browser) -> None:
-    page, _ = opened(browser, locked)
-    log_in(page, "anna", PASSWORD)
     page.wait_for_selector(".camera canvas")
+
+
+def assert_who_could_not_log_out_is_told(page: Page, locked: Locked) -> None:
     leave = page.get_by_role("button", name="Log out anna")
     told = page.get_by_role("alert").filter(has_text="You are still logged in")
     for answer in (lambda route: route.fulfill(status=502, body="Bad Gateway"), lambda route: route.abort()):
@@ -186,8 +183,6 @@ def test_who_could_not_log_out_is_told(locked: Locked, browser: Browser) -> None
         told.wait_for()
         assert page.url == f"{locked.url}/"
         page.unroute("**/api/v1/logout")
-    leave.click()
-    page.wait_for_url("**/login")
 
 
 def test_a_link_from_another_site_finds_whoever_is_logged_in(locked: Locked, browser: Browser) -> None:

@@ -121,11 +121,11 @@ def test_the_id_is_the_one_by_which_the_daemon_calls_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config.toml"
-    monkeypatch.setattr("visavis_device.first_boot.CHECK", (str(DAEMON), "-config", str(config), *CHECK[3:]))
+    monkeypatch.setattr("visavis_device.first_boot.CHECK", (str(DAEMON), *CHECK[1:]))
     config.write_text('[device]\nid = "porch"\n')
-    assert device_id() == "porch"
+    assert device_id(tmp_path) == "porch"
     config.write_text("[device]\nid = 7\n")
-    assert device_id() == ""
+    assert device_id(tmp_path) == ""
 
 
 def test_an_image_lets_its_page_be_reached_before_it_announces_it(tmp_path: Path) -> None:

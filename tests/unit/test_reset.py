@@ -74,7 +74,7 @@ def test_a_reset_that_is_stopped_while_the_device_has_not_started_again_never_co
     program += "reset.IMAGE_MARK, reset.WISH = Path('board'), Path('factory-reset')\n"
     program += "sys.exit(main(['reset', '--factory', '--yes']))"
     path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = [sys.executable, "-c", program]
+    command = ["env", "--default-signal=HUP", sys.executable, "-c", program]  # nohup would have it ignored
     with subprocess.Popen(
         command, cwd=tmp_path, env=path, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as asks:

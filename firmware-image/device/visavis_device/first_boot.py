@@ -58,7 +58,7 @@ def main() -> int:
     places = Places()
     good = prepare(places, check)
     with contextlib.suppress(OSError):  # the network is told what it was told before; `prepare` has said what is wrong
-        announce(places.root, device_id())
+        announce(places.root, device_id(places.root / CONFIG))
     return 0 if good else 1
 
 
@@ -220,9 +220,9 @@ def check(folder: Path) -> str:
     return said or f"{CHECK[0]} ended with {done.returncode} and said nothing"
 
 
-def device_id() -> str:
-    """What the daemon calls the device; empty when it refuses its configuration."""
-    done = subprocess.run([*CHECK, f"/{CONFIG}/config.toml"], capture_output=True, check=False)
+def device_id(folder: Path) -> str:
+    """What the daemon calls the device; empty when it refuses the configuration in the folder."""
+    done = subprocess.run([*CHECK, str(folder / "config.toml")], capture_output=True, check=False)
     return str(json.loads(done.stdout)["device"]["id"]) if done.returncode == 0 else ""
 
 
