@@ -430,7 +430,7 @@ def test_what_is_kept_of_a_device_that_is_away_is_no_answer_to_a_command(port: i
     introduce(port, "shed", online=False)
     publish(port, "visavis/shed/door/state/detect", "OFF", *KEPT)
     with pytest.raises(NotObeyed, match="is the device on"):
-        set_and_wait(broker, place, "detect", False, 1)
+        set_and_wait(broker, place, "detect", False, 3)
     publish(port, "visavis/shed/status", "online", *KEPT)
     set_and_wait(broker, place, "detect", False, HANG_S)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -267,7 +268,7 @@ def test_what_the_daemon_refuses_is_never_on_the_disk(places: Places) -> None:
 
     (places.boot / "visavis.toml").write_text(WHOLE)
     assert not take_settings(places, refuse)[1]
-    assert [config.is_relative_to(places.run) for config in asked] == [False, True]
+    assert [config.is_relative_to(places.run) for config in asked] == [True, True]
     assert not any(places.run.iterdir())
 
 
@@ -366,9 +367,29 @@ def test_what_was_wrong_is_not_said_for_ever_and_what_was_applied_is(places: Pla
     assert prepare(places, lambda _: "")
     assert status.read_text() == "Nothing is wrong.\n"
     (places.boot / "visavis.toml").write_text('[device]\nid = "porch"\n')
+    assert not prepare(places, lambda _: "cameras[0]: bad")
+    assert "cameras[0]: bad" in status.read_text()
+    (places.run / "visavis-in-memory").touch()
+    assert prepare(places, lambda _: "")
+    assert "cameras[0]: bad" in status.read_text(), "what is kept cannot be seen"
+    (places.run / "visavis-in-memory").unlink()
     for _ in range(2):
         assert prepare(places, lambda _: "")
-        assert status.read_text().startswith("visavis.toml was applied and removed")
+        assert re.fullmatch("visavis.toml was applied and removed: .*\n", status.read_text())
+
+
+def test_what_only_the_copy_has_wrong_keeps_no_settings_out(places: Places) -> None:
+    """A link that leads out of the folder, and a pipe, which cannot be copied."""
+    folder = places.root / "etc/visavis/conf.d"
+    folder.mkdir(parents=True)
+    (folder / "60.toml").symlink_to("../../../cameras.toml")
+    (places.root / "cameras.toml").touch()
+    os.mkfifo(folder / "pipe")
+    (places.boot / "visavis.toml").write_text(f'[ssh]\nkeys = ["{KEY}"]\n')
+    sentence, _ = take_settings(
+        places, lambda config: "" if (config / "conf.d/60.toml").exists() else "60.toml: missing"
+    )
+    assert sentence.startswith("visavis.toml was applied and removed")
 
 
 def test_a_network_that_does_not_tell_its_name_is_asked_for_by_it() -> None:

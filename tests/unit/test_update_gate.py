@@ -132,11 +132,24 @@ def test_a_new_system_that_has_lost_what_the_device_keeps_is_restarted_and_not_m
 ) -> None:
     """It plays the demo then, which is healthy, without a network, a name or logins."""
     device = Device(tmp_path, monkeypatch, tried=True)
-    monkeypatch.setattr("visavis.update.gate.IN_MEMORY", tmp_path / "in-memory")
-    (tmp_path / "in-memory").touch()
+    monkeypatch.setattr("visavis.update.gate.DATA_LOST", tmp_path / "lost")
+    (tmp_path / "lost").touch()
     with pytest.raises(UpdateError, match="cannot use the data partition"):
         gate(appliance.url)
     assert device.asked == ["systemctl reboot --no-block"]
+
+
+def test_a_device_whose_disk_can_only_be_read_is_not_restarted_for_ever(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its boot loader counts nothing any more; it has its settings and can be reached."""
+    device = Device(tmp_path, monkeypatch, tried=True)
+    monkeypatch.setattr("visavis.update.gate.IN_MEMORY", tmp_path / "in-memory")
+    (tmp_path / "in-memory").touch()
+    (tmp_path / "rauc").write_text("#!/bin/sh\necho 'Read-only file system' >&2\nexit 1\n")
+    with pytest.raises(UpdateError, match="cannot mark the slot good"):
+        gate(appliance.url)
+    assert device.asked == []
 
 
 def test_a_new_system_that_cannot_be_kept_is_restarted(

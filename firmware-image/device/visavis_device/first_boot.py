@@ -168,17 +168,25 @@ def must_take(places: Places, wanted: list[File], accept: Accept) -> str:
     Raises:
         SettingsError: it would have something new, in its words.
     """
-    older = accept(places.root / CONFIG).splitlines()
     places.run.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=places.run) as trial:  # in memory, and nobody else may enter
         if (places.root / CONFIG).is_dir():
-            shutil.copytree(places.root / CONFIG, Path(trial) / CONFIG, symlinks=True)
+            shutil.copytree(places.root / CONFIG, Path(trial) / CONFIG, symlinks=True, ignore=neither_file_nor_folder)
+        older = accept(
+            Path(trial) / CONFIG
+        ).splitlines()  # of the copy, so that only the owner's files make a difference
         for file in wanted:
             write(Path(trial), file)
         complaints = accept(Path(trial) / CONFIG).splitlines()
     if set(complaints) - set(older):
         raise settings.SettingsError(REFUSES + "\n".join(complaints))
     return "\n".join(complaints)
+
+
+def neither_file_nor_folder(folder: str, names: list[str]) -> set[str]:
+    """What cannot be copied, such as a pipe."""
+    paths = {name: Path(folder, name) for name in names}
+    return {name for name, path in paths.items() if not (path.is_symlink() or path.is_file() or path.is_dir())}
 
 
 def apply(root: Path, wanted: list[File]) -> None:
@@ -276,18 +284,22 @@ def greet(places: Places, sentence: str, code: str) -> None:
     issue.parent.mkdir(parents=True, exist_ok=True)
     issue.write_text("".join(f"{line}\n" for line in lines).replace("\\", "\\\\") + "\n")
     with contextlib.suppress(OSError):  # a boot partition that cannot be written is no reason not to start
-        leave_word(places.boot, sentence, code)
+        in_memory = (places.run / IN_MEMORY).exists()
+        leave_word(places.boot, sentence, code, settled=not in_memory)
 
 
-def leave_word(boot: Path, sentence: str, code: str) -> None:
+def leave_word(boot: Path, sentence: str, code: str, *, settled: bool) -> None:
     """The files on the boot partition, for who has no console; the code only as long as it counts.
 
-    What was wrong at an earlier start and is no more is not said for ever; that settings were applied is.
+    What was wrong at an earlier start and is no more is not said for ever; that settings were applied is. Nothing
+    changes while what the device keeps is in memory, which is not `settled`.
     """
     if sentence:
         (boot / STATUS).write_text(f"{sentence}\n")
-    elif APPLIED not in (content_of(boot / STATUS) or APPLIED):
-        (boot / STATUS).write_text("Nothing is wrong.\n")
+    elif settled and (before := content_of(boot / STATUS)):
+        left = [line for line in before.splitlines() if APPLIED in line] or ["Nothing is wrong."]
+        if left != before.splitlines():
+            (boot / STATUS).write_text("\n".join(left) + "\n")
     copy = boot / CLAIM_COPY
     if not code:
         copy.unlink(missing_ok=True)

@@ -269,7 +269,8 @@ class Link:
 
     def told_again_s(self) -> float:
         """How long ago the broker began to tell anew what it keeps; 0 while it has not."""
-        return monotonic() - self._told_s if self._told_s else 0.0
+        told_s = self._told_s
+        return monotonic() - told_s if told_s else 0.0
 
     @property
     def connection(self) -> int:
@@ -301,9 +302,9 @@ class Link:
 
     def _on_disconnect(self, *_: Any) -> None:
         """End all receipts before paho connects again, which drops what it had not sent yet."""
+        self._told_s = 0.0  # first: nothing is told anew over the next connection yet
         with self._acknowledging:
             self._connection += 1
-        self._told_s = 0.0
 
     def _turned_away(self, reason: Any) -> None:
         """Give up where only a person can help; a broker that starts, or has too much to do, paho asks again.

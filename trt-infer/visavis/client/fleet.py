@@ -159,9 +159,9 @@ class Fleet:
 
     def _forget_removed(self) -> None:
         """Let go of what a broker that was away does not tell of any more."""
+        now = self._link.connection  # before the question: one that ends in between has told nothing
         if self._link.told_again_s() < TELLS_ALL_S:
             return
-        now = self._link.connection
         self._devices = {name: device for name, device in self._devices.items() if device.connection == now}
         for device in self._devices.values():
             device.cameras = {name: camera for name, camera in device.cameras.items() if camera.connection == now}

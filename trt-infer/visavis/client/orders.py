@@ -56,7 +56,7 @@ def set_and_wait(broker: Broker, place: tuple[str, str, str], name: str, value: 
     def obeyed(reading: Reading) -> bool:
         if reading.name == "status":
             told["there"] = reading.value
-        else:
+        elif told.get("there", True) or not reading.message.retained:
             told["state"] = same(reading.value, wanted)
         return told.get("state", False) and told.get("there", True)
 

@@ -24,8 +24,9 @@ ANSWER_LIMIT_S = 10.0
 PERIOD_S = 2.0
 # /readyz is 200 when a worker is ready and a camera has a result, or none is configured.
 QUESTIONS = ("/healthz", "/readyz")
-# The first stage of an image makes it where what is written below /etc and /var lies in memory.
-IN_MEMORY = Path("/run/visavis-in-memory")
+# The first stage of an image makes the one where what the device keeps was not found, the other one also where it can
+# only be read. Then no boot can be counted, and who started again would do so for ever.
+DATA_LOST, IN_MEMORY = Path("/run/visavis-data-lost"), Path("/run/visavis-in-memory")
 
 
 def what_is_wrong(url: str) -> str:
@@ -59,7 +60,7 @@ def must_have_data() -> None:
     Raises:
         UpdateError: it runs on memory alone.
     """
-    if IN_MEMORY.exists():
+    if DATA_LOST.exists():
         raise UpdateError("this system cannot use the data partition", "look into `journalctl -b`")
 
 
@@ -68,12 +69,13 @@ def or_restart() -> Iterator[None]:
     """Start again when the block finds something wrong, by which the boots of a slot on trial run out.
 
     Raises:
-        UpdateError: that of the block; a restart has begun.
+        UpdateError: that of the block; a restart has begun, unless the disk can only be read.
     """
     try:
         yield
     except UpdateError:
-        restart_device()
+        if DATA_LOST.exists() or not IN_MEMORY.exists():
+            restart_device()
         raise
 
 
