@@ -147,8 +147,7 @@ func (g *Gate) welcomeFirst(name, remote string) (cookie string, account *Accoun
 	if account = g.book.byName[name]; account == nil {
 		return "", nil
 	}
-	g.befriend(name, remote)
-	return g.sessions.begin(account, g.settings.now()), account
+	return g.letIn(account, remote), account
 }
 
 // tryCode counts the try, compares the code and returns the claim that it is of.

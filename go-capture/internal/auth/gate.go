@@ -270,7 +270,7 @@ func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie
 		return "", Identity{}, err
 	}
 	if good && account != nil {
-		cookie = g.welcome(account, name, remote)
+		cookie = g.welcome(account, remote)
 	}
 	if cookie == "" {
 		slog.Warn("login refused", "from", place) // without the name: people type passwords there
@@ -281,20 +281,20 @@ func (g *Gate) Login(ctx context.Context, remote, name, password string) (cookie
 }
 
 // welcome begins a session; "" when the account was revoked meanwhile.
-func (g *Gate) welcome(account *Account, name, remote string) (cookie string) {
+func (g *Gate) welcome(account *Account, remote string) (cookie string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.book.holds(account) {
 		return ""
 	}
-	g.befriend(name, remote)
-	return g.sessions.begin(account, g.settings.now())
+	return g.letIn(account, remote)
 }
 
-// befriend notes the address, and the network with it: one address of IPv6 is a machine's for a day.
-func (g *Gate) befriend(name, remote string) {
-	g.friends.add(name, clientnet.AddressOfRemote(remote))
-	g.friends.add(name, clientnet.NameOfRemote(remote))
+// letIn begins a session and notes from where: the address, and the network with it, for an address of IPv6 is a machine's for a day.
+func (g *Gate) letIn(account *Account, remote string) (cookie string) {
+	g.friends.add(account.Name, clientnet.AddressOfRemote(remote))
+	g.friends.add(account.Name, clientnet.NameOfRemote(remote))
+	return g.sessions.begin(account, g.settings.now())
 }
 
 // tryLogin counts the try. It returns nil when nobody of that name has a password: the caller must not be quicker for that. Who has logged

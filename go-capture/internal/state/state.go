@@ -15,16 +15,15 @@ import (
 const system = "/var/lib/visavis"
 
 // OfDevice is the folder of the service that keeps this machine's own configuration, whoever asks; $VISAVIS_STATE_DIR first.
-func OfDevice() string {
-	return cmp.Or(os.Getenv("VISAVIS_STATE_DIR"), os.Getenv("STATE_DIRECTORY"), system)
-}
+func OfDevice() string { return cmp.Or(named(), system) }
+
+// named is the folder that the environment names; "" if it names none.
+func named() string { return cmp.Or(os.Getenv("VISAVIS_STATE_DIR"), os.Getenv("STATE_DIRECTORY")) }
 
 // Folder is $VISAVIS_STATE_DIR, systemd's, the system's if it may be written, else the user's.
 func Folder() (string, error) {
-	for _, variable := range []string{"VISAVIS_STATE_DIR", "STATE_DIRECTORY"} {
-		if named := os.Getenv(variable); named != "" {
-			return named, nil
-		}
+	if folder := named(); folder != "" {
+		return folder, nil
 	}
 	if unix.Access(system, unix.W_OK) == nil {
 		return system, nil

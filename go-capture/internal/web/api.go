@@ -78,10 +78,10 @@ func (s *Server) fullStatus(who auth.Identity) Status {
 	status.Viewers = s.viewersNow()
 	status.Workers = append([]Worker{}, status.Workers...)
 	status.Parts = append([]Part{}, status.Parts...)
-	cameras := []CameraStatus{}
+	cameras, settings := []CameraStatus{}, s.view.Cameras()
 	for _, camera := range status.Cameras {
 		if who.MaySee(camera.ID) {
-			camera.PictureOld = 1000 * s.oldFromS(camera.ID)
+			camera.PictureOld = 1000 * oldFromS(settings, camera.ID)
 			s.addViewers(&camera)
 			cameras = append(cameras, camera)
 		}

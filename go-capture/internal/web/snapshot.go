@@ -69,7 +69,7 @@ func (s *studio) tag(wanted look) (string, error) {
 		return "", err
 	}
 	defer newest.Picture.Release()
-	if age := newest.age(); age > snapshotMostAge && age.Seconds() > s.server.oldFromS(s.camera) {
+	if age := newest.age(); age > snapshotMostAge && age.Seconds() > oldFromS(s.server.view.Cameras(), s.camera) {
 		return "", refusal{Status: http.StatusServiceUnavailable, Title: "The newest picture is too old",
 			Detail:     fmt.Sprintf("Camera %q has given no picture for %.0f s; see /api/v1/status.", s.camera, age.Seconds()),
 			RetryAfter: 1}

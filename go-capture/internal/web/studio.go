@@ -196,7 +196,7 @@ func (s *studio) borrow() (shot, error) {
 
 // join adds a viewer. It gets the newest picture at once if that is fresh, else the next one.
 func (s *studio) join(v *viewer) error {
-	old := s.server.oldFromS(s.camera) // asked without the mutex: the answer comes from others
+	old := oldFromS(s.server.view.Cameras(), s.camera) // asked without the mutex: the answer comes from others
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

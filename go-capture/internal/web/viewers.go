@@ -10,8 +10,12 @@ import (
 	"visavis/capture/internal/hub"
 )
 
-// oldFrom is the age in seconds from which a picture is no longer "now", at least.
-const oldFrom = 2.0
+const (
+	// oldFrom is the age in seconds from which a picture is no longer "now", at least.
+	oldFrom = 2.0
+	// mostOld bounds what the smallest rate that can be written makes of it: a year.
+	mostOld = 365 * 24 * 3600.0
+)
 
 // oldFromS is that age for a camera of few pictures: one of them may be missing.
 func (c CameraSettings) oldFromS() float64 {
@@ -24,17 +28,15 @@ func (c CameraSettings) oldFromS() float64 {
 	return min(old, mostOld)
 }
 
-func (s *Server) oldFromS(camera string) float64 {
-	for _, c := range s.view.Cameras() {
-		if c.ID == camera {
+// oldFromS is that of one of these cameras; the least for one that is not among them, as in the moment in which it is removed.
+func oldFromS(cameras []CameraSettings, id string) float64 {
+	for _, c := range cameras {
+		if c.ID == id {
 			return c.oldFromS()
 		}
 	}
 	return oldFrom
 }
-
-// mostOld bounds what the smallest rate that can be written makes of it: a year.
-const mostOld = 365 * 24 * 3600.0
 
 // viewersMost is how many streams may be open at once.
 const viewersMost = 600

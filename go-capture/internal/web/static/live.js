@@ -25,7 +25,8 @@ export class Live {
     this.address = `${location.origin}/api/v1/cameras/${encodeURIComponent(id)}/live`;
     this.show = show;
     this.waitMs = retryMs.first;
-    this.patienceMs = this.leastPatienceMs = patienceMs.first;
+    this.patienceMs = patienceMs.first;
+    this.pauseMs = 0; // for which a healthy camera may give no picture
     this.why = null; // [what, remedy] where no connection stood
     this.shownAt = -Infinity;
     this.view = null;
@@ -115,8 +116,9 @@ export class Live {
 
   /** Opens a connection anew that is dead without having said so, with more patience each time. */
   check() {
-    if (!this.query || performance.now() - this.cameAt < this.patienceMs) return;
-    this.patienceMs = Math.max(Math.min(2 * this.patienceMs, patienceMs.most), this.leastPatienceMs);
+    const patientMs = Math.max(this.patienceMs, this.pauseMs);
+    if (!this.query || performance.now() - this.cameAt < patientMs) return;
+    this.patienceMs = Math.min(2 * patientMs, patienceMs.most);
     this.open();
   }
 
@@ -135,7 +137,7 @@ export class Live {
     this.shown = number;
     this.cameAt = this.shownAt = this.waitsSince = performance.now();
     this.waitMs = retryMs.first;
-    this.patienceMs = this.leastPatienceMs;
+    this.patienceMs = patienceMs.first;
     this.why = null;
     this.show(bitmap, detections);
     if (this.smaller > 0 && this.cameAt - this.stoodAt > this.steadyMs) this.grow();
@@ -144,12 +146,6 @@ export class Live {
   /** Whether pictures are wanted again and none has come: the one that is shown may be hours old. */
   get stale() {
     return Boolean(this.query) && this.wantedAt - this.shownAt > freshMs;
-  }
-
-  /** How long a healthy camera may give no picture. */
-  expect(pauseMs) {
-    this.patienceMs = Math.max(this.patienceMs, pauseMs);
-    this.leastPatienceMs = Math.max(patienceMs.first, pauseMs);
   }
 
   /** What is shown is no picture of this camera any more. */

@@ -24,6 +24,7 @@ export class Picture {
     this.oldMs = 2000; // as the device tells of each camera
     this.plain = false; // whether a face may be seen on what is drawn
     this.live = new Live(id, (bitmap, detections) => this.draw(bitmap, detections));
+    this.live.pauseMs = this.oldMs + unshownAfterMs;
   }
 
   fullScreenButton() {
@@ -76,7 +77,7 @@ export class Picture {
     write(this.badge, this.hides(camera));
     mark(this.badge, "open", camera.privacy === "none");
     this.oldMs = camera.picture_old_ms ?? this.oldMs;
-    this.live.expect(this.oldMs + unshownAfterMs);
+    this.live.pauseMs = this.oldMs + unshownAfterMs;
     if (this.plain && camera.privacy !== "none") this.blot();
     this.plain = camera.privacy === "none";
     this.places = [...(camera.zones ?? []).map(({ polygon }) => [...polygon, polygon[0]]), ...(camera.lines ?? []).map(({ start, end }) => [start, end])];
@@ -112,7 +113,7 @@ export class Picture {
   get isOld() { return this.off || this.lost || this.ageMs === null || this.ageMs > this.oldMs; }
 
   showMarks() {
-    const unseen = !this.isOld && this.live.unshownMs > this.oldMs + unshownAfterMs;
+    const unseen = !this.isOld && this.live.unshownMs > this.live.pauseMs;
     mark(this.node, "old", this.isOld || unseen || this.live.stale);
     mark(this.node, "blank", this.ageMs === null);
     const late = this.live.stale ? "waiting for a picture" : "";
