@@ -171,6 +171,7 @@ def first_stage_without_a_disk(places: Places) -> None:
     """Run the image's own script as where no data partition can be used; what it leaves in /run is what a start has."""
     said = first_stage(places, {"systemd-repart": "exit 1"})
     assert "An empty file named factory-reset" in said
+    assert (places.run / "visavis-data-lost").exists(), "the gate of updates looks for it"
 
 
 def first_stage(places: Places, programs: dict[str, str]) -> str:

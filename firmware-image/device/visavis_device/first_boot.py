@@ -43,6 +43,9 @@ APPLIED = "was applied and removed"
 FOR_THIS_RUN = """{} was applied for this run only and stays: the data partition cannot be written.
 An empty file named factory-reset beside it makes that anew at the next start; if that fails, replace the disk."""
 
+# What the daemon says against the configuration in a folder, a complaint a line; empty when it takes it.
+Accept = Callable[[Path], str]
+
 
 @dataclass(frozen=True)
 class Places:
@@ -60,10 +63,6 @@ def main() -> int:
     with contextlib.suppress(OSError):  # the network is told what it was told before; `prepare` has said what is wrong
         announce(places.root, device_id(places.root / CONFIG))
     return 0 if good else 1
-
-
-# What the daemon says against the configuration in a folder, a complaint a line; empty when it takes it.
-Accept = Callable[[Path], str]
 
 
 def prepare(places: Places, accept: Accept) -> bool:
@@ -170,14 +169,13 @@ def must_take(places: Places, wanted: list[File], accept: Accept) -> str:
     """
     places.run.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=places.run) as trial:  # in memory, and nobody else may enter
+        config = Path(trial) / CONFIG
         if (places.root / CONFIG).is_dir():
-            shutil.copytree(places.root / CONFIG, Path(trial) / CONFIG, symlinks=True, ignore=neither_file_nor_folder)
-        older = accept(
-            Path(trial) / CONFIG
-        ).splitlines()  # of the copy, so that only the owner's files make a difference
+            shutil.copytree(places.root / CONFIG, config, symlinks=True, ignore=neither_file_nor_folder)
+        older = accept(config).splitlines()  # of the copy too, so that only the owner's files make a difference
         for file in wanted:
             write(Path(trial), file)
-        complaints = accept(Path(trial) / CONFIG).splitlines()
+        complaints = accept(config).splitlines()
     if set(complaints) - set(older):
         raise settings.SettingsError(REFUSES + "\n".join(complaints))
     return "\n".join(complaints)
@@ -284,23 +282,22 @@ def greet(places: Places, sentence: str, code: str) -> None:
     issue.parent.mkdir(parents=True, exist_ok=True)
     issue.write_text("".join(f"{line}\n" for line in lines).replace("\\", "\\\\") + "\n")
     with contextlib.suppress(OSError):  # a boot partition that cannot be written is no reason not to start
-        in_memory = (places.run / IN_MEMORY).exists()
-        leave_word(places.boot, sentence, code, settled=not in_memory)
+        leave_word(places, sentence, code)
 
 
-def leave_word(boot: Path, sentence: str, code: str, *, settled: bool) -> None:
+def leave_word(places: Places, sentence: str, code: str) -> None:
     """The files on the boot partition, for who has no console; the code only as long as it counts.
 
     What was wrong at an earlier start and is no more is not said for ever; that settings were applied is. Nothing
-    changes while what the device keeps is in memory, which is not `settled`.
+    changes while what the device keeps is in memory.
     """
+    status, copy = places.boot / STATUS, places.boot / CLAIM_COPY
     if sentence:
-        (boot / STATUS).write_text(f"{sentence}\n")
-    elif settled and (before := content_of(boot / STATUS)):
+        status.write_text(f"{sentence}\n")
+    elif not (places.run / IN_MEMORY).exists() and (before := content_of(status)):
         left = [line for line in before.splitlines() if APPLIED in line] or ["Nothing is wrong."]
         if left != before.splitlines():
-            (boot / STATUS).write_text("\n".join(left) + "\n")
-    copy = boot / CLAIM_COPY
+            status.write_text("\n".join(left) + "\n")
     if not code:
         copy.unlink(missing_ok=True)
     elif line_of(copy) != code:
