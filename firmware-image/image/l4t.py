@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from visavis.update.boot import nvbootctrl
+
 from deb.build import SYSTEMS, commit_time_s
 from image import build, jetson_layout, root, users
 from image.arm64 import plain_kernel, remove_boot_files
@@ -100,9 +102,9 @@ class L4t:
         target.symlink_to("multi-user.target")
 
     def first_files(self, root: Path) -> dict[str, bytes]:
-        """Nothing: NVIDIA's loader has a partition of its own."""
+        """Our note of which slot is on trial: NVIDIA's loader has a partition of its own."""
         del root
-        return {}
+        return {nvbootctrl.NAME: nvbootctrl.fresh_file()}
 
     def slot_files(self, root: Path, options: str) -> dict[str, bytes]:
         """What the loader reads. Kernel and first stage leave the system, which has no use for them.

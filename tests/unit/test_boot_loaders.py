@@ -13,7 +13,7 @@ import pytest
 from visavis.errors import UpdateError
 from visavis.update.boot import BootLoader, answer
 from visavis.update.boot.grub import Grub, fresh_environment
-from visavis.update.boot.nvbootctrl import Nvbootctrl
+from visavis.update.boot.nvbootctrl import Nvbootctrl, fresh_file
 from visavis.update.boot.sector import overwrite, values
 from visavis.update.boot.tryboot import Tryboot, fresh_files
 
@@ -106,7 +106,8 @@ class Jetson:
         self.slots.write_text(FRESH)
         program.write_text(NVBOOTCTRL.format(folder=folder))
         program.chmod(0o755)
-        self.loader: BootLoader = Nvbootctrl(folder / "rauc" / "note", str(program))
+        (folder / "note").write_bytes(fresh_file())
+        self.loader: BootLoader = Nvbootctrl(folder / "note", str(program))
 
     def boot(self, power_was_off: bool = False) -> str:
         slot, slots = started(self.slots.read_text(), power_was_off)
@@ -266,9 +267,12 @@ def test_grub_passes_a_proved_slot_over_that_does_not_start_any_more(tmp_path: P
     assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
 
 
-def test_a_boot_partition_that_is_not_mounted_is_no_fresh_device(tmp_path: Path) -> None:
-    with pytest.raises(UpdateError, match=r"GRUB's variables cannot be read, .*No such file"):
-        Grub(tmp_path / "none").on_trial("B")
+@pytest.mark.parametrize("loader", [Grub, Tryboot, Nvbootctrl])
+def test_a_boot_partition_that_is_not_mounted_is_no_fresh_device(
+    loader: Callable[[Path], BootLoader], tmp_path: Path
+) -> None:
+    with pytest.raises(UpdateError, match=r"cannot be read, No such file.*: see whether the boot partition is mounted"):
+        loader(tmp_path / "none").on_trial("B")
 
 
 @pytest.mark.parametrize("kind", [Pi, DebianPi])
@@ -388,10 +392,10 @@ def test_a_jetson_without_its_tool_names_the_package(tmp_path: Path) -> None:
 
 
 def test_files_are_written_in_place_within_a_sector(tmp_path: Path) -> None:
-    for kind in (GrubBoard, Pi, DebianPi):
+    for kind in (GrubBoard, Pi, DebianPi, Jetson):
         (tmp_path / kind.__name__).mkdir()
         board = kind(tmp_path / kind.__name__)
-        files = [file for file in (tmp_path / kind.__name__).iterdir() if file.is_file()]
+        files = [file for file in (tmp_path / kind.__name__).iterdir() if file.is_file() and file.name != "slots"]
         before = {file: (file.stat().st_ino, file.stat().st_size) for file in files}
         install(board, "B")
         board.boot()

@@ -16,6 +16,7 @@ from image.disk import ROOT_TYPES
 from image.errors import JetsonError, LockError
 from image.packages import Lock
 from image.root import Recipe
+from visavis.update.boot import nvbootctrl
 
 from tests.unit.l4t_root import CONFIG, KERNEL, LAYOUT, VERSION, system
 
@@ -114,6 +115,15 @@ def test_the_layout_keeps_what_is_nvidias_and_gets_what_is_ours(board: Board) ->
     for name in ("visavis-a", "visavis-b"):
         assert (after[name]["filename"], after[name]["size"]) == ("visavis-root.img", str(6 << 30))
         assert after[name]["partition_type_guid"] == ROOT_TYPES["arm64"]
+
+
+def test_the_first_partition_has_the_note_of_what_is_on_trial_where_its_handler_looks(
+    board: Board, tmp_path: Path
+) -> None:
+    ((name, content),) = board.loader.first_files(tmp_path).items()
+    (tmp_path / name).write_bytes(content)
+    assert Path("/boot/efi", name) == nvbootctrl.STATE
+    assert not nvbootctrl.Nvbootctrl(tmp_path / name).on_trial("A")
 
 
 @pytest.mark.parametrize(

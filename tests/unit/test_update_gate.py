@@ -139,6 +139,22 @@ def test_a_new_system_that_has_lost_what_the_device_keeps_is_restarted_and_not_m
     assert device.asked == ["systemctl reboot --no-block"]
 
 
+def test_a_new_system_without_the_network_that_the_old_one_had_is_restarted_and_not_marked(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could send it another one."""
+    device = Device(tmp_path, monkeypatch, tried=True)
+    monkeypatch.setattr("visavis.update.network.NOTE", tmp_path / "note")
+    monkeypatch.setattr("visavis.update.network.ROUTES", tmp_path / "routes")
+    monkeypatch.setattr("visavis.update.network.ADDRESSES", tmp_path / "addresses")
+    (tmp_path / "note").write_text("yes\n")
+    with pytest.raises(UpdateError, match="has no network any more"):
+        gate(appliance.url)
+    assert device.asked == ["systemctl reboot --no-block"]
+    (tmp_path / "note").write_text("no\n")  # it never had one
+    assert gate(appliance.url) == 0
+
+
 def test_a_device_whose_disk_can_only_be_read_is_not_restarted_for_ever(
     appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,8 +29,8 @@ ExecStart=
 ExecStart=/usr/bin/visavis update gate --url {page} --wait {wait_s}
 """
 PATIENCE_S = 6000
-# Of one that does not get ready however long the gate waits.
-SICK_S = 60
+# Of one that does not get ready however long the gate waits, and of one that is ready but cannot be reached.
+SICK_S, ALONE_S = 60, 400
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ def parcel(hardware: Hardware, folder: Path, change: Callable[[Path], None] = la
 def without_a_daemon(tree: Path) -> None:
     """Let the daemon of a system end as soon as it is started."""
     (tree / "usr/bin/visavis-capture").write_text("#!/bin/sh\nexit 1\n")
+
+
+def without_a_network(tree: Path) -> None:
+    """As a system does that has lost the driver of its only interface."""
+    (tree / "etc/systemd/network/20-visavis.network").unlink()
 
 
 def newer_system(hardware: Hardware, folder: Path, change: Callable[[Path], None]) -> Path:
@@ -106,6 +111,7 @@ def an_update_leads_to(slot: str, device: Flashed, parcel: Parcel) -> None:
     assert device.gate() == "success"
     now = device.slots()
     assert (now["running"], now["version"], now["trial"]) == (slot, VERSION, False)
+    assert device.run("cat /data/rauc/visavis-network") == "yes\n"
     whole, size = parcel.whole
     assert device.slot_sum(slot, size) == whole
     assert device.run("hostname").strip() == "porch"

@@ -15,6 +15,7 @@ from image import build, root
 from image.boards import BOARDS, SUITE
 from image.packages import read_lock
 from visavis import __version__
+from visavis.update.boot.grub import MOST_TRIES
 
 from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.pinned import sum_of
@@ -93,6 +94,8 @@ def test_the_system_cannot_be_written_and_what_is_kept_lies_on_the_rest_of_the_d
     kept = json.loads(device.run("findmnt -J -b -o TARGET,FSTYPE,SIZE /data"))["filesystems"][0]
     assert kept["fstype"] == "ext4"
     assert int(kept["size"]) > 2 << 30
+    free, for_all = device.run("stat -f -c '%f %a' /data").split()
+    assert int(for_all) < int(free), "nothing is left for root on a disk that the daemon has filled"
     for folder in ("/etc", "/var"):
         assert device.run(f"findmnt -no FSTYPE {folder}").strip() == "overlay"
 
@@ -215,6 +218,15 @@ def test_a_new_system_whose_daemon_does_not_run_is_given_up_after_three_starts(d
     parcel = image_update.parcel(PC, tmp_path, image_update.without_a_daemon)
     image_update.it_trusts(device, parcel, image_update.SICK_S)
     image_update.a_system_that_is_not_healthy_is_given_up(device, parcel)
+
+
+@pytest.mark.vm_long
+def test_a_new_system_that_nobody_can_reach_is_given_up_too(device: Flashed, tmp_path: Path) -> None:
+    parcel = image_update.parcel(PC, tmp_path, image_update.without_a_network)
+    image_update.it_trusts(device, parcel, image_update.ALONE_S)
+    image_update.a_system_that_is_not_healthy_is_given_up(device, parcel)
+    told = device.run("journalctl -u visavis-mark-good -o cat")
+    assert told.count("has no network any more") == MOST_TRIES
 
 
 @pytest.mark.vm_long  # for the time of `make test-vm`

@@ -18,6 +18,7 @@ from pathlib import Path
 from visavis.addresses import BAD_ADDRESS
 from visavis.errors import UpdateError
 from visavis.loopback import get
+from visavis.update.network import is_lost
 from visavis.update.said import last_line
 
 ANSWER_LIMIT_S = 10.0
@@ -30,7 +31,7 @@ DATA_LOST, IN_MEMORY = Path("/run/visavis-data-lost"), Path("/run/visavis-in-mem
 
 
 def what_is_wrong(url: str) -> str:
-    """One sentence about what keeps the appliance at `url` from being healthy; empty when it is."""
+    """One sentence about what keeps the device, whose page is at `url`, from being healthy; empty when it is."""
     for path in QUESTIONS:
         try:
             get(url + path, ANSWER_LIMIT_S).close()
@@ -38,7 +39,7 @@ def what_is_wrong(url: str) -> str:
             return f"{path} answers {error.code}"
         except (OSError, HTTPException, *BAD_ADDRESS) as error:
             return f"{path} does not answer: {error}"
-    return ""
+    return "the device has no network any more, and had one when it was told to start this system" if is_lost() else ""
 
 
 def wait_until_healthy(url: str, limit_s: float) -> None:

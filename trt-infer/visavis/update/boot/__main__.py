@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from visavis.errors import VisavisError
+from visavis.update import network
 from visavis.update.boot import answer, loader_of
 from visavis.update.system import read_system
 
@@ -22,7 +23,17 @@ def main() -> int:
         return 1
     if said:
         print(said)
+    if sys.argv[1] == "set-primary":
+        note_network()
     return 0
+
+
+def note_network() -> None:
+    """Also where it cannot be noted does a device get back to its other system."""
+    try:
+        network.note()
+    except OSError as error:
+        print(f"warning: whether this device has a network is not noted for the next system, {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visavis.errors import UpdateError
-from visavis.update.boot.sector import lines, overwrite, values
+from visavis.update.boot.sector import lines, overwrite, text_of, values
 
 ENVIRONMENT = Path("/boot/efi/EFI/visavis/grubenv")
 HEADER = "# GRUB Environment Block\n"
 SIZE = 1024
 MOST_TRIES = 3
-MOUNT = "see whether the boot partition is mounted: `findmnt /boot/efi`"
 FRESH = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0", "TRIAL": ""}
 
 
@@ -84,11 +82,7 @@ class Grub:
         Raises:
             UpdateError: there is no file, as where the boot partition is not mounted.
         """
-        try:
-            text = self._file.read_text("ascii", "replace")
-        except OSError as error:
-            raise UpdateError(f"GRUB's variables cannot be read, {error}", MOUNT) from error
-        known = {name: value for name, value in values(text).items() if name in FRESH}
+        known = {name: value for name, value in values(text_of(self._file)).items() if name in FRESH}
         return {**FRESH, **known}
 
     def _write(self, now: dict[str, str]) -> None:

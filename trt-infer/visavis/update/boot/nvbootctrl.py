@@ -2,8 +2,8 @@
 """NVIDIA's Jetson: its firmware counts the boots of each root slot and gives one up after three, nvbootctrl asks it.
 
 Needs a device that was flashed with ROOTFS_AB=1, and nvbootctrl of Jetson Linux 35.2 or later: there `verify` gives the
-running slot its boots back. Whether a slot has proved itself to us stands on the data partition, because the firmware
-calls any system good until its boots have run out.
+running slot its boots back. Whether a slot has proved itself to us stands on the first partition, which a factory
+reset leaves alone: the firmware calls any system good until its boots have run out.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import re
 import subprocess
 from pathlib import Path
 
-from visavis.atomic import write_atomically
 from visavis.errors import UpdateError
-from visavis.update.boot.sector import lines, values
+from visavis.update.boot.sector import lines, overwrite, text_of, values
 from visavis.update.said import last_line
 
-STATE = Path("/data/rauc/jetson-slots")
+NAME = "visavis-slots.txt"
+STATE = Path("/boot/efi") / NAME
+# The slot on trial, and the one that is bad to us.
+FRESH = {"trial": "", "bad": ""}
+SIZE = 256
 NUMBERS = {"A": "0", "B": "1"}
 
 
@@ -101,9 +104,12 @@ class Nvbootctrl:
         return done.stdout
 
     def _read(self) -> dict[str, str]:
-        text = self._state.read_text() if self._state.exists() else ""
-        return {"trial": "", "bad": "", **values(text)}
+        return {**FRESH, **values(text_of(self._state))}
 
     def _write(self, note: dict[str, str]) -> None:
-        self._state.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._state, lines(note).encode())
+        overwrite(self._state, lines(note), "\n")
+
+
+def fresh_file() -> bytes:
+    """The note of a new device, both of whose slots hold the same system."""
+    return lines(FRESH).encode().ljust(SIZE, b"\n")

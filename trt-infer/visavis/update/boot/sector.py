@@ -13,6 +13,19 @@ from pathlib import Path
 from visavis.errors import UpdateError
 
 SECTOR = 512
+MOUNT = "see whether the boot partition is mounted: `findmnt /boot/efi`"
+
+
+def text_of(file: Path) -> str:
+    """What a file holds; what is damaged in it looks as nothing that anybody asks for.
+
+    Raises:
+        UpdateError: it cannot be read, as where the boot partition is not mounted. That is no fresh device.
+    """
+    try:
+        return file.read_text("ascii", "replace")
+    except OSError as error:
+        raise UpdateError(f"{file} cannot be read, {error.strerror}", MOUNT) from error
 
 
 def overwrite(file: Path, text: str, filler: str) -> None:

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from visavis.errors import UpdateError
-from visavis.update.boot.sector import lines, overwrite, values
+from visavis.update.boot.sector import lines, overwrite, text_of, values
 
 FOLDER = Path("/boot/efi")
 REBOOT_PARAMETER = Path("/run/systemd/reboot-param")
@@ -108,7 +108,7 @@ class Tryboot:
     def _proved(self) -> str:
         if once := self._read()["once"]:
             return OTHER[once]
-        found = re.search(r"^boot_partition=(\d+)", self._autoboot.read_text(), re.MULTILINE)
+        found = re.search(r"^boot_partition=(\d+)", text_of(self._autoboot), re.MULTILINE)
         for slot, partition in PARTITIONS.items():
             if found and int(found[1]) == partition:
                 return slot
@@ -119,7 +119,7 @@ class Tryboot:
         return "" if trial == self._proved() else trial
 
     def _read(self) -> dict[str, str]:
-        text = self._slots.read_text() if self._slots.exists() else ""
+        text = text_of(self._slots) if self._slots.exists() else ""
         found = {**FRESH, **values(text)}
         known = {"tries": found["tries"] if found["tries"].isdecimal() else "0"}
         return {**found, **known, "once": found["once"] if found["once"] in OTHER else ""}
