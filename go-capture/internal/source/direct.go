@@ -78,7 +78,7 @@ func unpackers() map[v4l2.FourCC]unpacker {
 	}
 }
 
-// Grab takes the newest picture that is due. One that cannot be unpacked is passed over: a cable that shakes damages single
+// Grab takes the newest picture that is due. One that is damaged or cannot be unpacked is passed over: a cable that shakes damages single
 // pictures, and a camera that sends nothing else has stalled. Those that are not due count as whole.
 func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 	format := d.camera.Format()
@@ -90,6 +90,10 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 		shot, err := d.next(ctx, deadline)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errors.Join(ErrStalled, damage)
+		}
+		if errors.Is(err, v4l2.ErrDamaged) {
+			damage = err
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read the camera: %w", err)

@@ -115,10 +115,11 @@ func firstOther(pixels []byte) int {
 	return -1
 }
 
-// shaken gives 100 pictures a second, of which the cable damages some. Like the kernel's cameras it gives what is there after the limit too.
+// shaken gives 100 pictures a second, of which the cable damages some, which the driver says or not. Like the kernel's cameras it gives what is there after the limit too.
 type shaken struct {
 	inKernel
 	damages func(n int) bool
+	told    bool
 	given   int
 }
 
@@ -127,6 +128,9 @@ func (c *shaken) Next(ctx context.Context, _ time.Duration) (v4l2.Shot, error) {
 	c.given++
 	shot := v4l2.Shot{Bytes: c.shot, Sequence: uint32(c.given - 1), TakenNs: frame.MonotonicNs()}
 	if c.damages(c.given) {
+		if c.told {
+			return v4l2.Shot{}, v4l2.ErrDamaged
+		}
 		shot.Bytes = shot.Bytes[:len(shot.Bytes)/2]
 	}
 	return shot, ctx.Err()
@@ -138,27 +142,31 @@ func TestADamagedPictureLeavesTheNextOneDue(t *testing.T) {
 		most    float64
 		damages func(n int) bool
 		last    uint64 // the picture that the last Grab gives, 0 where the camera has stalled
+		told    bool
+		why     string
 	}{
-		"one is damaged":                  {1, func(n int) bool { return n == 1 }, 2},
-		"all from the second are damaged": {5, func(n int) bool { return n > 1 }, 0},
+		"one is damaged":                  {most: 1, damages: func(n int) bool { return n == 1 }, last: 2},
+		"one is damaged, says the driver": {most: 1, damages: func(n int) bool { return n == 1 }, last: 2, told: true},
+		"all from the second are damaged": {most: 5, damages: func(n int) bool { return n > 1 }, why: "cut off"},
+		"all are so, says the driver":     {most: 5, damages: func(n int) bool { return n > 1 }, told: true, why: "try another cable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), waiting.Most)
 			defer cancel()
-			camera := newDirect(Settings{MostFPS: c.most, StallLimit: 50 * time.Millisecond}, &shaken{inKernel: whole, damages: c.damages})
+			camera := newDirect(Settings{MostFPS: c.most, StallLimit: 50 * time.Millisecond}, &shaken{inKernel: whole, damages: c.damages, told: c.told})
 			picture := emptyPicture(t, 32, 16)
 			err := camera.Grab(ctx, picture)
 			if c.last == 0 && err == nil {
 				waiting.Until(t, "it says what its pictures are", func() bool { // one that comes late has stalled before that
 					err = camera.Grab(ctx, picture)
-					return !errors.Is(err, ErrStalled) || strings.Contains(err.Error(), "cut off")
+					return !errors.Is(err, ErrStalled) || strings.Contains(err.Error(), c.why)
 				})
 			}
 			if c.last > 0 && (err != nil || picture.DriverSeq != c.last) {
 				t.Errorf("picture %d, %v; want %d", picture.DriverSeq, err, c.last)
 			}
-			if c.last == 0 && (!errors.Is(err, ErrStalled) || !strings.Contains(err.Error(), "cut off")) {
-				t.Errorf("%v, want that it stalled and that its pictures are cut off", err)
+			if c.last == 0 && (!errors.Is(err, ErrStalled) || !strings.Contains(err.Error(), c.why)) {
+				t.Errorf("%v, want that it stalled, and: %s", err, c.why)
 			}
 		})
 	}

@@ -25,6 +25,9 @@ const buffersWanted = 4
 // ErrNoCamera says that a device node belongs to no camera.
 var ErrNoCamera = errors.New("this device gives no video: cameras often have several nodes, `v4l2-ctl --list-devices` shows them")
 
+// ErrDamaged says that nothing but pictures has come that the driver marks as damaged, or that are empty.
+var ErrDamaged = errors.New("the camera's driver marks its pictures as damaged: try another cable, or a port that no hub shares")
+
 // Shot is one picture as the driver gave it.
 type Shot struct {
 	Bytes    []byte // in the driver's memory: valid until the next call of Next or Close
@@ -126,8 +129,8 @@ func (c *Camera) mapBuffers() error {
 	return nil
 }
 
-// Next waits for a picture, at most limit, and returns the newest that there is; the Shot before it ends. Damaged
-// pictures are passed over. It fails with os.ErrDeadlineExceeded, the context's error, or the driver's (ENODEV: unplugged).
+// Next waits for a picture, at most limit, and returns the newest that there is; the Shot before it ends. It fails with ErrDamaged,
+// os.ErrDeadlineExceeded, the context's error, or the driver's (ENODEV: unplugged).
 func (c *Camera) Next(ctx context.Context, limit time.Duration) (Shot, error) {
 	if err := c.waiter.until(ctx, limit, c.takeNewest); err != nil {
 		return Shot{}, err
@@ -135,21 +138,26 @@ func (c *Camera) Next(ctx context.Context, limit time.Duration) (Shot, error) {
 	return c.shot(), nil
 }
 
-// takeNewest dequeues all that is ready, gives the older ones back and keeps the last good one; EAGAIN if there is none.
+// takeNewest dequeues all that is ready, gives the older ones back and keeps the last good one; EAGAIN if there is none at all.
 func (c *Camera) takeNewest() error {
 	if err := c.giveBack(); err != nil {
 		return err
 	}
+	var damage error
 	for {
 		b := &buffer{kind: kindCapture, memory: memoryMmap}
 		err := control(c.fd, dequeueBuffer, b)
 		if errors.Is(err, unix.EAGAIN) && c.lent != nil {
 			return nil
 		}
+		if errors.Is(err, unix.EAGAIN) && damage != nil {
+			return damage
+		}
 		if err != nil {
 			return err
 		}
 		if b.flags&bufferError != 0 || b.bytesUsed == 0 {
+			damage = ErrDamaged
 			if err := control(c.fd, queueBuffer, b); err != nil {
 				return err
 			}
