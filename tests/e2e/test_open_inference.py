@@ -151,6 +151,7 @@ def test_tensors_over_grpc_are_the_faces_of_detect(
         {},
         {"outputs": dict.fromkeys(expected, True)},
         {"more": {"compression_algorithm": "gzip"}},
+        {"more": {"compression_algorithm": "deflate"}},
         {"more": {"model_version": "1", "request_id": "shop-17", "parameters": {"score": 0.6}}},
     ):
         found = infer_grpc(path, **more)
@@ -174,6 +175,7 @@ def test_a_refusal_over_grpc_has_its_code(
         (infer_grpc(text), "INVALID_ARGUMENT", "no JPEG"),
         (infer_grpc(large), "INVALID_ARGUMENT", "gateway.picture_mb"),
         (infer_grpc(photos()[0], more={"parameters": {"scor": 1}}), "INVALID_ARGUMENT", "scor"),
+        (infer_grpc(photos()[0], outputs={"scores": True}, classes=2), "INVALID_ARGUMENT", "classification"),
         (infer_grpc(photos()[0], more={"timeout": 1}), "DEADLINE_EXCEEDED", "timeout"),
         (ask_grpc("get_model_repository_index"), "UNIMPLEMENTED", "ModelInfer"),
     ):
@@ -257,6 +259,7 @@ def test_a_refusal_reaches_the_client_in_its_own_words(infer: Infer, tmp_path: P
         (infer(large), "413", "gateway.picture_mb"),
         (infer(wide, input="pixels"), "422", "longer side"),
         (infer(photos()[0], more={"parameters": {"scor": 1}}), "400", "scor"),
+        (infer(photos()[0], outputs={"scores": True}, classes=2), "400", "classification"),
         (infer(photos()[0], more={"parameters": {"score": 0.1}}), "400", "detector.score"),
         (infer(photos()[0], more={"sequence_id": 7}), "400", "sequence_"),
         (infer(photos()[0], outputs={"faces": True}), "400", "boxes, scores or landmarks"),

@@ -39,13 +39,14 @@ class Caller:
         """Send one picture: the tensors that come back, by name."""
         tensor, datatype = read(call)
         given = self._module.InferInput(call["input"], list(tensor.shape), datatype)
+        wanted, output = call.get("outputs", {}), self._module.InferRequestedOutput
+        classes = {"class_count": call.get("classes", 0)}
         if self._wire == "grpc":
             given.set_data_from_numpy(tensor)
-            outputs = [self._module.InferRequestedOutput(name) for name in call.get("outputs", {})]
+            outputs = [output(name, **classes) for name in wanted]
         else:
             given.set_data_from_numpy(tensor, binary_data=call.get("binary", True))
-            wanted = call.get("outputs", {})
-            outputs = [self._module.InferRequestedOutput(name, binary_data=binary) for name, binary in wanted.items()]
+            outputs = [output(name, binary_data=binary, **classes) for name, binary in wanted.items()]
         more = call.get("more", {})
         headers = {**self._headers, **call.get("headers", {})}
         found = self._client.infer(call["model"], [given], outputs=outputs or None, headers=headers, **more)

@@ -144,10 +144,10 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 	if !g.ready(r.lane) {
 		return found{}, noWorker()
 	}
-	deadline := r.lane.pace.deadline()
-	if until, set := ctx.Deadline(); set {
-		deadline = min(deadline, time.Until(until))
+	if until, set := ctx.Deadline(); set { // its client's, over gRPC
+		r.within(max(time.Until(until), 1))
 	}
+	deadline := r.lane.pace.deadline()
 	if r.timeout > 0 {
 		deadline = min(deadline, r.timeout)
 	}
@@ -158,6 +158,13 @@ func (g *Gateway) detect(ctx context.Context, r request) (found, error) {
 		g.metrics.observe(done.latency)
 	}
 	return done, r.outOfTime(err, deadline)
+}
+
+// within gives the request a limit of its own, unless it has a shorter one.
+func (r *request) within(limit time.Duration) {
+	if r.timeout == 0 || limit < r.timeout {
+		r.timeout = limit
+	}
 }
 
 // outOfTime says whose limit it was that the picture ran into. Other errors stay as they are.

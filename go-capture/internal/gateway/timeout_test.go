@@ -74,7 +74,13 @@ func encoded(picture []byte) openinference.Request {
 
 func (s *stuck) ask(from string, asked openinference.Request) <-chan error {
 	s.t.Helper()
-	ctx, leave := context.WithCancel(context.Background())
+	return s.askUntil(context.Background(), from, asked)
+}
+
+// askUntil asks for a client that has set a deadline of its own, as over gRPC.
+func (s *stuck) askUntil(until context.Context, from string, asked openinference.Request) <-chan error {
+	s.t.Helper()
+	ctx, leave := context.WithCancel(until)
 	told, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -158,6 +164,25 @@ func TestAPictureThatFitsIntoMemoryOnlyWhenReducedIsDecodedSo(t *testing.T) {
 				t.Errorf("it is decoded at 1/%d of its scale, want 1/2", got)
 			}
 			s.holds(1)
+		})
+	}
+}
+
+// A call's deadline is its client's: the device may be idle. Only busy devices say that too many pictures wait.
+func TestACallsOwnDeadlineIsNotTheDevices(t *testing.T) {
+	t.Parallel()
+	for name, within := range map[string]time.Duration{"it ends while a worker has it": deadline, "it has ended": -time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			until, cancel := context.WithTimeout(context.Background(), within)
+			defer cancel()
+			s := openStuck(t, unhurried)
+			told := s.askUntil(until, me, encoded(asPNG(t, speckled(32, 32))))
+			var refused gateway.Refusal
+			if err := waiting.For(t, "it is told", told); !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable ||
+				!strings.Contains(err.Error(), "own timeout is") {
+				t.Errorf("it is told %v", err)
+			}
 		})
 	}
 }

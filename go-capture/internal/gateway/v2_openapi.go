@@ -23,6 +23,9 @@ var (
 	tensorSchema = object{"name": textSchema, "datatype": textSchema, "shape": listOf(object{"type": "integer"})}
 )
 
+// sizeParameter says of a tensor how many bytes it has behind the JSON.
+const sizeParameter = "binary_data_size"
+
 func listOf(schema object) object { return object{"type": "array", "items": schema} }
 
 // exactly is an object that has all of these members.
@@ -75,17 +78,37 @@ const inferSummary = "Faces in one picture, as tensors of the Open Inference Pro
 	"whose length is then in " + openinference.HeaderLength + "; the body may be packed with gzip or deflate"
 
 func (g *Gateway) inferOperation(path string) object {
-	answered := exactly(object{"model_name": textSchema, "model_version": textSchema, "outputs": listOf(exactly(tensorSchema))})
+	answered := exactly(object{"model_name": textSchema, "model_version": textSchema, "outputs": listOf(answeredTensor())})
+	answered["properties"].(object)["id"] = textSchema
 	operation := g.ofModel(path, v2Operation(inferSummary, answered, "400", "404", "408", "413", "415", "422", "429", "503"))
-	operation["responses"].(object)["200"].(object)["content"].(object)[tensorsType] = binarySchema()
-	operation["requestBody"] = object{"required": true, "content": object{jsonType: object{"schema": inferSchema(g.settings.Score)}}}
+	operation["parameters"] = append(operation["parameters"].([]object), object{"name": openinference.HeaderLength, "in": "header",
+		"description": "How many bytes of the body are JSON; without it all are", "schema": lengthSchema(openinference.JSONMost)})
+	answer := operation["responses"].(object)["200"].(object)
+	answer["content"].(object)[tensorsType] = binarySchema()
+	answer["headers"] = object{openinference.HeaderLength: object{"description": "How many bytes are JSON, where tensors stand behind it",
+		"schema": lengthSchema(openinference.JSONMost)}}
+	operation["requestBody"] = object{"required": true, "content": object{
+		jsonType: object{"schema": inferSchema(g.settings.Score)}, tensorsType: binarySchema()}}
 	return operation
+}
+
+func lengthSchema(most int) object { return object{"type": "integer", "minimum": 0, "maximum": most} }
+
+// answeredTensor has its data in the JSON, or says how many bytes of it stand behind.
+func answeredTensor() object {
+	behind := object{"type": "object", "required": []string{sizeParameter}, "properties": object{sizeParameter: object{"type": "integer", "minimum": 0}}}
+	tensor := exactly(object{"name": object{"enum": openinference.OutputNames()}, "datatype": object{"enum": []string{"FP32"}},
+		"shape": listOf(object{"type": "integer", "minimum": 0})})
+	tensor["properties"].(object)["parameters"] = behind
+	tensor["properties"].(object)["data"] = listOf(object{"type": []string{"number", "null"}})
+	tensor["oneOf"] = []object{{"required": []string{"data"}}, {"required": []string{"parameters"}}}
+	return tensor
 }
 
 func inferSchema(score float64) object {
 	inputs := listOf(object{"oneOf": []object{imageSchema(), pixelsSchema()}})
 	inputs["minItems"], inputs["maxItems"] = 1, openinference.InputsMost
-	parameters := orNull(object{"type": "object", "properties": object{"binary_data": truthSchema}})
+	parameters := orNull(object{"type": "object", "additionalProperties": false, "properties": object{"binary_data": truthSchema}})
 	outputs := orNull(listOf(object{"type": "object", "required": []string{"name"}, "properties": object{
 		"name": object{"enum": openinference.OutputNames()}, "parameters": parameters}}))
 	outputs["maxItems"] = openinference.OutputsMost
@@ -106,7 +129,7 @@ func optionsSchema(score float64) object {
 // given is an input whose data are in the JSON.
 func given(name, datatype string, shape, data object) object {
 	input := exactly(object{"name": object{"enum": []string{name}}, "datatype": object{"enum": []string{datatype}}, "shape": shape, "data": data})
-	input["properties"].(object)["parameters"] = orNull(object{"type": "object", "not": object{"required": []string{"binary_data_size"}}})
+	input["properties"].(object)["parameters"] = orNull(object{"type": "object", "maxProperties": 0})
 	return input
 }
 
@@ -118,7 +141,10 @@ func imageSchema() object {
 
 func pixelsSchema() object {
 	side := object{"type": "integer", "minimum": 1, "maximum": frame.SideMost}
-	shape := object{"type": "array", "prefixItems": []object{{"enum": []int{1}}, side, side, {"enum": []int{3}}}, "minItems": 4, "maxItems": 4}
+	list := func(sides ...object) object {
+		return object{"type": "array", "prefixItems": sides, "minItems": len(sides), "maxItems": len(sides)}
+	}
+	shape := object{"oneOf": []object{list(object{"enum": []int{1}}, side, side, object{"enum": []int{3}}), list(side, side, object{"enum": []int{3}})}}
 	data := listOf(object{"type": "integer", "minimum": 0, "maximum": 255})
 	data["minItems"] = 1
 	return given("pixels", "UINT8", shape, data)

@@ -139,6 +139,8 @@ func TestWhatIsNotOfTheProtocolIsRefusedWithASentence(t *testing.T) {
 		"bytes without a length":    {short, shortHeader, "length in front"},
 		"bytes for nobody":          {append([]byte(inJSON("")), 1), len(inJSON("")), "behind the JSON"},
 		"data twice":                {picture(`"shape"`, `"parameters": {"binary_data_size": 0}, "shape"`), -1, "both"},
+		"an output's other one":     {[]byte(inJSON(`, "outputs": [{"name": "scores", "parameters": {"classification": 2}}]`)), -1, "classification"},
+		"an input's other one":      {picture(`"shape"`, `"parameters": {"shared_memory_region": "a"}, "shape"`), -1, "shared_memory_region"},
 		"an unknown parameter":      {[]byte(inJSON(`, "parameters": {"scor": 0.5}`)), -1, `"scor"`},
 		"a score as text":           {[]byte(inJSON(`, "parameters": {"score": "0.5"}`)), -1, "score"},
 		"a score of 2":              {[]byte(inJSON(`, "parameters": {"score": 2}`)), -1, "score"},

@@ -43,6 +43,24 @@ var optionReaders = map[string]func(*Options, any) error{
 	"binary_data_output": func(o *Options, value any) error { return truth(&o.BinaryOutput, value, "binary_data_output") },
 }
 
+// The one parameter that an input and an output may have: how many bytes it has behind the JSON, and whether it is wanted there.
+const inputParameter, outputParameter = "binary_data_size", "binary_data"
+
+// KnowsInput refuses parameters of an input that would have no effect, such as those of shared memory.
+func KnowsInput(given Parameters) error { return only(inputParameter, "an input", given) }
+
+// KnowsOutput refuses parameters of an output that would have no effect, such as Triton's classification.
+func KnowsOutput(given Parameters) error { return only(outputParameter, "an output", given) }
+
+func only(known, of string, given Parameters) error {
+	for name := range given {
+		if name != known {
+			return malformedf("The parameter %.64q of %s has no meaning here; %s has.", name, of, known)
+		}
+	}
+	return nil
+}
+
 // OptionsOf reads a request's parameters. One that it does not know is an error: a client that misspelt `score` would not notice.
 func OptionsOf(p Parameters) (Options, error) {
 	var o Options

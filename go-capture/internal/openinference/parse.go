@@ -82,8 +82,11 @@ func (r *jsonRequest) input(tail []byte) (Input, error) {
 		return Input{}, ErrOneInput
 	}
 	in := r.Inputs[0].value
+	if err := KnowsInput(in.Parameters); err != nil {
+		return Input{}, err
+	}
 	input := Input{Name: in.Name, Datatype: in.Datatype, Shape: in.Shape, content: in.Data}
-	size, binary := in.Parameters["binary_data_size"]
+	size, binary := in.Parameters[inputParameter]
 	switch {
 	case binary && in.Data.given():
 		return Input{}, malformedf("The input %.64q has both data and binary_data_size.", in.Name)
@@ -110,9 +113,12 @@ func (r *jsonRequest) request(input Input) (Request, error) {
 		if !out.taken {
 			break
 		}
+		if err := KnowsOutput(out.value.Parameters); err != nil {
+			return Request{}, err
+		}
 		one := Output{Name: out.value.Name, Binary: options.BinaryOutput}
-		if value, said := out.value.Parameters["binary_data"]; said {
-			if err := truth(&one.Binary, value, "binary_data"); err != nil {
+		if value, said := out.value.Parameters[outputParameter]; said {
+			if err := truth(&one.Binary, value, outputParameter); err != nil {
 				return Request{}, err
 			}
 		}
@@ -121,13 +127,14 @@ func (r *jsonRequest) request(input Input) (Request, error) {
 	return Build(r.ID, options, input, outputs)
 }
 
-// Build is a request of its parts. Without outputs it wants all.
+// Build is a request of its parts. Without outputs it wants all. One that is refused has its id.
 func Build(id string, options Options, input Input, outputs []Output) (Request, error) {
+	r := Request{ID: id, Options: options}
 	if utf8.RuneCountInString(id) > IDMost {
-		return Request{}, malformedf("id is longer than %d characters.", IDMost)
+		return r, malformedf("id is longer than %d characters.", IDMost)
 	}
 	if len(outputs) > OutputsMost {
-		return Request{}, malformedf("There are %d outputs and no more.", OutputsMost)
+		return r, malformedf("There are %d outputs and no more.", OutputsMost)
 	}
 	if len(outputs) == 0 {
 		for _, one := range MetadataOf("").Outputs {
@@ -136,9 +143,9 @@ func Build(id string, options Options, input Input, outputs []Output) (Request, 
 	}
 	for _, one := range outputs {
 		if !slices.Contains(OutputNames(), one.Name) {
-			return Request{}, malformedf("There is no output %.64q: ask for boxes, scores or landmarks.", one.Name)
+			return r, malformedf("There is no output %.64q: ask for boxes, scores or landmarks.", one.Name)
 		}
 	}
-	r := Request{ID: id, Options: options, Outputs: outputs}
+	r.Outputs = outputs
 	return r, input.fill(&r)
 }

@@ -73,66 +73,73 @@ func callOf(raw []byte) (gateway.Call, error) {
 	if err := parsed(raw, &asked); err != nil {
 		return gateway.Call{}, err
 	}
-	input, err := inputOf(&asked)
-	if err != nil {
-		return gateway.Call{}, err
-	}
-	options, err := openinference.OptionsOf(parametersOf(asked.GetParameters()))
-	if err != nil {
-		return gateway.Call{}, err
-	}
-	var outputs []openinference.Output
-	for _, one := range asked.GetOutputs() {
-		outputs = append(outputs, openinference.Output{Name: one.GetName(), Binary: true})
-	}
-	request, err := openinference.Build(asked.GetId(), options, input, outputs)
+	request, err := requestOf(&asked)
 	return gateway.Call{Model: asked.GetModelName(), Version: asked.GetModelVersion(), Request: request}, err
 }
 
+// requestOf has the id of the message also where it is refused: in a stream the client knows by it which one that was.
+func requestOf(asked *wire.ModelInferRequest) (openinference.Request, error) {
+	refused := openinference.Request{ID: asked.GetId()}
+	input, err := inputOf(asked)
+	if err != nil {
+		return refused, err
+	}
+	options, err := openinference.OptionsOf(parametersOf(asked.GetParameters()))
+	if err != nil {
+		return refused, err
+	}
+	var outputs []openinference.Output
+	for _, one := range asked.GetOutputs() {
+		if err := openinference.KnowsOutput(parametersOf(one.GetParameters())); err != nil {
+			return refused, err
+		}
+		outputs = append(outputs, openinference.Output{Name: one.GetName(), Binary: true})
+	}
+	return openinference.Build(asked.GetId(), options, input, outputs)
+}
+
+// weight is what a message holds beside its picture, over all its fields: whoever repeats one gets no more into it.
+type weight struct{ small, numbers int }
+
 // bounded refuses a message that would take much more memory than it has bytes: only pictures may be large, and only there.
 func bounded(raw []byte) error {
-	small := 0
-	err := eachField(raw, func(number protowire.Number, content []byte) error {
-		switch number {
-		case rawField:
-			return nil
-		case inputsField:
-			return boundedInput(content)
-		}
-		small += len(content)
-		return nil
-	})
-	if err == nil && small > smallMost {
-		return malformedf("Beside its input the message has %d bytes.", small)
+	var w weight
+	if err := eachField(raw, w.ofMessage); err != nil {
+		return err
 	}
-	return err
+	if w.small > smallMost {
+		return malformedf("Beside the picture the message has %d bytes.", w.small)
+	}
+	return nil
 }
 
-func boundedInput(input []byte) error {
-	small := 0
-	err := eachField(input, func(number protowire.Number, content []byte) error {
-		if number == contentsField {
-			return boundedContents(content)
-		}
-		small += len(content)
+func (w *weight) ofMessage(number protowire.Number, content []byte) error {
+	switch number {
+	case rawField:
 		return nil
-	})
-	if err == nil && small > smallMost {
-		return malformedf("Beside its contents the input has %d bytes.", small)
+	case inputsField:
+		return eachField(content, w.ofInput)
 	}
-	return err
+	w.small += len(content)
+	return nil
 }
 
-func boundedContents(contents []byte) error {
-	return eachField(contents, func(number protowire.Number, content []byte) error {
-		switch {
-		case number == bytesOfContents:
-			return nil
-		case number == uintsField && len(content) <= numbersMost:
-			return nil
-		}
+func (w *weight) ofInput(number protowire.Number, content []byte) error {
+	if number == contentsField {
+		return eachField(content, w.ofContents)
+	}
+	w.small += len(content)
+	return nil
+}
+
+func (w *weight) ofContents(number protowire.Number, content []byte) error {
+	if number == uintsField {
+		w.numbers += len(content)
+	}
+	if w.numbers > numbersMost || number != uintsField && number != bytesOfContents {
 		return malformedf("contents may hold bytes_contents, or up to %d bytes of uint_contents: send tensors as raw_input_contents.", numbersMost)
-	})
+	}
+	return nil
 }
 
 // eachField visits the fields of a message, of which there may not be many. The content is without what tells its length.
@@ -163,6 +170,9 @@ func inputOf(asked *wire.ModelInferRequest) (openinference.Input, error) {
 		return openinference.Input{}, openinference.ErrOneInput
 	}
 	in := asked.GetInputs()[0]
+	if err := openinference.KnowsInput(parametersOf(in.GetParameters())); err != nil {
+		return openinference.Input{}, err
+	}
 	input := openinference.Input{Name: in.GetName(), Datatype: in.GetDatatype(), Shape: in.GetShape()}
 	elements, numbers := in.GetContents().GetBytesContents(), in.GetContents().GetUintContents()
 	given := len(asked.GetRawInputContents()) + len(elements) + min(len(numbers), 1)
