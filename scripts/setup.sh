@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 purpose=${1:-run}
 tags=gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio
-run_packages=(build-essential pkg-config libopencv-dev libjpeg-dev mosquitto python3-venv)
-test_packages=(mosquitto-clients iproute2 chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
+run_packages=(build-essential pkg-config libopencv-dev libjpeg-dev mosquitto mosquitto-clients python3-venv)
+test_packages=(iproute2 strace chromium ffmpeg python3-gst-1.0 gstreamer1.0-libcamera gstreamer1.0-plugins-base libgstreamer1.0-dev)
 test_packages+=(openssl rauc squashfs-tools zsh fish dosfstools fdisk mtools)
 vm_packages=(qemu-system-x86 nbdkit mmdebstrap openssh-client fakeroot e2fsprogs lintian apt-utils gnupg)
 vm_packages+=(qemu-utils ovmf grub-efi-amd64-bin grub-common mtools dosfstools fdisk rauc squashfs-tools)

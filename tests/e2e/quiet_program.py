@@ -72,9 +72,12 @@ def main(config: str, page: str, count: int) -> None:
     trap = Trap()
     command = [sys.executable, "-m", "visavis.cli", "run", "--config", config]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        until(lambda: len(events(page)) >= count, "no events", 120)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        try:
+            until(lambda: len(events(page)) >= count, "no events", 100)
+        finally:  # or it would be waited for, which nobody has told to end
+            process.send_signal(signal.SIGINT)
+            code = process.wait(60)
+        assert code == 0
     meanwhile = sorted(trap.found)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.sendto(b"does the trap work?", ELSEWHERE)

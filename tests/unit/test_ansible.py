@@ -260,7 +260,8 @@ def test_what_the_how_to_shows_is_there(line: str) -> None:
 
 def followed(ansible: Ansible, house: Path) -> Path:
     """The folder of the playbooks after all that the how-to lets its reader type before the first play."""
-    shutil.copytree(PLAYBOOKS, house / "ansible", ignore=shutil.ignore_patterns(".ansible", "home", "fleet.toml"))
+    own = shutil.ignore_patterns(".ansible", "home", "private", "fleet.toml")
+    shutil.copytree(PLAYBOOKS, house / "ansible", ignore=own)
     (house / "word").write_text("open\n")
     fleet = next(block.text for block in HOW_TO if block.note == "fleet.toml")
     (house / "ansible" / "fleet.toml").write_text(fleet)
@@ -281,6 +282,9 @@ def test_the_how_to_can_be_followed_word_by_word(ansible: Ansible, tmp_path: Pat
     said = ansible.run("ansible", "hub", "-i", home, *vault, *show)
     assert said.returncode == 0, said.stdout + said.stderr
     assert said.stdout.count("-----BEGIN ") == 3, said.stdout
+    listed = ansible.run("ansible-inventory", "-i", home, *vault, "--list")
+    assert sorted(json.loads(listed.stdout)["_meta"]["hostvars"]) == ["bench", "garden", "hub", "porch"]
+    assert "WARNING" not in listed.stderr, "something in the inventory's folder is none"
     both = ("-i", there / "visavis-inventory", "-i", home, *vault)
     garden = json.loads(ansible.run("ansible-inventory", *both, "--host", "garden").stdout)
     assert (garden["ansible_host"], garden["visavis_domain"]) == ("192.0.2.12", "home")

@@ -25,9 +25,15 @@ def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_state_is_where_mosquittos_user_can_go(closed: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("memory", [True, False])
+def test_the_state_is_where_mosquittos_user_can_go(
+    memory: bool, closed: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not memory:
+        monkeypatch.setattr(broker, "MEMORY", closed)
     with broker.state_folder() as state:
         assert closed not in state.parents
+        assert (state.parent == broker.MEMORY) == memory
         assert all(one.stat().st_mode & 0o001 for one in state.parents)
     assert not state.exists()
     assert caplog.text == ""
@@ -36,6 +42,7 @@ def test_the_state_is_where_mosquittos_user_can_go(closed: Path, caplog: pytest.
 def test_where_it_can_go_nowhere_that_is_said_with_the_remedy(
     closed: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(broker, "MEMORY", closed / "nowhere")
     monkeypatch.setattr(broker, "OPEN_TO_ALL", (str(closed / "nowhere"),))
     with broker.state_folder() as state:
         assert state.parent == closed
@@ -58,7 +65,10 @@ def test_it_belongs_to_whom_mosquitto_becomes_or_the_start_is_refused(
     assert owners == ["nobody", "mosquitto"]
 
 
-def test_who_is_not_root_keeps_it_among_its_own(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_root_keeps_it_in_memory_or_among_its_own(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with broker.state_folder() as state:
+        assert state.parent == broker.MEMORY
+    monkeypatch.setattr(broker, "MEMORY", closed / "nowhere")
     with broker.state_folder() as state:
         assert state.parent == closed

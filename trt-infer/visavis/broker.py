@@ -24,7 +24,9 @@ from visavis.own_folder import own_folder, put
 FOLDER_PREFIX = "visavis-broker-"
 # Whom mosquitto becomes when root starts it: the first of these that there is.
 USERS = ("mosquitto", "nobody")
-# Where mosquitto keeps its state if its user may not enter TMPDIR.
+# Where mosquitto keeps its state. Of cameras with `snapshots` the newest picture is part of it: not for a disk.
+MEMORY = Path("/dev/shm")  # noqa: S108 (as below)
+# The same if its user may enter neither that nor TMPDIR.
 OPEN_TO_ALL = ("/tmp", "/var/tmp")  # noqa: S108 (a folder of our own is made in it)
 START_LIMIT_S = 30.0  # a board that starts has much else to do
 STOP_LIMIT_S = 3.0
@@ -104,7 +106,7 @@ def mosquitto() -> str:
 def state_folder() -> Iterator[Path]:
     """A folder that mosquitto may write while the block runs: as root it becomes another user."""
     as_root = os.geteuid() == 0
-    with own_folder(FOLDER_PREFIX, enterable() if as_root else None) as folder:
+    with own_folder(FOLDER_PREFIX, enterable() if as_root else in_memory()) as folder:
         if as_root:
             shutil.chown(folder, user_of_mosquitto())
         yield folder
@@ -125,10 +127,15 @@ def user_of_mosquitto() -> str:
     )
 
 
+def in_memory() -> Path | None:
+    """Where files take memory; None on a system that lets us write nowhere there."""
+    return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
+
+
 def enterable() -> Path:
-    """The folder for temporary files, or one that every user may enter where that one is closed to others."""
+    """Memory, the folder for temporary files, or another one: the first of them that every user may enter."""
     usual = Path(tempfile.gettempdir()).resolve()
-    for folder in (usual, *map(Path, OPEN_TO_ALL)):
+    for folder in (MEMORY, usual, *map(Path, OPEN_TO_ALL)):
         if all_may_enter(folder):
             return folder
     log.warning(

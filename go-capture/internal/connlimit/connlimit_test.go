@@ -47,6 +47,25 @@ func TestOneAddressHasOnlyItsShareOfConnections(t *testing.T) {
 	}
 }
 
+// A neighbour has as many addresses of IPv6 as it likes.
+func TestOfThoseWhoHaveLeftNothingIsKept(t *testing.T) {
+	c := New(100, 2, func(netip.Addr) bool { return false })
+	for n := range 1000 {
+		connection, other := net.Pipe()
+		if !c.enter(connection, fmt.Sprintf("[2001:db8:1:%x::1]:1", n)) {
+			t.Fatalf("number %d is not let in", n)
+		}
+		c.Leave(other) // who was not let in
+		c.Leave(connection)
+		c.Leave(connection)
+		connection.Close()
+		other.Close()
+	}
+	if len(c.inside) > 0 || len(c.addresses) > 0 {
+		t.Errorf("%d connections and %d addresses are kept", len(c.inside), len(c.addresses))
+	}
+}
+
 func TestAListenerAcceptsSoManyAndAgainWhenOneIsClosed(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,7 +2,8 @@
 """Start everything in the foreground: broker (when none is configured), daemon and workers.
 
 Without --config it shows the built-in demo, or the camera named by CAMERA. Ctrl-C ends everything with exit code 0.
-Environment: CAMERA (/dev/video0, rtsp://..., a video file), VISAVIS_HTTP_PORT (8080), VISAVIS_MQTT_PORT (1883).
+Environment: CAMERA (/dev/video0, rtsp://..., a video file) and VISAVIS_HTTP_PORT (8080), which count without --config
+alone, and VISAVIS_MQTT_PORT (1883), the port of a broker that is not configured.
 """
 
 from __future__ import annotations

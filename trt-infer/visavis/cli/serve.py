@@ -5,7 +5,7 @@ It is `visavis run` without a camera and a broker; with --config it is the same 
 encrypts, with a certificate that is made on this machine. --lan lets other machines in, with encryption and logins: to
 become the first administrator, type the code that is shown here on the page /claim. Ctrl-C ends everything with exit
 code 0.
-Environment: VISAVIS_HTTP_PORT (8080).
+Environment: VISAVIS_HTTP_PORT (8080), without --config alone: with it the port is that of web.listen.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def overrides(args: argparse.Namespace, settings: RunSettings) -> tuple[tuple[st
 
 
 def port(settings: RunSettings) -> str:
-    """That of the configuration, or else of VISAVIS_HTTP_PORT."""
+    """That of the configuration where there is one, else of VISAVIS_HTTP_PORT."""
     if settings.config is None:
         return str(settings.http_port)
     return effective_config(settings.config, os.environ).web.listen.rpartition(":")[2]

@@ -13,7 +13,8 @@ import (
 // deflate is the second packing that tritonclient offers, which grpc-go does not bring: zlib's form, as in HTTP.
 type deflate struct{ writers sync.Pool }
 
-func init() { encoding.RegisterCompressor(&deflate{}) }
+// takeDeflate tells grpc, which asks for it to be done once and before anything is served.
+var takeDeflate = sync.OnceFunc(func() { encoding.RegisterCompressor(&deflate{}) })
 
 // Name is what grpc-encoding says.
 func (*deflate) Name() string { return "deflate" }

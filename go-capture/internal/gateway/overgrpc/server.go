@@ -82,6 +82,7 @@ func New(settings Settings) (*Server, error) {
 	if address := net.ParseIP(host); settings.Auth == nil && host != "localhost" && (address == nil || !address.IsLoopback()) {
 		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
 	}
+	takeDeflate()
 	return &Server{settings: withDefaults(settings), coming: newComing(messagesMost), comingMost: gateway.BodyTimeout, patience: answerTimeout, methods: methods()}, nil
 }
 
