@@ -94,12 +94,18 @@ func (p *Publisher) listen(client paho.Client) {
 	}
 	topics := p.commandTopics()
 	token := client.Subscribe(topics, SetDelivery.QoS, func(_ paho.Client, m paho.Message) { p.hear(m) })
-	go func() {
-		<-token.Done() // with the connection at the latest
-		if granted := token.(*paho.SubscribeToken).Result()[topics]; granted > SetDelivery.QoS {
-			slog.Warn(p.settings.named("the broker does not let this device subscribe to its commands: allow it in its access list, or set mqtt.commands = \"off\""), "topics", topics)
-		}
-	}()
+	go p.settings.warnIfRefused(token, topics,
+		"the broker does not let this device subscribe to its commands: allow it in its access list, or set mqtt.commands = \"off\"")
+}
+
+// warnIfRefused says what is lost where the broker does not grant a subscription. It waits for the answer, and for the end of the
+// connection at the latest.
+func (s Settings) warnIfRefused(token paho.Token, topic, sentence string) {
+	<-token.Done()
+	const refused = 0x80
+	if token.(*paho.SubscribeToken).Result()[topic] == refused {
+		slog.Warn(s.named(sentence), "topic", topic)
+	}
 }
 
 // hear is called by the connection for each message, in order, and never waits.

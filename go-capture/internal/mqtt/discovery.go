@@ -154,11 +154,14 @@ func (p *Publisher) watchHome(client paho.Client) {
 	if p.settings.Discovery != discoverDevice && p.settings.Discovery != discoverComponent {
 		return
 	}
-	client.Subscribe(HomeAssistantStatusTopic(), HomeAssistantStatusDelivery.QoS, func(_ paho.Client, m paho.Message) {
+	topic := HomeAssistantStatusTopic()
+	token := client.Subscribe(topic, HomeAssistantStatusDelivery.QoS, func(_ paho.Client, m paho.Message) {
 		if string(m.Payload()) == "online" {
 			p.born.Store(true) // looked at each second: however often somebody says it, no more than that is sent
 		}
 	})
+	go p.settings.warnIfRefused(token, topic,
+		"the broker does not let this device hear when Home Assistant starts, which then may miss entities: allow it in its access list")
 }
 
 // welcomeHome makes discovery due again if Home Assistant has started since the last call, or has had to move entities.

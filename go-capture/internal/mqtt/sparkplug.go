@@ -199,9 +199,8 @@ func (s *Sparkplug) listen(client paho.Client) error {
 	if !token.WaitTimeout(connectTimeout) {
 		return errNotTaken
 	}
-	if granted := token.(*paho.SubscribeToken).Result()[topic]; granted > SetDelivery.QoS {
-		slog.Warn(s.settings.named("the broker does not let this device subscribe to Sparkplug's commands, so no host can ask for a rebirth: allow it in its access list"), "topic", topic)
-	}
+	s.settings.warnIfRefused(token, topic,
+		"the broker does not let this device subscribe to Sparkplug's commands, so no host can ask for a rebirth: allow it in its access list")
 	return token.Error()
 }
 

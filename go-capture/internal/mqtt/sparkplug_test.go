@@ -64,14 +64,40 @@ func (c *birthCertificate) metric(raw []byte) error {
 }
 
 func TestABrokerThatForbidsSparkplugsCommandsIsToldOf(t *testing.T) {
-	heard := make(chan string, 100)
-	logtest.Hear(t, slog.NewTextHandler(lines(heard), nil))
+	heard := hearLines(t)
 	broker := startFussy(t, &fussy{forbids: true}) // mosquitto's access list refuses no subscription
 	startSparkplug(t, broker.settings())
-	waiting.Until(t, "it is told", func() bool {
+	heard.until(t, "no host can ask for a rebirth", "topic=spBv1.0/house/NCMD/porch")
+}
+
+func TestABrokerThatForbidsCommandsAndHomeAssistantsBirthIsToldOf(t *testing.T) {
+	for _, words := range [][]string{
+		{"subscribe to its commands", "topic=visavis/porch/+/set/+"}, {"hear when Home Assistant starts", "topic=homeassistant/status"},
+	} {
+		heard := hearLines(t)
+		s := startFussy(t, &fussy{forbids: true}).settings()
+		s.Commands, s.Discovery = true, discoverDevice
+		p := newPublisher(t, s)
+		p.CommandsTo(func(Command) error { return nil })
+		run(t, p)
+		heard.until(t, words...)
+	}
+}
+
+func hearLines(t *testing.T) lines {
+	t.Helper()
+	heard := make(lines, 100)
+	logtest.Hear(t, slog.NewTextHandler(heard, nil))
+	return heard
+}
+
+// until waits for a line with all of these words.
+func (l lines) until(t *testing.T, words ...string) {
+	t.Helper()
+	waiting.Until(t, "it is told of "+words[0], func() bool {
 		select {
-		case line := <-heard:
-			return strings.Contains(line, "no host can ask for a rebirth") && strings.Contains(line, "topic=spBv1.0/house/NCMD/porch")
+		case line := <-l:
+			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
 		default:
 			return false
 		}
