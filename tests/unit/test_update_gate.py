@@ -144,15 +144,29 @@ def test_a_new_system_without_the_network_that_the_old_one_had_is_restarted_and_
 ) -> None:
     """Nobody could send it another one."""
     device = Device(tmp_path, monkeypatch, tried=True)
-    monkeypatch.setattr("visavis.update.network.NOTE", tmp_path / "note")
-    monkeypatch.setattr("visavis.update.network.ROUTES", tmp_path / "routes")
-    monkeypatch.setattr("visavis.update.network.ADDRESSES", tmp_path / "addresses")
-    (tmp_path / "note").write_text("yes\n")
+    monkeypatch.setattr("visavis.update.chosen.NOTE", tmp_path / "note")
+    monkeypatch.setattr("visavis.update.chosen.ROUTES", tmp_path / "routes")
+    monkeypatch.setattr("visavis.update.chosen.ADDRESSES", tmp_path / "addresses")
+    (tmp_path / "note").write_text("network=yes\n")
     with pytest.raises(UpdateError, match="has no network any more"):
         gate(appliance.url)
     assert device.asked == ["systemctl reboot --no-block"]
-    (tmp_path / "note").write_text("no\n")  # it never had one
+    (tmp_path / "note").write_text("network=no\n")  # it never had one
     assert gate(appliance.url) == 0
+
+
+@pytest.mark.parametrize("slot", ["A", "B"])
+def test_a_new_system_that_cannot_read_the_boot_partition_is_given_up_and_a_proved_one_stays(
+    slot: str, appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is on trial, only the note of the system that chose it says."""
+    device = Device(tmp_path, monkeypatch, tried=True)
+    monkeypatch.setattr("visavis.update.chosen.NOTE", tmp_path / "note")
+    (tmp_path / "note").write_text(f"slot={slot}\nnetwork=no\n")
+    (tmp_path / "grubenv").unlink()
+    with pytest.raises(UpdateError, match="see whether the boot partition is mounted"):
+        gate(appliance.url)
+    assert device.asked == (["systemctl reboot --no-block"] if slot == "B" else [])
 
 
 def test_a_device_whose_disk_can_only_be_read_is_not_restarted_for_ever(

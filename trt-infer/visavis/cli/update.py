@@ -228,7 +228,7 @@ def good(_: argparse.Namespace) -> int:
 def through_gate(args: argparse.Namespace) -> int:
     """Keep the running system if it has proved itself or is healthy and can be kept, else restart."""
     url, slot = args.url or appliance_url(), running_slot()
-    if loader_of(read_system()).on_trial(slot):
+    if gate.on_trial(loader_of(read_system()), slot):
         with gate.or_restart():
             gate.must_have_data()
             gate.wait_until_healthy(url, args.wait)

@@ -18,7 +18,8 @@ from pathlib import Path
 from visavis.addresses import BAD_ADDRESS
 from visavis.errors import UpdateError
 from visavis.loopback import get
-from visavis.update.network import is_lost
+from visavis.update.boot import BootLoader
+from visavis.update.chosen import is_chosen, network_is_lost
 from visavis.update.said import last_line
 
 ANSWER_LIMIT_S = 10.0
@@ -39,7 +40,7 @@ def what_is_wrong(url: str) -> str:
             return f"{path} answers {error.code}"
         except (OSError, HTTPException, *BAD_ADDRESS) as error:
             return f"{path} does not answer: {error}"
-    return "the device has no network any more, and had one when it was told to start this system" if is_lost() else ""
+    return "the device has no network any more, and had one when this system was chosen" if network_is_lost() else ""
 
 
 def wait_until_healthy(url: str, limit_s: float) -> None:
@@ -53,6 +54,20 @@ def wait_until_healthy(url: str, limit_s: float) -> None:
         if time.monotonic() > end_s:
             raise UpdateError(f"not healthy within {limit_s:g} s: {wrong}", "look into `journalctl -b`")
         time.sleep(PERIOD_S)
+
+
+def on_trial(loader: BootLoader, slot: str) -> bool:
+    """Whether the running slot has to prove itself yet.
+
+    Raises:
+        UpdateError: the boot loader's notes cannot be read. If this slot was chosen by an update, a restart has begun.
+    """
+    try:
+        return loader.on_trial(slot)
+    except UpdateError:
+        if is_chosen(slot):
+            restart_device()
+        raise
 
 
 def must_have_data() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from visavis.errors import VisavisError
-from visavis.update import network
+from visavis.update import chosen
 from visavis.update.boot import answer, loader_of
 from visavis.update.system import read_system
 
@@ -23,17 +23,20 @@ def main() -> int:
         return 1
     if said:
         print(said)
-    if sys.argv[1] == "set-primary":
-        note_network()
+    remember(sys.argv[1:])
     return 0
 
 
-def note_network() -> None:
-    """Also where it cannot be noted does a device get back to its other system."""
+def remember(words: list[str]) -> None:
+    """Leave a note for the next system's gate, or take it back; a device goes back to its other system without one."""
     try:
-        network.note()
+        match words:
+            case ["set-primary", slot]:
+                chosen.note(slot)
+            case ["set-state", slot, "good"]:
+                chosen.forget(slot)
     except OSError as error:
-        print(f"warning: whether this device has a network is not noted for the next system, {error}", file=sys.stderr)
+        print(f"warning: the next system's gate does not learn what was chosen, {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a device can be reached, from what the kernel says."""
+"""What is left for the gate of the system that was chosen, and what the kernel says of the chosen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from visavis.update import network
+from visavis.update import chosen
 from visavis.update.boot import __main__ as boot
 from visavis.update.system import System
 
@@ -33,10 +33,10 @@ def test_a_network_is_an_address_that_is_good_beyond_the_cable(
     routes: str | None, addresses: str | None, has: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in (("ROUTES", routes), ("ADDRESSES", addresses)):
-        monkeypatch.setattr(network, name, tmp_path / name)
+        monkeypatch.setattr(chosen, name, tmp_path / name)
         if text is not None:
             (tmp_path / name).write_text(text)
-    assert network.has_network() == has
+    assert chosen.has_network() == has
 
 
 class Loader:
@@ -47,28 +47,38 @@ class Loader:
     def set_good(self, _: str) -> None: ...
 
 
-@pytest.mark.parametrize(("words", "noted"), [(["set-primary", "B"], True), (["set-state", "B", "good"], False)])
-def test_whoever_chooses_the_next_system_notes_that_there_is_a_network(
-    words: list[str], noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "routes").write_text(LAN)
-    monkeypatch.setattr(network, "NOTE", tmp_path / "rauc" / "note")
-    monkeypatch.setattr(network, "ROUTES", tmp_path / "routes")
+def ask(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """What RAUC does."""
     monkeypatch.setattr(boot, "read_system", lambda: System("visavis-rpi5", "1.0"))
     monkeypatch.setattr(boot, "loader_of", lambda _: Loader())
     monkeypatch.setattr(sys, "argv", ["boot-backend", *words])
-    assert boot.main() == 0
-    assert network.NOTE.exists() == noted
-    assert not network.is_lost()
+    return boot.main()
+
+
+def test_whoever_chooses_the_next_system_notes_which_and_that_there_is_a_network_until_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "routes").write_text(LAN)
+    for name in ("NOTE", "ROUTES", "ADDRESSES"):
+        monkeypatch.setattr(chosen, name, tmp_path / name.lower())
+    assert ask(monkeypatch, "set-primary", "B") == 0
+    assert (chosen.is_chosen("B"), chosen.is_chosen("A"), chosen.network_is_lost()) == (True, False, False)
     (tmp_path / "routes").write_text(HEAD)
-    monkeypatch.setattr(network, "ADDRESSES", tmp_path / "none")
-    assert network.is_lost() == noted
+    assert chosen.network_is_lost()
+    assert ask(monkeypatch, "set-state", "A", "good") == 0  # it has not been started yet
+    assert chosen.is_chosen("B")
+    for _ in range(2):  # at each start anew
+        assert ask(monkeypatch, "set-state", "B", "good") == 0
+        assert (chosen.is_chosen("B"), chosen.network_is_lost()) == (False, False)
+    assert ask(monkeypatch, "set-primary", "A") == 0
+    assert chosen.is_chosen("A")
+    assert not chosen.network_is_lost(), "it had none"
 
 
 def test_a_note_that_cannot_be_written_keeps_no_device_from_its_other_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(network, "NOTE", tmp_path / "file" / "note")
-    boot.note_network()
-    assert "warning: whether this device has a network is not noted" in capsys.readouterr().err
+    monkeypatch.setattr(chosen, "NOTE", tmp_path / "file" / "note")
+    assert ask(monkeypatch, "set-primary", "B") == 0
+    assert "warning: the next system's gate does not learn what was chosen" in capsys.readouterr().err
