@@ -42,6 +42,7 @@ type Camera struct {
 	waiter  waiter
 	buffers [][]byte
 	lent    *buffer // behind the last Shot, nil if none
+	clock   driversClock
 	closed  bool
 }
 
@@ -147,54 +148,47 @@ func (c *Camera) takeNewest() error {
 	for {
 		b := &buffer{kind: kindCapture, memory: memoryMmap}
 		err := control(c.fd, dequeueBuffer, b)
-		if errors.Is(err, unix.EAGAIN) && c.lent != nil {
+		switch {
+		case errors.Is(err, unix.EAGAIN) && c.lent != nil:
 			return nil
-		}
-		if errors.Is(err, unix.EAGAIN) && damage != nil {
+		case errors.Is(err, unix.EAGAIN) && damage != nil:
 			return damage
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
-		if b.flags&bufferError != 0 || b.bytesUsed == 0 {
+		if b.isDamaged() {
 			damage = ErrDamaged
-			if err := control(c.fd, queueBuffer, b); err != nil {
-				return err
-			}
-			continue
 		}
-		if err := c.giveBack(); err != nil {
+		unwanted := b // the one of before, when this one is good
+		if !b.isDamaged() && !c.clock.isOld(b, frame.MonotonicNs()) {
+			unwanted, c.lent = c.lent, b
+		}
+		if err := c.queue(unwanted); err != nil {
 			return err
 		}
-		c.lent = b
 	}
 }
 
+func (b *buffer) isDamaged() bool { return b.flags&bufferError != 0 || b.bytesUsed == 0 }
+
 func (c *Camera) giveBack() error {
-	if c.lent == nil {
-		return nil
-	}
 	b := c.lent
 	c.lent = nil
+	return c.queue(b)
+}
+
+// queue lets the driver fill a buffer; nil is none.
+func (c *Camera) queue(b *buffer) error {
+	if b == nil {
+		return nil
+	}
 	return control(c.fd, queueBuffer, b)
 }
 
 func (c *Camera) shot() Shot {
 	memory := c.buffers[c.lent.index]
 	used := min(int(c.lent.bytesUsed), len(memory))
-	return Shot{Bytes: memory[:used:used], Sequence: c.lent.sequence, TakenNs: takenNs(c.lent, frame.MonotonicNs())}
-}
-
-// plausibleAgeNs bounds how old a picture may be by its driver's clock: beyond it the clock is not the one it claims.
-const plausibleAgeNs = int64(5 * time.Second)
-
-// takenNs is the driver's time if it is one of CLOCK_MONOTONIC, else now.
-func takenNs(b *buffer, nowNs int64) int64 {
-	driverNs := b.timestamp.Nano()
-	if b.flags&timestampMask != timestampSteady || driverNs > nowNs || nowNs-driverNs > plausibleAgeNs {
-		return nowNs
-	}
-	return driverNs
+	return Shot{Bytes: memory[:used:used], Sequence: c.lent.sequence, TakenNs: c.clock.takenNs(c.lent, frame.MonotonicNs())}
 }
 
 // Close stops the camera and frees its buffers; a second call does nothing.

@@ -39,8 +39,39 @@ func TestADriversTimeHoldsWhenItIsPlausible(t *testing.T) {
 		"in the future":    {at(timestampSteady, -time.Second), nowNs},
 		"from another age": {at(timestampSteady, 6*time.Second), nowNs},
 	} {
-		if got := takenNs(c.shot, nowNs); got != c.want {
+		var clock driversClock
+		if got := clock.takenNs(c.shot, nowNs); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+		if clock.isOld(c.shot, nowNs) {
+			t.Errorf("%s: it is not taken for a picture of now", name)
+		}
+	}
+}
+
+// After a daemon that was frozen, what waits in the driver is old, which no clock that goes wrong from the start can say.
+func TestAPictureThatHasWaitedIsNoNewOne(t *testing.T) {
+	const nowNs = int64(100 * time.Second)
+	at := func(flags uint32, age time.Duration) *buffer {
+		return &buffer{flags: flags, timestamp: unix.NsecToTimeval(nowNs - age.Nanoseconds())}
+	}
+	var clock driversClock
+	clock.takenNs(at(timestampSteady, 6*time.Second), nowNs)
+	if clock.isOld(at(timestampSteady, 6*time.Second), nowNs) {
+		t.Error("a clock that was never right decides")
+	}
+	clock.takenNs(at(timestampSteady, time.Second), nowNs)
+	for name, c := range map[string]struct {
+		shot *buffer
+		old  bool
+	}{
+		"it has waited":       {at(timestampSteady, 6*time.Second), true},
+		"it comes now":        {at(timestampSteady, 5*time.Second), false},
+		"of another clock":    {at(0, 6*time.Second), false},
+		"it is from tomorrow": {at(timestampSteady, -6*time.Second), false},
+	} {
+		if got := clock.isOld(c.shot, nowNs); got != c.old {
+			t.Errorf("%s: old %v", name, got)
 		}
 	}
 }
