@@ -68,6 +68,8 @@ SYSTEMS = {
 }
 # Made when nothing is named; Ubuntu's are made when they are asked for.
 USUAL = ("bookworm", "trixie")
+# Programs that `make setup-test` does not bring.
+NEEDED = ("mmdebstrap", "aarch64-linux-gnu-g++")
 
 
 def main() -> int:
@@ -79,6 +81,9 @@ def main() -> int:
     parser.add_argument("--suite", choices=suites, help="only for this release; Ubuntu's are made only so")
     parser.add_argument("--arch", choices=architectures, help="only for this architecture")
     wanted = parser.parse_args()
+    if missing := [name for name in NEEDED if shutil.which(name) is None]:
+        print(f"deb: {', '.join(missing)} is missing: `scripts/setup.sh vm` installs it", file=sys.stderr)
+        return 1
     for file in packages([wanted.suite] if wanted.suite else USUAL, wanted.arch):
         print(file, flush=True)
     return 0

@@ -59,9 +59,13 @@ def recipe(target: Target, packages: tuple[str, ...]) -> str:
 
 def unpack(target: Target, packages: tuple[str, ...], folder: Path) -> None:
     """Fetch packages and what they depend on; only unpacked, so nothing of another processor runs here."""
+    archive = folder / "root.tar"
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--arch={target.architecture}"]
     command += ubuntu.options(target.suite)
-    subprocess.run([*command, f"--include={','.join(packages)}", target.suite, str(folder)], check=True)
+    subprocess.run([*command, f"--include={','.join(packages)}", target.suite, str(archive)], check=True)
+    # Ours, whoever we are: in a folder mmdebstrap would leave files of a user whom only root can tell to go.
+    subprocess.run(["tar", "-xf", archive, "-C", folder, "--no-same-owner", "--exclude=./dev"], check=True)
+    archive.unlink()
     for name in ("lib", "lib64"):  # what base-files would do when it is configured
         if (folder / name).is_dir() and not (folder / name).is_symlink():  # some packages still bring files there
             shutil.copytree(folder / name, folder / "usr" / name, symlinks=True, dirs_exist_ok=True)

@@ -24,7 +24,7 @@ def kept(name: str, build_in: Callable[[Path], None]) -> Path:
             build_in(draft)
             move(draft, folder)
         except BaseException:
-            shutil.rmtree(draft)
+            shutil.rmtree(draft, ignore_errors=True)  # what was wrong is worth more than what stays
             raise
     return folder
 

@@ -165,6 +165,7 @@ install_python() {
 		sums+=$(sha256sum "$part")$'\n'
 		[[ $(cat "$stamp" 2>/dev/null)$'\n' != "$sums"* ]] || continue
 		say "installing $part into .venv"
+		[ ! -e "$stamp" ] || printf %s "${sums%"$(sha256sum "$part")"$'\n'}" >"$stamp" # until it is, what was there of it is in doubt
 		install_part "$part"
 		printf %s "$sums" >"$stamp"
 	done
@@ -297,14 +298,18 @@ install_rivals() {
 
 # A package only unpacked, with the libraries of it that this machine lacks, so that no service of it starts here.
 unpack() {
-	local package=$1 program=$2 folder=$3 as_root=() archive
+	local package=$1 program=$2 folder=$3 draft=$3.new as_root=() archive
 	[ ! -e "$folder/$program" ] || return 0
 	say "fetching $package for tests into $folder"
-	rm -rf "$folder" && mkdir -p "$folder"
+	rm -rf "$folder" "$draft" && mkdir -p "$draft"
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
-	download "$package" "$folder" || { "${as_root[@]}" apt-get update -q && download "$package" "$folder"; }
-	for archive in "$folder"/*.deb; do dpkg-deb -x "$archive" "$folder" && rm "$archive"; done
-	[ -e "$folder/$program" ] || fail "the package $package holds no /$program here: install $package with your package manager"
+	download "$package" "$draft" || { "${as_root[@]}" apt-get update -q && download "$package" "$draft"; }
+	for archive in "$draft"/*.deb; do
+		dpkg-deb -x "$archive" "$draft" || fail "$archive cannot be unpacked"
+		rm "$archive"
+	done
+	[ -e "$draft/$program" ] || fail "the package $package holds no /$program here: install $package with your package manager"
+	mv "$draft" "$folder" # last: what was cut off is no $folder
 }
 
 download() {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deb.broker import join
 from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, STARTED, alone, furnish, program
 
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
@@ -17,7 +18,10 @@ SHIPPED = "usr/share/visavis-broker/visavis.acl"
 NOTE = "run/visavis-broker.before"
 CUT_OFF = "systemctl try-restart mosquitto.service"
 START = "systemctl start --no-block visavis.target"
-ENABLE = "systemctl enable -q visavis.target visavis-frames.socket visavis-capture.service visavis-infer@1.service"
+ENABLE = [
+    f"systemctl enable -q {unit}"
+    for unit in ("visavis.target", "visavis-frames.socket", "visavis-capture.service", "visavis-infer@1.service")
+]
 SETTINGS_FILE = "etc/mosquitto/conf.d/visavis.conf"
 ASIDE = f"{SETTINGS_FILE}.off"
 OUR_LINES = [line for line in (BROKER / "visavis.conf").read_text().splitlines() if line and line[0] != "#"]
@@ -62,9 +66,13 @@ def ran(place: Path, script: str, *words: str, code: int = 0) -> list[str]:
     return (place / "calls").read_text().splitlines()
 
 
+def enables_or_starts(called: list[str]) -> list[str]:
+    return [call for call in called if call in (*ENABLE, START)]
+
+
 def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) -> None:
     first = ran(place, "visavis/postinst", "configure", "")
-    assert [call for call in first if call in (ENABLE, START)] == [ENABLE, START]
+    assert enables_or_starts(first) == [*ENABLE, START]
     for code, starts in ((0, True), (104, True), (101, False)):
         program(place / "sbin/policy-rc.d", f'[ "$*" = "visavis.target start" ] || exit 1\nexit {code}')
         called = ran(place, "visavis/postinst", "configure", "")
@@ -74,7 +82,7 @@ def test_the_services_start_unless_policy_says_that_nothing_does(place: Path) ->
 def test_in_a_chroot_all_is_enabled_and_nothing_started(place: Path) -> None:
     """As by pi-gen, debootstrap or packer: no later version of ours enables it."""
     (place / "run/systemd/system").rmdir()
-    assert [call for call in ran(place, "visavis/postinst", "configure", "") if "systemctl" in call] == [ENABLE]
+    assert enables_or_starts(ran(place, "visavis/postinst", "configure", "")) == ENABLE
     assert not [call for call in ran(place, "visavis/postinst", "configure", "0.1.0") if "systemctl" in call]
 
 
@@ -106,7 +114,7 @@ def after_a_removal(place: Path) -> list[str]:
     assert not [call for call in ran(place, "visavis/prerm", "remove") if " disable " in call]
     ran(place, "visavis/postrm", "remove")
     ran(place, "visavis/preinst", "install", "0.1.0", "0.0.1")
-    return [call for call in ran(place, "visavis/postinst", "configure", "0.1.0") if call in (ENABLE, START)]
+    return enables_or_starts(ran(place, "visavis/postinst", "configure", "0.1.0"))
 
 
 def test_what_was_enabled_before_a_removal_starts_again(place: Path) -> None:
@@ -119,7 +127,7 @@ def test_what_was_enabled_before_a_removal_starts_again(place: Path) -> None:
 
 def test_what_a_removal_has_disabled_is_enabled_again(place: Path) -> None:
     """As it was with versions whose removal disabled everything."""
-    assert after_a_removal(place) == [ENABLE, START]
+    assert after_a_removal(place) == [*ENABLE, START]
 
 
 def test_what_its_owner_has_disabled_does_not_start_after_a_removal(place: Path) -> None:
@@ -128,12 +136,35 @@ def test_what_its_owner_has_disabled_does_not_start_after_a_removal(place: Path)
     assert after_a_removal(place) == []
 
 
+def test_what_its_owner_has_masked_before_the_first_installation_stays_so(place: Path) -> None:
+    masked = """\
+echo "systemctl $*" >>calls
+case "$*" in
+"is-enabled visavis-capture.service") echo masked; exit 1 ;;
+enable*visavis-capture.service*) exit 1 ;;
+esac"""
+    program(place / "bin/systemctl", masked)
+    called = enables_or_starts(ran(place, "visavis/postinst", "configure", ""))
+    assert called == [*(call for call in ENABLE if "capture" not in call), START]
+
+
+def test_a_unit_that_cannot_be_stopped_keeps_no_package_from_being_removed(place: Path) -> None:
+    program(place / "bin/systemctl", 'echo "systemctl $*" >>calls; exit 5')
+    assert any("stop" in call for call in ran(place, "visavis/prerm", "remove"))
+
+
+@pytest.mark.parametrize(("word", "compiles"), [("configure", 1), ("abort-upgrade", 1), ("abort-remove", 0)])
+def test_whose_upgrade_was_refused_has_its_compiled_files_again(word: str, compiles: int, place: Path) -> None:
+    called = ran(place, "visavis/postinst", word, "0.1.0")
+    assert len([call for call in called if "compileall" in call]) == compiles
+
+
 def test_an_upgrade_after_it_enables_and_starts_nothing(place: Path) -> None:
     """Its owner may have disabled or stopped what is not running."""
     after_a_removal(place)
     ran(place, "visavis/preinst", "upgrade", "0.1.0", "0.2.0")
     called = ran(place, "visavis/postinst", "configure", "0.1.0")
-    assert not [call for call in called if call in (ENABLE, START)]
+    assert enables_or_starts(called) == []
 
 
 @pytest.mark.parametrize("script", ["visavis/postinst", "visavis-tensorrt/postinst", "visavis-tensorrt/postrm"])
@@ -249,6 +280,31 @@ def test_a_purge_starts_a_broker_that_failed_and_leaves_nothing(place: Path) -> 
     called = asked(ran(place, "visavis-broker/postrm", "purge"))
     assert called[:2] == STARTED_ANEW
     assert not (place / ASIDE).exists()
+
+
+JOINED = (str(join.SETTINGS)[1:], str(join.UNIT)[1:])
+PASSWORD = str(join.PASSWORD)[1:]
+
+
+@pytest.mark.parametrize(
+    ("ours", "owners", "gone"),
+    [
+        (JOINED, (), True),
+        (JOINED[1:], (), True),  # join.py was cut off
+        (JOINED[1:], JOINED[:1], False),  # the daemon is another broker's
+        ((), JOINED, False),
+        ((), (), False),
+    ],
+)
+def test_a_purge_removes_the_login_that_join_made_and_none_of_its_owners(
+    ours: tuple[str, ...], owners: tuple[str, ...], gone: bool, place: Path
+) -> None:
+    for names, first in ((ours, join.SAID), (owners, "# mine\n"), ((PASSWORD,), "word\n")):
+        for name in names:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(first)
+    ran(place, "visavis-broker/postrm", "purge")
+    assert {(place / name).exists() for name in (*ours, *owners, PASSWORD)} == {not gone}
 
 
 def settle(place: Path) -> None:

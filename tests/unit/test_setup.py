@@ -42,7 +42,7 @@ def test_an_environment_that_was_cut_off_or_copied_is_made_anew(tmp_path: Path) 
 @pytest.mark.parametrize("lacking", [None, "make"])
 def test_what_is_here_is_not_asked_for_on_a_system_without_apt(tmp_path: Path, lacking: str | None) -> None:
     (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
-    for name in {"pkg-config", "c++", "make"} - {lacking}:
+    for name in {"pkg-config", "c++", "make", "mosquitto_sub"} - {lacking}:
         (tmp_path / name).symlink_to(str(shutil.which(name)))
     script = f'. {ROOT}/scripts/setup.sh && PATH={tmp_path} && install_packages "${{run_packages[@]}}"'
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
@@ -177,3 +177,35 @@ def test_python_packages_are_installed_once_for_whatever_purpose(checkout: Path)
     assert "runtime-2" in installed_by(checkout, "run")
     assert installed_by(checkout, "test") == {"dev-2"}  # what they share may have changed
     assert installed_by(checkout, "run") == set()
+
+
+def test_what_was_being_installed_when_it_was_cut_off_is_installed_again(checkout: Path) -> None:
+    """Also by the pins of before: nobody knows how far it had come."""
+    assert "runtime-1" in installed_by(checkout, "run")
+    before = (checkout / "requirements" / "runtime.txt").read_text()
+    pin(checkout, "runtime", 2)
+    assert setup(checkout, "install_part() { exit 130; }; purpose=run && install_python").returncode == 130
+    (checkout / "requirements" / "runtime.txt").write_text(before)
+    assert "runtime-1" in installed_by(checkout, "run")
+    assert installed_by(checkout, "run") == set()
+
+
+UNPACKED = """
+download() { touch "$2/a.deb" "$2/b.deb"; }
+dpkg-deb() { mkdir -p "$3/usr/sbin" && touch "$3/usr/sbin/tool" && ! grep -qs "${2##*/}" bad; }
+unpack tool usr/sbin/tool there
+"""
+
+
+def test_a_package_that_was_not_unpacked_as_a_whole_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "setup.sh", tmp_path / "scripts")
+    (tmp_path / "bad").write_text("a.deb\n")
+    failed = setup(tmp_path, UNPACKED)
+    assert (failed.returncode, "a.deb cannot be unpacked" in failed.stderr) == (1, True)
+    assert not (tmp_path / "there").exists()
+    (tmp_path / "bad").unlink()
+    done = setup(tmp_path, UNPACKED)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "there/usr/sbin/tool").exists()
+    assert setup(tmp_path, UNPACKED).stdout == ""
