@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import pytest
 from visavis.backends import AUTOMATIC, BACKENDS, Detector, load_detector
@@ -65,3 +66,14 @@ def test_the_model_file_is_not_kept_in_memory() -> None:
     detector.warm_up()
     after = sys.getrefcount(model.content)  # not inside the assertion, which holds what it compares
     assert after == before
+
+
+def test_a_signal_while_a_library_loads_is_no_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pybind11 tells of it."""
+
+    def interrupted(_: DetectorSettings) -> NoReturn:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setitem(BACKENDS, "onnxruntime", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_detector(DetectorSettings(backend="onnxruntime"))

@@ -237,6 +237,14 @@ def test_what_was_written_before_stays_when_the_disk_is_full(face: Path, tmp_pat
     assert list(tmp_path.iterdir()) == [old]
 
 
+def vast_video(folder: Path) -> bytes:
+    """One black frame."""
+    file = folder / "vast.avi"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=size=16000x2560:rate=1:duration=1", "-c:v", "mjpeg"]
+    subprocess.run([*command, str(file)], check=True)
+    return file.read_bytes()
+
+
 def bad_files(face: Path, film: Path, folder: Path) -> dict[str, tuple[bytes, str]]:
     """Name -> content and what is said about it."""
     picture, video = face.read_bytes(), film.read_bytes()
@@ -250,6 +258,7 @@ def bad_files(face: Path, film: Path, folder: Path) -> dict[str, tuple[bytes, st
         "huge.png": (huge, "{} has 100000x100000 pixels: the limit is 40 million"),
         "noise.mp4": (noise, lost),
         "headless.mp4": (video[middle:], lost),
+        "vast.avi": (vast_video(folder), "{} has 16000x2560 pixels: the limit is 40 million"),
         "cut.mp4": (video[:middle], r"{} ends after frame \d of 12: it is damaged or cut off"),
     }
 

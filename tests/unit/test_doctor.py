@@ -9,6 +9,9 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,9 +26,11 @@ from visavis.models.auto import Recommendation, remember, this_machine
 from deb.broker import join
 from tests.kserve.certificates import authority, not_yet_valid, openssl
 from tests.unit.command import PROGRAM, complaints, visavis
+from tests.unit.engine_files import sealed_engine
 from tests.unit.model_files import provided, scrfd_like
 
 ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
 GOLDEN = ROOT / "contracts" / "config-golden" / "config.toml"
 KSERVE = '[detector]\nbackend = "kserve"\nkserve_url = "grpcs://triton"\n'
 SUBJECTS = {"kernel", "daemon", "cameras", "cuda", "tensorrt", "onnxruntime", "broker", "cache", "model"}
@@ -73,6 +78,29 @@ def test_each_configured_broker_is_looked_at_by_its_name(tmp_path: Path) -> None
 def test_a_broker_whose_name_is_none_is_not_there() -> None:
     finding = reached("mqtt", f"mqtt://{'a' * 80}.local")
     assert (finding.state, finding.remedy) == ("warn", "start the broker, or correct mqtt.url")
+
+
+@pytest.fixture
+def workers_folder() -> Iterator[Path]:
+    """A folder of another user, where root can go and that one too."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user for a while")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        yield Path(folder)
+
+
+def test_root_makes_nothing_that_shuts_the_workers_out(workers_folder: Path) -> None:
+    with suppress(KeyError), doctor.as_owner_of(workers_folder):
+        (workers_folder / "models").mkdir()
+        raise KeyError
+    with doctor.as_owner_of(Path("/")):
+        (workers_folder / "engines").mkdir()
+    made = {file.name: (file.stat().st_uid, file.stat().st_gid) for file in workers_folder.iterdir()}
+    assert made == {"models": (NOBODY, NOBODY), "engines": (0, 0)}
+    (found,) = doctor.of_others(workers_folder)
+    assert f"{workers_folder}/engines is another user's" in found.words
+    assert found.remedy == f"sudo chown -R visavis-infer: {workers_folder}"
 
 
 @pytest.fixture
@@ -262,14 +290,15 @@ def test_an_int8_model_that_was_not_made_is_told_as_its_backend_takes_it(
 def test_an_engine_in_int8_is_found_for_whoever_may_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "may_use_gpu", ("auto", "tensorrt").__contains__)  # as where TensorRT is installed
     (tmp_path / "engines").mkdir()
-    (tmp_path / "engines" / "yunet-n-int8-0123456789abcdef.engine").touch()
+    (tmp_path / "engines" / "centerface-int8-0123456789abcdef.engine").touch()
+    sealed_engine(tmp_path, "centerface", (128, 64))
 
     def states() -> list[str]:
         backends = ("auto", "tensorrt", "onnxruntime", "kserve")
         return [model(Detector(backend=one, precision="int8", input=(96, 64)), tmp_path).state for one in backends]
 
-    assert states() == ["warn", "warn", "fail", "fail"], "it is another model's"
-    (tmp_path / "engines" / "centerface-int8-0123456789abcdef.engine").touch()
+    assert states() == ["warn", "warn", "fail", "fail"], "one is damaged, one for another size"
+    sealed_engine(tmp_path, "centerface", (96, 64))
     assert states() == ["ok", "ok", "fail", "fail"]
 
 

@@ -124,6 +124,13 @@ def with_picture_bent() -> bytes:
     return bytes_of(model)
 
 
+def graph_of(parts: bytes, times: int) -> bytes:
+    """A file whose graph is nothing but the same few bytes, many times."""
+    size = len(parts) * times
+    length = [*((size >> shift & 0x7F) | 0x80 for shift in (0, 7, 14, 21)), size >> 28]
+    return b"\x3a" + bytes(length) + parts * times
+
+
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "text": (lambda: b"not a model", "not a valid ONNX model"),
     "nothing": (lambda: b"", "computes nothing"),
@@ -138,6 +145,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "function": (with_function, "operators of its own"),
     "nested graph": (with_nested_graph, r"graphs within its graph \(If\)"),
     "many operators": (with_many_nodes, "operators, the limit is 10000"),
+    "millions of operators": (lambda: graph_of(b"\x0a\x00", 5_000_000), "it has more than 500000 parts"),
+    "millions of attributes": (lambda: graph_of(b"\x0a\x04\x2a\x00\x2a\x00", 300_000), "it has more than 500000 parts"),
     "huge weight": (lambda: with_weight([100_000, 100_000]), r"claims the shape \[100000, 100000\]"),
     "negative weight": (lambda: with_weight([-1, 3]), "claims the shape"),
     "weight of another size": (lambda: with_weight([2, 3, 9, 9]), "not a valid ONNX model|is not a scrfd"),

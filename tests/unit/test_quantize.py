@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -36,6 +37,7 @@ from visavis.settings import DetectorSettings
 from visavis.supervisor import worker_command
 
 from tests.unit.command import visavis
+from tests.unit.engine_files import sealed_engine
 from tests.unit.face_pictures import gocv_pictures
 from tests.unit.test_model_cli import model
 
@@ -94,9 +96,7 @@ def test_check_warns_of_an_int8_form_that_was_not_made(backend: str, cache: Path
     path.unlink()
     said = f"{file}: detector.precision: centerface is not quantised for 320x256 on this processor"
     assert said in warned(file, cache)
-    engine = cache / "engines" / "centerface-int8-0123456789abcdef.engine"
-    engine.parent.mkdir()
-    engine.touch()
+    sealed_engine(cache, "centerface", SIZE)
     assert said in warned(file, cache), "there is no TensorRT to run it"
     (cache / "site" / "tensorrt").mkdir(parents=True)
     (cache / "site" / "tensorrt" / "__init__.py").touch()
@@ -104,15 +104,30 @@ def test_check_warns_of_an_int8_form_that_was_not_made(backend: str, cache: Path
     assert (with_tensorrt == "") == (backend == "auto"), "only there a GPU may run it"
 
 
+def test_a_file_that_is_replaced_meanwhile_has_no_int8_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the weights of before ran under the name of the new ones."""
+    file = tmp_path / "mine.onnx"
+    before = original("centerface").content
+    another = onnx.load_model_from_string(before)
+    another.doc_string = "another"
+    after = another.SerializeToString()
+    file.write_bytes(before)
+    monkeypatch.setattr(making, "judge", lambda *_, **__: None)
+    monkeypatch.setattr(making, "turn_by_turn", lambda *_: file.write_bytes(after) and {"fp32": 2.0, "int8": 1.0})
+    plan = Plan(model=str(file), size=SIZE, loss=1.0, cache_dir=tmp_path / "cache")
+    made = quantize(plan, frames(), silent)
+    assert made.record.original_sha256 == hashlib.sha256(before).hexdigest()
+    with pytest.raises(ModelError, match="not quantised"):
+        quantized_model(str(file), *SIZE, tmp_path / "cache")
+
+
 def test_check_warns_of_an_int8_engine_that_was_not_built(cache: Path) -> None:
     file = cache / "config.toml"
     file.write_text('[detector]\nprecision = "int8"\nbackend = "tensorrt"\n')
     assert f"`visavis engine build --config {file} --from-camera ID`" in warned(file, cache)
-    engines = cache / "engines"
-    engines.mkdir()
-    (engines / "yunet-n-int8-0123456789abcdef.engine").touch()
-    assert "centerface has no engine in int8" in warned(file, cache)
-    (engines / "centerface-int8-0123456789abcdef.engine").touch()
+    sealed_engine(cache, "centerface", SIZE)
+    assert "centerface has no engine in int8" in warned(file, cache), "it is for another size"
+    sealed_engine(cache, "centerface", Detector().input)
     assert warned(file, cache) == ""
 
 

@@ -11,6 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -24,12 +25,12 @@ from visavis.broker import BrokerFailed, mosquitto
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, device_config, effective_config, last_words
-from visavis.engines.key import has_int8_engine
+from visavis.engines.at_hand import has_int8_engine
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 from visavis.gpu_losses import may_use_gpu
 from visavis.system_files import text_of
-from visavis.worker_unit import CLOSED, OPEN, closed, filled
+from visavis.worker_unit import CLOSED, OPEN, WORKERS, closed, filled
 
 if TYPE_CHECKING:
     from visavis.models.cache import Prepared
@@ -218,10 +219,12 @@ def model_of_device(detector: Detector) -> Iterator[Finding]:
         yield model(detector, cache_dir)
         return
     yield from takes_nothing(cache_dir)
+    yield from of_others(cache_dir)
     if closed(cache_dir, os.R_OK | os.W_OK | os.X_OK):
         yield Finding("model", "warn", CLOSED.format(cache_dir), OPEN)
     else:
-        found = model(detector, cache_dir)
+        with as_owner_of(cache_dir):
+            found = model(detector, cache_dir)
         yield replace(found, remedy=filled(found.remedy, cache_dir))
 
 
@@ -231,6 +234,31 @@ def takes_nothing(cache_dir: Path) -> Iterator[Finding]:
     if refusal and not isinstance(refusal, PermissionError):  # that is of who looks
         words = f"{cache_dir}, where the device's workers keep models, takes no file, {refusal.strerror}"
         yield Finding("cache", "warn", words, FULL if refusal.errno in NO_ROOM else FAILS)
+
+
+def of_others(cache_dir: Path) -> Iterator[Finding]:
+    """Folders in which the device's workers can keep nothing, as root may have made them."""
+    owner = cache_dir.stat().st_uid
+    for part in (cache_dir / name for name in ("originals", "models", "engines")):
+        if part.exists() and part.stat().st_uid != owner:
+            words = f"{part} is another user's, so the device's workers can keep nothing there"
+            yield Finding("cache", "warn", words, f"sudo chown -R {WORKERS}: {cache_dir}")
+
+
+@contextmanager
+def as_owner_of(folder: Path) -> Iterator[None]:
+    """Let the block see and make what the folder's owner would: what root makes there shuts that one out."""
+    owner = folder.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def refused(folder: Path) -> OSError | None:
@@ -286,8 +314,8 @@ def int8(name: str, detector: Detector, cache_dir: Path | None) -> Finding:
     from visavis.models.quantized import quantized_model  # noqa: PLC0415 (slow to import, wanted only here)
     from visavis.settings import default_cache_dir  # noqa: PLC0415
 
-    if may_use_gpu(detector.backend) and has_int8_engine(name, cache_dir or default_cache_dir()):
-        words = f"{name} has an engine in int8; a worker sees when it starts whether that is for this size and TensorRT"
+    if may_use_gpu(detector.backend) and has_int8_engine(name, detector.input, cache_dir or default_cache_dir()):
+        words = f"{name} has an engine in int8; a worker sees when it starts whether that is for its TensorRT and GPU"
         return Finding("model", "ok", words)
     if detector.backend == "tensorrt":
         return Finding("model", "warn", NO_INT8_ENGINE.format(name), INT8_ENGINE.format(name, *detector.input))

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import struct
 
+from visavis.errors import PictureError
+
+MOST_PIXELS = 40_000_000
+
 
 def header_size(content: bytes) -> tuple[int, int] | None:
     """Read width and height from a picture's header; None when it is no known picture."""
@@ -41,3 +45,8 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
             return width, height
         at += 1 if marker == 0xFF else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return None
+
+
+def too_large(name: str, size_px: tuple[int, int]) -> PictureError:
+    """For a picture of more than MOST_PIXELS."""
+    return PictureError(f"{name} has {size_px[0]}x{size_px[1]} pixels", f"the limit is {MOST_PIXELS // 10**6} million")

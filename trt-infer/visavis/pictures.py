@@ -15,12 +15,11 @@ import numpy as np
 from visavis.addresses import BAD_ADDRESS
 from visavis.detections import Frame
 from visavis.errors import PictureError
-from visavis.picture_headers import header_size
+from visavis.picture_headers import MOST_PIXELS, header_size, too_large
 from visavis.videos import frame_count, frames_of
 
 STILLS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VIDEOS = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v"}
-MOST_PIXELS = 40_000_000
 MOST_BYTES = 64 * 1024 * 1024
 LONGEST_SIDE = 1920
 MULTIPLE = 32
@@ -82,7 +81,7 @@ def decode_still(content: bytes, name: str) -> Frame:
     if size_px is None:
         raise PictureError(f"{name} is not a JPEG, PNG, WebP or BMP picture")
     if size_px[0] * size_px[1] > MOST_PIXELS:
-        raise PictureError(f"{name} has {size_px[0]}x{size_px[1]} pixels", "the limit is 40 million")
+        raise too_large(name, size_px)
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:

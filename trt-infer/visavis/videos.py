@@ -13,6 +13,7 @@ import numpy as np
 
 from visavis.detections import Frame
 from visavis.errors import PictureError
+from visavis.picture_headers import MOST_PIXELS, too_large
 
 # Containers without an index only estimate their frames; less than this is no reason to complain.
 MISSING_FRAMES_MOST = 2
@@ -29,9 +30,10 @@ def frames_of(name: str) -> Iterator[Frame]:
     """Yield each frame, (H, W, 3) uint8 BGR.
 
     Raises:
-        PictureError: it cannot be opened, or ends before it should: cut off or damaged.
+        PictureError: its pictures are too large, it cannot be opened, or ends before it should: cut off or damaged.
     """
     with _opened(name) as video:
+        _must_be_small(name, video)
         announced, count, end_ms = _announced(video), 0, 0.0
         length_ms = _length_ms(video, announced)
         while (frame := _next(video)) is not None:
@@ -53,6 +55,12 @@ def _opened(name: str) -> Iterator[Any]:
         yield video
     finally:
         video.release()
+
+
+def _must_be_small(name: str, video: Any) -> None:
+    width, height = (int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MOST_PIXELS:
+        raise too_large(name, (width, height))
 
 
 def _next(video: Any) -> Frame | None:

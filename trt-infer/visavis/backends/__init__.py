@@ -136,6 +136,8 @@ def load(name: str, settings: DetectorSettings) -> Detector:
     try:
         return BACKENDS[name](settings)
     except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # as libraries in C++ tell of one that came while they load
+            raise error.__cause__ from None
         raise ModelError(
             f"cannot load backend {name}, {error}", f"install what {name} needs, or choose another"
         ) from error

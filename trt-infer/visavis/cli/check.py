@@ -23,7 +23,7 @@ from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
 from visavis.doctor import NO_INT8_ENGINE, named
-from visavis.engines.key import has_int8_engine
+from visavis.engines.at_hand import has_int8_engine
 from visavis.gpu_losses import may_use_gpu
 from visavis.models.configured import check_int8, check_model
 from visavis.service_users import unreadable
@@ -78,7 +78,7 @@ def check_engine(detector: Detector, cache_dir: Path | None, file: Path) -> None
         ConfigRefused: they do not.
     """
     model, _ = named(detector.model, cache_dir)
-    if may_use_gpu(detector.backend) and has_int8_engine(model, cache_dir or default_cache_dir()):
+    if may_use_gpu(detector.backend) and has_int8_engine(model, detector.input, cache_dir or default_cache_dir()):
         return
     if detector.backend == "auto":
         check_int8(detector, cache_dir)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -55,8 +54,3 @@ class EngineKey(msgspec.Struct, frozen=True, kw_only=True):
         """The model and precision for people, then the hash of everything."""
         digest = hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
         return f"{self.model}-{self.precision}-{digest}.engine"
-
-
-def has_int8_engine(model: str, cache_dir: Path) -> bool:
-    """Whether an engine of the model was built in int8; whether this GPU takes it is seen by loading it."""
-    return any((cache_dir / "engines").glob(f"{model}-int8-*.engine"))

@@ -62,7 +62,11 @@ def prepared_model(
     Raises:
         ModelError: the original is missing, is not what the manifest or `family` names, or cannot be prepared.
     """
-    source = original(model, family, cache_dir)
+    return prepared(original(model, family, cache_dir), width, height, cache_dir)
+
+
+def prepared(source: Original, width: int, height: int, cache_dir: Path | None = None) -> Prepared:
+    """The same of an original that was read; see `prepared_model`."""
     path = cached_path(source, width, height, cache_dir or default_cache_dir())
     try:
         with locked(path):
@@ -101,6 +105,14 @@ def is_prepared(path: Path) -> bool:
     except OSError:
         return False
     return record is not None and path.stem.rpartition("-")[0] == record.name
+
+
+def records(cache_dir: Path) -> Iterator[Record]:
+    """What was prepared, as far as that can be read."""
+    for path in sorted((cache_dir / "models").glob("*.json")):
+        with contextlib.suppress(OSError):
+            if (record := _record(path)) is not None:
+                yield record
 
 
 def _record(path: Path) -> Record | None:

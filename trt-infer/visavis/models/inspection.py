@@ -20,8 +20,11 @@ from visavis.errors import ModelError
 from visavis.families.family import Shape
 from visavis.models.manifest import MOST_BYTES
 from visavis.models.shapes import shapes
+from visavis.models.wire import counted
 
 MOST_NODES = 10_000
+# Of the file: operators, their inputs and attributes, weights, and what those have. CenterFace has 3,000.
+MOST_PARTS = 500_000
 MOST_SIDE = 2**24
 # No family needs a quarter of this for one value of one picture; a bomb asks for more at once.
 MOST_BYTES_PER_PIXEL = 1024
@@ -58,8 +61,8 @@ def inspected(content: bytes, name: str) -> Any:
     outside = _outside(model)
     if outside:
         raise ModelError(f"{name} keeps weights in other files ({outside})", "save it as one file")
-    for wrong in (_foreign(model), _sparse(model), _absurd(model)):
-        if wrong:
+    for look in (_absurd, _foreign, _sparse):
+        if wrong := look(model):
             raise ModelError(f"model {name} is refused, {wrong}", "use a file from a source that you trust")
     unfit = _input_fault(model)
     if unfit:
@@ -201,6 +204,10 @@ def _parsed(content: bytes, name: str) -> Any:
     if len(content) > MOST_BYTES:
         raise ModelError(f"model {name} is larger than {MOST_BYTES // 2**20} MiB", "use a smaller model")
     try:
+        parts = counted(content, MOST_PARTS)
+        if parts > MOST_PARTS:
+            remedy = "use a file from a source that you trust"
+            raise ModelError(f"model {name} is refused, it has more than {MOST_PARTS} parts", remedy)
         model = onnx.load_model_from_string(content)
     except (ValueError, DecodeError) as error:
         raise _invalid(name, error) from error

@@ -22,8 +22,8 @@ from visavis.detections import Detections, Frame, boxes_of
 from visavis.engines.int8 import calibrate, for_cpu
 from visavis.errors import ModelError
 from visavis.models.accuracy import matched
-from visavis.models.cache import PREPARATION, Prepared, prepared_model
-from visavis.models.manifest import original
+from visavis.models.cache import PREPARATION, Prepared, prepared
+from visavis.models.manifest import Original, original
 from visavis.models.processor import has_dot_products, processor_name
 from visavis.models.quantized import RECIPE, Measured, Record, keep, quantized_path
 from visavis.scores import SURE
@@ -68,7 +68,8 @@ def quantize(plan: Plan, frames: Sequence[Frame], report: Report) -> Made:
     Raises:
         ModelError: too few pictures or faces on them, more loss than allowed, less speed than wanted.
     """
-    plain = prepared_model(plan.model, *plan.size, plan.cache_dir)
+    source = original(plan.model, "", plan.cache_dir)  # once: the file may be another before this is done
+    plain = prepared(source, *plan.size, plan.cache_dir)
     held_out, others = parted(frames)
     content = for_cpu(calibrate(plain.content, counted(others, "calibrating", report)))
     fast = msgspec.structs.replace(plain, content=content, path=None)
@@ -86,11 +87,10 @@ def quantize(plan: Plan, frames: Sequence[Frame], report: Report) -> Made:
         speed=times["fp32"] / times["int8"],
     )
     judge(plain.name, measured, dot_products=has_dot_products())
-    return _kept(plan, plain, content, measured)
+    return _kept(plan, source, plain, content, measured)
 
 
-def _kept(plan: Plan, plain: Prepared, content: bytes, measured: Measured) -> Made:
-    source = original(plan.model, "", plan.cache_dir)
+def _kept(plan: Plan, source: Original, plain: Prepared, content: bytes, measured: Measured) -> Made:
     record = Record(
         name=plain.name,
         original_sha256=source.sha256,

@@ -8,6 +8,7 @@ may put those of several devices together.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from visavis.models.manifest import original
 from visavis.models.prepare import prepare
 
 VERSION = "1"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Whatever the umask is: Triton runs as another user, in its container and as a service.
 OPEN_FOLDER, OPEN_FILE = 0o755, 0o644
 CONFIG = """\
-# Written by `visavis model export-triton`: serves {name} for pictures of {width}x{height}.
+# Written by `visavis model export-triton`: serves pictures of {width}x{height}.
 name: {quoted}
 backend: "onnxruntime"
 max_batch_size: {batch}
@@ -60,11 +62,12 @@ def export(model: str, folder: Path, size: tuple[int, int], batch: int, wait_us:
         ModelError: the model cannot be used or prepared, or the files cannot be written.
     """
     source = original(model)
+    if not NAME.fullmatch(source.name):  # of a file, which may be called in any way
+        raise ModelError(f"{source.name!r} cannot be a folder of a model repository", "give the file a plain name")
     content = prepare(source, *size, batch=0)
     shapes = FAMILIES[source.entry.family].shapes(*size)
     names = [one.name for one in onnx.load_from_string(content).graph.output]
     words = CONFIG.format(
-        name=source.name,
         quoted=json.dumps(source.name),
         width=size[0],
         height=size[1],
