@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a model repository is written, whatever a file is called; what is in it, a real Triton reads in tests/kserve."""
+"""Where a model repository is written, whatever a file is called; a real Triton reads one in tests/kserve."""
 
 from __future__ import annotations
 
