@@ -5,11 +5,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from msgspec.structs import replace
+from onnx import TensorProto, helper
 from visavis import free_memory
+from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.cli import main
 from visavis.errors import PictureError
-from visavis.free_memory import check_room, free
+from visavis.free_memory import BYTES_PER_PIXEL, check_room, free
+from visavis.models.cache import prepared_model
+from visavis.models.memory import bytes_per_pixel
+from visavis.settings import DetectorSettings
 
 GIB = 1 << 30
 
@@ -81,4 +89,44 @@ def test_detect_refuses_a_picture_for_which_there_is_no_memory(
     monkeypatch.setattr(free_memory, "free", lambda: 1 << 20)
     assert main(["detect", "build/demo/face.jpg"]) == 1
     assert "build/demo/face.jpg" in (said := capsys.readouterr().err)
-    assert "choose an --input of at most 64x64" in said
+    assert "at most 64x64 fits, by --input" in said
+
+
+def network_of(*nodes: onnx.NodeProto) -> bytes:
+    """One that takes a picture of any size."""
+    picture = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "height", "width", 3])
+    output = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    graph = helper.make_graph(list(nodes), "network", [picture], [output])
+    return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+
+
+def test_a_network_takes_what_is_alive_at_once() -> None:
+    """Each value has three numbers of four bytes for a pixel."""
+    chain = network_of(
+        helper.make_node("Cast", ["image"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("Relu", ["c"], ["d"]),
+    )
+    assert bytes_per_pixel(chain) == 2 * 12
+    skipping = network_of(
+        helper.make_node("Cast", ["image"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("Add", ["a", "c"], ["d"]),
+    )
+    assert bytes_per_pixel(skipping) == 3 * 12
+
+
+def test_a_heavy_model_is_refused_a_picture_that_a_light_one_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light = prepared_model("centerface", 0, 0, tmp_path)
+    assert light.bytes_per_pixel == pytest.approx(BYTES_PER_PIXEL, rel=0.1), "measured, and reckoned from its graph"
+    heavy = replace(light, bytes_per_pixel=10 * light.bytes_per_pixel)
+    settings = DetectorSettings(input_width=0, input_height=0)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    monkeypatch.setattr(free_memory, "free", lambda: 1 << 20)
+    assert OnnxRuntime(settings, light).detect(picture).size == 0
+    with pytest.raises(PictureError, match=r"a picture of 64x64 takes about 7 MiB of memory, 1 MiB are available"):
+        OnnxRuntime(settings, heavy).detect(picture)

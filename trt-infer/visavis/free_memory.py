@@ -9,12 +9,13 @@ from pathlib import Path
 from visavis.errors import PictureError
 from visavis.system_files import text_of
 
-# CenterFace with ONNX Runtime, one picture: 184 from 640x640 to 2048x2048, 189 at 8192x8192.
+# CenterFace with ONNX Runtime, one picture: 184 from 640x640 to 2048x2048, 189 at 8192x8192. What another model takes
+# is known once it is prepared.
 BYTES_PER_PIXEL = 190
 MULTIPLE = 32
 
 
-def check_room(what: str, width: int, height: int) -> None:
+def check_room(what: str, width: int, height: int, bytes_per_pixel: int = BYTES_PER_PIXEL) -> None:
     """Raise when the network's run at a size would take more memory than is to be had.
 
     Nothing is to be had of the run before: a network that takes any size gives its memory back after each.
@@ -22,21 +23,20 @@ def check_room(what: str, width: int, height: int) -> None:
     Args:
         what: the argument or picture that wants the size, for the sentence.
         width, height: of the network's input, pixels.
+        bytes_per_pixel: what this network takes.
 
     Raises:
         PictureError: there is not enough; it names the largest size that fits.
     """
-    takes_bytes, has_bytes = width * height * BYTES_PER_PIXEL, free()
+    takes_bytes, has_bytes = width * height * bytes_per_pixel, free()
     if takes_bytes > has_bytes:
-        raise _too_large(what, takes_bytes, has_bytes)
-
-
-def _too_large(what: str, takes_bytes: int, has_bytes: int) -> PictureError:
-    side = math.isqrt(has_bytes // BYTES_PER_PIXEL) // MULTIPLE * MULTIPLE
-    return PictureError(
-        f"{what} takes about {takes_bytes >> 20} MiB of memory, {has_bytes >> 20} MiB are available",
-        f"choose an --input of at most {side}x{side}" if side else "free some memory",
-    )
+        side = math.isqrt(has_bytes // bytes_per_pixel) // MULTIPLE * MULTIPLE
+        raise PictureError(
+            f"{what} takes about {takes_bytes >> 20} MiB of memory, {has_bytes >> 20} MiB are available",
+            f"at most {side}x{side} fits, by --input, or of a device's clients by gateway.full_side"
+            if side
+            else "free some memory",
+        )
 
 
 def free(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:

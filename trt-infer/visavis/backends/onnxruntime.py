@@ -13,8 +13,9 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from visavis.detections import Detections, Frame
-from visavis.errors import DetectorError, ModelError
+from visavis.errors import DetectorError, ModelError, PictureError
 from visavis.families import FAMILIES
+from visavis.free_memory import BYTES_PER_PIXEL, check_room
 from visavis.models.auto import AUTO, recommended_precision
 from visavis.models.cache import Prepared, prepared_model
 from visavis.models.quantized import quantized_model
@@ -60,6 +61,7 @@ class OnnxRuntime:
         self._session = _session(prepared, settings.threads)
         self.outputs = [output.name for output in self._session.get_outputs()]
         self._options = onnxruntime.RunOptions()
+        self._bytes_per_pixel = prepared.bytes_per_pixel or BYTES_PER_PIXEL
         if 0 in self.input_size:
             # A picture of 1920 pixels takes many times the memory that the next one may need.
             self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -73,7 +75,7 @@ class OnnxRuntime:
         width, height = self.input_size
         try:
             self.detect(np.full((height or 32, width or 32, 3), 128, np.uint8))
-        except DetectorError as error:
+        except (DetectorError, PictureError) as error:
             raise ModelError(f"model {self.model_id} does not run, {error}") from error
 
     def detect(self, frame: Frame) -> Detections:
@@ -81,9 +83,12 @@ class OnnxRuntime:
 
         Raises:
             DetectorError: another size than `input_size`, or the model failed.
+            PictureError: there is no memory for one of this size, where it takes any.
         """
+        height, width, _ = frame.shape  # before the network runs: right after it all takes several times as long
+        if 0 in self.input_size:
+            check_room(f"a picture of {width}x{height}", width, height, self._bytes_per_pixel)
         try:
-            height, width, _ = frame.shape  # before the network runs: right after it all takes several times as long
             outputs = self._session.run(self.outputs, {"image": frame[None]}, self._options)
         except RUNTIME_ERRORS as error:
             raise DetectorError(f"cannot infer a picture of shape {frame.shape}, {error}") from error

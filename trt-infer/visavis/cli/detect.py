@@ -109,8 +109,6 @@ class Eye:
             PictureError: there is no memory for its size.
         """
         small, scale = letterboxed(picture, self._size_px)
-        height, width = small.shape[:2]
-        check_room(f"{name} at {width}x{height}", width, height)
         return _in_picture(self._detector.detect(small), scale, picture)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from visavis.cli.arguments import add_action
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
-from visavis.free_memory import check_room
 from visavis.models.manifest import Entry, Original, read_limited
 from visavis.own_folder import own_folder, written_to
 from visavis.settings import default_cache_dir
@@ -81,8 +80,6 @@ def _tried(name: str, content: bytes, picture: str) -> int:
             return 0
         _, frame = next(pictures_of(picture))
         boxed, _ = letterboxed(frame, None)
-        height, width = boxed.shape[:2]
-        check_room(f"{picture} at {width}x{height}", width, height)
         count = finder.detect(boxed).size
     if count == 0:
         raise ModelError(

@@ -26,7 +26,8 @@ PREPARATION = 1
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What was prepared from what; the sums are SHA-256 in hex, the sizes pixels (0 = any)."""
+    """What was prepared from what; the sums are SHA-256 in hex, the sizes pixels (0 = any). Of one of any size it says
+    how much memory it takes, of others, and in records of earlier releases, that is 0."""
 
     name: str
     original_sha256: str
@@ -34,15 +35,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     preparation: int
+    bytes_per_pixel: int = 0
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A verified model: load `content`, never the file again. `path` is None when it could not be kept."""
+    """A verified model: load `content`, never the file again. `path` is None when it could not be kept.
+
+    `bytes_per_pixel` is what one of any size takes; 0 where nobody has reckoned it.
+    """
 
     name: str
     family: str
     content: bytes
     path: Path | None
+    bytes_per_pixel: int = 0
 
     def __str__(self) -> str:
         return str(self.path or "in memory only")
@@ -71,7 +77,14 @@ def prepared(source: Original, width: int, height: int, cache_dir: Path | None =
     try:
         with locked(path):
             content = _kept(path, source) or _build(path, source, width, height)
-        return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
+            record = _record(path)
+        return Prepared(
+            name=source.name,
+            family=source.entry.family,
+            content=content,
+            path=path,
+            bytes_per_pixel=record.bytes_per_pixel if record else 0,
+        )
     except OSError as error:
         return _unkept(path, source, (width, height), error)
 
@@ -137,15 +150,21 @@ def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSEr
         content = _kept(path, source)
     except OSError:
         content = None
-    found = path if content is not None else None
-    if content is None:
-        log.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
-        content = _prepare(source, *size_px)
-    return Prepared(name=source.name, family=source.entry.family, content=content, path=found)
+    if content is not None:
+        return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
+    log.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
+    content, bytes_per_pixel = _prepare(source, *size_px)
+    return Prepared(
+        name=source.name,
+        family=source.entry.family,
+        content=content,
+        path=None,
+        bytes_per_pixel=bytes_per_pixel,
+    )
 
 
 def _build(path: Path, source: Original, width: int, height: int) -> bytes:
-    content = _prepare(source, width, height)
+    content, bytes_per_pixel = _prepare(source, width, height)
     record = Record(
         name=source.name,
         original_sha256=source.sha256,
@@ -153,6 +172,7 @@ def _build(path: Path, source: Original, width: int, height: int) -> bytes:
         width=width,
         height=height,
         preparation=PREPARATION,
+        bytes_per_pixel=bytes_per_pixel,
     )
     # The record first: a model without one is never believed.
     beside = path.with_suffix(".json")
@@ -165,11 +185,14 @@ def _build(path: Path, source: Original, width: int, height: int) -> bytes:
     return content
 
 
-def _prepare(source: Original, width: int, height: int) -> bytes:
+def _prepare(source: Original, width: int, height: int) -> tuple[bytes, int]:
+    """The prepared file, and the memory that one of any size takes for each pixel."""
     # onnx takes 150 ms and 30 MB to import: only a cold cache pays that.
+    from visavis.models.memory import bytes_per_pixel  # noqa: PLC0415
     from visavis.models.prepare import prepare  # noqa: PLC0415
 
-    return prepare(source, width, height)
+    content = prepare(source, width, height)
+    return content, 0 if width else bytes_per_pixel(content)
 
 
 @contextlib.contextmanager

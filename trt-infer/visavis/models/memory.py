@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory a network takes for each pixel, told from its graph: what is alive at once while it runs.
+
+A runtime makes a value when its operator's turn comes, and gives its memory to others after the last one that reads it.
+For CenterFace that comes to 195 bytes, and 184 to 189 were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import onnx
+
+from visavis.models.inspection import BYTES_PER_NUMBER, picture_input
+from visavis.models.shapes import shapes
+
+# Of the picture that is reckoned with: each network scales it by a power of two.
+SIDE = 640
+
+
+def bytes_per_pixel(content: bytes) -> int:
+    """What a prepared network of any size takes at most.
+
+    Args:
+        content: takes one picture, (1, height, width, 3) uint8.
+    """
+    model = onnx.load_model_from_string(content)
+    for side, value in zip(picture_input(model).type.tensor_type.shape.dim, (1, SIDE, SIDE, 3), strict=True):
+        side.dim_value = value
+    return max(_alive(model)) // SIDE**2
+
+
+def _alive(model: Any) -> Iterator[int]:
+    """Bytes of all values together, after each operator."""
+    sizes = {name: prod(shape or ()) * BYTES_PER_NUMBER for name, shape in shapes(model).items()}
+    last = {name: turn for turn, node in enumerate(model.graph.node) for name in node.input}
+    wanted = {output.name for output in model.graph.output}
+    alive: dict[str, int] = {}
+    for turn, node in enumerate(model.graph.node):
+        alive |= {name: sizes[name] for name in node.output if name}
+        yield sum(alive.values())
+        alive = {name: size for name, size in alive.items() if last.get(name, 0) > turn or name in wanted}
