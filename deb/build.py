@@ -68,8 +68,6 @@ SYSTEMS = {
 }
 # Made when nothing is named; Ubuntu's are made when they are asked for.
 USUAL = ("bookworm", "trixie")
-# Programs that `make setup-test` does not bring.
-NEEDED = ("mmdebstrap", "aarch64-linux-gnu-g++")
 
 
 def main() -> int:
@@ -81,20 +79,26 @@ def main() -> int:
     parser.add_argument("--suite", choices=suites, help="only for this release; Ubuntu's are made only so")
     parser.add_argument("--arch", choices=architectures, help="only for this architecture")
     wanted = parser.parse_args()
-    if missing := [name for name in NEEDED if shutil.which(name) is None]:
+    chosen = [wanted.suite] if wanted.suite else USUAL
+    needed = {"mmdebstrap"} | {f"{system.target.triple}-g++" for system in systems(chosen, wanted.arch)}
+    if missing := sorted(name for name in needed if shutil.which(name) is None):
         print(f"deb: {', '.join(missing)} is missing: `scripts/setup.sh vm` installs it", file=sys.stderr)
         return 1
-    for file in packages([wanted.suite] if wanted.suite else USUAL, wanted.arch):
+    for file in packages(chosen, wanted.arch):
         print(file, flush=True)
     return 0
 
 
 def packages(suites: Sequence[str] = USUAL, only: str | None = None) -> Iterator[Path]:
     """Make the packages of this version for some releases, and of one architecture if it is named; yield each file."""
-    for (suite, architecture), system in SYSTEMS.items():
-        if suite in suites and architecture == (only or architecture):
-            yield package(system, current_version())
+    for system in systems(suites, only):
+        yield package(system, current_version())
     yield from beside.packages(current_version())
+
+
+def systems(suites: Sequence[str], only: str | None) -> list[System]:
+    """Those of some releases, and of one architecture if it is named."""
+    return [one for (suite, own), one in SYSTEMS.items() if suite in suites and own == (only or own)]
 
 
 @one_at_a_time("packages")

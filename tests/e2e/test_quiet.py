@@ -29,7 +29,7 @@ MAY_WRITE = (
     r"|{place}/visavis-\w+/(owner\.lock\.new|mosquitto\.conf)"
     r"|{place}/[a-z0-9_]{{8}}"  # Python tries whether it can write there
     r"|/dev/shm/visavis-broker-\w+/+(owner\.lock\.new|mosquitto\.db\.new)"
-    r"|/dev/null|/proc/self/coredump_filter|.*/models/[\w-]+\.lock|.*/__pycache__/[^/]+\.pyc\.\d+"
+    r"|/dev/null|/proc/self/coredump_filter|.*/models/([\w-]+\.lock|\.[\w-]+\.(json|onnx)\.[0-9a-f]{{8}})|.*/__pycache__/[^/]+\.pyc\.\d+"
 )
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"
 # A thumbnail has 320 x 240 pixels at most, a picture of the demo has 640 x 480 of three bytes.

@@ -7,11 +7,13 @@ import os
 import pwd
 import tempfile
 from argparse import Namespace
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from visavis import broker
 from visavis.broker import BrokerFailed
+from visavis.own_folder import NoPlace, own_folder
 
 
 @pytest.fixture
@@ -72,3 +74,20 @@ def test_who_is_not_root_keeps_it_in_memory_or_among_its_own(closed: Path, monke
     monkeypatch.setattr(broker, "MEMORY", closed / "nowhere")
     with broker.state_folder() as state:
         assert state.parent == closed
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_where_memory_has_no_room_the_state_is_on_a_disk_and_that_is_said(
+    user: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(prefix: str, place: Path | None = None) -> AbstractContextManager[Path]:
+        if place == broker.MEMORY:
+            raise NoPlace("the folder for temporary files /dev/shm cannot be written, No space left on device")
+        return own_folder(prefix, place)
+
+    monkeypatch.setattr(broker, "own_folder", full)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr("shutil.chown", lambda _folder, _user: None)
+    with broker.state_folder() as state:
+        assert broker.MEMORY not in state.parents
+    assert "No space left on device, so the broker keeps its state on a disk" in caplog.text

@@ -124,11 +124,21 @@ def with_picture_bent() -> bytes:
     return bytes_of(model)
 
 
-def graph_of(parts: bytes, times: int) -> bytes:
-    """A file whose graph is nothing but the same few bytes, many times."""
-    size = len(parts) * times
-    length = [*((size >> shift & 0x7F) | 0x80 for shift in (0, 7, 14, 21)), size >> 28]
-    return b"\x3a" + bytes(length) + parts * times
+def many(parts: bytes, *inside: int) -> bytes:
+    """A file with a million of some parts, in the fields of these numbers, the innermost last."""
+    content = parts * (1_000_000 // len(parts) * 2)
+    for number in reversed(inside):
+        length, tag = len(content), number << 3 | 2
+        content = varint(tag) + varint(length) + content
+    return content
+
+
+def varint(value: int) -> bytes:
+    low = bytes([value & 0x7F | (0x80 if value > 0x7F else 0)])
+    return low + varint(value >> 7) if value > 0x7F else low
+
+
+MANY = "it has more than 500000 parts"
 
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -145,8 +155,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "function": (with_function, "operators of its own"),
     "nested graph": (with_nested_graph, r"graphs within its graph \(If\)"),
     "many operators": (with_many_nodes, "operators, the limit is 10000"),
-    "millions of operators": (lambda: graph_of(b"\x0a\x00", 5_000_000), "it has more than 500000 parts"),
-    "millions of attributes": (lambda: graph_of(b"\x0a\x04\x2a\x00\x2a\x00", 300_000), "it has more than 500000 parts"),
+    "millions of operators": (lambda: many(b"\x0a\x00", 7), MANY),
+    "millions of attributes": (lambda: many(b"\x2a\x00", 7, 1), MANY),
+    "millions of operators inside": (lambda: many(b"\x0a\x00", 7, 1, 5, 6), MANY),
+    "millions of functions": (lambda: many(b"\xca\x01\x00"), MANY),
+    "millions of sides": (lambda: many(b"\x0a\x00", 7, 13, 2, 1, 2), MANY),
+    "millions of weights": (lambda: many(b"\x2a\x00", 7), MANY),
+    "millions of weights in an attribute": (lambda: many(b"\x52\x00", 7, 1, 5), MANY),
     "huge weight": (lambda: with_weight([100_000, 100_000]), r"claims the shape \[100000, 100000\]"),
     "negative weight": (lambda: with_weight([-1, 3]), "claims the shape"),
     "weight of another size": (lambda: with_weight([2, 3, 9, 9]), "not a valid ONNX model|is not a scrfd"),

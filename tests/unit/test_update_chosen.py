@@ -40,11 +40,14 @@ def test_a_network_is_an_address_that_is_good_beyond_the_cable(
 
 
 class Loader:
-    """Takes what it is told."""
+    """Takes what it is told; slot A has proved itself."""
 
     def set_primary(self, _: str) -> None: ...
 
     def set_good(self, _: str) -> None: ...
+
+    def on_trial(self, slot: str) -> bool:
+        return slot == "B"
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -70,9 +73,11 @@ def test_whoever_chooses_the_next_system_notes_which_and_that_there_is_a_network
     for _ in range(2):  # at each start anew
         assert ask(monkeypatch, "set-state", "B", "good") == 0
         assert (chosen.is_chosen("B"), chosen.network_is_lost()) == (False, False)
-    assert ask(monkeypatch, "set-primary", "A") == 0
-    assert chosen.is_chosen("A")
+    assert ask(monkeypatch, "set-primary", "B") == 0
+    assert chosen.is_chosen("B")
     assert not chosen.network_is_lost(), "it had none"
+    assert ask(monkeypatch, "set-primary", "A") == 0
+    assert (chosen.is_chosen("A"), chosen.is_chosen("B")) == (False, False), "A has proved itself"
 
 
 def test_a_note_that_cannot_be_written_keeps_no_device_from_its_other_system(

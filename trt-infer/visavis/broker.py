@@ -13,13 +13,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from visavis.errors import VisavisError
 from visavis.keeper import Keeper
-from visavis.own_folder import own_folder, put
+from visavis.own_folder import NoPlace, own_folder, put
 
 FOLDER_PREFIX = "visavis-broker-"
 # Whom mosquitto becomes when root starts it: the first of these that there is.
@@ -104,9 +104,18 @@ def mosquitto() -> str:
 
 @contextmanager
 def state_folder() -> Iterator[Path]:
-    """A folder that mosquitto may write while the block runs: as root it becomes another user."""
+    """A folder that mosquitto may write while the block runs: as root it becomes another user.
+
+    Raises:
+        NoPlace: there is no room for it anywhere.
+    """
     as_root = os.geteuid() == 0
-    with own_folder(FOLDER_PREFIX, enterable() if as_root else in_memory()) as folder:
+    with ExitStack() as made:
+        try:
+            folder = made.enter_context(own_folder(FOLDER_PREFIX, enterable() if as_root else in_memory()))
+        except NoPlace as error:
+            log.warning("%s, so the broker keeps its state on a disk", error.sentence)
+            folder = made.enter_context(own_folder(FOLDER_PREFIX, enterable(on_disk=True) if as_root else None))
         if as_root:
             shutil.chown(folder, user_of_mosquitto())
         yield folder
@@ -132,10 +141,10 @@ def in_memory() -> Path | None:
     return MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 
-def enterable() -> Path:
+def enterable(*, on_disk: bool = False) -> Path:
     """Memory, the folder for temporary files, or another one: the first of them that every user may enter."""
     usual = Path(tempfile.gettempdir()).resolve()
-    for folder in (MEMORY, usual, *map(Path, OPEN_TO_ALL)):
+    for folder in (*([] if on_disk else [MEMORY]), usual, *map(Path, OPEN_TO_ALL)):
         if all_may_enter(folder):
             return folder
     log.warning(

@@ -219,10 +219,10 @@ def model_of_device(detector: Detector) -> Iterator[Finding]:
         yield model(detector, cache_dir)
         return
     yield from takes_nothing(cache_dir)
-    yield from of_others(cache_dir)
     if closed(cache_dir, os.R_OK | os.W_OK | os.X_OK):
         yield Finding("model", "warn", CLOSED.format(cache_dir), OPEN)
     else:
+        yield from of_others(cache_dir)
         with as_owner_of(cache_dir):
             found = model(detector, cache_dir)
         yield replace(found, remedy=filled(found.remedy, cache_dir))

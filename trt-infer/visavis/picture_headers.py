@@ -49,4 +49,4 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
 
 def too_large(name: str, size_px: tuple[int, int]) -> PictureError:
     """For a picture of more than MOST_PIXELS."""
-    return PictureError(f"{name} has {size_px[0]}x{size_px[1]} pixels", f"the limit is {MOST_PIXELS // 10**6} million")
+    return PictureError(f"{name} has {size_px[0]}x{size_px[1]} pixels", "the limit is 40 million")

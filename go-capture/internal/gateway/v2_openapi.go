@@ -108,7 +108,8 @@ func answeredTensor() object {
 func inferSchema(score float64) object {
 	inputs := listOf(object{"oneOf": []object{imageSchema(), pixelsSchema()}})
 	inputs["minItems"], inputs["maxItems"] = 1, openinference.InputsMost
-	parameters := orNull(object{"type": "object", "additionalProperties": false, "properties": object{"binary_data": truthSchema}})
+	parameters := orNull(object{"type": "object", "additionalProperties": false,
+		"properties": object{"binary_data": truthSchema, "content_type": textSchema}})
 	outputs := orNull(listOf(object{"type": "object", "required": []string{"name"}, "properties": object{
 		"name": object{"enum": openinference.OutputNames()}, "parameters": parameters}}))
 	outputs["maxItems"] = openinference.OutputsMost
@@ -129,7 +130,8 @@ func optionsSchema(score float64) object {
 // given is an input whose data are in the JSON.
 func given(name, datatype string, shape, data object) object {
 	input := exactly(object{"name": object{"enum": []string{name}}, "datatype": object{"enum": []string{datatype}}, "shape": shape, "data": data})
-	input["properties"].(object)["parameters"] = orNull(object{"type": "object", "maxProperties": 0})
+	input["properties"].(object)["parameters"] = orNull(object{"type": "object", "additionalProperties": false,
+		"properties": object{"content_type": textSchema}})
 	return input
 }
 

@@ -76,7 +76,7 @@ func TestPixelsComeAsNumbersOrAsBytes(t *testing.T) {
 
 func TestParametersAndOutputsAreTheClients(t *testing.T) {
 	r, err := openinference.Parse([]byte(inJSON(`, "id": "shop-17", "parameters": {"score": 0.7, "timeout": 1500, "input": "full", "binary_data_output": true},
-		"outputs": [{"name": "scores"}, {"name": "boxes", "parameters": {"binary_data": false}}]`)), -1)
+		"outputs": [{"name": "scores", "parameters": {"content_type": "np"}}, {"name": "boxes", "parameters": {"binary_data": false}}]`)), -1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,9 +52,12 @@ func KnowsInput(given Parameters) error { return only(inputParameter, "an input"
 // KnowsOutput refuses parameters of an output that would have no effect, such as Triton's classification.
 func KnowsOutput(given Parameters) error { return only(outputParameter, "an output", given) }
 
+// hint says what data are meant for, as MLServer's own codecs do, and asks for nothing.
+const hint = "content_type"
+
 func only(known, of string, given Parameters) error {
 	for name := range given {
-		if name != known {
+		if name != known && name != hint {
 			return malformedf("The parameter %.64q of %s has no meaning here; %s has.", name, of, known)
 		}
 	}

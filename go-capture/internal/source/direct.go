@@ -99,8 +99,8 @@ func (d *direct) Grab(ctx context.Context, into *frame.Picture) error {
 			return fmt.Errorf("read the camera: %w", err)
 		}
 		if !d.pace.due(shot.TakenNs) {
-			if damage == nil {
-				deadline = time.Now().Add(d.patience.stall)
+			if damage == nil || errors.Is(damage, v4l2.ErrDamaged) { // whole, says the driver
+				damage, deadline = nil, time.Now().Add(d.patience.stall)
 			}
 			continue
 		}

@@ -10,8 +10,26 @@ from collections.abc import Iterator
 
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 FIXED = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
-# By numbers of onnx.proto's fields: graph of a model, nodes of a graph, attributes of a node, weights of a graph.
-INSIDE: dict[tuple[int, ...], tuple[int, ...]] = {(): (7,), (7,): (1, 5), (7, 1): (5,), (7, 1, 5): (), (7, 5): ()}
+# The messages of onnx.proto that hold others: by the numbers of their fields, what these are.
+TENSOR, VALUE, ENTRY, SPARSE = "tensor", "value", "entry", "sparse"
+MESSAGES: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 8: ENTRY, 14: ENTRY, 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph", 3: ENTRY, 4: ENTRY},
+    "function": {7: "node", 9: ENTRY, 11: "attribute", 12: VALUE, 14: ENTRY},
+    "graph": {1: "node", 5: TENSOR, 11: VALUE, 12: VALUE, 13: VALUE, 14: "annotation", 15: SPARSE, 16: ENTRY},
+    "node": {5: "attribute", 9: ENTRY},
+    "attribute": {5: TENSOR, 6: "graph", 10: TENSOR, 11: "graph", 14: "type", 15: "type", 22: SPARSE, 23: SPARSE},
+    "annotation": {2: ENTRY},
+    SPARSE: {1: TENSOR, 2: TENSOR},
+    TENSOR: {3: ENTRY, 13: ENTRY, 16: ENTRY},
+    VALUE: {2: "type", 4: ENTRY},
+    "type": {1: "of_tensor", 4: "of_one", 5: "of_two", 8: "of_tensor", 9: "of_one"},
+    "of_tensor": {2: "shape"},
+    "of_one": {1: "type"},
+    "of_two": {2: "type"},
+    "shape": {1: ENTRY},
+    ENTRY: {},
+}
 
 
 class Odd(ValueError):
@@ -25,15 +43,15 @@ def counted(content: bytes, most: int) -> int:
         Odd: it cannot be walked through.
     """
     count = 0
-    waiting: list[tuple[tuple[int, ...], int, int]] = [((), 0, len(content))]
+    waiting = [("model", 0, len(content))]
     while waiting:
-        path, start, end = waiting.pop()
+        message, start, end = waiting.pop()
         for number, kind, begin, stop in _fields(content, start, end):
             count += 1
             if count > most:
                 return count
-            if kind == LENGTH and number in INSIDE[path]:
-                waiting.append(((*path, number), begin, stop))
+            if kind == LENGTH and number in MESSAGES[message]:
+                waiting.append((MESSAGES[message][number], begin, stop))
     return count
 
 

@@ -20,7 +20,7 @@ GLOBAL, LOOPBACK = "00", "lo"
 
 
 def note(slot: str) -> None:
-    """Leave a note that a slot was chosen.
+    """Leave a note that a slot was chosen, and has to prove itself.
 
     Raises:
         OSError: it cannot be written.
@@ -29,14 +29,13 @@ def note(slot: str) -> None:
     write_atomically(NOTE, lines({"slot": slot, "network": "yes" if has_network() else "no"}).encode())
 
 
-def forget(slot: str) -> None:
-    """A slot has proved itself.
+def forget() -> None:
+    """Take the note back.
 
     Raises:
-        OSError: the note cannot be removed.
+        OSError: it cannot be removed.
     """
-    if is_chosen(slot):
-        NOTE.unlink()
+    NOTE.unlink(missing_ok=True)
 
 
 def is_chosen(slot: str) -> bool:

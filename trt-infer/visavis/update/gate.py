@@ -65,7 +65,7 @@ def on_trial(loader: BootLoader, slot: str) -> bool:
     try:
         return loader.on_trial(slot)
     except UpdateError:
-        if is_chosen(slot):
+        if is_chosen(slot) and boots_count():
             restart_device()
         raise
 
@@ -90,9 +90,14 @@ def or_restart() -> Iterator[None]:
     try:
         yield
     except UpdateError:
-        if DATA_LOST.exists() or not IN_MEMORY.exists():
+        if boots_count():
             restart_device()
         raise
+
+
+def boots_count() -> bool:
+    """Whether a restart leads anywhere: not where the disk can only be read."""
+    return DATA_LOST.exists() or not IN_MEMORY.exists()
 
 
 def restart_device() -> None:
