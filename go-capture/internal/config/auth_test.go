@@ -18,6 +18,9 @@ func TestWhoeverWritesTheSectionAuthWantsLogins(t *testing.T) {
 	if !load(t, write(t, ""), "VISAVIS_AUTH__ENABLED=true").Auth.Enabled || load(t, write(t, "[auth]\n"), "VISAVIS_AUTH__ENABLED=false").Auth.Enabled {
 		t.Error("the environment does not win")
 	}
+	if load(t, write(t, ""), "VISAVIS_AUTH__SESSION_DAYS=7").Auth.Enabled {
+		t.Error("a variable about logins is no section in a file, and nobody could log in")
+	}
 }
 
 func TestWithLoginsThePageMayListenEverywhere(t *testing.T) {

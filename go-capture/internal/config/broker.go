@@ -66,7 +66,7 @@ func (r *reader) checkForms(at string, m MQTT) {
 		return
 	}
 	key, other := at+"frigate_prefix", at+"prefix"
-	if _, written := r.set[key]; !written {
+	if r.written(key, other) == other {
 		key, other = other, key
 	}
 	r.blame(key, fmt.Sprintf("%q is that of %s too, so that topics of both forms would mix", m.Prefix, other), "write another one here or there")

@@ -73,7 +73,7 @@ func (d *document) readFiles(path string) {
 		d.refuse(folder, 0, fmt.Sprintf("cannot be read: %v", cause(err)), "let the user that runs visavis read the folder")
 	}
 	for _, entry := range entries {
-		if strings.HasSuffix(entry.Name(), ".toml") {
+		if strings.HasSuffix(entry.Name(), ".toml") && !strings.HasPrefix(entry.Name(), ".") { // as editors call what they have open
 			d.readFile(filepath.Join(folder, entry.Name()))
 		}
 	}
@@ -160,6 +160,8 @@ func (d *document) addCameras(s setting) {
 	}
 }
 
+const ofDemo = "default"
+
 // addDemo gives a configuration that says nothing of cameras one that needs nothing: smaller than the default of a camera, because
 // a slow board has to draw it.
 func (d *document) addDemo() {
@@ -167,7 +169,7 @@ func (d *document) addDemo() {
 		return
 	}
 	values := map[string]any{"id": "demo", "source": "demo:", "size": []any{int64(640), int64(480)}}
-	demo := setting{key: "camera[0]", value: values, origin: origin{file: "default"}}
+	demo := setting{key: "camera[0]", value: values, origin: origin{file: ofDemo}}
 	d.cameras = []table{{setting: demo, settings: demo.entries(values)}}
 }
 

@@ -191,6 +191,51 @@ func TestTheDemoOfTheInstalledConfigurationPlaysUntilACameraIsNamed(t *testing.T
 	}
 }
 
+func TestACameraOfTheEnvironmentHasNothingOfTheDemo(t *testing.T) {
+	for source, want := range map[string][2]int{"push:": {1280, 720}, "demo:": {640, 480}} {
+		made := load(t, "", "VISAVIS_CAMERA__0__ID=door", "VISAVIS_CAMERA__0__SOURCE="+source)
+		if len(made.Cameras) != 1 || made.Cameras[0].ID != "door" || made.Cameras[0].Size != want {
+			t.Errorf("%s: %+v", source, made.Cameras)
+		}
+	}
+	made := load(t, "", "VISAVIS_CAMERA__0__SIZE=[320, 240]", "VISAVIS_CAMERA__0__SOURCE=push:")
+	if made.Cameras[0].Size != [2]int{320, 240} {
+		t.Errorf("its own size is forgotten: %+v", made.Cameras)
+	}
+}
+
+func TestWhatAnEditorHasOpenIsNoSetting(t *testing.T) {
+	path := write(t, "")
+	put(t, filepath.Join(filepath.Dir(path), "conf.d", "10-a.toml"), "[device]\nid = \"porch\"\n")
+	put(t, filepath.Join(filepath.Dir(path), "conf.d", ".10-a.toml"), "nonsense")
+	if err := os.Symlink("me@host.1", filepath.Join(filepath.Dir(path), "conf.d", ".#10-a.toml")); err != nil {
+		t.Fatal(err)
+	}
+	if made := load(t, path); made.Device.ID != "porch" {
+		t.Errorf("%+v", made.Device)
+	}
+}
+
+// Of two keys that do not go together, the one that somebody wrote is blamed, where they wrote it.
+func TestWhatWasWrittenIsBlamedAndNoDefault(t *testing.T) {
+	path := write(t, "[thermal]\nthrottle_at_c = 60\n")
+	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":2: thermal.throttle_at_c: ") {
+		t.Error(got)
+	}
+	path = write(t, "[thermal]\nresume_at_c = 90\n")
+	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":2: thermal.resume_at_c: ") {
+		t.Error(got)
+	}
+	path = write(t, "[detector]\nbackend = \"kserve\"\nkserve_url = \"http://127.0.0.1:1\"\n[worker]\nlease_ms = 100\n")
+	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":5: worker.lease_ms: ") {
+		t.Error(got)
+	}
+	path = write(t, "")
+	if _, err := Load(path, []string{"VISAVIS_THERMAL__THROTTLE_AT_C=60"}, nil); err == nil || !strings.Contains(err.Error(), "VISAVIS_THERMAL__THROTTLE_AT_C") {
+		t.Error(err)
+	}
+}
+
 func TestTheSampleOfTheDocumentationLoads(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs/reference/config.md"))
 	if err != nil {

@@ -106,7 +106,12 @@ func (d *document) overrideCamera(index, name string, s setting) {
 		added := setting{key: element("camera", number), origin: s.origin}
 		d.cameras = append(d.cameras, table{setting: added, settings: map[string]setting{}})
 	}
-	d.cameras[number].settings[name] = s
+	held := d.cameras[number].settings
+	held[name] = s
+	source, _ := value.(string)
+	if name == "source" && held["size"].origin.file == ofDemo && !strings.HasPrefix(source, "demo:") {
+		delete(held, "size") // that was for the demo
+	}
 }
 
 // ruleOf finds the rule of a key; a key that is not known counts as a string, the reader refuses it later.

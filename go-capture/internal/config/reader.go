@@ -27,7 +27,7 @@ func (r *reader) config(d *document) *Config {
 	for _, name := range sortedKeys(d.sections) {
 		fill(r, &made, d.sections[name], sectionKeys[name])
 	}
-	if auth, written := d.sections["auth"]; written {
+	if auth := d.sections["auth"]; auth.origin.file != "" {
 		_, said := auth.settings["enabled"]
 		made.Auth.Enabled = made.Auth.Enabled || !said // whoever writes the section wants logins
 	}

@@ -34,7 +34,8 @@ func (r *reader) checkTogether(c *Config) {
 		r.checkServer(c)
 	}
 	if c.Thermal.ThrottleAtC > 0 && c.Thermal.ResumeAtC >= c.Thermal.ThrottleAtC {
-		r.blame("thermal.resume_at_c", "is not below thermal.throttle_at_c", "leave some degrees between them, 78 and 72 for example")
+		r.blame(r.written("thermal.resume_at_c", "thermal.throttle_at_c"), "thermal.resume_at_c is not below thermal.throttle_at_c",
+			"leave some degrees between them, 78 and 72 for example")
 	}
 	seen, devices := map[string]string{}, map[string]string{}
 	for i, camera := range c.Cameras {
@@ -52,13 +53,22 @@ func (r *reader) checkServer(c *Config) {
 		r.blame("detector.kserve_url", "is missing for the backend kserve", "add kserve_url or choose another backend")
 	}
 	if 2*c.Detector.KServeDeadlineMs > c.Worker.LeaseMs {
-		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a frame here when the server fails",
-			"set it to at most half of worker.lease_ms")
+		r.blame(r.written("detector.kserve_deadline_ms", "worker.lease_ms"), "leaves no time to infer a frame here when the server fails",
+			"set detector.kserve_deadline_ms to at most half of worker.lease_ms")
 	}
 	if 2*c.Detector.KServeDeadlineMs > c.Gateway.DeadlineMs {
-		r.blame("detector.kserve_deadline_ms", "leaves no time to infer a client's picture here when the server fails: it is refused with 503",
-			fmt.Sprintf("set it to at most half of gateway.deadline_ms, or gateway.deadline_ms to %d", 2*c.Detector.KServeDeadlineMs))
+		r.blame(r.written("detector.kserve_deadline_ms", "gateway.deadline_ms"), "leaves no time to infer a client's picture here when the server fails: it is refused with 503",
+			fmt.Sprintf("set detector.kserve_deadline_ms to at most half of gateway.deadline_ms, or gateway.deadline_ms to %d", 2*c.Detector.KServeDeadlineMs))
 	}
+}
+
+// written is the first of two keys that do not go together, or the second where only that was written.
+func (r *reader) written(key, other string) string {
+	_, one := r.set[key]
+	if _, two := r.set[other]; two && !one {
+		return other
+	}
+	return key
 }
 
 // blame reports a problem at a key, at the place where it was written; where it was not, the file is blamed.

@@ -182,7 +182,7 @@ func (c *camera) result(a *arrival, dropped Dropped) *Result {
 	whole := c.follower.states()[0]
 	r := &Result{
 		Camera: c.id, Seq: a.seq, CapturedNs: a.capturedNs, Model: a.model,
-		Faces: AtLeast(c.score, faces), Unsure: c.veil.over(faces, c.score, a.capturedNs),
+		Faces: AtLeast(c.score, faces), Unsure: c.veil.over(faces, c.score, a),
 		CapturedAt: time.Now().Add(-time.Duration(frame.MonotonicNs() - a.capturedNs)),
 		Width:      a.letterbox.SourceWidth, Height: a.letterbox.SourceHeight,
 		Confirmed: whole.Faces, Occupied: whole.Occupied,

@@ -39,6 +39,7 @@ func (f *follower) begin(w Watch) {
 // frame gives each face its track. Faces that the camera's settings ignore have none.
 func (f *follower) frame(faces []Face, width, height int, capturedNs, arrivedNs int64) {
 	f.width, f.height, f.behindNs = width, height, max(arrivedNs-capturedNs, 0)
+	f.tracker.Fit(width, height)
 	f.boxes, f.faces = f.boxes[:0], f.faces[:0]
 	for i, face := range faces {
 		box := face.tracked()

@@ -12,6 +12,7 @@ import (
 
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/ring"
 	"visavis/capture/internal/track"
 	"visavis/capture/internal/zone"
@@ -363,6 +364,7 @@ func TestAFaceThatIsNotFollowedStaysHiddenWhenItTurnsAway(t *testing.T) {
 		for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2} { // without the unsure ones it is lost
 			a := outcome("door", uint64(n+1), inferred)
 			a.capturedNs = beganNs + int64(n)*int64(300*time.Millisecond)
+			a.letterbox = geometry.Fit(1280>>min(n/3, 1), 720>>min(n/3, 1), 640, 480) // also where pictures become smaller just then
 			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
 			h.append(entry{arrival: a})
 		}
@@ -372,6 +374,26 @@ func TestAFaceThatIsNotFollowedStaysHiddenWhenItTurnsAway(t *testing.T) {
 				t.Errorf("%s: %s are hidden in frame %d, %v told, %d followed", name, got, r.Seq, scores(r.Faces), r.Confirmed)
 			}
 		}
+	}
+}
+
+// One still face in pictures of half the size is one visit, and stays hidden when it turns away.
+func TestPicturesOfAnotherSizeMakeNoOtherFace(t *testing.T) {
+	d := &diary{}
+	h := New(d)
+	h.CameraAdded("door", watchStep())
+	beganNs := frame.MonotonicNs()
+	for n, score := range []float32{0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.2, 0.2, 0.2} {
+		a := outcome("door", uint64(n+1), inferred)
+		a.capturedNs = beganNs + int64(n)*int64(200*time.Millisecond)
+		a.letterbox = geometry.Fit(1280>>(n%2), 720>>(n%2), 640, 480) // in the network's input it is where it was
+		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}}
+		h.append(entry{arrival: a})
+	}
+	h.drain()
+	d.expect(t, "door 0 false", "door step 0 false", "appeared 1", "entered 1 step", "door 1 true", "door step 1 true", "door looks")
+	if fmt.Sprint(d.tracks, d.unsure) != "[0 0 1 1 1 1 1] [1 1 1]" {
+		t.Errorf("told as %v, hidden as %v", d.tracks, d.unsure)
 	}
 }
 

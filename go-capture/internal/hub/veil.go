@@ -21,12 +21,13 @@ func newVeil(w Watch) *veil {
 
 // over are the faces of a frame that score less than what is told and are hidden: those that a viewer may take for one, and those that
 // continue a track, for who was seen a moment ago is still there.
-func (v *veil) over(faces []Face, told float64, capturedNs int64) (unsure []Face) {
+func (v *veil) over(faces []Face, told float64, a *arrival) (unsure []Face) {
+	v.tracker.Fit(a.letterbox.SourceWidth, a.letterbox.SourceHeight)
 	v.boxes = v.boxes[:0]
 	for _, one := range faces {
 		v.boxes = append(v.boxes, one.tracked())
 	}
-	for i, id := range v.tracker.Update(v.boxes, capturedNs) {
+	for i, id := range v.tracker.Update(v.boxes, a.capturedNs) {
 		one := faces[i]
 		if one.Score < float32(told) && (one.Score >= v.least || one.Track != 0 || id != 0) {
 			unsure = append(unsure, one)

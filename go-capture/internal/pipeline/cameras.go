@@ -77,15 +77,16 @@ func (a *Appliance) startMissing(ctx context.Context, running *sync.WaitGroup, c
 			continue
 		}
 		if err := a.start(ctx, running, settings); err != nil {
-			a.refuse(settings.ID, err)
+			a.refuse(settings, err)
 			all = false
 		}
 	}
 	return all
 }
 
-// refuse notes why a camera does not run, for the status.
-func (a *Appliance) refuse(id string, err error) {
+// refuse notes why a camera does not run, for the status. What the broker has of it shows no more than it would if it ran.
+func (a *Appliance) refuse(settings config.Camera, err error) {
+	id := settings.ID
 	a.mu.Lock()
 	known := a.refused[id] == err.Error()
 	a.refused[id] = err.Error()
@@ -93,6 +94,9 @@ func (a *Appliance) refuse(id string, err error) {
 	if !known {
 		slog.Error("camera refused, the others go on", "camera", id, "error", err)
 		a.cameraStatus(id, false) // retained, as when it starts
+		a.ordering.Lock()
+		defer a.ordering.Unlock()
+		a.tellOrders(id, a.board.Remembered(id, rules(a.config, settings)))
 	}
 }
 

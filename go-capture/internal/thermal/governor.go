@@ -3,6 +3,7 @@
 package thermal
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -12,8 +13,9 @@ const (
 	Period = 2 * time.Second
 	// leastShare leaves a device that burns a detector that still sees who stands there.
 	leastShare = 0.1
-	// step changes the share at each look: from full speed to the least in 20 looks, and back in as many.
-	step = 0.891
+	// Each level takes step of the share before: from full speed to the least in 20 looks, and back in as many.
+	step       = 0.891
+	levelsMost = 20
 )
 
 // Limits are the temperatures in °C between which nothing changes. Throttle 0 never slows.
@@ -32,6 +34,7 @@ func (s State) Slowed() bool { return s.Share < 1 }
 type Governor struct {
 	limits Limits
 	mu     sync.Mutex
+	level  int // of slowness
 	state  State
 }
 
@@ -51,19 +54,19 @@ func (g *Governor) Look(celsius *float64) (before, after State) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before = g.state
-	g.state = State{TemperatureC: celsius, Share: g.next(celsius)}
+	g.level = g.next(celsius)
+	g.state = State{TemperatureC: celsius, Share: max(math.Pow(step, float64(g.level)), leastShare)}
 	return before, g.state
 }
 
-func (g *Governor) next(celsius *float64) float64 {
-	share := g.state.Share
+func (g *Governor) next(celsius *float64) int {
 	switch {
 	case g.limits.ThrottleC <= 0:
-		return 1
+		return 0
 	case celsius == nil || *celsius <= g.limits.ResumeC:
-		share /= step
+		return max(g.level-1, 0)
 	case *celsius >= g.limits.ThrottleC:
-		share *= step
+		return min(g.level+1, levelsMost)
 	}
-	return min(max(share, leastShare), 1)
+	return g.level
 }

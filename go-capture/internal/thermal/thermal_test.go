@@ -126,6 +126,22 @@ func TestACoolDeviceIsAtFullSpeedAgainAndSoIsOneWithoutSensors(t *testing.T) {
 	}
 }
 
+// Between the limits it stays as it is, and 0.9999999999999992 of full speed would be slowed for ever.
+func TestAsManyLooksBackAsThereLeadToFullSpeed(t *testing.T) {
+	for looks := range levelsMost + 5 {
+		g := NewGovernor(Limits{ThrottleC: 78, ResumeC: 72})
+		for range looks {
+			g.Look(degrees(80))
+		}
+		for range min(looks, levelsMost) {
+			g.Look(degrees(70))
+		}
+		if _, after := g.Look(degrees(75)); after.Slowed() {
+			t.Errorf("after %d looks there and back: %v", looks, after.Share)
+		}
+	}
+}
+
 func TestWithoutALimitNothingIsSlowed(t *testing.T) {
 	if _, after := NewGovernor(Limits{}).Look(degrees(120)); after.Share != 1 || *after.TemperatureC != 120 {
 		t.Fatalf("%+v", after)

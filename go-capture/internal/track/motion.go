@@ -39,6 +39,14 @@ func (m *motion) wait(seconds float64) {
 	m.h.atVar += square(growth) * size * seconds
 }
 
+// scale follows pictures of another size.
+func (m *motion) scale(by float64) {
+	m.x.scale(by)
+	m.y.scale(by)
+	m.w.scale(by)
+	m.h.scale(by)
+}
+
 // see corrects the belief by a detected box.
 func (m *motion) see(b Box) {
 	variance := square(measured * float64(max(b.W, b.H)))
@@ -70,6 +78,11 @@ func (m *moving) wait(seconds, noise float64) {
 	m.speedVar += noise * seconds
 }
 
+func (m *moving) scale(by float64) {
+	m.at, m.speed = m.at*by, m.speed*by
+	m.atVar, m.both, m.speedVar = m.atVar*square(by), m.both*square(by), m.speedVar*square(by)
+}
+
 func (m *moving) see(at, variance float64) {
 	gain, speedGain := m.atVar/(m.atVar+variance), m.both/(m.atVar+variance)
 	missed := at - m.at
@@ -82,6 +95,8 @@ func (m *moving) see(at, variance float64) {
 
 // steady is a value that only drifts.
 type steady struct{ at, atVar float64 }
+
+func (s *steady) scale(by float64) { s.at, s.atVar = s.at*by, s.atVar*square(by) }
 
 func (s *steady) see(at, variance float64) {
 	gain := s.atVar / (s.atVar + variance)

@@ -20,6 +20,11 @@ import "time"
 // Box is a detected rectangle in pixels of the picture.
 type Box struct{ X, Y, W, H, Score float32 }
 
+func (b Box) scaled(by float64) Box {
+	f := float32(by)
+	return Box{b.X * f, b.Y * f, b.W * f, b.H * f, b.Score}
+}
+
 // Track is one confirmed face.
 type Track struct {
 	ID      uint64 // rises, never used twice

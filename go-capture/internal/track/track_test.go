@@ -3,6 +3,7 @@
 package track
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -277,4 +278,37 @@ func TestOfTooManyBoxesTheSurestAreFollowed(t *testing.T) {
 			t.Fatalf("box %d with score %v has number %d", i, boxes[i].Score, id)
 		}
 	}
+}
+
+// A client of a push: camera may send each picture in another size, and some USB cameras change theirs.
+func TestAFaceGoesOnWhereItIsInPicturesOfAnotherSize(t *testing.T) {
+	half := Box{left.X / 2, left.Y / 2, left.W / 2, left.H / 2, left.Score}
+	for _, stepNs := range []int64{frameNs, int64(200 * time.Millisecond)} {
+		s := newScene(stepNs)
+		for n := range 30 {
+			size, box := [2]int{1280, 721}, left
+			if n%2 == 1 {
+				size, box = [2]int{640, 360}, half
+			}
+			s.tracker.Fit(size[0], size[1])
+			if ids := s.frame(box); n >= 2 && ids[0] != 1 {
+				t.Fatalf("frame %d: it is number %d", n, ids[0])
+			}
+		}
+		s.expect(t, 1)
+		if best := s.tracker.Tracks()[0].Best; math.Abs(float64(best.W-half.W)) > 1 {
+			t.Errorf("its best box is %v in pictures of half the size", best)
+		}
+	}
+}
+
+func TestOfAPictureOfAnotherShapeNobodyKnowsWhereAFaceWas(t *testing.T) {
+	s := newScene(frameNs)
+	s.tracker.Fit(1280, 720)
+	for range 3 {
+		s.frame(left)
+	}
+	s.expect(t, 1)
+	s.tracker.Fit(720, 1280)
+	s.expect(t, 0)
 }

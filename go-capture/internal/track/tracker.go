@@ -4,6 +4,7 @@ package track
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -32,9 +33,10 @@ type Tracker struct {
 	assign     assignment
 	faces      []face // the oldest first
 	lastID     uint64
-	lastNs     int64 // of the newest frame, 0 = none yet
-	intervalNs int64 // between inferred frames, smoothed
-	measured   bool  // the interval is, and not only expected
+	lastNs     int64  // of the newest frame, 0 = none yet
+	intervalNs int64  // between inferred frames, smoothed
+	measured   bool   // the interval is, and not only expected
+	size       [2]int // of the pictures, pixels
 	work       workspace
 }
 
@@ -66,6 +68,31 @@ func (t *Tracker) GoOn(from *Tracker) { t.lastID = max(t.lastID, from.lastID) }
 
 // Require sets the least score of a box that begins a track. Tracks that began with less go on.
 func (t *Tracker) Require(score float32) { t.settings.Score = score }
+
+// sameShape is how much the sides of a picture may change differently: a half of 667 rows is 333 or 334.
+const sameShape = 0.02
+
+// Fit says how large pictures are from now on. Faces go on where they are in the picture; of another shape, as of a phone that was turned,
+// nobody knows where that is, and they are lost.
+func (t *Tracker) Fit(width, height int) {
+	before := t.size
+	t.size = [2]int{width, height}
+	if before == t.size || before == [2]int{} {
+		return
+	}
+	wider, higher := float64(width)/float64(before[0]), float64(height)/float64(before[1])
+	if math.Abs(wider/higher-1) > sameShape {
+		t.faces = t.faces[:0]
+	}
+	for i := range t.faces {
+		t.faces[i].scale(wider)
+	}
+}
+
+func (f *face) scale(by float64) {
+	f.motion.scale(by)
+	f.Box, f.Best = f.Box.scaled(by), f.Best.scaled(by)
+}
 
 // Update takes the boxes of one inferred frame and returns a track number for each of them, 0 while unconfirmed. Boxes that
 // are empty or not finite are ignored. The answer is valid until the next call.
