@@ -8,7 +8,9 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic_ns
 from types import ModuleType
 
 import pytest
@@ -164,6 +166,27 @@ def test_the_watchdog_hears_us_twice_in_what_it_allows(ear: socket.socket, monke
     for now_s[0] in (114.9, 115.0, 129.9, 130.1):
         life.give()
     hears_twice(ear, b"WATCHDOG=1")
+
+
+def test_who_is_given_more_time_than_the_watchdog_gives_is_heard_until_it_is_done(
+    ear: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may be slow: the daemon waits for it as long as it was told to."""
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    life = systemd.SignOfLife()
+    life.excuse(monotonic_ns() + 10**15)
+    ear.settimeout(HANG_S)
+    for _ in range(3):
+        assert ear.recv(100) == b"WATCHDOG=1"
+    monkeypatch.setattr(systemd, "monotonic", lambda: 0.0)  # no sign is due of what follows
+    life.give()
+    life.excuse(monotonic_ns() + 1)  # so soon that nothing need be said
+    ear.settimeout(1)
+    heard = 0
+    with suppress(TimeoutError):
+        while heard < 4:
+            heard += len(ear.recv(100)) > 0
+    assert heard < 4, "one was on its way; this does not end"
 
 
 def test_a_listener_that_stands_still_holds_nobody_up(

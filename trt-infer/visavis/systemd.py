@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable
 from functools import cache
-from time import monotonic
+from time import monotonic, monotonic_ns, sleep
 from typing import cast
 
 STATUS = "STATUS="
@@ -90,13 +91,31 @@ class SignOfLife:
     def __init__(self) -> None:
         self._period_s = watchdog_period_s()
         self._told_s = monotonic()
+        self._excused_ns = 0
+        self._helper: threading.Thread | None = None
 
     def give(self) -> None:
         """Cheap: most calls only look at the clock."""
+        self._excused_ns = 0
         if self._period_s and monotonic() - self._told_s >= self._period_s:
             self._told_s = monotonic()
             # `visavis run` may have been stopped with Ctrl-Z.
             tell(ALIVE, waits=False)
+
+    def excuse(self, until_ns: int) -> None:
+        """Let what begins now take until then, CLOCK_MONOTONIC, and no longer: who waits for it gives it so long."""
+        if not self._period_s or until_ns - monotonic_ns() < self._period_s * 1e9:
+            return  # the next sign comes soon enough
+        self._excused_ns = until_ns
+        if self._helper is None:
+            self._helper = threading.Thread(target=self._give_meanwhile, name="sign-of-life", daemon=True)
+            self._helper.start()
+
+    def _give_meanwhile(self) -> None:
+        while True:
+            if monotonic_ns() < self._excused_ns:
+                tell(ALIVE, waits=False)
+            sleep(self._period_s / 2)
 
 
 class LongStart:

@@ -22,7 +22,7 @@ from visavis.detections import Detections
 from visavis.engines.note import EngineNote
 from visavis.errors import DaemonGone, DetectorBroken, DetectorLost, EngineRefused, GpuUnusable, Refused, ViewLeaked
 from visavis.heap import give_back
-from visavis.ring import Identity, Lease, RingClient, Stop, connect, model_at
+from visavis.ring import Identity, Lease, RingClient, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.ring_memory import Device
 from visavis.settings import DetectorSettings, WorkerSettings
@@ -135,6 +135,10 @@ class Renamed:
         self._life.give()
         return self._stop.is_set() or self._detector.name != self.name
 
+    def begins(self, leases: list[Lease]) -> None:
+        """Frames are about to be inferred, which may take as long as the daemon waits for them."""
+        self._life.excuse(max(lease.limit_ns for lease in leases))
+
 
 def serve_a_daemon(
     settings: WorkerSettings, detector: Detector, stop: threading.Event, life: SignOfLife, others: Detector
@@ -193,7 +197,7 @@ def hello_flags(settings: WorkerSettings, detector: Detector) -> int:
 def run_once(
     ring: RingClient,
     detector: Detector,
-    stop: Stop,
+    stop: Renamed,
     batch_window_ms: float = 0.0,
     others: Detector | None = None,
 ) -> None:
@@ -208,6 +212,7 @@ def run_once(
     failures, other_sizes = 0, OtherSizes(detector.input_size)
     tell_server_state(ring, detector)
     for leases in chain(ring.batches(stop, _most_together(detector), batch_window_ms), ring.last()):
+        stop.begins(leases)
         for lease, found in zip(leases, infer_together(leases, detector), strict=True):
             if others is not None and lease.size != detector.input_size:
                 other_sizes.tell(lease)

@@ -188,8 +188,10 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	if no := d.fullFor(visitor); no != nil {
 		return nil, no
 	}
-	if err := d.grow(); err != nil {
-		return nil, &refusal{ring.RefusalTooManyWorkers, err.Error()}
+	if !visitor { // it has a slot in each ring from the start
+		if err := d.grow(); err != nil {
+			return nil, &refusal{ring.RefusalTooManyWorkers, err.Error()}
+		}
 	}
 	d.workerIDs++
 	granted := min(int(hello.Credit), d.options.Credit)

@@ -50,6 +50,17 @@ func TestAVisitorTakesNoPlaceOfAWorker(t *testing.T) {
 	refused(t, p, ring.RefusalTooManyWorkers, "1 workers")
 }
 
+func TestAVisitorMakesNoRingLarger(t *testing.T) {
+	h := newHouse(t, Options{Workers: 1, Visitors: 1, Credit: 8})
+	h.stream("door")
+	h.worker(8)
+	before := h.Snapshot().Streams[0].Slots
+	h.visitor()
+	if after := h.Snapshot().Streams[0].Slots; after != before {
+		t.Errorf("%d slots with a visitor, %d without", after, before)
+	}
+}
+
 func TestAVisitorGetsTheNextFrameWhenItAsksAndOnlyThen(t *testing.T) {
 	h := newHouse(t, Options{MaxWorkers: 1, Visitors: 1})
 	s := h.stream("door")
