@@ -17,6 +17,7 @@ from visavis.cli import worker
 from visavis.cli.program import parser_for
 from visavis.config_gen import Config, Detector
 from visavis.daemon import effective_config
+from visavis.keeper import NotKept
 from visavis.ring import SEND_LIMIT_S
 from visavis.scores import unsure_score
 from visavis.supervisor import Supervisor, usual_threads, worker_command
@@ -73,6 +74,27 @@ def test_a_worker_that_could_not_be_started_is_tried_again(tmp_path: Path, caplo
         program.write_text("#!/bin/sh\nexec sleep 60\n")
         program.chmod(0o755)
         until(lambda: 1 in workers.pids(), "the worker runs")
+
+
+def test_where_there_are_no_threads_for_so_many_workers_as_many_as_there_are_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "worker-3":
+            raise RuntimeError("can't start new thread")
+        really(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Supervisor(SLEEPER, 1) as workers:
+        with pytest.raises(NotKept, match="worker-3 cannot be watched over"):
+            workers.resize(4)
+        assert workers.count == 2
+        until(lambda: len(workers.pids()) == 2, "two workers run")
+    with pytest.raises(NotKept), Supervisor(SLEEPER, 3):
+        pytest.fail("it has begun")
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("worker-")]
 
 
 def test_a_worker_that_is_killed_is_started_again() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from visavis.backoff import backoff
+from visavis.errors import VisavisError
 from visavis.watchdog import Watchdog
 
 RESTART_FIRST_MS = 50
@@ -21,6 +22,12 @@ MANY_ENDS = 5
 ABORT_LIMIT_S = 3.0
 
 log = logging.getLogger(__name__)
+
+
+class NotKept(VisavisError):
+    """Nobody could start it again."""
+
+    kind = "not_kept"
 
 
 class Keeper:
@@ -34,6 +41,9 @@ class Keeper:
         remedy: what to do when it ends again and again.
         running: it, where it runs already.
         watchdog: hears it, once `start` has told it so; what then hangs is killed and started again.
+
+    Raises:
+        NotKept: there is no thread for that; the process, if it runs already, was ended.
     """
 
     def __init__(
@@ -53,8 +63,17 @@ class Keeper:
         self._threads = [threading.Thread(target=self._keep, name=name)]
         if watchdog:
             self._threads.append(threading.Thread(target=self._watch, args=(watchdog,), name=f"{name}'s watchdog"))
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self._threads = [thread for thread in self._threads if thread.ident]
+            self.stop()
+            self.end(ABORT_LIMIT_S)
+            raise NotKept(
+                f"{name} cannot be watched over, {error}",
+                "let this user, or the service or container around it, have more processes",
+            ) from error
 
     def pid(self) -> int:
         """The process id; 0 while none runs."""
@@ -79,7 +98,8 @@ class Keeper:
 
     def end(self, limit_s: float) -> None:
         """Return when a process that was told to stop has ended; it is killed after `limit_s`."""
-        self._threads[0].join(limit_s)
+        if self._threads:
+            self._threads[0].join(limit_s)
         with self._lock:
             if self._process:
                 self._process.kill()

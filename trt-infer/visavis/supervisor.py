@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.heap import with_huge_pages
-from visavis.keeper import Keeper
+from visavis.keeper import Keeper, NotKept
 from visavis.models.auto import AUTO, recommended_threads
 from visavis.scores import unsure_score
 from visavis.settings import default_cache_dir
@@ -130,7 +130,11 @@ class Supervisor:
         self._ended = False
 
     def __enter__(self) -> Supervisor:
-        self.resize(self._count)
+        try:
+            self.resize(self._count)
+        except NotKept:
+            self.resize(0)
+            raise
         return self
 
     def __exit__(
@@ -150,14 +154,21 @@ class Supervisor:
         Args:
             count: how many from now on.
             command: what is started from now on, if it changes; workers that run keep theirs until they end.
+
+        Raises:
+            NotKept: there are no threads for so many; as many as there are go on.
         """
         with self._lock:
             if self._ended:
                 return
             self._count, self._command = count, command or self._command
             surplus, self._keepers = self._keepers[count:], self._keepers[:count]
-            for number in range(len(self._keepers) + 1, count + 1):
-                self._keepers.append(self._keeper(number))
+            try:
+                for number in range(len(self._keepers) + 1, count + 1):
+                    self._keepers.append(self._keeper(number))
+            except NotKept:
+                self._count = len(self._keepers)
+                raise
             for keeper in surplus:
                 keeper.stop()
             until_s = time.monotonic() + self._stop_limit_s  # for all of them: who asked waits
