@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import onnx
@@ -15,6 +18,7 @@ from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.cli import main
 from visavis.errors import PictureError
 from visavis.free_memory import BYTES_PER_PIXEL, check_room, free
+from visavis.models import cache
 from visavis.models.cache import prepared_model
 from visavis.models.memory import bytes_per_pixel
 from visavis.settings import DetectorSettings
@@ -48,6 +52,9 @@ def test_the_machine_and_each_group_around_the_process_bound_what_is_free(machin
     assert free_of(machine) == 3 * GIB
     write(machine / "groups/a.slice/b.service/memory.max", f"{GIB // 2}\n")
     assert free_of(machine) == 0
+    files = f"anon 1\ninactive_file {GIB}\nactive_file {GIB}\n"  # the kernel gives those up for whoever wants memory
+    write(machine / "groups/a.slice/b.service/memory.stat", files)
+    assert free_of(machine) == GIB
 
 
 def test_where_nothing_is_told_everything_is_free(tmp_path: Path) -> None:
@@ -116,6 +123,36 @@ def test_a_network_takes_what_is_alive_at_once() -> None:
         helper.make_node("Add", ["a", "c"], ["d"]),
     )
     assert bytes_per_pixel(skipping) == 3 * 12
+
+
+def test_what_an_operator_takes_within_counts_at_its_turn() -> None:
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [3, 3, 16, 16], np.zeros(3 * 3 * 16 * 16, np.float32))
+    nodes = [
+        helper.make_node("Cast", ["image"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["a"], ["b"], perm=[0, 3, 1, 2]),
+        helper.make_node("ConvTranspose", ["b", "w"], ["c"], strides=[4, 4], pads=[6, 6, 6, 6]),
+    ]
+    network = onnx.load_model_from_string(network_of(*nodes))
+    network.graph.initializer.append(weights)
+    made = 4 * 4 * 3 * 4
+    laid_out = 3 * 16 * 16 * 4
+    assert bytes_per_pixel(network.SerializeToString()) == pytest.approx(12 + made + laid_out, rel=0.01)
+
+
+def test_a_model_that_was_prepared_before_is_reckoned_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = prepared_model("centerface", 0, 0, tmp_path)
+    assert now.path is not None
+    beside = now.path.with_suffix(".json")
+    record = json.loads(beside.read_bytes())
+    del record["bytes_per_pixel"]
+    beside.write_text(json.dumps(record))
+    assert prepared_model("centerface", 0, 0, tmp_path).bytes_per_pixel == now.bytes_per_pixel
+
+    def refuses(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(cache, "locked", refuses)
+    assert prepared_model("centerface", 0, 0, tmp_path).bytes_per_pixel == now.bytes_per_pixel
 
 
 def test_a_heavy_model_is_refused_a_picture_that_a_light_one_may_have(

@@ -23,6 +23,7 @@ from visavis.models.identify import identified
 from visavis.models.inspection import check_weight, inspected
 from visavis.models.manifest import MOST_BYTES, Original, original
 from visavis.models.prepare import prepare
+from visavis.models.wire import MESSAGES
 
 from tests.unit.model_files import MODELS, SCRFD, provided, scrfd_like
 
@@ -394,3 +395,18 @@ def test_a_graph_that_makes_no_sense_is_prepared_or_refused_with_the_one_error(m
         except ModelError:
             refused += 1
     assert refused > 40
+
+
+def test_every_message_of_a_model_is_walked_through() -> None:
+    """As far as this release of onnx knows them."""
+    waiting, seen = [("model", onnx.ModelProto.DESCRIPTOR)], set()
+    while waiting:
+        name, message = waiting.pop()
+        for field in message.fields:
+            if field.message_type is not None:
+                assert field.number in MESSAGES[name], f"{message.name}.{field.name} is not counted"
+                inner = (MESSAGES[name][field.number], field.message_type)
+                if inner not in seen:
+                    seen.add(inner)
+                    waiting.append(inner)
+    assert len(seen) > 20

@@ -181,12 +181,16 @@ def test_who_is_given_more_time_than_the_watchdog_gives_is_heard_until_it_is_don
     monkeypatch.setattr(systemd, "monotonic", lambda: 0.0)  # no sign is due of what follows
     life.give()
     life.excuse(monotonic_ns() + 1)  # so soon that nothing need be said
+    ear.setblocking(False)
+    with suppress(BlockingIOError):  # what has come meanwhile
+        while True:
+            ear.recv(100)
     ear.settimeout(1)
     heard = 0
     with suppress(TimeoutError):
-        while heard < 4:
+        while heard < 2:
             heard += len(ear.recv(100)) > 0
-    assert heard < 4, "one was on its way; this does not end"
+    assert heard < 2, "one was on its way; this does not end"
 
 
 def test_a_listener_that_stands_still_holds_nobody_up(

@@ -62,5 +62,11 @@ def _left_in_groups(proc: Path, groups: Path) -> list[int]:
             break
         limit, used = text_of(path / "memory.max"), text_of(path / "memory.current")
         if limit and used and limit != "max":
-            left.append(max(0, int(limit) - int(used)))
+            left.append(max(0, int(limit) - int(used) + _reclaimable(text_of(path / "memory.stat"))))
     return left
+
+
+def _reclaimable(stat: str) -> int:
+    """Bytes of files that the kernel keeps while nobody wants the memory; half of those in use it may want to keep."""
+    held = dict(line.split() for line in stat.splitlines())
+    return int(held.get("inactive_file", 0)) + int(held.get("active_file", 0)) // 2

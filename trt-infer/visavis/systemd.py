@@ -92,6 +92,7 @@ class SignOfLife:
         self._period_s = watchdog_period_s()
         self._told_s = monotonic()
         self._excused_ns = 0
+        self._begins = threading.Event()
         self._helper: threading.Thread | None = None
 
     def give(self) -> None:
@@ -107,15 +108,17 @@ class SignOfLife:
         if not self._period_s or until_ns - monotonic_ns() < self._period_s * 1e9:
             return  # the next sign comes soon enough
         self._excused_ns = until_ns
+        self._begins.set()
         if self._helper is None:
             self._helper = threading.Thread(target=self._give_meanwhile, name="sign-of-life", daemon=True)
             self._helper.start()
 
     def _give_meanwhile(self) -> None:
-        while True:
-            if monotonic_ns() < self._excused_ns:
+        while self._begins.wait():
+            self._begins.clear()
+            while monotonic_ns() < self._excused_ns:
                 tell(ALIVE, waits=False)
-            sleep(self._period_s / 2)
+                sleep(self._period_s / 2)
 
 
 class LongStart:

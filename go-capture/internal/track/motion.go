@@ -40,11 +40,11 @@ func (m *motion) wait(seconds float64) {
 }
 
 // scale follows pictures of another size.
-func (m *motion) scale(by float64) {
-	m.x.scale(by)
-	m.y.scale(by)
-	m.w.scale(by)
-	m.h.scale(by)
+func (m *motion) scale(wider, higher float64) {
+	m.x.scale(wider)
+	m.w.scale(wider)
+	m.y.scale(higher)
+	m.h.scale(higher)
 }
 
 // see corrects the belief by a detected box.

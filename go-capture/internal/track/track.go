@@ -20,9 +20,9 @@ import "time"
 // Box is a detected rectangle in pixels of the picture.
 type Box struct{ X, Y, W, H, Score float32 }
 
-func (b Box) scaled(by float64) Box {
-	f := float32(by)
-	return Box{b.X * f, b.Y * f, b.W * f, b.H * f, b.Score}
+func (b Box) scaled(wider, higher float64) Box {
+	x, y := float32(wider), float32(higher)
+	return Box{b.X * x, b.Y * y, b.W * x, b.H * y, b.Score}
 }
 
 // Track is one confirmed face.

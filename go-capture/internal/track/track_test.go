@@ -302,7 +302,17 @@ func TestAFaceGoesOnWhereItIsInPicturesOfAnotherSize(t *testing.T) {
 	}
 }
 
-func TestOfAPictureOfAnotherShapeNobodyKnowsWhereAFaceWas(t *testing.T) {
+// As where a client cuts its pictures anew each time.
+func TestPicturesOfChangingShapeStillConfirmAFace(t *testing.T) {
+	s := newScene(frameNs)
+	for n := range 10 {
+		s.tracker.Fit(640, 480+20*(n%2))
+		s.frame(left)
+	}
+	s.expect(t, 1)
+}
+
+func TestOfAPictureThatWasTurnedNobodyKnowsWhereAFaceWas(t *testing.T) {
 	s := newScene(frameNs)
 	s.tracker.Fit(1280, 720)
 	for range 3 {

@@ -4,7 +4,6 @@ package track
 
 import (
 	"cmp"
-	"math"
 	"math/bits"
 	"slices"
 )
@@ -69,29 +68,26 @@ func (t *Tracker) GoOn(from *Tracker) { t.lastID = max(t.lastID, from.lastID) }
 // Require sets the least score of a box that begins a track. Tracks that began with less go on.
 func (t *Tracker) Require(score float32) { t.settings.Score = score }
 
-// sameShape is how much the sides of a picture may change differently: a half of 667 rows is 333 or 334.
-const sameShape = 0.02
-
-// Fit says how large pictures are from now on. Faces go on where they are in the picture; of another shape, as of a phone that was turned,
-// nobody knows where that is, and they are lost.
+// Fit says how large pictures are from now on. Faces go on where they are in the picture; after one was turned, as by the hand that holds
+// a phone, nobody knows where that is, and they are lost.
 func (t *Tracker) Fit(width, height int) {
 	before := t.size
 	t.size = [2]int{width, height}
 	if before == t.size || before == [2]int{} {
 		return
 	}
-	wider, higher := float64(width)/float64(before[0]), float64(height)/float64(before[1])
-	if math.Abs(wider/higher-1) > sameShape {
+	if (width > height) != (before[0] > before[1]) {
 		t.faces = t.faces[:0]
 	}
+	wider, higher := float64(width)/float64(before[0]), float64(height)/float64(before[1])
 	for i := range t.faces {
-		t.faces[i].scale(wider)
+		t.faces[i].scale(wider, higher)
 	}
 }
 
-func (f *face) scale(by float64) {
-	f.motion.scale(by)
-	f.Box, f.Best = f.Box.scaled(by), f.Best.scaled(by)
+func (f *face) scale(wider, higher float64) {
+	f.motion.scale(wider, higher)
+	f.Box, f.Best = f.Box.scaled(wider, higher), f.Best.scaled(wider, higher)
 }
 
 // Update takes the boxes of one inferred frame and returns a track number for each of them, 0 while unconfirmed. Boxes that

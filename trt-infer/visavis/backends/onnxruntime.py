@@ -61,7 +61,7 @@ class OnnxRuntime:
         self._session = _session(prepared, settings.threads)
         self.outputs = [output.name for output in self._session.get_outputs()]
         self._options = onnxruntime.RunOptions()
-        self._bytes_per_pixel = prepared.bytes_per_pixel or BYTES_PER_PIXEL
+        self._bytes_per_pixel = max(prepared.bytes_per_pixel, BYTES_PER_PIXEL)
         if 0 in self.input_size:
             # A picture of 1920 pixels takes many times the memory that the next one may need.
             self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

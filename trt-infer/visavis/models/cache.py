@@ -77,14 +77,7 @@ def prepared(source: Original, width: int, height: int, cache_dir: Path | None =
     try:
         with locked(path):
             content = _kept(path, source) or _build(path, source, width, height)
-            record = _record(path)
-        return Prepared(
-            name=source.name,
-            family=source.entry.family,
-            content=content,
-            path=path,
-            bytes_per_pixel=record.bytes_per_pixel if record else 0,
-        )
+        return _weighed(path, source, content, anysize=not width)
     except OSError as error:
         return _unkept(path, source, (width, height), error)
 
@@ -151,7 +144,7 @@ def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSEr
     except OSError:
         content = None
     if content is not None:
-        return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
+        return _weighed(path, source, content, anysize=not size_px[0])
     log.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
     content, bytes_per_pixel = _prepare(source, *size_px)
     return Prepared(
@@ -160,6 +153,22 @@ def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSEr
         content=content,
         path=None,
         bytes_per_pixel=bytes_per_pixel,
+    )
+
+
+def _weighed(path: Path, source: Original, content: bytes, *, anysize: bool) -> Prepared:
+    """The kept model, with what its record says of its memory; where that is of an earlier release, it is reckoned."""
+    try:
+        record = _record(path)
+    except OSError:
+        record = None
+    bytes_per_pixel = record.bytes_per_pixel if record else 0
+    if anysize and not bytes_per_pixel:
+        from visavis.models.memory import bytes_per_pixel as reckoned  # noqa: PLC0415 (onnx, as below)
+
+        bytes_per_pixel = reckoned(content)
+    return Prepared(
+        name=source.name, family=source.entry.family, content=content, path=path, bytes_per_pixel=bytes_per_pixel
     )
 
 

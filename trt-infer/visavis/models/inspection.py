@@ -40,6 +40,7 @@ BYTES_PER_ADDRESS = 8
 BYTES_PER_MOVE = 32
 # The most spatial dimensions with which a Conv takes a part of the picture at a time.
 PARTED_DIMENSIONS = 3
+Within = Callable[[list[Shape], Shape], int]
 OWN_DOMAINS = ("", "ai.onnx")
 NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
@@ -147,11 +148,16 @@ def _asked(name: str, model: Any) -> Iterator[int]:
 
 def _between(model: Any, sides: dict[str, Shape]) -> Iterator[int]:
     """What onnxruntime makes within an operator, measured: it lays the kernel out at each place of one picture."""
-    quantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
-    within = WITHIN | WITHIN_QUANTISED if quantised else WITHIN
+    within = takes_within(model)
     for node in model.graph.node:
         if node.op_type in within:
             yield within[node.op_type]([sides[value] for value in node.input if value], sides[node.output[0]])
+
+
+def takes_within(model: Any) -> dict[str, Within]:
+    """What operators of these types take beside their values, of their inputs and what they make."""
+    quantised = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+    return WITHIN | WITHIN_QUANTISED if quantised else WITHIN
 
 
 def _within_plain(inputs: list[Shape], made: Shape) -> int:
@@ -189,7 +195,7 @@ def _within_deformed(inputs: list[Shape], made: Shape) -> int:
     return laid_out + prod(moves[1:]) // 2 * BYTES_PER_MOVE
 
 
-WITHIN: dict[str, Callable[[list[Shape], Shape], int]] = {
+WITHIN: dict[str, Within] = {
     "Conv": _within_plain,
     "ConvTranspose": _within_transposed,
     "ConvInteger": _within_integer,

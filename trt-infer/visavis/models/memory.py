@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 
-from visavis.models.inspection import BYTES_PER_NUMBER, picture_input
+from visavis.models.inspection import BYTES_PER_NUMBER, picture_input, shape_of, takes_within
 from visavis.models.shapes import shapes
 
 # Of the picture that is reckoned with: each network scales it by a power of two.
@@ -33,12 +33,16 @@ def bytes_per_pixel(content: bytes) -> int:
 
 
 def _alive(model: Any) -> Iterator[int]:
-    """Bytes of all values together, after each operator."""
-    sizes = {name: prod(shape or ()) * BYTES_PER_NUMBER for name, shape in shapes(model).items()}
+    """Bytes of all values together, and of what each operator takes within, at its turn."""
+    made = {name: shape or () for name, shape in shapes(model).items()}
+    given = {item.name: shape_of(item) for item in model.graph.input}
+    sides = given | {item.name: tuple(item.dims) for item in model.graph.initializer} | made
     last = {name: turn for turn, node in enumerate(model.graph.node) for name in node.input}
-    wanted = {output.name for output in model.graph.output}
+    wanted, within = {output.name for output in model.graph.output}, takes_within(model)
     alive: dict[str, int] = {}
     for turn, node in enumerate(model.graph.node):
-        alive |= {name: sizes[name] for name in node.output if name}
-        yield sum(alive.values())
+        alive |= {name: prod(made[name]) * BYTES_PER_NUMBER for name in node.output if name}
+        inside = within.get(node.op_type)
+        inputs = [sides[name] for name in node.input if name] if inside else []
+        yield sum(alive.values()) + (inside(inputs, sides[node.output[0]]) if inside else 0)
         alive = {name: size for name, size in alive.items() if last.get(name, 0) > turn or name in wanted}

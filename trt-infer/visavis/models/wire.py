@@ -13,17 +13,20 @@ FIXED = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
 # The messages of onnx.proto that hold others: by the numbers of their fields, what these are.
 TENSOR, VALUE, ENTRY, SPARSE = "tensor", "value", "entry", "sparse"
 MESSAGES: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 8: ENTRY, 14: ENTRY, 20: "training", 25: "function"},
+    "model": {7: "graph", 8: ENTRY, 14: ENTRY, 20: "training", 25: "function", 26: ENTRY},
     "training": {1: "graph", 2: "graph", 3: ENTRY, 4: ENTRY},
     "function": {7: "node", 9: ENTRY, 11: "attribute", 12: VALUE, 14: ENTRY},
     "graph": {1: "node", 5: TENSOR, 11: VALUE, 12: VALUE, 13: VALUE, 14: "annotation", 15: SPARSE, 16: ENTRY},
-    "node": {5: "attribute", 9: ENTRY},
+    "node": {5: "attribute", 9: ENTRY, 10: "placement"},
+    "placement": {2: "sharding"},
+    "sharding": {3: ENTRY, 4: "sharded"},
+    "sharded": {2: ENTRY},
     "attribute": {5: TENSOR, 6: "graph", 10: TENSOR, 11: "graph", 14: "type", 15: "type", 22: SPARSE, 23: SPARSE},
     "annotation": {2: ENTRY},
     SPARSE: {1: TENSOR, 2: TENSOR},
     TENSOR: {3: ENTRY, 13: ENTRY, 16: ENTRY},
     VALUE: {2: "type", 4: ENTRY},
-    "type": {1: "of_tensor", 4: "of_one", 5: "of_two", 8: "of_tensor", 9: "of_one"},
+    "type": {1: "of_tensor", 4: "of_one", 5: "of_two", 7: ENTRY, 8: "of_tensor", 9: "of_one"},
     "of_tensor": {2: "shape"},
     "of_one": {1: "type"},
     "of_two": {2: "type"},
