@@ -168,10 +168,24 @@ func (h *History) write() error {
 		if err := h.place(batch[0].ID); err != nil {
 			return err
 		}
-		if err := h.writeBatch(batch); err != nil {
+		if err := h.writeBatch(h.ofOneSpan(batch)); err != nil {
 			return err
 		}
 	}
+}
+
+// ofOneSpan are those of a batch that go into the segment to write to: after a disk that was away for days the others begin one of their
+// own, or they would go with the oldest.
+func (h *History) ofOneSpan(batch []Entry) []Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now, first := h.wall(), madeAt(h.segments[len(h.segments)-1].first)
+	for i, e := range batch[1:] {
+		if made := madeAt(e.ID); made.Sub(first) > h.settings.MostAge/8 && !made.After(now) {
+			return batch[:i+1]
+		}
+	}
+	return batch
 }
 
 func (h *History) batch() []Entry {
