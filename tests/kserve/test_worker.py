@@ -14,7 +14,8 @@ from visavis import ring_gen as wire
 from visavis.backends import kserve as kserve_backend
 from visavis.ring import Identity, connect
 from visavis.settings import WorkerSettings
-from visavis.worker import run_once
+from visavis.systemd import SignOfLife
+from visavis.worker import Renamed, run_once
 
 from tests.e2e.clients import metrics
 from tests.e2e.conftest import RunningAppliance
@@ -120,7 +121,8 @@ def test_the_server_infers_a_picture_that_waited_for_long_in_the_daemon(
     with DaemonDouble(tmp_path / "frames.sock") as daemon, connect(daemon.path, me, stop) as client:
         daemon.add(*ring)
         daemon.send(lease(1, waited_ns=5 * 10**9, lease_ms=PATIENT_LEASE_MS))
-        answering = threading.Thread(target=run_once, args=(client, detector, stop))
+        until = Renamed(detector, stop, SignOfLife())
+        answering = threading.Thread(target=run_once, args=(client, detector, until))
         answering.start()
         try:
             assert isinstance(daemon.next()[0], wire.ServerState)
