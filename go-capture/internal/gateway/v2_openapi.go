@@ -23,9 +23,6 @@ var (
 	tensorSchema = object{"name": textSchema, "datatype": textSchema, "shape": listOf(object{"type": "integer"})}
 )
 
-// sizeParameter says of a tensor how many bytes it has behind the JSON.
-const sizeParameter = "binary_data_size"
-
 func listOf(schema object) object { return object{"type": "array", "items": schema} }
 
 // exactly is an object that has all of these members.
@@ -96,7 +93,8 @@ func lengthSchema(most int) object { return object{"type": "integer", "minimum":
 
 // answeredTensor has its data in the JSON, or says how many bytes of it stand behind.
 func answeredTensor() object {
-	behind := object{"type": "object", "required": []string{sizeParameter}, "properties": object{sizeParameter: object{"type": "integer", "minimum": 0}}}
+	behind := object{"type": "object", "required": []string{openinference.SizeParameter},
+		"properties": object{openinference.SizeParameter: object{"type": "integer", "minimum": 0}}}
 	tensor := exactly(object{"name": object{"enum": openinference.OutputNames()}, "datatype": object{"enum": []string{"FP32"}},
 		"shape": listOf(object{"type": "integer", "minimum": 0})})
 	tensor["properties"].(object)["parameters"] = behind
@@ -109,7 +107,7 @@ func inferSchema(score float64) object {
 	inputs := listOf(object{"oneOf": []object{imageSchema(), pixelsSchema()}})
 	inputs["minItems"], inputs["maxItems"] = 1, openinference.InputsMost
 	parameters := orNull(object{"type": "object", "additionalProperties": false,
-		"properties": object{"binary_data": truthSchema, "content_type": textSchema}})
+		"properties": object{openinference.BehindParameter: truthSchema, openinference.HintParameter: textSchema}})
 	outputs := orNull(listOf(object{"type": "object", "required": []string{"name"}, "properties": object{
 		"name": object{"enum": openinference.OutputNames()}, "parameters": parameters}}))
 	outputs["maxItems"] = openinference.OutputsMost
@@ -131,7 +129,7 @@ func optionsSchema(score float64) object {
 func given(name, datatype string, shape, data object) object {
 	input := exactly(object{"name": object{"enum": []string{name}}, "datatype": object{"enum": []string{datatype}}, "shape": shape, "data": data})
 	input["properties"].(object)["parameters"] = orNull(object{"type": "object", "additionalProperties": false,
-		"properties": object{"content_type": textSchema}})
+		"properties": object{openinference.HintParameter: textSchema}})
 	return input
 }
 

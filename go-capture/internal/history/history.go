@@ -51,6 +51,9 @@ func (s Settings) filled() Settings {
 // segmentBytes is the size at which a segment is full: removing one must not cost much of what is kept.
 func (s Settings) segmentBytes() int64 { return min(max(s.MostBytes/16, 16<<10), 1<<20) }
 
+// mostSpan is the time that a segment spans, at most, for the same reason.
+func (s Settings) mostSpan() time.Duration { return s.MostAge / 8 }
+
 // History is the recent past of one device. All methods but Start and Close may be called from any goroutine.
 type History struct {
 	settings Settings

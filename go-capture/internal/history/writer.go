@@ -181,7 +181,7 @@ func (h *History) ofOneSpan(batch []Entry) []Entry {
 	defer h.mu.Unlock()
 	now, first := h.wall(), madeAt(h.segments[len(h.segments)-1].first)
 	for i, e := range batch[1:] {
-		if made := madeAt(e.ID); made.Sub(first) > h.settings.MostAge/8 && !made.After(now) {
+		if made := madeAt(e.ID); made.Sub(first) > h.settings.mostSpan() && !made.After(now) {
 			return batch[:i+1]
 		}
 	}
@@ -209,7 +209,7 @@ func (h *History) place(next string) error {
 	if madeAt(next).After(now) {
 		spans = now.Sub(s.begun)
 	}
-	if s.bytes >= h.settings.segmentBytes() || spans > h.settings.MostAge/8 {
+	if s.bytes >= h.settings.segmentBytes() || spans > h.settings.mostSpan() {
 		if err := h.retire(); err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (r Request) Answer(model string, faces []Face) (body []byte, header int, er
 		one := jsonTensor{Name: t.Name, Datatype: t.Datatype, Shape: t.Shape}
 		if r.Outputs[i].Binary {
 			raw := t.Raw()
-			one.Parameters = map[string]any{"binary_data_size": len(raw)}
+			one.Parameters = map[string]any{SizeParameter: len(raw)}
 			tail, header = append(tail, raw...), 0
 		} else {
 			one.Data = (*numbers)(&t.Data)

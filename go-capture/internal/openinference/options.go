@@ -43,21 +43,22 @@ var optionReaders = map[string]func(*Options, any) error{
 	"binary_data_output": func(o *Options, value any) error { return truth(&o.BinaryOutput, value, "binary_data_output") },
 }
 
-// The one parameter that an input and an output may have: how many bytes it has behind the JSON, and whether it is wanted there.
-const inputParameter, outputParameter = "binary_data_size", "binary_data"
+// Parameters of tensors.
+const (
+	SizeParameter   = "binary_data_size" // how many bytes it has behind the JSON, of an input and in an answer
+	BehindParameter = "binary_data"      // whether an output is wanted there
+	HintParameter   = "content_type"     // what the data are meant for, as MLServer's own codecs say; it asks for nothing
+)
 
 // KnowsInput refuses parameters of an input that would have no effect, such as those of shared memory.
-func KnowsInput(given Parameters) error { return only(inputParameter, "an input", given) }
+func KnowsInput(given Parameters) error { return only(SizeParameter, "an input", given) }
 
 // KnowsOutput refuses parameters of an output that would have no effect, such as Triton's classification.
-func KnowsOutput(given Parameters) error { return only(outputParameter, "an output", given) }
-
-// hint says what data are meant for, as MLServer's own codecs do, and asks for nothing.
-const hint = "content_type"
+func KnowsOutput(given Parameters) error { return only(BehindParameter, "an output", given) }
 
 func only(known, of string, given Parameters) error {
 	for name := range given {
-		if name != known && name != hint {
+		if name != known && name != HintParameter {
 			return malformedf("The parameter %.64q of %s has no meaning here; %s has.", name, of, known)
 		}
 	}

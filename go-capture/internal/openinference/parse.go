@@ -86,7 +86,7 @@ func (r *jsonRequest) input(tail []byte) (Input, error) {
 		return Input{}, err
 	}
 	input := Input{Name: in.Name, Datatype: in.Datatype, Shape: in.Shape, content: in.Data}
-	size, binary := in.Parameters[inputParameter]
+	size, binary := in.Parameters[SizeParameter]
 	switch {
 	case binary && in.Data.given():
 		return Input{}, malformedf("The input %.64q has both data and binary_data_size.", in.Name)
@@ -117,8 +117,8 @@ func (r *jsonRequest) request(input Input) (Request, error) {
 			return Request{}, err
 		}
 		one := Output{Name: out.value.Name, Binary: options.BinaryOutput}
-		if value, said := out.value.Parameters[outputParameter]; said {
-			if err := truth(&one.Binary, value, outputParameter); err != nil {
+		if value, said := out.value.Parameters[BehindParameter]; said {
+			if err := truth(&one.Binary, value, BehindParameter); err != nil {
 				return Request{}, err
 			}
 		}

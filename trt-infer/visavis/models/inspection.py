@@ -64,7 +64,7 @@ def inspected(content: bytes, name: str) -> Any:
         raise ModelError(f"{name} keeps weights in other files ({outside})", "save it as one file")
     for look in (_absurd, _foreign, _sparse):
         if wrong := look(model):
-            raise ModelError(f"model {name} is refused, {wrong}", "use a file from a source that you trust")
+            raise _refused(name, wrong)
     unfit = _input_fault(model)
     if unfit:
         remedy = "export it with one input, float32 of (pictures, 3, height, width)"
@@ -212,14 +212,17 @@ def _parsed(content: bytes, name: str) -> Any:
     try:
         parts = counted(content, MOST_PARTS)
         if parts > MOST_PARTS:
-            remedy = "use a file from a source that you trust"
-            raise ModelError(f"model {name} is refused, it has more than {MOST_PARTS} parts", remedy)
+            raise _refused(name, f"it has more than {MOST_PARTS} parts")
         model = onnx.load_model_from_string(content)
     except (ValueError, DecodeError) as error:
         raise _invalid(name, error) from error
     if not model.graph.node:
         raise _invalid(name, "it computes nothing")
     return model
+
+
+def _refused(name: str, reason: str) -> ModelError:
+    return ModelError(f"model {name} is refused, {reason}", "use a file from a source that you trust")
 
 
 def _invalid(name: str, reason: object) -> ModelError:
