@@ -43,12 +43,12 @@ type Outcome struct {
 	Detections   []ring.Detection
 }
 
-// Counters of one stream: Captured == Inferred+InFlight+Superseded+NoSlot+Aborted+Abandoned at every instant. Expired and the
-// status counters are parts of Abandoned; LentAgain counts frames that got a second worker, whatever came of them.
+// Counters of one stream: Captured == Inferred+InFlight+Superseded+NoSlot+Aborted+Abandoned at every instant. The status
+// counters are parts of Abandoned; LentAgain counts frames that got a second worker, whatever came of them.
 type Counters struct {
-	Captured, Inferred, InFlight, Superseded, NoSlot, Aborted, Abandoned, Expired uint64
-	StatusStale, StatusFailed, StatusBadInput, StatusUnknown                      uint64
-	LentAgain                                                                     uint64
+	Captured, Inferred, InFlight, Superseded, NoSlot, Aborted, Abandoned uint64
+	StatusStale, StatusFailed, StatusBadInput, StatusUnknown             uint64
+	LentAgain                                                            uint64
 }
 
 // account is what one camera's name adds up, over all its formats.

@@ -176,7 +176,7 @@ func (d *Dispatcher) expireAt(at int64) {
 		d.patientNs = at + d.graceNs()
 	}
 	for _, w := range append([]*worker(nil), d.workers...) {
-		if expired := w.overdue(at); expired > 0 {
+		if w.isOverdue(at) {
 			d.drop(w, overdue)
 		}
 	}
@@ -185,15 +185,14 @@ func (d *Dispatcher) expireAt(at int64) {
 	d.rearm(at)
 }
 
-// overdue counts the leases that the worker has held for too long.
-func (w *worker) overdue(at int64) (expired int) {
+// isOverdue says whether the worker has held a lease for too long.
+func (w *worker) isOverdue(at int64) bool {
 	for _, l := range w.leases {
 		if at >= l.overdueNs() {
-			l.slot.stream.account.Expired++
-			expired++
+			return true
 		}
 	}
-	return expired
+	return false
 }
 
 // rearm sets the timer to the first time at which a lease is late or overdue.

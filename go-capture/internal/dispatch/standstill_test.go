@@ -16,7 +16,7 @@ func TestADaemonThatStoodStillTakesWhatWasAnsweredMeanwhile(t *testing.T) {
 	publish(s)
 	m, _ := p.frame()
 	h.timerComes(standstillNs + 1)
-	if c := h.counters("door"); c.Expired != 0 || c.InFlight != 1 {
+	if c := h.counters("door"); c.Abandoned != 0 || c.InFlight != 1 {
 		t.Fatalf("a worker whose answer waits in its socket is cut off: %+v", c)
 	}
 	p.answer(ring.Result{LeaseID: m.LeaseID})
@@ -26,11 +26,11 @@ func TestADaemonThatStoodStillTakesWhatWasAnsweredMeanwhile(t *testing.T) {
 		t.Fatal("the worker has lost its connection")
 	}
 	h.timerComes(-1)
-	if c := h.counters("door"); c.Expired != 0 {
+	if c := h.counters("door"); c.Abandoned != 0 {
 		t.Fatalf("a lease ends before its time: %+v", c)
 	}
 	h.timerComes(0)
-	if c := h.counters("door"); c.Expired != 1 {
+	if c := h.counters("door"); c.Abandoned != 1 {
 		t.Errorf("a worker that says nothing is not found out: %+v", c)
 	}
 }
@@ -44,7 +44,7 @@ func TestAWorkerThatStoodStillTooMayFinishItsFrame(t *testing.T) {
 	m, _ := p.frame()
 	wentOn := h.servedIn(service) + stood
 	h.comesAt(wentOn)
-	if h.comesAt(wentOn + late); h.counters("door").Expired != 0 {
+	if h.comesAt(wentOn + late); h.counters("door").Abandoned != 0 {
 		t.Fatal("it is cut off at its work")
 	}
 	p.answer(ring.Result{LeaseID: m.LeaseID})
@@ -60,7 +60,7 @@ func TestAWorkerThatHangsAfterAStandstillIsFoundOut(t *testing.T) {
 		p.frame()
 		wentOn := h.servedIn(service) + standstillNs + 1
 		h.comesAt(wentOn)
-		if h.comesAt(wentOn + grace); h.counters("door").Expired != 1 {
+		if h.comesAt(wentOn + grace); h.counters("door").Abandoned != 1 {
 			t.Errorf("with %v s a frame it is not found out after %v s", service/1e9, float64(grace)/1e9)
 		}
 	}
