@@ -146,13 +146,15 @@ def test_a_model_that_was_prepared_before_is_reckoned_too(tmp_path: Path, monkey
     record = json.loads(beside.read_bytes())
     del record["bytes_per_pixel"]
     beside.write_text(json.dumps(record))
-    assert prepared_model("centerface", 0, 0, tmp_path).bytes_per_pixel == now.bytes_per_pixel
 
     def refuses(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(cache, "locked", refuses)
+    with monkeypatch.context() as read_only:
+        read_only.setattr(cache, "locked", refuses)
+        assert prepared_model("centerface", 0, 0, tmp_path).bytes_per_pixel == now.bytes_per_pixel
     assert prepared_model("centerface", 0, 0, tmp_path).bytes_per_pixel == now.bytes_per_pixel
+    assert json.loads(beside.read_bytes())["bytes_per_pixel"] == now.bytes_per_pixel, "and again at the next start"
 
 
 def test_a_heavy_model_is_refused_a_picture_that_a_light_one_may_have(

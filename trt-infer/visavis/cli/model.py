@@ -122,13 +122,13 @@ def _verify(model: str, size_px: tuple[int, int]) -> dict[str, Any]:
     source = manifest.original(model)
     path = cache.cached_path(source, *size_px, default_cache_dir())
     try:
-        content = cache.verify(path, source.sha256)
+        kept = cache.verify(path, source.sha256)
     except OSError as error:
         raise ModelError(f"cannot read {path}, {error.strerror}") from error
-    if content is None:
+    if kept is None:
         sized = "" if size_px == USUAL_SIZE else f" --input {size_px[0]}x{size_px[1]}"
         raise ModelError(f"{path} is missing or not what was written", f"visavis model prepare {model}{sized}")
-    return {"original_sha256": source.sha256, "prepared": str(path), "bytes": len(content)}
+    return {"original_sha256": source.sha256, "prepared": str(path), "bytes": len(kept[1])}
 
 
 def _verify_int8(model: str, kept: quantized.Kept) -> dict[str, Any]:

@@ -26,8 +26,10 @@ PREPARATION = 1
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What was prepared from what; the sums are SHA-256 in hex, the sizes pixels (0 = any). Of one of any size it says
-    how much memory it takes, of others, and in records of earlier releases, that is 0."""
+    """What was prepared from what; the sums are SHA-256 in hex, the sizes pixels (0 = any).
+
+    `bytes_per_pixel` is the memory that one of any size takes. Of others that is 0; None is of an earlier release.
+    """
 
     name: str
     original_sha256: str
@@ -35,7 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     preparation: int
-    bytes_per_pixel: int = 0
+    bytes_per_pixel: int | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +78,7 @@ def prepared(source: Original, width: int, height: int, cache_dir: Path | None =
     path = cached_path(source, width, height, cache_dir or default_cache_dir())
     try:
         with locked(path):
-            content = _kept(path, source) or _build(path, source, width, height)
-        return _weighed(path, source, content, anysize=not width)
+            return _kept(path, source) or _build(path, source, width, height)
     except OSError as error:
         return _unkept(path, source, (width, height), error)
 
@@ -90,8 +91,8 @@ def cached_path(source: Original, width: int, height: int, cache_dir: Path) -> P
     return cache_dir / "models" / f"{source.name}-{key}.onnx"
 
 
-def verify(path: Path, original_sha256: str) -> bytes | None:
-    """Return the bytes of a kept model if they are exactly what was written, else None.
+def verify(path: Path, original_sha256: str) -> tuple[Record, bytes] | None:
+    """Return a kept model with its record if its bytes are exactly what was written, else None.
 
     Raises:
         OSError: the record exists but cannot be read.
@@ -101,7 +102,7 @@ def verify(path: Path, original_sha256: str) -> bytes | None:
     if record is None or not path.is_file() or record.original_sha256 != original_sha256:
         return None
     content = read_limited(path)
-    return content if hashlib.sha256(content).hexdigest() == record.prepared_sha256 else None
+    return (record, content) if hashlib.sha256(content).hexdigest() == record.prepared_sha256 else None
 
 
 def is_prepared(path: Path) -> bool:
@@ -128,61 +129,30 @@ def _record(path: Path) -> Record | None:
         return None
 
 
-def _kept(path: Path, source: Original) -> bytes | None:
+def _kept(path: Path, source: Original) -> Prepared | None:
     if not path.exists():
         return None
-    content = verify(path, source.sha256)
-    if content is None:
+    kept = verify(path, source.sha256)
+    if kept is None:
         log.warning("prepared model %s is not what was written: it is prepared again", path)
-    return content
+        return None
+    record, content = kept
+    # An earlier release did not say what one of any size takes.
+    return None if record.bytes_per_pixel is None and not record.width else _made(source, content, path, record)
 
 
 def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSError) -> Prepared:
     """Without the right to write: a model that is there, complete, is used; else it is made in memory."""
-    try:
-        content = _kept(path, source)
-    except OSError:
-        content = None
-    if content is not None:
-        return _weighed(path, source, content, anysize=not size_px[0])
+    with contextlib.suppress(OSError):
+        if (kept := _kept(path, source)) is not None:
+            return kept
     log.warning("cannot keep prepared model %s, %s: it is prepared again at every start", path, reason.strerror)
-    content, bytes_per_pixel = _prepare(source, *size_px)
-    return Prepared(
-        name=source.name,
-        family=source.entry.family,
-        content=content,
-        path=None,
-        bytes_per_pixel=bytes_per_pixel,
-    )
+    record, content = _prepare(source, *size_px)
+    return _made(source, content, None, record)
 
 
-def _weighed(path: Path, source: Original, content: bytes, *, anysize: bool) -> Prepared:
-    """The kept model, with what its record says of its memory; where that is of an earlier release, it is reckoned."""
-    try:
-        record = _record(path)
-    except OSError:
-        record = None
-    bytes_per_pixel = record.bytes_per_pixel if record else 0
-    if anysize and not bytes_per_pixel:
-        from visavis.models.memory import bytes_per_pixel as reckoned  # noqa: PLC0415 (onnx, as below)
-
-        bytes_per_pixel = reckoned(content)
-    return Prepared(
-        name=source.name, family=source.entry.family, content=content, path=path, bytes_per_pixel=bytes_per_pixel
-    )
-
-
-def _build(path: Path, source: Original, width: int, height: int) -> bytes:
-    content, bytes_per_pixel = _prepare(source, width, height)
-    record = Record(
-        name=source.name,
-        original_sha256=source.sha256,
-        prepared_sha256=hashlib.sha256(content).hexdigest(),
-        width=width,
-        height=height,
-        preparation=PREPARATION,
-        bytes_per_pixel=bytes_per_pixel,
-    )
+def _build(path: Path, source: Original, width: int, height: int) -> Prepared:
+    record, content = _prepare(source, width, height)
     # The record first: a model without one is never believed.
     beside = path.with_suffix(".json")
     write_atomically(beside, msgspec.json.encode(record))
@@ -191,17 +161,35 @@ def _build(path: Path, source: Original, width: int, height: int) -> bytes:
     except OSError:
         beside.unlink(missing_ok=True)
         raise
-    return content
+    return _made(source, content, path, record)
 
 
-def _prepare(source: Original, width: int, height: int) -> tuple[bytes, int]:
-    """The prepared file, and the memory that one of any size takes for each pixel."""
+def _made(source: Original, content: bytes, path: Path | None, record: Record) -> Prepared:
+    return Prepared(
+        name=source.name,
+        family=source.entry.family,
+        content=content,
+        path=path,
+        bytes_per_pixel=record.bytes_per_pixel or 0,
+    )
+
+
+def _prepare(source: Original, width: int, height: int) -> tuple[Record, bytes]:
     # onnx takes 150 ms and 30 MB to import: only a cold cache pays that.
     from visavis.models.memory import bytes_per_pixel  # noqa: PLC0415
     from visavis.models.prepare import prepare  # noqa: PLC0415
 
     content = prepare(source, width, height)
-    return content, 0 if width else bytes_per_pixel(content)
+    record = Record(
+        name=source.name,
+        original_sha256=source.sha256,
+        prepared_sha256=hashlib.sha256(content).hexdigest(),
+        width=width,
+        height=height,
+        preparation=PREPARATION,
+        bytes_per_pixel=0 if width else bytes_per_pixel(content),
+    )
+    return record, content
 
 
 @contextlib.contextmanager
