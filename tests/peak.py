@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-P = TypeVar("P", bound="Peak")
+if TYPE_CHECKING:
+    from _typeshed import SupportsRichComparison
+
+P = TypeVar("P", bound="Peak[Any]")
+V = TypeVar("V", bound="SupportsRichComparison")
 
 
-class Peak:
+class Peak(Generic[V]):
     """The most that `look` answered until the block ends; asked at once, and then every so often."""
 
-    def __init__(self, look: Callable[[], float], every_s: float) -> None:
+    def __init__(self, look: Callable[[], V], every_s: float) -> None:
         self._look, self._every_s = look, every_s
         self.most = look()
         self._ended = threading.Event()

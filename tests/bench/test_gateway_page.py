@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.curves import Curves, svg
 from tests.bench.gateway.article import claims
-from tests.bench.gateway.bars import bars, different
+from tests.bench.gateway.bars import TIMES, bars, different
 from tests.bench.gateway.figures import SHARES, CheapRun, ClosedRun, Figures, InTurns, OpenRun
 from tests.bench.gateway.frames import SIZES, Latency
 from tests.bench.gateway.live import BROADCAST, TUTORIAL, LiveRun
@@ -56,7 +56,10 @@ def figures(name: str, requests: float, pictures: float, refused: int = 0) -> Fi
         ClosedRun(n, answers(pictures, 100.0 if refused else 1e3 * n / pictures, refused), 50.0, Memory(200.0, 50.0))
         for n in (1, 16, 64, 256)
     ]
-    opened = [OpenRun(share, share * pictures, answers(min(1, share) * pictures, 99.0, refused)) for share in SHARES]
+    opened = [
+        OpenRun(share, share * pictures, answers(min(1, share) * pictures, 99.0, refused if share > 1 else 0))
+        for share in SHARES
+    ]
     rates = [drift * pictures for drift in DRIFT]
     turns = InTurns([cheap(1), cheap(64)], cheap(64), rates, rates)
     return Figures(name, turns, [FACE], closed, opened, 40.0, 3)
@@ -104,6 +107,57 @@ def test_a_figure_that_is_too_low_in_turns_misses_its_bar(name: str, change: dic
     one = SERVERS[name]
     names = missed_bars(SERVERS | {name: one._replace(turns=one.turns._replace(**change))})
     assert any(name.startswith(missed) for name in names), names
+
+
+def with_run(name: str, change: Callable[[Answers], Answers]) -> dict[str, Figures]:
+    """All servers, of which one got other answers in all closed and open loops."""
+    one = SERVERS[name]
+    closed = [run._replace(found=change(run.found)) for run in one.closed]
+    opened = [run._replace(found=change(run.found)) for run in one.opened]
+    return SERVERS | {name: one._replace(closed=closed, opened=opened)}
+
+
+def test_rivals_that_have_failed_are_not_beaten() -> None:
+    dead = [CheapRun(n, [Cheap(0.0, 0.0, 0.0, 0, 9) for _ in DRIFT], 0.0) for n in (1, 64)]
+    servers = {
+        name: one._replace(turns=one.turns._replace(health=dead, status=dead[1])) if name in TIMES else one
+        for name, one in SERVERS.items()
+    }
+    assert len(missed_bars(servers)) == 2 * len(TIMES)
+
+
+def test_an_error_is_no_quick_answer() -> None:
+    def broken(found: Answers) -> Answers:
+        return found._replace(statuses={"0": 5, "500": 3})
+
+    runs = len(SERVERS[PATIENT_VISAVIS.name].closed)
+    missed = {bar.what: bar.value for bar in bars(with_run(PATIENT_VISAVIS.name, broken), LIVE, WORKERS, 250)}
+    assert missed["pictures in closed loops with neither an answer nor a refusal"] == 8 * runs
+    health = [CheapRun(n, [Cheap(drift * 5e4, 1.0, 2.0, 9, 9) for drift in DRIFT], 1.0) for n in (1, 64)]
+    ours = SERVERS[VISAVIS.name]
+    failing = SERVERS | {VISAVIS.name: ours._replace(turns=ours.turns._replace(health=health))}
+    assert missed_bars(failing) == ["cheap requests to visavis without an answer of status 200"]
+
+
+def test_who_refuses_everything_answers_nobody_in_time() -> None:
+    def refuses(found: Answers) -> Answers:
+        return found._replace(statuses={"503": found.sent}, answered=Spread(0, 0.0, False, 0.0, False, 0.0))
+
+    missed = missed_bars(with_run(VISAVIS.name, refuses))
+    assert [name.partition(" at ")[0] for name in missed] == ["accepted pictures"] * len(SHARES) + ["answers"]
+
+
+@pytest.mark.parametrize(
+    ("probes", "failed", "missed"),
+    [
+        pytest.param(Spread(9, 0.1, True, 0.1, True, 0.1), 9, ["p50", "p99", "without an answer"], id="all failed"),
+        pytest.param(Spread(0, 0.0, False, 0.0, False, 0.0), 0, ["p50", "p99"], id="none was asked"),
+        pytest.param(Spread(999, 0.1, False, 0.2, False, 9.0), 1, ["without an answer"], id="one failed"),
+    ],
+)
+def test_a_probe_that_fails_is_no_quick_answer(probes: Spread, failed: int, missed: list[str]) -> None:
+    servers = with_run(PATIENT_VISAVIS.name, lambda found: found._replace(probes=probes, failed=failed))
+    assert missed_bars(servers) == [f"`/healthz` while 16 clients send pictures, {name}" for name in missed]
 
 
 def test_a_face_that_only_one_finds_misses_its_bar() -> None:
@@ -199,6 +253,6 @@ def test_a_server_that_answers_nothing_has_a_page_all_the_same() -> None:
     turns = flask.turns._replace(pictures=[0.0 for _ in DRIFT])
     silent = flask._replace(turns=turns, closed=[run._replace(found=nothing, cpu_ms=0.0) for run in flask.closed])
     servers = SERVERS | {FLASK.name: silent}
-    assert "With a picture it is inf times" in "\n".join(claims(servers, LIVE))
-    assert bars(servers, LIVE, WORKERS, 250)
+    assert "With a picture it is nan times" in "\n".join(claims(servers, LIVE))
+    assert missed_bars(servers) == ["pictures a second, 16 connections, visavis / the best rival"]
     ElementTree.fromstring(load_plots(servers))  # noqa: S314

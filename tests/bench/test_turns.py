@@ -42,8 +42,8 @@ def test_every_other_round_goes_backwards() -> None:
     assert "".join(order) == "abccbaabc"
 
 
-def test_who_answers_nothing_is_beaten_endless_times() -> None:
-    assert ratio([1.0, 1.0], [0.0, 0.0]) == math.inf
+def test_nobody_is_faster_than_one_that_has_failed() -> None:
+    assert math.isnan(ratio([1.0, 1.0, 1.0], [1.0, 0.0, 1.0]))
 
 
 def test_rounds_that_one_of_both_missed_are_an_error() -> None:

@@ -28,8 +28,8 @@ def in_turn(measures: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of the ratios within a round."""
-    return statistics.median(ratios(ours, theirs))
+    """The median of the ratios within a round; no number if one of them is none."""
+    return known(statistics.median, ratios(ours, theirs))
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
@@ -37,6 +37,11 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     return [over(our, their) for our, their in zip(ours, theirs, strict=True)]
 
 
+def known(figure: Callable[[Sequence[float]], float], values: Sequence[float]) -> float:
+    """A figure of values; no number if one of them is none, since Python puts those in no order."""
+    return math.nan if any(map(math.isnan, values)) else figure(values)
+
+
 def over(value: float, other: float) -> float:
-    """How many times the other; endless times nothing."""
-    return value / other if other else math.inf
+    """How many times the other; no number at all beside nothing, so that no bar holds against one that has failed."""
+    return value / other if other else math.nan

@@ -55,7 +55,8 @@ CAMERAS, FPS = ("one", "two"), 15
 PICTURE = photo(".jpg", width=320, height=240)
 LARGER = photo(".jpg", width=640, height=480)  # more than gRPC's window, so that the device has to ask for the rest
 HONEST_EVERY_S = 0.1
-FINE = {0, 101, 200, 503}  # beside 4xx
+FINE = {101, 200, 503}  # beside 4xx
+REFUSED = (429, 503)
 SETTLE_LIMIT_S = 60.0
 SPARE = 2  # descriptors and goroutines that may be more than before
 
@@ -247,8 +248,12 @@ def statuses(replies: list[Reply]) -> Counter[int]:
 
 
 def odd(replies: list[Reply]) -> list[Reply]:
-    """Those that no client has to expect, or that refuse without a problem. 0 is a connection that was closed."""
+    """Those that no client has to expect, no answer among them, or that refuse without a problem."""
     return [one for one in replies if not (one.as_problem and (one.status in FINE or 400 <= one.status < 500))]
+
+
+def refusals(replies: list[Reply]) -> int:
+    return sum(one.status in REFUSED for one in replies)
 
 
 def while_honest(device: Device, attack: Callable[[], T]) -> tuple[T, list[Reply]]:

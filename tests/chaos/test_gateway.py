@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.gateway_report import ATTACKS, cameras
+from tests.chaos.attacks import Reply
+from tests.chaos.gateway_report import ATTACKS, cameras, only_fine
 from tests.chaos.gateway_scenarios import (
     FPS,
     LARGER,
@@ -20,6 +21,7 @@ from tests.chaos.gateway_scenarios import (
     attacked,
     kills,
     odd,
+    refusals,
     statuses,
     while_calling,
 )
@@ -66,8 +68,7 @@ def test_clients_of_killed_workers_are_answered_or_refused_at_the_default_deadli
     with device.watched() as spans:
         replies = kills(device, clients=64, count=3, every_s=1.0)
     assert not odd(replies), statuses(replies)
-    answered = statuses(replies)[200]
-    assert 0 < answered < len(replies), statuses(replies)
+    assert statuses(replies)[200] > 0 < refusals(replies), statuses(replies)
     assert_cameras_went_on(spans)
     until(lambda: device.open_pictures() == 0, "a picture stays open")
 
@@ -119,6 +120,14 @@ def test_limits_are_those_of_the_door() -> None:
     limits = {"connectionsMost": f"{CONNECTIONS_MOST}", "callsMost": f"{CALLS_MOST}", "window": f"{WINDOW >> 10} << 10"}
     for name, value in limits.items():
         assert re.search(rf"\t{name} += {value}( |$)", GO_LIMITS.read_text(), re.MULTILINE), name
+
+
+@pytest.mark.parametrize("may_close", [True, False])
+def test_the_report_sees_a_picture_that_gets_no_answer(may_close: bool) -> None:
+    told = [Reply(200, True, 0.1), Reply(429, True, 0.1), Reply(0, True, 60.0)]
+    assert only_fine("clients", told, may_close=may_close).holds == may_close
+    assert not only_fine("clients", [*told, Reply(500, True, 0.1)], may_close=may_close).holds
+    assert refusals(told) == 1
 
 
 def span(captured: int, inferred: int) -> Span:

@@ -108,7 +108,7 @@ def anonymous_bytes(pid: int) -> int:
     return int(match[1]) * 1024
 
 
-class PeakMemory(Peak):
+class PeakMemory(Peak[int]):
     """The most RssAnon that a process had inside a `with`, above what it had before."""
 
     def __init__(self, pid: int) -> None:
@@ -117,7 +117,7 @@ class PeakMemory(Peak):
 
     @property
     def extra(self) -> int:
-        return int(self.most - self._before)
+        return self.most - self._before
 
 
 def send_too_much(socket: Connection) -> None:

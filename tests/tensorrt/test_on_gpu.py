@@ -40,6 +40,8 @@ def test_it_comes_to_its_end_and_writes_every_table(real_core: None, tmp_path: P
     for head in ("Engines", "Same faces", "Upload, infer", "ways to the GPU", "Parts of", "Others with", "Checks"):
         assert f"## {head}" in written or head in written
     assert "ok   fp32 finds onnxruntime's faces" in answer.stdout
+    for rival in ("onnxruntime-gpu fp32", "torch fp16"):
+        assert f"| fp16: ours / {rival} | not measured: " in written, "a bar that goes without a word"
     # The double has no graphs: a check that cannot hold makes the exit code.
     assert "FAIL a CUDA graph was recorded" in answer.stdout
     assert answer.returncode == 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ from visavis.models.processor import has_dot_products
 from tests.bench.gateway.figures import AT, BUSY, CROWD, Figures
 from tests.bench.gateway.live import VISAVIS as LIVE_VISAVIS
 from tests.bench.gateway.live import LiveRun
+from tests.bench.gateway.load import Spread
 from tests.bench.gateway.servers import FLASK, GUNICORN, PATIENT_VISAVIS, RIVALS, UVICORN, VISAVIS, WORKERS
 from tests.bench.gateway.workers import INT8, WorkersRun
 from tests.bench.page import Bar
-from tests.bench.turns import ratio
+from tests.bench.turns import known, ratio
 
 Servers = Mapping[str, Figures]
 Faces = Sequence[Mapping[str, Any]]
@@ -40,6 +42,7 @@ def bars(
         *probe_bars(servers[PATIENT_VISAVIS.name]),
         *memory_bars(servers[PATIENT_VISAVIS.name]),
         *open_bars(servers[VISAVIS.name], deadline_ms),
+        *failures_bars([servers[PATIENT_VISAVIS.name], servers[VISAVIS.name]]),
         *live_bars(live[LIVE_VISAVIS]),
         *workers_bars(workers),
     ]
@@ -91,15 +94,28 @@ def cheap_bars(servers: Servers) -> list[Bar]:
 
 def picture_bars(servers: Servers) -> list[Bar]:
     ours = servers[PATIENT_VISAVIS.name].turns.pictures
-    least = min(ratio(ours, servers[kind.name].turns.pictures) for kind in RIVALS)
+    least = known(min, [ratio(ours, servers[kind.name].turns.pictures) for kind in RIVALS])
     return [Bar(f"pictures a second, {BUSY} connections, visavis / the best rival", least, 1.0, "times", most=False)]
 
 
 def probe_bars(patient: Figures) -> list[Bar]:
-    probes = patient.closed_at(BUSY).found.probes
-    assert probes
-    words = f"`/healthz` while {BUSY} clients send pictures"
-    return [Bar(f"{words}, p50", probes.p50, PROBE_P50_MS, "ms"), Bar(f"{words}, p99", probes.p99, PROBE_P99_MS, "ms")]
+    found, words = patient.closed_at(BUSY).found, f"`/healthz` while {BUSY} clients send pictures"
+    assert found.probes
+    return [
+        Bar(f"{words}, p50", p50_ms(found.probes), PROBE_P50_MS, "ms"),
+        Bar(f"{words}, p99", p99_ms(found.probes), PROBE_P99_MS, "ms"),
+        Bar(f"{words}, without an answer", found.failed, 0),
+    ]
+
+
+def p50_ms(times: Spread) -> float:
+    """No number where there is no time, or where it is only a least one."""
+    return math.nan if times.p50_more or not times.number else times.p50
+
+
+def p99_ms(times: Spread) -> float:
+    """The same."""
+    return math.nan if times.p99_more or not times.number else times.p99
 
 
 def memory_bars(patient: Figures) -> list[Bar]:
@@ -113,14 +129,16 @@ def memory_bars(patient: Figures) -> list[Bar]:
 
 def open_bars(ours: Figures, deadline_ms: float) -> list[Bar]:
     found = [
-        Bar(f"accepted pictures at {run.share:g} × the capacity, p99", run.found.answered.p99, deadline_ms, "ms")
+        Bar(f"accepted pictures at {run.share:g} × the capacity, p99", p99_ms(run.found.answered), deadline_ms, "ms")
         for run in ours.opened
     ]
-    most = ours.opened[-1]
+    easy, most = ours.opened[0], ours.opened[-1]
+    answered = easy.found.good / easy.found.sent
     refused = most.found.refused
     return [
         *found,
-        Bar(f"refusals at {most.share:g} ×, p99", refused.p99, REFUSED_MS, "ms"),
+        Bar(f"answers at {easy.share:g} × the capacity / pictures", answered, GOODPUT, most=False),
+        Bar(f"refusals at {most.share:g} ×, p99", p99_ms(refused), REFUSED_MS, "ms"),
         Bar(f"refusals at {most.share:g} × without Retry-After", refused.number - most.found.told, 0),
         Bar(
             f"answers a second at {most.share:g} × / capacity",
@@ -133,6 +151,16 @@ def open_bars(ours: Figures, deadline_ms: float) -> list[Bar]:
             sum(run.found.errors + run.found.waiting for run in ours.opened),
             0,
         ),
+    ]
+
+
+def failures_bars(ours: Sequence[Figures]) -> list[Bar]:
+    """What must not be among the answers whose times and numbers are compared."""
+    cheap = [run for one in ours for run in (*one.turns.health, one.turns.status) if run]
+    pictures = sum(one.turns.failed + sum(run.found.errors for run in one.closed) for one in ours)
+    return [
+        Bar("cheap requests to visavis without an answer of status 200", sum(run.errors for run in cheap), 0),
+        Bar("pictures in closed loops with neither an answer nor a refusal", pictures, 0),
     ]
 
 

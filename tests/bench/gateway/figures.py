@@ -97,19 +97,21 @@ class InTurns(NamedTuple):
     Attributes:
         pictures: a second, of each round, with BUSY connections.
         overload: answers a second, of each round, at the highest of SHARES; only of visavis.
+        failed: of its pictures in all rounds, those that got neither an answer nor a refusal.
     """
 
     health: list[CheapRun]
     status: CheapRun | None
     pictures: list[float]
     overload: list[float]
+    failed: int = 0
 
     def health_at(self, connections: int) -> CheapRun:
         return next(run for run in self.health if run.connections == connections)
 
 
 class ClosedRun(NamedTuple):
-    """Pictures on so many connections; processor time of the server for each answer; its memory while they came."""
+    """Pictures on so many connections; the server's processor time for each answer, and its memory at its most."""
 
     connections: int
     found: Answers

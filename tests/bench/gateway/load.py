@@ -55,7 +55,7 @@ class Answers(NamedTuple):
 
     @property
     def errors(self) -> int:
-        """Broken connections, and answers that are neither 200 nor a refusal."""
+        """Broken connections, and answers that are neither 200 nor a refusal; who waited at the end is none of them."""
         return sum(count for status, count in self.statuses.items() if status not in {"200", "429", "503"})
 
     @property

@@ -12,6 +12,9 @@ from tests.bench.gateway.figures import AT, BUSY, SHARES, ClosedRun, Figures, In
 from tests.bench.gateway.load import closed, open_loop
 from tests.bench.gateway.servers import PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server
 from tests.bench.gateway.warm import wait_until_idle, warm_up
+from tests.peak import Peak
+
+LOOK_S = 0.5
 
 
 def measured(plan: Plan, picture: Path, turns: Mapping[str, InTurns]) -> dict[str, Figures]:
@@ -46,9 +49,10 @@ def closed_run(server: Server, picture: Path, connections: int, plan: Plan) -> C
     span_s, grace_s = plan.closed[connections]
     probe = server.url("/healthz") if connections == BUSY else ""
     before_s = server.cpu_s()
-    found = closed(server.url(server.kind.detect), picture, connections, span_s, grace_s, probe)
+    with Peak(server.memory, LOOK_S) as memory:
+        found = closed(server.url(server.kind.detect), picture, connections, span_s, grace_s, probe)
     spent_s = server.cpu_s() - before_s
-    return ClosedRun(connections, found, 1e3 * spent_s / found.good if found.good else 0.0, server.memory())
+    return ClosedRun(connections, found, 1e3 * spent_s / found.good if found.good else 0.0, memory.most)
 
 
 def open_runs(server: Server, picture: Path, plan: Plan, runs: list[ClosedRun]) -> list[OpenRun]:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.gateway.figures import AT, BUSY, SHARES, CheapRun, InTurns, Plan
-from tests.bench.gateway.load import Cheap, cheap, closed, open_loop
+from tests.bench.gateway.load import Answers, Cheap, cheap, closed, open_loop
 from tests.bench.gateway.servers import FLOOR, PATIENT_VISAVIS, RIVALS, VISAVIS, Kind, Server, floor
 from tests.bench.gateway.warm import side_by_side, wait_until_quiet
 from tests.bench.turns import in_turn
@@ -38,27 +38,28 @@ def measured(plan: Plan, picture: Path) -> dict[str, InTurns]:
         name: InTurns(
             health=[runs[name] for runs in health if name in runs],
             status=status.get(name),
-            pictures=pictures.get(name, []),
-            overload=pictures[OVERLOAD] if name == VISAVIS.name else [],
+            pictures=[one.per_second for one in pictures.get(name, [])],
+            overload=[one.per_second for one in pictures[OVERLOAD]] if name == VISAVIS.name else [],
+            failed=sum(one.errors for one in pictures.get(name, [])),
         )
         for name in (*kinds, FLOOR)
     }
 
 
-def pictures_in_turn(servers: Mapping[str, Server], picture: Path, plan: Plan) -> dict[str, list[float]]:
-    """Answers a second of each round, of visavis also with more pictures than it can take."""
+def pictures_in_turn(servers: Mapping[str, Server], picture: Path, plan: Plan) -> dict[str, list[Answers]]:
+    """What each round brought, of visavis also with more pictures than it can take."""
     measures = {name: partial(pictures_turn, server, picture, plan) for name, server in servers.items()}
-    too_many = SHARES[-1] * measures[VISAVIS.name]()
+    too_many = SHARES[-1] * measures[VISAVIS.name]().per_second
     overload = partial(overload_turn, servers[VISAVIS.name], picture, too_many, plan)
     return in_turn({**measures, OVERLOAD: overload}, plan.rounds)
 
 
-def pictures_turn(server: Server, picture: Path, plan: Plan) -> float:
-    return closed(server.url(server.kind.detect), picture, BUSY, plan.turn_s, GRACE_S).per_second
+def pictures_turn(server: Server, picture: Path, plan: Plan) -> Answers:
+    return closed(server.url(server.kind.detect), picture, BUSY, plan.turn_s, GRACE_S)
 
 
-def overload_turn(server: Server, picture: Path, per_second: float, plan: Plan) -> float:
-    return open_loop(server.url(server.kind.detect), picture, per_second, plan.turn_s, GRACE_S).per_second
+def overload_turn(server: Server, picture: Path, per_second: float, plan: Plan) -> Answers:
+    return open_loop(server.url(server.kind.detect), picture, per_second, plan.turn_s, GRACE_S)
 
 
 def cheap_in_turn(

@@ -175,7 +175,7 @@ def probe_table(servers: Servers, connections: int) -> list[str]:
             rows.append(
                 [name, *probes.words(), f"{probes.number:,}", count_of(one.closed_at(connections).found.failed)]
             )
-    return table(["`/healthz` meanwhile, ms", "p50", "p99", "probes", "failed"], rows)
+    return table(["`/healthz` meanwhile, ms", "p50", "p99", "probes, with those due meanwhile", "failed"], rows)
 
 
 def open_table(servers: Servers, deadline_ms: float) -> list[str]:

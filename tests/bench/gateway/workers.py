@@ -49,7 +49,8 @@ def measured(plan: Plan, picture: Path) -> dict[str, WorkersRun]:
     looked_at = {name: alone(kind, picture, plan) for name, kind in kinds.items()}
     with side_by_side(kinds, picture) as servers:
         turns = {name: partial(pictures_turn, server, picture, plan) for name, server in servers.items()}
-        rates = in_turn(turns, plan.rounds)
+        found = in_turn(turns, plan.rounds)
+    rates = {name: [one.per_second for one in runs] for name, runs in found.items()}
     return {name: WorkersRun(rates[name], *looked_at[name]) for name in kinds}
 
 

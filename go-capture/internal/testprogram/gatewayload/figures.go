@@ -12,16 +12,16 @@ import (
 type figures struct {
 	Seconds  float64     `json:"seconds"`
 	Sent     int         `json:"sent"`
-	Within   int         `json:"within"`   // answers of status 200 that came while requests were begun
-	Timely   int         `json:"timely"`   // answers of status 200 that took no longer than -deadline
-	Last     float64     `json:"last"`     // seconds from the beginning to the last answer of status 200
-	Statuses map[int]int `json:"statuses"` // 0 = the connection broke
-	Waiting  int         `json:"waiting"`  // without an answer when the grace was over
-	Answered spread      `json:"answered"` // of status 200, and those that still waited
-	Refused  spread      `json:"refused"`  // of status 429 and 503
-	Told     int         `json:"told"`     // refusals with Retry-After
-	Probes   *spread     `json:"probes,omitempty"`
-	Failed   int         `json:"failed"` // probes without an answer of status 200
+	Within   int         `json:"within"`           // answers of status 200 that came while requests were begun
+	Timely   int         `json:"timely"`           // answers of status 200 that took no longer than -deadline
+	Last     float64     `json:"last"`             // seconds from the beginning to the last answer of status 200
+	Statuses map[int]int `json:"statuses"`         // 0 = the connection broke
+	Waiting  int         `json:"waiting"`          // without an answer when the grace was over
+	Answered spread      `json:"answered"`         // of status 200, and those that still waited
+	Refused  spread      `json:"refused"`          // of status 429 and 503
+	Told     int         `json:"told"`             // refusals with Retry-After
+	Probes   *spread     `json:"probes,omitempty"` // with those that were due while one was waited for
+	Failed   int         `json:"failed"`           // probes without an answer of status 200
 }
 
 // spread is of times in milliseconds; one that reaches into requests without an answer is only known to be more.
@@ -56,11 +56,24 @@ func (s settings) summary(began time.Time, seen, probes []outcome) figures {
 	}
 	f.Answered, f.Refused = spreadOf(answered), spreadOf(refused)
 	if probes != nil {
-		found := spreadOf(probes)
+		found := spreadOf(allDue(probes, s.probePause))
 		f.Probes = &found
 		f.Failed = len(slices.DeleteFunc(probes, func(o outcome) bool { return o.status == 200 }))
 	}
 	return f
+}
+
+// allDue adds the probes that would have been asked while one was waited for: each waited for the rest of that time. Otherwise a
+// server that stands still for a second would look as if it had done so for one request of many (HdrHistogram's correction for
+// coordinated omission). One that failed has waited for nothing, however soon.
+func allDue(probes []outcome, every time.Duration) (all []outcome) {
+	for _, one := range probes {
+		one.waiting = one.waiting || one.status != 200
+		for ; one.took > 0; one.took -= every {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // good counts one answer of status 200.

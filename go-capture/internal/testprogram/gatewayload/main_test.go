@@ -97,7 +97,17 @@ func TestProbesAreAskedBesideTheLoad(t *testing.T) {
 	})
 	s.probe, s.probePause = s.url+"/broken", time.Millisecond
 	found := closedLoop(ctx, s)
-	if found.Probes == nil || found.Probes.Count != 3 || found.Failed != found.Probes.Count {
+	if found.Probes == nil || found.Failed != 3 || !found.Probes.P50More {
+		t.Fatalf("%+v", found)
+	}
+}
+
+func TestAServerThatStoodStillDidSoForAllProbesThatWereDue(t *testing.T) {
+	probes := slices.Repeat([]outcome{{status: 200, took: time.Millisecond}}, 800)
+	probes[400].took = time.Second
+	s := settings{probePause: 5 * time.Millisecond}
+	found := s.summary(time.Now(), nil, probes).Probes
+	if found.Count != 799+200 || found.P50 != 1 || found.P99 < 900 {
 		t.Fatalf("%+v", found)
 	}
 }
