@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,17 +35,27 @@ DAEMON_MB_H, WORKER_MB_H, SPARE = 0.5, 1.0, 2.0
 USUAL_HOURS, WARM_UP_HOURS, PERIOD_S = 8.0, 0.5, 30.0
 CAMERAS, SEEN_PICTURES = 2, 10
 TOO_MUCH = (429, 503)  # with both cameras there may be no time left for a client
+ANSWERED = 0.1
 PICTURE = photo(".jpg", width=640, height=480)
 
 
-class Look(NamedTuple):
-    """What an appliance holds at a time, hours after the first look; memory in MB."""
+class Held(NamedTuple):
+    """What one process holds at a time; memory is anonymous, in MB."""
 
-    hours: float
-    daemon_mb: float
-    worker_mb: float
+    pid: int
+    memory_mb: float
     threads: int
     descriptors: int
+
+
+class Look(NamedTuple):
+    """What an appliance holds, hours after the first look, and what it has done since the look before."""
+
+    hours: float
+    daemon: Held
+    worker: Held
+    inferred: int
+    answered: int
 
 
 def main() -> int:
@@ -61,16 +72,19 @@ def looks(box: Box, hours: float) -> list[Look]:
     """Look now and then for so long; the warm-up, half an hour or a quarter of a short run, is left out."""
     begin_s, period_s = time.monotonic(), min(PERIOD_S, 3600 * hours / 60)
     found: list[Look] = []
+    frames = box.inferred()
     while (passed := (time.monotonic() - begin_s) / 3600) < hours:
-        used(box)
-        found.append(look(box, passed))
+        answered, before = used(box), frames
+        frames = box.inferred()
+        (worker,) = box.workers()
+        found.append(Look(passed, held(box.daemon.pid), held(worker), frames - before, answered))
         print(f"soak: {found[-1]}", file=sys.stderr, flush=True)
         time.sleep(period_s)
     return [one for one in found if one.hours >= min(WARM_UP_HOURS, hours / 4)]
 
 
-def used(box: Box) -> None:
-    """A client sends a picture, and a viewer looks at a camera for a moment."""
+def used(box: Box) -> int:
+    """A client sends a picture, and a viewer looks at a camera for a moment; how many pictures were answered."""
     address = f"127.0.0.1:{box.http_port}/api/v1"
     asked = urllib.request.Request(f"http://{address}/detect", PICTURE, {"Content-Type": "image/jpeg"})
     try:
@@ -81,28 +95,45 @@ def used(box: Box) -> None:
         answer = refusal
     with answer:
         answer.read()
+        answered = answer.status == HTTPStatus.OK
     with connect(f"ws://{address}/cameras/{box.cameras[0]}/live", max_size=None) as viewer:
         for _ in range(SEEN_PICTURES):
             viewer.recv(30)
+    return int(answered)
 
 
-def look(box: Box, hours: float) -> Look:
-    """What daemon and worker hold."""
-    (worker,) = box.workers()
-    task = Path(f"/proc/{box.daemon.pid}")
-    threads, descriptors = (len(list((task / name).iterdir())) for name in ("task", "fd"))
-    return Look(hours, anonymous_mb(box.daemon.pid), anonymous_mb(worker), threads, descriptors)
+def held(pid: int) -> Held:
+    """What a process holds now."""
+    threads, descriptors = (len(list(Path(f"/proc/{pid}/{name}").iterdir())) for name in ("task", "fd"))
+    return Held(pid, anonymous_mb(pid), threads, descriptors)
 
 
 def judged(found: Sequence[Look]) -> list[Bar]:
     """The bars of a run."""
+    hours = [one.hours for one in found]
+    daemon, worker = [one.daemon for one in found], [one.worker for one in found]
     return [
+        *of_process("the daemon", hours, daemon, DAEMON_MB_H),
+        *of_process("the worker", hours, worker, WORKER_MB_H),
+        # One that begins anew has nothing that could have grown.
+        Bar("workers that took its place", len({one.pid for one in worker}) - 1, 0),
+        Bar("frames inferred between two looks, the least", min(one.inferred for one in found), 1, most=False),
         Bar(
-            "anonymous memory of the daemon", slope([(one.hours, one.daemon_mb) for one in found]), DAEMON_MB_H, "MB/h"
+            "pictures of clients answered, of all",
+            sum(one.answered for one in found) / len(found),
+            ANSWERED,
+            most=False,
         ),
-        Bar("anonymous memory of a worker", slope([(one.hours, one.worker_mb) for one in found]), WORKER_MB_H, "MB/h"),
-        Bar("threads of the daemon, last fifth − first", more([one.threads for one in found]), SPARE),
-        Bar("descriptors of the daemon, last fifth − first", more([one.descriptors for one in found]), SPARE),
+    ]
+
+
+def of_process(name: str, hours: Sequence[float], found: Sequence[Held], most_mb_h: float) -> list[Bar]:
+    """What must not grow in a process."""
+    memory = slope(list(zip(hours, (one.memory_mb for one in found), strict=True)))
+    return [
+        Bar(f"anonymous memory of {name}", memory, most_mb_h, "MB/h"),
+        Bar(f"threads of {name}, last fifth − first", more([one.threads for one in found]), SPARE),
+        Bar(f"descriptors of {name}, last fifth − first", more([one.descriptors for one in found]), SPARE),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from tests.bench.soak import Look, judged
+from tests.bench.soak import Held, Look, judged
 
 LOOKS = 480
 
@@ -17,7 +17,9 @@ def hours(per_hour: float = 0.0, *, step: float = 0.0, held: float = 0.0) -> lis
     for number in range(LOOKS):
         hour = 8 * number / LOOKS
         memory = 50 + per_hour * hour + step * (number > LOOKS / 3) + dice.uniform(-2, 2)
-        found.append(Look(hour, memory, memory, 20 + int(held * number / LOOKS), 30 + int(held * number / LOOKS)))
+        more = int(held * number / LOOKS)
+        daemon = Held(1, memory, 20 + more, 30 + more)
+        found.append(Look(hour, daemon, daemon._replace(pid=2), inferred=300, answered=1))
     return found
 
 
@@ -32,5 +34,16 @@ def test_what_stays_or_steps_once_holds() -> None:
 
 def test_what_grows_is_named() -> None:
     assert missed(hours(0.8)) == ["anonymous memory of the daemon"]
-    assert missed(hours(1.3)) == ["anonymous memory of the daemon", "anonymous memory of a worker"]
-    assert missed(hours(held=6)) == ["threads of the daemon", "descriptors of the daemon"]
+    assert missed(hours(1.3)) == ["anonymous memory of the daemon", "anonymous memory of the worker"]
+    kinds = [f"{what} of the {whose}" for whose in ("daemon", "worker") for what in ("threads", "descriptors")]
+    assert missed(hours(held=6)) == kinds
+
+
+def test_a_worker_that_is_born_again_is_named_though_none_of_them_grew() -> None:
+    found = [one._replace(worker=one.worker._replace(pid=2 + number // 20)) for number, one in enumerate(hours())]
+    assert missed(found) == ["workers that took its place"]
+
+
+def test_an_appliance_that_does_nothing_is_named() -> None:
+    assert missed([one._replace(inferred=0) for one in hours()]) == ["frames inferred between two looks"]
+    assert missed([one._replace(answered=0) for one in hours()]) == ["pictures of clients answered"]
