@@ -149,7 +149,13 @@ def outputs(root: Path) -> dict[Path, str | bytes]:
 
 
 def _topics(root: Path, name: str) -> list[Topic]:
-    return [Topic(**entry) for entry in read_toml(root / "contracts" / name)["topic"]]
+    topics = [Topic(**entry) for entry in read_toml(root / "contracts" / name)["topic"]]
+    for topic in topics:
+        if bool(topic.schema) == bool(topic.payload):
+            raise ValueError(f"{name}: {topic.name} needs one of schema and payload")
+        if topic.schema and not (root / "contracts" / "schemas" / f"{topic.schema}.schema.json").is_file():
+            raise ValueError(f"{name}: {topic.name} has the schema {topic.schema}, which contracts/schemas has not")
+    return topics
 
 
 def _go(topic: Topic) -> str:

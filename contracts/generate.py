@@ -17,6 +17,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where generated files are, and what stands at their head.
+GENERATED = {
+    "go-capture": "internal/*/*_gen.go",
+    "trt-infer": "visavis/**/*_gen.py",
+    "docs/reference": "*.md",
+    "systemd": "*",
+}
+MARK, HEAD_BYTES = b"by contracts/generate.py", 200
 
 
 class GenerateError(Exception):
@@ -76,12 +84,19 @@ def write(files: dict[Path, bytes]) -> int:
 
 
 def check(files: dict[Path, bytes]) -> int:
-    """Name the files that differ, and vectors that nothing defines any more."""
-    wrong = list(stale(files))
-    wrong += [path for path in sorted((ROOT / "contracts" / "vectors").glob("*")) if path not in files]
+    """Name the files that differ, and those that nothing makes any more."""
+    wrong = [*stale(files), *orphans(set(files))]
     for path in wrong:
         print(f"{path.relative_to(ROOT)}: stale or edited by hand: change contracts/, then `make gen`", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def orphans(made: set[Path]) -> list[Path]:
+    """What says that it is generated, by this program, and is not; and vectors that nothing defines."""
+    places = [path for folder, names in GENERATED.items() for path in (ROOT / folder).glob(names) if path.is_file()]
+    said = [path for path in places if MARK in path.read_bytes()[:HEAD_BYTES]]
+    vectors = (ROOT / "contracts" / "vectors").glob("*")
+    return sorted({*said, *vectors} - made)
 
 
 def stale(files: dict[Path, bytes]) -> dict[Path, bytes]:

@@ -118,6 +118,29 @@ def test_a_hand_edit_of_any_generated_file_is_named(copy: Path) -> None:
     assert {line.split(":")[0] for line in done.stderr.splitlines()} == {str(p.relative_to(copy)) for p in generated}
 
 
+def test_a_file_that_nothing_generates_any_more_is_named(copy: Path) -> None:
+    (copy / "contracts" / "gen_ring.py").unlink()
+    done = generate(copy, "--check")
+    assert done.returncode == 1
+    left = {"docs/reference/ring.md", "go-capture/internal/ring/layout_gen.go", "trt-infer/visavis/ring_gen.py"}
+    assert {line.split(":")[0] for line in done.stderr.splitlines()} >= left
+
+
+@pytest.mark.parametrize("after", ['schema = "inof"', 'schema = "info"\npayload = "x"', ""])
+def test_a_topic_with_no_or_two_kinds_of_payload_is_refused(copy: Path, after: str) -> None:
+    contracts = copy / "contracts"
+    shutil.copytree(ROOT / "contracts" / "schemas", contracts / "schemas", dirs_exist_ok=True)
+    for name in ("gen_mqtt.py", "mqtt.toml", "mqtt_forms.toml"):
+        shutil.copy(ROOT / "contracts" / name, contracts)
+    assert generate(copy).returncode == 0
+    text = (contracts / "mqtt.toml").read_text()
+    assert 'schema = "info"' in text
+    (contracts / "mqtt.toml").write_text(text.replace('schema = "info"', after))
+    done = generate(copy)
+    assert done.returncode == 1
+    assert "mqtt.toml: info " in done.stderr
+
+
 @pytest.mark.parametrize(
     ("before", "after", "reason"),
     [

@@ -21,7 +21,9 @@ def answer(line: dict[str, str]) -> dict[str, object]:
     found = kind.payload.decode(bytes.fromhex(line["payload"]))
     said: dict[str, object] = {"kind": kind.value, "device": topic.device_id, "seq": getattr(found, "seq", None)}
     if kind is spb.MessageType.NDEATH:
-        return said | {"metrics": {"bdSeq": {"type": "UINT64", "value": found.bd_seq_metric.value}}}
+        return said | {
+            "metrics": {"bdSeq": {"type": found.bd_seq_metric.datatype.name, "value": found.bd_seq_metric.value}}
+        }
     metrics = getattr(found, "metrics", ())
     return said | {"metrics": {one.name: {"type": one.datatype.name, "value": one.value} for one in metrics}}
 

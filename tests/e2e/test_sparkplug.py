@@ -28,9 +28,9 @@ zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]
 lines = [{{ name = "gate", start = [0.5, 1], end = [0.5, 0] }}]
 """
 METRICS = {
-    "detecting": "BOOLEAN", "faces": "UINT32", "occupied": "BOOLEAN",
+    "detecting": "BOOLEAN", "faces": "INT32", "occupied": "BOOLEAN",
     "appeared": "UINT64", "gone": "UINT64", "event": "STRING",
-    "zone/left/faces": "UINT32", "zone/left/occupied": "BOOLEAN",
+    "zone/left/faces": "INT32", "zone/left/occupied": "BOOLEAN",
     "zone/left/entered": "UINT64", "zone/left/left": "UINT64",
     "line/gate/in": "UINT64", "line/gate/out": "UINT64",
 }  # fmt: skip
@@ -90,7 +90,7 @@ def follow(messages: list[dict[str, Any]]) -> None:
     for message in messages:
         if message["kind"] == "NBIRTH":
             assert message["metrics"]["Node Control/Rebirth"] == {"type": "BOOLEAN", "value": False}
-            assert message["metrics"]["bdSeq"] == {"type": "UINT64", "value": 0}, (
+            assert message["metrics"]["bdSeq"] == {"type": "INT64", "value": 0}, (
                 "a rebirth has the number of its connection"
             )
             known, due = {"": message["metrics"]}, 0
@@ -115,6 +115,6 @@ def test_an_orderly_end_is_told(tmp_path: Path) -> None:
         seen.to_the_end()
         (death,) = seen.all()
     (said,) = decoded((death.topic, death.payload))
-    assert said["metrics"] == {"bdSeq": {"type": "UINT64", "value": 0}}
+    assert said["metrics"] == {"bdSeq": {"type": "INT64", "value": 0}}
     assert death.qos == 1
     assert not death.retain

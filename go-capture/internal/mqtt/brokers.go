@@ -170,9 +170,15 @@ func (b *Brokers) SetCameraStatus(id string, online bool) {
 	b.each(func(p *Publisher) { p.SetCameraStatus(id, online) }, func(f dialect) { f.SetCameraStatus(id, online) })
 }
 
-// SetState tells how one thing of a camera is set.
+// SetState tells how one thing of a camera is set. Sparkplug's form has no word for it.
 func (b *Brokers) SetState(camera, name, value string) {
-	b.each(func(p *Publisher) { p.SetState(camera, name, value) })
+	b.each(func(p *Publisher) { p.SetState(camera, name, value) }, func(f dialect) {
+		if teller, ok := f.(interface {
+			SetState(camera, name, value string)
+		}); ok {
+			teller.SetState(camera, name, value)
+		}
+	})
 }
 
 // Expect says which cameras and zones there are from now on.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,7 +22,9 @@ type dialer struct {
 	ctx    context.Context
 	tls    *tls.Config // nil for plain MQTT
 	most   time.Duration
+	opened *atomic.Uint64
 	unbind func() bool // lets the connection outlive ctx
+	cut    func()      // closes the connection without a farewell
 }
 
 func (d *dialer) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
@@ -29,6 +32,8 @@ func (d *dialer) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.opened.Add(1)
+	d.cut = func() { _ = connection.Close() }
 	d.unbind = context.AfterFunc(d.ctx, func() { _ = connection.Close() }) // whoever reads from it hears of it
 	return shorten(&pieces{Conn: connection, ctx: d.ctx}), nil
 }

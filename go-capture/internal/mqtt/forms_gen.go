@@ -51,7 +51,7 @@ func FrigateSnapshotTopic(prefix, camera string) string {
 // FrigateSnapshotDelivery is how FrigateSnapshotTopic is sent.
 var FrigateSnapshotDelivery = Delivery{QoS: 0, Retain: true}
 
-// FrigateCameraStatusTopic: Whether the camera delivers.
+// FrigateCameraStatusTopic: Whether the camera delivers; `disabled` while it is switched off.
 func FrigateCameraStatusTopic(prefix, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(camera) + "/status/detect"
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
+	"visavis/capture/internal/control"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
 )
@@ -39,6 +41,18 @@ type Frigate struct {
 	faces   *frigateFaces
 	zones   map[string]map[string]int // faces in each zone, by camera: zones of one name are one
 	cameras map[string]bool           // whether pictures may be sent
+	modes   map[string]frigateMode
+}
+
+// frigateMode is what a camera does, and what its owner wants it to.
+type frigateMode struct{ online, disabled, blind bool }
+
+// word is Frigate's: what was turned off is not broken.
+func (m frigateMode) word() string {
+	if m.disabled {
+		return "disabled"
+	}
+	return presence(m.online)
 }
 
 // NewFrigate checks the settings; it does not connect.
@@ -49,7 +63,7 @@ func NewFrigate(s Settings) (*Frigate, error) {
 	}
 	f := &Frigate{
 		link: l, memory: newMemory(l, s.FrigatePrefix), newest: newNewest(), begun: time.Now(), faces: newFrigateFaces(),
-		zones: map[string]map[string]int{}, cameras: map[string]bool{},
+		zones: map[string]map[string]int{}, cameras: map[string]bool{}, modes: map[string]frigateMode{},
 	}
 	f.states.set(FrigateAvailableTopic(f.prefix()), "online", false)
 	return f, nil
@@ -127,7 +141,26 @@ func (f *Frigate) count(place string, faces int) {
 
 // SetCameraStatus tells whether a camera delivers.
 func (f *Frigate) SetCameraStatus(id string, online bool) {
-	f.newest.set(FrigateCameraStatusTopic(f.prefix(), id), presence(online))
+	f.change(id, func(m *frigateMode) { m.online = online })
+}
+
+// SetState tells how one thing of a camera is set.
+func (f *Frigate) SetState(camera, name, value string) {
+	switch name {
+	case control.Enabled:
+		f.change(camera, func(m *frigateMode) { m.disabled = value == control.Off })
+	case control.Detect:
+		f.change(camera, func(m *frigateMode) { m.blind = value == control.Off })
+	}
+}
+
+func (f *Frigate) change(camera string, do func(*frigateMode)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	mode := f.modes[camera]
+	do(&mode)
+	f.modes[camera] = mode
+	f.newest.set(FrigateCameraStatusTopic(f.prefix(), camera), mode.word())
 	nudge(f.wake)
 }
 
@@ -156,6 +189,7 @@ func (f *Frigate) Expect(places []Place) {
 			}
 		}
 	}
+	maps.DeleteFunc(f.modes, func(camera string, _ frigateMode) bool { return !kept[camera] })
 	nudge(f.wake)
 }
 
@@ -168,13 +202,13 @@ func (f *Frigate) Run(ctx context.Context) error {
 	return f.keep(ctx, f.session)
 }
 
-func (f *Frigate) session(ctx context.Context, reached func()) error {
+func (f *Frigate) session(ctx context.Context, reached func()) (failed error) {
 	gone := make(chan error, 2) // nobody waits: paho says it once, the events once
 	client, err := f.connect(ctx, f.will(), gone)
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(disconnectMs)
+	defer func() { client.end(failed == nil) }()
 	reached()
 	f.newest.again()
 	f.states.connected(true)

@@ -72,10 +72,12 @@ func (f *Frigate) statsOf(s Stats) frigateStats {
 		made.Service.Temperatures["hottest"] = *s.TemperatureC
 	}
 	slowest := 0.0
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for name, c := range s.Cameras {
 		made.Cameras[name] = frigateCamera{
 			CameraFPS: c.FPSCaptured, ProcessFPS: c.FPSInferred, SkippedFPS: max(c.FPSCaptured-c.FPSInferred, 0), DetectionFPS: c.FPSInferred,
-			DetectionEnabled: true, PID: pid, CapturePID: pid,
+			DetectionEnabled: !f.modes[name].blind, PID: pid, CapturePID: pid,
 		}
 		made.DetectionFPS += c.FPSInferred
 		slowest = max(slowest, c.P50.Infer)

@@ -217,6 +217,33 @@ func TestACameraThatIsGoneIsNotToldOfAgain(t *testing.T) {
 	}
 }
 
+func TestACameraThatIsSwitchedOffIsNotBroken(t *testing.T) {
+	f, err := NewFrigate(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch", FrigatePrefix: "frigate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	detects := func() bool {
+		return f.statsOf(Stats{Cameras: map[string]CameraStats{"door": {}}}).Cameras["door"].DetectionEnabled
+	}
+	f.Expect([]Place{{Camera: "door"}})
+	for _, step := range []struct {
+		does     func()
+		says     string
+		detected bool
+	}{
+		{func() { f.SetState("door", "enabled", "ON"); f.SetState("door", "detect", "ON") }, "offline", true},
+		{func() { f.SetCameraStatus("door", true) }, "online", true},
+		{func() { f.SetState("door", "enabled", "OFF"); f.SetCameraStatus("door", false) }, "disabled", true},
+		{func() { f.SetState("door", "enabled", "ON"); f.SetState("door", "detect", "OFF") }, "offline", false},
+		{func() { f.SetCameraStatus("door", true) }, "online", false},
+	} {
+		step.does()
+		if said := due(f)["frigate/door/status/detect"]; said != step.says || detects() != step.detected {
+			t.Errorf("%q, detection %v; want %+v", said, detects(), step)
+		}
+	}
+}
+
 func TestFrigatesWillIsOffline(t *testing.T) {
 	b := startBroker(t, anybody)
 	b.start()

@@ -27,6 +27,8 @@ type fussy struct {
 	most    int  // bytes of a payload
 	rate    int  // bytes a second; 0: as fast as it can
 	forbids bool // whatever anybody wants to hear
+	deaf    bool // to whatever anybody wants to hear
+	asks    func(packets.ControlPacket)
 
 	mu       sync.Mutex
 	sessions int
@@ -75,6 +77,9 @@ func (f *fussy) serve(caller net.Conn) {
 		if err != nil {
 			return
 		}
+		if f.asks != nil {
+			f.asks(packet)
+		}
 		answer := f.answer(packet)
 		if _, ends := packet.(*packets.PublishPacket); ends && answer == nil {
 			return
@@ -111,6 +116,9 @@ func (f *fussy) answer(asked packets.ControlPacket) packets.ControlPacket {
 	case *packets.ConnectPacket:
 		return packets.NewControlPacket(packets.Connack)
 	case *packets.SubscribePacket:
+		if f.deaf {
+			return nil
+		}
 		granted := p.Qoss
 		if f.forbids {
 			granted = bytes.Repeat([]byte{0x80}, len(granted))

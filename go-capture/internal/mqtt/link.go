@@ -28,6 +28,7 @@ type link struct {
 	secure   bool
 	patience time.Duration  // for a broker that accepts us
 	events   *outbox.Outbox // nil: none are sent
+	opened   atomic.Uint64  // connections on which a CONNECT went out, whatever came of it
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	log      *updown.Teller         // of the goroutine of keep
@@ -113,7 +114,7 @@ func (l *link) keep(ctx context.Context, session func(ctx context.Context, reach
 }
 
 // connect returns when the broker has accepted us, refused us, or ctx ended.
-func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.Client, error) {
+func (l *link) connect(ctx context.Context, last will, gone chan<- error) (*connection, error) {
 	password, err := l.settings.password()
 	if err != nil {
 		return nil, err
@@ -122,7 +123,7 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 	if err != nil {
 		return nil, err
 	}
-	dial := &dialer{ctx: ctx, tls: certificates, most: l.patience}
+	dial := &dialer{ctx: ctx, tls: certificates, most: l.patience, opened: &l.opened}
 	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(dial.open).
 		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
@@ -136,7 +137,21 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (paho.
 	if err := token.Error(); err != nil {
 		return nil, l.settings.refused(err)
 	}
-	return client, nil
+	return &connection{client, dial}, nil
+}
+
+// connection is a client of the broker, and what it speaks over.
+type connection struct {
+	paho.Client
+	dial *dialer
+}
+
+// end closes the connection: in order if the broker was told that we go, else without a word, for then it says our will.
+func (c *connection) end(told bool) {
+	if !told {
+		c.dial.cut()
+	}
+	c.Disconnect(disconnectMs)
 }
 
 // eventStats are the outbox's figures, all 0 without one.

@@ -27,7 +27,7 @@ const (
 	messageTimeout = 30 * time.Second // for a large one on a slow line; a broker that hears no other for longer hangs up anyway
 	keepAlive      = 15 * time.Second
 	farewellMost   = time.Second // how long ending waits for the broker to take `offline`
-	disconnectMs   = 250         // at most, for DISCONNECT to be written: without it the broker sends the will as well
+	disconnectMs   = 250         // at most, for DISCONNECT to be written
 	statsInterval  = 10 * time.Second
 	infoInterval   = time.Second // how soon a change is seen
 )
@@ -120,13 +120,13 @@ func (p *Publisher) Run(ctx context.Context) error {
 }
 
 // session is one connection: connect, tell everything retained, then send what comes until something breaks.
-func (p *Publisher) session(ctx context.Context, reached func()) error {
+func (p *Publisher) session(ctx context.Context, reached func()) (failed error) {
 	gone := make(chan error, 2) // nobody waits: paho says it once, the events once
 	client, err := p.connect(ctx, p.will(), gone)
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(disconnectMs)
+	defer func() { client.end(failed == nil) }()
 	reached()
 	p.setOnline(true)
 	defer p.setOnline(false)

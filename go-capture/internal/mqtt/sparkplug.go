@@ -35,8 +35,8 @@ type Sparkplug struct {
 	again   atomic.Bool // a birth was asked for
 
 	figuresEvery time.Duration // of the node
-	connects     uint64        // of bdSeq; of the session's goroutine alone
 	seq          uint64        // of the next message; of the session's goroutine alone
+	bornAt       time.Time     // of the session's goroutine alone
 
 	mu      sync.Mutex
 	cameras map[string]*sparkplugCamera
@@ -135,19 +135,19 @@ func (s *Sparkplug) Run(ctx context.Context) error {
 	return s.keep(ctx, s.session)
 }
 
-func (s *Sparkplug) session(ctx context.Context, reached func()) error {
-	number := s.connects % sparkplugCycle
+func (s *Sparkplug) session(ctx context.Context, reached func()) (failed error) {
+	number := int64(s.opened.Load() % sparkplugCycle)
 	gone := make(chan error, 1)
 	client, err := s.connect(ctx, s.death(number), gone)
 	if err != nil {
 		return err
 	}
-	s.connects++
-	defer client.Disconnect(disconnectMs)
+	defer func() { client.end(failed == nil) }()
 	reached()
 	if err := s.listen(client); err != nil {
 		return err
 	}
+	s.forget()
 	if err := s.birth(client, number); err != nil {
 		return err
 	}
@@ -158,36 +158,54 @@ func (s *Sparkplug) session(ctx context.Context, reached func()) error {
 }
 
 // live tells what changes until something breaks or ctx ends.
-func (s *Sparkplug) live(ctx context.Context, client paho.Client, number uint64, gone <-chan error) error {
-	breath, figures := time.NewTicker(sparkplugBreath), time.NewTicker(s.figuresEvery)
-	defer breath.Stop()
+func (s *Sparkplug) live(ctx context.Context, client paho.Client, number int64, gone <-chan error) error {
+	figures := time.NewTicker(s.figuresEvery)
 	defer figures.Stop()
 	for {
-		if err := s.flush(client); err != nil {
+		breath, err := s.tell(client, number)
+		if err != nil {
 			return err
 		}
-		var err error
 		select {
 		case <-ctx.Done():
 			return s.leave(client, number)
 		case err := <-gone:
 			return fmt.Errorf("connection to %s lost: %w", s.settings.URL, err)
-		case <-breath.C:
-			if s.again.Swap(false) {
-				err = s.birth(client, number)
-			}
+		case <-breath:
 		case <-figures.C:
-			err = s.publish(client, nodeData, "", s.figures())
+			if err := s.unlessAgain(client, nodeData, "", s.figures()); err != nil {
+				return err
+			}
 		case <-s.wake:
-		}
-		if err != nil {
-			return err
 		}
 	}
 }
 
+// tell says what is new. Once a birth was asked for nothing else follows, not even data that were due before; it comes at once, or as
+// soon as the one before is long enough ago, which breath then tells.
+func (s *Sparkplug) tell(client paho.Client, number int64) (breath <-chan time.Time, err error) {
+	if s.again.Load() {
+		if rest := sparkplugBreath - time.Since(s.bornAt); rest > 0 {
+			return time.After(rest), nil
+		}
+		s.again.Store(false)
+		if err := s.birth(client, number); err != nil {
+			return nil, err
+		}
+	}
+	return nil, s.flush(client)
+}
+
+// unlessAgain tells what a birth that was asked for will tell as well.
+func (s *Sparkplug) unlessAgain(client paho.Client, kind sparkplugKind, camera string, metrics []metric) error {
+	if s.again.Load() {
+		return nil
+	}
+	return s.publish(client, kind, camera, metrics)
+}
+
 // death is what the broker says for us: the number ties it to the birth that it ends.
-func (s *Sparkplug) death(number uint64) will {
+func (s *Sparkplug) death(number int64) will {
 	payload := encodeSparkplug(time.Now(), nil, metric{bdSeq, number})
 	return will{SparkplugNdeathTopic(s.settings.SparkplugGroup, s.settings.Device), payload, SparkplugNdeathDelivery}
 }
@@ -196,7 +214,7 @@ func (s *Sparkplug) death(number uint64) will {
 func (s *Sparkplug) listen(client paho.Client) error {
 	topic := SparkplugCommandTopic(s.settings.SparkplugGroup, s.settings.Device)
 	token := client.Subscribe(topic, 1, func(_ paho.Client, m paho.Message) { s.hear(m) })
-	if !token.WaitTimeout(connectTimeout) {
+	if !token.WaitTimeout(s.patience) {
 		return errNotTaken
 	}
 	s.settings.warnIfRefused(token, topic,
@@ -216,18 +234,28 @@ func (s *Sparkplug) hear(m paho.Message) {
 	}
 	if asked {
 		s.again.Store(true)
+		nudge(s.wake)
+	}
+}
+
+// forget lets go what happened while the broker was away: the protocol would tell it as if it happened now.
+func (s *Sparkplug) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.cameras {
+		c.events = nil
 	}
 }
 
 // birth tells everything: the node with seq 0, then each camera that is there.
-func (s *Sparkplug) birth(client paho.Client, number uint64) error {
+func (s *Sparkplug) birth(client paho.Client, number int64) error {
 	s.mu.Lock()
 	for _, c := range s.cameras {
 		c.born, c.anew = false, false
 	}
 	s.died = nil
 	s.mu.Unlock()
-	s.seq = 0
+	s.seq, s.bornAt = 0, time.Now()
 	about := []metric{{bdSeq, number}, {nodeRebirth, false}, {"version", s.settings.Version}, {"url", s.settings.Page}}
 	return s.publish(client, nodeBirth, "", append(about, s.figures()...))
 }
@@ -246,7 +274,7 @@ func (s *Sparkplug) flush(client paho.Client) error {
 	if err := s.memory.flush(client); err != nil {
 		return err
 	}
-	for {
+	for !s.again.Load() {
 		kind, camera, metrics := s.next()
 		if kind == noKind {
 			return nil
@@ -255,6 +283,7 @@ func (s *Sparkplug) flush(client paho.Client) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // next is the message that is due now; noKind when none is.
@@ -319,7 +348,7 @@ func (k sparkplugKind) topic(group, node, camera string) string {
 }
 
 // leave says what the will would: an orderly end sends none.
-func (s *Sparkplug) leave(client paho.Client, number uint64) error {
+func (s *Sparkplug) leave(client paho.Client, number int64) error {
 	if err := s.flush(client); err != nil {
 		return err
 	}

@@ -26,13 +26,13 @@ type sparkplugCamera struct {
 func newSparkplugCamera(place Place) *sparkplugCamera {
 	c := &sparkplugCamera{values: map[string]any{}, changed: map[string]bool{}}
 	c.has("detecting", false) // while not, faces and occupied do not say that nobody is there
-	c.has("faces", uint32(0))
+	c.has("faces", int32(0))
 	c.has("occupied", false)
 	for _, kind := range []zone.Kind{zone.Appeared, zone.Gone} {
 		c.has(string(kind), uint64(0))
 	}
 	for _, name := range place.Zones {
-		c.has("zone/"+name+"/faces", uint32(0))
+		c.has("zone/"+name+"/faces", int32(0))
 		c.has("zone/"+name+"/occupied", false)
 		c.has("zone/"+name+"/entered", uint64(0))
 		c.has("zone/"+name+"/left", uint64(0))
@@ -65,7 +65,7 @@ func (c *sparkplugCamera) believe(s hub.State) {
 	if s.Zone != "" {
 		at = "zone/" + s.Zone + "/"
 	}
-	c.set(at+"faces", uint32(s.Confirmed))
+	c.set(at+"faces", int32(s.Confirmed))
 	c.set(at+"occupied", s.Occupied)
 }
 
@@ -96,14 +96,13 @@ func (c *sparkplugCamera) rise(name string) {
 	}
 }
 
-// birth are all metrics as they are now; nothing is left to be told after it.
+// birth are all metrics as they are now; only events that were not told are left to be told after it.
 func (c *sparkplugCamera) birth() []metric {
 	all := make([]metric, len(c.order))
 	for i, name := range c.order {
 		all[i] = metric{name, c.values[name]}
 	}
 	clear(c.changed)
-	c.events = nil
 	return all
 }
 

@@ -17,10 +17,11 @@ const (
 	metricName, metricTimestamp, metricType, metricNull         = 1, 3, 4, 7
 	metricInt, metricLong, metricDouble, metricBool, metricText = 10, 11, 13, 14, 15
 
-	typeUInt32, typeUInt64, typeDouble, typeBoolean, typeString = 7, 8, 10, 11, 12
+	typeInt32, typeInt64, typeUInt64, typeDouble, typeBoolean, typeString = 3, 4, 8, 10, 11, 12
 )
 
-// metric is one value under its name: uint32, uint64, float64, bool or string; a *float64 is one that may not be known.
+// metric is one value under its name: int32, int64 (neither below 0), uint64, float64, bool or string; a *float64 is one that may not be
+// known. There is no uint32: some decoders look for it in int_value, others in long_value.
 type metric struct {
 	name  string
 	value any
@@ -44,8 +45,10 @@ func (m metric) encode(ms uint64) []byte {
 	raw := protowire.AppendTag(nil, metricName, protowire.BytesType)
 	raw = appendVarint(protowire.AppendString(raw, m.name), metricTimestamp, ms)
 	switch value := m.value.(type) {
-	case uint32:
-		return appendVarint(appendVarint(raw, metricType, typeUInt32), metricInt, uint64(value))
+	case int32:
+		return appendVarint(appendVarint(raw, metricType, typeInt32), metricInt, uint64(value))
+	case int64:
+		return appendVarint(appendVarint(raw, metricType, typeInt64), metricLong, uint64(value))
 	case uint64:
 		return appendVarint(appendVarint(raw, metricType, typeUInt64), metricLong, value)
 	case float64:

@@ -58,6 +58,7 @@ func (a *Appliance) keepEvents() (closeEvents func() error, err error) {
 	}
 	a.history.Start()
 	closePictures := a.startPainter()
+	a.expect(a.config.Cameras) // whoever hears how a visit ended knows the camera
 	a.resume()
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)

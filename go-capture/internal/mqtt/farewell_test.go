@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mqtt
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"visavis/capture/internal/hub"
+	"visavis/capture/internal/waiting"
+)
+
+// With DISCONNECT a broker forgets the will: the device would stay online for as long as it does not come back.
+func TestASessionThatWeEndOurselvesHasItsWillSaid(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	nobody := func() {}
+	for topic, session := range map[string]func(Settings) error{
+		"visavis/porch/status": func(s Settings) error {
+			p := newPublisher(t, s)
+			p.Take(&hub.Result{Camera: "door", Faces: []hub.Face{{Score: float32(math.NaN())}}}) // no JSON
+			return p.session(t.Context(), nobody)
+		},
+		"frigate/available": func(s Settings) error {
+			s.FrigatePrefix = "frigate"
+			f, err := NewFrigate(s)
+			if err != nil {
+				return err
+			}
+			f.StatsFrom(func() Stats { return Stats{Cameras: map[string]CameraStats{"door": {FPSInferred: math.NaN()}}} })
+			return f.session(t.Context(), nobody)
+		},
+	} {
+		if err := session(b.settings()); err == nil {
+			t.Fatalf("%s: nothing failed", topic)
+		}
+		waiting.Until(t, topic+" says offline", func() bool { return seen.last(topic) == "offline" })
+	}
+}
+
+func TestANodeThatABrokerDoesNotListenToCutsItsConnectionAndHasANewNumber(t *testing.T) {
+	var numbers []uint64
+	var farewells atomic.Int32
+	broker := startFussy(t, &fussy{deaf: true, asks: func(p packets.ControlPacket) {
+		switch p := p.(type) {
+		case *packets.ConnectPacket:
+			numbers = append(numbers, readCertificate(t, string(p.WillMessage)).metrics[bdSeq])
+		case *packets.DisconnectPacket:
+			farewells.Add(1)
+		}
+	}})
+	s := broker.settings()
+	s.SparkplugGroup = "house"
+	node, err := NewSparkplug(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		node.patience = 50 * time.Millisecond
+		if err := node.session(t.Context(), func() {}); !errors.Is(err, errNotTaken) {
+			t.Fatal(err)
+		}
+	}
+	if farewells.Load() != 0 || !slices.Equal(numbers, []uint64{0, 1, 2}) {
+		t.Errorf("%d farewells, numbers %v", farewells.Load(), numbers)
+	}
+}
+
+// asking is a message with a command; nothing else of it is looked at.
+type asking struct {
+	packets.PublishPacket
+	payload []byte
+}
+
+func (a asking) Duplicate() bool   { return false }
+func (a asking) Qos() byte         { return 1 }
+func (a asking) Retained() bool    { return false }
+func (a asking) Topic() string     { return "" }
+func (a asking) MessageID() uint16 { return 0 }
+func (a asking) Payload() []byte   { return a.payload }
+func (a asking) Ack()              {}
+
+func TestNothingButABirthFollowsARequestForOne(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	seen := b.subscribe()
+	s := startSparkplug(t, b.settings())
+	s.SetCameraStatus("door", true)
+	waiting.Until(t, "the camera's birth", func() bool { return kinds(t, seen) == "NBIRTH0 DBIRTH1" })
+	s.hear(asking{payload: encodeSparkplug(time.Now(), nil, metric{nodeRebirth, true})})
+	s.TakeState(hub.State{Camera: "door", Confirmed: 2})
+	s.TakeEvent(visit("appeared", 0, ""))
+	waiting.Until(t, "births, then the event", func() bool { return strings.HasSuffix(kinds(t, seen), "NBIRTH0 DBIRTH1 DDATA2") })
+	if told := kinds(t, seen); told != "NBIRTH0 DBIRTH1 NBIRTH0 DBIRTH1 DDATA2" {
+		t.Error(told)
+	}
+}
+
+func TestEventsThatWaitedForABirthFollowIt(t *testing.T) {
+	s, err := NewSparkplug(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch", SparkplugGroup: "plant"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Expect([]Place{{Camera: "door"}})
+	s.SetCameraStatus("door", true)
+	for n := range 2 {
+		s.TakeEvent(visit("appeared", n, ""))
+	}
+	var told []sparkplugKind
+	for {
+		kind, _, _ := s.next()
+		if kind == noKind {
+			break
+		}
+		told = append(told, kind)
+	}
+	if !slices.Equal(told, []sparkplugKind{cameraBirth, cameraData, cameraData}) {
+		t.Errorf("%v", told)
+	}
+}
