@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ KERNEL_WITH_FUTURE_WRITE = (5, 1)
 # A few models in a few sizes.
 CACHE_FREE_LEAST_MB = 50
 BROKER_WAIT_S = 2.0
+LOAD_LIMIT_S = 60.0
+LOADED = "import onnxruntime as o; print(f'{o.__version__}, providers {o.get_available_providers()}')"
 # Of cards, of which a container may see any one, of Jetsons, and of Linux inside Windows.
 GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "dxg")
 NO_INT8_ENGINE = "{} has no engine in int8, so workers run on the processor, and only pictures make one"
@@ -110,14 +113,24 @@ def daemon() -> Finding:
 
 
 def cameras() -> Finding:
-    """Which video devices there are, and whether this user may open them."""
+    """Which cameras there are, and whether this user may open them."""
+    from visavis.hardware.cameras import cameras as all_of_them  # noqa: PLC0415 (ctypes, wanted only here)
+
     devices = sorted(Path("/dev").glob("video*"))
-    if not devices:
-        return Finding("cameras", "warn", "no /dev/video* here", "plug a camera in, or use rtsp://, file: or demo:")
     closed = [str(device) for device in devices if not os.access(device, os.R_OK | os.W_OK)]
     if closed:
         return Finding("cameras", "fail", f"no permission for {', '.join(closed)}", "add the user to group video")
-    return Finding("cameras", "ok", ", ".join(str(device) for device in devices))
+    found = all_of_them()
+    broken = [f"{one['node']}, {one['error']}" for one in found if "error" in one]
+    if broken:
+        return Finding("cameras", "warn", "; ".join(broken), "plug it in again, or restart; `sudo dmesg` may say why")
+    there = [f"{one['node']} {one['card']}" for one in found if not one["part"]]
+    if there:
+        return Finding("cameras", "ok", ", ".join(there))
+    beside = f" but {len(devices)} of an image processor, which csi: reads" if devices else ""
+    return Finding(
+        "cameras", "warn", f"no camera at /dev/video*{beside}", "plug one in, or use rtsp://, file: or demo:"
+    )
 
 
 def broker() -> Finding:
@@ -162,9 +175,12 @@ def onnxruntime() -> Finding:
     """The backend that works everywhere."""
     if importlib.util.find_spec("onnxruntime") is None:
         return Finding("onnxruntime", "fail", "the Python package is missing", INSTALL_AGAIN)
-    import onnxruntime  # noqa: PLC0415 (slow to import, wanted only here)
+    from visavis.hardware.programs import asked as said  # noqa: PLC0415 (wanted only here)
 
-    return Finding("onnxruntime", "ok", f"{onnxruntime.__version__}, providers {onnxruntime.get_available_providers()}")
+    answer = said([sys.executable, "-c", LOADED], LOAD_LIMIT_S)  # a library may take its process down
+    if answer.code:
+        return Finding("onnxruntime", "fail", f"it cannot be loaded, {answer.why}", INSTALL_AGAIN)
+    return Finding("onnxruntime", "fail" if answer.why else "ok", str(answer))
 
 
 def tensorrt() -> Finding:

@@ -16,6 +16,7 @@ from typing import Any
 
 from visavis import ENDED_BY_CTRL_C, __version__
 from visavis.errors import INSTALL_AGAIN, VisavisError
+from visavis.handed_back import handed_back
 from visavis.terminal import complain, drop_unwritten, ready_streams
 
 # name -> what it does, in one line. The module is visavis.cli.<name>.
@@ -103,7 +104,15 @@ def obey(words: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 2
-    return int(importlib.import_module(f"visavis.cli.{args.command}").run(args))
+    with handed_back(cache):
+        return int(importlib.import_module(f"visavis.cli.{args.command}").run(args))
+
+
+def cache() -> Path:
+    """Where models and engines are kept."""
+    from visavis.settings import default_cache_dir  # noqa: PLC0415 (only root needs it here)
+
+    return default_cache_dir()
 
 
 def of_the_system(error: OSError) -> str:

@@ -7,21 +7,22 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from visavis import __version__
 from visavis.free_memory import meminfo_bytes
+from visavis.hardware.programs import Said, asked
 from visavis.system_files import text_of
 
-LIMIT_S = 20
 PACKAGES = ("onnxruntime", "numpy", "tensorrt", "pycuda")
 # GStreamer's elements that cameras need: a Raspberry Pi's, a Jetson's, and what both end in.
 ELEMENTS = ("libcamerasrc", "nvarguscamerasrc", "nvvidconv", "videoconvert", "appsink")
+THROTTLED = ["vcgencmd", "get_throttled"]  # a Raspberry Pi's: whether it was too hot or had too little power
+# What no chip outlives, and a zone of Jetsons that says 100 °C always: neither measures.
+MOST_C, NEVER_MEASURED = 150.0, "PMIC-Die"
 PROGRAMS = {
-    "vcgencmd": ["vcgencmd", "get_throttled"],  # a Raspberry Pi's: whether it was too hot or had too little power
     "libcamera": ["cam", "--list"],
     "rpicam": ["rpicam-hello", "--list-cameras"],
     "jetson": ["cat", "/etc/nv_tegra_release"],
@@ -54,16 +55,16 @@ def system() -> dict[str, Any]:
         "libc": " ".join(platform.libc_ver()),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "programs": {name: said(command) for name, command in PROGRAMS.items()},
+        "programs": {name: str(asked(command)) for name, command in PROGRAMS.items()},
     }
 
 
 def libraries(daemon: str) -> dict[str, Any]:
     """Which OpenCV the daemon finds, what GStreamer offers."""
-    linked = said(["ldd", daemon])
+    linked = asked(["ldd", daemon]).text
     opencv = sorted({line.split()[0] for line in linked.splitlines() if "opencv" in line and "not found" not in line})
     inspect = shutil.which("gst-inspect-1.0")
-    elements = {name: _succeeds([inspect, "--exists", name]) for name in ELEMENTS} if inspect else {}
+    elements = {name: _exists(asked([inspect, "--exists", name])) for name in ELEMENTS} if inspect else {}
     return {
         "opencv": opencv,
         "opencv_uses_gstreamer": "libgstreamer" in linked,
@@ -78,10 +79,21 @@ def heat(folder: Path = Path("/sys/class/thermal")) -> dict[str, float]:
     """The temperature of each thermal zone, degrees Celsius; one that cannot be read is left out."""
     found: dict[str, float] = {}
     for zone in sorted(folder.glob("thermal_zone*")):
-        text = text_of(zone / "temp")
-        if text.lstrip("-").isdigit():
-            found[f"{zone.name} {text_of(zone / 'type')}"] = int(text) / 1000
+        text, kind = text_of(zone / "temp"), text_of(zone / "type")
+        if text.lstrip("-").isdigit() and kind != NEVER_MEASURED and int(text) <= 1000 * MOST_C:
+            found[f"{zone.name} {kind}"] = int(text) / 1000
     return found
+
+
+def strain() -> dict[str, Any]:
+    """What work does to the board: how hot it is, how fast its processors run, and whether it had to slow down."""
+    clocks = sorted(Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    return {
+        "heat_c": heat(),
+        "mhz": [int(text_of(clock) or 0) // 1000 for clock in clocks],
+        "throttled": str(asked(THROTTLED)),
+        "free_mib": free_mib(),
+    }
 
 
 def free_mib() -> int:
@@ -89,22 +101,9 @@ def free_mib() -> int:
     return (meminfo_bytes("MemAvailable") or 0) >> 20
 
 
-def said(command: list[str]) -> str:
-    """What a program prints; "" when it is not there or takes too long."""
-    answer = _run(command)
-    return answer.stdout.strip() if answer else ""
-
-
-def _succeeds(command: list[str]) -> bool:
-    answer = _run(command)
-    return answer is not None and answer.returncode == 0
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+def _exists(answer: Said) -> bool | None:
+    """None where the program did not say: the first look at all plugins may take a Jetson long."""
+    return None if answer.code is None else answer.code == 0
 
 
 def _version(package: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.figures import daemon_status
+from visavis.hardware.board import strain
 from visavis.loopback import reserved_port
 from visavis.own_folder import put
 from visavis.system_files import text_of
@@ -46,6 +47,11 @@ def configuration(sources: dict[str, str], port: int) -> str:
     return SETTINGS.format(port=port) + "".join(tables)
 
 
+def without_settings() -> dict[str, str]:
+    """The environment but for settings, VISAVIS_SECTION__KEY, which would come before those of a file of ours."""
+    return {name: value for name, value in os.environ.items() if not (name.startswith("VISAVIS_") and "__" in name)}
+
+
 class Appliance:
     """A `visavis run` of our own, which ends with us; in a session of its own: Ctrl-C reaches it only through us."""
 
@@ -57,7 +63,7 @@ class Appliance:
         put(self.log, "")
         command = [sys.executable, "-m", "visavis.cli", "run", "--config", str(file)]
         command += ["--die-with-parent", str(os.getpid())]
-        environment = {**os.environ, "TMPDIR": str(folder), "VISAVIS_STATE_DIR": str(folder / "state")}
+        environment = {**without_settings(), "TMPDIR": str(folder), "VISAVIS_STATE_DIR": str(folder / "state")}
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -158,15 +164,17 @@ def measured(
         if chaos_s:
             say(f"killing workers at random moments for {chaos_s:g} s")
             chaos = {"kills": killed(appliance, chaos_s)}
+        strained = strain()
     found = {one["id"]: _figures(one) for one in status["cameras"]}
     stream_ms = stream_median_ms()
     handoff_ms = found.get("demo", {}).get("handoff_ms_p50")
     return {
         "first_result_s": round(start_s, 2),
         "cameras": found,
-        "stream_ms_p50": round(stream_ms, 3),
-        "handoff_to_stream": round(handoff_ms / stream_ms, 3) if handoff_ms else None,
+        "stream_ms_p50": round(stream_ms, 3) if stream_ms else None,
+        "handoff_to_stream": round(handoff_ms / stream_ms, 3) if handoff_ms and stream_ms else None,
         "memory_mib": memory_mib,
+        "strain": strained,
         **chaos,
     }
 
@@ -213,7 +221,7 @@ def killed(appliance: Appliance, limit_s: float) -> dict[str, Any]:
     }
 
 
-def stream_median_ms() -> float:
+def stream_median_ms() -> float | None:
     """What a frame takes through a unix socket from one process to another, for comparison with the hand-off."""
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("spawn").Process(target=_answer, args=(theirs,))
@@ -222,15 +230,16 @@ def stream_median_ms() -> float:
     signal.signal(signal.SIGINT, before)
     theirs.close()
     frame, spent = bytes(FRAME_BYTES), []
-    ours.recv_bytes()  # it is there
-    for _ in range(STREAM_FRAMES):
-        began = time.perf_counter()
-        ours.send_bytes(frame)
-        ours.recv_bytes()
-        spent.append((time.perf_counter() - began) * 1e3)
+    with contextlib.suppress(EOFError, OSError):  # it has ended, as where memory is short
+        ours.recv_bytes()  # it is there
+        for _ in range(STREAM_FRAMES):
+            began = time.perf_counter()
+            ours.send_bytes(frame)
+            ours.recv_bytes()
+            spent.append((time.perf_counter() - began) * 1e3)
     ours.close()
     child.join()
-    return statistics.median(spent)
+    return statistics.median(spent) if spent else None
 
 
 def _answer(connection: Connection) -> None:

@@ -12,7 +12,10 @@ from typing import Any
 from visavis.system_files import text_of
 
 LEAST_NAME = 3  # a user called "a" would take every a out of the report
-COMMON_NAMES = {"root", "pi", "localhost", "debian", "raspberrypi", "ubuntu", "user", "admin", "visavis"}
+COMMON_NAMES = {
+    *("root", "pi", "localhost", "debian", "raspberrypi", "ubuntu", "user", "admin", "visavis"),
+    *("nvidia", "jetson", "orin", "thor", "camera"),
+}
 PATTERNS = {
     "MAC": r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b",
     "UUID": r"\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b",
@@ -36,9 +39,12 @@ def names() -> list[str]:
 
 
 def without(value: Any, private: list[str]) -> Any:
-    """The same structure of dicts, lists and texts, with every name of `private` and every address taken out."""
+    """The same structure of dicts, lists and texts, with every name of `private` and every address taken out.
+
+    Keys are words of ours, which a host may be called as well: no name is taken out of them.
+    """
     if isinstance(value, dict):
-        return {str(without(key, private)): without(inner, private) for key, inner in value.items()}
+        return {_clean(str(key), []): without(inner, private) for key, inner in value.items()}
     if isinstance(value, list):
         return [without(inner, private) for inner in value]
     return _clean(value, private) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from visavis.daemon import daemon_program
-from visavis.doctor import examine
+from visavis.doctor import examine, limits
 from visavis.errors import VisavisError
 from visavis.hardware import board, cameras, capture, inference, personal
 from visavis.own_folder import own_folder
@@ -41,24 +41,46 @@ SHORT = Plan(capture_s=3.0, chaos_s=3.0, rounds=5, engine=False)
 def gather(plan: Plan, say: Say) -> dict[str, Any]:
     """Look and measure; nothing is asked and nothing is sent. What fails stands in the report, too."""
     say("looking at the board")
-    found: dict[str, Any] = {"schema": SCHEMA, "board": board.board(), "system": board.system()}
-    found["libraries"] = board.libraries(_daemon())
-    found["doctor"] = [[one.state, one.subject, one.words] for one in examine(None)]
-    found["heat_before_c"], found["free_before_mib"] = board.heat(), board.free_mib()
-    found["cameras"] = cameras.cameras()
-    found["engine"] = inference.engine(say) if plan.engine else {"built": False, "words": ["not asked for"]}
-    found["inference"] = inference.inference(plan.rounds, say)
-    with own_folder(capture.FOLDER_PREFIX) as folder:
-        sources = _sources(found["cameras"], found["board"]["compatible"])
-        found["capture"] = capture.measured(folder, sources, say, capture_s=plan.capture_s, chaos_s=plan.chaos_s)
-    found["heat_after_c"], found["free_after_mib"] = board.heat(), board.free_mib()
+    found: dict[str, Any] = {"schema": SCHEMA, "board": tried(board.board), "system": tried(board.system)}
+    found["libraries"] = tried(lambda: board.libraries(_daemon()))
+    found["strain_before"] = tried(board.strain)
+    say("looking at what visavis needs")
+    found["doctor"] = tried(_findings)
+    say("looking at cameras")
+    found["cameras"] = tried(cameras.cameras)
+    unasked = {"built": False, "words": ["not asked for"]}
+    found["engine"] = tried(lambda: inference.engine(say)) if plan.engine else unasked
+    found["inference"] = tried(lambda: inference.inference(plan.rounds, say))
+    found["capture"] = tried(lambda: _captured(plan, say, found))
+    found["strain_after"] = tried(board.strain)
     return found
 
 
+def tried(step: Callable[[], Any]) -> Any:
+    """What a step finds, or what is wrong with it: the others are of use without it."""
+    try:
+        return step()
+    except (OSError, ValueError, LookupError, EOFError, ImportError, VisavisError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _findings() -> list[list[str]]:
+    return [[one.state, one.subject, one.words] for one in (*examine(None), limits())]
+
+
+def _captured(plan: Plan, say: Say, found: dict[str, Any]) -> dict[str, Any]:
+    seen = found["cameras"] if isinstance(found["cameras"], list) else []
+    sources = _sources(seen, found["board"].get("compatible", []))
+    with own_folder(capture.FOLDER_PREFIX) as folder:
+        return capture.measured(folder, sources, say, capture_s=plan.capture_s, chaos_s=plan.chaos_s)
+
+
 def cleaned(found: dict[str, Any]) -> dict[str, Any]:
-    """Without names, addresses and serial numbers. Versions of packages look like addresses and stay."""
+    """Without names, addresses and serial numbers. Versions look like addresses, and boards like users: they stay."""
     clean: dict[str, Any] = personal.without(found, personal.names())
-    clean["system"]["packages"] = found["system"]["packages"]
+    for part, name in (("system", "packages"), ("board", "compatible"), ("board", "model")):
+        if name in found[part]:
+            clean[part][name] = found[part][name]
     return clean
 
 
@@ -69,31 +91,69 @@ def written(found: dict[str, Any]) -> str:
 
 def lines(found: dict[str, Any]) -> list[str]:
     """What a person wants to know first."""
-    about, system, libraries = found["board"], found["system"], found["libraries"]
+    parts: dict[str, Callable[[Any], list[str]]] = {
+        "board": _board_lines,
+        "system": _system_lines,
+        "libraries": _libraries_lines,
+        "cameras": lambda all_of_them: [_camera_line(one) for one in all_of_them],
+        "inference": lambda ways: [inference_line(one) for one in ways],
+        "engine": lambda one: [f"engine       {'built in ' + str(one['seconds']) + ' s' if one['built'] else 'none'}"],
+        "capture": capture_lines,
+    }
+    told = [line for name, lines_of in parts.items() for line in _told(name, found[name], lines_of)]
+    return [f"visavis hardware report, {time.strftime('%Y-%m-%d')}", "", *told, *_strain_lines(found)]
+
+
+def _told(name: str, part: Any, lines_of: Callable[[Any], list[str]]) -> list[str]:
+    return [f"{name:<12} {part['error']}"] if isinstance(part, dict) and "error" in part else lines_of(part)
+
+
+def _board_lines(about: dict[str, Any]) -> list[str]:
+    words = f"{about['model']}, {about['processor']}, {about['cores']} cores, {about['memory_mib']} MiB"
+    return [f"board        {words}"]
+
+
+def _system_lines(system: dict[str, Any]) -> list[str]:
+    packages = ", ".join(f"{name} {version}" for name, version in system["packages"].items())
     return [
-        f"visavis hardware report, {time.strftime('%Y-%m-%d')}",
-        "",
-        f"board        {about['model']}, {about['processor']}, {about['cores']} cores, {about['memory_mib']} MiB",
         f"system       {system['os']}, Linux {system['kernel']}, pages of {system['page_bytes']} bytes",
-        f"versions     visavis {system['visavis']}, Python {system['python']}, "
-        + ", ".join(f"{name} {version}" for name, version in system["packages"].items()),
-        f"OpenCV       {', '.join(libraries['opencv']) or 'not found'}; GStreamer "
-        + ("yes" if libraries["opencv_uses_gstreamer"] else "no"),
-        *(f"elements     {name}: {'there' if there else 'missing'}" for name, there in libraries["gstreamer"].items()),
-        *(_camera_line(one) for one in found["cameras"]),
-        *(inference_line(one) for one in found["inference"]),
-        f"engine       {'built in ' + str(found['engine']['seconds']) + ' s' if found['engine']['built'] else 'none'}",
-        *capture_lines(found["capture"]),
-        f"heat         {_degrees(found['heat_before_c'])} before, {_degrees(found['heat_after_c'])} after",
-        f"free memory  {found['free_before_mib']} MiB before, {found['free_after_mib']} MiB after",
+        f"versions     visavis {system['visavis']}, Python {system['python']}, {packages}",
+    ]
+
+
+def _libraries_lines(libraries: dict[str, Any]) -> list[str]:
+    there = {True: "there", False: "missing", None: "not known, it takes too long to say"}
+    gstreamer = "yes" if libraries["opencv_uses_gstreamer"] else "no"
+    return [
+        f"OpenCV       {', '.join(libraries['opencv']) or 'not found'}; GStreamer {gstreamer}",
+        *(f"elements     {name}: {there[is_there]}" for name, is_there in libraries["gstreamer"].items()),
     ]
 
 
 def _camera_line(camera: dict[str, Any]) -> str:
     if "error" in camera:
         return f"camera       {camera['node']}: {camera['error']}"
+    about = f"camera       {camera['node']} {camera['card']} ({camera['driver']})"
+    if camera["part"]:
+        return f"{about}: a part of the image processor, not read by itself"
     formats = ", ".join(f"{name} {' '.join(sizes)}" for name, sizes in camera["formats"].items())
-    return f"camera       {camera['node']} {camera['card']} ({camera['driver']}): {formats}"
+    return f"{about}: {formats}"
+
+
+def _strain_lines(found: dict[str, Any]) -> list[str]:
+    """The board before, at the end of the load, and after."""
+    during = found["capture"].get("strain")
+    looks = {"before": found["strain_before"], "under load": during, "after": found["strain_after"]}
+    whole = {when: one for when, one in looks.items() if one and "error" not in one}
+    rows: dict[str, Callable[[dict[str, Any]], str]] = {
+        "heat": lambda one: _degrees(one["heat_c"]),
+        "clocks": lambda one: f"{max(one['mhz'], default='?')} MHz",
+        "throttled": lambda one: one["throttled"],
+        "free memory": lambda one: f"{one['free_mib']} MiB",
+    }
+    return [
+        f"{name:<12} {', '.join(f'{words(one)} {when}' for when, one in whole.items())}" for name, words in rows.items()
+    ]
 
 
 def inference_line(one: dict[str, Any]) -> str:
@@ -140,7 +200,7 @@ def _daemon() -> str:
 
 
 def _sources(found: list[dict[str, Any]], compatible: list[str]) -> dict[str, str]:
-    usable = [one["node"] for one in found if one.get("formats")]
+    usable = [one["node"] for one in found if one.get("formats") and not one["part"]]
     sources = {Path(node).name: f"v4l2:{node}" for node in usable[:MOST_CAMERAS]}
     if any(word.startswith(WITH_RIBBON) for word in compatible):
         sources["csi0"] = "csi:0"

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other programs say, in words or why there are none. One that hangs, also in the kernel, holds up nobody."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from typing import NamedTuple
+
+LIMIT_S, END_S = 20.0, 1.0
+
+
+class Said(NamedTuple):
+    """What a program printed; or `why` there is nothing, and the exit code, None without one."""
+
+    text: str
+    why: str = ""
+    code: int | None = None
+
+    def __str__(self) -> str:
+        return f"({self.why})" if self.why else self.text
+
+
+def end_or_leave(process: subprocess.Popen[bytes]) -> None:
+    """End a process. One that stands still in the kernel ends when that lets it."""
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_S)
+
+
+def asked(command: list[str], limit_s: float = LIMIT_S) -> Said:
+    """Run a program for so long at most. What stands still in a driver cannot be ended: it is left behind."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+    except OSError as error:
+        return Said("", "not there" if isinstance(error, FileNotFoundError) else f"cannot be run, {error.strerror}")
+    try:
+        out, complaints = (said.decode(errors="replace").strip() for said in process.communicate(timeout=limit_s))
+    except subprocess.TimeoutExpired:
+        end_or_leave(process)
+        return Said("", f"said nothing for {limit_s:g} s")
+    if process.returncode:
+        last = (complaints or out).splitlines()[-1:]
+        return Said(out, f"exit {process.returncode}: {' '.join(last)}".rstrip(": "), process.returncode)
+    return Said(out, code=0)
