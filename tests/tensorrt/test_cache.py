@@ -67,6 +67,15 @@ def test_an_engine_is_built_once_and_found_afterwards(here: Here) -> None:
     assert again.path.parent == here.cache_dir / "engines"
 
 
+def test_engines_that_nobody_uses_any_more_make_room(
+    here: Here, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MOST_BYTES", 1)
+    newer = engine_for(replace(TINY, precision="fp16"), here, Builds())
+    assert newer.path.exists(), "the one that was just built"
+    assert not engine.path.exists()
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,16 @@ def test_a_short_credential_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     credentials(tmp_path / "given", b"short", monkeypatch)
     with pytest.raises(OSError, match="fewer than 32 bytes"):
         Vault(tmp_path / "engines")
+
+
+def test_what_was_not_used_for_longest_is_let_go(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "engines")
+    for age, name in enumerate(("newest.engine", "old.engine", "older.engine", "oldest.engine")):
+        path = vault.seal(name, b"", bytes(1000))
+        os.utime(path, (1e9 - age, 1e9 - age))
+    vault.seal("timing.cache", b"", bytes(1000))
+    assert vault.let_go("*.engine", 10_000, "newest.engine") == []
+    vault.used("older.engine")
+    gone = {path.name for path in vault.let_go("*.engine", 2500, "oldest.engine")}
+    assert gone == {"old.engine", "newest.engine"}
+    assert {path.name for path in vault.folder.iterdir()} >= {"oldest.engine", "older.engine", "timing.cache"}

@@ -36,6 +36,8 @@ Pictures = Callable[[Prepared, tuple[int, int]], Iterable[Frame]]
 log = logging.getLogger(__name__)
 
 FOLDER = "engines"
+# Of all engines together: some dozens, of models, sizes and releases of TensorRT that were once in use.
+MOST_BYTES = 1 << 30
 TURN_PERIOD_S = 0.5
 
 
@@ -113,6 +115,7 @@ def find(wanted: Wanted, here: Here) -> Engine | None:
         # The name is a short hash: the record, which the seal covers, has the last word.
         if record is None or record.key != key:
             return None
+        vault.used(key.file_name)
         return Engine(record=record, plan=opened[1], path=vault.folder / key.file_name)
 
 
@@ -194,6 +197,10 @@ def _built(wanted: Wanted, here: Here, vault: Vault, report: Report) -> tuple[En
 def _keep(engine: Engine, vault: Vault, report: Report, *, must_keep: bool) -> None:
     try:
         vault.seal(engine.path.name, msgspec.json.encode(engine.record), engine.plan)
+        for gone in vault.let_go("*.engine", MOST_BYTES, engine.path.name):
+            log.info(
+                "engine %s was not used for longest and is removed: all take %d MB at most", gone, MOST_BYTES >> 20
+            )
     except OSError as error:
         if must_keep:
             raise

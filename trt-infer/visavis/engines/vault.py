@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from visavis.atomic import write_atomically
@@ -71,6 +72,29 @@ class Vault:
             return None
         length = int.from_bytes(body[:LENGTH_BYTES], "little")
         return body[LENGTH_BYTES : LENGTH_BYTES + length], body[LENGTH_BYTES + length :]
+
+    def used(self, name: str) -> None:
+        """Note that a file is in use, for `let_go`."""
+        with suppress(OSError):  # of another user, or on a disk that is read-only: nothing is let go there either
+            os.utime(self.folder / name)
+
+    def let_go(self, pattern: str, most_bytes: int, stays: str) -> list[Path]:
+        """Remove the files that were not used for longest until the others are no larger than that together.
+
+        Args:
+            stays: the file that is removed in no case; by its time, the clock may have been wrong.
+
+        Raises:
+            OSError: one cannot be removed.
+        """
+        files = [(path.name == stays, path.stat(), path) for path in self.folder.glob(pattern)]
+        kept_bytes, gone = 0, []
+        for is_safe, about, path in sorted(files, key=lambda one: (one[0], one[1].st_mtime_ns), reverse=True):
+            kept_bytes += about.st_size
+            if kept_bytes > most_bytes and not is_safe:
+                path.unlink(missing_ok=True)
+                gone.append(path)
+        return gone
 
     def _sum(self, body: bytes) -> bytes:
         return hmac.digest(self._secret, body, "sha256")
