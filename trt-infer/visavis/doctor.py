@@ -30,6 +30,7 @@ from visavis.engines.at_hand import has_int8_engine
 from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 from visavis.gpu_losses import may_use_gpu
+from visavis.handed_back import FOLDERS
 from visavis.system_files import text_of
 from visavis.worker_unit import CLOSED, OPEN, WORKERS, closed, filled
 
@@ -255,7 +256,7 @@ def takes_nothing(cache_dir: Path) -> Iterator[Finding]:
 def of_others(cache_dir: Path) -> Iterator[Finding]:
     """Folders in which the device's workers can keep nothing, as root may have made them."""
     owner = cache_dir.stat().st_uid
-    for part in (cache_dir / name for name in ("originals", "models", "engines")):
+    for part in (cache_dir / name for name in FOLDERS):
         if part.exists() and part.stat().st_uid != owner:
             words = f"{part} is another user's, so the device's workers can keep nothing there"
             yield Finding("cache", "warn", words, f"sudo chown -R {WORKERS}: {cache_dir}")

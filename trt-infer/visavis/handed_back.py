@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What root has made in a folder of somebody else becomes that one's: `sudo visavis` must shut no worker out."""
+"""What root has made in a cache of somebody else becomes that one's: `sudo visavis` must shut no worker out."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# What visavis makes in a cache; whatever else is in there is nobody's business.
+FOLDERS, FILES = ("originals", "models", "engines"), ("recommended.json",)
 ONLY_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextmanager
-def handed_back(folder: Callable[[], Path]) -> Iterator[None]:
-    """Give what is root's in the folder to the folder's owner after the block, whatever comes of that."""
+def handed_back(cache: Callable[[], Path]) -> Iterator[None]:
+    """Give what is root's in the cache to its owner after the block, whatever comes of that."""
     try:
         yield
     finally:
         if os.geteuid() == 0:
-            with suppress(FileNotFoundError):
-                _hand_back(folder())
+            _hand_back(cache())
 
 
-def _hand_back(folder: Path) -> None:
-    owner = folder.stat()
-    if owner.st_uid == 0:
-        return
-    for _, folders, files, at in os.fwalk(folder):
+def _hand_back(cache: Path) -> None:
+    for place, folders, files, at in os.fwalk(cache):
+        if place == str(cache):
+            owner = os.fstat(at)
+            if owner.st_uid == 0:
+                return
+            folders[:], files[:] = set(folders) & set(FOLDERS), set(files) & set(FILES)
         for name in (*folders, *files):
             with suppress(OSError):  # it went, or is a link: the owner may change everything here meanwhile
                 _give(name, at, owner)
