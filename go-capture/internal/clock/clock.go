@@ -9,6 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"visavis/capture/internal/state"
@@ -19,6 +22,9 @@ const (
 	Service = "/run/systemd/timesync"
 	// Batteries is where Linux shows clocks that go on without power.
 	Batteries = "/sys/class/rtc"
+	// setOnce is how far apart the wall clock and one with a battery may be: a zone's hours, of a PC that keeps local time. One whose
+	// battery is missing or empty begins anew years ago, with each power cut.
+	setOnce = 24 * time.Hour
 	// patience is what a network and a time server may take after a power cut in the whole house.
 	patience = 10 * time.Minute
 )
@@ -41,7 +47,7 @@ func NewWatch(service, batteries string) *Watch {
 
 // Look notes whether somebody should see to the clock at this time.
 func (w *Watch) Look(now time.Time) {
-	if now.Sub(w.began) < patience || w.kept() {
+	if now.Sub(w.began) < patience || w.kept(now) {
 		w.fault.Note(nil)
 		return
 	}
@@ -52,9 +58,14 @@ func (w *Watch) Look(now time.Time) {
 func (w *Watch) Fault() string { return w.fault.Now() }
 
 // kept tells whether something keeps the clock: a battery, a time server, or what is not known here.
-func (w *Watch) kept() bool {
-	batteries, _ := os.ReadDir(w.batteries) // a kernel without clocks of that kind has no such folder
-	return len(batteries) > 0 || !isThere(w.service) || isThere(filepath.Join(w.service, "synchronized"))
+func (w *Watch) kept(now time.Time) bool {
+	clocks, _ := os.ReadDir(w.batteries) // a kernel without clocks of that kind has no such folder
+	agrees := func(clock os.DirEntry) bool {
+		text, _ := os.ReadFile(filepath.Join(w.batteries, clock.Name(), "since_epoch")) // one that was never set says nothing
+		seconds, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		return err == nil && now.Sub(time.Unix(seconds, 0)).Abs() < setOnce
+	}
+	return slices.ContainsFunc(clocks, agrees) || !isThere(w.service) || isThere(filepath.Join(w.service, "synchronized"))
 }
 
 func isThere(path string) bool {

@@ -3,6 +3,7 @@
 package clock
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,11 +44,22 @@ func TestAClockThatNobodySetsIsToldUntilSomebodyDoes(t *testing.T) {
 	}
 }
 
-func TestAClockWithABatteryIsBelieved(t *testing.T) {
-	w, _, batteries := board(t)
-	create(t, filepath.Join(batteries, "rtc0"))
-	if w.Look(late(w)); w.Fault() != "" {
-		t.Fatal(w.Fault())
+func TestAClockIsBelievedThatItsBatteryHasKept(t *testing.T) {
+	for says, kept := range map[string]bool{
+		fmt.Sprintln(time.Now().Unix()):                                  true,
+		fmt.Sprintln(time.Now().Add(8 * time.Hour).Unix()):               true,  // local time
+		fmt.Sprintln(time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC).Unix()): false, // a Raspberry Pi 5 without its battery
+		"": false,
+	} {
+		w, _, batteries := board(t)
+		rtc := filepath.Join(batteries, "rtc0")
+		create(t, rtc)
+		if err := os.WriteFile(filepath.Join(rtc, "since_epoch"), []byte(says), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if w.Look(late(w)); (w.Fault() == "") != kept {
+			t.Errorf("%q: %q", says, w.Fault())
+		}
 	}
 }
 

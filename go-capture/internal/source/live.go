@@ -17,12 +17,19 @@ var toOpenCV = map[string]string{
 	// TCP, because lost UDP packets show as grey smears. stimeout (microseconds) exists before FFmpeg 5 and is ignored
 	// since; its new name, timeout, means "listen" to the old ones, so newer ones rely on our own deadline. It holds for opening too.
 	"OPENCV_FFMPEG_CAPTURE_OPTIONS": fmt.Sprintf("rtsp_transport;tcp|stimeout;%d", openLimit.Microseconds()),
+	ffmpegSays:                      "-8", // nothing: a camera that is away would write a line at each try into the log, past ours
 }
+
+// ffmpegSays may be set by who wants to know more of a camera.
+const ffmpegSays = "OPENCV_FFMPEG_LOGLEVEL"
 
 // TellOpenCV says how it is to open cameras. Call it once, before anything is opened: the threads of C libraries read the environment
 // whenever they like, and die of one that changes meanwhile.
 func TellOpenCV() error {
 	for name, value := range toOpenCV {
+		if name == ffmpegSays && os.Getenv(name) != "" {
+			continue
+		}
 		if err := os.Setenv(name, value); err != nil {
 			return fmt.Errorf("tell OpenCV how to open cameras: %w", err)
 		}

@@ -4,8 +4,10 @@ package source
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"visavis/capture/internal/ports"
@@ -31,5 +33,24 @@ func TestOpeningACameraLeavesTheEnvironmentAlone(t *testing.T) {
 	}
 	if after := os.Environ(); !slices.Equal(before, after) {
 		t.Errorf("the environment was %q and is %q", before, after)
+	}
+}
+
+// Two seconds apart, for as long as the camera is away.
+func TestATryToReachACameraWritesNothingPastOurLog(t *testing.T) {
+	const uri = "VISAVIS_TEST_OPENS"
+	if away := os.Getenv(uri); away != "" {
+		if _, err := Open(t.Context(), Settings{URI: away}); err == nil {
+			t.Error("it is opened")
+		}
+		return
+	}
+	for level, quiet := range map[string]bool{"": true, "32": false} {
+		again := exec.Command(os.Args[0], "-test.run", t.Name())
+		again.Env = append(os.Environ(), uri+"=rtsp://"+ports.Free(t).String()+"/none", ffmpegSays+"="+level)
+		said, err := again.CombinedOutput()
+		if err != nil || strings.Contains(string(said), "Connection refused") == quiet {
+			t.Errorf("level %q: %v: %s", level, err, said)
+		}
 	}
 }
