@@ -65,14 +65,13 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	}
 	reads := config.Program{Version: version, ForWorker: *effective && *forWorker, NoCredentials: *check && *noCredentials}
 	load := func() (*config.Config, error) { return reads.Load(*file, os.Environ(), nil) }
-	asks, refused := *check || *effective, exitRefused
-	if asks {
-		refused = exitWrongUse
-	}
-	settings, err := load()
+	asks := *check || *effective
+	first := reads
+	first.Starts = !asks
+	settings, err := first.Load(*file, os.Environ(), nil)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		return refused
+		return statusOf(err, asks)
 	}
 	if asks {
 		return question{*file, *effective, *noCredentials}.answer(settings, stdout, stderr)
@@ -81,6 +80,18 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		slog.SetDefault(slog.New(journal))
 	}
 	return attended(settings, *file, load, *dieWithParent, stderr)
+}
+
+// statusOf a configuration that cannot be used: of one that a worn disk does not give there may be more at the next try.
+func statusOf(refusal error, asks bool) int {
+	var problems config.Problems
+	switch {
+	case asks:
+		return exitWrongUse
+	case errors.As(refusal, &problems) && problems.MayPass():
+		return exitFailed
+	}
+	return exitRefused
 }
 
 // attended runs the appliance until SIGINT or SIGTERM and returns the status to exit with.
@@ -165,6 +176,7 @@ func serve(ctx context.Context, settings *config.Config, file string, load func(
 	if err != nil {
 		return err
 	}
+	appliance.RereadWith(load)
 	go reloadOn(ctx, hangups, load, appliance)
 	if err := appliance.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err

@@ -80,6 +80,7 @@ func reloadOn(ctx context.Context, hangups <-chan os.Signal, load func() (*confi
 			settings, err := load()
 			if err != nil {
 				slog.Error("reload refused, everything goes on as before", "error", err)
+				appliance.Refused(err)
 				continue
 			}
 			appliance.Reload(ctx, settings)

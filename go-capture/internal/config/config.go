@@ -25,6 +25,7 @@ type Program struct {
 	Version       string // of the release: what `visavis model bench` recommended under another one does not count, and under "" nothing does
 	ForWorker     bool   // it may not see the secrets that it has no use for
 	NoCredentials bool   // systemd gives credentials to the service alone: whether they are there is not asked
+	Starts        bool   // files that settings name may be missing: whoever uses them tells of it and tries again, and the rest works
 	NoDemo        bool   // a configuration that says nothing of cameras has none
 }
 
@@ -46,7 +47,8 @@ func (p Program) Load(path string, env []string, overrides map[string]string) (*
 		doc.addDemo()
 	}
 	doc.override(env, overrides)
-	r := &reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env), blind: p.ForWorker, unasked: p.NoCredentials}
+	r := &reader{problems: &problems, set: map[string]setting{}, secrets: credentialsFolder(env), blind: p.ForWorker, unasked: p.NoCredentials,
+		starts: p.Starts}
 	made := r.config(doc)
 	r.takeRecommended(made, env, p.Version)
 	r.checkTogether(made)

@@ -70,7 +70,7 @@ func (d *document) readFiles(path string) {
 	folder := filepath.Join(filepath.Dir(path), "conf.d")
 	entries, err := os.ReadDir(folder) // in the order of names
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		d.refuse(folder, 0, fmt.Sprintf("cannot be read: %v", cause(err)), "let the user that runs visavis read the folder")
+		d.unread(folder, err, "let the user that runs visavis read the folder")
 	}
 	for _, entry := range entries {
 		if strings.HasSuffix(entry.Name(), ".toml") && !strings.HasPrefix(entry.Name(), ".") { // as editors call what they have open
@@ -83,10 +83,14 @@ func (d *document) refuse(file string, line int, reason, remedy string) {
 	*d.problems = append(*d.problems, Problem{File: file, Line: line, Reason: reason, Remedy: remedy})
 }
 
+func (d *document) unread(path string, err error, remedy string) {
+	*d.problems = append(*d.problems, Problem{File: path, Reason: fmt.Sprintf("cannot be read: %v", cause(err)), Remedy: remedy, MayPass: mayPass(err)})
+}
+
 func (d *document) readFile(path string) {
 	text, err := readBounded(path)
 	if err != nil {
-		d.refuse(path, 0, fmt.Sprintf("cannot be read: %v", cause(err)), "name a file that exists and that the user that runs visavis may read")
+		d.unread(path, err, "name a file that exists and that the user that runs visavis may read")
 		return
 	}
 	text = bytes.TrimPrefix(text, byteOrderMark)

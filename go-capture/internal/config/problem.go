@@ -4,9 +4,12 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Problem is one thing that is wrong with the configuration.
@@ -17,6 +20,7 @@ type Problem struct {
 	Key         string // such as mqtt.url or camera[0].fps
 	Reason      string
 	Remedy      string
+	MayPass     bool // the system failed, as a worn disk does: another try may succeed
 }
 
 // Error is `file:line: key: reason; remedy`, or `environment NAME: key: reason; remedy`.
@@ -47,6 +51,18 @@ func (p Problems) Error() string {
 		lines[i] = one.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// MayPass tells whether another try may find nothing wrong.
+func (p Problems) MayPass() bool {
+	return !slices.ContainsFunc(p, func(one Problem) bool { return !one.MayPass })
+}
+
+// passing are failures of the system that say nothing about a configuration.
+var passing = []error{unix.EIO, unix.EBADMSG, unix.EUCLEAN, unix.ESTALE, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EINTR, unix.EAGAIN, unix.ETIMEDOUT}
+
+func mayPass(err error) bool {
+	return slices.ContainsFunc(passing, func(one error) bool { return errors.Is(err, one) })
 }
 
 // sort keeps what is not in a file after what is, and the order of discovery among equals.

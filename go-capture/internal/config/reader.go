@@ -18,6 +18,7 @@ type reader struct {
 	secrets  string             // the folder of systemd's credentials; "" outside systemd
 	blind    bool               // it may not look into the files that settings name
 	unasked  bool               // nor ask for credentials
+	starts   bool               // files that settings name may be missing for now
 }
 
 // config fills the whole configuration.
@@ -100,7 +101,7 @@ func (r *reader) single(s setting, k rule) (any, *refusal) {
 
 func (r *reader) scalar(s setting, k rule) (any, *refusal) {
 	value := resolved(s, k)
-	if k.format == "readable_file" && (r.blind || isCredential(value)) {
+	if k.format == "readable_file" && (r.blind || r.starts || isCredential(value)) {
 		k.format = ""
 	}
 	return k.scalar(value)

@@ -23,6 +23,7 @@ func newVeil(w Watch) *veil {
 // continue a track, for who was seen a moment ago is still there.
 func (v *veil) over(faces []Face, told float64, a *arrival) (unsure []Face) {
 	v.tracker.Fit(a.letterbox.SourceWidth, a.letterbox.SourceHeight)
+	v.tracker.Require(min(v.least, float32(told))) // an order may tell of faces that the settings do not even hide
 	v.boxes = v.boxes[:0]
 	for _, one := range faces {
 		v.boxes = append(v.boxes, one.tracked())

@@ -9,14 +9,14 @@ import (
 	"visavis/capture/internal/web"
 )
 
-// partsLook is how often certificates and the clock are looked at: often beside the time for which any certificate is valid.
+// partsLook is how often certificates, the clock and the configuration are looked at: often beside the time for which any certificate is valid.
 const partsLook = time.Minute
 
 // parts are what works beside cameras, workers and brokers. The log tells of a fault when it begins; here it is told for as long as it
 // lasts.
 func (a *Appliance) parts() []web.Part {
 	parts := []web.Part{{Name: "history", Error: a.history.Fault()}, {Name: "orders", Error: a.board.Fault()},
-		{Name: "clock", Error: a.clock.Fault()}}
+		{Name: "clock", Error: a.clock.Fault()}, {Name: "configuration", Error: a.reread.fault.Now()}}
 	if a.album != nil {
 		parts = append(parts, web.Part{Name: "pictures of events", Error: a.album.Fault()})
 	}
@@ -40,6 +40,7 @@ func (a *Appliance) watchParts(ctx context.Context) error {
 	defer looks.Stop()
 	for {
 		a.clock.Look(time.Now())
+		a.reread.look()
 		if a.certificate != nil {
 			a.certificate.Look()
 		}

@@ -3,11 +3,13 @@
 package pipeline
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"visavis/capture/internal/config"
 	"visavis/capture/internal/waiting"
 )
 
@@ -46,5 +48,31 @@ func TestWhatTheLogHasToldOnceStaysInTheStatus(t *testing.T) {
 		if fault, told := faults[part]; !told || fault != "" {
 			t.Errorf("the %s: %q, told %t", part, fault, told)
 		}
+	}
+}
+
+// A reload that is refused is one line of the log, and a file that nobody reloads not even that.
+func TestAConfigurationThatIsSpoiltStaysInTheStatusUntilItIsMended(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	a := ofFile(t, file)
+	a.RereadWith(func() (*config.Config, error) { return config.Load(file, nil, nil) })
+	for _, step := range []struct{ text, told string }{
+		{"", ""}, {"[web]\nlisten = 8080\n", "web.listen: "}, {"[mqtt]\nurl = \"mqtts://x\"\nca = \"gone.pem\"\n", "mqtt.ca: "}, {"", ""},
+	} {
+		write(step.text)
+		a.reread.look()
+		if said := faultsOf(a)["configuration"]; (said == "") != (step.told == "") || !strings.Contains(said, step.told) {
+			t.Errorf("%q: %q", step.text, said)
+		}
+	}
+	a.Refused(errors.New("no good"))
+	if said := faultsOf(a)["configuration"]; !strings.Contains(said, "no good") {
+		t.Errorf("a reload that was refused: %q", said)
 	}
 }

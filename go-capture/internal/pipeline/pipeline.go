@@ -65,6 +65,7 @@ type Appliance struct {
 	grpc        *overgrpc.Server // nil when gateway.grpc_listen is ""
 	engine      *engine.Watch
 	clock       *clock.Watch
+	reread      reread // of the configuration
 	cooling     cooling
 	progress    calm
 
@@ -88,6 +89,7 @@ func New(settings *config.Config, file, version string) (*Appliance, error) {
 		listed: settings.Cameras, reloads: make(chan *config.Config)}
 	a.engine = engine.NewWatch(settings.Worker.Socket)
 	a.clock = clock.NewWatch(clock.Service, clock.Batteries)
+	a.reread = newReread(file)
 	a.cooling = newCooling(settings.Thermal)
 	a.dispatcher = dispatch.New(dispatchOptions(settings, a.outcome))
 	a.history = history.New(historySettings(settings))
