@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from visavis.engines.note import EngineNote, Progress, note_path
 
+from tests.e2e.clients import metrics
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import DEMO, schema
 from tests.e2e.test_page import browser, keep_picture, opened
@@ -46,6 +47,7 @@ def test_without_a_gpu_the_worker_goes_on_on_the_cpu_and_everybody_is_told(
     jsonschema.validate(status, schema("status"))
     worker = status["workers"][0]
     assert (worker["backend"], worker["precision"], worker["fallback"]) == ("onnxruntime", "fp32", True)
+    assert metrics(appliance, "visavis_workers_fallback") == {"": 1}
     assert status["engine"]["state"] == "failed"
     assert status["engine"]["error"].startswith("TensorRT cannot be used here, ")
     assert "pip install tensorrt-cu13 pycuda" in status["engine"]["error"]

@@ -9,8 +9,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
-from visavis.gpu_losses import FORGOTTEN_S, MOST_LOST, WELL_S, GpuLosses
+from visavis.errors import GpuUnusable
+from visavis.gpu_losses import FORGOTTEN_MOST_S, FORGOTTEN_S, MOST_LOST, WELL_S, GpuLosses, Record
+
+from tests.unit.command import visavis
 
 NAME = "worker-1"
 START = """
@@ -96,7 +100,28 @@ def test_a_long_start_is_no_good_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_gpu_is_tried_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     lose(tmp_path, MOST_LOST)
     pass_time(monkeypatch, seconds)
-    assert begun(tmp_path) == 0
+    assert begun(tmp_path) == MOST_LOST - 1, "once"
+
+
+def test_a_gpu_that_stays_lost_is_tried_ever_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(tmp_path, MOST_LOST)
+    passed_s, rests_s = 0.0, []
+    for _ in range(7):
+        rests_s.append(round(GpuLosses(tmp_path, NAME).rest_s()))
+        passed_s += rests_s[-1] + 1
+        pass_time(monkeypatch, passed_s)
+        assert live(tmp_path) == MOST_LOST - 1
+    hours = [rest_s / 3600 for rest_s in rests_s]
+    assert hours == pytest.approx([1, 2, 4, 8, 16, 24, 24], abs=0.01)
+
+    def serve(losses: GpuLosses) -> None:
+        losses.ready()
+        pass_time(monkeypatch, passed_s + FORGOTTEN_MOST_S + WELL_S + 2)
+
+    pass_time(monkeypatch, passed_s + FORGOTTEN_MOST_S + 1)
+    live(tmp_path, meanwhile=serve)
+    lose(tmp_path, MOST_LOST - 1)
+    assert GpuLosses(tmp_path, NAME).rest_s() == pytest.approx(FORGOTTEN_S, abs=5), "it was well in between"
 
 
 @pytest.mark.parametrize(("signal_name", "counted"), [("SIGABRT", 2), ("SIGSEGV", 2), ("SIGBUS", 2), ("SIGKILL", 0)])
@@ -131,3 +156,15 @@ def test_a_folder_that_cannot_be_written_hurts_nobody(tmp_path: Path, caplog: py
 def test_a_name_stays_in_the_folder(tmp_path: Path) -> None:
     lose(tmp_path, 1, "../../" + NAME)
     assert len(list(tmp_path.glob("*.json"))) == 1
+
+
+def test_a_worker_on_the_cpu_makes_way_for_one_that_tries_the_gpu_again(tmp_path: Path) -> None:
+    notes, rest_s = tmp_path / "notes", 8.0
+    notes.mkdir()
+    record = Record(MOST_LOST, time.time() - FORGOTTEN_S + rest_s, pause_s=FORGOTTEN_S)
+    (notes / f"{NAME}.gpu.json").write_bytes(msgspec.json.encode(record))
+    answer = visavis("worker", "--socket", tmp_path / "frames.sock", "--name", NAME, "--backend", "tensorrt")
+    assert answer.returncode == GpuUnusable.exit_code, answer.stderr
+    first, last = answer.stderr.splitlines()[0], answer.stderr.splitlines()[-1]
+    assert "the GPU is tried again in 0 minutes" in first
+    assert last.endswith("so that a fresh one tries the GPU again")

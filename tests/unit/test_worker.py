@@ -392,7 +392,9 @@ def test_pictures_of_other_sizes_in_a_batch_are_inferred_alone(tmp_path: Path, m
         assert [(one.lease_id, one.status, one.batch) for one in answers] == [(n, wire.Status.OK, 1) for n in (1, 2, 3)]
 
 
-def test_failures_on_other_sizes_do_not_end_the_worker(tmp_path: Path, memory: Memory) -> None:
+def test_failures_on_other_sizes_do_not_end_the_worker(
+    tmp_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
     with DaemonDouble(tmp_path / "frames.sock") as daemon, worker(settings(tmp_path, "fake:raise@2+")):
         daemon.add(ring_add(), memory)
         seen = []
@@ -400,6 +402,7 @@ def test_failures_on_other_sizes_do_not_end_the_worker(tmp_path: Path, memory: M
             daemon.send(lease.pack())
             seen.append(daemon.result().status)
         assert seen == [wire.Status.OK, *[wire.Status.FAILED] * 6, wire.Status.OK]
+    assert caplog.text.count("was not inferred") == 1, "a client may go on for a day"
 
 
 def test_a_view_that_the_detector_keeps_is_reported_with_the_result(tmp_path: Path, memory: Memory) -> None:

@@ -25,8 +25,8 @@ from visavis.atomic import write_atomically
 MOST_LOST = 3
 # A worker that served this long was well: what came before is no part of the same trouble.
 WELL_S = 600.0
-# After this time the GPU is tried again, when the worker is started for whatever reason.
-FORGOTTEN_S = 3_600.0
+# After this time on the CPU the GPU is tried again, and if that fails, after twice as long, until it is a day.
+FORGOTTEN_S, FORGOTTEN_MOST_S = 3_600.0, 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,19 @@ def may_use_gpu(backend: str) -> bool:
 class Record(msgspec.Struct, frozen=True):
     """How many starts in a row lost the GPU, when the last of them did, and when the newest one was ready, UNIX time.
 
-    `ready_s` is 0 until it is.
+    `ready_s` is 0 until it is. After `pause_s` the GPU is tried again; 0 before it was given up once.
     """
 
     count: int = 0
     lost_s: float = 0.0
     ready_s: float = 0.0
+    pause_s: float = 0.0
+
+    @property
+    def rest_s(self) -> float:
+        """How long it is until then; a clock that was set back says nothing."""
+        passed_s = time.time() - self.lost_s
+        return max(self.pause_s - passed_s, 0.0) if passed_s >= 0 else 0.0
 
 
 class GpuLosses:
@@ -61,15 +68,21 @@ class GpuLosses:
 
     def begin(self) -> int:
         """Remember this start, and return how many before it lost the GPU in a row."""
-        record, now_s = self._read(), time.time()
+        record = self._read()
         crashed_s = self._crashed_s()
         if crashed_s:
             record = self._one_more(record, crashed_s)
-        if not 0 <= now_s - record.lost_s <= FORGOTTEN_S:
+        if record.count >= MOST_LOST and not record.rest_s:  # one more loss, and it is given up again
+            record = Record(MOST_LOST - 1, record.lost_s, pause_s=record.pause_s)
+        elif not 0 <= time.time() - record.lost_s <= max(FORGOTTEN_S, record.pause_s):
             record = Record()
-        self._write(Record(record.count, record.lost_s))
+        self._write(Record(record.count, record.lost_s, pause_s=record.pause_s))
         _remove(self._words)
         return record.count
+
+    def rest_s(self) -> float:
+        """For how long this worker is to do without the GPU yet."""
+        return self._read().rest_s
 
     def watch(self) -> None:
         """Leave words when a library takes this process down, from now until its end."""
@@ -82,7 +95,7 @@ class GpuLosses:
     def ready(self) -> None:
         """Remember that this start serves from now on; a start may take long, if an engine is built in it."""
         record = self._read()
-        self._write(Record(record.count, record.lost_s, time.time()))
+        self._write(Record(record.count, record.lost_s, time.time(), record.pause_s))
 
     def lost(self) -> None:
         """Remember that this start lost the GPU."""
@@ -94,8 +107,11 @@ class GpuLosses:
         _remove(self._words)
 
     def _one_more(self, record: Record, lost_s: float) -> Record:
-        was_well = record.ready_s > 0 and lost_s - record.ready_s >= WELL_S
-        return Record(1 if was_well else record.count + 1, lost_s)
+        if record.ready_s > 0 and lost_s - record.ready_s >= WELL_S:
+            return Record(1, lost_s)
+        given_up, pause_s = record.count + 1 >= MOST_LOST, record.pause_s
+        again_s = min(2 * pause_s, FORGOTTEN_MOST_S) if pause_s else FORGOTTEN_S
+        return Record(record.count + 1, lost_s, pause_s=again_s if given_up else pause_s)
 
     def _crashed_s(self) -> float:
         """When the process before this one was taken down by a library; 0 when it was not."""

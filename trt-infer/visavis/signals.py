@@ -32,6 +32,25 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 @contextmanager
+def stopped_after(seconds: float, stop: threading.Event) -> Iterator[threading.Event]:
+    """Set `stop` after so long in the block, unless it is set by then; and with it the event that is yielded."""
+    due = threading.Event()
+
+    def end() -> None:
+        if not stop.is_set():
+            due.set()
+            stop.set()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield due
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def stopped_as_by_ctrl_c() -> Iterator[None]:
     """Let the other stop signals end the block as Ctrl-C does; one that is ignored stays so.
 

@@ -26,8 +26,9 @@ from visavis.ring import Identity, Lease, RingClient, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal, Status
 from visavis.ring_memory import Device
 from visavis.settings import DetectorSettings, WorkerSettings
-from visavis.signals import ended_anyway
+from visavis.signals import ended_anyway, stopped_after
 from visavis.systemd import READY, STATUS, STOPPING, SignOfLife, tell
+from visavis.updown import Teller
 
 RETRY_FIRST_MS = 20
 RETRY_MOST_MS = 1_000
@@ -95,20 +96,8 @@ def tried_again(settings: DetectorSettings, missed: Sequence[EngineRefused], sto
         return
     if settings.engine_note is not None:
         EngineNote(settings.engine_note, settings.model, settings.precision).failed(str(missed[0]))
-    due = threading.Event()
-
-    def end() -> None:
-        if not stop.is_set():
-            due.set()
-            stop.set()
-
-    timer = threading.Timer(TRY_AGAIN_S, end)
-    timer.daemon = True
-    timer.start()
-    try:
+    with stopped_after(TRY_AGAIN_S, stop) as due:
         yield
-    finally:
-        timer.cancel()
     if due.is_set():
         raise GpuUnusable(missed[0].sentence, missed[0].remedy) from missed[0]
 
@@ -209,16 +198,16 @@ def run_once(
         DetectorLost: the device under the detector failed.
         ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
     """
-    failures, other_sizes = 0, OtherSizes(detector.input_size)
+    failures, other_sizes, faults = 0, OtherSizes(detector.input_size), Teller()
     tell_server_state(ring, detector)
     for leases in chain(ring.batches(stop, _most_together(detector), batch_window_ms), ring.last()):
         stop.begins(leases)
         for lease, found in zip(leases, infer_together(leases, detector), strict=True):
             if others is not None and lease.size != detector.input_size:
                 other_sizes.tell(lease)
-                answer(lease, others)  # its failures say nothing about the detector
+                answer(lease, others, faults)  # its failures say nothing about the detector
                 continue
-            failures = 0 if answer(lease, detector, found) else failures + 1
+            failures = 0 if answer(lease, detector, faults, found) else failures + 1
             if failures == MOST_FAILURES:
                 raise DetectorBroken(f"{detector.model_id} on {detector.name} failed on {failures} frames in a row")
         tell_server_state(ring, detector)
@@ -251,8 +240,11 @@ def tell_server_state(ring: RingClient, detector: Detector) -> None:
         ring.tell_server_state(detector.losses, detector.local_frames)
 
 
-def answer(lease: Lease, detector: Detector, found: Detections | None = None) -> bool:
+def answer(lease: Lease, detector: Detector, faults: Teller, found: Detections | None = None) -> bool:
     """End a lease with what was found, or infer its frame first; False when that failed, which the daemon is told too.
+
+    Args:
+        faults: decides what is logged: a client may send a picture that cannot be inferred again and again.
 
     Raises:
         DetectorLost: no other frame can be inferred in this process.
@@ -265,7 +257,7 @@ def answer(lease: Lease, detector: Detector, found: Detections | None = None) ->
         # As text: a log record that held the exception would hold its traceback, and with it the picture.
         reason = f"{type(error).__name__}: {error}"
         lost = isinstance(error, DetectorLost)
-        log.warning("frame %d of %s was not inferred, %s", lease.frame_seq, lease.stream, reason)
+        tell_of(lease, reason, faults)
     else:
         return True
     # Only here are the views gone that the exception's traceback held.
@@ -273,6 +265,16 @@ def answer(lease: Lease, detector: Detector, found: Detections | None = None) ->
     if lost:
         raise DetectorLost(f"{detector.model_id} on {detector.name} is lost, {reason}")
     return False
+
+
+def tell_of(lease: Lease, reason: str, faults: Teller) -> None:
+    """Say why a frame was not inferred, of each kind of error and camera once an hour."""
+    whose = CLIENTS if lease.stream.startswith(CLIENTS) else lease.stream
+    kind = f"{reason.partition(':')[0]} {whose}"
+    if faults.lost(kind):
+        more = faults.taken()
+        before = f" ({more} others since the last line)" if more else ""
+        log.warning("frame %d of %s was not inferred, %s%s", lease.frame_seq, lease.stream, reason, before)
 
 
 def infer_together(leases: list[Lease], detector: Detector) -> Sequence[Detections | None]:

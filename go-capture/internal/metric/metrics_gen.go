@@ -60,6 +60,9 @@ var PartFault = Metric{Name: "visavis_part_fault", Help: "1 while something is w
 // Workers: Connected workers by state: idle, busy, or paused while a worker asks for no frames.
 var Workers = Metric{Name: "visavis_workers", Help: "Connected workers by state: idle, busy, or paused while a worker asks for no frames.", Labels: []string{"state"}}
 
+// WorkersFallback: Workers that are on the CPU because the GPU failed three times; they try it again.
+var WorkersFallback = Metric{Name: "visavis_workers_fallback", Help: "Workers that are on the CPU because the GPU failed three times; they try it again.", Labels: []string{}}
+
 // ServerLossesTotal: How often a worker lost its model server since that worker started; only with the backend kserve.
 var ServerLossesTotal = Metric{Name: "visavis_server_losses_total", Help: "How often a worker lost its model server since that worker started; only with the backend kserve.", Labels: []string{"worker"}}
 

@@ -110,6 +110,7 @@ var (
 	sentDesc         = metric.ViewerFramesSentTotal.Desc()
 	lostDesc         = metric.ViewerFramesDroppedTotal.Desc()
 	workersDesc      = metric.Workers.Desc()
+	fallbackDesc     = metric.WorkersFallback.Desc()
 	serverLostDesc   = metric.ServerLossesTotal.Desc()
 	localFramesDesc  = metric.ServerLocalFramesTotal.Desc()
 	viewersDesc      = metric.Viewers.Desc()
@@ -131,7 +132,7 @@ type appliance struct{ server *Server }
 // Describe lists the metrics that Collect sends.
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, occupiedDesc,
-		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, enabledDesc, resetsDesc, sentDesc, lostDesc, workersDesc,
+		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, enabledDesc, resetsDesc, sentDesc, lostDesc, workersDesc, fallbackDesc,
 		serverLostDesc, localFramesDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc,
 		shareDesc, heatDesc, buildDesc} {
 		out <- desc
@@ -198,10 +199,14 @@ func (e emitter) camera(camera CameraStatus) {
 
 // workers tells each state also when nobody is in it: a series that comes and goes with the scrape would be no use in an alert.
 func (e emitter) workers(workers []Worker) {
-	states := map[string]int{"idle": 0, "busy": 0, "paused": 0}
+	states, fallback := map[string]int{"idle": 0, "busy": 0, "paused": 0}, 0
 	for _, worker := range workers {
 		states[worker.State]++
+		if worker.Fallback {
+			fallback++
+		}
 	}
+	e.gauge(fallbackDesc, float64(fallback))
 	for state, workers := range states {
 		e.gauge(workersDesc, float64(workers), state)
 	}

@@ -27,6 +27,7 @@ from visavis.families.family import Floats
 from visavis.openinference.endpoint import Deadline, Endpoint, ServerLost, ServerUnfit, cleaned, endpoint
 from visavis.openinference.tensors import Pictures, Server, check_fits
 from visavis.settings import DetectorSettings
+from visavis.updown import Teller
 
 # The module of each wire is imported only when it is used: grpcio is optional.
 WIRES = {"http": ("over_http", "Http"), "https": ("over_http", "Http"), "grpc": ("over_grpc", "Grpc")}
@@ -72,6 +73,7 @@ class KServe(Waiting, Batching):
         self._local = OnnxRuntime(settings)
         self.name, self.model_id, self.input_size = NAME, self._local.model_id, self._local.input_size
         self.precision = ""
+        self._calm = Teller()
         self.losses = self.remote_frames = self.local_frames = self.second_attempts = 0
         self._where = endpoint(settings.kserve_url, self.model_id, settings.kserve_ca, settings.kserve_token_file)
         self._score, self._iou, self.batch = settings.score, settings.iou, settings.batch
@@ -238,23 +240,26 @@ class KServe(Waiting, Batching):
         lost_s = time.monotonic()
         was_well = lost_s - self._found_s >= WELL_S
         self._pause_ms = SEEK_FIRST_MS if was_well else min(2 * self._pause_ms, SEEK_MOST_MS)
-        log.warning("%s is lost (loss %d): %s; %s infers here meanwhile", self._where, self.losses, reason, self.name)
-        self._seeker = threading.Thread(target=self._seek, args=(reason, lost_s), name="seek-kserve", daemon=True)
+        if self._calm.lost(reason):
+            log.warning(
+                "%s is lost (loss %d): %s; %s infers here meanwhile", self._where, self.losses, reason, self.name
+            )
+        self._seeker = threading.Thread(target=self._seek, args=(lost_s,), name="seek-kserve", daemon=True)
         self._seeker.start()
 
-    def _seek(self, reason: str, lost_s: float) -> None:
+    def _seek(self, lost_s: float) -> None:
         here = self.local_frames
         self._stop.wait(self._pause_ms / 1_000)
         for _ in backoff(first_ms=self._pause_ms, most_ms=SEEK_MOST_MS, stop=self._stop):
             try:
                 server = self._opened()
             except (ServerLost, ServerUnfit) as error:
-                if str(error) != reason:
-                    reason = str(error)
-                    log.warning("%s is still lost: %s", self._where, reason)
+                if self._calm.lost(str(error)):
+                    log.warning("%s is still lost: %s", self._where, error)
                 continue
             away_s, frames = time.monotonic() - lost_s, self.local_frames - here
-            log.warning("%s answers again after %.1f s; %d frames were inferred here", self._where, away_s, frames)
+            if self._calm.back():
+                log.warning("%s answers again after %.1f s; %d frames were inferred here", self._where, away_s, frames)
             self._take(server)
             return
 

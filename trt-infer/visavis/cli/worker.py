@@ -11,6 +11,7 @@ import argparse
 import logging
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,7 +22,7 @@ from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
 from visavis.held_back import hold_back
 from visavis.parent import die_with_parent
 from visavis.settings import SYSTEM_CACHE, DetectorSettings, WorkerSettings
-from visavis.signals import stop_on_signals
+from visavis.signals import stop_on_signals, stopped_after
 from visavis.systemd import READY, STATUS, SignOfLife, log_handler, tell
 from visavis.watchdog import Limits, watch_itself
 from visavis.worker_unit import UNIT, filled
@@ -174,7 +175,9 @@ def run(args: argparse.Namespace) -> int:
     losses = GpuLosses(note_path(args.socket).parent, args.name) if may_use_gpu(args.backend) else None
     fallback = losses is not None and must_do_without_gpu(args, losses)
     began_s = time.monotonic()
-    with stop_on_signals() as stop:
+    with ExitStack() as end:
+        stop = end.enter_context(stop_on_signals())
+        again = end.enter_context(stopped_after(losses.rest_s(), stop)) if losses is not None and fallback else None
         try:
             worker.run(settings(args, fallback=fallback), stop, losses.ready if losses is not None else None)
         except VisavisError as error:
@@ -183,6 +186,9 @@ def run(args: argparse.Namespace) -> int:
             # What fails on the GPU is counted elsewhere, and goes on without it.
             ended = code not in GPU_FAILED and hold_back(time.monotonic() - began_s, stop)
             return 0 if ended else code
+    if again is not None and again.is_set():
+        log.info("%s ends, so that a fresh one tries the GPU again", args.name)
+        return GpuUnusable.exit_code
     if losses is not None:
         losses.clear()
     return 0
@@ -196,9 +202,10 @@ def must_do_without_gpu(args: argparse.Namespace, losses: GpuLosses) -> bool:
         return False
     log.error(
         "%s failed on the GPU %d times in a row: it goes on with onnxruntime on the CPU, see `visavis doctor` and "
-        "`dmesg`, then start visavis again",
+        "`dmesg`; the GPU is tried again in %.0f minutes, or when you start visavis again",
         args.name,
         count,
+        losses.rest_s() / 60,
     )
     # Not the configured precision: int8 for the CPU may never have been made, and detection must go on.
     args.backend, args.precision = "onnxruntime", "auto"
