@@ -258,13 +258,41 @@ def test_grub_passes_a_proved_slot_over_that_does_not_start_any_more(tmp_path: P
     good(board, "B")
     good(board, "A")
     assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
-    # Three power cuts do that too, so the way to it stays open.
+    # Three power cuts do that too, so it is tried once more, and after that the way to it stays open.
     good(board, "A")
+    assert board.loader.comes_back("A")
+    assert answer(board.loader, ["get-primary"]) == "B"
+    assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
+    good(board, "A")
+    assert not board.loader.comes_back("A")
     assert answer(board.loader, ["get-primary"]) == "A"
     assert answer(board.loader, ["get-state", "B"]) == "good"
     answer(board.loader, ["set-primary", "B"])
     assert board.loader.on_trial("B")
     assert [board.boot() for _ in range(4)] == ["B", "B", "B", "A"]
+
+
+def test_a_newer_system_that_power_cuts_took_away_is_back_and_may_be_again(tmp_path: Path) -> None:
+    board = GrubBoard(tmp_path)
+    install(board, "B")
+    board.boot()
+    good(board, "B")
+    for _ in range(2):
+        assert [board.cut_power() for _ in range(4)] == ["B", "B", "B", "A"]
+        good(board, "A")
+        assert board.boot() == "B"
+        assert not board.loader.comes_back("B")
+        good(board, "B")
+    assert not board.loader.on_trial("B")
+
+
+def test_a_system_that_failed_its_trial_does_not_come_back(board: Board) -> None:
+    install(board, "B")
+    for _ in range(4):
+        board.boot()
+    good(board, "A")
+    assert not board.loader.comes_back("A")
+    assert answer(board.loader, ["get-primary"]) == "A"
 
 
 @pytest.mark.parametrize("loader", [Grub, Tryboot, Nvbootctrl])

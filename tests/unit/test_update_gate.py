@@ -204,6 +204,25 @@ def test_a_proved_system_is_kept_whatever_its_cameras_do(
     assert device.asked == ["rauc status mark-good booted"]
 
 
+@pytest.mark.parametrize("healthy", [True, False])
+def test_an_older_system_that_is_not_healthy_makes_way_for_the_newer_one_that_power_cuts_took_away(
+    appliance: Appliance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, healthy: bool
+) -> None:
+    appliance.codes["/readyz"] = 200 if healthy else 503
+    device = Device(tmp_path, monkeypatch, tried=False)
+    monkeypatch.setattr(update, "running_slot", lambda: "A")
+    file = tmp_path / "grubenv"
+    file.write_bytes(file.read_bytes().replace(b"A_OK=0", b"A_OK=1").replace(b"B_TRY=0", b"B_TRY=3"))
+    device.loader.set_good("A")  # what rauc has done by our handler
+    if healthy:
+        assert gate(appliance.url) == 0
+    else:
+        with pytest.raises(UpdateError, match="not healthy"):
+            gate(appliance.url)
+    restarted = "systemctl reboot --no-block" in device.asked
+    assert restarted is not healthy
+
+
 INFO = '{"compatible": "visavis-x86", "version": "1.1", "build": "today"}'
 
 

@@ -227,8 +227,8 @@ def good(_: argparse.Namespace) -> int:
 
 def through_gate(args: argparse.Namespace) -> int:
     """Keep the running system if it has proved itself or is healthy and can be kept, else restart."""
-    url, slot = args.url or appliance_url(), running_slot()
-    if gate.on_trial(loader_of(read_system()), slot):
+    url, slot, loader = args.url or appliance_url(), running_slot(), loader_of(read_system())
+    if gate.on_trial(loader, slot):
         with gate.or_restart():
             gate.must_have_data()
             gate.wait_until_healthy(url, args.wait)
@@ -237,6 +237,12 @@ def through_gate(args: argparse.Namespace) -> int:
     else:
         rauc.mark("good")
         print(f"slot {slot} has proved itself before")
+        if loader.comes_back(slot):
+            print(
+                "the other, newer slot had used up its boots, as three power cuts do: the next start tries it once more"
+            )
+            with gate.or_restart():  # the settings may be too new for this one
+                gate.wait_until_healthy(url, args.wait)
     return 0
 
 

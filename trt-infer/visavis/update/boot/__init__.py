@@ -40,6 +40,9 @@ class BootLoader(Protocol):
     def on_trial(self, slot: str) -> bool:
         """Whether a slot, if it runs, has to prove itself yet: one that is on trial, or bad."""
 
+    def comes_back(self, slot: str) -> bool:
+        """Whether another than this running one comes next, proved and newer, which power cuts had taken away."""
+
     def before_restart(self) -> None:
         """Called when the system goes down to start again."""
 

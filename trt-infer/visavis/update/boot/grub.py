@@ -5,6 +5,7 @@
     A_OK    1: slot A may be booted
     A_TRY   boots of slot A since it was marked good; grub.cfg counts them, and at 3 the slot is passed over
     TRIAL   the slot that has not proved itself yet, or nothing
+    BACK    the proved slot that got the boots back which it had used up, or nothing; grub.cfg does not look at it
 
 RAUC has a backend for GRUB; it calls grub-editenv, which empties the file before it writes it. A power cut between the
 two loses every variable, also which slot is half written.
@@ -20,7 +21,7 @@ ENVIRONMENT = Path("/boot/efi/EFI/visavis/grubenv")
 HEADER = "# GRUB Environment Block\n"
 SIZE = 1024
 MOST_TRIES = 3
-FRESH = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0", "TRIAL": ""}
+FRESH = {"ORDER": "A B", "A_OK": "1", "A_TRY": "0", "B_OK": "0", "B_TRY": "0", "TRIAL": "", "BACK": ""}
 
 
 class Grub:
@@ -45,7 +46,8 @@ class Grub:
             return
         others = [other for other in now["ORDER"].split() if other != slot]
         trial = "" if broken_off and proved else slot
-        self._write({**now, "ORDER": " ".join([slot, *others]), f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial})
+        chosen = {"ORDER": " ".join([slot, *others]), f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial, "BACK": ""}
+        self._write({**now, **chosen})
 
     def good(self, slot: str) -> bool:
         """Whether it may be booted, and if it is on trial, none of its boots is unconfirmed.
@@ -56,13 +58,22 @@ class Grub:
         return now[f"{slot}_OK"] == "1" and (now["TRIAL"] != slot or _tries(now, slot) == 0)
 
     def set_good(self, slot: str) -> None:
-        """Count its boots from 0; the other, if its trial has used up all boots, is bad now."""
+        """Count its boots from 0; the other, if its trial has used up all boots, is bad now.
+
+        A proved one that comes before it and has used up its boots gets them back, once: power cuts may have taken
+        them, and the device would run the older system for ever.
+        """
         now = self._read()
         other = now["TRIAL"]
         if other not in ("", slot) and _tries(now, other) >= MOST_TRIES:
             now = _without(now, other)
         trial = "" if now["TRIAL"] == slot else now["TRIAL"]
-        self._write({**now, f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial})
+        self._write(_given_back({**now, f"{slot}_OK": "1", f"{slot}_TRY": "0", "TRIAL": trial}, slot))
+
+    def comes_back(self, slot: str) -> bool:
+        """Whether such another is booted next."""
+        now = self._read()
+        return now["BACK"] not in ("", slot) and self.primary() == now["BACK"]
 
     def set_bad(self, slot: str) -> None:
         """Pass it over, also once both have used up their boots."""
@@ -97,6 +108,16 @@ def fresh_environment() -> bytes:
 def _tries(now: dict[str, str], slot: str) -> int:
     tries = now[f"{slot}_TRY"]
     return int(tries) if tries.isdecimal() else 0
+
+
+def _given_back(now: dict[str, str], running: str) -> dict[str, str]:
+    first = now["ORDER"].split()[0]
+    if first == running:
+        return {**now, "BACK": ""}
+    proved = now[f"{first}_OK"] == "1" and now["TRIAL"] != first
+    if proved and _tries(now, first) >= MOST_TRIES and now["BACK"] != first:
+        return {**now, f"{first}_TRY": "0", "BACK": first}
+    return now
 
 
 def _without(now: dict[str, str], slot: str) -> dict[str, str]:

@@ -78,6 +78,10 @@ class Nvbootctrl:
         note = self._read()
         return slot in (note["trial"], note["bad"])
 
+    def comes_back(self, slot: str) -> bool:
+        """No: a power cut empties the register in which the firmware counts."""
+        return False
+
     def before_restart(self) -> None:
         """The firmware counts by itself."""
 

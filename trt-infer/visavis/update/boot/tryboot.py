@@ -81,6 +81,10 @@ class Tryboot:
         """Whether `slot` is the one to be tried, or bad."""
         return slot != self._proved() and slot in (self._trial(), self._read()["bad"])
 
+    def comes_back(self, slot: str) -> bool:
+        """No: boots of a proved slot are not counted."""
+        return False
+
     def before_restart(self) -> None:
         """Ask the firmware for the slot on trial, as long as it has tries left."""
         self._take_back()
