@@ -60,7 +60,7 @@ def serve(args: Any, stop: threading.Event) -> dict[str, Any]:
     from visavis.backends import load_detector  # noqa: PLC0415 (after the thread variables)
     from visavis.cli.worker import settings  # noqa: PLC0415
     from visavis.ring import Identity, connect  # noqa: PLC0415
-    from visavis.worker import answer  # noqa: PLC0415
+    from visavis.worker import answer, no_faults  # noqa: PLC0415
 
     wanted = settings(args)
     detector = Timed(load_detector(wanted.detector))
@@ -69,9 +69,9 @@ def serve(args: Any, stop: threading.Event) -> dict[str, Any]:
         time.sleep(0.01)
     rows = []
     with connect(wanted.socket, Identity(wanted.name, detector.model_id, wanted.credit), stop) as ring:
-        marks = []
+        marks, faults = [], no_faults()
         for lease in ring.leases(stop):
-            answer(lease, detector)
+            answer(lease, detector, faults)
             rows.append((lease.stream, lease.frame_seq, lease.captured_ns, lease.begin_ns, lease.end_ns))
             marks.append((time.monotonic_ns(), detector.cpu_ns + other_threads_ns()))
     return {"rows": rows, "inference_cpu": marks}

@@ -13,7 +13,7 @@ import pytest
 from visavis.backends import load_detector
 from visavis.detections import Detections, Frame
 from visavis.errors import ModelError
-from visavis.openinference.endpoint import ServerUnfit, endpoint
+from visavis.openinference.endpoint import ServerLost, ServerUnfit, endpoint
 
 from tests.kserve.certificates import authority, signed_server
 from tests.kserve.conftest import MODEL, Asking, asked, assert_same
@@ -82,7 +82,7 @@ def test_a_file_that_holds_no_token_is_refused(content: bytes, tmp_path: Path) -
 
 
 def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ServerUnfit, match=r"cannot read .*nothere.*kserve_token_file"):
+    with pytest.raises(ServerLost, match=r"cannot read .*nothere.*kserve_token_file"):
         endpoint("https://triton", MODEL, None, tmp_path / "nothere").token()
 
 
@@ -117,9 +117,18 @@ def test_a_server_whose_authority_we_do_not_know_gets_no_picture(
 @SECURE
 def test_a_file_without_certificates_is_named(scheme: str, asking: Asking, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("no certificate\n")
-    for name in ("nothere", "notes"):
-        with pytest.raises(ServerUnfit, match=rf"certificates in .*{name}.*detector\.kserve_ca"):
-            asking(f"{scheme}://localhost:1", kserve_ca=tmp_path / name)
+    with pytest.raises(ServerUnfit, match=r"certificates in .*notes.*detector\.kserve_ca"):
+        asking(f"{scheme}://localhost:1", kserve_ca=tmp_path / "notes")
+
+
+@SECURE
+def test_a_file_that_is_missing_while_it_is_renewed_costs_no_detection(
+    scheme: str, asking: Asking, tmp_path: Path, pictures: list[Frame], caplog: pytest.LogCaptureFixture
+) -> None:
+    detector = asking(f"{scheme}://localhost:1", kserve_ca=tmp_path / "nothere")
+    assert detector.detect(pictures[0]).size >= 0
+    assert (detector.name, detector.losses) == ("onnxruntime", 1)
+    assert "nothere, No such file or directory" in caplog.text
 
 
 def test_grpc_is_loaded_only_where_it_is_used_and_its_package_named_where_it_is_missing(

@@ -21,7 +21,6 @@ from visavis.cli.doctor import report, report_file, run
 from visavis.config_gen import Detector
 from visavis.daemon import effective_config
 from visavis.doctor import EXAMINATIONS, configured_brokers, kernel, limits, model, reached, units_cache
-from visavis.handed_back import handed_back
 from visavis.models.auto import Recommendation, remember, this_machine
 
 from deb.broker import join
@@ -102,34 +101,6 @@ def test_root_makes_nothing_that_shuts_the_workers_out(workers_folder: Path) -> 
     (found,) = doctor.of_others(workers_folder)
     assert f"{workers_folder}/engines is another user's" in found.words
     assert found.remedy == f"sudo chown -R visavis-infer: {workers_folder}"
-
-
-def test_what_root_makes_in_the_workers_folder_is_theirs_afterwards(workers_folder: Path, tmp_path: Path) -> None:
-    def fills() -> None:
-        with handed_back(lambda: workers_folder):
-            (workers_folder / "engines").mkdir()
-            (workers_folder / "engines" / "one").touch()
-            (workers_folder / "engines" / "link").symlink_to(kept)
-            (workers_folder / "notes").touch()
-            raise KeyError
-
-    (workers_folder / "models").mkdir()
-    kept, twice = tmp_path / "kept", workers_folder / "models" / "of root"
-    kept.touch()
-    twice.touch()
-    os.link(twice, workers_folder / "models" / "another name of it")
-    with suppress(KeyError):
-        fills()
-    owners = {one.name: one.lstat().st_uid for one in workers_folder.rglob("*")}
-    theirs = dict.fromkeys(("engines", "one", "models"), NOBODY)
-    assert owners == theirs | dict.fromkeys(("link", "notes", "of root", "another name of it"), 0)
-    assert kept.stat().st_uid == 0
-
-
-def test_a_command_of_root_hands_back_what_it_made(workers_folder: Path) -> None:
-    answer = visavis("model", "prepare", "centerface", variables={"VISAVIS_CACHE_DIR": str(workers_folder)})
-    assert answer.returncode == 0, answer.stderr
-    assert {one.stat().st_uid for one in workers_folder.rglob("*")} == {NOBODY}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from visavis.hardware.capture import without_settings
 from visavis.hardware.programs import asked
 from visavis.hardware.report import MARK, _sources, cleaned, lines, tried
 
-from tests.unit.command import visavis
+from tests.unit.command import PROGRAM, visavis
 
 YUYV = int.from_bytes(b"YUYV", "little")
 CAMERA = cameras.CAPTURE | cameras.STREAMING
@@ -141,3 +142,12 @@ def test_a_library_that_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
     assert answer.returncode == 0
     found = json.loads(file.read_text().partition(MARK)[2])
     assert "not page-aligned" in str(found["doctor"])
+
+
+def test_nothing_of_the_current_folder_is_run(tmp_path: Path) -> None:
+    """It may be anybody's, and `sudo` may have asked."""
+    for name in ("onnxruntime.py", "numpy.py", "json.py"):
+        (tmp_path / name).write_text("raise ImportError('planted')")
+    answer = subprocess.run([PROGRAM, "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "planted" not in answer.stdout + answer.stderr
+    assert "ok    onnxruntime  " in answer.stdout

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
+from zlib import crc32
 
 import msgspec
 
@@ -27,6 +28,8 @@ MOST_LOST = 3
 WELL_S = 600.0
 # After this time on the CPU the GPU is tried again, and if that fails, after twice as long, until it is a day.
 FORGOTTEN_S, FORGOTTEN_MOST_S = 3_600.0, 86_400.0
+# The share of that time over which the workers of a device spread their tries.
+TURNS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -67,22 +70,26 @@ class GpuLosses:
         self._file, self._words = folder / f"{stem}.gpu.json", folder / f"{stem}.crash"
 
     def begin(self) -> int:
-        """Remember this start, and return how many before it lost the GPU in a row."""
+        """Remember this start; how many before it lost the GPU in a row, one less where it is to try again."""
         record = self._read()
         crashed_s = self._crashed_s()
         if crashed_s:
             record = self._one_more(record, crashed_s)
-        if record.count >= MOST_LOST and not record.rest_s:  # one more loss, and it is given up again
-            record = Record(MOST_LOST - 1, record.lost_s, pause_s=record.pause_s)
-        elif not 0 <= time.time() - record.lost_s <= max(FORGOTTEN_S, record.pause_s):
+        if _was_well(record, time.time()):  # whatever ended it, it was not the GPU
+            record = Record()
+        tries_again = record.count >= MOST_LOST and not record.rest_s
+        if tries_again:  # lost until it is ready: what a kill ends, as for lack of memory, leaves no words
+            record = Record(record.count, time.time(), pause_s=min(2 * record.pause_s, FORGOTTEN_MOST_S) or FORGOTTEN_S)
+        elif record.count < MOST_LOST and not 0 <= time.time() - record.lost_s <= FORGOTTEN_S:
             record = Record()
         self._write(Record(record.count, record.lost_s, pause_s=record.pause_s))
         _remove(self._words)
-        return record.count
+        return MOST_LOST - 1 if tries_again else record.count
 
     def rest_s(self) -> float:
-        """For how long this worker is to do without the GPU yet."""
-        return self._read().rest_s
+        """For how long this worker is to do without the GPU yet; of several each has its turn: some always serve."""
+        record = self._read()
+        return record.rest_s + record.pause_s * TURNS * (crc32(self._file.name.encode()) % 100) / 100
 
     def watch(self) -> None:
         """Leave words when a library takes this process down, from now until its end."""
@@ -107,11 +114,11 @@ class GpuLosses:
         _remove(self._words)
 
     def _one_more(self, record: Record, lost_s: float) -> Record:
-        if record.ready_s > 0 and lost_s - record.ready_s >= WELL_S:
+        if _was_well(record, lost_s):
             return Record(1, lost_s)
-        given_up, pause_s = record.count + 1 >= MOST_LOST, record.pause_s
-        again_s = min(2 * pause_s, FORGOTTEN_MOST_S) if pause_s else FORGOTTEN_S
-        return Record(record.count + 1, lost_s, pause_s=again_s if given_up else pause_s)
+        if record.count >= MOST_LOST:  # it was counted when it began
+            return Record(record.count, lost_s, pause_s=record.pause_s)
+        return Record(record.count + 1, lost_s, pause_s=FORGOTTEN_S if record.count + 1 == MOST_LOST else 0.0)
 
     def _crashed_s(self) -> float:
         """When the process before this one was taken down by a library; 0 when it was not."""
@@ -136,6 +143,10 @@ class GpuLosses:
             write_atomically(self._file, msgspec.json.encode(record))
         except OSError as error:
             log.warning("failures on the GPU are not remembered, %s", error)
+
+
+def _was_well(record: Record, at_s: float) -> bool:
+    return record.ready_s > 0 and at_s - record.ready_s >= WELL_S
 
 
 def _first_free(folder: Path, name: str) -> tuple[str, BinaryIO | None]:

@@ -21,7 +21,8 @@ def handed_back(cache: Callable[[], Path]) -> Iterator[None]:
         yield
     finally:
         if os.geteuid() == 0:
-            _hand_back(cache())
+            with suppress(OSError):  # no cache, or none that is open to this sandbox: nothing was made in it
+                _hand_back(cache())
 
 
 def _hand_back(cache: Path) -> None:

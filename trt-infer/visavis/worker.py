@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -44,6 +45,12 @@ MOST_FAILURES = 3
 CLIENTS = "@"
 
 log = logging.getLogger(__name__)
+Faults = defaultdict[str, Teller]  # by camera
+
+
+def no_faults() -> Faults:
+    """Nothing was told yet."""
+    return defaultdict(Teller)
 
 
 def run(settings: WorkerSettings, stop: threading.Event, warm: Callable[[], None] | None = None) -> None:
@@ -198,7 +205,8 @@ def run_once(
         DetectorLost: the device under the detector failed.
         ViewLeaked: a view of a frame outlived its lease (only when the client is strict).
     """
-    failures, other_sizes, faults = 0, OtherSizes(detector.input_size), Teller()
+    failures, other_sizes = 0, OtherSizes(detector.input_size)
+    faults = no_faults()
     tell_server_state(ring, detector)
     for leases in chain(ring.batches(stop, _most_together(detector), batch_window_ms), ring.last()):
         stop.begins(leases)
@@ -240,7 +248,7 @@ def tell_server_state(ring: RingClient, detector: Detector) -> None:
         ring.tell_server_state(detector.losses, detector.local_frames)
 
 
-def answer(lease: Lease, detector: Detector, faults: Teller, found: Detections | None = None) -> bool:
+def answer(lease: Lease, detector: Detector, faults: Faults, found: Detections | None = None) -> bool:
     """End a lease with what was found, or infer its frame first; False when that failed, which the daemon is told too.
 
     Args:
@@ -267,12 +275,11 @@ def answer(lease: Lease, detector: Detector, faults: Teller, found: Detections |
     return False
 
 
-def tell_of(lease: Lease, reason: str, faults: Teller) -> None:
-    """Say why a frame was not inferred, of each kind of error and camera once an hour."""
-    whose = CLIENTS if lease.stream.startswith(CLIENTS) else lease.stream
-    kind = f"{reason.partition(':')[0]} {whose}"
-    if faults.lost(kind):
-        more = faults.taken()
+def tell_of(lease: Lease, reason: str, faults: Faults) -> None:
+    """Say why a frame was not inferred: of each camera, and of all clients, each kind of error once an hour."""
+    teller = faults[CLIENTS if lease.stream.startswith(CLIENTS) else lease.stream]
+    if teller.lost(reason.partition(":")[0]):
+        more = teller.taken()
         before = f" ({more} others since the last line)" if more else ""
         log.warning("frame %d of %s was not inferred, %s%s", lease.frame_seq, lease.stream, reason, before)
 

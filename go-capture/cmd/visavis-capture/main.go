@@ -64,11 +64,10 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return exitWrongUse
 	}
 	reads := config.Program{Version: version, ForWorker: *effective && *forWorker, NoCredentials: *check && *noCredentials}
-	load := func() (*config.Config, error) { return reads.Load(*file, os.Environ(), nil) }
 	asks := *check || *effective
-	first := reads
-	first.Starts = !asks
-	settings, err := first.Load(*file, os.Environ(), nil)
+	reads.Starts = !asks
+	load := func() (*config.Config, error) { return reads.Load(*file, os.Environ(), nil) }
+	settings, err := load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return statusOf(err, asks)

@@ -36,7 +36,8 @@ func TestAFileThatIsMissingForNowKeepsNoDaemonFromStarting(t *testing.T) {
 func TestAConfigurationThatADiskDoesNotGiveIsTriedAgain(t *testing.T) {
 	for problems, want := range map[*config.Problems]int{
 		{{Reason: "input/output error", MayPass: true}}:                      exitFailed,
-		{{Reason: "input/output error", MayPass: true}, {Reason: "no good"}}: exitRefused,
+		{{Reason: "input/output error", MayPass: true}, {Reason: "no good"}}: exitFailed,
+		{{Reason: "no good"}}: exitRefused,
 	} {
 		if got := statusOf(*problems, false); got != want {
 			t.Errorf("%v: %d", problems, got)
@@ -44,5 +45,20 @@ func TestAConfigurationThatADiskDoesNotGiveIsTriedAgain(t *testing.T) {
 	}
 	if _, err := (config.Program{Starts: true}).Load("/proc/self/mem", nil, nil); statusOf(err, false) != exitFailed { // EIO
 		t.Errorf("%v: %d", err, statusOf(err, false))
+	}
+}
+
+func TestAPasswordInPlaceOfItsFileIsRefusedAtAStartTooAndNotRepeated(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	for _, text := range []string{
+		"[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\nuser = \"me\"\npassword_file = \"hunter2\"\n",
+		"[[camera]]\nid = \"door\"\nsource = \"rtsp://box/1\"\nuser = \"me\"\npassword_file = \"hunter2\"\n",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (config.Program{Starts: true}).Load(file, nil, nil); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v", err)
+		}
 	}
 }

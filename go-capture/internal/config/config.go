@@ -25,7 +25,7 @@ type Program struct {
 	Version       string // of the release: what `visavis model bench` recommended under another one does not count, and under "" nothing does
 	ForWorker     bool   // it may not see the secrets that it has no use for
 	NoCredentials bool   // systemd gives credentials to the service alone: whether they are there is not asked
-	Starts        bool   // files that settings name may be missing: whoever uses them tells of it and tries again, and the rest works
+	Starts        bool   // it runs: files that settings name may be missing, for whoever uses them tells of it and tries again
 	NoDemo        bool   // a configuration that says nothing of cameras has none
 }
 

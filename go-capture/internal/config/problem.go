@@ -53,9 +53,9 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// MayPass tells whether another try may find nothing wrong.
+// MayPass tells whether another try may find nothing wrong: what was not read may have been what the rest lacks.
 func (p Problems) MayPass() bool {
-	return !slices.ContainsFunc(p, func(one Problem) bool { return !one.MayPass })
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.MayPass })
 }
 
 // passing are failures of the system that say nothing about a configuration.

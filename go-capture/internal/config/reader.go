@@ -93,7 +93,7 @@ func (r *reader) single(s setting, k rule) (any, *refusal) {
 		return nil, bad
 	}
 	value, bad := r.scalar(held, k)
-	if k.secret && (bad != nil || r.ownSecret(s)) && !namesFile(s, k) {
+	if k.secret && (bad != nil || r.starts || r.ownSecret(s)) && !namesFile(s, k) {
 		return nil, refuse(secretRemedy, secretReason)
 	}
 	return value, bad

@@ -3,6 +3,7 @@
 package mqtt
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
+	"visavis/capture/internal/event"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/waiting"
 )
@@ -104,25 +106,58 @@ func TestNothingButABirthFollowsARequestForOne(t *testing.T) {
 	}
 }
 
-func TestEventsThatWaitedForABirthFollowIt(t *testing.T) {
+// saidNow is what would be sent now, each as its kind and the id of its event.
+func saidNow(t *testing.T, s *Sparkplug) (all []string) {
+	t.Helper()
+	for {
+		kind, _, metrics := s.next()
+		if kind == noKind {
+			return all
+		}
+		said := map[sparkplugKind]string{cameraBirth: "birth", cameraData: "data", cameraDeath: "death"}[kind]
+		for _, m := range metrics {
+			if text, isText := m.value.(string); m.name == sparkplugEvent && isText && text != "" {
+				var e event.Event
+				if err := json.Unmarshal([]byte(text), &e); err != nil {
+					t.Fatal(err)
+				}
+				said += strings.TrimLeft(e.ID, "0")
+			}
+		}
+		all = append(all, said)
+	}
+}
+
+func TestEventsThatWaitForABirthFollowItOnce(t *testing.T) {
 	s, err := NewSparkplug(Settings{URL: "mqtt://127.0.0.1:1", Device: "porch", SparkplugGroup: "plant"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Expect([]Place{{Camera: "door"}})
-	s.SetCameraStatus("door", true)
-	for n := range 2 {
-		s.TakeEvent(visit("appeared", n, ""))
-	}
-	var told []sparkplugKind
-	for {
-		kind, _, _ := s.next()
-		if kind == noKind {
-			break
+	happens := func(numbers ...int) {
+		for _, n := range numbers {
+			s.TakeEvent(visit("appeared", n, ""))
 		}
-		told = append(told, kind)
 	}
-	if !slices.Equal(told, []sparkplugKind{cameraBirth, cameraData, cameraData}) {
-		t.Errorf("%v", told)
+	expect := func(what string, want ...string) {
+		t.Helper()
+		if got := saidNow(t, s); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	s.Expect([]Place{{Camera: "door"}})
+	happens(1) // a visit of the process before
+	s.runs.Store(true)
+	s.SetCameraStatus("door", true)
+	happens(2, 3)
+	s.Expect([]Place{{Camera: "door"}})
+	expect("a reload", "birth", "data2", "data3")
+	happens(4)
+	s.SetCameraStatus("door", false)
+	happens(5) // who was there is gone
+	expect("a camera that goes", "death")
+	s.SetCameraStatus("door", true)
+	expect("and comes back", "birth3")
+	if appeared := s.cameras["door"].values["appeared"]; appeared != uint64(4) {
+		t.Errorf("%v are counted", appeared)
 	}
 }

@@ -33,6 +33,7 @@ type Sparkplug struct {
 	*memory // of what other forms have left
 	stats   atomic.Pointer[func() Stats]
 	again   atomic.Bool // a birth was asked for
+	runs    atomic.Bool
 
 	figuresEvery time.Duration // of the node
 	seq          uint64        // of the next message; of the session's goroutine alone
@@ -68,8 +69,11 @@ func (s *Sparkplug) TakeDetecting(camera string, detecting bool) {
 	s.with(camera, func(c *sparkplugCamera) { c.set("detecting", detecting) })
 }
 
-// TakeEvent implements hub.EventTaker.
+// TakeEvent implements hub.EventTaker. Before Run come the ends of visits that a killed daemon had begun, and its counters are gone.
 func (s *Sparkplug) TakeEvent(e event.Event) {
+	if !s.runs.Load() {
+		return
+	}
 	s.with(e.Camera, func(c *sparkplugCamera) {
 		if err := c.hear(e); err != nil {
 			slog.Error("event not told in Sparkplug's form", "camera", e.Camera, "error", err)
@@ -116,7 +120,7 @@ func (s *Sparkplug) Expect(places []Place) {
 
 // goOn takes over what is known already. It is to be born again: its metrics may be others. If it is away by then, it dies as what it was.
 func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
-	c.online, c.born, c.anew = old.online, old.born, old.born
+	c.online, c.born, c.anew, c.events = old.online, old.born, old.born, old.events
 	for _, name := range c.order {
 		if value, known := old.values[name]; known {
 			c.values[name] = value
@@ -132,6 +136,7 @@ func (s *Sparkplug) retaining() *memory { return s.memory }
 // Run keeps a connection until ctx ends.
 func (s *Sparkplug) Run(ctx context.Context) error {
 	defer s.remember()()
+	s.runs.Store(true)
 	return s.keep(ctx, s.session)
 }
 
@@ -301,7 +306,7 @@ func (s *Sparkplug) next() (kind sparkplugKind, camera string, metrics []metric)
 			c.born, c.anew = true, false
 			return cameraBirth, id, c.birth()
 		case c.born && !c.online:
-			c.born, c.anew = false, false
+			c.born, c.anew, c.events = false, false, nil
 			return cameraDeath, id, nil
 		case c.born && (len(c.changed) > 0 || len(c.events) > 0):
 			return cameraData, id, c.news()

@@ -45,7 +45,7 @@ func newSparkplugCamera(place Place) *sparkplugCamera {
 	return c
 }
 
-const sparkplugEvent = "event" // the newest, as JSON of contracts/schemas/event.schema.json
+const sparkplugEvent = "event" // the one that was told last, as JSON of contracts/schemas/event.schema.json
 
 func (c *sparkplugCamera) has(name string, value any) {
 	c.order = append(c.order, name)
@@ -84,9 +84,10 @@ func (c *sparkplugCamera) hear(e event.Event) error {
 	case zone.Crossed:
 		c.rise("line/" + e.Line + "/" + string(e.Direction))
 	}
-	c.events = append(c.events, string(payload))
-	c.events = c.events[max(len(c.events)-eventsWaiting, 0):]
-	c.values[sparkplugEvent] = string(payload)
+	if c.online { // one that is told when the camera is back would look as if it happened then
+		c.events = append(c.events, string(payload))
+		c.events = c.events[max(len(c.events)-eventsWaiting, 0):]
+	}
 	return nil
 }
 
@@ -116,6 +117,7 @@ func (c *sparkplugCamera) news() []metric {
 	}
 	clear(c.changed)
 	if len(c.events) > 0 {
+		c.values[sparkplugEvent] = c.events[0]
 		told = append(told, metric{sparkplugEvent, c.events[0]})
 		c.events = c.events[1:]
 	}

@@ -61,9 +61,9 @@ func TestAConfigurationThatIsSpoiltStaysInTheStatusUntilItIsMended(t *testing.T)
 	}
 	write("")
 	a := ofFile(t, file)
-	a.RereadWith(func() (*config.Config, error) { return config.Load(file, nil, nil) })
+	a.RereadWith(func() (*config.Config, error) { return config.Program{Starts: true}.Load(file, nil, nil) })
 	for _, step := range []struct{ text, told string }{
-		{"", ""}, {"[web]\nlisten = 8080\n", "web.listen: "}, {"[mqtt]\nurl = \"mqtts://x\"\nca = \"gone.pem\"\n", "mqtt.ca: "}, {"", ""},
+		{"", ""}, {"[web]\nlisten = 8080\n", "web.listen: "}, {"[mqtt]\nurl = \"mqtts://x\"\nca = \"gone.pem\"\n", ""}, {"", ""},
 	} {
 		write(step.text)
 		a.reread.look()

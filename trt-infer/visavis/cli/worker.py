@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -177,21 +178,42 @@ def run(args: argparse.Namespace) -> int:
     began_s = time.monotonic()
     with ExitStack() as end:
         stop = end.enter_context(stop_on_signals())
-        again = end.enter_context(stopped_after(losses.rest_s(), stop)) if losses is not None and fallback else None
+        tries = Tries(losses, stop, end, fallback=fallback)
         try:
-            worker.run(settings(args, fallback=fallback), stop, losses.ready if losses is not None else None)
+            worker.run(settings(args, fallback=fallback), stop, tries.warm)
         except VisavisError as error:
             code = told(args, error)
             remember(losses, code, fallback=fallback)
             # What fails on the GPU is counted elsewhere, and goes on without it.
             ended = code not in GPU_FAILED and hold_back(time.monotonic() - began_s, stop)
             return 0 if ended else code
-    if again is not None and again.is_set():
+    if tries.due.is_set():
         log.info("%s ends, so that a fresh one tries the GPU again", args.name)
         return GpuUnusable.exit_code
     if losses is not None:
         losses.clear()
     return 0
+
+
+class Tries:
+    """What follows once a worker serves: one on the GPU is well, one that does without it ends when its turn has come.
+
+    Attributes:
+        due: set when this worker was ended for that.
+    """
+
+    def __init__(self, losses: GpuLosses | None, stop: threading.Event, end: ExitStack, *, fallback: bool) -> None:
+        self._losses, self._stop, self._end, self._fallback = losses, stop, end, fallback
+        self.due = threading.Event()
+
+    def warm(self) -> None:
+        """The detector has loaded and run."""
+        if self._losses is None:
+            return
+        if self._fallback:
+            self.due = self._end.enter_context(stopped_after(self._losses.rest_s(), self._stop))
+        else:
+            self._losses.ready()
 
 
 def must_do_without_gpu(args: argparse.Namespace, losses: GpuLosses) -> bool:

@@ -24,7 +24,8 @@ def asked() -> Answer:
     """Try it; takes seconds where there is a GPU, and never longer than LIMIT_S."""
     command = [sys.executable, "-m", __name__]
     try:
-        said = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
+        # In /, since Python would take modules from the current folder, which may be anybody's.
+        said = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False, cwd="/")
         return msgspec.json.decode(said.stdout, type=Answer)
     except subprocess.TimeoutExpired:
         return Answer(usable=False, words=f"TensorRT does not answer within {LIMIT_S:.0f} s", remedy=LOOK_AT_GPU)

@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,9 +75,10 @@ class Vault:
         return body[LENGTH_BYTES : LENGTH_BYTES + length], body[LENGTH_BYTES + length :]
 
     def used(self, name: str) -> None:
-        """Note that a file is in use, for `let_go`."""
+        """Note that a file is in use, for `let_go`: by when it was read. When it was written says how old it is."""
+        path = self.folder / name
         with suppress(OSError):  # of another user, or on a disk that is read-only: nothing is let go there either
-            os.utime(self.folder / name)
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
     def let_go(self, pattern: str, most_bytes: int, stays: str) -> list[Path]:
         """Remove the files that were not used for longest until the others are no larger than that together.
@@ -89,7 +91,7 @@ class Vault:
         """
         files = [(path.name == stays, path.stat(), path) for path in self.folder.glob(pattern)]
         kept_bytes, gone = 0, []
-        for is_safe, about, path in sorted(files, key=lambda one: (one[0], one[1].st_mtime_ns), reverse=True):
+        for is_safe, about, path in sorted(files, key=lambda one: (one[0], one[1].st_atime_ns), reverse=True):
             kept_bytes += about.st_size
             if kept_bytes > most_bytes and not is_safe:
                 path.unlink(missing_ok=True)

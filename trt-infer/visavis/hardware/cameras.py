@@ -103,7 +103,7 @@ def looked_at(nodes: list[Path], limit_s: float = LIMIT_S) -> list[dict[str, Any
 def _answers(nodes: list[Path], limit_s: float) -> list[dict[str, Any] | None]:
     """Those of all nodes, or of those before the one that hangs; its process is left behind."""
     command = [sys.executable, "-m", __name__, *map(str, nodes)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0, cwd="/")
     found: list[dict[str, Any] | None] = []
     with cast(IO[bytes], process.stdout) as out:
         while len(found) < len(nodes) and select.select([out], [], [], limit_s)[0] and (line := out.readline()):

@@ -29,11 +29,13 @@ def end_or_leave(process: subprocess.Popen[bytes]) -> None:
 
 
 def asked(command: list[str], limit_s: float = LIMIT_S) -> Said:
-    """Run a program for so long at most. What stands still in a driver cannot be ended: it is left behind."""
+    """Run a program for so long at most. What stands still in a driver cannot be ended: it is left behind.
+
+    It runs in /: Python would take modules from the current folder, which may be anybody's, and `sudo` may have asked.
+    """
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=pipe, cwd="/", start_new_session=True)
     except OSError as error:
         return Said("", "not there" if isinstance(error, FileNotFoundError) else f"cannot be run, {error.strerror}")
     try:

@@ -68,16 +68,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Whose word counts for who the server is; None where the connection is plain.
 
         Raises:
-            ServerUnfit: the file of certificates cannot be used.
+            ServerUnfit: the file holds no certificates.
+            ServerLost: it cannot be read; while it is renewed it may not be there.
         """
         if not self.encrypted:
             return None
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except OSError as error:
-            raise ServerUnfit(
-                f"cannot use the certificates in {self.ca}, {error.strerror or error}", "check detector.kserve_ca"
-            ) from error
+            lost = ServerUnfit if isinstance(error, ssl.SSLError) else ServerLost
+            words = f"cannot use the certificates in {self.ca}, {error.strerror or error}"
+            raise lost(words, "check detector.kserve_ca") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
@@ -85,7 +86,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Read the bearer token, empty when there is none; each time, because clusters renew theirs every hour.
 
         Raises:
-            ServerUnfit: the file cannot be read, holds no token, or the token would travel in clear.
+            ServerUnfit: the file holds no token, or the token would travel in clear.
+            ServerLost: the file cannot be read.
         """
         if self.token_file is None:
             return ""
@@ -99,7 +101,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
                 token = file.read(MOST_TOKEN_BYTES).strip()
         except OSError as error:
             name, other = shown(self.token_file)
-            raise ServerUnfit(f"cannot read {name}, {error.strerror}", other or remedy) from error
+            raise ServerLost(f"cannot read {name}, {error.strerror}", other or remedy) from error
         if not token or not all(0x21 <= byte <= 0x7E for byte in token):
             raise ServerUnfit(f"{self.token_file} holds no token", remedy)
         return token.decode("ascii")

@@ -69,7 +69,7 @@ func (s settings) summary(began time.Time, seen, probes []outcome) figures {
 func allDue(probes []outcome, every time.Duration) (all []outcome) {
 	for _, one := range probes {
 		one.waiting = one.waiting || one.status != 200
-		for ; one.took > 0; one.took -= every {
+		for ; one.took > 0; one.took -= max(every, time.Millisecond) {
 			all = append(all, one)
 		}
 	}

@@ -33,8 +33,10 @@ export function problemsOf(status, silentMs) {
 }
 
 function gpuProblem(onCpu, error) {
-  const who = onCpu.length > 0 ? `The GPU failed three times, so ${onCpu.join(", ")} works on the CPU` : "TensorRT cannot be used";
-  return [who, `${error || "“visavis doctor” and “dmesg” say what is wrong"}. Then start visavis again.`];
+  const why = `${error || "“visavis doctor” and “dmesg” say what is wrong"}.`;
+  if (onCpu.length === 0) return ["TensorRT cannot be used", `${why} Then start visavis again.`];
+  return [`The GPU failed three times, so ${onCpu.join(", ")} works on the CPU`,
+    `${why} The GPU is tried again by itself, at least once a day, or when you start visavis again.`];
 }
 
 function serverProblem(alone) {
