@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from visavis.system_files import text_of
 
 
 class Bar(NamedTuple):
@@ -53,16 +56,24 @@ def parts(sections: Sequence[Section]) -> list[str]:
     return lines
 
 
+def machine_here() -> str:
+    """What a figure depends on first: a bar may hold on one processor and not on another."""
+    told = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", text_of("/proc/cpuinfo"), re.MULTILINE))
+    name, family, model = (told.get(key, "unknown") for key in ("model name", "cpu family", "model"))
+    kind = f"{platform.machine()}, {name}, family {family}, model {model}"
+    return f"{kind}, {os.cpu_count()} processors, Linux {platform.release()}"
+
+
 def head() -> list[str]:
     """What was measured where, and on how busy a machine."""
-    machine = f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}"
     return [
         "# Performance",
         "",
         "The last run of `make bench`, written by it. Machines are noisy and this one is shared: compare only figures",
         "of one run.",
         "",
-        f"Machine: {machine}, Python {platform.python_version()}, load average at the end {os.getloadavg()[0]:.1f}.",
+        f"Machine: {machine_here()}, Python {platform.python_version()}, "
+        f"load average at the end {os.getloadavg()[0]:.1f}.",
         "",
     ]
 

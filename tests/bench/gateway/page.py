@@ -31,7 +31,7 @@ from tests.bench.gateway.tables import (
     workers_table,
 )
 from tests.bench.gateway.workers import WorkersRun
-from tests.bench.page import Bar, Section, bars_table, parts
+from tests.bench.page import Bar, Section, bars_table, machine_here, parts
 
 
 class Found(NamedTuple):
@@ -111,14 +111,13 @@ def crowd(found: Found) -> int:
 
 def head(took_s: float) -> list[str]:
     """What was measured where."""
-    machine = f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}"
     return [
         "# The gateway beside what people write today",
         "",
         "The last run of `make bench-gateway`, written by it, all figures and verdicts. Clients and servers share the",
         "machine. Machines are noisy: compare only figures of one run.",
         "",
-        f"Machine: {machine}, Python {platform.python_version()}, {versions()}.",
+        f"Machine: {machine_here()}, Python {platform.python_version()}, {versions()}.",
         f"It took {took_s / 60:.0f} minutes; load average at the end {os.getloadavg()[0]:.1f}.",
         "",
         *SERVERS,
