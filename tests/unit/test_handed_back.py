@@ -54,3 +54,13 @@ def test_a_cache_that_is_none_takes_nothing_from_what_was_asked(cache: str, tmp_
 def test_what_the_block_raises_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(KeyError), handed_back(lambda: tmp_path / "none"):
         raise KeyError
+
+
+def test_a_command_that_needs_no_package_works_without_any(tmp_path: Path) -> None:
+    """As `visavis update` does, to mend a device that lacks them."""
+    (tmp_path / "msgspec.py").write_text("raise ImportError('it is not installed')")
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    answer = visavis("update", "status", variables=path)
+    assert answer.returncode == 1
+    assert "it is not installed" not in answer.stderr
+    assert "rauc" in answer.stderr, "what it really lacks here"

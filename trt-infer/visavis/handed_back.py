@@ -21,7 +21,8 @@ def handed_back(cache: Callable[[], Path]) -> Iterator[None]:
         yield
     finally:
         if os.geteuid() == 0:
-            with suppress(OSError):  # no cache, or none that is open to this sandbox: nothing was made in it
+            # No cache, one closed to this sandbox, or no packages, without which `update` works: nothing was made.
+            with suppress(OSError, ImportError):
                 _hand_back(cache())
 
 
