@@ -33,8 +33,8 @@ func (d *dialer) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 		return nil, err
 	}
 	d.opened.Add(1)
-	d.cut = func() { _ = connection.Close() }
-	d.unbind = context.AfterFunc(d.ctx, func() { _ = connection.Close() }) // whoever reads from it hears of it
+	d.cut = func() { _ = connection.Close() } // whoever reads from it hears of it
+	d.unbind = context.AfterFunc(d.ctx, d.cut)
 	return shorten(&pieces{Conn: connection, ctx: d.ctx}), nil
 }
 

@@ -178,7 +178,10 @@ func (s *Sparkplug) live(ctx context.Context, client paho.Client, number int64, 
 			return fmt.Errorf("connection to %s lost: %w", s.settings.URL, err)
 		case <-breath:
 		case <-figures.C:
-			if err := s.unlessAgain(client, nodeData, "", s.figures()); err != nil {
+			if s.again.Load() {
+				continue // the birth that was asked for tells them
+			}
+			if err := s.publish(client, nodeData, "", s.figures()); err != nil {
 				return err
 			}
 		case <-s.wake:
@@ -199,14 +202,6 @@ func (s *Sparkplug) tell(client paho.Client, number int64) (breath <-chan time.T
 		}
 	}
 	return nil, s.flush(client)
-}
-
-// unlessAgain tells what a birth that was asked for will tell as well.
-func (s *Sparkplug) unlessAgain(client paho.Client, kind sparkplugKind, camera string, metrics []metric) error {
-	if s.again.Load() {
-		return nil
-	}
-	return s.publish(client, kind, camera, metrics)
 }
 
 // death is what the broker says for us: the number ties it to the birth that it ends.
