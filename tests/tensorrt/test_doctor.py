@@ -50,6 +50,17 @@ def test_a_library_that_takes_its_process_down_takes_nobody_else(monkeypatch: py
     assert probe.asked().words == "TensorRT takes its process down, which ended with 1"
 
 
+def test_a_driver_that_hangs_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = tmp_path / "python"
+    hangs.write_text("#!/bin/sh\nexec sleep 60\n")
+    hangs.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hangs))
+    monkeypatch.setattr(probe, "LIMIT_S", 0.2)
+    answer = probe.asked()
+    assert (answer.usable, answer.words) == (False, "TensorRT said nothing for 0.2 s")
+    assert "dmesg" in answer.remedy
+
+
 def test_a_worker_beside_such_a_driver_counts_as_one_without_a_gpu(real_core: None, tmp_path: Path) -> None:
     words = ["worker", "--backend", "tensorrt", "--input", "64x64", "--socket", tmp_path / "s", "--cache-dir", tmp_path]
     command = [sys.executable, "-m", "visavis.cli", *map(str, words)]
@@ -71,4 +82,4 @@ def test_a_report_times_the_engines_that_are_there_and_builds_none(real_core: No
 def test_a_backend_that_takes_its_process_down_leaves_the_rest_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     found = inference.inference(1, lambda _: None)
-    assert {one["error"] for one in found} == {"its process ended with 1"}
+    assert {one["error"] for one in found} == {"its process: exit 1"}

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from visavis import doctor
-from visavis.hardware import cameras, personal
+from visavis.hardware import cameras, inference, personal
 from visavis.hardware.capture import without_settings
-from visavis.hardware.programs import asked
 from visavis.hardware.report import MARK, _sources, cleaned, lines, tried
+from visavis.programs import asked
 
 from tests.unit.command import PROGRAM, visavis
 
@@ -99,6 +99,7 @@ def test_a_program_says_why_it_says_nothing() -> None:
     assert str(asked(["no-such-program"])) == "(not there)"
     assert str(asked(["sh", "-c", "echo no device >&2; exit 3"])) == "(exit 3: no device)"
     assert str(asked(["sleep", "60"], 0.1)) == "(said nothing for 0.1 s)"
+    assert asked(["sh", "-c", "echo built; echo a warning >&2"]) == ("built", "", 0, "a warning")
 
 
 def test_settings_of_the_shell_do_not_come_before_those_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,10 +145,12 @@ def test_a_library_that_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
     assert "not page-aligned" in str(found["doctor"])
 
 
-def test_nothing_of_the_current_folder_is_run(tmp_path: Path) -> None:
+def test_nothing_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be anybody's, and `sudo` may have asked."""
     for name in ("onnxruntime.py", "numpy.py", "json.py"):
         (tmp_path / name).write_text("raise ImportError('planted')")
+    monkeypatch.chdir(tmp_path)
+    assert "ms_p50" in inference._apart("onnxruntime", "fp32", 1)
     answer = subprocess.run([PROGRAM, "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "planted" not in answer.stdout + answer.stderr
     assert "ok    onnxruntime  " in answer.stdout

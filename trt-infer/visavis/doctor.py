@@ -20,14 +20,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import replace
 
+from visavis import programs
 from visavis.addresses import MQTT_PORTS
 from visavis.atomic import NO_ROOM
 from visavis.broker import BrokerFailed, mosquitto
 from visavis.broker_rights import denied
 from visavis.config_gen import Config, Detector
 from visavis.daemon import ask_daemon, device_config, effective_config, last_words
+from visavis.engines import probe
 from visavis.engines.at_hand import has_int8_engine
-from visavis.engines.probe import asked
 from visavis.errors import INSTALL_AGAIN, ModelError, VisavisError
 from visavis.gpu_losses import may_use_gpu
 from visavis.handed_back import FOLDERS
@@ -176,9 +177,7 @@ def onnxruntime() -> Finding:
     """The backend that works everywhere."""
     if importlib.util.find_spec("onnxruntime") is None:
         return Finding("onnxruntime", "fail", "the Python package is missing", INSTALL_AGAIN)
-    from visavis.hardware.programs import asked as said  # noqa: PLC0415 (wanted only here)
-
-    answer = said([sys.executable, "-c", LOADED], LOAD_LIMIT_S)  # a library may take its process down
+    answer = programs.asked([sys.executable, "-c", LOADED], LOAD_LIMIT_S)  # a library may take its process down
     if answer.code:
         return Finding("onnxruntime", "fail", f"it cannot be loaded, {answer.why}", INSTALL_AGAIN)
     return Finding("onnxruntime", "fail" if answer.why else "ok", str(answer))
@@ -190,7 +189,7 @@ def tensorrt() -> Finding:
     if missing:
         words = f"{' and '.join(missing)} missing: onnxruntime on the CPU is used"
         return Finding("tensorrt", "warn", words, "on a Jetson install python3-libnvinfer and pycuda")
-    answer = asked()
+    answer = probe.asked()
     return Finding("tensorrt", "ok" if answer.usable else "warn", answer.words, answer.remedy)
 
 

@@ -89,8 +89,18 @@ func (s *Server) fullStatus(who auth.Identity) Status {
 	status.Cameras = cameras
 	if !who.SeesAll() {
 		status.Viewers = viewersOf(cameras)
+		hideTexts(status.Parts)
 	}
 	return status
+}
+
+// hideTexts leaves that something is wrong with a part, and not what: that may name settings and cameras of others.
+func hideTexts(parts []Part) {
+	for n := range parts {
+		if parts[n].Error != "" {
+			parts[n].Error = "what it is, is told to accounts for every camera"
+		}
+	}
 }
 
 func viewersOf(cameras []CameraStatus) (viewers int) {

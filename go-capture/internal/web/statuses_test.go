@@ -80,3 +80,17 @@ func TestWhatIsSharedIsNotForThoseWhoMaySeeLess(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsWrongWithAPartIsForThoseWhoSeeEveryCamera(t *testing.T) {
+	l := serveLocked(t)
+	all := l.add(t, "all", "viewer", "", "*")
+	some := l.add(t, "some", "viewer", "", "door")
+	if _, text := l.ask(t, "GET", "/api/v1/status", bearer(all)); !strings.Contains(text, `{"name":"configuration","error":"camera yard: `) {
+		t.Errorf("who may see all is not told: %s", text)
+	}
+	_, text := l.ask(t, "GET", "/api/v1/status", bearer(some))
+	if strings.Contains(text, "yard") || !strings.Contains(text, `{"name":"configuration","error":"what it is, `) ||
+		!strings.Contains(text, `{"name":"history"}`) {
+		t.Errorf("who may see the door reads %s", text)
+	}
+}

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import msgspec
+
+from visavis import programs
 
 LIMIT_S = 60.0
 LOOK_AT_GPU = "look at `dmesg` and `nvidia-smi`, on a Jetson at `tegrastats`"
@@ -22,15 +23,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 def asked() -> Answer:
     """Try it; takes seconds where there is a GPU, and never longer than LIMIT_S."""
-    command = [sys.executable, "-m", __name__]
+    said = programs.asked([sys.executable, "-m", __name__], LIMIT_S)
+    if said.code is None:
+        return Answer(usable=False, words=f"TensorRT {said.why}", remedy=LOOK_AT_GPU)
     try:
-        # In /, since Python would take modules from the current folder, which may be anybody's.
-        said = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False, cwd="/")
-        return msgspec.json.decode(said.stdout, type=Answer)
-    except subprocess.TimeoutExpired:
-        return Answer(usable=False, words=f"TensorRT does not answer within {LIMIT_S:.0f} s", remedy=LOOK_AT_GPU)
+        return msgspec.json.decode(said.text, type=Answer)
     except msgspec.DecodeError:
-        words = f"TensorRT takes its process down, which ended with {said.returncode}"
+        words = f"TensorRT takes its process down, which ended with {said.code}"
         return Answer(usable=False, words=words, remedy=LOOK_AT_GPU)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from visavis import __version__
 from visavis.free_memory import meminfo_bytes
-from visavis.hardware.programs import Said, asked
+from visavis.programs import Said, asked
 from visavis.system_files import text_of
 
 PACKAGES = ("onnxruntime", "numpy", "tensorrt", "pycuda")

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from visavis.hardware.programs import end_or_leave
+from visavis.programs import end_or_leave
 
 # https://docs.kernel.org/userspace-api/media/v4l/v4l2.html
 QUERYCAP, ENUM_FMT, ENUM_FRAMESIZES = 0x80685600, 0xC0405602, 0xC02C564A

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from visavis.backends import load
 from visavis.bench.models import noise
 from visavis.errors import VisavisError
 from visavis.parent import die_with_parent
+from visavis.programs import asked
 from visavis.settings import DetectorSettings, default_cache_dir
 from visavis.supervisor import usual_threads
 
@@ -42,18 +42,12 @@ def inference(rounds: int, say: Say) -> list[dict[str, Any]]:
 
 
 def _apart(backend: str, precision: str, rounds: int) -> dict[str, Any]:
-    """What `_timed` says in a process of its own: a library that crashes, or hangs, must not take the others along.
-
-    It ends with us, and is in a session of its own, so that Ctrl-C ends it without a trace of where it was.
-    """
-    command = [sys.executable, "-m", __name__, str(os.getpid()), backend, precision, str(rounds)]
+    """What `_timed` says in a process of its own: a library that crashes, or hangs, must not take the others along."""
+    answer = asked([sys.executable, "-m", __name__, str(os.getpid()), backend, precision, str(rounds)], LIMIT_S)
     try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT_S, check=False, start_new_session=True)
-        found: dict[str, Any] = json.loads(answer.stdout)
-    except subprocess.TimeoutExpired:
-        return {"error": f"it took more than {LIMIT_S} s"}
+        found: dict[str, Any] = json.loads(answer.text)
     except ValueError:
-        return {"error": f"its process ended with {answer.returncode}"}
+        return {"error": f"its process: {answer.why or 'ended without an answer'}"}
     return found
 
 
@@ -91,12 +85,9 @@ def engine(say: Say) -> dict[str, Any]:
     command = [sys.executable, "-m", "visavis.cli", "engine", "build", MODEL, "--input", f"{SIZE[0]}x{SIZE[1]}"]
     command += ["--die-with-parent", str(os.getpid())]
     began = time.monotonic()
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=ENGINE_LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return {"built": False, "seconds": ENGINE_LIMIT_S, "words": ["it took too long"]}
-    words = (answer.stdout + answer.stderr).strip().splitlines()[-5:]
-    return {"built": answer.returncode == 0, "seconds": round(time.monotonic() - began, 1), "words": words}
+    answer = asked(command, ENGINE_LIMIT_S)
+    words = [*answer.text.splitlines(), *answer.complaints.splitlines()][-5:] or [answer.why]
+    return {"built": answer.code == 0, "seconds": round(time.monotonic() - began, 1), "words": words}
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ class Said(NamedTuple):
     text: str
     why: str = ""
     code: int | None = None
+    complaints: str = ""
 
     def __str__(self) -> str:
         return f"({self.why})" if self.why else self.text
@@ -41,9 +42,10 @@ def asked(command: list[str], limit_s: float = LIMIT_S) -> Said:
     try:
         out, complaints = (said.decode(errors="replace").strip() for said in process.communicate(timeout=limit_s))
     except subprocess.TimeoutExpired:
-        end_or_leave(process)
         return Said("", f"said nothing for {limit_s:g} s")
-    if process.returncode:
-        last = (complaints or out).splitlines()[-1:]
-        return Said(out, f"exit {process.returncode}: {' '.join(last)}".rstrip(": "), process.returncode)
-    return Said(out, code=0)
+    finally:  # also where somebody stops us meanwhile
+        if process.returncode is None:
+            end_or_leave(process)
+    last = " ".join((complaints or out).splitlines()[-1:]) if process.returncode else ""
+    why = f"exit {process.returncode}: {last}".rstrip(": ") if process.returncode else ""
+    return Said(out, why, process.returncode, complaints)
