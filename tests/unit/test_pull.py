@@ -273,3 +273,20 @@ def test_two_who_fetch_at_once_fetch_once(site: Site, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(site.asked) == 1
+
+
+@pytest.mark.parametrize("planted", [".lock", ".part"])
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_link_in_the_place_of_a_file_leads_nowhere(
+    planted: str, from_file: bool, site: Site, tmp_path: Path, entry: Entry
+) -> None:
+    """The folder is the workers', and `sudo` may have asked: what the link leads to may be anybody's."""
+    victim, given = tmp_path / "victim", tmp_path / "given.onnx"
+    victim.write_text("of somebody else")
+    given.write_bytes(CONTENT)
+    kept = pulled_path("mine", entry, tmp_path)
+    kept.parent.mkdir(parents=True)
+    kept.with_suffix(planted).symlink_to(victim)
+    with pytest.raises(ModelError, match="symbolic links"):
+        pull("mine", tmp_path, str(given) if from_file else site.address)
+    assert victim.read_text() == "of somebody else"

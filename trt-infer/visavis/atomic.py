@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are complete or not there."""
+"""Files that are complete or not there, and that are where they seem to be."""
 
 from __future__ import annotations
 
@@ -36,6 +36,24 @@ def write_atomically(path: Path, content: bytes, mode: int | None = None) -> Non
             # The open file, not the name: where others may write into the folder, one might put a link in its place.
             os.fchmod(file.fileno(), mode)
         file.write(content)
+
+
+def no_link(name: str, flags: int) -> int:
+    """An `opener` for files in folders of other users: a link in a file's place would have root write where it leads.
+
+    Raises:
+        OSError: ELOOP, it is one.
+    """
+    return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+
+def lock_file(path: Path) -> BinaryIO:
+    """Open a file for flock, which stays as it is.
+
+    Raises:
+        OSError: it cannot be opened or made, or is a link.
+    """
+    return open(path, "ab", opener=no_link)
 
 
 @contextmanager

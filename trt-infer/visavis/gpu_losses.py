@@ -21,7 +21,7 @@ from zlib import crc32
 
 import msgspec
 
-from visavis.atomic import write_atomically
+from visavis.atomic import lock_file, write_atomically
 
 MOST_LOST = 3
 # A worker that served this long was well: what came before is no part of the same trouble.
@@ -159,7 +159,7 @@ def _first_free(folder: Path, name: str) -> tuple[str, BinaryIO | None]:
         stem = name if number == 1 else f"{name}+{number}"
         try:
             folder.mkdir(exist_ok=True)
-            place = (folder / f"{stem}.lock").open("wb")
+            place = lock_file(folder / f"{stem}.lock")
         except OSError:  # then nothing can be remembered, which is told when it is tried
             return name, None
         try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from visavis.atomic import room_or
+from visavis.atomic import lock_file, room_or
 from visavis.detections import Frame
 from visavis.engines.api import TensorRT, major
 from visavis.engines.builder import Recipe, build, stopped
@@ -274,7 +274,7 @@ def _saying(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _turn(path: Path, wanted: Wanted, report: Report) -> Iterator[None]:
     """Wait until no other process builds; asking again and again, so that the wait can be stopped."""
-    with path.open("wb") as lock:
+    with lock_file(path) as lock:
         while not _taken(lock):
             if not report(0.0, ELSEWHERE):
                 raise stopped(wanted.prepared.name)

@@ -149,7 +149,7 @@ def _secret(path: Path) -> bytes:
 def _new_secret(path: Path) -> bytes:
     # Written aside and then linked: of two processes that come first at the same time one wins, and both read the same.
     own = path.with_suffix(f".{os.getpid()}")
-    handle = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(secrets.token_bytes(SECRET_BYTES))

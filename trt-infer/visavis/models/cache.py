@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from visavis.atomic import write_atomically
+from visavis.atomic import lock_file, write_atomically
 from visavis.models.manifest import Original, original, read_limited
 from visavis.settings import default_cache_dir
 
@@ -194,8 +194,8 @@ def _prepare(source: Original, width: int, height: int) -> tuple[Record, bytes]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time look and prepare, so that two workers do not do the same work."""
+    """Let one process at a time look and make a file, so that two do not do the same work."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("wb") as lock:
+    with lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

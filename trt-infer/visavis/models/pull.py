@@ -6,22 +6,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from visavis import __version__
 from visavis.addresses import BAD_ADDRESS
-from visavis.atomic import NO_ROOM
+from visavis.atomic import NO_ROOM, no_link
 from visavis.errors import ModelError
+from visavis.models.cache import locked
 from visavis.models.manifest import Entry, entries, pulled_path, read_limited
 from visavis.settings import default_cache_dir
 
@@ -62,8 +61,7 @@ def pull(model: str, cache_dir: Path | None = None, source: str = "", progress: 
     entry = _entry(model)
     path = pulled_path(model, entry, cache_dir or default_cache_dir())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with locked(path):
             if not _is(path, entry):
                 _fetch(model, entry, source or entry.url, path, progress)
     except OSError as error:
@@ -125,7 +123,7 @@ def _download(address: str, part: Path, size: int, progress: Progress) -> None:
 
 
 def _one_connection(address: str, part: Path, size: int, progress: Progress) -> None:
-    with _opened(address, _size(part)) as answer, part.open("ab") as file:
+    with _opened(address, _size(part)) as answer, open(part, "ab", opener=no_link) as file:
         start = file.tell() if answer.status == PARTIAL else 0
         if answer.length is not None and start + answer.length != size:
             raise ModelError(
@@ -162,7 +160,8 @@ def _opened(address: str, start: int) -> Any:
 def _copy(source: Path, part: Path) -> None:
     content = read_limited(source)
     try:
-        part.write_bytes(content)
+        with open(part, "wb", opener=no_link) as file:
+            file.write(content)
     except OSError:
         part.unlink(missing_ok=True)
         raise
@@ -208,12 +207,3 @@ def _settle(folder: Path) -> None:
 def _reason(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     return str(reason) or type(reason).__name__
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process at a time fetch a model."""
-    lock: BinaryIO
-    with path.with_suffix(".lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
