@@ -62,6 +62,9 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return exitWrongUse
+	case flags.NArg() > 0: // a file without -config would start with other settings than its owner thinks
+		fmt.Fprintf(stderr, "visavis-capture: %q is no option: a file is named with -config, everything else is in -help\n", flags.Arg(0))
+		return exitWrongUse
 	}
 	reads := config.Program{Version: version, ForWorker: *effective && *forWorker, NoCredentials: *check && *noCredentials}
 	asks := *check || *effective

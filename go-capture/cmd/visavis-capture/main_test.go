@@ -25,6 +25,19 @@ func TestWhoAsksForHelpIsHelpedAndWhoErrsIsTold(t *testing.T) {
 	}
 }
 
+func TestAFileWithoutItsOptionIsNotPassedOver(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.toml")
+	if err := os.WriteFile(bad, []byte("[nonsense]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, arguments := range [][]string{{bad}, {"-check", bad}, {"-effective", bad}} {
+		var told bytes.Buffer
+		if got := run(arguments, &told, &told); got != exitWrongUse || !strings.Contains(told.String(), "-config") {
+			t.Errorf("%v ends with %d and says %q", arguments, got, told.String())
+		}
+	}
+}
+
 func TestACrashLeavesNoPictureOnTheDisk(t *testing.T) {
 	var before, after unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
