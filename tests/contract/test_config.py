@@ -124,6 +124,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "model": "centerface",
         "faces": [FACE],
         "latency_ms": STAGES,
+        "dropped": DROPPED,
         "dropped_frames": [5, 6],
     },
     "info": {

@@ -223,6 +223,7 @@ def assert_problem(answer: Answer, status: int) -> None:
     [
         (b"{", "application/json", "", 400, "base64"),
         (b'{"picture": ""}', "application/json", "", 400, "picture"),
+        (b'{"score": 0.5}', "application/json", "", 400, "no image in it"),
         (b'{"image": "", "score": 2}', "application/json", "", 400, "from 0 to 1"),
         (b'{"image": "", "score": 0.1}', "application/json", "", 422, "no JPEG"),
         (b'{"image": "/9j/"}', "application/json", "", 422, "header"),

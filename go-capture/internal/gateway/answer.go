@@ -13,7 +13,7 @@ import (
 	"visavis/capture/internal/payload"
 )
 
-// answer is contracts/schemas/detected.schema.json: the detections payload of a camera, without what only a camera has.
+// answer is contracts/schemas/detected.schema.json: the detections payload without a camera.
 type answer struct {
 	Schema        int             `json:"schema"`
 	Device        string          `json:"device"`
@@ -24,6 +24,7 @@ type answer struct {
 	Model         string          `json:"model"`
 	Faces         []payload.Face  `json:"faces"`
 	Latency       payload.Latency `json:"latency_ms"`
+	Dropped       payload.Dropped `json:"dropped"`
 	DroppedFrames *[]uint64       `json:"dropped_frames,omitempty"` // of a stream: pictures before this one that a newer one replaced
 }
 

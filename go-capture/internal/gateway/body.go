@@ -192,14 +192,18 @@ func (b *body) unwrap() error {
 	return nil
 }
 
+var errNoImage = errors.New("there is no image in it")
+
 // wrapped reads the JSON of a picture, and writes the picture over its text.
 func wrapped(object []byte) (image []byte, score float64, err error) {
 	if err := json.Unmarshal(object, &struct{}{}); err != nil { // only to see that it is well-formed
 		return nil, 0, err
 	}
+	there := false
 	err = rawjson.Members(object, func(name, value []byte) (err error) {
 		switch {
 		case bytes.EqualFold(name, []byte(`"image"`)):
+			there = true
 			image, err = rawjson.Base64(value, value)
 		case bytes.EqualFold(name, []byte(`"score"`)):
 			err = json.Unmarshal(value, &score)
@@ -208,6 +212,9 @@ func wrapped(object []byte) (image []byte, score float64, err error) {
 		}
 		return err
 	})
+	if err == nil && !there {
+		err = errNoImage
+	}
 	return image, score, err
 }
 

@@ -32,6 +32,7 @@ import (
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/quota"
 )
 
 const (
@@ -83,7 +84,7 @@ type Gateway struct {
 	tally      *tally
 	addresses  *buckets[netip.Addr]
 	accounts   *buckets[string]
-	sockets    *streams
+	sockets    *quota.Quota
 	door       *door
 
 	mu    sync.Mutex
@@ -97,7 +98,7 @@ func New(settings Settings, dispatcher *dispatch.Dispatcher) (*Gateway, error) {
 		settings: settings, dispatcher: dispatcher,
 		decoding: newFairMemory(int64(settings.Limits.DecodeBytes)),
 		bodies:   newBudget(int64(bodiesMost * settings.Limits.Bytes)),
-		sockets:  newStreams(settings.Streams),
+		sockets:  quota.New(settings.Streams),
 		tally:    newTally(), addresses: newBuckets[netip.Addr](settings.Rate), accounts: newBuckets[string](settings.AccountRate), door: newDoor(),
 		feeds: map[string]*Feed{},
 	}

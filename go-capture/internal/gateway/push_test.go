@@ -386,6 +386,9 @@ func TestAPlainRequestAndAnotherCameraAreRefused(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("%q got %d, want %d", path, answer.StatusCode, want)
 		}
+		if required := answer.Header.Get("Upgrade"); (required == "websocket") != (want == http.StatusUpgradeRequired) {
+			t.Errorf("%q: what it has to become is called %q", path, required)
+		}
 	}
 }
 

@@ -101,13 +101,13 @@ func (g *Gateway) OpenStream(by Caller) (release func(), err error) {
 	if g.door.isClosing() {
 		return nil, Stopping()
 	}
-	if err := g.sockets.take(client); err != nil {
+	if err := g.openStream(client); err != nil {
 		return nil, err
 	}
 	end := g.tally.stream()
 	return func() {
 		end()
-		g.sockets.giveBack(client)
+		g.sockets.GiveBack(client.account)
 	}, nil
 }
 

@@ -40,7 +40,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		refusalOf(err).problem().Write(w, r)
 		return
 	}
-	defer g.sockets.giveBack(client)
+	defer g.sockets.GiveBack(client.account)
 	if !g.door.enter() {
 		g.turnAway(w, r)
 		return
@@ -61,11 +61,11 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 // takeStream takes one of the streams, for a WebSocket. A page cannot read why a browser got none: it asks again plainly, and is told the
 // same unless there would be a stream now.
 func (g *Gateway) takeStream(client sender, r *http.Request) error {
-	if err := g.sockets.take(client); err != nil {
+	if err := g.openStream(client); err != nil {
 		return err
 	}
 	if !websockets.Wanted(r) {
-		g.sockets.giveBack(client)
+		g.sockets.GiveBack(client.account)
 		return plainRequest("POST /api/v1/detect takes single pictures.")
 	}
 	return nil
@@ -248,7 +248,7 @@ func (s *session) detect(ctx context.Context, next parcel) (answer, error) {
 	}
 	defer done.release()
 	told := g.answerOf(asked, done, done.faces)
-	told.Frame, told.DroppedFrames = next.index, &next.dropped
+	told.Frame, told.DroppedFrames, told.Dropped.Superseded = next.index, &next.dropped, uint64(len(next.dropped))
 	return told, nil
 }
 

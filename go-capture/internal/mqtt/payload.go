@@ -47,7 +47,7 @@ type Stats struct {
 type CameraStats struct {
 	FPSCaptured float64         `json:"fps_captured"`
 	FPSInferred float64         `json:"fps_inferred"`
-	Dropped     dropped         `json:"dropped"`
+	Dropped     payload.Dropped `json:"dropped"`
 	P50         payload.Latency `json:"latency_ms_p50"`
 	P99         payload.Latency `json:"latency_ms_p99"`
 }
@@ -56,7 +56,7 @@ type CameraStats struct {
 func StatsOf(f hub.CameraFigures, lost hub.Dropped) CameraStats {
 	return CameraStats{
 		FPSCaptured: geometry.Round(f.FPSCaptured, 10), FPSInferred: geometry.Round(f.FPSInferred, 10),
-		Dropped: dropped(lost), P50: payload.LatencyOf(f.P50), P99: payload.LatencyOf(f.P99),
+		Dropped: payload.Dropped(lost), P50: payload.LatencyOf(f.P50), P99: payload.LatencyOf(f.P99),
 	}
 }
 
@@ -71,14 +71,7 @@ type detections struct {
 	Model      string          `json:"model"`
 	Faces      []payload.Face  `json:"faces"`
 	Latency    payload.Latency `json:"latency_ms"`
-	Dropped    dropped         `json:"dropped"`
-}
-
-type dropped struct {
-	Superseded uint64 `json:"superseded"`
-	NoSlot     uint64 `json:"no_slot"`
-	Aborted    uint64 `json:"aborted"`
-	Abandoned  uint64 `json:"abandoned"`
+	Dropped    payload.Dropped `json:"dropped"`
 }
 
 // Detections is the payload of a result for who gets it otherwise than from the broker, as it leaves now.
@@ -96,6 +89,6 @@ func encode(device string, r *hub.Result, drops hub.Dropped, nowNs int64) ([]byt
 		Schema: schemaVersion, Device: device, Camera: r.Camera, Frame: r.Seq,
 		CapturedAt: event.Time{Time: r.CapturedAt},
 		Width:      r.Width, Height: r.Height, Model: r.Model, Faces: payload.Faces(r.Faces),
-		Latency: payload.LatencyOf(stages), Dropped: dropped(drops),
+		Latency: payload.LatencyOf(stages), Dropped: payload.Dropped(drops),
 	})
 }

@@ -26,6 +26,14 @@ type Latency struct {
 	Total   float64 `json:"total"`
 }
 
+// Dropped are pictures that were not inferred, by reason.
+type Dropped struct {
+	Superseded uint64 `json:"superseded"`
+	NoSlot     uint64 `json:"no_slot"`
+	Aborted    uint64 `json:"aborted"`
+	Abandoned  uint64 `json:"abandoned"`
+}
+
 // Faces is never nil: no face is [], not null.
 func Faces(from []hub.Face) []Face {
 	list := make([]Face, len(from))

@@ -47,6 +47,9 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
+	if p.Status == http.StatusUpgradeRequired {
+		h.Set("Upgrade", "websocket") // RFC 9110, 15.5.22: what is required has to be said
+	}
 	if OfInference(r.URL.Path) {
 		WriteJSON(w, r, Answer{ContentType: inferenceType, Status: p.Status, Body: map[string]string{"error": p.Sentence()}})
 		return

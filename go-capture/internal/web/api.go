@@ -25,7 +25,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 // clients that push, who must not wait for this in turn, or were ordered not to look. A broker that is down does not count: detections still reach the page,
 // events wait, and restarting the device would not help.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
-	if s.view.Stopping() || !isReady(s.view.Status(), s.view.Cameras()) {
+	if s.view.Stopping() || !isReady(s.recentStatus().status, s.view.Cameras()) {
 		return refusal{Status: http.StatusServiceUnavailable, Title: "Not ready", RetryAfter: 1}
 	}
 	writeText(w, r, "ready\n")
@@ -71,11 +71,15 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// fullStatus is the view's status with what only the web side knows, and with the cameras that somebody may see; empty lists
-// are lists, not null.
+// fullStatus is the newest status as somebody may see it.
 func (s *Server) fullStatus(who auth.Identity) Status {
-	status := s.view.Status()
-	status.Viewers = s.viewersNow()
+	return s.statusFor(who, s.recentStatus().status)
+}
+
+// statusFor adds to the view's status what only the web side knows, with the cameras that somebody may see; empty lists are lists, not
+// null. What it is given is shared, and stays as it is.
+func (s *Server) statusFor(who auth.Identity, status Status) Status {
+	status.Viewers = s.viewers.Taken()
 	status.Workers = append([]Worker{}, status.Workers...)
 	status.Parts = append([]Part{}, status.Parts...)
 	cameras, settings := []CameraStatus{}, s.view.Cameras()
@@ -89,16 +93,24 @@ func (s *Server) fullStatus(who auth.Identity) Status {
 	status.Cameras = cameras
 	if !who.SeesAll() {
 		status.Viewers = viewersOf(cameras)
-		hideTexts(status.Parts)
+		hideTexts(&status)
 	}
 	return status
 }
 
-// hideTexts leaves that something is wrong with a part, and not what: that may name settings and cameras of others.
-func hideTexts(parts []Part) {
-	for n := range parts {
-		if parts[n].Error != "" {
-			parts[n].Error = "what it is, is told to accounts for every camera"
+// hideTexts leaves that something is wrong, and not what: that may name settings and cameras of others.
+func hideTexts(status *Status) {
+	status.Brokers = append([]OneBroker{}, status.Brokers...)
+	texts := []*string{&status.Broker.Error}
+	for n := range status.Brokers {
+		texts = append(texts, &status.Brokers[n].Error)
+	}
+	for n := range status.Parts {
+		texts = append(texts, &status.Parts[n].Error)
+	}
+	for _, text := range texts {
+		if *text != "" {
+			*text = "what it is, is told to accounts for every camera"
 		}
 	}
 }

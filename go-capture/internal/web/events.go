@@ -124,7 +124,7 @@ const timeDigits = 10
 // readSince takes the id of an event, or a time: ids begin with the time at which the event was made, so both are compared as text.
 func readSince(query url.Values) (after string, err error) {
 	text := query.Get("since")
-	if !query.Has("since") || since.MatchString(text) {
+	if text == "" || since.MatchString(text) {
 		return text, nil
 	}
 	at, err := time.Parse(time.RFC3339, text)

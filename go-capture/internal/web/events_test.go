@@ -132,6 +132,7 @@ func TestEventsSinceATimeOrAnIdOfACameraAndAType(t *testing.T) {
 		"since=1969-12-31T00:00:00Z&type=gone": gone + "\n" + last,
 		"camera=gate&type=gone":                last,
 		"camera=gate&limit=1":                  last,
+		"camera=gate&type=gone&since=&limit=":  last, // as a form sends what nobody filled in
 		"since=2200-01-01T00:00:00Z":           "",
 		"camera=attic":                         "",
 	} {
@@ -167,7 +168,7 @@ func TestTheNextPageGoesOnBehindWhatDidNotFit(t *testing.T) {
 
 func TestABadQueryOfEventsIsExplained(t *testing.T) {
 	d := keep(t)
-	for _, query := range []string{"since=yesterday", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1", "since=", "camera=", "type=",
+	for _, query := range []string{"since=yesterday", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1", "camera=", "type=",
 		"since=9999999-01-01T00:00:00Z", "limit=0", "limit=1001", "limit=many", "camera=A%20door", "type=vanished"} {
 		answer := get(t, d.url+"/api/v1/events?"+query)
 		text, err := io.ReadAll(answer.Body)
@@ -264,11 +265,11 @@ func TestAReaderThatTakesNothingIsClosedAndCostsNoMemory(t *testing.T) {
 	if _, err := fmt.Fprintf(deaf, "GET /api/v1/events?since=0 HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", address); err != nil {
 		t.Fatal(err)
 	}
-	waiting.Until(t, "it is there", func() bool { return d.server.viewersNow() == 1 })
+	waiting.Until(t, "it is there", func() bool { return d.server.viewers.Taken() == 1 })
 	for range events { // 8 MB, far more than sockets hold
 		d.tell(t, zone.Appeared, "door")
 	}
-	waiting.Until(t, "it is closed", func() bool { return d.server.viewersNow() == 0 })
+	waiting.Until(t, "it is closed", func() bool { return d.server.viewers.Taken() == 0 })
 	if more := int64(heapBytes()) - int64(before); more > heapMost {
 		t.Errorf("%d bytes more in memory", more)
 	}
@@ -279,7 +280,7 @@ func TestTheServerEndsWhileStreamsAreOpen(t *testing.T) {
 	for range 5 {
 		d.follow(t, "/api/v1/events", "")
 	}
-	waiting.Until(t, "all are there", func() bool { return d.server.viewersNow() == 5 })
+	waiting.Until(t, "all are there", func() bool { return d.server.viewers.Taken() == 5 })
 }
 
 func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {

@@ -33,10 +33,11 @@ func (s *Server) followEvents(w http.ResponseWriter, r *http.Request, q history.
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if err := s.admit(); err != nil {
+	who := s.visitorOf(r)
+	if err := s.admit(who); err != nil {
 		return err
 	}
-	defer s.dismiss()
+	defer s.viewers.GiveBack(who.Name)
 	limitSendBuffer(r.Context())
 	f := follower{events: s.settings.Events, query: q, send: sender(w, s.settings.WriteTimeout)}
 	if f.send([]byte(streamGreeting)) {

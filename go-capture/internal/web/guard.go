@@ -32,12 +32,12 @@ const (
 )
 
 // guard answers requests that must not reach a route: a foreign Host (DNS rebinding) and another site's page. For WebSockets it decides
-// alone, too.
+// alone, too. What it refuses counts as asked of no route, for what the path says is of no interest then.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		if refused := cmp.Or(s.strangeHost(r), s.fromAnotherSite(r)); refused != nil {
-			refused.Write(w, r)
+			s.metrics.count(unrouted, http.HandlerFunc(refused.Write)).ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -36,9 +36,8 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.studioFor(r.PathValue("id")); err != nil {
 		return err
 	}
-	return s.watch(r.PathValue("id"), v, func(studio *studio) error {
+	return s.watch(r, v, func(studio *studio) error {
 		if !websockets.Wanted(r) { // a page that got no WebSocket asks again plainly why: what refuses viewers comes first
-			w.Header().Set("Upgrade", "websocket")
 			return refusal{Status: http.StatusUpgradeRequired, Title: "This is a WebSocket",
 				Detail: "Connect with ws:// instead, or ask for stream.mjpeg."}
 		}

@@ -34,6 +34,8 @@ func (twoCameras) Status() Status {
 	status := oneCamera{}.Status()
 	status.Cameras = append(status.Cameras, CameraStatus{ID: "yard", State: CameraOnline})
 	status.Parts = []Part{{Name: "history"}, {Name: "configuration", Error: "camera yard: its source is a secret"}}
+	status.Broker.Error = "mqtt://secret is away"
+	status.Brokers = []OneBroker{{Name: "mqtt", Error: "mqtt://secret is away"}}
 	return status
 }
 

@@ -76,16 +76,18 @@ func TestEveryAnswerIsCountedByItsRouteAndStatus(t *testing.T) {
 		}
 	}
 	r.ask(t, http.MethodDelete, "/healthz", nil)
+	r.ask(t, http.MethodGet, "/healthz", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"cors"}, "Origin": {"http://evil.example"}})
 	_, body := r.ask(t, http.MethodGet, "/metrics", nil)
 	for _, line := range []string{
 		`{code="200",route="/healthz"} 3`, `{code="405",route="/healthz"} 1`, `{code="404",route="other"} 2`,
+		`{code="403",route="other"} 1`,
 	} {
 		if !strings.Contains(body, "\nvisavis_requests_total"+line+"\n") {
 			t.Errorf("visavis_requests_total%s is missing", line)
 		}
 	}
-	if n := strings.Count(body, "\nvisavis_requests_total{"); n != 3 {
-		t.Errorf("%d pairs of a route and a status, want 3", n)
+	if n := strings.Count(body, "\nvisavis_requests_total{"); n != 4 {
+		t.Errorf("%d pairs of a route and a status, want 4", n)
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.watch(r.PathValue("id"), v, func(studio *studio) error {
+	return s.watch(r, v, func(studio *studio) error {
 		streamHeader(w.Header())
 		if r.Method != http.MethodHead {
 			limitSendBuffer(r.Context())
@@ -47,16 +47,17 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// watch lets v look at a camera for as long as show runs.
-func (s *Server) watch(camera string, v *viewer, show func(*studio) error) error {
-	studio, err := s.studioFor(camera)
+// watch lets v look at the camera of its request for as long as show runs.
+func (s *Server) watch(r *http.Request, v *viewer, show func(*studio) error) error {
+	studio, err := s.studioFor(r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	if err := s.admit(); err != nil {
+	who := s.visitorOf(r)
+	if err := s.admit(who); err != nil {
 		return err
 	}
-	defer s.dismiss()
+	defer s.viewers.GiveBack(who.Name)
 	if err := studio.join(v); err != nil {
 		return err
 	}

@@ -28,10 +28,10 @@ var (
 	snapshotParameters = []parameter{widthParameter, boxesParameter}
 )
 
-// read returns the parameter's value, or 0 when the query does not have it.
+// read returns the parameter's value, or 0 when the query does not have it, or has it empty as forms send it.
 func (p parameter) read(query url.Values) (float64, error) {
 	text := query.Get(p.name)
-	if !query.Has(p.name) {
+	if text == "" {
 		return 0, nil
 	}
 	value, err := strconv.ParseFloat(text, 64)

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -83,9 +84,11 @@ func (s *Server) table() []route {
 	return routes
 }
 
+const unrouted = "other" // as the metrics call it
+
 // elsewhere answers every path that no route has. Whoever may see nothing does not learn what there is not either.
 func elsewhere() route {
-	return route{pattern: "other", least: auth.Viewer, shows: NoCamera, handle: noSuchPage}
+	return route{pattern: unrouted, least: auth.Viewer, shows: NoCamera, handle: noSuchPage}
 }
 
 // RouteInfo is one line of the table as a test walks it.
@@ -154,12 +157,19 @@ func (t route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answerError writes an error of a handler as a problem.
 func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	var refused refusal
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
 		problem.Problem(refused).Write(w, r)
+		return
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		problem.Problem{Status: clientGone, Title: "The client has gone"}.Write(w, r)
 		return
 	}
 	problem.Problem{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()}.Write(w, r)
 }
+
+// clientGone is read by nobody but the log and the metrics, which would else tell of a failure; nginx calls it so.
+const clientGone = 499
 
 // refusal is an error that says itself how it is answered.
 type refusal problem.Problem

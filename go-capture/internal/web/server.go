@@ -23,6 +23,7 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/connlimit"
+	"visavis/capture/internal/quota"
 	"visavis/capture/internal/requestlog"
 )
 
@@ -66,6 +67,7 @@ type Server struct {
 	hosts    map[string]bool
 	metrics  *metrics
 	statuses *statuses
+	viewers  *quota.Quota
 	assets   map[string]asset
 	routes   []route
 	boot     string // tells this process's pictures from those of the one before, in ETags
@@ -73,7 +75,6 @@ type Server struct {
 	mu          sync.Mutex
 	studios     map[string]*studio
 	studioCount uint64
-	viewers     int
 	closed      bool
 	working     sync.WaitGroup // the studios' encoders, and the WebSockets, for which net/http does not wait
 
@@ -97,6 +98,7 @@ func New(settings Settings, view View) (*Server, error) {
 	}
 	s.hosts = allowedHosts(s.settings)
 	s.metrics = newMetrics(s)
+	s.viewers = quota.New(viewersMost)
 	s.statuses = newStatuses()
 	s.routes = s.table()
 	return s, requireRoles(s.routes)

@@ -165,6 +165,7 @@ func TestRoutesAnswerAsThePageOfContractsSays(t *testing.T) {
 		{"GET", "/api/v1/cameras/door", `"door"`, 200},
 		{"GET", "/api/v1/cameras/nobody", "nobody", 404},
 		{"GET", "/api/v1/cameras/door/stream.mjpeg?fps=no", "fps", 400},
+		{"GET", "/api/v1/cameras/door/snapshot.jpg?width=&boxes=", "", 503},
 		{"GET", "/api/v1/cameras/door/live", "ws://", 426},
 		{"GET", "/api/v1/cameras/door/live?ahead=0", "ahead", 400},
 		{"GET", "/api/v1/cameras/door/snapshot.jpg", "", 503},

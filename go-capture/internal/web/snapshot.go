@@ -33,7 +33,7 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	picture, err := studio.develop(wanted)
+	picture, err := studio.developOnce(r.Context(), wanted)
 	if err != nil {
 		return err
 	}

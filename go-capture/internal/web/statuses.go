@@ -21,7 +21,7 @@ const (
 	statusOldMost     = 100 * time.Millisecond
 )
 
-// statuses keeps the newest status as it is sent to those who may see all.
+// statuses keeps the newest status.
 type statuses struct {
 	fresh   *rate.Limiter
 	oldMost time.Duration // of one that is shared
@@ -29,10 +29,11 @@ type statuses struct {
 	newest  atomic.Pointer[madeStatus]
 }
 
-// madeStatus says what was true at a time.
+// madeStatus says what was true at a time. Nobody changes it.
 type madeStatus struct {
-	text json.RawMessage
-	at   time.Time
+	status Status
+	text   func() (json.RawMessage, error) // as it is sent to those who may see all, written once
+	at     time.Time
 }
 
 func newStatuses() *statuses {
@@ -50,25 +51,28 @@ func (s *statuses) since(at time.Time) *madeStatus {
 
 // statusText is the status that somebody may see, as JSON.
 func (s *Server) statusText(who auth.Identity) (json.RawMessage, error) {
-	if !who.SeesAll() {
-		return json.Marshal(s.fullStatus(who))
+	made := s.recentStatus()
+	if who.SeesAll() {
+		return made.text()
 	}
+	return json.Marshal(s.statusFor(who, made.status))
+}
+
+// recentStatus is what is true now, or of a flood what was a moment ago. Whoever asks, also without a login, shares what is made.
+func (s *Server) recentStatus() *madeStatus {
 	asked := time.Now()
 	if !s.statuses.fresh.Allow() {
 		if shared := s.statuses.since(asked.Add(-s.statuses.oldMost)); shared != nil {
-			return shared.text, nil
+			return shared
 		}
 	}
 	s.statuses.making.Lock()
 	defer s.statuses.making.Unlock()
 	if shared := s.statuses.since(asked); shared != nil { // made while this one waited
-		return shared.text, nil
+		return shared
 	}
-	at := time.Now()
-	text, err := json.Marshal(s.fullStatus(who))
-	if err != nil {
-		return nil, err
-	}
-	s.statuses.newest.Store(&madeStatus{text: text, at: at})
-	return text, nil
+	made := &madeStatus{at: time.Now(), status: s.view.Status()}
+	made.text = sync.OnceValues(func() (json.RawMessage, error) { return json.Marshal(s.statusFor(auth.Everyone(), made.status)) })
+	s.statuses.newest.Store(made)
+	return made
 }

@@ -81,15 +81,35 @@ func TestWhatIsSharedIsNotForThoseWhoMaySeeLess(t *testing.T) {
 	}
 }
 
+func TestWhoMayNotReadTheStatusMakesNoneOfHisOwnInAFlood(t *testing.T) {
+	view := &counting{}
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, view)
+	r.ask(t, "GET", "/readyz", nil)
+	of := r.server.statuses
+	of.fresh.SetLimit(0)
+	of.fresh.SetBurst(0)
+	of.oldMost = time.Hour
+	for _, path := range []string{"/readyz", "/api/v1/cameras", "/api/v1/cameras/door", "/metrics"} {
+		if code, text := r.ask(t, "GET", path, nil); code != http.StatusOK {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	if made := view.made.Load(); made != 1 {
+		t.Errorf("%d statuses were made", made)
+	}
+}
+
 func TestWhatIsWrongWithAPartIsForThoseWhoSeeEveryCamera(t *testing.T) {
 	l := serveLocked(t)
 	all := l.add(t, "all", "viewer", "", "*")
 	some := l.add(t, "some", "viewer", "", "door")
 	if _, text := l.ask(t, "GET", "/api/v1/status", bearer(all)); !strings.Contains(text, `{"name":"configuration","error":"camera yard: `) {
 		t.Errorf("who may see all is not told: %s", text)
+	} else if strings.Count(text, "mqtt://secret") != 2 {
+		t.Errorf("who may see all is not told of brokers: %s", text)
 	}
 	_, text := l.ask(t, "GET", "/api/v1/status", bearer(some))
-	if strings.Contains(text, "yard") || !strings.Contains(text, `{"name":"configuration","error":"what it is, `) ||
+	if strings.Contains(text, "yard") || strings.Contains(text, "mqtt://secret") || !strings.Contains(text, `{"name":"configuration","error":"what it is, `) ||
 		!strings.Contains(text, `{"name":"history"}`) {
 		t.Errorf("who may see the door reads %s", text)
 	}

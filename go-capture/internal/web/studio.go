@@ -3,6 +3,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -29,9 +30,10 @@ type studio struct {
 	figures ViewerFigures
 	closed  bool
 
-	encoding sync.Mutex // held during an encode: one at a time, so that a second asker finds the first one's
-	stills   map[look]*still
-	failing  bool // the last encode failed and was logged
+	snapshots chan struct{} // holds one token while somebody who asks once is served
+	encoding  sync.Mutex    // held during an encode: one at a time, so that a second asker finds the first one's
+	stills    map[look]*still
+	failing   bool // the last encode failed and was logged
 }
 
 // shot is one inferred frame. Whoever copies it retains its picture.
@@ -57,7 +59,7 @@ func (s *Server) newStudio(camera string) *studio {
 	s.studioCount++
 	made := &studio{
 		camera: camera, server: s, id: s.studioCount, wake: make(chan struct{}, 1), done: make(chan struct{}),
-		viewers: map[*viewer]struct{}{}, stills: map[look]*still{},
+		viewers: map[*viewer]struct{}{}, stills: map[look]*still{}, snapshots: make(chan struct{}, 1),
 	}
 	s.working.Add(1)
 	go func() {
@@ -175,11 +177,22 @@ func (s *studio) develop(wanted look) (*still, error) {
 	}
 	made := &still{number: newest.number, capturedNs: newest.CapturedNs, privacy: privacy, detections: detections}
 	made.part, made.jpeg = multipart(jpeg)
-	if len(s.stills) >= mostLooks {
+	if len(s.stills) >= mostStills {
 		clear(s.stills)
 	}
 	s.stills[wanted] = made
 	return made, nil
+}
+
+// developOnce is develop for one who does not watch. Of these only one at a time stands in the way of live pictures, however many ask.
+func (s *studio) developOnce(ctx context.Context, wanted look) (*still, error) {
+	select {
+	case s.snapshots <- struct{}{}:
+		defer func() { <-s.snapshots }()
+		return s.develop(wanted)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // borrow returns the newest shot with its picture retained.
@@ -215,7 +228,11 @@ func (s *studio) join(v *viewer) error {
 	return nil
 }
 
+// tooManyLooks never refuses what the page shows, whatever sizes others have taken.
 func (s *studio) tooManyLooks(another look) bool {
+	if another.width == 0 {
+		return false
+	}
 	looks := map[look]bool{another: true}
 	for v := range s.viewers {
 		looks[v.look] = true

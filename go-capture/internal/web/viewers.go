@@ -3,11 +3,14 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 
+	"visavis/capture/internal/auth"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/quota"
 )
 
 const (
@@ -43,6 +46,9 @@ const viewersMost = 600
 
 // mostLooks is how many different sizes and styles of one camera are encoded at once.
 const mostLooks = 8
+
+// mostStills has room for what the page shows beside them.
+const mostStills = mostLooks + 2
 
 // Take keeps r's picture as the newest of its camera. It is called by the hub and never waits for a viewer or an encode.
 func (s *Server) Take(r *hub.Result) {
@@ -153,22 +159,17 @@ func (v *viewer) offer(picture *still) (missed uint64) {
 	return missed
 }
 
-// admit counts one more viewer, up to the most that the settings allow.
-func (s *Server) admit() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.viewers >= viewersMost {
-		return refusal{Status: http.StatusServiceUnavailable, Title: "Too many viewers",
-			Detail: "All live streams of this device are in use; try again, or fetch snapshot.jpg.", RetryAfter: 5}
+// admit counts one more viewer, who may be one of viewersMost.
+func (s *Server) admit(who auth.Identity) error {
+	var enough quota.Enough
+	detail := "All live streams of this device are in use; try again, or fetch snapshot.jpg."
+	switch err := s.viewers.Take(who.Name); {
+	case err == nil:
+		return nil
+	case errors.As(err, &enough):
+		detail = fmt.Sprintf("Your login has %d live streams open, and the rest is for others; close one, or fetch snapshot.jpg.", enough.Has)
 	}
-	s.viewers++
-	return nil
-}
-
-func (s *Server) dismiss() {
-	s.mu.Lock()
-	s.viewers--
-	s.mu.Unlock()
+	return refusal{Status: http.StatusServiceUnavailable, Title: "Too many viewers", Detail: detail, RetryAfter: 5}
 }
 
 // enter makes the end of the server wait for a WebSocket; false when it is too late for that.
@@ -179,10 +180,4 @@ func (s *Server) enter() bool {
 		s.working.Add(1)
 	}
 	return !s.closed
-}
-
-func (s *Server) viewersNow() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.viewers
 }
