@@ -18,16 +18,18 @@ import (
 // Brokers are all the brokers that are told. Each has a publisher of its own, with its own outbox, positions and counts, so that
 // one that is away holds up no other. Its methods do what those of a Publisher do, for all of them.
 type Brokers struct {
-	all   []*Publisher // of the native topics
-	forms []dialect
+	natives []*Publisher
+	all     []form // the native ones first
 }
 
-// dialect tells the same in the topics of another system.
-type dialect interface {
+// form tells a broker in the topics of one system. For what that system has no word, a method does nothing.
+type form interface {
 	hub.Leaf
 	hub.StateTaker
+	hub.DetectingTaker
 	hub.EventTaker
 	SetCameraStatus(id string, online bool)
+	SetState(camera, name, value string)
 	SetLastFace(camera string, face Picture)
 	HidePictures(camera string)
 	Expect(places []Place)
@@ -42,15 +44,17 @@ type dialect interface {
 	lookAtCertificates(now time.Time)
 }
 
-type namedDialect struct {
+const nativeForm = "native"
+
+type namedForm struct {
 	name string
-	open func(Settings) (dialect, error)
+	open func(Settings) (form, error)
 }
 
-// dialects are the forms beside the native one.
-var dialects = []namedDialect{
-	{frigateForm, func(s Settings) (dialect, error) { return NewFrigate(s) }},
-	{sparkplugForm, func(s Settings) (dialect, error) { return NewSparkplug(s) }},
+// otherForms are those beside the native one.
+var otherForms = []namedForm{
+	{frigateForm, func(s Settings) (form, error) { return NewFrigate(s) }},
+	{sparkplugForm, func(s Settings) (form, error) { return NewSparkplug(s) }},
 }
 
 // BrokerState is what is known of one broker now.
@@ -66,45 +70,48 @@ type BrokerState struct {
 // NewBrokers checks the settings of each; it does not connect.
 func NewBrokers(each ...Settings) (*Brokers, error) {
 	made := &Brokers{}
+	var others []form
 	for _, s := range each {
-		if err := made.add(s); err != nil {
+		opened, err := openOthers(s)
+		if err != nil {
 			return nil, err
 		}
+		others = append(others, opened...)
+		if len(s.Formats) > 0 && !slices.Contains(s.Formats, nativeForm) {
+			continue
+		}
+		p, err := New(s)
+		if err != nil {
+			return nil, err
+		}
+		made.natives = append(made.natives, p)
 	}
+	for _, p := range made.natives {
+		made.all = append(made.all, p)
+	}
+	made.all = append(made.all, others...)
 	return made, nil
 }
 
-func (b *Brokers) add(s Settings) error {
-	for _, d := range dialects {
-		if !slices.Contains(s.Formats, d.name) {
+// openOthers are the forms beside the native one that a broker is told in.
+func openOthers(s Settings) (opened []form, err error) {
+	for _, other := range otherForms {
+		if !slices.Contains(s.Formats, other.name) {
 			continue
 		}
-		one, err := d.open(s)
+		one, err := other.open(s)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		b.forms = append(b.forms, one)
+		opened = append(opened, one)
 	}
-	if len(s.Formats) > 0 && !slices.Contains(s.Formats, nativeForm) {
-		return nil
-	}
-	p, err := New(s)
-	if err != nil {
-		return err
-	}
-	b.all = append(b.all, p)
-	return nil
+	return opened, nil
 }
-
-const nativeForm = "native"
 
 // Run serves all brokers until ctx ends.
 func (b *Brokers) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, p := range b.all {
-		group.Go(func() error { return p.Run(ctx) })
-	}
-	for _, f := range b.forms {
+	for _, f := range b.all {
 		group.Go(func() error { return f.Run(ctx) })
 	}
 	return group.Wait()
@@ -113,24 +120,16 @@ func (b *Brokers) Run(ctx context.Context) error {
 // States are the brokers' in the order of the settings, then those of the other forms.
 func (b *Brokers) States() []BrokerState {
 	states := []BrokerState{}
-	for _, p := range b.all {
-		states = append(states, p.state())
-	}
-	for _, f := range b.forms {
+	for _, f := range b.all {
 		states = append(states, f.state())
 	}
 	return states
 }
 
-// Connected reports whether every broker is there.
-func (b *Brokers) Connected() bool {
-	return !slices.ContainsFunc(b.States(), func(s BrokerState) bool { return !s.Connected })
-}
-
 // Commands counts what came from all of them.
 func (b *Brokers) Commands() Tally {
 	sum := Tally{Refused: map[string]uint64{}}
-	for _, p := range b.all {
+	for _, p := range b.natives {
 		one := p.Commands()
 		sum.Taken = sum.Taken || one.Taken
 		sum.Obeyed += one.Obeyed
@@ -143,82 +142,82 @@ func (b *Brokers) Commands() Tally {
 
 // Take implements hub.Leaf.
 func (b *Brokers) Take(r *hub.Result) {
-	b.each(func(p *Publisher) { p.Take(r) }, func(f dialect) { f.Take(r) })
+	for _, f := range b.all {
+		f.Take(r)
+	}
 }
 
 // TakeState implements hub.StateTaker.
 func (b *Brokers) TakeState(s hub.State) {
-	b.each(func(p *Publisher) { p.TakeState(s) }, func(f dialect) { f.TakeState(s) })
+	for _, f := range b.all {
+		f.TakeState(s)
+	}
 }
 
-// TakeDetecting implements hub.DetectingTaker. Frigate's form has no word for it.
+// TakeDetecting implements hub.DetectingTaker.
 func (b *Brokers) TakeDetecting(camera string, detecting bool) {
-	b.each(func(p *Publisher) { p.TakeDetecting(camera, detecting) }, func(f dialect) {
-		if taker, ok := f.(hub.DetectingTaker); ok {
-			taker.TakeDetecting(camera, detecting)
-		}
-	})
+	for _, f := range b.all {
+		f.TakeDetecting(camera, detecting)
+	}
 }
 
 // TakeEvent implements hub.EventTaker.
 func (b *Brokers) TakeEvent(e event.Event) {
-	b.each(func(p *Publisher) { p.TakeEvent(e) }, func(f dialect) { f.TakeEvent(e) })
+	for _, f := range b.all {
+		f.TakeEvent(e)
+	}
 }
 
 // SetCameraStatus tells whether a camera delivers.
 func (b *Brokers) SetCameraStatus(id string, online bool) {
-	b.each(func(p *Publisher) { p.SetCameraStatus(id, online) }, func(f dialect) { f.SetCameraStatus(id, online) })
+	for _, f := range b.all {
+		f.SetCameraStatus(id, online)
+	}
 }
 
-// SetState tells how one thing of a camera is set. Sparkplug's form has no word for it.
+// SetState tells how one thing of a camera is set.
 func (b *Brokers) SetState(camera, name, value string) {
-	b.each(func(p *Publisher) { p.SetState(camera, name, value) }, func(f dialect) {
-		if teller, ok := f.(interface {
-			SetState(camera, name, value string)
-		}); ok {
-			teller.SetState(camera, name, value)
-		}
-	})
+	for _, f := range b.all {
+		f.SetState(camera, name, value)
+	}
 }
 
 // Expect says which cameras and zones there are from now on.
 func (b *Brokers) Expect(places []Place) {
-	b.each(func(p *Publisher) { p.Expect(places) }, func(f dialect) { f.Expect(places) })
+	for _, f := range b.all {
+		f.Expect(places)
+	}
 }
 
 // CommandsTo sets who obeys. It is called for one command after another, whoever they come from.
 func (b *Brokers) CommandsTo(obey func(Command) error) {
 	var one sync.Mutex
-	b.each(func(p *Publisher) {
+	for _, p := range b.natives {
 		p.CommandsTo(func(c Command) error {
 			one.Lock()
 			defer one.Unlock()
 			return obey(c)
 		})
-	})
+	}
 }
 
 // InfoFrom sets where to read what is retained about the device.
-func (b *Brokers) InfoFrom(read func() Info) { b.each(func(p *Publisher) { p.InfoFrom(read) }) }
+func (b *Brokers) InfoFrom(read func() Info) {
+	for _, p := range b.natives {
+		p.InfoFrom(read)
+	}
+}
 
 // DetectingFrom sets where to read in which cameras somebody looks for faces.
 func (b *Brokers) DetectingFrom(read func() map[string]bool) {
-	b.each(func(p *Publisher) { p.DetectingFrom(read) })
+	for _, p := range b.natives {
+		p.DetectingFrom(read)
+	}
 }
 
 // StatsFrom sets where the figures sent every ten seconds come from.
 func (b *Brokers) StatsFrom(read func() Stats) {
-	b.each(func(p *Publisher) { p.StatsFrom(read) }, func(f dialect) { f.StatsFrom(read) })
-}
-
-// each does something to all publishers, and to the forms that know it.
-func (b *Brokers) each(do func(*Publisher), same ...func(dialect)) {
-	for _, p := range b.all {
-		do(p)
-	}
-	for _, f := range b.forms {
-		for _, do := range same {
-			do(f)
-		}
+	for _, f := range b.all {
+		f.StatsFrom(read)
 	}
 }

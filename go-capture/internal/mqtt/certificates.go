@@ -84,10 +84,7 @@ func faultOfCertificates(s Settings) *state.Fault {
 // LookAtCertificates notes what cannot be used and what nobody has renewed in time. A connection that holds asks for none before it ends,
 // and then it is too late.
 func (b *Brokers) LookAtCertificates(now time.Time) {
-	for _, p := range b.all {
-		p.lookAtCertificates(now)
-	}
-	for _, f := range b.forms {
+	for _, f := range b.all {
 		f.lookAtCertificates(now)
 	}
 }

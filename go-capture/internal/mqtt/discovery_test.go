@@ -358,13 +358,13 @@ func changeOver(t *testing.T, from, to string) []string {
 	var said []string
 	for _, m := range seen.seen {
 		if !m.retained && isDiscovery(m.topic) {
-			said = append(said, form(m.topic)+" "+kind(m.payload))
+			said = append(said, formOf(m.topic)+" "+kind(m.payload))
 		}
 	}
 	return slices.Compact(said)
 }
 
-func form(topic string) string {
+func formOf(topic string) string {
 	if isDeviceForm(topic) {
 		return "device"
 	}

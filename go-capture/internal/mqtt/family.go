@@ -18,18 +18,13 @@ type family []*memory
 // families are those of the sections, in the order of the settings.
 func (b *Brokers) families() []family {
 	var all []family
-	add := func(m *memory) {
+	for _, one := range b.all {
+		m := one.retaining()
 		if i := slices.IndexFunc(all, func(f family) bool { return f[0].section == m.section }); i >= 0 {
 			all[i] = append(all[i], m)
-			return
+			continue
 		}
 		all = append(all, family{m})
-	}
-	for _, p := range b.all {
-		add(p.memory)
-	}
-	for _, f := range b.forms {
-		add(f.retaining())
 	}
 	return all
 }
@@ -152,7 +147,7 @@ func (f family) leftOver(base, name string) bool {
 func ownerOf(name string) (device, section string) {
 	device, rest, _ := strings.Cut(name, ".")
 	for _, part := range strings.Split(rest, ".") {
-		if part != "" && !slices.ContainsFunc(dialects, func(d namedDialect) bool { return d.name == part }) {
+		if part != "" && !slices.ContainsFunc(otherForms, func(f namedForm) bool { return f.name == part }) {
 			section += "." + part
 		}
 	}

@@ -8,10 +8,7 @@ type Fault struct{ Part, Error string }
 // Faults are those of all brokers, also of parts that are well.
 func (b *Brokers) Faults() []Fault {
 	var all []Fault
-	for _, p := range b.all {
-		all = append(all, p.faults(p.memory)...)
-	}
-	for _, f := range b.forms {
+	for _, f := range b.all {
 		all = append(all, f.faults(f.retaining())...)
 	}
 	return all

@@ -69,8 +69,6 @@ func NewFrigate(s Settings) (*Frigate, error) {
 	return f, nil
 }
 
-func (f *Frigate) retaining() *memory { return f.memory }
-
 // Take implements hub.Leaf.
 func (f *Frigate) Take(r *hub.Result) {
 	f.mu.Lock()
@@ -138,6 +136,9 @@ func (f *Frigate) count(place string, faces int) {
 	}
 	nudge(f.wake)
 }
+
+// TakeDetecting implements hub.DetectingTaker. Frigate has no word for it.
+func (f *Frigate) TakeDetecting(string, bool) {}
 
 // SetCameraStatus tells whether a camera delivers.
 func (f *Frigate) SetCameraStatus(id string, online bool) {

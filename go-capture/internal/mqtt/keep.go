@@ -25,13 +25,13 @@ const closeMost = time.Second // for a disk that hangs, where an outbox beside o
 // says how the device is called: what it announced under another name is cleared, also in a form that it tells no more. Call it before Run.
 func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Context) error, err error) {
 	keep := keeper{base: filepath.Join(folder, outboxFolder)}
-	waiting := b.waitingLinks()
+	waiting := b.withOutbox()
 	if len(waiting) > 0 {
 		device, _, _ := strings.Cut(waiting[0].folder(), ".")
 		moveAlong(keep.base, device, waiting)
 	}
-	for _, l := range waiting {
-		keep.open(outbox.Settings{Folder: filepath.Join(keep.base, l.folder()), Owner: uint64(l.owner())}, l.EventsFrom)
+	for _, f := range waiting {
+		keep.open(outbox.Settings{Folder: filepath.Join(keep.base, f.folder()), Owner: uint64(f.owner())}, f.EventsFrom)
 	}
 	if keep.failed != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeMost)
@@ -42,40 +42,30 @@ func (b *Brokers) Keep(folder, configuration string) (closeAll func(context.Cont
 	return keep.closeAll, nil
 }
 
-// waitingLink is one that has an outbox.
-type waitingLink interface {
-	folder() string
-	owner() owner
-	EventsFrom(events *outbox.Outbox)
-}
-
-// waitingLinks are those of all brokers and forms. nil is no broker.
-func (b *Brokers) waitingLinks() (links []waitingLink) {
+// withOutbox are the forms of all brokers whose events wait on disk. nil is no broker.
+func (b *Brokers) withOutbox() (waiting []form) {
 	if b == nil {
 		return nil
 	}
-	for _, p := range b.all {
-		links = append(links, p)
-	}
-	for _, f := range b.forms {
+	for _, f := range b.all {
 		if f.folder() != "" {
-			links = append(links, f)
+			waiting = append(waiting, f)
 		}
 	}
-	return links
+	return waiting
 }
 
 // LetOthersAge keeps the events of a device that wait below this folder for brokers and forms which are not among these, until they come
 // back or the events are too old. nil is no broker. Call it after Keep.
 func (b *Brokers) LetOthersAge(folder, device string) (closeAll func(context.Context) error) {
 	keep := keeper{base: filepath.Join(folder, outboxFolder)}
-	waiting := b.waitingLinks()
+	waiting := b.withOutbox()
 	if len(waiting) == 0 { // else Keep has done it
 		moveAlong(keep.base, device, nil)
 	}
 	var own []string
-	for _, l := range waiting {
-		own = append(own, outbox.Folders(filepath.Join(keep.base, l.folder()))...)
+	for _, f := range waiting {
+		own = append(own, outbox.Folders(filepath.Join(keep.base, f.folder()))...)
 	}
 	for _, path := range foldersOf(keep.base, device) {
 		if !slices.Contains(own, path) && somethingWaits(path) {

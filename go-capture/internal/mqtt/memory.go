@@ -44,6 +44,9 @@ func newMemory(l *link, levels ...string) *memory {
 	}
 }
 
+// retaining is the memory of the form that embeds it.
+func (m *memory) retaining() *memory { return m }
+
 // open names the file, and reads what an earlier process remembered. Call it before Run. A file that cannot be read only costs
 // that old topics stay.
 func (m *memory) open(path, configuration string) announcedFile {

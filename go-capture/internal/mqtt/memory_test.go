@@ -85,7 +85,7 @@ func runBrokers(t *testing.T, b *Brokers, closeAll func(context.Context) error) 
 		}
 	})
 	t.Cleanup(stop)
-	waiting.Until(t, "connected", b.Connected)
+	waiting.Until(t, "connected", b.allThere)
 	return stop
 }
 
@@ -149,7 +149,7 @@ func TestAnotherNameOfTheDeviceClearsWhatStandsUnderTheOld(t *testing.T) {
 			return slices.Equal(b.standing(t, "nvr/"), []string{"nvr/available", "nvr/door/face/snapshot"})
 		})
 		waiting.Until(t, "nothing of the old name is remembered", func() bool {
-			for _, topic := range second.all[0].announced().Topics {
+			for _, topic := range second.natives[0].announced().Topics {
 				if strings.Contains(topic, "porch") {
 					return false
 				}
@@ -298,7 +298,7 @@ func TestAFormThatIsToldAgainHasItsTopicsBack(t *testing.T) {
 			t.Errorf("%s alone does not clear %v", form, alone)
 		}
 		both := tell("native", "frigate")
-		native, frigate := both.all[0].announced(), both.forms[0].retaining().announced()
+		native, frigate := both.all[0].retaining().announced(), both.all[1].retaining().announced()
 		if slices.Contains(native.Topics, face) || !slices.Contains(frigate.Plain, face) || slices.Contains(frigate.Topics, "visavis/porch/status") {
 			t.Errorf("after %s alone: the native form has %v, Frigate's %v", form, native, frigate)
 		}

@@ -37,7 +37,7 @@ func hashed(parts ...string) uint32 {
 
 func (o owner) sameHost(as owner) bool { return o>>32 == as>>32 }
 
-// slot is where the events of a link have to be.
+// slot is where the events of a form have to be.
 type slot struct {
 	name  string
 	owner owner
@@ -63,9 +63,9 @@ type boxes struct {
 // move is from one name to another.
 type move struct{ from, to string }
 
-// moveAlong moves a device's folders of events to where the links have their brokers now, and those of no link out of the way.
-func moveAlong(base, device string, links []waitingLink) {
-	found, err := findBoxes(base, device, links)
+// moveAlong moves a device's folders of events to where the forms have their brokers now, and those of no form out of the way.
+func moveAlong(base, device string, waiting []form) {
+	found, err := findBoxes(base, device, waiting)
 	defer found.release()
 	if errors.Is(err, state.ErrInUse) {
 		return // another daemon has some, and sends them
@@ -93,10 +93,10 @@ func foldersOf(base, device string) (paths []string) {
 	return paths
 }
 
-// findBoxes reads all folders of a device, which has these links.
-func findBoxes(base, device string, links []waitingLink) (*boxes, error) {
+// findBoxes reads all folders of a device, which has these forms.
+func findBoxes(base, device string, waiting []form) (*boxes, error) {
 	found := &boxes{device: device, others: map[string]bool{}}
-	if err := takeBack(base, device, links); err != nil {
+	if err := takeBack(base, device, waiting); err != nil {
 		return found, err
 	}
 	for _, path := range foldersOf(base, device) {
@@ -104,18 +104,18 @@ func findBoxes(base, device string, links []waitingLink) (*boxes, error) {
 			return found, err
 		}
 	}
-	for _, l := range links {
-		found.slots = append(found.slots, slot{name: found.nameFor(l), owner: l.owner()})
+	for _, f := range waiting {
+		found.slots = append(found.slots, slot{name: found.nameFor(f), owner: f.owner()})
 	}
 	return found, nil
 }
 
 // takeBack lets our folders take the places of another release's that have gone. On a disk that can only be read it asks for nothing that
 // is not there: that would fail as well.
-func takeBack(base, device string, links []waitingLink) error {
+func takeBack(base, device string, waiting []form) error {
 	there := foldersOf(base, device)
-	for _, l := range links {
-		at := outbox.Folders(filepath.Join(base, l.folder()))
+	for _, f := range waiting {
+		at := outbox.Folders(filepath.Join(base, f.folder()))
 		if !slices.Contains(there, at[1]) {
 			continue
 		}
@@ -139,9 +139,9 @@ func (b *boxes) add(path string) error {
 	return err
 }
 
-// nameFor is where a link's events are: beside those of another release, if such are there.
-func (b *boxes) nameFor(l waitingLink) string {
-	at := outbox.Folders(l.folder())
+// nameFor is where a form's events are: beside those of another release, if such are there.
+func (b *boxes) nameFor(f form) string {
+	at := outbox.Folders(f.folder())
 	if b.others[at[0]] {
 		return at[1]
 	}
@@ -236,7 +236,7 @@ func (b *boxes) called(name string) *box {
 	return nil
 }
 
-// spare is a name that no folder has and no link uses.
+// spare is a name that no folder has and no form uses.
 func (b *boxes) spare() string {
 	for n := 1; ; n++ {
 		name := fmt.Sprint(b.device, aside, n)

@@ -86,16 +86,8 @@ func (c told) append(t tester, folder string) {
 
 // links are those with an outbox.
 func (b *Brokers) links() (links []*link) {
-	if b == nil {
-		return nil
-	}
-	for _, p := range b.all {
-		links = append(links, p.link)
-	}
-	for _, f := range b.forms {
-		if f, isFrigate := f.(*Frigate); isFrigate {
-			links = append(links, f.link)
-		}
+	for _, f := range b.withOutbox() {
+		links = append(links, linkOf(f))
 	}
 	return links
 }
@@ -297,16 +289,16 @@ func kept(t tester, folder string) map[owner]uint64 {
 
 // cutOff begins a start whose power goes between two moves.
 func cutOff(t *rapid.T, folder string, c told) {
-	var links []waitingLink
+	var forms []form
 	if each := c.settings(); len(each) > 0 {
 		b, err := NewBrokers(each...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		links = b.waitingLinks()
+		forms = b.withOutbox()
 	}
 	base := filepath.Join(folder, outboxFolder)
-	found, err := findBoxes(base, "porch", links)
+	found, err := findBoxes(base, "porch", forms)
 	defer found.release()
 	if err != nil {
 		t.Fatal(err)

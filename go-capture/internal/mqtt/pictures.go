@@ -90,15 +90,21 @@ func (s *Sparkplug) HidePictures(string) {}
 
 // SetSnapshot publishes a camera's newest picture.
 func (b *Brokers) SetSnapshot(camera string, whole Picture) {
-	b.each(func(p *Publisher) { p.SetSnapshot(camera, whole) })
+	for _, p := range b.natives {
+		p.SetSnapshot(camera, whole)
+	}
 }
 
 // SetLastFace publishes a picture of who appeared last.
 func (b *Brokers) SetLastFace(camera string, face Picture) {
-	b.each(func(p *Publisher) { p.SetLastFace(camera, face) }, func(f dialect) { f.SetLastFace(camera, face) })
+	for _, f := range b.all {
+		f.SetLastFace(camera, face)
+	}
 }
 
 // HidePictures takes plain pictures of a camera back whose faces are hidden from now on.
 func (b *Brokers) HidePictures(camera string) {
-	b.each(func(p *Publisher) { p.HidePictures(camera) }, func(f dialect) { f.HidePictures(camera) })
+	for _, f := range b.all {
+		f.HidePictures(camera)
+	}
 }

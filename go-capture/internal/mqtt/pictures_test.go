@@ -107,7 +107,7 @@ func TestPlainFacesAreTakenBackAlthoughHiddenOnesWaitedWhenTheDaemonEnded(t *tes
 	folder := t.TempDir()
 	d := shownBy(t, b, folder, s, Picture{[]byte("a face"), true})
 	line.let(false)
-	waiting.Until(t, "the broker is away", func() bool { return !d.Connected() })
+	waiting.Until(t, "the broker is away", func() bool { return !d.allThere() })
 	d.HidePictures("door")
 	d.SetLastFace("door", Picture{[]byte("pixels"), false})
 	d.stop()

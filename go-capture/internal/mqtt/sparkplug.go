@@ -86,6 +86,9 @@ func (s *Sparkplug) SetCameraStatus(id string, online bool) {
 	s.with(id, func(c *sparkplugCamera) { c.online = online })
 }
 
+// SetState tells nothing: a camera has no metric of how it is set.
+func (s *Sparkplug) SetState(string, string, string) {}
+
 func (s *Sparkplug) with(camera string, do func(*sparkplugCamera)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +133,6 @@ func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
 
 // StatsFrom sets where the node's figures come from.
 func (s *Sparkplug) StatsFrom(read func() Stats) { s.stats.Store(&read) }
-
-func (s *Sparkplug) retaining() *memory { return s.memory }
 
 // Run keeps a connection until ctx ends.
 func (s *Sparkplug) Run(ctx context.Context) error {
