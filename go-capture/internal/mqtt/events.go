@@ -16,16 +16,21 @@ import (
 
 // TakeEvent implements hub.EventTaker.
 func (p *Publisher) TakeEvent(e event.Event) {
-	if p.events == nil {
-		return
-	}
-	payload, err := json.Marshal(e)
-	if err == nil {
-		err = p.events.Append(EventsTopic(p.settings.Prefix, p.settings.Device), payload)
-	}
-	if err != nil {
+	if err := p.keepEvent(EventsTopic(p.settings.Prefix, p.settings.Device), e); err != nil {
 		slog.Error("event not kept", "camera", e.Camera, "error", err)
 	}
+}
+
+// keepEvent keeps a message until the broker has acknowledged it; without an outbox none is sent.
+func (l *link) keepEvent(topic string, message any) error {
+	if l.events == nil {
+		return nil
+	}
+	payload, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	return l.events.Append(topic, payload)
 }
 
 // deliverEvents publishes events beside everything else of a connection until stop. What ends it early goes to gone.

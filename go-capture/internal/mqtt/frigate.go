@@ -4,7 +4,6 @@ package mqtt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -35,7 +33,6 @@ type Frigate struct {
 	*memory         // of pictures, and of whether it is there
 	newest  *newest // of the counts
 	begun   time.Time
-	stats   atomic.Pointer[func() Stats]
 
 	mu      sync.Mutex
 	faces   *frigateFaces
@@ -86,15 +83,8 @@ func (f *Frigate) TakeEvent(e event.Event) {
 }
 
 func (f *Frigate) keepMessages(messages []frigateMessage) {
-	if f.events == nil {
-		return
-	}
 	for _, m := range messages {
-		payload, err := json.Marshal(m)
-		if err == nil {
-			err = f.events.Append(FrigateEventsTopic(f.prefix()), payload)
-		}
-		if err != nil {
+		if err := f.keepEvent(FrigateEventsTopic(f.prefix()), m); err != nil {
 			slog.Error("event not kept in Frigate's form", "camera", m.After.Camera, "error", err)
 		}
 	}
@@ -194,9 +184,6 @@ func (f *Frigate) Expect(places []Place) {
 	nudge(f.wake)
 }
 
-// StatsFrom sets where the figures come from.
-func (f *Frigate) StatsFrom(read func() Stats) { f.stats.Store(&read) }
-
 // Run keeps a connection until ctx ends, then says `stopped`.
 func (f *Frigate) Run(ctx context.Context) error {
 	defer f.remember()()
@@ -242,8 +229,11 @@ func (f *Frigate) session(ctx context.Context, reached func()) (failed error) {
 	}
 }
 
-func (f *Frigate) will() will {
-	return will{FrigateAvailableTopic(f.prefix()), []byte("offline"), FrigateAvailableDelivery}
+func (f *Frigate) will() will { return f.available("offline") }
+
+// available is what is told of whether we are there.
+func (f *Frigate) available(word string) will {
+	return will{FrigateAvailableTopic(f.prefix()), []byte(word), FrigateAvailableDelivery}
 }
 
 // flush sends what is retained, then the counts.
@@ -267,9 +257,5 @@ func (f *Frigate) leave(client paho.Client) error {
 		return err
 	}
 	f.waitForEvents()
-	token := client.Publish(FrigateAvailableTopic(f.prefix()), FrigateAvailableDelivery.QoS, FrigateAvailableDelivery.Retain, "stopped")
-	if !token.WaitTimeout(farewellMost) {
-		return errNotTaken
-	}
-	return token.Error()
+	return farewell(client, f.available("stopped"))
 }

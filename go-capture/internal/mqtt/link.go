@@ -26,9 +26,10 @@ type link struct {
 	client   string // what the broker calls us
 	address  string
 	secure   bool
-	patience time.Duration  // for a broker that accepts us
-	events   *outbox.Outbox // nil: none are sent
-	opened   atomic.Uint64  // connections on which a CONNECT went out, whatever came of it
+	patience time.Duration                // for a broker that accepts us
+	events   *outbox.Outbox               // nil: none are sent
+	stats    atomic.Pointer[func() Stats] // where the figures come from; nil: nowhere
+	opened   atomic.Uint64                // connections on which a CONNECT went out, whatever came of it
 	online   atomic.Bool
 	away     atomic.Pointer[string] // why there is no broker, nil before the first try and while there is one
 	log      *updown.Teller         // of the goroutine of keep
@@ -75,6 +76,9 @@ func (l *link) Error() string {
 // EventsFrom sets the outbox that keeps events until a broker has acknowledged them. Call it before Run; the outbox stays the
 // caller's to close. Without one no events are sent.
 func (l *link) EventsFrom(events *outbox.Outbox) { l.events = events }
+
+// StatsFrom sets where the figures come from.
+func (l *link) StatsFrom(read func() Stats) { l.stats.Store(&read) }
 
 func (l *link) setOnline(online bool) {
 	if online {
@@ -177,6 +181,15 @@ func (l *link) waitForEvents() {
 	for until := time.Now().Add(farewellMost); l.EventsWaiting() > 0 && time.Now().Before(until); {
 		time.Sleep(look)
 	}
+}
+
+// farewell says the last word itself, for after an orderly end the broker does not send the will.
+func farewell(client paho.Client, last will) error {
+	token := client.Publish(last.topic, last.QoS, last.Retain, last.payload)
+	if !token.WaitTimeout(farewellMost) {
+		return errNotTaken
+	}
+	return token.Error()
 }
 
 // folder is the name of what this link keeps on disk, and part of its client id: no other link of any device has it, for no device has

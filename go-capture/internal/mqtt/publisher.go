@@ -40,7 +40,6 @@ type Publisher struct {
 	commands *commands
 	born     atomic.Bool // Home Assistant has started
 	info     atomic.Pointer[func() Info]
-	stats    atomic.Pointer[func() Stats]
 	looks    looks
 }
 
@@ -106,9 +105,6 @@ func presence(is bool) string {
 
 // InfoFrom sets where to read what is retained about the device. It is read each second and sent when it has changed.
 func (p *Publisher) InfoFrom(read func() Info) { p.info.Store(&read) }
-
-// StatsFrom sets where the figures sent every ten seconds come from.
-func (p *Publisher) StatsFrom(read func() Stats) { p.stats.Store(&read) }
 
 func (p *Publisher) nudge() { nudge(p.wake) }
 
@@ -267,15 +263,11 @@ func written(token paho.Token) error {
 	return token.Error()
 }
 
-// leave sends what happened last and says offline before the connection is closed in order, for then the broker does not send the will.
+// leave sends what happened last and says offline before the connection is closed in order.
 func (p *Publisher) leave(client paho.Client) error {
 	if err := p.memory.flushLast(client); err != nil {
 		return err
 	}
 	p.waitForEvents()
-	token := client.Publish(StatusTopic(p.settings.Prefix, p.settings.Device), StatusDelivery.QoS, StatusDelivery.Retain, "offline")
-	if !token.WaitTimeout(farewellMost) {
-		return errNotTaken
-	}
-	return token.Error()
+	return farewell(client, p.will())
 }

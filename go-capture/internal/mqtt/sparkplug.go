@@ -30,8 +30,7 @@ const (
 // The protocol has QoS 0 for data, so what a broken connection held is lost; states and counters are told again at the next birth.
 type Sparkplug struct {
 	*link
-	*memory // of what other forms have left
-	stats   atomic.Pointer[func() Stats]
+	*memory             // of what other forms have left
 	again   atomic.Bool // a birth was asked for
 	runs    atomic.Bool
 
@@ -130,9 +129,6 @@ func (c *sparkplugCamera) goOn(old *sparkplugCamera) {
 		}
 	}
 }
-
-// StatsFrom sets where the node's figures come from.
-func (s *Sparkplug) StatsFrom(read func() Stats) { s.stats.Store(&read) }
 
 // Run keeps a connection until ctx ends.
 func (s *Sparkplug) Run(ctx context.Context) error {
@@ -353,10 +349,5 @@ func (s *Sparkplug) leave(client paho.Client, number int64) error {
 	if err := s.flush(client); err != nil {
 		return err
 	}
-	last := s.death(number)
-	token := client.Publish(last.topic, last.QoS, last.Retain, last.payload)
-	if !token.WaitTimeout(farewellMost) {
-		return errNotTaken
-	}
-	return token.Error()
+	return farewell(client, s.death(number))
 }
