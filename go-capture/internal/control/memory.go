@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"visavis/capture/internal/showing"
 	"visavis/capture/internal/state"
 )
 
@@ -56,7 +57,7 @@ func (l learned) over(r Rules) State {
 }
 
 // hides tells whether a privacy hides at least as much as another. Pixelated and blurred count as equal.
-func hides(one, other string) bool { return one != "none" || other == "none" }
+func hides(one, other string) bool { return one != showing.PrivacyNone || other == showing.PrivacyNone }
 
 // difference is what there is to remember of a state.
 func difference(s State, r Rules) learned {

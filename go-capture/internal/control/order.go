@@ -22,6 +22,9 @@ const (
 	Snapshot = "snapshot" // a picture is sent, nothing changes
 )
 
+// States are the names of what is set at a camera and told beside each command.
+var States = []string{Enabled, Detect, Privacy, Score}
+
 // The words of switches, and of the one button.
 const (
 	On    = "ON"

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"visavis/capture/internal/brokeraddress"
+	"visavis/capture/internal/control"
 	"visavis/capture/internal/state"
 )
 
@@ -67,7 +68,7 @@ func (p *Publisher) Expect(places []Place) {
 		c := place.Camera
 		topics = append(topics, CameraStatusTopic(prefix, device, c), DetectingTopic(prefix, device, c), FacesTopic(prefix, device, c),
 			OccupiedTopic(prefix, device, c))
-		for _, name := range []string{"enabled", "detect", "privacy", "score"} {
+		for _, name := range control.States {
 			topics = append(topics, StateTopic(prefix, device, c, name))
 		}
 		if place.Pictures {

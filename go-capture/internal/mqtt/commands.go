@@ -13,6 +13,8 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"golang.org/x/time/rate"
+
+	"visavis/capture/internal/control"
 )
 
 const (
@@ -29,12 +31,6 @@ type Command struct {
 	Topic, Camera, Name string
 	Payload             []byte
 }
-
-// Refusal says why a command was not obeyed. Reason is one of few words, for counting.
-type Refusal struct{ Reason, Text string }
-
-// Error implements error.
-func (r Refusal) Error() string { return r.Text }
 
 // Tally counts commands since the start.
 type Tally struct {
@@ -61,7 +57,7 @@ func newCommands() *commands {
 	}
 }
 
-// CommandsTo sets who obeys; it is called for one command after another. Call it before Run.
+// CommandsTo sets who obeys, or says in a control.Refusal why not; it is called for one command after another. Call it before Run.
 func (p *Publisher) CommandsTo(obey func(Command) error) { p.commands.obey = obey }
 
 // Commands counts what came.
@@ -113,16 +109,16 @@ func (p *Publisher) hear(m paho.Message) {
 	levels := strings.Split(m.Topic(), "/")
 	switch {
 	case m.Retained():
-		p.commands.refuse(m.Topic(), Refusal{"retained", "a retained command is old: publish it without retain"})
+		p.commands.refuse(m.Topic(), control.Refusal{Reason: "retained", Text: "a retained command is old: publish it without retain"})
 		return
 	case len(levels) != 5 || len(m.Topic()) > commandBytes || len(m.Payload()) > commandBytes:
-		p.commands.refuse("", Refusal{"malformed", "too long for a command"})
+		p.commands.refuse("", control.Refusal{Reason: "malformed", Text: "too long for a command"})
 		return
 	}
 	select {
 	case p.commands.waiting <- Command{Topic: m.Topic(), Camera: levels[2], Name: levels[4], Payload: m.Payload()}:
 	default:
-		p.commands.refuse(m.Topic(), Refusal{"too_many", "commands come faster than they are obeyed"})
+		p.commands.refuse(m.Topic(), control.Refusal{Reason: "too_many", Text: "commands come faster than they are obeyed"})
 	}
 }
 
@@ -163,7 +159,7 @@ func (c *commands) carryOut(next Command) {
 // refuse counts, and says so a few times: a flood must not fill the journal.
 func (c *commands) refuse(topic string, err error) {
 	reason := "failed"
-	if why := (Refusal{}); errors.As(err, &why) {
+	if why := (control.Refusal{}); errors.As(err, &why) {
 		reason = why.Reason
 	}
 	c.mu.Lock()

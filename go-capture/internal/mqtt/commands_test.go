@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"visavis/capture/internal/control"
 	"visavis/capture/internal/waiting"
 )
 
@@ -28,7 +29,7 @@ func (c *commander) obey(command Command) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if command.Name == "reboot" {
-		return Refusal{"unknown", "no such order"}
+		return control.Refusal{Reason: "unknown", Text: "no such order"}
 	}
 	c.got = append(c.got, fmt.Sprintf("%s %s %s", command.Camera, command.Name, command.Payload))
 	return nil

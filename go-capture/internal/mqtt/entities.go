@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"visavis/capture/internal/showing"
 )
 
 // entity is one thing that Home Assistant shows. Its key is its name in topics and in the message about the device; all names of
@@ -21,8 +23,7 @@ const (
 	diagnostic = "diagnostic"
 	forSetting = "config"
 
-	privacyNone   = "none"    // to Home Assistant a state that is not known
-	visibleAtHome = "visible" // what it is called there
+	visibleAtHome = "visible" // what showing.PrivacyNone is called in Home Assistant, to which `none` is a state that is not known
 )
 
 // entities are all that a device with these cameras has.
@@ -110,8 +111,8 @@ func (p *Publisher) controls(place Place) []entity {
 	}
 	if len(place.Privacies) > 0 {
 		made = append(made, p.control(c, "select", "privacy", map[string]any{"options": privacyOptions(place), "icon": "mdi:incognito",
-			"value_template":   fmt.Sprintf("{{ '%s' if value == '%s' else value }}", visibleAtHome, privacyNone),
-			"command_template": fmt.Sprintf("{{ '%s' if value == '%s' else value }}", privacyNone, visibleAtHome)}))
+			"value_template":   fmt.Sprintf("{{ '%s' if value == '%s' else value }}", visibleAtHome, showing.PrivacyNone),
+			"command_template": fmt.Sprintf("{{ '%s' if value == '%s' else value }}", showing.PrivacyNone, visibleAtHome)}))
 	}
 	if place.Pictures {
 		made = append(made, p.ofCamera(c, "button", c+"_snapshot", map[string]any{"name": c + " snapshot", "payload_press": "press",
@@ -127,7 +128,7 @@ func privacyOptions(place Place) (options []string) {
 		all = append([]string{place.Privacy}, all...)
 	}
 	for _, one := range all {
-		if one == privacyNone {
+		if one == showing.PrivacyNone {
 			one = visibleAtHome
 		}
 		options = append(options, one)

@@ -3,7 +3,6 @@
 package pipeline
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -14,9 +13,6 @@ import (
 	"visavis/capture/internal/showing"
 	"visavis/capture/internal/state"
 )
-
-// told are the states that the broker retains, each beside its command.
-var told = []string{control.Enabled, control.Detect, control.Privacy, control.Score}
 
 // ordersFile is where what was ordered outlives the daemon; "" where there is no folder for anything.
 func ordersFile(c *config.Config) string {
@@ -36,11 +32,11 @@ func rules(all *config.Config, c config.Camera) control.Rules {
 func (a *Appliance) obey(c mqtt.Command) error {
 	order, err := control.Parse(c.Name, c.Payload)
 	if err != nil {
-		return refused(err)
+		return err
 	}
 	done, err := a.change(c.Camera, order)
 	if err != nil {
-		return refused(err)
+		return err
 	}
 	if order.Name == control.Snapshot {
 		err = a.sendSnapshot(c.Camera)
@@ -76,15 +72,6 @@ func (a *Appliance) introduce(c *camera) {
 	a.tellOrders(c.settings.ID, now)
 }
 
-// refused gives the reason to who counts.
-func refused(err error) error {
-	var why control.Refusal
-	if errors.As(err, &why) {
-		return mqtt.Refusal{Reason: why.Reason, Text: why.Text}
-	}
-	return err
-}
-
 // sendSnapshot publishes the newest picture as viewers may see it.
 func (a *Appliance) sendSnapshot(camera string) error {
 	a.ordering.Lock()
@@ -92,7 +79,7 @@ func (a *Appliance) sendSnapshot(camera string) error {
 	plain := a.privacy(camera) == showing.PrivacyNone
 	picture, err := a.web.Newest(camera)
 	if err != nil {
-		return mqtt.Refusal{Reason: "no_picture", Text: fmt.Sprintf("no snapshot of %s: %v", camera, err)}
+		return control.Refusal{Reason: "no_picture", Text: fmt.Sprintf("no snapshot of %s: %v", camera, err)}
 	}
 	plain = plain || a.privacy(camera) == showing.PrivacyNone // a reload may have come between
 	a.mqtt.SetSnapshot(camera, mqtt.Picture{JPEG: picture, Plain: plain})
@@ -104,7 +91,7 @@ func (a *Appliance) tellOrders(camera string, s control.State) {
 	if a.mqtt == nil {
 		return
 	}
-	for _, name := range told {
+	for _, name := range control.States {
 		a.mqtt.SetState(camera, name, s.Text(name))
 	}
 	if s.Privacy != showing.PrivacyNone {
