@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/track"
@@ -135,9 +136,9 @@ func (c *camera) said() told {
 // stream before has ended.
 func (c *camera) stale(a *arrival) bool { return a.capturedNs != 0 && a.capturedNs < c.beganNs }
 
-func (c *camera) count(end fate, atNs int64) {
+func (c *camera) count(end dispatch.Fate, atNs int64) {
 	c.capturedNs = append(since(c.capturedNs, atNs-windowNs), atNs)
-	if end == inferred {
+	if end == dispatch.Inferred {
 		c.inferredNs = append(since(c.inferredNs, atNs-windowNs), atNs)
 	}
 }

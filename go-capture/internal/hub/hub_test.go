@@ -60,14 +60,14 @@ func runs(t *testing.T, h *Hub) {
 
 var box = geometry.Fit(1280, 720, 640, 480)
 
-func outcome(camera string, seq uint64, end fate) *arrival {
+func outcome(camera string, seq uint64, end dispatch.Fate) *arrival {
 	return &arrival{camera: camera, seq: seq, fate: end, letterbox: box, capturedNs: frame.MonotonicNs()}
 }
 
 func TestSubscribersCanAddUpWhateverTheFatesAndTheirOrder(t *testing.T) {
 	pool := frame.NewPool(64)
 	rapid.Check(t, func(t *rapid.T) {
-		fates := rapid.SliceOfN(rapid.IntRange(int(inferred), int(abandoned)), 1, 60).Draw(t, "fates")
+		fates := rapid.SliceOfN(rapid.IntRange(int(dispatch.Inferred), int(dispatch.Abandoned)), 1, 60).Draw(t, "fates")
 		order := rapid.Permutation(indices(len(fates))).Draw(t, "order of completion")
 		leaf := &listener{}
 		h := New(leaf)
@@ -76,7 +76,7 @@ func TestSubscribersCanAddUpWhateverTheFatesAndTheirOrder(t *testing.T) {
 			if !ok {
 				t.Fatal("pictures leaked")
 			}
-			a := outcome("door", uint64(i+1), fate(fates[i]))
+			a := outcome("door", uint64(i+1), dispatch.Fate(fates[i]))
 			a.picture = picture
 			h.append(entry{arrival: a})
 		}
@@ -93,14 +93,14 @@ func TestFramesThatWaitForAnEarlierOneKeepFewPictures(t *testing.T) {
 	h, leaf := New(), &listener{}
 	h.leaves = append(h.leaves, leaf)
 	for seq := uint64(2); seq <= last; seq++ {
-		a, ok := outcome("door", seq, inferred), false
+		a, ok := outcome("door", seq, dispatch.Inferred), false
 		if a.picture, ok = pool.Get(); !ok {
 			t.Fatalf("there is no picture for frame %d", seq)
 		}
 		h.append(entry{arrival: a})
 		h.drain()
 	}
-	h.append(entry{arrival: outcome("door", 1, abandoned)})
+	h.append(entry{arrival: outcome("door", 1, dispatch.Abandoned)})
 	h.drain()
 	if len(leaf.results) != last-1 || leaf.results[0].Dropped.Abandoned != 1 {
 		t.Fatalf("%d results, want %d", len(leaf.results), last-1)
@@ -118,7 +118,7 @@ func TestFramesThatWaitForAnEarlierOneKeepFewPictures(t *testing.T) {
 func addsUp(t *rapid.T, results []Result, fates []int) {
 	var want []uint64
 	for i, f := range fates {
-		if fate(f) == inferred {
+		if dispatch.Fate(f) == dispatch.Inferred {
 			want = append(want, uint64(i+1))
 		}
 	}
@@ -129,7 +129,7 @@ func addsUp(t *rapid.T, results []Result, fates []int) {
 	for i, r := range results {
 		var between Dropped
 		for _, f := range fates[before : r.Seq-1] {
-			between.count(fate(f))
+			between.count(dispatch.Fate(f))
 		}
 		if r.Seq != want[i] || r.Seq-before != 1+r.Dropped.Sum() || r.Dropped != between {
 			t.Fatalf("frame %d after %d with dropped %+v, want frame %d with %+v", r.Seq, before, r.Dropped, want[i], between)
@@ -163,12 +163,12 @@ func indices(n int) []int {
 func TestAResultWaitsForTheSlowerFrameBeforeIt(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	h.append(entry{arrival: outcome("door", 2, inferred)})
+	h.append(entry{arrival: outcome("door", 2, dispatch.Inferred)})
 	h.drain()
 	if len(leaf.results) != 0 {
 		t.Fatal("frame 2 overtook frame 1")
 	}
-	h.append(entry{arrival: outcome("door", 1, inferred)})
+	h.append(entry{arrival: outcome("door", 1, dispatch.Inferred)})
 	h.drain()
 	if len(leaf.results) != 2 || leaf.results[0].Seq != 1 {
 		t.Fatalf("results %+v, want frames 1 and 2", leaf.results)
@@ -178,8 +178,8 @@ func TestAResultWaitsForTheSlowerFrameBeforeIt(t *testing.T) {
 func TestCamerasDoNotWaitForEachOther(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	h.append(entry{arrival: outcome("door", 2, inferred)})
-	h.append(entry{arrival: outcome("yard", 1, inferred)})
+	h.append(entry{arrival: outcome("door", 2, dispatch.Inferred)})
+	h.append(entry{arrival: outcome("yard", 1, dispatch.Inferred)})
 	h.drain()
 	if len(leaf.results) != 1 || leaf.results[0].Camera != "yard" {
 		t.Fatalf("results %+v, want one of the yard", leaf.results)
@@ -189,7 +189,7 @@ func TestCamerasDoNotWaitForEachOther(t *testing.T) {
 func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	a := outcome("door", 1, inferred)
+	a := outcome("door", 1, dispatch.Inferred)
 	a.detections = []ring.Detection{{
 		X1: 10, Y1: 70, X2: 30, Y2: 100, Score: 0.5, Landmarks: [5][2]float32{{15, 80}}, Flags: ring.DetectionFlagLandmarks,
 	}}
@@ -233,9 +233,9 @@ func TestAResultNamesItsModelWithoutTheBackend(t *testing.T) {
 func TestTheStagesAddUpToTheTotal(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	a := outcome("door", 1, inferred)
+	a := outcome("door", 1, dispatch.Inferred)
 	start := a.capturedNs
-	a.readyNs, a.dispatchNs, a.receivedNs = start+1e6, start+3e6, start+3_100_000
+	a.readyNs, a.dispatchNs = start+1e6, start+3e6
 	a.inferBeginNs, a.inferEndNs, a.resultNs = start+3_200_000, start+13_200_000, start+13_500_000
 	h.append(entry{arrival: a})
 	h.drain()
@@ -251,13 +251,13 @@ func TestTheStagesAddUpToTheTotal(t *testing.T) {
 func TestANewStreamOfTheSameNameGoesOnAndOldResultsAreNotShown(t *testing.T) {
 	leaf := &listener{}
 	h := New(leaf)
-	stale := outcome("door", 3, inferred)
+	stale := outcome("door", 3, dispatch.Inferred)
 	pool := frame.NewPool(1)
 	stale.picture, _ = pool.Get()
-	h.append(entry{arrival: outcome("door", 1, inferred)})
-	h.append(entry{arrival: outcome("door", 2, noSlot)})
+	h.append(entry{arrival: outcome("door", 1, dispatch.Inferred)})
+	h.append(entry{arrival: outcome("door", 2, dispatch.NoSlot)})
 	h.CameraRemoved("door")
-	h.append(entry{arrival: outcome("door", 4, inferred)})
+	h.append(entry{arrival: outcome("door", 4, dispatch.Inferred)})
 	h.append(entry{arrival: stale})
 	h.drain()
 	if len(leaf.results) != 2 || leaf.results[1].Seq != 4 {
@@ -272,7 +272,7 @@ func TestANewStreamOfTheSameNameGoesOnAndOldResultsAreNotShown(t *testing.T) {
 func TestFramesOfARetiredStreamCountForNothingInTheNext(t *testing.T) {
 	h := New()
 	before := frame.MonotonicNs()
-	late := []*arrival{outcome("door", 1, inferred), outcome("door", 2, abandoned)}
+	late := []*arrival{outcome("door", 1, dispatch.Inferred), outcome("door", 2, dispatch.Abandoned)}
 	h.CameraRemoved("door")
 	for _, a := range late {
 		h.append(entry{arrival: a})
@@ -281,8 +281,8 @@ func TestFramesOfARetiredStreamCountForNothingInTheNext(t *testing.T) {
 	if f := h.cameras["door"].figures(before); f.FPSCaptured != 0 || f.FPSInferred != 0 {
 		t.Errorf("frames of the stream before count as %.1f and %.1f fps", f.FPSCaptured, f.FPSInferred)
 	}
-	h.append(entry{arrival: &arrival{camera: "door", seq: 3, fate: noSlot}}) // as the dispatcher tells of it
-	h.append(entry{arrival: outcome("door", 4, inferred)})
+	h.append(entry{arrival: &arrival{camera: "door", seq: 3, fate: dispatch.NoSlot}}) // as the dispatcher tells of it
+	h.append(entry{arrival: outcome("door", 4, dispatch.Inferred)})
 	h.drain()
 	if f := h.cameras["door"].figures(before); f.FPSCaptured != 2/5. || f.FPSInferred != 1/5. {
 		t.Errorf("a frame without a slot and one with a result within 5 s are %.1f and %.1f fps", f.FPSCaptured, f.FPSInferred)
@@ -308,7 +308,7 @@ func TestNothingIsHeldWhenTheHubEndsNorOfWhatComesLater(t *testing.T) {
 	pool := frame.NewPool(2)
 	h := New()
 	bring := func(seq uint64) {
-		a := outcome("door", seq, inferred)
+		a := outcome("door", seq, dispatch.Inferred)
 		a.picture, _ = pool.Get()
 		h.append(entry{arrival: a})
 	}

@@ -8,19 +8,13 @@ import (
 	"visavis/capture/internal/ring"
 )
 
-// fates is indexed by dispatch.Fate.
-var fates = [...]fate{
-	dispatch.Inferred: inferred, dispatch.Superseded: superseded, dispatch.NoSlot: noSlot,
-	dispatch.Aborted: aborted, dispatch.Abandoned: abandoned,
-}
-
 // Outcome takes the end of one captured frame, in any order, from any goroutine, and owns its picture from here on. It
 // only appends to a queue.
 func (h *Hub) Outcome(o dispatch.Outcome) {
 	h.append(entry{arrival: &arrival{
-		camera: o.Stream, seq: o.Seq, fate: fates[o.Fate], model: o.ModelName(),
+		camera: o.Stream, seq: o.Seq, fate: o.Fate, model: o.ModelName(),
 		letterbox: o.Frame.Letterbox, picture: o.Frame.Picture, capturedNs: o.Frame.CapturedNs, readyNs: o.Frame.ReadyNs,
-		dispatchNs: o.DispatchNs, receivedNs: o.ReceivedNs, inferBeginNs: o.InferBeginNs, inferEndNs: o.InferEndNs,
+		dispatchNs: o.DispatchNs, inferBeginNs: o.InferBeginNs, inferEndNs: o.InferEndNs,
 		resultNs: o.ResultNs, detections: o.Detections,
 	}})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
@@ -79,7 +80,7 @@ func watchStep() Watch {
 func stay(h *Hub, first, frames uint64) {
 	capturedNs := frame.MonotonicNs()
 	for n := range frames {
-		a := outcome("door", first+n, inferred)
+		a := outcome("door", first+n, dispatch.Inferred)
 		a.capturedNs = capturedNs + int64(n)*int64(time.Microsecond)
 		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: 0.9}}
 		h.append(entry{arrival: a})
@@ -128,7 +129,7 @@ func TestThatResultsHaveEndedIsToldBeforeWhatFollows(t *testing.T) {
 	d.expect(t, "door looks no more", "left 1 step", "gone 1", "door 0 true", "door step 0 false")
 	h.tick(frame.MonotonicNs() + int64(2*time.Minute))
 	d.expect(t, "door 0 false")
-	h.append(entry{arrival: outcome("door", 4, abandoned)})
+	h.append(entry{arrival: outcome("door", 4, dispatch.Abandoned)})
 	h.drain()
 	looks(false)
 	stay(h, 5, 2) // a face is believed at its third frame: until then 0 says nothing
@@ -207,7 +208,7 @@ func TestAWorkerThatStallsEndsNoVisitThatAnotherSees(t *testing.T) {
 	h := New(d)
 	const stepNs = int64(50 * time.Millisecond)
 	beganNs := frame.MonotonicNs() - 45*stepNs
-	bring := func(seq uint64, end fate) {
+	bring := func(seq uint64, end dispatch.Fate) {
 		a := outcome("door", seq, end)
 		a.capturedNs = beganNs + int64(seq)*stepNs
 		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: 0.9}}
@@ -215,13 +216,13 @@ func TestAWorkerThatStallsEndsNoVisitThatAnotherSees(t *testing.T) {
 		h.drain()
 	}
 	for seq := uint64(1); seq <= 5; seq++ {
-		bring(seq, inferred)
+		bring(seq, dispatch.Inferred)
 	}
 	for seq := uint64(7); seq <= 40; seq++ {
-		bring(seq, inferred)
+		bring(seq, dispatch.Inferred)
 	}
 	h.tick(frame.MonotonicNs() + int64(1500*time.Millisecond))
-	bring(6, abandoned)
+	bring(6, dispatch.Abandoned)
 	d.expect(t, "appeared 1", "door 1 true", "door looks")
 	if last := d.tracks[len(d.tracks)-1]; len(d.tracks) != 39 || last != 1 {
 		t.Errorf("%d faces are told, the last with track %d", len(d.tracks), last)
@@ -270,7 +271,7 @@ func TestZonesAndLinesAreCounted(t *testing.T) {
 	h.CameraAdded("door", w)
 	beganNs := frame.MonotonicNs()
 	for seq := range uint64(20) { // five a second, from the middle to the right
-		a, x := outcome("door", seq+1, inferred), 320+18*float32(seq)
+		a, x := outcome("door", seq+1, dispatch.Inferred), 320+18*float32(seq)
 		a.capturedNs = beganNs + int64(seq)*int64(200*time.Millisecond)
 		a.detections = []ring.Detection{{X1: x - 30, Y1: 210, X2: x + 30, Y2: 270, Score: 0.9}}
 		h.append(entry{arrival: a})
@@ -296,7 +297,7 @@ func TestAnUnsureFaceContinuesItsTrackAndIsNotTold(t *testing.T) {
 	h.CameraAdded("door", watchStep())
 	beganNs := frame.MonotonicNs()
 	for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.5} { // five a second: without the unsure ones it is lost
-		a := outcome("door", uint64(n+1), inferred)
+		a := outcome("door", uint64(n+1), dispatch.Inferred)
 		a.capturedNs = beganNs + int64(n)*int64(300*time.Millisecond)
 		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
 		h.append(entry{arrival: a})
@@ -333,7 +334,7 @@ func TestNoOrderOrSettingOfTheScoreShowsAFace(t *testing.T) {
 		for _, least := range c.orders {
 			h.ScoreChanged("door", least)
 		}
-		a := outcome("door", 1, inferred)
+		a := outcome("door", 1, dispatch.Inferred)
 		for i, score := range []float32{0.9, 0.5, 0.4, 0.2} {
 			x := float32(100 * i)
 			a.detections = append(a.detections, ring.Detection{X1: x, Y1: 200, X2: x + 60, Y2: 260, Score: score})
@@ -362,7 +363,7 @@ func TestAFaceThatIsNotFollowedStaysHiddenWhenItTurnsAway(t *testing.T) {
 		h.ScoreChanged("door", c.ordered)
 		beganNs := frame.MonotonicNs()
 		for n, score := range []float32{0.9, 0.9, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2} { // without the unsure ones it is lost
-			a := outcome("door", uint64(n+1), inferred)
+			a := outcome("door", uint64(n+1), dispatch.Inferred)
 			a.capturedNs = beganNs + int64(n)*int64(300*time.Millisecond)
 			a.letterbox = geometry.Fit(1280>>min(n/3, 1), 720>>min(n/3, 1), 640, 480) // also where pictures become smaller just then
 			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}, {X1: 10, Y1: 90, X2: 60, Y2: 150, Score: 0.3}}
@@ -384,7 +385,7 @@ func TestPicturesOfAnotherSizeMakeNoOtherFace(t *testing.T) {
 	h.CameraAdded("door", watchStep())
 	beganNs := frame.MonotonicNs()
 	for n, score := range []float32{0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.2, 0.2, 0.2} {
-		a := outcome("door", uint64(n+1), inferred)
+		a := outcome("door", uint64(n+1), dispatch.Inferred)
 		a.capturedNs = beganNs + int64(n)*int64(200*time.Millisecond)
 		a.letterbox = geometry.Fit(1280>>(n%2), 720>>(n%2), 640, 480) // in the network's input it is where it was
 		a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}}
@@ -406,7 +407,7 @@ func TestAFaceThatWasSureOnceIsHiddenFromThenOn(t *testing.T) {
 		h.CameraAdded("door", watch)
 		beganNs := frame.MonotonicNs()
 		for n, score := range []float32{0.6, 0.45, 0.6, 0.45, 0.6, 0.3} {
-			a := outcome("door", uint64(n+1), inferred)
+			a := outcome("door", uint64(n+1), dispatch.Inferred)
 			a.capturedNs = beganNs + int64(n)*int64(time.Second/30)
 			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}}
 			h.append(entry{arrival: a})

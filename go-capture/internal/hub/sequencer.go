@@ -5,31 +5,22 @@ package hub
 import (
 	"slices"
 
+	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/ring"
 )
 
-type fate int
-
-const (
-	inferred fate = iota
-	superseded
-	noSlot
-	aborted
-	abandoned
-)
-
 // arrival is the one outcome of one captured frame, in pixels of the network's input.
 type arrival struct {
-	camera                                                                          string
-	seq                                                                             uint64
-	fate                                                                            fate
-	letterbox                                                                       geometry.Letterbox
-	picture                                                                         *frame.Picture
-	model                                                                           string
-	capturedNs, readyNs, dispatchNs, receivedNs, inferBeginNs, inferEndNs, resultNs int64
-	detections                                                                      []ring.Detection
+	camera                                                              string
+	seq                                                                 uint64
+	fate                                                                dispatch.Fate
+	letterbox                                                           geometry.Letterbox
+	picture                                                             *frame.Picture
+	model                                                               string
+	capturedNs, readyNs, dispatchNs, inferBeginNs, inferEndNs, resultNs int64
+	detections                                                          []ring.Detection
 }
 
 func (a *arrival) release() {
@@ -61,7 +52,7 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 		a.release()
 		return false
 	}
-	if a.fate != inferred {
+	if a.fate != dispatch.Inferred {
 		a.release()
 	}
 	s.waiting[a.seq] = a
@@ -74,7 +65,7 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 		}
 		delete(s.waiting, s.next)
 		s.next++
-		if first.fate == inferred {
+		if first.fate == dispatch.Inferred {
 			dropped := s.dropped
 			s.dropped = Dropped{}
 			ready(first, dropped)
@@ -87,7 +78,7 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 // holdsResults tells whether inferred frames wait for an earlier one.
 func (s *sequencer) holdsResults() bool {
 	for _, a := range s.waiting {
-		if a.fate == inferred {
+		if a.fate == dispatch.Inferred {
 			return true
 		}
 	}
@@ -110,13 +101,13 @@ func (s *sequencer) close() {
 	clear(s.waiting)
 }
 
-func (d *Dropped) count(f fate) {
+func (d *Dropped) count(f dispatch.Fate) {
 	switch f {
-	case superseded:
+	case dispatch.Superseded:
 		d.Superseded++
-	case noSlot:
+	case dispatch.NoSlot:
 		d.NoSlot++
-	case aborted:
+	case dispatch.Aborted:
 		d.Aborted++
 	default:
 		d.Abandoned++

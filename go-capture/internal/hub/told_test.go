@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/ring"
 	"visavis/capture/internal/zone"
@@ -16,7 +17,7 @@ import (
 func bring(h *Hub, scores []float32, stepNs, onTheWayNs int64) {
 	beganNs := frame.MonotonicNs() - onTheWayNs
 	for n, score := range scores {
-		a := outcome("door", uint64(n+1), inferred)
+		a := outcome("door", uint64(n+1), dispatch.Inferred)
 		a.capturedNs = beganNs + int64(n)*stepNs
 		if score > 0 {
 			a.detections = []ring.Detection{{X1: 290, Y1: 210, X2: 350, Y2: 270, Score: score}}
@@ -102,7 +103,7 @@ func TestAResultIsOccupiedAfterTheDelays(t *testing.T) {
 func TestTimesAreOfTheNewestResults(t *testing.T) {
 	h := New()
 	for seq := uint64(1); seq <= 2*latencyResults; seq++ {
-		a := outcome("door", seq, inferred)
+		a := outcome("door", seq, dispatch.Inferred)
 		if seq <= latencyResults {
 			a.capturedNs -= int64(time.Minute) // a worker was slow once
 		}
@@ -119,7 +120,7 @@ func TestAResultThatComesTwiceIsToldOnce(t *testing.T) {
 	d := &diary{}
 	h := New(d)
 	bring(h, []float32{0.9, 0.9, 0.9}, 1e6, 0)
-	h.append(entry{arrival: outcome("door", 2, inferred)}) // told twice
+	h.append(entry{arrival: outcome("door", 2, dispatch.Inferred)}) // told twice
 	h.drain()
 	h.tick(frame.MonotonicNs() + int64(time.Minute))
 	d.expect(t, "appeared 1", "door 1 true", "door looks", "door looks no more", "gone 1", "door 0 true")
