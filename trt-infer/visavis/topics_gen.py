@@ -86,7 +86,7 @@ def zone_occupied_topic(prefix: str, device: str, camera: str, zone: str) -> str
 
 
 def set_topic(prefix: str, device: str, camera: str, name: str) -> str:
-    """Commands, if `mqtt.commands` lets them in. Unknown or retained commands, and too many of them, are refused and counted."""
+    """Commands, if `mqtt.commands` lets them in. Unknown commands, those that the broker has kept from before, and too many of them are refused and counted."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/set/{topic_level(name)}"
 
 

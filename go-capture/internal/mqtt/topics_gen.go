@@ -129,7 +129,7 @@ func ZoneOccupiedTopic(prefix, device, camera, zone string) string {
 // ZoneOccupiedDelivery is how ZoneOccupiedTopic is sent.
 var ZoneOccupiedDelivery = Delivery{QoS: 1, Retain: true}
 
-// SetTopic: Commands, if `mqtt.commands` lets them in. Unknown or retained commands, and too many of them, are refused and counted.
+// SetTopic: Commands, if `mqtt.commands` lets them in. Unknown commands, those that the broker has kept from before, and too many of them are refused and counted.
 func SetTopic(prefix, device, camera, name string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/set/" + topicLevel(name)
 }
