@@ -6,6 +6,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from image.errors import ImageError
+
 # Of an arm64 kernel as firmware wants it: not compressed, not wrapped.
 MAGIC, MAGIC_AT = b"ARM\x64", 56
 
@@ -14,11 +16,11 @@ def plain_kernel(file: Path) -> bytes:
     """A kernel that firmware can load.
 
     Raises:
-        ValueError: it has another form.
+        ImageError: it has another form.
     """
     content = file.read_bytes()
     if content[MAGIC_AT : MAGIC_AT + len(MAGIC)] != MAGIC:
-        raise ValueError(f"{file} is no plain arm64 kernel, and the firmware loads nothing else")
+        raise ImageError(f"{file} is no plain arm64 kernel, and the firmware loads nothing else")
     return content
 
 

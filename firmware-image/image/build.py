@@ -23,7 +23,7 @@ from deb.build import SYSTEMS, commit_time_s, current_version, package
 from deb.kept import REPOSITORY
 from image import HERE, disk, root
 from image.boards import BOARDS, SUITE, Board
-from image.errors import LockError
+from image.errors import ImageError
 from image.packages import missing_programs, read_lock, relock
 
 OUT = REPOSITORY / "build" / "image"
@@ -50,7 +50,7 @@ def main() -> int:
     wanted = parser.parse_args()
     try:
         print(run(wanted))
-    except LockError as error:
+    except ImageError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
     return 0
@@ -72,18 +72,29 @@ def run(wanted: argparse.Namespace) -> Path:
 
 
 def check(board: Board, keyring: Path | None) -> None:
-    """Say at once what would fail in ten minutes."""
+    """Say at once what would fail in ten minutes.
+
+    Raises:
+        ImageError: this machine or this user makes no images, or there is no such keyring.
+    """
     if missing := missing_programs(board.architecture):
-        raise LockError(f"missing: {', '.join(missing)}; `scripts/setup.sh vm` installs that")
+        raise ImageError(f"missing: {', '.join(missing)}; `scripts/setup.sh vm` installs that")
     if os.geteuid() != 0:
-        raise LockError("an image is put together by root: run it with sudo, or in a container")
+        raise ImageError("an image is put together by root: run it with sudo, or in a container")
     if keyring and not keyring.is_file():
-        raise LockError(f"--keyring: {keyring} is not a file: name the certificates that updates are signed with")
+        raise ImageError(f"--keyring: {keyring} is not a file: name the certificates that updates are signed with")
 
 
 def trusted_from_s(keyring: Path | None) -> int:
-    """When all certificates of `keyring` count: a device without a clock starts at the image's time."""
-    certificates = CERTIFICATE.findall(keyring.read_text()) if keyring else []
+    """When all certificates of `keyring` count, in seconds since 1970: a device without a clock starts at that time.
+
+    Raises:
+        ImageError: it is no text, or holds something that is no certificate.
+    """
+    try:
+        certificates = CERTIFICATE.findall(keyring.read_text()) if keyring else []
+    except UnicodeDecodeError as error:
+        raise ImageError(f"--keyring: {keyring} is no text: name a file of certificates in PEM") from error
     return max((_begins_s(one) for one in certificates), default=0)
 
 
@@ -91,12 +102,16 @@ def _begins_s(certificate: str) -> int:
     command = ["openssl", "x509", "-noout", "-startdate"]
     done = subprocess.run(command, input=certificate, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LockError(f"--keyring holds a certificate that openssl cannot read: {done.stderr.strip()}")
+        raise ImageError(f"--keyring holds a certificate that openssl cannot read: {done.stderr.strip()}")
     return int(ssl.cert_time_to_seconds(done.stdout.strip().removeprefix("notBefore=")))
 
 
 def make(recipe: root.Recipe, out: Path) -> Path:
-    """Make all files of a board's image in `out` and return the image itself."""
+    """Make all files of a board's image in `out` and return the image itself.
+
+    Raises:
+        ImageError: something does not fit its partition, or a package is not as the lock names it.
+    """
     board = recipe.board
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -116,7 +131,7 @@ def partitions(recipe: root.Recipe, tree: Path, out: Path) -> dict[str, Path]:
     """Write what the partitions of a board hold, of a whole root, and the list of its parts; content -> its file.
 
     Raises:
-        ValueError: something does not fit its partition.
+        ImageError: something does not fit its partition.
     """
     board = recipe.board
     contents = {"root": out / "rootfs.squashfs", "first": out / "first.fat"}

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from image.errors import ImageError
+
 MIB = 1 << 20
 FIRST_MIB = 4
 FIRST_PARTITION_MIB = 128
@@ -99,7 +101,7 @@ def fat(about: FileSystem, files: Path, image: Path) -> None:
     """Write a folder as a FAT file system whose bytes depend on its content alone.
 
     Raises:
-        ValueError: the files do not fit.
+        ImageError: the files do not fit.
     """
     paths = prepared(about, files, image)
     serial = fixed_uuid(about.board, about.label).hex[:8]
@@ -118,7 +120,7 @@ def ext4(about: FileSystem, files: Path, image: Path) -> None:
     It has no journal and no feature that a boot loader's driver may not know: nobody writes to it.
 
     Raises:
-        ValueError: the files do not fit.
+        ImageError: the files do not fit.
     """
     paths = prepared(about, files, image)
     identity = str(fixed_uuid(about.board, about.label))
@@ -141,12 +143,12 @@ def prepared(about: FileSystem, files: Path, image: Path) -> list[Path]:
     """Give all files their time, make room for the image, and return what it is to hold.
 
     Raises:
-        ValueError: the files do not fit.
+        ImageError: the files do not fit.
     """
     paths = sorted(files.rglob("*"))
     content, room = sum(path.stat().st_size for path in paths if path.is_file()), about.size_mib * MIB
     if content > room * 9 // 10:  # the rest is for the file system itself
-        raise ValueError(f"{about.label}: files of {content} bytes do not fit {about.size_mib} MiB: make it larger")
+        raise ImageError(f"{about.label}: files of {content} bytes do not fit {about.size_mib} MiB: make it larger")
     for path in (files, *paths):
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (about.time_s, about.time_s))
@@ -159,21 +161,16 @@ def must_fit(table: Table, contents: dict[str, Path]) -> None:
     """Refuse a content that is larger than its partition.
 
     Raises:
-        ValueError: with its name.
+        ImageError: with its name.
     """
     for name, source in contents.items():
         size, room = source.stat().st_size, table.size_of(name) * MIB
         if size > room:
-            raise ValueError(f"{source.name} has {size} bytes and its partition {room}: leave packages out")
+            raise ImageError(f"{source.name} has {size} bytes and its partition {room}: leave packages out")
 
 
 def assemble(table: Table, contents: dict[str, Path], image: Path) -> None:
-    """Write the image: the table, and in each partition what it is filled with.
-
-    Raises:
-        ValueError: something does not fit its partition.
-    """
-    must_fit(table, contents)
+    """Write the image: the table, and in each partition what it is filled with, which has to fit (`must_fit`)."""
     image.unlink(missing_ok=True)
     with image.open("wb") as out:
         out.truncate(table.size_mib * MIB)

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps an image from being made; the sentence says what to do."""
+"""What keeps an image from being made."""
 
 from __future__ import annotations
 
 
-class LockError(Exception):
-    """The packages cannot be had as the lock names them, or have brought what no image may hold."""
-
-
-class JetsonError(Exception):
-    """The board cannot be flashed like this."""
+class ImageError(Exception):
+    """An image cannot be made like this, or no board flashed with it; the sentence says what to do."""

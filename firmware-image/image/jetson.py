@@ -9,7 +9,6 @@ recovery mode. It runs on x86_64 with qemu-user-static, as root.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shlex
 import subprocess
@@ -19,8 +18,9 @@ from pathlib import Path
 
 from deb import ubuntu
 from deb.kept import REPOSITORY
+from deb.pinned import sum_of
 from image import HERE, jetson_layout, l4t
-from image.errors import JetsonError
+from image.errors import ImageError
 from image.root import ENTER, environment
 
 FIRMWARE = "-c bootloader/generic/cfg/flash_t234_qspi.xml"
@@ -100,7 +100,7 @@ def main() -> int:
             print(step, flush=True)
             if not dry:
                 run(step)
-    except JetsonError as error:
+    except ImageError as error:
         print(f"jetson: {error}", file=sys.stderr)
         return 1
     return 0
@@ -138,49 +138,45 @@ def check(order: Order) -> None:
     """Say what is missing or is not what it should be, before anything is done.
 
     Raises:
-        JetsonError: with the first thing that is wrong.
+        ImageError: with the first thing that is wrong.
     """
     if {file.name.partition("_")[0] for file in order.rauc} != {"rauc", "rauc-service"}:
         make = f"python -m deb.rauc --suite {order.suite} --arch arm64"
-        raise JetsonError(f"rauc and rauc-service are not in {DEBS}: make them with `{make}`, or name them with --rauc")
+        raise ImageError(f"rauc and rauc-service are not in {DEBS}: make them with `{make}`, or name them with --rauc")
     wanted = (order.l4t, order.rootfs, order.sums, order.package, *order.rauc, order.keyring, order.ssh_key)
     for file in filter(None, wanted):
         if not file.is_file():
-            raise JetsonError(f"{file} is not a file: download it, or correct the path")
+            raise ImageError(f"{file} is not a file: download it, or correct the path")
     sums = read_sums(order.sums)
     for file in (order.l4t, order.rootfs):
         must_be(file, sums.get(file.name), order.sums)
     if order.work.exists() and any(order.work.iterdir()):
-        raise JetsonError(f"{order.work} is not empty: name another folder")
+        raise ImageError(f"{order.work} is not empty: name another folder")
 
 
 def must_be(file: Path, sum_: str | None, sums: Path) -> None:
     """Refuse a file that has another sum than NVIDIA's page shows.
 
     Raises:
-        JetsonError: it has, or nobody wrote it down.
+        ImageError: it has, or nobody wrote it down.
     """
     if sum_ is None:
-        raise JetsonError(f"{sums} has no sum of {file.name}: add the line that NVIDIA's page shows")
+        raise ImageError(f"{sums} has no sum of {file.name}: add the line that NVIDIA's page shows")
     print(f"jetson: checking {file.name}", file=sys.stderr, flush=True)
     if sum_of(file) != sum_:
-        raise JetsonError(f"{file} has not the sum in {sums}: download it again; nothing was unpacked")
+        raise ImageError(f"{file} has not the sum in {sums}: download it again; nothing was unpacked")
 
 
 def read_sums(file: Path) -> dict[str, str]:
-    """File name to SHA-256."""
+    """File name to SHA-256.
+
+    Raises:
+        ImageError: a line is not what sha256sum writes.
+    """
     rows = [line.split(maxsplit=1) for line in file.read_text().splitlines() if line.strip()]
     if any(len(row) != 2 for row in rows):
-        raise JetsonError(f"{file} is not what sha256sum writes: one sum and one name a line")
+        raise ImageError(f"{file} is not what sha256sum writes: one sum and one name a line")
     return {Path(name.lstrip("*")).name: digest.lower() for digest, name in rows}
-
-
-def sum_of(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def plan(order: Order) -> list[Step]:
@@ -264,11 +260,11 @@ def run(step: Step) -> None:
     """Run one step.
 
     Raises:
-        JetsonError: the command failed; what it said stands above.
+        ImageError: the command failed; what it said stands above.
     """
     done = subprocess.run(step.command, cwd=step.folder, env={**os.environ, **step.variables}, check=False)
     if done.returncode != 0:
-        raise JetsonError(f"{step.words}: {step.command[0]} ended with {done.returncode}: see its lines above")
+        raise ImageError(f"{step.words}: {step.command[0]} ended with {done.returncode}: see its lines above")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from image.disk import MIB, Partition, Table
-from image.errors import JetsonError
+from image.errors import ImageError
 
 NVIDIAS = "tools/kernel_flash/flash_l4t_t234_nvme_rootfs_ab.xml"
 OURS = "tools/kernel_flash/visavis_t234_nvme.xml"
@@ -28,13 +28,13 @@ def write(tree: Path, table: Table) -> Path:
     """Write our layout beside NVIDIA's in its tree.
 
     Raises:
-        JetsonError: NVIDIA's is not there, or lacks what is changed.
+        ImageError: NVIDIA's is not there, or lacks what is changed.
     """
     source, target = tree / NVIDIAS, tree / OURS
     try:
         text = source.read_text()
     except OSError as error:
-        raise JetsonError(f"{source} cannot be read ({error.strerror}): {REMEDY}") from error
+        raise ImageError(f"{source} cannot be read ({error.strerror}): {REMEDY}") from error
     target.write_text(changed(text, table))
     return target
 
@@ -43,15 +43,15 @@ def changed(text: str, table: Table) -> str:
     """NVIDIA's layout with the partitions of a table: those that it has are changed, the others added at the end.
 
     Raises:
-        JetsonError: it is no layout, or lacks a partition that has to be there.
+        ImageError: it is no layout, or lacks a partition that has to be there.
     """
     try:
         layout = ET.fromstring(text)  # noqa: S314 (NVIDIA's own file, whose sum was checked)
     except ET.ParseError as error:
-        raise JetsonError(f"{NVIDIAS} is no XML ({error}): {REMEDY}") from error
+        raise ImageError(f"{NVIDIAS} is no XML ({error}): {REMEDY}") from error
     device = layout.find("device[@type='external']")
     if device is None:
-        raise JetsonError(f"{NVIDIAS} has no external device: {REMEDY}")
+        raise ImageError(f"{NVIDIAS} has no external device: {REMEDY}")
     number = sum(part.get("type") not in NO_NUMBER for part in device.iter("partition"))
     device.remove(named(device, DROPPED))
     for part in table.partitions:
@@ -68,20 +68,24 @@ def named(device: ET.Element, name: str) -> ET.Element:
     """A partition.
 
     Raises:
-        JetsonError: there is none of that name.
+        ImageError: there is none of that name.
     """
     part = device.find(f"partition[@name='{name}']")
     if part is None:
-        raise JetsonError(f"{NVIDIAS} has no partition {name}: {REMEDY}")
+        raise ImageError(f"{NVIDIAS} has no partition {name}: {REMEDY}")
     return part
 
 
 def change(part: ET.Element, ours: Partition) -> None:
-    """Another size and content; what else NVIDIA's tool wants to know of it stays."""
+    """Another size and content; what else NVIDIA's tool wants to know of it stays.
+
+    Raises:
+        ImageError: it has no place for them.
+    """
     for name, value in (("size", str(ours.size_mib * MIB)), ("filename", FILES["boot"])):
         field = part.find(name)
         if field is None:
-            raise JetsonError(f"{NVIDIAS}: the partition {part.get('name')} has no {name}: {REMEDY}")
+            raise ImageError(f"{NVIDIAS}: the partition {part.get('name')} has no {name}: {REMEDY}")
         field.text = f" {value} "
 
 

@@ -22,7 +22,7 @@ from image import build, jetson_layout, root, users
 from image.arm64 import plain_kernel, remove_boot_files
 from image.boards import Board
 from image.disk import FIRST_PARTITION_MIB, Partition, slots
-from image.errors import JetsonError, LockError
+from image.errors import ImageError
 from image.packages import Lock
 from image.pi import FAT_TYPE
 
@@ -85,12 +85,12 @@ class L4t:
         """Let start of NVIDIA's services what NVIDIA lets start, but those that are not for such a device.
 
         Raises:
-            JetsonError: the root lacks what slots need.
+            ImageError: the root lacks what slots need.
         """
         del options
         must_have_modules(modules_of(root))
         if not (root / BOOT_CONTROL).exists():
-            raise JetsonError(f"{root} has no {BOOT_CONTROL}: NVIDIA's apply_binaries.sh installs it, nvidia-l4t-tools")
+            raise ImageError(f"{root} has no {BOOT_CONTROL}: NVIDIA's apply_binaries.sh installs it, nvidia-l4t-tools")
         (root / BOOT_CONTROL_ITSELF).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / BOOT_CONTROL, root / BOOT_CONTROL_ITSELF)
         preset = root / "usr/lib/systemd/system-preset/05-nvidia.preset"
@@ -110,7 +110,7 @@ class L4t:
         """What the loader reads. Kernel and first stage leave the system, which has no use for them.
 
         Raises:
-            ValueError: the kernel is not in the form that the firmware loads.
+            ImageError: the kernel is not in the form that the firmware loads.
         """
         config = root / EXTLINUX
         named = named_files(config.read_text() if config.exists() else "")
@@ -154,12 +154,12 @@ def modules_of(root: Path) -> Path:
     """The folder of the one kernel's modules.
 
     Raises:
-        JetsonError: there is none, or more than one.
+        ImageError: there is none, or more than one.
     """
     found = sorted((root / "usr/lib/modules").glob("*/modules.dep"))
     if len(found) != 1:
         names = ", ".join(file.parent.name for file in found) or "none"
-        raise JetsonError(f"{root}/usr/lib/modules has the modules of one kernel in NVIDIA's system, and here {names}")
+        raise ImageError(f"{root}/usr/lib/modules has the modules of one kernel in NVIDIA's system, and here {names}")
     return found[0].parent
 
 
@@ -167,12 +167,12 @@ def must_have_modules(folder: Path) -> None:
     """Refuse a kernel with which a slot would not start, or could not be updated.
 
     Raises:
-        JetsonError: with what it lacks.
+        ImageError: with what it lacks.
     """
     listed = (folder / "modules.dep").read_text() + (folder / "modules.builtin").read_text()
     names = {name.replace("-", "_") for name in re.findall(r"([^/\s]+)\.ko", listed)}
     if lacks := [name for name in MODULES if name not in names]:
-        raise JetsonError(f"the kernel {folder.name} lacks {', '.join(lacks)}: take one that was built with them")
+        raise ImageError(f"the kernel {folder.name} lacks {', '.join(lacks)}: take one that was built with them")
 
 
 def enabled_units(root: Path) -> list[str]:
@@ -185,22 +185,26 @@ def kernel_arguments(tree: Path, target: str) -> str:
     """What NVIDIA's flash tool would add to the kernel's command line for a board.
 
     Raises:
-        JetsonError: the board's file cannot be read.
+        ImageError: the board's file cannot be read.
     """
     said = subprocess.run(
         ["bash", "-c", 'LDK_DIR=. && . "./$0.conf" >/dev/null && echo "$CMDLINE_ADD"', target],
         cwd=tree, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if said.returncode != 0:
-        raise JetsonError(f"{tree}/{target}.conf cannot be read: {said.stderr.strip()}")
+        raise ImageError(f"{tree}/{target}.conf cannot be read: {said.stderr.strip()}")
     return said.stdout.strip()
 
 
 def version_of(package: Path) -> str:
-    """The product's version, without the name of the system that the package is for."""
+    """The product's version, without the name of the system that the package is for.
+
+    Raises:
+        ImageError: it is no package.
+    """
     said = subprocess.run(["dpkg-deb", "-f", str(package), "Version"], capture_output=True, text=True, check=False)
     if said.returncode != 0:
-        raise JetsonError(f"{package} is no package: {said.stderr.strip()}")
+        raise ImageError(f"{package} is no package: {said.stderr.strip()}")
     return said.stdout.strip().partition("+")[0]
 
 
@@ -237,7 +241,7 @@ def main() -> int:
         recipe = root.Recipe(this, Lock(time_s, ()), wanted.package, version, time_s, keyring)
         layout = jetson_layout.write(wanted.tree, this.table)
         hand_over(make(recipe, wanted.root, wanted.out), wanted.tree / "bootloader")
-    except (JetsonError, LockError, ValueError) as error:
+    except ImageError as error:
         print(f"l4t: {error}", file=sys.stderr)
         return 1
     print(layout)

@@ -25,7 +25,7 @@ from visavis.atomic import write_atomically
 from deb import pinned
 from deb.kept import CACHE
 from image.boards import SUITE, Board
-from image.errors import LockError
+from image.errors import ImageError
 
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org")
 SNAPSHOT = "http://snapshot.debian.org/archive"
@@ -73,16 +73,16 @@ def read_lock(file: Path) -> Lock:
     """Read a lock file.
 
     Raises:
-        LockError: it is missing, or a line is not what `write_lock` writes.
+        ImageError: it is missing, or a line is not what `write_lock` writes.
     """
     if not file.exists():
-        raise LockError(f"{file} is missing: make it with --relock, which takes what the mirror has today")
+        raise ImageError(f"{file} is missing: make it with --relock, which takes what the mirror has today")
     lines = [line.split() for line in file.read_text().splitlines() if line and not line.startswith("#")]
     try:
         ((_, date_s), *rows) = lines
         return Lock(int(date_s), tuple(Package(*row) for row in rows))
     except (ValueError, TypeError) as error:
-        raise LockError(f"{file} is damaged: restore it, or make it anew with --relock") from error
+        raise ImageError(f"{file} is damaged: restore it, or make it anew with --relock") from error
 
 
 def write_lock(file: Path, lock: Lock) -> None:
@@ -168,14 +168,14 @@ def download(package: Package, date_s: int) -> bytes:
     """The file's bytes, from the mirror or from the archive of all that ever was.
 
     Raises:
-        LockError: neither has the file whose sum is in the lock.
+        ImageError: neither has the file whose sum is in the lock.
     """
     stamp = datetime.fromtimestamp(date_s, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     places = (f"{MIRROR}/{package.archive}", f"{SNAPSHOT}/{package.archive}/{stamp}")
     try:
         return pinned.content([f"{place}/{package.path}" for place in places], package.sha256)
     except pinned.PinnedError as error:
-        raise LockError(f"{package.name}: {error}, or take what the mirror has today with --relock") from error
+        raise ImageError(f"{package.name}: {error}, or take what the mirror has today with --relock") from error
 
 
 def keep(package: Package, content: bytes) -> None:

@@ -61,7 +61,7 @@ class RaspberryPi:
         """What the firmware loads. Kernel and first stage leave the system, which has no use for them.
 
         Raises:
-            ValueError: Debian's kernel is not in the form that the firmware loads.
+            ImageError: Debian's kernel is not in the form that the firmware loads.
         """
         files = {"config.txt": config().encode()}
         files |= {command_line_file(slot): command_line(slot, options).encode() for slot in PARTITIONS}

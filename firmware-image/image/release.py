@@ -28,7 +28,7 @@ from deb.packing import commit_time_s, current_version, git
 from deb.pinned import sum_of
 from image import build
 from image.boards import BOARDS
-from image.errors import LockError
+from image.errors import ImageError
 
 PLACE = REPOSITORY / "build" / "release"
 # What Python, tests and owners of fleets leave there, and no package takes.
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=PLACE, metavar="DIR", help="default: build/release")
     try:
         print(make(parser.parse_args()))
-    except (AttestationError, LockError, OSError, ValueError) as error:
+    except (AttestationError, ImageError, OSError, ValueError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
@@ -66,7 +66,7 @@ def make(wanted: Namespace) -> str:
 
     Raises:
         AttestationError: the tree holds what no commit has, a key will not do, or something else lies at the place.
-        LockError: an image cannot be made here.
+        ImageError: an image cannot be made here.
     """
     ready(wanted)
     commit = git("rev-parse", "HEAD")
@@ -74,7 +74,11 @@ def make(wanted: Namespace) -> str:
 
 
 def ready(wanted: Namespace) -> None:
-    """Say at once what would be refused after hours of building."""
+    """Say at once what would be refused after hours of building.
+
+    Raises:
+        AttestationError, ImageError: as `make`.
+    """
     unchanged(git("rev-parse", "HEAD"))
     for name in ("ca.pem", "signing.key", "signing.pem"):
         if not (wanted.keys / name).is_file():
@@ -85,7 +89,7 @@ def ready(wanted: Namespace) -> None:
     for board in wanted.boards:
         build.check(BOARDS[board], wanted.keys / "ca.pem")
         if shutil.which("rauc") is None:
-            raise LockError("rauc, which makes bundles, is missing; `scripts/setup.sh vm` installs it")
+            raise ImageError("rauc, which makes bundles, is missing; `scripts/setup.sh vm` installs it")
 
 
 def unchanged(commit: str) -> None:

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from deb.kept import kept
 from image import HERE, users
 from image.boards import BOARDS, SUITE, Board
-from image.errors import LockError
+from image.errors import ImageError
 from image.packages import Lock, Package, fetch, read_lock, repository
 
 # What differs from one run to the next, or belongs to one device alone.
@@ -93,7 +93,7 @@ def change(board: Board, lock: Lock, folder: Path) -> None:
     """Make a board's packages of those of the board that it is like, by changing those in which their locks differ.
 
     Raises:
-        LockError: that did not end with what the lock names.
+        ImageError: that did not end with what the lock names.
     """
     fetch(lock)
     like = BOARDS[board.like]
@@ -149,7 +149,7 @@ def must_hold(root: Path, lock: Lock) -> None:
     """Refuse a root in which other packages are installed than a lock names.
 
     Raises:
-        LockError: with the packages that differ.
+        ImageError: with the packages that differ.
     """
     found = set()
     for paragraph in (root / "var/lib/dpkg/status").read_text().strip().split("\n\n"):
@@ -158,7 +158,9 @@ def must_hold(root: Path, lock: Lock) -> None:
             version = fields["Version"].rpartition(":")[2]
             found.add(f"{fields['Package']}_{version}_{fields['Architecture']}.deb")
     if differing := sorted(found ^ {package.kept.name for package in lock.packages}):
-        raise LockError(f"the root does not hold what its lock names: {', '.join(differing)}: take new locks, --relock")
+        raise ImageError(
+            f"the root does not hold what its lock names: {', '.join(differing)}: take new locks, --relock"
+        )
 
 
 def environment(time_s: int) -> dict[str, str]:
@@ -184,7 +186,7 @@ def furnish(recipe: Recipe, root: Path) -> None:
     """Lay what is our own over a root in which all packages are but the product's.
 
     Raises:
-        LockError: a package took a number for a user that nobody has fixed.
+        ImageError: a package took a number for a user that nobody has fixed.
     """
     print(f"image: {recipe.board.name}: the product and its settings", file=sys.stderr, flush=True)
     for name in ("data", "boot/efi"):

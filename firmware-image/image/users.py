@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from image.errors import LockError
+from image.errors import ImageError
 
 # Never change a number that is here: devices have files of it. A new user gets one that nobody has had.
 USERS = """\
@@ -105,7 +105,7 @@ def enter(root: Path, ours: Numbers) -> None:
     """Give those of our users that a root of somebody else lacks their numbers, and note whom it has.
 
     Raises:
-        LockError: somebody else there has such a number.
+        ImageError: somebody else there has such a number.
     """
     for file, lines in ours.files:
         there = (root / "etc" / file).read_text()
@@ -113,7 +113,7 @@ def enter(root: Path, ours: Numbers) -> None:
         added = [line for line in lines.splitlines() if line.split(":")[0] not in names]
         for name, number in numbers("\n".join(added)):
             if number in taken:
-                raise LockError(
+                raise ImageError(
                     f"/etc/{file} of the root gives {number}, which is for {name}, to {taken[number]}: {REMEDY}"
                 )
         append(root / "etc" / file, [f"{line}\n" for line in added])
@@ -132,7 +132,7 @@ def must_be_fixed(root: Path, ours: Numbers = DEBIAN) -> None:
     """Refuse a root in which somebody took the next free number.
 
     Raises:
-        LockError: with the names.
+        ImageError: with the names.
     """
     for file, lines in ours.files:
         taken = {one for one in numbers((root / "etc" / file).read_text()) if one[1] in NEXT_FREE}
@@ -140,7 +140,7 @@ def must_be_fixed(root: Path, ours: Numbers = DEBIAN) -> None:
         known = lines + (before.read_text() if before.exists() else "")
         if strange := sorted(taken - set(numbers(known)) - DEBIANS):
             names = ", ".join(f"{name} ({number})" for name, number in strange)
-            raise LockError(f"/etc/{file} of the root has numbers that change from image to image, {names}: {REMEDY}")
+            raise ImageError(f"/etc/{file} of the root has numbers that change from image to image, {names}: {REMEDY}")
 
 
 def numbers(lines: str) -> list[tuple[str, int]]:
@@ -152,7 +152,7 @@ def main() -> int:
     """Enter our users into the root that the command line names."""
     try:
         enter(Path(sys.argv[1]), ADDED)
-    except LockError as error:
+    except ImageError as error:
         print(f"users: {error}", file=sys.stderr)
         return 1
     return 0

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from image import HERE, build, disk, grub, root, users
 from image.boards import BOARDS, Board
-from image.errors import LockError
+from image.errors import ImageError
 from image.packages import Lock, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 from visavis.update import keys
 
@@ -66,13 +66,46 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     for name, size_mib in (("root", disk.SLOT_MIB), ("first", disk.FIRST_PARTITION_MIB)):
         with (tmp_path / name).open("wb") as out:
             out.truncate((size_mib << 20) + 1)
-        with pytest.raises(ValueError, match=f"{name} has .* leave packages out"):
-            disk.assemble(BOARD.table, {name: tmp_path / name}, tmp_path / "image")
+        with pytest.raises(ImageError, match=f"{name} has .* leave packages out"):
+            disk.must_fit(BOARD.table, {name: tmp_path / name})
     (tmp_path / "files").mkdir()
     (tmp_path / "first").rename(tmp_path / "files/first")
     about = disk.FileSystem(BOARD.name, "VISAVIS", disk.FIRST_PARTITION_MIB, LOCK.date_s)
-    with pytest.raises(ValueError, match="do not fit 128 MiB: make it larger"):
+    with pytest.raises(ImageError, match="do not fit 128 MiB: make it larger"):
         disk.fat(about, tmp_path / "files", tmp_path / "image")
+
+
+@pytest.mark.parametrize(
+    ("program_mib", "system_mib", "said"),
+    [
+        (34, 0, "VISAVIS: files of .* bytes do not fit 34 MiB: make it larger"),
+        (0, 5, "rootfs.squashfs has 5242880 bytes and its partition 4194304: leave packages out"),
+    ],
+)
+def test_an_image_whose_parts_leave_no_room_ends_in_a_sentence(
+    program_mib: int,
+    system_mib: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def squash(_: Path, file: Path, __: int) -> None:
+        file.write_bytes(bytes(system_mib << 20))
+
+    monkeypatch.setattr("image.disk.SLOT_MIB", 4)
+    monkeypatch.setattr("image.grub.FIRST_PARTITION_MIB", 34)
+    monkeypatch.setattr(grub.Grub, "program", lambda *_: bytes(program_mib << 20))
+    monkeypatch.setattr(build, "check", lambda *_: None)  # who may make one, and with what
+    monkeypatch.setattr(build, "package", lambda *_: tmp_path)
+    monkeypatch.setattr(sbom, "of_system", lambda *_: b"parts")
+    monkeypatch.setattr(root, "make", lambda _, tree: disk.write_files({sbom.INSIDE: b"", "etc/passwd": b""}, tree))
+    monkeypatch.setattr(root, "squash", squash)
+    monkeypatch.setattr(sys, "argv", ["image", "--board", BOARD.name, "--out", str(tmp_path)])
+    assert build.main() == 1
+    answer = capsys.readouterr()
+    assert answer.out == ""
+    assert re.fullmatch(f"image: {said}", answer.err.splitlines()[-1])
 
 
 def test_a_fat_partition_is_the_same_each_time_and_can_be_read(tmp_path: Path) -> None:
@@ -96,12 +129,12 @@ def test_grub_finds_its_program_and_its_variables_where_it_looks(
 
 def test_a_lock_can_be_read_again_and_a_damaged_one_is_said(tmp_path: Path) -> None:
     file = tmp_path / "board.lock"
-    with pytest.raises(LockError, match="--relock"):
+    with pytest.raises(ImageError, match="--relock"):
         read_lock(file)
     write_lock(file, LOCK)
     assert read_lock(file) == LOCK
     file.write_text(file.read_text() + "debian only-two\n")
-    with pytest.raises(LockError, match="damaged"):
+    with pytest.raises(ImageError, match="damaged"):
         read_lock(file)
 
 
@@ -153,7 +186,7 @@ def test_a_board_is_made_of_another_by_what_their_locks_differ_in(tmp_path: Path
     status.write_text("\n".join([*found, gone]))
     root.must_hold(tmp_path, after)
     status.write_text("\n".join(found[:2]))
-    with pytest.raises(LockError, match="does not hold what its lock names: linux_7_amd64"):
+    with pytest.raises(ImageError, match="does not hold what its lock names: linux_7_amd64"):
         root.must_hold(tmp_path, after)
 
 
@@ -231,7 +264,7 @@ def test_a_root_in_which_a_package_took_the_next_free_number_is_refused(file: st
     with (numbered / "etc" / file).open("a") as out:
         out.write(f"{line}\n")
     name, _, number, *_ = line.split(":")
-    with pytest.raises(LockError, match=rf"/etc/{file} .*, {name} \({number}\): enter them in .*users.py"):
+    with pytest.raises(ImageError, match=rf"/etc/{file} .*, {name} \({number}\): enter them in .*users.py"):
         users.must_be_fixed(numbered)
 
 
@@ -279,7 +312,10 @@ def test_an_image_is_not_older_than_the_keys_that_it_trusts(tmp_path: Path) -> N
 def test_a_keyring_that_openssl_cannot_read_is_said(tmp_path: Path) -> None:
     keyring = tmp_path / "keys.pem"
     keyring.write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
-    with pytest.raises(LockError, match="--keyring holds a certificate that openssl cannot read"):
+    with pytest.raises(ImageError, match="--keyring holds a certificate that openssl cannot read"):
+        build.trusted_from_s(keyring)
+    keyring.write_bytes(b"\x30\x82\x01\xff")  # as openssl writes one in DER
+    with pytest.raises(ImageError, match=r"--keyring: .*/keys\.pem is no text: name a file of certificates in PEM"):
         build.trusted_from_s(keyring)
 
 
@@ -398,7 +434,7 @@ def test_a_package_with_another_sum_everywhere_is_not_taken(monkeypatch: pytest.
     with mirror(b"another") as both:
         monkeypatch.setattr("image.packages.MIRROR", both)
         monkeypatch.setattr("image.packages.SNAPSHOT", both)
-        with pytest.raises(LockError, match=r"^a: .* has the sum \w+, not \w+; .*--relock$"):
+        with pytest.raises(ImageError, match=r"^a: .* has the sum \w+, not \w+; .*--relock$"):
             download(pinned_package(b"whole"), LOCK.date_s)
 
 

@@ -13,7 +13,7 @@ import pytest
 from image import HERE, build, jetson_layout, l4t, users
 from image.boards import Board
 from image.disk import ROOT_TYPES
-from image.errors import JetsonError, LockError
+from image.errors import ImageError
 from image.packages import Lock
 from image.root import Recipe
 from visavis.update.boot import nvbootctrl
@@ -87,7 +87,7 @@ def test_the_boot_partition_is_whole_and_the_same_each_time(board: Board, tmp_pa
 
 def test_a_kernel_in_another_form_is_refused(board: Board, tmp_path: Path) -> None:
     (tree := system(tmp_path)).joinpath("boot/Image").write_bytes(b"\x1f\x8b" + b"\0" * 100)
-    with pytest.raises(ValueError, match="no plain arm64 kernel"):
+    with pytest.raises(ImageError, match="no plain arm64 kernel"):
         board.loader.slot_files(tree, board.options)
 
 
@@ -139,12 +139,12 @@ def test_the_first_partition_has_the_note_of_what_is_on_trial_where_its_handler_
 )
 def test_a_layout_that_is_another_is_refused(before: str, after: str, says: str, board: Board) -> None:
     assert LAYOUT.count(before) == 1
-    with pytest.raises(JetsonError, match=says):
+    with pytest.raises(ImageError, match=says):
         jetson_layout.changed(LAYOUT.replace(before, after), board.table)
 
 
 def test_the_layout_is_written_beside_nvidias_and_nvidias_has_to_be_there(board: Board, tmp_path: Path) -> None:
-    with pytest.raises(JetsonError, match=r"rootfs_ab.xml cannot be read .*Jetson Linux 36"):
+    with pytest.raises(ImageError, match=r"rootfs_ab.xml cannot be read .*Jetson Linux 36"):
         jetson_layout.write(tmp_path, board.table)
     nvidias = tmp_path / jetson_layout.NVIDIAS
     nvidias.parent.mkdir(parents=True)
@@ -203,16 +203,16 @@ def test_a_kernel_without_what_a_slot_needs_is_refused(name: str, board: Board, 
     for file in ("modules.dep", "modules.builtin"):
         text = (folder / file).read_text()
         (folder / file).write_text(text.replace(f"{name}.ko", "x.ko").replace(f"{name.replace('_', '-')}.ko", "x.ko"))
-    with pytest.raises(JetsonError, match=f"the kernel {VERSION} lacks {name}: take one that was built with"):
+    with pytest.raises(ImageError, match=f"the kernel {VERSION} lacks {name}: take one that was built with"):
         board.loader.prepare(tmp_path, board.options)
 
 
 def test_a_root_without_nvidias_parts_is_refused(board: Board, tmp_path: Path) -> None:
     (tree := system(tmp_path)).joinpath(l4t.BOOT_CONTROL).unlink()
-    with pytest.raises(JetsonError, match="has no usr/sbin/nvbootctrl"):
+    with pytest.raises(ImageError, match="has no usr/sbin/nvbootctrl"):
         board.loader.prepare(tree, board.options)
     shutil.copytree(tree / "usr/lib/modules" / VERSION, tree / "usr/lib/modules/6.8")
-    with pytest.raises(JetsonError, match=f"one kernel in NVIDIA's system, and here {VERSION}, 6.8"):
+    with pytest.raises(ImageError, match=f"one kernel in NVIDIA's system, and here {VERSION}, 6.8"):
         board.loader.prepare(tree, board.options)
 
 
@@ -220,7 +220,7 @@ def test_what_nvidias_board_says_to_its_kernel_is_read_as_its_tool_reads_it(tmp_
     (tmp_path / "common").write_text('CMDLINE_ADD="console=ttyTCU0 net.ifnames=0"\n')
     (tmp_path / "board.conf").write_text('echo noise; source "${LDK_DIR}/common"\n')
     assert l4t.kernel_arguments(tmp_path, "board") == "console=ttyTCU0 net.ifnames=0"
-    with pytest.raises(JetsonError, match=r"other.conf cannot be read"):
+    with pytest.raises(ImageError, match=r"other.conf cannot be read"):
         l4t.kernel_arguments(tmp_path, "other")
 
 
@@ -243,14 +243,14 @@ def test_our_users_get_their_numbers_in_a_foreign_root_whose_own_stay(foreign: P
     users.must_be_fixed(foreign, users.ADDED)
     with (foreign / "etc/passwd").open("a") as out:
         out.write("new:x:998:998::/:/bin/false\n")
-    with pytest.raises(LockError, match=r"new \(998\): enter them in"):
+    with pytest.raises(ImageError, match=r"new \(998\): enter them in"):
         users.must_be_fixed(foreign, users.ADDED)
 
 
 def test_a_number_of_ours_that_somebody_has_is_refused(foreign: Path) -> None:
     with (foreign / "etc/group").open("a") as out:
         out.write("theirs:x:900:\n")
-    with pytest.raises(LockError, match="gives 900, which is for visavis, to theirs"):
+    with pytest.raises(ImageError, match="gives 900, which is for visavis, to theirs"):
         users.enter(foreign, users.ADDED)
 
 

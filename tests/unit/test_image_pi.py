@@ -12,6 +12,7 @@ import pytest
 from image import HERE, build, disk, root
 from image.arm64 import MAGIC, MAGIC_AT
 from image.boards import BOARDS, Board
+from image.errors import ImageError
 from image.packages import read_lock
 from image.pi import LICENCE
 from visavis.update.boot.tryboot import Tryboot
@@ -134,5 +135,5 @@ def test_the_same_system_makes_the_same_bytes(board: Board, tmp_path: Path) -> N
 def test_a_kernel_that_the_firmware_cannot_load_is_refused(board: Board, tmp_path: Path) -> None:
     tree = system(tmp_path)
     (tree / "usr/lib/modules/7.3.4/vmlinuz").write_bytes(b"MZ" + b"\0" * 100)
-    with pytest.raises(ValueError, match="no plain arm64 kernel"):
+    with pytest.raises(ImageError, match="no plain arm64 kernel"):
         board.loader.slot_files(tree, board.options)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from image import jetson, jetson_layout
-from image.errors import JetsonError
+from image.errors import ImageError
 from image.jetson import Order
 
 from tests.unit.l4t_root import LAYOUT
@@ -152,7 +152,7 @@ def test_a_step_that_fails_ends_it(order: Order, tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_said_before_anything_is_unpacked(order: Order, spoil: object, says: str) -> None:
     spoil(order)  # type: ignore[operator]
-    with pytest.raises(JetsonError, match=says):
+    with pytest.raises(ImageError, match=says):
         jetson.check(order)
     assert not order.tree.exists()
 
@@ -163,7 +163,7 @@ def test_where_rauc_is_missing_its_command_is_told(
     monkeypatch.setattr(jetson, "DEBS", tmp_path)
     assert jetson.rauc_packages("noble") == []
     with pytest.raises(
-        JetsonError, match=r"with `python -m deb.rauc --suite noble --arch arm64`, or name them with --rauc"
+        ImageError, match=r"with `python -m deb.rauc --suite noble --arch arm64`, or name them with --rauc"
     ):
         jetson.check(replace(order, rauc=(), suite="noble"))
     for name in ("1.13-1~noble", "1.13-2~noble", "1.13-3~jammy"):

@@ -16,7 +16,7 @@ import pytest
 from cryptography.x509 import load_pem_x509_certificate
 from google.protobuf import json_format
 from image import build, release
-from image.errors import LockError
+from image.errors import ImageError
 from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
@@ -335,7 +335,7 @@ def test_a_board_that_cannot_be_made_here_is_told_before_anything_is_built(
     source: Path, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("image.build.missing_programs", lambda _: ["mmdebstrap"])
-    with pytest.raises(LockError, match="missing: mmdebstrap"):
+    with pytest.raises(ImageError, match="missing: mmdebstrap"):
         release.ready(wanted(keys, tmp_path / "out", "rpi5"))
 
 
