@@ -22,7 +22,8 @@ from msgspec.structs import replace
 from visavis.appliance import daemon_process
 from visavis.broker import managed_broker
 from visavis.daemon import effective_config
-from visavis.supervisor import Supervisor, worker_command
+from visavis.supervisor import Supervisor
+from visavis.worker_command import worker_command
 
 from tests.ports import free_port
 

@@ -28,8 +28,9 @@ from visavis.errors import DetectorLost
 from visavis.gpu_losses import MOST_LOST, Record
 from visavis.models.cache import prepared_model
 from visavis.settings import WorkerSettings
-from visavis.supervisor import Supervisor, worker_command
+from visavis.supervisor import Supervisor
 from visavis.watchdog import Limits
+from visavis.worker_command import worker_command
 
 from tests import waiting
 from tests.tensorrt import core

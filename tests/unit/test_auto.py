@@ -17,7 +17,7 @@ from visavis.errors import ModelError
 from visavis.models.auto import Recommendation, recommended_model, remember, this_machine
 from visavis.models.imported import checked_name
 from visavis.settings import DetectorSettings
-from visavis.supervisor import worker_command
+from visavis.worker_command import worker_command
 
 from deb.packing import current_version
 from tests.unit.model_files import provided

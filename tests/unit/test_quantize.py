@@ -34,7 +34,7 @@ from visavis.models.quantize import Made, Plan, judge, quantize
 from visavis.models.quantized import Measured, Record, file_name, quantized_model, quantized_path, record_of
 from visavis.pictures import letterboxed
 from visavis.settings import DetectorSettings
-from visavis.supervisor import worker_command
+from visavis.worker_command import worker_command
 
 from tests.unit.command import visavis
 from tests.unit.engine_files import sealed_engine

@@ -28,7 +28,8 @@ from visavis.errors import ModelError, Refused
 from visavis.models.borrow import Wish, answered, borrowed, without_pictures
 from visavis.ring import Lease
 from visavis.ring_gen import DETECTION_DTYPE, Refusal
-from visavis.supervisor import Supervisor, worker_command
+from visavis.supervisor import Supervisor
+from visavis.worker_command import worker_command
 
 from tests.ports import free_port
 from tests.unit.test_model_cli import model

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -14,18 +13,13 @@ from pathlib import Path
 import pytest
 from visavis import supervisor
 from visavis.cli import worker
-from visavis.cli.program import parser_for
-from visavis.config_gen import Config, Detector
-from visavis.daemon import effective_config
 from visavis.keeper import NotKept
 from visavis.ring import SEND_LIMIT_S
-from visavis.scores import unsure_score
-from visavis.supervisor import Supervisor, usual_threads, worker_command
+from visavis.supervisor import Supervisor
 from visavis.systemd import ALIVE, MORE_TIME_US, READY
 from visavis.watchdog import Ear, Limits
 from visavis.worker import RETRY_MOST_MS
 
-from contracts.toml_file import read_toml
 from tests.repo.test_laws import ROOT
 from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.waiting import HANG_S, until
@@ -46,16 +40,6 @@ DEAF = [
 def alive(pid: int) -> bool:
     """Tell whether the process exists, as a zombie too."""
     return Path(f"/proc/{pid}").exists()
-
-
-def test_workers_take_as_many_frames_together_as_the_configuration_says(tmp_path: Path) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text(
-        '[worker]\ncredit = 4\nbatch_window_ms = 2.5\nregister_ring = true\n[[camera]]\nid = "demo"\nsource = "demo:"\n'
-    )
-    words = worker_command(effective_config(file, os.environ))[3:]
-    told = worker.settings(parser_for(words).parse_args(words))
-    assert (told.credit, told.detector.batch, told.batch_window_ms, told.register_ring) == (4, 4, 2.5, True)
 
 
 def test_as_many_workers_as_asked_for_run_and_none_is_left() -> None:
@@ -208,27 +192,6 @@ def test_a_worker_that_is_told_to_end_is_heard_until_it_has(tmp_path: Path, capf
     assert "NOTIFY_SOCKET" not in said
 
 
-@pytest.mark.parametrize("file", ["systemd/visavis-infer@.service", "deb/tensorrt/gpu.conf"])
-def test_a_unit_has_room_for_the_threads_of_both_networks(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second one takes pictures of other sizes; signals, the end and a model server have threads too."""
-    (room,) = re.findall(r"^TasksMax=(\d+)$", (ROOT / file).read_text(), re.MULTILINE)
-    sections = read_toml(ROOT / "contracts/config.toml")["section"]
-    (most,) = (key["max"] for section in sections for key in section.get("key", ()) if key["name"] == "threads")
-    usual = []
-    for cores in (32, 64, 256, 1024):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        usual.append(usual_threads(workers=1))
-    assert 2 * (max(most, *usual) - 1) + 8 <= int(room)
-
-
-def test_a_worker_takes_the_cores_that_it_may_use_up_to_16(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for cores in (1, 4, 16, 64):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        found.append([usual_threads(workers) for workers in (1, 3)])
-    assert found == [[1, 1], [4, 1], [16, 5], [16, 16]]
-
-
 def test_a_worker_that_ends_at_once_is_started_less_and_less_often(tmp_path: Path) -> None:
     told = tmp_path / "starts"
     command = ["/bin/sh", "-c", f"echo >> {told}"]
@@ -362,12 +325,3 @@ def test_a_worker_process_ends_with_0_on_a_stop_signal(tmp_path: Path, signal_nu
         assert b"is warm" in process.stderr.readline()
         process.send_signal(signal_number)
         assert process.wait(HANG_S) == 0
-
-
-@pytest.mark.parametrize(
-    ("told", "sent"), [(0.5, 0.1667), (0.9, 0.3), (0.3, 0.1), (0.2, 0.1), (0.1, 0.1), (0.05, 0.05), (0.0, 0.0)]
-)
-def test_workers_send_less_sure_faces_than_are_told(told: float, sent: float) -> None:
-    assert unsure_score(told) == pytest.approx(sent)
-    command = worker_command(Config(detector=Detector(score=told)))
-    assert float(command[command.index("--score") + 1]) == unsure_score(told)

@@ -30,9 +30,10 @@ from visavis.figures import daemon_status, figures, page_address
 from visavis.greeting import greet
 from visavis.models.configured import check_model
 from visavis.own_folder import put
-from visavis.supervisor import Supervisor, worker_command
+from visavis.supervisor import Supervisor
 from visavis.terminal import LiveLines
 from visavis.toml_text import quoted
+from visavis.worker_command import worker_command
 
 FIGURES_PERIOD_S = 1.0
 MOST_DIGITS = 5  # of a port

@@ -253,7 +253,7 @@ def become(args: argparse.Namespace) -> NoReturn:
         ConfigRefused: as `accepted`.
         DaemonMissing: the program that reads configurations is not on this machine.
     """
-    from visavis.supervisor import worker_command  # noqa: PLC0415 (not what a worker needs)
+    from visavis.worker_command import worker_command  # noqa: PLC0415 (not what a worker needs)
 
     command = worker_command(accepted(args.config))
     own = ["--name", args.name, "--watchdog-s", str(args.watchdog_s)]

@@ -17,7 +17,7 @@ from visavis.errors import VisavisError
 from visavis.parent import die_with_parent
 from visavis.programs import asked
 from visavis.settings import DetectorSettings, default_cache_dir
-from visavis.supervisor import usual_threads
+from visavis.worker_command import usual_threads
 
 MODEL, SIZE = "centerface", (640, 480)
 WAYS = (
