@@ -69,8 +69,8 @@ def test_detect_goes_on_without_a_cache(options: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "finding"),
     [
-        (READ_ONLY, "FAIL  cache        {} cannot be written, Read-only file system: set"),
-        (FULL, "FAIL  cache        {} has 1 MB free: make"),
+        (READ_ONLY, "fail  cache        {} cannot be written, Read-only file system: set"),
+        (FULL, "fail  cache        {} has 1 MB free: make"),
     ],
 )
 def test_doctor_sees_a_cache_that_takes_no_file(options: str, finding: str, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def test_each_subject_is_one_line_with_its_state() -> None:
     answer = visavis("doctor")
     lines = answer.stdout.splitlines()
     assert len(lines) == len(EXAMINATIONS) + 1
-    assert all(line.split()[0] in ("ok", "warn", "FAIL") for line in lines)
-    assert answer.returncode == (1 if any(line.startswith("FAIL") for line in lines) else 0)
+    assert all(line.split()[0] in ("ok", "warn", "fail") for line in lines)
+    assert answer.returncode == (1 if any(line.startswith("fail") for line in lines) else 0)
 
 
 def test_json_is_one_object_a_line_and_what_is_wrong_has_a_remedy() -> None:
@@ -48,6 +48,7 @@ def test_json_is_one_object_a_line_and_what_is_wrong_has_a_remedy() -> None:
         assert finding.keys() == {"subject", "state", "words", "remedy"}
         assert finding["state"] in ("ok", "warn", "fail")
         assert finding["words"]
+        assert bool(finding["remedy"]) == (finding["state"] != "ok"), finding
 
 
 def test_what_set_up_provides_is_ok_here() -> None:
@@ -223,7 +224,7 @@ def test_a_bad_configuration_fails_with_its_line(tmp_path: Path) -> None:
     bad.write_text("[web]\nlisten = 7\n")
     answer = visavis("doctor", "--config", bad)
     assert answer.returncode == 1
-    assert f"FAIL  config       {bad}:2: web.listen" in answer.stdout
+    assert f"fail  config       {bad}:2: web.listen" in answer.stdout
 
 
 def doctor_with(detector: str, folder: Path) -> str:
@@ -232,15 +233,15 @@ def doctor_with(detector: str, folder: Path) -> str:
     file.write_text(f"[detector]\n{detector}\n")
     answer = visavis("doctor", "--config", file, variables={"VISAVIS_CACHE_DIR": str(folder)})
     (line,) = (line for line in answer.stdout.splitlines() if line.split()[1] == "model")
-    assert answer.returncode == (1 if "FAIL" in answer.stdout else 0)
+    assert answer.returncode == (1 if "fail  " in answer.stdout else 0)
     return line
 
 
 def test_the_configured_model_is_looked_at_and_how_to_get_it_is_said(tmp_path: Path) -> None:
     line = doctor_with('model = "yunet-n"', tmp_path)
-    assert line == "FAIL  model        model yunet-n is not on this machine: visavis model pull yunet-n"
+    assert line == "fail  model        model yunet-n is not on this machine: visavis model pull yunet-n"
     line = doctor_with('model = "facefinder"', tmp_path)
-    assert line.startswith("FAIL  model        no model is called 'facefinder': choose from centerface, ")
+    assert line.startswith("fail  model        no model is called 'facefinder': choose from centerface, ")
     assert line.endswith(" or `visavis model import FILE.onnx`"), "a configuration takes no path"
 
 
@@ -253,7 +254,7 @@ def test_an_imported_model_is_looked_at_too(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "originals").glob("mine-*.onnx")
     kept.write_bytes(scrfd_like()[:-1] + b"!")
     line = doctor_with(setting, tmp_path)
-    assert line.startswith("FAIL  model ")
+    assert line.startswith("fail  model ")
     assert line.endswith(": visavis model import FILE --name mine")
 
 
@@ -319,7 +320,7 @@ def test_a_missing_daemon_fails_with_the_remedy(tmp_path: Path) -> None:
     answer = visavis("doctor", variables={"VISAVIS_CAPTURE": str(broken)})
     assert answer.returncode == 1
     (line,) = (line for line in answer.stdout.splitlines() if " daemon " in line)
-    assert line.startswith("FAIL  daemon       error while loading shared libraries: libopencv_core.so: install")
+    assert line.startswith("fail  daemon       error while loading shared libraries: libopencv_core.so: install")
 
 
 def test_a_machine_without_mosquitto_is_a_warning(tmp_path: Path) -> None:
@@ -350,7 +351,7 @@ def test_a_daemon_that_cannot_start_or_dies_without_a_word_is_named_by_every_com
         program.write_text(content)
         program.chmod(0o755)
         here = {"VISAVIS_CAPTURE": str(program)}
-        assert f"FAIL  daemon       {words}" in visavis("doctor", variables=here).stdout
+        assert f"fail  daemon       {words}" in visavis("doctor", variables=here).stdout
         assert complaints(visavis("run", variables=here))[0].startswith(f"visavis: {words}")
 
 

@@ -136,7 +136,7 @@ def test_a_library_that_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
     (broken / "__init__.py").write_text("raise ImportError('ELF load command address/offset not page-aligned')")
     path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     said = visavis("doctor", variables=path).stdout
-    assert "FAIL  onnxruntime  it cannot be loaded, exit 1: ImportError: ELF load command" in said
+    assert "fail  onnxruntime  it cannot be loaded, exit 1: ImportError: ELF load command" in said
     assert "\nok    cache " in said
     file = tmp_path / "report.txt"
     answer = visavis("doctor", "--hardware", "--short", "--output", file, variables=path)

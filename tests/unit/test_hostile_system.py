@@ -110,7 +110,7 @@ def test_a_cache_that_cannot_even_be_looked_at_is_a_sentence(tmp_path: Path) -> 
     # As with a folder of somebody else's; but root may enter those.
     nowhere = {"VISAVIS_CACHE_DIR": str(tmp_path / ("x" * 300))}
     found = visavis("doctor", variables=nowhere)
-    assert f"FAIL  cache        {tmp_path}/xxx" in found.stdout
+    assert f"fail  cache        {tmp_path}/xxx" in found.stdout
     assert "File name too long: set VISAVIS_CACHE_DIR to a folder of this user" in found.stdout
     assert "warn  model        centerface can be prepared but not kept: see cache above" in found.stdout
     listed = visavis("model", "list", variables=nowhere)

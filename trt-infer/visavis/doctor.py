@@ -82,7 +82,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     except VisavisError as error:
         yield Finding("model", "warn", "not looked at, the configuration cannot be read", "mend what fails here")
         if config is not None:
-            yield Finding("config", "fail", str(error))
+            yield Finding("config", "fail", str(error), "correct what is named there")
         return
     yield from model_of_device(settings.detector) if of_device else (model(settings.detector),)
     if of_device:
@@ -178,9 +178,9 @@ def onnxruntime() -> Finding:
     if importlib.util.find_spec("onnxruntime") is None:
         return Finding("onnxruntime", "fail", "the Python package is missing", INSTALL_AGAIN)
     answer = programs.asked([sys.executable, "-c", LOADED], LOAD_LIMIT_S)  # a library may take its process down
-    if answer.code:
+    if answer.why:
         return Finding("onnxruntime", "fail", f"it cannot be loaded, {answer.why}", INSTALL_AGAIN)
-    return Finding("onnxruntime", "fail" if answer.why else "ok", str(answer))
+    return Finding("onnxruntime", "ok", str(answer))
 
 
 def tensorrt() -> Finding:
@@ -198,7 +198,7 @@ def cuda() -> Finding:
     nodes = [str(node) for pattern in GPU_NODES for node in sorted(Path("/dev").glob(pattern))]
     if nodes:
         return Finding("cuda", "ok", f"GPU driver is loaded ({nodes[0]})")
-    return Finding("cuda", "warn", "no NVIDIA GPU here: the CPU infers")
+    return Finding("cuda", "ok", "no NVIDIA GPU here: the CPU infers")
 
 
 def cache() -> Finding:

@@ -25,7 +25,6 @@ EXAMPLE = (
     "  visavis doctor\n  visavis doctor --config visavis.toml --json\n  visavis doctor --hardware --output pi5.txt"
 )
 REPORT = Path("visavis-hardware.txt")
-MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,9 +113,9 @@ def clock(began_s: float) -> str:
 
 
 def line(finding: Finding) -> str:
-    """`FAIL  broker  mosquitto is not installed: apt install mosquitto`."""
+    """`fail  broker  mosquitto is not installed: apt install mosquitto`."""
     remedy = f": {finding.remedy}" if finding.remedy else ""
-    return f"{MARKS[finding.state]}  {finding.subject:<12} {finding.words}{remedy}"
+    return f"{finding.state:<4}  {finding.subject:<12} {finding.words}{remedy}"
 
 
 def finding_json(finding: Finding) -> dict[str, str]:
