@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"visavis/capture/internal/aside"
 	"visavis/capture/internal/clientnet"
 	"visavis/capture/internal/state"
 )
@@ -90,8 +91,16 @@ func Open(settings Settings) (*Gate, error) {
 	return g, nil
 }
 
+// keepMost is how long a disk that hangs is waited for at the end.
+const keepMost = time.Second
+
 // Run ends what is open of accounts that are revoked and of sessions that are over, and keeps the sessions, until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
+	aside.Within(ctx, keepMost, func() { g.run(ctx) })
+	return nil
+}
+
+func (g *Gate) run(ctx context.Context) {
 	defer g.keepFriends()
 	defer g.keepSessions(true)
 	tick := time.NewTicker(lookEach)
@@ -99,7 +108,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 			g.look()
 			g.keepSessions(false)

@@ -4,6 +4,7 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -119,17 +120,13 @@ func (l *link) keep(ctx context.Context, session func(ctx context.Context, reach
 
 // connect returns when the broker has accepted us, refused us, or ctx ended.
 func (l *link) connect(ctx context.Context, last will, gone chan<- error) (*connection, error) {
-	password, err := l.settings.password()
+	keys, err := l.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := l.settings.tls(l.secure) // they may have been renewed
-	if err != nil {
-		return nil, err
-	}
-	dial := &dialer{ctx: ctx, tls: certificates, most: l.patience, opened: &l.opened}
+	dial := &dialer{ctx: ctx, tls: keys.certificates, most: l.patience, opened: &l.opened}
 	options := paho.NewClientOptions().AddBroker(l.address).SetCustomOpenConnectionFn(dial.open).
-		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(password).
+		SetClientID(l.client).SetUsername(l.settings.User).SetPassword(keys.password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
 		SetProtocolVersion(4).SetKeepAlive(keepAlive).SetConnectTimeout(l.patience).SetWriteTimeout(writeTimeout).
 		SetBinaryWill(last.topic, last.payload, last.QoS, last.Retain).
@@ -142,6 +139,32 @@ func (l *link) connect(ctx context.Context, last will, gone chan<- error) (*conn
 		return nil, l.settings.refused(err)
 	}
 	return &connection{client, dial}, nil
+}
+
+// keys are what lets us in. They are read anew for each connection, for they may have been renewed.
+type keys struct {
+	password     string
+	certificates *tls.Config // nil: without TLS
+	err          error
+}
+
+// keys reads them, and leaves a disk that hangs behind when ctx ends.
+func (l *link) keys(ctx context.Context) (keys, error) {
+	read := make(chan keys, 1)
+	go func() { read <- l.settings.keys(l.secure) }()
+	select {
+	case now := <-read:
+		return now, now.err
+	case <-ctx.Done():
+		return keys{}, ctx.Err()
+	}
+}
+
+func (s Settings) keys(secure bool) (k keys) {
+	if k.password, k.err = s.password(); k.err == nil {
+		k.certificates, k.err = s.tls(secure)
+	}
+	return k
 }
 
 // connection is a client of the broker, and what it speaks over.

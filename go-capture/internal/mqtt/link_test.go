@@ -7,12 +7,16 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/updown"
+	"visavis/capture/internal/waiting"
 )
 
 // heardLink is a link to the broker at url, and what the log says from now on.
@@ -105,4 +109,32 @@ func TestABrokerThatHangsUpIsSaidOnce(t *testing.T) {
 	if err != nil || strings.Count(written.String(), "broker away") != 1 || !strings.Contains(written.String(), listener.Addr().String()) {
 		t.Errorf("%v, said: %s", err, written.String())
 	}
+}
+
+// TestAPasswordOnADiskThatHangsHoldsUpNobodyWhoEnds: a pipe stands for the disk, since whoever opens it waits for somebody who writes.
+func TestAPasswordOnADiskThatHangsHoldsUpNobodyWhoEnds(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "password")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newPublisher(t, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: "box", User: "box", PasswordFile: pipe})
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	var writer *os.File
+	waiting.Until(t, "it reads the password", func() (reads bool) {
+		var err error
+		writer, err = os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0) // fails until there is a reader
+		return err == nil
+	})
+	end()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the device waits for it")
+	}
+	_ = writer.Close() // the one who waited reads nothing, and ends
 }

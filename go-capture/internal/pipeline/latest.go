@@ -3,12 +3,16 @@
 package pipeline
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
+	"time"
 
+	"visavis/capture/internal/aside"
 	"visavis/capture/internal/state"
 )
 
@@ -16,6 +20,36 @@ import (
 const latestFile = "latest-version"
 
 var versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+~-]{0,63}$`)
+
+// latestLook is how soon another version is told.
+const latestLook = time.Second
+
+// latest is what latestVersion said last. Who tells it on does not wait for a disk.
+type latest struct{ version atomic.Pointer[string] }
+
+func (l *latest) now() string {
+	if version := l.version.Load(); version != nil {
+		return *version
+	}
+	return ""
+}
+
+// watch reads it until ctx ends.
+func (l *latest) watch(ctx context.Context) error {
+	aside.Within(ctx, lookMost, func() {
+		looks := time.NewTicker(latestLook)
+		defer looks.Stop()
+		for ctx.Err() == nil {
+			version := latestVersion()
+			l.version.Store(&version)
+			select {
+			case <-ctx.Done():
+			case <-looks.C:
+			}
+		}
+	})
+	return nil
+}
 
 // latestVersion is the newest version that the device could have; "" when nobody has written down a sound one.
 func latestVersion() string {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"visavis/capture/internal/aside"
 	"visavis/capture/internal/web"
 )
 
@@ -34,8 +35,16 @@ func (a *Appliance) parts() []web.Part {
 	return parts
 }
 
-// watchParts looks at what does not tell by itself that it is wrong, until ctx ends: beside everything else, for a disk may hang.
+// lookMost is how long a look that is under way is waited for when the daemon ends: a disk may hang.
+const lookMost = 250 * time.Millisecond
+
+// watchParts looks at what does not tell by itself that it is wrong, until ctx ends: beside everything else.
 func (a *Appliance) watchParts(ctx context.Context) error {
+	aside.Within(ctx, lookMost, func() { a.lookAtParts(ctx) })
+	return nil
+}
+
+func (a *Appliance) lookAtParts(ctx context.Context) {
 	looks := time.NewTicker(partsLook)
 	defer looks.Stop()
 	for {
@@ -49,7 +58,7 @@ func (a *Appliance) watchParts(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-looks.C:
 		}
 	}

@@ -3,11 +3,15 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/waiting"
@@ -74,5 +78,37 @@ func TestAConfigurationThatIsSpoiltStaysInTheStatusUntilItIsMended(t *testing.T)
 	a.Refused(errors.New("no good"))
 	if said := faultsOf(a)["configuration"]; !strings.Contains(said, "no good") {
 		t.Errorf("a reload that was refused: %q", said)
+	}
+}
+
+// TestALookThatStandsStillHoldsUpNobodyWhoEnds: the configuration may lie on a share, and the state on a disk, that hangs.
+func TestALookThatStandsStillHoldsUpNobodyWhoEnds(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	pipe := filepath.Join(folder, latestFile)
+	if err := unix.Mkfifo(pipe, 0o600); err != nil { // whoever opens it waits for somebody who writes
+		t.Fatal(err)
+	}
+	never := make(chan struct{})
+	a := configured(t)
+	a.RereadWith(func() (*config.Config, error) { <-never; return nil, nil })
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		_, _ = a.watchParts(ctx), a.latest.watch(ctx)
+		close(ended)
+	}()
+	if a.latest.now() != "" || a.info().Latest != "" {
+		t.Error("there is a version")
+	}
+	end()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the daemon waits for it")
+	}
+	close(never)
+	if writer, err := os.OpenFile(pipe, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+		_ = writer.Close() // the one who waited reads nothing, and ends
 	}
 }

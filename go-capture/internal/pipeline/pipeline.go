@@ -66,6 +66,7 @@ type Appliance struct {
 	engine      *engine.Watch
 	clock       *clock.Watch
 	reread      reread // of the configuration
+	latest      latest
 	cooling     cooling
 	progress    calm
 
@@ -201,6 +202,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.tellSystemd(ctx) })
 	group.Go(func() error { return a.keepCool(ctx) })
 	group.Go(func() error { return a.watchParts(ctx) })
+	group.Go(func() error { return a.latest.watch(ctx) })
 	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)

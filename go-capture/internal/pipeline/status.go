@@ -231,7 +231,7 @@ func (a *Appliance) info() mqtt.Info {
 	info.Engine = a.progress.of(a.engine.State(), time.Now())
 	info.URL = pageURL(a.config)
 	info.Slowed = a.cooling.governor.Now().Slowed()
-	info.Latest = latestVersion()
+	info.Latest = a.latest.now()
 	info.Brokers = map[string]bool{}
 	for _, one := range a.brokers() {
 		info.Brokers[one.Name] = one.Connected
