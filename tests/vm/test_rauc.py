@@ -191,3 +191,6 @@ def test_the_service_starts_with_our_settings_and_is_found_through_dbus(installe
     said = installed.said(f"mkdir -p /run/dbus && dbus-daemon --system --fork && {by_hand} {asked}")
     assert f'"compatible":"visavis-{BOARD}"' in said
     assert '"booted":"A"' in said
+    mark = "dbus-send --system --print-reply --dest=de.pengutronix.rauc / de.pengutronix.rauc.Installer.Mark"
+    refused = installed.run(f"setpriv --reuid=65534 --clear-groups {mark} string:bad string:booted")
+    assert "AccessDenied" in refused.stderr, refused
