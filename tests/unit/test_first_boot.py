@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -442,3 +443,27 @@ def test_a_device_that_cannot_see_its_accounts_or_its_name_says_so(
     assert f"This is {socket.gethostname()}: " in told
     assert "Whether this device has an administrator cannot be seen: " in told
     assert code not in told
+
+
+def endless(place: Path) -> None:
+    with place.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+IN_ITS_PLACE: dict[str, Callable[[Path], None]] = {
+    "a pipe": os.mkfifo,
+    "a link to what never ends": lambda place: place.symlink_to("/dev/zero"),
+    "a terabyte of nothing": endless,
+}
+
+
+@pytest.mark.parametrize("puts", IN_ITS_PLACE.values(), ids=IN_ITS_PLACE)
+def test_nothing_that_the_daemons_user_writes_keeps_a_device_from_starting(
+    puts: Callable[[Path], None], places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (places.root / "var/lib/visavis").mkdir(parents=True)
+    puts(places.root / "var/lib/visavis/credentials.toml.claimed")
+    assert not prepare(places, lambda _: "")
+    told = capsys.readouterr().out
+    assert "Whether this device has an administrator cannot be seen: " in told
+    assert not (places.boot / "claim-code.txt").exists()

@@ -9,12 +9,14 @@ on the console and in a file on the boot partition.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +37,7 @@ ACCOUNTS = "var/lib/visavis/credentials.toml"
 USED_CODES = f"{ACCOUNTS}.claimed"
 # Of text that is not UTF-8: written again as it was read.
 KEEP = "surrogateescape"
+MOST_BYTES = 1 << 20
 STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
 # The first stage makes it where what is written below /etc and /var lies in memory.
 IN_MEMORY = "visavis-in-memory"
@@ -205,8 +208,25 @@ def apply(root: Path, wanted: list[File]) -> None:
 
 
 def content_of(path: Path) -> str | None:
-    """What a file holds, whatever its encoding; None where there is none."""
-    return path.read_text("utf-8", KEEP) if path.exists() else None
+    """What a file holds, whatever its encoding; None where there is none.
+
+    Some lie where the daemon's user may write. A pipe in their place, for whose other end one waits, would keep the
+    device from starting for ever.
+
+    Raises:
+        OSError: it cannot be read, is no plain file, or is absurdly long.
+    """
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with open(opened, "rb") as file:  # noqa: PTH123 (it is open already)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content.decode("utf-8", KEEP)
 
 
 def restore(root: Path, file: File, content: str | None) -> None:
