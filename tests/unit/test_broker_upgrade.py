@@ -262,6 +262,14 @@ def test_what_a_way_back_took_of_the_rights_is_not_taken_for_deleted(place: Path
     assert "pattern deny b/#\n" in runs(place, RIGHTS)
 
 
+def test_rights_that_a_power_cut_has_left_empty_are_made_again(place: Path) -> None:
+    """mosquitto would take and throw away what the device tells, and an owner who has deleted all says so otherwise."""
+    dpkg(place, "-i", package(place, "1"))
+    (place / "etc/mosquitto" / RIGHTS).write_text("")
+    assert "deleted" not in dpkg(place, "-i", package(place, "2"))
+    assert runs(place, RIGHTS) == (BROKER / RIGHTS).read_text()
+
+
 def test_a_purge_leaves_nothing_in_mosquittos_folder(place: Path) -> None:
     dpkg(place, "-i", setting_of_dpkgs(place, ADDED))
     dpkg(place, "-i", package(place, "1"))

@@ -8,6 +8,8 @@ whatever python3 is there. Where the device wants logins, the daemon has left a 
 from __future__ import annotations
 
 import http.client
+import os
+import re
 import ssl
 import sys
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 
 ANSWER_S = 30.0
 PAUSE_S = 1.0
+TOKEN = re.compile(rb"[0-9A-Za-z_.-]{1,200}")
 
 
 class NotReadyError(Exception):
@@ -50,7 +53,7 @@ def answer(url: str, token: Path | None = None) -> str:
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=this_very_machine)
     )
     try:
-        sent = {"Authorization": f"Bearer {token.read_text()}"} if token and token.exists() else {}
+        sent = {"Authorization": f"Bearer {read(token)}"} if token and token.exists() else {}
         with direct.open(urllib.request.Request(url, headers=sent), timeout=ANSWER_S) as answered:  # noqa: S310
             return str(answered.read().decode())
     except urllib.error.HTTPError as error:
@@ -58,6 +61,22 @@ def answer(url: str, token: Path | None = None) -> str:
         raise NotReadyError(f"{url} says {error.code} {error.reason}{hint}") from error
     except (OSError, http.client.HTTPException) as error:
         raise NotReadyError(f"nobody answers at {url}: {error}") from error
+
+
+def read(token: Path) -> str:
+    """The token; it lies where the daemon's user may put anything, and what it leads to is nobody's to see.
+
+    Raises:
+        NotReadyError: it is none.
+    """
+    try:
+        with open(os.open(token, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+            text = file.read(201) or b""
+    except OSError as error:
+        raise NotReadyError(f"{token} cannot be read: {error.strerror}") from error
+    if not TOKEN.fullmatch(text):
+        raise NotReadyError(f"{token} holds no token")
+    return text.decode()
 
 
 if __name__ == "__main__":
