@@ -264,7 +264,7 @@ func (f *memoryFile) Sync() error {
 	return nil
 }
 
-func (f *memoryFile) Close() error { return nil }
+func (f *memoryFile) Close() error { return f.disk.check("close", f.name) }
 
 // loadedFrom opens an outbox on a disk without starting its writer: tests take its rounds one by one.
 func loadedFrom(t testing.TB, d files, s Settings) *Outbox {

@@ -147,12 +147,12 @@ func (o *Outbox) fromDisk(seq uint64, found Record) (Record, bool) {
 		o.handOut(seq)
 		return found, true
 	}
-	o.cursor.close() // it has passed what will be wanted
 	lost := uint64(0)
 	if o.next == seq { // else it was dropped meanwhile
 		lost = o.lose(found.Seq)
 	}
 	o.mu.Unlock()
+	o.cursor.close() // it has passed what will be wanted; without the mutex, for a disk may hang in it and Append must not
 	if lost > 0 {
 		slog.Warn("outbox lost events to damage on its disk", "folder", o.settings.Folder, "events", lost)
 	}

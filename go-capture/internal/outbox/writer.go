@@ -119,6 +119,14 @@ func (o *Outbox) store(flush bool) error {
 		o.disk.tries = 0
 		return nil
 	}
+	if abandoned := o.failed(err); abandoned != nil {
+		_ = abandoned.Close() // the failure is reported, and nothing in it is relied on
+	}
+	return err
+}
+
+// failed notes that a segment was not stored. What it returns is to be closed; nil: nothing.
+func (o *Outbox) failed(err error) (abandoned file) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.claimed = 0
@@ -127,9 +135,9 @@ func (o *Outbox) store(flush bool) error {
 		o.disk.tries++ // a full or locked disk may take the rest of the segment later, as long as memory has room for what it holds
 	}
 	if o.disk.tries == storeTries {
-		o.abandon()
+		return o.abandon()
 	}
-	return err
+	return nil
 }
 
 func (o *Outbox) write() error {
@@ -366,26 +374,31 @@ func (o *Outbox) retire() error {
 	if err := o.sync(true); err != nil {
 		return err
 	}
+	return o.leaveActive().Close()
+}
+
+// leaveActive takes the active segment's file. It is closed without the mutex: over a network that may wait for the server for ever, and
+// Append must not.
+func (o *Outbox) leaveActive() (active file) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	active := o.disk.active
-	o.disk.active, o.written = nil, 0
-	return active.Close()
+	active, o.disk.active, o.written = o.disk.active, nil, 0
+	return active
 }
 
 // abandon ends an active segment that fails again and again: another place on the disk may be better, and only without one may what was
-// acknowledged leave memory. What of it was synced stays.
-func (o *Outbox) abandon() {
+// acknowledged leave memory. What of it was synced stays. The caller closes what it returns without the mutex; nil: there was none.
+func (o *Outbox) abandon() (active file) {
 	o.disk.tries, o.written = 0, 0
 	if o.disk.active == nil {
-		return
+		return nil
 	}
-	_ = o.disk.active.Close() // the failure is reported, and nothing in it is relied on
-	o.disk.active = nil
+	active, o.disk.active = o.disk.active, nil
 	if n := len(o.segments); o.segments[n-1].first == o.base {
 		o.segments = o.segments[:n-1] // nothing was synced; the next one has the same name
 	}
 	o.disk.last = o.base - 1
+	return active
 }
 
 // letGo closes all files.

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+
+	"visavis/capture/internal/waiting"
+)
+
+// errLate is what a Close says that flushes and finds the server gone.
+var errLate = fmt.Errorf("close: %w", syscall.ESTALE)
+
+// hangsInClose makes a segment wait in its Close until goOn is called, or the test ends; then that fails. reached holds a token once it
+// waits. Writes to the segment return `writing`.
+func (d *memoryDisk) hangsInClose(t *testing.T, s segment, writing error) (reached <-chan struct{}, goOn func()) {
+	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = func(what, name string) error {
+		switch {
+		case name != s.name():
+			return nil
+		case what == "write":
+			return writing
+		case what != "close":
+			return nil
+		}
+		nudge(hangs)
+		d.mu.Unlock()
+		<-goesOn
+		d.mu.Lock()
+		return errLate
+	}
+	goOn = sync.OnceFunc(func() { close(goesOn) })
+	t.Cleanup(goOn)
+	return hangs, goOn
+}
+
+// closesOne is an outbox with thirty events or more, none of them acknowledged, whose next step closes a segment.
+type closesOne struct {
+	*Outbox
+	disk    *memoryDisk
+	closing segment
+	writing error // what writes to that segment come to
+	step    func() error
+	says    error // what the step comes to once Close has failed; nil: no error
+}
+
+func (c *closesOne) begin(t *testing.T) {
+	c.disk = newMemoryDisk()
+	c.Outbox = loadedFrom(t, c.disk, Settings{})
+	put(t, c.Outbox, 1, 30)
+	round(t, c.Outbox)
+	c.closing = segment{first: 1}
+}
+
+// retiring ends its segment in order.
+func retiring(t *testing.T) *closesOne {
+	c := &closesOne{says: errLate}
+	c.begin(t)
+	c.step = c.retire
+	return c
+}
+
+// abandoning has a segment that takes nothing more.
+func abandoning(t *testing.T) *closesOne {
+	c := &closesOne{writing: syscall.EIO, says: syscall.EIO}
+	c.begin(t)
+	put(t, c.Outbox, 31, 31)
+	c.step = func() error {
+		for range storeTries - 1 {
+			_ = c.round(true) // fails, and the segment is tried again
+		}
+		return c.round(true)
+	}
+	return c
+}
+
+// reading finds that the segment before the one it reads now has lost its end.
+func reading(t *testing.T) *closesOne {
+	c := &closesOne{disk: threeSegments(t), closing: segment{first: 11}}
+	torn := c.disk.files[segment{first: 1}.name()]
+	torn.data = torn.data[:len(torn.data)-1]
+	c.Outbox = loadedFrom(t, c.disk, Settings{})
+	for range 9 {
+		mustNext(t, c.Outbox)
+	}
+	c.step = func() error {
+		_, _, err := c.take()
+		return err
+	}
+	return c
+}
+
+func TestAppendAndStatsDoNotWaitForADiskThatHangsInClose(t *testing.T) {
+	for name, prepared := range map[string]func(*testing.T) *closesOne{
+		"a segment that retires": retiring, "a segment that is abandoned": abandoning, "a segment that was read": reading,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := prepared(t)
+			reached, goOn := c.disk.hangsInClose(t, c.closing, c.writing)
+			ended := make(chan error, 1)
+			go func() { ended <- c.step() }()
+			waiting.For(t, "it hangs in Close", reached)
+			before := make(chan Stats, 1)
+			go func() {
+				_ = c.Append("t", []byte("newest")) // Stats tells
+				before <- c.Stats()
+			}()
+			if s := waiting.For(t, "Append and Stats return", before); s.Waiting < 31 {
+				t.Errorf("%+v", s)
+			}
+			goOn()
+			if err := waiting.For(t, "the step ends", ended); !errors.Is(err, c.says) {
+				t.Errorf("it ends with %v, want %v", err, c.says)
+			}
+			c.disk.healed()
+			round(t, c.Outbox)
+			if s := loadedFrom(t, c.disk.kill(), Settings{}).Stats(); s.Waiting < 31 || s.Dropped != 0 {
+				t.Errorf("on disk: %+v", s)
+			}
+		})
+	}
+}
