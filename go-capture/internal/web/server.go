@@ -75,6 +75,7 @@ type Server struct {
 	mu          sync.Mutex
 	studios     map[string]*studio
 	studioCount uint64
+	removals    uint64 // of cameras
 	closed      bool
 	working     sync.WaitGroup // the studios' encoders, and the WebSockets, for which net/http does not wait
 

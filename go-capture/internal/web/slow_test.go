@@ -196,6 +196,42 @@ func TestACameraThatGoesWhileItIsShownIsNoError(t *testing.T) {
 	}
 }
 
+// leaving is a View whose camera is removed right after somebody has first asked for it.
+type leaving struct {
+	oneCamera
+	once   sync.Once
+	remove func()
+}
+
+func (l *leaving) Cameras() []CameraSettings { return nil }
+
+func (l *leaving) Privacy(string) (privacy string, known bool) {
+	l.once.Do(func() {
+		l.remove()
+		known = true
+	})
+	return showing.PrivacyPixelate, known
+}
+
+func TestACameraThatGoesWhileItsStudioIsMadeLeavesNone(t *testing.T) {
+	view := &leaving{}
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, view)
+	view.remove = func() { r.server.CameraRemoved("door") }
+	pool := frame.NewPool(1)
+	r.show(pool, 1)
+	if studio, _ := r.server.studioNow("door"); studio != nil {
+		t.Error("a camera that is gone has a studio")
+	}
+	if _, ok := pool.Get(); !ok {
+		t.Fatal("its picture is held")
+	}
+	for _, path := range []string{"snapshot.jpg", "stream.mjpeg", "live"} {
+		if answer := get(t, r.url+"/api/v1/cameras/door/"+path); answer.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s, want 404", path, answer.Status)
+		}
+	}
+}
+
 func TestADeviceThatStopsDoesNotSayThatACameraIsNotThere(t *testing.T) {
 	r := serve(t)
 	r.server.closeStudios() // as Run does while answers that are under way finish

@@ -70,6 +70,7 @@ func (s *Server) CameraRemoved(id string) {
 	s.mu.Lock()
 	studio := s.studios[id]
 	delete(s.studios, id)
+	s.removals++
 	s.mu.Unlock()
 	if studio != nil {
 		studio.close()
@@ -79,21 +80,39 @@ func (s *Server) CameraRemoved(id string) {
 // studioOf returns the studio of a configured camera and makes it at the first call; nil if there is no such camera or
 // the server has ended.
 func (s *Server) studioOf(id string) *studio {
-	s.mu.Lock()
-	found := s.studios[id]
-	s.mu.Unlock()
-	if found != nil {
-		return found
+	for {
+		found, removals := s.studioNow(id)
+		if found != nil {
+			return found
+		}
+		if _, known := s.view.Privacy(id); !known { // asked without our mutex: the view has its own
+			return nil
+		}
+		if made, done := s.makeStudio(id, removals); done {
+			return made
+		}
 	}
-	if _, known := s.view.Privacy(id); !known { // asked without our mutex: the view has its own
-		return nil
-	}
+}
+
+// studioNow returns the studio that a camera has, nil if none, and how many cameras have been removed.
+func (s *Server) studioNow(id string) (found *studio, removals uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.studios[id], s.removals
+}
+
+// makeStudio makes the studio of a camera that was known when so many had been removed. It is not done if another went since: that may be
+// this one, and nobody would close its studio any more.
+func (s *Server) makeStudio(id string, removals uint64) (made *studio, done bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.removals != removals {
+		return nil, false
+	}
 	if s.studios[id] == nil && !s.closed {
 		s.studios[id] = s.newStudio(id)
 	}
-	return s.studios[id]
+	return s.studios[id], true
 }
 
 // studioFor is the same for who asks, with the refusal where there is none.
