@@ -66,20 +66,36 @@ def test_a_device_works_when_it_says_so_in_time(tmp_path: Path) -> None:
 
 def test_a_device_that_wants_logins_tells_its_status_to_the_token_of_root(tmp_path: Path) -> None:
     token = tmp_path / "token"
-    with device_that_says(repeat(200), {"version": "0.1.0"}, "of root") as page:
+    with device_that_says(repeat(200), {"version": "0.1.0"}, "OFROOT234567OFROOT234567AB") as page:
         refused = ready(page, 0, token)
         assert refused.returncode == 1
         assert refused.stderr.startswith(f"{page}/api/v1/status says 401 Unauthorized; see in `journalctl -u visavis-")
-        token.write_text("of root")
+        token.write_text("OFROOT234567OFROOT234567AB")
         assert json.loads(ready(page, 0, token).stdout) == {"version": "0.1.0"}
 
 
+@pytest.mark.parametrize("kind", ["a pipe", "a link"])
+def test_what_lies_in_the_place_of_a_token_neither_holds_up_nor_is_shown(kind: str, tmp_path: Path) -> None:
+    """The folder is the daemon's, and root asks."""
+    token, other = tmp_path / "token", tmp_path / "other"
+    other.write_text("a-secret-of-root")
+    if kind == "a pipe":
+        os.mkfifo(token)
+    else:
+        token.symlink_to(other)
+    with device_that_says(repeat(200), {"version": "0.1.0"}, "a-secret-of-root") as page:
+        said = ready(page, 0, token)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert str(token) in said.stderr
+    assert "a-secret-of-root" not in said.stderr
+
+
 @pytest.mark.parametrize("release", ["ansible", "ansible-oldest"])
-@pytest.mark.parametrize("token", ["", "of root"], ids=["open", "logins"])
+@pytest.mark.parametrize("token", ["", "OFROOT234567OFROOT234567AB"], ids=["open", "logins"])
 def test_the_gate_sees_the_version_and_the_frames_also_where_a_login_is_needed(
     token: str, release: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "token").write_text("of root")
+    (tmp_path / "token").write_text("OFROOT234567OFROOT234567AB")
     ansible = with_a_play(tmp_path, release)
     for status, installed, words in (
         (WELL, "0.1.0+trixie", ""),

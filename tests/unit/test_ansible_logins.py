@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the playbooks write who may log in: into a folder in which the daemon's user may put anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.ansible_programs import PLAYBOOKS, Ansible, Played
+from tests.unit.test_ansible_roles import tasks
+
+pytestmark = pytest.mark.timeout(600)
+
+SCRIPT = PLAYBOOKS / "roles/visavis/files/logins.sh"
+LOGINS = "# who may log in\n[account.anna]\nrole = 'admin'\n\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The daemon's folder `var`, what may log in, and a play that gives it to us instead of to the daemon's user."""
+    (tmp_path / "var").mkdir()
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "logins.sh").symlink_to(SCRIPT)
+    (tmp_path / "credentials.toml").write_text(LOGINS)
+    (step,) = (one for one in tasks(SCRIPT.parents[1] / "tasks/settings.yml") if one["name"] == "Write who may log in")
+    words = step["ansible.builtin.command"]["argv"]
+    step["ansible.builtin.command"]["argv"] = [*words[words.index("/bin/sh") : -1], str(tmp_path / "var")]
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [step]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    return tmp_path
+
+
+def played(ansible: Ansible, place: Path) -> Played:
+    given = {"visavis_credentials_file": str(place / "credentials.toml"), "ansible_connection": "local"}
+    return ansible.play("-i", "localhost,", place / "play.yml", "-e", json.dumps(given))
+
+
+@pytest.mark.parametrize("release", ["ansible", "ansible-oldest"])
+def test_who_may_log_in_is_written_once_and_stands_in_nothing_that_is_said(
+    release: str, place: Path, tmp_path: Path
+) -> None:
+    ansible = Ansible.installed(release, tmp_path, {"ANSIBLE_PYTHON_INTERPRETER": sys.executable})
+    first, second = played(ansible, place), played(ansible, place)
+    assert (first.code, first.changed, second.code, second.changed) == (0, {"localhost": 1}, 0, {"localhost": 0})
+    assert "anna" not in first.said + second.said
+    written = place / "var" / "credentials.toml"
+    assert (written.read_text(), written.stat().st_mode & 0o777) == (LOGINS, 0o600)
+    assert list((place / "var").iterdir()) == [written]
+
+
+def ran(folder: Path) -> str:
+    command = ["/bin/sh", SCRIPT, str(folder)]
+    return subprocess.run(command, input=LOGINS, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", ["credentials.toml", ".credentials.new"])
+@pytest.mark.parametrize("leads_to", ["folder", "file"])
+def test_no_link_is_followed(name: str, leads_to: str, place: Path) -> None:
+    (place / "folder").mkdir()
+    (place / "file").write_text("of somebody else")
+    (place / "var" / name).symlink_to(place / leads_to)
+    assert ran(place / "var") == "written\n"
+    assert (place / "var" / "credentials.toml").read_text() == LOGINS
+    assert not (place / "var" / "credentials.toml").is_symlink()
+    assert (list((place / "folder").iterdir()), (place / "file").read_text()) == ([], "of somebody else")
+
+
+def test_rights_that_are_too_wide_are_narrowed(place: Path) -> None:
+    assert ran(place / "var") == "written\n"
+    (place / "var" / "credentials.toml").chmod(0o644)
+    assert ran(place / "var") == ""
+    assert (place / "var" / "credentials.toml").stat().st_mode & 0o777 == 0o600
