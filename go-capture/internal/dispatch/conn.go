@@ -177,7 +177,7 @@ func helloRefusal(hello ring.Hello) *refusal {
 	return nil
 }
 
-// join sends WELCOME and every ring in one hold of the mutex, so that no ring is missed or sent twice.
+// join sends WELCOME and every ring in one hold of the mutex, so that no ring is missed or sent twice. Room is made before.
 func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.Hello) (*worker, *refusal) {
 	if no := helloRefusal(hello); no != nil {
 		return nil, no
@@ -185,13 +185,8 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	visitor := hello.Flags&ring.HelloFlagVisitor != 0
-	if no := d.fullFor(visitor); no != nil {
+	if no := d.roomFor(visitor); no != nil {
 		return nil, no
-	}
-	if !visitor { // it has a slot in each ring from the start
-		if err := d.grow(); err != nil {
-			return nil, &refusal{ring.RefusalTooManyWorkers, err.Error()}
-		}
 	}
 	d.workerIDs++
 	granted := min(int(hello.Credit), d.options.Credit)
@@ -211,6 +206,23 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 	}
 	d.pump()
 	return w, nil
+}
+
+// roomFor makes room for one more worker in every ring; a visitor has a slot in each from the start. The mutex is held, but let go of
+// while memory is got. Workers and streams may come and go meanwhile, so all is looked at again until nothing is missing.
+func (d *Dispatcher) roomFor(visitor bool) *refusal {
+	for {
+		if no := d.fullFor(visitor); no != nil {
+			return no
+		}
+		s := d.narrow()
+		if s == nil || visitor {
+			return nil
+		}
+		if err := s.grow(); err != nil {
+			return &refusal{ring.RefusalTooManyWorkers, err.Error()}
+		}
+	}
 }
 
 // fullFor refuses one more worker, or visitor, than there are places.
@@ -239,11 +251,11 @@ func (d *Dispatcher) connected() (n int) {
 	return n
 }
 
-// grow makes room for one more worker in every ring.
-func (d *Dispatcher) grow() error {
+// narrow is a stream without room for one more worker, if there is one. One that is retired needs none.
+func (d *Dispatcher) narrow() *Stream {
 	for _, s := range d.streams {
-		if err := s.grow(d.connected() + 1); err != nil {
-			return err
+		if !s.retired && s.wanted() > len(s.slots) {
+			return s
 		}
 	}
 	return nil

@@ -100,7 +100,7 @@ type Snapshot struct {
 	Workers  []WorkerState // those that look at every camera
 	Visitors []WorkerState // those that borrow a frame now and then
 	Streams  []StreamState
-	Unnamed  int     // connections that have not said HELLO yet
+	Unnamed  int     // connections that have not said HELLO yet, or wait for memory for one more worker
 	Share    float64 // of their time in which workers may work
 }
 

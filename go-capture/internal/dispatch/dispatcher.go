@@ -5,7 +5,7 @@
 // A Stream is one camera in one format; it writes into slots of its ring. pump lends the newest frame of the least recently served
 // stream to the worker expected to finish first. A lease ends by RESULT, hang-up, a wrong message or its deadline; a client's picture
 // that is late may be lent to a second worker before (late.go). Every captured frame ends in exactly one Outcome. One mutex guards
-// everything, and nothing under it blocks.
+// everything, and nothing under it blocks: memory of rings, for which the kernel may have to make place, is got without it.
 package dispatch
 
 import (
@@ -81,12 +81,15 @@ type Dispatcher struct {
 	timerNs   int64          // when the timer comes, 0 = it is not set
 	patientNs int64          // no lease is overdue before
 	say       rate.Sometimes // that a worker was cut off
+
+	// reserve gets memory for more slots. Where little is left that takes long: nobody who holds the mutex may call it.
+	reserve func(memory *ring.Ring, slots int) error
 }
 
 // New makes a Dispatcher without streams; call Serve to let workers in.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, spare: mostSpare,
-		say: rate.Sometimes{First: cutOffsSaid, Interval: cutOffsPause}}
+		say: rate.Sometimes{First: cutOffsSaid, Interval: cutOffsPause}, reserve: (*ring.Ring).Reserve}
 	var raw [8]byte
 	if _, err := rand.Read(raw[:]); err != nil {
 		panic(err) // documented never to fail
@@ -120,12 +123,17 @@ func (d *Dispatcher) AddStream(spec StreamSpec) (*Stream, error) {
 func (d *Dispatcher) attach(spec StreamSpec, id uint32, memory *ring.Ring) *Stream {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	s := &Stream{dispatcher: d, spec: spec, id: id, memory: memory}
+	s.widen(d.room(spec, d.options.Workers))
+	for s.wanted() > len(s.slots) { // more workers may come while it grows
+		if s.grow() != nil {
+			break // without memory for more workers the stream has what it needs for those that are configured
+		}
+	}
 	if d.accounts[spec.Name] == nil {
 		d.accounts[spec.Name] = &account{}
 	}
-	s := &Stream{dispatcher: d, spec: spec, id: id, memory: memory, account: d.accounts[spec.Name]}
-	s.widen(d.room(spec, d.options.Workers))
-	_ = s.grow(d.connected() + 1) // without memory for more workers the stream has what it needs for those that are configured
+	s.account = d.accounts[spec.Name]
 	d.streams = append(d.streams, s)
 	for _, w := range append([]*worker(nil), d.workers...) {
 		d.announce(w, s)

@@ -5,6 +5,7 @@ package dispatch
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"visavis/capture/internal/ring"
 )
@@ -56,6 +57,8 @@ type Stream struct {
 	superseded uint32  // since the last dispatch
 	retired    bool
 	gone       bool
+	growing    int // calls of grow, for which the memory stays mapped
+	reserving  sync.Mutex
 }
 
 // room is how many slots a stream needs while so many workers are connected, but no more than a ring has: workers may then hold all.
@@ -73,17 +76,37 @@ func (d *Dispatcher) room(spec StreamSpec, workers int) int {
 	return min(needed, ring.MaxSlots)
 }
 
-// grow gives the stream the slots that it needs for so many workers. The mutex is held.
-func (s *Stream) grow(workers int) error {
-	slots := min(s.dispatcher.room(s.spec, workers), s.memory.Slots())
-	if slots <= len(s.slots) {
-		return nil
-	}
-	if err := s.memory.Reserve(slots); err != nil {
+// wanted is how many slots the stream needs for one more worker. The mutex is held.
+func (s *Stream) wanted() int {
+	return min(s.dispatcher.room(s.spec, s.dispatcher.connected()+1), s.memory.Slots())
+}
+
+// grow gives the stream the slots that are wanted now. The mutex is held, but let go of while memory is got for them: where little is
+// left that takes long, and cameras, results and the timer must not wait for it. A stream that is retired meanwhile needs none any more.
+func (s *Stream) grow() error {
+	slots := s.wanted()
+	s.growing++
+	s.dispatcher.mu.Unlock()
+	err := s.reserve(slots)
+	s.dispatcher.mu.Lock()
+	s.growing--
+	switch {
+	case s.gone:
+		s.unmap()
+	case s.retired:
+	case err != nil:
 		return fmt.Errorf("the ring of %s for one more worker: %w", s.spec.Name, err)
+	default:
+		s.widen(slots)
 	}
-	s.widen(slots)
 	return nil
+}
+
+// reserve gets memory for one worker after the other, since a ring takes no two at once. The mutex of the dispatcher is not held.
+func (s *Stream) reserve(slots int) error {
+	s.reserving.Lock()
+	defer s.reserving.Unlock()
+	return s.dispatcher.reserve(s.memory, slots)
 }
 
 // widen makes slots of memory that is there.
@@ -195,6 +218,14 @@ func (d *Dispatcher) detach(s *Stream) {
 	}
 	for _, slot := range s.slots {
 		slot.bytes = nil
+	}
+	s.unmap()
+}
+
+// unmap frees the memory of a stream that is gone; while more is being got for it, grow does that in the end.
+func (s *Stream) unmap() {
+	if s.growing > 0 {
+		return
 	}
 	if err := s.memory.Close(); err != nil {
 		go slog.Error("the memory of a stream stays: only a bug can do that", "stream", s.spec.Name, "error", err) // who reads the log may hang

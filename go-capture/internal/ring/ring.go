@@ -116,7 +116,8 @@ func (s Spec) reserved() int {
 }
 
 // Reserve gets memory for the first slots of the ring, as far as they have none; without it the writer would die of SIGBUS when memory
-// runs out.
+// runs out. Slots that have memory may be used meanwhile: no page of theirs is touched, since each slot begins at a multiple of Align, and
+// only Reserve knows of reserved. It is not safe beside itself or Close.
 func (r *Ring) Reserve(slots int) error {
 	end := int64(r.header.DataOffset) + int64(r.header.SlotStride)*int64(slots)
 	if end <= r.reserved {
