@@ -54,8 +54,9 @@ def test_who_may_log_in_is_written_once_and_stands_in_nothing_that_is_said(
 
 
 def ran(folder: Path) -> str:
-    command = ["/bin/sh", SCRIPT, str(folder)]
-    return subprocess.run(command, input=LOGINS, capture_output=True, text=True, check=True).stdout
+    command = ["/bin/sh", str(SCRIPT), str(folder)]
+    said = subprocess.run(command, input=LOGINS, capture_output=True, text=True, check=True)
+    return said.stdout
 
 
 @pytest.mark.parametrize("name", ["credentials.toml", ".credentials.new"])
