@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,12 +41,28 @@ func TestWhatThePageShowsIsNeverOneSizeTooMany(t *testing.T) {
 		r.dial(t, "?width="+strconv.Itoa(16+n))
 	}
 	waiting.Until(t, "all watch", func() bool { return r.figures().Now == mostLooks })
-	if code, text := r.ask(t, http.MethodGet, "/api/v1/cameras/door/stream.mjpeg?width=640", nil); code != http.StatusServiceUnavailable {
+	if code, text := r.ask(t, http.MethodGet, "/api/v1/cameras/door/stream.mjpeg?width=640&boxes=1", nil); code != http.StatusServiceUnavailable {
 		t.Errorf("one size more: %d %s", code, text)
 	}
-	r.dial(t, "")
-	r.dial(t, "?boxes=1")
-	waiting.Until(t, "the page watches too", func() bool { return r.figures().Now == mostLooks+2 })
+	for _, width := range pageWidths {
+		query := "?boxes=0"
+		if width > 0 {
+			query = "?width=" + strconv.Itoa(width)
+		}
+		r.dial(t, query)
+	}
+	waiting.Until(t, "the page watches too", func() bool { return r.figures().Now == mostLooks+len(pageWidths) })
+}
+
+func TestTheWidthsOfThePageAreThose(t *testing.T) {
+	script, err := static.ReadFile("static/live.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(pageWidths[1:])), ", "), "[]")
+	if !strings.Contains(string(script), "export const widths = ["+listed+"];") {
+		t.Errorf("static/live.js asks for other widths than %s", listed)
+	}
 }
 
 // TestOfSnapshotsOneStandsInTheWayOfLivePictures: the others wait elsewhere, and whoever goes meanwhile waits no longer.

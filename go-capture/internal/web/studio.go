@@ -177,7 +177,7 @@ func (s *studio) develop(wanted look) (*still, error) {
 	}
 	made := &still{number: newest.number, capturedNs: newest.CapturedNs, privacy: privacy, detections: detections}
 	made.part, made.jpeg = multipart(jpeg)
-	if len(s.stills) >= mostStills {
+	if len(s.stills) >= mostStills() {
 		clear(s.stills)
 	}
 	s.stills[wanted] = made
@@ -228,16 +228,14 @@ func (s *studio) join(v *viewer) error {
 	return nil
 }
 
-// tooManyLooks never refuses what the page shows, whatever sizes others have taken.
 func (s *studio) tooManyLooks(another look) bool {
-	if another.width == 0 {
-		return false
-	}
 	looks := map[look]bool{another: true}
 	for v := range s.viewers {
-		looks[v.look] = true
+		if !v.look.isOfPage() {
+			looks[v.look] = true
+		}
 	}
-	return len(looks) > mostLooks
+	return !another.isOfPage() && len(looks) > mostLooks
 }
 
 func (s *studio) leave(v *viewer) {

@@ -44,11 +44,15 @@ func oldFromS(cameras []CameraSettings, id string) float64 {
 // viewersMost is how many streams may be open at once.
 const viewersMost = 600
 
-// mostLooks is how many different sizes and styles of one camera are encoded at once.
+// mostLooks is how many sizes and styles of one camera are encoded at once beside those of the page, which nobody can shut out.
 const mostLooks = 8
 
-// mostStills has room for what the page shows beside them.
-const mostStills = mostLooks + 2
+// pageWidths are those for which the page asks (static/live.js), and the picture's own.
+var pageWidths = []int{0, 160, 320, 480, 640, 960, 1280, 1920}
+
+func (l look) isOfPage() bool { return !l.boxes && slices.Contains(pageWidths, l.width) }
+
+func mostStills() int { return mostLooks + len(pageWidths) }
 
 // Take keeps r's picture as the newest of its camera. It is called by the hub and never waits for a viewer or an encode.
 func (s *Server) Take(r *hub.Result) {
