@@ -39,7 +39,7 @@ func StreamOperation() map[string]any {
 		"x-messages": object{"anyOf": []object{schemaOf("detected"), unansweredSchema()}},
 		"responses": object{
 			"101": object{"description": "The stream is open"}, "400": problemResponse("Opened as no WebSocket can be"),
-			"426": problemResponse("Not opened as a WebSocket"), "429": laterResponse("Too many streams are open: see Retry-After"),
+			"426": upgradeResponse(), "429": laterResponse("Too many streams are open: see Retry-After"),
 			"503": laterResponse("The device stops: see Retry-After"),
 		},
 	}
@@ -57,7 +57,7 @@ func PushOperation() map[string]any {
 		"responses": object{
 			"101": object{"description": "The camera is yours"}, "400": problemResponse("Opened as no WebSocket can be"),
 			"404": problemResponse("There is no such push: camera"), "409": problemResponse("Another client feeds this camera"),
-			"426": problemResponse("Not opened as a WebSocket"), "503": laterResponse("The device stops: see Retry-After"),
+			"426": upgradeResponse(), "503": laterResponse("The device stops: see Retry-After"),
 		},
 	}
 }
@@ -73,6 +73,13 @@ func jsonBodySchema(score float64) object {
 		"score": object{"description": "Least score of a face: detector.score, which is also meant by 0 and null, or more",
 			"anyOf": []object{{"type": "number", "minimum": score, "maximum": 1}, {"enum": []any{0, nil}}}},
 	}}
+}
+
+// upgradeResponse says what the connection has to become.
+func upgradeResponse() object {
+	response := problemResponse("Not opened as a WebSocket")
+	response["headers"] = object{"Upgrade": object{"required": true, "schema": object{"const": "websocket"}}}
+	return response
 }
 
 func problemResponse(description string) object {

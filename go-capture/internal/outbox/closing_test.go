@@ -3,11 +3,13 @@
 package outbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/waiting"
 )
@@ -125,5 +127,71 @@ func TestAppendAndStatsDoNotWaitForADiskThatHangsInClose(t *testing.T) {
 				t.Errorf("on disk: %+v", s)
 			}
 		})
+	}
+}
+
+// hangsInRead makes reads of segments wait until goOn is called, or the test ends. reached holds a token once one waits.
+func (d *memoryDisk) hangsInRead(t *testing.T) (reached <-chan struct{}, goOn func()) {
+	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = func(what, _ string) error {
+		if what == "read" {
+			nudge(hangs)
+			d.mu.Unlock()
+			<-goesOn
+			d.mu.Lock()
+		}
+		return nil
+	}
+	goOn = sync.OnceFunc(func() { close(goesOn) })
+	t.Cleanup(goOn)
+	return hangs, goOn
+}
+
+// TestAConnectionDoesNotWaitForTheOneBeforeThatADiskHolds: the next one delivers all of it once the disk goes on.
+func TestAConnectionDoesNotWaitForTheOneBeforeThatADiskHolds(t *testing.T) {
+	d := threeSegments(t)
+	o := loadedFrom(t, d, Settings{})
+	close(o.ended) // it has no writer
+	reached, goOn := d.hangsInRead(t)
+	publishes := func(r Record) Delivery { return delivered(nil) }
+	deliver := func(ctx context.Context) <-chan error {
+		ended := make(chan error, 1)
+		go func() { ended <- o.Deliver(ctx, publishes) }()
+		return ended
+	}
+	first, leave := context.WithCancel(context.Background())
+	held := deliver(first)
+	waiting.For(t, "it hangs in a read", reached)
+	leave()
+	second, leaveToo := context.WithCancel(context.Background())
+	waits := deliver(second)
+	leaveToo()
+	if err := waiting.For(t, "the second connection ends", waits); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	closing, end := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer end()
+	closed := make(chan error, 1)
+	go func() { closed <- o.Close(closing) }()
+	if err := waiting.For(t, "it is closed", closed); err != nil {
+		t.Error(err)
+	}
+	goOn()
+	waiting.For(t, "the first connection ends", held)
+	third, done := context.WithCancel(context.Background())
+	var got []uint64
+	publishes = func(r Record) Delivery {
+		if got = append(got, r.Seq); len(got) == 30 {
+			done()
+		}
+		return delivered(nil)
+	}
+	waiting.For(t, "the third connection has delivered all", deliver(third))
+	for n, seq := range got {
+		if seq != uint64(n)+1 {
+			t.Fatalf("%v", got)
+		}
 	}
 }

@@ -27,8 +27,15 @@ type sending struct {
 
 // Deliver is one connection's work: it publishes everything that is not acknowledged, in order, then what comes, and settles what
 // the broker acknowledges. It returns the first failure, or ctx's error; what is not settled then comes again with the next call.
-// publish is called from one goroutine and must keep the order.
+// publish is called from one goroutine and must keep the order. A disk that hangs may hold it after the end of ctx; the next call waits
+// for it to come back.
 func (o *Outbox) Deliver(ctx context.Context, publish func(Record) Delivery) error {
+	select {
+	case o.delivering <- struct{}{}:
+		defer func() { <-o.delivering }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	o.Rewind()
 	group, ctx := errgroup.WithContext(ctx)
 	sent := make(chan sending, o.settings.Window)

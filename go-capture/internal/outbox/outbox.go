@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"visavis/capture/internal/aside"
 	"visavis/capture/internal/state"
 )
 
@@ -87,6 +88,8 @@ type Outbox struct {
 	cursor   cursor       // the reader's
 	disk     disk         // the writer's
 
+	delivering chan struct{} // holds one token while Deliver reads
+
 	mu          sync.Mutex
 	loaded      bool // the folder was read, so events can have numbers
 	shut        bool
@@ -138,7 +141,8 @@ func Open(s Settings) (*Outbox, error) {
 func newOutbox(s Settings, in files) *Outbox {
 	return &Outbox{
 		settings: s.filled(), files: in, running: sinceNow(), wake: make(chan struct{}, 1), ready: make(chan struct{}, 1),
-		flush: make(chan chan error), closing: make(chan struct{}), ended: make(chan struct{}), above: map[uint64]struct{}{}, inFlight: map[uint64]struct{}{},
+		delivering: make(chan struct{}, 1),
+		flush:      make(chan chan error), closing: make(chan struct{}), ended: make(chan struct{}), above: map[uint64]struct{}{}, inFlight: map[uint64]struct{}{},
 		fault: state.NewFault(slog.String("folder", s.Folder), "outbox cannot use its disk, events stay in memory", "outbox writes again"),
 		left:  state.NewFault(slog.String("folder", s.Folder), "events wait that only another release can send", "they can go out"),
 	}
@@ -281,13 +285,23 @@ func (o *Outbox) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close outbox in %s: %w", o.settings.Folder, ctx.Err())
 	}
-	o.cursor.close()
+	aside.Within(ctx, 0, func() { o.closeCursor(ctx) })
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if lost := len(o.pending); lost > 0 {
 		return fmt.Errorf("close outbox in %s: %d events were only in memory: %w", o.settings.Folder, lost, o.roundErr)
 	}
 	return nil
+}
+
+// closeCursor leaves it to a reader that a disk holds.
+func (o *Outbox) closeCursor(ctx context.Context) {
+	select {
+	case o.delivering <- struct{}{}:
+		defer func() { <-o.delivering }()
+		o.cursor.close()
+	case <-ctx.Done():
+	}
 }
 
 func sinceNow() func() time.Duration {

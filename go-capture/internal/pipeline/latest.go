@@ -34,17 +34,29 @@ func (l *latest) now() string {
 	return ""
 }
 
-// watch reads it until ctx ends.
+func (l *latest) look() {
+	version := latestVersion()
+	l.version.Store(&version)
+}
+
+// begin has it looked at before anybody is told: brokers would be told that there is none, and a moment later that there is.
+func (l *latest) begin(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookMost)
+	defer cancel()
+	aside.Within(ctx, 0, l.look)
+}
+
+// watch looks again and again until ctx ends.
 func (l *latest) watch(ctx context.Context) error {
 	aside.Within(ctx, lookMost, func() {
 		looks := time.NewTicker(latestLook)
 		defer looks.Stop()
-		for ctx.Err() == nil {
-			version := latestVersion()
-			l.version.Store(&version)
+		for {
 			select {
 			case <-ctx.Done():
+				return
 			case <-looks.C:
+				l.look()
 			}
 		}
 	})

@@ -3,10 +3,13 @@
 package pipeline
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"visavis/capture/internal/waiting"
 )
 
 func TestTheLatestVersionIsWhatAnUpdaterWroteDown(t *testing.T) {
@@ -23,4 +26,27 @@ func TestTheLatestVersionIsWhatAnUpdaterWroteDown(t *testing.T) {
 			t.Errorf("%q is read as %q", text, got)
 		}
 	}
+}
+
+func TestBrokersAreToldOfTheLatestVersionAtOnceAndOfANewerOne(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	write := func(version string) {
+		if err := os.WriteFile(filepath.Join(folder, latestFile), []byte(version), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1.2.3")
+	a := configured(t)
+	ctx, end := context.WithCancel(context.Background())
+	a.latest.begin(ctx)
+	if got := a.info().Latest; got != "1.2.3" {
+		t.Errorf("at first %q", got)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.latest.watch(ctx) }()
+	write("1.2.4")
+	waiting.Until(t, "the newer one is told", func() bool { return a.info().Latest == "1.2.4" })
+	end()
+	waiting.For(t, "it ends", ended)
 }

@@ -89,26 +89,28 @@ func TestALookThatStandsStillHoldsUpNobodyWhoEnds(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o600); err != nil { // whoever opens it waits for somebody who writes
 		t.Fatal(err)
 	}
-	never := make(chan struct{})
-	a := configured(t)
-	a.RereadWith(func() (*config.Config, error) { <-never; return nil, nil })
+	a, never, reads := configured(t), make(chan struct{}), make(chan struct{}, 1)
+	defer close(never)
+	a.RereadWith(func() (*config.Config, error) { reads <- struct{}{}; <-never; return nil, nil })
+	a.latest.begin(context.Background()) // returns, too
 	ctx, end := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		_, _ = a.watchParts(ctx), a.latest.watch(ctx)
-		close(ended)
-	}()
-	if a.latest.now() != "" || a.info().Latest != "" {
-		t.Error("there is a version")
-	}
+	ended := make(chan error, 2)
+	go func() { ended <- a.watchParts(ctx) }()
+	go func() { ended <- a.latest.watch(ctx) }()
+	waiting.For(t, "the configuration is read", reads)
+	time.Sleep(latestLook + 100*time.Millisecond) // then the version is looked at again
 	end()
-	select {
-	case <-ended:
-	case <-time.After(10 * time.Second):
-		t.Error("the daemon waits for it")
+	for range 2 {
+		if err := waiting.For(t, "the daemon goes on", ended); err != nil {
+			t.Error(err)
+		}
 	}
-	close(never)
-	if writer, err := os.OpenFile(pipe, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
-		_ = writer.Close() // the one who waited reads nothing, and ends
+	for { // those who waited read nothing, and end
+		writer, err := os.OpenFile(pipe, os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			break
+		}
+		_ = writer.Close()
+		time.Sleep(10 * time.Millisecond)
 	}
 }

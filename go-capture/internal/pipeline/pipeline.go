@@ -184,6 +184,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	}
 	ctx, stop := a.untilAnswered(ctx)
 	defer stop()
+	a.latest.begin(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	untilTold, allTold := context.WithCancel(context.WithoutCancel(ctx)) // ends after the hub, so that its last words go out
 	group.Go(func() error { return a.dispatcher.Serve(ctx, at.workers) })

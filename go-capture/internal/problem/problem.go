@@ -48,7 +48,8 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	if p.Status == http.StatusUpgradeRequired {
-		h.Set("Upgrade", "websocket") // RFC 9110, 15.5.22: what is required has to be said
+		h.Set("Upgrade", "websocket") // RFC 9110, 15.5.22: what is required has to be said, and 7.8: to whom
+		h.Set("Connection", "Upgrade")
 	}
 	if OfInference(r.URL.Path) {
 		WriteJSON(w, r, Answer{ContentType: inferenceType, Status: p.Status, Body: map[string]string{"error": p.Sentence()}})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/problem"
 	"visavis/capture/internal/showing"
 	"visavis/capture/internal/waiting"
 )
@@ -105,5 +107,17 @@ func TestOfSnapshotsOneStandsInTheWayOfLivePictures(t *testing.T) {
 	}
 	if _, err := studio.developOnce(context.Background(), look{width: 300}); err != nil {
 		t.Errorf("the place of the first is not free again: %v", err)
+	}
+}
+
+func TestAClientIsNotSaidToHaveGoneWhenTheDeviceStops(t *testing.T) {
+	for why, want := range map[error]int{errStops: http.StatusServiceUnavailable, nil: problem.StatusClientGone} {
+		ctx, end := context.WithCancelCause(context.Background())
+		end(why)
+		answer := httptest.NewRecorder()
+		answerError(answer, httptest.NewRequest(http.MethodGet, "/api/v1/events", nil).WithContext(ctx), fmt.Errorf("read: %w", ctx.Err()))
+		if answer.Code != want || (answer.Header().Get("Retry-After") != "") != (why != nil) {
+			t.Errorf("%v is answered %d, Retry-After %q", why, answer.Code, answer.Header().Get("Retry-After"))
+		}
 	}
 }

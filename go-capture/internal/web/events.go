@@ -107,10 +107,10 @@ func readEventsQuery(query url.Values) (history.Query, error) {
 	if limit > 0 {
 		q.Limit = int(limit)
 	}
-	if query.Has("camera") && !auth.CameraID.MatchString(q.Camera) {
+	if q.Camera != "" && !auth.CameraID.MatchString(q.Camera) {
 		return q, badQuery("camera", q.Camera, "the id of a camera; those that are gone may be asked for, too")
 	}
-	if query.Has("type") && !slices.Contains(eventTypes, zone.Kind(q.Type)) {
+	if q.Type != "" && !slices.Contains(eventTypes, zone.Kind(q.Type)) {
 		return q, badQuery("type", q.Type, fmt.Sprintf("one of %v", eventTypes))
 	}
 	return q, nil

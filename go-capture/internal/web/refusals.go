@@ -33,6 +33,8 @@ func refusalComponents() object {
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		answers[refusalName(code)] = laterAnswer(refusalWords[code])
 	}
+	upgrades := http.StatusUpgradeRequired
+	answers[refusalName(upgrades)] = upgradeAnswer(refusalWords[upgrades])
 	for name, answer := range maps.Clone(answers) {
 		told := maps.Clone(answer.(object))
 		told["content"] = problem.InferenceContent()
@@ -80,6 +82,13 @@ func (s *Server) refusals(t route) []int {
 
 // guards tells whether a route is not for everybody.
 func (s *Server) guards(t route) bool { return s.settings.Auth != nil && t.least != auth.Public }
+
+// upgradeAnswer is a problem that says what the connection has to become.
+func upgradeAnswer(description string) object {
+	answer := problemAnswer(description)
+	answer["headers"] = object{"Upgrade": object{"required": true, "schema": object{"const": "websocket"}}}
+	return answer
+}
 
 func problemAnswer(description string) object {
 	return object{"description": description, "content": object{problem.ContentType: object{"schema": schemaOf("problem")}}}

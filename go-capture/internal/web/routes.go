@@ -161,15 +161,23 @@ func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &refused):
 		problem.Problem(refused).Write(w, r)
 		return
+	case errors.Is(context.Cause(r.Context()), errStops):
+		problem.Problem(stops()).Write(w, r)
+		return
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
-		problem.Problem{Status: clientGone, Title: "The client has gone"}.Write(w, r)
+		problem.Problem{Status: problem.StatusClientGone, Title: "The client has gone"}.Write(w, r)
 		return
 	}
 	problem.Problem{Status: http.StatusInternalServerError, Title: "The device could not answer", Detail: err.Error()}.Write(w, r)
 }
 
-// clientGone is read by nobody but the log and the metrics, which would else tell of a failure; nginx calls it so.
-const clientGone = 499
+// errStops is why the context of a request ends whose client has not gone.
+var errStops = errors.New("the device stops")
+
+func stops() refusal {
+	return refusal{Status: http.StatusServiceUnavailable, Title: "The device stops", RetryAfter: 1,
+		Detail: "It shows nothing new: ask again after Retry-After."}
+}
 
 // refusal is an error that says itself how it is answered.
 type refusal problem.Problem

@@ -154,8 +154,8 @@ func (s *Server) Listening() <-chan struct{} { return s.listening }
 // Serve answers at a listener, which it closes, until ctx ends; then every stream ends and Serve returns nil.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer s.closeStudios()
-	handlers, endHandlers := context.WithCancel(context.WithoutCancel(ctx))
-	defer endHandlers()
+	handlers, endHandlers := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endHandlers(errStops)
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -175,7 +175,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.closeStudios() // viewers are told before their requests end
-	endHandlers()
+	endHandlers(errStops)
 	return stop(server, failed)
 }
 

@@ -125,8 +125,7 @@ func (s *Server) studioFor(id string) (*studio, error) {
 		return found, nil
 	}
 	if _, known := s.view.Privacy(id); known {
-		return nil, refusal{Status: http.StatusServiceUnavailable, Title: "The device stops", RetryAfter: 1,
-			Detail: "It shows nothing new: ask again after Retry-After."}
+		return nil, stops()
 	}
 	if slices.ContainsFunc(s.view.Cameras(), func(c CameraSettings) bool { return c.ID == id }) {
 		return nil, refusal{Status: http.StatusServiceUnavailable, Title: "The camera does not run", RetryAfter: 1,
