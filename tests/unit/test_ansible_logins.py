@@ -27,17 +27,18 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "logins.sh").symlink_to(SCRIPT)
     (tmp_path / "credentials.toml").write_text(LOGINS)
-    (step,) = (one for one in tasks(SCRIPT.parents[1] / "tasks/settings.yml") if one["name"] == "Write who may log in")
-    words = step["ansible.builtin.command"]["argv"]
-    step["ansible.builtin.command"]["argv"] = [*words[words.index("/bin/sh") : -1], str(tmp_path / "var")]
-    play = {"hosts": "localhost", "gather_facts": False, "tasks": [step]}
+    steps = {one["name"]: one for one in tasks(SCRIPT.parents[1] / "tasks/settings.yml")}
+    write, see = steps["Write who may log in"], steps["See that they are written"]
+    words = write["ansible.builtin.command"]["argv"]
+    write["ansible.builtin.command"]["argv"] = [*words[words.index("/bin/sh") : -2], str(tmp_path / "var"), words[-1]]
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [write, see]}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
     return tmp_path
 
 
-def played(ansible: Ansible, place: Path) -> Played:
+def played(ansible: Ansible, place: Path, *words: str) -> Played:
     given = {"visavis_credentials_file": str(place / "credentials.toml"), "ansible_connection": "local"}
-    return ansible.play("-i", "localhost,", place / "play.yml", "-e", json.dumps(given))
+    return ansible.play("-i", "localhost,", place / "play.yml", "-e", json.dumps(given), *words)
 
 
 @pytest.mark.parametrize("release", ["ansible", "ansible-oldest"])
@@ -45,16 +46,29 @@ def test_who_may_log_in_is_written_once_and_stands_in_nothing_that_is_said(
     release: str, place: Path, tmp_path: Path
 ) -> None:
     ansible = Ansible.installed(release, tmp_path, {"ANSIBLE_PYTHON_INTERPRETER": sys.executable})
+    look = played(ansible, place, "--check")
+    assert (look.code, look.changed, list((place / "var").iterdir())) == (0, {"localhost": 1}, [])
     first, second = played(ansible, place), played(ansible, place)
     assert (first.code, first.changed, second.code, second.changed) == (0, {"localhost": 1}, 0, {"localhost": 0})
     assert "anna" not in first.said + second.said
     written = place / "var" / "credentials.toml"
     assert (written.read_text(), written.stat().st_mode & 0o777) == (LOGINS, 0o600)
     assert list((place / "var").iterdir()) == [written]
+    assert played(ansible, place, "--check").changed == {"localhost": 0}
+
+
+@pytest.mark.parametrize("release", ["ansible", "ansible-oldest"])
+def test_why_it_cannot_be_written_is_said_and_what_was_to_be_is_not(release: str, place: Path, tmp_path: Path) -> None:
+    ansible = Ansible.installed(release, tmp_path, {"ANSIBLE_PYTHON_INTERPRETER": sys.executable})
+    (place / "var" / "credentials.toml").mkdir()
+    said = played(ansible, place)
+    assert said.code != 0
+    assert "who may log in at localhost is not written: mv: cannot overwrite directory" in said.said
+    assert "anna" not in said.said
 
 
 def ran(folder: Path) -> str:
-    command = ["/bin/sh", str(SCRIPT), str(folder)]
+    command = ["/bin/sh", str(SCRIPT), str(folder), "write"]
     said = subprocess.run(command, input=LOGINS, capture_output=True, text=True, check=True)
     return said.stdout
 

@@ -266,8 +266,13 @@ def test_rights_that_a_power_cut_has_left_empty_are_made_again(place: Path) -> N
     """mosquitto would take and throw away what the device tells, and an owner who has deleted all says so otherwise."""
     dpkg(place, "-i", package(place, "1"))
     (place / "etc/mosquitto" / RIGHTS).write_text("")
-    assert "deleted" not in dpkg(place, "-i", package(place, "2"))
+    said = dpkg(place, "-i", package(place, "2"))
+    assert "deleted" not in said
+    assert f"{RIGHTS} was empty and has the rights of this version" in said
     assert runs(place, RIGHTS) == (BROKER / RIGHTS).read_text()
+    (place / "etc/mosquitto" / RIGHTS).write_text("# nothing\n")
+    assert "deleted" in dpkg(place, "-i", package(place, "3"))
+    assert not [line for line in runs(place, RIGHTS).splitlines() if line.startswith(("topic", "pattern"))]
 
 
 def test_a_purge_leaves_nothing_in_mosquittos_folder(place: Path) -> None:

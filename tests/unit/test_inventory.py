@@ -89,10 +89,7 @@ def test_what_a_device_tells_cannot_steer_ansible_or_hide_the_others(url: str, t
         said = ask(tmp_path, "--list")
     assert (said.returncode, said.stderr, "{{" in said.stdout) == (0, "", False)
     hosts = json.loads(said.stdout)["_meta"]["hostvars"]
-    assert {name: one["ansible_host"] for name, one in hosts.items()} == {
-        "attic": "attic.local",
-        "porch": "porch.local",
-    }
+    assert {name: one.get("ansible_host") for name, one in hosts.items()} == {"attic": None, "porch": "porch.local"}
     assert hosts["attic"]["visavis_seen"]["version"] is None
 
 
@@ -113,12 +110,27 @@ def test_devices_are_grouped_by_site_version_and_health(listed: dict[str, Any]) 
 
 def test_the_address_is_the_listed_one_or_the_name_and_never_what_a_device_says(listed: dict[str, Any]) -> None:
     hosts = listed["_meta"]["hostvars"]
-    assert {name: one["ansible_host"] for name, one in hosts.items()} == {
-        **{"porch": "porch.local", "garden": "192.0.2.12", "attic": "attic.local", "new": "new.local"}
+    assert {name: one.get("ansible_host") for name, one in hosts.items()} == {
+        **{"porch": "porch.local", "garden": "192.0.2.12", "attic": None, "new": "new.local"}
     }
+    assert hosts["attic"].keys() == {"visavis_seen"}
     domains = {name: one["visavis_domain"] for name, one in hosts.items() if "visavis_domain" in one}
     assert domains == {"porch": "home", "garden": "outside", "new": "work shop"}
     assert hosts["garden"]["visavis_seen"]["cameras_offline"] == ["yard"]
+
+
+def test_a_device_that_is_called_like_a_group_is_no_target_of_its_playbooks(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "fleet.toml").write_text(f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n')
+    with managed_broker(port, tmp_path):
+        for name in ("visavis", "brokers", "localhost", "attic"):
+            command = ["mosquitto_pub", "-p", str(port), "-r", "-q", "1", "-t", f"visavis/{name}/info", "-m"]
+            subprocess.run([*command, json.dumps(INFO | {"cameras": []})], check=True)
+        said = ask(tmp_path, "--list")
+    found = json.loads(said.stdout)
+    assert list(found["_meta"]["hostvars"]) == found["visavis_unlisted"]["hosts"] == ["attic"]
+    assert found["visavis"]["hosts"] == []
+    assert "a device called brokers is left out" in said.stderr
 
 
 def test_one_host_is_what_the_list_says_of_it(house: Path, listed: dict[str, Any]) -> None:

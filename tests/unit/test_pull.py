@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import resource
 import threading
@@ -276,17 +277,23 @@ def test_two_who_fetch_at_once_fetch_once(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("planted", [".lock", ".part"])
+@pytest.mark.parametrize("kind", ["a link", "a link to as much", "a pipe"])
 @pytest.mark.parametrize("from_file", [False, True])
-def test_a_link_in_the_place_of_a_file_leads_nowhere(
-    planted: str, from_file: bool, site: Site, tmp_path: Path, entry: Entry
+def test_a_link_in_the_place_of_a_file_leads_nowhere_and_a_pipe_holds_nobody_up(
+    planted: str, kind: str, from_file: bool, site: Site, tmp_path: Path, entry: Entry
 ) -> None:
     """The folder is the workers', and `sudo` may have asked: what the link leads to may be anybody's."""
     victim, given = tmp_path / "victim", tmp_path / "given.onnx"
-    victim.write_text("of somebody else")
+    victim.write_bytes(b"x" * (SIZE if kind == "a link to as much" else 10))
     given.write_bytes(CONTENT)
     kept = pulled_path("mine", entry, tmp_path)
     kept.parent.mkdir(parents=True)
-    kept.with_suffix(planted).symlink_to(victim)
-    with pytest.raises(ModelError, match="symbolic links"):
+    if kind == "a pipe":
+        os.mkfifo(kept.with_suffix(planted))
+    else:
+        kept.with_suffix(planted).symlink_to(victim)
+    before = victim.read_bytes()
+    with pytest.raises(ModelError, match=r"cannot keep model mine in .*: remove .*, which is no file of ours"):
         pull("mine", tmp_path, str(given) if from_file else site.address)
-    assert victim.read_text() == "of somebody else"
+    assert victim.read_bytes() == before
+    assert len(site.asked) <= 1

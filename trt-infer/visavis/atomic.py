@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import BinaryIO
 
 # What a disk without room answers.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What `no_link` answers where somebody has put a link, a pipe or a device in a file's place.
+NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EINVAL)
 
 
 def room_or(error: OSError, another: str) -> str:
@@ -39,12 +42,16 @@ def write_atomically(path: Path, content: bytes, mode: int | None = None) -> Non
 
 
 def no_link(name: str, flags: int) -> int:
-    """An `opener` for files in folders of other users: a link in a file's place would have root write where it leads.
+    """An `opener` for files in folders of other users: a link in its place has root write elsewhere, a pipe wait.
 
     Raises:
-        OSError: ELOOP, it is one.
+        OSError: it is no plain file; `errno` is one of NO_FILE.
     """
-    return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+    opened = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "no plain file", name)
+    return opened
 
 
 def lock_file(path: Path) -> BinaryIO:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import resource
 import sys
 from pathlib import Path
@@ -49,10 +50,18 @@ EPILOG = """examples:
 """
 
 
+def anchor_folders() -> None:
+    """Folders that the environment names are seen from here, also by programs of ours that run in another one."""
+    for name in ("VISAVIS_CACHE_DIR", "VISAVIS_STATE_DIR"):
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).absolute())
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     ready_streams()
     leave_no_core()
+    anchor_folders()
     try:
         code = obey(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()  # here a full disk still has a sentence

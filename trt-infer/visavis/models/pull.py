@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from visavis import __version__
 from visavis.addresses import BAD_ADDRESS
-from visavis.atomic import NO_ROOM, no_link
+from visavis.atomic import NO_FILE, NO_ROOM, no_link
 from visavis.errors import ModelError
 from visavis.models.cache import locked
 from visavis.models.manifest import Entry, entries, pulled_path, read_limited
@@ -65,7 +65,8 @@ def pull(model: str, cache_dir: Path | None = None, source: str = "", progress: 
             if not _is(path, entry):
                 _fetch(model, entry, source or entry.url, path, progress)
     except OSError as error:
-        raise ModelError(f"cannot keep model {model} in {path.parent}, {error.strerror or error}") from error
+        remedy = f"remove {error.filename}, which is no file of ours" if error.errno in NO_FILE else ""
+        raise ModelError(f"cannot keep model {model} in {path.parent}, {error.strerror or error}", remedy) from error
     return path
 
 
@@ -112,7 +113,7 @@ def _download(address: str, part: Path, size: int, progress: Progress) -> None:
             reason = f"the server answered {error.code} {error.reason}"
             raise ModelError(f"cannot fetch {address}, {reason}", OTHER_SOURCE) from error
         except (CutOff, OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
+            if isinstance(error, OSError) and error.errno in (*NO_ROOM, *NO_FILE):
                 raise  # no other connection mends that
             fruitless = 0 if _size(part) > before else fruitless + 1
             if fruitless == MOST_FRUITLESS or connection == MOST_CONNECTIONS - 1:
@@ -172,7 +173,7 @@ def _believe(model: str, entry: Entry, source: str, part: Path) -> None:
     # onnx takes 150 ms to import: only who fetches pays that.
     from visavis.models.identify import checked_against  # noqa: PLC0415
 
-    with part.open("rb") as file:
+    with open(part, "rb", opener=no_link) as file:
         content = file.read(entry.bytes + 1)
         os.fsync(file.fileno())
     found = hashlib.sha256(content).hexdigest()
@@ -193,7 +194,7 @@ def _is(path: Path, entry: Entry) -> bool:
 
 
 def _size(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
+    return part.lstat().st_size if part.exists() else 0
 
 
 def _settle(folder: Path) -> None:
