@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+NO_FILE = "it is no plain file"
 # What a disk without room answers.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# What `no_link` answers where somebody has put a link, a pipe or a device in a file's place.
-NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EINVAL)
+
+
+class NoPlainFile(OSError):
+    """Somebody has put a link, a pipe or a device in the place of a file; `filename` says where."""
 
 
 def room_or(error: OSError, another: str) -> str:
@@ -45,12 +48,18 @@ def no_link(name: str, flags: int) -> int:
     """An `opener` for files in folders of other users: a link in its place has root write elsewhere, a pipe wait.
 
     Raises:
-        OSError: it is no plain file; `errno` is one of NO_FILE.
+        NoPlainFile: it is none.
+        OSError: it cannot be opened.
     """
-    opened = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    try:
+        opened = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a pipe from which nobody reads
+            raise NoPlainFile(errno.EINVAL, NO_FILE, name) from error
+        raise
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
-        raise OSError(errno.EINVAL, "no plain file", name)
+        raise NoPlainFile(errno.EINVAL, NO_FILE, name)
     return opened
 
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
@@ -34,9 +33,6 @@ func (l *link) keepEvent(topic string, message any) error {
 	return l.events.Append(topic, payload)
 }
 
-// eventsMost is how long the end of a connection waits for a disk that hangs.
-const eventsMost = time.Second
-
 // deliverEvents publishes events beside everything else of a connection until stop. What ends it early goes to gone.
 func (l *link) deliverEvents(ctx context.Context, client paho.Client, gone chan<- error) (stop func()) {
 	if l.events == nil {
@@ -57,11 +53,6 @@ func (l *link) deliverEvents(ctx context.Context, client paho.Client, gone chan<
 	}()
 	return func() {
 		cancel()
-		limit := time.NewTimer(eventsMost)
-		defer limit.Stop()
-		select {
-		case <-ended:
-		case <-limit.C:
-		}
+		<-ended // soon, whatever the disk does
 	}
 }

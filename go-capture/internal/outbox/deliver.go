@@ -13,6 +13,9 @@ import (
 // acknowledgeWithin is how long a broker may take over one record before the connection counts as dead.
 const acknowledgeWithin = 30 * time.Second
 
+// heldMost is how long the end of Deliver waits for a reader that a disk holds.
+const heldMost = time.Second
+
 // Delivery is a record under way to the broker; paho.Token is one.
 type Delivery interface {
 	Done() <-chan struct{}
@@ -27,12 +30,11 @@ type sending struct {
 
 // Deliver is one connection's work: it publishes everything that is not acknowledged, in order, then what comes, and settles what
 // the broker acknowledges. It returns the first failure, or ctx's error; what is not settled then comes again with the next call.
-// publish is called from one goroutine and must keep the order. A disk that hangs may hold it after the end of ctx; the next call waits
-// for it to come back.
+// publish is called from one goroutine and must keep the order. A reader that a disk holds is left behind a moment after the end; the next
+// call waits for it to come back.
 func (o *Outbox) Deliver(ctx context.Context, publish func(Record) Delivery) error {
 	select {
 	case o.delivering <- struct{}{}:
-		defer func() { <-o.delivering }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -41,7 +43,44 @@ func (o *Outbox) Deliver(ctx context.Context, publish func(Record) Delivery) err
 	sent := make(chan sending, o.settings.Window)
 	group.Go(func() error { return o.send(ctx, publish, sent) })
 	group.Go(func() error { return o.settle(ctx, sent) })
-	return group.Wait()
+	ended := make(chan error, 1)
+	go func() {
+		err := group.Wait()
+		o.endReading()
+		ended <- err
+	}()
+	return unlessHeld(ctx, ended)
+}
+
+// unlessHeld waits for the end, and a moment longer for a disk that hangs. Then it says why the end was to come.
+func unlessHeld(ctx context.Context, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(heldMost)
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-limit.C:
+		return context.Cause(ctx)
+	}
+}
+
+// endReading lets the next one read; what is closed meanwhile has left its cursor to us.
+func (o *Outbox) endReading() {
+	if o.isShut() {
+		o.cursor.close()
+	}
+	<-o.delivering
+}
+
+func (o *Outbox) isShut() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.shut
 }
 
 func (o *Outbox) send(ctx context.Context, publish func(Record) Delivery, sent chan<- sending) error {

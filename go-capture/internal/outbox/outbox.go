@@ -285,7 +285,7 @@ func (o *Outbox) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close outbox in %s: %w", o.settings.Folder, ctx.Err())
 	}
-	aside.Within(ctx, 0, func() { o.closeCursor(ctx) })
+	aside.Within(ctx, 0, o.closeCursor)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if lost := len(o.pending); lost > 0 {
@@ -294,13 +294,12 @@ func (o *Outbox) Close(ctx context.Context) error {
 	return nil
 }
 
-// closeCursor leaves it to a reader that a disk holds.
-func (o *Outbox) closeCursor(ctx context.Context) {
+// closeCursor leaves it to a reader that a disk holds, if there is one.
+func (o *Outbox) closeCursor() {
 	select {
 	case o.delivering <- struct{}{}:
-		defer func() { <-o.delivering }()
-		o.cursor.close()
-	case <-ctx.Done():
+		o.endReading()
+	default:
 	}
 }
 

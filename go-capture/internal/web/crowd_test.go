@@ -115,7 +115,13 @@ func TestAClientIsNotSaidToHaveGoneWhenTheDeviceStops(t *testing.T) {
 		ctx, end := context.WithCancelCause(context.Background())
 		end(why)
 		answer := httptest.NewRecorder()
-		answerError(answer, httptest.NewRequest(http.MethodGet, "/api/v1/events", nil).WithContext(ctx), fmt.Errorf("read: %w", ctx.Err()))
+		asked := httptest.NewRequest(http.MethodGet, "/api/v1/events", nil).WithContext(ctx)
+		answerError(answer, asked, fmt.Errorf("read: %w", ctx.Err()))
+		login := httptest.NewRecorder()
+		answerError(login, asked, refusalOf(ctx.Err()))
+		if login.Code != answer.Code {
+			t.Errorf("%v is answered %d to who waits for a login", why, login.Code)
+		}
 		if answer.Code != want || (answer.Header().Get("Retry-After") != "") != (why != nil) {
 			t.Errorf("%v is answered %d, Retry-After %q", why, answer.Code, answer.Header().Get("Retry-After"))
 		}

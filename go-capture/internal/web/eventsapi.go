@@ -15,6 +15,9 @@ func (s *Server) eventsRoute() route {
 }
 
 // eventsOperation describes the route in OpenAPI.
+// unset is what a form sends for a field that nobody filled in.
+var unset = object{"const": ""}
+
 func eventsOperation() object {
 	text := func(name, description string, schema object) object {
 		schema["type"] = "string"
@@ -24,9 +27,9 @@ func eventsOperation() object {
 	parameters = append(parameters,
 		text("since", "Events after the one with this id, or made at this time or later, the oldest first; 0 begins with the oldest. "+
 			"Without it the newest events", object{"examples": []string{"01JDG3ZQ3N8XKZ5T0V4W2Y6R1C", "2026-11-24T20:00:00Z"},
-			"anyOf": []object{{"pattern": since.String()}, {"format": "date-time"}}}),
-		text("camera", "Events of this camera", object{"pattern": auth.CameraID.String()}),
-		text("type", "Events of this type", object{"enum": eventTypes}),
+			"anyOf": []object{{"pattern": since.String()}, {"format": "date-time"}, unset}}),
+		text("camera", "Events of this camera", object{"anyOf": []object{{"pattern": auth.CameraID.String()}, unset}}),
+		text("type", "Events of this type", object{"anyOf": []object{{"enum": eventTypes}, unset}}),
 		object{"name": "Last-Event-ID", "in": "header", "description": "Of a stream: go on after this event", "schema": object{"type": "string"}},
 	)
 	return object{

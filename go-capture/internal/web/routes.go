@@ -157,11 +157,12 @@ func (t route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answerError writes an error of a handler as a problem.
 func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	var refused refusal
+	stopping := errors.Is(context.Cause(r.Context()), errStops)
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && !(stopping && refused.Status == problem.StatusClientGone):
 		problem.Problem(refused).Write(w, r)
 		return
-	case errors.Is(context.Cause(r.Context()), errStops):
+	case stopping:
 		problem.Problem(stops()).Write(w, r)
 		return
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:

@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     ready_streams()
     leave_no_core()
-    anchor_folders()
     try:
+        anchor_folders()
         code = obey(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()  # here a full disk still has a sentence
     except VisavisError as error:

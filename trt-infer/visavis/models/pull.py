@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from visavis import __version__
 from visavis.addresses import BAD_ADDRESS
-from visavis.atomic import NO_FILE, NO_ROOM, no_link
+from visavis.atomic import NO_ROOM, NoPlainFile, no_link
 from visavis.errors import ModelError
 from visavis.models.cache import locked
 from visavis.models.manifest import Entry, entries, pulled_path, read_limited
@@ -65,7 +65,7 @@ def pull(model: str, cache_dir: Path | None = None, source: str = "", progress: 
             if not _is(path, entry):
                 _fetch(model, entry, source or entry.url, path, progress)
     except OSError as error:
-        remedy = f"remove {error.filename}, which is no file of ours" if error.errno in NO_FILE else ""
+        remedy = f"remove {error.filename}" if isinstance(error, NoPlainFile) else ""
         raise ModelError(f"cannot keep model {model} in {path.parent}, {error.strerror or error}", remedy) from error
     return path
 
@@ -113,7 +113,7 @@ def _download(address: str, part: Path, size: int, progress: Progress) -> None:
             reason = f"the server answered {error.code} {error.reason}"
             raise ModelError(f"cannot fetch {address}, {reason}", OTHER_SOURCE) from error
         except (CutOff, OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.errno in (*NO_ROOM, *NO_FILE):
+            if isinstance(error, NoPlainFile) or (isinstance(error, OSError) and error.errno in NO_ROOM):
                 raise  # no other connection mends that
             fruitless = 0 if _size(part) > before else fruitless + 1
             if fruitless == MOST_FRUITLESS or connection == MOST_CONNECTIONS - 1:
@@ -160,12 +160,13 @@ def _opened(address: str, start: int) -> Any:
 
 def _copy(source: Path, part: Path) -> None:
     content = read_limited(source)
-    try:
-        with open(part, "wb", opener=no_link) as file:
+    with open(part, "wb", opener=no_link) as file:
+        try:
             file.write(content)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+            file.flush()
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def _believe(model: str, entry: Entry, source: str, part: Path) -> None:
