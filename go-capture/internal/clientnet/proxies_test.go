@@ -21,7 +21,10 @@ func TestWhatAProxySaysAboutItsClientIsBelievedAndWhatOthersSayIsNot(t *testing.
 		{"192.0.2.9:5", []string{"203.0.113.7"}, "203.0.113.7:0"},
 		{"[fe80::5%eth0]:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
 		{"198.51.99.8:5", []string{"203.0.113.7"}, "198.51.99.8:5"},
-		{"203.0.113.9:5", []string{"203.0.113.7"}, "203.0.113.9:5"},             // no proxy: a client's own words
+		{"203.0.113.9:5", []string{"203.0.113.7"}, "203.0.113.9:5"},   // no proxy: a client's own words
+		{"192.0.2.1:5", []string{"203.0.113.7, junk"}, "192.0.2.1:5"}, // what stands before it may be the client's own
+		{"192.0.2.1:5", []string{"203.0.113.7, junk, 10.1.2.3"}, "10.1.2.3:0"},
+		{"192.0.2.1:5", []string{"::ffff:203.0.113.7"}, "203.0.113.7:0"},
 		{"192.0.2.1:5", nil, "192.0.2.1:5"},                                     // the proxy itself asks
 		{"192.0.2.1:5", []string{"nonsense"}, "192.0.2.1:5"},                    // and this
 		{"192.0.2.1:5", []string{"198.51.100.1, 203.0.113.7"}, "203.0.113.7:0"}, // the first was written by the client
