@@ -431,3 +431,15 @@ func TestWhoeverIsTurnedAwayReadsWhyAfterALargePicture(t *testing.T) {
 		}
 	}
 }
+
+func TestALoginEndsTheSessionOfWhoeverWasThereBefore(t *testing.T) {
+	l := serveLocked(t)
+	l.add(t, "anna", "viewer", annasPassword, "*")
+	anna := l.browser(t)
+	first, _ := l.post(t, anna, "/api/v1/login", annasLogin())
+	l.post(t, anna, "/api/v1/login", annasLogin())
+	before := first.Cookies()[0]
+	if code, _ := l.ask(t, http.MethodGet, "/api/v1/status", http.Header{"Cookie": {before.Name + "=" + before.Value}}); code != http.StatusUnauthorized {
+		t.Errorf("the cookie of before is answered %d", code)
+	}
+}
