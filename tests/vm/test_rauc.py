@@ -190,7 +190,7 @@ def test_the_service_starts_with_our_settings_and_is_found_through_dbus(installe
     asked = retry("rauc status --output-format=json", 20)
     mark = "dbus-send --system --print-reply --dest=de.pengutronix.rauc / de.pengutronix.rauc.Installer.Mark"
     refused = f"setpriv --reuid=65534 --clear-groups {mark} string:bad string:booted 2>&1 || true"
-    said = installed.said(f"mkdir -p /run/dbus && dbus-daemon --system --fork && {by_hand} {asked} && {refused}")
+    said = installed.said(f"mkdir -p /run/dbus && dbus-daemon --system --fork && {by_hand} ({asked}) && {refused}")
     assert f'"compatible":"visavis-{BOARD}"' in said
     assert '"booted":"A"' in said
     assert "Error org.freedesktop.DBus.Error.AccessDenied" in said
