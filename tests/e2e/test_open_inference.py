@@ -240,7 +240,9 @@ def test_parameters_choose_score_and_size(box: RunningAppliance, infer: Infer, t
     assert infer(photos()[0], more={"parameters": {"score": 0.999}})["tensors"]["boxes"] == []
     file = tmp_path / "crowd.png"
     cv2.imwrite(str(file), crowd(20, 13, 48, 36))
-    full = infer(file, more={"parameters": {"input": "full"}})["tensors"]
+    answer = infer(file, more={"parameters": {"input": "full"}})
+    assert "tensors" in answer, answer
+    full = answer["tensors"]
     assert full == tensors_of(post(box, file.read_bytes(), "image/png", "?input=full").json["faces"])
     assert len(full["scores"]) > len(infer(file)["tensors"]["scores"])
 

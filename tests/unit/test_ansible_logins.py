@@ -73,6 +73,20 @@ def ran(folder: Path) -> str:
     return said.stdout
 
 
+@pytest.mark.parametrize("folder", ["var", "nowhere"])
+@pytest.mark.parametrize("mode", ["look", "write"])
+def test_who_hands_over_a_long_list_finds_a_reader_whatever_comes_of_it(folder: str, mode: str, place: Path) -> None:
+    command = ["/bin/sh", str(SCRIPT), str(place / folder), mode]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as script:
+        assert script.stdin
+        script.stdin.write(b"#" * (4 << 20))  # far more than a pipe holds
+        script.stdin.close()
+        assert script.stdout
+        said = script.stdout.read()
+    works = folder == "var" or mode == "look"
+    assert (script.returncode == 0, said) == (works, b"written\n" if works else b"")
+
+
 @pytest.mark.parametrize("name", ["credentials.toml", ".credentials.new"])
 @pytest.mark.parametrize("leads_to", ["folder", "file"])
 def test_no_link_is_followed(name: str, leads_to: str, place: Path) -> None:

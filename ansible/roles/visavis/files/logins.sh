@@ -3,10 +3,11 @@
 # daemon's user, whose the folder is: whatever that one has put there, root follows no link of it.
 set -eu
 umask 077
+trap 'cat >/dev/null' EXIT # who writes to us finds a reader until the end, whatever comes
 same() { [ -f credentials.toml ] && [ ! -L credentials.toml ] && cmp -s "$1" credentials.toml; }
 
 if [ "$2" = look ]; then
-	cd "$1" 2>/dev/null && same - || echo written
+	{ cd "$1" 2>/dev/null && same -; } || echo written
 	exit 0
 fi
 cd "$1"
