@@ -46,6 +46,8 @@ def asked(command: list[str], limit_s: float = LIMIT_S) -> Said:
     finally:  # also where somebody stops us meanwhile
         if process.returncode is None:
             end_or_leave(process)
-    last = " ".join((complaints or out).splitlines()[-1:]) if process.returncode else ""
-    why = f"exit {process.returncode}: {last}".rstrip(": ") if process.returncode else ""
+    why = ""
+    if process.returncode:
+        last = (complaints or out).splitlines()[-1:]
+        why = f"exit {process.returncode}: {' '.join(last)}".rstrip(": ")
     return Said(out, why, process.returncode, complaints)

@@ -16,7 +16,6 @@ import os
 import secrets
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from visavis import __version__
+from visavis.atomic import no_link
 
 from visavis_device import files, settings
 from visavis_device.files import File
@@ -217,13 +217,10 @@ def content_of(path: Path) -> str | None:
         OSError: it cannot be read, is no plain file, or is absurdly long.
     """
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=no_link) as file:
+            content = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with open(opened, "rb") as file:  # noqa: PTH123 (it is open already)
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content.decode("utf-8", KEEP)

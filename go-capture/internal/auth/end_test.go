@@ -105,7 +105,7 @@ func TestRestartsMakeNoSessionLonger(t *testing.T) {
 	cookie := d.login(t, "anna")
 	for range 25 {
 		d = d.restarted(t, 58*time.Minute)
-		_, _ = d.BySession(cookie)
+		_, _ = d.BySession(cookie) // she uses it, which keeps it from being idle
 	}
 	_, err := d.BySession(cookie)
 	d.refuses(t, "a session of a day, with restarts", err, ErrUnknown)

@@ -62,7 +62,7 @@ func TestOneAddressLocksNobodyOutEverywhere(t *testing.T) {
 	d := openDoor(t)
 	d.addAnna(t)
 	for range 3 * perName.burst {
-		_, _, _ = d.Login(context.Background(), "198.51.100.1:1", "anna", "wrong horse battery")
+		_, _, _ = d.Login(context.Background(), "198.51.100.1:1", "anna", "wrong horse battery") // is refused: a guess
 	}
 	if _, _, err := d.Login(context.Background(), "203.0.113.9:1", "anna", password); err != nil {
 		t.Error("one address locks anna out everywhere:", err)
@@ -101,7 +101,7 @@ func TestOneNetworkIsOneGuesserHoweverManyAddressesItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range perAddress.burst + 1 {
-		_, _, _ = d.Login(context.Background(), fmt.Sprintf("[fd12:3456:789a:1::bad:%x]:1", n), "anna", "wrong horse battery")
+		_, _, _ = d.Login(context.Background(), fmt.Sprintf("[fd12:3456:789a:1::bad:%x]:1", n), "anna", "wrong horse battery") // refused, too
 	}
 	if _, _, err := d.Login(context.Background(), "[fd12:3456:789a:1::bad:ff]:1", "anna", password); !errors.As(err, &Throttled{}) {
 		t.Errorf("a toaster with many addresses guesses on: %v", err)

@@ -33,7 +33,7 @@ func (d *dialer) open(broker *url.URL, _ paho.ClientOptions) (net.Conn, error) {
 		return nil, err
 	}
 	d.opened.Add(1)
-	d.cut = func() { _ = connection.Close() } // whoever reads from it hears of it
+	d.cut = func() { _ = connection.Close() } // it goes either way; whoever reads from it hears of it
 	d.unbind = context.AfterFunc(d.ctx, d.cut)
 	return shorten(&pieces{Conn: connection, ctx: d.ctx}), nil
 }

@@ -17,13 +17,9 @@ import (
 // errLate is what a Close says that flushes and finds the server gone.
 var errLate = fmt.Errorf("close: %w", syscall.ESTALE)
 
-// hangsInClose makes a segment wait in its Close until goOn is called, or the test ends; then that fails. reached holds a token once it
-// waits. Writes to the segment return `writing`.
+// hangsInClose makes a segment wait in its Close, which then fails. Writes to it return `writing`.
 func (d *memoryDisk) hangsInClose(t *testing.T, s segment, writing error) (reached <-chan struct{}, goOn func()) {
-	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fault = func(what, name string) error {
+	return d.hangs(t, func(what, name string, hang func()) error {
 		switch {
 		case name != s.name():
 			return nil
@@ -32,15 +28,26 @@ func (d *memoryDisk) hangsInClose(t *testing.T, s segment, writing error) (reach
 		case what != "close":
 			return nil
 		}
-		nudge(hangs)
+		hang()
+		return errLate
+	})
+}
+
+// hangs makes what calls hang wait until goOn is called, or the test ends. reached holds a token once it waits.
+func (d *memoryDisk) hangs(t *testing.T, fault func(what, name string, hang func()) error) (reached <-chan struct{}, goOn func()) {
+	waits, goesOn := make(chan struct{}, 1), make(chan struct{})
+	hang := func() {
+		nudge(waits)
 		d.mu.Unlock()
 		<-goesOn
 		d.mu.Lock()
-		return errLate
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = func(what, name string) error { return fault(what, name, hang) }
 	goOn = sync.OnceFunc(func() { close(goesOn) })
 	t.Cleanup(goOn)
-	return hangs, goOn
+	return waits, goOn
 }
 
 // closesOne is an outbox with thirty events or more, none of them acknowledged, whose next step closes a segment.
@@ -130,23 +137,14 @@ func TestAppendAndStatsDoNotWaitForADiskThatHangsInClose(t *testing.T) {
 	}
 }
 
-// hangsInRead makes reads of segments wait until goOn is called, or the test ends. reached holds a token once one waits.
-func (d *memoryDisk) hangsInRead(t *testing.T) (reached <-chan struct{}, goOn func()) {
-	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fault = func(what, _ string) error {
-		if what == "read" {
-			nudge(hangs)
-			d.mu.Unlock()
-			<-goesOn
-			d.mu.Lock()
+// hangsIn makes each such step of the disk wait.
+func (d *memoryDisk) hangsIn(t *testing.T, step string) (reached <-chan struct{}, goOn func()) {
+	return d.hangs(t, func(what, _ string, hang func()) error {
+		if what == step {
+			hang()
 		}
 		return nil
-	}
-	goOn = sync.OnceFunc(func() { close(goesOn) })
-	t.Cleanup(goOn)
-	return hangs, goOn
+	})
 }
 
 // TestAConnectionDoesNotWaitForTheOneBeforeThatADiskHolds: the next one delivers all of it once the disk goes on.
@@ -154,7 +152,7 @@ func TestAConnectionDoesNotWaitForTheOneBeforeThatADiskHolds(t *testing.T) {
 	d := threeSegments(t)
 	o := loadedFrom(t, d, Settings{})
 	close(o.ended) // it has no writer
-	reached, goOn := d.hangsInRead(t)
+	reached, goOn := d.hangsIn(t, "read")
 	publishes := func(r Record) Delivery { return delivered(nil) }
 	deliver := func(ctx context.Context) <-chan error {
 		ended := make(chan error, 1)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"visavis/capture/internal/aside"
 )
 
 // acknowledgeWithin is how long a broker may take over one record before the connection counts as dead.
@@ -44,27 +46,15 @@ func (o *Outbox) Deliver(ctx context.Context, publish func(Record) Delivery) err
 	group.Go(func() error { return o.send(ctx, publish, sent) })
 	group.Go(func() error { return o.settle(ctx, sent) })
 	ended := make(chan error, 1)
-	go func() {
+	aside.Within(ctx, heldMost, func() {
 		err := group.Wait()
 		o.endReading()
 		ended <- err
-	}()
-	return unlessHeld(ctx, ended)
-}
-
-// unlessHeld waits for the end, and a moment longer for a disk that hangs. Then it says why the end was to come.
-func unlessHeld(ctx context.Context, ended <-chan error) error {
+	})
 	select {
 	case err := <-ended:
 		return err
-	case <-ctx.Done():
-	}
-	limit := time.NewTimer(heldMost)
-	defer limit.Stop()
-	select {
-	case err := <-ended:
-		return err
-	case <-limit.C:
+	default: // a disk holds the reader: what is said is why the end was to come
 		return context.Cause(ctx)
 	}
 }

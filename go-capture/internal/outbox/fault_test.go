@@ -304,20 +304,9 @@ func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
 	go o.run()
 	put(t, o, 1, 10)
 	waiting.Until(t, "ten are written", func() bool { return o.Stats().Segments == 1 })
-	hangs, goesOn := make(chan struct{}, 1), make(chan struct{})
-	d.mu.Lock()
-	d.fault = func(what, _ string) error {
-		if what == "write" {
-			nudge(hangs)
-			d.mu.Unlock()
-			<-goesOn
-			d.mu.Lock()
-		}
-		return nil
-	}
-	d.mu.Unlock()
+	reached, goOn := d.hangsIn(t, "write")
 	put(t, o, 11, 20)
-	<-hangs
+	<-reached
 	put(t, o, 21, 9_999) // returns, while the writer waits
 	if err := o.Append("t", []byte("newest")); err != nil {
 		t.Fatal(err)
@@ -331,7 +320,7 @@ func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
 	if err := o.Sync(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Sync: %v", err)
 	}
-	close(goesOn)
+	goOn()
 	if err := o.Close(context.Background()); err != nil {
 		t.Error(err)
 	}

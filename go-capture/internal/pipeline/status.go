@@ -12,6 +12,7 @@ import (
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/payload"
 	"visavis/capture/internal/web"
 )
 
@@ -205,7 +206,7 @@ func (c *camera) state() (state, reason string) {
 }
 
 func framesOf(n dispatch.Counters) web.Frames {
-	return web.Frames{Captured: n.Captured, Inferred: n.Inferred, InFlight: n.InFlight, Dropped: web.Dropped(droppedOf(n))}
+	return web.Frames{Captured: n.Captured, Inferred: n.Inferred, InFlight: n.InFlight, Dropped: payload.Dropped(droppedOf(n))}
 }
 
 func droppedOf(n dispatch.Counters) hub.Dropped {

@@ -14,6 +14,7 @@ import (
 	"visavis/capture/internal/control"
 	"visavis/capture/internal/dispatch"
 	"visavis/capture/internal/mqtt"
+	"visavis/capture/internal/payload"
 	"visavis/capture/internal/web"
 )
 
@@ -69,7 +70,7 @@ func TestTheBrokerIsToldTheSameLossesAsThePageAlsoOfACameraThatCameBack(t *testi
 		c.stop()
 		a.forget("door")
 	}
-	shown, sent := (*view)(a).Status().Cameras[0].Frames.Dropped, web.Dropped(a.stats().Cameras["door"].Dropped)
+	shown, sent := (*view)(a).Status().Cameras[0].Frames.Dropped, payload.Dropped(a.stats().Cameras["door"].Dropped)
 	if shown.Aborted != 2 || sent != shown {
 		t.Errorf("the page shows %+v, the broker is told %+v", shown, sent)
 	}

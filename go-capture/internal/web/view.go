@@ -5,6 +5,7 @@ package web
 import (
 	"visavis/capture/internal/engine"
 	"visavis/capture/internal/hub"
+	"visavis/capture/internal/payload"
 	"visavis/capture/internal/showing"
 )
 
@@ -168,18 +169,10 @@ type LineStatus struct {
 
 // Frames is the exact accounting of one camera: Captured == Inferred + InFlight + the sum of Dropped.
 type Frames struct {
-	Captured uint64  `json:"captured"`
-	Inferred uint64  `json:"inferred"`
-	InFlight uint64  `json:"in_flight"`
-	Dropped  Dropped `json:"dropped"`
-}
-
-// Dropped counts captured frames that were not inferred, by reason.
-type Dropped struct {
-	Superseded uint64 `json:"superseded"`
-	NoSlot     uint64 `json:"no_slot"`
-	Aborted    uint64 `json:"aborted"`
-	Abandoned  uint64 `json:"abandoned"`
+	Captured uint64          `json:"captured"`
+	Inferred uint64          `json:"inferred"`
+	InFlight uint64          `json:"in_flight"`
+	Dropped  payload.Dropped `json:"dropped"`
 }
 
 // Latency is the spread of one stage over the last seconds, in milliseconds.
