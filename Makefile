@@ -72,6 +72,12 @@ test-adapters: ## test with Node-RED, Telegraf, InfluxDB and Prometheus; the fir
 	@scripts/setup.sh adapters
 	$(PYTHON) -m pytest -m adapters tests/adapters
 
+.PHONY: test-export
+test-export: setup-test ## run the recipes of docs/how-to/own-model.md with PyTorch and TensorFlow; the first run installs them (5.5 GB)
+	scripts/export_tools.sh torch
+	scripts/export_tools.sh tensorflow
+	$(PYTHON) -m pytest tests/unit/test_export_recipes.py
+
 .PHONY: lint lint-go lint-python lint-ansible
 lint: setup-test ## check contracts, formatting, types and style
 	$(PYTHON) contracts/generate.py --check
@@ -80,7 +86,7 @@ lint: setup-test ## check contracts, formatting, types and style
 # With -trimpath as the daemon is built: GoCV is compiled once for both.
 lint-go:
 	cd go-capture && test -z "$$(gofmt -l .)" || { gofmt -l .; echo "lint: run gofmt -w in go-capture on the files above" >&2; exit 1; }
-	export $(OPENCV_FLAGS) GOFLAGS=-trimpath && cd go-capture && go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -tags $(GO_TAGS) ./...
+	export $(OPENCV_FLAGS) GOFLAGS=-trimpath && cd go-capture && go tool -modfile=../scripts/tools/go.mod staticcheck -tags $(GO_TAGS) ./...
 
 lint-python:
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -28,16 +28,16 @@ class AttestationError(Exception):
     """What is wrong with a statement, in one sentence, and what to do."""
 
 
-def statement(sums: Mapping[str, str], commit: str, version: str, builder: str) -> dict[str, Any]:
+def statement(sums: Mapping[str, str], commit: str, given: Mapping[str, str], builder: str) -> dict[str, Any]:
     """Say that files were made from a commit.
 
     Args:
         sums: name of a file -> its SHA-256, hexadecimal.
         commit: git's full name for it.
-        version: the release, as pyproject.toml has it.
+        given: what else decides about the bytes; `version` is the release, as pyproject.toml has it.
         builder: an address that stands for whoever made them.
     """
-    source = {"uri": f"pkg:generic/visavis@{version}", "digest": {"gitCommit": commit}}
+    source = {"uri": f"pkg:generic/visavis@{given['version']}", "digest": {"gitCommit": commit}}
     return {
         "_type": STATEMENT,
         "subject": [{"name": name, "digest": {"sha256": sums[name]}} for name in sorted(sums)],
@@ -45,7 +45,7 @@ def statement(sums: Mapping[str, str], commit: str, version: str, builder: str) 
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD,
-                "externalParameters": {"version": version},
+                "externalParameters": dict(given),
                 "resolvedDependencies": [source],
             },
             "runDetails": {"builder": {"id": builder}},

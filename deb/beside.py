@@ -79,7 +79,7 @@ def tensorrt(version: str, out: Path = OUT) -> Path:
 
 def fill_tensorrt(root: Path) -> None:
     ours, units = REPOSITORY / "deb/tensorrt", root / "usr/lib/systemd/system"
-    for unit in ("visavis-engine.service", "visavis-change-over.service"):
+    for unit in ("visavis-gpu.service", "visavis-engine.service", "visavis-change-over.service"):
         put(ours / unit, units / unit)
     for unit in ("visavis-infer@.service", "visavis-engine.service"):
         put(ours / "gpu.conf", units / f"{unit}.d/gpu.conf")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from cyclonedx.model.component import ComponentType
 
-from deb import beside, completion, cross, manual, python_home, sbom
+from deb import beside, completion, cross, licences, manual, python_home, sbom
+from deb.bundled import PartError
 from deb.kept import REPOSITORY, one_at_a_time
 from deb.packing import OUT, Package, commit_time_s, compress, current_version, empty, git, pack, put
 from deb.python_home import Python
@@ -66,6 +67,8 @@ SYSTEMS = {
         (cross.UBUNTU_24_ARM, "3.12", "406t64", "libjpeg-turbo8"),
     )
 }
+# What the camera that everybody has shows.
+DEMO = REPOSITORY / "build" / "demo"
 # Made when nothing is named; Ubuntu's are made when they are asked for.
 USUAL = ("bookworm", "trixie")
 
@@ -84,8 +87,12 @@ def main() -> int:
     if missing := sorted(name for name in needed if shutil.which(name) is None):
         print(f"deb: {', '.join(missing)} is missing: `scripts/setup.sh vm` installs it", file=sys.stderr)
         return 1
-    for file in packages(chosen, wanted.arch):
-        print(file, flush=True)
+    try:
+        for file in packages(chosen, wanted.arch):
+            print(file, flush=True)
+    except PartError as error:
+        print(f"deb: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -131,8 +138,9 @@ def fill(system: System, root: Path, version: str) -> None:
     cross.daemon(system.target, program, version)
     python_home.make(root, system.python)
     copy(REPOSITORY / "systemd", root)
-    shutil.copytree(REPOSITORY / "build" / "demo", root / "usr/share/visavis/demo")
+    shutil.copytree(DEMO, root / "usr/share/visavis/demo")
     texts(root, version)
+    texts_of_others(system, root)
     put(REPOSITORY / "deb" / "config.toml", root / "etc/visavis/config.toml")
 
 
@@ -154,8 +162,6 @@ def texts(root: Path, version: str) -> None:
     folder = root / "usr/share/doc/visavis"
     put(REPOSITORY / "docs/reference/config.md", folder / "config.md")
     put(REPOSITORY / "docs/how-to/secrets.md", folder / "secrets.md")
-    about = sbom.product("visavis", version, ComponentType.APPLICATION)
-    (folder / "sbom.cdx.json").write_bytes(sbom.document(about, sbom.of_product(root), commit_time_s()))
     compress((REPOSITORY / "CHANGELOG.md").read_bytes(), folder / "CHANGELOG.md.gz")
     for name, page in (("visavis", manual.command_line), ("visavis-capture", manual.daemon)):
         compress(page(git("log", "-1", "--format=%cs"), version).encode(), root / f"usr/share/man/man1/{name}.1.gz")
@@ -163,6 +169,16 @@ def texts(root: Path, version: str) -> None:
         file = root / place
         file.parent.mkdir(parents=True)
         file.write_text(script)
+    about = sbom.product("visavis", version, ComponentType.APPLICATION)
+    (folder / "sbom.cdx.json").write_bytes(sbom.document(about, sbom.of_product(root), commit_time_s()))
+
+
+def texts_of_others(system: System, root: Path) -> None:
+    """The licences of what is compiled into the daemon; Python packages bring their own."""
+    licences.must_be_with_python(root / python_home.site(system.python))
+    environment = cross.compilers(system.target, cross.sysroot(system.target))
+    text = licences.of_daemon(root / sbom.DAEMON, environment, cross.TAGS)
+    (root / "usr/share/doc/visavis/licences.txt").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

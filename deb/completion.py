@@ -7,9 +7,9 @@ shtab offers the commands, options and choices that a parser knows; here each ar
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import shtab
+from visavis.cli.arguments import file_path
 from visavis.cli.program import COMMANDS, AnyOrderParser, add_command, top_parser
 from visavis.models.manifest import entries
 
@@ -72,7 +72,7 @@ def stands_for(action: argparse.Action, models: shtab.CompleteType) -> shtab.Com
         return models
     if name in ("DIR", "OUT"):
         return shtab.DIRECTORY
-    return shtab.FILE if action.type is Path or "FILE" in name else None
+    return shtab.FILE if action.type is file_path or "FILE" in name else None
 
 
 def model_or_file(models: list[str]) -> shtab.CompleteType:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deb import ubuntu
+from deb import golang, ubuntu
 from deb.kept import REPOSITORY, kept
 
 TAGS = "gocv_specific_modules,gocv_imgproc,gocv_imgcodecs,gocv_videoio"
@@ -76,8 +75,20 @@ def unpack(target: Target, packages: tuple[str, ...], folder: Path) -> None:
 
 def daemon(target: Target, program: Path, version: str = "dev") -> None:
     """Write visavis-capture for the target; the same sources make the same bytes."""
-    root = sysroot(target)
-    environment = {
+    environment = compilers(target, sysroot(target))
+    flags = [str(REPOSITORY / "scripts" / "opencv_flags.sh")]
+    said = subprocess.run(flags, env=environment, capture_output=True, text=True, check=True).stdout
+    environment["CGO_CXXFLAGS"] = said.strip()
+    link = f"-s -w -buildid= -X main.version={version}"
+    command = ["go", "build", "-buildmode=pie", "-trimpath", "-buildvcs=false", "-tags", TAGS, "-ldflags", link]
+    command += ["-o", str(program), "./cmd/visavis-capture"]
+    subprocess.run(command, cwd=REPOSITORY / "go-capture", env=environment, check=True)
+
+
+def compilers(target: Target, root: Path) -> dict[str, str]:
+    """What Go is told of the target, and nothing of this machine that would get into the program."""
+    return {
+        **golang.environment(),
         "CGO_ENABLED": "1",
         "GOARCH": target.architecture,
         "CC": f"{target.triple}-gcc --sysroot={root}",
@@ -86,11 +97,3 @@ def daemon(target: Target, program: Path, version: str = "dev") -> None:
         "PKG_CONFIG_SYSROOT_DIR": str(root),
         "PKG_CONFIG_LIBDIR": f"{root}/usr/lib/{target.triple}/pkgconfig",
     }
-    environment = {**os.environ, **environment}
-    flags = [str(REPOSITORY / "scripts" / "opencv_flags.sh")]
-    said = subprocess.run(flags, env=environment, capture_output=True, text=True, check=True).stdout
-    environment["CGO_CXXFLAGS"] = said.strip()
-    link = f"-s -w -buildid= -X main.version={version}"
-    command = ["go", "build", "-buildmode=pie", "-trimpath", "-buildvcs=false", "-tags", TAGS, "-ldflags", link]
-    command += ["-o", str(program), "./cmd/visavis-capture"]
-    subprocess.run(command, cwd=REPOSITORY / "go-capture", env=environment, check=True)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deb import golang
 from deb.kept import REPOSITORY
 
-NFPM = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0"
+# nfpm and all that it is made of are pinned there.
+TOOLS = REPOSITORY / "scripts" / "tools"
 OUT = REPOSITORY / "build" / "deb"
 SCRIPTS = {"preinst": "preinstall", "postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"}
 PROGRAMS = ("usr/bin", "usr/sbin", "usr/lib/visavis-tensorrt", "usr/share/rauc")
@@ -59,9 +61,9 @@ def pack(package: Package, root: Path, out: Path = OUT) -> Path:
     file = out / package.file_name
     recipe = out / f"{root.name}.json"
     recipe.write_text(json.dumps(nfpm_recipe(package, root), indent=2))
-    command = ["go", "run", NFPM, "package", "--config", str(recipe), "--packager", "deb", "--target", str(file)]
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_time_s())}
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, stdout=sys.stderr)
+    command = ["go", "tool", "nfpm", "package", "--config", str(recipe), "--packager", "deb", "--target", str(file)]
+    environment = {**golang.environment(), "SOURCE_DATE_EPOCH": str(commit_time_s())}
+    subprocess.run(command, cwd=TOOLS, env=environment, check=True, stdout=sys.stderr)
     return file
 
 
@@ -90,11 +92,19 @@ def nfpm_recipe(package: Package, root: Path) -> dict[str, Any]:
 def documents(package: Package, root: Path) -> None:
     """What Debian wants in every package."""
     folder = root / "usr/share/doc" / package.name
-    put((package.source or REPOSITORY / "deb") / "copyright", folder / "copyright")
+    put(copyright_of(package), folder / "copyright")
     (root / "usr/share/lintian/overrides").mkdir(parents=True)
     (root / "usr/share/lintian/overrides" / package.name).write_text(overrides(package.name))
     name = "changelog.Debian.gz" if package.source else "changelog.gz"
     compress(news(package).encode(), folder / name)
+
+
+def copyright_of(package: Package) -> Path:
+    """The copyright of others' program, of a package of ours that holds what others made, or of one that does not."""
+    own = REPOSITORY / "deb" / "scripts" / package.name / "copyright"
+    if package.source:
+        return package.source / "copyright"
+    return own if own.exists() else REPOSITORY / "deb" / "copyright"
 
 
 def news(package: Package) -> str:

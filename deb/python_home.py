@@ -39,10 +39,9 @@ class Python:
 
 def make(root: Path, python: Python) -> None:
     """Write the home below `root`. It needs no pip on the device, and python3-systemd of the system is seen in it."""
-    home = root / HOME
-    site = home / "lib" / f"python{python.version}" / "site-packages"
-    shutil.copytree(installed(python), site, copy_function=os.link)
-    shutil.copytree(REPOSITORY / "trt-infer" / "visavis", site / "visavis", ignore=IGNORED)
+    home, packages = root / HOME, root / site(python)
+    shutil.copytree(installed(python), packages, copy_function=os.link)
+    shutil.copytree(REPOSITORY / "trt-infer" / "visavis", packages / "visavis", ignore=IGNORED)
     (home / "bin").mkdir()
     (home / "bin" / "python3").symlink_to(f"../../../bin/python{python.version}")
     (home / "pyvenv.cfg").write_text(
@@ -52,6 +51,11 @@ def make(root: Path, python: Python) -> None:
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f"#!/{HOME}/bin/python3\nimport sys\n\nfrom visavis.cli import main\n\nsys.exit(main())\n")
     program.chmod(0o755)
+
+
+def site(python: Python) -> str:
+    """Where its packages lie below the root."""
+    return f"{HOME}/lib/python{python.version}/site-packages"
 
 
 def installed(python: Python) -> Path:

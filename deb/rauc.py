@@ -25,6 +25,8 @@ from deb.packing import OUT, Package, commit_time_s, compress, empty, pack
 VERSION = "1.13-3+deb13u1"
 POOL = "pool/main/r/rauc"
 MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org")
+# Where it stays, whatever mirror this machine asks and whatever Debian has next.
+ADDRESS = f"https://snapshot.debian.org/package/rauc/{VERSION}/"
 # Debian's archive of all that ever was, for when the mirror has a newer one.
 PLACES = (f"{MIRROR}/debian", "http://snapshot.debian.org/archive/debian/20261101T000000Z")
 DESCRIPTION = f"rauc_{VERSION}.dsc"
@@ -77,7 +79,8 @@ TEXT = """\
 {summary}
 Writes signed bundles into the slot of a device that does not run. This is
 Debian 13's source, compiled for {suite}, without what fetches bundles from
-servers. The source: {pool}"""
+servers. The source:
+{address}"""
 
 
 class BuildError(Exception):
@@ -222,10 +225,9 @@ def package_of(library: str, suite: str) -> str:
 def described(target: cross.Target, libraries: tuple[str, ...], source: Path) -> tuple[Package, Package]:
     """What apt is told of the two packages."""
     version = f"{VERSION}~{target.suite}"
-    pool = f"{PLACES[0]}/{POOL}/"
 
     def text(summary: str) -> str:
-        return TEXT.format(summary=summary, suite=target.suite, pool=pool)
+        return TEXT.format(summary=summary, suite=target.suite, address=ADDRESS)
 
     rauc = Package(
         name="rauc",

@@ -2,13 +2,14 @@
 """The list of everything in a root file system or a package, as CycloneDX: Debian's packages, Python's and Go's.
 
 Each list is read where its own tools wrote it: dpkg's status, the metadata beside each Python package, and what Go puts
-into the daemon. A lock adds the sums of Debian's packages.
+into the daemon. A lock adds the sums of Debian's packages. What Python packages bring besides Python, a model and
+libraries of others, is read from the files.
 """
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator, Mapping
+import importlib.metadata
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from email.parser import HeaderParser
 from pathlib import Path
@@ -17,10 +18,15 @@ from uuid import UUID, uuid5
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Commit, Component, ComponentType, Pedigree
+from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
+from visavis.models.manifest import entries
 
+from deb import bundled, completion, golang
 from deb.packing import git
+from deb.pinned import sum_of
+from deb.python_home import HOME
 
 INSIDE = "usr/share/visavis/sbom.cdx.json"
 DAEMON = "usr/bin/visavis-capture"
@@ -38,7 +44,9 @@ def of_system(root: Path, about: Component, sums: Mapping[str, str], time_s: int
 
 def of_product(root: Path) -> list[Component]:
     """What the daemon and the Python home below `root` are made of."""
-    return [*python(root), *go(root / DAEMON)]
+    site = root / HOME / "lib"
+    libraries = [part for folder in site.glob("python*/site-packages") for part in bundled.libraries(folder)]
+    return [*python(root), *libraries, *models(root), *completion_scripts(root), *go(root / DAEMON)]
 
 
 def product(name: str, version: str, kind: ComponentType = ComponentType.FIRMWARE) -> Component:
@@ -87,23 +95,40 @@ def release(root: Path) -> dict[str, str]:
 
 def python(root: Path) -> Iterator[Component]:
     """What lies in the product's Python home."""
-    for metadata in sorted((root / "usr/lib/visavis/lib").glob("python*/site-packages/*.dist-info/METADATA")):
+    for metadata in sorted((root / HOME / "lib").glob("python*/site-packages/*.dist-info/METADATA")):
         fields = HeaderParser().parsestr(metadata.read_text())
         yield component(PackageURL("pypi", None, fields["Name"].lower(), fields["Version"]))
 
 
+def models(root: Path) -> Iterator[Component]:
+    """The models that are inside a Python package."""
+    for name, entry in sorted(entries().items()):
+        for file in root.glob(f"{HOME}/lib/python*/site-packages/{entry.file}") if entry.package else ():
+            (metadata,) = file.parents[entry.file.count("/")].glob(f"{entry.package}-*.dist-info")
+            version = metadata.name.removesuffix(".dist-info").rpartition("-")[2]
+            yield Component(
+                name=name,
+                type=ComponentType.MACHINE_LEARNING_MODEL,
+                purl=PackageURL("pypi", None, entry.package, version, None, entry.file),
+                bom_ref=f"model {name}",
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sum_of(file))],
+                licenses=[LicenseExpression(entry.licence)],
+            )
+
+
+def completion_scripts(root: Path) -> Iterator[Component]:
+    """The program whose own words are in the scripts for shells, if they are there."""
+    if any((root / place).exists() for place in completion.PLACES.values()):
+        yield component(PackageURL("pypi", None, "shtab", importlib.metadata.version("shtab")))
+
+
 def go(program: Path) -> Iterator[Component]:
     """What the daemon was compiled from, the language's own library included."""
-    said = subprocess.run(["go", "version", "-m", str(program)], capture_output=True, text=True, check=True).stdout
-    yield from go_modules(said)
+    return go_modules(golang.modules(program))
 
 
-def go_modules(said: str) -> Iterator[Component]:
-    """The modules in the words of `go version -m`; one that stands in for another has a line with => of its own."""
-    rows = [line.split() for line in said.splitlines()]
-    version = rows[0][-1].removeprefix("go")
-    yield component(PackageURL("golang", None, "stdlib", version))
-    for row, after in zip(rows, [*rows[1:], ["", ""]], strict=True):
-        if (row[0] == "dep" and after[0] != "=>") or row[0] == "=>":
-            namespace, _, name = row[1].rpartition("/")
-            yield component(PackageURL("golang", namespace or None, name, row[2]))
+def go_modules(modules: Iterable[golang.Module]) -> Iterator[Component]:
+    for module in modules:
+        path = "stdlib" if module.path == golang.ITSELF else module.path
+        namespace, _, name = path.rpartition("/")
+        yield component(PackageURL("golang", namespace or None, name, module.version))

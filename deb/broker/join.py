@@ -8,6 +8,7 @@ daemon starts, does nothing else.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -44,23 +45,39 @@ def main(follow: bool = False) -> int:
         [DAEMON, "-config", CONFIG, "-effective", "-for-worker"], capture_output=True, text=True, check=False
     )
     if said.returncode == 0:
-        attend(json.loads(said.stdout))
-    elif not follow:  # a daemon that starts says it itself
-        print(f"visavis-broker: how this device is called is not known: {said.stderr.strip()}", file=sys.stderr)
-        print(f"visavis-broker: mend that and run: python3 {__file__}", file=sys.stderr)
+        return attended(json.loads(said.stdout))
+    if not follow:  # a daemon that starts says it itself
+        complain(f"how this device is called is not known: {said.stderr.strip()}")
+    return 0
+
+
+def complain(what: str) -> None:
+    print(f"visavis-broker: {what}\nvisavis-broker: mend that and run: python3 {__file__}", file=sys.stderr)
+
+
+def attended(settings: dict[str, Any]) -> int:
+    """Do what is to be done for the device's user; 1 when that failed."""
+    try:
+        attend(settings)
+    except (OSError, subprocess.CalledProcessError) as error:
+        complain(f"this device cannot be made a user of the broker: {error}")
+        return 1
     return 0
 
 
 def attend(settings: dict[str, Any]) -> None:
-    """Make the user where there is none, rename ours where it is another, and leave alone what an owner has set."""
+    """Make the user where there is none, rename or mend ours, and leave alone what an owner has set."""
     device, broker = settings["device"]["id"], settings["mqtt"]
     if broker["url"].rstrip("/") not in BROKERS_HERE:
         return
     if not SETTINGS.exists():
         if not broker["user"]:
             join(device)
-    elif broker["user"] != device and is_ours(broker["user"]):
-        rename(broker["user"], device, broker["prefix"])
+    elif is_ours(broker["user"]):
+        if broker["user"] != device:
+            rename(broker["user"], device, broker["prefix"])
+        elif USERS.exists() and not is_user(device):
+            bring_back(device)
 
 
 def is_ours(user: str) -> bool:
@@ -83,6 +100,21 @@ def join(device: str) -> None:
     write(SETTINGS, f'{SAID}[mqtt]\n{login(device)}password_file = "credential:{PASSWORD.name}"\n', 0o644)
 
 
+def is_user(device: str) -> bool:
+    """Whether it has a whole line: one that a full disk has cut has no end."""
+    lines = USERS.read_text().splitlines(keepends=True)
+    return any(line.startswith(f"{device}:$") and line.endswith("\n") for line in lines)
+
+
+def bring_back(device: str) -> None:
+    """Add the user again, as where a full disk has left no line of it, with the password that the daemon has."""
+    if PASSWORD.exists():
+        replace(USERS, "".join(without(device)) + hashed(device, PASSWORD.read_text().strip()))
+        reload_broker()
+    else:  # it may lie encrypted where only systemd reads it
+        complain(f"{USERS} has no user {device}, and {PASSWORD} is not there: rm {SETTINGS}, for a new password")
+
+
 def rename(before: str, device: str, prefix: str) -> None:
     """Let the user have another name, with its password, which may lie encrypted where only systemd reads it."""
     if RIGHTS.exists():  # its owner may have another file
@@ -91,6 +123,10 @@ def rename(before: str, device: str, prefix: str) -> None:
     if ours:  # else a run that was cut off came so far
         replace(USERS, "".join(without(before, device)) + device + ours[-1].removeprefix(before))
     replace(SETTINGS, SETTINGS.read_text().replace(login(before), login(device)))
+    reload_broker()
+
+
+def reload_broker() -> None:
     if RUNNING.is_dir():
         subprocess.run(["systemctl", "--no-block", "try-reload-or-restart", "mosquitto.service"], check=False)
 
@@ -104,17 +140,24 @@ def with_former(rights: str, before: str, device: str, prefix: str) -> str:
 
 
 def without(*users: str) -> list[str]:
-    """The lines of all others."""
-    return [line for line in USERS.read_text().splitlines(keepends=True) if line.partition(":")[0] not in users]
+    """The lines of all others, each with its end."""
+    return [f"{line}\n" for line in USERS.read_text().splitlines() if line.partition(":")[0] not in users]
 
 
 def hashed(device: str, password: str) -> str:
-    """The line of mosquitto's password file. The password is never in the arguments of a program, which all may see."""
+    """The line of mosquitto's password file. The password is never in the arguments of a program, which all may see.
+
+    Raises:
+        OSError: mosquitto_passwd has written none, which it does not tell.
+    """
     with tempfile.NamedTemporaryFile("w+") as draft:
         draft.write(f"{device}:{password}\n")
         draft.flush()
         subprocess.run(["mosquitto_passwd", "-U", draft.name], check=True)
-        return Path(draft.name).read_text()  # it may be a new file of that name
+        line = Path(draft.name).read_text()  # it may be a new file of that name
+    if not line.startswith(f"{device}:$"):
+        raise OSError(errno.ENOSPC, "mosquitto_passwd wrote no hash, is there room in /tmp?")
+    return line
 
 
 def replace(file: Path, text: str) -> None:

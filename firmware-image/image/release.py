@@ -19,12 +19,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from deb import golang
 from deb.attestation import AttestationError, named, signed, statement
 from deb.build import packages
+from deb.bundled import PartError
 from deb.check_release import CERTIFICATE, OWN, STATEMENT, check, sums_of, trusted
 from deb.exchange import exchanged
 from deb.kept import REPOSITORY
-from deb.packing import commit_time_s, current_version, git
+from deb.packing import commit_time_s, current_version, git, maintainer
 from deb.pinned import sum_of
 from image import build
 from image.boards import BOARDS
@@ -52,7 +54,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=PLACE, metavar="DIR", help="default: build/release")
     try:
         print(make(parser.parse_args()))
-    except (AttestationError, ImageError, OSError, ValueError) as error:
+    except (AttestationError, ImageError, PartError, OSError, ValueError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
@@ -154,7 +156,8 @@ def publish(files: Iterable[tuple[str, Path]], commit: str, keys: Path, out: Pat
         for name, file in files:
             shutil.copyfile(file, draft / name)
         sums = {file.name: sum_of(file) for file in draft.iterdir()}
-        said = statement(sums, commit, current_version(), named(keys / "ca.pem"))
+        given = {"version": current_version(), "maintainer": maintainer(), "go": golang.version()}
+        said = statement(sums, commit, given, named(keys / "ca.pem"))
         envelope = signed(said, keys / "signing.key", keys / "signing.pem")
         shutil.copyfile(keys / "signing.pem", draft / CERTIFICATE)
         (draft / STATEMENT).write_text(json.dumps(envelope, indent=1) + "\n")

@@ -115,6 +115,19 @@ def test_libraries_of_others_believe_the_signature_and_know_every_field(made: Pa
     assert source_code.digest["gitCommit"] == run("git", "rev-parse", "HEAD", folder=source)
 
 
+def test_the_statement_says_what_else_decided_about_the_bytes(
+    source: Path, keys: Path, built: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packages name a maintainer, and another Go makes another program."""
+    monkeypatch.setenv("DEBFULLNAME", "A Builder")
+    monkeypatch.setenv("DEBEMAIL", "builder@example.org")
+    release.publish(built.items(), run("git", "rev-parse", "HEAD", folder=source), keys, tmp_path / "release")
+    envelope = json.loads((tmp_path / "release/visavis.intoto.json").read_text())
+    said = json.loads(base64.b64decode(envelope["payload"]))["predicate"]["buildDefinition"]["externalParameters"]
+    go = run("go", "env", "GOVERSION", folder=source)
+    assert said == {"version": "1.4.0", "maintainer": "A Builder <builder@example.org>", "go": go}
+
+
 def test_a_whole_release_is_believed_and_a_part_of_it_too(made: Path, keys: Path) -> None:
     assert check(made, keys / "ca.pem").startswith("3 files are as they were signed: pkg:generic/visavis@1.4.0")
     (made / "visavis-rpi5.img.zst").unlink()

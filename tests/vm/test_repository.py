@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +22,7 @@ from deb.build import SYSTEMS, package
 
 pytestmark = [pytest.mark.vm_long, pytest.mark.timeout(1800)]
 
+OFFERED = (("bookworm", "amd64"), ("bookworm", "arm64"), ("trixie", "amd64"))
 KEY, OTHER_KEY = "packages for tests", "somebody else"
 SOURCES = "etc/apt/sources.list.d/visavis.sources"
 INSTALL = "env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install"
@@ -36,8 +39,8 @@ class Served:
     url: str
 
     def make(self, key: str = KEY) -> Path:
-        (file,) = repository.make(self.packages, self.folder, key, self.url)
-        return file
+        files = repository.make(self.packages, self.folder, key, self.url)
+        return next(file for file in files if file.stem == "visavis-bookworm")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,8 @@ def keys() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def served(keys: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     packages, folder = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("apt")
-    package(SYSTEMS["bookworm", "amd64"], "0.1.0", packages)
+    for system in OFFERED:
+        package(SYSTEMS[system], "0.1.0", packages)
     beside.packages("0.1.0", packages)
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -118,6 +122,23 @@ def test_apt_installs_from_it_in_a_clean_debian(debian: Path) -> None:
     assert checked.stdout == "ok\n", checked.stderr
     assert "install ok installed" in inside(debian, "dpkg -s visavis-broker").stdout
     assert fetched(debian).returncode == 0
+
+
+@pytest.mark.parametrize(("suite", "architecture"), OFFERED)
+def test_each_system_is_offered_its_own_package(served: Served, suite: str, architecture: str) -> None:
+    served.make()
+    listed = (served.folder / f"dists/{suite}/main/binary-{architecture}/Packages").read_text()
+    offered = sorted(re.findall(r"(?m)^Filename: (pool/\S+/visavis_\S+)", listed))
+    assert offered == [f"pool/{suite}/visavis_0.1.0+{suite}_{architecture}.deb"]
+    sha256 = hashlib.sha256((served.folder / offered[0]).read_bytes()).hexdigest()
+    assert f"\nSHA256: {sha256}\n" in listed
+    assert architecture in re.findall(r"(?m)^Architectures: (.+)$", release_of(served, suite))[0].split()
+
+
+def release_of(served: Served, suite: str) -> str:
+    """The Release that its signature is for."""
+    command = ["gpg", "--batch", "--decrypt", str(served.folder / f"dists/{suite}/InRelease")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_system_that_is_made_in_a_chroot_starts_it(debian: Path) -> None:
