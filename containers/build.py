@@ -11,6 +11,7 @@ month, since what apt has installed in an image stays as it is.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import platform
 import shutil
@@ -24,19 +25,23 @@ from pathlib import Path
 from deb.kept import CACHE, REPOSITORY, kept
 
 TARGETS = ("broker", "balancer", "worker", "model-server", "daemon")
-# The arguments of the Dockerfile, and what they stand for when there is a registry.
+# The arguments of the Dockerfile, and what they stand for when there is a registry: what images are made from, and
+# where packages for one are fetched.
 BASES = {"BASE": "trixie", "OLDER_BASE": "bookworm"}
+FETCHING = {"FETCH_BASE": "trixie", "OLDER_FETCH_BASE": "bookworm"}
 NATIVE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 ARCHIVES = REPOSITORY / "build" / "containers"
 DOCKERFILE = "containers/Dockerfile"
-# What debian:*-slim leaves out.
+# What debian:*-slim leaves out, and keeps of that: the terms of each package. apt in the image heeds it, too.
 UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/groff/*")
+LEFT_OUT = (*(f"path-exclude={path}" for path in UNWANTED), "path-include=/usr/share/doc/*/copyright")
 # bookworm brings all of Perl along for a program that has nothing to do in a new root.
 PERL = "usrmerge perl 'perl-modules-*' 'libperl5*' 'lib*-perl' 'libgdbm*'"
 PURGE = f"chroot $1 dpkg --purge $(chroot $1 dpkg-query -Wf '${{Package}} ' {PERL})"
 WITHOUT_PERL = f"! chroot $1 dpkg -s usrmerge >/dev/null 2>&1 || {PURGE}"
 CLEAN = "rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/* $1/var/log/*"
-# Where a proxy signs for the world, the builder's own authorities are needed inside too. The second is for older pips.
+# Where a proxy signs for the world, the builder's own authorities are needed to fetch packages, and belong into no
+# image. The second is for older pips.
 AUTHORITIES = ("SSL_CERT_FILE", "PIP_CERT")
 BUILDERS = "/etc/ssl/of-the-builder.crt"
 
@@ -85,26 +90,44 @@ def buildah(*words: str) -> str:
 
 def base(suite: str, architecture: str) -> str:
     """The name of a slim Debian; made when it is not there."""
-    name = f"localhost/visavis-base:{suite}-{architecture}"
-    if buildah("images", "--filter", f"reference={name}", "-q"):
+    name = f"localhost/visavis-debian:{suite}-{architecture}"
+    if exists(name):
         return name
-    made = f"{folder_of_this_month().name}/base-{suite}-{architecture}"
+    made = f"{folder_of_this_month().name}/debian-{suite}-{architecture}"
     root = kept(made, lambda folder: debian(suite, architecture, folder / "root.tar"))
     container = buildah("from", "--arch", architecture, "scratch")
     buildah("add", "-q", container, str(root / "root.tar"), "/")
-    if authorities := os.environ.get(AUTHORITIES[0]):
-        buildah("copy", "-q", container, authorities, BUILDERS)
-        buildah("config", *(f"--env={name}={BUILDERS}" for name in AUTHORITIES), container)
     buildah("config", "--cmd", "bash", "--arch", architecture, container)
     buildah("commit", "-q", "--rm", container, name)
     return name
+
+
+def fetching(suite: str, architecture: str) -> str:
+    """The name of the same that trusts whom the builder trusts; no image may be made from it."""
+    debian, authorities = base(suite, architecture), os.environ.get(AUTHORITIES[0])
+    if not authorities:
+        return debian
+    digest = hashlib.sha256(Path(authorities).read_bytes()).hexdigest()[:12]
+    name = f"{debian}-{digest}"
+    if exists(name):
+        return name
+    container = buildah("from", "--pull-never", identity(debian))
+    buildah("copy", "-q", container, authorities, BUILDERS)
+    buildah("config", *(f"--env={word}={BUILDERS}" for word in AUTHORITIES), container)
+    buildah("commit", "-q", "--rm", container, name)
+    return name
+
+
+def exists(name: str) -> bool:
+    """Whether an image is in the store."""
+    return bool(buildah("images", "--filter", f"reference={name}", "-q"))
 
 
 def debian(suite: str, architecture: str, file: Path) -> None:
     """Write the root of a Debian that has nothing but apt."""
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={architecture}"]
     command += ["--include=usr-is-merged"]
-    command += [f"--dpkgopt=path-exclude={path}" for path in UNWANTED]
+    command += [f"--dpkgopt={option}" for option in LEFT_OUT]
     command += [f"--customize-hook={hook}" for hook in (WITHOUT_PERL, CLEAN)]
     subprocess.run([*command, suite, str(file)], check=True)
 
@@ -120,8 +143,10 @@ def build(target: str, architecture: str = NATIVE) -> str:
 
 def arguments(architecture: str) -> dict[str, str]:
     """The bases for the image's processor and for the builder's, which Docker itself would know."""
-    bases = {word: identity(base(suite, architecture)) for word, suite in BASES.items()}
-    return bases | {"BUILD_BASE": identity(base(BASES["BASE"], NATIVE)), "BUILDPLATFORM": f"linux/{NATIVE}"}
+    bases = {word: base(suite, architecture) for word, suite in BASES.items()}
+    bases |= {word: fetching(suite, architecture) for word, suite in FETCHING.items()}
+    bases |= {"BUILD_BASE": fetching(BASES["BASE"], NATIVE)}
+    return {word: identity(name) for word, name in bases.items()} | {"BUILDPLATFORM": f"linux/{NATIVE}"}
 
 
 def identity(name: str) -> str:

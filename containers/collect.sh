@@ -16,5 +16,8 @@ mkdir -p "$root/etc" "$root/tmp" "$root/etc/visavis"
 chmod 1777 "$root/tmp"
 printf 'visavis:x:10001:10000::/var/lib/visavis:/none\n' >"$root/etc/passwd"
 printf 'visavis:x:10000:\n' >"$root/etc/group"
+# The file with the authorities is made by a program of their package, and of Go the program has the runtime in it.
+# shellcheck disable=SC2086 # it is a list
+"$(dirname "$0")/licences.sh" "$root" $loaded /bin/busybox /usr/sbin/update-ca-certificates "$(command -v go)"
 install -d -o 10001 -g 10000 -m 0770 "$root/run/visavis"
 install -d -o 10001 -g 10000 -m 0700 "$root/var/lib/visavis" "$root/var/lib/visavis-credentials"

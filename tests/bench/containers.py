@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from containers.build import BASES, TARGETS, archive, base, build, buildah, missing_programs, save
+from containers.build import BASES, TARGETS, archive, base, build, buildah, fetching, missing_programs, save
 from tests.bench.page import Bar, table
 from tests.vm.docker_lab import with_docker
 from tests.vm.inside import INSIDE
@@ -126,12 +126,14 @@ RIVAL_IMAGES = {
     "rival-celery": ("rival", "celery"),
     "rival-store": ("store", ""),
 }
+DEBIANS = {"BASE": base, "FETCH_BASE": fetching}
 
 
 def rival(image: str) -> Path:
     """Build an image of a rival, and write it for `docker load`."""
     name, (stage, kind) = f"localhost/{image}:{ARCHITECTURE}", RIVAL_IMAGES[image]
-    arguments = {"BASE": base(BASES["BASE"], ARCHITECTURE), "WORKER": build("worker", ARCHITECTURE), "KIND": kind}
+    arguments = {word: base_of(BASES["BASE"], ARCHITECTURE) for word, base_of in DEBIANS.items()}
+    arguments |= {"WORKER": build("worker", ARCHITECTURE), "KIND": kind}
     words = [f"--build-arg={word}={value}" for word, value in arguments.items()]
     options = ["--isolation=chroot", "--layers", "--pull-never", "--ignorefile", str(RIVALS / "ignored")]
     buildah("build", "-q", *options, *words, "--target", stage, "-t", name, "-f", str(RIVALS / "Dockerfile"), ".")

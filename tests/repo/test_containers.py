@@ -99,6 +99,19 @@ def test_who_may_read_a_file_does_not_depend_on_the_checkout() -> None:
     assert mounted == {"triton"}  # what its owner has exported
 
 
+def bases() -> dict[str, str]:
+    """What each stage of the Dockerfile is made from."""
+    made_from = re.compile(r"(?:--platform=\S+ )?(\S+) AS ")
+    return {name: found[1] for name, stage in stages().items() if (found := made_from.match(stage))}
+
+
+def test_no_image_is_made_from_what_trusts_whom_its_builder_trusts() -> None:
+    assert {bases()[target] for target in TARGETS} == {"${BASE}", "${OLDER_BASE}", "scratch"}
+    fetching = {name for name, stage in stages().items() if re.search(r"pip install|go mod download", stage)}
+    assert fetching == {"compile", "python", "model", "older-python"}
+    assert {bases()[name] for name in fetching} == {"${BUILD_BASE}", "${FETCH_BASE}", "${OLDER_FETCH_BASE}"}
+
+
 def test_what_takes_long_is_done_by_the_processor_of_the_builder() -> None:
     """An emulated one compiles GoCV for a quarter of an hour."""
     on_the_builders = re.findall(

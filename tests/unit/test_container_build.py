@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the Debians below the images of containers are made anew, and for which processor."""
+"""When the Debians below the images of containers are made anew, for which processor, and what is in them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from containers import build
+from deb import kept
 from deb.kept import REPOSITORY
+from tests.delivered import Image, delivered
 from tests.unit.own_system import alone
 from tests.waiting import HANG_S
+
+PROXY = build.BUILDERS.lstrip("/")
+WITH_BUILDAH = pytest.mark.skipif(shutil.which("buildah") is None, reason="`scripts/setup.sh vm` installs buildah")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +43,7 @@ def test_images_are_made_anew_each_month_and_the_former_ones_take_no_place(cache
     assert not any(november.iterdir())
 
 
-@pytest.mark.skipif(shutil.which("buildah") is None, reason="`scripts/setup.sh vm` installs buildah")
+@WITH_BUILDAH
 def test_a_build_that_failed_does_not_keep_the_next_month_from_being_made(cache: Path, tmp_path: Path) -> None:
     october = build.folder_of("2026-10")
     (tmp_path / "Dockerfile").write_text('FROM scratch\nCOPY Dockerfile /\nRUN ["/none"]\n')
@@ -68,3 +73,70 @@ def test_images_are_for_the_machines_own_processor_unless_another_is_named(
     monkeypatch.setattr(build, "NATIVE", architecture)
     assert build.parsed([]).arch == architecture
     assert build.parsed(["--arch", "arm64", "daemon"]).arch == "arm64"
+
+
+@pytest.fixture
+def month(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store of the test's own, and Debians that have no more than a file."""
+
+    def debian(suite: str, architecture: str, file: Path) -> None:
+        issue = file.with_name("issue")
+        issue.write_text(f"{suite} {architecture}\n")
+        subprocess.run(["tar", "-C", file.parent, "-cf", file, issue.name], check=True)
+
+    monkeypatch.setattr(build, "debian", debian)
+    monkeypatch.setattr(kept, "CACHE", cache)
+    monkeypatch.setattr(build, "folder_of_this_month", lambda: build.folder_of("2026-10"))
+
+
+def saved(image: str) -> Image:
+    """An image as it is delivered."""
+    return delivered(build.save(image, "docker.io/library/any:latest"))
+
+
+@WITH_BUILDAH
+@pytest.mark.usefixtures("month")
+def test_packages_may_come_through_a_proxy_that_signs_for_the_world_and_no_image_trusts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proxy.crt").write_text("its certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "proxy.crt"))
+    monkeypatch.setattr(build, "ARCHIVES", tmp_path / "archives")
+    given = build.arguments(build.NATIVE)
+    for word in ("BASE", "OLDER_BASE"):
+        assert saved(given[word]) == ({}, {"issue"})
+    trusting = {"SSL_CERT_FILE": f"/{PROXY}", "PIP_CERT": f"/{PROXY}"}
+    for word in ("BUILD_BASE", "FETCH_BASE", "OLDER_FETCH_BASE"):
+        assert saved(given[word]) == (trusting, {"issue", PROXY})
+    assert build.arguments(build.NATIVE) == given
+    (tmp_path / "proxy.crt").write_text("its next one")
+    assert build.arguments(build.NATIVE)["FETCH_BASE"] != given["FETCH_BASE"]
+
+
+@WITH_BUILDAH
+@pytest.mark.usefixtures("month")
+def test_without_such_a_proxy_packages_are_fetched_where_images_are_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    given = build.arguments(build.NATIVE)
+    assert given["BASE"] == given["FETCH_BASE"] == given["BUILD_BASE"]
+    assert given["OLDER_BASE"] == given["OLDER_FETCH_BASE"] != given["BASE"]
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="only Debian's images are built there")
+def test_a_package_leaves_its_documents_out_and_tells_its_terms(tmp_path: Path) -> None:
+    package, root = tmp_path / "package", tmp_path / "root"
+    for name in ("DEBIAN/control", "usr/share/doc/one/copyright", "usr/share/doc/one/changelog.gz", "usr/share/man/1"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("Package: one\nVersion: 1\nArchitecture: all\nMaintainer: me\nDescription: one\n")
+    (package / "usr/share/doc/two").symlink_to("one")
+    for folder in ("updates", "info"):
+        (root / "var/lib/dpkg" / folder).mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", package, tmp_path / "one.deb"], check=True)
+    options = [f"--{option}" for option in build.LEFT_OUT]
+    own = ["--force-not-root", f"--root={root}", f"--log={tmp_path}/log"]
+    subprocess.run(["dpkg", *own, *options, "--unpack", tmp_path / "one.deb"], check=True)
+    assert {str(path.relative_to(root)) for path in (root / "usr").rglob("*") if not path.is_dir()} == {
+        "usr/share/doc/one/copyright"
+    }
+    assert (root / "usr/share/doc/two/copyright").exists()  # a package that has its terms from another

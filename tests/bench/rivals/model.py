@@ -34,13 +34,14 @@ def decode(jpeg: bytes) -> Frame:
 
 def faces(detector: Detector, jpeg: bytes) -> list[dict[str, Any]]:
     """Boxes x, y, w, h in pixels of the picture, with scores."""
-    boxed, scale = letterboxed(decode(jpeg), SIZE)
-    return [face_of(one, scale) for one in detector.detect(boxed)]
+    boxed, scales = letterboxed(decode(jpeg), SIZE)
+    return [face_of(one, scales) for one in detector.detect(boxed)]
 
 
-def face_of(found: Any, scale: float) -> dict[str, Any]:
+def face_of(found: Any, scales: tuple[float, float]) -> dict[str, Any]:
     """One face as JSON holds it."""
-    left, top, right, bottom = (float(found[side]) / scale for side in ("x1", "y1", "x2", "y2"))
+    left, right = (float(found[side]) / scales[0] for side in ("x1", "x2"))
+    top, bottom = (float(found[side]) / scales[1] for side in ("y1", "y2"))
     return {"box": [left, top, right - left, bottom - top], "score": float(found["score"])}
 
 
