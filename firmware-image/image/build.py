@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from deb import sbom
 from deb.build import SYSTEMS, commit_time_s, current_version, package
+from deb.bundled import PartError
 from deb.kept import REPOSITORY
 from image import HERE, disk, root
 from image.boards import BOARDS, SUITE, Board
@@ -50,7 +51,7 @@ def main() -> int:
     wanted = parser.parse_args()
     try:
         print(run(wanted))
-    except ImageError as error:
+    except (ImageError, PartError) as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
     return 0

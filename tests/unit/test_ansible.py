@@ -176,6 +176,32 @@ def test_every_choice_of_a_role_is_described_and_has_a_default(role: str) -> Non
     assert {name for name, option in options.items() if option.get("no_log")} <= set(options)
 
 
+# What a program of the device reads is checked by `validate`, but for what is no file of settings, or looked at before.
+UNCHECKED = {
+    "Write the secrets": "a secret may be anything",
+    "Write the certificate": "broker_pair_fault, before anything is touched",
+    "Write its key": "broker_pair_fault, before anything is touched",
+    "Hold its services back until its settings are there": "a constant",
+}
+
+
+def test_what_is_written_on_a_device_is_checked_before_it_lands() -> None:
+    files = [yaml.safe_load(file.read_text()) for file in PLAYBOOKS.glob("roles/*/tasks/*.yml")]
+    written = {step["name"]: options for steps in files for step in steps for options in writes(step)}
+    assert {name for name, options in written.items() if "%s" not in options.get("validate", "")} == UNCHECKED.keys()
+    assert len(written) > len(UNCHECKED)
+
+
+def writes(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a step, or one within it, writes that is made of variables; packages are files of their own."""
+    for inner in (*step.get("block", ()), *step.get("rescue", ())):
+        yield from writes(inner)
+    if "ansible.builtin.template" in step:
+        yield step["ansible.builtin.template"]
+    if "content" in step.get("ansible.builtin.copy", ()):
+        yield step["ansible.builtin.copy"]
+
+
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The role with its own defaults, filters, templates and description, that only renders."""

@@ -252,6 +252,21 @@ def test_a_certificate_goes_with_its_variable_and_so_does_the_port(
     assert opened(broker) == {}
 
 
+@pytest.mark.parametrize("spoilt", ["keyfile", "certfile", "listener"])
+def test_a_port_is_opened_encrypted_or_not_at_all(
+    todays: Ansible, broker: Path, pairs: list[Pair], spoilt: str
+) -> None:
+    files = broker / "broker" / "files"
+    files.unlink()
+    files.mkdir()
+    shipped = (ROOT / "broker/visavis-tls.conf").read_text()
+    (files / "visavis-tls.conf").write_text(shipped.replace(f"\n{spoilt} ", f"\n#{spoilt} "))
+    played = let_in(todays, broker, pairs[0])
+    assert played.code != 0
+    assert "failed to validate" in played.said
+    assert "tls.conf" not in opened(broker)
+
+
 def let_users_in(ansible: Ansible, broker: Path, users: dict[str, str]) -> tuple[int, str]:
     """Give the broker these users alone: how that ends, and the names that it then has."""
     steps = tasks(PLAYBOOKS / "roles" / "broker" / "tasks" / "settings.yml")

@@ -12,108 +12,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
-from visavis_device import files
-from visavis_device.first_boot import CHECK, Places, check, make_identity, prepare, take_settings
-from visavis_device.settings import Settings, SettingsError, read
+from visavis_device.first_boot import CHECK, Places, check, make_identity, prepare, take_settings, tell_failure
+
+from tests.unit.test_device_settings import KEY, WHOLE
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_STAGE = ROOT / "firmware-image/rootfs/etc/initramfs-tools/scripts"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfH2y2gS6dUvJ0mV9mC3xTn6yVv3tq0l2c1dYl0aB1k anna@example"
-WHOLE = f"""
-[device]
-id = "porch"
-claim = "abcd-efgh"
-[wifi]
-ssid = "Café am Eck"
-password = " starts with a space"
-country = "DE"
-[mqtt]
-url = "mqtts://broker.example:8883"
-user = "porch"
-password = 'has "quotes"'
-[ssh]
-keys = ["{KEY}"]
-"""
-
-
-def written(content: str) -> dict[str, str]:
-    return {file.path: file.content for file in files.of(read(content.encode()))}
-
-
-def test_every_setting_becomes_the_file_that_its_service_reads() -> None:
-    found = written(WHOLE)
-    assert found["etc/hostname"] == "porch\n"
-    assert found["etc/visavis/conf.d/50-device.toml"] == '[device]\nid = "porch"\n'
-    assert found["etc/visavis/claim-code"] == "ABCD-EFGH\n"
-    assert found[f"var/lib/iwd/={'Café am Eck'.encode().hex()}.psk"] == (
-        "[Security]\nPassphrase=\\sstarts with a space\n[Settings]\nAutoConnect=true\n"
-    )
-    assert found["etc/iwd/main.conf"] == "[General]\nCountry=DE\n"
-    assert found["etc/visavis/conf.d/50-broker.toml"] == (
-        '[mqtt]\nurl = "mqtts://broker.example:8883"\nuser = "porch"\npassword_file = "/etc/visavis/mqtt.password"\n'
-    )
-    assert found["etc/visavis/mqtt.password"] == 'has "quotes"'
-    assert found["etc/ssh/authorized_keys.d/root"] == f"{KEY}\n"
-
-
-def test_a_user_at_the_broker_may_have_any_name() -> None:
-    text = written('[mqtt]\nurl = "mqtt://box"\nuser = "\U0001f6aa \\u007f"\n')["etc/visavis/conf.d/50-broker.toml"]
-    assert msgspec.toml.decode(text)["mqtt"]["user"] == "\U0001f6aa \x7f"
-
-
-def test_what_is_secret_is_readable_by_its_service_alone() -> None:
-    modes = {file.path: (file.mode, file.group) for file in files.of(read(WHOLE.encode()))}
-    assert modes["etc/visavis/mqtt.password"] == modes["etc/visavis/claim-code"] == (0o640, "visavis")
-    assert [mode for path, mode in modes.items() if path.startswith("var/lib/iwd")] == [(0o600, "root")]
-
-
-def test_sections_may_be_left_out_and_editors_of_other_systems_are_understood() -> None:
-    assert read(b"") == Settings()
-    assert list(written('\ufeff[device]\r\nid = "door"\r\n')) == ["etc/hostname", "etc/visavis/conf.d/50-device.toml"]
-    assert list(written('[wifi]\nssid = "open house"\n')) == ["var/lib/iwd/open house.open"]
-
-
-def test_the_example_on_the_boot_partition_is_a_file_that_can_be_used() -> None:
-    text = (ROOT / "firmware-image/esp/visavis.toml.example").read_text().replace("AAAA... you@example", KEY.split()[1])
-    assert read(text.replace('# claim = "', 'claim = "').encode()).device.claim == "ABCD-EFGH"
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("[wifi]\nssid = porch", "line 2"),
-        ("[wlan]\nssid = 'a'", "unknown field `wlan`"),
-        ("[wifi]\nsid = 'a'", "wifi: "),
-        ("[wifi]\npassword = 'long enough'", "wifi: what is missing is `ssid`"),
-        ("[device]\nid = 7", "device.id: Expected `str`, got `int`"),
-        ("[device]\nid = 'Front Door'", "device.id: 'Front Door' cannot be used: write 1 to 32 of a-z 0-9 and -"),
-        ("[device]\nclaim = 'ABCD-EFG1'", "device.claim"),
-        ("[wifi]\nssid = 'a'\npassword = 'short'", "wifi.password: cannot be used: write 8 to 63 characters"),
-        ("[wifi]\nssid = 'a'\ncountry = 'Germany'", "wifi.country"),
-        ("[wifi]\nssid = '012345678901234567890123456789012'", "wifi.ssid"),
-        (f"[ssh]\nkeys = ['command=\"reboot\" {KEY}']", "ssh.keys[0]"),
-        ("[ssh]\nkeys = ['ssh-ed25519 AAAA']", "ssh.keys[0]"),
-        (f'[ssh]\nkeys = ["{KEY}\\nssh-rsa"]', "ssh.keys[0]"),
-        ("[ssh]\nkeys = ['ssh-ed25519 …']", "ssh.keys[0]"),
-        ("[ssh]\nkeys = ['']", "ssh.keys[0]"),
-        ("[wifi]\nssid = ''", "wifi.ssid"),
-        ("[mqtt]\nurl = ''", "mqtt.url"),
-        pytest.param(f"a = {'[' * 100_000}", "too many brackets", id="brackets"),
-        pytest.param(f"a = {'1' * 5_000}", "compare with visavis.toml.example", id="digits"),
-    ],
+CANNOT_KEEP, IS_IT_FULL = (
+    "This device cannot keep a name, a claim code or SSH keys of its own",
+    "Is its data partition full?",
 )
-def test_what_cannot_be_used_is_named_with_its_place(content: str, says: str) -> None:
-    with pytest.raises(SettingsError) as refused:
-        read(content.encode())
-    assert says in str(refused.value)
-    assert "short" not in str(refused.value)  # a password is never shown
-
-
-def test_another_encoding_is_said() -> None:
-    with pytest.raises(SettingsError, match="not UTF-8"):
-        read("[device]".encode("utf-16"))
+PATHS = os.pathsep.join(map(str, [ROOT / "firmware-image/device", ROOT / "trt-infer"]))
 
 
 @pytest.fixture
@@ -143,6 +53,44 @@ def test_what_a_power_cut_left_empty_is_made_again(left: bytes, places: Places) 
     make_identity(places)
     for name in ("etc/hostname", "etc/visavis/claim-code", "etc/ssh/ssh_host_ed25519_key"):
         assert (places.root / name).read_text().strip("\0")
+
+
+def test_a_full_disk_that_takes_no_ssh_keys_is_told_and_fills_no_further(tmp_path: Path) -> None:
+    """ssh-keygen ends well then. On disks of one block more each, since each key needs one."""
+    told = """
+import sys
+from pathlib import Path
+from visavis_device.first_boot import make_ssh_keys, tell_failure
+print(tell_failure(lambda: make_ssh_keys(Path(sys.argv[1]))) or "good")"""
+    script = f"""
+        for blocks in 1 2 3 4 5 6 7 8; do
+            mount -t tmpfs -o size=$((4 * blocks))k none {tmp_path} && mkdir -p {tmp_path}/etc/ssh
+            {sys.executable} -c "$0" {tmp_path}; {sys.executable} -c "$0" {tmp_path} && ls {tmp_path}/etc/ssh
+            umount {tmp_path}
+        done"""
+    command = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, told]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": PATHS})
+    said = {line for line in answer.stdout.splitlines() if not line.startswith("ssh_host_")}
+    assert said == {
+        "good",
+        f"{CANNOT_KEEP}: {tmp_path}/etc/ssh/ssh_host_ed25519_key is missing or damaged. {IS_IT_FULL}",
+    }
+    names = {f"ssh_host_{kind}_key{end}" for kind in ("rsa", "ecdsa", "ed25519") for end in ("", ".pub")}
+    assert set(answer.stdout.splitlines()) - said == names
+
+
+def test_a_copy_of_a_key_that_looks_like_a_draft_stays(places: Places) -> None:
+    make_identity(places)
+    (places.root / "etc/ssh/ssh_host_rsa_key").rename(copy := places.root / "etc/ssh/ssh_host_rsa_key.backup2026")
+    make_identity(places)
+    assert copy.exists()
+
+
+def test_an_ssh_key_that_cannot_be_used_is_told(places: Places) -> None:
+    make_identity(places)
+    key = places.root / "etc/ssh/ssh_host_rsa_key"
+    key.write_bytes(key.read_bytes()[:1000])
+    assert tell_failure(lambda: make_identity(places)) == f"{CANNOT_KEEP}: {key} is missing or damaged. {IS_IT_FULL}"
 
 
 def test_settings_are_applied_and_the_file_is_removed(places: Places) -> None:
@@ -392,12 +340,6 @@ def test_what_only_the_copy_has_wrong_keeps_no_settings_out(places: Places) -> N
         places, lambda config: "" if (config / "conf.d/60.toml").exists() else "60.toml: missing"
     )
     assert sentence.startswith("visavis.toml was applied and removed")
-
-
-def test_a_network_that_does_not_tell_its_name_is_asked_for_by_it() -> None:
-    told, hidden = (written(f'[wifi]\nssid = "plant"\n{more}') for more in ("", "hidden = true\n"))
-    assert told == {"var/lib/iwd/plant.open": "[Settings]\nAutoConnect=true\n"}
-    assert hidden == {"var/lib/iwd/plant.open": "[Settings]\nAutoConnect=true\nHidden=true\n"}
 
 
 def test_the_code_is_shown_until_the_device_has_an_account(places: Places, capsys: pytest.CaptureFixture[str]) -> None:

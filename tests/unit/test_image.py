@@ -25,7 +25,7 @@ from image.errors import ImageError
 from image.packages import Lock, Package, download, keep, missing_programs, parse_uris, read_lock, write_lock
 from visavis.update import keys
 
-from deb import sbom
+from deb import golang, sbom
 from tests.unit.served import address_of, served
 from tests.waiting import until
 
@@ -345,7 +345,7 @@ def test_the_list_of_parts_names_debian_python_and_go(tmp_path: Path) -> None:
     (site / "numpy-2.0.dist-info").mkdir(parents=True)
     (tmp_path / "usr/lib/os-release").write_text('ID=debian\nVERSION_CODENAME=trixie\nPRETTY_NAME="Debian 13"\n')
     (site / "numpy-2.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\n\nText: no\n")
-    found = [*sbom.packages(tmp_path, LOCK.sums), *sbom.python(tmp_path), *sbom.go_modules(GO)]
+    found = [*sbom.packages(tmp_path, LOCK.sums), *sbom.python(tmp_path), *sbom.go_modules(golang.modules_in(GO))]
     about = sbom.product("visavis-generic-amd64", "1.0")
     document = sbom.document(about, found, 1_795_651_200)
     assert document == sbom.document(about, list(reversed(found)), 1_795_651_200)

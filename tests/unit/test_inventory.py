@@ -180,7 +180,13 @@ def test_each_device_gets_a_password_of_its_own_each_time(tmp_path: Path) -> Non
     [
         ("[device.porch]\nadress = 1", "unknown field `adress`"),
         ("[device", "fleet.toml: "),
-        ('[broker]\nurl = "porch:mqtt"', "broker.url: "),
+        ('[broker]\nurl = "porch:mqtt"', "fleet.toml: broker.url: "),
+        ('[broker]\nurl = "porch"\nprefix = "a/b"', "fleet.toml: broker.prefix 'a/b' cannot be one level of a topic"),
+        ('[broker]\nurl = "porch"\npassword_file = "a"', "fleet.toml: broker.password_file has no use without user"),
+        (
+            '[device.desk]\nsite = "Büro"\n[device.door]\nsite = "Bäro"',
+            "fleet.toml: the sites 'Bäro' and 'Büro' would both be the group site_B_ro: let them differ in letters",
+        ),
         (None, "fleet.toml cannot be read"),
     ],
 )
@@ -190,3 +196,17 @@ def test_a_wrong_file_is_told(text: str | None, words: str, tmp_path: Path) -> N
     said = ask(tmp_path, "--list")
     assert (said.returncode, said.stdout) == (2, "")
     assert words in said.stderr
+
+
+def test_what_cannot_take_the_answer_is_said_and_a_reader_who_has_enough_is_not(tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text(LISTED)
+    environment = {**os.environ, "VISAVIS_FLEET": str(tmp_path / "fleet.toml")}
+    command = [sys.executable, str(PROGRAM), "--list"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Path("/dev/full").open("wb") as full, os.fdopen(writing, "wb") as unread:
+        for stdout, words in ((full, "visavis-inventory: No space left on device\n"), (unread, "")):
+            said = subprocess.run(
+                command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+            )
+            assert (said.returncode, said.stderr) == (1, words)

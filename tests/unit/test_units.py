@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,36 @@ def test_a_jetsons_daemon_that_is_let_at_argus_is_as_tight(tmp_path: Path) -> No
     folder = tmp_path / "visavis-capture.service.d"
     folder.mkdir()
     (folder / "override.conf").write_text(drop_in)
-    assert "char-nvhost" in judge(ROOT / "systemd/visavis-capture.service", tmp_path), "the drop-in was not read"
+    for order in ("Wants", "After"):
+        assert f"\n{order}=visavis-gpu.service\n" in drop_in, "the nodes of a GPU that sleeps would stay unknown"
+    assert "char-host1x-fence" in judge(ROOT / "systemd/visavis-capture.service", tmp_path), "the drop-in was not read"
+
+
+# What libcuda opens on an Orin of JetPack 6, with the kind of device that its driver registers: nvgpu and tegra_drm as
+# their sources say, the nodes as snapd's rules for Tegra and traces of others have them. nvmap's kind is shared.
+JETSONS_NODES = {
+    "/dev/nvmap": "misc",
+    "/dev/nvgpu/igpu0/power": "17000000.gpu",
+    "/dev/nvgpu/igpu0/ctrl": "17000000.gpu",
+    "/dev/nvgpu/igpu0/channel": "17000000.gpu",
+    "/dev/nvhost-gpu": "17000000.gpu",
+    "/dev/dri/renderD128": "drm",
+    "/dev/host1x-fence": "host1x-fence",
+}
+
+
+@pytest.mark.parametrize("node", JETSONS_NODES)
+def test_workers_may_open_what_cuda_opens_on_a_jetson(node: str) -> None:
+    """As systemd has it: a name after char- is a pattern for /proc/devices, not for /dev."""
+    opened = re.findall(r"^DeviceAllow=(\S+) rw$", GPU.read_text(), re.MULTILINE)
+    kinds = [name.removeprefix("char-") for name in opened if name.startswith("char-")]
+    assert node in opened or any(fnmatch(JETSONS_NODES[node], kind) for kind in kinds)
+
+
+def test_a_jetsons_gpu_is_awake_before_workers_are_told_what_they_may_open() -> None:
+    for order in ("Wants", "After"):
+        (line,) = re.findall(rf"^{order}=(.*)$", GPU.read_text(), re.MULTILINE)
+        assert "visavis-gpu.service" in line.split()
 
 
 def bar_of(file: Path) -> float:

@@ -17,7 +17,7 @@ from deb.packing import git
 from tests.vm import payload
 from tests.vm.container import contained
 from tests.vm.device_page import Row, head_of, page_of, rows_of
-from tests.vm.inside import CONFIG, INSIDE, be_patient, retry
+from tests.vm.inside import CONFIG, INSIDE, UNITS, be_patient, retry
 from tests.vm.lab import DEBIAN_12, DEBIAN_13, PC, PI, UBUNTU_22, UBUNTU_24, Machine, running
 from tests.vm.releases import made_factory
 from tests.vm.two_slots import Factory
@@ -94,11 +94,15 @@ def pi_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 def installed(plain: Machine, by: str) -> Machine:
-    """Install the package, with settings for a slow processor, and wait until it is ready."""
+    """Install the package, see that it runs as it comes, give it settings for a slow processor, and wait for it."""
+    be_patient(plain)
     plain.run(f"{by} {INSIDE}/0.1.0.deb", PATIENT_S)
+    # Asked for several units at once, systemctl is content with one.
+    active = (f"systemctl is-active -q {unit}" for unit in UNITS)
+    runs = " && ".join(("curl -sf http://127.0.0.1:8080/healthz", *active))
+    plain.run(retry(runs, 900, "journalctl -n 60 --no-pager"), PATIENT_S)
     plain.run(f"cat >/etc/visavis/conf.d/slow.toml <<'EOF'\n{OWN_SETTINGS}\nEOF")
     plain.run(f"cat >>{CONFIG} <<'EOF'\n{SLOW_DEMO}\nEOF")
-    be_patient(plain)
     plain.run("systemctl restart visavis-capture 'visavis-infer@*'")
     plain.run(retry("curl -sf http://127.0.0.1:8080/readyz", 900, "journalctl -n 60 --no-pager"), PATIENT_S)
     return plain

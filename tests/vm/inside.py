@@ -37,6 +37,8 @@ def retry(condition: str, limit_s: int, otherwise: str = "true") -> str:
     return f"for i in $(seq {5 * limit_s}); do {condition} && exit 0; sleep 0.2; done; {otherwise}; exit 1"
 
 
+# What the package starts.
+UNITS = ("visavis-frames.socket", "visavis-capture.service", "visavis-infer@1.service")
 # For services that are slow, not stuck.
 PATIENCE = {
     "visavis-capture.service": "WatchdogSec=60\nTimeoutStartSec=1800",

@@ -120,7 +120,7 @@ def test_nobody_can_log_in_with_a_password(device: Flashed) -> None:
 def test_updates_are_roots_alone(device: Flashed, user: str) -> None:
     """RAUC's own policy would let each program of the device install an old release, or give the running one up."""
     rauc = "de.pengutronix.rauc"
-    asked = f"busctl call {rauc} / org.freedesktop.DBus.Properties GetAll s {rauc}.Installer"
+    asked = f"busctl --timeout=300 call {rauc} / org.freedesktop.DBus.Properties GetAll s {rauc}.Installer"
     assert '"BootSlot"' in device.run(asked)
     refused = device.run(f"setpriv --reuid={user} --clear-groups {asked} 2>&1 || true")
     assert "Rejected send message" in refused or "Access denied" in refused, refused

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from containers.build import base, save
+from containers.build import fetching, save
 from tests.vm.docker_lab import LIMIT_S, PROJECT, with_docker
 from tests.vm.inside import retry
 from tests.vm.lab import CONTAINERS, Machine
@@ -24,7 +24,7 @@ VOLUMES = f"-v /run/visavis -v /var/lib/visavis -v {PROJECT}/containers/daemon.t
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with Docker, the repository's files, and Debian for amd64 alone."""
-    debian = save(base(CONTAINERS.suite, CONTAINERS.architecture), "docker.io/library/debian:trixie-slim")
+    debian = save(fetching(CONTAINERS.suite, CONTAINERS.architecture), "docker.io/library/debian:trixie-slim")
     yield from with_docker([debian], tmp_path_factory.mktemp("docker"))
 
 

@@ -32,7 +32,8 @@ def test_the_daemons_packages_pass(pi: Machine, package: str) -> None:
 
 
 def test_the_workers_end_of_the_ring_passes(pi: Machine) -> None:
-    assert "passed" in pytest_inside(pi, "tests/unit/test_ring.py tests/unit/test_worker.py")
+    files = [f"tests/unit/{name}.py" for name in ("test_ring", "test_ring_refusals", "test_worker")]
+    assert "passed" in pytest_inside(pi, " ".join(files))
 
 
 def test_no_frame_is_torn_while_workers_are_killed(pi: Machine) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from deb.build import SYSTEMS, package
 from tests.repo.test_laws import ROOT
-from tests.unit.test_first_boot import KEY, WHOLE
+from tests.unit.test_device_settings import KEY, WHOLE
 from tests.unit.test_units import UNITS, bar_of, instance_of
 from tests.vm.busy import posting, watching
 from tests.vm.conftest import installed

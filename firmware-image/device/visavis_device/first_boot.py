@@ -13,6 +13,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -41,6 +42,9 @@ MOST_BYTES = 1 << 20
 STATUS, CLAIM_COPY = "visavis-status.txt", "claim-code.txt"
 # The first stage makes it where what is written below /etc and /var lies in memory.
 IN_MEMORY = "visavis-in-memory"
+# ssh-keygen -A makes it last.
+NEEDED_SSH_KEY = "ssh_host_ed25519_key"
+SSH_DRAFT = re.compile(r"ssh_host_\w+_key(\.pub)?\.\w{10}")
 REFUSES = "The daemon refuses its settings: "
 APPLIED = "was applied and removed"
 FOR_THIS_RUN = """{} was applied for this run only and stays: the data partition cannot be written.
@@ -98,10 +102,38 @@ def make_identity(places: Places) -> None:
             write(places.root, file)
     if not has_content(places.root / files.CLAIM):
         write(places.root, files.claim("".join(secrets.choice(settings.CLAIM_LETTERS) for _ in range(8))))
-    for key in (places.root / "etc/ssh").glob("ssh_host_*"):
+    make_ssh_keys(places.root)
+
+
+def make_ssh_keys(root: Path) -> None:
+    """The host keys that are not there.
+
+    Raises:
+        OSError: one is missing or damaged then; on a full disk ssh-keygen ends well all the same.
+    """
+    folder = root / "etc/ssh"
+    clear_empty_keys(folder)
+    before = set(folder.iterdir())
+    subprocess.run(["ssh-keygen", "-A", "-f", str(root)], check=True, stdout=subprocess.DEVNULL)
+    clear_empty_keys(folder)
+    for draft in set(folder.iterdir()) - before:  # on a full disk each start would leave one more
+        if SSH_DRAFT.fullmatch(draft.name):
+            draft.unlink()
+    for key in sorted({folder / NEEDED_SSH_KEY, *folder.glob("ssh_host_*_key")}):
+        public = subprocess.run(
+            ["ssh-keygen", "-y", "-P", "", "-f", str(key)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        if public.returncode != 0:
+            raise OSError(f"{key} is missing or damaged")
+
+
+def clear_empty_keys(folder: Path) -> None:
+    for key in folder.glob("ssh_host_*"):
         if not has_content(key):
             key.unlink()
-    subprocess.run(["ssh-keygen", "-A", "-f", str(places.root)], check=True, stdout=subprocess.DEVNULL)
 
 
 def has_content(path: Path) -> bool:
