@@ -5,6 +5,8 @@ package aside
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 )
 
@@ -26,4 +28,19 @@ func Within(ctx context.Context, most time.Duration, do func()) {
 	case <-done:
 	case <-timer.C:
 	}
+}
+
+// Together ends all at the same time, so that one whose disk stands still takes nothing from what the others have. The error joins theirs.
+func Together(ctx context.Context, ends ...func(context.Context) error) error {
+	failed := make([]error, len(ends))
+	var all sync.WaitGroup
+	all.Add(len(ends))
+	for i, end := range ends {
+		go func() {
+			defer all.Done()
+			failed[i] = end(ctx)
+		}()
+	}
+	all.Wait()
+	return errors.Join(failed...)
 }

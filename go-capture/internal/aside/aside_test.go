@@ -4,6 +4,7 @@ package aside
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -41,5 +42,14 @@ func TestWhatStandsStillIsLeftBehind(t *testing.T) {
 	case <-returned:
 	case <-time.After(10 * time.Second):
 		t.Error("it is waited for")
+	}
+}
+
+func TestOneThatStandsStillTakesNothingFromTheOthers(t *testing.T) {
+	ctx, end := context.WithCancel(context.Background())
+	held := func(ctx context.Context) error { <-ctx.Done(); return errors.New("held") }
+	inTime := func(ctx context.Context) error { defer end(); return ctx.Err() }
+	if err := Together(ctx, held, inTime, held); err == nil || err.Error() != "held\nheld" {
+		t.Error(err)
 	}
 }

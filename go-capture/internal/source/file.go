@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"gocv.io/x/gocv"
@@ -36,8 +37,8 @@ func (f *fileSource) rewind(ctx context.Context) error {
 			return err
 		}
 	}
-	video, err := readOnDemand(ctx, f.settings, f.open)
-	if errors.Is(err, errNotOpened) {
+	video, err := f.begin(ctx)
+	if errors.Is(err, errNotOpened) && !errors.Is(err, errNoTurn) {
 		return fmt.Errorf("%s: %w: does the disk or network share that holds it answer?", f.path, err)
 	}
 	if err != nil {
@@ -47,11 +48,22 @@ func (f *fileSource) rewind(ctx context.Context) error {
 	return nil
 }
 
-// open may hang, as all does on a share whose server is gone.
-func (f *fileSource) open() (openCVCapture, error) {
-	if _, err := os.Stat(f.path); err != nil {
+// begin looks at the file before it has its turn: on a share whose server is gone that hangs, as all does there.
+func (f *fileSource) begin(ctx context.Context) (*reader, error) {
+	file, err := openWithin(ctx, f.settings.URI, f.settings.OpenLimit, func() (*os.File, error) { return os.Open(f.path) })
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: name a video that exists and that this user may read", err)
 	}
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	return readOnDemand(ctx, f.settings, f.open)
+}
+
+func (f *fileSource) open() (openCVCapture, error) {
 	video, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a video that OpenCV can read: %w", f.path, err)
@@ -66,15 +78,23 @@ func (f *fileSource) Grab(ctx context.Context, into *frame.Picture) error {
 	}
 	err := f.video.Grab(ctx, into)
 	if errors.Is(err, ErrEnded) && f.played > 0 {
-		if err = f.rewind(ctx); err == nil {
-			err = f.video.Grab(ctx, into)
-		}
+		err = f.again(ctx, into)
 	}
 	if err != nil {
 		return fmt.Errorf("play %s: %w", f.path, err)
 	}
 	f.played++
 	return nil
+}
+
+// again begins anew. A camera that delivers must not be silent for long, so all that it waits for has one limit.
+func (f *fileSource) again(ctx context.Context, into *frame.Picture) error {
+	soon, cancel := context.WithTimeoutCause(ctx, f.settings.OpenLimit, errNotOpened)
+	defer cancel()
+	if err := f.rewind(soon); err != nil {
+		return err
+	}
+	return f.video.Grab(ctx, into)
 }
 
 func (f *fileSource) Close() error { return f.video.Close() }

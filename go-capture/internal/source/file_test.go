@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"visavis/capture/internal/waiting"
 )
 
 // silentShare is a folder in which every look hangs until the test ends: a file system whose server takes no request.
@@ -51,5 +54,23 @@ func TestAFileOnASilentShareKeepsNobodyWaiting(t *testing.T) {
 	}
 	if n := hanging.count("file:" + path); n != 1 {
 		t.Errorf("%d calls hang", n)
+	}
+	openedWith(t, Settings{URI: "file:" + clip(t), FPS: 30, OpenLimit: waiting.Most}) // while the other one hangs
+}
+
+// Its camera delivers: one that is silent for longer has the watchdog end the daemon.
+func TestAVideoThatBeginsAnewDoesNotWaitLongForOthers(t *testing.T) {
+	opened, picture := openedWith(t, Settings{URI: "file:" + clip(t), FPS: 200, StallLimit: waiting.Most, OpenLimit: 3 * time.Second})
+	if err := ofFFmpeg.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer ofFFmpeg.give()
+	for {
+		if err := opened.Grab(waiting.Context(t), picture); err != nil {
+			if !errors.Is(err, errNoTurn) || !errors.Is(err, errNotOpened) || strings.Contains(err.Error(), "network share") {
+				t.Error(err)
+			}
+			return
+		}
 	}
 }

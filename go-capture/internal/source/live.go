@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"gocv.io/x/gocv"
 )
@@ -16,7 +15,9 @@ var toOpenCV = map[string]string{
 	"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1", // second, so that an abandoned read ends soon
 	// TCP, because lost UDP packets show as grey smears. stimeout (microseconds) exists before FFmpeg 5 and is ignored
 	// since; its new name, timeout, means "listen" to the old ones, so newer ones rely on our own deadline. It holds for opening too.
-	"OPENCV_FFMPEG_CAPTURE_OPTIONS": fmt.Sprintf("rtsp_transport;tcp|stimeout;%d", openLimit.Microseconds()),
+	// FFmpeg would look at 20 pictures to learn how many come a second, which nobody asks it: seconds of a camera that gives few. But it
+	// is to wait for the first key frame for as long as it does then, and not for 50 packets.
+	"OPENCV_FFMPEG_CAPTURE_OPTIONS": fmt.Sprintf("rtsp_transport;tcp|fpsprobesize;0|max_ts_probe;5000|stimeout;%d", openLimit.Microseconds()),
 	ffmpegSays:                      "-8", // nothing: a camera that is away would write a line at each try into the log, past ours
 }
 
@@ -35,33 +36,6 @@ func TellOpenCV() error {
 		}
 	}
 	return nil
-}
-
-// openRTSP opens a network camera.
-func openRTSP(ctx context.Context, s Settings, _ string) (Source, error) {
-	opened, err := follow(ctx, s, func() (openCVCapture, error) {
-		return openNetwork(s)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the network camera does not answer or refuses us (%w): check address, user and password_file", err)
-	}
-	return opened, nil
-}
-
-// How long OpenCV waits for a network camera, in ms; gocv has no names for these.
-const (
-	openTimeout gocv.VideoCaptureProperties = 53 // cv::CAP_PROP_OPEN_TIMEOUT_MSEC
-	readTimeout gocv.VideoCaptureProperties = 54 // cv::CAP_PROP_READ_TIMEOUT_MSEC
-)
-
-// openNetwork lets OpenCV give up when we do: its own 30 s would leave a thread behind at each try of a camera that falls silent. The first
-// key frame is waited for while it opens, so no read needs the start limit.
-func openNetwork(s Settings) (*gocv.VideoCapture, error) {
-	ms := func(d time.Duration) gocv.VideoCaptureProperties {
-		return gocv.VideoCaptureProperties(d.Milliseconds())
-	}
-	return usable(gocv.OpenVideoCaptureWithAPIParams(s.URI, gocv.VideoCaptureFFmpeg,
-		[]gocv.VideoCaptureProperties{openTimeout, ms(s.OpenLimit), readTimeout, ms(s.StallLimit)}))
 }
 
 // openCSI opens a camera on the ribbon cable through GStreamer.

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"visavis/capture/internal/ports"
 	"visavis/capture/internal/waiting"
 )
+
+// guarded are arguments of a network camera that refuses us.
+var guarded = []string{"-user", "porch", "-password", "secret"}
 
 // C's getenv, in the threads of the libraries, may read what setenv has just freed.
 func TestOpeningACameraLeavesTheEnvironmentAlone(t *testing.T) {
@@ -27,7 +29,7 @@ func TestOpeningACameraLeavesTheEnvironmentAlone(t *testing.T) {
 	if err := os.WriteFile(node, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []Settings{{URI: "rtsp://" + ports.Free(t).String() + "/none"}, {URI: "v4l2:" + node, Reader: "opencv"}} {
+	for _, s := range []Settings{{URI: newNetworkCamera(t, guarded...).address}, {URI: "v4l2:" + node, Reader: "opencv"}} {
 		if _, err := Open(t.Context(), s); err == nil {
 			t.Errorf("%s is opened", s.URI)
 		}
@@ -46,11 +48,12 @@ func TestATryToReachACameraWritesNothingPastOurLog(t *testing.T) {
 		}
 		return
 	}
+	refuses := newNetworkCamera(t, guarded...).address
 	for level, quiet := range map[string]bool{"": true, "32": false} {
 		again := exec.Command("stdbuf", "-o0", os.Args[0], "-test.run", t.Name()) // Go's exit would drop what waits in a buffer of C's
-		again.Env = append(os.Environ(), uri+"=rtsp://"+ports.Free(t).String()+"/none", ffmpegSays+"="+level)
+		again.Env = append(os.Environ(), uri+"="+refuses, ffmpegSays+"="+level)
 		said, err := again.CombinedOutput()
-		if err != nil || strings.Contains(string(said), "Connection refused") == quiet {
+		if err != nil || strings.Contains(string(said), "401 Unauthorized") == quiet {
 			t.Errorf("level %q: %v: %s", level, err, said)
 		}
 	}

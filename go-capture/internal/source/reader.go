@@ -40,6 +40,7 @@ type openCVCapture interface {
 type reader struct {
 	camera   string // its address
 	patience patience
+	turns    turns         // of opening
 	demand   chan struct{} // capacity 1: read the next picture; nil: read all the time
 	fresh    chan struct{} // capacity 1: newest is unseen; closed at the stream's end
 	stop     chan struct{}
@@ -56,18 +57,25 @@ type reader struct {
 	unseen  bool
 }
 
-// follow opens a live camera, readOnDemand a file. They return when it is open, has failed, or ctx ends.
+// follow opens a live camera, followInTurn a network's, readOnDemand a file. They return when it is open, has failed, or ctx ends.
 func follow(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
 	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: newPatience(s.StallLimit)}, open)
 }
 
+func followInTurn(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: newPatience(s.StallLimit), turns: ofFFmpeg}, open)
+}
+
 func readOnDemand(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
 	atOnce := patience{s.StallLimit, s.StallLimit} // a file has no start of its own, and is opened anew at its end
-	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: atOnce, demand: make(chan struct{}, 1)}, open)
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: atOnce, turns: ofFFmpeg, demand: make(chan struct{}, 1)}, open)
 }
 
 func begin(ctx context.Context, most time.Duration, r *reader, open func() (openCVCapture, error)) (*reader, error) {
 	if err := mayHang(r.camera); err != nil {
+		return nil, err
+	}
+	if err := r.turns.take(ctx); err != nil {
 		return nil, err
 	}
 	r.fresh, r.stop, r.closed = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
@@ -90,6 +98,7 @@ func begin(ctx context.Context, most time.Duration, r *reader, open func() (open
 // run is the goroutine: open, read, close, and free the pictures when nobody can ask for them any more.
 func (r *reader) run(open func() (openCVCapture, error), opened chan<- error) {
 	from, err := open()
+	r.turns.give()
 	opened <- err
 	if err == nil {
 		r.heard = time.Now()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gocv.io/x/gocv"
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/ports"
@@ -227,7 +230,7 @@ func near(a, b [3]int) bool {
 
 // Whoever comes just after a key frame waits for the next one, here for longer than the stall limit.
 func TestANetworkCameraIsWaitedForUntilItsNextKeyFrame(t *testing.T) {
-	const rare = 90 // pictures: 3 s
+	const rare = 120 // pictures: 4 s
 	path := filepath.Join(t.TempDir(), "rare.h264")
 	if err := drawMark(path, rare, rare); err != nil {
 		t.Fatal(err)
@@ -236,6 +239,103 @@ func TestANetworkCameraIsWaitedForUntilItsNextKeyFrame(t *testing.T) {
 	time.Sleep(300 * time.Millisecond) // the first key frame is over
 	if err := camera.open().Grab(t.Context(), emptyPicture(t, clipWidth, clipHeight)); err != nil {
 		t.Errorf("its first picture: %v", err)
+	}
+}
+
+// sparse is a network camera of so few pictures a second, each a key frame. It has the time that a camera has, not a test's.
+func sparse(t *testing.T, fps float64) Settings {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.h264")
+	if err := drawMark(path, markSteps*markSteps, 1); err != nil {
+		t.Fatal(err)
+	}
+	settings := newNetworkCamera(t, "-file", path, "-fps", fmt.Sprint(fps)).settings()
+	settings.FPS, settings.OpenLimit = fps, 0
+	return settings
+}
+
+// What FFmpeg looks at before it opens comes slowly.
+func TestANetworkCameraOfFewPicturesIsOpenedInTime(t *testing.T) {
+	for _, fps := range []float64{5, 1} {
+		t.Run(fmt.Sprint(fps), func(t *testing.T) {
+			t.Parallel()
+			opened, picture := openedWith(t, sparse(t, fps))
+			if err := opened.Grab(waiting.Context(t), picture); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The same pictures would be given at once, as if they were taken now.
+func TestPicturesThatANetworkCameraSentWhileItWasOpenedArePassedOver(t *testing.T) {
+	const fps, more = 2, 4
+	settings := sparse(t, fps)
+	settings.OpenLimit, settings.StallLimit = waiting.Most, waiting.Most
+	from, err := openNetwork(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	mat := gocv.NewMat()
+	defer mat.Close()
+	began := time.Time{}
+	for n := range 1 + more {
+		if !from.Read(&mat) {
+			t.Fatalf("picture %d does not come", n)
+		}
+		if n == 0 {
+			began = time.Now()
+		}
+	}
+	if took := time.Since(began); took < more*time.Second/fps/2 {
+		t.Errorf("%d pictures took %v, and the camera %v each", more, took, time.Second/fps)
+	}
+}
+
+// silentPort takes connections and never says anything, as a camera whose program hangs.
+func silentPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() }) // nobody is left to hear of it
+	return listener.Addr().String()
+}
+
+func TestASilentNetworkCameraKeepsNoOtherWaiting(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	silent := []string{"rtsp://" + silentPort(t) + "/", "rtsps://" + silentPort(t) + "/", "rtsp://" + silentPort(t) + "/"}
+	for _, uri := range silent {
+		go func() {
+			_, err := Open(ctx, Settings{URI: uri, FPS: 30, OpenLimit: waiting.Most})
+			ended <- err
+		}()
+	}
+	time.Sleep(300 * time.Millisecond) // they are first
+	newNetworkCamera(t).open()
+	openedWith(t, Settings{URI: "file:" + clip(t), Width: clipWidth, Height: clipHeight, FPS: 30, OpenLimit: waiting.Most})
+	end()
+	for range silent {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("a silent camera ended before the others were open: %v", err)
+		}
+	}
+	for _, uri := range silent {
+		if n := hanging.count(uri); n != 0 {
+			t.Errorf("%d calls hang because of %s", n, uri)
+		}
+	}
+}
+
+func TestANetworkCameraThatTakesTheConnectionAndSaysNothingIsNamedSo(t *testing.T) {
+	for _, scheme := range []string{"rtsp", "rtsps"} {
+		_, err := Open(t.Context(), Settings{URI: scheme + "://porch:secret@" + silentPort(t) + "/", FPS: 30, OpenLimit: time.Second})
+		if !errors.Is(err, errSilent) || !strings.Contains(err.Error(), "does not answer") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", scheme, err)
+		}
 	}
 }
 
