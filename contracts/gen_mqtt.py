@@ -40,23 +40,23 @@ type Delivery struct {
 PYTHON_HEAD = '''\
 # SPDX-License-Identifier: Apache-2.0
 # Generated from contracts/mqtt.toml by contracts/generate.py: do not edit.
-"""Topics of visavis. Each level is a name of a-z 0-9 _ - or "+", the wildcard for one level."""
+"""Topics of visavis. Each level is a name of 1 to 32 of a-z 0-9 _ - or "+", the wildcard for one level."""
 
 from __future__ import annotations
 
 import re
 
-LEVEL = re.compile(r"[a-z0-9_-]+|\\+")
+LEVEL = re.compile(r"[a-z0-9_-]{1,32}|\\+")
 
 
 def topic_level(name: str) -> str:
     """Return the name when it is one level of a topic.
 
     Raises:
-        ValueError: it holds anything else than a-z 0-9 _ -, or nothing.
+        ValueError: it holds anything else than a-z 0-9 _ -, nothing, or more than settings take.
     """
     if not LEVEL.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be one level of a topic: use a-z 0-9 _ - or +")
+        raise ValueError(f"{name!r} cannot be one level of a topic: use 1 to 32 of a-z 0-9 _ - or +")
     return name
 '''
 PYTHON_READER = '''

@@ -45,7 +45,7 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     # Address and port of the page; port 0 takes a free one. Anything but loopback needs a section [auth].
     listen: str = "127.0.0.1:8080"
-    # Further names under which a browser may ask for the page; the device's own names and addresses always may.
+    # Further names and addresses under which a browser may ask for the page; the device's own names and addresses always may.
     hosts: tuple[str, ...] = ()
     # Proxies in front of the device: what they say in X-Forwarded-For or the PROXY protocol, over gRPC too, about where a request comes from is believed, and in X-Forwarded-Host and X-Forwarded-Proto about the name that it asked for and whether its client encrypts. Let one do either: where it has spoken the PROXY protocol, its headers are not believed.
     proxies: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ const usage = `visavis-capture: the daemon of visavis.
 
   visavis-capture -config /etc/visavis/config.toml          run; on SIGHUP it reads the cameras again; exit 78 if it is refused
   visavis-capture -config /etc/visavis/config.toml -check   print what is wrong with it; exit 2 then
-  visavis-capture -effective                                print the settings in force as JSON
+  visavis-capture -effective                                print the settings in force as JSON; with -check also what it would tell
   visavis-capture auth add|password|list|revoke             manage logins and tokens; people use ` + "`visavis auth`" + `
 
 `
@@ -76,7 +76,7 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 		return statusOf(err, asks)
 	}
 	if asks {
-		return question{*file, *effective, *noCredentials}.answer(settings, stdout, stderr)
+		return question{*file, *check && !*noCredentials, *effective}.answer(settings, stdout, stderr)
 	}
 	if journal := systemd.NewJournal(); journal != nil {
 		slog.SetDefault(slog.New(journal))
@@ -117,8 +117,8 @@ func attended(settings *config.Config, file string, load func() (*config.Config,
 
 // question is what -check and -effective ask of a good configuration.
 type question struct {
-	file                     string
-	effective, noCredentials bool
+	file             string
+	warns, effective bool // it does not warn without the credentials, which may be certificates
 }
 
 // answer prints what they promise.
@@ -126,7 +126,8 @@ func (q question) answer(settings *config.Config, stdout, stderr io.Writer) int 
 	text, err := []byte("ok"), error(nil)
 	if q.effective {
 		text, err = settings.JSON()
-	} else if !q.noCredentials { // which may be certificates
+	}
+	if q.warns {
 		q.warn(settings, stderr)
 	}
 	if err == nil {
@@ -142,7 +143,7 @@ func (q question) answer(settings *config.Config, stdout, stderr io.Writer) int 
 // warn tells of what does not keep the daemon from running.
 func (q question) warn(settings *config.Config, stderr io.Writer) {
 	for _, flaw := range pipeline.CertificateFlaws(settings, time.Now()) {
-		fmt.Fprintf(stderr, "visavis: warning, %s: %v\n", cmp.Or(q.file, "the settings"), flaw)
+		fmt.Fprintf(stderr, "visavis: warning, %s: %v\n", cmp.Or(config.Printable(q.file), "the settings"), flaw)
 	}
 }
 

@@ -38,6 +38,31 @@ func TestAFileWithoutItsOptionIsNotPassedOver(t *testing.T) {
 	}
 }
 
+func TestBothQuestionsAreAnsweredFromOneReading(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "\x1bconfig.toml")
+	files := map[string]string{file: "[mqtt]\nurl = \"mqtts://box\"\nca = \"ca.pem\"\n", filepath.Join(filepath.Dir(file), "ca.pem"): "none"}
+	for name, text := range files {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, one := range []struct {
+		words string
+		warns bool
+	}{{"-check -effective", true}, {"-effective", false}, {"-check -effective -no-credentials", false}} {
+		var settings, told bytes.Buffer
+		if got := run(append([]string{"-config", file}, strings.Fields(one.words)...), &settings, &told); got != 0 {
+			t.Errorf("%s ends with %d: %s", one.words, got, told.String())
+		}
+		if !strings.Contains(settings.String(), `"mqtts://box"`) {
+			t.Errorf("%s prints %q", one.words, settings.String())
+		}
+		if warned := strings.Contains(told.String(), fmt.Sprintf("visavis: warning, %q: mqtt.ca", file)); warned != one.warns {
+			t.Errorf("%s says %q", one.words, told.String())
+		}
+	}
+}
+
 func TestACrashLeavesNoPictureOnTheDisk(t *testing.T) {
 	var before, after unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {

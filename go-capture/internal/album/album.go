@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"visavis/capture/internal/state"
 )
 
@@ -22,7 +24,8 @@ import (
 type Settings struct {
 	Folder    string                         // made if it is not there, for one album alone
 	MostBytes int64                          // on disk, in whole blocks; the oldest pictures go
-	Oldest    func() (id string, known bool) // of the events that are kept: pictures of earlier ones go
+	MostAge   time.Duration                  // by the clock on the wall, whether the events can be read or not; 0 = as old as those
+	Oldest    func() (id string, known bool) // of the events that are kept: pictures of earlier ones go; nil: nobody knows
 }
 
 // Picture is that of one event.
@@ -39,6 +42,7 @@ const awaitMost = 2 * time.Second
 // Album holds pictures by the ids of their events, which rise. Keep, Trim and Close are for one goroutine, the others for any.
 type Album struct {
 	settings Settings
+	wall     func() time.Time
 	patience time.Duration // of Find
 	folder   *os.File      // locked; nil until it could be
 	fault    *state.Fault
@@ -46,28 +50,34 @@ type Album struct {
 	mu     sync.Mutex
 	kept   []page // ids rise
 	bytes  int64
-	coming map[string]chan struct{} // closed when a picture is there, or will not be
+	coming map[string]expected
+}
+
+// expected is a picture that is being made.
+type expected struct {
+	camera string
+	there  chan struct{} // closed when the picture is there, or will not be
 }
 
 // New makes an album that has read nothing yet.
 func New(s Settings) *Album {
 	fault := state.NewFault(slog.String("folder", s.Folder), "pictures of events are not kept, the events are", "pictures of events are kept again")
-	return &Album{settings: s, patience: awaitMost, coming: map[string]chan struct{}{}, fault: fault}
+	return &Album{settings: s, wall: time.Now, patience: awaitMost, coming: map[string]expected{}, fault: fault}
 }
 
-// Expect tells that a picture is being made, so that whoever has heard of its event finds it.
-func (a *Album) Expect(id string) {
+// Expect tells that a picture of a camera is being made, so that whoever has heard of its event finds it.
+func (a *Album) Expect(id, camera string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.coming[id] = make(chan struct{})
+	a.coming[id] = expected{camera, make(chan struct{})}
 }
 
 // GiveUp ends what Expect began.
 func (a *Album) GiveUp(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if there, expected := a.coming[id]; expected {
-		close(there)
+	if one, known := a.coming[id]; known {
+		close(one.there)
 		delete(a.coming, id)
 	}
 }
@@ -85,21 +95,24 @@ func (a *Album) Keep(p Picture) {
 	a.fault.Note(err)
 }
 
-// Trim removes what is too much or whose event is no longer kept. It is called now and then, and first of all.
-func (a *Album) Trim() {
-	err := a.load()
-	if err == nil {
-		err = a.trim(0)
+// Trim removes what is too much, whose event is no longer kept, and what may not be kept any more. It is called now and then, and first of
+// all.
+func (a *Album) Trim(unwanted func(camera, privacy string) bool) { a.fault.Note(a.clean(unwanted)) }
+
+func (a *Album) clean(unwanted func(camera, privacy string) bool) error {
+	if err := a.load(); err != nil {
+		return err
 	}
-	a.fault.Note(err)
+	return errors.Join(a.trim(0), a.drop(unwanted))
 }
 
-// Find is the picture of an event. It waits for one that is being made; false when there is none, or none any more.
-func (a *Album) Find(ctx context.Context, id string) (Picture, bool) {
-	a.await(ctx, id)
+// Find is the picture of an event, for who may see its camera. It waits for one that is being made; false when there is none, or none any
+// more, or it is of another camera: who may not see that is told so as early as of an event that never was.
+func (a *Album) Find(ctx context.Context, id string, maySee func(camera string) bool) (Picture, bool) {
+	a.await(ctx, id, maySee)
 	a.mu.Lock()
 	at, found := slices.BinarySearchFunc(a.kept, id, page.compare)
-	if !found {
+	if !found || !maySee(a.kept[at].camera) {
 		a.mu.Unlock()
 		return Picture{}, false
 	}
@@ -112,39 +125,91 @@ func (a *Album) Find(ctx context.Context, id string) (Picture, bool) {
 	return Picture{ID: one.id, Camera: one.camera, Privacy: one.privacy, JPEG: jpeg}, true
 }
 
-func (a *Album) await(ctx context.Context, id string) {
+func (a *Album) await(ctx context.Context, id string, maySee func(camera string) bool) {
 	a.mu.Lock()
-	there, expected := a.coming[id]
+	one, known := a.coming[id]
 	a.mu.Unlock()
-	if !expected {
+	if !known || !maySee(one.camera) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.patience)
 	defer cancel()
 	select {
-	case <-there:
+	case <-one.there:
 	case <-ctx.Done():
 	}
 }
 
 // trim removes the oldest pictures until there is room for so many bytes.
 func (a *Album) trim(room int64) error {
-	oldest, known := a.settings.Oldest()
+	oldest := a.oldest()
 	for {
 		a.mu.Lock()
-		if len(a.kept) == 0 || a.bytes+room <= a.settings.MostBytes && (!known || a.kept[0].id >= oldest) {
+		if len(a.kept) == 0 || a.bytes+room <= a.settings.MostBytes && a.kept[0].id >= oldest {
 			a.mu.Unlock()
 			return nil
 		}
 		one := a.kept[0]
 		a.mu.Unlock()
-		if err := os.Remove(a.path(one)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := a.remove(one); err != nil {
 			return err
 		}
-		a.mu.Lock()
-		a.kept, a.bytes = a.kept[1:], a.bytes-one.bytes
-		a.mu.Unlock()
 	}
+}
+
+// oldest is an id below which no picture is kept. Ids begin with the time of their event.
+func (a *Album) oldest() string {
+	id := a.oldestKept()
+	if a.settings.MostAge <= 0 {
+		return id
+	}
+	var first ulid.ULID
+	if err := first.SetTime(uint64(max(0, a.wall().Add(-a.settings.MostAge).UnixMilli()))); err != nil {
+		return id // the clock is past the year 10889
+	}
+	return max(id, first.String())
+}
+
+func (a *Album) oldestKept() string {
+	if a.settings.Oldest == nil {
+		return ""
+	}
+	id, known := a.settings.Oldest()
+	if !known {
+		return ""
+	}
+	return id
+}
+
+func (a *Album) drop(unwanted func(camera, privacy string) bool) error {
+	for _, one := range slices.Clone(a.kept) { // which only the goroutine that calls this changes
+		if !unwanted(one.camera, one.privacy) {
+			continue
+		}
+		if err := a.remove(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Album) remove(one page) error {
+	if err := os.Remove(a.path(one)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, known := slices.BinarySearchFunc(a.kept, one.id, page.compare)
+	switch {
+	case !known:
+		return nil
+	case at == 0: // as mostly: nothing has to move
+		a.kept = a.kept[1:]
+	default:
+		a.kept = slices.Delete(a.kept, at, at+1)
+	}
+	a.bytes -= one.bytes
+	return nil
 }
 
 // write makes the file as a whole or not at all. It is not synced: a power cut may cost the pictures of the last seconds.
@@ -172,17 +237,15 @@ func (a *Album) write(p Picture) error {
 
 func (p page) compare(id string) int { return cmp.Compare(p.id, id) }
 
-// Empty removes the pictures of a folder for which there is no album any more. One that is not there is empty.
-func Empty(folder string) error {
-	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+// Trim removes what is too old or too much, and what may not be kept, from a folder that no album uses now; state.ErrInUse is the answer
+// where one does. A folder that is not there holds nothing.
+func Trim(s Settings, unwanted func(camera, privacy string) bool) error {
+	if _, err := os.Stat(s.Folder); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	a := New(Settings{Folder: folder, Oldest: func() (string, bool) { return "", false }})
+	a := New(s)
 	defer a.Close()
-	if err := a.load(); err != nil {
-		return err
-	}
-	return a.trim(0)
+	return a.clean(unwanted)
 }
 
 // Fault says why no pictures can be kept now; "" when all is well.

@@ -5,6 +5,7 @@ package album
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
+	"visavis/capture/internal/state"
 	"visavis/capture/internal/waiting"
 )
 
@@ -24,11 +28,14 @@ func taken(number, size int) Picture {
 // keepsAll is a history that has forgotten nothing.
 func keepsAll() (string, bool) { return "", true }
 
+// everyone may see every camera.
+func everyone(string) bool { return true }
+
 func opened(t *testing.T, folder string, most int64) *Album {
 	t.Helper()
 	a := New(Settings{Folder: folder, MostBytes: most, Oldest: keepsAll})
 	t.Cleanup(a.Close)
-	a.Trim()
+	a.Trim(nobody)
 	if a.fault.Now() != "" {
 		t.Fatal(a.fault.Now())
 	}
@@ -40,7 +47,7 @@ func numbers(a *Album, among int) string {
 	var found []string
 	for n := range among {
 		want := taken(n, 5000)
-		if got, there := a.Find(context.Background(), want.ID); there && got.Camera == "door" && got.Privacy == "pixelate" && bytes.Equal(got.JPEG, want.JPEG) {
+		if got, there := a.Find(context.Background(), want.ID, everyone); there && got.Camera == "door" && got.Privacy == "pixelate" && bytes.Equal(got.JPEG, want.JPEG) {
 			found = append(found, fmt.Sprint(n))
 		}
 	}
@@ -93,14 +100,56 @@ func TestAPictureGoesWithTheRecordOfItsEvent(t *testing.T) {
 	for n := range 5 {
 		a.Keep(taken(n, 5000))
 	}
-	a.Trim()
+	a.Trim(nobody)
 	if got := numbers(a, 5); got != "0 1 2 3 4" {
 		t.Errorf("while nobody knows what is kept %q", got)
 	}
 	known = true
-	a.Trim()
+	a.Trim(nobody)
 	if got := numbers(a, 5); got != "2 3 4" || files(t, folder) != 3 {
 		t.Errorf("found %q in %d files", got, files(t, folder))
+	}
+}
+
+// nobody is unwanted.
+func nobody(string, string) bool { return false }
+
+func TestAPictureIsNotKeptForLongerThanItMayWhileNobodyKnowsItsEvent(t *testing.T) {
+	folder := t.TempDir()
+	a := New(Settings{Folder: folder, MostBytes: 1 << 20, MostAge: 24 * time.Hour, Oldest: func() (string, bool) { return "", false }})
+	defer a.Close()
+	now := time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC)
+	a.wall = func() time.Time { return now }
+	for n, age := range []time.Duration{25 * time.Hour, 24*time.Hour + time.Second, 24 * time.Hour, 0, -time.Hour} {
+		id := ulid.MustNew(ulid.Timestamp(now.Add(-age)), nil)
+		a.Keep(Picture{ID: id.String(), Camera: "door", Privacy: "blur", JPEG: taken(n, 5000).JPEG})
+	}
+	if a.Trim(nobody); files(t, folder) != 3 {
+		t.Errorf("%d are left, want 3", files(t, folder))
+	}
+	if now = now.Add(24 * time.Hour); files(t, folder) != 3 {
+		t.Fatal("nobody has looked yet")
+	}
+	if a.Trim(nobody); files(t, folder) != 2 {
+		t.Errorf("a day later %d are left, want 2", files(t, folder))
+	}
+	now = time.UnixMilli(0)
+	if a.Trim(nobody); files(t, folder) != 2 {
+		t.Errorf("%d are left after a start in 1970, want 2", files(t, folder))
+	}
+}
+
+func TestAPictureThatSomebodyRemovedStopsNoOther(t *testing.T) {
+	folder := t.TempDir()
+	a := opened(t, folder, 2*8192)
+	for n := range 4 {
+		a.Keep(taken(n, 5000))
+		if err := os.RemoveAll(filepath.Join(folder, page{taken(0, 5000).ID, "door", "pixelate", 0}.name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := numbers(a, 4); got != "2 3" || a.Fault() != "" {
+		t.Errorf("found %q, fault %q", got, a.Fault())
 	}
 }
 
@@ -128,7 +177,7 @@ func TestWhatAKillOrAPowerCutLeavesIsNoPicture(t *testing.T) {
 		t.Errorf("found %q in %d files", got, files(t, folder))
 	}
 	for n := range 2 {
-		if left, there := next.Find(context.Background(), taken(n, 5000).ID); there {
+		if left, there := next.Find(context.Background(), taken(n, 5000).ID, everyone); there {
 			t.Errorf("%d is shown: %d bytes", n, len(left.JPEG))
 		}
 	}
@@ -168,6 +217,9 @@ func TestAFolderThatIsRemovedOrInUseIsTriedAgain(t *testing.T) {
 	}
 	second.Keep(taken(2, 5000)) // finds no folder
 	second.Keep(taken(3, 5000))
+	if second.bytes != 8192 {
+		t.Errorf("%d bytes are counted of one picture", second.bytes)
+	}
 	if got := numbers(second, 4); got != "3" || second.fault.Now() != "" {
 		t.Errorf("found %q, fault %q", got, second.fault.Now())
 	}
@@ -177,7 +229,7 @@ func TestWhoAsksAtOnceWaitsForThePicture(t *testing.T) {
 	a := opened(t, t.TempDir(), 1<<20)
 	a.patience = waiting.Most // the disk may be slow
 	there := taken(0, 5000)
-	a.Expect(there.ID)
+	a.Expect(there.ID, there.Camera)
 	found := make(chan string)
 	go func() { found <- numbers(a, 1) }()
 	select {
@@ -190,29 +242,81 @@ func TestWhoAsksAtOnceWaitsForThePicture(t *testing.T) {
 		}
 	}
 	never := taken(1, 5000)
-	a.Expect(never.ID)
+	a.Expect(never.ID, never.Camera)
 	a.GiveUp(never.ID)
-	if _, found := a.Find(context.Background(), never.ID); found || len(a.coming) != 0 {
+	if _, found := a.Find(context.Background(), never.ID, everyone); found || len(a.coming) != 0 {
 		t.Errorf("found %v, %d still expected", found, len(a.coming))
 	}
 }
 
+func TestWhoMayNotSeeACameraIsNotToldLaterWhereAPictureIsBeingMade(t *testing.T) {
+	a := opened(t, t.TempDir(), 1<<20)
+	a.patience = 2 * waiting.Most
+	coming, ended := taken(0, 5000), make(chan bool, 1)
+	a.Expect(coming.ID, coming.Camera)
+	go func() {
+		_, found := a.Find(context.Background(), coming.ID, func(camera string) bool { return camera != coming.Camera })
+		ended <- found
+	}()
+	waiting.Until(t, "it is answered while the picture is being made", func() bool { return len(ended) == 1 })
+	if <-ended {
+		t.Error("it is shown")
+	}
+}
+
+// nothing is unwanted.
+func nothing(_, _ string) bool { return false }
+
 func TestAFolderWithoutAnAlbumIsEmptied(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "thumbnails", "box")
-	if err := Empty(folder); err != nil {
+	emptied := Settings{Folder: filepath.Join(t.TempDir(), "thumbnails", "box")}
+	if err := Trim(emptied, nothing); err != nil {
 		t.Errorf("none were ever kept: %v", err)
 	}
-	a := opened(t, folder, 1<<20)
+	a := opened(t, emptied.Folder, 1<<20)
 	a.Keep(taken(0, 5000))
-	if err := Empty(folder); err == nil || files(t, folder) != 1 {
+	if err := Trim(emptied, nothing); !errors.Is(err, state.ErrInUse) || files(t, emptied.Folder) != 1 {
 		t.Errorf("while another program uses it: %v", err)
 	}
 	a.Close()
-	mine := filepath.Join(folder, "mine.txt")
+	mine := filepath.Join(emptied.Folder, "mine.txt")
 	if err := os.WriteFile(mine, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Empty(folder); err != nil || files(t, folder) != 1 {
-		t.Errorf("%d files are left, want what is no picture: %v", files(t, folder), err)
+	if err := Trim(emptied, nothing); err != nil || files(t, emptied.Folder) != 1 {
+		t.Errorf("%d files are left, want what is no picture: %v", files(t, emptied.Folder), err)
+	}
+}
+
+func TestAFolderWithoutAnAlbumKeepsWhatItMay(t *testing.T) {
+	folder := t.TempDir()
+	a := opened(t, folder, 1<<20)
+	for n, privacy := range []string{"blur", "none", "blur", "none"} {
+		id := ulid.MustNew(ulid.Timestamp(time.Now().Add(time.Duration(n-2)*time.Hour)), nil)
+		a.Keep(Picture{ID: id.String(), Camera: "door", Privacy: privacy, JPEG: taken(n, 5000).JPEG})
+	}
+	a.Close()
+	plain := func(_, privacy string) bool { return privacy == "none" }
+	if err := Trim(Settings{Folder: folder, MostBytes: 1 << 20, MostAge: 90 * time.Minute}, plain); err != nil || files(t, folder) != 1 {
+		t.Errorf("%d files are left, want the young one that hides the face: %v", files(t, folder), err)
+	}
+}
+
+func TestAPictureThatCannotBeRemovedIsToldForAsLongAsItStays(t *testing.T) {
+	folder := t.TempDir()
+	a := New(Settings{Folder: folder, MostBytes: 1 << 20, MostAge: time.Hour})
+	defer a.Close()
+	old := Picture{ID: ulid.MustNew(ulid.Timestamp(time.Now().Add(-2*time.Hour)), nil).String(), Camera: "door", Privacy: "blur", JPEG: taken(0, 5000).JPEG}
+	a.Keep(old)
+	file := filepath.Join(folder, page{old.ID, "door", "blur", 0}.name())
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(file, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if a.Trim(nobody); a.Fault() == "" {
+			t.Error("nobody hears of it")
+		}
 	}
 }

@@ -39,7 +39,8 @@ type Settings struct {
 	// RunToken lets whoever started the daemon, a program or root, look at the figures; "" lets nobody.
 	RunToken string
 
-	now func() time.Time // nil = time.Now
+	now       func() time.Time              // nil = time.Now
+	timeOfDay func(now time.Time) time.Time // as the clock shows it then; nil = as now does
 }
 
 // Gate answers who somebody is. Make it with Open; its methods may be called from any goroutine.
@@ -56,6 +57,7 @@ type Gate struct {
 
 	mu        sync.Mutex
 	keptAt    time.Time // when the sessions were last due to be written
+	keptOfDay time.Time // what the clock showed then
 	book      *book
 	sessions  *sessions
 	verified  map[[sha256.Size]byte]*Account
@@ -71,6 +73,9 @@ type Gate struct {
 func Open(settings Settings) (*Gate, error) {
 	if settings.now == nil {
 		settings.now = time.Now
+	}
+	if settings.timeOfDay == nil {
+		settings.timeOfDay = func(now time.Time) time.Time { return now.Round(0) }
 	}
 	book, err := openBook(settings.File)
 	if err != nil {

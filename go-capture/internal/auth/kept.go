@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"visavis/capture/internal/clock"
 	"visavis/capture/internal/state"
 )
 
@@ -34,8 +35,9 @@ func (a *Account) seal() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keep gives the sessions as they are to be written. Ages are monotonic, so a clock that was set meanwhile makes none older.
-func (s *sessions) keep(now time.Time) []keptSession {
+// keep gives the sessions as they are to be written at this time of day. Ages are monotonic, so a clock that was set meanwhile makes none
+// older.
+func (s *sessions) keep(now, ofDay time.Time) []keptSession {
 	kept := make([]keptSession, 0, len(s.byKey))
 	for _, one := range s.byKey {
 		used := now.Sub(one.used)
@@ -44,7 +46,7 @@ func (s *sessions) keep(now time.Time) []keptSession {
 		}
 		kept = append(kept, keptSession{
 			Key: hex.EncodeToString(one.key[:]), Account: one.account.Name, Seal: one.account.seal(),
-			Begun: now.Add(-now.Sub(one.begun)).UTC(), Used: now.Add(-used).UTC(),
+			Begun: ofDay.Add(-now.Sub(one.begun)).UTC(), Used: ofDay.Add(-used).UTC(),
 		})
 	}
 	return kept
@@ -107,17 +109,25 @@ func (g *Gate) sessionsDue(always bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.settings.now()
-	uses := len(g.sessions.byKey) > 0 && now.Sub(g.keptAt) >= keepEach
-	if !always && !g.sessions.changed && !uses {
+	ofDay := g.settings.timeOfDay(now)
+	if !always && !g.sessions.changed && (len(g.sessions.byKey) == 0 || !g.outdated(now, ofDay)) {
 		return false
 	}
-	g.sessions.changed, g.keptAt = false, now
+	g.sessions.changed, g.keptAt, g.keptOfDay = false, now, ofDay
 	return true
+}
+
+// outdated tells that the file says too little about the last uses, or that its times are of a clock that was set since: the next daemon
+// would take what was set for time in which nobody used a session.
+func (g *Gate) outdated(now, ofDay time.Time) bool {
+	ran := now.Sub(g.keptAt)
+	return ran >= keepEach || (ofDay.Sub(g.keptOfDay)-ran).Abs() > clock.Step
 }
 
 // sessionsText is what the file of the sessions should hold.
 func (g *Gate) sessionsText() ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return json.Marshal(g.sessions.keep(g.settings.now()))
+	now := g.settings.now()
+	return json.Marshal(g.sessions.keep(now, g.settings.timeOfDay(now)))
 }

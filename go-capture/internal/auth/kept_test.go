@@ -79,6 +79,21 @@ func TestTimeGoesOnWhileTheDaemonIsOff(t *testing.T) {
 	}
 }
 
+func TestAClockThatIsSetJustBeforeADaemonIsKilledEndsNoSession(t *testing.T) {
+	for _, step := range []time.Duration{10 * 24 * time.Hour, -8 * time.Hour} {
+		d := keptDoor(t)
+		cookie := d.login(t, "anna")
+		d.keepSessions(false)
+		d.settings.timeOfDay = func(now time.Time) time.Time { return now.Add(step) }
+		d.time = d.time.Add(2 * time.Second)
+		d.keepSessions(false) // and the power goes
+		again := d.startedAgain(t, step+time.Minute)
+		if _, err := again.BySession(cookie); err != nil {
+			t.Errorf("the clock was set by %v, and a minute later: %v", step, err)
+		}
+	}
+}
+
 func TestWhoLoggedOutOrWasChangedMeanwhileIsNotLetInByTheNextDaemon(t *testing.T) {
 	d := keptDoor(t)
 	left, stays := d.login(t, "anna"), d.login(t, "anna")

@@ -28,7 +28,7 @@ var Schemes = map[string]Scheme{
 }
 
 // Place is where a broker is, the same for all ways of writing its address. The scheme is the one that is dialled.
-type Place struct{ Scheme, Host, Port, Path string }
+type Place struct{ Scheme, Host, Port, Path string } // the path as it is escaped: a slash that is written %2F is no slash
 
 // Of reads an address as in mqtt.url, or as it is dialled. What is none is a place of its own.
 func Of(address string) Place {
@@ -38,11 +38,15 @@ func Of(address string) Place {
 	}
 	known := Schemes[u.Scheme]
 	return Place{
-		Scheme: cmp.Or(known.Dials, u.Scheme), Host: hostname.Plain(u.Hostname()), Port: cmp.Or(u.Port(), known.Port), Path: strings.Trim(u.Path, "/"),
+		Scheme: cmp.Or(known.Dials, u.Scheme), Host: hostname.Plain(u.Hostname()), Port: cmp.Or(u.Port(), known.Port), Path: strings.Trim(u.EscapedPath(), "/"),
 	}
 }
 
 // String is the address that is dialled.
 func (p Place) String() string {
-	return (&url.URL{Scheme: p.Scheme, Host: net.JoinHostPort(p.Host, p.Port), Path: p.Path}).String()
+	path, err := url.PathUnescape(p.Path)
+	if err != nil {
+		path = p.Path // of what is no address
+	}
+	return (&url.URL{Scheme: p.Scheme, Host: net.JoinHostPort(p.Host, p.Port), Path: path, RawPath: p.Path}).String()
 }

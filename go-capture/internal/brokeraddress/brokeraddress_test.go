@@ -10,6 +10,7 @@ func TestAPlaceIsTheSameForAllWaysOfWritingIt(t *testing.T) {
 		"ssl://broker:8883":    {"mqtts://broker", "ssl://broker:8883/"},
 		"ws://broker:80/plant": {"ws://broker/plant/", "ws://broker:80/plant"},
 		"wss://broker:443":     {"wss://broker"},
+		"ws://broker:80/a%2Fb": {"ws://broker/a%2Fb/"},
 		"tcp://127.0.0.1:1884": {"mqtt://localhost:1884", "mqtt://[::1]:1884"},
 		"tcp://[fd00::5]:1883": {"mqtt://[fd00:0::5]"},
 	} {

@@ -22,6 +22,8 @@ const (
 	Service = "/run/systemd/timesync"
 	// Batteries is where Linux shows clocks that go on without power.
 	Batteries = "/sys/class/rtc"
+	// Step is a change of the time of day that is no waver: a board without a battery learns the time after it has started.
+	Step = time.Second
 	// setOnce is how far apart the wall clock and one with a battery may be: a zone's hours, of a PC that keeps local time. One whose
 	// battery is missing or empty begins anew years ago, with each power cut.
 	setOnce = 24 * time.Hour

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 )
 
@@ -106,10 +107,10 @@ func (c Camera) Address() (string, error) {
 		return "", fmt.Errorf("camera %s: password_file: %w", c.ID, err)
 	}
 	if c.hasPlaces() {
-		return strings.NewReplacer(userPlace, escaped(c.User), passwordPlace, escaped(password)).Replace(c.Source), nil
+		return forOpener(strings.NewReplacer(userPlace, escaped(c.User), passwordPlace, escaped(password)).Replace(c.Source)), nil
 	}
 	if c.User == "" {
-		return c.Source, nil
+		return forOpener(c.Source), nil
 	}
 	address, err := url.Parse(c.Source)
 	if err != nil {
@@ -119,8 +120,14 @@ func (c Camera) Address() (string, error) {
 	if c.PasswordFile != "" {
 		address.User = url.UserPassword(c.User, password)
 	}
-	return address.String(), nil
+	return forOpener(address.String()), nil
 }
+
+// zoned is an address up to the zone of its link-local host, as URLs write it, and the rest of that host.
+var zoned = regexp.MustCompile(`^([a-z]+://(?:[^/?#]*@)?\[[0-9A-Fa-f:.]+%)25([^/?#\]]+\])`)
+
+// forOpener writes the zone of a link-local address as FFmpeg does, which decodes nothing: [fe80::1%eth0] of [fe80::1%25eth0].
+func forOpener(address string) string { return zoned.ReplaceAllString(address, "$1$2") }
 
 // hasPlaces tells whether the source itself says where the login goes.
 func (c Camera) hasPlaces() bool {

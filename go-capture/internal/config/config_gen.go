@@ -29,7 +29,7 @@ type Device struct {
 type Web struct {
 	// Address and port of the page; port 0 takes a free one. Anything but loopback needs a section [auth].
 	Listen string `toml:"listen" json:"listen"`
-	// Further names under which a browser may ask for the page; the device's own names and addresses always may.
+	// Further names and addresses under which a browser may ask for the page; the device's own names and addresses always may.
 	Hosts []string `toml:"hosts" json:"hosts"`
 	// Proxies in front of the device: what they say in X-Forwarded-For or the PROXY protocol, over gRPC too, about where a request comes from is believed, and in X-Forwarded-Host and X-Forwarded-Proto about the name that it asked for and whether its client encrypts. Let one do either: where it has spoken the PROXY protocol, its headers are not believed.
 	Proxies []string `toml:"proxies" json:"proxies"`
@@ -316,7 +316,7 @@ var sectionKeys = map[string][]key[Config]{
 	},
 	"web": {
 		{rule{name: "listen", kind: kindString, format: "listen", filled: "127.0.0.1:8080"}, func(into *Config, value any) { into.Web.Listen = value.(string) }},
-		{rule{name: "hosts", kind: kindStrings, pattern: `^[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?$`, says: "a host name without scheme and port", filled: "porch.example.org"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
+		{rule{name: "hosts", kind: kindStrings, format: "host", says: "a host name or an IP address, without scheme, port and brackets", filled: "porch.example.org"}, func(into *Config, value any) { into.Web.Hosts = value.([]string) }},
 		{rule{name: "proxies", kind: kindStrings, format: "network", says: "an address, or a network such as 10.0.0.0/8", filled: "10.0.0.5"}, func(into *Config, value any) { into.Web.Proxies = value.([]string) }},
 		{rule{name: "log_requests", kind: kindString, choices: []any{"refused", "all", "none"}, filled: "refused"}, func(into *Config, value any) { into.Web.LogRequests = value.(string) }},
 		{rule{name: "https", kind: kindBool}, func(into *Config, value any) { into.Web.HTTPS = value.(bool) }},

@@ -91,4 +91,7 @@ func TestAWorkerHasTheCredentialsOfItsOwnService(t *testing.T) {
 	if made.Detector.KServeTokenFile != "/run/credentials/worker/kserve.token" || made.MQTT.PasswordFile != "credential:mqtt.password" {
 		t.Errorf("the files are %s and %s", made.Detector.KServeTokenFile, made.MQTT.PasswordFile)
 	}
+	if made, err = loadForWorker(file, nil); err != nil || made.Detector.KServeTokenFile != "credential:kserve.token" {
+		t.Errorf("outside systemd: %+v, %v", made, err)
+	}
 }

@@ -4,8 +4,10 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -20,6 +22,7 @@ var formats = map[string]func(string) *refusal{
 	"readable_file": checkReadable,
 	"socket":        checkSocket,
 	"network":       checkNetwork,
+	"host":          checkHost,
 	"source":        func(text string) *refusal { _, bad := parseSource(text); return bad },
 }
 
@@ -33,7 +36,7 @@ func checkListen(text string) *refusal {
 	}
 	if number, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return refuse(remedy, "the port %q is not a number up to 65535", port)
-	} else if number > 0 && strconv.FormatUint(number, 10) != port {
+	} else if strconv.FormatUint(number, 10) != port {
 		return refuse(remedy, "the port %q begins with a zero", port)
 	}
 	if host == "localhost" {
@@ -113,6 +116,18 @@ func checkNetwork(text string) *refusal {
 		return refuse("write an address such as 10.0.0.5, or a network such as 10.0.0.0/8", "%v", err)
 	}
 	return nil
+}
+
+// hostPattern lets underscores in, which nginx has in the names of its upstreams.
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?$`)
+
+func checkHost(text string) *refusal {
+	address, err := netip.ParseAddr(text)
+	if hostPattern.MatchString(text) || err == nil && address.Zone() == "" { // a zone says something on one machine only
+		return nil
+	}
+	return refuse("write a host name such as porch.example.org, or an address such as 192.0.2.7 or 2001:db8::7, without scheme, port and brackets",
+		"%s is not allowed", written(text))
 }
 
 func checkReadable(path string) *refusal {

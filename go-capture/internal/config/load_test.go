@@ -141,9 +141,11 @@ func TestAFileInAnotherEncodingIsRefusedByItsLine(t *testing.T) {
 }
 
 func TestQuotesOfATextAreNamed(t *testing.T) {
-	path := write(t, "# “fine” here\n[web]\nlisten = “127.0.0.1:80”\n")
-	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":3: not TOML: it has typographic quotes") || !strings.Contains(got, "straight") {
-		t.Error(got)
+	for _, quoted := range []string{"“127.0.0.1:80”", "„127.0.0.1:80“", "‘127.0.0.1:80’"} {
+		path := write(t, "# “fine” here\n[web]\nlisten = "+quoted+"\n")
+		if got := refused(t, path).Error(); !strings.HasPrefix(got, path+":3: not TOML: it has typographic quotes") || !strings.Contains(got, "straight") {
+			t.Error(got)
+		}
 	}
 }
 
@@ -151,6 +153,14 @@ func TestAMissingFileIsNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nowhere.toml")
 	if got := refused(t, path).Error(); !strings.HasPrefix(got, path+": cannot be read: no such file") {
 		t.Error(got)
+	}
+}
+
+func TestOnlyAFailureOfTheSystemMayPass(t *testing.T) {
+	for path, may := range map[string]bool{"/proc/self/mem": true, "/nonexistent.toml": false} { // the kernel's own "input/output error"
+		if problems := refused(t, path); problems.MayPass() != may {
+			t.Errorf("%s: %v", path, problems)
+		}
 	}
 }
 
@@ -271,7 +281,7 @@ func TestRelativePathsAreSeenFromTheFile(t *testing.T) {
 
 func TestACameraPasswordIsReadWhenTheAddressIsAskedForAndNotPrinted(t *testing.T) {
 	path := write(t, "[[camera]]\nid = \"door\"\nsource = \"rtsp://192.0.2.7/s\"\nuser = \"me\"\npassword_file = \"secret\"\n")
-	put(t, filepath.Join(filepath.Dir(path), "secret"), "p@ss/word\n")
+	put(t, filepath.Join(filepath.Dir(path), "secret"), "p@ss/word\r\n") // from an editor of Windows
 	made := load(t, path)
 	address, err := made.Cameras[0].Address()
 	if err != nil || address != "rtsp://me:p%40ss%2Fword@192.0.2.7/s" {
@@ -280,6 +290,28 @@ func TestACameraPasswordIsReadWhenTheAddressIsAskedForAndNotPrinted(t *testing.T
 	text, err := made.JSON()
 	if err != nil || strings.Contains(string(text), "p@ss") {
 		t.Errorf("printed %s, %v", text, err)
+	}
+	if address, err := (Camera{Source: "rtsp://192.0.2.7/s", User: "me"}).Address(); err != nil || address != "rtsp://me@192.0.2.7/s" {
+		t.Errorf("without a password %s, %v", address, err)
+	}
+}
+
+// FFmpeg takes [fe80::1%25eth0] for the interface 25eth0.
+func TestTheZoneOfALinkLocalCameraIsWrittenAsItsOpenerTakesIt(t *testing.T) {
+	for source, want := range map[string]string{
+		"rtsp://[fe80::1%25eth0]/s%2520":                   "rtsp://me:p%40s%5B%2525@[fe80::1%eth0]/s%2520",
+		"rtsps://[fe80::1%25eth0.25]:322/{user}{password}": "rtsps://[fe80::1%eth0.25]:322/mep%40s%5B%2525",
+		"rtsp://[2001:db8::25]/%25":                        "rtsp://me:p%40s%5B%2525@[2001:db8::25]/%25",
+	} {
+		path := write(t, "[[camera]]\nid = \"door\"\nsource = \""+source+"\"\nuser = \"me\"\npassword_file = \"secret\"\n")
+		put(t, filepath.Join(filepath.Dir(path), "secret"), "p@s[%25\n")
+		if address, err := load(t, path).Cameras[0].Address(); err != nil || address != want {
+			t.Errorf("%s is opened as %s, %v", source, address, err)
+		}
+	}
+	open := Camera{Source: "rtsp://[fe80::1%25eth0]:8554/s"}
+	if address, err := open.Address(); err != nil || address != "rtsp://[fe80::1%eth0]:8554/s" {
+		t.Errorf("without a login it is opened as %s, %v", address, err)
 	}
 }
 

@@ -42,6 +42,14 @@ func TestFlagBeatsEnvironmentBeatsConfDBeatsFileBeatsDefault(t *testing.T) {
 	}
 }
 
+func TestConfDLeavesTheOtherKeysOfASection(t *testing.T) {
+	path := write(t, "[mqtt]\nprefix = \"file\"\nuser = \"porch\"\n")
+	put(t, filepath.Join(filepath.Dir(path), "conf.d", "10.toml"), "[mqtt]\nprefix = \"more\"\n")
+	if made := load(t, path); made.MQTT.Prefix != "more" || made.MQTT.User != "porch" {
+		t.Errorf("%+v", made.MQTT)
+	}
+}
+
 func TestConfDAddsCamerasAndItsProblemsNameItsOwnFile(t *testing.T) {
 	path := write(t, "[[camera]]\nid = \"a\"\nsource = \"demo:\"\n")
 	more := filepath.Join(filepath.Dir(path), "conf.d", "b.toml")
@@ -94,14 +102,19 @@ func TestTheEnvironmentMayHaveMoreThanTenCameras(t *testing.T) {
 func TestAProblemOfTheEnvironmentNamesTheVariable(t *testing.T) {
 	path := write(t, "[detector]\nworkers = 2\n")
 	for variable, want := range map[string]string{
-		"VISAVIS_DETECTOR__WORKERS=many":        `detector.workers: "many" is not a whole number`,
-		"VISAVIS_DETECTOR__WORKERS=99":          "detector.workers: 99 is outside",
-		"VISAVIS_WEB__LISTEN=":                  `web.listen: is empty; write for example "127.0.0.1:8080", or leave it out`,
-		"VISAVIS_DETECTOR__SPEED=9":             "detector.speed: unknown key",
-		"VISAVIS_NOWHERE__SPEED=9":              "nowhere.speed: no such setting",
-		"VISAVIS_CAMERA__7__ID=far":             "camera.7.id: no camera has the index 7",
-		"VISAVIS_CAMERA__0__SOURCE=exec:reboot": "camera[0].source: no such kind of camera",
-		"VISAVIS_WEB__LISTEN=192.0.2.1:80":      `web.listen: "192.0.2.1:80" lets other machines in without a login`,
+		"VISAVIS_DETECTOR__WORKERS=many":                     `detector.workers: "many" is not a whole number`,
+		"VISAVIS_DETECTOR__WORKERS=99":                       "detector.workers: 99 is outside",
+		"VISAVIS_WEB__LISTEN=":                               `web.listen: is empty; write for example "127.0.0.1:8080", or leave it out`,
+		"VISAVIS_DETECTOR__SPEED=9":                          "detector.speed: unknown key",
+		"VISAVIS_NOWHERE__SPEED=9":                           "nowhere.speed: no such setting",
+		"VISAVIS_CAMERA__7__ID=far":                          "camera.7.id: no camera has the index 7",
+		"VISAVIS_WEB__LISTEN=127.0.0.1:00":                   `web.listen: the port "00" begins with a zero`,
+		"VISAVIS_CAMERA__-1__ID=near":                        "camera.-1.id: no camera has the index -1",
+		"VISAVIS_DETECTOR__WORKERS=2\nx = 1":                 `detector.workers: "2\nx = 1" is not a whole number`,
+		"VISAVIS_MQTT__USER=por\x7fch":                       `mqtt.user: "por\x7fch" holds control characters`,
+		"VISAVIS_DETECTOR__KSERVE_URL=http://triton#hunter2": "detector.kserve_url: the address of a model server has no ? or #",
+		"VISAVIS_CAMERA__0__SOURCE=exec:reboot":              "camera[0].source: no such kind of camera",
+		"VISAVIS_WEB__LISTEN=192.0.2.1:80":                   `web.listen: "192.0.2.1:80" lets other machines in without a login`,
 	} {
 		name, _, _ := strings.Cut(variable, "=")
 		if got := refused(t, path, variable).Error(); !strings.HasPrefix(got, "environment "+name+": "+want) {

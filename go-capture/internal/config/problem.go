@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +29,7 @@ type Problem struct {
 func (p Problem) Error() string {
 	where := p.Environment
 	if where == "" {
-		where = p.File
+		where = Printable(p.File)
 		if p.Line > 0 {
 			where += ":" + strconv.Itoa(p.Line)
 		}
@@ -39,6 +41,14 @@ func (p Problem) Error() string {
 		}
 	}
 	return strings.Join(parts, ": ") + "; " + p.Remedy
+}
+
+// Printable is a file's name as messages may show it: one with letters that would steer a terminal is quoted.
+func Printable(file string) string {
+	if utf8.ValidString(file) && !strings.ContainsFunc(file, func(letter rune) bool { return !unicode.IsPrint(letter) }) {
+		return file
+	}
+	return strconv.Quote(file)
 }
 
 // Problems is everything that is wrong, in the order of files and lines.

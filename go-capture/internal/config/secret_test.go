@@ -31,6 +31,7 @@ func TestWhatIsPlainlyAPathIsToldWithTheReason(t *testing.T) {
 	put(t, filepath.Join(folder, "secrets", "one"), "secret")
 	for written, said := range map[string]string{
 		"/nonexistent/password": "/nonexistent/password cannot be read: no such file", "./none": folder + "/none cannot be read: no such file",
+		"../none": filepath.Dir(folder) + "/none cannot be read: no such file",
 		"secrets": folder + "/secrets is not a file",
 	} {
 		put(t, file, fmt.Sprintf("[mqtt]\nuser = \"porch\"\npassword_file = %q\n", written))
@@ -48,5 +49,15 @@ func TestAWorkerIsNotToldASecretInPlaceOfItsFile(t *testing.T) {
 	}
 	if made, err := loadForWorker(write(t, "[detector]\nkserve_token_file = \"/nonexistent/token\"\n"), nil); err != nil || made.Detector.KServeTokenFile == "" {
 		t.Errorf("a path is refused: %v", err)
+	}
+}
+
+// A start takes files that are missing for now: what is no path would come back from whoever opens it.
+func TestAStartRefusesASecretInPlaceOfItsFileToo(t *testing.T) {
+	for written, taken := range map[string]bool{"hunter2": false, "/nonexistent/password": true} {
+		_, err := Program{Starts: true}.Load(write(t, fmt.Sprintf("[mqtt]\nuser = \"porch\"\npassword_file = %q\n", written)), nil, nil)
+		if (err == nil) != taken || err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", written, err)
+		}
 	}
 }

@@ -8,9 +8,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/clientnet"
+	"visavis/capture/internal/waiting"
 )
 
 func TestOneAddressHasOnlyItsShareOfConnections(t *testing.T) {
@@ -90,10 +93,13 @@ func TestAListenerAcceptsSoManyAndAgainWhenOneIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { connection.Close() })
+		if err := connection.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
+			t.Fatal(err)
+		}
 		return connection
 	}
 	dial()
-	first := <-accepted
+	first := waiting.For(t, "the first is accepted", accepted)
 	if _, err := dial().Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a second is not closed: %v", err)
 	}
@@ -101,11 +107,13 @@ func TestAListenerAcceptsSoManyAndAgainWhenOneIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	dial()
-	(<-accepted).Close()
+	waiting.For(t, "one is accepted again", accepted).Close()
 }
 
-func TestABalancersClientHasOnlyItsShareOfConnections(t *testing.T) {
-	balancers, err := clientnet.ParseProxies([]string{"127.0.0.1", "192.0.2.1"})
+// behind is a limiter of so many connections, and for each client, and its listener behind these balancers.
+func behind(t *testing.T, most, share int, balancers ...string) (*Limiter, net.Listener) {
+	t.Helper()
+	trusted, err := clientnet.ParseProxies(balancers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +121,16 @@ func TestABalancersClientHasOnlyItsShareOfConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limiter := New(100, 2, balancers.Hold)
-	listener := limiter.Listener(balancers.Listener(inner))
+	limiter := New(most, share, trusted.Hold)
+	listener := limiter.Listener(trusted.Listener(inner))
 	t.Cleanup(func() { listener.Close() })
+	return limiter, listener
+}
+
+func TestABalancersClientHasOnlyItsShareOfConnections(t *testing.T) {
+	limiter, listener := behind(t, 100, 2, "127.0.0.1", "192.0.2.1")
 	come := func(client string) (net.Conn, bool) {
-		balancer, err := net.Dial("tcp", inner.Addr().String())
+		balancer, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,19 +171,10 @@ func TestABalancersClientHasOnlyItsShareOfConnections(t *testing.T) {
 
 // Balancers keep connections for later, of which they have nothing to say yet.
 func TestABalancerThatSaysNothingYetHoldsNobodyUp(t *testing.T) {
-	balancers, err := clientnet.ParseProxies([]string{"127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := New(9, 9, balancers.Hold).Listener(balancers.Listener(inner))
-	t.Cleanup(func() { listener.Close() })
+	_, listener := behind(t, 9, 9, "127.0.0.1")
 	var balanced, all []net.Conn
 	for range 3 {
-		silent, err := net.Dial("tcp", inner.Addr().String())
+		silent, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,5 +192,54 @@ func TestABalancerThatSaysNothingYetHoldsNobodyUp(t *testing.T) {
 		if client := accepted.RemoteAddr().String(); client != "203.0.113.7:1234" {
 			t.Errorf("the client is %s: %v", client, errors.Join(said, heard))
 		}
+	}
+}
+
+// Its balancer would wait for an answer.
+func TestAConnectionWhoseClientHasTooManyIsClosed(t *testing.T) {
+	limiter, listener := behind(t, 9, 1, "127.0.0.1")
+	var balancer net.Conn
+	for range 2 {
+		dialled, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		balancer = dialled
+		t.Cleanup(func() { dialled.Close() })
+		_, said := fmt.Fprint(balancer, "PROXY TCP4 203.0.113.7 203.0.113.1 1234 443\r\n")
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(errors.Join(said, err))
+		}
+		t.Cleanup(func() { accepted.Close() })
+		accepted.RemoteAddr() // reads it
+	}
+	if err := balancer.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := balancer.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the balancer of the second reads %v", err)
+	}
+	if open := len(limiter.inside); open != 1 {
+		t.Errorf("%d are open", open)
+	}
+}
+
+func TestWhetherAnAddressSpeaksForManyIsAskedOfWhatItIsInIPv4(t *testing.T) {
+	var asked []netip.Addr
+	c := New(9, 1, func(address netip.Addr) bool {
+		asked = append(asked, address)
+		return true
+	})
+	for range 2 {
+		connection, other := net.Pipe()
+		t.Cleanup(func() { connection.Close(); other.Close() })
+		if !c.enter(connection, "[::ffff:10.0.0.1]:1") || !c.pass(connection, "[::ffff:10.0.0.2]:1") {
+			t.Error("one that speaks for many has too many")
+		}
+	}
+	first, second := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	if want := []netip.Addr{first, second, first, second}; !slices.Equal(asked, want) {
+		t.Errorf("it was asked about %v, want %v", asked, want)
 	}
 }

@@ -2,17 +2,7 @@
 
 package dispatch
 
-import (
-	"log/slog"
-	"time"
-)
-
-// A worker that is cut off comes back at once, and may go on so for ever while its frames end as abandoned: that is said for the first
-// few, and then seldom.
-const (
-	cutOffsSaid  = 3
-	cutOffsPause = time.Minute
-)
+import "log/slog"
 
 const (
 	hungUp  = "hang-up" // the worker went by itself
@@ -31,13 +21,11 @@ func cutOff(reason string) string {
 	return "what it sent breaks the protocol (" + reason + "): install worker and daemon from one release"
 }
 
-// tell says that a worker was cut off, beside everything else: whoever reads the log may hang. The mutex is held.
+// tell says that a worker was cut off, beside everything else: whoever reads the log may hang. One that is too slow comes back at once
+// and may go on so for ever. The mutex is held.
 func (d *Dispatcher) tell(w *worker, reason string) {
-	if reason == hungUp {
+	if reason == hungUp || !d.cutOffs.Lost(w.name+": "+reason) {
 		return
 	}
-	name, model := w.name, w.model
-	d.say.Do(func() {
-		go slog.Warn("worker cut off, it may come again", "worker", name, "model", model, "error", cutOff(reason))
-	})
+	go slog.Warn("worker cut off, it may come again", "worker", w.name, "model", w.model, "error", cutOff(reason))
 }

@@ -16,9 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/time/rate"
-
 	"visavis/capture/internal/ring"
+	"visavis/capture/internal/updown"
 )
 
 // Options of a Dispatcher; zero values take the contract's defaults.
@@ -80,7 +79,7 @@ type Dispatcher struct {
 	timer     *time.Timer
 	timerNs   int64          // when the timer comes, 0 = it is not set
 	patientNs int64          // no lease is overdue before
-	say       rate.Sometimes // that a worker was cut off
+	cutOffs   *updown.Teller // of workers
 
 	// reserve gets memory for more slots. Where little is left that takes long: nobody who holds the mutex may call it.
 	reserve func(memory *ring.Ring, slots int) error
@@ -89,7 +88,7 @@ type Dispatcher struct {
 // New makes a Dispatcher without streams; call Serve to let workers in.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, spare: mostSpare,
-		say: rate.Sometimes{First: cutOffsSaid, Interval: cutOffsPause}, reserve: (*ring.Ring).Reserve}
+		cutOffs: updown.New(time.Now), reserve: (*ring.Ring).Reserve}
 	var raw [8]byte
 	if _, err := rand.Read(raw[:]); err != nil {
 		panic(err) // documented never to fail

@@ -110,8 +110,9 @@ func TestAPictureWhoseWorkerDiesIsLentOnceMore(t *testing.T) {
 	}
 }
 
+// By the death itself: what the timer does, a picture that is late, is far away.
 func TestAPictureThatSurvivedADeathIsAnsweredByTheNextWorker(t *testing.T) {
-	h := newHouse(t, Options{MaxWorkers: 4})
+	h := newHouse(t, Options{MaxWorkers: 4, LeaseMs: int(time.Hour.Milliseconds())})
 	guest := h.guest(2)
 	first, second := h.worker(1), h.worker(1)
 	publish(guest)
@@ -207,6 +208,27 @@ func TestAWorkerThatHasJustLeftCountsAsOneThatComesBack(t *testing.T) {
 	}
 }
 
+// A client's picture would rather wait for the next one.
+func TestAWorkerThatTakesNoMoreCountsAsOneThatComesBack(t *testing.T) {
+	pause := make([]byte, ring.CreditBytes)
+	(&ring.Credit{}).Put(pause)
+	for how, end := range map[string]func(*house, *worker, *peer, *Stream){
+		"it says so":         func(h *house, w *worker, _ *peer, _ *Stream) { h.take(w, pause) },
+		"it cannot be asked": func(_ *house, _ *worker, p *peer, s *Stream) { p.close(); publish(s) },
+	} {
+		h := newHouse(t, Options{})
+		s := h.stream("door")
+		p, w := h.unheard(hello(1))
+		end(h, w, p, s)
+		h.Dispatcher.mu.Lock()
+		if h.leftNs == 0 || w.credit != 0 {
+			t.Errorf("%s: it left at %d, with a credit of %d", how, h.leftNs, w.credit)
+		}
+		h.Dispatcher.mu.Unlock()
+		h.leave(w, hungUp)
+	}
+}
+
 func TestHowLongAWorkerMayBeAwayIsForWhoeverAsksToSay(t *testing.T) {
 	d := New(Options{})
 	d.leftNs = 1
@@ -237,5 +259,28 @@ func TestNoPictureOfAClientGivesWayToAnother(t *testing.T) {
 	}
 	if c := h.counters("@clients"); c.Superseded != 0 || c.NoSlot != 1 || c.InFlight != 8 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// While both wait, each frame that is really lent is set off against the share.
+func TestCamerasAndGuestsShareAWorker(t *testing.T) {
+	h := newHouse(t, Options{GuestShare: 0.25})
+	guest, camera, p := h.guest(1), h.stream("door"), h.worker(1)
+	for range 2 { // the worker has one of these, and both have one that waits
+		publish(guest)
+		publish(camera)
+	}
+	got := map[uint32]int{}
+	for range 40 {
+		m, _ := p.frame()
+		got[m.RingID]++
+		publish(camera)
+		if h.counters("@clients").InFlight < 4 {
+			publish(guest)
+		}
+		p.answer(ring.Result{LeaseID: m.LeaseID})
+	}
+	if n := got[guest.id]; n < 9 || n > 12 {
+		t.Errorf("clients got %d of 40 frames, want a quarter", n)
 	}
 }

@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -144,6 +145,20 @@ func TestALatePictureWhoseWorkerAnswersIsNotLentAgain(t *testing.T) {
 	h.worker(1)
 	if got := h.Snapshot().Workers[1].Outstanding; got != 0 {
 		t.Fatalf("the next worker has %d frames of none", got)
+	}
+}
+
+// It has room for more, but would only do twice what it does not do.
+func TestAPictureThatIsLateIsNotLentToTheSameWorkerOnceMore(t *testing.T) {
+	h := newHouse(t, Options{Credit: 2})
+	guest, p := h.guest(2), h.worker(2)
+	publish(guest)
+	if _, ok := p.frame(); !ok {
+		t.Fatal("no lease")
+	}
+	h.makeLate()
+	if w := h.Snapshot().Workers[0]; w.Outstanding != 1 {
+		t.Errorf("it has it %d times", w.Outstanding)
 	}
 }
 
@@ -350,4 +365,48 @@ func TestTheAccountOfPicturesThatAreLentTwiceIsExact(t *testing.T) {
 		sc.account(r)
 		sc.oneOutcomeEach(r)
 	})
+}
+
+// A ring that is to go waits for the worker that has it, and lends it to nobody else.
+func TestALatePictureOfARingThatIsRetiredEndsWithItsWorker(t *testing.T) {
+	for fate, end := range map[Fate]func(*peer, ring.Frame){
+		Inferred:  func(p *peer, m ring.Frame) { p.answer(ring.Result{LeaseID: m.LeaseID}) },
+		Abandoned: func(p *peer, _ ring.Frame) { p.close() },
+	} {
+		h := newHouse(t, Options{})
+		guest, p := h.guest(2), h.worker(1)
+		publish(guest)
+		m, _ := p.frame()
+		h.makeLate()
+		guest.Retire()
+		h.makeLate()
+		if in := h.counters("@clients").InFlight; in != 1 || len(h.fates()) != 0 {
+			t.Errorf("%d are in flight while its worker has it, and %v have ended", in, h.fates())
+		}
+		end(p, m)
+		waiting.Until(t, "the ring is gone", func() bool { return h.Snapshot().Streams[0].Rings == 0 })
+		if got := h.fates(); !maps.Equal(got, map[Fate]uint64{fate: 1}) {
+			t.Errorf("outcomes %v, want one, %v", got, fate)
+		}
+		if in := guest.account.InFlight; in != 0 {
+			t.Errorf("%d are in flight", in)
+		}
+	}
+}
+
+func TestAWorkerThatDiesOverAPictureThatAnotherHasAnsweredFreesItsSlot(t *testing.T) {
+	h := newHouse(t, Options{})
+	guest := h.guest(2)
+	a, b := h.worker(1), h.worker(1)
+	publish(guest)
+	stuck, other, _ := lentTo(t, h, a, b)
+	h.makeLate()
+	m, _ := other.frame()
+	other.answer(ring.Result{LeaseID: m.LeaseID})
+	waiting.Until(t, "it has its answer", func() bool { return h.counters("@clients").Inferred == 1 })
+	stuck.close()
+	waiting.Until(t, "the stuck one is gone", func() bool { return len(h.Snapshot().Workers) == 1 })
+	if free := h.Snapshot().Streams[0].Free; free != 8 {
+		t.Errorf("%d of 8 slots are free", free)
+	}
 }

@@ -3,10 +3,15 @@
 package dispatch
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -151,4 +156,43 @@ func descriptor(t *testing.T, w *worker) (fd int) {
 		t.Fatal(err)
 	}
 	return fd
+}
+
+func TestADaemonThatEndsLeavesNoWorkerConnected(t *testing.T) {
+	for what, end := range map[string]func(stop func(), listener *net.UnixListener) error{
+		"it is told to":        func(stop func(), _ *net.UnixListener) error { stop(); return nil },
+		"its socket is closed": func(_ func(), listener *net.UnixListener) error { _ = listener.Close(); return net.ErrClosed },
+	} {
+		h := &house{Dispatcher: New(Options{HelloMs: patientMs}), t: t, path: filepath.Join(t.TempDir(), "frames.sock")}
+		listener, err := ListenUnix(h.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended := make(chan error, 1)
+		go func() { ended <- h.Serve(ctx, listener) }()
+		p := h.worker(1)
+		want := end(stop, listener)
+		if err := waiting.For(t, "the daemon ends", ended); !errors.Is(err, want) {
+			t.Errorf("%s: it ends with %v, want %v", what, err, want)
+		}
+		if kind, _ := p.read(); kind != 0 || len(h.Snapshot().Workers) != 0 {
+			t.Errorf("%s: the worker is sent message %d, and %d are connected", what, kind, len(h.Snapshot().Workers))
+		}
+	}
+}
+
+func TestAWorkerThatConnectsWhileTheDaemonEndsIsClosed(t *testing.T) {
+	open := &connections{}
+	ours, theirs := ends(t)
+	open.closeAll()
+	open.start(ours, func(*net.UnixConn) { t.Error("it is served") })
+	open.wait.Wait()
+	if err := theirs.SetReadDeadline(time.Now().Add(waiting.Most)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("it reads %v", err)
+	}
 }

@@ -20,8 +20,8 @@ import (
 // network is the socket type: packets in order, with descriptors, and a notice when the peer dies.
 const network = "unixpacket"
 
-// acceptPause is waited when the process is out of descriptors: they come back when a connection ends.
-const acceptPause = 100 * time.Millisecond
+// acceptPause is waited when the process is out of descriptors, which is told every acceptTold: they come back when a connection ends.
+const acceptPause, acceptTold = 100 * time.Millisecond, time.Minute
 
 // ListenUnix binds path for workers, mode 0660. A socket file that nobody listens on any more is replaced. The error wraps
 // EADDRINUSE when another daemon lives there.
@@ -64,7 +64,7 @@ func (d *Dispatcher) Serve(ctx context.Context, listener *net.UnixListener) erro
 	})
 	defer stop()
 	defer open.wait.Wait()
-	say := rate.Sometimes{Interval: cutOffsPause}
+	say := rate.Sometimes{Interval: acceptTold}
 	for {
 		conn, err := listener.AcceptUnix()
 		switch {

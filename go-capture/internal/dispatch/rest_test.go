@@ -72,3 +72,36 @@ func TestAClientsPictureWaitsForAWorkerThatRestsAndIsLentThen(t *testing.T) {
 	answered(h, guests, p)
 	answered(h, guests, p) // the timer alone can have lent it: nothing else happened
 }
+
+func TestWhatAWorkerRestsForSeveralFramesAddsUpAndAVisitorDoesNot(t *testing.T) {
+	const service, at = 100, int64(1000)
+	d := New(Options{})
+	d.SetShare(0.25) // three times as long as it works
+	w, visitor := &worker{serviceNs: service}, &worker{serviceNs: service, flags: ring.HelloFlagVisitor}
+	for range 2 {
+		d.sendToRest(w, 2, at)
+		d.sendToRest(visitor, 2, at)
+	}
+	if want := at + 2*3*2*service; w.restsUntilNs != want || visitor.restsUntilNs != 0 {
+		t.Errorf("it rests until %d, want %d; a visitor until %d, want 0", w.restsUntilNs, want, visitor.restsUntilNs)
+	}
+}
+
+// It came for another worker, or for nothing.
+func TestTheTimerThatComesBeforeAWorkerHasRestedIsSetForThatAgain(t *testing.T) {
+	h := newHouse(t, Options{})
+	s := h.stream("door")
+	h.worker(1)
+	h.SetShare(0.5)
+	h.Dispatcher.mu.Lock()
+	rested := now() + int64(time.Hour)
+	h.workers[0].restsUntilNs = rested
+	h.Dispatcher.mu.Unlock()
+	publish(s)
+	h.comesAt(now())
+	h.Dispatcher.mu.Lock()
+	defer h.Dispatcher.mu.Unlock()
+	if h.timerNs != rested {
+		t.Errorf("it is set to %d, want %d", h.timerNs, rested)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"visavis/capture/internal/clock"
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/state"
 )
@@ -32,9 +33,6 @@ type State struct {
 	Since     time.Time `json:"since"`
 	Error     string    `json:"error,omitempty"` // why it failed, with the remedy
 }
-
-// clockStep is a change of the time of day that is no waver: a board without a battery learns the time after it has started.
-const clockStep = time.Second
 
 // Watch reads one note whenever it is asked. Its methods may be called from any goroutine.
 type Watch struct {
@@ -72,7 +70,7 @@ func (w *Watch) State() *State {
 // since is the time of day of a beginning: the same at each reading, unless the clock was set.
 func (w *Watch) since(beganNs int64) time.Time {
 	began := w.now().Add(time.Duration(beganNs - frame.MonotonicNs())).UTC().Truncate(time.Millisecond)
-	if w.beganNs != beganNs || began.Sub(w.began).Abs() > clockStep {
+	if w.beganNs != beganNs || began.Sub(w.began).Abs() > clock.Step {
 		w.beganNs, w.began = beganNs, began
 	}
 	return w.began

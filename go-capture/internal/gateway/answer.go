@@ -37,12 +37,14 @@ func answered(r request, o dispatch.Outcome) found {
 	}
 }
 
-// scaled puts faces into pixels of the picture at hand, which may have been decoded smaller.
-func scaled(faces []hub.Face, by float32) []hub.Face {
+// scaled puts faces into pixels of the picture at hand, which was decoded at 1/reduce of the scale and may show more beside it.
+func scaled(faces []hub.Face, reduce int, beyond geometry.Margins) []hub.Face {
+	by := float32(reduce)
 	small := make([]hub.Face, len(faces))
 	for i, one := range faces {
 		b := one.Box
-		small[i] = hub.Face{Box: geometry.Box{X: b.X * by, Y: b.Y * by, W: b.W * by, H: b.H * by}, Score: one.Score}
+		x, y := (b.X+float32(beyond.Left))/by, (b.Y+float32(beyond.Top))/by
+		small[i] = hub.Face{Box: geometry.Box{X: x, Y: y, W: b.W / by, H: b.H / by}, Score: one.Score}
 	}
 	return small
 }

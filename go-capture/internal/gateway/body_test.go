@@ -4,15 +4,24 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
+	"github.com/coder/websocket"
 	"pgregory.net/rapid"
+
+	"visavis/capture/internal/waiting"
+	"visavis/capture/internal/websockets"
 )
 
 func TestABodyIsReadWholeUpToTheLimitAndCountsWhileItIsHeld(t *testing.T) {
@@ -97,3 +106,81 @@ func TestABodyOfWhichNothingComesHoldsNextToNothing(t *testing.T) {
 type neverEnding struct{}
 
 func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
+
+// slow is a connection whose client sends nothing; it remembers the times that reads and writes were bounded with.
+type slow struct {
+	http.ResponseWriter
+	bounds, writes []time.Time
+}
+
+func (s *slow) SetReadDeadline(at time.Time) error {
+	s.bounds = append(s.bounds, at)
+	return nil
+}
+
+func (s *slow) SetWriteDeadline(at time.Time) error {
+	s.writes = append(s.writes, at)
+	return nil
+}
+
+func (s *slow) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+
+// Without an end of the bound, whoever waits for the answer for longer would be taken for gone.
+func TestTheTimeForABodyIsBoundedAndThatForItsAnswerIsNot(t *testing.T) {
+	g := &Gateway{bodies: newBudget(100_000)}
+	var refused Refusal
+	_, err := g.takeBody(&slow{}, sender{}, &slow{}, 1000)
+	if !errors.As(err, &refused) || refused.Status != http.StatusRequestTimeout {
+		t.Errorf("whoever sends nothing is told %v", err)
+	}
+	if g.bodies.free != 100_000 {
+		t.Errorf("of what was too slow %d bytes are held", 100_000-g.bodies.free)
+	}
+	connection, began := &slow{}, time.Now()
+	b, err := g.takeBody(connection, sender{}, strings.NewReader("a picture"), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.release()
+	at, latest := connection.bounds, time.Now().Add(BodyTimeout)
+	if len(at) != 2 || at[0].Before(began) || at[0].After(latest) || !at[1].IsZero() {
+		t.Errorf("reads were bounded with %v", at)
+	}
+}
+
+func TestTheTimeThatAClientMayTakeForItsAnswerIsBounded(t *testing.T) {
+	g := &Gateway{tally: newTally(), door: newDoor()}
+	for what, err := range map[string]error{"faces": nil, "a refusal": errNoRoom} {
+		connection, began := &slow{ResponseWriter: httptest.NewRecorder()}, time.Now()
+		g.serve(connection, httptest.NewRequest("POST", "/", nil), func(http.ResponseWriter, *http.Request) (reply, error) {
+			return reply{contentType: jsonType, body: []byte("{}")}, err
+		})
+		at, latest := connection.writes, time.Now().Add(answerTimeout)
+		if len(at) != 1 || at[0].Before(began) || at[0].After(latest) {
+			t.Errorf("for %s writes were bounded with %v", what, at)
+		}
+	}
+}
+
+func TestAStreamWhoseClientTakesNoAnswersIsLetGo(t *testing.T) {
+	t.Parallel() // it takes streamWrite
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		socket, err := websockets.Accept(w, r)
+		if err != nil {
+			return // the test sees that its client is refused
+		}
+		defer func() { _ = socket.CloseNow() }()
+		for writeJSON(context.Background(), socket, strings.Repeat("a face ", 1<<17)) {
+			continue
+		}
+	}))
+	defer server.Close()
+	socket, _, err := websocket.Dial(waiting.Context(t), strings.Replace(server.URL, "http", "ws", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.CloseNow() }()
+	waiting.For(t, "it is let go", ended)
+}

@@ -136,7 +136,8 @@ type found struct {
 	faces         []hub.Face // that are told
 	hides         []hub.Face // that no picture shows in which faces are hidden: a score decides what is told, not what is seen
 	latency       hub.Latency
-	picture       *frame.Picture // nil unless it was wanted; perhaps smaller than width x height
+	picture       *frame.Picture // nil unless it was wanted
+	reduce        int            // the picture is at 1/reduce of the scale
 	release       func()
 }
 
@@ -207,7 +208,8 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 	done.faces = hub.AtLeast(g.settings.Score, done.faces)
 	done.latency = stages(r, grantedNs, flight, end)
 	if r.draw {
-		done.picture, done.release, err = g.decode(ctx, r, 1)
+		done.reduce = g.affordable(r.header, 1)
+		done.picture, done.release, err = g.decode(ctx, r, done.reduce)
 	}
 	return done, err
 }
@@ -217,12 +219,14 @@ func (g *Gateway) seeThrough(ctx context.Context, r request) (found, error) {
 func (g *Gateway) intoSlot(ctx context.Context, r request) (*flight, error) {
 	box := g.place(r)
 	_, _, width, height := box.Inner()
-	picture, release, err := g.decode(ctx, r, r.header.ReduceFor(width, height))
+	reduce := g.affordable(r.header, r.header.ReduceFor(width, height))
+	picture, release, err := g.decode(ctx, r, reduce)
 	if err != nil {
 		r.lane.queue.free()
 		return nil, neverLent(err)
 	}
 	defer release()
+	box.Beyond = r.header.Beyond(reduce)
 	return g.draw(picture, box, r)
 }
 
@@ -235,13 +239,17 @@ func (g *Gateway) place(r request) geometry.Letterbox {
 	return geometry.Corner(width, height, g.settings.FullSide)
 }
 
-// decode takes memory for decoding, until release, and gives the upright picture in memory of its own: what a damaged one leaves
-// unwritten is black, and never another client's. It is at 1/reduce of the scale, or smaller, as memory allows: Inspect has refused what
-// fits at none.
-func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Picture, func(), error) {
-	for r.header.Cost(reduce) > g.settings.Limits.DecodeBytes {
+// affordable is that reduction or a larger one, as memory allows: Inspect has refused what fits at none.
+func (g *Gateway) affordable(h Header, reduce int) int {
+	for h.Cost(reduce) > g.settings.Limits.DecodeBytes {
 		reduce *= 2
 	}
+	return reduce
+}
+
+// decode takes memory for decoding, until release, and gives the upright picture at 1/reduce of the scale in memory of its own: what a
+// damaged one leaves unwritten is black, and never another client's.
+func (g *Gateway) decode(ctx context.Context, r request, reduce int) (*frame.Picture, func(), error) {
 	cost := int64(r.header.Cost(reduce))
 	if err := g.decoding.take(ctx, r.client, cost); err != nil {
 		return nil, nil, err

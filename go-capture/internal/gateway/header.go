@@ -15,6 +15,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/geometry"
 )
 
 const (
@@ -121,6 +122,30 @@ func (h Header) Upright() (width, height int) {
 // Reduced is the stored size at 1/reduce of the scale, as libjpeg rounds it.
 func (h Header) Reduced(reduce int) (width, height int) {
 	return (h.Width + reduce - 1) / reduce, (h.Height + reduce - 1) / reduce
+}
+
+// Beyond is what the picture, decoded at 1/reduce of the scale and upright, shows beside itself: its last column and row stand for up to
+// reduce-1 pixels that are not there, and EXIF's orientation says on which sides those come to lie.
+func (h Header) Beyond(reduce int) geometry.Margins {
+	width, height := h.Reduced(reduce)
+	across, down := width*reduce-h.Width, height*reduce-h.Height
+	if h.Orientation >= 5 {
+		across, down = down, across
+	}
+	var beside geometry.Margins
+	switch h.Orientation {
+	case 2, 3, 6, 7:
+		beside.Left = across
+	default:
+		beside.Right = across
+	}
+	switch h.Orientation {
+	case 3, 4, 7, 8:
+		beside.Top = down
+	default:
+		beside.Bottom = down
+	}
+	return beside
 }
 
 // Cost is the memory in bytes that decoding at 1/reduce of the scale takes, until the picture is upright.

@@ -162,3 +162,58 @@ func TestAPackedBodyIsUnpackedUpToTheLimit(t *testing.T) {
 		t.Errorf("%d bytes that unpack to nothing: %d", len(empty), code)
 	}
 }
+
+func TestPixelsAreBoundedAsPicturesAre(t *testing.T) {
+	const side = 64
+	pixels := openinference.Request{Pixels: make([]byte, 3*side*side), Width: side, Height: side}
+	enough := Limits{Bytes: len(pixels.Pixels), DecodeBytes: bytesPerPixel * side * side}
+	for what, c := range map[string]struct {
+		limits Limits
+		status int
+	}{
+		"as many bytes": {enough, 0},
+		"a byte more":   {Limits{enough.Bytes - 1, enough.DecodeBytes}, http.StatusRequestEntityTooLarge},
+		"too much work": {Limits{enough.Bytes, enough.DecodeBytes - 1}, http.StatusRequestEntityTooLarge},
+	} {
+		_, _, err := inspectInput(pixels, c.limits)
+		if (err != nil) != (c.status != 0) || err != nil && refusalOf(err).Status != c.status {
+			t.Errorf("%s: %v, want %d", what, err, c.status)
+		}
+	}
+}
+
+func TestABodyThatSaysThatItIsTooLongIsNotRead(t *testing.T) {
+	g := &Gateway{bodies: newBudget(1 << 20), settings: Settings{Limits: Limits{Bytes: pictureMost}}}
+	for header, most := range map[int]int64{-1: int64(inBase64(pictureMost) + jsonMore), 0: pictureMost + openinference.JSONMost} {
+		for _, more := range []int64{0, 1} {
+			left := bytes.NewReader([]byte("{}"))
+			r := httptest.NewRequest("POST", "/", left)
+			r.ContentLength = most + more
+			sent, err := g.readInference(&slow{}, r, header)
+			sent.release()
+			if unread := left.Len() == 2; unread != (more > 0) || (err != nil) != (more > 0) {
+				t.Errorf("%d more than there may be, header %d: %d bytes are left, %v", more, header, left.Len(), err)
+			}
+			if err != nil && refusalOf(err).Status != http.StatusRequestEntityTooLarge {
+				t.Errorf("it is told %v", err)
+			}
+		}
+	}
+}
+
+// What it holds as text it holds once more as bytes, and for that there is no room.
+func TestJSONThatTakesHalfOfAllMemoryIsRefusedAndHoldsNothing(t *testing.T) {
+	const all = 64 << 10
+	half := strings.Repeat(" ", all/2-1)
+	g := &Gateway{bodies: newBudget(all), settings: Settings{Limits: Limits{Bytes: pictureMost}}}
+	for header, refused := range map[int]bool{-1: true, 0: false} {
+		sent, err := g.readInference(&slow{}, httptest.NewRequest("POST", "/", strings.NewReader(half)), header)
+		if IsBusy(err) != refused || (err != nil) != refused {
+			t.Errorf("header %d: %v", header, err)
+		}
+		if refused && g.bodies.free != all {
+			t.Errorf("%d bytes are held", all-g.bodies.free)
+		}
+		sent.release()
+	}
+}

@@ -4,8 +4,12 @@ package gateway
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"testing"
+
+	"visavis/capture/internal/frame"
+	"visavis/capture/internal/waiting"
 )
 
 var (
@@ -99,4 +103,85 @@ func TestWhoseTimeIsOverHasNoMemory(t *testing.T) {
 	if memory.free != 48 {
 		t.Errorf("%d bytes are free, want 48", memory.free)
 	}
+}
+
+// waits is how many claims wait.
+func (m *fairMemory) waits() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, claims := range m.claims {
+		n += len(claims)
+	}
+	return n
+}
+
+func TestWhoHasManyAddressesHasNotAsManyTurns(t *testing.T) {
+	one := sender{address: netip.MustParseAddr("2001:db8::1")}
+	two := sender{address: netip.MustParseAddr("2001:db8::2")}
+	memory, order := newFairMemory(1), make(chan string, 3)
+	memory.ask(anna, 1)
+	for n, client := range []sender{one, two, bert} {
+		go func() {
+			if memory.take(waiting.Context(t), client, 1) == nil {
+				order <- client.account
+			}
+		}()
+		waiting.Until(t, "it waits", func() bool { return memory.waits() == n+1 })
+	}
+	for n, want := range []string{"", "bert", ""} {
+		memory.giveBack(1)
+		if got := waiting.For(t, "one has memory", order); got != want {
+			t.Errorf("number %d is %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestClientsTakeTurnsWithTheMemoryForDecoding(t *testing.T) {
+	for what, decode := range map[string]func(*lender, request) error{
+		"of pictures that are sent": func(l *lender, r request) error {
+			_, release, err := l.decode(waiting.Context(t), r, 1)
+			if err == nil {
+				release()
+			}
+			return err
+		},
+		"of pictures that are pushed": func(l *lender, r request) error {
+			sent := &Pushed{parcel: parcel{picture: &body{bytes: r.body, share: l.bodies.of(r.client)}}, feed: l.feed}
+			return sent.decode(waiting.Context(t), &frame.Picture{})
+		},
+	} {
+		l := openLender(t)
+		if got := l.decodedInTurn(decode, anna, anna, bert); !slices.Equal(got, []int{48, 46, 47}) {
+			t.Errorf("%s, those of %v rows have it in turn, want 48, 46, 47", what, got)
+		}
+	}
+}
+
+// decodedInTurn has each client's picture of 48 rows, 47, and so on wait for memory, which is for one at a time. It returns the rows of
+// those that have been decoded, in order.
+func (l *lender) decodedInTurn(decode func(*lender, request) error, clients ...sender) (rows []int) {
+	l.t.Helper()
+	l.settings.Tools.Decode = func(_ []byte, header Header, _ int, _ *frame.Picture) error {
+		rows = append(rows, header.Height)
+		return nil
+	}
+	all := int64(Header{Type: jpegType, Width: 64, Height: 48, Orientation: 1}.Cost(1))
+	l.decoding = newFairMemory(all)
+	l.decoding.ask(carla, all)
+	ended := make(chan error, len(clients))
+	for n, client := range clients {
+		picture, header, err := Inspect(drawing(l.t, 64, 48-n), jpegType, l.settings.Limits)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		go func() { ended <- decode(l, request{client: client, body: picture, header: header}) }()
+		waiting.Until(l.t, "it waits", func() bool { return l.decoding.waits() == n+1 })
+	}
+	l.decoding.giveBack(all)
+	for range clients {
+		if err := waiting.For(l.t, "it is decoded", ended); err != nil {
+			l.t.Error(err)
+		}
+	}
+	return rows
 }

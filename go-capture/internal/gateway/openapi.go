@@ -2,10 +2,10 @@
 
 package gateway
 
-import "visavis/capture/internal/problem"
+import "visavis/capture/internal/openapi"
 
 // object is one JSON object of OpenAPI.
-type object = map[string]any
+type object = openapi.Object
 
 // DetectOperation describes POST /api/v1/detect.
 func (g *Gateway) DetectOperation() map[string]any {
@@ -21,12 +21,12 @@ func (g *Gateway) DetectOperation() map[string]any {
 		}},
 		"responses": object{
 			"200": object{"description": "The faces; with `Accept: image/jpeg` the picture with their boxes", "content": object{
-				jsonType: object{"schema": schemaOf("detected")}, jpegType: binarySchema(),
+				jsonType: object{"schema": openapi.SchemaOf("detected")}, jpegType: binarySchema(),
 			}},
-			"400": problemResponse("The request is malformed"), "408": problemResponse("The body came too slowly"),
-			"413": problemResponse("Too many bytes or pixels"), "415": problemResponse("No picture type that is taken"),
-			"422": problemResponse("Not a picture that can be decoded"), "429": laterResponse("Too many pictures wait: see Retry-After"),
-			"503": laterResponse("No worker is ready, the one that has the picture is late, or the device stops: see Retry-After"),
+			"400": openapi.Problem("The request is malformed"), "408": openapi.Problem("The body came too slowly"),
+			"413": openapi.Problem("Too many bytes or pixels"), "415": openapi.Problem("No picture type that is taken"),
+			"422": openapi.Problem("Not a picture that can be decoded"), "429": openapi.Later("Too many pictures wait: see Retry-After"),
+			"503": openapi.Later("No worker is ready, the one that has the picture is late, or the device stops: see Retry-After"),
 		},
 	}
 }
@@ -36,11 +36,11 @@ func StreamOperation() map[string]any {
 	return object{
 		"summary": "WebSocket: each binary message is one picture, each answer one text message with `frame`, its index from 0. The newest " +
 			"picture wins; those that it replaced are in `dropped_frames`. A picture without an answer gets a `problem` instead of `faces`",
-		"x-messages": object{"anyOf": []object{schemaOf("detected"), unansweredSchema()}},
+		"x-messages": object{"anyOf": []object{openapi.SchemaOf("detected"), unansweredSchema()}},
 		"responses": object{
-			"101": object{"description": "The stream is open"}, "400": problemResponse("Opened as no WebSocket can be"),
-			"426": upgradeResponse(), "429": laterResponse("Too many streams are open: see Retry-After"),
-			"503": laterResponse("The device stops: see Retry-After"),
+			"101": object{"description": "The stream is open"}, "400": openapi.Problem("Opened as no WebSocket can be"),
+			"426": openapi.Upgrade("Not opened as a WebSocket"), "429": openapi.Later("Too many streams are open: see Retry-After"),
+			"503": openapi.Later("The device stops: see Retry-After"),
 		},
 	}
 }
@@ -53,11 +53,11 @@ func PushOperation() map[string]any {
 			"now. Send the next picture after the answer; faster, and the newest wins: `dropped` names the others",
 		"parameters": []object{{"name": "id", "in": "path", "required": true, "description": "Id of a push: camera",
 			"schema": object{"type": "string", "pattern": "^[a-z0-9_-]{1,32}$"}}},
-		"x-messages": schemaOf("pushed"),
+		"x-messages": openapi.SchemaOf("pushed"),
 		"responses": object{
-			"101": object{"description": "The camera is yours"}, "400": problemResponse("Opened as no WebSocket can be"),
-			"404": problemResponse("There is no such push: camera"), "409": problemResponse("Another client feeds this camera"),
-			"426": upgradeResponse(), "503": laterResponse("The device stops: see Retry-After"),
+			"101": object{"description": "The camera is yours"}, "400": openapi.Problem("Opened as no WebSocket can be"),
+			"404": openapi.Problem("There is no such push: camera"), "409": openapi.Problem("Another client feeds this camera"),
+			"426": openapi.Upgrade("Not opened as a WebSocket"), "503": openapi.Later("The device stops: see Retry-After"),
 		},
 	}
 }
@@ -75,32 +75,9 @@ func jsonBodySchema(score float64) object {
 	}}
 }
 
-// upgradeResponse says what the connection has to become.
-func upgradeResponse() object {
-	response := problemResponse("Not opened as a WebSocket")
-	response["headers"] = object{"Upgrade": object{"required": true, "schema": object{"const": "websocket"}}}
-	return response
-}
-
-func problemResponse(description string) object {
-	return object{"description": description, "content": object{
-		problem.ContentType: object{"schema": schemaOf("problem")},
-	}}
-}
-
-// laterResponse is a problem that says when to come back.
-func laterResponse(description string) object {
-	answer := problemResponse(description)
-	answer["headers"] = object{"Retry-After": object{"required": true, "description": "Seconds", "schema": object{"type": "integer", "minimum": 1}}}
-	return answer
-}
-
 // unansweredSchema is what a stream answers about a picture in which it could not look for faces.
 func unansweredSchema() object {
 	index := object{"type": "integer", "minimum": 0}
 	return object{"type": "object", "required": []string{"frame", "dropped_frames", "problem"}, "additionalProperties": false,
-		"properties": object{"frame": index, "dropped_frames": object{"type": "array", "items": index}, "problem": schemaOf("problem")}}
+		"properties": object{"frame": index, "dropped_frames": object{"type": "array", "items": index}, "problem": openapi.SchemaOf("problem")}}
 }
-
-// schemaOf refers to a schema of contracts/schemas that the document has.
-func schemaOf(name string) object { return object{"$ref": "#/components/schemas/" + name} }

@@ -97,8 +97,8 @@ func (g *Gateway) reply(asked request, done found, wanted wishes, score float64)
 	if wanted.anonymize {
 		faces = done.hides
 	}
-	by := float32(done.picture.Width) / float32(done.width)
-	body, err := g.settings.Tools.Encode(done.picture, scaled(faces, by), wanted.anonymize)
+	drawn := scaled(faces, done.reduce, asked.header.Beyond(done.reduce))
+	body, err := g.settings.Tools.Encode(done.picture, drawn, wanted.anonymize)
 	return reply{contentType: jpegType, body: body}, err
 }
 

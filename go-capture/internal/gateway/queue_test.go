@@ -43,6 +43,18 @@ func TestAFreePlaceIsGivenAtOnceAndTheNextOneWaits(t *testing.T) {
 	}
 }
 
+// Where workers are so slow that nobody may wait, who need not wait is let in.
+func TestAFreePlaceIsOpenThoughNobodyMayWait(t *testing.T) {
+	l := newFairQueue(1, 8, always(0))
+	if !l.open(address(1)) {
+		t.Fatal("there is a place, and no way in")
+	}
+	l.enter(address(1))
+	if l.open(address(1)) {
+		t.Fatal("there is a way in, and no place")
+	}
+}
+
 func TestAClientWithFewerPicturesTakesThePlaceOfOneWithMore(t *testing.T) {
 	l := newFairQueue(0, 8, always(3))
 	var greedy []*ticket
@@ -256,4 +268,15 @@ func TestNoPictureAndNoPlaceIsLost(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWhoHasManyAddressesIsToldBeforeThatItHasEnoughInTheQueue(t *testing.T) {
+	l := newFairQueue(0, 1, always(8))
+	l.enter(sender{address: netip.MustParseAddr("2001:db8::1")})
+	if l.open(sender{address: netip.MustParseAddr("2001:db8::2")}) {
+		t.Error("another address of the same network finds it open")
+	}
+	if !l.open(sender{address: netip.MustParseAddr("2001:db8:0:1::1")}) {
+		t.Error("another network does not")
+	}
 }

@@ -201,7 +201,9 @@ func TestOnlyARequestsOwnTimeoutThatWasTooShortIsBlamed(t *testing.T) {
 			http.StatusTooManyRequests, "Too many pictures are waiting"},
 		"it gave way to another": {unhurried, unhurried, []string{"10.0.0.1", me}, []string{"10.0.0.2"},
 			http.StatusTooManyRequests, "Too many pictures are waiting"},
-		"the device's is shorter":      {deadline, unhurried, nil, nil, http.StatusServiceUnavailable, "gateway.deadline_ms"},
+		"the device's is shorter": {deadline, unhurried, nil, nil, http.StatusServiceUnavailable, "gateway.deadline_ms"},
+		"the device's is over in the queue": {deadline, unhurried, []string{"10.0.0.1"}, nil,
+			http.StatusTooManyRequests, "Too many pictures are waiting"},
 		"its own is shorter":           {unhurried, deadline, nil, nil, http.StatusServiceUnavailable, "own timeout is 2s"},
 		"its own is over in the queue": {unhurried, deadline, []string{"10.0.0.1"}, nil, http.StatusServiceUnavailable, "own timeout is 2s"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/openapi"
 	"visavis/capture/internal/openinference"
 	"visavis/capture/internal/problem"
 )
@@ -51,7 +52,7 @@ func v2Operation(summary string, schema object, codes ...string) object {
 	for _, code := range codes {
 		refused := object{}
 		if code == "429" || code == "503" {
-			refused = laterResponse("")
+			refused = openapi.Later("")
 		}
 		refused["description"], refused["content"] = v2Errors[code], problem.InferenceContent()
 		responses[code] = refused

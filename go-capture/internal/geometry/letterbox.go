@@ -22,7 +22,11 @@ type Letterbox struct {
 	Scale, PadX, PadY         float32
 	SourceWidth, SourceHeight int
 	Width, Height             int
+	Beyond                    Margins // what Inner shows beside the source
 }
+
+// Margins lie beside a picture, in pixels of it: what was decoded smaller ends in whole pixels, so its last ones may reach beyond.
+type Margins struct{ Left, Top, Right, Bottom int }
 
 // Fit centres the picture in the input as large as it goes, without changing its shape by more than the rounding to whole
 // pixels. All four sizes are in pixels and at least 1; smaller values count as 1.
@@ -77,14 +81,21 @@ func (l Letterbox) Undo(x1, y1, x2, y2 float32) Box {
 // it lies in the padding.
 func (l Letterbox) UndoPoint(x, y float32) Point {
 	innerX, innerY, innerW, innerH := l.Inner()
-	return Point{X: undo(x, innerX, innerW, l.SourceWidth), Y: undo(y, innerY, innerH, l.SourceHeight)}
+	return Point{
+		X: undo(x-float32(innerX), innerW, side{l.Beyond.Left, l.SourceWidth, l.Beyond.Right}),
+		Y: undo(y-float32(innerY), innerH, side{l.Beyond.Top, l.SourceHeight, l.Beyond.Bottom}),
+	}
 }
 
-func undo(position float32, start, length, source int) float32 {
-	if length < 1 || source < 1 {
+// side is one of the source, with what is shown before and after it.
+type side struct{ before, source, after int }
+
+func undo(position float32, length int, s side) float32 {
+	if length < 1 || s.source < 1 {
 		return 0
 	}
-	return min(max((position-float32(start))*float32(source)/float32(length), 0), float32(source))
+	shown := float32(s.before + s.source + s.after)
+	return min(max(position*shown/float32(length)-float32(s.before), 0), float32(s.source))
 }
 
 // IoU is the shared part of two boxes over what they cover together, 0 to 1; 0 when both are empty.

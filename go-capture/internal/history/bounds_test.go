@@ -120,3 +120,18 @@ func TestEventsMadeWhileTheClockWasAheadGoInTimeToo(t *testing.T) {
 	next.wake <- struct{}{}
 	waiting.Until(t, "those of the last process are gone", func() bool { return all(t, next) == last.ID })
 }
+
+func TestLinesOfAnyLengthThatAreNoEventsCostNothing(t *testing.T) {
+	events, name, content := lone(t)
+	var damaged []byte
+	for length := range sumDigits + 3 {
+		damaged = append(damaged, strings.Repeat("0", length)+"\n"...)
+	}
+	damaged = append(damaged, strings.Repeat("0", 2*mostLine)+"\n"...)
+	more := newAuthor()
+	more.now = more.now.Add(time.Hour)
+	next := more.many(1)[0]
+	if got, want := holds(t, name, append(damaged, content...), next), ids(append(events, next)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -4,6 +4,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,55 @@ func TestAFullDiskIsNotAskedWithoutAPauseOnceWhatWaitedIsTooOld(t *testing.T) {
 		t.Errorf("%v, then it rests for %v", err, h.rest(err))
 	}
 	h.letGo()
+}
+
+func TestADiskThatCannotBeReadIsNoEmptyHistory(t *testing.T) {
+	t.Parallel()
+	folder, events := t.TempDir(), newAuthor().many(2*recentEvents)
+	h := kept(t, Settings{Folder: folder}, events)
+	segment := filepath.Join(folder, events[0].ID+ending)
+	if err := errors.Join(os.Remove(segment), os.Mkdir(segment, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []Query{{Limit: len(events)}, {After: "0", Limit: len(events)}} {
+		if page, err := h.Read(context.Background(), q); err == nil {
+			t.Errorf("%+v: %d events", q, len(page.Entries))
+		}
+	}
+}
+
+func TestASegmentThatSomebodyRemovedHidesNothingElse(t *testing.T) {
+	t.Parallel()
+	folder, events := t.TempDir(), newAuthor().many(2*recentEvents)
+	h := kept(t, Settings{Folder: folder}, events)
+	if err := os.Remove(filepath.Join(folder, events[0].ID+ending)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := idsOf(read(t, h, Query{Limit: len(events)})), ids(events[recentEvents:]); got != want {
+		t.Errorf("%d events, want %d", len(strings.Fields(got)), recentEvents)
+	}
+}
+
+func TestOnlyThoseWhoNeedTheDiskWaitForOthersWhoReadIt(t *testing.T) {
+	t.Parallel()
+	events := newAuthor().many(2 * recentEvents)
+	h := kept(t, Settings{Folder: t.TempDir()}, events)
+	for range readersMost {
+		h.readers <- struct{}{} // others
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, c := range []struct {
+		query Query
+		waits bool
+	}{
+		{Query{Limit: 3}, false}, {Query{Limit: recentEvents + 1}, true},
+		{Query{After: events[len(events)-3].ID, Limit: 3}, false}, {Query{After: "0", Limit: 3}, true},
+	} {
+		if _, err := h.Read(ctx, c.query); errors.Is(err, context.Canceled) != c.waits {
+			t.Errorf("%+v: %v", c.query, err)
+		}
+	}
 }
 
 func TestAPartThatTheDiskHasLostHidesNothingElse(t *testing.T) {

@@ -149,14 +149,15 @@ func TestWhatWasAppendedIsReadInPagesAndByWhatIsAskedFor(t *testing.T) {
 		want  []event.Event
 		more  bool
 	}{
-		"newest":                {Query{Limit: 3}, events[997:], false},
-		"newest, from disk too": {Query{Limit: 900}, events[100:], false},
-		"after one":             {Query{After: events[10].ID, Limit: 5}, events[11:16], true},
-		"the last ones":         {Query{After: events[994].ID, Limit: 5}, events[995:], false},
-		"after the last":        {Query{After: events[999].ID, Limit: 5}, nil, false},
-		"a camera and a type":   {Query{After: "0", Limit: 1000, Camera: "gate", Type: "gone"}, gone, false},
-		"the newest of those":   {Query{Limit: 200, Camera: "gate", Type: "gone"}, gone[50:], false},
-		"of no such camera":     {Query{Limit: 5, Camera: "attic"}, nil, false},
+		"newest":                    {Query{Limit: 3}, events[997:], false},
+		"newest, from disk too":     {Query{Limit: 900}, events[100:], false},
+		"after one":                 {Query{After: events[10].ID, Limit: 5}, events[11:16], true},
+		"the last ones":             {Query{After: events[994].ID, Limit: 5}, events[995:], false},
+		"up to where memory begins": {Query{After: events[994-recentEvents].ID, Limit: 5}, events[995-recentEvents : 1000-recentEvents], true},
+		"after the last":            {Query{After: events[999].ID, Limit: 5}, nil, false},
+		"a camera and a type":       {Query{After: "0", Limit: 1000, Camera: "gate", Type: "gone"}, gone, false},
+		"the newest of those":       {Query{Limit: 200, Camera: "gate", Type: "gone"}, gone[50:], false},
+		"of no such camera":         {Query{Limit: 5, Camera: "attic"}, nil, false},
 	} {
 		if page := read(t, h, c.query); idsOf(page) != ids(c.want) || page.More != c.more {
 			t.Errorf("%s: %d events %s, more %v; want %s, %v", name, len(page.Entries), idsOf(page), page.More, ids(c.want), c.more)
@@ -165,14 +166,14 @@ func TestWhatWasAppendedIsReadInPagesAndByWhatIsAskedFor(t *testing.T) {
 }
 
 func TestTheJSONIsThatOfTheBroker(t *testing.T) {
-	e := newAuthor().write(zone.Appeared, "door", "01JDG3ZQ3N8XKZ5T0V4W2Y6R1C")
-	h := kept(t, Settings{Folder: t.TempDir()}, []event.Event{e})
-	want, err := json.Marshal(e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := read(t, h, Query{Limit: 1}).Entries[0].JSON; string(got) != string(want) {
-		t.Errorf("%s, want %s", got, want)
+	events := newAuthor().many(3 * recentEvents) // from disk and memory
+	h := kept(t, Settings{Folder: t.TempDir()}, events)
+	for _, q := range []Query{{Limit: len(events)}, {After: "0", Limit: len(events)}} {
+		for i, e := range read(t, h, q).Entries {
+			if want, err := json.Marshal(events[i]); err != nil || string(e.JSON) != string(want) {
+				t.Fatalf("%+v: %s, want %s, %v", q, e.JSON, want, err)
+			}
+		}
 	}
 }
 
@@ -395,6 +396,9 @@ func TestWithoutAFolderTheNewestEventsAreInMemory(t *testing.T) {
 	}
 	if got := all(t, h); got != ids(events[1:]) {
 		t.Errorf("%d events, want %d", len(strings.Fields(got)), memoryEvents)
+	}
+	if oldest, known := h.Oldest(); oldest != events[1].ID || !known {
+		t.Errorf("the oldest is %q, %v; want %q", oldest, known, events[1].ID)
 	}
 }
 

@@ -26,8 +26,10 @@ func TestACameraIsNoOtherWhoseNameBeginsLikeIt(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, events[0].ID)
 		}
 	}
-	if got := idsOf(read(t, h, Query{Among: []string{}, Limit: 9})); got != "" {
-		t.Errorf("who may see no camera sees %s", got)
+	for _, none := range [][]string{{}, {""}} {
+		if got := idsOf(read(t, h, Query{Among: none, Limit: 9})); got != "" {
+			t.Errorf("who may see no camera, %q, sees %s", none, got)
+		}
 	}
 }
 
@@ -51,4 +53,16 @@ func TestEventsOfAClockThatWasAheadAgeFromWhenTheyWereWritten(t *testing.T) {
 	pass(time.Now().Add(2 * time.Hour))
 	h.wake <- struct{}{}
 	waiting.Until(t, "it is gone", func() bool { return all(t, h) == "" })
+}
+
+// The clock was set right before the restart, so that the file's time can be trusted.
+func TestEventsOfAClockThatWasAheadStayOverARestart(t *testing.T) {
+	folder, a := t.TempDir(), newAuthor()
+	a.now = a.now.Add(10 * 365 * 24 * time.Hour)
+	first := a.write(zone.Appeared, "door", "")
+	written(t, folder, []event.Event{first})
+	h := started(t, Settings{Folder: folder})
+	if got := all(t, h); got != first.ID {
+		t.Errorf("%q, want %q", got, first.ID)
+	}
 }

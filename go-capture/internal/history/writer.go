@@ -339,6 +339,16 @@ func (h *History) dropFromMemory() {
 	}
 }
 
+// Trim removes what is too old or too much of a history that nobody writes now; state.ErrInUse is the answer where somebody does.
+func Trim(s Settings) error {
+	h := New(s)
+	defer h.letGo()
+	if err := h.load(); err != nil {
+		return err
+	}
+	return h.trim()
+}
+
 // passesCap tells whether the oldest segment must go.
 func (h *History) passesCap() bool {
 	h.mu.Lock()

@@ -207,10 +207,17 @@ func TestFacesComeBackInPixelsOfTheSource(t *testing.T) {
 func TestAFaceCostsOneAllocation(t *testing.T) {
 	found := make([]ring.Detection, 3)
 	for i := range found {
-		found[i].Flags = ring.DetectionFlagLandmarks
+		found[i] = ring.Detection{X1: 10, Y1: 70, X2: 30, Y2: 100, Flags: ring.DetectionFlagLandmarks}
 	}
 	if made := testing.AllocsPerRun(10, func() { FacesOf(found, box) }); made > float64(1+len(found)) {
 		t.Errorf("%.0f allocations for %d faces", made, len(found))
+	}
+}
+
+func TestWhatIsFoundBesideThePictureIsNoFace(t *testing.T) {
+	above := ring.Detection{X1: 10, Y1: 5, X2: 30, Y2: 55}
+	if faces := FacesOf([]ring.Detection{above, {X1: 10, Y1: 5, X2: 30, Y2: 65}}, box); len(faces) != 1 {
+		t.Errorf("%+v", faces)
 	}
 }
 

@@ -30,18 +30,26 @@ func AtLeast(score float64, faces []Face) []Face {
 	return sure
 }
 
-// FacesOf undoes the letterbox, and drops the landmarks that a model without them leaves undefined.
+// FacesOf undoes the letterbox. It drops what lies beside the picture, and the landmarks that a model without them leaves undefined.
 func FacesOf(detections []ring.Detection, box geometry.Letterbox) []Face {
-	faces := make([]Face, len(detections))
-	for i, d := range detections {
-		faces[i] = Face{Box: box.Undo(d.X1, d.Y1, d.X2, d.Y2), Score: d.Score}
-		if d.Flags&ring.DetectionFlagLandmarks == 0 {
+	faces := make([]Face, 0, len(detections))
+	for _, d := range detections {
+		face := Face{Box: box.Undo(d.X1, d.Y1, d.X2, d.Y2), Score: d.Score}
+		if face.Box.W == 0 || face.Box.H == 0 {
 			continue
 		}
-		faces[i].Landmarks = make([]geometry.Point, 0, len(d.Landmarks))
-		for _, p := range d.Landmarks {
-			faces[i].Landmarks = append(faces[i].Landmarks, box.UndoPoint(p[0], p[1]))
+		if d.Flags&ring.DetectionFlagLandmarks != 0 {
+			face.Landmarks = landmarksOf(d, box)
 		}
+		faces = append(faces, face)
 	}
 	return faces
+}
+
+func landmarksOf(d ring.Detection, box geometry.Letterbox) []geometry.Point {
+	landmarks := make([]geometry.Point, 0, len(d.Landmarks))
+	for _, p := range d.Landmarks {
+		landmarks = append(landmarks, box.UndoPoint(p[0], p[1]))
+	}
+	return landmarks
 }

@@ -21,6 +21,9 @@ var CameraOnline = Metric{Name: "visavis_camera_online", Help: "1 while the came
 // CameraEnabled: 0 while the camera is switched off on purpose, so that it need not give frames.
 var CameraEnabled = Metric{Name: "visavis_camera_enabled", Help: "0 while the camera is switched off on purpose, so that it need not give frames.", Labels: []string{"camera"}}
 
+// CameraDetecting: 1 while somebody looks for faces; while not, faces and occupied do not say that nobody is there.
+var CameraDetecting = Metric{Name: "visavis_camera_detecting", Help: "1 while somebody looks for faces; while not, faces and occupied do not say that nobody is there.", Labels: []string{"camera"}}
+
 // CameraUsbResetsTotal: How often the camera's USB device was reset because the camera hung; 0 for one without.
 var CameraUsbResetsTotal = Metric{Name: "visavis_camera_usb_resets_total", Help: "How often the camera's USB device was reset because the camera hung; 0 for one without.", Labels: []string{"camera"}}
 
@@ -63,6 +66,9 @@ var Workers = Metric{Name: "visavis_workers", Help: "Connected workers by state:
 // WorkersFallback: Workers that are on the CPU because the GPU failed three times; they try it again.
 var WorkersFallback = Metric{Name: "visavis_workers_fallback", Help: "Workers that are on the CPU because the GPU failed three times; they try it again.", Labels: []string{}}
 
+// EngineFailed: 1 while TensorRT cannot be used because the last build of its engine failed; `engine` in the status says why.
+var EngineFailed = Metric{Name: "visavis_engine_failed", Help: "1 while TensorRT cannot be used because the last build of its engine failed; `engine` in the status says why.", Labels: []string{}}
+
 // ServerLossesTotal: How often a worker lost its model server since that worker started; only with the backend kserve.
 var ServerLossesTotal = Metric{Name: "visavis_server_losses_total", Help: "How often a worker lost its model server since that worker started; only with the backend kserve.", Labels: []string{"worker"}}
 
@@ -87,8 +93,8 @@ var MqttConnected = Metric{Name: "visavis_mqtt_connected", Help: "1 while the br
 // OutboxEvents: Events waiting for the broker.
 var OutboxEvents = Metric{Name: "visavis_outbox_events", Help: "Events waiting for the broker.", Labels: []string{}}
 
-// OutboxDroppedTotal: Events given up because the outbox was full.
-var OutboxDroppedTotal = Metric{Name: "visavis_outbox_dropped_total", Help: "Events given up because the outbox was full.", Labels: []string{}}
+// OutboxDroppedTotal: Events given up: too many or too old, or lost with the disk that kept them.
+var OutboxDroppedTotal = Metric{Name: "visavis_outbox_dropped_total", Help: "Events given up: too many or too old, or lost with the disk that kept them.", Labels: []string{}}
 
 // BrokerConnected: 1 while this broker is connected.
 var BrokerConnected = Metric{Name: "visavis_broker_connected", Help: "1 while this broker is connected.", Labels: []string{"broker"}}

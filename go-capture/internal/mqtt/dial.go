@@ -44,9 +44,20 @@ func (d *dialer) dial(broker *url.URL) (net.Conn, error) {
 	case strings.HasPrefix(broker.Scheme, "ws"):
 		return d.dialWebSocket(broker, plain)
 	case d.tls != nil:
-		return (&tls.Dialer{NetDialer: plain, Config: d.tls}).DialContext(d.ctx, "tcp", broker.Host)
+		return (&tls.Dialer{NetDialer: plain, Config: d.trust(broker)}).DialContext(d.ctx, "tcp", broker.Host)
 	}
 	return plain.DialContext(d.ctx, "tcp", broker.Host)
+}
+
+// trust is what the broker's certificate is held against: none names the zone of a link-local address.
+func (d *dialer) trust(broker *url.URL) *tls.Config {
+	address, _, zoned := strings.Cut(broker.Hostname(), "%")
+	if d.tls == nil || !zoned {
+		return d.tls
+	}
+	named := d.tls.Clone()
+	named.ServerName = address
+	return named
 }
 
 // dialWebSocket speaks MQTT inside a WebSocket, for networks that let nothing else through. No proxy of the environment is asked: the
@@ -54,7 +65,7 @@ func (d *dialer) dial(broker *url.URL) (net.Conn, error) {
 func (d *dialer) dialWebSocket(broker *url.URL, plain *net.Dialer) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.most)
 	defer cancel()
-	transport := &http.Transport{DialContext: plain.DialContext, TLSClientConfig: d.tls}
+	transport := &http.Transport{DialContext: plain.DialContext, TLSClientConfig: d.trust(broker)}
 	defer transport.CloseIdleConnections() // of a server that answered, but not with a WebSocket
 	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
 	socket, _, err := websocket.Dial(ctx, broker.String(), &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{"mqtt"}})

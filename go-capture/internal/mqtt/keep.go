@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"visavis/capture/internal/aside"
 	"visavis/capture/internal/outbox"
 	"visavis/capture/internal/state"
 )
@@ -129,9 +130,9 @@ func whoseFolder(err error, folder string) error {
 }
 
 func (k *keeper) closeAll(ctx context.Context) error {
-	var failed error
-	for _, events := range k.opened {
-		failed = errors.Join(failed, events.Close(ctx))
+	ends := make([]func(context.Context) error, len(k.opened))
+	for i, events := range k.opened {
+		ends[i] = events.Close
 	}
-	return failed
+	return aside.Together(ctx, ends...)
 }

@@ -211,15 +211,15 @@ func (b *boxes) moves() (all []move) {
 		all = append(all, s.box.moveTo(s.name))
 	}
 	for _, x := range b.all {
-		if !x.taken && x.owner != 0 && x.waits() && !strings.HasPrefix(x.name, b.device+aside) {
+		if !x.taken && x.owner != 0 && x.waits() && !strings.HasPrefix(x.name, b.device+spareMark) {
 			all = append(all, x.moveTo(b.spare())) // another broker in the section must not get it
 		}
 	}
 	return all
 }
 
-// aside follows the device's name where the events of a broker are that is not told, and a number follows it.
-const aside = ".aside"
+// spareMark follows the device's name where the events of a broker are that is not told, and a number follows it.
+const spareMark = ".aside"
 
 func (x *box) moveTo(name string) move {
 	done := move{x.name, name}
@@ -239,7 +239,7 @@ func (b *boxes) called(name string) *box {
 // spare is a name that no folder has and no form uses.
 func (b *boxes) spare() string {
 	for n := 1; ; n++ {
-		name := fmt.Sprint(b.device, aside, n)
+		name := fmt.Sprint(b.device, spareMark, n)
 		if b.called(name) == nil && !b.others[name] {
 			return name
 		}

@@ -48,7 +48,7 @@ func (s Settings) address() (address string, secure bool, err error) {
 	}
 	dialled := url.URL{Scheme: known.Dials, Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), known.Port))}
 	if strings.HasPrefix(known.Dials, "ws") {
-		dialled.Path = u.Path
+		dialled.Path, dialled.RawPath = u.Path, u.RawPath // a slash that is written %2F is no slash
 	}
 	return dialled.String(), known.Secure, nil
 }

@@ -107,6 +107,7 @@ func TestAddressesBecomeWhatIsDialled(t *testing.T) {
 	for written, dialled := range map[string]string{
 		"mqtt://box": "tcp://box:1883", "mqtts://box": "ssl://box:8883", "mqtt://[::1]:7": "tcp://[::1]:7", "mqtt://box:7/": "tcp://box:7",
 		"ws://box": "ws://box:80", "ws://box:9001/mqtt": "ws://box:9001/mqtt", "wss://box/a/b": "wss://box:443/a/b",
+		"wss://box/a%2Fb": "wss://box:443/a%2Fb", "ws://box/a%20b": "ws://box:80/a%20b", "mqtt://[fe80::1%25eth0]": "tcp://[fe80::1%25eth0]:1883",
 	} {
 		if got, _, err := (Settings{URL: written}).address(); err != nil || got != dialled {
 			t.Errorf("%s: %q, %v, want %q", written, got, err, dialled)

@@ -132,6 +132,22 @@ func TestEventsThatWaitedInMemoryForADiskAreAsOldAsTheyAre(t *testing.T) {
 	}
 }
 
+func TestEventsFromBeforeTheFolderCouldBeReadAreNoOlderThanTheyAre(t *testing.T) {
+	d := startedDevice(t, newMemoryDisk())
+	put(t, d.Outbox, 1, 1)
+	d.runs(5 * 24 * time.Hour)
+	d.ends()
+	d.disk.failing("list", syscall.EACCES)
+	d.begin()
+	put(t, d.Outbox, 2, 3)
+	d.runs(lookEvery)
+	d.disk.healed()
+	d.runs(lookEvery)
+	d.waits(3)
+	d.runs(3 * 24 * time.Hour)
+	d.waits(2)
+}
+
 func TestASegmentWhoseHeaderIsDamagedIsAsOldAsItsFirstEvent(t *testing.T) {
 	d := startedDevice(t, newMemoryDisk())
 	d.runs(time.Hour)
@@ -145,4 +161,33 @@ func TestASegmentWhoseHeaderIsDamagedIsAsOldAsItsFirstEvent(t *testing.T) {
 	}
 	d.runs(time.Hour)
 	d.waits(0)
+}
+
+func TestOfWhatGrowsTooOldOnlyWhatIsNotAcknowledgedCountsAsDropped(t *testing.T) {
+	for _, acknowledged := range [][]uint64{{2, 3}, {2, 4}} {
+		d := startedDevice(t, newMemoryDisk())
+		put(t, d.Outbox, 1, 4)
+		taken(t, d.Outbox, false)
+		for _, seq := range acknowledged {
+			d.Ack(seq)
+		}
+		d.runs(8 * 24 * time.Hour)
+		if s := d.Stats(); s.Dropped != 2 || s.Waiting != 0 || s.InFlight != 0 {
+			t.Errorf("%v were acknowledged: %+v", acknowledged, s)
+		}
+	}
+}
+
+func TestWhatWasAcknowledgedBehindWhatGrewTooOldDoesNotComeAgain(t *testing.T) {
+	d := startedDevice(t, newMemoryDisk())
+	put(t, d.Outbox, 1, 1)
+	d.runs(2 * 24 * time.Hour)
+	put(t, d.Outbox, 2, 2)
+	d.runs(lookEvery)
+	taken(t, d.Outbox, false)
+	d.Ack(2)
+	d.runs(6 * 24 * time.Hour)
+	d.ends()
+	d.start()
+	same(t, taken(t, d.Outbox, true), nil)
 }

@@ -84,6 +84,8 @@ func TestAGapWaitsForWhatIsInFlightBeforeIt(t *testing.T) {
 	if s := o.Stats(); s.Corrupt != 0 {
 		t.Errorf("%+v", s)
 	}
+	o.Rewind()
+	same(t, taken(t, o, false), numbers(1, 4))
 	for seq := range uint64(4) {
 		o.Ack(seq + 1)
 	}
@@ -115,6 +117,20 @@ func TestEmptyAndZeroedSegmentsAreSurvived(t *testing.T) {
 			t.Errorf("%d zero bytes: %+v", left, s)
 		}
 	}
+}
+
+func TestASegmentThatWasEmptyStaysOnceItHoldsEvents(t *testing.T) {
+	d, _, _ := logOf(t, 3)
+	name := segment{first: 4}.name()
+	d.files[name] = &memoryFile{disk: d, name: name}
+	o := loadedFrom(t, d, Settings{})
+	put(t, o, 4, 5)
+	round(t, o)
+	for range 3 {
+		o.Ack(mustNext(t, o).Seq)
+	}
+	round(t, o) // removes what is before it
+	same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), numbers(4, 5))
 }
 
 func TestASegmentThatIsZeroedOrGoneInTheMiddleIsCountedExactly(t *testing.T) {

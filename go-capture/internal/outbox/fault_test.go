@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -239,6 +238,40 @@ func fillsUp(t *testing.T, d *memoryDisk, first int) {
 	}
 }
 
+func TestOnlyAFullDiskCostsWhatIsOnIt(t *testing.T) {
+	d := threeSegments(t)
+	o := loadedFrom(t, d, Settings{MemoryBytes: 10_000})
+	d.failing("create", syscall.EACCES)
+	put(t, o, 31, 1_000) // more than memory holds
+	for range 3 {
+		if o.round(true) == nil {
+			t.Fatal("nothing failed")
+		}
+	}
+	same(t, taken(t, o, true)[:30], numbers(1, 30))
+}
+
+func TestASegmentThatAFullDiskLeftEmptyStaysOnceItHoldsEvents(t *testing.T) {
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{})
+	put(t, o, 1, 2)
+	round(t, o)
+	o.abandonNow()
+	d.room = segmentHeader / 2
+	put(t, o, 3, 4)
+	if o.round(true) == nil {
+		t.Fatal("nothing failed")
+	}
+	d.healed()
+	round(t, o)
+	if err := o.retire(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, o, 5, 6)
+	round(t, o)
+	same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), numbers(1, 6))
+}
+
 func (d *memoryDisk) used() (bytes int) {
 	for _, f := range d.files {
 		bytes += len(f.data)
@@ -305,9 +338,11 @@ func TestAppendDoesNotWaitForADiskThatHangs(t *testing.T) {
 	put(t, o, 1, 10)
 	waiting.Until(t, "ten are written", func() bool { return o.Stats().Segments == 1 })
 	reached, goOn := d.hangsIn(t, "write")
-	put(t, o, 11, 20)
+	if err := o.Append("t", make([]byte, 10_000)); err != nil {
+		t.Fatal(err)
+	}
 	<-reached
-	put(t, o, 21, 9_999) // returns, while the writer waits
+	put(t, o, 12, 9_999) // returns, while the writer waits
 	if err := o.Append("t", []byte("newest")); err != nil {
 		t.Fatal(err)
 	}
@@ -348,134 +383,6 @@ func TestAFolderThatCannotBeReadHoldsNewEventsBackUntilItCan(t *testing.T) {
 	same(t, taken(t, o, true), numbers(1, 6))
 }
 
-// threeSegments is a disk with thirty events, ten of each of three processes.
-func threeSegments(t *testing.T) *memoryDisk {
-	t.Helper()
-	d := newMemoryDisk()
-	for from := 1; from < 30; from += 10 {
-		o := loadedFrom(t, d, Settings{})
-		put(t, o, from, from+9)
-		round(t, o)
-		d = d.kill()
-	}
-	return d
-}
-
-func TestADiskThatCannotBeReadIsTriedAgainThenSteppedOver(t *testing.T) {
-	d := threeSegments(t)
-	o := loadedFrom(t, d, Settings{})
-	same(t, []string{string(mustNext(t, o).Payload)}, numbers(1, 1))
-	o.Ack(1)
-	bad := segment{first: 11}.name()
-	d.mu.Lock()
-	d.fault = func(what, name string) error {
-		if what == "read" && name == bad {
-			return syscall.EIO
-		}
-		return nil
-	}
-	d.mu.Unlock()
-	tries := 0
-	var got []string
-	for range 40 {
-		record, found, err := o.take()
-		if err != nil {
-			tries++
-		}
-		if found {
-			got = append(got, string(record.Payload))
-			o.Ack(record.Seq)
-		}
-	}
-	same(t, got, append(numbers(2, 10), numbers(21, 30)...))
-	if s := o.Stats(); tries != readTries-1 || s.Corrupt != 10 || s.Waiting != 0 {
-		t.Errorf("%d tries, %+v", tries, s)
-	}
-}
-
-func TestWhatTheDiskHasLostStopsNoEventAfterARestart(t *testing.T) {
-	for _, bad := range []segment{{first: 1}, {first: 11}, {first: 21}} {
-		d := threeSegments(t)
-		d.fault = func(what, name string) error {
-			if what == "read" && name == bad.name() {
-				return syscall.EIO
-			}
-			return nil
-		}
-		o := newOutbox(Settings{}, d)
-		for range readTries {
-			_ = o.round(false) // fails until it has tried often enough
-		}
-		put(t, o, 31, 40)
-		round(t, o)
-		got := 0
-		for range 60 {
-			if record, found, _ := o.take(); found {
-				got++
-				o.Ack(record.Seq)
-			}
-		}
-		if s := o.Stats(); got != 30 || s.Corrupt == 0 || s.Waiting != 0 {
-			t.Errorf("without %s: %d events came out, %+v", bad.name(), got, s)
-		}
-	}
-}
-
-// losing makes what is asked of the position file fail for as long as it is this one.
-func (d *memoryDisk) losing(asked ...string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	bad := d.files[positionName]
-	d.fault = func(what, name string) error {
-		if name == positionName && d.files[name] == bad && slices.Contains(asked, what) {
-			return syscall.EIO
-		}
-		return nil
-	}
-}
-
-func TestAPositionThatTheDiskHasLostStopsNoEventAfterARestart(t *testing.T) {
-	for _, what := range []string{"open", "read"} {
-		d := threeSegments(t)
-		before := loadedFrom(t, d, Settings{})
-		before.Ack(mustNext(t, before).Seq)
-		round(t, before)
-		d = d.kill()
-		d.losing(what, "write")
-		o := newOutbox(Settings{}, d)
-		for range readTries {
-			_ = o.round(false) // fails until it has tried often enough
-		}
-		put(t, o, 31, 40)
-		same(t, taken(t, o, true), numbers(1, 40)) // 1 for the second time
-		round(t, o)
-		same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), nil)
-	}
-}
-
-func TestWhatIsSettledGoesAlthoughTheDiskHasLostThePosition(t *testing.T) {
-	for _, what := range []string{"open", "write", "sync"} {
-		d := threeSegments(t)
-		before := loadedFrom(t, d, Settings{})
-		before.Ack(mustNext(t, before).Seq)
-		round(t, before)
-		d = d.kill()
-		o := loadedFrom(t, d, Settings{})
-		d.losing(what)
-		same(t, taken(t, o, true), numbers(2, 30))
-		for range storeTries {
-			_ = o.round(true) // fails until it has tried often enough
-		}
-		round(t, o)
-		if s := o.Stats(); s.Segments != 0 || s.Dropped+s.Corrupt != 0 || o.Fault() != "" {
-			t.Errorf("%s: %+v, %q", what, s, o.Fault())
-		}
-		put(t, o, 31, 31)
-		round(t, o)
-		same(t, taken(t, loadedFrom(t, d.kill(), Settings{}), true), numbers(31, 31))
-	}
-}
-
 func TestADiskMountedOverTheFolderIsNotOverwritten(t *testing.T) {
 	d := newMemoryDisk()
 	o := loadedFrom(t, d, Settings{})
@@ -499,13 +406,16 @@ func TestTheWriterTriesAgainEverySecond(t *testing.T) {
 	}
 }
 
-func TestCloseSaysWhatOnlyMemoryHad(t *testing.T) {
+func TestSyncAndCloseSayWhatOnlyMemoryHas(t *testing.T) {
 	d := newMemoryDisk()
 	d.failing("write", syscall.ENOSPC)
 	o := newOutbox(Settings{}, d)
 	go o.run()
-	put(t, o, 1, 7)
-	if err := o.Close(context.Background()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "7 events") {
+	put(t, o, 1, 1)
+	if err := o.Sync(context.Background()); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Sync: %v", err)
+	}
+	if err := o.Close(context.Background()); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "1 events") {
 		t.Errorf("%v", err)
 	}
 }

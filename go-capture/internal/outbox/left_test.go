@@ -29,7 +29,7 @@ func TestAnOwnerIsOnDiskBeforeTheFirstEvent(t *testing.T) {
 }
 
 func TestAFolderKeepsItsOwnerUntilItGetsAnother(t *testing.T) {
-	s := Settings{Folder: filepath.Join(t.TempDir(), "porch")}
+	s := Settings{Folder: filepath.Join(t.TempDir(), "porch"), Owner: 3}
 	ended(t, open(t, s))
 	if entries, err := os.ReadDir(s.Folder); err != nil || len(entries) != 0 {
 		t.Errorf("before the first event there is %v, %v", entries, err)

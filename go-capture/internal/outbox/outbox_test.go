@@ -141,6 +141,28 @@ func TestRewindRepeatsOnlyWhatIsNotAcknowledged(t *testing.T) {
 	}
 }
 
+func TestWhatBecomesOfABufferDoesNotReachItsEvent(t *testing.T) {
+	o := loadedFrom(t, newMemoryDisk(), Settings{})
+	buffer := []byte("1")
+	if err := o.Append("t", buffer); err != nil {
+		t.Fatal(err)
+	}
+	buffer[0] = '2'
+	same(t, taken(t, o, true), numbers(1, 1))
+}
+
+func TestASegmentIsReadOnWhileItGrows(t *testing.T) {
+	o := loadedFrom(t, newMemoryDisk(), Settings{})
+	for from := 1; from < 30; from += 10 {
+		put(t, o, from, from+9)
+		round(t, o)
+		same(t, taken(t, o, true), numbers(from, from+9))
+	}
+	if s := o.Stats(); s.Corrupt != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestTheWindowBoundsWhatIsHandedOut(t *testing.T) {
 	o := loadedFrom(t, newMemoryDisk(), Settings{})
 	put(t, o, 1, 250)
@@ -235,8 +257,27 @@ func TestAnEventThatCannotBeSentIsRefused(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := o.Append(strings.Repeat("t", MostTopicBytes), make([]byte, MostPayloadBytes)); err != nil {
-		t.Error(err)
+}
+
+func TestTheLargestEventComesOutOfTheDisk(t *testing.T) {
+	d := newMemoryDisk()
+	o := loadedFrom(t, d, Settings{})
+	topic, payload := strings.Repeat("t", MostTopicBytes), strings.Repeat("p", MostPayloadBytes)
+	if err := o.Append(topic, []byte(payload)); err != nil {
+		t.Fatal(err)
+	}
+	round(t, o)
+	if r, _, err := loadedFrom(t, d.kill(), Settings{}).take(); r.Topic != topic || string(r.Payload) != payload {
+		t.Errorf("%d and %d bytes, %v", len(r.Topic), len(r.Payload), err)
+	}
+}
+
+func TestBytesOnDiskAreCountedInWholeBlocks(t *testing.T) {
+	o := loadedFrom(t, newMemoryDisk(), Settings{})
+	put(t, o, 1, 1)
+	round(t, o)
+	if s := o.Stats(); s.Bytes != blockBytes {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -271,14 +312,16 @@ func TestASyncHappensByItself(t *testing.T) {
 	go o.run()
 	put(t, o, 1, 3)
 	waiting.Until(t, "the events are synced", func() bool { s := o.Stats(); return s.Unsynced == 0 && s.Waiting == 3 })
+	put(t, o, 4, 6) // when the writer sleeps
+	waiting.Until(t, "those after them, too", func() bool { s := o.Stats(); return s.Unsynced == 0 && s.Waiting == 6 })
 	if err := o.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	same(t, taken(t, loadedFrom(t, d.powerCut(func(int) int { return 0 }), Settings{}), true), numbers(1, 3))
+	same(t, taken(t, loadedFrom(t, d.powerCut(func(int) int { return 0 }), Settings{}), true), numbers(1, 6))
 }
 
 func TestTheByteCapDropsTheOldestSegmentsAndCountsEachEvent(t *testing.T) {
-	d := newMemoryDisk()
+	l, d := listen(t), newMemoryDisk()
 	s := Settings{MostBytes: 256 << 10}
 	o := loadedFrom(t, d, s)
 	for n := range 2_000 {
@@ -289,6 +332,7 @@ func TestTheByteCapDropsTheOldestSegmentsAndCountsEachEvent(t *testing.T) {
 			round(t, o)
 		}
 	}
+	same(t, l.said, []string{"outbox full, dropping the oldest events"})
 	o = loadedFrom(t, d.kill(), s)
 	stats := o.Stats()
 	left := taken(t, o, true)
@@ -361,7 +405,7 @@ func TestWallClocksThatJumpChangeNothing(t *testing.T) {
 
 func TestFilesOfOthersInTheFolderAreLeftAlone(t *testing.T) {
 	folder := t.TempDir()
-	names := []string{"README", "7.events", "00000000000000000000.events", "99999999999999999999.events", "position.old"}
+	names := []string{"README", "7.events", "00000000000000000000.events", "09999999999999999999.events", "99999999999999999999.events", "position.old"}
 	for _, name := range names {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"visavis/capture/internal/aside"
 	"visavis/capture/internal/config"
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/history"
@@ -33,13 +34,15 @@ func followName(c *config.Config, file string) {
 
 // historySettings keep a device's recent past in a folder of its own, or in memory where there is no folder for anything.
 func historySettings(c *config.Config) history.Settings {
-	const day = 24 * time.Hour
-	s := history.Settings{MostBytes: int64(c.History.Mb) << 20, MostAge: time.Duration(c.History.Days) * day}
+	s := history.Settings{MostBytes: int64(c.History.Mb) << 20, MostAge: mostAge(c)}
 	if folder, err := state.Folder(); err == nil {
 		s.Folder = filepath.Join(folder, "history", c.Device.ID)
 	}
 	return s
 }
+
+// mostAge is how long events are kept, and their pictures.
+func mostAge(c *config.Config) time.Duration { return time.Duration(c.History.Days) * 24 * time.Hour }
 
 // keeper gives the history what the hub tells.
 type keeper struct{ *history.History }
@@ -63,7 +66,7 @@ func (a *Appliance) keepEvents() (closeEvents func() error, err error) {
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 		defer cancel()
-		return errors.Join(closeOutbox(ctx), closePictures(ctx), a.history.Close(ctx))
+		return aside.Together(ctx, closeOutbox, closePictures, a.history.Close)
 	}, nil
 }
 
@@ -101,7 +104,7 @@ func (a *Appliance) openOutbox() (closeOutbox func(context.Context) error, err e
 		return nil, err
 	}
 	closeOthers := a.mqtt.LetOthersAge(folder, a.config.Device.ID)
-	return func(ctx context.Context) error { return errors.Join(closeOwn(ctx), closeOthers(ctx)) }, nil
+	return func(ctx context.Context) error { return aside.Together(ctx, closeOwn, closeOthers) }, nil
 }
 
 // expect tells the brokers which cameras and zones there are from now on.

@@ -88,13 +88,22 @@ func (a *Appliance) sendSnapshot(camera string) error {
 
 // tellOrders tells the broker how a camera is set, and takes the pictures back that show more than that.
 func (a *Appliance) tellOrders(camera string, s control.State) {
-	if a.mqtt == nil {
-		return
-	}
-	for _, name := range control.States {
-		a.mqtt.SetState(camera, name, s.Text(name))
+	if a.mqtt != nil {
+		for _, name := range control.States {
+			a.mqtt.SetState(camera, name, s.Text(name))
+		}
 	}
 	if s.Privacy != showing.PrivacyNone {
+		a.hidePictures(camera)
+	}
+}
+
+// hidePictures takes pictures with plain faces back, from the broker and from the disk.
+func (a *Appliance) hidePictures(camera string) {
+	if a.mqtt != nil {
 		a.mqtt.HidePictures(camera)
+	}
+	if a.painter != nil {
+		a.painter.FacesHidden()
 	}
 }

@@ -29,7 +29,13 @@ func openAlbum(c *config.Config, events *history.History) *album.Album {
 	if err != nil || c.History.ThumbnailsMb == 0 {
 		return nil
 	}
-	return album.New(album.Settings{Folder: folder, MostBytes: int64(c.History.ThumbnailsMb) << 20, Oldest: events.Oldest})
+	s := albumSettings(c, folder)
+	s.Oldest = events.Oldest
+	return album.New(s)
+}
+
+func albumSettings(c *config.Config, folder string) album.Settings {
+	return album.Settings{Folder: folder, MostBytes: int64(c.History.ThumbnailsMb) << 20, MostAge: mostAge(c)}
 }
 
 // forgetPictures removes what was kept when the configuration wanted pictures.
@@ -38,10 +44,13 @@ func forgetPictures(c *config.Config) {
 	if err != nil {
 		return // none can have been kept
 	}
-	if err := album.Empty(folder); err != nil {
+	if err := album.Trim(albumSettings(c, folder), showsFaces); err != nil {
 		slog.Warn("no pictures of events are wanted, and those of before may stay", "folder", folder, "error", err)
 	}
 }
+
+// showsFaces tells what nobody may see of a camera without viewers.
+func showsFaces(_, privacy string) bool { return privacy == showing.PrivacyNone }
 
 // newPainter is nil when nobody wants pictures.
 func (a *Appliance) newPainter() *portrait.Painter {
@@ -80,11 +89,15 @@ func (a *Appliance) mayLeave(camera string) bool {
 	return known && c.settings.Snapshots
 }
 
-// privacy is what holds at a camera now; of one that is gone, everything is hidden.
+// privacy is what holds at a camera now, or will once it runs; of one that is gone, everything is hidden.
 func (a *Appliance) privacy(camera string) string {
-	now, known := (*view)(a).Privacy(camera)
-	if !known {
-		return showing.PrivacyPixelate
+	if now, known := (*view)(a).Privacy(camera); known {
+		return now
 	}
-	return now
+	for _, at := range a.places() {
+		if at.settings.ID == camera {
+			return a.privacyNow(at)
+		}
+	}
+	return showing.PrivacyPixelate
 }

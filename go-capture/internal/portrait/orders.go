@@ -25,7 +25,7 @@ const (
 
 // orders are the pictures that are to be made. What the painter cannot keep up with is left out.
 type orders struct {
-	expect   func(id string)          // a picture of this event will be kept; nil: none are
+	expect   func(id, camera string)  // a picture of this event will be kept; nil: none are
 	mayLeave func(camera string) bool // pictures of the camera may go to the broker
 	wake     chan struct{}
 
@@ -65,7 +65,7 @@ type wanted struct {
 	send bool // to the broker
 }
 
-func newOrders(expect func(id string), mayLeave func(camera string) bool) *orders {
+func newOrders(expect func(id, camera string), mayLeave func(camera string) bool) *orders {
 	return &orders{
 		expect: expect, mayLeave: mayLeave, wake: make(chan struct{}, 1),
 		visits: map[trackOf]*visit{}, rates: map[string]*rate.Limiter{}, holds: map[string]int{},
@@ -107,20 +107,20 @@ func (o *orders) begin(results []*hub.Result, e *event.Event) {
 	}
 	if one.id != "" {
 		o.visits[trackOf{e.Camera, e.Track}] = v
-		v.thumbnail = o.expected(e.ID)
+		v.thumbnail = o.expected(e)
 	}
 }
 
 // end orders that the best look is kept, if there was one after the first.
 func (o *orders) end(v *visit, e *event.Event) {
 	if v.improved && o.order(nil, wanted{id: e.ID, of: v}) {
-		e.Thumbnail = o.expected(e.ID)
+		e.Thumbnail = o.expected(e)
 	}
 }
 
-func (o *orders) expected(id string) (path string) {
-	o.expect(id)
-	return event.ThumbnailPath(id)
+func (o *orders) expected(e *event.Event) (path string) {
+	o.expect(e.ID, e.Camera)
+	return event.ThumbnailPath(e.ID)
 }
 
 // sight is the first frame that shows a face as followed, sure or not.

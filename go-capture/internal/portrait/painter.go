@@ -44,6 +44,7 @@ type Painter struct {
 	*orders
 	settings Settings
 
+	hidden  chan struct{} // faces are, of some camera, that could be seen
 	closing chan struct{}
 	ended   chan struct{}
 }
@@ -53,7 +54,8 @@ func New(s Settings) *Painter {
 	if s.MayLeave == nil {
 		s.MayLeave = func(string) bool { return false }
 	}
-	p := &Painter{orders: newOrders(nil, s.MayLeave), settings: s, closing: make(chan struct{}), ended: make(chan struct{})}
+	p := &Painter{orders: newOrders(nil, s.MayLeave), settings: s, hidden: make(chan struct{}, 1),
+		closing: make(chan struct{}), ended: make(chan struct{})}
 	if s.Album != nil {
 		p.expect = s.Album.Expect
 	}
@@ -84,21 +86,41 @@ func (p *Painter) run() {
 		select {
 		case <-p.closing:
 			p.paintAll()
-			if p.settings.Album != nil {
-				p.settings.Album.Close()
-			}
+			p.closeAlbum()
 			return
 		case <-old.C:
+			p.trim()
+		case <-p.hidden:
 			p.trim()
 		case <-p.wake:
 		}
 	}
 }
 
+// FacesHidden tells that viewers of some camera do not see faces any more: plain pictures of before go from the disk. It never waits.
+func (p *Painter) FacesHidden() {
+	select {
+	case p.hidden <- struct{}{}:
+	default:
+	}
+}
+
 func (p *Painter) trim() {
 	if p.settings.Album != nil {
-		p.settings.Album.Trim()
+		p.settings.Album.Trim(p.showsTooMuch)
 	}
+}
+
+func (p *Painter) closeAlbum() {
+	p.trim() // nobody may have had the time
+	if p.settings.Album != nil {
+		p.settings.Album.Close()
+	}
+}
+
+// showsTooMuch tells whether a face is plain in a picture of a camera whose viewers do not see faces now.
+func (p *Painter) showsTooMuch(camera, privacy string) bool {
+	return privacy == showing.PrivacyNone && p.settings.Privacy(camera) != showing.PrivacyNone
 }
 
 func (p *Painter) paintAll() {
@@ -140,8 +162,9 @@ func (p *Painter) look(frame *hub.Result, one wanted) (*Look, error) {
 	return &made, err
 }
 
+// keep puts a look into the album, unless it shows more than viewers may see by now. An order that comes after that has it removed.
 func (p *Painter) keep(id string, made *Look) {
-	if made == nil {
+	if made == nil || p.showsTooMuch(made.Camera, made.Privacy) {
 		p.settings.Album.GiveUp(id)
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"visavis/capture/internal/geometry"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/jpeg"
+	"visavis/capture/internal/waiting"
 	"visavis/capture/internal/zone"
 )
 
@@ -83,7 +84,7 @@ func (g *gallery) happens(kind zone.Kind, camera string, track uint64, results .
 }
 
 func (g *gallery) kept(id string) (album.Picture, bool) {
-	return g.album.Find(context.Background(), id)
+	return g.album.Find(context.Background(), id, func(string) bool { return true })
 }
 
 // idIn is the event to whose picture a path leads.
@@ -160,6 +161,56 @@ func TestAVisitShowsItsBeginningAndAtTheEndAMuchBetterLook(t *testing.T) {
 	}
 	if len(g.visits) != 0 {
 		t.Errorf("%d visits are still held", len(g.visits))
+	}
+}
+
+func TestAPlainLookIsNotKeptOnceFacesAreHidden(t *testing.T) {
+	g := newGallery(t)
+	g.hidden = "none"
+	g.happens(zone.Appeared, "door", 1, g.shows(t, "door", 1, 0.7))
+	g.shows(t, "door", 1, 0).Picture.Release() // a second later
+	better := g.shows(t, "door", 1, 0.95)
+	g.Take(better)
+	better.Picture.Release()
+	g.paintAll()
+	g.hidden = "pixelate"
+	gone := g.happens(zone.Gone, "door", 1)
+	g.paintAll()
+	if gone.Thumbnail != event.ThumbnailPath(gone.ID) {
+		t.Errorf("it ends with %q: its best look was not ordered", gone.Thumbnail)
+	}
+	if picture, found := g.kept(gone.ID); found {
+		t.Errorf("kept with privacy %s", picture.Privacy)
+	}
+}
+
+func TestPlainPicturesGoWhenFacesAreHiddenAndHiddenOnesStay(t *testing.T) {
+	g := newGallery(t)
+	var before []event.Event
+	for _, hidden := range []string{"none", "blur", "none"} {
+		g.hidden = hidden
+		before = append(before, g.happens(zone.Appeared, "door", uint64(g.ids+1), g.shows(t, "door", uint64(g.ids+1), 0.9)))
+		g.paintAll()
+	}
+	g.trim()
+	for _, e := range before {
+		if _, found := g.kept(e.ID); !found {
+			t.Errorf("%s is gone while viewers see faces", e.ID)
+		}
+	}
+	g.hidden = "pixelate"
+	g.Start()
+	g.FacesHidden()
+	waiting.Until(t, "the plain ones are gone", func() bool {
+		_, first := g.kept(before[0].ID)
+		_, last := g.kept(before[2].ID)
+		return !first && !last
+	})
+	if _, found := g.kept(before[1].ID); !found {
+		t.Error("the blurred one is gone, too")
+	}
+	if err := g.Close(context.Background()); err != nil {
+		t.Error(err)
 	}
 }
 

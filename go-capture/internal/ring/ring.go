@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,14 @@ type Ring struct {
 
 	reserved  int64 // bytes from the start that have memory
 	fallocate func(fd int, mode uint32, from, bytes int64) error
+	left      func() int64 // bytes of memory, see left
 }
+
+// errNoRoom says no numbers: who tries again and again says a reason once.
+var errNoRoom = fmt.Errorf("%w below the limit on the daemon's memory", unix.ENOMEM)
+
+// allocating lets one ring at a time see what is left, and take it.
+var allocating sync.Mutex
 
 // Create makes the memory, writes its header and seals it. The error says which step failed and what to do.
 func Create(spec Spec) (*Ring, error) {
@@ -46,7 +54,7 @@ func Create(spec Spec) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create ring of %s: memfd_create: %w; %s", spec.StreamName, err, memfdRemedy(err))
 	}
-	r := &Ring{spec: spec, fd: fd, header: header, fallocate: unix.Fallocate}
+	r := &Ring{spec: spec, fd: fd, header: header, fallocate: unix.Fallocate, left: leftHere}
 	if err := r.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("create ring of %s: %w", spec.StreamName, err), r.Close())
 	}
@@ -133,9 +141,14 @@ func (r *Ring) Reserve(slots int) error {
 	return nil
 }
 
-// allocate gets memory up to an end. A signal in between takes all of it away again.
+// allocate gets memory up to an end. The kernel refuses none that a limit of ours has no room for, but kills us: we do not ask then.
 func (r *Ring) allocate(end int64) error {
-	for {
+	allocating.Lock()
+	defer allocating.Unlock()
+	if end-r.reserved > r.left()-keptBytes {
+		return errNoRoom
+	}
+	for { // a signal in between takes all of it away again
 		if err := r.fallocate(r.fd, 0, r.reserved, end-r.reserved); !errors.Is(err, unix.EINTR) {
 			return err
 		}

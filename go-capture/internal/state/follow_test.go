@@ -3,6 +3,7 @@
 package state
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func kept(t *testing.T, files ...string) (folder string) {
 func filesIn(t *testing.T, folder string) (files []string) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && path != namesFile {
+		if err == nil && !entry.IsDir() && path != namesFile && path != leftFile {
 			files = append(files, path)
 		}
 		return err
@@ -81,6 +82,52 @@ func TestWhatBelongsToOthersStays(t *testing.T) {
 	follow(t, folder, "/etc/b.toml", "yard") // it has a history already
 	if after := filesIn(t, folder); !slices.Equal(before, after) {
 		t.Errorf("%q, want %q", after, before)
+	}
+}
+
+func TestWhatADaemonUsedFollowsAtAStartAfterItsEnd(t *testing.T) {
+	folder := kept(t, "history/porch/1", "thumbnails/porch/1")
+	follow(t, folder, "/etc/a.toml", "porch")
+	running, err := Lock(filepath.Join(folder, "history", "porch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow(t, folder, "/etc/a.toml", "yard") // beside it, by hand, with the new name
+	for _, empty := range []string{"history/yard", "thumbnails/yard"} {
+		if err := os.MkdirAll(filepath.Join(folder, empty), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, want := filesIn(t, folder), []string{"history/porch/1", "thumbnails/porch/1"}; !slices.Equal(after, want) {
+		t.Errorf("while it runs %q, want %q", after, want)
+	}
+	running.Close()
+	follow(t, folder, "/etc/a.toml", "yard")
+	if after, want := filesIn(t, folder), []string{"history/yard/1", "thumbnails/yard/1"}; !slices.Equal(after, want) {
+		t.Errorf("%q, want %q", after, want)
+	}
+}
+
+func TestOnlyDevicesWhoseThingsCouldNotFollowAreLeftBehind(t *testing.T) {
+	folder := kept(t, "history/porch/1", "history/yard/1", "history/env/1", "history/hall/1", "history/notes.txt")
+	follow(t, folder, "/nowhere/hall.toml", "hall")
+	follow(t, folder, "/etc/a.toml", "porch")
+	follow(t, folder, "/etc/a.toml", "yard") // which has a history already
+	if left := LeftBehind(folder, "history", "yard"); !slices.Equal(left, []string{"porch"}) {
+		t.Errorf("%q", left)
+	}
+	if left := LeftBehind(folder, "thumbnails", "yard"); len(left) > 0 {
+		t.Errorf("of what nobody keeps: %q", left)
+	}
+	for n := range configurationsMost {
+		follow(t, folder, fmt.Sprintf("/tmp/%d/config.toml", n), "box")
+	}
+	if left := LeftBehind(folder, "history", "box"); !slices.Equal(left, []string{"porch"}) {
+		t.Errorf("after many starts of nameless configurations: %q", left)
+	}
+	follow(t, folder, "/etc/b.toml", "porch")
+	if left := LeftBehind(folder, "history", "yard"); len(left) > 0 {
+		t.Errorf("somebody goes by the name again: %q", left)
 	}
 }
 

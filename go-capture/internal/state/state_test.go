@@ -38,13 +38,27 @@ func TestAFileIsReplacedAsAWhole(t *testing.T) {
 			t.Errorf("%q, %v", read(t, path), err)
 		}
 	}
-	about, err := os.Stat(path)
-	if err != nil || about.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", about.Mode(), err)
+	for made, mode := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		if about, err := os.Stat(made); err != nil || about.Mode().Perm() != mode {
+			t.Errorf("%s: %v %v", made, about.Mode(), err)
+		}
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left beside it: %v %v", entries, err)
+	}
+}
+
+func TestAReplacementThatFailsLeavesNothingBeside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.MkdirAll(filepath.Join(path, "mine"), 0o700); err != nil { // no file replaces it
+		t.Fatal(err)
+	}
+	if Replace(path, []byte("ours")) == nil {
+		t.Fatal("a folder was replaced")
+	}
+	if _, err := os.Lstat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
 	}
 }
 
@@ -80,6 +94,9 @@ func TestAFolderIsForOneProgram(t *testing.T) {
 	first, err := Lock(folder)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if about, err := first.Stat(); err != nil || about.Mode().Perm() != 0o700 {
+		t.Errorf("others may look into it: %v, %v", about.Mode(), err)
 	}
 	if _, err := Lock(folder); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second has it too: %v", err)

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -79,19 +80,33 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// nextLink goes on behind all that was looked at for a page, whether it fitted or not; before the first event it asks for all.
+// nextLink is where what follows a page is read.
 func nextLink(q history.Query, page history.Page) string {
-	after := max(q.After, page.Seen)
-	if after == "" {
-		after = fromTheStart
-	}
-	query := url.Values{"since": {after}, "limit": {strconv.Itoa(q.Limit)}}
+	query := url.Values{"since": {behind(q, page)}, "limit": {strconv.Itoa(q.Limit)}}
 	for name, value := range map[string]string{"camera": q.Camera, "type": q.Type} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
 	return "/api/v1/events?" + query.Encode()
+}
+
+// behind is the place behind all that was looked at for a page, whether it fitted or not; before the first event, that of all. For who
+// may not see every camera it is behind what was given: an id would tell when something happened at the others. A page that is not full
+// was looked for up to the end, so nothing is given twice or left out; the next one looks through the others' events again.
+func behind(q history.Query, page history.Page) string {
+	seen := page.Seen
+	if q.Among != nil {
+		seen = newestOf(page.Entries)
+	}
+	return cmp.Or(max(q.After, seen), fromTheStart)
+}
+
+func newestOf(given []history.Entry) (id string) {
+	for _, e := range given {
+		id = e.ID
+	}
+	return id
 }
 
 func readEventsQuery(query url.Values) (history.Query, error) {

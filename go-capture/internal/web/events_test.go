@@ -309,6 +309,45 @@ func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {
 	}
 }
 
+func TestTheNextPageTellsNothingOfCamerasThatSomebodyMayNotSee(t *testing.T) {
+	l := serveLocked(t)
+	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{})}
+	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, Events: d.history}, twoCameras{})
+	neighbour := bearer(l.add(t, "neighbour", "viewer", "", "door"))
+	read := func(path string) (p page) {
+		code, body := l.ask(t, "GET", path, neighbour)
+		if err := json.Unmarshal([]byte(body), &p); err != nil || code != 200 {
+			t.Fatalf("%s: %d %s", path, code, body)
+		}
+		return p
+	}
+	d.tell(t, zone.Appeared, "yard")
+	next, given := "/api/v1/events?limit=1", "since=0"
+	var told, seen []string
+	for round := range 4 {
+		if round == 2 {
+			for range 2 {
+				id, written := d.tell(t, zone.Appeared, "door")
+				told, given = append(told, written), "since="+id
+			}
+		}
+		d.tell(t, zone.Appeared, "yard")
+		for more := true; more; {
+			p := read(next)
+			next, more = p.Next, p.More
+			if len(p.Events) > 0 {
+				seen = append(seen, p.String())
+			}
+		}
+		if !strings.HasSuffix(next, given) {
+			t.Errorf("the next page is %s, want %s", next, given)
+		}
+	}
+	if !slices.Equal(seen, told) {
+		t.Errorf("it read\n%v, want\n%v", seen, told)
+	}
+}
+
 func TestAStreamTellsOnlyOfOnesOwnCameras(t *testing.T) {
 	l := serveLocked(t)
 	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{})}

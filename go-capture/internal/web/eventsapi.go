@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/openapi"
 )
 
 const eventsSummary = "Recent events, the same JSON as over MQTT: a page of them, or with `Accept: text/event-stream` a stream"
@@ -44,7 +45,7 @@ func eventsOperation() object {
 
 func eventsSchema() object {
 	return object{"type": "object", "required": []string{"events", "next", "more"}, "properties": object{
-		"events": object{"type": "array", "description": "By id, the oldest first", "items": schemaOf("event")},
+		"events": object{"type": "array", "description": "By id, the oldest first", "items": openapi.SchemaOf("event")},
 		"next":   object{"type": "string", "description": "Path and query of what follows, now or later"},
 		"more":   object{"type": "boolean", "description": "Whether more follows already"},
 	}}

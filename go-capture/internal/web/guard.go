@@ -231,7 +231,8 @@ func (s *Server) isOurPage(origin string, r *http.Request) bool {
 		return true
 	}
 	_, byProxy := passed(r)
-	return byProxy && !isLoopback(bareHost(from.Host)) && (s.hosts[strings.ToLower(from.Host)] || isAt(from, hosts[1].host))
+	name := bareHost(from.Host)
+	return byProxy && !isLoopback(name) && (from.Port() == "" && s.hosts[name] || isAt(from, hosts[1].host))
 }
 
 // isAt tells whether a host is an origin's, which is written without the port that its scheme has anyway.

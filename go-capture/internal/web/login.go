@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/openapi"
 	"visavis/capture/internal/problem"
 )
 
@@ -185,8 +186,8 @@ func loginOperation() object {
 func claimOperation() object {
 	operation := sessionOperation("Become the first administrator with the code that the device's log shows once", "code", "name", "password")
 	answers := operation["responses"].(object)
-	answers["409"], answers["422"] = problemAnswer("There is somebody of this name"), problemAnswer("This cannot be an account")
-	answers["410"] = problemAnswer("There is an administrator, or the code is too old")
+	answers["409"], answers["422"] = openapi.Problem("There is somebody of this name"), openapi.Problem("This cannot be an account")
+	answers["410"] = openapi.Problem("There is an administrator, or the code is too old")
 	return operation
 }
 
@@ -198,7 +199,7 @@ func sessionOperation(summary string, fields ...string) object {
 	}
 	body := object{"type": "object", "required": fields, "additionalProperties": false, "properties": properties}
 	answers := sessionAnswers()
-	answers["401"], answers["415"] = problemAnswer("One of them is wrong"), problemAnswer("This is not JSON")
+	answers["401"], answers["415"] = openapi.Problem("One of them is wrong"), openapi.Problem("This is not JSON")
 	return object{
 		"summary":     summary,
 		"requestBody": object{"required": true, "content": object{jsonType: object{"schema": body}}},
@@ -222,6 +223,6 @@ func logoutOperation() object {
 	return object{"summary": "Log out: the session and what it has open end",
 		"responses": object{
 			"204": object{"description": "Nobody is logged in"},
-			"500": problemAnswer("The session has ended, and holds again after a restart: the disk takes nothing"),
+			"500": openapi.Problem("The session has ended, and holds again after a restart: the disk takes nothing"),
 		}}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/engine"
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/metric"
 )
@@ -106,11 +107,13 @@ var (
 	crossedDesc      = metric.LineCrossedTotal.Desc()
 	onlineDesc       = metric.CameraOnline.Desc()
 	enabledDesc      = metric.CameraEnabled.Desc()
+	detectingDesc    = metric.CameraDetecting.Desc()
 	resetsDesc       = metric.CameraUsbResetsTotal.Desc()
 	sentDesc         = metric.ViewerFramesSentTotal.Desc()
 	lostDesc         = metric.ViewerFramesDroppedTotal.Desc()
 	workersDesc      = metric.Workers.Desc()
 	fallbackDesc     = metric.WorkersFallback.Desc()
+	engineDesc       = metric.EngineFailed.Desc()
 	serverLostDesc   = metric.ServerLossesTotal.Desc()
 	localFramesDesc  = metric.ServerLocalFramesTotal.Desc()
 	viewersDesc      = metric.Viewers.Desc()
@@ -132,8 +135,8 @@ type appliance struct{ server *Server }
 // Describe lists the metrics that Collect sends.
 func (appliance) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{capturedDesc, inferredDesc, inFlightDesc, droppedDesc, facesDesc, occupiedDesc,
-		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, enabledDesc, resetsDesc, sentDesc, lostDesc, workersDesc, fallbackDesc,
-		serverLostDesc, localFramesDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc,
+		zoneFacesDesc, zoneOccupiedDesc, zoneEnteredDesc, crossedDesc, onlineDesc, enabledDesc, detectingDesc, resetsDesc, sentDesc, lostDesc,
+		workersDesc, fallbackDesc, engineDesc, serverLostDesc, localFramesDesc, viewersDesc, outboxDesc, overflowDesc, brokerDesc, eachDesc, waitingDesc, givenUpDesc, faultDesc,
 		shareDesc, heatDesc, buildDesc} {
 		out <- desc
 	}
@@ -148,6 +151,7 @@ func (a appliance) Collect(out chan<- prometheus.Metric) {
 	}
 	emit.workers(status.Workers)
 	emit.servers(status.Workers)
+	emit.gauge(engineDesc, oneIf(status.Engine != nil && status.Engine.State == engine.Failed))
 	emit.gauge(viewersDesc, float64(status.Viewers))
 	emit.gauge(outboxDesc, float64(status.Broker.Outbox))
 	emit.counter(overflowDesc, status.Broker.OutboxDropped)
@@ -192,6 +196,7 @@ func (e emitter) camera(camera CameraStatus) {
 	e.places(camera)
 	e.gauge(onlineDesc, oneIf(camera.State == CameraOnline), camera.ID)
 	e.gauge(enabledDesc, oneIf(camera.State != CameraOff), camera.ID)
+	e.gauge(detectingDesc, oneIf(camera.Detecting), camera.ID)
 	e.counter(resetsDesc, camera.USBResets, camera.ID)
 	e.counter(sentDesc, camera.Viewers.Sent, camera.ID)
 	e.counter(lostDesc, camera.Viewers.Dropped, camera.ID)

@@ -7,14 +7,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"visavis/capture/internal/engine"
 )
 
 // oneStep is a View of a camera with a zone and a line.
 type oneStep struct{ oneCamera }
 
 func (oneStep) Status() Status {
-	return Status{Device: "box", Cameras: []CameraStatus{{
-		ID: "door", State: CameraOnline, Faces: 2, Occupied: true, USBResets: 5,
+	return Status{Device: "box", Engine: &engine.State{State: engine.Failed}, Cameras: []CameraStatus{{
+		ID: "door", State: CameraOnline, Detecting: true, Faces: 2, Occupied: true, USBResets: 5,
 		Zones: []ZoneStatus{{Name: "step", Faces: 1, Occupied: true, Entered: 7, Left: 6}},
 		Lines: []LineStatus{{Name: "sill", In: 4, Out: 3}},
 	}, {ID: "yard", State: CameraOff}}}
@@ -27,6 +29,9 @@ func TestMetricsTellOfResetsOfOccupancyOfZonesAndOfLines(t *testing.T) {
 		`visavis_camera_usb_resets_total{camera="door"} 5`,
 		`visavis_camera_enabled{camera="door"} 1`,
 		`visavis_camera_enabled{camera="yard"} 0`,
+		`visavis_camera_detecting{camera="door"} 1`,
+		`visavis_camera_detecting{camera="yard"} 0`,
+		`visavis_engine_failed 1`,
 		`visavis_occupied{camera="door"} 1`,
 		`visavis_zone_faces{camera="door",zone="step"} 1`,
 		`visavis_zone_occupied{camera="door",zone="step"} 1`,

@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/openapi"
 	"visavis/capture/internal/problem"
 )
 
 // object is one JSON object of the OpenAPI document.
-type object = map[string]any
+type object = openapi.Object
 
 // openAPI describes the documented routes of the table, so that the document cannot differ from what is served.
 func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
@@ -58,7 +59,7 @@ func (t route) operation() object {
 	operation := object{"summary": t.summary, "responses": answers}
 	if t.upgrades {
 		operation["responses"] = object{"101": object{"description": t.summary}}
-		operation[messagesKey] = schemaOf(t.schema)
+		operation[messagesKey] = openapi.SchemaOf(t.schema)
 	}
 	if parameters := t.parameters(); len(parameters) > 0 {
 		operation["parameters"] = parameters
@@ -75,7 +76,7 @@ func (t route) answer() object {
 	kind := object{}
 	switch {
 	case t.schema != "":
-		kind["schema"] = schemaOf(t.schema)
+		kind["schema"] = openapi.SchemaOf(t.schema)
 	case content == jsonType: // this document
 		kind["schema"] = object{"type": "object"}
 	case strings.HasPrefix(content, "text/"):
@@ -83,9 +84,6 @@ func (t route) answer() object {
 	}
 	return object{"description": t.summary, "content": object{content: kind}}
 }
-
-// schemaOf refers to a schema of contracts/schemas.
-func schemaOf(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 
 func (t route) parameters() []object {
 	var parameters []object

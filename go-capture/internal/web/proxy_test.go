@@ -62,7 +62,7 @@ func behindAProxy(t *testing.T, gate *auth.Gate) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Hosts: []string{"porch.example.org"}, Proxies: proxies, Auth: gate,
+	server, err := New(Settings{Listen: "127.0.0.1:0", Device: "box", Hosts: []string{"porch.example.org", "2001:DB8:0::7"}, Proxies: proxies, Auth: gate,
 		SessionMost: time.Hour}, oneCamera{})
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +88,9 @@ func TestWhoseProxyIsBelievedAboutTheHost(t *testing.T) {
 		"the page's host, told":             {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, port, "Origin", "https://"+port), http.StatusOK},
 		"the nearest proxy's word":          {passedOnBy(proxy, "127.0.0.1:8080", forwardedHost, "evil.example, "+ours, "Origin", "https://"+ours), http.StatusOK},
 		"the page's name, known":            {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://Porch.example.org"), http.StatusOK},
+		"the page's IPv6 address, known":    {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://[2001:db8::7]"), http.StatusOK},
+		"the page's IPv6 address, asked":    {passedOnBy(proxy, "[2001:db8::7]:8443", "Origin", "https://[2001:db8::7]:8443"), http.StatusOK},
+		"another port of our IPv6 address":  {passedOnBy(proxy, "127.0.0.1:8080", "Origin", "https://[2001:db8::7]:8443"), http.StatusForbidden},
 		"by itself":                         {passedOnBy(proxy, "box.local", "Origin", "http://box.local"), http.StatusOK},
 		"a stranger tells a host":           {passedOnBy(stranger, "127.0.0.1:8080", forwardedHost, ours, "Origin", "https://"+ours), http.StatusForbidden},
 		"a stranger at a changed host":      {passedOnBy(stranger, "127.0.0.1:8080", "Origin", "https://"+ours), http.StatusForbidden},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/openapi"
 	"visavis/capture/internal/problem"
 )
 
@@ -28,13 +29,13 @@ var refusalWords = map[int]string{
 func refusalComponents() object {
 	answers := object{}
 	for code, words := range refusalWords {
-		answers[refusalName(code)] = problemAnswer(words)
+		answers[refusalName(code)] = openapi.Problem(words)
 	}
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
-		answers[refusalName(code)] = laterAnswer(refusalWords[code])
+		answers[refusalName(code)] = openapi.Later(refusalWords[code])
 	}
 	upgrades := http.StatusUpgradeRequired
-	answers[refusalName(upgrades)] = upgradeAnswer(refusalWords[upgrades])
+	answers[refusalName(upgrades)] = openapi.Upgrade(refusalWords[upgrades])
 	for name, answer := range maps.Clone(answers) {
 		told := maps.Clone(answer.(object))
 		told["content"] = problem.InferenceContent()
@@ -82,21 +83,3 @@ func (s *Server) refusals(t route) []int {
 
 // guards tells whether a route is not for everybody.
 func (s *Server) guards(t route) bool { return s.settings.Auth != nil && t.least != auth.Public }
-
-// upgradeAnswer is a problem that says what the connection has to become.
-func upgradeAnswer(description string) object {
-	answer := problemAnswer(description)
-	answer["headers"] = object{"Upgrade": object{"required": true, "schema": object{"const": "websocket"}}}
-	return answer
-}
-
-func problemAnswer(description string) object {
-	return object{"description": description, "content": object{problem.ContentType: object{"schema": schemaOf("problem")}}}
-}
-
-// laterAnswer is a problem that says when to come back.
-func laterAnswer(description string) object {
-	answer := problemAnswer(description)
-	answer["headers"] = object{"Retry-After": object{"required": true, "description": "Seconds", "schema": object{"type": "integer", "minimum": 1}}}
-	return answer
-}

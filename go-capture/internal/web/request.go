@@ -4,6 +4,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"visavis/capture/internal/problem"
@@ -22,9 +23,14 @@ func (s *Server) named(next http.Handler) http.Handler {
 }
 
 func answered(r *http.Request, code int, id string, began time.Time) requestlog.Answered {
-	asksIfReady := r.URL.Path == "/readyz" || r.URL.Path == "/v2/health/ready" // "no" is an answer
+	isNo := code == http.StatusServiceUnavailable && asksIfReady(r.URL.Path) // which is an answer
 	return requestlog.Answered{
 		Method: r.Method, Path: r.URL.Path, Client: r.RemoteAddr, ID: id, Traces: r.Header["Traceparent"], Status: code,
-		IsRefusal: code >= http.StatusBadRequest && !asksIfReady, IsFailure: code >= http.StatusInternalServerError, Began: began,
+		IsRefusal: code >= http.StatusBadRequest && !isNo, IsFailure: code >= http.StatusInternalServerError, Began: began,
 	}
+}
+
+// asksIfReady tells of probes, of the device or of a model.
+func asksIfReady(path string) bool {
+	return path == "/readyz" || strings.HasPrefix(path, "/v2/") && strings.HasSuffix(path, "/ready")
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"visavis/capture/internal/logtest"
 	"visavis/capture/internal/problem"
@@ -108,6 +109,20 @@ func TestTheLogHoldsWhatTheSettingSays(t *testing.T) {
 		if strings.Join(got, ", ") != strings.Join(want, ", ") {
 			t.Errorf("%s: %v, want %v", which, got, want)
 		}
+	}
+}
+
+func TestThatNothingIsReadyYetIsNoRefusal(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/readyz": false, "/v2/health/ready": false, "/v2/models/faces/ready": false, "/v2/models/faces/versions/1/ready": false,
+		"/v2/models/faces/infer": true, "/api/v1/detect": true,
+	} {
+		if got := answered(request(path), http.StatusServiceUnavailable, "", time.Time{}).IsRefusal; got != want {
+			t.Errorf("%s: a refusal %t, want %t", path, got, want)
+		}
+	}
+	if !answered(request("/v2/models/nobody/ready"), http.StatusNotFound, "", time.Time{}).IsRefusal {
+		t.Error("a model that there is not is no refusal")
 	}
 }
 

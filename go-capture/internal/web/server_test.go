@@ -274,22 +274,29 @@ func TestAPictureIsOldOnceTheNextOneShouldHaveCome(t *testing.T) {
 		if _, said := r.ask(t, "GET", "/api/v1/status", nil); json.Unmarshal([]byte(said), &told) != nil || told.Cameras[0].PictureOld != c.oldMs {
 			t.Errorf("%g a second: %.300s, want %g", c.fps, said, c.oldMs)
 		}
-		studio, err := r.server.studioFor("door")
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := &viewer{ready: make(chan struct{}, 1)}
-		if err := studio.join(v); err != nil {
-			t.Fatal(err)
-		}
+		studio, v := r.look(t)
 		studio.mu.Lock()
 		joined := v.seen == 0 || v.next != nil
 		studio.mu.Unlock()
 		if joined != c.joined {
 			t.Errorf("%g a second, %s ago: at once %t, want %t", c.fps, c.ago, joined, c.joined)
 		}
-		studio.leave(v)
 	}
+}
+
+// look joins a viewer of the camera, until the test ends.
+func (r *running) look(t *testing.T) (*studio, *viewer) {
+	t.Helper()
+	studio, err := r.server.studioFor("door")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &viewer{ready: make(chan struct{}, 1)}
+	if err := studio.join(v); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { studio.leave(v) })
+	return studio, v
 }
 
 // watch reads a stream and counts its pictures until the stream ends.

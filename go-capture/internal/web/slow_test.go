@@ -244,3 +244,31 @@ func TestADeviceThatStopsDoesNotSayThatACameraIsNotThere(t *testing.T) {
 		}
 	}
 }
+
+// hiding is a View whose camera shows faces until it is ordered to hide them.
+type hiding struct {
+	oneCamera
+	ordered atomic.Bool
+}
+
+func (h *hiding) Privacy(string) (string, bool) {
+	if h.ordered.Load() {
+		return showing.PrivacyPixelate, true
+	}
+	return showing.PrivacyNone, true
+}
+
+func TestAPictureThatWaitsForASlowViewerIsNotSentOnceFacesAreHidden(t *testing.T) {
+	view := &hiding{}
+	r := serveSettings(t, Settings{Listen: "127.0.0.1:0"}, view)
+	pool := frame.NewPool(2)
+	studio, v := r.look(t)
+	for seq := uint64(1); seq <= 2; seq++ {
+		r.show(pool, seq)
+		<-v.ready
+		view.ordered.Store(seq == 2)
+		if sent := studio.collect(v) != nil; sent != (seq == 1) {
+			t.Errorf("picture %d: sent %t", seq, sent)
+		}
+	}
+}

@@ -244,12 +244,16 @@ func (s *studio) leave(v *viewer) {
 	delete(s.viewers, v)
 }
 
-// collect takes the newest picture that was offered to v; nil if there is none.
+// collect takes the newest picture that was offered to v; nil if there is none, or if faces that it shows are to be hidden since.
 func (s *studio) collect(v *viewer) *still {
+	privacy, _ := s.server.view.Privacy(s.camera)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	picture := v.next
 	v.next = nil
+	if picture != nil && picture.privacy == showing.PrivacyNone && privacy != showing.PrivacyNone {
+		return nil
+	}
 	return picture
 }
 

@@ -9,21 +9,22 @@ import (
 
 	"visavis/capture/internal/album"
 	"visavis/capture/internal/auth"
+	"visavis/capture/internal/openapi"
 	"visavis/capture/internal/showing"
 )
 
 // Thumbnails is where the pictures of events are kept; album.Album is one.
 type Thumbnails interface {
-	// Find waits for a picture that is being made; false when there is none.
-	Find(ctx context.Context, id string) (album.Picture, bool)
+	// Find waits for a picture that is being made; false when there is none, or of a camera that may not be seen.
+	Find(ctx context.Context, id string, maySee func(camera string) bool) (album.Picture, bool)
 }
 
 const (
 	thumbnailSummary = "A face as it appeared, or at its best when it is gone, with what is around it; hidden as the camera's privacy said"
 	noThumbnail      = "There is no picture of this event, or none any more"
 
-	forEver = "private, max-age=31536000, immutable" // an event's picture never changes
-	asked   = "private, no-cache"                    // one that shows a face is asked for each time, whether it may still be seen
+	asked    = "private, no-cache" // a browser asks each time: who looks may be another by now, and the picture gone
+	unstored = "no-store"          // one that shows a face stays in no browser
 )
 
 func (s *Server) thumbnailRoute() route {
@@ -40,21 +41,21 @@ func thumbnailOperation() object {
 		"responses": object{
 			"200": object{"description": thumbnailSummary, "content": object{"image/jpeg": object{}}},
 			"304": object{"description": "It is the one that If-None-Match names"},
-			"404": problemAnswer(noThumbnail),
+			"404": openapi.Problem(noThumbnail),
 		},
 	}
 }
 
 // thumbnail serves the picture of an event to those who may see its camera. To others it is not there, as one that never was.
 func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
-	picture, found := s.settings.Thumbnails.Find(r.Context(), r.PathValue("event"))
-	if !found || !s.visitorOf(r).MaySee(picture.Camera) || s.showsTooMuch(picture) {
+	picture, found := s.settings.Thumbnails.Find(r.Context(), r.PathValue("event"), s.visitorOf(r).MaySee)
+	if !found || s.showsTooMuch(picture) {
 		return refusal{Status: http.StatusNotFound, Title: noThumbnail,
 			Detail: "Pictures go when there are too many (history.thumbnails_mb), and with the record of their event."}
 	}
-	w.Header().Set("Cache-Control", forEver)
+	w.Header().Set("Cache-Control", asked)
 	if picture.Privacy == showing.PrivacyNone {
-		w.Header().Set("Cache-Control", asked)
+		w.Header().Set("Cache-Control", unstored)
 	}
 	tag := `"` + picture.ID + `"`
 	w.Header().Set("ETag", tag)

@@ -16,9 +16,9 @@ import (
 // shelf holds pictures by the ids of their events.
 type shelf map[string]album.Picture
 
-func (s shelf) Find(_ context.Context, id string) (album.Picture, bool) {
+func (s shelf) Find(_ context.Context, id string, maySee func(camera string) bool) (album.Picture, bool) {
 	picture, found := s[id]
-	return picture, found
+	return picture, found && maySee(picture.Camera)
 }
 
 var jpegOfDoor = []byte{0xff, 0xd8, 1, 2, 3, 0xff, 0xd9}
@@ -60,17 +60,17 @@ func (r *running) thumbnail(t *testing.T, id string, header http.Header) (code i
 	return answer.StatusCode, picture, answer.Header
 }
 
-func TestThePictureOfAnEventIsServedForEver(t *testing.T) {
+func TestABrowserAsksForThePictureOfAnEventEachTime(t *testing.T) {
 	site := serveSettings(t, Settings{Listen: "127.0.0.1:0", Thumbnails: pictures()}, twoCameras{})
 	code, picture, header := site.thumbnail(t, "01DOOR", http.Header{})
-	if code != http.StatusOK || !bytes.Equal(picture, jpegOfDoor) || header.Get("Content-Type") != "image/jpeg" || header.Get("Cache-Control") != forEver {
+	if code != http.StatusOK || !bytes.Equal(picture, jpegOfDoor) || header.Get("Content-Type") != "image/jpeg" || header.Get("Cache-Control") != "private, no-cache" {
 		t.Errorf("%d %v %v", code, picture, header)
 	}
 	code, picture, header = site.thumbnail(t, "01DOOR", http.Header{"If-None-Match": {header.Get("ETag")}})
-	if code != http.StatusNotModified || len(picture) != 0 || header.Get("Cache-Control") != forEver {
+	if code != http.StatusNotModified || len(picture) != 0 || header.Get("Cache-Control") != "private, no-cache" {
 		t.Errorf("asked again: %d %v %v", code, picture, header)
 	}
-	if code, _, header := site.thumbnail(t, "01NONE", http.Header{}); code != http.StatusNotFound || header.Get("Cache-Control") == forEver {
+	if code, _, header := site.thumbnail(t, "01NONE", http.Header{}); code != http.StatusNotFound || header.Get("Cache-Control") == "private, no-cache" {
 		t.Errorf("one that is not there: %d %v", code, header)
 	}
 }
@@ -84,8 +84,8 @@ func TestAPlainFaceIsServedOnlyWhileViewersSeeFaces(t *testing.T) {
 		code  int
 		cache string
 	}{
-		{hidden, "01PLAIN", http.StatusNotFound, "no-store"}, {shown, "01PLAIN", http.StatusOK, asked}, {shown, "01DOOR", http.StatusOK, forEver},
-		{hidden, "01GONE", http.StatusOK, forEver}, {hidden, "01BARE", http.StatusNotFound, "no-store"}, {shown, "01BARE", http.StatusNotFound, "no-store"},
+		{hidden, "01PLAIN", http.StatusNotFound, "no-store"}, {shown, "01PLAIN", http.StatusOK, "no-store"}, {shown, "01DOOR", http.StatusOK, "private, no-cache"},
+		{hidden, "01GONE", http.StatusOK, "private, no-cache"}, {hidden, "01BARE", http.StatusNotFound, "no-store"}, {shown, "01BARE", http.StatusNotFound, "no-store"},
 	} {
 		code, _, header := c.site.thumbnail(t, c.id, http.Header{})
 		if code != c.code || header.Get("Cache-Control") != c.cache {

@@ -14,8 +14,8 @@ import (
 	"visavis/capture/internal/waiting"
 )
 
-// Stuck connects a worker that takes one frame and never answers.
-func Stuck(t testing.TB, dispatcher *dispatch.Dispatcher) {
+// Stuck connects a worker that takes one frame and never answers. It may be closed.
+func Stuck(t testing.TB, dispatcher *dispatch.Dispatcher) net.Conn {
 	t.Helper()
 	connection, err := net.Dial("unixpacket", serve(t, dispatcher))
 	if err != nil {
@@ -33,6 +33,7 @@ func Stuck(t testing.TB, dispatcher *dispatch.Dispatcher) {
 		ready, _ := dispatcher.Capacity(0)
 		return ready > 0
 	})
+	return connection
 }
 
 // serve returns the path of the socket at which workers find the dispatcher until the test ends.

@@ -47,6 +47,9 @@ const (
 	idleMost         = 5 * time.Minute
 	pingPause        = time.Minute // without a word; a client that does not answer it is gone
 	stopTimeout      = 2 * time.Second
+	// Clients ping too, for balancers in between forget who is silent: every 20 s to a minute, and grpc-go's at most every 10 s. Unasked,
+	// grpc closes the connection of whoever does so within five minutes.
+	clientPause = 5 * time.Second
 )
 
 // Settings of a Server.
@@ -70,6 +73,7 @@ type Server struct {
 	coming     *coming
 	comingMost time.Duration // that a message may take to come
 	patience   time.Duration // with a client that does not take an answer of its stream
+	pings      time.Duration // that a client leaves between two pings at least
 	methods    []method
 }
 
@@ -83,7 +87,8 @@ func New(settings Settings) (*Server, error) {
 		return nil, fmt.Errorf("gateway.grpc_listen = %q is reachable from other machines and there is no [auth]; listen on 127.0.0.1", settings.Listen)
 	}
 	takeDeflate()
-	return &Server{settings: withDefaults(settings), coming: newComing(messagesMost), comingMost: gateway.BodyTimeout, patience: answerTimeout, methods: methods()}, nil
+	return &Server{settings: withDefaults(settings), coming: newComing(messagesMost), comingMost: gateway.BodyTimeout, patience: answerTimeout,
+		pings: clientPause, methods: methods()}, nil
 }
 
 func withDefaults(settings Settings) Settings {
@@ -142,6 +147,7 @@ func (s *Server) build() *grpc.Server {
 		grpc.ForceServerCodecV2(codec{}), grpc.MaxConcurrentStreams(callsMost), grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.MaxHeaderListSize(headersMost), grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleMost, Time: pingPause}), grpc.WaitForHandlers(true),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: s.pings, PermitWithoutStream: true}),
 		grpc.UnknownServiceHandler(s.serve(method{name: otherMethod, least: auth.Viewer, answer: unknown})),
 	}
 	server := grpc.NewServer(options...)

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"visavis/capture/internal/album"
+	"visavis/capture/internal/event"
+	"visavis/capture/internal/history"
+	"visavis/capture/internal/state"
+)
+
+// leave keeps an event and its picture as a device did that ran so long ago.
+func leave(t *testing.T, folder, device string, ago time.Duration) {
+	t.Helper()
+	id := event.NewIDs().Next(time.Now().Add(-ago))
+	events := history.New(history.Settings{Folder: filepath.Join(folder, "history", device), MostAge: 2 * ago})
+	events.Start()
+	events.Append(event.Event{Schema: 1, ID: id, Camera: "door"})
+	if err := events.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	pictures := album.New(album.Settings{Folder: filepath.Join(folder, "thumbnails", device), MostBytes: 1 << 20})
+	pictures.Keep(album.Picture{ID: id, Camera: "door", Privacy: "blur", JPEG: []byte{0xff, 0xd8, 0xff, 0xd9}})
+	pictures.Close()
+}
+
+// leftBehind is one whose configuration names another device now, under whose name there is a history already.
+func leftBehind(t *testing.T, folder, device string, ago time.Duration) {
+	t.Helper()
+	leave(t, folder, device, ago)
+	for _, name := range []string{device, "now"} {
+		if err := state.Follow(folder, device+".toml", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhatCouldNotFollowToAnotherNameAgesToo(t *testing.T) {
+	const day = 24 * time.Hour
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	leave(t, folder, "now", 0)
+	leave(t, folder, "off", 40*day) // a device that nobody runs at the moment
+	leftBehind(t, folder, "old", 40*day)
+	leftBehind(t, folder, "young", day)
+	leftBehind(t, folder, "used", 40*day)
+	used := history.New(history.Settings{Folder: filepath.Join(folder, "history", "used"), MostAge: 80 * day})
+	used.Start()
+	defer used.Close(context.Background())
+	for _, round := range []struct {
+		settings, stays string
+	}{
+		{"VISAVIS_HISTORY__THUMBNAILS_MB=1", "history/off history/used history/young thumbnails/off thumbnails/young"},
+		{"VISAVIS_HISTORY__THUMBNAILS_MB=0", "history/off history/used history/young thumbnails/off"},
+	} {
+		if err := configured(t, round.settings).trimAllLeft(folder); err != nil {
+			t.Fatal(err)
+		}
+		var stays []string
+		for _, kind := range []string{"history", "thumbnails"} {
+			for _, device := range []string{"off", "old", "used", "young"} {
+				if found, err := os.ReadDir(filepath.Join(folder, kind, device)); err == nil && len(found) > 0 {
+					stays = append(stays, kind+"/"+device)
+				}
+			}
+		}
+		if got := strings.Join(stays, " "); got != round.stays {
+			t.Errorf("%s: %s stays, want %s", round.settings, got, round.stays)
+		}
+	}
+}
