@@ -213,7 +213,7 @@ def device(folder: Path) -> Iterator[Device]:
         parts.callback(made.appliance.stop)
         made.until_said("nobody is an administrator yet")
         made.claim()
-        for peer in ("camera delivers", "refuses us", "broker away, trying again", "is lost (loss 1)"):
+        for peer in ("camera delivers", "but gives no picture", "broker away, trying again", "is lost (loss 1)"):
             made.until_said(peer)
         until(lambda: made.ask("/readyz").status == 200, lambda: made.log, READY_LIMIT_S)
         yield made

@@ -327,6 +327,9 @@ def test_what_cannot_be_a_broker_is_said_in_a_sentence(tmp_path: Path) -> None:
     secret.write_bytes(b"caf\xe9\n")
     with pytest.raises(BrokerRefused, match="secret is not UTF-8"):
         next(Device("porch", broker_at("box", user="anna", password_file=secret)).faces("door"))
+    secret.write_bytes(b"x" * 65_536)
+    with pytest.raises(BrokerRefused, match=r"secret is nothing that MQTT can carry: give UTF-8 of at most 65535 "):
+        next(Device("porch", broker_at("box", user="anna", password_file=secret)).faces("door"))
 
 
 def test_a_websocket_is_opened_at_the_path_of_the_address() -> None:

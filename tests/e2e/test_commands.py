@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,15 @@ import pytest
 from visavis.client import Broker, Device, NotObeyed
 from visavis.client.orders import set_and_wait
 
-from tests.e2e.brokers import publish
+from tests.e2e.brokers import mosquitto, publish
 from tests.e2e.conftest import RunningAppliance, Start, running
 from tests.e2e.subscriber import Subscriber, subscribed, violation
 from tests.e2e.test_appliance import DEMO, assert_adds_up, child_pid
 from tests.e2e.test_gateway import photos
 from tests.e2e.test_push import feed, frame_of
 from tests.e2e.test_thumbnails import roughness_of_the_face
+from tests.ports import free_port
+from tests.repo.pages import blocks
 from tests.waiting import HANG_S, until
 
 RULES = 'snapshots = true\nprivacy_allowed = ["pixelate", "blur"]\n'
@@ -219,6 +223,30 @@ def test_a_retained_picture_with_faces_is_taken_back_when_they_are_hidden(start_
         until(lambda: len(seen.all("/demo/snapshot")) > before, "a picture comes")
         publish(device.mqtt_port, "visavis/bare/demo/set/privacy", "pixelate", "-q", "1")
         until(lambda: any(not message.payload for message in seen.all("/demo/snapshot")), "it is taken back")
+
+
+def retained(port: int) -> set[str]:
+    """The topics under which a broker keeps something."""
+    return set(heard_of(port, "mosquitto_sub -t # --retained-only -F %t -W 2"))
+
+
+def heard_of(port: int, command: str) -> list[str]:
+    words = [*shlex.split(command), "-p", str(port)]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+
+
+def test_what_a_broker_keeps_of_a_device_that_is_gone_is_taken_back(start_appliance: Start, tmp_path: Path) -> None:
+    """By the command of the page about brokers."""
+    (command,) = [block.text for block in blocks("console") if "--remove-retained" in block.text]
+    port, picture = free_port(), "visavis/bare/demo/snapshot"
+    elsewhere = DEMO.replace('"managed"', f'"mqtt://127.0.0.1:{port}"')
+    with mosquitto(tmp_path, port):
+        device = start_appliance(elsewhere.replace('"box"', '"bare"') + RULES)
+        until(lambda: picture in retained(port), "a picture is kept")
+        device.stop()
+        publish(port, "visavis/other/status", "online", "--retain")
+        assert picture in heard_of(port, command.replace("porch", "bare"))
+        assert retained(port) == {"visavis/other/status"}
 
 
 def test_the_client_library_gives_orders_and_waits_until_they_hold(

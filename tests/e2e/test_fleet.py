@@ -40,6 +40,7 @@ def fleet(port: int, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_report_names_every_device_and_fails_for_one_that_is_away(port: int) -> None:
     introduce(port, "attic")
     introduce(port, "cellar", online=False)
+    publish(port, "visavis/cellar/door/status", "online", *KEPT)  # as it was when the power went
     publish(port, "visavis/attic/stats", stats(29.4), *KEPT)
     answer = fleet(port, "--json")
     attic, cellar = json.loads(answer.stdout)

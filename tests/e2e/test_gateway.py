@@ -132,6 +132,19 @@ def test_a_large_photo_is_decoded_smaller_and_its_faces_are_in_its_own_pixels(ga
     assert_same_faces(faces, expected)
 
 
+def test_a_large_photo_may_end_anywhere(gateway: RunningAppliance) -> None:
+    """Decoded at 1/8 it ends in whole pixels, which reach beyond its edge where its sides are no multiples of 8."""
+    scene = np.zeros((3848, 5128, 3), np.uint8)
+    people = crowd(3, 2, 600, 700)
+    scene[-people.shape[0] :, -people.shape[1] :] = people
+    whole = post(gateway, cv2.imencode(".jpg", scene)[1].tobytes()).json["faces"]
+    cut = post(gateway, cv2.imencode(".jpg", scene[:-7, :-7])[1].tobytes()).json["faces"]
+    assert len(whole) == len(cut) == 6
+    twins = [(face, max(cut, key=lambda one: iou(one["box"], face["box"]))) for face in whole]
+    moved = np.mean([np.subtract(twin["landmarks"], face["landmarks"]).mean(0) for face, twin in twins], axis=0)
+    assert np.abs(moved).max() < 2, f"by {moved} pixels"
+
+
 def crowd(columns: int, rows: int, width: int, height: int) -> Frame:
     """A picture of many pictures with a face each."""
     one = cv2.resize(pixels(photos()[0].read_bytes()), (width, height), interpolation=cv2.INTER_AREA)

@@ -9,13 +9,14 @@ import json
 import os
 import re
 import shlex
+import shutil
 import ssl
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from playwright.sync_api import Browser, Page, Route
 from tests.e2e.clients import Answer, PeakMemory, post
 from tests.e2e.conftest import RunningAppliance, running
 from tests.e2e.test_appliance import daemon_pid
-from tests.e2e.test_page import CAMERA, chromium, complaints_of, keep_picture, until_all_move
+from tests.e2e.test_page import CAMERA, QUIET, chromium, complaints_of, keep_picture, until_all_move
 from tests.repo.pages import Block, blocks
 from tests.unit.command import PROGRAM
 from tests.unit.face_pictures import gocv_paths
@@ -33,6 +34,12 @@ from tests.waiting import HANG_S, until
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 WRONG = "wrong horse battery"
+# Whether anything but black is on the page's first picture.
+BRIGHT = """() => {
+  const canvas = document.querySelector(".picture canvas");
+  const { data } = canvas?.getContext("2d").getImageData(0, 0, canvas.width, canvas.height) ?? { data: [] };
+  return data.some((value, i) => i % 4 < 3 && value > 0);
+}"""
 SEEN_BY_ALL_MS = 4000  # the status is asked for each second, a picture's connection anew after half a second
 MORE = (
     'file = "credentials.toml"\n[device]\nid = "porch"\n[mqtt]\nurl = ""\n'
@@ -183,6 +190,68 @@ def assert_who_could_not_log_out_is_told(page: Page, locked: Locked) -> None:
         told.wait_for()
         assert page.url == f"{locked.url}/"
         page.unroute("**/api/v1/logout")
+
+
+@pytest.mark.parametrize("way", [("/", "Try your own camera"), ("/try", "Cameras")], ids=["dashboard", "try"])
+def test_back_shows_nothing_of_whoever_has_logged_out(locked: Locked, browser: Browser, way: tuple[str, str]) -> None:
+    address, link = way
+    with keeping_pages(browser) as keeping:
+        page, _ = opened(keeping, locked)
+        name, _, value = session_of(locked, "anna", f"127.0.3.{len(link)}").partition("=")
+        page.context.add_cookies([{"name": name, "value": value, "url": locked.url}])
+        page.goto(f"{locked.url}{address}")
+        if address == "/try":
+            page.set_input_files("#file", gocv_paths()[0])
+        until(lambda: page.evaluate(BRIGHT), "there is no picture")
+        page.evaluate("window.kept = true")
+        page.get_by_role("link", name=link).click()
+        page.get_by_role("button", name="Log out anna").click()
+        page.wait_for_url("**/login*")
+        page.context.set_offline(True)
+        page.evaluate("history.back()")
+        page.wait_for_url(f"{locked.url}{address}", wait_until="commit")
+        assert page.evaluate("window.kept"), "the browser has not kept the page"
+        assert not page.evaluate(BRIGHT), "a picture of before is shown"
+        page.context.set_offline(False)
+        page.wait_for_url("**/login*")
+
+
+# A device that has another version once the page is left; Playwright's routes do not reach a page that was kept.
+UPDATED_WHEN_LEFT = """() => {
+  const ask = window.fetch;
+  let left = false;
+  addEventListener("pagehide", () => { left = true; });
+  window.fetch = async (address, ...more) => {
+    const answer = await ask(address, ...more);
+    if (!left || !answer.ok || !String(address).endsWith("/status")) return answer;
+    const headers = { Date: answer.headers.get("Date") };
+    return Response.json({ ...(await answer.json()), version: "999.0.0" }, { headers });
+  };
+}"""
+
+
+def test_a_page_that_one_goes_back_to_notices_an_update(locked: Locked, browser: Browser) -> None:
+    with keeping_pages(browser) as keeping:
+        page, _ = opened(keeping, locked)
+        name, _, value = session_of(locked, "anna", "127.0.3.9").partition("=")
+        page.context.add_cookies([{"name": name, "value": value, "url": locked.url}])
+        page.goto(f"{locked.url}/")
+        page.wait_for_selector(".camera canvas")
+        page.evaluate(UPDATED_WHEN_LEFT)
+        page.get_by_role("link", name="Try your own camera").click()
+        page.wait_for_url("**/try")
+        with page.expect_event("domcontentloaded"):  # it loads itself; a page that was kept does not
+            page.evaluate("history.back()")
+        assert page.url == f"{locked.url}/"
+
+
+@contextmanager
+def keeping_pages(browser: Browser) -> Iterator[Browser]:
+    """One more browser, which keeps the pages that one leaves, as all do but those of tests."""
+    kind, off = browser.browser_type, ["--disable-back-forward-cache"]
+    started = kind.launch(executable_path=shutil.which("chromium"), args=QUIET, ignore_default_args=off)
+    yield started
+    started.close()
 
 
 def test_a_link_from_another_site_finds_whoever_is_logged_in(locked: Locked, browser: Browser) -> None:

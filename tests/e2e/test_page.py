@@ -336,6 +336,24 @@ def test_a_page_that_is_open_since_last_year_becomes_that_of_the_update(
     page.unroute_all(behavior="wait")
 
 
+def test_a_camera_that_is_put_before_others_is_shown_before_them(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 800, 600)
+    page.locator("summary").first.focus()
+
+    def with_one_more(route: Route) -> None:
+        answer = route.fetch()
+        status = answer.json()
+        cameras = [{**status["cameras"][0], "id": "attic"}, *status["cameras"]]
+        route.fulfill(response=answer, json={**status, "cameras": cameras})
+
+    page.route("**/api/v1/status", with_one_more)
+    page.get_by_role("heading", name="attic").wait_for()
+    assert page.locator("h2").all_inner_texts() == ["attic", *(f"demo{n}" for n in range(1, 10))]
+    focus = "document.activeElement.closest('.camera').getAttribute('aria-label')"
+    assert page.evaluate(focus) == "Camera demo1", "what is there already was moved"
+    page.unroute_all(behavior="wait")
+
+
 def test_a_model_server_that_is_lost_is_said_with_what_that_cost(wall: RunningAppliance, browser: Browser) -> None:
     page, _ = opened(browser, wall, 800, 600)
     figures = {"server": {"losses": 1, "local_frames": 301}}

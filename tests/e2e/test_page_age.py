@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.test_page import CAMERA, GLANCE, HIDE, NO_BROKER, chromium, opened, until_all_move
@@ -52,6 +52,14 @@ window.WebSocket = function (address) {
 Object.assign(WebSocket, { CONNECTING: Real.CONNECTING, OPEN: Real.OPEN });
 window.starves = true;
 """
+BUILD = {
+    "state": "building",
+    "model": "m",
+    "precision": "",
+    "percent": 42,
+    "phase": "",
+    "since": "2020-01-01T00:00:00Z",
+}
 CUT = "() => { WebSocket.refused = true; for (const socket of sockets) socket.close(); }"
 # How bright a canvas is that shows white: plainly, of a camera that went, once faces are hidden, with the next picture.
 ORDER_PRIVACY = """async () => {
@@ -67,6 +75,26 @@ ORDER_PRIVACY = """async () => {
     after(() => picture.draw(white, null)),
     after(() => picture.show({ state: "lost", privacy: "blur" })),
   ];
+}"""
+
+# How bright it is after a plain picture that was under way when faces were to be hidden from now on.
+LATE_PICTURE = """async () => {
+  const { Picture } = await import("/picture.js");
+  const picture = new Picture("door");
+  const white = new OffscreenCanvas(64, 48);
+  const pen = white.getContext("2d");
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, 64, 48);
+  picture.want({ width: 640, fps: 1 });
+  const { socket } = picture.live;
+  const come = async () => {
+    await picture.live.take(socket, await white.convertToBlob(), { number: picture.live.shown + 1, detections: null });
+    return picture.pen.getImageData(10, 10, 1, 1).data[0];
+  };
+  picture.show({ state: "online", privacy: "none" });
+  const before = await come();
+  picture.show({ state: "off", privacy: "pixelate" });
+  return [before, await come()];
 }"""
 
 
@@ -141,6 +169,26 @@ def test_a_picture_of_before_an_outage_is_not_taken_for_live(device: RunningAppl
     until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
 
 
+def test_figures_and_a_build_of_before_an_outage_are_not_told(device: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, device, 800, 600)
+
+    def building(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "engine": BUILD})
+
+    page.route("**/api/v1/status", building)
+    card, build = page.locator(".camera"), page.get_by_text("is being built: 42 %")
+    build.wait_for()
+    figures = card.locator(".stages td, .frames dd, .figures dd span")
+    until(lambda: "–" not in figures.all_inner_texts(), lambda: str(figures.all_inner_texts()))
+    page.unroute_all(behavior="wait")
+    page.route("**/api/v1/status", lambda route: route.abort())
+    until(lambda: "no connection" in page.inner_text("#parts"), lambda: page.inner_text("#parts"))
+    assert not build.is_visible()
+    assert set(figures.all_inner_texts()) == {"–"}
+    assert card.locator(".size").inner_text() == ""
+
+
 def test_a_line_that_carries_no_large_picture_is_asked_for_smaller_ones(
     device: RunningAppliance, browser: Browser
 ) -> None:
@@ -158,6 +206,11 @@ def test_a_face_that_was_seen_goes_when_it_is_to_be_hidden(device: RunningApplia
     """Also of a camera that is away, from which no picture comes that hides it."""
     page, _ = opened(browser, device, 800, 600)
     assert page.evaluate(ORDER_PRIVACY) == [255, 255, 0, 255, 255]
+
+
+def test_a_plain_picture_that_was_under_way_is_not_shown(device: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, device, 800, 600)
+    assert page.evaluate(LATE_PICTURE) == [255, 0]
 
 
 def test_a_camera_of_few_pictures_is_not_taken_for_lost(

@@ -125,7 +125,7 @@ def test_a_worker_with_a_configuration_is_watched_as_its_command_line_says(house
         house.wait_for("READY=1")
         words = Path(f"/proc/{worker.pid}/cmdline").read_text().split("\0")
     assert "--config" not in words
-    assert dict(itertools.pairwise(words))["--watchdog-s"] == "7.0"
+    assert dict(itertools.pairwise(words))["--watchdog-s"] == "7"
 
 
 def test_a_worker_with_a_configuration_ends_with_its_parent(house: House) -> None:

@@ -241,7 +241,13 @@ def test_tls_needs_a_certificate_that_we_trust(watch: Callable[..., Watch], tmp_
         (["--host", "mqtts://box", "--cert", "a"], "visavis: --cert has no use without --key: give both or neither"),
         (["--host", "mqtts://box", "--key", "a"], "visavis: --key has no use without --cert: give both or neither"),
         (["--password-file", "a"], "visavis: --password-file has no use without --user: give both or neither"),
-        (["--camera", "a/b"], "argument --camera: 'a/b' cannot be one level of a topic: use a-z 0-9 _ - or +"),
+        (["--user", os.fsdecode(b"caf\xe9")], "visavis: --user is nothing that MQTT can carry: give UTF-8 of at most"),
+        (["--user", "x" * 65_536], "visavis: --user is nothing that MQTT can carry: give UTF-8 of at most 65535 bytes"),
+        (["--device", "x" * 33], f"argument --device: '{'x' * 33}' cannot be one level of a topic: use 1 to 32 of"),
+        (
+            ["--camera", "a/b"],
+            "argument --camera: 'a/b' cannot be one level of a topic: use 1 to 32 of a-z 0-9 _ - or +",
+        ),
     ],
 )
 def test_wrong_use_is_2(words: list[str], said: str) -> None:

@@ -3,11 +3,11 @@
 import { Announcer } from "./announcer.js";
 import { ask } from "./ask.js";
 import { Camera } from "./camera.js";
-import { element, mark, write } from "./element.js";
+import { arrange, element, mark, write } from "./element.js";
 import { showEngine } from "./engine.js";
 import { plural } from "./format.js";
 import { problemsOf, showProblems } from "./problems.js";
-import { greet, logIn } from "./session.js";
+import { forgetWhenLeft, greet, logIn } from "./session.js";
 import { hang, takeDown } from "./wall.js";
 
 const pollMs = 1000;
@@ -20,6 +20,7 @@ const place = (id) => document.getElementById(id);
 const cameras = new Map();
 const announcer = new Announcer(place("announcer"));
 let status = null;
+let made = null; // by which device, of which version, the status that this page began with
 let toldAt = 0; // by the device's clock
 let answeredAt = performance.now();
 let timer = 0;
@@ -32,6 +33,7 @@ async function poll() {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const now = await answer.json();
     if (isUpdated(now)) return location.reload();
+    made = { device: now.device, version: now.version };
     status = now;
     toldAt = Date.parse(answer.headers.get("Date"));
     answeredAt = performance.now();
@@ -48,7 +50,7 @@ async function poll() {
 
 /** Whether the device has another version than this page, which may be open since last year. */
 function isUpdated(now) {
-  return status?.device === now.device && status.version !== now.version;
+  return made?.device === now.device && made.version !== now.version;
 }
 
 const isSilent = () => performance.now() - answeredAt > silentAfterMs;
@@ -56,7 +58,8 @@ const isSilent = () => performance.now() - answeredAt > silentAfterMs;
 function refresh() {
   const silentMs = performance.now() - answeredAt;
   const silent = isSilent();
-  if (status) silent ? showUnknown("bad", "no connection") : showStatus(status);
+  if (silent) showUnknown("bad", "no connection");
+  else if (status) showStatus(status);
   if (status || silent) showProblems(place("problems"), problemsOf(status, silent ? silentMs : 0));
   for (const camera of status?.cameras ?? []) {
     const ageMs = camera.picture_age_ms ?? null;
@@ -78,7 +81,17 @@ function showStatus(now) {
 function showUnknown(kind, text) {
   place("parts").dataset.shown = "";
   place("parts").replaceChildren(element("li", { class: `state ${kind}` }, text));
+  showEngine(place("engine"), {}, 0);
   for (const card of cameras.values()) card.showUnknown();
+}
+
+function forget() {
+  status = null;
+  showUnknown("off", "unknown");
+  for (const { picture } of cameras.values()) {
+    picture.want(null); // nor one that is under way; the wall wants new ones when the page is seen again
+    picture.blot();
+  }
 }
 
 function showParts(now) {
@@ -111,6 +124,7 @@ function showCameras(list) {
     if (!cameras.has(camera.id)) add(camera.id, list.length <= openUpTo);
     cameras.get(camera.id).show(camera);
   }
+  arrange(place("cameras"), list.map(({ id }) => cameras.get(id).node));
   place("bare").hidden = list.length > 0 || seesAll !== true;
   place("given").hidden = list.length > 0 || seesAll !== false;
   mark(place("cameras"), "wall", list.length >= wallFrom);
@@ -121,7 +135,6 @@ function showCameras(list) {
 function add(id, open) {
   const card = new Camera(id, open);
   cameras.set(id, card);
-  place("cameras").append(card.node);
   hang(card.picture);
 }
 
@@ -137,5 +150,6 @@ async function learnWhatIsSeen() {
   seesAll = !now?.name || now.cameras.includes("*");
 }
 
+forgetWhenLeft(forget);
 learnWhatIsSeen();
 poll();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pictures to the device and its answers back, over one WebSocket that comes back by itself. The newest picture wins: no more are
 // under way than the device can use.
-import { noSockets, whyNot } from "./whynot.js";
+import { hangUp, isComing } from "./socket.js";
+import { WhyNot } from "./whynot.js";
 
 const address = "/api/v1/detect/stream";
 const retryMs = { first: 500, most: 8000 };
@@ -20,13 +21,13 @@ export class Asking {
     Object.assign(this, { answered, again, told });
     this.waitMs = retryMs.first;
     this.patienceMs = patienceMs.first;
-    this.failures = 0; // connections in a row that never stood
+    this.whyNot = new WhyNot();
     this.away = false; // whether it was told that there is no connection
     this.restsUntil = 0;
     this.credit = 1; // how many pictures may be under way
     this.underWay = new Map();
     this.unsent = 0; // bytes that the browser still holds
-    this.movedAt = 0; // when they last became fewer
+    this.movedAt = 0; // when they last became fewer, or a connection was begun
   }
 
   /** Wants to be connected, or not. */
@@ -64,8 +65,8 @@ export class Asking {
     this.socket = null;
     this.index = 0;
     this.unsent = 0;
-    if (old?.readyState === WebSocket.CONNECTING) old.onopen = () => old.close(); // before it stands a browser calls that an error
-    else old?.close();
+    this.movedAt = performance.now();
+    hangUp(old);
     const left = [...this.underWay.values()];
     this.underWay.clear();
     for (const { picture } of left) this.again(picture);
@@ -96,7 +97,7 @@ export class Asking {
   }
 
   stands() {
-    this.failures = 0;
+    this.whyNot.stands();
     this.tellAway(null);
   }
 
@@ -108,22 +109,29 @@ export class Asking {
 
   async lost() {
     this.close();
-    this.failures += 1;
     this.timer = setTimeout(() => this.open(), this.waitMs);
     this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
-    const why = await whyNot(address);
-    const byChance = why === noSockets && this.failures < 2; // the device came back just now
-    if (why && !byChance && this.wanted && this.socket?.readyState !== WebSocket.OPEN) this.tellAway(why);
+    const why = await this.whyNot.of(address);
+    if (why && this.wanted && this.socket?.readyState !== WebSocket.OPEN) this.tellAway(why);
   }
 
   /** Opens a connection anew that is dead without having said so, with more patience each time. */
   check() {
     this.look();
-    const [oldest] = this.underWay.values();
-    if (!oldest || performance.now() - Math.max(oldest.sentAt, this.movedAt) < this.patienceMs) return;
-    if (this.patienceMs > patienceMs.first) this.told(slowLink);
+    if (performance.now() - this.waitsSince < this.patienceMs) return;
+    const stood = !isComing(this.socket);
+    if (stood && this.patienceMs > patienceMs.first) this.told(slowLink);
     this.patienceMs = Math.min(2 * this.patienceMs, patienceMs.most);
-    this.open();
+    this.socket.close(); // at once: it may hold up the next
+    if (stood) this.open();
+    else this.lost();
+  }
+
+  /** Since when a connection or an answer is due and nothing has moved; never where neither is. */
+  get waitsSince() {
+    if (isComing(this.socket)) return this.movedAt;
+    const [oldest] = this.underWay.values();
+    return oldest ? Math.max(oldest.sentAt, this.movedAt) : Infinity;
   }
 
   /** A connection on which a picture travels slowly is not dead. */

@@ -8,7 +8,7 @@ import { Stages } from "./stages.js";
 const stages = ["capture", "queue", "handoff", "infer", "publish"];
 const reasons = ["superseded", "no_slot", "aborted", "abandoned"];
 const states = { online: "live", lost: "lost", starting: "starting", off: "switched off", unknown: "unknown" };
-const figures = ["faces", "fps", "fps_inferred", "total"];
+const words = ["size", "places"]; // beside figures
 
 export class Camera {
   constructor(id, open) {
@@ -77,8 +77,8 @@ export class Camera {
   /** Shows that nobody knows how it is now: what was is no longer told as if it were so. The picture tells its age. */
   showUnknown() {
     this.showState({ state: "unknown" });
-    for (const name of figures) this.set(name, "–");
-    this.set("places", "");
+    this.stages.show({});
+    for (const name of Object.keys(this.values)) this.set(name, words.includes(name) ? "" : "–");
   }
 
   set(name, text) { write(this.values[name], text); }

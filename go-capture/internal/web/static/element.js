@@ -24,6 +24,13 @@ export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Brings children into an order. One that has its place is not moved: that would take the focus from it. */
+export function arrange(place, nodes) {
+  nodes.forEach((node, i) => {
+    if (place.children[i] !== node) place.insertBefore(node, place.children[i] ?? null);
+  });
+}
+
 export function mark(node, name, on) {
   if (node.classList.contains(name) !== on) node.classList.toggle(name, on);
 }

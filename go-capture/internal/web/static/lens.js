@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The browser's own camera: opened, switched, and why there is none.
+// The browser's own camera: opened, rested, handed over, and why there is none.
 
 const wanted = { width: { ideal: 1280 }, height: { ideal: 720 } };
 const sentSide = 640; // the network sees no more of a whole picture
@@ -27,13 +27,19 @@ export function lacking() {
   return navigator.mediaDevices?.getUserMedia ? null : ["This browser has no camera for pages", "Try another browser, or choose a picture."];
 }
 
+/** One time for which a camera is open; the next time, or another camera, is another one. */
 export class Lens {
-  /** Shows the camera in `video`; `ended` is called when it goes away by itself. */
-  constructor(video, ended) {
-    this.video = video;
-    this.ended = ended;
+  /**
+   * Shows in `video` the camera that faces the user, or the next one `after` another, which ends. Calls `seen()` for each picture, and
+   * `gone(lens)` when it goes away by itself.
+   */
+  constructor(video, { after, seen, gone }) {
+    Object.assign(this, { video, after, seen, gone });
     this.small = document.createElement("canvas");
+    this.rest = () => this.track && (this.track.enabled = !document.hidden);
     this.due = false;
+    this.closed = false;
+    this.others = false; // whether there are other cameras
   }
 
   get track() { return this.stream?.getVideoTracks()[0]; }
@@ -42,43 +48,53 @@ export class Lens {
   /** A picture of oneself is shown as in a mirror. */
   get mirrored() { return this.track?.getSettings().facingMode === "user"; }
 
-  /** Opens the camera; throws what getUserMedia throws. */
-  async open(choice = { facingMode: "user" }) {
-    this.close();
+  /** [what, remedy] of what `open` throws. */
+  refusal(error) { return refusalOf(error); }
+
+  /** Throws what getUserMedia throws, and something else when it is closed meanwhile. */
+  async open() {
+    const choice = this.after ? await this.after.next() : { facingMode: "user" };
+    if (this.closed) return;
+    this.after?.close(); // a phone opens one at a time
     this.stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...wanted, ...choice } });
-    this.track.onended = this.ended;
+    if (this.closed) return this.close(); // the browser may ask for a permission for minutes
+    this.track.onended = () => this.gone(this);
+    this.restWhileHidden();
     this.video.srcObject = this.stream;
-    await this.video.play();
+    const [, found] = await Promise.all([this.video.play(), cameras()]);
+    this.others = found.length > 1;
+    this.watch();
   }
 
   close() {
-    this.track?.stop();
-    this.stream = null;
-    this.video.srcObject = null;
+    this.closed = true;
     this.due = false;
+    this.track?.stop();
+    document.removeEventListener("visibilitychange", this.rest);
+    if (this.stream && this.video.srcObject === this.stream) this.video.srcObject = null;
   }
 
-  /** Opens the other side's camera of a phone, or the next one of many. */
+  /** How to choose the other side's camera of a phone, or the next one of many. */
   async next() {
     const { facingMode, deviceId } = this.track.getSettings();
-    if (facingMode) return this.open({ facingMode: facingMode === "user" ? "environment" : "user" });
+    if (facingMode) return { facingMode: facingMode === "user" ? "environment" : "user" };
     const ids = (await cameras()).map((one) => one.deviceId);
-    return this.open({ deviceId: { exact: ids[(ids.indexOf(deviceId) + 1) % ids.length] } });
+    return { deviceId: { exact: ids[(ids.indexOf(deviceId) + 1) % ids.length] } };
   }
 
   /** A hidden page needs no camera; in many browsers its light goes off too. */
-  rest(hidden) {
-    if (this.track) this.track.enabled = !hidden;
+  restWhileHidden() {
+    this.rest(); // it may have been hidden since
+    document.addEventListener("visibilitychange", this.rest);
   }
 
-  /** Calls `seen` for each new picture until the camera is closed. */
-  watch(seen) {
-    const stream = this.stream;
+  /** Tells of each new picture until the camera is closed. */
+  watch() {
     const wait = this.video.requestVideoFrameCallback?.bind(this.video) ?? requestAnimationFrame;
     const look = () => {
-      if (stream !== this.stream) return;
+      if (this.closed) return;
       this.due = true;
-      seen();
+      this.seen();
       wait(look);
     };
     wait(look);
@@ -94,6 +110,6 @@ export class Lens {
   }
 }
 
-export async function cameras() {
+async function cameras() {
   return (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
 }

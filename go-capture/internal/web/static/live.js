@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pictures of one camera over a WebSocket: it comes back by itself, and each picture is acknowledged when it is shown.
-import { whyNot } from "./whynot.js";
+import { hangUp, isComing } from "./socket.js";
+import { WhyNot } from "./whynot.js";
 
 const patienceMs = { first: 5000, most: 60_000 }; // with a connection that stands and brings nothing; over a slow one a picture takes long
 const retryMs = { first: 500, most: 8000 };
@@ -13,12 +14,6 @@ const steadyMs = { first: 60_000, most: 3_600_000 }; // of pictures, before larg
 /** Few widths, so that viewers share what is encoded. */
 export const widths = [160, 320, 480, 640, 960, 1280, 1920];
 
-/** A browser writes an error for a connection that is closed before it stands, so that one is closed as soon as it does. */
-function hangUp(socket) {
-  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
-  else socket.close();
-}
-
 export class Live {
   /** `show(bitmap, detections)` is called for each picture; detections are null where nobody looked for faces. */
   constructor(id, show) {
@@ -27,6 +22,7 @@ export class Live {
     this.waitMs = retryMs.first;
     this.patienceMs = patienceMs.first;
     this.pauseMs = 0; // for which a healthy camera may give no picture
+    this.whyNot = new WhyNot();
     this.why = null; // [what, remedy] where no connection stood
     this.shownAt = -Infinity;
     this.view = null;
@@ -81,6 +77,7 @@ export class Live {
     this.stood = false;
     socket.onopen = () => {
       this.stood = true;
+      this.whyNot.stands();
       this.stoodAt = performance.now();
     };
     let detections = null;
@@ -102,7 +99,7 @@ export class Live {
     this.socket = null;
     this.shown = 0;
     this.cameAt = performance.now();
-    if (old) hangUp(old);
+    hangUp(old);
   }
 
   async retry(socket) {
@@ -110,15 +107,17 @@ export class Live {
     if (this.stood) this.ended();
     this.timer = setTimeout(() => this.open(), this.waitMs);
     this.waitMs = Math.min(2 * this.waitMs, retryMs.most);
-    const why = this.stood ? null : await whyNot(`${this.address}?${this.query}`);
+    const why = this.stood ? null : await this.whyNot.of(`${this.address}?${this.query}`);
     if (this.shown === 0) this.why = why;
   }
 
-  /** Opens a connection anew that is dead without having said so, with more patience each time. */
-  check() {
+  /** Opens a connection anew that is dead without having said so, with more patience each time. Where none is `due`, one that stands is silent. */
+  check(due) {
     const patientMs = Math.max(this.patienceMs, this.pauseMs);
     if (!this.query || performance.now() - this.cameAt < patientMs) return;
+    if (!due && !isComing(this.socket)) return;
     this.patienceMs = Math.min(2 * patientMs, patienceMs.most);
+    this.socket?.close(); // at once: it may hold up those of all cameras
     this.open();
   }
 
@@ -148,8 +147,11 @@ export class Live {
     return Boolean(this.query) && this.wantedAt - this.shownAt > freshMs;
   }
 
-  /** What is shown is no picture of this camera any more. */
-  forget() { this.shownAt = -Infinity; }
+  /** Neither what is shown nor what is under way is a picture of this camera any more. */
+  forget() {
+    this.shownAt = -Infinity;
+    this.open();
+  }
 
   /** How long one has been wanted and none was shown, whatever became of connections. */
   get unshownMs() {

@@ -106,7 +106,7 @@ export class Picture {
     this.ageMs = ageMs;
     this.showMarks();
     if (this.isOld) this.live.resume(); // what is shown is of before, also when the device has a newer one
-    else this.live.check();
+    this.live.check(!this.isOld);
   }
 
   /** Whether the device itself has no newer one. */

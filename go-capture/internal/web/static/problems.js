@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is wrong, in a sentence, and what to do about it.
-import { element, write } from "./element.js";
+import { arrange, element, write } from "./element.js";
 import { plural } from "./format.js";
 
 export const silentDevice = ["The device does not answer",
@@ -68,10 +68,8 @@ export function showProblems(place, problems) {
   const shown = new Map([...place.children].map((node) => [node.firstChild.textContent, node]));
   const nodes = problems.map(([what]) => shown.get(what) ?? problemNode(what));
   for (const node of shown.values()) if (!nodes.includes(node)) node.remove();
-  nodes.forEach((node, i) => {
-    write(node.lastChild, problems[i][1]);
-    if (place.children[i] !== node) place.insertBefore(node, place.children[i] ?? null);
-  });
+  nodes.forEach((node, i) => write(node.lastChild, problems[i][1]));
+  arrange(place, nodes);
 }
 
 const problemNode = (what) => element("div", { class: "problem" }, element("strong", {}, what), element("span", { "aria-live": "off" }));

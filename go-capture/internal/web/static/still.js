@@ -4,33 +4,37 @@
 const mostSide = 1920;
 const quality = 0.92;
 
+const unreadable = ["This is no picture that the browser can read", "Choose a JPEG, PNG or WebP."];
+
 export class Still {
-  constructor(bitmap) {
-    const scale = Math.min(1, mostSide / Math.max(bitmap.width, bitmap.height));
+  constructor(file) {
+    this.file = file;
     this.canvas = document.createElement("canvas");
+    this.due = false;
+    this.closed = false;
+  }
+
+  get size() { return [this.canvas.width, this.canvas.height]; }
+
+  /** [what, remedy] of whatever `open` throws. */
+  refusal() { return unreadable; }
+
+  /** Reads the file; throws when the browser cannot show it as a picture. */
+  async open() {
+    const bitmap = await createImageBitmap(this.file);
+    const scale = Math.min(1, mostSide / Math.max(bitmap.width, bitmap.height));
     this.canvas.width = Math.max(1, Math.round(bitmap.width * scale));
     this.canvas.height = Math.max(1, Math.round(bitmap.height * scale));
     const pen = this.canvas.getContext("2d", { alpha: false });
     pen.imageSmoothingQuality = "high";
     pen.drawImage(bitmap, 0, 0, this.canvas.width, this.canvas.height);
+    bitmap.close();
     this.due = true;
   }
 
-  get size() { return [this.canvas.width, this.canvas.height]; }
+  close() { this.closed = true; }
 
   encode() {
     return new Promise((done) => { this.canvas.toBlob(done, "image/jpeg", quality); });
-  }
-}
-
-/** Reads a file; null when the browser cannot show it as a picture. */
-export async function readStill(file) {
-  try {
-    const bitmap = await createImageBitmap(file);
-    const still = new Still(bitmap);
-    bitmap.close();
-    return still;
-  } catch {
-    return null;
   }
 }

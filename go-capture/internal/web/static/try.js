@@ -2,70 +2,85 @@
 // The browser's own camera, or a picture, sent to the device; its faces are drawn over what was sent, with the time that it took.
 import { Asking } from "./asking.js";
 import { drawFaces } from "./boxes.js";
+import { Chosen } from "./chosen.js";
 import { mark, write } from "./element.js";
 import { count, milliseconds, plural, rate } from "./format.js";
-import { cameras, lacking, Lens, refusalOf } from "./lens.js";
+import { lacking, Lens } from "./lens.js";
 import { showProblems } from "./problems.js";
 import { RoundTrip } from "./roundtrip.js";
-import { greet, session } from "./session.js";
-import { readStill } from "./still.js";
+import { forgetWhenLeft, greet, session } from "./session.js";
+import { Still } from "./still.js";
 
 const tickMs = 250;
 const oldAfterMs = 1000;
 const announceMs = 2000;
+const goneCamera = ["The camera has gone", "Connect it again, then start it."];
 
 const place = (id) => document.getElementById(id);
 const [stage, video, drawn] = [place("stage"), place("video"), place("drawn")];
 const pen = drawn.getContext("2d");
 
 const trip = new RoundTrip();
-const lens = new Lens(video, () => stopCamera(["The camera has gone", "Connect it again, then start it."]));
 const asking = new Asking({ answered, again: (picture) => { picture.due = true; }, told: (problem) => tell("device", problem) });
+const chosen = new Chosen({ uses: startOver, waits: showButtons, told: (problem) => tell("camera", problem) });
 
 const problems = { role: null, camera: null, device: null };
-let source = null; // the lens or a still: what is shown and sent
+const nothing = { text: "", at: -Infinity };
 let encoding = false;
-let answer = null;
+let answer = null; // to a picture of what is shown
 let answeredAt = 0;
-let announced = { text: "", at: -announceMs };
+let announced = nothing; // of what is shown
+
+const isCamera = (picture) => picture instanceof Lens;
 
 function tell(about, problem) {
   problems[about] = problem;
   showProblems(place("problems"), Object.values(problems).filter(Boolean));
 }
 
-/** Shows and sends something else, or nothing: null. */
-function use(next) {
-  source = next;
+/** Something else is shown and sent, or nothing: of that nothing is known. */
+function startOver() {
+  const { shown } = chosen;
   answer = null;
   tell("device", null);
   trip.clear();
-  mark(stage, "empty", !source);
-  mark(stage, "mirrored", source === lens && lens.mirrored);
-  video.hidden = source !== lens;
+  say(nothing); // so that as many faces are news again
+  mark(stage, "empty", !shown);
+  mark(stage, "mirrored", Boolean(shown?.mirrored));
+  video.hidden = !isCamera(shown);
   draw();
   connect();
 }
 
+/** None is disabled ever: that would take the keyboard's focus from it. */
+function showButtons() {
+  const [start, other] = [place("start"), place("other")];
+  for (const button of [start, other]) button.setAttribute("aria-disabled", isCamera(chosen.coming));
+  write(start, isCamera(chosen.shown) ? "Stop camera" : "Start camera");
+  const several = Boolean(chosen.shown?.others);
+  if (!several && document.activeElement === other) start.focus();
+  other.hidden = !several;
+}
+
 /** Asks only while there is something to ask about, somebody looks, and they may. */
 function connect() {
-  asking.want(Boolean(source) && !document.hidden && !problems.role);
+  asking.want(Boolean(chosen.shown) && !document.hidden && !problems.role);
 }
 
 /** Sends what is shown when the device has room for it. */
 async function ask() {
-  const picture = source;
+  const picture = chosen.shown;
   if (encoding || !picture?.due || !asking.free) return;
   encoding = true;
   picture.due = false;
   const blob = await picture.encode();
   encoding = false;
-  if (blob && picture === source && asking.free) asking.send(blob, picture);
+  if (blob && chosen.has(picture) && asking.free) asking.send(blob, picture);
   else picture.due = true;
 }
 
 function answered(found, picture, roundTripMs) {
-  if (picture !== source) return;
+  if (!chosen.has(picture)) return;
   answer = found;
   answeredAt = performance.now();
   trip.add(found.latency_ms, roundTripMs);
@@ -74,17 +89,25 @@ function answered(found, picture, roundTripMs) {
 }
 
 function draw() {
-  const [width, height] = source?.size ?? [640, 360];
+  const { shown } = chosen;
+  const [width, height] = shown?.size ?? [640, 360];
   drawn.width = width; // which also clears it
   drawn.height = height;
-  if (source?.canvas) pen.drawImage(source.canvas, 0, 0);
+  if (shown?.canvas) pen.drawImage(shown.canvas, 0, 0);
   if (answer) drawFaces(pen, answer, true);
   drawn.dataset.boxes = answer?.faces.length ?? "";
 }
 
+/** A phone was turned: what was found lies elsewhere now. */
+function turn() {
+  if (!isCamera(chosen.shown)) return;
+  answer = null;
+  draw();
+}
+
 /** Four times a second: figures that can be read, and boxes that are not older than the picture under them. */
 function tick() {
-  if (source === lens && answer && performance.now() - answeredAt > oldAfterMs) {
+  if (isCamera(chosen.shown) && answer && performance.now() - answeredAt > oldAfterMs) {
     answer = null;
     draw();
   }
@@ -94,64 +117,47 @@ function tick() {
   write(place("faces"), answer ? count(answer.faces.length) : "–");
   write(place("rate"), trip.rate === null ? "–" : rate(trip.rate));
   write(place("trip"), milliseconds(trip.meanMs));
-  announce(answer ? plural(answer.faces.length, "face") : "");
+  if (answer) announce(plural(answer.faces.length, "face"));
 }
 
+/** For readers of the screen: now and then what is new. */
 function announce(text) {
-  if (!text || text === announced.text || performance.now() - announced.at < announceMs) return;
-  announced = { text, at: performance.now() };
-  write(place("announcer"), text);
-  drawn.setAttribute("aria-label", `What you sent: ${text}`);
+  if (text !== announced.text && performance.now() - announced.at > announceMs) say({ text, at: performance.now() });
 }
 
-/** Opens the camera with `open`, and says why where that fails. */
-async function startCamera(open) {
+function say(words) {
+  announced = words;
+  write(place("announcer"), words.text);
+  drawn.setAttribute("aria-label", ["What you sent", words.text].filter(Boolean).join(": "));
+}
+
+/** Starts a camera, or the next one after another, which ends. */
+function startCamera(after) {
   const missing = lacking();
   if (missing) return tell("camera", missing);
-  if (place("start").disabled) return; // one starts already, and would be broken off
-  place("start").disabled = true;
-  try {
-    await open();
-    tell("camera", null);
-    lens.watch(ask);
-    use(lens);
-    place("other").hidden = (await cameras()).length < 2;
-    write(place("start"), "Stop camera");
-  } catch (error) {
-    stopCamera(refusalOf(error));
-  }
-  place("start").disabled = false;
+  if (isCamera(chosen.coming)) return; // one starts already, and would be broken off
+  chosen.bring(new Lens(video, { after, seen: ask, gone: (lens) => chosen.end(lens, goneCamera) }));
 }
 
-function stopCamera(problem) {
-  lens.close();
-  place("other").hidden = true;
-  write(place("start"), "Start camera");
-  tell("camera", problem);
-  if (source === lens) use(null);
+function startOrStop() {
+  if (isCamera(chosen.shown) && !isCamera(chosen.coming)) chosen.end(chosen.shown, null);
+  else startCamera(null);
 }
 
-async function take(file) {
-  if (!file) return;
-  const still = await readStill(file);
-  if (!still) return tell("camera", ["This is no picture that the browser can read", "Choose a JPEG, PNG or WebP."]);
-  stopCamera(null);
-  use(still);
+function take(file) {
+  if (file) chosen.bring(new Still(file));
 }
 
 function listen() {
-  place("start").addEventListener("click", () => (lens.track ? stopCamera(null) : startCamera(() => lens.open())));
-  place("other").addEventListener("click", () => startCamera(() => lens.next()));
+  place("start").addEventListener("click", startOrStop);
+  place("other").addEventListener("click", () => startCamera(chosen.shown));
   place("choose").addEventListener("click", () => place("file").click());
   place("file").addEventListener("change", ({ target }) => {
     take(target.files[0]);
     target.value = ""; // so that the same file can be chosen again
   });
-  video.addEventListener("resize", () => source === lens && draw()); // a phone was turned
-  document.addEventListener("visibilitychange", () => {
-    lens.rest(document.hidden);
-    connect();
-  });
+  video.addEventListener("resize", turn);
+  document.addEventListener("visibilitychange", connect);
 }
 
 /** A picture may be dropped anywhere: one that misses must not replace the page. */
@@ -186,7 +192,8 @@ place("figures").append(trip.stages.node);
 tell("camera", lacking());
 listen();
 listenForDrops();
+forgetWhenLeft(() => chosen.forget());
 greet(place("leave"), place("who"));
-use(null);
+startOver();
 begin();
 setInterval(tick, tickMs);

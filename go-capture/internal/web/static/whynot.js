@@ -6,11 +6,26 @@ import { silentDevice } from "./problems.js";
 import { logIn } from "./session.js";
 
 /** The device would open one now, and none stood: what lies in between does not pass it on. */
-export const noSockets = ["Something between this browser and the device passes no WebSockets",
+const noSockets = ["Something between this browser and the device passes no WebSockets",
   "Let the proxy in front of the device pass the header Upgrade on."];
 
-/** [what, remedy]; null when the login says it. */
-export async function whyNot(address) {
+export class WhyNot {
+  constructor() {
+    this.unexplained = 0; // connections in a row that never stood though the device would open one
+  }
+
+  /** One stood. */
+  stands() { this.unexplained = 0; }
+
+  /** [what, remedy]; null when the login says it, or when there may be a connection at the next try: there was none just now. */
+  async of(address) {
+    const why = await answerOf(address);
+    this.unexplained = why === noSockets ? this.unexplained + 1 : 0;
+    return this.unexplained === 1 ? null : why;
+  }
+}
+
+async function answerOf(address) {
   try {
     const answer = await ask(address, { "X-Page-Origin": location.origin });
     if (answer.status === 401) return logIn() ?? null;
