@@ -80,7 +80,9 @@ def matched_with_labels(finder: Detector, size: str) -> Accuracy:
     """Score a detector on the labelled pictures, fitted into a size."""
     pairs = []
     for picture, labels in labelled_pictures().values():
-        boxed, scale = letterboxed(picture, SIZES[size])
-        corners = np.array([[x, y, x + w, y + h] for x, y, w, h in labels], np.float32) * np.float32(scale)
+        boxed, scales = letterboxed(picture, SIZES[size])
+        corners = np.array([[x, y, x + w, y + h] for x, y, w, h in labels], np.float32) * np.array(
+            scales * 2, np.float32
+        )
         pairs.append((finder.detect(boxed), corners))
     return accuracy(pairs)

@@ -230,9 +230,11 @@ def test_systemd_waits_for_a_worker_that_builds(
         assert ear.recv(100).startswith(b"EXTEND_TIMEOUT_USEC=")
 
 
-@pytest.mark.parametrize("built_s", [0, None], ids=["before the machine started", "since then"])
+@pytest.mark.parametrize(
+    "built_s", [0, 4e9, None], ids=["before the machine started", "while the clock was ahead", "since then"]
+)
 def test_a_worker_builds_again_what_a_new_driver_refuses_and_nothing_else(
-    built_s: int | None, gpu: None, module: TensorRtDouble, settings: DetectorSettings, tmp_path: Path
+    built_s: float | None, gpu: None, module: TensorRtDouble, settings: DetectorSettings, tmp_path: Path
 ) -> None:
     own, here = replace(settings, cache_dir=tmp_path), Here(trt=module, gpu=Gpu("Double", (8, 7)), cache_dir=tmp_path)
     wanted = tensorrt.wanted_engine(own)

@@ -206,6 +206,14 @@ def test_a_timing_cache_is_kept_beside_and_sealed_too(here: Here, engine: Engine
     assert engine_for(replace(TINY, precision="fp16"), here, Builds()).plan
 
 
+def test_timings_of_another_tensorrt_make_room(here: Here, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "TIMINGS_MOST_BYTES", 1)
+    (before,) = here.cache_dir.rglob("timing-*.cache")
+    engine_for(TINY, replace(here, gpu=Gpu("Another", (8, 7))), Builds())
+    (after,) = here.cache_dir.rglob("timing-*.cache")
+    assert after.name != before.name
+
+
 def test_the_engine_is_kept_before_the_timings_and_without_them(
     here: Here, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

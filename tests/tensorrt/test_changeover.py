@@ -185,6 +185,18 @@ def test_a_build_that_cannot_even_be_started_is_said_too(tmp_path: Path) -> None
     assert told.error.startswith("the build cannot be started, ")
 
 
+def test_a_build_for_which_there_is_no_thread_is_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    note = build_note(config(tmp_path))
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with FirstBuild(["true"], note, lambda _stop: None):
+        pass
+    told = msgspec.json.decode(note.path.read_bytes(), type=Note)
+    assert "the build cannot be started" in told.error
+
+
 def test_the_end_of_the_appliance_ends_a_build(tmp_path: Path) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
     with FirstBuild(sleeper, build_note(config(tmp_path)), lambda _stop: None) as first:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of the command line that are none, or out of every range: refused before anything starts."""
+"""Numbers that are none or out of every range, and paths that name nothing: refused before anything starts."""
 
 from __future__ import annotations
 
@@ -39,3 +39,22 @@ def test_wrong_numbers_are_wrong_use(words: tuple[str, ...], capsys: pytest.Capt
     said = capsys.readouterr().err
     assert said.startswith("usage:")
     assert re.search(r"is not a (whole )?(number|percentage) (of at least|from) ", said)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("detect", ""),
+        ("detect", "x.jpg", "--draw", ""),
+        ("check", ""),
+        ("run", "--config="),
+        ("update", "keys", ""),
+        ("model", "quantize", "centerface", "--pictures", "x", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_taken_for_the_current_folder(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(words)) == 2
+    assert re.search(r"error: argument \S+: is empty, and names no file or folder$", capsys.readouterr().err.strip())

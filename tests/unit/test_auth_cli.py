@@ -32,14 +32,19 @@ def typed(*lines: str, words: tuple[str, ...]) -> tuple[int, str]:
     """Run `visavis auth` on a terminal where a person answers each prompt; the exit code, and what was shown."""
     person, terminal = pty.openpty()
     process = subprocess.Popen(
-        [PROGRAM, "auth", *words], stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+        [PROGRAM, "auth", *words],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},  # as in a person's locale
     )
     os.close(terminal)
     shown = ""
     for line in lines:
         while not shown.endswith(": "):
             shown += os.read(person, 1000).decode()
-        os.write(person, f"{line}\n".encode())
+        os.write(person, f"{line}\n".encode(errors="surrogateescape"))
         shown += "\n"
     while True:
         try:
@@ -176,4 +181,8 @@ def test_a_password_in_another_encoding_is_refused_with_the_reason(state: Path) 
     command = [str(PROGRAM), "auth", "add", "eve", "--role", "viewer"]
     answer = subprocess.run(command, input=b"caf\xe9 correct horse\n", capture_output=True, check=False)
     assert (answer.returncode, answer.stderr) == (1, b"visavis: the password is not valid UTF-8\n")
+    code, shown = typed(os.fsdecode(b"caf\xe9 correct horse"), words=("add", "eve", "--role", "viewer"))
+    assert code == 1
+    assert "Traceback" not in shown
+    assert "visavis: the password is not valid UTF-8: run the command again; nothing was changed" in shown
     assert not (state / "credentials.toml").exists()

@@ -10,8 +10,10 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import onnx
 import pytest
 from visavis.models import cache
+from visavis.models.manifest import original
 
 SIZE = (320, 256)
 
@@ -84,3 +86,30 @@ def test_two_processes_that_start_together_end_with_one_model(tmp_path: Path) ->
         first, second = pool.map(digest, [tmp_path, tmp_path])
     assert first == second
     assert len(list((tmp_path / "models").glob("*.onnx"))) == 1
+
+
+def test_what_an_earlier_preparation_left_goes_and_other_sizes_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepared(tmp_path)
+    other = cache.prepared_model("centerface", 64, 64, cache_dir=tmp_path)
+    monkeypatch.setattr(cache, "PREPARATION", cache.PREPARATION + 1)
+    later = prepared(tmp_path)
+    left = {path for path in (tmp_path / "models").iterdir() if path.suffix != ".lock"}
+    assert later.path is not None
+    assert other.path is not None
+    assert first.path not in left
+    assert left == {path.with_suffix(end) for path in (later.path, other.path) for end in (".onnx", ".json")}
+
+
+def test_another_file_of_the_same_name_takes_nothing_away(tmp_path: Path) -> None:
+    """Workers may use the one while somebody tries the other."""
+    first = prepared(tmp_path)
+    own = tmp_path / "centerface.onnx"
+    model = onnx.load_from_string(original("centerface").content)
+    model.doc_string = "another one"
+    own.write_bytes(model.SerializeToString())
+    second = cache.prepared_model(str(own), *SIZE, cache_dir=tmp_path)
+    assert first.path is not None
+    assert second.path not in (None, first.path)
+    assert first.path.exists()

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.kserve.certificates import authority, not_yet_valid, openssl
 from tests.repo.test_laws import ROOT
-from tests.unit.command import complaints, visavis
+from tests.unit.command import PROGRAM, complaints, visavis
 
 GOLDEN = ROOT / "contracts" / "config-golden" / "config.toml"
 KSERVE = '[detector]\nbackend = "kserve"\nkserve_url = "grpcs://triton"\n'
@@ -35,6 +36,28 @@ def test_check_names_file_and_line_and_answers_2(text: str, said: str, tmp_path:
     answer = visavis("check", bad)
     assert answer.returncode == 2
     assert said in answer.stderr
+
+
+def test_a_configuration_from_a_pipe_is_the_one_that_is_checked() -> None:
+    """It gives nothing at a second time: that would be the defaults, of which there is nothing to warn."""
+    command, text = [str(PROGRAM), "check", "/dev/stdin"], '[detector]\nmodel = "mine"\n'
+    answer = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout) == (0, "ok\n")
+    assert "visavis: warning, /dev/stdin: detector.model: no model is called 'mine'" in answer.stderr
+
+
+def test_a_configuration_may_be_what_a_command_says() -> None:
+    command = ["bash", "-c", f"{PROGRAM} check <(printf '[web]\n')"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout) == (0, "ok\n"), answer.stderr
+
+
+def test_the_name_of_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    bad = tmp_path / "\x1b[2Jbad.toml"
+    bad.write_text("[web]\nlisten = 7\n")
+    answer = visavis("check", bad)
+    assert (answer.returncode, "\x1b" in answer.stderr) == (2, False)
+    assert f'"{tmp_path}/\\x1b[2Jbad.toml":2: web.listen' in answer.stderr
 
 
 # Workers whose model is on a server keep the same one in reserve.

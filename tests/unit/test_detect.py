@@ -19,7 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from visavis.albums import BLOCKS
+from visavis.albums import BLOCKS, anonymise
+from visavis.detections import no_detections
 from visavis.pictures import decode_still, letterboxed
 
 from tests.unit.command import PROGRAM, complaints, visavis
@@ -77,9 +78,10 @@ def test_a_picture_shrinks_by_means_of_areas_as_the_daemons_frames_do() -> None:
 def test_a_picture_fills_the_input_to_the_nearest_pixel_as_the_daemons_frames_do(
     picture: tuple[int, int], size: tuple[int, int] | None, inner: tuple[int, int]
 ) -> None:
-    boxed, _ = letterboxed(np.full((picture[1], picture[0], 3), 255, np.uint8), size)
+    boxed, scales = letterboxed(np.full((picture[1], picture[0], 3), 255, np.uint8), size)
     rows, columns, _ = boxed.nonzero()
     assert (columns.max() + 1, rows.max() + 1) == inner
+    assert np.multiply(picture, scales) == pytest.approx(inner), "its far corner is found where it is drawn"
 
 
 def test_a_picture_is_one_line_with_its_faces(face: Path) -> None:
@@ -180,6 +182,18 @@ def test_anonymised_output_hides_the_face_and_nothing_else(face: Path, tmp_path:
     assert np.abs(before - after)[beside].mean() < 0.5
 
 
+def test_a_face_that_the_edge_cuts_is_hidden_as_coarsely_as_a_whole_one() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (400, 600, 3), np.uint8)
+    found = no_detections(2)
+    for face, left in zip(found, (-160, 300), strict=True):
+        face["x1"], face["y1"], face["x2"], face["y2"] = left, 100, left + 255, 291
+    hidden = anonymise(picture, found)
+    for begin, end in ((0, 146), (249, 600)):
+        row = hidden[200, begin:end].astype(int)
+        changes = np.flatnonzero(np.diff(row, axis=0).any(axis=1)) + 1
+        assert np.diff([0, *changes, end - begin]).min() >= 357 // BLOCKS, "of the longer side of what is hidden"
+
+
 def test_a_score_that_tells_of_no_face_hides_it_all_the_same(face: Path, tmp_path: Path) -> None:
     for folder, score in (("usual", "0.5"), ("strict", "1")):
         answer = detect("--json", face, "--anonymize", tmp_path / folder, "--score", score)
@@ -220,10 +234,12 @@ def test_a_picture_too_long_for_a_jpeg_is_named_and_the_others_are_done(
 
 
 def test_draw_and_anonymize_into_one_folder_is_wrong_use(face: Path, tmp_path: Path) -> None:
-    answer = detect(face, "--draw", tmp_path, "--anonymize", tmp_path)
-    assert answer.returncode == 2
-    assert complaints(answer) == ["visavis: --draw and --anonymize need a folder each"]
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "link").symlink_to(tmp_path)
+    for spelling in (tmp_path, tmp_path / "none" / "..", tmp_path / "link"):
+        answer = detect(face, "--draw", tmp_path, "--anonymize", spelling)
+        assert answer.returncode == 2
+        assert complaints(answer) == ["visavis: --draw and --anonymize need a folder each"]
+    assert [file.name for file in tmp_path.iterdir()] == ["link"]
 
 
 def test_what_was_written_before_stays_when_the_disk_is_full(face: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ RECIPES = {
 def python_with(package: str) -> Path:
     folder = ROOT / "build" / "export" / package
     if not (folder / "installed").is_file():
-        pytest.skip(f"{package} is not in {folder.relative_to(ROOT)}: scripts/export_tools.sh {package} installs it")
+        pytest.skip(f"{package} is not in {folder.relative_to(ROOT)}: `make test-export` installs it")
     return folder / "bin" / "python"
 
 

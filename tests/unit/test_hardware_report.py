@@ -6,18 +6,20 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from visavis import doctor
+from visavis import ENDED_BY_CTRL_C, doctor
 from visavis.hardware import cameras, inference, personal
 from visavis.hardware.capture import without_settings
 from visavis.hardware.report import MARK, _sources, cleaned, lines, tried
 from visavis.programs import asked
 
 from tests.unit.command import PROGRAM, visavis
+from tests.waiting import HANG_S, until
 
 YUYV = int.from_bytes(b"YUYV", "little")
 CAMERA = cameras.CAPTURE | cameras.STREAMING
@@ -154,3 +156,13 @@ def test_nothing_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytes
     answer = subprocess.run([PROGRAM, "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "planted" not in answer.stdout + answer.stderr
     assert "ok    onnxruntime  " in answer.stdout
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_report_that_is_stopped_leaves_nothing_behind(told: signal.Signals, tmp_path: Path) -> None:
+    command = [str(PROGRAM), "doctor", "--hardware", "--short", "--output", str(tmp_path / "report.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as measures:
+        until(lambda: [*tmp_path.iterdir()], "it has begun")
+        measures.send_signal(told)
+        _, said = measures.communicate(timeout=HANG_S)
+    assert (measures.returncode, said, [*tmp_path.iterdir()]) == (ENDED_BY_CTRL_C, "", [])

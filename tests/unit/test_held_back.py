@@ -88,3 +88,52 @@ def test_a_worker_without_its_model_counts_that_and_tells_systemd(tmp_path: Path
     assert [one.stderr.count("none.onnx") for one in said] == [1, 1]
     assert notice == "STATUS=failed 2 times in a row, see the journal; the next try comes after 1 s"
     assert (tmp_path / "failures").read_text() == "2"
+
+
+REFUSED = """
+import sys, threading
+from pathlib import Path
+import visavis.daemon, visavis.worker
+from visavis.cli import main
+def refuse(error):
+    def refused(*_, **__):
+        raise error
+    return refused
+{}
+sys.exit(main(["worker", "--name", "w1", *sys.argv[1:]]))"""
+
+
+@pytest.mark.parametrize(
+    ("refuses", "words", "says"),
+    [
+        (
+            'threading.Thread.start = refuse(RuntimeError("can\'t start new thread"))',
+            ["--socket", "none.sock", "--backend", "fake"],
+            "w1: system: no more threads or processes are allowed, can't start new thread: look at",
+        ),
+        (
+            'visavis.worker.run = refuse(OSError(24, "Too many open files"))',
+            ["--socket", "none.sock", "--backend", "fake"],
+            "w1: system: Too many open files: look at",
+        ),
+        (
+            "visavis.worker.run = refuse(MemoryError())",
+            ["--socket", "none.sock", "--backend", "fake"],
+            "w1: system: no memory is left: look at",
+        ),
+        ('visavis.daemon.PROGRAM = "none"', ["--config", "none.toml"], "w1: error: "),
+    ],
+    ids=["threads", "descriptors", "memory", "the daemon's program"],
+)
+def test_a_worker_that_the_system_refuses_something_says_it_in_a_line_and_is_held_back(
+    refuses: str, words: list[str], says: str, tmp_path: Path
+) -> None:
+    own = {"RUNTIME_DIRECTORY": str(tmp_path), "VISAVIS_CAPTURE": ""}
+    command = [sys.executable, "-c", REFUSED.format(refuses), *words]
+    answer = subprocess.run(
+        command, env={**os.environ, **own}, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"ERROR {says}")
+    assert answer.stderr.count("\n") == 1
+    assert (tmp_path / "failures").read_text() == "1"

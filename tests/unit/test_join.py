@@ -204,6 +204,62 @@ def test_where_users_come_from_elsewhere_none_is_made(device: Path, monkeypatch:
     assert not join.SETTINGS.exists()
 
 
+def without_room(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As mosquitto_passwd is where /tmp is full: nothing is wrong, and the file is empty."""
+    (device / "mosquitto_passwd").write_text('#!/bin/sh\n: >"$2"\n')
+    (device / "mosquitto_passwd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{device}:{os.environ['PATH']}")
+
+
+def test_a_full_disk_where_passwords_are_hashed_makes_no_user_without_one(
+    device: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as full:
+        without_room(device, full)
+        assert join.main() == 1
+        assert "mosquitto_passwd wrote no hash, is there room in" in capsys.readouterr().err
+        assert not join.SETTINGS.exists()
+    assert join.main() == 0
+    assert users(device) == ["viewer", "porch"]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_user_whose_line_is_gone_is_brought_back_with_its_password(device: Path, asked: Path, follow: bool) -> None:
+    join.main()
+    password = join.PASSWORD.read_text().strip()
+    join.USERS.write_text("viewer:$7$101$x==\n")
+    assert join.main(follow) == 0
+    assert users(device) == ["viewer", "porch"]
+    assert arrives(device, "porch", password, "visavis/porch/info")
+    assert asked.read_text() == "--no-block try-reload-or-restart mosquitto.service\n"
+    assert join.main(follow) == 0
+    assert asked.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("cut", ["viewer:$7$101$x==", "viewer:$7$101$x==\nporch:$7$101$ZPQ"], ids=["none", "half"])
+def test_a_user_is_brought_back_behind_a_line_without_an_end(cut: str, device: Path, asked: Path) -> None:
+    """As an editor leaves it, or a full disk."""
+    join.main()
+    password = join.PASSWORD.read_text().strip()
+    join.USERS.write_text(cut)
+    assert join.main(follow=True) == 0
+    assert join.USERS.read_text().startswith("viewer:$7$101$x==\nporch:$")
+    assert arrives(device, "porch", password, "visavis/porch/info")
+
+
+def test_a_user_whose_line_is_gone_and_password_is_encrypted_is_told(
+    device: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    join.main()
+    join.USERS.write_text("")
+    join.PASSWORD.unlink()
+    assert join.main(follow=True) == 0
+    assert f"has no user porch, and {join.PASSWORD} is not there: rm {join.SETTINGS}" in capsys.readouterr().err
+    join.SETTINGS.unlink()
+    join.main()
+    assert users(device) == ["porch"]
+
+
 @contextmanager
 def room_for(size_bytes: int) -> Iterator[None]:
     """No file can become larger, as on a disk without room."""

@@ -86,11 +86,11 @@ def test_a_reset_that_is_stopped_while_the_device_has_not_started_again_never_co
     assert not (tmp_path / "factory-reset").exists()
 
 
-@pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("y\n", 1), ("", 1)])
+@pytest.mark.parametrize(("typed", "code"), [(b"yes\n", 0), (b"y\n", 1), (b"", 1), (b"y\xe9s\n", 1)])
 def test_a_reset_happens_only_when_yes_is_typed(
-    typed: str, code: int, started_again: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: bytes, code: int, started_again: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed), encoding="utf-8"))
     assert main(["reset", "--factory"]) == code
     assert (tmp_path / "factory-reset").exists() == bool(started_again) == (code == 0)
 

@@ -15,11 +15,12 @@ import pytest
 from visavis.errors import UpdateError
 from visavis.update import rauc
 from visavis.update.bundle import Contents, make_bundle
-from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, MOST_NAME, make_keys
+from visavis.update.keys import CA, CA_KEY, CERTIFICATE, KEY, make_keys
 from visavis.update.system import System
 
 from tests.repo.test_laws import ROOT
 from tests.unit.command import PROGRAM, visavis
+from tests.unit.signers import WRONG, Forge
 
 BUILT_AT = datetime(2026, 11, 26, 9, 0, tzinfo=timezone.utc)
 DEVICE = System("visavis-generic-amd64", "1.2.0")
@@ -52,25 +53,6 @@ def extract(place: Path, file: Path, to: Path) -> subprocess.CompletedProcess[st
     """What a device does before it installs: the signature and every block are checked."""
     command = ["rauc", "extract", *trusting(place), str(file), str(to)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize("name", ["Müller/Söhne", "A+B", "back\\slash, comma = x", "x" * MOST_NAME])
-def test_keys_are_of_an_owner_of_any_name(name: str, tmp_path: Path) -> None:
-    answer = visavis("update", "keys", tmp_path / "keys", "--name", name)
-    assert answer.returncode == 0, answer.stderr
-    words = ["openssl", "x509", "-in", str(tmp_path / "keys" / CA), "-noout", "-subject"]
-    words += ["-nameopt", "sep_multiline,utf8"]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert f"O={name}\n" in said
-    assert f"CN={name} update authority\n" in said
-
-
-@pytest.mark.parametrize("name", ["", "two\nlines", "x" * (MOST_NAME + 1)])
-def test_a_name_that_no_certificate_can_hold_is_refused(name: str, tmp_path: Path) -> None:
-    answer = visavis("update", "keys", tmp_path / "keys", "--name", name)
-    assert answer.returncode == 1
-    assert f"cannot be the name in certificates: choose one of 1 to {MOST_NAME} letters" in answer.stderr
-    assert not (tmp_path / "keys").exists()
 
 
 def test_keys_are_for_their_owner_alone_and_never_overwritten(place: Path) -> None:
@@ -227,6 +209,62 @@ def test_a_key_that_the_device_does_not_trust_is_refused(place: Path) -> None:
         rauc.info(strange, trusting(place))
 
 
+@pytest.fixture
+def settings(place: Path, tmp_path: Path) -> list[str]:
+    """What an image tells rauc, in the words of Debian 12's, without what that one does not know."""
+    text = (ROOT / "firmware-image/update/system.conf").read_text().replace("@BOARD@", "generic-amd64")
+    text = re.sub(r"(?m)^(min-bundle-version|perform-pre-check)=.*\n", "", text)
+    text = text.replace("=codesign-rauc", "=codesign").replace("/etc/rauc/keyring.pem", str(place / "keys" / CA))
+    (tmp_path / "system.conf").write_text(text)
+    return [f"--conf={tmp_path / 'system.conf'}"]
+
+
+@pytest.fixture
+def content(place: Path, tmp_path: Path) -> Path:
+    """The folder that a bundle is made of."""
+    (tmp_path / "content").mkdir()
+    (tmp_path / "content/rootfs.img").write_bytes((place / "root.img").read_bytes())
+    manifest = Contents("generic-amd64", "1.2.0", BUILT_AT, {"rootfs": place / "root.img"}).manifest()
+    (tmp_path / "content/manifest.raucm").write_text(manifest)
+    return tmp_path / "content"
+
+
+STRANGE = "is signed with a key that this device does not trust: sign it with the keys"
+SAID = {
+    "expired": "is signed by a certificate that has expired: sign it with a new one",
+    "not yet valid": "is signed by a certificate that is not valid yet: set this device's clock",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_signer_is_refused_and_what_is_wrong_is_told(
+    wrong: str, place: Path, content: Path, settings: list[str], tmp_path: Path
+) -> None:
+    """By the image's own settings: rauc without them lets the authority's certificates for mail through, too."""
+    WRONG[wrong](Forge(tmp_path, place / "keys")).bundle(content, tmp_path / "wrong.raucb")
+    with pytest.raises(UpdateError, match=SAID.get(wrong, STRANGE)):
+        rauc.info(tmp_path / "wrong.raucb", settings)
+
+
+def test_the_right_signer_is_trusted_by_the_settings_that_refuse_the_wrong_ones(
+    place: Path, content: Path, settings: list[str], tmp_path: Path
+) -> None:
+    Forge(tmp_path, place / "keys").signing.bundle(content, tmp_path / "right.raucb")
+    assert rauc.info(tmp_path / "right.raucb", settings).version == "1.2.0"
+
+
+def test_a_bundle_whose_blocks_are_not_checked_as_they_are_read_is_refused(
+    place: Path, content: Path, settings: list[str], tmp_path: Path
+) -> None:
+    """RAUC's old format, though the right key has signed it."""
+    manifest = content / "manifest.raucm"
+    manifest.write_text(manifest.read_text().replace("format=verity", "format=plain"))
+    Forge(tmp_path, place / "keys").signing.bundle(content, tmp_path / "plain.raucb")
+    assert rauc.info(tmp_path / "plain.raucb", trusting(place)).version == "1.2.0", "without the settings it is taken"
+    with pytest.raises(UpdateError, match="has a format that is forbidden: make it with `bundle`"):
+        rauc.info(tmp_path / "plain.raucb", settings)
+
+
 def test_an_older_version_is_refused_and_the_same_is_not(place: Path) -> None:
     older = bundle(place, "older.raucb", version="1.1.9")
     with pytest.raises(
@@ -348,6 +386,14 @@ def test_where_there_is_no_image_the_remedy_is_apt() -> None:
 def test_damage_that_only_the_kernel_sees_is_called_damage(said: str) -> None:
     """As rauc 1.13 says it on a device."""
     assert "a.raucb is damaged: copy it again" in str(rauc.refusal(Path("a.raucb"), f"LastError: {said}\n"))
+
+
+def test_where_openssl_hides_what_is_wrong_with_a_signature_both_reasons_are_told() -> None:
+    """What rauc 1.13 says on Ubuntu 22.04 of an expired certificate, a stranger's and a flipped byte."""
+    said = "signature verification failed: error:1700006B:CMS routines::content type not enveloped data\n"
+    refused = str(rauc.refusal(Path("a.raucb"), said))
+    assert "a.raucb is damaged, or signed with a key that this device does not trust: copy it again" in refused
+    assert "sign it with the keys" in refused
 
 
 def test_an_updater_that_is_too_old_for_its_kernel_calls_nothing_damaged() -> None:

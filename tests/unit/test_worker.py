@@ -416,20 +416,37 @@ def test_a_view_that_the_detector_keeps_is_reported_with_the_result(tmp_path: Pa
         assert flags == [0, leaked, 0, leaked]
 
 
-def test_a_worker_comes_back_when_the_daemon_does_and_warns_of_nothing(
-    tmp_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("answers", [False, True], ids=["too slow for its lease", "now and then in time"])
+def test_a_worker_that_is_cut_off_time_and_again_says_little(
+    answers: bool, tmp_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_MOST_MS", 30)
     monkeypatch.setattr(worker_module, "AWAY_S", 60.0)
+    caplog.set_level(logging.INFO)
+    with worker(settings(tmp_path)):
+        for _ in range(8):
+            with DaemonDouble(tmp_path / "frames.sock") as daemon:
+                assert daemon.peer
+                if answers:
+                    daemon.add(ring_add(), memory)
+                    daemon.send(frame(1).pack())
+                    assert daemon.result().status == wire.Status.OK
+                daemon.hang_up()
+    assert caplog.text.count("connected as worker 7") == 1
+    assert "WARNING" not in caplog.text
+
+
+def test_a_daemon_that_goes_for_good_is_told_though_it_had_come_back_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_MOST_MS", 30)
     caplog.set_level(logging.INFO)
     with worker(settings(tmp_path)):
         for _ in range(3):
             with DaemonDouble(tmp_path / "frames.sock") as daemon:
-                daemon.add(ring_add(), memory)
-                daemon.send(frame(1).pack())
-                assert daemon.result().status == wire.Status.OK
+                assert daemon.peer
                 daemon.hang_up()
-    assert caplog.text.count("connected as worker 7") == 3
-    assert "WARNING" not in caplog.text
+        until(lambda: "trying again" in caplog.text, "nobody hears that the daemon is away")
 
 
 def test_a_daemon_that_stays_away_is_a_warning_once(

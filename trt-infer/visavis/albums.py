@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,9 @@ from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError
 from visavis.pictures import is_address
 
-# Blocks across a face, and how much the pixelated area is larger than the box.
-BLOCKS = 8
+# As the daemon hides faces (go-capture/internal/jpeg): blocks along the longer side of what is hidden, and how much
+# larger than the box that is on each side; hair and chin recognise people too.
+BLOCKS = 7
 MARGIN = 0.2
 # The most that OpenCV writes into a JPEG.
 JPEG_LONGEST_SIDE = 65_500
@@ -34,19 +36,27 @@ def draw(picture: Frame, found: Detections) -> Frame:
 
 
 def anonymise(picture: Frame, found: Detections) -> Frame:
-    """Return a copy in which every face, and a fifth of its size around it, is nothing but a few mean colours."""
+    """Return a copy in which every face, and a fifth of its size on each side, is nothing but a few mean colours.
+
+    How coarse that is follows from the whole face, also where the picture's edge cuts it.
+    """
     hidden: Frame = picture.copy()
-    height, width = picture.shape[:2]
     for face in found:
-        wide, high = (face["x2"] - face["x1"]) * MARGIN / 2, (face["y2"] - face["y1"]) * MARGIN / 2
-        left, top = max(0, int(face["x1"] - wide)), max(0, int(face["y1"] - high))
-        right, bottom = min(width, int(face["x2"] + wide) + 1), min(height, int(face["y2"] + high) + 1)
-        area = hidden[top:bottom, left:right]
+        wide, high = (face["x2"] - face["x1"]) * MARGIN, (face["y2"] - face["y1"]) * MARGIN
+        left, top = math.floor(face["x1"] - wide), math.floor(face["y1"] - high)
+        right, bottom = math.ceil(face["x2"] + wide), math.ceil(face["y2"] + high)
+        area = hidden[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
         if area.size:
-            blocks = (min(BLOCKS, right - left), min(BLOCKS, bottom - top))
-            means = cv2.resize(area, blocks, interpolation=cv2.INTER_AREA)
-            area[:] = cv2.resize(means, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
+            _pixelate(area, max(right - left, bottom - top))
     return hidden
+
+
+def _pixelate(area: Frame, side_px: int) -> None:
+    """Leave the means of blocks, none of them smaller than a side has them for BLOCKS."""
+    high, wide = area.shape[:2]
+    blocks = [min(max(1, BLOCKS * length // side_px), length) for length in (wide, high)]
+    means = cv2.resize(area, blocks, interpolation=cv2.INTER_AREA)
+    area[:] = cv2.resize(means, (wide, high), interpolation=cv2.INTER_NEAREST)
 
 
 class Album:

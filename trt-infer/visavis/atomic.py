@@ -8,11 +8,14 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 NO_FILE = "it is no plain file"
+# What stands behind the name of a draft.
+DRAFT_BYTES = 4
+DRAFT = "[0-9a-f]" * (2 * DRAFT_BYTES)
 # What a disk without room answers.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -79,7 +82,7 @@ def written_anew(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: as `write_atomically`; on entry where nothing can be written there at all.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(DRAFT_BYTES)}")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -88,3 +91,15 @@ def written_anew(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)  # there only when something ended the writing, Ctrl-C for one
+
+
+def clear_drafts(folder: Path, names: str) -> None:
+    """Remove what was left of writes that a kill or the power ended, as far as we may.
+
+    Args:
+        folder: where the files are.
+        names: theirs, as `Path.glob` has it. Nobody else may write one of them now.
+    """
+    for draft in folder.glob(f".{names}.{DRAFT}"):
+        with suppress(OSError):  # of another user: it stays
+            draft.unlink()

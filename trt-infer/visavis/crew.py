@@ -22,6 +22,7 @@ import msgspec
 
 from visavis.errors import VisavisError
 from visavis.own_folder import ours, own_folder, written_to
+from visavis.threads import start
 
 FOLDER_PREFIX = "visavis-"
 SOCKET = "crew.sock"
@@ -110,7 +111,7 @@ def listening(folder: Path, answer: Callable[[Request], Crew]) -> Iterator[None]
         listener.listen()
         ended = threading.Event()
         thread = threading.Thread(target=_serve, args=(listener, answer, ended), name="crew")
-        thread.start()
+        start(thread)
         try:
             yield
         finally:

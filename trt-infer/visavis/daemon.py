@@ -60,7 +60,7 @@ def ask_daemon(*words: str, **options: Any) -> subprocess.CompletedProcess[Any]:
     """
     program = daemon_program()
     try:
-        answer = subprocess.run([program, *words], check=False, **options)
+        answer = subprocess.run([program, *words], check=False, close_fds=False, **options)  # /dev/fd/63 is one of ours
     except OSError as error:
         remedy = "is it for another processor? Build it here with `make setup`, or install the package visavis"
         raise DaemonMissing(f"{program} cannot be started, {error.strerror}", remedy) from error

@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import replace
 
 from visavis import programs
-from visavis.addresses import MQTT_PORTS
+from visavis.addresses import MQTT_PORTS, host_of
 from visavis.atomic import NO_ROOM
 from visavis.broker import BrokerFailed, mosquitto
 from visavis.broker_rights import denied
@@ -44,8 +44,8 @@ CACHE_FREE_LEAST_MB = 50
 BROKER_WAIT_S = 2.0
 LOAD_LIMIT_S = 60.0
 LOADED = "import onnxruntime as o; print(f'{o.__version__}, providers {o.get_available_providers()}')"
-# Of cards, of which a container may see any one, of Jetsons, and of Linux inside Windows.
-GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "dxg")
+# Of cards, of which a container may see any one, of Jetsons, of which some sleep, and of Linux inside Windows.
+GPU_NODES = ("nvidia[0-9]*", "nvhost-gpu", "nvgpu/igpu0/ctrl", "nvgpu/igpu0/power", "nvhost-power-gpu", "dxg")
 NO_INT8_ENGINE = "{} has no engine in int8, so workers run on the processor, and only pictures make one"
 INT8_ENGINE = (
     "`visavis engine build {} --input {}x{} --precision int8 --from-camera ID`, "
@@ -155,7 +155,7 @@ def reached(section: str, url: str) -> Finding:
     """Whether something listens where a broker should be."""
     broker = urlsplit(url)
     try:
-        socket.create_connection((broker.hostname, broker.port or MQTT_PORTS[broker.scheme]), BROKER_WAIT_S).close()
+        socket.create_connection((host_of(broker), broker.port or MQTT_PORTS[broker.scheme]), BROKER_WAIT_S).close()
     except (OSError, UnicodeError) as error:  # a host may be no name at all
         words = f"{url} is not there: {getattr(error, 'strerror', None) or error}; detection goes on, events wait"
         return Finding(section, "warn", words, f"start the broker, or correct {section}.url")

@@ -12,6 +12,7 @@ and where there is one, the remedy:
     │   │   └── BadRing       the memory is not what the daemon said it is
     │   ├── ClockMismatch     daemon and worker do not share CLOCK_MONOTONIC
     │   └── ViewLeaked        a view of a frame outlived its lease: a bug in the detector
+    ├── Starved               the system gives no memory, thread or descriptor
     ├── ResetError            a flashed device cannot be made as new
     ├── PictureError          a picture or video cannot be read or written
     ├── UpdateError           a system cannot be updated, or an update not be made
@@ -96,6 +97,12 @@ class ViewLeaked(RingError):
     """A view of a frame outlived its lease: the daemon writes the next frame under it."""
 
     kind = "view_leaked"
+
+
+class Starved(VisavisError):
+    """The system gives no memory, thread, descriptor or file that was asked for; later it may."""
+
+    kind = "system"
 
 
 class ResetError(VisavisError):

@@ -7,7 +7,7 @@ import socket
 import sys
 from urllib.parse import urlsplit
 
-from visavis.addresses import MQTT_PORTS
+from visavis.addresses import MQTT_PORTS, host_of
 from visavis.config_gen import Config
 from visavis.figures import EVERYWHERE, page_address
 from visavis.topics_gen import detections_topic
@@ -75,4 +75,4 @@ def subscribe_command(url: str, topic: str) -> str:
     broker = urlsplit(url)
     if broker.scheme not in OVER_TCP:
         return f"'{topic}' at {url}"
-    return f"mosquitto_sub -h {broker.hostname} -p {broker.port or MQTT_PORTS[broker.scheme]} -t '{topic}'"
+    return f"mosquitto_sub -h {host_of(broker)} -p {broker.port or MQTT_PORTS[broker.scheme]} -t '{topic}'"

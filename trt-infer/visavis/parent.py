@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from visavis.threads import start
+
 PR_SET_PDEATHSIG = 1
 # How long after its parent a process may take to end by itself. One that hangs has nobody left who would end it.
 GRACE_S = 30.0
@@ -28,7 +30,7 @@ def die_with_parent(parent: int, grace_s: float = GRACE_S) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit(0)
-    threading.Thread(target=_end_after, args=(parent, grace_s), name="parent", daemon=True).start()
+    start(threading.Thread(target=_end_after, args=(parent, grace_s), name="parent", daemon=True))
 
 
 def _end_after(parent: int, grace_s: float) -> None:

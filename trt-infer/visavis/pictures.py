@@ -91,14 +91,15 @@ def decode_still(content: bytes, name: str) -> Frame:
     return np.asarray(picture, np.uint8)
 
 
-def letterboxed(picture: Frame, size_px: tuple[int, int] | None) -> tuple[Frame, float]:
+def letterboxed(picture: Frame, size_px: tuple[int, int] | None) -> tuple[Frame, tuple[float, float]]:
     """Fit a picture into the network's input: top left, the rest black.
 
     Args:
         size_px: width and height of the input; None for the picture's own, at most LONGEST_SIDE.
 
     Returns:
-        (H, W, 3) uint8 with sides of multiples of MULTIPLE, and the scale from picture to input.
+        (H, W, 3) uint8 with sides of multiples of MULTIPLE, and the scales from picture to input of x and of y: what
+        is drawn ends in whole pixels, so they differ a little.
     """
     height, width = picture.shape[:2]
     if size_px is None:
@@ -111,7 +112,7 @@ def letterboxed(picture: Frame, size_px: tuple[int, int] | None) -> tuple[Frame,
         inner = (_scaled(width, scale), _scaled(height, scale))
     boxed = np.zeros((limit[1], limit[0], 3), np.uint8)
     boxed[: inner[1], : inner[0]] = _resized(picture, inner)
-    return boxed, scale
+    return boxed, (inner[0] / width, inner[1] / height)
 
 
 def _resized(picture: Frame, size_px: tuple[int, int]) -> Frame:

@@ -9,6 +9,9 @@ from pathlib import Path
 import msgspec
 
 SYSTEM_CACHE = Path("/var/cache/visavis")
+# As contracts/config.toml has them.
+BACKENDS = ("auto", "tensorrt", "onnxruntime", "kserve", "fake")
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
 # Of a network's input, pixels.
 LARGEST_SIDE = 8192
 

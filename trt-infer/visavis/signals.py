@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from visavis.threads import start
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,7 +45,7 @@ def stopped_after(seconds: float, stop: threading.Event) -> Iterator[threading.E
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
-    timer.start()
+    start(timer)
     try:
         yield due
     finally:
@@ -80,7 +82,7 @@ def ended_anyway(stop: threading.Event, limit_s: float, last: Callable[[], int])
         if not done.wait(limit_s):
             os._exit(last())
 
-    threading.Thread(target=watch, name="end-anyway", daemon=True).start()
+    start(threading.Thread(target=watch, name="end-anyway", daemon=True))
     try:
         yield
     finally:
@@ -92,9 +94,9 @@ def _watched(stop: threading.Event) -> Iterator[None]:
     """Let a thread set `stop`: the system's own handler writes each signal's number into a pipe."""
     ours, systems = os.pipe()
     os.set_blocking(systems, False)
-    before = signal.set_wakeup_fd(systems, warn_on_full_buffer=False)
     thread = threading.Thread(target=_watch, args=(ours, stop), name="signals", daemon=True)
-    thread.start()
+    start(thread)
+    before = signal.set_wakeup_fd(systems, warn_on_full_buffer=False)
     try:
         yield
     finally:

@@ -17,6 +17,8 @@ from functools import cache
 from time import monotonic, monotonic_ns, sleep
 from typing import cast
 
+from visavis.threads import start
+
 STATUS = "STATUS="
 READY = "READY=1"
 STOPPING = "STOPPING=1"
@@ -111,7 +113,7 @@ class SignOfLife:
         self._begins.set()
         if self._helper is None:
             self._helper = threading.Thread(target=self._give_meanwhile, name="sign-of-life", daemon=True)
-            self._helper.start()
+            start(self._helper)
 
     def _give_meanwhile(self) -> None:
         while self._begins.wait():

@@ -33,11 +33,11 @@ def drop_unwritten(*streams: TextIO) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def complain(sentence: str) -> None:
+def complain(sentence: str, program: str = "visavis") -> None:
     """One error for a person, on stderr; one that cannot be told there changes nothing else."""
     told = "\n".join(map(plain, sentence.split("\n")))
     with suppress(OSError):
-        print(f"visavis: {told}", file=sys.stderr, flush=True)
+        print(f"{program}: {told}", file=sys.stderr, flush=True)
 
 
 def plain(text: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from visavis.systemd import ALIVE, MORE_TIME_US, READY, tell_ourselves
+from visavis.threads import start
 
 # How often we look within the shorter limit. Looks are counted, not seconds: a machine that stood still, as virtual
 # ones do, or a `visavis run` that was stopped with Ctrl-Z has missed some looks and blames nobody.
@@ -141,7 +142,7 @@ def watch_itself(limits: Limits) -> None:
     systemd or `visavis run`, nothing is done. It takes no file: a container may have no place for one.
 
     Raises:
-        OSError: there are too many open files.
+        OSError: there are too many open files, or threads.
     """
     if "NOTIFY_SOCKET" in os.environ:
         return
@@ -150,7 +151,7 @@ def watch_itself(limits: Limits) -> None:
     os.environ.update(WATCHDOG_USEC=microseconds(limits.serving_s), WATCHDOG_PID=str(os.getpid()))
     watch = threading.Thread(target=_end_when_it_hangs, args=(Ear(heard, limits), limits.look_s), name="watchdog")
     watch.daemon = True
-    watch.start()
+    start(watch)
 
 
 def _end_when_it_hangs(ear: Ear, look_s: float) -> None:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from time import monotonic
+from typing import NamedTuple
 
 from visavis.backends import Batching, Detector, Waiting, load_detector
 from visavis.backends.any_size import AnySize
@@ -73,10 +74,10 @@ def run(settings: WorkerSettings, stop: threading.Event, warm: Callable[[], None
     if warm is not None:
         warm()
     tell(READY, f"{STATUS}{detector.model_id} on {detector.name}")
-    others, life = AnySize(settings.detector), SignOfLife()
+    serving = Serving(settings, detector, AnySize(settings.detector), SignOfLife(), Absence(settings.name))
     with tried_again(settings.detector, missed, stop):
         while not stop.is_set():
-            serve_a_daemon(settings, detector, stop, life, others)
+            serve_a_daemon(serving, stop)
     tell(STOPPING)
     log.info("%s: stopped", settings.name)
 
@@ -136,52 +137,60 @@ class Renamed:
         self._life.excuse(max(lease.limit_ns for lease in leases))
 
 
-def serve_a_daemon(
-    settings: WorkerSettings, detector: Detector, stop: threading.Event, life: SignOfLife, others: Detector
-) -> None:
+class Serving(NamedTuple):
+    """What a worker serves with, one daemon after the other; `others` infers pictures of other sizes."""
+
+    settings: WorkerSettings
+    detector: Detector
+    others: Detector
+    life: SignOfLife
+    absence: Absence
+
+
+def serve_a_daemon(serving: Serving, stop: threading.Event) -> None:
     """Try until a session that answered frames has ended; the next daemon is looked for with short waits again."""
-    absence, answered = Absence(settings.name), 0
+    settings, detector, answered = serving.settings, serving.detector, 0
     for _ in backoff(first_ms=RETRY_FIRST_MS, most_ms=RETRY_MOST_MS, stop=stop):
-        life.give()
-        until = Renamed(detector, stop, life)
+        serving.life.give()
+        until = Renamed(detector, stop, serving.life)
         model = model_at(detector.model_id, until.name)
         identity = Identity(settings.name, model, settings.credit, hello_flags(settings, detector))
         try:
             with connect(settings.socket, identity, until) as ring:
-                absence.ends()
-                log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
+                if serving.absence.ends():
+                    log.info("%s: connected as worker %d", settings.name, ring.welcome.worker_id)
                 if settings.register_ring and isinstance(detector, Device):
                     ring.device = detector
                 try:
-                    run_once(ring, detector, until, settings.batch_window_ms, others)
+                    run_once(ring, detector, until, settings.batch_window_ms, serving.others)
                 finally:
                     answered = ring.answered
         except (DaemonGone, Refused) as error:
-            absence.goes_on(_retryable(error))
+            serving.absence.goes_on(_retryable(error))
         if answered:
             return
 
 
 class Absence:
-    """Tells of a daemon that is away: once for each reason, and only when it does not come back at once."""
+    """Tells of a daemon that does not come back at once; of one that comes and goes all the time only now and then."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._since_s: float | None = None
-        self._told = ""
+        self._teller = Teller()
 
-    def ends(self) -> None:
-        """The daemon is there."""
+    def ends(self) -> bool:
+        """The daemon is there; whether to say so."""
         self._since_s = None
+        return self._teller.back()
 
     def goes_on(self, error: DaemonGone | Refused) -> None:
         """It has just gone, or is still away; `error` says how that showed."""
         if self._since_s is None:
             self._since_s = monotonic()
         reason = str(error)
-        if monotonic() - self._since_s >= AWAY_S and reason != self._told:
+        if monotonic() - self._since_s >= AWAY_S and self._teller.lost(reason):
             log.warning("%s: %s; trying again", self._name, reason)
-            self._told = reason
 
 
 def hello_flags(settings: WorkerSettings, detector: Detector) -> int:

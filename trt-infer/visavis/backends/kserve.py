@@ -27,6 +27,7 @@ from visavis.families.family import Floats
 from visavis.openinference.endpoint import Deadline, Endpoint, ServerLost, ServerUnfit, cleaned, endpoint
 from visavis.openinference.tensors import Pictures, Server, check_fits
 from visavis.settings import DetectorSettings
+from visavis.threads import start
 from visavis.updown import Teller
 
 # The module of each wire is imported only when it is used: grpcio is optional.
@@ -206,7 +207,7 @@ class KServe(Waiting, Batching):
         with contextlib.ExitStack() as failed:
             server = self._connect(self._where, self._local.outputs)
             failed.callback(server.close)
-            opening = Deadline.after(OPEN_MS)
+            opening = Deadline.after(OPEN_MS, self._stop)
             width, height = self.input_size
             said, wanted = server.metadata(opening), (self.batch, height, width, 3)
             check_fits(said, self._local.family, self._local.outputs, wanted, self._where)
@@ -244,8 +245,9 @@ class KServe(Waiting, Batching):
             log.warning(
                 "%s is lost (loss %d): %s; %s infers here meanwhile", self._where, self.losses, reason, self.name
             )
-        self._seeker = threading.Thread(target=self._seek, args=(lost_s,), name="seek-kserve", daemon=True)
-        self._seeker.start()
+        seeker = threading.Thread(target=self._seek, args=(lost_s,), name="seek-kserve", daemon=True)
+        start(seeker)
+        self._seeker = seeker
 
     def _seek(self, lost_s: float) -> None:
         here = self.local_frames
@@ -254,7 +256,7 @@ class KServe(Waiting, Batching):
             try:
                 server = self._opened()
             except (ServerLost, ServerUnfit) as error:
-                if self._calm.lost(str(error)):
+                if not self._stop.is_set() and self._calm.lost(str(error)):
                     log.warning("%s is still lost: %s", self._where, error)
                 continue
             away_s, frames = time.monotonic() - lost_s, self.local_frames - here

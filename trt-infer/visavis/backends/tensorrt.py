@@ -391,11 +391,12 @@ def _of_another_driver(engine: Engine, here: Here) -> bool:
     """Whether TensorRT refuses an engine from before this start of the machine, and another can be built.
 
     One that was built since then is of this driver: building it again at each start of each worker would not mend it.
-    int8 cannot be built without pictures.
+    One from the future was built while the clock was wrong, nobody knows when. int8 cannot be built without pictures.
     """
-    started_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    older = engine.path.stat().st_mtime < started_s
-    return older and engine.record.key.precision != "int8" and bool(refusal(here.trt, engine))
+    now_s = time.time()
+    started_s = now_s - time.clock_gettime(time.CLOCK_BOOTTIME)
+    since = started_s <= engine.path.stat().st_mtime <= now_s
+    return not since and engine.record.key.precision != "int8" and bool(refusal(here.trt, engine))
 
 
 def _built(wanted: Wanted, here: Here, note: Path | None, instead_of: Engine | None) -> Engine:

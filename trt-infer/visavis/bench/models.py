@@ -183,8 +183,8 @@ def recall(one: Detector, labelled: Sequence[Labelled], size: tuple[int, int]) -
     """The share of marked faces that a detector finds when pictures are fitted into `size`; None without any."""
     pairs = []
     for item in labelled:  # one picture in memory at a time
-        boxed, scale = letterboxed(item.picture(), size)
-        pairs.append((one.detect(boxed), item.boxes * np.float32(scale)))
+        boxed, scales = letterboxed(item.picture(), size)
+        pairs.append((one.detect(boxed), item.boxes * np.array(scales * 2, np.float32)))
     return accuracy(pairs).recall if pairs else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import Any
 
 
@@ -18,6 +19,18 @@ def add_action(actions: Any, name: str, summary: str, example: str, description:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
+
+
+def file_path(text: str) -> Path:
+    """Read where a file or folder is; nothing at all would be the current folder, which nobody has named."""
+    return Path(named(text))
+
+
+def named(text: str) -> str:
+    """Read what says where something is; as a script's variable that is not set it is empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, and names no file or folder")
+    return text
 
 
 def size(text: str) -> tuple[int, int]:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from visavis.cli.arguments import file_path
 from visavis.client import Broker, broker_at
-from visavis.client.connection import Useless
+from visavis.client.connection import CARRIED, Uncarried, Useless
 from visavis.errors import VisavisError
 from visavis.topics_gen import topic_level
 
@@ -26,10 +26,10 @@ def add_broker_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=port, help="the broker's port (default 1883, or 8883 with mqtts://)")
     parser.add_argument("--user", default="", help="user name at the broker")
-    parser.add_argument("--password-file", type=Path, metavar="FILE", help="file with the password of --user")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="CA certificates to check the broker's with")
-    parser.add_argument("--cert", type=Path, metavar="FILE", help="client certificate, if the broker asks for one")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of --cert")
+    parser.add_argument("--password-file", type=file_path, metavar="FILE", help="file with the password of --user")
+    parser.add_argument("--ca", type=file_path, metavar="FILE", help="CA certificates to check the broker's with")
+    parser.add_argument("--cert", type=file_path, metavar="FILE", help="client certificate, if the broker asks for one")
+    parser.add_argument("--key", type=file_path, metavar="FILE", help="private key of --cert")
     parser.add_argument("--prefix", type=level, default="visavis", help="first part of the topics (default visavis)")
     parser.add_argument("--device", type=level, default="+", help="only the device with this id (default: all)")
 
@@ -38,7 +38,7 @@ def broker_of(args: argparse.Namespace) -> Broker:
     """Where the broker is.
 
     Raises:
-        WrongBroker: --host is no address, or an option has no use without another.
+        WrongBroker: --host is no address, MQTT cannot carry --user, or an option has no use without another.
     """
     try:
         return broker_at(
@@ -52,6 +52,8 @@ def broker_of(args: argparse.Namespace) -> Broker:
         )
     except Useless as error:
         raise _useless(error) from error
+    except Uncarried as error:
+        raise WrongBroker(f"--{error.name} is nothing that MQTT can carry", CARRIED) from error
     except ValueError as error:
         remedy = "write a host, or mqtt://host:port; see also --user"
         raise WrongBroker(f"--host {args.host} is not an address", remedy) from error

@@ -11,11 +11,10 @@ import getpass
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 
-from visavis.cli.arguments import add_action
+from visavis.cli.arguments import add_action, file_path
 from visavis.daemon import DEVICE_CONFIG, ask_daemon, device_config
 from visavis.errors import VisavisError
 
@@ -52,7 +51,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class NoPassword(VisavisError):
-    """A person gave no password, or two that are not the same."""
+    """A person gave no password, none that can be read, or two that are not the same."""
 
     kind = "password"
 
@@ -72,7 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke = add_action(actions, "revoke", "remove a person or a program; what they have open ends", EXAMPLES["revoke"])
     revoke.add_argument("name", help="name of the person or program")
     for action in (add, password, listing, revoke):
-        action.add_argument("--config", type=Path, metavar="FILE", help=f"configuration (default: {DEVICE_CONFIG})")
+        action.add_argument(
+            "--config", type=file_path, metavar="FILE", help=f"configuration (default: {DEVICE_CONFIG})"
+        )
 
 
 def _add_rights(add: argparse.ArgumentParser) -> None:
@@ -116,7 +117,7 @@ def password_of(name: str) -> bytes:
     """The password, from a person twice or from a pipe once; never from the command line, which others can see.
 
     Raises:
-        NoPassword: none was given, or the two are not the same.
+        NoPassword: none was given, its bytes are no letters here, or the two are not the same.
     """
     if not sys.stdin.isatty():
         return sys.stdin.buffer.readline().rstrip(b"\r\n")
@@ -125,6 +126,8 @@ def password_of(name: str) -> bytes:
     except EOFError:  # Ctrl-D
         print(file=sys.stderr)
         raise NoPassword("no password was given", UNCHANGED) from None
+    except UnicodeDecodeError:
+        raise NoPassword("the password is not valid UTF-8", UNCHANGED) from None
     if first != second:
         raise NoPassword("the two passwords differ", UNCHANGED)
     return os.fsencode(first)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visavis.cli.arguments import amount
+from visavis.cli.arguments import amount, file_path
 
 if TYPE_CHECKING:
     from visavis.backends import Detector
@@ -23,7 +23,7 @@ def add_pictures(parser: argparse.ArgumentParser, *, required: bool) -> None:
     where = parser.add_mutually_exclusive_group(required=required)
     where.add_argument(
         "--pictures",
-        type=Path,
+        type=file_path,
         nargs="+",
         default=[],
         metavar="PATH",
@@ -31,7 +31,7 @@ def add_pictures(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
     where.add_argument("--from-camera", metavar="ID", help="calibrate with pictures of a camera of the running daemon")
     parser.add_argument(
-        "--socket", type=Path, default=SOCKET, metavar="PATH", help="the daemon's socket (default %(default)s)"
+        "--socket", type=file_path, default=SOCKET, metavar="PATH", help="the daemon's socket (default %(default)s)"
     )
     parser.add_argument(
         "--count", type=_count, default=64, metavar="N", help="pictures to take from the camera (default 64)"

@@ -19,9 +19,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from visavis.broker_rights import denied
+from visavis.cli.arguments import file_path
 from visavis.config_gen import Config, Detector
-from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon, effective_config
+from visavis.daemon import DEVICE_CONFIG, ConfigRefused, ask_daemon
 from visavis.doctor import NO_INT8_ENGINE, named
 from visavis.engines.at_hand import has_int8_engine
 from visavis.gpu_losses import may_use_gpu
@@ -36,16 +39,19 @@ EXAMPLE = "  visavis check /etc/visavis/config.toml"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis check` takes."""
-    parser.add_argument("file", type=Path, help="the configuration (TOML); files in conf.d/ beside it are read too")
+    parser.add_argument(
+        "file", type=file_path, help="the configuration (TOML); files in conf.d/ beside it are read too"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when the configuration is good, 2 when it is not."""
-    answer = ask_daemon("-config", str(args.file), "-check", stdout=subprocess.PIPE, text=True)
+    # Read once: a pipe gives nothing at a second time, and a file may have changed.
+    answer = ask_daemon("-config", str(args.file), "-check", "-effective", stdout=subprocess.PIPE)
     if answer.returncode == 0:
-        for words in warnings(effective_config(args.file, os.environ), args.file):
+        for words in warnings(msgspec.json.decode(answer.stdout, type=Config), args.file):
             complain(f"warning, {args.file}: {words}")
-    print(answer.stdout, end="")
+        print("ok")
     return answer.returncode
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from visavis.albums import Album, anonymise, draw
 from visavis.backends import Detector, load_detector
-from visavis.cli.arguments import share, size
+from visavis.cli.arguments import file_path, named, share, size
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
@@ -33,7 +33,11 @@ EXAMPLE = "  visavis detect holiday.jpg --draw out/\n  visavis detect clip.mp4 p
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis detect` takes."""
     parser.add_argument(
-        "file", nargs="+", metavar="FILE|DIR|URL", help="pictures, videos, folders or http(s) addresses"
+        "file",
+        type=named,
+        nargs="+",
+        metavar="FILE|DIR|URL",
+        help="pictures, videos, folders or http(s) addresses",
     )
     parser.add_argument(
         "--model", default="centerface", metavar="NAME|FILE.onnx", help="the model (default centerface)"
@@ -42,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--family", choices=sorted(FAMILIES), help="kind of network in FILE.onnx (default: recognised by its outputs)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each picture or video frame")
-    parser.add_argument("--draw", type=Path, metavar="OUT", help="folder to write pictures with boxes to")
+    parser.add_argument("--draw", type=file_path, metavar="OUT", help="folder to write pictures with boxes to")
     parser.add_argument(
-        "--anonymize", type=Path, metavar="OUT", help="folder to write pictures with pixelated faces to"
+        "--anonymize", type=file_path, metavar="OUT", help="folder to write pictures with pixelated faces to"
     )
     parser.add_argument(
         "--input", type=size, metavar="WxH", help="input size of the network, multiples of 32 (default: the picture's)"
@@ -54,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 when every file was read, 1 otherwise, 2 for options that cannot go together."""
-    if args.draw is not None and args.draw == args.anonymize:
+    if args.draw and args.anonymize and os.path.realpath(args.draw) == os.path.realpath(args.anonymize):
         complain("--draw and --anonymize need a folder each")
         return 2
     try:
@@ -108,8 +112,8 @@ class Eye:
         Raises:
             PictureError: there is no memory for its size.
         """
-        small, scale = letterboxed(picture, self._size_px)
-        return _in_picture(self._detector.detect(small), scale, picture)
+        small, scales = letterboxed(picture, self._size_px)
+        return _in_picture(self._detector.detect(small), scales, picture)
 
 
 Change = Callable[[Frame, Detections], Frame]
@@ -167,10 +171,12 @@ def _one_file(
         progress.print(_line(name, picture, told, eye.model, args.json))
 
 
-def _in_picture(found: Detections, scale: float, picture: Frame) -> Detections:
+def _in_picture(found: Detections, scales: tuple[float, float], picture: Frame) -> Detections:
     """In pixels of the picture, without what was found in the black beside it."""
-    for field in ("x1", "y1", "x2", "y2", "landmarks"):
-        found[field] /= scale
+    for fields, scale in zip((("x1", "x2"), ("y1", "y2")), scales, strict=True):
+        for field in fields:
+            found[field] /= scale
+    found["landmarks"] /= scales
     height, width = picture.shape[:2]
     inside: Detections = found[(found["x1"] < width) & (found["y1"] < height)]
     return inside

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from visavis.atomic import room_or, written_anew
+from visavis.cli.arguments import file_path
 from visavis.daemon import DEVICE_CONFIG, device_config
 from visavis.doctor import Finding, examine
 from visavis.errors import VisavisError
+from visavis.signals import stopped_as_by_ctrl_c
 from visavis.terminal import complain
 
 EXAMPLE = (
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis doctor` takes."""
     parser.add_argument(
         "--config",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help=f"also check this configuration and its brokers (default: {DEVICE_CONFIG}, where it is there)",
     )
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help=f"with --hardware: write the report here (default {REPORT})",
     )
@@ -76,6 +78,7 @@ def report(file: Path, *, short: bool) -> int:
 
     began = time.monotonic()
     with ExitStack() as end:
+        end.enter_context(stopped_as_by_ctrl_c())  # the draft of the report goes then, and what was started
         with output(file):
             out = end.enter_context(report_file(file))
         found = cleaned(gather(SHORT if short else Plan(), lambda words: print(f"{clock(began)}  {words}", flush=True)))

@@ -22,7 +22,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from visavis.cli.arguments import add_action, count, size
+from visavis.cli.arguments import add_action, count, file_path, size
 from visavis.cli.calibration import add_pictures, of_camera
 from visavis.daemon import effective_config
 from visavis.engines.builder import stopped
@@ -32,7 +32,7 @@ from visavis.engines.note import EngineNote, Progress, note_path
 from visavis.errors import ModelError, VisavisError
 from visavis.parent import die_with_parent
 from visavis.scores import TOLD_LEAST
-from visavis.settings import DetectorSettings
+from visavis.settings import PRECISIONS, DetectorSettings
 from visavis.signals import ended_anyway, stop_on_signals
 from visavis.terminal import complain
 
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = add_action(actions, "list", "list every engine on this machine", LIST_EXAMPLE)
     for action in (build, listing):
         action.add_argument(
-            "--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="folder of the engines"
+            "--cache-dir", type=file_path, default=DEFAULTS.cache_dir, metavar="DIR", help="folder of the engines"
         )
         action.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -78,18 +78,16 @@ def _add_what(build: argparse.ArgumentParser) -> None:
     """What the engine is to fit."""
     where = build.add_mutually_exclusive_group()
     where.add_argument(
-        "--config", type=Path, metavar="FILE", help="take what the other options leave out from this configuration"
+        "--config", type=file_path, metavar="FILE", help="take what the other options leave out from this configuration"
     )
     where.add_argument(
         "--for-workers",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="like --config, but build nothing if no worker of this configuration uses TensorRT (for services)",
     )
     build.add_argument("--input", type=size, metavar="WxH", help="input size, pixels (default: 640x480)")
-    build.add_argument(
-        "--precision", choices=("auto", "fp32", "fp16", "int8"), help="number format (default: auto, which is fp16)"
-    )
+    build.add_argument("--precision", choices=PRECISIONS, help="number format (default: auto, which is fp16)")
     build.add_argument("--batch", type=count, metavar="N", help="largest batch, pictures (default: 1)")
 
 
@@ -102,7 +100,7 @@ def _add_how(build: argparse.ArgumentParser) -> None:
         help="GPU memory that TensorRT may use while it builds, MiB (default: what the largest batch needs)",
     )
     add_pictures(build, required=False)
-    build.add_argument("--note", type=Path, metavar="FILE", help="write progress here, for the daemon to show")
+    build.add_argument("--note", type=file_path, metavar="FILE", help="write progress here, for the daemon to show")
     build.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
 
 

@@ -7,10 +7,9 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import add_action, amount, count, size
+from visavis.cli.arguments import add_action, amount, count, file_path, size
 from visavis.models import manifest
 from visavis.settings import default_cache_dir
 from visavis.terminal import complain
@@ -67,7 +66,7 @@ def add_to(actions: Any) -> None:
     )
     parser.add_argument(
         "--labels",
-        type=Path,
+        type=file_path,
         metavar="FILE.xml",
         help="faces marked with dlib's imglab, without those crossed out; the pictures lie beside it",
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from visavis.cli.arguments import add_action, count, size
+from visavis.cli.arguments import add_action, count, file_path, size
 
 SUMMARY = "write a model repository for NVIDIA's Triton"
 DESCRIPTION = """Write DIR/MODEL/config.pbtxt and DIR/MODEL/1/model.onnx for a Triton server: start it with
@@ -23,7 +22,7 @@ def add_to(actions: Any) -> None:
     """Declare what `visavis model export-triton` takes."""
     parser = add_action(actions, "export-triton", SUMMARY, EXAMPLE, DESCRIPTION)
     parser.add_argument("model", metavar="NAME|FILE.onnx", help="a model of `visavis model list`, or a file")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the model repository; created if missing")
+    parser.add_argument("folder", type=file_path, metavar="DIR", help="the model repository; created if missing")
     parser.add_argument(
         "--input", type=size, default=(640, 480), metavar="WxH", help="input size, pixels (default 640x480)"
     )

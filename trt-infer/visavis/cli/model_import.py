@@ -6,10 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-from visavis.cli.arguments import add_action
+from visavis.cli.arguments import add_action, file_path, named
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.manifest import Entry, Original, read_limited
@@ -30,7 +29,7 @@ FOLDER_PREFIX = "visavis-tried-"
 def add_to(actions: Any) -> None:
     """Declare what `visavis model import` takes."""
     parser = add_action(actions, "import", SUMMARY, EXAMPLE, DESCRIPTION)
-    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="the model")
+    parser.add_argument("file", type=file_path, metavar="FILE.onnx", help="the model")
     parser.add_argument(
         "--family", choices=sorted(FAMILIES), default="", help="kind of network (default: recognised by its outputs)"
     )
@@ -38,7 +37,7 @@ def add_to(actions: Any) -> None:
     parser.add_argument(
         "--licence", default="unknown", help="licence of the weights, shown by `visavis model list` (default: unknown)"
     )
-    parser.add_argument("--picture", default="", metavar="FILE|URL", help="try the model: it must find a face in this")
+    parser.add_argument("--picture", type=named, metavar="FILE|URL", help="try the model: it must find a face in this")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tried(name: str, content: bytes, picture: str) -> int:
+def _tried(name: str, content: bytes, picture: str | None) -> int:
     """Prepare and run a model beside the cache; return the number of faces in the picture, 0 without one."""
     from visavis.bench.models import detector  # noqa: PLC0415
     from visavis.pictures import letterboxed, pictures_of  # noqa: PLC0415

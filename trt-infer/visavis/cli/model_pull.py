@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis.cli.arguments import add_action
+from visavis.cli.arguments import add_action, named
 from visavis.errors import VisavisError
 from visavis.models import manifest
 from visavis.terminal import complain
@@ -36,7 +36,7 @@ def add_to(actions: Any) -> None:
     parser.add_argument("model", nargs="*", metavar="NAME", help="a model of `visavis model list`")
     parser.add_argument("--all", action="store_true", help="every model that can be downloaded")
     parser.add_argument(
-        "--from", dest="source", default="", metavar="FILE|URL", help="take the file from here, not from its authors"
+        "--from", dest="source", type=named, metavar="FILE|URL", help="take the file from here, not from its authors"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
@@ -56,7 +56,7 @@ def _fetched(model: str, args: argparse.Namespace) -> bool:
 
     try:
         with _bar(model) as progress:
-            path = pull(model, source=args.source, progress=progress)
+            path = pull(model, source=args.source or "", progress=progress)
     except VisavisError as error:
         if args.json:
             print(json.dumps({"model": model, "error": str(error)}))

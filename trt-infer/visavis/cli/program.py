@@ -12,6 +12,7 @@ import importlib
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +62,29 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     ready_streams()
     leave_no_core()
+    return in_sentences(lambda: obey(sys.argv[1:] if arguments is None else arguments))
+
+
+def in_sentences(work: Callable[[], int], program: str = "visavis") -> int:
+    """The exit code of the work, or of what ends it; that is said in a sentence, after the name of the program."""
     try:
-        anchor_folders()
-        code = obey(sys.argv[1:] if arguments is None else arguments)
+        code = work()
         sys.stdout.flush()  # here a full disk still has a sentence
     except VisavisError as error:
-        complain(str(error))
+        complain(str(error), program)
         code = error.exit_code
     except BrokenPipeError:
         code = 1  # the reader of our output, `head` for one, has enough
     except OSError as error:
-        complain(of_the_system(error))
+        complain(of_the_system(error), program)
         code = 1
     except ImportError as error:
-        complain(f"{error}: {INSTALL_AGAIN}")
+        complain(f"{error}: {INSTALL_AGAIN}", program)
         code = 1
     except KeyboardInterrupt:
         code = ENDED_BY_CTRL_C
-    drop_unwritten(sys.stdout, sys.stderr)
+    finally:
+        drop_unwritten(sys.stdout, sys.stderr)
     return code
 
 
@@ -103,8 +109,9 @@ def obey(words: list[str]) -> int:
     """Understand the words and do what they say; loading a command takes a moment, and is part of it.
 
     Raises:
-        VisavisError, OSError, ImportError, KeyboardInterrupt: for `main`.
+        VisavisError, OSError, ImportError, KeyboardInterrupt: for `in_sentences`.
     """
+    anchor_folders()
     parser = parser_for(words)
     try:
         args = parser.parse_args(words)
@@ -113,6 +120,7 @@ def obey(words: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 2
+    args.words = words  # for a command that passes them on
     with handed_back(cache):
         return int(importlib.import_module(f"visavis.cli.{args.command}").run(args))
 

@@ -84,7 +84,7 @@ def start_again() -> None:
 
 def confirmed() -> bool:
     print(QUESTION, end="", flush=True)
-    return sys.stdin.readline().strip() == "yes"
+    return sys.stdin.buffer.readline().strip() == b"yes"  # whatever else was typed, in whatever encoding, is a no
 
 
 def wish(file: Path) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 
 from visavis.appliance import Appliance, RunSettings
+from visavis.cli.arguments import file_path
 from visavis.parent import die_with_parent
 from visavis.signals import stop_on_signals
 
@@ -22,7 +22,7 @@ EXAMPLE = "  visavis run\n  CAMERA=/dev/video0 visavis run\n  visavis run --conf
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis run` takes."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="configuration (default: the demo, or the camera in CAMERA)"
+        "--config", type=file_path, metavar="FILE", help="configuration (default: the demo, or the camera in CAMERA)"
     )
     parser.add_argument("--backend", help="use this instead of detector.backend, e.g. onnxruntime")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")

@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from msgspec.structs import replace
 
 from visavis.appliance import Appliance, RunSettings
+from visavis.cli.arguments import file_path
 from visavis.daemon import effective_config
 from visavis.signals import stop_on_signals
 
@@ -26,7 +26,9 @@ EXAMPLE = "  visavis serve\n  visavis serve --https\n  visavis serve --lan\n  vi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis serve` takes."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: no camera, no broker)")
+    parser.add_argument(
+        "--config", type=file_path, metavar="FILE", help="configuration (default: no camera, no broker)"
+    )
     parser.add_argument("--backend", help="use this instead of detector.backend, e.g. onnxruntime")
     parser.add_argument("--https", action="store_true", help="encrypt, with a certificate made on this machine")
     parser.add_argument("--lan", action="store_true", help="let other machines in, with encryption and logins")

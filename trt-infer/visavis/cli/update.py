@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from visavis.cli.arguments import add_action, amount
+from visavis.cli.arguments import add_action, amount, file_path
 from visavis.errors import UpdateError, VisavisError
 from visavis.figures import page_address
 from visavis.signals import stopped_as_by_ctrl_c
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_makers(actions)
     install = _action(actions, "install", "write a bundle to the other slot, to be tried at the next restart")
     install.add_argument(
-        "file", type=Path, metavar="FILE.raucb", help="the bundle; below /data it is removed afterwards"
+        "file", type=file_path, metavar="FILE.raucb", help="the bundle; below /data it is removed afterwards"
     )
     install.add_argument("--keep", action="store_true", help="leave the bundle where it is")
     status = _action(actions, "status", "show both slots: version, which one runs, which one is booted next")
@@ -83,23 +83,26 @@ def _add_makers(actions: Any) -> None:
     make = _action(actions, "keys", "make the keys that sign your updates")
     make.add_argument(
         "folder",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help=f"folder for the keys: none is overwritten, and {CA_KEY} and {CA} alone get another signing pair",
     )
     make.add_argument("--name", default="visavis", help="owner's name in the certificates (default: %(default)s)")
     bundle = _action(actions, "bundle", "make a signed bundle of a root image")
-    bundle.add_argument("root", type=Path, metavar="ROOT.img", help="image of the root file system")
+    bundle.add_argument("root", type=file_path, metavar="ROOT.img", help="image of the root file system")
     bundle.add_argument(
-        "--boot", type=Path, metavar="BOOT.img", help="image of the slot's boot partition (Raspberry Pi and Jetson)"
+        "--boot",
+        type=file_path,
+        metavar="BOOT.img",
+        help="image of the slot's boot partition (Raspberry Pi and Jetson)",
     )
     bundle.add_argument("--board", required=True, choices=BOARDS, help="the only kind of board that takes it")
     bundle.add_argument(
         "--version",
         help="what the image must be, such as 1.4.0; devices refuse an older one than they run (default: as it is)",
     )
-    bundle.add_argument("--keys", type=Path, required=True, metavar="DIR", help="folder of `visavis update keys`")
-    bundle.add_argument("--out", type=Path, required=True, metavar="FILE.raucb", help="where to write the bundle")
+    bundle.add_argument("--keys", type=file_path, required=True, metavar="DIR", help="folder of `visavis update keys`")
+    bundle.add_argument("--out", type=file_path, required=True, metavar="FILE.raucb", help="where to write the bundle")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,17 +12,21 @@ import logging
 import os
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from visavis.cli.arguments import amount, count, count_or_auto, share, size
+from msgspec.structs import replace
+
+from visavis.cli.arguments import amount, count, count_or_auto, file_path, share, size
+from visavis.cli.program import of_the_system
 from visavis.engines.note import EngineNote, note_path
-from visavis.errors import DetectorLost, GpuUnusable, ModelError, VisavisError
+from visavis.errors import DetectorLost, GpuUnusable, ModelError, Starved, VisavisError
 from visavis.gpu_losses import MOST_LOST, GpuLosses, may_use_gpu
 from visavis.held_back import hold_back
 from visavis.parent import die_with_parent
-from visavis.settings import SYSTEM_CACHE, DetectorSettings, WorkerSettings
+from visavis.settings import BACKENDS, PRECISIONS, SYSTEM_CACHE, DetectorSettings, WorkerSettings
 from visavis.signals import stop_on_signals, stopped_after
 from visavis.systemd import READY, STATUS, SignOfLife, log_handler, tell
 from visavis.watchdog import Limits, watch_itself
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from visavis.config_gen import Config
 
 EXAMPLE = """  visavis worker --config /etc/visavis/config.toml --name extra
+  visavis worker --config /etc/visavis/config.toml --name extra --threads 2
   visavis worker --socket /run/visavis/frames.sock --name extra --backend onnxruntime"""
 DEFAULTS = DetectorSettings()
 # Idle threads of the math libraries spin; they read these when NumPy is imported, so this must come first.
@@ -49,8 +54,10 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `visavis worker` takes."""
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--config", type=Path, metavar="FILE", help="take what the worker does from this configuration")
-    where.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket, frames.sock")
+    where.add_argument(
+        "--config", type=file_path, metavar="FILE", help="take what the other options leave out from this configuration"
+    )
+    where.add_argument("--socket", type=file_path, metavar="PATH", help="the daemon's socket, frames.sock")
     parser.add_argument("--name", default="worker", help="name in logs and status (default: %(default)s)")
     parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when process PID, our parent, ends")
     parser.add_argument(
@@ -100,11 +107,15 @@ def _add_detector(parser: argparse.ArgumentParser) -> None:
     """Which model runs how; the settings of the section [detector]."""
     parser.add_argument(
         "--backend",
+        choices=BACKENDS,
         default=DEFAULTS.backend,
-        help="auto, tensorrt, onnxruntime, kserve, or fake for tests (default: %(default)s)",
+        help="what runs the model; fake is for tests (default: %(default)s)",
     )
     parser.add_argument(
-        "--precision", default=DEFAULTS.precision, help="auto, fp32, fp16 or int8 (default: %(default)s)"
+        "--precision",
+        choices=PRECISIONS,
+        default=DEFAULTS.precision,
+        help="number format of the network (default: %(default)s)",
     )
     parser.add_argument(
         "--model", default=DEFAULTS.model, help="a model of `visavis model list`, or a FILE.onnx (default: %(default)s)"
@@ -129,7 +140,7 @@ def _add_detector(parser: argparse.ArgumentParser) -> None:
         help="boxes that overlap by more than this, 0 to 1, are one face (default: %(default)s)",
     )
     parser.add_argument(
-        "--cache-dir", type=Path, default=DEFAULTS.cache_dir, metavar="DIR", help="folder of prepared models"
+        "--cache-dir", type=file_path, default=DEFAULTS.cache_dir, metavar="DIR", help="folder of prepared models"
     )
     parser.add_argument(
         "--fake-service-ms",
@@ -162,6 +173,36 @@ def _file(name: str) -> Path | None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop: exit 0; 1 when the supervisor should start a fresh worker."""
     logging.basicConfig(level=logging.INFO, handlers=[log_handler(args.name)])
+    began_s = time.monotonic()
+    try:
+        with starved():
+            return serve(args, began_s)
+    except VisavisError as error:  # before there was anything that could be told to stop
+        log.error("%s: %s: %s", args.name, error.kind, error)
+        hold_back(time.monotonic() - began_s, threading.Event())
+        return error.exit_code
+
+
+@contextmanager
+def starved() -> Iterator[None]:
+    """Make an error of ours of what the system refuses the block.
+
+    Raises:
+        Starved: what it was.
+    """
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        what = of_the_system(error) if isinstance(error, OSError) else "no memory is left"
+        raise Starved(what, "look at the memory, processes and open files that are left to it") from error
+
+
+def serve(args: argparse.Namespace, began_s: float) -> int:
+    """Serve, as a process that was started at `began_s` by the monotonic clock; returns the exit code.
+
+    Raises:
+        VisavisError, OSError, MemoryError: it did not come so far.
+    """
     if args.die_with_parent is not None:
         die_with_parent(args.die_with_parent)
     if args.config is not None:
@@ -175,12 +216,12 @@ def run(args: argparse.Namespace) -> int:
 
     losses = GpuLosses(note_path(args.socket).parent, args.name) if may_use_gpu(args.backend) else None
     fallback = losses is not None and must_do_without_gpu(args, losses)
-    began_s = time.monotonic()
     with ExitStack() as end:
         stop = end.enter_context(stop_on_signals())
         tries = Tries(losses, stop, end, fallback=fallback)
         try:
-            worker.run(settings(args, fallback=fallback), stop, tries.warm)
+            with starved():
+                worker.run(settings(args, fallback=fallback), stop, tries.warm)
         except VisavisError as error:
             code = told(args, error)
             remember(losses, code, fallback=fallback)
@@ -247,7 +288,7 @@ def remember(losses: GpuLosses | None, exit_code: int, *, fallback: bool) -> Non
 def become(args: argparse.Namespace) -> NoReturn:
     """Turn this process into the worker that a configuration describes; systemd goes on watching it.
 
-    What is of the process, and not of its work, is passed on; at its parent's death it ends anyway.
+    What was typed follows what the configuration says, and so wins over it.
 
     Raises:
         ConfigRefused: as `accepted`.
@@ -255,9 +296,20 @@ def become(args: argparse.Namespace) -> NoReturn:
     """
     from visavis.worker_command import worker_command  # noqa: PLC0415 (not what a worker needs)
 
-    command = worker_command(accepted(args.config))
-    own = ["--name", args.name, "--watchdog-s", str(args.watchdog_s)]
-    os.execv(command[0], [*command, *own])  # noqa: S606 (no shell is what we want)
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument("--config")
+    _, typed = config.parse_known_args(args.words[1:])  # without the command's own name
+    command = worker_command(changed(accepted(args.config), typed))
+    os.execv(command[0], [*command, *typed])  # noqa: S606 (no shell is what we want)
+
+
+def changed(config: Config, typed: list[str]) -> Config:
+    """The settings with what the recommended threads depend on as it was typed."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    for option, kind in (("--model", str), ("--input", size), ("--precision", str)):
+        parser.add_argument(option, type=kind)
+    found, _ = parser.parse_known_args(typed)
+    return replace(config, detector=replace(config.detector, **vars(found)))
 
 
 def accepted(config: Path) -> Config:

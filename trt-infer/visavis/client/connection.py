@@ -18,7 +18,7 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from visavis.addresses import MQTT_PORTS, in_brackets
+from visavis.addresses import MQTT_PORTS, host_of, in_brackets
 from visavis.errors import VisavisError
 from visavis.secret_files import shown
 
@@ -35,6 +35,9 @@ REFUSALS = {
     134: LOGIN,
     135: LOGIN,
 }
+# What a message to a broker has room for, bytes.
+MOST_CARRIED = 65_535
+CARRIED = f"give UTF-8 of at most {MOST_CARRIED} bytes, without U+0000"
 # What of a Broker has no use without what else of it: it would be forgotten, and a password leave in clear.
 NEEDS = (
     ("password_file", "user"),
@@ -66,18 +69,36 @@ class Silent(VisavisError):
     kind = "silent"
 
 
-class Useless(ValueError):
-    """An attribute of a Broker has no use without another one.
+class Unfit(ValueError):
+    """An attribute of a Broker cannot be what it is.
 
     Attributes:
         name: which one.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} {why}")
+        self.name = name
+
+
+class Useless(Unfit):
+    """It has no use without another one.
+
+    Attributes:
         needs: the other one.
     """
 
     def __init__(self, name: str, needs: str) -> None:
         with_tls = ": begin the address with mqtts:// or wss://" if needs == "tls" else ""
-        super().__init__(f"{name} has no use without {needs}{with_tls}")
-        self.name, self.needs = name, needs
+        super().__init__(name, f"has no use without {needs}{with_tls}")
+        self.needs = needs
+
+
+class Uncarried(Unfit):
+    """MQTT has no form for it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, f"is nothing that MQTT can carry: {CARRIED}")
 
 
 class Broker(msgspec.Struct, frozen=True):
@@ -95,7 +116,7 @@ class Broker(msgspec.Struct, frozen=True):
         path: of the WebSocket.
 
     Raises:
-        ValueError: one of them has no use without another, as `ca` without `tls`.
+        Unfit: one of them has no use without another, as `ca` without `tls`, or is nothing that MQTT can carry.
     """
 
     host: str = "127.0.0.1"
@@ -110,7 +131,9 @@ class Broker(msgspec.Struct, frozen=True):
     path: str = WEBSOCKET_PATH
 
     def __post_init__(self) -> None:
-        """Refuse what would only be forgotten."""
+        """Refuse what would only be forgotten, and what could not be said."""
+        if not _carried(self.user):
+            raise Uncarried("user")
         for name, needs in NEEDS:
             if getattr(self, name) and not getattr(self, needs):
                 raise Useless(name, needs)
@@ -137,7 +160,7 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
         )
     at, path = port or url.port or MQTT_PORTS[url.scheme], url.path or WEBSOCKET_PATH
     tls, websocket = url.scheme in ("mqtts", "wss"), url.scheme in ("ws", "wss")
-    return Broker(url.hostname, at, tls=tls, websocket=websocket, path=path, **more)
+    return Broker(host_of(url), at, tls=tls, websocket=websocket, path=path, **more)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -414,13 +437,24 @@ def _trust(broker: Broker) -> ssl.SSLContext:
     return context
 
 
+def _carried(text: str) -> bool:
+    """Whether MQTT has a form for it; bytes of a command line that are no UTF-8 are lone surrogates here."""
+    try:
+        return len(text.encode()) <= MOST_CARRIED and "\0" not in text
+    except UnicodeEncodeError:
+        return False
+
+
 def _password(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").strip()
+        password = file.read_text(encoding="utf-8").strip()
     except OSError as error:
         name, remedy = shown(file)
         raise BrokerRefused(f"cannot read the password in {name}, {error.strerror}", remedy) from error
     except UnicodeDecodeError as error:
         raise BrokerRefused(f"the password in {file} is not UTF-8", "write it anew") from error
+    if not _carried(password):
+        raise BrokerRefused(f"the password in {file} is nothing that MQTT can carry", CARRIED)
+    return password

@@ -73,9 +73,13 @@ class State(msgspec.Struct):
 
     @property
     def cameras_away(self) -> list[str]:
-        """The ids of cameras that it has, or of which something was heard, and that are not known to be online."""
+        """The ids of cameras that it has, or of which something was heard, and that are not known to be online.
+
+        All of them where the device is away: the last that a broker has of them may be of before a power cut.
+        """
         names = {*self.cameras, *(self.info.cameras if self.info else ())}
-        return sorted(name for name in names if name not in self.cameras or not self.cameras[name].online)
+        there = set() if self.online is False else {name for name, one in self.cameras.items() if one.online}
+        return sorted(names - there)
 
 
 class Fleet:

@@ -10,7 +10,9 @@ import msgspec
 
 from visavis.engines.key import EngineKey
 from visavis.engines.vault import record_of
+from visavis.errors import ModelError
 from visavis.models.cache import records
+from visavis.models.manifest import original
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -21,7 +23,11 @@ class _Record(msgspec.Struct, frozen=True):
 
 def has_int8_engine(model: str, size_px: tuple[int, int], cache_dir: Path) -> bool:
     """Whether an engine of the model for this input was built in int8; a worker sees whether its GPU takes it."""
-    sums = {one.prepared_sha256 for one in records(cache_dir) if (one.name, one.width, one.height) == (model, *size_px)}
+    try:
+        of = (original(model, cache_dir=cache_dir).sha256, *size_px)
+    except ModelError:
+        return False
+    sums = {one.prepared_sha256 for one in records(cache_dir) if (one.original_sha256, one.width, one.height) == of}
     return any(key.precision == "int8" and key.model_sha256 in sums for key in _keys(cache_dir))
 
 

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 FOLDER = "engines"
 # Of all engines together: some dozens, of models, sizes and releases of TensorRT that were once in use.
 MOST_BYTES = 1 << 30
+# Of the timings of every TensorRT and GPU that has built here.
+TIMINGS_MOST_BYTES = 64 << 20
 TURN_PERIOD_S = 0.5
 
 
@@ -214,6 +216,7 @@ def _keep_timings(timings: bytes, name: str, vault: Vault) -> None:
     try:
         if timings:
             vault.seal(name, b"", timings)
+            vault.let_go("timing-*.cache", TIMINGS_MOST_BYTES, name)
     except OSError as error:
         log.warning("cannot keep the timings of the build, %s: the next one takes as long", error.strerror)
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from visavis.engines.note import EngineNote, note_path
+from visavis.threads import start
 
 if TYPE_CHECKING:
     from visavis.config_gen import Config
@@ -69,7 +70,11 @@ class FirstBuild:
 
     def __enter__(self) -> FirstBuild:
         if self._command is not None:
-            self._thread.start()
+            try:
+                start(self._thread)
+            except OSError as error:
+                self._command = None
+                self._fail(f"the build cannot be started, {error}")
         return self
 
     def __exit__(

@@ -19,6 +19,7 @@ from visavis.atomic import write_atomically
 from visavis.engines.note_gen import BEAT_MS, FILE, TEXTS, Note
 from visavis.engines.progress import ELSEWHERE, Report
 from visavis.terminal import plain
+from visavis.threads import start
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end.set()
-        if self._note is not None and self._began_ns:
+        if self._note is not None and self._thread.ident is not None:
             self._thread.join()
             self._note.clear()
 
@@ -113,7 +114,7 @@ class Progress:
         self._now = (fraction, phase)
         if self._note is not None and not self._began_ns and phase != ELSEWHERE:
             self._began_ns = time.monotonic_ns()
-            self._thread.start()
+            start(self._thread)
         return self._then(fraction, phase)
 
     def _tell(self) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from visavis.atomic import lock_file, write_atomically
+from visavis.atomic import lock_file
 from visavis.models.manifest import Original, original, read_limited
+from visavis.models.pair import models_in, records_of, remove_both, replace_both
 from visavis.settings import default_cache_dir
 
 log = logging.getLogger(__name__)
@@ -98,11 +99,12 @@ def verify(path: Path, original_sha256: str) -> tuple[Record, bytes] | None:
         OSError: the record exists but cannot be read.
         ModelError: the model cannot be read.
     """
-    record = _record(path)
-    if record is None or not path.is_file() or record.original_sha256 != original_sha256:
+    made = {one.prepared_sha256: one for one in _records(path) if one.original_sha256 == original_sha256}
+    if not made or not path.is_file():
         return None
     content = read_limited(path)
-    return (record, content) if hashlib.sha256(content).hexdigest() == record.prepared_sha256 else None
+    record = made.get(hashlib.sha256(content).hexdigest())
+    return (record, content) if record is not None else None
 
 
 def is_prepared(path: Path) -> bool:
@@ -116,17 +118,20 @@ def is_prepared(path: Path) -> bool:
 
 def records(cache_dir: Path) -> Iterator[Record]:
     """What was prepared, as far as that can be read."""
-    for path in sorted((cache_dir / "models").glob("*.json")):
+    for path in models_in(cache_dir / "models"):
         with contextlib.suppress(OSError):
             if (record := _record(path)) is not None:
                 yield record
 
 
 def _record(path: Path) -> Record | None:
-    try:
-        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Record)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+    return next(_records(path), None)
+
+
+def _records(path: Path) -> Iterator[Record]:
+    for said in records_of(path):
+        with contextlib.suppress(msgspec.DecodeError):
+            yield msgspec.json.decode(said, type=Record)
 
 
 def _kept(path: Path, source: Original) -> Prepared | None:
@@ -153,15 +158,26 @@ def _unkept(path: Path, source: Original, size_px: tuple[int, int], reason: OSEr
 
 def _build(path: Path, source: Original, width: int, height: int) -> Prepared:
     record, content = _prepare(source, width, height)
-    # The record first: a model without one is never believed.
-    beside = path.with_suffix(".json")
-    write_atomically(beside, msgspec.json.encode(record))
-    try:
-        write_atomically(path, content)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    replace_both(path, content, msgspec.json.encode(record))
+    _let_go_of_earlier(path, record)
     return _made(source, content, path, record)
+
+
+def _let_go_of_earlier(path: Path, record: Record) -> None:
+    """Remove what an earlier preparation left of the same original for the same size: this release does not read it.
+
+    Another original of this name stays: workers may use the one, and somebody try the other.
+    """
+    for model in models_in(path.parent):
+        with contextlib.suppress(OSError):  # of another user: it stays
+            other = _record(model)
+            if other is not None and _is_instead_of(record, other):
+                remove_both(model)
+
+
+def _is_instead_of(record: Record, other: Record) -> bool:
+    same = (record.original_sha256, record.width, record.height) == (other.original_sha256, other.width, other.height)
+    return same and other.preparation < record.preparation
 
 
 def _made(source: Original, content: bytes, path: Path | None, record: Record) -> Prepared:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from visavis.atomic import write_atomically
+from visavis.atomic import clear_drafts, write_atomically
 from visavis.errors import ModelError
 from visavis.models.auto import AUTO
 from visavis.models.cache import locked
@@ -51,6 +51,8 @@ def keep(name: str, entry: Entry, content: bytes, cache_dir: Path) -> Path:
     try:
         # By the name, not by the file: another file under this name at once would remove ours, and we its.
         with locked(beside):
+            for names in (f"{name}-{SUM}.onnx", beside.name):
+                clear_drafts(path.parent, names)
             write_atomically(path, content)
             # The entry last: a name without its file is never known.
             write_atomically(beside, msgspec.json.format(msgspec.json.encode(entry), indent=2))

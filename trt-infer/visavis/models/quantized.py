@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from visavis.atomic import write_atomically
 from visavis.errors import ModelError
 from visavis.families import FAMILIES
 from visavis.models.cache import PREPARATION, Prepared, is_prepared, locked
 from visavis.models.manifest import Entry, Original, is_there, original, read_limited
+from visavis.models.pair import records_of, replace_both
 from visavis.models.processor import processor_name
 from visavis.settings import default_cache_dir
 
@@ -105,10 +106,10 @@ def quantized_model(
     remedy = f"visavis model quantize {model} --input {width}x{height} --pictures FOLDER"
     if not is_there(path):
         raise ModelError(f"{source.name} is not quantised for {width}x{height} on this processor", remedy)
-    record = record_of(path)
+    records = list(_records(path))
     content = read_limited(path)
     sums = (source.sha256, hashlib.sha256(content).hexdigest())
-    if record is None or (record.original_sha256, record.quantized_sha256) != sums:
+    if sums not in [(record.original_sha256, record.quantized_sha256) for record in records]:
         raise ModelError(f"quantised model {path} is not what was written", remedy)
     return Prepared(name=source.name, family=source.entry.family, content=content, path=path)
 
@@ -167,35 +168,39 @@ def verify(kept: Kept, model: str) -> Record:
     Raises:
         ModelError: they are not, or cannot be read.
     """
-    content, record = read_limited(kept.path), kept.record
-    if record is None:
+    if kept.record is None:
         raise ModelError(f"quantised model {kept.path} has no record of its own", "remove it, and quantise again")
-    if hashlib.sha256(content).hexdigest() != record.quantized_sha256:
+    made = {record.quantized_sha256: record for record in _records(kept.path)}
+    record = made.get(hashlib.sha256(read_limited(kept.path)).hexdigest())
+    if record is None:
         raise ModelError(
             f"quantised model {kept.path} is not what was written",
-            f"visavis model quantize {model} --input {record.width}x{record.height} --pictures FOLDER",
+            f"visavis model quantize {model} --input {kept.record.width}x{kept.record.height} --pictures FOLDER",
         )
     return record
 
 
 def record_of(path: Path) -> Record | None:
     """The record beside an int8 model; None when it cannot be read."""
-    try:
-        return msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return next(_records(path), None)
+
+
+def _records(path: Path) -> Iterator[Record]:
+    """Those that may be its record, as far as they can be read."""
+    with suppress(OSError):
+        for said in records_of(path):
+            with suppress(msgspec.DecodeError):
+                yield msgspec.json.decode(said, type=Record)
 
 
 def keep(path: Path, content: bytes, record: Record) -> None:
     """Keep an int8 model and its record, in place of an earlier one.
 
     Raises:
-        ModelError: it cannot be written; what was there before may not be believed any more.
+        ModelError: it cannot be written; what was there before still is.
     """
     try:
         with locked(path):
-            # The record first: a model without its own is never believed.
-            write_atomically(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(record), indent=2))
-            write_atomically(path, content)
+            replace_both(path, content, msgspec.json.format(msgspec.json.encode(record), indent=2))
     except OSError as error:
         raise ModelError(f"cannot keep {path}, {error.strerror}", "set VISAVIS_CACHE_DIR to another folder") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +13,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from visavis.addresses import in_brackets
+from visavis.addresses import host_of, in_brackets
 from visavis.errors import DetectorError, ModelError
+from visavis.openinference.names import Names
 from visavis.secret_files import shown
 from visavis.terminal import plain
 
@@ -55,6 +57,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     ca: Path | None = None
     token_file: Path | None = None
+    names: Names = msgspec.field(default_factory=Names)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{in_brackets(self.host)}:{self.port}{self.path}"
@@ -116,16 +119,16 @@ def endpoint(url: str, model: str, ca: Path | None = None, token_file: Path | No
     remedy = "write for example https://triton:8000 or grpc://triton:8001 into detector.kserve_url"
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = host_of(parts), parts.port
         # As the resolver will: it raises what no caller there expects.
-        (parts.hostname or "").encode("idna")
+        host.encode("idna")
     except ValueError as error:
         raise ServerUnfit(f"the address of the model server is refused, {error}", remedy) from error
-    if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if parts.scheme not in PORTS or not host or parts.username or parts.query or parts.fragment:
         raise ServerUnfit("the address of the model server is missing or not one", remedy)
     return Endpoint(
         scheme=parts.scheme,
-        host=parts.hostname,
+        host=host,
         port=port or PORTS[parts.scheme],
         path=quote(parts.path.rstrip("/"), safe=OF_PATHS),
         model=model,
@@ -139,20 +142,29 @@ class Deadline:
 
     Args:
         limit_ns: on CLOCK_MONOTONIC.
+        stop: ends it at once.
     """
 
-    def __init__(self, limit_ns: int) -> None:
-        self._limit_ns = limit_ns
+    def __init__(self, limit_ns: int, stop: threading.Event | None = None) -> None:
+        self._limit_ns, self._stop = limit_ns, stop
 
     @classmethod
-    def after(cls, wait_ms: float) -> Deadline:
+    def after(cls, wait_ms: float, stop: threading.Event | None = None) -> Deadline:
         """The deadline `wait_ms` from now."""
-        return cls(time.monotonic_ns() + int(wait_ms * 1e6))
+        return cls(time.monotonic_ns() + int(wait_ms * 1e6), stop)
 
     @property
     def passed(self) -> bool:
         """Whether it is over."""
-        return time.monotonic_ns() >= self._limit_ns
+        return time.monotonic_ns() >= self._limit_ns or (self._stop is not None and self._stop.is_set())
+
+    def share(self, parts: int) -> Deadline:
+        """The end of the first of as many equal parts of what is left.
+
+        Raises:
+            ServerLost: nothing is.
+        """
+        return Deadline.after(1_000 * self.left_s() / parts, self._stop)
 
     def left_s(self) -> float:
         """Seconds that are left, more than 0.
@@ -161,7 +173,7 @@ class Deadline:
             ServerLost: none are.
         """
         left_ns = self._limit_ns - time.monotonic_ns()
-        if left_ns <= 0:
+        if left_ns <= 0 or self.passed:
             raise too_late()
         return left_ns / 1e9
 

@@ -2,7 +2,8 @@
 """The protocol over HTTP: one kept connection, tensors as bytes behind the JSON, or inside it for servers without that.
 
 A deadline bounds each request as a whole, also against a server that sends one byte now and then: every wait on the
-socket gets what is left of it. The server's name is resolved when it is opened, never while a frame waits.
+socket gets what is left of it. The server's name is resolved at the first request, which opens the server, and never
+while a frame waits.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from visavis.openinference.endpoint import (
     refused_token,
     too_late,
 )
+from visavis.openinference.names import Address
 from visavis.openinference.tensors import INPUT, MOST_ANSWER_BYTES, Metadata, Pictures, floats, in_order
 
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -53,8 +55,8 @@ class Http:
         outputs: the names of the outputs that are wanted, in order.
 
     Raises:
-        ServerLost: its name cannot be resolved.
-        ServerUnfit: the file with certificates cannot be used.
+        ServerLost: the file with certificates cannot be read.
+        ServerUnfit: it cannot be used.
     """
 
     def __init__(self, where: Endpoint, outputs: Sequence[str]) -> None:
@@ -142,12 +144,12 @@ class _Reply(NamedTuple):
 
 
 class _Connection(http.client.HTTPConnection):
-    """A kept connection whose every wait ends with the deadline; connects again to the address it has."""
+    """A kept connection whose every wait ends with the deadline; connects again to the addresses it has."""
 
     def __init__(self, where: Endpoint, context: ssl.SSLContext | None) -> None:
         super().__init__(where.host, where.port)
         self._where, self._context = where, context
-        self._addresses = _addresses(where)
+        self._addresses: list[Address] = []
         self._deadline = Deadline(0)
         self.response_class = self._timed_response  # type: ignore[assignment]  # any callable will do
 
@@ -173,21 +175,32 @@ class _Connection(http.client.HTTPConnection):
             raise ServerLost(f"the connection to {self._where} failed, {words}", again=True) from error
 
     def connect(self) -> None:
-        """Connect to the first address that answers."""
-        left = len(self._addresses)
-        for family, kind, protocol, _, address in self._addresses:
-            left -= 1
-            sock = socket.socket(family, kind, protocol)
+        """Connect to the first address that answers. None gets all of the time: one may drop whatever is sent to it."""
+        names = self._where.names
+        self._addresses = self._addresses or _addresses(self._where, self._deadline.share(2))
+        addresses = names.best_first(self._addresses)
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                sock.settimeout(self._deadline.left_s())
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.sock = self._context.wrap_socket(sock, server_hostname=self.host) if self._context else sock
-                return
+                self.sock = self._connected(address, self._deadline.share(left))
             except (OSError, ServerLost):
-                sock.close()
-                if not left:
+                if left == 1:
                     raise
+            else:
+                names.answered(address)
+                return
+
+    def _connected(self, to: Address, deadline: Deadline) -> socket.socket:
+        family, kind, protocol, _, address = to
+        with contextlib.ExitStack() as failed:
+            sock = failed.enter_context(socket.socket(family, kind, protocol))
+            sock.settimeout(deadline.left_s())
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                sock.settimeout(deadline.left_s())
+                sock = self._context.wrap_socket(sock, server_hostname=self.host.partition("%")[0])  # no zone
+            failed.pop_all()
+        return sock
 
     def send(self, data: Any) -> None:
         """Send all of `data`, in time."""
@@ -227,9 +240,9 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
-def _addresses(where: Endpoint) -> list[tuple[Any, ...]]:
+def _addresses(where: Endpoint, deadline: Deadline) -> list[Address]:
     try:
-        return list(socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM))
+        return where.names.found(where.host, where.port, deadline)
     except OSError as error:
         raise ServerLost(f"cannot find {where.host}, {error.strerror}", "check detector.kserve_url") from error
 

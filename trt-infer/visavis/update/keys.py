@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,17 +53,14 @@ def make_keys(folder: Path, name: str = "visavis") -> tuple[str, ...]:
         name: the owner, as the certificates say it.
 
     Raises:
-        UpdateError: one of them is there already, the name cannot be, or openssl is missing or refuses.
+        UpdateError: one of them is there already, the name cannot be, there is no room, openssl is missing or
+            refuses.
     """
     if not name.isprintable() or not 1 <= len(name) <= MOST_NAME:
         raise UpdateError(f"{name!r} cannot be the name in certificates", f"choose one of 1 to {MOST_NAME} letters")
-    there = [file for file in ALL if (folder / file).exists()]
+    there = [file for file in ALL if _is_there(folder / file)]
     if there not in ([], [*OF_AUTHORITY]):
-        raise UpdateError(
-            f"{folder} already holds {', '.join(there)}",
-            f"devices trust these keys: for another signing pair leave {CA_KEY} and {CA} alone in the folder; "
-            "a folder without any gets an authority that no device trusts yet",
-        )
+        raise _held(folder, there)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as draft:
         (Path(draft) / "extensions.conf").write_text(EXTENSIONS)
@@ -70,10 +69,45 @@ def make_keys(folder: Path, name: str = "visavis") -> tuple[str, ...]:
         if not there:
             _make_authority(Path(draft), name)
         _make_signer(Path(draft), name)
+        _check_whole(Path(draft))
         wanted = tuple(file for file in ALL if file not in there)
-        for file in wanted:
-            (Path(draft) / file).rename(folder / file)
+        with _claimed(folder / KEY):
+            for file in wanted:
+                (Path(draft) / file).rename(folder / file)
     return wanted
+
+
+def _is_there(file: Path) -> bool:
+    """Whether it is more than a claim, see `_claimed`."""
+    return file.exists() and file.stat().st_size > 0
+
+
+def _held(folder: Path, there: Sequence[str]) -> UpdateError:
+    return UpdateError(
+        f"{folder} already holds {', '.join(there)}",
+        f"devices trust these keys: for another signing pair leave {CA_KEY} and {CA} alone in the folder; "
+        "a folder without any gets an authority that no device trusts yet",
+    )
+
+
+@contextmanager
+def _claimed(key: Path) -> Iterator[None]:
+    """Let only one of those that make keys at the same time put them there: a rename would replace the other's.
+
+    Raises:
+        UpdateError: somebody else has.
+    """
+    try:
+        key.open("xb").close()
+    except FileExistsError as error:
+        if key.stat().st_size:
+            raise _held(key.parent, [key.name]) from error
+        raise UpdateError(f"{key} is empty: others make keys here now, or were killed", "remove it then") from error
+    try:
+        yield
+    finally:
+        if not key.stat().st_size:  # something ended us before the key was there
+            key.unlink()
 
 
 def _make_authority(folder: Path, name: str) -> None:
@@ -95,6 +129,15 @@ def _make_key(folder: Path, key: str) -> None:
     (folder / key).chmod(0o600)
 
 
+def _check_whole(folder: Path) -> None:
+    """Look at what will sign: openssl ends well although the disk took a part of what it wrote, or nothing.
+
+    When certificates end, and whether somebody signed an owner's authority, is looked at elsewhere.
+    """
+    _openssl(folder, "pkey", "-noout", "-in", KEY)
+    _openssl(folder, "verify", "-partial_chain", "-no_check_time", "-CAfile", CA, CERTIFICATE)
+
+
 def _subject(name: str, role: str) -> str:
     """As openssl reads it, where three characters have a meaning of their own."""
     plain = re.sub(r"([\\/+])", r"\\\1", name)
@@ -109,3 +152,6 @@ def _openssl(folder: Path, *words: str) -> None:
     )
     if done.returncode != 0:
         raise UpdateError(f"openssl {words[0]} refused: {done.stderr.strip()}")
+    made = words[words.index("-out") + 1] if "-out" in words else ""
+    if made and not _is_there(folder / made):
+        raise UpdateError(f"openssl wrote nothing into {made}", f"make room on the disk of {folder.parent}")

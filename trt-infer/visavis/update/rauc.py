@@ -30,9 +30,15 @@ REFUSALS = (
     (r"format '?plain'? not allowed|format .* not allowed", "has a format that is forbidden", "make it with `bundle`"),
     (
         r"unable to get (local )?issuer certificate|self.signed certificate|unsuitable certificate purpose"
-        r"|certificate signature failure",
+        r"|certificate signature failure|invalid CA certificate|path length constraint exceeded",
         "is signed with a key that this device does not trust",
         "sign it with the keys whose ca.pem is this device's /etc/rauc/keyring.pem",
+    ),
+    (
+        # All that OpenSSL 3.0 tells a newer rauc of a signature, as on Ubuntu 22.04.
+        r"content type not enveloped data",
+        "is damaged, or signed with a key that this device does not trust",
+        f"{COPY_AGAIN}; if that is the same, sign it with the keys whose ca.pem is this device's /etc/rauc/keyring.pem",
     ),
     (
         r"exceeds bundle size|multiple of 4KiB|Failed to seek|too small|Signature (size|data)|no valid CMS"

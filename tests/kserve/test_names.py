@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A name with several addresses of which one is dead, and resolvers that take their time."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from visavis.backends import kserve as kserve_backend
+from visavis.openinference.endpoint import Deadline, endpoint
+from visavis.openinference.names import Names
+from visavis.openinference.over_http import Http
+
+from tests.kserve.conftest import Asking
+from tests.kserve.test_wires import UNHURRIED_MS, answering, saying
+from tests.waiting import HANG_S
+
+HOUR_MS = 3_600_000
+SAID = json.dumps({"inputs": [], "outputs": []}).encode()
+METADATA = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(SAID), SAID)
+LIVING, DEAD = "127.0.0.1", "127.0.0.2"
+
+
+@contextmanager
+def dropping(port: int) -> Iterator[None]:
+    """At `DEAD` nothing answers, as behind a firewall that drops: the kernel does so where a queue is full."""
+    with ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((DEAD, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = open_sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex((DEAD, port))
+        yield
+
+
+def opened(where: Any) -> None:
+    http = Http(where, ["a"])
+    http.metadata(Deadline.after(UNHURRIED_MS / 4))
+    http.close()
+
+
+def test_an_address_that_drops_packets_hides_no_other_and_is_tried_last_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **named: [real(at, *rest, **named)[0] for at in (DEAD, LIVING)]
+    )
+    with saying(answering(METADATA)) as url:
+        where = endpoint(url.replace(LIVING, "triton.example"), "m")
+        with dropping(where.port):
+            opened(where)
+        with socket.create_server((DEAD, where.port)) as listener:
+            opened(where)
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+
+class SlowResolver:
+    """Answers when it is let, the first `unknown` questions at once: there is no such name."""
+
+    def __init__(self, unknown: int = 0) -> None:
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+        self.answers = 0
+        self._unknown = unknown
+
+    def __call__(self, *_: Any, **__: Any) -> list[Any]:
+        self._unknown -= 1
+        if self._unknown >= 0:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        self.asked.set()
+        self.may_answer.wait(HANG_S)
+        self.answers += 1
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (LIVING, 9))]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SlowResolver]:
+    """In the system's place."""
+    slow = SlowResolver(getattr(request, "param", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    yield slow
+    slow.may_answer.set()
+
+
+def test_a_worker_is_ready_while_the_resolver_is_silent(
+    resolver: SlowResolver, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kserve_backend, "OPEN_MS", 100)
+    detector = asking("http://triton.example:8000", warm=False)
+    detector.warm_up()
+    assert (detector.name, detector.losses, resolver.answers) == ("onnxruntime", 1, 0)
+
+
+@pytest.mark.parametrize("resolver", [1], indirect=True)
+def test_a_worker_that_ends_does_not_wait_for_the_resolver(
+    resolver: SlowResolver, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kserve_backend, "OPEN_MS", HOUR_MS)
+    detector = asking("http://triton.example:8000", warm=False)
+    detector.warm_up()
+    assert resolver.asked.wait(HANG_S), "nobody seeks the server"
+    detector.close()
+    assert resolver.answers == 0
+
+
+def test_what_the_resolver_says_too_late_is_there_for_the_next_opening(resolver: SlowResolver) -> None:
+    names = Names()
+    with pytest.raises(TimeoutError, match="nobody answers for names in time"):
+        names.found("triton.example", 8_000, Deadline.after(50))
+    resolver.may_answer.set()
+    assert names.found("triton.example", 8_000, Deadline.after(HOUR_MS))[0][4] == (LIVING, 9)
+    assert resolver.answers == 1

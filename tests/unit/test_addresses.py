@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The zone of a link-local address: %25 in a URL, % for who connects."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv6Address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from visavis.addresses import host_of
+from visavis.client import broker_at
+from visavis.doctor import reached
+from visavis.greeting import subscribe_command
+from visavis.openinference.endpoint import endpoint
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("mqtt://[fe80::1%25eth0]:1883", "fe80::1%eth0"),
+        ("mqtt://[fe80::1%eth0]:1883", "fe80::1%eth0"),
+        ("mqtt://[fe80::1%25Eth0.25]/", "fe80::1%Eth0.25"),
+        ("mqtt://[2001:db8::25]", "2001:db8::25"),
+        ("mqtt://Box", "box"),
+        ("mqtt://", ""),
+    ],
+)
+def test_a_host_is_as_the_resolver_takes_it(url: str, host: str) -> None:
+    assert host_of(urlsplit(url)) == host
+
+
+def test_all_that_connect_know_the_zone_of_an_address() -> None:
+    at = "[fe80::1%25eth0]"
+    assert broker_at(f"mqtt://{at}").host == "fe80::1%eth0"
+    assert endpoint(f"http://{at}:8000", "m").host == "fe80::1%eth0"
+    assert subscribe_command(f"mqtt://{at}", "t") == "mosquitto_sub -h fe80::1%eth0 -p 1883 -t 't'"
+
+
+@pytest.fixture
+def link_local() -> Iterator[str]:
+    """Where something listens at this machine's own link-local address."""
+    known = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+    found = [(str(IPv6Address(bytes.fromhex(one[0]))), one[5]) for one in known if one[0].startswith("fe80")]
+    if not found:
+        pytest.skip("no interface has a link-local address here")
+    address, interface = found[0]
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.bind((address, 0, 0, socket.if_nametoindex(interface)))
+        listener.listen()
+        yield f"[{address}%25{interface}]:{listener.getsockname()[1]}"
+
+
+def test_doctor_finds_a_broker_at_a_link_local_address(link_local: str) -> None:
+    assert reached("mqtt", f"mqtt://{link_local}").state == "ok"

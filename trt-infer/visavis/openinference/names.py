@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server's name stands for: looked up in time, and tried first where somebody answered before."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visavis.openinference.endpoint import Deadline
+
+# As getaddrinfo gives it: family, kind, protocol, a name, and what is connected to.
+Address = tuple[Any, ...]
+# How long a wait for the resolver goes on when its deadline is withdrawn.
+STEP_S = 0.05
+
+
+class Names:
+    """What one server's name stands for, over all its openings.
+
+    The resolver knows no deadline, so each lookup has a thread of its own. What one finds too late is there for the
+    next opening: with a first name server that is dead, each takes as long.
+    """
+
+    def __init__(self) -> None:
+        self._lookup: _Lookup | None = None
+        self._answered: Address | None = None
+
+    def found(self, host: str, port: int, deadline: Deadline) -> list[Address]:
+        """The addresses of a host.
+
+        Raises:
+            OSError: it has none.
+            TimeoutError: nobody has said so yet.
+        """
+        if self._lookup is None or self._lookup.error is not None:
+            self._lookup = _Lookup(host, port)
+        lookup = self._lookup
+        while lookup.is_alive() and not deadline.passed:
+            lookup.join(STEP_S)
+        if lookup.is_alive():
+            raise TimeoutError(0, "nobody answers for names in time")
+        if lookup.error is not None:
+            raise lookup.error
+        self._lookup = None
+        return lookup.addresses
+
+    def best_first(self, addresses: Sequence[Address]) -> list[Address]:
+        """The address that answered last, then the others."""
+        return sorted(addresses, key=lambda address: address != self._answered)
+
+    def answered(self, address: Address) -> None:
+        """Remember that there is a server at an address."""
+        self._answered = address
+
+
+class _Lookup(threading.Thread):
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(name="look-up", daemon=True)
+        self._host, self._port = host, port
+        self.addresses: list[Address] = []
+        self.error: OSError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.addresses = list(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            self.error = error

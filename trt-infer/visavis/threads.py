@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads that the system may refuse, as it refuses files and memory."""
+
+from __future__ import annotations
+
+import errno
+import threading
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a new thread.
+
+    Raises:
+        OSError: this user, or the service or container around it, may have no more.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:  # Python has no kind of its own for that
+        raise OSError(errno.EAGAIN, f"no more threads or processes are allowed, {error}") from error
