@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.gateway.bars import workers_bars
 from tests.bench.gateway.figures import FULL
 from tests.bench.gateway.live import VISAVIS, LiveRun
 from tests.bench.gateway.page import Found, sections
@@ -73,3 +74,12 @@ def test_the_page_of_the_benchmarks_has_the_parts_and_bars_of_its_programs() -> 
     always = [pattern for pattern, is_always in made_with("Bar") if is_always]
     assert always
     assert [pattern for pattern in always if not any(re.fullmatch(pattern, one) for one in told)] == []
+
+
+@pytest.mark.parametrize(("dot_products", "least"), [(True, 1.7), (False, 1.1)])
+def test_int8_is_to_gain_what_the_processor_can(
+    dot_products: bool, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.bench.gateway.bars.has_dot_products", lambda: dot_products)
+    (bar,) = (bar for bar in workers_bars(WORKERS) if "INT8 / fp32" in bar.what)
+    assert bar.limit == least

@@ -224,6 +224,12 @@ def test_no_binary_is_committed() -> None:
     assert not [path for path in tracked() if path.stat().st_size > 1_000_000]
 
 
+def test_no_private_key_is_committed() -> None:
+    """Commands that make some take the current folder for theirs when they are tried out."""
+    begins = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
+    assert not [path for path in tracked() if begins.search(path.read_bytes())]
+
+
 def test_requirements_are_pinned_by_hash_and_name_no_index() -> None:
     for path in tracked("requirements/*.txt"):
         text = path.read_text()

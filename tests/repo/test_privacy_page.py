@@ -37,6 +37,11 @@ def test_the_worker_that_looks_at_pictures_has_no_network() -> None:
     assert {"IPAddressDeny=any", "RestrictAddressFamilies=AF_UNIX"} <= set(unit)
 
 
+def test_pictures_are_kept_out_of_swap() -> None:
+    for unit in ("visavis-capture", "visavis-infer@"):
+        assert "MemorySwapMax=0" in (ROOT / f"systemd/{unit}.service").read_text().splitlines(), unit
+
+
 def test_its_figures_are_the_defaults() -> None:
     defaults = (ROOT / "docs/reference/config.md").read_text()
     for key, value in (("thumbnails_mb", "0"), ("days", "30"), ("mb", "16")):
