@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.chaos.load_program import LoadProgram
-from tests.e2e.brokers import is_open
+from tests.e2e.brokers import end_mosquitto, is_open
 from tests.standing_still import Freezable
 from tests.waiting import HANG_S, until
 
@@ -86,8 +86,7 @@ class Broker(Freezable):
     def stop(self) -> None:
         """End it in order, so that it saves its sessions."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(HANG_S)
+            end_mosquitto(self._process)
             self._process = None
 
     def __enter__(self) -> Broker:

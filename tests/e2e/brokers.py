@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.waiting import until
 
@@ -44,7 +45,17 @@ def mosquitto(
             until(lambda: is_open(port), "mosquitto does not listen")
             yield
         finally:
-            process.terminate()
+            end_mosquitto(process)
+
+
+def end_mosquitto(process: subprocess.Popen[Any]) -> None:
+    """End a mosquitto in order. It forgets what it is told in the midst of its start, so it is told until it hears."""
+
+    def ended() -> bool:
+        process.terminate()
+        return process.poll() is not None
+
+    until(ended, "mosquitto does not end")
 
 
 def certificate(folder: Path) -> list[str]:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from visavis.broker import wait_until_up
 
 from tests.ansible_programs import PLAYBOOKS, Ansible, Played
+from tests.e2e.brokers import end_mosquitto
 from tests.ports import free_port
 from tests.repo.pages import blocks
 from tests.unit.command import visavis
@@ -136,7 +137,7 @@ def mosquitto(tmp_path: Path) -> Iterator[int]:
             wait_until_up(process, port)
             yield port
         finally:
-            process.terminate()
+            end_mosquitto(process)
 
 
 def test_the_real_mosquitto_takes_the_passwords(mosquitto: int) -> None:

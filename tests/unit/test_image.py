@@ -26,6 +26,7 @@ from image.packages import Lock, Package, download, keep, missing_programs, pars
 from visavis.update import keys
 
 from deb import golang, sbom
+from tests.e2e.brokers import end_mosquitto
 from tests.unit.served import address_of, served
 from tests.waiting import until
 
@@ -459,5 +460,5 @@ def test_the_brokers_log_goes_to_the_journal_and_not_into_a_file_that_nothing_ro
     command = ["mosquitto", "-c", str(tmp_path / "mosquitto.conf")]
     with journal.open("w") as out, subprocess.Popen(command, stderr=out) as broker:
         until(lambda: " running" in journal.read_text() or file.exists(), "mosquitto says nothing")
-        broker.terminate()
+        end_mosquitto(broker)
     assert not file.exists(), journal.read_text()

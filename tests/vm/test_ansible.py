@@ -29,6 +29,7 @@ from deb import beside
 from deb.build import SYSTEMS, package
 from deb.packing import OUT
 from tests.ansible_programs import Ansible, Played
+from tests.e2e.brokers import end_mosquitto
 from tests.ports import free_port
 from tests.repo.test_laws import ROOT
 from tests.vm.container import Container, missing_for_containers
@@ -164,7 +165,7 @@ def house_broker(port: int, folder: Path) -> Iterator[Broker]:
         try:
             yield Broker("127.0.0.1", port, user="viewer", password_file=folder / "viewer")
         finally:
-            process.terminate()
+            end_mosquitto(process)
 
 
 @contextmanager
