@@ -23,6 +23,8 @@ from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S, child_pid
 from tests.ports import free_port
 from tests.waiting import HANG_S, until
 
+pytestmark = pytest.mark.timeout(600)  # limits within a test add up to more than the usual one
+
 PLACES = """zones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]
 lines = [{{ name = "mat", start = [0.32, 1], end = [0.32, 0] }}]
 """

@@ -24,6 +24,8 @@ from tests.e2e.test_appliance import DEMO, SCRIPT_LIMIT_S
 from tests.repo.pages import blocks
 from tests.waiting import until
 
+pytestmark = pytest.mark.timeout(600)  # limits within a test add up to more than the usual one
+
 SCHEMA = json.loads((CONTRACTS / "schemas/frigate_event.schema.json").read_text())
 BOTH = DEMO.replace('url = "managed"', 'url = "managed"\nformats = ["native", "frigate"]')
 ZONE = 'snapshots = true\nzones = [{{ name = "left", polygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]] }}]\n'

@@ -23,6 +23,8 @@ from tests.ports import free_port
 from tests.standing_still import paused
 from tests.waiting import HANG_S, until
 
+pytestmark = pytest.mark.timeout(600)  # limits within a test add up to more than the usual one
+
 STATS_INTERVAL_S, LATE_S = 10.0, 8.0
 SNAPSHOT = "/api/v1/cameras/demo/snapshot.jpg"
 OTHER_FORM = "discovery_component"  # only with mqtt.discovery = "component"

@@ -319,7 +319,7 @@ def test_it_works_in_a_browser_that_lacks_newer_calls(lab: Lab) -> None:
     until_a_face_is_drawn(page)
     until(lambda: page.inner_text("#trip") != "–", "there are no figures")
     page.wait_for_timeout(1000)
-    assert page.inner_text("#problems") == ""
+    until(lambda: page.inner_text("#problems") == "", lambda: page.inner_text("#problems"))
     assert complaints == []
 
 

@@ -19,7 +19,7 @@ from visavis.openinference.endpoint import ServerUnfit
 from visavis.openinference.triton import export
 
 from tests.kserve.certificates import authority, signed_server
-from tests.kserve.conftest import MODEL, SIZE, Asking, assert_same
+from tests.kserve.conftest import MODEL, PATIENT_MS, SIZE, Asking, assert_same
 from tests.kserve.servers import Triton
 from tests.kserve.test_loss import HURRIED_MS, SCHEMES, back
 from tests.unit.model_files import original_file, provided
@@ -131,6 +131,7 @@ def test_a_frame_waits_for_a_busy_model_no_longer_than_the_deadline(
     assert "the server did not answer in time" in caplog.text
     triton.mood.write_text("well")
     back(detector)
+    detector._deadline_ns = PATIENT_MS * 1_000_000
     assert_same([detector.detect(pictures[0])], found_here[:1])
     assert detector.remote_frames == 1
 

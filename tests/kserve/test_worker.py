@@ -25,6 +25,8 @@ from tests.unit.daemon_double import DaemonDouble, Memory, frame, ring_add
 from tests.unit.test_worker import worker
 from tests.waiting import HANG_S, until
 
+pytestmark = pytest.mark.timeout(600)  # limits within a test add up to more than the usual one
+
 WIDTH, HEIGHT = SIZE
 PICTURE_BYTES = WIDTH * HEIGHT * 3
 PATIENT_LEASE_MS = 60_000  # which leaves the server all of its deadline

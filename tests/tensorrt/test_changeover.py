@@ -298,7 +298,7 @@ def test_a_worker_whose_gpu_keeps_hanging_goes_on_without(
     subprocess.run(build_of(machine), check=True, capture_output=True)
     monkeypatch.setenv("VISAVIS_TEST_GPU", "hangs")
     path = machine / "frames.sock"
-    with Supervisor(worker_command(config(machine)), 1, machine, limits=Limits(serving_s=1)):
+    with Supervisor(worker_command(config(machine)), 1, machine, limits=Limits(serving_s=5)):
         for _ in range(MOST_LOST):
             with DaemonDouble(path) as daemon:
                 lend_a_frame(daemon)

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import visavis.broker
 from visavis.broker import state_folder
 from visavis.crew import run_folder
 from visavis.models.manifest import original
@@ -23,7 +24,14 @@ from visavis.own_folder import MARK, ours, own_folder
 from tests.unit.command import PROGRAM, complaints
 
 Folder = Callable[[], AbstractContextManager[Path]]
-OWNER = "import sys; from {0} import {1}\nwith {1}() as folder: print(folder, flush=True); sys.stdin.read()"
+OWNER = """
+import sys
+from pathlib import Path
+import visavis.broker
+visavis.broker.MEMORY = Path(sys.argv[1])
+from {0} import {1}
+with {1}() as folder: print(folder, flush=True); sys.stdin.read()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +41,14 @@ def own_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         Path(place).chmod(0o755)
         monkeypatch.setattr(tempfile, "tempdir", place)
         monkeypatch.setenv("TMPDIR", place)
+        monkeypatch.setattr(visavis.broker, "MEMORY", Path(place))
         yield
 
 
 def killed(make: Folder) -> Path:
     """The folder of a process that was killed."""
     program = OWNER.format(make.__module__, make.__name__)
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, tempfile.gettempdir()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout
         folder = Path(owner.stdout.readline().decode().strip())

@@ -31,8 +31,8 @@ def test_what_a_page_publishes_arrives_with_its_rights(
 ) -> None:
     (added,) = (block.text for block in blocks("acl") if block.page.name == page)
     for reader in readers:
-        assert arrives(tmp_path, SHIPPED + added, (writer, reader), topic)
-        assert not arrives(tmp_path, SHIPPED, (writer, reader), topic)
+        assert arrives(tmp_path, SHIPPED + added, (writer, reader), topic, 30)
+        assert not arrives(tmp_path, SHIPPED, (writer, reader), topic, 1)
 
 
 def test_nobody_but_a_device_has_the_rights_of_one() -> None:
@@ -51,8 +51,8 @@ def test_nobody_but_a_device_has_the_rights_of_one() -> None:
             assert (f"topic deny {topic.replace('%u', user)}" in own) == (topic not in free)
 
 
-def arrives(folder: Path, rights: str, users: tuple[str, str], topic: str) -> bool:
-    """Whether a broker with these rights brings what one user publishes to the other."""
+def arrives(folder: Path, rights: str, users: tuple[str, str], topic: str, limit_s: int) -> bool:
+    """Whether a broker with these rights brings what one user publishes to the other within the limit."""
     (folder / "passwords").touch()
     for name in USERS:
         subprocess.run(["mosquitto_passwd", "-b", str(folder / "passwords"), name, name], check=True)
@@ -60,5 +60,6 @@ def arrives(folder: Path, rights: str, users: tuple[str, str], topic: str) -> bo
     port, (writer, reader) = free_port(), users
     with mosquitto(folder, port, more=[f"password_file {folder}/passwords", f"acl_file {folder}/acl"]):
         publish(port, topic, "here", "-u", writer, "-P", writer, "-q", "1", "-r")
-        hears = ["mosquitto_sub", "-p", str(port), "-t", topic, "-C", "1", "-W", "1", "-u", reader, "-P", reader]
+        limits, login = ["-C", "1", "-W", str(limit_s)], ["-u", reader, "-P", reader]
+        hears = ["mosquitto_sub", "-p", str(port), "-t", topic, *limits, *login]
         return subprocess.run(hears, capture_output=True, check=False).stdout == b"here\n"

@@ -38,10 +38,10 @@ func TestARestOfABodyIsNoRequest(t *testing.T) {
 // A slow line brings a large body for longer than anybody waits for nothing: the client is to read why it was refused.
 func TestWhoeverStillSendsIsNotCutOff(t *testing.T) {
 	t.Parallel()
-	const parts, partBytes = 6, 1000 // as over a line of 4 kB/s
+	const parts, partBytes = 30, 200 // as over a line of 4 kB/s
 	connection, answers := refusedBeforeItsBody(t, "", parts*partBytes)
 	for range parts {
-		time.Sleep(pauseMost / 4)
+		time.Sleep(pauseMost / 20)
 		if _, err := connection.Write(make([]byte, partBytes)); err != nil {
 			t.Fatal(err)
 		}

@@ -269,7 +269,7 @@ func TestANetworkCameraOfFewPicturesIsOpenedInTime(t *testing.T) {
 
 // The same pictures would be given at once, as if they were taken now.
 func TestPicturesThatANetworkCameraSentWhileItWasOpenedArePassedOver(t *testing.T) {
-	const fps, more = 2, 4
+	const fps, more = 2, 8
 	settings := sparse(t, fps)
 	settings.OpenLimit, settings.StallLimit = waiting.Most, waiting.Most
 	from, err := openNetwork(settings)

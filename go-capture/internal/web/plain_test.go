@@ -6,11 +6,13 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,14 +118,19 @@ func TestHTTPWithoutEncryptionHoldsAConnectionNoLongerThanAHandshake(t *testing.
 		"no body": "POST / HTTP/1.1\r\nHost: box:1\r\nContent-Length: 5\r\n\r\n",
 	} {
 		connection := dialled(t, r.url)
-		if err := writeAll(connection, begun); err != nil {
+		if err := writeAll(connection, begun); err != nil && !isCut(err) {
 			t.Fatal(err)
 		}
 		said, err := io.ReadAll(connection)
-		if err != nil || len(said) > 0 && name != "no body" {
+		if err != nil && !isCut(err) || len(said) > 0 && name != "no body" {
 			t.Errorf("%s: %q, %v", name, said, err)
 		}
 	}
+}
+
+// isCut tells that the server closed it before it had read all: that ends it, too.
+func isCut(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func TestAnEndlessHeaderWithoutEncryptionIsReadToItsBoundAlone(t *testing.T) {
