@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from visavis.openinference.endpoint import Deadline, endpoint
 from visavis.openinference.names import Names
 from visavis.openinference.over_http import Http
 
+from tests.kserve.certificates import authority, signed_server
 from tests.kserve.conftest import Asking
 from tests.kserve.test_wires import UNHURRIED_MS, answering, saying
 from tests.waiting import HANG_S
@@ -24,6 +28,8 @@ HOUR_MS = 3_600_000
 SAID = json.dumps({"inputs": [], "outputs": []}).encode()
 METADATA = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(SAID), SAID)
 LIVING, DEAD = "127.0.0.1", "127.0.0.2"
+# A server that is late by more than one of so many parts of a frame's time, and by far less than all of it.
+NAMES, FRAME_MS, LATE_MS = 50, 20_000, 800
 
 
 @contextmanager
@@ -63,6 +69,39 @@ def test_an_address_that_drops_packets_hides_no_other_and_is_tried_last_from_the
             listener.setblocking(False)
             with pytest.raises(BlockingIOError):
                 listener.accept()
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """An authority, and what a server speaks TLS with that it signed."""
+    ours = authority(tmp_path, "ours")
+    signed_server(tmp_path, ours)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return ours, context
+
+
+def test_a_connection_that_is_opened_again_has_all_of_a_frames_time_for_the_address_that_answered(
+    signed: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, context = signed
+    real, waits_s = socket.getaddrinfo, [0.0, LATE_MS / 1_000]
+    names = [LIVING, *(f"127.0.0.{number}" for number in range(2, NAMES + 1))]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **named: [real(name, *rest, **named)[0] for name in names]
+    )
+
+    def late(connection: socket.socket) -> None:
+        time.sleep(waits_s.pop(0))
+        with context.wrap_socket(connection, server_side=True) as secure:
+            answering(METADATA)(secure)
+
+    with saying(late) as url:
+        http = Http(endpoint(url.replace("http", "https"), "m", ours), ["a"])
+        for limit_ms in (HOUR_MS, FRAME_MS):
+            http.metadata(Deadline.after(limit_ms))
+            http.close()
+    assert not waits_s
 
 
 class SlowResolver:

@@ -144,12 +144,12 @@ class _Reply(NamedTuple):
 
 
 class _Connection(http.client.HTTPConnection):
-    """A kept connection whose every wait ends with the deadline; connects again to the addresses it has."""
+    """A kept connection whose every wait ends with the deadline; connects again to the address that answered."""
 
     def __init__(self, where: Endpoint, context: ssl.SSLContext | None) -> None:
         super().__init__(where.host, where.port)
         self._where, self._context = where, context
-        self._addresses: list[Address] = []
+        self._address: Address | None = None
         self._deadline = Deadline(0)
         self.response_class = self._timed_response  # type: ignore[assignment]  # any callable will do
 
@@ -175,10 +175,15 @@ class _Connection(http.client.HTTPConnection):
             raise ServerLost(f"the connection to {self._where} failed, {words}", again=True) from error
 
     def connect(self) -> None:
-        """Connect to the first address that answers. None gets all of the time: one may drop whatever is sent to it."""
+        """Connect to the first address that answers; from then on to that one alone, with all of a frame's time.
+
+        At first none gets all of the time: one may drop whatever is sent to it.
+        """
+        if self._address is not None:
+            self.sock = self._connected(self._address, self._deadline)
+            return
         names = self._where.names
-        self._addresses = self._addresses or _addresses(self._where, self._deadline.share(2))
-        addresses = names.best_first(self._addresses)
+        addresses = names.best_first(_addresses(self._where, self._deadline.share(2)))
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
                 self.sock = self._connected(address, self._deadline.share(left))
@@ -186,6 +191,7 @@ class _Connection(http.client.HTTPConnection):
                 if left == 1:
                     raise
             else:
+                self._address = address
                 names.answered(address)
                 return
 
