@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from visavis.models import cache
+from visavis.models import cache, quantized
 from visavis.models.manifest import original
 
 SIZE = (320, 256)
@@ -93,13 +93,35 @@ def test_what_an_earlier_preparation_left_goes_and_other_sizes_stay(
 ) -> None:
     first = prepared(tmp_path)
     other = cache.prepared_model("centerface", 64, 64, cache_dir=tmp_path)
+    int8 = quantized_of(first, tmp_path)
     monkeypatch.setattr(cache, "PREPARATION", cache.PREPARATION + 1)
     later = prepared(tmp_path)
     left = {path for path in (tmp_path / "models").iterdir() if path.suffix != ".lock"}
     assert later.path is not None
     assert other.path is not None
     assert first.path not in left
-    assert left == {path.with_suffix(end) for path in (later.path, other.path) for end in (".onnx", ".json")}
+    assert left == {path.with_suffix(end) for path in (later.path, other.path, int8) for end in (".onnx", ".json")}
+
+
+def quantized_of(made: cache.Prepared, folder: Path) -> Path:
+    """Keep an int8 form beside a prepared model, of the same original, size and preparation."""
+    source = original(made.name)
+    path = quantized.quantized_path(source, *SIZE, folder)
+    record = quantized.Record(
+        name=made.name,
+        original_sha256=source.sha256,
+        prepared_sha256=hashlib.sha256(made.content).hexdigest(),
+        quantized_sha256=hashlib.sha256(b"int8").hexdigest(),
+        width=SIZE[0],
+        height=SIZE[1],
+        preparation=cache.PREPARATION,
+        recipe=quantized.RECIPE,
+        processor="a processor",
+        onnxruntime="1",
+        measured=quantized.Measured(calibrated=8, compared=8, faces=8, different=0, allowed_loss=0.1, speed=2.0),
+    )
+    quantized.keep(path, b"int8", record)
+    return path
 
 
 def test_another_file_of_the_same_name_takes_nothing_away(tmp_path: Path) -> None:

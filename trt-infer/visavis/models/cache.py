@@ -110,10 +110,15 @@ def verify(path: Path, original_sha256: str) -> tuple[Record, bytes] | None:
 def is_prepared(path: Path) -> bool:
     """Whether a model of this folder is a prepared one, by its record: yunet-int8 may be the name of a model."""
     try:
-        record = _record(path)
+        return _prepared_as(path) is not None
     except OSError:
         return False
-    return record is not None and path.stem.rpartition("-")[0] == record.name
+
+
+def _prepared_as(path: Path) -> Record | None:
+    """Its record, if it is a prepared one: an int8 one's record holds all that ours does."""
+    record = _record(path)
+    return record if record is not None and path.stem.rpartition("-")[0] == record.name else None
 
 
 def records(cache_dir: Path) -> Iterator[Record]:
@@ -170,7 +175,7 @@ def _let_go_of_earlier(path: Path, record: Record) -> None:
     """
     for model in models_in(path.parent):
         with contextlib.suppress(OSError):  # of another user: it stays
-            other = _record(model)
+            other = _prepared_as(model)
             if other is not None and _is_instead_of(record, other):
                 remove_both(model)
 
