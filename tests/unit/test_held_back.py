@@ -137,3 +137,13 @@ def test_a_worker_that_the_system_refuses_something_says_it_in_a_line_and_is_hel
     assert answer.stderr.startswith(f"ERROR {says}")
     assert answer.stderr.count("\n") == 1
     assert (tmp_path / "failures").read_text() == "1"
+
+
+def test_a_socket_whose_name_is_too_long_is_no_lack_of_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "visavis.cli", "worker", "--socket", str(tmp_path / ("s" * 108))]
+    own = {"RUNTIME_DIRECTORY": str(tmp_path)}
+    answer = subprocess.run(
+        [*command, "--backend", "fake"], env={**os.environ, **own}, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.endswith("ERROR worker: system: AF_UNIX path too long\n")

@@ -8,6 +8,7 @@ it finishes its frames and ends with exit code 0.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import threading
@@ -42,6 +43,9 @@ DEFAULTS = DetectorSettings()
 # Idle threads of the math libraries spin; they read these when NumPy is imported, so this must come first.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ASK_AGAIN_S = 5.0
+# What the system says where too little is left, and what to do then; any other error of it says enough.
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+MORE = "look at the memory, processes and open files that are left to it"
 GPU_FAILED = (GpuUnusable.exit_code, DetectorLost.exit_code)
 
 # A worker may wait for 2 s in one piece (a message to a busy daemon, or a daemon that is away), and tells that it lives
@@ -192,9 +196,10 @@ def starved() -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, MemoryError) as error:
-        what = of_the_system(error) if isinstance(error, OSError) else "no memory is left"
-        raise Starved(what, "look at the memory, processes and open files that are left to it") from error
+    except MemoryError as error:
+        raise Starved("no memory is left", MORE) from error
+    except OSError as error:
+        raise Starved(of_the_system(error), MORE if error.errno in SCARCE else "") from error
 
 
 def serve(args: argparse.Namespace, began_s: float) -> int:
