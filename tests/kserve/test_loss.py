@@ -22,6 +22,7 @@ from visavis.openinference import over_http
 from tests.kserve.conftest import MODEL, Asking, assert_same, warmed_up
 from tests.kserve.servers import KServeServer, Served
 from tests.kserve.test_wires import saying
+from tests.no_threads import no_threads
 from tests.waiting import until
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
@@ -104,6 +105,19 @@ def test_a_frame_waits_for_a_frozen_server_no_longer_than_the_deadline(
     assert (detector.name, detector.losses, detector.second_attempts) == ("onnxruntime", 1, 0)
     assert "the server did not answer in time" in caplog.text
     kserve.thaw()
+    back(detector)
+
+
+@SCHEMES
+def test_a_server_that_is_lost_while_no_thread_is_free_is_sought_and_costs_no_frame(
+    scheme: str, kserve: Served, asking: Asking, pictures: list[Frame], found_here: list[Detections]
+) -> None:
+    detector = asking(kserve.url(scheme))
+    with no_threads():
+        kserve.mood.write_text("fail")
+        assert_same([detector.detect(picture) for picture in pictures], found_here)
+        assert (detector.name, detector.losses) == ("onnxruntime", 1)
+        kserve.mood.write_text("well")
     back(detector)
 
 

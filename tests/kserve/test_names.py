@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 from visavis.backends import kserve as kserve_backend
-from visavis.openinference.endpoint import Deadline, endpoint
+from visavis.openinference.endpoint import Deadline, ServerLost, endpoint
 from visavis.openinference.names import Names
 from visavis.openinference.over_http import Http
 
 from tests.kserve.certificates import authority, signed_server
 from tests.kserve.conftest import Asking
 from tests.kserve.test_wires import UNHURRIED_MS, answering, saying
+from tests.no_threads import no_threads
 from tests.waiting import HANG_S
 
 HOUR_MS = 3_600_000
@@ -102,6 +103,15 @@ def test_a_connection_that_is_opened_again_has_all_of_a_frames_time_for_the_addr
             http.metadata(Deadline.after(limit_ms))
             http.close()
     assert not waits_s
+
+
+def test_a_name_is_asked_for_again_once_a_thread_is_free() -> None:
+    with saying(answering(METADATA)) as url:
+        where = endpoint(url, "m")
+        refused = pytest.raises(ServerLost, match=r"cannot find 127\.0\.0\.1, no more threads .*: let this user")
+        with no_threads(), refused:
+            opened(where)
+        opened(where)
 
 
 class SlowResolver:

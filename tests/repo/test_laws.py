@@ -172,6 +172,24 @@ def test_the_law_sees_every_form_of_a_broad_except(broad: str, tmp_path: Path) -
     assert [list(broad_excepts(tmp_path / name)) for name in ("a.py", "b.py", "c.py")] == [["f"], ["g"], []]
 
 
+def test_threads_are_started_where_a_refusal_is_an_error_of_the_system() -> None:
+    """Python's own start raises RuntimeError, which nobody around a thread expects."""
+    home = ROOT / "trt-infer/visavis"
+    starters = {path for path in tracked("trt-infer/*.py") if any(map(is_start, ast.walk(ast.parse(path.read_text()))))}
+    # The latter starts a process.
+    assert starters == {home / "threads.py", home / "hardware/capture.py"}, "use threads.start"
+
+
+def is_start(node: ast.AST) -> bool:
+    """Whether it is `something.start()`; what takes an argument is no thread's."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "start"
+        and not (node.args or node.keywords)
+    )
+
+
 def test_python_modules_import_each_other_without_a_cycle() -> None:
     root = ROOT / "trt-infer"
     files = {module_name(path, root): path for path in tracked("trt-infer/*.py")}

@@ -31,6 +31,7 @@ from visavis.ring_gen import DETECTION_DTYPE, Refusal
 from visavis.supervisor import Supervisor
 from visavis.worker_command import worker_command
 
+from tests.no_threads import no_threads
 from tests.ports import free_port
 from tests.unit.test_model_cli import model
 from tests.waiting import HANG_S, until
@@ -219,6 +220,12 @@ def test_another_size_than_the_daemon_draws_is_said(daemon: Daemon) -> None:
     wish = Wish(socket=daemon.socket, camera="demo", limit_s=60)
     with pytest.raises(ModelError, match="the daemon draws 320x256 for its workers: --input 320x256"):
         list(borrowed(wish, detector("centerface", (128, 96)), threading.Event()))
+
+
+def test_where_no_thread_is_free_to_watch_the_time_that_is_said(daemon: Daemon) -> None:
+    finder = detector("centerface", SIZE)
+    with no_threads(), pytest.raises(OSError, match="no more threads or processes are allowed"):
+        list(borrowed(Wish(socket=daemon.socket, camera="demo"), finder, threading.Event()))
 
 
 def test_a_second_visitor_is_told_that_one_is_there(daemon: Daemon, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from visavis import threads
 from visavis.backoff import backoff
 from visavis.errors import VisavisError
 from visavis.watchdog import Watchdog
@@ -65,15 +66,12 @@ class Keeper:
             self._threads.append(threading.Thread(target=self._watch, args=(watchdog,), name=f"{name}'s watchdog"))
         try:
             for thread in self._threads:
-                thread.start()
-        except RuntimeError as error:
+                threads.start(thread)
+        except OSError as error:
             self._threads = [thread for thread in self._threads if thread.ident]
             self.stop()
             self.end(ABORT_LIMIT_S)
-            raise NotKept(
-                f"{name} cannot be watched over, {error}",
-                "let this user, or the service or container around it, have more processes",
-            ) from error
+            raise NotKept(f"{name} cannot be watched over, {error.strerror}", threads.MORE_THREADS) from error
 
     def pid(self) -> int:
         """The process id; 0 while none runs."""

@@ -6,6 +6,9 @@ from __future__ import annotations
 import errno
 import threading
 
+# What to do when it does.
+MORE_THREADS = "let this user, or the service or container around it, have more processes"
+
 
 def start(thread: threading.Thread) -> None:
     """Start a new thread.

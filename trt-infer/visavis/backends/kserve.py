@@ -2,8 +2,9 @@
 """Runs a model on a server that speaks the Open Inference Protocol, and here while that server is lost.
 
 The way of a frame: `detect_until` asks the server and waits for at most the deadline. At the first failure `_lose`
-takes the server away; this frame and those after it are inferred here, and `_seek`, in a thread of its own, tries until
-the server answers pictures again. `name` says which of the two infers; the worker tells the daemon when it changes.
+takes the server away; this frame and those after it are inferred here, and `_seek`, in a thread that waits for that all
+its life, tries until the server answers pictures again: there may be no thread to be had just then. `name` says which
+of the two infers; the worker tells the daemon when it changes.
 """
 
 from __future__ import annotations
@@ -83,9 +84,10 @@ class KServe(Waiting, Batching):
         self._local_ns = self._unanswered_ns = 0
         self._told_slow = False
         self._server: Server | None = None
-        self._stop = threading.Event()
-        self._seeker: threading.Thread | None = None
+        self._stop, self._lost = threading.Event(), threading.Event()
+        self._seeker = threading.Thread(target=self._seek, name="seek-kserve", daemon=True)
         self._found_s = self._lost_s = time.monotonic()
+        self._lost_frames = 0
         self._pause_ms = SEEK_FIRST_MS / 2
         self._connect = _wire(self._where)
 
@@ -95,11 +97,13 @@ class KServe(Waiting, Batching):
         Raises:
             ServerUnfit: the server refuses us, or serves another model.
             ModelError: the model cannot run here.
+            OSError: no thread is free to seek the server.
         """
         self._local.warm_up()
         began_ns = time.monotonic_ns()
         self._local.warm_up()
         self._local_ns = time.monotonic_ns() - began_ns
+        start(self._seeker)
         try:
             self._take(self._opened())
         except ServerLost as error:
@@ -124,7 +128,8 @@ class KServe(Waiting, Batching):
     def close(self) -> None:
         """Stop seeking, and give the connection back."""
         self._stop.set()
-        if self._seeker is not None:
+        self._lost.set()
+        if self._seeker.ident is not None:
             self._seeker.join()
         if self._server is not None:
             self._server.close()
@@ -238,19 +243,23 @@ class KServe(Waiting, Batching):
             self._server.close()
         self._server, self.name, self.precision = None, self._local.name, self._local.precision
         self.losses += 1
-        lost_s = time.monotonic()
-        was_well = lost_s - self._found_s >= WELL_S
+        self._lost_s, self._lost_frames = time.monotonic(), self.local_frames
+        was_well = self._lost_s - self._found_s >= WELL_S
         self._pause_ms = SEEK_FIRST_MS if was_well else min(2 * self._pause_ms, SEEK_MOST_MS)
         if self._calm.lost(reason):
             log.warning(
                 "%s is lost (loss %d): %s; %s infers here meanwhile", self._where, self.losses, reason, self.name
             )
-        seeker = threading.Thread(target=self._seek, args=(lost_s,), name="seek-kserve", daemon=True)
-        start(seeker)
-        self._seeker = seeker
+        self._lost.set()
 
-    def _seek(self, lost_s: float) -> None:
-        here = self.local_frames
+    def _seek(self) -> None:
+        while not self._stop.is_set():
+            self._lost.wait()
+            self._lost.clear()
+            self._find_again()
+
+    def _find_again(self) -> None:
+        lost_s, here = self._lost_s, self._lost_frames
         self._stop.wait(self._pause_ms / 1_000)
         for _ in backoff(first_ms=self._pause_ms, most_ms=SEEK_MOST_MS, stop=self._stop):
             try:

@@ -24,6 +24,7 @@ from visavis.errors import DaemonGone, ModelError, Refused, Stopped
 from visavis.ring import Identity, Lease, RingClient, connect, model_at
 from visavis.ring_gen import HelloFlag, Refusal
 from visavis.scores import SURE
+from visavis.threads import start
 
 # With fewer pictures calibration is a matter of luck.
 LEAST = 8
@@ -76,6 +77,7 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
         ModelError: too few pictures came, or they are of another size.
         DaemonGone: no daemon is there.
         Refused: it takes no other visitor.
+        OSError: no thread is free to watch the time.
     """
     count = 0
     identity = Identity("calibration", model_at(detector.model_id, detector.name), flags=HelloFlag.VISITOR)
@@ -99,9 +101,13 @@ def borrowed(wish: Wish, detector: Detector, stop: threading.Event) -> Iterator[
 
 @contextmanager
 def _set_at(end_s: float, stop: threading.Event) -> Iterator[None]:
-    """Set `stop` at a time of the monotonic clock, if the block lasts so long."""
+    """Set `stop` at a time of the monotonic clock, if the block lasts so long.
+
+    Raises:
+        OSError: no thread is free for that.
+    """
     timer = threading.Timer(max(0.0, end_s - time.monotonic()), stop.set)
-    timer.start()
+    start(timer)
     try:
         yield
     finally:

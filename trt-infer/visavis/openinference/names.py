@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from visavis.threads import start
+
 if TYPE_CHECKING:
     from visavis.openinference.endpoint import Deadline
 
@@ -32,7 +34,7 @@ class Names:
         """The addresses of a host.
 
         Raises:
-            OSError: it has none.
+            OSError: it has none, or no thread is free to ask.
             TimeoutError: nobody has said so yet.
         """
         if self._lookup is None or self._lookup.error is not None:
@@ -62,7 +64,7 @@ class _Lookup(threading.Thread):
         self._host, self._port = host, port
         self.addresses: list[Address] = []
         self.error: OSError | None = None
-        self.start()
+        start(self)
 
     def run(self) -> None:
         try:

@@ -9,6 +9,7 @@ while a frame waits.
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import io
 import socket
@@ -33,6 +34,7 @@ from visavis.openinference.endpoint import (
 )
 from visavis.openinference.names import Address
 from visavis.openinference.tensors import INPUT, MOST_ANSWER_BYTES, Metadata, Pictures, floats, in_order
+from visavis.threads import MORE_THREADS
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 # What a proxy or a server says when another attempt may find it better: bad gateway, unavailable, gateway's time-out.
@@ -250,7 +252,8 @@ def _addresses(where: Endpoint, deadline: Deadline) -> list[Address]:
     try:
         return where.names.found(where.host, where.port, deadline)
     except OSError as error:
-        raise ServerLost(f"cannot find {where.host}, {error.strerror}", "check detector.kserve_url") from error
+        remedy = MORE_THREADS if error.errno == errno.EAGAIN else "check detector.kserve_url"
+        raise ServerLost(f"cannot find {where.host}, {error.strerror}", remedy) from error
 
 
 def _bearer(token: str) -> dict[str, str]:
