@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from visavis.settings import SYSTEM_CACHE, default_cache_dir
 
@@ -96,6 +99,26 @@ def test_a_file_may_have_any_name_and_does_not_steer_the_terminal(encoding: str,
     answer = visavis("detect", picture, tmp_path / "\x1b[2Jnone.jpg", variables={"PYTHONIOENCODING": encoding})
     assert answer.stdout.startswith(f"{tmp_path}/caf\\udce9\\x1b]0;x{dash}.jpg: 1 face\n")
     assert complaints(answer)[-1] == f"visavis: cannot read {tmp_path}/\\x1b[2Jnone.jpg, No such file or directory"
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    """OpenCV ends the process for a path that is no UTF-8."""
+    kitchen = tmp_path / os.fsdecode(b"K\xfcche")
+    kitchen.mkdir()
+    picture = gocv_paths()[0].read_bytes()
+    (kitchen / "face.jpg").write_bytes(picture)
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 64))
+    for _ in range(3):
+        film.write(np.zeros((64, 96, 3), np.uint8))
+    film.release()
+    (tmp_path / "film.avi").rename(kitchen / "film.avi")
+    answer = visavis("detect", kitchen, "--json")
+    assert [len(json.loads(line)["faces"]) for line in answer.stdout.splitlines()] == [1, 0, 0, 0]
+    labels = kitchen / "labels.xml"
+    labels.write_text("<d><image file='face.jpg'><box top='88' left='252' width='181' height='275'/></image></d>")
+    words = ("--input", "96x64", "--threads", "1", "--rounds", "1", "--labels", labels)
+    answer = visavis("model", "bench", "centerface", *words)
+    assert (answer.returncode, answer.stderr) == (0, "")
 
 
 def test_a_user_without_a_home_gets_the_cache_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def still(name: str) -> Frame:
     Raises:
         PictureError: it cannot be read, or is too large.
     """
-    return decode_still(_bytes_of(name), name)
+    return decode_still(content_of(name), name)
 
 
 def decode_still(content: bytes, name: str) -> Frame:
@@ -147,7 +147,12 @@ def _is_video(name: str) -> bool:
     return not is_address(name) and PurePosixPath(name).suffix.lower() in VIDEOS
 
 
-def _bytes_of(name: str) -> bytes:
+def content_of(name: str) -> bytes:
+    """What a still's file or address holds.
+
+    Raises:
+        PictureError: it cannot be read, or is too large.
+    """
     try:
         if is_address(name):
             with urllib.request.urlopen(name, timeout=FETCH_LIMIT_S) as answer:  # noqa: S310 (http(s) only, see above)

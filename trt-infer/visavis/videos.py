@@ -50,7 +50,8 @@ def frames_of(name: str) -> Iterator[Frame]:
 def _opened(name: str) -> Iterator[Any]:
     # FFmpeg writes its own words to stderr; ours say it once.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    video = cv2.VideoCapture(name)
+    # As bytes: of a name that is not UTF-8 OpenCV's binding takes no str, and that ends the process.
+    video = cv2.VideoCapture(os.fsencode(name))  # type: ignore[call-overload]
     try:
         yield video
     finally:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from visavis.detections import Frame
 from visavis.errors import ModelError, PictureError
-from visavis.pictures import still
+from visavis.pictures import content_of, decode_still, still
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,8 +54,10 @@ def read_labels(path: Path) -> list[Labelled]:
 
 def _check(one: Labelled) -> None:
     """Refuse a picture that is to be shown turned: some tools for labels do that, others count in what it holds."""
-    picture = one.picture()
-    as_it_lies = cv2.imread(str(one.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    content = content_of(str(one.path))
+    picture = decode_still(content, str(one.path))
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    as_it_lies = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if as_it_lies is None or not np.array_equal(picture, as_it_lies):
         raise PictureError(
             f"{one.path} says of itself that it is to be turned (EXIF), and tools for labels do not agree on that",
