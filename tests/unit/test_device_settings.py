@@ -49,6 +49,18 @@ def test_every_setting_becomes_the_file_that_its_service_reads() -> None:
     assert found["etc/ssh/authorized_keys.d/root"] == f"{KEY}\n"
 
 
+@pytest.mark.parametrize("name", ["خانه\u200cما", "👨\u200d👩\u200d👧 WLAN", "ゲスト\u3000二階", "a\u00a0b"])
+def test_a_network_may_be_called_what_its_router_lets_it_be_called(name: str) -> None:
+    assert list(written(f'[wifi]\nssid = "{name}"\npassword = "long enough"\n')) == [
+        f"var/lib/iwd/={name.encode().hex()}.psk"
+    ]
+
+
+def test_a_key_may_have_any_comment() -> None:
+    comment = "آنا\u200cلپ‌تاپ\u3000家"
+    assert written(f'[ssh]\nkeys = ["{KEY} {comment}"]')["etc/ssh/authorized_keys.d/root"] == f"{KEY} {comment}\n"
+
+
 def test_a_user_at_the_broker_may_have_any_name() -> None:
     text = written('[mqtt]\nurl = "mqtt://box"\nuser = "\U0001f6aa \\u007f"\n')["etc/visavis/conf.d/50-broker.toml"]
     assert msgspec.toml.decode(text)["mqtt"]["user"] == "\U0001f6aa \x7f"
@@ -90,6 +102,9 @@ def test_the_example_on_the_boot_partition_is_a_file_that_can_be_used() -> None:
         ("[ssh]\nkeys = ['ssh-ed25519 …']", "ssh.keys[0]"),
         ("[ssh]\nkeys = ['']", "ssh.keys[0]"),
         ("[wifi]\nssid = ''", "wifi.ssid"),
+        ('[wifi]\nssid = "a\\nb"', "wifi.ssid"),
+        ('[wifi]\nssid = "a\\u0085b"', "wifi.ssid"),
+        (f'[ssh]\nkeys = ["{KEY.replace(" ", chr(0x3000), 1)}"]', "ssh.keys[0]"),
         ("[mqtt]\nurl = ''", "mqtt.url"),
         pytest.param(f"a = {'[' * 100_000}", "too many brackets", id="brackets"),
         pytest.param(f"a = {'1' * 5_000}", "compare with visavis.toml.example", id="digits"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -149,7 +150,12 @@ def is_claim(code: str) -> bool:
 
 
 def is_ssid(name: str) -> bool:
-    return 1 <= len(name.encode()) <= 32 and name.isprintable()
+    return 1 <= len(name.encode()) <= 32 and not controls(name)
+
+
+def controls(text: str) -> bool:
+    """Whether it would end a line or do worse. What joins letters or parts words is not printable, and yet of names."""
+    return any(unicodedata.category(letter) == "Cc" for letter in text)
 
 
 def is_wifi_password(password: str) -> bool:
@@ -160,8 +166,8 @@ def is_wifi_password(password: str) -> bool:
 
 def is_key(line: str) -> bool:
     """Whether it is one public key, with nothing before it and no second line."""
-    words = line.split()
-    if len(words) < 2 or words[0] not in KEY_TYPES or not line.isprintable():
+    words = re.split(" +", line.strip(" "))  # sshd knows no other blank
+    if len(words) < 2 or words[0] not in KEY_TYPES or controls(line):
         return False
     try:
         blob = base64.b64decode(words[1], validate=True)
