@@ -190,6 +190,27 @@ def is_start(node: ast.AST) -> bool:
     )
 
 
+def test_what_programs_say_is_read_whatever_its_bytes_are() -> None:
+    """They say names of files, and those need not be UTF-8; `visavis.programs.ran` reads what they say."""
+    found = [(path.name, line) for path in tracked("trt-infer/*.py") for line in strict_streams(path.read_text())]
+    assert not found
+
+
+def strict_streams(source: str) -> Iterator[int]:
+    """The lines of calls that let Python decode a program's output, and end in a traceback where it cannot."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            given = {one.arg for one in node.keywords}
+            starts = given & {"capture_output", "stdout", "stderr"}
+            if starts and given & {"text", "universal_newlines", "encoding"} and "errors" not in given:
+                yield node.lineno
+
+
+def test_the_law_sees_a_strict_stream() -> None:
+    assert list(strict_streams("run(a, stdout=b, text=True)\nrun(a, capture_output=True, encoding='utf-8')")) == [1, 2]
+    assert not list(strict_streams("run(a, stdout=b, text=True, errors='replace')\nrun(a, stdout=b)"))
+
+
 def test_python_modules_import_each_other_without_a_cycle() -> None:
     root = ROOT / "trt-infer"
     files = {module_name(path, root): path for path in tracked("trt-infer/*.py")}

@@ -213,6 +213,16 @@ def test_what_an_owner_has_set_at_the_broker_is_not_blamed(
     assert list(broker_rights.denied(effective_config(user_porch, {}), user_porch)) == []
 
 
+def test_what_owners_write_need_not_be_utf_8(user_porch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_rights, "RIGHTS", tmp_path / "visavis.acl")
+    broker_rights.RIGHTS.write_bytes(b"# K\xfcche\npattern readwrite plant/%u/#\n")
+    user_porch.write_text('[device]\nid = "porch"\n[mqtt]\nprefix = "plant"\n')
+    assert list(broker_rights.denied(effective_config(user_porch, {}), user_porch)) == []
+    joined = tmp_path / "conf.d/broker.toml"
+    joined.write_bytes(joined.read_bytes() + b"# K\xfcche\n")
+    assert broker_rights.joined(user_porch, "porch")
+
+
 def test_the_rights_are_those_of_the_package() -> None:
     assert f"pattern readwrite {broker_rights.PREFIX}/%u/#" in (ROOT / "broker/visavis.acl").read_text().splitlines()
     assert f"rights={broker_rights.RIGHTS}\n" in (ROOT / "deb/scripts/visavis-broker/postinst").read_text()

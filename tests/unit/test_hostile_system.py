@@ -121,6 +121,18 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
+def test_a_program_may_say_any_name(tmp_path: Path) -> None:
+    """unsquashfs says which file is none of its kind."""
+    kitchen = tmp_path / os.fsdecode(b"K\xfcche")
+    kitchen.mkdir()
+    (kitchen / "r.img").write_text("nothing")
+    words = ("--board", "rpi5", "--keys", tmp_path / "keys", "--out", tmp_path / "a.raucb")
+    answer = visavis("update", "bundle", kitchen / "r.img", *words)
+    assert answer.returncode == 1
+    (complaint,) = complaints(answer)
+    assert complaint.startswith(f"visavis: {tmp_path}/K\\udcfcche/r.img is no root image of visavis")
+
+
 def test_a_user_without_a_home_gets_the_cache_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("VISAVIS_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)

@@ -18,6 +18,8 @@ RIGHTS = Path("/etc/mosquitto/visavis.acl")
 PREFIX = "visavis"
 # What is meant there, too, by a right that does not say.
 BOTH = "readwrite"
+# What owners write need not be UTF-8.
+KEEP = "surrogateescape"
 
 
 class Denied(NamedTuple):
@@ -51,7 +53,7 @@ def _nothing_below(setting: str, remedy: str) -> Denied:
 def joined(config: Path, user: str) -> bool:
     """Whether the package has made this user."""
     try:
-        text = (config.parent / JOINED).read_text()
+        text = (config.parent / JOINED).read_text("utf-8", KEEP)
     except OSError:
         return False
     return text.startswith(WRITTEN) and f'user = "{user}"\n' in text
@@ -60,7 +62,7 @@ def joined(config: Path, user: str) -> bool:
 def permitted(user: str, topic: str, enough: Sequence[str] = (BOTH,)) -> bool:
     """Whether an owner has added a right to a topic that is enough; root alone can tell."""
     try:
-        text = RIGHTS.read_text()
+        text = RIGHTS.read_text("utf-8", KEEP)
     except OSError:
         return False
     return any(right in enough and of == topic for right, of in _rights(text, user))

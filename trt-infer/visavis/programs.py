@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 LIMIT_S, END_S = 20.0, 1.0
+NOTHING: Mapping[str, str] = {}
 
 
 class Said(NamedTuple):
@@ -20,6 +24,22 @@ class Said(NamedTuple):
 
     def __str__(self) -> str:
         return f"({self.why})" if self.why else self.text
+
+
+def ran(
+    command: list[str], cwd: Path | None = None, variables: Mapping[str, str] = NOTHING
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, which speaks English then. It may say names of files, and those need not be UTF-8.
+
+    Args:
+        command: the program and its arguments.
+        cwd: where it runs, here without.
+        variables: of the environment, on top of this process's.
+    """
+    pipe, env = subprocess.PIPE, {**os.environ, "LC_ALL": "C", **variables}
+    return subprocess.run(
+        command, cwd=cwd, env=env, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace", check=False
+    )
 
 
 def end_or_leave(process: subprocess.Popen[bytes]) -> None:

@@ -52,7 +52,7 @@ def rights(name: str, unit: Path) -> Rights | None:
     """Those of a service, with the groups that its unit and drop-ins add; None where it has no user."""
     try:
         account = pwd.getpwnam(name)
-        text = "\n".join((unit.read_text(), drop_ins(unit.name.replace("@.", "@*."))))
+        text = "\n".join((unit.read_text(errors="replace"), drop_ins(unit.name.replace("@.", "@*."))))
         added = " ".join(re.findall(r"^SupplementaryGroups\s*=(.*)$", text, re.MULTILINE)).split()
         groups = {*os.getgrouplist(name, account.pw_gid), *(grp.getgrnam(group).gr_gid for group in added)}
     except (KeyError, OSError):  # nothing can run as this user, which the start of the service says

@@ -8,7 +8,6 @@ Memory is that of a process of its own: `python -m visavis.bench.models MODEL WI
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from visavis.models.labels import Labelled
 from visavis.models.manifest import original
 from visavis.models.quantized import quantized_path
 from visavis.pictures import letterboxed
+from visavis.programs import ran
 from visavis.settings import DetectorSettings, default_cache_dir
 
 Name = TypeVar("Name")
@@ -97,7 +97,7 @@ def memory_mib(form: Form, size: tuple[int, int], threads: int) -> float:
     """
     words = [form.model, *map(str, size), str(threads), form.precision]
     command = [sys.executable, "-m", "visavis.bench.models", *words]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = ran(command)
     if answer.returncode:
         raise ModelError(f"cannot measure the memory of {form.model}, {answer.stderr.strip().splitlines()[-1:]}")
     return float(answer.stdout)

@@ -119,8 +119,9 @@ class FirstBuild:
             if self._stop.is_set() or self._command is None:
                 return None
             command = [*self._command, "--die-with-parent", str(os.getpid())]
+            nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+                command, stdin=nothing, stdout=pipe, encoding="utf-8", errors="replace", start_new_session=True
             )
             return self._process
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from visavis.errors import UpdateError
+from visavis.programs import ran
 from visavis.update import keys
 from visavis.update.boards import BOARDS, WITH_BOOT_PARTITION, compatible
 from visavis.update.said import last_line
@@ -105,7 +105,7 @@ def must_be_there(*files: Path) -> None:
 def _link_or_copy(image: Path, place: Path) -> None:
     """A copy, because its time is changed; a file system that can shares the blocks."""
     command = ["cp", "--reflink=auto", "--sparse=always", str(image), str(place)]
-    done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
+    done = ran(command)
     if done.returncode != 0:
         remedy = "it needs room for a copy of the image beside the bundle"
         raise UpdateError(f"{image} cannot be copied: {last_line(done.stderr)}", remedy)
@@ -126,7 +126,6 @@ def _rauc(content: Path, signed_with: Path, bundle: Path, built_at: datetime) ->
     command = ["rauc", "bundle", f"--cert={signed_with / keys.CERTIFICATE}", f"--key={signed_with / keys.KEY}"]
     command += [f"--keyring={signed_with / keys.CA}", f"--mksquashfs-args={squash}", str(content), str(bundle)]
     # mksquashfs takes this time for what is newer, as the manifest is to which rauc has added its sums.
-    environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": str(int(built_at.timestamp()))}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = ran(command, variables={"SOURCE_DATE_EPOCH": str(int(built_at.timestamp()))})
     if done.returncode != 0:
         raise UpdateError(f"rauc cannot make {bundle.name}: {last_line(done.stderr)}")

@@ -7,7 +7,6 @@ to boot an older system.
 
 from __future__ import annotations
 
-import subprocess
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from visavis.addresses import BAD_ADDRESS
 from visavis.errors import UpdateError
 from visavis.loopback import get
+from visavis.programs import ran
 from visavis.update.boot import BootLoader
 from visavis.update.chosen import is_chosen, network_is_lost
 from visavis.update.said import last_line
@@ -106,6 +106,6 @@ def restart_device() -> None:
     Raises:
         UpdateError: systemd refuses.
     """
-    done = subprocess.run(["systemctl", "reboot", "--no-block"], capture_output=True, text=True, check=False)
+    done = ran(["systemctl", "reboot", "--no-block"])
     if done.returncode != 0:
         raise UpdateError(f"the device does not restart: {last_line(done.stderr)}", "restart it yourself")

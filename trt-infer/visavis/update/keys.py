@@ -6,16 +6,15 @@ Two, so that the signing key can be replaced without touching a device: the auth
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from visavis.errors import UpdateError
+from visavis.programs import ran
 
 CA_KEY, CA, KEY, CERTIFICATE = "ca.key", "ca.pem", "signing.key", "signing.pem"
 OF_AUTHORITY = (CA_KEY, CA)
@@ -147,9 +146,7 @@ def _subject(name: str, role: str) -> str:
 def _openssl(folder: Path, *words: str) -> None:
     if shutil.which("openssl") is None:
         raise UpdateError("openssl, which makes the keys, is not installed", "sudo apt install openssl")
-    done = subprocess.run(
-        ["openssl", *words], cwd=folder, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False
-    )
+    done = ran(["openssl", *words], cwd=folder)
     if done.returncode != 0:
         raise UpdateError(f"openssl {words[0]} refused: {done.stderr.strip()}")
     made = words[words.index("-out") + 1] if "-out" in words else ""

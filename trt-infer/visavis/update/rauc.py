@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from visavis.errors import UpdateError
+from visavis.programs import ran
 from visavis.update.said import last_line
 from visavis.update.system import System
 from visavis.update.versions import older
@@ -238,9 +238,8 @@ def _patiently(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _rauc(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LC_ALL": "C"}
     try:
-        return subprocess.run(["rauc", *words], env=environment, capture_output=True, text=True, check=False)
+        return ran(["rauc", *words])
     except FileNotFoundError as error:
         raise UpdateError(
             "rauc is not installed: this system has no slots to update", "a system of packages is updated with apt"

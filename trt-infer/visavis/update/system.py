@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import configparser
-import os
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from visavis.errors import UpdateError
+from visavis.programs import ran
 
 SYSTEM_CONF = Path("/etc/rauc/system.conf")
 COMMAND_LINE = Path("/proc/cmdline")
@@ -39,7 +38,7 @@ def read_system(file: Path = SYSTEM_CONF) -> System:
         UpdateError: there is none, so this is not an image of ours, or it lacks what we need.
     """
     try:
-        text = file.read_text()
+        text = file.read_text("utf-8", "replace")
     except OSError as error:
         raise UpdateError(
             f"{file} cannot be read ({error.strerror}): this system has no slots to update",
@@ -55,10 +54,8 @@ def system_in(root: Path) -> System:
         UpdateError: it is no root image of ours, or squashfs-tools are missing.
     """
     file = str(SYSTEM_CONF).removeprefix("/")
-    environment = {**os.environ, "LC_ALL": "C"}
     try:
-        command = ["unsquashfs", "-cat", str(root), file]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = ran(["unsquashfs", "-cat", str(root), file])
     except FileNotFoundError as error:
         raise UpdateError(
             "unsquashfs, which reads images, is not installed", "sudo apt install squashfs-tools"
@@ -83,7 +80,8 @@ def running_slot(command_line: Path = COMMAND_LINE, first_stage: Path = FIRST_ST
     Raises:
         UpdateError: neither says so.
     """
-    told = command_line.read_text() + (first_stage.read_text() if first_stage.exists() else "")
+    told = command_line.read_text("ascii", "replace")
+    told += first_stage.read_text("ascii", "replace") if first_stage.exists() else ""
     found = re.search(r"\brauc\.slot=(\S+)", told)
     if not found:
         raise UpdateError(f"{command_line} has no rauc.slot=: this system was not booted from a slot")

@@ -9,10 +9,10 @@ reset leaves alone: the firmware calls any system good until its boots have run 
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 from visavis.errors import UpdateError
+from visavis.programs import ran
 from visavis.update.boot.sector import lines, overwrite, text_of, values
 from visavis.update.said import last_line
 
@@ -98,7 +98,7 @@ class Nvbootctrl:
     def _run(self, *words: str) -> str:
         command = [self._program, *words]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = ran(command)
         except FileNotFoundError as error:
             raise UpdateError(
                 f"{self._program} is missing", "this board's image needs NVIDIA's nvidia-l4t-tools"
