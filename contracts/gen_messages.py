@@ -23,9 +23,22 @@ HEAD = '''\
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+
+Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its distance from UTC: which it was must not depend on the zone of who reads."""
+# A device without a clock counts from 1970, and what it tells of may have begun before. In the last year that Python
+# knows, and in its first, not every zone has a form of every time.
+FIRST_YEAR, LAST_YEAR = 1900, 9998
+
+
+def _must_be_of_some_clock(*times: datetime | None) -> None:
+    for at in times:
+        if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
+            raise ValueError(f"no clock shows the year {at.year}")
+
 
 '''
 
@@ -65,7 +78,7 @@ class _Module:
         ]
         attributes = "\n\n    Attributes:\n" + "\n".join(told) + "\n    " if told else ""
         text = f'class {name}(msgspec.Struct, frozen=True, kw_only=True):\n    """{about}.{attributes}"""\n\n'
-        return self.add(name, text + "".join(fields))
+        return self.add(name, text + "".join(fields) + _check_of_times(schema["properties"]))
 
     def field(self, key: str, schema: Schema, required: bool) -> str:
         if schema.get("const") is True:
@@ -78,7 +91,7 @@ class _Module:
         if "const" in schema or "enum" in schema:
             return f"Literal{json.dumps(schema.get('enum', [schema.get('const')]))}"
         if schema.get("format") == "date-time":
-            return "datetime"
+            return "Time"
         if schema["type"] == "array":
             return self.array(schema)
         if schema["type"] == "object":
@@ -98,3 +111,9 @@ class _Module:
             about: str = schema["$comment"] if "$comment" in schema else schema["description"]
             return self.struct(schema["title"], schema, about[:1].upper() + about[1:])
         return f"dict[str, {self.type_of(schema['additionalProperties'])}]"
+
+
+def _check_of_times(properties: Schema) -> str:
+    """What is done once an object was read that has times of its own."""
+    times = ", ".join(f"self.{key}" for key, inner in properties.items() if inner.get("format") == "date-time")
+    return f"\n    def __post_init__(self) -> None:\n        _must_be_of_some_clock({times})\n" if times else ""

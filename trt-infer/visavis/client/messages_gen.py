@@ -5,9 +5,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+
+Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its distance from UTC: which it was must not depend on the zone of who reads."""
+# A device without a clock counts from 1970, and what it tells of may have begun before. In the last year that Python
+# knows, and in its first, not every zone has a form of every time.
+FIRST_YEAR, LAST_YEAR = 1900, 9998
+
+
+def _must_be_of_some_clock(*times: datetime | None) -> None:
+    for at in times:
+        if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
+            raise ValueError(f"no clock shows the year {at.year}")
+
 
 Box: TypeAlias = tuple[float, float, float, float]
 """X, y, width, height in pixels of the picture, origin top left."""
@@ -90,13 +103,16 @@ class Detections(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     camera: str
     frame: int
-    captured_at: datetime
+    captured_at: Time
     width: int
     height: int
     model: str
     faces: tuple[Face, ...]
     latency_ms: LatencyMs
     dropped: Dropped
+
+    def __post_init__(self) -> None:
+        _must_be_of_some_clock(self.captured_at)
 
 
 class Best(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,12 +155,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None = None
     line: str | None = None
     direction: Literal["in", "out"] | None = None
-    started_at: datetime
-    ended_at: datetime | None = None
+    started_at: Time
+    ended_at: Time | None = None
     dwell_ms: int | None = None
     cut_off: bool = False
     best: Best
     thumbnail: str | None = None
+
+    def __post_init__(self) -> None:
+        _must_be_of_some_clock(self.started_at, self.ended_at)
 
 
 class EngineBuild(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,8 +183,11 @@ class EngineBuild(msgspec.Struct, frozen=True, kw_only=True):
     precision: Literal["", "fp16", "fp32", "int8"]
     percent: int
     phase: str
-    since: datetime
+    since: Time
     error: str | None = None
+
+    def __post_init__(self) -> None:
+        _must_be_of_some_clock(self.since)
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
