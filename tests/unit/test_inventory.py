@@ -167,6 +167,19 @@ def test_a_broker_that_is_slow_to_answer_is_waited_for(tmp_path: Path) -> None:
     assert json.loads(said.stdout)["visavis_unlisted"]["hosts"] == ["attic"]
 
 
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + LISTED.encode(), LISTED.replace("\n", "\r\n").encode()])
+def test_editors_of_other_systems_are_understood(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_bytes(content)
+    said = ask(tmp_path, "--list")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert json.loads(said.stdout)["visavis"]["hosts"] == ["garden", "new", "porch"]
+
+
+def test_another_encoding_is_said(tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_bytes("# Küche\n".encode("latin-1"))
+    assert "fleet.toml: not UTF-8: save it as UTF-8, which" in ask(tmp_path, "--list").stderr
+
+
 def test_each_device_gets_a_password_of_its_own_each_time(tmp_path: Path) -> None:
     (tmp_path / "fleet.toml").write_text(LISTED)
     made = [json.loads(ask(tmp_path, "--new-passwords").stdout)["vault_mqtt_passwords"] for _ in range(2)]
