@@ -139,6 +139,15 @@ def test_cameras_are_all_some_or_none(state: Path) -> None:
     assert both.returncode == 2
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_the_list_for_programs_is_json_in_every_encoding(encoding: str, state: Path) -> None:
+    kitchen = state / "K\u00fcche \U0001f6aa"
+    variables = {"VISAVIS_STATE_DIR": str(kitchen), "PYTHONIOENCODING": encoding}
+    assert visavis("auth", "add", "anna", "--role", "viewer", "--token", variables=variables).returncode == 0
+    told = visavis("auth", "list", "--json", variables=variables).stdout
+    assert Path(json.loads(told)["file"]).parent == kitchen
+
+
 @pytest.mark.parametrize(
     ("line", "words", "says"),
     [

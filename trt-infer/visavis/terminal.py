@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -43,6 +45,11 @@ def complain(sentence: str, program: str = "visavis") -> None:
 def plain(text: str) -> str:
     """What others wrote, so that it cannot steer a terminal: what is not to be seen becomes an escape or a blank."""
     return "".join(letter if letter.isprintable() else _seen(letter) for letter in text)
+
+
+def ascii_json(text: str) -> str:
+    """JSON that others wrote, in letters that every encoding has: what a stream makes of another one is no JSON."""
+    return re.sub(r"[^\x00-\x7f]", lambda letter: json.dumps(letter[0])[1:-1], text)
 
 
 def _seen(letter: str) -> str:

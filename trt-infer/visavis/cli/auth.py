@@ -17,6 +17,7 @@ import msgspec
 from visavis.cli.arguments import add_action, file_path
 from visavis.daemon import DEVICE_CONFIG, ask_daemon, device_config
 from visavis.errors import VisavisError
+from visavis.terminal import ascii_json
 
 EXAMPLES = {
     "add": """\
@@ -138,7 +139,7 @@ def show(args: argparse.Namespace) -> int:
     answer = ask(args, capture=True)
     if answer.returncode == 0:
         held = msgspec.json.decode(answer.stdout, type=Credentials)
-        print(answer.stdout.decode().rstrip() if args.json else table(held))
+        print(ascii_json(answer.stdout.decode().rstrip()) if args.json else table(held))
     return answer.returncode
 
 

@@ -13,7 +13,7 @@ from threading import Event as Flag
 from visavis.cli.at_broker import add_broker_arguments, broker_of, level
 from visavis.client import Broker, Detections, Device, Event, Reading
 from visavis.signals import ended_anyway, stop_on_signals
-from visavis.terminal import plain
+from visavis.terminal import ascii_json, plain
 from visavis.topics_gen import detections_topic, events_topic
 
 EXAMPLE = """  visavis watch
@@ -57,7 +57,8 @@ def _way_to_show(args: argparse.Namespace) -> Callable[[argparse.Namespace, Brok
 
 def _print_lines(args: argparse.Namespace, broker: Broker, stop: Flag) -> None:
     for reading in _readings(args, broker, stop):
-        print(reading.message.payload.decode(errors="replace") if args.json else plain(line(reading)), flush=True)
+        told = reading.message.payload.decode(errors="replace")
+        print(ascii_json(told) if args.json else plain(line(reading)), flush=True)
 
 
 def _readings(args: argparse.Namespace, broker: Broker, stop: Flag) -> Iterator[Reading]:

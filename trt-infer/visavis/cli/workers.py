@@ -16,7 +16,7 @@ import msgspec
 from visavis.cli.arguments import amount
 from visavis.crew import Crew, Member, Request, ask, find
 from visavis.ring_gen import MAX_WORKERS
-from visavis.terminal import complain, plain
+from visavis.terminal import ascii_json, complain, plain
 
 EXAMPLE = "  visavis workers\n  visavis workers 4\n  visavis workers 2 --device porch --json"
 PERIOD_S = 0.1
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def show(args: argparse.Namespace, crew: Crew) -> None:
     """Print one object, or a line for each worker."""
     if args.json:
-        print(msgspec.json.encode(crew).decode())
+        print(ascii_json(msgspec.json.encode(crew).decode()))
         return
     print(f"{plain(crew.device)}: {crew.wanted} kept by `visavis run`, {len(crew.workers)} connected")
     for member in crew.workers:
