@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from visavis.addresses import host_of
+from visavis.addresses import host_of, in_ascii
 from visavis.client import broker_at
 from visavis.doctor import reached
 from visavis.greeting import subscribe_command
@@ -55,3 +55,17 @@ def link_local() -> Iterator[str]:
 
 def test_doctor_finds_a_broker_at_a_link_local_address(link_local: str) -> None:
     assert reached("mqtt", f"mqtt://{link_local}").state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("shown", "travels"),
+    [
+        ("http://k\u00fcche.example:80/T\u00fcr.jpg", "http://xn--kche-0ra.example:80/T%C3%BCr.jpg"),
+        ("https://box/a%20b c.jpg?x=%C3%BC&y=\u00fc#part", "https://box/a%20b%20c.jpg?x=%C3%BC&y=%C3%BC"),
+        ("http://[::1]:8080/a,b;c=(d)?e/f?g", "http://[::1]:8080/a,b;c=(d)?e/f?g"),
+        ("http://box/caf\udce9.jpg", "http://box/caf%E9.jpg"),  # a byte of the command line that is no UTF-8
+    ],
+)
+def test_an_address_travels_in_ascii(shown: str, travels: str) -> None:
+    assert in_ascii(shown) == travels
+    assert in_ascii(travels) == travels

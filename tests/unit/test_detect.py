@@ -13,6 +13,7 @@ import struct
 import subprocess
 import termios
 import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,16 @@ from visavis.pictures import decode_still, letterboxed
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.face_pictures import gocv_paths
 from tests.unit.model_files import provided
+from tests.unit.served import address_of, served
 
 FRAMES = 12
 JPEG_NOISE = 6
-ODD_ADDRESSES = ["http://127.0.0.1:9/modèles/a.jpg", "http://a..b/a.jpg", f"http://127.0.0.1:{10**20}/a.jpg"]
+ODD_ADDRESSES = [
+    "http://127.0.0.1:9/modèles/a.jpg",
+    "http://küche..b/a.jpg",
+    "http://a..b/a.jpg",
+    f"http://127.0.0.1:{10**20}/a.jpg",
+]
 
 
 def detect(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -341,6 +348,22 @@ def test_a_reader_that_has_enough_is_no_traceback(film: Path) -> None:
     answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602 (a pipe)
     assert len(answer.stdout.splitlines()) == 1
     assert answer.stderr == ""
+
+
+def test_an_address_may_be_what_a_browser_shows(face: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path)
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(face.read_bytes())
+
+    with served(answer) as server:
+        shown = f"{address_of(server)}/T\u00fcr%20und Tor.jpg?an=K\u00fcche"
+        told = detect(shown, "--json")
+    assert (told.returncode, told.stderr, json.loads(told.stdout)["file"]) == (0, "", shown)
+    assert asked == ["/T%C3%BCr%20und%20Tor.jpg?an=K%C3%BCche"]
 
 
 def test_an_address_without_a_picture_is_named_with_its_reason() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from visavis.addresses import BAD_ADDRESS
+from visavis.addresses import BAD_ADDRESS, in_ascii
 from visavis.detections import Frame
 from visavis.errors import PictureError
 from visavis.picture_headers import MOST_PIXELS, header_size, too_large
@@ -155,7 +155,7 @@ def content_of(name: str) -> bytes:
     """
     try:
         if is_address(name):
-            with urllib.request.urlopen(name, timeout=FETCH_LIMIT_S) as answer:  # noqa: S310 (http(s) only, see above)
+            with urllib.request.urlopen(in_ascii(name), timeout=FETCH_LIMIT_S) as answer:  # noqa: S310 (http(s) only)
                 content = bytes(answer.read(MOST_BYTES + 1))
         else:
             if Path(name).is_dir():

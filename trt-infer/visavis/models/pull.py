@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from visavis import __version__
-from visavis.addresses import BAD_ADDRESS
+from visavis.addresses import BAD_ADDRESS, in_ascii
 from visavis.atomic import NO_ROOM, NoPlainFile, no_link
 from visavis.errors import ModelError
 from visavis.models.cache import locked
@@ -143,7 +143,8 @@ def _one_connection(address: str, part: Path, size: int, progress: Progress) -> 
 
 def _opened(address: str, start: int) -> Any:
     """Ask for the rest of a file; for all of it when the server cannot go on there."""
-    request = urllib.request.Request(address, headers={"User-Agent": f"visavis/{__version__}"})  # noqa: S310 (checked)
+    agent = {"User-Agent": f"visavis/{__version__}"}
+    request = urllib.request.Request(in_ascii(address), headers=agent)  # noqa: S310 (checked)
     if start:
         request.add_header("Range", f"bytes={start}-")
     try:

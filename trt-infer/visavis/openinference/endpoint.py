@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from visavis.addresses import host_of, in_brackets
+from visavis.addresses import OF_PATHS, host_of, in_brackets
 from visavis.errors import DetectorError, ModelError
 from visavis.openinference.names import Names
 from visavis.secret_files import shown
@@ -23,8 +23,6 @@ PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
 ENCRYPTED = {"https", "grpcs"}
 MOST_TOKEN_BYTES = 16_384
 MOST_WORDS = 200
-# What stands in a path as it is (RFC 3986, section 3.3), and what is encoded already.
-OF_PATHS = "/%:@!$&'()*+,;="
 
 
 class ServerLost(DetectorError):
