@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from visavis.addresses import MQTT_PORTS, host_of, in_brackets
 from visavis.errors import VisavisError
-from visavis.secret_files import shown
+from visavis.secret_files import NoSecret, secret_in, shown
 
 QUEUE_MESSAGES_MAX = 1_000
 WAIT_S = 0.2
@@ -449,12 +449,12 @@ def _password(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        password = file.read_text(encoding="utf-8").strip()
+        password = secret_in(file.read_bytes())
     except OSError as error:
         name, remedy = shown(file)
         raise BrokerRefused(f"cannot read the password in {name}, {error.strerror}", remedy) from error
-    except UnicodeDecodeError as error:
-        raise BrokerRefused(f"the password in {file} is not UTF-8", "write it anew") from error
+    except NoSecret as error:
+        raise BrokerRefused(f"the password in {file} {error.sentence}", error.remedy) from error
     if not _carried(password):
         raise BrokerRefused(f"the password in {file} is nothing that MQTT can carry", CARRIED)
     return password

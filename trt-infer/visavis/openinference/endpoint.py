@@ -16,7 +16,7 @@ import msgspec
 from visavis.addresses import OF_PATHS, host_of, in_brackets
 from visavis.errors import DetectorError, ModelError
 from visavis.openinference.names import Names
-from visavis.secret_files import shown
+from visavis.secret_files import NoSecret, secret_in, shown
 from visavis.terminal import plain
 
 PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 443}
@@ -99,13 +99,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         remedy = "write the token and nothing else into the file of detector.kserve_token_file"
         try:
             with self.token_file.open("rb") as file:
-                token = file.read(MOST_TOKEN_BYTES).strip()
+                token = secret_in(file.read(MOST_TOKEN_BYTES))
         except OSError as error:
             name, other = shown(self.token_file)
             raise ServerLost(f"cannot read {name}, {error.strerror}", other or remedy) from error
-        if not token or not all(0x21 <= byte <= 0x7E for byte in token):
+        except NoSecret as error:
+            raise ServerUnfit(f"{self.token_file} holds no token, it {error.sentence}", error.remedy) from error
+        if not all("!" <= letter <= "~" for letter in token):
             raise ServerUnfit(f"{self.token_file} holds no token", remedy)
-        return token.decode("ascii")
+        return token
 
 
 def endpoint(url: str, model: str, ca: Path | None = None, token_file: Path | None = None) -> Endpoint:
