@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,11 @@ started() {
 	return 1
 }
 """
+RUNS = """\
+echo "systemctl $*" >>calls
+[ "$1" != is-active ] || echo active
+[ "$1" != is-failed ]"""
+ASKS = ("daemon-reload", "is-active", "is-failed", "is-enabled")
 # Debian's mosquitto.conf, but for the user.
 DEBIANS = "user root\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"
 
@@ -42,6 +48,14 @@ def furnish(folder: Path) -> Path:
     return folder
 
 
+def noting(folder: Path) -> Path:
+    """Make such a system where all runs; `timeout` really runs what it is told to."""
+    furnish(folder)
+    program(folder / "bin/systemctl", RUNS)
+    program(folder / "bin/timeout", 'printf "within $1 s: " >>calls; shift; exec "$@"')
+    return folder
+
+
 def program(file: Path, text: str) -> None:
     file.write_text(f"#!/bin/sh\n{text}\n")
     file.chmod(0o755)
@@ -53,3 +67,18 @@ def alone(folder: Path, command: str, timeout_s: float) -> subprocess.CompletedP
     return subprocess.run(
         own, cwd=folder, check=False, timeout=timeout_s, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
+
+
+def ran(place: Path, script: str, *words: str, code: int = 0, mounts: str = MOUNTS) -> list[str]:
+    """What a script has called."""
+    (place / "calls").write_text("")
+    command = f"{mounts} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh {SCRIPTS / script} {shlex.join(words)}"
+    answer = alone(place, command, 60)
+    (place / "errors").write_text(answer.stderr)
+    assert answer.returncode == code, answer.stderr
+    return (place / "calls").read_text().splitlines()
+
+
+def asked(called: list[str]) -> list[str]:
+    """What of it stops or starts a service."""
+    return [call for call in called if call.startswith("systemctl ") and call.split()[1] not in ASKS]

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from deb.broker import join
-from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, SCRIPTS, STARTED, alone, furnish, program
+from tests.unit.own_system import BROKER, DEBIANS, RUNS, SCRIPTS, STARTED, alone, asked, noting, program, ran
 
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
 SHIPPED = "usr/share/visavis-broker/visavis.acl"
@@ -30,7 +29,6 @@ TAKEN = ("listener 1883", "listener 1883 127.0.0.1", "listener 1883 0.0.0.0", " 
 FREE = ("listener 1883 127.0.0.2", "listener 1883 ::1", "listener 18830", "# listener 1883", "port 1884")
 EACH_LISTENER = "per_listener_settings true\nlistener 1999\npassword_file /etc/own\nacl_file /etc/own"
 STARTED_ANEW = ["systemctl reset-failed mosquitto.service", "systemctl start mosquitto.service"]
-ASKS = ("daemon-reload", "is-active", "is-failed")
 NEW_USER = ["systemctl try-reload-or-restart mosquitto.service", "systemctl try-restart visavis-capture.service"]
 # Until it is restarted beside bad settings, mosquitto runs.
 BROKEN_BY_OURS = f"""\
@@ -40,30 +38,12 @@ try-restart*) ! grep -q bad /{SETTINGS_FILE} || touch down ;;
 start*) ! grep -qs bad /{SETTINGS_FILE} && rm -f down ;;
 is-active*) [ ! -e down ] && echo active || {{ echo activating; exit 3; }} ;;
 esac"""
-RUNS = """\
-echo "systemctl $*" >>calls
-[ "$1" != is-active ] || echo active
-[ "$1" != is-failed ]"""
 LINKS = ("multi-user.target.wants/visavis.target", "visavis.target.wants/visavis-infer@2.service")
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Such a system; `timeout` really runs what it is told to."""
-    furnish(tmp_path)
-    program(tmp_path / "bin/systemctl", RUNS)
-    program(tmp_path / "bin/timeout", 'printf "within $1 s: " >>calls; shift; exec "$@"')
-    return tmp_path
-
-
-def ran(place: Path, script: str, *words: str, code: int = 0) -> list[str]:
-    """What a script has called."""
-    (place / "calls").write_text("")
-    command = f"{MOUNTS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin exec sh {SCRIPTS / script} {shlex.join(words)}"
-    answer = alone(place, command, 60)
-    (place / "errors").write_text(answer.stderr)
-    assert answer.returncode == code, answer.stderr
-    return (place / "calls").read_text().splitlines()
+    return noting(tmp_path)
 
 
 def enables_or_starts(called: list[str]) -> list[str]:
@@ -136,11 +116,12 @@ def test_what_its_owner_has_disabled_does_not_start_after_a_removal(place: Path)
     assert after_a_removal(place) == []
 
 
-def test_what_its_owner_has_masked_before_the_first_installation_stays_so(place: Path) -> None:
-    masked = """\
+@pytest.mark.parametrize("state", ["masked", "masked-runtime"])
+def test_what_its_owner_has_masked_before_the_first_installation_stays_so(state: str, place: Path) -> None:
+    masked = f"""\
 echo "systemctl $*" >>calls
 case "$*" in
-"is-enabled visavis-capture.service") echo masked; exit 1 ;;
+"is-enabled visavis-capture.service") echo {state}; exit 1 ;;
 enable*visavis-capture.service*) exit 1 ;;
 esac"""
     program(place / "bin/systemctl", masked)
@@ -179,9 +160,9 @@ def test_a_build_asks_for_the_change_over_and_does_not_wait_for_it(
 ) -> None:
     """systemd kills what takes long after a service's end."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(place))
-    for state, asked in (("built", ["systemctl restart --no-block visavis-change-over.service"]), ("kept", [])):
+    for state, calls in (("built", ["systemctl restart --no-block visavis-change-over.service"]), ("kept", [])):
         (place / "said").write_text(f'{{"state": "{state}"}}\n')
-        assert ran(place, "../tensorrt/build-done") == asked
+        assert ran(place, "../tensorrt/build-done") == calls
     (place / "said").unlink()
     assert ran(place, "../tensorrt/build-done") == []
 
@@ -209,11 +190,6 @@ def upgraded(place: Path, to: str) -> list[str]:
     assert asked(ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")) == []
     deliver(place, to)
     return asked(ran(place, "visavis-broker/postinst", "configure", "0.1.0"))
-
-
-def asked(called: list[str]) -> list[str]:
-    """What of it stops or starts a service."""
-    return [call for call in called if call.startswith("systemctl ") and call.split()[1] not in ASKS]
 
 
 def test_an_upgrade_cuts_the_brokers_clients_off_only_for_settings_that_have_changed(place: Path) -> None:
