@@ -14,8 +14,8 @@ BROKER = SCRIPTS.parents[1] / "broker"
 AWK = shutil.which("awk") or "/usr/bin/awk"
 CALLED = ("systemd-sysusers", "python3", "dpkg-trigger", "systemd-tmpfiles", "journalctl", "udevadm", "systemctl")
 OWNERS = ("chown", "install")  # a user's own namespace has no user mosquitto
-MOUNTS = (
-    "mount --bind run /run && mount --bind etc /etc && mount --bind sbin /usr/sbin && mount --bind usr/share /usr/share"
+MOUNTS = " && ".join(f"mount --bind {name} /{name}" for name in ("run", "etc", "var", "usr/share")) + (
+    " && mount --bind sbin /usr/sbin"
 )
 # Runs mosquitto until it says that it does, and fails where it ends before that; $1 gets what it says.
 STARTED = r"""
@@ -39,8 +39,8 @@ DEBIANS = "user root\npersistence true\ninclude_dir /etc/mosquitto/conf.d\n"
 
 
 def furnish(folder: Path) -> Path:
-    """Make what stands for /etc, /run and /usr/sbin, and programs that only note calls."""
-    for name in ("bin", "sbin", "usr/share", "run/systemd/system", "etc/mosquitto/conf.d"):
+    """Make what stands for /etc, /run, /var and /usr/sbin, and programs that only note calls."""
+    for name in ("bin", "sbin", "usr/share", "run/systemd/system", "etc/mosquitto/conf.d", "var/lib"):
         (folder / name).mkdir(parents=True)
     for name in CALLED + OWNERS:
         program(folder / "bin" / name, f'echo "{name} $*" >>calls')

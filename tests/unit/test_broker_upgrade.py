@@ -52,7 +52,7 @@ def place(tmp_path: Path) -> Path:
 
 def inside(place: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run it in that Debian."""
-    own = f"ip link set lo up && {MOUNTS} && mount --bind var /var && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin"
+    own = f"ip link set lo up && {MOUNTS} && PATH=$PWD/bin:/usr/sbin:/usr/bin:/bin"
     return alone(place, f"{own} && {command}", 120)
 
 
@@ -148,6 +148,25 @@ def test_settings_that_mosquitto_does_not_start_with_are_in_force_once_they_are_
     else:
         dpkg(place, "-i", package(place, "3", added, rights="pattern deny b/#\n"))
     assert (runs(place, CONF), "pattern deny" in runs(place, RIGHTS)) == (before + added, True)
+    assert not (place / "etc/mosquitto" / ASIDE).exists()
+
+
+def test_what_was_refused_waits_again_where_the_next_version_cannot_be_unpacked(place: Path) -> None:
+    """As with a file that came broken; dpkg then calls the version of before installed."""
+    dpkg(place, "-i", package(place, "1"))
+    before = runs(place, CONF)
+    dpkg(place, "-i", package(place, "2", BAD), works=False)
+    broken = package(place, "3", "max_connections 1000\n")
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-200])
+    said = dpkg(place, "-i", broken, works=False)
+    assert "once it is mended, run `sudo dpkg-reconfigure visavis-broker`" in said
+    assert "Status: install ok installed" in (place / "var/lib/dpkg/status").read_text()
+    assert (place / "etc/mosquitto" / CONF).read_text() == before
+    assert (place / "etc/mosquitto" / ASIDE).read_text().endswith(BAD)
+    broken.write_bytes(whole)
+    dpkg(place, "-i", broken)
+    assert "max_connections 1000" in runs(place, CONF)
     assert not (place / "etc/mosquitto" / ASIDE).exists()
 
 
@@ -252,6 +271,23 @@ def test_a_reader_that_was_narrowed_stays_so(place: Path, of_dpkgs: bool) -> Non
     rights.write_text(rights.read_text() + wide)
     assert "deleted" not in dpkg(place, "-i", package(place, "4"))
     assert wide in runs(place, RIGHTS)
+
+
+@pytest.mark.parametrize("then", ["2", "3"])
+def test_a_right_that_was_deleted_stays_so_where_an_upgrade_is_run_again(place: Path, then: str) -> None:
+    """As where the disk was too full to make this device a user."""
+    deleted, others = "pattern deny b/#\n", "pattern deny c/#\n"
+    dpkg(place, "-i", package(place, "1", rights=deleted))
+    rights = place / "etc/mosquitto" / RIGHTS
+    rights.write_text(rights.read_text().replace(deleted, ""))
+    program(place / "bin/visavis-capture", "")
+    program(place / "bin/python3", "exit 1")
+    dpkg(place, "-i", package(place, "2", rights=deleted + others), works=False)
+    program(place / "bin/python3", "exit 0")
+    dpkg(place, *(["--configure", "-a"] if then == "2" else ["-i", package(place, "3", rights=deleted)]))
+    assert (deleted in runs(place, RIGHTS), others in runs(place, RIGHTS)) == (False, then == "2")
+    dpkg(place, "-i", package(place, "4", rights=deleted))
+    assert deleted not in runs(place, RIGHTS)
 
 
 def test_what_a_way_back_took_of_the_rights_is_not_taken_for_deleted(place: Path) -> None:

@@ -232,6 +232,35 @@ def test_a_broker_that_does_not_start_with_ours_runs_as_before(place: Path) -> N
     assert stand(place) == ["# visavis.conf of 0.2, bad", "# visavis.acl of 0.2, bad"]
 
 
+@pytest.mark.parametrize("ran_before", [True, False])
+def test_an_upgrade_that_cannot_be_unpacked_puts_nothing_into_force(ran_before: bool, place: Path) -> None:
+    program(place / "bin/systemctl", BROKEN_BY_OURS)
+    program(place / "bin/dpkg-query", "echo 0.2.0")
+    if ran_before:
+        deliver(place, "of 0.1")
+        ran(place, "visavis-broker/postinst", "configure", "")
+        ran(place, "visavis-broker/preinst", "upgrade", "0.1.0", "0.2.0")
+    deliver(place, "of 0.2, bad")
+    ran(place, "visavis-broker/postinst", "configure", "0.1.0" if ran_before else "", code=1)
+    before = held(place)
+    assert ASIDE in before
+    for _twice in range(2):
+        ran(place, "visavis-broker/preinst", "upgrade", "0.2.0", "0.3.0")
+        ran(place, "visavis-broker/postrm", "abort-upgrade", "0.2.0", "0.3.0")
+        ran(place, "visavis-broker/postinst", "abort-upgrade", "0.3.0")
+        assert held(place) == before
+
+
+def held(place: Path) -> dict[str, bytes]:
+    """The files by which the package knows what is in force."""
+    files = [file for folder in ("etc/mosquitto", "var/lib", "run") for file in (place / folder).rglob("*")]
+    return {
+        str(file.relative_to(place)): file.read_bytes()
+        for file in files
+        if file.is_file() and file.suffix != ".dpkg-old"
+    }
+
+
 def stand(place: Path) -> list[str]:
     """What a mosquitto that starts now reads."""
     return [(place / "etc/mosquitto" / name).read_text().splitlines()[0] for name in SETTINGS]
