@@ -31,9 +31,11 @@ EXAMPLE = """examples:
 """
 ENDS_SOON_S = 90 * 24 * 3600
 EXTEND = (
-    "`gpg --quick-set-expire FINGERPRINT 3y`, make the repository again, and copy the new visavis-SUITE.sources to "
+    "`gpg --quick-set-expire {} 3y`, make the repository again, and copy the new visavis-SUITE.sources to "
     "each device, best before the old end: a device believes the end that its own file holds"
 )
+# A line for each key that gpg can sign with, and the next one with its fingerprint; those of its subkeys follow others.
+SECRET = re.compile(r"^sec:.*\n(?:(?!fpr:).*\n)*?fpr:(?:[^:]*:){8}([0-9A-F]+):", re.MULTILINE)
 
 
 class RepositoryError(Exception):
@@ -53,7 +55,7 @@ def main() -> int:
     try:
         for file in make(wanted.packages, wanted.out, wanted.key, wanted.url):
             print(file)
-        if warning := ending(wanted.key, time.time()):
+        if warning := ending(fingerprint(wanted.key), time.time()):
             print(f"repository: {warning}", file=sys.stderr)
     except RepositoryError as error:
         print(f"repository: {error}", file=sys.stderr)
@@ -63,7 +65,8 @@ def main() -> int:
 
 def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
     """Write the whole repository anew and return each Debian's .sources file. Until it is signed, the old one stays."""
-    public = public_key(key)
+    signer = fingerprint(key)
+    public = public_key(signer)
     suites = by_suite(sorted(packages.glob("*.deb")))
     if not suites:
         raise RepositoryError(f"there is no package in {packages}: run `make deb`")
@@ -71,7 +74,7 @@ def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
         for suite, files in suites.items():
             add(draft, suite, files)
             date(draft / "dists" / suite / "Release", out / "dists" / suite / "Release")
-            sign(draft / "dists" / suite / "Release", key)
+            sign(draft / "dists" / suite / "Release", signer)
         names = [sources(draft, suite, url, public).name for suite in suites]
     return [out / name for name in names]
 
@@ -130,34 +133,53 @@ def ftparchive(out: Path, *words: str) -> str:
     return subprocess.run(command, cwd=out, capture_output=True, text=True, check=True).stdout
 
 
-def public_key(key: str) -> str:
+def fingerprint(key: str) -> str:
+    """The one key that is meant: gpg takes a part of a name for every key that has it, and devices would believe all.
+
+    Raises:
+        RepositoryError: there is none, or more than one.
+    """
+    listed = subprocess.run(
+        ["gpg", "--batch", "--with-colons", "--list-secret-keys", key], capture_output=True, text=True, check=False
+    )
+    found = SECRET.findall(listed.stdout)
+    if not found:
+        raise RepositoryError(f'gpg has no key "{key}" to sign with: gpg --quick-generate-key "{key}" ed25519 sign 3y')
+    if len(found) > 1:
+        raise RepositoryError(
+            f'"{key}" is in the names of {len(found)} keys that gpg has: give the fingerprint of the one that is to '
+            f"sign, {' or '.join(found)}"
+        )
+    return str(found[0])
+
+
+def public_key(signer: str) -> str:
     """The key that devices check with, as text."""
-    told = subprocess.run(["gpg", "--batch", "--armor", "--export", key], capture_output=True, text=True, check=False)
-    if not told.stdout:
-        raise RepositoryError(f'gpg has no key "{key}": gpg --quick-generate-key "{key}" ed25519 sign 3y')
-    return told.stdout
+    command = ["gpg", "--batch", "--armor", "--export", signer]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def ending(key: str, now_s: float) -> str:
+def ending(signer: str, now_s: float) -> str:
     """What to do about a key that ends soon: every device holds its own copy, with the old end."""
     listed = subprocess.run(
-        ["gpg", "--batch", "--with-colons", "--list-keys", key], capture_output=True, text=True, check=False
+        ["gpg", "--batch", "--with-colons", "--list-keys", signer], capture_output=True, text=True, check=False
     )
     ends = [int(field) for field in re.findall(r"(?m)^pub:(?:[^:]*:){5}(\d+):", listed.stdout)]
     if not ends or min(ends) - now_s > ENDS_SOON_S:
         return ""
     day = time.strftime("%-d %B %Y", time.gmtime(min(ends)))
-    return f'the key "{key}" ends on {day}, and devices then take nothing more: {EXTEND}'
+    return f"the key {signer} ends on {day}, and devices then take nothing more: {EXTEND.format(signer)}"
 
 
-def sign(file: Path, key: str) -> None:
+def sign(file: Path, signer: str) -> None:
     """Sign as apt wants it: within the text, and beside it."""
     for how, signed in ((["--clear-sign"], "InRelease"), (["--detach-sign", "--armor"], "Release.gpg")):
-        gpg = ["gpg", "--batch", "--yes", "--local-user", key, *how, "--output", str(file.with_name(signed)), str(file)]
+        into = ["--output", str(file.with_name(signed)), str(file)]
+        gpg = ["gpg", "--batch", "--yes", "--local-user", signer, *how, *into]
         if subprocess.run(gpg, check=False).returncode != 0:
             raise RepositoryError(
-                f'gpg has not signed with the key "{key}", so nothing was changed: mend what it says above and do this '
-                f"again. If the key has expired: {EXTEND}"
+                f"gpg has not signed with the key {signer}, so nothing was changed: mend what it says above and do "
+                f"this again. If the key has expired: {EXTEND.format(signer)}"
             )
 
 

@@ -18,9 +18,11 @@ from deb.kept import REPOSITORY
 
 GPG = """\
 case "$*" in
-*--export*) echo "a key" ;;
-*--list-keys*) cat {place}/listed ;;
-*) [ ! -e {place}/expired ] || { echo "gpg: signing failed: Unusable secret key" >&2; exit 2; }
+*--list-secret-keys*) cat {place}/secret ;;
+*"--export {signer}") echo "a key" ;;
+*"--list-keys {signer}") cat {place}/listed ;;
+*) [ "$4" = {signer} ] || exit 2
+	[ ! -e {place}/expired ] || { echo "gpg: signing failed: Unusable secret key" >&2; exit 2; }
 	for file; do :; done # the last word
 	while [ "$1" != --output ]; do shift; done
 	cat "$file" >"$2"; echo signed >>"$2" ;;
@@ -31,17 +33,31 @@ case "$*" in
 *packages*) echo "Package: visavis" ;;
 *) printf 'Origin: visavis\\nDate: now\\n'; cat pool/*/* ;;
 esac"""
+SIGNER, OTHER = "0123456789ABCDEF" * 2 + "01234567", "F" * 40
+# As gpg lists it: a key, and one below it.
+LISTED = """\
+sec:u:255:22:{0}:1700000000:::u:::scESC:::+::ed25519:::0:
+fpr:::::::::{0}:
+grp:::::::::1111111111111111111111111111111111111111:
+uid:u::::1700000000::AB::packages for me::::::::::0:
+ssb:u:255:18:22:1700000000::::::e:::+::cv25519::
+fpr:::::::::2222222222222222222222222222222222222222:
+"""
 SIGNED = {"InRelease", "Release", "Release.gpg"}
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one package, and with the programs that are played."""
-    for name, text in (("gpg", GPG.replace("{place}", str(tmp_path))), ("apt-ftparchive", FTPARCHIVE)):
+    for name, text in (
+        ("gpg", GPG.replace("{place}", str(tmp_path)).replace("{signer}", SIGNER)),
+        ("apt-ftparchive", FTPARCHIVE),
+    ):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)
+    (tmp_path / "secret").write_text(LISTED.format(SIGNER))
     (tmp_path / "packages").mkdir()
     (tmp_path / "packages/visavis_0.1.0+bookworm_amd64.deb").write_bytes(b"first")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -93,7 +109,7 @@ def test_what_gpg_does_not_sign_leaves_the_old_one_as_it_is(
     assert made(place, monkeypatch) == 1
     assert served(place) == before
     said = capsys.readouterr().err
-    assert said.startswith('repository: gpg has not signed with the key "me"')
+    assert said.startswith(f"repository: gpg has not signed with the key {SIGNER}")
     assert said.count("\n") == 1
     (place / "expired").unlink()
     assert made(place, monkeypatch) == 0
@@ -133,7 +149,24 @@ def test_a_key_that_ends_soon_is_told_with_what_devices_need(
     assert made(place, monkeypatch) == 0
     said = capsys.readouterr().err
     assert ("copy the new visavis-SUITE.sources to each device" in said) == told
-    assert ('the key "me" ends on ' in said) == told
+    assert (f"the key {SIGNER} ends on " in said) == told
+    assert (f"gpg --quick-set-expire {SIGNER} 3y" in said) == told
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"), [((), 'gpg --quick-generate-key "me"'), ((SIGNER, OTHER), f"{SIGNER} or {OTHER}")]
+)
+def test_devices_believe_one_key_and_none_besides_that_has_its_name_in_it(
+    keys: tuple[str, ...],
+    said: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (place / "secret").write_text("".join(LISTED.format(key) for key in keys))
+    assert made(place, monkeypatch) == 1
+    assert said in capsys.readouterr().err
+    assert served(place) == {}
 
 
 def test_both_pages_and_the_remedy_say_that_devices_need_the_new_file() -> None:
