@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from deb.kept import REPOSITORY
+from deb.kept import REPOSITORY, one_at_a_time
 from deb.packing import OUT, Package, empty, pack, put
 
 BROKER_SETTINGS = ("etc/mosquitto/conf.d/visavis.conf",)
@@ -31,6 +31,7 @@ def packages(version: str, out: Path = OUT) -> list[Path]:
     return [broker(version, out), tensorrt(version, out)]
 
 
+@one_at_a_time("packages")
 def broker(version: str, out: Path = OUT) -> Path:
     """mosquitto's settings, and the user of this device."""
     made = Package(
@@ -62,6 +63,7 @@ def fill_broker(root: Path) -> None:
     put(restart, units / "mosquitto.service.d/visavis-broker.conf")
 
 
+@one_at_a_time("packages")
 def tensorrt(version: str, out: Path = OUT) -> Path:
     """The workers' door to the GPU."""
     made = Package(

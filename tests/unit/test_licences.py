@@ -124,6 +124,7 @@ def test_a_licence_that_lies_elsewhere_must_lie_there(tmp_path: Path) -> None:
 
 def test_only_the_package_that_holds_what_others_made_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made: dict[str, str] = {}
+    monkeypatch.setattr("deb.kept.CACHE", tmp_path / "cache")  # else it waits for a `make deb`
     monkeypatch.setattr(
         beside, "pack", lambda package, *_: made.update({package.name: packing.copyright_of(package).read_text()})
     )
