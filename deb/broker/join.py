@@ -9,6 +9,7 @@ daemon starts, does nothing else.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -27,11 +28,14 @@ RIGHTS = Path("/etc/mosquitto/visavis.acl")
 PASSWORD = Path("/etc/credstore/mqtt.password")
 SETTINGS = Path("/etc/visavis/conf.d/broker.toml")
 UNIT = Path("/etc/systemd/system/visavis-capture.service.d/broker.conf")
+NOTE = Path("/var/lib/visavis-broker/password.sha256")  # by which a purge knows the password for ours
 RUNNING = Path("/run/systemd/system")
 BROKERS_HERE = ("mqtt://127.0.0.1:1883", "mqtt://localhost:1883", "mqtt://127.0.0.1", "mqtt://localhost")
 FORMER = (
     "# Of the package visavis-broker, until device.id changes again: events that wait, and what is to be cleared.\n"
 )
+# A hash as a whole; one of another form than mosquitto 2.0's is known by its end, which a full disk cuts off.
+WHOLE = re.compile(r"\$7\$[0-9]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+==\s*|\$(?!7\$).+\n")
 SAID = "# Written by the package visavis-broker, which removes it when it is purged.\n"
 
 
@@ -42,7 +46,11 @@ def main(follow: bool = False) -> int:
     if not DAEMON.exists() or not CONFIG.exists() or (follow and not SETTINGS.exists()):
         return 0
     said = subprocess.run(
-        [DAEMON, "-config", CONFIG, "-effective", "-for-worker"], capture_output=True, text=True, check=False
+        [DAEMON, "-config", CONFIG, "-effective", "-for-worker"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if said.returncode == 0:
         return attended(json.loads(said.stdout))
@@ -78,11 +86,12 @@ def attend(settings: dict[str, Any]) -> None:
             rename(broker["user"], device, broker["prefix"])
         elif USERS.exists() and not is_user(device):
             bring_back(device)
+        note()
 
 
 def is_ours(user: str) -> bool:
     """Whether the daemon has this user from the file that was written here."""
-    text = SETTINGS.read_text()
+    text = read(SETTINGS)
     return text.startswith(SAID) and login(user) in text
 
 
@@ -95,21 +104,34 @@ def join(device: str) -> None:
     password = secrets.token_urlsafe(24)
     replace(USERS, "".join(without(device)) + hashed(device, password))
     write(PASSWORD, password + "\n", 0o600)
+    note()
     write(UNIT, f"{SAID}[Service]\nLoadCredential={PASSWORD.name}:{PASSWORD}\n", 0o644)
     # Last: with it all is done.
     write(SETTINGS, f'{SAID}[mqtt]\n{login(device)}password_file = "credential:{PASSWORD.name}"\n', 0o644)
 
 
+def note() -> None:
+    """Write down, as `sha256sum --check` reads it, which password is ours: a purge of visavis takes the settings."""
+    if PASSWORD.exists():  # it may lie encrypted, in another place
+        text = f"{hashlib.sha256(PASSWORD.read_bytes()).hexdigest()}  {PASSWORD}\n"
+        if not NOTE.exists() or read(NOTE) != text:
+            write(NOTE, text, 0o600)
+
+
 def is_user(device: str) -> bool:
-    """Whether it has a whole line: one that a full disk has cut has no end."""
-    lines = USERS.read_text().splitlines(keepends=True)
-    return any(line.startswith(f"{device}:$") and line.endswith("\n") for line in lines)
+    """Whether it has a whole line, and not what a full disk has left of one."""
+    return any(is_line_of(device, line) for line in lines(USERS))
+
+
+def is_line_of(device: str, line: str) -> bool:
+    name, _, hash_ = line.partition(":")
+    return name == device and WHOLE.fullmatch(hash_) is not None
 
 
 def bring_back(device: str) -> None:
     """Add the user again, as where a full disk has left no line of it, with the password that the daemon has."""
     if PASSWORD.exists():
-        replace(USERS, "".join(without(device)) + hashed(device, PASSWORD.read_text().strip()))
+        replace(USERS, "".join(without(device)) + hashed(device, read(PASSWORD).strip()))
         reload_broker()
     else:  # it may lie encrypted where only systemd reads it
         complain(f"{USERS} has no user {device}, and {PASSWORD} is not there: rm {SETTINGS}, for a new password")
@@ -118,11 +140,11 @@ def bring_back(device: str) -> None:
 def rename(before: str, device: str, prefix: str) -> None:
     """Let the user have another name, with its password, which may lie encrypted where only systemd reads it."""
     if RIGHTS.exists():  # its owner may have another file
-        replace(RIGHTS, with_former(RIGHTS.read_text(), before, device, prefix))
-    ours = [line for line in USERS.read_text().splitlines(keepends=True) if line.startswith(f"{before}:")]
+        replace(RIGHTS, with_former(read(RIGHTS), before, device, prefix))
+    ours = [line for line in lines(USERS) if line.startswith(f"{before}:")]
     if ours:  # else a run that was cut off came so far
         replace(USERS, "".join(without(before, device)) + device + ours[-1].removeprefix(before))
-    replace(SETTINGS, SETTINGS.read_text().replace(login(before), login(device)))
+    replace(SETTINGS, read(SETTINGS).replace(login(before), login(device)))
     reload_broker()
 
 
@@ -141,7 +163,7 @@ def with_former(rights: str, before: str, device: str, prefix: str) -> str:
 
 def without(*users: str) -> list[str]:
     """The lines of all others, each with its end."""
-    return [f"{line}\n" for line in USERS.read_text().splitlines() if line.partition(":")[0] not in users]
+    return [line.removesuffix("\n") + "\n" for line in lines(USERS) if line.partition(":")[0] not in users]
 
 
 def hashed(device: str, password: str) -> str:
@@ -154,10 +176,20 @@ def hashed(device: str, password: str) -> str:
         draft.write(f"{device}:{password}\n")
         draft.flush()
         subprocess.run(["mosquitto_passwd", "-U", draft.name], check=True)
-        line = Path(draft.name).read_text()  # it may be a new file of that name
-    if not line.startswith(f"{device}:$"):
+        line = read(Path(draft.name))  # it may be a new file of that name
+    if not is_line_of(device, line):
         raise OSError(errno.ENOSPC, "mosquitto_passwd wrote no hash, is there room in /tmp?")
     return line
+
+
+def read(file: Path) -> str:
+    """What others have written, in whatever encoding: `write` gives each byte back."""
+    return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def lines(file: Path) -> list[str]:
+    """Each with its end; Python's own would end one at more than mosquitto's."""
+    return re.findall(r".*\n|.+", read(file))
 
 
 def replace(file: Path, text: str) -> None:
@@ -174,9 +206,9 @@ def write(file: Path, text: str, mode: int, owner: tuple[int, int] = (-1, -1)) -
     draft.unlink(missing_ok=True)  # of a run that was cut off
     try:
         # Ours alone from its first moment: whoever had opened it before would go on reading.
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             os.fchown(out.fileno(), *owner)
-            out.write(text)
+            out.write(text.encode("utf-8", "surrogateescape"))
             out.flush()
             os.fchmod(out.fileno(), mode)
             os.fsync(out.fileno())

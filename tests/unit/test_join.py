@@ -30,6 +30,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CONFIG", "USERS", "RIGHTS", "PASSWORD", "SETTINGS", "UNIT"):
         monkeypatch.setattr(join, name, tmp_path / getattr(join, name).relative_to("/etc"))
     monkeypatch.setattr(join, "RUNNING", tmp_path / "running")
+    monkeypatch.setattr(join, "NOTE", tmp_path / "lib/password.sha256")
     join.CONFIG.parent.mkdir()
     join.USERS.parent.mkdir()
     join.CONFIG.write_text(DEVICE)
@@ -245,6 +246,44 @@ def test_a_user_is_brought_back_behind_a_line_without_an_end(cut: str, device: P
     assert join.main(follow=True) == 0
     assert join.USERS.read_text().startswith("viewer:$7$101$x==\nporch:$")
     assert arrives(device, "porch", password, "visavis/porch/info")
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_whole_line_is_a_user_whatever_its_end(
+    end: str, device: Path, asked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    join.main()
+    password = join.PASSWORD.read_text().strip()
+    join.PASSWORD.unlink()  # as where it lies encrypted
+    join.USERS.write_text(join.USERS.read_text().removesuffix("\n") + end, newline="")
+    before = join.USERS.read_bytes()
+    assert join.main(follow=True) == 0
+    assert (join.USERS.read_bytes(), capsys.readouterr().err) == (before, "")
+    assert not asked.exists()
+    assert arrives(device, "porch", password, "visavis/porch/info")
+
+
+def test_what_owners_have_written_in_another_encoding_comes_back_byte_for_byte(device: Path) -> None:
+    rights = SHIPPED.read_bytes() + b"# f\xfcr die K\xfcche\r\n# \xe2\x80\xa8\x85\x0b\n"
+    others = b"gr\xfcn\xe2\x80\xa8:$7$101$x==\n"
+    join.RIGHTS.write_bytes(rights)
+    join.USERS.write_bytes(others)
+    assert join.main() == 0
+    join.CONFIG.write_text(RENAMED)
+    assert join.main(follow=True) == 0
+    assert join.RIGHTS.read_bytes().startswith(rights + join.FORMER.encode())
+    assert join.USERS.read_bytes().startswith(others + b"hall:$7$")
+    join.USERS.write_bytes(others)
+    assert join.main(follow=True) == 0
+    assert join.USERS.read_bytes().startswith(others + b"hall:$7$")
+
+
+def test_it_notes_its_password_for_a_purge_also_where_an_older_version_has_not(device: Path) -> None:
+    for _twice in range(2):
+        join.main()
+        subprocess.run(["sha256sum", "--check", "--status", join.NOTE], check=True)
+        assert join.PASSWORD.read_text().strip() not in join.NOTE.read_text()
+        join.NOTE.unlink()
 
 
 def test_a_user_whose_line_is_gone_and_password_is_encrypted_is_told(
