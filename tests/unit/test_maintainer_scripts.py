@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deb.broker import join
-from tests.unit.own_system import BROKER, DEBIANS, RUNS, SCRIPTS, STARTED, alone, asked, noting, program, ran
+from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, RUNS, SCRIPTS, STARTED, alone, asked, noting, program, ran
 
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
 SHIPPED = "usr/share/visavis-broker/visavis.acl"
@@ -310,6 +311,48 @@ def test_a_purge_removes_the_login_that_join_made_and_none_of_its_owners(
             (place / name).write_text(first)
     ran(place, "visavis-broker/postrm", "purge")
     assert {(place / name).exists() for name in (*ours, *owners, PASSWORD)} == {not gone}
+
+
+def note_of(password: bytes) -> str:
+    return f"{hashlib.sha256(password).hexdigest()}  {join.PASSWORD}\n"
+
+
+@pytest.mark.parametrize(
+    ("note", "settings", "gone"),
+    [(note_of(b"word\n"), None, True), (note_of(b"other\n"), None, False), (note_of(b"word\n"), "# mine\n", False)],
+    ids=["ours", "another", "another's settings"],
+)
+def test_a_purge_knows_the_password_that_join_made_when_visavis_went_before(
+    note: str, settings: str | None, gone: bool, place: Path
+) -> None:
+    files = {name: join.SAID for name in JOINED}
+    for name, text in {**files, PASSWORD: "word\n", str(join.NOTE)[1:]: note}.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+    ran(place, "visavis/postrm", "purge")
+    assert not [name for name in JOINED if (place / name).exists()]
+    if settings:  # of another visavis, for another broker
+        (place / JOINED[0]).parent.mkdir(parents=True)
+        (place / JOINED[0]).write_text(settings)
+    ran(place, "visavis-broker/postrm", "purge")
+    assert (place / PASSWORD).exists() != gone
+
+
+@pytest.mark.parametrize("folder", ["var/lib/visavis", "var/cache/visavis"])
+def test_a_purge_empties_a_disk_that_is_mounted_for_our_files(folder: str, place: Path) -> None:
+    """Nobody can remove a mount point, and what stays must not keep a package from ever being purged."""
+    other, disk, link = place / "var/lib/other", place / "disk", place / "etc/systemd/system/x.wants/visavis.target"
+    for one in (other, disk / "lost+found", place / folder, link.parent):
+        one.mkdir(parents=True)
+    (disk / ".faces").touch()
+    (disk / "elsewhere").symlink_to(other)
+    link.symlink_to("/none")
+    ran(place, "visavis/postrm", "purge", mounts=f"{MOUNTS} && mount --bind disk /{folder}")
+    assert list(disk.iterdir()) == []
+    assert other.is_dir()
+    assert not link.is_symlink()
+    ran(place, "visavis/postrm", "purge")
+    assert not (place / folder).exists()
 
 
 def settle(place: Path) -> None:
