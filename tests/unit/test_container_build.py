@@ -122,6 +122,21 @@ def test_without_such_a_proxy_packages_are_fetched_where_images_are_made_from(mo
     assert given["OLDER_BASE"] == given["OLDER_FETCH_BASE"] != given["BASE"]
 
 
+def test_the_daemon_trusts_debians_authorities_and_none_of_its_builders(tmp_path: Path) -> None:
+    """A Debian that compiles may have a proxy's among all of its own, by `update-ca-certificates`."""
+    all_of_them = "etc/ssl/certs/ca-certificates.crt"
+    package = [tmp_path / "share/ca-certificates/mozilla" / f"{name}.crt" for name in ("One", "Two")]
+    for file in (*package, tmp_path / all_of_them):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{file.stem}\n")
+    (tmp_path / all_of_them).write_text("One\nproxy\nTwo\n")
+    mounts = "mount --bind etc /etc && mount --bind share /usr/share"
+    done = alone(tmp_path, f"{mounts} && sh {REPOSITORY}/containers/authorities.sh image", HANG_S)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "image" / all_of_them).read_text() == "One\nTwo\n"
+    assert "ca-certificates.crt" not in (REPOSITORY / "containers/collect.sh").read_text()
+
+
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="only Debian's images are built there")
 def test_a_package_leaves_its_documents_out_and_tells_its_terms(tmp_path: Path) -> None:
     package, root = tmp_path / "package", tmp_path / "root"
