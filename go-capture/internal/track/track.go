@@ -32,6 +32,14 @@ type Track struct {
 	Best    Box    // the box with the highest score
 	FirstNs int64  // of its first box, before it was confirmed
 	SeenNs  int64  // of its last box
+	// Before is where it was seen before it was confirmed, the first time and the last few; only after the frame that confirmed it.
+	Before []Sight
+}
+
+// Sight is a face in one frame.
+type Sight struct {
+	Box    Box
+	SeenNs int64
 }
 
 // Settings are what a tracker is made with.

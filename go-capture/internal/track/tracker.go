@@ -88,6 +88,9 @@ func (t *Tracker) Fit(width, height int) {
 func (f *face) scale(wider, higher float64) {
 	f.motion.scale(wider, higher)
 	f.Box, f.Best = f.Box.scaled(wider, higher), f.Best.scaled(wider, higher)
+	for i := range f.Before {
+		f.Before[i].Box = f.Before[i].Box.scaled(wider, higher)
+	}
 }
 
 // Update takes the boxes of one inferred frame and returns a track number for each of them, 0 while unconfirmed. Boxes that
@@ -118,6 +121,9 @@ func (t *Tracker) begin(boxes []Box, nowNs int64) {
 		f.motion.wait(seconds)
 		f.history = f.history << 1 & (1<<(t.settings.Hits+spareFrames) - 1)
 		f.taken = false
+		if f.ID != 0 {
+			f.Before = nil // whoever asked for the tracks has heard of it
+		}
 	}
 	// One that can no longer reach the hits with what it has would only cost time; false alarms come by the hundred.
 	t.faces = slices.DeleteFunc(t.faces, func(f face) bool { return f.ID == 0 && f.history == 0 })
@@ -184,6 +190,9 @@ func (t *Tracker) match(boxes []Box, wanted func(Box) bool, candidate func(*face
 // see gives one box to a face.
 func (t *Tracker) see(f *face, b Box, index int) {
 	f.motion.see(b)
+	if f.ID == 0 && f.SeenNs != 0 {
+		f.remember(t.settings.Hits + spareFrames)
+	}
 	f.Box, f.SeenNs = b, t.lastNs
 	if b.Score > f.Best.Score {
 		f.Best = b
@@ -192,6 +201,14 @@ func (t *Tracker) see(f *face, b Box, index int) {
 	f.taken, t.work.taken[index] = true, true
 	t.confirm(f)
 	t.work.ids[index] = f.ID
+}
+
+// remember keeps where a face was seen that is not confirmed yet. When it flickers for long, its beginning and its newest places are kept.
+func (f *face) remember(most int) {
+	if len(f.Before) >= most {
+		f.Before = slices.Delete(f.Before, 1, 2)
+	}
+	f.Before = append(f.Before, Sight{f.Box, f.SeenNs})
 }
 
 func (t *Tracker) confirm(f *face) {

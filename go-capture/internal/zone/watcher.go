@@ -84,18 +84,27 @@ func (w *Watcher) see(face track.Track, p picture) {
 	if v.face.SeenNs == face.SeenNs && v.face.ID == face.ID {
 		return // not seen again since the last call
 	}
-	appeared := v.face.ID == 0
+	appeared, before := v.face.ID == 0, face.Before
 	v.face = face
+	v.face.Before = nil // the tracker's, and only until its next frame
 	if appeared {
-		w.moments = append(w.moments, Moment{Kind: Appeared, Face: face, BeganNs: face.FirstNs})
+		w.moments = append(w.moments, Moment{Kind: Appeared, Face: v.face, BeganNs: face.FirstNs})
+		for _, sight := range before { // nothing could be told of a face that was not believed, but it was there
+			w.follow(v, sight, p)
+		}
 	}
-	at := middle(face.Box, p)
+	w.follow(v, track.Sight{Box: face.Box, SeenNs: face.SeenNs}, p)
+}
+
+// follow takes one place where a face was seen.
+func (w *Watcher) follow(v *visit, seen track.Sight, p picture) {
+	at := middle(seen.Box, p)
 	for i, z := range w.settings.Zones {
-		w.step(v, i, z.Polygon.Contains(at))
+		w.step(v, i, z.Polygon.Contains(at), seen.SeenNs)
 	}
 	for i, line := range w.settings.Lines {
-		if direction, crossed := v.lines[i].step(line, p, at, float64(max(face.Box.W, face.Box.H))); crossed {
-			w.cross(v, line, direction)
+		if direction, crossed := v.lines[i].step(line, p, at, float64(max(seen.Box.W, seen.Box.H))); crossed {
+			w.cross(v, line, direction, seen.SeenNs)
 		}
 	}
 }
@@ -110,8 +119,8 @@ func (w *Watcher) visit(face track.Track) *visit {
 }
 
 // step follows one face at one zone.
-func (w *Watcher) step(v *visit, i int, inside bool) {
-	s, nowNs := &v.stays[i], v.face.SeenNs
+func (w *Watcher) step(v *visit, i int, inside bool, nowNs int64) {
+	s := &v.stays[i]
 	switch {
 	case inside && !s.inside:
 		*s = stay{inside: true, sinceNs: nowNs, lastNs: nowNs}
@@ -140,13 +149,13 @@ func (w *Watcher) leave(v *visit, i int) {
 	}
 }
 
-func (w *Watcher) cross(v *visit, l Line, direction Direction) {
+func (w *Watcher) cross(v *visit, l Line, direction Direction, atNs int64) {
 	one := Count{In: 1}
 	if direction == Out {
 		one = Count{Out: 1}
 	}
 	w.count(l.Name, one)
-	w.moments = append(w.moments, Moment{Kind: Crossed, Face: v.face, Line: l.Name, Direction: direction, BeganNs: v.face.SeenNs})
+	w.moments = append(w.moments, Moment{Kind: Crossed, Face: v.face, Line: l.Name, Direction: direction, BeganNs: atNs})
 }
 
 func (w *Watcher) count(name string, more Count) {
