@@ -14,8 +14,12 @@ import (
 	"visavis/capture/internal/state"
 )
 
-// leftEvery is how often somebody looks at what was left under another device.id. It is kept for days.
-const leftEvery = time.Hour
+// leftEvery is how often somebody looks at what was left under another device.id, which is kept for days; leftFirst lets whoever starts
+// with this device say first that it is not left.
+const (
+	leftEvery = time.Hour
+	leftFirst = time.Minute
+)
 
 // letOthersAge removes what could not follow to another device.id once it is too old, now and then until ctx ends. Nobody waits for it: the
 // disk may hang.
@@ -25,12 +29,14 @@ func (a *Appliance) letOthersAge(ctx context.Context) {
 		return // nothing can have been kept
 	}
 	fault := state.NewFault(slog.String("folder", folder), "what was kept under another device.id may stay for too long", "what was kept under another device.id ages again")
-	for ctx.Err() == nil {
-		fault.Note(a.trimAllLeft(folder))
+	for pause := leftFirst; ; pause = leftEvery {
+		err := state.NoteBeside(folder, a.file, a.config.Device.ID)
 		select {
 		case <-ctx.Done():
-		case <-time.After(leftEvery):
+			return
+		case <-time.After(pause):
 		}
+		fault.Note(errors.Join(err, a.trimAllLeft(folder)))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/state"
+	"visavis/capture/internal/waiting"
 )
 
 // leave keeps an event and its picture as a device did that ran so long ago.
@@ -74,5 +75,35 @@ func TestWhatCouldNotFollowToAnotherNameAgesToo(t *testing.T) {
 		if got := strings.Join(stays, " "); got != round.stays {
 			t.Errorf("%s: %s stays, want %s", round.settings, got, round.stays)
 		}
+	}
+}
+
+func TestADeviceThatRanBesideThisOneLeavesNothing(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("VISAVIS_STATE_DIR", folder)
+	leave(t, folder, "here", 0)
+	leave(t, folder, "porch", 0)
+	if err := state.Follow(folder, "both.toml", "porch"); err != nil {
+		t.Fatal(err)
+	}
+	porch, err := state.Lock(filepath.Join(folder, "history", "porch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := configured(t, "VISAVIS_DEVICE__ID=here")
+	a.file = "both.toml"
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go a.letOthersAge(ctx)
+	waiting.Until(t, "nobody notes that both run", func() bool {
+		_, err := os.Stat(filepath.Join(folder, "beside.json"))
+		return err == nil
+	})
+	_ = porch.Close()
+	if err := state.Follow(folder, "both.toml", "here"); err != nil {
+		t.Fatal(err)
+	}
+	if left := state.LeftBehind(folder, "thumbnails", "here"); len(left) > 0 {
+		t.Errorf("%q", left)
 	}
 }

@@ -19,7 +19,8 @@ import (
 
 const (
 	namesFile          = "devices.json"
-	leftFile           = "left.json" // devices whose things could not follow
+	leftFile           = "left.json"   // devices whose things could not follow
+	besideFile         = "beside.json" // devices that ran at the same time as another one of their configuration
 	namesBytes         = 1 << 20
 	configurationsMost = 256 // that are remembered; more come only from whoever makes a new file for each start
 )
@@ -32,13 +33,15 @@ const history = "history"
 
 // Follow lets what a device keeps below a folder follow it to another name, by the configuration that names it. Otherwise events that
 // wait would never be sent, and pictures never grow too old. What belongs to a daemon that runs stays until a start after its end, and
-// nothing is mixed with what is there under the new name. Call it before anything in the folder is used.
+// nothing is mixed with what is there under the new name. Whoever starts was left behind by nobody. Call it before anything in the folder
+// is used.
 func Follow(folder, configuration, device string) error {
 	path := filepath.Join(folder, namesFile)
 	names, damage := readNames(path)
+	damage = errors.Join(damage, unlist(filepath.Join(folder, leftFile), device))
 	before := names[configuration]
 	if before == device {
-		return nil
+		return damage
 	}
 	if before != "" {
 		done, err := comeAlong(folder, before, device)
@@ -59,15 +62,31 @@ func Follow(folder, configuration, device string) error {
 
 // comeAlong tells whether there is nothing left to do at the next start.
 func comeAlong(folder, from, to string) (done bool, err error) {
+	beside, err := readList(filepath.Join(folder, besideFile))
 	switch {
-	case isTaken(filepath.Join(folder, history, to)):
-		slog.Warn("device.id was another one: what was kept stays where it is until it is too old, for there is something under the new name", "from", from, "to", to)
-		return true, noteLeft(folder, from)
+	case err != nil:
+		return false, err
 	case Held(filepath.Join(folder, history, from)):
 		return false, nil
+	case slices.Contains(beside, from) || slices.Contains(beside, to):
+		return true, nil // another device, not another name
+	case isTaken(filepath.Join(folder, history, to)):
+		slog.Warn("device.id was another one: what was kept stays where it is until it is too old, for there is something under the new name", "from", from, "to", to)
+		return true, list(filepath.Join(folder, leftFile), from)
 	}
 	slog.Info("device.id was another one: what was kept follows", "from", from, "to", to)
 	return true, moveAll(folder, from, to)
+}
+
+// NoteBeside remembers for good that a device runs beside another one of the same configuration, whose id comes from the environment: then
+// neither is the other's earlier name. Call it once the device runs: a start beside it that fails is no device.
+func NoteBeside(folder, configuration, device string) error {
+	names, err := readNames(filepath.Join(folder, namesFile))
+	other := names[configuration]
+	if err != nil || other == "" || other == device || !Held(filepath.Join(folder, history, other)) {
+		return err
+	}
+	return list(filepath.Join(folder, besideFile), other, device)
 }
 
 // isTaken tells whether there is more than what a start has left that failed: an empty folder.
@@ -83,30 +102,53 @@ func isTaken(path string) bool {
 // them; of other devices nobody here can know whether they come back.
 func LeftBehind(folder, kind, device string) (devices []string) {
 	names, err := readNames(filepath.Join(folder, namesFile))
-	left, damage := readLeft(filepath.Join(folder, leftFile))
-	if err != nil || damage != nil {
+	left, damage := readList(filepath.Join(folder, leftFile))
+	beside, doubt := readList(filepath.Join(folder, besideFile))
+	if errors.Join(err, damage, doubt) != nil {
 		return nil // nobody knows whose they are
 	}
-	named := append(slices.Collect(maps.Values(names)), device)
+	named := append(slices.AppendSeq(beside, maps.Values(names)), device)
 	return slices.DeleteFunc(left, func(one string) bool {
 		return slices.Contains(named, one) || !exists(filepath.Join(folder, kind, one))
 	})
 }
 
-func noteLeft(folder, device string) error {
-	path := filepath.Join(folder, leftFile)
-	left, err := readLeft(path)
-	if err != nil || slices.Contains(left, device) {
+// list adds devices to those that a file names.
+func list(path string, devices ...string) error {
+	listed, err := readList(path)
+	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(append(left, device))
+	all := slices.Clone(listed)
+	for _, device := range devices {
+		if !slices.Contains(all, device) {
+			all = append(all, device)
+		}
+	}
+	return replaceList(path, listed, all)
+}
+
+// unlist takes a device from those that a file names.
+func unlist(path, device string) error {
+	listed, err := readList(path)
+	if err != nil {
+		return err
+	}
+	return replaceList(path, listed, slices.DeleteFunc(slices.Clone(listed), func(one string) bool { return one == device }))
+}
+
+func replaceList(path string, before, devices []string) error {
+	if slices.Equal(before, devices) {
+		return nil
+	}
+	text, err := json.Marshal(devices)
 	if err != nil {
 		return err
 	}
 	return Replace(path, append(text, '\n'))
 }
 
-func readLeft(path string) (devices []string, err error) {
+func readList(path string) (devices []string, err error) {
 	text, err := Read(path, namesBytes)
 	if err == nil && text != nil {
 		err = json.Unmarshal(text, &devices)

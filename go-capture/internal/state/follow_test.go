@@ -30,7 +30,7 @@ func kept(t *testing.T, files ...string) (folder string) {
 func filesIn(t *testing.T, folder string) (files []string) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && path != namesFile && path != leftFile {
+		if err == nil && !entry.IsDir() && !slices.Contains([]string{namesFile, leftFile, besideFile}, path) {
 			files = append(files, path)
 		}
 		return err
@@ -128,6 +128,66 @@ func TestOnlyDevicesWhoseThingsCouldNotFollowAreLeftBehind(t *testing.T) {
 	follow(t, folder, "/etc/b.toml", "porch")
 	if left := LeftBehind(folder, "history", "yard"); len(left) > 0 {
 		t.Errorf("somebody goes by the name again: %q", left)
+	}
+}
+
+// hold is a daemon that runs under this name.
+func hold(t *testing.T, folder, device string) (end func()) {
+	t.Helper()
+	held, err := Lock(filepath.Join(folder, "history", device))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = held.Close() }
+}
+
+func TestADeviceThatRunsIsNotLeftBehind(t *testing.T) {
+	folder := kept(t, "history/porch/1", "history/yard/1")
+	follow(t, folder, "/etc/a.toml", "porch")
+	defer hold(t, folder, "porch")()
+	follow(t, folder, "/etc/a.toml", "yard")
+	if left := LeftBehind(folder, "history", "yard"); len(left) > 0 || exists(filepath.Join(folder, leftFile)) {
+		t.Errorf("%q", left)
+	}
+}
+
+// TestDevicesOfOneConfigurationStayApart is that of two containers, whose environments name them.
+func TestDevicesOfOneConfigurationStayApart(t *testing.T) {
+	for _, file := range []string{"history/yard/1", "orders/hall.json"} { // yard has told of something, or of nothing yet
+		folder := kept(t, "history/porch/1", "thumbnails/porch/1", file)
+		start := func(device string) (end func()) {
+			follow(t, folder, "/etc/a.toml", device)
+			end = hold(t, folder, device)
+			if err := NoteBeside(folder, "/etc/a.toml", device); err != nil {
+				t.Fatal(err)
+			}
+			return end
+		}
+		porch := start("porch")
+		start("yard")()
+		porch()
+		before := filesIn(t, folder)
+		for _, device := range []string{"yard", "porch", "yard"} { // one at a time
+			start(device)()
+			if left := LeftBehind(folder, "history", device); len(left) > 0 {
+				t.Errorf("%s left %q", device, left)
+			}
+		}
+		if after := filesIn(t, folder); !slices.Equal(before, after) {
+			t.Errorf("%q, want %q", after, before)
+		}
+	}
+}
+
+func TestWhoeverStartsWasLeftBehindByNobody(t *testing.T) {
+	folder := kept(t, "history/porch/1", "history/yard/1")
+	follow(t, folder, "/etc/a.toml", "porch")
+	follow(t, folder, "/etc/a.toml", "yard")
+	yard := hold(t, folder, "yard")
+	follow(t, folder, "/etc/a.toml", "porch") // beside it
+	yard()
+	if left := LeftBehind(folder, "history", "yard"); len(left) > 0 {
+		t.Errorf("%q", left)
 	}
 }
 
