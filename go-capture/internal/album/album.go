@@ -8,10 +8,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,7 @@ type Album struct {
 	patience time.Duration // of Find
 	folder   *os.File      // locked; nil until it could be
 	fault    *state.Fault
+	stays    *state.Fault // what should be gone
 
 	mu     sync.Mutex
 	kept   []page // ids rise
@@ -61,8 +64,10 @@ type expected struct {
 
 // New makes an album that has read nothing yet.
 func New(s Settings) *Album {
-	fault := state.NewFault(slog.String("folder", s.Folder), "pictures of events are not kept, the events are", "pictures of events are kept again")
-	return &Album{settings: s, wall: time.Now, patience: awaitMost, coming: map[string]expected{}, fault: fault}
+	folder := slog.String("folder", s.Folder)
+	fault := state.NewFault(folder, "pictures of events are not kept, the events are", "pictures of events are kept again")
+	stays := state.NewFault(folder, "pictures of events should be gone and stay on the disk", "no picture of an event stays that should be gone")
+	return &Album{settings: s, wall: time.Now, patience: awaitMost, coming: map[string]expected{}, fault: fault, stays: stays}
 }
 
 // Expect tells that a picture of a camera is being made, so that whoever has heard of its event finds it.
@@ -87,7 +92,7 @@ func (a *Album) Keep(p Picture) {
 	defer a.GiveUp(p.ID)
 	err := a.load()
 	if err == nil {
-		err = a.trim(onDisk(int64(len(p.JPEG))))
+		err = a.makeRoom(onDisk(int64(len(p.JPEG))))
 	}
 	if err == nil {
 		err = a.write(p)
@@ -97,12 +102,15 @@ func (a *Album) Keep(p Picture) {
 
 // Trim removes what is too much, whose event is no longer kept, and what may not be kept any more. It is called now and then, and first of
 // all.
-func (a *Album) Trim(unwanted func(camera, privacy string) bool) { a.fault.Note(a.clean(unwanted)) }
+func (a *Album) Trim(unwanted func(camera, privacy string) bool) {
+	err := a.load()
+	a.fault.Note(err)
+	if err == nil {
+		a.stays.Note(a.clean(unwanted))
+	}
+}
 
 func (a *Album) clean(unwanted func(camera, privacy string) bool) error {
-	if err := a.load(); err != nil {
-		return err
-	}
 	return errors.Join(a.trim(0), a.drop(unwanted))
 }
 
@@ -140,21 +148,23 @@ func (a *Album) await(ctx context.Context, id string, maySee func(camera string)
 	}
 }
 
+// makeRoom fails where there is none. What is only too old, and stays, costs no new picture: Trim tells of it.
+func (a *Album) makeRoom(room int64) error {
+	err := a.trim(room)
+	if a.bytes+room <= a.settings.MostBytes {
+		return nil
+	}
+	return err
+}
+
 // trim removes the oldest pictures until there is room for so many bytes.
 func (a *Album) trim(room int64) error {
-	oldest := a.oldest()
-	for {
-		a.mu.Lock()
-		if len(a.kept) == 0 || a.bytes+room <= a.settings.MostBytes && a.kept[0].id >= oldest {
-			a.mu.Unlock()
-			return nil
-		}
-		one := a.kept[0]
-		a.mu.Unlock()
-		if err := a.remove(one); err != nil {
-			return err
-		}
+	oldest, bytes, most := a.oldest(), a.bytes+room, 0
+	for most < len(a.kept) && (bytes > a.settings.MostBytes || a.kept[most].id < oldest) {
+		bytes -= a.kept[most].bytes
+		most++
 	}
+	return a.remove(a.kept[:most])
 }
 
 // oldest is an id below which no picture is kept. Ids begin with the time of their event.
@@ -182,34 +192,49 @@ func (a *Album) oldestKept() string {
 }
 
 func (a *Album) drop(unwanted func(camera, privacy string) bool) error {
-	for _, one := range slices.Clone(a.kept) { // which only the goroutine that calls this changes
-		if !unwanted(one.camera, one.privacy) {
-			continue
-		}
-		if err := a.remove(one); err != nil {
-			return err
+	var dropped []page
+	for _, one := range a.kept { // which only the goroutine that calls this changes
+		if unwanted(one.camera, one.privacy) {
+			dropped = append(dropped, one)
 		}
 	}
-	return nil
+	return a.remove(dropped)
 }
 
-func (a *Album) remove(one page) error {
-	if err := os.Remove(a.path(one)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// remove goes on where a picture cannot be removed, and tells of the first one: there may be thousands.
+func (a *Album) remove(pages []page) (failed error) {
+	var gone []page
+	for _, one := range pages {
+		if err := os.Remove(a.path(one)); err == nil || errors.Is(err, fs.ErrNotExist) {
+			gone = append(gone, one)
+		} else {
+			failed = cmp.Or(failed, err)
+		}
 	}
+	if failed != nil {
+		failed = fmt.Errorf("%d of %d cannot be removed, such as this one: %w", len(pages)-len(gone), len(pages), failed)
+	}
+	a.forget(gone)
+	return failed
+}
+
+// forget takes out of the list what is gone from the disk, in order. Mostly that is its beginning, and nothing has to move.
+func (a *Album) forget(gone []page) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at, known := slices.BinarySearchFunc(a.kept, one.id, page.compare)
-	switch {
-	case !known:
-		return nil
-	case at == 0: // as mostly: nothing has to move
-		a.kept = a.kept[1:]
-	default:
-		a.kept = slices.Delete(a.kept, at, at+1)
+	isNext := func(one page) bool {
+		if len(gone) == 0 || one != gone[0] {
+			return false
+		}
+		gone, a.bytes = gone[1:], a.bytes-one.bytes
+		return true
 	}
-	a.bytes -= one.bytes
-	return nil
+	for len(a.kept) > 0 && isNext(a.kept[0]) {
+		a.kept = a.kept[1:]
+	}
+	if len(gone) > 0 {
+		a.kept = slices.DeleteFunc(a.kept, isNext)
+	}
 }
 
 // write makes the file as a whole or not at all. It is not synced: a power cut may cost the pictures of the last seconds.
@@ -245,11 +270,17 @@ func Trim(s Settings, unwanted func(camera, privacy string) bool) error {
 	}
 	a := New(s)
 	defer a.Close()
+	if err := a.load(); err != nil {
+		return err
+	}
 	return a.clean(unwanted)
 }
 
-// Fault says why no pictures can be kept now; "" when all is well.
-func (a *Album) Fault() string { return a.fault.Now() }
+// Fault says why no pictures can be kept now, or be removed; "" when all is well.
+func (a *Album) Fault() string {
+	faults := slices.DeleteFunc([]string{a.fault.Now(), a.stays.Now()}, func(fault string) bool { return fault == "" })
+	return strings.Join(faults, "; ")
+}
 
 // Close lets another program have the folder.
 func (a *Album) Close() {

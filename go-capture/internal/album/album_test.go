@@ -302,21 +302,67 @@ func TestAFolderWithoutAnAlbumKeepsWhatItMay(t *testing.T) {
 }
 
 func TestAPictureThatCannotBeRemovedIsToldForAsLongAsItStays(t *testing.T) {
-	folder := t.TempDir()
-	a := New(Settings{Folder: folder, MostBytes: 1 << 20, MostAge: time.Hour})
-	defer a.Close()
-	old := Picture{ID: ulid.MustNew(ulid.Timestamp(time.Now().Add(-2*time.Hour)), nil).String(), Camera: "door", Privacy: "blur", JPEG: taken(0, 5000).JPEG}
-	a.Keep(old)
-	file := filepath.Join(folder, page{old.ID, "door", "blur", 0}.name())
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(file, "in the way"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if a.Trim(nobody); a.Fault() == "" {
-			t.Error("nobody hears of it")
+	for name, unwanted := range map[string]func(camera, privacy string) bool{
+		"too old": nobody,
+		"plain":   func(_, privacy string) bool { return privacy == "none" },
+	} {
+		folder := t.TempDir()
+		a := New(Settings{Folder: folder, MostBytes: 1 << 20, MostAge: 3 * time.Hour})
+		defer a.Close()
+		keep := func(ago time.Duration, privacy string) (file string) {
+			id := ulid.MustNew(ulid.Timestamp(time.Now().Add(-ago)), nil).String()
+			a.Keep(Picture{ID: id, Camera: "door", Privacy: privacy, JPEG: taken(0, 5000).JPEG})
+			return filepath.Join(folder, page{id, "door", privacy, 0}.name())
 		}
+		files := []string{keep(2*time.Hour, "none"), keep(2*time.Hour-time.Second, "none")}
+		if name == "too old" {
+			a.settings.MostAge = time.Hour
+		}
+		if err := os.Remove(files[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(files[0], "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 2 {
+			if a.Trim(unwanted); !strings.Contains(a.Fault(), "should be gone and stay on the disk: 1 of ") {
+				t.Errorf("%s: %q", name, a.Fault())
+			}
+			keep(time.Duration(2-n)*time.Minute, "blur")
+		}
+		if _, err := os.Stat(files[1]); err == nil {
+			t.Errorf("%s: what could be removed stays too", name)
+		}
+		if len(a.kept) != 3 || !strings.Contains(a.Fault(), files[0]) {
+			t.Errorf("%s: %d are kept, want the one that stays and two new ones; %q", name, len(a.kept), a.Fault())
+		}
+		if err := os.RemoveAll(files[0]); err != nil {
+			t.Fatal(err)
+		}
+		if a.Trim(unwanted); a.Fault() != "" || a.bytes != 2*8192 {
+			t.Errorf("%s: %q, %d bytes", name, a.Fault(), a.bytes)
+		}
+	}
+}
+
+func TestToLookThroughManyPicturesTakesNoMemory(t *testing.T) {
+	a := opened(t, t.TempDir(), 1<<30)
+	for n := range 10000 {
+		a.kept = append(a.kept, page{id: taken(n, 4).ID, camera: "door", privacy: "blur"})
+	}
+	if made := testing.AllocsPerRun(10, func() { a.Trim(nobody) }); made > 0 {
+		t.Errorf("%v allocations", made)
+	}
+}
+
+func TestPicturesInBetweenGoInOnePass(t *testing.T) {
+	a := opened(t, t.TempDir(), 1<<30)
+	for n := range 9 {
+		a.Keep(taken(n, 5000))
+	}
+	wanted := 0
+	a.Trim(func(string, string) bool { wanted++; return wanted%3 != 0 })
+	if got := numbers(a, 9); got != "2 5 8" || a.bytes != 3*8192 {
+		t.Errorf("%q stay, of %d bytes", got, a.bytes)
 	}
 }
