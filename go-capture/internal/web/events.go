@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"visavis/capture/internal/auth"
 	"visavis/capture/internal/history"
 	"visavis/capture/internal/problem"
@@ -27,6 +25,8 @@ import (
 type Events interface {
 	// Read returns a page of them.
 	Read(ctx context.Context, q history.Query) (history.Page, error)
+	// Since is the place behind which events are read that were made at a time or later at these cameras; nil = every camera.
+	Since(ctx context.Context, at time.Time, among []string) (after string, err error)
 	// Last is the id of the newest one, "" if there is none.
 	Last() string
 	// Changed is closed when the next one comes.
@@ -53,12 +53,9 @@ type eventsAnswer struct {
 
 // events answers with a page of the recent past, or follows it as a stream of server-sent events.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	wanted, err := readEventsQuery(r.URL.Query())
+	wanted, err := s.wantedEvents(r)
 	if err != nil {
 		return err
-	}
-	if who := s.visitorOf(r); !who.SeesAll() {
-		wanted.Among = append([]string{}, who.Cameras()...) // never nil, which is every camera
 	}
 	w.Header().Set("Vary", "Accept")
 	w.Header().Set("Cache-Control", "no-store")
@@ -78,6 +75,21 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	problem.WriteJSON(w, r, problem.Answer{ContentType: jsonType, Status: http.StatusOK, Body: answer})
 	return nil
+}
+
+// wantedEvents is what the query asks for, of what its sender may see.
+func (s *Server) wantedEvents(r *http.Request) (history.Query, error) {
+	wanted, from, err := readEventsQuery(r.URL.Query())
+	if err != nil {
+		return wanted, err
+	}
+	if who := s.visitorOf(r); !who.SeesAll() {
+		wanted.Among = append([]string{}, who.Cameras()...) // never nil, which is every camera
+	}
+	if !from.IsZero() {
+		wanted.After, err = s.settings.Events.Since(r.Context(), from, wanted.Among)
+	}
+	return wanted, err
 }
 
 // nextLink is where what follows a page is read.
@@ -109,51 +121,46 @@ func newestOf(given []history.Entry) (id string) {
 	return id
 }
 
-func readEventsQuery(query url.Values) (history.Query, error) {
+// readEventsQuery tells what is wanted, and from which time on where it names one.
+func readEventsQuery(query url.Values) (q history.Query, from time.Time, err error) {
 	limit, err := limitParameter.read(query)
 	if err != nil {
-		return history.Query{}, err
+		return q, from, err
 	}
-	after, err := readSince(query)
+	after, from, err := readSince(query)
 	if err != nil {
-		return history.Query{}, err
+		return q, from, err
 	}
-	q := history.Query{After: after, Camera: query.Get("camera"), Type: query.Get("type"), Limit: eventsUsual}
+	q = history.Query{After: after, Camera: query.Get("camera"), Type: query.Get("type"), Limit: eventsUsual}
 	if limit > 0 {
 		q.Limit = int(limit)
 	}
 	if q.Camera != "" && !auth.CameraID.MatchString(q.Camera) {
-		return q, badQuery("camera", q.Camera, "the id of a camera; those that are gone may be asked for, too")
+		return q, from, badQuery("camera", q.Camera, "the id of a camera; those that are gone may be asked for, too")
 	}
 	if q.Type != "" && !slices.Contains(eventTypes, zone.Kind(q.Type)) {
-		return q, badQuery("type", q.Type, fmt.Sprintf("one of %v", eventTypes))
+		return q, from, badQuery("type", q.Type, fmt.Sprintf("one of %v", eventTypes))
 	}
-	return q, nil
+	return q, from, nil
 }
 
 // since is the id of an event, or the ten characters of one that are its time, or 0.
 var since = regexp.MustCompile(`^(0|[0-7][0-9A-HJKMNP-TV-Z]{9}([0-9A-HJKMNP-TV-Z]{16})?)$`)
 
-const timeDigits = 10
-
-// readSince takes the id of an event, or a time: ids begin with the time at which the event was made, so both are compared as text.
-func readSince(query url.Values) (after string, err error) {
+// readSince takes the id of an event, or a time. A "+" in a query is a blank.
+func readSince(query url.Values) (after string, from time.Time, err error) {
 	text := query.Get("since")
 	if text == "" || since.MatchString(text) {
-		return text, nil
+		return text, from, nil
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err == nil && at.UnixMilli() < 0 {
-		return fromTheStart, nil // nothing is that old
+	at, err := time.Parse(time.RFC3339, strings.Replace(text, " ", "+", 1))
+	switch {
+	case err != nil:
+		return "", from, badQuery("since", text, "the id of an event, a time such as 2026-11-24T20:00:00Z, or 0 for all")
+	case at.UnixMilli() < 0:
+		return fromTheStart, from, nil // nothing is that old
 	}
-	if err != nil {
-		return "", badQuery("since", text, "the id of an event, a time such as 2026-11-24T20:00:00Z, or 0 for all")
-	}
-	var first ulid.ULID
-	if err := first.SetTime(uint64(at.UnixMilli())); err != nil {
-		return "", badQuery("since", text, "a time before the year 10889")
-	}
-	return first.String()[:timeDigits], nil
+	return "", at, nil
 }
 
 func badQuery(name, value, must string) error {

@@ -119,6 +119,24 @@ func TestEventsArePagedByLinksAndStayAsTheyWereWritten(t *testing.T) {
 	}
 }
 
+func TestEventsSinceATimeAfterAClockWasAhead(t *testing.T) {
+	d := keep(t)
+	d.ids.Next(d.now.AddDate(40, 0, 0))
+	d.tell(t, zone.Appeared, "gate")
+	_, newest := d.tell(t, zone.Appeared, "door")
+	if p, _ := d.page(t, "/api/v1/events?since="+time.Now().UTC().Add(time.Hour).Format(time.RFC3339)); p.String() != "" {
+		t.Errorf("of the future %v", p)
+	}
+	p, _ := d.page(t, "/api/v1/events?since="+d.now.Format(time.RFC3339))
+	if p.String() != newest {
+		t.Errorf("%v, want %v", p, newest)
+	}
+	_, next := d.tell(t, zone.Gone, "door")
+	if p, _ = d.page(t, p.Next); p.String() != next {
+		t.Errorf("then %v, want %v", p, next)
+	}
+}
+
 func TestEventsSinceATimeOrAnIdOfACameraAndAType(t *testing.T) {
 	d := keep(t)
 	d.tell(t, zone.Appeared, "door")
@@ -126,7 +144,8 @@ func TestEventsSinceATimeOrAnIdOfACameraAndAType(t *testing.T) {
 	_, gone := d.tell(t, zone.Gone, "door")
 	_, last := d.tell(t, zone.Gone, "gate")
 	for query, want := range map[string]string{
-		"since=" + d.now.Add(-time.Minute).Format(time.RFC3339): gone + "\n" + last, // made at that time or later
+		"since=" + d.now.Add(-time.Minute).Format(time.RFC3339):                              gone + "\n" + last, // made at that time or later
+		"since=" + d.now.Add(-time.Minute).In(time.FixedZone("", 3600)).Format(time.RFC3339): gone + "\n" + last, // as people write it, "+" and all
 		"since=" + first:                       gone + "\n" + last,
 		"since=0&type=gone":                    gone + "\n" + last,
 		"since=1969-12-31T00:00:00Z&type=gone": gone + "\n" + last,

@@ -35,12 +35,12 @@ func FuzzViewerQuery(f *testing.F) {
 
 // FuzzEventsQuery: what is taken asks for a bounded page, and the link to the next page asks for the same.
 func FuzzEventsQuery(f *testing.F) {
-	for _, query := range []string{"", "since=0&limit=1000", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1C&camera=door&type=gone", "since=1969-12-31T23:59:59%2B14:00", "type=", "since=9999-12-31T23:59:59Z"} {
+	for _, query := range []string{"", "since=0&limit=1000", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1C&camera=door&type=gone", "since=1969-12-31T23:59:59%2B14:00", "type=", "since=9999-12-31T23:59:59Z", "since=2026-11-24T21:00:00+01:00"} {
 		f.Add(query)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		values, _ := url.ParseQuery(query)
-		asked, err := readEventsQuery(values)
+		asked, from, err := readEventsQuery(values)
 		if err != nil {
 			return
 		}
@@ -51,10 +51,13 @@ func FuzzEventsQuery(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if !from.IsZero() && (asked.After != "" || from.UnixMilli() < 0) {
+			t.Fatalf("%q: %+v from %v", query, asked, from)
+		}
 		if asked.After == "" {
 			asked.After = fromTheStart
 		}
-		if next, err := readEventsQuery(link.Query()); err != nil || next.After != asked.After || next.Camera != asked.Camera || next.Type != asked.Type || next.Limit != asked.Limit {
+		if next, _, err := readEventsQuery(link.Query()); err != nil || next.After != asked.After || next.Camera != asked.Camera || next.Type != asked.Type || next.Limit != asked.Limit {
 			t.Fatalf("%q: %+v goes on with %+v, %v", query, asked, next, err)
 		}
 	})
