@@ -134,7 +134,7 @@ func (f *frigateFaces) hear(e event.Event, pictures bool) []frigateMessage {
 	case zone.Entered:
 		v.enter(e.Zone)
 	case zone.Left:
-		v.now.CurrentZones = slices.DeleteFunc(slices.Clone(v.now.CurrentZones), func(z string) bool { return z == e.Zone })
+		v.leave(e.Zone)
 	case zone.Gone:
 		kind = "end"
 		v.end(e)
@@ -144,7 +144,7 @@ func (f *frigateFaces) hear(e event.Event, pictures bool) []frigateMessage {
 	return []frigateMessage{v.tell(kind)}
 }
 
-// begin makes the object of a visit: at its first event, or at the first after a restart.
+// begin makes the object of a visit: at its first event, or at the first after a restart, which may only know when it was first told of.
 func (f *frigateFaces) begin(e event.Event, pictures bool) *frigateVisit {
 	began := e.StartedAt.Time
 	if e.Type != zone.Appeared && e.Type != zone.Gone {
@@ -178,13 +178,23 @@ func (v *frigateVisit) look(box geometry.Box, score, at float64, region [4]int) 
 
 func (v *frigateVisit) enter(zone string) {
 	v.now.CurrentZones = append(slices.Clone(v.now.CurrentZones), zone)
+	v.wasIn(zone)
+}
+
+// leave is heard of a zone that nobody was heard to enter where a kill cut off the visit.
+func (v *frigateVisit) leave(zone string) {
+	v.now.CurrentZones = slices.DeleteFunc(slices.Clone(v.now.CurrentZones), func(z string) bool { return z == zone })
+	v.wasIn(zone)
+}
+
+func (v *frigateVisit) wasIn(zone string) {
 	if !slices.Contains(v.now.EnteredZones, zone) {
 		v.now.EnteredZones = append(slices.Clone(v.now.EnteredZones), zone)
 	}
 }
 
 func (v *frigateVisit) end(e event.Event) {
-	v.now.CurrentZones, v.now.Active = []string{}, false
+	v.now.CurrentZones, v.now.Active, v.now.StartTime = []string{}, false, unix(e.StartedAt.Time)
 	if e.EndedAt != nil {
 		ended := unix(e.EndedAt.Time)
 		v.now.EndTime = &ended

@@ -113,6 +113,23 @@ func TestAVisitThatAKillCutOffEndsUnderTheSameID(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAVisitThatAKillCutOffKnowsWhatWasToldBefore(t *testing.T) {
+	confirmed := ulid.MustNew(ulid.Timestamp(began.Add(700*time.Millisecond)), strings.NewReader("0123456789")).String()
+	told := []event.Event{visit(zone.Appeared, 0, ""), visit(zone.Entered, 1, "step"), visit(zone.Entered, 2, "mat")}
+	before, after := newFrigateFaces(), newFrigateFaces()
+	var known, end frigateObject
+	for i := range told {
+		told[i].Visit = confirmed
+		known = before.hear(told[i], false)[0].After
+	}
+	for _, e := range event.Closing(told, event.NewIDs(), event.Clock{Wall: time.Now}) {
+		end = after.hear(e, false)[0].After
+	}
+	if end.ID != known.ID || end.StartTime != known.StartTime || !slices.Equal(end.EnteredZones, known.EnteredZones) || end.EndTime == nil {
+		t.Errorf("%+v after %+v", end, known)
+	}
+}
+
 // startFrigate runs one with an outbox of its own until the test ends or stop is called.
 func startFrigate(t *testing.T, s Settings) (f *Frigate, stop func()) {
 	t.Helper()
