@@ -8,12 +8,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.adapters.programs import SHIPPED, Program, changed, installed, program, shown
+from tests.e2e.brokers import publish
 from tests.e2e.conftest import RunningAppliance
 from tests.e2e.speaking import event
 from tests.e2e.subscriber import Message, Subscriber, subscribed
@@ -22,6 +24,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.adapters, pytest.mark.timeout(600)]
 
+LONG_AGO = "2026-01-01T00:00:00.000Z"
 MANY = 5  # changes while nobody follows them
 SCENE_LIMIT_S = 180  # faces of the demo come and go every few seconds; the machine may be busy
 SETTINGS = """\
@@ -71,13 +74,17 @@ def test_the_flows_do_what_the_page_says(device: RunningAppliance, tmp_path: Pat
         assert seen.all("home/notify")[0].payload.decode().startswith("Somebody is at the door since 20")
         assert_visits_are_whole(seen)
         ended_s = time.monotonic()
+        publish(device.mqtt_port, "visavis/porch/events", event(1, started_at=LONG_AGO), "-q", "1")
         missed = until(lambda: events(seen, "gone")[len(seen.all("home/visits")) :], "somebody goes", SCENE_LIMIT_S)
         changes = until(lambda: since(seen.all("door/occupied"), ended_s)[MANY:], "people come and go", SCENE_LIMIT_S)
         with node_red(tmp_path, device.mqtt_port):
             until(lambda: set(ids(missed)) <= set(ids(seen.all("home/visits"))), "what was missed comes", SCENE_LIMIT_S)
             until(lambda: since(seen.all("hall/set"), ended_s), "the light follows again", SCENE_LIMIT_S)
+            until(lambda: since(seen.all("home/notify"), ended_s), "nobody is told that somebody came", SCENE_LIMIT_S)
         told = since(seen.all("door/occupied"), changes[0].arrived_s)
         assert len(since(seen.all("hall/set"), ended_s)) <= len(told) + 1, "the light does again what was missed"
+        news = [message.payload.decode() for message in seen.all("home/notify")]
+        assert [words for words in news if LONG_AGO in words] == [], "what was missed is told as now"
 
 
 def since(messages: list[Message], began_s: float) -> list[Message]:
@@ -122,13 +129,24 @@ OFF_LATER, WAIT = [None, {"payload": "OFF"}], [None, {"reset": True}]
     ],
 )
 def test_the_light_goes_off_only_where_somebody_looks(told: list[str], light: list[object], tmp_path: Path) -> None:
+    words = (one.split() for one in told)
+    messages = [{"topic": f"visavis/porch/door/{name}", "payload": payload} for name, payload in words]
+    assert made_by("vis-looks", messages, tmp_path) == light
+
+
+def test_what_waited_while_nobody_listened_is_no_news(tmp_path: Path) -> None:
+    times = [datetime.now(timezone.utc) - timedelta(seconds=age) for age in (8 * 3600, 70, 20, 0)]
+    came = [{"payload": json.loads(event(number, started_at=f"{at:%FT%T}.000Z"))} for number, at in enumerate(times)]
+    assert made_by("vis-now", came, tmp_path) == [None, None, *came[2:]]
+
+
+def made_by(node: str, messages: list[Any], folder: Path) -> object:
+    """What a function node of the flows makes of messages, one after another."""
     flows = json.loads((SHIPPED / "node-red-flows.json").read_text())
-    (function,) = (node["func"] for node in flows if node["type"] == "function")
-    file = tmp_path / "function.js"
+    (function,) = (one["func"] for one in flows if one["id"] == node)
+    file = folder / "function.js"
     kept = "const kept = new Map(), context = { get: (name) => kept.get(name), set: (name, to) => kept.set(name, to) };"
     calls = "console.log(JSON.stringify(JSON.parse(process.argv[2]).map((msg) => made(msg, context))));"
     file.write_text(f"{kept}\nconst made = new Function('msg', 'context', {json.dumps(function)});\n{calls}\n")
-    words = (one.split() for one in told)
-    messages = json.dumps([{"topic": f"visavis/porch/door/{name}", "payload": payload} for name, payload in words])
-    said = subprocess.run(["node", str(file), messages], capture_output=True, text=True, check=True).stdout
-    assert json.loads(said) == light
+    run = ["node", str(file), json.dumps(messages)]
+    return json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)

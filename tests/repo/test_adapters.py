@@ -45,7 +45,7 @@ def test_node_red_listens_to_topics_that_there_are() -> None:
 
 def test_the_nodes_that_the_page_names_are_there() -> None:
     names = {node.get("name") for node in json.loads((SHIPPED / "node-red-flows.json").read_text())}
-    assert {"broker", "at most one in ten minutes", "what happens"} <= names
+    assert {"broker", "within the last minute", "at most one in ten minutes", "what happens"} <= names
 
 
 def test_telegraf_reads_topics_and_fields_that_there_are(tmp_path: Path) -> None:
