@@ -16,6 +16,7 @@ import (
 	"net"
 	"time"
 
+	"visavis/capture/internal/clock"
 	"visavis/capture/internal/state"
 )
 
@@ -26,8 +27,8 @@ const (
 	keepAgainAfter = time.Minute // where the disk took nothing
 )
 
-// earliest lies before any clock that is right: a board without a battery makes its certificate before it knows the time.
-var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+// earliest: a board without a battery makes its certificate before it knows the time.
+var earliest = clock.Earliest
 
 // SelfMade keeps a certificate that the device signs itself, with its key in one private file. It is made again when it lacks one
 // of the names, and before it ends. Where the disk takes nothing it is in memory only: a device must not stay dark for that.

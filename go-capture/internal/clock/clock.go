@@ -31,6 +31,9 @@ const (
 	patience = 10 * time.Minute
 )
 
+// Earliest lies before any clock that is right.
+var Earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 var errNotSet = errors.New("no time server has set the clock since the start, and there is none with a battery: events may carry wrong " +
 	"times, and certificates may count as not yet valid; name a server in /etc/systemd/timesyncd.conf")
 

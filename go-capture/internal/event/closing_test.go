@@ -4,6 +4,7 @@ package event
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -35,6 +36,28 @@ func TestAVisitThatWasCutOffEndsWhereItWasLastToldOf(t *testing.T) {
 		}
 		if got != map[bool]string{true: " " + c.want, false: ""}[c.want != ""] {
 			t.Errorf("%s:%s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestAClockThatWasSetDuringAVisitMakesItNoDecades(t *testing.T) {
+	for told, want := range map[int]string{ // appeared in 1970, entered when the clock was set, left after 20 s, crossed
+		1: "[gone 0]", 2: "[left 0] [gone 0]", 3: "[gone 20]", 4: "[gone 20]",
+	} {
+		v, jumped := newVisitor(), false
+		v.clocks.jump(-56 * 365 * 24 * time.Hour)
+		v.visit(7, func() {
+			if !jumped {
+				v.clocks.jump(56 * 365 * 24 * time.Hour)
+			}
+			jumped = true
+		})
+		var got []string
+		for _, e := range Closing(v.events[:told], NewIDs(), newClocks().read()) {
+			got = append(got, fmt.Sprintf("[%s %d]", e.Type, *e.DwellMs/1000))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%d events: %v, want %s", told, got, want)
 		}
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -328,5 +331,30 @@ func TestATemperatureThatNobodyKnowsIsNull(t *testing.T) {
 	made.StatsFrom(func() Stats { return Stats{TemperatureC: &hot} })
 	if value, null := told(); value != hot || null {
 		t.Errorf("at %v: %v, null %v", hot, value, null)
+	}
+}
+
+func TestThePageNamesTheMetricsOfACamera(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/how-to/broker.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `DBIRTH` \\|[^|]*\\|([^|]*)\\|$").FindSubmatch(page)
+	if row == nil {
+		t.Fatal("no row of DBIRTH")
+	}
+	named := map[string]bool{}
+	for part := range strings.SplitSeq(string(row[1]), ";") {
+		above := "" // that of the first name holds for all of a part
+		for _, word := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(part, -1) {
+			if at := strings.LastIndex(word[1], "/"); at >= 0 {
+				above, word[1] = word[1][:at+1], word[1][at+1:]
+			}
+			named[above+word[1]] = true
+		}
+	}
+	born := newSparkplugCamera(Place{Camera: "door", Zones: []string{"<z>"}, Lines: []string{"<l>"}}).order
+	if got := slices.Sorted(maps.Keys(named)); !slices.Equal(got, slices.Sorted(slices.Values(born))) {
+		t.Errorf("the page names %q, born with %q", got, born)
 	}
 }
