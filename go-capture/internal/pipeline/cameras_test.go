@@ -194,7 +194,7 @@ func TestACameraThatIsPluggedInEndsThePauseBeforeTheNextTry(t *testing.T) {
 	c.settings.Source = "v4l2:" + node
 	wait := backoff.New(4*time.Hour, 24*time.Hour)
 	rested := make(chan struct{})
-	go func() { c.rest(t.Context(), wait); close(rested) }()
+	go func() { c.rest(t.Context(), wait, 0); close(rested) }()
 	// Whoever rests must have seen once that there is no node: pull it and plug it in until that is so.
 	waiting.Until(t, "the pause has ended", func() bool {
 		pullOrPlug(t, node)

@@ -93,7 +93,7 @@ func (c *camera) run(ctx context.Context) {
 		for on.Err() == nil {
 			err := c.attempt(on, wait)
 			c.heal(on, err)
-			c.rest(on, wait)
+			c.rest(on, wait, source.TookTurn(err))
 		}
 		off()
 		if ctx.Err() == nil {
@@ -140,13 +140,13 @@ func (c *camera) switchedOff() {
 }
 
 // rest waits for the next try, or until ctx ends. A camera that is fed needs none before a picture has come; one that is plugged in
-// is tried at once, and soon again, for its node may not yet be ours.
-func (c *camera) rest(ctx context.Context, wait *backoff.Backoff) {
+// is tried at once, and soon again, for its node may not yet be ours. One that others have waited for rests at least so long.
+func (c *camera) rest(ctx context.Context, wait *backoff.Backoff, least time.Duration) {
 	if c.feed != nil {
 		_ = c.feed.Await(ctx) // fails only with ctx
 		return
 	}
-	ctx, end := context.WithTimeout(ctx, wait.Next())
+	ctx, end := context.WithTimeout(ctx, max(wait.Next(), least))
 	defer end()
 	if source.AwaitPlug(ctx, c.settings.Source) {
 		wait.Reset()
@@ -166,6 +166,19 @@ func (c *camera) lost(err error) {
 	}
 	if c.online.CompareAndSwap(true, false) {
 		c.status(false)
+	}
+}
+
+// waiting notes that the camera waits for others, until it is told nil.
+func (c *camera) waiting() func(error) {
+	var before *string
+	return func(why error) {
+		if why == nil {
+			c.reason.Store(before)
+			return
+		}
+		before = c.reason.Load()
+		c.lost(why)
 	}
 }
 
@@ -189,6 +202,7 @@ func (c *camera) open(ctx context.Context) (source.Source, error) {
 	if c.feed != nil {
 		settings.Feed = door{c.feed}
 	}
+	settings.Waits = c.waiting()
 	return source.Open(ctx, settings)
 }
 

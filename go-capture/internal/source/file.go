@@ -68,7 +68,47 @@ func (f *fileSource) open() (openCVCapture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a video that OpenCV can read: %w", f.path, err)
 	}
-	return video, nil
+	return &looped{VideoCapture: video, path: f.path, was: look(f.path)}, nil
+}
+
+// looped begins anew without to be opened anew, which would take a turn: a camera that never answers could have it just then. Where that
+// gives another picture than the first, as of what has no index, or where another file is there now, the stream ends.
+type looped struct {
+	*gocv.VideoCapture
+	path     string
+	was      os.FileInfo
+	begun    bool
+	beginsAt float64
+}
+
+func look(path string) os.FileInfo {
+	is, err := os.Stat(path)
+	if err != nil {
+		return nil // it was there when it was opened
+	}
+	return is
+}
+
+func (l *looped) Read(into *gocv.Mat) bool {
+	given := l.VideoCapture.Read(into)
+	switch {
+	case !l.begun:
+		l.begun, l.beginsAt = given, l.Get(gocv.VideoCapturePosMsec)
+		return given
+	case given:
+		return true
+	}
+	return l.unchanged() && l.rewound(into)
+}
+
+func (l *looped) unchanged() bool {
+	is := look(l.path)
+	return is != nil && l.was != nil && os.SameFile(is, l.was) && is.Size() == l.was.Size() && is.ModTime().Equal(l.was.ModTime())
+}
+
+func (l *looped) rewound(into *gocv.Mat) bool {
+	l.Set(gocv.VideoCapturePosFrames, 0)
+	return l.VideoCapture.Read(into) && l.Get(gocv.VideoCapturePosMsec) == l.beginsAt
 }
 
 // Grab gives the next picture when it is due.

@@ -58,10 +58,54 @@ func TestAFileOnASilentShareKeepsNobodyWaiting(t *testing.T) {
 	openedWith(t, Settings{URI: "file:" + clip(t), FPS: 30, OpenLimit: waiting.Most}) // while the other one hangs
 }
 
+func TestAVideoThatBeginsAnewWaitsForNobody(t *testing.T) {
+	opened, picture := openedWith(t, Settings{URI: "file:" + clip(t), FPS: 200, StallLimit: waiting.Most, OpenLimit: time.Second})
+	if err := ofFFmpeg.take(t.Context(), waiting.Most, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer ofFFmpeg.give()
+	for n := range 30 { // the clip holds 12
+		if err := opened.Grab(waiting.Context(t), picture); err != nil {
+			t.Fatalf("picture %d: %v", n, err)
+		}
+	}
+}
+
+// Without an index one could go on only from the next key frame.
+func TestAVideoWithoutAnIndexBeginsAnewWithItsFirstPicture(t *testing.T) {
+	opened, picture := openedWith(t, Settings{URI: "file:" + encoded(t, "clip.ts", "mpeg2video", "-g", "4"), FPS: 200, OpenLimit: waiting.Most, StallLimit: waiting.Most})
+	var seen []string
+	for n := range 30 {
+		if err := opened.Grab(waiting.Context(t), picture); err != nil {
+			t.Fatalf("picture %d: %v", n, err)
+		}
+		if seen = append(seen, string(picture.Pixels)); n >= 12 && seen[n] != seen[n-12] {
+			t.Fatalf("picture %d is not that of the first round", n)
+		}
+	}
+}
+
+func TestAnotherVideoInTheFilesPlaceIsPlayedNext(t *testing.T) {
+	path, other := clip(t), encoded(t, "clip.avi", "mjpeg", "-vf", "negate")
+	opened, picture := openedWith(t, Settings{URI: "file:" + path, FPS: 200, OpenLimit: waiting.Most, StallLimit: waiting.Most})
+	if err := errors.Join(opened.Grab(waiting.Context(t), picture), os.Rename(other, path)); err != nil {
+		t.Fatal(err)
+	}
+	first := string(picture.Pixels)
+	for n := range 12 {
+		if err := opened.Grab(waiting.Context(t), picture); err != nil {
+			t.Fatalf("picture %d: %v", n, err)
+		}
+	}
+	if string(picture.Pixels) == first {
+		t.Error("the video that is gone is played again")
+	}
+}
+
 // Its camera delivers: one that is silent for longer has the watchdog end the daemon.
 func TestAVideoThatBeginsAnewDoesNotWaitLongForOthers(t *testing.T) {
-	opened, picture := openedWith(t, Settings{URI: "file:" + clip(t), FPS: 200, StallLimit: waiting.Most, OpenLimit: 3 * time.Second})
-	if err := ofFFmpeg.take(t.Context()); err != nil {
+	opened, picture := openedWith(t, Settings{URI: "file:" + encoded(t, "clip.mjpeg", "mjpeg"), FPS: 200, StallLimit: waiting.Most, OpenLimit: 3 * time.Second})
+	if err := ofFFmpeg.take(t.Context(), waiting.Most, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer ofFFmpeg.give()

@@ -41,6 +41,7 @@ type reader struct {
 	camera   string // its address
 	patience patience
 	turns    turns         // of opening
+	waits    func(error)   // see Settings
 	demand   chan struct{} // capacity 1: read the next picture; nil: read all the time
 	fresh    chan struct{} // capacity 1: newest is unseen; closed at the stream's end
 	stop     chan struct{}
@@ -63,21 +64,35 @@ func follow(ctx context.Context, s Settings, open func() (openCVCapture, error))
 }
 
 func followInTurn(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
-	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: newPatience(s.StallLimit), turns: ofFFmpeg}, open)
+	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: newPatience(s.StallLimit), turns: ofFFmpeg, waits: s.Waits}, open)
 }
 
 func readOnDemand(ctx context.Context, s Settings, open func() (openCVCapture, error)) (*reader, error) {
 	atOnce := patience{s.StallLimit, s.StallLimit} // a file has no start of its own, and is opened anew at its end
-	return begin(ctx, s.OpenLimit, &reader{camera: s.URI, patience: atOnce, turns: ofFFmpeg, demand: make(chan struct{}, 1)}, open)
+	r := &reader{camera: s.URI, patience: atOnce, turns: ofFFmpeg, waits: s.Waits, demand: make(chan struct{}, 1)}
+	return begin(ctx, s.OpenLimit, r, open)
 }
 
 func begin(ctx context.Context, most time.Duration, r *reader, open func() (openCVCapture, error)) (*reader, error) {
 	if err := mayHang(r.camera); err != nil {
 		return nil, err
 	}
-	if err := r.turns.take(ctx); err != nil {
+	if err := r.turns.take(ctx, tellAfter, r.waits); err != nil {
 		return nil, err
 	}
+	began := time.Now()
+	err := r.start(ctx, most, open)
+	if err == nil {
+		return r, nil
+	}
+	if r.turns != nil {
+		err = tookTurn{err, time.Since(began)}
+	}
+	return nil, errors.Join(err, r.Close())
+}
+
+// start starts the goroutine and waits until it has opened the capture.
+func (r *reader) start(ctx context.Context, most time.Duration, open func() (openCVCapture, error)) error {
 	r.fresh, r.stop, r.closed = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	r.filling, r.newest, r.mine = gocv.NewMat(), gocv.NewMat(), gocv.NewMat()
 	opened := make(chan error, 1)
@@ -86,12 +101,9 @@ func begin(ctx context.Context, most time.Duration, r *reader, open func() (open
 	defer cancel()
 	select {
 	case err := <-opened:
-		if err == nil {
-			return r, nil
-		}
-		return nil, errors.Join(err, r.Close())
+		return err
 	case <-ctx.Done():
-		return nil, errors.Join(context.Cause(ctx), r.Close())
+		return context.Cause(ctx)
 	}
 }
 

@@ -53,6 +53,7 @@ type Settings struct {
 	StallLimit    time.Duration // 0: as the pictures a second say
 	OpenLimit     time.Duration // 0: openLimit
 	Feed          Feed          // of push: cameras
+	Waits         func(error)   // told why it waits long for others, and nil when that is over; nil: nobody asks. In the goroutine of Open or Grab
 }
 
 type opener func(context.Context, Settings, string) (Source, error)

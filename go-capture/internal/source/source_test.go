@@ -49,8 +49,15 @@ func demoPictures(t *testing.T) {
 // clip writes a short video with ffmpeg, which knows nothing of ours.
 func clip(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "clip.avi")
-	command := exec.Command("ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=30", "-frames:v", "12", "-c:v", "mjpeg", path)
+	return encoded(t, "clip.avi", "mjpeg")
+}
+
+// encoded writes it by another codec, into the container that the name says.
+func encoded(t *testing.T, name, codec string, more ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	arguments := []string{"-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=30", "-frames:v", "12", "-c:v", codec}
+	command := exec.Command("ffmpeg", append(append(arguments, more...), path)...)
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg (apt install ffmpeg): %v: %s", err, out)
 	}

@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -53,4 +54,76 @@ func TestWhoWaitsForItsTurnDoesNotHangAndHasItsWholeTimeThen(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestSilentCamerasThatComeAgainAtOnceLetAThirdHaveItsTurn(t *testing.T) {
+	in, free, ctx := make(turns, 1), make(chan struct{}), waiting.Context(t)
+	held := make(chan struct{}, 100)
+	for range 2 {
+		go func() {
+			for in.take(ctx, waiting.Most, nil) == nil {
+				held <- struct{}{}
+				<-free
+				in.give()
+			}
+		}()
+	}
+	<-held
+	told, third := make(chan error, 2), make(chan error)
+	go func() { third <- in.take(ctx, time.Millisecond, func(why error) { told <- why }) }()
+	if why := <-told; !errors.Is(why, errWaits) { // it is in the queue
+		t.Errorf("told %v", why)
+	}
+	time.Sleep(100 * time.Millisecond) // it stands there beside the other two
+	close(free)
+	if err := <-third; err != nil {
+		t.Fatal(err)
+	}
+	if n := len(held); n > 1 {
+		t.Errorf("the others had %d turns meanwhile, want one more at most", n)
+	}
+	if why := <-told; why != nil {
+		t.Errorf("when it has its turn it is told %v", why)
+	}
+	in.give()
+}
+
+// It would be the last once more if it began to wait anew.
+func TestToTellThatOneWaitsCostsNoPlace(t *testing.T) {
+	in, order := make(turns, 1), make(chan string, 2)
+	in <- struct{}{}
+	told := make(chan error, 2)
+	take := func(name string, long time.Duration) {
+		if err := in.take(t.Context(), long, func(why error) { told <- why }); err != nil {
+			t.Error(err)
+		}
+		order <- name
+		in.give()
+	}
+	go take("first", time.Second)
+	time.Sleep(100 * time.Millisecond)
+	go take("second", waiting.Most)
+	<-told
+	in.give()
+	if first := <-order; first != "first" {
+		t.Errorf("%s has its turn first", first)
+	}
+	<-order
+}
+
+func TestWhatFailsSaysForHowLongOthersHadToWait(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	free := make(chan struct{})
+	silent := func() (openCVCapture, error) {
+		<-free
+		return gone{}, nil
+	}
+	err := <-begun(t.Context(), "silent", limit, make(turns, 1), silent)
+	if took := TookTurn(fmt.Errorf("open rtsp source: %w", err)); !errors.Is(err, errNotOpened) || took < limit || took > waiting.Most {
+		t.Errorf("%v after %v", err, took)
+	}
+	if err := <-begun(t.Context(), "of nobody's turn", limit, nil, silent); TookTurn(err) != 0 {
+		t.Errorf("%v: it took %v of nobody", err, TookTurn(err))
+	}
+	close(free)
 }
