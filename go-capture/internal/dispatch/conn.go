@@ -198,6 +198,7 @@ func (d *Dispatcher) join(conn *net.UnixConn, raw syscall.RawConn, hello ring.He
 		credit: granted, granted: granted, leases: map[uint64]*lease{}, rings: map[uint32]bool{},
 	}
 	d.workers = append(d.workers, w)
+	d.cutOffs.back(w.name)
 	d.welcome(w, hello.Minor)
 	for _, s := range d.streams {
 		if !w.gone && !s.retired {

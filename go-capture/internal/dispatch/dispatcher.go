@@ -17,7 +17,6 @@ import (
 
 	"golang.org/x/sys/unix"
 	"visavis/capture/internal/ring"
-	"visavis/capture/internal/updown"
 )
 
 // Options of a Dispatcher; zero values take the contract's defaults.
@@ -77,9 +76,9 @@ type Dispatcher struct {
 	heaviest  float64 // frame of guests so far, in frames' work
 	spare     float64 // frames that may be lent a second time: see late.go
 	timer     *time.Timer
-	timerNs   int64          // when the timer comes, 0 = it is not set
-	patientNs int64          // no lease is overdue before
-	cutOffs   *updown.Teller // of workers
+	timerNs   int64 // when the timer comes, 0 = it is not set
+	patientNs int64 // no lease is overdue before
+	cutOffs   *cutOffs
 
 	// reserve gets memory for more slots. Where little is left that takes long: nobody who holds the mutex may call it.
 	reserve func(memory *ring.Ring, slots int) error
@@ -88,7 +87,7 @@ type Dispatcher struct {
 // New makes a Dispatcher without streams; call Serve to let workers in.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{options: o.withDefaults(), accounts: map[string]*account{}, spare: mostSpare,
-		cutOffs: updown.New(time.Now), reserve: (*ring.Ring).Reserve}
+		cutOffs: newCutOffs(time.Now), reserve: (*ring.Ring).Reserve}
 	var raw [8]byte
 	if _, err := rand.Read(raw[:]); err != nil {
 		panic(err) // documented never to fail
