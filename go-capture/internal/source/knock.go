@@ -35,7 +35,7 @@ func knock(ctx context.Context, uri string, limit time.Duration) error {
 	host := net.JoinHostPort(address.Hostname(), cmp.Or(address.Port(), rtspPorts[address.Scheme]))
 	connection, err := new(net.Dialer).DialContext(ctx, "tcp", host)
 	if err != nil {
-		return err
+		return always(err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = connection.Close() })() // ends what waits
 	defer connection.Close()
@@ -48,6 +48,28 @@ func knock(ctx context.Context, uri string, limit time.Duration) error {
 		return context.Cause(ctx)
 	}
 	return nil // it refused: FFmpeg finds out more
+}
+
+// always is what an error says at each try. Its own words may hold the port that we had by chance, so that each would be news in the log.
+func always(err error) error {
+	var name *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return fmt.Errorf("the name %q is not found", name.Name)
+	case errors.As(err, &name):
+		return fmt.Errorf("the server that knows names does not answer for %q", name.Name)
+	case errors.As(err, &op):
+		return fmt.Errorf("%s: %w", op.Op, innermost(op.Err))
+	}
+	return err
+}
+
+func innermost(err error) error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err
 }
 
 // greet believes any certificate, as FFmpeg does. Go's newest curve would make the first message longer than a packet, for the rest of

@@ -3,8 +3,10 @@
 package source
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
+	"strings"
 	"testing"
 
 	"visavis/capture/internal/waiting"
@@ -46,5 +48,31 @@ func TestACameraAtALinkLocalAddressIsGreetedToo(t *testing.T) {
 		if knock(t.Context(), uri, waiting.Most) == nil {
 			t.Errorf("nobody is at %s", uri)
 		}
+	}
+}
+
+// What differed would be news in the log at each try.
+func TestWhyACameraDoesNotAnswerIsTheSameAtEachTry(t *testing.T) {
+	usual := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = usual })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", "127.0.0.1:1") // nobody is there
+	}}
+	for uri, says := range map[string]string{
+		"rtsp://camera.test/door":  `does not answer for "camera.test"`,
+		"rtsp://127.0.0.1:1/door":  "dial: connection refused",
+		"rtsps://127.0.0.1:1/door": "dial: connection refused",
+	} {
+		first, second := knock(t.Context(), uri, waiting.Most), knock(t.Context(), uri, waiting.Most)
+		if first == nil || second == nil || first.Error() != second.Error() || !strings.Contains(first.Error(), says) {
+			t.Errorf("%s: %v, then %v; want %q", uri, first, second, says)
+		}
+	}
+}
+
+func TestANameThatIsNotFoundIsSaidToBeSo(t *testing.T) {
+	err := always(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "camera.test", Server: "127.0.0.53:53", IsNotFound: true}})
+	if err.Error() != `the name "camera.test" is not found` {
+		t.Error(err)
 	}
 }
