@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/brokeraddress"
+	"visavis/capture/internal/secretfile"
 )
 
 // ManagedBroker is where `visavis run` and the Debian package keep the broker of our own.
@@ -45,6 +46,7 @@ func (r *reader) checkBrokers(c *Config) {
 func (r *reader) checkBroker(at string, m MQTT) {
 	r.checkForms(at, m)
 	r.checkPair(at+"password_file", m.PasswordFile, at+"user", m.User)
+	r.checkSecret(at+"password_file", m.PasswordFile, secretfile.Text)
 	r.checkPair(at+"cert", m.Cert, at+"key", m.Key)
 	r.checkPair(at+"key", m.Key, at+"cert", m.Cert)
 	if strings.HasPrefix(m.URL, "mqtts://") || strings.HasPrefix(m.URL, "wss://") {

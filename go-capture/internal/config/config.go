@@ -19,6 +19,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"visavis/capture/internal/secretfile"
 )
 
 // Program is who reads a configuration.
@@ -141,7 +143,14 @@ func (c Camera) password() (string, error) {
 		return "", nil
 	}
 	text, err := os.ReadFile(c.PasswordFile)
-	return strings.TrimRight(string(text), "\r\n"), err
+	if err != nil {
+		return "", err
+	}
+	secret, err := secretfile.Bytes(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.PasswordFile, err)
+	}
+	return secret, nil
 }
 
 // escaped is a text as it may stand in a path and behind a question mark.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"visavis/capture/internal/secretfile"
 )
 
 const (
@@ -37,6 +39,20 @@ func namesFile(s setting, k rule) bool {
 	}
 	_, err := os.Lstat(resolved(s, k).(string))
 	return err == nil
+}
+
+// checkSecret looks at what stands in a secret's file, where it may. Whether that can be read was asked before.
+func (r *reader) checkSecret(key, path string, of func([]byte) (string, error)) {
+	if path == "" || r.blind || r.starts || isCredential(path) || r.refused(key) {
+		return
+	}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		_, err = of(text)
+	}
+	if flaw := (secretfile.Flaw{}); errors.As(err, &flaw) {
+		r.blame(key, path+": "+flaw.Reason, flaw.Remedy)
+	}
 }
 
 // ownSecret tells whether a worker asks that will read the file itself: what it is told stands in its command line, for all to see.

@@ -61,3 +61,49 @@ func TestAStartRefusesASecretInPlaceOfItsFileToo(t *testing.T) {
 		}
 	}
 }
+
+func TestASecretThatNobodyWouldTakeIsRefusedByTheNameOfItsFile(t *testing.T) {
+	const broker, camera = "[mqtt]\nuser = \"porch\"\n", "[[camera]]\nid = \"door\"\nsource = \"rtsp://box/1\"\nuser = \"me\"\n"
+	for _, c := range []struct {
+		section, key, secret, reason string
+	}{
+		{broker, "mqtt.password_file", "\ufeffhunter2\r\n", ""},
+		{broker, "mqtt.password_file", "h\x00u\x00n\x00t\x00", "as UTF-16 does"},
+		{broker, "mqtt.password_file", "h\xfcnter", "is not UTF-8"},
+		{broker, "mqtt.password_file", "", "is empty"},
+		{camera, "camera[0].password_file", "h\xfcnter\n", ""},
+		{camera, "camera[0].password_file", "\xff\xfeh\x00", "as UTF-16 does"},
+	} {
+		file := write(t, c.section+"password_file = \"secret.txt\"\n")
+		secret := filepath.Join(filepath.Dir(file), "secret.txt")
+		put(t, secret, c.secret)
+		_, err := Load(file, nil, nil)
+		if c.reason == "" {
+			if err != nil {
+				t.Errorf("%q: %v", c.secret, err)
+			}
+			continue
+		}
+		for _, says := range []string{c.key, secret, c.reason} {
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s %q: %v, want %q in it", c.key, c.secret, err, says)
+			}
+		}
+		if _, err := (Program{Starts: true}).Load(file, nil, nil); err != nil { // who uses it tells of it, and tries again
+			t.Errorf("%s keeps the daemon from starting: %v", c.key, err)
+		}
+	}
+}
+
+func TestACamerasPasswordIsReadAsAnEditorWritesIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "password")
+	camera := Camera{ID: "door", Source: "rtsp://box/1", User: "me", PasswordFile: path}
+	put(t, path, "\ufeffsecret\r\n")
+	if address, err := camera.Address(); err != nil || address != "rtsp://me:secret@box/1" {
+		t.Errorf("%s, %v", address, err)
+	}
+	put(t, path, "\xff\xfes\x00")
+	if _, err := camera.Address(); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "save it as UTF-8") {
+		t.Error(err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"visavis/capture/internal/secretfile"
 	"visavis/capture/internal/zone"
 )
 
@@ -130,6 +131,7 @@ func (r *reader) checkLogin(c Camera, at string) {
 		r.blame(at+".user", "only rtsp:// and rtsps:// cameras have a login", "remove it")
 		return
 	}
+	r.checkSecret(at+".password_file", c.PasswordFile, secretfile.Bytes)
 	if !c.hasPlaces() {
 		r.checkPair(at+".password_file", c.PasswordFile, at+".user", c.User)
 		return

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/brokeraddress"
+	"visavis/capture/internal/secretfile"
 )
 
 // Settings say which broker, and under which names.
@@ -69,7 +70,11 @@ func (s Settings) password() (string, error) {
 	if err != nil {
 		return "", s.says("mqtt.password_file: %w", err)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	secret, err := secretfile.Text(text)
+	if err != nil {
+		return "", s.says("mqtt.password_file: %s: %w", s.PasswordFile, err)
+	}
+	return secret, nil
 }
 
 // says makes an error out of a sentence about settings, which name the section that is meant.
