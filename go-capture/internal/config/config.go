@@ -20,6 +20,7 @@ import (
 	"regexp"
 	"strings"
 
+	"visavis/capture/internal/hostname"
 	"visavis/capture/internal/secretfile"
 )
 
@@ -108,13 +109,14 @@ func (c Camera) Address() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("camera %s: password_file: %w", c.ID, err)
 	}
+	source := lookedUp(c.Source)
 	if c.hasPlaces() {
-		return forOpener(strings.NewReplacer(userPlace, escaped(c.User), passwordPlace, escaped(password)).Replace(c.Source)), nil
+		return forOpener(strings.NewReplacer(userPlace, escaped(c.User), passwordPlace, escaped(password)).Replace(source)), nil
 	}
 	if c.User == "" {
-		return forOpener(c.Source), nil
+		return forOpener(source), nil
 	}
-	address, err := url.Parse(c.Source)
+	address, err := url.Parse(source)
 	if err != nil {
 		return "", fmt.Errorf("camera %s: source: %w", c.ID, err)
 	}
@@ -130,6 +132,25 @@ var zoned = regexp.MustCompile(`^([a-z]+://(?:[^/?#]*@)?\[[0-9A-Fa-f:.]+%)25([^/
 
 // forOpener writes the zone of a link-local address as FFmpeg does, which decodes nothing: [fe80::1%eth0] of [fe80::1%25eth0].
 func forOpener(address string) string { return zoned.ReplaceAllString(address, "$1$2") }
+
+// named is an address whose host is a name, up to that and the name.
+var named = regexp.MustCompile(`^([a-z]+://(?:[^/?#]*@)?)([^/?#:@\[\]]+)`)
+
+// lookedUp writes the name of a host in ASCII, as FFmpeg wants it.
+func lookedUp(source string) string {
+	parts := named.FindStringSubmatch(source)
+	if parts == nil {
+		return source
+	}
+	host, err := url.PathUnescape(parts[2])
+	if err == nil {
+		host, err = hostname.ASCII(host)
+	}
+	if err != nil {
+		return source // no name: it is not found
+	}
+	return parts[1] + host + source[len(parts[0]):]
+}
 
 // hasPlaces tells whether the source itself says where the login goes.
 func (c Camera) hasPlaces() bool {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/clientnet"
+	"visavis/capture/internal/hostname"
 )
 
 // formats are the checks that contracts/config.toml names. None of them sees an empty text.
@@ -107,6 +108,9 @@ func checkURL(text, remedy string, schemes ...string) (*url.URL, *refusal) {
 	}
 	if address.Hostname() == "" {
 		return nil, refuse(remedy, "it names no host")
+	}
+	if _, err := hostname.ASCII(address.Hostname()); err != nil {
+		return nil, refuse(remedy, "its host is no name that can be looked up")
 	}
 	return address, nil
 }

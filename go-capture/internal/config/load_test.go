@@ -315,6 +315,29 @@ func TestTheZoneOfALinkLocalCameraIsWrittenAsItsOpenerTakesIt(t *testing.T) {
 	}
 }
 
+// FFmpeg looks up nothing else.
+func TestACamerasNameInOtherLettersIsOpenedInASCII(t *testing.T) {
+	for _, c := range []struct{ source, user, want string }{
+		{"rtsp://küche.test:8554/tür", "", "rtsp://xn--kche-0ra.test:8554/tür"},
+		{"rtsp://k%C3%BCche.test/s", "me", "rtsp://me@xn--kche-0ra.test/s"},
+		{"rtsps://küche.test?u={user}", "me", "rtsps://xn--kche-0ra.test?u=me"},
+		{"rtsp://my_camera/s@küche", "", "rtsp://my_camera/s@küche"},
+	} {
+		camera := Camera{Source: c.source, User: c.user}
+		if got, err := camera.Address(); err != nil || got != c.want {
+			t.Errorf("%s is opened as %s, %v; want %s", c.source, got, err, c.want)
+		}
+	}
+}
+
+func TestAHostThatIsNoNameIsRefused(t *testing.T) {
+	for _, key := range []string{"VISAVIS_MQTT__URL=mqtt://", "VISAVIS_CAMERA__0__SOURCE=rtsp://"} {
+		if _, err := Load("", []string{key + "kü\u2028che/"}, nil); err == nil || !strings.Contains(err.Error(), "no name that can be looked up") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
 // Some cameras take a login only in the path or behind a question mark. Workers may read the configuration, and not that file.
 func TestALoginMayHaveItsPlaceInTheAddress(t *testing.T) {
 	for source, want := range map[string]string{

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"visavis/capture/internal/brokeraddress"
+	"visavis/capture/internal/hostname"
 	"visavis/capture/internal/secretfile"
 )
 
@@ -47,7 +48,11 @@ func (s Settings) address() (address string, secure bool, err error) {
 	if u.Hostname() == "" {
 		return "", false, s.says("mqtt.url %q has no host: write mqtt://host:1883 or mqtts://host:8883", s.URL)
 	}
-	dialled := url.URL{Scheme: known.Dials, Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), known.Port))}
+	host, err := hostname.ASCII(u.Hostname())
+	if err != nil {
+		return "", false, s.says("mqtt.url %q: its host is no name that can be looked up: %w", s.URL, err)
+	}
+	dialled := url.URL{Scheme: known.Dials, Host: net.JoinHostPort(host, cmp.Or(u.Port(), known.Port))}
 	if strings.HasPrefix(known.Dials, "ws") {
 		dialled.Path, dialled.RawPath = u.Path, u.RawPath // a slash that is written %2F is no slash
 	}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostname
+
+import "testing"
+
+func TestANameInOtherLettersIsLookedUpInASCII(t *testing.T) {
+	for host, want := range map[string]string{
+		"küche.test": "xn--kche-0ra.test", "Ku\u0308che.TEST": "xn--kche-0ra.test", "xn--kche-0ra.test": "xn--kche-0ra.test",
+		"my_broker": "my_broker", "192.0.2.7": "192.0.2.7", "fe80::1%küche": "fe80::1%küche", "": "",
+	} {
+		if got, err := ASCII(host); err != nil || got != want {
+			t.Errorf("%q is looked up as %q, %v; want %q", host, got, err, want)
+		}
+	}
+	if got, err := ASCII("kü\u2028che"); err == nil {
+		t.Errorf("what is no name is looked up as %q", got)
+	}
+	if Plain("KÜCHE.test.") != Plain("xn--kche-0ra.test") {
+		t.Error("one name is two")
+	}
+}
