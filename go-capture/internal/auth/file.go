@@ -63,7 +63,8 @@ func (f File) parse(text []byte) ([]*Account, error) {
 	if len(text) > fileBytesMost {
 		return nil, f.damaged(fmt.Errorf("it is larger than %d bytes", fileBytesMost))
 	}
-	if len(text) == 0 { // one that we write has a head: this one was cut short, and who is in it is not known
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // with which editors of Windows begin UTF-8
+	if len(text) == 0 {                             // one that we write has a head: this one was cut short, and who is in it is not known
 		return nil, f.damaged(errors.New("it is empty: put a copy back, or remove it to begin without any account"))
 	}
 	var held document

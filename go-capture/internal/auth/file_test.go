@@ -219,3 +219,26 @@ func TestAnAccountThatWouldMakeTheFileUnreadableIsNotMade(t *testing.T) {
 		t.Errorf("%d accounts, %v", len(left), err)
 	}
 }
+
+func TestAnEditorOfWindowsMayHaveWrittenTheFile(t *testing.T) {
+	file := someFile(t)
+	if _, err := file.Add(Wanted{Name: "anna", Role: "admin", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file.Path)
+	if err == nil {
+		err = os.WriteFile(file.Path, append([]byte("\ufeff"), text...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if accounts, err := file.Read(); err != nil || len(accounts) != 1 {
+		t.Errorf("%d accounts, %v", len(accounts), err)
+	}
+	if err := os.WriteFile(file.Path, []byte("\ufeff"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Read(); err == nil || !strings.Contains(err.Error(), "it is empty") {
+		t.Errorf("of a file with that mark alone: %v", err)
+	}
+}
