@@ -128,6 +128,7 @@ func (w Wanted) Check() error {
 const harmless = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA"
 
 func goodPassword(text string) error {
+	text = normal(text)
 	switch {
 	case !utf8.ValidString(text):
 		return errors.New("the password is not valid UTF-8")

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/text/unicode/norm"
 )
 
 // cost is what one argon2id hash takes.
@@ -88,8 +89,21 @@ func (h phc) withinBounds() error {
 func hashOf(secret string) phc {
 	h := phc{cost: usual, salt: make([]byte, saltBytes)}
 	_, _ = rand.Read(h.salt) // it never fails: without randomness the program ends
-	h.sum = h.of(secret, sumBytes)
+	h.sum = h.of(normal(secret), sumBytes)
 	return h
+}
+
+// normal is the same for all ways of writing one text: keyboards and systems differ in whether ü is one character or two.
+func normal(secret string) string { return norm.NFC.String(secret) }
+
+// isOf tells whether the hash is that of a secret. One that is older may be of the secret as it was written.
+func (h phc) isOf(secret string) bool {
+	usual := normal(secret)
+	return h.isOfBytes(usual) || usual != secret && h.isOfBytes(secret)
+}
+
+func (h phc) isOfBytes(secret string) bool {
+	return subtle.ConstantTimeCompare(h.of(secret, len(h.sum)), h.sum) == 1
 }
 
 func (h phc) of(secret string, length int) []byte {
@@ -107,7 +121,7 @@ func newVerifier() *verifier { return &verifier{places: semaphore.NewWeighted(ha
 // matches tells whether the secret is the one of the hash. It fails with ErrBusy, or when ctx ends while it waits.
 func (v *verifier) matches(ctx context.Context, h phc, secret string) (good bool, err error) {
 	err = v.alone(ctx, func() error {
-		good = subtle.ConstantTimeCompare(h.of(secret, len(h.sum)), h.sum) == 1
+		good = h.isOf(secret)
 		return nil
 	})
 	return good, err

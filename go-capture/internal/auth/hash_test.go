@@ -26,6 +26,28 @@ func TestAHashIsReadAsItIsWritten(t *testing.T) {
 	}
 }
 
+// A Mac may write ü as two characters, and a telephone as one.
+func TestAPasswordIsTheSameHoweverItsLettersAreWritten(t *testing.T) {
+	const one, two = "kr\u00fcmelmonster am see", "kru\u0308melmonster am see"
+	asWritten := hashOf(password) // as hashes were made before
+	asWritten.sum = asWritten.of(two, sumBytes)
+	for _, c := range []struct {
+		of    phc
+		typed string
+		good  bool
+	}{
+		{hashOf(one), one, true}, {hashOf(one), two, true}, {hashOf(two), one, true}, {hashOf(two), two, true},
+		{asWritten, two, true}, {asWritten, one, false}, {hashOf(one), "krumelmonster am see", false},
+	} {
+		if good, err := newVerifier().matches(t.Context(), c.of, c.typed); err != nil || good != c.good {
+			t.Errorf("%+q: %v, %v; want %v", c.typed, good, err, c.good)
+		}
+	}
+	if goodPassword("a\u0308a\u0308a\u0308a\u0308a\u0308a\u0308") == nil {
+		t.Error("six letters are enough, since they are written in twelve characters")
+	}
+}
+
 func TestAHashOfAnotherProgramIsUnderstood(t *testing.T) {
 	read, err := parseHash(foreign)
 	if err != nil {
