@@ -64,11 +64,12 @@ func (f *fileSource) begin(ctx context.Context) (*reader, error) {
 }
 
 func (f *fileSource) open() (openCVCapture, error) {
+	is := look(f.path) // before: another file may come in its place meanwhile
 	video, err := openCapture(f.path, gocv.VideoCaptureFFmpeg)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a video that OpenCV can read: %w", f.path, err)
 	}
-	return &looped{VideoCapture: video, path: f.path, was: look(f.path)}, nil
+	return &looped{VideoCapture: video, path: f.path, was: is}, nil
 }
 
 // looped begins anew without to be opened anew, which would take a turn: a camera that never answers could have it just then. Where that
@@ -84,7 +85,7 @@ type looped struct {
 func look(path string) os.FileInfo {
 	is, err := os.Stat(path)
 	if err != nil {
-		return nil // it was there when it was opened
+		return nil // it is gone, so nothing is the same
 	}
 	return is
 }
