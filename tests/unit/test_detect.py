@@ -23,6 +23,7 @@ import pytest
 from visavis.albums import BLOCKS, anonymise
 from visavis.detections import no_detections
 from visavis.pictures import decode_still, letterboxed
+from visavis.tiles import parts_of
 
 from tests.unit.command import PROGRAM, complaints, visavis
 from tests.unit.face_pictures import gocv_paths
@@ -187,6 +188,26 @@ def test_anonymised_output_hides_the_face_and_nothing_else(face: Path, tmp_path:
     beside = np.ones(before.shape[:2], bool)
     beside[max(0, y - height // 5) : y + height * 6 // 5, max(0, x - width // 5) : x + width * 6 // 5] = False
     assert np.abs(before - after)[beside].mean() < 0.5
+
+
+def test_small_and_large_faces_in_a_large_picture_are_all_hidden_and_told_once(face: Path, tmp_path: Path) -> None:
+    """Looked at as a whole it would be a quarter as large, and most of its faces of 9 pixels, which nobody finds."""
+    picture = np.full((512, 7680, 3), 90, np.uint8)
+    head = decode_still(face.read_bytes(), "face")[108:424, 232:484]
+    places = [(left, 40, 28, 35) for left in range(100, 7600, 500)]
+    places += [(left, 300, 44, 56) for part in parts_of(7680, 512, 1920) for left in (part[1].start - 22,) if left > 0]
+    places += [(2400, 80, 330, 414)]
+    for left, top, wide, high in places:
+        picture[top : top + high, left : left + wide] = cv2.resize(head, (wide, high), interpolation=cv2.INTER_AREA)
+    large = tmp_path / "large.png"
+    assert cv2.imwrite(str(large), picture)
+    answer = detect("--json", large, "--anonymize", tmp_path / "out")
+    hidden = decode_still((tmp_path / "out/large.jpg").read_bytes(), "hidden").astype(int)
+    for left, top, wide, high in places:
+        middle = (slice(top + high // 4, top + 3 * high // 4), slice(left + wide // 4, left + 3 * wide // 4))
+        change = np.abs(picture[middle] - hidden[middle]).mean()
+        assert change > 8, f"the face of {wide}x{high} at {left}, {top} is plain"
+    assert len(json_lines(answer)[0]["faces"]) == len(places)
 
 
 def test_a_face_that_the_edge_cuts_is_hidden_as_coarsely_as_a_whole_one() -> None:

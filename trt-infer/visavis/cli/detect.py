@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find faces in pictures and videos.
 
-Pictures are searched at their own size, up to 1920 pixels a side, so that small faces are found. Results never replace
-a picture that was given. A file that cannot be read does not stop the others; the exit code is 1 then. Nothing is
-fetched from the network but the addresses that you name.
+Pictures are searched at their own size, up to 1920 pixels a side, so that small faces are found; larger ones are made
+smaller for that. With --anonymize those are searched in parts of their own size, too: what the output shows, the
+network has seen, and the work grows with the number of pixels. Not so with --input: faces that it makes too small to be
+found stay plain. Results never replace a picture that was given. A file that cannot be read does not stop the others;
+the exit code is 1 then. Nothing is fetched from the network but the addresses that you name.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from visavis.albums import Album, anonymise, draw
 from visavis.backends import Detector, load_detector
 from visavis.cli.arguments import file_path, named, share, size
@@ -22,10 +26,11 @@ from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
 from visavis.free_memory import check_room
-from visavis.pictures import count_of, files_of, letterboxed, pictures_of
+from visavis.pictures import LONGEST_SIDE, count_of, files_of, letterboxed, pictures_of
 from visavis.scores import HIDES
 from visavis.settings import DetectorSettings
 from visavis.terminal import complain, plain
+from visavis.tiles import apart, parts_of
 
 EXAMPLE = "  visavis detect holiday.jpg --draw out/\n  visavis detect clip.mp4 photos/ --json > faces.jsonl"
 
@@ -51,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--anonymize", type=file_path, metavar="OUT", help="folder to write pictures with pixelated faces to"
     )
     parser.add_argument(
-        "--input", type=size, metavar="WxH", help="input size of the network, multiples of 32 (default: the picture's)"
+        "--input",
+        type=size,
+        metavar="WxH",
+        help="input size of the network, multiples of 32 (default: the picture's)",
     )
     parser.add_argument("--score", type=share, default=0.5, help="lowest score of a face, 0 to 1 (default 0.5)")
 
@@ -115,6 +123,24 @@ class Eye:
         small, scales = letterboxed(picture, self._size_px)
         return _in_picture(self._detector.detect(small), scales, picture)
 
+    def looks(self, name: str, picture: Frame) -> list[Detections]:
+        """Find faces as `faces` does, and where that sees a large picture smaller, in parts of its own size as well.
+
+        Returns:
+            What each look found, in pixels of the picture: first the whole.
+
+        Raises:
+            PictureError: there is no memory for a part.
+        """
+        height, width = picture.shape[:2]
+        found = [self.faces(name, picture)]
+        if self._size_px is not None or max(height, width) <= LONGEST_SIDE:
+            return found
+        for rows, columns in parts_of(width, height, LONGEST_SIDE):
+            part = self.faces(name, picture[rows, columns])
+            found.append(_moved(part, columns.start, rows.start))
+        return found
+
 
 Change = Callable[[Frame, Detections], Frame]
 
@@ -164,8 +190,9 @@ def _one_file(
     name: str, eye: Eye, albums: list[tuple[Album, Change]], args: argparse.Namespace, progress: Progress
 ) -> None:
     for stem, picture in pictures_of(name):
-        found = eye.faces(name, picture)
-        told: Detections = found[found["score"] >= args.score]
+        looks = eye.looks(name, picture) if args.anonymize else [eye.faces(name, picture)]
+        told = apart([found[found["score"] >= args.score] for found in looks])
+        found = np.concatenate(looks)  # hidden is also what is told as part of a larger face
         for album, change in albums:
             album.keep(stem, change(picture, found if change is anonymise else told))
         progress.print(_line(name, picture, told, eye.model, args.json))
@@ -180,6 +207,14 @@ def _in_picture(found: Detections, scales: tuple[float, float], picture: Frame) 
     height, width = picture.shape[:2]
     inside: Detections = found[(found["x1"] < width) & (found["y1"] < height)]
     return inside
+
+
+def _moved(found: Detections, right: int, down: int) -> Detections:
+    for fields, distance in ((("x1", "x2"), right), (("y1", "y2"), down)):
+        for field in fields:
+            found[field] += distance
+    found["landmarks"] += (right, down)
+    return found
 
 
 def _line(name: str, picture: Frame, found: Detections, model: str, as_json: bool) -> str:
