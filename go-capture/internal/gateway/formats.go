@@ -11,6 +11,7 @@ import (
 // pixels. None of these functions reads beyond the body, whatever it says about itself.
 
 const (
+	markerTEM                       = 0x01
 	markerSOF0, markerSOF2          = 0xC0, 0xC2
 	markerSOI, markerEOI, markerSOS = 0xD8, 0xD9, 0xDA
 	markerAPP1                      = 0xE1
@@ -24,27 +25,24 @@ var errCutOff = notAPicture("The picture ends too early: send it whole.")
 // for no marker and reads on behind it: what lies there would be another picture than the one that is looked at.
 func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 	var frameHeader []byte
-	for at := 2; at+4 <= len(body) && body[at] == 0xFF; {
+	for at := 2; at+4 <= len(body); {
 		marker := body[at+1]
-		if marker == 0xFF || marker == 0x01 || (marker >= 0xD0 && marker <= markerSOI) {
-			at++
-			if marker != 0xFF {
-				at++
-			}
-			continue
-		}
-		if marker == 0 {
+		if body[at] != 0xFF || marker == 0 {
 			return nil, notAPicture("Something lies between the segments of the JPEG.")
 		}
+		if without := withoutLength(marker); without > 0 {
+			at += without
+			continue
+		}
 		end := at + 2 + int(binary.BigEndian.Uint16(body[at+2:]))
-		if end > len(body) || end < at+4 {
+		if marker == markerEOI || end > len(body) || end < at+4 {
 			return nil, errCutOff
 		}
 		content := body[at+4 : end]
 		switch {
 		case marker == markerSOS:
 			h.pixelBytes = coefficientBytes * heldSamples(frameHeader, content)
-			return body, checkScans(body[at:])
+			return upToEnd(body, at)
 		case marker >= markerSOF0 && marker <= markerSOF2:
 			frameHeader = append([]byte{marker}, content...)
 		case marker == markerAPP1 && bytes.HasPrefix(content, []byte("Exif\x00\x00")) && h.Orientation == 1:
@@ -55,15 +53,41 @@ func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 	return nil, errCutOff
 }
 
-// checkScans asks for an end, and bounds the scans: each lets a decoder go over the whole picture, and takes ten bytes.
-func checkScans(scans []byte) error {
-	if bytes.LastIndex(scans, []byte{0xFF, markerEOI}) < 0 {
-		return errCutOff
+// withoutLength is how many bytes a marker takes that no length follows; 0 when one does. A 0xFF only fills.
+func withoutLength(marker byte) int {
+	switch {
+	case marker == 0xFF:
+		return 1
+	case marker == markerTEM || (marker >= markerRST0 && marker <= markerSOI):
+		return 2
 	}
-	if n := bytes.Count(scans, []byte{0xFF, markerSOS}); n > scansMost {
-		return notAPicture("The JPEG has %d scans; at most %d are decoded.", n, scansMost)
+	return 0
+}
+
+// upToEnd returns the picture whose first scan begins at `at`, without what lies behind: a phone's film, further pictures. It bounds the
+// scans, too: each lets a decoder go over the whole picture, and takes ten bytes. As a decoder does, it passes over what lies between.
+func upToEnd(body []byte, at int) ([]byte, error) {
+	scans := 0
+	for at = scanEnd(body, at); at+2 <= len(body); at = scanEnd(body, at) {
+		switch marker := body[at+1]; {
+		case marker == markerEOI:
+			if scans > scansMost {
+				return nil, notAPicture("The JPEG has %d scans; at most %d are decoded.", scans, scansMost)
+			}
+			return body[:at+2], nil
+		case withoutLength(marker) > 0:
+			at += 2
+			continue
+		case marker == markerSOS:
+			scans++
+		}
+		end := segmentEnd(body, at)
+		if end < 0 {
+			return nil, errCutOff
+		}
+		at = end
 	}
-	return nil
+	return nil, errCutOff
 }
 
 // heldSamples is how many samples of each pixel, on average, a decoder keeps until the last scan: none of a picture that comes in a

@@ -14,6 +14,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"net/http"
+	"strings"
 	"testing"
 
 	"visavis/capture/internal/frame"
@@ -128,6 +129,12 @@ func progressive(picture []byte) []byte {
 	return bytes.Replace(picture, []byte{0xFF, 0xC0}, []byte{0xFF, 0xC2}, 1)
 }
 
+// scanned has so many scans more, without anything in them.
+func scanned(picture []byte, more int) []byte {
+	end := len(picture) - 2
+	return append(append(bytes.Clone(picture[:end]), bytes.Repeat([]byte{0xFF, 0xDA, 0, 2}, more)...), picture[end:]...)
+}
+
 func statusOf(err error) int {
 	var refused gateway.Refusal
 	if errors.As(err, &refused) {
@@ -146,37 +153,64 @@ func TestEachPictureGetsItsStatusFromTheHeaderAlone(t *testing.T) {
 		body        []byte
 		want        int
 	}{
-		"a JPEG":                          {"image/jpeg", photo, 200},
-		"a PNG":                           {"image/png", drawing, 200},
-		"a lossy WebP":                    {"image/webp", webpOf(t, lossyWebP), 200},
-		"a lossless WebP":                 {"image/webp", webpOf(t, losslessWebP), 200},
-		"a GIF":                           {"image/gif", []byte("GIF89a"), 415},
-		"no type":                         {"", photo, 415},
-		"a PNG that claims to be a JPEG":  {"image/jpeg", drawing, 422},
-		"a JPEG that claims to be a PNG":  {"image/png", photo, 422},
-		"nothing":                         {"image/jpeg", nil, 422},
-		"text":                            {"image/webp", []byte("hello, this is not a picture"), 422},
-		"a JPEG of 65535x65535":           {"image/jpeg", resized(photo, 65535, 65535), 413},
-		"a JPEG of 16000x2000":            {"image/jpeg", resized(photo, 16000, 2000), 200},
-		"a JPEG like a thread":            {"image/jpeg", resized(photo, 8000, 8), 422},
-		"a JPEG without pixels":           {"image/jpeg", resized(photo, 0, 48), 422},
-		"a progressive JPEG of 36 MP":     {"image/jpeg", progressive(resized(photo, 6000, 6000)), 413},
-		"a progressive JPEG of 4 MP":      {"image/jpeg", progressive(resized(photo, 2000, 2000)), 200},
-		"a JPEG without its end":          {"image/jpeg", photo[:len(photo)-2], 422},
-		"a JPEG cut off in its header":    {"image/jpeg", photo[:60], 422},
-		"a JPEG of a thousand scans":      {"image/jpeg", append(bytes.Repeat(photo, 1), bytes.Repeat([]byte{0xFF, 0xDA, 0, 2}, 200)...), 422},
-		"a JPEG that hides another":       {"image/jpeg", withSegment(photo, 0x00, progressive(resized(photo, 6000, 6000))[2:]), 422},
-		"a PNG of 30000x30000":            {"image/png", pngOf(30000, 30000, 0, deflated(1000)), 413},
-		"an interlaced PNG of 12000x3000": {"image/png", pngOf(12000, 3000, 1, deflated(1000)), 413},
-		"a PNG of 4000x4000":              {"image/png", pngOf(4000, 4000, 0, deflated(1000)), 200},
-		"a PNG cut off":                   {"image/png", drawing[:len(drawing)-20], 422},
-		"a PNG with a chunk of 4 GB":      {"image/png", append(drawing[:33:33], 0xFF, 0xFF, 0xFF, 0xFF, 'I', 'D', 'A', 'T', 0, 0, 0, 0), 422},
-		"a WebP cut off":                  {"image/webp", webpOf(t, lossyWebP)[:40], 422},
-		"too many bytes":                  {"image/jpeg", append(photo, make([]byte, 1<<20)...), 413},
+		"a JPEG":                              {"image/jpeg", photo, 200},
+		"a PNG":                               {"image/png", drawing, 200},
+		"a lossy WebP":                        {"image/webp", webpOf(t, lossyWebP), 200},
+		"a lossless WebP":                     {"image/webp", webpOf(t, losslessWebP), 200},
+		"a GIF":                               {"image/gif", []byte("GIF89a"), 415},
+		"no type":                             {"", photo, 415},
+		"a PNG that claims to be a JPEG":      {"image/jpeg", drawing, 422},
+		"a JPEG that claims to be a PNG":      {"image/png", photo, 422},
+		"nothing":                             {"image/jpeg", nil, 422},
+		"text":                                {"image/webp", []byte("hello, this is not a picture"), 422},
+		"a JPEG of 65535x65535":               {"image/jpeg", resized(photo, 65535, 65535), 413},
+		"a JPEG of 16000x2000":                {"image/jpeg", resized(photo, 16000, 2000), 200},
+		"a JPEG like a thread":                {"image/jpeg", resized(photo, 8000, 8), 422},
+		"a JPEG without pixels":               {"image/jpeg", resized(photo, 0, 48), 422},
+		"a progressive JPEG of 36 MP":         {"image/jpeg", progressive(resized(photo, 6000, 6000)), 413},
+		"a progressive JPEG of 4 MP":          {"image/jpeg", progressive(resized(photo, 2000, 2000)), 200},
+		"a JPEG without its end":              {"image/jpeg", photo[:len(photo)-2], 422},
+		"a JPEG cut off in its header":        {"image/jpeg", photo[:60], 422},
+		"a JPEG of a thousand scans":          {"image/jpeg", scanned(photo, 200), 422},
+		"a JPEG of ninety-nine scans":         {"image/jpeg", scanned(photo, 98), 200},
+		"a JPEG with a film behind its end":   {"image/jpeg", append(photo[:len(photo):len(photo)], bytes.Repeat([]byte{0xFF, 0xDA}, 1<<18)...), 200},
+		"a JPEG whose end another one brings": {"image/jpeg", withSegment(photo[:len(photo)-2], 0xE2, photo), 422},
+		"a JPEG with an end and no scan":      {"image/jpeg", append(bytes.Clone(photo[:bytes.Index(photo, []byte{0xFF, 0xDA})]), 0xFF, 0xD9, 0, 2), 422},
+		"a JPEG that hides another":           {"image/jpeg", withSegment(photo, 0x00, progressive(resized(photo, 6000, 6000))[2:]), 422},
+		"a PNG of 30000x30000":                {"image/png", pngOf(30000, 30000, 0, deflated(1000)), 413},
+		"an interlaced PNG of 12000x3000":     {"image/png", pngOf(12000, 3000, 1, deflated(1000)), 413},
+		"a PNG of 4000x4000":                  {"image/png", pngOf(4000, 4000, 0, deflated(1000)), 200},
+		"a PNG cut off":                       {"image/png", drawing[:len(drawing)-20], 422},
+		"a PNG with a chunk of 4 GB":          {"image/png", append(drawing[:33:33], 0xFF, 0xFF, 0xFF, 0xFF, 'I', 'D', 'A', 'T', 0, 0, 0, 0), 422},
+		"a WebP cut off":                      {"image/webp", webpOf(t, lossyWebP)[:40], 422},
+		"too many bytes":                      {"image/jpeg", append(photo, make([]byte, 1<<20)...), 413},
 	} {
 		_, header, err := gateway.Inspect(c.body, c.contentType, limits)
 		if got := statusOf(err); got != c.want {
 			t.Errorf("%s: status %d (%v, header %+v), want %d", name, got, err, header, c.want)
+		}
+	}
+}
+
+// Phones append a film, or the same picture larger and brighter.
+func TestWhatLiesBehindAJPEGIsNotLookedAt(t *testing.T) {
+	photo := asJPEG(t, speckled(64, 48))
+	for name, behind := range map[string][]byte{"a film": bytes.Repeat([]byte{0xFF, 0xDA}, 1<<18), "a picture": asJPEG(t, speckled(640, 480)), "nothing": nil} {
+		wanted, header, err := gateway.Inspect(append(bytes.Clone(photo), behind...), "image/jpeg", limits)
+		if err != nil || !bytes.Equal(wanted, photo) {
+			t.Errorf("%s: %d bytes of %d, %v", name, len(wanted), len(photo), err)
+			continue
+		}
+		decoded(t, wanted, header, 1)
+	}
+}
+
+func TestWhatLiesBetweenTheSegmentsOfAJPEGIsSaid(t *testing.T) {
+	photo := asJPEG(t, speckled(64, 48))
+	for name, bytesBetween := range map[string]string{"text": "??", "one byte": "x", "zeroes": "\x00\x00", "a marker of zero": "\xff\x00"} {
+		_, _, err := gateway.Inspect([]byte("\xff\xd8\xff\xfe\x00\x02"+bytesBetween+string(photo[2:])), "image/jpeg", limits)
+		if err == nil || !strings.Contains(err.Error(), "Something lies between the segments of the JPEG.") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func walkSegments(body []byte, visit func(segment []byte)) bool {
 // segmentEnd is where the segment ends whose marker is at `at`; -1 when it is none, or cut off.
 func segmentEnd(body []byte, at int) int {
 	marker := body[at+1]
-	if at+4 > len(body) || marker <= 0x01 || marker == 0xFF || (marker >= markerRST0 && marker <= markerSOI) {
+	if at+4 > len(body) || marker == 0 || withoutLength(marker) > 0 {
 		return -1
 	}
 	end := at + 2 + int(binary.BigEndian.Uint16(body[at+2:]))
