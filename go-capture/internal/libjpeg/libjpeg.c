@@ -19,6 +19,8 @@ struct job {
 	struct jpeg_error_mgr errors;
 	struct jpeg_progress_mgr progress;
 	jmp_buf left;
+	boolean (*at_end)(j_decompress_ptr);
+	int spare_given;
 	int scans_most;
 	int kind;
 	char *text;
@@ -35,9 +37,42 @@ static void fail(j_common_ptr decoder) {
 	leave(job, VISAVIS_JPEG_DAMAGED);
 }
 
-// Of a picture that ends too early libjpeg only warns, and fills it with grey. Its other warnings leave a picture to look at.
+// What libjpeg warns of where bytes of the pixels are missing, or are others than were written.
+static int tells_of_loss(int warning) {
+	return warning == JWRN_HIT_MARKER || warning == JWRN_MUST_RESYNC || warning == JWRN_HUFF_BAD_CODE || warning == JWRN_ARITH_BAD_CODE;
+}
+
+// Of a picture that ends too early, or lacks something in its middle, libjpeg only warns, and fills it with grey or with what belongs
+// elsewhere. Its other warnings leave a picture to look at. So does a scan that ends in its last row of blocks, unless the spare bytes at
+// the end of the picture did not suffice: then all that lies behind the loss has moved.
 static void warn(j_common_ptr decoder, int level) {
-	if (level < 0 && decoder->err->msg_code == JWRN_JPEG_EOF) fail(decoder);
+	struct job *job = decoder->client_data;
+	int warning = decoder->err->msg_code, last_row = job->decoder.input_iMCU_row + 1 >= job->decoder.total_iMCU_rows;
+	if (level >= 0) return;
+	if (warning == JWRN_JPEG_EOF || (tells_of_loss(warning) && (job->spare_given || !last_row))) fail(decoder);
+}
+
+// Cameras leave out the last bits of a picture. Zeroes in front of its end take their place; a decoder that has no use for them passes over
+// them. With the tables that cameras use they are worth a block or two.
+static const uint8_t spare[32 + 2] = {[32] = 0xFF, 0xD9};
+
+static boolean give_spare(j_decompress_ptr decoder) {
+	struct job *job = decoder->client_data;
+	if (job->spare_given) return job->at_end(decoder);
+	job->spare_given = 1;
+	decoder->src->next_input_byte = spare;
+	decoder->src->bytes_in_buffer = sizeof spare;
+	return TRUE;
+}
+
+// Of a body that does not end as a picture does, libjpeg finds the end itself, or none.
+static void read_from(struct job *job, const uint8_t *body, size_t bytes) {
+	struct jpeg_decompress_struct *decoder = &job->decoder;
+	int ends = bytes > 2 && body[bytes - 2] == 0xFF && body[bytes - 1] == 0xD9;
+	jpeg_mem_src(decoder, (unsigned char *)body, ends ? bytes - 2 : bytes);
+	if (!ends) return;
+	job->at_end = decoder->src->fill_input_buffer;
+	decoder->src->fill_input_buffer = give_spare;
 }
 
 // Called while the scans of a picture that has several are read.
@@ -52,7 +87,7 @@ static int in_four(const struct job *job) { return job->decoder.num_components =
 // The size is looked at before anything is decoded: of a picture in several scans the decoder keeps all of it.
 static void begin(struct job *job, const uint8_t *body, const struct visavis_jpeg_wanted *wanted) {
 	struct jpeg_decompress_struct *decoder = &job->decoder;
-	jpeg_mem_src(decoder, (unsigned char *)body, wanted->body_bytes);
+	read_from(job, body, wanted->body_bytes);
 	jpeg_read_header(decoder, TRUE);
 	if (decoder->num_components != 1 && decoder->num_components != 3 && !in_four(job)) leave(job, VISAVIS_JPEG_COLOURS);
 	decoder->out_color_space = in_four(job) ? JCS_CMYK : JCS_EXT_BGR;

@@ -53,7 +53,8 @@ func TestWhatIsNoWholePictureIsRefused(t *testing.T) {
 	two = bytes.Replace(two, []byte("\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11"), []byte("\xff\xda\x00\x0a\x02\x01\x00\x02\x11"), 1)
 	for name, damaged := range map[string][]byte{
 		"nothing": nil, "two bytes": body[:2], "a header": body[:100], "half": body[:len(body)/2], "without its end": body[:len(body)-2],
-		"text": []byte("no picture at all"),
+		"text": []byte("no picture at all"), "half, with an end": append(bytes.Clone(body[:len(body)/2]), 0xFF, 0xD9),
+		"a tenth missing in the middle": append(bytes.Clone(body[:len(body)/2]), body[len(body)*6/10:]...),
 	} {
 		if err := libjpeg.Decode(damaged, 1, pixels, width, height); err == nil {
 			t.Errorf("%s is accepted", name)
@@ -67,5 +68,34 @@ func TestWhatIsNoWholePictureIsRefused(t *testing.T) {
 	}
 	if err := libjpeg.Decode(two, 1, pixels, width, height); !errors.Is(err, libjpeg.ErrColours) {
 		t.Errorf("two components: %v", err)
+	}
+}
+
+// Bytes may be lost anywhere, and what libjpeg makes of the rest differs.
+func TestBytesMissingInTheMiddleAreNoWholePicture(t *testing.T) {
+	body := encoded(t)
+	pixels := make([]byte, width*height*3)
+	from, until := bytes.Index(body, []byte{0xFF, 0xDA})+14, len(body)*8/10
+	for at := from; at < until; at += 97 {
+		if err := libjpeg.Decode(append(bytes.Clone(body[:at]), body[at+len(body)/10:]...), 1, pixels, width, height); err == nil {
+			t.Errorf("accepted without what follows byte %d", at)
+		}
+	}
+}
+
+// Cameras send such pictures all the time.
+func TestWhatCamerasLeaveOutOrAddIsDecoded(t *testing.T) {
+	body := encoded(t)
+	end := len(body) - 2
+	pixels := make([]byte, width*height*3)
+	for name, sent := range map[string][]byte{
+		"a zero byte before its end":      append(append(bytes.Clone(body[:end]), 0), body[end:]...),
+		"the last byte of pixels missing": append(bytes.Clone(body[:end-1]), body[end:]...),
+		"bytes before its first segment":  append([]byte("\xff\xd8??"), body[2:]...),
+		"padding":                         append(bytes.Clone(body), make([]byte, 500)...),
+	} {
+		if err := libjpeg.Decode(sent, 1, pixels, width, height); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

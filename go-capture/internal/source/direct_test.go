@@ -221,9 +221,11 @@ func TestAPictureIsUnpackedWithLittleGarbage(t *testing.T) {
 }
 
 func TestDamagedPicturesAreRefused(t *testing.T) {
-	whole := blueJPEG(t, 32, 16)
+	whole, tall := blueJPEG(t, 32, 16), blueJPEG(t, 32, 64)
+	scan := bytes.Index(tall, []byte{0xff, 0xda})
 	for words, shot := range map[string][]byte{
 		"cut off":          whole[:len(whole)-2],
+		"premature end":    append(bytes.Clone(tall[:(scan+len(tall))/2]), 0xff, 0xd9),
 		"damaged JPEG":     append([]byte("no picture"), 0xff, 0xd9),
 		"JPEG of 1600x900": blueJPEG(t, 1600, 900),
 		// Its scans are all of the first of four components: Go reads the header alone.
@@ -242,7 +244,7 @@ func TestDamagedPicturesAreRefused(t *testing.T) {
 	}
 }
 
-// inScans is a progressive JPEG in which there is nothing, of so many scans.
+// inScans is a progressive JPEG of grey blocks, of so many scans.
 func inScans(width, height, components byte, n int) []byte {
 	body := append([]byte("\xff\xd8\xff\xdb\x00\x43\x00"), bytes.Repeat([]byte{1}, 64)...)
 	body = append(body, 0xff, 0xc2, 0, 8+3*components, 8, 0, height, 0, width, components)
@@ -252,8 +254,8 @@ func inScans(width, height, components byte, n int) []byte {
 	for _, table := range []string{"\x00", "\x10"} {
 		body = append(body, "\xff\xc4\x00\x14"+table+"\x01"+strings.Repeat("\x00", 16)...)
 	}
-	body = append(body, "\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00"...)
-	body = append(body, strings.Repeat("\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00", n-1)...)
+	body = append(body, "\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00\x00"...)
+	body = append(body, strings.Repeat("\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00\x00", n-1)...)
 	return append(body, 0xff, 0xd9)
 }
 
