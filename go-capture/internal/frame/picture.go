@@ -65,9 +65,12 @@ func (p *Picture) SetSize(width, height int) error {
 	return nil
 }
 
-// SetJPEG copies data into storage that the picture owns and lets JPEG point to it.
-func (p *Picture) SetJPEG(data []byte) {
-	p.jpeg = append(p.jpeg[:0], data...)
+// SetJPEG copies data, which may come in parts, into storage that the picture owns and lets JPEG point to it.
+func (p *Picture) SetJPEG(parts ...[]byte) {
+	p.jpeg = p.jpeg[:0]
+	for _, part := range parts {
+		p.jpeg = append(p.jpeg, part...)
+	}
 	p.JPEG = p.jpeg
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/libjpeg"
 )
 
 // FeedSettings say what may come through a Feed.
@@ -236,7 +237,7 @@ func (p *Pushed) decode(ctx context.Context, into *frame.Picture) error {
 		return notAPicture("The picture cannot be decoded: %v.", err)
 	}
 	if own != nil {
-		into.SetJPEG(own)
+		into.SetJPEG(libjpeg.Complete(own)...)
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (d *direct) Close() error { return closeWithin(d.address, leastStallLimit, 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4
 
-// unpackJPEG decodes and keeps the JPEG. Some cameras change their resolution without a word: only of a picture that is not of the size
+// unpackJPEG decodes and keeps the JPEG, with tables that everybody can read it by. Some cameras change their resolution without a word: only of a picture that is not of the size
 // that it should be is the header read.
 func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	end := bytes.LastIndex(shot, []byte{0xff, 0xd9}) // drivers pad, and a picture without its end was cut off
@@ -145,7 +145,7 @@ func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	if err != nil {
 		return fmt.Errorf("damaged JPEG of the camera: %w", err)
 	}
-	into.SetJPEG(whole)
+	into.SetJPEG(libjpeg.Complete(whole)...)
 	return nil
 }
 
