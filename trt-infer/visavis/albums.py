@@ -7,11 +7,10 @@ import itertools
 import math
 from pathlib import Path
 
-import cv2
-
 from visavis.atomic import write_atomically
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError
+from visavis.opencv import cv2
 from visavis.pictures import is_address
 
 # As the daemon hides faces (go-capture/internal/jpeg): blocks along the longer side of what is hidden, and how much

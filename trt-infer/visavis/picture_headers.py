@@ -7,7 +7,8 @@ import struct
 
 from visavis.errors import PictureError
 
-MOST_PIXELS = 40_000_000
+JPEG = b"\xff\xd8"
+OS2_HEADER_BYTES = 12
 
 
 def header_size(content: bytes) -> tuple[int, int] | None:
@@ -16,11 +17,12 @@ def header_size(content: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack_from(">II", content, 16)
         return width, height
     if content[:2] == b"BM" and len(content) >= 26:
-        width, height = struct.unpack_from("<ii", content, 18)
+        kind = "<HH" if content[14:18] == struct.pack("<I", OS2_HEADER_BYTES) else "<ii"
+        width, height = struct.unpack_from(kind, content, 18)
         return abs(width), abs(height)
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP" and len(content) >= 30:
         return _webp_size(content)
-    return _jpeg_size(content) if content[:2] == b"\xff\xd8" else None
+    return _jpeg_size(content) if content[:2] == JPEG else None
 
 
 def _webp_size(content: bytes) -> tuple[int, int] | None:
@@ -37,14 +39,25 @@ def _webp_size(content: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int] | None:
+    """As the daemon walks it (lookAtJPEG): OpenCV must not find another frame header than this does."""
     at = 2
     while at + 9 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", content, at + 5)
             return width, height
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker in (0x00, 0xD9, 0xDA):  # none, the end, pixels
+            return None
+        at += _segment_bytes(marker, content, at)
     return None
+
+
+def _segment_bytes(marker: int, content: bytes, at: int) -> int:
+    if marker == 0xFF:  # fills
+        return 1
+    if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
+        return 2
+    return 2 + int.from_bytes(content[at + 2 : at + 4], "big")
 
 
 def too_large(name: str, size_px: tuple[int, int]) -> PictureError:

@@ -9,13 +9,13 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-import cv2
 import numpy as np
 
 from visavis.addresses import BAD_ADDRESS, in_ascii
 from visavis.detections import Frame
 from visavis.errors import PictureError
-from visavis.picture_headers import MOST_PIXELS, header_size, too_large
+from visavis.opencv import MOST_PIXELS, cv2
+from visavis.picture_headers import JPEG, header_size, too_large
 from visavis.videos import frame_count, frames_of
 
 STILLS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -24,6 +24,8 @@ MOST_BYTES = 64 * 1024 * 1024
 LONGEST_SIDE = 1920
 MULTIPLE = 32
 FETCH_LIMIT_S = 20
+# In what OpenCV says of a picture that is larger than visavis has it take.
+PIXEL_LIMIT = "CV_IO_MAX_IMAGE_PIXELS"
 
 
 def files_of(names: list[str]) -> Iterator[str]:
@@ -79,12 +81,15 @@ def decode_still(content: bytes, name: str) -> Frame:
     """
     size_px = header_size(content)
     if size_px is None:
-        raise PictureError(f"{name} is not a JPEG, PNG, WebP or BMP picture")
+        jpeg = content[:2] == JPEG
+        raise PictureError(f"{name} is damaged" if jpeg else f"{name} is not a JPEG, PNG, WebP or BMP picture")
     if size_px[0] * size_px[1] > MOST_PIXELS:
         raise too_large(name, size_px)
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
+        if PIXEL_LIMIT in error.err:
+            raise PictureError(f"{name} has more pixels than its header says", "the limit is 40 million") from error
         raise PictureError(f"{name} cannot be decoded, {error.err}") from error
     if picture is None:
         raise PictureError(f"{name} is damaged")

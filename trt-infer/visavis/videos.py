@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 import numpy as np
 
 from visavis.detections import Frame
 from visavis.errors import PictureError
-from visavis.picture_headers import MOST_PIXELS, too_large
+from visavis.opencv import MOST_PIXELS, cv2
+from visavis.picture_headers import too_large
 
 # Containers without an index only estimate their frames; less than this is no reason to complain.
 MISSING_FRAMES_MOST = 2

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
