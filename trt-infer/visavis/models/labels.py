@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from visavis.detections import Frame
 from visavis.errors import ModelError, PictureError
+from visavis.opencv import cv2
 from visavis.pictures import content_of, decode_still, still
 
 Floats = npt.NDArray[np.float32]
