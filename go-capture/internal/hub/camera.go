@@ -143,20 +143,13 @@ func (c *camera) count(end dispatch.Fate, atNs int64) {
 	}
 }
 
-// silence lets time pass, unless there is none.
+// silence lets time pass, unless there is none: results that wait for an earlier frame tell who is there once their turn comes.
 func (c *camera) silence(nowNs int64) told {
-	if c.held(nowNs) {
+	if c.sequencer.holdsResults() {
 		return told{}
 	}
 	c.follower.silence(nowNs)
 	return c.said()
-}
-
-// held tells whether a worker holds a frame that may still tell who is there. A later one that was inferred or superseded is proof of that,
-// for it was to be lent after the held one. Other fates are none: a frame may wait where there is no worker while later ones fail. Results
-// that wait are waited for until the lease ends; where nobody looks at anything, only while faces can go on.
-func (c *camera) held(nowNs int64) bool {
-	return c.sequencer.waits(dispatch.Inferred) || c.sequencer.waits(dispatch.Superseded) && c.follower.bridges(nowNs)
 }
 
 // emptied takes leave of everybody who is there; no delay keeps a place occupied that nobody looks at any more.

@@ -67,9 +67,6 @@ func (f *follower) silence(nowNs int64) {
 	f.look(nowNs)
 }
 
-// bridges tells whether faces can still go on, though nobody looks.
-func (f *follower) bridges(nowNs int64) bool { return f.tracker.Bridges(nowNs - f.behindNs) }
-
 // leave ends everybody's visit.
 func (f *follower) leave() {
 	f.frames = 0

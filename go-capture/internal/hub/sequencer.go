@@ -75,10 +75,10 @@ func (s *sequencer) push(a *arrival, ready func(*arrival, Dropped)) (taken bool)
 	}
 }
 
-// waits tells whether frames that ended so wait for an earlier one.
-func (s *sequencer) waits(fate dispatch.Fate) bool {
+// holdsResults tells whether inferred frames wait for an earlier one.
+func (s *sequencer) holdsResults() bool {
 	for _, a := range s.waiting {
-		if a.fate == fate {
+		if a.fate == dispatch.Inferred {
 			return true
 		}
 	}

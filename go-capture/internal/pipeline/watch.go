@@ -11,10 +11,6 @@ import (
 	"visavis/capture/internal/zone"
 )
 
-// heldMostMs is for how much longer than usual a worker may hold a frame and end no visit. One that slow workers are given more time for may
-// as well hang, and then nobody is to be told to be there who has gone.
-const heldMostMs = 2000
-
 // watch is what the hub is to look for at a camera.
 func watch(all *config.Config, c config.Camera, score float64) hub.Watch {
 	t := all.Tracker
@@ -31,14 +27,11 @@ func watch(all *config.Config, c config.Camera, score float64) hub.Watch {
 		places.Lines = append(places.Lines, zone.LineOf(l.Name, l.Start, l.End))
 	}
 	return hub.Watch{
-		Score:  score,
-		Begins: float32(t.Score),
-		Hides:  float32(min(all.Detector.Score, hub.HidesMost)),
-		Tracker: track.Settings{
-			Score: float32(max(t.Score, score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs),
-			Interval: max(interval(c.FPS), interval(c.DetectFPS)), Held: milliseconds(min(all.Worker.LeaseMs, heldMostMs)),
-		},
-		Places: places,
+		Score:   score,
+		Begins:  float32(t.Score),
+		Hides:   float32(min(all.Detector.Score, hub.HidesMost)),
+		Tracker: track.Settings{Score: float32(max(t.Score, score)), Hits: t.Hits, LostAfter: milliseconds(t.LostMs), Interval: max(interval(c.FPS), interval(c.DetectFPS))},
+		Places:  places,
 	}
 }
 

@@ -49,12 +49,6 @@ func TestEverySettingOfAPlaceReachesTheHub(t *testing.T) {
 	if got.Tracker.LostAfter != 1500*time.Millisecond {
 		t.Errorf("lost after %v, want 1.5 s", got.Tracker.LostAfter)
 	}
-	for leaseMs, want := range map[int]time.Duration{500: 500 * time.Millisecond, 2000: 2 * time.Second, 30_000: 2 * time.Second} {
-		made.Worker.LeaseMs = leaseMs
-		if held := watch(made, made.Cameras[0], made.Detector.Score).Tracker.Held; held != want {
-			t.Errorf("a worker that may hold a frame for %d ms may do so for %v and end no visit, want %v", leaseMs, held, want)
-		}
-	}
 	made.Cameras[0].FPS = 10
 	for limit, each := range map[float64]time.Duration{0: time.Second / 10, 5: time.Second / 5, 30: time.Second / 10} {
 		made.Cameras[0].DetectFPS = limit

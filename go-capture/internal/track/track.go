@@ -11,9 +11,6 @@
 //  4. sure boxes that are left go to faces not confirmed yet
 //  5. sure boxes that are still left begin new faces
 //
-// After a gap for which no face may stay unseen, but in which a worker may have held a frame, nobody knows more than that faces were not
-// looked for: those go on that the next frame shows, unless they may be mistaken for each other.
-//
 // All times are CLOCK_MONOTONIC nanoseconds of the frames themselves, or of a tick when no frames come, so a camera at 2
 // frames a second and one at 60 lose a face after the same time, and dropped frames change nothing.
 package track
@@ -51,13 +48,10 @@ type Settings struct {
 	Hits      int           // so many of Hits+2 inferred frames must show a face before it is believed; 1 to MostHits
 	LostAfter time.Duration // how long a face may stay unseen before its track ends
 	Interval  time.Duration // expected between frames; 0: not known, it is measured in any case
-	Held      time.Duration // for how much longer nobody may look, because a worker holds a frame, before nothing is known of anybody
 }
 
 // MostHits is the largest value of Settings.Hits.
 const MostHits = 30
 
 // Defaults are those of contracts/config.toml.
-func Defaults() Settings {
-	return Settings{Score: 0.5, Hits: 3, LostAfter: time.Second, Held: 2 * time.Second}
-}
+func Defaults() Settings { return Settings{Score: 0.5, Hits: 3, LostAfter: time.Second} }

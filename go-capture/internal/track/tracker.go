@@ -35,7 +35,6 @@ type Tracker struct {
 	lastNs     int64  // of the newest frame, 0 = none yet
 	intervalNs int64  // between inferred frames, smoothed
 	measured   bool   // the interval is, and not only expected
-	blind      bool   // before the newest frame nobody looked for longer than a face may stay unseen
 	size       [2]int // of the pictures, pixels
 	work       workspace
 }
@@ -108,22 +107,18 @@ func (t *Tracker) Update(boxes []Box, nowNs int64) []uint64 {
 			t.follow(boxes[i], i)
 		}
 	}
-	t.Advance(t.lastNs)
 	return t.work.ids
 }
 
 // begin lets time pass up to this frame and prepares the workspace.
 func (t *Tracker) begin(boxes []Box, nowNs int64) {
 	nowNs = max(nowNs, t.lastNs)
-	gapNs := nowNs - t.lastNs
+	seconds := float64(nowNs-t.lastNs) / 1e9
 	t.measureInterval(nowNs)
-	t.blind = gapNs > t.patienceNs() && t.bridges(gapNs)
-	if !t.blind { // else who is found in this frame was not lost
-		t.Advance(nowNs)
-	}
+	t.Advance(nowNs)
 	for i := range t.faces {
 		f := &t.faces[i]
-		f.motion.wait(float64(gapNs) / 1e9)
+		f.motion.wait(seconds)
 		f.history = f.history << 1 & (1<<(t.settings.Hits+spareFrames) - 1)
 		f.taken = false
 		if f.ID != 0 {
@@ -184,9 +179,6 @@ func (t *Tracker) match(boxes []Box, wanted func(Box) bool, candidate func(*face
 		}
 	}
 	t.work.pairs = pairs
-	if t.blind {
-		pairs = unrivalled(pairs, len(t.faces), len(t.work.order))
-	}
 	for _, p := range t.assign(pairs) {
 		f, b := &t.faces[p.face], t.work.order[p.box]
 		if !f.taken && !t.work.taken[b] {
@@ -246,13 +238,6 @@ func (t *Tracker) patienceNs() int64 {
 // Overdue tells whether no frame has come for as long as a face may stay unseen: that nobody is followed then does not mean that nobody
 // is there.
 func (t *Tracker) Overdue(nowNs int64) bool { return t.lastNs < nowNs-t.patienceNs() }
-
-// Bridges tells whether faces would still go on if a worker held a frame all the time until now, and the next one showed them.
-func (t *Tracker) Bridges(nowNs int64) bool { return t.bridges(nowNs - t.lastNs) }
-
-func (t *Tracker) bridges(gapNs int64) bool {
-	return gapNs <= t.patienceNs()+t.settings.Held.Nanoseconds()
-}
 
 // Confirmed is the number of faces that are believed to be there.
 func (t *Tracker) Confirmed() int {
