@@ -86,7 +86,7 @@ def copy(tmp_path: Path) -> Path:
         ROOT / "contracts",
         root / "contracts",
         ignore=shutil.ignore_patterns(
-            "__pycache__", "config*", "schemas", "journal.toml", "metrics.toml", "mqtt*.toml", "note.toml", "*.proto"
+            "__pycache__", "config*", "schemas", "[!r]*.toml", "*.proto", "secret-files.json"
         ),
     )
     for generator in {*(root / "contracts").glob("gen_*.py")} - {root / "contracts" / "gen_ring.py"}:
