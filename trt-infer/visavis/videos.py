@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,12 +52,27 @@ def frames_of(name: str) -> Iterator[Frame]:
 def _opened(name: str) -> Iterator[Any]:
     # FFmpeg writes its own words to stderr; ours say it once.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    # As bytes: of a name that is not UTF-8 OpenCV's binding takes no str, and that ends the process.
-    video = cv2.VideoCapture(os.fsencode(name))  # type: ignore[call-overload]
-    try:
+    with ExitStack() as ends:
+        video = cv2.VideoCapture(name if _is_utf8(name) else _linked(name, ends))
+        ends.callback(video.release)
         yield video
-    finally:
-        video.release()
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return name.encode() == os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def _linked(name: str, ends: ExitStack) -> str:
+    """A name for the video that OpenCV takes: of one that is not UTF-8 it takes no str, and before 4.12 no bytes."""
+    try:
+        link = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="visavis-"))) / "video"
+        link.symlink_to(Path(name).absolute())
+    except OSError as error:
+        raise PictureError(f"cannot read video {name}, {error.strerror}", "give it a name in UTF-8") from error
+    return str(link)
 
 
 def _must_be_small(name: str, video: Any) -> None:
