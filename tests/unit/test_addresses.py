@@ -14,7 +14,7 @@ from visavis.addresses import host_of, in_ascii
 from visavis.client import broker_at
 from visavis.doctor import reached
 from visavis.greeting import subscribe_command
-from visavis.openinference.endpoint import endpoint
+from visavis.openinference.endpoint import ServerUnfit, endpoint
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,24 @@ def test_doctor_finds_a_broker_at_a_link_local_address(link_local: str) -> None:
         ("https://box/a%20b c.jpg?x=%C3%BC&y=\u00fc#part", "https://box/a%20b%20c.jpg?x=%C3%BC&y=%C3%BC"),
         ("http://[::1]:8080/a,b;c=(d)?e/f?g", "http://[::1]:8080/a,b;c=(d)?e/f?g"),
         ("http://box/caf\udce9.jpg", "http://box/caf%E9.jpg"),  # a byte of the command line that is no UTF-8
+        ("http://box/50%/100%25?a=5%g", "http://box/50%25/100%25?a=5%25g"),
+        ("http://j\u00f6rg:p%20\u00fc@k\u00fcche:80/", "http://j%C3%B6rg:p%20%C3%BC@xn--kche-0ra:80/"),
+        ("http://j\u00f6rg@Box/", "http://j%C3%B6rg@Box/"),
     ],
 )
 def test_an_address_travels_in_ascii(shown: str, travels: str) -> None:
     assert in_ascii(shown) == travels
     assert in_ascii(travels) == travels
+
+
+@pytest.mark.parametrize("letter", ["\u00df", "\u1e9e", "\u03c2", "\u200c", "\u200d"])
+def test_a_host_that_browsers_take_for_another_is_refused(letter: str) -> None:
+    with pytest.raises(ValueError, match="write the host as xn--"):
+        in_ascii(f"http://stra{letter}e.de/")
+    with pytest.raises(ServerUnfit, match="write the host as xn--"):
+        endpoint(f"http://stra{letter}e.de/", "m")
+
+
+def test_a_port_in_other_digits_is_refused() -> None:
+    with pytest.raises(ValueError, match="the port \u0668\u0660 is no number, write it"):
+        in_ascii("http://box:\u0668\u0660/")

@@ -59,9 +59,21 @@ def test_a_file_says_the_same_to_all(example: dict[str, Any], tmp_path: Path) ->
     file.write_bytes(content)
     with pytest.raises(VisavisError, match=f"the password in {file} ") if refused else nullcontext():
         assert _password(file) == example["secret"]
-    no_token = refused or " " in example["secret"]
-    with pytest.raises(VisavisError, match=f"{file} holds no token") if no_token else nullcontext():
-        assert endpoint("https://triton", "faces", None, file).token() == example["secret"]
+    with pytest.raises(VisavisError, match=f"{file} holds no token") if refused else nullcontext():
+        assert endpoint("https://triton", "faces", None, file).token() == example["secret"].strip()
+
+
+@pytest.mark.parametrize("content", [b"\nsecret\n", b" secret \n\n", b"\tsecret"])
+def test_a_token_stands_between_blanks_and_empty_lines(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert endpoint("https://triton", "faces", None, tmp_path / "file").token() == "secret"
+
+
+@pytest.mark.parametrize("content", [b" \n", b"two words\n"])
+def test_what_is_no_token_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(VisavisError, match="holds no token: write the token and nothing else"):
+        token(tmp_path / "file")
 
 
 @pytest.mark.parametrize("read", [password, token])

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from visavis.addresses import OF_PATHS, host_of, in_brackets
+from visavis.addresses import OF_PATHS, host_of, in_brackets, name_in_ascii
 from visavis.errors import DetectorError, ModelError
 from visavis.openinference.names import Names
 from visavis.secret_files import NoSecret, secret_in, shown
@@ -99,13 +99,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         remedy = "write the token and nothing else into the file of detector.kserve_token_file"
         try:
             with self.token_file.open("rb") as file:
-                token = secret_in(file.read(MOST_TOKEN_BYTES))
+                token = secret_in(file.read(MOST_TOKEN_BYTES)).strip()  # none has blanks at its ends
         except OSError as error:
             name, other = shown(self.token_file)
             raise ServerLost(f"cannot read {name}, {error.strerror}", other or remedy) from error
         except NoSecret as error:
             raise ServerUnfit(f"{self.token_file} holds no token, it {error.sentence}", error.remedy) from error
-        if not all("!" <= letter <= "~" for letter in token):
+        if not (token and all("!" <= letter <= "~" for letter in token)):
             raise ServerUnfit(f"{self.token_file} holds no token", remedy)
         return token
 
@@ -121,7 +121,7 @@ def endpoint(url: str, model: str, ca: Path | None = None, token_file: Path | No
         parts = urlsplit(url)
         host, port = host_of(parts), parts.port
         # As the resolver will: it raises what no caller there expects.
-        host.encode("idna")
+        name_in_ascii(host)
     except ValueError as error:
         raise ServerUnfit(f"the address of the model server is refused, {error}", remedy) from error
     if parts.scheme not in PORTS or not host or parts.username or parts.query or parts.fragment:
