@@ -103,11 +103,20 @@ class KServe(Waiting, Batching):
         began_ns = time.monotonic_ns()
         self._local.warm_up()
         self._local_ns = time.monotonic_ns() - began_ns
-        start(self._seeker)
+        if self._seeker.ident is None:
+            self._open_first()
+
+    def _open_first(self) -> None:
+        """Only then is there something to seek: where it is refused no thread is left behind."""
         try:
             self._take(self._opened())
         except ServerLost as error:
             self._lose(str(error))
+        with contextlib.ExitStack() as failed:
+            if self._server is not None:
+                failed.callback(self._server.close)
+            start(self._seeker)
+            failed.pop_all()
 
     def detect(self, frame: Frame) -> Detections:
         """Find faces; see `Detector.detect`."""
