@@ -9,13 +9,13 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from visavis.backends import kserve as kserve_backend
-from visavis.openinference.endpoint import Deadline, ServerLost, endpoint
+from visavis.openinference.endpoint import Deadline, ServerLost, ServerUnfit, endpoint
 from visavis.openinference.names import Names
 from visavis.openinference.over_http import Http
 
@@ -49,9 +49,8 @@ def dropping(port: int) -> Iterator[None]:
 
 
 def opened(where: Any) -> None:
-    http = Http(where, ["a"])
-    http.metadata(Deadline.after(UNHURRIED_MS / 4))
-    http.close()
+    with closing(Http(where, ["a"])) as http:
+        http.metadata(Deadline.after(UNHURRIED_MS / 4))
 
 
 def test_an_address_that_drops_packets_hides_no_other_and_is_tried_last_from_then_on(
@@ -70,6 +69,39 @@ def test_an_address_that_drops_packets_hides_no_other_and_is_tried_last_from_the
             listener.setblocking(False)
             with pytest.raises(BlockingIOError):
                 listener.accept()
+
+
+UNAVAILABLE = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("then", [answering(UNAVAILABLE), lambda connection: connection.recv(1 << 20)])
+def test_an_address_that_takes_connections_and_fails_is_tried_last(then: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, moods = socket.getaddrinfo, [answering(METADATA), then]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **named: [real(at, *rest, **named)[0] for at in (LIVING, DEAD)]
+    )
+
+    def moody(connection: socket.socket) -> None:
+        moods.pop(0)(connection)
+
+    with saying(moody) as url:
+        where = endpoint(url.replace(LIVING, "triton.example"), "m")
+        opened(where)
+        with pytest.raises(ServerLost):
+            opened(where)
+        with saying(answering(METADATA), (DEAD, where.port)):
+            opened(where)
+            opened(where)
+    assert not moods
+
+
+def test_what_failed_is_tried_in_the_order_of_the_failures() -> None:
+    names, (one, two, three) = Names(), [(number,) for number in range(3)]
+    names.failed(one)
+    names.failed(two)
+    assert names.best_first([two, one, three]) == [three, one, two]
+    names.answered(two)
+    assert names.best_first([one, two, three]) == [two, three, one]
 
 
 @pytest.fixture
@@ -169,3 +201,19 @@ def test_what_the_resolver_says_too_late_is_there_for_the_next_opening(resolver:
     resolver.may_answer.set()
     assert names.found("triton.example", 8_000, Deadline.after(HOUR_MS))[0][4] == (LIVING, 9)
     assert resolver.answers == 1
+
+
+def test_a_server_that_refuses_leaves_no_thread_and_may_be_opened_again(asking: Asking) -> None:
+    def seekers() -> int:
+        return sum(thread.name == "seek-kserve" for thread in threading.enumerate())
+
+    before = seekers()
+    with saying(answering(b"HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n")) as url:
+        detector = asking(url, warm=False)
+        for _ in range(2):
+            with pytest.raises(ServerUnfit, match="refuses the request, 404"):
+                detector.warm_up()
+            assert seekers() == before
+    for _ in range(2):
+        detector.warm_up()
+    assert (seekers(), detector.losses) == (before + 1, 1)

@@ -30,9 +30,9 @@ OUTPUT = {"name": "a", "datatype": "FP32", "shape": [2]}
 
 
 @contextmanager
-def saying(speak: Callable[[socket.socket], object]) -> Iterator[str]:
+def saying(speak: Callable[[socket.socket], object], at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[str]:
     """The address of something that listens, and does `speak` with each connection until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(at)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SIP_BYTES)
 
     def serve() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server's name stands for: looked up in time, and tried first where somebody answered before."""
+"""What a server's name stands for: looked up in time, tried first where it answered and last where it failed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Names:
     def __init__(self) -> None:
         self._lookup: _Lookup | None = None
         self._answered: Address | None = None
+        # In the order of their failures.
+        self._failed: list[Address] = []
 
     def found(self, host: str, port: int, deadline: Deadline) -> list[Address]:
         """The addresses of a host.
@@ -50,12 +52,29 @@ class Names:
         return lookup.addresses
 
     def best_first(self, addresses: Sequence[Address]) -> list[Address]:
-        """The address that answered last, then the others."""
-        return sorted(addresses, key=lambda address: address != self._answered)
+        """The address that answered last, then the others, and at the end what failed, the latest failure last."""
+        self._failed = [address for address in self._failed if address in addresses]
+        return sorted(addresses, key=self._rank)
 
     def answered(self, address: Address) -> None:
-        """Remember that there is a server at an address."""
+        """Remember that the server at an address gives good answers."""
         self._answered = address
+        self._forget(address)
+
+    def failed(self, address: Address) -> None:
+        """Remember that it does not, though it may take connections."""
+        if address == self._answered:
+            self._answered = None
+        self._forget(address)
+        self._failed.append(address)
+
+    def _forget(self, address: Address) -> None:
+        self._failed = [other for other in self._failed if other != address]
+
+    def _rank(self, address: Address) -> int:
+        if address == self._answered:
+            return -1
+        return self._failed.index(address) + 1 if address in self._failed else 0
 
 
 class _Lookup(threading.Thread):

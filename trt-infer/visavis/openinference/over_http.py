@@ -130,8 +130,10 @@ class Http:
         with contextlib.ExitStack() as broken:
             # Half a request or half an answer may be in it: of no use any more.
             broken.callback(self._connection.close)
+            broken.callback(self._connection.judged, False)
             reply = self._connection.ask(method, path, body, headers, deadline)
             broken.pop_all()
+        self._connection.judged(reply.status == 200)
         return reply if reply.status == 200 else reply.without(token)
 
 
@@ -176,8 +178,14 @@ class _Connection(http.client.HTTPConnection):
             words = cleaned(str(error)) or type(error).__name__
             raise ServerLost(f"the connection to {self._where} failed, {words}", again=True) from error
 
+    def judged(self, good: bool) -> None:
+        """Have the next opening try the address of this one first, or last: one may take connections and no more."""
+        if self._address is not None:
+            remember = self._where.names.answered if good else self._where.names.failed
+            remember(self._address)
+
     def connect(self) -> None:
-        """Connect to the first address that answers; from then on to that one alone, with all of a frame's time.
+        """Connect to the first address that takes it; from then on to that one alone, with all of a frame's time.
 
         At first none gets all of the time: one may drop whatever is sent to it.
         """
@@ -190,11 +198,11 @@ class _Connection(http.client.HTTPConnection):
             try:
                 self.sock = self._connected(address, self._deadline.share(left))
             except (OSError, ServerLost):
+                names.failed(address)
                 if left == 1:
                     raise
             else:
                 self._address = address
-                names.answered(address)
                 return
 
     def _connected(self, to: Address, deadline: Deadline) -> socket.socket:
