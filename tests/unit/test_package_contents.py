@@ -51,5 +51,5 @@ def test_who_runs_it_and_where_that_one_keeps_things(root: Path) -> None:
 
 
 def test_a_purge_takes_the_folders_with_it() -> None:
-    purge = (ROOT / "deb/scripts/visavis/postrm").read_text()
-    assert {"/var/lib/visavis", "/var/cache/visavis", "/etc/visavis", "/run/visavis"} <= set(re.findall(r"[\w/]+", purge))
+    named = re.findall(r"[\w/]+", (ROOT / "deb/scripts/visavis/postrm").read_text())
+    assert {"/var/lib/visavis", "/var/cache/visavis", "/etc/visavis", "/run/visavis"} <= set(named)
