@@ -96,6 +96,14 @@ func TestAVisitIsToldWithItsTimesAndDurations(t *testing.T) {
 	}
 }
 
+func TestWhatBeginsWithAVisitHasItsTime(t *testing.T) {
+	v := newVisitor()
+	v.visit(7, func() { v.clocks.jump(-time.Millisecond) })
+	if entered := v.events[1]; !entered.StartedAt.Equal(v.events[0].StartedAt.Time) {
+		t.Errorf("entered at %v, before it appeared at %v", entered.StartedAt, v.events[0].StartedAt)
+	}
+}
+
 func TestClockJumpsBendNoDurationAndNoOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := newVisitor()

@@ -50,10 +50,10 @@ func (r *Recorder) Record(m zone.Moment) Event {
 	case zone.Appeared:
 		e.StartedAt = v.appeared
 	case zone.Entered:
-		e.StartedAt = r.clock.at(m.BeganNs)
+		e.StartedAt = r.began(v, m)
 		v.entered[m.Zone] = e.StartedAt
 	case zone.Crossed:
-		e.StartedAt = r.clock.at(m.BeganNs)
+		e.StartedAt = r.began(v, m)
 	case zone.Left:
 		e.StartedAt = v.entered[m.Zone]
 		r.end(&e, m)
@@ -63,6 +63,16 @@ func (r *Recorder) Record(m zone.Moment) Event {
 		delete(r.visits, m.Face.ID)
 	}
 	return e
+}
+
+// began is when a moment began. What began with the visit has its time, unless the clock was set: two looks at two clocks never say quite
+// the same.
+func (r *Recorder) began(v *visit, m zone.Moment) Time {
+	at := r.clock.at(m.BeganNs)
+	if m.BeganNs == m.Face.FirstNs && at.Sub(v.appeared.Time).Abs() < time.Second {
+		return v.appeared
+	}
+	return at
 }
 
 func (r *Recorder) visit(m zone.Moment) *visit {

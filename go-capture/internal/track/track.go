@@ -32,7 +32,7 @@ type Track struct {
 	Best    Box    // the box with the highest score
 	FirstNs int64  // of its first box, before it was confirmed
 	SeenNs  int64  // of its last box
-	// Before is where it was seen before it was confirmed, the first time and the last few; only after the frame that confirmed it.
+	// Before is where it was last seen before it was confirmed, since it missed two frames in a row; only after the frame that confirmed it.
 	Before []Sight
 }
 

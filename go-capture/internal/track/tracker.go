@@ -203,10 +203,16 @@ func (t *Tracker) see(f *face, b Box, index int) {
 	t.work.ids[index] = f.ID
 }
 
-// remember keeps where a face was seen that is not confirmed yet. When it flickers for long, its beginning and its newest places are kept.
+// remember keeps where a face was seen that is not confirmed yet, the newest places. One glimpse and, frames later, somebody else a step
+// aside are one face to the tracker: what lies behind two missed frames is no way that anybody went.
 func (f *face) remember(most int) {
+	const lastTwoFrames = 0b110
+	if f.history&lastTwoFrames == 0 {
+		f.Before = f.Before[:0]
+		return
+	}
 	if len(f.Before) >= most {
-		f.Before = slices.Delete(f.Before, 1, 2)
+		f.Before = slices.Delete(f.Before, 0, 1)
 	}
 	f.Before = append(f.Before, Sight{f.Box, f.SeenNs})
 }

@@ -62,7 +62,8 @@ func TestWhatAFaceDidBeforeItWasBelievedCounts(t *testing.T) {
 		"within a zone":       {all, 3, []*Point{left, left, left, left}, "appeared 0, entered 0, left 0+3, gone 0+3, "},
 		"for min_dwell_ms":    {slow, 3, []*Point{left, left, left}, "appeared 0, entered 0, left 0+2, gone 0+2, "},
 		"through a zone":      {passed, 5, []*Point{before, behind, behind, behind, behind}, "appeared 0, entered 0, left 0+0, gone 0+4, "},
-		"flickering at first": {all, 3, []*Point{left, nil, nil, left, nil, nil, left, nil, left, left}, "appeared 0, entered 0, left 0+9, gone 0+9, "},
+		"flickering at first": {all, 3, []*Point{left, nil, nil, left, nil, nil, left, nil, left, left}, "appeared 0, entered 6, left 6+3, gone 0+9, "},
+		"a glimpse elsewhere": {line, 3, []*Point{middle, nil, nil, right, right, right}, "appeared 0, gone 0+5, "},
 		"believed at once":    {all, 1, []*Point{left, left}, "appeared 0, entered 0, left 0+1, gone 0+1, "},
 		"never believed":      {line, 3, []*Point{left, right}, ""},
 	} {
