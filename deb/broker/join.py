@@ -34,6 +34,7 @@ BROKERS_HERE = ("mqtt://127.0.0.1:1883", "mqtt://localhost:1883", "mqtt://127.0.
 FORMER = (
     "# Of the package visavis-broker, until device.id changes again: events that wait, and what is to be cleared.\n"
 )
+END = r"\r?\n"  # an editor of Windows may have saved what stands there
 # A hash as a whole; one of another form than mosquitto 2.0's is known by its end, which a full disk cuts off.
 WHOLE = re.compile(r"\$7\$[0-9]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+==\s*|\$(?!7\$).+\n")
 SAID = "# Written by the package visavis-broker, which removes it when it is purged.\n"
@@ -91,7 +92,7 @@ def attend(settings: dict[str, Any]) -> None:
 
 def is_ours(user: str) -> bool:
     """Whether the daemon has this user from the file that was written here."""
-    text = read(SETTINGS)
+    text = read(SETTINGS).replace("\r\n", "\n")
     return text.startswith(SAID) and login(user) in text
 
 
@@ -144,7 +145,7 @@ def rename(before: str, device: str, prefix: str) -> None:
     ours = [line for line in lines(USERS) if line.startswith(f"{before}:")]
     if ours:  # else a run that was cut off came so far
         replace(USERS, "".join(without(before, device)) + device + ours[-1].removeprefix(before))
-    replace(SETTINGS, read(SETTINGS).replace(login(before), login(device)))
+    replace(SETTINGS, re.sub(f'(?<=user = "){re.escape(before)}(?="{END})', device, read(SETTINGS)))
     reload_broker()
 
 
@@ -155,7 +156,7 @@ def reload_broker() -> None:
 
 def with_former(rights: str, before: str, device: str, prefix: str) -> str:
     """The rights, with those to what was said under the name before: it waits to be sent and cleared."""
-    kept = re.sub(re.escape(FORMER) + r"user .*\n(topic .*\n){2}", "", rights)
+    kept = re.sub(re.escape(FORMER[:-1]) + END + r"user .*\n(topic .*\n){2}", "", rights)
     end = "" if kept.endswith("\n") else "\n"
     below = f"topic readwrite {prefix}/{before}/#\ntopic write homeassistant/+/visavis_{before}/#\n"
     return f"{kept}{end}{FORMER}user {device}\n{below}"

@@ -273,21 +273,103 @@ def test_a_reader_that_was_narrowed_stays_so(place: Path, of_dpkgs: bool) -> Non
     assert wide in runs(place, RIGHTS)
 
 
-@pytest.mark.parametrize("then", ["2", "3"])
-def test_a_right_that_was_deleted_stays_so_where_an_upgrade_is_run_again(place: Path, then: str) -> None:
-    """As where the disk was too full to make this device a user."""
+def delete(place: Path, right: str, end: str = "\n") -> None:
+    """As its owner does, with an editor that may write other ends of lines."""
+    rights = place / "etc/mosquitto" / RIGHTS
+    text = rights.read_text()
+    assert right in text
+    rights.write_text(text.replace(right, ""), newline=end)
+
+
+def cut_off(place: Path, version: str) -> str:
+    """What dpkg says of a version whose file came broken; it then calls the one before installed."""
+    broken = package(place, version)
+    broken.write_bytes(broken.read_bytes()[:-200])
+    return dpkg(place, "-i", broken, works=False)
+
+
+AGAIN = ("--configure", "-i 3", "cut off, reconfigure", "cut off, -i 3")
+
+
+def go_on(place: Path, then: str, rights: str) -> None:
+    """What an owner does after version 2 has failed; version 3 has these rights more."""
+    if "cut off" in then:
+        cut_off(place, "2.5")
+    if "-i 3" in then:
+        dpkg(place, "-i", package(place, "3", rights=rights))
+    elif "reconfigure" in then:  # as dpkg-reconfigure does
+        done = inside(place, "sh var/lib/dpkg/info/visavis-broker.postinst configure 2")
+        assert done.returncode == 0, done.stderr
+    else:
+        dpkg(place, "--configure", "-a")
+
+
+@pytest.mark.parametrize("then", AGAIN)
+@pytest.mark.parametrize("why", ["no user", "refused"])
+def test_a_right_that_was_deleted_stays_so_where_an_upgrade_is_run_again(place: Path, why: str, then: str) -> None:
+    """As where the disk was too full to make this device a user, or where mosquitto did not take the settings."""
     deleted, others = "pattern deny b/#\n", "pattern deny c/#\n"
     dpkg(place, "-i", package(place, "1", rights=deleted))
-    rights = place / "etc/mosquitto" / RIGHTS
-    rights.write_text(rights.read_text().replace(deleted, ""))
+    delete(place, deleted)
     program(place / "bin/visavis-capture", "")
-    program(place / "bin/python3", "exit 1")
-    dpkg(place, "-i", package(place, "2", rights=deleted + others), works=False)
+    program(place / "bin/python3", f"exit {int(why == 'no user')}")
+    dpkg(place, "-i", package(place, "2", BAD if why == "refused" else "", rights=deleted + others), works=False)
     program(place / "bin/python3", "exit 0")
-    dpkg(place, *(["--configure", "-a"] if then == "2" else ["-i", package(place, "3", rights=deleted)]))
-    assert (deleted in runs(place, RIGHTS), others in runs(place, RIGHTS)) == (False, then == "2")
+    aside = place / "etc/mosquitto" / ASIDE
+    if aside.exists():
+        aside.write_text(aside.read_text().replace(BAD, ""))
+    go_on(place, then, deleted)
+    assert (deleted in runs(place, RIGHTS), others in runs(place, RIGHTS)) == (False, "-i 3" not in then)
     dpkg(place, "-i", package(place, "4", rights=deleted))
     assert deleted not in runs(place, RIGHTS)
+
+
+@pytest.mark.parametrize("then", AGAIN)
+def test_a_new_right_that_was_deleted_before_an_upgrade_came_to_its_end_stays_so(place: Path, then: str) -> None:
+    deleted = "pattern deny b/#\n"
+    dpkg(place, "-i", package(place, "1"))
+    program(place / "bin/visavis-capture", "")
+    program(place / "bin/python3", "exit 1")
+    dpkg(place, "-i", package(place, "2", rights=deleted), works=False)
+    program(place / "bin/python3", "exit 0")
+    delete(place, deleted)
+    go_on(place, then, deleted)
+    assert deleted not in (place / "etc/mosquitto" / RIGHTS).read_text()
+
+
+@pytest.mark.parametrize("then", ["1", "3"])
+def test_a_right_that_was_added_stays_where_an_upgrade_that_brings_it_is_refused(place: Path, then: str) -> None:
+    added = "pattern read c/#\n"
+    first = package(place, "1")
+    dpkg(place, "-i", first)
+    rights = place / "etc/mosquitto" / RIGHTS
+    rights.write_text(rights.read_text() + added)
+    for _twice in range(2):
+        dpkg(place, "-i", package(place, "2", BAD, rights=added), works=False)
+        shutil.rmtree(place / "debs/2")
+        dpkg(place, "--configure", "-a", works=False)
+    dpkg(place, *AS_ANSIBLE, "-i", first if then == "1" else package(place, "3"))
+    assert runs(place, RIGHTS).endswith(f"\n{added}")
+    dpkg(place, "-i", package(place, "4"))
+    assert runs(place, RIGHTS).endswith(f"\n{added}")
+
+
+def test_rights_that_an_editor_of_windows_has_saved_are_ours_all_the_same(place: Path) -> None:
+    deleted, own = "pattern deny b/#\n", "pattern read c/#\n"
+    dpkg(place, "-i", package(place, "1", rights=deleted))
+    rights = place / "etc/mosquitto" / RIGHTS
+    rights.write_text(rights.read_text() + own)
+    delete(place, deleted, end="\r\n")
+    assert dpkg(place, "-i", package(place, "2", rights=deleted)).count("which was deleted") == 1
+    assert runs(place, RIGHTS) == (BROKER / RIGHTS).read_text() + own
+
+
+def test_a_first_installation_that_cannot_be_unpacked_names_no_way_that_dpkg_does_not_have(place: Path) -> None:
+    dpkg(place, "-i", package(place, "1"))
+    dpkg(place, "-i", package(place, "2", BAD), works=False)
+    dpkg(place, "--remove", "visavis-broker")
+    assert "dpkg-reconfigure" not in cut_off(place, "3")
+    assert (place / "etc/mosquitto" / ASIDE).read_text().endswith(BAD)
 
 
 def test_what_a_way_back_took_of_the_rights_is_not_taken_for_deleted(place: Path) -> None:

@@ -278,6 +278,22 @@ def test_what_owners_have_written_in_another_encoding_comes_back_byte_for_byte(d
     assert join.USERS.read_bytes().startswith(others + b"hall:$7$")
 
 
+def test_what_an_editor_of_windows_has_saved_is_known_for_ours(device: Path) -> None:
+    join.main()
+    join.CONFIG.write_text(RENAMED)
+    join.main(follow=True)
+    for file in (join.SETTINGS, join.RIGHTS):
+        file.write_text(file.read_text(), newline="\r\n")
+    join.CONFIG.write_text('[device]\nid = "attic"\n')
+    assert join.main(follow=True) == 0
+    assert users(device) == ["viewer", "attic"]
+    assert join.SETTINGS.read_bytes().count(b'user = "attic"\r\n') == 1
+    assert join.RIGHTS.read_text() == join.with_former(SHIPPED.read_text(), "hall", "attic", "visavis")
+    password = join.PASSWORD.read_text().strip()
+    for topic in ("visavis/attic/info", "visavis/hall/events"):
+        assert arrives(device, "attic", password, topic)
+
+
 def test_it_notes_its_password_for_a_purge_also_where_an_older_version_has_not(device: Path) -> None:
     for _twice in range(2):
         join.main()
