@@ -13,6 +13,7 @@ import pytest
 from deb.broker import join
 from tests.unit.own_system import BROKER, DEBIANS, MOUNTS, RUNS, SCRIPTS, STARTED, alone, asked, noting, program, ran
 
+UNITS = SCRIPTS.parents[1] / "systemd"
 SETTINGS = ("conf.d/visavis.conf", "visavis.acl")
 SHIPPED = "usr/share/visavis-broker/visavis.acl"
 NOTE = "run/visavis-broker.before"
@@ -117,17 +118,39 @@ def test_what_its_owner_has_disabled_does_not_start_after_a_removal(place: Path)
     assert after_a_removal(place) == []
 
 
-@pytest.mark.parametrize("state", ["masked", "masked-runtime"])
-def test_what_its_owner_has_masked_before_the_first_installation_stays_so(state: str, place: Path) -> None:
-    masked = f"""\
-echo "systemctl $*" >>calls
-case "$*" in
-"is-enabled visavis-capture.service") echo {state}; exit 1 ;;
-enable*visavis-capture.service*) exit 1 ;;
-esac"""
-    program(place / "bin/systemctl", masked)
-    called = enables_or_starts(ran(place, "visavis/postinst", "configure", ""))
-    assert called == [*(call for call in ENABLE if "capture" not in call), START]
+@pytest.fixture
+def unit(place: Path) -> str:
+    """A service of ours that the real systemctl masks and enables, and nothing starts."""
+    shutil.copytree(UNITS, place / "units", ignore=lambda _folder, names: {name for name in names if "." not in name})
+    really = f'case "$1" in *able* | *mask) SYSTEMD_OFFLINE=1 exec {shutil.which("systemctl")} "$@" ;; esac'
+    program(place / "bin/systemctl", f'set -e\n{RUNS}\n[ "$*" != "enable -q $(cat refused)" ]\n{really}')
+    (place / "refused").touch()
+    return "visavis-capture.service"
+
+
+def linked_and_masked(place: Path, unit: str, until: str, code: int = 0) -> tuple[bool, bool]:
+    """What a first installation leaves of a unit that is masked."""
+    mask = place / until / "systemd/system" / unit
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    mask.symlink_to("/dev/null")
+    mounts = f"{MOUNTS} && mount --bind units /usr/lib/systemd/system"
+    called = ran(place, "visavis/postinst", "configure", "", code=code, mounts=mounts)
+    assert not [call for call in asked(called) if "start" in call and call != START]
+    return (place / "etc/systemd/system/visavis.target.wants" / unit).is_symlink(), mask.is_symlink()
+
+
+@pytest.mark.skipif(shutil.which("systemctl") is None, reason="a machine without systemd")
+def test_what_its_owner_has_masked_before_the_first_installation_stays_so(unit: str, place: Path) -> None:
+    assert linked_and_masked(place, unit, "etc") == (False, True)
+
+
+@pytest.mark.skipif(shutil.which("systemctl") is None, reason="a machine without systemd")
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_masked_until_the_next_boot_starts_with_that(fails: bool, unit: str, place: Path) -> None:
+    """No later run of the package enables it."""
+    if fails:
+        (place / "refused").write_text(unit)
+    assert linked_and_masked(place, unit, "run", code=int(fails)) == (not fails, True)
 
 
 def test_a_unit_that_cannot_be_stopped_keeps_no_package_from_being_removed(place: Path) -> None:
@@ -318,12 +341,17 @@ def note_of(password: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("note", "settings", "gone"),
-    [(note_of(b"word\n"), None, True), (note_of(b"other\n"), None, False), (note_of(b"word\n"), "# mine\n", False)],
-    ids=["ours", "another", "another's settings"],
+    ("note", "owners", "gone"),
+    [
+        (note_of(b"word\n"), (), True),
+        (note_of(b"other\n"), (), False),
+        (note_of(b"word\n"), JOINED[:1], False),  # of another visavis, for another broker
+        (note_of(b"word\n"), JOINED[1:], False),
+    ],
+    ids=["ours", "another", "another's settings", "another's drop-in"],
 )
 def test_a_purge_knows_the_password_that_join_made_when_visavis_went_before(
-    note: str, settings: str | None, gone: bool, place: Path
+    note: str, owners: tuple[str, ...], gone: bool, place: Path
 ) -> None:
     files = {name: join.SAID for name in JOINED}
     for name, text in {**files, PASSWORD: "word\n", str(join.NOTE)[1:]: note}.items():
@@ -331,11 +359,22 @@ def test_a_purge_knows_the_password_that_join_made_when_visavis_went_before(
         (place / name).write_text(text)
     ran(place, "visavis/postrm", "purge")
     assert not [name for name in JOINED if (place / name).exists()]
-    if settings:  # of another visavis, for another broker
-        (place / JOINED[0]).parent.mkdir(parents=True)
-        (place / JOINED[0]).write_text(settings)
+    for name in owners:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("# mine\n")
     ran(place, "visavis-broker/postrm", "purge")
     assert (place / PASSWORD).exists() != gone
+    assert all((place / name).exists() for name in owners)
+
+
+def test_a_purge_leaves_a_drop_in_of_its_owners_the_password_without_which_the_daemon_does_not_start(
+    place: Path,
+) -> None:
+    for name, text in ((JOINED[0], join.SAID.replace("\n", "\r\n")), (JOINED[1], "# mine\n"), (PASSWORD, "word\n")):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text, newline="")
+    ran(place, "visavis-broker/postrm", "purge")
+    assert [(place / name).exists() for name in (*JOINED, PASSWORD)] == [False, True, True]
 
 
 @pytest.mark.parametrize("folder", ["var/lib/visavis", "var/cache/visavis"])
