@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
@@ -31,15 +32,33 @@ EXAMPLE = """examples:
 """
 ENDS_SOON_S = 90 * 24 * 3600
 EXTEND = (
-    "`gpg --quick-set-expire {} 3y`, make the repository again, and copy the new visavis-SUITE.sources to "
+    "`{}`, make the repository again, and copy the new visavis-SUITE.sources to "
     "each device, best before the old end: a device believes the end that its own file holds"
 )
-# A line for each key that gpg can sign with, and the next one with its fingerprint; those of its subkeys follow others.
-SECRET = re.compile(r"^sec:.*\n(?:(?!fpr:).*\n)*?fpr:(?:[^:]*:){8}([0-9A-F]+):", re.MULTILINE)
+# A line for each key that gpg has, or can sign with, and for each subkey: what it is, its end, and, in a line that
+# follows, its fingerprint.
+KEYS = re.compile(
+    r"^(pub|sub|sec|ssb):(?:[^:]*:){5}(\d*):.*\n(?:(?!fpr:).*\n)*?fpr:(?:[^:]*:){8}([0-9A-F]+):", re.MULTILINE
+)
 
 
 class RepositoryError(Exception):
     """What is missing, and what to do."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The key that is meant, and of its subkeys the one that alone is to sign: `KEY!`, as gpg writes it."""
+
+    key: str
+    subkey: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.subkey}!" if self.subkey else self.key
+
+    def extend(self) -> str:
+        """What to do before it ends."""
+        return EXTEND.format(f"gpg --quick-set-expire {self.key} 3y {self.subkey}".rstrip())
 
 
 def main() -> int:
@@ -47,7 +66,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--key", required=True, help="who signs: name, address or fingerprint of a key that gpg has")
+    parser.add_argument(
+        "--key",
+        required=True,
+        help="who signs: name, address or fingerprint of a key that gpg has; FINGERPRINT! for one of its subkeys alone",
+    )
     parser.add_argument("--url", required=True, help="where devices will find it, http(s):// or file:///")
     parser.add_argument("--packages", type=Path, default=OUT, metavar="DIR", help="default: build/deb")
     parser.add_argument("--out", type=Path, default=PLACE, metavar="DIR", help="default: build/apt")
@@ -55,7 +78,7 @@ def main() -> int:
     try:
         for file in make(wanted.packages, wanted.out, wanted.key, wanted.url):
             print(file)
-        if warning := ending(fingerprint(wanted.key), time.time()):
+        if warning := ending(signer_of(wanted.key), time.time()):
             print(f"repository: {warning}", file=sys.stderr)
     except RepositoryError as error:
         print(f"repository: {error}", file=sys.stderr)
@@ -65,7 +88,7 @@ def main() -> int:
 
 def make(packages: Path, out: Path, key: str, url: str) -> list[Path]:
     """Write the whole repository anew and return each Debian's .sources file. Until it is signed, the old one stays."""
-    signer = fingerprint(key)
+    signer = signer_of(key)
     public = public_key(signer)
     suites = by_suite(sorted(packages.glob("*.deb")))
     if not suites:
@@ -133,53 +156,79 @@ def ftparchive(out: Path, *words: str) -> str:
     return subprocess.run(command, cwd=out, capture_output=True, text=True, check=True).stdout
 
 
-def fingerprint(key: str) -> str:
+def listed(what: str, key: str) -> list[tuple[str, str, str]]:
+    """Of each key and subkey what it is, its end and its fingerprint."""
+    command = ["gpg", "--batch", "--with-colons", f"--list-{what}", key]
+    return KEYS.findall(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+def signer_of(key: str) -> Signer:
     """The one key that is meant: gpg takes a part of a name for every key that has it, and devices would believe all.
 
     Raises:
         RepositoryError: there is none, or more than one.
     """
-    listed = subprocess.run(
-        ["gpg", "--batch", "--with-colons", "--list-secret-keys", key], capture_output=True, text=True, check=False
-    )
-    found = SECRET.findall(listed.stdout)
+    secret = listed("secret-keys", key)
+    found = [fingerprint for kind, _, fingerprint in secret if kind == "sec"]
     if not found:
-        raise RepositoryError(f'gpg has no key "{key}" to sign with: gpg --quick-generate-key "{key}" ed25519 sign 3y')
+        raise RepositoryError(no_key(key))
     if len(found) > 1:
         raise RepositoryError(
             f'"{key}" is in the names of {len(found)} keys that gpg has: give the fingerprint of the one that is to '
             f"sign, {' or '.join(found)}"
         )
-    return str(found[0])
+    return Signer(found[0], exact(key, [fingerprint for _, _, fingerprint in secret]) if key.endswith("!") else "")
 
 
-def public_key(signer: str) -> str:
+def no_key(key: str) -> str:
+    if key.endswith("!"):  # which holds for fingerprints alone
+        remedy = 'before the "!" stands a fingerprint, see `gpg -K --with-subkey-fingerprint`'
+    else:
+        remedy = f'gpg --quick-generate-key "{key}" ed25519 sign 3y'
+    return f'gpg has no key "{key}" to sign with: {remedy}'
+
+
+def exact(key: str, fingerprints: list[str]) -> str:
+    """Which of a key and its subkeys is meant; its end is enough for gpg, too.
+
+    Raises:
+        RepositoryError: none or more than one has that end.
+    """
+    digits = "".join(key[:-1].split()).upper().removeprefix("0X")
+    found = [fingerprint for fingerprint in fingerprints if fingerprint.endswith(digits)]
+    if len(found) != 1:
+        raise RepositoryError(no_key(key))
+    return found[0]
+
+
+def public_key(signer: Signer) -> str:
     """The key that devices check with, as text."""
-    command = ["gpg", "--batch", "--armor", "--export", signer]
+    command = ["gpg", "--batch", "--armor", "--export", str(signer)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def ending(signer: str, now_s: float) -> str:
+def ending(signer: Signer, now_s: float) -> str:
     """What to do about a key that ends soon: every device holds its own copy, with the old end."""
-    listed = subprocess.run(
-        ["gpg", "--batch", "--with-colons", "--list-keys", signer], capture_output=True, text=True, check=False
-    )
-    ends = [int(field) for field in re.findall(r"(?m)^pub:(?:[^:]*:){5}(\d+):", listed.stdout)]
+    ends = [
+        int(end)
+        for kind, end, fingerprint in listed("keys", signer.key)
+        if end and (kind == "pub" or fingerprint == signer.subkey)
+    ]
     if not ends or min(ends) - now_s > ENDS_SOON_S:
         return ""
     day = time.strftime("%-d %B %Y", time.gmtime(min(ends)))
-    return f"the key {signer} ends on {day}, and devices then take nothing more: {EXTEND.format(signer)}"
+    return f"the key {signer} ends on {day}, and devices then take nothing more: {signer.extend()}"
 
 
-def sign(file: Path, signer: str) -> None:
+def sign(file: Path, signer: Signer) -> None:
     """Sign as apt wants it: within the text, and beside it."""
     for how, signed in ((["--clear-sign"], "InRelease"), (["--detach-sign", "--armor"], "Release.gpg")):
         into = ["--output", str(file.with_name(signed)), str(file)]
-        gpg = ["gpg", "--batch", "--yes", "--local-user", signer, *how, *into]
+        gpg = ["gpg", "--batch", "--yes", "--local-user", str(signer), *how, *into]
         if subprocess.run(gpg, check=False).returncode != 0:
             raise RepositoryError(
                 f"gpg has not signed with the key {signer}, so nothing was changed: mend what it says above and do "
-                f"this again. If the key has expired: {EXTEND.format(signer)}"
+                f"this again. If the key has expired: {signer.extend()}"
             )
 
 

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A repository that devices ask stays whole until the next one is signed. gpg and apt-ftparchive are played: not every
-machine that runs these tests has them, and tests/vm/test_repository.py has the real ones."""
+"""A repository that devices ask stays whole until the next one is signed. gpg and apt-ftparchive are mostly played: not
+every machine that runs these tests has them, and tests/vm/test_repository.py has the real ones."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -145,7 +150,9 @@ def test_a_key_that_ends_soon_is_told_with_what_devices_need(
 ) -> None:
     end = "" if days is None else str(int(time.time()) + days * 24 * 3600)
     line = f"pub:u:255:22:0123456789ABCDEF:1700000000:{end}::u:::scSC:::::ed25519:::0:"
-    (place / "listed").write_text(f"tru::1:1700000000:0:3:1:5\n{line}\nuid:u::::1700000000::AB::me::::::::::0:\n")
+    (place / "listed").write_text(
+        f"tru::1:1700000000:0:3:1:5\n{line}\nfpr:::::::::{SIGNER}:\nuid:u::::1700000000::AB::me::::::::::0:\n"
+    )
     assert made(place, monkeypatch) == 0
     said = capsys.readouterr().err
     assert ("copy the new visavis-SUITE.sources to each device" in said) == told
@@ -167,6 +174,56 @@ def test_devices_believe_one_key_and_none_besides_that_has_its_name_in_it(
     assert made(place, monkeypatch) == 1
     assert said in capsys.readouterr().err
     assert served(place) == {}
+
+
+@pytest.fixture
+def gpg(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The fingerprints of a key that signs nothing but its two subkeys, and of these, of which one ends soon."""
+    if shutil.which("gpg") is None:
+        pytest.skip("`scripts/setup.sh vm` installs gpg")
+    folder = tempfile.mkdtemp(prefix="gpg-")  # a short path: gpg's agent has a socket there
+    monkeypatch.setenv("GNUPGHOME", folder)
+    own = ["gpg", "-q", "--batch", "--passphrase", ""]
+    subprocess.run([*own, "--quick-generate-key", "me", "ed25519", "cert", "3y"], check=True)
+    (key,) = fingerprints("--list-secret-keys")
+    for end in ("1y", "30d"):
+        subprocess.run([*own, "--quick-add-key", key, "ed25519", "sign", end], check=True)
+    yield fingerprints("--list-secret-keys")
+    subprocess.run(["gpgconf", "--kill", "all"], check=True)
+    shutil.rmtree(folder)
+
+
+def fingerprints(*words: str, given: str | None = None) -> list[str]:
+    """Of the keys and subkeys that gpg lists."""
+    command = ["gpg", "-q", "--batch", "--with-colons", *words]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, input=given)
+    return re.findall("(?m)^fpr:+([0-9A-F]{40}):", said.stdout)
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_subkey_that_is_named_with_a_mark_signs_alone_and_devices_believe_it_alone(
+    which: int, gpg: list[str], tmp_path: Path
+) -> None:
+    release = tmp_path / "Release"
+    release.write_text("Origin: visavis\n")
+    for name in (gpg[which], f"0x{gpg[which][-16:].lower()}"):
+        signer = repository.signer_of(f"{name}!")
+        repository.sign(release, signer)
+        for signed in (["InRelease"], ["Release.gpg", "Release"]):
+            command = ["gpg", "--status-fd", "1", "--verify", *(str(tmp_path / file) for file in signed)]
+            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            assert f"VALIDSIG {gpg[which]} " in said
+        believed = fingerprints("--show-keys", given=repository.public_key(signer))
+        assert believed == [gpg[0], gpg[which]]
+        remedy = f"gpg --quick-set-expire {gpg[0]} 3y {gpg[which]}`"
+        assert (remedy in repository.ending(signer, time.time())) == (which == 2)
+
+
+@pytest.mark.parametrize("key", ["me!", f"{OTHER}!"])
+def test_a_mark_behind_what_is_no_keys_fingerprint_is_refused(key: str, gpg: list[str]) -> None:
+    with pytest.raises(repository.RepositoryError, match="gpg -K --with-subkey-fingerprint"):
+        repository.signer_of(key)
+    assert str(repository.signer_of(gpg[2])) == gpg[0]
 
 
 def test_both_pages_and_the_remedy_say_that_devices_need_the_new_file() -> None:
