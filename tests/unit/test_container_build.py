@@ -15,7 +15,7 @@ from containers import build
 from deb import kept
 from deb.kept import REPOSITORY
 from tests.delivered import Image, delivered
-from tests.unit.own_system import alone
+from tests.unit.own_system import alone, program
 from tests.waiting import HANG_S
 
 PROXY = build.BUILDERS.lstrip("/")
@@ -130,8 +130,14 @@ def test_the_daemon_trusts_debians_authorities_and_none_of_its_builders(tmp_path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{file.stem}\n")
     (tmp_path / all_of_them).write_text("One\nproxy\nTwo\n")
+    for name in ("collect.sh", "authorities.sh"):
+        shutil.copy(REPOSITORY / "containers" / name, tmp_path)
+    for name in ("libraries.sh", "licences.sh"):
+        program(tmp_path / name, "")
+    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin/install", 'for last; do :; done\n[ "$1" != -d ] || mkdir -p "$last"')  # it copies nothing
     mounts = "mount --bind etc /etc && mount --bind share /usr/share"
-    done = alone(tmp_path, f"{mounts} && sh {REPOSITORY}/containers/authorities.sh image", HANG_S)
+    done = alone(tmp_path, f"{mounts} && PATH=$PWD/bin:$PATH ./collect.sh image", HANG_S)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "image" / all_of_them).read_text() == "One\nTwo\n"
     assert "ca-certificates.crt" not in (REPOSITORY / "containers/collect.sh").read_text()
