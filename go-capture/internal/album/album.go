@@ -103,11 +103,11 @@ func (a *Album) Keep(p Picture) {
 // Trim removes what is too much, whose event is no longer kept, and what may not be kept any more. It is called now and then, and first of
 // all.
 func (a *Album) Trim(unwanted func(camera, privacy string) bool) {
-	err := a.load()
-	a.fault.Note(err)
-	if err == nil {
-		a.stays.Note(a.clean(unwanted))
+	if err := a.load(); err != nil {
+		a.fault.Note(err) // which ends with the next picture that is kept
+		return
 	}
+	a.stays.Note(a.clean(unwanted))
 }
 
 func (a *Album) clean(unwanted func(camera, privacy string) bool) error {
@@ -159,12 +159,8 @@ func (a *Album) makeRoom(room int64) error {
 
 // trim removes the oldest pictures until there is room for so many bytes.
 func (a *Album) trim(room int64) error {
-	oldest, bytes, most := a.oldest(), a.bytes+room, 0
-	for most < len(a.kept) && (bytes > a.settings.MostBytes || a.kept[most].id < oldest) {
-		bytes -= a.kept[most].bytes
-		most++
-	}
-	return a.remove(a.kept[:most])
+	oldest, tooMuch := a.oldest(), a.bytes+room-a.settings.MostBytes
+	return a.remove(a.kept, func(one page, freed int64) bool { return one.id < oldest || freed < tooMuch })
 }
 
 // oldest is an id below which no picture is kept. Ids begin with the time of their event.
@@ -198,21 +194,24 @@ func (a *Album) drop(unwanted func(camera, privacy string) bool) error {
 			dropped = append(dropped, one)
 		}
 	}
-	return a.remove(dropped)
+	return a.remove(dropped, func(page, int64) bool { return true })
 }
 
-// remove goes on where a picture cannot be removed, and tells of the first one: there may be thousands.
-func (a *Album) remove(pages []page) (failed error) {
+// remove takes pages from the first one for as long as they are to go, after so many bytes were freed. It goes on where a picture cannot be
+// removed, and tells of the first one: there may be thousands.
+func (a *Album) remove(pages []page, goes func(one page, freed int64) bool) (failed error) {
 	var gone []page
-	for _, one := range pages {
+	tried, freed := 0, int64(0)
+	for ; tried < len(pages) && goes(pages[tried], freed); tried++ {
+		one := pages[tried]
 		if err := os.Remove(a.path(one)); err == nil || errors.Is(err, fs.ErrNotExist) {
-			gone = append(gone, one)
+			gone, freed = append(gone, one), freed+one.bytes
 		} else {
 			failed = cmp.Or(failed, err)
 		}
 	}
 	if failed != nil {
-		failed = fmt.Errorf("%d of %d cannot be removed, such as this one: %w", len(pages)-len(gone), len(pages), failed)
+		failed = fmt.Errorf("%d of %d cannot be removed, such as this one: %w", tried-len(gone), tried, failed)
 	}
 	a.forget(gone)
 	return failed

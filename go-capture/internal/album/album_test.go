@@ -345,6 +345,28 @@ func TestAPictureThatCannotBeRemovedIsToldForAsLongAsItStays(t *testing.T) {
 	}
 }
 
+func TestInAFullAlbumThePicturesBehindOneThatStaysMakeRoom(t *testing.T) {
+	folder := t.TempDir()
+	a := opened(t, folder, 3*8192)
+	a.Trim(nobody)
+	for n := range 3 {
+		a.Keep(taken(n, 5000))
+	}
+	stuck := filepath.Join(folder, a.kept[0].name())
+	if err := os.Remove(stuck); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(stuck, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 4 {
+		a.Keep(taken(3+n, 5000))
+	}
+	if len(a.kept) != 3 || a.kept[0].id != taken(0, 5000).ID || a.kept[2].id != taken(6, 5000).ID || a.Fault() != "" {
+		t.Errorf("%v are kept, %q", a.kept, a.Fault())
+	}
+}
+
 func TestToLookThroughManyPicturesTakesNoMemory(t *testing.T) {
 	a := opened(t, t.TempDir(), 1<<30)
 	for n := range 10000 {
