@@ -46,7 +46,7 @@ func (r *reader) checkBrokers(c *Config) {
 func (r *reader) checkBroker(at string, m MQTT) {
 	r.checkForms(at, m)
 	r.checkPair(at+"password_file", m.PasswordFile, at+"user", m.User)
-	r.checkSecret(at+"password_file", m.PasswordFile, secretfile.Text)
+	r.checkSecret(at+"password_file", m.PasswordFile, secretfile.Needed)
 	r.checkPair(at+"cert", m.Cert, at+"key", m.Key)
 	r.checkPair(at+"key", m.Key, at+"cert", m.Cert)
 	if strings.HasPrefix(m.URL, "mqtts://") || strings.HasPrefix(m.URL, "wss://") {

@@ -13,10 +13,11 @@ import (
 
 // Plain is the same for all ways of writing one host: capitals, a dot at the end, an IP address, this machine itself.
 func Plain(host string) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	host = strings.ToLower(host)
 	if name, err := ASCII(host); err == nil {
 		host = name
 	}
+	host = strings.TrimSuffix(host, ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		host = ip.Unmap().String()
 	}
@@ -26,12 +27,15 @@ func Plain(host string) string {
 	return host
 }
 
+// forLookup lets underscores be, which names in a home network may have.
+var forLookup = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
+
 // ASCII is the name as it is looked up and as certificates have it: that of küche.test is xn--kche-0ra.test. Others, and addresses, are
-// left as they are: it would refuse underscores, which names in a home network may have.
+// left as they are.
 func ASCII(host string) (string, error) {
 	for _, c := range host {
 		if c >= utf8.RuneSelf && !strings.Contains(host, ":") {
-			return idna.Lookup.ToASCII(host)
+			return forLookup.ToASCII(host)
 		}
 	}
 	return host, nil

@@ -75,7 +75,7 @@ func (s Settings) password() (string, error) {
 	if err != nil {
 		return "", s.says("mqtt.password_file: %w", err)
 	}
-	secret, err := secretfile.Text(text)
+	secret, err := secretfile.Needed(text)
 	if err != nil {
 		return "", s.says("mqtt.password_file: %s: %w", s.PasswordFile, err)
 	}

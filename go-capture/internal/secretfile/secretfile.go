@@ -4,25 +4,18 @@
 // contracts/secret-files.json holds the cases; Python's side obeys it too.
 package secretfile
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "bytes"
 
 // Flaw is why what a file holds is no secret, and what to do.
 type Flaw struct{ Reason, Remedy string }
 
 func (f Flaw) Error() string { return f.Reason + ": " + f.Remedy }
 
-const saveAsUTF8 = "save it as UTF-8, which the editor offers where it saves"
-
 var (
-	// ErrNotUTF8 is of text in another encoding.
-	ErrNotUTF8 = Flaw{"it is not UTF-8", saveAsUTF8}
 	// ErrUTF16 is of what Windows calls Unicode, and of what is no text.
-	ErrUTF16 = Flaw{"it holds what no password has, as UTF-16 does", saveAsUTF8}
+	ErrUTF16 = Flaw{"it holds what no password has, as UTF-16 does", "save it as UTF-8, which the editor offers where it saves"}
 	// ErrEmpty is of a file without a secret.
-	ErrEmpty = Flaw{"it is empty", "write the secret into it"}
+	ErrEmpty = Flaw{"it is empty", "write the secret into it, or leave the setting out"}
 )
 
 var (
@@ -30,21 +23,17 @@ var (
 	utf16Marks = [][]byte{{0xff, 0xfe}, {0xfe, 0xff}}
 )
 
-// Text is a secret that is sent as UTF-8, which must be there. The line's end that an editor adds is no part of it.
-func Text(content []byte) (string, error) {
+// Needed is a secret that must be there.
+func Needed(content []byte) (string, error) {
 	secret, err := Bytes(content)
-	switch {
-	case err != nil:
-		return "", err
-	case !utf8.ValidString(secret):
-		return "", ErrNotUTF8
-	case secret == "":
-		return "", ErrEmpty
+	if err == nil && secret == "" {
+		err = ErrEmpty
 	}
-	return secret, nil
+	return secret, err
 }
 
-// Bytes is a secret of any encoding that has no NUL, as some cameras take it; it may be empty.
+// Bytes is a secret of any encoding that has no NUL, as cameras and brokers take it; it may be empty. The line's end that an editor adds is
+// no part of it.
 func Bytes(content []byte) (string, error) {
 	if bytes.HasPrefix(content, utf16Marks[0]) || bytes.HasPrefix(content, utf16Marks[1]) || bytes.IndexByte(content, 0) >= 0 {
 		return "", ErrUTF16
