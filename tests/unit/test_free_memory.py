@@ -16,6 +16,8 @@ from onnx import TensorProto, helper
 from visavis import free_memory
 from visavis.backends.onnxruntime import OnnxRuntime
 from visavis.cli import main
+from visavis.cli.detect import Eye
+from visavis.detections import Detections, Frame, no_detections
 from visavis.errors import PictureError
 from visavis.free_memory import BYTES_PER_PIXEL, check_room, free
 from visavis.models import cache
@@ -105,6 +107,34 @@ def network_of(*nodes: onnx.NodeProto) -> bytes:
     output = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
     graph = helper.make_graph(list(nodes), "network", [picture], [output])
     return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+
+
+class Careful:
+    """A detector that finds nothing, and takes only what there is memory for."""
+
+    name, model_id, precision, input_size = "none", "none", "fp32", (0, 0)
+
+    def __init__(self) -> None:
+        self.sides: list[int] = []
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def detect(self, frame: Frame) -> Detections:
+        height, width = frame.shape[:2]
+        check_room("a picture", width, height)
+        self.sides.append(max(width, height))
+        return no_detections()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_a_wide_picture_is_looked_at_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_memory, "free", lambda: 400 << 20)
+    detector = Careful()
+    assert len(Eye(detector, None).looks("wide.jpg", np.zeros((1900, 5000, 3), np.uint8))) > 2
+    assert max(detector.sides[1:]) <= 1472
 
 
 def test_a_network_takes_what_is_alive_at_once() -> None:

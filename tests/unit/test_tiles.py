@@ -44,4 +44,5 @@ def test_a_face_that_several_looks_found_is_told_once_and_whole() -> None:
 def test_what_one_look_tells_apart_stays_apart() -> None:
     look = faces((0, 0, 100, 100, 0.9), (10, 10, 20, 20, 0.8))
     assert np.array_equal(apart([look]), look)
+    assert np.array_equal(apart([look, faces((200, 200, 300, 300, 0.7))])[:2], look)
     assert apart([no_detections(), no_detections()]).size == 0

@@ -30,13 +30,22 @@ def check_room(what: str, width: int, height: int, bytes_per_pixel: int = BYTES_
     """
     takes_bytes, has_bytes = width * height * bytes_per_pixel, free()
     if takes_bytes > has_bytes:
-        side = math.isqrt(has_bytes // bytes_per_pixel) // MULTIPLE * MULTIPLE
+        side = _side(has_bytes, bytes_per_pixel)
         raise PictureError(
             f"{what} takes about {takes_bytes >> 20} MiB of memory, {has_bytes >> 20} MiB are available",
             f"at most {side}x{side} fits, by --input, or of a device's clients by gateway.full_side"
             if side
             else "free some memory",
         )
+
+
+def side_with_room(most: int) -> int:
+    """The largest side, pixels, of a square for which there is memory; `most` where there is more, or nothing at all."""
+    return min(most, _side(free(), BYTES_PER_PIXEL)) or most
+
+
+def _side(has_bytes: int, bytes_per_pixel: int) -> int:
+    return math.isqrt(has_bytes // bytes_per_pixel) // MULTIPLE * MULTIPLE
 
 
 def free(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:

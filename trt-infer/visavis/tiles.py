@@ -34,16 +34,19 @@ def _cut(length: int, longest: int, shared: int) -> list[slice]:
 
 
 def apart(looks: Sequence[Detections]) -> Detections:
-    """Of what several looks at one picture found, (n,) each, every face once: as large as it was seen, best first."""
-    if len(looks) == 1:
-        return looks[0]
+    """Of what several looks at one picture found, (n,) each, every face once: as large as it was seen, best first.
+
+    What one look tells apart are two faces, also where one is in front of the other.
+    """
     found = np.concatenate(looks)
+    by = np.repeat(np.arange(len(looks)), [len(look) for look in looks])
     boxes = boxes_of(found)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     kept: list[int] = []
     for place in np.argsort(-areas, kind="stable"):
         overlaps = np.minimum(boxes[kept, 2:], boxes[place, 2:]) - np.maximum(boxes[kept, :2], boxes[place, :2])
-        if not (np.prod(overlaps.clip(0), axis=1) >= SAME * areas[place]).any():
+        same = np.prod(overlaps.clip(0), axis=1) >= SAME * areas[place]
+        if not (same & (by[kept] != by[place])).any():
             kept.append(int(place))
     best: Detections = found[sorted(kept, key=lambda place: -float(found["score"][place]))]
     return best if kept else no_detections()

@@ -25,7 +25,7 @@ from visavis.cli.arguments import file_path, named, share, size
 from visavis.detections import Detections, Frame, landmarks_of
 from visavis.errors import PictureError, VisavisError
 from visavis.families import FAMILIES
-from visavis.free_memory import check_room
+from visavis.free_memory import check_room, side_with_room
 from visavis.pictures import LONGEST_SIDE, count_of, files_of, letterboxed, pictures_of
 from visavis.scores import HIDES
 from visavis.settings import DetectorSettings
@@ -136,7 +136,7 @@ class Eye:
         found = [self.faces(name, picture)]
         if self._size_px is not None or max(height, width) <= LONGEST_SIDE:
             return found
-        for rows, columns in parts_of(width, height, LONGEST_SIDE):
+        for rows, columns in parts_of(width, height, side_with_room(LONGEST_SIDE)):
             part = self.faces(name, picture[rows, columns])
             found.append(_moved(part, columns.start, rows.start))
         return found
