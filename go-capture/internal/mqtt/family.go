@@ -131,7 +131,7 @@ func (f family) inherit(path string) {
 	}
 }
 
-// leftOver tells that nobody has a file: it is of a form or section that is not told now, or of a device that does not run.
+// leftOver tells that nobody has a file: it is of a form or section that is not told now, or of a device that does not run and was this one.
 func (f family) leftOver(base, name string) bool {
 	device, section := ownerOf(name)
 	switch {
@@ -139,6 +139,10 @@ func (f family) leftOver(base, name string) bool {
 		return false
 	case device == f[0].device && section == f[0].section:
 		return true
+	}
+	another, err := state.IsAnother(base, f[0].configuration, device, f[0].device)
+	if err != nil || another { // who starts is told what is wrong with that file where the rest of it follows
+		return false
 	}
 	return !state.Held(filepath.Join(base, "outbox", name)) && !state.Held(filepath.Join(base, "outbox", device+section))
 }

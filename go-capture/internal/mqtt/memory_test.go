@@ -18,6 +18,7 @@ import (
 
 	"visavis/capture/internal/hub"
 	"visavis/capture/internal/ports"
+	"visavis/capture/internal/state"
 	"visavis/capture/internal/waiting"
 )
 
@@ -270,6 +271,45 @@ func pictures(topics []string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestDevicesOfOneConfigurationKeepTheirTopics is that of two containers, whose environments name them.
+func TestDevicesOfOneConfigurationKeepTheirTopics(t *testing.T) {
+	folder := stateFolder(t)
+	tell := func(device string) {
+		d := openDevice(t, folder, configuration, Settings{URL: "mqtt://127.0.0.1:1", Prefix: "visavis", Device: device})
+		d.Expect([]Place{{Camera: "door"}})
+		for _, f := range d.families() {
+			f.kept()
+		}
+		if err := d.closeAll(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	runBeside(t, folder, "porch", "yard")
+	tell("porch")
+	for _, device := range []string{"yard", "garden"} {
+		tell(device)
+		_, err := os.Stat(filepath.Join(folder, "topics", "porch.json"))
+		if isOther := device == "yard"; isOther != (err == nil) {
+			t.Errorf("after %s: %v", device, err)
+		}
+	}
+}
+
+// runBeside are two devices of one configuration that run for a while and end.
+func runBeside(t *testing.T, folder, one, other string) {
+	t.Helper()
+	for _, device := range []string{one, other} {
+		held, err := state.Lock(filepath.Join(folder, "history", device))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		if err := errors.Join(state.Follow(folder, configuration, device), state.NoteBeside(folder, configuration, device)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // What a form has left is its own again once it is told again: no other form clears what this one says.

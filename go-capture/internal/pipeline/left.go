@@ -15,28 +15,27 @@ import (
 )
 
 // leftEvery is how often somebody looks at what was left under another device.id, which is kept for days; leftFirst lets whoever starts
-// with this device say first that it is not left.
+// with this device say first that it is not left, and a device that is given another name end under the old one.
 const (
 	leftEvery = time.Hour
 	leftFirst = time.Minute
 )
 
-// letOthersAge removes what could not follow to another device.id once it is too old, now and then until ctx ends. Nobody waits for it: the
-// disk may hang.
-func (a *Appliance) letOthersAge(ctx context.Context) {
+// letOthersAge removes what could not follow to another device.id once it is too old, first after a while, then now and then, until ctx
+// ends. Nobody waits for it: the disk may hang.
+func (a *Appliance) letOthersAge(ctx context.Context, first, every time.Duration) {
 	folder, err := state.Folder()
 	if err != nil {
 		return // nothing can have been kept
 	}
 	fault := state.NewFault(slog.String("folder", folder), "what was kept under another device.id may stay for too long", "what was kept under another device.id ages again")
-	for pause := leftFirst; ; pause = leftEvery {
-		err := state.NoteBeside(folder, a.file, a.config.Device.ID)
+	for pause := first; ; pause = every {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		fault.Note(errors.Join(err, a.trimAllLeft(folder)))
+		fault.Note(errors.Join(state.NoteBeside(folder, a.file, a.config.Device.ID), a.trimAllLeft(folder)))
 	}
 }
 

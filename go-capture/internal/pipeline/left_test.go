@@ -78,8 +78,10 @@ func TestWhatCouldNotFollowToAnotherNameAgesToo(t *testing.T) {
 	}
 }
 
-func TestADeviceThatRanBesideThisOneLeavesNothing(t *testing.T) {
-	folder := t.TempDir()
+// besidePorch is a device whose configuration named porch before, which runs.
+func besidePorch(t *testing.T) (a *Appliance, folder string, endPorch func()) {
+	t.Helper()
+	folder = t.TempDir()
 	t.Setenv("VISAVIS_STATE_DIR", folder)
 	leave(t, folder, "here", 0)
 	leave(t, folder, "porch", 0)
@@ -90,20 +92,55 @@ func TestADeviceThatRanBesideThisOneLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := configured(t, "VISAVIS_DEVICE__ID=here")
+	a = configured(t, "VISAVIS_DEVICE__ID=here")
 	a.file = "both.toml"
+	return a, folder, func() { _ = porch.Close() }
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func TestADeviceThatRanBesideThisOneLeavesNothing(t *testing.T) {
+	a, folder, endPorch := besidePorch(t)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go a.letOthersAge(ctx)
-	waiting.Until(t, "nobody notes that both run", func() bool {
-		_, err := os.Stat(filepath.Join(folder, "beside.json"))
-		return err == nil
-	})
-	_ = porch.Close()
+	go a.letOthersAge(ctx, 0, time.Hour)
+	waiting.Until(t, "nobody notes that both run", func() bool { return exists(filepath.Join(folder, "beside.json")) })
+	endPorch()
 	if err := state.Follow(folder, "both.toml", "here"); err != nil {
 		t.Fatal(err)
 	}
 	if left := state.LeftBehind(folder, "thumbnails", "here"); len(left) > 0 {
 		t.Errorf("%q", left)
+	}
+}
+
+// TestARenamedDeviceThatRunsForAMomentBesideItselfIsOne is that of a daemon which is started by hand under the new name.
+func TestARenamedDeviceThatRunsForAMomentBesideItselfIsOne(t *testing.T) {
+	a, folder, endPorch := besidePorch(t)
+	leave(t, folder, "now", 0)
+	leftBehind(t, folder, "old", 400*24*time.Hour)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	const first = time.Second
+	started := time.Now()
+	go a.letOthersAge(ctx, first, time.Hour)
+	time.Sleep(first / 10)
+	endPorch()
+	if time.Since(started) > first/2 {
+		t.Skip("this machine has no time")
+	}
+	old := filepath.Join(folder, "thumbnails", "old")
+	waiting.Until(t, "it looks", func() bool { found, err := os.ReadDir(old); return err != nil || len(found) == 0 })
+	if exists(filepath.Join(folder, "beside.json")) {
+		t.Error("it counts as two devices for good")
+	}
+	if err := state.Follow(folder, "both.toml", "here"); err != nil {
+		t.Fatal(err)
+	}
+	if left := state.LeftBehind(folder, "history", "here"); len(left) != 2 {
+		t.Errorf("porch ages not: %q", left)
 	}
 }

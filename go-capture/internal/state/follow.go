@@ -19,8 +19,7 @@ import (
 
 const (
 	namesFile          = "devices.json"
-	leftFile           = "left.json"   // devices whose things could not follow
-	besideFile         = "beside.json" // devices that ran at the same time as another one of their configuration
+	leftFile           = "left.json" // devices whose things could not follow
 	namesBytes         = 1 << 20
 	configurationsMost = 256 // that are remembered; more come only from whoever makes a new file for each start
 )
@@ -43,14 +42,15 @@ func Follow(folder, configuration, device string) error {
 	if before == device {
 		return damage
 	}
-	if before != "" {
-		done, err := comeAlong(folder, before, device)
-		if err != nil {
-			return fmt.Errorf("not all that was kept under device.id = %q follows: %w", before, err)
-		}
-		if !done {
-			return nil
-		}
+	done, err := comeAlong(folder, configuration, before, device)
+	if err == nil {
+		err = leaveAbsent(folder, configuration, device)
+	}
+	if err != nil {
+		return fmt.Errorf("not all that was kept under another device.id than %q follows or ages: %w", device, err)
+	}
+	if !done {
+		return damage
 	}
 	names[configuration] = device
 	text, err := json.Marshal(names)
@@ -61,32 +61,26 @@ func Follow(folder, configuration, device string) error {
 }
 
 // comeAlong tells whether there is nothing left to do at the next start.
-func comeAlong(folder, from, to string) (done bool, err error) {
-	beside, err := readList(filepath.Join(folder, besideFile))
+func comeAlong(folder, configuration, from, to string) (done bool, err error) {
+	groups, err := readGroups(folder)
+	group := groups[configuration]
+	isOld, isNew := slices.Contains(group, from), slices.Contains(group, to)
 	switch {
-	case err != nil:
-		return false, err
-	case Held(filepath.Join(folder, history, from)):
+	case err != nil || from == "":
+		return err == nil, err
+	case isRunning(folder, from):
 		return false, nil
-	case slices.Contains(beside, from) || slices.Contains(beside, to):
-		return true, nil // another device, not another name
-	case isTaken(filepath.Join(folder, history, to)):
+	case isOld && isNew:
+		slog.Info("another device of this configuration ran last: what it has kept stays for it; if it is no more, remove what is called so below the folder", "device", from, "folder", folder)
+		return true, nil
+	case isOld:
+		return true, nil // leaveAbsent tells
+	case isNew || isTaken(filepath.Join(folder, history, to)):
 		slog.Warn("device.id was another one: what was kept stays where it is until it is too old, for there is something under the new name", "from", from, "to", to)
 		return true, list(filepath.Join(folder, leftFile), from)
 	}
 	slog.Info("device.id was another one: what was kept follows", "from", from, "to", to)
 	return true, moveAll(folder, from, to)
-}
-
-// NoteBeside remembers for good that a device runs beside another one of the same configuration, whose id comes from the environment: then
-// neither is the other's earlier name. Call it once the device runs: a start beside it that fails is no device.
-func NoteBeside(folder, configuration, device string) error {
-	names, err := readNames(filepath.Join(folder, namesFile))
-	other := names[configuration]
-	if err != nil || other == "" || other == device || !Held(filepath.Join(folder, history, other)) {
-		return err
-	}
-	return list(filepath.Join(folder, besideFile), other, device)
 }
 
 // isTaken tells whether there is more than what a start has left that failed: an empty folder.
@@ -103,11 +97,10 @@ func isTaken(path string) bool {
 func LeftBehind(folder, kind, device string) (devices []string) {
 	names, err := readNames(filepath.Join(folder, namesFile))
 	left, damage := readList(filepath.Join(folder, leftFile))
-	beside, doubt := readList(filepath.Join(folder, besideFile))
-	if errors.Join(err, damage, doubt) != nil {
+	if errors.Join(err, damage) != nil {
 		return nil // nobody knows whose they are
 	}
-	named := append(slices.AppendSeq(beside, maps.Values(names)), device)
+	named := append(slices.Collect(maps.Values(names)), device)
 	return slices.DeleteFunc(left, func(one string) bool {
 		return slices.Contains(named, one) || !exists(filepath.Join(folder, kind, one))
 	})
@@ -119,22 +112,27 @@ func list(path string, devices ...string) error {
 	if err != nil {
 		return err
 	}
-	all := slices.Clone(listed)
-	for _, device := range devices {
-		if !slices.Contains(all, device) {
-			all = append(all, device)
-		}
-	}
-	return replaceList(path, listed, all)
+	return replaceList(path, listed, with(listed, devices))
 }
 
-// unlist takes a device from those that a file names.
-func unlist(path, device string) error {
+// with are these and those, each once.
+func with(these, those []string) []string {
+	all := slices.Clone(these)
+	for _, one := range those {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// unlist takes devices from those that a file names.
+func unlist(path string, devices ...string) error {
 	listed, err := readList(path)
 	if err != nil {
 		return err
 	}
-	return replaceList(path, listed, slices.DeleteFunc(slices.Clone(listed), func(one string) bool { return one == device }))
+	return replaceList(path, listed, slices.DeleteFunc(slices.Clone(listed), func(one string) bool { return slices.Contains(devices, one) }))
 }
 
 func replaceList(path string, before, devices []string) error {
@@ -148,26 +146,25 @@ func replaceList(path string, before, devices []string) error {
 	return Replace(path, append(text, '\n'))
 }
 
-func readList(path string) (devices []string, err error) {
+func readList(path string) ([]string, error) { return readAs[[]string](path) }
+
+// readAs is what a file holds; nothing where there is none.
+func readAs[Kept any](path string) (kept Kept, err error) {
 	text, err := Read(path, namesBytes)
 	if err == nil && text != nil {
-		err = json.Unmarshal(text, &devices)
+		err = json.Unmarshal(text, &kept)
 	}
-	return devices, err
+	return kept, err
 }
 
 // readNames are the devices by their configurations; none where the file cannot be used.
 func readNames(path string) (map[string]string, error) {
-	text, err := Read(path, namesBytes)
-	names := map[string]string{}
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &names)
-	}
+	names, err := readAs[map[string]string](path)
 	if err != nil {
 		return map[string]string{}, fmt.Errorf("what was kept under another device.id stays where it is: %s: %w", path, err)
 	}
-	if len(names) >= configurationsMost {
-		clear(names)
+	if names == nil || len(names) >= configurationsMost {
+		return map[string]string{}, nil
 	}
 	return names, nil
 }

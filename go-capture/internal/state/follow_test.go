@@ -102,6 +102,7 @@ func TestWhatADaemonUsedFollowsAtAStartAfterItsEnd(t *testing.T) {
 		t.Errorf("while it runs %q, want %q", after, want)
 	}
 	running.Close()
+	noteBeside(t, folder, "/etc/a.toml", "yard") // it has run for a while
 	follow(t, folder, "/etc/a.toml", "yard")
 	if after, want := filesIn(t, folder), []string{"history/yard/1", "thumbnails/yard/1"}; !slices.Equal(after, want) {
 		t.Errorf("%q, want %q", after, want)
@@ -154,13 +155,11 @@ func TestADeviceThatRunsIsNotLeftBehind(t *testing.T) {
 // TestDevicesOfOneConfigurationStayApart is that of two containers, whose environments name them.
 func TestDevicesOfOneConfigurationStayApart(t *testing.T) {
 	for _, file := range []string{"history/yard/1", "orders/hall.json"} { // yard has told of something, or of nothing yet
-		folder := kept(t, "history/porch/1", "thumbnails/porch/1", file)
+		folder := kept(t, "history/porch/1", "thumbnails/porch/1", "topics/porch.json", "topics/yard.json", file)
 		start := func(device string) (end func()) {
 			follow(t, folder, "/etc/a.toml", device)
 			end = hold(t, folder, device)
-			if err := NoteBeside(folder, "/etc/a.toml", device); err != nil {
-				t.Fatal(err)
-			}
+			noteBeside(t, folder, "/etc/a.toml", device)
 			return end
 		}
 		porch := start("porch")
@@ -171,6 +170,9 @@ func TestDevicesOfOneConfigurationStayApart(t *testing.T) {
 			start(device)()
 			if left := LeftBehind(folder, "history", device); len(left) > 0 {
 				t.Errorf("%s left %q", device, left)
+			}
+			if another, err := IsAnother(folder, "/etc/a.toml", "porch", "yard"); err != nil || !another {
+				t.Errorf("%s takes the topics of the other: %v", device, err)
 			}
 		}
 		if after := filesIn(t, folder); !slices.Equal(before, after) {
