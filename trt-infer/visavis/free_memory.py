@@ -40,7 +40,7 @@ def check_room(what: str, width: int, height: int, bytes_per_pixel: int = BYTES_
 
 
 def side_with_room(most: int) -> int:
-    """The largest side, pixels, of a square for which there is memory; `most` where there is more, or nothing at all."""
+    """The largest side, pixels, of a square for which there is memory; `most` where there is more, or none at all."""
     return min(most, _side(free(), BYTES_PER_PIXEL)) or most
 
 
