@@ -5,18 +5,14 @@ package gateway
 import (
 	"bytes"
 	"encoding/binary"
+
+	"visavis/capture/internal/jpegfile"
 )
 
 // What the standard library's DecodeConfig does not tell: orientation, completeness, and what a decoder would spend beside the
 // pixels. None of these functions reads beyond the body, whatever it says about itself.
 
-const (
-	markerTEM                       = 0x01
-	markerSOF0, markerSOF2          = 0xC0, 0xC2
-	markerSOI, markerEOI, markerSOS = 0xD8, 0xD9, 0xDA
-	markerAPP1                      = 0xE1
-	coefficientBytes                = 2
-)
+const coefficientBytes = 2
 
 var errCutOff = notAPicture("The picture ends too early: send it whole.")
 
@@ -30,22 +26,22 @@ func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 		if body[at] != 0xFF || marker == 0 {
 			return nil, notAPicture("Something lies between the segments of the JPEG.")
 		}
-		if without := withoutLength(marker); without > 0 {
+		if without := jpegfile.WithoutLength(marker); without > 0 {
 			at += without
 			continue
 		}
-		end := at + 2 + int(binary.BigEndian.Uint16(body[at+2:]))
-		if marker == markerEOI || end > len(body) || end < at+4 {
+		end := jpegfile.SegmentEnd(body, at)
+		if marker == jpegfile.EOI || end < 0 {
 			return nil, errCutOff
 		}
 		content := body[at+4 : end]
 		switch {
-		case marker == markerSOS:
+		case marker == jpegfile.SOS:
 			h.pixelBytes = coefficientBytes * heldSamples(frameHeader, content)
 			return upToEnd(body, at)
-		case marker >= markerSOF0 && marker <= markerSOF2:
+		case marker >= jpegfile.SOF0 && marker <= jpegfile.SOF2:
 			frameHeader = append([]byte{marker}, content...)
-		case marker == markerAPP1 && bytes.HasPrefix(content, []byte("Exif\x00\x00")) && h.Orientation == 1:
+		case marker == jpegfile.APP1 && bytes.HasPrefix(content, []byte("Exif\x00\x00")) && h.Orientation == 1:
 			h.Orientation = orientation(content[6:])
 		}
 		at = end
@@ -53,35 +49,24 @@ func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 	return nil, errCutOff
 }
 
-// withoutLength is how many bytes a marker takes that no length follows; 0 when one does. A 0xFF only fills.
-func withoutLength(marker byte) int {
-	switch {
-	case marker == 0xFF:
-		return 1
-	case marker == markerTEM || (marker >= markerRST0 && marker <= markerSOI):
-		return 2
-	}
-	return 0
-}
-
 // upToEnd returns the picture whose first scan begins at `at`, without what lies behind: a phone's film, further pictures. It bounds the
 // scans, too: each lets a decoder go over the whole picture, and takes ten bytes. As a decoder does, it passes over what lies between.
 func upToEnd(body []byte, at int) ([]byte, error) {
 	scans := 0
-	for at = scanEnd(body, at); at+2 <= len(body); at = scanEnd(body, at) {
+	for at = jpegfile.ScanEnd(body, at); at+2 <= len(body); at = jpegfile.ScanEnd(body, at) {
 		switch marker := body[at+1]; {
-		case marker == markerEOI:
+		case marker == jpegfile.EOI:
 			if scans > scansMost {
 				return nil, notAPicture("The JPEG has %d scans; at most %d are decoded.", scans, scansMost)
 			}
 			return body[:at+2], nil
-		case withoutLength(marker) > 0:
+		case jpegfile.WithoutLength(marker) > 0:
 			at += 2
 			continue
-		case marker == markerSOS:
+		case marker == jpegfile.SOS:
 			scans++
 		}
-		end := segmentEnd(body, at)
+		end := jpegfile.SegmentEnd(body, at)
 		if end < 0 {
 			return nil, errCutOff
 		}
@@ -97,7 +82,7 @@ func heldSamples(frameHeader, scan []byte) float64 {
 	if len(frameHeader) < componentsAt || len(scan) < 1 {
 		return 0 // what is not there is not decoded either
 	}
-	if frameHeader[0] != markerSOF2 && scan[0] >= frameHeader[componentsAt-1] {
+	if frameHeader[0] != jpegfile.SOF2 && scan[0] >= frameHeader[componentsAt-1] {
 		return 0
 	}
 	most, sum := 1, 0

@@ -9,6 +9,8 @@ import (
 	"image/color"
 	"image/jpeg"
 	"testing"
+
+	"visavis/capture/internal/jpegfile"
 )
 
 // drawing is a JPEG with some detail.
@@ -41,10 +43,10 @@ func with(picture []byte, behind string, segments ...[]byte) []byte {
 
 func TestOnlyThePictureOfAJPEGIsLeft(t *testing.T) {
 	plain := drawing(t, 40, 30)
-	jfif := segment(markerAPP0, "JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")
+	jfif := segment(jpegfile.APP0, "JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00")
 	told := with(plain, "another picture\xff\xd8\xff\xd9", jfif,
-		segment(markerAPP0, "JFXX\x00\x10thumbnail"), segment(markerAPP1, "Exif\x00\x00 51.5 N, 0.1 W"), segment(0xE2, "MPF\x00"),
-		segment(0xED, "Photoshop"), segment(markerCOM, "taken by Ada"))
+		segment(jpegfile.APP0, "JFXX\x00\x10thumbnail"), segment(jpegfile.APP1, "Exif\x00\x00 51.5 N, 0.1 W"), segment(0xE2, "MPF\x00"),
+		segment(0xED, "Photoshop"), segment(jpegfile.COM, "taken by Ada"))
 	if got := stripMetadata(told); !bytes.Equal(got, with(plain, "", jfif)) {
 		t.Errorf("%d bytes are left, want %d", len(got), len(plain)+len(jfif))
 	}
@@ -56,9 +58,9 @@ func TestOnlyThePictureOfAJPEGIsLeft(t *testing.T) {
 func TestAFileThatIsNotBuiltAsAJPEGIsLeftAlone(t *testing.T) {
 	plain := drawing(t, 40, 30)
 	for name, file := range map[string][]byte{
-		"cut off": plain[:len(plain)-2], "empty": {}, "one byte": {0xFF}, "without segments": {0xFF, markerSOI},
-		"bytes between segments": with(plain, "", []byte("??")), "cut in a segment": with(plain, "", segment(markerCOM, "x"))[:5],
-		"length of one": with(plain, "", []byte{0xFF, markerCOM, 0, 1}),
+		"cut off": plain[:len(plain)-2], "empty": {}, "one byte": {0xFF}, "without segments": {0xFF, jpegfile.SOI},
+		"bytes between segments": with(plain, "", []byte("??")), "cut in a segment": with(plain, "", segment(jpegfile.COM, "x"))[:5],
+		"length of one": with(plain, "", []byte{0xFF, jpegfile.COM, 0, 1}),
 	} {
 		before := append([]byte{}, file...)
 		if got := stripMetadata(file); got != nil || !bytes.Equal(before, file) {
@@ -71,8 +73,8 @@ func TestAFileThatIsNotBuiltAsAJPEGIsLeftAlone(t *testing.T) {
 func FuzzStripMetadata(f *testing.F) {
 	plain := drawing(f, 24, 16)
 	for _, file := range [][]byte{
-		plain, with(plain, "\xff\xd8more", segment(markerAPP1, "Exif\x00\x00MM")), with(plain, "", segment(markerAPP14, "Adobe\x00d\x00\x00\x00\x00\x01")),
-		with(plain, "", segment(markerCOM, "\xff\xd9"), segment(markerAPP0, "JFXX\x00")),
+		plain, with(plain, "\xff\xd8more", segment(jpegfile.APP1, "Exif\x00\x00MM")), with(plain, "", segment(jpegfile.APP14, "Adobe\x00d\x00\x00\x00\x00\x01")),
+		with(plain, "", segment(jpegfile.COM, "\xff\xd9"), segment(jpegfile.APP0, "JFXX\x00")),
 	} {
 		f.Add(file)
 	}

@@ -2,12 +2,7 @@
 
 package libjpeg
 
-import "encoding/binary"
-
-const (
-	markerTEM, markerDHT                        = 0x01, 0xC4
-	markerRST0, markerSOI, markerEOI, markerSOS = 0xD0, 0xD8, 0xD9, 0xDA
-)
+import "visavis/capture/internal/jpegfile"
 
 // usualTables is the segment with the Huffman tables of the standard's Annex K, for brightness and colours. Each table is its number, how
 // many codes of 1 to 16 bits it has, and what they stand for.
@@ -45,17 +40,19 @@ func Complete(body []byte) [][]byte {
 // firstScan is where the first scan of a JPEG begins that has no tables; -1 when it has some, or is not built as it should be.
 func firstScan(body []byte) int {
 	for at := 2; at+4 <= len(body) && body[at] == 0xFF; {
-		switch marker := body[at+1]; {
-		case marker == markerSOS:
+		marker := body[at+1]
+		switch marker {
+		case jpegfile.SOS:
 			return at
-		case marker == 0 || marker == markerDHT || marker == markerEOI:
+		case jpegfile.DHT, jpegfile.EOI:
 			return -1
-		case marker == 0xFF: // fills
-			at++
-		case marker == markerTEM || (marker >= markerRST0 && marker <= markerSOI):
-			at += 2
-		default:
-			at += 2 + int(binary.BigEndian.Uint16(body[at+2:]))
+		}
+		if without := jpegfile.WithoutLength(marker); without > 0 {
+			at += without
+			continue
+		}
+		if at = jpegfile.SegmentEnd(body, at); at < 0 {
+			break
 		}
 	}
 	return -1

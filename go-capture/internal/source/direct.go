@@ -127,8 +127,8 @@ func (d *direct) Close() error { return closeWithin(d.address, leastStallLimit, 
 // grownMost is how many times the pixels that it was set to a camera may send.
 const grownMost = 4
 
-// unpackJPEG decodes and keeps the JPEG, with tables that everybody can read it by. Some cameras change their resolution without a word: only of a picture that is not of the size
-// that it should be is the header read.
+// unpackJPEG decodes and keeps the JPEG, with tables that everybody can read it by. Some cameras change their resolution without a word:
+// only of a picture that is not of the size that it should be is the header read.
 func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
 	end := bytes.LastIndex(shot, []byte{0xff, 0xd9}) // drivers pad, and a picture without its end was cut off
 	if end < 0 {
