@@ -27,6 +27,14 @@ func (h *house) makeLate() {
 	h.pump()
 }
 
+// lentToOne lends one frame of a stream where there are two workers, and returns which of them has it first, and the other.
+func lentToOne(t *testing.T, h *house, s *Stream) (has, idle *peer, m ring.Frame) {
+	t.Helper()
+	a, b := h.worker(1), h.worker(1)
+	publish(s)
+	return lentTo(t, h, a, b)
+}
+
 // lentTo waits until one of the peers has a frame, and returns which got it first, and the other. On a busy machine the other may have
 // it by then, too.
 func lentTo(t *testing.T, h *house, a, b *peer) (has, idle *peer, m ring.Frame) {
@@ -118,9 +126,7 @@ func TestTheFirstAnswerCountsWhoeverGivesItAndAFailureWaitsForTheOther(t *testin
 	}{"answered": {ring.StatusOK, Inferred}, "failed": {ring.StatusFailed, Abandoned}} {
 		h := newHouse(t, Options{})
 		guest := h.guest(2)
-		a, b := h.worker(1), h.worker(1)
-		publish(guest)
-		slow, other, first := lentTo(t, h, a, b)
+		slow, other, first := lentToOne(t, h, guest)
 		h.makeLate()
 		second, _ := other.frame()
 		other.answer(ring.Result{LeaseID: second.LeaseID, Status: ring.StatusFailed})
@@ -165,9 +171,7 @@ func TestAPictureThatIsLateIsNotLentToTheSameWorkerOnceMore(t *testing.T) {
 func TestAFrameOfACameraIsNeverLentTwice(t *testing.T) {
 	h := newHouse(t, Options{})
 	s := h.stream("door")
-	a, b := h.worker(1), h.worker(1)
-	publish(s)
-	_, idle, first := lentTo(t, h, a, b)
+	_, idle, first := lentToOne(t, h, s)
 	h.makeLate()
 	publish(s)
 	if m, ok := idle.frame(); !ok || m.FrameSeq != first.FrameSeq+1 {
@@ -259,9 +263,7 @@ func TestAPictureWaitsForABusyWorkerThatIsFasterThanAFreeOne(t *testing.T) {
 func TestAPictureDoesNotWaitForEverForAWorkerThatIsStuck(t *testing.T) {
 	h := newHouse(t, Options{})
 	guest := h.guest(1)
-	a, b := h.worker(1), h.worker(1)
-	publish(guest)
-	_, idle, _ := lentTo(t, h, a, b)
+	_, idle, _ := lentToOne(t, h, guest)
 	h.Dispatcher.mu.Lock()
 	for _, w := range h.workers {
 		w.serviceNs = 1e8
@@ -397,9 +399,7 @@ func TestALatePictureOfARingThatIsRetiredEndsWithItsWorker(t *testing.T) {
 func TestAWorkerThatDiesOverAPictureThatAnotherHasAnsweredFreesItsSlot(t *testing.T) {
 	h := newHouse(t, Options{})
 	guest := h.guest(2)
-	a, b := h.worker(1), h.worker(1)
-	publish(guest)
-	stuck, other, _ := lentTo(t, h, a, b)
+	stuck, other, _ := lentToOne(t, h, guest)
 	h.makeLate()
 	m, _ := other.frame()
 	other.answer(ring.Result{LeaseID: m.LeaseID})
