@@ -21,19 +21,29 @@ const (
 	leftFirst = time.Minute
 )
 
-// letOthersAge removes what could not follow to another device.id once it is too old, first after a while, then now and then, until ctx
-// ends. Nobody waits for it: the disk may hang.
-func (a *Appliance) letOthersAge(ctx context.Context, first, every time.Duration) {
+// leftPauses gives the pauses before each look.
+func leftPauses() func() <-chan time.Time {
+	next := leftFirst
+	return func() <-chan time.Time {
+		pause := next
+		next = leftEvery
+		return time.After(pause)
+	}
+}
+
+// letOthersAge removes what could not follow to another device.id once it is too old, after each pause until ctx ends. Nobody waits for it:
+// the disk may hang.
+func (a *Appliance) letOthersAge(ctx context.Context, pause func() <-chan time.Time) {
 	folder, err := state.Folder()
 	if err != nil {
 		return // nothing can have been kept
 	}
 	fault := state.NewFault(slog.String("folder", folder), "what was kept under another device.id may stay for too long", "what was kept under another device.id ages again")
-	for pause := first; ; pause = every {
+	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-pause():
 		}
 		fault.Note(errors.Join(state.NoteBeside(folder, a.file, a.config.Device.ID), a.trimAllLeft(folder)))
 	}

@@ -204,7 +204,7 @@ func (a *Appliance) serve(ctx context.Context) error {
 	group.Go(func() error { return a.keepCool(ctx) })
 	group.Go(func() error { return a.watchParts(ctx) })
 	group.Go(func() error { return a.latest.watch(ctx) })
-	go a.letOthersAge(ctx, leftFirst, leftEvery)
+	go a.letOthersAge(ctx, leftPauses())
 	slog.Info("serving", "page", scheme(a.config)+"://"+a.config.Web.Listen+"/", "workers at", a.config.Worker.Socket)
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("serve: %w", err)
