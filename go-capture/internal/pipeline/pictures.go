@@ -72,10 +72,10 @@ func (a *Appliance) sendPictures(r *hub.Result, face portrait.Look) error {
 	}
 	a.ordering.Lock() // an order to hide faces comes before, or takes back what is sent here
 	defer a.ordering.Unlock()
-	plain := face.Privacy == showing.PrivacyNone
-	if plain && a.privacy(r.Camera) != showing.PrivacyNone {
+	if showing.ShowsTooMuch(face.Privacy, a.privacy(r.Camera)) {
 		return nil
 	}
+	plain := face.Privacy == showing.PrivacyNone
 	a.mqtt.SetSnapshot(r.Camera, mqtt.Picture{JPEG: whole, Plain: plain})
 	a.mqtt.SetLastFace(r.Camera, mqtt.Picture{JPEG: face.JPEG, Plain: plain})
 	return nil

@@ -120,7 +120,7 @@ func (p *Painter) closeAlbum() {
 
 // showsTooMuch tells whether a face is plain in a picture of a camera whose viewers do not see faces now.
 func (p *Painter) showsTooMuch(camera, privacy string) bool {
-	return privacy == showing.PrivacyNone && p.settings.Privacy(camera) != showing.PrivacyNone
+	return showing.ShowsTooMuch(privacy, p.settings.Privacy(camera))
 }
 
 func (p *Painter) paintAll() {

@@ -12,6 +12,9 @@ const (
 	PrivacyNone     = "none"
 )
 
+// ShowsTooMuch tells whether a picture that was made with one privacy shows faces which another one, that of now, hides.
+func ShowsTooMuch(made, now string) bool { return made == PrivacyNone && now != PrivacyNone }
+
 // Style is one way to show a picture. Its zero value hides faces and leaves the rest as it is.
 type Style struct {
 	Privacy string       // one of the Privacy… constants; anything else counts as PrivacyPixelate

@@ -251,7 +251,7 @@ func (s *studio) collect(v *viewer) *still {
 	defer s.mu.Unlock()
 	picture := v.next
 	v.next = nil
-	if picture != nil && picture.privacy == showing.PrivacyNone && privacy != showing.PrivacyNone {
+	if picture != nil && showing.ShowsTooMuch(picture.privacy, privacy) {
 		return nil
 	}
 	return picture

@@ -74,5 +74,8 @@ func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
 // showsTooMuch tells whether a face is plain in a picture of a camera whose viewers may not see faces any more.
 func (s *Server) showsTooMuch(picture album.Picture) bool {
 	now, known := s.view.Privacy(picture.Camera)
-	return picture.Privacy == showing.PrivacyNone && (!known || now != showing.PrivacyNone)
+	if !known {
+		now = showing.PrivacyPixelate
+	}
+	return showing.ShowsTooMuch(picture.Privacy, now)
 }
