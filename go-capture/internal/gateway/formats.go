@@ -16,63 +16,44 @@ const coefficientBytes = 2
 
 var errCutOff = notAPicture("The picture ends too early: send it whole.")
 
-// lookAtJPEG walks the segments up to the first scan. A decoder would fill what a cut-off picture lacks with grey; and of a picture
-// in several scans it holds every coefficient of the full size, whatever the scale. So both are looked for here. A decoder takes zero
-// for no marker and reads on behind it: what lies there would be another picture than the one that is looked at.
+// lookAtJPEG returns the picture without what lies behind it: a phone's film, further pictures. A decoder would fill what a cut-off one
+// lacks with grey; of one in several scans it holds every coefficient of the full size, whatever the scale; and each scan, of ten bytes,
+// lets it go over the whole picture. So all of it is looked for here. Up to the first scan nothing may lie between the segments: what a
+// decoder finds there would be another picture than the one that is looked at.
 func lookAtJPEG(body []byte, h *Header) ([]byte, error) {
 	var frameHeader []byte
-	for at := 2; at+4 <= len(body); {
-		marker := body[at+1]
-		if body[at] != 0xFF || marker == 0 {
+	scans, end := 0, 2
+	for s := range jpegfile.Segments(body) {
+		if scans == 0 && s.At != end {
 			return nil, notAPicture("Something lies between the segments of the JPEG.")
 		}
-		if without := jpegfile.WithoutLength(marker); without > 0 {
-			at += without
-			continue
-		}
-		end := jpegfile.SegmentEnd(body, at)
-		if marker == jpegfile.EOI || end < 0 {
-			return nil, errCutOff
-		}
-		content := body[at+4 : end]
-		switch {
-		case marker == jpegfile.SOS:
-			h.pixelBytes = coefficientBytes * heldSamples(frameHeader, content)
-			return upToEnd(body, at)
-		case marker >= jpegfile.SOF0 && marker <= jpegfile.SOF2:
-			frameHeader = append([]byte{marker}, content...)
-		case marker == jpegfile.APP1 && bytes.HasPrefix(content, []byte("Exif\x00\x00")) && h.Orientation == 1:
+		switch content := s.Content(body); {
+		case s.Marker == jpegfile.EOI:
+			return upTo(body[:s.End], scans)
+		case s.Marker == jpegfile.SOS:
+			if scans++; scans == 1 {
+				h.pixelBytes = coefficientBytes * heldSamples(frameHeader, content)
+			}
+		case scans > 0:
+		case s.Marker >= jpegfile.SOF0 && s.Marker <= jpegfile.SOF2:
+			frameHeader = append([]byte{s.Marker}, content...)
+		case s.Marker == jpegfile.APP1 && bytes.HasPrefix(content, []byte("Exif\x00\x00")) && h.Orientation == 1:
 			h.Orientation = orientation(content[6:])
 		}
-		at = end
+		end = s.End
 	}
 	return nil, errCutOff
 }
 
-// upToEnd returns the picture whose first scan begins at `at`, without what lies behind: a phone's film, further pictures. It bounds the
-// scans, too: each lets a decoder go over the whole picture, and takes ten bytes. As a decoder does, it passes over what lies between.
-func upToEnd(body []byte, at int) ([]byte, error) {
-	scans := 0
-	for at = jpegfile.ScanEnd(body, at); at+2 <= len(body); at = jpegfile.ScanEnd(body, at) {
-		switch marker := body[at+1]; {
-		case marker == jpegfile.EOI:
-			if scans > scansMost {
-				return nil, notAPicture("The JPEG has %d scans; at most %d are decoded.", scans, scansMost)
-			}
-			return body[:at+2], nil
-		case jpegfile.WithoutLength(marker) > 0:
-			at += 2
-			continue
-		case marker == jpegfile.SOS:
-			scans++
-		}
-		end := jpegfile.SegmentEnd(body, at)
-		if end < 0 {
-			return nil, errCutOff
-		}
-		at = end
+// upTo is a whole picture of so many scans.
+func upTo(picture []byte, scans int) ([]byte, error) {
+	switch {
+	case scans == 0:
+		return nil, errCutOff
+	case scans > scansMost:
+		return nil, notAPicture("The JPEG has %d scans; at most %d are decoded.", scans, scansMost)
 	}
-	return nil, errCutOff
+	return picture, nil
 }
 
 // heldSamples is how many samples of each pixel, on average, a decoder keeps until the last scan: none of a picture that comes in a

@@ -15,6 +15,7 @@ import (
 	"gocv.io/x/gocv"
 
 	"visavis/capture/internal/frame"
+	"visavis/capture/internal/jpegfile"
 	"visavis/capture/internal/libjpeg"
 	"visavis/capture/internal/preprocess"
 	"visavis/capture/internal/v4l2"
@@ -130,11 +131,11 @@ const grownMost = 4
 // unpackJPEG decodes and keeps the JPEG, with tables that everybody can read it by. Some cameras change their resolution without a word:
 // only of a picture that is not of the size that it should be is the header read.
 func unpackJPEG(shot []byte, format v4l2.Format, into *frame.Picture) error {
-	end := bytes.LastIndex(shot, []byte{0xff, 0xd9}) // drivers pad, and a picture without its end was cut off
+	end := jpegfile.End(shot) // behind it is what drivers pad with, or what they left of pictures before
 	if end < 0 {
 		return errors.New("the camera's JPEG is cut off")
 	}
-	whole := shot[:end+2]
+	whole := shot[:end]
 	err := libjpeg.Decode(whole, 1, into.Pixels, into.Width, into.Height)
 	if errors.Is(err, libjpeg.ErrSize) {
 		if err := followSize(whole, format, into); err != nil {
