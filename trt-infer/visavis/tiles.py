@@ -38,6 +38,8 @@ def apart(looks: Sequence[Detections]) -> Detections:
 
     What one look tells apart are two faces, also where one is in front of the other.
     """
+    if len(looks) == 1:
+        return looks[0][np.argsort(-looks[0]["score"], kind="stable")]
     found = np.concatenate(looks)
     by = np.repeat(np.arange(len(looks)), [len(look) for look in looks])
     boxes = boxes_of(found)
