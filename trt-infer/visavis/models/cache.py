@@ -99,7 +99,7 @@ def verify(path: Path, original_sha256: str) -> tuple[Record, bytes] | None:
         OSError: the record exists but cannot be read.
         ModelError: the model cannot be read.
     """
-    made = {one.prepared_sha256: one for one in _records(path) if one.original_sha256 == original_sha256}
+    made = {one.prepared_sha256: one for one in records_of(path, Record) if one.original_sha256 == original_sha256}
     if not made or not path.is_file():
         return None
     content = read_limited(path)
@@ -130,13 +130,7 @@ def records(cache_dir: Path) -> Iterator[Record]:
 
 
 def _record(path: Path) -> Record | None:
-    return next(_records(path), None)
-
-
-def _records(path: Path) -> Iterator[Record]:
-    for said in records_of(path):
-        with contextlib.suppress(msgspec.DecodeError):
-            yield msgspec.json.decode(said, type=Record)
+    return next(records_of(path, Record), None)
 
 
 def _kept(path: Path, source: Original) -> Prepared | None:

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from visavis.atomic import clear_drafts, write_atomically
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def replace_both(path: Path, content: bytes, record: bytes) -> None:
@@ -31,17 +37,17 @@ def replace_both(path: Path, content: bytes, record: bytes) -> None:
     coming.replace(record_path(path))
 
 
-def records_of(path: Path) -> Iterator[bytes]:
+def records_of(path: Path, kind: type[T]) -> Iterator[T]:
     """What may be the record of a model: the one in force, then one that a change which was cut off has left.
+
+    What cannot be decoded is none.
 
     Raises:
         OSError: it is there and cannot be read.
     """
     for beside in (record_path(path), _coming(path)):
-        try:
-            yield beside.read_bytes()
-        except FileNotFoundError:
-            continue
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            yield msgspec.json.decode(beside.read_bytes(), type=kind)
 
 
 def models_in(folder: Path) -> list[Path]:

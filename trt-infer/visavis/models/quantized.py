@@ -188,9 +188,7 @@ def record_of(path: Path) -> Record | None:
 def _records(path: Path) -> Iterator[Record]:
     """Those that may be its record, as far as they can be read."""
     with suppress(OSError):
-        for said in records_of(path):
-            with suppress(msgspec.DecodeError):
-                yield msgspec.json.decode(said, type=Record)
+        yield from records_of(path, Record)
 
 
 def keep(path: Path, content: bytes, record: Record) -> None:
