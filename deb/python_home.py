@@ -76,9 +76,16 @@ def install(site: Path, python: Python, requirements: list[Path]) -> None:
     meant.write_text("\n".join(texts) + "\n")
     subprocess.run([*pip, "-r", str(meant)], check=True)
     meant.unlink()
+    strip(site)
+
+
+def strip(site: Path) -> None:
+    """Remove what wheels bring and no device needs."""
     shutil.rmtree(site / "bin", ignore_errors=True)  # their scripts name this machine's Python
     for tests in [*site.rglob("tests"), site / "onnx" / "backend" / "test"]:  # a third of all files, of no use here
         shutil.rmtree(tests, ignore_errors=True)
+    for compiled in [*site.rglob("__pycache__")]:  # numpy for Python 3.10; the device makes its own
+        shutil.rmtree(compiled)
     for record in site.glob("*.dist-info/RECORD"):  # lists those scripts, in an order of the moment
         record.unlink()
     for record in site.glob("*.dist-info/direct_url.json"):

@@ -53,3 +53,13 @@ def test_who_runs_it_and_where_that_one_keeps_things(root: Path) -> None:
 def test_a_purge_takes_the_folders_with_it() -> None:
     named = re.findall(r"[\w/]+", (ROOT / "deb/scripts/visavis/postrm").read_text())
     assert {"/var/lib/visavis", "/var/cache/visavis", "/etc/visavis", "/run/visavis"} <= set(named)
+
+
+def test_what_wheels_bring_and_no_device_needs_is_left_out(tmp_path: Path) -> None:
+    kept, code = "one/code.py", ["bin/run", "one/tests/test.py", "one/more/__pycache__/code.cpython-310.pyc"]
+    others = ["one-1.dist-info/RECORD", "one-1.dist-info/direct_url.json", "onnx/backend/test/case.py"]
+    for name in (kept, *code, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    python_home.strip(tmp_path)
+    assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()] == [kept]
