@@ -60,7 +60,7 @@ func TestAFileThatIsNotBuiltAsAJPEGIsLeftAlone(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"cut off": plain[:len(plain)-2], "empty": {}, "one byte": {0xFF}, "without segments": {0xFF, jpegfile.SOI},
 		"cut in a segment": with(plain, "", segment(jpegfile.COM, "x"))[:5],
-		"length of one": with(plain, "", []byte{0xFF, jpegfile.COM, 0, 1}),
+		"length of one":    with(plain, "", []byte{0xFF, jpegfile.COM, 0, 1}),
 	} {
 		before := append([]byte{}, file...)
 		if got := stripMetadata(file); got != nil || !bytes.Equal(before, file) {
