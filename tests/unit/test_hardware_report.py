@@ -75,6 +75,19 @@ def test_doctor_knows_a_camera_from_a_part_of_an_image_processor(part: bool, mon
     assert doctor.cameras().words == "/dev/video2, its driver is broken"
 
 
+def test_doctor_names_a_camera_as_it_is_called_after_the_next_start(tmp_path: Path) -> None:
+    nodes = [tmp_path / name for name in ("video0", "video1", "video2")]
+    for node in nodes:
+        node.touch()
+    links = {"by-id/usb-one-index0": 0, "by-path/usb-0:1-index0": 0, "by-path/usb-0:2-index0": 1}
+    for link, number in links.items():
+        (tmp_path / link).parent.mkdir(exist_ok=True)
+        (tmp_path / link).symlink_to(nodes[number])
+    (tmp_path / "by-id/usb-gone-index0").symlink_to(tmp_path / "video9")
+    names = [doctor.lasting_name(str(node), tmp_path) for node in nodes]
+    assert names == [str(tmp_path / "by-id/usb-one-index0"), str(tmp_path / "by-path/usb-0:2-index0"), str(nodes[2])]
+
+
 def test_nodes_come_in_the_order_of_their_numbers() -> None:
     nodes = [Path(f"/dev/{name}") for name in ("video14", "video2", "video")]
     assert [node.name for node in sorted(nodes, key=cameras._number)] == ["video", "video2", "video14"]

@@ -126,13 +126,22 @@ def cameras() -> Finding:
     broken = [f"{one['node']}, {one['error']}" for one in found if "error" in one]
     if broken:
         return Finding("cameras", "warn", "; ".join(broken), "plug it in again, or restart; `sudo dmesg` may say why")
-    there = [f"{one['node']} {one['card']}" for one in found if not one["part"]]
+    there = [f"{one['card']}: v4l2:{lasting_name(one['node'])}" for one in found if not one["part"]]
     if there:
         return Finding("cameras", "ok", ", ".join(there))
     beside = f" but {len(devices)} of an image processor, which csi: reads" if devices else ""
     return Finding(
         "cameras", "warn", f"no camera at /dev/video*{beside}", "plug one in, or use rtsp://, file: or demo:"
     )
+
+
+def lasting_name(node: str, links: Path = Path("/dev/v4l")) -> str:
+    """The name of a camera's node that it has after the next start too: by its serial number, or by its socket.
+
+    Of cameras that share a serial number udev names only one by it.
+    """
+    names = (link for by in ("by-id", "by-path") for link in sorted((links / by).glob("*")))
+    return next((str(name) for name in names if name.resolve() == Path(node).resolve()), node)
 
 
 def broker() -> Finding:

@@ -359,8 +359,10 @@ func TestALoginMayHaveItsPlaceInTheAddress(t *testing.T) {
 func TestTwoCamerasOfOneDeviceAreRefused(t *testing.T) {
 	for sources, refused := range map[[2]string]bool{
 		{"v4l2:/dev/null", "v4l2:/dev/./null"}:       true,
+		{"v4l2:/dev/stdin", "v4l2:/dev/fd/0"}:        false, // where links lead may be another place tomorrow
 		{"v4l2:/dev/nothing0", "v4l2:/dev/nothing0"}: true,
 		{"v4l2:/dev/nothing0", "v4l2:/dev/nothing2"}: false,
+		{"v4l2:/dev/my..cam", "v4l2:/dev/nothing2"}:  false,
 		{"csi:0", "csi:0"}:                           true,
 		{"csi:0", "csi:1"}:                           false,
 		{"demo:", "demo:"}:                           false,

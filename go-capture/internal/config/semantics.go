@@ -110,15 +110,14 @@ func (r *reader) refused(key string) bool {
 	return false
 }
 
-// checkDevice checks that no two cameras read one device, by whatever names: the second would be lost for ever.
+// checkDevice checks that no two cameras read the device of one name: the second would be lost for ever. Where a link of /dev/v4l leads
+// changes with a plug, and costs no more than one camera (source.claiming).
 func (r *reader) checkDevice(seen map[string]string, c Camera, key string) {
 	scheme, device, _ := strings.Cut(c.Source, ":")
 	if scheme != string(SchemeV4L2) && scheme != string(SchemeCSI) {
 		return // of files and networks everybody may read
 	}
-	if path, err := filepath.EvalSymlinks(device); err == nil {
-		device = path
-	}
+	device = filepath.Clean(device)
 	if first, taken := seen[scheme+":"+device]; taken {
 		r.blame(key, "is the device of "+first+" as well, and only one can have it", "name another one, or remove a [[camera]]")
 		return

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -48,7 +49,7 @@ func parseSource(uri string) (Source, *refusal) {
 }
 
 func checkV4L2(_, path string) *refusal {
-	if !strings.HasPrefix(path, "/dev/") || strings.Contains(path, "..") {
+	if !strings.HasPrefix(path, "/dev/") || slices.Contains(strings.Split(path, "/"), "..") {
 		return refuse("write for example v4l2:/dev/video0, or a path of /dev/v4l/by-id", "%q is not a device", path)
 	}
 	return nil

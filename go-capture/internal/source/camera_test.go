@@ -196,7 +196,9 @@ func TestACameraInUseSaysSo(t *testing.T) {
 	if err := opened.Grab(context.Background(), picture); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(context.Background(), testCamera(t, "direct"))
+	wanted := testCamera(t, "direct")
+	path, _ := nodeOf(wanted.URI)
+	_, err := openDirect(context.Background(), wanted, path) // as another program would
 	if !errors.Is(err, syscall.EBUSY) {
 		t.Fatalf("a second reader got %v, want EBUSY", err)
 	}

@@ -62,7 +62,7 @@ type opener func(context.Context, Settings, string) (Source, error)
 // pipeline's text.
 func openers() map[string]opener {
 	return map[string]opener{
-		"demo": pacing(openDemo), "file": pacing(openFile), "v4l2": openV4L2, "csi": pacing(openCSI),
+		"demo": pacing(openDemo), "file": pacing(openFile), "v4l2": claiming(openV4L2), "csi": pacing(openCSI),
 		"rtsp": pacing(openRTSP), "rtsps": pacing(openRTSP), "push": openPush,
 	}
 }

@@ -24,7 +24,11 @@ func openV4L2(ctx context.Context, s Settings, path string) (Source, error) {
 	}
 	opened, err := openDirect(ctx, s, path)
 	if errors.Is(err, v4l2.ErrNoFormat) && s.Reader != "direct" {
-		return throughOpenCV(ctx, s, path)
+		converted, failed := throughOpenCV(ctx, s, path)
+		if failed == nil {
+			return converted, nil
+		}
+		err = fmt.Errorf("%w; through OpenCV: %w", err, failed) // what the camera has is more than that OpenCV cannot read it
 	}
 	return opened, withRemedy(s.URI, err)
 }
@@ -43,7 +47,7 @@ func withRemedy(camera string, err error) error {
 	case errors.Is(err, syscall.ENOSPC): // of the bus: uvcvideo reserves a part of it for each camera
 		return fmt.Errorf("%w: the USB bus has no room for this camera beside the others: plug it into another controller, or ask for less with size and fps", err)
 	case errors.Is(err, v4l2.ErrNoFormat):
-		return fmt.Errorf("%w: set pixel_format = \"auto\", or reader = \"opencv\"", err)
+		return fmt.Errorf("%w: set pixel_format = \"auto\" or reader = \"opencv\"; a camera on the CSI connector is csi:0", err)
 	default:
 		return err
 	}

@@ -28,6 +28,9 @@ var ErrNoCamera = errors.New("this device gives no video: cameras often have sev
 // ErrDamaged says that nothing but pictures has come that the driver marks as damaged, or that are empty.
 var ErrDamaged = errors.New("the camera's driver marks its pictures as damaged: try another cable, or a port that no hub shares")
 
+// ErrPart says that a node gives nothing by itself: it ends a pipeline of a sensor, a receiver and a processor of pictures.
+var ErrPart = errors.New("this device is one part of a camera on the CSI connector, not a camera: write csi:0 for the first one")
+
 // Shot is one picture as the driver gave it.
 type Shot struct {
 	Bytes    []byte // in the driver's memory: valid until the next call of Next or Close
@@ -77,9 +80,17 @@ func Free(path string) error {
 func (c *Camera) Format() Format { return c.format }
 
 func (c *Camera) start(wish Wish) error {
-	if err := checkCapabilities(c.fd); err != nil {
-		return err
+	part, err := checkCapabilities(c.fd)
+	if err == nil {
+		err = c.startStream(wish)
 	}
+	if part && err != nil { // somebody who set up the pipeline with media-ctl gets pictures
+		return fmt.Errorf("%w (%w)", ErrPart, err)
+	}
+	return err
+}
+
+func (c *Camera) startStream(wish Wish) error {
 	var err error
 	if c.format, err = agree(c.fd, wish); err != nil {
 		return err
@@ -96,19 +107,24 @@ func (c *Camera) start(wish Wish) error {
 	return control(c.fd, streamOn, &kind)
 }
 
-func checkCapabilities(fd int) error {
+// checkCapabilities tells, of a node that gives video, whether it is only a part of what does.
+func checkCapabilities(fd int) (part bool, err error) {
 	var can capability
 	if err := control(fd, queryCapability, &can); err != nil {
-		return errors.Join(ErrNoCamera, err)
+		return false, errors.Join(ErrNoCamera, err)
 	}
+	return can.video()
+}
+
+func (can capability) video() (part bool, err error) {
 	node := can.capabilities
 	if node&capDeviceCaps != 0 {
 		node = can.deviceCaps
 	}
 	if node&capCapture == 0 || node&capStreaming == 0 {
-		return ErrNoCamera
+		return false, ErrNoCamera
 	}
-	return nil
+	return node&capPart != 0, nil
 }
 
 func (c *Camera) mapBuffers() error {

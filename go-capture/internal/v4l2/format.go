@@ -47,10 +47,13 @@ type Wish struct {
 	Pixels        []FourCC // the best first; the first that the camera has is taken
 }
 
+// formatsMost ends the list of a driver that does not end it; none has as many.
+const formatsMost = 256
+
 // formats lists what the camera can give, in its own order.
 func formats(fd int) ([]FourCC, error) {
 	var found []FourCC
-	for {
+	for len(found) < formatsMost {
 		description := formatDescription{index: uint32(len(found)), kind: kindCapture}
 		err := control(fd, enumFormat, &description)
 		if errors.Is(err, unix.EINVAL) {
@@ -61,6 +64,7 @@ func formats(fd int) ([]FourCC, error) {
 		}
 		found = append(found, description.pixelFormat)
 	}
+	return found, nil
 }
 
 // choose picks the first wanted format that the camera has.

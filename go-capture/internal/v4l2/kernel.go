@@ -84,6 +84,7 @@ const (
 	fieldNone   = 1 // V4L2_FIELD_NONE: whole pictures, not interlaced ones
 
 	capCapture    = 0x0000_0001 // V4L2_CAP_VIDEO_CAPTURE
+	capPart       = 0x2000_0000 // V4L2_CAP_IO_MC: what it gives is set up by the media controller
 	capStreaming  = 0x0400_0000 // V4L2_CAP_STREAMING
 	capDeviceCaps = 0x8000_0000 // V4L2_CAP_DEVICE_CAPS: deviceCaps holds what this node can do
 

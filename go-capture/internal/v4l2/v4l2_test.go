@@ -89,6 +89,24 @@ func TestWhatIsNoCameraSaysSo(t *testing.T) {
 }
 
 // An eventfd stands in for a camera: it can be polled, and becomes readable when told to.
+func TestANodeIsACameraAPartOfOneOrNeither(t *testing.T) {
+	const camera = capCapture | capStreaming
+	for name, c := range map[string]struct {
+		can  capability
+		part bool
+		err  error
+	}{
+		"old driver":         {capability{capabilities: camera}, false, nil},
+		"USB camera":         {capability{capabilities: camera | capDeviceCaps, deviceCaps: camera}, false, nil},
+		"its metadata":       {capability{capabilities: camera | capDeviceCaps, deviceCaps: capStreaming}, false, ErrNoCamera},
+		"receiver of a Pi 5": {capability{capabilities: camera | capPart | capDeviceCaps, deviceCaps: camera | capPart}, true, nil},
+	} {
+		if part, err := c.can.video(); part != c.part || !errors.Is(err, c.err) {
+			t.Errorf("%s: part %t, %v", name, part, err)
+		}
+	}
+}
+
 func TestTheWaitForAPicture(t *testing.T) {
 	camera, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
