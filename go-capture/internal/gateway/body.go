@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -77,6 +78,18 @@ func (g *Gateway) takeBody(w http.ResponseWriter, client sender, from io.Reader,
 	return b, nil
 }
 
+// encodingOf is in what a body is packed, "" if in nothing.
+func encodingOf(r *http.Request) string {
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "identity":
+		return ""
+	case "x-gzip": // the same (RFC 9110, 8.4.1.3)
+		return "gzip"
+	default:
+		return encoding
+	}
+}
+
 // bodyType refuses by the request's own headers what would be refused later anyway.
 func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err error) {
 	contentType, _, err = mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -86,7 +99,7 @@ func (g *Gateway) bodyType(r *http.Request) (contentType string, most int, err e
 	most = g.settings.Limits.Bytes
 	_, isPicture := formats[contentType]
 	switch {
-	case r.Header.Get("Content-Encoding") != "":
+	case encodingOf(r) != "":
 		return "", 0, unsupported(contentType + " with Content-Encoding")
 	case contentType == jsonType:
 		most = inBase64(most) + jsonMore

@@ -5,6 +5,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -280,7 +281,11 @@ func TestAClientThatSendsNothingIsLetGo(t *testing.T) {
 	}))
 	defer server.Close()
 	l.url = server.URL
-	l.dial("/")
+	client := l.dial("/")
+	_, _, err := client.Read(waiting.Context(t))
+	if told := (websocket.CloseError{}); !errors.As(err, &told) || told.Code != websocket.StatusPolicyViolation || !strings.Contains(told.Reason, "connect again") {
+		t.Errorf("the client is told %v", err)
+	}
 	if waiting.For(t, "it is let go", ended) {
 		t.Error("a picture came")
 	}

@@ -160,8 +160,8 @@ func (g *Gateway) readInference(w http.ResponseWriter, r *http.Request, header i
 // unpacked reads the body of a request through what its Content-Encoding names.
 func unpacked(r *http.Request, most int) (io.Reader, error) {
 	packed := io.LimitReader(r.Body, int64(most)) // what unpacks to nothing is no reason to read for ever
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
+	switch encodingOf(r) {
+	case "":
 		return r.Body, nil
 	case "gzip":
 		return &lateReader{body: r.Body, open: func() (io.Reader, error) { return gzip.NewReader(packed) }}, nil

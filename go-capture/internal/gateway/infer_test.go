@@ -138,6 +138,11 @@ func TestAPackedBodyIsUnpackedUpToTheLimit(t *testing.T) {
 		if code, answer := asked(t, "POST", site.URL+"/echo", encoding, packed(t, encoding, fits)); code != 200 || !bytes.Equal(answer, fits) {
 			t.Errorf("%s of %d bytes: %d, %d bytes", encoding, len(fits), code, len(answer))
 		}
+		for _, same := range []string{strings.ToUpper(encoding), strings.ReplaceAll(encoding, "gzip", "x-gzip")} {
+			if code, _ := asked(t, "POST", site.URL+"/echo", same, packed(t, encoding, fits)); code != 200 {
+				t.Errorf("%s: %d", same, code)
+			}
+		}
 		bomb := packed(t, encoding, make([]byte, 64*most))
 		if code, answer := asked(t, "POST", site.URL+"/echo", encoding, bomb); code != 413 || !strings.Contains(string(answer), "gateway.picture_mb") {
 			t.Errorf("%s bomb: %d %.200s", encoding, code, answer)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"visavis/capture/internal/frame"
@@ -102,13 +101,6 @@ func (g *Gateway) reply(asked request, done found, wanted wishes, score float64)
 	return reply{contentType: jpegType, body: body}, err
 }
 
-// wishes are what the client wants back.
-type wishes struct {
-	picture   bool // a JPEG instead of JSON
-	anonymize bool // with faces hidden instead of boxes drawn
-	full      bool // looked at in its own size
-}
-
 // letIn refuses before the body is read what has no chance: a refusal must be quick.
 func (g *Gateway) letIn(client sender, way *lane) error {
 	if err := g.admit(client); err != nil {
@@ -136,39 +128,4 @@ func (g *Gateway) laneOf(full bool) (*lane, error) {
 		return g.fullLane()
 	}
 	return g.input, nil
-}
-
-func readWishes(r *http.Request) (wishes, error) {
-	query := r.URL.Query()
-	var wanted wishes
-	switch value := query.Get("anonymize"); value {
-	case "", "0":
-	case "1":
-		wanted.anonymize = true
-	default:
-		return wanted, badRequest("anonymize=%q: must be 0 or 1.", value)
-	}
-	switch value := query.Get("input"); value {
-	case "":
-	case "full":
-		wanted.full = true
-	default:
-		return wanted, badRequest("input=%q: must be full, or left out for the size of detector.input.", value)
-	}
-	wanted.picture = wanted.anonymize || acceptsJPEG(r.Header.Get("Accept"))
-	return wanted, nil
-}
-
-// acceptsJPEG tells whether the client names JPEG before JSON.
-func acceptsJPEG(accept string) bool {
-	for _, one := range strings.Split(accept, ",") {
-		name, _, _ := strings.Cut(one, ";")
-		switch strings.TrimSpace(name) {
-		case jpegType, "image/*":
-			return true
-		case jsonType, "application/*", "*/*":
-			return false
-		}
-	}
-	return false
 }

@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -155,8 +156,10 @@ type messages struct {
 // next reads one message. It gives no picture when other clients' bodies take all the memory. What there can be no answer to, the code
 // that closes the socket is for.
 func (m messages) next(ctx context.Context) (*body, bool) {
-	ctx, cancel := context.WithTimeout(ctx, m.silence)
-	defer cancel()
+	quiet := time.AfterFunc(m.silence, func() {
+		websockets.Close(m.socket, websocket.StatusPolicyViolation, fmt.Sprintf("no whole picture came for %v: connect again when there is one", m.silence))
+	})
+	defer quiet.Stop()
 	kind, message, err := m.socket.Reader(ctx)
 	if err != nil {
 		return nil, false

@@ -37,6 +37,7 @@ const (
 	eventsUsual  = 100
 	eventsMost   = 1000
 	fromTheStart = "0" // below every id
+	idLetters    = 26
 )
 
 var (
@@ -79,15 +80,22 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 
 // wantedEvents is what the query asks for, of what its sender may see.
 func (s *Server) wantedEvents(r *http.Request) (history.Query, error) {
-	wanted, from, err := readEventsQuery(r.URL.Query())
+	query, err := queryOf(r)
+	if err != nil {
+		return history.Query{}, err
+	}
+	wanted, from, err := readEventsQuery(query)
 	if err != nil {
 		return wanted, err
 	}
 	if who := s.visitorOf(r); !who.SeesAll() {
 		wanted.Among = append([]string{}, who.Cameras()...) // never nil, which is every camera
 	}
-	if !from.IsZero() {
+	switch {
+	case !from.IsZero():
 		wanted.After, err = s.settings.Events.Since(r.Context(), from, wanted.Among)
+	case len(wanted.After) == idLetters && wanted.Among == nil:
+		wanted.After = min(wanted.After, s.lastEvent()) // a later one is of a history that was lost, or of a clock that was ahead
 	}
 	return wanted, err
 }
@@ -102,6 +110,9 @@ func nextLink(q history.Query, page history.Page) string {
 	}
 	return "/api/v1/events?" + query.Encode()
 }
+
+// lastEvent is the place behind all that has happened.
+func (s *Server) lastEvent() string { return max(s.settings.Events.Last(), fromTheStart) }
 
 // behind is the place behind all that was looked at for a page, whether it fitted or not; before the first event, that of all. For who
 // may not see every camera it is behind what was given: an id would tell when something happened at the others. A page that is not full
@@ -145,7 +156,9 @@ func readEventsQuery(query url.Values) (q history.Query, from time.Time, err err
 }
 
 // since is the id of an event, or the ten characters of one that are its time, or 0.
-var since = regexp.MustCompile(`^(0|[0-7][0-9A-HJKMNP-TV-Z]{9}([0-9A-HJKMNP-TV-Z]{16})?)$`)
+//
+// Each begins with 0 until 3084: ten digits that do not are the seconds of a Unix clock.
+var since = regexp.MustCompile(`^(0|0[0-9A-HJKMNP-TV-Z]{9}([0-9A-HJKMNP-TV-Z]{16})?)$`)
 
 // readSince takes the id of an event, or a time. A "+" in a query is a blank.
 func readSince(query url.Values) (after string, from time.Time, err error) {
@@ -156,7 +169,7 @@ func readSince(query url.Values) (after string, from time.Time, err error) {
 	at, err := time.Parse(time.RFC3339, strings.Replace(text, " ", "+", 1))
 	switch {
 	case err != nil:
-		return "", from, badQuery("since", text, "the id of an event, a time such as 2026-11-24T20:00:00Z, or 0 for all")
+		return "", from, badQuery("since", text, "the id of an event, a time such as 2026-11-24T20:00:00Z (date -u +%FT%TZ), or 0 for all")
 	case at.UnixMilli() < 0:
 		return fromTheStart, from, nil // nothing is that old
 	}

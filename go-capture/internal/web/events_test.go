@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ type diary struct {
 	history *history.History
 	ids     *event.IDs
 	now     time.Time
+	place   string // that the last stream told at its beginning
 }
 
 // anHourAgo is when diaries begin: no event in them is too old.
@@ -188,7 +190,7 @@ func TestTheNextPageGoesOnBehindWhatDidNotFit(t *testing.T) {
 
 func TestABadQueryOfEventsIsExplained(t *testing.T) {
 	d := keep(t)
-	for _, query := range []string{"since=yesterday", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1",
+	for _, query := range []string{"since=yesterday", "since=01JDG3ZQ3N8XKZ5T0V4W2Y6R1", "since=1764547200",
 		"since=9999999-01-01T00:00:00Z", "limit=0", "limit=1001", "limit=many", "camera=A%20door", "type=vanished"} {
 		answer := get(t, d.url+"/api/v1/events?"+query)
 		text, err := io.ReadAll(answer.Body)
@@ -219,7 +221,12 @@ func (d *diary) follow(t *testing.T, path, lastID string) *bufio.Scanner {
 		t.Fatalf("%s %q", answer.Status, got)
 	}
 	lines := bufio.NewScanner(answer.Body)
-	expect(t, lines, "retry: 2000", "")
+	expect(t, lines, "retry: 2000")
+	if !lines.Scan() || !regexp.MustCompile("^id: (0|0[0-9A-Z]{9}([0-9A-Z]{16})?)$").MatchString(lines.Text()) {
+		t.Fatalf("%q (%v) is no place", lines.Text(), lines.Err())
+	}
+	d.place = strings.TrimPrefix(lines.Text(), "id: ")
+	expect(t, lines, "")
 	return lines
 }
 
@@ -259,10 +266,29 @@ func TestAStreamGoesOnWhereTheBrowserWasBefore(t *testing.T) {
 func TestAStreamOfAHistoryThatWasLostGoesOnFromNow(t *testing.T) {
 	d := keep(t)
 	d.tell(t, zone.Appeared, "door")
-	const later = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
+	const later = "0ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 	lines := d.follow(t, "/api/v1/events", later)
 	id, told := d.tell(t, zone.Gone, "door")
 	expect(t, lines, "id: "+id, "data: "+told, "")
+}
+
+func TestAStreamThatIsCutOffBeforeItsFirstEventGoesOnFromThere(t *testing.T) {
+	d := keep(t)
+	for range 2 { // at the first event ever, and later
+		d.follow(t, "/api/v1/events", "")
+		id, told := d.tell(t, zone.Appeared, "door")
+		expect(t, d.follow(t, "/api/v1/events", d.place), "id: "+id, "data: "+told, "")
+	}
+}
+
+func TestThePageBehindAHistoryThatWasLostHasWhatComes(t *testing.T) {
+	d := keep(t)
+	d.tell(t, zone.Appeared, "door")
+	empty, _ := d.page(t, "/api/v1/events?since=0ZZZZZZZZZZZZZZZZZZZZZZZZZ")
+	_, told := d.tell(t, zone.Gone, "door")
+	if p, _ := d.page(t, empty.Next); p.String() != told {
+		t.Errorf("%s: %v, want %s", empty.Next, p, told)
+	}
 }
 
 func TestAStreamStartsAtTheFirstEventEver(t *testing.T) {
@@ -301,6 +327,29 @@ func TestTheServerEndsWhileStreamsAreOpen(t *testing.T) {
 		d.follow(t, "/api/v1/events", "")
 	}
 	waiting.Until(t, "all are there", func() bool { return d.server.viewers.Taken() == 5 })
+}
+
+func TestThePlaceOfAStreamTellsNothingOfTheCamerasThatSomebodyMayNotSee(t *testing.T) {
+	l := serveLocked(t)
+	d := &diary{ids: event.NewIDs(), now: anHourAgo(), history: history.New(history.Settings{})}
+	l.running = serveSettings(t, Settings{Listen: "127.0.0.1:0", WriteTimeout: time.Minute, Auth: l.gate, Events: d.history}, twoCameras{})
+	inYard, _ := d.tell(t, zone.Appeared, "yard")
+	request, err := http.NewRequestWithContext(t.Context(), "GET", l.url+"/api/v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = bearer(l.add(t, "neighbour", "viewer", "", "door"))
+	request.Header.Set("Accept", "text/event-stream")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	expect(t, lines, "retry: 2000")
+	if lines.Scan(); len(lines.Text()) != len("id: ")+10 || lines.Text() < "id: "+inYard {
+		t.Errorf("%q is no time of now", lines.Text())
+	}
 }
 
 func TestEventsAreThoseOfTheCamerasThatSomebodyMaySee(t *testing.T) {

@@ -3,6 +3,9 @@
 package web
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -11,8 +14,8 @@ import (
 
 const (
 	eventStreamType = "text/event-stream"
-	heartbeatEvery  = 15 * time.Second // so that a proxy does not take a quiet stream for a dead one
-	streamGreeting  = "retry: 2000\n\n"
+	heartbeatEvery  = 15 * time.Second          // so that a proxy does not take a quiet stream for a dead one
+	streamGreeting  = "retry: 2000\nid: %s\n\n" // so that who is cut off before the first event comes back to this place
 	heartbeat       = ":\n\n"
 	eventsPerRead   = 100
 )
@@ -20,12 +23,14 @@ const (
 // followEvents sends events as they come, from where the browser was before (Last-Event-ID), or from `since`, or from now on. Nothing
 // is queued for a reader: it has a place in the past, and one that is slow reads on there. One that takes nothing is closed.
 func (s *Server) followEvents(w http.ResponseWriter, r *http.Request, q history.Query) error {
-	now := max(s.settings.Events.Last(), fromTheStart)
+	asked, now := q.After, s.lastEvent()
 	if after := r.Header.Get("Last-Event-ID"); after != "" && since.MatchString(after) {
-		q.After = min(after, now) // a later one is of a history that was lost, or of a clock that was ahead
+		asked = after
 	}
-	if q.After == "" {
-		q.After = now
+	q.After = min(cmp.Or(asked, now), now) // a later one is of a history that was lost, or of a clock that was ahead
+	place, err := s.placeToTell(r.Context(), q, asked)
+	if err != nil {
+		return err
 	}
 	q.Limit = eventsPerRead
 	w.Header().Set("Content-Type", eventStreamType)
@@ -40,10 +45,22 @@ func (s *Server) followEvents(w http.ResponseWriter, r *http.Request, q history.
 	defer s.viewers.GiveBack(who.Name)
 	limitSendBuffer(r.Context())
 	f := follower{events: s.settings.Events, query: q, send: sender(w, s.settings.WriteTimeout)}
-	if f.send([]byte(streamGreeting)) {
+	if f.send(fmt.Appendf(nil, streamGreeting, place)) {
 		f.run(r)
 	}
 	return nil
+}
+
+// placeToTell is where a stream begins. Who may not see every camera and asked for no place gets the time: the id of the newest event
+// would tell when something happened at the others.
+func (s *Server) placeToTell(ctx context.Context, q history.Query, asked string) (string, error) {
+	if q.Among == nil {
+		return q.After, nil
+	}
+	if asked != "" {
+		return asked, nil
+	}
+	return s.settings.Events.Since(ctx, time.Now(), q.Among)
 }
 
 // sender writes at once, or tells that the reader has not taken it in time.

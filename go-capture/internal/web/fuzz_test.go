@@ -19,11 +19,15 @@ func FuzzViewerQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL.RawQuery = query
-		ahead, aheadErr := aheadParameter.read(r.URL.Query())
+		values, err := queryOf(r)
+		if err != nil {
+			return
+		}
+		ahead, aheadErr := aheadParameter.read(values)
 		if aheadErr == nil && ahead != 0 && (ahead < 1 || ahead > 8) {
 			t.Errorf("%q: %v ahead", query, ahead)
 		}
-		v, err := readViewer(r)
+		v, err := readViewer(values)
 		if err != nil {
 			return
 		}

@@ -25,11 +25,15 @@ const (
 
 // live sends each picture of one camera with its detections until the viewer, the camera or the server goes.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
-	v, err := readViewer(r)
+	query, err := queryOf(r)
 	if err != nil {
 		return err
 	}
-	ahead, err := aheadParameter.read(r.URL.Query())
+	v, err := readViewer(query)
+	if err != nil {
+		return err
+	}
+	ahead, err := aheadParameter.read(query)
 	if err != nil {
 		return err
 	}

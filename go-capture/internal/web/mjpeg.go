@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"visavis/capture/internal/clientnet"
@@ -33,7 +34,11 @@ func multipart(jpeg []byte) (part, inside []byte) {
 
 // stream serves the live picture of one camera until the viewer, the camera or the server goes.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
-	v, err := readViewer(r)
+	query, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	v, err := readViewer(query)
 	if err != nil {
 		return err
 	}
@@ -66,8 +71,7 @@ func (s *Server) watch(r *http.Request, v *viewer, show func(*studio) error) err
 }
 
 // readViewer reads what the viewer asks for.
-func readViewer(r *http.Request) (*viewer, error) {
-	query := r.URL.Query()
+func readViewer(query url.Values) (*viewer, error) {
 	shown, err := readLook(query)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,16 @@ func withArticle(kind string) string {
 	return "a " + kind
 }
 
+// queryOf is the query of a request. What a browser or a proxy adds to it, such as a number against caches, does no harm; what cannot be
+// read would be left out without a word.
+func queryOf(r *http.Request) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, refusal{Status: http.StatusBadRequest, Title: "The query cannot be read", Detail: err.Error()}
+	}
+	return query, nil
+}
+
 // look is what a viewer asks to see. Viewers with the same look share one encode.
 type look struct {
 	width int // pixels, 0 = the picture's own

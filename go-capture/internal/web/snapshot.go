@@ -15,7 +15,11 @@ const snapshotMostAge = 10 * time.Second
 
 // snapshot serves the newest picture. It is encoded when somebody asks, once for each frame and look.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
-	wanted, err := readLook(r.URL.Query())
+	query, err := queryOf(r)
+	if err != nil {
+		return err
+	}
+	wanted, err := readLook(query)
 	if err != nil {
 		return err
 	}
