@@ -27,6 +27,16 @@ COME_BACK = f"""() => {{
   ({HIDE})(false);
   return [document.querySelector(".picture").className, document.querySelector(".camera").innerText];
 }}"""
+# What is seen in the very moment in which a machine wakes that has slept for an hour, and nothing answers it yet.
+WAKE = f"""async () => {{
+  ({REFUSE_SOCKETS})();
+  const clock = await import("/clock.js");
+  const before = document.querySelector(".picture").className;
+  const real = Date.now;
+  Date.now = () => real() + 3.6e6;
+  clock.look();
+  return [before, document.querySelector(".picture").className, document.querySelector(".camera").innerText];
+}}"""
 # Connections that stand can be cut, and no new one stands: what an outage is to the page.
 TRACKED = """
 const Real = window.WebSocket;
@@ -152,6 +162,23 @@ def test_a_picture_of_before_the_page_was_hidden_is_not_taken_for_live(
     page.evaluate("WebSocket.refused = false")
     until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
     assert "waiting" not in shown.inner_text()
+
+
+def test_a_picture_of_before_the_machine_slept_is_not_taken_for_live(
+    device: RunningAppliance, browser: Browser
+) -> None:
+    page, _ = opened(browser, device, 800, 600)
+    shown = page.locator(".picture").first
+    until_all_move(page, 1)
+    page.route("**/api/v1/status", lambda _: None)  # no answer: the network is not there yet
+    before, marks, words = page.evaluate(WAKE)
+    assert "old" not in before.split()
+    assert "old" in marks.split()
+    assert "waiting for a picture" in words
+    assert "unknown" in words
+    page.unroute("**/api/v1/status")
+    page.evaluate("WebSocket.refused = false")
+    until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
 
 
 def test_a_picture_of_before_an_outage_is_not_taken_for_live(device: RunningAppliance, browser: Browser) -> None:

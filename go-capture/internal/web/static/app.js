@@ -3,6 +3,7 @@
 import { Announcer } from "./announcer.js";
 import { ask } from "./ask.js";
 import { Camera } from "./camera.js";
+import { now, onWake } from "./clock.js";
 import { arrange, element, mark, write } from "./element.js";
 import { showEngine } from "./engine.js";
 import { plural } from "./format.js";
@@ -22,7 +23,7 @@ const announcer = new Announcer(place("announcer"));
 let status = null;
 let made = null; // by which device, of which version, the status that this page began with
 let toldAt = 0; // by the device's clock
-let answeredAt = performance.now();
+let answeredAt = now();
 let timer = 0;
 let seesAll = null; // unknown until the session is
 
@@ -31,12 +32,12 @@ async function poll() {
     const answer = await ask("/api/v1/status");
     if (answer.status === 401) return logIn();
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const now = await answer.json();
-    if (isUpdated(now)) return location.reload();
-    made = { device: now.device, version: now.version };
-    status = now;
+    const told = await answer.json();
+    if (isUpdated(told)) return location.reload();
+    made = { device: told.device, version: told.version };
+    status = told;
     toldAt = Date.parse(answer.headers.get("Date"));
-    answeredAt = performance.now();
+    answeredAt = now();
   } catch {
     // The device is silent: refresh() says so as soon as it lasts.
   }
@@ -49,14 +50,14 @@ async function poll() {
 }
 
 /** Whether the device has another version than this page, which may be open since last year. */
-function isUpdated(now) {
-  return made?.device === now.device && made.version !== now.version;
+function isUpdated(told) {
+  return made?.device === told.device && made.version !== told.version;
 }
 
-const isSilent = () => performance.now() - answeredAt > silentAfterMs;
+const isSilent = () => now() - answeredAt > silentAfterMs;
 
 function refresh() {
-  const silentMs = performance.now() - answeredAt;
+  const silentMs = now() - answeredAt;
   const silent = isSilent();
   if (silent) showUnknown("bad", "no connection");
   else if (status) showStatus(status);
@@ -67,14 +68,14 @@ function refresh() {
   }
 }
 
-function showStatus(now) {
-  write(place("device"), now.device);
-  write(place("version"), `visavis ${now.version}`);
-  document.title = `${now.device} · visavis`;
-  showParts(now);
-  showEngine(place("engine"), now, toldAt);
-  showCameras(now.cameras);
-  announcer.hear(now.cameras);
+function showStatus(told) {
+  write(place("device"), told.device);
+  write(place("version"), `visavis ${told.version}`);
+  document.title = `${told.device} · visavis`;
+  showParts(told);
+  showEngine(place("engine"), told, toldAt);
+  showCameras(told.cameras);
+  announcer.hear(told.cameras);
 }
 
 /** Nobody knows now what the last answer told. */
@@ -94,10 +95,10 @@ function forget() {
   }
 }
 
-function showParts(now) {
-  const broker = brokerPart(now);
-  const models = [...new Set(now.workers.map((worker) => `${worker.model} on ${worker.backend}${worker.precision && ` in ${worker.precision}`}`))].join(", ");
-  const workers = [now.workers.length ? "" : "bad", plural(now.workers.length, "worker") + (models && `: ${models}`)];
+function showParts(told) {
+  const broker = brokerPart(told);
+  const models = [...new Set(told.workers.map((worker) => `${worker.model} on ${worker.backend}${worker.precision && ` in ${worker.precision}`}`))].join(", ");
+  const workers = [told.workers.length ? "" : "bad", plural(told.workers.length, "worker") + (models && `: ${models}`)];
   const key = JSON.stringify([workers, broker]);
   const list = place("parts");
   if (list.dataset.shown === key) return;
@@ -138,16 +139,20 @@ function add(id, open) {
   hang(card.picture);
 }
 
-document.addEventListener("visibilitychange", () => {
+/** Begins to ask, or begins anew; not while nobody looks. */
+function resume() {
   clearTimeout(timer);
   if (document.hidden) return;
   if (isSilent()) showUnknown("off", "unknown"); // nobody has asked, so nothing is wrong yet
   poll();
-});
+}
+
+document.addEventListener("visibilitychange", resume);
+onWake(resume);
 
 async function learnWhatIsSeen() {
-  const now = await greet(place("leave"), place("who"));
-  seesAll = !now?.name || now.cameras.includes("*");
+  const who = await greet(place("leave"), place("who"));
+  seesAll = !who?.name || who.cameras.includes("*");
 }
 
 forgetWhenLeft(forget);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pictures to the device and its answers back, over one WebSocket that comes back by itself. The newest picture wins: no more are
 // under way than the device can use.
+import { now } from "./clock.js";
 import { hangUp, isComing } from "./socket.js";
 import { WhyNot } from "./whynot.js";
 
@@ -40,11 +41,11 @@ export class Asking {
 
   /** Whether the device takes a picture now. */
   get free() {
-    return this.socket?.readyState === WebSocket.OPEN && this.underWay.size < this.credit && performance.now() >= this.restsUntil;
+    return this.socket?.readyState === WebSocket.OPEN && this.underWay.size < this.credit && now() >= this.restsUntil;
   }
 
   send(blob, picture) {
-    this.underWay.set(this.index, { picture, sentAt: performance.now() });
+    this.underWay.set(this.index, { picture, sentAt: now() });
     this.index += 1;
     this.socket.send(blob);
   }
@@ -65,7 +66,7 @@ export class Asking {
     this.socket = null;
     this.index = 0;
     this.unsent = 0;
-    this.movedAt = performance.now();
+    this.movedAt = now();
     hangUp(old);
     const left = [...this.underWay.values()];
     this.underWay.clear();
@@ -79,7 +80,7 @@ export class Asking {
     this.waitMs = retryMs.first;
     this.patienceMs = patienceMs.first;
     if (answer.problem) return this.refused(answer.problem, picture);
-    const roundTripMs = performance.now() - sentAt;
+    const roundTripMs = now() - sentAt;
     this.learn(answer.latency_ms.total, roundTripMs);
     this.told(null);
     this.answered(answer, picture, roundTripMs);
@@ -92,7 +93,7 @@ export class Asking {
 
   refused({ status, title, detail }, picture) {
     this.told([title, detail]);
-    this.restsUntil = performance.now() + restMs;
+    this.restsUntil = now() + restMs;
     if (tooBusy.has(status)) this.again(picture);
   }
 
@@ -118,7 +119,7 @@ export class Asking {
   /** Opens a connection anew that is dead without having said so, with more patience each time. */
   check() {
     this.look();
-    if (performance.now() - this.waitsSince < this.patienceMs) return;
+    if (now() - this.waitsSince < this.patienceMs) return;
     const stood = !isComing(this.socket);
     if (stood && this.patienceMs > patienceMs.first) this.told(slowLink);
     this.patienceMs = Math.min(2 * this.patienceMs, patienceMs.most);
@@ -137,7 +138,7 @@ export class Asking {
   /** A connection on which a picture travels slowly is not dead. */
   look() {
     const unsent = this.socket?.bufferedAmount ?? 0;
-    if (unsent < this.unsent) this.movedAt = performance.now();
+    if (unsent < this.unsent) this.movedAt = now();
     this.unsent = unsent;
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pictures of one camera over a WebSocket: it comes back by itself, and each picture is acknowledged when it is shown.
+import { now } from "./clock.js";
 import { hangUp, isComing } from "./socket.js";
 import { WhyNot } from "./whynot.js";
 
@@ -66,7 +67,7 @@ export class Live {
 
   /** Only a picture from now on is one of now. */
   resume() {
-    this.wantedAt = this.waitsSince = performance.now();
+    this.wantedAt = this.waitsSince = now();
   }
 
   open() {
@@ -78,7 +79,7 @@ export class Live {
     socket.onopen = () => {
       this.stood = true;
       this.whyNot.stands();
-      this.stoodAt = performance.now();
+      this.stoodAt = now();
     };
     let detections = null;
     let number = 0;
@@ -98,7 +99,7 @@ export class Live {
     const old = this.socket;
     this.socket = null;
     this.shown = 0;
-    this.cameAt = performance.now();
+    this.cameAt = now();
     hangUp(old);
   }
 
@@ -114,7 +115,7 @@ export class Live {
   /** Opens a connection anew that is dead without having said so, with more patience each time. Where none is `due`, one that stands is silent. */
   check(due) {
     const patientMs = Math.max(this.patienceMs, this.pauseMs);
-    if (!this.query || performance.now() - this.cameAt < patientMs) return;
+    if (!this.query || now() - this.cameAt < patientMs) return;
     if (!due && !isComing(this.socket)) return;
     this.patienceMs = Math.min(2 * patientMs, patienceMs.most);
     this.socket?.close(); // at once: it may hold up those of all cameras
@@ -134,7 +135,7 @@ export class Live {
 
   came(bitmap, { number, detections }) {
     this.shown = number;
-    this.cameAt = this.shownAt = this.waitsSince = performance.now();
+    this.cameAt = this.shownAt = this.waitsSince = now();
     this.waitMs = retryMs.first;
     this.patienceMs = patienceMs.first;
     this.why = null;
@@ -155,6 +156,6 @@ export class Live {
 
   /** How long one has been wanted and none was shown, whatever became of connections. */
   get unshownMs() {
-    return this.query ? performance.now() - this.waitsSince : 0;
+    return this.query ? now() - this.waitsSince : 0;
   }
 }

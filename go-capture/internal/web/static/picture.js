@@ -41,6 +41,13 @@ export class Picture {
     this.showMarks();
   }
 
+  /** What is shown, or under way, is of before: only a picture from now on is one of now. */
+  resume() {
+    this.live.resume();
+    this.live.forget();
+    this.showMarks();
+  }
+
   draw(bitmap, detections) {
     if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
       this.canvas.width = bitmap.width;

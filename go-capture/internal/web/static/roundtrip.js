@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long answers took, by stage: what the device tells, and the rest of the round trip, which is the network's.
+import { now } from "./clock.js";
 import { Stages } from "./stages.js";
 
 const names = ["network", "capture", "queue", "handoff", "infer", "publish"];
@@ -17,7 +18,7 @@ export class RoundTrip {
 
   add(latency, roundTripMs) {
     const network = Math.max(0, roundTripMs - latency.total);
-    this.trips.push({ ...latency, network, total: network + latency.total, at: performance.now() });
+    this.trips.push({ ...latency, network, total: network + latency.total, at: now() });
     if (this.trips.length > kept) this.trips.shift();
   }
 
@@ -27,7 +28,7 @@ export class RoundTrip {
   get rate() {
     const [first, last] = [this.trips[0], this.trips[this.trips.length - 1]];
     if (this.trips.length < 2) return null;
-    if (performance.now() - last.at > freshMs) return 0;
+    if (now() - last.at > freshMs) return 0;
     return (1000 * (this.trips.length - 1)) / (last.at - first.at);
   }
 

@@ -3,6 +3,7 @@
 import { Asking } from "./asking.js";
 import { drawFaces } from "./boxes.js";
 import { Chosen } from "./chosen.js";
+import { now } from "./clock.js";
 import { mark, write } from "./element.js";
 import { count, milliseconds, plural, rate } from "./format.js";
 import { lacking, Lens } from "./lens.js";
@@ -82,7 +83,7 @@ async function ask() {
 function answered(found, picture, roundTripMs) {
   if (!chosen.has(picture)) return;
   answer = found;
-  answeredAt = performance.now();
+  answeredAt = now();
   trip.add(found.latency_ms, roundTripMs);
   draw();
   ask();
@@ -107,7 +108,7 @@ function turn() {
 
 /** Four times a second: figures that can be read, and boxes that are not older than the picture under them. */
 function tick() {
-  if (isCamera(chosen.shown) && answer && performance.now() - answeredAt > oldAfterMs) {
+  if (isCamera(chosen.shown) && answer && now() - answeredAt > oldAfterMs) {
     answer = null;
     draw();
   }
@@ -122,7 +123,7 @@ function tick() {
 
 /** For readers of the screen: now and then what is new. */
 function announce(text) {
-  if (text !== announced.text && performance.now() - announced.at > announceMs) say({ text, at: performance.now() });
+  if (text !== announced.text && now() - announced.at > announceMs) say({ text, at: now() });
 }
 
 function say(words) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pictures load: those that can be seen, at the width at which they are shown, at a rate that all of them can share.
+import { onWake } from "./clock.js";
 import { widths } from "./live.js";
 
 const calmFps = 1;
@@ -17,6 +18,7 @@ const size = new ResizeObserver(settle);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 calm.addEventListener("change", arrange);
 document.addEventListener("visibilitychange", arrange);
+onWake(() => pictures.forEach((picture) => picture.resume()));
 
 export function hang(picture) {
   pictures.set(picture.node, picture);
