@@ -467,3 +467,13 @@ def test_who_may_see_no_camera_is_not_told_that_there_is_none(locked: Locked, br
     page.wait_for_selector("#given")
     assert not page.is_visible("#bare")
     assert complaints == []
+
+
+def test_a_login_that_gets_no_answer_is_given_up_and_said(locked: Locked, browser: Browser) -> None:
+    page, _ = opened(browser, locked)
+    page.add_init_script("const later = setTimeout; window.setTimeout = (call, ms) => later(call, ms / 20);")
+    page.route("**/api/v1/login", lambda _: None)  # as where a proxy in between has lost the device
+    page.goto(f"{locked.url}/login")
+    log_in(page, "anna", PASSWORD)
+    page.get_by_role("alert").filter(has_text="The device does not answer").wait_for()
+    assert page.get_by_role("button", name="Log in").is_enabled()

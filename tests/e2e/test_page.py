@@ -247,6 +247,21 @@ def test_a_phone_loads_what_it_shows_at_the_width_it_shows_it(wall: RunningAppli
     assert complaints == []
 
 
+def test_names_that_are_one_long_word_are_not_scrolled_to(wall: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, wall, 320, 640)
+    word = "w" * 32
+
+    def renamed(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        route.fulfill(response=answer, json={**told, "device": word, "version": word})
+
+    page.route("**/api/v1/status", renamed)
+    until(lambda: page.inner_text("#device") == word, lambda: page.inner_text("header"))
+    page.evaluate("word => { leave.hidden = false; who.textContent = word; }", word)
+    assert_fits(page)
+
+
 def test_a_hidden_page_loads_nothing_and_goes_on_when_it_is_seen(wall: RunningAppliance, browser: Browser) -> None:
     page, complaints = opened(browser, wall, 1920, 1080)
     until(lambda: wall.status()["viewers"] == 9, "the pictures do not load")

@@ -195,3 +195,25 @@ def test_the_keyboards_focus_stays_on_the_button_that_was_pressed(pair: Pair) ->
     assert page.evaluate(FOCUS) == "start", "the other one is hidden"
     page.keyboard.press("Enter")
     until_it_runs(page)
+
+
+def test_a_camera_that_opens_and_gives_nothing_does_not_keep_the_page_waiting(pair: Pair) -> None:
+    faster = "const later = setTimeout; window.setTimeout = (call, ms) => later(call, ms / 20);"
+    nothing = "HTMLMediaElement.prototype.play = () => new Promise(() => {});"
+    page, complaints = opened(pair.browser, pair.appliance, before=faster + nothing)
+    start_camera(page)
+    until(lambda: "The camera gives no pictures" in page.inner_text("#problems"), lambda: page.inner_text("body"))
+    assert page.get_by_role("button", name="Start camera", disabled=False).is_visible()
+    assert complaints == []
+
+
+def test_a_camera_that_pauses_is_not_shown_as_live(pair: Pair) -> None:
+    page = pair.opened()
+    start_camera(page)
+    until_it_runs(page)
+    page.evaluate("video.pause()")
+    until(lambda: "The camera gives no pictures" in page.inner_text("#problems"), lambda: page.inner_text("body"))
+    assert page.evaluate("getComputedStyle(video).visibility") == "hidden"
+    page.evaluate("video.play()")
+    until(lambda: page.inner_text("#problems") == "", lambda: page.inner_text("body"))
+    assert page.evaluate("getComputedStyle(video).visibility") == "visible"

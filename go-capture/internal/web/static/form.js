@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A form whose fields go as one JSON object; a refusal is shown in words beside them.
+import { send } from "./ask.js";
+import { silentDevice } from "./problems.js";
 
 /** Sends `form` to `address` when it is submitted; calls `done()` when that is accepted. */
 export function sendForm(form, address, done) {
@@ -21,12 +23,12 @@ export function sendForm(form, address, done) {
 /** Why the device does not take the fields, or "". */
 async function refusal(address, fields) {
   try {
-    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) });
+    const answer = await send(address, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) });
     if (answer.ok) return "";
     const problem = await answer.json();
     const wait = answer.headers.get("Retry-After");
     return wait ? `${problem.title}: try again in ${wait} s.` : problem.detail ?? problem.title;
   } catch {
-    return "The device does not answer. Check that visavis is running and that you are on its network.";
+    return silentDevice.join(". ");
   }
 }

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // The browser's own camera: opened, rested, handed over, and why there is none.
+import { now } from "./clock.js";
 
 const wanted = { width: { ideal: 1280 }, height: { ideal: 720 } };
 const sentSide = 640; // the network sees no more of a whole picture
 const quality = 0.8;
+const firstMs = 10_000; // a camera that has given no picture by then gives none: it wakes in a second or two
+const silentMs = 2000;
 
 const noCamera = ["This browser finds no camera", "Connect one and start again, or choose a picture."];
+/** A cover, a switch or another program can end a camera's pictures without ending the camera. */
+export const silentCamera = ["The camera gives no pictures",
+  "Look whether it is covered or switched off, or whether another program has it; or choose another camera, or a picture."];
 const whyRefused = {
   NotAllowedError: ["The browser does not lend its camera",
     "You or a rule refused it. Allow the camera for this page (the sign beside the address, or the system's settings), then start again."],
   NotFoundError: noCamera,
   OverconstrainedError: noCamera,
+  TimeoutError: silentCamera,
   NotReadableError: ["The camera cannot be read", "Another program may have it. Close that, or unplug the camera and plug it in again, then start again."],
 };
 
@@ -36,7 +43,11 @@ export class Lens {
   constructor(video, { after, seen, gone }) {
     Object.assign(this, { video, after, seen, gone });
     this.small = document.createElement("canvas");
-    this.rest = () => this.track && (this.track.enabled = !document.hidden);
+    this.rest = () => {
+      if (this.track) this.track.enabled = !document.hidden;
+      this.seenAt = now(); // a camera that rested is not silent
+    };
+    this.seenAt = now();
     this.due = false;
     this.closed = false;
     this.others = false; // whether there are other cameras
@@ -61,10 +72,19 @@ export class Lens {
     this.track.onended = () => this.gone(this);
     this.restWhileHidden();
     this.video.srcObject = this.stream;
-    const [, found] = await Promise.all([this.video.play(), cameras()]);
+    const [, found] = await Promise.all([this.firstPicture(), cameras()]);
     this.others = found.length > 1;
     this.watch();
   }
+
+  /** Fails when none comes: then play() waits for ever. */
+  firstPicture() {
+    const none = new Promise((_, fail) => { setTimeout(() => fail(new DOMException("", "TimeoutError")), firstMs); });
+    return Promise.race([this.video.play(), none]);
+  }
+
+  /** Whether what is shown is of before. Browsers that do not tell of each picture (Firefox before 132) never know. */
+  get silent() { return !this.closed && !document.hidden && now() - this.seenAt > silentMs; }
 
   close() {
     this.closed = true;
@@ -94,6 +114,7 @@ export class Lens {
     const look = () => {
       if (this.closed) return;
       this.due = true;
+      this.seenAt = now();
       this.seen();
       wait(look);
     };

@@ -3,8 +3,11 @@
 import { arrange, element, write } from "./element.js";
 import { plural } from "./format.js";
 
+const forgotten = location.protocol === "https:" ? " If all that is right, open this page anew: a browser that was told to accept the device's own " +
+  "certificate forgets that, Chrome after a week." : "";
+
 export const silentDevice = ["The device does not answer",
-  "This page tries again by itself. Check that visavis is running and that you are on its network."];
+  `This page tries again by itself. Check that visavis is running and that you are on its network.${forgotten}`];
 
 /** Lists [what, remedy] for a status; `silentMs` is how long the device has not answered, 0 = it does. */
 export function problemsOf(status, silentMs) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is logged in, where the device wants that.
+import { ask, send } from "./ask.js";
 import { element, write } from "./element.js";
 
 const address = "/api/v1/session";
@@ -11,7 +12,7 @@ let greeted = null; // the name, "" where there is none
 /** { required, claim, logins, name, role, cameras }, or null when the device does not answer. */
 export async function session() {
   try {
-    const answer = await fetch(address, { cache: "no-store" });
+    const answer = await ask(address);
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;
@@ -55,7 +56,7 @@ export function forgetWhenLeft(forget) {
 /** Why whoever wanted to leave is still here, or "". A proxy in front of a device that is away answers too, and has ended no session. */
 async function leave() {
   try {
-    const answer = await fetch("/api/v1/logout", { method: "POST" });
+    const answer = await send("/api/v1/logout");
     if (answer.ok) return logIn() ?? "";
     const problem = await answer.json();
     if (answer.status !== 500 || problem.title !== "The logout may not last") return stillIn;

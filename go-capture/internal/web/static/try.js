@@ -6,7 +6,7 @@ import { Chosen } from "./chosen.js";
 import { now } from "./clock.js";
 import { mark, write } from "./element.js";
 import { count, milliseconds, plural, rate } from "./format.js";
-import { lacking, Lens } from "./lens.js";
+import { lacking, Lens, silentCamera } from "./lens.js";
 import { showProblems } from "./problems.js";
 import { RoundTrip } from "./roundtrip.js";
 import { forgetWhenLeft, greet, session } from "./session.js";
@@ -25,7 +25,7 @@ const trip = new RoundTrip();
 const asking = new Asking({ answered, again: (picture) => { picture.due = true; }, told: (problem) => tell("device", problem) });
 const chosen = new Chosen({ uses: startOver, waits: showButtons, told: (problem) => tell("camera", problem) });
 
-const problems = { role: null, camera: null, device: null };
+const problems = { role: null, camera: null, silent: null, device: null };
 const nothing = { text: "", at: -Infinity };
 let encoding = false;
 let answer = null; // to a picture of what is shown
@@ -112,6 +112,7 @@ function tick() {
     answer = null;
     draw();
   }
+  notice(isCamera(chosen.shown) && chosen.shown.silent);
   asking.check();
   ask();
   trip.show();
@@ -119,6 +120,13 @@ function tick() {
   write(place("rate"), trip.rate === null ? "–" : rate(trip.rate));
   write(place("trip"), milliseconds(trip.meanMs));
   if (answer) announce(plural(answer.faces.length, "face"));
+}
+
+/** A camera that pauses shows its last picture for as long as it likes; here nothing is shown then. */
+function notice(silent) {
+  if (silent === Boolean(problems.silent)) return;
+  tell("silent", silent ? silentCamera : null);
+  mark(stage, "silent", silent);
 }
 
 /** For readers of the screen: now and then what is new. */

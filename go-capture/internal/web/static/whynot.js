@@ -27,7 +27,7 @@ export class WhyNot {
 
 async function answerOf(address) {
   try {
-    const answer = await ask(address, { "X-Page-Origin": location.origin });
+    const answer = await ask(address, { headers: { "X-Page-Origin": location.origin } });
     if (answer.status === 401) return logIn() ?? null;
     if (answer.status === 426) return noSockets;
     const { title, detail } = await answer.json();
