@@ -33,12 +33,16 @@ type memory struct {
 	configuration string        // "" takes over nothing
 	keeper        *state.Keeper // nil: nothing is remembered
 	elsewhere     []announcedAt // at other brokers, those of last time first
+
+	askedBy   paho.Client // the connection of the inquiries
+	inquiries map[string]*inquiry
+	goneAfter time.Duration
 }
 
 func newMemory(l *link, levels ...string) *memory {
 	return &memory{
-		states: newStates(), broker: brokeraddress.Of(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
-		alone: &l.alone, wake: make(chan struct{}, 1),
+		states: newStates(l.settings.Device), broker: brokeraddress.Of(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
+		alone: &l.alone, wake: make(chan struct{}, 1), goneAfter: goneAfter,
 		pictures: state.NewFault(slog.String("url", l.settings.URL), "pictures are not sent that the broker, or the line to it, does not take",
 			"pictures of each size are sent again"),
 	}
@@ -101,6 +105,7 @@ func (m *memory) remember() (stop func()) {
 
 // flush sends all that is retained and that the broker does not know.
 func (m *memory) flush(client paho.Client) error {
+	m.askOthers(client)
 	for {
 		said, found := m.next()
 		if !found {

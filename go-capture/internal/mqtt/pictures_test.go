@@ -122,7 +122,7 @@ func TestPlainFacesAreTakenBackAlthoughHiddenOnesWaitedWhenTheDaemonEnded(t *tes
 // A picture that was sent may be lost with its connection: only what the broker acknowledges tells that it holds no other.
 func TestATopicShowsFacesUntilTheBrokerHasForgottenThem(t *testing.T) {
 	const topic = "visavis/porch/door/last_face"
-	s := newStates()
+	s := newStates("porch")
 	plain := func() int { return len(s.announced().Plain) }
 	say := func(want string) saying {
 		t.Helper()

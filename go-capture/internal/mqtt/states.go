@@ -18,8 +18,11 @@ type states struct {
 	order    []string            // topics in the order of their first mention
 	recalled map[string]struct{} // of an earlier process, and nothing has been said there since
 	wanted   map[string]struct{} // nil: all
-	moving   []string            // what they announce to Home Assistant is told in the other form
-	notice   func()              // for who remembers the topics; it never waits
+	held     map[string]string   // topics that may be another device's, with where that says it is there: see others.go
+	away     map[string]struct{} // where nobody said so
+	device   string
+	moving   []string // what they announce to Home Assistant is told in the other form
+	notice   func()   // for who remembers the topics; it never waits
 
 	components map[string]string   // platforms of the entities that the message about the device has told of, by key
 	plain      map[string]struct{} // topics where a picture that shows faces may stand
@@ -62,8 +65,9 @@ type saying struct {
 	awaited        bool // that it is acknowledged changes something
 }
 
-func newStates() *states {
-	return &states{topics: map[string]*retained{}, recalled: map[string]struct{}{}, plain: map[string]struct{}{}, notice: func() {}, pause: migrationPause}
+func newStates(device string) *states {
+	return &states{device: device, topics: map[string]*retained{}, recalled: map[string]struct{}{}, plain: map[string]struct{}{}, away: map[string]struct{}{},
+		notice: func() {}, pause: migrationPause}
 }
 
 // set keeps a payload; ifNew leaves one that was set before. A topic that is not wanted stays away.
@@ -140,6 +144,7 @@ func (s *states) want(topics []string, moving ...string) {
 			s.add(topic, &gone)
 		}
 	}
+	s.holdOthers()
 	s.notice()
 }
 
@@ -195,6 +200,9 @@ func (s *states) due() (topic string) {
 }
 
 func (s *states) waits(topic string, one *retained, now time.Time) bool {
+	if _, held := s.held[topic]; held && one.leaving {
+		return true
+	}
 	if isDiscovery(topic) {
 		return one.turn() > leavetaking && now.Before(s.heldUntil)
 	}
