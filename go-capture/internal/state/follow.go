@@ -26,9 +26,12 @@ const (
 
 // kinds are the folders in which each device has a file or a folder called by its name, which may have an ending behind a dot. Every
 // device has a history, which moves last: so a move that was cut off goes on.
-var kinds = []string{"thumbnails", "outbox", "orders", "sessions", "certificates", history}
+var kinds = []string{"thumbnails", "outbox", orders, "sessions", "certificates", history}
 
-const history = "history"
+const (
+	history = "history"
+	orders  = "orders"
+)
 
 // Follow lets what a device keeps below a folder follow it to another name, by the configuration that names it. Otherwise events that
 // wait would never be sent, and pictures never grow too old. What belongs to a daemon that runs stays until a start after its end, and
@@ -77,10 +80,14 @@ func comeAlong(folder, configuration, from, to string) (done bool, err error) {
 		return true, nil // leaveAbsent tells
 	case isNew || isTaken(filepath.Join(folder, history, to)):
 		slog.Warn("device.id was another one: what was kept stays where it is until it is too old, for there is something under the new name", "from", from, "to", to)
-		return true, list(filepath.Join(folder, leftFile), from)
+		err = list(filepath.Join(folder, leftFile), from)
+		if !isNew { // faces that somebody has ordered to hide stay hidden, unless something else was ordered under the new name
+			err = errors.Join(err, moveAll(folder, []string{orders}, from, to))
+		}
+		return true, err
 	}
 	slog.Info("device.id was another one: what was kept follows", "from", from, "to", to)
-	return true, moveAll(folder, from, to)
+	return true, moveAll(folder, kinds, from, to)
 }
 
 // isTaken tells whether there is more than what a start has left that failed: an empty folder.
@@ -169,7 +176,7 @@ func readNames(path string) (map[string]string, error) {
 	return names, nil
 }
 
-func moveAll(folder, from, to string) (failed error) {
+func moveAll(folder string, kinds []string, from, to string) (failed error) {
 	for _, kind := range kinds {
 		entries, err := os.ReadDir(filepath.Join(folder, kind))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -80,8 +80,21 @@ func TestWhatBelongsToOthersStays(t *testing.T) {
 		t.Errorf("%q, want %q", after, before)
 	}
 	follow(t, folder, "/etc/b.toml", "yard") // it has a history already
+	before[slices.Index(before, "orders/hall.json")] = "orders/yard.json"
 	if after := filesIn(t, folder); !slices.Equal(before, after) {
 		t.Errorf("%q, want %q", after, before)
+	}
+}
+
+// Also where there is a history under the new name, with which nothing is mixed.
+func TestFacesThatSomebodyOrderedToHideStayHiddenUnderAnotherName(t *testing.T) {
+	for has, want := range map[string]string{"history/yard/1": "orders/hall.json", "orders/yard.json": "orders/yard.json"} {
+		folder := kept(t, "history/hall/1", "orders/hall.json", "history/yard/2", has)
+		follow(t, folder, "/etc/b.toml", "hall")
+		follow(t, folder, "/etc/b.toml", "yard")
+		if text, err := os.ReadFile(filepath.Join(folder, "orders", "yard.json")); string(text) != want {
+			t.Errorf("with %s, the orders are those of %q, %v; want %q", has, text, err, want)
+		}
 	}
 }
 
