@@ -33,6 +33,7 @@ class Stream:
     """The ids and the events that came so far."""
 
     def __init__(self) -> None:
+        self.place = ""  # where it is; at first where it begins
         self.ids: list[str] = []
         self.events: list[dict[str, Any]] = []
 
@@ -45,8 +46,9 @@ class Stream:
     def take(self, line: str) -> None:
         name, _, value = line.rstrip("\n").partition(": ")
         if name == "id":
-            self.ids.append(value)
+            self.place = value
         elif name == "data":
+            self.ids.append(self.place)
             self.events.append(json.loads(value))
 
 

@@ -41,7 +41,7 @@ def events_topic(prefix: str, device: str) -> str:
 
 
 def camera_status_topic(prefix: str, device: str, camera: str) -> str:
-    """Whether the camera delivers."""
+    """Whether the camera delivers. It holds while `{device}/status` is `online`, as do all other states of a camera: that is told after them, and the broker says `offline` there for a device that was cut off."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/status"
 
 
@@ -66,12 +66,12 @@ def occupied_topic(prefix: str, device: str, camera: str) -> str:
 
 
 def snapshot_topic(prefix: str, device: str, camera: str) -> str:
-    """The newest picture with the camera's privacy applied, only with `snapshots = true`: when somebody appears, at most once a second, and after the command `snapshot`."""
+    """The newest picture with the camera's privacy applied, only with `snapshots = true`: when somebody appears, at most once a second, and after the command `snapshot`. It is told again when the connection to the broker comes back, for the broker may have forgotten it."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/snapshot"
 
 
 def last_face_topic(prefix: str, device: str, camera: str) -> str:
-    """The face that appeared last and what is around it, with the camera's privacy applied, only with `snapshots = true`."""
+    """The face that appeared last and what is around it, with the camera's privacy applied, only with `snapshots = true`. It is told again when the connection to the broker comes back, for the broker may have forgotten it."""
     return f"{topic_level(prefix)}/{topic_level(device)}/{topic_level(camera)}/last_face"
 
 

@@ -12,6 +12,7 @@ import (
 
 	"visavis/capture/internal/brokeraddress"
 	"visavis/capture/internal/control"
+	"visavis/capture/internal/hub"
 	"visavis/capture/internal/state"
 )
 
@@ -80,8 +81,20 @@ func (p *Publisher) Expect(places []Place) {
 	}
 	messages, components := p.announce(places)
 	p.states.want(slices.AppendSeq(topics, maps.Keys(messages)), p.moving(components)...)
+	p.beginWith(places)
 	p.tellHome(messages, components)
 	p.nudge()
+}
+
+// beginWith says of each camera that is heard of for the first time that nobody has seen anything: what stands at the broker of it is of
+// an earlier process, which may have been killed while somebody was there.
+func (p *Publisher) beginWith(places []Place) {
+	for _, place := range places {
+		p.states.set(CameraStatusTopic(p.settings.Prefix, p.settings.Device, place.Camera), presence(false), true)
+		for _, zone := range append([]string{""}, place.Zones...) {
+			p.setState(hub.State{Camera: place.Camera, Zone: zone}, true)
+		}
+	}
 }
 
 // tellHome keeps what Home Assistant is told. What is gone is removed before the rest moves to the other form: it stays what it is until

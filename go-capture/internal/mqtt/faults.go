@@ -20,7 +20,7 @@ func (l *link) faults(topics *memory) (all []Fault) {
 		all = append(all, Fault{"outbox of " + l.name, l.events.Fault()})
 	}
 	if len(topics.levels) > 0 {
-		all = append(all, Fault{"pictures of " + l.name, topics.pictures.Now()})
+		all = append(all, Fault{"large messages of " + l.name, topics.pictures.Now()})
 	}
 	if topics.keeper != nil {
 		all = append(all, Fault{"topics of " + l.name, topics.keeper.Fault()})

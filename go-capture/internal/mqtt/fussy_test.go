@@ -5,6 +5,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -193,7 +194,7 @@ func TestAPictureThatABrokerRefusesEndsTwoConnectionsAndNoMore(t *testing.T) {
 	p.SetLastFace("door", picture(100_000))
 	waiting.Until(t, "it is told that pictures are not sent", func() bool {
 		return slices.ContainsFunc(p.faults(p.memory), func(one Fault) bool {
-			return one.Part == "pictures of mqtt" && strings.Contains(one.Error, "97 KB") && strings.Contains(one.Error, "max_packet_size") &&
+			return one.Part == "large messages of mqtt" && strings.Contains(one.Error, "97 KB") && strings.Contains(one.Error, "max_packet_size") &&
 				strings.Contains(one.Error, topicLastFace)
 		})
 	})
@@ -212,6 +213,37 @@ func TestAPictureThatABrokerRefusesEndsTwoConnectionsAndNoMore(t *testing.T) {
 }
 
 // visitor writes as a link does, while its kernel keeps little.
+// What Home Assistant is told of thirty cameras is one message.
+func TestADeviceWithManyCamerasSpeaksToABrokerThatTakesNoLargeMessages(t *testing.T) {
+	f := startFussy(t, &fussy{most: 64 << 10})
+	s := f.settings()
+	s.Discovery = discoverDevice
+	b, err := NewBrokers(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []Place
+	for n := range 30 {
+		places = append(places, Place{Camera: fmt.Sprintf("camera%d", n), Zones: []string{"step", "path"}, Pictures: true})
+	}
+	b.Expect(places)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+	waiting.Until(t, "it says what it does not send", func() bool {
+		return slices.ContainsFunc(b.Faults(), func(one Fault) bool {
+			return strings.Contains(one.Error, "homeassistant/device/visavis_porch/config") && strings.Contains(one.Error, "mqtt.discovery")
+		})
+	})
+	waiting.Until(t, "it is there", func() bool { told, _ := f.last(topicStatus); return told == "online" })
+	b.SetCameraStatus("camera29", true)
+	waiting.Until(t, "the rest arrives", func() bool { told, _ := f.last("visavis/porch/camera29/status"); return told == "online" })
+	if _, sessions := f.last(topicStatus); sessions != limitEnds+1 {
+		t.Errorf("%d connections", sessions)
+	}
+}
+
 func (f *fussy) visitor(t *testing.T) paho.Client {
 	t.Helper()
 	open := func(*url.URL, paho.ClientOptions) (net.Conn, error) {
@@ -269,7 +301,7 @@ func TestAPictureOfWhichNothingIsHeardHoldsUpNoOther(t *testing.T) {
 func TestAPictureIsTriedAgainAfterAWhileAndWhatArrivesEndsTheLimit(t *testing.T) {
 	const large = 100_000
 	now, number := time.Now(), uint64(0)
-	l := &pictureLimit{}
+	l := &sizeLimit{}
 	say := func(bytes int) saying {
 		number++
 		one := saying{topic: topicLastFace, payload: strings.Repeat("p", bytes), number: number}

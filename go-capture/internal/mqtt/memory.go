@@ -43,8 +43,8 @@ func newMemory(l *link, levels ...string) *memory {
 	return &memory{
 		states: newStates(l.settings.Device), broker: brokeraddress.Of(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
 		alone: &l.alone, wake: make(chan struct{}, 1), goneAfter: goneAfter,
-		pictures: state.NewFault(slog.String("url", l.settings.URL), "pictures are not sent that the broker, or the line to it, does not take",
-			"pictures of each size are sent again"),
+		pictures: state.NewFault(slog.String("url", l.settings.URL), "messages are not sent that the broker, or the line to it, does not take",
+			"messages of each size are sent again"),
 	}
 }
 
@@ -151,11 +151,13 @@ func (m *memory) acknowledgedBy(said saying, token paho.Token) {
 	<-token.Done()
 	if token.Error() == nil {
 		m.acknowledged(said)
+		m.arrived(said)
+		nudge(m.wake)
 	}
 }
 
-// readBy waits until the broker has read a picture, which it does not acknowledge: it answers what comes behind that, and to unsubscribe
-// from what nobody has subscribed to changes nothing. Where nothing can be sent behind it in time, no other picture waits for that.
+// readBy waits until the broker has read a large message, which it does not acknowledge: it answers what comes behind that, and to unsubscribe
+// from what nobody has subscribed to changes nothing. Where nothing can be sent behind it in time, no other one waits for that.
 func (m *memory) readBy(said saying, client paho.Client) {
 	token := m.unsubscribe(client, said.topic)
 	<-token.Done()

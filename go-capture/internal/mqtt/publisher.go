@@ -50,7 +50,8 @@ func New(s Settings) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{link: l, backlog: newBacklog(), memory: newMemory(l, s.Prefix, homeAssistant), commands: newCommands()}
-	p.states.set(StatusTopic(s.Prefix, s.Device), "online", false)
+	p.states.arrival = StatusTopic(s.Prefix, s.Device)
+	p.states.set(p.states.arrival, isThere, false)
 	return p, nil
 }
 
@@ -265,6 +266,8 @@ func written(token paho.Token) error {
 
 // leave sends what happened last and says offline before the connection is closed in order.
 func (p *Publisher) leave(client paho.Client) error {
+	p.states.endOf("status")
+	p.states.endOf("detecting")
 	if err := p.memory.flushLast(client); err != nil {
 		return err
 	}

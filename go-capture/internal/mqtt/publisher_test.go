@@ -5,6 +5,7 @@ package mqtt
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"visavis/capture/internal/frame"
 	"visavis/capture/internal/geometry"
@@ -332,4 +335,41 @@ func TestAMessageWithoutFacesHasAnEmptyList(t *testing.T) {
 	if err != nil || !strings.Contains(string(payload), `"faces":[]`) {
 		t.Fatalf("%s, %v", payload, err)
 	}
+}
+
+// A device that was killed while somebody was there has left at the broker that they are: whoever believes what stands there once the device
+// is online must not find that.
+func TestNothingOfBeforeStandsWhenTheDeviceIsToldAsThere(t *testing.T) {
+	b := startBroker(t, anybody)
+	b.start()
+	before := map[string]string{"status": "offline", "door/status": "online", "door/detecting": "online", "door/faces": "1", "door/occupied": "ON",
+		"door/zone/step/faces": "1", "door/zone/step/occupied": "ON"}
+	other := b.visitor(t)
+	defer other.Disconnect(0)
+	for topic, payload := range before {
+		other.Publish("visavis/porch/"+topic, 1, true, payload).Wait()
+	}
+	heard, stands := make(chan map[string]string, 1), map[string]string{}
+	other.Subscribe("visavis/porch/#", 1, func(_ paho.Client, m paho.Message) {
+		stands[strings.TrimPrefix(m.Topic(), "visavis/porch/")] = string(m.Payload())
+		if string(m.Payload()) == "online" && m.Topic() == topicStatus {
+			select {
+			case heard <- maps.Clone(stands):
+			default:
+			}
+		}
+	}).Wait()
+	p := newPublisher(t, b.settings())
+	p.Expect([]Place{{Camera: "door", Zones: []string{"step"}}})
+	stop := run(t, p)
+	want := map[string]string{"status": "online", "door/status": "offline", "door/detecting": "offline", "door/faces": "0", "door/occupied": "OFF",
+		"door/zone/step/faces": "0", "door/zone/step/occupied": "OFF"}
+	if got := waiting.For(t, "it is there", heard); !maps.Equal(got, want) {
+		t.Errorf("when it is there, %v stands, want %v", got, want)
+	}
+	p.SetCameraStatus("door", true)
+	seen := b.subscribe()
+	waiting.Until(t, "the camera delivers", func() bool { return seen.last("visavis/porch/door/status") == "online" })
+	stop()
+	waiting.Until(t, "nor does a camera when the device has gone", func() bool { return seen.last("visavis/porch/door/status") == "offline" })
 }

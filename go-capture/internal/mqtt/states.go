@@ -21,13 +21,14 @@ type states struct {
 	held     map[string]string   // topics that may be another device's, with where that says it is there: see others.go
 	away     map[string]struct{} // where nobody said so
 	device   string
+	arrival  string   // the topic that says that the device is there
 	moving   []string // what they announce to Home Assistant is told in the other form
 	notice   func()   // for who remembers the topics; it never waits
 
 	components map[string]string   // platforms of the entities that the message about the device has told of, by key
 	plain      map[string]struct{} // topics where a picture that shows faces may stand
 	sayings    uint64              // how many there were
-	limit      pictureLimit
+	limit      sizeLimit
 
 	pause     time.Duration // after migrate, for Home Assistant to let go of the entities
 	heldUntil time.Time     // discovery, by that
@@ -61,7 +62,7 @@ func (r *retained) last() string { return r.words[len(r.words)-1] }
 type saying struct {
 	topic, payload string
 	number         uint64
-	large          bool // a picture that a broker may refuse
+	large          bool // a broker may refuse it
 	awaited        bool // that it is acknowledged changes something
 }
 
@@ -189,11 +190,11 @@ func (s *states) next() (now saying, found bool) {
 // due is the topic whose turn it is, "" if all is said.
 func (s *states) due() (topic string) {
 	now := time.Now()
-	best := telling + 1
+	best := picturing + 1
 	for _, one := range s.order {
 		state := s.topics[one]
-		if state.due() && state.turn() < best && !s.waits(one, state, now) {
-			topic, best = one, state.turn()
+		if state.due() && s.turn(one, state) < best && !s.waits(one, state, now) {
+			topic, best = one, s.turn(one, state)
 		}
 	}
 	return topic
@@ -203,27 +204,34 @@ func (s *states) waits(topic string, one *retained, now time.Time) bool {
 	if _, held := s.held[topic]; held && one.leaving {
 		return true
 	}
-	if isDiscovery(topic) {
-		return one.turn() > leavetaking && now.Before(s.heldUntil)
+	if isDiscovery(topic) && s.turn(topic, one) > leavetaking && now.Before(s.heldUntil) {
+		return true
 	}
-	return isPicture(topic) && !s.covers(topic, one) && s.limit.holds(len(one.last()), now)
+	return !s.covers(topic, one) && s.limit.holds(len(one.words[one.told]), now)
 }
 
-// The turns of what is to be said.
+// The turns of what is to be said. That the device is there comes behind all states: whoever hears of it takes what stands beside it for
+// true, and until then that is of before. Pictures may take long, and come last.
 const (
 	leavetaking = iota
 	clearing
 	telling
+	arriving
+	picturing
 )
 
-func (r *retained) turn() int {
+func (s *states) turn(topic string, r *retained) int {
 	switch {
-	case !r.leaving:
-		return telling
-	case r.words[r.told] != "":
+	case r.leaving && r.words[r.told] != "":
 		return leavetaking
+	case r.leaving:
+		return clearing
+	case topic == s.arrival:
+		return arriving
+	case isPicture(topic):
+		return picturing
 	}
-	return clearing
+	return telling
 }
 
 // say takes the next word.
@@ -271,6 +279,17 @@ func (s *states) removeFirst(topic, removing string) {
 	defer s.mu.Unlock()
 	if one, known := s.topics[topic]; known && one.leaving && one.told == 0 && one.words[0] == migrate {
 		one.words = append([]string{removing}, one.words...)
+	}
+}
+
+// endOf says the last word of all topics of this last level, as when the device goes.
+func (s *states) endOf(level string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, one := range s.topics {
+		if !one.leaving && topic != s.arrival && strings.HasSuffix(topic, "/"+level) {
+			s.put(topic, lastWords[level], false)
+		}
 	}
 }
 

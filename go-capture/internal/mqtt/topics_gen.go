@@ -57,7 +57,7 @@ func EventsTopic(prefix, device string) string {
 // EventsDelivery is how EventsTopic is sent.
 var EventsDelivery = Delivery{QoS: 1, Retain: false}
 
-// CameraStatusTopic: Whether the camera delivers.
+// CameraStatusTopic: Whether the camera delivers. It holds while `{device}/status` is `online`, as do all other states of a camera: that is told after them, and the broker says `offline` there for a device that was cut off.
 func CameraStatusTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/status"
 }
@@ -97,7 +97,7 @@ func OccupiedTopic(prefix, device, camera string) string {
 // OccupiedDelivery is how OccupiedTopic is sent.
 var OccupiedDelivery = Delivery{QoS: 1, Retain: true}
 
-// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`: when somebody appears, at most once a second, and after the command `snapshot`.
+// SnapshotTopic: The newest picture with the camera's privacy applied, only with `snapshots = true`: when somebody appears, at most once a second, and after the command `snapshot`. It is told again when the connection to the broker comes back, for the broker may have forgotten it.
 func SnapshotTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/snapshot"
 }
@@ -105,7 +105,7 @@ func SnapshotTopic(prefix, device, camera string) string {
 // SnapshotDelivery is how SnapshotTopic is sent.
 var SnapshotDelivery = Delivery{QoS: 0, Retain: true}
 
-// LastFaceTopic: The face that appeared last and what is around it, with the camera's privacy applied, only with `snapshots = true`.
+// LastFaceTopic: The face that appeared last and what is around it, with the camera's privacy applied, only with `snapshots = true`. It is told again when the connection to the broker comes back, for the broker may have forgotten it.
 func LastFaceTopic(prefix, device, camera string) string {
 	return topicLevel(prefix) + "/" + topicLevel(device) + "/" + topicLevel(camera) + "/last_face"
 }
