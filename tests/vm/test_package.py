@@ -20,6 +20,8 @@ from deb import beside
 from deb.build import SYSTEMS, USUAL, package
 from deb.packing import git
 from deb.pinned import sum_of
+from tests.repo.pages import blocks
+from tests.repo.test_laws import ROOT
 from tests.vm.inside import CONFIG, INSIDE, UNITS, VIVID_BY_PATH, camera_table, message_with_a_face, retry
 from tests.vm.lab import Machine
 
@@ -298,6 +300,28 @@ def test_after_a_restart_of_the_machine_it_runs_by_itself(device: Machine) -> No
         retry("curl -sf http://127.0.0.1:8080/readyz", 900, "systemctl --failed; journalctl -n 60 --no-pager"), 1200
     )
     assert [device.run(f"systemctl is-active {unit}").strip() for unit in UNITS] == ["active"] * len(UNITS)
+
+
+def test_a_copy_is_put_back(device: Machine) -> None:
+    """As the page says, onto a machine that has gone on since."""
+    copy, put_back = (block.text.replace("sudo ", "") for block in blocks("text", among=[ROOT / "docs/how-to/backup.md"]))
+    device.run(f"set -e; cd /root\n{copy}", 300)
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 180, "journalctl -n 60 --no-pager"))
+    before = device.run(
+        "cd /var/lib/visavis; find . -type f -name '*.toml' -exec md5sum {} +; md5sum /etc/visavis/config.toml"
+    )
+    device.run("rm /etc/visavis/config.toml; touch /var/lib/visavis/since", 60)
+    device.run(f"set -e; cd /root\n{put_back}", 300)
+    device.run(retry("curl -sf http://127.0.0.1:8080/readyz", 180, "journalctl -n 60 --no-pager"))
+    after = device.run(
+        "cd /var/lib/visavis; find . -type f -name '*.toml' -exec md5sum {} +; md5sum /etc/visavis/config.toml"
+    )
+    assert after == before
+    assert device.run("stat -c '%U %a' /root/visavis.tar.gz /var/lib/visavis").splitlines() == [
+        "root 600",
+        "visavis 700",
+    ]
+    assert not device.run("ls /var/lib/visavis").count("since")
 
 
 def test_an_upgrade_keeps_the_settings_and_a_downgrade_is_refused(device: Machine) -> None:
