@@ -297,6 +297,7 @@ def test_who_may_hear_a_part_hears_it(forbidding: Broker, caplog: pytest.LogCapt
         ("wss://box", Broker("box", 443, tls=True, websocket=True)),
         ("ws://box:9001", Broker("box", 9001, websocket=True)),
         ("wss://box/broker", Broker("box", 443, tls=True, websocket=True, path="/broker")),
+        ("wss://box/broker?key=a%26b", Broker("box", 443, tls=True, websocket=True, path="/broker?key=a%26b")),
         ("::1", Broker("::1")),
         ("[::1]:1884", Broker("::1", 1884)),
         ("mqtts://[fd00::7]", Broker("fd00::7", 8883, tls=True)),
@@ -309,6 +310,12 @@ def test_an_address_is_understood_as_people_write_it(address: str, broker: Broke
 def test_a_user_in_an_address_is_refused_instead_of_forgotten() -> None:
     with pytest.raises(ValueError, match="user and password go elsewhere"):
         broker_at("mqtt://anna:secret@box")
+
+
+@pytest.mark.parametrize(("address", "port"), [("mqtt://box?keepalive=5", None), ("box:0", None), ("box", 0)])
+def test_what_an_address_cannot_have_is_refused_instead_of_forgotten(address: str, port: int | None) -> None:
+    with pytest.raises(ValueError, match=r"leave out all from \?|port 0"):
+        broker_at(address, port)
 
 
 def test_certificates_without_an_encrypted_connection_are_refused_before_a_password_leaves() -> None:

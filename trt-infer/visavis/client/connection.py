@@ -158,8 +158,13 @@ def broker_at(address: str, port: int | None = None, **more: Any) -> Broker:
         raise ValueError(
             f"{address} is not an address: write a host, or mqtt://host:port; user and password go elsewhere"
         )
-    at, path = port or url.port or MQTT_PORTS[url.scheme], url.path or WEBSOCKET_PATH
     tls, websocket = url.scheme in ("mqtts", "wss"), url.scheme in ("ws", "wss")
+    if (url.query or url.fragment) and not websocket:
+        raise ValueError(f"{address} ends with what only ws:// and wss:// have: leave out all from ? or # on")
+    at = next(one for one in (port, url.port, MQTT_PORTS[url.scheme]) if one is not None)
+    if at == 0:
+        raise ValueError(f"{address}: nothing answers at port 0: write one from 1 to 65535, or none")
+    path = (url.path or WEBSOCKET_PATH) + (f"?{url.query}" if url.query else "")
     return Broker(host_of(url), at, tls=tls, websocket=websocket, path=path, **more)
 
 

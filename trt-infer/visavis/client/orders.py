@@ -14,6 +14,7 @@ from visavis.errors import VisavisError
 from visavis.topics_gen import set_topic, snapshot_topic, state_topic, status_topic
 
 REMEDY = "is the device on, and does it obey this one? See its mqtt.commands, and its journal for why it refused"
+SNAPSHOT_REMEDY = f"has the camera snapshots = true, without which it sends no picture? Else {REMEDY}"
 
 Value: TypeAlias = bool | float | str
 
@@ -72,7 +73,10 @@ def press(broker: Broker, place: tuple[str, str, str], timeout_s: float) -> byte
         NotObeyed: none came in time.
     """
     order, answers = (set_topic(*place, "snapshot"), "press"), (snapshot_topic(*place),)
-    reading = _ask(broker, order, answers, lambda reading: not reading.message.retained, timeout_s)
+    try:
+        reading = _ask(broker, order, answers, lambda reading: not reading.message.retained, timeout_s)
+    except NotObeyed as error:
+        raise NotObeyed(error.sentence, SNAPSHOT_REMEDY) from error
     return reading.message.payload
 
 
