@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -38,7 +40,7 @@ func (f File) Read() ([]*Account, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, f.failed("read", err)
+		return nil, f.failed("read", f.withOwner(err))
 	}
 	defer file.Close() // only read: nothing can be lost
 	info, err := file.Stat()
@@ -53,6 +55,18 @@ func (f File) Read() ([]*Account, error) {
 		return nil, f.failed("read", err)
 	}
 	return f.parse(text)
+}
+
+// withOwner says what to do about a file that is somebody else's, as one that root has put back.
+func (f File) withOwner(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	name := strconv.Itoa(os.Getuid())
+	if this, unknown := user.Current(); unknown == nil {
+		name = this.Username
+	}
+	return fmt.Errorf("%w: only its owner may, so make that the user of the daemon: chown %s: %s", err, name, f.Path)
 }
 
 func (f File) failed(what string, err error) error {

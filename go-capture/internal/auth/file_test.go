@@ -3,7 +3,9 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +43,17 @@ func TestTheFileHoldsHashesAndOnlyItsOwnerReadsIt(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file.Path), "*")); len(left) != 1 {
 		t.Errorf("beside it there is %v", left)
+	}
+}
+
+// As root, which tests may be, nothing is refused.
+func TestAFileThatIsSomebodyElsesSaysWhoseItMustBe(t *testing.T) {
+	file := File{"/var/lib/visavis/credentials.toml"}
+	for err, says := range map[error]bool{fs.ErrPermission: true, fs.ErrInvalid: false} {
+		told := file.withOwner(&fs.PathError{Op: "open", Path: file.Path, Err: err})
+		if strings.Contains(told.Error(), "chown ") != says || !errors.Is(told, err) {
+			t.Errorf("%v: %v", err, told)
+		}
 	}
 }
 
