@@ -44,16 +44,28 @@ func openRTSP(ctx context.Context, s Settings, _ string) (Source, error) {
 const (
 	openTimeout gocv.VideoCaptureProperties = 53 // cv::CAP_PROP_OPEN_TIMEOUT_MSEC
 	readTimeout gocv.VideoCaptureProperties = 54 // cv::CAP_PROP_READ_TIMEOUT_MSEC
+	threadsMost gocv.VideoCaptureProperties = 70 // cv::CAP_PROP_N_THREADS
 )
 
+// knowsThreads tells whether this OpenCV, such as 4.10.0, has threadsMost: 4.7 was the first, and one that does not know it opens nothing.
+func knowsThreads(version string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return err == nil && (major > 4 || major == 4 && minor >= 7)
+}
+
 // openNetwork lets OpenCV give up when we do: its own 30 s would leave a thread behind at each try of a camera that falls silent. The first
-// key frame is waited for while it opens, so no read needs the start limit.
+// key frame is waited for while it opens, so no read needs the start limit. FFmpeg is to decode in one thread: with more each of them has a
+// picture of its own, and each picture comes as many later as there are further ones, which of few pictures a second are seconds.
 func openNetwork(s Settings) (openCVCapture, error) {
 	ms := func(d time.Duration) gocv.VideoCaptureProperties {
 		return gocv.VideoCaptureProperties(d.Milliseconds())
 	}
-	capture, err := usable(gocv.OpenVideoCaptureWithAPIParams(s.URI, gocv.VideoCaptureFFmpeg,
-		[]gocv.VideoCaptureProperties{openTimeout, ms(s.OpenLimit), readTimeout, ms(s.StallLimit)}))
+	wanted := []gocv.VideoCaptureProperties{openTimeout, ms(s.OpenLimit), readTimeout, ms(s.StallLimit)}
+	if knowsThreads(gocv.OpenCVVersion()) {
+		wanted = append(wanted, threadsMost, 1)
+	}
+	capture, err := usable(gocv.OpenVideoCaptureWithAPIParams(s.URI, gocv.VideoCaptureFFmpeg, wanted))
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ func run() error {
 	listen := flag.String("listen", "127.0.0.1:8554", "address:port")
 	file := flag.String("file", "", "H.264 byte stream with access unit delimiters")
 	fps := flag.Float64("fps", 30, "pictures a second")
+	most := flag.Int("pictures", 0, "after so many it sends nothing more; 0: without end")
 	c := &camera{ready: make(chan struct{})}
 	flag.StringVar(&c.user, "user", "", "who may watch; empty: anybody")
 	flag.StringVar(&c.password, "password", "", "of the user")
@@ -53,7 +54,7 @@ func run() error {
 		return err
 	}
 	defer server.Close()
-	if err := c.begin(server, clip, *fps); err != nil {
+	if err := c.begin(server, clip, *fps, *most); err != nil {
 		return err
 	}
 	fmt.Printf("%s://%s/live\n", scheme, *listen)
@@ -69,7 +70,7 @@ type camera struct {
 }
 
 // begin makes the stream and plays the clip from now on, whether anybody watches or not.
-func (c *camera) begin(server *gortsplib.Server, clip clip, fps float64) error {
+func (c *camera) begin(server *gortsplib.Server, clip clip, fps float64, most int) error {
 	video := &format.H264{PayloadTyp: 96, PacketizationMode: 1, SPS: clip.sps, PPS: clip.pps}
 	media := &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{video}}
 	c.stream = &gortsplib.ServerStream{Server: server, Desc: &description.Session{Medias: []*description.Media{media}}}
@@ -82,6 +83,9 @@ func (c *camera) begin(server *gortsplib.Server, clip clip, fps float64) error {
 		return err
 	}
 	send := func(number int) error {
+		if most > 0 && number >= most {
+			return nil
+		}
 		packets, err := encoder.Encode(clip.units[number%len(clip.units)])
 		for _, packet := range packets {
 			packet.Timestamp = uint32(float64(number) * clockHz / fps)
