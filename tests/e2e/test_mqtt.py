@@ -106,7 +106,7 @@ def test_a_camera_at_which_no_worker_looks_is_told(start_appliance: Start) -> No
 
 
 def test_a_worker_that_hangs_is_told_before_its_cameras_seem_empty(start_appliance: Start) -> None:
-    appliance = start_appliance("[worker]\nlease_ms = 30000\n" + DEMO, "--backend", "fake")
+    appliance = start_appliance("[worker]\nlease_ms = 3000\n" + DEMO, "--backend", "fake")
     appliance.wait_ready()
     with subscribed(appliance.mqtt_port, "visavis/box/demo/#") as seen:
 

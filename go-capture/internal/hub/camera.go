@@ -144,11 +144,11 @@ func (c *camera) count(end dispatch.Fate, atNs int64) {
 }
 
 // silence lets time pass, unless there is none: results that wait for an earlier frame tell who is there once their turn comes.
-func (c *camera) silence(nowNs int64) told {
+func (c *camera) silence(nowNs int64, awaited time.Duration) told {
 	if c.sequencer.holdsResults() {
 		return told{}
 	}
-	c.follower.silence(nowNs)
+	c.follower.silence(nowNs, awaited)
 	return c.said()
 }
 

@@ -3,6 +3,8 @@
 package hub
 
 import (
+	"time"
+
 	"visavis/capture/internal/event"
 	"visavis/capture/internal/track"
 	"visavis/capture/internal/zone"
@@ -57,9 +59,9 @@ func (f *follower) frame(faces []Face, width, height int, capturedNs, arrivedNs 
 // looks tells whether it would be known if somebody were there.
 func (f *follower) looks() bool { return f.frames >= f.hits }
 
-// silence lets time pass up to nowNs on the real clock.
-func (f *follower) silence(nowNs int64) {
-	nowNs -= f.behindNs
+// silence lets time pass up to nowNs on the real clock. awaited is for how long a worker may yet take to say who is there.
+func (f *follower) silence(nowNs int64, awaited time.Duration) {
+	nowNs = f.tracker.Await(nowNs-f.behindNs, awaited)
 	if f.tracker.Overdue(nowNs) {
 		f.frames = 0
 	}

@@ -17,8 +17,9 @@ const tickInterval = 100 * time.Millisecond // how finely silence is noticed
 
 // Hub is the one place where frames are put in order. One goroutine, Run, does all the work.
 type Hub struct {
-	leaves []Leaf
-	wake   chan struct{}
+	leaves  []Leaf
+	wake    chan struct{}
+	awaited func() map[string]time.Duration
 
 	queueMu sync.Mutex
 	queue   []entry
@@ -55,8 +56,13 @@ const (
 
 // New makes a hub that tells each leaf in this order.
 func New(leaves ...Leaf) *Hub {
-	return &Hub{leaves: leaves, wake: make(chan struct{}, 1), cameras: map[string]*camera{}, ids: event.NewIDs()}
+	return &Hub{leaves: leaves, wake: make(chan struct{}, 1), cameras: map[string]*camera{}, ids: event.NewIDs(),
+		awaited: func() map[string]time.Duration { return nil }}
 }
+
+// AwaitedFrom is asked which cameras' frames are with workers or wait for them, and for how long that may be; otherwise none are. Call it
+// before Run.
+func (h *Hub) AwaitedFrom(awaited func() map[string]time.Duration) { h.awaited = awaited }
 
 // Resume goes on after a process that was killed: ids rise above its last one, and the visits that it left open end. Call it before Run.
 func (h *Hub) Resume(lastID string, unfinished []event.Event) error {
@@ -218,11 +224,14 @@ func (h *Hub) tellChanges(leaf Leaf, t told) {
 	}
 }
 
+// tick lets time pass. A frame that was awaited no more when that was asked has ended, and its outcome is here: it is heard first.
 func (h *Hub) tick(nowNs int64) {
+	awaited := h.awaited()
+	h.drain()
 	h.mu.Lock()
 	var changed []told
-	for _, c := range h.cameras {
-		changed = append(changed, c.silence(nowNs))
+	for id, c := range h.cameras {
+		changed = append(changed, c.silence(nowNs, awaited[id]))
 	}
 	h.mu.Unlock()
 	for _, t := range changed {

@@ -190,13 +190,13 @@ func TestTheTimeOnTheWayDoesNotEndAFace(t *testing.T) {
 		capturedNs += stepNs
 		f.frame(faces, 640, 480, capturedNs, capturedNs+onTheWayNs)
 		for tick := int64(1); tick <= 5; tick++ {
-			f.silence(capturedNs + onTheWayNs + tick*stepNs/5)
+			f.silence(capturedNs+onTheWayNs+tick*stepNs/5, 0)
 		}
 		if n >= 2 && faces[0].Track != 1 {
 			t.Fatalf("track %d at frame %d", faces[0].Track, n)
 		}
 	}
-	f.silence(capturedNs + onTheWayNs + int64(2*time.Second))
+	f.silence(capturedNs+onTheWayNs+int64(2*time.Second), 0)
 	if events := f.takeEvents(); len(events) != 2 || events[1].Type != zone.Gone {
 		t.Fatalf("events %+v, want appeared and gone", events)
 	}

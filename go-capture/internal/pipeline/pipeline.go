@@ -103,6 +103,7 @@ func New(settings *config.Config, file, version string) (*Appliance, error) {
 	}
 	a.painter = a.newPainter()
 	a.hub = hub.New(a.leaves()...)
+	a.hub.AwaitedFrom(a.dispatcher.Awaited)
 	return a, nil
 }
 

@@ -24,3 +24,34 @@ func bestFirst(pairs []pair) []pair {
 	})
 	return pairs
 }
+
+// clearly is how much of a pair's overlap another one of the same face or box may have, where they must not be mistaken for each other.
+const clearly = 0.7
+
+// unrivalled are the pairs of which neither the face nor the box could as well be in another one.
+func unrivalled(pairs []pair, faces, boxes int) []pair {
+	ofFaces, ofBoxes := make([]rivals, faces), make([]rivals, boxes)
+	for _, p := range pairs {
+		ofFaces[p.face].hear(p.overlap)
+		ofBoxes[p.box].hear(p.overlap)
+	}
+	return slices.DeleteFunc(pairs, func(p pair) bool {
+		return max(ofFaces[p.face].beside(p.overlap), ofBoxes[p.box].beside(p.overlap)) > clearly*p.overlap
+	})
+}
+
+// rivals are the two best overlaps of a face or a box.
+type rivals struct{ best, second float64 }
+
+func (r *rivals) hear(overlap float64) {
+	r.second = max(r.second, min(r.best, overlap))
+	r.best = max(r.best, overlap)
+}
+
+// beside is the best overlap but for one of them.
+func (r rivals) beside(overlap float64) float64 {
+	if overlap < r.best {
+		return r.best
+	}
+	return r.second
+}

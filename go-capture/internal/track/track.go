@@ -11,6 +11,9 @@
 //  4. sure boxes that are left go to faces not confirmed yet
 //  5. sure boxes that are still left begin new faces
 //
+// A worker that stalls looks at nothing for longer than a face may stay unseen (Await). In the first frame after that, only those go on whom
+// the last one before it showed and who may not be mistaken for each other.
+//
 // All times are CLOCK_MONOTONIC nanoseconds of the frames themselves, or of a tick when no frames come, so a camera at 2
 // frames a second and one at 60 lose a face after the same time, and dropped frames change nothing.
 package track

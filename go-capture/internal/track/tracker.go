@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+	"time"
 )
 
 const (
@@ -35,6 +36,8 @@ type Tracker struct {
 	lastNs     int64  // of the newest frame, 0 = none yet
 	intervalNs int64  // between inferred frames, smoothed
 	measured   bool   // the interval is, and not only expected
+	awaitedNs  int64  // when the next frame was last awaited, see Await
+	blind      bool   // it was, for longer than a face may stay unseen
 	size       [2]int // of the pictures, pixels
 	work       workspace
 }
@@ -100,13 +103,16 @@ func (t *Tracker) Update(boxes []Box, nowNs int64) []uint64 {
 	confirmed := func(f *face) bool { return f.ID != 0 }
 	unconfirmed := func(f *face) bool { return f.ID == 0 }
 	t.match(boxes, t.sure, confirmed, sureGrown, sureOverlap)
-	t.match(boxes, t.unsure, confirmed, unsureGrown, unsureOverlap)
-	t.match(boxes, t.sure, unconfirmed, sureGrown, sureOverlap)
+	if !t.blind {
+		t.match(boxes, t.unsure, confirmed, unsureGrown, unsureOverlap)
+		t.match(boxes, t.sure, unconfirmed, sureGrown, sureOverlap)
+	}
 	for _, i := range t.work.order {
 		if !t.work.taken[i] && t.sure(boxes[i]) {
 			t.follow(boxes[i], i)
 		}
 	}
+	t.Advance(t.lastNs)
 	return t.work.ids
 }
 
@@ -114,8 +120,7 @@ func (t *Tracker) Update(boxes []Box, nowNs int64) []uint64 {
 func (t *Tracker) begin(boxes []Box, nowNs int64) {
 	nowNs = max(nowNs, t.lastNs)
 	seconds := float64(nowNs-t.lastNs) / 1e9
-	t.measureInterval(nowNs)
-	t.Advance(nowNs)
+	t.pass(nowNs)
 	for i := range t.faces {
 		f := &t.faces[i]
 		f.motion.wait(seconds)
@@ -130,6 +135,18 @@ func (t *Tracker) begin(boxes []Box, nowNs int64) {
 	w := &t.work
 	w.ids, w.taken = resized(w.ids, len(boxes)), resized(w.taken, len(boxes))
 	w.order = ordered(w.order[:0], boxes)
+}
+
+// pass lets time pass up to a frame, whose time is the newest from then on. While the frame was awaited, nobody was looked for: whom the
+// last one showed is not lost before it was looked at.
+func (t *Tracker) pass(nowNs int64) {
+	lostNs := t.lastNs + t.patienceNs()
+	t.blind = nowNs > lostNs && nowNs-t.awaitedNs <= t.patienceNs()
+	if !t.blind {
+		lostNs = nowNs
+	}
+	t.measureInterval(nowNs)
+	t.Advance(lostNs)
 }
 
 // ordered appends the indices of the boxes that can be worked with, in an order that depends on nothing but the boxes.
@@ -179,6 +196,9 @@ func (t *Tracker) match(boxes []Box, wanted func(Box) bool, candidate func(*face
 		}
 	}
 	t.work.pairs = pairs
+	if t.blind {
+		pairs = unrivalled(pairs, len(t.faces), len(t.work.order))
+	}
 	for _, p := range t.assign(pairs) {
 		f, b := &t.faces[p.face], t.work.order[p.box]
 		if !f.taken && !t.work.taken[b] {
@@ -234,6 +254,15 @@ func (t *Tracker) follow(b Box, index int) {
 func (t *Tracker) Advance(nowNs int64) {
 	oldestNs := nowNs - t.patienceNs()
 	t.faces = slices.DeleteFunc(t.faces, func(f face) bool { return f.SeenNs < oldestNs })
+}
+
+// Await is how far to Advance by nowNs where a worker has a frame, or is to get it, and may take so long to tell who is there: nobody is
+// lost whom the newest frame showed, unless the worker has had its time. Where none is awaited, that is nowNs.
+func (t *Tracker) Await(nowNs int64, most time.Duration) int64 {
+	if most > 0 {
+		t.awaitedNs = max(t.awaitedNs, nowNs)
+	}
+	return min(nowNs, max(t.lastNs+t.patienceNs(), nowNs-most.Nanoseconds()))
 }
 
 // patienceNs is how long a face may stay unseen: longer than the settings say where frames are rare.
