@@ -2,7 +2,7 @@
 
 // Package event says what happened to faces, in the form that is sent and kept.
 //
-// Durations come from the monotonic clock; times of day are what the wall clock said when the event was made. A clock that
+// Durations come from the monotonic clock; times of day are what the wall clock said when the visit began, or since it was set. A clock that
 // jumps in between moves the times of day, and bends no duration.
 package event
 

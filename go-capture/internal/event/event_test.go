@@ -96,11 +96,42 @@ func TestAVisitIsToldWithItsTimesAndDurations(t *testing.T) {
 	}
 }
 
-func TestWhatBeginsWithAVisitHasItsTime(t *testing.T) {
+// A clock that is put right by a little between two events moves none of them before another, also after it was set.
+func TestAClockThatIsPutRightBendsNoVisit(t *testing.T) {
+	for name, c := range map[string]struct{ set, step time.Duration }{
+		"back": {0, -300 * time.Millisecond}, "on": {0, 300 * time.Millisecond}, "back by as good as nothing": {0, -time.Millisecond},
+		"set, then back": {time.Hour, -300 * time.Millisecond},
+	} {
+		v := newVisitor()
+		v.face = track.Track{ID: 7, FirstNs: v.clocks.monotonicNs}
+		say := func(kind zone.Kind, place string, beganNs int64) Event {
+			v.say(zone.Moment{Kind: kind, Zone: place, BeganNs: beganNs, EndedNs: v.seen()})
+			return v.events[len(v.events)-1]
+		}
+		appeared := say(zone.Appeared, "", v.face.FirstNs)
+		v.clocks.jump(c.set)
+		garden := say(zone.Entered, "garden", v.face.FirstNs)
+		v.clocks.wait(100 * time.Millisecond)
+		v.clocks.jump(c.step)
+		step := say(zone.Entered, "step", v.clocks.monotonicNs)
+		left := say(zone.Left, "garden", v.face.FirstNs)
+		if garden.StartedAt.Sub(appeared.StartedAt.Time) != c.set || step.StartedAt.Sub(garden.StartedAt.Time) != 100*time.Millisecond {
+			t.Errorf("%s: it entered at %v and %v, and appeared at %v", name, garden.StartedAt, step.StartedAt, appeared.StartedAt)
+		}
+		if left.EndedAt.Sub(left.StartedAt.Time) != 100*time.Millisecond {
+			t.Errorf("%s: it was there from %v to %v", name, left.StartedAt, left.EndedAt)
+		}
+	}
+}
+
+func TestTheNextVisitHasTheTimeOfAClockThatWasPutRight(t *testing.T) {
 	v := newVisitor()
-	v.visit(7, func() { v.clocks.jump(-time.Millisecond) })
-	if entered := v.events[1]; !entered.StartedAt.Equal(v.events[0].StartedAt.Time) {
-		t.Errorf("entered at %v, before it appeared at %v", entered.StartedAt, v.events[0].StartedAt)
+	v.visit(7, func() {})
+	v.clocks.jump(-300 * time.Millisecond)
+	began := v.clocks.wall
+	v.visit(8, func() {})
+	if got := v.events[5].StartedAt; !got.Equal(began) {
+		t.Errorf("it began at %v, want %v", got, began)
 	}
 }
 

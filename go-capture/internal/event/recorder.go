@@ -32,6 +32,8 @@ type visit struct {
 	id       string
 	appeared Time
 	entered  map[string]Time
+	told     Time // what the wall clock said when it began, or since it was set
+	toldNs   int64
 }
 
 // NewRecorder starts with nobody there.
@@ -50,41 +52,46 @@ func (r *Recorder) Record(m zone.Moment) Event {
 	case zone.Appeared:
 		e.StartedAt = v.appeared
 	case zone.Entered:
-		e.StartedAt = r.began(v, m)
+		e.StartedAt = r.at(v, m.BeganNs)
 		v.entered[m.Zone] = e.StartedAt
 	case zone.Crossed:
-		e.StartedAt = r.began(v, m)
+		e.StartedAt = r.at(v, m.BeganNs)
 	case zone.Left:
 		e.StartedAt = v.entered[m.Zone]
-		r.end(&e, m)
+		r.end(v, &e, m)
 	case zone.Gone:
 		e.StartedAt = v.appeared
-		r.end(&e, m)
+		r.end(v, &e, m)
 		delete(r.visits, m.Face.ID)
 	}
 	return e
 }
 
-// began is when a moment began. What began with the visit has its time, unless the clock was set: two looks at two clocks never say quite
-// the same.
-func (r *Recorder) began(v *visit, m zone.Moment) Time {
-	at := r.clock.at(m.BeganNs)
-	if m.BeganNs == m.Face.FirstNs && at.Sub(v.appeared.Time).Abs() < time.Second {
-		return v.appeared
+// stepMost is by how much a wall clock may be out of step with a visit and not be taken to have been set. Two looks at two clocks never say
+// quite the same, and a clock that is put right moves a little.
+const stepMost = time.Second
+
+// at is the time of day of a monotonic time of a visit: as far from what was told of it before as it lies, unless the clock was set.
+func (r *Recorder) at(v *visit, monotonicNs int64) Time {
+	said, steady := r.clock.at(monotonicNs), Time{v.told.Add(time.Duration(monotonicNs - v.toldNs))}
+	if said.Sub(steady.Time).Abs() < stepMost {
+		return steady
 	}
-	return at
+	v.told, v.toldNs = said, monotonicNs
+	return said
 }
 
 func (r *Recorder) visit(m zone.Moment) *visit {
 	v, known := r.visits[m.Face.ID]
 	if !known {
-		v = &visit{id: r.ids.Next(r.clock.Wall()), appeared: r.clock.at(m.Face.FirstNs), entered: map[string]Time{}}
+		appeared := r.clock.at(m.Face.FirstNs)
+		v = &visit{id: r.ids.Next(r.clock.Wall()), appeared: appeared, entered: map[string]Time{}, told: appeared, toldNs: m.Face.FirstNs}
 		r.visits[m.Face.ID] = v
 	}
 	return v
 }
 
-func (r *Recorder) end(e *Event, m zone.Moment) {
-	ended, dwellMs := r.clock.at(m.EndedNs), (m.EndedNs-m.BeganNs)/1e6
+func (r *Recorder) end(v *visit, e *Event, m zone.Moment) {
+	ended, dwellMs := r.at(v, m.EndedNs), (m.EndedNs-m.BeganNs)/1e6
 	e.EndedAt, e.DwellMs = &ended, &dwellMs
 }
