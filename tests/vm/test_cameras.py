@@ -204,7 +204,8 @@ def test_a_camera_that_comes_and_goes_leaves_nothing_and_troubles_nobody(
     assert max(one["back_s"] for one in found) <= BACK_LIMIT_S
     assert sum(one["old_pictures"] for one in found) == 0, found
     half = [one["descriptors"] for one in found[: times // 2]], [one["descriptors"] for one in found[times // 2 :]]
-    assert min(half[1]) <= min(half[0]), found  # the least: while an answer is on its way there is one more
+    # In the middle: at the start a connection may not stand yet, and while an answer is on its way there is one more.
+    assert statistics.median(half[1]) <= statistics.median(half[0]), found
     # Both cameras are looked at twice a second, which the one that stays must not notice: in 2 s come 3 to 5 frames.
     assert statistics.median(one["other_fps"] for one in found) > 1.6, found
     assert min(one["other_fps"] for one in found) > 1.0, found
