@@ -34,15 +34,15 @@ type memory struct {
 	keeper        *state.Keeper // nil: nothing is remembered
 	elsewhere     []announcedAt // at other brokers, those of last time first
 
-	askedBy   paho.Client // the connection of the inquiries
-	inquiries map[string]*inquiry
-	goneAfter time.Duration
+	askedBy       paho.Client // the connection of the inquiries
+	inquiries     map[string]*inquiry
+	figuresMissed time.Duration // times their interval
 }
 
 func newMemory(l *link, levels ...string) *memory {
 	return &memory{
 		states: newStates(l.settings.Device), broker: brokeraddress.Of(l.address), device: l.settings.Device, section: l.settings.suffix(), name: l.folder(), levels: levels,
-		alone: &l.alone, wake: make(chan struct{}, 1), goneAfter: goneAfter,
+		alone: &l.alone, wake: make(chan struct{}, 1), figuresMissed: figuresMissed,
 		pictures: state.NewFault(slog.String("url", l.settings.URL), "messages are not sent that the broker, or the line to it, does not take",
 			"messages of each size are sent again"),
 	}
@@ -173,8 +173,8 @@ func (m *memory) readBy(said saying, client paho.Client) {
 }
 
 // unsubscribe waits for its turn behind what is written long; the answer it leaves to the caller.
-func (m *memory) unsubscribe(client paho.Client, topic string) paho.Token {
+func (m *memory) unsubscribe(client paho.Client, topics ...string) paho.Token {
 	m.alone.Lock()
 	defer m.alone.Unlock()
-	return client.Unsubscribe(topic)
+	return client.Unsubscribe(topics...)
 }

@@ -17,9 +17,9 @@ import (
 // and only one of the two was given a new name. So the broker is asked first whether somebody there is online by that name.
 
 const (
-	// goneAfter is how long somebody may be told as online who has just gone: the broker sends the will of a connection that broke after one
-	// and a half of its keep-alive.
-	goneAfter = 2 * keepAlive
+	// figuresMissed is how often the figures of somebody who is there may not come. Who went with the broker, as when both lose their power,
+	// is told as online by it for ever.
+	figuresMissed = 3
 	// silentAfter is how long a broker that has granted a subscription may take for what it retains.
 	silentAfter = 2 * time.Second
 
@@ -108,8 +108,9 @@ func (s *states) leaveTo(presence string) {
 type inquiry struct {
 	mu      sync.Mutex
 	granted time.Time // zero: not yet
-	said    string
-	heard   time.Time
+	said    string    // of its presence
+	heard   time.Time // that
+	lives   bool      // it sends figures
 }
 
 func (q *inquiry) grant() {
@@ -118,21 +119,27 @@ func (q *inquiry) grant() {
 	q.granted = time.Now()
 }
 
-func (q *inquiry) hear(word string) {
+func (q *inquiry) hear(m paho.Message, presence string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.said != word {
+	word := string(m.Payload())
+	switch {
+	case m.Topic() != presence:
+		q.lives = q.lives || !m.Retained()
+	case q.said != word:
 		q.said, q.heard = word, time.Now()
 	}
 }
 
-// answer is whether somebody is there; not known yet while the broker has not said, or may not know that they have gone.
+// answer is whether somebody is there; not known yet while the broker has not said, or a sign of life may still come.
 func (q *inquiry) answer(goneAfter time.Duration) (there, known bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
+	case q.lives:
+		return true, true
 	case q.said == isThere:
-		return true, time.Since(q.heard) > goneAfter
+		return false, time.Since(q.heard) > goneAfter
 	case q.said != "":
 		return false, true
 	}
@@ -150,11 +157,11 @@ func (m *memory) askOthers(client paho.Client) {
 			m.inquiries[presence] = m.ask(client, presence)
 			continue
 		}
-		there, known := q.answer(m.goneAfter)
+		there, known := q.answer(m.figuresMissed * figuresEvery(presence))
 		if !known {
 			continue
 		}
-		m.unsubscribe(client, presence)
+		m.unsubscribe(client, presence, figuresBeside(presence))
 		if there {
 			slog.Warn("another device that runs has the name of before: what stands under it at the broker stays", "topic", presence)
 			m.leaveTo(presence)
@@ -168,8 +175,9 @@ func (m *memory) ask(client paho.Client, presence string) *inquiry {
 	q := &inquiry{}
 	m.alone.Lock()
 	defer m.alone.Unlock()
-	token := client.Subscribe(presence, StatusDelivery.QoS, func(_ paho.Client, heard paho.Message) {
-		q.hear(string(heard.Payload()))
+	topics := map[string]byte{presence: StatusDelivery.QoS, figuresBeside(presence): StatsDelivery.QoS}
+	token := client.SubscribeMultiple(topics, func(_ paho.Client, heard paho.Message) {
+		q.hear(heard, presence)
 		nudge(m.wake)
 	})
 	go func() {
@@ -179,4 +187,14 @@ func (m *memory) ask(client paho.Client, presence string) *inquiry {
 		}
 	}()
 	return q
+}
+
+// figuresBeside is where whoever has a presence tells its figures all the time, in our form and in Frigate's.
+func figuresBeside(presence string) string { return path.Dir(presence) + "/stats" }
+
+func figuresEvery(presence string) time.Duration {
+	if path.Base(presence) == "available" {
+		return frigateInterval
+	}
+	return statsInterval
 }
