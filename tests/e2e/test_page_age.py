@@ -37,6 +37,18 @@ WAKE = f"""async () => {{
   clock.look();
   return [before, document.querySelector(".picture").className, document.querySelector(".camera").innerText];
 }}"""
+# Whether a page wakes that was out of sight for an hour, in which no timer of it went off.
+SEEN_AGAIN = f"""async () => {{
+  const clock = await import("/clock.js");
+  let woken = false;
+  clock.onWake(() => {{ woken = true; }});
+  const real = Date.now;
+  ({HIDE})(true);
+  Date.now = () => real() + 3.6e6;
+  ({HIDE})(false);
+  clock.look();
+  return woken;
+}}"""
 # Connections that stand can be cut, and no new one stands: what an outage is to the page.
 TRACKED = """
 const Real = window.WebSocket;
@@ -179,6 +191,11 @@ def test_a_picture_of_before_the_machine_slept_is_not_taken_for_live(
     page.unroute("**/api/v1/status")
     page.evaluate("WebSocket.refused = false")
     until(lambda: page.locator(".picture.old").count() == 0, shown.inner_text)
+
+
+def test_a_page_that_was_out_of_sight_does_not_begin_anew_twice(device: RunningAppliance, browser: Browser) -> None:
+    page, _ = opened(browser, device, 800, 600)
+    assert page.evaluate(SEEN_AGAIN) is False
 
 
 def test_a_picture_of_before_an_outage_is_not_taken_for_live(device: RunningAppliance, browser: Browser) -> None:

@@ -31,4 +31,6 @@ export function look() {
   if (hasSlept && !document.hidden) for (const tell of woken) tell();
 }
 
+// Browsers keep the timers of a page that is out of sight waiting; whoever shows something begins anew then anyway.
+document.addEventListener("visibilitychange", () => { lookedAt = now(); });
 setInterval(look, lookMs);
