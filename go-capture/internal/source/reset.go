@@ -32,15 +32,16 @@ func Hangs(err error) bool {
 
 // usb is how USB devices are found and reset.
 type usb struct {
-	find  func(node string) (usbreset.Device, error)
-	free  func(node string) error // EBUSY: another program has the camera
-	reset func(usbreset.Device) error
+	find    func(node string) (usbreset.Device, error)
+	cameras func(usbreset.Device) []string // nodes of all in the same housing
+	free    func(node string) error        // EBUSY: somebody has the camera
+	reset   func(usbreset.Device) error
 }
 
 // ResetUSB resets the USB device of a camera and tells the port that it is plugged into. It fails with usbreset.ErrNoCamera where there
 // is none, and with EBUSY while another program has the camera. The camera must be closed.
 func ResetUSB(ctx context.Context, uri string) (port string, err error) {
-	return usb{usbreset.Of, v4l2.Free, usbreset.Device.Reset}.resetBehind(ctx, uri)
+	return usb{usbreset.Of, usbreset.Device.Cameras, v4l2.Free, usbreset.Device.Reset}.resetBehind(ctx, uri)
 }
 
 func (u usb) resetBehind(ctx context.Context, uri string) (port string, err error) {
@@ -63,10 +64,14 @@ func (u usb) resetBehind(ctx context.Context, uri string) (port string, err erro
 }
 
 // resetIfFree asks OpenCV's cameras too whether another program has them: OpenCV itself does not tell. While calls of our own hang
-// the camera is ours, and would look as if it were not.
+// the camera is ours, and would look as if it were not. Whoever has another camera of the same housing would lose that as well.
 func (u usb) resetIfFree(uri, path string, device usbreset.Device) error {
+	nodes := slices.DeleteFunc(u.cameras(device), func(node string) bool { return usbreset.SameCamera(node, path) })
 	if hanging.count(uri) == 0 {
-		if err := u.free(path); errors.Is(err, syscall.EBUSY) {
+		nodes = append(nodes, path)
+	}
+	for _, node := range nodes {
+		if err := u.free(node); errors.Is(err, syscall.EBUSY) {
 			return err
 		}
 	}

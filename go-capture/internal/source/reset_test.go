@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,14 +70,21 @@ func TestACameraThatOurOwnCallsKeepBusyHangs(t *testing.T) {
 // bus is a USB bus with one camera on it, that counts its resets.
 type bus struct {
 	used   error
+	beside []string // nodes in the same housing, which are used
 	answer error
 	resets int
 }
 
 func (b *bus) usb() usb {
 	return usb{
-		find:  func(string) (usbreset.Device, error) { return usbreset.Device{Port: "1-2"}, nil },
-		free:  func(string) error { return b.used },
+		find:    func(string) (usbreset.Device, error) { return usbreset.Device{Port: "1-2"}, nil },
+		cameras: func(usbreset.Device) []string { return b.beside },
+		free: func(node string) error {
+			if slices.Contains(b.beside, node) {
+				return syscall.EBUSY
+			}
+			return b.used
+		},
 		reset: func(usbreset.Device) error { b.resets++; return b.answer },
 	}
 }
@@ -89,10 +97,11 @@ func TestACameraIsResetUnlessAnotherProgramHasIt(t *testing.T) {
 	}{
 		"free":               {bus{}, 1, nil},
 		"used":               {bus{used: fmt.Errorf("VIDIOC_REQBUFS: %w", syscall.EBUSY)}, 0, syscall.EBUSY},
+		"one beside is used": {bus{beside: []string{"/dev/null"}}, 0, syscall.EBUSY},
 		"too ill to tell":    {bus{used: syscall.EIO}, 1, nil},
 		"a right is missing": {bus{answer: syscall.EACCES}, 1, syscall.EACCES},
 	} {
-		port, err := c.bus.usb().resetBehind(t.Context(), "v4l2:/dev/video0")
+		port, err := c.bus.usb().resetBehind(t.Context(), "v4l2:/dev/zero")
 		if port != "1-2" || !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || c.bus.resets != c.resets {
 			t.Errorf("%s: port %q, %v, %d resets", name, port, err, c.bus.resets)
 		}
@@ -105,6 +114,12 @@ func TestACameraWithCallsOfOurOwnThatHangIsNotTakenForAnothersUse(t *testing.T) 
 	b := bus{used: syscall.EBUSY}
 	if _, err := b.usb().resetBehind(t.Context(), "v4l2:bad"); err != nil || b.resets != 1 {
 		t.Errorf("%v, %d resets", err, b.resets)
+	}
+	hanging.add("v4l2:/dev/null", 1)
+	defer hanging.add("v4l2:/dev/null", -1)
+	b.beside = []string{"/dev/./null"} // the same one, by the kernel's name
+	if _, err := b.usb().resetBehind(t.Context(), "v4l2:/dev/null"); err != nil || b.resets != 2 {
+		t.Errorf("by another name: %v, %d resets", err, b.resets)
 	}
 }
 

@@ -27,8 +27,9 @@ const (
 
 // Device is the USB device of a camera, with all that is in the same housing.
 type Device struct {
-	Port string // where it is plugged in, as the kernel's log has it: 1-2.4
-	node string
+	Port   string // where it is plugged in, as the kernel's log has it: 1-2.4
+	node   string
+	folder string // in sysfs
 }
 
 // Of finds the USB device behind a camera's device node, by the node's number: its name may be another one in a container.
@@ -53,7 +54,25 @@ func find(sys, number string) (Device, error) {
 	if err := errors.Join(err1, err2, err3); err != nil || class != videoClass {
 		return Device{}, errors.Join(ErrNoCamera, err)
 	}
-	return Device{Port: filepath.Base(whole), node: fmt.Sprintf("%s/%03d/%03d", usbNodes, bus, device)}, nil
+	return Device{Port: filepath.Base(whole), node: fmt.Sprintf("%s/%03d/%03d", usbNodes, bus, device), folder: whole}, nil
+}
+
+// Cameras are the device nodes of all cameras in the housing: a reset takes away every one of them.
+func (d Device) Cameras() (nodes []string) {
+	found, err := filepath.Glob(filepath.Join(d.folder, "*/video4linux/video*"))
+	if err != nil || d.folder == "" {
+		return nil // the pattern is right, so there are none
+	}
+	for _, one := range found {
+		nodes = append(nodes, "/dev/"+filepath.Base(one))
+	}
+	return nodes
+}
+
+// SameCamera tells whether two device nodes are one, by whatever names.
+func SameCamera(a, b string) bool {
+	var of [2]unix.Stat_t
+	return unix.Stat(a, &of[0]) == nil && unix.Stat(b, &of[1]) == nil && of[0].Rdev == of[1].Rdev
 }
 
 func attribute(folder, name string) (string, error) {

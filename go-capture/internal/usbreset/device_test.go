@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,7 @@ func machine(t *testing.T) string {
 		webcam + "/1-2:1.0/bInterfaceClass":            "0e\n",
 		webcam + "/1-2:1.2/bInterfaceClass":            "01\n",
 		webcam + "/1-2:1.0/video4linux/video0/device":  "-> ../../../1-2:1.0",
+		webcam + "/1-2:1.4/video4linux/video5/device":  "-> ../../../1-2:1.4",
 		webcam + "/video4linux/video4/device":          "-> ../../../1-2",
 		hub + "/1-3/busnum":                            "1\n",
 		hub + "/1-3/devnum":                            "7\n",
@@ -63,9 +65,23 @@ func machine(t *testing.T) string {
 	})
 }
 
-func TestTheUSBDeviceOfACameraIsFound(t *testing.T) {
+func TestAllCamerasInOneHousingAreFound(t *testing.T) {
 	device, err := find(machine(t), "81:0")
-	if want := (Device{Port: "1-2", node: "/dev/bus/usb/001/012"}); err != nil || device != want {
+	if got := device.Cameras(); err != nil || !slices.Equal(got, []string{"/dev/video0", "/dev/video5"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got := (Device{}).Cameras(); got != nil {
+		t.Errorf("nowhere: %q", got)
+	}
+	if SameCamera("/dev/null", "/dev/zero") || SameCamera("/dev/null", "/dev/away") || !SameCamera("/dev/null", "/dev/./null") {
+		t.Error("nodes are mistaken for each other")
+	}
+}
+
+func TestTheUSBDeviceOfACameraIsFound(t *testing.T) {
+	root := machine(t)
+	device, err := find(root, "81:0")
+	if want := (Device{Port: "1-2", node: "/dev/bus/usb/001/012", folder: filepath.Join(root, webcam)}); err != nil || device != want {
 		t.Errorf("%+v, %v, want %+v", device, err, want)
 	}
 }
