@@ -29,6 +29,7 @@ type worker struct {
 	batch               float64         // average number of frames inferred together, 0 = not known yet
 	resultNs            int64           // of the last RESULT
 	restsUntilNs        int64           // 0 while no worker has to rest
+	forCamerasNs        int64           // from when on cameras' frames may come before it has rested: see rest.go
 	used                uint64          // turn of the last dispatch
 	frames, viewsLeaked uint64
 	server              *ServerState // replaced, never changed; nil while the worker told of none
@@ -39,7 +40,7 @@ type worker struct {
 func (w *worker) visits() bool { return w.flags&ring.HelloFlagVisitor != 0 }
 
 func (w *worker) ready(at int64) bool {
-	return !w.gone && len(w.leases) < w.credit && (w.restsUntilNs == 0 || w.restsUntilNs <= at)
+	return !w.gone && len(w.leases) < w.credit && (w.restsUntilNs == 0 || min(w.restsUntilNs, w.forCamerasNs) <= at)
 }
 
 // send makes one attempt and never waits: the buffer holds more than all credit, so a full one means a broken worker.

@@ -45,7 +45,7 @@ func TestFramesThatComeWhileAWorkerRestsGiveWayToTheNewest(t *testing.T) {
 	h.SetShare(1e-9) // bounded by a hundredth
 	answered(h, s, p)
 	h.Dispatcher.mu.Lock()
-	h.workers[0].restsUntilNs = now() + int64(time.Hour)
+	h.workers[0].restsUntilNs, h.workers[0].forCamerasNs = now()+int64(time.Hour), now()+int64(time.Hour)
 	h.Dispatcher.mu.Unlock()
 	for range 10 {
 		publish(s)
@@ -95,7 +95,7 @@ func TestTheTimerThatComesBeforeAWorkerHasRestedIsSetForThatAgain(t *testing.T) 
 	h.SetShare(0.5)
 	h.Dispatcher.mu.Lock()
 	rested := now() + int64(time.Hour)
-	h.workers[0].restsUntilNs = rested
+	h.workers[0].restsUntilNs, h.workers[0].forCamerasNs = rested, rested
 	h.Dispatcher.mu.Unlock()
 	publish(s)
 	h.comesAt(now())
@@ -103,5 +103,37 @@ func TestTheTimerThatComesBeforeAWorkerHasRestedIsSetForThatAgain(t *testing.T) 
 	defer h.Dispatcher.mu.Unlock()
 	if h.timerNs != rested {
 		t.Errorf("it is set to %d, want %d", h.timerNs, rested)
+	}
+}
+
+// One that is as much work as a dozen frames.
+func TestCamerasDoNotWaitForAllOfTheRestOfALargePicture(t *testing.T) {
+	const service, weight = int64(100), 12
+	d := New(Options{})
+	d.SetShare(0.25) // three times as long as it works
+	w, at := &worker{serviceNs: float64(service), credit: 1}, int64(1_000_000)
+	begun := at
+	d.sendToRest(w, weight, at)
+	mayHave := func(guest bool) bool {
+		return d.mayTake(w, &Slot{stream: &Stream{spec: StreamSpec{Guest: guest}}}, at)
+	}
+	if at += 2 * 3 * service; !mayHave(false) || mayHave(true) {
+		t.Fatal("after twice the rest of a frame a camera waits, or a client does not")
+	}
+	worked := int64(weight) * service                            // before begun
+	for frames := 0; w.forCamerasNs < w.restsUntilNs; frames++ { // the last one rests no longer than it would alone
+		if frames == 100 {
+			t.Fatal("it is never made up for")
+		}
+		at = w.forCamerasNs + service
+		worked += service
+		d.sendToRest(w, 1, at)
+	}
+	at = w.restsUntilNs
+	if share := float64(worked) / float64(at-begun+weight*service); share < 0.2 || share > 0.3 {
+		t.Errorf("it worked %.3f of the time, want about 0.25", share)
+	}
+	if !mayHave(true) {
+		t.Error("a client waits when all is made up for")
 	}
 }

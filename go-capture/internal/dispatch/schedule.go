@@ -139,7 +139,7 @@ func (d *Dispatcher) nextWorker(slot *Slot, at int64) *worker {
 }
 
 func (d *Dispatcher) mayTake(w *worker, slot *Slot, at int64) bool {
-	return !w.visits() && w.ready(at) && !slot.heldBy(w)
+	return !w.visits() && w.ready(at) && (!slot.stream.spec.Guest || w.restsUntilNs <= at) && !slot.heldBy(w)
 }
 
 // promiseNs is when a worker is expected to finish. One that has had nothing for long is tried, since it may have become faster.
